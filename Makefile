@@ -1,0 +1,74 @@
+# make env     .venv with the `sideman` command in it: all that playing needs
+# make play    play now; ARGS="--preset bebop --set tempo.bpm=160" goes to `sideman run`
+# make test    everything a change must pass (installs TensorFlow into .venv as well)
+# make lint    the parts of it that only read the code
+# make bench   this machine's own figures; ARGS="--json" for machines
+# make lock    resolve the two locks anew (needs uv)
+# make clean   remove .venv and what the tools left behind
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+# The first Python that python-rtmidi has wheels for (3.11, 3.12), else any that is new enough.
+PYTHON ?= $(shell for below in 13 99; do for each in python3 python3.12 python3.11 python3.13 python3.14 python; do \
+	"$$each" -c "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, $$below))" \
+	>/dev/null 2>&1 && { echo "$$each"; exit; }; done; done)
+ARGS   ?=
+
+.PHONY: env play test lint bench lock clean
+.DELETE_ON_ERROR:
+
+env: $(VENV)/.play
+
+play: env
+	@$(BIN)/sideman run $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test
+	@$(BIN)/sideman bench $(ARGS)
+
+# The stamps: a step is done again only when what it was made from has changed.
+$(VENV)/.python:
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "sideman needs Python 3.11 or newer with its venv module, and none was found on the path." >&2; \
+	  echo "Debian, Ubuntu: sudo apt install python3 python3-venv    Fedora: sudo dnf install python3" >&2; \
+	  echo "Or name one: make $(firstword $(MAKECMDGOALS) env) PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	"$(PYTHON)" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.play: requirements.lock pyproject.toml | $(VENV)/.python
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock || { $(no_wheel); exit 1; }
+	@$(BIN)/python -c 'import rtmidi; rtmidi.get_compiled_api() == [rtmidi.API_RTMIDI_DUMMY] and exit(1)' || { \
+	  $(BIN)/python -m pip uninstall --quiet --yes python-rtmidi; $(BIN)/python -m pip cache remove --quiet python_rtmidi; \
+	  echo "python-rtmidi was built without ALSA, JACK or CoreMIDI: it could not play a note." >&2; $(no_wheel); exit 1; }
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: requirements-dev.lock $(VENV)/.play
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# python-rtmidi comes ready-made for Python 3.11 and 3.12 only; for others pip builds it, which needs headers.
+define no_wheel
+if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then \
+  echo "python-rtmidi has to be built for this Python; that needs a C++ compiler and the headers of ALSA and JACK:" >&2; \
+  echo "Debian, Ubuntu: sudo apt install build-essential pkg-config python3-dev libasound2-dev libjack-jackd2-dev" >&2; \
+  echo "Fedora: sudo dnf install gcc-c++ pkgconf python3-devel alsa-lib-devel jack-audio-connection-kit-devel" >&2; \
+  echo "Or use Python 3.11 or 3.12: make clean env PYTHON=python3.12" >&2; \
+else echo "What playing needs could not be installed: see what pip says above." >&2; fi
+endef
+
+lock:
+	uv pip compile pyproject.toml --group build $(LOCKING) -o requirements.lock
+	uv pip compile pyproject.toml --extra train --group dev $(LOCKING) -c requirements.lock -o requirements-dev.lock
+LOCKING := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	--custom-compile-command "make lock"
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
