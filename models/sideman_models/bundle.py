@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained model on disk: a folder of `weights.npz`, `values.json` and `CARD.md`, checked whole when it is loaded.
+
+A bundle comes from anywhere, so nothing in it is believed: no pickle is read, no shape, type, number or name is taken
+as given, and every refusal names the file and the field at fault.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sideman_models.context import FEATURES, Context
+from sideman_models.errors import BundleError, ValueTextError
+from sideman_models.lstm import Floats, Weights
+from sideman_models.values import Value, Vocabulary, parse_value
+
+VERSION = 1
+WEIGHTS, VALUES, CARD = "weights.npz", "values.json", "CARD.md"
+_ARRAYS = ("LSTM_cell/kernel", "LSTM_cell/recurrent_kernel", "LSTM_cell/bias", "densor/kernel", "densor/bias", "mask/penalty")
+_MOST_BYTES = 1 << 28
+_INSTALLED = Path(__file__).parent / "bundles"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A trained network with what its symbols and context rows mean.
+
+    `facts` is what the trainer wrote of the corpus, the training and the figures: plain JSON, told and never relied on.
+    """
+
+    name: str
+    vocabulary: Vocabulary
+    context: Context
+    weights: Weights
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    card: str = ""
+    path: Path | None = None
+
+    @property
+    def classic(self) -> bool:
+        """Whether the values are the classic assignment's."""
+        return self.vocabulary.classic
+
+
+def folders() -> list[Path]:
+    """Where bundles are looked for by name: the user's own first, then the installed ones."""
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return [Path(data) / "sideman" / "bundles", _INSTALLED]
+
+
+def names() -> list[str]:
+    """The bundles there are, by name."""
+    found = {path.name for folder in folders() if folder.is_dir() for path in folder.iterdir() if (path / VALUES).is_file()}
+    return sorted(found)
+
+
+def find(name: str) -> Path:
+    """The folder of the bundle called `name`, which may also be a path. Raises `BundleError` listing what there is."""
+    if os.sep in name or name.startswith((".", "~")):
+        path = Path(name).expanduser()
+        if not path.is_dir():
+            raise BundleError(f"{path}: no such bundle (a bundle is a folder with {WEIGHTS} and {VALUES})")
+        return path
+    for path in [folder / name for folder in folders()] + [Path(name)]:
+        if (path / VALUES).is_file():
+            return path
+    raise BundleError(f"no bundle called {name!r}; there are: {', '.join(names()) or 'none'}")
+
+
+def load(name: str) -> Bundle:
+    """The bundle at `name` (a name or a path), every shape, type, number and hash checked. Raises `BundleError`."""
+    path = find(name)
+    facts = _read_values(path / VALUES)
+    vocabulary = Vocabulary(_values(path / VALUES, facts))
+    context = Context(_features(path / VALUES, facts))
+    raw = _bytes(path / WEIGHTS)
+    if hashlib.sha256(raw).hexdigest() != facts.get("weights_sha256"):
+        raise BundleError(f"{path / WEIGHTS}: its contents do not match weights_sha256 in {VALUES}")
+    weights = _weights(path / WEIGHTS, raw, len(vocabulary), context.size)
+    card = (path / CARD).read_text("utf-8", "replace") if (path / CARD).is_file() else ""
+    return Bundle(path.resolve().name, vocabulary, context, weights, facts.get("facts", {}), card, path)
+
+
+def save(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None = None) -> None:
+    """Write `bundle` as the folder `path`, whole or not at all; an older bundle there is replaced at the end.
+
+    `extras` are further files, by name, such as pictures. Raises `BundleError` where something else stands at `path`.
+    """
+    if path.exists() and not (path / VALUES).is_file():
+        raise BundleError(f"{path}: something that is not a bundle is already there")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        for name, content in _files(bundle, extras or {}).items():
+            _write(fresh / name, content)
+        fresh.chmod(0o755)
+        _replace(path, fresh)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _files(bundle: Bundle, extras: Mapping[str, bytes]) -> dict[str, bytes]:
+    weights = weights_bytes(bundle.weights)
+    texts = [value.text for value in bundle.vocabulary.values]
+    described = {
+        "format": "sideman bundle",
+        "version": VERSION,
+        "dialect": "classic" if bundle.classic else "modern",
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "values_sha256": values_sha256(texts),
+        "units": bundle.weights.n_a,
+        "context": [{"feature": name, "rows": FEATURES[name].size} for name in bundle.context.names],
+        "facts": dict(bundle.facts),
+        "values": texts,
+    }
+    text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+    return {WEIGHTS: weights, VALUES: text.encode(), CARD: bundle.card.encode(), **extras}
+
+
+def values_sha256(texts: Iterable[str]) -> str:
+    """The hash of a list of values: sha256 of their texts joined by newlines."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def weights_bytes(weights: Weights) -> bytes:
+    """The contents of `weights.npz`, the same for the same numbers."""
+    arrays = (weights.kernel, weights.recurrent, weights.bias, weights.densor_kernel, weights.densor_bias,
+              np.array([weights.penalty], np.float32))  # fmt: skip
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in zip(_ARRAYS, arrays, strict=True):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array, np.float32), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), member.getvalue(), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace(path: Path, fresh: Path) -> None:
+    if not path.exists():
+        fresh.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    path.rename(old / path.name)
+    try:
+        fresh.rename(path)
+    except OSError:
+        (old / path.name).rename(path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise BundleError(f"{path}: larger than {_MOST_BYTES >> 20} MiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _read_values(path: Path) -> dict[str, Any]:
+    try:
+        described = json.loads(_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: not a JSON file: {error}") from error
+    if not isinstance(described, dict) or described.get("format") != "sideman bundle":
+        raise BundleError(f'{path}: format: not a bundle of sideman (it would say "sideman bundle")')
+    version = described.get("version")
+    if version != VERSION:
+        later = isinstance(version, int) and version > VERSION
+        raise BundleError(f"{path}: version: {version!r}, but this program reads {VERSION}" + ("; it is too old" if later else ""))
+    if not isinstance(described.get("facts", {}), dict):
+        raise BundleError(f"{path}: facts: not a mapping")
+    return described
+
+
+def _values(path: Path, described: Mapping[str, Any]) -> list[Value]:
+    texts = described.get("values")
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise BundleError(f"{path}: values: not a list of texts")
+    if len(set(texts)) != len(texts):
+        twice = next(text for text in texts if texts.count(text) > 1)
+        raise BundleError(f"{path}: values: {twice!r} stands there twice")
+    if described.get("values_sha256") != values_sha256(texts):
+        raise BundleError(f"{path}: values_sha256: does not match the values")
+    values = []
+    for place, text in enumerate(texts):
+        try:
+            values.append(parse_value(text))
+        except ValueTextError as error:
+            raise BundleError(f"{path}: values[{place}]: {error}") from error
+    if all(value.kind == "R" for value in values):
+        raise BundleError(f"{path}: values: there is no note among them")
+    return values
+
+
+def _features(path: Path, described: Mapping[str, Any]) -> list[str]:
+    features = described.get("context")
+    if not isinstance(features, list):
+        raise BundleError(f"{path}: context: not a list of features")
+    for place, feature in enumerate(features):
+        name = feature.get("feature") if isinstance(feature, dict) else None
+        if not isinstance(name, str) or name not in FEATURES:
+            raise BundleError(f"{path}: context[{place}]: {name!r} is not a feature this program knows")
+        if feature.get("rows") != FEATURES[name].size:
+            raise BundleError(f"{path}: context[{place}]: {name!r} has {FEATURES[name].size} rows, not {feature.get('rows')!r}")
+    return [feature["feature"] for feature in features]
+
+
+def _weights(path: Path, raw: bytes, n_values: int, n_context: int) -> Weights:
+    arrays = _arrays(path, raw)
+    recurrent = arrays["LSTM_cell/recurrent_kernel"]
+    n_a = recurrent.shape[0] if recurrent.ndim == 2 else 0
+    shapes = ((n_values + n_context, 4 * n_a), (n_a, 4 * n_a), (4 * n_a,), (n_a, n_values), (n_values,), (1,))
+    for name, shape in zip(_ARRAYS, shapes, strict=True):
+        array = arrays[name]
+        if array.shape != shape or not n_a:
+            raise BundleError(f"{path}: {name}: shape {array.shape}, but {n_values} values, {n_context} context rows and {n_a} units need {shape}")
+        if not np.isfinite(array).all():
+            raise BundleError(f"{path}: {name}: holds numbers that are not finite")
+    *matrices, penalty = (arrays[name] for name in _ARRAYS)
+    return Weights(*matrices, float(penalty[0]))
+
+
+def _arrays(path: Path, raw: bytes) -> dict[str, Floats]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            missing, foreign = set(_ARRAYS) - set(members), set(members) - set(_ARRAYS)
+            if missing or foreign:
+                wrong = f"no {min(missing)}" if missing else f"{min(foreign)!r} does not belong there"
+                raise BundleError(f"{path}: {wrong}; it holds {', '.join(_ARRAYS)}")
+            if sum(info.file_size for info in members.values()) > _MOST_BYTES:
+                raise BundleError(f"{path}: its arrays are larger than {_MOST_BYTES >> 20} MiB")
+            return {name: _array(path, name, archive.read(info)) for name, info in members.items()}
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+        raise BundleError(f"{path}: not a whole .npz file: {error}") from error
+
+
+def _array(path: Path, name: str, raw: bytes) -> Floats:
+    try:
+        array = np.load(io.BytesIO(raw), allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError, SyntaxError) as error:
+        raise BundleError(f"{path}: {name}: not an array of numbers: {error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+        raise BundleError(f"{path}: {name}: not an array of float32")
+    return array

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From notes to modern values, one at a time: the same writing for a corpus, for a player heard and for our own notes.
+
+A line is monophonic. Each thing that begins on it, a note or a rest we chose, settles the one before: only then is its
+duration known. Positions are the running sum of the durations as written, so an error of quantisation is made good by
+the next value and nothing drifts.
+
+A note lasts until the next onset, unless it was released a quarter of a beat or more before: then a rest is written,
+parted at the bar lines. A note longer than four quarters is written as four. A note too short for the grid falls out of
+a corpus; a note *heard* never does (it is written as a sixth of a beat), but of several heard at once the highest is
+the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from sideman_models.context import Changes, Place, place_at
+from sideman_models.harmony import KINDS
+from sideman_models.values import GRID, TICKS, Value, clip_interval, to_grid
+
+QUARTER_OF_A_BEAT = TICKS // 4
+PHRASE_REST = 2 * TICKS
+"""Silence of two beats ends a phrase."""
+LONGEST_SILENCE = 8
+"""Bars of silence that are written as rests; anything beyond is only time passing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One value of a line, the place where it began, and the pitch it stands for (None: a rest)."""
+
+    value: Value
+    place: Place
+    pitch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """What sounds, or rests, at the end of the line: its value but for the duration."""
+
+    place: Place
+    kind: str
+    pitch: int | None
+    interval: int | None
+    heard: bool
+    released: float | None = None
+
+
+class Line:
+    """A line over the changes of a tune, in bars of `bar_ticks`. All times are in ticks, twelfths of a quarter note."""
+
+    def __init__(self, changes: Changes, bar_ticks: int) -> None:
+        self.changes = changes
+        self.bar_ticks = bar_ticks
+        self.position = 0
+        self.pitch: int | None = None  # of the last note settled
+        self.dropped = 0
+        self._silence = 0
+        self._pending: _Pending | None = None
+
+    def copy(self) -> Line:
+        """A line that goes on from here on its own."""
+        other = Line(self.changes, self.bar_ticks)
+        other.position, other.pitch, other.dropped = self.position, self.pitch, self.dropped
+        other._silence, other._pending = self._silence, self._pending
+        return other
+
+    @property
+    def last_pitch(self) -> int | None:
+        """The pitch of the last note, sounding or gone."""
+        pending = self._pending
+        return self.pitch if pending is None or pending.pitch is None else pending.pitch
+
+    def note(self, tick: float, pitch: int, *, heard: bool = False, begins: bool | None = None) -> list[Written]:
+        """A note begins; returns what that settles.
+
+        `begins` says that it opens a phrase, or does not; None: it does after a rest of two beats.
+        """
+        pending = self._pending
+        if heard and pending is not None and pending.heard and to_grid(tick - self.position) == 0:
+            pitch = max(pitch, pending.pitch or 0)
+            self._pending = None
+            written: list[Written] = []
+        else:
+            written = self.settle(tick)
+        if begins is None:
+            begins = self._silence >= PHRASE_REST
+        place = self.place()
+        interval = None if begins or self.pitch is None else clip_interval(pitch - self.pitch)
+        self._pending = _Pending(place, KINDS[place.chord.kind(pitch)], pitch, interval, heard)
+        return written
+
+    def rest(self, tick: float) -> list[Written]:
+        """A rest begins that was chosen, not merely a note's end; returns what that settles."""
+        written = self.settle(tick)
+        self._pending = _Pending(self.place(), "R", None, None, heard=False)
+        return written
+
+    def release(self, tick: float) -> None:
+        """The note that sounds has ended."""
+        if self._pending is not None and self._pending.released is None:
+            self._pending = replace(self._pending, released=tick)
+
+    def settle(self, until: float) -> list[Written]:
+        """What has sounded, and the silence after it, up to `until`: values now complete, in order."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return self._silence_until(until) if self.pitch is not None else self._start_at(until)
+        if pending.pitch is None:
+            return self._chosen_rest(pending, until)
+        end = until
+        if pending.released is not None and until - pending.released >= QUARTER_OF_A_BEAT:
+            end = pending.released
+        length = to_grid(end - self.position) or (GRID[0] if pending.heard else 0)
+        if not length:
+            self.dropped += 1
+            return self._silence_until(until)
+        self.pitch, self._silence = pending.pitch, 0
+        self.position = max(self.position + length, round(end) if length == GRID[-1] else 0)
+        return [_written(pending, length), *self._silence_until(until)]
+
+    def place(self) -> Place:
+        """Where the next value would begin, were it to begin now."""
+        return place_at(self.changes, self.bar_ticks, self.position, self.pitch)
+
+    def _start_at(self, tick: float) -> list[Written]:
+        self.position = round(tick)
+        return []
+
+    def _chosen_rest(self, pending: _Pending, until: float) -> list[Written]:
+        length = to_grid(min(until - self.position, self._to_bar_line()))
+        if not length:
+            return self._silence_until(until)
+        self._pass(length)
+        return [_written(pending, length), *self._silence_until(until)]
+
+    def _silence_until(self, tick: float) -> list[Written]:
+        written = []
+        bars = 0
+        while tick - self.position >= QUARTER_OF_A_BEAT and bars < LONGEST_SILENCE:
+            length = to_grid(min(tick - self.position, self._to_bar_line()))
+            written.append(Written(Value("R", length), self.place(), None))
+            self._pass(length)
+            bars += self.position % self.bar_ticks == 0
+        if tick - self.position >= QUARTER_OF_A_BEAT:
+            self._start_at(tick)
+        return written
+
+    def _pass(self, length: int) -> None:
+        self.position += length
+        self._silence += length
+
+    def _to_bar_line(self) -> int:
+        return self.bar_ticks - self.position % self.bar_ticks
+
+
+def _written(pending: _Pending, length: int) -> Written:
+    return Written(Value(pending.kind, length, pending.interval), pending.place, pending.pitch)
+
+
+@dataclass(frozen=True, slots=True)
+class LineNote:
+    """A note of a line: onset and end in ticks from the top, pitch, and whether it opens a phrase (None: by the rests)."""
+
+    onset: float
+    end: float
+    pitch: int
+    begins: bool | None = None
+
+
+def write_line(notes: Iterable[LineNote], changes: Changes, bar_ticks: int, *, heard: bool = False) -> tuple[list[Written], int]:
+    """The values of a whole line, in order, and how many of its notes fell out. `notes` in order of onset."""
+    line = Line(changes, bar_ticks)
+    written: list[Written] = []
+    end = 0.0
+    for note in notes:
+        written += line.note(note.onset, note.pitch, heard=heard, begins=note.begins)
+        line.release(note.end)
+        end = note.end
+    written += line.settle(end)
+    return written, line.dropped
