@@ -1,0 +1,453 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chords as jazz musicians write them, and how any pitch sits in them.
+
+`ROWS` is the one table: a row a quality, with the tones its symbol names and the scale players use over it
+(chord-scale practice). The kind of each of the 12 offsets above the root is computed from the row, first that holds:
+
+- `C` a tone of the chord,
+- `S` a tone of its scale,
+- `A` an approach: a semitone from a tone of the chord,
+- `X` none of these.
+
+A symbol is read in two steps: into the set of tones it names, then to the row nearest to that set. So every way of
+writing a chord ends in the same row (`Cm7b5`, `C-7b5`, `Cø`, `Ch7`), and a combination too rare for a row of its own
+takes the row that fits best: see `nearest_quality`.
+
+**Accidentals** stand before their number (`7b9#11`, `9#11`) as on most lead sheets, or after it (`79b13b`) as in the
+Weimar Jazz Database. In a run of figures that nothing parts, they stand *after* when the run ends in an accidental, or
+when a second number stands directly behind the first before any accidental does (`79b13`: only the database runs
+figures together; `69` counts as one figure). They always stand *before* when the first of them opens the run or comes
+directly after a 7 (`7b9`), for a seventh is never altered.
+
+**The bass** of a slash chord is kept, but it is the bass player's: it does not become a tone of the chord
+(C/F has C, E and G; C/E has them too).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
+
+from sideman_models.errors import ChordError
+
+KINDS = "CSAX"
+CHORD, SCALE, APPROACH, OTHER = range(4)
+
+FAMILIES: tuple[str, ...] = (
+    "major",
+    "sixth",
+    "minor",
+    "minor seventh",
+    "tonic minor",
+    "dominant",
+    "altered",
+    "augmented",
+    "sus",
+    "half-diminished",
+    "diminished",
+    "none",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A kind of chord, its root left open. `tones` and `scale` are semitones above the root (0..11, sorted).
+
+    `name` is the symbol after the root; `kinds[offset]`, 12 of them, are indices into `KINDS`.
+    """
+
+    name: str
+    family: str
+    tones: tuple[int, ...]
+    scale: tuple[int, ...]
+    kinds: tuple[int, ...]
+
+
+SCALES = {
+    "major": (0, 2, 4, 5, 7, 9, 11),
+    "lydian": (0, 2, 4, 6, 7, 9, 11),
+    "lydian #9": (0, 3, 4, 6, 7, 9, 11),
+    "lydian augmented": (0, 2, 4, 6, 8, 9, 11),
+    "lydian diminished": (0, 2, 3, 6, 7, 9, 11),
+    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
+    "lydian dominant": (0, 2, 4, 6, 7, 9, 10),
+    "mixolydian b13": (0, 2, 4, 5, 7, 8, 10),
+    "phrygian dominant": (0, 1, 4, 5, 7, 8, 10),
+    "altered": (0, 1, 3, 4, 6, 8, 10),
+    "half-whole": (0, 1, 3, 4, 6, 7, 9, 10),
+    "whole-half": (0, 2, 3, 5, 6, 8, 9, 11),
+    "whole tone": (0, 2, 4, 6, 8, 10),
+    "dorian": (0, 2, 3, 5, 7, 9, 10),
+    "phrygian": (0, 1, 3, 5, 7, 8, 10),
+    "aeolian": (0, 2, 3, 5, 7, 8, 10),
+    "melodic minor": (0, 2, 3, 5, 7, 9, 11),
+    "locrian": (0, 1, 3, 5, 6, 8, 10),
+    "locrian #9": (0, 2, 3, 5, 6, 8, 10),
+    "chromatic": tuple(range(12)),
+}
+
+# name, family, tones, scale. Where two rows are equally near to a symbol, the upper one is taken.
+ROWS: tuple[tuple[str, str, str, str], ...] = (
+    ("", "major", "0 4 7", "major"),
+    ("5", "major", "0 7", "major"),
+    ("add9", "major", "0 2 4 7", "major"),
+    ("^7", "major", "0 4 7 11", "major"),
+    ("^9", "major", "0 2 4 7 11", "major"),
+    ("^13", "major", "0 2 4 7 9 11", "major"),
+    ("^7#11", "major", "0 4 6 7 11", "lydian"),
+    ("^9#11", "major", "0 2 4 6 7 11", "lydian"),
+    ("^7#9", "major", "0 3 4 7 11", "lydian #9"),
+    ("6", "sixth", "0 4 7 9", "major"),
+    ("69", "sixth", "0 2 4 7 9", "major"),
+    ("69#11", "sixth", "0 2 4 6 7 9", "lydian"),
+    ("-", "minor", "0 3 7", "dorian"),
+    ("-add9", "minor", "0 2 3 7", "dorian"),
+    ("-b6", "minor", "0 3 7 8", "aeolian"),
+    ("-7", "minor seventh", "0 3 7 10", "dorian"),
+    ("-9", "minor seventh", "0 2 3 7 10", "dorian"),
+    ("-11", "minor seventh", "0 2 3 5 7 10", "dorian"),
+    ("-13", "minor seventh", "0 2 3 7 9 10", "dorian"),
+    ("-7b9", "minor seventh", "0 1 3 7 10", "phrygian"),
+    ("-7#5", "minor seventh", "0 3 8 10", "aeolian"),
+    ("-6", "tonic minor", "0 3 7 9", "melodic minor"),
+    ("-69", "tonic minor", "0 2 3 7 9", "melodic minor"),
+    ("-^7", "tonic minor", "0 3 7 11", "melodic minor"),
+    ("-^9", "tonic minor", "0 2 3 7 11", "melodic minor"),
+    ("-^13", "tonic minor", "0 2 3 7 9 11", "melodic minor"),
+    ("-^9#11", "tonic minor", "0 2 3 6 7 11", "lydian diminished"),
+    ("7", "dominant", "0 4 7 10", "mixolydian"),
+    ("9", "dominant", "0 2 4 7 10", "mixolydian"),
+    ("13", "dominant", "0 2 4 7 9 10", "mixolydian"),
+    ("7#11", "dominant", "0 4 6 7 10", "lydian dominant"),
+    ("9#11", "dominant", "0 2 4 6 7 10", "lydian dominant"),
+    ("13#11", "dominant", "0 2 4 6 7 9 10", "lydian dominant"),
+    ("7b13", "dominant", "0 4 7 8 10", "mixolydian b13"),
+    ("9b13", "dominant", "0 2 4 7 8 10", "mixolydian b13"),
+    ("7b9", "altered", "0 1 4 7 10", "half-whole"),
+    ("13b9", "altered", "0 1 4 7 9 10", "half-whole"),
+    ("7b9#11", "altered", "0 1 4 6 7 10", "half-whole"),
+    ("7b9b13", "altered", "0 1 4 7 8 10", "phrygian dominant"),
+    ("7#9", "altered", "0 3 4 7 10", "half-whole"),
+    ("7#9#11", "altered", "0 3 4 6 7 10", "half-whole"),
+    ("7alt", "altered", "0 3 4 8 10", "altered"),
+    ("7#5b9", "altered", "0 1 4 8 10", "altered"),
+    ("+", "augmented", "0 4 8", "whole tone"),
+    ("+^7", "augmented", "0 4 8 11", "lydian augmented"),
+    ("7#5", "augmented", "0 4 8 10", "whole tone"),
+    ("9#5", "augmented", "0 2 4 8 10", "whole tone"),
+    ("9#5#11", "augmented", "0 2 4 6 8 10", "whole tone"),
+    ("7b5", "augmented", "0 4 6 10", "whole tone"),
+    ("sus", "sus", "0 5 7", "mixolydian"),
+    ("sus2", "sus", "0 2 7", "mixolydian"),
+    ("7sus", "sus", "0 5 7 10", "mixolydian"),
+    ("^7sus", "sus", "0 5 7 11", "major"),
+    ("9sus", "sus", "0 2 5 7 10", "mixolydian"),
+    ("13sus", "sus", "0 2 5 7 9 10", "mixolydian"),
+    ("7susb9", "sus", "0 1 5 7 10", "phrygian"),
+    ("h7", "half-diminished", "0 3 6 10", "locrian"),
+    ("h9", "half-diminished", "0 2 3 6 10", "locrian #9"),
+    ("h11", "half-diminished", "0 2 3 5 6 10", "locrian #9"),
+    ("o", "diminished", "0 3 6", "whole-half"),
+    ("o7", "diminished", "0 3 6 9", "whole-half"),
+    ("o^7", "diminished", "0 3 6 11", "whole-half"),
+    ("none", "none", "", "chromatic"),
+)
+
+
+def _kind(offset: int, tones: Iterable[int], scale: Iterable[int]) -> int:
+    if offset in tones:
+        return CHORD
+    if offset in scale:
+        return SCALE
+    return APPROACH if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER
+
+
+def _quality(name: str, family: str, tones_text: str, scale_name: str) -> Quality:
+    tones = tuple(int(tone) for tone in tones_text.split())
+    scale = SCALES[scale_name]
+    return Quality(name, family, tones, scale, tuple(_kind(offset, tones, scale) for offset in range(12)))
+
+
+QUALITIES: dict[str, Quality] = {row[0]: _quality(*row) for row in ROWS}
+
+
+@cache
+def nearest_quality(tones: frozenset[int]) -> Quality:
+    """The row nearest to a set of tones (semitones above the root).
+
+    First by how few of the tones fall outside the row's scale, then by how few tones differ. The perfect fifth counts
+    last, because players leave it out at will.
+    """
+
+    def distance(quality: Quality) -> tuple[int, int, int]:
+        telling = tones - {7}
+        return (
+            len(telling.difference(quality.scale)),
+            len(telling.symmetric_difference(quality.tones) - {7}),
+            len(tones.symmetric_difference(quality.tones)),
+        )
+
+    return min((quality for quality in QUALITIES.values() if quality.tones), key=distance)
+
+
+@cache
+def _pitch_classes(root: int, offsets: tuple[int, ...]) -> frozenset[int]:
+    return frozenset((root + offset) % 12 for offset in offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class Chord:
+    """A chord at a root (pitch class 0..11, C is 0), with the bass note under it if the symbol names one.
+
+    Two chords are equal when they sound the same, however they are written (`Cmaj7` and `C^7`, `Db7` and `C#7`).
+    """
+
+    root: int
+    quality: Quality
+    bass: int | None
+    text: str = field(compare=False)
+
+    @property
+    def tones(self) -> frozenset[int]:
+        """The pitch classes of the chord (0..11)."""
+        return _pitch_classes(self.root, self.quality.tones)
+
+    @property
+    def scale(self) -> frozenset[int]:
+        """The pitch classes of its scale (0..11)."""
+        return _pitch_classes(self.root, self.quality.scale)
+
+    def kind(self, pitch: int) -> int:
+        """How a pitch (MIDI number or pitch class) sits in the chord, as an index into `KINDS`."""
+        return self.quality.kinds[(pitch - self.root) % 12]
+
+    def transposed(self, semitones: int) -> Chord:
+        """The same chord so many semitones higher, its root and bass spelled anew."""
+        if semitones % 12 == 0 or not self.quality.tones:
+            return self
+        root = (self.root + semitones) % 12
+        bass = None if self.bass is None else (self.bass + semitones) % 12
+        name = (MINOR_ROOT_NAMES if 3 in self.quality.tones else ROOT_NAMES)[root]
+        slash = "" if bass is None else "/" + (SHARP_NAMES if "#" in name else ROOT_NAMES)[bass]
+        return replace(self, root=root, bass=bass, text=name + _suffix(self) + slash)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+NO_CHORD = Chord(0, QUALITIES["none"], None, "N.C.")
+
+ROOT_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+MINOR_ROOT_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
+SHARP_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+_LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_ACCIDENTALS = {"": 0, "b": -1, "#": 1}
+
+_ROOT = re.compile(r"([A-G])([b#]?)")
+_BASS = re.compile(r"/([A-G])([b#]?)$")
+_NO_CHORD = re.compile(r"n\.?c\.?", re.IGNORECASE)
+_LOOKALIKES = str.maketrans("♭♯△∆−–º˚Ø∅", "b#ΔΔ--°°øø")  # noqa: RUF001 - signs taken for one another
+# European hands write 7-9 and 7+11 for 7b9 and 7#11.
+_SIGNS = ((re.compile(r"(?<=[\d(,])-(?=\d)"), "b"), (re.compile(r"(?<=[\d(,])\+(?=\d)"), "#"))
+
+# What may stand in a symbol after the root, longest first where one begins like another.
+_TOKEN = re.compile(
+    r"(?P<word>maj|Maj|MAJ|ma(?!d)|Ma|MA|M(?![IiAa]))"
+    r"|(?P<triangle>\^|Δ|j)"
+    r"|(?P<minor>min|Min|MIN|mi|Mi|MI|m|-)"
+    r"|(?P<half>ø|h)"
+    r"|(?P<diminished>dim|°|o(?!m))"
+    r"|(?P<augmented>aug|\+)"
+    r"|(?P<sus2>sus2)|(?P<sus>sus4?)|(?P<alt>alt)|(?P<add>add)"
+    r"|(?P<no3>(?:no|omit)3)|(?P<no5>(?:no|omit)5)"
+    r"|(?P<number>13|11|[245679])|(?P<accidental>[b#])|(?P<gap>[(),]+)"
+)
+_Token = tuple[str, str]
+_Figure = tuple[str, int]
+
+# An altered or added figure as semitones above the root; 2 and 4 are 9 and 11, b6 is b13.
+_FIGURES: dict[_Figure, int] = {
+    ("b", 2): 1, ("b", 9): 1, ("", 2): 2, ("", 9): 2, ("#", 2): 3, ("#", 9): 3,
+    ("", 4): 5, ("", 11): 5, ("#", 4): 6, ("#", 11): 6, ("b", 5): 6, ("#", 5): 8,
+    ("b", 6): 8, ("b", 13): 8, ("", 6): 9, ("", 13): 9, ("", 5): 7, ("", 7): 10,
+}  # fmt: skip
+_NEEDS_SEVENTH: set[_Figure] = {("", 7), ("", 9), ("", 11), ("", 13), ("b", 9), ("#", 9), ("b", 13)}
+_IMPLIES_NINTH: set[_Figure] = {("", 11), ("", 13)}
+
+
+@lru_cache(maxsize=4096)
+def parse_chord(text: str) -> Chord:
+    """Read a chord symbol such as `C^7`, `Bb-7b5`, `F#7(b9,#11)/C`, `79b13b` after a root, or `N.C.`.
+
+    Raises ChordError naming the part that is not understood, with a likely symbol where there is one.
+    """
+    symbol = "".join(text.split()).translate(_LOOKALIKES)
+    if _NO_CHORD.fullmatch(symbol):
+        return NO_CHORD
+    root = _ROOT.match(symbol)
+    if root is None:
+        raise ChordError(_rootless(text, symbol))
+    body = symbol[root.end() :].replace("6/9", "69")
+    bass = _BASS.search(body)
+    suffix = body[: bass.start()] if bass else body
+    try:
+        quality = nearest_quality(_tones_named(suffix))
+    except ChordError as error:
+        raise ChordError(f"{text!r} is not a chord: {error}{_likely(root.group(), suffix)}") from None
+    return Chord(_pitch_class(root), quality, _pitch_class(bass) if bass else None, symbol)
+
+
+def _pitch_class(match: re.Match[str]) -> int:
+    return (_LETTERS[match[1]] + _ACCIDENTALS[match[2]]) % 12
+
+
+def _suffix(chord: Chord) -> str:
+    root = _ROOT.match(chord.text)
+    body = chord.text[root.end() if root else 0 :]
+    return _BASS.sub("", body) if chord.bass is not None else body
+
+
+def _rootless(text: str, symbol: str) -> str:
+    capital = symbol[:1].upper() + symbol[1:]
+    hint = f"; did you mean {capital!r}?" if _ROOT.match(capital) and capital != symbol else ""
+    return f"{text!r} is not a chord: it must begin with its root, A to G, or be 'N.C.' for none{hint}"
+
+
+def _likely(root: str, suffix: str) -> str:
+    common = [*QUALITIES, "maj7", "m7", "m", "m7b5", "dim7", "mMaj7", "aug", "alt", "maj9", "m9", "sus4", "7sus4"]
+    near = difflib.get_close_matches(suffix, [name for name in common if name not in ("", "none")], n=1, cutoff=0.4)
+    return f"; did you mean {root + near[0]!r}?" if near else "; symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
+
+
+def _tones_named(suffix: str) -> frozenset[int]:
+    """The tones a symbol names, as semitones above its root."""
+    for sign, accidental in _SIGNS:
+        suffix = sign.sub(accidental, suffix)
+    tokens = list(_tokens(suffix))
+    marks = [name for name, _ in tokens if name not in ("number", "accidental", "gap")]
+    figures = list(_figures(tokens))
+    said = marks + [f"{accidental}{number}" for accidental, number in figures]
+    for word in said:
+        if said.count(word) > 1:
+            raise ChordError(f"{word!r} is said twice")
+    return _build(frozenset(marks), figures)
+
+
+def _tokens(suffix: str) -> Iterator[_Token]:
+    at = 0
+    while at < len(suffix):
+        match = _TOKEN.match(suffix, at)
+        if match is None or match.lastgroup is None:
+            raise ChordError(f"{suffix[at:]!r} is not understood")
+        yield match.lastgroup, match.group()
+        at = match.end()
+
+
+def _figures(tokens: list[_Token]) -> Iterator[_Figure]:
+    """Numbers with their accidentals, run by run (the module's rule says on which side an accidental stands)."""
+    run: list[str] = []
+    for name, text in [*tokens, ("gap", "")]:
+        if name in ("number", "accidental"):
+            run.append(text)
+        else:
+            yield from _figures_of_run(run)
+            run = []
+
+
+def _figures_of_run(run: list[str]) -> list[_Figure]:
+    return _paired(run[::-1])[::-1] if _accidentals_follow(run) else _paired(run)
+
+
+def _paired(run: list[str]) -> list[_Figure]:
+    """Each number with the accidental just before it."""
+    found: list[_Figure] = []
+    pending = ""
+    for text in run:
+        if text in "b#" and not pending:
+            pending = text
+            continue
+        if text in "b#" or (pending, int(text)) not in _FIGURES:
+            raise ChordError(f"{pending + text!r} is not understood")
+        found.append((pending, int(text)))
+        pending = ""
+    if pending:
+        raise ChordError(f"{pending!r} has no number")
+    return found
+
+
+def _accidentals_follow(run: list[str]) -> bool:
+    first = next((index for index, text in enumerate(run) if text in "b#"), 0)
+    if first == 0 or run[first - 1] == "7":
+        return False
+    return run[-1] in "b#" or (first >= 2 and run[first - 2 : first] != ["6", "9"])
+
+
+def _build(marks: frozenset[str], figures: list[_Figure]) -> frozenset[int]:
+    if "alt" in marks:
+        return frozenset(QUALITIES["7alt"].tones)
+    if not marks and figures == [("", 5)]:
+        return frozenset(QUALITIES["5"].tones)
+    tones = {0, _third(marks, figures), *_fifths(marks, figures)}
+    tones |= {_FIGURES[figure] for figure in figures if figure[1] not in (5, 7)}
+    if _has_seventh(marks, figures):
+        tones.add(_seventh(marks))
+        if "add" not in marks and _IMPLIES_NINTH.intersection(figures) and all(number != 9 for _, number in figures):
+            tones.add(2)
+    return frozenset(tones) - ({3, 4} if "no3" in marks else set()) - ({7} if "no5" in marks else set())
+
+
+def _third(marks: frozenset[str], figures: list[_Figure]) -> int:
+    if "sus2" in marks:
+        return 2
+    if marks & {"minor", "half", "diminished"} and "sus" not in marks:
+        return 3
+    # C4 is a sus chord; C11 leaves out its third, which would grate against the eleventh.
+    eleventh = ("", 11) in figures and not marks & {"word", "triangle", "add"}
+    return 5 if "sus" in marks or eleventh or (("", 4) in figures and "add" not in marks) else 4
+
+
+def _fifths(marks: frozenset[str], figures: list[_Figure]) -> set[int]:
+    altered = {_FIGURES[figure] for figure in figures if figure in (("b", 5), ("#", 5))}
+    if marks & {"half", "diminished"}:
+        return altered | {6}
+    return altered | {8} if "augmented" in marks else altered or {7}
+
+
+def _has_seventh(marks: frozenset[str], figures: list[_Figure]) -> bool:
+    if ("", 6) in figures and ("", 7) not in figures:
+        return False
+    if marks & {"triangle", "half"} or ("", 7) in figures:
+        return True
+    return "add" not in marks and bool(_NEEDS_SEVENTH.intersection(figures))
+
+
+def _seventh(marks: frozenset[str]) -> int:
+    if marks & {"word", "triangle"}:
+        return 11
+    return 9 if "diminished" in marks else 10
+
+
+_PITCH = re.compile(r"([A-Ga-g])([b#♭♯]?)(-?\d+)")
+
+
+def pitch_name(pitch: int) -> str:
+    """The name of a MIDI pitch, middle C (60) being C4."""
+    return f"{ROOT_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
+def parse_pitch(text: str) -> int:
+    """A MIDI number 0..127 from a name (`C4` is 60, `Eb3` 51) or a number; ChordError says what would be right."""
+    plain = text.strip()
+    match = _PITCH.fullmatch(plain)
+    pitch = -1
+    if match:
+        accidental = _ACCIDENTALS[match[2].translate(_LOOKALIKES)]
+        pitch = 12 * (int(match[3]) + 1) + _LETTERS[match[1].upper()] + accidental
+    elif plain.isascii() and plain.isdecimal():
+        pitch = int(plain)
+    if not 0 <= pitch <= 127:
+        raise ChordError(f"{text!r} is not a pitch: write a name such as C3 or Eb4 (C4 is middle C), or 0 to 127")
+    return pitch
