@@ -90,6 +90,17 @@ def word(*choices: str) -> Rule:
     return Rule(" or ".join(choices), read)
 
 
+def standing_for(name: str, value: object) -> Rule:
+    """A word that stands for a value: `auto` for None."""
+
+    def read(given: object) -> object:
+        if given != name:
+            raise ValueError
+        return value
+
+    return Rule(name, read)
+
+
 def nothing(meaning: str) -> Rule:
     """Nothing at all, written `null`."""
 

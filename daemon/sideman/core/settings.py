@@ -13,7 +13,21 @@ from typing import Any, Literal
 
 from sideman.core.chart import ChartError, Meter, parse_changes, parse_meter
 from sideman.core.errors import ConfigError
-from sideman.core.rules import Range, Rule, either, nothing, number, pitches, plain, shown, switch, text, whole, word
+from sideman.core.rules import (
+    Range,
+    Rule,
+    either,
+    nothing,
+    number,
+    pitches,
+    plain,
+    shown,
+    standing_for,
+    switch,
+    text,
+    whole,
+    word,
+)
 
 MOST_PROBLEMS = 50
 """Told at once; a file with more is probably not a configuration."""
@@ -43,12 +57,16 @@ def _key(default: Any, rule: Rule, doc: str) -> Any:  # noqa: ANN401 - a field o
 
 @dataclass(frozen=True, slots=True)
 class MidiSettings:
-    """Where notes come from and go to."""
+    """Where notes come from and go to. A `listen` of None is all channels."""
 
     input: str = _key("auto", PORT, "The port it listens to you on: auto makes one of its own, none hears nothing.")
     output: str = _key("auto", PORT, "The port it plays to: auto makes one of its own, none plays into the void.")
     channel: int = _key(1, whole(1, 16), "The MIDI channel it plays on.")
-    listen: int | Literal["all"] = _key("all", either(word("all"), whole(1, 16)), "The channel it hears you on.")
+    listen: int | None = _key(
+        None,
+        either(standing_for("all", None), whole(1, 16)),
+        "The channel it hears you on.",
+    )
     client: str = _key(
         "sideman",
         text("a short name without colons", longest=40, without=":"),
@@ -84,7 +102,7 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class PlaySettings:
-    """How it plays."""
+    """How it plays. A `seed` of None is a new one each start, a `swing` of None one that follows the tempo."""
 
     mode: Literal["solo", "off"] = _key("solo", word("solo", "off"), "solo plays through; off only listens.")
     rate: Literal["beat", "eighth", "triplet", "sixteenth", "phrase"] = _key(
@@ -117,9 +135,9 @@ class PlaySettings:
     velocity: int = _key(
         84, whole(1, 127), "How hard it plays in the middle; the beat and the line's shape move it up and down."
     )
-    swing: float | Literal["auto"] = _key(
-        "auto",
-        either(word("auto"), number(0.5, 0.75)),
+    swing: float | None = _key(
+        None,
+        either(standing_for("auto", None), number(0.5, 0.75)),
         "Where the second eighth of a beat falls: 0.5 straight, 0.67 triplets; auto swings less as the tempo rises.",
     )
     gate: float = _key(
@@ -149,7 +167,7 @@ class TempoSettings:
 
 @dataclass(frozen=True, slots=True)
 class ChartSettings:
-    """The changes it plays over."""
+    """The changes it plays over; `choruses` of None is for ever."""
 
     changes: str = _key(
         BLUES,
