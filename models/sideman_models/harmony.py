@@ -249,7 +249,7 @@ _ACCIDENTALS = {"": 0, "b": -1, "#": 1}
 _ROOT = re.compile(r"([A-G])([b#]?)")
 _BASS = re.compile(r"/([A-G])([b#]?)$")
 _NO_CHORD = re.compile(r"n\.?c\.?", re.IGNORECASE)
-_LOOKALIKES = str.maketrans("♭♯△∆−–º˚Ø∅", "b#ΔΔ--°°øø")  # noqa: RUF001 - signs taken for one another
+_LOOKALIKES = str.maketrans("♭♯△∆−–º˚Ø∅", "b#ΔΔ--°°øø")
 # European hands write 7-9 and 7+11 for 7b9 and 7#11.
 _SIGNS = ((re.compile(r"(?<=[\d(,])-(?=\d)"), "b"), (re.compile(r"(?<=[\d(,])\+(?=\d)"), "#"))
 

@@ -65,7 +65,7 @@ def parse_meter(text: str) -> Meter:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The chords of a bar with their onsets in quarter notes from the bar line; the first is at 0, no two alike meet."""
+    """The chords of a bar, each with its onset in quarter notes from the bar line: the first at 0, no two alike meet."""
 
     chords: tuple[tuple[float, Chord], ...]
 
@@ -140,7 +140,7 @@ def _changes(bars: tuple[Bar, ...], quarters: float) -> list[tuple[float, Chord]
 
 
 def _onsets(count: int, meter: Meter) -> list[Fraction]:
-    """Where `count` chords written into one bar begin, in quarter notes; empty if the bar has not so many half-beats."""
+    """Where `count` chords of one bar begin, in quarter notes; empty if they are more than its half-beats."""
     beats, unit = meter.numerator, Fraction(4, meter.denominator)
     if count > beats:
         beats, unit = 2 * beats, unit / 2
