@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MIDI bytes, as a port hands them over -> the notes and controllers in them.
+
+Ports are supposed to hand over whole messages, and most do. What else comes (running status, a clock byte in the
+middle of a note, system exclusive dumps, data bytes that belong to nothing) is told apart here as the MIDI 1.0
+specification has it: no input whatever raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sideman.core.events import CONTROL, NOTE_OFF, NOTE_ON, Control, Event, NoteOff, NoteOn
+
+_STATUS, _SYSTEM, _REAL_TIME = 0x80, 0xF0, 0xF8
+_ONE_DATA_BYTE = (0xC0, 0xD0)  # program change and channel pressure; all other channel messages carry two
+
+
+class Decoder:
+    """One port's bytes so far: a status stays in force until another comes."""
+
+    __slots__ = ("_data", "_status")
+
+    def __init__(self) -> None:
+        self._status = 0
+        self._data: list[int] = []
+
+    def feed(self, message: Iterable[int]) -> Iterator[Event]:
+        """The events that `message` completes, in order; a note struck with velocity 0 is a release."""
+        for byte in message:
+            if byte >= _REAL_TIME:
+                continue
+            if byte >= _STATUS:
+                self._status = byte if byte < _SYSTEM else 0
+                self._data.clear()
+            elif self._status:
+                yield from self._data_byte(byte)
+
+    def _data_byte(self, byte: int) -> Iterator[Event]:
+        self._data.append(byte)
+        kind = self._status & 0xF0
+        if len(self._data) < (1 if kind in _ONE_DATA_BYTE else 2):
+            return
+        event = _event(kind, (self._status & 0x0F) + 1, *self._data)
+        self._data.clear()
+        if event is not None:
+            yield event
+
+
+def _event(kind: int, channel: int, first: int, second: int = 0) -> Event | None:
+    if kind == NOTE_ON and second:
+        return NoteOn(first, second, channel)
+    if kind in (NOTE_ON, NOTE_OFF):
+        return NoteOff(first, channel)
+    if kind == CONTROL:
+        return Control(first, second, channel)
+    return None

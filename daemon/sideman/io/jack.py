@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What rtmidi does not tell of the JACK server: whether it lives and how long its period is. And how to keep it quiet.
+
+Rtmidi's own clients never notice that the server has died: sending seems to work until a ring of some 2,340 messages
+is full, and then spins for ever with Python's lock held. So one more client, without ports, stands watch: libjack
+calls it from a thread of its own within milliseconds of the server's death. It is also how we ask whether there is a
+server at all.
+
+Libjack is reached through rtmidi's extension module (a symbol is looked up in a library and in what it is linked to),
+so that both speak to the same copy of it: the wheels carry their own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+
+_NO_START_SERVER = 1  # JackNoStartServer of jack/types.h
+_SHUTDOWN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+def load(extension: str) -> ctypes.CDLL | None:
+    """Libjack as rtmidi's `extension` (a file) is linked to it, made silent; None where it has none."""
+    if sys.platform == "win32":
+        return None
+    library = ctypes.CDLL(extension)
+    _silence(library)
+    if not hasattr(library, "jack_client_open"):
+        return None
+    os.environ.setdefault("JACK_NO_START_SERVER", "1")
+    library.jack_client_open.restype = ctypes.c_void_p
+    library.jack_client_open.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p)
+    library.jack_on_shutdown.argtypes = (ctypes.c_void_p, _SHUTDOWN, ctypes.c_void_p)
+    for name in ("jack_client_close", "jack_get_buffer_size", "jack_get_sample_rate"):
+        getattr(library, name).argtypes = (ctypes.c_void_p,)
+    return library
+
+
+def _silence(library: ctypes.CDLL) -> None:
+    """Take away the handlers with which libjack and libasound write to stderr whatever goes wrong.
+
+    In their place comes a C function that does nothing with what it is told. It must not be a Python one: libjack would
+    call it from its own threads, at a time when Python may be gone.
+    """
+    nothing = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
+    for name in ("jack_set_error_function", "jack_set_info_function", "snd_lib_error_set_handler"):
+        if hasattr(library, name):
+            setter = getattr(library, name)
+            setter.argtypes = (ctypes.c_void_p,)
+            setter(nothing)
+
+
+class JackServer:
+    """The server while it lives; when it dies, `gone` becomes true and `died` is called, in a thread of libjack's."""
+
+    def __init__(self, library: ctypes.CDLL, client: int, died: Callable[[], None]) -> None:
+        self.gone = False
+        self._library, self._client = library, client
+        self._died = died
+        self._callback = _SHUTDOWN(self._shutdown)  # kept: libjack holds only its address
+        library.jack_on_shutdown(client, self._callback, None)
+
+    @classmethod
+    def connect(cls, library: ctypes.CDLL, name: str, died: Callable[[], None]) -> JackServer | None:
+        """The server that runs, or None. Never starts one."""
+        client = library.jack_client_open(name.encode(), _NO_START_SERVER, None)
+        return cls(library, client, died) if client else None
+
+    @property
+    def period(self) -> float:
+        """Seconds between two rounds in which the server carries messages from port to port."""
+        frames = self._library.jack_get_buffer_size(self._client)
+        return float(frames / self._library.jack_get_sample_rate(self._client))
+
+    def close(self) -> None:
+        """Take the watch away; nothing is called after this."""
+        self._library.jack_client_close(self._client)
+
+    def _shutdown(self, _nothing: int | None) -> None:
+        self.gone = True
+        self._died()

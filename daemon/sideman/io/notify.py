@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What systemd is told: ready, alive, stopping, and a line for `systemctl status`. Outside systemd, nothing.
+
+The protocol is sd_notify(3): datagrams of KEY=VALUE lines to the socket that $NOTIFY_SOCKET names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+
+
+class Notifier:
+    """The way to the service manager that `environ` names; silent without one, or when it no longer listens."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
+        self.interval = _interval(environ) if address else None  # seconds between two watchdog(), None: not asked for
+
+    def ready(self, status: str) -> None:
+        """The service does its work."""
+        self._tell(f"READY=1\nSTATUS={_line(status)}")
+
+    def status(self, status: str) -> None:
+        """What it does just now, in a line."""
+        self._tell(f"STATUS={_line(status)}")
+
+    def watchdog(self) -> None:
+        """It goes on working: to be told at least every `interval` seconds, and only if that is true."""
+        self._tell("WATCHDOG=1")
+
+    def stopping(self, status: str = "stopping") -> None:
+        """It has begun to end."""
+        self._tell(f"STOPPING=1\nSTATUS={_line(status)}")
+
+    def _tell(self, message: str) -> None:
+        if self._socket is None:
+            return
+        with contextlib.suppress(OSError):  # a manager that is gone or too busy must not stop the music
+            self._socket.sendto(message.encode(), socket.MSG_DONTWAIT, self._address)
+
+
+def _interval(environ: Mapping[str, str]) -> float | None:
+    """Half the time the service manager allows, as sd_watchdog_enabled(3) advises; None: asks nothing of us."""
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    allowed = environ.get("WATCHDOG_USEC", "")
+    return int(allowed) / 2e6 if allowed.isascii() and allowed.isdigit() and int(allowed) else None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the ports that there are is the one that somebody named."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from sideman.core.errors import Unavailable
+
+
+def match(wanted: str, names: Sequence[str]) -> list[int]:
+    """Where in `names` the port called `wanted` is: those of just that name, else those that contain it, in any case.
+
+    ALSA appends the numbers of client and port (`nanoKEY:nanoKEY MIDI 1 20:0`), which change from start to start: a
+    name without them is exact too.
+    """
+    exact = [n for n, name in enumerate(names) if wanted in (name, _unnumbered(name))]
+    return exact or [n for n, name in enumerate(names) if wanted.casefold() in name.casefold()]
+
+
+def nearest(wanted: str, names: Sequence[str]) -> str | None:
+    """The name that was most likely meant, compared whole and by its parts: people name a port by its device."""
+    parts = {part.casefold(): name for name in reversed(names) for part in (name, _unnumbered(name), *name.split(":"))}
+    found = difflib.get_close_matches(wanted.casefold(), parts, 1, 0.5)
+    return parts[found[0]] if found else None
+
+
+def is_own(name: str, client: str) -> bool:
+    """Whether a port is ours, or of another sideman under the same name (JACK then appends -01)."""
+    return re.match(rf"{re.escape(client)}(-in)?(-\d+)?:", name) is not None
+
+
+def ambiguous(key: str, wanted: str, names: Sequence[str]) -> Unavailable:
+    """The error for a name that fits several ports."""
+    return Unavailable(f"{key}: '{wanted}' could be any of {listed(names)}: give more of the name")
+
+
+def not_found(key: str, wanted: str, names: Sequence[str]) -> Unavailable:
+    """The error for a name that fits no port: what was likely meant, and what there is."""
+    guess = nearest(wanted, names)
+    meant = f"; did you mean '{guess}'?" if guess else ""
+    return Unavailable(f"{key}: no port is called '{wanted}'{meant} (there are: {listed(names)})")
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names in quotes, for an error."""
+    return ", ".join(f"'{name}'" for name in names) or "none at all"
+
+
+def _unnumbered(name: str) -> str:
+    return re.sub(r" \d+:\d+$", "", name)
