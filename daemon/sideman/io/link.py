@@ -46,7 +46,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The settings that choose the ports: AUTO, NONE or a name; our own name; may a named port come later?"""
+    """The ports to choose: AUTO, NONE or a name; our own name; whether a named port may come later."""
 
     output: str = AUTO
     input: str = AUTO

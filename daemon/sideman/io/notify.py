@@ -19,7 +19,7 @@ class Notifier:
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
-        self.interval = _interval(environ) if address else None  # seconds between two watchdog(), None: not asked for
+        self.interval = _interval(environ) if address else None  # seconds between two alive(), None: not asked for
 
     def ready(self, status: str) -> None:
         """The service does its work."""
@@ -29,7 +29,7 @@ class Notifier:
         """What it does just now, in a line."""
         self._tell(f"STATUS={_line(status)}")
 
-    def watchdog(self) -> None:
+    def alive(self) -> None:
         """It goes on working: to be told at least every `interval` seconds, and only if that is true."""
         self._tell("WATCHDOG=1")
 

@@ -272,3 +272,32 @@ class Side:
         self.title = f"{target or self._own} ({self._systems.title(system)})"
         for other in [other for other in self._clients if other != system]:
             self.forget(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One MIDI system that runs, and the real ports one may name there: where to send, where to hear."""
+
+    system: str
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    virtual: bool
+
+
+def survey(client: str = "sideman") -> list[Listing]:
+    """All that the MIDI systems offer now but `client`'s own ports, in the order of `auto`. Raises as Systems does."""
+    systems = Systems(f"{client}-ports")
+    listings = []
+    for system in systems.running():
+        with contextlib.suppress(systems.rtmidi.RtMidiError):
+            outputs = _foreign(systems.make_output(system), client)
+            inputs = _foreign(systems.make_input(system), client)
+            listings.append(Listing(systems.title(system), outputs, inputs, systems.has_virtual_ports(system)))
+    systems.unwatch()
+    return listings
+
+
+def _foreign(client: Client, own: str) -> tuple[str, ...]:
+    names = tuple(name for name in client.get_ports() if not is_own(name, own))
+    client.delete()
+    return names
