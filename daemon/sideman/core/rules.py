@@ -87,7 +87,7 @@ def word(*choices: str) -> Rule:
             raise ValueError
         return value
 
-    return Rule(" or ".join(choices), read)
+    return Rule(f"{', '.join(choices[:-1])} or {choices[-1]}", read)
 
 
 def standing_for(name: str, value: object) -> Rule:

@@ -112,7 +112,7 @@ class PlaySettings:
     )
     seed: int | None = _key(
         None,
-        either(nothing("a new one each start, told in the log"), whole(0, 2**63 - 1)),
+        either(nothing("a new one each start, told in the log"), whole(0, 2**32 - 1)),
         "Its dice. The same seed, changes and playing of yours give the same solo again.",
     )
     temperature: float = _key(

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: picks the one command asked for, and turns what goes wrong into one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from sideman import __version__
+from sideman.core.errors import SidemanError, Unavailable, UsageError
+from sideman_models.errors import ModelsError
+
+COMMANDS = {
+    "run": "play: the daemon, in the foreground",
+    "ports": "list the MIDI ports there are, and what 'auto' would take",
+    "check": "say what is wrong with the configuration, and how to mend it",
+    "render": "write a solo to a MIDI file",
+    "corpus": "say what a corpus of music holds",
+    "train": "train a network on a corpus",
+    "evaluate": "measure how well a network foresees music it has not seen",
+    "models": "list, show and export trained networks",
+    "bench": "measure this machine",
+}
+"""Every command and its line in the help; the module of the same name in `sideman.commands` has the rest."""
+
+UNREADABLE, NO_SUCH, DEFECT, CANNOT_CREATE, DISK, NOT_PERMITTED, INTERRUPTED = 65, 66, 70, 73, 74, 77, 130
+_FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` (sys.argv unless given) asks for; its exit status (those of sysexits.h)."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        status = _run(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, one line and a status
+        return _explain(error, traceback="--debug" in words or bool(os.environ.get("SIDEMAN_DEBUG")))
+    return status
+
+
+def available() -> list[str]:
+    """The commands that this installation has."""
+    return [name for name in COMMANDS if _has(name)]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells what is wrong in one line, as every other error is told."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def _run(words: list[str]) -> int:
+    try:
+        front = _Parser("sideman", description="A real-time MIDI improviser.", allow_abbrev=False, add_help=False)
+        front.add_argument("-h", "--help", action="store_true")
+        front.add_argument("--version", action="version", version=f"sideman {__version__}")
+        front.add_argument("--debug", action="store_true")
+        front.add_argument("command", nargs="?")
+        front.add_argument("rest", nargs=argparse.REMAINDER)
+        args = front.parse_args(words)
+        if args.command is None:
+            print(_help())
+            return 0 if args.help else UsageError.status
+        return _command(args.command, ["--help"] if args.help else args.rest)
+    except SystemExit as end:  # how argparse ends after --help and --version
+        return int(end.code or 0)
+
+
+def _command(name: str, words: list[str]) -> int:
+    if name not in COMMANDS or not _has(name):
+        import difflib  # only a mistake needs it
+
+        near = difflib.get_close_matches(name, available(), 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(available())}"
+        raise UsageError(f"{name}: no such command; {hint}")
+    module = importlib.import_module(f"sideman.commands.{name}")
+    parser = _Parser(f"sideman {name}", description=f"sideman {name}: {COMMANDS[name]}.", allow_abbrev=False)
+    parser.add_argument("--debug", action="store_true", help="show where in the program an error comes from")
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(words)))
+
+
+def _has(name: str) -> bool:
+    return importlib.util.find_spec(f"sideman.commands.{name}") is not None
+
+
+def _help() -> str:
+    commands = "\n".join(f"  {name:10}{COMMANDS[name]}" for name in available())
+    return f"""usage: sideman COMMAND [OPTION]...
+
+A real-time MIDI improviser: it plays a jazz solo with you.
+
+{commands}
+
+`sideman COMMAND --help` tells a command's options, `sideman --version` the version."""
+
+
+def _explain(error: Exception, *, traceback: bool) -> int:
+    """Say on stderr what went wrong, a line a problem; the exit status."""
+    if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+        _drop_stdout()
+        return 0
+    if isinstance(error, OSError) and error.errno in _FULL_OR_BROKEN:
+        _drop_stdout()
+    status, text = _verdict(error)
+    with contextlib.suppress(OSError):
+        if traceback:
+            sys.excepthook(type(error), error, error.__traceback__)
+        if sys.stderr is not None:
+            print("\n".join(f"sideman: {line}" for line in text.splitlines()), file=sys.stderr)
+    return status
+
+
+def _verdict(error: Exception) -> tuple[int, str]:
+    match error:
+        case SidemanError():
+            return error.status, str(error)
+        case ModelsError():
+            return UNREADABLE, str(error)
+        case ModuleNotFoundError() if error.name and not error.name.startswith("sideman"):
+            return Unavailable.status, f"{error.name} is not installed; what training needs comes with sideman[train]"
+        case OSError():
+            return _disk_verdict(error)
+    return DEFECT, f"a defect of sideman: {type(error).__name__}: {error} (--debug tells where)"
+
+
+def _disk_verdict(error: OSError) -> tuple[int, str]:
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    text = f"{where}{error.strerror or error}"
+    match error:
+        case FileNotFoundError() | IsADirectoryError() | NotADirectoryError():
+            return NO_SUCH, text
+        case PermissionError():
+            return NOT_PERMITTED, text
+        case FileExistsError():
+            return CANNOT_CREATE, text
+    return (DISK if error.errno in _FULL_OR_BROKEN else DEFECT), text
+
+
+def _drop_stdout() -> None:
+    """Keep Python from writing the rest at the end, which would fail again and change the exit status."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several commands share: the options that settle the settings, and the chart these name."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sideman.core.chart import Chart, ChartError, parse_changes
+from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
+from sideman.core.settings import Given, Layer, Settings, read_settings
+from sideman.io import resources
+from sideman.io.yamlfile import Read, read_file, read_yaml, scalar
+
+PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".txt")
+PATHS = ("chart.file", "model.bundle")
+"""Keys whose relative paths start, in a file, at that file's folder."""
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the options that `load_settings` reads."""
+    group = parser.add_argument_group("settings", "later ones win: defaults, preset, configuration file, --set")
+    group.add_argument("--config", metavar="FILE", help="the configuration file, instead of the usual one")
+    group.add_argument("--preset", metavar="NAME", help="a ready-made way of playing, such as bebop")
+    group.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="one setting, such as tempo.bpm=160; may be repeated",
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="log only what is wrong (log.level=warning)")
+    group.add_argument("-v", "--verbose", action="store_true", help="log everything (log.level=debug)")
+
+
+def load_settings(args: argparse.Namespace) -> Settings:
+    """The settings for a command line read with `add_settings`.
+
+    Raises UsageError, NoSuchInput or NotPermitted for a file or option that is not right, and one ConfigError with
+    every problem of every layer.
+    """
+    reads = [read for read in (_preset(args.preset), _config(args.config)) if read]
+    layers: list[Layer] = [*(read.values for read in reads), dict(_switches(args)), dict(_set(args.set))]
+    return read_settings(layers, [problem for read in reads for problem in read.problems])
+
+
+def config_path(named: str | None) -> Path | None:
+    """The configuration file that is read: --config, $SIDEMAN_CONFIG, else the usual one if there is one."""
+    named = named if named is not None else os.environ.get("SIDEMAN_CONFIG") or None
+    return Path(named).expanduser() if named is not None else resources.usual_config()
+
+
+def load_chart(settings: Settings) -> Chart:
+    """The changes to play over, transposed: those of chart.file, else chart.changes.
+
+    Raises NoSuchInput or NotPermitted for a chart file that is not to be had, UnreadableInput for one of no sense.
+    """
+    if settings.chart.file is None:
+        chart = parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes")
+    else:
+        chart = _chart_file(_chart_path(settings.chart.file), settings)
+    return chart.transposed(settings.chart.transpose) if settings.chart.transpose else chart
+
+
+def _preset(name: str | None) -> Read | None:
+    if name is None:
+        return None
+    path = resources.find(PRESETS[0], name, PRESETS[1])
+    if path is None:
+        raise NoSuchInput(f"--preset {name}: no such preset; {_there_are(name, *PRESETS)}")
+    return _anchored(read_yaml(path), path.parent)
+
+
+def _config(named: str | None) -> Read | None:
+    path = config_path(named)
+    return _anchored(read_yaml(path), path.parent) if path else None
+
+
+def _switches(args: argparse.Namespace) -> Iterator[tuple[str, Given]]:
+    if args.quiet and args.verbose:
+        raise UsageError("--quiet and --verbose: one or the other")
+    if args.quiet or args.verbose:
+        yield "log.level", Given("warning" if args.quiet else "debug", "--quiet" if args.quiet else "--verbose")
+
+
+def _set(settings: list[str]) -> Iterator[tuple[str, Given]]:
+    for each in settings:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise UsageError(f"--set {each}: write KEY=VALUE, such as tempo.bpm=160")
+        yield key.strip(), Given(scalar(value.strip()), "--set")
+
+
+def _anchored(read: Read, folder: Path) -> Read:
+    """`read`, its relative paths starting at `folder`; what names nothing there is left to be found by name."""
+    for key in PATHS:
+        given = read.values.get(key)
+        if given is None or not isinstance(given.value, str) or "\0" in given.value:
+            continue
+        path = folder / Path(given.value)
+        if (os.sep in given.value or "." in given.value) and os.path.lexists(path):
+            read.values[key] = Given(str(path.absolute()), given.where)
+    return read
+
+
+def _chart_path(named: str) -> Path:
+    path = Path(named).expanduser()
+    if path.exists() or os.sep in named:
+        return path
+    found = resources.find(CHARTS[0], named, CHARTS[1])
+    if found is None:
+        raise NoSuchInput(f"chart.file: {named}: no such file, and no chart of that name; {_there_are(named, *CHARTS)}")
+    return found
+
+
+def _chart_file(path: Path, settings: Settings) -> Chart:
+    try:
+        return parse_changes(read_file(path).decode("utf-8-sig"), settings.tempo.meter, str(path))
+    except UnicodeDecodeError:
+        raise UnreadableInput(f"{path}: not text (UTF-8); is it the right file?") from None
+    except ChartError as error:
+        raise UnreadableInput(str(error)) from None
+
+
+def _there_are(name: str, kind: str, suffix: str) -> str:
+    names = resources.names(kind, suffix)
+    near = difflib.get_close_matches(name, names, 1)
+    return f"there are {', '.join(names) or 'none'}" + (f"; did you mean {near[0]}?" if near else "")

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log: short lines on stderr, in the form that whoever reads them there likes best."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TextIO
+
+# The priorities of syslog(3), as systemd's journal reads them at the start of a line.
+_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
+
+
+def set_up(level: str, stream: TextIO | None = None) -> None:
+    """Log `debug`, `info`, `warning` or `error` and worse to `stream`, stderr unless given. Replaces an earlier set-up.
+
+    Into systemd's journal a line goes with its priority and without the time, which the journal keeps itself.
+    """
+    stream = sys.stderr if stream is None else stream
+    handler: logging.Handler = logging.NullHandler()
+    if stream is not None:  # Python's own stderr is None when it was closed before the start
+        handler = _Handler(stream)
+        handler.setFormatter(_Journal() if _is_journal(stream) else _Terminal())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Goes on in silence once stderr is closed: a musician's solo does not stop with their terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Nothing can be said where saying failed."""
+
+
+class _Terminal(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s.%(msecs)03d %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        if record.levelno < logging.WARNING:
+            return line
+        return line.replace(" ", f" {record.levelname.lower()}: ", 1)
+
+
+class _Journal(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
+        # Each line of its own: the journal would give the rest of a traceback the usual priority.
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines() or [""])
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """Whether `stream` is the very socket that systemd says leads to the journal."""
+    named = os.environ.get("JOURNAL_STREAM", "")
+    try:
+        there = os.fstat(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+    return named == f"{there.st_dev}:{there.st_ino}"

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where things lie: what came with the program, and what the user keeps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sideman.core.errors import Unavailable
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_SYSTEM = Path("/etc/sideman")
+
+
+def came_along(*parts: str) -> Path:
+    """A file or folder that came with the program, such as `came_along("config", "default.yaml")`.
+
+    A wheel carries config/ and systemd/ inside the package; an editable install has them only in its checkout.
+    Raises Unavailable if neither does. The path itself need not exist.
+    """
+    for root in (_PACKAGE / "share", _PACKAGE.parents[1]):
+        if (root / "config" / "default.yaml").is_file():
+            return root.joinpath(*parts)
+    raise Unavailable(f"{_PACKAGE}: this installation lacks its data; install sideman again")
+
+
+def own_folder() -> Path | None:
+    """The user's configuration folder, whether it exists or not; None for a user without a home (some services)."""
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    if os.path.isabs(given):  # noqa: PTH117 - the rule of the XDG specification: others are ignored
+        return Path(given) / "sideman"
+    try:
+        return Path.home() / ".config" / "sideman"
+    except RuntimeError:
+        return None
+
+
+def folders() -> Iterator[Path]:
+    """Where configurations are looked for: the user's folder, then the machine's."""
+    own = own_folder()
+    if own is not None:
+        yield own
+    yield _SYSTEM
+
+
+def usual_config() -> Path | None:
+    """The configuration file used when none is named, or None where there is none."""
+    places = (folder / "config.yaml" for folder in folders())
+    return next((path for path in places if os.path.lexists(path)), None)
+
+
+def find(kind: str, name: str, suffix: str) -> Path | None:
+    """The preset or chart called `name`: the user's own, then the machine's, then one that came along."""
+    if not name or os.sep in name or name.startswith("."):
+        return None
+    places = [*folders(), came_along("config")]
+    return next((path for place in places if (path := place / kind / f"{name}{suffix}").is_file()), None)
+
+
+def names(kind: str, suffix: str) -> list[str]:
+    """What `find` would find, by name."""
+    places = [*folders(), came_along("config")]
+    return sorted({path.stem for place in places for path in (place / kind).glob(f"*{suffix}")})
