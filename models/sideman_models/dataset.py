@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From pieces to numbers: the vocabulary, and what the network is fed at every step of every piece.
+
+Step t of a piece is fed value t-1 (nothing at the start) and the context of value t, and is to foretell value t.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from sideman_models.context import Context, Place, Rows, clashes
+from sideman_models.corpus import Piece
+from sideman_models.errors import CorpusError
+from sideman_models.lstm import Flags
+from sideman_models.values import Value, Vocabulary
+
+SEEN = 10
+"""Values seen so many times in training are in the vocabulary; the others map to the nearest of these."""
+
+Indices = npt.NDArray[np.int32]
+
+
+def build_vocabulary(pieces: Iterable[Piece], seen: int = SEEN) -> Vocabulary:
+    """The values of the pieces to train on, sorted. Raises `CorpusError` where they are too few."""
+    counts = Counter(value for piece in pieces for value in piece.values)
+    kept = sorted((value for value, count in counts.items() if count >= seen), key=_order)
+    if all(value.kind == "R" for value in kept):
+        raise CorpusError(f"too little music to learn from: no value of a note occurs {seen} times in it")
+    return Vocabulary(kept)
+
+
+def _order(value: Value) -> tuple[str, int, bool, int | str]:
+    played = value.interval if isinstance(value.interval, int) else 0
+    return value.kind, value.ticks, value.interval is not None, played
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A piece of T values as numbers.
+
+    `indices` (T,) into the vocabulary; `rows` (T, active) the context rows that are on, as `Context.rows` gives them;
+    `clash` (T,) into the rows of `Encoder.clash_table`; `mapped` of the values were not in the vocabulary.
+    """
+
+    indices: Indices
+    rows: Indices
+    clash: Indices
+    mapped: int
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class Encoder:
+    """Writes pieces as numbers, for one vocabulary and context.
+
+    Very many places share the same clashes: the table holds each once; row 0 is 'nothing clashes'.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, context: Context) -> None:
+        self.vocabulary = vocabulary
+        self.context = context
+        self._clashes: dict[bytes, int] = {}
+        self._table: list[Flags] = []
+        self._clash_row(np.zeros(len(vocabulary), np.bool_))
+
+    def encode(self, piece: Piece) -> Encoded:
+        """The piece as numbers. Raises `CorpusError` if the context needs chords that the piece does not know."""
+        if piece.places is None and self.context.size:
+            raise CorpusError(
+                f"{piece.title}: a line of values without chords, but this network wants to know the chords"
+            )
+        near = [self.vocabulary.nearest(value) for value in piece.values]
+        kept = [step for step, index in enumerate(near) if index is not None]
+        mapped = sum(self.vocabulary.index(value) is None for value in piece.values)
+        places = [piece.places[step] for step in kept] if piece.places is not None else []
+        return Encoded(
+            np.array([near[step] for step in kept], np.int32),
+            self._rows(places, len(kept)),
+            np.array([self._clash(place) for place in places] or [0] * len(kept), np.int32),
+            mapped,
+        )
+
+    def clash_table(self) -> Flags:
+        """All rows of clashes met so far, (rows, n_values)."""
+        return np.array(self._table)
+
+    def _rows(self, places: Sequence[Place], length: int) -> Indices:
+        if not places or not self.context.active:
+            return np.zeros((length, 0), np.int32)
+        rows: list[Rows] = [self.context.rows(place) for place in places]
+        return np.array(rows, np.int32)
+
+    def _clash(self, place: Place) -> int:
+        return self._clash_row(clashes(self.vocabulary, place))
+
+    def _clash_row(self, clash: Flags) -> int:
+        key = np.packbits(clash).tobytes()
+        if key not in self._clashes:
+            self._clashes[key] = len(self._table)
+            self._table.append(clash)
+        return self._clashes[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B lanes side by side, S steps long, each with one piece after the other.
+
+    `previous`, `targets` (B, S) indices, `previous` -1 where nothing came before; `context` (B, S, n_context);
+    `clash` (B, S) rows of the clash table; `goes_on` (B, S) False where a piece begins; `counts` (B, S) False beyond
+    the end of a lane.
+    """
+
+    previous: Indices
+    targets: Indices
+    context: Flags
+    clash: Indices
+    goes_on: Flags
+    counts: Flags
+
+    @classmethod
+    def empty(cls, lanes: int, steps: int, n_context: int) -> Batch:
+        """All beyond the end."""
+        return cls(
+            np.full((lanes, steps), -1, np.int32),
+            np.zeros((lanes, steps), np.int32),
+            np.zeros((lanes, steps, n_context), np.bool_),
+            np.zeros((lanes, steps), np.int32),
+            np.zeros((lanes, steps), np.bool_),
+            np.zeros((lanes, steps), np.bool_),
+        )
+
+    def put(self, lane: int, start: int, piece: Encoded) -> None:
+        """Lay a piece into a lane."""
+        here = slice(start, start + len(piece))
+        self.previous[lane, start + 1 : start + len(piece)] = piece.indices[:-1]
+        self.targets[lane, here] = piece.indices
+        step, active = np.nonzero(piece.rows < self.context.shape[2])
+        self.context[lane, start + step, piece.rows[step, active]] = True
+        self.clash[lane, here] = piece.clash
+        self.goes_on[lane, start + 1 : start + len(piece)] = True
+        self.counts[lane, here] = True
+
+    def window(self, start: int, steps: int) -> Batch:
+        """So many steps of every lane."""
+        here = slice(start, start + steps)
+        return Batch(*(getattr(self, one.name)[:, here] for one in fields(self)))
+
+
+def batches(pieces: Sequence[Encoded], n_context: int, lanes: int, steps: int) -> Iterator[Batch]:
+    """The pieces laid end to end in `lanes` rows of about equal length, cut into windows of `steps` values.
+
+    The state is to be carried from window to window, in its lane, and forgotten where a piece does not go on.
+    """
+    filled = [0] * lanes
+    dealt: list[tuple[int, int, Encoded]] = []
+    for piece in pieces:
+        lane = filled.index(min(filled))
+        dealt.append((lane, filled[lane], piece))
+        filled[lane] += len(piece)
+    whole = Batch.empty(lanes, -(-max(filled) // steps) * steps, n_context)
+    for lane, start, piece in dealt:
+        whole.put(lane, start, piece)
+    for start in range(0, whole.targets.shape[1], steps):
+        yield whole.window(start, steps)
