@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import importlib
 import importlib.util
 import os
@@ -14,8 +13,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from sideman import __version__
-from sideman.core.errors import SidemanError, Unavailable, UsageError
-from sideman_models.errors import ModelsError
+from sideman.core.errors import UsageError
+from sideman.verdict import FULL_OR_BROKEN, verdict
 
 COMMANDS = {
     "run": "play: the daemon, in the foreground",
@@ -30,8 +29,7 @@ COMMANDS = {
 }
 """Every command and its line in the help; the module of the same name in `sideman.commands` has the rest."""
 
-UNREADABLE, NO_SUCH, DEFECT, CANNOT_CREATE, DISK, NOT_PERMITTED, INTERRUPTED = 65, 66, 70, 73, 74, 77, 130
-_FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,41 +109,15 @@ def _explain(error: Exception, *, traceback: bool) -> int:
     if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
         _drop_stdout()
         return 0
-    if isinstance(error, OSError) and error.errno in _FULL_OR_BROKEN:
+    if isinstance(error, OSError) and error.errno in FULL_OR_BROKEN:
         _drop_stdout()
-    status, text = _verdict(error)
+    status, text = verdict(error)
     with contextlib.suppress(OSError):
         if traceback:
             sys.excepthook(type(error), error, error.__traceback__)
         if sys.stderr is not None:
             print("\n".join(f"sideman: {line}" for line in text.splitlines()), file=sys.stderr)
     return status
-
-
-def _verdict(error: Exception) -> tuple[int, str]:
-    match error:
-        case SidemanError():
-            return error.status, str(error)
-        case ModelsError():
-            return UNREADABLE, str(error)
-        case ModuleNotFoundError() if error.name and not error.name.startswith("sideman"):
-            return Unavailable.status, f"{error.name} is not installed; what training needs comes with sideman[train]"
-        case OSError():
-            return _disk_verdict(error)
-    return DEFECT, f"a defect of sideman: {type(error).__name__}: {error} (--debug tells where)"
-
-
-def _disk_verdict(error: OSError) -> tuple[int, str]:
-    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-    text = f"{where}{error.strerror or error}"
-    match error:
-        case FileNotFoundError() | IsADirectoryError() | NotADirectoryError():
-            return NO_SUCH, text
-        case PermissionError():
-            return NOT_PERMITTED, text
-        case FileExistsError():
-            return CANNOT_CREATE, text
-    return (DISK if error.errno in _FULL_OR_BROKEN else DEFECT), text
 
 
 def _drop_stdout() -> None:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Say whether the configuration, the changes, the network and the ports are right, and how to mend what is not."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Callable
+
+from sideman.commands.common import add_settings, config_path, load_chart, load_settings
+from sideman.core.errors import SidemanError, Unavailable
+from sideman.core.settings import Settings
+from sideman.io.link import Link, Wanted
+from sideman.verdict import verdict
+from sideman_models.bundle import load
+from sideman_models.errors import ModelsError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `sideman check`."""
+    add_settings(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a paragraph for each part; 0 if all are right, else the exit status of the first that is not.
+
+    A configuration that is wrong is told like any error: there is nothing to try the other parts with.
+    """
+    settings = load_settings(args)
+    print(f"config  {config_path(args.config) or 'no file: every setting at its default'}")
+    parts: dict[str, Callable[[Settings], str]] = {"chart": _chart, "model": _model, "ports": _ports}
+    statuses = [_tell(name, part, settings) for name, part in parts.items()]
+    return next(filter(None, statuses), 0)
+
+
+def _tell(name: str, part: Callable[[Settings], str], settings: Settings) -> int:
+    try:
+        status, text = 0, part(settings)
+    except (SidemanError, ModelsError, OSError) as error:
+        status, text = verdict(error)
+        text = f"wrong: {text}"
+    print(f"{name:8}" + text.replace("\n", "\n" + " " * 8))
+    return status
+
+
+def _chart(settings: Settings) -> str:
+    chart = load_chart(settings)
+    source = settings.chart.file or "chart.changes"
+    return f"{source}, {len(chart.bars)} bars of {chart.meter}\n{chart.text()}"
+
+
+def _model(settings: Settings) -> str:
+    if settings.model.engine == "tensorflow" and importlib.util.find_spec("tensorflow") is None:
+        raise Unavailable("model.engine: tensorflow is not installed; set it to numpy, or install sideman[train]")
+    bundle = load(settings.model.bundle)
+    return f"{bundle.path}: {len(bundle.vocabulary)} values, {bundle.weights.n_a} units"
+
+
+def _ports(settings: Settings) -> str:
+    """Opened under another name, so that a daemon that is playing notices nothing."""
+    midi = settings.midi
+    link = Link(Wanted(midi.output, midi.input, f"{midi.client}-check", midi.wait), lambda _event, _second: None)
+    try:
+        missing = link.open()
+        return "\n".join([link.text, *missing])
+    finally:
+        link.close()
