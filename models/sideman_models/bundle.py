@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from sideman_models.context import FEATURES, Context
-from sideman_models.errors import BundleError, ValueTextError
+from sideman_models.errors import BundleError, NoSuchBundle, ValueTextError
 from sideman_models.lstm import Floats, Weights
 from sideman_models.values import Value, Vocabulary, parse_value
 
@@ -38,6 +38,7 @@ class Bundle:
     """A trained network with what its symbols and context rows mean.
 
     `facts` is what the trainer wrote of the corpus, the training and the figures: plain JSON, told and never relied on.
+    `fingerprint` is the hash of the weights, for a bundle that was loaded.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Bundle:
     facts: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
     path: Path | None = None
+    fingerprint: str = ""
 
     @property
     def classic(self) -> bool:
@@ -71,12 +73,12 @@ def find(name: str) -> Path:
     if os.sep in name or name.startswith((".", "~")):
         path = Path(name).expanduser()
         if not path.is_dir():
-            raise BundleError(f"{path}: no such bundle (a bundle is a folder with {WEIGHTS} and {VALUES})")
+            raise NoSuchBundle(f"{path}: no such bundle (a bundle is a folder with {WEIGHTS} and {VALUES})")
         return path
     for path in [folder / name for folder in folders()] + [Path(name)]:
         if (path / VALUES).is_file():
             return path
-    raise BundleError(f"no bundle called {name!r}; there are: {', '.join(names()) or 'none'}")
+    raise NoSuchBundle(f"no bundle called {name!r}; there are: {', '.join(names()) or 'none'}")
 
 
 def load(name: str) -> Bundle:
@@ -90,7 +92,7 @@ def load(name: str) -> Bundle:
         raise BundleError(f"{path / WEIGHTS}: its contents do not match weights_sha256 in {VALUES}")
     weights = _weights(path / WEIGHTS, raw, len(vocabulary), context.size)
     card = (path / CARD).read_text("utf-8", "replace") if (path / CARD).is_file() else ""
-    return Bundle(path.resolve().name, vocabulary, context, weights, facts.get("facts", {}), card, path)
+    return Bundle(path.resolve().name, vocabulary, context, weights, facts.get("facts", {}), card, path, facts["weights_sha256"])
 
 
 def save(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None = None) -> None:
@@ -238,8 +240,8 @@ def _weights(path: Path, raw: bytes, n_values: int, n_context: int) -> Weights:
             raise BundleError(f"{path}: {name}: shape {array.shape}, but {n_values} values, {n_context} context rows and {n_a} units need {shape}")
         if not np.isfinite(array).all():
             raise BundleError(f"{path}: {name}: holds numbers that are not finite")
-    *matrices, penalty = (arrays[name] for name in _ARRAYS)
-    return Weights(*matrices, float(penalty[0]))
+    kernel, recurrent, bias, densor_kernel, densor_bias, penalty = (arrays[name] for name in _ARRAYS)
+    return Weights(kernel, recurrent, bias, densor_kernel, densor_bias, float(penalty[0]))
 
 
 def _arrays(path: Path, raw: bytes) -> dict[str, Floats]:

@@ -20,5 +20,9 @@ class BundleError(ModelsError):
     """A trained model on disk that is missing, broken or of another kind."""
 
 
+class NoSuchBundle(BundleError):
+    """A name that no bundle has."""
+
+
 class CorpusError(ModelsError):
     """Music to learn from that is missing or cannot be read."""

@@ -29,11 +29,15 @@ LONGEST_SILENCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One value of a line, the place where it began, and the pitch it stands for (None: a rest)."""
+    """One value of a line, the place where it began, and the pitch it stands for (None: a rest).
+
+    `drawn` is the index of the value that was drawn to play it, where it was drawn.
+    """
 
     value: Value
     place: Place
     pitch: int | None
+    drawn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class _Pending:
     pitch: int | None
     interval: int | None
     heard: bool
+    drawn: int | None = None
     released: float | None = None
 
 
@@ -74,7 +79,7 @@ class Line:
         return self.pitch if pending is None or pending.pitch is None else pending.pitch
 
     def note(self, tick: float, pitch: int, *, heard: bool = False, begins: bool | None = None) -> list[Written]:
-        """A note begins; returns what that settles.
+        """A note of somebody else's begins; returns what that settles.
 
         `begins` says that it opens a phrase, or does not; None: it does after a rest of two beats.
         """
@@ -85,22 +90,36 @@ class Line:
             written: list[Written] = []
         else:
             written = self.settle(tick)
-        if begins is None:
-            begins = self._silence >= PHRASE_REST
-        place = self.place()
-        interval = None if begins or self.pitch is None else clip_interval(pitch - self.pitch)
-        self._pending = _Pending(place, KINDS[place.chord.kind(pitch)], pitch, interval, heard)
+        self._begin(pitch, heard, begins, None)
         return written
 
-    def rest(self, tick: float) -> list[Written]:
-        """A rest begins that was chosen, not merely a note's end; returns what that settles."""
-        written = self.settle(tick)
-        self._pending = _Pending(self.place(), "R", None, None, heard=False)
+    def own_note(self, tick: int, pitch: int, *, begins: bool | None = None, drawn: int | None = None) -> list[Written]:
+        """A note that we chose for `tick` begins, exactly there; returns what that settles."""
+        written = self.settle_at(tick)
+        self._begin(pitch, False, begins, drawn)
         return written
+
+    def own_rest(self, tick: int, *, drawn: int | None = None) -> list[Written]:
+        """A rest begins that we chose, not merely a note's end; returns what that settles."""
+        written = self.settle_at(tick)
+        self._pending = _Pending(self.place(), "R", None, None, heard=False, drawn=drawn)
+        return written
+
+    def settle_at(self, tick: int) -> list[Written]:
+        """`settle`, and go on exactly from `tick`: what is chosen on the grid takes no error of quantisation along."""
+        written = self.settle(tick)
+        self.position = tick
+        return written
+
+    def _begin(self, pitch: int, heard: bool, begins: bool | None, drawn: int | None) -> None:
+        place = self.place()
+        opens = self._silence >= PHRASE_REST if begins is None else begins
+        interval = None if opens or self.pitch is None else clip_interval(pitch - self.pitch)
+        self._pending = _Pending(place, KINDS[place.chord.kind(pitch)], pitch, interval, heard, drawn)
 
     def release(self, tick: float) -> None:
         """The note that sounds has ended."""
-        if self._pending is not None and self._pending.released is None:
+        if self._pending is not None and self._pending.pitch is not None and self._pending.released is None:
             self._pending = replace(self._pending, released=tick)
 
     def settle(self, until: float) -> list[Written]:
@@ -113,7 +132,9 @@ class Line:
         end = until
         if pending.released is not None and until - pending.released >= QUARTER_OF_A_BEAT:
             end = pending.released
-        length = to_grid(end - self.position) or (GRID[0] if pending.heard else 0)
+        length = to_grid(end - self.position)
+        if not length and (pending.heard or to_grid(until - self.position)):
+            length = GRID[0]
         if not length:
             self.dropped += 1
             return self._silence_until(until)
@@ -157,7 +178,7 @@ class Line:
 
 
 def _written(pending: _Pending, length: int) -> Written:
-    return Written(Value(pending.kind, length, pending.interval), pending.place, pending.pitch)
+    return Written(Value(pending.kind, length, pending.interval), pending.place, pending.pitch, pending.drawn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sideman_models.errors import ValueTextError
-from sideman_models.harmony import Chord
+from sideman_models.harmony import KINDS, Chord
 
 TICKS = 12
 """Ticks a quarter note: the finest grid on which quarters, thirds and sixths of a beat all fall."""
 
-VALUE_KINDS = "CSAXR"
-"""Chord tone, scale tone, approach tone, any other tone, rest; the first four in the order of `harmony.KINDS`."""
+VALUE_KINDS = KINDS + "R"
+"""Chord tone, scale tone, approach tone, any other tone, as chords number them; and rest."""
 
 REST = VALUE_KINDS.index("R")
 WIDEST = 12

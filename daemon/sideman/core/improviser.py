@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to play next: the network's state, the line so far, the controls and the dice give one value at a time.
+
+A choice is made ahead of its beat, on copies; only when it has sounded does it become part of the line, and with it
+of the network's state. So a choice can be taken back at no cost when the player plays something in between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sideman.core.settings import PlaySettings
+from sideman_models.bundle import Bundle
+from sideman_models.context import Changes, Place, clashes
+from sideman_models.line import Line, Written
+from sideman_models.lstm import Network, State, softmax
+from sideman_models.values import TICKS, Value, realise
+
+Logits = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+PULSES = {"beat": TICKS, "eighth": TICKS // 2, "triplet": TICKS // 3, "sixteenth": TICKS // 4}
+"""Ticks of a pulse at each pulsed rate; at rate `phrase` a value lasts its own duration."""
+
+_VALUE_ROLL, _PITCH_ROLL, _VELOCITY_ROLL = range(3)
+
+
+class Dice:
+    """Throws that depend on the seed, the tick and the purpose alone, so that a choice taken back shifts no other."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def roll(self, tick: int, purpose: int) -> float:
+        """A number from 0 up to, but not including, 1."""
+        counter = [tick & 0xFFFFFFFF, purpose, 0, 0]
+        return float(np.random.Generator(np.random.Philox(key=self.seed, counter=counter)).random())
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value chosen for the onset at `tick`, of `length` ticks; a rest has no `pitch`."""
+
+    tick: int
+    length: int
+    index: int
+    value: Value
+    pitch: int | None
+    velocity: int
+
+
+class Improviser:
+    """Improvises one line over `changes` with the network of a bundle, as `settings` say."""
+
+    def __init__(
+        self, bundle: Bundle, network: Network, changes: Changes, bar_ticks: int, settings: PlaySettings, seed: int
+    ) -> None:
+        self.bundle = bundle
+        self.settings = settings
+        self.dice = Dice(seed)
+        self.state = State.zero(network.weights.n_a)
+        self._network = network
+        self._vocabulary = bundle.vocabulary
+        self._context = bundle.context
+        self._line = Line(changes, bar_ticks)
+        self._last: int | None = None
+        self._ahead = State.zero(network.weights.n_a)
+        self._rests = 0
+        self._repeats = 0
+
+    # -- what has sounded
+
+    def hear(self, tick: float, pitch: int) -> None:
+        """The player strikes `pitch` at `tick`: what that settles enters the network, the note with the next step."""
+        self._count(pitch)
+        self._enter(self._line.note(tick, pitch, heard=True))
+
+    def hear_release(self, tick: float, pitch: int) -> None:
+        """The player lets go of `pitch`."""
+        if self._line.last_pitch == pitch:
+            self._line.release(tick)
+
+    def played(self, choice: Choice) -> None:
+        """`choice` has sounded (or was the silence it meant to be)."""
+        self._count(choice.pitch)
+        if choice.pitch is None:
+            self._enter(self._line.own_rest(choice.tick, drawn=choice.index))
+            return
+        begins = True if choice.value.interval is None else None
+        self._enter(self._line.own_note(choice.tick, choice.pitch, begins=begins, drawn=choice.index))
+        self._line.release(choice.tick + self.sounding(choice.length))
+
+    def missed(self, choice: Choice) -> None:
+        """`choice` came too late to be played: the network is told of the silence in its place."""
+        self._count(None)
+        self._enter(self._line.own_rest(choice.tick))
+
+    def sounding(self, length: int) -> float:
+        """For how many of `length` ticks a note sounds: `gate` of it, the silence growing no longer after one beat."""
+        return length - (1.0 - self.settings.gate) * min(length, TICKS)
+
+    def _count(self, pitch: int | None) -> None:
+        if pitch is None:
+            self._rests += 1
+            return
+        self._rests = 0
+        self._repeats = self._repeats + 1 if pitch == self._line.last_pitch else 1
+
+    def _enter(self, written: Iterable[Written]) -> None:
+        self._last = self._feed(written, self.state, self._last)
+
+    def _feed(self, written: Iterable[Written], state: State, last: int | None) -> int | None:
+        for one in written:
+            drawn = one.drawn if self.bundle.classic else None
+            index = self._vocabulary.nearest(one.value) if drawn is None else drawn
+            if index is not None:
+                self._step(one.place, state, last)
+                last = index
+        return last
+
+    def _step(self, place: Place, state: State, last: int | None) -> npt.NDArray[np.float32]:
+        clash = clashes(self._vocabulary, place) if self._network.weights.penalty else None
+        return self._network.step(last, self._context.rows(place), clash, state)
+
+    # -- what comes next
+
+    def expect(self, tick: int) -> tuple[Place, Logits]:
+        """The place of a value that begins at `tick`, and its logits (n_values,); nothing is changed."""
+        line = self._line.copy()
+        self._ahead.set(self.state)
+        last = self._feed(line.settle_at(tick), self._ahead, self._last)
+        place = line.place()
+        return place, self._step(place, self._ahead, last).astype(np.float64)
+
+    def choose(self, tick: int) -> Choice:
+        """Choose the value whose onset is at `tick`; nothing is changed."""
+        place, logits = self.expect(tick)
+        previous = place.previous
+        index = self._draw(self._scaled(logits), self._masks(place), self.dice.roll(tick, _VALUE_ROLL))
+        length = PULSES.get(self.settings.rate)
+        if index is None:
+            return Choice(tick, length or TICKS, 0, Value("R", length or TICKS), None, 0)
+        value = self._vocabulary.values[index]
+        low, high = self.settings.range.low, self.settings.range.high
+        roll = self.dice.roll(tick, _PITCH_ROLL)
+        pitch = realise(value, place.chord, previous, low, high, self.settings.window, roll)
+        velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
+        return Choice(tick, length or value.ticks, index, value, pitch, velocity)
+
+    def _scaled(self, logits: Logits) -> Logits:
+        settings = self.settings
+        if settings.temperature:
+            logits = logits / settings.temperature
+        if settings.density != 1.0:
+            floor = 1e-9  # a density of nothing leaves rests alone in the race
+            logits = logits - np.where(self._vocabulary.rests, math.log(max(settings.density, floor)), 0.0)
+        return logits
+
+    def _masks(self, place: Place) -> tuple[Mask, Mask, Mask]:
+        """What may be drawn: all rules kept; without the rule on repetition; and with notes shifted by octaves too."""
+        vocabulary, settings = self._vocabulary, self.settings
+        kinds = {
+            place.chord.kind(pitch)
+            for pitch in range(settings.range.low, min(settings.range.high, settings.range.low + 11) + 1)
+        }
+        playable = vocabulary.rests | np.isin(vocabulary.kinds, list(kinds))
+        if settings.rate in PULSES and self._rests >= settings.rests:
+            playable = playable & ~vocabulary.rests
+        reached = playable
+        if place.previous is not None:
+            low = settings.range.low - place.previous - settings.window
+            high = settings.range.high - place.previous + settings.window
+            reached = playable & ~(vocabulary.bounded & ((vocabulary.high < low) | (vocabulary.low > high)))
+        fresh = reached
+        if settings.repetition and self._repeats >= settings.repetition:
+            fresh = reached & ~(vocabulary.bounded & (vocabulary.low == 0) & (vocabulary.high == 0))
+        return fresh, reached, playable
+
+    def _draw(self, logits: Logits, masks: Iterable[Mask], roll: float) -> int | None:
+        for mask in masks:
+            if mask.any():
+                return self._draw_from(np.where(mask, logits, -np.inf), roll)
+        return None
+
+    def _draw_from(self, logits: Logits, roll: float) -> int:
+        if not self.settings.temperature:
+            return int(logits.argmax())
+        weights = np.exp(logits - logits.max())
+        if self.settings.top_k or self.settings.top_p < 1.0:
+            weights = _nucleus(weights, self.settings.top_k, self.settings.top_p)
+        total = weights.cumsum()
+        return int(min(np.searchsorted(total, roll * total[-1], side="right"), np.flatnonzero(weights)[-1]))
+
+    def _velocity(self, tick: int, pitch: int, previous: int | None) -> int:
+        """The beat carries the weight, off-beats are lighter, a rising line grows and a falling one gives way."""
+        place = tick % TICKS
+        accent = 4 if place == 0 else (-2 if place == TICKS // 2 else -7)
+        contour = 0 if previous is None else max(-8, min(8, pitch - previous))
+        human = round(6 * (self.dice.roll(tick, _VELOCITY_ROLL) - 0.5))
+        return max(1, min(127, self.settings.velocity + accent + contour + human))
+
+    # -- the memory
+
+    def memory(self) -> dict[str, Any]:
+        """The whole state as plain numbers: (a, c), the value to be fed next, and the pitch before."""
+        last = None if self._last is None else self._vocabulary.values[self._last].text
+        return {"a": self.state.a.tolist(), "c": self.state.c.tolist(), "last": last, "pitch": self._line.last_pitch}
+
+    def remember(self, memory: Mapping[str, Any]) -> None:
+        """Go on from a `memory` of the same bundle. Raises `ValueError` or `KeyError` for one that does not fit."""
+        a, c = (np.array(memory[name], np.float32) for name in "ac")
+        if a.shape != self.state.a.shape or c.shape != a.shape or not np.isfinite([a, c]).all():
+            raise ValueError("a state of another network")
+        texts = {value.text: index for index, value in enumerate(self._vocabulary.values)}
+        last = None if memory["last"] is None else texts[memory["last"]]
+        pitch = memory["pitch"]
+        if not (pitch is None or (isinstance(pitch, int) and 0 <= pitch <= 127)):
+            raise ValueError("a pitch that is none")
+        self.state.set(State(a, c))
+        self._last, self._line.pitch = last, pitch
+
+
+def _nucleus(weights: Logits, top_k: int, top_p: float) -> Logits:
+    """`weights` with only the `top_k` greatest kept (0: all), of these the fewest that hold `top_p` of the whole."""
+    order = np.argsort(-weights, kind="stable")
+    kept = order[: top_k or None]
+    shares = weights[kept].cumsum() / weights[kept].sum()
+    kept = kept[: int(np.searchsorted(shares, top_p)) + 1]
+    nucleus = np.zeros_like(weights)
+    nucleus[kept] = weights[kept]
+    return nucleus
+
+
+def distribution(logits: Logits) -> npt.NDArray[np.float64]:
+    """The network's own probabilities (n_values,), before any control has shaped them."""
+    return softmax(logits.astype(np.float32))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who owns every note that sounds: each note-on is written here, and nothing is forgotten before its note-off."""
+
+from __future__ import annotations
+
+from sideman.core.events import Control, Event, NoteOff, NoteOn
+
+SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF = 64, 120, 123
+
+
+class Ledger:
+    """The notes that sound now, by channel and pitch, each with the number of its strike."""
+
+    def __init__(self) -> None:
+        self._sounding: dict[tuple[int, int], int] = {}
+        self._strikes = 0
+        self._channels: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._sounding)
+
+    def strike(self, note: NoteOn) -> tuple[int, list[Event]]:
+        """Enter `note`; returns its number, and what to send: a pitch that still sounds is released first."""
+        key = (note.channel, note.pitch)
+        events: list[Event] = [NoteOff(note.pitch, note.channel)] if key in self._sounding else []
+        self._strikes += 1
+        self._sounding[key] = self._strikes
+        self._channels.add(note.channel)
+        return self._strikes, [*events, note]
+
+    def release(self, note: NoteOff, strike: int) -> list[Event]:
+        """Take out the note of `strike`; nothing to send if it was struck anew, or released with all, in between."""
+        if self._sounding.get((note.channel, note.pitch)) != strike:
+            return []
+        del self._sounding[note.channel, note.pitch]
+        return [note]
+
+    def release_all(self) -> list[Event]:
+        """The note-offs of everything that sounds; the ledger is empty afterwards."""
+        events: list[Event] = [NoteOff(pitch, channel) for channel, pitch in self._sounding]
+        self._sounding.clear()
+        return events
+
+    def panic(self) -> list[Event]:
+        """Release all, and tell every channel we ever played on to be silent, sustain pedal up."""
+        controls = (SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF)
+        silence = [Control(number, 0, channel) for channel in sorted(self._channels) for number in controls]
+        return [*self.release_all(), *silence]

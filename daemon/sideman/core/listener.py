@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reaches the input: the player's notes, our own coming back, and everything that is neither."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from sideman.core.events import Event, NoteOff, NoteOn
+
+_REMEMBERED = 256
+
+
+class Listener:
+    """Tells the player's notes from our own echo, on one channel (1..16) or on all (None).
+
+    A looped cable or a DAW's thru sends back the pitch and velocity we sent, perhaps on another channel. Each note we
+    send explains one such note heard within `echo` seconds; a second one is the player's.
+    """
+
+    def __init__(self, channel: int | None, echo: float) -> None:
+        self._channel = channel
+        self._echo = echo
+        self._sent: deque[tuple[int, int, float]] = deque(maxlen=_REMEMBERED)
+        self._held: set[tuple[int, int]] = set()
+        self.echoes = 0
+
+    def sent(self, note: NoteOn, second: float) -> None:
+        """We play `note` at `second`."""
+        self._sent.append((note.pitch, note.velocity, second))
+
+    def hears(self, event: Event, second: float) -> NoteOn | NoteOff | None:
+        """The player's own note-on, or the end of one of the player's notes; None for anything else."""
+        if isinstance(event, NoteOn) and self._channel in (None, event.channel):
+            if self._is_echo(event, second):
+                self.echoes += 1
+                return None
+            self._held.add((event.channel, event.pitch))
+            return event
+        if isinstance(event, NoteOff) and (event.channel, event.pitch) in self._held:
+            self._held.discard((event.channel, event.pitch))
+            return event
+        return None
+
+    def _is_echo(self, note: NoteOn, second: float) -> bool:
+        while self._sent and second - self._sent[0][2] > self._echo:
+            self._sent.popleft()
+        for sent in self._sent:
+            if sent[:2] == (note.pitch, note.velocity) and second >= sent[2]:
+                self._sent.remove(sent)
+                return True
+        return False

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beats and seconds. A beat is a quarter note; the tempo is one straight line, and a change begins a new one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sideman_models.values import TICKS
+
+STRAIGHT = 0.5
+DEFAULT_SWING = 0.54
+FASTEST_SWING_BPM = 220.0
+"""Above this tempo eighths are played straight unless the swing is set."""
+
+_TRIPLETS = (2, 4, 8, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """`bpm` quarter notes a minute, through the point where `beat` falls on `second`."""
+
+    bpm: float
+    second: float
+    beat: float
+
+    def beat_at(self, second: float) -> float:
+        """The beat that falls on `second`."""
+        return self.beat + (second - self.second) * self.bpm / 60.0
+
+    def second_at(self, beat: float) -> float:
+        """The second on which `beat` falls."""
+        return self.second + (beat - self.beat) * 60.0 / self.bpm
+
+    def changed(self, bpm: float, second: float) -> Tempo:
+        """The tempo that goes on from `second` with `bpm`, no beat moved."""
+        return Tempo(bpm, second, self.beat_at(second))
+
+
+def default_swing(bpm: float) -> float:
+    """How far into the beat the second eighth falls where nobody has set it."""
+    return DEFAULT_SWING if bpm <= FASTEST_SWING_BPM else STRAIGHT
+
+
+def swung(tick: int, swing: float) -> float:
+    """The beat on which the written `tick` (twelfths of a beat) sounds: the second eighth moves to `swing` of its beat.
+
+    Sixteenths move in proportion; triplets, and sixths of a beat, stay where they are.
+    """
+    beat, place = divmod(tick, TICKS)
+    if place in _TRIPLETS:
+        return beat + place / TICKS
+    return beat + _bend(place / TICKS, STRAIGHT, swing)
+
+
+def unswung(beat: float, swing: float) -> float:
+    """Where a note that sounds on `beat` would be written, in ticks (not rounded): `swung` the other way."""
+    whole = math.floor(beat)
+    return TICKS * (whole + _bend(beat - whole, swing, STRAIGHT))
+
+
+def _bend(place: float, middle: float, new_middle: float) -> float:
+    if place < middle:
+        return place / middle * new_middle
+    return new_middle + (place - middle) / (1.0 - middle) * (1.0 - new_middle)

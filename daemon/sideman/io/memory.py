@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network's state over a restart: (a, c), the value to be fed next, the bar and the dice, in one small file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_log = logging.getLogger(__name__)
+VERSION = 1
+
+
+def state_folder() -> Path:
+    """Where the daemon keeps what it must not forget: systemd's folder for the unit, else the user's."""
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "sideman"
+
+
+def save(memory: dict[str, Any], path: Path) -> None:
+    """Write `memory` to `path`, whole or not at all. A disk that refuses is told in the log and no more."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, prefix=f".{path.name}-") as file:
+            json.dump({"version": VERSION, **memory}, file)
+        Path(file.name).replace(path)
+    except OSError as error:
+        _log.warning("%s: the state could not be saved: %s", path, error.strerror)
+
+
+def recall(path: Path) -> dict[str, Any] | None:
+    """What was saved at `path`, or None where there is nothing, or nothing that can be read (told in the log)."""
+    try:
+        memory = json.loads(path.read_bytes())
+        if isinstance(memory, dict) and memory.get("version") == VERSION:
+            return memory
+        _log.warning("%s: not a state of this version; starting afresh", path)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, RecursionError) as error:
+        _log.warning("%s: the state cannot be read (%s); starting afresh", path, error)
+    return None

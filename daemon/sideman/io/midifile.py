@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing what was played as a standard MIDI file. The only module of the daemon that uses mido's files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import mido
+
+from sideman.core.chart import Meter
+from sideman.core.errors import CannotCreate, DiskError
+from sideman.core.events import Event, encode
+
+TICKS_PER_BEAT = 960
+
+
+def write_midi(
+    path: Path, events: Iterable[tuple[float, Event]], bpm: float, meter: Meter, length: float, name: str
+) -> None:
+    """Write `events` (beat, event), in order, as one track called `name` of `length` beats; whole or not at all.
+
+    Raises `CannotCreate` where the file cannot be made, `DiskError` where the disk is full or fails.
+    """
+    song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
+    song.tracks.append(_head(bpm, meter))
+    song.tracks.append(_track(events, length, name))
+    _write(song, path)
+
+
+def _head(bpm: float, meter: Meter) -> mido.MidiTrack:
+    tempo = mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))
+    signature = mido.MetaMessage("time_signature", numerator=meter.numerator, denominator=meter.denominator)
+    return mido.MidiTrack([tempo, signature, mido.MetaMessage("end_of_track")])
+
+
+def _track(events: Iterable[tuple[float, Event]], length: float, name: str) -> mido.MidiTrack:
+    track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
+    now = 0
+    for beat, event in events:
+        tick = round(beat * TICKS_PER_BEAT)
+        track.append(mido.Message.from_bytes(encode(event), time=tick - now))
+        now = tick
+    track.append(mido.MetaMessage("end_of_track", time=max(0, round(length * TICKS_PER_BEAT) - now)))
+    return track
+
+
+def _write(song: mido.MidiFile, path: Path) -> None:
+    try:
+        fresh = tempfile.NamedTemporaryFile(dir=path.parent, delete=False, prefix=f".{path.name}-")  # noqa: SIM115
+    except OSError as error:
+        raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
+    try:
+        with fresh:
+            song.save(file=fresh)
+        Path(fresh.name).chmod(0o666 & ~_umask())
+        Path(fresh.name).replace(path)
+    except OSError as error:
+        Path(fresh.name).unlink(missing_ok=True)
+        kind = CannotCreate if isinstance(error, IsADirectoryError | PermissionError) else DiskError
+        raise kind(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A performance: what the settings ask for, put together. Live play and rendering start from the same one."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sideman.core.chart import Chart
+from sideman.core.engine import Engine
+from sideman.core.errors import Unavailable
+from sideman.core.improviser import Improviser
+from sideman.core.settings import Settings
+from sideman.core.tune import Tune
+from sideman_models.bundle import Bundle, load
+from sideman_models.lstm import Network, NumpyNetwork, Weights
+from sideman_models.values import TICKS
+
+_SEEDS = 2**32  # a new one is drawn from these: short enough to be read out and typed in
+_LARGEST_SEED = 2**63
+_LATEST_BEAT = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """The chart, the bundle and its network, and the seed: all that an engine needs but the time to begin."""
+
+    settings: Settings
+    chart: Chart
+    bundle: Bundle
+    network: Network
+    seed: int
+
+    @property
+    def bar_beats(self) -> float:
+        """Quarter notes in a bar."""
+        return float(self.chart.meter.quarters)
+
+    def engine(self, second: float, start: float = 0.0, beats: float | None = None) -> Engine:
+        """An engine whose beat `start` falls on `second`; it ends after `beats`, else after the choruses asked for."""
+        choruses = self.settings.chart.choruses
+        if beats is None and choruses is not None:
+            beats = choruses * self.chart.length
+        end = None if beats is None else start + beats
+        settings, tune = self.settings, Tune(self.chart)
+        bar_ticks = round(self.bar_beats * TICKS)
+        improviser = Improviser(self.bundle, self.network, tune, bar_ticks, settings.play, self.seed)
+        return Engine(settings, tune, improviser, second=second, start=start, end=end)
+
+
+def prepare(settings: Settings, chart: Chart) -> Performance:
+    """Load the network that `settings` name, to play over `chart`. Raises the error of what is missing or broken."""
+    bundle = load(settings.model.bundle)
+    seed = secrets.randbelow(_SEEDS) if settings.play.seed is None else settings.play.seed
+    return Performance(settings, chart, bundle, network(settings.model.engine, bundle.weights), seed)
+
+
+def network(engine: str, weights: Weights) -> Network:
+    """The engine of that name. TensorFlow is found by name only: nothing of ours loads it unless it is asked for."""
+    if engine == "numpy":
+        return NumpyNetwork(weights)
+    try:
+        module: Any = importlib.import_module("sideman_models.djmodel")
+    except ImportError as error:
+        raise Unavailable(f"model.engine: tensorflow is not installed here ({error}); set it to numpy") from error
+    made: Network = module.TensorFlowNetwork(weights)
+    return made
+
+
+def resumed(performance: Performance, memory: Mapping[str, Any], second: float) -> Engine:
+    """An engine that goes on from `memory`, with its dice, at the bar line after the place where it was left.
+
+    Raises `ValueError`, `KeyError` or `TypeError` for a memory of another bundle, or one that is broken.
+    """
+    if memory["weights"] != performance.bundle.fingerprint:
+        raise ValueError("it belongs to another bundle")
+    beat, seed = float(memory["beat"]), int(memory["seed"])
+    if not (0 <= beat < _LATEST_BEAT and 0 <= seed < _LARGEST_SEED):
+        raise ValueError("its beat or seed is none")
+    bar = performance.bar_beats
+    engine = replace(performance, seed=seed).engine(second, start=math.ceil(beat / bar) * bar)
+    engine.improviser.remember(memory)
+    return engine
+
+
+def memory_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
+    """What must be kept to go on later: the network's state, the beat at `second`, the seed, and whose state it is."""
+    beat = max(0.0, engine.tempo.beat_at(second))
+    whose = {"weights": performance.bundle.fingerprint, "seed": engine.improviser.dice.seed, "beat": beat}
+    return {**whose, **engine.improviser.memory()}

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only loop that plays: wait for an arrival until the next deadline, then send what is due.
+
+It owns the engine, and with it the network's state, the dice and the ledger; it alone sends. Whatever ends it, every
+note that sounds is released first.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from sideman.core.engine import BarPlayed, Due, Engine
+from sideman.core.events import Event, encode
+from sideman.io.clock import Arrival, Clock
+
+LONGEST_SLEEP_S = 1.0
+"""The player wakes at least so often: this is the progress that feeds the watchdog."""
+_COLLECT_S = 0.02  # time to the next deadline in which garbage may be collected
+
+
+class Output(Protocol):
+    """Where the notes go."""
+
+    def send(self, message: tuple[int, int, int]) -> object:
+        """Send one MIDI message; must not block."""
+        ...
+
+
+class Player:
+    """Plays `engine` on `output` in the time of `clock`, telling `tell` of each bar when it is over."""
+
+    def __init__(self, engine: Engine, output: Output, clock: Clock, tell: Callable[[BarPlayed], None]) -> None:
+        self.engine = engine
+        self.turns = 0
+        self._output = output
+        self._clock = clock
+        self._tell = tell
+        self._stopping = False
+
+    def run(self) -> None:
+        """Play until asked to stop or until the end; then, or after any exception, release every note."""
+        try:
+            while not self._stopping and self.engine.deadline() is not None:
+                self._turn()
+        finally:
+            self._send(self.engine.silence())
+
+    def _turn(self) -> None:
+        arrival = self._clock.wait(self._wake())
+        now = self._clock.now()
+        if arrival is not None:
+            self._take(arrival, now)
+        self._play(self.engine.advance(now))
+        if self._clock.idle():
+            self._get_ready(now)
+        self.turns += 1
+
+    def _wake(self) -> float:
+        latest = self._clock.now() + LONGEST_SLEEP_S
+        deadline = self.engine.deadline()
+        return latest if deadline is None else min(deadline, latest)
+
+    def _take(self, arrival: Arrival, now: float) -> None:
+        if arrival.item is None:
+            self._stopping = True
+            return
+        second = min(arrival.second, now)
+        self._play(self.engine.advance(second))
+        self._send(self.engine.receive(arrival.item, second))
+
+    def _play(self, due: Iterable[Due]) -> None:
+        for each in due:
+            if isinstance(each.what, BarPlayed):
+                self._tell(each.what)
+                self._tidy = True
+            else:
+                self._output.send(encode(each.what))
+
+    def _send(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._output.send(encode(event))
+
+    def _get_ready(self, now: float) -> None:
+        self.engine.prepare(now)
+        deadline = self.engine.deadline()
+        if self._tidy and deadline is not None and deadline - self._clock.now() > _COLLECT_S:
+            self._tidy = False
+            gc.collect()
+
+    _tidy = False  # a bar has passed since garbage was last collected

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon: start in order, run, stop in reverse.
+
+The main thread is one selector loop for signals, ports, the log and systemd; it computes nothing. The player has a
+thread of its own, and rtmidi another, which only leaves what it hears in the inbox. Signal handlers do nothing at all:
+Python writes the signal's number into a socket, and the loop reads it there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from sideman.core.chart import Chart
+from sideman.core.engine import BarPlayed, Engine
+from sideman.core.events import Panic
+from sideman.core.settings import Settings
+from sideman.io import memory
+from sideman.io.clock import Inbox
+from sideman.io.link import Link, Wanted
+from sideman.io.notify import Notifier
+from sideman.performance import Performance, memory_of, prepare, resumed
+from sideman.player import Player
+from sideman.report import bar_line
+
+LEAD_S = 0.1
+"""From the word that all is set to the first beat."""
+POLL_S = 1.0
+SWITCH_S = 1e-5  # so that a busy thread keeps the player from the interpreter for that long at most
+_FORCED = 130
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """One run of the daemon with `settings`, over `chart`."""
+
+    def __init__(self, settings: Settings, chart: Chart) -> None:
+        self._settings = settings
+        self._chart = chart
+        self._inbox = Inbox()
+        self._bars: deque[BarPlayed] = deque()
+        self._notifier = Notifier()
+        self._stops = 0
+        self._turns = -1
+        self._failure: BaseException | None = None
+        self._awake, self._wake = socket.socketpair()
+        for end in (self._awake, self._wake):
+            end.setblocking(False)
+
+    def run(self) -> int:
+        """Play until a signal or the end; the exit status."""
+        with self._signals():
+            performance = prepare(self._settings, self._chart)
+            with self._ports() as link:
+                engine = self._engine(performance)
+                player = Player(engine, link, self._inbox, self._tell)
+                self._settle(performance, engine, link)
+                self._perform(player, link)
+                self._keep(engine, performance)
+        if self._failure is not None:
+            raise self._failure
+        return 0
+
+    # -- starting
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        numbers = (*_STOPPING, signal.SIGUSR1)
+        before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+        wakeup = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def _ports(self) -> Iterator[Link]:
+        midi = self._settings.midi
+        link = Link(Wanted(midi.output, midi.input, midi.client, midi.wait), self._inbox.put)
+        for reason in link.open():
+            _log.warning("%s", reason)
+        try:
+            yield link
+        finally:
+            link.close()
+
+    def _engine(self, performance: Performance) -> Engine:
+        second = self._inbox.now() + LEAD_S
+        if self._settings.play.resume and self._settings.play.seed is None:
+            kept = memory.recall(_state_file())
+            if kept is not None:
+                try:
+                    return resumed(performance, kept, second)
+                except (ValueError, KeyError, TypeError) as error:
+                    _log.warning("%s: does not fit (%s); starting afresh", _state_file(), error)
+        return performance.engine(second)
+
+    def _settle(self, performance: Performance, engine: Engine, link: Link) -> None:
+        """Say what is about to happen, and make the process fit for it."""
+        bundle, settings = performance.bundle, self._settings
+        network = f"{len(bundle.vocabulary)} values, {bundle.weights.n_a} units, {settings.model.engine}"
+        _log.info("bundle %s (%s); seed %d", bundle.name, network, engine.improviser.dice.seed)
+        sys.setswitchinterval(SWITCH_S)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        _log.info("ready: %g bpm, one value a %s, %s", settings.tempo.bpm, settings.play.rate, link.text)
+
+    # -- running
+
+    def _perform(self, player: Player, link: Link) -> None:
+        thread = threading.Thread(target=self._play, args=(player,), name="player", daemon=True)
+        thread.start()
+        self._notifier.ready(self._status(link))
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._awake, selectors.EVENT_READ)
+            selector.register(link, selectors.EVENT_READ)
+            while thread.is_alive():
+                self._turn(selector, player, link)
+        thread.join()
+        self._tell_bars()
+        self._notifier.stopping()
+        if player.engine.late:
+            _log.info("%d notes came too late and were left out", player.engine.late)
+
+    def _play(self, player: Player) -> None:
+        try:
+            player.run()
+        except BaseException as failure:  # noqa: BLE001 - raised again in the main thread
+            self._failure = failure
+        finally:
+            self._stir()
+
+    def _turn(self, selector: selectors.BaseSelector, player: Player, link: Link) -> None:
+        selector.select(min(POLL_S, self._notifier.interval or POLL_S))
+        for number in self._woken():
+            self._signalled(number)
+        self._tell_bars()
+        for change in link.poll():
+            _log.log(logging.INFO if change.open else logging.WARNING, "%s", change.text)
+            self._notifier.status(self._status(link))
+        if player.turns != self._turns:
+            self._turns = player.turns
+            self._notifier.alive()
+
+    def _woken(self) -> bytes:
+        try:
+            return self._awake.recv(4096)
+        except BlockingIOError:
+            return b""
+
+    def _signalled(self, number: int) -> None:
+        if number == signal.SIGUSR1:
+            self._inbox.put(Panic())
+        elif number in _STOPPING:
+            self._stops += 1
+            if self._stops > 1 and number == signal.SIGINT:
+                os._exit(_FORCED)
+            self._inbox.put(None)
+
+    def _tell(self, bar: BarPlayed) -> None:
+        # In the player's thread: leave it for the main thread to write.
+        self._bars.append(bar)
+        self._stir()
+
+    def _stir(self) -> None:
+        with contextlib.suppress(OSError):
+            self._wake.send(b"\0")
+
+    def _tell_bars(self) -> None:
+        while self._bars:
+            _log.info("%s", bar_line(self._bars.popleft()))
+
+    def _status(self, link: Link) -> str:
+        return f"playing; {link.text}"
+
+    # -- stopping
+
+    def _keep(self, engine: Engine, performance: Performance) -> None:
+        if self._settings.play.resume:
+            memory.save(memory_of(engine, performance, time.monotonic()), _state_file())
+
+
+def _state_file() -> Path:
+    return memory.state_folder() / "state.json"
