@@ -65,7 +65,7 @@ def parse_meter(text: str) -> Meter:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The chords of a bar, each with its onset in quarter notes from the bar line: the first at 0, no two alike meet."""
+    """The chords of a bar with their onsets in quarter notes from its bar line: the first at 0, no two alike meet."""
 
     chords: tuple[tuple[float, Chord], ...]
 
@@ -151,9 +151,9 @@ def _onsets(count: int, meter: Meter) -> list[Fraction]:
 
 
 def _bar_text(bar: Bar, meter: Meter) -> str:
-    """The bar in as few words as will be read back as the same bar."""
+    """The bar as it will be read back: its bare chords if that will do, else beat by beat, else by half-beats."""
     chords = {at: chord.text for at, chord in bar.chords}
-    for count in range(len(chords), 2 * meter.numerator + 1):
+    for count in (len(chords), meter.numerator, 2 * meter.numerator):
         onsets = [float(at) for at in _onsets(count, meter)]
         if chords.keys() <= set(onsets):
             return " ".join(chords.get(at, "/") for at in onsets)

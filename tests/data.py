@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the music lies that some tests read and the project may not contain."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def data_file(name: str) -> Path:
+    """A file of the data folder (`$SIDEMAN_DATA`, else shared/data beside the checkout); its test skips without it."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = Path(os.environ.get("SIDEMAN_DATA") or beside) / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here: SIDEMAN_DATA names the folder that has it")
+    return path
