@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 
+# Read while the tests are collected: while they run, the tester's own SIDEMAN_ variables are hidden from them.
+FOLDER = Path(os.environ.get("SIDEMAN_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+
+
 def data_file(name: str) -> Path:
     """A file of the data folder (`$SIDEMAN_DATA`, else shared/data beside the checkout); its test skips without it."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    path = Path(os.environ.get("SIDEMAN_DATA") or beside) / name
+    path = FOLDER / name
     if not path.exists():
         pytest.skip(f"{name} is not here: SIDEMAN_DATA names the folder that has it")
     return path
