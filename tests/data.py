@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 # Read while the tests are collected: while they run, the tester's own SIDEMAN_ variables are hidden from them.
 FOLDER = Path(os.environ.get("SIDEMAN_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 
