@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from data import data_file
 from sideman.commands import corpus as command
-from sideman.core.errors import NoSuchInput, SidemanError, UnreadableInput
+from sideman.core.errors import NoSuchInput, Unavailable, UsageError
+from sideman.verdict import verdict
 from sideman_models.classic import (
     CHORDS_TRACK,
     DORIAN,
@@ -256,13 +257,38 @@ def test_the_command_prints_facts_and_values(metheny: ClassicCorpus, capsys: pyt
 @pytest.mark.parametrize("name", BROKEN)
 def test_the_command_ends_with_a_status_for_unreadable_input(tmp_path: Path, name: str) -> None:
     """Lost: a script cannot tell a broken corpus from a defect of the program."""
-    with pytest.raises(UnreadableInput):
+    with pytest.raises(CorpusError) as caught:
         run(broken(tmp_path, name), "--classic")
+    assert verdict(caught.value)[0] == 65
 
 
 def test_the_command_tells_a_missing_file(tmp_path: Path) -> None:
     """Lost: a mistyped name looks like a broken file."""
-    caught: pytest.ExceptionInfo[SidemanError]
     with pytest.raises(NoSuchInput, match=r"none\.mid") as caught:
         run(tmp_path / "none.mid", "--classic")
     assert caught.value.status == 66
+
+
+SPOKEN = "C,0.500 S,0.250,+2 R,1.000\nX,0.500,-1\n"
+
+
+def test_the_command_prints_value_files_a_piece_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lost: values written by one tool cannot be looked at, or handed on to the next."""
+    path = tmp_path / "spoken.txt"
+    path.write_text(SPOKEN)
+    run(path, "--values")
+    assert capsys.readouterr().out == SPOKEN
+    run(path, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pieces"], told["values"]) == (2, 4)
+    run(path)
+    assert "C x 1" in capsys.readouterr().out
+
+
+def test_the_command_says_what_it_cannot_do(tmp_path: Path) -> None:
+    """Lost: an option is quietly without effect, or a MIDI file is taken for text."""
+    path = midi(tmp_path, [(0.0, 1.0, 60)], held(E_FLAT))
+    with pytest.raises(Unavailable, match="--classic"):
+        run(path)
+    with pytest.raises(UsageError, match="--model"):
+        run(path, "--classic", "--model", "default")

@@ -6,38 +6,44 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sideman.core.errors import NoSuchInput, NotPermitted, Unavailable, UnreadableInput
+from sideman.core.errors import NoSuchInput, NotPermitted, Unavailable, UsageError
+from sideman_models import corpus as modern
+from sideman_models.bundle import load
 from sideman_models.classic import ClassicCorpus, read_classic, training_arrays
-from sideman_models.errors import CorpusError
+from sideman_models.values import Value, Vocabulary
+
+Facts = Mapping[str, object]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a MIDI file")
-    parser.add_argument("--classic", action="store_true", help="read by the rules of the classic corpus")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="solo database, value file or MIDI file")
+    parser.add_argument("--classic", action="store_true", help="a MIDI file by the rules of the classic corpus")
+    parser.add_argument("--model", metavar="BUNDLE", help="show the values as this network knows them (with --values)")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="the facts as JSON, one object a file")
-    form.add_argument("--values", action="store_true", help="the values instead, parted by spaces, one bar a line")
+    form.add_argument("--json", action="store_true", help="the facts as JSON")
+    form.add_argument(
+        "--values",
+        action="store_true",
+        help="the values instead, parted by spaces: one piece a line, with --classic one bar",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the facts or values of every file named."""
-    if not args.classic:
-        return _run_modern(args)
+    """Print the facts or the values of all files named, or with --classic of each.
+
+    Raises NoSuchInput, NotPermitted, UsageError, or CorpusError and BundleError for what cannot be understood.
+    """
+    if args.model and (args.classic or not args.values):
+        raise UsageError("--model goes with --values, and not with --classic")
     for path in args.files:
         _check(path)
-        try:
-            print(_classic(path, args))
-        except CorpusError as error:
-            raise UnreadableInput(str(error)) from error
+    for line in _classic_lines(args) if args.classic else _modern_lines(args):
+        print(line)
     return 0
-
-
-def _run_modern(args: argparse.Namespace) -> int:
-    raise Unavailable(f"{args.files[0]}: only the classic corpus can be read so far; add --classic")
 
 
 def _check(path: Path) -> None:
@@ -47,15 +53,38 @@ def _check(path: Path) -> None:
         raise NotPermitted(f"{path}: may not be read by this user")
 
 
-def _classic(path: Path, args: argparse.Namespace) -> str:
-    corpus = read_classic(path)
+def _classic_lines(args: argparse.Namespace) -> Iterator[str]:
+    for path in args.files:
+        corpus = read_classic(path)
+        if args.values:
+            yield from (" ".join(bar) for bar in corpus.bars)
+        else:
+            yield _told({"file": str(path), **_classic_facts(corpus)}, as_json=args.json)
+
+
+def _modern_lines(args: argparse.Namespace) -> Iterator[str]:
+    for path in args.files:
+        if path.suffix.lower() in (".mid", ".midi"):
+            raise Unavailable(f"{path}: MIDI files are read only with --classic so far")
+    corpus = modern.read(args.files)
     if args.values:
-        return "\n".join(" ".join(bar) for bar in corpus.bars)
-    facts = _facts(corpus)
-    return json.dumps({"file": str(path), **facts}) if args.json else f"{path}\n{_table(facts)}"
+        known = load(args.model).vocabulary if args.model else None
+        yield from (" ".join(_texts(piece.values, known)) for piece in corpus.pieces)
+    else:
+        yield _told(modern.facts(corpus), as_json=args.json)
 
 
-def _facts(corpus: ClassicCorpus) -> dict[str, object]:
+def _texts(values: Iterable[Value], known: Vocabulary | None) -> Iterator[str]:
+    """The values as text; those a network does not know as the nearest it does, rests it cannot know left out."""
+    for value in values:
+        index = known.nearest(value) if known else None
+        if known is None:
+            yield value.text
+        elif index is not None:
+            yield known.values[index].text
+
+
+def _classic_facts(corpus: ClassicCorpus) -> Facts:
     X, Y = training_arrays(corpus)
     arrays: dict[str, object] = {}
     for name, array in (("X", X), ("Y", Y)):
@@ -63,16 +92,18 @@ def _facts(corpus: ClassicCorpus) -> dict[str, object]:
     return corpus.facts() | arrays
 
 
-def _table(facts: Mapping[str, object]) -> str:
+def _told(facts: Facts, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(facts)
     width = max(map(len, facts))
-    return "\n".join(f"  {name.replace('_', ' '):<{width}}  {_cell(fact)}" for name, fact in facts.items())
+    return "\n".join(f"{name.replace('_', ' '):<{width}}  {_cell(fact)}" for name, fact in facts.items())
 
 
 def _cell(fact: object) -> str:
     match fact:
         case dict():
-            return "  ".join(f"{name} x {count}" for name, count in fact.items())
+            return "  ".join(f"{name} x {count}" for name, count in fact.items()) or "none"
         case list():
-            return " ".join(map(str, fact))
+            return " ".join(map(str, fact)) or "none"
         case _:
             return str(fact)
