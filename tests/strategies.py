@@ -38,3 +38,11 @@ def charts(draw: st.DrawFn) -> Chart:
     first = [draw(symbols), *draw(st.lists(words, max_size=most - 1))]
     rest = draw(st.lists(st.lists(words, min_size=1, max_size=most) | st.just(["%"]), max_size=8))
     return parse_changes(" | ".join(" ".join(bar) for bar in [first, *rest]), meter, "test")
+
+
+def written_values() -> st.SearchStrategy[object]:
+    """Anything that a configuration file or a command line can give a key, sensible or not."""
+    words = st.sampled_from(["auto", "all", "none", "off", "true", "C3-C6", "C6-C3", "4/4", "0/4", "| C7 |", "| H7 |"])
+    numbers = st.integers() | st.integers(-(10**400), 10**400) | st.floats() | st.integers(0, 130)
+    simple = st.none() | st.booleans() | numbers | words | st.text(max_size=30)
+    return simple | st.lists(simple, max_size=2) | st.dictionaries(st.text(max_size=3), simple, max_size=2)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where configurations, presets and charts are found, and which wins."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from sideman.commands.common import add_settings, config_path, load_chart, load_settings
+from sideman.core.chart import Chart, Meter, parse_changes
+from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
+from sideman.core.settings import BLUES, Settings
+from sideman.io import resources
+
+
+def settings(*words: str) -> Settings:
+    """The settings of a command line."""
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    return load_settings(parser.parse_args(words))
+
+
+def chart(*words: str) -> Chart:
+    """The changes of a command line."""
+    return load_chart(settings(*words))
+
+
+def write(path: Path, text: str) -> Path:
+    """Make a file and the folders it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_what_came_along_is_found() -> None:
+    """An installed program would lack its presets and charts."""
+    assert resources.came_along("config", "default.yaml").is_file()
+    assert {"ballad", "bebop", "sparse"} <= set(resources.names("presets", ".yaml"))
+
+
+def test_an_installation_without_its_data_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken package would be taken for an empty configuration."""
+    monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "a" / "b" / "c")
+    with pytest.raises(Unavailable, match="install sideman again"):
+        resources.came_along("config")
+
+
+def test_the_package_comes_before_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed program would read the files of whatever folder it happens to lie in."""
+    package = tmp_path / "lib" / "sideman"
+    for root in (package / "share", tmp_path):
+        write(root / "config" / "default.yaml", "")
+    monkeypatch.setattr(resources, "_PACKAGE", package)
+    assert resources.came_along("systemd") == package / "share" / "systemd"
+
+
+def test_the_usual_places_in_their_order(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in the documented place would be passed over without a word."""
+    machine = tmp_path / "etc"
+    monkeypatch.setattr(resources, "_SYSTEM", machine)
+    assert config_path(None) is None
+    for bpm, path in enumerate([machine / "config.yaml", home / ".config" / "sideman" / "config.yaml"], 100):
+        write(path, f"tempo: {{bpm: {bpm}}}\n")
+        assert settings().tempo.bpm == bpm
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    write(tmp_path / "xdg" / "sideman" / "config.yaml", "tempo: {bpm: 102}\n")
+    assert settings().tempo.bpm == 102
+    monkeypatch.setenv("SIDEMAN_CONFIG", str(write(tmp_path / "env.yaml", "tempo: {bpm: 103}\n")))
+    assert settings().tempo.bpm == 103
+    assert settings("--config", str(write(tmp_path / "named.yaml", "tempo: {bpm: 104}\n"))).tempo.bpm == 104
+
+
+def test_a_user_without_a_home_has_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service under a user of its own would end in a traceback."""
+
+    def homeless() -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert resources.own_folder() is None
+
+
+def test_defaults_then_preset_then_file_then_set(tmp_path: Path) -> None:
+    """The configuration would not do what its documentation says."""
+    file = write(tmp_path / "my.yaml", "play: {velocity: 70, rests: 4}\n")
+    found = settings("--set", "play.rests=5", "--config", str(file), "--preset", "bebop", "--set", "tempo.meter=3/4")
+    assert (found.play.rate, found.play.velocity, found.play.rests, found.tempo.meter) == ("eighth", 70, 5, Meter(3, 4))
+
+
+def test_problems_of_preset_file_and_command_line_come_together(home: Path) -> None:
+    """Mending one mistake would only bring up the next."""
+    write(home / ".config" / "sideman" / "presets" / "mine.yaml", "play: {rate: x}\n")
+    write(home / ".config" / "sideman" / "config.yaml", "tempo:\n  bpm: 1\n  bpm: 2\n")
+    with pytest.raises(ConfigError) as caught:
+        settings("--preset", "mine", "--set", "nope=1")
+    words = ["given twice", "play.rate", "tempo.bpm: 1", "nope"]
+    assert all(word in line for word, line in zip(words, str(caught.value).splitlines(), strict=True))
+
+
+def test_quiet_and_verbose_set_the_log() -> None:
+    """Somebody who asked for quiet would get a line a bar."""
+    assert settings("-q").log.level == "warning"
+    assert settings("-v", "--set", "play.mode=off").log.level == "debug"
+    with pytest.raises(UsageError, match="one or the other"):
+        settings("-q", "-v")
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (["--set", "tempo.bpm"], UsageError, "write KEY=VALUE"),
+        (["--set", "tempo.bpm=fast"], ConfigError, "--set: tempo.bpm: 'fast'"),
+        (["--preset", "bepop"], NoSuchInput, "did you mean bebop"),
+        (["--preset", "../../etc/passwd"], NoSuchInput, "no such preset"),
+        (["--preset", ""], NoSuchInput, "no such preset"),
+        (["--config", "nowhere.yaml"], NoSuchInput, "nowhere.yaml: no such file"),
+        (["--config", ""], SidemanError, "a folder"),
+        (["--set", "chart.changes=| C7 | Xyz |"], ConfigError, "--set: chart.changes, bar 2: 'Xyz'"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_line(words: list[str], error: type[SidemanError], message: str) -> None:
+    """The musician would not know which option was wrong."""
+    with pytest.raises(error) as caught:
+        settings(*words)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", resources.names("charts", ".txt"))
+def test_every_chart_that_came_along_is_right(name: str) -> None:
+    """A chart that came along would end in an error."""
+    assert len(chart("--set", f"chart.file={name}").bars) >= 8
+
+
+def test_the_blues_among_the_charts_is_the_default() -> None:
+    """Two versions of what is played by default would be about."""
+    assert chart("--set", "chart.file=blues") == chart() == parse_changes(BLUES, Meter(4, 4), "")
+
+
+def test_changes_are_transposed() -> None:
+    """A singer's key could not be played in."""
+    assert chart("--set", "chart.transpose=2").bars[0].chords[0][1].text == "G7"
+
+
+def test_a_chart_file_is_looked_for_beside_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service, which starts in /, would not find the chart that lies beside its configuration."""
+    write(tmp_path / "band" / "tune.txt", "| Eb7 |\n")
+    file = write(tmp_path / "band" / "my.yaml", "chart: {file: tune.txt}\n")
+    monkeypatch.chdir("/")
+    assert chart("--config", str(file)).bars[0].chords[0][1].text == "Eb7"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "message"),
+    [
+        ("wrong.txt", b"| C7 | Hm |", UnreadableInput, "wrong.txt, bar 2: 'Hm'"),
+        ("empty.txt", b"# nothing\n", UnreadableInput, "empty.txt: no chords"),
+        ("binary.txt", b"\xff\xfe\x00", UnreadableInput, "binary.txt: not text"),
+        ("gone.txt", None, NoSuchInput, "gone.txt: no such file"),
+    ],
+)
+def test_a_chart_file_that_cannot_be_played_is_told(
+    tmp_path: Path, name: str, content: bytes | None, error: type[SidemanError], message: str
+) -> None:
+    """A wrong chord in a file would be found on the stand."""
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(error) as caught:
+        chart("--set", f"chart.file={tmp_path / name}")
+    assert message in str(caught.value)
+
+
+def test_a_chart_name_that_is_none_brings_up_the_nearest() -> None:
+    """Somebody would have to look up the names of the charts."""
+    with pytest.raises(NoSuchInput, match="did you mean blues"):
+        chart("--set", "chart.file=bluse")

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration files: what they may hold, and one clear line with its number for each thing they may not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted
+from sideman.core.settings import KEYS, Settings, read_settings
+from sideman.io import resources, yamlfile
+from sideman.io.yamlfile import parse_yaml, read_file, read_yaml, scalar
+
+BOMB = b"a: &a [x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\n<<: *c\n"
+
+
+@pytest.fixture(params=["CSafeLoader", "SafeLoader"])
+def _either_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both of PyYAML's parsers: not every installation has the fast one."""
+    monkeypatch.setattr(yamlfile, "_LOADER", getattr(yaml, request.param))
+
+
+def values(text: str) -> dict[str, object]:
+    """What a file without problems says."""
+    read = parse_yaml(text.encode(), "my.yaml")
+    assert not read.problems
+    return {key: given.value for key, given in read.values.items()}
+
+
+def test_the_default_file_is_the_defaults() -> None:
+    """The file that documents every key would lie about what happens without it, or leave keys out."""
+    read = read_yaml(resources.came_along("config", "default.yaml"))
+    assert list(read.values) == list(KEYS)
+    assert read_settings([read.values], read.problems) == Settings()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_default_file_tells_what_each_key_does_and_allows(key: str) -> None:
+    """A musician who opens the file would have to guess."""
+    lines = resources.came_along("config", "default.yaml").read_text("utf-8").split("\n")
+    group, _, name = key.partition(".")
+    at = next(n for n, line in enumerate(lines) if line.startswith(f"  {name}:") and n > lines.index(f"{group}:"))
+    first = next(n for n in range(at - 1, 0, -1) if not lines[n].startswith("  # ")) + 1
+    comment = " ".join(line.removeprefix("  # ") for line in lines[first:at])
+    assert comment == f"{KEYS[key].doc} Allowed: {KEYS[key].rule.allowed}."
+
+
+@pytest.mark.parametrize("name", resources.names("presets", ".yaml"))
+def test_every_preset_is_right(name: str) -> None:
+    """A preset that came along would end in an error."""
+    path = resources.find("presets", name, ".yaml")
+    assert path
+    read = read_yaml(path)
+    assert read_settings([read.values], read.problems) != Settings()
+
+
+@pytest.mark.usefixtures("_either_parser")
+def test_keys_come_flat_with_their_lines() -> None:
+    """An error would point to the wrong line of the file."""
+    read = parse_yaml(b"# mine\ntempo:\n  bpm: 99\n\nplay: {rate: beat,\n  seed: 4}\nlog.level: info\n", "my.yaml")
+    assert {key: given.where for key, given in read.values.items()} == {
+        "tempo.bpm": "my.yaml:3",
+        "play.rate": "my.yaml:5",
+        "play.seed": "my.yaml:6",
+        "log.level": "my.yaml:7",
+    }
+
+
+@pytest.mark.usefixtures("_either_parser")
+def test_scalars_are_what_they_look_like() -> None:
+    """`mode: off` would become false and `meter: 4/4` a riddle, as in older YAML."""
+    text = "a: off\nb: 010\nc: 4/4\nd: 1e2\ne: ~\nf: 'null'\ng: \"12\"\nh: True\ni: 12:30\nj:\nk: -.5\nl: 0x10\n"
+    assert values(text) == {
+        "a": "off", "b": 10, "c": "4/4", "d": 100.0, "e": None, "f": "null", "g": "12", "h": True, "i": "12:30",
+        "j": None,
+        "k": -0.5, "l": "0x10",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("_either_parser")
+def test_changes_may_be_written_as_a_block() -> None:
+    """A chart of twelve bars would have to stand on one line."""
+    assert values("chart:\n  changes: |\n    | C7 | F7 |\n    | C7 | %  |\n") == {
+        "chart.changes": "| C7 | F7 |\n| C7 | %  |\n"
+    }
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "---\n# nothing\n...\n", "\ufeff", "\r\n\r\n"])
+@pytest.mark.usefixtures("_either_parser")
+def test_an_empty_file_says_nothing(text: str) -> None:
+    """Somebody who just made the file could not start."""
+    assert values(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "words"),
+    [
+        (b"\x89PNG\r\n\x1a\n\x00\x00\xff", 1, "not text"),
+        (b"MThd\x00\x00\x00\x06", 1, "not a text file"),
+        (b"tempo:\n  bpm: 99\n# Caf\xe9\n", 3, "not text"),
+        (b"- tempo\n- 99\n", 1, "a list"),
+        (b"\n\n[1, 2]\n", 3, "a list"),
+        (b"swing\n", 1, "a single value"),
+        (b"tempo:\n\tbpm: 99\n", 2, "a tab"),
+        (b"tempo:\n  bpm: 99\n  bpm: 100\n", 3, "tempo.bpm: given twice; line 2 has it"),
+        (b"tempo:\n  bpm: 99\nlog: {}\ntempo:\n  meter: 3/4\n", 4, "tempo: given twice; line 1 has it"),
+        (b"tempo.bpm: 99\ntempo:\n  bpm: 99\n", 3, "tempo.bpm: given twice; line 1 has it"),
+        (b"log:\n  level: info\n5: x\n", 3, "5 as a key"),
+        (b"null: x\n", 1, "null as a key"),
+        (b"true: x\n", 1, "true as a key"),
+        (b"? [a, b]\n: x\n", 1, "not a list"),
+        (b"? {a: b}\n: x\n", 1, "not a list"),
+        (b"tempo: {bpm: 99}\n<<: 5\n", 2, "merge keys"),
+        (b"tempo: &slow\n  bpm: 60\n", 1, "anchors"),
+        (b"tempo:\n  bpm: !!int 99\n", 2, "tags"),
+        (b"tempo: !!python/object/apply:os.system ['true']\n", 1, "tags"),
+        (b"tempo: {bpm: 99}\n---\nlog: {level: info}\n", 2, "second document"),
+        (b"tempo: {bpm: 99\n", 2, "not YAML"),
+        (b"a: b: c\n", 1, "not YAML"),
+        (b"'", 1, "not YAML"),
+        (b"a: @b\n", 1, "not YAML"),
+        (b"a: {" * 20, 1, "levels deep"),
+        (b"[" * 20 + b"]: x\n", 1, "a list"),
+        (b"a: " + b"[" * 5000, 1, "levels deep"),
+        (b"? " * 5000, 1, "a key has to be a name"),
+    ],
+)
+@pytest.mark.usefixtures("_either_parser")
+def test_what_a_configuration_is_not_is_told_in_one_line_with_its_number(data: bytes, line: int, words: str) -> None:
+    """The musician would get a traceback, or settings that are not what the file seems to say."""
+    problem = parse_yaml(data, "my.yaml").problems[0]
+    place, _, text = problem.partition(": ")
+    file, _, number = place.partition(":")
+    assert (file, "\n" in problem) == ("my.yaml", False)
+    assert abs(int(number) - line) <= ("not YAML" in text)  # the two parsers differ by a line at the end of a file
+    assert words in text
+
+
+@pytest.mark.usefixtures("_either_parser")
+def test_a_merge_bomb_costs_nothing() -> None:
+    """A file of a few lines could fill the memory of the machine."""
+    read = parse_yaml(BOMB, "my.yaml")
+    assert not read.values
+    assert [problem.split(":")[1] for problem in read.problems] == ["1", "2", "3", "4"]
+
+
+@pytest.mark.usefixtures("_either_parser")
+def test_all_problems_of_a_file_come_at_once() -> None:
+    """A file with three mistakes would take three tries to mend."""
+    read = parse_yaml(b"5: x\nlog:\n  level: &a info\n  level: debug\ntempo: !!str 9\n", "my.yaml")
+    assert [problem.split(":")[1] for problem in read.problems] == ["1", "3", "4", "5"]
+
+
+@given(st.binary(max_size=200) | st.text("{}[]:,-?|>&*!%@#'\"\n ab1<", max_size=60).map(str.encode))
+@example(BOMB)
+@example(b"%YAML 9.9\n--- a\n")
+def test_any_bytes_give_values_or_problems(data: bytes) -> None:
+    """A file saved in the middle of a crash would end in a traceback."""
+    read = parse_yaml(data, "my.yaml")
+    assert all(problem.startswith("my.yaml:") and "\n" not in problem for problem in read.problems)
+    assert all(isinstance(key, str) for key in read.values)
+
+
+@given(st.text(max_size=40))
+def test_any_word_on_the_command_line_is_a_value(text: str) -> None:
+    """`--set` with an odd word would end in a traceback."""
+    value = scalar(text)
+    assert value is None or isinstance(value, str | bool | int | float)
+
+
+@given(st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_read_as_itself(number: float) -> None:
+    """A seed read out and typed in would be another seed."""
+    assert scalar(repr(number)) == number
+
+
+def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
+    """A mistyped path would be taken for an empty configuration."""
+    with pytest.raises(NoSuchInput, match=r"none\.yaml: no such file"):
+        read_file(tmp_path / "none.yaml")
+    with pytest.raises(NoSuchInput, match="a folder"):
+        read_file(tmp_path)
+    with pytest.raises(NoSuchInput, match="no such file"):
+        read_file(tmp_path / "a\0b")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are those of POSIX")
+def test_a_file_one_may_not_read_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The musician would look for a mistake in the file instead of at its permissions."""
+    path = tmp_path / "secret.yaml"
+    path.write_text("tempo: {bpm: 99}\n")
+    path.chmod(0)
+    if os.geteuid() == 0:  # root may read everything: say in its place what the system says to others
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(NotPermitted, match=r"secret\.yaml: not permitted"):
+        read_file(path)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    """A recording given by mistake would be read for minutes."""
+    path = tmp_path / "take.wav"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ConfigError, match="larger than 1 MiB"):
+        read_file(path)
