@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: one command at a time, one line for what goes wrong, and the exit status that scripts rely on."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import IO
+
+import pytest
+
+from sideman import __version__, cli
+from sideman.core import errors
+from sideman_models.errors import BundleError, ChordError, CorpusError
+
+HEAVY = {"tensorflow", "keras", "h5py", "matplotlib", "rich"}
+
+
+def python(*words: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    """Python as a process of its own, with the same paths."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, *words]
+    return subprocess.run(command, text=True, stdout=stdout, stderr=subprocess.PIPE, env=environment, check=False)
+
+
+def loaded(program: str) -> set[str]:
+    """The packages that are loaded once `program` has run."""
+    return {name.partition(".")[0] for name in python("-c", f"{program}; print(*sys.modules)").stdout.split()}
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Put a command `check` in place that only raises `error`."""
+    module = ModuleType("sideman.commands.check")
+
+    def fail(_: argparse.Namespace) -> int:
+        raise error
+
+    module.add_arguments = lambda _parser: None  # type: ignore[attr-defined]
+    module.run = fail  # type: ignore[attr-defined]
+    monkeypatch.setattr("importlib.import_module", lambda _: module)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (errors.UsageError("a"), 2, "a"),
+        (errors.UnreadableInput("a"), 65, "a"),
+        (BundleError("a"), 65, "a"),
+        (CorpusError("a"), 65, "a"),
+        (ChordError("a"), 65, "a"),
+        (errors.NoSuchInput("a"), 66, "a"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "x.mid"), 66, "x.mid: No such file"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "x"), 66, "x: Is a directory"),
+        (errors.Unavailable("a"), 69, "a"),
+        (ModuleNotFoundError("No module", name="tensorflow"), 69, "tensorflow is not installed"),
+        (ModuleNotFoundError("No module", name="sideman.typo"), 70, "a defect of sideman"),
+        (errors.SidemanError("a"), 70, "a"),
+        (ZeroDivisionError("by zero"), 70, "a defect of sideman: ZeroDivisionError: by zero"),
+        (errors.CannotCreate("a"), 73, "a"),
+        (FileExistsError(errno.EEXIST, "File exists", "x"), 73, "x: File exists"),
+        (errors.DiskError("a"), 74, "a"),
+        (OSError(errno.ENOSPC, "No space left on device"), 74, "No space left on device"),
+        (OSError(errno.EIO, "Input/output error", b"x"), 74, "x: Input/output error"),
+        (errors.NotPermitted("a"), 77, "a"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), 77, "x: Permission denied"),
+        (errors.ConfigError("a"), 78, "a"),
+    ],
+)
+def test_each_error_has_its_status_and_one_line(
+    error: Exception, status: int, line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A script or systemd would take one failure for another, the musician would read a traceback."""
+    failing(monkeypatch, error)
+    monkeypatch.setattr(cli, "FULL_OR_BROKEN", ())  # pytest needs its stdout
+    assert cli.main(["check"]) == status
+    said = capfd.readouterr().err
+    assert said.startswith(f"sideman: {line}")
+    assert said.count("\n") == 1
+
+
+def test_an_interrupt_nobody_handled_has_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell loop over files would go on after Ctrl-C."""
+    failing(monkeypatch, KeyboardInterrupt())
+    assert cli.main(["check"]) == 130
+
+
+def test_each_problem_of_a_configuration_has_its_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Several problems would run together into one."""
+    failing(monkeypatch, errors.ConfigError("a:1: x\nb:2: y"))
+    cli.main(["check"])
+    assert capfd.readouterr().err == "sideman: a:1: x\nsideman: b:2: y\n"
+
+
+@pytest.mark.parametrize("how", ["--debug", "SIDEMAN_DEBUG"])
+def test_debug_shows_where_a_defect_is(
+    how: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody could report a defect with what it takes to mend it."""
+    failing(monkeypatch, ZeroDivisionError("by zero"))
+    if how == "SIDEMAN_DEBUG":
+        monkeypatch.setenv(how, "1")
+    assert cli.main(["check", *(["--debug"] if how == "--debug" else [])]) == 70
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_no_command_is_wrong_usage_and_shows_what_there_is(capfd: pytest.CaptureFixture[str]) -> None:
+    """Somebody who just types `sideman` would be left alone."""
+    assert cli.main([]) == 2
+    shown = capfd.readouterr().out
+    assert all(f"  {name} " in shown for name in cli.available())
+    assert cli.main(["--help"]) == 0
+
+
+def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
+    """A report of a defect would not say of what."""
+    assert cli.main(["--version"]) == 0
+    assert capfd.readouterr().out == f"sideman {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["chek"], "chek: no such command; did you mean check?"),
+        (["xyzzy"], "xyzzy: no such command; there are "),
+        (["--loud"], "unrecognized arguments: --loud (see sideman --help)"),
+        (["check", "--loud"], "unrecognized arguments: --loud (see sideman check --help)"),
+        (["check", "--conf", "x"], "unrecognized arguments: --conf x"),
+        (["check", "--set"], "argument --set: expected one argument"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(words: list[str], line: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A typing mistake would be answered with a screen of help, or with nothing."""
+    assert cli.main(words) == 2
+    said = capfd.readouterr().err
+    assert said.startswith(f"sideman: {line}")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", cli.available())
+def test_every_command_has_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A command's options would have to be guessed."""
+    assert cli.main([name, "--help"]) == 0
+    assert f"usage: sideman {name}" in capfd.readouterr().out
+
+
+def test_a_configuration_error_ends_the_process_with_its_status(tmp_path: Path) -> None:
+    """A service manager would restart a daemon for ever that can never start."""
+    path = tmp_path / "my.yaml"
+    path.write_text("tempo:\n  bpm: 1000\n  metre: 4/4\n")
+    done = python("-m", "sideman", "check", "--config", str(path))
+    assert (done.returncode, done.stdout) == (78, "")
+    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == [f"{path}:2", f"{path}:3"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """`sideman … | head` would end in a traceback."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = python("-m", "sideman", "--help", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_under_the_output_is_told() -> None:
+    """A report would be cut off without a word."""
+    with Path("/dev/full").open("w") as full:
+        done = python("-m", "sideman", "--help", stdout=full)
+    assert (done.returncode, done.stderr.count("\n")) == (74, 1)
+
+
+def test_playing_loads_nothing_that_only_training_needs() -> None:
+    """The start would take seconds and half a gigabyte."""
+    names = loaded("import sys, sideman.cli, sideman.commands.run, sideman.service")
+    assert "numpy" in names
+    assert not names & HEAVY
+
+
+def test_the_version_and_the_help_load_next_to_nothing() -> None:
+    """A look at the help would wait for numpy."""
+    names = loaded("import sys, sideman.cli; sideman.cli.main(['--version'])")
+    assert "sideman" in names
+    assert not names & {"numpy", "mido", "rtmidi", "yaml", *HEAVY}
