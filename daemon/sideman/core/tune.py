@@ -33,7 +33,7 @@ class Tune:
         start, chart = self._at(beat)
         chord, beats = chart.next_change(beat - start)
         takes_over = self._now[0]
-        if beat < takes_over < beat + beats:
+        if beat < takes_over <= beat + beats:
             return self.chord_at(takes_over), takes_over - beat
         return chord, beats
 

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small real things that tests play with: a clock that jumps, an output that remembers, networks nobody trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from sideman.core.chart import parse_changes
+from sideman.core.engine import BarPlayed, Engine
+from sideman.core.events import Command, Event
+from sideman.core.settings import Given, Settings, read_settings
+from sideman.io.clock import Arrival
+from sideman.performance import Performance, network
+from sideman.player import Player
+from sideman_models.bundle import Bundle
+from sideman_models.context import FEATURES, Context, Rows
+from sideman_models.lstm import Flags, Floats, Network, NumpyNetwork, State, Weights
+from sideman_models.values import Value, Vocabulary, Window
+
+UNITS = 16
+CHANGES = "| Dm7 | G7 | Cmaj7 | A7alt |"
+
+
+def random_weights(n_values: int, n_context: int, units: int, penalty: float, seed: int = 7) -> Weights:
+    """Weights as an untrained but lively network has them."""
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> Floats:
+        return rng.normal(0.0, 0.6, shape).astype(np.float32)
+
+    return Weights(
+        normal(n_values + n_context, 4 * units),
+        normal(units, 4 * units),
+        normal(4 * units),
+        normal(units, n_values),
+        normal(n_values),
+        penalty,
+    )
+
+
+@cache
+def modern_bundle() -> Bundle:
+    """A modern bundle with rests, context and mask; its weights are dice."""
+    notes = [Value(kind, ticks, leap) for kind in "CSAX" for ticks in (3, 4, 6, 12) for leap in (None, *range(-5, 6))]
+    vocabulary = Vocabulary([*notes, *(Value("R", ticks) for ticks in (3, 6, 12, 24))])
+    context = Context(list(FEATURES))
+    weights = random_weights(len(vocabulary), context.size, UNITS, penalty=4.0)
+    return Bundle("modern", vocabulary, context, weights, fingerprint="modern")
+
+
+@cache
+def classic_bundle() -> Bundle:
+    """A classic bundle: windows for intervals, no rests, no context."""
+    windows = [None, Window("P1", "d-5"), Window("A4", "P1"), Window("P5", "M2"), Window("m3", "m-3")]
+    notes = [Value(kind, ticks, window) for kind in "CSAX" for ticks in (3, 4, 6) for window in windows]
+    vocabulary = Vocabulary(notes)
+    weights = random_weights(len(vocabulary), 0, UNITS, penalty=0.0)
+    return Bundle("classic", vocabulary, Context(), weights, fingerprint="classic")
+
+
+def settings(**keys: Any) -> Settings:
+    """Settings with some keys given, a dot written as two underscores: `play__rate="phrase"`."""
+    given = {"chart__changes": CHANGES, "play__seed": 1, **keys}
+    return read_settings([{name.replace("__", "."): Given(value, "test") for name, value in given.items()}])
+
+
+def performance(bundle: Bundle | None = None, net: Network | None = None, **keys: Any) -> Performance:
+    """A performance of an untrained bundle over four bars, unless told otherwise."""
+    chosen, bundle = settings(**keys), bundle or modern_bundle()
+    chart = parse_changes(chosen.chart.changes, chosen.tempo.meter, "test").transposed(chosen.chart.transpose)
+    seed = chosen.play.seed or 0
+    return Performance(chosen, chart, bundle, net or network(chosen.model.engine, bundle.weights), seed)
+
+
+@dataclass
+class FakeClock:
+    """Time that jumps to whatever is next: an arrival, or the second waited for, plus `oversleeps` seconds."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    oversleeps: Callable[[], float] = lambda: 0.0
+    second: float = 0.0
+
+    def now(self) -> float:
+        """The second it is."""
+        return self.second
+
+    def wait(self, until: float) -> Arrival | None:
+        """Jump."""
+        if self.arrivals and self.arrivals[0].second <= until:
+            arrival = self.arrivals.pop(0)
+            self.second = max(self.second, arrival.second) + self.oversleeps()
+            return arrival
+        self.second = max(self.second, until + self.oversleeps())
+        return None
+
+    def idle(self) -> bool:
+        """Whether nothing that has arrived is waiting."""
+        return not self.arrivals or self.arrivals[0].second > self.second
+
+
+@dataclass
+class Recorder:
+    """An output that remembers what was sent, and when."""
+
+    clock: FakeClock
+    sent: list[tuple[float, tuple[int, int, int]]] = field(default_factory=list)
+
+    def send(self, message: tuple[int, int, int]) -> None:
+        """Remember."""
+        self.sent.append((self.clock.second, message))
+
+
+class ListeningNetwork:
+    """A network that remembers the values it was fed, and steps the real one."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self.fed: list[int | None] = []
+        self._real = NumpyNetwork(weights)
+
+    def step(self, value: int | None, rows: Rows, clash: Flags | None, state: State) -> Floats:
+        """See `Network.step`."""
+        self.fed.append(value)
+        return self._real.step(value, rows, clash, state)
+
+
+def play(
+    engine: Engine, until: float, arrivals: Iterable[tuple[float, Event | Command]] = (), oversleeps: float = 0.0
+) -> tuple[Recorder, list[BarPlayed]]:
+    """Let a player play `engine` until a second of a fake clock, with what arrives meanwhile."""
+    stop = Arrival(until, None)
+    clock = FakeClock([*(Arrival(second, item) for second, item in arrivals), stop], lambda: oversleeps)
+    recorder, bars = Recorder(clock), list[BarPlayed]()
+    Player(engine, recorder, clock, bars.append).run()
+    return recorder, bars
+
+
+def struck(recorder: Recorder) -> list[tuple[float, int]]:
+    """The note-ons of a recorder: second and pitch."""
+    return [(second, message[1]) for second, message in recorder.sent if message[0] & 0xF0 == 0x90 and message[2]]
+
+
+def hanging(messages: Iterable[tuple[int, int, int]]) -> Mapping[tuple[int, int], int]:
+    """The notes, by channel and pitch, that were struck and never released."""
+    sounding: dict[tuple[int, int], int] = {}
+    for status, pitch, velocity in messages:
+        if status & 0xF0 == 0x90 and velocity:
+            sounding[status & 0x0F, pitch] = velocity
+        elif status & 0xE0 == 0x80:
+            sounding.pop((status & 0x0F, pitch), None)
+    return sounding

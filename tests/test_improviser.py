@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The next value: heard and played notes move the network as they should, and every control does what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes import ListeningNetwork, classic_bundle, modern_bundle, performance
+from sideman.core.improviser import Choice, Dice, Improviser
+from sideman.core.tune import Tune
+from sideman_models.bundle import Bundle
+from sideman_models.context import clashes, place_at
+from sideman_models.line import LineNote, write_line
+from sideman_models.values import REST, Value
+
+BAR = 48
+phrases = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 40), st.integers(40, 90)), min_size=1, max_size=12)
+
+
+def improviser(bundle: Bundle | None = None, net: ListeningNetwork | None = None, **keys: Any) -> Improviser:
+    """An improviser at the top of the four bars of `fakes.CHANGES`."""
+    return performance(bundle, net, **keys).engine(0.0).improviser
+
+
+def line(phrase: list[tuple[int, int, int]]) -> list[LineNote]:
+    """A phrase of (gap, length, pitch) in ticks as notes that do not overlap."""
+    notes, now = [], 0
+    for gap, length, pitch in phrase:
+        now += gap
+        notes.append(LineNote(now, now + length, pitch))
+        now += length
+    return notes
+
+
+def offline(bundle: Bundle, notes: list[LineNote], tick: int) -> npt.NDArray[np.float64]:
+    """The distribution at `tick` after `notes`, by an LSTM of its own in double precision, as the corpus writes them."""
+    changes = Tune(performance().chart)
+    written, _ = write_line([*notes, LineNote(tick, tick + 12, 60)], changes, BAR, heard=True)
+    last_pitch = notes[-1].pitch
+    values = written[:-1]
+    w = bundle.weights
+    a, c = np.zeros(w.n_a), np.zeros(w.n_a)
+    fed: int | None = None
+    places = [(one.place, bundle.vocabulary.nearest(one.value)) for one in values]
+    places.append((place_at(changes, BAR, tick, last_pitch), None))
+    logits = np.zeros(w.n_values)
+    for place, index in places:
+        rows = bundle.context.rows(place)
+        x = np.zeros(w.kernel.shape[0] + 1)
+        x[w.n_values + rows] = 1
+        if fed is not None:
+            x[fed] = 1
+        z = x[:-1] @ w.kernel.astype(float) + a @ w.recurrent + w.bias
+        i, f, g, o = np.split(z, 4)
+        i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+        c = f * c + i * np.tanh(g)
+        a = o * np.tanh(c)
+        logits = a @ w.densor_kernel.astype(float) + w.densor_bias - w.penalty * clashes(bundle.vocabulary, place)
+        fed = index
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum())
+
+
+@settings(max_examples=60)
+@given(phrases)
+def test_hearing_a_phrase_moves_the_network_like_reading_it(phrase: list[tuple[int, int, int]]) -> None:
+    """Without it the solo would answer something else than what you played."""
+    notes = line(phrase)
+    tick = int(notes[-1].end) + 24
+    player = improviser(play__mode="off")
+    for note in notes:
+        player.hear(note.onset, note.pitch)
+        player.hear_release(note.end, note.pitch)
+    _, logits = player.expect(tick)
+    heard = np.exp(logits - logits.max())
+    assert heard / heard.sum() == pytest.approx(offline(modern_bundle(), notes, tick), abs=1e-6)
+
+
+@given(st.integers(36, 96), st.integers(0, 47))
+def test_a_note_just_heard_counts_for_the_very_next_value(pitch: int, tick: int) -> None:
+    """Without it the answer would always be a note behind."""
+    silent, heard = improviser(), improviser()
+    heard.hear(tick, pitch)
+    assert not np.allclose(silent.expect(48)[1], heard.expect(48)[1])
+
+
+def test_what_is_fed_back_is_what_sounded() -> None:
+    """Without it the network would believe it had played other durations than it did."""
+    value = Value("C", 3, 2)
+    for gate, written in ((0.9, ["C,1.000"]), (0.5, ["C,0.500", "R,0.500"])):
+        bundle = modern_bundle()
+        network = ListeningNetwork(bundle.weights)
+        player = improviser(bundle, network, play__gate=gate)
+        index = bundle.vocabulary.index(value) or 0
+        player.played(Choice(0, 12, index, value, 62, 80))
+        player.played(Choice(12, 12, index, value, 64, 80))
+        player.expect(24)
+        texts = [bundle.vocabulary.values[fed].text for fed in network.fed if fed is not None]
+        assert [text[:7] for text in texts[: len(written)]] == written
+
+
+def test_a_classic_network_is_fed_the_value_that_was_drawn() -> None:
+    """Without it the classic solo would not be the assignment's."""
+    bundle = classic_bundle()
+    network = ListeningNetwork(bundle.weights)
+    player = improviser(bundle, network)
+    drawn = []
+    for beat in range(8):
+        choice = player.choose(12 * beat)
+        player.played(choice)
+        drawn.append(choice.index)
+    network.fed.clear()
+    player.expect(96)
+    assert network.fed[-1] == drawn[-1]
+
+
+controls = st.fixed_dictionaries(
+    {
+        "play__rate": st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"]),
+        "play__temperature": st.sampled_from([0, 0.3, 1, 5]),
+        "play__top_k": st.integers(0, 5),
+        "play__top_p": st.floats(0.01, 1),
+        "play__repetition": st.integers(0, 3),
+        "play__density": st.floats(0, 4),
+        "play__rests": st.integers(0, 2),
+        "play__window": st.integers(0, 6),
+        "play__seed": st.integers(0, 100),
+    }
+)
+ranges = st.tuples(st.integers(0, 127), st.integers(0, 40)).map(lambda pair: (pair[0], min(127, sum(pair))))
+heard_notes = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 127)), max_size=6)
+
+
+@settings(max_examples=150)
+@given(controls, ranges, heard_notes, st.sampled_from([modern_bundle(), classic_bundle()]))
+def test_whatever_the_controls_a_choice_is_a_pitch_in_range_or_a_rest(
+    keys: dict[str, Any], span: tuple[int, int], heard: list[tuple[int, int]], bundle: Bundle
+) -> None:
+    """Without it some turn of a knob would stop the music with an error, or leave the instrument's range."""
+    low, high = span
+    player = improviser(bundle, play__range=f"{low}-{high}", **keys)
+    for tick, pitch in sorted(heard):
+        player.hear(tick, pitch)
+    tick = 60
+    for _ in range(5):
+        choice = player.choose(tick)
+        assert choice.pitch is None or (low <= choice.pitch <= high and 1 <= choice.velocity <= 127)
+        assert choice.length > 0
+        player.played(choice)
+        tick += choice.length
+
+
+@given(st.integers(0, 1000))
+def test_choosing_changes_nothing(seed: int) -> None:
+    """Without it a choice taken back would leave traces, and the same performance would not repeat."""
+    player = improviser(play__seed=seed)
+    player.hear(0, 60)
+    before = player.memory()
+    assert player.choose(12) == player.choose(12)
+    assert player.memory() == before
+
+
+def test_temperature_nothing_takes_the_likeliest() -> None:
+    """Without it 'play safe' would still throw dice."""
+    player = improviser(play__temperature=0, play__repetition=0)
+    place, logits = player.expect(0)
+    kinds = {place.chord.kind(pitch) for pitch in range(12)}
+    playable = np.isin(modern_bundle().vocabulary.kinds, [*kinds, REST])
+    assert player.choose(0).index == np.where(playable, logits, -np.inf).argmax()
+
+
+def test_top_k_of_one_is_the_likeliest_at_any_temperature() -> None:
+    """Without it top_k would let others in."""
+    safe = improviser(play__temperature=0, play__repetition=0)
+    for seed in range(20):
+        assert improviser(play__top_k=1, play__repetition=0, play__seed=seed).choose(0).index == safe.choose(0).index
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_it_rests_at_most_so_many_pulses_in_a_row(limit: int) -> None:
+    """Without it the band would wait in silence for a soloist who has fallen asleep."""
+    player = improviser(play__density=0.01, play__rests=limit)
+    rests = 0
+    for beat in range(60):
+        choice = player.choose(12 * beat)
+        rests = 0 if choice.pitch is not None else rests + 1
+        assert rests <= limit
+        player.played(choice)
+
+
+def test_a_pitch_comes_at_most_so_often_in_a_row_by_its_interval() -> None:
+    """Without it a network in love with one note would hammer it."""
+    bundle = modern_bundle()
+    player = improviser(bundle, play__repetition=1, play__temperature=0.5)
+    for beat in range(60):
+        choice = player.choose(12 * beat)
+        assert beat == 0 or choice.value.interval != 0
+        player.played(choice)
+
+
+def test_density_leaves_room() -> None:
+    """Without it the knob for space would do nothing."""
+
+    def rests(density: float) -> int:
+        player = improviser(play__density=density, play__rests=16)
+        count = 0
+        for beat in range(100):
+            choice = player.choose(12 * beat)
+            count += choice.pitch is None
+            player.played(choice)
+        return count
+
+    assert rests(0.25) > rests(1.0) > rests(4.0)
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(0, 10**6), st.integers(0, 2))
+def test_dice_depend_on_seed_tick_and_purpose_alone(seed: int, tick: int, purpose: int) -> None:
+    """Without it the same seed would not give the same solo."""
+    roll = Dice(seed).roll(tick, purpose)
+    assert 0 <= roll < 1
+    other = Dice(seed)
+    other.roll(tick + 1, purpose)
+    assert other.roll(tick, purpose) == roll
+
+
+@pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()])
+def test_the_state_can_be_kept_and_gone_on_from(bundle: Bundle) -> None:
+    """Without it a restart of the service would forget what you have played together."""
+    player, later = improviser(bundle), improviser(bundle)
+    for tick in range(0, 96, 12):
+        player.played(player.choose(tick))
+    player.hear(96, 65)
+    player.hear(108, 67)
+    later.remember(player.memory())
+    assert later.memory() == player.memory()
+
+
+@pytest.mark.parametrize("broken", [{"a": [1.0]}, {"c": [float("nan")] * 16}, {"last": "Q,1.000"}, {"pitch": 400}])
+def test_a_state_of_something_else_is_refused(broken: dict[str, Any]) -> None:
+    """Without it a foreign or damaged state would be played as if it were ours."""
+    player = improviser()
+    with pytest.raises((ValueError, KeyError)):
+        player.remember({**player.memory(), **broken})

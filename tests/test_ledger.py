@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No hanging note: the ledger against every order of strikes and releases."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes import hanging
+from sideman.core.events import Control, Event, NoteOff, NoteOn, encode
+from sideman.core.ledger import Ledger
+
+keys = st.tuples(st.integers(0, 4), st.integers(1, 2))
+moves = st.lists(st.one_of(st.tuples(st.just("strike"), keys), st.tuples(st.just("release"), st.integers(0, 30))))
+
+
+def _perform(ledger: Ledger, moves: list[tuple[str, object]]) -> list[Event]:
+    sent: list[Event] = []
+    strikes: list[tuple[NoteOff, int]] = []
+    for move, what in moves:
+        if isinstance(what, tuple):
+            pitch, channel = what
+            strike, events = ledger.strike(NoteOn(pitch, 80, channel))
+            strikes.append((NoteOff(pitch, channel), strike))
+            sent += events
+        elif strikes and isinstance(what, int):
+            sent += ledger.release(*strikes[what % len(strikes)])
+        assert move
+    return sent
+
+
+@given(moves)
+def test_nothing_hangs_after_all_is_released(moves: list[tuple[str, object]]) -> None:
+    """Without it a note would go on for ever after the program has stopped."""
+    ledger = Ledger()
+    sent = [*_perform(ledger, moves), *ledger.release_all()]
+    assert not hanging(encode(event) for event in sent)
+    assert len(ledger) == 0
+    assert ledger.release_all() == []
+
+
+@given(moves)
+def test_every_release_answers_one_strike(moves: list[tuple[str, object]]) -> None:
+    """Without it the end of an old note would cut off a newer one of the same pitch."""
+    ledger = Ledger()
+    sounding: set[tuple[int, int]] = set()
+    for event in _perform(ledger, moves):
+        assert not isinstance(event, Control)
+        key = (event.pitch, event.channel)
+        assert (key in sounding) == isinstance(event, NoteOff)
+        sounding ^= {key}
+
+
+def test_a_panic_silences_every_channel_ever_used() -> None:
+    """Without it a synth that missed a note-off could not be silenced."""
+    ledger = Ledger()
+    ledger.strike(NoteOn(60, 80, 3))
+    controls = [event for event in ledger.panic() if isinstance(event, Control)]
+    assert [(event.number, event.channel) for event in controls] == [(64, 3), (120, 3), (123, 3)]
