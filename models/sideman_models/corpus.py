@@ -109,12 +109,30 @@ class Piece:
     solo: Solo | None = None
 
 
+WEIMAR = (
+    "Weimar Jazz Database (Pfleiderer, Frieler, Abeßer, Zaddach, Burkhart et al., 2017), "
+    "https://jazzomat.hfm-weimar.de: database under ODbL 1.0, its contents under DbCL 1.0; "
+    "its authors have also released the event data under MIT"
+)
+
+
 @dataclass(slots=True)
 class Corpus:
-    """Pieces, and what was left out of the files they came from: how many solos, by reason."""
+    """Pieces, and where they come from.
+
+    `left_out` counts solos that were not taken, by reason; `files` holds the sha256 of each file by its name; `sources`
+    what is known of their origin and licence.
+    """
 
     pieces: list[Piece] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    files: dict[str, str] = field(default_factory=dict)
+    sources: list[str] = field(default_factory=list)
+
+    def split(self) -> tuple[list[Piece], list[Piece]]:
+        """The pieces to learn from, and those of `unseen` titles."""
+        kept = [piece for piece in self.pieces if piece.values]
+        return [one for one in kept if not unseen(one.title)], [one for one in kept if unseen(one.title)]
 
 
 def read(paths: Iterable[Path]) -> Corpus:
@@ -124,8 +142,12 @@ def read(paths: Iterable[Path]) -> Corpus:
         if path.name.endswith(DATABASE):
             solos = read_solos(path, corpus.left_out)
             corpus.pieces += [write(solo) for solo in solos]
+            source = WEIMAR
         else:
             corpus.pieces += read_values(path)
+            source = f"{path.name}: a value file, its origin and licence not known to the program"
+        corpus.files[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        corpus.sources += [] if source in corpus.sources else [source]
     if not corpus.pieces:
         reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.left_out.items())
         raise CorpusError("no piece to learn from" + (f" (left out: {reasons})" if reasons else ""))

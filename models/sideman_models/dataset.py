@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -107,8 +108,7 @@ class Encoder:
         return self._clashes[key]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """B lanes side by side, S steps long, each with one piece after the other.
 
     `previous`, `targets` (B, S) indices, `previous` -1 where nothing came before; `context` (B, S, n_context);
@@ -149,7 +149,10 @@ class Batch:
     def window(self, start: int, steps: int) -> Batch:
         """So many steps of every lane."""
         here = slice(start, start + steps)
-        return Batch(*(getattr(self, one.name)[:, here] for one in fields(self)))
+        previous, targets, context, clash, goes_on, counts = self
+        return Batch(
+            previous[:, here], targets[:, here], context[:, here], clash[:, here], goes_on[:, here], counts[:, here]
+        )
 
 
 def batches(pieces: Sequence[Encoded], n_context: int, lanes: int, steps: int) -> Iterator[Batch]:

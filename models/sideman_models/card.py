@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The card that goes with a trained network: what it is, what it learned from, under which licence, and how well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sideman_models.bundle import Bundle
+
+
+def card(bundle: Bundle, facts: Mapping[str, Any]) -> str:
+    """The text of `CARD.md`."""
+    return "\n".join(
+        [f"# {bundle.name}", "", _what(bundle), "", *_music(facts), "", *_making(facts), "", *_figures(facts), ""]
+    )
+
+
+def _what(bundle: Bundle) -> str:
+    weights = bundle.weights
+    context = (
+        f" It is told {weights.n_context} rows of context: {', '.join(bundle.context.names)}."
+        if weights.n_context
+        else ""
+    )
+    return (
+        f"A network for sideman: one LSTM cell of {weights.n_a} units and one softmax over {weights.n_values} musical values "
+        f"({'classic' if bundle.classic else 'modern'}).{context}"
+    )
+
+
+def _music(facts: Mapping[str, Any]) -> list[str]:
+    lines = ["## What it learned from", ""]
+    lines += [f"- {source}" for source in facts["sources"]]
+    lines += [f"- `{name}`, sha256 {sha256}" for name, sha256 in facts["files"].items()]
+    learned, corpus = facts["trained_on"], facts["corpus"]
+    lines.append(f"- {learned['pieces']} pieces, {learned['values']:,} values, of {corpus['pieces']} pieces there")
+    if corpus["left_out"]:
+        lines.append(f"- left out: {', '.join(f'{count} {reason}' for reason, count in corpus['left_out'].items())}")
+    lines += [
+        "",
+        "The numbers hold no note of that music; whoever passes them on names its source and licence, as here.",
+    ]
+    return lines
+
+
+def _making(facts: Mapping[str, Any]) -> list[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in facts["made_with"].items())
+    return [
+        "## How it was made",
+        "",
+        "```",
+        facts["command"],
+        "```",
+        "",
+        f"{facts['epochs']} epochs ({facts['ended']}), with {versions}.",
+    ]
+
+
+def _figures(facts: Mapping[str, Any]) -> list[str]:
+    lines = ["## How well it foretells music it has not seen", ""]
+    figures = facts["figures"].get("unseen")
+    if figures is None:
+        return [*lines, "Not measured: there were too few pieces to keep any back."]
+    rows = [(name.replace("_", " "), value) for name, value in figures.items() if value is not None]
+    return [
+        *lines,
+        "On pieces of titles that were kept from training (a tenth of all titles, by a hash of the title). They also chose",
+        f"the epoch: number {facts['best_epoch']}.",
+        "",
+        "| figure | |",
+        "| --- | --- |",
+        *(f"| {name} | {value} |" for name, value in rows),
+    ]

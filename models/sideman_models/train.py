@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training the network on modern values, with TensorFlow.
+
+What is trained has more structure than what is played. The row of a value in the cell's kernel is the sum of rows for
+the value itself, its kind, its duration, its interval and its (kind, interval); so is its column in the softmax. A
+rare value so begins from what is known of its parts. At the end these are summed once (`fold`) into the two plain
+matrices of `LSTM_cell` and `densor`.
+
+The recipe: AdamW at 3e-3 (weight decay 0.01), warm-up, then a cosine down to nothing; back-propagation through windows
+of 64 values in 16 lanes, the state carried from window to window and forgotten at the start of each piece; gradients
+clipped at norm 1; what counts is the running average of the weights. Dropout takes rows of the input, units of the
+recurrence (each the same through a window), and outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sideman_models.bundle import Bundle
+from sideman_models.card import card
+from sideman_models.context import FEATURES, Context
+from sideman_models.corpus import Corpus
+from sideman_models.corpus import facts as corpus_facts
+from sideman_models.dataset import Batch, Encoded, Encoder, batches, build_vocabulary
+from sideman_models.errors import ModelsError
+from sideman_models.evaluate import evaluate
+from sideman_models.lstm import Flags, Floats, Weights
+from sideman_models.values import Value, Vocabulary
+
+Tensor = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train. `dropout` of input rows, of recurrent units, of outputs."""
+
+    units: int = 64
+    epochs: int = 20
+    seed: int = 0
+    lanes: int = 16
+    steps: int = 64
+    rate: float = 3e-3
+    weight_decay: float = 0.01
+    warm_up: int = 100
+    clip: float = 1.0
+    average: float = 0.998
+    dropout: tuple[float, float, float] = (0.1, 0.1, 0.2)
+
+
+class Parameters(NamedTuple):
+    """What is learned: n_parts rows for the parts of values, n_context context rows, n_a units.
+
+    `parts` (n_parts, 4 n_a), `context` (n_context, 4 n_a), `recurrent` (n_a, 4 n_a), `bias` (4 n_a,),
+    `out_parts` (n_parts, n_a), `out_bias` (n_parts,), `penalty` ().
+    """
+
+    parts: Tensor
+    context: Tensor
+    recurrent: Tensor
+    bias: Tensor
+    out_parts: Tensor
+    out_bias: Tensor
+    penalty: Tensor
+
+
+def parts_of(vocabulary: Vocabulary) -> Floats:
+    """Which parts each value has: (n_values, n_parts), 0 or 1."""
+    telling: tuple[Callable[[Value], object], ...] = (
+        lambda value: value,
+        lambda value: value.kind,
+        lambda value: value.ticks,
+        lambda value: value.interval,
+        lambda value: (value.kind, value.interval),
+    )
+    columns = []
+    for tell in telling:
+        told = [tell(value) for value in vocabulary.values]
+        names = list(dict.fromkeys(told))
+        columns.append(np.array([[name == one for name in names] for one in told], np.float32))
+    return np.concatenate(columns, axis=1)
+
+
+def initial(recipe: Recipe, n_parts: int, n_context: int) -> Parameters:
+    """Parameters to begin with: Glorot's uniform, an orthogonal recurrence, forget gates open."""
+    n_a = recipe.units
+    dice = np.random.default_rng(recipe.seed)
+
+    def glorot(rows: int, columns: int) -> Floats:
+        limit = np.sqrt(6.0 / (rows + columns))
+        return dice.uniform(-limit, limit, (rows, columns)).astype(np.float32)
+
+    recurrent = [np.linalg.qr(dice.normal(size=(n_a, n_a)))[0] for _ in range(4)]
+    bias = np.repeat(np.array([0, 1, 0, 0], np.float32), n_a)
+    return Parameters(
+        glorot(n_parts, 4 * n_a),
+        glorot(n_context, 4 * n_a),
+        np.concatenate(recurrent, axis=1).astype(np.float32),
+        bias,
+        glorot(n_parts, n_a),
+        np.zeros(n_parts, np.float32),
+        np.float32(2.0),
+    )
+
+
+def fold(parameters: Parameters, parts: Floats) -> Weights:
+    """The plain weights of `LSTM_cell` and `densor` that do the same."""
+    p = Parameters(*(np.asarray(one, np.float64) for one in parameters))
+    kernel = np.concatenate([parts @ p.parts, p.context])
+    kernel, recurrent, bias, out, out_bias = (
+        np.ascontiguousarray(one, np.float32)
+        for one in (kernel, p.recurrent, p.bias, (parts @ p.out_parts).T, parts @ p.out_bias)
+    )
+    return Weights(kernel, recurrent, bias, out, out_bias, float(np.float32(p.penalty)))
+
+
+class Keep(NamedTuple):
+    """What dropout leaves, scaled to the same mean.
+
+    `values` (B, n_values + 1) and `context` (B, 1, n_context) input rows, `recurrent` (B, n_a) units, `outputs`
+    (B, S, n_a).
+    """
+
+    values: Tensor
+    context: Tensor
+    recurrent: Tensor
+    outputs: Tensor
+
+
+def logits(
+    parameters: Parameters, parts: Tensor, table: Tensor, batch: Batch, state: tuple[Tensor, Tensor], keep: Keep | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """The network over a window: logits (B, S, n_values) and the state (a, c) it ends in, each (B, n_a)."""
+    p = parameters
+    rows = tf.pad(parts @ p.parts, [[0, 1], [0, 0]])
+    n_values = tf.shape(parts)[0]
+    previous = tf.where(batch.previous < 0, n_values, batch.previous)
+    fed = tf.gather(rows, previous)
+    context = tf.cast(batch.context, tf.float32)
+    if keep is not None:
+        fed *= tf.gather(keep.values, previous, axis=1, batch_dims=1)[..., None]
+        context *= keep.context
+    z = fed + tf.tensordot(context, p.context, 1) + p.bias
+    hidden, state = _through_time(z, tf.cast(batch.goes_on, tf.float32), p.recurrent, state, keep)
+    if keep is not None:
+        hidden *= keep.outputs
+    scores = tf.tensordot(hidden, parts @ p.out_parts, [[2], [1]]) + tf.linalg.matvec(parts, p.out_bias)
+    return scores - p.penalty * tf.gather(table, batch.clash), state
+
+
+def _through_time(
+    z: Tensor, goes_on: Tensor, recurrent: Tensor, state: tuple[Tensor, Tensor], keep: Keep | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    a, c = state
+    hidden = []
+    for step in range(z.shape[1]):
+        here = goes_on[:, step, None]
+        a, c = a * here, c * here
+        fed_back = a if keep is None else a * keep.recurrent
+        i, f, g, o = tf.split(z[:, step] + fed_back @ recurrent, 4, axis=1)
+        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        a = tf.sigmoid(o) * tf.tanh(c)
+        hidden.append(a)
+    return tf.stack(hidden, axis=1), (a, c)
+
+
+def bits(scores: Tensor, batch: Batch) -> Tensor:
+    """The bits that the batch's values cost in all."""
+    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.targets, scores)
+    return tf.reduce_sum(nats * tf.cast(batch.counts, tf.float32)) / np.log(2.0)
+
+
+class TrainingError(ModelsError):
+    """Training that came to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over the pieces: mean bits a value in training (with dropout) and on the unseen pieces, if any."""
+
+    number: int
+    trained: float
+    unseen: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The weights of the best epoch, and how it went; `ended` says why it did."""
+
+    weights: Weights
+    best: Epoch
+    epochs: tuple[Epoch, ...]
+    ended: str
+
+
+class Trainer:
+    """Learns from encoded pieces. `table` is the encoder's table of clashes, `parts` as `parts_of` gives them."""
+
+    def __init__(self, recipe: Recipe, parts: Floats, table: Flags, n_context: int) -> None:
+        tf.config.experimental.enable_op_determinism()
+        self.recipe = recipe
+        self.n_context = n_context
+        self._parts = parts
+        self._table = table.astype(np.float32)
+        start = initial(recipe, parts.shape[1], n_context)
+        self._learned = Parameters(*(tf.Variable(one) for one in start))
+        self._average = Parameters(*(tf.Variable(one) for one in start))
+        self._optimizer = keras.optimizers.AdamW(
+            recipe.rate, weight_decay=recipe.weight_decay, global_clipnorm=recipe.clip
+        )
+        self._optimizer.build(list(self._learned))
+        self._iteration = 0
+        self._step = tf.function(self._train_step)
+        self._measure = tf.function(self._measure_step)
+
+    def weights(self) -> Weights:
+        """The averaged weights so far, as they are played."""
+        return fold(Parameters(*(one.numpy() for one in self._average)), self._parts)
+
+    def epoch(self, pieces: Sequence[Encoded], progress: Callable[[float], float]) -> float:
+        """Learn from the pieces once, in this order; returns bits a value.
+
+        `progress` is told the share of the epoch that is done and answers the learning rate. Raises `TrainingError`
+        when the loss is no longer a number.
+        """
+        windows = list(batches(pieces, self.n_context, self.recipe.lanes, self.recipe.steps))
+        state = self._zero()
+        total = 0.0
+        for done, window in enumerate(windows):
+            rate = progress(done / len(windows)) * min(1.0, (self._iteration + 1) / self.recipe.warm_up)
+            loss, state = self._step(
+                _tensors(window), state, tf.constant(rate, tf.float32), tf.constant(self._iteration)
+            )
+            self._iteration += 1
+            total += float(loss)
+            if not math.isfinite(total):
+                raise TrainingError(f"the loss is no longer a number (step {self._iteration})")
+        return total / sum(map(len, pieces))
+
+    def measure(self, pieces: Sequence[Encoded]) -> float:
+        """Bits a value of the averaged weights on pieces, without dropout."""
+        state = self._zero()
+        total = 0.0
+        for window in batches(pieces, self.n_context, self.recipe.lanes, self.recipe.steps):
+            loss, state = self._measure(_tensors(window), state)
+            total += float(loss)
+        return total / sum(map(len, pieces))
+
+    def _zero(self) -> tuple[Tensor, Tensor]:
+        zero = tf.zeros((self.recipe.lanes, self.recipe.units))
+        return zero, zero
+
+    def _train_step(
+        self, window: Batch, state: tuple[Tensor, Tensor], rate: Tensor, iteration: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One step of learning: the window's bits in all, and the state it ends in."""
+        counted = tf.reduce_sum(tf.cast(window.counts, tf.float32))
+        with tf.GradientTape() as tape:
+            scores, state = logits(
+                _values(self._learned), self._parts, self._table, window, state, self._dice(iteration)
+            )
+            cost = bits(scores, window)
+            loss = cost * math.log(2.0) / counted
+        gradients = tape.gradient(loss, list(self._learned))
+        self._optimizer.learning_rate = rate
+        self._optimizer.apply(gradients, list(self._learned))
+        # Young averages forget sooner, or they would remember how training began.
+        age = tf.cast(iteration, tf.float32)
+        kept = tf.minimum(self.recipe.average, (1.0 + age) / (10.0 + age))
+        for average, learned in zip(self._average, self._learned, strict=True):
+            average.assign(kept * average + (1.0 - kept) * learned)
+        return cost, state
+
+    def _measure_step(self, window: Batch, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        scores, state = logits(_values(self._average), self._parts, self._table, window, state, None)
+        return bits(scores, window), state
+
+    def _dice(self, iteration: Tensor) -> Keep:
+        """What dropout leaves at this step: the same for the same seed and step."""
+        lanes, steps, units = self.recipe.lanes, self.recipe.steps, self.recipe.units
+        rows, recurrent, outputs = self.recipe.dropout
+        shapes = ((lanes, len(self._parts) + 1), (lanes, 1, self.n_context), (lanes, units), (lanes, steps, units))
+        keep = []
+        for place, (shape, share) in enumerate(zip(shapes, (rows, rows, recurrent, outputs), strict=True)):
+            dice = tf.random.stateless_uniform(shape, [self.recipe.seed * len(shapes) + place, iteration])
+            keep.append(tf.cast(dice >= share, tf.float32) / (1.0 - share))
+        return Keep(*keep)
+
+
+def _values(variables: Parameters) -> Parameters:
+    return Parameters(*(tf.convert_to_tensor(one) for one in variables))
+
+
+def _tensors(window: Batch) -> Batch:
+    return Batch(*(tf.constant(array) for array in window))
+
+
+def train(
+    recipe: Recipe,
+    trainer: Trainer,
+    pieces: Sequence[Encoded],
+    unseen: Sequence[Encoded],
+    report: Callable[[Epoch], None] = lambda _: None,
+) -> Trained:
+    """Train for the epochs of the recipe and keep the best: by the unseen pieces, or the last where there are none.
+
+    KeyboardInterrupt ends it early, with the best so far; so does a loss that is no longer a number. Raises
+    `TrainingError` when there is nothing to keep.
+    """
+    dice = np.random.default_rng(recipe.seed)
+    epochs: list[Epoch] = []
+    best: tuple[Epoch, Weights] | None = None
+    ended = "all epochs done"
+    try:
+        for number in range(1, recipe.epochs + 1):
+            shuffled = [pieces[at] for at in dice.permutation(len(pieces))]
+            trained = trainer.epoch(shuffled, partial(_rate, recipe, number - 1))
+            epoch = Epoch(number, trained, trainer.measure(unseen) if unseen else None)
+            epochs.append(epoch)
+            if best is None or epoch.unseen is None or epoch.unseen < (best[0].unseen or math.inf):
+                best = epoch, trainer.weights()
+            report(epoch)
+    except KeyboardInterrupt:
+        ended = "interrupted"
+    except TrainingError as error:
+        ended = str(error)
+    if best is None:
+        raise TrainingError(f"nothing was learned: {ended} in the first epoch")
+    return Trained(best[1], best[0], tuple(epochs), ended)
+
+
+def _rate(recipe: Recipe, epochs: int, share: float) -> float:
+    """The cosine: from the full learning rate down to nothing, after so many epochs and that share of the next."""
+    return recipe.rate * 0.5 * (1.0 + math.cos(math.pi * (epochs + share) / recipe.epochs))
+
+
+def learn(
+    corpus: Corpus,
+    recipe: Recipe,
+    name: str,
+    command: str,
+    report: Callable[[Epoch], None] = lambda _: None,
+) -> Bundle:
+    """A bundle trained on the corpus: its card and facts tell what it learned from, and how well.
+
+    Titles that are `unseen` are kept from training and measured on. Raises `CorpusError`, `TrainingError`.
+    """
+    seen, unseen = corpus.split()
+    vocabulary = build_vocabulary(seen)
+    context = Context(tuple(FEATURES) if all(piece.places is not None for piece in seen) else ())
+    encoder = Encoder(vocabulary, context)
+    known, kept_back = ([encoder.encode(piece) for piece in side] for side in (seen, unseen))
+    trainer = Trainer(recipe, parts_of(vocabulary), encoder.clash_table(), context.size)
+    trained = train(recipe, trainer, known, kept_back, report)
+    bundle = Bundle(name, vocabulary, context, trained.weights)
+    measured = {"unseen": evaluate(bundle, unseen)} if unseen else {}
+    facts = {
+        "command": command,
+        "corpus": corpus_facts(corpus),
+        "files": corpus.files,
+        "sources": corpus.sources,
+        "trained_on": {"pieces": len(seen), "values": sum(map(len, known))},
+        "recipe": asdict(recipe),
+        "epochs": len(trained.epochs),
+        "best_epoch": trained.best.number,
+        "ended": trained.ended,
+        "figures": {side: one.as_json() for side, one in measured.items()},
+        "made_with": {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
+    }
+    return replace(bundle, facts=facts, card=card(bundle, facts))
+
+
+def learn_classic(path: Path, recipe: Recipe, name: str, command: str) -> Bundle:
+    """To come."""
+    raise NotImplementedError
