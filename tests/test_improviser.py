@@ -39,7 +39,7 @@ def line(phrase: list[tuple[int, int, int]]) -> list[LineNote]:
 
 
 def offline(bundle: Bundle, notes: list[LineNote], tick: int) -> npt.NDArray[np.float64]:
-    """The distribution at `tick` after `notes`, by an LSTM of its own in double precision, as the corpus writes them."""
+    """The distribution at `tick` after `notes` as a corpus writes them, by another LSTM, in double precision."""
     changes = Tune(performance().chart)
     written, _ = write_line([*notes, LineNote(tick, tick + 12, 60)], changes, BAR, heard=True)
     last_pitch = notes[-1].pitch
