@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people install: the wheel with all its data, the source archive that builds itself, the locked requirements."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import venv
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sideman import __version__
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = {"daemon/sideman": "sideman", "models/sideman_models": "sideman_models"}
+DATA = {"config": "sideman/share/config", "systemd": "sideman/share/systemd"}
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built: the wheel, and the source archive."""
+
+    wheel: Path
+    sdist: Path
+
+
+def call(*command: str | Path, cwd: Path) -> str:
+    """What a command says that has to succeed, run without any path of ours."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build(source: Path, target: Path) -> Built:
+    """Build wheel and source archive of the project at `source`, without any network."""
+    call(sys.executable, "-m", "hatchling", "build", "-d", target, cwd=source)
+    return Built(next(target.glob("*.whl")), next(target.glob("*.tar.gz")))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """This very tree, built."""
+    return build(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+def files(folders: Mapping[str, str]) -> set[str]:
+    """The files under the folders of the tree, by the path they should have in the wheel."""
+    return {
+        f"{there}/{path.relative_to(ROOT / here).as_posix()}"
+        for here, there in folders.items()
+        for path in (ROOT / here).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_packages_their_data_and_nothing_else(built: Built) -> None:
+    """An installed sideman would lack its model or presets, or overwrite somebody else's package."""
+    with zipfile.ZipFile(built.wheel) as wheel:
+        names = set(wheel.namelist())
+    info = f"sideman-{__version__}.dist-info/"
+    assert {name for name in names if not name.startswith(info)} == files(SOURCES) | files(DATA)
+    assert {f"{info}licenses/LICENSE", f"{info}entry_points.txt"} <= names
+    assert {"sideman/py.typed", "sideman_models/py.typed", "sideman/share/config/default.yaml"} <= names
+
+
+@pytest.mark.slow
+def test_the_source_archive_can_build_and_test_itself(built: Built, tmp_path: Path) -> None:
+    """A distribution that packages sideman could neither build nor check it."""
+    with tarfile.open(built.sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    source = tmp_path / f"sideman-{__version__}"
+    assert all((source / name).is_file() for name in ("Makefile", "LICENSE", "README.md", ".ci/run", *LOCKS))
+    assert os.access(source / ".ci" / "run", os.X_OK)
+    with zipfile.ZipFile(build(source, tmp_path / "dist").wheel) as again, zipfile.ZipFile(built.wheel) as first:
+        assert set(again.namelist()) == set(first.namelist())
+    call(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_resources.py", cwd=source)
+
+
+@pytest.fixture(scope="session")
+def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `sideman` command of an environment elsewhere that holds the wheel and, by a path, what it depends on."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    venv.create(place, with_pip=False, symlinks=True)
+    python = place / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    call(*pip, "install", "--quiet", "--no-deps", "--no-index", built.wheel, cwd=place)
+    site = call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place).strip()
+    ours = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
+    # A path named in a .pth file is searched, its own .pth files are not: the checkout stays out of reach.
+    Path(site, "dependencies.pth").write_text("\n".join(ours), "utf-8")
+    return place / "bin" / "sideman"
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_runs_far_from_any_checkout(installed: Path, tmp_path: Path) -> None:
+    """`pip install sideman` would end in a command that does not start."""
+    assert call(installed, "--version", cwd=tmp_path) == f"sideman {__version__}\n"
+    find = "r.came_along('config', 'default.yaml'), r.find('charts', 'blues', '.txt')"
+    program = f"import sideman.io.resources as r; print({find})"
+    python = installed.with_name("python")
+    found = [Path(name) for name in call(python, "-c", program, cwd=tmp_path).split()]
+    assert all(path.is_file() and path.is_relative_to(installed.parents[1]) for path in found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / "models/sideman_models/bundles/default").is_dir(), reason="no model was trained yet")
+def test_an_installed_wheel_plays_with_its_own_model(installed: Path, tmp_path: Path) -> None:
+    """`pip install sideman` would have nothing to play with."""
+    call(installed, "render", "--preset", "bebop", "--bars", "2", "--out", tmp_path / "solo.mid", cwd=tmp_path)
+    assert (tmp_path / "solo.mid").read_bytes().startswith(b"MThd")
+
+
+def pins(lock: str) -> dict[str, list[str]]:
+    """The requirements of a lock, by name; each with its condition, if it has one."""
+    found: dict[str, list[str]] = {}
+    for name, rest in re.findall(r"^([A-Za-z0-9_.-]+)==(.*?) \\$", (ROOT / lock).read_text("utf-8"), re.MULTILINE):
+        found.setdefault(name.lower(), []).append(rest)
+    return found
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_has_hashes_and_no_addresses(lock: str) -> None:
+    """An installation could get other files than were tested, or depend on the machine the lock was made on."""
+    text = (ROOT / lock).read_text("utf-8")
+    requirements = [each for each in re.split(r"\n(?=\S)", text) if not each.startswith("#")]
+    assert requirements
+    assert all("--hash=sha256:" in each for each in requirements)
+    assert not re.search(r"https?:|index-url|file:|find-links| @ |/", text)
+
+
+def test_the_locks_follow_the_project() -> None:
+    """What is installed would not be what the project asks for, or differ between playing and testing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    play, dev = (pins(lock) for lock in LOCKS)
+    groups = project["dependency-groups"]
+    asked = [each for group in groups.values() for each in group if isinstance(each, str)]
+    asked += project["project"]["optional-dependencies"]["train"] + project["project"]["dependencies"]
+    names = {re.split(r"[^A-Za-z0-9-]", each)[0].lower() for each in asked}
+    assert names <= dev.keys()
+    assert {"numpy", "mido", "python-rtmidi", "pyyaml", "hatchling", "editables"} <= play.keys()
+    assert not {"tensorflow", "keras", "matplotlib", "rich", "pytest"} & play.keys()
+    assert {name: dev[name] for name in play} == play
