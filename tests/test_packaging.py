@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import tomllib
 import venv
 import zipfile
@@ -78,8 +77,7 @@ def test_the_wheel_holds_the_packages_their_data_and_nothing_else(built: Built) 
 @pytest.mark.slow
 def test_the_source_archive_can_build_and_test_itself(built: Built, tmp_path: Path) -> None:
     """A distribution that packages sideman could neither build nor check it."""
-    with tarfile.open(built.sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    call("tar", "-xzf", built.sdist, cwd=tmp_path)
     source = tmp_path / f"sideman-{__version__}"
     assert all((source / name).is_file() for name in ("Makefile", "LICENSE", "README.md", ".ci/run", *LOCKS))
     assert os.access(source / ".ci" / "run", os.X_OK)
