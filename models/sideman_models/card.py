@@ -12,21 +12,27 @@ from sideman_models.bundle import Bundle
 def card(bundle: Bundle, facts: Mapping[str, Any]) -> str:
     """The text of `CARD.md`."""
     return "\n".join(
-        [f"# {bundle.name}", "", _what(bundle), "", *_music(facts), "", *_making(facts), "", *_figures(facts), ""]
+        [
+            f"# {bundle.name}",
+            "",
+            _what(bundle),
+            "",
+            *_music(facts),
+            "",
+            *_making(facts),
+            "",
+            *_figures(bundle, facts),
+            "",
+        ]
     )
 
 
 def _what(bundle: Bundle) -> str:
-    weights = bundle.weights
-    context = (
-        f" It is told {weights.n_context} rows of context: {', '.join(bundle.context.names)}."
-        if weights.n_context
-        else ""
-    )
-    return (
-        f"A network for sideman: one LSTM cell of {weights.n_a} units and one softmax over {weights.n_values} musical values "
-        f"({'classic' if bundle.classic else 'modern'}).{context}"
-    )
+    weights, told = bundle.weights, ", ".join(bundle.context.names)
+    dialect = "classic" if bundle.classic else "modern"
+    cell = f"A network for sideman: one LSTM cell of {weights.n_a} units and one softmax over {weights.n_values}"
+    context = f" It is told {weights.n_context} rows of context: {told}." if told else ""
+    return f"{cell} musical values ({dialect}).{context}"
 
 
 def _music(facts: Mapping[str, Any]) -> list[str]:
@@ -57,7 +63,9 @@ def _making(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _figures(facts: Mapping[str, Any]) -> list[str]:
+def _figures(bundle: Bundle, facts: Mapping[str, Any]) -> list[str]:
+    if bundle.classic:
+        return ["## How well it learned", "", f"Summed loss {facts['figures']['loss']} after {facts['epochs']} epochs."]
     lines = ["## How well it foretells music it has not seen", ""]
     figures = facts["figures"].get("unseen")
     if figures is None:
@@ -65,8 +73,8 @@ def _figures(facts: Mapping[str, Any]) -> list[str]:
     rows = [(name.replace("_", " "), value) for name, value in figures.items() if value is not None]
     return [
         *lines,
-        "On pieces of titles that were kept from training (a tenth of all titles, by a hash of the title). They also chose",
-        f"the epoch: number {facts['best_epoch']}.",
+        "On pieces of titles that were kept from training: a tenth of all titles, by a hash of the title. They also",
+        f"chose the epoch: number {facts['best_epoch']}.",
         "",
         "| figure | |",
         "| --- | --- |",

@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training the network on modern values, with TensorFlow.
-
-What is trained has more structure than what is played. The row of a value in the cell's kernel is the sum of rows for
-the value itself, its kind, its duration, its interval and its (kind, interval); so is its column in the softmax. A
-rare value so begins from what is known of its parts. At the end these are summed once (`fold`) into the two plain
-matrices of `LSTM_cell` and `densor`.
+"""Training the network, with TensorFlow: on modern values, and the assignment's own training.
 
 The recipe: AdamW at 3e-3 (weight decay 0.01), warm-up, then a cosine down to nothing; back-propagation through windows
 of 64 values in 16 lanes, the state carried from window to window and forgotten at the start of each piece; gradients
 clipped at norm 1; what counts is the running average of the weights. Dropout takes rows of the input, units of the
 recurrence (each the same through a window), and outputs.
+
+One training step is one compiled function of our own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,16 +24,28 @@ import tensorflow as tf
 
 from sideman_models.bundle import Bundle
 from sideman_models.card import card
+from sideman_models.classic import read_classic, training_arrays
 from sideman_models.context import FEATURES, Context
 from sideman_models.corpus import Corpus
 from sideman_models.corpus import facts as corpus_facts
 from sideman_models.dataset import Batch, Encoded, Encoder, batches, build_vocabulary
+from sideman_models.djmodel import (
+    Keep,
+    Parameters,
+    Tensor,
+    bits,
+    fold,
+    initial,
+    layers,
+    logits,
+    parts_of,
+    sequence_model,
+    weights_of,
+)
 from sideman_models.errors import ModelsError
 from sideman_models.evaluate import evaluate
 from sideman_models.lstm import Flags, Floats, Weights
-from sideman_models.values import Value, Vocabulary
-
-Tensor = Any
+from sideman_models.values import Vocabulary, parse_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,128 +63,6 @@ class Recipe:
     clip: float = 1.0
     average: float = 0.998
     dropout: tuple[float, float, float] = (0.1, 0.1, 0.2)
-
-
-class Parameters(NamedTuple):
-    """What is learned: n_parts rows for the parts of values, n_context context rows, n_a units.
-
-    `parts` (n_parts, 4 n_a), `context` (n_context, 4 n_a), `recurrent` (n_a, 4 n_a), `bias` (4 n_a,),
-    `out_parts` (n_parts, n_a), `out_bias` (n_parts,), `penalty` ().
-    """
-
-    parts: Tensor
-    context: Tensor
-    recurrent: Tensor
-    bias: Tensor
-    out_parts: Tensor
-    out_bias: Tensor
-    penalty: Tensor
-
-
-def parts_of(vocabulary: Vocabulary) -> Floats:
-    """Which parts each value has: (n_values, n_parts), 0 or 1."""
-    telling: tuple[Callable[[Value], object], ...] = (
-        lambda value: value,
-        lambda value: value.kind,
-        lambda value: value.ticks,
-        lambda value: value.interval,
-        lambda value: (value.kind, value.interval),
-    )
-    columns = []
-    for tell in telling:
-        told = [tell(value) for value in vocabulary.values]
-        names = list(dict.fromkeys(told))
-        columns.append(np.array([[name == one for name in names] for one in told], np.float32))
-    return np.concatenate(columns, axis=1)
-
-
-def initial(recipe: Recipe, n_parts: int, n_context: int) -> Parameters:
-    """Parameters to begin with: Glorot's uniform, an orthogonal recurrence, forget gates open."""
-    n_a = recipe.units
-    dice = np.random.default_rng(recipe.seed)
-
-    def glorot(rows: int, columns: int) -> Floats:
-        limit = np.sqrt(6.0 / (rows + columns))
-        return dice.uniform(-limit, limit, (rows, columns)).astype(np.float32)
-
-    recurrent = [np.linalg.qr(dice.normal(size=(n_a, n_a)))[0] for _ in range(4)]
-    bias = np.repeat(np.array([0, 1, 0, 0], np.float32), n_a)
-    return Parameters(
-        glorot(n_parts, 4 * n_a),
-        glorot(n_context, 4 * n_a),
-        np.concatenate(recurrent, axis=1).astype(np.float32),
-        bias,
-        glorot(n_parts, n_a),
-        np.zeros(n_parts, np.float32),
-        np.float32(2.0),
-    )
-
-
-def fold(parameters: Parameters, parts: Floats) -> Weights:
-    """The plain weights of `LSTM_cell` and `densor` that do the same."""
-    p = Parameters(*(np.asarray(one, np.float64) for one in parameters))
-    kernel = np.concatenate([parts @ p.parts, p.context])
-    kernel, recurrent, bias, out, out_bias = (
-        np.ascontiguousarray(one, np.float32)
-        for one in (kernel, p.recurrent, p.bias, (parts @ p.out_parts).T, parts @ p.out_bias)
-    )
-    return Weights(kernel, recurrent, bias, out, out_bias, float(np.float32(p.penalty)))
-
-
-class Keep(NamedTuple):
-    """What dropout leaves, scaled to the same mean.
-
-    `values` (B, n_values + 1) and `context` (B, 1, n_context) input rows, `recurrent` (B, n_a) units, `outputs`
-    (B, S, n_a).
-    """
-
-    values: Tensor
-    context: Tensor
-    recurrent: Tensor
-    outputs: Tensor
-
-
-def logits(
-    parameters: Parameters, parts: Tensor, table: Tensor, batch: Batch, state: tuple[Tensor, Tensor], keep: Keep | None
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """The network over a window: logits (B, S, n_values) and the state (a, c) it ends in, each (B, n_a)."""
-    p = parameters
-    rows = tf.pad(parts @ p.parts, [[0, 1], [0, 0]])
-    n_values = tf.shape(parts)[0]
-    previous = tf.where(batch.previous < 0, n_values, batch.previous)
-    fed = tf.gather(rows, previous)
-    context = tf.cast(batch.context, tf.float32)
-    if keep is not None:
-        fed *= tf.gather(keep.values, previous, axis=1, batch_dims=1)[..., None]
-        context *= keep.context
-    z = fed + tf.tensordot(context, p.context, 1) + p.bias
-    hidden, state = _through_time(z, tf.cast(batch.goes_on, tf.float32), p.recurrent, state, keep)
-    if keep is not None:
-        hidden *= keep.outputs
-    scores = tf.tensordot(hidden, parts @ p.out_parts, [[2], [1]]) + tf.linalg.matvec(parts, p.out_bias)
-    return scores - p.penalty * tf.gather(table, batch.clash), state
-
-
-def _through_time(
-    z: Tensor, goes_on: Tensor, recurrent: Tensor, state: tuple[Tensor, Tensor], keep: Keep | None
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    a, c = state
-    hidden = []
-    for step in range(z.shape[1]):
-        here = goes_on[:, step, None]
-        a, c = a * here, c * here
-        fed_back = a if keep is None else a * keep.recurrent
-        i, f, g, o = tf.split(z[:, step] + fed_back @ recurrent, 4, axis=1)
-        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-        a = tf.sigmoid(o) * tf.tanh(c)
-        hidden.append(a)
-    return tf.stack(hidden, axis=1), (a, c)
-
-
-def bits(scores: Tensor, batch: Batch) -> Tensor:
-    """The bits that the batch's values cost in all."""
-    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.targets, scores)
-    return tf.reduce_sum(nats * tf.cast(batch.counts, tf.float32)) / np.log(2.0)
 
 
 class TrainingError(ModelsError):
@@ -210,7 +97,7 @@ class Trainer:
         self.n_context = n_context
         self._parts = parts
         self._table = table.astype(np.float32)
-        start = initial(recipe, parts.shape[1], n_context)
+        start = initial(recipe.units, parts.shape[1], n_context, recipe.seed)
         self._learned = Parameters(*(tf.Variable(one) for one in start))
         self._average = Parameters(*(tf.Variable(one) for one in start))
         self._optimizer = keras.optimizers.AdamW(
@@ -373,11 +260,110 @@ def learn(
         "best_epoch": trained.best.number,
         "ended": trained.ended,
         "figures": {side: one.as_json() for side, one in measured.items()},
-        "made_with": {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__},
+        "made_with": _made_with(),
     }
     return replace(bundle, facts=facts, card=card(bundle, facts))
 
 
-def learn_classic(path: Path, recipe: Recipe, name: str, command: str) -> Bundle:
-    """To come."""
-    raise NotImplementedError
+@dataclass(frozen=True, slots=True)
+class ClassicRecipe:
+    """The assignment's own: Adam, its rate divided by 1 + `decay` times the steps done."""
+
+    units: int = 64
+    epochs: int = 100
+    seed: int = 0
+    batch: int = 32
+    rate: float = 0.01
+    decay: float = 0.01
+
+
+class ClassicTrainer:
+    """The assignment's training, on X (m, Tx, n_values) and Y (Tx, m, n_values), as one layer over the sequence."""
+
+    def __init__(self, recipe: ClassicRecipe, X: Floats, Y: Floats) -> None:
+        tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(recipe.seed)
+        _, Tx, n_values = X.shape
+        self.recipe = recipe
+        self.LSTM_cell, self.densor, _ = layers(recipe.units, n_values, activation=None)
+        self._model = sequence_model(Tx, self.LSTM_cell, self.densor, n_values)
+        self._data = X, Y.transpose(1, 0, 2)
+        self._dice = np.random.default_rng(recipe.seed)
+        schedule = keras.optimizers.schedules.InverseTimeDecay(recipe.rate, 1, recipe.decay)
+        self._optimizer = keras.optimizers.Adam(schedule)
+        self._optimizer.build(self._model.trainable_variables)
+        self._step = tf.function(self._train_step, reduce_retracing=True)
+
+    def epoch(self) -> tuple[Floats, Floats]:
+        """Learn from all snippets once: the losses (Tx,) in nats and the accuracies (Tx,) step by step."""
+        m = len(self._data[0])
+        order = self._dice.permutation(m)
+        losses = np.zeros(self._data[0].shape[1], np.float32)
+        right = np.zeros_like(losses)
+        for start in range(0, m, self.recipe.batch):
+            X, Y = (array[order[start : start + self.recipe.batch]] for array in self._data)
+            lost, found = self._step(tf.constant(X), tf.constant(Y))
+            losses += lost.numpy() / m
+            right += found.numpy() / m
+        return losses, right
+
+    def _train_step(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
+        zero = tf.zeros((tf.shape(X)[0], self.recipe.units))
+        told = tf.reduce_sum(Y, axis=2)
+        with tf.GradientTape() as tape:
+            scores = self._model([X, zero, zero])
+            # The last target is all zeros. The fused loss takes labels to sum to one and would not give it the
+            # gradient zero, but the whole softmax: so that step is multiplied away.
+            losses = told * tf.nn.softmax_cross_entropy_with_logits(Y, scores)
+            loss = tf.reduce_sum(tf.reduce_mean(losses, axis=0))
+        self._optimizer.apply(tape.gradient(loss, self._model.trainable_variables), self._model.trainable_variables)
+        right = told * tf.cast(tf.argmax(scores, axis=2) == tf.argmax(Y, axis=2), tf.float32)
+        return tf.reduce_sum(losses, axis=0), tf.reduce_sum(right, axis=0)
+
+
+def learn_classic(
+    path: Path, recipe: ClassicRecipe, name: str, command: str, report: Callable[[int, Floats, Floats], None]
+) -> Bundle:
+    """The assignment's run on its own MIDI file: a classic bundle, without context.
+
+    `report` is told the epoch and its losses and accuracies step by step. KeyboardInterrupt ends it early. Raises
+    `CorpusError`, `TrainingError`.
+    """
+    corpus = read_classic(path)
+    X, Y = training_arrays(corpus)
+    trainer = ClassicTrainer(recipe, X, Y)
+    losses: list[Floats] = []
+    weights: Weights | None = None
+    ended = "all epochs done"
+    try:
+        for epoch in range(1, recipe.epochs + 1):
+            loss, accuracy = trainer.epoch()
+            if not np.isfinite(loss).all():
+                ended = "the loss is no longer a number"
+                break
+            losses.append(loss)
+            weights = weights_of(trainer.LSTM_cell, trainer.densor)
+            report(epoch, loss, accuracy)
+    except KeyboardInterrupt:
+        ended = "interrupted"
+    if weights is None:
+        raise TrainingError(f"nothing was learned: {ended} in the first epoch")
+    facts = {
+        "command": command,
+        "corpus": {"pieces": 1, "left_out": {}} | corpus.facts(),
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
+        "sources": ["the assignment's own MIDI file: a composition under copyright, no licence stated for the file"],
+        "trained_on": {"pieces": 1, "values": len(corpus.tokens)},
+        "recipe": asdict(recipe),
+        "epochs": len(losses),
+        "best_epoch": len(losses),
+        "ended": ended,
+        "figures": {"loss": round(float(losses[-1].sum()), 4), "losses": [round(float(one), 4) for one in losses[-1]]},
+        "made_with": _made_with(),
+    }
+    bundle = Bundle(name, Vocabulary([parse_value(text) for text in corpus.values]), Context(), weights)
+    return replace(bundle, facts=facts, card=card(bundle, facts))
+
+
+def _made_with() -> dict[str, str]:
+    return {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}

@@ -16,6 +16,7 @@ from sideman_models.bundle import VALUES, Bundle, save
 from sideman_models.corpus import read
 
 if TYPE_CHECKING:
+    from sideman_models.lstm import Floats
     from sideman_models.train import Epoch
 
 
@@ -73,11 +74,22 @@ def _learn(args: argparse.Namespace) -> Bundle:
     return learn(corpus, recipe, args.name or args.out.name, _command(args), _progress(recipe.epochs))
 
 
-def _learn_classic(_args: argparse.Namespace) -> Bundle:
+def _learn_classic(args: argparse.Namespace) -> Bundle:
     _quiet()
-    from sideman_models.train import learn_classic
+    from sideman_models.train import ClassicRecipe, learn_classic
 
-    raise NotImplementedError(learn_classic)
+    recipe = ClassicRecipe(units=args.units, epochs=args.epochs or ClassicRecipe().epochs, seed=args.seed)
+    bundle = learn_classic(args.files[0], recipe, args.name or args.out.name, _command(args), _classic_progress)
+    print("loss by step: " + " ".join(f"{loss:.4f}" for loss in bundle.facts["figures"]["losses"]))
+    return bundle
+
+
+def _classic_progress(epoch: int, losses: Floats, accuracies: Floats) -> None:
+    """Prints every tenth epoch."""
+    if epoch == 1 or epoch % 10 == 0:
+        print(
+            f"epoch {epoch}   summed loss {losses.sum():.4f}   mean accuracy {accuracies[:-1].mean():.4f}", flush=True
+        )
 
 
 def _progress(epochs: int) -> Callable[[Epoch], None]:
