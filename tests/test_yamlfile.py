@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted
 from sideman.core.settings import KEYS, Settings, read_settings
-from sideman.io import resources, yamlfile
+from sideman.io import resources, yamlparser
 from sideman.io.yamlfile import parse_yaml, read_file, read_yaml, scalar
 
 BOMB = b"a: &a [x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\n<<: *c\n"
@@ -23,7 +23,7 @@ BOMB = b"a: &a [x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\n<<: *c\n"
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"])
 def _either_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both of PyYAML's parsers: not every installation has the fast one."""
-    monkeypatch.setattr(yamlfile, "_LOADER", getattr(yaml, request.param))
+    monkeypatch.setattr(yamlparser, "_LOADER", getattr(yaml, request.param))
 
 
 def values(text: str) -> dict[str, object]:

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From YAML's events to flat keys, each with its line. The only module that imports PyYAML."""
+
+from __future__ import annotations
+
+import yaml
+
+from sideman.core.rules import plain, shown
+from sideman.core.settings import Given
+from sideman.io.yamlfile import scalar
+
+DEEPEST = 8
+# libyaml's parser where PyYAML was built with it: about ten times as fast.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Parser:
+    """Goes through the parser's events once. Nothing is ever built from them but the flat values."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self._text = text
+        self._name = name
+        self._values: dict[str, Given] = {}
+        self.problems: list[str] = []
+        self._lines: dict[str, int] = {}  # of every key and group met
+
+    def read(self) -> dict[str, Given]:
+        """The values by dotted key, in order; what is wrong is left in `problems`."""
+        try:
+            self._loader = _LOADER(self._text)
+            self._document()
+        except _TooDeepError as error:
+            self._problem(error.line, f"more than {DEEPEST} levels deep; there are groups of keys, and nothing deeper")
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+            self._problem(mark.line + 1 if mark else 1, f"not YAML: {reason}")
+        return self._values
+
+    def _problem(self, line: int, text: str) -> None:
+        self.problems.append(f"{self._name}:{line}: {text}")
+
+    def _next(self) -> yaml.Event:
+        event: yaml.Event = self._loader.get_event()
+        return event
+
+    def _document(self) -> None:
+        self._next()  # the start of the stream
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            return  # nothing but comments
+        root = self._next()
+        if isinstance(root, yaml.MappingStartEvent):
+            self._plain(root)
+            self._mapping("", 1)
+        elif not (isinstance(root, yaml.ScalarEvent) and not root.value):
+            what = "a list" if isinstance(root, yaml.SequenceStartEvent) else "a single value"
+            self._problem(_line(root), f"{what}, where keys and values belong, such as `tempo: {{bpm: 120}}`")
+            return
+        self._next()  # the end of the document
+        after = self._next()
+        if isinstance(after, yaml.DocumentStartEvent):
+            self._problem(_line(after), "a second document begins here; put everything into one")
+
+    def _mapping(self, prefix: str, depth: int) -> int:
+        """The keys of a group, to its end; how many there were."""
+        count = 0
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            count += 1
+            name = self._key(event)
+            value = self._next()
+            if name is None:
+                self._skip(value)
+            else:
+                self._value(prefix + name, value, _line(event), depth)
+        return count
+
+    def _key(self, event: yaml.Event) -> str | None:
+        """The name in `event`, or None if it is none."""
+        if not isinstance(event, yaml.ScalarEvent):
+            self._problem(_line(event), "a key has to be a name such as bpm, not a list, a group or an alias")
+            self._skip(event)
+            return None
+        if not self._plain(event):
+            return None
+        if event.implicit[0] and event.value == "<<":
+            self._problem(_line(event), "merge keys (<<) are not read here; write the keys out")
+            return None
+        if event.implicit[0] and not isinstance(scalar(event.value), str):
+            self._problem(_line(event), f"{event.value or 'nothing'} as a key; a key has to be a name such as bpm")
+            return None
+        return str(event.value)
+
+    def _value(self, name: str, event: yaml.Event, line: int, depth: int) -> None:
+        if name in self._lines:
+            self._problem(line, f"{plain(name)}: given twice; line {self._lines[name]} has it already")
+        self._lines.setdefault(name, line)
+        if not self._plain(event):
+            self._skip(event)
+        elif isinstance(event, yaml.ScalarEvent):
+            self._give(name, scalar(event.value) if event.implicit[0] else event.value, line)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            self._skip(event)
+            self._give(name, [], line)
+        elif depth >= DEEPEST:
+            raise _TooDeepError(_line(event))
+        elif not self._mapping(f"{name}.", depth + 1):
+            self._give(name, {}, line)
+
+    def _give(self, name: str, value: object, line: int) -> None:
+        self._values.setdefault(name, Given(value, f"{self._name}:{line}"))
+
+    def _plain(self, event: yaml.Event) -> bool:
+        """Whether `event` is plain: no alias, anchor or tag, of which each is a problem."""
+        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:  # an alias too names its anchor
+            self._problem(_line(event), "anchors (&) and aliases (*) are not read here; write the values out")
+            return False
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+            self._problem(_line(event), f"tags such as {shown(event.tag)} are not read here; write the plain value")
+            return False
+        return True
+
+    def _skip(self, event: yaml.Event) -> None:
+        """Pass over the whole value that begins with `event`."""
+        depth = 0
+        while True:
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth == 0:
+                return
+            if depth > DEEPEST:
+                raise _TooDeepError(_line(event))
+            event = self._next()
+
+
+class _TooDeepError(Exception):
+    def __init__(self, line: int) -> None:
+        self.line = line
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 1
