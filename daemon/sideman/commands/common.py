@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +125,8 @@ def _chart_file(path: Path, settings: Settings) -> Chart:
 
 
 def _there_are(name: str, kind: str, suffix: str) -> str:
+    import difflib  # only a mistake needs it
+
     names = resources.names(kind, suffix)
     near = difflib.get_close_matches(name, names, 1)
     return f"there are {', '.join(names) or 'none'}" + (f"; did you mean {near[0]}?" if near else "")
