@@ -100,7 +100,9 @@ class NumpyNetwork:
         # weights (exact in binary): so one tanh serves all four gates. A row of zeros at the end is 'no row'.
         order = np.concatenate([np.arange(2 * n_a), np.arange(3 * n_a, 4 * n_a), np.arange(2 * n_a, 3 * n_a)])
         half = np.repeat(np.array([0.5, 1.0], np.float32), [3 * n_a, n_a])
-        self._kernel = np.vstack([weights.kernel, np.zeros((1, 4 * n_a), np.float32)])[:, order] * half
+        # Contiguous by rows, or `take` would copy the whole of it at every step.
+        kernel = np.vstack([weights.kernel, np.zeros((1, 4 * n_a), np.float32)])
+        self._kernel = np.ascontiguousarray(kernel[:, order] * half)
         self._recurrent = np.ascontiguousarray(weights.recurrent[:, order] * half)
         self._bias = weights.bias[order] * half
         self._densor = np.ascontiguousarray(weights.densor_kernel)
