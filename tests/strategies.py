@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What properties are tested with: every kind of chord, meter and chart a musician could write."""
+"""What properties are tested with: every kind of chord, chart, value and line a musician could write or play."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
 
 from sideman.core.chart import Chart, Meter, parse_changes
+from sideman_models.corpus import BeatChanges
 from sideman_models.harmony import NO_CHORD, QUALITIES, ROOT_NAMES, SHARP_NAMES, Chord, parse_chord
+from sideman_models.line import LineNote
+from sideman_models.values import GRID, WIDEST, Value, Window
 
 roots = st.sampled_from(sorted({*ROOT_NAMES, *SHARP_NAMES, "Cb", "E#", "Gb"}))
 
@@ -46,3 +49,45 @@ def written_values() -> st.SearchStrategy[object]:
     numbers = st.integers() | st.integers(-(10**400), 10**400) | st.floats() | st.integers(0, 130)
     simple = st.none() | st.booleans() | numbers | words | st.text(max_size=30)
     return simple | st.lists(simple, max_size=2) | st.dictionaries(st.text(max_size=3), simple, max_size=2)
+
+
+def modern_values() -> st.SearchStrategy[Value]:
+    """Any value of today's grammar: a note, or a rest."""
+    durations = st.sampled_from(GRID)
+    intervals = st.none() | st.integers(-WIDEST, WIDEST)
+    notes = st.builds(Value, st.sampled_from("CSAX"), durations, intervals)
+    return notes | st.builds(Value, st.just("R"), durations)
+
+
+def classic_values() -> st.SearchStrategy[Value]:
+    """Any value of the classic grammar; its window may be upside down."""
+    names = "P1 m2 M2 m3 M3 A4 d5 P5 m6 M7 P8 M9 P15 AA1 d-5 P-4 m-3 M-2 m-2 A-1 dd-5"
+    spelled = st.sampled_from(names.split())
+    windows = st.none() | st.builds(Window, spelled, spelled)
+    return st.builds(Value, st.sampled_from("CSAX"), st.integers(1, 48), windows)
+
+
+def values() -> st.SearchStrategy[Value]:
+    """Any value of either grammar."""
+    return modern_values() | classic_values()
+
+
+def beat_changes() -> st.SearchStrategy[BeatChanges]:
+    """Chords told beat by beat, a few of them repeated."""
+    few = st.lists(chords(), min_size=1, max_size=3)
+    beats = few.flatmap(lambda some: st.lists(st.sampled_from(some), min_size=1, max_size=24))
+    return beats.map(lambda told: BeatChanges(tuple(told)))
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> list[LineNote]:
+    """A line of notes as somebody plays them: off the grid, short and long, with pauses; none overlap."""
+    notes = []
+    onset = draw(st.floats(0, 96))
+    for _ in range(draw(st.integers(1, 24))):
+        length = draw(st.floats(0.05, 60))
+        pause = draw(st.sampled_from([0.0, 0.0, 1.0]) | st.floats(0, 60))
+        begins = draw(st.sampled_from([None, False, True]))
+        notes.append(LineNote(onset, onset + length, draw(st.integers(0, 127)), begins))
+        onset += length + pause
+    return notes

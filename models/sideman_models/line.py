@@ -151,30 +151,29 @@ class Line:
         return []
 
     def _chosen_rest(self, pending: _Pending, until: float) -> list[Written]:
-        length = to_grid(min(until - self.position, self._to_bar_line()))
-        if not length:
-            return self._silence_until(until)
-        self._pass(length)
-        return [_written(pending, length), *self._silence_until(until)]
+        length = self._pass(until)
+        return [*([_written(pending, length)] if length else []), *self._silence_until(until)]
 
     def _silence_until(self, tick: float) -> list[Written]:
         written = []
         bars = 0
         while tick - self.position >= QUARTER_OF_A_BEAT and bars < LONGEST_SILENCE:
-            length = to_grid(min(tick - self.position, self._to_bar_line()))
-            written.append(Written(Value("R", length), self.place(), None))
-            self._pass(length)
+            place = self.place()
+            written.append(Written(Value("R", self._pass(tick)), place, None))
             bars += self.position % self.bar_ticks == 0
         if tick - self.position >= QUARTER_OF_A_BEAT:
             self._start_at(tick)
         return written
 
-    def _pass(self, length: int) -> None:
-        self.position += length
+    def _pass(self, until: float) -> int:
+        """Go on through silence, up to `until` or the next bar line; returns how long a rest that is (0: none)."""
+        to_bar = self.bar_ticks - self.position % self.bar_ticks
+        length = to_grid(min(until - self.position, to_bar))
+        # A rest that reaches the bar line ends there, though the grid may have no such length from an odd place.
+        reaches = until - self.position >= to_bar and to_bar - length < GRID[0]
+        self.position += to_bar if reaches else min(length, to_bar)
         self._silence += length
-
-    def _to_bar_line(self) -> int:
-        return self.bar_ticks - self.position % self.bar_ticks
+        return length
 
 
 def _written(pending: _Pending, length: int) -> Written:
@@ -183,7 +182,7 @@ def _written(pending: _Pending, length: int) -> Written:
 
 @dataclass(frozen=True, slots=True)
 class LineNote:
-    """A note of a line: onset and end in ticks from the top, pitch, and whether it opens a phrase (None: by the rests)."""
+    """A note of a line: onset and end in ticks from the top, pitch, whether it opens a phrase (None: by the rests)."""
 
     onset: float
     end: float
@@ -191,7 +190,9 @@ class LineNote:
     begins: bool | None = None
 
 
-def write_line(notes: Iterable[LineNote], changes: Changes, bar_ticks: int, *, heard: bool = False) -> tuple[list[Written], int]:
+def write_line(
+    notes: Iterable[LineNote], changes: Changes, bar_ticks: int, *, heard: bool = False
+) -> tuple[list[Written], int]:
     """The values of a whole line, in order, and how many of its notes fell out. `notes` in order of onset."""
     line = Line(changes, bar_ticks)
     written: list[Written] = []
