@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +30,14 @@ from sideman_models.values import Value, Vocabulary, parse_value
 
 VERSION = 1
 WEIGHTS, VALUES, CARD = "weights.npz", "values.json", "CARD.md"
-_ARRAYS = ("LSTM_cell/kernel", "LSTM_cell/recurrent_kernel", "LSTM_cell/bias", "densor/kernel", "densor/bias", "mask/penalty")
+_ARRAYS = (
+    "LSTM_cell/kernel",
+    "LSTM_cell/recurrent_kernel",
+    "LSTM_cell/bias",
+    "densor/kernel",
+    "densor/bias",
+    "mask/penalty",
+)
 _MOST_BYTES = 1 << 28
 _INSTALLED = Path(__file__).parent / "bundles"
 
@@ -64,7 +73,9 @@ def folders() -> list[Path]:
 
 def names() -> list[str]:
     """The bundles there are, by name."""
-    found = {path.name for folder in folders() if folder.is_dir() for path in folder.iterdir() if (path / VALUES).is_file()}
+    found = {
+        path.name for folder in folders() if folder.is_dir() for path in folder.iterdir() if (path / VALUES).is_file()
+    }
     return sorted(found)
 
 
@@ -92,7 +103,9 @@ def load(name: str) -> Bundle:
         raise BundleError(f"{path / WEIGHTS}: its contents do not match weights_sha256 in {VALUES}")
     weights = _weights(path / WEIGHTS, raw, len(vocabulary), context.size)
     card = (path / CARD).read_text("utf-8", "replace") if (path / CARD).is_file() else ""
-    return Bundle(path.resolve().name, vocabulary, context, weights, facts.get("facts", {}), card, path, facts["weights_sha256"])
+    return Bundle(
+        path.resolve().name, vocabulary, context, weights, facts.get("facts", {}), card, path, facts["weights_sha256"]
+    )
 
 
 def save(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None = None) -> None:
@@ -145,7 +158,9 @@ def weights_bytes(weights: Weights) -> bytes:
         for name, array in zip(_ARRAYS, arrays, strict=True):
             member = io.BytesIO()
             np.lib.format.write_array(member, np.ascontiguousarray(array, np.float32), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), member.getvalue(), zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), member.getvalue(), zipfile.ZIP_DEFLATED
+            )
     return packed.getvalue()
 
 
@@ -190,7 +205,9 @@ def _read_values(path: Path) -> dict[str, Any]:
     version = described.get("version")
     if version != VERSION:
         later = isinstance(version, int) and version > VERSION
-        raise BundleError(f"{path}: version: {version!r}, but this program reads {VERSION}" + ("; it is too old" if later else ""))
+        raise BundleError(
+            f"{path}: version: {version!r}, but this program reads {VERSION}" + ("; it is too old" if later else "")
+        )
     if not isinstance(described.get("facts", {}), dict):
         raise BundleError(f"{path}: facts: not a mapping")
     return described
@@ -225,7 +242,9 @@ def _features(path: Path, described: Mapping[str, Any]) -> list[str]:
         if not isinstance(name, str) or name not in FEATURES:
             raise BundleError(f"{path}: context[{place}]: {name!r} is not a feature this program knows")
         if feature.get("rows") != FEATURES[name].size:
-            raise BundleError(f"{path}: context[{place}]: {name!r} has {FEATURES[name].size} rows, not {feature.get('rows')!r}")
+            raise BundleError(
+                f"{path}: context[{place}]: {name!r} has {FEATURES[name].size} rows, not {feature.get('rows')!r}"
+            )
     return [feature["feature"] for feature in features]
 
 
@@ -237,7 +256,8 @@ def _weights(path: Path, raw: bytes, n_values: int, n_context: int) -> Weights:
     for name, shape in zip(_ARRAYS, shapes, strict=True):
         array = arrays[name]
         if array.shape != shape or not n_a:
-            raise BundleError(f"{path}: {name}: shape {array.shape}, but {n_values} values, {n_context} context rows and {n_a} units need {shape}")
+            sizes = f"{n_values} values, {n_context} context rows and {n_a} units"
+            raise BundleError(f"{path}: {name}: shape {array.shape}, but {sizes} need {shape}")
         if not np.isfinite(array).all():
             raise BundleError(f"{path}: {name}: holds numbers that are not finite")
     kernel, recurrent, bias, densor_kernel, densor_bias, penalty = (arrays[name] for name in _ARRAYS)
@@ -254,9 +274,14 @@ def _arrays(path: Path, raw: bytes) -> dict[str, Floats]:
                 raise BundleError(f"{path}: {wrong}; it holds {', '.join(_ARRAYS)}")
             if sum(info.file_size for info in members.values()) > _MOST_BYTES:
                 raise BundleError(f"{path}: its arrays are larger than {_MOST_BYTES >> 20} MiB")
-            return {name: _array(path, name, archive.read(info)) for name, info in members.items()}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+            return {name: _array(path, name, _member(archive, info)) for name, info in members.items()}
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
         raise BundleError(f"{path}: not a whole .npz file: {error}") from error
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    with archive.open(info) as member:
+        return member.read(info.file_size)  # told how much, it unpacks no more than was claimed and checked
 
 
 def _array(path: Path, name: str, raw: bytes) -> Floats:

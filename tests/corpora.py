@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small corpora for the tests of what learns: the solo database in a few lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NOTE_FIELDS = [
+    "onset_s", "duration_s", "bar", "beat", "tatum", "division", "beat_duration_s", "midi_pitch", "phrase_begin",
+    "chord",
+]  # fmt: skip
+BEAT_FIELDS = ["onset_s", "bar", "beat", "period", "chord"]
+BEAT_S = 0.5
+
+
+def note(
+    bar: int, beat: int, pitch: int, tatum: int = 1, division: int = 1, length: float = 1.0, **other: Any
+) -> list[Any]:
+    """A row of the database's notes, `length` in beats, at 120 beats a minute."""
+    onset = ((bar - 1) * 4 + beat - 1 + (tatum - 1) / division) * BEAT_S
+    row: dict[str, Any] = {
+        "onset_s": onset, "duration_s": length * BEAT_S, "bar": bar, "beat": beat, "tatum": tatum, "division": division,
+        "beat_duration_s": BEAT_S, "midi_pitch": pitch, "phrase_begin": 0, "chord": "nonsense, and not to be read",
+    } | other  # fmt: skip
+    return [row[name] for name in NOTE_FIELDS]
+
+
+def beats(chords: Sequence[str], first_bar: int = 1, period: int = 4) -> list[list[Any]]:
+    """Rows of the database's beats, a chord each."""
+    return [
+        [(at + (first_bar - 1) * 4) * BEAT_S, first_bar + at // period, 1 + at % period, period, chord]
+        for at, chord in enumerate(chords)
+    ]
+
+
+def record(notes: Sequence[Sequence[Any]], chords: Sequence[Sequence[Any]], **other: Any) -> dict[str, Any]:
+    """One line of the database."""
+    return {
+        "title": "Our Blues", "performer": "Nobody", "signature": "4/4", "rhythmfeel": "SWING",
+        "note_fields": NOTE_FIELDS, "beat_fields": BEAT_FIELDS, "notes": notes, "beats": chords,
+    } | other  # fmt: skip
+
+
+def database(path: Path, records: Sequence[Any]) -> Path:
+    """A database file of these records."""
+    path.write_text("".join(json.dumps(one) + "\n" for one in records))
+    return path
+
+
+def tiny_corpus(path: Path, titles: int = 12, bars: int = 6, seed: int = 0) -> Path:
+    """A database of random walks up and down a few scales: enough to learn something from in a moment."""
+    dice = np.random.default_rng(seed)
+    records = []
+    for number in range(titles):
+        pitch, notes = 60, []
+        for at in range(bars * 8):
+            pitch = int(np.clip(pitch + dice.choice([-2, -1, 1, 2, 2]), 48, 80))
+            if dice.random() < 0.85:
+                notes.append(note(1 + at // 8, 1 + at // 2 % 4, pitch, 1 + at % 2, 2, 0.5, phrase_begin=int(at == 0)))
+        chords = [["C^7", "D-7", "G7", "A7b9"][(at // 4 + number) % 4] for at in range(bars * 4)]
+        records.append(record(notes, beats(chords), title=f"Tune {number}"))
+    return database(path, records)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network stepped in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fakes import random_weights
+from sideman_models.lstm import NumpyNetwork, State, Weights, softmax
+
+sizes = st.tuples(st.integers(1, 30), st.integers(0, 20), st.integers(1, 17))
+
+
+def textbook_step(weights: Weights, x: np.ndarray, clash: np.ndarray, state: tuple[np.ndarray, np.ndarray]) -> tuple:  # type: ignore[type-arg]
+    """One step as the course writes it, in double precision."""
+    a, c = state
+    z = x @ weights.kernel.astype(np.float64) + a @ weights.recurrent.astype(np.float64) + weights.bias
+    i, f, g, o = np.split(z, 4)
+    i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+    c = f * c + i * np.tanh(g)
+    a = o * np.tanh(c)
+    return a @ weights.densor_kernel.astype(np.float64) + weights.densor_bias - weights.penalty * clash, (a, c)
+
+
+@given(sizes, st.integers(0, 1000), st.data())
+def test_a_step_is_the_textbooks(size: tuple[int, int, int], seed: int, data: st.DataObject) -> None:
+    """The daemon would play another network than the one that was trained."""
+    n_values, n_context, n_a = size
+    weights = random_weights(n_values, n_context, n_a, 1.5, seed)
+    network, state = NumpyNetwork(weights), State.zero(n_a)
+    expected = np.zeros(n_a), np.zeros(n_a)
+    active = data.draw(st.integers(0, n_context))
+    dice = np.random.default_rng(seed)
+    for step in range(8):
+        value = None if step == 0 else int(dice.integers(n_values))
+        rows = dice.permutation(n_context)[:active].astype(np.intp)
+        clash = dice.random(n_values) < 0.3
+        x = np.zeros(n_values + n_context)
+        if value is not None:
+            x[value] = 1
+        x[n_values + rows] = 1
+        logits = network.step(value, np.append(rows, n_context), clash, state)
+        scores, expected = textbook_step(weights, x, clash, expected)
+        np.testing.assert_allclose(logits, scores, atol=2e-4)
+        np.testing.assert_allclose(state.a, expected[0], atol=1e-5)
+        np.testing.assert_allclose(state.c, expected[1], atol=1e-5)
+
+
+def test_the_state_is_the_only_memory() -> None:
+    """A solo saved and resumed, or a choice taken back, would go on differently."""
+    weights = random_weights(20, 6, 8, 1.5)
+    network, other = NumpyNetwork(weights), NumpyNetwork(weights)
+    state = State.zero(8)
+    for value in range(10):
+        network.step(value, np.array([value % 6]), None, state)
+    kept = state.copy()
+    first = network.step(3, np.array([1]), None, state).copy()
+    network.step(5, np.array([2]), None, state)
+    np.testing.assert_array_equal(other.step(3, np.array([1]), None, kept), first)
+    state.set(State.zero(8))
+    assert not state.a.any()
+    assert not state.c.any()
+
+
+def test_no_row_is_nothing() -> None:
+    """Before the first note the network would be told of a pitch there was not."""
+    weights = random_weights(10, 4, 8, 1.5)
+    told, silent = State.zero(8), State.zero(8)
+    np.testing.assert_array_equal(
+        NumpyNetwork(weights).step(1, np.array([2, 4, 4]), None, told).copy(),
+        NumpyNetwork(weights).step(1, np.array([2]), None, silent),
+    )
+
+
+def test_a_clash_costs_the_penalty() -> None:
+    """The mask would forbid nothing, or the wrong values."""
+    weights = random_weights(6, 0, 4, 2.0)
+    none, rows = np.zeros(6, np.bool_), np.zeros(0, np.intp)
+    clash = np.array([True, False, True, False, False, False])
+    free = NumpyNetwork(weights).step(1, rows, none, State.zero(4)).copy()
+    masked = NumpyNetwork(weights).step(1, rows, clash, State.zero(4))
+    np.testing.assert_allclose(free - masked, 2.0 * clash, atol=1e-6)
+
+
+@given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=50))
+def test_probabilities_sum_to_one(logits: list[float]) -> None:
+    """The dice would fall beside the table."""
+    probabilities = softmax(np.array(logits, np.float32))
+    assert probabilities.sum() == pytest.approx(1)
+    assert (probabilities >= 0).all()
