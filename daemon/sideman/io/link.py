@@ -27,6 +27,7 @@ from sideman.io.ports import AUTO, Client, Receive, Side, Systems
 
 NONE, IN_PROCESS = "none", "in-process"
 LINGER = 0.02  # seconds, at least, between the last message and the end of the port
+DEAF_S = 0.01  # for a note on its way in, before the port is closed
 OUTPUT, INPUT = "midi.output", "midi.input"
 
 
@@ -133,8 +134,9 @@ class Link:
     def close(self) -> None:
         """Let go of both ports once all that was sent has arrived."""
         if self._systems is not None:
-            if self._port is not None:
-                time.sleep(max(0.0, self._sent + self._linger(self._systems) - time.monotonic()))
+            if INPUT in self._ways:
+                self._ways[INPUT].deafen()
+            time.sleep(max(DEAF_S, self._sent + self._linger(self._systems) - time.monotonic()))
             self._turn_away()
             for way in self._ways.values():
                 way.close()

@@ -12,6 +12,8 @@ What rtmidi and libjack need, found by trying (tests/ports):
 - A JACK client made while one of a dead server still exists makes the next deletion crash the process. So JACK is not
   asked while `server.gone`; first all clients go (`Side.forget`), then the watch, and only then is a new server
   looked for.
+- rtmidi closes and deletes with Python's lock held, and waits for its thread, which may be waiting for that lock to hand us
+  a note: for ever. So an input is made deaf first, and is closed a moment later (`DEAF_S`).
 - Deleting an output whose server died takes rtmidi a second, with Python's lock held. The player is late for that
   second; it had nobody to play to.
 """
@@ -58,6 +60,9 @@ class Client(Protocol):
 
     def send_message(self, message: Sequence[int]) -> None:
         """Send; a MidiOut only."""
+
+    def cancel_callback(self) -> None:
+        """Hear no more; a MidiIn only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +240,11 @@ class Side:
             self._closed()
         if client is not None:
             client.delete()
+
+    def deafen(self) -> None:
+        """Hear nothing more. See the module's note on why this must come well before the end."""
+        for client in self._clients.values():
+            client.cancel_callback()
 
     def close(self) -> None:
         """Delete every client."""

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real virtual ports: ALSA's where there is a sequencer, else of a JACK server of our own, else a skip (in CI: a failure).
+
+The server's period is long (10.7 ms). A listener in Python that is late by a period, as happens at 64 frames on a
+busy machine without real-time rights, reads what its buffer holds by then: the same message over and over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from sideman.core.events import Control, Event
+from sideman.io import ports
+from sideman.io.jack import JackServer, load
+from sideman.io.link import Link
+from sideman.io.ports import Systems
+
+LONG = 20.0  # seconds: against hanging only
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """In CI there must be ports: a test that would be skipped has failed."""
+    report = yield
+    if report.skipped and os.environ.get("CI"):  # type: ignore[attr-defined]
+        report.outcome = "failed"  # type: ignore[attr-defined]
+        report.longrepr = f"{item.nodeid} was skipped: {report.longrepr}"  # type: ignore[attr-defined]
+    return report
+
+
+def until(true: Callable[[], Any]) -> Any:
+    """What `true` answers as soon as it answers something."""
+    pause = threading.Event()
+    for _ in range(int(LONG / 0.01)):
+        if answer := true():
+            return answer
+        pause.wait(0.01)
+    raise AssertionError("it never came true")
+
+
+class Jackd:
+    """A JACK server with the dummy driver, under a name of its own, that can be killed and started again."""
+
+    period = 512 / 48000
+
+    def __init__(self) -> None:
+        rtmidi = pytest.importorskip("rtmidi")
+        if shutil.which("jackd") is None:
+            pytest.skip("no ALSA sequencer and no jackd here")
+        self._library = load(rtmidi._rtmidi.__file__)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run, and answer when a client could connect."""
+        name = os.environ["JACK_DEFAULT_SERVER"]
+        command = ["setpriv", "--pdeathsig", "TERM", "jackd", "-n", name, "--no-realtime", "-d", "dummy", "-r", "48000", "-p", "512"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(self._answers)
+
+    def stop(self) -> None:
+        """End in good order: a server that is killed keeps its place among the eight that libjack allows on a machine."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+    def kill(self) -> None:
+        """Die at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _answers(self) -> bool:
+        assert self._library is not None
+        server = JackServer.connect(self._library, "waiting", lambda: None)
+        if server is not None:
+            server.close()
+        return server is not None
+
+
+@pytest.fixture(scope="session")
+def jackd() -> Iterator[Jackd]:
+    """A JACK server that runs as long as the tests do."""
+    os.environ["JACK_DEFAULT_SERVER"] = f"sideman-tests-{os.getpid()}"
+    server = Jackd()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def system(request: pytest.FixtureRequest) -> int:
+    """The MIDI system that the tests use: ALSA, else JACK."""
+    rtmidi = pytest.importorskip("rtmidi")
+    with contextlib.suppress(Exception):
+        rtmidi.MidiOut(rtmidi.API_LINUX_ALSA).delete()
+        return int(rtmidi.API_LINUX_ALSA)
+    request.getfixturevalue("jackd")
+    return int(rtmidi.API_UNIX_JACK)
+
+
+@pytest.fixture
+def only_jack(jackd: Jackd, monkeypatch: pytest.MonkeyPatch) -> Jackd:
+    """A machine whose only MIDI system is JACK, with its server."""
+    running = Systems.running
+    monkeypatch.setattr(ports.Systems, "running", lambda self: (s for s in running(self) if s == self.jack))
+    return jackd
+
+
+class Others:
+    """The other programs: a keyboard to be heard and a synthesizer that hears."""
+
+    def __init__(self, system: int) -> None:
+        self._system = system
+        self._clients: list[Any] = []
+        self.heard: queue.Queue[list[int]] = queue.Queue()
+
+    def names(self) -> list[str]:
+        """Every port of any program: those one can listen to, then those one can play to."""
+        return [*self.client("MidiIn", "look").get_ports(), *self.client("MidiOut", "look").get_ports()]
+
+    def client(self, kind: str, name: str) -> Any:
+        """An rtmidi client."""
+        rtmidi = pytest.importorskip("rtmidi")
+        client = getattr(rtmidi, kind)(self._system, name=name)
+        self._clients.append(client)
+        return client
+
+    def listen(self, link: Link) -> None:
+        """Connect a synthesizer to sideman's port; what it hears from now on is put in `heard`."""
+        synth = self.client("MidiIn", "synth")
+        synth.set_callback(self._hear)
+        synth.open_port(_index(synth, "sideman:out"), "in")
+        self.meet(link)
+
+    def synth(self, name: str) -> None:
+        """A synthesizer with a port of its own, `in`; what it hears is put in `heard`."""
+        synth = self.client("MidiIn", name)
+        synth.set_callback(self._hear)
+        synth.open_virtual_port("in")
+
+    def meet(self, link: Link) -> None:
+        """Wait until `link` reaches us: a connection carries from the server's next period on."""
+        self.shake(link.send, self.heard)
+
+    def keyboard(self, heard: queue.Queue[tuple[Event, float]]) -> Any:
+        """A keyboard connected to sideman's port, which puts what it hears in `heard`."""
+        keyboard = self.client("MidiOut", "keyboard")
+        keyboard.open_port(_index(keyboard, "sideman-in:in"), "out")
+        self.shake(keyboard.send_message, heard)
+        return keyboard
+
+    @staticmethod
+    def shake(send: Callable[[Sequence[int]], object], heard: queue.Queue[Any]) -> None:
+        """Send until something arrives, then wait for the last that was sent."""
+        sent = 0
+
+        def arrived() -> bool:
+            nonlocal sent
+            sent = (sent + 1) % 128
+            send((0xBF, 119, sent))
+            return not heard.empty()
+
+        until(arrived)
+        last = Control(119, sent, 16)
+        until(lambda: _event(heard.get(timeout=LONG)) == last)
+
+    def _hear(self, message: tuple[list[int], float], _data: object) -> None:
+        self.heard.put(message[0])
+
+    def next(self) -> tuple[int, ...]:
+        """The next message heard."""
+        return tuple(self.heard.get(timeout=LONG))
+
+    def close(self) -> None:
+        """End all these programs."""
+        while self._clients:
+            self._clients.pop().delete()
+
+
+def _event(heard: Any) -> Event:
+    return Control(heard[1], heard[2], 16) if isinstance(heard, list) else heard[0]
+
+
+def _index(client: Any, port: str) -> int:
+    def index() -> int:
+        return next((n for n, name in enumerate(client.get_ports(), 1) if name.startswith(port)), 0)
+
+    return int(until(index)) - 1
+
+
+@pytest.fixture
+def others(system: int) -> Iterator[Others]:
+    """Other programs on the same MIDI system."""
+    programs = Others(system)
+    yield programs
+    programs.close()

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way out and in on real virtual ports, with other programs at their other ends."""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sideman.core.errors import Unavailable
+from sideman.core.events import Control, Event, NoteOff, NoteOn
+from sideman.io.link import Change, Link, Wanted
+from sideman.io.ports import survey
+
+if TYPE_CHECKING:
+    from conftest import Jackd, Others
+
+pytestmark = pytest.mark.ports
+LONG = 20.0  # seconds: against hanging only
+
+Open = Callable[..., Link]
+
+
+@pytest.fixture
+def heard() -> queue.Queue[tuple[Event, float]]:
+    """What the link hears, with its time."""
+    return queue.Queue()
+
+
+@pytest.fixture
+def link(system: int, heard: queue.Queue[tuple[Event, float]]) -> Iterator[Open]:
+    """A maker of open links, closed at the end."""
+    links: list[Link] = []
+
+    def make(**wanted: Any) -> Link:
+        links.append(Link(Wanted(**wanted), lambda event, second: heard.put((event, second))))
+        links[-1].open()
+        return links[-1]
+
+    yield make
+    for each in links:
+        each.close()
+
+
+def _changes(link: Link) -> list[Change]:
+    """The next changes, as the main loop would come to know of them."""
+    for _ in range(int(LONG / 0.1)):
+        if changes := link.poll():
+            return changes
+        select.select([link], [], [], 0.1)
+    raise AssertionError("nothing ever changed")
+
+
+def test_stable_names(link: Open, others: Others) -> None:
+    """A connection saved in the user's patchbay would not be made again if the ports had other names at each start."""
+    for _ in range(2):
+        opened = link(client="sideman")
+        names = others.names()
+        assert [sum(name.startswith(own) for name in names) for own in ("sideman:out", "sideman-in:in")] == [1, 1]
+        assert opened.name.startswith("sideman:out (")
+        opened.close()
+
+
+def test_whole_and_in_order(link: Open, others: Others) -> None:
+    """The synthesizer would hear wrong notes, or releases before their notes."""
+    opened = link()
+    others.listen(opened)
+    sent = [(0x90 | n % 16, n % 128, 1 + n % 127) for n in range(400)]  # JACK carries about 500 in a period
+    for message in sent:
+        opened.send(message)
+    assert [others.next() for _ in sent] == sent
+
+
+def test_release_before_closing_arrives(link: Open, others: Others) -> None:
+    """A note would hang in the synthesizer for ever when sideman ends."""
+    for pitch in range(100):
+        opened = link()
+        others.listen(opened)
+        opened.send((0x90, pitch, 64))
+        opened.send((0x80, pitch, 0))
+        opened.close()
+        assert [others.next(), others.next()] == [(0x90, pitch, 64), (0x80, pitch, 0)]
+        others.close()
+
+
+def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Queue[tuple[Event, float]]) -> None:
+    """Sideman would not answer what is played to it."""
+    link(output="none")
+    keyboard = others.keyboard(heard)
+    before = time.monotonic()
+    messages = [(0x90, 60, 100), (0x90, 60, 0), (0x8F, 61, 3), (0xB2, 64, 127), (0xE0, 0, 64), (0xC0, 5), (0x92, 62, 1)]
+    for message in messages:
+        keyboard.send_message(message)
+    got = [heard.get(timeout=LONG) for _ in range(5)]
+    events = [NoteOn(60, 100, 1), NoteOff(60, 1), NoteOff(61, 16), Control(64, 127, 3), NoteOn(62, 1, 3)]
+    assert [event for event, _ in got] == events
+    seconds = [second for _, second in got]
+    assert sorted(seconds) == seconds
+    assert before <= seconds[0] <= seconds[-1] <= time.monotonic()
+
+
+def test_odd_bytes_are_harmless(link: Open, others: Others, heard: queue.Queue[tuple[Event, float]]) -> None:
+    """A keyboard that sends clock, active sensing or a dump of its memory would stop sideman from hearing its notes."""
+    link(output="none")
+    keyboard = others.keyboard(heard)
+    for message in [(0xFE,), (0xF8,), (0xF0, 1, 2, 3, 0xF7), (0xF2, 1, 1), (0xFA,), (0xD0, 3), (0xF6,), (0x90, 64, 80)]:
+        keyboard.send_message(message)
+    assert heard.get(timeout=LONG)[0] == NoteOn(64, 80, 1)
+
+
+def test_failing_receiver_is_survived(system: int, others: Others, caplog: pytest.LogCaptureFixture) -> None:
+    """One defect in what takes the notes would end all hearing, without a word."""
+    heard: queue.Queue[tuple[Event, float]] = queue.Queue()
+
+    def receive(event: Event, second: float) -> None:
+        heard.put((event, second))
+        raise RuntimeError("a defect")
+
+    link = Link(Wanted(output="none"), receive)
+    link.open()
+    keyboard = others.keyboard(heard)
+    for pitch in (60, 61):
+        keyboard.send_message((0x90, pitch, 80))
+        assert heard.get(timeout=LONG)[0] == NoteOn(pitch, 80, 1)
+    link.close()
+    assert "a defect" in caplog.text
+
+
+def test_closing_while_notes_pour_in(link: Open, others: Others, heard: queue.Queue[tuple[Event, float]]) -> None:
+    """Sideman would hang at its end when somebody plays on."""
+    for _ in range(10):
+        opened = link(output="none")
+        keyboard = others.keyboard(heard)
+        done = threading.Event()
+
+        def pour(keyboard: Any = keyboard, done: threading.Event = done) -> None:
+            while not done.is_set():
+                keyboard.send_message((0x90, 60, 80))
+                done.wait(0.0005)
+
+        thread = threading.Thread(target=pour)
+        thread.start()
+        heard.get(timeout=LONG)
+        opened.close()
+        done.set()
+        thread.join()
+        others.close()
+
+
+def test_named_port(link: Open, others: Others, heard: queue.Queue[tuple[Event, float]]) -> None:
+    """Who names a synthesizer or a keyboard in the settings would have to connect them by hand."""
+    others.synth("Big Synth")
+    keys = others.client("MidiOut", "nanoKEY2")
+    keys.open_virtual_port("keys")
+    opened = link(output="big synth", input="nanoKEY2:keys")
+    assert "Big Synth:in" in opened.text
+    assert "nanoKEY2:keys" in opened.text
+    others.meet(opened)
+    opened.send((0x90, 60, 80))
+    assert others.next() == (0x90, 60, 80)
+    others.shake(keys.send_message, heard)
+    keys.send_message((0x90, 61, 80))
+    assert heard.get(timeout=LONG)[0] == NoteOn(61, 80, 1)
+
+
+def test_ambiguous_name_is_an_error(link: Open, others: Others) -> None:
+    """Sideman would play to one of two synthesizers at random."""
+    for name in ("Synth A", "Synth B"):
+        others.client("MidiIn", name).open_virtual_port("in")
+    with pytest.raises(Unavailable, match=r"(?s)midi.output: 'synth' could be any of .*'Synth A:in.*'Synth B:in"):
+        link(output="synth", input="none")
+    assert "Synth B:in" in link(output="Synth B", input="none").name
+
+
+def test_unknown_name_lists_what_there_is(link: Open, others: Others) -> None:
+    """A slip of the pen in the settings would be hard to find, and our own ports would seem to be somebody's."""
+    others.client("MidiIn", "Fantom").open_virtual_port("in")
+    link(output="auto", input="auto")
+    with pytest.raises(Unavailable) as error:
+        link(output="Fantm", input="none")
+    assert error.value.status == 69
+    assert "midi.output: no port is called 'Fantm'; did you mean 'Fantom:in" in str(error.value)
+    assert "sideman" not in str(error.value)
+
+
+def test_waiting_for_a_port(link: Open, others: Others) -> None:
+    """Sideman as a service would end because the synthesizer is switched on later than the computer."""
+    opened = link(output="Late Synth", input="none", wait=True)
+    assert opened.name == "waiting for 'Late Synth'"
+    opened.send((0x90, 60, 80))
+    others.synth("Late Synth")
+    (change,) = _changes(opened)
+    assert change.open
+    assert "Late Synth:in" in opened.name
+    others.meet(opened)
+    opened.send((0x90, 61, 80))
+    assert others.next() == (0x90, 61, 80)
+
+
+def test_named_port_goes_and_comes_back(link: Open, others: Others) -> None:
+    """Pulling the plug of the synthesizer would mean a restart of sideman."""
+    for turn in range(3):
+        others.synth("Synth")
+        if turn == 0:
+            opened = link(output="Synth", input="none")
+        else:
+            assert [change.open for change in _changes(opened)] == [True]
+        others.meet(opened)
+        opened.send((0x90, turn, 80))
+        assert others.next() == (0x90, turn, 80)
+        others.close()
+        assert [change.open for change in _changes(opened)][0] is False
+        opened.send((0x90, 99, 80))
+        assert opened.name == "waiting for 'Synth'"
+
+
+def test_survey_names_other_programs_only(link: Open, others: Others) -> None:
+    """`sideman ports` would offer sideman to itself, or not offer a synthesizer that is there."""
+    link()
+    others.client("MidiIn", "Synth").open_virtual_port("in")
+    others.client("MidiOut", "Keys").open_virtual_port("out")
+    (listing,) = survey()
+    assert any(name.startswith("Synth:in") for name in listing.outputs)
+    assert any(name.startswith("Keys:out") for name in listing.inputs)
+    assert not any("sideman" in name for name in listing.outputs + listing.inputs)
+
+
+def test_jack_dies_and_returns(only_jack: Jackd, link: Open, others: Others, capfd: pytest.CaptureFixture[str]) -> None:
+    """The death of the JACK server would hang sideman, crash it, or leave it silent until its next start."""
+    opened = link()
+    stop = threading.Event()
+
+    def play() -> None:
+        while not stop.is_set():
+            opened.send((0x90, 60, 80))
+            stop.wait(0.0005)
+
+    player = threading.Thread(target=play)
+    player.start()
+    try:
+        for _ in range(3):
+            others.listen(opened)
+            assert others.next() == (0x90, 60, 80)
+            others.close()
+            only_jack.kill()
+            gone = _changes(opened)
+            assert [(c.key, c.open) for c in gone[:2]] == [("midi.output", False), ("midi.input", False)]
+            assert opened.name == "in-process"
+            assert opened.poll() == []
+            only_jack.start()
+            assert [(c.key, c.open) for c in _changes(opened)] == [("midi.output", True), ("midi.input", True)]
+    finally:
+        stop.set()
+        player.join()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_jack_back_before_it_is_missed(only_jack: Jackd, link: Open, others: Others) -> None:
+    """A JACK server that its user restarts quickly would leave sideman connected to the dead one, or crash it."""
+    opened = link()
+    only_jack.kill()
+    opened.send((0x90, 60, 80))
+    only_jack.start()
+    assert [change.open for change in _changes(opened)] == [False, False, True, True]
+    others.listen(opened)
+    opened.send((0x90, 61, 80))
+    assert others.next() == (0x90, 61, 80)
+
+
+def test_closing_when_jack_is_dead(only_jack: Jackd, link: Open) -> None:
+    """Sideman could not be stopped once the JACK server is gone."""
+    try:
+        opened = link()
+        only_jack.kill()
+        opened.close()
+    finally:
+        only_jack.start()
+
+
+def test_jack_period_is_known(only_jack: Jackd, link: Open) -> None:
+    """The last notes would be lost on a server with long periods, because sideman closes its port too early."""
+    opened = link()
+    assert opened._systems is not None
+    assert opened._systems.server is not None
+    assert opened._systems.server.period == pytest.approx(only_jack.period)
+
+
+def test_no_file_is_left_open(only_jack: Jackd, others: Others) -> None:
+    """A sideman that runs for months beside a JACK server that comes and goes would run out of files."""
+    counts = []
+    for _ in range(4):
+        opened = Link(Wanted(), lambda _event, _second: None)
+        opened.open()
+        opened.close()
+        counts.append(len(os.listdir("/proc/self/fd")))
+    assert counts[1] == counts[-1]
