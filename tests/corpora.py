@@ -22,7 +22,7 @@ def note(
     bar: int, beat: int, pitch: int, tatum: int = 1, division: int = 1, length: float = 1.0, **other: Any
 ) -> list[Any]:
     """A row of the database's notes, `length` in beats, at 120 beats a minute."""
-    onset = ((bar - 1) * 4 + beat - 1 + (tatum - 1) / division) * BEAT_S
+    onset = ((bar - 1) * 4 + beat - 1 + (tatum - 1) / max(1, division)) * BEAT_S
     row: dict[str, Any] = {
         "onset_s": onset, "duration_s": length * BEAT_S, "bar": bar, "beat": beat, "tatum": tatum, "division": division,
         "beat_duration_s": BEAT_S, "midi_pitch": pitch, "phrase_begin": 0, "chord": "nonsense, and not to be read",
@@ -42,7 +42,7 @@ def record(notes: Sequence[Sequence[Any]], chords: Sequence[Sequence[Any]], **ot
     """One line of the database."""
     return {
         "title": "Our Blues", "performer": "Nobody", "signature": "4/4", "rhythmfeel": "SWING",
-        "note_fields": NOTE_FIELDS, "beat_fields": BEAT_FIELDS, "notes": notes, "beats": chords,
+        "note_fields": [*NOTE_FIELDS], "beat_fields": [*BEAT_FIELDS], "notes": notes, "beats": chords,
     } | other  # fmt: skip
 
 

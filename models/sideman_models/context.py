@@ -110,11 +110,15 @@ def _from_root(pitch: int | None, chord: Chord) -> int:
 
 
 def _kinds_now(place: Place) -> Sequence[int]:
-    return () if place.previous is None else _kind_rows(place.chord.quality.kinds, (place.previous - place.chord.root) % 12)
+    return _kinds_above(place.previous, place.chord)
 
 
 def _kinds_next(place: Place) -> Sequence[int]:
-    return () if place.previous is None else _kind_rows(place.after.quality.kinds, (place.previous - place.after.root) % 12)
+    return _kinds_above(place.previous, place.after)
+
+
+def _kinds_above(pitch: int | None, chord: Chord) -> Sequence[int]:
+    return () if pitch is None else _kind_rows(chord.quality.kinds, (pitch - chord.root) % 12)
 
 
 @lru_cache(maxsize=4096)
@@ -145,7 +149,7 @@ FEATURES: dict[str, Feature] = {
     "kinds of the twelve offsets now": Feature(12 * len(KINDS), 12, _kinds_now),
     "kinds of the twelve offsets next": Feature(12 * len(KINDS), 12, _kinds_next),
 }
-"""Every feature a bundle may name. Positions are told for bars of four beats; beats of longer bars count on from one."""
+"""Every feature a bundle may name. Positions are those of bars of four beats; in longer bars the count begins anew."""
 
 
 class Context:

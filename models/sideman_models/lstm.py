@@ -3,7 +3,7 @@
 
 Shapes: n_values symbols, n_context context rows, n_a units. Gates stand in Keras' order i f c o. All is float32.
 
-    z = x W + a U + b                      (4 n_a,)  x: the one-hot of the value before and the context of the coming one
+    z = x W + a U + b                      (4 n_a,)  x: one-hot of the value before, context of the coming one
     i, f, o = sigmoid(z_i, z_f, z_o)       g = tanh(z_c)
     c' = f c + i g        a' = o tanh(c')  (n_a,)
     logits = a' D + d - penalty * clash    (n_values,)

@@ -35,7 +35,7 @@ _LONGEST = 4 * TICKS
 GRID: tuple[int, ...] = tuple(ticks for ticks in range(2, _LONGEST + 1) if ticks % 2 == 0 or ticks % 3 == 0)
 """Modern durations in ticks: the multiples of 1/6, 1/4 and 1/3 of a quarter, up to four quarters."""
 
-# Where a length lies midway between two grid durations, the binary one wins; half of the shortest counts as the shortest.
+# Midway between two grid durations the binary one wins; half of the shortest counts as the shortest.
 _NEAREST = (0, 2, 2, 3, 4, 6, 6, 6, 8, 9, 10, 12)
 
 
@@ -90,7 +90,7 @@ def semitones(name: str) -> int:
 
 def _alteration(quality: str, perfect: bool, name: str) -> int:
     if (quality == "P") != perfect and quality in "PMm":
-        raise ValueTextError(f"there is no interval {name!r}: unisons, fourths and fifths are perfect, the others major or minor")
+        raise ValueTextError(f"there is no {name!r}: unisons, fourths and fifths are perfect, the others major or minor")
     if quality[0] == "A":
         return len(quality)
     if quality[0] == "d":
@@ -130,7 +130,7 @@ _VALUE = re.compile(r"([CSAXR]),(\d{1,3}\.\d{3})(?:,(?:<([^,<>]+),([^,<>]+)>|([+
 
 
 def parse_value(text: str) -> Value:
-    """The value written as `text`, in either dialect. Raises `ValueTextError` naming the text and what would be right."""
+    """The value written as `text`, in either dialect. Raises `ValueTextError` telling the text and what is right."""
     match = _VALUE.fullmatch(text)
     if match is None:
         raise ValueTextError(f"{text!r} is not a value such as C,0.500,+2 or C,0.250,<P1,d-5> or R,1.000")
