@@ -47,10 +47,18 @@ from sideman_models.evaluate import evaluate
 from sideman_models.lstm import Flags, Floats, Weights
 from sideman_models.values import Vocabulary, parse_value
 
+LITTLE_DROPOUT = (0.1, 0.1, 0.2)
+MUCH_DROPOUT = (0.2, 0.3, 0.3)
+
+
+def dropout_for(units: int) -> tuple[float, float, float]:
+    """What suits so many units, of input rows, of recurrent units, of outputs: many learn the music by heart."""
+    return LITTLE_DROPOUT if units < 96 else MUCH_DROPOUT
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train. `dropout` of input rows, of recurrent units, of outputs."""
+    """How to train. `dropout` of input rows, of recurrent units, of outputs: see `dropout_for`."""
 
     units: int = 64
     epochs: int = 20
@@ -62,7 +70,7 @@ class Recipe:
     warm_up: int = 100
     clip: float = 1.0
     average: float = 0.998
-    dropout: tuple[float, float, float] = (0.1, 0.1, 0.2)
+    dropout: tuple[float, float, float] = LITTLE_DROPOUT
 
 
 class TrainingError(ModelsError):

@@ -68,9 +68,10 @@ def _check(args: argparse.Namespace) -> None:
 def _learn(args: argparse.Namespace) -> Bundle:
     corpus = read(args.files)
     _quiet()
-    from sideman_models.train import Recipe, learn
+    from sideman_models.train import Recipe, dropout_for, learn
 
-    recipe = Recipe(units=args.units, epochs=args.epochs or Recipe().epochs, seed=args.seed)
+    epochs = args.epochs or Recipe().epochs
+    recipe = Recipe(units=args.units, epochs=epochs, seed=args.seed, dropout=dropout_for(args.units))
     return learn(corpus, recipe, args.name or args.out.name, _command(args), _progress(recipe.epochs))
 
 
