@@ -32,6 +32,7 @@ TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
 
 _ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
+_NARROWEST = 1 / TICKS  # beats between two onsets
 _RELEASE, _BAR_LINE, _ONSET = range(3)
 
 
@@ -252,13 +253,13 @@ class Engine:
         self._schedule(self._sounds_at(self._choice.tick), _ONSET, self._choice)
 
     def _sounds_at(self, tick: int) -> float:
-        # Triplets stay where swung sixteenths move, so two onsets of one beat could change places.
-        return max(swung(tick, self.swing), self._struck)
+        # Triplets stay where swung sixteenths move, so two onsets of one beat could meet, or change places.
+        return max(swung(tick, self.swing), self._struck + _NARROWEST)
 
     def _ends_at(self, choice: Choice, beat: float) -> float:
         """The beat of the note-off: `gate` of the time to the next onset, and never beyond the end."""
         written = choice.length
-        until = max(swung(choice.tick + written, self.swing), beat + 1 / TICKS)
+        until = max(swung(choice.tick + written, self.swing), beat + _NARROWEST)
         ends = beat + (until - beat) * self.improviser.sounding(written) / written
         return ends if self.end is None else min(ends, self.end)
 

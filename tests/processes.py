@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program as a user starts it: a process of its own, with a bundle that nobody trained."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from fakes import modern_bundle
+from sideman_models.bundle import save
+
+ROOT = Path(__file__).parent.parent
+LONG = 60.0  # seconds: against hanging only
+
+
+def bundle_in(folder: Path) -> Path:
+    """A bundle on disk, in `folder`."""
+    path = folder / "untrained"
+    if not path.exists():
+        save(modern_bundle(), path)
+    return path
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours, with the packages of this checkout to be found."""
+    paths = [str(ROOT / "daemon"), str(ROOT / "models")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **more}
+
+
+def sideman(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    command = [sys.executable, "-m", "sideman", *arguments]
+    return subprocess.run(
+        command, env=environment(**(env or {})), capture_output=True, text=True, timeout=LONG, check=False
+    )
+
+
+class Running:
+    """A daemon that runs; its log is read as it is written."""
+
+    def __init__(self, arguments: list[str], env: Mapping[str, str]) -> None:
+        command = [sys.executable, "-m", "sideman", "run", *arguments]
+        self.process = subprocess.Popen(command, env=environment(**env), stderr=subprocess.PIPE, text=True)
+        self.log: list[str] = []
+        self._grown = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._grown:
+                self.log.append(line.rstrip("\n"))
+                self._grown.notify_all()
+
+    def until(self, word: str, times: int = 1) -> None:
+        """Wait until so many lines of the log hold `word`."""
+        with self._grown:
+            found = self._grown.wait_for(lambda: sum(word in line for line in self.log) >= times, LONG)
+        assert found, f"{word!r} is not in the log: {self.log}"
+
+    def end(self, signal: int | None = None) -> int:
+        """Send `signal`, if any, and wait for the exit status."""
+        if signal is not None:
+            self.process.send_signal(signal)
+        status = self.process.wait(LONG)
+        self._reader.join(LONG)
+        return status
+
+    def close(self) -> None:
+        """Kill it, if it still runs, and read its log to the end."""
+        assert self.process.stderr is not None
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(LONG)
+        self.process.stderr.close()
+
+
+@contextmanager
+def running(folder: Path, *settings: str, **env: str) -> Iterator[Running]:
+    """A daemon with `settings` (KEY=VALUE), killed at the end if it still runs."""
+    given = [f"model.bundle={bundle_in(folder)}", "play.seed=1", *settings]
+    daemon = Running([word for setting in given for word in ("--set", setting)], env)
+    try:
+        yield daemon
+    finally:
+        daemon.close()
