@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole program on real ports, with a second program that listens and one that plays to it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes import hanging
+from ports.conftest import LONG, Others, until
+from processes import Running, running
+
+TIMES = 100
+
+
+class Synth:
+    """A program that listens to `port`, and notes when each message came."""
+
+    def __init__(self, others: Others, port: str) -> None:
+        self.heard: list[tuple[float, tuple[int, int, int]]] = []
+        self._grown = threading.Condition()
+        self._client: Any = others.client("MidiIn", "synth")
+        self._client.set_callback(self._hear)
+        self._client.open_port(_index(self._client, port), "in")
+
+    def _hear(self, message: tuple[list[int], float], _data: object) -> None:
+        second = time.monotonic()
+        with self._grown:
+            self.heard.append((second, (message[0][0], message[0][1], message[0][2])))
+            self._grown.notify_all()
+
+    def until(self, notes: int) -> None:
+        """Wait until so many note-ons have come."""
+        with self._grown:
+            assert self._grown.wait_for(lambda: len(self.onsets()) >= notes, LONG)
+
+    def onsets(self) -> list[float]:
+        """When notes were struck."""
+        return [second for second, message in self.heard if message[0] & 0xF0 == 0x90 and message[2]]
+
+    def messages(self) -> list[tuple[int, int, int]]:
+        """What came."""
+        return [message for _, message in self.heard]
+
+
+def _index(client: Any, port: str) -> int:
+    return int(until(lambda: [n for n, name in enumerate(client.get_ports(), 1) if name.startswith(port)])[0]) - 1
+
+
+@contextmanager
+def playing(folder: Path, client: str, *settings: str) -> Iterator[Running]:
+    """A daemon whose ports have a name of their own."""
+    with running(folder, f"midi.client={client}", "play.density=4", "play.rests=0", *settings) as daemon:
+        yield daemon
+
+
+def test_a_second_program_hears_one_value_a_beat(others: Others, tmp_path: Path) -> None:
+    """Without it nobody would hear it, or not in time."""
+    with playing(tmp_path, "beats", "tempo.bpm=240") as daemon:
+        synth = Synth(others, "beats:out")
+        synth.until(17)
+        assert daemon.end(signal.SIGTERM) == 0
+    gaps = [later - earlier for earlier, later in pairwise(synth.onsets()[:17])]
+    # The beat is a quarter of a second. How exactly it is kept belongs to the benchmark; here: one note for each.
+    assert sum(gaps) == pytest.approx(4.0, abs=0.3)
+    assert not hanging(synth.messages())
+
+
+class Dump:
+    """JACK's own MIDI monitor: written in C, so it loses nothing, however busy the machine is."""
+
+    def __init__(self) -> None:
+        self.notes: dict[int, list[tuple[int, int, int]]] = {}
+        ours, its = pty.openpty()  # a terminal, for it to write line by line
+        self._process = subprocess.Popen(["jack_midi_dump", "dump"], stdout=its, stderr=subprocess.DEVNULL)
+        os.close(its)
+        self._lines = os.fdopen(ours, "r")
+        self._grown = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with suppress(OSError):  # how a terminal ends
+            for line in self._lines:
+                message = re.match(r"\s*\d+: ([89])([0-9a-f]) ([0-9a-f]{2}) ([0-9a-f]{2})", line)
+                if message:
+                    with self._grown:
+                        kind, channel, pitch, velocity = (int(part, 16) for part in message.groups())
+                        self.notes.setdefault(channel, []).append((kind << 4, pitch, velocity))
+                        self._grown.notify_all()
+
+    def connect(self, port: str) -> None:
+        """Listen to `port` too."""
+        until(
+            lambda: (
+                subprocess.run(["jack_connect", port, "dump:input"], capture_output=True, check=False).returncode == 0
+            )
+        )
+
+    def hears(self, channel: int, silence: bool) -> bool:
+        """Whether, before long, a note of `channel` (from 0) sounds; or, for `silence`, none does any more."""
+
+        def heard() -> bool:
+            notes = self.notes.get(channel, [])
+            return bool(notes) and (not hanging(notes)) == silence
+
+        with self._grown:
+            return self._grown.wait_for(heard, LONG)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait()
+        self._reader.join(LONG)
+        self._lines.close()
+
+
+@pytest.mark.usefixtures("only_jack")
+def test_over_and_over_every_note_is_released_and_the_release_arrives(tmp_path: Path) -> None:
+    """Without it stopping the service would leave a note sounding on the synth, once in a while."""
+    # One after the other: where several clients of JACK's dummy server leave at once, it may let those that stay,
+    # also such as have nothing to do with us, stand still until the next connection.
+    ends = []
+    with closing(Dump()) as dump:
+        for turn in range(TIMES):
+            dump.notes.clear()
+            with playing(tmp_path, f"stop{turn}", "tempo.bpm=400", "play.gate=1", "midi.input=none") as daemon:
+                dump.connect(f"stop{turn}:out")
+                assert dump.hears(0, silence=False), daemon.log
+                ends.append((daemon.end(signal.SIGTERM), dump.hears(0, silence=True)))
+    assert ends == [(0, True)] * TIMES
+
+
+def test_what_is_played_to_it_moves_the_solo(others: Others, tmp_path: Path) -> None:
+    """Without it it would not listen on a real port."""
+    bars = []
+    for plays in (False, True):
+        with playing(
+            tmp_path, f"duet{plays}", "tempo.bpm=300", "chart.changes=| F7 | Bb7 |", "chart.choruses=4"
+        ) as daemon:
+            keyboard = others.client("MidiOut", "keyboard")
+            keyboard.open_port(_index(keyboard, f"duet{plays}-in:in"), "out")
+            for pitch in range(50, 90):
+                daemon.until(" bar ")
+                keyboard.send_message([0x90, pitch, 64])
+                keyboard.send_message([0x80, pitch, 0])
+                if not plays:
+                    break
+            for odd in ([0xF8], [0xFE], [0xF0, 1, 2, 3, 0xF7], [0xB0, 1, 2], [0xE0, 0, 64], [0xF2, 1, 1]):
+                keyboard.send_message(odd)
+            assert daemon.end() == 0
+            bars.append([line.partition(" bar ")[2] for line in daemon.log if " bar " in line])
+    assert bars[0][0] == bars[1][0]
+    assert bars[0][1:] != bars[1][1:]
+
+
+def _pass_on(keyboard: Any, message: tuple[list[int], float], _data: object) -> None:
+    keyboard.send_message(message[0])
+
+
+def test_a_looped_cable_is_not_heard(others: Others, tmp_path: Path) -> None:
+    """Without it it would listen to itself, and play something else than it would alone."""
+    bars = []
+    for looped in (False, True):
+        with playing(
+            tmp_path, f"loop{looped}", "tempo.bpm=300", "chart.changes=| F7 | Bb7 |", "chart.choruses=4"
+        ) as daemon:
+            through: Any = None
+            if looped:
+                keyboard = others.client("MidiOut", "thru")
+                keyboard.open_port(_index(keyboard, "loopTrue-in:in"), "out")
+                through = others.client("MidiIn", "thru-in")
+                through.set_callback(partial(_pass_on, keyboard))
+                through.open_port(_index(through, "loopTrue:out"), "in")
+            assert daemon.end() == 0
+            bars.append([line.partition(" bar ")[2] for line in daemon.log if " bar " in line])
+            if through is not None:
+                through.cancel_callback()
+    assert bars[0] == bars[1]
+    assert len(bars[0]) == 8
