@@ -16,7 +16,7 @@ import pytest
 
 from sideman import __version__, cli
 from sideman.core import errors
-from sideman_models.errors import BundleError, ChordError, CorpusError
+from sideman_models.errors import BundleError, ChordError, CorpusError, NoSuchBundle
 
 HEAVY = {"tensorflow", "keras", "h5py", "matplotlib", "rich"}
 
@@ -51,6 +51,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (errors.UsageError("a"), 2, "a"),
         (errors.UnreadableInput("a"), 65, "a"),
         (BundleError("a"), 65, "a"),
+        (NoSuchBundle("a"), 66, "a"),
         (CorpusError("a"), 65, "a"),
         (ChordError("a"), 65, "a"),
         (errors.NoSuchInput("a"), 66, "a"),

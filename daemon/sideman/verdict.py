@@ -7,7 +7,7 @@ import errno
 import os
 
 from sideman.core.errors import SidemanError, Unavailable
-from sideman_models.errors import ModelsError
+from sideman_models.errors import ModelsError, NoSuchBundle
 
 UNREADABLE, NO_SUCH, DEFECT, CANNOT_CREATE, DISK, NOT_PERMITTED = 65, 66, 70, 73, 74, 77
 FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
@@ -18,6 +18,8 @@ def verdict(error: Exception) -> tuple[int, str]:
     match error:
         case SidemanError():
             return error.status, str(error)
+        case NoSuchBundle():
+            return NO_SUCH, str(error)
         case ModelsError():
             return UNREADABLE, str(error)
         case ModuleNotFoundError() if error.name and not error.name.startswith("sideman"):
