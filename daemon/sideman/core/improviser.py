@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sideman.core.masks import Mask, Masks
 from sideman.core.settings import PlaySettings
 from sideman_models.bundle import Bundle
 from sideman_models.context import Changes, Place, clashes
@@ -23,7 +24,6 @@ from sideman_models.lstm import Network, State, softmax
 from sideman_models.values import TICKS, Value, realise
 
 Logits = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 PULSES = {"beat": TICKS, "eighth": TICKS // 2, "triplet": TICKS // 3, "sixteenth": TICKS // 4}
 """Ticks of a pulse at each pulsed rate; at rate `phrase` a value lasts its own duration."""
@@ -36,11 +36,17 @@ class Dice:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        # One generator set back to a counter before each throw: to make a new one takes seven times as long.
+        self._bits = np.random.Philox(key=seed)
+        self._generator = np.random.Generator(self._bits)
+        self._state: Any = self._bits.state
+        self._counter = self._state["state"]["counter"]
 
     def roll(self, tick: int, purpose: int) -> float:
         """A number from 0 up to, but not including, 1."""
-        counter = [tick & 0xFFFFFFFF, purpose, 0, 0]
-        return float(np.random.Generator(np.random.Philox(key=self.seed, counter=counter)).random())
+        self._counter[:2] = tick & 0xFFFFFFFF, purpose
+        self._bits.state = self._state
+        return self._generator.random()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class Improviser:
         self._network = network
         self._vocabulary = bundle.vocabulary
         self._context = bundle.context
+        self._allowed = Masks(bundle.vocabulary, settings)
         self._line = Line(changes, bar_ticks)
         self._last: int | None = None
         self._ahead = State.zero(network.weights.n_a)
@@ -163,24 +170,10 @@ class Improviser:
         return logits
 
     def _masks(self, place: Place) -> tuple[Mask, Mask, Mask]:
-        """What may be drawn: all rules kept; without the rule on repetition; and with notes shifted by octaves too."""
-        vocabulary, settings = self._vocabulary, self.settings
-        kinds = {
-            place.chord.kind(pitch)
-            for pitch in range(settings.range.low, min(settings.range.high, settings.range.low + 11) + 1)
-        }
-        playable = vocabulary.rests | np.isin(vocabulary.kinds, list(kinds))
-        if settings.rate in PULSES and self._rests >= settings.rests:
-            playable = playable & ~vocabulary.rests
-        reached = playable
-        if place.previous is not None:
-            low = settings.range.low - place.previous - settings.window
-            high = settings.range.high - place.previous + settings.window
-            reached = playable & ~(vocabulary.bounded & ((vocabulary.high < low) | (vocabulary.low > high)))
-        fresh = reached
-        if settings.repetition and self._repeats >= settings.repetition:
-            fresh = reached & ~(vocabulary.bounded & (vocabulary.low == 0) & (vocabulary.high == 0))
-        return fresh, reached, playable
+        settings = self.settings
+        rested = settings.rate in PULSES and self._rests >= settings.rests
+        repeated = settings.repetition > 0 and self._repeats >= settings.repetition
+        return self._allowed.at(place, rested=rested, repeated=repeated)
 
     def _draw(self, logits: Logits, masks: Iterable[Mask], roll: float) -> int | None:
         for mask in masks:
@@ -195,7 +188,8 @@ class Improviser:
         if self.settings.top_k or self.settings.top_p < 1.0:
             weights = _nucleus(weights, self.settings.top_k, self.settings.top_p)
         total = weights.cumsum()
-        return int(min(np.searchsorted(total, roll * total[-1], side="right"), np.flatnonzero(weights)[-1]))
+        index = int(total.searchsorted(roll * total[-1], "right"))
+        return index if index < len(total) else int(np.flatnonzero(weights)[-1])  # the product was rounded up
 
     def _velocity(self, tick: int, pitch: int, previous: int | None) -> int:
         """The beat carries the weight, off-beats are lighter, a rising line grows and a falling one gives way."""
