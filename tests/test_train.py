@@ -58,7 +58,7 @@ def test_the_parts_tell_every_value_apart(tiny: Learned) -> None:
     parts = djmodel.parts_of(tiny.vocabulary)
     n = len(tiny.vocabulary)
     np.testing.assert_array_equal(parts[:, :n], np.eye(n))
-    np.testing.assert_array_equal(parts.sum(axis=1), 5)
+    np.testing.assert_array_equal(parts.sum(axis=1), 8)
     assert (parts.sum(axis=0) > 0).all()
 
 

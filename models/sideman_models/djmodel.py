@@ -5,9 +5,9 @@
 the same two layers with shared weights, `LSTM_cell` and `densor`.
 
 **Trained** on modern values it has more structure. The row of a value in the cell's kernel is the sum of rows for the
-value itself, its kind, its duration, its interval and its (kind, interval); so is its column in the softmax. A rare
-value so begins from what is known of its parts. At the end these are summed once (`fold`) into the two plain matrices
-of `LSTM_cell` and `densor`.
+value itself, its kind, duration and interval, the size of the interval, and kind with interval, kind with duration,
+duration with direction; so is its column in the softmax. A rare value so begins from what is known of its parts. At the
+end these are summed once (`fold`) into the two plain matrices of `LSTM_cell` and `densor`.
 
 Only this module and `train` import TensorFlow.
 """
@@ -137,6 +137,10 @@ class Parameters(NamedTuple):
     penalty: Tensor
 
 
+def _direction(interval: object) -> object:
+    return (interval > 0) - (interval < 0) if isinstance(interval, int) else interval
+
+
 def parts_of(vocabulary: Vocabulary) -> Floats:
     """Which parts each value has: (n_values, n_parts), 0 or 1."""
     telling: tuple[Callable[[Value], object], ...] = (
@@ -145,6 +149,9 @@ def parts_of(vocabulary: Vocabulary) -> Floats:
         lambda value: value.ticks,
         lambda value: value.interval,
         lambda value: (value.kind, value.interval),
+        lambda value: (value.kind, value.ticks),
+        lambda value: (value.ticks, _direction(value.interval)),
+        lambda value: abs(value.interval) if isinstance(value.interval, int) else value.interval,
     )
     columns = []
     for tell in telling:

@@ -90,7 +90,9 @@ def semitones(name: str) -> int:
 
 def _alteration(quality: str, perfect: bool, name: str) -> int:
     if (quality == "P") != perfect and quality in "PMm":
-        raise ValueTextError(f"there is no {name!r}: unisons, fourths and fifths are perfect, the others major or minor")
+        raise ValueTextError(
+            f"there is no {name!r}: unisons, fourths and fifths are perfect, the others major or minor"
+        )
     if quality[0] == "A":
         return len(quality)
     if quality[0] == "d":
