@@ -45,7 +45,7 @@ def _music(facts: Mapping[str, Any]) -> list[str]:
         lines.append(f"- left out: {', '.join(f'{count} {reason}' for reason, count in corpus['left_out'].items())}")
     lines += [
         "",
-        "The numbers hold no note of that music; whoever passes them on names its source and licence, as here.",
+        "Whoever passes this network on names the source and its licence, as here.",
     ]
     return lines
 
