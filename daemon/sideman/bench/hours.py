@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the memory stays what it is: eight hours of playing and listening, on a clock that jumps.
+
+In a process of its own, which tells its memory after ten minutes and at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sideman.bench.figures import Budget, Figure
+from sideman.bench.processes import memory_mb
+from sideman.bench.scene import performance, undisturbed
+from sideman.core.events import NoteOff, NoteOn
+from sideman.io.clock import Arrival
+from sideman.player import Player
+from sideman.service import SWITCH_S
+
+GROWTH_MB = 1
+_HOURS = 8.0
+_SETTLED_S = 600.0  # by then every table that is filled as it plays is full
+_NOTE_EVERY_S = 1.3
+
+
+def figures(effort: float) -> Iterator[Figure]:
+    """The growth of the memory."""
+    hours = max(0.25, _HOURS * effort)
+    command = [sys.executable, "-m", "sideman.bench.hours", str(hours)]
+    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603 - ourselves
+    what = f"memory: growth in {hours:g} simulated hours"
+    if told is None:
+        yield Figure(what, "MB", None, note="there is no /proc to ask")
+        return
+    settled, end = told
+    yield Figure(what, "MB", end - settled, None, {"the whole after 10 minutes": settled},
+                 Budget(f"flat: at most {GROWTH_MB} MB", GROWTH_MB, end - settled))  # fmt: skip
+
+
+@dataclass
+class _JumpingClock:
+    """Time that jumps to what is next; now and then a note is heard."""
+
+    second: float = 0.0
+    end: float = 0.0
+    heard: int = 0
+
+    def now(self) -> float:
+        """The second it is."""
+        return self.second
+
+    def wait(self, until: float) -> Arrival | None:
+        """The next note or release, the end, or nothing."""
+        arrival = (self.heard + 1) * _NOTE_EVERY_S / 2
+        if self.end <= min(arrival, until):
+            return Arrival(self.end, None)
+        if arrival > until:
+            self.second = max(self.second, until)
+            return None
+        self.second = max(self.second, arrival)
+        pitch = 48 + self.heard // 2 * 7 % 36
+        self.heard += 1
+        return Arrival(arrival, NoteOn(pitch, 1, 1) if self.heard % 2 else NoteOff(pitch, 1))
+
+    def idle(self) -> bool:
+        """Whether nothing that has arrived is waiting."""
+        return True
+
+
+class _Nowhere:
+    def send(self, message: tuple[int, int, int]) -> None:
+        """Nothing is sent."""
+
+
+def main(hours: float) -> None:
+    """Play so long and tell [MB after ten minutes, MB at the end], or null."""
+    engine, clock, told = performance().engine(0.0), _JumpingClock(), []
+    with undisturbed(SWITCH_S):
+        for clock.end in (_SETTLED_S, 3600 * hours):
+            Player(engine, _Nowhere(), clock, lambda _bar: None).run()
+            told.append(memory_mb())
+    json.dump(None if None in told else told, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))

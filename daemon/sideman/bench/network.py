@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One step of a network, and a whole decision: what must be done within a beat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count, cycle, islice
+
+import numpy as np
+
+from sideman.bench.figures import Budget, Figure, Samples, in_turns, median, p99, seconds_of
+from sideman.bench.scene import performance, undisturbed
+from sideman.core.improviser import Improviser
+from sideman.service import SWITCH_S
+from sideman_models.context import Place, clashes
+from sideman_models.lstm import Floats, Network, NumpyNetwork, State, Weights
+from sideman_models.values import TICKS
+
+UNITS, VALUES = 64, 78
+STEP_US, DEFAULT_STEP_US, DECISION_US = 20, 60, 200
+_NO_ROWS = np.zeros(0, np.intp)
+_EACH = 20  # calls in a row
+_PAUSE_S = 0.02
+_FLOOR = "its two matrix products alone"
+
+
+def figures(effort: float) -> Iterator[Figure]:
+    """The step of the assignment's network, the step of the default one, and the decision."""
+    rounds = max(1, round(200 * effort))
+    with undisturbed(SWITCH_S):
+        yield _classic_step(rounds)
+        yield _default_step(rounds)
+        yield _decision(rounds)
+
+
+def classic_weights() -> Weights:
+    """A network of the assignment's size. Nobody trained it; that changes nothing of the time it takes."""
+    rng = np.random.default_rng(0)
+
+    def normal(*shape: int) -> Floats:
+        return rng.normal(0.0, 0.3, shape).astype(np.float32)
+
+    n = 4 * UNITS
+    return Weights(normal(VALUES, n), normal(UNITS, n), normal(n), normal(UNITS, VALUES), normal(VALUES))
+
+
+def stepping(network: Network) -> Callable[[], object]:
+    """One step after another of a network without context."""
+    state, values = State.zero(network.weights.n_a), cycle(range(network.weights.n_values))
+    return lambda: network.step(next(values), _NO_ROWS, None, state)
+
+
+def _classic_step(rounds: int) -> Figure:
+    weights = classic_weights()
+    actions = {"ours": (_EACH, stepping(NumpyNetwork(weights))), "products": (_EACH, _products(weights))}
+    times = in_turns(rounds, actions)
+    budget = Budget(f"p50 at most {STEP_US} µs", STEP_US, 1e6 * median(times["ours"]))
+    return _in_us(f"step, {UNITS} units, {VALUES} values", times["ours"], {_FLOOR: times["products"]}, budget)
+
+
+def _default_step(rounds: int) -> Figure:
+    made = performance()
+    improviser, weights = made.engine(0.0).improviser, made.network.weights
+    places, step = cycle(_places(improviser)), _step_at(improviser, made.network)
+    actions = {"ours": (_EACH, lambda: step(next(places))), "products": (_EACH, _products(weights))}
+    times = in_turns(rounds, actions)
+    budget = Budget(f"p50 at most {DEFAULT_STEP_US} µs", DEFAULT_STEP_US, 1e6 * median(times["ours"]))
+    what = f"step of default: context, mask, {weights.n_values} values"
+    return _in_us(what, times["ours"], {_FLOOR: times["products"]}, budget)
+
+
+def _decision(rounds: int) -> Figure:
+    """The next value, again and again: what sounded is settled, then step, mask, draw, and the pitch.
+
+    The budget is of the thread's own time: in a stretch so short, most of the wall's slowest hundredth is others'.
+    """
+    made = performance()
+    improviser = made.engine(0.0).improviser
+    places, step = cycle(_places(improviser)), _step_at(improviser, made.network)
+    wall, own, steps, cold = list[float](), list[float](), list[float](), list[float]()
+    ticks = count(0, TICKS)
+    for tick in islice(ticks, rounds * _EACH):
+        steps.append(seconds_of(lambda: step(next(places))))
+        start = time.thread_time_ns()
+        wall.append(_choose(improviser, tick))
+        own.append((time.thread_time_ns() - start) / 1e9)
+        improviser.played(improviser.choose(tick))
+    for tick in islice(ticks, max(2, rounds // 4)):
+        time.sleep(_PAUSE_S)
+        cold.append(_choose(improviser, tick))
+        improviser.played(improviser.choose(tick))
+    beside = {"one of its steps": steps, f"after a pause of {1e3 * _PAUSE_S:.0f} ms, as while playing": cold}
+    own_p99 = 1e6 * p99(own)
+    budget = Budget(f"p99 of its processor time at most {DECISION_US} µs", DECISION_US, own_p99)
+    return _in_us("a whole decision of default", wall, beside, budget)
+
+
+def _choose(improviser: Improviser, tick: int) -> float:
+    return seconds_of(lambda: improviser.choose(tick))
+
+
+def _places(improviser: Improviser) -> list[Place]:
+    """Where the values of a solo fall. The solo goes on in `improviser`'s memory."""
+    places = []
+    for tick in range(0, 64 * TICKS, TICKS):
+        places.append(improviser.expect(tick)[0])
+        improviser.played(improviser.choose(tick))
+    return places
+
+
+def _step_at(improviser: Improviser, network: Network) -> Callable[[Place], Floats]:
+    """A step as the improviser takes it: the rows of the place, what clashes there, and the network."""
+    bundle, state = improviser.bundle, State.zero(network.weights.n_a)
+    values = cycle(range(network.weights.n_values))
+
+    def step(place: Place) -> Floats:
+        clash = clashes(bundle.vocabulary, place) if network.weights.penalty else None
+        return network.step(next(values), bundle.context.rows(place), clash, state)
+
+    return step
+
+
+def _products(weights: Weights) -> Callable[[], object]:
+    """The least that a step can be: the state times each of its two matrices."""
+    state, z, logits = (np.zeros(n, np.float32) for n in (weights.n_a, 4 * weights.n_a, weights.n_values))
+    recurrent, densor = np.ascontiguousarray(weights.recurrent), np.ascontiguousarray(weights.densor_kernel)
+
+    def multiply() -> None:
+        np.dot(state, recurrent, out=z)
+        np.dot(state, densor, out=logits)
+
+    return multiply
+
+
+def _in_us(what: str, seconds: Samples, beside: Mapping[str, Samples], budget: Budget) -> Figure:
+    medians = {name: 1e6 * median(each) for name, each in beside.items()}
+    return Figure(what, "µs", 1e6 * median(seconds), 1e6 * p99(seconds), medians, budget)

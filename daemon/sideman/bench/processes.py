@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon as a process: how soon it is ready, how much memory it holds, how much of a core it takes.
+
+Beside it a bare process that only imports what ours stands on: numpy, mido and rtmidi.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sideman.bench.figures import Budget, Figure, median
+from sideman.bench.scene import SEED
+from sideman.core.errors import Unavailable
+
+START_RATIO, MEMORY_MB, CPU_PERCENT = 2.5, 60, 1
+_PAIRS, _SECONDS = 7, 12.0
+_BARE = "bare numpy + mido + rtmidi"
+_BARE_PROGRAM = "import numpy, mido, rtmidi, sys; sys.stderr.write('ready\\n'); sys.stderr.flush(); sys.stdin.read()"
+_OURS = ["sideman", "run", "--set", "midi.client=sideman-bench", "--set", f"play.seed={SEED}"]
+_LONGEST_S = 60.0  # against hanging only
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    process: subprocess.Popen[str]
+    seconds: float  # from its start to the word 'ready'
+
+
+def figures(effort: float) -> Iterator[Figure]:
+    """Start, memory, and use of the processor."""
+    starts: dict[str, list[float]] = {"bare": [], "ours": []}
+    for _ in range(max(1, round(_PAIRS * effort))):
+        for name, seconds in starts.items():
+            with _started(name) as one:
+                seconds.append(one.seconds)
+    yield _start(starts)
+    with _started("bare") as bare, _started("ours") as ours:
+        time.sleep(1.0)
+        cpu = _cpu_percent(ours.process.pid, max(1.0, _SECONDS * effort))
+        yield _memory(memory_mb(ours.process.pid), memory_mb(bare.process.pid))
+    yield _cpu(cpu)
+
+
+def memory_mb(pid: int | str = "self") -> float | None:
+    """The memory that is a process' own: RssAnon + RssFile, in millions of bytes. None where there is no /proc."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    kept = [int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssFile:"))]
+    return sum(kept) * 1024 / 1e6
+
+
+def _start(starts: dict[str, list[float]]) -> Figure:
+    ours, bare = (1e3 * median(starts[name]) for name in ("ours", "bare"))
+    budget = Budget(f"at most {START_RATIO} times that", START_RATIO, ours / bare)
+    return Figure("start: `sideman run` to its ready line", "ms", ours, None, {_BARE: bare}, budget)
+
+
+def _memory(ours: float | None, bare: float | None) -> Figure:
+    what = "memory of the playing process"
+    if ours is None or bare is None:
+        return Figure(what, "MB", None, note="there is no /proc to ask")
+    return Figure(what, "MB", ours, None, {_BARE: bare}, Budget(f"at most {MEMORY_MB} MB", MEMORY_MB, ours))
+
+
+def _cpu(percent: float | None) -> Figure:
+    what = "processor, 120 bpm, one value a beat"
+    if percent is None:
+        return Figure(what, "%", None, note="there is no /proc to ask")
+    return Figure(what, "%", percent, budget=Budget(f"at most {CPU_PERCENT} % of a core", CPU_PERCENT, percent))
+
+
+def _cpu_percent(pid: int, seconds: float) -> float | None:
+    """How much of a core all threads of a process take together."""
+    before, start = _cpu_seconds(pid), time.monotonic()
+    time.sleep(seconds)
+    after, end = _cpu_seconds(pid), time.monotonic()
+    return None if before is None or after is None else 100 * (after - before) / (end - start)
+
+
+def _cpu_seconds(pid: int) -> float | None:
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return sum(int((task / "schedstat").read_text("ascii").split()[0]) for task in tasks) / 1e9
+    except OSError:
+        return None
+
+
+@contextmanager
+def _started(name: str) -> Iterator[_Started]:
+    """A process that has said it is ready; ended afterwards."""
+    command = ["-c", _BARE_PROGRAM] if name == "bare" else ["-m", *_OURS]
+    with tempfile.TemporaryDirectory() as home:  # what the user has configured is not what is measured
+        environment = {**os.environ, "XDG_CONFIG_HOME": home, "SIDEMAN_CONFIG": ""}
+        start = time.perf_counter()
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, *command], env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        with process:
+            try:
+                yield _Started(process, _until_ready(process) - start)
+            finally:
+                _end(process)
+
+
+def _until_ready(process: subprocess.Popen[str]) -> float:
+    said = ""
+    for line in process.stderr or ():
+        if "ready" in line:
+            return time.perf_counter()
+        said = line
+    raise Unavailable(f"the program to be measured did not start: {said.strip()}")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.communicate(timeout=_LONGEST_S)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: the program with its own defaults, whatever the user has configured, and the process made ready."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from sideman.core.chart import parse_changes
+from sideman.core.settings import Given, read_settings
+from sideman.performance import Performance, prepare
+
+SEED = 1
+
+
+def performance(keys: Mapping[str, object] | None = None) -> Performance:
+    """A performance with the default settings, but for those given."""
+    given = {"play.seed": SEED, **(keys or {})}
+    settings = read_settings([{name: Given(value, "the benchmark") for name, value in given.items()}])
+    return prepare(settings, parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes"))
+
+
+@contextmanager
+def undisturbed(switch: float) -> Iterator[None]:
+    """No garbage is collected, and threads change places every `switch` seconds: as while the daemon plays."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(switch)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        sys.setswitchinterval(before)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How punctually the daemon sends, and how soon it has taken in what it hears.
+
+Each beside a thread that does nothing else: one that sleeps to the same seconds, one that only takes from the inbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sideman.bench.figures import Budget, Figure, Samples, median, p99
+from sideman.bench.scene import SEED, performance, undisturbed
+from sideman.core.engine import BarPlayed, Engine, play_through
+from sideman.core.events import NoteOff, NoteOn
+from sideman.io import log
+from sideman.io.clock import Arrival, Inbox
+from sideman.io.link import NONE, Link, Wanted
+from sideman.performance import Performance
+from sideman.player import Player
+from sideman.service import SWITCH_S, Service
+
+LATE_US, HEARD_US = 150, 1000
+_ROUNDS = 12
+_LEAD_S = 0.05
+_BUSY = {
+    "tempo.bpm": 240,
+    "play.rate": "sixteenth",
+    "play.late_ms": 1000,
+    "chart.changes": "| C7 | F7 |",  # two seconds, and some fifty events
+    "chart.choruses": 1,
+    "midi.output": NONE,
+    "midi.input": NONE,
+}
+_NOTES = 30
+_SHORTEST_GAP_S, _LONGEST_GAP_S = 0.01, 0.05
+
+
+def figures(effort: float) -> Iterator[Figure]:
+    """Late sending, late hearing."""
+    rounds = max(1, round(_ROUNDS * effort))
+    with undisturbed(SWITCH_S), Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        log.set_up("info", nowhere)
+        yield _sending(rounds)
+        yield _hearing(rounds)
+
+
+# -- sending
+
+
+def _sending(rounds: int) -> Figure:
+    """The whole daemon, its log going nowhere; and bare sleeps to the same seconds. In turns."""
+    ours, bare = list[Samples](), list[Samples]()
+    for number in range(rounds):
+        made = performance({**_BUSY, "play.seed": SEED + number})
+        meant = [due.second for due in play_through(made.engine(0.0)) if not isinstance(due.what, BarPlayed)]
+        ours.append(_late(meant, *_daemon(made)))
+        bare.append(_late(meant, *_sleeper(meant)))
+    return _beyond("sending: late by", ours, "a bare absolute sleep", bare, LATE_US)
+
+
+def _beyond(what: str, ours: Sequence[Samples], floor: str, bare: Sequence[Samples], limit: float) -> Figure:
+    """Round by round, how far our slowest hundredth lies beyond that of the floor: the median of the rounds.
+
+    So a second in which the machine was busy with something else counts for no more than any other second.
+    """
+    further = 1e6 * median([p99(here) - p99(there) for here, there in zip(ours, bare, strict=True)])
+    budget = Budget(f"p99 at most {limit} µs beyond that, median of rounds", limit, further)
+    all_ours, all_bare = (np.concatenate(each).tolist() for each in (ours, bare))
+    beside = {floor: 1e6 * median(all_bare), f"{floor}, p99": 1e6 * p99(all_bare)}
+    return Figure(what, "µs", 1e6 * median(all_ours), 1e6 * p99(all_ours), beside, budget)
+
+
+def _late(meant: Sequence[float], start: float, sent: Sequence[float]) -> list[float]:
+    return [second - start - due for second, due in zip(sent, meant, strict=False)]
+
+
+def _daemon(made: Performance) -> tuple[float, list[float]]:
+    """The second that the daemon's first beat fell on, and those at which it sent."""
+    daemon = _Daemon(made.settings, made.chart)
+    daemon.run()
+    return daemon.start, daemon.output.seconds
+
+
+class _Daemon(Service):
+    """The daemon, with an output that only writes down when it was sent to."""
+
+    start = 0.0
+    output: _Output
+
+    @contextlib.contextmanager
+    def _ports(self) -> Iterator[Link]:
+        self.output = _Output(Wanted(NONE, NONE), self._inbox.put)
+        try:
+            yield self.output
+        finally:
+            self.output.close()
+
+    def _engine(self, performance: Performance) -> Engine:
+        engine = super()._engine(performance)
+        self.start = engine.tempo.second
+        return engine
+
+    def _signalled(self, number: int) -> None:
+        if number:
+            raise KeyboardInterrupt  # it is the benchmark that is to end
+
+
+class _Output(Link):
+    def __init__(self, wanted: Wanted, receive: Callable[..., None]) -> None:
+        super().__init__(wanted, receive)
+        self.seconds: list[float] = []
+
+    def send(self, message: Sequence[int]) -> None:  # noqa: ARG002 - the port's own time is not ours
+        self.seconds.append(time.monotonic())
+
+
+def _sleeper(meant: Sequence[float]) -> tuple[float, list[float]]:
+    """The same of a thread that only sleeps to each second."""
+    start, woken = time.monotonic() + _LEAD_S, list[float]()
+
+    def sleep() -> None:
+        for due in meant:
+            time.sleep(max(0.0, start + due - time.monotonic()))
+            woken.append(time.monotonic())
+
+    _in_a_thread(sleep)
+    return start, woken
+
+
+# -- hearing
+
+
+def _hearing(rounds: int) -> Figure:
+    """From the inbox to its being pending in the network's line, the next choice taken back."""
+    ours, bare = list[Samples](), list[Samples]()
+    for number in range(rounds):
+        ours.append(_heard_by(_player(SEED + number), number))
+        bare.append(_heard_by(_taker(), number))
+    return _beyond("hearing: a note is in after", ours, "a thread that only takes", bare, HEARD_US)
+
+
+Hearer = tuple[Inbox, Callable[[], object], list[float]]
+"""An inbox, what takes from it until it is told to stop, and how long each note took."""
+
+
+def _player(seed: int) -> Hearer:
+    inbox, delays = Inbox(), list[float]()
+    engine = performance({"play.seed": seed}).engine(inbox.now())
+    player = _Player(engine, _Nowhere(), inbox, lambda _bar: None)
+    player.delays = delays
+    return inbox, player.run, delays
+
+
+class _Player(Player):
+    """A player that writes down how long it was until a note had been taken in."""
+
+    delays: list[float]
+
+    def _take(self, arrival: Arrival, now: float) -> None:
+        super()._take(arrival, now)
+        if isinstance(arrival.item, NoteOn):
+            self.delays.append(time.monotonic() - arrival.second)
+
+
+class _Nowhere:
+    def send(self, message: tuple[int, int, int]) -> None:
+        """Nothing is sent."""
+
+
+def _taker() -> Hearer:
+    inbox, delays = Inbox(), list[float]()
+
+    def take() -> None:
+        while (arrival := inbox.wait(inbox.now() + 1.0)) is None or arrival.item is not None:
+            if arrival is not None and isinstance(arrival.item, NoteOn):
+                delays.append(time.monotonic() - arrival.second)
+
+    return inbox, take, delays
+
+
+def _heard_by(hearer: Hearer, seed: int) -> list[float]:
+    """How long each note of a phrase took to be heard."""
+    inbox, run, delays = hearer
+    dice = np.random.default_rng(seed)
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    for pitch in dice.integers(48, 84, _NOTES).tolist():
+        inbox.put(NoteOn(pitch, 1, 1))  # so soft that none is taken for an echo of ours
+        time.sleep(dice.uniform(_SHORTEST_GAP_S, _LONGEST_GAP_S))
+        inbox.put(NoteOff(pitch, 1))
+    inbox.put(None)
+    thread.join()
+    return delays
+
+
+def _in_a_thread(action: Callable[[], object]) -> None:
+    thread = threading.Thread(target=action, daemon=True)
+    thread.start()
+    thread.join()
