@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real virtual ports: ALSA's where there is a sequencer, else of a JACK server of our own, else a skip (in CI: a failure).
 
-The server's period is long (10.7 ms). A listener in Python that is late by a period, as happens at 64 frames on a
+The server's period is long (21 ms). A listener in Python that is late by a period, as happens at 64 frames on a
 busy machine without real-time rights, reads what its buffer holds by then: the same message over and over.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import queue
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,7 +52,7 @@ def until(true: Callable[[], Any]) -> Any:
 class Jackd:
     """A JACK server with the dummy driver, under a name of its own, that can be killed and started again."""
 
-    period = 512 / 48000
+    period = 1024 / 48000
 
     def __init__(self) -> None:
         rtmidi = pytest.importorskip("rtmidi")
@@ -61,12 +64,12 @@ class Jackd:
     def start(self) -> None:
         """Run, and answer when a client could connect."""
         name = os.environ["JACK_DEFAULT_SERVER"]
-        command = ["setpriv", "--pdeathsig", "TERM", "jackd", "-n", name, "--no-realtime", "-d", "dummy", "-r", "48000", "-p", "512"]
+        command = ["setpriv", "--pdeathsig", "TERM", "jackd", "-n", name, "--no-realtime", "-d", "dummy", "-r", "48000", "-p", "1024"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(self._answers)
 
     def stop(self) -> None:
-        """End in good order: a server that is killed keeps its place among the eight that libjack allows on a machine."""
+        """End in good order."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
@@ -88,11 +91,30 @@ class Jackd:
 @pytest.fixture(scope="session")
 def jackd() -> Iterator[Jackd]:
     """A JACK server that runs as long as the tests do."""
-    os.environ["JACK_DEFAULT_SERVER"] = f"sideman-tests-{os.getpid()}"
-    server = Jackd()
-    server.start()
-    yield server
-    server.stop()
+    with _server_name() as name:
+        os.environ["JACK_DEFAULT_SERVER"] = name
+        server = Jackd()
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def _server_name() -> Iterator[str]:
+    """A name that no other run of the tests on this machine has now.
+
+    One of a few, used again and again: libjack knows eight servers on a machine, and one that was killed keeps its place
+    until the next of its name.
+    """
+    for number in range(4):
+        name = f"sideman-tests-{number}"
+        with (Path(tempfile.gettempdir()) / f"{name}.lock").open("w") as lock, contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield name
+            return
+    pytest.fail("too many runs of these tests at once")
 
 
 @pytest.fixture(scope="session")
@@ -170,7 +192,8 @@ class Others:
 
         until(arrived)
         last = Control(119, sent, 16)
-        until(lambda: _event(heard.get(timeout=LONG)) == last)
+        while _event(heard.get(timeout=LONG)) != last:
+            pass
 
     def _hear(self, message: tuple[list[int], float], _data: object) -> None:
         self.heard.put(message[0])

@@ -138,6 +138,7 @@ def test_over_and_over_every_note_is_released_and_the_release_arrives(tmp_path: 
         for turn in range(TIMES):
             dump.notes.clear()
             with playing(tmp_path, f"stop{turn}", "tempo.bpm=400", "play.gate=1", "midi.input=none") as daemon:
+                daemon.until("ready")
                 dump.connect(f"stop{turn}:out")
                 assert dump.hears(0, silence=False), daemon.log
                 ends.append((daemon.end(signal.SIGTERM), dump.hears(0, silence=True)))
