@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from sideman.io.files import write_whole
 
 _log = logging.getLogger(__name__)
 VERSION = 1
@@ -27,9 +28,7 @@ def save(memory: dict[str, Any], path: Path) -> None:
     """Write `memory` to `path`, whole or not at all. A disk that refuses is told in the log and no more."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, prefix=f".{path.name}-") as file:
-            json.dump({"version": VERSION, **memory}, file)
-        Path(file.name).replace(path)
+        write_whole(path, json.dumps({"version": VERSION, **memory}).encode())
     except OSError as error:
         _log.warning("%s: the state could not be saved: %s", path, error.strerror)
 

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import mido
 from sideman.core.chart import Meter
 from sideman.core.errors import CannotCreate, DiskError
 from sideman.core.events import Event, encode
+from sideman.io.files import write_whole
 
 TICKS_PER_BEAT = 960
 
@@ -48,22 +48,11 @@ def _track(events: Iterable[tuple[float, Event]], length: float, name: str) -> m
 
 
 def _write(song: mido.MidiFile, path: Path) -> None:
+    packed = io.BytesIO()
+    song.save(file=packed)
     try:
-        fresh = tempfile.NamedTemporaryFile(dir=path.parent, delete=False, prefix=f".{path.name}-")  # noqa: SIM115
-    except OSError as error:
+        write_whole(path, packed.getvalue())
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
-    try:
-        with fresh:
-            song.save(file=fresh)
-        Path(fresh.name).chmod(0o666 & ~_umask())
-        Path(fresh.name).replace(path)
     except OSError as error:
-        Path(fresh.name).unlink(missing_ok=True)
-        kind = CannotCreate if isinstance(error, IsADirectoryError | PermissionError) else DiskError
-        raise kind(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        raise DiskError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Make `content` the contents of `path`: after a full disk or a power cut the old file is still there.
+
+    A device or pipe is written to as it is. Raises `OSError`.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    path = path.resolve()
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as fresh:
+        try:
+            fresh.write(content)
+            fresh.flush()
+            os.fsync(fresh.fileno())
+            os.fchmod(fresh.fileno(), _mode(path))
+            Path(fresh.name).replace(path)
+        except BaseException:
+            Path(fresh.name).unlink(missing_ok=True)
+            raise
+
+
+def _mode(path: Path) -> int:
+    """What the file's mode is, or would be if it were made the plain way."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
