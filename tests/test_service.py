@@ -3,15 +3,34 @@
 
 from __future__ import annotations
 
+import gc
+import select
 import signal
 import socket
+import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from processes import LONG, running
+from fakes import hanging, settings
+from processes import LONG, bundle_in, running
+from sideman.commands.common import load_chart
+from sideman.io.link import Link
+from sideman.service import Service
 
 NO_PORTS = ("midi.output=none", "midi.input=none")
+
+
+@pytest.fixture
+def _a_process_of_its_own() -> Iterator[None]:
+    """The service makes its process fit for playing; ours goes back to what it was."""
+    interval = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(interval)
+    gc.unfreeze()
+    gc.enable()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -107,3 +126,34 @@ def test_a_stopped_process_takes_up_the_beat_again(tmp_path: Path) -> None:
     bars = [int(line.partition("bar ")[2].split()[0]) for line in daemon.log if " bar " in line]
     assert bars == sorted(set(bars))
     assert bars[-1] - bars[0] >= len(bars)  # the bars it slept through are passed over, not played late
+
+
+@pytest.mark.usefixtures("_a_process_of_its_own")
+def test_a_defect_in_the_main_thread_still_releases_every_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it an error while ports are looked after would leave a note sounding."""
+    sent: list[tuple[int, int, int]] = []
+
+    def fail(self: Service, *_: object) -> None:
+        while not sent:
+            select.select([self._awake], [], [], 0.01)
+        raise RuntimeError("a defect")
+
+    chosen = settings(midi__output="none", midi__input="none", model__bundle=str(bundle_in(tmp_path)), play__density=4)
+    monkeypatch.setattr(Link, "send", lambda _self, message: sent.append(tuple(message)))
+    monkeypatch.setattr(Service, "_turn", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        Service(chosen, load_chart(chosen)).run()
+    assert sent
+    assert not hanging(sent)
+
+
+@pytest.mark.parametrize(("numbers", "forced"), [((2,), False), ((2, 2), True), ((15, 15), False), ((1, 15), False)])
+def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a player that hangs could only be killed from another terminal."""
+    left: list[int] = []
+    monkeypatch.setattr("os._exit", left.append)
+    chosen = settings(midi__output="none", midi__input="none")
+    with closing(Service(chosen, load_chart(chosen))) as service:
+        for number in numbers:
+            service._signalled(number)
+    assert left == ([130] if forced else [])

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from sideman.core.chart import Chart
 from sideman.core.engine import BarPlayed, Engine
+from sideman.core.errors import SidemanError
 from sideman.core.events import Panic
 from sideman.core.settings import Settings
 from sideman.io import memory
@@ -37,6 +38,7 @@ from sideman.report import bar_line
 LEAD_S = 0.1
 """From the word that all is set to the first beat."""
 POLL_S = 1.0
+CLOSE_S = 5.0
 SWITCH_S = 1e-5  # so that a busy thread keeps the player from the interpreter for that long at most
 _FORCED = 130
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -61,8 +63,8 @@ class Service:
             end.setblocking(False)
 
     def run(self) -> int:
-        """Play until a signal or the end; the exit status."""
-        with self._signals():
+        """Play until a signal or the end; the exit status. Once only."""
+        with contextlib.closing(self), self._signals():
             performance = prepare(self._settings, self._chart)
             with self._ports() as link:
                 engine = self._engine(performance)
@@ -73,6 +75,11 @@ class Service:
         if self._failure is not None:
             raise self._failure
         return 0
+
+    def close(self) -> None:
+        """Let go of what wakes the main thread."""
+        self._awake.close()
+        self._wake.close()
 
     # -- starting
 
@@ -97,7 +104,16 @@ class Service:
         try:
             yield link
         finally:
-            link.close()
+            self._let_go(link)
+
+    def _let_go(self, link: Link) -> None:
+        """Close the ports. All is silent by now: a JACK server that stalls must not keep us, nor Ctrl-C, waiting."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        giving_up = threading.Timer(CLOSE_S, os._exit, [0 if self._failure is None else SidemanError.status])
+        giving_up.daemon = True
+        giving_up.start()
+        link.close()
+        giving_up.cancel()
 
     def _engine(self, performance: Performance) -> Engine:
         second = self._inbox.now() + LEAD_S
@@ -127,12 +143,16 @@ class Service:
         thread = threading.Thread(target=self._play, args=(player,), name="player", daemon=True)
         thread.start()
         self._notifier.ready(self._status(link))
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._awake, selectors.EVENT_READ)
-            selector.register(link, selectors.EVENT_READ)
-            while thread.is_alive():
-                self._turn(selector, player, link)
-        thread.join()
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._awake, selectors.EVENT_READ)
+                selector.register(link, selectors.EVENT_READ)
+                while thread.is_alive():
+                    self._turn(selector, player, link)
+        finally:
+            # Whatever happens here, the player releases its notes while the port is still open.
+            self._inbox.put(None)
+            thread.join(CLOSE_S)
         self._tell_bars()
         self._notifier.stopping()
         if player.engine.late:
