@@ -12,7 +12,8 @@ from sideman.core.chart import Chart, ChartError, parse_changes
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings import Given, Layer, Settings, read_settings
 from sideman.io import resources
-from sideman.io.yamlfile import Read, read_file, read_yaml, scalar
+from sideman.io.scalars import scalar
+from sideman.io.yamlfile import Read, read_file, read_yaml
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".txt")
 PATHS = ("chart.file", "model.bundle")

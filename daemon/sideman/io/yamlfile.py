@@ -9,7 +9,6 @@ Scalars are read as YAML 1.2 reads them: `off` and `no` are words, `010` is ten 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,16 +21,6 @@ LARGEST = 1 << 20
 """Bytes; a configuration of every key, commented, has about ten thousand."""
 
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
-_NUMBER = re.compile(r"[-+]?(\.[0-9]{1,99}|[0-9]{1,99}(\.[0-9]{0,99})?)([eE][-+]?[0-9]{1,5})?")
-_WORDS: dict[str, object] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
-    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
-    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +79,6 @@ def parse_yaml(data: bytes, name: str) -> Read:
 
     parser = Parser(text, name)
     return Read(parser.read(), parser.problems)
-
-
-def scalar(text: str) -> object:
-    """The value that a bare word stands for: None, a boolean, a number, else the text itself."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else text
 
 
 def _odd_lines(text: str, name: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ import yaml
 
 from sideman.core.rules import plain, shown
 from sideman.core.settings import Given
-from sideman.io.yamlfile import scalar
+from sideman.io.scalars import scalar
 
 DEEPEST = 8
 # libyaml's parser where PyYAML was built with it: about ten times as fast.
