@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted
 from sideman.core.settings import KEYS, Settings, read_settings
 from sideman.io import resources, yamlparser
-from sideman.io.yamlfile import parse_yaml, read_file, read_yaml, scalar
+from sideman.io.scalars import scalar
+from sideman.io.yamlfile import parse_yaml, read_file, read_yaml
 
 BOMB = b"a: &a [x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\n<<: *c\n"
 
