@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fakes import hanging
 from sideman.core.events import Control, Event, NoteOff, NoteOn, encode
-from sideman.core.ledger import Ledger
+from sideman.core.ledger import Ledger, hush
 
 keys = st.tuples(st.integers(0, 4), st.integers(1, 2))
 moves = st.lists(st.one_of(st.tuples(st.just("strike"), keys), st.tuples(st.just("release"), st.integers(0, 30))))
@@ -57,3 +57,10 @@ def test_a_panic_silences_every_channel_ever_used() -> None:
     ledger.strike(NoteOn(60, 80, 3))
     controls = [event for event in ledger.panic() if isinstance(event, Control)]
     assert [(event.number, event.channel) for event in controls] == [(64, 3), (120, 3), (123, 3)]
+
+
+@given(st.integers(1, 16))
+def test_hushing_releases_every_pitch(channel: int) -> None:
+    """Without it some note left by a killed process would go on sounding."""
+    messages = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128)]
+    assert not hanging([*messages, *map(encode, hush(channel))])

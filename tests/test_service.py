@@ -157,3 +157,14 @@ def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypa
         for number in numbers:
             service._signalled(number)
     assert left == ([130] if forced else [])
+
+
+def test_after_a_kill_the_next_start_releases_what_was_left_sounding(tmp_path: Path) -> None:
+    """Without it a note cut off by a kill would sound until somebody switched the synth off."""
+    env = {"STATE_DIRECTORY": str(tmp_path / "state")}
+    settings = (*NO_PORTS, "tempo.bpm=400", "midi.channel=7")
+    for end, told in ((signal.SIGKILL, False), (signal.SIGTERM, True), (signal.SIGTERM, False)):
+        with running(tmp_path, *settings, **env) as daemon:
+            daemon.until(" bar ")
+            daemon.end(end)
+        assert any("releasing all notes on channel 7" in line for line in daemon.log) == told

@@ -25,11 +25,12 @@ from pathlib import Path
 from sideman.core.chart import Chart
 from sideman.core.engine import BarPlayed, Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import Panic
+from sideman.core.events import Hush, Panic
 from sideman.core.settings import Settings
-from sideman.io import memory
+from sideman.io import marker, memory
 from sideman.io.clock import Inbox
 from sideman.io.link import Link, Wanted
+from sideman.io.marker import Mark
 from sideman.io.notify import Notifier
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
@@ -70,7 +71,8 @@ class Service:
                 engine = self._engine(performance)
                 player = Player(engine, link, self._inbox, self._tell)
                 self._settle(performance, engine, link)
-                self._perform(player, link)
+                with self._marked(link):
+                    self._perform(player, link)
                 self._keep(engine, performance)
         if self._failure is not None:
             raise self._failure
@@ -136,6 +138,18 @@ class Service:
         gc.freeze()
         gc.disable()
         _log.info("ready: %g bpm, one value a %s, %s", settings.tempo.bpm, settings.play.rate, link.text)
+
+    @contextlib.contextmanager
+    def _marked(self, link: Link) -> Iterator[None]:
+        """Release what a killed process has left sounding on our port, and leave a mark in case we are killed."""
+        path = memory.state_folder() / f"playing-{self._settings.midi.client}.json"
+        left = marker.left_by_another(path)
+        if left is not None and left.port == link.name:
+            _log.info("the last run was killed: releasing all notes on channel %d of %s", left.channel, left.port)
+            self._inbox.put(Hush(left.channel))
+        marker.put(path, Mark(link.name, self._settings.midi.channel))
+        yield
+        marker.take_away(path)
 
     # -- running
 

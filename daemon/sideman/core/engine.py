@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from sideman.core.chart import Chart
-from sideman.core.events import Command, Control, Event, NoteOff, NoteOn, Panic, SetChart, SetTempo
+from sideman.core.events import Command, Control, Event, Hush, NoteOff, NoteOn, Panic, SetChart, SetTempo
 from sideman.core.improviser import PULSES, Choice, Improviser
-from sideman.core.ledger import Ledger
+from sideman.core.ledger import Ledger, hush
 from sideman.core.listener import Listener
 from sideman.core.settings import Settings
 from sideman.core.tempo import Tempo, default_swing, swung, unswung
@@ -138,6 +138,8 @@ class Engine:
         match item:
             case Panic():
                 return self.ledger.panic()
+            case Hush(channel):
+                return hush(channel)
             case SetTempo(bpm):
                 self.tempo = self.tempo.changed(bpm, second)
             case SetChart(chart):

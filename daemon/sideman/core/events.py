@@ -43,6 +43,13 @@ class Panic:
 
 
 @dataclass(frozen=True, slots=True)
+class Hush:
+    """Release every pitch on `channel`: what an earlier process, killed, may have left sounding there."""
+
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
 class SetChart:
     """Play over these changes from the next bar on."""
 
@@ -56,7 +63,7 @@ class SetTempo:
     bpm: float
 
 
-Command = Panic | SetChart | SetTempo
+Command = Panic | Hush | SetChart | SetTempo
 
 NOTE_OFF, NOTE_ON, CONTROL = 0x80, 0x90, 0xB0
 

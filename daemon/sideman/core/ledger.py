@@ -43,6 +43,14 @@ class Ledger:
 
     def panic(self) -> list[Event]:
         """Release all, and tell every channel we ever played on to be silent, sustain pedal up."""
-        controls = (SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF)
-        silence = [Control(number, 0, channel) for channel in sorted(self._channels) for number in controls]
-        return [*self.release_all(), *silence]
+        controls = [control for channel in sorted(self._channels) for control in _silencing(channel)]
+        return [*self.release_all(), *controls]
+
+
+def hush(channel: int) -> list[Event]:
+    """The note-offs of all 128 pitches of `channel`, and the controllers that silence it."""
+    return [*(NoteOff(pitch, channel) for pitch in range(128)), *_silencing(channel)]
+
+
+def _silencing(channel: int) -> list[Event]:
+    return [Control(number, 0, channel) for number in (SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF)]
