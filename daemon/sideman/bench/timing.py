@@ -7,6 +7,7 @@ Each beside a thread that does nothing else: one that sleeps to the same seconds
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -45,10 +46,24 @@ _SHORTEST_GAP_S, _LONGEST_GAP_S = 0.01, 0.05
 def figures(effort: float) -> Iterator[Figure]:
     """Late sending, late hearing."""
     rounds = max(1, round(_ROUNDS * effort))
-    with undisturbed(SWITCH_S), Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        log.set_up("info", nowhere)
+    with undisturbed(SWITCH_S), _unread_log():
         yield _sending(rounds)
         yield _hearing(rounds)
+
+
+@contextlib.contextmanager
+def _unread_log() -> Iterator[None]:
+    """The log is written, as it takes time, but goes nowhere."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []  # or they would be closed
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        log.set_up("info", nowhere)
+        try:
+            yield
+        finally:
+            root.handlers = handlers
+            root.setLevel(level)
 
 
 # -- sending
