@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"figures": [figure.object() for figure in measured()]}, indent=2, ensure_ascii=False))
         return 0
-    print("This takes about two minutes; the less else the machine does meanwhile, the better.\n", file=sys.stderr)
+    print("This takes about three minutes; the less else the machine does meanwhile, the better.\n", file=sys.stderr)
     for figure in measured():
         print(table([figure]), flush=True)
     return 0
