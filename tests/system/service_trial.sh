@@ -1,0 +1,222 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The unit under a real systemd: what a person with a headless box relies on, tried one by one.
+#
+# Run it as root on a machine that may be spoilt (a container booted with systemd will do; MIDI ports are not needed),
+# with sideman installed in /opt/sideman and systemd/sideman.service in /etc/systemd/system, as README says:
+#
+#     bash service_trial.sh
+#
+# It prints a line for each thing tried, PASS or FAIL, and the journal after a failure; its status is 0 if all passed.
+# It takes two minutes, most of them spent on the watchdog.
+set -u
+
+CONFIG=/etc/sideman/config.yaml
+STATE=/var/lib/sideman/state.json
+LONG=20 # seconds: nothing here takes as long, unless it never comes
+failures=0
+
+verdict() { # STATUS WHAT: print what was tried and how it went
+  if [ "$1" -eq 0 ]; then echo "PASS $2"; else
+    echo "FAIL $2"
+    failures=$((failures + 1))
+    systemctl show sideman -p ActiveState,SubState,Result,ExecMainStatus,NRestarts,StatusText | sed 's/^/     /'
+    journalctl -u sideman -o short-monotonic --no-pager | tail -n 12 | sed 's/^/     /'
+  fi
+}
+try() { # WHAT COMMAND...: what must succeed
+  local what=$1
+  shift
+  "$@"
+  verdict $? "$what"
+}
+is() { # PROPERTY VALUE: what systemd says of the unit
+  [ "$(systemctl show sideman -p "$1" --value)" = "$2" ]
+}
+soon() { # COMMAND...: succeeds within LONG seconds
+  local end=$((SECONDS + LONG))
+  until "$@"; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep 0.1
+  done
+}
+main_pid() { systemctl show sideman -p MainPID --value; }
+invocation() { systemctl show sideman -p InvocationID --value; }
+said() { journalctl _SYSTEMD_INVOCATION_ID="$(invocation)" -o cat --no-pager "$@"; } # what this run has logged
+bars() { said | grep -c '^bar '; }
+more_bars_than() { [ "$(bars)" -gt "$1" ]; }
+first_bar() { said | sed -n 's/^bar \([0-9]*\) .*/\1/p' | head -n 1; }
+seed() { said | sed -n 's/.*seed \([0-9]*\)$/\1/p'; }
+settings() { # LINES of the configuration
+  mkdir -p "${CONFIG%/*}"
+  printf '# written by service_trial.sh\n%s\n' "$*" >"$CONFIG"
+}
+start() { systemctl reset-failed sideman 2>/dev/null; systemctl start sideman && soon more_bars_than 1; }
+stop() { systemctl stop sideman; }
+all_of() { # CHECK;CHECK;...: each a command; all must succeed
+  local check
+  while [ $# -gt 0 ]; do
+    check=$1
+    shift
+    $check || { echo "     not so: $check"; return 1; }
+  done
+}
+
+[ "$(id -u)" -eq 0 ] && [ -d /run/systemd/system ] || { echo "needs root and systemd" >&2; exit 77; }
+if [ -e "$CONFIG" ] && ! grep -q 'written by service_trial.sh' "$CONFIG"; then
+  echo "$CONFIG is somebody's: this trial is for a machine that may be spoilt" >&2
+  exit 73
+fi
+systemctl daemon-reload
+FAST='tempo: {bpm: 300}'
+settings "$FAST"
+
+# -- the unit itself
+try "systemd finds nothing to complain of in the unit" \
+  bash -c '[ -z "$(systemd-analyze verify --man=no sideman.service 2>&1 | grep -i sideman)" ]'
+try "it can be enabled" systemctl --quiet enable sideman
+
+# -- starting
+started_after_ready() {
+  journalctl _SYSTEMD_INVOCATION_ID="$(invocation)" + INVOCATION_ID="$(invocation)" -o cat --no-pager |
+    grep -E '^(ready:|Started )' | head -n 2 | cut -c1-6 | paste -sd' ' | grep -qx 'ready: Starte'
+}
+try "it starts, and plays" start
+[ $failures -eq 0 ] || exit 1 # there is nothing to try
+try "it is active, running" all_of "is ActiveState active" "is SubState running" "is NRestarts 0"
+try "systemd calls it started only after it was ready" soon started_after_ready
+tells_ports() { systemctl show sideman -p StatusText --value | grep -q '^playing; output .*, input '; }
+try "the status text tells the ports" tells_ports
+echo "     $(systemctl show sideman -p StatusText --value)"
+one_ready() { [ "$(said | grep -c ready)" -eq 1 ]; }
+try "exactly one line of its log says ready" one_ready
+informs() { said -p 6..6 | grep -q '^bar ' && ! said | grep -q '^<[0-9]>'; }
+try "the journal knows the priority of each line" informs
+unprivileged() { [ "$(stat -c %u "/proc/$(main_pid)")" -ge 61184 ] && grep -q '^CapEff:\s*0*$' "/proc/$(main_pid)/status"; }
+try "it runs as a user of its own, without capabilities" unprivileged
+of_audio() { grep -qw "$(getent group audio | cut -d: -f3)" <(grep '^Groups:' "/proc/$(main_pid)/status"); }
+try "it belongs to the group audio" of_audio
+
+# -- a panic
+panic() {
+  local before pid
+  before=$(bars) pid=$(main_pid)
+  systemctl kill -s USR1 sideman
+  soon more_bars_than $((before + 2)) && [ "$(main_pid)" = "$pid" ] && is NRestarts 0
+}
+try "SIGUSR1 is a panic, and it plays on" panic
+
+# -- stopping, and going on
+stops_well() {
+  stop
+  all_of "is ActiveState inactive" "is SubState dead" "is Result success" "is ExecMainCode 1" "is ExecMainStatus 0"
+}
+nobody_left() { ! pgrep -f '^/opt/sideman/bin/python.*sideman run' >/dev/null; }
+seed_before=$(seed) last_bar=$(said | sed -n 's/^bar \([0-9]*\) .*/\1/p' | tail -n 1)
+try "it stops with status 0 and is inactive" stops_well
+try "no process is left" nobody_left
+try "its state is kept" test -s "$STATE"
+try "it starts again" start
+goes_on() { [ "$(first_bar)" -ge "$last_bar" ] && [ "$(first_bar)" -le $((last_bar + 3)) ] && [ "$(seed)" = "$seed_before" ]; }
+try "the solo goes on at the bar where it stopped, with the same dice" goes_on
+echo "     stopped in bar $last_bar, went on in bar $(first_bar); seeds $seed_before, $(seed)"
+restarted() { systemctl restart sideman && soon more_bars_than 0 && is NRestarts 0; }
+try "systemctl restart" restarted
+often() {
+  local pause
+  for pause in 0 0.02 0.05 0.1 0.15 0.2 0.25 0.3 0.4 0.5 0.6 0.8; do
+    systemctl start --no-block sideman && sleep $pause && systemctl stop sideman
+    all_of "is ActiveState inactive" "is Result success" nobody_left || { echo "     $pause s after its start"; return 1; }
+    systemctl reset-failed sideman 2>/dev/null # the starts counted
+  done
+}
+try "stopped at any moment of its start, it ends well" often
+many_stops() {
+  local times
+  for times in $(seq 10); do start && stops_well && nobody_left || { echo "     at stop $times"; return 1; }; done
+}
+try "ten more stops" many_stops
+
+# -- what systemd mends
+comes_back() { # with another process, and plays
+  local before=$1
+  soon eval "[ \"\$(main_pid)\" != $before ] && [ \"\$(main_pid)\" != 0 ]" && soon more_bars_than 1 && is ActiveState active
+}
+killed() {
+  local pid
+  start || return 1
+  pid=$(main_pid)
+  kill -KILL "$pid"
+  comes_back "$pid" && is NRestarts 1
+}
+try "killed (-9), it is started again and plays" killed
+frozen() {
+  local pid
+  pid=$(main_pid)
+  kill -STOP "$pid"
+  comes_back "$pid" && journalctl -u sideman --no-pager | grep -q 'Watchdog timeout' && [ ! -e "/proc/$pid" ]
+}
+try "standing still, it is ended by the watchdog, started again, and plays" frozen
+stop
+idle() {
+  local pid
+  settings "play: {mode: off}"
+  systemctl reset-failed sideman
+  systemctl start sideman || return 1
+  pid=$(main_pid)
+  sleep 22 # twice the watchdog's time
+  [ "$(main_pid)" = "$pid" ] && all_of "is ActiveState active" "is NRestarts 0"
+}
+try "with nothing to play it is still alive to the watchdog" idle
+stop
+
+# -- what a restart cannot mend
+wrong() {
+  settings "tempo: {bpm: fast}"
+  systemctl reset-failed sideman
+  ! systemctl start sideman 2>/dev/null || return 1
+  sleep 3
+  all_of "is ActiveState failed" "is Result exit-code" "is ExecMainStatus 78" "is NRestarts 0"
+}
+try "a mistake in the configuration ends it with 78, and it is not started again" wrong
+explained() { journalctl -u sideman -o cat --no-pager -p 3..3 | grep -q "$CONFIG.*tempo.bpm"; }
+try "the journal says as an error what is wrong, and where" explained
+unreadable() {
+  settings "model: {bundle: /nonexistent}"
+  systemctl reset-failed sideman
+  ! systemctl start sideman 2>/dev/null || return 1
+  sleep 3
+  all_of "is ActiveState failed" "is ExecMainStatus 66" "is NRestarts 0"
+}
+try "a network that is not there ends it with 66, and it is not started again" unreadable
+mended() { settings "$FAST" && start; }
+try "once that is mended, it starts" mended
+stop
+
+# -- ports and state that are not as one would wish
+waits() {
+  settings "midi: {output: No Such Synth}"
+  systemctl start sideman && is ActiveState active &&
+    systemctl show sideman -p StatusText --value | grep -q "waiting for 'No Such Synth'"
+}
+try "a port that is not there yet is waited for, and the status says so" waits
+stop
+settings "$FAST"
+spoilt() {
+  echo 'not a state' >"$STATE"
+  start && said -p 4..4 | grep -q "$STATE\|state.json" && is ActiveState active
+}
+try "a spoilt state is told of, and it plays afresh" spoilt
+try "it stops once more with status 0" stops_well
+ends() {
+  settings "$FAST"$'\n'"chart: {changes: '| C |', choruses: 4}"
+  rm -f "$STATE"
+  systemctl reset-failed sideman
+  systemctl start sideman && soon is ActiveState inactive && all_of "is Result success" "is NRestarts 0"
+}
+try "at the end of the last chorus it has done its work, and is not started again" ends
+
+rm -f "$CONFIG"
+echo
+if [ $failures -eq 0 ]; then echo "all passed"; else echo "$failures failed"; fi
+[ $failures -eq 0 ]
