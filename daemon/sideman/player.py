@@ -42,6 +42,7 @@ class Player:
     def run(self) -> None:
         """Play until asked to stop or until the end; then, or after any exception, release every note."""
         try:
+            self.engine.prepare(self._clock.now())
             while not self._stopping and self.engine.deadline() is not None:
                 self._turn()
         finally:
@@ -71,12 +72,15 @@ class Player:
         self._send(self.engine.receive(arrival.item, second))
 
     def _play(self, due: Iterable[Due]) -> None:
+        bars = []
         for each in due:
             if isinstance(each.what, BarPlayed):
-                self._tell(each.what)
-                self._tidy = True
+                bars.append(each.what)
             else:
                 self._output.send(encode(each.what))
+        for bar in bars:
+            self._tell(bar)
+            self._tidy = True
 
     def _send(self, events: Iterable[Event]) -> None:
         for event in events:

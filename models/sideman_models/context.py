@@ -7,9 +7,9 @@ features in order; a classic bundle has none.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -58,6 +58,8 @@ def place_at(changes: Changes, bar_ticks: int, tick: int, previous: int | None) 
 _BEATS = 4
 _REGISTERS = 8
 _NONE = 12
+_CHANGE_BOUNDS = (1.0, 2.0, 3.0, 4.0, 8.0)
+_MOST_KEPT = 4096
 
 
 def _position(place: Place) -> list[int]:
@@ -87,8 +89,7 @@ def _root_motion(place: Place) -> list[int]:
 
 
 def _beats_to_change(place: Place) -> list[int]:
-    bounds = (1.0, 2.0, 3.0, 4.0, 8.0)
-    return [next((row for row, bound in enumerate(bounds) if place.beats <= bound), len(bounds))]
+    return [bisect_left(_CHANGE_BOUNDS, place.beats)]
 
 
 def _register(place: Place) -> list[int]:
@@ -121,7 +122,6 @@ def _kinds_above(pitch: int | None, chord: Chord) -> Sequence[int]:
     return () if pitch is None else _kind_rows(chord.quality.kinds, (pitch - chord.root) % 12)
 
 
-@lru_cache(maxsize=4096)
 def _kind_rows(kinds: tuple[int, ...], start: int) -> tuple[int, ...]:
     return tuple(len(KINDS) * offset + kinds[(start + offset) % 12] for offset in range(12))
 
@@ -159,9 +159,25 @@ class Context:
         self.names = tuple(names)
         self.size = sum(FEATURES[name].size for name in names)
         self.active = sum(FEATURES[name].active for name in names)
+        self._kept: dict[tuple[object, ...], Rows] = {}
 
     def rows(self, place: Place) -> Rows:
-        """The rows that are on at `place`, (active,), each 0..size-1; `size` itself stands for 'no row'."""
+        """The rows that are on at `place`, (active,), each 0..size-1; `size` stands for no row. Not to be changed.
+
+        A tune comes back to the same places over and over, and a value is seen there twice: when it is chosen and when
+        it has been played. So the last few thousand are kept, by all that the features look at.
+        """
+        now, after = place.chord, place.after
+        beats = bisect_left(_CHANGE_BOUNDS, place.beats)
+        key = (place.tick, now.root, now.quality.name, after.root, after.quality.name, beats, place.previous)
+        rows = self._kept.get(key)
+        if rows is None:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            rows = self._kept[key] = self._rows(place)
+        return rows
+
+    def _rows(self, place: Place) -> Rows:
         on: list[int] = []
         start = 0
         for name in self.names:
@@ -173,13 +189,5 @@ class Context:
 
 
 def clashes(vocabulary: Vocabulary, place: Place) -> npt.NDArray[np.bool_]:
-    """Which values (n,) do not fit at `place`: their interval leads to a pitch that is not of their kind there.
-
-    Rests and values without an interval never clash; nor does anything before the first note.
-    """
-    if place.previous is None:
-        return np.zeros(len(vocabulary), np.bool_)
-    kinds = np.array(place.chord.quality.kinds, np.int8)
-    landed = kinds[(vocabulary.low + (place.previous - place.chord.root)) % 12]
-    clash: npt.NDArray[np.bool_] = (landed != vocabulary.kinds) & vocabulary.bounded
-    return clash
+    """Which values (n,) do not fit at `place`; see `Vocabulary.clashes`."""
+    return vocabulary.clashes(place.chord, place.previous)

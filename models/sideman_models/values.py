@@ -167,6 +167,8 @@ class Vocabulary:
         self.rests: npt.NDArray[np.bool_] = self.kinds == REST
         self._index = {value: index for index, value in enumerate(self.values)}
         self._nearest: dict[Value, int | None] = dict(self._index)
+        self._nothing = np.zeros(len(self.values), np.bool_)
+        self._clashes: dict[tuple[tuple[int, ...], int], npt.NDArray[np.bool_]] = {}
 
     def __len__(self) -> int:
         return len(self.values)
@@ -193,6 +195,21 @@ class Vocabulary:
             if same.size:
                 return int(same[np.argmin(self._distance(value, same))])
         return None
+
+    def clashes(self, chord: Chord, previous: int | None) -> npt.NDArray[np.bool_]:
+        """Which values (n,) do not fit over `chord` after the pitch `previous`. Not to be changed: it is kept.
+
+        Such a value's interval leads to a pitch that is not of its kind. Rests and values without an interval never
+        clash; nor does anything before the first note. The cases are no more than qualities times twelve.
+        """
+        if previous is None:
+            return self._nothing
+        kinds, start = chord.quality.kinds, (previous - chord.root) % 12
+        clash = self._clashes.get((kinds, start))
+        if clash is None:
+            landed = np.array(kinds, np.int8)[(self.low + start) % 12]
+            clash = self._clashes[kinds, start] = (landed != self.kinds) & self.bounded
+        return clash
 
     def _distance(self, value: Value, among: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         # Twice as long is as far off as a major third; a missing interval as far as a tritone.

@@ -78,6 +78,8 @@ class Chart:
     meter: Meter
     _beats: tuple[float, ...] = field(init=False, repr=False, compare=False)
     _chords: tuple[Chord, ...] = field(init=False, repr=False, compare=False)
+    length: float = field(init=False, repr=False, compare=False)
+    """The length of a chorus in quarter notes."""
 
     def __post_init__(self) -> None:
         if not self.bars:
@@ -85,11 +87,7 @@ class Chart:
         changes = _changes(self.bars, float(self.meter.quarters))
         object.__setattr__(self, "_beats", tuple(beat for beat, _ in changes))
         object.__setattr__(self, "_chords", tuple(chord for _, chord in changes))
-
-    @property
-    def length(self) -> float:
-        """The length of a chorus in quarter notes."""
-        return float(len(self.bars) * self.meter.quarters)
+        object.__setattr__(self, "length", float(len(self.bars) * self.meter.quarters))
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at a beat (quarter notes from the first top; the chart repeats for ever)."""

@@ -185,7 +185,7 @@ class Engine:
         """Yield all that is due up to `second`, in order. To be exhausted: what it has not yielded stays due."""
         beat = self._beat_of(second) + _ALMOST
         while True:
-            if self._plays() and self._sounds_at(self._next_tick) <= beat:
+            if self._choice is None and self._plays() and self._sounds_at(self._next_tick) <= beat:
                 self.prepare(second)
             if not self._heap or self._heap[0].beat > beat:
                 return
@@ -215,10 +215,10 @@ class Engine:
         if choice.pitch is not None:
             note = NoteOn(choice.pitch, choice.velocity, self.settings.midi.channel)
             strike, events = self.ledger.strike(note)
-            self._schedule(self._ends_at(choice, beat), _RELEASE, _Release(NoteOff(note.pitch, note.channel), strike))
-            self.listener.sent(note, second)
-            self._struck = beat
             yield from (Due(beat, meant, event) for event in events)
+            self.listener.sent(note, second)
+            self._schedule(self._ends_at(choice, beat), _RELEASE, _Release(NoteOff(note.pitch, note.channel), strike))
+            self._struck = beat
         self._played.append(choice)
         self.improviser.played(choice)
 
