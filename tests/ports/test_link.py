@@ -3,21 +3,21 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import select
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ports.conftest import LONG, Jackd, Others, until
 from sideman.core.errors import Unavailable
 from sideman.core.events import Control, Event, NoteOff, NoteOn
 from sideman.io.link import Change, Link, Wanted
 from sideman.io.ports import survey
-
-from ports.conftest import LONG, Jackd, Others, until
 
 pytestmark = pytest.mark.ports
 Open = Callable[..., Link]
@@ -80,6 +80,7 @@ def test_whole_and_in_order(link: Open, others: Others) -> None:
     assert [others.next() for _ in sent] == sent
 
 
+@pytest.mark.slow
 def test_release_before_closing_arrives(link: Open, others: Others) -> None:
     """A note would hang in the synthesizer for ever when sideman ends."""
     others.synth("Synth")
@@ -135,6 +136,7 @@ def test_failing_receiver_is_survived(system: int, others: Others, caplog: pytes
     assert "a defect" in caplog.text
 
 
+@pytest.mark.slow
 def test_closing_while_notes_pour_in(link: Open, others: Others, heard: queue.Queue[tuple[Event, float]]) -> None:
     """Sideman would hang, or crash, at its end when somebody plays on."""
     keys = others.client("MidiOut", "Keys")
@@ -212,17 +214,15 @@ def test_waiting_for_a_port(link: Open, others: Others) -> None:
 
 def test_named_port_goes_and_comes_back(link: Open, others: Others) -> None:
     """Pulling the plug of the synthesizer would mean a restart of sideman."""
+    opened = link(output="Synth", input="none", wait=True)
     for turn in range(3):
         others.synth("Synth")
-        if turn == 0:
-            opened = link(output="Synth", input="none")
-        else:
-            assert [change.open for change in _changes(opened)] == [True]
+        assert [change.open for change in _changes(opened)] == [True]
         others.meet(opened)
         opened.send((0x90, turn, 80))
         assert others.next() == (0x90, turn, 80)
         others.close()
-        assert [change.open for change in _changes(opened)][0] is False
+        assert not _changes(opened)[0].open
         opened.send((0x90, 99, 80))
         assert opened.name == "waiting for 'Synth'"
 
@@ -305,5 +305,5 @@ def test_no_file_is_left_open(only_jack: Jackd, others: Others) -> None:
         opened = Link(Wanted(), lambda _event, _second: None)
         opened.open()
         opened.close()
-        counts.append(len(os.listdir("/proc/self/fd")))
+        counts.append(len(list(Path("/proc/self/fd").iterdir())))
     assert counts[1] == counts[-1]

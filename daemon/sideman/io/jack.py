@@ -15,9 +15,12 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import time
 from collections.abc import Callable
 
+RETRIES_S = (0.02, 0.05, 0.1, 0.0)  # a server refuses a client, at times, while another one leaves
 _NO_START_SERVER = 1  # JackNoStartServer of jack/types.h
+_SERVER_FAILED = 0x10  # JackServerFailed: there is none
 _SHUTDOWN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -33,7 +36,8 @@ def load(extension: str) -> ctypes.CDLL | None:
     library.jack_client_open.restype = ctypes.c_void_p
     library.jack_client_open.argtypes = (ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p)
     library.jack_on_shutdown.argtypes = (ctypes.c_void_p, _SHUTDOWN, ctypes.c_void_p)
-    for name in ("jack_client_close", "jack_get_buffer_size", "jack_get_sample_rate"):
+    library.jack_last_frame_time.restype = ctypes.c_uint32
+    for name in ("jack_client_close", "jack_get_buffer_size", "jack_get_sample_rate", "jack_last_frame_time"):
         getattr(library, name).argtypes = (ctypes.c_void_p,)
     return library
 
@@ -65,14 +69,28 @@ class JackServer:
     @classmethod
     def connect(cls, library: ctypes.CDLL, name: str, died: Callable[[], None]) -> JackServer | None:
         """The server that runs, or None. Never starts one."""
-        client = library.jack_client_open(name.encode(), _NO_START_SERVER, None)
-        return cls(library, client, died) if client else None
+        status = ctypes.c_int()
+        for pause in RETRIES_S:
+            client = library.jack_client_open(name.encode(), _NO_START_SERVER, ctypes.byref(status))
+            if client or status.value & _SERVER_FAILED:
+                return cls(library, client, died) if client else None
+            time.sleep(pause)
+        return None
 
     @property
     def period(self) -> float:
         """Seconds between two rounds in which the server carries messages from port to port."""
         frames = self._library.jack_get_buffer_size(self._client)
         return float(frames / self._library.jack_get_sample_rate(self._client))
+
+    def pass_rounds(self, rounds: int, longest: float) -> None:
+        """Wait until it has carried messages `rounds` more times; no more than `longest` seconds."""
+        frames = rounds * self._library.jack_get_buffer_size(self._client)
+        first, end = self._library.jack_last_frame_time(self._client), time.monotonic() + longest
+        while not self.gone and time.monotonic() < end:
+            if (self._library.jack_last_frame_time(self._client) - first) % 2**32 >= frames:
+                return
+            time.sleep(self.period / 2)
 
     def close(self) -> None:
         """Take the watch away; nothing is called after this."""

@@ -8,8 +8,8 @@ output is the in-process port, which takes everything and leads nowhere, until t
 Two threads use a Link: the player calls `send` and nothing else, the main thread everything else. `send` waits for no
 more than the change of one attribute: clients are closed and deleted only after it has been turned away from them.
 
-A port closed straight after a message may lose it (over JACK in 5 of 80 closings). So `close()` stays for two periods
-of the JACK server, and at least 20 ms, after the last message.
+A port closed straight after a message may lose it (over JACK in 5 of 80 closings). So `close()` stays for two full
+periods of the JACK server, and at least 20 ms, after the last message.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from sideman.core.errors import Unavailable
 from sideman.io.ports import AUTO, Client, Receive, Side, Systems
 
 NONE, IN_PROCESS = "none", "in-process"
-LINGER = 0.02  # seconds, at least, between the last message and the end of the port
+LINGER_S = 0.02  # at least, between the last message and the end of the port
+LONGEST_LINGER_S = 0.5
 DEAF_S = 0.01  # for a note on its way in, before the port is closed
+SETTLE_S = 0.01  # between two steps of the end: libjack crashes on a client that ends while it is told of another's end
 OUTPUT, INPUT = "midi.output", "midi.input"
 
 
@@ -136,10 +138,12 @@ class Link:
         if self._systems is not None:
             if INPUT in self._ways:
                 self._ways[INPUT].deafen()
-            time.sleep(max(DEAF_S, self._sent + self._linger(self._systems) - time.monotonic()))
+            self._linger(self._systems)
             self._turn_away()
-            for way in self._ways.values():
-                way.close()
+            for step in (Side.let_go, Side.close):
+                for way in self._ways.values():
+                    step(way)
+                    time.sleep(SETTLE_S)
             self._systems.unwatch()
             self._systems = None
         self._awake.close()
@@ -151,9 +155,11 @@ class Link:
             return NONE
         return way.title or (IN_PROCESS if way.wanted == AUTO else f"waiting for '{way.wanted}'")
 
-    @staticmethod
-    def _linger(systems: Systems) -> float:
-        return max(LINGER, 2 * systems.server.period) if systems.server and not systems.server.gone else LINGER
+    def _linger(self, systems: Systems) -> None:
+        """Let what was sent leave. By the server's own rounds, which on a busy machine last longer than they should."""
+        if systems.server is not None and self._port is not None:
+            systems.server.pass_rounds(3, LONGEST_LINGER_S)
+        time.sleep(max(DEAF_S, self._sent + LINGER_S - time.monotonic()))
 
     def _find(self, way: Side) -> None:
         way.find()

@@ -12,8 +12,9 @@ What rtmidi and libjack need, found by trying (tests/ports):
 - A JACK client made while one of a dead server still exists makes the next deletion crash the process. So JACK is not
   asked while `server.gone`; first all clients go (`Side.forget`), then the watch, and only then is a new server
   looked for.
-- rtmidi closes and deletes with Python's lock held, and waits for its thread, which may be waiting for that lock to hand us
-  a note: for ever. So an input is made deaf first, and is closed a moment later (`DEAF_S`).
+- rtmidi closes and deletes with Python's lock held, and waits for its thread, which may be waiting for that lock to
+  hand us a note: for ever. So an input is made deaf first, and is closed a moment later (`DEAF_S`). What its thread
+  is about to call then is freed with it, unless we keep it.
 - Deleting an output whose server died takes rtmidi a second, with Python's lock held. The player is late for that
   second; it had nobody to play to.
 """
@@ -21,6 +22,7 @@ What rtmidi and libjack need, found by trying (tests/ports):
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import platform
 import time
@@ -31,7 +33,7 @@ from typing import Any, Protocol
 from sideman.core.errors import Unavailable
 from sideman.core.events import Event
 from sideman.io.decoder import Decoder
-from sideman.io.jack import JackServer, load
+from sideman.io.jack import RETRIES_S, JackServer, load
 from sideman.io.portnames import ambiguous, is_own, match, not_found
 
 AUTO = "auto"
@@ -192,6 +194,7 @@ class Side:
         self._label = own.partition(":")[2]
         self._target = ""  # the real port at the other end; "" for a virtual one, whose other ends are not our concern
         self._clients: dict[int, Client] = {}
+        self._callbacks: list[object] = []
 
     def offers(self) -> list[Offer]:
         """Every real port there is, system by system. Raises Unavailable where no system runs."""
@@ -244,6 +247,7 @@ class Side:
     def deafen(self) -> None:
         """Hear nothing more. See the module's note on why this must come well before the end."""
         for client in self._clients.values():
+            self._callbacks += gc.get_referents(client)
             client.cancel_callback()
 
     def close(self) -> None:
@@ -259,9 +263,14 @@ class Side:
         self.port, self._target, self.title = None, "", ""
 
     def _client(self, system: int) -> Client | None:
-        if system not in self._clients:
+        pauses = RETRIES_S if system == self._systems.jack else (0.0,)
+        for pause in pauses:
+            if system in self._clients:
+                break
             with contextlib.suppress(self._systems.rtmidi.RtMidiError):  # it does not run here
                 self._clients[system] = self._make(system)
+                break
+            time.sleep(pause)
         return self._clients.get(system)
 
     def _choose(self, offers: Sequence[Offer]) -> Offer:
