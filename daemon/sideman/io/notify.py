@@ -18,7 +18,6 @@ class Notifier:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
         self.interval = _interval(environ) if address else None  # seconds between two alive(), None: not asked for
 
     def ready(self, status: str) -> None:
@@ -38,10 +37,11 @@ class Notifier:
         self._tell(f"STOPPING=1\nSTATUS={_line(status)}")
 
     def _tell(self, message: str) -> None:
-        if self._socket is None:
+        if not self._address:
             return
-        with contextlib.suppress(OSError):  # a manager that is gone or too busy must not stop the music
-            self._socket.sendto(message.encode(), socket.MSG_DONTWAIT, self._address)
+        # A manager that is gone or too busy must not stop the music.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
+            way.sendto(message.encode(), socket.MSG_DONTWAIT, self._address)
 
 
 def _interval(environ: Mapping[str, str]) -> float | None:

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What needs no MIDI system: bytes to events, names to ports, and an rtmidi that is broken, missing or another's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sideman.commands import ports as command
+from sideman.core.errors import Unavailable
+from sideman.core.events import Control, Event, NoteOff, NoteOn, encode
+from sideman.io import ports
+from sideman.io.decoder import Decoder
+from sideman.io.link import Link, Wanted
+from sideman.io.portnames import is_own, match, nearest
+from sideman.io.ports import hearing
+
+_sevens, _channels = st.integers(0, 127), st.integers(1, 16)
+_events = st.one_of(
+    st.builds(NoteOn, _sevens, st.integers(1, 127), _channels),
+    st.builds(NoteOff, _sevens, _channels),
+    st.builds(Control, _sevens, _sevens, _channels),
+)
+
+
+def _decoded(messages: Sequence[Sequence[int]]) -> list[Event]:
+    decoder = Decoder()
+    return [event for message in messages for event in decoder.feed(message)]
+
+
+# -- bytes
+
+
+@given(st.lists(_events))
+def test_what_is_sent_is_what_is_heard(events: list[Event]) -> None:
+    """Sideman would hear other notes than were played."""
+    assert _decoded([encode(event) for event in events]) == events
+
+
+@given(st.lists(_events), st.randoms())
+def test_messages_may_come_in_pieces(events: list[Event], dice: Any) -> None:
+    """Notes would be lost where a driver cuts messages, leaves out a repeated status, or puts clock bytes between."""
+    stream: list[int] = []
+    status = 0
+    for message in map(encode, events):
+        kept = message if message[0] != status or dice.random() < 0.5 else message[1:]
+        status = message[0]
+        for byte in kept:
+            stream += [byte, 0xF8] if dice.random() < 0.3 else [byte]
+    cuts = sorted(dice.randrange(len(stream) + 1) for _ in range(5))
+    pieces = [stream[first:last] for first, last in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert _decoded(pieces) == events
+
+
+@given(st.lists(st.lists(st.integers(0, 255))))
+def test_nonsense_is_harmless(messages: list[list[int]]) -> None:
+    """A broken cable would end all hearing, or make sideman believe in notes that no keyboard has."""
+    for event in _decoded(messages):
+        numbers = encode(event)
+        assert 0x80 <= numbers[0] <= 0xBF
+        assert all(0 <= number <= 127 for number in numbers[1:])
+
+
+@given(st.lists(st.integers(0, 127)), _events)
+def test_a_dump_does_not_hide_what_follows(dump: list[int], event: Event) -> None:
+    """Notes after a keyboard's dump of its memory would be lost, or the dump would be taken for notes."""
+    assert _decoded([(0xF0, *dump, 0xF7), tuple(dump), encode(event)]) == [event]
+
+
+def test_note_on_without_velocity_is_a_release() -> None:
+    """Most keyboards release notes this way: sideman would believe that all of them go on sounding."""
+    assert _decoded([(0x92, 60, 0)]) == [NoteOff(60, 3)]
+
+
+def test_an_error_of_the_receiver_does_not_escape(caplog: pytest.LogCaptureFixture) -> None:
+    """One defect would end all hearing, without a word."""
+
+    def receive(_event: Event, _second: float) -> None:
+        raise RuntimeError("a defect")
+
+    hearing(receive)(([0x90, 60, 80], 0.0), None)
+    assert "a defect" in caplog.text
+
+
+# -- names
+
+PORTS = ("Midi Through:Midi Through Port-0 14:0", "nanoKEY2:nanoKEY2 MIDI 1 20:0", "Synth:in 128:0", "Synth:in 2 129:0")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("nanoKEY2:nanoKEY2 MIDI 1 20:0", [1]),
+        ("nanoKEY2:nanoKEY2 MIDI 1", [1]),
+        ("nanokey", [1]),
+        ("Synth:in", [2]),
+        ("synth", [2, 3]),
+        ("Moog", []),
+    ],
+)
+def test_match(wanted: str, found: list[int]) -> None:
+    """A port would have to be named with the numbers that ALSA changes at each start, or one of two taken blindly."""
+    assert match(wanted, PORTS) == found
+
+
+@given(st.lists(st.text(), unique=True), st.data())
+def test_a_full_name_always_matches(names: list[str], data: st.DataObject) -> None:
+    """There would be ports that one cannot name."""
+    if names:
+        wanted = data.draw(st.sampled_from(names))
+        assert names.index(wanted) in match(wanted, names)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"), [("nanoKEI2", PORTS[1]), ("Sinth:in", PORTS[2]), ("midi trough", PORTS[0]), ("Prophet", None)]
+)
+def test_nearest(wanted: str, meant: str | None) -> None:
+    """A slip of the pen would be harder to find."""
+    assert nearest(wanted, PORTS) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("sideman:out", True),
+        ("sideman:out 128:0", True),
+        ("sideman-in:in", True),
+        ("sideman-01:out", True),
+        ("sideman-in-02:in", True),
+        ("sideman2:out", False),
+        ("The sideman:out", False),
+        ("sidemanX:in", False),
+    ],
+)
+def test_own_ports(name: str, own: bool) -> None:
+    """Sideman would play to itself, or not to a port whose name only begins like its own."""
+    assert is_own(name, "sideman") is own
+
+
+# -- an rtmidi of our own
+
+
+class RtMidiError(Exception):
+    """What rtmidi raises."""
+
+
+class FakeClient:
+    """A MidiIn or MidiOut on a machine whose ports are `there`."""
+
+    def __init__(self, there: list[str]) -> None:
+        self._there = there
+        self.opened: str | None = None
+        self.sent: list[tuple[int, ...]] = []
+        self.broken = False
+
+    def get_ports(self) -> list[str]:
+        """The real ports."""
+        return list(self._there)
+
+    def open_port(self, port: int, name: str) -> None:
+        """Connect."""
+        self.opened = self._there[port]
+
+    def open_virtual_port(self, name: str) -> None:
+        """Be a port."""
+        self.opened = name
+
+    def send_message(self, message: Sequence[int]) -> None:
+        """Send, or fail."""
+        if self.broken:
+            raise RtMidiError("the device does not answer")
+        self.sent.append(tuple(message))
+
+    def close_port(self) -> None:
+        """Close."""
+        self.opened = None
+
+    def delete(self) -> None:
+        """End."""
+        self.opened = None
+
+    def ignore_types(self, **_what: bool) -> None:
+        """Nothing is heard here."""
+
+    def set_callback(self, _callback: object) -> None:
+        """Nothing is heard here."""
+
+    def cancel_callback(self) -> None:
+        """Nothing is heard here."""
+
+
+class FakeRtMidi(SimpleNamespace):
+    """The module, built for some systems, on a machine with these ports to play to and to hear from."""
+
+    def __init__(self, built: Sequence[int], outputs: Sequence[str] = (), inputs: Sequence[str] = ()) -> None:
+        super().__init__(API_LINUX_ALSA=2, API_MACOSX_CORE=1, API_UNIX_JACK=3, API_WINDOWS_MM=4, API_RTMIDI_DUMMY=5)
+        self.RtMidiError = RtMidiError
+        self._rtmidi = SimpleNamespace(__file__="")
+        self.outputs, self.inputs = list(outputs), list(inputs)
+        self.players: list[FakeClient] = []
+        self.get_compiled_api = lambda: list(built)
+        self.get_api_display_name = {1: "CoreMIDI", 2: "ALSA", 3: "Jack", 4: "Windows MultiMedia"}.__getitem__
+
+    def MidiOut(self, _system: int, name: str) -> FakeClient:  # noqa: N802 - rtmidi's name
+        """A client that sends."""
+        self.players.append(FakeClient(self.outputs))
+        return self.players[-1]
+
+    def MidiIn(self, _system: int, name: str) -> FakeClient:  # noqa: N802 - rtmidi's name
+        """A client that hears."""
+        return FakeClient(self.inputs)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A maker of machines with another rtmidi."""
+
+    def make(*built: int, **there: Sequence[str]) -> FakeRtMidi:
+        fake = FakeRtMidi(built, **there)
+        monkeypatch.setitem(sys.modules, "rtmidi", fake)
+        monkeypatch.setattr(ports, "load", lambda _file: None)
+        return fake
+
+    return make
+
+
+def _link(**wanted: Any) -> Link:
+    return Link(Wanted(**wanted), lambda _event, _second: None)
+
+
+def test_nothing_wanted_needs_no_rtmidi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who wants no ports could not run sideman where rtmidi cannot be built."""
+    monkeypatch.setitem(sys.modules, "rtmidi", None)
+    link = _link(output="none", input="none")
+    assert link.open() == []
+    link.send((0x90, 60, 80))
+    assert (link.poll(), link.text) == ([], "output none, input none")
+    link.close()
+
+
+def test_missing_rtmidi_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sideman would end with a traceback, or seem to play."""
+    monkeypatch.setitem(sys.modules, "rtmidi", None)
+    with pytest.raises(Unavailable, match="python-rtmidi does not load"):
+        _link()
+
+
+@pytest.mark.parametrize("built", [(), (5,)])
+def test_rtmidi_without_any_system_is_broken(machine: Any, built: tuple[int, ...]) -> None:
+    """Sideman would play for ever to nobody, and nobody would know why."""
+    machine(*built)
+    with pytest.raises(Unavailable, match="built without any MIDI system"):
+        _link()
+
+
+def test_where_virtual_ports_do_not_exist_the_first_is_taken(machine: Any) -> None:
+    """`auto` would not work on Windows."""
+    machine(4, outputs=["Wavetable", "Piano"], inputs=["Keys"])
+    link = _link()
+    assert link.open() == []
+    assert link.text == "output Wavetable (Windows MultiMedia), input Keys (Windows MultiMedia)"
+    link.close()
+
+
+def test_alsa_comes_before_jack(machine: Any) -> None:
+    """Connections made on one system would be looked for on another."""
+    machine(3, 2, 1)
+    link = _link()
+    link.open()
+    assert link.name == "sideman:out (ALSA)"
+    link.close()
+
+
+def test_output_that_fails_is_opened_anew(machine: Any) -> None:
+    """One error of the driver would end sideman, or silence it for good."""
+    there = machine(2, outputs=["Synth:in 20:0"])
+    link = _link(output="Synth", input="none")
+    link.open()
+    there.players[-1].broken = True
+    link.send((0x90, 60, 80))
+    there.players[-1].broken = False
+    assert [change.open for change in link.poll()] == [False, True]
+    link.send((0x90, 61, 80))
+    assert there.players[-1].sent == [(0x90, 61, 80)]
+    link.close()
+
+
+def test_reason_for_waiting_is_told_once(machine: Any) -> None:
+    """The log would fill with the same line while the synthesizer is off."""
+    there = machine(2, outputs=["Organ:in 20:0"])
+    link = _link(output="Synth", input="none", wait=True)
+    (reason,) = link.open()
+    assert "no port is called 'Synth' (there are: 'Organ:in 20:0')" in reason
+    assert link.poll() == link.poll() == []
+    there.outputs.append("Piano:in 21:0")
+    (change,) = link.poll()
+    assert "Piano" in change.text
+    assert link.poll() == []
+    link.close()
+
+
+# -- the command
+
+
+def _printed(capsys: pytest.CaptureFixture[str], **options: bool) -> str:
+    assert command.run(argparse.Namespace(**{"json": False, **options})) == 0
+    return capsys.readouterr().out
+
+
+def test_ports_are_listed(machine: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who looks for the name of a port would not find it."""
+    machine(2, outputs=["Synth:in 20:0", "sideman-in:in 128:0"], inputs=["Keys:out 21:0"])
+    assert _printed(capsys).splitlines() == [
+        "ALSA",
+        "  outputs  Synth:in 20:0",
+        "  inputs   Keys:out 21:0",
+        "auto would take: output sideman:out (ALSA), input sideman-in:in (ALSA)",
+    ]
+
+
+def test_ports_for_programs(machine: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """A script could not read what there is."""
+    machine(4, outputs=["Piano"])
+    assert json.loads(_printed(capsys, json=True)) == {
+        "systems": [{"name": "Windows MultiMedia", "outputs": ["Piano"], "inputs": []}],
+        "auto": {"output": "Piano (Windows MultiMedia)", "input": "in-process"},
+    }
+
+
+def test_no_midi_system_is_an_answer(machine: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a machine without MIDI the command would fail instead of saying so."""
+    machine(3)
+    assert "there is no MIDI system" in _printed(capsys)
