@@ -70,8 +70,8 @@ class Service:
             with self._ports() as link:
                 engine = self._engine(performance)
                 player = Player(engine, link, self._inbox, self._tell)
-                self._settle(performance, engine, link)
                 with self._marked(link):
+                    self._settle(performance, engine, link)
                     self._perform(player, link)
                 self._keep(engine, performance)
         if self._failure is not None:
