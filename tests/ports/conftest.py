@@ -11,8 +11,11 @@ import contextlib
 import fcntl
 import gc
 import os
+import pty
 import queue
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -23,6 +26,7 @@ from typing import Any
 
 import pytest
 
+from fakes import hanging
 from sideman.core.events import Control, Event
 from sideman.io import ports
 from sideman.io.link import Link
@@ -80,6 +84,20 @@ class Jackd:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def runs(self) -> bool:
+        """Whether it lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Be stopped for a while."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         # Not by a client of libjack's: with a dead one of ours still there, it would make the next deletion crash.
@@ -235,3 +253,59 @@ def others(system: int) -> Iterator[Others]:
     programs = Others(system)
     yield programs
     programs.close()
+
+
+class Dump:
+    """JACK's own MIDI monitor: written in C, so it loses nothing, however busy the machine is."""
+
+    def __init__(self, others: Others) -> None:
+        look = others.client("MidiOut", "look")
+        self.notes: dict[int, list[tuple[int, int, int]]] = {}
+        ours, its = pty.openpty()  # a terminal, for it to write line by line
+        self._process = subprocess.Popen(["jack_midi_dump", "dump"], stdout=its, stderr=subprocess.DEVNULL)
+        os.close(its)
+        self._lines = os.fdopen(ours, "r")
+        self._grown = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        # Clients that come to JACK's server all at once can make it stand still; so one after the other.
+        until(lambda: any(name.startswith("dump:") for name in look.get_ports()))
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # how a terminal ends
+            for line in self._lines:
+                message = re.match(r"\s*\d+: ([89])([0-9a-f]) ([0-9a-f]{2}) ([0-9a-f]{2})", line)
+                if message:
+                    with self._grown:
+                        kind, channel, pitch, velocity = (int(part, 16) for part in message.groups())
+                        self.notes.setdefault(channel, []).append((kind << 4, pitch, velocity))
+                        self._grown.notify_all()
+
+    def connect(self, port: str) -> None:
+        """Listen to `port` too."""
+        command = ["jack_connect", port, "dump:input"]
+        until(lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0)
+
+    def hears(self, channel: int, silence: bool) -> bool:
+        """Whether, before long, a note of `channel` (from 0) sounds; or, for `silence`, none does any more."""
+        return self.until(lambda: channel in self.notes and (not hanging(self.notes[channel])) == silence)
+
+    def until(self, true: Callable[[], bool]) -> bool:
+        """Whether `true` comes true before long; it is asked at each note."""
+        with self._grown:
+            return self._grown.wait_for(true, LONG)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait()
+        self._reader.join(LONG)
+        self._lines.close()
+
+
+@pytest.fixture
+def dump(only_jack: Jackd, others: Others) -> Iterator[Dump]:
+    """JACK's MIDI monitor, connected to nothing yet."""
+    assert only_jack.runs()
+    with contextlib.closing(Dump(others)) as monitor:
+        yield monitor

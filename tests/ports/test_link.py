@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ports.conftest import LONG, Jackd, Others, until
+from ports.conftest import LONG, Dump, Jackd, Others, until
 from sideman.core.errors import Unavailable
 from sideman.core.events import Control, Event, NoteOff, NoteOn
 from sideman.io.link import Change, Link, Wanted
@@ -81,16 +81,30 @@ def test_whole_and_in_order(link: Open, others: Others) -> None:
 
 
 @pytest.mark.slow
-def test_release_before_closing_arrives(link: Open, others: Others) -> None:
+def test_release_before_closing_arrives(dump: Dump, link: Open) -> None:
     """A note would hang in the synthesizer for ever when sideman ends."""
-    others.synth("Synth")
-    for pitch in range(100):
-        opened = link(output="Synth", input="none")
-        others.meet(opened)
-        opened.send((0x90, pitch, 64))
-        opened.send((0x80, pitch, 0))
+    for turn in range(100):
+        opened = link(client=f"closing{turn}", input="none")
+        dump.connect(f"closing{turn}:out")
+        opened.send((0x90, 100, 64))
+        assert dump.hears(0, silence=False)  # a connection carries from the server's next round on
+        opened.send((0x91, turn, 64))
+        opened.send((0x80, 100, 0))
+        opened.send((0x81, turn, 0))
         opened.close()
-        assert [others.next(), others.next()] == [(0x90, pitch, 64), (0x80, pitch, 0)]
+        assert dump.hears(0, silence=True)
+        assert dump.hears(1, silence=True)
+        dump.notes.clear()
+
+
+def test_a_jack_server_that_stands_still_is_not_sent_to(only_jack: Jackd, link: Open) -> None:
+    """Sideman would fill a buffer that nobody empties, and then hang with all it does."""
+    opened = link(input="none")
+    with only_jack.standing_still():
+        assert [change.open for change in _changes(opened)] == [False]
+        for number in range(5000):
+            opened.send((0x90, number % 128, 64))
+    assert [change.open for change in _changes(opened)] == [True]
 
 
 def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Queue[tuple[Event, float]]) -> None:

@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +16,7 @@ from typing import Any
 import pytest
 
 from fakes import hanging
-from ports.conftest import LONG, Others, until
+from ports.conftest import LONG, Dump, Others, until
 from processes import Running, running
 
 TIMES = 100
@@ -79,69 +75,16 @@ def test_a_second_program_hears_one_value_a_beat(others: Others, tmp_path: Path)
     assert not hanging(synth.messages())
 
 
-class Dump:
-    """JACK's own MIDI monitor: written in C, so it loses nothing, however busy the machine is."""
-
-    def __init__(self) -> None:
-        self.notes: dict[int, list[tuple[int, int, int]]] = {}
-        ours, its = pty.openpty()  # a terminal, for it to write line by line
-        self._process = subprocess.Popen(["jack_midi_dump", "dump"], stdout=its, stderr=subprocess.DEVNULL)
-        os.close(its)
-        self._lines = os.fdopen(ours, "r")
-        self._grown = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        with suppress(OSError):  # how a terminal ends
-            for line in self._lines:
-                message = re.match(r"\s*\d+: ([89])([0-9a-f]) ([0-9a-f]{2}) ([0-9a-f]{2})", line)
-                if message:
-                    with self._grown:
-                        kind, channel, pitch, velocity = (int(part, 16) for part in message.groups())
-                        self.notes.setdefault(channel, []).append((kind << 4, pitch, velocity))
-                        self._grown.notify_all()
-
-    def connect(self, port: str) -> None:
-        """Listen to `port` too."""
-        until(
-            lambda: (
-                subprocess.run(["jack_connect", port, "dump:input"], capture_output=True, check=False).returncode == 0
-            )
-        )
-
-    def hears(self, channel: int, silence: bool) -> bool:
-        """Whether, before long, a note of `channel` (from 0) sounds; or, for `silence`, none does any more."""
-
-        def heard() -> bool:
-            notes = self.notes.get(channel, [])
-            return bool(notes) and (not hanging(notes)) == silence
-
-        with self._grown:
-            return self._grown.wait_for(heard, LONG)
-
-    def close(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.wait()
-        self._reader.join(LONG)
-        self._lines.close()
-
-
-@pytest.mark.usefixtures("only_jack")
-def test_over_and_over_every_note_is_released_and_the_release_arrives(tmp_path: Path) -> None:
+def test_over_and_over_every_note_is_released_and_the_release_arrives(dump: Dump, tmp_path: Path) -> None:
     """Without it stopping the service would leave a note sounding on the synth, once in a while."""
-    # One after the other: where several clients of JACK's dummy server leave at once, it may let those that stay,
-    # also such as have nothing to do with us, stand still until the next connection.
     ends = []
-    with closing(Dump()) as dump:
-        for turn in range(TIMES):
-            dump.notes.clear()
-            with playing(tmp_path, f"stop{turn}", "tempo.bpm=400", "play.gate=1", "midi.input=none") as daemon:
-                daemon.until("ready")
-                dump.connect(f"stop{turn}:out")
-                assert dump.hears(0, silence=False), daemon.log
-                ends.append((daemon.end(signal.SIGTERM), dump.hears(0, silence=True)))
+    for turn in range(TIMES):
+        dump.notes.clear()
+        with playing(tmp_path, f"stop{turn}", "tempo.bpm=400", "play.gate=1", "midi.input=none") as daemon:
+            daemon.until("ready")
+            dump.connect(f"stop{turn}:out")
+            assert dump.hears(0, silence=False), daemon.log
+            ends.append((daemon.end(signal.SIGTERM), dump.hears(0, silence=True)))
     assert ends == [(0, True)] * TIMES
 
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 
 RETRIES_S = (0.02, 0.05, 0.1, 0.0)  # a server refuses a client, at times, while another one leaves
+STILL_S = 1.0
 _NO_START_SERVER = 1  # JackNoStartServer of jack/types.h
 _SERVER_FAILED = 0x10  # JackServerFailed: there is none
 _SHUTDOWN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -63,6 +64,7 @@ class JackServer:
         self.gone = False
         self._library, self._client = library, client
         self._died = died
+        self._seen = (time.monotonic(), -1)  # when its frames were last looked at, and what they were
         self._callback = _SHUTDOWN(self._shutdown)  # kept: libjack holds only its address
         library.jack_on_shutdown(client, self._callback, None)
 
@@ -91,6 +93,15 @@ class JackServer:
             if (self._library.jack_last_frame_time(self._client) - first) % 2**32 >= frames:
                 return
             time.sleep(self.period / 2)
+
+    def stands_still(self) -> bool | None:
+        """Whether it has carried nothing since this was last answered, a second ago or more; None: too early to say."""
+        now, (then, before) = time.monotonic(), self._seen
+        if now - then < STILL_S:
+            return None
+        frames = int(self._library.jack_last_frame_time(self._client))
+        self._seen = (now, frames)
+        return frames == before
 
     def close(self) -> None:
         """Take the watch away; nothing is called after this."""

@@ -119,7 +119,7 @@ class Link:
         """What has come and gone. To be called every second or two, and whenever `fileno` is readable."""
         with contextlib.suppress(BlockingIOError):
             self._awake.recv(64)
-        return [*self._lose(), *self._seek()]
+        return [*self._hold(), *self._lose(), *self._seek()]
 
     def send(self, message: Sequence[int]) -> None:
         """Pass on one message of 1 to 3 bytes, or lose it while there is no port."""
@@ -174,6 +174,20 @@ class Link:
         ways = self._ways.values()
         if self._systems is not None and not any(way.port is None or way.uses(self._systems.jack) for way in ways):
             self._systems.unwatch()
+
+    def _hold(self) -> Iterator[Change]:
+        """Send nothing while JACK's server stands still: rtmidi's buffer for it fills, and then rtmidi waits for ever."""
+        way, server = self._ways.get(OUTPUT), self._systems.server if self._systems else None
+        if way is None or way.port is None or server is None or server.gone:
+            return
+        still = server.stands_still()
+        if still and self._port is not None:
+            self._turn_away()
+            yield Change(OUTPUT, False, f"{OUTPUT}: the JACK server stands still; silent until it goes on")
+        elif still is False and self._port is None:
+            with self._lock:
+                self._port = way.port
+            yield Change(OUTPUT, True, f"{OUTPUT}: the JACK server goes on")
 
     def _lose(self) -> Iterator[Change]:
         """Let go of what is no longer there."""
