@@ -139,7 +139,7 @@ try "each of many stops while it plays releases every note" many_stops
 deaf
 
 # -- what it hears
-"$SIDEMAN" render --out "$WORK/phrase.mid" --bars 2 --set play.seed=5 --set tempo.bpm=240 2>/dev/null
+"$SIDEMAN" render --out "$WORK/phrase.mid" --bars 2 --set play.seed=5 --set tempo.bpm=240 >/dev/null 2>&1
 alone() { play --set play.seed=3 --set tempo.bpm=240 && more_bars 5 && stop; }
 values() { sed -n 's/.* bar \([0-9]*\) |/\1 |/p' "$WORK/$1" | head -n 6; }
 differs() { ! cmp -s <(values alone) <(values log); }
@@ -197,7 +197,7 @@ try "it stops with status 0" stop
 try "every note that was heard is released" released
 deaf
 DRIVER=/sys/bus/platform/drivers/snd_virmidi
-name=$(basename "$(find $DRIVER/ -name 'snd_virmidi*' 2>/dev/null | head -n 1)")
+name=$(basename "$(find $DRIVER/ -mindepth 1 -name 'snd_virmidi.*' 2>/dev/null | head -n 1)")
 if [ -n "$name" ]; then
   pulled() { # a whole card is taken out, as a USB interface would be
     play --set 'midi.output=VirMIDI 0-1' --set midi.input=none && more_bars 0 || return 1
@@ -231,11 +231,13 @@ if [ -e /etc/systemd/system/sideman.service ] && [ -d /run/systemd/system ] && [
   try "every note that was heard is released" released
   deaf
   unloaded() { # as on a machine that has made no sound since it was started: only the node is there
-    modprobe -r snd-virmidi snd-seq-dummy snd-seq-midi snd-seq 2>/dev/null
+    for _ in 1 2 3 4 5 6; do # as they depend on one another
+      sed -n 's/^\(snd[a-z_]*\) .*/\1/p' /proc/modules | xargs -n 1 rmmod 2>/dev/null
+    done
     [ ! -d /sys/module/snd_seq ] && systemctl restart kmod-static-nodes systemd-tmpfiles-setup-dev && [ -e /dev/snd/seq ]
   }
   if unloaded; then try "the sequencer's module is loaded when the unit asks for it" unit; systemctl stop sideman
-  else echo "SKIP the sequencer's module cannot be unloaded"; fi
+  else echo "SKIP the sequencer's module cannot be unloaded: $(grep ^snd_seq /proc/modules | cut -d' ' -f1-4 | paste -sd,)"; fi
 fi
 
 echo
