@@ -17,6 +17,7 @@ from sideman.io.clock import Arrival, Clock
 
 LONGEST_SLEEP_S = 1.0
 """The player wakes at least so often: this is the progress that feeds the watchdog."""
+AGAIN_S = 0.015
 _COLLECT_S = 0.02  # time to the next deadline in which garbage may be collected
 
 
@@ -46,7 +47,15 @@ class Player:
             while not self._stopping and self.engine.deadline() is not None:
                 self._turn()
         finally:
-            self._send(self.engine.silence())
+            self._release_all()
+
+    def _release_all(self) -> None:
+        """Twice, a moment apart: a JACK client that misses its round loses what it should have carried."""
+        releases = self.engine.silence()
+        self._send(releases)
+        if releases:
+            self._clock.wait(self._clock.now() + AGAIN_S)
+            self._send(releases)
 
     def _turn(self) -> None:
         arrival = self._clock.wait(self._wake())

@@ -29,7 +29,7 @@ from sideman.core.events import Hush, Panic
 from sideman.core.settings import Settings
 from sideman.io import marker, memory
 from sideman.io.clock import Inbox
-from sideman.io.link import Link, Wanted
+from sideman.io.link import OUTPUT, Link, Wanted
 from sideman.io.marker import Mark
 from sideman.io.notify import Notifier
 from sideman.performance import Performance, memory_of, prepare, resumed
@@ -188,6 +188,8 @@ class Service:
         for change in link.poll():
             _log.log(logging.INFO if change.open else logging.WARNING, "%s", change.text)
             self._notifier.status(self._status(link))
+            if change.open and change.key == OUTPUT:
+                self._inbox.put(Panic())  # whoever hears us now may have missed the end of a note
         if player.turns != self._turns:
             self._turns = player.turns
             self._notifier.alive()

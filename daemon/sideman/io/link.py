@@ -176,7 +176,7 @@ class Link:
             self._systems.unwatch()
 
     def _hold(self) -> Iterator[Change]:
-        """Send nothing while JACK's server stands still: rtmidi's buffer for it fills, and then rtmidi waits for ever."""
+        """Send nothing while JACK's server stands still: rtmidi's buffer for it fills, and then rtmidi hangs in it."""
         way, server = self._ways.get(OUTPUT), self._systems.server if self._systems else None
         if way is None or way.port is None or server is None or server.gone:
             return
