@@ -159,7 +159,7 @@ def test_its_own_echo_changes_nothing() -> None:
             if not isinstance(due.what, BarPlayed):
                 assert looped.receive(due.what, second + 0.004) == []
     assert looped.listener.echoes == sum(isinstance(event, NoteOn) for _, event in expected)
-    assert looped.improviser.memory() == alone.improviser.memory()
+    assert looped.improviser.memory(480) == alone.improviser.memory(480)
 
 
 def test_a_change_of_tempo_moves_no_beat() -> None:
@@ -186,6 +186,27 @@ def test_a_new_chart_takes_over_at_the_bar_line_and_leaves_no_note() -> None:
     before_onset = [due for due in played.advance(2.0) if isinstance(due.what, NoteOff)]
     sounding = hanging(encode(event) for _, event in sent)
     assert len(before_onset) >= len(sounding)
+
+
+def test_of_two_new_charts_before_a_bar_line_the_last_counts() -> None:
+    """Without it a change of mind would spoil the chords that still sound."""
+    meter = performance().chart.meter
+    played = engine()
+    list(played.advance(1.0))
+    for changes in ("| F#7 |", "| B7 |"):
+        played.receive(SetChart(parse_changes(changes, meter, "test")), 1.0)
+    assert played.tune.chord_at(2.0).text == "Dm7"
+    assert played.tune.chord_at(4.0).text == "B7"
+
+
+@pytest.mark.parametrize("rate", ["beat", "eighth", "phrase"])
+def test_a_bar_of_odd_length_begins_on_its_bar_line(rate: str) -> None:
+    """Without it swing and pulse would drift against the bars of 7/8, and its downbeats come late."""
+    played = engine(beats=35.0, tempo__meter="7/8", play__rate=rate, play__swing=0.67, play__density=4, play__rests=0)
+    beats = [due.beat for due in play_through(played) if isinstance(due.what, NoteOn)]
+    if rate != "phrase":
+        assert {3.5 * bar for bar in range(10)} <= set(beats)
+    assert played._unswung(3.5) == 42
 
 
 def test_panic_silences_all_and_plays_on() -> None:
@@ -222,11 +243,11 @@ def test_the_offset_moves_everything_alike(offset: int) -> None:
 def test_off_listens_and_is_silent() -> None:
     """Without it there would be no way to let it listen only."""
     played = engine(play__mode="off")
-    before = played.improviser.memory()
+    before = played.improviser.memory(120)
     assert events(played.advance(10.0)) == []
     for pitch in (60, 62, 64):
         played.receive(NoteOn(pitch, 80, 1), 10.0 + pitch / 10)
-    assert played.improviser.memory() != before
+    assert played.improviser.memory(240) != before
     assert played.deadline() is not None
 
 

@@ -105,6 +105,21 @@ def test_what_is_fed_back_is_what_sounded() -> None:
         assert [text[:7] for text in texts[: len(written)]] == written
 
 
+@given(st.floats(-0.4, 0.99))
+def test_what_we_play_together_is_told_whole(lag: float) -> None:
+    """Without it the network would forget its own note whenever you strike with it."""
+    bundle = modern_bundle()
+    player = improviser(bundle)
+    for beat in range(1, 9):
+        strikes = [(12.0 * beat, None), (12.0 * beat + lag, 90)]
+        for tick, heard in sorted(strikes, key=lambda strike: strike[0]):
+            if heard is None:
+                player.played(Choice(12 * beat, 12, 0, bundle.vocabulary.values[0], 60, 80))
+            else:
+                player.hear(tick, heard)
+    assert player._line.dropped == 0
+
+
 def test_a_classic_network_is_fed_the_value_that_was_drawn() -> None:
     """Without it the classic solo would not be the assignment's."""
     bundle = classic_bundle()
@@ -161,9 +176,9 @@ def test_choosing_changes_nothing(seed: int) -> None:
     """Without it a choice taken back would leave traces, and the same performance would not repeat."""
     player = improviser(play__seed=seed)
     player.hear(0, 60)
-    before = player.memory()
+    before = player.memory(12)
     assert player.choose(12) == player.choose(12)
-    assert player.memory() == before
+    assert player.memory(12) == before
 
 
 def test_temperature_nothing_takes_the_likeliest() -> None:
@@ -194,14 +209,19 @@ def test_it_rests_at_most_so_many_pulses_in_a_row(limit: int) -> None:
         player.played(choice)
 
 
-def test_a_pitch_comes_at_most_so_often_in_a_row_by_its_interval() -> None:
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize("window", [0, 3])
+def test_a_pitch_comes_at_most_so_often_in_a_row(limit: int, window: int) -> None:
     """Without it a network in love with one note would hammer it."""
     bundle = modern_bundle()
-    player = improviser(bundle, play__repetition=1, play__temperature=0.5)
-    for beat in range(60):
+    player = improviser(bundle, play__repetition=limit, play__window=window)
+    pitches: list[int | None] = []
+    for beat in range(200):
         choice = player.choose(12 * beat)
-        assert beat == 0 or choice.value.interval != 0
+        pitches.append(choice.pitch)
         player.played(choice)
+    struck = [pitch for pitch in pitches if pitch is not None]
+    assert all(len(set(struck[start : start + limit + 1])) > 1 for start in range(len(struck) - limit))
 
 
 def test_density_leaves_room() -> None:
@@ -237,8 +257,11 @@ def test_the_state_can_be_kept_and_gone_on_from(bundle: Bundle) -> None:
         player.played(player.choose(tick))
     player.hear(96, 65)
     player.hear(108, 67)
-    later.remember(player.memory())
-    assert later.memory() == player.memory()
+    later.remember(player.memory(120), 120)
+    assert later.memory(120) == player.memory(120)
+    _, expected = player.expect(120)
+    _, logits = later.expect(120)
+    assert logits.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("broken", [{"a": [1.0]}, {"c": [float("nan")] * 16}, {"last": "Q,1.000"}, {"pitch": 400}])
@@ -246,4 +269,4 @@ def test_a_state_of_something_else_is_refused(broken: dict[str, Any]) -> None:
     """Without it a foreign or damaged state would be played as if it were ours."""
     player = improviser()
     with pytest.raises((ValueError, KeyError)):
-        player.remember({**player.memory(), **broken})
+        player.remember({**player.memory(0), **broken}, 0)

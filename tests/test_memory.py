@@ -25,9 +25,28 @@ def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
     kept = memory.recall(path)
     assert kept is not None
     later = resumed(performance(play__seed=99), kept, 100.0)
-    assert later.improviser.memory() == engine.improviser.memory()
+    assert later.improviser.memory(144) == engine.improviser.memory(engine.tempo.beat_at(5.2) * 12)
     assert later.improviser.dice.seed == engine.improviser.dice.seed
     assert later.tempo.beat_at(100.0) == 12.0  # beat 10.4 was under way: the next bar line
+
+
+def test_after_the_last_chorus_the_next_start_begins_at_the_top() -> None:
+    """Without it a tune that had ended would go on in its second bar."""
+    made = performance(chart__choruses=1)
+    engine = made.engine(0.0)
+    play(engine, 60.0)
+    later = resumed(made, memory_of(engine, made, 60.0), 0.0)
+    assert later.tempo.beat_at(0.0) == 16.0
+    assert later.end == 32.0
+
+
+@pytest.mark.parametrize("broken", [{"seed": 1e999}, {"beat": 10**400}, {"beat": "x"}, {"a": [10**400]}, {"seed": -1}])
+def test_a_damaged_number_is_refused(broken: dict[str, object]) -> None:
+    """Without it the service would stop at every start until somebody deletes its state."""
+    made = performance()
+    kept = memory_of(made.engine(0.0), made, 1.0)
+    with pytest.raises((ValueError, KeyError, TypeError, ArithmeticError)):
+        resumed(made, {**kept, **broken}, 0.0)
 
 
 def test_a_state_of_another_bundle_is_refused() -> None:

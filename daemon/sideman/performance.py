@@ -41,11 +41,14 @@ class Performance:
         return float(self.chart.meter.quarters)
 
     def engine(self, second: float, start: float = 0.0, beats: float | None = None) -> Engine:
-        """An engine whose beat `start` falls on `second`; it ends after `beats`, else after the choruses asked for."""
-        choruses = self.settings.chart.choruses
-        if beats is None and choruses is not None:
-            beats = choruses * self.chart.length
+        """An engine whose beat `start` falls on `second`; it ends after `beats`, else after the choruses asked for.
+
+        A chorus that was under way at `start` is the first of these.
+        """
+        choruses, length = self.settings.chart.choruses, self.chart.length
         end = None if beats is None else start + beats
+        if beats is None and choruses is not None:
+            end = (start // length + choruses) * length
         settings, tune = self.settings, Tune(self.chart)
         bar_ticks = round(self.bar_beats * TICKS)
         improviser = Improviser(self.bundle, self.network, tune, bar_ticks, settings.play, self.seed)
@@ -82,13 +85,16 @@ def resumed(performance: Performance, memory: Mapping[str, Any], second: float) 
     if not (0 <= beat < _LATEST_BEAT and 0 <= seed < _LARGEST_SEED):
         raise ValueError("its beat or seed is none")
     bar = performance.bar_beats
-    engine = replace(performance, seed=seed).engine(second, start=math.ceil(beat / bar) * bar)
-    engine.improviser.remember(memory)
+    start = math.ceil(beat / bar) * bar
+    engine = replace(performance, seed=seed).engine(second, start=start)
+    engine.improviser.remember(memory, round(start * TICKS))
     return engine
 
 
 def memory_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
     """What must be kept to go on later: the network's state, the beat at `second`, the seed, and whose state it is."""
     beat = max(0.0, engine.tempo.beat_at(second))
+    if engine.end is not None:
+        beat = min(beat, engine.end)
     whose = {"weights": performance.bundle.fingerprint, "seed": engine.improviser.dice.seed, "beat": beat}
-    return {**whose, **engine.improviser.memory()}
+    return {**whose, **engine.improviser.memory(beat * TICKS)}

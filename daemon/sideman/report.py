@@ -11,7 +11,7 @@ from sideman_models.harmony import pitch_name
 def bar_line(bar: BarPlayed) -> str:
     """For example ``bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -``."""
     chords = " ".join(chord.text for chord in bar.chords)
-    return f"bar {bar.number} | {chords} | " + " · ".join(_played(choice) for choice in bar.choices)
+    return f"bar {bar.number} | {chords} | " + (" · ".join(_played(choice) for choice in bar.choices) or "-")
 
 
 def _played(choice: Choice) -> str:

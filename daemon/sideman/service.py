@@ -21,16 +21,17 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from sideman.core.chart import Chart
 from sideman.core.engine import BarPlayed, Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import Hush, Panic
 from sideman.core.settings import Settings
-from sideman.io import marker, memory
+from sideman.io import memory
 from sideman.io.clock import Inbox
 from sideman.io.link import OUTPUT, Link, Wanted
-from sideman.io.marker import Mark
+from sideman.io.marker import Marks
 from sideman.io.notify import Notifier
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
@@ -59,6 +60,7 @@ class Service:
         self._stops = 0
         self._turns = -1
         self._failure: BaseException | None = None
+        self._marks = Marks(memory.state_folder() / f"playing-{settings.midi.client}.json")
         self._awake, self._wake = socket.socketpair()
         for end in (self._awake, self._wake):
             end.setblocking(False)
@@ -68,11 +70,12 @@ class Service:
         with contextlib.closing(self), self._signals():
             performance = prepare(self._settings, self._chart)
             with self._ports() as link:
-                engine = self._engine(performance)
-                player = Player(engine, link, self._inbox, self._tell)
-                with self._marked(link):
-                    self._settle(performance, engine, link)
-                    self._perform(player, link)
+                kept = self._kept()
+                self._mark(link)
+                _make_fit()
+                engine = self._engine(performance, kept)
+                self._announce(performance, engine, link)
+                self._perform(Player(engine, link, self._inbox, self._tell), link)
                 self._keep(engine, performance)
         if self._failure is not None:
             raise self._failure
@@ -87,7 +90,9 @@ class Service:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        numbers = (*_STOPPING, signal.SIGUSR1)
+        numbers = [*_STOPPING, signal.SIGUSR1]
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+            numbers.remove(signal.SIGHUP)  # started by nohup: it is to outlive its terminal
         before = {number: signal.signal(number, lambda *_: None) for number in numbers}
         wakeup = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         try:
@@ -117,39 +122,35 @@ class Service:
         link.close()
         giving_up.cancel()
 
-    def _engine(self, performance: Performance) -> Engine:
-        second = self._inbox.now() + LEAD_S
-        if self._settings.play.resume and self._settings.play.seed is None:
-            kept = memory.recall(_state_file())
-            if kept is not None:
-                try:
-                    return resumed(performance, kept, second)
-                except (ValueError, KeyError, TypeError) as error:
-                    _log.warning("%s: does not fit (%s); starting afresh", _state_file(), error)
+    def _kept(self) -> dict[str, Any] | None:
+        """The state of the last run, if it is to be gone on from."""
+        resumes = self._settings.play.resume and self._settings.play.seed is None
+        return memory.recall(_state_file()) if resumes else None
+
+    def _engine(self, performance: Performance, kept: dict[str, Any] | None) -> Engine:
+        """The engine that is about to play; nothing slow may come between this and the first beat."""
+        second = self._inbox.now() + LEAD_S + max(0.0, -self._settings.play.offset_ms / 1000)
+        if kept is not None:
+            try:
+                return resumed(performance, kept, second)
+            except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+                _log.warning("%s: does not fit (%s); starting afresh", _state_file(), error)
         return performance.engine(second)
 
-    def _settle(self, performance: Performance, engine: Engine, link: Link) -> None:
-        """Say what is about to happen, and make the process fit for it."""
+    def _announce(self, performance: Performance, engine: Engine, link: Link) -> None:
         bundle, settings = performance.bundle, self._settings
         network = f"{len(bundle.vocabulary)} values, {bundle.weights.n_a} units, {settings.model.engine}"
         _log.info("bundle %s (%s); seed %d", bundle.name, network, engine.improviser.dice.seed)
-        sys.setswitchinterval(SWITCH_S)
-        gc.collect()
-        gc.freeze()
-        gc.disable()
         _log.info("ready: %g bpm, one value a %s, %s", settings.tempo.bpm, settings.play.rate, link.text)
 
-    @contextlib.contextmanager
-    def _marked(self, link: Link) -> Iterator[None]:
-        """Release what a killed process has left sounding on our port, and leave a mark in case we are killed."""
-        path = memory.state_folder() / f"playing-{self._settings.midi.client}.json"
-        left = marker.left_by_another(path)
-        if left is not None and left.port == link.name:
-            _log.info("the last run was killed: releasing all notes on channel %d of %s", left.channel, left.port)
-            self._inbox.put(Hush(left.channel))
-        marker.put(path, Mark(link.name, self._settings.midi.channel))
-        yield
-        marker.take_away(path)
+    def _mark(self, link: Link) -> None:
+        """Leave a mark in case we are killed, and release what a killed process has left sounding on our port."""
+        if not link.plays:
+            return
+        left = self._marks.opened(link.name, self._settings.midi.channel)
+        if left is not None:
+            _log.info("the last run was killed: releasing all notes on channel %d of %s", left, link.name)
+            self._inbox.put(Hush(left))
 
     # -- running
 
@@ -167,6 +168,8 @@ class Service:
             # Whatever happens here, the player releases its notes while the port is still open.
             self._inbox.put(None)
             thread.join(CLOSE_S)
+            if not thread.is_alive():
+                self._marks.released()
         self._tell_bars()
         self._notifier.stopping()
         if player.engine.late:
@@ -190,6 +193,7 @@ class Service:
             self._notifier.status(self._status(link))
             if change.open and change.key == OUTPUT:
                 self._inbox.put(Panic())  # whoever hears us now may have missed the end of a note
+                self._mark(link)
         if player.turns != self._turns:
             self._turns = player.turns
             self._notifier.alive()
@@ -234,3 +238,11 @@ class Service:
 
 def _state_file() -> Path:
     return memory.state_folder() / "state.json"
+
+
+def _make_fit() -> None:
+    """Make the process fit for playing: garbage is what comes from now on, and no thread holds the interpreter long."""
+    sys.setswitchinterval(SWITCH_S)
+    gc.collect()
+    gc.freeze()
+    gc.disable()

@@ -32,6 +32,8 @@ def verdict(error: Exception) -> tuple[int, str]:
 def _disk_verdict(error: OSError) -> tuple[int, str]:
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     text = f"{where}{error.strerror or error}"
+    if error.errno == errno.ENAMETOOLONG:
+        return NO_SUCH, text
     match error:
         case FileNotFoundError() | IsADirectoryError() | NotADirectoryError():
             return NO_SUCH, text

@@ -67,8 +67,9 @@ class Bundle:
 
 def folders() -> list[Path]:
     """Where bundles are looked for by name: the user's own first, then the installed ones."""
-    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return [Path(data) / "sideman" / "bundles", _INSTALLED]
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111 - for the homeless
+    own = [Path(data) / "sideman" / "bundles"] if Path(data).is_absolute() else []
+    return [*own, _INSTALLED]
 
 
 def names() -> list[str]:
@@ -82,7 +83,7 @@ def names() -> list[str]:
 def find(name: str) -> Path:
     """The folder of the bundle called `name`, which may also be a path. Raises `BundleError` listing what there is."""
     if os.sep in name or name.startswith((".", "~")):
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises for an unknown user
         if not path.is_dir():
             raise NoSuchBundle(f"{path}: no such bundle (a bundle is a folder with {WEIGHTS} and {VALUES})")
         return path
@@ -102,6 +103,12 @@ def load(name: str) -> Bundle:
     if hashlib.sha256(raw).hexdigest() != facts.get("weights_sha256"):
         raise BundleError(f"{path / WEIGHTS}: its contents do not match weights_sha256 in {VALUES}")
     weights = _weights(path / WEIGHTS, raw, len(vocabulary), context.size)
+    for field_name, said, true in (
+        ("dialect", facts.get("dialect"), _dialect(vocabulary)),
+        ("units", facts.get("units"), weights.n_a),
+    ):
+        if said != true:
+            raise BundleError(f"{path / VALUES}: {field_name}: {said!r}, but it holds {true!r}")
     card = (path / CARD).read_text("utf-8", "replace") if (path / CARD).is_file() else ""
     return Bundle(
         path.resolve().name, vocabulary, context, weights, facts.get("facts", {}), card, path, facts["weights_sha256"]
@@ -132,7 +139,7 @@ def _files(bundle: Bundle, extras: Mapping[str, bytes]) -> dict[str, bytes]:
     described = {
         "format": "sideman bundle",
         "version": VERSION,
-        "dialect": "classic" if bundle.classic else "modern",
+        "dialect": _dialect(bundle.vocabulary),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "values_sha256": values_sha256(texts),
         "units": bundle.weights.n_a,
@@ -142,6 +149,10 @@ def _files(bundle: Bundle, extras: Mapping[str, bytes]) -> dict[str, bytes]:
     }
     text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
     return {WEIGHTS: weights, VALUES: text.encode(), CARD: bundle.card.encode(), **extras}
+
+
+def _dialect(vocabulary: Vocabulary) -> str:
+    return "classic" if vocabulary.classic else "modern"
 
 
 def values_sha256(texts: Iterable[str]) -> str:

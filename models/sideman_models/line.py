@@ -7,8 +7,8 @@ the next value and nothing drifts.
 
 A note lasts until the next onset, unless it was released a quarter of a beat or more before: then a rest is written,
 parted at the bar lines. A note longer than four quarters is written as four. A note too short for the grid falls out of
-a corpus; a note *heard* never does (it is written as a sixth of a beat), but of several heard at once the highest is
-the line.
+a corpus; a note *heard*, or one of our own, never does (it is written as a sixth of a beat), but of several heard at
+once the highest is the line.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class _Pending:
     pitch: int | None
     interval: int | None
     heard: bool
+    ours: bool = False
     drawn: int | None = None
     released: float | None = None
 
@@ -90,13 +91,13 @@ class Line:
             written: list[Written] = []
         else:
             written = self.settle(tick)
-        self._begin(pitch, heard, begins, None)
+        self._begin(pitch, begins, heard=heard)
         return written
 
     def own_note(self, tick: int, pitch: int, *, begins: bool | None = None, drawn: int | None = None) -> list[Written]:
         """A note that we chose for `tick` begins, exactly there; returns what that settles."""
         written = self.settle_at(tick)
-        self._begin(pitch, False, begins, drawn)
+        self._begin(pitch, begins, ours=True, drawn=drawn)
         return written
 
     def own_rest(self, tick: int, *, drawn: int | None = None) -> list[Written]:
@@ -111,11 +112,13 @@ class Line:
         self.position = tick
         return written
 
-    def _begin(self, pitch: int, heard: bool, begins: bool | None, drawn: int | None) -> None:
+    def _begin(
+        self, pitch: int, begins: bool | None, *, heard: bool = False, ours: bool = False, drawn: int | None = None
+    ) -> None:
         place = self.place()
         opens = self._silence >= PHRASE_REST if begins is None else begins
         interval = None if opens or self.pitch is None else clip_interval(pitch - self.pitch)
-        self._pending = _Pending(place, KINDS[place.chord.kind(pitch)], pitch, interval, heard, drawn)
+        self._pending = _Pending(place, KINDS[place.chord.kind(pitch)], pitch, interval, heard, ours, drawn)
 
     def release(self, tick: float) -> None:
         """The note that sounds has ended."""
@@ -133,7 +136,7 @@ class Line:
         if pending.released is not None and until - pending.released >= QUARTER_OF_A_BEAT:
             end = pending.released
         length = to_grid(end - self.position)
-        if not length and (pending.heard or to_grid(until - self.position)):
+        if not length and (pending.heard or pending.ours or to_grid(until - self.position)):
             length = GRID[0]
         if not length:
             self.dropped += 1

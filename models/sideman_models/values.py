@@ -235,17 +235,27 @@ def clip_interval(semitones: int) -> int:
     return max(-WIDEST, min(WIDEST, semitones))
 
 
-def realise(
-    value: Value, chord: Chord, previous: int | None, low: int, high: int, widen: int = 0, dice: float = 0.0
+def realise(  # noqa: PLR0913 - a pitch depends on all of these
+    value: Value,
+    chord: Chord,
+    previous: int | None,
+    low: int,
+    high: int,
+    widen: int = 0,
+    dice: float = 0.0,
+    *,
+    avoid: int | None = None,
 ) -> int | None:
     """The pitch that plays `value` over `chord` after the pitch `previous`, within `low`..`high`; None is a rest.
 
     A modern value takes the fitting pitch nearest to its interval; `widen` opens that to any fitting pitch that many
     semitones around, a classic value to any in its window, chosen by `dice` (0 <= dice < 1). A target outside the range
-    is moved into it by octaves. Where no pitch in the range is of the value's kind, it is a rest: never an error.
+    is moved into it by octaves. The pitch `avoid` is left out when another fits. Where no pitch in the range is of the
+    value's kind, it is a rest: never an error.
     """
     kind = VALUE_KINDS.index(value.kind)
     fitting = [pitch for pitch in range(low, high + 1) if chord.kind(pitch) == kind]
+    fitting = [pitch for pitch in fitting if pitch != avoid] or fitting
     if kind == REST or not fitting:
         return None
     if previous is None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -117,8 +118,8 @@ class _Daemon(Service):
         finally:
             self.output.close()
 
-    def _engine(self, performance: Performance) -> Engine:
-        engine = super()._engine(performance)
+    def _engine(self, performance: Performance, kept: dict[str, Any] | None) -> Engine:
+        engine = super()._engine(performance, kept)
         self.start = engine.tempo.second
         return engine
 

@@ -50,7 +50,7 @@ def load_settings(args: argparse.Namespace) -> Settings:
 def config_path(named: str | None) -> Path | None:
     """The configuration file that is read: --config, $SIDEMAN_CONFIG, else the usual one if there is one."""
     named = named if named is not None else os.environ.get("SIDEMAN_CONFIG") or None
-    return Path(named).expanduser() if named is not None else resources.usual_config()
+    return resources.at_home(named) if named is not None else resources.usual_config()
 
 
 def load_chart(settings: Settings) -> Chart:
@@ -107,7 +107,7 @@ def _anchored(read: Read, folder: Path) -> Read:
 
 
 def _chart_path(named: str) -> Path:
-    path = Path(named).expanduser()
+    path = resources.at_home(named)
     if path.exists() or os.sep in named:
         return path
     found = resources.find(CHARTS[0], named, CHARTS[1])

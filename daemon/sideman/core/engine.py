@@ -97,13 +97,14 @@ class Engine:
         self.bar_ticks = round(tune.chart.meter.quarters * TICKS)
         self.improviser = improviser
         self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
-        self.ledger = Ledger()
+        self.ledger = Ledger(settings.midi.channel)
         self.end = end
         self.late = 0
         self._late_s = settings.play.late_ms / 1000
         self._offset_s = settings.play.offset_ms / 1000
         self._serial = count()
         self._heap: list[_Scheduled] = []
+        self._start = start
         self._next_tick = round(start * TICKS)
         self._choice: Choice | None = None
         self._played: list[Choice] = []
@@ -154,7 +155,7 @@ class Engine:
             return
         if self._plays():
             self._heed(second)
-        tick = unswung(self.tempo.beat_at(second), self.swing)
+        tick = self._unswung(self.tempo.beat_at(second))
         if isinstance(heard, NoteOn):
             self.improviser.hear(tick, heard.pitch)
         else:
@@ -223,7 +224,7 @@ class Engine:
         self.improviser.played(choice)
 
     def _bar_line(self, beat: float, bar: int, second: float) -> Iterator[Due]:
-        if self._played:
+        if self._played or (self._plays_through and beat > self._start):
             before = beat - self.bar_ticks / TICKS
             yield Due(beat, self._second_of(beat), BarPlayed(bar, self.tune.chords_in_bar(before), tuple(self._played)))
             self._played = []
@@ -238,8 +239,12 @@ class Engine:
 
     # -- what comes next
 
+    @property
+    def _plays_through(self) -> bool:
+        return self.settings.play.mode != "off"
+
     def _plays(self) -> bool:
-        return self.settings.play.mode != "off" and (self.end is None or self._next_tick < self.end * TICKS)
+        return self._plays_through and (self.end is None or self._next_tick < self.end * TICKS)
 
     def prepare(self, second: float) -> None:
         """Choose for the next onset, if that is not done; one already too late is passed over with all before it."""
@@ -247,21 +252,35 @@ class Engine:
             return
         if second - self._second_of(self._sounds_at(self._next_tick)) > self._late_s:
             pulse = PULSES.get(self.settings.play.rate, TICKS)
-            self._next_tick = math.ceil(self._beat_of(second) * TICKS / pulse) * pulse
+            self._next_tick = self._next_pulse(self._beat_of(second) * TICKS, pulse)
             self.late += 1
             if not self._plays():
                 return
         self._choice = self.improviser.choose(self._next_tick)
         self._schedule(self._sounds_at(self._choice.tick), _ONSET, self._choice)
 
+    def _next_pulse(self, tick: float, pulse: int) -> int:
+        """The first pulse at or after `tick`; there is one on every bar line."""
+        bar = math.floor(tick / self.bar_ticks) * self.bar_ticks
+        return bar + min(math.ceil((tick - bar) / pulse) * pulse, self.bar_ticks)
+
+    def _swung(self, tick: int) -> float:
+        """The beat on which the written `tick` sounds. Swing begins anew at each bar line, be the bar of odd length."""
+        bar, place = divmod(tick, self.bar_ticks)
+        return bar * self.bar_ticks / TICKS + swung(place, self.swing)
+
+    def _unswung(self, beat: float) -> float:
+        bar = math.floor(beat * TICKS / self.bar_ticks)
+        return bar * self.bar_ticks + unswung(beat - bar * self.bar_ticks / TICKS, self.swing)
+
     def _sounds_at(self, tick: int) -> float:
         # Triplets stay where swung sixteenths move, so two onsets of one beat could meet, or change places.
-        return max(swung(tick, self.swing), self._struck + _NARROWEST)
+        return max(self._swung(tick), self._struck + _NARROWEST)
 
     def _ends_at(self, choice: Choice, beat: float) -> float:
         """The beat of the note-off: `gate` of the time to the next onset, and never beyond the end."""
         written = choice.length
-        until = max(swung(choice.tick + written, self.swing), beat + _NARROWEST)
+        until = max(self._swung(choice.tick + written), beat + _NARROWEST)
         ends = beat + (until - beat) * self.improviser.sounding(written) / written
         return ends if self.end is None else min(ends, self.end)
 

@@ -28,6 +28,7 @@ Logits = npt.NDArray[np.float64]
 PULSES = {"beat": TICKS, "eighth": TICKS // 2, "triplet": TICKS // 3, "sixteenth": TICKS // 4}
 """Ticks of a pulse at each pulsed rate; at rate `phrase` a value lasts its own duration."""
 
+_COLDEST = 1e-6  # a temperature below this is none
 _VALUE_ROLL, _PITCH_ROLL, _VELOCITY_ROLL = range(3)
 
 
@@ -51,11 +52,14 @@ class Dice:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A value chosen for the onset at `tick`, of `length` ticks; a rest has no `pitch`."""
+    """A value chosen for the onset at `tick`, of `length` ticks; a rest has no `pitch`.
+
+    `index` is None where no value could be played at all: then it is a rest for want of anything else.
+    """
 
     tick: int
     length: int
-    index: int
+    index: int | None
     value: Value
     pitch: int | None
     velocity: int
@@ -150,19 +154,34 @@ class Improviser:
         place, logits = self.expect(tick)
         previous = place.previous
         index = self._draw(self._scaled(logits), self._masks(place), self.dice.roll(tick, _VALUE_ROLL))
-        length = PULSES.get(self.settings.rate)
+        length = self._pulse(tick)
         if index is None:
-            return Choice(tick, length or TICKS, 0, Value("R", length or TICKS), None, 0)
+            return Choice(tick, length or TICKS, None, Value("R", length or TICKS), None, 0)
         value = self._vocabulary.values[index]
         low, high = self.settings.range.low, self.settings.range.high
         roll = self.dice.roll(tick, _PITCH_ROLL)
-        pitch = realise(value, place.chord, previous, low, high, self.settings.window, roll)
+        avoid = previous if self._repeated else None
+        pitch = realise(value, place.chord, previous, low, high, self.settings.window, roll, avoid=avoid)
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
         return Choice(tick, length or value.ticks, index, value, pitch, velocity)
 
+    def _pulse(self, tick: int) -> int | None:
+        """Ticks from `tick` to the next pulse, of which one falls on every bar line; None at rate `phrase`."""
+        pulse = PULSES.get(self.settings.rate)
+        return pulse and min(pulse, self._line.bar_ticks - tick % self._line.bar_ticks)
+
+    @property
+    def _repeated(self) -> bool:
+        """Whether the last pitch has been struck as often in a row as it may."""
+        return 0 < self.settings.repetition <= self._repeats
+
+    @property
+    def _cold(self) -> bool:
+        return self.settings.temperature < _COLDEST
+
     def _scaled(self, logits: Logits) -> Logits:
         settings = self.settings
-        if settings.temperature:
+        if not self._cold:
             logits = logits / settings.temperature
         if settings.density != 1.0:
             floor = 1e-9  # a density of nothing leaves rests alone in the race
@@ -172,8 +191,7 @@ class Improviser:
     def _masks(self, place: Place) -> tuple[Mask, Mask, Mask]:
         settings = self.settings
         rested = settings.rate in PULSES and self._rests >= settings.rests
-        repeated = settings.repetition > 0 and self._repeats >= settings.repetition
-        return self._allowed.at(place, rested=rested, repeated=repeated)
+        return self._allowed.at(place, rested=rested, repeated=self._repeated)
 
     def _draw(self, logits: Logits, masks: Iterable[Mask], roll: float) -> int | None:
         for mask in masks:
@@ -182,7 +200,7 @@ class Improviser:
         return None
 
     def _draw_from(self, logits: Logits, roll: float) -> int:
-        if not self.settings.temperature:
+        if self._cold:
             return int(logits.argmax())
         weights = np.exp(logits - logits.max())
         if self.settings.top_k or self.settings.top_p < 1.0:
@@ -193,7 +211,7 @@ class Improviser:
 
     def _velocity(self, tick: int, pitch: int, previous: int | None) -> int:
         """The beat carries the weight, off-beats are lighter, a rising line grows and a falling one gives way."""
-        place = tick % TICKS
+        place = tick % self._line.bar_ticks % TICKS
         accent = 4 if place == 0 else (-2 if place == TICKS // 2 else -7)
         contour = 0 if previous is None else max(-8, min(8, pitch - previous))
         human = round(6 * (self.dice.roll(tick, _VELOCITY_ROLL) - 0.5))
@@ -201,13 +219,18 @@ class Improviser:
 
     # -- the memory
 
-    def memory(self) -> dict[str, Any]:
-        """The whole state as plain numbers: (a, c), the value to be fed next, and the pitch before."""
-        last = None if self._last is None else self._vocabulary.values[self._last].text
-        return {"a": self.state.a.tolist(), "c": self.state.c.tolist(), "last": last, "pitch": self._line.last_pitch}
+    def memory(self, tick: float) -> dict[str, Any]:
+        """The whole state at `tick` as plain numbers: (a, c), the value to be fed next, and the pitch before."""
+        line, state = self._line.copy(), self.state.copy()
+        last = self._feed(line.settle(tick), state, self._last)
+        text = None if last is None else self._vocabulary.values[last].text
+        return {"a": state.a.tolist(), "c": state.c.tolist(), "last": text, "pitch": line.pitch}
 
-    def remember(self, memory: Mapping[str, Any]) -> None:
-        """Go on from a `memory` of the same bundle. Raises `ValueError` or `KeyError` for one that does not fit."""
+    def remember(self, memory: Mapping[str, Any], tick: int) -> None:
+        """Go on from a `memory` of the same bundle at `tick`, as if no time had passed.
+
+        Raises `ValueError` or `KeyError` for one that does not fit.
+        """
         a, c = (np.array(memory[name], np.float32) for name in "ac")
         if a.shape != self.state.a.shape or c.shape != a.shape or not np.isfinite([a, c]).all():
             raise ValueError("a state of another network")
@@ -217,7 +240,7 @@ class Improviser:
         if not (pitch is None or (isinstance(pitch, int) and 0 <= pitch <= 127)):
             raise ValueError("a pitch that is none")
         self.state.set(State(a, c))
-        self._last, self._line.pitch = last, pitch
+        self._last, self._line.pitch, self._line.position = last, pitch, tick
 
 
 def _nucleus(weights: Logits, top_k: int, top_p: float) -> Logits:

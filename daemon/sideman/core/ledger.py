@@ -9,12 +9,12 @@ SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF = 64, 120, 123
 
 
 class Ledger:
-    """The notes that sound now, by channel and pitch, each with the number of its strike."""
+    """The notes that sound now, by channel and pitch, each with the number of its strike; we play on `channel`."""
 
-    def __init__(self) -> None:
+    def __init__(self, channel: int) -> None:
         self._sounding: dict[tuple[int, int], int] = {}
         self._strikes = 0
-        self._channels: set[int] = set()
+        self._channels = {channel}
 
     def __len__(self) -> int:
         return len(self._sounding)

@@ -141,7 +141,9 @@ class PlaySettings:
         "Where the second eighth of a beat falls: 0.5 straight, 0.67 triplets; auto swings less as the tempo rises.",
     )
     gate: float = _key(
-        0.9, number(0.05, 1), "How much of its time a note sounds: 1 legato, 0.5 short. Not for the rate phrase."
+        0.9,
+        number(0.05, 1),
+        "How much of its time a note sounds: 1 legato, 0.5 short. A long note gives up a share of its last beat only.",
     )
     window: int = _key(
         0,

@@ -21,7 +21,9 @@ class Tune:
 
     def change(self, chart: Chart, beat: float) -> None:
         """Let `chart` take over, from its top, at `beat`."""
-        self._before, self._now = self._at(beat), (beat, chart)
+        if beat > self._now[0]:  # else the chart that was to take over there never does
+            self._before = self._now
+        self._now = (beat, chart)
 
     def chord_at(self, beat: float) -> Chord:
         """The chord at `beat`."""

@@ -95,6 +95,11 @@ class Link:
         return self._title(OUTPUT)
 
     @property
+    def plays(self) -> bool:
+        """Whether there is a port that we play to."""
+        return self._port is not None
+
+    @property
     def text(self) -> str:
         """Both ways in a line."""
         return f"output {self._title(OUTPUT)}, input {self._title(INPUT)}"

@@ -1,52 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mark on disk while notes may sound: which port we play to, and on which channel.
+"""A mark on disk for every port on which notes of ours may sound, with the channel.
 
 It is there from before the first note until after the last note-off has left. A start that finds one knows that the
-process before it was killed, perhaps with a note sounding, and can release it.
+process before it was killed, perhaps with a note sounding, and can release it as soon as that port is open.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sideman.io.files import write_whole
 
 _log = logging.getLogger(__name__)
+_MOST = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Where notes may sound: a port's name as `Link.name` gives it, and a channel 1..16."""
+class Marks:
+    """The marks in the file at `path`: a channel (1..16) by the name of its port, as `Link.name` gives it.
 
-    port: str
-    channel: int
+    Where the disk refuses there are none, and the music plays all the same.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._left = _read(path)
+        self._ours: dict[str, int] = {}
+
+    def opened(self, port: str, channel: int) -> int | None:
+        """We are about to play on `channel` of `port`; the channel that a killed process has left sounding there."""
+        self._ours[port] = channel
+        left = self._left.pop(port, None)
+        self._write()
+        return left
+
+    def released(self) -> None:
+        """All that we played has been released."""
+        self._ours.clear()
+        self._write()
+
+    def _write(self) -> None:
+        marks = {**self._left, **self._ours}
+        try:
+            if marks:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._path, json.dumps(marks).encode())
+            else:
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.debug("%s: cannot be written: %s", self._path, error.strerror)
 
 
-def left_by_another(path: Path) -> Mark | None:
-    """The mark that a process which did not end in good order has left, or None."""
+def _read(path: Path) -> dict[str, int]:
     try:
         said = json.loads(path.read_bytes())
-        mark = Mark(str(said["port"]), int(said["channel"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return mark if 1 <= mark.channel <= 16 else None
-
-
-def put(path: Path, mark: Mark) -> None:
-    """Leave `mark`. Where the disk refuses there is none, and the music plays all the same."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(asdict(mark)).encode())
-    except OSError as error:
-        _log.debug("%s: cannot be written: %s", path, error.strerror)
-
-
-def take_away(path: Path) -> None:
-    """All that we played has been released."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        _log.debug("%s: cannot be removed: %s", path, error.strerror)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    items = list(said.items())[:_MOST] if isinstance(said, dict) else []
+    return {port: channel for port, channel in items if isinstance(channel, int) and 1 <= channel <= 16}

@@ -16,12 +16,12 @@ VERSION = 1
 
 
 def state_folder() -> Path:
-    """Where the daemon keeps what it must not forget: systemd's folder for the unit, else the user's."""
+    """Where the daemon keeps what it must not forget: systemd's folder for the unit, else the user's or the machine's."""
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given)
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "sideman"
+    base = Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"))  # noqa: PTH111 - never raises
+    return base / "sideman" if base.is_absolute() else Path("/var/lib/sideman")
 
 
 def save(memory: dict[str, Any], path: Path) -> None:

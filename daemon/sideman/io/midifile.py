@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -55,4 +56,6 @@ def _write(song: mido.MidiFile, path: Path) -> None:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
         raise DiskError(f"{path}: cannot be written: {error.strerror}") from error

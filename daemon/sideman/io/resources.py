@@ -25,6 +25,11 @@ def came_along(*parts: str) -> Path:
     raise Unavailable(f"{_PACKAGE}: this installation lacks its data; install sideman again")
 
 
+def at_home(path: str) -> Path:
+    """`path` with a `~` at its beginning spelled out; one of nobody we know stays, and is found not to be there."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises for an unknown user
+
+
 def own_folder() -> Path | None:
     """The user's configuration folder, whether it exists or not; None for a user without a home (some services)."""
     given = os.environ.get("XDG_CONFIG_HOME", "")
