@@ -16,7 +16,7 @@ VERSION = 1
 
 
 def state_folder() -> Path:
-    """Where the daemon keeps what it must not forget: systemd's folder for the unit, else the user's or the machine's."""
+    """Where the daemon keeps what it must not forget: the unit's folder, else the user's, else the machine's."""
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given)
