@@ -100,6 +100,7 @@ PORTS = ("Midi Through:Midi Through Port-0 14:0", "nanoKEY2:nanoKEY2 MIDI 1 20:0
     [
         ("nanoKEY2:nanoKEY2 MIDI 1 20:0", [1]),
         ("nanoKEY2:nanoKEY2 MIDI 1", [1]),
+        ("nanoKEY2:nanoKEY2 MIDI 1 24:0", [1]),
         ("nanokey", [1]),
         ("Synth:in", [2]),
         ("synth", [2, 3]),

@@ -35,16 +35,6 @@ from sideman.io.ports import Systems
 LONG = 20.0  # seconds: against hanging only
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """In CI there must be ports: a test that would be skipped has failed."""
-    report = yield
-    if report.skipped and os.environ.get("CI"):  # type: ignore[attr-defined]
-        report.outcome = "failed"  # type: ignore[attr-defined]
-        report.longrepr = f"{item.nodeid} was skipped: {report.longrepr}"  # type: ignore[attr-defined]
-    return report
-
-
 def until(true: Callable[[], Any]) -> Any:
     """What `true` answers as soon as it answers something."""
     pause = threading.Event()

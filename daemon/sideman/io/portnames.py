@@ -14,10 +14,17 @@ def match(wanted: str, names: Sequence[str]) -> list[int]:
     """Where in `names` the port called `wanted` is: those of just that name, else those that contain it, in any case.
 
     ALSA appends the numbers of client and port (`nanoKEY:nanoKEY MIDI 1 20:0`), which change from start to start: a
-    name without them is exact too.
+    name without them, or with those of another start, is exact too.
     """
-    exact = [n for n, name in enumerate(names) if wanted in (name, _unnumbered(name))]
-    return exact or [n for n, name in enumerate(names) if wanted.casefold() in name.casefold()]
+    for is_meant in (
+        lambda name: wanted == name,
+        lambda name: _unnumbered(wanted) == _unnumbered(name),
+        lambda name: wanted.casefold() in name.casefold(),
+    ):
+        found = [n for n, name in enumerate(names) if is_meant(name)]
+        if found:
+            return found
+    return []
 
 
 def nearest(wanted: str, names: Sequence[str]) -> str | None:
