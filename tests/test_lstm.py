@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,3 +93,19 @@ def test_probabilities_sum_to_one(logits: list[float]) -> None:
     probabilities = softmax(np.array(logits, np.float32))
     assert probabilities.sum() == pytest.approx(1)
     assert (probabilities >= 0).all()
+
+
+def test_a_step_allocates_no_array() -> None:
+    """The memory manager would be asked for memory on the way to every beat."""
+    weights = random_weights(2000, 100, 1024, 1.5)
+    network, state = NumpyNetwork(weights), State.zero(1024)
+    rows, clash = np.arange(0, 100, 3), np.zeros(2000, np.bool_)
+    network.step(3, rows, clash, state)
+    tracemalloc.start()
+    try:
+        for value in range(100):
+            network.step(value, rows, clash, state)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < state.a.nbytes  # views of arrays are small objects of their own; the smallest array has four kilobytes

@@ -103,6 +103,7 @@ class NumpyNetwork:
         # Contiguous by rows, or `take` would copy the whole of it at every step.
         kernel = np.vstack([weights.kernel, np.zeros((1, 4 * n_a), np.float32)])
         self._kernel = np.ascontiguousarray(kernel[:, order] * half)
+        self._context = self._kernel[weights.n_values :]
         self._recurrent = np.ascontiguousarray(weights.recurrent[:, order] * half)
         self._bias = weights.bias[order] * half
         self._densor = np.ascontiguousarray(weights.densor_kernel)
@@ -111,7 +112,7 @@ class NumpyNetwork:
         self._gates = self._z[: 3 * n_a]
         self._i, self._f, self._o, self._g = self._z.reshape(4, n_a)
         self._logits = np.empty(weights.n_values, np.float32)
-        self._lost = np.empty(weights.n_values, np.float32)
+        self._penalty = np.float32(weights.penalty)
         self._rows: dict[int, Floats] = {}
 
     def step(self, value: int | None, rows: Rows, clash: Flags | None, state: State) -> Floats:
@@ -124,15 +125,14 @@ class NumpyNetwork:
         if rows.size:
             # 'clip' because 'raise' would make NumPy buffer the output; the rows are the context's own and in range.
             active = self._buffer(rows.size)
-            self._kernel.take(rows + self.weights.n_values, axis=0, out=active, mode="clip")
+            self._context.take(rows, axis=0, out=active, mode="clip")
             np.add.reduce(active, axis=0, out=total)
             z += total
         self._cell(state)
         np.dot(state.a, self._densor, out=self._logits)
         self._logits += self.weights.densor_bias
         if clash is not None and self.weights.penalty:
-            np.multiply(clash, np.float32(self.weights.penalty), out=self._lost)
-            self._logits -= self._lost
+            np.subtract(self._logits, self._penalty, out=self._logits, where=clash)
         return self._logits
 
     def _cell(self, state: State) -> None:
