@@ -108,4 +108,4 @@ def test_a_step_allocates_no_array() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < state.a.nbytes  # views of arrays are small objects of their own; the smallest array has four kilobytes
+    assert peak < state.a.nbytes  # views are small objects of their own; the smallest array has 4 KB
