@@ -166,6 +166,8 @@ BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
     "deep values": (lambda path: (path / VALUES).write_text("[" * 100_000), "not a JSON"),
     "a list": (lambda path: (path / VALUES).write_text("[]"), "format"),
     "another format": (lambda path: change(path, "format", "magenta"), "format"),
+    "another number of units": (lambda path: change(path, "units", 7), "units.*7"),
+    "another dialect": (lambda path: change(path, "dialect", "classic"), "dialect.*classic"),
     "the future": (lambda path: change(path, "version", 99), "version.*99.*too old"),
     "no version": (lambda path: change(path, "version", ...), "version"),
     "facts": (lambda path: change(path, "facts", []), "facts"),
