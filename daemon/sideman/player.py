@@ -62,6 +62,8 @@ class Player:
         now = self._clock.now()
         if arrival is not None:
             self._take(arrival, now)
+        if self._stopping:
+            return  # nothing more is struck, and nothing is worth choosing
         self._play(self.engine.advance(now))
         if self._clock.idle():
             self._get_ready(now)

@@ -20,7 +20,7 @@ from sideman.core.settings import PlaySettings
 from sideman_models.bundle import Bundle
 from sideman_models.context import Changes, Place, clashes
 from sideman_models.line import Line, Written
-from sideman_models.lstm import Network, State, softmax
+from sideman_models.lstm import Network, State
 from sideman_models.values import TICKS, Value, realise
 
 Logits = npt.NDArray[np.float64]
@@ -252,8 +252,3 @@ def _nucleus(weights: Logits, top_k: int, top_p: float) -> Logits:
     nucleus = np.zeros_like(weights)
     nucleus[kept] = weights[kept]
     return nucleus
-
-
-def distribution(logits: Logits) -> npt.NDArray[np.float64]:
-    """The network's own probabilities (n_values,), before any control has shaped them."""
-    return softmax(logits.astype(np.float32))

@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from sideman.core.errors import Unavailable
 from sideman.io.ports import AUTO, Client, Receive, Side, Systems
@@ -31,20 +30,6 @@ LONGEST_LINGER_S = 0.5
 DEAF_S = 0.01  # for a note on its way in, before the port is closed
 SETTLE_S = 0.01  # between two steps of the end: libjack crashes on a client that ends while it is told of another's end
 OUTPUT, INPUT = "midi.output", "midi.input"
-
-
-class Output(Protocol):
-    """Where the player sends. Never waits, never raises."""
-
-    @property
-    def name(self) -> str:
-        """The port, as a person would look for it."""
-
-    def send(self, message: Sequence[int]) -> None:
-        """Pass on one MIDI message of 1 to 3 bytes."""
-
-    def close(self) -> None:
-        """Let go of the port once all that was sent has arrived."""
 
 
 @dataclass(frozen=True, slots=True)
