@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "train a network on a corpus",
     "evaluate": "measure how well a network foresees music it has not seen",
     "models": "list, show and export trained networks",
+    "names": "make up names, for takes and voices",
     "bench": "measure this machine",
 }
 """Every command and its line in the help; the module of the same name in `sideman.commands` has the rest."""
