@@ -9,7 +9,7 @@ value itself, its kind, duration and interval, the size of the interval, and kin
 duration with direction; so is its column in the softmax. A rare value so begins from what is known of its parts. At the
 end these are summed once (`fold`) into the two plain matrices of `LSTM_cell` and `densor`.
 
-Only this module and `train` import TensorFlow.
+Only this module, `train` and `train_classic` import TensorFlow.
 """
 
 from __future__ import annotations

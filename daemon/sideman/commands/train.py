@@ -77,7 +77,7 @@ def _learn(args: argparse.Namespace) -> Bundle:
 
 def _learn_classic(args: argparse.Namespace) -> Bundle:
     _quiet()
-    from sideman_models.train import ClassicRecipe, learn_classic
+    from sideman_models.train_classic import ClassicRecipe, learn_classic
 
     recipe = ClassicRecipe(units=args.units, epochs=args.epochs or ClassicRecipe().epochs, seed=args.seed)
     bundle = learn_classic(args.files[0], recipe, args.name or args.out.name, _command(args), _classic_progress)
