@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from sideman_models.errors import ValueTextError
 from sideman_models.harmony import KINDS, Chord
+from sideman_models.postprocess import unrepeated, within_leap
 
 TICKS = 12
 """Ticks a quarter note: the finest grid on which quarters, thirds and sixths of a beat all fall."""
@@ -245,19 +246,21 @@ def realise(  # noqa: PLR0913 - a pitch depends on all of these
     dice: float = 0.0,
     *,
     avoid: int | None = None,
+    leap: int = 0,
 ) -> int | None:
     """The pitch that plays `value` over `chord` after the pitch `previous`, within `low`..`high`; None is a rest.
 
     A modern value takes the fitting pitch nearest to its interval; `widen` opens that to any fitting pitch that many
     semitones around, a classic value to any in its window, chosen by `dice` (0 <= dice < 1). A target outside the range
-    is moved into it by octaves. The pitch `avoid` is left out when another fits. Where no pitch in the range is of the
-    value's kind, it is a rest: never an error.
+    is moved into it by octaves. The pitch `avoid` is left out when another fits, and all that lie more than `leap`
+    semitones from the previous one (0: none). Where no pitch in the range is of the value's kind, it is a rest: never
+    an error.
     """
     kind = VALUE_KINDS.index(value.kind)
-    fitting = [pitch for pitch in range(low, high + 1) if chord.kind(pitch) == kind]
-    fitting = [pitch for pitch in fitting if pitch != avoid] or fitting
+    fitting: Sequence[int] = [pitch for pitch in range(low, high + 1) if chord.kind(pitch) == kind]
     if kind == REST or not fitting:
         return None
+    fitting = within_leap(unrepeated(fitting, avoid), previous, leap)
     if previous is None:
         return _nearest_pitch(fitting, (low + high) // 2)
     least, most = _bounds(value.interval)
