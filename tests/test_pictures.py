@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures: that what was played and learned can be seen in them. Looked at as pixels, never as a matter of taste."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from strategies import chord_symbols
+
+pytest.importorskip("matplotlib")
+
+from sideman_models.pictures import KIND_COLOURS, RollNote, frequencies, learning_curves, piano_roll
+
+Pixels = npt.NDArray[np.uint8]
+
+roll_notes = st.builds(RollNote, st.floats(0, 40), st.floats(0, 9), st.integers(0, 127), st.integers(1, 127))
+named = st.lists(st.tuples(st.integers(0, 40).map(float), chord_symbols()), max_size=8).map(sorted)
+
+
+def pixels(picture: bytes) -> Pixels:
+    """The picture, decoded: (height, width, 3)."""
+    from matplotlib.image import imread
+
+    return np.asarray(imread(io.BytesIO(picture), "png")[:, :, :3] * 255).round().astype(np.uint8)
+
+
+def area(picture: Pixels, colour: str) -> int:
+    """How many pixels are of a colour, written #rrggbb."""
+    wanted = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+    return int((np.abs(picture.astype(int) - wanted).max(axis=2) <= 2).sum())
+
+
+def coloured(picture: Pixels) -> int:
+    """How many pixels are of a colour that is no grey: notes, and the scale beside them."""
+    return int((np.ptp(picture.astype(int), axis=2) > 40).sum())
+
+
+@settings(max_examples=4)
+@given(st.lists(roll_notes, max_size=20), named, st.sampled_from([2.5, 3.0, 4.0]))
+@example([], [], 4.0)
+def test_any_line_can_be_drawn(notes: list[RollNote], chords: list[tuple[float, str]], bar_beats: float) -> None:
+    """A solo of some odd shape would end in a traceback instead of a picture."""
+    picture = pixels(piano_roll(notes, chords, "any", bar_beats))
+    height, width, _ = picture.shape
+    assert width > 1000
+    assert height > 100
+    assert area(picture, "#ffffff") < height * width
+
+
+def test_every_note_and_every_chord_is_seen() -> None:
+    """Part of what was played would be missing in the picture of it."""
+    one, other = RollNote(0.0, 2.0, 60, 80), RollNote(21.0, 1.0, 72, 80)
+    whole, half = (pixels(piano_roll(notes, [(0.0, "C7")], "line")) for notes in ([one, other], [one]))
+    named_too = pixels(piano_roll([one, other], [(0.0, "C7"), (20.0, "F#m7b5")], "line"))
+    assert coloured(whole) > coloured(half)
+    assert whole.shape == named_too.shape
+    changed = np.argwhere((whole != named_too).any(axis=2))
+    assert len(changed) > 20
+    assert np.ptp(changed[:, 1]) < whole.shape[1] / 4  # the new name stands in its own bar only
+
+
+def test_longer_notes_are_longer_and_higher_ones_higher() -> None:
+    """The picture would show another line than was played."""
+    rows = {}
+    for pitch, length in ((60, 1.0), (67, 2.0)):
+        notes = [RollNote(1.0, length, pitch, 80), RollNote(0.0, 0.01, 50, 80), RollNote(0.0, 0.01, 75, 80)]
+        picture = pixels(piano_roll(notes, [], "line"))[:, :-150].astype(int)  # without the scale
+        rows[pitch] = np.argwhere(np.ptp(picture, axis=2) > 60)
+    assert np.median(rows[67][:, 0]) < np.median(rows[60][:, 0])
+    assert np.ptp(rows[67][:, 1]) > 1.4 * np.ptp(rows[60][:, 1])
+
+
+def test_a_very_long_solo_gives_a_picture_of_bounded_size() -> None:
+    """Ten thousand bars would exhaust the memory."""
+    picture = pixels(piano_roll([RollNote(4.0 * bar, 1.0, 60) for bar in range(0, 10_000, 50)], [], "long"))
+    assert picture.shape[0] < 6000
+
+
+@pytest.mark.parametrize("title", ["$x", "$\\frac$", "名前", "\x01"])
+def test_a_title_is_shown_as_it_is_written(title: str) -> None:
+    """A file's name with a dollar sign in it could not be drawn."""
+    shown, empty = (pixels(piano_roll([], [(0.0, text or "C7")], text)) for text in (title, ""))
+    assert (shown != empty).any()
+
+
+def test_the_same_line_gives_the_same_bytes() -> None:
+    """A bundle made again would differ from the first."""
+    assert piano_roll([RollNote(0, 1, 60)], [], "line") == piano_roll([RollNote(0, 1, 60)], [], "line")
+
+
+@pytest.mark.parametrize("unseen", [None, 5.0, float("nan")])
+def test_learning_is_seen_with_and_without_unseen_music(unseen: float | None) -> None:
+    """Training on a few pieces, with none kept back, would have no curve."""
+    picture = pixels(learning_curves([(1, 6.0, unseen), (2, 5.0, unseen)], "learning"))
+    assert area(picture, "#2b6cb0") > 100
+    assert (area(picture, "#d9822b") > 20) == (unseen == 5.0)
+
+
+@settings(max_examples=3)
+@given(st.dictionaries(st.text(max_size=8), st.integers(0, 10**6), max_size=60))
+@example({})
+@example({"C,0.500,+1": 0})
+def test_any_counts_can_be_drawn(counts: dict[str, int]) -> None:
+    """A corpus of one value, or of none, would end in a traceback."""
+    assert pixels(frequencies(counts, "values")).shape[2] == 3
+
+
+def test_the_more_frequent_value_has_the_longer_bar() -> None:
+    """The picture would say the opposite of the corpus."""
+    picture = pixels(frequencies({"R,1.000": 10, "C,0.500,+1": 90}, "values"))
+    assert area(picture, KIND_COLOURS["C"]) > 5 * area(picture, KIND_COLOURS["R"]) > 0
