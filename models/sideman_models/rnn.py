@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plain recurrent network of the course *Sequence Models*, forward and backward through time, in NumPy alone.
+
+Shapes: n_x inputs, n_a units, n_y symbols, m sequences side by side (columns, as in the course), T_x steps.
+
+    a_next  = tanh(Wax xt + Waa a_prev + ba)     (n_a, m)
+    yt_pred = softmax(Wya a_next + by)           (n_y, m)
+
+`parameters` are `Wax` (n_a, n_x), `Waa` (n_a, n_a), `Wya` (n_y, n_a), `ba` (n_a, 1), `by` (n_y, 1). Gradients have the
+shapes of what they belong to, their names a `d` before it. What comes out has the number type of what went in.
+
+The course stops short of the output layer on the way back. `cross_entropy` and `output_backward` are that way, for this
+network and the LSTM alike, so that a whole step of training can be made from these functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating[Any]]
+Parameters = Mapping[str, Array]
+Gradients = dict[str, Array]
+Cache = tuple[Array, Array, Array, Parameters]
+"""What a step needs on the way back: a_next, a_prev, xt and the parameters."""
+
+
+def rnn_cell_forward(xt: Array, a_prev: Array, parameters: Parameters) -> tuple[Array, Array, Cache]:
+    """One step, from xt (n_x, m) and a_prev (n_a, m): a_next (n_a, m), yt_pred (n_y, m) and the cache."""
+    p = parameters
+    a_next = np.tanh(p["Wax"] @ xt + p["Waa"] @ a_prev + p["ba"])
+    yt_pred = softmax(p["Wya"] @ a_next + p["by"])
+    return a_next, yt_pred, (a_next, a_prev, xt, parameters)
+
+
+def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[Array, Array, tuple[list[Cache], Array]]:
+    """All steps, from x (n_x, m, T_x) and a0 (n_a, m): a (n_a, m, T_x), y_pred (n_y, m, T_x), (caches by step, x)."""
+    a_next = a0
+    hidden, predicted, caches = [], [], []
+    for t in range(x.shape[2]):
+        a_next, yt_pred, cache = rnn_cell_forward(x[:, :, t], a_next, parameters)
+        hidden.append(a_next)
+        predicted.append(yt_pred)
+        caches.append(cache)
+    return np.stack(hidden, axis=2), np.stack(predicted, axis=2), (caches, x)
+
+
+def rnn_cell_backward(da_next: Array, cache: Cache) -> Gradients:
+    """Back through one step, from da_next (n_a, m): dxt (n_x, m), da_prev (n_a, m), dWax, dWaa, dba."""
+    a_next, a_prev, xt, p = cache
+    dz = da_next * (1 - a_next**2)  # (n_a, m): through the tanh
+    return {
+        "dxt": p["Wax"].T @ dz,
+        "da_prev": p["Waa"].T @ dz,
+        "dWax": dz @ xt.T,
+        "dWaa": dz @ a_prev.T,
+        "dba": dz.sum(axis=1, keepdims=True),
+    }
+
+
+def rnn_backward(da: Array, caches: tuple[list[Cache], Array]) -> Gradients:
+    """Back through all steps, from da (n_a, m, T_x): dx (n_x, m, T_x), da0 (n_a, m), dWax, dWaa, dba.
+
+    `da[:, :, t]` is what comes to step t from its own output; what comes to it from the steps after is added here.
+    """
+    steps, _ = caches
+    da_prev = np.zeros_like(da[:, :, 0])
+    back = []
+    for t in reversed(range(len(steps))):
+        back.append(rnn_cell_backward(da[:, :, t] + da_prev, steps[t]))
+        da_prev = back[-1]["da_prev"]
+    dx = np.stack([step["dxt"] for step in reversed(back)], axis=2)
+    return {"dx": dx, "da0": da_prev} | summed(back, ("dWax", "dWaa", "dba"))
+
+
+def summed(steps: Sequence[Gradients], names: Iterable[str]) -> Gradients:
+    """The gradients of what all steps share: the sum of each step's own."""
+    return {name: np.add.reduce([step[name] for step in steps]) for name in names}
+
+
+# The output layer and its loss
+
+
+def sigmoid(z: Array) -> Array:
+    """1 / (1 + exp(-z)), which overflows for no z in this form."""
+    return (np.tanh(z / 2) + 1) / 2
+
+
+def softmax(scores: Array) -> Array:
+    """The probabilities of `scores` (n_y, ...), which sum to one along the first axis."""
+    powers = np.exp(scores - scores.max(axis=0))
+    return np.asarray(powers / powers.sum(axis=0))
+
+
+def cross_entropy(y_pred: Array, y: Array) -> tuple[float, Array]:
+    """The loss in nats, summed over the steps and averaged over the m sequences, and dz (n_y, m, T_x).
+
+    `y_pred` and `y` are (n_y, m, T_x), `y` one-hot. `dz` is the gradient by the scores, before the softmax. A step
+    whose target is all zeros asks for nothing: it adds nothing to the loss, and its gradient is zero.
+    """
+    told = y.sum(axis=0)
+    m = y.shape[1]
+    # A probability too small for the number type counts as the smallest there is: the loss stays a number.
+    right = np.maximum((y_pred * y).sum(axis=0), np.finfo(y_pred.dtype).tiny)
+    return float(-(told * np.log(right)).sum() / m), (told * y_pred - y) / m
+
+
+def output_backward(dz: Array, a: Array, W: Array) -> tuple[Array, Array, Array]:
+    """Back through the output layer z = W a + b, from dz (n_y, m, T_x), a (n_a, m, T_x) and W (n_y, n_a).
+
+    Returns da (n_a, m, T_x), dW (n_y, n_a) and db (n_y, 1).
+    """
+    da = np.tensordot(W.T, dz, axes=1)
+    dW = np.tensordot(dz, a, axes=((1, 2), (1, 2)))
+    return da, dW, dz.sum(axis=(1, 2))[:, None]
+
+
+# Keras' layout
+
+
+def to_keras(parameters: Parameters) -> list[Array]:
+    """The weights as Keras has them, those of `SimpleRNN` and then those of `Dense`.
+
+    kernel (n_x, n_a), recurrent (n_a, n_a), bias (n_a,), kernel (n_a, n_y), bias (n_y,).
+    """
+    p = parameters
+    return [p["Wax"].T, p["Waa"].T, p["ba"][:, 0], p["Wya"].T, p["by"][:, 0]]
+
+
+def from_keras(weights: Sequence[Array]) -> dict[str, Array]:
+    """The parameters whose `to_keras` is `weights`."""
+    kernel, recurrent, bias, dense, dense_bias = weights
+    return {"Wax": kernel.T, "Waa": recurrent.T, "ba": bias[:, None], "Wya": dense.T, "by": dense_bias[:, None]}
