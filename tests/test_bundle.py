@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakes import random_weights
-from sideman_models import bundle as bundles
+from sideman_models import store
 from sideman_models.bundle import CARD, VALUES, WEIGHTS, Bundle, find, load, names, save
 from sideman_models.context import FEATURES, Context
 from sideman_models.errors import BundleError
@@ -140,7 +140,7 @@ def test_an_interrupted_save_leaves_the_old_bundle_whole(saved: Path, monkeypatc
         raise OSError(28, "No space left on device")
 
     before = load(str(saved)).weights.kernel
-    monkeypatch.setattr(bundles, "_write", full)
+    monkeypatch.setattr(store, "_write", full)
     with pytest.raises(OSError, match="No space"):
         save(some_bundle(), saved)
     np.testing.assert_array_equal(load(str(saved)).weights.kernel, before)

@@ -8,14 +8,8 @@ as given, and every refusal names the file and the field at fault.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import lzma
 import os
-import shutil
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +19,11 @@ import numpy as np
 
 from sideman_models.context import FEATURES, Context
 from sideman_models.errors import BundleError, NoSuchBundle, ValueTextError
-from sideman_models.lstm import Floats, Weights
+from sideman_models.lstm import Weights
+from sideman_models.store import check_shapes, contents, described, packed, unpacked, write_folder
 from sideman_models.values import Value, Vocabulary, parse_value
 
-VERSION = 1
+FORMAT, VERSION = "sideman bundle", 1
 WEIGHTS, VALUES, CARD = "weights.npz", "values.json", "CARD.md"
 _ARRAYS = (
     "LSTM_cell/kernel",
@@ -38,7 +33,6 @@ _ARRAYS = (
     "densor/bias",
     "mask/penalty",
 )
-_MOST_BYTES = 1 << 28
 _INSTALLED = Path(__file__).parent / "bundles"
 
 
@@ -99,7 +93,7 @@ def load(name: str) -> Bundle:
     facts = _read_values(path / VALUES)
     vocabulary = Vocabulary(_values(path / VALUES, facts))
     context = Context(_features(path / VALUES, facts))
-    raw = _bytes(path / WEIGHTS)
+    raw = contents(path / WEIGHTS)
     if hashlib.sha256(raw).hexdigest() != facts.get("weights_sha256"):
         raise BundleError(f"{path / WEIGHTS}: its contents do not match weights_sha256 in {VALUES}")
     weights = _weights(path / WEIGHTS, raw, len(vocabulary), context.size)
@@ -122,22 +116,14 @@ def save(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None = None) 
     """
     if path.exists() and not (path / VALUES).is_file():
         raise BundleError(f"{path}: something that is not a bundle is already there")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        for name, content in _files(bundle, extras or {}).items():
-            _write(fresh / name, content)
-        fresh.chmod(0o755)
-        _replace(path, fresh)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    write_folder(path, _files(bundle, extras or {}))
 
 
 def _files(bundle: Bundle, extras: Mapping[str, bytes]) -> dict[str, bytes]:
     weights = weights_bytes(bundle.weights)
     texts = [value.text for value in bundle.vocabulary.values]
-    described = {
-        "format": "sideman bundle",
+    values_file = {
+        "format": FORMAT,
         "version": VERSION,
         "dialect": _dialect(bundle.vocabulary),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
@@ -147,7 +133,7 @@ def _files(bundle: Bundle, extras: Mapping[str, bytes]) -> dict[str, bytes]:
         "facts": dict(bundle.facts),
         "values": texts,
     }
-    text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(values_file, indent=1, ensure_ascii=False) + "\n"
     return {WEIGHTS: weights, VALUES: text.encode(), CARD: bundle.card.encode(), **extras}
 
 
@@ -164,74 +150,24 @@ def weights_bytes(weights: Weights) -> bytes:
     """The contents of `weights.npz`, the same for the same numbers."""
     arrays = (weights.kernel, weights.recurrent, weights.bias, weights.densor_kernel, weights.densor_bias,
               np.array([weights.penalty], np.float32))  # fmt: skip
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in zip(_ARRAYS, arrays, strict=True):
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(array, np.float32), allow_pickle=False)
-            archive.writestr(
-                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), member.getvalue(), zipfile.ZIP_DEFLATED
-            )
-    return packed.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _replace(path: Path, fresh: Path) -> None:
-    if not path.exists():
-        fresh.rename(path)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-    path.rename(old / path.name)
-    try:
-        fresh.rename(path)
-    except OSError:
-        (old / path.name).rename(path)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise BundleError(f"{path}: larger than {_MOST_BYTES >> 20} MiB")
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
+    return packed(dict(zip(_ARRAYS, arrays, strict=True)))
 
 
 def _read_values(path: Path) -> dict[str, Any]:
-    try:
-        described = json.loads(_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not a JSON file: {error}") from error
-    if not isinstance(described, dict) or described.get("format") != "sideman bundle":
-        raise BundleError(f'{path}: format: not a bundle of sideman (it would say "sideman bundle")')
-    version = described.get("version")
-    if version != VERSION:
-        later = isinstance(version, int) and version > VERSION
-        raise BundleError(
-            f"{path}: version: {version!r}, but this program reads {VERSION}" + ("; it is too old" if later else "")
-        )
-    if not isinstance(described.get("facts", {}), dict):
+    told = described(path, FORMAT, VERSION)
+    if not isinstance(told.get("facts", {}), dict):
         raise BundleError(f"{path}: facts: not a mapping")
-    return described
+    return told
 
 
-def _values(path: Path, described: Mapping[str, Any]) -> list[Value]:
-    texts = described.get("values")
+def _values(path: Path, told: Mapping[str, Any]) -> list[Value]:
+    texts = told.get("values")
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise BundleError(f"{path}: values: not a list of texts")
     if len(set(texts)) != len(texts):
         twice = next(text for text in texts if texts.count(text) > 1)
         raise BundleError(f"{path}: values: {twice!r} stands there twice")
-    if described.get("values_sha256") != values_sha256(texts):
+    if told.get("values_sha256") != values_sha256(texts):
         raise BundleError(f"{path}: values_sha256: does not match the values")
     values = []
     for place, text in enumerate(texts):
@@ -244,8 +180,8 @@ def _values(path: Path, described: Mapping[str, Any]) -> list[Value]:
     return values
 
 
-def _features(path: Path, described: Mapping[str, Any]) -> list[str]:
-    features = described.get("context")
+def _features(path: Path, told: Mapping[str, Any]) -> list[str]:
+    features = told.get("context")
     if not isinstance(features, list):
         raise BundleError(f"{path}: context: not a list of features")
     for place, feature in enumerate(features):
@@ -260,46 +196,11 @@ def _features(path: Path, described: Mapping[str, Any]) -> list[str]:
 
 
 def _weights(path: Path, raw: bytes, n_values: int, n_context: int) -> Weights:
-    arrays = _arrays(path, raw)
+    arrays = unpacked(path, raw, _ARRAYS)
     recurrent = arrays["LSTM_cell/recurrent_kernel"]
     n_a = recurrent.shape[0] if recurrent.ndim == 2 else 0
     shapes = ((n_values + n_context, 4 * n_a), (n_a, 4 * n_a), (4 * n_a,), (n_a, n_values), (n_values,), (1,))
-    for name, shape in zip(_ARRAYS, shapes, strict=True):
-        array = arrays[name]
-        if array.shape != shape or not n_a:
-            sizes = f"{n_values} values, {n_context} context rows and {n_a} units"
-            raise BundleError(f"{path}: {name}: shape {array.shape}, but {sizes} need {shape}")
-        if not np.isfinite(array).all():
-            raise BundleError(f"{path}: {name}: holds numbers that are not finite")
+    sizes = f"{n_values} values, {n_context} context rows and {n_a} units"
+    check_shapes(path, arrays, dict(zip(_ARRAYS, shapes, strict=True)), sizes)
     kernel, recurrent, bias, densor_kernel, densor_bias, penalty = (arrays[name] for name in _ARRAYS)
     return Weights(kernel, recurrent, bias, densor_kernel, densor_bias, float(penalty[0]))
-
-
-def _arrays(path: Path, raw: bytes) -> dict[str, Floats]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            missing, foreign = set(_ARRAYS) - set(members), set(members) - set(_ARRAYS)
-            if missing or foreign:
-                wrong = f"no {min(missing)}" if missing else f"{min(foreign)!r} does not belong there"
-                raise BundleError(f"{path}: {wrong}; it holds {', '.join(_ARRAYS)}")
-            if sum(info.file_size for info in members.values()) > _MOST_BYTES:
-                raise BundleError(f"{path}: its arrays are larger than {_MOST_BYTES >> 20} MiB")
-            return {name: _array(path, name, _member(archive, info)) for name, info in members.items()}
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise BundleError(f"{path}: not a whole .npz file: {error}") from error
-
-
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    with archive.open(info) as member:
-        return member.read(info.file_size)  # told how much, it unpacks no more than was claimed and checked
-
-
-def _array(path: Path, name: str, raw: bytes) -> Floats:
-    try:
-        array = np.load(io.BytesIO(raw), allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError, SyntaxError) as error:
-        raise BundleError(f"{path}: {name}: not an array of numbers: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
-        raise BundleError(f"{path}: {name}: not an array of float32")
-    return array
