@@ -40,6 +40,7 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "off": {"play__mode": "off"},
     "classic": {"play__rate": "eighth"},
     "classic-phrase": {"play__rate": "phrase"},
+    "classic-drawn": {"play__rate": "phrase", "play__settle": False, "play__leap": 0, "play__apart": 0},
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -75,6 +76,16 @@ def test_events_come_in_order_and_every_note_ends(rate: str, swing: float, seed:
             sounding.add(event.pitch)
         else:
             sounding.remove(event.pitch)
+
+
+@pytest.mark.parametrize(("apart", "least"), [("auto", 1 / 12), (0.25, 1 / 12), (0.04, 0.04), (0, 0.0)])
+def test_no_two_notes_start_at_once(apart: float | str, least: float) -> None:
+    """Without it a triplet would be struck together with the swung sixteenth before it."""
+    keys: dict[str, Any] = {"play__rate": "phrase", "play__swing": 0.75, "play__seed": 0, "play__apart": apart}
+    onsets = [beat for beat, event in events(play_through(engine(beats=64, **keys))) if isinstance(event, NoteOn)]
+    gaps = [after - before for before, after in pairwise(onsets)]
+    assert min(gaps) >= least - 1e-9
+    assert (min(gaps) < 1 / 12 - 1e-9) == (least < 1 / 12)
 
 
 @pytest.mark.parametrize(("rate", "pulses"), [("beat", 1), ("eighth", 2), ("triplet", 3), ("sixteenth", 4)])

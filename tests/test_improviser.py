@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,83 @@ def test_a_classic_network_is_fed_the_value_that_was_drawn() -> None:
     assert network.fed[-1] == drawn[-1]
 
 
+def solo(player: Improviser, ticks: int = 480) -> list[Choice]:
+    """What `player` plays by itself from the top, as it is chosen."""
+    choices, tick = [], 0
+    while tick < ticks:
+        choices.append(player.choose(tick))
+        player.played(choices[-1])
+        tick += choices[-1].length
+    return choices
+
+
+def leaps(choices: list[Choice]) -> list[int]:
+    """Semitones from note to note."""
+    pitches = [choice.pitch for choice in choices if choice.pitch is not None]
+    return [abs(after - before) for before, after in pairwise(pitches)]
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 1000), st.sampled_from([1, 3, 5, 12]), st.sampled_from([0.25, 1 / 3, 0.5, 1]))
+def test_a_classic_solo_keeps_the_rules_of_the_originals(seed: int, leap: int, apart: float) -> None:
+    """Without it the classic bundle would play its rhythms off the grid, crowd its notes and jump about."""
+    keys: dict[str, Any] = {"play__leap": leap, "play__apart": apart, "play__seed": seed, "play__window": 2}
+    choices = solo(improviser(classic_bundle(), play__rate="phrase", **keys))
+    assert all(choice.tick % 12 in (0, 3, 4, 6, 8, 9) for choice in choices)
+    assert all(choice.length >= 12 * apart for choice in choices)
+    changes = Tune(performance().chart)
+    for before, after in pairwise(choices):
+        assert before.pitch is not None
+        assert after.pitch is not None
+        chord = changes.chord_at(after.tick / 12)
+        kind = chord.kind(after.pitch)
+        fitting = [pitch for pitch in range(48, 85) if chord.kind(pitch) == kind and pitch != before.pitch]
+        assert abs(after.pitch - before.pitch) <= max(leap, min(abs(pitch - before.pitch) for pitch in fitting))
+
+
+def test_without_its_rules_a_classic_solo_is_as_it_was_drawn() -> None:
+    """Without it the rules could not be turned off, nor their effect be shown."""
+    off: dict[str, Any] = {"play__settle": False, "play__leap": 0, "play__apart": 0, "play__repetition": 0}
+    choices = solo(improviser(classic_bundle(), play__rate="phrase", **off))
+    assert all(choice.length == choice.value.ticks for choice in choices)
+    assert any(choice.tick % 12 not in (0, 3, 4, 6, 8, 9) for choice in choices)
+
+
+def test_a_classic_network_is_fed_the_value_drawn_though_its_duration_settled() -> None:
+    """Without it the network would be led away from the music it has learned by what was tidied up for the ear."""
+    bundle = classic_bundle()
+    network = ListeningNetwork(bundle.weights)
+    player = improviser(bundle, network, play__rate="phrase")
+    tick, settled = 0, 0
+    for _ in range(60):
+        choice = player.choose(tick)
+        player.played(choice)
+        tick += choice.length
+        settled += choice.length != choice.value.ticks
+        network.fed.clear()
+        player.expect(tick)
+        assert network.fed[-1] == choice.index
+    assert settled
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 1000), st.sampled_from([2, 5, 12]), st.sampled_from([0, 0.25, 0.5]))
+def test_a_modern_solo_keeps_the_rules_in_what_it_draws(seed: int, leap: int, apart: float) -> None:
+    """Without it the knobs would change notes after they were chosen, and the network be told of others."""
+    keys: dict[str, Any] = {"play__leap": leap, "play__apart": apart, "play__settle": True, "play__seed": seed}
+    choices = solo(improviser(play__rate="phrase", **keys))
+    assert all(choice.length == choice.value.ticks for choice in choices)
+    assert all(choice.tick % 12 in (0, 2, 3, 4, 6, 8, 9, 10) for choice in choices)
+    assert all(choice.length >= 12 * apart for choice in choices if choice.pitch is not None)
+    assert all(semitones <= leap for semitones in leaps(choices))
+
+
+def test_a_modern_solo_is_left_as_it_was_learned() -> None:
+    """Without it rules made for another corpus would change how the default bundle plays."""
+    kept: dict[str, Any] = {"play__leap": 0, "play__apart": 0, "play__settle": False}
+    assert solo(improviser(play__rate="phrase")) == solo(improviser(play__rate="phrase", **kept))
+
+
 controls = st.fixed_dictionaries(
     {
         "play__rate": st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"]),
@@ -145,6 +223,9 @@ controls = st.fixed_dictionaries(
         "play__density": st.floats(0, 4),
         "play__rests": st.integers(0, 2),
         "play__window": st.integers(0, 6),
+        "play__leap": st.sampled_from(["auto", 0, 1, 12]),
+        "play__apart": st.sampled_from(["auto", 0, 0.5, 4]),
+        "play__settle": st.sampled_from(["auto", True, False]),
         "play__seed": st.integers(0, 100),
     }
 )

@@ -16,32 +16,36 @@ did itself. The rules on pitch narrow the pitches to choose among and never leav
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+QUARTERS_AND_THIRDS = (4, 3)
+"""How the classic grid parts a beat."""
 
-def settle(onset: int, length: int, beat: int, least: int = 1) -> int:
+
+def settle(onset: int, length: int, beat: int, least: int = 1, parts: tuple[int, int] = QUARTERS_AND_THIRDS) -> int:
     """The length nearest to `length` with which a note begun at `onset` ends on the grid. All in ticks, `beat` a beat.
 
-    The grid of a beat is its quarters and its thirds (`beat` is a multiple of 12). From a place on it, a length too
-    is of quarters or of thirds: so a triplet begun on the beat is completed, and none begins within. Of two equally
-    near the one that ends on a quarter is taken, then the shorter. It is never shorter than `least`.
+    `parts` says into how many a beat may be parted, in one way and in the other, both dividing `beat`. From a place on
+    the grid, a length too is of one of them: so a triplet begun on the beat is completed, and none begins within. Of
+    two equally near the one that ends on the first grid is taken, then the shorter. It is never shorter than `least`.
     """
-    return _settled(onset % beat, length, beat, max(1, least))
+    return _settled(onset % beat, length, beat, max(1, least), parts)
 
 
 @lru_cache(maxsize=4096)
-def _settled(place: int, length: int, beat: int, least: int) -> int:
-    parts = (beat // 4, beat // 3)
+def _settled(place: int, length: int, beat: int, least: int, parts: tuple[int, int]) -> int:
+    first, second = (beat // part for part in parts)
 
     def falls(ticks: int) -> bool:
-        return any(ticks % part == 0 for part in parts)
+        return ticks % first == 0 or ticks % second == 0
 
     ending = [ticks for ticks in range(least, max(least, length) + beat + 1) if falls((place + ticks) % beat)]
     if falls(place):
         ending = [ticks for ticks in ending if falls(ticks)]
-    return min(ending, key=lambda ticks: (abs(ticks - length), (place + ticks) % parts[0] != 0, ticks))
+    return min(ending, key=lambda ticks: (abs(ticks - length), (place + ticks) % first != 0, ticks))
 
 
 def keep_apart(length: int, least: int) -> int:
@@ -74,6 +78,9 @@ def within_leap(pitches: Sequence[int], previous: int | None, widest: int) -> Se
     return [pitch for pitch in pitches if abs(pitch - previous) <= reach]
 
 
+_ALMOST = 1e-9  # of a tick, which a share of a beat may be off
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Which rules are kept, each off at False or 0: repeats in a row, `leap` in semitones, `apart` in beats."""
@@ -85,9 +92,13 @@ class Rules:
 
     def length(self, onset: int, length: int, beat: int) -> int:
         """How long a note begun at `onset` lasts by the rules on time; in ticks, `beat` of them a beat."""
-        least = round(self.apart * beat)
+        least = self.least(beat)
         length = keep_apart(length, least)
         return settle(onset, length, beat, least) if self.settle else length
+
+    def least(self, beat: int) -> int:
+        """The least ticks from onset to onset, `beat` of them a beat."""
+        return math.ceil(self.apart * beat - _ALMOST)
 
     def worn(self, previous: int | None, times: int) -> int | None:
         """The pitch before, if it has been struck as often in a row as it may."""

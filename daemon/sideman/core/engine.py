@@ -23,16 +23,17 @@ from sideman.core.improviser import PULSES, Choice, Improviser
 from sideman.core.ledger import Ledger, hush
 from sideman.core.listener import Listener
 from sideman.core.settings import Settings
+from sideman.core.smoothing import NARROWEST
 from sideman.core.tempo import Tempo, default_swing, swung, unswung
 from sideman.core.tune import Tune
 from sideman_models.harmony import Chord
+from sideman_models.postprocess import in_turn
 from sideman_models.values import TICKS
 
 TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
 
 _ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
-_NARROWEST = 1 / TICKS  # beats between two onsets
 _RELEASE, _BAR_LINE, _ONSET = range(3)
 
 
@@ -102,6 +103,7 @@ class Engine:
         self.late = 0
         self._late_s = settings.play.late_ms / 1000
         self._offset_s = settings.play.offset_ms / 1000
+        self._apart = min(improviser.rules.apart, NARROWEST)
         self._serial = count()
         self._heap: list[_Scheduled] = []
         self._start = start
@@ -275,12 +277,12 @@ class Engine:
 
     def _sounds_at(self, tick: int) -> float:
         # Triplets stay where swung sixteenths move, so two onsets of one beat could meet, or change places.
-        return max(self._swung(tick), self._struck + _NARROWEST)
+        return in_turn(self._swung(tick), self._struck, self._apart)
 
     def _ends_at(self, choice: Choice, beat: float) -> float:
         """The beat of the note-off: `gate` of the time to the next onset, and never beyond the end."""
         written = choice.length
-        until = max(self._swung(choice.tick + written), beat + _NARROWEST)
+        until = max(self._swung(choice.tick + written), beat + NARROWEST)
         ends = beat + (until - beat) * self.improviser.sounding(written) / written
         return ends if self.end is None else min(ends, self.end)
 

@@ -17,10 +17,12 @@ import numpy.typing as npt
 
 from sideman.core.masks import Mask, Masks
 from sideman.core.settings import PlaySettings
+from sideman.core.smoothing import rules
 from sideman_models.bundle import Bundle
 from sideman_models.context import Changes, Place, clashes
 from sideman_models.line import Line, Written
 from sideman_models.lstm import Network, State
+from sideman_models.postprocess import NONE, too_often
 from sideman_models.values import TICKS, Value, realise
 
 Logits = npt.NDArray[np.float64]
@@ -78,7 +80,8 @@ class Improviser:
         self._network = network
         self._vocabulary = bundle.vocabulary
         self._context = bundle.context
-        self._allowed = Masks(bundle.vocabulary, settings)
+        self.rules = rules(settings, classic=bundle.classic)
+        self._allowed = Masks(bundle.vocabulary, settings, NONE if bundle.classic else self.rules)
         self._line = Line(changes, bar_ticks)
         self._last: int | None = None
         self._ahead = State.zero(network.weights.n_a)
@@ -160,10 +163,16 @@ class Improviser:
         value = self._vocabulary.values[index]
         low, high = self.settings.range.low, self.settings.range.high
         roll = self.dice.roll(tick, _PITCH_ROLL)
-        avoid = previous if self._repeated else None
-        pitch = realise(value, place.chord, previous, low, high, self.settings.window, roll, avoid=avoid)
+        avoid, leap = previous if self._repeated else None, self.rules.leap
+        pitch = realise(value, place.chord, previous, low, high, self.settings.window, roll, avoid=avoid, leap=leap)
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
-        return Choice(tick, length or value.ticks, index, value, pitch, velocity)
+        return Choice(tick, length or self._lasts(tick, value), index, value, pitch, velocity)
+
+    def _lasts(self, tick: int, value: Value) -> int:
+        """Ticks that `value` takes at `tick`: its own, which the rules of the originals may settle anew."""
+        if not self.bundle.classic:
+            return value.ticks
+        return self.rules.length(tick % self._line.bar_ticks, value.ticks, TICKS)
 
     def _pulse(self, tick: int) -> int | None:
         """Ticks from `tick` to the next pulse, of which one falls on every bar line; None at rate `phrase`."""
@@ -173,7 +182,7 @@ class Improviser:
     @property
     def _repeated(self) -> bool:
         """Whether the last pitch has been struck as often in a row as it may."""
-        return 0 < self.settings.repetition <= self._repeats
+        return too_often(self._repeats, self.rules.repetition)
 
     @property
     def _cold(self) -> bool:
@@ -188,7 +197,7 @@ class Improviser:
             logits = logits - np.where(self._vocabulary.rests, math.log(max(settings.density, floor)), 0.0)
         return logits
 
-    def _masks(self, place: Place) -> tuple[Mask, Mask, Mask]:
+    def _masks(self, place: Place) -> tuple[Mask, ...]:
         settings = self.settings
         rested = settings.rate in PULSES and self._rests >= settings.rests
         return self._allowed.at(place, rested=rested, repeated=self._repeated)

@@ -48,6 +48,7 @@ def _meter(value: object) -> Meter:
 METER = Rule("a time signature such as 4/4, 3/4 or 6/8: 1 to 16 over 1, 2, 4, 8 or 16", _meter)
 COMMON_TIME = Meter(4, 4)
 SOLO_RANGE = Range(48, 84)
+AUTO = standing_for("auto", None)
 PORT = text("auto, none, or a port's name or part of it", longest=200)
 
 
@@ -102,7 +103,10 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class PlaySettings:
-    """How it plays. A `seed` of None is a new one each start, a `swing` of None one that follows the tempo."""
+    """How it plays. A `seed` of None is a new one each start, a `swing` of None one that follows the tempo.
+
+    `leap`, `apart` and `settle` of None are what the dialect of the bundle wants: see `sideman.core.smoothing`.
+    """
 
     mode: Literal["solo", "off"] = _key("solo", word("solo", "off"), "solo plays through; off only listens.")
     rate: Literal["beat", "eighth", "triplet", "sixteenth", "phrase"] = _key(
@@ -127,6 +131,23 @@ class PlaySettings:
         "Choose among the likeliest that together have this share of the chances; 1 leaves all of them in.",
     )
     repetition: int = _key(2, whole(0, 16), "The same pitch comes at most so many times in a row; 0 sets no limit.")
+    leap: int | None = _key(
+        None,
+        either(AUTO, whole(0, 36)),
+        "The widest leap from note to note, in semitones; 0 sets no limit. auto: an octave for a classic bundle, for "
+        "others no limit.",
+    )
+    apart: float | None = _key(
+        None,
+        either(AUTO, number(0, 4)),
+        "At rate phrase, no two notes begin nearer than so many beats; 0 sets no limit. auto: a quarter of a beat for "
+        "a classic bundle, for others a twelfth.",
+    )
+    settle: bool | None = _key(
+        None,
+        either(AUTO, switch()),
+        "At rate phrase, part a beat in quarters or in thirds, never in both. auto: for a classic bundle only.",
+    )
     range: Range = _key(SOLO_RANGE, pitches(), "The pitches it keeps to. Middle C is C4, or 60.")
     density: float = _key(
         1.0, number(0, 4), "How busy it is: 1 as it learned, less leaves more rests, more leaves fewer."
@@ -137,7 +158,7 @@ class PlaySettings:
     )
     swing: float | None = _key(
         None,
-        either(standing_for("auto", None), number(0.5, 0.75)),
+        either(AUTO, number(0.5, 0.75)),
         "Where the second eighth of a beat falls: 0.5 straight, 0.67 triplets; auto swings less as the tempo rises.",
     )
     gate: float = _key(

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which rules of post-processing a voice keeps, and how: see `sideman_models.postprocess` for the rules themselves.
+
+A classic bundle keeps them as the originals did: a value drawn is changed before its time comes. With any other bundle
+the same aims only narrow what may be drawn (`sideman.core.masks`); nothing that was drawn is ever changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sideman.core.settings import PlaySettings
+from sideman_models.postprocess import ORIGINALS, Rules
+from sideman_models.values import TICKS
+
+NARROWEST = 1 / TICKS
+"""Beats between two onsets of a voice, whatever the swing does to them."""
+
+MODERN = Rules(apart=NARROWEST)
+"""What a bundle other than a classic one keeps unless told otherwise: it has learned the rest from what it heard."""
+
+
+def rules(settings: PlaySettings, *, classic: bool) -> Rules:
+    """The rules that `settings` give, those left to `auto` as the dialect of the bundle wants them."""
+    told = {name: value for name in ("settle", "leap", "apart") if (value := getattr(settings, name)) is not None}
+    return replace(ORIGINALS if classic else MODERN, repetition=settings.repetition, **told)
