@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An audition: a network plays over the changes of given solos, through the real engine, for as long as they are.
+
+Everything is as a user hears it who sets `play.rate=phrase` and nothing else: the range, the rule on repeated pitches,
+the nearest pitch that fits. What is collected are the engine's choices, at the places where they fall on the grid: the
+swing and the gate, which only say how a note is struck, are not in them. The line writer then makes values of these
+notes, as it did of the solos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from sideman.core.chart import Bar, Chart, Meter
+from sideman.core.engine import BarPlayed
+from sideman.core.improviser import Choice
+from sideman.core.settings import PlaySettings, Settings
+from sideman.performance import Performance
+from sideman_models.bundle import Bundle
+from sideman_models.context import Changes
+from sideman_models.harmony import Chord
+from sideman_models.line import LineNote
+from sideman_models.lstm import NumpyNetwork
+from sideman_models.solos import Piece, Solo, write
+from sideman_models.values import TICKS
+
+SETTINGS = Settings(play=PlaySettings(rate="phrase"))
+
+
+def audition(
+    bundle: Bundle, solos: Sequence[Solo], choruses: int, seed: int = 0, settings: Settings = SETTINGS
+) -> Iterator[Piece]:
+    """What the network plays: `choruses` times once through the changes of a solo, one solo after the other.
+
+    A chorus is over all the changes that its solo has. Each begins afresh, with a seed of its own: `seed` and onwards.
+    """
+    network = NumpyNetwork(bundle.weights)
+    for number in range(choruses if solos else 0):
+        solo = solos[number % len(solos)]
+        chart = chart_of(solo)
+        played = _play(Performance(settings, chart, bundle, network, seed + number), chart.length)
+        notes = tuple(_notes(played))
+        yield write(Solo(solo.title, bundle.name, notes, solo.changes, solo.bar_ticks))
+
+
+def _play(performance: Performance, beats: float) -> Iterator[Choice]:
+    """All that is chosen in so many beats; time jumps to whatever is next."""
+    engine = performance.engine(0.0, beats=beats)
+    while (second := engine.deadline()) is not None:
+        for due in engine.advance(second):
+            if isinstance(due.what, BarPlayed):
+                yield from due.what.choices
+
+
+def _notes(choices: Iterator[Choice]) -> Iterator[LineNote]:
+    for choice in choices:
+        if choice.pitch is not None:
+            begins = True if choice.value.interval is None else None
+            yield LineNote(choice.tick, choice.tick + choice.length, choice.pitch, begins)
+
+
+def chart_of(solo: Solo) -> Chart:
+    """The changes of a solo as a chart in its metre, its last bar filled up."""
+    meter, bar = _meter(solo.bar_ticks), Fraction(solo.bar_ticks, TICKS)
+    count = max(1, -(-len(solo.changes.chords) * TICKS // solo.bar_ticks))
+    return Chart(tuple(Bar(tuple(_chords(solo.changes, number * bar, bar))) for number in range(count)), meter)
+
+
+def _meter(bar_ticks: int) -> Meter:
+    for unit, denominator in ((TICKS, 4), (TICKS // 2, 8), (TICKS // 4, 16)):
+        if bar_ticks % unit == 0 and bar_ticks // unit <= 16:
+            return Meter(bar_ticks // unit, denominator)
+    raise ValueError(f"no meter has bars of {bar_ticks} ticks")
+
+
+def _chords(changes: Changes, start: Fraction, beats: Fraction) -> Iterator[tuple[float, Chord]]:
+    """The chords of one bar, each with its onset from the bar line."""
+    at = float(start)
+    while at < start + beats:
+        yield at - float(start), changes.chord_at(at)
+        at += changes.next_change(at)[1]
