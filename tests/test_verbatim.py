@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that a line shares with the training set: a network that copies must show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sideman_models.corpus import Piece
+from sideman_models.values import Value
+from sideman_models.verbatim import LIKENESSES, Likeness, by_melody, by_value, longest_runs, player
+
+ALPHABET = [Value("C", 6, 2), Value("S", 6, 2), Value("C", 6, -1), Value("C", 3, 2), Value("R", 6)]
+
+
+def pieces() -> st.SearchStrategy[list[Piece]]:
+    """A few short pieces of few values by few players, some of them nobody."""
+    values = st.lists(st.sampled_from(ALPHABET), max_size=14).map(tuple)
+    return st.lists(st.builds(Piece, st.sampled_from("TUV"), st.sampled_from(["", "A", "B"]), values), max_size=5)
+
+
+def longest(piece: Piece, training: Sequence[Piece], alike: Likeness) -> int:
+    """The same figure by trying everything."""
+    own = [alike(value) for value in piece.values]
+    most = 0
+    for other in training:
+        theirs = [alike(value) for value in other.values]
+        for start in range(len(own)):
+            for end in range(start + 1, len(own) + 1):
+                run = own[start:end]
+                there = any(theirs[at : at + len(run)] == run for at in range(len(theirs)))
+                if there and player(other) != player(piece):
+                    most = max(most, sum(value.kind != "R" for value in piece.values[start:end]))
+    return most
+
+
+@given(pieces(), pieces(), st.sampled_from(sorted(LIKENESSES)))
+def test_it_is_the_longest_run(probes: list[Piece], training: list[Piece], how: str) -> None:
+    """A copied solo would pass for an invention, or the other way about."""
+    alike = LIKENESSES[how]
+    runs = longest_runs(probes, training, alike)
+    assert [run.notes for run in runs] == [longest(piece, training, alike) for piece in probes]
+    for run, piece in zip(runs, probes, strict=True):
+        assert run.piece is piece
+        assert len(run.text.split()) == run.values
+        if run.source is None:
+            assert run.notes == run.values == 0
+            continue
+        assert run.source in training
+        assert player(run.source) != player(piece)
+        copied = [alike(value) for value in piece.values[run.start : run.start + run.values]]
+        theirs = [alike(value) for value in run.source.values]
+        assert any(theirs[at : at + run.values] == copied for at in range(len(theirs)))
+
+
+def test_a_copied_solo_shows_whole_and_names_its_source() -> None:
+    """Plagiarism would not be seen, nor from whom."""
+    solo = tuple(ALPHABET[at * at % 5] for at in range(60))
+    original, other = Piece("Ours", "A", solo), Piece("Other", "B", (ALPHABET[0],) * 60)
+    [run] = longest_runs([Piece("New", "net", (ALPHABET[4], *solo))], [other, original], by_value)
+    assert run.source is original
+    assert run.values in (60, 61)
+    assert run.notes == sum(value.kind != "R" for value in solo)
+
+
+def test_a_melody_is_the_same_over_other_chords() -> None:
+    """A tune copied over new changes would not be found."""
+    one, other = Piece("", "A", (ALPHABET[0],) * 9), Piece("", "B", (ALPHABET[1],) * 9)
+    assert longest_runs([one], [other], by_value)[0].notes == 0
+    assert longest_runs([one], [other], by_melody)[0].notes == 9
