@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`sideman names`: names made up letter by letter, and the small network that makes them."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import shlex
+from itertools import islice
+from pathlib import Path
+
+from sideman.core.errors import NoSuchInput, UsageError
+from sideman_models.names import DINOSAURS, ITERATIONS, NAMES, NameModel, invent, learn, load, save
+
+MOST = 100_000
+LARGEST_SEED = 2**32 - 1
+_SHOWN = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    parser.add_argument("--count", type=int, default=10, metavar="N", help="how many names (10)")
+    parser.add_argument("--seed", type=int, metavar="S", help="the dice: the same seed, the same names")
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="make them with a network of your own")
+    group = parser.add_argument_group("learning")
+    group.add_argument("--train", type=Path, metavar="FILE", help="learn from a list first: one name a line")
+    group.add_argument("--out", type=Path, metavar="FOLDER", help="keep what was learned in this folder")
+    group.add_argument(
+        "--iterations", type=int, default=ITERATIONS, metavar="N", help=f"names to learn from in all ({ITERATIONS})"
+    )
+    group.add_argument("--source", default="", metavar="TEXT", help="where the list is from, for the card")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train if asked to, then print the names. Raises UsageError, NoSuchInput, BundleError or CorpusError."""
+    _check(args)
+    if args.train is None:
+        model = load(args.model or DINOSAURS)
+    else:
+        model = learn(args.train, args.source, _command(args), args.iterations, _progress)
+        if args.out is not None:
+            save(model, args.out)
+            print(f"{args.out}: written")
+    seed = secrets.randbelow(LARGEST_SEED) if args.seed is None else args.seed
+    for name in islice(invent(model, seed), args.count):
+        print(name)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name, least, most in (("count", 1, MOST), ("seed", 0, LARGEST_SEED), ("iterations", 1, 100_000_000)):
+        number = getattr(args, name)
+        if number is not None and not least <= number <= most:
+            raise UsageError(f"--{name} {number}: a whole number from {least} to {most}")
+    if args.train is not None and args.model is not None:
+        raise UsageError("--train and --model: one or the other")
+    if args.train is None and (args.out is not None or args.source):
+        raise UsageError("--out and --source go with --train FILE")
+    for path in (args.train, args.model):
+        if path is not None and not path.exists():
+            raise NoSuchInput(f"{path}: no such file or folder")
+    if args.out is not None and args.out.exists() and not (args.out / NAMES).is_file():
+        raise UsageError(f"--out {args.out}: something that is not a name model is already there")
+
+
+def _progress(iteration: int, loss: float, model: NameModel) -> None:
+    """A line now and then: the smoothed loss, and what the network makes up by now."""
+    names = " · ".join(islice(invent(model, iteration), _SHOWN))
+    print(f"iteration {iteration:>6}   smoothed loss {loss:.6f}   {names}", flush=True)
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command that makes the same network again, wherever the list lies."""
+    words = ["sideman", "names", "--train", args.train.name, "--iterations", str(args.iterations)]
+    words += ["--out", args.out.name] if args.out is not None else []
+    return shlex.join(words + (["--source", args.source] if args.source else []))
