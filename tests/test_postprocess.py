@@ -9,6 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes import classic_bundle, modern_bundle
+from sideman_models.bundle import Bundle
+from sideman_models.harmony import parse_chord
+from sideman_models.line import LineNote
 from sideman_models.postprocess import (
     NONE,
     ORIGINALS,
@@ -20,7 +24,9 @@ from sideman_models.postprocess import (
     unrepeated,
     within_leap,
 )
+from sideman_models.solos import BeatChanges, Piece, Solo, write
 from sideman_models.values import TICKS
+from smoothing import MODERN_GRID, ROWS, counts, heard_in, table
 
 lengths = st.integers(1, 60)
 pitches = st.lists(st.integers(0, 127), min_size=1, max_size=40, unique=True)
@@ -128,6 +134,45 @@ def test_the_originals_keep_every_rule() -> None:
     """Without it a classic bundle would play as raw as it was drawn."""
     kept = (ORIGINALS.settle, ORIGINALS.repetition, ORIGINALS.leap, ORIGINALS.apart)
     assert all(kept)
+
+
+def solo(*notes: tuple[int, int, int]) -> Piece:
+    """Notes of (onset, length, pitch) over two bars of changes."""
+    changes = BeatChanges(tuple(parse_chord(text) for text in ["Dm7"] * 4 + ["G7"] * 4))
+    return write(
+        Solo("test", "", tuple(LineNote(onset, onset + length, pitch) for onset, length, pitch in notes), changes)
+    )
+
+
+def test_the_effects_are_counted_as_they_are() -> None:
+    """Without it the table of what each rule does would say something else than what was played."""
+    piece = solo((0, 3, 60), (3, 2, 60), (5, 3, 60), (8, 4, 67), (12, 12, 81))
+    assert counts([heard_in(piece)], MODERN_GRID) == {
+        "notes": "5",
+        "off the grid": "20.0 %",
+        "a third time or more": "20.0 %",
+        "leaps beyond a fifth": "25.0 %",
+        "beyond an octave": "25.0 %",
+        "nearer than 1/4 beat": "25.0 %",
+        "than 1/12, swung": "–",
+    }
+
+
+@pytest.mark.parametrize("bundle", [classic_bundle(), modern_bundle()])
+def test_the_table_shows_what_each_rule_does(bundle: Bundle) -> None:
+    """Without it nobody could see, or hear of, the difference that post-processing makes."""
+    piece = solo((0, 12, 62), (12, 12, 65), (24, 12, 69), (36, 12, 67))
+    assert piece.solo is not None
+    lines = [line.split("|")[1:-1] for line in table(bundle, [piece], [piece.solo], 6)]
+    head, rows = [cell.strip() for cell in lines[0]], {line[0].strip(): line for line in lines[2:]}
+    assert [*rows] == ["*the music itself*", *ROWS]
+    for rules, effect in (
+        ("settle", "off the grid"),
+        ("repetition 2", "a third time or more"),
+        ("leap 7", "beyond an octave"),
+    ):
+        told = {name: float(row[head.index(effect)].strip(" %")) for name, row in rows.items()}
+        assert told[rules] == 0
 
 
 def smooth(kept: Rules, drawn: list[tuple[int, int]]) -> list[tuple[int, int]]:
