@@ -141,14 +141,15 @@ def _far(apart: float | None) -> str:
 def table(bundle: Bundle, real: Sequence[Piece], solos: Sequence[Solo], choruses: int) -> Iterator[str]:
     """The lines of the table in Markdown: the rules kept, the counts, and the distances to the real music.
 
-    The music's own distances are those between two random halves of it.
+    The music's own distances are those between two random halves of it. Of values alone it has no counts.
     """
     grid, theirs = CLASSIC_GRID if bundle.classic else MODERN_GRID, profile(real)
     told = [name for name in DISTANCES if theirs[name]]
     facts, halves = counts([heard_in(piece) for piece in real], grid), half_distances(real)
     yield " | ".join(["| rules kept", *facts, *told]) + " |"
     yield "| --- " * (1 + len(facts) + len(told)) + "|"
-    yield " | ".join(["| *the music itself*", *facts.values(), *(_far(halves[name]) for name in told)]) + " |"
+    if facts["notes"] != "0":
+        yield " | ".join(["| *the music itself*", *facts.values(), *(_far(halves[name]) for name in told)]) + " |"
     for name, kept in ROWS.items():
         heard = plays(bundle, solos, choruses, **{**OFF, **kept})
         ours = profile([one.piece for one in heard])
