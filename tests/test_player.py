@@ -14,7 +14,7 @@ from fakes import FakeClock, Recorder, hanging, performance, play, struck
 from sideman.core.engine import BarPlayed, play_through
 from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, encode
 from sideman.io.clock import Arrival
-from sideman.io.midifile import TICKS_PER_BEAT, write_midi
+from sideman.io.midifile import TICKS_PER_BEAT, midi_bytes
 from sideman.player import LONGEST_SLEEP_S, Player
 
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
@@ -40,7 +40,7 @@ def test_what_is_rendered_is_what_is_played(rate: str, tmp_path: Path) -> None:
     assert [second for second, _ in live.sent] == pytest.approx([due.second for due in sounding], abs=1e-6)
     path = tmp_path / "solo.mid"
     events = [(due.beat, due.what) for due in dues if not isinstance(due.what, BarPlayed)]
-    write_midi(path, events, 120.0, made.chart.meter, 32.0, "test")
+    path.write_bytes(midi_bytes(events, 120.0, made.chart.meter, 32.0, "test"))
     now, written = 0, []
     for message in mido.MidiFile(path).tracks[1]:
         now += message.time

@@ -1,44 +1,177 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a solo to a MIDI file: the same engine as `sideman run`, on a clock that does not wait."""
+"""Write solos as MIDI files, pictures and sound: the same engine as `sideman run`, on a clock that does not wait."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sideman.commands.common import add_settings, load_chart, load_settings
-from sideman.core.engine import BarPlayed, play_through
 from sideman.core.errors import UsageError
-from sideman.core.events import NoteOn
 from sideman.io import log
-from sideman.io.midifile import write_midi
-from sideman.performance import prepare
+from sideman.io.files import creating, write_whole
+from sideman.io.synth import find_synth
+from sideman.performance import Performance, prepare
+from sideman.rendering import Take, changes, play_take, sounding, take_name, take_seed
+from sideman_models.names import load as load_names
 
 DEFAULT_BARS = 32
 MOST_BARS = 100_000
+MOST_TAKES = 10_000
+LARGEST_SEED = 2**32 - 1
+PLACEHOLDERS = ("{name}", "{number}", "{seed}")
+
+Write = Callable[[Take, Path], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman render`."""
     parser.add_argument("--out", metavar="FILE.mid", type=Path, required=True, help="the MIDI file to write")
+    parser.add_argument("--picture", metavar="FILE.png", type=Path, help="draw a piano roll over the chords, too")
+    parser.add_argument("--wav", metavar="FILE.wav", type=Path, help="play it through fluidsynth to a sound file, too")
+    parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="what fluidsynth plays with")
     parser.add_argument(
         "--bars", metavar="N", type=int, help=f"how long (default: chart.choruses, else {DEFAULT_BARS})"
+    )
+    parser.add_argument("--seed", metavar="S", type=int, help="the dice (short for --set play.seed=S)")
+    parser.add_argument(
+        "--takes",
+        metavar="N",
+        type=int,
+        help="so many solos, each with a name and dice of its own; --out, --picture and --wav are folders then,"
+        " or paths with {name}, {number} or {seed} in them",
     )
     add_settings(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Render the solo and say on standard output what was written."""
-    if args.bars is not None and not 1 <= args.bars <= MOST_BARS:
-        raise UsageError(f"--bars {args.bars}: from 1 to {MOST_BARS} bars")
+    """Render and say on standard output what was written, and how much faster than it will sound."""
+    _check(args)
     settings = load_settings(args)
+    if args.seed is not None:
+        settings = replace(settings, play=replace(settings.play, seed=args.seed))
     log.set_up(settings.log.level)
+    outputs = list(_outputs(args))
     performance = prepare(settings, load_chart(settings))
     bars = args.bars or (None if settings.chart.choruses else DEFAULT_BARS)
-    engine = performance.engine(0.0, beats=None if bars is None else bars * performance.bar_beats)
-    events = [(due.beat, due.what) for due in play_through(engine) if not isinstance(due.what, BarPlayed)]
-    write_midi(args.out, events, settings.tempo.bpm, settings.tempo.meter, engine.end or 0.0, "sideman")
-    notes = sum(isinstance(event, NoteOn) for _, event in events)
-    length = round((engine.end or 0.0) / performance.bar_beats)
-    print(f"{args.out}: {notes} notes, {length} bars, seed {performance.seed}")
+    if args.takes is None:
+        take, spent = _render(performance, bars, "sideman", [(output, output.path) for output in outputs])
+        print(f"{_told(take, [output.path for output in outputs])}, {_factor(take.seconds, spent)}")
+    else:
+        _many(performance, bars, outputs, args.takes)
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name, least, most in (("bars", 1, MOST_BARS), ("takes", 1, MOST_TAKES), ("seed", 0, LARGEST_SEED)):
+        number = getattr(args, name)
+        if number is not None and not least <= number <= most:
+            raise UsageError(f"--{name} {number}: from {least} to {most}")
+    if args.sound_font is not None and args.wav is None:
+        raise UsageError("--sound-font goes with --wav FILE.wav")
+
+
+# -- what is written
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """One kind of file that is made of a take, and where."""
+
+    option: str
+    path: Path
+    suffix: str
+    write: Write
+
+    @property
+    def _pattern(self) -> bool:
+        return any(place in str(self.path) for place in PLACEHOLDERS)
+
+    def check_many(self) -> None:
+        """See that there is a place for more than one."""
+        if not self._pattern and self.path.suffix.lower() == self.suffix:
+            places = " or ".join(PLACEHOLDERS)
+            raise UsageError(f"{self.option} {self.path}: with --takes a folder, or a path with {places} in it")
+
+    def path_of(self, name: str, number: int, seed: int) -> Path:
+        """Where the file of a take goes: the pattern filled in, else named after it in the folder."""
+        if not self._pattern:
+            return self.path / f"{name}{self.suffix}"
+        text = str(self.path)
+        for place, word in zip(PLACEHOLDERS, (name, number, seed), strict=True):
+            text = text.replace(place, str(word))
+        return Path(text)
+
+
+def _outputs(args: argparse.Namespace) -> Iterator[_Output]:
+    """What is asked for. What it takes is looked for now, before anything is played."""
+    yield _Output("--out", args.out, ".mid", _write_midi)
+    if args.picture is not None:
+        importlib.import_module("sideman_models.pictures")  # not there without matplotlib
+        yield _Output("--picture", args.picture, ".png", _draw)
+    if args.wav is not None:
+        synth = find_synth(args.sound_font)
+        yield _Output("--wav", args.wav, ".wav", lambda take, path: synth.play(take.midi, path, take.seconds))
+
+
+def _write_midi(take: Take, path: Path) -> None:
+    with creating(path):
+        write_whole(path, take.midi)
+
+
+def _draw(take: Take, path: Path) -> None:
+    from sideman_models.pictures import RollNote, piano_roll
+
+    notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in sounding(take.events)]
+    title = f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
+    picture = piano_roll(notes, list(changes(take.chart, take.beats)), title, float(take.meter.quarters))
+    with creating(path):
+        write_whole(path, picture)
+
+
+# -- one take, or many
+
+
+def _render(
+    performance: Performance, bars: int | None, name: str, files: Sequence[tuple[_Output, Path]]
+) -> tuple[Take, float]:
+    """Play a take and write its files; the seconds that playing took, from nothing to the contents of a MIDI file."""
+    if len({path.absolute() for _, path in files}) < len(files):
+        raise UsageError(f"{' and '.join(output.option for output, _ in files)}: the same file {files[0][1]}")
+    start = time.perf_counter()
+    take = play_take(performance, bars, name)
+    spent = time.perf_counter() - start
+    for output, path in files:
+        output.write(take, path)
+    return take, spent
+
+
+def _many(performance: Performance, bars: int | None, outputs: Sequence[_Output], count: int) -> None:
+    """So many takes, written as they come, each with dice and a name of its own."""
+    for output in outputs:
+        output.check_many()
+    model, known = load_names(), set[str]()
+    played = spent = 0.0
+    for number in range(1, count + 1):
+        seed = take_seed(performance.seed, number)
+        name = take_name(model, seed, known)
+        files = [(output, output.path_of(name, number, seed)) for output in outputs]
+        for _, path in files:
+            with creating(path.parent):
+                path.parent.mkdir(parents=True, exist_ok=True)
+        take, seconds = _render(replace(performance, seed=seed), bars, name, files)
+        played, spent = played + take.seconds, spent + seconds
+        print(_told(take, [path for _, path in files]), flush=True)
+    print(f"{count} takes, seed {performance.seed}: {played / 60:.1f} minutes of music, {_factor(played, spent)}")
+
+
+def _told(take: Take, paths: Sequence[Path]) -> str:
+    return f"{', '.join(map(str, paths))}: {take.notes} notes, {take.bars} bars, seed {take.seed}"
+
+
+def _factor(played: float, spent: float) -> str:
+    return f"{played / max(spent, 1e-9):,.0f} × real time"

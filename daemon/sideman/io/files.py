@@ -3,9 +3,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from sideman.core.errors import CannotCreate, DiskError
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[None]:
+    """Turn an `OSError` into what it means for `path`: `CannotCreate`, or `DiskError` where the disk fails."""
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
+        raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

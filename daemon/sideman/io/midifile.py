@@ -1,34 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing what was played as a standard MIDI file. The only module of the daemon that uses mido's files."""
+"""What was played as a standard MIDI file. The only module of the daemon that uses mido's files."""
 
 from __future__ import annotations
 
-import errno
 import io
 from collections.abc import Iterable
-from pathlib import Path
 
 import mido
 
 from sideman.core.chart import Meter
-from sideman.core.errors import CannotCreate, DiskError
 from sideman.core.events import Event, encode
-from sideman.io.files import write_whole
 
 TICKS_PER_BEAT = 960
 
 
-def write_midi(
-    path: Path, events: Iterable[tuple[float, Event]], bpm: float, meter: Meter, length: float, name: str
-) -> None:
-    """Write `events` (beat, event), in order, as one track called `name` of `length` beats; whole or not at all.
-
-    Raises `CannotCreate` where the file cannot be made, `DiskError` where the disk is full or fails.
-    """
+def midi_bytes(events: Iterable[tuple[float, Event]], bpm: float, meter: Meter, length: float, name: str) -> bytes:
+    """The contents of a file of `events` (beat, event), in order, as one track called `name` of `length` beats."""
     song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
     song.tracks.append(_head(bpm, meter))
     song.tracks.append(_track(events, length, name))
-    _write(song, path)
+    packed = io.BytesIO()
+    song.save(file=packed)
+    return packed.getvalue()
 
 
 def _head(bpm: float, meter: Meter) -> mido.MidiTrack:
@@ -46,16 +39,3 @@ def _track(events: Iterable[tuple[float, Event]], length: float, name: str) -> m
         now = tick
     track.append(mido.MetaMessage("end_of_track", time=max(0, round(length * TICKS_PER_BEAT) - now)))
     return track
-
-
-def _write(song: mido.MidiFile, path: Path) -> None:
-    packed = io.BytesIO()
-    song.save(file=packed)
-    try:
-        write_whole(path, packed.getvalue())
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
-        raise DiskError(f"{path}: cannot be written: {error.strerror}") from error

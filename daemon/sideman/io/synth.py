@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sound from a MIDI file, through the fluidsynth that is installed and a sound font that is found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, Unavailable, UnreadableInput
+from sideman.io import resources
+from sideman.io.files import creating
+
+PROGRAM = "fluidsynth"
+SAMPLE_RATE = 44_100
+_FRAME_BYTES = 4  # two channels of 16 bits
+_HEADER_BYTES = 44
+_PLACES = (
+    "/usr/share/sounds/sf2",
+    "/usr/share/soundfonts",
+    "/usr/share/sounds/sf3",
+    "/usr/local/share/sounds/sf2",
+    "/usr/local/share/soundfonts",
+    "/usr/local/share/fluidsynth/sf2",
+    "/opt/homebrew/share/soundfonts",
+    "/opt/homebrew/share/fluid-synth/sf2",
+)
+_SUFFIXES = (".sf2", ".sf3")
+_WELL_KNOWN = ("default", "fluidr3_gm", "generaluser", "timgm6mb")
+
+
+@dataclass(frozen=True, slots=True)
+class Synth:
+    """A fluidsynth, by its path, and the sound font it plays with."""
+
+    program: Path
+    sound_font: Path
+
+    def play(self, midi: bytes, wav: Path, seconds: float) -> None:
+        """Write what the MIDI file's contents sound like to `wav`, whole or not at all: `seconds` of it at least.
+
+        Raises `CannotCreate` where no file can be made, `DiskError` where the disk is full, `Unavailable` where
+        fluidsynth fails.
+        """
+        wav = wav.resolve()
+        if wav.exists() and not wav.is_file():
+            raise CannotCreate(f"{wav}: cannot be created: something that is not a file is there")
+        with creating(wav), tempfile.TemporaryDirectory(prefix=f".{wav.name}-", dir=wav.parent) as folder:
+            played, sounding = Path(folder, "take.mid"), Path(folder, "take.wav")
+            played.write_bytes(midi)
+            self._check(sounding, seconds, wav, self._run(played, sounding))
+            sounding.replace(wav)
+
+    def _run(self, midi: Path, wav: Path) -> str:
+        """What fluidsynth says; its exit status is 0 whether it could or not."""
+        options = ["-n", "-i", "-q", "-r", str(SAMPLE_RATE), "-T", "wav", "-O", "s16", "-F", str(wav)]
+        command = [str(self.program), *options, str(self.sound_font), str(midi)]
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+        except OSError as error:
+            raise Unavailable(f"--wav: {self.program} cannot be run: {error.strerror}") from error
+        return done.stderr.decode("utf-8", "replace").strip()
+
+    def _check(self, sounding: Path, seconds: float, wav: Path, words: str) -> None:
+        said = f": {words.splitlines()[-1]}" if words else ""
+        if not (sounding.is_file() and _head(sounding).startswith(b"RIFF")):
+            raise Unavailable(f"--wav: {self.program} wrote no sound{said}")
+        if sounding.stat().st_size < _HEADER_BYTES + int(seconds * SAMPLE_RATE) * _FRAME_BYTES:
+            raise DiskError(f"{wav}: {self.program} wrote only a part of the sound; is the disk full?{said}")
+
+
+def find_synth(sound_font: Path | None) -> Synth:
+    """The fluidsynth on the PATH, with this sound font or else the first at the usual places.
+
+    Raises `Unavailable` where one of them is not there, `NoSuchInput` or `UnreadableInput` for a font that is none.
+    """
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise Unavailable(f"--wav: {PROGRAM} is not installed here (Debian: fluidsynth; Homebrew: fluid-synth)")
+    font = next(_fonts(), None) if sound_font is None else _checked(sound_font)
+    if font is None:
+        places = ", ".join(map(str, _places()))
+        raise Unavailable(f"--wav: no sound font in {places}; name one with --sound-font FILE.sf2")
+    return Synth(Path(program), font)
+
+
+def _checked(font: Path) -> Path:
+    if not font.exists():
+        raise NoSuchInput(f"--sound-font {font}: no such file")
+    if not _is_font(font):
+        raise UnreadableInput(f"--sound-font {font}: not a sound font (.sf2 or .sf3)")
+    return font
+
+
+def _is_font(path: Path) -> bool:
+    try:
+        head = _head(path)
+    except OSError:
+        return False
+    return head[:4] == b"RIFF" and head[8:] == b"sfbk"
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(12)
+
+
+def _places() -> list[Path]:
+    """Where sound fonts lie: the user's own first."""
+    data = os.environ.get("XDG_DATA_HOME") or str(resources.at_home("~/.local/share"))
+    return [*(Path(data, name) for name in ("sounds/sf2", "soundfonts")), *map(Path, _PLACES)]
+
+
+def _fonts() -> Iterator[Path]:
+    """The sound fonts there are, folder by folder, those for all instruments first."""
+    for place in _places():
+        found = [path for path in place.glob("*") if path.suffix.lower() in _SUFFIXES] if place.is_dir() else []
+        yield from filter(_is_font, sorted(found, key=_rank))
+
+
+def _rank(path: Path) -> tuple[int, str]:
+    name = path.name.lower()
+    known = (place for place, start in enumerate(_WELL_KNOWN) if name.startswith(start))
+    return next(known, len(_WELL_KNOWN)), name

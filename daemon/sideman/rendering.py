@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A take: a solo played on a clock that does not wait, to be written down or looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sideman.core.chart import Chart, Meter
+from sideman.core.engine import BarPlayed, play_through
+from sideman.core.events import Event, NoteOff, NoteOn
+from sideman.io.midifile import midi_bytes
+from sideman.performance import Performance
+from sideman_models.names import NameModel, invent
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What was played: `events` (beat, event) in order, `beats` long, over `chart` at `bpm`, with the seed's dice.
+
+    `midi` is the same as the contents of a MIDI file.
+    """
+
+    name: str
+    seed: int
+    events: tuple[tuple[float, Event], ...]
+    beats: float
+    chart: Chart
+    bpm: float
+    midi: bytes
+
+    @property
+    def meter(self) -> Meter:
+        """The time signature."""
+        return self.chart.meter
+
+    @property
+    def bars(self) -> int:
+        """How many bars it lasts."""
+        return round(self.beats / float(self.meter.quarters))
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts when it is heard."""
+        return self.beats * 60 / self.bpm
+
+    @property
+    def notes(self) -> int:
+        """How many notes it has."""
+        return sum(isinstance(event, NoteOn) for _, event in self.events)
+
+
+def play_take(performance: Performance, bars: int | None, name: str) -> Take:
+    """Play so many `bars`, or the choruses that are set."""
+    engine = performance.engine(0.0, beats=None if bars is None else bars * performance.bar_beats)
+    events = tuple((due.beat, due.what) for due in play_through(engine) if not isinstance(due.what, BarPlayed))
+    chart, bpm, beats = performance.chart, performance.settings.tempo.bpm, engine.end or 0.0
+    midi = midi_bytes(events, bpm, chart.meter, beats, name)
+    return Take(name, performance.seed, events, beats, chart, bpm, midi)
+
+
+def take_seed(seed: int, number: int) -> int:
+    """The seed of take `number`, from the one given for all: it makes the same take on its own."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def take_name(names: NameModel, seed: int, known: set[str]) -> str:
+    """The name of the take with this `seed`: always the same one, unless it is `known` already. It is from now on."""
+    name = next(name for name in invent(names, seed) if name not in known)
+    known.add(name)
+    return name
+
+
+def sounding(events: tuple[tuple[float, Event], ...]) -> Iterator[tuple[float, float, NoteOn]]:
+    """Onset, length in beats and the note itself, in the order of their ends."""
+    struck: dict[int, tuple[float, NoteOn]] = {}
+    for beat, event in events:
+        if isinstance(event, NoteOn):
+            struck[event.pitch] = beat, event
+        elif isinstance(event, NoteOff) and event.pitch in struck:
+            onset, note = struck.pop(event.pitch)
+            yield onset, beat - onset, note
+
+
+def changes(chart: Chart, beats: float) -> Iterator[tuple[float, str]]:
+    """Where a chord begins within so many `beats` of the chart, going round, and its name."""
+    beat = 0.0
+    while beat < beats:
+        yield beat, chart.chord_at(beat).text
+        beat += chart.next_change(beat)[1]
