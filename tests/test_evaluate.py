@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import tiny_corpus
-from fakes import random_weights
+from fakes import classic_bundle, random_weights
 from sideman.commands import evaluate as command
-from sideman.core.errors import NoSuchInput
+from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
+from sideman_models.appraisal import FAMILIES
+from sideman_models.bootstrap import ratio_interval
 from sideman_models.bundle import Bundle, save
 from sideman_models.context import FEATURES, Context, Place
 from sideman_models.corpus import Corpus, Piece, read
@@ -25,6 +27,7 @@ from sideman_models.errors import CorpusError
 from sideman_models.evaluate import ASTRAY, EXACT, evaluate, pitch_bits, pitch_rank
 from sideman_models.harmony import Chord, parse_chord
 from sideman_models.lstm import Weights
+from sideman_models.statistics import STATISTICS
 from sideman_models.values import VALUE_KINDS, Value, Vocabulary, realise
 from strategies import chords, modern_values
 
@@ -112,21 +115,160 @@ def test_a_pitch_of_another_kind_is_astray_but_not_impossible() -> None:
     )
 
 
-def test_the_command_prints_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus) -> None:
-    """Nobody could measure a network, or compare it by machine."""
-    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
-    vocabulary = build_vocabulary(corpus.pieces)
-    save(Bundle("any", vocabulary, Context(), random_weights(len(vocabulary), 0, 6, 0.0)), tmp_path / "any")
+def trained_on_nothing(vocabulary: Vocabulary, folder: Path, context: Context | None = None) -> str:
+    """The path of a bundle of dice."""
+    context = context or Context()
+    weights = random_weights(len(vocabulary), context.size, 6, 1.0)
+    save(Bundle("any", vocabulary, context, weights), folder / "any")
+    return str(folder / "any")
+
+
+def run(*words: str | Path) -> int:
+    """The command itself."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    model = ["--model", str(tmp_path / "any")]
-    assert command.run(parser.parse_args([*model, "--json", "--unseen", str(path)])) == 0
+    return command.run(parser.parse_args([*map(str, words)]))
+
+
+def test_the_command_tells_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus) -> None:
+    """Nobody could measure a network, or compare it by machine."""
+    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
+    model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path, Context(["beat"]))]
+    assert run(*model, "--json", "--unseen", "--choruses", "9", path) == 0
     told = json.loads(capsys.readouterr().out)
-    assert {"bits_per_value", "bits_per_note", "values", "pieces", "dropped_share", "mapped_share"} <= set(told)
+    assert {"bits_per_value", "bits_per_note", "values", "titles", "dropped_share", "mapped_share"} <= set(told)
     assert told["pieces"] == len(corpus.split()[1])
-    assert command.run(parser.parse_args([*model, str(path)])) == 0
-    assert "bits per value" in capsys.readouterr().out
+    assert [one["family"] for one in told["best_ngrams"]] == list(FAMILIES)
+    for best in told["best_ngrams"]:
+        family = [one["bits_per_value"] for one in told["ngrams"] if one["family"] == best["family"]]
+        assert best["bits_per_value"] == min(family)
+        assert best["fewer"] == pytest.approx(1 - told["bits_per_value"] / best["bits_per_value"], abs=1e-4)
+        assert best["fewer_interval"][0] <= best["fewer"] <= best["fewer_interval"][1]
+    assert told["best_ngrams"][3]["bits_per_value"] < told["best_ngrams"][0]["bits_per_value"]
+    assert told["best_ngrams"][0]["bits_per_value"] < told["unigram_bits_per_value"] < told["chance_bits_per_value"]
+    assert set(told["statistics"]) == set(STATISTICS)
+    assert told["choruses"] == 9
+    assert {(one["likeness"], one["whose"]) for one in told["verbatim"]} == {
+        (likeness, whose) for likeness in ("values", "melody") for whose in ("real", "played")
+    }
+    assert told["absent"] == {}
+
+
+def test_the_command_is_read_by_people(tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus) -> None:
+    """A musician would have to read JSON."""
+    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
+    model = trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path)
+    assert run("--unseen", "--choruses", "2", path, "--model", model) == 0
+    told = capsys.readouterr().out
+    for words in (*FAMILIES, *STATISTICS, "the network", "unigram", "chance", "plain orders 1 to 6", "as in Tune"):
+        assert words in told
+    assert max(map(len, told.splitlines())) <= 120
+
+
+def test_what_cannot_be_told_is_said_to_be_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus
+) -> None:
+    """A table would be half empty for no reason given, or the command fail where there is something to tell."""
+    model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path)]
+    path = tiny_corpus(tmp_path / "one.jsonl", titles=1)
+    assert run(*model, "--choruses", "0", path) == 0
+    told = capsys.readouterr().out
+    assert "no n-grams: no pieces to train" in told
+    assert "No statistics of its playing: none were asked for" in told
+    values = tmp_path / "tune.txt"
+    values.write_text("C,0.500 S,0.500,+2 R,1.000 C,0.500,-2\n" * 2)
+    assert run(*model, "--json", values, "--train", values) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["absent"]) == {"ngrams", "verbatim", "statistics"}
+    assert told["bits_per_note"] is None
+    other = tmp_path / "other.txt"
+    other.write_text("C,0.500 S,0.500,+2 C,0.500,-2 C,0.500\n" * 3)
+    assert run(*model, "--json", values, "--train", other) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {one["family"] for one in told["ngrams"]} == {FAMILIES[0]}
+    assert told["verbatim"][0]["longest_notes"] == 2
+    assert "statistics" in told["absent"]
+
+
+def test_a_classic_network_can_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A student could not tell how good the assignment's network is."""
+    bundle = classic_bundle()
+    save(bundle, tmp_path / "classic")
+    dice = np.random.default_rng(0)
+    lines = [
+        " ".join(bundle.vocabulary.values[int(index)].text for index in dice.integers(60, size=30)) for _ in "1234"
+    ]
+    for name, some in (("a.txt", lines[:2]), ("b.txt", lines[2:])):
+        (tmp_path / name).write_text("\n".join(some))
+    assert run("--model", tmp_path / "classic", "--json", tmp_path / "a.txt", "--train", tmp_path / "b.txt") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["bits_per_note"] is None
+    assert told["best_ngrams"][0]["bits_per_value"] > 0
+
+
+def test_nothing_that_is_measured_trains_the_opponents(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus
+) -> None:
+    """The n-grams would know the pieces by heart, and every network look bad beside them."""
+    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
+    model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path), "--choruses", "0", "--json"]
+    bits = []
+    for train in list[list[str | Path]](([], ["--train", path])):
+        assert run(*model, "--unseen", path, *train) == 0
+        bits.append([one["bits_per_value"] for one in json.loads(capsys.readouterr().out)["ngrams"]])
+    assert bits[0] == bits[1]
+
+
+def test_the_picture_shows_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus) -> None:
+    """The report would be an empty sheet."""
+    matplotlib = pytest.importorskip("matplotlib.image")
+    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
+    model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path)]
+    inked = []
+    for name, choruses in (("small.png", "0"), ("whole.png", "3")):
+        picture = tmp_path / name
+        assert run(*model, "--unseen", path, "--choruses", choruses, "--report", picture) == 0
+        inked.append(int((matplotlib.imread(picture)[:, :, :3].max(2) < 0.99).sum()))
+    assert 5_000 < inked[0] < inked[1] / 2
+    assert "bits" in capsys.readouterr().out.lower()
+
+
+def test_the_command_refuses_what_it_cannot_do(tmp_path: Path, corpus: Corpus) -> None:
+    """Something would be measured other than what was asked for, or fail after the work."""
+    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=2)
+    model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path)]
     with pytest.raises(NoSuchInput):
-        command.run(parser.parse_args([*model, str(tmp_path / "none.jsonl")]))
+        run(*model, tmp_path / "none.jsonl")
+    with pytest.raises(NoSuchInput):
+        run(*model, path, "--train", tmp_path / "none.jsonl")
     with pytest.raises(CorpusError, match="keeps back"):
-        command.run(parser.parse_args([*model, "--unseen", str(tiny_corpus(tmp_path / "few.jsonl", titles=2))]))
+        run(*model, "--unseen", path)
+    with pytest.raises(UsageError, match="choruses"):
+        run(*model, path, "--choruses", "-1")
+    with pytest.raises(UsageError, match="seed"):
+        run(*model, path, "--seed", "-1")
+    with pytest.raises(CannotCreate, match="no folder"):
+        run(*model, path, "--report", tmp_path / "nowhere" / "report.png")
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABCD"), st.floats(1, 9), st.floats(1, 9)), min_size=2, max_size=12))
+def test_an_interval_holds_the_figure(pieces: list[tuple[str, float, float]]) -> None:
+    """A figure would lie outside its own bounds, or they would depend on chance."""
+    titles, tops, bottoms = (list(column) for column in zip(*pieces, strict=True))
+    ends = ratio_interval(titles, tops, bottoms)
+    assert (ends is None) == (len(set(titles)) < 2)
+    if ends is not None:
+        ratios = [top / bottom for top, bottom in zip(tops, bottoms, strict=True)]
+        assert min(ratios) - 1e-9 <= ends[0] <= ends[1] <= max(ratios) + 1e-9
+        assert ends == ratio_interval(titles, tops, bottoms)
+
+
+def test_an_interval_is_that_of_a_mean_of_titles() -> None:
+    """It would be too narrow: pieces of one title say the same thing over and over."""
+    dice = np.random.default_rng(5)
+    figures = dice.normal(5, 1, 40)
+    ends = ratio_interval([f"{title}" for title in range(40)], figures.tolist(), [1.0] * 40)
+    assert ends is not None
+    assert ends[1] - ends[0] == pytest.approx(2 * 1.96 * figures.std() / math.sqrt(40), rel=0.15)
+    again = ratio_interval([f"{title}" for title in range(40)] * 3, figures.tolist() * 3, [1.0] * 120)
+    assert again == pytest.approx(ends)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -17,9 +17,14 @@ from sideman_models.corpus import Piece, read
 from sideman_models.dataset import build_vocabulary
 from sideman_models.errors import CorpusError
 from sideman_models.ngram import (
+    CONTEXT_CHAINS,
+    DURATION,
     FITTING,
     HIGHEST_ORDER,
+    INTERVAL,
     PLACE_ITEMS,
+    RESTED,
+    VALUE_CHAINS,
     Events,
     KneserNey,
     Reader,
@@ -83,6 +88,14 @@ def tellings(draw: st.DrawFn) -> tuple[list[Told], list[Told]]:
     histories = st.tuples(*[st.integers(0, 3)] * depth)
     one = st.tuples(histories, st.integers(0, VALUES - 1))
     return draw(st.lists(one, min_size=1, max_size=40)), draw(st.lists(one, min_size=1, max_size=8))
+
+
+PARTS: dict[str, Callable[[Value], object]] = {
+    RESTED: lambda value: value.kind == "R",
+    DURATION: lambda value: value.ticks,
+    INTERVAL: lambda value: value.interval,
+}
+"""What the items that tell a part of a value tell of it."""
 
 
 def arrays(told: Sequence[Told]) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +185,13 @@ def test_histories_hold_what_was_before(music: tuple[Vocabulary, list[Piece], li
         assert events.items[value_back(steps)].tolist() == before
     places = [place for piece in seen[:3] for place in piece.places or ()]
     assert events.items["position in the bar"].tolist() == [place.tick for place in places]
-    assert set(events.items) == {*PLACE_ITEMS, FITTING, *map(value_back, range(1, HIGHEST_ORDER))}
+    assert set(events.items) == {*PLACE_ITEMS, FITTING, *PARTS, *map(value_back, range(1, HIGHEST_ORDER))}
+    for name, part in PARTS.items():
+        told: dict[int, set[object]] = {}
+        for last, item in zip(events.items[value_back(1)].tolist(), events.items[name].tolist(), strict=True):
+            told.setdefault(item, set()).add("none" if last == start else part(vocabulary.values[last]))
+        assert all(len(parts) == 1 for parts in told.values())
+        assert len(told) == len(set().union(*told.values()))
     for at, place in enumerate(places):
         flags = vocabulary.clashes(place.chord, place.previous)
         np.testing.assert_array_equal(events.clashes[events.clash[at]], flags)
@@ -200,7 +219,9 @@ def test_lines_without_chords_have_no_items_of_chords() -> None:
     vocabulary = Vocabulary([Value("C", 6, 2), Value("S", 6, 1), Value("R", 12)])
     piece = Piece("", "", (Value("C", 6, 2), Value("S", 6, 1), Value("R", 12)) * 4)
     events = Reader(vocabulary, chords=False).read([piece])
-    assert set(events.items) == {value_back(steps) for steps in range(1, HIGHEST_ORDER)}
+    assert set(events.items) == {*PARTS, *(value_back(steps) for steps in range(1, HIGHEST_ORDER))}
+    assert all(set(chain) <= set(events.items) for chain in VALUE_CHAINS.values())
+    assert not any(set(chain) <= set(events.items) for chain in CONTEXT_CHAINS.values())
     assert isinstance(events, Events)
     assert value_bits(events, events, values_chain(6), 3).mean() < 0.5
     with pytest.raises(CorpusError, match="without chords"):

@@ -54,16 +54,44 @@ class Evaluation:
         return {name: round(one, 5) if isinstance(one, float) else one for name, one in asdict(self).items()}
 
 
-def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> Evaluation:
-    """Measure the network on pieces. Raises `CorpusError` if it needs chords that they do not know."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one piece costs a network: the bits of its `values` values and, where they are told, of its pitches."""
+
+    piece: Piece
+    values: int
+    mapped: int
+    of_values: float
+    of_pitches: float
+
+    @property
+    def notes(self) -> int:
+        """How many notes were written."""
+        return sum(value.kind != "R" for value in self.piece.values)
+
+
+def costs(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> list[Cost]:
+    """What each piece costs the network. Raises `CorpusError` if it needs chords that a piece does not know."""
     network = NumpyNetwork(bundle.weights) if network is None else network
     encoder = Encoder(bundle.vocabulary, bundle.context)
     encoded = [encoder.encode(piece) for piece in pieces]
     table = encoder.clash_table()
-    values = sum(map(len, encoded))
-    of_values = sum(value_bits(network, one, table) for one in encoded)
-    notes = sum(value.kind != "R" for piece in pieces for value in piece.values)
-    of_pitches = sum(pitch_bits(bundle.vocabulary, piece) for piece in pieces)
+    return [
+        Cost(piece, len(one), one.mapped, value_bits(network, one, table), pitch_bits(bundle.vocabulary, piece))
+        for piece, one in zip(pieces, encoded, strict=True)
+    ]
+
+
+def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> Evaluation:
+    """Measure the network on pieces. Raises `CorpusError` if it needs chords that they do not know."""
+    return summary(bundle, costs(bundle, pieces, network))
+
+
+def summary(bundle: Bundle, found: Sequence[Cost]) -> Evaluation:
+    """The figures of all pieces together."""
+    pieces = [one.piece for one in found]
+    values, notes = (sum(getattr(one, name) for one in found) for name in ("values", "notes"))
+    of_values = sum(one.of_values for one in found)
     in_sources = sum(piece.notes for piece in pieces)
     told = notes and not bundle.classic and all(piece.pitches is not None for piece in pieces)
     return Evaluation(
@@ -72,9 +100,9 @@ def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = 
         values,
         notes,
         sum(piece.dropped for piece in pieces) / max(1, in_sources),
-        sum(one.mapped for one in encoded) / max(1, values),
+        sum(one.mapped for one in found) / max(1, values),
         of_values / max(1, values),
-        (of_values + of_pitches) / notes if told else None,
+        (of_values + sum(one.of_pitches for one in found)) / notes if told else None,
     )
 
 

@@ -42,6 +42,8 @@ FITTING = "what fits"
 """The item of a history that tells which values clash: the kinds of the chord's tones around the pitch before."""
 PLACE_ITEMS = tuple(name for name, feature in FEATURES.items() if feature.active == 1)
 """The items that tell where a value falls: the network's own features, those of one row."""
+RESTED, DURATION, INTERVAL = "value -1 a rest", "duration of value -1", "interval of value -1"
+"""The items that tell one part of the value before: what is left of it when the whole was too rare."""
 _LEAST_DISCOUNT = 0.1
 _UNTOLD_DISCOUNT = 0.5
 _ROWS_AT_ONCE = 2048
@@ -55,6 +57,40 @@ def value_back(steps: int) -> str:
 def values_chain(order: int) -> tuple[str, ...]:
     """The chain of an ordinary n-gram of this order, 1 being a unigram."""
     return tuple(value_back(steps) for steps in range(1, order))
+
+
+VALUE_CHAINS: dict[str, tuple[str, ...]] = {
+    **{f"order {order}": values_chain(order) for order in range(1, HIGHEST_ORDER + 1)},
+    **{f"order {order}, parted": (RESTED, DURATION, *values_chain(order)) for order in range(2, HIGHEST_ORDER + 1)},
+}
+"""N-grams on values alone; `parted` ones fall back on parts of the value before, rather than on nothing."""
+
+_FROM_ROOT_NOW, _FROM_ROOT_NEXT = "previous pitch from the root now", "previous pitch from the root next"
+_BEAT, _REGISTER, _FAMILY = "place in the beat", "register", "chord family now"
+_FITTING_FIRST = (_FROM_ROOT_NOW, FITTING, _BEAT, *values_chain(3))
+CONTEXT_CHAINS: dict[str, tuple[str, ...]] = {
+    f"chain {number}": items
+    for number, items in enumerate(
+        (
+            ("position in the bar", value_back(1)),
+            (_BEAT, value_back(1)),
+            (RESTED, _BEAT, DURATION, value_back(1)),
+            (RESTED, _BEAT, DURATION, INTERVAL),
+            _FITTING_FIRST,
+            (RESTED, *_FITTING_FIRST),
+            (RESTED, *_FITTING_FIRST, _FROM_ROOT_NEXT, _REGISTER),
+            (RESTED, *_FITTING_FIRST, _FAMILY, _FROM_ROOT_NEXT, _REGISTER, value_back(3)),
+        ),
+        1,
+    )
+}
+"""The context chains that are tried.
+
+They are the steps of a greedy search: as long as that spared a ten-thousandth of a bit, it put in the one item, or took
+out the one, that spared most, at whichever place in the chain, among all `PLACE_ITEMS`, `FITTING`, the last three
+values and the parts of the last two. It was made on the very solos of the Weimar Jazz Database that the default network
+is measured on, with the mask (chains 2 to 4) and without (5 to 8): what luck there is in that is the opponent's.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +135,20 @@ class Reader:
             value_back(steps): _joined([_shifted(one.indices, steps, len(self.vocabulary)) for one in encoded])
             for steps in range(1, HIGHEST_ORDER)
         }
+        items |= self._parts(items[value_back(1)])
         if self._names:
             rows = _joined([one.rows for one in encoded])
             items |= {name: rows[:, column] for column, name in enumerate(self._names)}
             items[FITTING] = clash
         return Events(targets, piece, items, clash, self._encoder.clash_table())
+
+    def _parts(self, values: Ints) -> dict[str, Ints]:
+        """The parts of the values before; where there is none, each part is one of its own."""
+        known = self.vocabulary
+        middle = known.low.astype(np.int64) + known.high
+        intervals = np.where(known.bounded, middle - middle.min(initial=0) + 2, 0)
+        parts = {RESTED: (known.rests, 2), DURATION: (known.ticks, 0), INTERVAL: (intervals, 1)}
+        return {name: np.append(of, start).astype(np.int64)[values] for name, (of, start) in parts.items()}
 
 
 def _joined(arrays: Sequence[npt.NDArray[np.int32]]) -> Ints:

@@ -32,6 +32,8 @@ RUN = 4
 STRONG = (0, 2 * TICKS)
 """Ticks in a bar of four beats where the first and the third begin."""
 _NOTES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+MORE_NOTES = _NOTES[-1] + 1
+"""The outcome that stands for phrases of more notes than any size has."""
 _BEATS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 
@@ -124,6 +126,11 @@ intervals that repeat the pitch, and of runs of `RUN` values that the piece has 
 def profile(pieces: Sequence[Piece]) -> Profile:
     """All statistics of the pieces together. Those that these pieces cannot tell are empty."""
     return {name: Counter(one for piece in pieces for one in outcomes(piece)) for name, outcomes in STATISTICS.items()}
+
+
+def share(counts: Counter[Outcome], outcome: Outcome) -> float:
+    """The share of one outcome."""
+    return counts[outcome] / max(1, sum(counts.values()))
 
 
 def divergence(one: Reals, other: Reals) -> Reals:

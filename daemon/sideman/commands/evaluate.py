@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman evaluate`: how well a network foretells music, in bits."""
+"""`sideman evaluate`: how well a network foretells music, beside n-grams; how it plays; and what it copies."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from sideman.core.errors import NoSuchInput
-from sideman_models.bundle import load
-from sideman_models.corpus import read
+from sideman.audition import audition
+from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
+from sideman.io.files import creating, write_whole
+from sideman_models.appraisal import Appraisal, appraise, with_playing
+from sideman_models.appraisal_text import text
+from sideman_models.bundle import Bundle, load
+from sideman_models.corpus import Piece, read
 from sideman_models.errors import CorpusError
-from sideman_models.evaluate import evaluate
+
+CHORUSES, MOST_CHORUSES = 100, 100_000
+_LARGEST_SEED = 2**32 - 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,23 +29,83 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="the network: a bundle's name, or its folder")
     parser.add_argument("--unseen", action="store_true", help="only the titles that training always keeps back")
-    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    parser.add_argument(
+        "--train",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="music to train the n-grams on (default, with --unseen: the other titles)",
+    )
+    parser.add_argument(
+        "--choruses",
+        type=int,
+        default=CHORUSES,
+        metavar="N",
+        help=f"how many it plays over the pieces' changes ({CHORUSES}; 0 none)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="for what it plays and all that is drawn (0)")
+    parser.add_argument("--json", action="store_true", help="everything as JSON")
+    parser.add_argument("--report", type=Path, metavar="FILE.png", help="draw a picture of it too")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the figures. Raises NoSuchInput, or BundleError and CorpusError for what cannot be understood."""
+    """Print the figures.
+
+    Raises UsageError, NoSuchInput, CannotCreate, ModuleNotFoundError (a picture without matplotlib), or BundleError and
+    CorpusError for what cannot be understood.
+    """
+    _check(args)
+    draw = _artist() if args.report else None
     bundle = load(args.model)
-    for path in args.files:
+    pieces, training = _music(args)
+    found = _appraisal(bundle, pieces, training, args)
+    print(json.dumps(found.as_json()) if args.json else text(found))
+    if draw is not None:
+        with creating(args.report):
+            write_whole(args.report, draw(found))
+    return 0
+
+
+def _artist() -> Callable[[Appraisal], bytes]:
+    """What draws the report. It needs matplotlib, which is told before anything takes time."""
+    from sideman_models.report_picture import report_picture
+
+    return report_picture
+
+
+def _check(args: argparse.Namespace) -> None:
+    if not 0 <= args.choruses <= MOST_CHORUSES:
+        raise UsageError(f"--choruses {args.choruses}: from 0 to {MOST_CHORUSES}")
+    if not 0 <= args.seed <= _LARGEST_SEED - MOST_CHORUSES:
+        raise UsageError(f"--seed {args.seed}: from 0 to {_LARGEST_SEED - MOST_CHORUSES}")
+    for path in [*args.files, *args.train]:
         if not path.exists():
             raise NoSuchInput(f"{path}: no such file")
-    seen, unseen = read(args.files).split()
+    if args.report and not args.report.parent.is_dir():
+        raise CannotCreate(f"{args.report}: cannot be created: there is no folder {args.report.parent}")
+
+
+def _music(args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
+    """What is measured, and what the n-grams are trained on: nothing of a title that is measured."""
+    corpus = read(args.files)
+    seen, unseen = corpus.split()
     pieces = unseen if args.unseen else seen + unseen
     if not pieces:
         raise CorpusError("none of these pieces is of a title that training keeps back")
-    figures = {"model": bundle.name, **evaluate(bundle, pieces).as_json()}
-    if args.json:
-        print(json.dumps(figures))
-    else:
-        width = max(map(len, figures))
-        print("\n".join(f"{name.replace('_', ' '):<{width}}  {value}" for name, value in figures.items()))
-    return 0
+    if not args.train:
+        return pieces, seen if args.unseen else []
+    titles = {piece.title for piece in pieces}
+    return pieces, [piece for piece in read(args.train).pieces if piece.values and piece.title not in titles]
+
+
+def _appraisal(
+    bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece], args: argparse.Namespace
+) -> Appraisal:
+    found = appraise(bundle, pieces, training, args.seed)
+    solos = [piece.solo for piece in pieces if piece.solo is not None]
+    if not solos or not args.choruses:
+        why = "none were asked for" if solos else "these pieces know no chords to play over"
+        return replace(found, absent={**found.absent, "statistics": why})
+    played = list(audition(bundle, solos, args.choruses, args.seed))
+    return with_playing(found, pieces, training, played, args.seed)
