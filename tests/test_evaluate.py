@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from corpora import tiny_corpus
 from fakes import classic_bundle, random_weights
+from sideman.bench import evaluation
 from sideman.commands import evaluate as command
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
 from sideman_models.appraisal import FAMILIES
@@ -272,3 +273,14 @@ def test_an_interval_is_that_of_a_mean_of_titles() -> None:
     assert ends[1] - ends[0] == pytest.approx(2 * 1.96 * figures.std() / math.sqrt(40), rel=0.15)
     again = ratio_interval([f"{title}" for title in range(40)] * 3, figures.tolist() * 3, [1.0] * 120)
     assert again == pytest.approx(ends)
+
+
+def test_the_benchmark_measures_it() -> None:
+    """Evaluating could get slow unseen."""
+    [figure] = evaluation.figures(0.01)
+    assert figure.what.startswith("evaluate")
+    assert figure.value is not None
+    assert figure.value > 0
+    assert figure.budget is not None
+    assert figure.budget.measured > 0
+    assert all(beside > 0 for beside in figure.beside.values())

@@ -35,6 +35,7 @@ _NOTES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 MORE_NOTES = _NOTES[-1] + 1
 """The outcome that stands for phrases of more notes than any size has."""
 _BEATS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+_SEMITONES = (0, 3, 5, 7, 9, 12, 15, 18, 21, 24, 30)
 
 
 def _kinds(piece: Piece) -> Iterator[Outcome]:
@@ -72,11 +73,19 @@ def _strong_beats(piece: Piece) -> Iterator[Outcome]:
 
 
 def _phrase_notes(piece: Piece) -> Iterator[Outcome]:
-    return (_bin(notes, _NOTES) for notes, _ in phrases(piece))
+    for phrase in phrases(piece):
+        yield _bin(sum(value.kind != "R" for value in piece.values[phrase]), _NOTES)
 
 
 def _phrase_beats(piece: Piece) -> Iterator[Outcome]:
-    return (_bin(beats, _BEATS) for _, beats in phrases(piece))
+    for phrase in phrases(piece):
+        yield _bin(sum(value.ticks for value in piece.values[phrase]) / TICKS, _BEATS)
+
+
+def _phrase_ranges(piece: Piece) -> Iterator[Outcome]:
+    for phrase in phrases(piece) if piece.pitches else ():
+        pitches = [pitch for pitch in (piece.pitches or ())[phrase] if pitch is not None]
+        yield _bin(max(pitches) - min(pitches), _SEMITONES)
 
 
 def _bin(number: float, bounds: Sequence[int]) -> int:
@@ -85,23 +94,22 @@ def _bin(number: float, bounds: Sequence[int]) -> int:
     return bounds[place] if place < len(bounds) else bounds[-1] + 1
 
 
-def phrases(piece: Piece) -> Iterator[tuple[int, float]]:
-    """How many notes each phrase has, and how many beats it lasts, from its first onset to the end of its last note.
+def phrases(piece: Piece) -> Iterator[slice]:
+    """Where the phrases are: each from its first note to its last, the rests between them in it.
 
     A phrase begins at the first note and at every note without an interval.
     """
-    notes = length = silence = 0
-    for value in piece.values:
+    start = end = 0
+    for at, value in enumerate(piece.values):
         if value.kind == "R":
-            silence += value.ticks
             continue
-        if notes and value.interval is None:
-            yield notes, length / TICKS
-            notes = length = 0
-        length += value.ticks + (silence if notes else 0)
-        notes, silence = notes + 1, 0
-    if notes:
-        yield notes, length / TICKS
+        if end and value.interval is None:
+            yield slice(start, end)
+        if not end or value.interval is None:
+            start = at
+        end = at + 1
+    if end:
+        yield slice(start, end)
 
 
 STATISTICS: dict[str, Callable[[Piece], Iterator[Outcome]]] = {
@@ -111,6 +119,7 @@ STATISTICS: dict[str, Callable[[Piece], Iterator[Outcome]]] = {
     "strong beats": _strong_beats,
     "phrases in notes": _phrase_notes,
     "phrases in beats": _phrase_beats,
+    "ranges of phrases": _phrase_ranges,
     "pitches": _pitches,
     "repeated pitches": _repeated_pitches,
     "repeated motifs": _repeated_motifs,
@@ -118,8 +127,9 @@ STATISTICS: dict[str, Callable[[Piece], Iterator[Outcome]]] = {
 """What is counted of a piece.
 
 The kinds of all values; the durations of notes, in ticks; the intervals, in semitones; the kinds of the notes that
-begin on the first and the third beat; the lengths of phrases in notes and in beats, by size; the pitches; the share of
-intervals that repeat the pitch, and of runs of `RUN` values that the piece has had before.
+begin on the first and the third beat; by size, the lengths of phrases in notes and in beats, and the semitones from
+the lowest to the highest note of each; the pitches; the share of intervals that repeat the pitch, and of runs of `RUN`
+values that the piece has had before.
 """
 
 

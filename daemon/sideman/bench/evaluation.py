@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluating a network: how many values a second it is measured on, beside its bare steps over the same music.
+
+No corpus comes with the program, so the music is its own, played over the default changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+
+from sideman.audition import audition
+from sideman.bench.figures import Budget, Figure, in_turns, median
+from sideman.bench.scene import SEED, performance, undisturbed
+from sideman.core.chart import Chart
+from sideman.service import SWITCH_S
+from sideman_models.bundle import Bundle
+from sideman_models.dataset import Encoder
+from sideman_models.evaluate import costs
+from sideman_models.lstm import NumpyNetwork, State
+from sideman_models.solos import BeatChanges, Piece, Solo
+from sideman_models.values import TICKS
+
+TIMES_A_STEP = 3
+_CHORUSES = 4
+
+
+def figures(effort: float) -> Iterator[Figure]:
+    """The one figure."""
+    made = performance()
+    pieces = list(audition(made.bundle, [_solo(made.chart)], max(1, round(_CHORUSES * effort)), SEED))
+    values = sum(len(piece.values) for piece in pieces)
+    actions = {"ours": (1, lambda: costs(made.bundle, pieces)), "steps": (1, _steps(made.bundle, pieces))}
+    with undisturbed(SWITCH_S):
+        seconds = {name: median(each) for name, each in in_turns(max(1, round(10 * effort)), actions).items()}
+    ratio = seconds["ours"] / seconds["steps"]
+    yield Figure(
+        f"evaluate: {values} values by default",
+        "values/s",
+        values / seconds["ours"],
+        beside={"bare steps over the same": values / seconds["steps"]},
+        budget=Budget(f"at most {TIMES_A_STEP} times its bare steps", TIMES_A_STEP, ratio),
+    )
+
+
+def _solo(chart: Chart) -> Solo:
+    """A solo over a chart, of which nothing is known but the changes."""
+    chords = tuple(chart.chord_at(beat) for beat in range(int(chart.length)))
+    return Solo("", "", (), BeatChanges(chords), round(chart.meter.quarters * TICKS))
+
+
+def _steps(bundle: Bundle, pieces: Sequence[Piece]) -> Callable[[], object]:
+    """Nothing but the steps of the network, everything they are fed being ready."""
+    encoder, network = Encoder(bundle.vocabulary, bundle.context), NumpyNetwork(bundle.weights)
+    encoded = [encoder.encode(piece) for piece in pieces]
+    table, state = encoder.clash_table(), State.zero(bundle.weights.n_a)
+    rows = [row for piece in encoded for row in piece.rows.astype(np.intp)]
+    clash = [table[index] for index in chain(*(piece.clash for piece in encoded))]
+    values = [int(index) for piece in encoded for index in piece.indices]
+
+    def step() -> None:
+        for value, active, clashing in zip(values, rows, clash, strict=True):
+            network.step(value, active, clashing, state)
+
+    return step
