@@ -74,6 +74,9 @@ def test_pieces_without_pitches_have_no_bits_a_note() -> None:
     figures = evaluate(bundle, [Piece("", "", (Value("C", 6, 2), Value("C", 6, 3)), notes=2)])
     assert figures.bits_per_note is None
     assert figures.mapped_share == 0.5
+    silent = Bundle("any", Vocabulary([Value("C", 6, 2)]), Context(), random_weights(1, 0, 3, 0.0))
+    figures = evaluate(silent, [Piece("", "", (Value("C", 6, 2), Value("R", 6), Value("C", 6, 3)), notes=2)])
+    assert (figures.values, figures.mapped_share) == (2, 0.5)
     with pytest.raises(CorpusError, match="without chords"):
         evaluate(
             Bundle("any", vocabulary, Context(["beat"]), random_weights(2, 4, 3, 0.0)),

@@ -77,9 +77,16 @@ def costs(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = Non
     encoded = [encoder.encode(piece) for piece in pieces]
     table = encoder.clash_table()
     return [
-        Cost(piece, len(one), one.mapped, value_bits(network, one, table), pitch_bits(bundle.vocabulary, piece))
+        Cost(
+            piece, len(one), _mapped(piece, one), value_bits(network, one, table), pitch_bits(bundle.vocabulary, piece)
+        )
         for piece, one in zip(pieces, encoded, strict=True)
     ]
+
+
+def _mapped(piece: Piece, encoded: Encoded) -> int:
+    """How many values were mapped to another; the encoder also counts the rests that it left out."""
+    return encoded.mapped - (len(piece.values) - len(encoded))
 
 
 def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> Evaluation:
