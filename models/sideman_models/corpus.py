@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Music to learn from: the solos of the Weimar Jazz Database, and plain value files.
+"""Music to learn from: MIDI files and folders of them, the Weimar Jazz Database, and plain value files.
 
 **A value file** is text: a piece a line, its values parted by spaces. It knows no chords, so no context either.
 """
@@ -8,37 +8,41 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sideman_models.errors import CorpusError, ValueTextError
+from sideman_models.midicorpus import FileReport, MidiMusic, Reading
+from sideman_models.midifolder import MIDI, midi_files, read_midi_files
 from sideman_models.solos import BAR_TICKS, BEATS, BeatChanges, Piece, Solo, write
 from sideman_models.textfile import numbered_lines
 from sideman_models.values import TICKS, parse_value
 from sideman_models.weimar import DATABASE, WEIMAR, read_solos
 
 __all__ = [
-    "BAR_TICKS", "BEATS", "WEIMAR", "BeatChanges", "Corpus", "Piece", "Solo", "facts", "read", "read_solos",
-    "read_values", "unseen", "write",
+    "BAR_TICKS", "BEATS", "WEIMAR", "BeatChanges", "Corpus", "FileReport", "Piece", "Reading", "Solo", "facts",
+    "midi_summary", "read", "read_solos", "read_values", "unseen", "write",
 ]  # fmt: skip
 
 _UNSEEN_SHARE = 10
+_AS_USUAL = Reading()
 
 
 @dataclass(slots=True)
 class Corpus:
     """Pieces, and where they come from.
 
-    `left_out` counts solos that were not taken, by reason; `files` holds the sha256 of each file by its name; `sources`
-    what is known of their origin and licence.
+    `left_out` counts solos and MIDI files that were not taken, by reason; `files` holds the sha256 of each file by its
+    name; `sources` what is known of their origin and licence; `reports` what was used of each MIDI file.
     """
 
     pieces: list[Piece] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     files: dict[str, str] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
+    reports: list[FileReport] = field(default_factory=list)
 
     def split(self) -> tuple[list[Piece], list[Piece]]:
         """The pieces to learn from, and those of `unseen` titles."""
@@ -46,23 +50,84 @@ class Corpus:
         return [one for one in kept if not unseen(one.title)], [one for one in kept if unseen(one.title)]
 
 
-def read(paths: Iterable[Path]) -> Corpus:
-    """All pieces of the files, in order. Raises `CorpusError` naming the file and the line, and if there are none."""
+def read(paths: Iterable[Path], reading: Reading = _AS_USUAL) -> Corpus:
+    """All pieces of the files, and of all MIDI files in folders and below them, in order.
+
+    Raises `CorpusError` naming the file and the line of what is broken, and if there is no piece. A MIDI file that is
+    of no use is only left out, and `Corpus.reports` tells why.
+    """
+    named = list(paths)
+    below = {path: _midi_files(path) for path in named if path.is_dir() or path.suffix.lower() in MIDI}
+    each, hashes = read_midi_files(list(dict.fromkeys(file for files in below.values() for file in files)), reading)
+    music = {Path(one.report.file): one for one in each}
     corpus = Corpus()
-    for path in paths:
-        if path.name.endswith(DATABASE):
-            solos = read_solos(path, corpus.left_out)
-            corpus.pieces += [write(solo) for solo in solos]
-            source = WEIMAR
+    for path in named:
+        if path in below:
+            _add_midi(corpus, path, [music.pop(file) for file in below[path] if file in music], hashes)
         else:
-            corpus.pieces += read_values(path)
-            source = f"{path.name}: a value file, its origin and licence not known to the program"
-        corpus.files[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        corpus.sources += [] if source in corpus.sources else [source]
+            _add_text(corpus, path)
     if not corpus.pieces:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.left_out.items())
-        raise CorpusError("no piece to learn from" + (f" (left out: {reasons})" if reasons else ""))
+        raise CorpusError(_nothing_left(corpus))
     return corpus
+
+
+def _midi_files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = midi_files(path)
+    if not files:
+        raise CorpusError(f"{path}: no MIDI files in the folder ({', '.join(MIDI)})")
+    return files
+
+
+def _add_text(corpus: Corpus, path: Path) -> None:
+    """Add a database or a value file."""
+    if path.name.endswith(DATABASE):
+        corpus.pieces += [write(solo) for solo in read_solos(path, corpus.left_out)]
+        source = WEIMAR
+    else:
+        corpus.pieces += read_values(path)
+        source = f"{path.name}: a value file, its origin and licence not known to the program"
+    corpus.files[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    corpus.sources += [] if source in corpus.sources else [source]
+
+
+def _add_midi(corpus: Corpus, path: Path, music: Sequence[MidiMusic], hashes: Mapping[Path, str]) -> None:
+    """Add a MIDI file, or a folder of them as one; its sha256 is that of its files' in order."""
+    for one in music:
+        pieces = [write(solo) for solo in one.solos]
+        corpus.pieces += pieces
+        corpus.reports.append(replace(one.report, dropped=sum(piece.dropped for piece in pieces)))
+        corpus.left_out.update([one.report.left_out] if one.report.left_out else [])
+    used = [hashes[Path(one.report.file)] for one in music if one.solos]
+    if used:
+        what = f"{path.resolve().name}/" if path.is_dir() else path.name
+        several = f"{len(used)} MIDI files, their" if path.is_dir() else "a MIDI file, its"
+        corpus.files[what] = _sha256(used) if path.is_dir() else used[0]
+        corpus.sources.append(f"{what}: {several} origin and licence not known to the program")
+
+
+def _nothing_left(corpus: Corpus) -> str:
+    """Why there is no piece."""
+    if len(corpus.reports) == 1 == corpus.left_out.total():
+        return f"{corpus.reports[0].file}: {corpus.reports[0].left_out}"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.left_out.items())
+    return "no piece to learn from" + (f" (left out: {reasons})" if reasons else "")
+
+
+def midi_summary(corpus: Corpus) -> str:
+    """What became of the MIDI files, in a line; empty where there were none."""
+    reports = corpus.reports
+    if not reports:
+        return ""
+    used = sum(not report.left_out for report in reports)
+    reasons = Counter(report.left_out for report in reports if report.left_out)
+    told = [f"{used} of {len(reports)} MIDI files used"]
+    told += [f"{report} {what}" for what, report in reasons.items()]
+    found = sum(report.chords.startswith("found") for report in reports)
+    told += [f"chords found from notes in {found}"] if found else []
+    told += [f"{again} were read before"] if (again := sum(report.cached for report in reports)) else []
+    return "; ".join(told)
 
 
 def unseen(title: str) -> bool:

@@ -16,18 +16,27 @@ BAR_TICKS = BEATS * TICKS
 
 @dataclass(frozen=True, slots=True)
 class BeatChanges:
-    """Chords told beat by beat; the first also holds before, the last also after. See `context.Changes`."""
+    """Chords told beat by beat, or `per_beat` to a beat; the first also holds before, the last also after.
+
+    See `context.Changes`.
+    """
 
     chords: tuple[Chord, ...]
+    per_beat: int = 1
     _change: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Note for every beat where the next different chord begins (the number of beats: nowhere)."""
+        """Note for every chord where the next different one begins (their number: nowhere)."""
         change = [len(self.chords)] * len(self.chords)
-        for beat in range(len(self.chords) - 2, -1, -1):
-            same = self.chords[beat] == self.chords[beat + 1]
-            change[beat] = change[beat + 1] if same else beat + 1
+        for at in range(len(self.chords) - 2, -1, -1):
+            same = self.chords[at] == self.chords[at + 1]
+            change[at] = change[at + 1] if same else at + 1
         object.__setattr__(self, "_change", tuple(change))
+
+    @property
+    def beats(self) -> float:
+        """How many beats they are told for."""
+        return len(self.chords) / self.per_beat
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at `beat`."""
@@ -38,10 +47,10 @@ class BeatChanges:
         at = self._change[self._clamp(beat)]
         if at == len(self.chords):
             return self.chords[-1], float("inf")
-        return self.chords[at], at - beat
+        return self.chords[at], at / self.per_beat - beat
 
     def _clamp(self, beat: float) -> int:
-        return max(0, min(len(self.chords) - 1, int(beat)))
+        return max(0, min(len(self.chords) - 1, int(beat * self.per_beat)))
 
 
 @dataclass(frozen=True, slots=True)

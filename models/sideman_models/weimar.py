@@ -51,15 +51,29 @@ def read_solos(path: Path, left_out: Counter[str] | None = None) -> Iterator[Sol
     Raises `CorpusError` naming the file and the line.
     """
     reasons: Counter[str] = Counter() if left_out is None else left_out
-    for number, line in numbered_lines(path):
-        if not line.strip():
-            continue
-        record = _Record(f"{path}:{number}", _object(f"{path}:{number}", line))
-        solo = record.reason_against() or record.solo()
+    for _, solo in _records(path):
         if isinstance(solo, str):
             reasons[solo] += 1
         else:
             yield solo
+
+
+def read_basses(path: Path) -> Iterator[tuple[Solo, list[tuple[int, int]]]]:
+    """The solos that `read_solos` gives, each with what the bass plays under it: (beat from the top, MIDI pitch).
+
+    Raises `CorpusError` as `read_solos` does, and where the database does not tell the bass.
+    """
+    for record, solo in _records(path):
+        if not isinstance(solo, str):
+            yield solo, record.bass()
+
+
+def _records(path: Path) -> Iterator[tuple[_Record, Solo | str]]:
+    """Every line, with its solo or why it is left out."""
+    for number, line in numbered_lines(path):
+        if line.strip():
+            record = _Record(f"{path}:{number}", _object(f"{path}:{number}", line))
+            yield record, record.reason_against() or record.solo()
 
 
 def _object(where: str, line: str) -> Mapping[str, Any]:
@@ -83,6 +97,13 @@ class _Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class _BassBeat(_Beat):
+    """The same, with what the bass plays, where that could be heard."""
+
+    bass_midi: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Note:
     """A row of `notes`; tatum 1 of `division` falls on the beat."""
 
@@ -95,6 +116,10 @@ class _Note:
     beat_duration_s: float
     midi_pitch: int
     phrase_begin: int
+
+
+class _Heard:
+    """The type of a column of whole numbers that may lack some."""
 
 
 _BEAT_TYPES: dict[str, type] = {"bar": int, "beat": int, "period": int, "chord": str}
@@ -140,6 +165,13 @@ class _Record:
         lines = tuple(_line_notes(kept))
         fallen = len(notes) - len(lines)
         return Solo(self._text("title"), self._text("performer"), lines, chords, fallen=fallen, unread=unread)
+
+    def bass(self) -> list[tuple[int, int]]:
+        """(beat from the top, pitch) where the bass is known."""
+        beats = self._table("beats", "beat_fields", {**_BEAT_TYPES, "bass_midi": _Heard}, _BassBeat)
+        metre = _Metre.of(beats)
+        known = [(beat, beat.bass_midi) for beat in beats if metre.holds(beat.beat)]
+        return [(metre.beats_to(beat.bar, beat.beat), pitch) for beat, pitch in known if pitch is not None]
 
     def _onset(self, row: int, note: _Note, metre: _Metre) -> float | None:
         """Ticks from the top, or None for a beat that the metre does not have."""
@@ -187,12 +219,14 @@ class _Record:
         return cells
 
 
-_KINDS = {int: "a whole number", float: "a number", str: "a text"}
+_KINDS = {int: "a whole number", _Heard: "a whole number or null", float: "a number", str: "a text"}
 
 
 def _is(cell: object, kind: type) -> bool:
     if isinstance(cell, bool):
         return False
+    if kind is _Heard:
+        return cell is None or (isinstance(cell, int) and 0 <= cell <= 127)
     if kind is float:
         return isinstance(cell, int | float) and abs(cell) < 1e6
     return isinstance(cell, kind)

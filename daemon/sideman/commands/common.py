@@ -7,13 +7,17 @@ import argparse
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sideman.core.chart import Chart, ChartError, parse_changes
-from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
+from sideman.core.errors import NoSuchInput, NotPermitted, UnreadableInput, UsageError
 from sideman.core.settings import Given, Layer, Settings, read_settings
 from sideman.io import resources
 from sideman.io.scalars import scalar
 from sideman.io.yamlfile import Read, read_file, read_yaml
+
+if TYPE_CHECKING:
+    from sideman_models.midicorpus import Reading
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".txt")
 PATHS = ("chart.file", "model.bundle")
@@ -45,6 +49,41 @@ def load_settings(args: argparse.Namespace) -> Settings:
     reads = [read for read in (_preset(args.preset), _config(args.config)) if read]
     layers: list[Layer] = [*(read.values for read in reads), dict(_switches(args)), dict(_set(args.set))]
     return read_settings(layers, [problem for read in reads for problem in read.problems])
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the options that `reading` reads: how MIDI files become music to learn from."""
+    group = parser.add_argument_group("MIDI files", "how their melody and chords are found")
+    group.add_argument(
+        "--melody", metavar="TRACK", help="the melody's track, by its name or number (default: it is looked for)"
+    )
+    group.add_argument(
+        "--chords",
+        metavar="HOW",
+        default="auto",
+        help="text: symbols in texts and markers; track:NAME: what that track plays; infer: found from all other parts;"
+        " auto: the first of these that there is",
+    )
+    group.add_argument("--no-cache", action="store_true", help="read every file anew, and keep nothing of it")
+
+
+def reading(args: argparse.Namespace) -> Reading:
+    """How to read, for a command line read with `add_reading_options`. Raises UsageError."""
+    from sideman_models.midicorpus import BY_TRACK, Reading  # what only plays reads no music
+
+    if args.chords not in ("auto", "text", "infer") and not args.chords.startswith(BY_TRACK):
+        raise UsageError(f"--chords {args.chords}: auto, text, infer, or track:NAME")
+    if args.chords == BY_TRACK or args.melody == "":
+        raise UsageError("--melody and --chords track: want the name or the number of a track")
+    return Reading(args.melody, args.chords, not args.no_cache)
+
+
+def check_readable(path: Path) -> None:
+    """Raises NoSuchInput or NotPermitted for music that is not to be had."""
+    if not path.exists():
+        raise NoSuchInput(f"{path}: no such file")
+    if not os.access(path, os.R_OK):
+        raise NotPermitted(f"{path}: may not be read by this user")
 
 
 def config_path(named: str | None) -> Path | None:

@@ -1,26 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman corpus`: what a corpus holds, as facts or as its values."""
+"""`sideman corpus`: what a corpus holds: file by file, as facts, or as its values; and how well chords are found."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sideman.core.errors import NoSuchInput, NotPermitted, Unavailable, UsageError
+from sideman.commands.common import add_reading_options, check_readable, reading
+from sideman.core.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.errors import UnreadableInput, UsageError
 from sideman_models import corpus as modern
 from sideman_models.bundle import load
 from sideman_models.classic import ClassicCorpus, read_classic, training_arrays
+from sideman_models.harmony import Chord
+from sideman_models.midicorpus import FileReport
 from sideman_models.values import Value, Vocabulary
+from sideman_models.weimar import DATABASE
+
+if TYPE_CHECKING:
+    from sideman_models.chordcheck import Accuracy
 
 Facts = Mapping[str, object]
+CHORUSES = 16
+"""How often a chart is played through to find its chords again."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="solo database, value file or MIDI file")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="MIDI file, folder of MIDI files, solo database (.jsonl, .jsonl.gz) or value file",
+    )
     parser.add_argument("--classic", action="store_true", help="a MIDI file by the rules of the classic corpus")
     parser.add_argument("--model", metavar="BUNDLE", help="show the values as this network knows them (with --values)")
     form = parser.add_mutually_exclusive_group()
@@ -30,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the values instead, parted by spaces: one piece a line, with --classic one bar",
     )
+    parser.add_argument(
+        "--chord-accuracy",
+        action="store_true",
+        help="instead: how many chords of these charts (.txt) and solo databases are found again from accompaniments",
+    )
+    add_reading_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,18 +62,14 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.model and (args.classic or not args.values):
         raise UsageError("--model goes with --values, and not with --classic")
+    if args.chord_accuracy and (args.classic or args.values):
+        raise UsageError("--chord-accuracy goes with neither --classic nor --values")
     for path in args.files:
-        _check(path)
-    for line in _classic_lines(args) if args.classic else _modern_lines(args):
+        check_readable(path)
+    lines = _accuracy_lines if args.chord_accuracy else _classic_lines if args.classic else _modern_lines
+    for line in lines(args):
         print(line)
     return 0
-
-
-def _check(path: Path) -> None:
-    if not path.exists():
-        raise NoSuchInput(f"{path}: no such file")
-    if not os.access(path, os.R_OK):
-        raise NotPermitted(f"{path}: may not be read by this user")
 
 
 def _classic_lines(args: argparse.Namespace) -> Iterator[str]:
@@ -63,15 +82,67 @@ def _classic_lines(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _modern_lines(args: argparse.Namespace) -> Iterator[str]:
-    for path in args.files:
-        if path.suffix.lower() in (".mid", ".midi"):
-            raise Unavailable(f"{path}: MIDI files are read only with --classic so far")
-    corpus = modern.read(args.files)
+    corpus = modern.read(args.files, reading(args))
     if args.values:
         known = load(args.model).vocabulary if args.model else None
         yield from (" ".join(_texts(piece.values, known)) for piece in corpus.pieces)
+    elif args.json:
+        yield json.dumps({**modern.facts(corpus), "midi_files": [asdict(report) for report in corpus.reports]})
     else:
-        yield _told(modern.facts(corpus), as_json=args.json)
+        yield from (line for report in corpus.reports for line in _report(report))
+        yield from [modern.midi_summary(corpus), ""] if corpus.reports else []
+        yield _told(modern.facts(corpus), as_json=False)
+
+
+def _report(report: FileReport) -> Iterator[str]:
+    """What was used of a MIDI file, what not, and why."""
+    if report.left_out:
+        yield f"{report.file}: left out: {report.left_out}"
+    else:
+        dropped = f", {report.dropped} of them dropped" if report.dropped else ""
+        metres = " ".join(report.metres)
+        yield f"{report.file}: {report.title!r}, {metres}, {report.bars} bars, {report.notes} notes{dropped}"
+        yield f"    melody: {report.melody}"
+        yield f"    chords: {report.chords}"
+    if report.swing:
+        yield f"    swings: second eighths at {report.swing:.2f} of the beat, written straight"
+    yield from (f"    {remark}" for remark in report.remarks)
+
+
+def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
+    for path in args.files:
+        for what, found in _trials(path):
+            if args.json:
+                yield json.dumps({"file": str(path), "trial": what, **found.as_json()})
+            else:
+                shares = f"{found.roots:.1%} of the roots, {found.families:.1%} of roots and families"
+                yield f"{path}, {what}: {shares} found, in {found.beats} beats"
+
+
+def _trials(path: Path) -> Iterator[tuple[str, Accuracy]]:
+    """What was tried, and how right the chords were."""
+    from sideman_models import chordcheck
+
+    of_database = path.name.endswith(DATABASE)
+    tunes = list(chordcheck.database_tunes(path)) if of_database else [(_choruses(_chart(path)), ())]
+    yield "a band made up", chordcheck.found_again(tunes, chordcheck.band)
+    yield "plain chords", chordcheck.found_again(tunes, chordcheck.plain_chords)
+    if of_database:
+        yield "its own bass", chordcheck.database_bass(path)
+
+
+def _chart(path: Path) -> Chart:
+    try:
+        return parse_changes(path.read_text("utf-8-sig"), Meter(4, 4), str(path))
+    except UnicodeDecodeError:
+        raise UnreadableInput(f"{path}: not text (UTF-8); is it a chart?") from None
+    except ChartError as error:
+        raise UnreadableInput(str(error)) from None
+
+
+def _choruses(chart: Chart) -> Sequence[Chord]:
+    """Its chords beat by beat."""
+    return [chart.chord_at(beat) for beat in range(CHORUSES * int(chart.length))]
 
 
 def _texts(values: Iterable[Value], known: Vocabulary | None) -> Iterator[str]:

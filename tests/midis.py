@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MIDI files of every kind for the tests of what reads them, written by mido or byte by byte."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import mido
+
+from sideman_models.solos import Solo
+from sideman_models.values import TICKS
+
+DIVISION = 480
+
+Timed = tuple[float, Any]
+"""A quarter note from the top, and a message of mido's that falls there."""
+
+
+def played(notes: Iterable[tuple[float, float, int]], channel: int = 0) -> list[Timed]:
+    """Notes (onset, end, pitch) in quarter notes as messages; of what falls together, ends come first."""
+    events: list[Timed] = []
+    for start, end, pitch in notes:
+        events.append((start, mido.Message("note_on", channel=channel, note=pitch, velocity=80)))
+        events.append((end, mido.Message("note_off", channel=channel, note=pitch)))
+    return events
+
+
+def scale(bars: int = 4, low: int = 60, channel: int = 0, step: float = 0.5) -> list[Timed]:
+    """A line up and down a C major scale, a note each `step` quarters."""
+    pitches = [low + offset for offset in (0, 2, 4, 5, 7, 9, 11, 12, 11, 9, 7, 5, 4, 2)]
+    count = round(4 * bars / step)
+    return played([(at * step, (at + 1) * step, pitches[at % len(pitches)]) for at in range(count)], channel)
+
+
+def block(chords: Sequence[Sequence[int]], length: float = 4.0, channel: int = 0) -> list[Timed]:
+    """Chords one after another, each held for `length` quarters."""
+    return played(
+        [(at * length, (at + 1) * length, pitch) for at, chord in enumerate(chords) for pitch in chord], channel
+    )
+
+
+def markers(symbols: Iterable[tuple[float, str]], kind: str = "marker") -> list[Timed]:
+    """Texts (quarter, text) as events: marker, text, lyrics or cue_marker."""
+    return [(at, mido.MetaMessage(kind, text=text)) for at, text in symbols]
+
+
+def signature(at: float, numerator: int, denominator: int) -> Timed:
+    """A time signature."""
+    return at, mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator)
+
+
+def track(events: Iterable[Timed], name: str = "") -> mido.MidiTrack:
+    """Events as a track; of what falls together notes end first, and are struck last."""
+    made = mido.MidiTrack([mido.MetaMessage("track_name", name=name)] if name else [])
+    order = {"note_off": 0, "note_on": 2}
+    now = 0
+    for at, message in sorted(events, key=lambda event: (event[0], order.get(event[1].type, 1))):
+        tick = round(at * DIVISION)
+        made.append(message.copy(time=tick - now))
+        now = tick
+    return made
+
+
+def packed(*tracks: mido.MidiTrack, kind: int = 1) -> bytes:
+    """The bytes of a file of these tracks."""
+    file = io.BytesIO()
+    mido.MidiFile(type=kind, ticks_per_beat=DIVISION, tracks=list(tracks)).save(file=file)
+    return file.getvalue()
+
+
+def written(path: Path, *tracks: mido.MidiTrack, kind: int = 1) -> Path:
+    """A file of these tracks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(packed(*tracks, kind=kind))
+    return path
+
+
+def chunk(body: bytes, claim: int | None = None, name: bytes = b"MTrk") -> bytes:
+    """A chunk that claims to be so long (None: as long as it is)."""
+    return name + (len(body) if claim is None else claim).to_bytes(4, "big") + body
+
+
+def raw(*tracks: bytes, kind: int = 1, division: int = DIVISION, count: int | None = None) -> bytes:
+    """A file of such chunks, byte by byte."""
+    numbers = (kind, len(tracks) if count is None else count, division)
+    return chunk(b"".join(number.to_bytes(2, "big") for number in numbers), name=b"MThd") + b"".join(tracks)
+
+
+def as_midi(solo: Solo) -> bytes:
+    """A solo over its changes: the chords as markers where they change, the notes as a track."""
+    chords = solo.changes.chords
+    told = [(at, chord.text) for at, chord in enumerate(chords) if at == 0 or chords[at - 1].text != chord.text]
+    notes = played([(note.onset / TICKS, note.end / TICKS, note.pitch) for note in solo.notes])
+    head = track([signature(0, solo.bar_ticks // TICKS, 4), *markers(told)])
+    return packed(head, track(notes, "Melody"))
