@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from sideman_models.context import FEATURES, Context
 from sideman_models.corpus import Piece
-from sideman_models.dataset import Encoded, Encoder
+from sideman_models.dataset import Encoder
 from sideman_models.lstm import Flags
 from sideman_models.values import Vocabulary
 
@@ -125,10 +125,6 @@ class Reader:
     def read(self, pieces: Sequence[Piece]) -> Events:
         """The pieces as events. Raises `CorpusError` where chords are missing that should be there."""
         encoded = [self._encoder.encode(piece) for piece in pieces]
-        return self.events(encoded)
-
-    def events(self, encoded: Sequence[Encoded]) -> Events:
-        """What `read` makes of pieces already written as numbers by an encoder of the same context."""
         targets, clash = (_joined([getattr(one, name) for one in encoded]) for name in ("indices", "clash"))
         piece = np.repeat(np.arange(len(encoded)), [len(one) for one in encoded])
         items = {
