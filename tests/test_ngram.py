@@ -226,3 +226,18 @@ def test_lines_without_chords_have_no_items_of_chords() -> None:
     assert value_bits(events, events, values_chain(6), 3).mean() < 0.5
     with pytest.raises(CorpusError, match="without chords"):
         Reader(vocabulary, chords=True).read([piece])
+
+
+def test_a_piece_of_which_nothing_is_known_is_no_event(music: tuple[Vocabulary, list[Piece], list[Piece]]) -> None:
+    """One solo of silence would stop the evaluation of a network that knows no rests."""
+    vocabulary, seen, _ = music
+    restless = Vocabulary([value for value in vocabulary.values if value.kind != "R"])
+    first = seen[0]
+    assert first.places is not None
+    silence = Piece("", "", (Value("R", 12),) * 2, first.places[:2], (None, None))
+    reader = Reader(restless, chords=True)
+    alone, beside = reader.read([silence]), reader.read([silence, first])
+    assert not len(alone.targets)
+    assert set(beside.piece.tolist()) == {1}
+    assert value_bits(beside, alone, values_chain(2), len(restless)).shape == (0,)
+    assert value_bits(alone, beside, (FITTING, value_back(1)), len(restless), mask=True).mean() > 0

@@ -133,7 +133,7 @@ class Reader:
         }
         items |= self._parts(items[value_back(1)])
         if self._names:
-            rows = _joined([one.rows for one in encoded])
+            rows = _joined([one.rows for one in encoded if len(one)]).reshape(len(targets), len(self._names))
             items |= {name: rows[:, column] for column, name in enumerate(self._names)}
             items[FITTING] = clash
         return Events(targets, piece, items, clash, self._encoder.clash_table())
