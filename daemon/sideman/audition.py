@@ -9,11 +9,12 @@ notes, as it did of the solos.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from sideman.core.chart import Bar, Chart, Meter
-from sideman.core.engine import BarPlayed
+from sideman.core.engine import BarPlayed, play_through
 from sideman.core.improviser import Choice
 from sideman.core.settings import PlaySettings, Settings
 from sideman.performance import Performance
@@ -45,12 +46,10 @@ def audition(
 
 
 def _play(performance: Performance, beats: float) -> Iterator[Choice]:
-    """All that is chosen in so many beats; time jumps to whatever is next."""
-    engine = performance.engine(0.0, beats=beats)
-    while (second := engine.deadline()) is not None:
-        for due in engine.advance(second):
-            if isinstance(due.what, BarPlayed):
-                yield from due.what.choices
+    """All that is chosen in so many beats."""
+    for due in play_through(performance.engine(0.0, beats=beats)):
+        if isinstance(due.what, BarPlayed):
+            yield from due.what.choices
 
 
 def _notes(choices: Iterator[Choice]) -> Iterator[LineNote]:
@@ -63,14 +62,16 @@ def _notes(choices: Iterator[Choice]) -> Iterator[LineNote]:
 def chart_of(solo: Solo) -> Chart:
     """The changes of a solo as a chart in its metre, its last bar filled up."""
     meter, bar = _meter(solo.bar_ticks), Fraction(solo.bar_ticks, TICKS)
-    count = max(1, -(-len(solo.changes.chords) * TICKS // solo.bar_ticks))
+    count = max(1, math.ceil(solo.changes.beats * TICKS / solo.bar_ticks))
     return Chart(tuple(Bar(tuple(_chords(solo.changes, number * bar, bar))) for number in range(count)), meter)
 
 
 def _meter(bar_ticks: int) -> Meter:
-    for unit, denominator in ((TICKS, 4), (TICKS // 2, 8), (TICKS // 4, 16)):
-        if bar_ticks % unit == 0 and bar_ticks // unit <= 16:
-            return Meter(bar_ticks // unit, denominator)
+    """The meter in quarters, else the first of the others that has such bars; ValueError: none has."""
+    for denominator in (4, 8, 16, 2, 1):
+        numerator, left = divmod(bar_ticks * denominator, 4 * TICKS)
+        if not left and 1 <= numerator <= 16:
+            return Meter(numerator, denominator)
     raise ValueError(f"no meter has bars of {bar_ticks} ticks")
 
 
@@ -79,4 +80,4 @@ def _chords(changes: Changes, start: Fraction, beats: Fraction) -> Iterator[tupl
     at = float(start)
     while at < start + beats:
         yield at - float(start), changes.chord_at(at)
-        at += changes.next_change(at)[1]
+        at += max(changes.next_change(at)[1], 1 / TICKS)
