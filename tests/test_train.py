@@ -4,29 +4,43 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from corpora import tiny_corpus
+from fakes import modern_bundle
 from sideman.commands import train as command
-from sideman.core.errors import NoSuchInput, UsageError
-from sideman_models.bundle import CARD, VALUES, WEIGHTS, load
+from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
+from sideman.portrait import SHOWN
+from sideman_models import store
+from sideman_models.bundle import CARD, VALUES, WEIGHTS, load, save
 from sideman_models.context import FEATURES, Context
 from sideman_models.corpus import Corpus, read
-from sideman_models.dataset import Batch, Encoded, Encoder, batches, build_vocabulary
-from sideman_models.errors import CorpusError
+from sideman_models.dataset import Batch, Encoded, Encoder, Windows, build_vocabulary, extend_vocabulary
+from sideman_models.errors import CorpusError, TrainingError
 from sideman_models.evaluate import value_bits
-from sideman_models.lstm import NumpyNetwork, State
+from sideman_models.lstm import NumpyNetwork, State, softmax
+from sideman_models.recipe import Recipe
+from sideman_models.solos import Piece
+from sideman_models.values import Value
+from sideman_models.watcher import Epoch, Watcher
 
 tf = pytest.importorskip("tensorflow")
+import keras  # noqa: E402
+
 from sideman_models import djmodel, train  # noqa: E402
+from sideman_models.finetune import unfolded  # noqa: E402
+from sideman_models.trainer import AdamW, Trainer, clipped  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
-SMALL = train.Recipe(units=6, epochs=3, lanes=3, steps=8, warm_up=5, rate=0.02)
+SMALL = Recipe(units=6, epochs=3, lanes=3, steps=8, warm_up=5, rate=0.02)
 
 
 class Learned:
@@ -41,9 +55,26 @@ class Learned:
         self.unseen = [encoder.encode(piece) for piece in unseen]
         self.table = encoder.clash_table()
 
-    def trainer(self, recipe: train.Recipe = SMALL) -> train.Trainer:
+    def trainer(self, recipe: Recipe = SMALL) -> Trainer:
         """A trainer that has learned nothing."""
-        return train.Trainer(recipe, djmodel.parts_of(self.vocabulary), self.table, self.context.size)
+        parts = djmodel.parts_of(self.vocabulary)
+        start = djmodel.initial(recipe.units, parts.shape[1], self.context.size, recipe.seed)
+        return Trainer(recipe, start, parts, self.table)
+
+    def training(self, trainer: Trainer, watcher: Watcher | None = None) -> train.Training:
+        """A training that has not begun."""
+        return train.Training(trainer, self.seen, self.unseen, watcher)
+
+
+class Reported(Watcher):
+    """Remembers the epochs."""
+
+    def __init__(self) -> None:
+        self.epochs: list[Epoch] = []
+
+    def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:
+        """Another one."""
+        self.epochs.append(epoch)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +96,7 @@ def test_folded_weights_play_what_was_trained(tiny: Learned) -> None:
     """The bundle would hold another network than the one that was trained and measured."""
     parts = djmodel.parts_of(tiny.vocabulary)
     parameters = djmodel.initial(6, parts.shape[1], tiny.context.size, seed=5)
-    [window] = list(batches(tiny.unseen[:1], tiny.context.size, 1, len(tiny.unseen[0])))
+    window = Windows(tiny.unseen[:1], tiny.context.size, 1, len(tiny.unseen[0])).batch(0)
     zero = tf.zeros((1, 6))
     trained, (a, c) = djmodel.logits(
         djmodel.Parameters(*map(tf.constant, parameters)),
@@ -89,7 +120,7 @@ def test_training_learns_and_measures_as_evaluate_does(tiny: Learned) -> None:
     """The figures while training would be others than those of the bundle; or nothing would be learned."""
     trainer = tiny.trainer()
     before = trainer.measure(tiny.unseen)
-    trained = train.train(SMALL, trainer, tiny.seen, tiny.unseen)
+    trained = tiny.training(trainer).run()
     assert trained.ended == "all epochs done"
     assert trained.best.unseen == min(epoch.unseen or 99 for epoch in trained.epochs)
     assert (trained.best.unseen or 99) < before - 0.5
@@ -100,7 +131,7 @@ def test_training_learns_and_measures_as_evaluate_does(tiny: Learned) -> None:
 
 def test_the_state_is_carried_from_window_to_window(tiny: Learned) -> None:
     """The network would forget everything every few bars."""
-    short, long = (tiny.trainer(train.Recipe(units=6, lanes=3, steps=steps)) for steps in (4, 32))
+    short, long = (tiny.trainer(Recipe(units=6, lanes=3, steps=steps)) for steps in (4, 32))
     assert short.measure(tiny.unseen) == pytest.approx(long.measure(tiny.unseen), abs=1e-4)
 
 
@@ -111,7 +142,7 @@ def test_what_was_learned_is_kept(tiny: Learned, monkeypatch: pytest.MonkeyPatch
     passes = trainer.epoch
 
     def failing(pieces: Sequence[Encoded], progress: object) -> float:
-        if len(reported) < 2:
+        if len(reported.epochs) < 2:
             return passes(pieces, progress)  # type: ignore[arg-type]
         if fault == "interrupt":
             raise KeyboardInterrupt
@@ -119,23 +150,89 @@ def test_what_was_learned_is_kept(tiny: Learned, monkeypatch: pytest.MonkeyPatch
             one.assign(tf.fill(one.shape, np.nan))
         return passes(pieces, progress)  # type: ignore[arg-type]
 
-    reported: list[train.Epoch] = []
+    reported = Reported()
     monkeypatch.setattr(trainer, "epoch", failing)
-    trained = train.train(SMALL, trainer, tiny.seen, tiny.unseen, reported.append)
-    assert list(trained.epochs) == reported
-    assert len(reported) == 2
+    trained = tiny.training(trainer, reported).run()
+    assert list(trained.epochs) == reported.epochs
+    assert len(reported.epochs) == 2
+    assert trained.finished == (fault == "nan")
     assert ("interrupted" if fault == "interrupt" else "no longer a number") in trained.ended
     assert all(np.isfinite(one).all() for one in (trained.weights.kernel, trained.weights.densor_bias))
-    with pytest.raises(train.TrainingError, match="nothing was learned"):
-        train.train(SMALL, trainer, tiny.seen, tiny.unseen)
+    with pytest.raises(TrainingError, match="nothing was learned"):
+        tiny.training(trainer).run()
 
 
 def test_the_rate_falls_to_nothing() -> None:
     """The last epochs would undo what the earlier ones learned."""
-    rates = [train._rate(SMALL, epoch, share) for epoch in range(SMALL.epochs) for share in (0.0, 0.5)]
+    rates = [SMALL.rate_after(epoch, share) for epoch in range(SMALL.epochs) for share in (0.0, 0.5)]
     assert rates[0] == SMALL.rate
     assert rates == sorted(rates, reverse=True)
-    assert train._rate(SMALL, SMALL.epochs, 0) == pytest.approx(0)
+    assert SMALL.rate_after(SMALL.epochs, 0) == pytest.approx(0)
+
+
+def test_the_update_is_that_of_adam_with_decoupled_decay() -> None:
+    """The recipe would be another than the one that was tuned; Keras' own AdamW is the independent witness."""
+    recipe = Recipe(rate=0.02, weight_decay=0.1, clip=0.5)
+    dice = np.random.default_rng(0)
+    start = [dice.normal(size=shape).astype(np.float32) for shape in [(3, 4), (4,), ()] * 2 + [(2,)]]
+    ours, first, second, theirs = (djmodel.Parameters(*map(tf.Variable, start)) for _ in range(4))
+    for moment in (*first, *second):
+        moment.assign(tf.zeros_like(moment))
+    optimizer = AdamW(recipe, ours, first, second)
+    keras_own = keras.optimizers.AdamW(recipe.rate, weight_decay=recipe.weight_decay, global_clipnorm=recipe.clip)
+    for iteration in range(20):
+        gradients = [tf.constant(dice.normal(size=one.shape).astype(np.float32)) / 9**iteration for one in start]
+        told = tf.constant(recipe.rate), tf.constant(iteration), tf.distribute.get_strategy()
+        optimizer.apply(clipped(gradients, recipe.clip), *told)
+        keras_own.apply(gradients, list(theirs))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+
+
+def test_a_trained_network_taken_apart_is_still_the_same(tiny: Learned) -> None:
+    """Fine-tuning would begin from a network that has forgotten something."""
+    parts = djmodel.parts_of(tiny.vocabulary)
+    dice = np.random.default_rng(1)
+    rough = djmodel.Parameters(
+        *(dice.normal(size=np.shape(one)) for one in djmodel.initial(6, parts.shape[1], tiny.context.size, 0))
+    )
+    trained = djmodel.fold(rough, parts)
+    new = [Value("C", 48, -11), Value("C", 6, 12), Value("R", 48)]
+    longer = extend_vocabulary(tiny.vocabulary, [Piece("", "", tuple(new * 10))])
+    n, n_parts = len(tiny.vocabulary), djmodel.parts_of(longer)
+    assert len(longer) == n + sum(value not in tiny.vocabulary.values for value in new)
+    again = djmodel.fold(unfolded(trained, longer), n_parts)
+    old_rows = [*range(n), *range(len(longer), len(longer) + tiny.context.size)]
+    np.testing.assert_allclose(again.kernel[old_rows], trained.kernel, atol=2e-5)
+    np.testing.assert_allclose(again.densor_kernel[:, :n], trained.densor_kernel, atol=2e-5)
+    piece, states = tiny.unseen[0], [State.zero(6), State.zero(6)]
+    networks = NumpyNetwork(trained), NumpyNetwork(again)
+    previous = None
+    for step, index in enumerate(piece.indices.tolist()):
+        rows = piece.rows[step].astype(np.intp)
+        before, after = (net.step(previous, rows, None, state) for net, state in zip(networks, states, strict=True))
+        # Of the values it knew, each is as probable beside the others as it was.
+        np.testing.assert_allclose(softmax(after[:n]), softmax(before), atol=1e-5)
+        previous = index
+    # A new value begins from what is known of its parts, not from nothing.
+    assert all(np.abs(again.densor_kernel[:, at]).max() > 0.01 for at in range(n, len(longer)))
+
+
+def test_patience_ends_what_gets_no_better(tiny: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network would learn by heart for hours, or the wrong epoch be kept."""
+    trainer = tiny.trainer(replace(SMALL, epochs=9, patience=2))
+    bits = iter([4.0, 3.0, 3.5, 3.1, 2.0, 1.0])
+    monkeypatch.setattr(trainer, "epoch", lambda _pieces, _progress: 3.0)
+    monkeypatch.setattr(trainer, "measure", lambda _pieces: next(bits))
+    trained = tiny.training(trainer).run()
+    assert (trained.best.number, len(trained.epochs), trained.ended) == (2, 4, "no better for 2 epochs")
+    assert trained.finished
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short windows, which are compiled in a moment."""
+    monkeypatch.setattr(command, "Recipe", lambda: Recipe(lanes=2, steps=6))
 
 
 def arguments(*words: str) -> argparse.Namespace:
@@ -145,6 +242,7 @@ def arguments(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_command_makes_the_same_bundle_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody could check that the default network is what its command makes."""
     path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
@@ -158,12 +256,80 @@ def test_the_command_makes_the_same_bundle_twice(tmp_path: Path, capsys: pytest.
     assert bundle.weights.n_a == 5
     assert bundle.facts["figures"]["unseen"]["pieces"] > 0
     assert "sideman train tiny.jsonl --out mine --units 5 --epochs 2 --seed 7" in bundle.card
+    for picture, shown in SHOWN:
+        assert f"![{shown}]({picture})" in bundle.card
+        assert (tmp_path / "one" / "mine" / picture).read_bytes().startswith(b"\x89PNG")
 
 
+VALUE_LINES = "\n".join(["C,0.500 S,0.500,+2 R,1.000 C,0.500,-2"] * 40)
+
+
+@pytest.mark.usefixtures("quick")
+def test_training_goes_on_from_a_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One's own music could not be taught to a network that can play; or without matplotlib nothing at all."""
+    (tmp_path / "first.txt").write_text(VALUE_LINES)
+    (tmp_path / "more.txt").write_text("\n".join(["C,0.500 A,1.000,+5 C,0.500,-2"] * 40))
+    (tmp_path / "terms").write_text("Mine.\nAsk me.\n")
+    first = [str(tmp_path / "first.txt"), "--out", str(tmp_path / "first"), "--units", "4", "--epochs", "1"]
+    assert command.run(arguments(*first, "--validation", "0", "--licence", "CC0")) == 0
+    said = capsys.readouterr().out
+    assert "none kept back, as was asked" in said
+    assert "unseen" not in said
+    base = load(str(tmp_path / "first"))
+    assert "## Licence\n\nCC0\n" in base.card
+    monkeypatch.delitem(sys.modules, "sideman_models.pictures", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    more = [str(tmp_path / "more.txt"), "--out", str(tmp_path / "more"), "--from", str(tmp_path / "first")]
+    assert command.run(arguments(*more, "--epochs", "1", "--licence", str(tmp_path / "terms"))) == 0
+    assert "no pictures: matplotlib is not installed" in capsys.readouterr().out
+    bundle = load(str(tmp_path / "more"))
+    assert bundle.vocabulary.values == (*base.vocabulary.values, Value("A", 12, 5))
+    assert bundle.weights.n_a == 4
+    assert bundle.facts["from"] == {"name": "first", "weights_sha256": base.fingerprint}
+    assert {*base.facts["sources"]} < {*bundle.facts["sources"]}
+    assert "## Licence\n\nMine.\nAsk me.\n" in bundle.card
+    assert "It began from the network first" in bundle.card
+    with pytest.raises(UsageError, match="first has 4 units"):
+        command.run(arguments(*more, "--units", "5"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_full_disk_costs_neither_the_old_bundle_nor_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network one played yesterday would be gone, and the night's training too."""
+    (tmp_path / "values.txt").write_text(VALUE_LINES)
+    words = [str(tmp_path / "values.txt"), "--out", str(tmp_path / "mine"), "--units", "4", "--epochs", "2"]
+    save(modern_bundle(), tmp_path / "mine")
+    old = load(str(tmp_path / "mine"))
+
+    def full(path: Path, _content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_write", full)
+        with pytest.raises(OSError, match="No space left"):
+            command.run(arguments(*words))
+    assert load(str(tmp_path / "mine")).fingerprint == old.fingerprint
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.checkpoint.npz", "values.txt"]
+    with pytest.raises(UsageError, match="go on with --resume"):
+        command.run(arguments(*words))
+    monkeypatch.setattr(Trainer, "epoch", lambda *_: pytest.fail("it was trained already"))
+    assert command.run(arguments(*words, "--resume")) == 0
+    assert "going on after epoch 2" in capsys.readouterr().out
+    assert load(str(tmp_path / "mine")).weights.n_a == 4
+    assert not (tmp_path / "mine.checkpoint.npz").exists()
+    with pytest.raises(NoSuchInput, match="no training to go on with"):
+        command.run(arguments(*words, "--resume"))
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_value_file_makes_a_network_without_context(tmp_path: Path) -> None:
     """One could not learn from values alone."""
     path = tmp_path / "values.txt"
-    path.write_text("\n".join(["C,0.500 S,0.500,+2 R,1.000 C,0.500,-2"] * 40))
+    path.write_text(VALUE_LINES)
     assert command.run(arguments(str(path), "--out", str(tmp_path / "mine"), "--units", "4", "--epochs", "1")) == 0
     bundle = load(str(tmp_path / "mine"))
     assert (len(bundle.vocabulary), bundle.context.size) == (4, 0)
@@ -178,6 +344,14 @@ def test_wrong_usage_is_told_before_training(tmp_path: Path) -> None:
         [corpus, "--out", str(tmp_path / "songs")],
         [corpus, *out, "--units", "0"],
         [corpus, *out, "--epochs", "0"],
+        [corpus, *out, "--patience", "0"],
+        [corpus, *out, "--patience", "3", "--validation", "0"],
+        [corpus, *out, "--validation", "1"],
+        [corpus, *out, "--rate", "0"],
+        [corpus, *out, "--rate", "nan"],
+        [corpus, *out, "--dropout", "0.1,0.1,1"],
+        [corpus, *out, "--classic", "--resume"],
+        [corpus, *out, "--classic", "--from", "default"],
     ):
         with pytest.raises(UsageError):
             command.run(arguments(*words))
@@ -185,6 +359,9 @@ def test_wrong_usage_is_told_before_training(tmp_path: Path) -> None:
         command.run(arguments(corpus, corpus, *out, "--classic"))
     with pytest.raises(NoSuchInput):
         command.run(arguments(str(tmp_path / "none.jsonl"), *out))
+    (tmp_path / "song.mid").write_bytes(bytes(range(256)))
+    with pytest.raises(UnreadableInput, match="not text"):
+        command.run(arguments(corpus, *out, "--licence", str(tmp_path / "song.mid")))
     few = tmp_path / "values.txt"
     few.write_text("C,0.500")
     with pytest.raises(CorpusError, match="too little"):
