@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import mido
@@ -14,16 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classicfiles import held, midi
 from data import data_file
 from sideman.commands import corpus as command
 from sideman.core.errors import NoSuchInput, Unavailable, UsageError
 from sideman.verdict import verdict
 from sideman_models.classic import (
-    CHORDS_TRACK,
     DORIAN,
     MAJOR,
-    MELODY_TRACK,
-    SOLO_FROM,
     ClassicCorpus,
     chord_scale,
     interval_name,
@@ -36,45 +33,13 @@ from sideman_models.classic import (
 from sideman_models.errors import CorpusError
 from sideman_models.values import parse_value, semitones
 
-TICKS = 96
 E_FLAT = (63, 67, 70)
-Span = tuple[float, float, int]
 
 
 @pytest.fixture(scope="module")
 def metheny() -> ClassicCorpus:
     """The corpus itself."""
     return read_classic(data_file("metheny/original_metheny.mid"))
-
-
-def track(notes: Iterable[Span]) -> mido.MidiTrack:
-    """A track of notes (onset, length, pitch), in quarters from the start of the solo."""
-    events = [
-        (round((SOLO_FROM + at) * TICKS), kind, pitch)
-        for onset, length, pitch in notes
-        for at, kind in ((onset, "note_on"), (onset + length, "note_off"))
-    ]
-    now, made = 0, mido.MidiTrack()
-    for tick, name, pitch in sorted(events, key=lambda event: (event[0], event[1] == "note_on")):
-        made.append(mido.Message(name, note=pitch, velocity=64, time=tick - now))
-        now = tick
-    return made
-
-
-def midi(folder: Path, melody: Iterable[Span], chords: Iterable[Span]) -> Path:
-    """A file with tracks where the classic corpus has them."""
-    file = mido.MidiFile(ticks_per_beat=TICKS)
-    file.tracks = [mido.MidiTrack() for _ in range(MELODY_TRACK + 1)]
-    file.tracks[MELODY_TRACK] = track(melody)
-    file.tracks[CHORDS_TRACK] = track(chords)
-    path = folder / "made.mid"
-    file.save(path)
-    return path
-
-
-def held(pitches: Iterable[int], onset: float = 0.0, length: float = 4.0) -> list[Span]:
-    """A chord as spans."""
-    return [(onset, length, pitch) for pitch in pitches]
 
 
 def test_the_facts_of_the_classic_corpus(metheny: ClassicCorpus) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fakes import classic_bundle, modern_bundle
+from fakes import classic_bundle, modern_bundle, random_weights
 from sideman_models.bundle import Bundle, load
 from sideman_models.context import Rows, clashes, place_at
 from sideman_models.corpus import BeatChanges
+from sideman_models.generate import SamplingModel
 from sideman_models.harmony import parse_chord
 from sideman_models.lstm import Flags, Network, NumpyNetwork, State, softmax
 from sideman_models.values import realise
@@ -113,6 +114,25 @@ def test_the_sequence_is_the_unrolled_model() -> None:
     np.testing.assert_allclose(sequence([X, a0, c0]).numpy(), steps, atol=1e-6)
     np.testing.assert_allclose(steps.sum(axis=2), 1, atol=1e-5)
     assert unrolled.count_params() == sequence.count_params() == 4 * 6 * (9 + 6 + 1) + 9 * 7
+
+
+def test_the_inference_model_plays_as_numpy_does() -> None:
+    """The course's solo would not be the one played live; its graph would not feed back what it chose, or its state."""
+    weights = [random_weights(24, 0, 10, 0.0, seed) for seed in range(4)]
+    LSTM_cell, densor = djmodel.layers_with(weights[0])
+    model = djmodel.music_inference_model(LSTM_cell, densor, 50)
+    assert model.count_params() == 4 * 10 * (24 + 10 + 1) + 24 * 11
+    solos = set()
+    for one in weights:
+        LSTM_cell.set_weights([one.kernel, one.recurrent, one.bias])
+        densor.set_weights([one.densor_kernel, one.densor_bias])
+        zeros = np.zeros((1, 1, 24)), np.zeros((1, 10)), np.zeros((1, 10))
+        results, indices = djmodel.predict_and_sample(model, *zeros)
+        assert (results.shape, indices.shape) == ((50, 24), (50, 1))
+        _, stepped = djmodel.predict_and_sample(SamplingModel(NumpyNetwork(one), 50, temperature=0), *zeros)
+        np.testing.assert_array_equal(indices, stepped)
+        solos.add(tuple(indices[:, 0]))
+    assert len(solos) > 1
 
 
 def test_the_assignments_model_has_the_assignments_size() -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "render": "write a solo to a MIDI file",
     "corpus": "say what a corpus of music holds",
     "train": "train a network on a corpus",
+    "generate": "make the tune of the course's assignment",
     "evaluate": "measure how well a network foresees music it has not seen",
     "models": "list, show and export trained networks",
     "names": "make up names, for takes and voices",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network in TensorFlow: as it is played, and as it is trained.
 
-**Played**, in Keras: the assignment's `djmodel`, the same over a whole sequence at once, and a single step, all made of
-the same two layers with shared weights, `LSTM_cell` and `densor`.
+**Played**, in Keras: the assignment's `djmodel` and `music_inference_model`, the training model over a whole sequence
+at once, and a single step, all made of the same two layers with shared weights, `LSTM_cell` and `densor`.
 
 **Trained** on modern values it has more structure. The row of a value in the cell's kernel is the sum of rows for the
 value itself, its kind, duration and interval, the size of the interval, and kind with interval, kind with duration,
@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from sideman_models.context import Rows
 from sideman_models.dataset import Batch
+from sideman_models.generate import predict_and_sample as _predict_and_sample
 from sideman_models.lstm import Flags, Floats, State, Weights
 from sideman_models.values import Value, Vocabulary
 
@@ -71,6 +72,26 @@ def sequence_model(Tx: int, LSTM_cell: Layer, densor: Layer, n_x: int) -> Model:
     return keras.Model([X, a0, c0], densor(hidden))
 
 
+def music_inference_model(LSTM_cell: Layer, densor: Layer, Ty: int = 50) -> Model:
+    """The assignment's playing model: one graph of `Ty` steps, each fed the most probable value of the step before.
+
+    Inputs: x (m, 1, n_values), a and c (m, n_a). Outputs: a list of Ty tensors (m, n_values).
+    """
+    x0 = keras.Input((1, densor.units), name="x")
+    a0, c0 = keras.Input((LSTM_cell.units,), name="a"), keras.Input((LSTM_cell.units,), name="c")
+    x, a, c = x0, a0, c0
+    outputs = []
+    for _ in range(Ty):
+        a, _, c = LSTM_cell(x, initial_state=[a, c])
+        outputs.append(densor(a))
+        x = keras.ops.one_hot(keras.ops.argmax(outputs[-1], axis=-1), densor.units)[:, None, :]
+    return keras.Model([x0, a0, c0], outputs)
+
+
+predict_and_sample = _predict_and_sample
+"""The assignment's function; it takes Keras' model as any other."""
+
+
 def single_step_model(LSTM_cell: Layer, densor: Layer, n_x: int, penalty: float = 0.0) -> Model:
     """One step of the network.
 
@@ -81,6 +102,17 @@ def single_step_model(LSTM_cell: Layer, densor: Layer, n_x: int, penalty: float 
     a0, c0 = keras.Input((LSTM_cell.units,), name="a"), keras.Input((LSTM_cell.units,), name="c")
     a, _, c = LSTM_cell(keras.layers.Reshape((1, n_x))(x), initial_state=[a0, c0])
     return keras.Model([x, a0, c0, clash], [densor(a) - penalty * clash, a, c])
+
+
+def layers_with(weights: Weights, activation: str | None = "softmax") -> tuple[Layer, Layer]:
+    """`LSTM_cell` and `densor` with these weights: those of a bundle, say."""
+    n_x = len(weights.kernel)
+    LSTM_cell, densor, _ = layers(weights.n_a, weights.n_values, n_x, activation)
+    LSTM_cell.build((None, 1, n_x))
+    densor.build((None, weights.n_a))
+    LSTM_cell.set_weights([weights.kernel, weights.recurrent, weights.bias])
+    densor.set_weights([weights.densor_kernel, weights.densor_bias])
+    return LSTM_cell, densor
 
 
 def weights_of(LSTM_cell: Layer, densor: Layer, penalty: float = 0.0) -> Weights:
@@ -96,10 +128,7 @@ class TensorFlowNetwork:
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
         n_x = len(weights.kernel)
-        LSTM_cell, densor, _ = layers(weights.n_a, weights.n_values, n_x, activation=None)
-        model = single_step_model(LSTM_cell, densor, n_x, weights.penalty)
-        LSTM_cell.set_weights([weights.kernel, weights.recurrent, weights.bias])
-        densor.set_weights([weights.densor_kernel, weights.densor_bias])
+        model = single_step_model(*layers_with(weights, activation=None), n_x, weights.penalty)
         self._model = model
         shapes = (n_x, weights.n_a, weights.n_a, weights.n_values)
         signature = [tf.TensorSpec((1, size), tf.float32) for size in shapes]

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`sideman generate`: the assignment's tune, from a classic network and the chords of the course's MIDI file."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sideman.core.chart import Meter
+from sideman.core.errors import NoSuchInput, Unavailable, UnreadableInput, UsageError
+from sideman.core.events import Event, NoteOff, NoteOn
+from sideman.io.files import creating, write_whole
+from sideman.io.midifile import midi_bytes
+from sideman_models.bundle import Bundle, load
+from sideman_models.classic import BAR, read_classic
+from sideman_models.generate import GeneratedTune, InferenceModel, SamplingModel, Sounding, generate_music
+from sideman_models.lstm import NumpyNetwork
+from sideman_models.values import TICKS
+
+BPM = 130.0
+"""The course's tempo."""
+SOLO, COMPING = (1, 92), (2, 56)
+"""Channel and velocity of the solo and of its chords."""
+MOST_VALUES = 10_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `sideman generate`."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the course's MIDI file, whose chords are played over")
+    parser.add_argument("--model", required=True, metavar="BUNDLE", help="a network made by `sideman train --classic`")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE.mid", help="the MIDI file to write")
+    parser.add_argument("--steps", type=int, default=50, metavar="N", help="values over each set of chords (50)")
+    parser.add_argument("--temperature", type=float, metavar="T", help="of the draw (1); 0: always the most probable")
+    parser.add_argument("--seed", type=int, metavar="N", help="for the dice (a new one each time)")
+    parser.add_argument("--keras", action="store_true", help="let Keras' music_inference_model play, at temperature 0")
+    parser.add_argument("--values", action="store_true", help="print the network's values as well, a solo a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the tune, and tell what was written.
+
+    Raises UsageError, NoSuchInput, UnreadableInput, Unavailable, or CorpusError and BundleError of the models' package.
+    """
+    _check(args)
+    corpus, bundle = read_classic(args.file), load(args.model)
+    if not bundle.classic:
+        raise UnreadableInput(f"--model {args.model}: not a classic network; make one: sideman train --classic FILE")
+    seed = secrets.randbelow(2**32) if args.seed is None else args.seed
+    texts = [value.text for value in bundle.vocabulary.values]
+    tune = generate_music(_player(args, bundle, seed), texts, corpus.chords, seed)
+    with creating(args.out):
+        write_whole(args.out, midi_bytes(_events(tune), BPM, Meter(BAR, 4), float(tune.beats), "sideman"))
+    for one in tune.sets:
+        print(*([" ".join(one.values)] if args.values else []), one, sep="\n")
+    sounds = sum(len(one.sounds) for one in tune.sets)
+    print(f"{args.out}: {sounds} sounds, {tune.beats // BAR} bars, seed {seed}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if not args.file.exists():
+        raise NoSuchInput(f"{args.file}: no such file")
+    if not 1 <= args.steps <= MOST_VALUES:
+        raise UsageError(f"--steps {args.steps}: from 1 to {MOST_VALUES}")
+    if args.temperature is not None and not 0 <= args.temperature <= 100:
+        raise UsageError(f"--temperature {args.temperature}: from 0 to 100")
+    if args.seed is not None and not 0 <= args.seed < 2**63:
+        raise UsageError(f"--seed {args.seed}: a whole number from 0")
+    if args.keras and args.temperature:
+        raise UsageError("--keras always plays the most probable value: leave --temperature out")
+
+
+def _player(args: argparse.Namespace, bundle: Bundle, seed: int) -> InferenceModel:
+    if not args.keras:
+        temperature = 1.0 if args.temperature is None else args.temperature
+        return SamplingModel(NumpyNetwork(bundle.weights), args.steps, temperature, seed)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        djmodel: Any = importlib.import_module("sideman_models.djmodel")
+    except ImportError as error:
+        raise Unavailable(f"--keras: TensorFlow is not installed here ({error}); leave --keras out") from error
+    model: InferenceModel = djmodel.music_inference_model(*djmodel.layers_with(bundle.weights), args.steps)
+    return model
+
+
+def _events(tune: GeneratedTune) -> list[tuple[float, Event]]:
+    """The tune's notes in order of time; at the same beat what ends comes before what begins."""
+    events = [event for one in tune.sets for event in _notes(one.sounds, *SOLO)]
+    events += [event for one in tune.sets for event in _notes(one.chords, *COMPING)]
+    return sorted(events, key=lambda event: (event[0], isinstance(event[1], NoteOn)))
+
+
+def _notes(sounds: tuple[Sounding, ...], channel: int, velocity: int) -> Iterator[tuple[float, Event]]:
+    for sound in sounds:
+        for pitch in sound.pitches:
+            yield sound.onset / TICKS, NoteOn(pitch, velocity, channel)
+            yield (sound.onset + sound.length) / TICKS, NoteOff(pitch, channel)
