@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from sideman_models.appraisal import FAMILIES, PLAYED, UNIGRAM, Appraisal, Borrowed, Opponent
 from sideman_models.bootstrap import LEVEL, Interval
-from sideman_models.statistics import Comparison, Outcome, share
+from sideman_models.statistics import SPLITS, Comparison, Outcome, share
 
 _WIDTH = 46
 
@@ -21,9 +21,13 @@ def text(found: Appraisal) -> str:
 
 def _music(found: Appraisal) -> Iterator[str]:
     one = found.evaluation
-    yield f"{found.model}, on {one.pieces:,} pieces of {one.titles:,} titles"
+    yield f"{found.model}, on {_number(one.pieces, 'piece')} of {_number(one.titles, 'title')}"
     yield f"  {one.values:,} values, {100 * one.mapped_share:.1f} % of them mapped to the nearest that it knows"
-    yield f"  {one.notes:,} notes, {100 * one.dropped_share:.1f} % more fell out of the line"
+    yield f"  {one.notes:,} notes; of those in the source {100 * one.dropped_share:.1f} % fell out of the line"
+
+
+def _number(count: int, of: str) -> str:
+    return f"{count:,} {of}{'' if count == 1 else 's'}"
 
 
 def _bits(found: Appraisal) -> Iterator[str]:
@@ -78,8 +82,8 @@ def _playing(found: Appraisal) -> Iterator[str]:
         ratio = "" if one.ratio is None else f"{one.ratio:8.2f}"
         yield f"  {one.name:<{_WIDTH - 2}} {one.distance:8.3f} {half:>8} {ratio:>8}".rstrip()
         yield from _told(one)
-    yield "  distance: Jensen-Shannon's, the square root of the divergence in bits; halves: that between two random"
-    yield "  halves of these pieces, parted by title, the median of many splits"
+    yield "  distance: Jensen-Shannon's, the square root of the divergence in bits, 0 to 1"
+    yield f"  halves: that between two random halves of these pieces, parted by title, the median of {SPLITS} splits"
 
 
 _TOLD: dict[str, tuple[Outcome, ...]] = {

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sideman.audition import audition
-from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
+from sideman.commands.common import add_reading_options, check_readable, reading
+from sideman.core.errors import CannotCreate, UsageError
 from sideman.io.files import creating, write_whole
 from sideman_models.appraisal import Appraisal, appraise, with_playing
 from sideman_models.appraisal_text import text
@@ -25,7 +26,11 @@ _LARGEST_SEED = 2**32 - 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="solo database (.jsonl, .jsonl.gz) or value file"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="MIDI file, folder of MIDI files, solo database (.jsonl, .jsonl.gz) or value file",
     )
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="the network: a bundle's name, or its folder")
     parser.add_argument("--unseen", action="store_true", help="only the titles that training always keeps back")
@@ -47,13 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="for what it plays and all that is drawn (0)")
     parser.add_argument("--json", action="store_true", help="everything as JSON")
     parser.add_argument("--report", type=Path, metavar="FILE.png", help="draw a picture of it too")
+    add_reading_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the figures.
 
-    Raises UsageError, NoSuchInput, CannotCreate, ModuleNotFoundError (a picture without matplotlib), or BundleError and
-    CorpusError for what cannot be understood.
+    Raises UsageError, NoSuchInput, NotPermitted, CannotCreate, ModuleNotFoundError (a picture without matplotlib), or
+    BundleError and CorpusError for what cannot be understood.
     """
     _check(args)
     draw = _artist() if args.report else None
@@ -80,15 +86,14 @@ def _check(args: argparse.Namespace) -> None:
     if not 0 <= args.seed <= _LARGEST_SEED - MOST_CHORUSES:
         raise UsageError(f"--seed {args.seed}: from 0 to {_LARGEST_SEED - MOST_CHORUSES}")
     for path in [*args.files, *args.train]:
-        if not path.exists():
-            raise NoSuchInput(f"{path}: no such file")
+        check_readable(path)
     if args.report and not args.report.parent.is_dir():
         raise CannotCreate(f"{args.report}: cannot be created: there is no folder {args.report.parent}")
 
 
 def _music(args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
     """What is measured, and what the n-grams are trained on: nothing of a title that is measured."""
-    corpus = read(args.files)
+    corpus = read(args.files, reading(args))
     seen, unseen = corpus.split()
     pieces = unseen if args.unseen else seen + unseen
     if not pieces:
@@ -96,7 +101,8 @@ def _music(args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
     if not args.train:
         return pieces, seen if args.unseen else []
     titles = {piece.title for piece in pieces}
-    return pieces, [piece for piece in read(args.train).pieces if piece.values and piece.title not in titles]
+    others = read(args.train, reading(args)).pieces
+    return pieces, [piece for piece in others if piece.values and piece.title not in titles]
 
 
 def _appraisal(
