@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from fakes import performance
 from processes import bundle_in
+from sideman.bench import rendering as bench
 from sideman.cli import main
 from sideman.commands import render
 from sideman.core.chart import Chart
@@ -301,3 +302,13 @@ def test_the_real_fluidsynth_plays_the_whole_take(folder: Path) -> None:
     with wave.open("a.wav") as sound:
         assert sound.getnframes() >= BAR_S * sound.getframerate()
         assert any(sound.readframes(sound.getframerate()))
+
+
+def test_rendering_is_measured_beside_its_floor() -> None:
+    """Nobody would notice that a solo takes as long to render as to play."""
+    for figure, rate in zip(bench.figures(0.01), ("beat", "phrase"), strict=True):
+        assert figure.what.endswith(rate)
+        assert figure.budget is not None
+        assert figure.value is not None
+        assert 0 < figure.value == figure.budget.measured
+        assert all(value > 0 for value in figure.beside.values())

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much faster than it sounds a solo is rendered, beside the network's steps that it takes at the least."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from sideman.bench.figures import Budget, Figure, median
+from sideman.bench.scene import SEED, performance, undisturbed
+from sideman.performance import Performance
+from sideman.rendering import play_take
+from sideman.service import SWITCH_S
+from sideman_models.context import Rows
+from sideman_models.lstm import Flags, Floats, Network, State
+
+FASTER = 200
+_BARS = 32
+_ROUNDS = 12
+_RATES = ("beat", "phrase")
+
+
+def figures(effort: float) -> Iterator[Figure]:
+    """Rendering with the default settings, and with the network's own phrasing."""
+    rounds = max(1, round(_ROUNDS * effort))
+    with undisturbed(SWITCH_S):
+        for rate in _RATES:
+            yield _rendering(performance({"play.rate": rate}), rate, rounds)
+
+
+def _rendering(made: Performance, rate: str, rounds: int) -> Figure:
+    """Takes of other dice each round, from nothing to the contents of a MIDI file."""
+    ours, bare = list[float](), list[float]()
+    for number in range(rounds):
+        counting = _Counting(made.network)
+        start = time.perf_counter()
+        take = play_take(replace(made, network=counting, seed=SEED + number), _BARS, "the benchmark")
+        ours.append(take.seconds / (time.perf_counter() - start))
+        bare.append(take.seconds / _seconds_of_steps(made, counting.steps))
+    budget = Budget(f"at least {FASTER} times as fast as it sounds", FASTER, median(ours), at_least=True)
+    return Figure(
+        f"rendering at rate {rate}",
+        "× real time",
+        median(ours),
+        None,
+        {"its network steps alone": median(bare)},
+        budget,
+    )
+
+
+class _Counting:
+    """A network that counts its steps."""
+
+    def __init__(self, network: Network) -> None:
+        self.weights = network.weights
+        self.steps = 0
+        self._step = network.step
+
+    def step(self, value: int | None, rows: Rows, clash: Flags | None, state: State) -> Floats:
+        """See `Network.step`."""
+        self.steps += 1
+        return self._step(value, rows, clash, state)
+
+
+def _seconds_of_steps(made: Performance, steps: int) -> float:
+    """What so many steps take by themselves, with as many context rows and a mask."""
+    weights, state = made.network.weights, State.zero(made.network.weights.n_a)
+    rows, clash = np.arange(made.bundle.context.active), np.zeros(weights.n_values, np.bool_)
+    step: Callable[..., Floats] = made.network.step
+    start = time.perf_counter()
+    for number in range(steps):
+        step(number % weights.n_values, rows, clash, state)
+    return time.perf_counter() - start
