@@ -65,6 +65,13 @@ def test_every_note_and_every_chord_is_seen() -> None:
     assert np.ptp(changed[:, 1]) < whole.shape[1] / 4  # the new name stands in its own bar only
 
 
+def test_many_long_names_get_more_room() -> None:
+    """The chords of a busy tune would be written over each other, or too small to read."""
+    notes = [RollNote(79.0, 1.0, 60)]
+    few, many = ([(float(beat), "F#m7b5") for beat in range(0, 80, step)] for step in (4, 1))
+    assert len(pixels(piano_roll(notes, many, "line"))) > 1.5 * len(pixels(piano_roll(notes, few, "line")))
+
+
 def test_longer_notes_are_longer_and_higher_ones_higher() -> None:
     """The picture would show another line than was played."""
     rows = {}

@@ -12,6 +12,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from matplotlib import colormaps
@@ -36,6 +37,7 @@ _FEW_BARS = 16  # up to so many stand four in a row, more of them eight
 _BLACK_KEYS = (1, 3, 6, 8, 10)
 _NAMED_KEYS = (0, 2, 4, 7, 9)  # B and F would touch their neighbours
 _LEAST_SEMITONES = 14
+_LARGEST_NAME, _SMALLEST_NAME, _LEAST_NAME = 10.0, 7.0, 4.5  # points: of chords; with eight bars in a row; ever
 _SEMITONE_INCHES = 0.075
 _ROLL_INCHES, _LEFT_INCHES, _RIGHT_INCHES = 12.2, 0.35, 0.65
 _TOP_INCHES, _GAP_INCHES = 0.4, 0.45
@@ -83,7 +85,7 @@ def piano_roll(
     """
     bars = _bars(notes, chords, bar_beats)
     shown = min(bars, MOST_BARS)
-    a_row = 4 if shown <= _FEW_BARS else 8
+    a_row = _bars_in_a_row(shown, chords, bar_beats)
     rows = math.ceil(shown / a_row)
     low, high = _pitches(notes)
     title += f" (bars 1–{shown} of {bars})" if shown < bars else ""
@@ -95,7 +97,7 @@ def piano_roll(
         here.set_ylim(low - 0.5, high + 0.5)
         _keyboard(here, low, high, end)
         _bar_lines(here, first, count, bar_beats)
-        _names(here, chords, start, end)
+        _names(here, chords, start, end, min(_name_sizes(chords, a_row * bar_beats), default=_LARGEST_NAME))
         _notes(here, notes, start, end)
     return png(drawn)
 
@@ -162,15 +164,24 @@ def _bar_lines(here: Axes, first: int, count: int, bar_beats: float) -> None:
     here.set_xticks(starts[:-1], numbers, fontsize=7, color=QUIET, ha="left")
 
 
-def _names(here: Axes, chords: Sequence[tuple[float, str]], start: float, end: float) -> None:
+def _bars_in_a_row(shown: int, chords: Sequence[tuple[float, str]], bar_beats: float) -> int:
+    """Four of few bars, or where the names of the chords need so much room; else eight."""
+    sizes = _name_sizes(chords, 8 * bar_beats)
+    return 4 if shown <= _FEW_BARS or min(sizes, default=_LARGEST_NAME) < _SMALLEST_NAME else 8
+
+
+def _name_sizes(chords: Sequence[tuple[float, str]], beats: float) -> list[float]:
+    """The font size in which each name fits before the next one, in rows of so many `beats`."""
+    rooms = [after - beat for (beat, _), (after, _) in pairwise(chords)]
+    points = _ROLL_INCHES * 72 / beats
+    sizes = [room * points / (0.75 * len(name) + 0.4) for room, (_, name) in zip(rooms, chords, strict=False)]
+    return [max(_LEAST_NAME, min(_LARGEST_NAME, size)) for size in sizes]
+
+
+def _names(here: Axes, chords: Sequence[tuple[float, str]], start: float, end: float, size: float) -> None:
     """The chords of a row above it; one that goes on from the row before is named again."""
     before = [(start, name) for beat, name in chords if beat <= start + 1e-9][-1:]
-    inside = [(beat, name) for beat, name in chords if start + 1e-9 < beat < end - 1e-9]
-    named = before + inside
-    low, high = here.get_xlim()
-    for (beat, name), after in zip(named, [*(beat for beat, _ in named[1:]), end], strict=False):
-        room = (after - beat) / (high - low) * _ROLL_INCHES * 72  # points
-        size = max(4.0, min(10.0, room / (0.68 * len(name) + 0.3)))
+    for beat, name in before + [(beat, name) for beat, name in chords if start + 1e-9 < beat < end - 1e-9]:
         here.annotate(
             name, (beat, 1.0), xycoords=("data", "axes fraction"), xytext=(1, 2), textcoords="offset points",
             fontsize=size, color=INK, fontweight="bold", ha="left", va="bottom", parse_math=False,
