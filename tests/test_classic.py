@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from classicfiles import held, midi
 from data import data_file
 from sideman.commands import corpus as command
-from sideman.core.errors import NoSuchInput, Unavailable, UsageError
+from sideman.core.errors import NoSuchInput, UsageError
 from sideman.verdict import verdict
 from sideman_models.classic import (
     DORIAN,
@@ -251,9 +251,7 @@ def test_the_command_prints_value_files_a_piece_a_line(tmp_path: Path, capsys: p
 
 
 def test_the_command_says_what_it_cannot_do(tmp_path: Path) -> None:
-    """Lost: an option is quietly without effect, or a MIDI file is taken for text."""
+    """Lost: an option is quietly without effect."""
     path = midi(tmp_path, [(0.0, 1.0, 60)], held(E_FLAT))
-    with pytest.raises(Unavailable, match="--classic"):
-        run(path)
     with pytest.raises(UsageError, match="--model"):
         run(path, "--classic", "--model", "default")

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from math import exp, log
 
 import numpy as np
 import numpy.typing as npt
@@ -117,18 +117,23 @@ def _by_class(held: Floats) -> Floats:
 
 
 def _best_path(staying: Floats, beginning: Floats, places: Sequence[int], in_bar: int) -> list[int]:
-    """The likeliest state of every slot, of which `places` says where it lies."""
+    """The likeliest state of every slot, of which `places` says where it lies.
+
+    Where a chord goes depends on its root alone: of each root only the best state is asked.
+    """
     came_from = np.zeros(staying.shape, np.int16)
-    same = np.arange(len(_CHORDS), dtype=np.int16)
+    same, roots = np.arange(len(_CHORDS)), np.arange(12)
     best = beginning[0] + _COMMON
     for index in range(1, len(places)):
         at_bar = places[index] % in_bar == 0
         change = _change_at(places[index], places[index - 1], in_bar)
-        moved = best[:, None] + _MOVES
-        origin = np.argmax(moved, axis=0)
-        new = moved[origin, same] + change + beginning[index]
-        stay = best + log(1 - np.exp(change)) + (beginning if at_bar else staying)[index]
-        came_from[index] = np.where(new > stay, origin, same)
+        by_root = best.reshape(len(CORE), 12)
+        top = by_root.argmax(axis=0)
+        moved = by_root[top, roots][:, None] + _MOVES
+        before = moved.argmax(axis=0)
+        new = np.tile(moved[before, roots], len(CORE)) + (_COMMON + change) + beginning[index]
+        stay = best + log(1 - exp(change)) + (beginning if at_bar else staying)[index]
+        came_from[index] = np.where(new > stay, np.tile(12 * top[before] + before, len(CORE)), same)
         best = np.maximum(new, stay)
     path = [int(np.argmax(best))]
     for index in range(len(places) - 1, 0, -1):
@@ -144,6 +149,7 @@ def _change_at(slot: int, before: int, in_bar: int) -> float:
 
 
 def _chord_names() -> list[str]:
+    """The states: quality by quality, each on the roots C to B."""
     names = []
     for quality in CORE:
         roots = MINOR_ROOT_NAMES if 3 in QUALITIES[quality].tones else ROOT_NAMES
@@ -180,5 +186,4 @@ _MELODY_TONES = np.array(
 _BASSES_BEGIN = np.array([_under(chord, _BASS_BEGINS) for chord in _CHORDS])
 _BASSES_ELSEWHERE = np.array([_under(chord, _BASS_ELSEWHERE) for chord in _CHORDS])
 _COMMON = np.log([CORE[chord.quality.name] for chord in _CHORDS])
-_MOVES = np.log([[_MOTION[(after.root - chord.root) % 12] for after in _CHORDS] for chord in _CHORDS]) + _COMMON
-np.fill_diagonal(_MOVES, -np.inf)
+_MOVES = np.log([[_MOTION[(after - before) % 12] for after in range(12)] for before in range(12)])

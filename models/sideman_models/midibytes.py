@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 MOST_BYTES = 1 << 23
 """A file larger than this (8 MiB) is not read: it holds sounds or samples, or far more than a line of music."""
-MOST_EVENTS = 1_000_000
+MOST_EVENTS = 250_000
 """Of one file; what comes after is not read."""
 MOST_TRACKS = 1024
 MOST_QUARTERS = 10_000
