@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,3 +93,10 @@ def test_without_a_chord_there_is_no_root_to_tell_from() -> None:
     place = Place(0, NO_CHORD, parse_chord("C7"), 2.0, 60)
     assert FEATURES["previous pitch from the root now"].rows(place) == [12]
     assert FEATURES["root motion"].rows(place) == [12]
+
+
+def test_a_place_says_the_same_when_it_comes_from_another_process() -> None:
+    """Music read by several processes at once would be told in other words than the same music read by one."""
+    place = Place(0, NO_CHORD, parse_chord("G7"), 4.0, 60)
+    copied = pickle.loads(pickle.dumps(place))
+    assert np.array_equal(Context(sorted(FEATURES)).rows(copied), Context(sorted(FEATURES)).rows(place))

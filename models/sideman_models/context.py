@@ -107,7 +107,7 @@ def _from_root_next(place: Place) -> list[int]:
 
 
 def _from_root(pitch: int | None, chord: Chord) -> int:
-    return _NONE if pitch is None or chord is NO_CHORD else (pitch - chord.root) % 12
+    return _NONE if pitch is None or chord == NO_CHORD else (pitch - chord.root) % 12
 
 
 def _kinds_now(place: Place) -> Sequence[int]:
