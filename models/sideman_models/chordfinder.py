@@ -121,23 +121,25 @@ def _best_path(staying: Floats, beginning: Floats, places: Sequence[int], in_bar
 
     Where a chord goes depends on its root alone: of each root only the best state is asked.
     """
+    shape = (len(CORE), 12)  # the states: a row a quality, a column a root
+    staying, beginning = staying.reshape(-1, *shape), beginning.reshape(-1, *shape)
+    same, roots = np.arange(len(_CHORDS), dtype=np.int16).reshape(shape), np.arange(12)
     came_from = np.zeros(staying.shape, np.int16)
-    same, roots = np.arange(len(_CHORDS)), np.arange(12)
     best = beginning[0] + _COMMON
     for index in range(1, len(places)):
         at_bar = places[index] % in_bar == 0
         change = _change_at(places[index], places[index - 1], in_bar)
-        by_root = best.reshape(len(CORE), 12)
-        top = by_root.argmax(axis=0)
-        moved = by_root[top, roots][:, None] + _MOVES
+        top = best.argmax(axis=0)
+        moved = best[top, roots][:, None] + _MOVES
         before = moved.argmax(axis=0)
-        new = np.tile(moved[before, roots], len(CORE)) + (_COMMON + change) + beginning[index]
+        new = moved[before, roots] + change + _COMMON + beginning[index]
         stay = best + log(1 - exp(change)) + (beginning if at_bar else staying)[index]
-        came_from[index] = np.where(new > stay, np.tile(12 * top[before] + before, len(CORE)), same)
+        came_from[index] = np.where(new > stay, 12 * top[before] + before, same)
         best = np.maximum(new, stay)
-    path = [int(np.argmax(best))]
+    path = [int(best.argmax())]
+    origins = came_from.reshape(len(places), -1)
     for index in range(len(places) - 1, 0, -1):
-        path.append(int(came_from[index, path[-1]]))
+        path.append(int(origins[index, path[-1]]))
     return path[::-1]
 
 
@@ -185,5 +187,5 @@ _MELODY_TONES = np.array(
 )
 _BASSES_BEGIN = np.array([_under(chord, _BASS_BEGINS) for chord in _CHORDS])
 _BASSES_ELSEWHERE = np.array([_under(chord, _BASS_ELSEWHERE) for chord in _CHORDS])
-_COMMON = np.log([CORE[chord.quality.name] for chord in _CHORDS])
+_COMMON = np.log(list(CORE.values()))[:, None]
 _MOVES = np.log([[_MOTION[(after - before) % 12] for after in range(12)] for before in range(12)])
