@@ -26,3 +26,7 @@ class NoSuchBundle(BundleError):
 
 class CorpusError(ModelsError):
     """Music to learn from that is missing or cannot be read."""
+
+
+class TrainingError(ModelsError):
+    """Training that came to nothing."""

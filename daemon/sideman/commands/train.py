@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="BUNDLE", help="the folder to write")
     parser.add_argument("--name", help="what the card calls it (default: the folder's name)")
     parser.add_argument("--classic", action="store_true", help="the assignment's own training, on its own MIDI file")
+    parser.add_argument("--unrolled", action="store_true", help="with --classic: the course's unrolled model, by fit")
     parser.add_argument("--units", type=int, default=64, metavar="N", help="units of the LSTM cell (64)")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the music (20; with --classic 100)")
     parser.add_argument(
@@ -61,6 +62,8 @@ def _check(args: argparse.Namespace) -> None:
             raise NoSuchInput(f"{path}: no such file")
     if args.classic and len(args.files) != 1:
         raise UsageError("--classic learns from one MIDI file")
+    if args.unrolled and not args.classic:
+        raise UsageError("--unrolled goes with --classic")
     if args.out.exists() and not (args.out / VALUES).is_file():
         raise UsageError(f"--out {args.out}: something that is not a bundle is already there")
 
@@ -77,11 +80,14 @@ def _learn(args: argparse.Namespace) -> Bundle:
 
 def _learn_classic(args: argparse.Namespace) -> Bundle:
     _quiet()
-    from sideman_models.train_classic import ClassicRecipe, learn_classic
+    from sideman_models.train_classic import ClassicRecipe, learn_classic, step_table
 
-    recipe = ClassicRecipe(units=args.units, epochs=args.epochs or ClassicRecipe().epochs, seed=args.seed)
+    recipe = ClassicRecipe(
+        units=args.units, epochs=args.epochs or ClassicRecipe().epochs, seed=args.seed, unrolled=args.unrolled
+    )
     bundle = learn_classic(args.files[0], recipe, args.name or args.out.name, _command(args), _classic_progress)
-    print("loss by step: " + " ".join(f"{loss:.4f}" for loss in bundle.facts["figures"]["losses"]))
+    figures = bundle.facts["figures"]
+    print(step_table(figures["losses"], figures["accuracies"]))
     return bundle
 
 
@@ -112,6 +118,7 @@ def _command(args: argparse.Namespace) -> str:
     """The command that makes the same bundle again, wherever the files lie."""
     words = ["sideman", "train", *(path.name for path in args.files), "--out", args.out.name]
     words += ["--classic"] if args.classic else []
+    words += ["--unrolled"] if args.unrolled else []
     for name in ("name", "units", "epochs", "seed"):
         if getattr(args, name) is not None:
             words += [f"--{name}", str(getattr(args, name))]

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The assignment's training, in steps a second: over the sequence, beside the course's unrolled model.
+
+On random snippets of the assignment's size, in a process of its own, and only where TensorFlow is installed. The
+course's way is `djmodel` through Keras' `fit`, with a loss and an accuracy for each of its outputs; most of its time is
+Keras' keeping of these. So a third figure stands beside: `djmodel` in the very step that we train with.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from sideman.bench.figures import Budget, Figure, in_turns, median
+from sideman.bench.network import UNITS, VALUES
+from sideman_models.classic import SNIPPETS, STEPS
+from sideman_models.lstm import Floats
+
+FASTER = 3
+_ROUNDS = 12
+_WHAT = f"training the assignment, {UNITS} units, {STEPS} steps"
+_UNIT = "steps/s"
+_FIT, _COMPILED = "djmodel through Keras' fit", "djmodel, in our compiled step"
+
+
+def figures(effort: float) -> Iterator[Figure]:
+    """The one figure."""
+    if importlib.util.find_spec("tensorflow") is None:
+        yield Figure(_WHAT, _UNIT, None, note="TensorFlow is not installed here: pip install 'sideman[train]'")
+        return
+    sizes = max(2, round(STEPS * min(1.0, effort))), max(1, round(_ROUNDS * effort))
+    command = [sys.executable, "-m", "sideman.bench.training", *map(str, sizes)]
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    told = subprocess.run(command, check=True, capture_output=True, env=quiet)  # noqa: S603 - ourselves
+    rates: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
+    ours = rates.pop("ours")
+    budget = Budget(f"at least {FASTER} times the course's", FASTER, ours / rates[_FIT], at_least=True)
+    yield Figure(_WHAT, _UNIT, ours, None, rates, budget)
+
+
+def snippets(Tx: int) -> tuple[Floats, Floats]:
+    """X (60, Tx, 78) and Y (Tx, 60, 78) of the assignment's shape, of random values."""
+    X = np.eye(VALUES, dtype=np.float32)[np.random.default_rng(0).integers(0, VALUES, (SNIPPETS, Tx))]
+    X[:, 0] = 0
+    Y = np.zeros((Tx, SNIPPETS, VALUES), np.float32)
+    Y[:-1] = X.transpose(1, 0, 2)[1:]
+    return X, Y
+
+
+def main(Tx: int, rounds: int) -> None:
+    """Train each in turn and tell the steps a second, by name."""
+    from sideman_models import djmodel, train_classic
+
+    X, Y = snippets(Tx)
+    recipe, course = train_classic.ClassicRecipe(UNITS), train_classic.ClassicRecipe(UNITS, unrolled=True)
+    LSTM_cell, densor, reshapor = djmodel.layers(UNITS, VALUES, activation=None)
+    unrolled = djmodel.djmodel(Tx, LSTM_cell, densor, reshapor)
+    step = train_classic.compiled_step(unrolled, train_classic.optimizer_of(recipe))
+    batches = [(X[part], Y[:, part].transpose(1, 0, 2)) for part in (slice(recipe.batch), slice(recipe.batch, None))]
+    actions: dict[str, tuple[int, Callable[[], object]]] = {
+        "ours": (5, train_classic.ClassicTrainer(recipe, X, Y).epoch),
+        _FIT: (1, train_classic.ClassicTrainer(course, X, Y).epoch),
+        _COMPILED: (5, lambda: [[told.numpy() for told in step(*batch)] for batch in batches]),
+    }
+    in_turns(2, actions)  # whatever is compiled at first is not counted
+    rates = {name: len(batches) / median(seconds) for name, seconds in in_turns(rounds, actions).items()}
+    sys.stdout.write("\n" + json.dumps(rates))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
