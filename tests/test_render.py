@@ -99,6 +99,7 @@ def test_the_choruses_of_the_chart_are_its_length_unless_bars_are_told(folder: P
         assert mido.MidiFile("a.mid").length == pytest.approx(bars * BAR_S)
 
 
+@settings(max_examples=40)
 @given(charts(), st.floats(1, 40))
 def test_the_chords_of_a_picture_are_those_of_the_chart(chart: Chart, beats: float) -> None:
     """A picture would show other changes than were played over."""
