@@ -12,37 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midis import DIVISION, chunk, packed, played, raw, scale, track
+from midis import DIVISION, chunk, midi_tracks, packed, played, raw, scale, track
 from sideman_models import midibytes
 from sideman_models.midibytes import MidiError, Track, parse_midi
 
 END = b"\x00\xff\x2f\x00"
 NOTE = b"\x00\x90\x3c\x50\x60\x80\x3c\x00"
 """Middle C for 96 ticks."""
-
-bytes_7, channels = st.integers(0, 127), st.integers(0, 15)
-messages = (
-    st.builds(lambda c, n, v: mido.Message("note_on", channel=c, note=n, velocity=v), channels, bytes_7, bytes_7)
-    | st.builds(lambda c, n: mido.Message("note_off", channel=c, note=n), channels, bytes_7)
-    | st.builds(lambda c, p: mido.Message("program_change", channel=c, program=p), channels, bytes_7)
-    | st.builds(lambda c, v: mido.Message("control_change", channel=c, control=64, value=v), channels, bytes_7)
-    | st.builds(lambda c, p: mido.Message("pitchwheel", channel=c, pitch=p), channels, st.integers(-99, 99))
-    | st.builds(lambda v: mido.Message("aftertouch", value=v), bytes_7)
-    | st.builds(lambda data: mido.Message("sysex", data=data), st.lists(bytes_7, max_size=200))
-    | st.builds(lambda tempo: mido.MetaMessage("set_tempo", tempo=tempo), st.integers(0, 1 << 23))
-    | st.builds(
-        lambda n, d: mido.MetaMessage("time_signature", numerator=n, denominator=1 << d),
-        st.integers(1, 32), st.integers(0, 6),
-    )
-    | st.builds(
-        lambda kind, text: mido.MetaMessage(kind, text=text),
-        st.sampled_from(["text", "lyrics", "marker", "cue_marker"]), st.text("AbCm7 -é", max_size=40),
-    )
-)  # fmt: skip
-events = st.builds(
-    lambda message, wait: message.copy(time=wait), messages, st.sampled_from([0, 1, 90]) | st.integers(0, 9999)
-)
-midi_tracks = st.lists(events, max_size=30).map(mido.MidiTrack)
 
 KINDS = {"text": "text", "lyrics": "lyric", "marker": "marker", "cue_marker": "cue"}
 

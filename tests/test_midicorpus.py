@@ -22,6 +22,7 @@ from midis import (
     block,
     chunk,
     markers,
+    midi_tracks,
     packed,
     played,
     raw,
@@ -304,6 +305,30 @@ def test_notes_without_an_end_are_told_of() -> None:
     assert found.report.remarks == ("8 notes without an end",)
     [solo] = found.solos
     assert [value.ticks for value in write(solo).values] == [12] * 7
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(midi_tracks, min_size=1, max_size=4),
+    st.sampled_from([0, 1, 2]),
+    st.builds(Reading, st.none() | st.sampled_from(["1", "a"]), st.sampled_from(["auto", "text", "infer", "track:1"])),
+)
+def test_any_file_there_can_be_is_read_or_left_out(tracks: list[mido.MidiTrack], kind: int, how: Reading) -> None:
+    """Some honest but unusual file would end the training with a traceback."""
+    found = read_midi(packed(*tracks[: 1 if kind == 0 else 4], kind=kind), how)
+    assert bool(found.solos) != bool(found.report.left_out)
+    assert found.report.notes == sum(len(solo.notes) for solo in found.solos)
+    assert midifolder._unpack(midifolder._pack(found)) == found
+
+
+def test_music_without_a_beat_is_told_of() -> None:
+    """A free recording would be learned as rhythms that nobody played, and nobody would know."""
+    says = "its notes do not follow its beats: was it recorded without a click?"
+    free = [(at * 0.7183, at * 0.7183 + 0.6, 60 + at % 9) for at in range(100)]
+    assert says in music(track(played(free))).report.remarks
+    for step in (0.25, 1 / 3, 0.5, 1.0):
+        hands = [(at * step + 0.02 * (at % 3 - 1) + 1, at * step + 1.2, 60 + at % 9) for at in range(100)]
+        assert says not in music(track(played(hands))).report.remarks
 
 
 whole = packed(track([signature(0, 3, 4), *markers([(0, "Dm7"), (3, "G7")])]), track(tune, "Melody"), track(comping))

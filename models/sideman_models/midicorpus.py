@@ -24,11 +24,11 @@ from sideman_models.line import LineNote
 from sideman_models.midibytes import MOST_QUARTERS, Midi, MidiError, Strike, Track, parse_midi
 from sideman_models.midichords import Chords, FoundChords, found_below, symbol_chords
 from sideman_models.midimetre import Signature, Stretch, find_stretches
-from sideman_models.midiparts import Part, find_melody, highest_line, named_part, parts, swing, unswung
+from sideman_models.midiparts import Part, beatless, find_melody, highest_line, named_part, parts, swing, unswung
 from sideman_models.solos import BeatChanges, Solo
 from sideman_models.values import TICKS
 
-VERSION = 1
+VERSION = 2
 """To be raised with every change to what is read from the same bytes, or old readings would be taken for new."""
 BY_TRACK = "track:"
 
@@ -165,6 +165,8 @@ class _Song:
         solos = [solo for stretch in stretches if (solo := _solo(stretch, written, chords))]
         if len(line) < len(melody.notes):
             remarks.append(f"{len(melody.notes) - len(line)} notes below the melody, in its own part")
+        if beatless(line):
+            remarks.append("its notes do not follow its beats: was it recorded without a click?")
         report = FileReport(
             melody=f"{melody}, {why}",
             chords=chords.told,

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from sideman.io.scalars import scalar
 from sideman.io.yamlfile import Read, read_file, read_yaml
 
 if TYPE_CHECKING:
+    from sideman_models.corpus import Corpus
     from sideman_models.midicorpus import Reading
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".txt")
@@ -76,6 +78,22 @@ def reading(args: argparse.Namespace) -> Reading:
     if args.chords == BY_TRACK or args.melody == "":
         raise UsageError("--melody and --chords track: want the name or the number of a track")
     return Reading(args.melody, args.chords, not args.no_cache)
+
+
+def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:
+    """The music of the files named, on a command line read with `add_reading_options`.
+
+    A line on standard error tells what became of MIDI files. Raises UsageError, NoSuchInput, NotPermitted, CorpusError.
+    """
+    from sideman_models.corpus import midi_summary, read
+
+    named, how = list(paths), reading(args)
+    for path in named:
+        check_readable(path)
+    corpus = read(named, how)
+    if summary := midi_summary(corpus):
+        print(f"{summary} (sideman corpus tells more)", file=sys.stderr)
+    return corpus
 
 
 def check_readable(path: Path) -> None:

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from sideman.audition import audition
-from sideman.commands.common import add_reading_options, check_readable, reading
+from sideman.commands.common import add_reading_options, check_readable, read_music
 from sideman.core.errors import CannotCreate, UsageError
 from sideman.io.files import creating, write_whole
 from sideman_models.appraisal import Appraisal, appraise, with_playing
 from sideman_models.appraisal_text import text
 from sideman_models.bundle import Bundle, load
-from sideman_models.corpus import Piece, read
+from sideman_models.corpus import Piece
 from sideman_models.errors import CorpusError
 
 CHORUSES, MOST_CHORUSES = 100, 100_000
@@ -93,7 +93,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _music(args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
     """What is measured, and what the n-grams are trained on: nothing of a title that is measured."""
-    corpus = read(args.files, reading(args))
+    corpus = read_music(args.files, args)
     seen, unseen = corpus.split()
     pieces = unseen if args.unseen else seen + unseen
     if not pieces:
@@ -101,7 +101,7 @@ def _music(args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
     if not args.train:
         return pieces, seen if args.unseen else []
     titles = {piece.title for piece in pieces}
-    others = read(args.train, reading(args)).pieces
+    others = read_music(args.train, args).pieces
     return pieces, [piece for piece in others if piece.values and piece.title not in titles]
 
 
