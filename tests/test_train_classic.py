@@ -104,7 +104,7 @@ def test_the_courses_way_of_training_learns_the_same() -> None:
 
 def test_losses_are_named_by_step() -> None:
     """A student could not find a step of the published table."""
-    table = train_classic.step_table([3.5, 0.25, 0.0], [0.125, 1.0, 0.0])
+    table = train_classic.step_table({"loss": 3.75, "losses": [3.5, 0.25, 0.0], "accuracies": [0.125, 1.0, 0.0]})
     assert table.splitlines() == [
         "loss: 3.7500",
         "  loss_1: 3.5000    accuracy_1: 0.1250",

@@ -9,7 +9,7 @@ with a loss and an accuracy for each of its outputs: the same mathematics and th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -146,10 +146,10 @@ def optimizer_of(recipe: ClassicRecipe) -> Optimizer:
     return keras.optimizers.Adam(keras.optimizers.schedules.InverseTimeDecay(recipe.rate, 1, recipe.decay))
 
 
-def step_table(losses: Sequence[float], accuracies: Sequence[float]) -> str:
-    """Losses and accuracies named by step, as the course prints them, and the loss in all."""
-    lines = [f"loss: {sum(losses):.4f}"]
-    for step, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True), start=1):
+def step_table(figures: Mapping[str, Any]) -> str:
+    """The figures of a classic bundle as the course prints them: the loss in all; losses and accuracies by step."""
+    lines = [f"loss: {figures['loss']:.4f}"]
+    for step, (loss, accuracy) in enumerate(zip(figures["losses"], figures["accuracies"], strict=True), start=1):
         lines.append(f"{f'loss_{step}':>8}: {loss:.4f}   {f'accuracy_{step}':>11}: {accuracy:.4f}")
     return "\n".join(lines)
 

@@ -86,8 +86,7 @@ def _learn_classic(args: argparse.Namespace) -> Bundle:
         units=args.units, epochs=args.epochs or ClassicRecipe().epochs, seed=args.seed, unrolled=args.unrolled
     )
     bundle = learn_classic(args.files[0], recipe, args.name or args.out.name, _command(args), _classic_progress)
-    figures = bundle.facts["figures"]
-    print(step_table(figures["losses"], figures["accuracies"]))
+    print(step_table(bundle.facts["figures"]))
     return bundle
 
 
