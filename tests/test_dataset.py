@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from corpora import tiny_corpus
 from sideman_models.context import FEATURES, Context, clashes
 from sideman_models.corpus import Corpus, Piece, read
-from sideman_models.dataset import Encoded, Encoder, batches, build_vocabulary
+from sideman_models.dataset import Encoded, Encoder, Windows, build_vocabulary, extend_vocabulary
 from sideman_models.errors import CorpusError
+from sideman_models.split import FEW, keep_back
 from sideman_models.values import Value, Vocabulary
 from strategies import modern_values
 
@@ -35,10 +37,26 @@ def test_the_vocabulary_holds_what_is_seen_often_enough() -> None:
         build_vocabulary([Piece("", "", (Value("R", 12),) * 50 + (seldom,))])
 
 
+def test_music_that_says_one_thing_only_is_refused() -> None:
+    """A network would be trained that has nothing to choose from."""
+    with pytest.raises(CorpusError, match=r"only C,0\.500,\+2 occurs 10 times"):
+        build_vocabulary([Piece("", "", (Value("C", 6, 2),) * 50 + (Value("X", 48, -11),))])
+
+
+@given(st.lists(modern_values(), max_size=30, unique=True), st.lists(modern_values(), max_size=30))
+def test_a_longer_vocabulary_begins_with_the_old_one(old: list[Value], music: list[Value]) -> None:
+    """Fine-tuning would mix up what the network has learned, or leave out what is new."""
+    known = Vocabulary([*old, *({Value("C", 6, 2)} - {*old})])
+    longer = extend_vocabulary(known, [Piece("", "", tuple(music))], seen=2).values
+    assert longer[: len(known)] == known.values
+    assert {*longer} == {*known.values} | {value for value in music if music.count(value) > 1}
+    assert len({*longer}) == len(longer)
+
+
 @given(st.lists(modern_values(), max_size=40))
 def test_the_order_of_values_does_not_depend_on_the_order_of_pieces(values: list[Value]) -> None:
     """The same music would make other bundles from day to day."""
-    values = [*values, Value("C", 6, 2)]
+    values = [*values, Value("C", 6, 2), Value("S", 6, 1)]
     one = build_vocabulary([Piece("", "", tuple(values))], seen=1)
     assert one.values == build_vocabulary([Piece("", "", tuple(reversed(values)))], seen=1).values
 
@@ -82,7 +100,9 @@ def encoded_pieces(draw: st.DrawFn) -> list[Encoded]:
 @given(encoded_pieces(), st.integers(1, 5), st.integers(1, 9))
 def test_batches_hold_every_piece_whole_and_once(pieces: list[Encoded], lanes: int, steps: int) -> None:
     """Music would be lost in training, learned twice, or run on into the next piece."""
-    windows = list(batches(pieces, 3, lanes, steps))
+    laid = Windows(pieces, 3, lanes, steps)
+    windows = [laid.batch(at) for at in range(len(laid))]
+    assert [laid.values(at) for at in range(len(laid))] == [window.counts.sum() for window in windows]
     assert all(window.targets.shape == (lanes, steps) for window in windows)
     previous, targets, context, clash, goes_on, counts = (
         np.concatenate([window[part] for window in windows], axis=1) for part in range(6)
@@ -105,11 +125,69 @@ def test_batches_hold_every_piece_whole_and_once(pieces: list[Encoded], lanes: i
     assert sorted(found) == sorted(expected)
 
 
+@given(encoded_pieces(), st.integers(1, 9), st.sampled_from([(4, 1), (4, 2), (6, 3), (6, 6)]))
+def test_lanes_can_be_shared_out(pieces: list[Encoded], steps: int, shares: tuple[int, int]) -> None:
+    """Machines that train together would not learn from the same windows as one alone."""
+    lanes, machines = shares
+    whole = Windows(pieces, 3, lanes, steps)
+    each = lanes // machines
+    for at in range(len(whole)):
+        parts = [whole.batch(at, range(rank * each, (rank + 1) * each)) for rank in range(machines)]
+        for together, alone in zip(zip(*parts, strict=True), whole.batch(at), strict=True):
+            np.testing.assert_array_equal(np.concatenate(together), alone)
+
+
+def test_a_window_costs_no_more_for_more_music() -> None:
+    """More music than memory could not be learned from."""
+    dice = np.random.default_rng(0)
+
+    def piece() -> Encoded:
+        indices, rows, clash = (dice.integers(0, 3, shape).astype(np.int32) for shape in (50, (50, 2), 50))
+        return Encoded(indices, rows, clash, mapped=0)
+
+    costs = []
+    for count in (4, 400):
+        pieces = [piece() for _ in range(count)]
+        laid = Windows(pieces, 300, 2, 16)
+        tracemalloc.start()
+        for at in range(len(laid)):
+            laid.batch(at)
+        costs.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert costs[1] < 1.5 * costs[0]
+
+
 def test_lanes_are_about_equally_long(corpus: Corpus, tmp_path: Path) -> None:
     """Half of every step of training would be spent on nothing."""
     encoder = Encoder(build_vocabulary(corpus.pieces), Context())
     pieces = [encoder.encode(piece) for piece in corpus.pieces]
-    windows = list(batches(pieces, 0, 3, 16))
+    laid = Windows(pieces, 0, 3, 16)
+    windows = [laid.batch(at) for at in range(len(laid))]
     counted = sum(int(window.counts.sum()) for window in windows)
     assert counted == sum(map(len, pieces))
     assert counted > 0.7 * sum(window.counts.size for window in windows)
+
+
+@given(st.lists(st.text("abc dE", max_size=6), min_size=1, max_size=40), st.sampled_from([None, 0.01, 0.1, 0.5, 0.9]))
+def test_no_title_is_on_both_sides_of_the_split(titles: list[str], share: float | None) -> None:
+    """The figures would be of music that the network knows by heart; or nothing would be measured, or learned."""
+    pieces = [Piece(title, str(number), (Value("C", 6, 2),)) for number, title in enumerate(titles)]
+    split = keep_back(pieces, share)
+    seen, unseen = ({" ".join(one.title.lower().split()) for one in side} for side in (split.seen, split.unseen))
+    assert not seen & unseen
+    assert len(split.seen) + len(split.unseen) == len(pieces)
+    assert seen
+    assert bool(unseen) == (len(seen | unseen) >= (FEW if share is None else 2))
+    # Who is kept depends on the title alone, not on who else is there in what order.
+    again = keep_back(pieces[::-1], share)
+    assert {one.performer for one in again.unseen} == {one.performer for one in split.unseen}
+
+
+def test_the_usual_split_is_the_one_that_evaluate_knows() -> None:
+    """`evaluate --unseen` would measure on music that the network was trained on."""
+    pieces = [Piece(f"Tune {number}", "", (Value("C", 6, 2),)) for number in range(200)]
+    split = keep_back(pieces)
+    assert ([*split.seen], [*split.unseen]) == Corpus(pieces).split()
+    assert 10 < len(split.unseen) < 35
+    assert 80 < len(keep_back(pieces, 0.5).unseen) < 120
+    assert not keep_back(pieces, 0).unseen

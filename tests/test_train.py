@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import sys
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from sideman_models.recipe import Recipe
 from sideman_models.solos import Piece
 from sideman_models.values import Value
 from sideman_models.watcher import Epoch, Watcher
+from trainings import arguments, quick
 
 tf = pytest.importorskip("tensorflow")
 import keras  # noqa: E402
@@ -37,6 +37,8 @@ import keras  # noqa: E402
 from sideman_models import djmodel, train  # noqa: E402
 from sideman_models.finetune import unfolded  # noqa: E402
 from sideman_models.trainer import AdamW, Trainer, clipped  # noqa: E402
+
+__all__ = ["quick"]  # a fixture
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -227,19 +229,6 @@ def test_patience_ends_what_gets_no_better(tiny: Learned, monkeypatch: pytest.Mo
     trained = tiny.training(trainer).run()
     assert (trained.best.number, len(trained.epochs), trained.ended) == (2, 4, "no better for 2 epochs")
     assert trained.finished
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short windows, which are compiled in a moment."""
-    monkeypatch.setattr(command, "Recipe", lambda: Recipe(lanes=2, steps=6))
-
-
-def arguments(*words: str) -> argparse.Namespace:
-    """A command line of `sideman train`."""
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return parser.parse_args(words)
 
 
 @pytest.mark.usefixtures("quick")

@@ -3,28 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sideman_models.bundle import Bundle
 
 
-def card(bundle: Bundle, facts: Mapping[str, Any]) -> str:
-    """The text of `CARD.md`."""
-    return "\n".join(
-        [
-            f"# {bundle.name}",
-            "",
-            _what(bundle),
-            "",
-            *_music(facts),
-            "",
-            *_making(facts),
-            "",
-            *_figures(bundle, facts),
-            "",
-        ]
-    )
+def card(bundle: Bundle, facts: Mapping[str, Any], pictures: Sequence[tuple[str, str]] = ()) -> str:
+    """The text of `CARD.md`. `pictures` are the names of files beside it, each with what it shows."""
+    parts = [[f"# {bundle.name}"], [_what(bundle)], _music(facts), _licence(facts), _making(facts)]
+    parts += [_figures(bundle, facts), *([f"![{shown}]({name})"] for name, shown in pictures)]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
 def _what(bundle: Bundle) -> str:
@@ -33,6 +22,12 @@ def _what(bundle: Bundle) -> str:
     cell = f"A network for sideman: one LSTM cell of {weights.n_a} units and one softmax over {weights.n_values}"
     context = f" It is told {weights.n_context} rows of context: {told}." if told else ""
     return f"{cell} musical values ({dialect}).{context}"
+
+
+def _licence(facts: Mapping[str, Any]) -> list[str]:
+    """What whoever trained it says of its licence."""
+    text = str(facts.get("licence") or "").strip()
+    return ["## Licence", "", text] if text else []
 
 
 def _music(facts: Mapping[str, Any]) -> list[str]:
@@ -52,9 +47,12 @@ def _music(facts: Mapping[str, Any]) -> list[str]:
 
 def _making(facts: Mapping[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in facts["made_with"].items())
+    base = facts.get("from")
+    begun = [f"It began from the network {base['name']} (weights {base['weights_sha256']}).", ""] if base else []
     return [
         "## How it was made",
         "",
+        *begun,
         "```",
         facts["command"],
         "```",
@@ -69,12 +67,13 @@ def _figures(bundle: Bundle, facts: Mapping[str, Any]) -> list[str]:
     lines = ["## How well it foretells music it has not seen", ""]
     figures = facts["figures"].get("unseen")
     if figures is None:
-        return [*lines, "Not measured: there were too few pieces to keep any back."]
+        why = facts.get("kept_back", "too few pieces to keep any back")
+        return [*lines, f"Not measured: {why}."]
     rows = [(name.replace("_", " "), value) for name, value in figures.items() if value is not None]
     return [
         *lines,
-        "On pieces of titles that were kept from training: a tenth of all titles, by a hash of the title. They also",
-        f"chose the epoch: number {facts['best_epoch']}.",
+        f"On pieces of titles that were kept from training: {facts['kept_back']}.",
+        f"They also chose the epoch: number {facts['best_epoch']}.",
         "",
         "| figure | |",
         "| --- | --- |",

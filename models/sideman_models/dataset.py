@@ -6,8 +6,9 @@ Step t of a piece is fed value t-1 (nothing at the start) and the context of val
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,11 +29,25 @@ Indices = npt.NDArray[np.int32]
 
 def build_vocabulary(pieces: Iterable[Piece], seen: int = SEEN) -> Vocabulary:
     """The values of the pieces to train on, sorted. Raises `CorpusError` where they are too few."""
-    counts = Counter(value for piece in pieces for value in piece.values)
-    kept = sorted((value for value, count in counts.items() if count >= seen), key=_order)
+    kept = sorted(_often(pieces, seen), key=_order)
     if all(value.kind == "R" for value in kept):
         raise CorpusError(f"too little music to learn from: no value of a note occurs {seen} times in it")
+    if len(kept) == 1:
+        raise CorpusError(
+            f"too little music to learn from: only {kept[0]} occurs {seen} times, so nothing is to choose"
+        )
     return Vocabulary(kept)
+
+
+def extend_vocabulary(vocabulary: Vocabulary, pieces: Iterable[Piece], seen: int = SEEN) -> Vocabulary:
+    """The values of `vocabulary` in their order, then those of the pieces that it lacks, sorted."""
+    new = [value for value in _often(pieces, seen) if vocabulary.index(value) is None]
+    return Vocabulary([*vocabulary.values, *sorted(new, key=_order)])
+
+
+def _often(pieces: Iterable[Piece], seen: int) -> list[Value]:
+    counts = Counter(value for piece in pieces for value in piece.values)
+    return [value for value, count in counts.items() if count >= seen]
 
 
 def _order(value: Value) -> tuple[str, int, bool, int | str]:
@@ -136,38 +151,56 @@ class Batch(NamedTuple):
         )
 
     def put(self, lane: int, start: int, piece: Encoded) -> None:
-        """Lay a piece into a lane."""
-        here = slice(start, start + len(piece))
-        self.previous[lane, start + 1 : start + len(piece)] = piece.indices[:-1]
-        self.targets[lane, here] = piece.indices
-        step, active = np.nonzero(piece.rows < self.context.shape[2])
-        self.context[lane, start + step, piece.rows[step, active]] = True
-        self.clash[lane, here] = piece.clash
-        self.goes_on[lane, start + 1 : start + len(piece)] = True
+        """Lay a piece into a lane from step `start` on, which may be negative; what does not fit is left out."""
+        first, last = max(0, -start), min(len(piece), self.targets.shape[1] - start)
+        if first >= last:
+            return
+        here, told = slice(start + first, start + last), slice(first, last)
+        begun = max(1, first)
+        self.previous[lane, start + begun : start + last] = piece.indices[begun - 1 : last - 1]
+        self.targets[lane, here] = piece.indices[told]
+        step, active = np.nonzero(piece.rows[told] < self.context.shape[2])
+        self.context[lane, start + first + step, piece.rows[told][step, active]] = True
+        self.clash[lane, here] = piece.clash[told]
+        self.goes_on[lane, start + begun : start + last] = True
         self.counts[lane, here] = True
 
-    def window(self, start: int, steps: int) -> Batch:
-        """So many steps of every lane."""
-        here = slice(start, start + steps)
-        previous, targets, context, clash, goes_on, counts = self
-        return Batch(
-            previous[:, here], targets[:, here], context[:, here], clash[:, here], goes_on[:, here], counts[:, here]
-        )
 
+class Windows:
+    """Pieces laid end to end in `lanes` rows of about equal length, cut into windows of `steps` values.
 
-def batches(pieces: Sequence[Encoded], n_context: int, lanes: int, steps: int) -> Iterator[Batch]:
-    """The pieces laid end to end in `lanes` rows of about equal length, cut into windows of `steps` values.
-
-    The state is to be carried from window to window, in its lane, and forgotten where a piece does not go on.
+    The state is to be carried from window to window, in its lane, and forgotten where a piece does not go on. A window
+    is made when it is asked for: no more than one needs to be in memory.
     """
-    filled = [0] * lanes
-    dealt: list[tuple[int, int, Encoded]] = []
-    for piece in pieces:
-        lane = filled.index(min(filled))
-        dealt.append((lane, filled[lane], piece))
-        filled[lane] += len(piece)
-    whole = Batch.empty(lanes, -(-max(filled) // steps) * steps, n_context)
-    for lane, start, piece in dealt:
-        whole.put(lane, start, piece)
-    for start in range(0, whole.targets.shape[1], steps):
-        yield whole.window(start, steps)
+
+    def __init__(self, pieces: Sequence[Encoded], n_context: int, lanes: int, steps: int) -> None:
+        self.steps = steps
+        self._n_context = n_context
+        self._filled = [0] * lanes
+        self._pieces: list[list[Encoded]] = [[] for _ in range(lanes)]
+        self._starts: list[list[int]] = [[] for _ in range(lanes)]
+        for piece in pieces:
+            lane = self._filled.index(min(self._filled))
+            self._pieces[lane].append(piece)
+            self._starts[lane].append(self._filled[lane])
+            self._filled[lane] += len(piece)
+
+    def __len__(self) -> int:
+        return (max(self._filled) + self.steps - 1) // self.steps
+
+    def values(self, window: int) -> int:
+        """How many values a window holds, in all its lanes."""
+        start = window * self.steps
+        return sum(max(0, min(self.steps, filled - start)) for filled in self._filled)
+
+    def batch(self, window: int, lanes: range | None = None) -> Batch:
+        """One window, or these lanes of it."""
+        start = window * self.steps
+        chosen = range(len(self._filled)) if lanes is None else lanes
+        batch = Batch.empty(len(chosen), self.steps, self._n_context)
+        for row, lane in enumerate(chosen):
+            starts = self._starts[lane]
+            first = max(0, bisect_right(starts, start) - 1)
+            for at in range(first, bisect_left(starts, start + self.steps)):
+                batch.put(row, starts[at] - start, self._pieces[lane][at])
+        return batch

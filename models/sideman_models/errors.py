@@ -30,3 +30,7 @@ class CorpusError(ModelsError):
 
 class TrainingError(ModelsError):
     """Training that came to nothing."""
+
+
+class CheckpointError(ModelsError):
+    """What a training left behind to go on from: broken, or of another training."""

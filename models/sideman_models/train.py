@@ -5,265 +5,319 @@ The recipe: AdamW at 3e-3 (weight decay 0.1), warm-up, then a cosine down to not
 of 64 values in 16 lanes, the state carried from window to window and forgotten at the start of each piece; gradients
 clipped at norm 1; what counts is the running average of the weights. Dropout takes rows of the input, units of the
 recurrence (each the same through a window), and outputs.
-
-One training step is one compiled function of our own.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from sideman_models.bundle import Bundle
+from sideman_models import checkpoint as checkpoints
+from sideman_models.bundle import Bundle, values_sha256
 from sideman_models.card import card
+from sideman_models.checkpoint import Checkpoint
+from sideman_models.cluster import Cluster
 from sideman_models.context import FEATURES, Context
 from sideman_models.corpus import Corpus
 from sideman_models.corpus import facts as corpus_facts
-from sideman_models.dataset import Batch, Encoded, Encoder, batches, build_vocabulary
-from sideman_models.djmodel import (
-    Keep,
-    Parameters,
-    Tensor,
-    bits,
-    fold,
-    initial,
-    logits,
-    parts_of,
-)
-from sideman_models.errors import ModelsError
+from sideman_models.dataset import Encoded, Encoder, build_vocabulary, extend_vocabulary
+from sideman_models.djmodel import initial, parts_of
+from sideman_models.errors import CheckpointError, CorpusError, TrainingError
 from sideman_models.evaluate import evaluate
-from sideman_models.lstm import Flags, Floats, Weights
-
-LITTLE_DROPOUT = (0.1, 0.1, 0.2)
-MUCH_DROPOUT = (0.25, 0.3, 0.4)
-
-
-def dropout_for(units: int) -> tuple[float, float, float]:
-    """What suits so many units, of input rows, of recurrent units, of outputs: many learn the music by heart."""
-    return LITTLE_DROPOUT if units < 96 else MUCH_DROPOUT
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train. `dropout` of input rows, of recurrent units, of outputs: see `dropout_for`."""
-
-    units: int = 64
-    epochs: int = 20
-    seed: int = 0
-    lanes: int = 16
-    steps: int = 64
-    rate: float = 3e-3
-    weight_decay: float = 0.1
-    warm_up: int = 100
-    clip: float = 1.0
-    average: float = 0.998
-    dropout: tuple[float, float, float] = LITTLE_DROPOUT
-
-
-class TrainingError(ModelsError):
-    """Training that came to nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One pass over the pieces: mean bits a value in training (with dropout) and on the unseen pieces, if any."""
-
-    number: int
-    trained: float
-    unseen: float | None
+from sideman_models.finetune import unfolded
+from sideman_models.lstm import Weights
+from sideman_models.recipe import Recipe
+from sideman_models.solos import Piece
+from sideman_models.split import Split, keep_back
+from sideman_models.trainer import MachineLost, Strategy, Trainer
+from sideman_models.values import Vocabulary
+from sideman_models.watcher import Epoch, Moment, Plan, Watcher
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The weights of the best epoch, and how it went; `ended` says why it did."""
+    """The weights of the best epoch, and how it went.
+
+    `ended` says why it did; what is not `finished` was cut off from outside and can be gone on with.
+    """
 
     weights: Weights
     best: Epoch
     epochs: tuple[Epoch, ...]
     ended: str
+    finished: bool = True
 
 
-class Trainer:
-    """Learns from encoded pieces. `table` is the encoder's table of clashes, `parts` as `parts_of` gives them."""
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A new bundle, how often each value came in what it learned from, and whether its training came to its end."""
 
-    def __init__(self, recipe: Recipe, parts: Floats, table: Flags, n_context: int) -> None:
-        tf.config.experimental.enable_op_determinism()
-        self.recipe = recipe
-        self.n_context = n_context
-        self._parts = parts
-        self._table = table.astype(np.float32)
-        start = initial(recipe.units, parts.shape[1], n_context, recipe.seed)
-        self._learned = Parameters(*(tf.Variable(one) for one in start))
-        self._average = Parameters(*(tf.Variable(one) for one in start))
-        self._optimizer = keras.optimizers.AdamW(
-            recipe.rate, weight_decay=recipe.weight_decay, global_clipnorm=recipe.clip
-        )
-        self._optimizer.build(list(self._learned))
-        self._iteration = 0
-        self._step = tf.function(self._train_step)
-        self._measure = tf.function(self._measure_step)
-
-    def weights(self) -> Weights:
-        """The averaged weights so far, as they are played."""
-        return fold(Parameters(*(one.numpy() for one in self._average)), self._parts)
-
-    def epoch(self, pieces: Sequence[Encoded], progress: Callable[[float], float]) -> float:
-        """Learn from the pieces once, in this order; returns bits a value.
-
-        `progress` is told the share of the epoch that is done and answers the learning rate. Raises `TrainingError`
-        when the loss is no longer a number.
-        """
-        windows = list(batches(pieces, self.n_context, self.recipe.lanes, self.recipe.steps))
-        state = self._zero()
-        total = 0.0
-        for done, window in enumerate(windows):
-            rate = progress(done / len(windows)) * min(1.0, (self._iteration + 1) / self.recipe.warm_up)
-            loss, state = self._step(
-                _tensors(window), state, tf.constant(rate, tf.float32), tf.constant(self._iteration)
-            )
-            self._iteration += 1
-            total += float(loss)
-            if not math.isfinite(total):
-                raise TrainingError(f"the loss is no longer a number (step {self._iteration})")
-        return total / sum(map(len, pieces))
-
-    def measure(self, pieces: Sequence[Encoded]) -> float:
-        """Bits a value of the averaged weights on pieces, without dropout."""
-        state = self._zero()
-        total = 0.0
-        for window in batches(pieces, self.n_context, self.recipe.lanes, self.recipe.steps):
-            loss, state = self._measure(_tensors(window), state)
-            total += float(loss)
-        return total / sum(map(len, pieces))
-
-    def _zero(self) -> tuple[Tensor, Tensor]:
-        zero = tf.zeros((self.recipe.lanes, self.recipe.units))
-        return zero, zero
-
-    def _train_step(
-        self, window: Batch, state: tuple[Tensor, Tensor], rate: Tensor, iteration: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """One step of learning: the window's bits in all, and the state it ends in."""
-        counted = tf.reduce_sum(tf.cast(window.counts, tf.float32))
-        with tf.GradientTape() as tape:
-            scores, state = logits(
-                _values(self._learned), self._parts, self._table, window, state, self._dice(iteration)
-            )
-            cost = bits(scores, window)
-            loss = cost * math.log(2.0) / counted
-        gradients = tape.gradient(loss, list(self._learned))
-        self._optimizer.learning_rate = rate
-        self._optimizer.apply(gradients, list(self._learned))
-        # Young averages forget sooner, or they would remember how training began.
-        age = tf.cast(iteration, tf.float32)
-        kept = tf.minimum(self.recipe.average, (1.0 + age) / (10.0 + age))
-        for average, learned in zip(self._average, self._learned, strict=True):
-            average.assign(kept * average + (1.0 - kept) * learned)
-        return cost, state
-
-    def _measure_step(self, window: Batch, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        scores, state = logits(_values(self._average), self._parts, self._table, window, state, None)
-        return bits(scores, window), state
-
-    def _dice(self, iteration: Tensor) -> Keep:
-        """What dropout leaves at this step: the same for the same seed and step."""
-        lanes, steps, units = self.recipe.lanes, self.recipe.steps, self.recipe.units
-        rows, recurrent, outputs = self.recipe.dropout
-        shapes = ((lanes, len(self._parts) + 1), (lanes, 1, self.n_context), (lanes, units), (lanes, steps, units))
-        keep = []
-        for place, (shape, share) in enumerate(zip(shapes, (rows, rows, recurrent, outputs), strict=True)):
-            dice = tf.random.stateless_uniform(shape, [self.recipe.seed * len(shapes) + place, iteration])
-            keep.append(tf.cast(dice >= share, tf.float32) / (1.0 - share))
-        return Keep(*keep)
+    bundle: Bundle
+    counts: Mapping[str, int]
+    finished: bool
 
 
-def _values(variables: Parameters) -> Parameters:
-    return Parameters(*(tf.convert_to_tensor(one) for one in variables))
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to train, beside the music: the recipe, the bundle's name and the command that the card tells.
 
-
-def _tensors(window: Batch) -> Batch:
-    return Batch(*(tf.constant(array) for array in window))
-
-
-def train(
-    recipe: Recipe,
-    trainer: Trainer,
-    pieces: Sequence[Encoded],
-    unseen: Sequence[Encoded],
-    report: Callable[[Epoch], None] = lambda _: None,
-) -> Trained:
-    """Train for the epochs of the recipe and keep the best: by the unseen pieces, or the last where there are none.
-
-    KeyboardInterrupt ends it early, with the best so far; so does a loss that is no longer a number. Raises
-    `TrainingError` when there is nothing to keep.
+    `validation` is the share of titles to keep back (None: see `split.keep_back`), `licence` the text for the card,
+    `base` a bundle to begin from. After each epoch the chief of the `cluster` writes `checkpoint`, and `resume` goes on
+    from it. Without `deterministic`, TensorFlow may add up in any order, which some GPUs do faster.
     """
-    dice = np.random.default_rng(recipe.seed)
-    epochs: list[Epoch] = []
-    best: tuple[Epoch, Weights] | None = None
-    ended = "all epochs done"
-    try:
-        for number in range(1, recipe.epochs + 1):
-            shuffled = [pieces[at] for at in dice.permutation(len(pieces))]
-            trained = trainer.epoch(shuffled, partial(_rate, recipe, number - 1))
-            epoch = Epoch(number, trained, trainer.measure(unseen) if unseen else None)
-            epochs.append(epoch)
-            if best is None or epoch.unseen is None or epoch.unseen < (best[0].unseen or math.inf):
-                best = epoch, trainer.weights()
-            report(epoch)
-    except KeyboardInterrupt:
-        ended = "interrupted"
-    except TrainingError as error:
-        ended = str(error)
-    if best is None:
-        raise TrainingError(f"nothing was learned: {ended} in the first epoch")
-    return Trained(best[1], best[0], tuple(epochs), ended)
+
+    recipe: Recipe
+    name: str
+    command: str
+    validation: float | None = None
+    licence: str = ""
+    base: Bundle | None = None
+    checkpoint: Path | None = None
+    resume: bool = False
+    cluster: Cluster = field(default_factory=Cluster)
+    deterministic: bool = True
 
 
-def _rate(recipe: Recipe, epochs: int, share: float) -> float:
-    """The cosine: from the full learning rate down to nothing, after so many epochs and that share of the next."""
-    return recipe.rate * 0.5 * (1.0 + math.cos(math.pi * (epochs + share) / recipe.epochs))
+class Training:
+    """A training under way: epochs done, the best of them and its weights; what else there is, is the trainer's."""
+
+    def __init__(
+        self, trainer: Trainer, pieces: Sequence[Encoded], unseen: Sequence[Encoded], watcher: Watcher | None = None
+    ) -> None:
+        self.trainer = trainer
+        self.epochs: list[Epoch] = []
+        self.best: tuple[Epoch, Weights] | None = None
+        self._recipe = trainer.recipe
+        self._pieces, self._unseen = pieces, unseen
+        self._watcher = watcher or Watcher()
+        self._dice = np.random.default_rng(self._recipe.seed)
+
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Stand where the checkpoint was written. Raises KeyError or ValueError if it does not fit."""
+        self.trainer.restore(checkpoint.state)
+        self.epochs = [*checkpoint.epochs]
+        self.best = checkpoint.best, checkpoint.weights
+        for _ in self.epochs:
+            self._shuffled()
+
+    def run(self, saved: Callable[[Epoch, Weights], None] = lambda _epoch, _weights: None) -> Trained:
+        """Train for the epochs of the recipe and keep the best: by the unseen pieces, or the last if there are none.
+
+        After each epoch `saved` is given the best epoch and its weights. KeyboardInterrupt ends it early, with the best
+        so far; so do the recipe's patience, a loss that is no longer a number, and the loss of another machine. Raises
+        `TrainingError` when there is nothing to keep.
+        """
+        ended, finished = "all epochs done", True
+        try:
+            while len(self.epochs) < self._recipe.epochs:
+                if self._patience_is_over():
+                    ended = f"no better for {self._recipe.patience} epochs"
+                    break
+                self._epoch(saved)
+        except KeyboardInterrupt:
+            ended, finished = "interrupted", False
+        except MachineLost as error:
+            ended, finished = str(error), False
+        except TrainingError as error:
+            ended = str(error)
+        if self.best is None:
+            raise TrainingError(f"nothing was learned: {ended} in the first epoch")
+        epoch, weights = self.best
+        return Trained(weights, epoch, tuple(self.epochs), ended, finished)
+
+    def _epoch(self, saved: Callable[[Epoch, Weights], None]) -> None:
+        number = len(self.epochs) + 1
+
+        def progress(share: float, values: int, bits: float) -> float:
+            self._watcher.moves(Moment(number, share, values, bits))
+            return self._recipe.rate_after(number - 1, share)
+
+        trained = self.trainer.epoch(self._shuffled(), progress)
+        epoch = Epoch(number, trained, self.trainer.measure(self._unseen) if self._unseen else None)
+        if self.best is None or epoch.better_than(self.best[0]):
+            self.best = epoch, self.trainer.weights()
+        self.epochs.append(epoch)
+        saved(*self.best)
+        self._watcher.ends_epoch(epoch, self.best[0])
+
+    def _shuffled(self) -> list[Encoded]:
+        return [self._pieces[at] for at in self._dice.permutation(len(self._pieces))]
+
+    def _patience_is_over(self) -> bool:
+        if not self._recipe.patience or not self._unseen or self.best is None:
+            return False
+        return len(self.epochs) - self.best[0].number >= self._recipe.patience
 
 
-def learn(
-    corpus: Corpus,
-    recipe: Recipe,
-    name: str,
-    command: str,
-    report: Callable[[Epoch], None] = lambda _: None,
-) -> Bundle:
+def learn(corpus: Corpus, job: Job, watcher: Watcher | None = None) -> Learned | None:
     """A bundle trained on the corpus: its card and facts tell what it learned from, and how well.
 
-    Titles that are `unseen` are kept from training and measured on. Raises `CorpusError`, `TrainingError`.
+    None on a machine that is not the chief of its cluster. Raises `CorpusError`, `CheckpointError`, `TrainingError`.
     """
-    seen, unseen = corpus.split()
-    vocabulary = build_vocabulary(seen)
-    context = Context(tuple(FEATURES) if all(piece.places is not None for piece in seen) else ())
-    encoder = Encoder(vocabulary, context)
-    known, kept_back = ([encoder.encode(piece) for piece in side] for side in (seen, unseen))
-    trainer = Trainer(recipe, parts_of(vocabulary), encoder.clash_table(), context.size)
-    trained = train(recipe, trainer, known, kept_back, report)
-    bundle = Bundle(name, vocabulary, context, trained.weights)
-    measured = {"unseen": evaluate(bundle, unseen)} if unseen else {}
+    strategy = _strategy(job)
+    watcher = watcher or Watcher()
+    music = _Music.of(corpus, job)
+    recipe = job.recipe if job.base is None else replace(job.recipe, units=job.base.weights.n_a)
+    identity = {**asdict(recipe), "music": music.digest(), "from": job.base.fingerprint if job.base else ""}
+    training = _training(job, recipe, music, strategy, watcher)
+    if job.resume and job.checkpoint is not None:
+        _resume(training, job.checkpoint, identity)
+    watcher.begins(_plan(training, music))
+    training.trainer.agree(hashlib.sha256(repr((sorted(identity.items()), len(training.epochs))).encode()).digest())
+    trained = training.run(_saver(job, training, identity, watcher))
+    if not job.cluster.chief:
+        return None
+    bundle = Bundle(job.name, music.vocabulary, music.context, trained.weights)
+    facts = _facts(corpus, replace(job, recipe=recipe), music, trained, bundle)
+    counts = Counter(value.text for piece in music.split.seen for value in piece.values)
+    return Learned(replace(bundle, facts=facts, card=card(bundle, facts)), counts, trained.finished)
+
+
+@dataclass(frozen=True, slots=True)
+class _Music:
+    """The music as the network is told it, on both sides of the split."""
+
+    split: Split
+    vocabulary: Vocabulary
+    context: Context
+    encoder: Encoder
+    seen: Sequence[Encoded]
+    unseen: Sequence[Encoded]
+
+    @classmethod
+    def of(cls, corpus: Corpus, job: Job) -> _Music:
+        split = keep_back(corpus.pieces, job.validation)
+        if not split.seen:
+            raise CorpusError(f"nothing to learn from: none of the {len(corpus.pieces)} pieces holds a value")
+        vocabulary, context = _symbols(split.seen, job.base)
+        encoder = Encoder(vocabulary, context)
+        seen, unseen = ([encoder.encode(piece) for piece in side] for side in (split.seen, split.unseen))
+        return cls(split, vocabulary, context, encoder, seen, unseen)
+
+    def digest(self) -> str:
+        """The same for the same music, split in the same way and told with the same symbols."""
+        digest = hashlib.sha256(values_sha256(value.text for value in self.vocabulary.values).encode())
+        digest.update(repr(self.context.names).encode())
+        for side in (self.seen, self.unseen):
+            digest.update(b"side")
+            for piece in side:
+                for array in (piece.indices, piece.rows, piece.clash):
+                    digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+def _symbols(pieces: Sequence[Piece], base: Bundle | None) -> tuple[Vocabulary, Context]:
+    """What the network chooses from, and what it is told beside."""
+    if base is None:
+        told = all(piece.places is not None for piece in pieces)
+        return build_vocabulary(pieces), Context(tuple(FEATURES) if told else ())
+    if base.classic:
+        raise TrainingError(f"{base.name}: a classic network, whose values only the assignment's own music has")
+    return extend_vocabulary(base.vocabulary, pieces), base.context
+
+
+def _strategy(job: Job) -> Strategy | None:
+    """What spreads a step over the cluster. Must be made before TensorFlow does anything else."""
+    if job.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return tf.distribute.MultiWorkerMirroredStrategy() if len(job.cluster.machines) > 1 else None
+
+
+def _training(job: Job, recipe: Recipe, music: _Music, strategy: Strategy | None, watcher: Watcher) -> Training:
+    parts = parts_of(music.vocabulary)
+    if job.base is None:
+        start = initial(recipe.units, parts.shape[1], music.context.size, recipe.seed)
+    else:
+        start = unfolded(job.base.weights, music.vocabulary)
+    trainer = Trainer(recipe, start, parts, music.encoder.clash_table(), strategy)
+    return Training(trainer, music.seen, music.unseen, watcher)
+
+
+def _resume(training: Training, path: Path, identity: dict[str, Any]) -> None:
+    checkpoint = checkpoints.read(path, identity)
+    try:
+        training.go_on_from(checkpoint)
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: not a whole checkpoint ({error}); remove it and begin anew") from error
+
+
+def _saver(
+    job: Job, training: Training, identity: dict[str, Any], watcher: Watcher
+) -> Callable[[Epoch, Weights], None]:
+    """Writes the checkpoint, where there is one to write."""
+
+    def save(best: Epoch, weights: Weights) -> None:
+        if job.checkpoint is None or not job.cluster.chief:
+            return
+        state = training.trainer.state()
+        try:
+            checkpoints.write(job.checkpoint, Checkpoint(identity, tuple(training.epochs), best, weights, state))
+        except OSError as error:  # a full disk may have room again when the bundle is to be written
+            watcher.says(f"{job.checkpoint}: cannot be written ({error.strerror}); training goes on without")
+
+    return save
+
+
+def _plan(training: Training, music: _Music) -> Plan:
+    return Plan(
+        epochs=training.trainer.recipe.epochs,
+        done=len(training.epochs),
+        pieces=len(music.seen),
+        values=sum(map(len, music.seen)),
+        vocabulary=len(music.vocabulary),
+        kept_back=music.split.rule,
+        device=device(),
+    )
+
+
+def device() -> str:
+    """What TensorFlow computes on here."""
+    found = tf.config.list_physical_devices("GPU")
+    if not found:
+        return "the CPU"
+    return f"the GPU ({tf.config.experimental.get_device_details(found[0]).get('device_name', found[0].name)})"
+
+
+def _facts(corpus: Corpus, job: Job, music: _Music, trained: Trained, bundle: Bundle) -> dict[str, Any]:
+    measured = {"unseen": evaluate(bundle, music.split.unseen)} if music.split.unseen else {}
     facts = {
-        "command": command,
+        "command": job.command,
         "corpus": corpus_facts(corpus),
         "files": corpus.files,
-        "sources": corpus.sources,
-        "trained_on": {"pieces": len(seen), "values": sum(map(len, known))},
-        "recipe": asdict(recipe),
+        "sources": _sources(corpus, job.base),
+        "licence": job.licence,
+        "trained_on": {"pieces": len(music.seen), "values": sum(map(len, music.seen))},
+        "kept_back": music.split.rule,
+        "recipe": asdict(job.recipe),
         "epochs": len(trained.epochs),
         "best_epoch": trained.best.number,
         "ended": trained.ended,
+        "curve": [[epoch.number, _rounded(epoch.trained), _rounded(epoch.unseen)] for epoch in trained.epochs],
         "figures": {side: one.as_json() for side, one in measured.items()},
         "made_with": made_with(),
     }
-    return replace(bundle, facts=facts, card=card(bundle, facts))
+    if job.base is not None:
+        facts["from"] = {"name": job.base.name, "weights_sha256": job.base.fingerprint}
+    return facts
+
+
+def _sources(corpus: Corpus, base: Bundle | None) -> list[str]:
+    """Where the music comes from, that of the network it began from included."""
+    told = base.facts.get("sources", []) if base is not None else []
+    earlier = [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
+    return list(dict.fromkeys([*earlier, *corpus.sources]))
+
+
+def _rounded(bits: float | None) -> float | None:
+    return None if bits is None else round(bits, 5)
 
 
 def made_with() -> dict[str, str]:

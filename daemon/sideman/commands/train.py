@@ -6,18 +6,28 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sideman.core.errors import NoSuchInput, UsageError
-from sideman_models.bundle import VALUES, Bundle, save
+from sideman.commands.common import load_chart
+from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
+from sideman.core.settings import Settings
+from sideman.progress import Lines, Live
+from sideman_models import checkpoint
+from sideman_models.bundle import VALUES, Bundle, load, save
+from sideman_models.card import card
+from sideman_models.cluster import Cluster, cluster_of
 from sideman_models.corpus import read
+from sideman_models.recipe import FINE_RATE, Recipe, dropout_for
 
 if TYPE_CHECKING:
     from sideman_models.lstm import Floats
-    from sideman_models.train import Epoch
+
+_LONGEST_LICENCE = 1 << 16
+_NOT_CLASSIC = ("rate", "dropout", "patience", "validation", "licence", "base", "resume")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,58 +43,222 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="what the card calls it (default: the folder's name)")
     parser.add_argument("--classic", action="store_true", help="the assignment's own training, on its own MIDI file")
     parser.add_argument("--unrolled", action="store_true", help="with --classic: the course's unrolled model, by fit")
-    parser.add_argument("--units", type=int, default=64, metavar="N", help="units of the LSTM cell (64)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="passes over the music (20; with --classic 100)")
-    parser.add_argument(
+    parser.add_argument("--licence", metavar="TEXT|FILE", help="what the card says of the licence; a file is read")
+    _add_recipe(parser.add_argument_group("the recipe"))
+    _add_ways(parser.add_argument_group("ways to train"))
+
+
+def _add_recipe(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--units", type=int, metavar="N", help=f"units of the LSTM cell ({Recipe().units})")
+    group.add_argument(
+        "--epochs", type=int, metavar="N", help=f"passes over the music ({Recipe().epochs}; classic 100)"
+    )
+    group.add_argument(
         "--seed", type=int, default=0, metavar="N", help="for the first weights, the order and the dropout (0)"
+    )
+    rates = f"{Recipe().rate}; with --from {FINE_RATE}"
+    group.add_argument("--rate", type=float, metavar="R", help=f"the learning rate, at its highest ({rates})")
+    group.add_argument(
+        "--dropout",
+        type=_three,
+        metavar="ROWS,RECURRENT,OUTPUTS",
+        help="shares of input rows, recurrent units and outputs to leave out, such as 0.1,0.1,0.2 (by the units)",
+    )
+    group.add_argument("--patience", type=int, metavar="N", help="end after N epochs that were no better (never)")
+    group.add_argument(
+        "--validation",
+        type=float,
+        metavar="SHARE",
+        help="the share of titles to keep back and measure on, 0 for none (a fixed tenth)",
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Train and write the bundle. An interrupt (Ctrl-C) keeps the best so far.
+def _add_ways(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--from", dest="base", metavar="BUNDLE", help="begin from this network; its values are kept")
+    group.add_argument("--resume", action="store_true", help="go on with a training that was cut off")
+    group.add_argument(
+        "--deterministic",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the same command makes the same bundle; without it some GPUs are faster",
+    )
 
-    Raises UsageError, NoSuchInput, or BundleError, CorpusError and TrainingError of the models' package.
+
+def _three(text: str) -> tuple[float, float, float]:
+    rows, recurrent, outputs = (float(each) for each in text.split(","))
+    return rows, recurrent, outputs
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train and write the bundle. An interrupt (Ctrl-C) keeps the best so far, a second one gives up.
+
+    Raises UsageError, NoSuchInput, or BundleError, CorpusError, CheckpointError and TrainingError of the models'
+    package, and OSError where the bundle cannot be written: then the older one is still there.
     """
     _check(args)
-    bundle = _learn_classic(args) if args.classic else _learn(args)
-    save(bundle, args.out)
+    _quiet()
+    if args.classic:
+        bundle = _learn_classic(args)
+        save(bundle, args.out)
+        _tell(args, bundle)
+        return 0
+    return _learn(args)
+
+
+def _tell(args: argparse.Namespace, bundle: Bundle) -> None:
     print(f"{args.out}: written ({bundle.facts['ended']}, epoch {bundle.facts['best_epoch']} kept)")
-    return 0
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name, least in (("units", 1), ("epochs", 1), ("seed", 0)):
+    for name, least in (("units", 1), ("epochs", 1), ("seed", 0), ("patience", 1)):
         number = getattr(args, name)
         if number is not None and not least <= number <= 1 << 20:
             raise UsageError(f"--{name} {number}: a whole number of at least {least}")
     for path in args.files:
         if not path.exists():
             raise NoSuchInput(f"{path}: no such file")
-    if args.classic and len(args.files) != 1:
-        raise UsageError("--classic learns from one MIDI file")
+    if args.classic:
+        _check_classic(args)
     if args.unrolled and not args.classic:
         raise UsageError("--unrolled goes with --classic")
+    _check_recipe(args)
     if args.out.exists() and not (args.out / VALUES).is_file():
         raise UsageError(f"--out {args.out}: something that is not a bundle is already there")
 
 
-def _learn(args: argparse.Namespace) -> Bundle:
-    corpus = read(args.files)
-    _quiet()
-    from sideman_models.train import Recipe, dropout_for, learn
+def _check_classic(args: argparse.Namespace) -> None:
+    if len(args.files) != 1:
+        raise UsageError("--classic learns from one MIDI file")
+    if given := [name for name in _NOT_CLASSIC if getattr(args, name) not in (None, False)]:
+        option = "from" if given[0] == "base" else given[0]
+        raise UsageError(f"--classic is the assignment's own training: --{option} does not go with it")
 
-    epochs = args.epochs or Recipe().epochs
-    recipe = Recipe(units=args.units, epochs=epochs, seed=args.seed, dropout=dropout_for(args.units))
-    return learn(corpus, recipe, args.name or args.out.name, _command(args), _progress(recipe.epochs))
+
+def _check_recipe(args: argparse.Namespace) -> None:
+    if args.rate is not None and not 0 < args.rate <= 1:
+        raise UsageError(f"--rate {args.rate}: more than 0, and at most 1")
+    if args.dropout is not None and not all(0 <= share < 1 for share in args.dropout):
+        raise UsageError("--dropout: three shares from 0 up to, but not, 1")
+    if args.validation is not None and not 0 <= args.validation <= 0.9:
+        raise UsageError(f"--validation {args.validation}: a share of the titles from 0 to 0.9")
+    if args.patience is not None and args.validation == 0:
+        raise UsageError("--patience needs titles to measure on, which --validation 0 does not keep")
+
+
+def _learn(args: argparse.Namespace) -> int:
+    cluster = cluster_of(os.environ)
+    unfinished = checkpoint.beside(args.out)
+    _check_unfinished(args, unfinished, cluster)
+    base = None if args.base is None else _base(args)
+    licence = _licence(args.licence)
+    corpus = read(args.files)
+    from sideman_models.train import Job, learn
+
+    recipe = _recipe(args, base)
+    job = Job(
+        recipe, args.name or args.out.name, _command(args), args.validation, licence, base, unfinished, args.resume,
+        cluster, args.deterministic,
+    )  # fmt: skip
+    with _watcher(cluster) as watcher:
+        learned = learn(corpus, job, watcher)
+    if learned is None:
+        print(f"machine {cluster.rank} of TF_CONFIG: done; {cluster.machines[0]} writes the bundle")
+        return 0
+    bundle, pictures = _with_pictures(learned.bundle, learned.counts)
+    save(bundle, args.out, pictures)
+    _tell(args, bundle)
+    if learned.finished:
+        unfinished.unlink(missing_ok=True)
+    elif unfinished.exists():
+        print(f"{unfinished}: the same command with --resume goes on from there")
+    return 0
+
+
+def _check_unfinished(args: argparse.Namespace, unfinished: Path, cluster: Cluster) -> None:
+    if args.resume and not unfinished.exists():
+        raise NoSuchInput(f"{unfinished}: there is no training to go on with; leave --resume out")
+    if unfinished.exists() and not args.resume and cluster.chief:
+        raise UsageError(f"{unfinished}: a training was cut off here: go on with --resume, or remove that file")
+
+
+def _base(args: argparse.Namespace) -> Bundle:
+    base = load(args.base)
+    if args.units not in (None, base.weights.n_a):
+        raise UsageError(f"--units {args.units}: {base.name} has {base.weights.n_a} units; leave --units out")
+    return base
+
+
+def _recipe(args: argparse.Namespace, base: Bundle | None) -> Recipe:
+    usual = Recipe()
+    units = base.weights.n_a if base is not None else args.units or usual.units
+    return replace(
+        usual,
+        units=units,
+        epochs=args.epochs or usual.epochs,
+        seed=args.seed,
+        rate=args.rate or (usual.rate if base is None else FINE_RATE),
+        dropout=args.dropout or dropout_for(units),
+        patience=args.patience or 0,
+    )
+
+
+def _licence(given: str | None) -> str:
+    """The text that was given, or that of the file."""
+    if given is None:
+        return ""
+    try:
+        if not Path(given).is_file():
+            return given
+        with Path(given).open("rb") as file:
+            raw = file.read(_LONGEST_LICENCE + 1)
+    except OSError as error:
+        if "\n" in given or len(given) > 255:  # a text too long for a file's name
+            return given
+        raise UnreadableInput(f"--licence {given}: cannot be read: {error.strerror}") from error
+    if len(raw) > _LONGEST_LICENCE:
+        raise UnreadableInput(f"--licence {given}: longer than {_LONGEST_LICENCE >> 10} KiB")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableInput(f"--licence {given}: not text (UTF-8); is it the right file?") from None
+
+
+class _Silent(Lines):
+    """A machine that does not write says nothing while it works."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _line: None)
+
+
+def _watcher(cluster: Cluster) -> Lines:
+    if not cluster.chief:
+        return _Silent()
+    if sys.stdout.isatty():
+        try:
+            return Live()
+        except ModuleNotFoundError:
+            print("without rich there is no progress bar, only a line an epoch")
+    return Lines()
+
+
+def _with_pictures(bundle: Bundle, counts: Mapping[str, int]) -> tuple[Bundle, dict[str, bytes]]:
+    """The bundle with a card that shows its pictures, and these."""
+    from sideman.portrait import SHOWN, portrait
+
+    try:
+        pictures = portrait(bundle, bundle.facts["curve"], counts, load_chart(Settings()))
+    except ModuleNotFoundError as error:
+        print(f"no pictures: {error.name} is not installed; it comes with sideman[train]")
+        return bundle, {}
+    return replace(bundle, card=card(bundle, bundle.facts, SHOWN)), pictures
 
 
 def _learn_classic(args: argparse.Namespace) -> Bundle:
-    _quiet()
     from sideman_models.train_classic import ClassicRecipe, learn_classic, step_table
 
-    recipe = ClassicRecipe(
-        units=args.units, epochs=args.epochs or ClassicRecipe().epochs, seed=args.seed, unrolled=args.unrolled
-    )
+    usual = ClassicRecipe()
+    units, epochs = args.units or usual.units, args.epochs or usual.epochs
+    recipe = ClassicRecipe(units=units, epochs=epochs, seed=args.seed, unrolled=args.unrolled)
     bundle = learn_classic(args.files[0], recipe, args.name or args.out.name, _command(args), _classic_progress)
     print(step_table(bundle.facts["figures"]))
     return bundle
@@ -98,29 +272,18 @@ def _classic_progress(epoch: int, losses: Floats, accuracies: Floats) -> None:
         )
 
 
-def _progress(epochs: int) -> Callable[[Epoch], None]:
-    """Prints a line an epoch."""
-    start = time.monotonic()
-
-    def report(epoch: Epoch) -> None:
-        each = (time.monotonic() - start) / epoch.number
-        unseen = "" if epoch.unseen is None else f"   unseen {epoch.unseen:.4f}"
-        left = f"{each * (epochs - epoch.number):.0f} s left"
-        print(
-            f"epoch {epoch.number}/{epochs}   bits a value: training {epoch.trained:.4f}{unseen}   {left}", flush=True
-        )
-
-    return report
-
-
 def _command(args: argparse.Namespace) -> str:
     """The command that makes the same bundle again, wherever the files lie."""
     words = ["sideman", "train", *(path.name for path in args.files), "--out", args.out.name]
     words += ["--classic"] if args.classic else []
     words += ["--unrolled"] if args.unrolled else []
-    for name in ("name", "units", "epochs", "seed"):
-        if getattr(args, name) is not None:
-            words += [f"--{name}", str(getattr(args, name))]
+    words += ["--from", Path(args.base).name] if args.base else []
+    options: dict[str, Any] = {name: getattr(args, name) for name in ("name", "licence", "units", "epochs", "seed")}
+    options |= {name: getattr(args, name) for name in ("rate", "patience", "validation")}
+    options["dropout"] = None if args.dropout is None else ",".join(f"{share:g}" for share in args.dropout)
+    for name, given in options.items():
+        words += [] if given is None else [f"--{name}", str(given)]
+    words += [] if args.deterministic else ["--no-deterministic"]
     return shlex.join(words)
 
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a training goes, for whoever started it: a line an epoch, and on a terminal a bar that moves between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+from sideman_models.watcher import Epoch, Moment, Plan, Watcher
+
+
+class Lines(Watcher):
+    """Plain lines, one an epoch."""
+
+    def __init__(self, write: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write or (lambda line: print(line, flush=True))  # noqa: T201 - it is what it is for
+        self._clock = clock
+        self._plan = Plan(epochs=0, done=0, pieces=0, values=0, vocabulary=0, kept_back="", device="")
+        self._start = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left on the screen."""
+
+    def begins(self, plan: Plan) -> None:
+        """Say what will be learned from, and on what device."""
+        self._plan, self._start = plan, self._clock()
+        music = f"{plan.pieces} pieces, {plan.values:,} values, {plan.vocabulary} in the vocabulary"
+        self._write(f"learning from {music}, on {plan.device}; kept back to measure on: {plan.kept_back}")
+        if plan.done:
+            self._write(f"going on after epoch {plan.done}")
+
+    def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:  # noqa: ARG002 - the bar shows it
+        """A line for the epoch."""
+        each = (self._clock() - self._start) / (epoch.number - self._plan.done)
+        unseen = "" if epoch.unseen is None else f"   unseen {epoch.unseen:.4f}"
+        left = f"{each * (self._plan.epochs - epoch.number):.0f} s left"
+        number = f"epoch {epoch.number}/{self._plan.epochs}"
+        self._write(f"{number}   bits a value: training {epoch.trained:.4f}{unseen}   {left}")
+
+    def says(self, text: str) -> None:
+        """A line of its own."""
+        self._write(text)
+
+
+class Live(Lines):
+    """The same lines above a bar with the loss so far, the best epoch, values a second and the time left."""
+
+    def __init__(self, console: Any = None) -> None:  # noqa: ANN401 - rich is loaded only here
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        told = "{task.fields[bits]}  {task.fields[best]}  {task.fields[speed]}"
+        columns = (TextColumn("{task.description}"), BarColumn(None), TextColumn(told), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, transient=True)
+        super().__init__(lambda line: self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True))
+        self._task = self._bar.add_task("starting", total=None, bits="", best="", speed="")
+        self._epoch_start = 0.0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begins(self, plan: Plan) -> None:
+        """The bar has a length now."""
+        super().begins(plan)
+        self._bar.reset(self._task, total=plan.epochs, completed=plan.done)
+
+    def moves(self, moment: Moment) -> None:
+        """Move the bar."""
+        if not moment.values:
+            self._epoch_start = self._clock()
+            return
+        speed = moment.values / max(1e-9, self._clock() - self._epoch_start)
+        self._bar.update(
+            self._task,
+            description=f"epoch {moment.epoch}/{self._plan.epochs}",
+            completed=moment.epoch - 1 + moment.share,
+            bits=f"{moment.bits:.4f} bits a value",
+            speed=f"{speed:,.0f} values/s",
+        )
+
+    def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:
+        """The line, and the best so far."""
+        super().ends_epoch(epoch, best)
+        told = "" if best.unseen is None else f"best {best.unseen:.4f} (epoch {best.number})"
+        self._bar.update(self._task, completed=epoch.number, best=told)

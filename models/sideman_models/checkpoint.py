@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training leaves on disk after every epoch, to go on from if it is cut off: one `.npz`, without pickles."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sideman_models.errors import CheckpointError
+from sideman_models.lstm import Weights
+from sideman_models.watcher import Epoch
+
+Told = Mapping[str, Any]
+_VERSION = 1
+_ABOUT, _STATE, _BEST = "about", "state/", "best/"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a training stands.
+
+    `identity` says which training it is, as plain JSON; `state` is what `Trainer.state` gave; `weights` those of the
+    epoch `best`, one of `epochs`.
+    """
+
+    identity: Told
+    epochs: tuple[Epoch, ...]
+    best: Epoch
+    weights: Weights
+    state: Mapping[str, npt.NDArray[Any]]
+
+
+def beside(bundle: Path) -> Path:
+    """Where the checkpoint of the training lies that is to write `bundle`."""
+    return bundle.parent / f"{bundle.name}.checkpoint.npz"
+
+
+def write(path: Path, checkpoint: Checkpoint) -> None:
+    """Write it, whole or not at all: an older one there stays until the new one is safe. Raises OSError."""
+    about = {
+        "version": _VERSION,
+        "identity": checkpoint.identity,
+        "epochs": [[epoch.number, epoch.trained, epoch.unseen] for epoch in checkpoint.epochs],
+        "best": checkpoint.best.number,
+    }
+    arrays: dict[str, Any] = {_STATE + name: array for name, array in checkpoint.state.items()}
+    arrays |= {_BEST + field.name: np.asarray(getattr(checkpoint.weights, field.name)) for field in fields(Weights)}
+    arrays[_ABOUT] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")  # always the same name: a killed training leaves no heap of them
+    try:
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
+def read(path: Path, identity: Told) -> Checkpoint:
+    """What `write` wrote for the training `identity`. Raises `CheckpointError` for another's, or a broken file."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+        about = json.loads(arrays.pop(_ABOUT).tobytes())
+        if about["version"] != _VERSION:
+            raise CheckpointError(f"{path}: of another version of this program; remove it and begin anew")
+        _same(path, about["identity"], json.loads(json.dumps(identity)))
+        epochs = tuple(Epoch(*row) for row in about["epochs"])
+        best = next(epoch for epoch in epochs if epoch.number == about["best"])
+        weights = {field.name: arrays[_BEST + field.name] for field in fields(Weights)}
+        weights["penalty"] = float(weights["penalty"])
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError, StopIteration) as error:
+        raise CheckpointError(f"{path}: not a whole checkpoint ({error}); remove it and begin anew") from error
+    state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
+    return Checkpoint(identity, epochs, best, Weights(**weights), state)
+
+
+def _same(path: Path, there: Told, asked: Told) -> None:
+    if there.get("music") != asked.get("music"):
+        raise CheckpointError(f"{path}: it learned from other music, or from the same split otherwise")
+    for name in {**asked, **there}:
+        if there.get(name) != asked.get(name):
+            raise CheckpointError(
+                f"{path}: of another training: {name} is {there.get(name)} there, not {asked.get(name)}"
+            )

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several machines that train one network, as TensorFlow's own variable `TF_CONFIG` names them.
+
+    TF_CONFIG='{"cluster": {"worker": ["one:5005", "two:5005"]}, "task": {"type": "worker", "index": 0}}'
+
+Every machine runs the same command on the same music, each with its own `index`. The first of them (a `chief` where
+there is one, else worker 0) writes the bundle; the others write nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sideman_models.errors import TrainingError
+
+VARIABLE = "TF_CONFIG"
+_JOBS = ("chief", "worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The machines, `HOST:PORT` each, in order, and which of them this one is."""
+
+    machines: tuple[str, ...] = ("this machine",)
+    rank: int = 0
+
+    @property
+    def chief(self) -> bool:
+        """Whether it is for this machine to write what was learned."""
+        return self.rank == 0
+
+
+def cluster_of(environment: Mapping[str, str]) -> Cluster:
+    """The cluster that `TF_CONFIG` tells of; one machine where it does not. Raises `TrainingError`."""
+    text = environment.get(VARIABLE, "").strip()
+    if not text:
+        return Cluster()
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TrainingError(f"{VARIABLE}: not JSON: {error}") from error
+    if not isinstance(told, dict):
+        raise TrainingError(f"{VARIABLE}: not a mapping with cluster and task")
+    jobs = _jobs(told.get("cluster", {}))
+    machines = [machine for job in _JOBS for machine in jobs.get(job, ())]
+    return Cluster(tuple(machines), _rank(told.get("task"), jobs)) if machines else Cluster()
+
+
+def _jobs(cluster: object) -> dict[str, list[str]]:
+    if not isinstance(cluster, dict):
+        raise TrainingError(f"{VARIABLE}: cluster: not a mapping of jobs to machines")
+    for job, machines in cluster.items():
+        if job not in _JOBS:
+            raise TrainingError(f"{VARIABLE}: cluster: {job!r}: only chief and worker train here")
+        if not isinstance(machines, list) or not all(isinstance(one, str) and ":" in one for one in machines):
+            raise TrainingError(f"{VARIABLE}: cluster: {job}: not a list of HOST:PORT")
+    if len(cluster.get("chief", ())) > 1:
+        raise TrainingError(f"{VARIABLE}: cluster: chief: there can be only one")
+    return cluster
+
+
+def _rank(task: object, jobs: Mapping[str, list[str]]) -> int:
+    job, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
+    if not isinstance(job, str) or job not in jobs:
+        raise TrainingError(f"{VARIABLE}: task: type: {job!r} is none of {', '.join(jobs)}")
+    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(jobs[job]):
+        raise TrainingError(f"{VARIABLE}: task: index: {index!r}, but {job} has machines 0 to {len(jobs[job]) - 1}")
+    return index if job == "chief" else len(jobs.get("chief", ())) + index
