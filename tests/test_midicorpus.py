@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -443,7 +444,7 @@ def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
     assert [piece.title for piece in corpus.pieces] == ["Blue Tune", "Autumn Tune", "site"]
     assert corpus.left_out == {"the same as another": 1, "not a MIDI file": 1, "only drums": 1}
     assert list(corpus.files) == ["music/"]
-    assert corpus.sources == ["music/: 3 MIDI files, their origin and licence not known to the program"]
+    assert corpus.sources == ["music: 3 MIDI files, origin and licence not known to the program"]
     assert midi_summary(corpus).startswith("3 of 6 MIDI files used; 1 the same as another; ")
     assert facts(corpus)["notes"] == sum(report.notes for report in corpus.reports) == 64 + 32 + 16
 
@@ -528,6 +529,9 @@ def test_with_nothing_left_there_is_an_error(tmp_path: Path) -> None:
         read([empty])
     with pytest.raises(CorpusError, match=r"none.mid: cannot be read: No such file"):
         read([tmp_path / "none.mid"])
+    os.mkfifo(tmp_path / "pipe.mid")
+    with pytest.raises(CorpusError, match=r"pipe.mid: cannot be read: not a plain file"):
+        read([tmp_path / "pipe.mid"])
 
 
 def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:
@@ -546,6 +550,17 @@ def test_titles_tell_one_tune_from_another(tmp_path: Path, name: str, title: str
     """All files of one program would count as one tune, all on the same side of the split."""
     path = written(tmp_path / "my_song (3).mid", track([], name), track(tune, "Melody"))
     [piece] = read([path]).pieces
+    assert piece.title == title
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("01 - So What", "So What"), ("012_so_what", "so what"), ("7. So What (12)", "So What"), ("26-2", "26-2"),
+     ("500 Miles High", "500 Miles High"), ("(1)", "(1).mid"), ("11", "11")],
+)  # fmt: skip
+def test_numbers_of_a_collection_are_no_titles(tmp_path: Path, name: str, title: str) -> None:
+    """The same tune in two collections would be learned from the one and measured on the other."""
+    [piece] = read([written(tmp_path / f"{name}.mid", track(tune, "Melody"))]).pieces
     assert piece.title == title
 
 

@@ -66,6 +66,7 @@ def read(paths: Iterable[Path], reading: Reading = _AS_USUAL) -> Corpus:
             _add_midi(corpus, path, [music.pop(file) for file in below[path] if file in music], hashes)
         else:
             _add_text(corpus, path)
+    corpus.sources += _midi_source(list(below), corpus)
     if not corpus.pieces:
         raise CorpusError(_nothing_left(corpus))
     return corpus
@@ -101,10 +102,17 @@ def _add_midi(corpus: Corpus, path: Path, music: Sequence[MidiMusic], hashes: Ma
         corpus.left_out.update([one.report.left_out] if one.report.left_out else [])
     used = [hashes[Path(one.report.file)] for one in music if one.solos]
     if used:
-        what = f"{path.resolve().name}/" if path.is_dir() else path.name
-        several = f"{len(used)} MIDI files, their" if path.is_dir() else "a MIDI file, its"
-        corpus.files[what] = _sha256(used) if path.is_dir() else used[0]
-        corpus.sources.append(f"{what}: {several} origin and licence not known to the program")
+        folder = path.is_dir()
+        corpus.files[f"{path.resolve().name}/" if folder else path.name] = _sha256(used) if folder else used[0]
+
+
+def _midi_source(paths: Sequence[Path], corpus: Corpus) -> list[str]:
+    """What is known of the origin of the MIDI files that were used."""
+    used = sum(not report.left_out for report in corpus.reports)
+    if not used:
+        return []
+    where = paths[0].resolve().name if len(paths) == 1 else f"{len(paths)} places"
+    return [f"{where}: {used} MIDI file{'s' * (used > 1)}, origin and licence not known to the program"]
 
 
 def _nothing_left(corpus: Corpus) -> str:

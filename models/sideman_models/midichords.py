@@ -25,6 +25,7 @@ from sideman_models.values import TICKS
 _TELLING = 0.6
 _TRIED = 64
 _MOST_GROUPS = 16
+_MOST_UNREAD = 32
 _LONGEST_SYMBOL = 20
 _BRACKETS = "[](){}<>|\"' "
 
@@ -100,7 +101,7 @@ def symbol_chords(tracks: Sequence[tuple[int, Track]], division: int) -> SymbolC
     for (number, kind), texts in largest:
         if _tells_chords(texts):
             chords = tuple((one.tick * TICKS / division, chord) for one in texts if (chord := _symbol(one.text)))
-            unread = tuple(sorted({one.text for one in texts if _symbol(one.text) is None}))
+            unread = tuple(sorted({one.text for one in texts if _symbol(one.text) is None})[:_MOST_UNREAD])
             return SymbolChords(chords, f"{len(chords)} symbols, {kind} events of track {number}", unread)
     return None
 

@@ -8,6 +8,7 @@ written is not kept.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -34,7 +35,8 @@ MIDI = (".mid", ".midi", ".kar", ".rmi")
 """How a MIDI file's name ends, in small letters or capitals."""
 _FEW = 32
 """So many files are read sooner than other processes start."""
-_COPY = re.compile(r"\s*\(\d+\)$")
+_COPY, _NUMBER = re.compile(r"\s*\(\d+\)$"), re.compile(r"(0\d+[\s._-]*|\d{1,3}\s?[._-]+\s?)(?=[^\W\d])")
+"""What of a file's name is no title: that it is a copy, and its number in a collection."""
 
 
 def midi_files(folder: Path) -> list[Path]:
@@ -72,13 +74,22 @@ def read_midi_files(paths: Sequence[Path], reading: Reading) -> tuple[list[MidiM
 
 def _named(music: MidiMusic, path: Path) -> MidiMusic:
     """The music with its file's name, and this as its title if it has none."""
-    title = music.report.title or _COPY.sub("", path.stem).replace("_", " ").strip() or path.name
+    title = music.report.title or _title(path)
     report = replace(music.report, file=str(path), title=title)
     return MidiMusic(report, tuple(replace(solo, title=title) for solo in music.solos))
 
 
+def _title(path: Path) -> str:
+    name = _COPY.sub("", path.stem)
+    if numbered := _NUMBER.match(name):
+        name = name[numbered.end() :]
+    return name.replace("_", " ").strip() or path.name
+
+
 def _content(path: Path) -> bytes:
-    """A file's bytes; of one that is too large, enough of them to show it."""
+    """A file's bytes; of one that is too large, enough of them to show it. Raises `OSError`."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a plain file")  # a pipe would be waited for
     with path.open("rb") as file:
         return file.read(MOST_BYTES + 1)
 
