@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.commands.common import load_chart
+from sideman.commands.common import add_reading_options, check_readable, load_chart, read_music
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings import Settings
 from sideman.progress import Lines, Live
@@ -20,7 +20,6 @@ from sideman_models import checkpoint
 from sideman_models.bundle import VALUES, Bundle, load, save
 from sideman_models.card import card
 from sideman_models.cluster import Cluster, cluster_of
-from sideman_models.corpus import read
 from sideman_models.recipe import FINE_RATE, Recipe, dropout_for
 
 if TYPE_CHECKING:
@@ -37,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="solo database (.jsonl, .jsonl.gz) or value file; with --classic a MIDI file",
+        help="MIDI file, folder of MIDI files, solo database (.jsonl, .jsonl.gz) or value file;"
+        " with --classic the assignment's MIDI file",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="BUNDLE", help="the folder to write")
     parser.add_argument("--name", help="what the card calls it (default: the folder's name)")
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", metavar="TEXT|FILE", help="what the card says of the licence; a file is read")
     _add_recipe(parser.add_argument_group("the recipe"))
     _add_ways(parser.add_argument_group("ways to train"))
+    add_reading_options(parser)
 
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
@@ -115,8 +116,7 @@ def _check(args: argparse.Namespace) -> None:
         if number is not None and not least <= number <= 1 << 20:
             raise UsageError(f"--{name} {number}: a whole number of at least {least}")
     for path in args.files:
-        if not path.exists():
-            raise NoSuchInput(f"{path}: no such file")
+        check_readable(path)
     if args.classic:
         _check_classic(args)
     if args.unrolled and not args.classic:
@@ -151,7 +151,7 @@ def _learn(args: argparse.Namespace) -> int:
     _check_unfinished(args, unfinished, cluster)
     base = None if args.base is None else _base(args)
     licence = _licence(args.licence)
-    corpus = read(args.files)
+    corpus = read_music(args.files, args)
     from sideman_models.train import Job, learn
 
     recipe = _recipe(args, base)
@@ -274,12 +274,13 @@ def _classic_progress(epoch: int, losses: Floats, accuracies: Floats) -> None:
 
 def _command(args: argparse.Namespace) -> str:
     """The command that makes the same bundle again, wherever the files lie."""
-    words = ["sideman", "train", *(path.name for path in args.files), "--out", args.out.name]
+    words = ["sideman", "train", *(path.name or path.resolve().name for path in args.files), "--out", args.out.name]
     words += ["--classic"] if args.classic else []
     words += ["--unrolled"] if args.unrolled else []
     words += ["--from", Path(args.base).name] if args.base else []
     options: dict[str, Any] = {name: getattr(args, name) for name in ("name", "licence", "units", "epochs", "seed")}
     options |= {name: getattr(args, name) for name in ("rate", "patience", "validation")}
+    options |= {"melody": args.melody, "chords": None if args.chords == "auto" else args.chords}
     options["dropout"] = None if args.dropout is None else ",".join(f"{share:g}" for share in args.dropout)
     for name, given in options.items():
         words += [] if given is None else [f"--{name}", str(given)]
