@@ -596,3 +596,22 @@ def test_a_reading_that_there_is_not_is_refused(
     path = written(tmp_path / "one.mid", track(tune))
     assert cli.main(["corpus", str(path), *how]) == 2
     assert "--chords" in capsys.readouterr().err
+
+
+def test_training_reads_as_it_is_told_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A musician's own files would be learned from with other chords than asked for, or fail without a reason."""
+    path = folder(tmp_path / "music")
+    train = ["train", str(path), "--out", str(tmp_path / "mine")]
+    assert cli.main([*train, "--melody", "oboe", "--chords", "track:harp"]) == 65
+    assert "3 no melody called 'oboe'" in capsys.readouterr().err
+    assert cli.main([*train, "--chords", "guess"]) == 2
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_folder_can_be_measured_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A musician could not tell how well a network knows music like theirs."""
+    path = folder(tmp_path / "music")
+    assert cli.main(["evaluate", str(path), "--model", "default", "--choruses", "0", "--json"]) == 0
+    told = capsys.readouterr()
+    assert "3 of 6 MIDI files used; " in told.err
+    assert json.loads(told.out)["pieces"] == 3
