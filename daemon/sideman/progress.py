@@ -53,7 +53,7 @@ class Live(Lines):
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         told = "{task.fields[bits]}  {task.fields[best]}  {task.fields[speed]}"
-        columns = (TextColumn("{task.description}"), BarColumn(None), TextColumn(told), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn(told), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console, transient=True)
         super().__init__(lambda line: self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True))
         self._task = self._bar.add_task("starting", total=None, bits="", best="", speed="")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sideman.commands.common import add_reading_options, check_readable, load_chart, read_music
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings import Settings
+from sideman.io.hush import hushed
 from sideman.progress import Lines, Live
 from sideman_models import checkpoint
 from sideman_models.bundle import VALUES, Bundle, load, save
@@ -97,7 +98,6 @@ def run(args: argparse.Namespace) -> int:
     package, and OSError where the bundle cannot be written: then the older one is still there.
     """
     _check(args)
-    _quiet()
     if args.classic:
         bundle = _learn_classic(args)
         save(bundle, args.out)
@@ -152,8 +152,8 @@ def _learn(args: argparse.Namespace) -> int:
     base = None if args.base is None else _base(args)
     licence = _licence(args.licence)
     corpus = read_music(args.files, args)
-    from sideman_models.train import Job, learn
-
+    with hushed():
+        from sideman_models.train import Job, learn
     recipe = _recipe(args, base)
     job = Job(
         recipe, args.name or args.out.name, _command(args), args.validation, licence, base, unfinished, args.resume,
@@ -254,7 +254,8 @@ def _with_pictures(bundle: Bundle, counts: Mapping[str, int]) -> tuple[Bundle, d
 
 
 def _learn_classic(args: argparse.Namespace) -> Bundle:
-    from sideman_models.train_classic import ClassicRecipe, learn_classic, step_table
+    with hushed():
+        from sideman_models.train_classic import ClassicRecipe, learn_classic, step_table
 
     usual = ClassicRecipe()
     units, epochs = args.units or usual.units, args.epochs or usual.epochs
@@ -286,8 +287,3 @@ def _command(args: argparse.Namespace) -> str:
         words += [] if given is None else [f"--{name}", str(given)]
     words += [] if args.deterministic else ["--no-deterministic"]
     return shlex.join(words)
-
-
-def _quiet() -> None:
-    """Keep TensorFlow from chatting about the machine."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
