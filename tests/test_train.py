@@ -355,3 +355,31 @@ def test_wrong_usage_is_told_before_training(tmp_path: Path) -> None:
     few.write_text("C,0.500")
     with pytest.raises(CorpusError, match="too little"):
         command.run(arguments(str(few), *out))
+
+
+def test_music_without_a_value_is_told() -> None:
+    """Somebody whose files are all drums would read of a defect."""
+    with pytest.raises(CorpusError, match="none of the 2 pieces holds a value"):
+        train.learn(Corpus([Piece("One", "", ()), Piece("Two", "", ())]), train.Job(SMALL, "mine", "sideman train"))
+
+
+def test_a_second_interrupt_gives_up(tiny: Learned, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ctrl-C would have to be waited for; or what there is to go on from would be lost."""
+    trainer_epoch = Trainer.epoch
+    done: list[int] = []
+
+    def interrupted(*args: object) -> float:
+        if done:
+            raise KeyboardInterrupt
+        done.append(1)
+        return trainer_epoch(*args)  # type: ignore[arg-type]
+
+    def again(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "epoch", interrupted)
+    monkeypatch.setattr(train, "evaluate", again)
+    job = train.Job(SMALL, "mine", "sideman train", checkpoint=tmp_path / "mine.checkpoint.npz")
+    with pytest.raises(KeyboardInterrupt):
+        train.learn(tiny.corpus, job)
+    assert (tmp_path / "mine.checkpoint.npz").exists()
