@@ -32,6 +32,8 @@ from sideman_models.values import TICKS, Value, parse_value, realise
 BAR_TICKS = BAR * TICKS
 OPENING = Value("C", TICKS // 4)
 """What every solo begins with, before the values of the network."""
+COLDEST = 1e-6
+"""A temperature below this is none."""
 LOW, HIGH = 48, 84
 """The soloist's range, C3 to C6."""
 
@@ -89,7 +91,7 @@ class SamplingModel:
         return played
 
     def _draw(self, logits: Floats) -> int:
-        if self._temperature <= 0:
+        if self._temperature < COLDEST:
             return int(logits.argmax())
         return int(self._dice.choice(len(logits), p=softmax(logits / np.float32(self._temperature))))
 
@@ -173,11 +175,12 @@ def generate_music(
         )
     dice = np.random.default_rng(seed)
     sets: list[ChordSet] = []
-    start = 0
+    start, previous = 0, None
     for number in numbers:
         _, indices = predict_and_sample(inference_model)
         texts = tuple(indices_values[index] for index in indices[:, 0].tolist())
-        sounds, ticks = _solo([OPENING, *map(parse_value, texts)], chords[number], rules, dice)
+        sounds, ticks = _solo([OPENING, *map(parse_value, texts)], chords[number], previous, rules, dice)
+        previous = sounds[-1].pitches[0] if sounds else previous
         bars = -(-ticks // BAR_TICKS)
         comping = [bar * BAR_TICKS for bar in range(bars)]
         sets.append(
@@ -194,12 +197,11 @@ def generate_music(
 
 
 def _solo(
-    values: Sequence[Value], chords: BarChords, rules: Rules, dice: np.random.Generator
+    values: Sequence[Value], chords: BarChords, previous: int | None, rules: Rules, dice: np.random.Generator
 ) -> tuple[list[Sounding], int]:
-    """The values as single notes, post-processed one by one, and the ticks they take in all."""
+    """The values as single notes after the pitch `previous`, post-processed one by one, and the ticks they take."""
     sounds: list[Sounding] = []
     onset = times = 0
-    previous: int | None = None
     for value in values:
         chord, length = _chord_at(chords, onset % BAR_TICKS), rules.length(onset % BAR_TICKS, value.ticks, TICKS)
         worn = rules.worn(previous, times)
