@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from data import data_file
 from midis import (
     DIVISION,
-    Timed,
     as_midi,
     block,
     chunk,
@@ -33,6 +32,7 @@ from midis import (
     written,
 )
 from sideman import cli
+from sideman.core.chart import Meter, parse_changes
 from sideman_models import midifolder, midimetre
 from sideman_models.corpus import facts, midi_summary, read, write
 from sideman_models.errors import CorpusError
@@ -387,27 +387,30 @@ def test_the_database_comes_back_from_midi_value_for_value() -> None:
         assert write(back).pitches == write(solo).pitches
 
 
-def test_what_render_wrote_is_read_back(tmp_path: Path) -> None:
-    """Our own takes could not be learned from."""
-    out = tmp_path / "take.mid"
-    assert cli.main(["render", "--out", str(out), "--bars", "16", "--set", "play.seed=1"]) == 0
-    strikes = [
-        (at, message.note)
-        for at, message in _timed(mido.MidiFile(out))
-        if message.type == "note_on" and message.velocity
-    ]
+def test_what_render_wrote_is_read_back_value_for_value(tmp_path: Path) -> None:
+    """Our own takes could not be learned from, or only over chords that are guessed at."""
+    out, changes = tmp_path / "take.mid", "| Dm7 | G7b9 Db7 | CΔ | A7alt |"
+    options = ["--bars", "16", "--set", "play.seed=1", "--set", f"chart.changes={changes}"]
+    assert cli.main(["render", "--out", str(out), *options]) == 0
+    chart = parse_changes(changes, Meter(4, 4), "test")
     [solo] = read_midi(out.read_bytes(), Reading()).solos
-    assert [note.pitch for note in solo.notes] == [pitch for _, pitch in strikes]
-    assert [note.onset / TICKS for note in solo.notes] == pytest.approx([at for at, _ in strikes])
+    assert [chord.text for chord in solo.changes.chords] == [chart.chord_at(beat).text for beat in range(64)]
+    strikes = list(_strikes(mido.MidiFile(out)))
+    over_the_chart = BeatChanges(tuple(chart.chord_at(beat) for beat in range(64)))
+    assert write(solo).values == write(Solo("", "", tuple(strikes), over_the_chart)).values
+    assert [note.pitch for note in solo.notes] == [note.pitch for note in strikes]
 
 
-def _timed(file: mido.MidiFile) -> list[Timed]:
-    """The messages of a file's last track with their quarter notes."""
-    now, timed = 0, []
+def _strikes(file: mido.MidiFile) -> Iterator[LineNote]:
+    """The notes of a file's last track, of which none overlap."""
+    now, struck = 0, dict[int, float]()
     for message in file.tracks[-1]:
         now += message.time
-        timed.append((now / file.ticks_per_beat, message))
-    return timed
+        tick = TICKS * now / file.ticks_per_beat
+        if message.type == "note_on" and message.velocity:
+            struck[message.note] = tick
+        elif message.type in ("note_on", "note_off"):
+            yield LineNote(struck.pop(message.note), tick, message.note)
 
 
 # Folders.

@@ -57,7 +57,7 @@ def play_take(performance: Performance, bars: int | None, name: str) -> Take:
     engine = performance.engine(0.0, beats=None if bars is None else bars * performance.bar_beats)
     events = tuple((due.beat, due.what) for due in play_through(engine) if not isinstance(due.what, BarPlayed))
     chart, bpm, beats = performance.chart, performance.settings.tempo.bpm, engine.end or 0.0
-    midi = midi_bytes(events, bpm, chart.meter, beats, name)
+    midi = midi_bytes(events, bpm, chart.meter, beats, name, changes(chart, beats))
     return Take(name, performance.seed, events, beats, chart, bpm, midi)
 
 

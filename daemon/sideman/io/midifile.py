@@ -14,20 +14,37 @@ from sideman.core.events import Event, encode
 TICKS_PER_BEAT = 960
 
 
-def midi_bytes(events: Iterable[tuple[float, Event]], bpm: float, meter: Meter, length: float, name: str) -> bytes:
-    """The contents of a file of `events` (beat, event), in order, as one track called `name` of `length` beats."""
-    song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
-    song.tracks.append(_head(bpm, meter))
+def midi_bytes(
+    events: Iterable[tuple[float, Event]],
+    bpm: float,
+    meter: Meter,
+    length: float,
+    name: str,
+    chords: Iterable[tuple[float, str]] = (),
+) -> bytes:
+    """The contents of a file of `events` (beat, event), in order, as one track called `name` of `length` beats.
+
+    `chords` (beat, symbol), in order, become markers, which sequencers show and `sideman corpus` reads.
+    """
+    song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
+    song.tracks.append(_head(bpm, meter, chords))
     song.tracks.append(_track(events, length, name))
     packed = io.BytesIO()
     song.save(file=packed)
     return packed.getvalue()
 
 
-def _head(bpm: float, meter: Meter) -> mido.MidiTrack:
+def _head(bpm: float, meter: Meter, chords: Iterable[tuple[float, str]]) -> mido.MidiTrack:
     tempo = mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))
     signature = mido.MetaMessage("time_signature", numerator=meter.numerator, denominator=meter.denominator)
-    return mido.MidiTrack([tempo, signature, mido.MetaMessage("end_of_track")])
+    track = mido.MidiTrack([tempo, signature])
+    now = 0
+    for beat, symbol in chords:
+        tick = round(beat * TICKS_PER_BEAT)
+        track.append(mido.MetaMessage("marker", text=symbol, time=tick - now))
+        now = tick
+    track.append(mido.MetaMessage("end_of_track"))
+    return track
 
 
 def _track(events: Iterable[tuple[float, Event]], length: float, name: str) -> mido.MidiTrack:
