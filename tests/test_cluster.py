@@ -93,7 +93,7 @@ def test_two_machines_learn_what_one_learns(tmp_path: Path) -> None:
         said = [process.communicate(timeout=4 * LONG)[0] for process in processes]
         assert [process.returncode for process in processes] == [0, 0]
     assert "epoch 3/3" in said[0]
-    assert said[1] == f"machine 1 of TF_CONFIG: done; {machines[0]} writes the bundle\n"
+    assert said[1] == f"machine 1 of TF_CONFIG: all epochs done; {machines[0]} writes the bundle\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["by-0", "tiny.jsonl"]
     assert command.run(arguments(*words, "--out", str(tmp_path / "alone"))) == 0
     together, alone = (load(str(tmp_path / name)) for name in ("by-0", "alone"))

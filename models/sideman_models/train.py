@@ -58,10 +58,14 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A new bundle, how often each value came in what it learned from, and whether its training came to its end."""
+    """A new bundle (None where another machine writes it), and how its training went: see `Trained`.
 
-    bundle: Bundle
+    `counts` tells how often each value came in what it learned from.
+    """
+
+    bundle: Bundle | None
     counts: Mapping[str, int]
+    ended: str
     finished: bool
 
 
@@ -157,10 +161,10 @@ class Training:
         return len(self.epochs) - self.best[0].number >= self._recipe.patience
 
 
-def learn(corpus: Corpus, job: Job, watcher: Watcher | None = None) -> Learned | None:
+def learn(corpus: Corpus, job: Job, watcher: Watcher | None = None) -> Learned:
     """A bundle trained on the corpus: its card and facts tell what it learned from, and how well.
 
-    None on a machine that is not the chief of its cluster. Raises `CorpusError`, `CheckpointError`, `TrainingError`.
+    Raises `CorpusError`, `CheckpointError`, `TrainingError`.
     """
     strategy = _strategy(job)
     watcher = watcher or Watcher()
@@ -173,12 +177,12 @@ def learn(corpus: Corpus, job: Job, watcher: Watcher | None = None) -> Learned |
     watcher.begins(_plan(training, music))
     training.trainer.agree(hashlib.sha256(repr((sorted(identity.items()), len(training.epochs))).encode()).digest())
     trained = training.run(_saver(job, training, identity, watcher))
+    counts = Counter(value.text for piece in music.split.seen for value in piece.values)
     if not job.cluster.chief:
-        return None
+        return Learned(None, counts, trained.ended, trained.finished)
     bundle = Bundle(job.name, music.vocabulary, music.context, trained.weights)
     facts = _facts(corpus, replace(job, recipe=recipe), music, trained, bundle)
-    counts = Counter(value.text for piece in music.split.seen for value in piece.values)
-    return Learned(replace(bundle, facts=facts, card=card(bundle, facts)), counts, trained.finished)
+    return Learned(replace(bundle, facts=facts, card=card(bundle, facts)), counts, trained.ended, trained.finished)
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,8 +161,8 @@ def _learn(args: argparse.Namespace) -> int:
     )  # fmt: skip
     with _watcher(cluster) as watcher:
         learned = learn(corpus, job, watcher)
-    if learned is None:
-        print(f"machine {cluster.rank} of TF_CONFIG: done; {cluster.machines[0]} writes the bundle")
+    if learned.bundle is None:
+        print(f"machine {cluster.rank} of TF_CONFIG: {learned.ended}; {cluster.machines[0]} writes the bundle")
         return 0
     bundle, pictures = _with_pictures(learned.bundle, learned.counts)
     save(bundle, args.out, pictures)
