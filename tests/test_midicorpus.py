@@ -106,6 +106,9 @@ def test_a_number_names_a_channel_where_there_is_one_track() -> None:
     found = music(track([*bass, *comping, *tune]), kind=0, melody="2")
     assert "channel 2" in found.report.melody
     assert min(pitches(found)) == 36
+    alone = track(tune, "Melody")
+    assert music(track([]), alone, melody="2").report.melody == music(track([]), alone, melody="4").report.melody
+    assert music(alone, melody="9" * 9999).report.left_out.startswith("no melody called '999")
 
 
 def test_each_song_of_type_2_is_a_piece() -> None:

@@ -97,13 +97,15 @@ def parts(tracks: Sequence[tuple[int, Track]], division: int) -> list[Part]:
 
 
 def named_part(pitched: Sequence[Part], name: str) -> Part | None:
-    """The part that `name` means: a track's number or (in a file of one track) a channel's, or a track's name.
+    """The part that `name` means: a track's name or number, or where one track plays all parts, a channel's number.
 
     A whole name goes before a part of one. Where a track plays several channels, the most notes decide.
     """
     if name.isascii() and name.isdecimal():
-        one_track = len({part.track for part in pitched}) == 1
-        fits = [part for part in pitched if (part.channel if one_track else part.track) == int(name)]
+        number = int(name) if len(name) < 6 else 0
+        fits = [part for part in pitched if part.track == number]
+        if len({part.track for part in pitched}) == 1:
+            fits = [part for part in pitched if part.channel == number] or fits
     else:
         wanted = name.casefold().strip()
         fits = [part for part in pitched if part.name.casefold() == wanted]
