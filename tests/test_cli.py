@@ -60,6 +60,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (errors.Unavailable("a"), 69, "a"),
         (ModuleNotFoundError("No module", name="tensorflow"), 69, "tensorflow is not installed"),
         (ModuleNotFoundError("No module", name="sideman.typo"), 70, "a defect of sideman"),
+        (MemoryError(), 69, "there is not memory enough"),
         (errors.SidemanError("a"), 70, "a"),
         (ZeroDivisionError("by zero"), 70, "a defect of sideman: ZeroDivisionError: by zero"),
         (errors.CannotCreate("a"), 73, "a"),

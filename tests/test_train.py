@@ -383,3 +383,15 @@ def test_a_second_interrupt_gives_up(tiny: Learned, monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         train.learn(tiny.corpus, job)
     assert (tmp_path / "mine.checkpoint.npz").exists()
+
+
+def test_too_little_memory_is_told(tiny: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network too large for the GPU would look like a defect."""
+
+    def exhausted(*_: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    trainer = tiny.trainer()
+    monkeypatch.setattr(trainer, "_step", exhausted)
+    with pytest.raises(TrainingError, match="not memory enough"):
+        tiny.training(trainer).run()

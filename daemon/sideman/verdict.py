@@ -24,6 +24,8 @@ def verdict(error: Exception) -> tuple[int, str]:
             return UNREADABLE, str(error)
         case ModuleNotFoundError() if error.name and not error.name.startswith("sideman"):
             return Unavailable.status, f"{error.name} is not installed; what training needs comes with sideman[train]"
+        case MemoryError():
+            return Unavailable.status, "there is not memory enough for this; give it less at once, or more memory"
         case OSError():
             return _disk_verdict(error)
     return DEFECT, f"a defect of sideman: {type(error).__name__}: {error} (--debug tells where)"

@@ -162,6 +162,8 @@ class Trainer:
     def _together(self, step: Callable[..., Any], *args: Tensor) -> Any:  # noqa: ANN401 - whatever the step gives
         try:
             return step(*args)
+        except tf.errors.ResourceExhaustedError as error:
+            raise TrainingError("there is not memory enough to train so many units over so many values") from error
         except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
             if self._replicas == 1:
                 raise

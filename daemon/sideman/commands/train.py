@@ -87,7 +87,10 @@ def _add_ways(group: argparse._ArgumentGroup) -> None:
 
 
 def _three(text: str) -> tuple[float, float, float]:
-    rows, recurrent, outputs = (float(each) for each in text.split(","))
+    try:
+        rows, recurrent, outputs = (float(each) for each in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three shares such as 0.1,0.1,0.2") from None
     return rows, recurrent, outputs
 
 
