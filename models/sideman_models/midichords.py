@@ -3,7 +3,7 @@
 
 Symbols are text, marker, lyric or cue events of one kind on one track, of which three in five or more can be read as
 chords (`harmony.parse_chord`); up to 64 of them are tried. Bare letters alone are taken for rehearsal marks. A chord
-begins on the nearest beat; the first also holds before.
+begins on the nearest beat, or half of one where any stands between two; the first also holds before.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sideman_models.harmony import Chord, parse_chord
 from sideman_models.midibytes import Strike, Text, Track
 from sideman_models.midimetre import Stretch
 from sideman_models.midiparts import Part
+from sideman_models.solos import BeatChanges
 from sideman_models.values import TICKS
 
 _TELLING = 0.6
@@ -39,8 +40,8 @@ class Chords(Protocol):
     @property
     def unread(self) -> tuple[str, ...]: ...  # noqa: D102
 
-    def over(self, stretch: Stretch) -> list[Chord]:
-        """The chord of every slot of the stretch."""
+    def over(self, stretch: Stretch) -> BeatChanges:
+        """The chords of the stretch."""
         ...
 
 
@@ -52,16 +53,18 @@ class SymbolChords:
     told: str
     unread: tuple[str, ...]
 
-    def over(self, stretch: Stretch) -> list[Chord]:
-        """The chord of every slot of the stretch."""
-        slots = stretch.slots
+    def over(self, stretch: Stretch) -> BeatChanges:
+        """The chords of the stretch."""
+        within = [at for at, _ in self.chords if stretch.start <= at < stretch.end]
+        halves = any(0.25 < (at - stretch.start) * stretch.per_beat / TICKS % 1 < 0.75 for at in within)
+        slots = stretch.slots(2 if halves else 1)
         laid: list[Chord] = []
         chord = self.chords[0][1]
         for at, following in self.chords:
             slot = min(slots.count, round((at - stretch.start) / slots.ticks))
             laid += [chord] * (slot - len(laid))
             chord = following
-        return laid + [chord] * (slots.count - len(laid))
+        return BeatChanges((*laid, *[chord] * (slots.count - len(laid))), TICKS // slots.ticks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,10 @@ class FoundChords:
     told: str
     unread: tuple[str, ...] = ()
 
-    def over(self, stretch: Stretch) -> list[Chord]:
-        """The chord of every slot of the stretch."""
-        return find_chords(stretch.within(self.accompaniment), stretch.within(self.melody), stretch.slots)
+    def over(self, stretch: Stretch) -> BeatChanges:
+        """The chords of the stretch."""
+        chords = find_chords(stretch.within(self.accompaniment), stretch.within(self.melody), stretch.slots())
+        return BeatChanges(tuple(chords), stretch.per_beat)
 
 
 def found_below(pitched: Sequence[Part], melody: Part, line: Sequence[Strike]) -> FoundChords:

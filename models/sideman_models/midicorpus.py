@@ -25,10 +25,10 @@ from sideman_models.midibytes import MOST_QUARTERS, Midi, MidiError, Strike, Tra
 from sideman_models.midichords import Chords, FoundChords, found_below, symbol_chords
 from sideman_models.midimetre import Signature, Stretch, find_stretches
 from sideman_models.midiparts import Part, beatless, find_melody, highest_line, named_part, parts, swing, unswung
-from sideman_models.solos import BeatChanges, Solo
+from sideman_models.solos import Solo
 from sideman_models.values import TICKS
 
-VERSION = 2
+VERSION = 3
 """To be raised with every change to what is read from the same bytes, or old readings would be taken for new."""
 BY_TRACK = "track:"
 
@@ -214,6 +214,5 @@ def _solo(stretch: Stretch, line: Sequence[Strike], chords: Chords) -> Solo | No
     notes = stretch.within(line)
     if not notes:
         return None
-    changes = BeatChanges(tuple(chords.over(stretch)), stretch.per_beat)
     played = tuple(LineNote(start, max(start, end), pitch) for start, end, pitch in notes)
-    return Solo("", "", played, changes, stretch.bar_ticks, unread=chords.unread)
+    return Solo("", "", played, chords.over(stretch), stretch.bar_ticks, unread=chords.unread)

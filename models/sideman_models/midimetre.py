@@ -46,10 +46,9 @@ class Stretch:
         """Slots for chords in a quarter note: the beats of the metre, or as many as make bars whole."""
         return max(TICKS // gcd(self.bar_ticks, TICKS), int(self.metre.partition("/")[2]) // 4)
 
-    @property
-    def slots(self) -> Slots:
-        """Its time in such slots; never none."""
-        ticks = TICKS // self.per_beat
+    def slots(self, finer: int = 1) -> Slots:
+        """Its time in such slots, or twice as fine ones; never none."""
+        ticks = max(1, TICKS // (finer * self.per_beat))
         return Slots(max(1, ceil((self.end - self.start) / ticks)), ticks, self.bar_ticks // ticks)
 
     def within(self, notes: Sequence[Strike]) -> list[Strike]:
