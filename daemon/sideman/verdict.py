@@ -24,14 +24,14 @@ def verdict(error: Exception) -> tuple[int, str]:
             return UNREADABLE, str(error)
         case ModuleNotFoundError() if error.name and not error.name.startswith("sideman"):
             return Unavailable.status, f"{error.name} is not installed; what training needs comes with sideman[train]"
-        case MemoryError():
-            return Unavailable.status, "there is not memory enough for this; give it less at once, or more memory"
-        case OSError():
-            return _disk_verdict(error)
+        case OSError() | MemoryError():
+            return _machine_verdict(error)
     return DEFECT, f"a defect of sideman: {type(error).__name__}: {error} (--debug tells where)"
 
 
-def _disk_verdict(error: OSError) -> tuple[int, str]:
+def _machine_verdict(error: OSError | MemoryError) -> tuple[int, str]:
+    if isinstance(error, MemoryError):
+        return Unavailable.status, "there is not memory enough for this; give it less at once, or more memory"
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     text = f"{where}{error.strerror or error}"
     if error.errno == errno.ENAMETOOLONG:
