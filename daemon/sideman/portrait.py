@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sideman.core.chart import Chart
-from sideman.core.engine import BarPlayed, play_through
-from sideman.core.improviser import Choice
 from sideman.core.settings import PlaySettings, Settings
 from sideman.performance import Performance
+from sideman.rendering import changes, play_take, sounding
 from sideman_models.bundle import Bundle
 from sideman_models.lstm import NumpyNetwork
-from sideman_models.values import TICKS
 
 LEARNING, VALUES, SAMPLE = "learning.png", "values.png", "sample.png"
 SHOWN = (
@@ -34,25 +32,14 @@ def portrait(bundle: Bundle, curve: list[Any], counts: Mapping[str, int], chart:
     """
     from sideman_models import pictures
 
+    performance = Performance(_SAMPLE, chart, bundle, NumpyNetwork(bundle.weights), seed=0)
+    take = play_take(performance, len(chart.bars), bundle.name)
     notes = [
-        pictures.RollNote(choice.tick / TICKS, choice.length / TICKS, choice.pitch, choice.velocity)
-        for choice in _sample(bundle, chart)
-        if choice.pitch is not None
+        pictures.RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in sounding(take.events)
     ]
-    bar = float(chart.meter.quarters)
-    chords = [
-        (number * bar + onset, chord.text) for number, one in enumerate(chart.bars) for onset, chord in one.chords
-    ]
+    chords, bar = list(changes(chart, take.beats)), float(chart.meter.quarters)
     return {
         LEARNING: pictures.learning_curves([(number, seen, unseen) for number, seen, unseen in curve], bundle.name),
         VALUES: pictures.frequencies(counts, f"{bundle.name}: values it learned from"),
         SAMPLE: pictures.piano_roll(notes, chords, f"{bundle.name}: a chorus", bar),
     }
-
-
-def _sample(bundle: Bundle, chart: Chart) -> Iterator[Choice]:
-    """One chorus, the same each time."""
-    performance = Performance(_SAMPLE, chart, bundle, NumpyNetwork(bundle.weights), seed=0)
-    for due in play_through(performance.engine(0.0, beats=chart.length)):
-        if isinstance(due.what, BarPlayed):
-            yield from due.what.choices

@@ -57,7 +57,7 @@ def _making(facts: Mapping[str, Any]) -> list[str]:
         facts["command"],
         "```",
         "",
-        f"{facts['epochs']} epochs ({facts['ended']}), with {versions}.",
+        f"{facts['epochs']} epoch{'' if facts['epochs'] == 1 else 's'} ({facts['ended']}), with {versions}.",
     ]
 
 
