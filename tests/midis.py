@@ -99,6 +99,16 @@ def as_midi(solo: Solo) -> bytes:
     return packed(head, track(notes, "Melody"))
 
 
+DM7, G7, CMAJ7 = (50, 60, 65, 69), (43, 59, 65, 71), (48, 59, 64, 67)
+TWO_FIVE_ONE = (DM7, G7, CMAJ7, CMAJ7)
+
+# A band, eight bars: its drums, bass, chords and the tune.
+drums = played([(at / 2, at / 2 + 0.1, 36 + 2 * (at % 4)) for at in range(64)], 9)
+bass = scale(8, low=36, channel=1, step=1)
+tune = scale(8, low=67, channel=3)
+comping = block(TWO_FIVE_ONE * 2, channel=2)
+
+
 bytes_7, channels = st.integers(0, 127), st.integers(0, 15)
 messages = (
     st.builds(lambda c, n, v: mido.Message("note_on", channel=c, note=n, velocity=v), channels, bytes_7, bytes_7)
