@@ -24,7 +24,7 @@ KINDS = {"text": "text", "lyrics": "lyric", "marker": "marker", "cue_marker": "c
 
 
 def by_mido(messages: mido.MidiTrack) -> Track:
-    """What a track of messages holds, by another way: a note lasts to the next note-off of its key that is later."""
+    """What a track of messages holds, by another way: an end is that of the last note begun before it."""
     told = Track()
     now = 0
     sounding: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -35,9 +35,9 @@ def by_mido(messages: mido.MidiTrack) -> Track:
             if message.type == "note_on" and message.velocity:
                 begun.append(now)
             elif begun:
-                earlier = [start for start in begun if start < now] or begun
-                begun.remove(earlier[-1])
-                told.notes.setdefault(message.channel, []).append((earlier[-1], now, message.note))
+                start = max([start for start in begun if start < now] or begun)
+                begun.remove(start)
+                told.notes.setdefault(message.channel, []).append((start, now, message.note))
         elif message.type == "time_signature":
             told.metres.append((now, message.numerator, message.denominator))
         elif message.type in KINDS and message.text:

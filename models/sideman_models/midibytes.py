@@ -17,7 +17,7 @@ Nothing is believed that would need much memory or time: see the caps below.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -216,8 +216,8 @@ class _TrackReader:
         elif kind in (_ON, _OFF):
             if begun := self._open.get((channel, first)):
                 # A key may be struck again before it is released, at the same tick.
-                again = len(begun) > 1 and begun[-1] == self._tick
-                self._note(channel, begun.pop(-2 if again else -1), self._tick, first)
+                earlier = bisect_left(begun, self._tick)
+                self._note(channel, begun.pop(earlier - 1), self._tick, first)
         elif kind == _PROGRAM:
             self._programs[channel] = first
 
