@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from corpora import BEAT_S, beats, database, note, record, tiny_corpus
 from data import data_file
-from sideman_models.corpus import Corpus, Piece, facts, read, read_solos, unseen
+from sideman_models.corpus import Corpus, Piece, Reading, facts, read, read_solos, unseen
 from sideman_models.errors import CorpusError
 from sideman_models.values import Value
 from strategies import values
@@ -112,6 +112,9 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     corpus = read([path])
     assert len(corpus.pieces) == 1
     assert corpus.left_out == {"not swing": 1, "not in 4/4": 1, "without chords": 1, "empty": 1}
+    every = read([path], Reading(all_feels=True))
+    assert [piece.foreign for piece in every.pieces] == [False, True]
+    assert every.left_out == {"not in 4/4": 1, "without chords": 1, "empty": 1}
 
 
 def test_beats_without_a_chord_have_none(tmp_path: Path) -> None:

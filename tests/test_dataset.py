@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 
 from corpora import tiny_corpus
 from sideman_models.context import FEATURES, Context, clashes
-from sideman_models.corpus import Corpus, Piece, read
+from sideman_models.corpus import BeatChanges, Corpus, Piece, Solo, read, unseen
 from sideman_models.dataset import Encoded, Encoder, Windows, build_vocabulary, extend_vocabulary
 from sideman_models.errors import CorpusError
+from sideman_models.harmony import NO_CHORD
 from sideman_models.split import FEW, keep_back
 from sideman_models.values import Value, Vocabulary
 from strategies import modern_values
@@ -181,6 +183,23 @@ def test_no_title_is_on_both_sides_of_the_split(titles: list[str], share: float 
     # Who is kept depends on the title alone, not on who else is there in what order.
     again = keep_back(pieces[::-1], share)
     assert {one.performer for one in again.unseen} == {one.performer for one in split.unseen}
+
+
+def test_foreign_music_is_only_learned_from() -> None:
+    """The figures would be of funk, or the network would have heard a tune that it is measured on."""
+    solo = Solo("", "", (), BeatChanges((NO_CHORD,)), foreign=True)
+    ours = [Piece(f"Tune {number}", "we", (Value("C", 6, 2),)) for number in range(100)]
+    theirs = [replace(piece, performer="they", solo=solo) for piece in ours]
+    for share in (None, 0.3):
+        split = keep_back([*theirs, *ours], share)
+        assert {piece.performer for piece in split.unseen} == {"we"}
+        learned = {piece.title for piece in split.seen if piece.foreign}
+        assert learned
+        assert not learned & {piece.title for piece in split.unseen}
+        assert not any(map(unseen, learned))
+    seen, measured = Corpus([*theirs, *ours]).split()
+    assert any(piece.foreign for piece in seen)
+    assert not any(piece.foreign for piece in measured)
 
 
 def test_the_usual_split_is_the_one_that_evaluate_knows() -> None:

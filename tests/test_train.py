@@ -176,7 +176,7 @@ def test_the_update_is_that_of_adam_with_decoupled_decay() -> None:
     """The recipe would be another than the one that was tuned; Keras' own AdamW is the independent witness."""
     recipe = Recipe(rate=0.02, weight_decay=0.1, clip=0.5)
     dice = np.random.default_rng(0)
-    start = [dice.normal(size=shape).astype(np.float32) for shape in [(3, 4), (4,), ()] * 2 + [(2,)]]
+    start = [dice.normal(size=shape).astype(np.float32) for shape in [(3, 4), (4,), ()] * 2 + [(2,)] * 2]
     ours, first, second, theirs = (djmodel.Parameters(*map(tf.Variable, start)) for _ in range(4))
     for moment in (*first, *second):
         moment.assign(tf.zeros_like(moment))
@@ -312,6 +312,33 @@ def test_a_full_disk_costs_neither_the_old_bundle_nor_the_training(
     assert not (tmp_path / "mine.checkpoint.npz").exists()
     with pytest.raises(NoSuchInput, match="no training to go on with"):
         command.run(arguments(*words, "--resume"))
+
+
+def test_music_of_another_feel_teaches_apart(tiny: Learned) -> None:
+    """A network that learned from funk too would play funk in the middle of a swing tune."""
+    foreign = [replace(piece, foreign=True) for piece in tiny.seen[:3]]
+    alike, apart = tiny.trainer(), tiny.trainer()
+    alike.epoch(tiny.seen, lambda *_: SMALL.rate)
+    apart.epoch([*foreign, *tiny.seen[3:]], lambda *_: SMALL.rate)
+    assert not alike.state()["learned/foreign"].any()
+    assert apart.state()["learned/foreign"].all()
+    parts = djmodel.parts_of(tiny.vocabulary)
+    learned = [apart.state()[f"learned/{name}"] for name in djmodel.Parameters._fields]
+    played = djmodel.fold(djmodel.Parameters(*learned), parts)
+    without = djmodel.fold(djmodel.Parameters(*learned)._replace(foreign=np.zeros(4 * SMALL.units)), parts)
+    np.testing.assert_array_equal(played.bias, without.bias)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_network_can_be_told_values_alone(tmp_path: Path) -> None:
+    """What the chords are worth could not be shown, nor a network be made that plays without a chart."""
+    corpus = tiny_corpus(tmp_path / "tiny.jsonl")
+    words = (str(corpus), "--out", str(tmp_path / "alone"), "--units", "4", "--epochs", "1", "--values-only")
+    assert command.run(arguments(*words)) == 0
+    bundle = load(str(tmp_path / "alone"))
+    assert (bundle.context.size, bundle.weights.penalty) == (0, 0.0)
+    assert "--values-only" in bundle.facts["command"]
+    assert bundle.facts["figures"]["unseen"]["bits_per_note"] > 0
 
 
 @pytest.mark.usefixtures("quick")

@@ -45,9 +45,10 @@ class Corpus:
     reports: list[FileReport] = field(default_factory=list)
 
     def split(self) -> tuple[list[Piece], list[Piece]]:
-        """The pieces to learn from, and those of `unseen` titles."""
+        """The pieces to learn from, and those of `unseen` titles; foreign ones of such titles are neither."""
         kept = [piece for piece in self.pieces if piece.values]
-        return [one for one in kept if not unseen(one.title)], [one for one in kept if unseen(one.title)]
+        measured = [one for one in kept if unseen(one.title) and not one.foreign]
+        return [one for one in kept if not unseen(one.title)], measured
 
 
 def read(paths: Iterable[Path], reading: Reading = _AS_USUAL) -> Corpus:
@@ -65,7 +66,7 @@ def read(paths: Iterable[Path], reading: Reading = _AS_USUAL) -> Corpus:
         if path in below:
             _add_midi(corpus, path, [music.pop(file) for file in below[path] if file in music], hashes)
         else:
-            _add_text(corpus, path)
+            _add_text(corpus, path, reading)
     corpus.sources += _midi_source(list(below), corpus)
     if not corpus.pieces:
         raise CorpusError(_nothing_left(corpus))
@@ -81,10 +82,10 @@ def _midi_files(path: Path) -> list[Path]:
     return files
 
 
-def _add_text(corpus: Corpus, path: Path) -> None:
+def _add_text(corpus: Corpus, path: Path, reading: Reading) -> None:
     """Add a database or a value file."""
     if path.name.endswith(DATABASE):
-        corpus.pieces += [write(solo) for solo in read_solos(path, corpus.left_out)]
+        corpus.pieces += [write(solo) for solo in read_solos(path, corpus.left_out, all_feels=reading.all_feels)]
         source = WEIMAR
     else:
         corpus.pieces += read_values(path)

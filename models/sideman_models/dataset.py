@@ -60,13 +60,15 @@ class Encoded:
     """A piece of T values as numbers.
 
     `indices` (T,) into the vocabulary; `rows` (T, active) the context rows that are on, as `Context.rows` gives them;
-    `clash` (T,) into the rows of `Encoder.clash_table`; `mapped` of the values were not in the vocabulary.
+    `clash` (T,) into the rows of `Encoder.clash_table`; `mapped` of the values were not in the vocabulary; `foreign`:
+    see `solos.Solo`.
     """
 
     indices: Indices
     rows: Indices
     clash: Indices
     mapped: int
+    foreign: bool = False
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -100,6 +102,7 @@ class Encoder:
             self._rows(places, len(kept)),
             np.array([self._clash(place) for place in places] or [0] * len(kept), np.int32),
             mapped,
+            piece.foreign,
         )
 
     def clash_table(self) -> Flags:
@@ -128,7 +131,7 @@ class Batch(NamedTuple):
 
     `previous`, `targets` (B, S) indices, `previous` -1 where nothing came before; `context` (B, S, n_context);
     `clash` (B, S) rows of the clash table; `goes_on` (B, S) False where a piece begins; `counts` (B, S) False beyond
-    the end of a lane.
+    the end of a lane; `foreign` (B, S) True throughout a foreign piece.
     """
 
     previous: Indices
@@ -137,6 +140,7 @@ class Batch(NamedTuple):
     clash: Indices
     goes_on: Flags
     counts: Flags
+    foreign: Flags
 
     @classmethod
     def empty(cls, lanes: int, steps: int, n_context: int) -> Batch:
@@ -146,6 +150,7 @@ class Batch(NamedTuple):
             np.zeros((lanes, steps), np.int32),
             np.zeros((lanes, steps, n_context), np.bool_),
             np.zeros((lanes, steps), np.int32),
+            np.zeros((lanes, steps), np.bool_),
             np.zeros((lanes, steps), np.bool_),
             np.zeros((lanes, steps), np.bool_),
         )
@@ -164,6 +169,7 @@ class Batch(NamedTuple):
         self.clash[lane, here] = piece.clash[told]
         self.goes_on[lane, start + begun : start + last] = True
         self.counts[lane, here] = True
+        self.foreign[lane, here] = piece.foreign
 
 
 class Windows:

@@ -154,7 +154,8 @@ class Parameters(NamedTuple):
     """What is learned: n_parts rows for the parts of values, n_context context rows, n_a units.
 
     `parts` (n_parts, 4 n_a), `context` (n_context, 4 n_a), `recurrent` (n_a, 4 n_a), `bias` (4 n_a,),
-    `out_parts` (n_parts, n_a), `out_bias` (n_parts,), `penalty` ().
+    `out_parts` (n_parts, n_a), `out_bias` (n_parts,), `penalty` (). `foreign` (4 n_a,) is added throughout music of
+    another feel and learns what sets that apart; what is played has none of it.
     """
 
     parts: Tensor
@@ -164,6 +165,7 @@ class Parameters(NamedTuple):
     out_parts: Tensor
     out_bias: Tensor
     penalty: Tensor
+    foreign: Tensor
 
 
 def _direction(interval: object) -> object:
@@ -208,6 +210,7 @@ def initial(n_a: int, n_parts: int, n_context: int, seed: int) -> Parameters:
         glorot(n_parts, n_a),
         np.zeros(n_parts, np.float32),
         np.float32(2.0),
+        np.zeros(4 * n_a, np.float32),
     )
 
 
@@ -249,6 +252,7 @@ def logits(
         fed *= tf.gather(keep.values, previous, axis=1, batch_dims=1)[..., None]
         context *= keep.context
     z = fed + tf.tensordot(context, p.context, 1) + p.bias
+    z += tf.cast(batch.foreign, tf.float32)[..., None] * p.foreign
     hidden, state = _through_time(z, tf.cast(batch.goes_on, tf.float32), p.recurrent, state, keep)
     if keep is not None:
         hidden *= keep.outputs

@@ -33,4 +33,5 @@ def unfolded(weights: Weights, vocabulary: Vocabulary) -> Parameters:
         parts(weights.densor_kernel.T),
         parts(weights.densor_bias),
         np.float32(weights.penalty),
+        np.zeros_like(weights.bias),
     )

@@ -41,15 +41,16 @@ _EMPTY_NAMES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How MIDI files are read.
+    """How music is read.
 
-    `melody` is a track's name or number, None: to be found; `chords` auto, text, infer or track:NAME; `cache` whether
-    readings are kept for the next time.
+    Of MIDI files, `melody` is a track's name or number, None: to be found; `chords` auto, text, infer or track:NAME;
+    `cache` whether readings are kept for the next time. Of solo databases, `all_feels`: see `weimar.read_solos`.
     """
 
     melody: str | None = None
     chords: str = "auto"
     cache: bool = True
+    all_feels: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Recipe:
     epochs: int = 20
     seed: int = 0
     lanes: int = 16
-    steps: int = 64
+    steps: int = 32
     rate: float = 3e-3
     weight_decay: float = 0.1
     warm_up: int = 100

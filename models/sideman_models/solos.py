@@ -58,6 +58,7 @@ class Solo:
     """A transcribed solo: its notes in order of onset, over the changes of the tune, in bars of `bar_ticks`.
 
     `fallen` counts notes that have no place in the metre; `unread` holds the chord symbols that could not be read.
+    `foreign` music is of another feel than a network is to play: there to learn from, and never measured on.
     """
 
     title: str
@@ -67,6 +68,7 @@ class Solo:
     bar_ticks: int = BAR_TICKS
     fallen: int = 0
     unread: tuple[str, ...] = ()
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,11 @@ class Piece:
     notes: int = 0
     dropped: int = 0
     solo: Solo | None = None
+
+    @property
+    def foreign(self) -> bool:
+        """See `Solo`."""
+        return self.solo is not None and self.solo.foreign
 
 
 def write(solo: Solo) -> Piece:

@@ -26,16 +26,19 @@ class Split:
 def keep_back(pieces: Sequence[Piece], share: float | None = None) -> Split:
     """Keep that share of the titles from training; without a share, the titles that `corpus.unseen` always keeps.
 
+    Foreign pieces are only learned from, and not even that if `corpus.unseen` keeps their title.
+
     Who is kept depends on the title alone. Where the hash happens to keep none of the titles (or all), it is the one
     whose hash is lowest; fewer than `FEW` titles are all learned from, unless a share is asked for and there are two.
     """
-    used = [piece for piece in pieces if piece.values]
-    titles = sorted({_words(piece.title) for piece in used}, key=_hash)
+    used = [piece for piece in pieces if piece.values and not (piece.foreign and unseen(piece.title))]
+    titles = sorted({_words(piece.title) for piece in used if not piece.foreign}, key=_hash)
     kept, rule = _kept(titles, share)
     sides: tuple[list[Piece], list[Piece]] = ([], [])
     for piece in used:
         sides[_words(piece.title) in kept].append(piece)
-    return Split(tuple(sides[0]), tuple(sides[1]), rule)
+    measured = tuple(piece for piece in sides[1] if not piece.foreign)
+    return Split(tuple(sides[0]), measured, rule)
 
 
 def _kept(titles: Sequence[str], share: float | None) -> tuple[set[str], str]:

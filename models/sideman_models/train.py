@@ -2,7 +2,7 @@
 """Training the network on modern values, with TensorFlow.
 
 The recipe: AdamW at 3e-3 (weight decay 0.1), warm-up, then a cosine down to nothing; back-propagation through windows
-of 64 values in 16 lanes, the state carried from window to window and forgotten at the start of each piece; gradients
+of 32 values in 16 lanes, the state carried from window to window and forgotten at the start of each piece; gradients
 clipped at norm 1; what counts is the running average of the weights. Dropout takes rows of the input, units of the
 recurrence (each the same through a window), and outputs.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,8 @@ class Job:
 
     `validation` is the share of titles to keep back (None: see `split.keep_back`), `licence` the text for the card,
     `base` a bundle to begin from. After each epoch the chief of the `cluster` writes `checkpoint`, and `resume` goes on
-    from it. Without `deterministic`, TensorFlow may add up in any order, which some GPUs do faster.
+    from it. Without `deterministic`, TensorFlow may add up in any order, which some GPUs do faster. With `values_only`
+    the network is told neither chords nor metre, and no value clashes with anything.
     """
 
     recipe: Recipe
@@ -88,6 +89,7 @@ class Job:
     resume: bool = False
     cluster: Cluster = field(default_factory=Cluster)
     deterministic: bool = True
+    values_only: bool = False
 
 
 class Training:
@@ -201,9 +203,10 @@ class _Music:
         split = keep_back(corpus.pieces, job.validation)
         if not split.seen:
             raise CorpusError(f"nothing to learn from: none of the {len(corpus.pieces)} pieces holds a value")
-        vocabulary, context = _symbols(split.seen, job.base)
+        vocabulary, context = _symbols(split.seen, job)
         encoder = Encoder(vocabulary, context)
-        seen, unseen = ([encoder.encode(piece) for piece in side] for side in (split.seen, split.unseen))
+        sides = [_without_places(side) if job.values_only else side for side in (split.seen, split.unseen)]
+        seen, unseen = ([encoder.encode(piece) for piece in side] for side in sides)
         return cls(split, vocabulary, context, encoder, seen, unseen)
 
     def digest(self) -> str:
@@ -218,10 +221,16 @@ class _Music:
         return digest.hexdigest()
 
 
-def _symbols(pieces: Sequence[Piece], base: Bundle | None) -> tuple[Vocabulary, Context]:
-    """What the network chooses from, and what it is told beside."""
+def _without_places(pieces: Iterable[Piece]) -> Sequence[Piece]:
+    return [replace(piece, places=None, pitches=None) for piece in pieces]
+
+
+def _symbols(pieces: Sequence[Piece], job: Job) -> tuple[Vocabulary, Context]:
+    """What the network chooses from, and what it is told beside. Foreign music adds no value of its own."""
+    base = job.base
+    told = not job.values_only and all(piece.places is not None for piece in pieces)
+    pieces = [piece for piece in pieces if not piece.foreign]
     if base is None:
-        told = all(piece.places is not None for piece in pieces)
         return build_vocabulary(pieces), Context(tuple(FEATURES) if told else ())
     if base.classic:
         raise TrainingError(f"{base.name}: a classic network, whose values only the assignment's own music has")
@@ -241,7 +250,10 @@ def _training(job: Job, recipe: Recipe, music: _Music, strategy: Strategy | None
         start = initial(recipe.units, parts.shape[1], music.context.size, recipe.seed)
     else:
         start = unfolded(job.base.weights, music.vocabulary)
-    trainer = Trainer(recipe, start, parts, music.encoder.clash_table(), strategy)
+    table = music.encoder.clash_table()
+    if len(table) == 1:  # where nothing clashes no penalty is learned, and none is to be played with
+        start = start._replace(penalty=np.float32(0.0))
+    trainer = Trainer(recipe, start, parts, table, strategy)
     return Training(trainer, music.seen, music.unseen, watcher)
 
 

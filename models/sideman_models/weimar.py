@@ -4,7 +4,8 @@
 It comes as one JSON object a line (`.jsonl`, `.jsonl.gz`), whose `note_fields` and `beat_fields` name the columns of
 its `notes` and `beats`. What is taken from it, and why:
 
-- The solos in 4/4 with a swing feel; of these not the ones that name no chord at all.
+- The solos in 4/4 with a swing feel; of these not the ones that name no chord at all. If asked for, those in 4/4 of
+  other feels too (two-beat, latin, funk, ballad …), marked as foreign.
 - An onset is where the transcribers wrote it (bar, beat, tatum of division), not when it sounded: swung eighths are
   eighths there, and every ninth note sounds before its own beat.
 - A note ends before the next onset by the silence between the two, in seconds over those of its beat. (Its own length
@@ -29,7 +30,7 @@ from typing import Any, TypeVar
 from sideman_models.errors import ChordError, CorpusError
 from sideman_models.harmony import NO_CHORD, Chord, parse_chord
 from sideman_models.line import LineNote
-from sideman_models.solos import BEATS, BeatChanges, Solo
+from sideman_models.solos import BAR_TICKS, BEATS, BeatChanges, Solo
 from sideman_models.textfile import numbered_lines
 from sideman_models.values import TICKS
 
@@ -45,13 +46,15 @@ DATABASE = (".jsonl", ".jsonl.gz")
 T = TypeVar("T")
 
 
-def read_solos(path: Path, left_out: Counter[str] | None = None) -> Iterator[Solo]:
-    """The 4/4 swing solos of a database file, in order; `left_out` counts the others by reason.
+def read_solos(path: Path, left_out: Counter[str] | None = None, *, all_feels: bool = False) -> Iterator[Solo]:
+    """The 4/4 swing solos of a database file, or the 4/4 solos of `all_feels`, in order.
+
+    `left_out` counts the others by reason.
 
     Raises `CorpusError` naming the file and the line.
     """
     reasons: Counter[str] = Counter() if left_out is None else left_out
-    for _, solo in _records(path):
+    for _, solo in _records(path, all_feels=all_feels):
         if isinstance(solo, str):
             reasons[solo] += 1
         else:
@@ -68,12 +71,12 @@ def read_basses(path: Path) -> Iterator[tuple[Solo, list[tuple[int, int]]]]:
             yield solo, record.bass()
 
 
-def _records(path: Path) -> Iterator[tuple[_Record, Solo | str]]:
+def _records(path: Path, *, all_feels: bool = False) -> Iterator[tuple[_Record, Solo | str]]:
     """Every line, with its solo or why it is left out."""
     for number, line in numbered_lines(path):
         if line.strip():
             record = _Record(f"{path}:{number}", _object(f"{path}:{number}", line))
-            yield record, record.reason_against() or record.solo()
+            yield record, record.reason_against(all_feels=all_feels) or record.solo()
 
 
 def _object(where: str, line: str) -> Mapping[str, Any]:
@@ -144,11 +147,15 @@ class _Record:
     where: str
     raw: Mapping[str, Any]
 
-    def reason_against(self) -> str | None:
+    def reason_against(self, *, all_feels: bool) -> str | None:
         """Why this solo is not for us, if so."""
         if self._text("signature") != "4/4":
             return "not in 4/4"
-        return None if self._text("rhythmfeel") == "SWING" else "not swing"
+        return None if all_feels or self._swings else "not swing"
+
+    @property
+    def _swings(self) -> bool:
+        return self._text("rhythmfeel") == "SWING"
 
     def solo(self) -> Solo | str:
         """The solo, or why it is left out."""
@@ -164,7 +171,9 @@ class _Record:
         kept = sorted(((onset, note) for onset, note in placed if onset is not None), key=lambda one: one[0])
         lines = tuple(_line_notes(kept))
         fallen = len(notes) - len(lines)
-        return Solo(self._text("title"), self._text("performer"), lines, chords, fallen=fallen, unread=unread)
+        return Solo(
+            self._text("title"), self._text("performer"), lines, chords, BAR_TICKS, fallen, unread, not self._swings
+        )
 
     def bass(self) -> list[tuple[int, int]]:
         """(beat from the top, pitch) where the bass is known."""

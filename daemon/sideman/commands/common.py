@@ -67,6 +67,13 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         " auto: the first of these that there is",
     )
     group.add_argument("--no-cache", action="store_true", help="read every file anew, and keep nothing of it")
+    database = parser.add_argument_group("solo databases")
+    database.add_argument(
+        "--feels",
+        choices=("swing", "all"),
+        default="swing",
+        help="all: learn from 4/4 solos that do not swing, too; what is measured, and played, swings (swing)",
+    )
 
 
 def reading(args: argparse.Namespace) -> Reading:
@@ -77,7 +84,7 @@ def reading(args: argparse.Namespace) -> Reading:
         raise UsageError(f"--chords {args.chords}: auto, text, infer, or track:NAME")
     if args.chords == BY_TRACK or args.melody == "":
         raise UsageError("--melody and --chords track: want the name or the number of a track")
-    return Reading(args.melody, args.chords, not args.no_cache)
+    return Reading(args.melody, args.chords, not args.no_cache, args.feels == "all")
 
 
 def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:

@@ -95,7 +95,7 @@ def _music(args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
     """What is measured, and what the n-grams are trained on: nothing of a title that is measured."""
     corpus = read_music(args.files, args)
     seen, unseen = corpus.split()
-    pieces = unseen if args.unseen else seen + unseen
+    pieces = unseen if args.unseen else [piece for piece in seen + unseen if not piece.foreign]
     if not pieces:
         raise CorpusError("none of these pieces is of a title that training keeps back")
     if not args.train:

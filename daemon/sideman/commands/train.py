@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sideman_models.lstm import Floats
 
 _LONGEST_LICENCE = 1 << 16
-_NOT_CLASSIC = ("rate", "dropout", "patience", "validation", "licence", "base", "resume")
+_NOT_CLASSIC = ("rate", "dropout", "patience", "validation", "licence", "base", "resume", "values_only")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +77,7 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
 
 def _add_ways(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--from", dest="base", metavar="BUNDLE", help="begin from this network; its values are kept")
+    group.add_argument("--values-only", action="store_true", help="tell the network neither chords nor metre")
     group.add_argument("--resume", action="store_true", help="go on with a training that was cut off")
     group.add_argument(
         "--deterministic",
@@ -133,7 +134,7 @@ def _check_classic(args: argparse.Namespace) -> None:
     if len(args.files) != 1:
         raise UsageError("--classic learns from one MIDI file")
     if given := [name for name in _NOT_CLASSIC if getattr(args, name) not in (None, False)]:
-        option = "from" if given[0] == "base" else given[0]
+        option = "from" if given[0] == "base" else given[0].replace("_", "-")
         raise UsageError(f"--classic is the assignment's own training: --{option} does not go with it")
 
 
@@ -144,6 +145,8 @@ def _check_recipe(args: argparse.Namespace) -> None:
         raise UsageError("--dropout: three shares from 0 up to, but not, 1")
     if args.validation is not None and not 0 <= args.validation <= 0.9:
         raise UsageError(f"--validation {args.validation}: a share of the titles from 0 to 0.9")
+    if args.values_only and args.base is not None:
+        raise UsageError("--values-only does not go with --from: what a network is told is settled when it begins")
     if args.patience is not None and args.validation == 0:
         raise UsageError("--patience needs titles to measure on, which --validation 0 does not keep")
 
@@ -160,7 +163,7 @@ def _learn(args: argparse.Namespace) -> int:
     recipe = _recipe(args, base)
     job = Job(
         recipe, args.name or args.out.name, _command(args), args.validation, licence, base, unfinished, args.resume,
-        cluster, args.deterministic,
+        cluster, args.deterministic, args.values_only,
     )  # fmt: skip
     with _watcher(cluster) as watcher:
         learned = learn(corpus, job, watcher)
@@ -236,7 +239,7 @@ class _Silent(Lines):
 def _watcher(cluster: Cluster) -> Lines:
     if not cluster.chief:
         return _Silent()
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         try:
             return Live()
         except ModuleNotFoundError:
@@ -282,6 +285,8 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--classic"] if args.classic else []
     words += ["--unrolled"] if args.unrolled else []
     words += ["--from", Path(args.base).name] if args.base else []
+    words += ["--feels", args.feels] if args.feels != "swing" else []
+    words += ["--values-only"] if args.values_only else []
     options: dict[str, Any] = {name: getattr(args, name) for name in ("name", "licence", "units", "epochs", "seed")}
     options |= {name: getattr(args, name) for name in ("rate", "patience", "validation")}
     options |= {"melody": args.melody, "chords": None if args.chords == "auto" else args.chords}
