@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure sideman on this machine: start, memory, processor, network, punctuality, each beside its floor or peer."""
+"""Measure sideman on this machine: start, memory, punctuality, network, learning, each beside its floor or peer."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import json
 import sys
 from collections.abc import Iterator
 
-from sideman.bench import hours, network, peers, processes, timing
+from sideman.bench import evaluation, hours, network, peers, processes, reading, rendering, timing, training
 from sideman.bench.figures import Figure, table
 
-SUBJECTS = (processes, network, peers, timing, hours)
+SUBJECTS = (processes, network, peers, timing, rendering, evaluation, reading, training, hours)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"figures": [figure.object() for figure in measured()]}, indent=2, ensure_ascii=False))
         return 0
-    print("This takes about three minutes; the less else the machine does meanwhile, the better.\n", file=sys.stderr)
+    print("This takes about four minutes; the less else the machine does meanwhile, the better.\n", file=sys.stderr)
     for figure in measured():
         print(table([figure]), flush=True)
     return 0
