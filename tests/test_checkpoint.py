@@ -119,18 +119,18 @@ def test_killed_and_gone_on_with_it_comes_to_the_same_result(
 ) -> None:
     """A power cut would cost the night, or the network would be another than its command makes."""
     pytest.importorskip("tensorflow")
-    words = [str(tiny_corpus(tmp_path / "tiny.jsonl", titles=40)), "--units", "4", "--epochs", "40"]
+    words = [str(tiny_corpus(tmp_path / "tiny.jsonl", titles=40)), "--units", "4", "--epochs", "30"]
     killed, whole = ((*words, "--out", str(tmp_path / name / "mine")) for name in ("killed", "whole"))
     with started(*killed) as cut_off:
         assert cut_off.stdout is not None
-        assert any(line.startswith("epoch 3/40") for line in cut_off.stdout)
+        assert any(line.startswith("epoch 3/30") for line in cut_off.stdout)
         cut_off.kill()
         assert cut_off.wait(LONG) == -signal.SIGKILL
     assert not (tmp_path / "killed" / "mine").exists()
     assert command.run(arguments(*killed, "--resume")) == 0
     said = capsys.readouterr().out
     assert "going on after epoch" in said
-    assert "epoch 2/40" not in said
+    assert "epoch 2/30" not in said
     assert command.run(arguments(*whole)) == 0
     for name in (WEIGHTS, VALUES):
         assert (tmp_path / "killed" / "mine" / name).read_bytes() == (tmp_path / "whole" / "mine" / name).read_bytes()

@@ -216,6 +216,7 @@ class _Music:
         for side in (self.seen, self.unseen):
             digest.update(b"side")
             for piece in side:
+                digest.update(bytes([piece.foreign]))
                 for array in (piece.indices, piece.rows, piece.clash):
                     digest.update(array.tobytes())
         return digest.hexdigest()
