@@ -384,6 +384,20 @@ def test_wrong_usage_is_told_before_training(tmp_path: Path) -> None:
         command.run(arguments(str(few), *out))
 
 
+@pytest.mark.usefixtures("quick")
+def test_too_few_titles_are_all_learned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of three tunes one would be lost; or it would seem that something had been measured."""
+    (tmp_path / "few.txt").write_text("\n".join(["C,0.500 S,0.500,+2 R,1.000 C,0.500,-2 " * 5] * 3))
+    words = [str(tmp_path / "few.txt"), "--out", str(tmp_path / "mine"), "--units", "3", "--epochs", "2"]
+    assert command.run(arguments(*words, "--patience", "1")) == 0
+    said = capsys.readouterr().out
+    assert "too few titles to keep any back (3)" in said
+    assert "patience is not heeded" in said
+    bundle = load(str(tmp_path / "mine"))
+    assert bundle.facts["best_epoch"] == 2
+    assert "Not measured: too few titles to keep any back (3)." in bundle.card
+
+
 def test_music_without_a_value_is_told() -> None:
     """Somebody whose files are all drums would read of a defect."""
     with pytest.raises(CorpusError, match="none of the 2 pieces holds a value"):

@@ -177,6 +177,8 @@ def learn(corpus: Corpus, job: Job, watcher: Watcher | None = None) -> Learned:
     if job.resume and job.checkpoint is not None:
         _resume(training, job.checkpoint, identity)
     watcher.begins(_plan(training, music))
+    if recipe.patience and not music.unseen:
+        watcher.says("nothing is kept back to measure on, so patience is not heeded: all epochs are done")
     training.trainer.agree(hashlib.sha256(repr((sorted(identity.items()), len(training.epochs))).encode()).digest())
     trained = training.run(_saver(job, training, identity, watcher))
     counts = Counter(value.text for piece in music.split.seen for value in piece.values)
