@@ -29,10 +29,10 @@ from sideman.performance import Performance  # noqa: E402
 from sideman_models.bundle import Bundle, load  # noqa: E402
 from sideman_models.classic import read_classic  # noqa: E402
 from sideman_models.corpus import read  # noqa: E402
+from sideman_models.judging.statistics import distance, half_distances, profile  # noqa: E402
 from sideman_models.line import LineNote  # noqa: E402
 from sideman_models.lstm import NumpyNetwork  # noqa: E402
 from sideman_models.solos import BeatChanges, Piece, Solo, write  # noqa: E402
-from sideman_models.statistics import distance, half_distances, profile  # noqa: E402
 from sideman_models.values import TICKS, Window, parse_value  # noqa: E402
 
 OFF: Mapping[str, Any] = {"settle": False, "repetition": 0, "leap": 0, "apart": 0.0}

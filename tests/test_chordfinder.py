@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from corpora import BEAT_FIELDS, beats, database, note, record
 from sideman import cli
-from sideman_models import chordfinder
-from sideman_models.chordcheck import Accuracy, Playing, band, database_bass, found_again, plain_chords
-from sideman_models.chordfinder import CORE, Slots, find_chords
 from sideman_models.errors import CorpusError
 from sideman_models.harmony import NO_CHORD, Chord, parse_chord
-from sideman_models.midibytes import Strike
+from sideman_models.midi import chordfinder
+from sideman_models.midi.chordcheck import Accuracy, Playing, band, database_bass, found_again, plain_chords
+from sideman_models.midi.chordfinder import CORE, Slots, find_chords
+from sideman_models.midi.parsing import Strike
 from sideman_models.solos import BeatChanges
 from sideman_models.values import TICKS
 from strategies import beat_changes, chord_symbols

@@ -16,8 +16,8 @@ from corpora import tiny_corpus
 from processes import LONG
 from sideman.commands import train as command
 from sideman_models.bundle import load
-from sideman_models.cluster import Cluster, cluster_of
 from sideman_models.errors import TrainingError
+from sideman_models.training.cluster import Cluster, cluster_of
 from trainings import arguments, quick, started
 
 __all__ = ["quick"]  # a fixture

@@ -19,7 +19,7 @@ from sideman_models.corpus import BeatChanges, Corpus, Piece, Solo, read, unseen
 from sideman_models.dataset import Encoded, Encoder, Windows, build_vocabulary, extend_vocabulary
 from sideman_models.errors import CorpusError
 from sideman_models.harmony import NO_CHORD
-from sideman_models.split import FEW, keep_back
+from sideman_models.training.split import FEW, keep_back
 from sideman_models.values import Value, Vocabulary
 from strategies import modern_values
 

@@ -18,8 +18,6 @@ from fakes import classic_bundle, random_weights
 from sideman.bench import evaluation
 from sideman.commands import evaluate as command
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
-from sideman_models.appraisal import FAMILIES
-from sideman_models.bootstrap import ratio_interval
 from sideman_models.bundle import Bundle, save
 from sideman_models.context import FEATURES, Context, Place
 from sideman_models.corpus import Corpus, Piece, read
@@ -27,8 +25,10 @@ from sideman_models.dataset import build_vocabulary
 from sideman_models.errors import CorpusError
 from sideman_models.evaluate import ASTRAY, EXACT, evaluate, pitch_bits, pitch_rank
 from sideman_models.harmony import Chord, parse_chord
+from sideman_models.judging.appraisal import FAMILIES
+from sideman_models.judging.bootstrap import ratio_interval
+from sideman_models.judging.statistics import STATISTICS
 from sideman_models.lstm import Weights
-from sideman_models.statistics import STATISTICS
 from sideman_models.values import VALUE_KINDS, Value, Vocabulary, realise
 from strategies import chords, modern_values
 

@@ -16,7 +16,7 @@ from corpora import tiny_corpus
 from sideman_models.corpus import Piece, read
 from sideman_models.dataset import build_vocabulary
 from sideman_models.errors import CorpusError
-from sideman_models.ngram import (
+from sideman_models.judging.ngram import (
     CONTEXT_CHAINS,
     DURATION,
     FITTING,

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 
 from corpora import tiny_corpus
 from sideman_models.corpus import Piece, read
-from sideman_models.line import LineNote
-from sideman_models.solos import BeatChanges, Solo, write
-from sideman_models.statistics import (
+from sideman_models.judging.statistics import (
     SPLITS,
     STATISTICS,
     Outcome,
@@ -26,6 +24,8 @@ from sideman_models.statistics import (
     phrases,
     profile,
 )
+from sideman_models.line import LineNote
+from sideman_models.solos import BeatChanges, Solo, write
 from sideman_models.values import TICKS, Value, Window
 from strategies import beat_changes, lines
 

@@ -25,18 +25,18 @@ from sideman_models.dataset import Batch, Encoded, Encoder, Windows, build_vocab
 from sideman_models.errors import CorpusError, TrainingError
 from sideman_models.evaluate import value_bits
 from sideman_models.lstm import NumpyNetwork, State, softmax
-from sideman_models.recipe import Recipe
 from sideman_models.solos import Piece
+from sideman_models.training.recipe import Recipe
+from sideman_models.training.watcher import Epoch, Watcher
 from sideman_models.values import Value
-from sideman_models.watcher import Epoch, Watcher
 from trainings import arguments, quick
 
 tf = pytest.importorskip("tensorflow")
 import keras  # noqa: E402
 
 from sideman_models import djmodel, train  # noqa: E402
-from sideman_models.finetune import unfolded  # noqa: E402
-from sideman_models.trainer import AdamW, Trainer, clipped  # noqa: E402
+from sideman_models.training.finetune import unfolded  # noqa: E402
+from sideman_models.training.trainer import AdamW, Trainer, clipped  # noqa: E402
 
 __all__ = ["quick"]  # a fixture
 

@@ -11,14 +11,14 @@ import pytest
 
 from processes import environment
 from sideman.commands import train as command
-from sideman_models.recipe import Recipe
+from sideman_models.training.recipe import Recipe
 
 LANES, STEPS = 8, 8
 _PROGRAM = f"""
 import sys
 from sideman import cli
 from sideman.commands import train
-from sideman_models.recipe import Recipe
+from sideman_models.training.recipe import Recipe
 train.Recipe = lambda: Recipe(lanes={LANES}, steps={STEPS})
 sys.exit(cli.main(["train", *sys.argv[1:]]))
 """

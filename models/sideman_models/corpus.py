@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sideman_models.errors import CorpusError, ValueTextError
-from sideman_models.midicorpus import FileReport, MidiMusic, Reading
-from sideman_models.midifolder import MIDI, midi_files, read_midi_files
+from sideman_models.midi.folder import MIDI, midi_files, read_midi_files
+from sideman_models.midi.reading import FileReport, MidiMusic, Reading
 from sideman_models.solos import BAR_TICKS, BEATS, BeatChanges, Piece, Solo, write
 from sideman_models.textfile import numbered_lines
 from sideman_models.values import TICKS, parse_value

@@ -20,11 +20,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sideman_models import checkpoint as checkpoints
 from sideman_models.bundle import Bundle, values_sha256
 from sideman_models.card import card
-from sideman_models.checkpoint import Checkpoint
-from sideman_models.cluster import Cluster
 from sideman_models.context import FEATURES, Context
 from sideman_models.corpus import Corpus
 from sideman_models.corpus import facts as corpus_facts
@@ -32,14 +29,17 @@ from sideman_models.dataset import Encoded, Encoder, build_vocabulary, extend_vo
 from sideman_models.djmodel import initial, parts_of
 from sideman_models.errors import CheckpointError, CorpusError, TrainingError
 from sideman_models.evaluate import evaluate
-from sideman_models.finetune import unfolded
 from sideman_models.lstm import Weights
-from sideman_models.recipe import Recipe
 from sideman_models.solos import Piece
-from sideman_models.split import Split, keep_back
-from sideman_models.trainer import MachineLost, Strategy, Trainer
+from sideman_models.training import checkpoint as checkpoints
+from sideman_models.training.checkpoint import Checkpoint
+from sideman_models.training.cluster import Cluster
+from sideman_models.training.finetune import unfolded
+from sideman_models.training.recipe import Recipe
+from sideman_models.training.split import Split, keep_back
+from sideman_models.training.trainer import MachineLost, Strategy, Trainer
+from sideman_models.training.watcher import Epoch, Moment, Plan, Watcher
 from sideman_models.values import Vocabulary
-from sideman_models.watcher import Epoch, Moment, Plan, Watcher
 
 
 @dataclass(frozen=True, slots=True)

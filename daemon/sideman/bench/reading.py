@@ -10,10 +10,10 @@ import mido
 import numpy as np
 
 from sideman.bench.figures import Budget, Figure, in_turns, median
-from sideman_models.chordcheck import band
 from sideman_models.harmony import Chord, parse_chord
-from sideman_models.midibytes import Strike, parse_midi
-from sideman_models.midicorpus import Reading, read_midi
+from sideman_models.midi.chordcheck import band
+from sideman_models.midi.parsing import Strike, parse_midi
+from sideman_models.midi.reading import Reading, read_midi
 from sideman_models.solos import write
 from sideman_models.values import TICKS
 

@@ -19,7 +19,7 @@ from sideman.io.yamlfile import Read, read_file, read_yaml
 
 if TYPE_CHECKING:
     from sideman_models.corpus import Corpus
-    from sideman_models.midicorpus import Reading
+    from sideman_models.midi.reading import Reading
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".txt")
 PATHS = ("chart.file", "model.bundle")
@@ -78,7 +78,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 def reading(args: argparse.Namespace) -> Reading:
     """How to read, for a command line read with `add_reading_options`. Raises UsageError."""
-    from sideman_models.midicorpus import BY_TRACK, Reading  # what only plays reads no music
+    from sideman_models.midi.reading import BY_TRACK, Reading  # what only plays reads no music
 
     if args.chords not in ("auto", "text", "infer") and not args.chords.startswith(BY_TRACK):
         raise UsageError(f"--chords {args.chords}: auto, text, infer, or track:NAME")

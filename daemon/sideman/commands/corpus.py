@@ -17,12 +17,12 @@ from sideman_models import corpus as modern
 from sideman_models.bundle import load
 from sideman_models.classic import ClassicCorpus, read_classic, training_arrays
 from sideman_models.harmony import Chord
-from sideman_models.midicorpus import FileReport
+from sideman_models.midi.reading import FileReport
 from sideman_models.values import Value, Vocabulary
 from sideman_models.weimar import DATABASE
 
 if TYPE_CHECKING:
-    from sideman_models.chordcheck import Accuracy
+    from sideman_models.midi.chordcheck import Accuracy
 
 Facts = Mapping[str, object]
 CHORUSES = 16
@@ -121,7 +121,7 @@ def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
 
 def _trials(path: Path) -> Iterator[tuple[str, Accuracy]]:
     """What was tried, and how right the chords were."""
-    from sideman_models import chordcheck
+    from sideman_models.midi import chordcheck
 
     of_database = path.name.endswith(DATABASE)
     tunes = list(chordcheck.database_tunes(path)) if of_database else [(_choruses(_chart(path)), ())]

@@ -13,11 +13,11 @@ from sideman.audition import audition
 from sideman.commands.common import add_reading_options, check_readable, read_music
 from sideman.core.errors import CannotCreate, UsageError
 from sideman.io.files import creating, write_whole
-from sideman_models.appraisal import Appraisal, appraise, with_playing
-from sideman_models.appraisal_text import text
 from sideman_models.bundle import Bundle, load
 from sideman_models.corpus import Piece
 from sideman_models.errors import CorpusError
+from sideman_models.judging.appraisal import Appraisal, appraise, with_playing
+from sideman_models.judging.text import text
 
 CHORUSES, MOST_CHORUSES = 100, 100_000
 _LARGEST_SEED = 2**32 - 1
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _artist() -> Callable[[Appraisal], bytes]:
     """What draws the report. It needs matplotlib, which is told before anything takes time."""
-    from sideman_models.report_picture import report_picture
+    from sideman_models.judging.picture import report_picture
 
     return report_picture
 

@@ -17,11 +17,11 @@ from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings import Settings
 from sideman.io.hush import hushed
 from sideman.progress import Lines, Live
-from sideman_models import checkpoint
 from sideman_models.bundle import VALUES, Bundle, load, save
 from sideman_models.card import card
-from sideman_models.cluster import Cluster, cluster_of
-from sideman_models.recipe import FINE_RATE, Recipe, dropout_for
+from sideman_models.training import checkpoint
+from sideman_models.training.cluster import Cluster, cluster_of
+from sideman_models.training.recipe import FINE_RATE, Recipe, dropout_for
 
 if TYPE_CHECKING:
     from sideman_models.lstm import Floats

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sideman_models.appraisal import FAMILIES, PLAYED, Appraisal
+from sideman_models.judging.appraisal import FAMILIES, PLAYED, Appraisal
+from sideman_models.judging.statistics import MORE_NOTES, Comparison, Outcome, share
 from sideman_models.pictures import INK, KIND_COLOURS, QUIET, figure, png
-from sideman_models.statistics import MORE_NOTES, Comparison, Outcome, share
 from sideman_models.values import TICKS
 
 Axes = Any

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from sideman_models.chordfinder import find_chords
 from sideman_models.errors import ChordError
 from sideman_models.harmony import Chord, parse_chord
-from sideman_models.midibytes import Strike, Text, Track
-from sideman_models.midimetre import Stretch
-from sideman_models.midiparts import Part
+from sideman_models.midi.chordfinder import find_chords
+from sideman_models.midi.metre import Stretch
+from sideman_models.midi.parsing import Strike, Text, Track
+from sideman_models.midi.parts import Part
 from sideman_models.solos import BeatChanges
 from sideman_models.values import TICKS
 

@@ -27,8 +27,8 @@ from typing import Any
 from sideman_models.errors import CorpusError
 from sideman_models.harmony import Chord, parse_chord
 from sideman_models.line import LineNote
-from sideman_models.midibytes import MOST_BYTES
-from sideman_models.midicorpus import VERSION, FileReport, MidiMusic, Reading, read_midi
+from sideman_models.midi.parsing import MOST_BYTES
+from sideman_models.midi.reading import VERSION, FileReport, MidiMusic, Reading, read_midi
 from sideman_models.solos import BeatChanges, Solo
 
 MIDI = (".mid", ".midi", ".kar", ".rmi")

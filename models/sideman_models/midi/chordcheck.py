@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from sideman_models.chordfinder import Slots, find_chords
 from sideman_models.harmony import NO_CHORD, Chord
-from sideman_models.midibytes import Strike
+from sideman_models.midi.chordfinder import Slots, find_chords
+from sideman_models.midi.parsing import Strike
 from sideman_models.solos import Solo
 from sideman_models.values import TICKS
 from sideman_models.weimar import read_basses, read_solos

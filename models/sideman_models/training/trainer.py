@@ -20,7 +20,7 @@ from sideman_models.dataset import Batch, Encoded, Windows
 from sideman_models.djmodel import Keep, Parameters, Tensor, bits, fold, logits
 from sideman_models.errors import TrainingError
 from sideman_models.lstm import Flags, Floats, Weights
-from sideman_models.recipe import Recipe
+from sideman_models.training.recipe import Recipe
 
 Strategy = Any
 Replica = Any

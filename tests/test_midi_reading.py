@@ -35,12 +35,12 @@ from midis import (
 )
 from sideman import cli
 from sideman.core.chart import Meter, parse_changes
-from sideman_models import midifolder, midimetre
 from sideman_models.corpus import write
 from sideman_models.harmony import NO_CHORD, parse_chord
 from sideman_models.line import LineNote
-from sideman_models.midicorpus import MidiMusic, Reading, read_midi
-from sideman_models.midiparts import highest_line, swing, unswung
+from sideman_models.midi import folder, metre
+from sideman_models.midi.parts import highest_line, swing, unswung
+from sideman_models.midi.reading import MidiMusic, Reading, read_midi
 from sideman_models.solos import BeatChanges, Solo
 from sideman_models.values import TICKS
 from sideman_models.weimar import read_solos
@@ -174,7 +174,7 @@ def test_strange_metres_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None
     found = music(track([signature(0, 4, 4), signature(2, 99, 4), signature(3, 3, 64)]), line)
     assert [len(solo.notes) for solo in found.solos] == [64]
     assert found.report.remarks == tuple(f"no metre of ours: {one}, counted on as before" for one in ("99/4", "3/64"))
-    monkeypatch.setattr(midimetre, "MOST_STRETCHES", 3)
+    monkeypatch.setattr(metre, "MOST_STRETCHES", 3)
     found = music(track([signature(4 * bar, 3 + bar % 2, 4) for bar in range(8)]), line)
     assert len(found.solos) == 3
     assert sum(len(solo.notes) for solo in found.solos) == 64
@@ -325,7 +325,7 @@ def test_any_file_there_can_be_is_read_or_left_out(tracks: list[mido.MidiTrack],
     found = read_midi(packed(*tracks[: 1 if kind == 0 else 4], kind=kind), how)
     assert bool(found.solos) != bool(found.report.left_out)
     assert found.report.notes == sum(len(solo.notes) for solo in found.solos)
-    assert midifolder._unpack(midifolder._pack(found)) == found
+    assert folder._unpack(folder._pack(found)) == found
 
 
 def test_music_without_a_beat_is_told_of() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midis import DIVISION, chunk, midi_tracks, packed, played, raw, scale, track
-from sideman_models import midibytes
-from sideman_models.midibytes import MidiError, Track, parse_midi
+from sideman_models.midi import parsing
+from sideman_models.midi.parsing import MidiError, Track, parse_midi
 
 END = b"\x00\xff\x2f\x00"
 NOTE = b"\x00\x90\x3c\x50\x60\x80\x3c\x00"
@@ -42,7 +42,7 @@ def by_mido(messages: mido.MidiTrack) -> Track:
             told.metres.append((now, message.numerator, message.denominator))
         elif message.type in KINDS and message.text:
             text = message.text.strip()
-            told.texts.append(midibytes.Text(now, KINDS[message.type], text))
+            told.texts.append(parsing.Text(now, KINDS[message.type], text))
     told.unended = sum(map(len, sounding.values()))
     return told
 
@@ -139,7 +139,7 @@ def test_what_came_before_the_break_is_used(data: bytes, notes: int, says: str) 
         (b"\x89PNG" * 99, "not a MIDI file"),
         (raw(chunk(NOTE), division=0), "no ticks"),
         (raw(chunk(NOTE), division=0xE728), "film frames"),
-        (raw(chunk(NOTE)) + bytes(midibytes.MOST_BYTES), "larger than 8 MiB"),
+        (raw(chunk(NOTE)) + bytes(parsing.MOST_BYTES), "larger than 8 MiB"),
     ],
 )
 def test_what_is_no_music_is_named(data: bytes, says: str) -> None:
@@ -150,9 +150,9 @@ def test_what_is_no_music_is_named(data: bytes, says: str) -> None:
 
 def test_there_is_an_end_to_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file made to be endless would keep the training from ever beginning."""
-    monkeypatch.setattr(midibytes, "MOST_EVENTS", 25)
-    monkeypatch.setattr(midibytes, "MOST_TRACKS", 4)
-    monkeypatch.setattr(midibytes, "MOST_TEXTS", 3)
+    monkeypatch.setattr(parsing, "MOST_EVENTS", 25)
+    monkeypatch.setattr(parsing, "MOST_TRACKS", 4)
+    monkeypatch.setattr(parsing, "MOST_TEXTS", 3)
     midi = parse_midi(raw(*[chunk(NOTE * 5 + END)] * 9))
     assert [len(one.notes.get(0, [])) for one in midi.tracks] == [5, 5, 2]
     assert midi.tracks[2].broken.startswith("more than 25 events")

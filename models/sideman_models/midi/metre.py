@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, gcd
 
-from sideman_models.chordfinder import Slots
-from sideman_models.midibytes import Strike
+from sideman_models.midi.chordfinder import Slots
+from sideman_models.midi.parsing import Strike
 from sideman_models.solos import BAR_TICKS
 from sideman_models.values import TICKS
 

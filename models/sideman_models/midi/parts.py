@@ -35,7 +35,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from sideman_models.midibytes import Strike, Track
+from sideman_models.midi.parsing import Strike, Track
 from sideman_models.values import TICKS
 
 _DRUMS = re.compile(r"\b(drum|perc|kit\b)", re.IGNORECASE)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sideman_models.errors import CheckpointError
 from sideman_models.lstm import Weights
-from sideman_models.watcher import Epoch
+from sideman_models.training.watcher import Epoch
 
 Told = Mapping[str, Any]
 _VERSION = 1

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Solos from MIDI files of any kind: the melody, its metre, and the chords under it.
 
-- **The melody** is found, or named, as `midiparts` says; of several notes at once the highest line is taken, a part
+- **The melody** is found, or named, as `parts` says; of several notes at once the highest line is taken, a part
   that swings is written straight. Every track of a type 2 file is a piece of its own.
-- **The metre**: where it changes the file is parted, and each stretch of one metre (`midimetre`) is a solo of its own,
+- **The metre**: where it changes the file is parted, and each stretch of one metre (`metre`) is a solo of its own,
   under the same title.
-- **The chords** are, with `auto`, the first of these that there is: symbols in the texts (`midichords`); what a track
+- **The chords** are, with `auto`, the first of these that there is: symbols in the texts (`chords`); what a track
   called the chords plays; else they are found (`chordfinder`) from all other pitched parts and from what lies below the
   melody in its own; if there is no such thing, from the melody alone.
 - **The title** is the name of a first track that holds no notes, if it tells anything, else the file's name. So a tune
@@ -21,10 +21,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sideman_models.line import LineNote
-from sideman_models.midibytes import MOST_QUARTERS, Midi, MidiError, Strike, Track, parse_midi
-from sideman_models.midichords import Chords, FoundChords, found_below, symbol_chords
-from sideman_models.midimetre import Signature, Stretch, find_stretches
-from sideman_models.midiparts import Part, beatless, find_melody, highest_line, named_part, parts, swing, unswung
+from sideman_models.midi.chords import Chords, FoundChords, found_below, symbol_chords
+from sideman_models.midi.metre import Signature, Stretch, find_stretches
+from sideman_models.midi.parsing import MOST_QUARTERS, Midi, MidiError, Strike, Track, parse_midi
+from sideman_models.midi.parts import Part, beatless, find_melody, highest_line, named_part, parts, swing, unswung
 from sideman_models.solos import Solo
 from sideman_models.values import TICKS
 

@@ -13,13 +13,13 @@ import pytest
 
 from midis import bass, comping, drums, markers, packed, scale, signature, track, tune, written
 from sideman import cli
-from sideman_models import midicorpus, midifolder
 from sideman_models.corpus import facts, midi_summary, read
 from sideman_models.errors import CorpusError
-from sideman_models.midicorpus import MidiMusic, Reading, read_midi
+from sideman_models.midi import folder, reading
+from sideman_models.midi.reading import MidiMusic, Reading, read_midi
 
 
-def folder(path: Path) -> Path:
+def music_folder(path: Path) -> Path:
     """Files of several kinds, good and bad."""
     written(path / "b" / "Autumn_Tune (2).MID", track(scale(4, 72), "Sax"), track(comping))
     written(path / "a.mid", track(markers([(0, "Dm7"), (8, "G7")]), "Blue Tune"), track(tune, "Melody"))
@@ -38,7 +38,7 @@ def _a_cache_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
     """One would not know what the network had learned from, and what not."""
-    corpus = read([folder(tmp_path / "music")])
+    corpus = read([music_folder(tmp_path / "music")])
     assert [(Path(one.file).name, one.left_out) for one in corpus.reports] == [
         ("a.mid", ""),
         ("Autumn_Tune (2).MID", ""),
@@ -57,13 +57,13 @@ def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
 
 def test_a_second_run_reads_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every training on a large collection would begin with minutes of reading."""
-    path = folder(tmp_path / "music")
+    path = music_folder(tmp_path / "music")
     first = read([path])
 
     def refuse(data: bytes, reading: Reading) -> MidiMusic:
         raise AssertionError(f"{len(data)} bytes read again, {reading}")
 
-    monkeypatch.setattr(midifolder, "read_midi", refuse)
+    monkeypatch.setattr(folder, "read_midi", refuse)
     again = read([path])
     assert again.pieces == first.pieces
     assert [replace(one, cached=False) for one in again.reports] == first.reports
@@ -72,7 +72,7 @@ def test_a_second_run_reads_nothing_again(tmp_path: Path, monkeypatch: pytest.Mo
         read([path], Reading(cache=False))
     with pytest.raises(AssertionError, match="read again"):
         read([path], Reading(chords="infer"))
-    monkeypatch.setattr(midifolder, "VERSION", -1)
+    monkeypatch.setattr(folder, "VERSION", -1)
     with pytest.raises(AssertionError, match="read again"):
         read([path])
 
@@ -84,11 +84,11 @@ READ = {3: "a0e132124ad3fe1a97af53fcd3e26a0d25feda6e8fa7212b40237d8f30bba3f5"}
 def test_another_reading_has_another_version() -> None:
     """Readings kept by an older release would be taken for those of a newer one, and mixed with them.
 
-    After a change of what is read from the same bytes raise `midicorpus.VERSION`, and add the hash here.
+    After a change of what is read from the same bytes raise `reading.VERSION`, and add the hash here.
     """
     told = [track([signature(0, 4, 4), signature(16, 3, 4)]), track(tune), track(bass), track(comping), track(drums)]
-    packed_reading = midifolder._pack(read_midi(packed(*told), Reading()))
-    assert {midicorpus.VERSION: hashlib.sha256(packed_reading.encode()).hexdigest()}.items() <= READ.items()
+    packed_reading = folder._pack(read_midi(packed(*told), Reading()))
+    assert {reading.VERSION: hashlib.sha256(packed_reading.encode()).hexdigest()}.items() <= READ.items()
 
 
 @pytest.mark.parametrize("broken", [b"", b"\xff\xfe", b"{}", b"0" * 64 + b"\n{}", None])
@@ -129,7 +129,7 @@ def test_many_files_are_read_by_many_processes_alike(tmp_path: Path, monkeypatch
     for number in range(12):
         written(tmp_path / "music" / f"{number}.mid", track(scale(2, 60 + number), "Melody"), track(comping))
     alone = read([tmp_path / "music"], Reading(cache=False))
-    monkeypatch.setattr(midifolder, "_FEW", 1)
+    monkeypatch.setattr(folder, "_FEW", 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
     together = read([tmp_path / "music"], Reading(cache=False))
     assert (together.pieces, together.reports) == (alone.pieces, alone.reports)
@@ -189,7 +189,7 @@ def test_numbers_of_a_collection_are_no_titles(tmp_path: Path, name: str, title:
 
 def test_the_command_tells_what_was_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A musician could not tell why a file was not used, or what was taken for its melody."""
-    path = folder(tmp_path / "music")
+    path = music_folder(tmp_path / "music")
     assert cli.main(["corpus", str(path)]) == 0
     told = capsys.readouterr().out
     assert (
@@ -220,7 +220,7 @@ def test_a_reading_that_there_is_not_is_refused(
 
 def test_training_reads_as_it_is_told_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A musician's own files would be learned from with other chords than asked for, or fail without a reason."""
-    path = folder(tmp_path / "music")
+    path = music_folder(tmp_path / "music")
     train = ["train", str(path), "--out", str(tmp_path / "mine")]
     assert cli.main([*train, "--melody", "oboe", "--chords", "track:harp"]) == 65
     assert "3 no melody called 'oboe'" in capsys.readouterr().err
@@ -230,7 +230,7 @@ def test_training_reads_as_it_is_told_to(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_folder_can_be_measured_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A musician could not tell how well a network knows music like theirs."""
-    path = folder(tmp_path / "music")
+    path = music_folder(tmp_path / "music")
     assert cli.main(["evaluate", str(path), "--model", "default", "--choruses", "0", "--json"]) == 0
     told = capsys.readouterr()
     assert "3 of 6 MIDI files used; " in told.err

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from sideman_models.bootstrap import Interval, ratio_interval
 from sideman_models.bundle import Bundle
 from sideman_models.evaluate import Cost, Evaluation, costs, summary
-from sideman_models.ngram import CONTEXT_CHAINS, VALUE_CHAINS, Events, Reader, Reals, value_bits
+from sideman_models.judging.bootstrap import Interval, ratio_interval
+from sideman_models.judging.ngram import CONTEXT_CHAINS, VALUE_CHAINS, Events, Reader, Reals, value_bits
+from sideman_models.judging.statistics import Comparison, Outcome, compare, half_distances
+from sideman_models.judging.verbatim import LIKENESSES, Run, longest_runs
 from sideman_models.solos import Piece
-from sideman_models.statistics import Comparison, Outcome, compare, half_distances
 from sideman_models.values import Vocabulary
-from sideman_models.verbatim import LIKENESSES, Run, longest_runs
 
 UNIGRAM = "order 1"
 FAMILIES = (

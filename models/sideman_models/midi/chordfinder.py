@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sideman_models.harmony import MINOR_ROOT_NAMES, NO_CHORD, QUALITIES, ROOT_NAMES, Chord, parse_chord
-from sideman_models.midibytes import Strike
+from sideman_models.midi.parsing import Strike
 
 Floats = npt.NDArray[np.floating]
 

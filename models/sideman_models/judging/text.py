@@ -6,9 +6,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from sideman_models.appraisal import FAMILIES, PLAYED, UNIGRAM, Appraisal, Borrowed, Opponent
-from sideman_models.bootstrap import LEVEL, Interval
-from sideman_models.statistics import SPLITS, Comparison, Outcome, share
+from sideman_models.judging.appraisal import FAMILIES, PLAYED, UNIGRAM, Appraisal, Borrowed, Opponent
+from sideman_models.judging.bootstrap import LEVEL, Interval
+from sideman_models.judging.statistics import SPLITS, Comparison, Outcome, share
 
 _WIDTH = 46
 
