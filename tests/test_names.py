@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -108,11 +109,17 @@ def test_clipped_gradients_keep_within_bounds_and_others_stay(numbers: list[floa
     np.testing.assert_array_equal(gradients["db"][within], np.array(numbers)[within])
 
 
+def _indices(names: Sequence[str]) -> tuple[dict[int, str], dict[str, int]]:
+    """The two tables of the course's notebook."""
+    letters = sorted({"\n", *"".join(names)})
+    return dict(enumerate(letters)), {letter: index for index, letter in enumerate(letters)}
+
+
 def test_the_courses_figures_come_out() -> None:
     """A student of the course could not tell whether this is the course's network."""
     names = read_names(data_file("dinos/dinos.txt"))
     losses: dict[int, float] = {}
-    model(names, 10_001, report=lambda iteration, loss, _: losses.update({iteration: loss}))
+    model(names, *_indices(names), 10_001, report=lambda iteration, loss, _: losses.update({iteration: loss}))
     assert [round(losses[at], 6) for at in (0, 2000, 10_000)] == [23.087336, 27.884160, 23.844446]
 
 
@@ -160,7 +167,9 @@ def test_letters_come_as_often_as_the_network_means_them_to() -> None:
 def test_it_learns_what_it_is_given() -> None:
     """Training on a list of one's own would change nothing."""
     losses: list[float] = []
-    learned = model(FEW, 2001, 20, report=lambda _at, loss, _model: losses.append(loss))
+    ix_to_char, char_to_ix = _indices(FEW)
+    parameters = model(FEW, ix_to_char, char_to_ix, 2001, 20, report=lambda _at, loss, _: losses.append(loss))
+    learned = NameModel("".join(ix_to_char.values()), parameters)
     assert losses[-1] < losses[0] / 2
     doubled = sum("nn" in name for name in islice(invent(learned, 0), 30))  # as in two of the five names
     untrained = NameModel(learned.letters, initial_parameters(20, len(learned.letters), len(learned.letters)))

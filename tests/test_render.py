@@ -172,6 +172,7 @@ def test_the_same_seed_is_always_the_same_take_and_none_has_anothers_name(seed: 
         (["--out", "x.mid", "--seed", str(2**32)], UsageError),
         (["--out", "x", "--takes", "0"], UsageError),
         (["--out", "x.mid", "--takes", "2"], UsageError),
+        (["--out", "{name}.mid"], UsageError),
         (["--out", "x", "--takes", "2", "--picture", "x.png"], UsageError),
         (["--out", "{name}", "--takes", "2", "--picture", "{name}"], UsageError),
         (["--out", "x", "--picture", "x"], UsageError),

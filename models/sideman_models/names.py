@@ -30,13 +30,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sideman_models.errors import BundleError, CorpusError
+from sideman_models.rnn import softmax
 from sideman_models.store import check_shapes, contents, described, packed, unpacked, write_folder
 from sideman_models.textfile import numbered_lines
 
 Doubles = npt.NDArray[np.float64]
 Parameters = dict[str, Doubles]
 Gradients = dict[str, Doubles]
-Report = Callable[[int, float, "NameModel"], None]
+Report = Callable[[int, float, Parameters], None]
 
 END = "\n"
 LONGEST = 50
@@ -70,6 +71,11 @@ class NameModel:
         """The index of each letter."""
         return {letter: index for index, letter in enumerate(self.letters)}
 
+    @property
+    def ix_to_char(self) -> dict[int, str]:
+        """The letter of each index."""
+        return dict(enumerate(self.letters))
+
 
 # -- the course's functions
 
@@ -100,7 +106,7 @@ def sample(parameters: Parameters, char_to_ix: Mapping[str, int], seed: int | Se
     drive = p["b"]
     while len(indices) < LONGEST and end not in indices[-1:]:
         a = np.tanh(p["Waa"] @ a + drive)
-        chances = _softmax(p["Wya"] @ a + p["by"])[:, 0]
+        chances = softmax(p["Wya"] @ a + p["by"])[:, 0]
         indices.append(int(dice.choice(len(chances), p=chances)))
         drive = p["b"] + p["Wax"][:, indices[-1:]]
     return indices if end in indices[-1:] else [*indices, end]
@@ -122,27 +128,30 @@ def optimize(
 
 
 def model(
-    data: Sequence[str], num_iterations: int = ITERATIONS, n_a: int = UNITS, report: Report | None = None
-) -> NameModel:
+    data: Sequence[str],
+    ix_to_char: Mapping[int, str],
+    char_to_ix: Mapping[str, int],
+    num_iterations: int = ITERATIONS,
+    n_a: int = UNITS,
+    *,
+    report: Report | None = None,
+) -> Parameters:
     """Train on the names `data`, in lower case, one an iteration, in an order shuffled once with seed 0.
 
-    `report` is told the iteration, the smoothed loss and the model as it is, every `REPORT_EVERY` iterations.
+    `report` is told the iteration, the smoothed loss and the parameters as they are, every `REPORT_EVERY` iterations.
     """
-    letters = "".join(sorted({END, *"".join(data)}))
-    learned = NameModel(letters, initial_parameters(n_a, len(letters), len(letters)))
-    names, char_to_ix = list(data), learned.char_to_ix
+    parameters = initial_parameters(n_a, len(ix_to_char), len(ix_to_char))
+    names = list(data)
     np.random.RandomState(0).shuffle(names)
-    loss = -np.log(1 / len(letters)) * _FIRST_NAMES
+    loss = -np.log(1 / len(ix_to_char)) * _FIRST_NAMES
     a_prev = np.zeros((n_a, 1))
     for iteration in range(num_iterations):
         indices = [char_to_ix[letter] for letter in names[iteration % len(names)]]
-        current, _, a_prev = optimize(
-            [None, *indices], [*indices, char_to_ix[END]], a_prev, learned.parameters, LEARNING_RATE
-        )
+        current, _, a_prev = optimize([None, *indices], [*indices, char_to_ix[END]], a_prev, parameters, LEARNING_RATE)
         loss = loss * _MEMORY + current * (1 - _MEMORY)
         if report is not None and iteration % REPORT_EVERY == 0:
-            report(iteration, loss, learned)
-    return learned
+            report(iteration, loss, parameters)
+    return parameters
 
 
 # -- forward and backward through a name
@@ -161,7 +170,8 @@ def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[D
         z += bias
         np.tanh(z, out=hidden[t + 1])
         np.dot(Wya, hidden[t + 1], out=scores[t])
-    return hidden, _softmax((scores + p["by"][:, 0]).T).T
+    predicted: Doubles = softmax((scores + p["by"][:, 0]).T).T
+    return hidden, predicted
 
 
 def _columns(Wax: Doubles, X: Sequence[int | None]) -> Doubles:
@@ -201,12 +211,6 @@ def _summed(steps: Doubles) -> Doubles:
     Rounding is all the difference; but after 30,000 iterations it is one in the second decimal of the loss.
     """
     return np.asarray(np.add.reduce(steps[::-1], axis=0), np.float64)
-
-
-def _softmax(scores: Doubles) -> Doubles:
-    """Probabilities of the columns of `scores`."""
-    powers = np.exp(scores - scores.max(axis=0))
-    return np.asarray(powers / powers.sum(axis=0), np.float64)
 
 
 # -- names to learn from, and names made up
@@ -261,18 +265,24 @@ def invent(learned: NameModel, seed: int) -> Iterator[str]:
 
 
 def learn(
-    path: Path, source: str, command: str, iterations: int = ITERATIONS, report: Report | None = None
+    path: Path,
+    source: str,
+    command: str,
+    iterations: int = ITERATIONS,
+    report: Callable[[int, float, NameModel], None] | None = None,
 ) -> NameModel:
     """A model of the names in the file `path`, its card telling `source` and `command`. Raises `CorpusError`."""
     names = read_names(path)
+    letters = "".join(sorted({END, *"".join(names)}))
     losses: dict[str, float] = {}
 
-    def remember(iteration: int, loss: float, learned: NameModel) -> None:
+    def remember(iteration: int, loss: float, parameters: Parameters) -> None:
         losses[str(iteration)] = round(loss, 6)
         if report is not None:
-            report(iteration, loss, learned)
+            report(iteration, loss, NameModel(letters, parameters))
 
-    learned = model(names, iterations, report=remember)
+    untaught = NameModel(letters, {})
+    learned = NameModel(letters, model(names, untaught.ix_to_char, untaught.char_to_ix, iterations, report=remember))
     facts = {
         "source": source,
         "file": path.name,

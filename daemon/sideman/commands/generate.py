@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from sideman.core.chart import Meter
 from sideman.core.errors import NoSuchInput, Unavailable, UnreadableInput, UsageError
 from sideman.core.events import Event, NoteOff, NoteOn
 from sideman.io.files import creating, write_whole
+from sideman.io.hush import hushed
 from sideman.io.midifile import midi_bytes
 from sideman_models.bundle import Bundle, load
 from sideman_models.classic import BAR, read_classic
@@ -79,12 +79,12 @@ def _player(args: argparse.Namespace, bundle: Bundle, seed: int) -> InferenceMod
     if not args.keras:
         temperature = 1.0 if args.temperature is None else args.temperature
         return SamplingModel(NumpyNetwork(bundle.weights), args.steps, temperature, seed)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        djmodel: Any = importlib.import_module("sideman_models.djmodel")
-    except ImportError as error:
-        raise Unavailable(f"--keras: TensorFlow is not installed here ({error}); leave --keras out") from error
-    model: InferenceModel = djmodel.music_inference_model(*djmodel.layers_with(bundle.weights), args.steps)
+    with hushed():
+        try:
+            djmodel: Any = importlib.import_module("sideman_models.djmodel")
+        except ImportError as error:
+            raise Unavailable(f"--keras: TensorFlow is not installed here ({error}); leave --keras out") from error
+        model: InferenceModel = djmodel.music_inference_model(*djmodel.layers_with(bundle.weights), args.steps)
     return model
 
 

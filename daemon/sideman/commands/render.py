@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     performance = prepare(settings, load_chart(settings))
     bars = args.bars or (None if settings.chart.choruses else DEFAULT_BARS)
     if args.takes is None:
+        for output in outputs:
+            output.check_one()
         take, spent = _render(performance, bars, "sideman", [(output, output.path) for output in outputs])
         print(f"{_told(take, [output.path for output in outputs])}, {_factor(take.seconds, spent)}")
     else:
@@ -90,6 +92,11 @@ class _Output:
     @property
     def _pattern(self) -> bool:
         return any(place in str(self.path) for place in PLACEHOLDERS)
+
+    def check_one(self) -> None:
+        """See that it names one file."""
+        if self._pattern:
+            raise UsageError(f"{self.option} {self.path}: {' and '.join(PLACEHOLDERS)} go with --takes N")
 
     def check_many(self) -> None:
         """See that there is a place for more than one."""
