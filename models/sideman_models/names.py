@@ -170,7 +170,7 @@ def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[D
         z += bias
         np.tanh(z, out=hidden[t + 1])
         np.dot(Wya, hidden[t + 1], out=scores[t])
-    predicted: Doubles = softmax((scores + p["by"][:, 0]).T).T
+    predicted = np.asarray(softmax((scores + p["by"][:, 0]).T).T, np.float64)
     return hidden, predicted
 
 
