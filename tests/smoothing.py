@@ -33,6 +33,7 @@ from sideman_models.judging.statistics import distance, half_distances, profile 
 from sideman_models.line import LineNote  # noqa: E402
 from sideman_models.lstm import NumpyNetwork  # noqa: E402
 from sideman_models.solos import BeatChanges, Piece, Solo, write  # noqa: E402
+from sideman_models.training.split import part  # noqa: E402
 from sideman_models.values import TICKS, Window, parse_value  # noqa: E402
 
 OFF: Mapping[str, Any] = {"settle": False, "repetition": 0, "leap": 0, "apart": 0.0}
@@ -175,8 +176,8 @@ def classic_music(path: Path) -> tuple[list[Piece], list[Solo]]:
 
 def unseen_music(path: Path) -> tuple[list[Piece], list[Solo]]:
     """The solos that no bundle of ours has learned from."""
-    pieces = read([path]).split()[1]
-    return pieces, [piece.solo for piece in pieces if piece.solo]
+    pieces = part(read([path]).pieces).unseen
+    return [*pieces], [piece.solo for piece in pieces if piece.solo]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from data import data_file
 from sideman_models.corpus import Corpus, Piece, Reading, facts, read, read_solos, unseen
 from sideman_models.errors import CorpusError
 from sideman_models.values import Value
+from sideman_models.training.split import part
 from strategies import values
 
 CHORDS = ["C^7"] * 4 + ["D-7"] * 2 + ["G7"] * 2
@@ -241,10 +242,9 @@ def test_the_split_is_by_title_and_fixed() -> None:
     assert 150 < sum(map(unseen, titles)) < 250
     assert [title for title in titles[:40] if unseen(title)] == ["Tune 7", "Tune 27", "Tune 30", "Tune 39"]
     assert all(unseen(title) == unseen(f" {title.upper()} ") for title in titles)
-    corpus = Corpus([Piece(title, "", (Value("C", 6),)) for title in titles])
-    seen, kept_back = corpus.split()
-    assert len(seen) + len(kept_back) == len(titles)
-    assert all(unseen(piece.title) for piece in kept_back)
+    split = part([Piece(title, "", (Value("C", 6),)) for title in titles])
+    assert [piece.title for piece in split.unseen] == [title for title in titles if unseen(title)]
+    assert [piece.title for piece in split.seen] == [title for title in titles if not unseen(title)]
 
 
 def test_the_facts_add_up(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
@@ -17,9 +18,9 @@ from corpora import tiny_corpus
 from sideman_models.context import FEATURES, Context, clashes
 from sideman_models.corpus import BeatChanges, Corpus, Piece, Solo, read, unseen
 from sideman_models.dataset import Encoded, Encoder, Windows, build_vocabulary, extend_vocabulary
-from sideman_models.errors import CorpusError
+from sideman_models.errors import BundleError, CorpusError
 from sideman_models.harmony import NO_CHORD
-from sideman_models.training.split import FEW, keep_back
+from sideman_models.training.split import FEW, HELD_BACK, keep_back, learned_from, lineage, part, rule_of
 from sideman_models.values import Value, Vocabulary
 from strategies import modern_values
 
@@ -183,6 +184,11 @@ def test_no_title_is_on_both_sides_of_the_split(titles: list[str], share: float 
     # Who is kept depends on the title alone, not on who else is there in what order.
     again = keep_back(pieces[::-1], share)
     assert {one.performer for one in again.unseen} == {one.performer for one in split.unseen}
+    # And the bundle's facts tell the rule whole.
+    told = json.loads(json.dumps({HELD_BACK: split.rule.as_json()}))
+    assert part(pieces, rule_of(told, "")) == split
+    more = [*pieces, *(Piece(f"Tune {number}", "more", (Value("C", 6, 2),)) for number in range(50))]
+    assert not {one.title for one in part(more, rule_of(told, "")).unseen} & {one.title for one in split.seen}
 
 
 def test_foreign_music_is_only_learned_from() -> None:
@@ -197,16 +203,34 @@ def test_foreign_music_is_only_learned_from() -> None:
         assert learned
         assert not learned & {piece.title for piece in split.unseen}
         assert not any(map(unseen, learned))
-    seen, measured = Corpus([*theirs, *ours]).split()
-    assert any(piece.foreign for piece in seen)
-    assert not any(piece.foreign for piece in measured)
 
 
 def test_the_usual_split_is_the_one_that_evaluate_knows() -> None:
     """`evaluate --unseen` would measure on music that the network was trained on."""
     pieces = [Piece(f"Tune {number}", "", (Value("C", 6, 2),)) for number in range(200)]
     split = keep_back(pieces)
-    assert ([*split.seen], [*split.unseen]) == Corpus(pieces).split()
+    assert split == part(pieces, rule_of({}, "")) == part(pieces)
+    assert [piece for piece in pieces if unseen(piece.title)] == [*split.unseen]
     assert 10 < len(split.unseen) < 35
     assert 80 < len(keep_back(pieces, 0.5).unseen) < 120
     assert not keep_back(pieces, 0).unseen
+
+
+def test_a_rule_of_no_sense_is_told() -> None:
+    """Music that a network knows by heart would be called unseen, or the program look broken."""
+    wrong: list[object] = [
+        [],
+        {"share": 0.1},
+        {"words": "some", "titles": "Blues"},
+        {"words": "some", "share": "a tenth"},
+    ]
+    for told in wrong:
+        with pytest.raises(BundleError, match="mine: facts: held_back"):
+            rule_of({HELD_BACK: told}, "mine")
+
+
+def test_all_files_that_a_network_ever_learned_from_are_known() -> None:
+    """Music that the network one began from knows by heart would be measured without a word."""
+    facts = {"files": {"a.mid": "2"}, "from": {"files": {"a.mid": "1", "odd": 3}, "from": {"files": []}}}
+    assert list(map(learned_from, lineage(facts))) == [{"2"}, {"1"}, set()]
+    assert list(map(learned_from, lineage({"from": "nowhere"}))) == [set()]

@@ -7,6 +7,7 @@ import argparse
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from sideman_models.judging.appraisal import FAMILIES
 from sideman_models.judging.bootstrap import ratio_interval
 from sideman_models.judging.statistics import STATISTICS
 from sideman_models.lstm import Weights
+from sideman_models.training.split import keep_back, part
 from sideman_models.values import VALUE_KINDS, Value, Vocabulary, realise
 from strategies import chords, modern_values
 
@@ -141,7 +143,7 @@ def test_the_command_tells_everything(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run(*model, "--json", "--unseen", "--choruses", "9", path) == 0
     told = json.loads(capsys.readouterr().out)
     assert {"bits_per_value", "bits_per_note", "values", "titles", "dropped_share", "mapped_share"} <= set(told)
-    assert told["pieces"] == len(corpus.split()[1])
+    assert told["pieces"] == len(part(corpus.pieces).unseen)
     assert [one["family"] for one in told["best_ngrams"]] == list(FAMILIES)
     for best in told["best_ngrams"]:
         family = [one["bits_per_value"] for one in told["ngrams"] if one["family"] == best["family"]]
@@ -245,7 +247,7 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path: Path, corpus: Corpus) -
         run(*model, tmp_path / "none.jsonl")
     with pytest.raises(NoSuchInput):
         run(*model, path, "--train", tmp_path / "none.jsonl")
-    with pytest.raises(CorpusError, match="keeps back"):
+    with pytest.raises(CorpusError, match=r"kept from any \(a tenth"):
         run(*model, "--unseen", path)
     with pytest.raises(UsageError, match="choruses"):
         run(*model, path, "--choruses", "-1")
@@ -287,3 +289,63 @@ def test_the_benchmark_measures_it() -> None:
     assert figure.budget is not None
     assert figure.budget.measured > 0
     assert all(beside > 0 for beside in figure.beside.values())
+
+
+def told_as_json(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    """What the command printed, and what it said beside."""
+    out, err = capsys.readouterr()
+    return json.loads(out), err
+
+
+@pytest.mark.parametrize("share", [0.3, 0.02, None])
+def test_unseen_is_what_that_network_did_not_see(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float | None
+) -> None:
+    """The figures would be of music that the network learned from, or there would be none although some was kept."""
+    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=6)
+    music = read([path])
+    split = keep_back(music.pieces, share)
+    vocabulary = build_vocabulary(music.pieces)
+    facts = {"files": music.files, "held_back": split.rule.as_json()}
+    weights = random_weights(len(vocabulary), 0, 6, 1.0)
+    save(Bundle("any", vocabulary, Context(), weights, facts), tmp_path / "any")
+    assert run("--model", tmp_path / "any", path, "--unseen", "--json", "--choruses", "0") == 0
+    told, said = told_as_json(capsys)
+    assert told["pieces"] == len(split.unseen) > 0
+    assert (told["remarks"], said) == ([], "")
+    # Without --unseen it is told that it knows the music; so it is with it, if a network before it knew.
+    assert run("--model", tmp_path / "any", path, "--json", "--choruses", "0") == 0
+    told, said = told_as_json(capsys)
+    assert told["remarks"] == [said.strip()]
+    assert said.startswith("tiny.jsonl: any learned from it")
+    began = {"from": {"files": music.files, "held_back": keep_back(music.pieces, 0).rule.as_json()}}
+    save(Bundle("any", vocabulary, Context(), weights, {**facts, **began}), tmp_path / "any")
+    assert run("--model", tmp_path / "any", path, "--unseen", "--json", "--choruses", "0") == 0
+    told, said = told_as_json(capsys)
+    assert told["remarks"] == [said.strip()]
+    assert "a network that any began from learned from it" in said
+
+
+def test_music_that_is_hardly_known_is_remarked_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus
+) -> None:
+    """A classic network would seem to foretell jazz, when it was measured on its own sixty values over and over."""
+    save(classic_bundle(), tmp_path / "classic")
+    path = tiny_corpus(tmp_path / "one.jsonl", titles=1)
+    assert run("--model", tmp_path / "classic", path, "--choruses", "0") == 0
+    assert "97.5 % of the values are none that this network knows" in capsys.readouterr().out
+    assert run("--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path), path, "--choruses", "0") == 0
+    assert "none that this network knows" not in capsys.readouterr().out
+
+
+def test_every_line_of_the_table_tells_something(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus
+) -> None:
+    """Where the best n-gram is the one that looks at nothing, a reader would look for what was cut off."""
+    model = trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path)
+    for name, line in (("a.txt", "C,0.500"), ("b.txt", "C,0.500 S,0.500,+2")):
+        (tmp_path / name).write_text(line)
+    assert run("--model", model, tmp_path / "a.txt", "--train", tmp_path / "b.txt") == 0
+    told = capsys.readouterr().out
+    assert "order 1: how often each value comes" in told
+    assert not any(line.endswith(":") for line in told.splitlines())

@@ -35,6 +35,7 @@ from sideman_models.judging.ngram import (
     value_bits,
     values_chain,
 )
+from sideman_models.training.split import part as parted
 from sideman_models.values import Value, Vocabulary
 
 VALUES = 5
@@ -168,8 +169,8 @@ def test_the_mask_leaves_what_clashes_its_share(seed: int, share: float) -> None
 def music(tmp_path_factory: pytest.TempPathFactory) -> tuple[Vocabulary, list[Piece], list[Piece]]:
     """A few random tunes: the vocabulary of those to learn from, these, and the others."""
     corpus = read([tiny_corpus(tmp_path_factory.mktemp("corpus") / "tiny.jsonl", titles=60)])
-    seen, unseen = corpus.split()
-    return build_vocabulary(seen), seen, unseen
+    split = parted(corpus.pieces)
+    return build_vocabulary(split.seen), [*split.seen], [*split.unseen]
 
 
 def test_histories_hold_what_was_before(music: tuple[Vocabulary, list[Piece], list[Piece]]) -> None:

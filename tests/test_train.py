@@ -27,6 +27,7 @@ from sideman_models.evaluate import value_bits
 from sideman_models.lstm import NumpyNetwork, State, softmax
 from sideman_models.solos import Piece
 from sideman_models.training.recipe import Recipe
+from sideman_models.training.split import part
 from sideman_models.training.watcher import Epoch, Watcher
 from sideman_models.values import Value
 from trainings import arguments, quick
@@ -50,7 +51,8 @@ class Learned:
 
     def __init__(self, path: Path) -> None:
         self.corpus: Corpus = read([path])
-        seen, unseen = self.corpus.split()
+        split = part(self.corpus.pieces)
+        seen, unseen = split.seen, split.unseen
         self.vocabulary, self.context = build_vocabulary(seen), Context(list(FEATURES))
         encoder = Encoder(self.vocabulary, self.context)
         self.seen = [encoder.encode(piece) for piece in seen]

@@ -23,7 +23,7 @@ from sideman_models.weimar import DATABASE, WEIMAR, read_solos
 
 __all__ = [
     "BAR_TICKS", "BEATS", "WEIMAR", "BeatChanges", "Corpus", "FileReport", "Piece", "Reading", "Solo", "facts",
-    "midi_summary", "read", "read_solos", "read_values", "unseen", "write",
+    "midi_summary", "read", "read_solos", "read_values", "title_digest", "title_number", "unseen", "write",
 ]  # fmt: skip
 
 _UNSEEN_SHARE = 10
@@ -43,12 +43,6 @@ class Corpus:
     files: dict[str, str] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
     reports: list[FileReport] = field(default_factory=list)
-
-    def split(self) -> tuple[list[Piece], list[Piece]]:
-        """The pieces to learn from, and those of `unseen` titles; foreign ones of such titles are neither."""
-        kept = [piece for piece in self.pieces if piece.values]
-        measured = [one for one in kept if unseen(one.title) and not one.foreign]
-        return [one for one in kept if not unseen(one.title)], measured
 
 
 def read(paths: Iterable[Path], reading: Reading = _AS_USUAL) -> Corpus:
@@ -144,8 +138,17 @@ def unseen(title: str) -> bool:
 
     The split is by title, so that no tune is on both sides, whoever plays it.
     """
-    words = " ".join(title.lower().split())
-    return int.from_bytes(hashlib.sha256(words.encode()).digest()[:4]) % _UNSEEN_SHARE == 0
+    return title_number(title) % _UNSEEN_SHARE == 0
+
+
+def title_number(title: str) -> int:
+    """A number from 0 up to 2^32 that depends on the title alone, but for case and white space."""
+    return int.from_bytes(title_digest(title)[:4])
+
+
+def title_digest(title: str) -> bytes:
+    """The sha256 of the title, in lower case and with single spaces."""
+    return hashlib.sha256(" ".join(title.lower().split()).encode()).digest()
 
 
 def facts(corpus: Corpus) -> dict[str, Any]:

@@ -106,7 +106,10 @@ class Encoder:
         )
 
     def clash_table(self) -> Flags:
-        """All rows of clashes met so far, (rows, n_values)."""
+        """All rows of clashes that the pieces encoded so far have met, (rows, n_values).
+
+        It grows with every piece: ask for it when all are encoded, for only then do their `clash` all point into it.
+        """
         return np.array(self._table)
 
     def _rows(self, places: Sequence[Place], length: int) -> Indices:

@@ -36,7 +36,7 @@ from sideman_models.training.checkpoint import Checkpoint
 from sideman_models.training.cluster import Cluster
 from sideman_models.training.finetune import unfolded
 from sideman_models.training.recipe import Recipe
-from sideman_models.training.split import Split, keep_back
+from sideman_models.training.split import HELD_BACK, Split, keep_back
 from sideman_models.training.trainer import MachineLost, Strategy, Trainer
 from sideman_models.training.watcher import Epoch, Moment, Plan, Watcher
 from sideman_models.values import Vocabulary
@@ -170,7 +170,7 @@ def learn(corpus: Corpus, job: Job, watcher: Watcher | None = None) -> Learned:
     """
     strategy = _strategy(job)
     watcher = watcher or Watcher()
-    music = _Music.of(corpus, job)
+    music = _Music.of(corpus, job, watcher)
     recipe = job.recipe if job.base is None else replace(job.recipe, units=job.base.weights.n_a)
     identity = {**asdict(recipe), "music": music.digest(), "from": job.base.fingerprint if job.base else ""}
     training = _training(job, recipe, music, strategy, watcher)
@@ -201,11 +201,11 @@ class _Music:
     unseen: Sequence[Encoded]
 
     @classmethod
-    def of(cls, corpus: Corpus, job: Job) -> _Music:
+    def of(cls, corpus: Corpus, job: Job, watcher: Watcher) -> _Music:
         split = keep_back(corpus.pieces, job.validation)
         if not split.seen:
             raise CorpusError(f"nothing to learn from: none of the {len(corpus.pieces)} pieces holds a value")
-        vocabulary, context = _symbols(split.seen, job)
+        vocabulary, context = _symbols(split.seen, job, watcher)
         encoder = Encoder(vocabulary, context)
         sides = [_without_places(side) if job.values_only else side for side in (split.seen, split.unseen)]
         seen, unseen = ([encoder.encode(piece) for piece in side] for side in sides)
@@ -228,10 +228,16 @@ def _without_places(pieces: Iterable[Piece]) -> Sequence[Piece]:
     return [replace(piece, places=None, pitches=None) for piece in pieces]
 
 
-def _symbols(pieces: Sequence[Piece], job: Job) -> tuple[Vocabulary, Context]:
+def _symbols(pieces: Sequence[Piece], job: Job, watcher: Watcher) -> tuple[Vocabulary, Context]:
     """What the network chooses from, and what it is told beside. Foreign music adds no value of its own."""
     base = job.base
-    told = not job.values_only and all(piece.places is not None for piece in pieces)
+    bare = [] if job.values_only else [piece for piece in pieces if piece.places is None]
+    told = not job.values_only and not bare
+    if base is None and 0 < len(bare) < len(pieces):
+        watcher.says(
+            f"{bare[0].title}: values without chords, as are {len(bare)} of the {len(pieces)} pieces: so the network"
+            " is told neither chords nor metre; leave them out if it should be"
+        )
     pieces = [piece for piece in pieces if not piece.foreign]
     if base is None:
         return build_vocabulary(pieces), Context(tuple(FEATURES) if told else ())
@@ -292,7 +298,7 @@ def _plan(training: Training, music: _Music) -> Plan:
         pieces=len(music.seen),
         values=sum(map(len, music.seen)),
         vocabulary=len(music.vocabulary),
-        kept_back=music.split.rule,
+        kept_back=music.split.rule.words,
         device=device(),
     )
 
@@ -314,7 +320,8 @@ def _facts(corpus: Corpus, job: Job, music: _Music, trained: Trained, bundle: Bu
         "sources": _sources(corpus, job.base),
         "licence": job.licence,
         "trained_on": {"pieces": len(music.seen), "values": sum(map(len, music.seen))},
-        "kept_back": music.split.rule,
+        "kept_back": music.split.rule.words,
+        HELD_BACK: music.split.rule.as_json(),
         "recipe": asdict(job.recipe),
         "epochs": len(trained.epochs),
         "best_epoch": trained.best.number,
@@ -324,8 +331,17 @@ def _facts(corpus: Corpus, job: Job, music: _Music, trained: Trained, bundle: Bu
         "made_with": made_with(),
     }
     if job.base is not None:
-        facts["from"] = {"name": job.base.name, "weights_sha256": job.base.fingerprint}
+        facts["from"] = _begun_from(job.base)
     return facts
+
+
+def _begun_from(base: Bundle) -> dict[str, Any]:
+    """What is told of the network it began from: which, and what that had learned from."""
+    return {
+        "name": base.name,
+        "weights_sha256": base.fingerprint,
+        **{name: base.facts[name] for name in ("files", HELD_BACK, "from") if name in base.facts},
+    }
 
 
 def _sources(corpus: Corpus, base: Bundle | None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from sideman.commands.common import add_reading_options, check_readable, read_mu
 from sideman.core.errors import CannotCreate, UsageError
 from sideman.io.files import creating, write_whole
 from sideman_models.bundle import Bundle, load
-from sideman_models.corpus import Piece
+from sideman_models.corpus import Corpus, Piece
 from sideman_models.errors import CorpusError
 from sideman_models.judging.appraisal import Appraisal, appraise, with_playing
 from sideman_models.judging.text import text
+from sideman_models.training.split import learned_from, lineage, part, rule_of
 
 CHORUSES, MOST_CHORUSES = 100, 100_000
 _LARGEST_SEED = 2**32 - 1
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="MIDI file, folder of MIDI files, solo database (.jsonl, .jsonl.gz) or value file",
     )
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="the network: a bundle's name, or its folder")
-    parser.add_argument("--unseen", action="store_true", help="only the titles that training always keeps back")
+    parser.add_argument("--unseen", action="store_true", help="only the titles that were kept from this network")
     parser.add_argument(
         "--train",
         nargs="+",
@@ -64,8 +66,13 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     draw = _artist() if args.report else None
     bundle = load(args.model)
-    pieces, training = _music(args)
+    corpus = read_music(args.files, args)
+    pieces, training = _music(bundle, corpus, args)
+    known = _known(bundle, corpus, args)
+    for remark in known:
+        print(remark, file=sys.stderr)
     found = _appraisal(bundle, pieces, training, args)
+    found = replace(found, remarks=[*known, *found.remarks])
     print(json.dumps(found.as_json()) if args.json else text(found))
     if draw is not None:
         with creating(args.report):
@@ -91,18 +98,32 @@ def _check(args: argparse.Namespace) -> None:
         raise CannotCreate(f"{args.report}: cannot be created: there is no folder {args.report.parent}")
 
 
-def _music(args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
+def _music(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
     """What is measured, and what the n-grams are trained on: nothing of a title that is measured."""
-    corpus = read_music(args.files, args)
-    seen, unseen = corpus.split()
-    pieces = unseen if args.unseen else [piece for piece in seen + unseen if not piece.foreign]
+    split = part(corpus.pieces, rule_of(bundle.facts, bundle.path))
+    pieces = [*split.unseen] if args.unseen else [piece for piece in split.seen + split.unseen if not piece.foreign]
+    if not pieces and args.unseen:
+        raise CorpusError(f"none of these pieces is of a title kept from {bundle.name} ({split.rule.words})")
     if not pieces:
-        raise CorpusError("none of these pieces is of a title that training keeps back")
+        raise CorpusError("none of these pieces can be measured on")
     if not args.train:
-        return pieces, seen if args.unseen else []
+        return pieces, [*split.seen] if args.unseen else []
     titles = {piece.title for piece in pieces}
     others = read_music(args.train, args).pieces
     return pieces, [piece for piece in others if piece.values and piece.title not in titles]
+
+
+def _known(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> list[str]:
+    """What is to be said of music that the network has learned from, and that is measured all the same."""
+    own, *before = lineage(bundle.facts)
+    if args.unseen:
+        rule = rule_of(own, bundle.path)
+        hashes = [learned_from(one) for one in before if rule_of(one, bundle.path) != rule]
+        why = f"a network that {bundle.name} began from learned from it, and kept other titles back"
+    else:
+        hashes = [learned_from(one) for one in (own, *before)]
+        why = f"{bundle.name} learned from it, so its figures are of music it has seen (--unseen leaves that out)"
+    return [f"{name}: {why}" for name, sha256 in sorted(corpus.files.items()) if any(sha256 in one for one in hashes)]
 
 
 def _appraisal(

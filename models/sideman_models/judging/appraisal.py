@@ -31,6 +31,8 @@ _FAMILIES = tuple(zip(
     FAMILIES, (VALUE_CHAINS, VALUE_CHAINS, CONTEXT_CHAINS, CONTEXT_CHAINS), (False, True, False, True), strict=True
 ))  # fmt: skip
 REAL, PLAYED = "real", "played"
+_FOREIGN = 0.5
+"""With more of its values mapped to others than this, music is no longer itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,11 @@ class Borrowed:
 
 @dataclass(frozen=True, slots=True)
 class Appraisal:
-    """Everything; `absent` says why a part is not there, by the part's name in the JSON."""
+    """Everything.
+
+    `absent` says why a part is not there, by the part's name in the JSON; `remarks` what keeps the figures from meaning
+    what they seem to.
+    """
 
     model: str
     vocabulary: int
@@ -110,6 +116,7 @@ class Appraisal:
     halves_of_all: Mapping[str, float | None] = field(default_factory=dict)
     borrowed: Sequence[Borrowed] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
 
     @property
     def chance(self) -> float:
@@ -140,6 +147,7 @@ class Appraisal:
             "statistics": {one.name: self._statistic(one) for one in self.statistics},
             "verbatim": [one.as_json() for one in self.borrowed],
             "absent": dict(self.absent),
+            "remarks": list(self.remarks),
         }
 
     def _statistic(self, one: Comparison) -> dict[str, Any]:
@@ -183,8 +191,17 @@ def appraise(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece],
         intervals["bits_per_note"] = _interval(found, [one.notes for one in found], seed, pitches=True)
     borrowed = [] if not training else list(_borrowed(REAL, pieces, training))
     return Appraisal(
-        bundle.name, len(bundle.vocabulary), evaluation, intervals, opponents, borrowed=borrowed, absent=absent
-    )
+        bundle.name, len(bundle.vocabulary), evaluation, intervals, opponents, borrowed=borrowed, absent=absent,
+        remarks=list(_remarks(evaluation)),
+    )  # fmt: skip
+
+
+def _remarks(evaluation: Evaluation) -> Iterator[str]:
+    if evaluation.mapped_share > _FOREIGN:
+        yield (
+            f"{100 * evaluation.mapped_share:.1f} % of the values are none that this network knows:"
+            " these figures are of the music that it takes them for, not of this"
+        )
 
 
 def _interval(found: Sequence[Cost], bottoms: Sequence[float], seed: int, *, pitches: bool = False) -> Interval | None:

@@ -24,6 +24,8 @@ def _music(found: Appraisal) -> Iterator[str]:
     yield f"{found.model}, on {_number(one.pieces, 'piece')} of {_number(one.titles, 'title')}"
     yield f"  {one.values:,} values, {100 * one.mapped_share:.1f} % of them mapped to the nearest that it knows"
     yield f"  {one.notes:,} notes; of those in the source {100 * one.dropped_share:.1f} % fell out of the line"
+    for remark in found.remarks:
+        yield from _wrapped(remark)
 
 
 def _number(count: int, of: str) -> str:
@@ -39,7 +41,7 @@ def _bits(found: Appraisal) -> Iterator[str]:
     for family in reversed(FAMILIES):
         if (best := found.best(family)) is not None:
             yield _line(family, best.bits_per_value, _fewer(best))
-            yield from _wrapped(f"{best.name}: {', '.join(best.chain)}")
+            yield from _wrapped(f"{best.name}: {', '.join(best.chain) or 'how often each value comes'}")
     if orders := [one for one in found.opponents if one.family == FAMILIES[0] and len(one.name) == len(UNIGRAM)]:
         yield f"    plain orders 1 to {len(orders)}: {'  '.join(f'{one.bits_per_value:.3f}' for one in orders)}"
     if (unigram := found.unigram()) is not None:
