@@ -246,3 +246,48 @@ def test_the_default_bundle_is_whole_and_says_where_it_comes_from() -> None:
     assert default.weights.penalty > 0
     for word in ("Weimar Jazz Database", "ODbL", "sideman train", "bits per value", "bits per note"):
         assert word in default.card
+
+
+def killed_between(saved: Path) -> Path:
+    """Leave things as a save does that is killed after the first of its two renames; where the old bundle lies then."""
+    aside = saved.parent / ".mine-old-x7"
+    aside.mkdir()
+    saved.rename(aside / "mine")
+    return aside / "mine"
+
+
+def test_a_save_that_was_killed_loses_nothing(saved: Path) -> None:
+    """A power cut in the wrong moment would leave neither the old network nor the new one."""
+    before = load(str(saved))
+    aside = killed_between(saved)
+    found = load(str(saved))
+    assert (found.name, found.fingerprint, found.path) == ("mine", before.fingerprint, aside)
+    save(Bundle("mine", Vocabulary(KNOWN[:2]), Context(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
+    assert len(load(str(saved)).vocabulary) == 2
+    assert [path.name for path in saved.parent.iterdir()] == ["mine"]
+
+
+def test_what_a_killed_save_set_aside_is_back_even_if_the_next_fails(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training again on a full disk would finish the loss that the power cut began."""
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = load(str(saved)).fingerprint
+    killed_between(saved)
+    monkeypatch.setattr(store, "_write", full)
+    with pytest.raises(OSError, match="No space"):
+        save(some_bundle(), saved)
+    assert load(str(saved)).fingerprint == before
+    assert (saved / VALUES).is_file()
+
+
+def test_what_is_set_aside_does_not_come_before_what_stands(saved: Path) -> None:
+    """Yesterday's network would play although today's is there."""
+    aside = killed_between(saved)
+    (aside / VALUES).write_text("broken")
+    save(some_bundle(), saved.parent / "other")
+    (saved.parent / "other").rename(saved)
+    assert load(str(saved)).path == saved

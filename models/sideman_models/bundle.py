@@ -20,7 +20,7 @@ import numpy as np
 from sideman_models.context import FEATURES, Context
 from sideman_models.errors import BundleError, NoSuchBundle, ValueTextError
 from sideman_models.lstm import Weights
-from sideman_models.store import check_shapes, contents, described, packed, unpacked, write_folder
+from sideman_models.store import check_shapes, contents, described, packed, standing, unpacked, write_folder
 from sideman_models.values import Value, Vocabulary, parse_value
 
 FORMAT, VERSION = "sideman bundle", 1
@@ -75,13 +75,16 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Path:
-    """The folder of the bundle called `name`, which may also be a path. Raises `BundleError` listing what there is."""
+    """The folder of the bundle called `name`, which may also be a path. Raises `BundleError` listing what there is.
+
+    Where a save was killed between moving the old bundle away and the new one in, it is where the old one lies.
+    """
     if os.sep in name or name.startswith((".", "~")):
-        path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises for an unknown user
+        path = standing(Path(os.path.expanduser(name)))  # noqa: PTH111 - Path's own raises for an unknown user
         if not path.is_dir():
             raise NoSuchBundle(f"{path}: no such bundle (a bundle is a folder with {WEIGHTS} and {VALUES})")
         return path
-    for path in [folder / name for folder in folders()] + [Path(name)]:
+    for path in map(standing, [folder / name for folder in folders()] + [Path(name)]):
         if (path / VALUES).is_file():
             return path
     raise NoSuchBundle(f"no bundle called {name!r}; there are: {', '.join(names()) or 'none'}")

@@ -6,6 +6,7 @@ What is read comes from anywhere, so nothing in it is believed: no pickle is rea
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import lzma
@@ -22,14 +23,22 @@ import numpy as np
 
 from sideman_models.errors import BundleError
 from sideman_models.lstm import Floats
+from sideman_models.textfile import check_plain
 
 MOST_BYTES = 1 << 28
+_OLD = "-old-"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Make `path` a folder of `files` (contents by name), whole or not at all; an older one is replaced at the end."""
+    """Make `path` a folder of `files` (contents by name), whole or not at all; an older one is replaced at the end.
+
+    One that was set aside by a save that was killed is put back first; when all is done, none of these is left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if (aside := standing(path)) != path:
+        aside.rename(path)
+        shutil.rmtree(aside.parent, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         for name, content in files.items():
@@ -38,6 +47,23 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         _replace(path, fresh)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+    for old in _set_aside(path):
+        shutil.rmtree(old.parent, ignore_errors=True)
+
+
+def standing(path: Path) -> Path:
+    """Where the folder `path` stands: there, or, after a save that was killed as it took its place, set aside."""
+    if path.exists():
+        return path
+    return max(_set_aside(path), key=lambda old: old.stat().st_mtime, default=path)
+
+
+def _set_aside(path: Path) -> list[Path]:
+    """The older folders that saves have moved out of the way; none where nobody may look."""
+    with contextlib.suppress(OSError):
+        olds = [one for one in path.parent.iterdir() if one.name.startswith(f".{path.name}{_OLD}")]
+        return [old / path.name for old in olds if (old / path.name).is_dir()]
+    return []
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -51,7 +77,7 @@ def _replace(path: Path, fresh: Path) -> None:
     if not path.exists():
         fresh.rename(path)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}{_OLD}", dir=path.parent))
     path.rename(old / path.name)
     try:
         fresh.rename(path)
@@ -65,6 +91,7 @@ def _replace(path: Path, fresh: Path) -> None:
 def contents(path: Path) -> bytes:
     """What the file holds. Raises `BundleError` where it cannot be read or is too large."""
     try:
+        check_plain(path)
         if path.stat().st_size > MOST_BYTES:
             raise BundleError(f"{path}: larger than {MOST_BYTES >> 20} MiB")
         return path.read_bytes()
