@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import mido
@@ -255,3 +256,10 @@ def test_the_command_says_what_it_cannot_do(tmp_path: Path) -> None:
     path = midi(tmp_path, [(0.0, 1.0, 60)], held(E_FLAT))
     with pytest.raises(UsageError, match="--model"):
         run(path, "--classic", "--model", "default")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Lost: whoever reads the course's file with the library waits for ever."""
+    os.mkfifo(tmp_path / "pipe.mid")
+    with pytest.raises(CorpusError, match=r"pipe.mid: not a readable MIDI file \(not a plain file\)"):
+        read_classic(tmp_path / "pipe.mid")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +19,9 @@ from corpora import BEAT_S, beats, database, note, record, tiny_corpus
 from data import data_file
 from sideman_models.corpus import Corpus, Piece, Reading, facts, read, read_solos, unseen
 from sideman_models.errors import CorpusError
-from sideman_models.values import Value
 from sideman_models.training.split import part
+from sideman_models.values import Value
+from sideman_models.wording import printable
 from strategies import values
 
 CHORDS = ["C^7"] * 4 + ["D-7"] * 2 + ["G7"] * 2
@@ -196,6 +198,42 @@ def test_a_broken_file_is_named(tmp_path: Path, name: str, raw: bytes, says: str
         read([tmp_path / name])
     with pytest.raises(CorpusError, match="cannot be read"):
         read([tmp_path / "none.jsonl"])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    """A file saved by an editor on Windows would be refused for a letter that nobody sees."""
+    marked = tmp_path / "values.txt"
+    marked.write_bytes(b"\xef\xbb\xbfC,1.000 S,0.500,+2\nC,1.000")
+    assert [texts(piece) for piece in read([marked]).pieces] == ["C,1.000 S,0.500,+2", "C,1.000"]
+    plain = tiny_corpus(tmp_path / "tiny.jsonl", titles=2)
+    pieces = read([plain]).pieces
+    plain.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
+    assert read([plain]).pieces == pieces
+
+
+@pytest.mark.parametrize("name", ["pipe.jsonl", "pipe.jsonl.gz", "pipe.txt"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    """Whoever reads music with the library would wait for ever."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CorpusError, match=f"{name}: cannot be read: not a plain file"):
+        read([tmp_path / name])
+
+
+def test_a_title_can_always_be_written(tmp_path: Path) -> None:
+    """Half a letter in the title of one solo would end the training."""
+    [piece] = read(
+        [database(tmp_path / "odd.jsonl", [record([note(1, 1, 60)], beats(CHORDS), title="a\ud800")])]
+    ).pieces
+    assert piece.title == r"a\ud800"
+
+
+@given(st.text() | st.binary().map(os.fsdecode))
+def test_every_text_can_be_made_printable(text: str) -> None:
+    """A name that no file or terminal takes would end the program."""
+    told = printable(text)
+    assert told.encode().decode() == told == printable(told)
+    assert len(told.splitlines()) <= 1
+    assert told == text or not text.isprintable()
 
 
 json_values = st.recursive(

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import importlib
 import importlib.util
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import NoReturn
 from sideman import __version__
 from sideman.core.errors import UsageError
 from sideman.verdict import FULL_OR_BROKEN, verdict
+from sideman_models.wording import printable
 
 COMMANDS = {
     "run": "play: the daemon, in the foreground",
@@ -37,6 +39,8 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` (sys.argv unless given) asks for; its exit status (those of sysexits.h)."""
     words = sys.argv[1:] if argv is None else list(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: no name or title ends the program
     try:
         status = _run(words)
         if sys.stdout is not None:
@@ -118,7 +122,7 @@ def _explain(error: Exception, *, traceback: bool) -> int:
         if traceback:
             sys.excepthook(type(error), error, error.__traceback__)
         if sys.stderr is not None:
-            print("\n".join(f"sideman: {line}" for line in text.splitlines()), file=sys.stderr)
+            print("\n".join(f"sideman: {printable(line)}" for line in text.splitlines()), file=sys.stderr)
     return status
 
 

@@ -137,7 +137,12 @@ def _files(bundle: Bundle, extras: Mapping[str, bytes]) -> dict[str, bytes]:
         "values": texts,
     }
     text = json.dumps(values_file, indent=1, ensure_ascii=False) + "\n"
-    return {WEIGHTS: weights, VALUES: text.encode(), CARD: bundle.card.encode(), **extras}
+    return {WEIGHTS: weights, VALUES: _encoded(text), CARD: _encoded(bundle.card), **extras}
+
+
+def _encoded(text: str) -> bytes:
+    """In UTF-8; a byte of the command line that was not, written out (as JSON does)."""
+    return text.encode(errors="backslashreplace")
 
 
 def _dialect(vocabulary: Vocabulary) -> str:

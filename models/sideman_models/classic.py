@@ -25,12 +25,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
+from pathlib import Path
 
 import mido
 import numpy as np
 import numpy.typing as npt
 
 from sideman_models.errors import CorpusError
+from sideman_models.textfile import check_plain
 
 MELODY_TRACK = 11
 CHORDS_TRACK = 6
@@ -172,6 +174,7 @@ def training_arrays(corpus: ClassicCorpus) -> tuple[Floats, Floats]:
 
 def _open(path: str | PathLike[str]) -> mido.MidiFile:
     try:
+        check_plain(Path(path))
         midi = mido.MidiFile(path)
     except OSError as error:
         raise CorpusError(f"{path}: not a readable MIDI file ({error.strerror or error})") from error

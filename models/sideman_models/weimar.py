@@ -33,6 +33,7 @@ from sideman_models.line import LineNote
 from sideman_models.solos import BAR_TICKS, BEATS, BeatChanges, Solo
 from sideman_models.textfile import numbered_lines
 from sideman_models.values import TICKS
+from sideman_models.wording import printable
 
 WEIMAR = (
     "Weimar Jazz Database (Pfleiderer, Frieler, Abeßer, Zaddach, Burkhart et al., 2017), "
@@ -75,7 +76,8 @@ def _records(path: Path, *, all_feels: bool = False) -> Iterator[tuple[_Record, 
     """Every line, with its solo or why it is left out."""
     for number, line in numbered_lines(path):
         if line.strip():
-            record = _Record(f"{path}:{number}", _object(f"{path}:{number}", line))
+            where = f"{printable(path)}:{number}"
+            record = _Record(where, _object(where, line))
             yield record, record.reason_against(all_feels=all_feels) or record.solo()
 
 
@@ -198,7 +200,7 @@ class _Record:
         value = self.raw.get(key)
         if not isinstance(value, str):
             raise CorpusError(f"{self.where}: {key}: {'missing' if value is None else 'not a text'}")
-        return value
+        return printable(value)
 
     def _table(self, key: str, fields_key: str, types: Mapping[str, type], row_type: Callable[..., T]) -> list[T]:
         columns = self._columns(fields_key, types)
