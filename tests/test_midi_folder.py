@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from midis import bass, comping, drums, markers, packed, scale, signature, track, tune, written
+from midis import bass, comping, drums, markers, packed, played, scale, signature, track, tune, written
+from processes import sideman
 from sideman import cli
+from sideman_models.bundle import load
 from sideman_models.corpus import facts, midi_summary, read
 from sideman_models.errors import CorpusError
 from sideman_models.midi import folder, reading
@@ -77,7 +80,10 @@ def test_a_second_run_reads_nothing_again(tmp_path: Path, monkeypatch: pytest.Mo
         read([path])
 
 
-READ = {3: "a0e132124ad3fe1a97af53fcd3e26a0d25feda6e8fa7212b40237d8f30bba3f5"}
+READ = {
+    3: "a0e132124ad3fe1a97af53fcd3e26a0d25feda6e8fa7212b40237d8f30bba3f5",
+    4: "a0e132124ad3fe1a97af53fcd3e26a0d25feda6e8fa7212b40237d8f30bba3f5",  # counts are told in other words
+}
 """The sha256 of a band as every version of the reader reads it."""
 
 
@@ -184,7 +190,129 @@ def test_numbers_of_a_collection_are_no_titles(tmp_path: Path, name: str, title:
     assert piece.title == title
 
 
+def test_what_cannot_be_read_has_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files would be missing from what was learned, and nobody would know which, or why."""
+    music = tmp_path / "music"
+    written(music / "good.mid", track(tune, "Melody"))
+    written(music / "folder.mid" / "in.mid", track(scale(2), "Melody"))
+    (music / "gone.mid").symlink_to("nowhere")
+    (music / "zero.mid").symlink_to("/dev/zero")
+    os.mkfifo(music / "pipe.mid")
+    (music / "locked").mkdir()
+    scan = os.scandir
+
+    def locked(path: str) -> object:  # a mode of its own would not keep root out
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", locked)
+    corpus = read([music])
+    assert {Path(one.file).relative_to(music).as_posix(): one.left_out for one in corpus.reports} == {
+        "folder.mid": "cannot be read: a folder",
+        "folder.mid/in.mid": "",
+        "gone.mid": "cannot be read: a link to nothing",
+        "good.mid": "",
+        "locked": "cannot be read: Permission denied",
+        "pipe.mid": "cannot be read: not a plain file",
+        "zero.mid": "cannot be read: not a plain file",
+    }
+    assert midi_summary(corpus).startswith("2 of 7 MIDI files used; 1 cannot be read: a folder; ")
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "1 was read before"), (2, "2 were read before")])
+def test_what_is_told_is_counted_right(tmp_path: Path, count: int, told: str) -> None:
+    """A musician would read "1 were read before"."""
+    for number in range(count):
+        written(tmp_path / f"{number}.mid", track(scale(1, 60 + number), "Melody"))
+    read([tmp_path])
+    assert told in midi_summary(read([tmp_path]))
+
+
+def test_folders_of_the_same_name_are_both_told(tmp_path: Path) -> None:
+    """The card would name one of two collections, and not the other."""
+    for number, place in enumerate(("aa", "bb", "cc")):
+        written(tmp_path / place / "songs" / "one.mid", track(scale(2, 60 + number), "Melody"))
+        (tmp_path / place / "values.txt").write_text("C,1.000")
+    songs = [tmp_path / place / "songs" for place in ("aa", "bb", "cc")]
+    corpus = read([*songs, tmp_path / "aa" / "values.txt", tmp_path / "bb" / "values.txt"])
+    assert list(corpus.files) == ["songs/", "songs/ (2)", "songs/ (3)", "values.txt", "values.txt (2)"]
+    assert len({corpus.files[name] for name in list(corpus.files)[:3]}) == 3
+
+
+def badly_named(path: Path) -> Path:
+    """A folder whose files have the names of other times, or of somebody with bad intentions."""
+    for number, name in enumerate((b"bad\xffname.mid", b"two\n\x1b[31mlines.mid", "Águas.mid".encode())):
+        written(path / os.fsdecode(name), track(scale(8, 60 + number), "Melody"))
+    return path
+
+
+def test_any_name_is_told_as_it_can_be(tmp_path: Path) -> None:
+    """One file of an old collection would end the training, or a name would colour the terminal."""
+    corpus = read([badly_named(tmp_path / os.fsdecode(b"\xe9t\xe9"))])
+    assert sorted(piece.title for piece in corpus.pieces) == [r"bad\xffname", r"two\n\x1b[31mlines", "Águas"]
+    assert list(corpus.files) == [r"\xe9t\xe9/"]
+    told = [*corpus.files, *corpus.sources, *(text for one in corpus.reports for text in (one.file, one.title))]
+    assert all(text.isprintable() and text.encode() for text in told)
+
+
 # The command.
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_any_name_can_be_printed(tmp_path: Path, encoding: str) -> None:
+    """The report on a folder would break off at the first odd name."""
+    path = badly_named(tmp_path / "music")
+    done = sideman("corpus", str(path), env={"PYTHONIOENCODING": encoding})
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert rf"{path}/bad\xffname.mid: 'bad\\xffname', 4/4, 8 bars, 64 notes" in lines
+    assert sum("4/4" in line for line in lines) == 3
+    assert "\x1b" not in done.stdout
+    missing = sideman("corpus", f"{path}/no\x1b[31m.mid")
+    assert (missing.returncode, missing.stderr) == (66, rf"sideman: {path}/no\x1b[31m.mid: no such file" + "\n")
+
+
+def test_music_of_any_name_can_be_learned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hours of training would end with a card that cannot be written."""
+    pytest.importorskip("tensorflow")
+    paths = sorted(str(path) for path in badly_named(tmp_path / "music").iterdir())
+    out = tmp_path / os.fsdecode(b"m\xeene")
+    small = ["--units", "2", "--epochs", "1", "--validation", "0", "--no-deterministic", "--licence", "\udcff"]
+    assert cli.main(["train", *paths, "--out", str(out), *small]) == 0, capsys.readouterr().err
+    facts = load(str(out)).facts
+    assert list(facts["files"]) == [r"bad\xffname.mid", r"two\n\x1b[31mlines.mid", "Águas.mid"]
+    assert r"bad\xffname.mid" in (out / "CARD.md").read_text()
+
+
+def test_one_of_anything_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A musician would read "1 bars"."""
+    path = written(tmp_path / "one.mid", track([*played([(0, 4, 60)])[:1], *markers([(4, "end")])], "Melody"))
+    assert cli.main(["corpus", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert f"{path}: 'one', 4/4, 1 bar, 1 note\n" in told
+    assert "    1 note without an end\n" in told
+    assert "1 of 1 MIDI file used" in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["corpus", "{}"], ["corpus", "--classic", "{}"], ["corpus", "--chord-accuracy", "{}"],
+     ["evaluate", "{}", "--model", "default"],
+     ["train", "{}", "--out", "x"], ["train", "--classic", "{}", "--out", "x"], ["names", "--train", "{}"],
+     ["generate", "{}", "--model", "default", "--out", "x"],
+     ["models", "import", "{}", "--like", "default", "--out", "x"]],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["pipe.mid", "/dev/zero"])
+def test_no_command_waits_for_a_pipe(
+    tmp_path: Path, words: list[str], kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program would wait for ever, without a word."""
+    path = tmp_path / kind
+    if kind.startswith("pipe"):
+        os.mkfifo(path)
+    assert cli.main([word.format(path) for word in words]) == 65
+    assert capsys.readouterr().err == f"sideman: {path}: not a plain file; keep in one what is to be read\n"
 
 
 def test_the_command_tells_what_was_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

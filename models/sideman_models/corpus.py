@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sideman_models.solos import BAR_TICKS, BEATS, BeatChanges, Piece, Solo, wri
 from sideman_models.textfile import numbered_lines
 from sideman_models.values import TICKS, parse_value
 from sideman_models.weimar import DATABASE, WEIMAR, read_solos
+from sideman_models.wording import counted, printable
 
 __all__ = [
     "BAR_TICKS", "BEATS", "WEIMAR", "BeatChanges", "Corpus", "FileReport", "Piece", "Reading", "Solo", "facts",
@@ -53,12 +55,12 @@ def read(paths: Iterable[Path], reading: Reading = _AS_USUAL) -> Corpus:
     """
     named = list(paths)
     below = {path: _midi_files(path) for path in named if path.is_dir() or path.suffix.lower() in MIDI}
-    each, hashes = read_midi_files(list(dict.fromkeys(file for files in below.values() for file in files)), reading)
-    music = {Path(one.report.file): one for one in each}
+    wanted = {file: reason for files in below.values() for file, reason in files.items()}
+    music, hashes = read_midi_files(wanted, reading)
     corpus = Corpus()
     for path in named:
         if path in below:
-            _add_midi(corpus, path, [music.pop(file) for file in below[path] if file in music], hashes)
+            _add_midi(corpus, path, {file: music.pop(file) for file in below[path] if file in music}, hashes)
         else:
             _add_text(corpus, path, reading)
     corpus.sources += _midi_source(list(below), corpus)
@@ -67,12 +69,13 @@ def read(paths: Iterable[Path], reading: Reading = _AS_USUAL) -> Corpus:
     return corpus
 
 
-def _midi_files(path: Path) -> list[Path]:
+def _midi_files(path: Path) -> Mapping[Path, str]:
+    """Each with why it is not to be read, or an empty text."""
     if not path.is_dir():
-        return [path]
+        return {path: ""}
     files = midi_files(path)
     if not files:
-        raise CorpusError(f"{path}: no MIDI files in the folder ({', '.join(MIDI)})")
+        raise CorpusError(f"{printable(path)}: no MIDI files in the folder ({', '.join(MIDI)})")
     return files
 
 
@@ -83,22 +86,30 @@ def _add_text(corpus: Corpus, path: Path, reading: Reading) -> None:
         source = WEIMAR
     else:
         corpus.pieces += read_values(path)
-        source = f"{path.name}: a value file, its origin and licence not known to the program"
-    corpus.files[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        source = f"{printable(path.name)}: a value file, its origin and licence not known to the program"
+    corpus.files[_free_key(corpus, path.name)] = hashlib.sha256(path.read_bytes()).hexdigest()
     corpus.sources += [] if source in corpus.sources else [source]
 
 
-def _add_midi(corpus: Corpus, path: Path, music: Sequence[MidiMusic], hashes: Mapping[Path, str]) -> None:
+def _free_key(corpus: Corpus, name: str) -> str:
+    """The name as it can be written, numbered where another file or folder has it."""
+    key = printable(name)
+    keys = chain([key], (f"{key} ({number})" for number in count(2)))
+    return next(key for key in keys if key not in corpus.files)
+
+
+def _add_midi(corpus: Corpus, path: Path, music: Mapping[Path, MidiMusic], hashes: Mapping[Path, str]) -> None:
     """Add a MIDI file, or a folder of them as one; its sha256 is that of its files' in order."""
-    for one in music:
+    for one in music.values():
         pieces = [write(solo) for solo in one.solos]
         corpus.pieces += pieces
         corpus.reports.append(replace(one.report, dropped=sum(piece.dropped for piece in pieces)))
         corpus.left_out.update([one.report.left_out] if one.report.left_out else [])
-    used = [hashes[Path(one.report.file)] for one in music if one.solos]
+    used = [hashes[file] for file, one in music.items() if one.solos]
     if used:
         folder = path.is_dir()
-        corpus.files[f"{path.resolve().name}/" if folder else path.name] = _sha256(used) if folder else used[0]
+        key = _free_key(corpus, f"{path.resolve().name}/" if folder else path.name)
+        corpus.files[key] = _sha256(used) if folder else used[0]
 
 
 def _midi_source(paths: Sequence[Path], corpus: Corpus) -> list[str]:
@@ -106,8 +117,8 @@ def _midi_source(paths: Sequence[Path], corpus: Corpus) -> list[str]:
     used = sum(not report.left_out for report in corpus.reports)
     if not used:
         return []
-    where = paths[0].resolve().name if len(paths) == 1 else f"{len(paths)} places"
-    return [f"{where}: {used} MIDI file{'s' * (used > 1)}, origin and licence not known to the program"]
+    where = printable(paths[0].resolve().name) if len(paths) == 1 else f"{len(paths)} places"
+    return [f"{where}: {counted(used, 'MIDI file')}, origin and licence not known to the program"]
 
 
 def _nothing_left(corpus: Corpus) -> str:
@@ -125,11 +136,12 @@ def midi_summary(corpus: Corpus) -> str:
         return ""
     used = sum(not report.left_out for report in reports)
     reasons = Counter(report.left_out for report in reports if report.left_out)
-    told = [f"{used} of {len(reports)} MIDI files used"]
+    told = [f"{used} of {counted(len(reports), 'MIDI file')} used"]
     told += [f"{report} {what}" for what, report in reasons.items()]
     found = sum(report.chords.startswith("found") for report in reports)
     told += [f"chords found from notes in {found}"] if found else []
-    told += [f"{again} were read before"] if (again := sum(report.cached for report in reports)) else []
+    again = sum(report.cached for report in reports)
+    told += [f"{again} {'was' if again == 1 else 'were'} read before"] if again else []
     return "; ".join(told)
 
 
@@ -183,14 +195,14 @@ def read_values(path: Path) -> list[Piece]:
 
     Raises `CorpusError` naming the file and the line.
     """
-    pieces = []
+    name, pieces = printable(path), []
     for number, line in numbered_lines(path):
         if not (texts := line.split()):
             continue
         try:
             values = tuple(parse_value(text) for text in texts)
         except ValueTextError as error:
-            raise CorpusError(f"{path}:{number}: {error}") from error
+            raise CorpusError(f"{name}:{number}: {error}") from error
         notes = sum(value.kind != "R" for value in values)
-        pieces.append(Piece(f"{path.name}:{number}", "", values, notes=notes))
+        pieces.append(Piece(f"{printable(path.name)}:{number}", "", values, notes=notes))
     return pieces

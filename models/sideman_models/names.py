@@ -33,6 +33,7 @@ from sideman_models.errors import BundleError, CorpusError
 from sideman_models.rnn import softmax
 from sideman_models.store import check_shapes, contents, described, packed, unpacked, write_folder
 from sideman_models.textfile import numbered_lines
+from sideman_models.wording import printable
 
 Doubles = npt.NDArray[np.float64]
 Parameters = dict[str, Doubles]
@@ -220,9 +221,9 @@ def read_names(path: Path) -> list[str]:
     """The names in a text file, one a line, in lower case. Raises `CorpusError` naming the line at fault."""
     names = []
     for number, line in numbered_lines(path):
-        name = line.removeprefix("\ufeff").strip().lower()
+        name = line.strip().lower()
         if name:
-            _check_name(f"{path}:{number}", name)
+            _check_name(f"{printable(path)}:{number}", name)
             names.append(name)
         if len(names) > _MOST_NAMES:
             raise CorpusError(f"{path}:{number}: more than {_MOST_NAMES:,} names")
@@ -285,7 +286,7 @@ def learn(
     learned = NameModel(letters, model(names, untaught.ix_to_char, untaught.char_to_ix, iterations, report=remember))
     facts = {
         "source": source,
-        "file": path.name,
+        "file": printable(path.name),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "names": len(names),
         "units": len(learned.parameters["b"]),

@@ -27,6 +27,7 @@ from sideman_models.errors import TrainingError
 from sideman_models.lstm import Floats, Weights
 from sideman_models.train import made_with
 from sideman_models.values import Vocabulary, parse_value
+from sideman_models.wording import printable
 
 Optimizer = Any
 
@@ -185,7 +186,7 @@ def learn_classic(
     facts = {
         "command": command,
         "corpus": {"pieces": 1, "left_out": {}} | corpus.facts(),
-        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
+        "files": {printable(path.name): hashlib.sha256(path.read_bytes()).hexdigest()},
         "sources": ["the assignment's own MIDI file: a composition under copyright, no licence stated for the file"],
         "trained_on": {"pieces": 1, "values": len(corpus.tokens)},
         "recipe": asdict(recipe),

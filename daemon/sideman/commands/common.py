@@ -16,6 +16,7 @@ from sideman.core.settings import Given, Layer, Settings, read_settings
 from sideman.io import resources
 from sideman.io.scalars import scalar
 from sideman.io.yamlfile import Read, read_file, read_yaml
+from sideman_models.wording import printable
 
 if TYPE_CHECKING:
     from sideman_models.corpus import Corpus
@@ -90,7 +91,8 @@ def reading(args: argparse.Namespace) -> Reading:
 def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:
     """The music of the files named, on a command line read with `add_reading_options`.
 
-    A line on standard error tells what became of MIDI files. Raises UsageError, NoSuchInput, NotPermitted, CorpusError.
+    A line on standard error tells what became of MIDI files. Raises UsageError, CorpusError, and what
+    `check_readable` raises.
     """
     from sideman_models.corpus import midi_summary, read
 
@@ -104,11 +106,13 @@ def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:
 
 
 def check_readable(path: Path) -> None:
-    """Raises NoSuchInput or NotPermitted for music that is not to be had."""
+    """Raises NoSuchInput, NotPermitted or UnreadableInput for what is no file or folder that can be read."""
     if not path.exists():
-        raise NoSuchInput(f"{path}: no such file")
+        raise NoSuchInput(f"{printable(path)}: no such file")
+    if not path.is_file() and not path.is_dir():  # a pipe would be waited for, a device may never end
+        raise UnreadableInput(f"{printable(path)}: not a plain file; keep in one what is to be read")
     if not os.access(path, os.R_OK):
-        raise NotPermitted(f"{path}: may not be read by this user")
+        raise NotPermitted(f"{printable(path)}: may not be read by this user")
 
 
 def config_path(named: str | None) -> Path | None:

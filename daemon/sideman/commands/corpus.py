@@ -20,6 +20,7 @@ from sideman_models.harmony import Chord
 from sideman_models.midi.reading import FileReport
 from sideman_models.values import Value, Vocabulary
 from sideman_models.weimar import DATABASE
+from sideman_models.wording import counted, printable
 
 if TYPE_CHECKING:
     from sideman_models.midi.chordcheck import Accuracy
@@ -58,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the facts or the values of all files named, or with --classic of each.
 
-    Raises NoSuchInput, NotPermitted, UsageError, or CorpusError and BundleError for what cannot be understood.
+    Raises NoSuchInput, NotPermitted, UnreadableInput, UsageError, or CorpusError and BundleError for what makes no
+    sense.
     """
     if args.model and (args.classic or not args.values):
         raise UsageError("--model goes with --values, and not with --classic")
@@ -78,7 +80,7 @@ def _classic_lines(args: argparse.Namespace) -> Iterator[str]:
         if args.values:
             yield from (" ".join(bar) for bar in corpus.bars)
         else:
-            yield _told({"file": str(path), **_classic_facts(corpus)}, as_json=args.json)
+            yield _told({"file": printable(path), **_classic_facts(corpus)}, as_json=args.json)
 
 
 def _modern_lines(args: argparse.Namespace) -> Iterator[str]:
@@ -101,7 +103,8 @@ def _report(report: FileReport) -> Iterator[str]:
     else:
         dropped = f", {report.dropped} of them dropped" if report.dropped else ""
         metres = " ".join(report.metres)
-        yield f"{report.file}: {report.title!r}, {metres}, {report.bars} bars, {report.notes} notes{dropped}"
+        size = f"{counted(report.bars, 'bar')}, {counted(report.notes, 'note')}{dropped}"
+        yield f"{report.file}: {report.title!r}, {metres}, {size}"
         yield f"    melody: {report.melody}"
         yield f"    chords: {report.chords}"
     if report.swing:
@@ -113,10 +116,10 @@ def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
     for path in args.files:
         for what, found in _trials(path):
             if args.json:
-                yield json.dumps({"file": str(path), "trial": what, **found.as_json()})
+                yield json.dumps({"file": printable(path), "trial": what, **found.as_json()})
             else:
                 shares = f"{found.roots:.1%} of the roots, {found.families:.1%} of roots and families"
-                yield f"{path}, {what}: {shares} found, in {found.beats} beats"
+                yield f"{printable(path)}, {what}: {shares} found, in {counted(found.beats, 'beat')}"
 
 
 def _trials(path: Path) -> Iterator[tuple[str, Accuracy]]:
@@ -133,9 +136,9 @@ def _trials(path: Path) -> Iterator[tuple[str, Accuracy]]:
 
 def _chart(path: Path) -> Chart:
     try:
-        return parse_changes(path.read_text("utf-8-sig"), Meter(4, 4), str(path))
+        return parse_changes(path.read_text("utf-8-sig"), Meter(4, 4), printable(path))
     except UnicodeDecodeError:
-        raise UnreadableInput(f"{path}: not text (UTF-8); is it a chart?") from None
+        raise UnreadableInput(f"{printable(path)}: not text (UTF-8); is it a chart?") from None
     except ChartError as error:
         raise UnreadableInput(str(error)) from None
 

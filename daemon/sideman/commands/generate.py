@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sideman.commands.common import check_readable
 from sideman.core.chart import Meter
-from sideman.core.errors import NoSuchInput, Unavailable, UnreadableInput, UsageError
+from sideman.core.errors import Unavailable, UnreadableInput, UsageError
 from sideman.core.events import Event, NoteOff, NoteOn
 from sideman.io.files import creating, write_whole
 from sideman.io.hush import hushed
@@ -44,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the tune, and tell what was written.
 
-    Raises UsageError, NoSuchInput, UnreadableInput, Unavailable, or CorpusError and BundleError of the models' package.
+    Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, Unavailable, or CorpusError and BundleError of the
+    models' package.
     """
     _check(args)
     corpus, bundle = read_classic(args.file), load(args.model)
@@ -63,8 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if not args.file.exists():
-        raise NoSuchInput(f"{args.file}: no such file")
+    check_readable(args.file)
     if not 1 <= args.steps <= MOST_VALUES:
         raise UsageError(f"--steps {args.steps}: from 1 to {MOST_VALUES}")
     if args.temperature is not None and not 0 <= args.temperature <= 100:

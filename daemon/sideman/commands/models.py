@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, UsageError
+from sideman.commands.common import check_readable
+from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.io.files import creating, write_whole
 from sideman.io.hush import hushed
 from sideman_models.bundle import VALUES, Bundle, find, load, names, save
@@ -180,8 +181,7 @@ _INTERFACE = """One step of the network, float32, for a batch of m (LiteRT: 1):
 
 
 def _import(args: argparse.Namespace) -> None:
-    if not args.file.exists():
-        raise NoSuchInput(f"{args.file}: no such file")
+    check_readable(args.file)
     if args.out.exists() and not (args.out / VALUES).is_file():
         raise UsageError(f"--out {args.out}: something that is not a bundle is already there")
     like = load(args.like)

@@ -9,8 +9,10 @@ import shlex
 from itertools import islice
 from pathlib import Path
 
-from sideman.core.errors import NoSuchInput, UsageError
+from sideman.commands.common import check_readable
+from sideman.core.errors import UsageError
 from sideman_models.names import DINOSAURS, ITERATIONS, NAMES, NameModel, invent, learn, load, save
+from sideman_models.wording import printable
 
 MOST = 100_000
 LARGEST_SEED = 2**32 - 1
@@ -32,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train if asked to, then print the names. Raises UsageError, NoSuchInput, BundleError or CorpusError."""
+    """Train if asked to, then print the names.
+
+    Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, BundleError or CorpusError.
+    """
     _check(args)
     if args.train is None:
         model = load(args.model or DINOSAURS)
@@ -57,8 +62,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.train is None and (args.out is not None or args.source):
         raise UsageError("--out and --source go with --train FILE")
     for path in (args.train, args.model):
-        if path is not None and not path.exists():
-            raise NoSuchInput(f"{path}: no such file or folder")
+        if path is not None:
+            check_readable(path)
     if args.out is not None and args.out.exists() and not (args.out / NAMES).is_file():
         raise UsageError(f"--out {args.out}: something that is not a name model is already there")
 
@@ -73,4 +78,4 @@ def _command(args: argparse.Namespace) -> str:
     """The command that makes the same network again, wherever the list lies."""
     words = ["sideman", "names", "--train", args.train.name, "--iterations", str(args.iterations)]
     words += ["--out", args.out.name] if args.out is not None else []
-    return shlex.join(words + (["--source", args.source] if args.source else []))
+    return printable(shlex.join(words + (["--source", args.source] if args.source else [])))

@@ -24,6 +24,7 @@ from sideman_models.training.cluster import Cluster, cluster_of
 from sideman_models.training.recipe import FINE_RATE, Recipe, dropout_for
 
 if TYPE_CHECKING:
+from sideman_models.wording import printable
     from sideman_models.lstm import Floats
 
 _LONGEST_LICENCE = 1 << 16
@@ -162,7 +163,7 @@ def _learn(args: argparse.Namespace) -> int:
         from sideman_models.train import Job, learn
     recipe = _recipe(args, base)
     job = Job(
-        recipe, args.name or args.out.name, _command(args), args.validation, licence, base, unfinished, args.resume,
+        recipe, _name(args), _command(args), args.validation, licence, base, unfinished, args.resume,
         cluster, args.deterministic, args.values_only,
     )  # fmt: skip
     with _watcher(cluster) as watcher:
@@ -266,7 +267,7 @@ def _learn_classic(args: argparse.Namespace) -> Bundle:
     usual = ClassicRecipe()
     units, epochs = args.units or usual.units, args.epochs or usual.epochs
     recipe = ClassicRecipe(units=units, epochs=epochs, seed=args.seed, unrolled=args.unrolled)
-    bundle = learn_classic(args.files[0], recipe, args.name or args.out.name, _command(args), _classic_progress)
+    bundle = learn_classic(args.files[0], recipe, _name(args), _command(args), _classic_progress)
     print(step_table(bundle.facts["figures"]))
     return bundle
 
@@ -294,4 +295,8 @@ def _command(args: argparse.Namespace) -> str:
     for name, given in options.items():
         words += [] if given is None else [f"--{name}", str(given)]
     words += [] if args.deterministic else ["--no-deterministic"]
-    return shlex.join(words)
+    return printable(shlex.join(words))
+def _name(args: argparse.Namespace) -> str:
+    return printable(args.name or args.out.name)
+
+

@@ -8,7 +8,6 @@ written is not kept.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -30,6 +29,8 @@ from sideman_models.line import LineNote
 from sideman_models.midi.parsing import MOST_BYTES
 from sideman_models.midi.reading import VERSION, FileReport, MidiMusic, Reading, read_midi
 from sideman_models.solos import BeatChanges, Solo
+from sideman_models.textfile import check_plain
+from sideman_models.wording import printable
 
 MIDI = (".mid", ".midi", ".kar", ".rmi")
 """How a MIDI file's name ends, in small letters or capitals."""
@@ -39,28 +40,54 @@ _COPY, _NUMBER = re.compile(r"\s*\(\d+\)$"), re.compile(r"(0\d+[\s._-]*|\d{1,3}\
 """What of a file's name is no title: that it is a copy, and its number in a collection."""
 
 
-def midi_files(folder: Path) -> list[Path]:
-    """All MIDI files in a folder and those below it, in order of their paths."""
-    found = (Path(root) / name for root, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in found if path.suffix.lower() in MIDI and path.is_file())
+def midi_files(folder: Path) -> dict[Path, str]:
+    """All that is called a MIDI file in a folder and those below it, in order, with why it is not to be read, if so.
+
+    A folder below that cannot be looked into is among them.
+    """
+    found: dict[Path, str] = {}
+
+    def pass_over(error: OSError) -> None:
+        found[Path(error.filename)] = f"cannot be read: {error.strerror}"
+
+    for root, folders, names in os.walk(folder, onerror=pass_over):
+        paths = [Path(root, name) for name in (*folders, *names)]
+        found |= {path: _against(path) for path in paths if path.suffix.lower() in MIDI}
+    return dict(sorted(found.items()))
 
 
-def read_midi_files(paths: Sequence[Path], reading: Reading) -> tuple[list[MidiMusic], dict[Path, str]]:
+def _against(path: Path) -> str:
+    """Why a path is not to be read, empty if it may be."""
+    try:
+        if path.is_file():
+            return ""
+        if path.is_dir():
+            return "cannot be read: a folder"
+        return f"cannot be read: {'not a plain file' if path.exists() else 'a link to nothing'}"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def read_midi_files(paths: Mapping[Path, str], reading: Reading) -> tuple[dict[Path, MidiMusic], dict[Path, str]]:
     """What each file holds, in order, and the sha256 of each that could be read. A bad file is told in its report.
+
+    `paths` are as `midi_files` gives them: each with why it is not to be read, or an empty text.
 
     Of files with the same bytes the first alone is used. Raises `CorpusError` where a process that reads was ended.
     """
     hashes: dict[Path, str] = {}
-    done: dict[Path, MidiMusic] = {}
+    done = {path: MidiMusic(FileReport(left_out=reason)) for path, reason in paths.items() if reason}
     first: dict[str, Path] = {}
-    for path in paths:
+    for path in (path for path in paths if path not in done):
         try:
             hashes[path] = hashlib.sha256(_content(path)).hexdigest()
         except OSError as error:
             done[path] = MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}"))
             continue
         if (same := first.setdefault(hashes[path], path)) != path:
-            done[path] = MidiMusic(FileReport(remarks=(f"the same as {same}",), left_out="the same as another"))
+            done[path] = MidiMusic(
+                FileReport(remarks=(f"the same as {printable(same)}",), left_out="the same as another")
+            )
     wanted = [path for path in first.values() if path not in done]
     cache = _Cache(reading) if reading.cache else None
     done |= {path: kept for path in wanted if cache and (kept := cache.find(hashes[path]))}
@@ -69,13 +96,13 @@ def read_midi_files(paths: Sequence[Path], reading: Reading) -> tuple[list[MidiM
         done[path] = _unpack(packed)
         if cache:
             cache.keep(hashes[path], packed)
-    return [_named(done[path], path) for path in paths], hashes
+    return {path: _named(done[path], path) for path in paths}, hashes
 
 
 def _named(music: MidiMusic, path: Path) -> MidiMusic:
     """The music with its file's name, and this as its title if it has none."""
     title = music.report.title or _title(path)
-    report = replace(music.report, file=str(path), title=title)
+    report = replace(music.report, file=printable(path), title=title)
     return MidiMusic(report, tuple(replace(solo, title=title) for solo in music.solos))
 
 
@@ -83,13 +110,12 @@ def _title(path: Path) -> str:
     name = _COPY.sub("", path.stem)
     if numbered := _NUMBER.match(name):
         name = name[numbered.end() :]
-    return name.replace("_", " ").strip() or path.name
+    return printable(name.replace("_", " ").strip() or path.name)
 
 
 def _content(path: Path) -> bytes:
     """A file's bytes; of one that is too large, enough of them to show it. Raises `OSError`."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "not a plain file")  # a pipe would be waited for
+    check_plain(path)
     with path.open("rb") as file:
         return file.read(MOST_BYTES + 1)
 
@@ -162,7 +188,7 @@ class _Cache:
     def _path(self, content: str) -> Path | None:
         if self._folder is None:
             return None
-        key = hashlib.sha256(f"{self._how} {content}".encode()).hexdigest()
+        key = hashlib.sha256(f"{self._how} {content}".encode(errors="backslashreplace")).hexdigest()
         return self._folder / key[:2] / f"{key}.json"
 
 

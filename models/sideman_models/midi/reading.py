@@ -27,8 +27,9 @@ from sideman_models.midi.parsing import MOST_QUARTERS, Midi, MidiError, Strike, 
 from sideman_models.midi.parts import Part, beatless, find_melody, highest_line, named_part, parts, swing, unswung
 from sideman_models.solos import Solo
 from sideman_models.values import TICKS
+from sideman_models.wording import counted
 
-VERSION = 3
+VERSION = 4
 """To be raised with every change to what is read from the same bytes, or old readings would be taken for new."""
 BY_TRACK = "track:"
 
@@ -131,7 +132,7 @@ def _together(found: Sequence[MidiMusic], title: str, remarks: tuple[str, ...]) 
 
 def _unended(midi: Midi) -> list[str]:
     unended = sum(track.unended for track in midi.tracks)
-    return [f"{unended} notes without an end"] if unended else []
+    return [f"{counted(unended, 'note')} without an end"] if unended else []
 
 
 def _song_title(midi: Midi) -> str:
@@ -165,7 +166,7 @@ class _Song:
         written = unswung(line, ratio) if ratio else line
         solos = [solo for stretch in stretches if (solo := _solo(stretch, written, chords))]
         if len(line) < len(melody.notes):
-            remarks.append(f"{len(melody.notes) - len(line)} notes below the melody, in its own part")
+            remarks.append(f"{counted(len(melody.notes) - len(line), 'note')} below the melody, in its own part")
         if beatless(line):
             remarks.append("its notes do not follow its beats: was it recorded without a click?")
         report = FileReport(
