@@ -15,7 +15,7 @@ import pytest
 from corpora import tiny_corpus
 from fakes import modern_bundle
 from sideman.commands import train as command
-from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
+from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, UnreadableInput, UsageError
 from sideman.portrait import SHOWN
 from sideman_models import store
 from sideman_models.bundle import CARD, VALUES, WEIGHTS, load, save
@@ -27,7 +27,7 @@ from sideman_models.evaluate import value_bits
 from sideman_models.lstm import NumpyNetwork, State, softmax
 from sideman_models.solos import Piece
 from sideman_models.training.recipe import Recipe
-from sideman_models.training.split import part
+from sideman_models.training.split import part, rule_of
 from sideman_models.training.watcher import Epoch, Watcher
 from sideman_models.values import Value
 from trainings import arguments, quick
@@ -71,10 +71,15 @@ class Learned:
 
 
 class Reported(Watcher):
-    """Remembers the epochs."""
+    """Remembers the epochs, and what was said."""
 
     def __init__(self) -> None:
         self.epochs: list[Epoch] = []
+        self.said: list[str] = []
+
+    def says(self, text: str) -> None:
+        """Something else."""
+        self.said.append(text)
 
     def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:
         """Another one."""
@@ -278,7 +283,9 @@ def test_training_goes_on_from_a_network(
     bundle = load(str(tmp_path / "more"))
     assert bundle.vocabulary.values == (*base.vocabulary.values, Value("A", 12, 5))
     assert bundle.weights.n_a == 4
-    assert bundle.facts["from"] == {"name": "first", "weights_sha256": base.fingerprint}
+    before = {name: base.facts[name] for name in ("files", "held_back")}
+    assert bundle.facts["from"] == {"name": "first", "weights_sha256": base.fingerprint, **before}
+    assert not any(rule_of(bundle.facts["from"], "").keeps(f"Tune {number}") for number in range(40))
     assert {*base.facts["sources"]} < {*bundle.facts["sources"]}
     assert "## Licence\n\nMine.\nAsk me.\n" in bundle.card
     assert "It began from the network first" in bundle.card
@@ -301,7 +308,7 @@ def test_a_full_disk_costs_neither_the_old_bundle_nor_the_training(
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "_write", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(DiskError, match=r"mine: cannot be written: No space left"):
             command.run(arguments(*words))
     assert load(str(tmp_path / "mine")).fingerprint == old.fingerprint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.checkpoint.npz", "values.txt"]
@@ -368,11 +375,20 @@ def test_wrong_usage_is_told_before_training(tmp_path: Path) -> None:
         [corpus, *out, "--rate", "0"],
         [corpus, *out, "--rate", "nan"],
         [corpus, *out, "--dropout", "0.1,0.1,1"],
-        [corpus, *out, "--classic", "--resume"],
-        [corpus, *out, "--classic", "--from", "default"],
     ):
         with pytest.raises(UsageError):
             command.run(arguments(*words))
+    for words, told in (
+        (["--seed", str(2**32)], "--seed 4294967296: a whole number from 0 to 4294967295"),
+        (["--seed", "-1"], "--seed -1: a whole number from 0 to 4294967295"),
+        (["--epochs", "2000000"], "--epochs 2000000: a whole number from 1 to 1048576"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            command.run(arguments(corpus, *out, *words))
+    (tmp_path / "file").write_text("")
+    for nowhere in ("/proc/x/y", str(tmp_path / "file" / "mine")):
+        with pytest.raises(CannotCreate, match=f"{nowhere}: cannot be created"):
+            command.run(arguments(corpus, "--out", nowhere, "--validation", "0"))
     with pytest.raises(UsageError, match="one MIDI file"):
         command.run(arguments(corpus, corpus, *out, "--classic"))
     with pytest.raises(NoSuchInput):
@@ -380,6 +396,14 @@ def test_wrong_usage_is_told_before_training(tmp_path: Path) -> None:
     (tmp_path / "song.mid").write_bytes(bytes(range(256)))
     with pytest.raises(UnreadableInput, match="not text"):
         command.run(arguments(corpus, *out, "--licence", str(tmp_path / "song.mid")))
+    for path in ("terms/mine.md", "terms/mine", "mine.txt", "../"):
+        with pytest.raises((NoSuchInput, UnreadableInput), match=f"--licence {path}: no"):
+            command.run(arguments(corpus, *out, "--licence", path))
+    for device in ("/dev/zero", str(tmp_path)):
+        with pytest.raises(UnreadableInput, match="not a plain file"):
+            command.run(arguments(corpus, *out, "--licence", device))
+    for text in ("", "CC0", "CC BY 4.0, https://creativecommons.org/licenses/by/4.0/", "Either MIT/BSD\nor see me.txt"):
+        assert command._licence(text) == text
     few = tmp_path / "values.txt"
     few.write_text("C,0.500")
     with pytest.raises(CorpusError, match="too little"):
@@ -398,6 +422,38 @@ def test_too_few_titles_are_all_learned_from(tmp_path: Path, capsys: pytest.Capt
     bundle = load(str(tmp_path / "mine"))
     assert bundle.facts["best_epoch"] == 2
     assert "Not measured: too few titles to keep any back (3)." in bundle.card
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--resume", "--from=default", "--melody=1", "--chords=infer", "--feels=all", "--no-cache", "--no-deterministic",
+        "--rate=0.1", "--licence=CC0",
+    ],
+)  # fmt: skip
+def test_what_the_classic_training_does_not_heed_is_refused(tmp_path: Path, option: str) -> None:
+    """It would be ignored without a word, and the card tell of it as if it had been heeded."""
+    corpus = str(tiny_corpus(tmp_path / "tiny.jsonl", titles=1))
+    with pytest.raises(UsageError, match=f"{option.partition('=')[0]} does not go with it"):
+        command.run(arguments(corpus, "--out", str(tmp_path / "mine"), "--classic", option))
+
+
+def test_every_seed_is_another(tiny: Learned) -> None:
+    """A large seed, as render takes it, would end in an error after the music was read, or mean a smaller one."""
+    drawn = []
+    for seed in (2**32 - 1, 2**32 - 2, 2**31, 2**29, 0):
+        keep = tiny.trainer(replace(SMALL, seed=seed))._dice(tf.constant(1))
+        drawn.append(np.asarray(keep.outputs).tobytes())
+    assert len({*drawn}) == 5
+
+
+def test_a_line_without_chords_among_tunes_is_named(tiny: Learned) -> None:
+    """One value file among a thousand songs would make a network that hears no chords, and nobody knew why."""
+    bare = Piece("mine.txt:1", "", tiny.corpus.pieces[0].values)
+    for pieces, told in (([*tiny.corpus.pieces, bare], ["mine.txt:1"]), (tiny.corpus.pieces, []), ([bare] * 2, [])):
+        watcher = Reported()
+        train._symbols(pieces, train.Job(SMALL, "mine", "sideman train"), watcher)
+        assert [line.partition(": ")[0] for line in watcher.said] == told
 
 
 def test_music_without_a_value_is_told() -> None:

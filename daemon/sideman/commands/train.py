@@ -7,6 +7,7 @@ import argparse
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sideman.commands.common import add_reading_options, check_readable, load_chart, read_music
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings import Settings
+from sideman.io.files import creating
 from sideman.io.hush import hushed
 from sideman.progress import Lines, Live
 from sideman_models.bundle import VALUES, Bundle, load, save
@@ -22,13 +24,21 @@ from sideman_models.card import card
 from sideman_models.training import checkpoint
 from sideman_models.training.cluster import Cluster, cluster_of
 from sideman_models.training.recipe import FINE_RATE, Recipe, dropout_for
+from sideman_models.wording import printable
 
 if TYPE_CHECKING:
-from sideman_models.wording import printable
     from sideman_models.lstm import Floats
 
 _LONGEST_LICENCE = 1 << 16
-_NOT_CLASSIC = ("rate", "dropout", "patience", "validation", "licence", "base", "resume", "values_only")
+_LARGEST_SEED = 2**32 - 1
+_MOST = 1 << 20
+_NOT_CLASSIC = {
+    "rate": None, "dropout": None, "patience": None, "validation": None, "licence": None, "base": None,
+    "resume": False, "values_only": False, "deterministic": True,
+    "melody": None, "chords": "auto", "no_cache": False, "feels": "swing",
+}  # fmt: skip
+"""What does not go with --classic, and what each is where it is not given."""
+_OPTIONS = {"base": "from", "deterministic": "no-deterministic"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,12 +110,14 @@ def run(args: argparse.Namespace) -> int:
     """Train and write the bundle. An interrupt (Ctrl-C) keeps the best so far, a second one gives up.
 
     Raises UsageError, NoSuchInput, or BundleError, CorpusError, CheckpointError and TrainingError of the models'
-    package, and OSError where the bundle cannot be written: then the older one is still there.
+    package, and CannotCreate or DiskError where the bundle cannot be written: then the older one is still there.
     """
     _check(args)
     if args.classic:
+        _try_to_write(args.out)
         bundle = _learn_classic(args)
-        save(bundle, args.out)
+        with creating(args.out):
+            save(bundle, args.out)
         _tell(args, bundle)
         return 0
     return _learn(args)
@@ -116,10 +128,11 @@ def _tell(args: argparse.Namespace, bundle: Bundle) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name, least in (("units", 1), ("epochs", 1), ("seed", 0), ("patience", 1)):
+    ranges = (("units", 1, _MOST), ("epochs", 1, _MOST), ("seed", 0, _LARGEST_SEED), ("patience", 1, _MOST))
+    for name, least, most in ranges:
         number = getattr(args, name)
-        if number is not None and not least <= number <= 1 << 20:
-            raise UsageError(f"--{name} {number}: a whole number of at least {least}")
+        if number is not None and not least <= number <= most:
+            raise UsageError(f"--{name} {number}: a whole number from {least} to {most}")
     for path in args.files:
         check_readable(path)
     if args.classic:
@@ -127,15 +140,25 @@ def _check(args: argparse.Namespace) -> None:
     if args.unrolled and not args.classic:
         raise UsageError("--unrolled goes with --classic")
     _check_recipe(args)
-    if args.out.exists() and not (args.out / VALUES).is_file():
+    with creating(args.out):
+        other = args.out.exists() and not (args.out / VALUES).is_file()
+    if other:
         raise UsageError(f"--out {args.out}: something that is not a bundle is already there")
+
+
+def _try_to_write(path: Path) -> None:
+    """Make the folder that the bundle is to lie in, and something in it: so that it is not found out after training."""
+    with creating(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent):
+            pass
 
 
 def _check_classic(args: argparse.Namespace) -> None:
     if len(args.files) != 1:
         raise UsageError("--classic learns from one MIDI file")
-    if given := [name for name in _NOT_CLASSIC if getattr(args, name) not in (None, False)]:
-        option = "from" if given[0] == "base" else given[0].replace("_", "-")
+    if given := [name for name, usual in _NOT_CLASSIC.items() if getattr(args, name) != usual]:
+        option = _OPTIONS.get(given[0], given[0].replace("_", "-"))
         raise UsageError(f"--classic is the assignment's own training: --{option} does not go with it")
 
 
@@ -159,6 +182,8 @@ def _learn(args: argparse.Namespace) -> int:
     base = None if args.base is None else _base(args)
     licence = _licence(args.licence)
     corpus = read_music(args.files, args)
+    if cluster.chief:
+        _try_to_write(args.out)
     with hushed():
         from sideman_models.train import Job, learn
     recipe = _recipe(args, base)
@@ -172,7 +197,8 @@ def _learn(args: argparse.Namespace) -> int:
         print(f"machine {cluster.rank} of TF_CONFIG: {learned.ended}; {cluster.machines[0]} writes the bundle")
         return 0
     bundle, pictures = _with_pictures(learned.bundle, learned.counts)
-    save(bundle, args.out, pictures)
+    with creating(args.out):
+        save(bundle, args.out, pictures)
     _tell(args, bundle)
     if learned.finished:
         unfinished.unlink(missing_ok=True)
@@ -211,11 +237,14 @@ def _recipe(args: argparse.Namespace, base: Bundle | None) -> Recipe:
 
 def _licence(given: str | None) -> str:
     """The text that was given, or that of the file."""
-    if given is None:
+    if not given:
         return ""
     try:
-        if not Path(given).is_file():
+        if not Path(given).exists():
+            _check_not_a_path(given)
             return given
+        if not Path(given).is_file():
+            raise UnreadableInput(f"--licence {given}: not a plain file")
         with Path(given).open("rb") as file:
             raw = file.read(_LONGEST_LICENCE + 1)
     except OSError as error:
@@ -228,6 +257,14 @@ def _licence(given: str | None) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableInput(f"--licence {given}: not text (UTF-8); is it the right file?") from None
+
+
+def _check_not_a_path(text: str) -> None:
+    """Raises NoSuchInput for what reads like the path of a file; an address on the web, or a sentence, does not."""
+    words = text.split()
+    named = text.endswith((".txt", ".md")) or (len(words) == 1 and os.sep in text)
+    if named and "\n" not in text and "://" not in text:
+        raise NoSuchInput(f"--licence {text}: no such file (and a text would not read like a file's name)")
 
 
 class _Silent(Lines):
@@ -280,6 +317,10 @@ def _classic_progress(epoch: int, losses: Floats, accuracies: Floats) -> None:
         )
 
 
+def _name(args: argparse.Namespace) -> str:
+    return printable(args.name or args.out.name)
+
+
 def _command(args: argparse.Namespace) -> str:
     """The command that makes the same bundle again, wherever the files lie."""
     words = ["sideman", "train", *(path.name or path.resolve().name for path in args.files), "--out", args.out.name]
@@ -296,7 +337,3 @@ def _command(args: argparse.Namespace) -> str:
         words += [] if given is None else [f"--{name}", str(given)]
     words += [] if args.deterministic else ["--no-deterministic"]
     return printable(shlex.join(words))
-def _name(args: argparse.Namespace) -> str:
-    return printable(args.name or args.out.name)
-
-

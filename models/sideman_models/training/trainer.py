@@ -235,7 +235,7 @@ class Trainer:
         shapes = ((lanes, len(self._parts) + 1), (lanes, 1, self.n_context), (lanes, units), (lanes, steps, units))
         each = lanes // self._replicas
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * each
-        keep = []
+        keep, iteration = [], tf.cast(iteration, tf.int64)  # the largest seeds need more than 32 bits
         for place, (shape, share) in enumerate(zip(shapes, (rows, rows, recurrent, outputs), strict=True)):
             dice = tf.random.stateless_uniform(shape, [self.recipe.seed * len(shapes) + place, iteration])
             keep.append(tf.cast(dice[first : first + each] >= share, tf.float32) / (1.0 - share))
