@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -236,6 +237,15 @@ def test_no_damage_does_worse_than_be_refused(tmp_path: Path, file: str, data: s
         load(str(folder))
     except BundleError as error:
         assert str(folder) in str(error)  # noqa: PT017 - some damage does no harm
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, VALUES])
+def test_a_pipe_in_a_bundle_is_not_waited_for(saved: Path, name: str) -> None:
+    """The daemon would never begin to play, without a word."""
+    (saved / name).unlink()
+    os.mkfifo(saved / name)
+    with pytest.raises(BundleError, match=f"{name}: cannot be read: not a plain file"):
+        load(str(saved))
 
 
 def test_the_default_bundle_is_whole_and_says_where_it_comes_from() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -325,6 +326,16 @@ def test_the_command_learns_from_a_list_and_keeps_what_it_learned(
     assert "learned from us" in load(tmp_path / "few").card
     run("--model", tmp_path / "few", "--seed", "1", "--count", "3")
     assert capsys.readouterr().out.splitlines() == told[3:]
+
+
+def test_a_list_of_any_name_can_be_learned_from(tmp_path: Path) -> None:
+    """What was learned from a list with a name of another time could not be kept."""
+    odd = os.fsdecode(b"pr\xe9noms")
+    (tmp_path / odd).write_text("\n".join(FEW))
+    assert run("--train", tmp_path / odd, "--iterations", "1", "--out", tmp_path / f"{odd}.kept", "--source", odd) == 0
+    kept = load(tmp_path / f"{odd}.kept")
+    assert kept.facts["file"] == kept.facts["source"] == r"pr\xe9noms"
+    assert r"pr\xe9noms" in kept.card
 
 
 @pytest.mark.parametrize(

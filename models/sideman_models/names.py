@@ -285,7 +285,7 @@ def learn(
     untaught = NameModel(letters, {})
     learned = NameModel(letters, model(names, untaught.ix_to_char, untaught.char_to_ix, iterations, report=remember))
     facts = {
-        "source": source,
+        "source": printable(source),
         "file": printable(path.name),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "names": len(names),
