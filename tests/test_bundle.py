@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakes import random_weights
+from sideman_models import bundle as bundle_module
 from sideman_models import store
 from sideman_models.bundle import CARD, VALUES, WEIGHTS, Bundle, find, load, names, save
 from sideman_models.context import FEATURES, Context
@@ -266,15 +267,21 @@ def killed_between(saved: Path) -> Path:
     return aside / "mine"
 
 
-def test_a_save_that_was_killed_loses_nothing(saved: Path) -> None:
+def test_a_save_that_was_killed_loses_nothing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A power cut in the wrong moment would leave neither the old network nor the new one."""
     before = load(str(saved))
     aside = killed_between(saved)
+    monkeypatch.setattr(bundle_module, "folders", lambda: [saved.parent])
+    for other in (".mine-x8", ".git/mine2"):  # a save that was killed before; something else
+        (saved.parent / other).mkdir(parents=True)
+        (saved.parent / other / VALUES).write_text("{}")
+    assert names() == ["mine"]
+    assert load("mine").fingerprint == before.fingerprint
     found = load(str(saved))
     assert (found.name, found.fingerprint, found.path) == ("mine", before.fingerprint, aside)
     save(Bundle("mine", Vocabulary(KNOWN[:2]), Context(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
     assert len(load(str(saved)).vocabulary) == 2
-    assert [path.name for path in saved.parent.iterdir()] == ["mine"]
+    assert sorted(path.name for path in saved.parent.iterdir()) == [".git", ".mine-x8", "mine"]
 
 
 def test_what_a_killed_save_set_aside_is_back_even_if_the_next_fails(

@@ -67,11 +67,14 @@ def folders() -> list[Path]:
 
 
 def names() -> list[str]:
-    """The bundles there are, by name."""
-    found = {
-        path.name for folder in folders() if folder.is_dir() for path in folder.iterdir() if (path / VALUES).is_file()
-    }
-    return sorted(found)
+    """The bundles there are, by name; those that `find` finds set aside too."""
+    found = [folder / path.parent.name for folder in folders() for path in _descriptions(folder)]
+    return sorted({path.name for path in found if path.name[0] != "." and (standing(path) / VALUES).is_file()})
+
+
+def _descriptions(folder: Path) -> list[Path]:
+    """Of the bundles in a folder, and in the hidden folders there."""
+    return [*folder.glob(f"*/{VALUES}"), *folder.glob(f".*/*/{VALUES}")]
 
 
 def find(name: str) -> Path:
