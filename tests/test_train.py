@@ -27,7 +27,7 @@ from sideman_models.evaluate import value_bits
 from sideman_models.lstm import NumpyNetwork, State, softmax
 from sideman_models.solos import Piece
 from sideman_models.training.recipe import Recipe
-from sideman_models.training.split import part, rule_of
+from sideman_models.training.split import keep_back, part, rule_of
 from sideman_models.training.watcher import Epoch, Watcher
 from sideman_models.values import Value
 from trainings import arguments, quick
@@ -279,7 +279,9 @@ def test_training_goes_on_from_a_network(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     more = [str(tmp_path / "more.txt"), "--out", str(tmp_path / "more"), "--from", str(tmp_path / "first")]
     assert command.run(arguments(*more, "--epochs", "1", "--licence", str(tmp_path / "terms"))) == 0
-    assert "no pictures: matplotlib is not installed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no pictures: matplotlib is not installed" in said
+    assert "learned from it" not in said
     bundle = load(str(tmp_path / "more"))
     assert bundle.vocabulary.values == (*base.vocabulary.values, Value("A", 12, 5))
     assert bundle.weights.n_a == 4
@@ -289,6 +291,12 @@ def test_training_goes_on_from_a_network(
     assert {*base.facts["sources"]} < {*bundle.facts["sources"]}
     assert "## Licence\n\nMine.\nAsk me.\n" in bundle.card
     assert "It began from the network first" in bundle.card
+    again = train._known_before(
+        read([tmp_path / "first.txt"]), base, keep_back([Piece("mine", "", (Value("C", 6),))] * 9)
+    )
+    assert again == []  # nothing is measured
+    again = train._known_before(read([tmp_path / "first.txt"]), base, part([Piece("Tune 7", "", (Value("C", 6),))]))
+    assert again == ["first.txt: first learned from it and kept other titles back: the unseen ones are not new"]
     with pytest.raises(UsageError, match="first has 4 units"):
         command.run(arguments(*more, "--units", "5"))
 

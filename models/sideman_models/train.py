@@ -36,7 +36,7 @@ from sideman_models.training.checkpoint import Checkpoint
 from sideman_models.training.cluster import Cluster
 from sideman_models.training.finetune import unfolded
 from sideman_models.training.recipe import Recipe
-from sideman_models.training.split import HELD_BACK, Split, keep_back
+from sideman_models.training.split import HELD_BACK, Split, keep_back, known_before, lineage
 from sideman_models.training.trainer import MachineLost, Strategy, Trainer
 from sideman_models.training.watcher import Epoch, Moment, Plan, Watcher
 from sideman_models.values import Vocabulary
@@ -176,6 +176,8 @@ def learn(corpus: Corpus, job: Job, watcher: Watcher | None = None) -> Learned:
     training = _training(job, recipe, music, strategy, watcher)
     if job.resume and job.checkpoint is not None:
         _resume(training, job.checkpoint, identity)
+    for told in _known_before(corpus, job.base, music.split):
+        watcher.says(told)
     watcher.begins(_plan(training, music))
     if recipe.patience and not music.unseen:
         watcher.says("nothing is kept back to measure on, so patience is not heeded: all epochs are done")
@@ -235,8 +237,8 @@ def _symbols(pieces: Sequence[Piece], job: Job, watcher: Watcher) -> tuple[Vocab
     told = not job.values_only and not bare
     if base is None and 0 < len(bare) < len(pieces):
         watcher.says(
-            f"{bare[0].title}: values without chords, as are {len(bare)} of the {len(pieces)} pieces: so the network"
-            " is told neither chords nor metre; leave them out if it should be"
+            f"{bare[0].title}: a line of values without chords, the first of {len(bare)} among {len(pieces)} pieces;"
+            " so the network is told neither chords nor metre"
         )
     pieces = [piece for piece in pieces if not piece.foreign]
     if base is None:
@@ -289,6 +291,16 @@ def _saver(
             watcher.says(f"{job.checkpoint}: cannot be written ({error.strerror}); training goes on without")
 
     return save
+
+
+def _known_before(corpus: Corpus, base: Bundle | None, split: Split) -> list[str]:
+    """What is to be said of music to measure on that the network it begins from has learned from."""
+    if base is None or not split.unseen:
+        return []
+    files = known_before(lineage(base.facts), split.rule, corpus.files, base.path)
+    return [
+        f"{name}: {base.name} learned from it and kept other titles back: the unseen ones are not new" for name in files
+    ]
 
 
 def _plan(training: Training, music: _Music) -> Plan:

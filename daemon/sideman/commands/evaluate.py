@@ -19,7 +19,7 @@ from sideman_models.corpus import Corpus, Piece
 from sideman_models.errors import CorpusError
 from sideman_models.judging.appraisal import Appraisal, appraise, with_playing
 from sideman_models.judging.text import text
-from sideman_models.training.split import learned_from, lineage, part, rule_of
+from sideman_models.training.split import known_before, learned_from, lineage, part, rule_of
 
 CHORUSES, MOST_CHORUSES = 100, 100_000
 _LARGEST_SEED = 2**32 - 1
@@ -117,13 +117,13 @@ def _known(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> list[str
     """What is to be said of music that the network has learned from, and that is measured all the same."""
     own, *before = lineage(bundle.facts)
     if args.unseen:
-        rule = rule_of(own, bundle.path)
-        hashes = [learned_from(one) for one in before if rule_of(one, bundle.path) != rule]
+        files = known_before(before, rule_of(own, bundle.path), corpus.files, bundle.path)
         why = f"a network that {bundle.name} began from learned from it, and kept other titles back"
     else:
-        hashes = [learned_from(one) for one in (own, *before)]
+        hashes = set().union(*map(learned_from, (own, *before)))
+        files = [name for name, sha256 in sorted(corpus.files.items()) if sha256 in hashes]
         why = f"{bundle.name} learned from it, so its figures are of music it has seen (--unseen leaves that out)"
-    return [f"{name}: {why}" for name, sha256 in sorted(corpus.files.items()) if any(sha256 in one for one in hashes)]
+    return [f"{name}: {why}" for name in files]
 
 
 def _appraisal(

@@ -76,6 +76,17 @@ def learned_from(facts: Mapping[str, Any]) -> set[str]:
     return {one for one in files.values() if isinstance(one, str)} if isinstance(files, dict) else set()
 
 
+def known_before(
+    networks: Sequence[Mapping[str, Any]], rule: Rule, files: Mapping[str, str], where: object
+) -> list[str]:
+    """Those of the files that one of the networks, by its facts, learned from, and kept other titles of than the rule.
+
+    `files` holds the sha256 of each by its name. Raises `BundleError` as `rule_of` does.
+    """
+    known = [learned_from(one) for one in networks if rule_of(one, where) != rule]
+    return [name for name, sha256 in sorted(files.items()) if any(sha256 in one for one in known)]
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """The pieces to learn from and those to measure on, and the rule they were parted by."""
