@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which kind of chart a file is, told by what it holds rather than by its name; and its contents, if it is not huge."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sideman.core.chart import Chart, ChartError, Meter, parse_changes
+from sideman.io.yamlfile import refusal
+
+LARGEST = 1 << 23
+"""A file larger than this (8 MiB) is not read: no chart is, and hardly a score."""
+IREAL_LINK = re.compile(r"ireal(?:b|book)://", re.IGNORECASE)
+
+
+def split_song(named: str) -> tuple[str, str | None]:
+    """The file and the song in it that a name such as `tunes.html#Blue Rain` or `tunes.html#3` stands for."""
+    file, mark, song = named.rpartition("#")
+    return (file, song.strip() or None) if mark and file else (named, None)
+
+
+def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
+    """The chart of a file of any kind.
+
+    `meter` is that of a text which gives none; `song` (a title or a number from 1) chooses one of a playlist's. Raises
+    NoSuchInput or NotPermitted for a file that is not to be had, ChartError for one of no sense.
+    """
+    data = _contents(path)
+    if data.startswith((b"MThd", b"RIFF")) or path.suffix.lower() in (".mid", ".midi", ".kar"):
+        raise ChartError(f"{path}: MIDI files are not read as charts yet")
+    text = _text(data, path)
+    if song is not None:
+        raise ChartError(f"{path}: a chart of one song, not a playlist: leave out '#{song}'")
+    return parse_changes(text, meter, str(path))
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise refusal(path, error) from None
+    if len(data) > LARGEST:
+        raise ChartError(f"{path}: larger than {LARGEST >> 20} MiB; is it the right file?")
+    return data
+
+
+def _text(data: bytes, path: Path) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ChartError(f"{path}: not text (UTF-8) from line {line} on; is it the right file?") from None
