@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from sideman.charts.ireal import LINK, read_ireal
 from sideman.core.chart import Chart, ChartError, Meter, parse_changes
 from sideman.io.yamlfile import refusal
 
 LARGEST = 1 << 23
 """A file larger than this (8 MiB) is not read: no chart is, and hardly a score."""
-IREAL_LINK = re.compile(r"ireal(?:b|book)://", re.IGNORECASE)
+LARGEST_TEXT = 1 << 20
 
 
 def split_song(named: str) -> tuple[str, str | None]:
@@ -30,6 +30,10 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
     if data.startswith((b"MThd", b"RIFF")) or path.suffix.lower() in (".mid", ".midi", ".kar"):
         raise ChartError(f"{path}: MIDI files are not read as charts yet")
     text = _text(data, path)
+    if LINK.search(text) or path.suffix.lower() in (".html", ".htm"):
+        return read_ireal(text, str(path), song)
+    if len(text) > LARGEST_TEXT:
+        raise ChartError(f"{path}: larger than {LARGEST_TEXT >> 20} MiB; is it the right file?")
     if song is not None:
         raise ChartError(f"{path}: a chart of one song, not a playlist: leave out '#{song}'")
     return parse_changes(text, meter, str(path))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sideman.charts.files import read_chart, split_song
+from sideman.charts.ireal import LINK, read_ireal
 from sideman.core.chart import Chart, ChartError, parse_changes
 from sideman.core.errors import NoSuchInput, NotPermitted, UnreadableInput, UsageError
 from sideman.core.settings import Given, Layer, Settings, read_settings
@@ -185,8 +186,10 @@ def _chart_path(named: str) -> tuple[Path, str | None]:
 
 
 def _chart_file(named: str, settings: Settings) -> Chart:
-    path, song = _chart_path(named)
     try:
+        if LINK.match(named):
+            return read_ireal(named, "chart.file")
+        path, song = _chart_path(named)
         return read_chart(path, settings.tempo.meter, song)
     except ChartError as error:
         raise UnreadableInput(str(error)) from None

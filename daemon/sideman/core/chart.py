@@ -214,7 +214,7 @@ def section_name(text: str) -> str:
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$", re.MULTILINE)
 _HEADER = re.compile(r"[ \t]*([A-Za-z]{2,20})[ \t]*:(?!\s*\|)(.*)")
-_ENDING = re.compile(r"\s*(\d{1,3}\.?)(\s*[,-]?\s*\d{1,3}\.?)*\s*")
+_ENDING = re.compile(r"\s*[0-9]{1,3}\.?(\s*[,-]\s*[0-9]{1,3}\.?)*\s*")
 _METER = re.compile(r"\d+/\d+")
 _KEY = re.compile(r"([A-G][b#♭♯]?)[ \t]*(?:(m|-|min|minor)|maj|major)?", re.IGNORECASE)
 _WORD = re.compile(

@@ -174,13 +174,6 @@ class Form(Generic[T]):
         part.times = times or part.times
         self._finish(part)
 
-    def times(self, times: int) -> None:
-        """Say of the repeat that was closed last, or is open, how often it is played in all."""
-        part = self._part or (self._parts[-1] if self._parts else None)
-        if part is None or part.endings or not 2 <= times <= MOST_TIMES:
-            self._wrong(f"'{times}x' belongs to a repeat without endings, played 2 to {MOST_TIMES} times")
-        part.times = times
-
     def sign(self, text: str) -> None:
         """Segno, Coda, To Coda, Fine, D.C. or D.S. (al Fine, al Coda, al 2nd ending), at the bar line reached."""
         match = _SIGN.fullmatch(text.strip())
