@@ -28,15 +28,22 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
     """
     data = _contents(path)
     if data.startswith((b"MThd", b"RIFF")) or path.suffix.lower() in (".mid", ".midi", ".kar"):
-        raise ChartError(f"{path}: MIDI files are not read as charts yet")
+        from sideman.charts.midi import read_midi_chart  # most charts are no MIDI files
+
+        _one_song(path, song)
+        return read_midi_chart(data, str(path))
     text = _text(data, path)
     if LINK.search(text) or path.suffix.lower() in (".html", ".htm"):
         return read_ireal(text, str(path), song)
+    _one_song(path, song)
     if len(text) > LARGEST_TEXT:
         raise ChartError(f"{path}: larger than {LARGEST_TEXT >> 20} MiB; is it the right file?")
+    return parse_changes(text, meter, str(path))
+
+
+def _one_song(path: Path, song: str | None) -> None:
     if song is not None:
         raise ChartError(f"{path}: a chart of one song, not a playlist: leave out '#{song}'")
-    return parse_changes(text, meter, str(path))
 
 
 def _contents(path: Path) -> bytes:
