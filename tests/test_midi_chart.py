@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import midis
@@ -36,9 +36,8 @@ def as_midi(chart: Chart) -> bytes:
 @given(charts())
 def test_chord_symbols_become_the_same_chart(chart: Chart) -> None:
     """Lost: a take, or a file of chord symbols, is another tune when it is opened as a chart."""
-    symbols = {chord.text for bar in chart.bars for _, chord in bar.chords}
-    if all(len(symbol) < 2 for symbol in symbols):  # bare letters are rehearsal marks
-        return
+    assume(chart.meter.denominator < 16)  # half a sixteenth is beyond the grid that MIDI files are read on
+    assume(any(len(chord.text) > 1 for bar in chart.bars for _, chord in bar.chords))  # letters alone are no symbols
     read = read_midi_chart(as_midi(chart), "x.mid")
     assert (read, read.about.title) == (chart, "Ours")
 
