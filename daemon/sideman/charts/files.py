@@ -12,6 +12,7 @@ from sideman.io.yamlfile import refusal
 LARGEST = 1 << 23
 """A file larger than this (8 MiB) is not read: no chart is, and hardly a score."""
 LARGEST_TEXT = 1 << 20
+_SCORES = (".musicxml", ".mxl", ".xml")
 
 
 def split_song(named: str) -> tuple[str, str | None]:
@@ -32,6 +33,11 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
 
         _one_song(path, song)
         return read_midi_chart(data, str(path))
+    if data.startswith(b"PK") or b"<score-" in data[:4096] or path.suffix.lower() in _SCORES:
+        from sideman.charts.musicxml import read_musicxml
+
+        _one_song(path, song)
+        return read_musicxml(data, str(path))
     text = _text(data, path)
     if LINK.search(text) or path.suffix.lower() in (".html", ".htm"):
         return read_ireal(text, str(path), song)
