@@ -185,8 +185,8 @@ def test_any_signs_are_a_chart_or_a_chart_error(words: list[str]) -> None:
     else:
         message = "tune.chart"
         assert 1 <= len(chart.bars) <= MOST_BARS
-        assert read(chart.text()) == chart
-        assert read(chart.text()).about.sections == chart.about.sections
+        assert read(chart.text(), chart.meter) == chart
+        assert read(chart.text(), chart.meter).about.sections == chart.about.sections
     assert message.startswith("tune.chart")
 
 
