@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ireals import MARK, link, page, shuffled, song
 from sideman.charts.files import read_chart
 from sideman.charts.ireal import find_songs, read_ireal, unshuffled
 from sideman.core.chart import Chart, ChartError, Meter
@@ -18,32 +17,6 @@ from sideman.core.form import MOST_BARS
 from sideman_models.harmony import parse_chord
 
 FOUR = Meter(4, 4)
-MARK = "1r34LbKcu7"
-
-
-def shuffled(music: str) -> str:
-    """Music as iReal Pro writes it in a link: shortened, and every full block but a nearly last one shuffled."""
-    for long, short in (("   ", "XyQ"), (" |", "LZ"), ("| x", "Kcl")):
-        music = music.replace(long, short)
-    out = ""
-    for start in range(0, len(music), 50):
-        block = music[start : start + 50]
-        left = len(music) - start - 50
-        if left >= 2:
-            order = [49, 48, 47, 46, 45, *range(5, 10), *range(39, 25, -1), 24, 25, *range(23, 9, -1), *range(40, 45)]
-            block = "".join(block[at] for at in [*order, 4, 3, 2, 1, 0])
-        out += block
-    return MARK + out
-
-
-def song(title: str, music: str, key: str = "F", tempo: int = 120, composer: str = "Nobody") -> str:
-    """One song as it stands in an irealb link, not yet quoted."""
-    return f"{title}={composer}==Medium Swing={key}=={shuffled(music)}=Jazz-Medium Swing={tempo}=3"
-
-
-def link(*songs: str, name: str = "") -> str:
-    """A link with songs, and the name of their playlist."""
-    return "irealb://" + quote("===".join([*songs, name]) if name else "===".join(songs))
 
 
 def bars(music: str) -> list[str]:
@@ -147,12 +120,6 @@ def test_a_plain_link_of_the_older_kind_is_read() -> None:
     assert [str(bar.chords[0][1]) for bar in chart.bars] == ["C^7", "A-7", "D-9", "G7#5"] * 2
     two = read_ireal(text + "=Down=Who=Ballad=C=n=T34[F Z", "x", "down")
     assert (two.about.title, two.meter, len(two.bars)) == ("Down", Meter(3, 4), 1)
-
-
-def page(*links: str) -> str:
-    """An HTML file such as iReal Pro exports."""
-    body = "".join(f'<p><a href="{html.escape(each)}">Some &amp; more</a></p>' for each in links)
-    return f"<html><head><title>x</title></head><body>{body}</body></html>"
 
 
 @pytest.mark.parametrize(
