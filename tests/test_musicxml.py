@@ -159,6 +159,14 @@ def test_chords_stand_on_their_beats() -> None:
     assert (chart.meter, chart.about.title, chart.about.composer) == (Meter(3, 4), "Ours", "Nobody")
 
 
+def test_the_part_of_a_transposing_instrument_is_read_as_it_sounds() -> None:
+    """Lost: over a tenor's part it plays a whole tone too high."""
+    moved = "<transpose><diatonic>-8</diatonic><chromatic>-14</chromatic></transpose>"
+    first = time(4, 4).replace("</attributes>", f"{moved}</attributes>")
+    chart = read_musicxml(score(bar(first, harmony("C", "minor-seventh"), rest()), bar(root("D"))), "x")
+    assert [str(each.chords[0][1]) for each in chart.bars] == ["Bb-7", "C"]
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -4,8 +4,7 @@
 They are the first of these that there is: chord symbols in its texts, what a track called the chords plays, what its
 other parts play under the melody, and what its one part plays (`sideman_models.midi` says how each is read). A chart
 has one meter, so a file that changes its meter is refused. Chords begin on beats, or halves of them (in meters of
-sixteenths on beats); a pick-up is left
-out; the last bar in which anything begins is the last.
+sixteenths on beats); a pick-up is left out; the last bar in which anything begins is the last.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The chord symbols of MusicXML scores (`.musicxml`, `.xml`, compressed `.mxl`) as charts.
 
-Read are the symbols of the first part that has any, its repeats, endings and signs (by their texts, or by what they say
-of the sound), rehearsal marks as sections, and one meter. Chords begin on beats or halves of them. Bars that the score
-does not count (pick-ups) are left out.
+Read are the symbols of the first part that has any (of a part for a transposing instrument as they sound), its repeats,
+endings and signs (by their texts, or by what they say of the sound), rehearsal marks as sections, and one meter. Chords
+begin on beats or halves of them. Bars that the score does not count (pick-ups) are left out.
 
 The elements are read, and held against the schema, by the library `musicxml` (the extra `musicxml`), one released
 lately, and small. It takes milliseconds for each note, so a score is first brought down to what chords need: a note
@@ -116,8 +116,8 @@ def _kept(element: ET.Element) -> Iterator[ET.Element]:
             yield _with("forward", element, "duration")
         case "forward" | "backup" if element.find("duration") is not None:
             yield _with(element.tag, element, "duration")
-        case "attributes" if element.find("divisions") is not None or element.find("time") is not None:
-            yield _with("attributes", element, "divisions", "time")
+        case "attributes":
+            yield _with("attributes", element, "divisions", "time", "transpose")
         case "direction":
             kinds = [each for each in element.findall("direction-type") if len(each) and each[0].tag in _DIRECTIONS]
             if kinds:
@@ -198,6 +198,7 @@ class _Score:
         self._form: Form[Bar] = Form(self._error)
         self._meter: Meter | None = None
         self._divisions = Fraction(1)
+        self._transpose = 0
         self._last: Chord = NO_CHORD
         self._behind: list[str] = []
 
@@ -246,6 +247,8 @@ class _Score:
         divisions = _number(element, "divisions")
         if divisions > 0:
             self._divisions = divisions
+        for transpose in _all(element, "transpose"):
+            self._transpose = int(_number(transpose, "chromatic")) % 12
         for time in _all(element, "time"):
             try:
                 meter = parse_meter(f"{_told(time, 'beats')}/{_told(time, 'beat-type')}")
@@ -263,17 +266,18 @@ class _Score:
         root = self._note(harmony, "root")
         if root is None:
             raise self._error("a chord without a root; write chord symbols, not numerals")
-        written = next((kind.attributes.get("text") for kind in _all(harmony, "kind")), None) or ""
-        quality = written if name == "other" else KINDS.get(name or "")
+        told = next((kind.attributes.get("text") for kind in _all(harmony, "kind")), None) or ""
+        quality = told if name == "other" else KINDS.get(name or "")
         if quality is None:
             raise self._error(f"{name!r} is no kind of chord that is played here")
         figures = [figure for degree in _all(harmony, "degree") if (figure := self._figure(degree))]
         bass = self._note(harmony, "bass")
         extra = f"({','.join(figures)})" if figures else ""
         try:
-            return parse_chord(root + quality + extra + (f"/{bass}" if bass else ""))
+            written = parse_chord(root + quality + extra + (f"/{bass}" if bass else ""))
         except ChordError as error:
             raise self._error(str(error)) from None
+        return written.transposed(self._transpose)
 
     def _note(self, harmony: _Element, name: str) -> str | None:
         step = _told(harmony, name, f"{name}-step")
