@@ -159,6 +159,7 @@ def test_a_song_that_is_not_there_is_told() -> None:
         (link(song("T", "T44[p   Z")), "bar 1: 'p' keeps the chord before it"),
         (link(song("T", "T44[W/E   Z")), "bar 1: 'W/E' keeps the chord before it"),
         (link(song("T", "T44[CDEFGABCD   Z")), "bar 1: 9 chords"),
+        (link(song("T", "T44[C   |" + "<" * 20_000)), "its music is longer than any song's"),
         (link(song("", "T44[C   |H   Z")), "x.html, untitled, bar 2: 'H   Z'"),
     ],
 )

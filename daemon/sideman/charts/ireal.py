@@ -40,6 +40,9 @@ _SHUFFLED = "1r34LbKcu7"
 _BLOCK = 50
 _SHORT = (("Kcl", "| x"), ("LZ", " |"), ("XyQ", "   "))
 _LONGEST_TITLE = 100
+_LONGEST_MUSIC = 1 << 14
+"""Characters of one song's music: a full page of iReal Pro's has some two thousand."""
+_LONGEST_PROBLEM = 300
 
 _TOKEN = re.compile(
     r"T(?P<meter>\d\d)|\*(?P<section>[A-Za-z])|N(?P<ending>\d)|<(?P<text>[^>]*)>|(?P<other>\([^)]*\))"
@@ -72,6 +75,8 @@ def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
             f"{source}: no song of iReal Pro in it; export a song or a playlist as HTML, or share its link"
         )
     song = songs[0] if wanted is None else _chosen(songs, wanted, source)
+    if len(song.music) > _LONGEST_MUSIC:
+        raise ChartError(f"{source}, {song.title or 'untitled'}: its music is longer than any song's")
     return _Music(song, f"{source}, {song.title or 'untitled'}").read()
 
 
@@ -129,7 +134,8 @@ def _shuffled_songs(body: str) -> Iterator[Song]:
         # After the style stands the key; what has no name between them may be missing or blank.
         key = next((field for field in reversed(fields[2:at]) if field), "")
         tempo = next((float(field) for field in fields[at + 1 :] if re.fullmatch(r"[0-9]{2,3}", field)), None)
-        music = unshuffled(fields[at].removeprefix(_SHUFFLED))
+        music = fields[at].removeprefix(_SHUFFLED)
+        music = unshuffled(music) if len(music) <= _LONGEST_MUSIC else music  # what is too long is never read
         yield Song(_plain(told[0]), _plain(told[1]), _key(key), tempo if tempo and 20 <= tempo <= 400 else None, music)
 
 
@@ -199,7 +205,7 @@ class _Music:
             at = match.end()
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
-        return ChartError(f"{self._place}, bar {bar or len(self._form) + 1}: {problem}")
+        return ChartError(f"{self._place}, bar {bar or len(self._form) + 1}: {problem[:_LONGEST_PROBLEM]}")
 
     @property
     def _beats(self) -> Meter:

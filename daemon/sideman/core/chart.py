@@ -40,6 +40,7 @@ from sideman_models.harmony import Chord, parse_chord
 
 BARS_A_LINE = 4
 LONGEST_NAME = 200
+LONGEST_PROBLEM = 300
 # A beat that arithmetic left this little before a change still belongs to the new chord.
 TOLERANCE = 1e-9
 
@@ -218,7 +219,7 @@ _ENDING = re.compile(r"\s*[0-9]{1,3}\.?(\s*[,-]\s*[0-9]{1,3}\.?)*\s*")
 _METER = re.compile(r"\d+/\d+")
 _KEY = re.compile(r"([A-G][b#♭♯]?)[ \t]*(?:(m|-|min|minor)|maj|major)?", re.IGNORECASE)
 _WORD = re.compile(
-    r"(?P<line>:?\|+:?(?:\s*x\s*(?P<times>\d{1,9}))?|\n)|\[(?P<mark>[^\]\n|]*)\]"
+    r"(?P<line>:?\|+:?(?:\s*x\s*(?P<times>\d{1,9}))?|\n)|\[(?P<mark>[^\]\n|]{0,300})\]"
     rf"|(?P<sign>(?i:{re.sub(r'P<[a-z]+>', ':', SIGN)}))(?=[\s|:\[]|$)|(?P<word>[^\s|:]+|:)"
 )
 _EVERYTHING = "title, composer, key, tempo and meter"
@@ -325,7 +326,7 @@ class _Reader:
         bar = bar or len(self._form) + 1
         line = self._bar_lines[bar - 1] if bar <= len(self._bar_lines) else self._line
         place = f"line {line}, bar {bar}" if self._several else f"bar {bar}"
-        return ChartError(f"{self._source}, {place}: {problem}")
+        return ChartError(f"{self._source}, {place}: {problem[:LONGEST_PROBLEM]}")
 
     def _mark(self, text: str) -> None:
         if self._words:
