@@ -119,7 +119,7 @@ def test_any_text_is_a_chart_or_a_chart_error(text: str) -> None:
     except ChartError as error:
         message = str(error)
     else:
-        assert read(chart.text()) == chart
+        assert read(chart.text(), chart.meter) == chart
         return
     assert "blues.txt" in message
 

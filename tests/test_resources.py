@@ -128,7 +128,7 @@ def test_a_wrong_option_is_told_in_one_line(words: list[str], error: type[Sidema
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", resources.names("charts", ".txt"))
+@pytest.mark.parametrize("name", resources.names("charts", ".chart", ".txt"))
 def test_every_chart_that_came_along_is_right(name: str) -> None:
     """A chart that came along would end in an error."""
     assert len(chart("--set", f"chart.file={name}").bars) >= 8

@@ -6,18 +6,25 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 
 from sideman.commands.common import add_settings, config_path, load_chart, load_settings
-from sideman.core.errors import SidemanError, Unavailable
+from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings import Settings
 from sideman.io.link import Link, Wanted
 from sideman.verdict import verdict
 from sideman_models.bundle import load
 from sideman_models.errors import ModelsError
 
+SHOWN = 200
+"""Characters of a chart's file name, or link, that are shown."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman check`."""
+    group = parser.add_argument_group("one chart", "printed bar by bar in the order played, and nothing else looked at")
+    group.add_argument("--chart", metavar="FILE", help="its file, name or link, as chart.file has it")
+    group.add_argument("--transpose", metavar="N", type=int, help="so many semitones up, or down (chart.transpose)")
     add_settings(parser)
 
 
@@ -27,6 +34,9 @@ def run(args: argparse.Namespace) -> int:
     A configuration that is wrong is told like any error: there is nothing to try the other parts with.
     """
     settings = load_settings(args)
+    if args.chart is not None or args.transpose is not None:
+        print(_chart(_asked_for(settings, args)))
+        return 0
     print(f"config  {config_path(args.config) or 'no file: every setting at its default'}")
     parts: dict[str, Callable[[Settings], str]] = {"chart": _chart, "model": _model, "ports": _ports}
     statuses = [_tell(name, part, settings) for name, part in parts.items()]
@@ -46,7 +56,19 @@ def _tell(name: str, part: Callable[[Settings], str], settings: Settings) -> int
 def _chart(settings: Settings) -> str:
     chart = load_chart(settings)
     source = settings.chart.file or "chart.changes"
-    return f"{source}, {len(chart.bars)} bars of {chart.meter}\n{chart.text()}"
+    about = f"{chart.about}\n" if str(chart.about) else ""
+    return f"{source[:SHOWN]}, {len(chart.bars)} bars of {chart.meter}\n{about}{chart.text()}"
+
+
+def _asked_for(settings: Settings, args: argparse.Namespace) -> Settings:
+    """The settings with the chart that the options ask for."""
+    chart = settings.chart
+    transpose = chart.transpose if args.transpose is None else args.transpose
+    if not -11 <= transpose <= 11:
+        raise UsageError(f"--transpose {transpose}: -11 to 11 semitones")
+    if args.chart is not None and not args.chart.strip():
+        raise UsageError("--chart wants the file or the name of a chart")
+    return replace(settings, chart=replace(chart, file=args.chart or chart.file, transpose=transpose))
 
 
 def _model(settings: Settings) -> str:

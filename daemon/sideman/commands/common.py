@@ -10,19 +10,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sideman.charts.files import read_chart, split_song
+from sideman.charts.ireal import LINK, read_ireal
 from sideman.core.chart import Chart, ChartError, parse_changes
 from sideman.core.errors import NoSuchInput, NotPermitted, UnreadableInput, UsageError
 from sideman.core.settings import Given, Layer, Settings, read_settings
 from sideman.io import resources
 from sideman.io.scalars import scalar
-from sideman.io.yamlfile import Read, read_file, read_yaml
+from sideman.io.yamlfile import Read, read_yaml
 from sideman_models.wording import printable
 
 if TYPE_CHECKING:
     from sideman_models.corpus import Corpus
     from sideman_models.midi.reading import Reading
 
-PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".txt")
+PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt")
 PATHS = ("chart.file", "model.bundle")
 """Keys whose relative paths start, in a file, at that file's folder."""
 
@@ -129,7 +131,7 @@ def load_chart(settings: Settings) -> Chart:
     if settings.chart.file is None:
         chart = parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes")
     else:
-        chart = _chart_file(_chart_path(settings.chart.file), settings)
+        chart = _chart_file(settings.chart.file, settings)
     return chart.transposed(settings.chart.transpose) if settings.chart.transpose else chart
 
 
@@ -169,33 +171,37 @@ def _anchored(read: Read, folder: Path) -> Read:
         if given is None or not isinstance(given.value, str) or "\0" in given.value:
             continue
         path = folder / Path(given.value)
-        if (os.sep in given.value or "." in given.value) and os.path.lexists(path):
+        there = os.path.lexists(path) or os.path.lexists(folder / split_song(given.value)[0])
+        if (os.sep in given.value or "." in given.value) and there:
             read.values[key] = Given(str(path.absolute()), given.where)
     return read
 
 
-def _chart_path(named: str) -> Path:
-    path = resources.at_home(named)
-    if path.exists() or os.sep in named:
-        return path
-    found = resources.find(CHARTS[0], named, CHARTS[1])
-    if found is None:
-        raise NoSuchInput(f"chart.file: {named}: no such file, and no chart of that name; {_there_are(named, *CHARTS)}")
-    return found
+def _chart_path(named: str) -> tuple[Path, str | None]:
+    """The chart file that is meant, and which song of it."""
+    for name, song in ((named, None), split_song(named)):
+        path = resources.at_home(name)
+        found = path if path.exists() else resources.find(CHARTS[0], name, *CHARTS[1:])
+        if found is not None:
+            return found, song
+    if os.sep in named:
+        return resources.at_home(split_song(named)[0]), None
+    raise NoSuchInput(f"chart.file: {named}: no such file, and no chart of that name; {_there_are(named, *CHARTS)}")
 
 
-def _chart_file(path: Path, settings: Settings) -> Chart:
+def _chart_file(named: str, settings: Settings) -> Chart:
     try:
-        return parse_changes(read_file(path).decode("utf-8-sig"), settings.tempo.meter, str(path))
-    except UnicodeDecodeError:
-        raise UnreadableInput(f"{path}: not text (UTF-8); is it the right file?") from None
+        if LINK.match(named):
+            return read_ireal(named, "chart.file")
+        path, song = _chart_path(named)
+        return read_chart(path, settings.tempo.meter, song)
     except ChartError as error:
         raise UnreadableInput(str(error)) from None
 
 
-def _there_are(name: str, kind: str, suffix: str) -> str:
+def _there_are(name: str, kind: str, *suffixes: str) -> str:
     import difflib  # only a mistake needs it
 
-    names = resources.names(kind, suffix)
+    names = resources.names(kind, *suffixes)
     near = difflib.get_close_matches(name, names, 1)
     return f"there are {', '.join(names) or 'none'}" + (f"; did you mean {near[0]}?" if near else "")

@@ -7,11 +7,17 @@
 - several chords share their bar equally, the first ones getting a beat more when it does not divide
   (three chords in 4/4 last 2, 1 and 1 beats); with more chords than beats they share its half-beats likewise;
 - `/` or `.` keeps the chord before it for one share more: `| Dm7 / / G7 |` changes on the fourth beat;
-- `%` alone in a bar repeats the bar before;
+- `%` alone in a bar repeats the bar before, `%%` the two bars before (and stands for two);
 - `|: ... :|` is played twice, with `:|x3` three times in all; without `|:` the repeat goes back to the last `:|` or
   the top;
+- `[1]`, `[2]`, `[1,2]`, `[1-3]` before a bar begin an ending, which goes up to its `:|`; the last one may end in `||`;
+- `[A]`, `[Bridge]` before a bar name the section that it begins;
+- `Segno` and `Coda` stand before their bar; `To Coda`, `Fine`, `D.C.` and `D.S.` (`al Fine`, `al Coda`, `al 2nd
+  ending`) behind theirs, before or after its bar line; `form` says how they are played;
 - `N.C.` is no chord;
-- `#` at the start of a line or after a space begins a comment, up to the end of the line (so F#7 is safe).
+- `#` at the start of a line or after a space begins a comment, up to the end of the line (so F#7 is safe);
+- before the first bar, lines such as `title: Blue Monk's Coat`; also `composer:`, `key:`, `tempo:` and `meter:`. A
+  chart has one meter: where none is given it is that of the settings, and another one later on is an error.
 
 Beats are quarter notes from the top of the song, whatever the meter.
 """
@@ -21,16 +27,20 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
 from sideman.core.errors import ConfigError
+from sideman.core.form import SIGN, Form, begins_bar
 from sideman_models.errors import ChordError
 from sideman_models.harmony import Chord, parse_chord
 
 BARS_A_LINE = 4
-MOST_BARS = 4096
-MOST_TIMES = 64
+LONGEST_NAME = 200
+LONGEST_PROBLEM = 300
 # A beat that arithmetic left this little before a change still belongs to the new chord.
 TOLERANCE = 1e-9
 
@@ -71,11 +81,38 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What a chart tells besides its changes: empty or None where it does not.
+
+    `key` is the symbol of its tonic chord (`Bb`, `Am`), `tempo` in quarter notes a minute; `sections` are (bar, name),
+    bars counted from 0 in the order played.
+    """
+
+    title: str = ""
+    composer: str = ""
+    key: str = ""
+    tempo: float | None = None
+    sections: tuple[tuple[int, str], ...] = ()
+
+    def transposed(self, semitones: int) -> About:
+        """The same in another key."""
+        return replace(self, key=parse_chord(self.key).transposed(semitones).text if self.key else "")
+
+    def __str__(self) -> str:
+        parts = [self.title, f"by {self.composer}" if self.composer else "", f"in {self.key}" if self.key else ""]
+        return ", ".join(filter(None, [*parts, f"{self.tempo:g} bpm" if self.tempo else ""]))
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
-    """A song's changes, repeats written out, played round and round. Never empty."""
+    """A song's changes, repeats written out, played round and round. Never empty.
+
+    What it is `about` makes no difference to it: two charts of the same changes are equal.
+    """
 
     bars: tuple[Bar, ...]
     meter: Meter
+    about: About = field(default=About(), compare=False)
     _beats: tuple[float, ...] = field(init=False, repr=False, compare=False)
     _chords: tuple[Chord, ...] = field(init=False, repr=False, compare=False)
     length: float = field(init=False, repr=False, compare=False)
@@ -110,13 +147,19 @@ class Chart:
     def transposed(self, semitones: int) -> Chart:
         """The same song so many semitones higher."""
         bars = (Bar(tuple((at, chord.transposed(semitones)) for at, chord in bar.chords)) for bar in self.bars)
-        return Chart(tuple(bars), self.meter)
+        return Chart(tuple(bars), self.meter, self.about.transposed(semitones))
 
     def text(self) -> str:
-        """The chart as `parse_changes` reads it, four bars a line."""
+        """The chart as `parse_changes` reads it, four bars a line, each section from a new one."""
         cells = [_bar_text(bar, self.meter) for bar in self.bars]
-        lines = (cells[first : first + BARS_A_LINE] for first in range(0, len(cells), BARS_A_LINE))
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        names = {at: f"[{name}]" for at, name in self.about.sections}
+        starts = sorted({0, *names, len(cells)})
+        lines: list[str] = []
+        for first, end in pairwise(starts):
+            lines += [names[first]] if first in names else []
+            rows = (cells[at : min(at + BARS_A_LINE, end)] for at in range(first, end, BARS_A_LINE))
+            lines += [f"| {' | '.join(row)} |" for row in rows]
+        return "\n".join(lines)
 
     def _place(self, beat: float) -> float:
         """The beat within its chorus; one that lies a hair before a change is put on it."""
@@ -137,7 +180,7 @@ def _changes(bars: tuple[Bar, ...], quarters: float) -> list[tuple[float, Chord]
     return [change for change, last in zip(flat, before, strict=False) if change[1] != last] or [(0.0, flat[0][1])]
 
 
-def _onsets(count: int, meter: Meter) -> list[Fraction]:
+def onsets(count: int, meter: Meter) -> list[Fraction]:
     """Where `count` chords of one bar begin, in quarter notes; empty if they are more than its half-beats."""
     beats, unit = meter.numerator, Fraction(4, meter.denominator)
     if count > beats:
@@ -152,19 +195,58 @@ def _bar_text(bar: Bar, meter: Meter) -> str:
     """The bar as it will be read back: its bare chords if that will do, else beat by beat, else by half-beats."""
     chords = {at: chord.text for at, chord in bar.chords}
     for count in (len(chords), meter.numerator, 2 * meter.numerator):
-        onsets = [float(at) for at in _onsets(count, meter)]
-        if chords.keys() <= set(onsets):
-            return " ".join(chords.get(at, "/") for at in onsets)
+        places = [float(at) for at in onsets(count, meter)]
+        if chords.keys() <= set(places):
+            return " ".join(chords.get(at, "/") for at in places)
     raise ValueError(f"{bar} changes between the half-beats of {meter}")
 
 
+def bar_of(chords: Sequence[Chord], places: Sequence[Fraction]) -> Bar:
+    """A bar of chords at these places (the first at 0), those left out that only go on."""
+    kept = [at for at in range(len(chords)) if at == 0 or chords[at] != chords[at - 1]]
+    return Bar(tuple((float(places[at]), chords[at]) for at in kept))
+
+
+def section_name(text: str) -> str:
+    """A section's name as it can be printed and read back; empty if that leaves nothing of it."""
+    name = " ".join("".join(each if each.isprintable() and each not in "[]#" else " " for each in text).split())
+    return "" if _ENDING.fullmatch(name) else name[:LONGEST_NAME].strip()
+
+
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$", re.MULTILINE)
-_WORD = re.compile(r"(?P<line>:?\|+:?(?:\s*x\s*(?P<times>\d{1,9}))?|\n)|(?P<word>[^\s|:]+|:)")
+_HEADER = re.compile(r"[ \t]*([A-Za-z]{2,20})[ \t]*:(?!\s*\|)(.*)")
+_ENDING = re.compile(r"\s*[0-9]{1,3}\.?(\s*[,-]\s*[0-9]{1,3}\.?)*\s*")
+_METER = re.compile(r"\d+/\d+")
+_KEY = re.compile(r"([A-G][b#♭♯]?)[ \t]*(?:(m|-|min|minor)|maj|major)?", re.IGNORECASE)
+_WORD = re.compile(
+    r"(?P<line>:?\|+:?(?:\s*x\s*(?P<times>\d{1,9}))?|\n)|\[(?P<mark>[^\]\n|]{0,300})\]"
+    rf"|(?P<sign>(?i:{re.sub(r'P<[a-z]+>', ':', SIGN)}))(?=[\s|:\[]|$)|(?P<word>[^\s|:]+|:)"
+)
+_EVERYTHING = "title, composer, key, tempo and meter"
 
 
 def parse_changes(text: str, meter: Meter, source: str) -> Chart:
-    """Read the changes (the module says what may stand in them). ChartError names `source`, bar and symbol."""
+    """Read the changes (the module says what may stand in them). ChartError names `source`, line, bar and symbol.
+
+    `meter` is that of a chart which gives none. The line is told where there are several.
+    """
     return _Reader(meter, source).read(text)
+
+
+def parse_key(text: str) -> str:
+    """A key such as `Bb`, `A minor`, `F#m` as the symbol of its tonic chord. Raises ValueError."""
+    match = _KEY.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a key: write Bb, F# minor, Am")
+    return parse_chord(match[1][0].upper() + match[1][1:] + ("m" if match[2] else "")).text
+
+
+def parse_tempo(text: str) -> float:
+    """A tempo in quarter notes a minute, 20 to 400. Raises ValueError."""
+    match = re.fullmatch(r"\s*(\d{1,4}(?:\.\d{1,4})?)\s*(?:bpm)?\s*", text, re.IGNORECASE | re.ASCII)
+    if match is None or not 20 <= float(match[1]) <= 400:
+        raise ValueError(f"{text.strip()!r} is not a tempo: write a number from 20 to 400, in quarter notes a minute")
+    return float(match[1])
 
 
 class _Reader:
@@ -172,31 +254,112 @@ class _Reader:
 
     def __init__(self, meter: Meter, source: str) -> None:
         self._meter = meter
+        self._own_meter = False
         self._source = source
-        self._bars: list[Bar] = []
+        self._about = About()
+        self._form: Form[Bar] = Form(self._error)
         self._words: list[str] = []
-        self._repeat_from = 0
-        self._repeat_open = False
-        self._opened_at = 1
-        self._written = 1  # the number of the bar being read, as a reader of the text counts
+        self._behind: list[str] = []  # signs that stand behind the chords of the bar being read
         self._parted = False  # a single bar line stands just before, on this line
+        self._line = 1
+        self._bar_lines: list[int] = []  # the line that each bar stands on
+        self._several = False
 
     def read(self, text: str) -> Chart:
-        for match in _WORD.finditer(_COMMENT.sub("", text)):
-            if match["word"]:
-                self._words.append(match["word"])
-                self._parted = False
-            else:
-                self._bar_line(match["line"], match["times"])
+        lines = _COMMENT.sub("", text).replace("\r\n", "\n").split("\n")
+        self._several = len(text.strip().splitlines()) > 1
+        music = self._headers(lines)
+        for match in _WORD.finditer("\n".join(["", *lines[music:]]) if music else "\n".join(lines)):
+            self._take(match)
         self._close_bar()
-        if self._repeat_open:
-            raise self._error("the repeat '|:' is never closed: write ':|' where it ends", self._opened_at)
-        if not self._bars:
+        bars, sections = self._form.play()
+        if not bars:
             raise ChartError(f"{self._source}: no chords; write changes such as | Dm7 | G7 | Cmaj7 | % |")
-        return Chart(tuple(self._bars), self._meter)
+        return Chart(tuple(bars), self._meter, replace(self._about, sections=sections))
+
+    def _headers(self, lines: list[str]) -> int:
+        """Take the lines before the music; where that begins."""
+        for number, line in enumerate(lines):
+            self._line = number + 1
+            match = _HEADER.fullmatch(line)
+            if match:
+                self._header(match[1].lower(), match[2].strip())
+            elif line.strip():
+                self._line = max(1, number)  # the line break before the music counts on
+                return number
+        return len(lines)
+
+    def _header(self, name: str, value: str) -> None:
+        readers: dict[str, Callable[[str], Any]] = {
+            "title": _plain, "composer": _plain, "key": parse_key, "tempo": parse_tempo, "meter": parse_meter
+        }  # fmt: skip
+        if name not in readers:
+            raise ChartError(f"{self._source}, line {self._line}: {name + ':'!r}: the lines on top are {_EVERYTHING}")
+        if not value:
+            return
+        try:
+            told = readers[name](value)
+        except (ValueError, ChartError) as error:
+            raise ChartError(f"{self._source}, line {self._line}: {name}: {error}") from None
+        if isinstance(told, Meter):
+            self._meter, self._own_meter = told, True
+        else:
+            self._about = replace(self._about, **{name: told})
+
+    def _take(self, match: re.Match[str]) -> None:
+        if match["line"]:
+            self._bar_line(match["line"], match["times"])
+            return
+        self._parted = False
+        if match["mark"] is not None:
+            self._mark(match["mark"].strip())
+        elif match["sign"]:
+            self._sign(match["sign"])
+        elif not self._words and _METER.fullmatch(match["word"]):
+            self._new_meter(match["word"])
+        else:
+            if self._behind:
+                raise self._error(f"{self._behind[0]!r} stands behind the last chord of its bar")
+            self._words.append(match["word"])
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
-        return ChartError(f"{self._source}, bar {bar or self._written}: {problem}")
+        bar = bar or len(self._form) + 1
+        line = self._bar_lines[bar - 1] if bar <= len(self._bar_lines) else self._line
+        place = f"line {line}, bar {bar}" if self._several else f"bar {bar}"
+        return ChartError(f"{self._source}, {place}: {problem[:LONGEST_PROBLEM]}")
+
+    def _mark(self, text: str) -> None:
+        if self._words:
+            raise self._error(f"'[{text}]' stands before the first chord of its bar")
+        if _ENDING.fullmatch(text):
+            self._form.ending(self._times(text))
+        elif name := section_name(text):
+            self._form.section(name)
+        else:
+            raise self._error("'[]' has no name: write a section's, such as [A], or an ending's number, such as [1]")
+
+    def _times(self, text: str) -> tuple[int, ...]:
+        """The times that an ending is for: `1`, `1,2`, `1-3`."""
+        numbers = [int(each) for each in re.findall(r"\d+", text)]
+        return tuple(range(numbers[0], numbers[1] + 1)) if "-" in text and len(numbers) == 2 else tuple(numbers)
+
+    def _sign(self, text: str) -> None:
+        if not self._words:
+            self._form.sign(text)
+        elif begins_bar(text):
+            raise self._error(f"{text!r} stands before the first chord of its bar")
+        else:
+            self._behind.append(text)
+
+    def _new_meter(self, text: str) -> None:
+        try:
+            meter = parse_meter(text)
+        except ChartError as error:
+            raise self._error(str(error)) from None
+        if len(self._form) == 0 and not self._own_meter:
+            self._meter, self._own_meter = meter, True
+        elif meter != self._meter:
+            raise self._error(f"{text!r}: a chart has one meter, and this one is in {self._meter}")
 
     def _bar_line(self, line: str, times: str | None) -> None:
         single = line == "|"
@@ -205,67 +368,65 @@ class _Reader:
         self._parted = single
         self._close_bar()
         if line.startswith(":"):
-            self._close_repeat(2 if times is None else int(times))
+            self._form.close_repeat(None if times is None else int(times))
         elif times is not None:
             raise self._error(f"'x{times}' belongs behind the end of a repeat: ':|x{times}'")
+        elif line.startswith("||"):
+            self._form.double_bar()
         if line.endswith("|:"):
-            self._open_repeat()
-
-    def _open_repeat(self) -> None:
-        if self._repeat_open:
-            raise self._error("a repeat within a repeat; close the first with ':|' before opening the next")
-        self._repeat_open = True
-        self._opened_at = self._written
-        self._repeat_from = len(self._bars)
-
-    def _close_repeat(self, times: int) -> None:
-        section = self._bars[self._repeat_from :]
-        if not section:
-            raise self._error("the repeat ':|' has no bars to repeat")
-        if not 2 <= times <= MOST_TIMES:
-            raise self._error(f"'x{times}': a part is played 2 to {MOST_TIMES} times")
-        self._add(section * (times - 1))
-        self._repeat_from = len(self._bars)
-        self._repeat_open = False
-
-    def _add(self, bars: list[Bar]) -> None:
-        if len(self._bars) + len(bars) > MOST_BARS:
-            raise self._error(f"the chart grows beyond {MOST_BARS} bars, its repeats written out")
-        self._bars += bars
+            self._form.open_repeat()
+        self._line += line.count("\n")
 
     def _close_bar(self) -> None:
-        if self._words:
-            self._add([self._bar_before() if self._words == ["%"] else self._bar(self._words)])
-            self._words = []
-            self._written += 1
+        words, self._words = self._words, []
+        for bar in self._bars(words) if words else []:
+            self._form.add(bar)
+            self._bar_lines.append(self._line)
+        for sign in self._behind:
+            self._form.sign(sign)
+        self._behind = []
 
-    def _bar_before(self) -> Bar:
-        if not self._bars:
-            raise self._error("'%' repeats the bar before, and there is none; write a chord")
-        return self._bars[-1]
+    def _bars(self, words: list[str]) -> list[Bar]:
+        if words not in (["%"], ["%%"]):
+            return [self._bar(words)]
+        count = len(words[0])
+        before = [self._form.last(back) for back in range(count, 0, -1)]
+        bars = [bar for bar in before if bar is not None]
+        if len(bars) < count:
+            what = "the bar before, and there is none" if count == 1 else "two bars before, and there are not so many"
+            raise self._error(f"{words[0]!r} repeats {what}; write a chord")
+        return bars
 
     def _bar(self, words: list[str]) -> Bar:
-        onsets = _onsets(len(words), self._meter)
-        if not onsets:
+        places = onsets(len(words), self._meter)
+        if not places:
             most = 2 * self._meter.numerator
             raise self._error(f"{len(words)} chords, of which a bar of {self._meter} holds {most} at most")
-        last = self._bars[-1].chords[-1][1] if self._bars else None
-        chords: list[tuple[float, Chord]] = []
-        for onset, word in zip(onsets, words, strict=True):
-            chord = self._chord(word, last)
-            if chord != last or not chords:
-                chords.append((float(onset), chord))
-            last = chord
-        return Bar(tuple(chords))
+        before = self._form.last()
+        last = before.chords[-1][1] if before else None
+        chords: list[Chord] = []
+        for word in words:
+            last = self._chord(word, last)
+            chords.append(last)
+        return bar_of(chords, places)
 
     def _chord(self, word: str, last: Chord | None) -> Chord:
         if word in ("/", "."):
             if last is None:
                 raise self._error(f"{word!r} keeps the chord before it, and there is none; write a chord")
             return last
-        if word == "%":
-            raise self._error("'%' repeats a whole bar and stands alone in it; '/' keeps a chord for one share more")
+        if word in ("%", "%%"):
+            raise self._error(
+                f"{word!r} repeats a whole bar and stands alone in it; '/' keeps a chord for one share more"
+            )
         try:
             return parse_chord(word)
         except ChordError as error:
             raise self._error(str(error)) from None
+
+
+def _plain(text: str) -> str:
+    """A title or a name: printable, of reasonable length. Raises ValueError."""
+    if not text.isprintable() or len(text) > LONGEST_NAME:
+        raise ValueError(f"{LONGEST_NAME} printable characters at most")
+    return text

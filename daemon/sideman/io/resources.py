@@ -55,15 +55,19 @@ def usual_config() -> Path | None:
     return next((path for path in places if os.path.lexists(path)), None)
 
 
-def find(kind: str, name: str, suffix: str) -> Path | None:
-    """The preset or chart called `name`: the user's own, then the machine's, then one that came along."""
+def find(kind: str, name: str, *suffixes: str) -> Path | None:
+    """The preset or chart called `name`: the user's own, then the machine's, then one that came along.
+
+    Of several suffixes in one place, the first that there is.
+    """
     if not name or os.sep in name or name.startswith("."):
         return None
     places = [*folders(), came_along("config")]
-    return next((path for place in places if (path := place / kind / f"{name}{suffix}").is_file()), None)
+    files = (place / kind / f"{name}{suffix}" for place in places for suffix in suffixes)
+    return next(filter(Path.is_file, files), None)
 
 
-def names(kind: str, suffix: str) -> list[str]:
+def names(kind: str, *suffixes: str) -> list[str]:
     """What `find` would find, by name."""
     places = [*folders(), came_along("config")]
-    return sorted({path.stem for place in places for path in (place / kind).glob(f"*{suffix}")})
+    return sorted({path.stem for place in places for suffix in suffixes for path in (place / kind).glob(f"*{suffix}")})

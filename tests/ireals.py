@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What iReal Pro writes, for the tests of what reads it: the format's other direction."""
+
+from __future__ import annotations
+
+import html
+from urllib.parse import quote
+
+MARK = "1r34LbKcu7"
+
+
+def shuffled(music: str) -> str:
+    """Music as iReal Pro writes it in a link: shortened, and every full block but a nearly last one shuffled."""
+    for long, short in (("   ", "XyQ"), (" |", "LZ"), ("| x", "Kcl")):
+        music = music.replace(long, short)
+    out = ""
+    for start in range(0, len(music), 50):
+        block = music[start : start + 50]
+        left = len(music) - start - 50
+        if left >= 2:
+            order = [49, 48, 47, 46, 45, *range(5, 10), *range(39, 25, -1), 24, 25, *range(23, 9, -1), *range(40, 45)]
+            block = "".join(block[at] for at in [*order, 4, 3, 2, 1, 0])
+        out += block
+    return MARK + out
+
+
+def song(title: str, music: str, key: str = "F", tempo: int = 120, composer: str = "Nobody") -> str:
+    """One song as it stands in an irealb link, not yet quoted."""
+    return f"{title}={composer}==Medium Swing={key}=={shuffled(music)}=Jazz-Medium Swing={tempo}=3"
+
+
+def link(*songs: str, name: str = "") -> str:
+    """A link with songs, and the name of their playlist."""
+    return "irealb://" + quote("===".join([*songs, name]) if name else "===".join(songs))
+
+
+def page(*links: str) -> str:
+    """An HTML file such as iReal Pro exports."""
+    body = "".join(f'<p><a href="{html.escape(each)}">Some &amp; more</a></p>' for each in links)
+    return f"<html><head><title>x</title></head><body>{body}</body></html>"

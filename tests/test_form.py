@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Endings, D.C., D.S. and codas: in which order the bars of a chart are played."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sideman.core.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.form import MOST_BARS
+from sideman_models.harmony import ROOT_NAMES
+
+FOUR = Meter(4, 4)
+
+
+def read(text: str, meter: Meter = FOUR) -> Chart:
+    """The chart of a text, in four if nothing else is said."""
+    return parse_changes(text, meter, "tune.chart")
+
+
+def order(text: str) -> str:
+    """The chords of the bars in the order played, each bar having one."""
+    return " ".join(str(bar.chords[0][1]) for bar in read(text).bars)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("|: A | [1] B :| [2] C | D", "A B A C D"),
+        ("|: A | [1,2] B :| [3] C ||", "A B A B A C"),
+        ("|: A | [1-3] B :| [4.] C ||", "A B A B A B A C"),
+        ("|: A | [1] B :| [2] C :| D", "A B A C D"),
+        ("A | [1] B :| [2] C || D", "A B A C D"),
+        ("|: A | [1] B :| C", "A B A C"),
+        ("|: A | [1] B :| [2] C :| [3] D || E :|", "A B A C A D E E"),
+        ("|: A | [1] B :| [2] C | [B] D :|", "A B A C D D"),
+        ("|: A | [1] B :| [2] C |: D :|", "A B A C D D"),
+        ("|: [1] A :| [2] B ||", "A B"),
+    ],
+)
+def test_endings_are_taken_in_their_turn(text: str, expected: str) -> None:
+    """Lost: the second time through ends with the bars of the first."""
+    assert order(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A | B Fine | C | D D.C. al Fine", "A B C D A B"),
+        ("A | B | Fine | C | D | D.C. al Fine", "A B C D A B"),
+        ("A | B | C D.C.", "A B C A B C"),
+        ("A | B Fine | C D.C.", "A B C A B"),
+        ("A | Segno B | C To Coda | D D.S. al Coda | Coda E | F", "A B C D B C E F"),
+        ("A | Segno B | C To Coda | D D.S. | Coda E", "A B C D B C E"),
+        ("A | B To Coda | C | D D.C. al Coda | Coda |: E :|", "A B C D A B E E"),
+        ("|: A | B :| C D.C. al Fine", None),
+        ("|: A | B Fine :| C D.C. al Fine", "A B A B C A B"),
+        ("|: A | [1] B :| [2] C Fine || D D.C. al Fine", "A B A C D A C"),
+        ("|: A | [1] B To Coda :| [2] C || D D.C. al Coda | Coda E", "A B A C D A B E"),
+        ("|: A | [1] B :| [2] C || D D.C. al 2nd ending", "A B A C D A C"),
+        ("|: A | [1] B :| [2] C || D D.C. al 1", "A B A C D A B"),
+        ("|: A | [1] B D.C. al 2nd End. :| [2] C || D", "A B A C D"),
+        ("|: A D.C. al Fine | B Fine :|", "A B A A B"),
+        ("A | Segno B | C Fine | D D.C. | E D.S.", "A B C D A B C"),
+        ("A | B || Coda C | D", "A B"),
+        ("A To Coda | B || Coda C | D", "A B"),
+        ("A | da capo al fine", None),
+        ("A Fine | B Da Capo al fine", "A B A"),
+        ("A | SEGNO B | C dal segno", "A B C B C"),
+    ],
+)
+def test_a_return_goes_to_its_goal(text: str, expected: str | None) -> None:
+    """Lost: the head is played wrong from the D.S. on, and the coda at the wrong time or never."""
+    if expected is None:
+        with pytest.raises(ChartError, match=r"without a Fine; write 'Fine' where it stands"):
+            read(text)
+    else:
+        assert order(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "problem"),
+    [
+        ("C | [2] D", "bar 2", "what comes next is the 1st ending"),
+        ("|: C | [1] D :| [3] E", "bar 3", "the 2nd ending"),
+        ("|: C | [1] D | [2] E", "bar 3", "the 1st ending is not closed"),
+        ("|: C | [1] D | E", "bar 2", "the 1st ending is never closed"),
+        ("|: C | [1] D |: E :|", "bar 3", "a repeat within an ending"),
+        ("|: C | [1] D :|x3 [2] E", "bar 2", "number the endings"),
+        ("|: C | [1] D :| [2]", "bar 2", "the 2nd ending has no bars"),
+        ("|: C | [3-1] D :|", "bar 2", "what comes next is the 1st"),
+        ("|: C | [1-900] D :| [2] E", "bar 2", "the 1st ending"),
+        ("C | D D.S.", "bar 2", "without a Segno"),
+        ("C | D D.C. al Coda", "bar 2", "without a To Coda"),
+        ("C To Coda | D D.C. al Coda", "bar 2", "without a Coda"),
+        ("C | D D.C. al 2nd ending", "bar 2", "never comes to its 2nd ending"),
+        ("C Fine | Segno D | E D.S. al Fine", "bar 3", "never comes to its Fine"),
+        ("Fine C", "bar 1", "stands behind a bar, and there is none"),
+        ("C | Segno", "bar 1", "has no bars behind it"),
+        ("Segno C | Segno D", "bar 2", "stands twice, first at bar 1"),
+        ("C Segno D", "bar 1", "before the first chord"),
+        ("C Fine D", "bar 1", "behind the last chord"),
+        ("C [A] D", "bar 1", "before the first chord"),
+        ("C | [] D", "bar 2", "has no name"),
+        ("Coda C | D", "bar 1", "the coda is all there is"),
+        ("C | %%", "bar 2", "not so many"),
+        ("C | 3/4 D", "bar 2", "a chart has one meter, and this one is in 4/4"),
+        ("C | 4/5 D", "bar 2", "is not a meter"),
+        ("title: x\n\n| C |\n| D | E9x |", "line 4, bar 3", "'E9x' is not a chord"),
+        ("C\nD\n|: E", "line 3, bar 3", "never closed"),
+        ("C\n\n\nD D.S.\nE", "line 4, bar 2", "without a Segno"),
+    ],
+)
+def test_an_error_of_form_names_line_bar_and_sign(text: str, place: str, problem: str) -> None:
+    """Lost: a form that cannot be played is played somehow, or its error cannot be found in a long chart."""
+    with pytest.raises(ChartError) as caught:
+        read(text)
+    assert str(caught.value).startswith(f"tune.chart, {place}: ")
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "problem"),
+    [
+        ("composr: me\nC", "line 1", "the lines on top are title, composer, key, tempo and meter"),
+        ("\ntempo: fast\nC", "line 2", "'fast' is not a tempo"),
+        ("tempo: 1000\nC", "line 1", "20 to 400"),
+        ("key: H\nC", "line 1", "'H' is not a key"),
+        ("meter: 4/5\nC", "line 1", "is not a meter"),
+        ("title: " + "x" * 300 + "\nC", "line 1", "200 printable characters"),
+    ],
+)
+def test_a_wrong_line_on_top_is_told(text: str, place: str, problem: str) -> None:
+    """Lost: a mistyped line is taken for music, or left out unseen."""
+    with pytest.raises(ChartError) as caught:
+        read(text)
+    assert str(caught.value).startswith(f"tune.chart, {place}: ")
+    assert problem in str(caught.value)
+
+
+def test_a_chart_tells_what_it_is() -> None:
+    """Lost: `sideman check --chart` shows no title and no sections, and a waltz is played in four."""
+    text = "# ours\ntitle: Rain, again\ncomposer: Nobody\nkey: B flat\ntempo: 92 bpm\nmeter: 3/4\n"
+    text += "[A]\n|: C | % :|\n[Out] F"
+    with pytest.raises(ChartError, match="line 4: key: 'B flat' is not a key"):
+        read(text)
+    chart = read(text.replace("B flat", "bb minor"))
+    assert (chart.about.title, chart.about.composer, chart.about.key) == ("Rain, again", "Nobody", "Bbm")
+    assert (chart.about.tempo, chart.meter) == (92, Meter(3, 4))
+    assert chart.about.sections == ((0, "A"), (2, "A"), (4, "Out"))
+    assert chart.text().splitlines() == ["[A]", "| C | C |", "[A]", "| C | C |", "[Out]", "| F |"]
+    assert str(chart.transposed(2).about) == "Rain, again, by Nobody, in Cm, 92 bpm"
+
+
+def test_two_bars_are_repeated_and_beats_kept() -> None:
+    """Lost: the signs of a hand-written chart are not understood."""
+    assert order("C | G7 | %% | F | %") == "C G7 C G7 F F"
+    bars = [" ".join(f"{at:g}:{chord}" for at, chord in bar.chords) for bar in read("C / / G7 | N.C. | C . F").bars]
+    assert bars == ["0:C 3:G7", "0:N.C.", "0:C 3:F"]
+
+
+def test_returns_cannot_grow_without_end() -> None:
+    """Lost: a few mistyped signs let the program run for ever, or fill the memory."""
+    nested = "|: " + "C | " * 62 + ":|x64 |: " + "D | " * 62 + " D.C. | E :| F D.C. | G D.C."
+    with pytest.raises(ChartError, match=f"grows beyond {MOST_BARS} bars"):
+        read(nested)
+
+
+_SIGNS = ["D.C.", "D.S.", "D.C. al Fine", "D.S. al Coda", "D.C. al 2nd ending", "Segno", "Coda", "To Coda", "Fine"]
+_LINES = ["|", "|:", ":|", ":|x3", "||", "\n"]
+_MARKS = ["[1]", "[2]", "[3]", "[1,2]", "[A]", "[", "]", "x3", "3/4", "title: A\n", "key: C"]
+_BARS = ["C |", "G7 |", "C G7 |", "% |", "%% |", "/ |", "N.C. |"]
+_WORDS = st.sampled_from([*_SIGNS, *_LINES, *_MARKS, *_BARS, *_BARS])
+
+
+@given(st.lists(_WORDS, max_size=40))
+@example(["C", "|", "Segno", "C", "|", "D.S.", "|", "D.C."])
+def test_any_signs_are_a_chart_or_a_chart_error(words: list[str]) -> None:
+    """Lost: signs in an order nobody thought of end in a traceback, or never."""
+    try:
+        chart = read(" ".join(words))
+    except ChartError as error:
+        message = str(error)
+    else:
+        message = "tune.chart"
+        assert 1 <= len(chart.bars) <= MOST_BARS
+        assert read(chart.text(), chart.meter) == chart
+        assert read(chart.text(), chart.meter).about.sections == chart.about.sections
+    assert message.startswith("tune.chart")
+
+
+@st.composite
+def _written(draw: st.DrawFn) -> tuple[str, list[int]]:
+    """A form written part by part, and its bars in the order played, worked out by hand for each part."""
+    text, played, count = [], [], 0
+
+    def some() -> list[int]:
+        nonlocal count
+        first, count = count, count + draw(st.integers(1, 3))
+        return list(range(first, count))
+
+    def cells(bars: list[int]) -> str:
+        return " | ".join(_CHORDS[bar] for bar in bars)
+
+    for _ in range(draw(st.integers(1, 4))):
+        match draw(st.sampled_from(["plain", "repeat", "endings"])):
+            case "plain":
+                bars = some()
+                text.append(f"| {cells(bars)} |\n")
+                played += bars
+            case "repeat":
+                bars, times = some(), draw(st.integers(2, 4))
+                text.append(f"|: {cells(bars)} :|x{times}\n")
+                played += bars * times
+            case _:
+                common, first, last = some(), some(), some()
+                times = draw(st.integers(1, 3))
+                text.append(f"|: {cells(common)} | [1-{times}] {cells(first)} :| [{times + 1}] {cells(last)} ||\n")
+                played += (common + first) * times + common + last
+    return "".join(text), played
+
+
+_CHORDS = [root + quality for quality in ("", "m", "7", "m7") for root in ROOT_NAMES]
+
+
+@given(_written(), st.sampled_from(["", "D.C. al Fine", "Fine alone"]))
+def test_forms_are_played_as_worked_out(form: tuple[str, list[int]], back: str) -> None:
+    """Lost: two parts after each other disturb each other's repeats."""
+    text, played = form
+    names = [_CHORDS[bar] for bar in played]
+    if back == "Fine alone":
+        text, names = f"N.C. Fine\n{text}", ["N.C.", *names]
+    elif back:
+        text, names = f"N.C. Fine\n{text} D.C. al Fine", ["N.C.", *names, "N.C."]
+    assert order(text).split() == names
