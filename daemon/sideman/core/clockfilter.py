@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ticks of a MIDI clock -> a straight line from ticks to seconds: a phase-locked loop of second order.
+
+A tick, 24 to the quarter note, says where the music is, but comes a little early or late. The filter holds a line,
+the second of the last tick and the time from tick to tick, and answers each tick that comes by moving both a little
+towards it (gains `ALPHA` and `BETA`): it is locked to the phase, so that no error of the tempo can add up to a drift.
+
+- Acquired by least squares: the line through the first ticks, anew with each, up to `ACQUIRE`; then the loop.
+- A tick is numbered by where it falls on the line: what falls on the last one again is a second copy, or the end of a
+  jam that was counted already, and what falls further on tells that ticks were lost between. Only the first
+  `COUNTED` ticks, when the line is not sure yet, are simply counted: of a tick lost among these nobody will know.
+- A jump of the tempo: when the last `RECENT` ticks, counted as they came, agree on a tempo of their own, and make no
+  worse a line so than as they were numbered, they are numbered anew, and the line is acquired from them.
+- After a gap, and where the phase is off by more than a quarter of a tick (`seat`), the tempo is kept and the phase
+  taken from the ticks that come.
+- A clock slower than 20 or faster than 400 beats a minute is followed at that limit.
+
+Delays that are never early (a busy machine, a slow cable) move the line by their mean: `play.offset_ms` is there for
+that. Seconds that go backward are taken for the latest seen. Pure: seconds come in, nothing is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+TICKS_A_BEAT = 24
+SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
+SHORTEST, LONGEST = (60.0 / (TICKS_A_BEAT * bpm) for bpm in (FASTEST_BPM, SLOWEST_BPM))
+"""Seconds from tick to tick at the fastest and the slowest tempo."""
+ACQUIRE = 32
+COUNTED = 12
+RECENT = 7
+ALPHA, BETA = 0.11, 0.008
+"""Gains of phase and period, a damping of 0.61. Jitter comes through by the root of about α/2 + β/2α; a tempo whose
+period grows by c with each tick is followed c/β behind."""
+_AGREE = 0.25  # periods; ticks no further off their own line agree on a tempo
+_AS_GOOD = 1.001
+_SURE = 8  # ticks whose own period is trusted more than the one known before
+_GAP = 6  # ticks lost, after which the phase is taken anew
+_ASTRAY = 0.25  # periods
+
+
+class ClockFilter:
+    """Follows ticks. `period` is the time from tick to tick in seconds: before the second tick, that of `bpm`."""
+
+    def __init__(self, bpm: float) -> None:
+        self.period = _bounded(60.0 / (TICKS_A_BEAT * bpm))
+        self.second = 0.0
+        """Where the line has the last tick."""
+        self.heard = 0.0
+        """When the last tick came."""
+        self.lost = 0
+        """How many ticks never came."""
+        self.known = False
+        """Whether the tempo has been heard, and is not merely what was expected."""
+        self._number = 0
+        self._points: list[tuple[int, float]] = []  # number and second of the ticks that the line is acquired from
+        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
+
+    @property
+    def bpm(self) -> float:
+        """The tempo in quarter notes a minute."""
+        return 60.0 / (TICKS_A_BEAT * self.period)
+
+    @property
+    def locked(self) -> bool:
+        """Whether the line has been acquired, and the loop follows."""
+        return len(self._points) >= ACQUIRE
+
+    def tick(self, second: float) -> int:
+        """Take the tick that came at `second`; by how many ticks the clock is further now.
+
+        0: it was no new one. More than 1: some were lost before it. Less than 0: ticks of a tempo that has jumped had
+        been taken for more than they were.
+        """
+        before = self._number
+        second = max(second, self.heard)
+        step = self._steps_to(second)
+        if step:
+            self._number += step
+            self.lost += step - 1
+            self._follow(second, step)
+        self.heard = second
+        self._recent.append((self._number, second))
+        self._heed_jump()
+        return self._number - before
+
+    def seat(self, second: float) -> None:
+        """The music begins with the tick at `second`: unless it falls where a tick was due, the phase is a new one."""
+        if self._points and abs(self._off(second)) > _ASTRAY:
+            self._points = []
+
+    def _steps_to(self, second: float) -> int:
+        if not self._points or not self.known:
+            return 1
+        return max(0, round((second - self.second) / self.period))
+
+    def _off(self, second: float) -> float:
+        """How far `second` is from the nearest tick of the line, in periods."""
+        ticks = (second - self.second) / self.period
+        return ticks - round(ticks)
+
+    # -- the line
+
+    def _follow(self, second: float, step: int) -> None:
+        if step > _GAP:
+            self._points = []
+        if not self.locked:
+            self._points.append((self._number, second))
+            self._acquire()
+            return
+        due = self.second + step * self.period
+        self.second = due + ALPHA * (second - due)
+        self.period = _bounded(self.period + BETA * (second - due) / step)
+
+    def _acquire(self) -> None:
+        """Lay the line through the points; by a few of them its phase only, if the tempo is known."""
+        points = self._points
+        if len(points) >= (_SURE if self.known else 2):
+            self.period = _bounded(_slope(points))
+        number, second = _middle(points)
+        self.second = second + (self._number - number) * self.period
+        self.known = self.known or len(points) >= COUNTED
+
+    def _heed_jump(self) -> None:
+        """Number the last ticks as they came, if that makes a better line of them than numbering them by the old one.
+
+        To one that was lost among them, and to a jam, the old line does better.
+        """
+        first = self._recent[0][0]
+        last = first + RECENT - 1
+        if len(self._recent) < RECENT or not self.known or self._number == last:
+            return
+        came = [(first + place, second) for place, (_, second) in enumerate(self._recent)]
+        off, period = _spread(came), _slope(came)
+        if not SHORTEST <= period <= LONGEST or off > min(_AGREE * period, _AS_GOOD * _spread(self._recent)):
+            return
+        self.lost = max(0, self.lost + last - self._number)
+        self._number, self._points, self._recent, self.period = last, came, deque(came, RECENT), period
+        self._acquire()
+
+
+def _bounded(period: float) -> float:
+    return min(max(period, SHORTEST), LONGEST)
+
+
+def _spread(points: Sequence[tuple[int, float]]) -> float:
+    """The root of the mean square, in seconds, by which `points` are off their line of least squares."""
+    (middle, mean), slope = _middle(points), _slope(points)
+    return math.hypot(*(second - mean - (number - middle) * slope for number, second in points)) / math.sqrt(
+        len(points)
+    )
+
+
+def _middle(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """The mean number and the mean second: the line of least squares goes through it."""
+    return sum(number for number, _ in points) / len(points), sum(second for _, second in points) / len(points)
+
+
+def _slope(points: Sequence[tuple[int, float]]) -> float:
+    """Seconds from tick to tick on the line of least squares; 0 where all points have the same number."""
+    middle, mean = _middle(points)
+    spread = sum((number - middle) ** 2 for number, _ in points)
+    return sum((number - middle) * (second - mean) for number, second in points) / spread if spread else 0.0
