@@ -40,6 +40,7 @@ _AS_GOOD = 1.001
 _SURE = 8  # ticks whose own period is trusted more than the one known before
 _GAP = 6  # ticks lost, after which the phase is taken anew
 _ASTRAY = 0.25  # periods
+_APART_S = 1.0  # so far apart, two ticks do not make a tempo
 
 
 class ClockFilter:
@@ -77,6 +78,8 @@ class ClockFilter:
         """
         before = self._number
         second = max(second, self.heard)
+        if not self.known and second - self.heard > _APART_S:
+            self._points = []
         step = self._steps_to(second)
         if step:
             self._number += step
@@ -89,7 +92,7 @@ class ClockFilter:
 
     def seat(self, second: float) -> None:
         """The music begins with the tick at `second`: unless it falls where a tick was due, the phase is a new one."""
-        if self._points and abs(self._off(second)) > _ASTRAY:
+        if abs(self._off(second)) > _ASTRAY or second - self.heard > _GAP * self.period:
             self._points = []
 
     def _steps_to(self, second: float) -> int:
