@@ -11,6 +11,9 @@ towards it (gains `ALPHA` and `BETA`): it is locked to the phase, so that no err
   `COUNTED` ticks, when the line is not sure yet, are simply counted: of a tick lost among these nobody will know.
 - A jump of the tempo: when the last `RECENT` ticks, counted as they came, agree on a tempo of their own, and make no
   worse a line so than as they were numbered, they are numbered anew, and the line is acquired from them.
+- A port that carries messages in rounds (JACK: 21 ms at 1,024 frames) makes of a clock one of the round's tempo, with
+  a tick that seems lost, or comes twice, now and then. So when three in sixteen beats do, all are numbered as they
+  came, and only counted from then on.
 - After a gap, and where the phase is off by more than a quarter of a tick (`seat`), the tempo is kept and the phase
   taken from the ticks that come.
 - A clock slower than 20 or faster than 400 beats a minute is followed at that limit.
@@ -23,7 +26,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
 
 TICKS_A_BEAT = 24
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
@@ -40,6 +44,8 @@ _AS_GOOD = 1.001
 _SURE = 8  # ticks whose own period is trusted more than the one known before
 _GAP = 6  # ticks lost, after which the phase is taken anew
 _ASTRAY = 0.25  # periods
+PAST, _MOST_ODD, _ODD = 16 * TICKS_A_BEAT, 3, 2
+_COARSE = 3.5  # periods
 _APART_S = 1.0  # so far apart, two ticks do not make a tempo
 
 
@@ -59,6 +65,9 @@ class ClockFilter:
         self._number = 0
         self._points: list[tuple[int, float]] = []  # number and second of the ticks that the line is acquired from
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._past: deque[tuple[int, float]] = deque(maxlen=PAST)
+        self._coarse = False
+        self._odd = 0  # ticks for which a step that was not one is to be thought of
 
     @property
     def bpm(self) -> float:
@@ -87,7 +96,13 @@ class ClockFilter:
             self._follow(second, step)
         self.heard = second
         self._recent.append((self._number, second))
-        self._heed_jump()
+        self._past.append((self._number, second))
+        if step != 1:
+            self._odd = RECENT
+        if self._odd:
+            self._odd -= 1
+            self._heed_jump()
+            self._heed_coarseness()
         return self._number - before
 
     def seat(self, second: float) -> None:
@@ -97,6 +112,8 @@ class ClockFilter:
 
     def _steps_to(self, second: float) -> int:
         if not self._points or not self.known:
+            return 1
+        if self._coarse and second - self.heard < _COARSE * self.period:
             return 1
         return max(0, round((second - self.second) / self.period))
 
@@ -141,8 +158,34 @@ class ClockFilter:
         if not SHORTEST <= period <= LONGEST or off > min(_AGREE * period, _AS_GOOD * _spread(self._recent)):
             return
         self.lost = max(0, self.lost + last - self._number)
-        self._number, self._points, self._recent, self.period = last, came, deque(came, RECENT), period
+        self.period = period
+        self._renumber(came)
+
+    def _heed_coarseness(self) -> None:
+        """Count the ticks as they came, from now on too, if more seem lost, or double, than ever are."""
+        if self._coarse or not self.known or sum(step != 1 for step in _steps(self._recent)) > _ODD:
+            return
+        steps = _steps(self._past)
+        if min(abs(steps.count(2) - steps.count(0)), abs(sum(steps) - len(steps))) < _MOST_ODD:
+            return
+        self._coarse = True
+        numbers = accumulate((step if step > 2 else 1 for step in steps), initial=self._past[0][0])
+        came = [(number, second) for number, (_, second) in zip(numbers, self._past, strict=True)]
+        self.lost = max(0, self.lost + came[-1][0] - self._number)
+        self._renumber(came)
+
+    def _renumber(self, came: list[tuple[int, float]]) -> None:
+        """The last ticks were `came`: the line is acquired from them."""
+        self._number, self._points = came[-1][0], came[-ACQUIRE:]
+        self._recent = deque(came, RECENT)
+        for _ in came[1:]:
+            self._past.pop()
+        self._past.extend(came[1:])
         self._acquire()
+
+
+def _steps(points: Iterable[tuple[int, float]]) -> list[int]:
+    return [after - before for (before, _), (after, _) in pairwise(points)]
 
 
 def _bounded(period: float) -> float:
