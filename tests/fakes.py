@@ -108,9 +108,9 @@ class Recorder:
     """An output that remembers what was sent, and when."""
 
     clock: FakeClock
-    sent: list[tuple[float, tuple[int, int, int]]] = field(default_factory=list)
+    sent: list[tuple[float, tuple[int, ...]]] = field(default_factory=list)
 
-    def send(self, message: tuple[int, int, int]) -> None:
+    def send(self, message: tuple[int, ...]) -> None:
         """Remember."""
         self.sent.append((self.clock.second, message))
 
@@ -145,7 +145,7 @@ def struck(recorder: Recorder) -> list[tuple[float, int]]:
     return [(second, message[1]) for second, message in recorder.sent if message[0] & 0xF0 == 0x90 and message[2]]
 
 
-def hanging(messages: Iterable[tuple[int, int, int]]) -> Mapping[tuple[int, int], int]:
+def hanging(messages: Iterable[tuple[int, ...]]) -> Mapping[tuple[int, int], int]:
     """The notes, by channel and pitch, that were struck and never released."""
     sounding: dict[tuple[int, int], int] = {}
     for status, pitch, velocity in messages:

@@ -55,7 +55,7 @@ def perform(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _note(second: float, message: tuple[int, int, int]) -> str:
+def _note(second: float, message: tuple[int, ...]) -> str:
     status, pitch, velocity = message
     struck = status & 0xF0 == 0x90
     return f"{second:8.4f} {'on ' if struck else 'off'} {pitch_name(pitch):4}" + (f" {velocity:3}" if struck else "")

@@ -15,6 +15,7 @@ from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable
 from sideman.core.improviser import Improviser
 from sideman.core.settings import Settings
+from sideman.core.transport import ALONE, Clocks
 from sideman.core.tune import Tune
 from sideman_models.bundle import Bundle, load
 from sideman_models.lstm import Network, NumpyNetwork, Weights
@@ -40,19 +41,20 @@ class Performance:
         """Quarter notes in a bar."""
         return float(self.chart.meter.quarters)
 
-    def engine(self, second: float, start: float = 0.0, beats: float | None = None) -> Engine:
+    def engine(self, second: float, start: float = 0.0, beats: float | None = None, clocks: Clocks = ALONE) -> Engine:
         """An engine whose beat `start` falls on `second`; it ends after `beats`, else after the choruses asked for.
 
-        A chorus that was under way at `start` is the first of these.
+        A chorus that was under way at `start` is the first of these. A clock that is followed says when and where in
+        the changes the music begins.
         """
         choruses, length = self.settings.chart.choruses, self.chart.length
         end = None if beats is None else start + beats
         if beats is None and choruses is not None:
-            end = (start // length + choruses) * length
+            end = ((0 if clocks.followed else start // length) + choruses) * length
         settings, tune = self.settings, Tune(self.chart)
         bar_ticks = round(self.bar_beats * TICKS)
         improviser = Improviser(self.bundle, self.network, tune, bar_ticks, settings.play, self.seed)
-        return Engine(settings, tune, improviser, second=second, start=start, end=end)
+        return Engine(settings, tune, improviser, second=second, start=start, end=end, clocks=clocks)
 
 
 def prepare(settings: Settings, chart: Chart) -> Performance:
@@ -74,7 +76,7 @@ def network(engine: str, weights: Weights) -> Network:
     return made
 
 
-def resumed(performance: Performance, memory: Mapping[str, Any], second: float) -> Engine:
+def resumed(performance: Performance, memory: Mapping[str, Any], second: float, clocks: Clocks = ALONE) -> Engine:
     """An engine that goes on from `memory`, with its dice, at the bar line after the place where it was left.
 
     Raises `ValueError`, `KeyError` or `TypeError` for a memory of another bundle, or one that is broken.
@@ -86,14 +88,14 @@ def resumed(performance: Performance, memory: Mapping[str, Any], second: float) 
         raise ValueError("its beat or seed is none")
     bar = performance.bar_beats
     start = math.ceil(beat / bar) * bar
-    engine = replace(performance, seed=seed).engine(second, start=start)
+    engine = replace(performance, seed=seed).engine(second, start, clocks=clocks)
     engine.improviser.remember(memory, round(start * TICKS))
     return engine
 
 
 def memory_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
     """What must be kept to go on later: the network's state, the beat at `second`, the seed, and whose state it is."""
-    beat = max(0.0, engine.tempo.beat_at(second))
+    beat = max(0.0, engine.beat_at(second))
     if engine.end is not None:
         beat = min(beat, engine.end)
     whose = {"weights": performance.bundle.fingerprint, "seed": engine.improviser.dice.seed, "beat": beat}

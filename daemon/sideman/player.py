@@ -19,12 +19,13 @@ LONGEST_SLEEP_S = 1.0
 """The player wakes at least so often: this is the progress that feeds the watchdog."""
 AGAIN_S = 0.015
 _COLLECT_S = 0.02  # time to the next deadline in which garbage may be collected
+_BETWEEN_TICKS_S = 0.005  # the same where there is a deadline every few milliseconds
 
 
 class Output(Protocol):
     """Where the notes go."""
 
-    def send(self, message: tuple[int, int, int]) -> object:
+    def send(self, message: tuple[int, ...]) -> object:
         """Send one MIDI message; must not block."""
         ...
 
@@ -39,6 +40,7 @@ class Player:
         self._clock = clock
         self._tell = tell
         self._stopping = False
+        self._collect_s = _BETWEEN_TICKS_S if engine.settings.tempo.clock_out else _COLLECT_S
 
     def run(self) -> None:
         """Play until asked to stop or until the end; then, or after any exception, release every note."""
@@ -100,7 +102,7 @@ class Player:
     def _get_ready(self, now: float) -> None:
         self.engine.prepare(now)
         deadline = self.engine.deadline()
-        if self._tidy and deadline is not None and deadline - self._clock.now() > _COLLECT_S:
+        if self._tidy and deadline is not None and deadline - self._clock.now() > self._collect_s:
             self._tidy = False
             gc.collect()
 

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from sideman.core.engine import BarPlayed, Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import Hush, Panic
 from sideman.core.settings import Settings
+from sideman.core.transport import Clocks, Transport
 from sideman.io import memory
 from sideman.io.clock import Inbox
 from sideman.io.link import OUTPUT, Link, Wanted
@@ -41,6 +42,7 @@ LEAD_S = 0.1
 """From the word that all is set to the first beat."""
 POLL_S = 1.0
 CLOSE_S = 5.0
+CHANGES_S = 0.2
 SWITCH_S = 1e-5  # so that a busy thread keeps the player from the interpreter for that long at most
 _FORCED = 130
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -56,6 +58,8 @@ class Service:
         self._chart = chart
         self._inbox = Inbox()
         self._bars: deque[BarPlayed] = deque()
+        self._transport = _transport(settings, self._stir)
+        self._told = (self._transport.text if self._transport else "", 0.0)  # and when
         self._notifier = Notifier()
         self._stops = 0
         self._turns = -1
@@ -105,7 +109,8 @@ class Service:
     @contextlib.contextmanager
     def _ports(self) -> Iterator[Link]:
         midi = self._settings.midi
-        link = Link(Wanted(midi.output, midi.input, midi.client, midi.wait), self._inbox.put)
+        follows = self._transport is not None
+        link = Link(Wanted(midi.output, midi.input, midi.client, midi.wait, follows), self._inbox.put)
         for reason in link.open():
             _log.warning("%s", reason)
         try:
@@ -130,18 +135,20 @@ class Service:
     def _engine(self, performance: Performance, kept: dict[str, Any] | None) -> Engine:
         """The engine that is about to play; nothing slow may come between this and the first beat."""
         second = self._inbox.now() + LEAD_S + max(0.0, -self._settings.play.offset_ms / 1000)
+        clocks = Clocks(self._transport, self._settings.tempo.clock_out)
         if kept is not None:
             try:
-                return resumed(performance, kept, second)
+                return resumed(performance, kept, second, clocks)
             except (ValueError, KeyError, TypeError, ArithmeticError) as error:
                 _log.warning("%s: does not fit (%s); starting afresh", _state_file(), error)
-        return performance.engine(second)
+        return performance.engine(second, clocks=clocks)
 
     def _announce(self, performance: Performance, engine: Engine, link: Link) -> None:
         bundle, settings = performance.bundle, self._settings
         network = f"{len(bundle.vocabulary)} values, {bundle.weights.n_a} units, {settings.model.engine}"
         _log.info("bundle %s (%s); seed %d", bundle.name, network, engine.improviser.dice.seed)
-        _log.info("ready: %g bpm, one value a %s, %s", settings.tempo.bpm, settings.play.rate, link.text)
+        pulse = f"{settings.tempo.bpm:g} bpm" if self._transport is None else self._transport.text
+        _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, link.text)
 
     def _mark(self, link: Link) -> None:
         """Leave a mark in case we are killed, and release what a killed process has left sounding on our port."""
@@ -188,6 +195,7 @@ class Service:
         for number in self._woken():
             self._signalled(number)
         self._tell_bars()
+        self._tell_clock(link)
         for change in link.poll():
             _log.log(logging.INFO if change.open else logging.WARNING, "%s", change.text)
             self._notifier.status(self._status(link))
@@ -226,14 +234,29 @@ class Service:
         while self._bars:
             _log.info("%s", bar_line(self._bars.popleft()))
 
+    def _tell_clock(self, link: Link) -> None:
+        """What the clock does that we follow, when it is something else; a flood of changes only now and then."""
+        if self._transport is None or self._transport.text == self._told[0]:
+            return
+        if time.monotonic() - self._told[1] < CHANGES_S:
+            return
+        self._told = (self._transport.text, time.monotonic())
+        _log.info("%s", self._told[0])
+        self._notifier.status(self._status(link))
+
     def _status(self, link: Link) -> str:
-        return f"playing; {link.text}"
+        return f"{'playing' if self._transport is None else self._transport.text}; {link.text}"
 
     # -- stopping
 
     def _keep(self, engine: Engine, performance: Performance) -> None:
         if self._settings.play.resume:
             memory.save(memory_of(engine, performance, time.monotonic()), _state_file())
+
+
+def _transport(settings: Settings, tell: Callable[[], None]) -> Transport | None:
+    tempo = settings.tempo
+    return Transport(tempo.bpm, wait_start=tempo.wait_start, tell=tell) if tempo.source == "midi-clock" else None
 
 
 def _state_file() -> Path:

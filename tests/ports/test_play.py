@@ -136,3 +136,70 @@ def test_a_looped_cable_is_not_heard(others: Others, tmp_path: Path) -> None:
                 through.cancel_callback()
     assert bars[0] == bars[1]
     assert len(bars[0]) == 8
+
+
+class Band:
+    """A program that sends a MIDI clock to `port`."""
+
+    def __init__(self, others: Others, port: str, bpm: float) -> None:
+        self._client: Any = others.client("MidiOut", "band")
+        self._client.open_port(_index(self._client, port), "out")
+        self._period = 60 / (24 * bpm)
+        self.ticks: list[float] = []
+
+    def send(self, byte: int) -> None:
+        """Say start, continue or stop."""
+        self._client.send_message([byte])
+
+    def play(self, ticks: int) -> None:
+        """Go on for so many ticks, at absolute times."""
+        first = time.monotonic()
+        for number in range(ticks):
+            threading.Event().wait(max(0.0, first + number * self._period - time.monotonic()))
+            self.ticks.append(time.monotonic())
+            self.send(0xF8)
+
+
+def test_it_plays_by_the_clock_of_another_program(others: Others, tmp_path: Path) -> None:
+    """Without it it could not play with a DAW, a drum machine or anybody else who has a tempo."""
+    with playing(tmp_path, "band", "tempo.source=midi-clock", "tempo.bpm=60", "play.rate=beat") as daemon:
+        daemon.until("ready: waiting for clock")
+        synth, band = Synth(others, "band:out"), Band(others, "band-in:in", 100)
+        band.play(72)
+        daemon.until("waiting for its start")
+        assert not synth.onsets()
+        band.ticks.clear()
+        band.send(0xFA)
+        band.play(24 * 5 + 12)
+        band.send(0xFC)
+        daemon.until("stopped by the clock")
+        onsets = synth.onsets()
+        # One for each beat: the nearest by the ticks that had been sent when it came.
+        sent = [sum(tick <= onset for tick in band.ticks) for onset in onsets]
+        assert [round((count - 1) / 24) for count in sent] == list(range(6))
+        band.send(0xFB)
+        band.play(48)
+        synth.until(8)
+        daemon.until("clock lost")
+        assert daemon.end(signal.SIGTERM) == 0
+    assert any("following" in line for line in daemon.log)
+    assert not hanging(synth.messages())
+
+
+def test_another_program_can_follow_its_clock(others: Others, tmp_path: Path) -> None:
+    """Without it a drum machine would have to be started by hand, and would never be in time."""
+    heard: list[int] = []
+    with playing(tmp_path, "leader", "tempo.clock_out=true", "tempo.bpm=240", "midi.input=none") as daemon:
+        daemon.until("ready")
+        client: Any = others.client("MidiIn", "drums")
+        client.ignore_types(timing=False)
+        client.set_callback(
+            lambda message, _data: heard.append(message[0][0] & (0xFF if message[0][0] > 0xEF else 0xF0))
+        )
+        client.open_port(_index(client, "leader:out"), "in")
+        until(lambda: heard.count(0x90) >= 6)
+        assert daemon.end(signal.SIGTERM) == 0
+        until(lambda: 0xFC in heard)
+    strikes = [number for number, kind in enumerate(heard) if kind == 0x90]
+    assert [heard[a:b].count(0xF8) for a, b in pairwise(strikes[:6])] == [24] * 5
+    assert all(kind in (0x80, 0xFC) for kind in heard[heard.index(0xFC) :])

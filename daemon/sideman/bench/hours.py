@@ -71,7 +71,7 @@ class _JumpingClock:
 
 
 class _Nowhere:
-    def send(self, message: tuple[int, int, int]) -> None:
+    def send(self, message: tuple[int, ...]) -> None:
         """Nothing is sent."""
 
 

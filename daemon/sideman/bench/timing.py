@@ -186,7 +186,7 @@ class _Player(Player):
 
 
 class _Nowhere:
-    def send(self, message: tuple[int, int, int]) -> None:
+    def send(self, message: tuple[int, ...]) -> None:
         """Nothing is sent."""
 
 

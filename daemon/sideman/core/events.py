@@ -34,7 +34,35 @@ class Control:
     channel: int
 
 
-Event = NoteOn | NoteOff | Control
+@dataclass(frozen=True, slots=True)
+class ClockTick:
+    """A MIDI clock goes on by a twenty-fourth of a quarter note."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStart:
+    """The next tick is the first of the music."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockContinue:
+    """The next tick goes on with the music where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStop:
+    """The music stops, and stays where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SongPosition:
+    """The place of the next tick: sixteenth notes from the start, 0..16383."""
+
+    sixteenths: int
+
+
+Timing = ClockTick | ClockStart | ClockContinue | ClockStop | SongPosition
+Event = NoteOn | NoteOff | Control | Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +94,23 @@ class SetTempo:
 Command = Panic | Hush | SetChart | SetTempo
 
 NOTE_OFF, NOTE_ON, CONTROL = 0x80, 0x90, 0xB0
+SONG_POSITION = 0xF2
+TIMING: dict[int, Timing] = {0xF8: ClockTick(), 0xFA: ClockStart(), 0xFB: ClockContinue(), 0xFC: ClockStop()}
+"""The messages of a clock that are one byte, by that byte."""
+
+_BYTES = {type(message): byte for byte, message in TIMING.items()}
 
 
-def encode(event: Event) -> tuple[int, int, int]:
-    """The three bytes of `event` on a MIDI wire."""
-    channel = event.channel - 1
+def encode(event: Event) -> tuple[int, ...]:
+    """The bytes of `event` on a MIDI wire, one or three."""
     match event:
-        case NoteOn(pitch, velocity):
-            return NOTE_ON | channel, pitch, velocity
-        case NoteOff(pitch):
-            return NOTE_OFF | channel, pitch, 0
-        case Control(number, value):
-            return CONTROL | channel, number, value
+        case NoteOn(pitch, velocity, channel):
+            return NOTE_ON | channel - 1, pitch, velocity
+        case NoteOff(pitch, channel):
+            return NOTE_OFF | channel - 1, pitch, 0
+        case Control(number, value, channel):
+            return CONTROL | channel - 1, number, value
+        case SongPosition(sixteenths):
+            return SONG_POSITION, sixteenths & 0x7F, sixteenths >> 7
+        case _:
+            return (_BYTES[type(event)],)

@@ -186,6 +186,18 @@ class TempoSettings:
 
     bpm: float = _key(120.0, number(20, 400), "The tempo in quarter notes a minute.")
     meter: Meter = _key(COMMON_TIME, METER, "The time signature.")
+    source: Literal["internal", "midi-clock"] = _key(
+        "internal",
+        word("internal", "midi-clock"),
+        "Who sets the pulse: internal keeps the tempo above, midi-clock follows the clock that comes in at midi.input.",
+    )
+    wait_start: bool = _key(
+        True,
+        switch(),
+        "A clock that already runs: true follows it in silence until it starts, continues or tells its song position; "
+        "false takes its first tick for the first beat.",
+    )
+    clock_out: bool = _key(False, switch(), "Send a MIDI clock along with the notes, so that others can follow.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ class Tune:
             self._before = self._now
         self._now = (beat, chart)
 
+    def move(self, top: float) -> None:
+        """From now on, let the top of the chart that was set last fall on beat `top`, be it past or to come."""
+        self._now = (top, self.chart)
+        self._before = self._now
+
     def chord_at(self, beat: float) -> Chord:
         """The chord at `beat`."""
         start, chart = self._at(beat)

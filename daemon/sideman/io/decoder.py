@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MIDI bytes, as a port hands them over -> the notes and controllers in them.
+"""MIDI bytes, as a port hands them over -> the notes and controllers in them, and the clock if it is asked for.
 
 Ports are supposed to hand over whole messages, and most do. What else comes (running status, a clock byte in the
 middle of a note, system exclusive dumps, data bytes that belong to nothing) is told apart here as the MIDI 1.0
@@ -10,18 +10,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sideman.core.events import CONTROL, NOTE_OFF, NOTE_ON, Control, Event, NoteOff, NoteOn
+from sideman.core.events import (
+    CONTROL,
+    NOTE_OFF,
+    NOTE_ON,
+    SONG_POSITION,
+    TIMING,
+    Control,
+    Event,
+    NoteOff,
+    NoteOn,
+    SongPosition,
+)
 
 _STATUS, _SYSTEM, _REAL_TIME = 0x80, 0xF0, 0xF8
 _ONE_DATA_BYTE = (0xC0, 0xD0)  # program change and channel pressure; all other channel messages carry two
 
 
 class Decoder:
-    """One port's bytes so far: a status stays in force until another comes."""
+    """One port's bytes so far: a status stays in force until another comes. Timing is passed over, unless `clock`."""
 
-    __slots__ = ("_data", "_status")
+    __slots__ = ("_clock", "_data", "_status")
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: bool = False) -> None:
+        self._clock = clock
         self._status = 0
         self._data: list[int] = []
 
@@ -29,9 +41,10 @@ class Decoder:
         """The events that `message` completes, in order; a note struck with velocity 0 is a release."""
         for byte in message:
             if byte >= _REAL_TIME:
-                continue
-            if byte >= _STATUS:
-                self._status = byte if byte < _SYSTEM else 0
+                if self._clock and byte in TIMING:
+                    yield TIMING[byte]
+            elif byte >= _STATUS:
+                self._status = byte if byte < _SYSTEM or (self._clock and byte == SONG_POSITION) else 0
                 self._data.clear()
             elif self._status:
                 yield from self._data_byte(byte)
@@ -41,7 +54,11 @@ class Decoder:
         kind = self._status & 0xF0
         if len(self._data) < (1 if kind in _ONE_DATA_BYTE else 2):
             return
-        event = _event(kind, (self._status & 0x0F) + 1, *self._data)
+        if self._status == SONG_POSITION:
+            event: Event | None = SongPosition(self._data[0] | self._data[1] << 7)
+            self._status = 0  # of the system's, and so not in force any longer
+        else:
+            event = _event(kind, (self._status & 0x0F) + 1, *self._data)
         self._data.clear()
         if event is not None:
             yield event

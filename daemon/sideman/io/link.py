@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sideman.core.errors import Unavailable
 from sideman.io.ports import AUTO, Client, Receive, Side, Systems
@@ -34,12 +35,16 @@ OUTPUT, INPUT = "midi.output", "midi.input"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The ports to choose: AUTO, NONE or a name; our own name; whether a named port may come later."""
+    """The ports to choose: AUTO, NONE or a name; our own name; whether a named port may come later.
+
+    With `clock` what the input hears of a clock is heard too.
+    """
 
     output: str = AUTO
     input: str = AUTO
     client: str = "sideman"
     wait: bool = False
+    clock: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,8 @@ class Link:
         if wanted.output != NONE or wanted.input != NONE:
             self._systems = systems = Systems(wanted.client, self._woken)
             out = Side(systems, OUTPUT, wanted.output, f"{wanted.client}:out", systems.make_output)
-            in_ = Side(systems, INPUT, wanted.input, f"{wanted.client}-in:in", lambda s: systems.make_input(s, receive))
+            hear = partial(systems.make_input, receive=receive, clock=wanted.clock)
+            in_ = Side(systems, INPUT, wanted.input, f"{wanted.client}-in:in", hear)
             self._ways = {way.key: way for way in (out, in_) if way.wanted != NONE}
         self._awake, self._wake = socket.socketpair()
         self._awake.setblocking(False)

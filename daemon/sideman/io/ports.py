@@ -131,12 +131,12 @@ class Systems:
         client: Client = self.rtmidi.MidiOut(system, name=self.client)
         return client
 
-    def make_input(self, system: int, receive: Receive | None = None) -> Client:
-        """A client that hears, for `receive`. Raises rtmidi's error where the system does not run."""
+    def make_input(self, system: int, receive: Receive | None = None, *, clock: bool = False) -> Client:
+        """A client that hears, for `receive`; of a clock too, if asked. Raises rtmidi's error where nothing runs."""
         client = self.rtmidi.MidiIn(system, name=f"{self.client}-in")
-        client.ignore_types(sysex=True, timing=True, active_sense=True)
+        client.ignore_types(sysex=True, timing=not clock, active_sense=True)
         if receive is not None:
-            client.set_callback(hearing(receive))
+            client.set_callback(hearing(receive, clock=clock))
         made: Client = client
         return made
 
@@ -158,9 +158,9 @@ def _rtmidi() -> Any:  # noqa: ANN401 - a module that says nothing of its types
     return rtmidi
 
 
-def hearing(receive: Receive) -> Callable[[tuple[Sequence[int], float], object], None]:
+def hearing(receive: Receive, *, clock: bool = False) -> Callable[[tuple[Sequence[int], float], object], None]:
     """What rtmidi is to call with each message: stamp, decode, pass on. No error escapes: nobody would take it."""
-    decoder = Decoder()
+    decoder = Decoder(clock=clock)
 
     def callback(message: tuple[Sequence[int], float], _data: object = None) -> None:
         second = time.monotonic()  # not rtmidi's own delta, which leaves out what it filters

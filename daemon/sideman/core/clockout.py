@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MIDI clock we send: 24 ticks to the quarter note, from the same schedule as the notes.
+
+At one beat the order is: releases, clock, notes. A tick is one byte, and who follows it should know of the beat when
+its note comes; the note is later by the time of that one byte on the wire, alike on every beat.
+"""
+
+from __future__ import annotations
+
+from sideman.core.clockfilter import TICKS_A_BEAT
+from sideman.core.events import ClockContinue, ClockStart, ClockStop, Event, SongPosition
+
+AHEAD_TICKS = 0.5
+"""How long before its tick it is told that the clock begins: what follows us has to get ready."""
+_SIXTEENTH = TICKS_A_BEAT // 4
+_PLACES = 1 << 14
+"""So many sixteenths the song position can tell: 1,024 bars of 4/4. Beyond them it begins again."""
+
+
+class ClockOut:
+    """What a clock sends when it begins and ends."""
+
+    def __init__(self) -> None:
+        self.runs = False
+
+    def begin(self, tick: int) -> list[Event]:
+        """The next tick is `tick`, counted from the top of the music.
+
+        A place between two sixteenths cannot be told; who stopped with us there, knows it.
+        """
+        self.runs = True
+        if tick == 0:
+            return [ClockStart()]
+        if tick % _SIXTEENTH:
+            return [ClockContinue()]
+        return [SongPosition(tick // _SIXTEENTH % _PLACES), ClockContinue()]
+
+    def end(self) -> list[Event]:
+        """Stop, if it runs."""
+        was, self.runs = self.runs, False
+        return [ClockStop()] if was else []
+
+
+def next_sixteenth(tick: int) -> int:
+    """The first tick after `tick` whose place can be told."""
+    return (tick // _SIXTEENTH + 1) * _SIXTEENTH
