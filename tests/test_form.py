@@ -96,7 +96,7 @@ def test_a_return_goes_to_its_goal(text: str, expected: str | None) -> None:
         ("C To Coda | D D.C. al Coda", "bar 2", "without a Coda"),
         ("C | D D.C. al 2nd ending", "bar 2", "never comes to its 2nd ending"),
         ("C Fine | Segno D | E D.S. al Fine", "bar 3", "never comes to its Fine"),
-        ("Fine C", "bar 1", "stands behind a bar, and there is none"),
+        ("Fine C", "bar 1", "must stand behind a bar, and there is none"),
         ("C | Segno", "bar 1", "has no bars behind it"),
         ("Segno C | Segno D", "bar 2", "stands twice, first at bar 1"),
         ("C Segno D", "bar 1", "before the first chord"),

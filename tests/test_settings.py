@@ -149,6 +149,13 @@ def test_a_wrong_value_is_told_though_a_later_layer_replaces_it() -> None:
         read_settings([layer({"tempo.bpm": 1}, "file:1"), layer({"tempo.bpm": 100}, "--set")])
 
 
+def test_a_clock_that_can_come_in_nowhere_is_told() -> None:
+    """It would be waited for in silence for ever."""
+    layer = {"tempo.source": Given("midi-clock", "file:1"), "midi.input": Given("none", "file:2")}
+    with pytest.raises(ConfigError, match=r"file:2: midi\.input: none: the clock of tempo\.source"):
+        read_settings([layer])
+
+
 def test_a_flood_of_problems_is_cut_short() -> None:
     """The wrong file given as configuration would fill the terminal."""
     found = problems({f"key{number}": 0 for number in range(1000)})

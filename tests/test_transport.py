@@ -156,6 +156,21 @@ def test_a_new_start_is_the_top_of_the_chart() -> None:
     assert max(off([s for s, _ in struck(recorder) if s > 19], again[::TICKS_A_BEAT].tolist())) < 0.004
 
 
+def test_after_the_last_chorus_it_waits_for_the_next_start() -> None:
+    """The program would be gone when the band counts in the second tune, or when somebody winds past the end."""
+    first, again = steady(20, 120.0), steady(20, 120.0, start=40.0)
+    engine, _, _ = following(chart__choruses=1, play__gate=1)
+    recorder, bars = play(engine, 100.0, [*band(first), *band(again)])
+    onsets = [second for second, _ in struck(recorder)]
+    assert [bar.number for bar in bars] == [1, 2, 3, 4] * 2
+    assert sum(second < 20 for second in onsets) == sum(second > 39 for second in onsets) == 16
+    assert not hanging(message for _, message in recorder.sent)
+    engine, _, _ = following(chart__choruses=1)
+    wound: Arrivals = [(0.0, SongPosition(64)), (0.01, ClockContinue()), *ticks(steady(8, 120.0)), (9.0, ClockStop())]
+    recorder, _ = play(engine, 100.0, [*wound, *band(again)])
+    assert sum(second > 39 for second, _ in struck(recorder)) == 16
+
+
 def test_a_start_while_it_goes_begins_anew() -> None:
     """A press of the start button would be passed over, and band and solo be in different bars."""
     true = steady(16, 120.0)

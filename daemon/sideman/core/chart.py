@@ -319,7 +319,7 @@ class _Reader:
             self._new_meter(match["word"])
         else:
             if self._behind:
-                raise self._error(f"{self._behind[0]!r} stands behind the last chord of its bar")
+                raise self._error(f"{self._behind[0]!r} must stand behind the last chord of its bar")
             self._words.append(match["word"])
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
@@ -330,7 +330,7 @@ class _Reader:
 
     def _mark(self, text: str) -> None:
         if self._words:
-            raise self._error(f"'[{text}]' stands before the first chord of its bar")
+            raise self._error(f"'[{text}]' must stand before the first chord of its bar")
         if _ENDING.fullmatch(text):
             self._form.ending(self._times(text))
         elif name := section_name(text):
@@ -347,7 +347,7 @@ class _Reader:
         if not self._words:
             self._form.sign(text)
         elif begins_bar(text):
-            raise self._error(f"{text!r} stands before the first chord of its bar")
+            raise self._error(f"{text!r} must stand before the first chord of its bar")
         else:
             self._behind.append(text)
 

@@ -161,14 +161,19 @@ class Engine:
         return default_swing(self.tempo.bpm) if swing is None else swing
 
     def deadline(self) -> float | None:
-        """The second when something is next due, or None when nothing ever will be; infinite while nobody knows."""
+        """The second when something is next due, or None when nothing ever will be; infinite while nobody knows.
+
+        Whoever follows a clock is never done: after the last chorus it may be started anew.
+        """
         lost = math.inf if self._transport is None else self._transport.ends_at()
         if not self._rolls:
             return lost
         beats = [self._heap[0].beat] if self._heap else []
         if self._choice is None and self._plays():
             beats.append(self._sounds_at(self._next_tick))
-        return min(self._second_of(min(beats)), lost) if beats else None
+        if not beats:
+            return None if self._transport is None else lost
+        return min(self._second_of(min(beats)), lost)
 
     @property
     def _rolls(self) -> bool:

@@ -183,7 +183,7 @@ class Form(Generic[T]):
         if match["back"]:
             name = "back"
         if len(self) == 0 and not begins_bar(name):
-            self._wrong(f"{text!r} stands behind a bar, and there is none")
+            self._wrong(f"{text!r} must stand behind a bar, and there is none")
         if name == "back":
             goal = (match["goal"] or "").lower()
             number = re.match(r"\d", goal)

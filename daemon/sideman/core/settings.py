@@ -216,7 +216,9 @@ class ChartSettings:
     )
     transpose: int = _key(0, whole(-11, 11), "Move the chords up, or below 0 down, by so many semitones.")
     choruses: int | None = _key(
-        None, either(nothing("for ever"), whole(1, 1_000_000)), "How many times through the chords before it stops."
+        None,
+        either(nothing("for ever"), whole(1, 1_000_000)),
+        "How many times through the chords before it stops (with tempo.source: midi-clock, until the next start).",
     )
 
 
@@ -298,7 +300,7 @@ def read_settings(layers: Iterable[Layer], problems: Sequence[str] = ()) -> Sett
                 merged[name] = given
             except _WrongError as error:
                 found.append(f"{given.where}: {error}")
-    found += _chart_problems(values, merged)
+    found += _chart_problems(values, merged) + _clock_problems(values, merged)
     if len(found) > MOST_PROBLEMS:
         found[MOST_PROBLEMS:] = [f"… and {len(found) - MOST_PROBLEMS} problems more"]
     if found:
@@ -353,6 +355,16 @@ def _chart_problems(values: Mapping[str, object], merged: Layer) -> list[str]:
     except ChartError as error:
         return [str(error)]
     return []
+
+
+def _clock_problems(values: Mapping[str, object], merged: Layer) -> list[str]:
+    """A clock that can reach us nowhere would be waited for in silence for ever."""
+    if values.get("tempo.source") != "midi-clock" or values.get("midi.input") != "none":
+        return []
+    given = merged["midi.input"]
+    return [
+        f"{given.where}: midi.input: none: the clock of tempo.source: midi-clock comes in there; name a port, or auto"
+    ]
 
 
 def _settings(values: Mapping[str, object]) -> Settings:
