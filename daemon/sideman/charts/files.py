@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sideman.charts.ireal import LINK, read_ireal
 from sideman.core.chart import Chart, ChartError, Meter, parse_changes
-from sideman.io.yamlfile import refusal
+from sideman.io.yamlfile import read_file
 
 LARGEST = 1 << 23
 """A file larger than this (8 MiB) is not read: no chart is, and hardly a score."""
@@ -27,7 +27,7 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
     `meter` is that of a text which gives none; `song` (a title or a number from 1) chooses one of a playlist's. Raises
     NoSuchInput or NotPermitted for a file that is not to be had, ChartError for one of no sense.
     """
-    data = _contents(path)
+    data = read_file(path, LARGEST, ChartError)
     if data.startswith((b"MThd", b"RIFF")) or path.suffix.lower() in (".mid", ".midi", ".kar"):
         from sideman.charts.midi import read_midi_chart  # most charts are no MIDI files
 
@@ -50,17 +50,6 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
 def _one_song(path: Path, song: str | None) -> None:
     if song is not None:
         raise ChartError(f"{path}: a chart of one song, not a playlist: leave out '#{song}'")
-
-
-def _contents(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise refusal(path, error) from None
-    if len(data) > LARGEST:
-        raise ChartError(f"{path}: larger than {LARGEST >> 20} MiB; is it the right file?")
-    return data
 
 
 def _text(data: bytes, path: Path) -> str:

@@ -40,15 +40,15 @@ def read_yaml(path: Path) -> Read:
     return parse_yaml(read_file(path), str(path))
 
 
-def read_file(path: Path) -> bytes:
-    """The bytes of a small text file that has to be there, readable and not huge."""
+def read_file(path: Path, largest: int = LARGEST, too_large: type[ConfigError] = ConfigError) -> bytes:
+    """The bytes of a small file that has to be there and readable; `too_large` is raised beyond `largest` bytes."""
     try:
         with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
+            data = file.read(largest + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise refusal(path, error) from None
-    if len(data) > LARGEST:
-        raise ConfigError(f"{path}: larger than {LARGEST >> 20} MiB; is it the right file?")
+    if len(data) > largest:
+        raise too_large(f"{path}: larger than {largest >> 20} MiB; is it the right file?")
     return data
 
 
