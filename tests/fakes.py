@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from sideman.core.chart import parse_changes
-from sideman.core.engine import BarPlayed, Engine
+from sideman.core.engine import Engine
 from sideman.core.events import Command, Event
-from sideman.core.settings import Given, Settings, read_settings
+from sideman.core.layers import Given, read_settings
+from sideman.core.reports import BarPlayed, Report
+from sideman.core.settings import Settings
 from sideman.io.clock import Arrival
 from sideman.performance import Performance, network
 from sideman.player import Player
@@ -105,10 +107,11 @@ class FakeClock:
 
 @dataclass
 class Recorder:
-    """An output that remembers what was sent, and when."""
+    """An output that remembers what was sent, and when, and what was told meanwhile."""
 
     clock: FakeClock
     sent: list[tuple[float, tuple[int, ...]]] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
 
     def send(self, message: tuple[int, ...]) -> None:
         """Remember."""
@@ -135,9 +138,9 @@ def play(
     """Let a player play `engine` until a second of a fake clock, with what arrives meanwhile."""
     stop = Arrival(until, None)
     clock = FakeClock([*(Arrival(second, item) for second, item in arrivals), stop], lambda: oversleeps)
-    recorder, bars = Recorder(clock), list[BarPlayed]()
-    Player(engine, recorder, clock, bars.append).run()
-    return recorder, bars
+    recorder = Recorder(clock)
+    Player(engine, recorder, clock, recorder.reports.append).run()
+    return recorder, [report for report in recorder.reports if isinstance(report, BarPlayed)]
 
 
 def struck(recorder: Recorder) -> list[tuple[float, int]]:

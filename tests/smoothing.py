@@ -21,8 +21,9 @@ if __name__ == "__main__":
 
 from sideman.audition import chart_of  # noqa: E402
 from sideman.core.chart import parse_changes  # noqa: E402
-from sideman.core.engine import BarPlayed, play_through  # noqa: E402
+from sideman.core.engine import play_through  # noqa: E402
 from sideman.core.events import NoteOn  # noqa: E402
+from sideman.core.reports import BarPlayed  # noqa: E402
 from sideman.core.settings import PlaySettings, Settings  # noqa: E402
 from sideman.core.tune import Tune  # noqa: E402
 from sideman.performance import Performance  # noqa: E402

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import FakeClock, Recorder, hanging, performance, play, struck
-from sideman.core.engine import BarPlayed, play_through
+from sideman.core.engine import play_through
 from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, encode
+from sideman.core.reports import BarPlayed, Report
 from sideman.io.clock import Arrival
 from sideman.io.midifile import TICKS_PER_BEAT, midi_bytes
 from sideman.player import LONGEST_SLEEP_S, Player
@@ -81,13 +82,14 @@ def test_a_busy_input_makes_no_note_late(items: list[tuple[float, Event]]) -> No
 def test_an_exception_releases_every_note_first() -> None:
     """Without it a defect would end with a note that sounds for ever."""
 
-    def fail(_bar: BarPlayed) -> None:
-        raise RuntimeError("a defect")
+    def fail(report: Report) -> None:
+        if isinstance(report, BarPlayed):
+            raise ArithmeticError("a defect")
 
     clock = FakeClock()
     recorder = Recorder(clock)
     engine = performance(play__rate="phrase", play__gate=1).engine(0.0)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ArithmeticError):
         Player(engine, recorder, clock, fail).run()
     assert recorder.sent
     assert not hanging(message for _, message in recorder.sent)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sideman.commands import ports as command
 from sideman.core.errors import Unavailable
-from sideman.core.events import Control, Event, NoteOff, NoteOn, encode
+from sideman.core.events import Control, Event, NoteOff, NoteOn, PitchBend, ProgramChange, encode
 from sideman.io import ports
 from sideman.io.decoder import Decoder
 from sideman.io.link import Link, Wanted
@@ -28,6 +28,8 @@ _events = st.one_of(
     st.builds(NoteOn, _sevens, st.integers(1, 127), _channels),
     st.builds(NoteOff, _sevens, _channels),
     st.builds(Control, _sevens, _sevens, _channels),
+    st.builds(ProgramChange, _sevens, _channels),
+    st.builds(PitchBend, st.integers(-8192, 8191), _channels),
 )
 
 
@@ -65,7 +67,7 @@ def test_nonsense_is_harmless(messages: list[list[int]]) -> None:
     """A broken cable would end all hearing, or make sideman believe in notes that no keyboard has."""
     for event in _decoded(messages):
         numbers = encode(event)
-        assert 0x80 <= numbers[0] <= 0xBF
+        assert 0x80 <= numbers[0] <= 0xEF
         assert all(0 <= number <= 127 for number in numbers[1:])
 
 

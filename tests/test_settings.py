@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from sideman.core.chart import Meter
 from sideman.core.errors import ConfigError
+from sideman.core.layers import Given, Layer, likely_key, read_settings
 from sideman.core.rules import LONGEST, Range
-from sideman.core.settings import GROUPS, KEYS, Given, Key, Layer, Settings, likely_key, read_settings
+from sideman.core.settings import GROUPS, KEYS, Key, Settings
 from strategies import written_values
 
 

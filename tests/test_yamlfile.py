@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted
-from sideman.core.settings import KEYS, Settings, read_settings
+from sideman.core.layers import read_settings
+from sideman.core.settings import KEYS, Settings
 from sideman.io import resources, yamlparser
 from sideman.io.scalars import scalar
 from sideman.io.yamlfile import parse_yaml, read_file, read_yaml

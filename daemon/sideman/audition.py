@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from sideman.core.chart import Bar, Chart, Meter
-from sideman.core.engine import BarPlayed, play_through
+from sideman.core.engine import play_through
 from sideman.core.improviser import Choice
+from sideman.core.reports import BarPlayed
 from sideman.core.settings import PlaySettings, Settings
 from sideman.performance import Performance
 from sideman_models.bundle import Bundle

@@ -8,11 +8,12 @@ note that sounds is released first.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
-from sideman.core.engine import BarPlayed, Due, Engine
+from sideman.core.engine import Due, Engine
 from sideman.core.events import Event, encode
+from sideman.core.reports import Arrived, BarPlayed, Sent, Tell
 from sideman.io.clock import Arrival, Clock
 
 LONGEST_SLEEP_S = 1.0
@@ -31,10 +32,15 @@ class Output(Protocol):
 
 
 class Player:
-    """Plays `engine` on `output` in the time of `clock`, telling `tell` of each bar when it is over."""
+    """Plays `engine` on `output` in the time of `clock`, telling `tell` of all that comes in and goes out.
 
-    def __init__(self, engine: Engine, output: Output, clock: Clock, tell: Callable[[BarPlayed], None]) -> None:
+    `status` is how it stood after its last turn.
+    """
+
+    def __init__(self, engine: Engine, output: Output, clock: Clock, tell: Tell) -> None:
         self.engine = engine
+        self.engine.tell = tell
+        self.status = engine.status(clock.now())
         self.turns = 0
         self._output = output
         self._clock = clock
@@ -69,6 +75,7 @@ class Player:
         self._play(self.engine.advance(now))
         if self._clock.idle():
             self._get_ready(now)
+        self.status = self.engine.status(now)
         self.turns += 1
 
     def _wake(self) -> float:
@@ -82,6 +89,7 @@ class Player:
             return
         second = min(arrival.second, now)
         self._play(self.engine.advance(second))
+        self._tell(Arrived(second, self.engine.beat_at(second), arrival.item))
         self._send(self.engine.receive(arrival.item, second))
 
     def _play(self, due: Iterable[Due]) -> None:
@@ -91,6 +99,7 @@ class Player:
                 bars.append(each.what)
             else:
                 self._output.send(encode(each.what))
+                self._tell(Sent(each.second, each.beat, each.what))
         for bar in bars:
             self._tell(bar)
             self._tidy = True
@@ -98,6 +107,8 @@ class Player:
     def _send(self, events: Iterable[Event]) -> None:
         for event in events:
             self._output.send(encode(event))
+            second = self._clock.now()
+            self._tell(Sent(second, self.engine.beat_at(second), event))
 
     def _get_ready(self, now: float) -> None:
         self.engine.prepare(now)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sideman.core.chart import Chart, Meter
-from sideman.core.engine import BarPlayed, play_through
+from sideman.core.engine import play_through
 from sideman.core.events import Event, NoteOff, NoteOn
+from sideman.core.reports import BarPlayed
 from sideman.io.midifile import midi_bytes
 from sideman.performance import Performance
 from sideman_models.names import NameModel, invent

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from sideman.core.engine import BarPlayed
 from sideman.core.improviser import Choice
+from sideman.core.reports import BarPlayed
 from sideman_models.harmony import pitch_name
 
 

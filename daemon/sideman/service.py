@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from sideman.core.chart import Chart
-from sideman.core.engine import BarPlayed, Engine
+from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import Hush, Panic
+from sideman.core.reports import BarPlayed, Changed, Report
 from sideman.core.settings import Settings
 from sideman.core.transport import Clocks, Transport
 from sideman.io import memory
@@ -57,7 +58,7 @@ class Service:
         self._settings = settings
         self._chart = chart
         self._inbox = Inbox()
-        self._bars: deque[BarPlayed] = deque()
+        self._reports: deque[Report] = deque()
         self._transport = _transport(settings, self._stir)
         self._told = (self._transport.text if self._transport else "", 0.0)  # and when
         self._notifier = Notifier()
@@ -177,7 +178,7 @@ class Service:
             thread.join(CLOSE_S)
             if not thread.is_alive():
                 self._marks.released()
-        self._tell_bars()
+        self._heed_reports()
         self._notifier.stopping()
         if player.engine.late:
             _log.info("%d notes came too late and were left out", player.engine.late)
@@ -194,7 +195,7 @@ class Service:
         selector.select(min(POLL_S, self._notifier.interval or POLL_S))
         for number in self._woken():
             self._signalled(number)
-        self._tell_bars()
+        self._heed_reports()
         self._tell_clock(link)
         for change in link.poll():
             _log.log(logging.INFO if change.open else logging.WARNING, "%s", change.text)
@@ -221,18 +222,25 @@ class Service:
                 os._exit(_FORCED)
             self._inbox.put(None)
 
-    def _tell(self, bar: BarPlayed) -> None:
-        # In the player's thread: leave it for the main thread to write.
-        self._bars.append(bar)
-        self._stir()
+    def _tell(self, report: Report) -> None:
+        # In the player's thread: leave it for the main thread, which is woken for each bar.
+        self._reports.append(report)
+        if isinstance(report, BarPlayed):
+            self._stir()
 
     def _stir(self) -> None:
         with contextlib.suppress(OSError):
             self._wake.send(b"\0")
 
-    def _tell_bars(self) -> None:
-        while self._bars:
-            _log.info("%s", bar_line(self._bars.popleft()))
+    def _heed_reports(self) -> None:
+        while self._reports:
+            match self._reports.popleft():
+                case BarPlayed() as bar:
+                    _log.info("%s", bar_line(bar))
+                case Changed(values):
+                    _log.info("%s", ", ".join(f"{name} is {value}" for name, value in values))
+                case _:
+                    pass
 
     def _tell_clock(self, link: Link) -> None:
         """What the clock does that we follow, when it is something else; a flood of changes only now and then."""

@@ -19,8 +19,9 @@ import numpy as np
 
 from sideman.bench.figures import Budget, Figure, Samples, median, p99
 from sideman.bench.scene import SEED, performance, undisturbed
-from sideman.core.engine import BarPlayed, Engine, play_through
+from sideman.core.engine import Engine, play_through
 from sideman.core.events import NoteOff, NoteOn
+from sideman.core.reports import BarPlayed
 from sideman.io import log
 from sideman.io.clock import Arrival, Inbox
 from sideman.io.link import NONE, Link, Wanted

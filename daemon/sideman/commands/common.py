@@ -14,7 +14,8 @@ from sideman.charts.files import read_chart, split_song
 from sideman.charts.ireal import LINK, read_ireal
 from sideman.core.chart import Chart, ChartError, parse_changes
 from sideman.core.errors import NoSuchInput, NotPermitted, UnreadableInput, UsageError
-from sideman.core.settings import Given, Layer, Settings, read_settings
+from sideman.core.layers import Given, Layer, read_settings
+from sideman.core.settings import Settings
 from sideman.io import resources
 from sideman.io.scalars import scalar
 from sideman.io.yamlfile import Read, read_yaml

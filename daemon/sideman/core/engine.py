@@ -25,6 +25,10 @@ from sideman.core.chart import Chart
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.clockout import AHEAD_TICKS, ClockOut, next_sixteenth
 from sideman.core.events import (
+    Change,
+    ClockContinue,
+    ClockStart,
+    ClockStop,
     ClockTick,
     Command,
     Control,
@@ -35,17 +39,19 @@ from sideman.core.events import (
     Panic,
     SetChart,
     SetTempo,
+    SongPosition,
     Timing,
 )
 from sideman.core.improviser import PULSES, Choice, Improviser
 from sideman.core.ledger import Ledger, hush
 from sideman.core.listener import Listener
-from sideman.core.settings import Settings
+from sideman.core.reports import BarPlayed, Changed, Doing, Heard, Struck, Tell, nobody
+from sideman.core.settings import Settings, changed
 from sideman.core.smoothing import NARROWEST
+from sideman.core.status import Status
 from sideman.core.tempo import Tempo, default_swing, swung, unswung
 from sideman.core.transport import ALONE, Clocks, Transport
 from sideman.core.tune import Tune
-from sideman_models.harmony import Chord
 from sideman_models.postprocess import in_turn
 from sideman_models.values import TICKS
 
@@ -54,15 +60,6 @@ TAKE_BACK_S = 0.003
 
 _ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
 _RELEASE, _CLOCK, _BAR_LINE, _ONSET = range(4)
-
-
-@dataclass(frozen=True, slots=True)
-class BarPlayed:
-    """A bar that is over: its number from 1, its chords, and what was played in it."""
-
-    number: int
-    chords: tuple[Chord, ...]
-    choices: tuple[Choice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +129,8 @@ class Engine:
         self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
         self.ledger = Ledger(settings.midi.channel)
         self.end = end
-        self.late = 0
-        self._late_s = settings.play.late_ms / 1000
-        self._offset_s = settings.play.offset_ms / 1000
-        self._apart = min(improviser.rules.apart, NARROWEST)
+        self.late, self.heard, self.played = 0, 0, 0
+        self.tell: Tell = nobody
         self._serial = count()
         self._heap: list[_Scheduled] = []
         self._start = start
@@ -153,6 +148,18 @@ class Engine:
             self._schedule_clock(round(start * TICKS_A_BEAT), begins=True)
 
     # -- time
+
+    @property
+    def _late_s(self) -> float:
+        return self.settings.play.late_ms / 1000
+
+    @property
+    def _offset_s(self) -> float:
+        return self.settings.play.offset_ms / 1000
+
+    @property
+    def _apart(self) -> float:
+        return min(self.improviser.rules.apart, NARROWEST)
 
     @property
     def swing(self) -> float:
@@ -203,11 +210,26 @@ class Engine:
                     self.tempo = self.tempo.changed(bpm, second)
             case SetChart(chart):
                 self._take_over(chart, second)
+            case Change(values):
+                self._change(values, second)
             case NoteOn() | NoteOff() | Control():
                 self._hear(item, second)
-            case _:
+            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
                 return self._follow(item, second)
         return []
+
+    def _change(self, values: tuple[tuple[str, object], ...], second: float) -> None:
+        """Let other settings hold, from the next value on that there is still time to choose."""
+        bpm, rate = self.settings.tempo.bpm, self.settings.play.rate
+        self.settings = changed(self.settings, values)
+        if self.settings.tempo.bpm != bpm and self._transport is None:
+            self.tempo = self.tempo.changed(self.settings.tempo.bpm, second)
+        if self._plays():
+            self._heed(second)
+        self.improviser.adopt(self.settings.play)
+        if self._choice is None and self.settings.play.rate != rate:
+            self._next_tick = self._next_pulse(self._next_tick, PULSES.get(self.settings.play.rate, 1))
+        self.tell(Changed(values))
 
     def _hear(self, event: Event, second: float) -> None:
         heard = self.listener.hears(event, second)
@@ -217,9 +239,11 @@ class Engine:
             self._heed(second)
         tick = self._unswung(self.tempo.beat_at(second))
         if isinstance(heard, NoteOn):
+            self.heard += 1
             self.improviser.hear(tick, heard.pitch)
         else:
             self.improviser.hear_release(tick, heard.pitch)
+        self.tell(Heard(self.tempo.beat_at(second), heard))
 
     def _heed(self, second: float) -> None:
         """Let what is heard at `second` count for the next choice, unless that is too near: then it stands."""
@@ -360,7 +384,10 @@ class Engine:
             strike, events = self.ledger.strike(note)
             yield from (Due(beat, meant, event) for event in events)
             self.listener.sent(note, second)
-            self._schedule(self._ends_at(choice, beat), _RELEASE, _Release(NoteOff(note.pitch, note.channel), strike))
+            ends = self._ends_at(choice, beat)
+            self._schedule(ends, _RELEASE, _Release(NoteOff(note.pitch, note.channel), strike))
+            self.tell(Struck(beat, ends - beat, note, "solo"))
+            self.played += 1
             self._struck = beat
         self._played.append(choice)
         self.improviser.played(choice)
@@ -380,6 +407,36 @@ class Engine:
     def silence(self) -> list[Event]:
         """The note-offs of all that sounds, and the end of our clock: what must be sent before the engine is left."""
         return [*self.ledger.release_all(), *(self._clock_out.end() if self._clock_out else ())]
+
+    def status(self, second: float) -> Status:
+        """How it stands at `second`."""
+        beat, coming, play = self.beat_at(second), self._choice, self.settings.play
+        sounding = math.floor(max(beat, self._start) * TICKS + _ALMOST) / TICKS
+        return Status(
+            second=second,
+            beat=beat - self._top,
+            bar=math.floor((beat - self._top) * TICKS / self.bar_ticks + _ALMOST) + 1,
+            bpm=self.tempo.bpm,
+            rolling=self._rolls,
+            mode=play.mode,
+            doing=self._doing,
+            chord=self.tune.chord_at(sounding),
+            chord_next=self.tune.next_change(sounding)[0],
+            coming=coming,
+            coming_beat=math.nan if coming is None else self._sounds_at(coming.tick) - self._top,
+            seed=self.improviser.dice.seed,
+            late=self.late,
+            heard=self.heard,
+            echoes=self.listener.echoes,
+            played=self.played,
+            settings=self.settings,
+        )
+
+    @property
+    def _doing(self) -> Doing:
+        if not self._rolls:
+            return "idle"
+        return "playing" if self._plays() else "listening"
 
     # -- what comes next
 

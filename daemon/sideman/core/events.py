@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sideman.core.chart import Chart
+from sideman.core.settings import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,22 @@ class Control:
     """A controller moves: number and value 0..127."""
 
     number: int
+    value: int
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramChange:
+    """Another sound: the number on the wire, 0..127."""
+
+    program: int
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class PitchBend:
+    """The wheel moves: -8192..8191, 0 at rest."""
+
     value: int
     channel: int
 
@@ -62,7 +79,7 @@ class SongPosition:
 
 
 Timing = ClockTick | ClockStart | ClockContinue | ClockStop | SongPosition
-Event = NoteOn | NoteOff | Control | Timing
+Event = NoteOn | NoteOff | Control | ProgramChange | PitchBend | Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +108,50 @@ class SetTempo:
     bpm: float
 
 
-Command = Panic | Hush | SetChart | SetTempo
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Other values for some settings, by dotted key, each as its rule reads it.
 
-NOTE_OFF, NOTE_ON, CONTROL = 0x80, 0x90, 0xB0
+    A new play.mode waits for a bar line.
+    """
+
+    values: tuple[tuple[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode:
+    """Play in another mode (one that play.mode allows), from the next bar line on or, if `now`, from here."""
+
+    mode: Mode
+    now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Begin the music from its top, counted in as play.count_in says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """End the music here, until it is begun anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Play the last phrase once more, varied: its rhythm and contour with other notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """A tap of a foot: several give the tempo."""
+
+
+Command = Panic | Hush | SetChart | SetTempo | Change | SetMode | Begin | Halt | Again | Tap
+
+NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SONG_POSITION = 0xF2
+CENTRE = 8192
+"""A pitch bend at rest, on the wire."""
 TIMING: dict[int, Timing] = {0xF8: ClockTick(), 0xFA: ClockStart(), 0xFB: ClockContinue(), 0xFC: ClockStop()}
 """The messages of a clock that are one byte, by that byte."""
 
@@ -102,15 +159,20 @@ _BYTES = {type(message): byte for byte, message in TIMING.items()}
 
 
 def encode(event: Event) -> tuple[int, ...]:
-    """The bytes of `event` on a MIDI wire, one or three."""
+    """The bytes of `event` on a MIDI wire, one to three."""
     match event:
         case NoteOn(pitch, velocity, channel):
-            return NOTE_ON | channel - 1, pitch, velocity
+            wire: tuple[int, ...] = NOTE_ON | channel - 1, pitch, velocity
         case NoteOff(pitch, channel):
-            return NOTE_OFF | channel - 1, pitch, 0
+            wire = NOTE_OFF | channel - 1, pitch, 0
         case Control(number, value, channel):
-            return CONTROL | channel - 1, number, value
+            wire = CONTROL | channel - 1, number, value
+        case ProgramChange(program, channel):
+            wire = PROGRAM | channel - 1, program
+        case PitchBend(value, channel):
+            wire = BEND | channel - 1, (value + CENTRE) & 0x7F, (value + CENTRE) >> 7
         case SongPosition(sixteenths):
-            return SONG_POSITION, sixteenths & 0x7F, sixteenths >> 7
+            wire = SONG_POSITION, sixteenths & 0x7F, sixteenths >> 7
         case _:
-            return (_BYTES[type(event)],)
+            wire = (_BYTES[type(event)],)
+    return wire

@@ -30,6 +30,9 @@ Logits = npt.NDArray[np.float64]
 PULSES = {"beat": TICKS, "eighth": TICKS // 2, "triplet": TICKS // 3, "sixteenth": TICKS // 4}
 """Ticks of a pulse at each pulsed rate; at rate `phrase` a value lasts its own duration."""
 
+SHAPING = ("range", "rate", "window", "leap", "apart", "settle", "repetition")
+"""The settings that masks and rules are made from."""
+
 _COLDEST = 1e-6  # a temperature below this is none
 _VALUE_ROLL, _PITCH_ROLL, _VELOCITY_ROLL = range(3)
 
@@ -81,12 +84,24 @@ class Improviser:
         self._vocabulary = bundle.vocabulary
         self._context = bundle.context
         self.rules = rules(settings, classic=bundle.classic)
-        self._allowed = Masks(bundle.vocabulary, settings, NONE if bundle.classic else self.rules)
+        self._allowed = self._masked()
         self._line = Line(changes, bar_ticks)
         self._last: int | None = None
         self._ahead = State.zero(network.weights.n_a)
         self._rests = 0
         self._repeats = 0
+
+    def adopt(self, settings: PlaySettings) -> None:
+        """Play as other `settings` say, from the next choice on."""
+        before, self.settings = self.settings, settings
+        if settings.seed is not None and settings.seed != before.seed:
+            self.dice = Dice(settings.seed)
+        if any(getattr(settings, name) != getattr(before, name) for name in SHAPING):
+            self.rules = rules(settings, classic=self.bundle.classic)
+            self._allowed = self._masked()
+
+    def _masked(self) -> Masks:
+        return Masks(self._vocabulary, self.settings, NONE if self.bundle.classic else self.rules)
 
     # -- what has sounded
 

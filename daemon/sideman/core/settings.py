@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every setting, each defined once: its default, what it may be, and what it does, in the words of the default file.
 
-`read_settings` makes `Settings` of layers of values as people wrote them, or raises one `ConfigError` that tells
-everything that is wrong with them. Nothing is read or written here: files belong to `sideman.io.yamlfile`.
+`sideman.core.layers` makes `Settings` of what people wrote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from sideman.core.chart import ChartError, Meter, parse_changes, parse_meter
-from sideman.core.errors import ConfigError
+from sideman.core.chart import ChartError, Meter, parse_meter
 from sideman.core.rules import (
     Range,
     Rule,
@@ -20,8 +18,6 @@ from sideman.core.rules import (
     nothing,
     number,
     pitches,
-    plain,
-    shown,
     standing_for,
     switch,
     text,
@@ -29,8 +25,7 @@ from sideman.core.rules import (
     word,
 )
 
-MOST_PROBLEMS = 50
-"""Told at once; a file with more is probably not a configuration."""
+Mode = Literal["solo", "trade", "answer", "duet", "off"]
 
 BLUES = """\
 | F7  | Bb7    | F7    | Cm7 F7     |
@@ -83,6 +78,29 @@ class MidiSettings:
         whole(0, 1000),
         "A note that comes back within so many milliseconds of being played is taken for its own echo, not for you.",
     )
+    chords: int | None = _key(
+        None,
+        either(nothing("none"), whole(1, 16)),
+        "The channel on which chords that are held are the changes, in place of the chart's.",
+    )
+    transpose: int = _key(
+        0,
+        whole(-24, 24),
+        "The key of your instrument: semitones from what you read to what sounds, -2 for one in B flat, -9 for an "
+        "alto. What you play is heard, and what is told is shown, in your key.",
+    )
+    program: int | None = _key(
+        None,
+        either(nothing("leave it as it is"), whole(1, 128)),
+        "The sound that is chosen at the start, by a program change on midi.channel.",
+    )
+    lamp: int | None = _key(
+        None,
+        either(nothing("none"), whole(0, 127)),
+        "A controller that tells on midi.channel what it does: 0 nothing, 64 listening, 127 playing.",
+    )
+    drums: int = _key(10, whole(1, 16), "The channel of the clicks that count you in; you are not heard on it.")
+    comp: int = _key(2, whole(1, 16), "The channel of the accompaniment that play.comp asks for.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +126,26 @@ class PlaySettings:
     `leap`, `apart` and `settle` of None are what the dialect of the bundle wants: see `sideman.core.smoothing`.
     """
 
-    mode: Literal["solo", "off"] = _key("solo", word("solo", "off"), "solo plays through; off only listens.")
+    mode: Mode = _key(
+        "solo",
+        word("solo", "trade", "answer", "duet", "off"),
+        "solo plays through; trade takes turns with you, so many bars each; answer plays when you pause; duet plays "
+        "with you and leaves you room; off only listens.",
+    )
+    trade_bars: int = _key(4, whole(1, 64), "In mode trade, the bars of a turn.")
+    trade_first: Literal["you", "sideman"] = _key("you", word("you", "sideman"), "In mode trade, who begins.")
+    patience: float = _key(
+        1.5,
+        number(1, 16, above_low=True),
+        "In mode answer, you have paused when nothing has come for so many times the usual time between your notes.",
+    )
+    count_in: int = _key(0, whole(0, 8), "So many bars are counted in by clicks before it starts.")
+    comp: Literal["off", "shells", "bass"] = _key(
+        "off",
+        word("off", "shells", "bass"),
+        "An accompaniment by rule, on a channel of its own: shells plays the third and seventh of each chord, bass "
+        "walks.",
+    )
     rate: Literal["beat", "eighth", "triplet", "sixteenth", "phrase"] = _key(
         "beat",
         word("beat", "eighth", "triplet", "sixteenth", "phrase"),
@@ -129,6 +166,18 @@ class PlaySettings:
         1.0,
         number(0, 1, above_low=True),
         "Choose among the likeliest that together have this share of the chances; 1 leaves all of them in.",
+    )
+    harmony: float = _key(
+        1.0,
+        number(0, 4),
+        "How much the harmony decides, the choice of chord tones, colours and passing tones: 1 as it learned, 0 not at "
+        "all, more keeps to the likelier.",
+    )
+    contour: float = _key(
+        1.0,
+        number(0, 4),
+        "How much the contour decides, the way from note to note: 1 as it learned, 0 not at all, more keeps to the "
+        "likelier.",
     )
     repetition: int = _key(2, whole(0, 16), "The same pitch comes at most so many times in a row; 0 sets no limit.")
     leap: int | None = _key(
@@ -153,6 +202,10 @@ class PlaySettings:
         1.0, number(0, 4), "How busy it is: 1 as it learned, less leaves more rests, more leaves fewer."
     )
     rests: int = _key(2, whole(0, 16), "The most rests in a row, unless the rate is phrase.")
+    silence: float = _key(
+        8.0, number(0, 64), "After so many beats without a note of its own it plays one; 0 sets no limit."
+    )
+    longest: float = _key(4.0, number(0.25, 16), "No note lasts longer than so many beats, unless it is the last.")
     velocity: int = _key(
         84, whole(1, 127), "How hard it plays in the middle; the beat and the line's shape move it up and down."
     )
@@ -178,6 +231,9 @@ class PlaySettings:
         0, whole(-200, 200), "Play so many milliseconds later (or, below 0, earlier) than the beat, to suit your synth."
     )
     resume: bool = _key(False, switch(), "Go on where it stopped the last time, instead of starting afresh.")
+    capture_minutes: int = _key(
+        5, whole(0, 60), "The last minutes are remembered, so that `sideman ctl keep` can save them afterwards."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +242,11 @@ class TempoSettings:
 
     bpm: float = _key(120.0, number(20, 400), "The tempo in quarter notes a minute.")
     meter: Meter = _key(COMMON_TIME, METER, "The time signature.")
-    source: Literal["internal", "midi-clock"] = _key(
+    source: Literal["internal", "midi-clock", "link"] = _key(
         "internal",
-        word("internal", "midi-clock"),
-        "Who sets the pulse: internal keeps the tempo above, midi-clock follows the clock that comes in at midi.input.",
+        word("internal", "midi-clock", "link"),
+        "Who sets the pulse: internal keeps the tempo above, midi-clock follows the clock that comes in at midi.input, "
+        "link plays in the tempo of an Ableton Link session (the extra link has to be installed).",
     )
     wait_start: bool = _key(
         True,
@@ -218,7 +275,44 @@ class ChartSettings:
     choruses: int | None = _key(
         None,
         either(nothing("for ever"), whole(1, 1_000_000)),
-        "How many times through the chords before it stops (with tempo.source: midi-clock, until the next start).",
+        "How many times through the chords before it stops (where a clock is followed, until the next start).",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """How others reach it while it plays. A `socket` of None is the usual place, an `osc` of None no port."""
+
+    socket: str | None = _key(
+        None,
+        either(AUTO, text("none or the path of a socket")),
+        "The socket by which `sideman ctl` and other programs reach it; auto: the folder of the service, else that of "
+        "the session.",
+    )
+    osc: int | None = _key(
+        None,
+        either(nothing("none"), whole(1024, 65535)),
+        "The UDP port on which it takes the same requests as OSC messages (the extra osc has to be installed).",
+    )
+    osc_host: str = _key(
+        "127.0.0.1",
+        text("an address of this machine", longest=200),
+        "The address of that port; beyond this machine, anyone who reaches it can play with it.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TakesSettings:
+    """What is written down of what is played and heard. A `folder` of None is the usual place."""
+
+    record: bool = _key(False, switch(), "Write down everything that is played and heard, as a take.")
+    folder: str | None = _key(
+        None,
+        either(AUTO, text("the path of a folder")),
+        "Where takes are kept; auto: the folder takes beside your own bundles.",
+    )
+    limit_mb: int = _key(
+        500, whole(1, 1_000_000), "When all takes together are larger than so many megabytes, the oldest are deleted."
     )
 
 
@@ -240,6 +334,8 @@ class Settings:
     play: PlaySettings = field(default_factory=PlaySettings)
     tempo: TempoSettings = field(default_factory=TempoSettings)
     chart: ChartSettings = field(default_factory=ChartSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
+    takes: TakesSettings = field(default_factory=TakesSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
 
@@ -267,109 +363,18 @@ KEYS: dict[str, Key] = dict(_keys())
 """Every key by its dotted name, in the order of the default file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A value as somebody wrote it, and where: `sideman.yaml:12`, `--set`."""
-
-    value: object
-    where: str
+def is_live(name: str) -> bool:
+    """Whether the key `name` can be changed while it plays."""
+    return name.startswith("play.") or name in LIVE
 
 
-Layer = Mapping[str, Given]
-"""What one place says: values by dotted key, in the order they were written."""
+LIVE = frozenset({"tempo.bpm", "chart.changes", "chart.file", "chart.transpose", "midi.transpose", "log.level"})
+"""What can be changed while it plays, beside all of `play`."""
 
 
-def read_settings(layers: Iterable[Layer], problems: Sequence[str] = ()) -> Settings:
-    """The settings that `layers` give, later ones over earlier ones, over the defaults.
-
-    Every value of every layer is checked, also one that a later layer replaces. Raises one `ConfigError` with a line
-    for each of `problems` (what was found wrong while the layers were read) and for each problem found here.
-    """
-    found = list(problems)
-    merged: dict[str, Given] = {}
-    values: dict[str, object] = {}
-    for layer in layers:
-        # A layer that gives changes means them to be played: it outdoes a chart file named in an earlier one.
-        if "chart.changes" in layer and "chart.file" not in layer:
-            values.pop("chart.file", None)
-        for name, given in layer.items():
-            if name in GROUPS and given.value in (None, {}):
-                continue  # `play:` with every key below it commented out
-            try:
-                values[name] = _checked(name, given)
-                merged[name] = given
-            except _WrongError as error:
-                found.append(f"{given.where}: {error}")
-    found += _chart_problems(values, merged) + _clock_problems(values, merged)
-    if len(found) > MOST_PROBLEMS:
-        found[MOST_PROBLEMS:] = [f"… and {len(found) - MOST_PROBLEMS} problems more"]
-    if found:
-        raise ConfigError("\n".join(found))
-    return _settings(values)
-
-
-class _WrongError(Exception):
-    """One key is wrong; the text lacks only the place."""
-
-
-def _checked(name: str, given: Given) -> object:
-    key = KEYS.get(name)
-    if key is None:
-        raise _WrongError(_unknown(name, given.value))
-    try:
-        return key.rule.read(given.value)
-    except ValueError as error:
-        reason = f"{error}; " if str(error) else ""
-        raise _WrongError(f"{name}: {shown(given.value)}: {reason}allowed is {key.rule.allowed}") from None
-
-
-def _unknown(name: str, value: object) -> str:
-    if name in GROUPS:
-        inside = ", ".join(each.name for each in fields(GROUPS[name]))
-        return f"{name}: {shown(value)}: a group, not a key; put under it any of {inside}"
-    likely = likely_key(name)
-    hint = f"; did you mean {likely} ({KEYS[likely].rule.allowed})?" if likely else ""
-    return f"{plain(name)}: {shown(value)}: no such key{hint}"
-
-
-def likely_key(name: str) -> str | None:
-    """The key that somebody who wrote `name` may have meant: one spelled nearly so, or with the group left out."""
-    import difflib  # only a mistake needs it
-
-    name = name[:100].lower()
-    near = difflib.get_close_matches(name, KEYS, 1, 0.75)
-    if near:
-        return near[0]
-    last = {key.rpartition(".")[2]: key for key in reversed(KEYS)}
-    return next((last[each] for each in difflib.get_close_matches(name.rpartition(".")[2], last, 1, 0.75)), None)
-
-
-def _chart_problems(values: Mapping[str, object], merged: Layer) -> list[str]:
-    """The changes are read here too, so that a wrong chord is told with everything else."""
-    given = merged.get("chart.changes")
-    if given is None or values.get("chart.file") is not None:
-        return []
-    meter = values.get("tempo.meter", TempoSettings().meter)
-    try:
-        parse_changes(str(values["chart.changes"]), meter, f"{given.where}: chart.changes")  # type: ignore[arg-type]
-    except ChartError as error:
-        return [str(error)]
-    return []
-
-
-def _clock_problems(values: Mapping[str, object], merged: Layer) -> list[str]:
-    """A clock that can reach us nowhere would be waited for in silence for ever."""
-    if values.get("tempo.source") != "midi-clock" or values.get("midi.input") != "none":
-        return []
-    given = merged["midi.input"]
-    return [
-        f"{given.where}: midi.input: none: the clock of tempo.source: midi-clock comes in there; name a port, or auto"
-    ]
-
-
-def _settings(values: Mapping[str, object]) -> Settings:
-    parts: dict[str, dict[str, object]] = {}
-    for name, value in values.items():
+def changed(settings: Settings, values: Iterable[tuple[str, object]]) -> Settings:
+    """`settings` with other `values` for some dotted keys, each as its rule reads it."""
+    for name, value in values:
         group, _, key = name.partition(".")
-        parts.setdefault(group, {})[key] = value
-    return Settings(**{group: kind(**parts.get(group, {})) for group, kind in GROUPS.items()})
+        settings = replace(settings, **{group: replace(getattr(settings, group), **{key: value})})
+    return settings

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MIDI bytes, as a port hands them over -> the notes and controllers in them, and the clock if it is asked for.
+"""MIDI bytes, as a port hands them over -> the messages in them that mean something here; the clock if asked for.
 
 Ports are supposed to hand over whole messages, and most do. What else comes (running status, a clock byte in the
 middle of a note, system exclusive dumps, data bytes that belong to nothing) is told apart here as the MIDI 1.0
@@ -11,20 +11,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sideman.core.events import (
+    BEND,
+    CENTRE,
     CONTROL,
     NOTE_OFF,
     NOTE_ON,
+    PROGRAM,
     SONG_POSITION,
     TIMING,
     Control,
     Event,
     NoteOff,
     NoteOn,
+    PitchBend,
+    ProgramChange,
     SongPosition,
 )
 
 _STATUS, _SYSTEM, _REAL_TIME = 0x80, 0xF0, 0xF8
-_ONE_DATA_BYTE = (0xC0, 0xD0)  # program change and channel pressure; all other channel messages carry two
+_ONE_DATA_BYTE = (PROGRAM, 0xD0)  # program change and channel pressure; all other channel messages carry two
 
 
 class Decoder:
@@ -71,4 +76,6 @@ def _event(kind: int, channel: int, first: int, second: int = 0) -> Event | None
         return NoteOff(first, channel)
     if kind == CONTROL:
         return Control(first, second, channel)
-    return None
+    if kind == PROGRAM:
+        return ProgramChange(first, channel)
+    return PitchBend((first | second << 7) - CENTRE, channel) if kind == BEND else None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, SidemanError
-from sideman.core.settings import Given
+from sideman.core.layers import Given
 
 LARGEST = 1 << 20
 """Bytes; a configuration of every key, commented, has about ten thousand."""

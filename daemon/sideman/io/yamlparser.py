@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import yaml
 
+from sideman.core.layers import Given
 from sideman.core.rules import plain, shown
-from sideman.core.settings import Given
 from sideman.io.scalars import scalar
 
 DEEPEST = 8

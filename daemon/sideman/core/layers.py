@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what people wrote to `Settings`: later layers over earlier ones, over the defaults.
+
+`read_settings` raises one `ConfigError` that tells everything that is wrong. Nothing is read or written here: files
+belong to `sideman.io.yamlfile`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from sideman.core.chart import ChartError, parse_changes
+from sideman.core.errors import ConfigError
+from sideman.core.rules import plain, shown
+from sideman.core.settings import GROUPS, KEYS, Settings, TempoSettings
+
+MOST_PROBLEMS = 50
+"""Told at once; a file with more is probably not a configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value as somebody wrote it, and where: `sideman.yaml:12`, `--set`."""
+
+    value: object
+    where: str
+
+
+Layer = Mapping[str, Given]
+"""What one place says: values by dotted key, in the order they were written."""
+
+
+def read_settings(layers: Iterable[Layer], problems: Sequence[str] = ()) -> Settings:
+    """The settings that `layers` give, later ones over earlier ones, over the defaults.
+
+    Every value of every layer is checked, also one that a later layer replaces. Raises one `ConfigError` with a line
+    for each of `problems` (what was found wrong while the layers were read) and for each problem found here.
+    """
+    found = list(problems)
+    merged: dict[str, Given] = {}
+    values: dict[str, object] = {}
+    for layer in layers:
+        # A layer that gives changes means them to be played: it outdoes a chart file named in an earlier one.
+        if "chart.changes" in layer and "chart.file" not in layer:
+            values.pop("chart.file", None)
+        for name, given in layer.items():
+            if name in GROUPS and given.value in (None, {}):
+                continue  # `play:` with every key below it commented out
+            try:
+                values[name] = _checked(name, given)
+                merged[name] = given
+            except _WrongError as error:
+                found.append(f"{given.where}: {error}")
+    found += _chart_problems(values, merged) + _clock_problems(values, merged)
+    if len(found) > MOST_PROBLEMS:
+        found[MOST_PROBLEMS:] = [f"… and {len(found) - MOST_PROBLEMS} problems more"]
+    if found:
+        raise ConfigError("\n".join(found))
+    return _settings(values)
+
+
+class _WrongError(Exception):
+    """One key is wrong; the text lacks only the place."""
+
+
+def _checked(name: str, given: Given) -> object:
+    key = KEYS.get(name)
+    if key is None:
+        raise _WrongError(_unknown(name, given.value))
+    try:
+        return key.rule.read(given.value)
+    except ValueError as error:
+        reason = f"{error}; " if str(error) else ""
+        raise _WrongError(f"{name}: {shown(given.value)}: {reason}allowed is {key.rule.allowed}") from None
+
+
+def _unknown(name: str, value: object) -> str:
+    if name in GROUPS:
+        inside = ", ".join(each.name for each in fields(GROUPS[name]))
+        return f"{name}: {shown(value)}: a group, not a key; put under it any of {inside}"
+    likely = likely_key(name)
+    hint = f"; did you mean {likely} ({KEYS[likely].rule.allowed})?" if likely else ""
+    return f"{plain(name)}: {shown(value)}: no such key{hint}"
+
+
+def likely_key(name: str) -> str | None:
+    """The key that somebody who wrote `name` may have meant: one spelled nearly so, or with the group left out."""
+    import difflib  # only a mistake needs it
+
+    name = name[:100].lower()
+    near = difflib.get_close_matches(name, KEYS, 1, 0.75)
+    if near:
+        return near[0]
+    last = {key.rpartition(".")[2]: key for key in reversed(KEYS)}
+    return next((last[each] for each in difflib.get_close_matches(name.rpartition(".")[2], last, 1, 0.75)), None)
+
+
+def _chart_problems(values: Mapping[str, object], merged: Layer) -> list[str]:
+    """The changes are read here too, so that a wrong chord is told with everything else."""
+    given = merged.get("chart.changes")
+    if given is None or values.get("chart.file") is not None:
+        return []
+    meter = values.get("tempo.meter", TempoSettings().meter)
+    try:
+        parse_changes(str(values["chart.changes"]), meter, f"{given.where}: chart.changes")  # type: ignore[arg-type]
+    except ChartError as error:
+        return [str(error)]
+    return []
+
+
+def _clock_problems(values: Mapping[str, object], merged: Layer) -> list[str]:
+    """A clock that can reach us nowhere would be waited for in silence for ever."""
+    if values.get("tempo.source") != "midi-clock" or values.get("midi.input") != "none":
+        return []
+    given = merged["midi.input"]
+    return [
+        f"{given.where}: midi.input: none: the clock of tempo.source: midi-clock comes in there; name a port, or auto"
+    ]
+
+
+def _settings(values: Mapping[str, object]) -> Settings:
+    parts: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        group, _, key = name.partition(".")
+        parts.setdefault(group, {})[key] = value
+    return Settings(**{group: kind(**parts.get(group, {})) for group, kind in GROUPS.items()})
