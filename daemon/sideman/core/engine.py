@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
 from sideman.core.chart import Chart
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.clockout import AHEAD_TICKS, ClockOut, next_sixteenth
+from sideman.core.controls import Controls
 from sideman.core.events import (
     Change,
     ClockContinue,
@@ -40,15 +41,17 @@ from sideman.core.events import (
     SetChart,
     SetTempo,
     SongPosition,
+    Tap,
     Timing,
 )
 from sideman.core.improviser import PULSES, Choice, Improviser
 from sideman.core.ledger import Ledger, hush
 from sideman.core.listener import Listener
-from sideman.core.reports import BarPlayed, Changed, Doing, Heard, Struck, Tell, nobody
+from sideman.core.reports import Asked, BarPlayed, Changed, Doing, Heard, Struck, Tell, nobody
 from sideman.core.settings import Settings, changed
 from sideman.core.smoothing import NARROWEST
 from sideman.core.status import Status
+from sideman.core.taps import Taps
 from sideman.core.tempo import Tempo, default_swing, swung, unswung
 from sideman.core.transport import ALONE, Clocks, Transport
 from sideman.core.tune import Tune
@@ -88,12 +91,17 @@ class _BarLine:
 
 
 @dataclass(frozen=True, slots=True)
+class _Turn:
+    """What knobs have been turned to meanwhile counts from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Tick:
     number: int  # from beat 0
     begins: bool  # what is due is not the tick, but the word that it is the next
 
 
-_Item = _Release | _ReleaseAll | _BarLine | _Tick | Choice
+_Item = _Release | _ReleaseAll | _Turn | _BarLine | _Tick | Choice
 
 
 @dataclass(order=True, slots=True)
@@ -128,9 +136,11 @@ class Engine:
         self.improviser = improviser
         self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
         self.ledger = Ledger(settings.midi.channel)
+        self.controls = Controls()
         self.end = end
         self.late, self.heard, self.played = 0, 0, 0
         self.tell: Tell = nobody
+        self._taps = Taps()
         self._serial = count()
         self._heap: list[_Scheduled] = []
         self._start = start
@@ -200,6 +210,14 @@ class Engine:
 
     def receive(self, item: Event | Command, second: float) -> list[Event]:
         """Take in a note heard, or a command, at `second`; returns what to send at once. `advance` to it first."""
+        ours = isinstance(item, NoteOn) and self.listener.awaits(item, second)
+        orders = None if ours else self.controls.take(item, second, self.settings)
+        if orders is not None:
+            self._schedule_turn(second)
+            return self._obey(orders, second)
+        return self._take_in(item, second)
+
+    def _take_in(self, item: Event | Command, second: float) -> list[Event]:
         match item:
             case Panic():
                 return self.ledger.panic()
@@ -212,11 +230,35 @@ class Engine:
                 self._take_over(chart, second)
             case Change(values):
                 self._change(values, second)
+            case Tap():
+                return self._tap(second)
             case NoteOn() | NoteOff() | Control():
                 self._hear(item, second)
             case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
                 return self._follow(item, second)
         return []
+
+    def _obey(self, orders: Iterable[Command | Asked], second: float) -> list[Event]:
+        """Do what the player's hands ask for; returns what to send at once."""
+        sent = []
+        for order in orders:
+            if isinstance(order, Asked):
+                self.tell(order)
+            else:
+                sent += self.receive(order, second)
+        return sent
+
+    def _schedule_turn(self, second: float) -> None:
+        """See to it that knobs turned meanwhile will count; where nothing moves on, at once."""
+        due = self.controls.due
+        if due is not None and not self._rolls:
+            self._obey(self.controls.give(max(due, second)), second)
+        elif due is not None and not any(isinstance(each.what, _Turn) for each in self._heap):
+            self._schedule(self._beat_of(due), _CLOCK, _Turn())
+
+    def _tap(self, second: float) -> list[Event]:
+        bpm = self._taps.tap(second) if self._transport is None else None
+        return [] if bpm is None else self.receive(Change((("tempo.bpm", bpm),)), second)
 
     def _change(self, values: tuple[tuple[str, object], ...], second: float) -> None:
         """Let other settings hold, from the next value on that there is still time to choose."""
@@ -345,6 +387,7 @@ class Engine:
         """Yield all that is due up to `second`, in order. To be exhausted: what it has not yielded stays due."""
         if self._transport is not None and second >= self._transport.ends_at():
             yield from self._lose(self._transport)
+        self._schedule_turn(second)
         if not self._rolls:
             return
         beat = self._beat_of(second) + _ALMOST
@@ -362,6 +405,8 @@ class Engine:
                 yield from (Due(item.beat, meant, event) for event in self.ledger.release(note, strike))
             case _ReleaseAll():
                 yield from (Due(item.beat, meant, event) for event in self.ledger.release_all())
+            case _Turn():
+                self._obey(self.controls.give(meant), meant)
             case _BarLine(bar):
                 yield from self._bar_line(item.beat, bar, second)
             case _Tick() as tick if tick is self._due_tick:

@@ -28,6 +28,12 @@ class Listener:
         """We play `note` at `second`."""
         self._sent.append((note.pitch, note.velocity, second))
 
+    def awaits(self, note: NoteOn, second: float) -> bool:
+        """Whether `note`, heard at `second`, is one of ours that comes back."""
+        return any(
+            sent[:2] == (note.pitch, note.velocity) and 0 <= second - sent[2] <= self._echo for sent in self._sent
+        )
+
     def hears(self, event: Event, second: float) -> NoteOn | NoteOff | None:
         """The player's own note-on, or the end of one of the player's notes; None for anything else."""
         if isinstance(event, NoteOn) and self._channel in (None, event.channel):
