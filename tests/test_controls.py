@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fakes import hanging, performance, play, struck
 from fakes import settings as told
-from sideman.core.controls import TURN_S, Controls, Order, place_of, present, value_at
+from sideman.core.controls import TURN_S, Controls, Order, place_of, value_at
 from sideman.core.events import (
     Again,
     Begin,
@@ -32,7 +32,7 @@ from sideman.core.events import (
 )
 from sideman.core.reports import Asked, Changed
 from sideman.core.rules import Numbers
-from sideman.core.settings import KEYS, Settings, changed
+from sideman.core.settings import KEYS, Settings, changed, value_of
 from sideman.core.tables import span_of
 from sideman.core.targets import Action, Knob, Target
 from sideman.core.transport import Clocks, Transport
@@ -325,7 +325,7 @@ def test_a_storm_on_any_knob_leaves_the_notes_on_their_beats(key: str) -> None:
     onsets = [second for second, _ in struck(stormy)]
     assert all(after - before > 0.03 for before, after in pairwise(onsets))
     assert engine.late == 0
-    assert present(engine.status(6.0).settings, key) == present(engine.settings, key)
+    assert value_of(engine.status(6.0).settings, key) == value_of(engine.settings, key)
     assert not hanging(message for _, message in stormy.sent)
 
 

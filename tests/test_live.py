@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import classic_bundle, hanging, modern_bundle, performance, play, struck
-from sideman.core.controls import present, value_at
+from sideman.core.controls import value_at
 from sideman.core.engine import Engine, play_through
+from sideman.core.errors import ConfigError
 from sideman.core.events import Change, Event, NoteOff, NoteOn
 from sideman.core.improviser import PULSES, Improviser
+from sideman.core.layers import Given, Layer, read_settings
+from sideman.core.live import called, overlaid
 from sideman.core.reports import BarPlayed, Struck
 from sideman.core.rules import Range
-from sideman.core.settings import KEYS
+from sideman.core.settings import KEYS, Settings, changed, value_of
 from sideman_models.bundle import Bundle
 from sideman_models.values import TICKS
 
@@ -76,7 +79,7 @@ def test_the_next_choice_is_that_of_an_improviser_with_these_settings(
     seed = engine.improviser.dice.seed if key != "play.seed" or value is None else value
     assert engine.receive(Change(((key, value),)), second) == []
     if key != "play.mode":
-        assert present(engine.status(second).settings, key) == value
+        assert value_of(engine.status(second).settings, key) == value
     assert engine.improviser.settings == engine.settings.play
     assert engine.improviser.dice.seed == seed
     engine.prepare(second)
@@ -147,9 +150,70 @@ def test_a_new_rate_falls_on_its_own_pulses(before: str, after: str, place: int,
 @pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()], ids=["modern", "classic"])
 def test_a_change_too_near_the_next_note_leaves_that_note(bundle: Bundle) -> None:
     """A knob turned at the last moment would make the note late."""
-    changed, left = (performance(bundle).engine(0.0) for _ in range(2))
-    for engine in (changed, left):
+    turned, left = (performance(bundle).engine(0.0) for _ in range(2))
+    for engine in (turned, left):
         list(engine.advance(0.9))
-    changed.receive(Change((("play.range", Range(90, 100)), ("play.velocity", 1))), 0.999)
-    sent = [[due.what for due in engine.advance(1.0)] for engine in (changed, left)]
+    turned.receive(Change((("play.range", Range(90, 100)), ("play.velocity", 1))), 0.999)
+    sent = [[due.what for due in engine.advance(1.0)] for engine in (turned, left)]
     assert sent[0] == sent[1]
+
+
+# -- presets and files, while it plays
+
+
+def layer(**keys: Any) -> Layer:
+    """What a preset says; a dot is written as two underscores."""
+    return {name.replace("__", "."): Given(value, "preset") for name, value in keys.items()}
+
+
+def test_a_preset_changes_what_can_change_and_names_the_rest() -> None:
+    """A preset called on stage would change half of what it says, and say nothing about the other half."""
+    preset = layer(tempo__bpm=66, play__range="A2-A5", midi__channel=3, model__bundle="default")
+    change = called(Settings(), preset, {}, Settings())
+    assert change.values == (("play.range", Range(45, 81)), ("tempo.bpm", 66.0))
+    assert change.fixed == ("midi.channel",)
+
+
+def test_a_wrong_preset_is_told_and_changes_nothing() -> None:
+    """A typing mistake in a preset would stop the music."""
+    with pytest.raises(ConfigError, match=r"preset: play\.gate: 7: allowed"):
+        called(Settings(), layer(play__gate=7, tempo__bpm=66), {}, Settings())
+
+
+presets = st.fixed_dictionaries(
+    {},
+    optional={
+        "play__gate": st.sampled_from([0.3, 0.6]),
+        "play__rests": st.integers(0, 3),
+        "tempo__bpm": st.sampled_from([66.0, 200.0]),
+        "midi__cc.1": st.sampled_from(["tap", "mode", None]),
+        "midi__cc.2": st.just("play.gate"),
+    },
+).map(lambda keys: layer(**keys))
+
+
+@given(presets, presets)
+def test_a_preset_sounds_alike_whichever_came_before(first: Layer, second: Layer) -> None:
+    """A ballad after bebop would be another ballad."""
+    base = read_settings([layer(play__gate=0.8, **{"midi__cc.1": "keep", "midi__cc.3": "stop"})])
+    after_first = changed(base, called(base, first, {}, base).values)
+    after_both = changed(after_first, called(after_first, second, first, base).values)
+    assert after_both == changed(base, called(base, second, {}, base).values)
+    assert overlaid(base, second) == after_both
+
+
+def test_what_a_hand_has_set_stays_when_a_preset_goes() -> None:
+    """The next preset would undo what was just set by hand, though it says nothing of it."""
+    base, bebop = Settings(), layer(play__rate="eighth", play__gate=0.8)
+    playing = changed(overlaid(base, bebop), [("play.gate", 0.3), ("play.mode", "trade")])
+    after = changed(playing, called(playing, layer(play__velocity=60), bebop, base).values)
+    assert (after.play.gate, after.play.mode, after.play.velocity, after.play.rate) == (0.3, "trade", 60, "beat")
+
+
+def test_changes_in_a_preset_outdo_a_chart_file() -> None:
+    """A preset with changes of its own would go on over the file's."""
+    base = read_settings([layer(chart__file="blues")])
+    change = called(base, layer(chart__changes="| C7 |"), {}, base)
+    assert change.values == (("chart.changes", "| C7 |"), ("chart.file", None))
+    after = changed(base, change.values)
+    assert changed(after, called(after, {}, layer(chart__changes="| C7 |"), base).values) == base

@@ -32,7 +32,7 @@ from sideman.core.events import (
 )
 from sideman.core.reports import Asked
 from sideman.core.rules import Choices, Span
-from sideman.core.settings import MidiSettings, Mode, Settings
+from sideman.core.settings import MidiSettings, Mode, Settings, value_of
 from sideman.core.tables import MODES, span_of
 from sideman.core.targets import Action, Knob, Target
 
@@ -155,7 +155,7 @@ class Controls:
         self, knob: Knob, span: Span, hand: _Hand, before: int | None, second: float, settings: Settings
     ) -> tuple[Order, ...]:
         place = hand.place or 0
-        holding = self._turned[knob.key] if knob.key in self._turned else present(settings, knob.key)
+        holding = self._turned[knob.key] if knob.key in self._turned else value_of(settings, knob.key)
         hand.holds = hand.holds or reached(span, holding, before, place)
         value = value_at(span, place)
         if hand.holds:
@@ -196,12 +196,6 @@ class Controls:
         after = {"midi.cc": midi.cc.without(target), "midi.notes": midi.notes.without(target)}
         after[table] = after[table].bound(number, target)
         return (Change(tuple(after.items())), Asked("learned", f"{table}.{number}={target.text}"))
-
-
-def present(settings: Settings, key: str) -> object:
-    """The value that the dotted `key` has."""
-    group, _, name = key.partition(".")
-    return getattr(getattr(settings, group), name)
 
 
 def value_at(span: Span, place: int) -> object:

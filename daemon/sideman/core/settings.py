@@ -408,6 +408,12 @@ LIVE = frozenset(
 """What can be changed while it plays, beside all of `play`."""
 
 
+def value_of(settings: Settings, name: str) -> object:
+    """The value of the dotted key `name`."""
+    group, _, key = name.partition(".")
+    return getattr(getattr(settings, group), key)
+
+
 def changed(settings: Settings, values: Iterable[tuple[str, object]]) -> Settings:
     """`settings` with other `values` for some dotted keys, each as its rule reads it."""
     for name, value in values:
