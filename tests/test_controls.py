@@ -205,6 +205,18 @@ def test_mode_goes_on_from_the_mode_that_is_to_come() -> None:
             assert hands(order) is None
 
 
+def test_a_knob_goes_on_from_the_mode_that_is_to_come() -> None:
+    """A knob turned back before the bar line would leave the mode that it was turned away from."""
+    waiting, controls = told(**{"midi__cc.20": "play.mode"}), Controls()
+    asked: list[Order] = []
+    for second, place in enumerate((0, 30, 0, 30)):
+        asked += controls.take(Control(20, place, 1), second, waiting) or ()
+        for change in asked[-1:]:
+            assert isinstance(change, Change)
+            controls.take(change, second, waiting)
+    assert asked == [Change((("play.mode", mode),)) for mode in ("trade", "solo", "trade")]
+
+
 def test_a_note_that_is_a_switch_is_no_music_nor_is_its_release() -> None:
     """The lowest key, set aside as a switch, would be answered; or the release of another note be lost."""
     hands = bound("notes", {24: "tap"})

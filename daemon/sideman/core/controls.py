@@ -155,7 +155,7 @@ class Controls:
         self, knob: Knob, span: Span, hand: _Hand, before: int | None, second: float, settings: Settings
     ) -> tuple[Order, ...]:
         place = hand.place or 0
-        holding = self._turned[knob.key] if knob.key in self._turned else value_of(settings, knob.key)
+        holding = self._holding(knob.key, settings)
         hand.holds = hand.holds or reached(span, holding, before, place)
         value = value_at(span, place)
         if hand.holds:
@@ -164,6 +164,12 @@ class Controls:
             return ()
         self._turned[knob.key] = value
         return self.give(second)
+
+    def _holding(self, key: str, settings: Settings) -> object:
+        """The value of `key` that holds, or will: one just turned to, or a mode that waits for its bar line."""
+        if key == "play.mode" and key not in self._turned:
+            return self._mode or settings.play.mode
+        return self._turned[key] if key in self._turned else value_of(settings, key)
 
     # -- switches
 
