@@ -12,6 +12,8 @@ it is; 0 takes it away: every kind, or every interval, is then as likely as any 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,22 +37,15 @@ class Factors:
     def weighed(self, logits: Logits, harmony: float, contour: float) -> Logits:
         """`logits` (n,) with the factors counting for so much; those of rests stay as they are."""
         notes = logits[self._notes]
-        likely = np.exp(notes - notes.max())
-        told = notes.copy()
+        highest = notes.max()
+        likely = np.exp(notes - highest)
+        told = notes
         for groups, weight in ((self._kinds, harmony), (self._intervals, contour)):
             if weight != 1.0:
-                told += (weight - 1.0) * _marginals(groups, likely)
+                shares = np.maximum(np.bincount(groups, likely), _LEAST)
+                told = told + ((weight - 1.0) * np.log(shares))[groups]
+        highest_told = told.max()
+        lost = highest - highest_told + math.log(likely.sum() / np.exp(told - highest_told).sum())
         weighed = logits.copy()
-        weighed[self._notes] = told + (_total(notes) - _total(told))
+        weighed[self._notes] = told + lost
         return weighed
-
-
-def _marginals(groups: npt.NDArray[np.intp], likely: Logits) -> Logits:
-    """The logarithm of what the group of each value has of `likely`, all in all."""
-    return np.asarray(np.log(np.maximum(np.bincount(groups, likely), _LEAST))[groups])
-
-
-def _total(logits: Logits) -> float:
-    """The logarithm of the sum of what `logits` stand for."""
-    highest = logits.max()
-    return float(highest + np.log(np.exp(logits - highest).sum()))
