@@ -347,6 +347,7 @@ def test_knobs_count_while_the_music_stands_still() -> None:
     engine = made.engine(0.0, clocks=Clocks(Transport(120.0, wait_start=True, tell=lambda: None)))
     for step in range(100):
         engine.receive(Control(20, step, 1), step / 1000)
+        assert list(engine.advance(engine.deadline() or 0)) == []
     assert engine.settings.play.velocity == value_at(span_of(Knob("play.velocity")), 99)
 
 

@@ -47,7 +47,6 @@ Order = Command | Asked
 
 _MOST = 127
 _SWITCH = Choices((False, True))
-_SOON = 1e-6  # seconds; what arithmetic may leave between a deadline and what it was computed from
 _PLAIN: dict[str, Command] = {"start": Begin(), "stop": Halt(), "again": Again(), "panic": Panic(), "tap": Tap()}
 
 
@@ -100,13 +99,13 @@ class Controls:
         return None
 
     @property
-    def due(self) -> float | None:
-        """The second when something is still to be given, if there is anything."""
-        return self._given + TURN_S if self._turned else None
+    def due(self) -> float:
+        """The second when something is still to be given; infinite where there is nothing."""
+        return self._given + TURN_S if self._turned else math.inf
 
     def give(self, second: float) -> tuple[Order, ...]:
         """The last values of the knobs that have been turned, if their time has come."""
-        if self.due is None or second < self.due - _SOON:
+        if second < self.due:
             return ()
         values, self._turned, self._given = tuple(self._turned.items()), {}, second
         return (Change(values),)

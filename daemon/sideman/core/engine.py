@@ -91,17 +91,12 @@ class _BarLine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
-    """What knobs have been turned to meanwhile counts from now on."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Tick:
     number: int  # from beat 0
     begins: bool  # what is due is not the tick, but the word that it is the next
 
 
-_Item = _Release | _ReleaseAll | _Turn | _BarLine | _Tick | Choice
+_Item = _Release | _ReleaseAll | _BarLine | _Tick | Choice
 
 
 @dataclass(order=True, slots=True)
@@ -183,6 +178,7 @@ class Engine:
         Whoever follows a clock is never done: after the last chorus it may be started anew.
         """
         lost = math.inf if self._transport is None else self._transport.ends_at()
+        lost = min(lost, self.controls.due)
         if not self._rolls:
             return lost
         beats = [self._heap[0].beat] if self._heap else []
@@ -213,7 +209,6 @@ class Engine:
         ours = isinstance(item, NoteOn) and self.listener.awaits(item, second)
         orders = None if ours else self.controls.take(item, second, self.settings)
         if orders is not None:
-            self._schedule_turn(second)
             return self._obey(orders, second)
         return self._take_in(item, second)
 
@@ -247,14 +242,6 @@ class Engine:
             else:
                 sent += self.receive(order, second)
         return sent
-
-    def _schedule_turn(self, second: float) -> None:
-        """See to it that knobs turned meanwhile will count; where nothing moves on, at once."""
-        due = self.controls.due
-        if due is not None and not self._rolls:
-            self._obey(self.controls.give(max(due, second)), second)
-        elif due is not None and not any(isinstance(each.what, _Turn) for each in self._heap):
-            self._schedule(self._beat_of(due), _CLOCK, _Turn())
 
     def _tap(self, second: float) -> list[Event]:
         bpm = self._taps.tap(second) if self._transport is None else None
@@ -385,9 +372,15 @@ class Engine:
 
     def advance(self, second: float) -> Iterator[Due]:
         """Yield all that is due up to `second`, in order. To be exhausted: what it has not yielded stays due."""
+        if (turned := self.controls.due) <= second:
+            yield from self._advance(turned)
+            events = self._obey(self.controls.give(turned), turned)
+            yield from (Due(self.beat_at(turned), turned, event) for event in events)
+        yield from self._advance(second)
+
+    def _advance(self, second: float) -> Iterator[Due]:
         if self._transport is not None and second >= self._transport.ends_at():
             yield from self._lose(self._transport)
-        self._schedule_turn(second)
         if not self._rolls:
             return
         beat = self._beat_of(second) + _ALMOST
@@ -405,8 +398,6 @@ class Engine:
                 yield from (Due(item.beat, meant, event) for event in self.ledger.release(note, strike))
             case _ReleaseAll():
                 yield from (Due(item.beat, meant, event) for event in self.ledger.release_all())
-            case _Turn():
-                self._obey(self.controls.give(meant), meant)
             case _BarLine(bar):
                 yield from self._bar_line(item.beat, bar, second)
             case _Tick() as tick if tick is self._due_tick:
