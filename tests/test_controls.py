@@ -153,6 +153,12 @@ def test_a_value_given_again_from_elsewhere_changes_no_hold() -> None:
     assert turn(hands, 20, 127) == [127]
 
 
+def test_a_tempo_that_comes_from_elsewhere_is_turned_by_no_knob() -> None:
+    """The tempo shown would be one that nobody plays."""
+    assert turn(bound("cc", {20: "tempo.bpm"}, tempo_source="midi-clock"), 20, 0, 127) == []
+    assert len(turn(bound("cc", {20: "tempo.bpm"}), 20, 0, 127)) == 1
+
+
 def test_what_no_knob_can_come_to_is_taken_at_once() -> None:
     """A knob for play.swing would be dead as long as that is auto."""
     assert turn(bound("cc", {20: "play.swing 0.5-0.75"}), 20, 127) == [0.75]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +25,9 @@ from sideman_models.bundle import Bundle
 from sideman_models.values import TICKS
 
 PLAY = [key for key in KEYS if key.startswith("play.")]
+PLACED = {"play.mode", "play.trade_bars", "play.trade_first", "play.silence", "play.longest", "play.comp"}
+"""Settings that say when to play, and ask more of a choice than its place."""
+MADE_OF_SETTINGS = {"settings", "dice", "rules", "_allowed"}
 PHRASE: list[tuple[float, Event]] = [(1.1, NoteOn(61, 70, 1)), (1.3, NoteOff(61, 1)), (1.35, NoteOn(68, 70, 1))]
 
 
@@ -55,12 +57,11 @@ def _allows(key: str, value: object) -> bool:
 def afresh(engine: Engine) -> Improviser:
     """An improviser made with the settings that hold now, in the state of the one of `engine`."""
     old = engine.improviser
-    made = performance(old.bundle)
-    bar = engine.bar_ticks
-    new = Improviser(old.bundle, made.network, engine.tune, bar, engine.settings.play, old.dice.seed)
-    for name in ("state", "_line", "_last", "_rests", "_repeats"):
-        setattr(new, name, copy.copy(getattr(old, name)))
-    new.state, new._line = old.state.copy(), old._line.copy()
+    network = performance(old.bundle).network
+    new = Improviser(old.bundle, network, engine.tune, engine.bar_ticks, engine.settings.play, old.dice.seed)
+    for name, each in vars(old).items():
+        if name not in MADE_OF_SETTINGS:
+            setattr(new, name, each.copy() if hasattr(each, "copy") else each)
     return new
 
 
@@ -71,7 +72,8 @@ def test_the_next_choice_is_that_of_an_improviser_with_these_settings(
 ) -> None:
     """A knob would be turned, and what is played go on as before, or be something that no setting ever gives."""
     key, value = change
-    engine = performance(classic_bundle() if classic else modern_bundle(), play__rate=rate).engine(0.0)
+    bundle = classic_bundle() if classic else modern_bundle()
+    engine = performance(bundle, play__rate=rate, play__silence=0).engine(0.0)
     for at, event in PHRASE:
         list(engine.advance(at))
         engine.receive(event, at)
@@ -83,9 +85,10 @@ def test_the_next_choice_is_that_of_an_improviser_with_these_settings(
     assert engine.improviser.settings == engine.settings.play
     assert engine.improviser.dice.seed == seed
     engine.prepare(second)
-    coming = engine.status(second).coming
-    if coming is not None and engine.tempo.second_at(engine.status(second).coming_beat) > second + 0.01:
-        assert coming == afresh(engine).choose(coming.tick)
+    status = engine.status(second)
+    onset = engine.tempo.second_at(status.coming_beat) + engine.settings.play.offset_ms / 1000
+    if status.coming is not None and onset > second + 0.01 and key not in PLACED:
+        assert status.coming == afresh(engine).choose(status.coming.tick)
     assert engine.improviser.choose(96) == afresh(engine).choose(96)
 
 
