@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sideman.core.errors import ConfigError
 from sideman.core.layers import read_settings
 from sideman.core.settings import KEYS, MidiSettings
-from sideman.core.tables import MODES, PLAIN, read_target, table_of
+from sideman.core.tables import MODES, PLAIN, learned, read_target, table_of
 from sideman.core.targets import Action, Knob, Table
 from sideman.io.yamlfile import parse_yaml
 
@@ -147,6 +147,15 @@ def test_a_table_has_one_entry_a_number_in_order(entries: list[tuple[int, Action
     assert list(table) == sorted(dict(entries).items())
     assert all(target != Action("tap") for _, target in table.without(Action("tap")))
     assert list(table.without(Knob("play.gate", 0.1, 0.2))) == [each for each in table if isinstance(each[1], Action)]
+
+
+def test_what_cannot_be_learned_is_told_with_what_can() -> None:
+    """`ctl learn` would wait for a knob that can do nothing."""
+    assert learned("play.density 0.2-2") == Knob("play.density", 0.2, 2)
+    with pytest.raises(ValueError, match=r"play\.range cannot be turned.*; allowed is a key that changes"):
+        learned("play.range")
+    with pytest.raises(ValueError, match=r"^allowed is a key that changes"):
+        learned(None)
 
 
 def test_only_entries_of_tables_are_entries() -> None:

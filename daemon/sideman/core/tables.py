@@ -40,15 +40,25 @@ def read_entry(name: str, value: object) -> tuple[int, Target | None]:
         raise ValueError(f"allowed below {table} is {number.allowed}") from None
     if value is None:
         return at, None
+    return at, _told(rule, value)
+
+
+def learned(value: object) -> Target:
+    """What `ctl learn` is to bind. Raises ValueError with the whole reason."""
+    return _told(TARGET, value)
+
+
+def _told(rule: Rule, value: object) -> Target:
     try:
-        return at, rule.read(value)
+        target: Target = rule.read(value)
     except ValueError as error:
         reason = f"{error}; " if str(error) else ""
         raise ValueError(f"{reason}allowed is {rule.allowed}") from None
+    return target
 
 
 def read_target(value: object) -> Target:
-    """What `value` asks for, a key or an action, as `ctl learn` takes it. Raises ValueError, saying why."""
+    """What `value` asks for, a key or an action. Raises ValueError, saying why if that is not plain."""
     words = value.strip() if isinstance(value, str) else ""
     if not words or len(words) > LONGEST:
         raise ValueError
@@ -151,8 +161,11 @@ _NUMBERS = {
     "midi.notes": _pitch(),
     "midi.programs": _counted(1, 128, "program"),
 }
+TARGET = Rule(f"{_TURNS}, or one of {_ACTION_WORDS}", read_target)
+"""What a controller can be bound to, and what can be learned."""
+
 _TARGETS = {
-    "midi.cc": Rule(f"{_TURNS}, or one of {_ACTION_WORDS}", read_target),
+    "midi.cc": TARGET,
     "midi.notes": Rule(f"one of {_ACTION_WORDS}", _read_switch),
     "midi.programs": Rule("the name of a preset, such as ballad", _read_preset),
 }
