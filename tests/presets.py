@@ -18,8 +18,7 @@ ROOT = Path(__file__).parent
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
-from sideman.commands.common import load_chart  # noqa: E402
-from sideman.core.chart import Chart  # noqa: E402
+from sideman.core.chart import Chart, parse_changes  # noqa: E402
 from sideman.core.layers import Given, Layer, read_settings  # noqa: E402
 from sideman.io import resources  # noqa: E402
 from sideman.io.yamlfile import read_yaml  # noqa: E402
@@ -70,7 +69,7 @@ def played(preset: str, choruses: int, **keys: object) -> Figures:
     takes = list[tuple[Chart, Take]]()
     for seed in range(choruses):
         settings = read_settings([*layers, {"play.seed": Given(seed, "test"), "chart.choruses": Given(1, "test")}])
-        chart = load_chart(settings)
+        chart = parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes")
         takes.append((chart, play_take(prepare(settings, chart), None, preset)))
     return _figures([(take, list(_notes(chart, take))) for chart, take in takes])
 
