@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
@@ -143,6 +144,17 @@ def test_a_value_changed_elsewhere_has_to_be_reached_anew() -> None:
     assert turn(hands, 21, 100, 20, 29) == [30]
     assert turn(hands, 20, 25) == []
     assert turn(hands, 20, 40) == [41]
+
+
+def test_the_later_of_a_knob_and_another_hand_wins() -> None:
+    """A preset called while a knob moves would lose one value to it, a hundredth of a second later."""
+    hands = bound("cc", {20: "play.velocity"}, play_velocity=1)
+    hands(Control(20, 0, 1))
+    assert hands(Control(20, 50, 1))
+    assert hands(Control(20, 60, 1), after=0.001) == ()
+    hands.change(Change((("play.velocity", 30),)))
+    assert hands.controls.due == math.inf
+    assert hands.controls.give(hands.second + TURN_S) == ()
 
 
 def test_a_value_given_again_from_elsewhere_changes_no_hold() -> None:
@@ -345,6 +357,20 @@ def test_a_storm_on_any_knob_leaves_the_notes_on_their_beats(key: str) -> None:
     assert engine.late == 0
     assert value_of(engine.status(6.0).settings, key) == value_of(engine.settings, key)
     assert not hanging(message for _, message in stormy.sent)
+
+
+def test_the_last_value_waits_for_nothing_but_its_time() -> None:
+    """A knob turned in a silence would count only when the next note comes."""
+    engine = performance(play__mode="off", **bind("cc.20", "play.velocity")).engine(0.0)
+    velocities = [value_at(span_of(Knob("play.velocity")), place) for place in (84, 90, 100)]
+    for second, place in ((0.1, 84), (0.102, 90), (0.104, 100)):
+        assert list(engine.advance(second)) == []
+        engine.receive(Control(20, place, 1), second)
+    assert engine.settings.play.velocity == velocities[1]
+    deadline = engine.deadline()
+    assert deadline == pytest.approx(0.102 + TURN_S)
+    assert list(engine.advance(deadline or 0)) == []
+    assert engine.settings.play.velocity == velocities[2]
 
 
 def test_knobs_count_while_the_music_stands_still() -> None:
