@@ -150,6 +150,7 @@ def test_a_terminal_without_utf8_gets_ascii_only() -> None:
 
 def test_a_silent_daemon_is_seen() -> None:
     """One would take a picture that stands still for one that is true."""
+    assert "no word" not in pictured(80, 24)
     drawn = picture(scene_at(SECOND), SECOND + 9.0, 80, 24, UTF8)
     assert "no word for 9 s" in drawn[0].plain
 

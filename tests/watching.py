@@ -184,8 +184,6 @@ def _happenings(reports: list[Report]) -> Iterator[Told]:
                 yield second, {"event": "heard", "beat": beat, "pitch": note.pitch, **on}
             case Changed(values):
                 yield 6.1, {"event": "changed", "values": dict(values)}
-                text = ", ".join(f"{name} is {value}" for name, value in values)
-                yield 6.1, {"event": "log", "level": "info", "text": text}
             case BarPlayed(number, chords, choices):
                 played = [{"value": choice.value.text, "pitch": choice.pitch} for choice in choices]
                 told = {"number": number, "chords": [chord.text for chord in chords], "values": played}

@@ -49,11 +49,14 @@ def _without_suspending(number: int) -> None:
 
 
 def pressed(number: int | None, seconds: float) -> list[str]:
-    """The keys that are pressed within so many seconds: as soon as there is one, else none; `q` when it is closed."""
+    """The keys pressed within so many seconds: as soon as there is one, else none. A terminal that is gone says `q`."""
     readable, _, _ = select.select([] if number is None else [number], [], [], seconds)
     if number is None or not readable:
         return []
-    typed = os.read(number, 256).decode("utf-8", "replace")
+    try:
+        typed = os.read(number, 256).decode("utf-8", "replace")
+    except OSError:
+        typed = ""
     return [found.replace("\x1bO", "\x1b[") for found in _KEY.findall(typed)] or [LEAVES[0]]
 
 

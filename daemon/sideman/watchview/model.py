@@ -156,8 +156,7 @@ class Scene:
 
     def _move(self, beat: float) -> None:
         """Go on to `beat`; where that is back, what was to be seen there is of another time."""
-        before = self.beat_at(self._now)
-        if before is not None and beat < before - _BACK:
+        if self._beat is not None and beat < self._beat - _BACK:
             self._notes.clear()
             self._held.clear()
             self.coming = None
@@ -195,7 +194,9 @@ class Scene:
 
     def _take_changed(self, event: Event) -> None:
         values = event.get("values")
-        self.settings |= values if isinstance(values, dict) else {}
+        if isinstance(values, dict):
+            self.settings |= values
+            self._take_log({"text": ", ".join(f"{name} is {value}" for name, value in values.items())})
 
     def _take_coming(self, event: Event) -> None:
         beat = _number(event, "beat", _FARTHEST)

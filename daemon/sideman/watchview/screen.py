@@ -15,13 +15,13 @@ from sideman.watchview.model import Scene
 from sideman.watchview.roll import CELLS, LABEL, roll
 from sideman_models.harmony import pitch_name
 
-BARS_A_LINE = 4
+BARS_A_LINE, FEW_BARS = 4, 2
 CONTROLS_WIDTH = 27
 _BAR_CELLS = 8
 _QUIET_S = 3.0  # a daemon that lives tells its status more often
 _MOST_PULSES = 8  # of a bar, that are shown one by one
 _LONGEST_SECTION = 10
-_NARROW = 60
+_NARROW, _NARROWEST = 60, 36
 _LOG_STYLES = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
 
 
@@ -120,7 +120,7 @@ def _title(scene: Scene, beat: float | None, second: float, width: int, looks: L
     seed = "" if scene.seed is None else f"seed {scene.seed}"
     title = looks.words(scene.title)
     name = "sideman" if width >= _NARROW or not title else ""
-    return _joined((silent, "bold red"), (name, "bold cyan"), (title, "bold"), place, (seed, "dim"))
+    return _joined((silent, "bold red"), (name, "bold cyan"), place, (title, "bold"), (seed, "dim"))
 
 
 def _place(scene: Scene, bar: int) -> str:
@@ -164,25 +164,26 @@ def _beats(scene: Scene, beat: float) -> str:
 
 
 def _chart(scene: Scene, beat: float | None, width: int, room: int, looks: Looks) -> list[Text]:
-    """Four bars a line, each section from a new one; `room` lines, that of the current bar among them."""
+    """Four bars a line, or two, each section from a new one; `room` lines, that of the current bar among them."""
     if not scene.bars:
         return []
     here = None if beat is None else scene.bar_at(beat)
     current = None if here is None else here % len(scene.bars)
-    rows = list(_rows(scene))
+    across = FEW_BARS if width < _NARROWEST else BARS_A_LINE
+    rows = list(_rows(scene, across))
     at = next((n for n, (_, bars) in enumerate(rows) if current in bars), 0)
     first = max(0, min(at - (room - 1) // 2, len(rows) - room))
     margin = min(_LONGEST_SECTION, max(len(name) for name, _ in rows)) + 1
-    cell = max(4, (width - margin - 1) // BARS_A_LINE)
+    cell = max(4, (width - margin - 1) // across)
     return [_row(scene, beat, current, row, (margin, cell), looks) for row in rows[first : first + room]]
 
 
-def _rows(scene: Scene) -> Iterator[tuple[str, range]]:
-    """The lines of the chart: the name of the section that begins there, and the bars."""
+def _rows(scene: Scene, across: int) -> Iterator[tuple[str, range]]:
+    """The lines of the chart, `across` bars long: the name of the section that begins there, and the bars."""
     names = {bar: name for bar, name in scene.sections if 0 <= bar < len(scene.bars)}
     for first, end in pairwise(sorted({0, *names, len(scene.bars)})):
-        for bar in range(first, end, BARS_A_LINE):
-            yield names.get(bar, "") if bar == first else "", range(bar, min(bar + BARS_A_LINE, end))
+        for bar in range(first, end, across):
+            yield names.get(bar, "") if bar == first else "", range(bar, min(bar + across, end))
 
 
 def _row(

@@ -24,7 +24,7 @@ from sideman.watchview.model import Scene, read_event
 from sideman.watchview.roll import FINE
 from sideman.watchview.screen import looks_for, picture
 
-FRAME_S = 0.08
+FRAME_S = 0.1
 """Between two pictures at least."""
 _WAITING = 5000  # lines that may wait to be taken in; beyond that whoever sends them waits
 _ENDED = "the daemon has ended"
