@@ -299,11 +299,17 @@ def test_the_view_draws_resizes_and_ends_with_the_daemon() -> None:
 def test_keys_ask_and_leave() -> None:
     """A key would do nothing, or another thing than is written below the chart."""
     with watching() as view:
-        view.press("pta\x1b[A-m?")
+        view.press("pta\x1b[A+-mm?")
         assert [view.asked()["do"] for _ in range(3)] == ["panic", "tap", "again"]
-        assert view.asked() == {"v": 1, "do": "set", "key": "play.temperature", "value": 1.5}
-        assert view.asked() == {"v": 1, "do": "set", "key": "play.temperature", "value": 1.3}
-        assert view.asked() == {"v": 1, "do": "mode", "mode": "trade"}
+        for value in (1.5, 1.6, 1.5):
+            assert view.asked() == {"v": 1, "do": "set", "key": "play.temperature", "value": value}
+        for mode in ("trade", "answer"):
+            assert view.asked() == {"v": 1, "do": "mode", "mode": mode}
+        view.until(lambda terminal: "solo > answer: playing" in terminal.text)
+        view.tell({"ok": False, "error": "no such mode here"})
+        view.until(lambda terminal: "solo: playing" in terminal.text and "no such mode here" in terminal.text)
+        view.tell({"event": "mode", "mode": "answer"})
+        view.until(lambda terminal: "answer: playing" in terminal.text)
         view.press("q")
         assert view.left() == 0
 

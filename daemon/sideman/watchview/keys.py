@@ -67,7 +67,8 @@ def request(key: str, scene: Scene) -> Request | None:
         return {"v": 1, "do": plain[key]}
     if key == "m":
         modes = get_args(Mode)
-        after = modes.index(scene.mode) + 1 if scene.mode in modes else 0
+        mode = scene.wanted or scene.mode
+        after = modes.index(mode) + 1 if mode in modes else 0
         return {"v": 1, "do": "mode", "mode": modes[after % len(modes)]}
     temperature = scene.settings.get(_TEMPERATURE)
     if key in HOTTER + COOLER and isinstance(temperature, int | float):

@@ -70,9 +70,12 @@ class Scene:
     bpm: float | None = None
     rolling: bool = True
     mode: str = ""
+    wanted: str = ""
+    """The mode that was asked for, until it is the mode."""
     doing: str = ""
     seed: int | None = None
     ports: str = ""
+    clock: str = ""
     coming: Coming | None = None
     counts: dict[str, int] = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
@@ -93,10 +96,18 @@ class Scene:
             return
         self.told = self._now = second
         if event.get("ok") is False:
+            self.wanted = ""
             self._take_log({"level": "error", "text": event.get("error")})
         kind = event.get("event")
         if isinstance(kind, str) and kind in KINDS:
             getattr(self, f"_take_{kind}")(event)
+
+    def expect(self, request: Mapping[str, object]) -> None:
+        """Take what was asked for as it will be, so that it can be gone on from before the daemon tells of it."""
+        if request.get("do") == "mode":
+            self.wanted = _text(request, "mode", "")
+        elif request.get("do") == "set":
+            self.settings[str(request.get("key"))] = request.get("value")
 
     def beat_at(self, second: float) -> float | None:
         """The beat at `second`: the last that was told, gone on from in tempo for a beat at most."""
@@ -139,6 +150,7 @@ class Scene:
         self._take_mode(event)
         self._count(event)
         self.ports = _text(event, "ports", self.ports)
+        self.clock = _text(event, "clock", self.clock)
         settings, coming = event.get("settings"), event.get("coming", self.coming)
         self.settings |= settings if isinstance(settings, dict) else {}
         if isinstance(coming, Mapping):
@@ -172,6 +184,7 @@ class Scene:
     def _take_mode(self, event: Event) -> None:
         self.mode = _text(event, "mode", self.mode)
         self.doing = _text(event, "doing", self.doing)
+        self.wanted = "" if self.wanted == self.mode else self.wanted
 
     _take_doing = _take_mode
 

@@ -136,7 +136,7 @@ def _pulse(scene: Scene, beat: float | None, width: int, looks: Looks) -> Text:
     narrow = width < _NARROW
     bpm = "" if scene.bpm is None else f"{scene.bpm:.{0 if narrow else 1}f} bpm"
     halted = "" if scene.rolling else "halted"
-    does = ": ".join(filter(None, [scene.mode, scene.doing]))
+    does = ": ".join(filter(None, [" > ".join(filter(None, [scene.mode, scene.wanted])), scene.doing]))
     beats = "" if beat is None else _beats(scene, beat)
     chords = [scene.chord, scene.next_chord if scene.next_chord != scene.chord else ""]
     changes = looks.words(" > ".join(filter(None, chords)))
@@ -259,7 +259,8 @@ def _foot(scene: Scene, beat: float | None, height: int, looks: Looks) -> list[T
     """What comes next, the counts, the ports and the log: as much of it as there is room for."""
     room = 0 if height < 5 else 1 if height < 8 else 2 if height < 14 else 3 + height // 16 - 1
     log = [_logged(level, text, looks) for level, text in scene.log]
-    ports = Text(looks.words(scene.ports), "dim")
+    clock = "" if scene.clock == "internal" else scene.clock
+    ports = _joined((looks.words(scene.ports), "dim"), (looks.words(clock), "dim"))
     if room <= 2:
         return [_next(scene, beat, looks), *(log[-1:] or [ports])][:room]
     last = log[-(room - 2) :]

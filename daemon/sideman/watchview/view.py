@@ -112,6 +112,8 @@ class View:
         if self._send is not None and asked is not None:
             with contextlib.suppress(OSError):  # that the daemon has ended is told by the lines
                 self._send(asked)
+            self.scene.expect(asked)
+            self._taken += 1
 
     # -- drawing
 
