@@ -27,6 +27,8 @@ from sideman.watchview.model import KINDS, Scene, read_event
 
 pytest.importorskip("rich")
 
+from rich.console import Console
+
 from sideman.watchview.screen import ASCII, UTF8, looks_for, picture
 from watching import GOLDEN, HEARD, SECOND, SIZES, Terminal, lines, pictured, scene_at, stream
 
@@ -131,6 +133,15 @@ def test_who_plays_is_told_without_colour(looks: Any) -> None:
     assert sum(map(len, kinds)) == len(set.union(*kinds))
 
 
+def test_both_players_shine_in_colours_of_their_own() -> None:
+    """Own and heard notes would be as dim as the lines behind them, or alike."""
+    console = Console(width=80, height=24, force_terminal=True, color_system="standard")
+    with console.capture() as written:
+        console.print(*picture(scene_at(SECOND), SECOND, 80, 24, UTF8), sep="\n")
+    assert "\x1b[1;36m●━━" in written.get()
+    assert "\x1b[33m○──" in written.get()
+
+
 def test_a_terminal_without_utf8_gets_ascii_only() -> None:
     """On a serial console there would be rubbish in place of the roll."""
     assert pictured(80, 24, ASCII).isascii()
@@ -169,6 +180,17 @@ def test_elsewhere_there_is_a_line_for_each_bar_and_change() -> None:
         assert written.count(line) == 1
     assert written[-1] == "the daemon has ended"
     assert "\x1b" not in stream_.getvalue()
+
+
+def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who installed only what playing needs would get an error instead of something to read."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setenv("TERM", "xterm")
+    screen = io.StringIO()
+    screen.isatty = lambda: True  # type: ignore[method-assign]
+    assert watch(lines([(0.0, {"event": "mode", "mode": "trade"})]), screen) == 0
+    assert screen.getvalue().splitlines()[1:] == ["mode: trade", "the daemon has ended"]
+    assert "sideman[watch]" in screen.getvalue()
 
 
 # -- the terminal

@@ -19,15 +19,14 @@ def watch(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], Non
 
     With `send`, which takes a request of the control socket, some keys do something.
     """
-    if not _draws(stream):
-        from sideman.watchview.plain import write
+    capable = stream.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    rich = importlib.util.find_spec("rich") is not None
+    if capable and rich:
+        from sideman.watchview.view import run  # rich is loaded only where it can be seen
 
-        return write(lines, stream)
-    from sideman.watchview.view import run  # rich is loaded only where it can be seen
+        return run(lines, stream, send=send)
+    from sideman.watchview.plain import write
 
-    return run(lines, stream, send=send)
-
-
-def _draws(stream: TextIO) -> bool:
-    terminal = stream.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
-    return terminal and importlib.util.find_spec("rich") is not None
+    if capable:
+        stream.write("without rich there are only lines; install sideman[watch] to see more\n")
+    return write(lines, stream)

@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, islice, pairwise
+from operator import itemgetter
 
 from rich.text import Text
 
@@ -190,7 +191,7 @@ def _row(
     scene: Scene, beat: float | None, current: int | None, row: tuple[str, range], size: tuple[int, int], looks: Looks
 ) -> Text:
     (name, bars), (margin, cell) = row, size
-    line = Text(looks.words(name)[: margin - 1].ljust(margin), "dim")
+    line = Text().append(looks.words(name)[: margin - 1].ljust(margin), "dim")
     for bar in bars:
         here = beat if bar == current else None
         line.append(looks.line if here is None else looks.here, "dim" if here is None else "bold")
@@ -236,9 +237,13 @@ def _body(scene: Scene, beat: float, width: int, height: int, looks: Looks) -> l
 
 
 def _cells(line: str, looks: Looks) -> Text:
-    text = Text(line[:LABEL], "dim")
-    for letter, run in groupby(line[LABEL:]):
-        text.append(looks.roll.get(letter, letter) * len(list(run)), _CELL_STYLES.get(letter, ""))
+    """A line of the roll as it looks. A blank takes the style before it: the fewer changes, the less to write."""
+    label, cells = line[:LABEL], line[LABEL:]
+    own = (_CELL_STYLES.get(letter) for letter in cells)
+    styles = islice(accumulate(own, lambda before, style: style or before, initial="dim"), 1, None)
+    text = Text().append(label, "dim")
+    for style, run in groupby(zip(styles, cells, strict=True), itemgetter(0)):
+        text.append("".join(looks.roll.get(letter, letter) for _, letter in run), style)
     return text
 
 
