@@ -93,6 +93,11 @@ class Terminal:
         self._cells = [[" "] * width for _ in range(height)]
         self._row = self._column = 0
 
+    def resize(self, width: int, height: int) -> None:
+        """Have another size, and whatever a terminal makes of what was there."""
+        self.size = width, height
+        self._cells = [["~"] * width for _ in range(height)]
+
     def feed(self, text: str) -> None:
         """Take in what was written."""
         for _, numbers, end, letter in _WRITTEN.findall(text):

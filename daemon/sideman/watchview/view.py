@@ -128,7 +128,6 @@ class View:
         if size != self._size:
             self._size, self._drawn = size, []
             self._console.size = size
-            self._console.clear()
         self._put(lines)
 
     def _put(self, lines: list[Text]) -> None:
