@@ -93,7 +93,7 @@ def test_the_chord_that_sounds_is_marked_though_its_bar_has_two() -> None:
     assert scene.chord_in(3, 14.0) == 1
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(_events, max_size=6), st.sampled_from([*SIZES, (1, 1), (3, 40), (300, 2), (60, 13)]))
 def test_no_event_upsets_the_view(events: list[dict[str, Any]], size: tuple[int, int]) -> None:
     """A daemon of another version, or a program that plays daemon, would crash the view."""
@@ -162,6 +162,7 @@ def test_a_terminal_without_utf8_gets_ascii_only() -> None:
     assert pictured(80, 24, ASCII).isascii()
     assert looks_for("utf-8", {"LANG": "de_DE.UTF-8"}) is UTF8
     assert looks_for("utf-8", {"LANG": "C.utf8"}) is UTF8
+    assert looks_for("utf-8", {"LC_CTYPE": "UTF-8"}) is UTF8
     assert looks_for("utf-8", {"LC_ALL": "en_GB.UTF-8", "LANG": "C"}) is UTF8
     for encoding, environment_ in (
         ("ascii", {"LANG": "de_DE.UTF-8"}),
@@ -191,10 +192,17 @@ def test_elsewhere_there_is_a_line_for_each_bar_and_change() -> None:
     written = stream_.getvalue().splitlines()
     assert written[0] == "chart: A Blues for Two, 12 bars of 4/4"
     assert [line for line in written if line.startswith("bar ")][2].startswith("bar 3 | F7 | ")
-    for line in ("seed: 5", "mode: solo", "playing", "tempo: 120 bpm", "play.density is 0.6"):
+    for line in ("seed: 5", "mode: solo", "playing", "tempo: 120 bpm", "play.temperature is 1.4, play.density is 0.6"):
         assert written.count(line) == 1
     assert written[-1] == "the daemon has ended"
     assert "\x1b" not in stream_.getvalue()
+
+
+def test_a_tempo_that_trembles_is_told_once() -> None:
+    """Beside somebody else's clock there would be two lines a second of it."""
+    teller = plain.Teller()
+    told = [list(teller.tell({"event": "status", "bpm": bpm})) for bpm in (120.4, 119.6, 120.5, 97.0)]
+    assert told == [["tempo: 120 bpm"], [], [], ["tempo: 97 bpm"]]
 
 
 def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,13 +163,15 @@ def _states(chart: Chart, beats: float, struck: list[Struck]) -> Iterator[Told]:
     }  # fmt: skip
     for beat in range(int(beats)):
         second, bar = beat * 60 / BPM, beat // 4 + 1
-        chords = {"chord": chart.chord_at(beat).text, "next_chord": chart.next_change(beat)[0].text}
-        yield second, {"event": "beat", "beat": float(beat), "bar": bar, **chords}
+        sounding, following = chart.chord_at(beat).text, chart.next_change(beat)[0].text
+        place: dict[str, object] = {"chord": sounding, "next_chord": following}
+        place |= {"form_bar": (bar - 1) % len(chart.bars) + 1, "chorus": (bar - 1) // len(chart.bars) + 1}
+        yield second, {"event": "beat", "beat": float(beat), "bar": bar, **place}
         counts = {"late": 0, "heard": sum(at <= beat for at, _, _ in HEARD), "echoes": 0}
         played = sum(each.beat <= beat for each in struck)
         how = {"bpm": float(BPM), "rolling": True, "mode": "solo", "doing": "playing", "seed": 5, "played": played}
         told = {"settings": settings} if not beat else {}
-        yield second, {"event": "status", "beat": float(beat), "bar": bar, **chords, **how, **counts, **told}
+        yield second, {"event": "status", "beat": float(beat), "bar": bar, **place, **how, **counts, **told}
     for before, after in pairwise(struck):
         coming = {"beat": after.beat, "pitch": after.note.pitch, "value": "C,0.500,+2"}
         yield before.beat * 60 / BPM, {"event": "coming", **coming}

@@ -10,6 +10,8 @@ from sideman.watchview.model import Scene, read_event
 from sideman_models.harmony import pitch_name
 from sideman_models.wording import counted, printable
 
+_OTHER_TEMPO = 1.0  # beats a minute; a clock that is followed is never quite steady
+
 
 def write(lines: Iterable[str], stream: TextIO) -> int:
     """Write what comes in `lines`, of the control socket, to `stream`, until they end or the user does; the status."""
@@ -32,42 +34,35 @@ class Teller:
     def __init__(self) -> None:
         self._scene = Scene()
         self._said: dict[str, str] = {}
-        self._logged = 0
+        self._bpm = 0.0
 
     def tell(self, event: object) -> Iterator[str]:
         """The lines for an event; most have none."""
         if not isinstance(event, Mapping):
             return
         self._scene.take(event, 0.0)
-        kind = event.get("event")
-        if kind == "bar":
+        if event.get("event") == "bar":
             yield _bar(event)
-        elif kind == "changed":
-            values = event.get("values")
-            yield from (
-                (f"{printable(k)} is {printable(v)}" for k, v in values.items()) if isinstance(values, Mapping) else ()
-            )
-        elif kind == "log" or event.get("ok") is False:
-            yield from (f"{level}: {text}" for level, text in list(self._scene.log)[-1:])
+        while self._scene.log:
+            level, text = self._scene.log.popleft()
+            yield text if level == "info" else f"{level}: {text}"
         yield from self._states()
 
     def _states(self) -> Iterator[str]:
-        scene = self._scene
-        chart = f"chart: {scene.title or 'untitled'}, {counted(len(scene.bars), 'bar')} of {scene.meter}"
-        tempo = "" if scene.bpm is None else f"tempo: {scene.bpm:.0f} bpm"
-        late = scene.counts.get("late", 0)
+        """What is another state than was told last."""
+        scene, late = self._scene, self._scene.counts.get("late", 0)
+        bars = counted(len(scene.bars), "bar")
+        if scene.bpm is not None and abs(scene.bpm - self._bpm) >= _OTHER_TEMPO:
+            self._bpm = scene.bpm
+        halts = not scene.rolling or "rolling" in self._said
         states = {
-            "chart": chart if scene.bars else "",
+            "chart": f"chart: {scene.title or 'untitled'}, {bars} of {scene.meter}" if scene.bars else "",
             "seed": "" if scene.seed is None else f"seed: {scene.seed}",
-            "tempo": tempo,
+            "tempo": f"tempo: {self._bpm:.0f} bpm" if self._bpm else "",
             "mode": f"mode: {scene.mode}" if scene.mode else "",
             "doing": scene.doing,
             "ports": f"ports: {scene.ports}" if scene.ports else "",
-            "rolling": ""
-            if scene.rolling and "rolling" not in self._said
-            else "rolling"
-            if scene.rolling
-            else "halted",
+            "rolling": ("rolling" if scene.rolling else "halted") if halts else "",
             "late": f"late: {counted(late, 'note')} left out" if late else "",
         }
         for name, text in states.items():

@@ -58,7 +58,7 @@ ASCII = Looks(
     _of({"own": "#=", "heard": "o-", "comp": "..", "next": "??", "both": "@@", "now": "||", "bar": "::"}),
     rule="-", here=">", line="|", full="#", empty=".", utf8=False,
 )  # fmt: skip
-_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
+_COERCED = ("C.UTF-8", "C.utf8")
 """What Python itself takes for the characters, in the environment, where that names none."""
 
 
@@ -71,7 +71,7 @@ def looks_for(encoding: str | None, environment: Mapping[str, str]) -> Looks:
     if characters in _COERCED and language in ("", "C", "POSIX"):
         characters = ""
     locale = environment.get("LC_ALL") or characters or language
-    both = (encoding or "", locale.partition(".")[2])
+    both = (encoding or "", locale.rpartition(".")[2])
     return UTF8 if all(each.lower().replace("-", "").startswith("utf8") for each in both) else ASCII
 
 
