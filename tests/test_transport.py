@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fakes import hanging, performance, play, struck
 from sideman.bench.clocks import Seconds, going, jittered, steady
 from sideman.core.clockfilter import TICKS_A_BEAT
-from sideman.core.engine import Due, Engine, play_through
+from sideman.core.engine import Engine, play_through
 from sideman.core.events import (
     ClockContinue,
     ClockStart,
@@ -28,6 +28,7 @@ from sideman.core.events import (
     encode,
 )
 from sideman.core.reports import BarPlayed
+from sideman.core.schedule import Due
 from sideman.core.transport import Clocks, Transport
 from sideman.io.decoder import Decoder
 from sideman.performance import memory_of, resumed

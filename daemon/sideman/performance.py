@@ -54,7 +54,8 @@ class Performance:
         settings, tune = self.settings, Tune(self.chart)
         bar_ticks = round(self.bar_beats * TICKS)
         improviser = Improviser(self.bundle, self.network, tune, bar_ticks, settings.play, self.seed)
-        return Engine(settings, tune, improviser, second=second, start=start, end=end, clocks=clocks)
+        ends = beats is None  # where the choruses say so it is rounded off
+        return Engine(settings, tune, improviser, second=second, start=start, end=end, clocks=clocks, rounds_off=ends)
 
 
 def prepare(settings: Settings, chart: Chart) -> Performance:
