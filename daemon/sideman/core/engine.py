@@ -172,11 +172,15 @@ class Engine:
         lost = math.inf if self._transport is None else self._transport.ends_at()
         if not self._rolls:
             return lost
-        coming = self.soloist.coming()
-        beat = min(self._schedule.next_beat, math.inf if coming is None else self._sounds_at(coming))
+        beat = min(self._schedule.next_beat, self._undecided())
         if beat == math.inf:
             return None if self._transport is None else lost
         return min(self._second_of(beat), lost)
+
+    def _undecided(self) -> float:
+        """The beat of a choice that has still to be made; infinite where there is none."""
+        coming = self.soloist.coming() if self.soloist.choice is None else None
+        return math.inf if coming is None else self._sounds_at(coming)
 
     @property
     def _rolls(self) -> bool:
@@ -474,8 +478,7 @@ class Engine:
             return
         beat = self._beat_of(second) + _ALMOST
         while True:
-            coming = self.soloist.coming()
-            if coming is not None and self._sounds_at(coming) <= beat:
+            if self._undecided() <= beat:
                 self.prepare(second)
             if self._schedule.next_beat > beat:
                 return
