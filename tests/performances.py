@@ -28,6 +28,7 @@ PHRASE: list[tuple[float, Event]] = [
     (2.5, NoteOn(69, 75, 1)), (2.9, NoteOff(69, 1)), (3.02, NoteOn(67, 70, 1)), (3.4, NoteOff(67, 1)),
 ]  # fmt: skip
 
+
 def part(*phrases: tuple[float, float, str]) -> list[tuple[float, Event]]:
     """Phrases as played at 120 beats a minute: the first beat, the beats of a note, the pitches (- is a rest)."""
     events: list[tuple[float, Event]] = []
@@ -66,7 +67,11 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "duet": {"play__mode": "duet", "play__rate": "eighth"},
     "modes": {"play__trade_bars": 1, "play__trade_first": "sideman", "play__rate": "eighth"},
     "again": {"play__rate": "phrase", "play__density": 0.3},
-    "ending": {"play__rate": "phrase", "chart__choruses": 1, "chart__changes": "| Dm7 G7 | Cmaj7 A7 | Dm7 | G7 Cmaj7 |"},
+    "ending": {
+        "play__rate": "phrase",
+        "chart__choruses": 1,
+        "chart__changes": "| Dm7 G7 | Cmaj7 A7 | Dm7 | G7 Cmaj7 |",
+    },
     "classic": {"play__rate": "eighth"},
     "classic-phrase": {"play__rate": "phrase"},
     "classic-drawn": {"play__rate": "phrase", "play__settle": False, "play__leap": 0, "play__apart": 0},

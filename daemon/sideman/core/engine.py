@@ -298,9 +298,9 @@ class Engine:
         return max(math.floor(self._beat_of(second) / self._bar + _ALMOST) + 1, round(self._start / self._bar))
 
     def _ask_mode(self, mode: Mode, second: float, *, now: bool = False) -> list[Event]:
+        self.soloist.take_back()
         if mode == self.settings.play.mode:
             self.soloist.rota.cancel()
-            self.soloist.take_back()
             return []
         if now or not self._rolls:
             return self._set_mode(mode, self._beat_of(second) if self._rolls else self._reached)
@@ -350,11 +350,11 @@ class Engine:
 
     def open(self, second: float) -> list[Event]:
         """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
-        self._do(self._beat_of(second))
         if self._transport is None:
             counted = self.settings.play.count_in * self._bar
             self.tempo = Tempo(self.tempo.bpm, self.tempo.second, self._start - counted)
             self._count_in()
+        self._do(self._beat_of(second))
         return self._voice()
 
     def _count_in(self) -> None:
