@@ -231,7 +231,8 @@ def test_a_new_mode_begins_at_the_bar_line_unless_told_now(
     now = now and not as_setting
     asked = Change((("play.mode", after),)) if as_setting else SetMode(after, now)
     played = engine(24, play__mode=before, play__rate=rate, play__gate=1)
-    recorder, _ = play(played, 60.0, [*part((0, 0.5, "D4 F4")), (second, asked)])
+    items: Arrivals = [*part((0, 0.5, "D4 F4")), (second, asked)]
+    recorder, _ = play(played, 60.0, sorted(items, key=lambda item: item[0]))
     sets = told(recorder, ModeSet)
     if before == after:
         assert not sets

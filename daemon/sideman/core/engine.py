@@ -19,8 +19,7 @@ import math
 from collections.abc import Iterator
 
 from sideman.core.chart import Chart
-from sideman.core.clockfilter import TICKS_A_BEAT
-from sideman.core.clockout import ClockOut, next_sixteenth
+from sideman.core.conductor import Conductor, Span
 from sideman.core.events import (
     Again,
     Begin,
@@ -42,22 +41,20 @@ from sideman.core.events import (
     SetMode,
     SetTempo,
     SongPosition,
-    Timing,
 )
 from sideman.core.improviser import Choice, Improviser
 from sideman.core.ledger import Ledger, hush
 from sideman.core.listener import Listener
 from sideman.core.reports import BarPlayed, Changed, Does, Doing, Heard, ModeSet, Struck, Tell, Voice, nobody
 from sideman.core.schedule import (
-    BAR_LINE,
     ONSET,
     RELEASE,
     BarLine,
     Due,
+    Item,
     NewMode,
     Release,
     ReleaseAll,
-    Schedule,
     Scheduled,
     Strike,
     Tick,
@@ -66,78 +63,38 @@ from sideman.core.settings import Mode, Settings, changed
 from sideman.core.smoothing import NARROWEST
 from sideman.core.soloist import Soloist
 from sideman.core.status import Status
-from sideman.core.tempo import Tempo, default_swing, swung, unswung
-from sideman.core.transport import ALONE, Clocks, Transport
+from sideman.core.transport import ALONE, Clocks
 from sideman.core.tune import Tune
 from sideman_models.postprocess import in_turn
 from sideman_models.values import TICKS
 
 TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
-BEGIN_S = 0.1
-"""From the word to begin to the first beat, or to the first click."""
 
 LAMP: dict[Doing, int] = {"idle": 0, "listening": 64, "playing": 127}
 """What `midi.lamp` is sent for each thing it does."""
-CLICK, CLICK_BEATS = 37, 0.1
-"""The side stick of a General MIDI drum kit, and how long it is held."""
-ACCENT, PLAIN = 112, 80
-"""The velocities of the first click of a bar and of the others."""
-
 _ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
 _TURNS = {"play.trade_bars", "play.trade_first"}
 
 
-class Engine:
-    """Plays from beat `start` (a bar line) on, which falls on `second`; `end` is the beat it stops at (None: never).
-
-    Where a clock is followed, that says when; where one is sent, it is among what is due. `rounds_off`: the last note
-    is a tone of the last chord, and lasts to the end.
-    """
+class Engine(Conductor):
+    """Plays what `improviser` chooses over `tune`, in the time of a `span` and of the `clocks`."""
 
     def __init__(
-        self,
-        settings: Settings,
-        tune: Tune,
-        improviser: Improviser,
-        *,
-        second: float,
-        start: float = 0.0,
-        end: float | None = None,
-        clocks: Clocks = ALONE,
-        rounds_off: bool = False,
+        self, settings: Settings, tune: Tune, improviser: Improviser, span: Span, clocks: Clocks = ALONE
     ) -> None:
-        self.settings = settings
-        self.tune = tune
-        self.tempo = Tempo(settings.tempo.bpm, second, start)
-        self.bar_ticks = round(tune.chart.meter.quarters * TICKS)
+        start, bar_ticks = round(span.start * TICKS), round(tune.chart.meter.quarters * TICKS)
+        soloist = Soloist(settings.play, tune, improviser, start, bar_ticks=bar_ticks, rounds_off=span.rounds_off)
+        super().__init__(settings, tune, soloist, span, clocks)
         self.improviser = improviser
-        self.soloist = Soloist(
-            settings.play, tune, improviser, round(start * TICKS), bar_ticks=self.bar_ticks, rounds_off=rounds_off
-        )
         self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
         self.ledger = Ledger(settings.midi.channel)
         self.late, self.heard, self.played = 0, 0, 0
         self.tell: Tell = nobody
-        self._schedule = Schedule()
-        self._start = start
-        self._top = 0.0  # the beat on which the music begins, as its clock counts
-        self._reached = start
-        self._halted = False  # by word of mouth; a clock that is followed may go on
-        self._transport = clocks.followed
-        self._clock_out = ClockOut(self._schedule) if clocks.sent else None
         self._played: list[Choice] = []
         self._struck = -math.inf
         self._sounding: Release | None = None  # the end of the solo's last note
         self._doing: Doing = "idle"
-        self._end_at(end)
-        self._put_bar_line(round(start * TICKS / self.bar_ticks))
-        if clocks.followed is None:
-            self._put_clock(round(start * TICKS_A_BEAT), begins=True)
-
-    def _end_at(self, end: float | None) -> None:
-        self.end = end
-        self.soloist.end = math.inf if end is None else end * TICKS
 
     # -- time
 
@@ -146,23 +103,8 @@ class Engine:
         return self.settings.play.late_ms / 1000
 
     @property
-    def _offset_s(self) -> float:
-        return self.settings.play.offset_ms / 1000
-
-    @property
     def _apart(self) -> float:
         return min(self.improviser.rules.apart, NARROWEST)
-
-    @property
-    def _bar(self) -> float:
-        """Beats in a bar."""
-        return self.bar_ticks / TICKS
-
-    @property
-    def swing(self) -> float:
-        """How far into its beat the second eighth falls."""
-        swing = self.settings.play.swing
-        return default_swing(self.tempo.bpm) if swing is None else swing
 
     def deadline(self) -> float | None:
         """The second when something is next due, or None when nothing ever will be; infinite while nobody knows.
@@ -182,20 +124,6 @@ class Engine:
         coming = self.soloist.coming() if self.soloist.choice is None else None
         return math.inf if coming is None else self._sounds_at(coming)
 
-    @property
-    def _rolls(self) -> bool:
-        return not self._halted and (self._transport is None or self._transport.rolling)
-
-    def beat_at(self, second: float) -> float:
-        """The beat at `second`; while the music is halted, where it was."""
-        return self.tempo.beat_at(second) if self._rolls else self._reached
-
-    def _beat_of(self, second: float) -> float:
-        return self.tempo.beat_at(second - self._offset_s)
-
-    def _second_of(self, beat: float) -> float:
-        return self.tempo.second_at(beat) + self._offset_s
-
     # -- what is heard and asked for
 
     def receive(self, item: Event | Command, second: float) -> list[Event]:
@@ -203,7 +131,7 @@ class Engine:
         sent = self._receive(item, second)
         return [*sent, *self._do(self._beat_of(second))]
 
-    def _receive(self, item: Event | Command, second: float) -> list[Event]:  # noqa: PLR0911 - one for each kind
+    def _receive(self, item: Event | Command, second: float) -> list[Event]:
         match item:
             case NoteOn() | NoteOff() | Control():
                 self._hear(item, second)
@@ -213,12 +141,8 @@ class Engine:
                 return [*self.ledger.panic(), *self._voice()]
             case Hush(channel):
                 return hush(channel)
-            case Halt():
-                return self._halt_here(second)
-            case Begin():
-                return self._begin(second)
-            case SetMode(mode, now):
-                return self._ask_mode(mode, second, now=now)
+            case Begin() | Halt() | SetMode() | Again():
+                return self._obey(item, second)
             case Change(values):
                 return self._change(values, second)
             case SetTempo(bpm):
@@ -226,6 +150,16 @@ class Engine:
                     self.tempo = self.tempo.changed(bpm, second)
             case SetChart(chart):
                 self._take_over(chart, second)
+        return []
+
+    def _obey(self, order: Begin | Halt | SetMode | Again, second: float) -> list[Event]:
+        match order:
+            case Begin():
+                return self._begin(second)
+            case Halt():
+                return self._halt_here(second)
+            case SetMode(mode, now):
+                return self._ask_mode(mode, second, now=now)
             case Again():
                 self.soloist.vary(self._next_bar(second) * self.bar_ticks)
         return []
@@ -293,10 +227,6 @@ class Engine:
 
     # -- modes
 
-    def _next_bar(self, second: float) -> int:
-        """The first bar, counted from beat 0, that begins after `second`."""
-        return max(math.floor(self._beat_of(second) / self._bar + _ALMOST) + 1, round(self._start / self._bar))
-
     def _ask_mode(self, mode: Mode, second: float, *, now: bool = False) -> list[Event]:
         self.soloist.take_back()
         if mode == self.settings.play.mode:
@@ -322,6 +252,25 @@ class Engine:
         self.tell(ModeSet(mode, beat))
         return self.ledger.release_all(self.settings.midi.channel)
 
+    def _turn_over(self, beat: float) -> list[Event]:
+        """A bar line from which on another mode was to hold, unless that was taken back."""
+        planned = self.soloist.rota.planned
+        if planned is None or planned[0] > beat * TICKS + _ALMOST:
+            return []
+        return [*self._set_mode(planned[1], beat), *self._do(beat)]
+
+    def _settle(self) -> list[Event]:
+        planned = self.soloist.rota.planned
+        return self._set_mode(planned[1], self._reached) if planned else []
+
+    # -- what it does
+
+    def open(self, second: float) -> list[Event]:
+        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
+        self._put_off()
+        self._do(self._beat_of(second))
+        return self._voice()
+
     def _do(self, beat: float) -> list[Event]:
         """Tell what it does on `beat`, if that is something else than before."""
         if not self._rolls:
@@ -346,128 +295,6 @@ class Engine:
         program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
         return [*program, *self._lamp()]
 
-    # -- beginning and halting
-
-    def open(self, second: float) -> list[Event]:
-        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
-        if self._transport is None:
-            counted = self.settings.play.count_in * self._bar
-            self.tempo = Tempo(self.tempo.bpm, self.tempo.second, self._start - counted)
-            self._count_in()
-        self._do(self._beat_of(second))
-        return self._voice()
-
-    def _count_in(self) -> None:
-        meter, drums = self.tune.chart.meter, self.settings.midi.drums
-        clicks = self.settings.play.count_in * meter.numerator
-        for number in range(clicks):
-            beat = self._start - (clicks - number) * 4 / meter.denominator
-            note = NoteOn(CLICK, PLAIN if number % meter.numerator else ACCENT, drums)
-            self._schedule.put(beat, ONSET, Strike(note, CLICK_BEATS, "clicks"))
-
-    def _begin(self, second: float) -> list[Event]:
-        if self._transport is not None:
-            return self._go_on(self._transport, second) if self._halted else []
-        sent = self._halt(self.beat_at(second)) if self._rolls else []
-        self._halted = False
-        counted = self.settings.play.count_in * self._bar
-        self._move(0.0, counted)
-        second += BEGIN_S + max(0.0, -self._offset_s)
-        self.tempo = Tempo(self.tempo.bpm, second, self._start - counted)
-        self._count_in()
-        self._put_clock(round(self._start * TICKS_A_BEAT), begins=True)
-        return sent
-
-    def _go_on(self, transport: Transport, second: float) -> list[Event]:
-        """Play again by a clock that may have gone on meanwhile."""
-        self._halted = False
-        if transport.rolling:
-            transport.moved = False
-            self._move(transport.line.beat_at(second))
-            self._take_tempo(transport)
-            self._put_clock(next_sixteenth(transport.tick + round(self._top * TICKS_A_BEAT)), begins=True)
-        return []
-
-    def _halt_here(self, second: float) -> list[Event]:
-        sent = self._halt(self.beat_at(second)) if self._rolls else []
-        self._halted = True
-        return sent
-
-    def _halt(self, reached: float) -> list[Event]:
-        self._reached = max(self._reached, reached)
-        if self._clock_out is not None:
-            self._clock_out.drop()
-        planned = self.soloist.rota.planned
-        return [*self.silence(), *(self._set_mode(planned[1], self._reached) if planned else ())]
-
-    def _move(self, place: float, ahead: float = 0.0) -> None:
-        """Go on from `place`, in beats from the top of the music, but leave so many beats `ahead` of it."""
-        top = max(0, math.ceil((self._reached + ahead - place) / self._bar - _ALMOST)) * self._bar
-        if self.end is not None:
-            self._end_at(self.end + top - self._top)
-        self._top, self._start = top, place + top
-        self.tune.move(top)
-        self._schedule.clear()  # all notes have been released
-        self._played = []
-        self._put_bar_line(math.ceil(self._start / self._bar - _ALMOST))
-        self.soloist.move(self.soloist.next_pulse(self._start * TICKS - _ALMOST), round(top * TICKS))
-
-    # -- somebody else's clock
-
-    def _follow(self, item: Timing, second: float) -> list[Event]:
-        """Take in a message of the clock; returns what to send at once."""
-        if self._transport is None:
-            return []
-        rolled, went, reached = self._rolls, self._transport.rolling, self.tempo.beat_at(second)
-        self._transport.hear(item, second)
-        self._halted = self._halted and (went or not self._transport.rolling)
-        sent = self._halt(reached) if rolled and not self._rolls else []
-        if not self._rolls:
-            return sent
-        if self._transport.moved:
-            self._transport.moved = False
-            self._move(self._transport.line.beat)
-        self._take_tempo(self._transport)
-        return sent if rolled else [*sent, *self._begin_clock(self._transport.tick)]
-
-    def _take_tempo(self, transport: Transport) -> None:
-        line = transport.line
-        self.tempo = Tempo(line.bpm, line.second, line.beat + self._top)
-
-    def _lose(self, transport: Transport) -> Iterator[Due]:
-        second, rolled = transport.ends_at(), self._rolls
-        transport.lose()
-        beat = self.tempo.beat_at(second)
-        sent = [*self._halt(beat), *self._do(beat)] if rolled else []
-        yield from (Due(beat, second, event) for event in sent)
-
-    # -- the clock we send
-
-    def _put_clock(self, number: int, *, begins: bool) -> None:
-        if self._clock_out is not None and (self.end is None or number < self.end * TICKS_A_BEAT):
-            self._clock_out.put(number, begins=begins)
-
-    def _begin_clock(self, place: int) -> list[Event]:
-        """What to send before the tick `place`, counted from the top of the music; from there on ticks are due."""
-        if self._clock_out is None:
-            return []
-        self._put_clock(place + round(self._top * TICKS_A_BEAT), begins=False)
-        return self._clock_out.begin(place)
-
-    def _clock_falls_due(self, tick: Tick, second: float) -> list[Event]:
-        """What to send for `tick`. After a stop of the machine the clock ends, to begin anew at a place it tells."""
-        if self._clock_out is None or not self._clock_out.awaits(tick):
-            return []
-        self._clock_out.drop()
-        if tick.begins:
-            return self._begin_clock(tick.number - round(self._top * TICKS_A_BEAT))
-        now = math.floor(self._beat_of(second) * TICKS_A_BEAT)
-        if now - tick.number > TICKS_A_BEAT:
-            self._put_clock(next_sixteenth(now), begins=True)
-            return self._clock_out.end()
-        self._put_clock(tick.number + 1, begins=False)
-        return [ClockTick()]
-
     # -- what is due
 
     def advance(self, second: float) -> Iterator[Due]:
@@ -485,29 +312,28 @@ class Engine:
             yield from self._falls_due(self._schedule.pop(), second)
 
     def _falls_due(self, item: Scheduled, second: float) -> Iterator[Due]:
-        events: list[Event] = []
-        match item.what:
-            case Release(note, strike):
-                events = self.ledger.release(note, strike)
-            case ReleaseAll():
-                events = self.ledger.release_all()
-            case NewMode():
-                planned = self.soloist.rota.planned
-                if planned is not None and planned[0] <= item.beat * TICKS + _ALMOST:
-                    events = [*self._set_mode(planned[1], item.beat), *self._do(item.beat)]
-            case BarLine(bar):
-                yield from self._bar_line(item.beat, bar, second)
-            case Tick() as tick:
-                events = self._clock_falls_due(tick, second)
-            case Strike(note, beats, voice):
-                if second - self._second_of(item.beat) <= self._late_s:
-                    events = self._strike(note, item.beat, item.beat + beats, voice, second)
-            case Choice() as choice if choice is self.soloist.choice:
-                events = self._play(item.beat, second)
-            case Choice():
-                pass  # an onset that was taken back
         meant = self._second_of(item.beat)
-        yield from (Due(item.beat, meant, event) for event in events)
+        if isinstance(item.what, BarLine):
+            yield from self._bar_line(item.beat, item.what.bar, second)
+        else:
+            yield from (Due(item.beat, meant, event) for event in self._events(item.what, item.beat, second))
+
+    def _events(self, what: Item, beat: float, second: float) -> list[Event]:  # noqa: PLR0911 - one for each kind
+        """What to send for `what`, which is due on `beat`."""
+        match what:
+            case Release(note, strike):
+                return self.ledger.release(note, strike)
+            case ReleaseAll():
+                return self.ledger.release_all()
+            case NewMode():
+                return self._turn_over(beat)
+            case Tick():
+                return self._clock_falls_due(what, second)
+            case Strike(note, beats, voice) if second - self._second_of(beat) <= self._late_s:
+                return self._strike(note, beat, beat + beats, voice, second)
+            case Choice() if what is self.soloist.choice:
+                return self._play(beat, second)
+        return []  # a bar line, or what was taken back or is too late
 
     def _play(self, beat: float, second: float) -> list[Event]:
         choice = self.soloist.take()
@@ -539,6 +365,10 @@ class Engine:
         self.tell(Struck(beat, ends - beat, note, voice))
         return events
 
+    def _move(self, place: float, ahead: float = 0.0) -> None:
+        super()._move(place, ahead)
+        self._played = []
+
     def _bar_line(self, beat: float, bar: int, second: float) -> Iterator[Due]:
         yield from (Due(beat, self._second_of(beat), event) for event in self._do(beat))
         if self._played or (self.settings.play.mode != "off" and beat > self._start):
@@ -548,10 +378,6 @@ class Engine:
             self._played = []
         # After a stop of the machine, go on from the bar that is really sounding.
         self._put_bar_line(max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks)))
-
-    def _put_bar_line(self, bar: int) -> None:
-        if self.end is None or bar * self.bar_ticks <= self.end * TICKS:
-            self._schedule.put(bar * self.bar_ticks / TICKS, BAR_LINE, BarLine(bar))
 
     def silence(self) -> list[Event]:
         """The note-offs of all that sounds, and the end of our clock: what must be sent before the engine is left."""
@@ -595,15 +421,6 @@ class Engine:
             coming = self.soloist.coming()
         if coming is not None:
             self._schedule.put(self._sounds_at(coming), ONSET, self.soloist.prepare())
-
-    def _swung(self, tick: int) -> float:
-        """The beat on which the written `tick` sounds. Swing begins anew at each bar line, be the bar of odd length."""
-        bar, place = divmod(tick, self.bar_ticks)
-        return bar * self.bar_ticks / TICKS + swung(place, self.swing)
-
-    def _unswung(self, beat: float) -> float:
-        bar = math.floor(beat * TICKS / self.bar_ticks)
-        return bar * self.bar_ticks + unswung(beat - bar * self.bar_ticks / TICKS, self.swing)
 
     def _sounds_at(self, tick: int) -> float:
         # Triplets stay where swung sixteenths move, so two onsets of one beat could meet, or change places.

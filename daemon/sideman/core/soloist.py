@@ -36,7 +36,7 @@ class Soloist:
         self.end = math.inf
         self._play = play
         self._tune = tune
-        self._bar_ticks = bar_ticks
+        self.bar_ticks = bar_ticks
         self._rounds_off = rounds_off
         self._next = start  # the first tick at which we may go on
         self._silent_from = start
@@ -70,11 +70,11 @@ class Soloist:
     def next_pulse(self, tick: float, pulse: int | None = None) -> int:
         """The first pulse at or after `tick`, of the rate unless told otherwise; there is one on every bar line."""
         pulse = pulse or PULSES.get(self._play.rate, TICKS)
-        bar = math.floor(tick / self._bar_ticks) * self._bar_ticks
-        return bar + min(math.ceil((tick - bar) / pulse) * pulse, self._bar_ticks)
+        bar = math.floor(tick / self.bar_ticks) * self.bar_ticks
+        return bar + min(math.ceil((tick - bar) / pulse) * pulse, self.bar_ticks)
 
     def _closes(self, tick: int) -> float:
-        """The tick at which what begins at `tick` has to end: with the turn, before the last phrase, or the last note."""
+        """The tick at which what begins at `tick` has to end: with its turn, or before what else has its own place."""
         bounds = [self.rota.closes(tick), self._last_note()]
         if self._variation is not None:
             bounds.append(self._variation.begins)
@@ -101,7 +101,7 @@ class Soloist:
         """The tick of the last note: where the last chord begins, at the last bar line at the earliest."""
         if not self._rounds_off or self.end == math.inf:
             return math.inf
-        end, beat = self.end / TICKS, (self.end - self._bar_ticks) / TICKS
+        end, beat = self.end / TICKS, (self.end - self.bar_ticks) / TICKS
         while beat + (lasts := self._tune.next_change(beat)[1]) < end - _ALMOST:
             beat += lasts
         return math.ceil(beat * TICKS - _ALMOST)
@@ -191,11 +191,11 @@ class Soloist:
 
     def vary(self, tick: int) -> None:
         """Play the last phrase again, varied, from the first bar line at or after `tick` in a turn of ours."""
-        phrase = last_phrase(self._phrase, self._bar_ticks)
+        phrase = last_phrase(self._phrase, self.bar_ticks)
         begins = self.rota.opens(tick)
         if phrase and begins is not None:
-            begins = self.next_pulse(begins, self._bar_ticks)
-            self._variation = Variation(phrase, begins, self._bar_ticks, self._play.range)
+            begins = self.next_pulse(begins, self.bar_ticks)
+            self._variation = Variation(phrase, begins, self.bar_ticks, self._play.range)
             self.choice = None
 
     def move(self, start: int, top: int) -> None:
