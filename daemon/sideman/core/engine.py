@@ -37,19 +37,20 @@ from sideman.core.events import (
     NoteOff,
     NoteOn,
     Panic,
+    PitchBend,
     SetChart,
     SetTempo,
     SongPosition,
     Timing,
 )
+from sideman.core.hearing import Hearing
 from sideman.core.improviser import PULSES, Choice, Improviser
 from sideman.core.ledger import Ledger, hush
-from sideman.core.listener import Listener
 from sideman.core.reports import BarPlayed, Changed, Doing, Heard, Struck, Tell, nobody
 from sideman.core.settings import Settings, changed
 from sideman.core.smoothing import NARROWEST
 from sideman.core.status import Status
-from sideman.core.tempo import Tempo, default_swing, swung, unswung
+from sideman.core.tempo import Tempo, default_swing, swung
 from sideman.core.transport import ALONE, Clocks, Transport
 from sideman.core.tune import Tune
 from sideman_models.postprocess import in_turn
@@ -126,7 +127,8 @@ class Engine:
         self.tempo = Tempo(settings.tempo.bpm, second, start)
         self.bar_ticks = round(tune.chart.meter.quarters * TICKS)
         self.improviser = improviser
-        self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
+        self.hearing = Hearing(settings.midi, self.bar_ticks)
+        self.listener = self.hearing.listener
         self.ledger = Ledger(settings.midi.channel)
         self.end = end
         self.late, self.heard, self.played = 0, 0, 0
@@ -173,6 +175,7 @@ class Engine:
         Whoever follows a clock is never done: after the last chorus it may be started anew.
         """
         lost = math.inf if self._transport is None else self._transport.ends_at()
+        lost = min(lost, self.hearing.chords.due)
         if not self._rolls:
             return lost
         beats = [self._heap[0].beat] if self._heap else []
@@ -212,7 +215,7 @@ class Engine:
                 self._take_over(chart, second)
             case Change(values):
                 self._change(values, second)
-            case NoteOn() | NoteOff() | Control():
+            case NoteOn() | NoteOff() | Control() | PitchBend():
                 self._hear(item, second)
             case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
                 return self._follow(item, second)
@@ -227,23 +230,32 @@ class Engine:
         if self._plays():
             self._heed(second)
         self.improviser.adopt(self.settings.play)
+        self.hearing.transpose = self.settings.midi.transpose
         if self._choice is None and self.settings.play.rate != rate:
             self._next_tick = self._next_pulse(self._next_tick, PULSES.get(self.settings.play.rate, 1))
         self.tell(Changed(values))
 
     def _hear(self, event: Event, second: float) -> None:
-        heard = self.listener.hears(event, second)
-        if heard is None or not self._rolls:
+        for played in self.hearing.hears(event, second):
+            if not self._rolls:
+                continue
+            if self._plays():
+                self._heed(second)
+            self.hearing.follow(played, second, self.tempo, self.swing, self.improviser)
+            if isinstance(played, NoteOn):
+                self.heard += 1
+            if not isinstance(played, Control):
+                self.tell(Heard(self.tempo.beat_at(second), played))
+
+    def _settle_chord(self, second: float) -> None:
+        """The keys that are held have settled by `second`: from where they went down on, their chord counts."""
+        held = self.hearing.chords.settle()
+        if held is None:
             return
         if self._plays():
             self._heed(second)
-        tick = self._unswung(self.tempo.beat_at(second))
-        if isinstance(heard, NoteOn):
-            self.heard += 1
-            self.improviser.hear(tick, heard.pitch)
-        else:
-            self.improviser.hear_release(tick, heard.pitch)
-        self.tell(Heard(self.tempo.beat_at(second), heard))
+        chord, since = held
+        self.tune.hold(chord, self.hearing.place(self.beat_at(since), self.tempo, self.swing) / TICKS)
 
     def _heed(self, second: float) -> None:
         """Let what is heard at `second` count for the next choice, unless that is too near: then it stands."""
@@ -343,6 +355,8 @@ class Engine:
 
     def advance(self, second: float) -> Iterator[Due]:
         """Yield all that is due up to `second`, in order. To be exhausted: what it has not yielded stays due."""
+        if self.hearing.chords.due <= second:
+            self._settle_chord(self.hearing.chords.due)
         if self._transport is not None and second >= self._transport.ends_at():
             yield from self._lose(self._transport)
         if not self._rolls:
@@ -469,10 +483,6 @@ class Engine:
         """The beat on which the written `tick` sounds. Swing begins anew at each bar line, be the bar of odd length."""
         bar, place = divmod(tick, self.bar_ticks)
         return bar * self.bar_ticks / TICKS + swung(place, self.swing)
-
-    def _unswung(self, beat: float) -> float:
-        bar = math.floor(beat * TICKS / self.bar_ticks)
-        return bar * self.bar_ticks + unswung(beat - bar * self.bar_ticks / TICKS, self.swing)
 
     def _sounds_at(self, tick: int) -> float:
         # Triplets stay where swung sixteenths move, so two onsets of one beat could meet, or change places.

@@ -111,8 +111,8 @@ class Improviser:
         self._enter(self._line.note(tick, pitch, heard=True))
 
     def hear_release(self, tick: float, pitch: int) -> None:
-        """The player lets go of `pitch`."""
-        if self._line.last_pitch == pitch:
+        """The player's `pitch` ends at `tick`, which may be to come; an earlier end may still be told."""
+        if self._line.heard_pitch == pitch:
             self._line.release(tick)
 
     def played(self, choice: Choice) -> None:
