@@ -10,7 +10,7 @@
 - **Clusters.** Onsets within 35 ms of the first are one moment, and so are those that come to one place of the grid.
   The highest note of a moment is the line; the others accompany it.
 - **Place.** A moment falls on the place of the grid that it means, a little early or late as it may be, in the player's
-  own swing (see `humantime`). A note keeps its length: its end moves as far as its onset did.
+  own swing (see `humantime`). The end of a note is un-swung, but stays where it is.
 - **Pedal.** While the sustain pedal (controller 64, from 64 on) is down, a note rings on after its key has come up:
   until the pedal comes up or the next onset, for a bar at most. A key that is down is held; a note that rings is not.
 - **Repeated notes.** A key struck again before it came up ends its first note; one note-off ends both.
@@ -78,7 +78,6 @@ class Hearing:
         self._swing = OwnSwing()
         self._began = -math.inf  # the second of the last moment's first onset
         self._top: NoteOn | None = None  # its highest note
-        self._moved = 0.0  # ticks from where it sounded to its place
 
     @property
     def held(self) -> bool:
@@ -141,7 +140,7 @@ class Hearing:
         if isinstance(played, NoteOn):
             self._strike(played, second, tempo, swing, ear)
             return
-        tick = self._tick(tempo.beat_at(second), swing)
+        tick = tick_of(tempo.beat_at(second), self._bar_ticks, self._swing.ratio(swing))
         if isinstance(played, NoteOff):
             self.last_release = self.last_release if self.held else tick
             rings = self._bar_ticks if played.channel in self._pedals else 0
@@ -151,7 +150,7 @@ class Hearing:
 
     def _release(self, tick: float, channel: int, pitch: int, ear: Ear) -> None:
         if not any(each == channel and heard == pitch for (each, _), heard in self._keys.items()):
-            ear.hear_release(tick + self._moved, pitch)
+            ear.hear_release(tick, pitch)
 
     def _strike(self, note: NoteOn, second: float, tempo: Tempo, swing: float, ear: Ear) -> None:
         place = self.last_onset
@@ -161,14 +160,10 @@ class Hearing:
             place = self.place(beat, tempo, swing, self.last_onset)
             if place != self.last_onset:
                 self._top = None
-                self._moved = place - self._tick(beat, swing)
                 self.last_onset = place
         if self._top is None or note.pitch > self._top.pitch:
             self._top = note
             ear.hear(place, note.pitch)
-
-    def _tick(self, beat: float, swing: float) -> float:
-        return tick_of(beat, self._bar_ticks, self._swing.ratio(swing))
 
 
 def _within_midi(pitch: int) -> int:

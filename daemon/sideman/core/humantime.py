@@ -8,8 +8,8 @@ Until enough is heard the player is taken to swing as we do.
 **Places.** `written_at` takes the place of the grid on which a note would sound nearest to where it sounded; but
 people mean simple places more often than others, and hit them a few hundredths of a second early or late. So each
 other place than a beat has a handicap (`HANDICAP_S`), as if it lay further off. A note 30 ms before a bar line thus
-belongs to that bar at any tempo up to 240, one of 60 ms up to 140. After the second third of a beat the last third is
-taken to be simpler than the half.
+belongs to that bar at any tempo up to 240, one 60 ms before it up to 110. After the second third of a beat, the last
+third is taken to be simpler than the half.
 
 The figures were chosen so that the onsets of the Weimar Jazz Database's solos fall most often on the places where its
 authors wrote them.
@@ -24,7 +24,7 @@ from statistics import median
 from sideman.core.tempo import swung, unswung
 from sideman_models.values import TICKS
 
-HANDICAP_S = {0: 0.0, 6: 0.005, 3: 0.025, 9: 0.025, 4: 0.03, 8: 0.03, 2: 0.1, 10: 0.1}
+HANDICAP_S = {0: 0.0, 6: 0.005, 3: 0.03, 9: 0.02, 4: 0.025, 8: 0.03, 2: 0.1, 10: 0.1}
 """By the places of a beat, in ticks: so many seconds nearer must a note be to be taken for that and not for a beat."""
 AHEAD = 2.0
 """Two moments have two places, unless the second's would be so many ticks later than it sounded."""

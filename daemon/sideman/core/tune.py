@@ -38,11 +38,10 @@ class Tune:
 
     def hold(self, chord: Chord, beat: float) -> None:
         """Somebody holds `chord` from `beat` on: that is what is played over. The last few hundred are remembered."""
-        takes_over = self._now[0]
         if self._held_at(beat) != chord:
+            ends = [one for one in self._held[-1:] if one[1] is None and one[0] > beat]
             self._hold(chord, beat)
-        if beat < takes_over:
-            self._hold(None, takes_over)
+            self._held += ends
 
     def move(self, top: float) -> None:
         """From now on, let the top of the chart that was set last fall on beat `top`, be it past or to come."""
