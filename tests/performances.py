@@ -28,6 +28,16 @@ PHRASE: list[tuple[float, Event]] = [
     (2.5, NoteOn(69, 75, 1)), (2.9, NoteOff(69, 1)), (3.02, NoteOn(67, 70, 1)), (3.4, NoteOff(67, 1)),
 ]  # fmt: skip
 
+CHORDS: list[tuple[float, Event]] = [
+    (second + up, event(pitch))
+    for second, pitches in ((1.97, (53, 57, 60, 63)), (5.03, (46, 50, 56)), (8.0, (48, 55)), (10.5, (52, 55, 58, 61)))
+    for pitch in pitches
+    for up, event in ((0.0, lambda pitch: NoteOn(pitch, 70, 3)), (0.4, lambda pitch: NoteOff(pitch, 3)))
+]
+
+HANDS: Mapping[str, list[tuple[float, Event]]] = {"heard": PHRASE, "held": sorted(CHORDS, key=lambda one: one[0])}
+"""What is played to it in some of the performances."""
+
 PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "beat": {},
     "eighth": {"play__rate": "eighth", "play__swing": 0.67},
@@ -37,6 +47,7 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "waltz": {"play__rate": "phrase", "tempo__meter": "3/4"},
     "likeliest": {"play__rate": "eighth", "play__temperature": 0},
     "heard": {"play__rate": "eighth"},
+    "held": {"midi__chords": 3},
     "off": {"play__mode": "off"},
     "classic": {"play__rate": "eighth"},
     "classic-phrase": {"play__rate": "phrase"},
@@ -49,7 +60,7 @@ def perform(name: str) -> str:
     bundle = classic_bundle() if name.startswith("classic") else modern_bundle()
     made = performance(bundle, **PERFORMANCES[name])
     engine = made.engine(0.0, beats=BARS * made.bar_beats)
-    recorder, bars = play(engine, 60.0, PHRASE if name == "heard" else ())
+    recorder, bars = play(engine, 60.0, HANDS.get(name, ()))
     lines = [bar_line(bar) for bar in bars]
     lines += [_note(second, message) for second, message in recorder.sent]
     return "\n".join(lines) + "\n"

@@ -255,7 +255,7 @@ class Engine:
         if self._plays():
             self._heed(second)
         chord, since = held
-        self.tune.hold(chord, self.hearing.place(self.beat_at(since), self.tempo, self.swing) / TICKS)
+        self.tune.hold(chord, self.hearing.meant(since, self.tempo, self.swing) if self._rolls else self._reached)
 
     def _heed(self, second: float) -> None:
         """Let what is heard at `second` count for the next choice, unless that is too near: then it stands."""

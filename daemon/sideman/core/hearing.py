@@ -30,9 +30,12 @@ from sideman.core.ledger import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 from sideman.core.listener import Listener
 from sideman.core.settings import MidiSettings
 from sideman.core.tempo import Tempo
+from sideman_models.values import TICKS
 
 CLUSTER_S = 0.035
 """Onsets so many seconds apart are one moment."""
+MEANT_S = 0.06
+"""A chord is taken to be early or late by so many seconds at most."""
 BEND_SEMITONES = 2
 """How far the wheel bends, up or down."""
 
@@ -131,8 +134,13 @@ class Hearing:
 
     # -- where it belongs
 
-    def place(self, beat: float, tempo: Tempo, swing: float, before: int | None = None) -> int:
-        """The tick that is meant by what sounds on `beat`, where we swing by `swing`; see `written_at`."""
+    def meant(self, second: float, tempo: Tempo, swing: float) -> float:
+        """The beat that a chord held at `second` counts from: the place it means, if that is near, else its own."""
+        beat = tempo.beat_at(second)
+        meant = self._place(beat, tempo, swing) / TICKS
+        return meant if abs(meant - beat) * 60.0 / tempo.bpm <= MEANT_S else beat
+
+    def _place(self, beat: float, tempo: Tempo, swing: float, before: int | None = None) -> int:
         return written_at(beat, self._bar_ticks, self._swing.ratio(swing), 60.0 / tempo.bpm, before)
 
     def follow(self, played: Played, second: float, tempo: Tempo, swing: float, ear: Ear) -> None:
@@ -157,7 +165,7 @@ class Hearing:
         if second - self._began > CLUSTER_S or place is None:
             beat, self._began = tempo.beat_at(second), second
             self._swing.hear(beat, self._bar_ticks)
-            place = self.place(beat, tempo, swing, self.last_onset)
+            place = self._place(beat, tempo, swing, self.last_onset)
             if place != self.last_onset:
                 self._top = None
                 self.last_onset = place
