@@ -163,6 +163,19 @@ def test_keys_that_hold_chords_are_not_heard_as_a_line() -> None:
     assert not played.hearing.held
 
 
+@pytest.mark.parametrize(("first", "kind"), [(0.0, "C"), (0.02, "C"), (-0.02, "C"), (0.6, "A")])
+def test_a_melody_note_struck_with_its_chord_is_heard_over_it(first: float, kind: str) -> None:
+    """Without it whoever plays with both hands would be heard over the chord before, on every change."""
+    played = engine(16, play__mode="off")
+    arrivals = [*grip((54, 58, 61, 65), 4.0 + first), (4.0, NoteOn(66, 80, 1))]
+    for second, item in sorted(arrivals, key=lambda one: one[0]):
+        list(played.advance(second))
+        played.receive(item, second)
+    list(played.advance(5.0))
+    [value] = [one.value for one in played.improviser._line.copy().settle_at(60)]
+    assert value.kind == kind  # F#: the root of F#maj7, and no tone of G7
+
+
 def test_chords_of_a_transposing_player_sound_in_concert_pitch() -> None:
     """Without it an accordion or a chord pad set to another key would lead the band into that key."""
     told = bars(play(engine(8, midi__transpose=-2), grip(C7, 0.1)))

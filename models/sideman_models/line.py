@@ -134,6 +134,13 @@ class Line:
                 pending, released=min(tick, math.inf if pending.released is None else pending.released)
             )
 
+    def reconsider(self) -> None:
+        """The changes have been told late: a heard note at the end of the line is one over what they are now."""
+        pending = self._pending
+        if pending is not None and pending.heard and pending.pitch is not None:
+            place = self.place()
+            self._pending = replace(pending, place=place, kind=KINDS[place.chord.kind(pending.pitch)])
+
     def settle(self, until: float) -> list[Written]:
         """What has sounded, and the silence after it, up to `until`: values now complete, in order."""
         pending, self._pending = self._pending, None

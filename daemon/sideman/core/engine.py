@@ -256,6 +256,7 @@ class Engine:
             self._heed(second)
         chord, since = held
         self.tune.hold(chord, self.hearing.meant(since, self.tempo, self.swing) if self._rolls else self._reached)
+        self.improviser.changes_told()
 
     def _heed(self, second: float) -> None:
         """Let what is heard at `second` count for the next choice, unless that is too near: then it stands."""

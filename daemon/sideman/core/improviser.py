@@ -115,6 +115,10 @@ class Improviser:
         if self._line.heard_pitch == pitch:
             self._line.release(tick)
 
+    def changes_told(self) -> None:
+        """The changes are others, from a little while ago on: what the player struck meanwhile is heard over them."""
+        self._line.reconsider()
+
     def played(self, choice: Choice) -> None:
         """`choice` has sounded (or was the silence it meant to be)."""
         self._count(choice.pitch)
