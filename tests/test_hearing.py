@@ -198,6 +198,15 @@ def test_whatever_hands_do_there_is_one_line_in_order(
     assert all(tick == int(tick) for tick in ticks)
 
 
+def test_whoever_swings_harder_than_we_do_is_soon_heard_in_eighths() -> None:
+    """Without it hard swing over a straight tune would be heard, and answered, in triplets."""
+    onsets = [beat + place for beat in range(1, 20) for place in (0.0, 0.66)]
+    notes = heard([(onset, on(60 + number % 7)) for number, onset in enumerate(onsets)])
+    places = [tick % 12 for tick, _ in notes.begun]
+    assert places[:2] == [0, 8]
+    assert places[-20:] == [0, 6] * 10
+
+
 # The key
 
 

@@ -74,6 +74,15 @@ def test_what_is_fed_back_is_what_sounded() -> None:
         assert [text[:7] for text in texts[: len(written)]] == written
 
 
+def test_a_key_that_comes_up_does_not_end_our_note_of_that_pitch() -> None:
+    """Without it the network would believe that its own note was cut short."""
+    player = improviser()
+    player.hear(0, 60)
+    player.played(Choice(12, 12, 0, modern_bundle().vocabulary.values[0], 60, 80))
+    player.hear_release(15, 60)
+    assert [one.value.ticks for one in player._line.copy().settle_at(24)] == [12]
+
+
 @given(st.floats(-0.4, 0.99))
 def test_what_we_play_together_is_told_whole(lag: float) -> None:
     """Without it the network would forget its own note whenever you strike with it."""
