@@ -285,6 +285,18 @@ def test_the_network_follows_a_phrase_that_is_played_as_if_it_read_it(score: Sco
     assert softmax(logits) == pytest.approx(offline(modern_bundle(), score.notes, tick), abs=1e-6)
 
 
+@pytest.mark.parametrize("early", [0.0, 0.03, 0.045, 0.06])
+@pytest.mark.parametrize("before", [[], [(0.3, on(60)), (0.9, off(60))]])
+def test_the_first_note_of_a_phrase_belongs_to_the_bar_it_means(early: float, before: Events) -> None:
+    """Without it a phrase begun a little early would begin over the chord before, in the bar before."""
+    played = performance(play__mode="off", tempo__bpm=110).engine(0.0)
+    second = 8 * 60 / 110 - early
+    for when, event in [*before, (second, on(59)), (second + 0.4, off(59))]:
+        played.receive(event, when)
+    note = played.improviser._line.copy().settle_at(120)[0]
+    assert (note.place.tick, note.place.chord.text, note.value.kind) == (0, "Cmaj7", "C")
+
+
 @settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.floats(0.26, 1.3), st.integers(40, 90)), max_size=14),
