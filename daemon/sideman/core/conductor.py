@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.clockout import ClockOut, next_sixteenth
 from sideman.core.events import ClockTick, Event, NoteOn, Timing
+from sideman.core.humantime import tick_of
 from sideman.core.schedule import BAR_LINE, ONSET, BarLine, Due, Schedule, Strike, Tick
 from sideman.core.settings import Settings
 from sideman.core.soloist import Soloist
-from sideman.core.tempo import Tempo, default_swing, swung, unswung
+from sideman.core.tempo import Tempo, default_swing, swung
 from sideman.core.transport import Clocks, Transport
 from sideman.core.tune import Tune
 from sideman_models.values import TICKS
@@ -122,8 +123,7 @@ class Conductor(ABC):
         return bar * self.bar_ticks / TICKS + swung(place, self.swing)
 
     def _unswung(self, beat: float) -> float:
-        bar = math.floor(beat * TICKS / self.bar_ticks)
-        return bar * self.bar_ticks + unswung(beat - bar * self.bar_ticks / TICKS, self.swing)
+        return tick_of(beat, self.bar_ticks, self.swing)
 
     def _put_bar_line(self, bar: int) -> None:
         if self.end is None or bar * self.bar_ticks <= self.end * TICKS:

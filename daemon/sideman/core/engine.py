@@ -36,15 +36,16 @@ from sideman.core.events import (
     NoteOff,
     NoteOn,
     Panic,
+    PitchBend,
     ProgramChange,
     SetChart,
     SetMode,
     SetTempo,
     SongPosition,
 )
+from sideman.core.hearing import Hearing, Played
 from sideman.core.improviser import Choice, Improviser
 from sideman.core.ledger import Ledger, hush
-from sideman.core.listener import Listener
 from sideman.core.reports import BarPlayed, Changed, Does, Doing, Heard, ModeSet, Struck, Tell, Voice, nobody
 from sideman.core.schedule import (
     ONSET,
@@ -87,7 +88,8 @@ class Engine(Conductor):
         soloist = Soloist(settings.play, tune, improviser, start, bar_ticks=bar_ticks, rounds_off=span.rounds_off)
         super().__init__(settings, tune, soloist, span, clocks)
         self.improviser = improviser
-        self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
+        self.hearing = Hearing(settings.midi, self.bar_ticks)
+        self.listener = self.hearing.listener
         self.ledger = Ledger(settings.midi.channel)
         self.late, self.heard, self.played = 0, 0, 0
         self.tell: Tell = nobody
@@ -112,6 +114,7 @@ class Engine(Conductor):
         Who follows a clock is never done, nor who was halted: either may be started anew.
         """
         lost = math.inf if self._transport is None else self._transport.ends_at()
+        lost = min(lost, self.hearing.chords.due)
         if not self._rolls:
             return lost
         beat = min(self._schedule.next_beat, self._undecided())
@@ -133,7 +136,7 @@ class Engine(Conductor):
 
     def _receive(self, item: Event | Command, second: float) -> list[Event]:
         match item:
-            case NoteOn() | NoteOff() | Control():
+            case NoteOn() | NoteOff() | Control() | PitchBend():
                 self._hear(item, second)
             case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
                 return self._follow(item, second)
@@ -175,6 +178,7 @@ class Engine(Conductor):
                 self.tempo = self.tempo.changed(self.settings.tempo.bpm, second)
             self._heed(second)
             self.soloist.adopt(self.settings.play)
+            self.hearing.transpose = self.settings.midi.transpose
             self.tell(Changed(told))
         if modes:
             return self._ask_mode(modes[-1], second)
@@ -183,21 +187,36 @@ class Engine(Conductor):
         return []
 
     def _hear(self, event: Event, second: float) -> None:
-        heard = self.listener.hears(event, second)
-        if heard is None or not self._rolls:
-            return
+        for played in self.hearing.hears(event, second):
+            if self._rolls:
+                self._take_in(played, second)
+
+    def _take_in(self, played: Played, second: float) -> None:
         beat = self.tempo.beat_at(second)
-        tick, ear, key = self._unswung(beat), self.soloist.rota.ear, (heard.channel, heard.pitch)
-        if isinstance(heard, NoteOn):
-            self._make_room(math.floor(tick), second)
+        if isinstance(played, NoteOn):
+            self._make_room(math.floor(self._unswung(beat)), second)
             self.heard += 1
-            self.improviser.hear(tick, heard.pitch)
-            ear.strikes(tick, key)
         else:
             self._heed(second)
-            self.improviser.hear_release(tick, heard.pitch)
-            ear.releases(tick, key)
-        self.tell(Heard(beat, heard))
+        self.hearing.follow(played, second, self.tempo, self.swing, self.improviser)
+        if isinstance(played, Control):
+            return
+        key = played.channel, played.pitch
+        if isinstance(played, NoteOn):
+            self.soloist.rota.ear.strikes(self._unswung(beat), key)
+        else:
+            self.soloist.rota.ear.releases(self._unswung(beat), key)
+        self.tell(Heard(beat, played))
+
+    def _settle_chord(self, second: float) -> None:
+        """The keys that are held have settled by `second`: from where they went down on, their chord counts."""
+        held = self.hearing.chords.settle()
+        if held is None:
+            return
+        self._heed(second)
+        chord, since = held
+        self.tune.hold(chord, self.hearing.meant(since, self.tempo, self.swing) if self._rolls else self._reached)
+        self.improviser.changes_told()
 
     def _make_room(self, tick: int, second: float) -> None:
         """The player strikes: where we are to give way we stop at the next beat, else what is coming may be another."""
@@ -299,6 +318,8 @@ class Engine(Conductor):
 
     def advance(self, second: float) -> Iterator[Due]:
         """Yield all that is due up to `second`, in order. To be exhausted: what it has not yielded stays due."""
+        if self.hearing.chords.due <= second:
+            self._settle_chord(self.hearing.chords.due)
         if self._transport is not None and second >= self._transport.ends_at():
             yield from self._lose(self._transport)
         if not self._rolls:
