@@ -141,7 +141,7 @@ class Engine(Conductor):
             case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
                 return self._follow(item, second)
             case Panic():
-                return [*self.ledger.panic(), *self._voice()]
+                return [*self.ledger.panic(), *self.voice()]
             case Hush(channel):
                 return hush(channel)
             case Begin() | Halt() | SetMode() | Again():
@@ -182,8 +182,10 @@ class Engine(Conductor):
             self.tell(Changed(told))
         if modes:
             return self._ask_mode(modes[-1], second)
-        if self.settings.play.mode == "trade" and any(name in _TURNS for name, _ in told):
-            self._plan("trade", second)
+        planned = self.soloist.rota.planned
+        mode = planned[1] if planned else self.settings.play.mode
+        if mode == "trade" and any(name in _TURNS for name, _ in told):
+            self._plan(mode, second)
         return []
 
     def _hear(self, event: Event, second: float) -> None:
@@ -288,7 +290,7 @@ class Engine(Conductor):
         """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
         self._put_off()
         self._do(self._beat_of(second))
-        return self._voice()
+        return self.voice()
 
     def _do(self, beat: float) -> list[Event]:
         """Tell what it does on `beat`, if that is something else than before."""
@@ -308,7 +310,7 @@ class Engine(Conductor):
         midi = self.settings.midi
         return [] if midi.lamp is None else [Control(midi.lamp, LAMP[self._doing], midi.channel)]
 
-    def _voice(self) -> list[Event]:
+    def voice(self) -> list[Event]:
         """The sound that is chosen, and what the lamp shows: what a synth that was gone has to be told again."""
         midi = self.settings.midi
         program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
