@@ -11,9 +11,10 @@ import gc
 from collections.abc import Iterable
 from typing import Protocol
 
-from sideman.core.engine import Due, Engine
+from sideman.core.engine import Engine
 from sideman.core.events import Event, encode
 from sideman.core.reports import Arrived, BarPlayed, Sent, Tell
+from sideman.core.schedule import Due
 from sideman.io.clock import Arrival, Clock
 
 LONGEST_SLEEP_S = 1.0
@@ -51,6 +52,7 @@ class Player:
     def run(self) -> None:
         """Play until asked to stop or until the end; then, or after any exception, release every note."""
         try:
+            self._send(self.engine.open(self._clock.now()))
             self.engine.prepare(self._clock.now())
             while not self._stopping and self.engine.deadline() is not None:
                 self._turn()

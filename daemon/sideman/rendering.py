@@ -56,7 +56,9 @@ class Take:
 def play_take(performance: Performance, bars: int | None, name: str) -> Take:
     """Play so many `bars`, or the choruses that are set."""
     engine = performance.engine(0.0, beats=None if bars is None else bars * performance.bar_beats)
-    events = tuple((due.beat, due.what) for due in play_through(engine) if not isinstance(due.what, BarPlayed))
+    sound = tuple((0.0, event) for event in engine.voice())
+    played = ((due.beat, due.what) for due in play_through(engine) if not isinstance(due.what, BarPlayed))
+    events = (*sound, *played)
     chart, bpm, beats = performance.chart, performance.settings.tempo.bpm, engine.end or 0.0
     midi = midi_bytes(events, bpm, chart.meter, beats, name, changes(chart, beats))
     return Take(name, performance.seed, events, beats, chart, bpm, midi)

@@ -28,7 +28,7 @@ from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import Hush, Panic
 from sideman.core.reports import BarPlayed, Changed, Report
-from sideman.core.settings import Settings
+from sideman.core.settings import Settings, changed
 from sideman.core.transport import Clocks, Transport
 from sideman.io import memory
 from sideman.io.clock import Inbox
@@ -236,8 +236,9 @@ class Service:
         while self._reports:
             match self._reports.popleft():
                 case BarPlayed() as bar:
-                    _log.info("%s", bar_line(bar))
+                    _log.info("%s", bar_line(bar, self._settings.midi.transpose))
                 case Changed(values):
+                    self._settings = changed(self._settings, values)
                     _log.info("%s", ", ".join(f"{name} is {value}" for name, value in values))
                 case _:
                     pass

@@ -138,6 +138,23 @@ def test_knob_pedal_and_pad_change_what_it_plays(others: Others, tmp_path: Path)
     assert not hanging(synth.messages())
 
 
+def test_chords_held_on_their_channel_are_played_over_and_told_in_the_players_key(
+    others: Others, tmp_path: Path
+) -> None:
+    """Without it a left hand, or a chord pad, could not lead it on a real port."""
+    keys = ("midi.chords=3", "midi.transpose=-2", "tempo.bpm=300", "chart.changes=| F7 |", "chart.choruses=12")
+    with playing(tmp_path, "led", *keys) as daemon:
+        keyboard = others.client("MidiOut", "left-hand")
+        keyboard.open_port(_index(keyboard, "led-in:in"), "out")
+        daemon.until(" bar 2 ")
+        for pitch in (48, 52, 55, 57):
+            keyboard.send_message([0x92, pitch, 64])
+        assert daemon.end() == 0
+        chords = [line.split(" | ")[1] for line in daemon.log if " bar " in line]
+    assert chords[0] == "G7"  # F7 as a player in B flat reads it
+    assert chords[-1] == "C6"
+
+
 def _pass_on(keyboard: Any, message: tuple[list[int], float], _data: object) -> None:
     keyboard.send_message(message[0])
 
