@@ -31,7 +31,7 @@ from sideman.core.events import (
     SetMode,
     Tap,
 )
-from sideman.core.reports import Asked, Changed
+from sideman.core.reports import Asked, Changed, ModeSet
 from sideman.core.rules import Numbers
 from sideman.core.settings import KEYS, Settings, changed, value_of
 from sideman.core.tables import span_of
@@ -395,6 +395,30 @@ def test_a_switch_is_never_heard_and_an_echo_is_no_switch() -> None:
     engine.receive(NoteOff(24, 7), 0.03)
     assert engine.improviser.memory(12) == before
     assert engine.heard == 0
+
+
+def test_two_presses_within_a_bar_are_two_modes_on() -> None:
+    """Going from solo to answer by foot would take two bars, and play the mode between."""
+    engine = performance(play__patience=4, **bind("cc.64", "mode"), **bind("notes.24", "mode:solo")).engine(0.0)
+    presses = [(second, Control(64, value, 1)) for second in (2.2, 2.6) for value in (127, 0)]
+    recorder, _ = play(engine, 3.9, presses)
+    assert engine.settings.play.mode == "solo"
+    recorder, _ = play(engine, 4.1)
+    assert [report.mode for report in recorder.reports if isinstance(report, ModeSet)] == ["answer"]
+    engine.receive(NoteOn(24, 80, 1), 4.2)
+    list(engine.advance(6.0))
+    assert engine.status(6.0).settings.play.mode == "solo"
+
+
+def test_a_foot_stops_and_starts_the_music() -> None:
+    """On stage somebody would have to go to the machine to begin."""
+    tables = {**bind("cc.64", "stop"), **bind("cc.65", "start"), "play__density": 4, "play__rests": 0}
+    engine = performance(**tables).engine(0.0)
+    recorder, _ = play(engine, 8.0, [(2.2, Control(64, 127, 1)), (5.0, Control(65, 127, 1))])
+    onsets = [second for second, _ in struck(recorder)]
+    assert not [second for second in onsets if 2.2 < second < 5.0]
+    assert len([second for second in onsets if second > 5.0]) >= 4
+    assert not hanging(message for _, message in recorder.sent)
 
 
 def test_learning_reaches_the_settings_and_is_told() -> None:
