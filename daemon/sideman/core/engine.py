@@ -8,9 +8,9 @@ The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it; e
 same beat a note-off goes before anything else. `prepare` makes the next choice ahead of its time, when the caller has
 nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
 
-With a `Transport` the beats are those of somebody else's clock. While that does not roll, nothing is due and nothing
-that is played is heard. Our beats never go back: where the music moves to another place, they go on from the next one
-that lies the same way in its bar, and the chart is moved under them.
+With a clock to follow (`Followed`) the beats are its own. While it does not roll, nothing is due and nothing that is
+played is heard. Our beats never go back: where the music moves to another place, they go on from the next one that
+lies the same way in its bar, and the chart is moved under them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from sideman.core.events import (
     Control,
     Event,
     Hush,
+    LinkState,
     NoteOff,
     NoteOn,
     Panic,
@@ -50,7 +51,7 @@ from sideman.core.settings import Settings, changed
 from sideman.core.smoothing import NARROWEST
 from sideman.core.status import Status
 from sideman.core.tempo import Tempo, default_swing, swung, unswung
-from sideman.core.transport import ALONE, Clocks, Transport
+from sideman.core.transport import ALONE, Clocks, Followed
 from sideman.core.tune import Tune
 from sideman_models.postprocess import in_turn
 from sideman_models.values import TICKS
@@ -206,15 +207,14 @@ class Engine:
             case Hush(channel):
                 return hush(channel)
             case SetTempo(bpm):
-                if self._transport is None:
-                    self.tempo = self.tempo.changed(bpm, second)
+                self._pull(bpm, second)
             case SetChart(chart):
                 self._take_over(chart, second)
             case Change(values):
                 self._change(values, second)
             case NoteOn() | NoteOff() | Control():
                 self._hear(item, second)
-            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
+            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition() | LinkState():
                 return self._follow(item, second)
         return []
 
@@ -222,14 +222,21 @@ class Engine:
         """Let other settings hold, from the next value on that there is still time to choose."""
         bpm, rate = self.settings.tempo.bpm, self.settings.play.rate
         self.settings = changed(self.settings, values)
-        if self.settings.tempo.bpm != bpm and self._transport is None:
-            self.tempo = self.tempo.changed(self.settings.tempo.bpm, second)
+        if self.settings.tempo.bpm != bpm:
+            self._pull(self.settings.tempo.bpm, second)
         if self._plays():
             self._heed(second)
         self.improviser.adopt(self.settings.play)
         if self._choice is None and self.settings.play.rate != rate:
             self._next_tick = self._next_pulse(self._next_tick, PULSES.get(self.settings.play.rate, 1))
         self.tell(Changed(values))
+
+    def _pull(self, bpm: float, second: float) -> None:
+        """Go on in another tempo, or ask for it whom we follow."""
+        if self._transport is None:
+            self.tempo = self.tempo.changed(bpm, second)
+        else:
+            self._transport.propose(bpm)
 
     def _hear(self, event: Event, second: float) -> None:
         heard = self.listener.hears(event, second)
@@ -266,13 +273,14 @@ class Engine:
 
     # -- somebody else's clock
 
-    def _follow(self, item: Timing, second: float) -> list[Event]:
-        """Take in a message of the clock; returns what to send at once."""
+    def _follow(self, item: Timing | LinkState, second: float) -> list[Event]:
+        """Take in what comes of the clock; returns what to send at once."""
         if self._transport is None:
             return []
         rolled, reached = self._transport.rolling, self.tempo.beat_at(second)
         self._transport.hear(item, second)
-        sent = self._halt(reached) if rolled and not self._transport.rolling else []
+        goes_on = rolled and self._transport.rolling and not self._transport.moved
+        sent = self._halt(reached) if rolled and not goes_on else []
         if not self._transport.rolling:
             return sent
         line = self._transport.line
@@ -280,9 +288,9 @@ class Engine:
             self._transport.moved = False
             self._move(line.beat)
         self.tempo = Tempo(line.bpm, line.second, line.beat + self._top)
-        return sent if rolled else [*sent, *self._begin_clock(self._transport.tick)]
+        return [] if goes_on else [*sent, *self._join_clock(self._transport.tick, line.beat)]
 
-    def _lose(self, transport: Transport) -> Iterator[Due]:
+    def _lose(self, transport: Followed) -> Iterator[Due]:
         second, rolled = transport.ends_at(), transport.rolling
         transport.lose()
         beat = self.tempo.beat_at(second)
@@ -294,12 +302,12 @@ class Engine:
         return self.silence()
 
     def _move(self, place: float) -> None:
-        """Go on from `place`, in beats from the top of the music."""
+        """Go on from `place`, in beats from the top of the music; below 0 the music begins when that is reached."""
         bar = self.bar_ticks / TICKS
         top = max(0, math.ceil((self._reached - place) / bar - _ALMOST)) * bar
         if self.end is not None:
             self.end += top - self._top
-        self._top, self._start = top, place + top
+        self._top, self._start = top, max(place, 0.0) + top
         self.tune.move(top)
         self._take_back()
         self._heap.clear()  # all notes have been released
@@ -310,6 +318,13 @@ class Engine:
         self._next_tick = self._next_pulse(self._start * TICKS - _ALMOST, pulse)
 
     # -- the clock we send
+
+    def _join_clock(self, tick: int, place: float) -> list[Event]:
+        """Let our clock begin with `tick`: now, where the music is at that `place`, or when it comes there."""
+        if tick <= place * TICKS_A_BEAT + _ALMOST:
+            return self._begin_clock(tick)
+        self._schedule_clock(tick + round(self._top * TICKS_A_BEAT), begins=True)
+        return []
 
     def _begin_clock(self, place: int) -> list[Event]:
         """What to send before the tick `place`, counted from the top of the music; from there on ticks are due."""

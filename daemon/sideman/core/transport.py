@@ -18,9 +18,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from sideman.core.clockfilter import TICKS_A_BEAT, ClockFilter
-from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, SongPosition, Timing
+from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, LinkState, SongPosition, Timing
 from sideman.core.tempo import Tempo
 
 TICKS_A_SIXTEENTH = TICKS_A_BEAT // 4
@@ -28,11 +29,44 @@ _LOST_TICKS = 3 * TICKS_A_BEAT // 2
 _ANOTHER_TEMPO = 0.5  # beats a minute, from which a change is told
 
 
+class Followed(Protocol):
+    """Somebody else's clock, as the engine follows it. Beats and ticks are counted from the top of the music."""
+
+    rolling: bool
+    """Whether the music goes on now."""
+    moved: bool
+    """Whether it is at a place it did not come to by going on; whoever goes there takes this back."""
+
+    @property
+    def line(self) -> Tempo:
+        """From beats to seconds. A beat below 0: the music is about to begin."""
+
+    @property
+    def tick(self) -> int:
+        """The tick with which a clock of ours may begin: where the line is now, or one to come."""
+
+    @property
+    def text(self) -> str:
+        """What it does, in words."""
+
+    def hear(self, item: Timing | LinkState, second: float) -> None:
+        """Take in what came of it at `second`."""
+
+    def ends_at(self) -> float:
+        """The second when it will be lost, unless something comes before; may be infinite."""
+
+    def lose(self) -> None:
+        """It is lost."""
+
+    def propose(self, bpm: float) -> None:
+        """We are asked for another tempo; who follows what cannot be asked goes on as before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Which MIDI clocks there are: one that is followed, and whether one is sent."""
+    """Which clocks of others there are: one that is followed, and whether a MIDI clock is sent."""
 
-    followed: Transport | None = None
+    followed: Followed | None = None
     sent: bool = False
 
 
@@ -82,7 +116,7 @@ class Transport:
             return f"hearing a clock at {self._bpm:.1f} bpm, waiting for its start"
         return "clock lost, waiting for it" if self._lost else "waiting for clock"
 
-    def hear(self, item: Timing, second: float) -> None:
+    def hear(self, item: Timing | LinkState, second: float) -> None:
         """Take a message of the clock that came at `second`."""
         match item:
             case ClockTick():
@@ -117,6 +151,9 @@ class Transport:
         self._halt()
         self._alive, self._armed, self._lost, self._bpm = False, False, True, 0.0
         self._tell_change()
+
+    def propose(self, bpm: float) -> None:
+        """Who sends a MIDI clock cannot be asked."""
 
     def _hear_tick(self, second: float) -> None:
         if self._armed:
