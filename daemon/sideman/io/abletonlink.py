@@ -2,10 +2,12 @@
 """Our place in an Ableton Link session: the only module that imports `aalink` (the extra `link`).
 
 A thread of its own looks at the session every few hundredths of a second and passes on what is new. (The library is
-made for asyncio, and wants a loop to begin with, though we never wait for it there.) Nothing of it is on the way of a note: between two looks the beats
-are those of a straight line. Beat and second are read together, thrice, and the quickest reading counts, so that they
-belong to each other by some hundredths of a millisecond. Link's own clock is not corrected as the system's monotonic
-clock is; a look that finds the two `DRIFT_S` apart passes on the session's beat anew.
+made for asyncio, and wants a loop to begin with, though we never wait for it there.) Nothing of it is on the way of a
+note: between two looks the beats are those of a straight line.
+
+Beat and second are read together, thrice, and the quickest reading counts, so that they belong to each other by some
+hundredths of a millisecond. Link's own clock is not corrected as the system's monotonic clock is; a look that finds
+the two `DRIFT_S` apart passes on the session's beat anew.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ class LinkSession:
         loop = asyncio.new_event_loop()
         try:
             self._take_part(loop.run_until_complete(self._make()))
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the music goes on
             _log.exception("Link has failed; the music goes on in the tempo it has")
         finally:
             loop.close()
