@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,13 +43,30 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI there are ports: a test that would be skipped for want of one is a failure there."""
+    """In CI there are ports: a test that would be skipped for want of one is a failure there.
+
+    So is one with two Link peers, wherever they can have a network of their own.
+    """
     report = yield
-    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail") and _needs_ports(item):
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail") and _must_run(item):
         report.outcome = "failed"
         report.longrepr = f"skipped, which is a failure in CI: {report.longrepr}"
     return report
 
 
-def _needs_ports(item: pytest.Item) -> bool:
+OWN_NETWORK = ("unshare", "--map-root-user", "--net", "--kill-child")
+"""What runs a command in a network of its own, which holds nothing but a loopback that is down."""
+
+
+@cache
+def has_networks_of_its_own() -> bool:
+    """Whether we may make a network namespace here."""
+    if not (shutil.which("unshare") and shutil.which("ip")):
+        return False
+    return subprocess.run([*OWN_NETWORK, "ip", "link"], capture_output=True, check=False).returncode == 0
+
+
+def _must_run(item: pytest.Item) -> bool:
+    if item.get_closest_marker("link") is not None:
+        return has_networks_of_its_own()
     return item.get_closest_marker("ports") is not None or "ports" in item.path.relative_to(item.config.rootpath).parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -40,9 +41,7 @@ START, STOP, TICK = (encode(event) for event in (ClockStart(), ClockStop(), Cloc
 def following(*, wait_start: bool = True, sends: bool = False, **keys: Any) -> tuple[Engine, LinkTransport, list[Any]]:
     """An engine that plays in a session with bars of four beats, its transport, and what that tells and asks for."""
     told: list[Any] = []
-    transport = LinkTransport(
-        4.0, wait_start=wait_start, tell=lambda: told.append(transport.text), ask=lambda bpm: told.append(bpm)
-    )
+    transport = LinkTransport(4.0, wait_start=wait_start, tell=lambda: told.append(transport.text), ask=told.append)
     return performance(**{**DENSE, **keys}).engine(0.0, clocks=Clocks(transport, sends)), transport, told
 
 
@@ -94,7 +93,7 @@ def test_a_stop_silences_at_once_and_a_start_is_the_top() -> None:
     recorder, bars = play(engine, 12.01, arrivals)
     assert not hanging(message for second, message in recorder.sent if second <= 5.3)
     seconds = [second for second, _ in struck(recorder)]
-    assert [second for second in seconds if second > 5.3][0] == pytest.approx(9.95)
+    assert next(second for second in seconds if second > 5.3) == pytest.approx(9.95)
     assert transport.line.beat_at(9.95) == pytest.approx(0)
     assert [bar.number for bar in bars] == [1, 2, 1]
 
@@ -204,7 +203,7 @@ def test_no_session_leaves_a_note_sounding_or_takes_a_beat_back(
     words = [message for _, message in recorder.sent if message in (START, STOP, (0xFB,))]
     assert not words or words[-1] == STOP
     # Back by no more than what is moved along without a jump.
-    assert all(later >= earlier - 0.1001 for earlier, later in zip(beats, beats[1:], strict=False))
+    assert all(later >= earlier - 0.1001 for earlier, later in pairwise(beats))
 
 
 def test_the_clock_it_sends_goes_with_the_session() -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -135,3 +136,20 @@ class LinkSession:
         if last is None or (last.bpm, last.playing, last.others) != (state.bpm, state.playing, state.others):
             return True
         return abs(self._line.second_at(state.beat) - second) > DRIFT_S
+
+
+def glance(bpm: float, bar: float) -> str:
+    """How the session stands that we would join, in words. Raises Unavailable where the library is not there."""
+    seen: queue.SimpleQueue[LinkState] = queue.SimpleQueue()
+    session = LinkSession(bpm, bar, lambda state, _second: seen.put(state))
+    session.open()
+    try:
+        state = seen.get(timeout=2 * SETTLE_S)
+    except queue.Empty:
+        raise Unavailable("tempo.source: link: the library aalink does not answer") from None
+    finally:
+        session.close()
+    if not state.others:
+        return "nobody else is there now"
+    others = f"{state.others} other{'' if state.others == 1 else 's'}"
+    return f"{others}, {state.bpm:.1f} bpm, {'playing' if state.playing else 'stopped'}"
