@@ -15,13 +15,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from fakes import hanging
 from processes import environment
 from sideman.core.events import LinkState
 from sideman.io.abletonlink import LinkSession, load, read
 
 LONG = 30.0  # seconds: against hanging only
 FIRST_BPM, THEN_BPM, ASKED_BPM = 160.0, 220.0, 96.0
-NOTES = 8
+NOTES = 6
+SETTINGS = (
+    *("tempo.source=link", "tempo.bpm=90", "midi.input=none", "midi.output=none"),
+    *("play.seed=1", "play.density=4", "play.rests=0", "play.gate=1", "play.late_ms=1000"),
+)
 
 
 def until(true: Callable[[], object]) -> None:
@@ -38,9 +43,7 @@ class Daemon:
     """Sideman, and what it has sent and logged so far."""
 
     def __init__(self, bundle: str) -> None:
-        given = {"model.bundle": bundle, "tempo.source": "link", "tempo.bpm": 90, "play.seed": 1, "play.density": 4,
-                 "play.rests": 0, "play.gate": 1, "play.late_ms": 1000, "midi.input": "none", "midi.output": "none"}  # fmt: skip
-        words = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+        words = [word for setting in (f"model.bundle={bundle}", *SETTINGS) for word in ("--set", setting)]
         command = [sys.executable, __file__.replace("linkscene", "linkdaemon"), *words]
         self._process = subprocess.Popen(
             command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -54,6 +57,7 @@ class Daemon:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self.log.append(line.rstrip("\n"))
+            print(line, end="", file=sys.stderr)  # noqa: T201 - should the scene come to nothing
 
     def _read_sent(self) -> None:
         assert self._process.stdout is not None
@@ -80,7 +84,7 @@ class Peer:
         self.link.quantum, self.link.start_stop_sync_enabled, self.link.enabled = 4.0, True, True
 
     async def _make(self) -> Any:
-        return load().Link(FIRST_BPM)
+        return load().Link(120.0)
 
     def beats(self, seconds: list[float]) -> list[float]:
         """The beats of the session that fell on these seconds, as we have them."""
@@ -92,6 +96,8 @@ def main(bundle: str) -> dict[str, object]:
     """Start, change the tempo, stop, start again; what was played meanwhile, in beats of the peer's."""
     peer, daemon = Peer(), Daemon(bundle)
     found: dict[str, object] = {}
+    until(lambda: any("1 other" in line for line in daemon.log))
+    peer.link.tempo = FIRST_BPM  # whichever of the two tempi they have agreed on
     until(lambda: any("waiting for the start of Link at 160.0 bpm, 1 other" in line for line in daemon.log))
     found["before the start"] = len(daemon.sent)
     begins = _begin(peer)
@@ -124,11 +130,7 @@ def _played(peer: Peer, daemon: Daemon, since: float) -> list[float]:
 
 
 def _sounding(daemon: Daemon) -> int:
-    balance = [1 if message[0] & 0xF0 == 0x90 else -1 for _, message in daemon.sent if message[0] & 0xE0 == 0x80]
-    pitches: dict[int, bool] = {
-        message[1]: message[0] & 0xF0 == 0x90 for _, message in daemon.sent if message[0] < 0xB0
-    }
-    return sum(pitches.values()) if balance else -1
+    return len(hanging((message[0], message[1], message[2]) for _, message in daemon.sent))
 
 
 def _asked(peer: Peer) -> float:
@@ -144,4 +146,4 @@ def _asked(peer: Peer) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    print(json.dumps(main(sys.argv[1])))  # noqa: T201

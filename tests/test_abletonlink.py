@@ -51,7 +51,7 @@ def test_two_peers_are_in_time(scene: dict[str, Any], record_property: Any) -> N
         assert [round(later) - round(earlier) for earlier, later in pairwise(beats)] == [1] * (NOTES - 1)
         milliseconds = sorted(60_000 / bpm * abs(each) for each in off(beats))
         record_property(f"off the peer's beat, {part}, ms", milliseconds)
-        print(f"{part}: off the peer's beat by {milliseconds[NOTES // 2]:.3f} ms, at most {milliseconds[-1]:.3f}")
+        print(f"{part}: off the peer's beat by {milliseconds[NOTES // 2]:.3f} ms, at most {milliseconds[-1]:.3f}")  # noqa: T201
         assert max(abs(each) for each in off(beats)) < 0.25
 
 
@@ -77,20 +77,11 @@ def test_without_the_library_it_says_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "aalink.py").write_text("raise ImportError('no such thing')\n")
     env = environment()
     env["PYTHONPATH"] = f"{tmp_path}:{env['PYTHONPATH']}"
-    given = ["--set", f"model.bundle={bundle_in(tmp_path)}", "--set", "tempo.source=link"]
+    given = (f"model.bundle={bundle_in(tmp_path)}", "tempo.source=link", "midi.output=none", "midi.input=none")
+    words = [word for setting in given for word in ("--set", setting)]
     for command in ("run", "check"):
-        words = [
-            sys.executable,
-            "-m",
-            "sideman",
-            command,
-            *given,
-            "--set",
-            "midi.output=none",
-            "--set",
-            "midi.input=none",
-        ]
-        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
+        everything = [sys.executable, "-m", "sideman", command, *words]
+        done = subprocess.run(everything, env=env, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 69
         assert "pip install 'sideman[link]'" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
