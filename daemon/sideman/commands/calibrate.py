@@ -193,5 +193,5 @@ def _text(found: Found, ports: str, path: Path | None) -> str:
         f"{len(found.back)} of {found.sent} notes came back; out and in again took "
         f"{found.median_ms:.2f} ms at the median, {found.p95_ms:.2f} ms at p95\n"
         f"half of it, for the way out:  {KEY}: {found.offset_ms}   ({advice})\n"
-        "What a synth takes from the note to its sound is not in it: how much earlier that has to be, your ear must tell."
+        "What a synth takes from the note to its sound is not in it: how much earlier still, your ear must tell."
     )
