@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import mido
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -194,6 +195,32 @@ def test_a_clock_that_dies_is_noticed_within_two_beats(bpm: float) -> None:
     assert not hanging(message for second, message in recorder.sent if second <= silent)
     assert not [second for second, _ in struck(recorder) if second > silent]
     assert told[-1] == transport.text == "clock lost, waiting for it"
+
+
+def test_a_clock_that_comes_twice_is_told() -> None:
+    """Nobody would think of the second cable, or of the DAW's thru."""
+    once = steady(8, 120.0)
+    twice = np.sort(np.concatenate([once, once[4 * TICKS_A_BEAT :] + 0.0011]))
+    fast = steady(16, 600.0)
+    for true, come, bpm in ((once, twice, 120.0), (fast, fast, 400.0)):
+        engine, _, told = following()
+        play(engine, float(true[-1]), [(float(true[0]) - 0.001, ClockStart()), *ticks(come)])
+        text, _, warning = told[-1].partition("; ")
+        assert warning == "more ticks come than that: is the clock connected twice?"
+        assert float(text.split()[1]) == pytest.approx(bpm, rel=0.01)
+    engine, _, told = following()
+    play(engine, float(once[-1]), band(once)[:-1])
+    assert told[-1] == "following 120.0 bpm"
+
+
+def test_what_a_port_does_to_a_clock_is_known() -> None:
+    """Over JACK at long periods the whole program would play at the tempo of the sound card."""
+    true, period = steady(60, 112.0), 1024 / 48000
+    engine, transport, _ = following()
+    transport.arrives_in(period)
+    come = np.ceil(true / period) * period
+    play(engine, float(true[-1]), [(float(come[0]) - 0.001, ClockStart()), *ticks(come)])
+    assert transport.line.beat_at(float(true[-1])) == pytest.approx(60, abs=0.05)
 
 
 @pytest.mark.parametrize("wait_start", [True, False])

@@ -117,6 +117,7 @@ class Service:
         link = Link(Wanted(midi.output, midi.input, midi.client, midi.wait, follows), self._inbox.put)
         for reason in link.open():
             _log.warning("%s", reason)
+        self._know_rounds(link)
         try:
             yield link
         finally:
@@ -145,6 +146,10 @@ class Service:
             yield
         finally:
             self._session.close()
+
+    def _know_rounds(self, link: Link) -> None:
+        if isinstance(self._transport, Transport):
+            self._transport.arrives_in(link.rounds)
 
     def _let_go(self, link: Link) -> None:
         """Close the ports. All is silent by now: a JACK server that stalls must not keep us, nor Ctrl-C, waiting."""
@@ -227,6 +232,7 @@ class Service:
         for change in link.poll():
             _log.log(logging.INFO if change.open else logging.WARNING, "%s", change.text)
             self._notifier.status(self._status(link))
+            self._know_rounds(link)
             if change.open and change.key == OUTPUT:
                 self._inbox.put(Panic())  # whoever hears us now may have missed the end of a note
                 self._mark(link)

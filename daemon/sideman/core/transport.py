@@ -11,6 +11,8 @@ MIDI 1.0 specification has them: each says what the *next* tick is. What it leav
   waits for continue.
 - A clock that is silent for a beat and a half without having stopped is lost. What comes later needs a start; without
   `wait_start` the music goes on from the next beat with the first tick.
+- Where many more ticks come than the music goes on by (two cables from one machine; a tempo beyond the fastest), that
+  is told. A clock that is doubled from its first tick on, and not too fast so, cannot be known for one.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from sideman.core.tempo import Tempo
 TICKS_A_SIXTEENTH = TICKS_A_BEAT // 4
 _LOST_TICKS = 3 * TICKS_A_BEAT // 2
 _ANOTHER_TEMPO = 0.5  # beats a minute, from which a change is told
+_TOO_MANY = 1.2
 
 
 class Followed(Protocol):
@@ -93,6 +96,7 @@ class Transport:
         self._lost = False
         self._bpm = 0.0  # as told
         self._ticks, self._since = 0, 0.0  # since it was measured last
+        self._messages, self._too_many = 0, False
         self._text = self.text
 
     @property
@@ -109,7 +113,8 @@ class Transport:
     def text(self) -> str:
         """What it does, in words."""
         if self.rolling:
-            return f"following {self._bpm:.1f} bpm" if self._bpm else "following the clock"
+            much = "; more ticks come than that: is the clock connected twice?" if self._too_many else ""
+            return f"following {self._bpm:.1f} bpm{much}" if self._bpm else "following the clock"
         if self._stopped:
             return "stopped by the clock"
         if self._alive and self._bpm:
@@ -138,6 +143,10 @@ class Transport:
             case _:
                 pass
         self._tell_change()
+
+    def arrives_in(self, rounds: float) -> None:
+        """The port carries its messages in rounds, so many seconds apart; 0: each at once. Any thread may tell."""
+        self._filter.rounds = rounds
 
     def ends_at(self) -> float:
         """The second when the clock will be lost, if no tick comes before; infinite while none is expected."""
@@ -173,14 +182,16 @@ class Transport:
     def _measure(self, passed: int) -> None:
         """The tempo to be told: that of whole beats, which wavers less than the line."""
         self._ticks += passed
+        self._messages += 1
         if not self._filter.locked:
-            self._ticks, self._since = 0, self._filter.second
+            self._ticks, self._messages, self._since = 0, 0, self._filter.second
             return
         if not self._bpm:
             self._bpm = self._filter.bpm
         if self._ticks >= TICKS_A_BEAT:
             bpm = 60.0 / TICKS_A_BEAT * self._ticks / max(self._filter.second - self._since, 1e-3)
-            self._ticks, self._since = 0, self._filter.second
+            self._too_many = self._messages > _TOO_MANY * self._ticks
+            self._ticks, self._messages, self._since = 0, 0, self._filter.second
             if abs(bpm - self._bpm) >= _ANOTHER_TEMPO:
                 self._bpm = bpm
 
