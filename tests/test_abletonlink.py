@@ -8,6 +8,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +16,99 @@ import pytest
 from conftest import OWN_NETWORK, has_networks_of_its_own
 from linkscene import FIRST_BPM, NOTES, THEN_BPM
 from processes import bundle_in, environment
+from sideman.core.events import LinkState
+from sideman.io import abletonlink
+from sideman.io.abletonlink import LinkSession
 
 ALONE = "ip link set lo up && ip link set lo multicast on && ip route add 224.0.0.0/4 dev lo && exec "
+
+
+class Session:
+    """A Link session on a clock of its own, which runs by `drift` faster than ours and takes 5 µs to be asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, drift: float = 0.0) -> None:
+        self.tempo, self.playing, self.num_peers = 120.0, True, 1
+        self.second, self._drift = 100.0, drift
+        self.takes = [0.000005]  # in turn
+        self.states: list[tuple[LinkState, float]] = []
+        monkeypatch.setattr(abletonlink, "time", SimpleNamespace(monotonic=self._now))
+        monkeypatch.setattr(abletonlink, "load", SimpleNamespace)
+        self.ours = LinkSession(120.0, 4.0, lambda state, second: self.states.append((state, second)))
+
+    def _now(self) -> float:
+        return self.second
+
+    @property
+    def beat(self) -> float:
+        """At the present; to be told takes its time, half of it before and half of it after."""
+        took = self.takes[0]
+        self.takes.append(self.takes.pop(0))
+        self.second += took
+        return self.beat_at(self.second - took / 2)
+
+    def beat_at(self, second: float) -> float:
+        """The beat at a second of ours."""
+        return (second - 100.0) * (1 + self._drift) * 2
+
+    def looks(self, times: int) -> None:
+        """Let ours look so many times."""
+        for _ in range(times):
+            self.second += abletonlink.POLL_S
+            self.ours._look(self)
+
+
+@pytest.mark.parametrize("drift", [0.0, 20e-6, -500e-6])
+def test_only_what_is_new_is_passed_on_and_the_beat_stays_right(monkeypatch: pytest.MonkeyPatch, drift: float) -> None:
+    """The player would be woken thirty times a second for nothing, or drift away from the session in a long song."""
+    session = Session(monkeypatch, drift)
+    for _ in range(1000):
+        session.looks(1)
+        state, second = session.states[-1]
+        foreseen = state.beat + (session.second - second) * state.bpm / 60
+        assert abs(foreseen - session.beat_at(session.second)) / 2 < 0.00025
+    assert len(session.states) <= 1 + 30 * abs(drift) / abletonlink.DRIFT_S + 1
+
+
+def test_every_change_is_passed_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would play on when the session is stopped."""
+    session = Session(monkeypatch)
+    for name, value in (("playing", False), ("num_peers", 0), ("playing", True)):
+        session.looks(3)
+        setattr(session, name, value)
+        session.looks(1)
+        assert getattr(session.states[-1][0], {"num_peers": "others"}.get(name, name)) == value
+    assert len(session.states) == 4
+    session.ours.ask(90.0)
+    session.looks(1)
+    assert session.tempo == session.states[-1][0].bpm == 90.0
+
+
+def test_a_reading_that_was_held_up_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment in which the machine was busy would be heard as a stumble."""
+    session = Session(monkeypatch)
+    session.takes = [0.004, 0.000005, 0.02]
+    session.looks(20)
+    assert len(session.states) == 1
+    state, second = session.states[0]
+    assert state.beat == pytest.approx(session.beat_at(second), abs=1e-9)
+    session.takes = [0.004]
+    session.playing = False
+    session.looks(5)
+    assert len(session.states) == 1
+
+
+def test_a_library_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A network that is odd would end the solo, or keep the program from stopping."""
+
+    def fail(_bpm: float) -> None:
+        raise RuntimeError("no such network")
+
+    monkeypatch.setattr(abletonlink, "load", lambda: SimpleNamespace(Link=fail))
+    session = LinkSession(120.0, 4.0, lambda _state, _second: None)
+    session.open()
+    session.close()
+    assert "Link has failed" in caplog.text
+    assert "no such network" in caplog.text
 
 
 @pytest.fixture(scope="module")

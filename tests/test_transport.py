@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import mido
@@ -266,6 +267,28 @@ def test_no_clock_leaves_a_note_sounding(messages: list[tuple[float, Event]], wa
     assert not hanging(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
     beats = [message for _, message in recorder.sent if message[0] in (START, CONTINUE, STOP)]
     assert not beats or beats[-1] == (STOP,)
+
+
+chunks = st.lists(st.sampled_from([0xF8, 0xF8, 0xF8, 0xFA, 0xFB, 0xFC, 0xF2, 0x90, 0xF0, 0x00, 0x45, 0x7F]), max_size=5)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(gaps, chunks), max_size=80), st.sampled_from([-200, 0, 200]), st.booleans())
+def test_no_bytes_at_any_rate_leave_a_note_sounding(
+    heard: list[tuple[float, list[int]]], offset: int, coarse: bool
+) -> None:
+    """A broken cable, or a program that sends its clock in clumps, would end the solo or hang a note."""
+    engine, transport, _ = following(wait_start=False, sends=True, play__rate="sixteenth", play__offset_ms=offset)
+    transport.arrives_in(1024 / 48000 if coarse else 0.0)
+    second, arrivals, decoder = 0.0, [], Decoder(clock=True)
+    for gap, chunk in heard:
+        second += gap
+        arrivals += [(second, event) for event in decoder.feed(chunk)]
+    recorder, _ = play(engine, second + 3.0, arrivals)
+    assert not hanging(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
+    words = [message for _, message in recorder.sent if message[0] in (START, CONTINUE, STOP)]
+    assert not words or words[-1] == (STOP,)
+    assert not any(message == after == (STOP,) for message, after in pairwise(words))
 
 
 # -- the clock that is sent
