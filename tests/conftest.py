@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Generator, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from processes import has_networks_of_its_own
 
 _OURS = ("SIDEMAN_", "XDG_")
 _SYSTEMD = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID")
@@ -52,18 +51,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"skipped, which is a failure in CI: {report.longrepr}"
     return report
-
-
-OWN_NETWORK = ("unshare", "--map-root-user", "--net", "--kill-child")
-"""What runs a command in a network of its own, which holds nothing but a loopback that is down."""
-
-
-@cache
-def has_networks_of_its_own() -> bool:
-    """Whether we may make a network namespace here."""
-    if not (shutil.which("unshare") and shutil.which("ip")):
-        return False
-    return subprocess.run([*OWN_NETWORK, "ip", "link"], capture_output=True, check=False).returncode == 0
 
 
 def _must_run(item: pytest.Item) -> bool:

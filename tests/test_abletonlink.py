@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from conftest import OWN_NETWORK, has_networks_of_its_own
 from linkscene import FIRST_BPM, NOTES, THEN_BPM
-from processes import bundle_in, environment
+from processes import OWN_NETWORK, bundle_in, environment, has_networks_of_its_own
 from sideman.core.events import LinkState
 from sideman.io import abletonlink
 from sideman.io.abletonlink import LinkSession
