@@ -80,7 +80,7 @@ class Service:
             with self._ports() as link, self._joined():
                 kept = self._kept()
                 self._mark(link)
-                _make_fit()
+                make_fit()
                 engine = self._engine(performance, kept)
                 self._announce(performance, engine, link)
                 self._perform(Player(engine, link, self._inbox, self._tell), link)
@@ -299,7 +299,7 @@ def _state_file() -> Path:
     return memory.state_folder() / "state.json"
 
 
-def _make_fit() -> None:
+def make_fit() -> None:
     """Make the process fit for playing: garbage is what comes from now on, and no thread holds the interpreter long."""
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
