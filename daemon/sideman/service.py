@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,12 @@ from sideman.core.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import Hush, Panic
+from sideman.core.linktransport import LinkTransport
 from sideman.core.reports import BarPlayed, Changed, Report
 from sideman.core.settings import Settings, changed
-from sideman.core.transport import Clocks, Transport
+from sideman.core.transport import Clocks, Followed, Transport
 from sideman.io import memory
+from sideman.io.abletonlink import LinkSession
 from sideman.io.clock import Inbox
 from sideman.io.link import OUTPUT, Link, Wanted
 from sideman.io.marker import Marks
@@ -59,7 +61,8 @@ class Service:
         self._chart = chart
         self._inbox = Inbox()
         self._reports: deque[Report] = deque()
-        self._transport = _transport(settings, self._stir)
+        self._session = self._link_session()
+        self._transport = self._clock_to_follow()
         self._told = (self._transport.text if self._transport else "", 0.0)  # and when
         self._notifier = Notifier()
         self._stops = 0
@@ -74,7 +77,7 @@ class Service:
         """Play until a signal or the end; the exit status. Once only."""
         with contextlib.closing(self), self._signals():
             performance = prepare(self._settings, self._chart)
-            with self._ports() as link:
+            with self._ports() as link, self._joined():
                 kept = self._kept()
                 self._mark(link)
                 make_fit()
@@ -110,14 +113,43 @@ class Service:
     @contextlib.contextmanager
     def _ports(self) -> Iterator[Link]:
         midi = self._settings.midi
-        follows = self._transport is not None
+        follows = self._settings.tempo.source == "midi-clock"
         link = Link(Wanted(midi.output, midi.input, midi.client, midi.wait, follows), self._inbox.put)
         for reason in link.open():
             _log.warning("%s", reason)
+        self._know_rounds(link)
         try:
             yield link
         finally:
             self._let_go(link)
+
+    def _link_session(self) -> LinkSession | None:
+        tempo, bar = self._settings.tempo, float(self._chart.meter.quarters)
+        return LinkSession(tempo.bpm, bar, self._inbox.put) if tempo.source == "link" else None
+
+    def _clock_to_follow(self) -> Followed | None:
+        tempo, bar = self._settings.tempo, float(self._chart.meter.quarters)
+        if self._session is not None:
+            return LinkTransport(bar, wait_start=tempo.wait_start, tell=self._stir, ask=self._session.ask)
+        if tempo.source == "midi-clock":
+            return Transport(tempo.bpm, wait_start=tempo.wait_start, tell=self._stir)
+        return None
+
+    @contextlib.contextmanager
+    def _joined(self) -> Iterator[None]:
+        """In the Link session, if we play in one."""
+        if self._session is None:
+            yield
+            return
+        self._session.open()
+        try:
+            yield
+        finally:
+            self._session.close()
+
+    def _know_rounds(self, link: Link) -> None:
+        if isinstance(self._transport, Transport):
+            self._transport.arrives_in(link.rounds)
 
     def _let_go(self, link: Link) -> None:
         """Close the ports. All is silent by now: a JACK server that stalls must not keep us, nor Ctrl-C, waiting."""
@@ -200,6 +232,7 @@ class Service:
         for change in link.poll():
             _log.log(logging.INFO if change.open else logging.WARNING, "%s", change.text)
             self._notifier.status(self._status(link))
+            self._know_rounds(link)
             if change.open and change.key == OUTPUT:
                 self._inbox.put(Panic())  # whoever hears us now may have missed the end of a note
                 self._mark(link)
@@ -261,11 +294,6 @@ class Service:
     def _keep(self, engine: Engine, performance: Performance) -> None:
         if engine.settings.play.resume:
             memory.save(memory_of(engine, performance, time.monotonic()), _state_file())
-
-
-def _transport(settings: Settings, tell: Callable[[], None]) -> Transport | None:
-    tempo = settings.tempo
-    return Transport(tempo.bpm, wait_start=tempo.wait_start, tell=tell) if tempo.source == "midi-clock" else None
 
 
 def _state_file() -> Path:

@@ -8,9 +8,9 @@ The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it; e
 same beat a note-off goes before anything else. `prepare` makes the next choice ahead of its time, when the caller has
 nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
 
-With a `Transport` the beats are those of somebody else's clock. While that does not roll, nothing is due and nothing
-that is played is heard. Our beats never go back: where the music moves to another place, they go on from the next one
-that lies the same way in its bar, and the chart is moved under them.
+With a clock to follow (`Followed`) the beats are its own. While it does not roll, nothing is due and nothing that is
+played is heard. Our beats never go back: where the music moves to another place, they go on from the next one that
+lies the same way in its bar, and the chart is moved under them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from sideman.core.events import (
     Event,
     Halt,
     Hush,
+    LinkState,
     NoteOff,
     NoteOn,
     Panic,
@@ -147,7 +148,7 @@ class Engine(Conductor):
         match item:
             case NoteOn() | NoteOff() | Control() | PitchBend():
                 self._hear(item, second)
-            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
+            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition() | LinkState():
                 return self._follow(item, second)
             case Panic():
                 return [*self.ledger.panic(), *self.voice()]
@@ -158,8 +159,7 @@ class Engine(Conductor):
             case Change(values):
                 return self._change(values, second)
             case SetTempo(bpm):
-                if self._transport is None:
-                    self.tempo = self.tempo.changed(bpm, second)
+                self._pull(bpm, second)
             case SetChart(chart):
                 self._take_over(chart, second)
         return []
@@ -199,8 +199,8 @@ class Engine(Conductor):
         if told:
             bpm = self.settings.tempo.bpm
             self.settings = changed(self.settings, told)
-            if self.settings.tempo.bpm != bpm and self._transport is None:
-                self.tempo = self.tempo.changed(self.settings.tempo.bpm, second)
+            if self.settings.tempo.bpm != bpm:
+                self._pull(self.settings.tempo.bpm, second)
             self._heed(second)
             self.soloist.adopt(self.settings.play)
             self.hearing.transpose = self.settings.midi.transpose
@@ -290,6 +290,7 @@ class Engine(Conductor):
 
     def _set_mode(self, mode: Mode, beat: float) -> list[Event]:
         """Let `mode` hold from `beat` on, where nothing of ours sounds any more; its turns count from this bar."""
+        beat = max(beat, self._start)  # nothing is played while bars are counted in
         tick = self._unswung(beat)
         self.improviser.cut(tick)
         self.settings = changed(self.settings, [("play.mode", mode)])
