@@ -24,6 +24,7 @@ from itertools import count
 from sideman.core.chart import Chart
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.clockout import AHEAD_TICKS, ClockOut, next_sixteenth
+from sideman.core.comp import SOUNDS, Comp, Style
 from sideman.core.events import (
     Change,
     ClockContinue,
@@ -45,7 +46,7 @@ from sideman.core.events import (
 from sideman.core.improviser import PULSES, Choice, Improviser
 from sideman.core.ledger import Ledger, hush
 from sideman.core.listener import Listener
-from sideman.core.reports import BarPlayed, Changed, Doing, Heard, Struck, Tell, nobody
+from sideman.core.reports import BarPlayed, Changed, Doing, Heard, Struck, Tell, Voice, nobody
 from sideman.core.settings import Settings, changed
 from sideman.core.smoothing import NARROWEST
 from sideman.core.status import Status
@@ -88,12 +89,18 @@ class _BarLine:
 
 
 @dataclass(frozen=True, slots=True)
+class _CompOnset:
+    tick: int
+    style: Style
+
+
+@dataclass(frozen=True, slots=True)
 class _Tick:
     number: int  # from beat 0
     begins: bool  # what is due is not the tick, but the word that it is the next
 
 
-_Item = _Release | _ReleaseAll | _BarLine | _Tick | Choice
+_Item = _Release | _ReleaseAll | _BarLine | _CompOnset | _Tick | Choice
 
 
 @dataclass(order=True, slots=True)
@@ -128,6 +135,7 @@ class Engine:
         self.improviser = improviser
         self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
         self.ledger = Ledger(settings.midi.channel)
+        self.comp = Comp(tune, tune.chart.meter)
         self.end = end
         self.late, self.heard, self.played = 0, 0, 0
         self.tell: Tell = nobody
@@ -306,6 +314,9 @@ class Engine:
         self._played = []
         line = math.ceil(self._start / bar - _ALMOST)
         self._schedule(line * bar, _BAR_LINE, _BarLine(line))
+        tick = math.ceil(self._start * TICKS - _ALMOST)
+        if tick % self.bar_ticks:
+            self._accompany(tick)
         pulse = PULSES.get(self.settings.play.rate, TICKS)
         self._next_tick = self._next_pulse(self._start * TICKS - _ALMOST, pulse)
 
@@ -364,6 +375,8 @@ class Engine:
                 yield from (Due(item.beat, meant, event) for event in self.ledger.release_all())
             case _BarLine(bar):
                 yield from self._bar_line(item.beat, bar, second)
+            case _CompOnset(tick, style):
+                yield from self._comp(tick, style, meant, second)
             case _Tick() as tick if tick is self._due_tick:
                 events = self._clock_falls_due(tick, second)
                 yield from (Due(item.beat, meant, event) for event in events)
@@ -381,16 +394,43 @@ class Engine:
             return
         if choice.pitch is not None:
             note = NoteOn(choice.pitch, choice.velocity, self.settings.midi.channel)
-            strike, events = self.ledger.strike(note)
-            yield from (Due(beat, meant, event) for event in events)
             self.listener.sent(note, second)
-            ends = self._ends_at(choice, beat)
-            self._schedule(ends, _RELEASE, _Release(NoteOff(note.pitch, note.channel), strike))
-            self.tell(Struck(beat, ends - beat, note, "solo"))
+            events = self._strike(note, beat, self._ends_at(choice, beat), "solo")
+            yield from (Due(beat, meant, event) for event in events)
             self.played += 1
             self._struck = beat
         self._played.append(choice)
         self.improviser.played(choice)
+
+    def _strike(self, note: NoteOn, beat: float, ends: float, voice: Voice) -> list[Event]:
+        """What to send for `note` on `beat`; it is in the ledger, and will be released when it `ends`."""
+        strike, events = self.ledger.strike(note)
+        self._schedule(ends, _RELEASE, _Release(NoteOff(note.pitch, note.channel), strike))
+        self.tell(Struck(beat, ends - beat, note, voice))
+        return events
+
+    def _accompany(self, tick: int) -> None:
+        """Let the accompaniment play from `tick` to the end of its bar."""
+        self._schedule_comp(self.comp.first(tick), tick, self.settings.play.comp)
+
+    def _comp(self, tick: int, style: Style, meant: float, second: float) -> Iterator[Due]:
+        roll, beat = self.improviser.dice.roll, self._swung(tick)
+        following = self.comp.after(style, tick, roll)
+        self._schedule_comp(following, tick, style)
+        if second - meant > self._late_s:
+            self.late += 1
+            return
+        ends = beat + (self._swung(following) - beat) * SOUNDS[style]
+        ends = ends if self.end is None else min(ends, self.end)
+        for struck in self.comp.strike(style, tick, self.settings.play.velocity, roll):
+            note = NoteOn(struck.pitch, struck.velocity, self.settings.midi.comp)
+            self.listener.sent(note, second)
+            yield from (Due(beat, meant, event) for event in self._strike(note, beat, ends, "comp"))
+
+    def _schedule_comp(self, onset: int, tick: int, style: Style) -> None:
+        same_bar = onset // self.bar_ticks == tick // self.bar_ticks
+        if style != "off" and same_bar and (self.end is None or onset < self.end * TICKS):
+            self._schedule(self._swung(onset), _ONSET, _CompOnset(onset, style))
 
     def _bar_line(self, beat: float, bar: int, second: float) -> Iterator[Due]:
         if self._played or (self._plays_through and beat > self._start):
@@ -399,6 +439,7 @@ class Engine:
             played = BarPlayed(number, self.tune.chords_in_bar(before), tuple(self._played))
             yield Due(beat, self._second_of(beat), played)
             self._played = []
+        self._accompany(bar * self.bar_ticks)
         # After a stop of the machine, go on from the bar that is really sounding.
         bar = max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks))
         if self.end is None or bar * self.bar_ticks <= self.end * TICKS:
