@@ -155,10 +155,13 @@ class Service:
         """Leave a mark in case we are killed, and release what a killed process has left sounding on our port."""
         if not link.plays:
             return
-        left = self._marks.opened(link.name, self._settings.midi.channel)
-        if left is not None:
-            _log.info("the last run was killed: releasing all notes on channel %d of %s", left, link.name)
-            self._inbox.put(Hush(left))
+        midi = self._settings.midi
+        left = self._marks.opened(link.name, sorted({midi.channel, midi.comp}))
+        if left:
+            told = ", ".join(map(str, left))
+            _log.info("the last run was killed: releasing all notes on channels %s of %s", told, link.name)
+        for channel in left:
+            self._inbox.put(Hush(channel))
 
     # -- running
 
