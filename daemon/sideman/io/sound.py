@@ -147,7 +147,7 @@ def shell(message: Sequence[int]) -> str:
 
 def _started(synth: Synth) -> tuple[subprocess.Popen[bytes], int, IO[bytes]]:
     """The process, our end of its input, and what it says; in a session of its own, so that Ctrl-C is ours to hear."""
-    command = [str(synth.program), "-n", "-q", "-g", str(GAIN), str(synth.sound_font)]
+    command = [str(synth.program), "-n", "-q", "-j", "-g", str(GAIN), str(synth.sound_font)]
     (their_input, ours), (said, their_output) = os.pipe(), os.pipe()
     os.set_blocking(ours, False)
     try:
