@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fakes import hanging, performance, play
 from sideman.bench.clocks import steady
 from sideman.core.chart import Chart, Meter, parse_changes, parse_meter
+from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.comp import BASS, SHELLS, Comp, CompNote, Style, beat_ticks, shell
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import (
@@ -334,3 +335,26 @@ def test_it_follows_a_clock_from_wherever_it_starts(sixteenths: int, first: floa
     )
     assert len(seconds) >= 15
     assert not hanging(message for second, message in recorder.sent if second <= true[-1] + 0.02)
+
+
+def test_it_goes_with_the_clock_to_another_place() -> None:
+    """Wound back, the band would play on over the old place, twice at once, or with a note left from before."""
+    true = [float(second) for second in steady(20, 120.0)]
+    jump = 9 * TICKS_A_BEAT + 5
+    wound: list[tuple[float, Event]] = [
+        (true[jump] - 0.015, ClockStop()),
+        (true[jump] - 0.01, SongPosition(4 * 4)),
+        (true[jump] - 0.005, ClockContinue()),
+    ]
+    ticks: list[tuple[float, Event]] = [(second, ClockTick()) for second in true]
+    arrivals = [(true[0] - 0.01, ClockStart()), *ticks[:jump], *wound, *ticks[jump:]]
+    made = performance(play__comp="bass", play__mode="off", play__late_ms=30)
+    recorder, _ = play(made.engine(0.0, clocks=Clocks(Transport(120.0))), true[-1] + 0.01, arrivals)
+    before = [message for second, message in recorder.sent if second < true[jump] - 0.005]
+    assert not hanging(before)
+    onsets = struck(recorder)
+    beats = [*true[:jump:TICKS_A_BEAT], *true[jump::TICKS_A_BEAT]]
+    assert [second for second, _ in onsets] == pytest.approx(beats[: len(onsets)], abs=0.003)
+    roots = [pitch % 12 for second, pitch in onsets if second > true[jump] - 0.005]
+    assert roots[0] == parse_chord("G7").root  # the second bar
+    assert roots[4] == parse_chord("Cmaj7").root

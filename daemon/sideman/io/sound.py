@@ -27,7 +27,7 @@ from sideman.io.link import Link
 from sideman.io.synth import PROGRAM as FLUIDSYNTH
 from sideman.io.synth import Synth
 
-LOADS_S = 60.0
+LOADS_S = 45.0
 """A large sound font on a slow card takes its time."""
 GAIN = 0.6
 """Fluidsynth by itself (0.2) is set for a whole band, too soft for one line and a bass."""
