@@ -376,7 +376,8 @@ class Engine:
             case _BarLine(bar):
                 yield from self._bar_line(item.beat, bar, second)
             case _CompOnset(tick, style):
-                yield from self._comp(tick, style, meant, second)
+                events = self._comp(tick, style, item.beat, second)
+                yield from (Due(item.beat, meant, event) for event in events)
             case _Tick() as tick if tick is self._due_tick:
                 events = self._clock_falls_due(tick, second)
                 yield from (Due(item.beat, meant, event) for event in events)
@@ -394,17 +395,17 @@ class Engine:
             return
         if choice.pitch is not None:
             note = NoteOn(choice.pitch, choice.velocity, self.settings.midi.channel)
-            self.listener.sent(note, second)
-            events = self._strike(note, beat, self._ends_at(choice, beat), "solo")
+            events = self._strike(note, beat, self._ends_at(choice, beat), "solo", second)
             yield from (Due(beat, meant, event) for event in events)
             self.played += 1
             self._struck = beat
         self._played.append(choice)
         self.improviser.played(choice)
 
-    def _strike(self, note: NoteOn, beat: float, ends: float, voice: Voice) -> list[Event]:
-        """What to send for `note` on `beat`; it is in the ledger, and will be released when it `ends`."""
+    def _strike(self, note: NoteOn, beat: float, ends: float, voice: Voice, second: float) -> list[Event]:
+        """Strike `note` on `beat`, and see to its end; returns what to send at `second`."""
         strike, events = self.ledger.strike(note)
+        self.listener.sent(note, second)
         self._schedule(ends, _RELEASE, _Release(NoteOff(note.pitch, note.channel), strike))
         self.tell(Struck(beat, ends - beat, note, voice))
         return events
@@ -413,21 +414,22 @@ class Engine:
         """Let the accompaniment play from `tick` to the end of its bar."""
         self._schedule_comp(self.comp.first(tick), tick, self.settings.play.comp)
 
-    def _comp(self, tick: int, style: Style, meant: float, second: float) -> Iterator[Due]:
-        roll, beat = self.improviser.dice.roll, self._swung(tick)
+    def _comp(self, tick: int, style: Style, beat: float, second: float) -> list[Event]:
+        """Strike what the accompaniment has for `tick`, which sounds on `beat`."""
+        roll = self.improviser.dice.roll
         following = self.comp.after(style, tick, roll)
         self._schedule_comp(following, tick, style)
-        if second - meant > self._late_s:
+        if second - self._second_of(beat) > self._late_s:
             self.late += 1
-            return
+            return []
         ends = beat + (self._swung(following) - beat) * SOUNDS[style]
         ends = ends if self.end is None else min(ends, self.end)
-        for struck in self.comp.strike(style, tick, self.settings.play.velocity, roll):
-            note = NoteOn(struck.pitch, struck.velocity, self.settings.midi.comp)
-            self.listener.sent(note, second)
-            yield from (Due(beat, meant, event) for event in self._strike(note, beat, ends, "comp"))
+        struck = self.comp.strike(style, tick, self.settings.play.velocity, roll)
+        notes = [NoteOn(each.pitch, each.velocity, self.settings.midi.comp) for each in struck]
+        return [event for note in notes for event in self._strike(note, beat, ends, "comp", second)]
 
     def _schedule_comp(self, onset: int, tick: int, style: Style) -> None:
+        """Let the accompaniment strike at `onset`, if that is in the bar of `tick`: each bar line begins anew."""
         same_bar = onset // self.bar_ticks == tick // self.bar_ticks
         if style != "off" and same_bar and (self.end is None or onset < self.end * TICKS):
             self._schedule(self._swung(onset), _ONSET, _CompOnset(onset, style))
