@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterator
 
 from sideman.core.chart import Chart
+from sideman.core.comp import SOUNDS, Comp, Style
 from sideman.core.conductor import Conductor, Span
 from sideman.core.events import (
     Again,
@@ -52,6 +53,7 @@ from sideman.core.schedule import (
     ONSET,
     RELEASE,
     BarLine,
+    CompOnset,
     Due,
     Item,
     NewMode,
@@ -91,6 +93,7 @@ class Engine(Conductor):
         self.improviser = improviser
         self.hearing = Hearing(settings.midi, self.bar_ticks)
         self.listener = self.hearing.listener
+        self.comp = Comp(tune, tune.chart.meter)
         self.ledger = Ledger(settings.midi.channel)
         self.late, self.heard, self.played = 0, 0, 0
         self.tell: Tell = nobody
@@ -355,6 +358,8 @@ class Engine(Conductor):
                 return self._clock_falls_due(what, second)
             case Strike(note, beats, voice) if second - self._second_of(beat) <= self._late_s:
                 return self._strike(note, beat, beat + beats, voice, second)
+            case CompOnset(tick, style):
+                return self._comp(tick, style, beat, second)
             case Choice() if what is self.soloist.choice:
                 return self._play(beat, second)
         return []  # a bar line, or what was taken back or is too late
@@ -389,9 +394,40 @@ class Engine(Conductor):
         self.tell(Struck(beat, ends - beat, note, voice))
         return events
 
+    # -- the accompaniment
+
+    def _accompany(self, tick: int) -> None:
+        """Let the accompaniment play from `tick` to the end of its bar."""
+        self._put_comp(self.comp.first(tick), tick, self.settings.play.comp)
+
+    def _comp(self, tick: int, style: Style, beat: float, second: float) -> list[Event]:
+        """Strike what the accompaniment has for `tick`, which sounds on `beat`."""
+        roll = self.improviser.dice.roll
+        following = self.comp.after(style, tick, roll)
+        self._put_comp(following, tick, style)
+        if second - self._second_of(beat) > self._late_s:
+            self.late += 1
+            return []
+        ends = beat + (self._swung(following) - beat) * SOUNDS[style]
+        ends = ends if self.end is None else min(ends, self.end)
+        struck = self.comp.strike(style, tick, self.settings.play.velocity, roll)
+        notes = [NoteOn(each.pitch, each.velocity, self.settings.midi.comp) for each in struck]
+        return [event for note in notes for event in self._strike(note, beat, ends, "comp", second)]
+
+    def _put_comp(self, onset: int, tick: int, style: Style) -> None:
+        """Let the accompaniment strike at `onset`, if that is in the bar of `tick`: each bar line begins anew."""
+        same_bar = onset // self.bar_ticks == tick // self.bar_ticks
+        if style != "off" and same_bar and (self.end is None or onset < self.end * TICKS):
+            self._schedule.put(self._swung(onset), ONSET, CompOnset(onset, style))
+
+    # -- bars
+
     def _move(self, place: float, ahead: float = 0.0) -> None:
         super()._move(place, ahead)
         self._played = []
+        tick = math.ceil(self._start * TICKS - _ALMOST)
+        if tick % self.bar_ticks:
+            self._accompany(tick)
 
     def _bar_line(self, beat: float, bar: int, second: float) -> Iterator[Due]:
         yield from (Due(beat, self._second_of(beat), event) for event in self._do(beat))
@@ -400,6 +436,7 @@ class Engine(Conductor):
             played = BarPlayed(number, self.tune.chords_in_bar(beat - self._bar), tuple(self._played))
             yield Due(beat, self._second_of(beat), played)
             self._played = []
+        self._accompany(bar * self.bar_ticks)
         # After a stop of the machine, go on from the bar that is really sounding.
         self._put_bar_line(max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks)))
 
