@@ -4,13 +4,9 @@
 `receive` takes what is heard and asked for; `advance` yields what is due; `deadline` says when to call again. Nothing
 here reads a clock, sends a byte or waits. Live play, rendering and the tests drive this same engine.
 
-The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it; equal beats keep their order, and at the
-same beat a note-off goes before anything else. `prepare` makes the next choice ahead of its time, when the caller has
-nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
-
-With a `Transport` the beats are those of somebody else's clock. While that does not roll, nothing is due and nothing
-that is played is heard. Our beats never go back: where the music moves to another place, they go on from the next one
-that lies the same way in its bar, and the chart is moved under them.
+The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it. When a beat is, says the `Conductor`;
+what is played next, and in whose turn, says the `Soloist`. `prepare` makes the next choice ahead of its time, when the
+caller has nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
 """
 
 from __future__ import annotations
