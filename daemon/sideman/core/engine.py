@@ -32,7 +32,6 @@ from sideman.core.events import (
     NoteOff,
     NoteOn,
     Panic,
-    ProgramChange,
     SetChart,
     SetMode,
     SetTempo,
@@ -41,7 +40,7 @@ from sideman.core.events import (
 from sideman.core.improviser import Choice, Improviser
 from sideman.core.ledger import Ledger, hush
 from sideman.core.listener import Listener
-from sideman.core.reports import BarPlayed, Changed, Does, Doing, Heard, ModeSet, Struck, Tell, Voice, nobody
+from sideman.core.reports import BarPlayed, Changed, Heard, ModeSet, Struck, Voice
 from sideman.core.schedule import (
     ONSET,
     RELEASE,
@@ -67,8 +66,6 @@ from sideman_models.values import TICKS
 TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
 
-LAMP: dict[Doing, int] = {"idle": 0, "listening": 64, "playing": 127}
-"""What `midi.lamp` is sent for each thing it does."""
 _ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
 _TURNS = {"play.trade_bars", "play.trade_first"}
 
@@ -86,11 +83,9 @@ class Engine(Conductor):
         self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
         self.ledger = Ledger(settings.midi.channel)
         self.late, self.heard, self.played = 0, 0, 0
-        self.tell: Tell = nobody
         self._played: list[Choice] = []
         self._struck = -math.inf
         self._sounding: Release | None = None  # the end of the solo's last note
-        self._doing: Doing = "idle"
 
     # -- time
 
@@ -119,6 +114,12 @@ class Engine(Conductor):
         """The beat of a choice that has still to be made; infinite where there is none."""
         coming = self.soloist.coming() if self.soloist.choice is None else None
         return math.inf if coming is None else self._sounds_at(coming)
+
+    def open(self, second: float) -> list[Event]:
+        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
+        self._put_off()
+        self._do(self._beat_of(second))
+        return self.voice()
 
     # -- what is heard and asked for
 
@@ -260,38 +261,6 @@ class Engine(Conductor):
     def _settle(self) -> list[Event]:
         planned = self.soloist.rota.planned
         return self._set_mode(planned[1], self._reached) if planned else []
-
-    # -- what it does
-
-    def open(self, second: float) -> list[Event]:
-        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
-        self._put_off()
-        self._do(self._beat_of(second))
-        return self.voice()
-
-    def _do(self, beat: float) -> list[Event]:
-        """Tell what it does on `beat`, if that is something else than before."""
-        if not self._rolls:
-            return self._does("idle")
-        tick = math.floor(self._unswung(beat) + _ALMOST)
-        return self._does("playing" if beat >= self._start - _ALMOST and self.soloist.ours(tick) else "listening")
-
-    def _does(self, doing: Doing) -> list[Event]:
-        if doing == self._doing:
-            return []
-        self._doing = doing
-        self.tell(Does(doing))
-        return self._lamp()
-
-    def _lamp(self) -> list[Event]:
-        midi = self.settings.midi
-        return [] if midi.lamp is None else [Control(midi.lamp, LAMP[self._doing], midi.channel)]
-
-    def voice(self) -> list[Event]:
-        """The sound that is chosen, and what the lamp shows: what a synth that was gone has to be told again."""
-        midi = self.settings.midi
-        program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
-        return [*program, *self._lamp()]
 
     # -- what is due
 
