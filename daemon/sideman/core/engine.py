@@ -4,13 +4,9 @@
 `receive` takes what is heard and asked for; `advance` yields what is due; `deadline` says when to call again. Nothing
 here reads a clock, sends a byte or waits. Live play, rendering and the tests drive this same engine.
 
-The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it; equal beats keep their order, and at the
-same beat a note-off goes before anything else. `prepare` makes the next choice ahead of its time, when the caller has
-nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
-
-With a clock to follow (`Followed`) the beats are its own. While it does not roll, nothing is due and nothing that is
-played is heard. Our beats never go back: where the music moves to another place, they go on from the next one that
-lies the same way in its bar, and the chart is moved under them.
+The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it. When a beat is, says the `Conductor`;
+what is played next, and in whose turn, says the `Soloist`. `prepare` makes the next choice ahead of its time, when the
+caller has nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
 """
 
 from __future__ import annotations
@@ -39,7 +35,6 @@ from sideman.core.events import (
     NoteOn,
     Panic,
     PitchBend,
-    ProgramChange,
     SetChart,
     SetMode,
     SetTempo,
@@ -48,7 +43,7 @@ from sideman.core.events import (
 from sideman.core.hearing import Hearing, Played
 from sideman.core.improviser import Choice, Improviser
 from sideman.core.ledger import Ledger, hush
-from sideman.core.reports import BarPlayed, Changed, Does, Doing, Heard, ModeSet, Struck, Tell, Voice, nobody
+from sideman.core.reports import BarPlayed, Changed, Heard, ModeSet, Struck, Voice
 from sideman.core.schedule import (
     ONSET,
     RELEASE,
@@ -75,8 +70,6 @@ from sideman_models.values import TICKS
 TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
 
-LAMP: dict[Doing, int] = {"idle": 0, "listening": 64, "playing": 127}
-"""What `midi.lamp` is sent for each thing it does."""
 _ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
 _TURNS = {"play.trade_bars", "play.trade_first"}
 
@@ -96,11 +89,9 @@ class Engine(Conductor):
         self.comp = Comp(tune, tune.chart.meter)
         self.ledger = Ledger(settings.midi.channel)
         self.late, self.heard, self.played = 0, 0, 0
-        self.tell: Tell = nobody
         self._played: list[Choice] = []
         self._struck = -math.inf
         self._sounding: Release | None = None  # the end of the solo's last note
-        self._doing: Doing = "idle"
 
     # -- time
 
@@ -130,6 +121,12 @@ class Engine(Conductor):
         """The beat of a choice that has still to be made; infinite where there is none."""
         coming = self.soloist.coming() if self.soloist.choice is None else None
         return math.inf if coming is None else self._sounds_at(coming)
+
+    def open(self, second: float) -> list[Event]:
+        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
+        self._put_off()
+        self._do(self._beat_of(second))
+        return self.voice()
 
     # -- what is heard and asked for
 
@@ -287,38 +284,6 @@ class Engine(Conductor):
     def _settle(self) -> list[Event]:
         planned = self.soloist.rota.planned
         return self._set_mode(planned[1], self._reached) if planned else []
-
-    # -- what it does
-
-    def open(self, second: float) -> list[Event]:
-        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
-        self._put_off()
-        self._do(self._beat_of(second))
-        return self.voice()
-
-    def _do(self, beat: float) -> list[Event]:
-        """Tell what it does on `beat`, if that is something else than before."""
-        if not self._rolls:
-            return self._does("idle")
-        tick = math.floor(self._unswung(beat) + _ALMOST)
-        return self._does("playing" if beat >= self._start - _ALMOST and self.soloist.ours(tick) else "listening")
-
-    def _does(self, doing: Doing) -> list[Event]:
-        if doing == self._doing:
-            return []
-        self._doing = doing
-        self.tell(Does(doing))
-        return self._lamp()
-
-    def _lamp(self) -> list[Event]:
-        midi = self.settings.midi
-        return [] if midi.lamp is None else [Control(midi.lamp, LAMP[self._doing], midi.channel)]
-
-    def voice(self) -> list[Event]:
-        """The sound that is chosen, and what the lamp shows: what a synth that was gone has to be told again."""
-        midi = self.settings.midi
-        program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
-        return [*program, *self._lamp()]
 
     # -- what is due
 
