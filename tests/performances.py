@@ -28,6 +28,8 @@ PHRASE: list[tuple[float, Event]] = [
     (2.5, NoteOn(69, 75, 1)), (2.9, NoteOff(69, 1)), (3.02, NoteOn(67, 70, 1)), (3.4, NoteOff(67, 1)),
 ]  # fmt: skip
 
+FAST = "| F7 | Bb7 Bdim7 | F7 D7b9 Gm7 C7/E | N.C. | C#m7b5 F#7sus | Bmaj7 | % | Gbm6 / / A7alt |"
+
 
 def part(*phrases: tuple[float, float, str]) -> list[tuple[float, Event]]:
     """Phrases as played at 120 beats a minute: the first beat, the beats of a note, the pitches (- is a rest)."""
@@ -96,6 +98,8 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
         "chart__choruses": 1,
         "chart__changes": "| Dm7 G7 | Cmaj7 A7 | Dm7 | G7 Cmaj7 |",
     },
+    "shells": {"play__comp": "shells", "play__mode": "off", "chart__changes": FAST},
+    "bass": {"play__comp": "bass", "chart__changes": FAST},
     "classic": {"play__rate": "eighth"},
     "classic-phrase": {"play__rate": "phrase"},
     "classic-drawn": {"play__rate": "phrase", "play__settle": False, "play__leap": 0, "play__apart": 0},
@@ -116,7 +120,11 @@ def perform(name: str) -> str:
 def _note(second: float, message: tuple[int, ...]) -> str:
     status, pitch, velocity = message
     struck = status & 0xF0 == 0x90
-    return f"{second:8.4f} {'on ' if struck else 'off'} {pitch_name(pitch):4}" + (f" {velocity:3}" if struck else "")
+    channel = status & 0x0F
+    words = [f"{second:8.4f} {'on ' if struck else 'off'} {pitch_name(pitch):4}"]
+    return " ".join(
+        [*words, *([f"{velocity:3}"] if struck else []), *([f"on channel {channel + 1}"] if channel else [])]
+    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fakes import performance
 from sideman.core.events import Tap
+from sideman.core.linktransport import LinkTransport
 from sideman.core.taps import PAUSE_S, Taps
 from sideman.core.transport import Clocks, Transport
 
@@ -67,3 +68,13 @@ def test_a_clock_that_is_followed_hears_no_foot() -> None:
     for second in (1.0, 1.4, 1.8):
         engine.receive(Tap(), second)
     assert engine.settings.tempo.bpm == 120.0
+
+
+def test_a_session_is_asked_for_what_is_tapped() -> None:
+    """In a Link session nobody of sideman's could set the tempo."""
+    asked: list[float] = []
+    transport = LinkTransport(4.0, wait_start=False, tell=lambda: None, ask=asked.append)
+    engine = performance(tempo__source="link").engine(0.0, clocks=Clocks(transport))
+    for second in (1.0, 1.4, 1.8):
+        engine.receive(Tap(), second)
+    assert asked == [150.0]

@@ -163,6 +163,20 @@ def test_an_answer_falls_on_the_bar_line_after_your_last_sixteenth(rate: str) ->
     assert onsets(recorder)[0] == 4.0
 
 
+@settings(max_examples=25)
+@given(st.lists(st.floats(-0.008, 0.008), min_size=16, max_size=16), rates, st.sampled_from([0.5, 0.6]))
+def test_human_time_does_not_put_off_the_answer(early: list[float], rate: str, swing: Any) -> None:
+    """Only a machine would be answered on the bar line."""
+    heard: Arrivals = []
+    for number, error in enumerate(early):
+        beat = number // 4 + {0.6: (0, 0.3, 0.6, 0.8)}.get(swing, (0, 0.25, 0.5, 0.75))[number % 4]
+        second = max(0.0, beat / 2 + error)
+        heard += [(second, NoteOn(60 + number, 70, 1)), (second + 0.08, NoteOff(60 + number, 1))]
+    played = engine(8, play__mode="answer", play__rate=rate, play__swing=swing)
+    recorder, _ = play(played, 60.0, heard)
+    assert onsets(recorder)[0] == 4.0
+
+
 @settings(max_examples=20)
 @given(st.sampled_from([0.25, 1 / 3, 0.5, 1.0]), rates, st.sampled_from([1.5, 2, 3]), st.integers(2, 9))
 def test_it_answers_when_you_have_paused_by_your_own_pace(beats: float, rate: str, patience: float, notes: int) -> None:
@@ -420,6 +434,17 @@ def test_the_clock_we_send_halts_and_begins_with_the_music() -> None:
     recorder, _ = play(played, 13.0, [(5.3, Halt()), (8.0, Begin())])
     words = [(round(s, 2), m[0]) for s, m in recorder.sent if m[0] in (0xFA, 0xFB, 0xFC)]
     assert words == [(1.99, 0xFA), (5.3, 0xFC), (10.09, 0xFA), (13.0, 0xFC)]
+
+
+def test_a_clock_that_is_passed_on_halts_too_and_tells_where_it_goes_on() -> None:
+    """The drum machine behind it would be in another bar."""
+    true = steady(24, 120.0, start=0.1)
+    played = performance(**STRAIGHT).engine(0.0, clocks=Clocks(Transport(120.0), sent=True))
+    items = sorted([*clocked(true), (3.1, Halt()), (6.12, Begin())], key=lambda item: item[0])
+    recorder, _ = play(played, 8.0, items)
+    words = [message for _, message in recorder.sent if message[0] in (0xF2, 0xFA, 0xFB, 0xFC)]
+    place = 12 * 4 + 1  # sixteenths from the top: the first one after the word to begin, at 12.04 beats
+    assert words == [(0xFA,), (0xFC,), (0xF2, place, 0), (0xFB,), (0xFC,)]
 
 
 def test_the_player_does_all_that_too() -> None:

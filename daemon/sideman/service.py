@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sideman.core.chart import Chart
 from sideman.core.engine import Engine
@@ -41,6 +41,9 @@ from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
 from sideman.report import bar_line
 
+if TYPE_CHECKING:
+    from sideman.io.sound import Sound  # loaded only where it is asked for
+
 LEAD_S = 0.1
 """From the word that all is set to the first beat."""
 POLL_S = 1.0
@@ -54,11 +57,12 @@ _log = logging.getLogger(__name__)
 
 
 class Service:
-    """One run of the daemon with `settings`, over `chart`."""
+    """One run of the daemon with `settings`, over `chart`; what is sent is sent to `sound`, too."""
 
-    def __init__(self, settings: Settings, chart: Chart) -> None:
+    def __init__(self, settings: Settings, chart: Chart, sound: Sound | None = None) -> None:
         self._settings = settings
         self._chart = chart
+        self._sound = sound
         self._inbox = Inbox()
         self._reports: deque[Report] = deque()
         self._session = self._link_session()
@@ -83,7 +87,8 @@ class Service:
                 make_fit()
                 engine = self._engine(performance, kept)
                 self._announce(performance, engine, link)
-                self._perform(Player(engine, link, self._inbox, self._tell), link)
+                output = link if self._sound is None else self._sound.beside(link)
+                self._perform(Player(engine, output, self._inbox, self._tell), link)
                 self._keep(engine, performance)
         if self._failure is not None:
             raise self._failure
@@ -187,10 +192,13 @@ class Service:
         """Leave a mark in case we are killed, and release what a killed process has left sounding on our port."""
         if not link.plays:
             return
-        left = self._marks.opened(link.name, self._settings.midi.channel)
-        if left is not None:
-            _log.info("the last run was killed: releasing all notes on channel %d of %s", left, link.name)
-            self._inbox.put(Hush(left))
+        midi = self._settings.midi
+        left = self._marks.opened(link.name, sorted({midi.channel, midi.comp}))
+        if left:
+            told = ", ".join(map(str, left))
+            _log.info("the last run was killed: releasing all notes on channels %s of %s", told, link.name)
+        for channel in left:
+            self._inbox.put(Hush(channel))
 
     # -- running
 
@@ -229,6 +237,7 @@ class Service:
             self._signalled(number)
         self._heed_reports()
         self._tell_clock(link)
+        self._heed_sound(player)
         for change in link.poll():
             _log.log(logging.INFO if change.open else logging.WARNING, "%s", change.text)
             self._notifier.status(self._status(link))
@@ -275,6 +284,14 @@ class Service:
                     _log.info("%s", ", ".join(f"{name} is {value}" for name, value in values))
                 case _:
                     pass
+
+    def _heed_sound(self, player: Player) -> None:
+        """Say when there is none any more; let the accompaniment have the sound that suits it."""
+        if self._sound is None:
+            return
+        if lost := self._sound.poll():
+            _log.warning("%s", lost)
+        self._sound.choose(player.status.settings.midi, player.status.settings.play)
 
     def _tell_clock(self, link: Link) -> None:
         """What the clock does that we follow, when it is something else; a flood of changes only now and then."""

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.clockout import ClockOut, next_sixteenth
-from sideman.core.events import ClockTick, Event, LinkState, NoteOn, Timing
+from sideman.core.events import ClockTick, Control, Event, LinkState, NoteOn, ProgramChange, Timing
 from sideman.core.humantime import tick_of
+from sideman.core.reports import Does, Doing, Tell, nobody
 from sideman.core.schedule import BAR_LINE, ONSET, BarLine, Due, Schedule, Strike, Tick
 from sideman.core.settings import Settings
 from sideman.core.soloist import Soloist
@@ -31,6 +32,9 @@ CLICK, CLICK_BEATS = 37, 0.1
 """The side stick of a General MIDI drum kit, and how long it is held."""
 ACCENT, PLAIN = 112, 80
 """The velocities of the first click of a bar and of the others."""
+
+LAMP: dict[Doing, int] = {"idle": 0, "listening": 64, "playing": 127}
+"""What `midi.lamp` is sent for each thing it does."""
 
 _ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
 
@@ -62,6 +66,8 @@ class Conductor(ABC):
         self._start = span.start
         self._top = 0.0  # the beat on which the music begins, as its clock counts
         self._reached = span.start
+        self.tell: Tell = nobody
+        self._doing: Doing = "idle"
         self._halted = False  # by word of mouth; a clock that is followed may go on
         self._transport = clocks.followed
         self._clock_out = ClockOut(self._schedule) if clocks.sent else None
@@ -193,6 +199,32 @@ class Conductor(ABC):
         self._schedule.clear()  # all notes have been released
         self._put_bar_line(math.ceil(self._start / self._bar - _ALMOST))
         self.soloist.move(self.soloist.next_pulse(self._start * TICKS - _ALMOST), round(top * TICKS))
+
+    # -- what it does
+
+    def _do(self, beat: float) -> list[Event]:
+        """Tell what it does on `beat`, if that is something else than before."""
+        if not self._rolls:
+            return self._does("idle")
+        tick = math.floor(self._unswung(beat) + _ALMOST)
+        return self._does("playing" if beat >= self._start - _ALMOST and self.soloist.ours(tick) else "listening")
+
+    def _does(self, doing: Doing) -> list[Event]:
+        if doing == self._doing:
+            return []
+        self._doing = doing
+        self.tell(Does(doing))
+        return self._lamp()
+
+    def _lamp(self) -> list[Event]:
+        midi = self.settings.midi
+        return [] if midi.lamp is None else [Control(midi.lamp, LAMP[self._doing], midi.channel)]
+
+    def voice(self) -> list[Event]:
+        """The sound that is chosen, and what the lamp shows: what a synth that was gone has to be told again."""
+        midi = self.settings.midi
+        program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
+        return [*program, *self._lamp()]
 
     # -- somebody else's clock
 

@@ -153,8 +153,8 @@ class Controls:
     def _turn(
         self, knob: Knob, span: Span, hand: _Hand, before: int | None, second: float, settings: Settings
     ) -> tuple[Order, ...]:
-        if knob.key == "tempo.bpm" and settings.tempo.source != "internal":
-            return ()  # somebody else sets it
+        if knob.key == "tempo.bpm" and settings.tempo.source == "midi-clock":
+            return ()  # that has its own
         place = hand.place or 0
         holding = self._holding(knob.key, settings)
         hand.holds = hand.holds or reached(span, holding, before, place)

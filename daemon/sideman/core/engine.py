@@ -4,13 +4,9 @@
 `receive` takes what is heard and asked for; `advance` yields what is due; `deadline` says when to call again. Nothing
 here reads a clock, sends a byte or waits. Live play, rendering and the tests drive this same engine.
 
-The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it; equal beats keep their order, and at the
-same beat a note-off goes before anything else. `prepare` makes the next choice ahead of its time, when the caller has
-nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
-
-With a clock to follow (`Followed`) the beats are its own. While it does not roll, nothing is due and nothing that is
-played is heard. Our beats never go back: where the music moves to another place, they go on from the next one that
-lies the same way in its bar, and the chart is moved under them.
+The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it. When a beat is, says the `Conductor`;
+what is played next, and in whose turn, says the `Soloist`. `prepare` makes the next choice ahead of its time, when the
+caller has nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
 """
 
 from __future__ import annotations
@@ -19,6 +15,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from sideman.core.chart import Chart
+from sideman.core.comp import SOUNDS, Comp, Style
 from sideman.core.conductor import Conductor, Span
 from sideman.core.controls import Controls
 from sideman.core.events import (
@@ -39,7 +36,6 @@ from sideman.core.events import (
     NoteOn,
     Panic,
     PitchBend,
-    ProgramChange,
     SetChart,
     SetMode,
     SetTempo,
@@ -49,11 +45,12 @@ from sideman.core.events import (
 from sideman.core.hearing import Hearing, Played
 from sideman.core.improviser import Choice, Improviser
 from sideman.core.ledger import Ledger, hush
-from sideman.core.reports import Asked, BarPlayed, Changed, Does, Doing, Heard, ModeSet, Struck, Tell, Voice, nobody
+from sideman.core.reports import Asked, BarPlayed, Changed, Heard, ModeSet, Struck, Voice
 from sideman.core.schedule import (
     ONSET,
     RELEASE,
     BarLine,
+    CompOnset,
     Due,
     Item,
     NewMode,
@@ -76,8 +73,6 @@ from sideman_models.values import TICKS
 TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
 
-LAMP: dict[Doing, int] = {"idle": 0, "listening": 64, "playing": 127}
-"""What `midi.lamp` is sent for each thing it does."""
 _ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
 _TURNS = {"play.trade_bars", "play.trade_first"}
 
@@ -94,15 +89,14 @@ class Engine(Conductor):
         self.improviser = improviser
         self.hearing = Hearing(settings.midi, self.bar_ticks)
         self.listener = self.hearing.listener
+        self.comp = Comp(tune, tune.chart.meter)
         self.ledger = Ledger(settings.midi.channel)
         self.controls = Controls()
         self.late, self.heard, self.played = 0, 0, 0
-        self.tell: Tell = nobody
         self._taps = Taps()
         self._played: list[Choice] = []
         self._struck = -math.inf
         self._sounding: Release | None = None  # the end of the solo's last note
-        self._doing: Doing = "idle"
 
     # -- time
 
@@ -132,6 +126,12 @@ class Engine(Conductor):
         """The beat of a choice that has still to be made; infinite where there is none."""
         coming = self.soloist.coming() if self.soloist.choice is None else None
         return math.inf if coming is None else self._sounds_at(coming)
+
+    def open(self, second: float) -> list[Event]:
+        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
+        self._put_off()
+        self._do(self._beat_of(second))
+        return self.voice()
 
     # -- what is heard and asked for
 
@@ -189,7 +189,8 @@ class Engine(Conductor):
         return []
 
     def _tap(self, second: float) -> list[Event]:
-        bpm = self._taps.tap(second) if self._transport is None else None
+        """A MIDI clock has its own tempo; a Link session can be asked for another."""
+        bpm = None if self.settings.tempo.source == "midi-clock" else self._taps.tap(second)
         return [] if bpm is None else self.receive(Change((("tempo.bpm", bpm),)), second)
 
     def _change(self, values: tuple[tuple[str, object], ...], second: float) -> list[Event]:
@@ -310,38 +311,6 @@ class Engine(Conductor):
         planned = self.soloist.rota.planned
         return self._set_mode(planned[1], self._reached) if planned else []
 
-    # -- what it does
-
-    def open(self, second: float) -> list[Event]:
-        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
-        self._put_off()
-        self._do(self._beat_of(second))
-        return self.voice()
-
-    def _do(self, beat: float) -> list[Event]:
-        """Tell what it does on `beat`, if that is something else than before."""
-        if not self._rolls:
-            return self._does("idle")
-        tick = math.floor(self._unswung(beat) + _ALMOST)
-        return self._does("playing" if beat >= self._start - _ALMOST and self.soloist.ours(tick) else "listening")
-
-    def _does(self, doing: Doing) -> list[Event]:
-        if doing == self._doing:
-            return []
-        self._doing = doing
-        self.tell(Does(doing))
-        return self._lamp()
-
-    def _lamp(self) -> list[Event]:
-        midi = self.settings.midi
-        return [] if midi.lamp is None else [Control(midi.lamp, LAMP[self._doing], midi.channel)]
-
-    def voice(self) -> list[Event]:
-        """The sound that is chosen, and what the lamp shows: what a synth that was gone has to be told again."""
-        midi = self.settings.midi
-        program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
-        return [*program, *self._lamp()]
-
     # -- what is due
 
     def advance(self, second: float) -> Iterator[Due]:
@@ -387,6 +356,8 @@ class Engine(Conductor):
                 return self._clock_falls_due(what, second)
             case Strike(note, beats, voice) if second - self._second_of(beat) <= self._late_s:
                 return self._strike(note, beat, beat + beats, voice, second)
+            case CompOnset(tick, style):
+                return self._comp(tick, style, beat, second)
             case Choice() if what is self.soloist.choice:
                 return self._play(beat, second)
         return []  # a bar line, or what was taken back or is too late
@@ -421,9 +392,40 @@ class Engine(Conductor):
         self.tell(Struck(beat, ends - beat, note, voice))
         return events
 
+    # -- the accompaniment
+
+    def _accompany(self, tick: int) -> None:
+        """Let the accompaniment play from `tick` to the end of its bar."""
+        self._put_comp(self.comp.first(tick), tick, self.settings.play.comp)
+
+    def _comp(self, tick: int, style: Style, beat: float, second: float) -> list[Event]:
+        """Strike what the accompaniment has for `tick`, which sounds on `beat`."""
+        roll = self.improviser.dice.roll
+        following = self.comp.after(style, tick, roll)
+        self._put_comp(following, tick, style)
+        if second - self._second_of(beat) > self._late_s:
+            self.late += 1
+            return []
+        ends = beat + (self._swung(following) - beat) * SOUNDS[style]
+        ends = ends if self.end is None else min(ends, self.end)
+        struck = self.comp.strike(style, tick, self.settings.play.velocity, roll)
+        notes = [NoteOn(each.pitch, each.velocity, self.settings.midi.comp) for each in struck]
+        return [event for note in notes for event in self._strike(note, beat, ends, "comp", second)]
+
+    def _put_comp(self, onset: int, tick: int, style: Style) -> None:
+        """Let the accompaniment strike at `onset`, if that is in the bar of `tick`: each bar line begins anew."""
+        same_bar = onset // self.bar_ticks == tick // self.bar_ticks
+        if style != "off" and same_bar and (self.end is None or onset < self.end * TICKS):
+            self._schedule.put(self._swung(onset), ONSET, CompOnset(onset, style))
+
+    # -- bars
+
     def _move(self, place: float, ahead: float = 0.0) -> None:
         super()._move(place, ahead)
         self._played = []
+        tick = math.ceil(self._start * TICKS - _ALMOST)
+        if tick % self.bar_ticks:
+            self._accompany(tick)
 
     def _bar_line(self, beat: float, bar: int, second: float) -> Iterator[Due]:
         yield from (Due(beat, self._second_of(beat), event) for event in self._do(beat))
@@ -432,6 +434,7 @@ class Engine(Conductor):
             played = BarPlayed(number, self.tune.chords_in_bar(beat - self._bar), tuple(self._played))
             yield Due(beat, self._second_of(beat), played)
             self._played = []
+        self._accompany(bar * self.bar_ticks)
         # After a stop of the machine, go on from the bar that is really sounding.
         self._put_bar_line(max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks)))
 

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import pairwise
 from typing import Protocol
 
 from sideman.core.settings import Mode, PlaySettings
-from sideman_models.values import GRID, TICKS
+from sideman_models.values import GRID, TICKS, to_grid
 
 _TOGETHER = TICKS / 8
 """Notes struck nearer to each other than this are one onset: a chord."""
-_PACES = 4
-"""The pace is the longest of so many times from onset to onset."""
+_PACES, _TELLING = 6, 4
+"""Of so many times from onset to onset the second longest is the pace; of fewer than so many, the longest."""
 _QUICKEST = TICKS // 4
 _LATELY = 4 * TICKS
 """How busy the player is, is counted over so long."""
@@ -67,10 +68,10 @@ class Ear:
         return last + _LOST if self._held else max(last + self.patience * self._pace, self._released)
 
     @property
-    def _pace(self) -> float:
-        """The time from onset to onset, in ticks; a beat for a note on its own."""
-        gaps = [after - before for before, after in zip(self._onsets, list(self._onsets)[1:], strict=False)]
-        return max(_QUICKEST, *gaps) if gaps else TICKS
+    def _pace(self) -> int:
+        """The time from onset to onset, in ticks as it would be written; a beat for a note on its own."""
+        gaps = sorted(to_grid(after - before) for before, after in pairwise(self._onsets))
+        return max(_QUICKEST, gaps[-1] if len(gaps) < _TELLING else gaps[-2]) if gaps else TICKS
 
     def follows(self, tick: float) -> bool:
         """Whether nothing the player did is later than `tick`."""
