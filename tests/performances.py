@@ -16,7 +16,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
 from fakes import classic_bundle, modern_bundle, performance, play  # noqa: E402
-from sideman.core.events import Again, Command, Event, NoteOff, NoteOn, SetMode  # noqa: E402
+from sideman.core.events import Again, Command, Control, Event, NoteOff, NoteOn, SetMode  # noqa: E402
 from sideman.report import bar_line  # noqa: E402
 from sideman_models.harmony import parse_pitch, pitch_name  # noqa: E402
 
@@ -57,6 +57,15 @@ PARTS: Mapping[str, Sequence[tuple[float, Event | Command]]] = {
     "off": part((0, 0.5, RUN)),
     "held": sorted(CHORDS, key=lambda one: one[0]),
     "again": [(5.1, Again())],
+    "hands": [
+        (1.0, Control(20, 10, 1)),
+        (2.1, Control(20, 60, 1)),
+        (4.2, Control(20, 40, 1)),
+        *((5.0 + place / 1000, Control(21, place, 4)) for place in range(60, 128)),
+        *((second, Control(65, value, 1)) for second in (6.0, 6.4, 6.8) for value in (127, 0)),
+        (7.0, NoteOn(24, 90, 10)),
+        (7.1, NoteOff(24, 10)),
+    ],
     "modes": [*PHRASE, (5.0, SetMode("trade")), (9.1, SetMode("answer", now=True)), *part((20, 0.5, "A4 C5 D5"))],
 }
 """What the player plays, and asks for."""
@@ -76,6 +85,13 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "answer": {"play__mode": "answer", "play__rate": "eighth"},
     "duet": {"play__mode": "duet", "play__rate": "eighth"},
     "modes": {"play__trade_bars": 1, "play__trade_first": "sideman", "play__rate": "eighth"},
+    "hands": {
+        "play__trade_bars": 1,
+        "midi__cc.20": "play.rate",
+        "midi__cc.21": "play.velocity 1-127",
+        "midi__cc.65": "tap",
+        "midi__notes.C1": "mode",
+    },
     "again": {"play__rate": "phrase", "play__density": 0.3},
     "ending": {
         "play__rate": "phrase",

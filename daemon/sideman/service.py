@@ -309,7 +309,7 @@ class Service:
     # -- stopping
 
     def _keep(self, engine: Engine, performance: Performance) -> None:
-        if self._settings.play.resume:
+        if engine.settings.play.resume:
             memory.save(memory_of(engine, performance, time.monotonic()), _state_file())
 
 

@@ -115,6 +115,32 @@ def test_what_is_played_to_it_moves_the_solo(others: Others, tmp_path: Path) -> 
     assert bars[0][1:] != bars[1][1:]
 
 
+def test_knob_pedal_and_pad_change_what_it_plays(others: Others, tmp_path: Path) -> None:
+    """On stage there would be no way to change anything without typing."""
+    tables = ("midi.cc.20=play.velocity", "midi.cc.65=tap", "midi.notes.24=panic")
+    with playing(tmp_path, "hands", "tempo.bpm=240", "play.velocity=1", *tables) as daemon:
+        daemon.until("ready")
+        synth, hands = Synth(others, "hands:out"), others.client("MidiOut", "hands")
+        hands.open_port(_index(hands, "hands-in:in"), "out")
+        synth.until(2)
+        for place in range(128):
+            hands.send_message([0xB3, 20, place])
+        daemon.until("play.velocity is 127")
+        hands.send_message([0x99, 24, 100])
+        hands.send_message([0x89, 24, 0])
+        for value in (127, 0, 127, 0, 127, 0):
+            hands.send_message([0xB0, 65, value])
+            threading.Event().wait(0.15)
+        daemon.until("tempo.bpm is")
+        synth.until(len(synth.onsets()) + 4)
+        assert daemon.end(signal.SIGTERM) == 0
+    loud = [velocity for status, _, velocity in synth.messages() if status & 0xF0 == 0x90 and velocity]
+    assert max(loud[:2]) < 30
+    assert min(loud[-2:]) > 90
+    assert any(message[:2] == (0xB0, 120) for message in synth.messages())
+    assert not hanging(synth.messages())
+
+
 def test_chords_held_on_their_channel_are_played_over_and_told_in_the_players_key(
     others: Others, tmp_path: Path
 ) -> None:

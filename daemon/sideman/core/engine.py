@@ -12,11 +12,12 @@ caller has nothing better to do; an onset that comes due unprepared is chosen th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sideman.core.chart import Chart
 from sideman.core.comp import SOUNDS, Comp, Style
 from sideman.core.conductor import Conductor, Span
+from sideman.core.controls import Controls
 from sideman.core.events import (
     Again,
     Begin,
@@ -39,11 +40,12 @@ from sideman.core.events import (
     SetMode,
     SetTempo,
     SongPosition,
+    Tap,
 )
 from sideman.core.hearing import Hearing, Played
 from sideman.core.improviser import Choice, Improviser
 from sideman.core.ledger import Ledger, hush
-from sideman.core.reports import BarPlayed, Changed, Heard, ModeSet, Struck, Voice
+from sideman.core.reports import Asked, BarPlayed, Changed, Heard, ModeSet, Struck, Voice
 from sideman.core.schedule import (
     ONSET,
     RELEASE,
@@ -62,6 +64,7 @@ from sideman.core.settings import Mode, Settings, changed
 from sideman.core.smoothing import NARROWEST
 from sideman.core.soloist import Soloist
 from sideman.core.status import Status
+from sideman.core.taps import Taps
 from sideman.core.transport import ALONE, Clocks
 from sideman.core.tune import Tune
 from sideman_models.postprocess import in_turn
@@ -88,7 +91,9 @@ class Engine(Conductor):
         self.listener = self.hearing.listener
         self.comp = Comp(tune, tune.chart.meter)
         self.ledger = Ledger(settings.midi.channel)
+        self.controls = Controls()
         self.late, self.heard, self.played = 0, 0, 0
+        self._taps = Taps()
         self._played: list[Choice] = []
         self._struck = -math.inf
         self._sounding: Release | None = None  # the end of the solo's last note
@@ -109,7 +114,7 @@ class Engine(Conductor):
         Who follows a clock is never done, nor who was halted: either may be started anew.
         """
         lost = math.inf if self._transport is None else self._transport.ends_at()
-        lost = min(lost, self.hearing.chords.due)
+        lost = min(lost, self.hearing.chords.due, self.controls.due)
         if not self._rolls:
             return lost
         beat = min(self._schedule.next_beat, self._undecided())
@@ -132,6 +137,10 @@ class Engine(Conductor):
 
     def receive(self, item: Event | Command, second: float) -> list[Event]:
         """Take in a note heard, or a command, at `second`; returns what to send at once. `advance` to it first."""
+        ours = isinstance(item, NoteOn) and self.listener.awaits(item, second)
+        orders = None if ours else self.controls.take(item, second, self.settings)
+        if orders is not None:
+            return self._do_as_asked(orders, second)
         sent = self._receive(item, second)
         return [*sent, *self._do(self._beat_of(second))]
 
@@ -145,7 +154,7 @@ class Engine(Conductor):
                 return [*self.ledger.panic(), *self.voice()]
             case Hush(channel):
                 return hush(channel)
-            case Begin() | Halt() | SetMode() | Again():
+            case Begin() | Halt() | SetMode() | Again() | Tap():
                 return self._obey(item, second)
             case Change(values):
                 return self._change(values, second)
@@ -155,7 +164,17 @@ class Engine(Conductor):
                 self._take_over(chart, second)
         return []
 
-    def _obey(self, order: Begin | Halt | SetMode | Again, second: float) -> list[Event]:
+    def _do_as_asked(self, orders: Iterable[Command | Asked], second: float) -> list[Event]:
+        """Do what the player's hands ask for; returns what to send at once."""
+        sent = []
+        for order in orders:
+            if isinstance(order, Asked):
+                self.tell(order)
+            else:
+                sent += self.receive(order, second)
+        return sent
+
+    def _obey(self, order: Begin | Halt | SetMode | Again | Tap, second: float) -> list[Event]:
         match order:
             case Begin():
                 return self._begin(second)
@@ -165,7 +184,14 @@ class Engine(Conductor):
                 return self._ask_mode(mode, second, now=now)
             case Again():
                 self.soloist.vary(self._next_bar(second) * self.bar_ticks)
+            case Tap():
+                return self._tap(second)
         return []
+
+    def _tap(self, second: float) -> list[Event]:
+        """A MIDI clock has its own tempo; a Link session can be asked for another."""
+        bpm = None if self.settings.tempo.source == "midi-clock" else self._taps.tap(second)
+        return [] if bpm is None else self.receive(Change((("tempo.bpm", bpm),)), second)
 
     def _change(self, values: tuple[tuple[str, object], ...], second: float) -> list[Event]:
         """Let other settings hold, from the next value on that there is still time to choose; a mode from a bar on."""
@@ -289,6 +315,13 @@ class Engine(Conductor):
 
     def advance(self, second: float) -> Iterator[Due]:
         """Yield all that is due up to `second`, in order. To be exhausted: what it has not yielded stays due."""
+        if (turned := self.controls.due) <= second:
+            yield from self._advance(turned)
+            events = self._do_as_asked(self.controls.give(turned), turned)
+            yield from (Due(self.beat_at(turned), turned, event) for event in events)
+        yield from self._advance(second)
+
+    def _advance(self, second: float) -> Iterator[Due]:
         if self.hearing.chords.due <= second:
             self._settle_chord(self.hearing.chords.due)
         if self._transport is not None and second >= self._transport.ends_at():

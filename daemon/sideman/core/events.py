@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sideman.core.chart import Chart
 from sideman.core.settings import Mode
+from sideman.core.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,14 @@ class Tap:
     """A tap of a foot: several give the tempo."""
 
 
-Command = Panic | Hush | SetChart | SetTempo | Change | SetMode | Begin | Halt | Again | Tap | LinkState
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Bind the controller that is moved next to `target`; for an action, the next controller or note."""
+
+    target: Target
+
+
+Command = Panic | Hush | SetChart | SetTempo | Change | SetMode | Begin | Halt | Again | Tap | LinkState | Learn
 
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SONG_POSITION = 0xF2

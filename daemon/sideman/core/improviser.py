@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sideman.core.factors import Factors
 from sideman.core.masks import Mask, Masks
 from sideman.core.rules import Range
 from sideman.core.settings import PlaySettings
@@ -110,6 +111,7 @@ class Improviser:
         self._context = bundle.context
         self.rules = rules(settings, classic=bundle.classic)
         self._allowed = self._masked()
+        self._factors = Factors(bundle.vocabulary)
         self._line = Line(changes, bar_ticks)
         self._last: int | None = None
         self._ahead = State.zero(network.weights.n_a)
@@ -231,8 +233,8 @@ class Improviser:
 
     def _pulse(self, tick: int) -> int | None:
         """Ticks from `tick` to the next pulse, of which one falls on every bar line; None at rate `phrase`."""
-        pulse = PULSES.get(self.settings.rate)
-        return pulse and min(pulse, self._line.bar_ticks - tick % self._line.bar_ticks)
+        pulse, place = PULSES.get(self.settings.rate), tick % self._line.bar_ticks
+        return pulse and min(pulse - place % pulse, self._line.bar_ticks - place)
 
     @property
     def _repeated(self) -> bool:
@@ -245,6 +247,8 @@ class Improviser:
 
     def _scaled(self, logits: Logits, busy: float = 0.0) -> Logits:
         settings = self.settings
+        if settings.harmony != 1.0 or settings.contour != 1.0:
+            logits = self._factors.weighed(logits, settings.harmony, settings.contour)
         if not self._cold:
             logits = logits / settings.temperature
         if settings.density != 1.0:

@@ -34,6 +34,12 @@ class Listener:
         """We play `note` at `second`."""
         self._sent.append((note.pitch, note.velocity, second))
 
+    def awaits(self, note: NoteOn, second: float) -> bool:
+        """Whether `note`, heard at `second`, is one of ours that comes back."""
+        return any(
+            sent[:2] == (note.pitch, note.velocity) and 0 <= second - sent[2] <= self._echo for sent in self._sent
+        )
+
     def heeds(self, channel: int) -> bool:
         """Whether what comes on `channel` can be the player's."""
         return channel == self._chords or (

@@ -87,8 +87,9 @@ class Masks:
     def _settling(self, tick: int) -> Mask:
         """The values that, begun at `tick` of a beat, the rule on the grid leaves alone."""
         if tick not in self._settled:
-            ticks = [int(each) for each in self._vocabulary.ticks]
-            self._settled[tick] = np.array([settle(tick, each, TICKS, parts=_GRID) == each for each in ticks])
+            lengths, which = np.unique(self._vocabulary.ticks, return_inverse=True)
+            settled = [settle(tick, int(each), TICKS, parts=_GRID) == each for each in lengths]
+            self._settled[tick] = np.array(settled)[which]
         return self._settled[tick]
 
     def _fitting(self, chord: Chord) -> Mask:
