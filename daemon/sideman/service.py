@@ -38,6 +38,7 @@ from sideman.io.notify import Notifier
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
 from sideman.report import bar_line
+from sideman.takes import header, recorder
 
 LEAD_S = 0.1
 """From the word that all is set to the first beat."""
@@ -77,8 +78,10 @@ class Service:
             with self._ports() as link:
                 kept = self._kept()
                 self._mark(link)
+                self._recorder = recorder(performance)
                 _make_fit()
                 engine = self._engine(performance, kept)
+                self._recorder.begin(header(performance, engine))
                 self._announce(performance, engine, link)
                 self._perform(Player(engine, link, self._inbox, self._tell), link)
                 self._keep(engine, performance)
@@ -179,6 +182,7 @@ class Service:
             if not thread.is_alive():
                 self._marks.released()
         self._heed_reports()
+        self._recorder.close()
         self._notifier.stopping()
         if player.engine.late:
             _log.info("%d notes came too late and were left out", player.engine.late)
@@ -234,7 +238,9 @@ class Service:
 
     def _heed_reports(self) -> None:
         while self._reports:
-            match self._reports.popleft():
+            report = self._reports.popleft()
+            self._recorder.heed(report)
+            match report:
                 case BarPlayed() as bar:
                     _log.info("%s", bar_line(bar))
                 case Changed(values):

@@ -45,7 +45,7 @@ from sideman.core.events import (
 from sideman.core.improviser import PULSES, Choice, Improviser
 from sideman.core.ledger import Ledger, hush
 from sideman.core.listener import Listener
-from sideman.core.reports import BarPlayed, Changed, Doing, Heard, Struck, Tell, nobody
+from sideman.core.reports import BarBegun, BarPlayed, Changed, Doing, Heard, Struck, Tell, nobody
 from sideman.core.settings import Settings, changed
 from sideman.core.smoothing import NARROWEST
 from sideman.core.status import Status
@@ -401,6 +401,8 @@ class Engine:
             self._played = []
         # After a stop of the machine, go on from the bar that is really sounding.
         bar = max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks))
+        if self.end is None or beat < self.end:
+            self.tell(BarBegun(beat, tuple(self.tune.changes(beat, self.bar_ticks / TICKS))))
         if self.end is None or bar * self.bar_ticks <= self.end * TICKS:
             self._schedule(bar * self.bar_ticks / TICKS, _BAR_LINE, _BarLine(bar))
 

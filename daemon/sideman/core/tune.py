@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from sideman.core.chart import Chart
+from collections.abc import Iterator
+
+from sideman.core.chart import TOLERANCE, Chart
 from sideman_models.harmony import Chord
 
 
@@ -48,6 +50,13 @@ class Tune:
         """The chords of the bar that begins at `beat`."""
         start, chart = self._at(beat)
         return chart.chords_in_bar(round((beat - start) / float(chart.meter.quarters)))
+
+    def changes(self, beat: float, beats: float) -> Iterator[tuple[float, Chord]]:
+        """The chord at `beat`, and each that takes over within so many `beats`, with its place from `beat`."""
+        at = 0.0
+        while at < beats - TOLERANCE:
+            yield at, self.chord_at(beat + at)
+            at += self.next_change(beat + at)[1]
 
     def _at(self, beat: float) -> tuple[float, Chart]:
         return self._now if beat >= self._now[0] else self._before
