@@ -20,7 +20,8 @@ from sideman import __version__
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
 from sideman.core.reports import Arrived, Ended, Report, Sent, Tell, Woke
-from sideman.core.transport import ALONE, Clocks, Transport
+from sideman.core.settings import Settings
+from sideman.core.transport import Clocks, Transport
 from sideman.io.clock import Arrival
 from sideman.io.journal import Header, Journal, Totals
 from sideman.io.recorder import Recorder, now
@@ -124,17 +125,21 @@ def engine_of(header: Header, performance: Performance) -> Engine:
     """
     if not header.whole:
         raise Unavailable(f"{header.name}: it begins in the middle of the music, and cannot be played again")
-    tempo = header.settings.tempo
-    if tempo.source == "link":
+    if header.settings.tempo.source == "link":
         raise Unavailable(f"{header.name}: it followed Ableton Link, whose beats no take has")
-    followed = Transport(tempo.bpm, wait_start=tempo.wait_start) if tempo.source == "midi-clock" else None
-    clocks = Clocks(followed, tempo.clock_out) if followed or tempo.clock_out else ALONE
-    engine = performance.engine(header.second, header.start, clocks=clocks)
+    engine = performance.engine(header.second, header.start, clocks=clocks(header.settings))
     try:
         engine.improviser.remember(header.memory, round(header.start * TICKS))
     except (ValueError, KeyError, TypeError, ArithmeticError) as error:
         raise UnreadableInput(f"{header.name}: its memory makes no sense: {error}") from None
     return engine
+
+
+def clocks(settings: Settings) -> Clocks:
+    """The clocks that a performance with these settings has, as at its start."""
+    tempo = settings.tempo
+    follows = tempo.source == "midi-clock"
+    return Clocks(Transport(tempo.bpm, wait_start=tempo.wait_start) if follows else None, tempo.clock_out)
 
 
 class ScriptedClock:
@@ -195,32 +200,51 @@ class Again:
     difference: str = ""
 
 
-class _Differs(Exception):
+class _DiffersError(Exception):
     """Here it is no longer the same."""
+
+
+class _Comparison:
+    """What is sent, beside what was sent then."""
+
+    def __init__(self, then: Iterator[Sent]) -> None:
+        self.same = 0
+        self.difference = ""
+        self._then = then
+        self._more: Sent | None = None
+
+    def add(self, now: Sent) -> None:
+        """Compare the next event. Raises where it is the first that is not the same."""
+        if self.difference:
+            return  # the notes that are released when it breaks off
+        then = next(self._then, None)
+        if then is None:
+            self._more = self._more or now
+        elif then == now:
+            self.same += 1
+        else:
+            self.difference = _difference(then, now)
+            raise _DiffersError
+
+    def end(self, *, ended: bool) -> None:
+        """It is over; if it `ended` then, and was not cut off, nothing more may have been sent now."""
+        missing = next(self._then, None)
+        if missing is not None or (self._more is not None and ended):
+            self.difference = _difference(missing, self._more)
 
 
 def compare(journal: Journal, engine: Engine, told: Tell) -> Again:
     """Play a take again on `engine`, telling `told` of it, up to the first event that is not what was sent then."""
-    expected = _sent(journal.reports())
-    same = 0
+    comparison = _Comparison(_sent(journal.reports()))
 
     def heed(report: Report) -> None:
-        nonlocal same
         told(report)
         if isinstance(report, Sent):
-            then = next(expected, None)
-            if then is None and not journal.complete:
-                return  # what was sent after the last thing that was written down
-            if then != report:
-                raise _Differs(_difference(then, report))
-            same += 1
+            comparison.add(report)
 
-    try:
-        play_again(engine, journal.reports(), heed)
-    except _Differs as difference:
-        return Again(same, str(difference))
-    missing = next(expected, None)
-    return Again(same, _difference(missing, None) if missing else "")
+    with contextlib.suppress(_DiffersError):
+        comparison.end(ended=play_again(engine, journal.reports(), heed))
+    return Again(comparison.same, comparison.difference)
 
 
 def _sent(reports: Iterator[Report]) -> Iterator[Sent]:

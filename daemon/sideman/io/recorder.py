@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes as they happen: a performance written down bar by bar, or its last minutes remembered.
 
-A recorder has no thread: whoever heeds the player's reports hands them on, and at each bar line, in well under a
+A recorder has no thread: whoever heeds the player's reports hands them on, and at each bar line, in about a
 millisecond, the files are brought up to date. The disk is not waited for, so a process that is killed loses nothing up
 to there, while a power cut may cost the last seconds. A disk that refuses is told once; it is tried again each minute,
 and meanwhile what is told is remembered, as far as there is room.

@@ -103,6 +103,7 @@ class TakeMidi:
         """Write down what a report tells, if it belongs there."""
         match report:
             case BarBegun(beat, changes):
+                self._end = max(self._end, self._tick(beat))
                 for at, chord in changes:
                     self._mark(beat + at, chord.text)
             case Sent(_, beat, NoteOn() | NoteOff() | Control() | ProgramChange() | PitchBend() as event):
