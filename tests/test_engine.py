@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from fakes import CHANGES, hanging, performance
 from sideman.core.chart import parse_changes
-from sideman.core.engine import Due, Engine, play_through
+from sideman.core.engine import Engine, play_through
 from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, SetChart, SetTempo, encode
 from sideman.core.reports import BarPlayed
+from sideman.core.schedule import Due
 
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
 HOUR = 3600.0

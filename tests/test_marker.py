@@ -64,7 +64,7 @@ def test_what_was_left_is_released_before_the_first_note(tmp_path: Path, monkeyp
     monkeypatch.setattr("sideman.io.link.Link.send", lambda _self, message: sent.append(tuple(message)))
     monkeypatch.setattr("sideman.io.link.Link.plays", True)
     monkeypatch.setattr("sideman.io.link.Link.name", "Synth")
-    monkeypatch.setattr("sideman.service._make_fit", lambda: None)
+    monkeypatch.setattr("sideman.service.make_fit", lambda: None)
     assert Service(chosen, load_chart(chosen)).run() == 0
     first = next(number for number, message in enumerate(sent) if message[0] & 0xF0 == 0x90)
     left = [encode(NoteOn(pitch, 80, 7)) for pitch in range(128)]

@@ -25,6 +25,8 @@ from sideman import takes
 from sideman.core.chart import parse_changes
 from sideman.core.errors import CannotCreate, DiskError, Unavailable, UnreadableInput
 from sideman.core.events import (
+    Again,
+    Begin,
     Change,
     ClockContinue,
     ClockStart,
@@ -33,11 +35,13 @@ from sideman.core.events import (
     Command,
     Control,
     Event,
+    Halt,
     NoteOff,
     NoteOn,
     Panic,
     PitchBend,
     SetChart,
+    SetMode,
     SetTempo,
 )
 from sideman.core.reports import BarBegun, BarPlayed, Heard, Sent, Woke
@@ -60,21 +64,28 @@ arriving = st.one_of(
         (("play.rate", "sixteenth"),), (("play.temperature", 0.5), ("play.density", 2.0)), (("play.mode", "off"),),
         (("play.mode", "solo"),), (("tempo.bpm", 170.0),), (("play.seed", 9),),
     ])),
-    st.just(Panic()),
+    st.builds(SetMode, st.sampled_from(["solo", "trade", "answer", "duet", "off"]), st.booleans()),
+    st.sampled_from([Panic(), Begin(), Halt(), Again()]),
 )  # fmt: skip
 arrivals = st.lists(st.tuples(st.floats(0, 6), arriving), max_size=25).map(
     lambda items: sorted(items, key=lambda i: i[0])
 )
+rates, modes = st.sampled_from(["beat", "sixteenth", "phrase"]), st.sampled_from(["solo", "trade", "answer", "duet"])
 sleeps = st.lists(st.sampled_from([0.0, 0.0, 0.001, 0.04, 0.2]), min_size=1, max_size=9)
 
 
 @settings(max_examples=20)
-@given(st.sampled_from(["beat", "sixteenth", "phrase"]), arrivals, sleeps, st.booleans())
+@given(rates, modes, st.integers(0, 1), arrivals, sleeps, st.booleans())
 def test_a_take_is_played_again_event_by_event(
-    rate: str, items: list[tuple[float, Event | Command]], late: list[float], clock_out: bool
+    rate: str,
+    mode: str,
+    count_in: int,
+    items: list[tuple[float, Event | Command]],
+    late: list[float],
+    clock_out: bool,
 ) -> None:
     """What one has recorded could not be had again: least of all where notes came too late and were left out."""
-    made = performance(play__rate=rate, tempo__clock_out=clock_out)
+    made = performance(play__rate=rate, play__mode=mode, play__count_in=count_in, tempo__clock_out=clock_out)
     waits = cycle(late)
     engine = made.engine(0.1, clocks=takes.clocks(made.settings))
     header, reports, _ = perform(made, items, 6.0, lambda: next(waits), engine)
@@ -192,6 +203,21 @@ def _onsets(track: mido.MidiTrack) -> list[int]:
         now += message.time
         onsets += [] if message.is_meta else [now]
     return onsets
+
+
+def test_what_is_counted_in_is_in_the_file(tmp_path: Path) -> None:
+    """The clicks would all fall together at the top, and the take be longer than its file."""
+    made = performance(play__count_in=2, play__rate="eighth", tempo__bpm=100)
+    header, reports, _ = perform(made, [], 14.0)
+    journal = written(tmp_path, header, reports)
+    song = mido.MidiFile(TakeFolder(tmp_path).midi(journal.name))
+    assert song.length == pytest.approx(14.0 - header.second, abs=0.01)
+    assert journal.totals().seconds == pytest.approx(14.0 - header.second, abs=0.01)
+    clicks = [message.time for message in song.tracks[1] if message.type == "note_on" and message.channel == 9]
+    assert len(clicks) == 8
+    first = next(message for message in song.tracks[0] if message.type == "marker")
+    assert first.time == 8 * TICKS_PER_BEAT
+    assert not again(journal, made).difference
 
 
 def test_our_own_reader_learns_from_a_take(tmp_path: Path) -> None:

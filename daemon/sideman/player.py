@@ -11,9 +11,10 @@ import gc
 from collections.abc import Iterable
 from typing import Protocol
 
-from sideman.core.engine import Due, Engine
+from sideman.core.engine import Engine
 from sideman.core.events import Event, encode
 from sideman.core.reports import Arrived, BarPlayed, Ended, Sent, Tell, Woke
+from sideman.core.schedule import Due
 from sideman.io.clock import Arrival, Clock
 
 LONGEST_SLEEP_S = 1.0
@@ -52,6 +53,7 @@ class Player:
         """Play until asked to stop or until the end; then, or after any exception, release every note."""
         try:
             now = self._clock.now()
+            self._send(self.engine.open(now), now)
             self.engine.prepare(now)
             self._tell(Woke(now, self.engine.beat_at(now), ready=True))
             while not self._stopping and self.engine.deadline() is not None:

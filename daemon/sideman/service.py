@@ -79,7 +79,7 @@ class Service:
                 kept = self._kept()
                 self._mark(link)
                 self._recorder = recorder(performance)
-                _make_fit()
+                make_fit()
                 engine = self._engine(performance, kept)
                 self._recorder.begin(header(performance, engine))
                 self._announce(performance, engine, link)
@@ -277,7 +277,7 @@ def _state_file() -> Path:
     return memory.state_folder() / "state.json"
 
 
-def _make_fit() -> None:
+def make_fit() -> None:
     """Make the process fit for playing: garbage is what comes from now on, and no thread holds the interpreter long."""
     sys.setswitchinterval(SWITCH_S)
     gc.collect()

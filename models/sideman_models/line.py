@@ -125,6 +125,12 @@ class Line:
         if self._pending is not None and self._pending.pitch is not None and self._pending.released is None:
             self._pending = replace(self._pending, released=tick)
 
+    def cut(self, tick: float) -> None:
+        """The note that sounds was ended at `tick`, be it before it was said to end."""
+        pending = self._pending
+        if pending is not None and pending.pitch is not None and (pending.released is None or pending.released > tick):
+            self._pending = replace(pending, released=tick)
+
     def settle(self, until: float) -> list[Written]:
         """What has sounded, and the silence after it, up to `until`: values now complete, in order."""
         pending, self._pending = self._pending, None

@@ -245,9 +245,9 @@ def _picture(journal: Journal) -> bytes:
     for report in journal.reports():
         match report:
             case Sent(_, beat, NoteOn() | NoteOff() as note) if note.channel == header.settings.midi.channel:
-                events.append((beat - header.start, note))
+                events.append((beat - header.opens, note))
             case BarBegun(beat, changes):
-                chords += [(beat + at - header.start, chord.text) for at, chord in changes]
+                chords += [(beat + at - header.opens, chord.text) for at, chord in changes]
             case _:
                 pass
     notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in sounding(tuple(events))]

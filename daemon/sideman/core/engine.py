@@ -15,16 +15,14 @@ that lies the same way in its bar, and the chart is moved under them.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import count
 
 from sideman.core.chart import Chart
-from sideman.core.clockfilter import TICKS_A_BEAT
-from sideman.core.clockout import AHEAD_TICKS, ClockOut, next_sixteenth
+from sideman.core.conductor import Conductor, Span
 from sideman.core.events import (
+    Again,
+    Begin,
     Change,
     ClockContinue,
     ClockStart,
@@ -33,24 +31,39 @@ from sideman.core.events import (
     Command,
     Control,
     Event,
+    Halt,
     Hush,
     NoteOff,
     NoteOn,
     Panic,
+    ProgramChange,
     SetChart,
+    SetMode,
     SetTempo,
     SongPosition,
-    Timing,
 )
-from sideman.core.improviser import PULSES, Choice, Improviser
+from sideman.core.improviser import Choice, Improviser
 from sideman.core.ledger import Ledger, hush
 from sideman.core.listener import Listener
-from sideman.core.reports import BarBegun, BarPlayed, Changed, Doing, Heard, Struck, Tell, nobody
-from sideman.core.settings import Settings, changed
+from sideman.core.reports import BarBegun, BarPlayed, Changed, Does, Doing, Heard, ModeSet, Struck, Tell, Voice, nobody
+from sideman.core.schedule import (
+    ONSET,
+    RELEASE,
+    BarLine,
+    Due,
+    Item,
+    NewMode,
+    Release,
+    ReleaseAll,
+    Scheduled,
+    Strike,
+    Tick,
+)
+from sideman.core.settings import Mode, Settings, changed
 from sideman.core.smoothing import NARROWEST
+from sideman.core.soloist import Soloist
 from sideman.core.status import Status
-from sideman.core.tempo import Tempo, default_swing, swung, unswung
-from sideman.core.transport import ALONE, Clocks, Transport
+from sideman.core.transport import ALONE, Clocks
 from sideman.core.tune import Tune
 from sideman_models.postprocess import in_turn
 from sideman_models.values import TICKS
@@ -58,94 +71,30 @@ from sideman_models.values import TICKS
 TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
 
+LAMP: dict[Doing, int] = {"idle": 0, "listening": 64, "playing": 127}
+"""What `midi.lamp` is sent for each thing it does."""
 _ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
-_RELEASE, _CLOCK, _BAR_LINE, _ONSET = range(4)
+_TURNS = {"play.trade_bars", "play.trade_first"}
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """An event, or the report of a bar, with the beat and the second it was meant for."""
-
-    beat: float
-    second: float
-    what: Event | BarPlayed
-
-
-@dataclass(frozen=True, slots=True)
-class _Release:
-    note: NoteOff
-    strike: int
-
-
-@dataclass(frozen=True, slots=True)
-class _ReleaseAll:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _BarLine:
-    bar: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Tick:
-    number: int  # from beat 0
-    begins: bool  # what is due is not the tick, but the word that it is the next
-
-
-_Item = _Release | _ReleaseAll | _BarLine | _Tick | Choice
-
-
-@dataclass(order=True, slots=True)
-class _Scheduled:
-    beat: float
-    rank: int
-    serial: int
-    what: _Item = field(compare=False)
-
-
-class Engine:
-    """Plays from beat `start` (a bar line) on, which falls on `second`; `end` is the beat it stops at (None: never).
-
-    Where a clock is followed, that says when; where one is sent, it is among what is due.
-    """
+class Engine(Conductor):
+    """Plays what `improviser` chooses over `tune`, in the time of a `span` and of the `clocks`."""
 
     def __init__(
-        self,
-        settings: Settings,
-        tune: Tune,
-        improviser: Improviser,
-        *,
-        second: float,
-        start: float = 0.0,
-        end: float | None = None,
-        clocks: Clocks = ALONE,
+        self, settings: Settings, tune: Tune, improviser: Improviser, span: Span, clocks: Clocks = ALONE
     ) -> None:
-        self.settings = settings
-        self.tune = tune
-        self.tempo = Tempo(settings.tempo.bpm, second, start)
-        self.bar_ticks = round(tune.chart.meter.quarters * TICKS)
+        start, bar_ticks = round(span.start * TICKS), round(tune.chart.meter.quarters * TICKS)
+        soloist = Soloist(settings.play, tune, improviser, start, bar_ticks=bar_ticks, rounds_off=span.rounds_off)
+        super().__init__(settings, tune, soloist, span, clocks)
         self.improviser = improviser
         self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
         self.ledger = Ledger(settings.midi.channel)
-        self.end = end
         self.late, self.heard, self.played = 0, 0, 0
         self.tell: Tell = nobody
-        self._serial = count()
-        self._heap: list[_Scheduled] = []
-        self._start = start
-        self._top = 0.0  # the beat on which the music begins, as its clock counts
-        self._reached = start
-        self._transport = clocks.followed
-        self._clock_out = ClockOut() if clocks.sent else None
-        self._due_tick: _Tick | None = None  # any other in the heap is passed over
-        self._next_tick = round(start * TICKS)
-        self._choice: Choice | None = None
         self._played: list[Choice] = []
         self._struck = -math.inf
-        self._schedule(start, _BAR_LINE, _BarLine(round(self._next_tick / self.bar_ticks)))
-        if clocks.followed is None:
-            self._schedule_clock(round(start * TICKS_A_BEAT), begins=True)
+        self._sounding: Release | None = None  # the end of the solo's last note
+        self._doing: Doing = "idle"
 
     # -- time
 
@@ -154,190 +103,197 @@ class Engine:
         return self.settings.play.late_ms / 1000
 
     @property
-    def _offset_s(self) -> float:
-        return self.settings.play.offset_ms / 1000
-
-    @property
     def _apart(self) -> float:
         return min(self.improviser.rules.apart, NARROWEST)
-
-    @property
-    def swing(self) -> float:
-        """How far into its beat the second eighth falls."""
-        swing = self.settings.play.swing
-        return default_swing(self.tempo.bpm) if swing is None else swing
 
     def deadline(self) -> float | None:
         """The second when something is next due, or None when nothing ever will be; infinite while nobody knows.
 
-        Whoever follows a clock is never done: after the last chorus it may be started anew.
+        Who follows a clock is never done, nor who was halted: either may be started anew.
         """
         lost = math.inf if self._transport is None else self._transport.ends_at()
         if not self._rolls:
             return lost
-        beats = [self._heap[0].beat] if self._heap else []
-        if self._choice is None and self._plays():
-            beats.append(self._sounds_at(self._next_tick))
-        if not beats:
+        beat = min(self._schedule.next_beat, self._undecided())
+        if beat == math.inf:
             return None if self._transport is None else lost
-        return min(self._second_of(min(beats)), lost)
+        return min(self._second_of(beat), lost)
 
-    @property
-    def _rolls(self) -> bool:
-        return self._transport is None or self._transport.rolling
-
-    def beat_at(self, second: float) -> float:
-        """The beat at `second`; while the music is halted, where it was."""
-        return self.tempo.beat_at(second) if self._rolls else self._reached
-
-    def _beat_of(self, second: float) -> float:
-        return self.tempo.beat_at(second - self._offset_s)
-
-    def _second_of(self, beat: float) -> float:
-        return self.tempo.second_at(beat) + self._offset_s
+    def _undecided(self) -> float:
+        """The beat of a choice that has still to be made; infinite where there is none."""
+        coming = self.soloist.coming() if self.soloist.choice is None else None
+        return math.inf if coming is None else self._sounds_at(coming)
 
     # -- what is heard and asked for
 
     def receive(self, item: Event | Command, second: float) -> list[Event]:
         """Take in a note heard, or a command, at `second`; returns what to send at once. `advance` to it first."""
+        sent = self._receive(item, second)
+        return [*sent, *self._do(self._beat_of(second))]
+
+    def _receive(self, item: Event | Command, second: float) -> list[Event]:
         match item:
+            case NoteOn() | NoteOff() | Control():
+                self._hear(item, second)
+            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
+                return self._follow(item, second)
             case Panic():
-                return self.ledger.panic()
+                return [*self.ledger.panic(), *self._voice()]
             case Hush(channel):
                 return hush(channel)
+            case Begin() | Halt() | SetMode() | Again():
+                return self._obey(item, second)
+            case Change(values):
+                return self._change(values, second)
             case SetTempo(bpm):
                 if self._transport is None:
                     self.tempo = self.tempo.changed(bpm, second)
             case SetChart(chart):
                 self._take_over(chart, second)
-            case Change(values):
-                self._change(values, second)
-            case NoteOn() | NoteOff() | Control():
-                self._hear(item, second)
-            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
-                return self._follow(item, second)
         return []
 
-    def _change(self, values: tuple[tuple[str, object], ...], second: float) -> None:
-        """Let other settings hold, from the next value on that there is still time to choose."""
-        bpm, rate = self.settings.tempo.bpm, self.settings.play.rate
-        self.settings = changed(self.settings, values)
-        if self.settings.tempo.bpm != bpm and self._transport is None:
-            self.tempo = self.tempo.changed(self.settings.tempo.bpm, second)
-        if self._plays():
+    def _obey(self, order: Begin | Halt | SetMode | Again, second: float) -> list[Event]:
+        match order:
+            case Begin():
+                return self._begin(second)
+            case Halt():
+                return self._halt_here(second)
+            case SetMode(mode, now):
+                return self._ask_mode(mode, second, now=now)
+            case Again():
+                self.soloist.vary(self._next_bar(second) * self.bar_ticks)
+        return []
+
+    def _change(self, values: tuple[tuple[str, object], ...], second: float) -> list[Event]:
+        """Let other settings hold, from the next value on that there is still time to choose; a mode from a bar on."""
+        told = tuple((name, value) for name, value in values if name != "play.mode")
+        modes: list[Mode] = [value for name, value in values if name == "play.mode"]  # type: ignore[misc]
+        if told:
+            bpm = self.settings.tempo.bpm
+            self.settings = changed(self.settings, told)
+            if self.settings.tempo.bpm != bpm and self._transport is None:
+                self.tempo = self.tempo.changed(self.settings.tempo.bpm, second)
             self._heed(second)
-        self.improviser.adopt(self.settings.play)
-        if self._choice is None and self.settings.play.rate != rate:
-            self._next_tick = self._next_pulse(self._next_tick, PULSES.get(self.settings.play.rate, 1))
-        self.tell(Changed(values))
+            self.soloist.adopt(self.settings.play)
+            self.tell(Changed(told))
+        if modes:
+            return self._ask_mode(modes[-1], second)
+        if self.settings.play.mode == "trade" and any(name in _TURNS for name, _ in told):
+            self._plan("trade", second)
+        return []
 
     def _hear(self, event: Event, second: float) -> None:
         heard = self.listener.hears(event, second)
         if heard is None or not self._rolls:
             return
-        if self._plays():
-            self._heed(second)
-        tick = self._unswung(self.tempo.beat_at(second))
+        beat = self.tempo.beat_at(second)
+        tick, ear, key = self._unswung(beat), self.soloist.rota.ear, (heard.channel, heard.pitch)
         if isinstance(heard, NoteOn):
+            self._make_room(math.floor(tick), second)
             self.heard += 1
             self.improviser.hear(tick, heard.pitch)
+            ear.strikes(tick, key)
         else:
+            self._heed(second)
             self.improviser.hear_release(tick, heard.pitch)
-        self.tell(Heard(self.tempo.beat_at(second), heard))
+            ear.releases(tick, key)
+        self.tell(Heard(beat, heard))
+
+    def _make_room(self, tick: int, second: float) -> None:
+        """The player strikes: where we are to give way we stop at the next beat, else what is coming may be another."""
+        if not self.soloist.rota.yields(tick):
+            self._heed(second)
+            return
+        stops = self.soloist.next_pulse(tick + 1, TICKS)
+        self.soloist.give_way(stops)
+        if self._sounding is not None:
+            self._schedule.put(stops / TICKS, RELEASE, self._sounding)
 
     def _heed(self, second: float) -> None:
         """Let what is heard at `second` count for the next choice, unless that is too near: then it stands."""
-        onset = self._second_of(self._sounds_at(self._next_tick))
-        if onset - second >= TAKE_BACK_S:
-            self._take_back()
+        coming = self.soloist.coming()
+        if coming is None:
+            return
+        if self._second_of(self._sounds_at(coming)) - second >= TAKE_BACK_S:
+            self.soloist.take_back()
         else:
             self.prepare(second)
 
     def _take_over(self, chart: Chart, second: float) -> None:
-        bar = self.bar_ticks / TICKS
-        beat = math.ceil(self.beat_at(second) / bar - _ALMOST) * bar
+        beat = math.ceil(self.beat_at(second) / self._bar - _ALMOST) * self._bar
         self.tune.change(chart, beat)
-        self._schedule(beat, _RELEASE, _ReleaseAll())
-        self._take_back()
+        self._schedule.put(beat, RELEASE, ReleaseAll())
+        self.soloist.take_back()
 
-    def _take_back(self) -> None:
-        # Its entry stays in the heap and is passed over when its time comes.
-        self._choice = None
+    # -- modes
 
-    # -- somebody else's clock
-
-    def _follow(self, item: Timing, second: float) -> list[Event]:
-        """Take in a message of the clock; returns what to send at once."""
-        if self._transport is None:
+    def _ask_mode(self, mode: Mode, second: float, *, now: bool = False) -> list[Event]:
+        self.soloist.take_back()
+        if mode == self.settings.play.mode:
+            self.soloist.rota.cancel()
             return []
-        rolled, reached = self._transport.rolling, self.tempo.beat_at(second)
-        self._transport.hear(item, second)
-        sent = self._halt(reached) if rolled and not self._transport.rolling else []
-        if not self._transport.rolling:
-            return sent
-        line = self._transport.line
-        if self._transport.moved:
-            self._transport.moved = False
-            self._move(line.beat)
-        self.tempo = Tempo(line.bpm, line.second, line.beat + self._top)
-        return sent if rolled else [*sent, *self._begin_clock(self._transport.tick)]
+        if now or not self._rolls:
+            return self._set_mode(mode, self._beat_of(second) if self._rolls else self._reached)
+        self._plan(mode, second)
+        return []
 
-    def _lose(self, transport: Transport) -> Iterator[Due]:
-        second, rolled = transport.ends_at(), transport.rolling
-        transport.lose()
-        beat = self.tempo.beat_at(second)
-        yield from (Due(beat, second, event) for event in (self._halt(beat) if rolled else ()))
+    def _plan(self, mode: Mode, second: float) -> None:
+        bar = self._next_bar(second)
+        self.soloist.plan(mode, bar * self.bar_ticks)
+        self._schedule.put(bar * self._bar, RELEASE, NewMode())
 
-    def _halt(self, reached: float) -> list[Event]:
-        self._reached = max(self._reached, reached)
-        self._due_tick = None
-        return self.silence()
+    def _set_mode(self, mode: Mode, beat: float) -> list[Event]:
+        """Let `mode` hold from `beat` on, where nothing of ours sounds any more; its turns count from this bar."""
+        tick = self._unswung(beat)
+        self.improviser.cut(tick)
+        self.settings = changed(self.settings, [("play.mode", mode)])
+        line = math.floor(beat / self._bar + _ALMOST) * self.bar_ticks
+        self.soloist.set_mode(self.settings.play, self.soloist.next_pulse(tick - _ALMOST), line)
+        self.tell(ModeSet(mode, beat))
+        return self.ledger.release_all(self.settings.midi.channel)
 
-    def _move(self, place: float) -> None:
-        """Go on from `place`, in beats from the top of the music."""
-        bar = self.bar_ticks / TICKS
-        top = max(0, math.ceil((self._reached - place) / bar - _ALMOST)) * bar
-        if self.end is not None:
-            self.end += top - self._top
-        self._top, self._start = top, place + top
-        self.tune.move(top)
-        self._take_back()
-        self._heap.clear()  # all notes have been released
-        self._played = []
-        line = math.ceil(self._start / bar - _ALMOST)
-        self._schedule(line * bar, _BAR_LINE, _BarLine(line))
-        pulse = PULSES.get(self.settings.play.rate, TICKS)
-        self._next_tick = self._next_pulse(self._start * TICKS - _ALMOST, pulse)
-
-    # -- the clock we send
-
-    def _begin_clock(self, place: int) -> list[Event]:
-        """What to send before the tick `place`, counted from the top of the music; from there on ticks are due."""
-        if self._clock_out is None:
+    def _turn_over(self, beat: float) -> list[Event]:
+        """A bar line from which on another mode was to hold, unless that was taken back."""
+        planned = self.soloist.rota.planned
+        if planned is None or planned[0] > beat * TICKS + _ALMOST:
             return []
-        number = place + round(self._top * TICKS_A_BEAT)
-        self._schedule_clock(number, begins=False)
-        return self._clock_out.begin(place)
+        return [*self._set_mode(planned[1], beat), *self._do(beat)]
 
-    def _schedule_clock(self, number: int, *, begins: bool) -> None:
-        if self._clock_out is not None and (self.end is None or number < self.end * TICKS_A_BEAT):
-            beat = (number - AHEAD_TICKS if begins else number) / TICKS_A_BEAT
-            self._due_tick = _Tick(number, begins)
-            self._schedule(beat, _CLOCK, self._due_tick)
+    def _settle(self) -> list[Event]:
+        planned = self.soloist.rota.planned
+        return self._set_mode(planned[1], self._reached) if planned else []
 
-    def _clock_falls_due(self, tick: _Tick, second: float) -> list[Event]:
-        """What to send for `tick`. After a stop of the machine the clock ends, to begin anew at a place it tells."""
-        if self._clock_out is None:
+    # -- what it does
+
+    def open(self, second: float) -> list[Event]:
+        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
+        self._put_off()
+        self._do(self._beat_of(second))
+        return self._voice()
+
+    def _do(self, beat: float) -> list[Event]:
+        """Tell what it does on `beat`, if that is something else than before."""
+        if not self._rolls:
+            return self._does("idle")
+        tick = math.floor(self._unswung(beat) + _ALMOST)
+        return self._does("playing" if beat >= self._start - _ALMOST and self.soloist.ours(tick) else "listening")
+
+    def _does(self, doing: Doing) -> list[Event]:
+        if doing == self._doing:
             return []
-        number = tick.number
-        if tick.begins:
-            return self._begin_clock(number - round(self._top * TICKS_A_BEAT))
-        now = math.floor(self._beat_of(second) * TICKS_A_BEAT)
-        if now - number > TICKS_A_BEAT:
-            self._schedule_clock(next_sixteenth(now), begins=True)
-            return self._clock_out.end()
-        self._schedule_clock(number + 1, begins=False)
-        return [ClockTick()]
+        self._doing = doing
+        self.tell(Does(doing))
+        return self._lamp()
+
+    def _lamp(self) -> list[Event]:
+        midi = self.settings.midi
+        return [] if midi.lamp is None else [Control(midi.lamp, LAMP[self._doing], midi.channel)]
+
+    def _voice(self) -> list[Event]:
+        """The sound that is chosen, and what the lamp shows: what a synth that was gone has to be told again."""
+        midi = self.settings.midi
+        program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
+        return [*program, *self._lamp()]
 
     # -- what is due
 
@@ -349,70 +305,90 @@ class Engine:
             return
         beat = self._beat_of(second) + _ALMOST
         while True:
-            if self._choice is None and self._plays() and self._sounds_at(self._next_tick) <= beat:
+            if self._undecided() <= beat:
                 self.prepare(second)
-            if not self._heap or self._heap[0].beat > beat:
+            if self._schedule.next_beat > beat:
                 return
-            yield from self._falls_due(heapq.heappop(self._heap), second)
+            yield from self._falls_due(self._schedule.pop(), second)
 
-    def _falls_due(self, item: _Scheduled, second: float) -> Iterator[Due]:
+    def _falls_due(self, item: Scheduled, second: float) -> Iterator[Due]:
         meant = self._second_of(item.beat)
-        match item.what:
-            case _Release(note, strike):
-                yield from (Due(item.beat, meant, event) for event in self.ledger.release(note, strike))
-            case _ReleaseAll():
-                yield from (Due(item.beat, meant, event) for event in self.ledger.release_all())
-            case _BarLine(bar):
-                yield from self._bar_line(item.beat, bar, second)
-            case _Tick() as tick if tick is self._due_tick:
-                events = self._clock_falls_due(tick, second)
-                yield from (Due(item.beat, meant, event) for event in events)
-            case Choice() as choice if choice is self._choice:
-                yield from self._play(choice, item.beat, meant, second)
-            case _:
-                return  # an onset, or a tick, that was taken back
+        if isinstance(item.what, BarLine):
+            yield from self._bar_line(item.beat, item.what.bar, second)
+        else:
+            yield from (Due(item.beat, meant, event) for event in self._events(item.what, item.beat, second))
 
-    def _play(self, choice: Choice, beat: float, meant: float, second: float) -> Iterator[Due]:
-        self._choice = None
-        self._next_tick = choice.tick + choice.length
-        if choice.pitch is not None and second - meant > self._late_s:
+    def _events(self, what: Item, beat: float, second: float) -> list[Event]:  # noqa: PLR0911 - one for each kind
+        """What to send for `what`, which is due on `beat`."""
+        match what:
+            case Release(note, strike):
+                return self.ledger.release(note, strike)
+            case ReleaseAll():
+                return self.ledger.release_all()
+            case NewMode():
+                return self._turn_over(beat)
+            case Tick():
+                return self._clock_falls_due(what, second)
+            case Strike(note, beats, voice) if second - self._second_of(beat) <= self._late_s:
+                return self._strike(note, beat, beat + beats, voice, second)
+            case Choice() if what is self.soloist.choice:
+                return self._play(beat, second)
+        return []  # a bar line, or what was taken back or is too late
+
+    def _play(self, beat: float, second: float) -> list[Event]:
+        choice = self.soloist.take()
+        if choice.pitch is None:
+            self._played.append(choice)
+            self.soloist.played(choice)
+            return []
+        if second - self._second_of(beat) > self._late_s:
             self.late += 1
-            self.improviser.missed(choice)
-            return
-        if choice.pitch is not None:
-            note = NoteOn(choice.pitch, choice.velocity, self.settings.midi.channel)
-            strike, events = self.ledger.strike(note)
-            yield from (Due(beat, meant, event) for event in events)
-            self.listener.sent(note, second)
-            ends = self._ends_at(choice, beat)
-            self._schedule(ends, _RELEASE, _Release(NoteOff(note.pitch, note.channel), strike))
-            self.tell(Struck(beat, ends - beat, note, "solo"))
-            self.played += 1
-            self._struck = beat
+            self.soloist.missed(choice)
+            return []
+        note = NoteOn(choice.pitch, choice.velocity, self.settings.midi.channel)
+        shows = self._do(beat)
+        events = self._strike(note, beat, self._ends_at(choice, beat), "solo", second)
+        self.played += 1
+        self._struck = beat
         self._played.append(choice)
-        self.improviser.played(choice)
+        self.soloist.played(choice)
+        return [*shows, *events]
+
+    def _strike(self, note: NoteOn, beat: float, ends: float, voice: Voice, second: float) -> list[Event]:
+        """Strike `note` on `beat`, and see to its end; returns what to send at `second`."""
+        strike, events = self.ledger.strike(note)
+        self.listener.sent(note, second)
+        release = Release(NoteOff(note.pitch, note.channel), strike)
+        self._schedule.put(ends, RELEASE, release)
+        if voice == "solo":
+            self._sounding = release
+        self.tell(Struck(beat, ends - beat, note, voice))
+        return events
+
+    def _move(self, place: float, ahead: float = 0.0) -> None:
+        super()._move(place, ahead)
+        self._played = []
 
     def _bar_line(self, beat: float, bar: int, second: float) -> Iterator[Due]:
-        if self._played or (self._plays_through and beat > self._start):
-            before = beat - self.bar_ticks / TICKS
+        yield from (Due(beat, self._second_of(beat), event) for event in self._do(beat))
+        if self._played or (self.settings.play.mode != "off" and beat > self._start):
             number = bar - round(self._top * TICKS / self.bar_ticks)
-            played = BarPlayed(number, self.tune.chords_in_bar(before), tuple(self._played))
+            played = BarPlayed(number, self.tune.chords_in_bar(beat - self._bar), tuple(self._played))
             yield Due(beat, self._second_of(beat), played)
             self._played = []
         # After a stop of the machine, go on from the bar that is really sounding.
-        bar = max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks))
         if self.end is None or beat < self.end:
-            self.tell(BarBegun(beat, tuple(self.tune.changes(beat, self.bar_ticks / TICKS))))
-        if self.end is None or bar * self.bar_ticks <= self.end * TICKS:
-            self._schedule(bar * self.bar_ticks / TICKS, _BAR_LINE, _BarLine(bar))
+            self.tell(BarBegun(beat, tuple(self.tune.changes(beat, self._bar))))
+        self._put_bar_line(max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks)))
 
     def silence(self) -> list[Event]:
         """The note-offs of all that sounds, and the end of our clock: what must be sent before the engine is left."""
-        return [*self.ledger.release_all(), *(self._clock_out.end() if self._clock_out else ())]
+        clock = self._clock_out.end() if self._clock_out else ()
+        return [*self.ledger.release_all(), *clock, *self._does("idle")]
 
     def status(self, second: float) -> Status:
         """How it stands at `second`."""
-        beat, coming, play = self.beat_at(second), self._choice, self.settings.play
+        beat, coming, play = self.beat_at(second), self.soloist.choice, self.settings.play
         sounding = math.floor(max(beat, self._start) * TICKS + _ALMOST) / TICKS
         return Status(
             second=second,
@@ -434,47 +410,19 @@ class Engine:
             settings=self.settings,
         )
 
-    @property
-    def _doing(self) -> Doing:
-        if not self._rolls:
-            return "idle"
-        return "playing" if self._plays() else "listening"
-
     # -- what comes next
-
-    @property
-    def _plays_through(self) -> bool:
-        return self.settings.play.mode != "off"
-
-    def _plays(self) -> bool:
-        return self._plays_through and (self.end is None or self._next_tick < self.end * TICKS)
 
     def prepare(self, second: float) -> None:
         """Choose for the next onset, if that is not done; one already too late is passed over with all before it."""
-        if self._choice is not None or not self._rolls or not self._plays():
+        if self.soloist.choice is not None or not self._rolls:
             return
-        if second - self._second_of(self._sounds_at(self._next_tick)) > self._late_s:
-            pulse = PULSES.get(self.settings.play.rate, TICKS)
-            self._next_tick = self._next_pulse(self._beat_of(second) * TICKS, pulse)
+        coming = self.soloist.coming()
+        if coming is not None and second - self._second_of(self._sounds_at(coming)) > self._late_s:
+            self.soloist.skip(self._beat_of(second) * TICKS)
             self.late += 1
-            if not self._plays():
-                return
-        self._choice = self.improviser.choose(self._next_tick)
-        self._schedule(self._sounds_at(self._choice.tick), _ONSET, self._choice)
-
-    def _next_pulse(self, tick: float, pulse: int) -> int:
-        """The first pulse at or after `tick`; there is one on every bar line."""
-        bar = math.floor(tick / self.bar_ticks) * self.bar_ticks
-        return bar + min(math.ceil((tick - bar) / pulse) * pulse, self.bar_ticks)
-
-    def _swung(self, tick: int) -> float:
-        """The beat on which the written `tick` sounds. Swing begins anew at each bar line, be the bar of odd length."""
-        bar, place = divmod(tick, self.bar_ticks)
-        return bar * self.bar_ticks / TICKS + swung(place, self.swing)
-
-    def _unswung(self, beat: float) -> float:
-        bar = math.floor(beat * TICKS / self.bar_ticks)
-        return bar * self.bar_ticks + unswung(beat - bar * self.bar_ticks / TICKS, self.swing)
+            coming = self.soloist.coming()
+        if coming is not None:
+            self._schedule.put(self._sounds_at(coming), ONSET, self.soloist.prepare())
 
     def _sounds_at(self, tick: int) -> float:
         # Triplets stay where swung sixteenths move, so two onsets of one beat could meet, or change places.
@@ -482,13 +430,12 @@ class Engine:
 
     def _ends_at(self, choice: Choice, beat: float) -> float:
         """The beat of the note-off: `gate` of the time to the next onset, and never beyond the end."""
+        if self.end is not None and self.soloist.is_last(choice):
+            return self.end
         written = choice.length
         until = max(self._swung(choice.tick + written), beat + NARROWEST)
         ends = beat + (until - beat) * self.improviser.sounding(written) / written
         return ends if self.end is None else min(ends, self.end)
-
-    def _schedule(self, beat: float, rank: int, what: _Item) -> None:
-        heapq.heappush(self._heap, _Scheduled(beat, rank, next(self._serial), what))
 
 
 def play_through(engine: Engine) -> Iterator[Due]:

@@ -30,6 +30,7 @@ class Masks:
     def __init__(self, vocabulary: Vocabulary, settings: PlaySettings, rules: Rules = NONE) -> None:
         self._vocabulary = vocabulary
         self._rules = replace(rules, settle=rules.settle and settings.rate == "phrase")
+        self._longest = settings.longest * TICKS
         self._shaped = self._of_good_shape(pulsed=settings.rate != "phrase")
         self._smooths = bool(self._rules.settle or self._rules.leap or not self._shaped.all())
         self._window = settings.window
@@ -71,7 +72,7 @@ class Masks:
         if rules.leap:
             shaped &= ~(values.bounded & ((values.low > rules.leap) | (values.high < -rules.leap)))
         if not pulsed:
-            shaped &= values.rests | (values.ticks >= rules.least(TICKS))
+            shaped &= values.rests | (values.ticks >= rules.least(TICKS)) & (values.ticks <= self._longest)
         return shaped
 
     def _near(self, chord: Chord, previous: int, *, repeated: bool) -> Mask:

@@ -37,8 +37,9 @@ KINDS = jsonform.members(Recorded)
 class Header:
     """How a take began: by whom it was played, with which settings, changes and dice, and from where.
 
-    Beat `start` fell on `second`; `memory` is the network's state there. `whole` says that all which came since the
-    player began is in it, so that it can be played again. `weights` is the fingerprint of the bundle at `path`.
+    Beat `opens` fell on `second`; `memory` is the network's state at beat `start`. `whole` says that all which came
+    since the player began is in it, so that it can be played again. `weights` is the fingerprint of the bundle at
+    `path`.
     """
 
     name: str
@@ -60,6 +61,13 @@ class Header:
     def bar_beats(self) -> float:
         """Quarter notes in a bar."""
         return float(self.chart.meter.quarters)
+
+    @property
+    def opens(self) -> float:
+        """The beat that falls on `second`: before `start`, so many bars as are counted in."""
+        settings = self.settings
+        counted = settings.play.count_in if self.whole and settings.tempo.source == "internal" else 0
+        return self.start - counted * self.bar_beats
 
     def line(self) -> bytes:
         """As it stands in the file."""
@@ -84,7 +92,7 @@ class Totals:
     @classmethod
     def of(cls, header: Header) -> Totals:
         """Of a take that begins so, and has nothing in it yet."""
-        return cls(header.start, header.bar_beats, header.start)
+        return cls(header.opens, header.bar_beats, header.opens)
 
     def add(self, report: Report) -> None:
         """Count another report."""

@@ -82,7 +82,7 @@ class TakeMidi:
     """The MIDI file of the take that begins as `header` says."""
 
     def __init__(self, header: Header) -> None:
-        self._start = header.start
+        self._start = header.opens
         self._conductor, self._played, self._heard = Track(), Track(), Track()
         self._head = _head(header)
         self._chord = ""
@@ -90,9 +90,9 @@ class TakeMidi:
         self._end = 0
         self._us = _microseconds(header.settings.tempo.bpm)
         self._exact = header.settings.tempo.source == "internal"
-        self._at, self._second = header.start, header.second  # as written so far
+        self._at, self._second = header.opens, header.second  # as written so far
         self._anchored = header.whole  # else we come in in the middle, at a second that is to be found
-        self._before = header.second, header.start
+        self._before = header.second, header.opens
         self._skew = 0.0  # seconds that the clock is ahead of the file, which has no halts in it
 
     def named(self, header: Header) -> None:
