@@ -450,25 +450,25 @@ def test_more_than_there_is_room_for_is_forgotten(tmp_path: Path, monkeypatch: p
 
 def test_the_last_minutes_can_be_kept(tmp_path: Path) -> None:
     """The best solo of the evening would be gone, because nobody had pressed record."""
-    made = performance(play__rate="eighth")
-    header, reports, _ = perform(made, PHRASE, 100.0)
+    made = performance()
+    header, reports, _ = perform(made, PHRASE, 80.0)
     recorder = writer(tmp_path, record=False, minutes=1)
     recorder.begin(header)
     folder = TakeFolder(tmp_path)
     for report in reports:
-        if isinstance(report, Woke) and 40 < report.second < 41 and not folder.names():
+        if isinstance(report, Woke) and 20 < report.second < 21 and not folder.names():
             assert Path(recorder.keep()).is_file()
         recorder.heed(report)
     recorder.keep()
     recorder.close()
     whole, part = (Journal(folder.journal(name)) for name in folder.names())
     assert whole.header.whole
-    assert whole.totals().seconds == pytest.approx(40, abs=2)
+    assert whole.totals().seconds == pytest.approx(20, abs=2)
     assert not again(whole, made).difference
     assert not part.header.whole
     assert part.totals().seconds == pytest.approx(61, abs=3)
     assert mido.MidiFile(folder.midi(part.name)).length == pytest.approx(part.totals().seconds, abs=0.1)
-    assert recorder._remembered._bytes < 60_000
+    assert recorder._remembered._bytes < 40_000
 
 
 def test_without_minutes_nothing_is_remembered(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from sideman.core.chart import About, Bar, Chart, ChartError, Meter, parse_meter
+from sideman.core.errors import ConfigError
 from sideman.core.layers import Given, read_settings
 from sideman.core.rules import Range, shown
-from sideman.core.settings import KEYS, Settings
+from sideman.core.settings import KEYS, Key, Settings, changed
 from sideman_models.errors import ModelsError
 from sideman_models.harmony import Chord, parse_chord
 from sideman_models.values import Value, parse_value
@@ -67,7 +68,10 @@ def members(union: object) -> dict[str, type]:
 
 
 def written(name: str, value: object) -> Any:  # noqa: ANN401 - JSON
-    """How one would write `value` for the key `name`, such as "C3-C6" or "auto". Raises ValueError if nobody could."""
+    """How one would write `value` for the key `name`, such as "48-84" or "auto", else its parts.
+
+    Raises ValueError for what is no value of that key.
+    """
     key = KEYS.get(name)
     if key is None:
         raise ValueError(f"{shown(name)}: no such key")
@@ -77,7 +81,16 @@ def written(name: str, value: object) -> Any:  # noqa: ANN401 - JSON
                 return spelling
         except ValueError:
             continue
+    if (parts := _parts(key)) is not None:
+        return parts.write(value)
     raise ValueError(f"{name}: {value!r} cannot be written")
+
+
+def _parts(key: Key) -> _Form | None:
+    """The form of a value of `key` that has parts, and cannot be spelled in a word."""
+    kind: Any = type(key.default)
+    has_parts = is_dataclass(kind) and kind not in (Range, Meter)
+    return _form(kind) if has_parts else None
 
 
 def _spellings(value: object) -> Iterator[object]:
@@ -100,13 +113,20 @@ def settings_form(settings: Settings) -> dict[str, Any]:
 def read_settings_form(form: object, where: str) -> Settings:
     """The settings of such a form. Raises ConfigError, naming `where`, with all that is wrong."""
     given = form if isinstance(form, dict) else {}
-    return read_settings([{str(name): Given(value, where) for name, value in given.items()}])
+    parts = {name: value for name, value in given.items() if isinstance(value, list) and name in KEYS}
+    words = {str(name): Given(value, where) for name, value in given.items() if name not in parts}
+    try:
+        return changed(read_settings([words]), [_read_key(name, value) for name, value in parts.items()])
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _read_key(name: object, value: object) -> tuple[str, object]:
     key = KEYS.get(name) if isinstance(name, str) else None
     if key is None:
         raise ValueError(f"{shown(name)}: no such key")
+    if isinstance(value, list) and (parts := _parts(key)) is not None:
+        return key.name, parts.read(value)
     try:
         return key.name, key.rule.read(value)
     except ValueError:

@@ -118,12 +118,18 @@ def put_midi(path: Path, contents: bytes, *, lasting: bool) -> None:
 
     As `write_whole`, without waiting for the disk, and by way of one name only: who is killed leaves nothing unknown.
     """
-    with _fresh(path).open("wb") as file:
-        file.write(contents)
-        file.flush()
-        if lasting:
-            os.fsync(file.fileno())
-    _fresh(path).replace(path)
+    fresh = _fresh(path)
+    try:
+        with fresh.open("wb") as file:
+            file.write(contents)
+            file.flush()
+            if lasting:
+                os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
 
 
 def _fresh(path: Path) -> Path:
