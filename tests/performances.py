@@ -28,6 +28,8 @@ PHRASE: list[tuple[float, Event]] = [
     (2.5, NoteOn(69, 75, 1)), (2.9, NoteOff(69, 1)), (3.02, NoteOn(67, 70, 1)), (3.4, NoteOff(67, 1)),
 ]  # fmt: skip
 
+FAST = "| F7 | Bb7 Bdim7 | F7 D7b9 Gm7 C7/E | N.C. | C#m7b5 F#7sus | Bmaj7 | % | Gbm6 / / A7alt |"
+
 
 def part(*phrases: tuple[float, float, str]) -> list[tuple[float, Event]]:
     """Phrases as played at 120 beats a minute: the first beat, the beats of a note, the pitches (- is a rest)."""
@@ -41,12 +43,19 @@ def part(*phrases: tuple[float, float, str]) -> list[tuple[float, Event]]:
 
 
 RUN = "D4 E4 F4 G4 A4 Bb4 C5 D5 E5 D5 C5 Bb4 A4 G4 F4 E4"
+CHORDS: list[tuple[float, Event]] = [
+    (second + up, event(pitch))
+    for second, pitches in ((1.97, (53, 57, 60, 63)), (5.03, (46, 50, 56)), (8.0, (48, 55)), (10.5, (52, 55, 58, 61)))
+    for pitch in pitches
+    for up, event in ((0.0, lambda pitch: NoteOn(pitch, 70, 3)), (0.4, lambda pitch: NoteOff(pitch, 3)))
+]
 PARTS: Mapping[str, Sequence[tuple[float, Event | Command]]] = {
     "heard": PHRASE,
     "trade": part((0, 0.25, RUN), (4, 0.25, RUN), (16, 1, "D5 - C5 - A4 - G4"), (25, 0.5, "F4 E4 D4")),
     "answer": part((0, 0.25, RUN), (12, 0.5, "A4 C5 D5 - C5 A4"), (22.5, 0.5, "D5 C5 A4"), (29, 1, "D4")),
     "duet": part((8, 0.25, RUN), (12, 0.25, RUN), (24, 1, "D4 F4 A4 C5")),
     "off": part((0, 0.5, RUN)),
+    "held": sorted(CHORDS, key=lambda one: one[0]),
     "again": [(5.1, Again())],
     "modes": [*PHRASE, (5.0, SetMode("trade")), (9.1, SetMode("answer", now=True)), *part((20, 0.5, "A4 C5 D5"))],
 }
@@ -61,6 +70,7 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "waltz": {"play__rate": "phrase", "tempo__meter": "3/4"},
     "likeliest": {"play__rate": "eighth", "play__temperature": 0},
     "heard": {"play__rate": "eighth"},
+    "held": {"midi__chords": 3},
     "off": {"play__mode": "off"},
     "trade": {"play__mode": "trade", "play__trade_bars": 2, "play__rate": "eighth"},
     "answer": {"play__mode": "answer", "play__rate": "eighth"},
@@ -72,6 +82,8 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
         "chart__choruses": 1,
         "chart__changes": "| Dm7 G7 | Cmaj7 A7 | Dm7 | G7 Cmaj7 |",
     },
+    "shells": {"play__comp": "shells", "play__mode": "off", "chart__changes": FAST},
+    "bass": {"play__comp": "bass", "chart__changes": FAST},
     "classic": {"play__rate": "eighth"},
     "classic-phrase": {"play__rate": "phrase"},
     "classic-drawn": {"play__rate": "phrase", "play__settle": False, "play__leap": 0, "play__apart": 0},
@@ -92,7 +104,11 @@ def perform(name: str) -> str:
 def _note(second: float, message: tuple[int, ...]) -> str:
     status, pitch, velocity = message
     struck = status & 0xF0 == 0x90
-    return f"{second:8.4f} {'on ' if struck else 'off'} {pitch_name(pitch):4}" + (f" {velocity:3}" if struck else "")
+    channel = status & 0x0F
+    words = [f"{second:8.4f} {'on ' if struck else 'off'} {pitch_name(pitch):4}"]
+    return " ".join(
+        [*words, *([f"{velocity:3}"] if struck else []), *([f"on channel {channel + 1}"] if channel else [])]
+    )
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from sideman.core.events import (
     Begin,
     Change,
     ClockContinue,
+    ClockRounds,
     ClockStart,
     ClockStop,
     ClockTick,
@@ -36,6 +37,7 @@ from sideman.core.events import (
     Control,
     Event,
     Halt,
+    LinkState,
     NoteOff,
     NoteOn,
     Panic,
@@ -87,7 +89,7 @@ def test_a_take_is_played_again_event_by_event(
     """What one has recorded could not be had again: least of all where notes came too late and were left out."""
     made = performance(play__rate=rate, play__mode=mode, play__count_in=count_in, tempo__clock_out=clock_out)
     waits = cycle(late)
-    engine = made.engine(0.1, clocks=takes.clocks(made.settings))
+    engine = made.engine(0.1, clocks=takes.clocks(made.settings, made.chart))
     header, reports, _ = perform(made, items, 6.0, lambda: next(waits), engine)
     with tempfile.TemporaryDirectory() as folder:
         journal = written(Path(folder), header, reports)
@@ -105,8 +107,13 @@ def ticks(start: float, bpm: float, count: int, jitter: float) -> list[tuple[flo
 def test_a_take_in_the_time_of_a_clock_is_played_again(tmp_path: Path) -> None:
     """Whoever plays along with a DAW could not have a take again; its file would be in another tempo."""
     made = performance(tempo__source="midi-clock", play__rate="eighth")
-    engine = made.engine(0.1, clocks=takes.clocks(made.settings))
-    first = [(1.0, ClockStart()), *ticks(1.02, 100, 24 * 16, 0.001), (10.7, ClockStop())]
+    engine = made.engine(0.1, clocks=takes.clocks(made.settings, made.chart))
+    first: list[tuple[float, Event | Command]] = [
+        (0.5, ClockRounds(0.0)),
+        (1.0, ClockStart()),
+        *ticks(1.02, 100, 24 * 16, 0.001),
+        (10.7, ClockStop()),
+    ]
     second = [(13.0, ClockContinue()), *ticks(13.02, 140, 24 * 16, 0.001)]
     header, reports, _ = perform(made, [*first, *second], 21.0, engine=engine)
     journal = written(tmp_path, header, reports)
@@ -116,6 +123,18 @@ def test_a_take_in_the_time_of_a_clock_is_played_again(tmp_path: Path) -> None:
     assert min(abs(tempo - 100) for tempo in tempos) < 1
     assert min(abs(tempo - 140) for tempo in tempos) < 1
     assert song.length == pytest.approx(16 * 60 / 100 + 16 * 60 / 140, abs=1)  # without what it waited for
+
+
+def test_a_take_in_the_time_of_a_link_session_is_played_again(tmp_path: Path) -> None:
+    """Whoever plays with others over Link could not have a take again."""
+    made = performance(tempo__source="link", play__rate="eighth", tempo__clock_out=True)
+    engine = made.engine(0.1, clocks=takes.clocks(made.settings, made.chart))
+    states = [(1 + at / 10, LinkState(120.0, at / 5 + (0.02 if at % 7 else 0.0), at > 10, 1)) for at in range(120)]
+    faster = [(13.1 + at / 10, LinkState(150.0, 24 + at / 4, at < 50, 2)) for at in range(60)]
+    header, reports, _ = perform(made, [*states, *faster, *[(20.0, NoteOn(60, 9, 1))]], 22.0, engine=engine)
+    journal = written(tmp_path, header, reports)
+    assert again(journal, made) == takes.Again(sum(isinstance(report, Sent) for report in reports))
+    assert journal.totals().played > 20
 
 
 def test_a_take_that_went_on_from_yesterday_is_played_again(tmp_path: Path) -> None:

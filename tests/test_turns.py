@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import CHANGES, FakeClock, Recorder, hanging, performance, struck
+from fakes import play as play_live
 from performances import RUN, part
 from sideman.bench.clocks import steady
 from sideman.core.engine import Engine
@@ -19,7 +20,9 @@ from sideman.core.events import (
     Again,
     Begin,
     Change,
+    ClockContinue,
     ClockStart,
+    ClockStop,
     ClockTick,
     Command,
     Event,
@@ -29,6 +32,7 @@ from sideman.core.events import (
     Panic,
     SetMode,
     SetTempo,
+    SongPosition,
     encode,
 )
 from sideman.core.reports import BarPlayed, Changed, Does, ModeSet, Struck
@@ -276,14 +280,15 @@ arrivals = st.lists(st.tuples(st.floats(0, 12), commands | notes), max_size=25).
 )
 
 
-@settings(max_examples=60)
-@given(st.sampled_from(MODES), rates, arrivals, st.sampled_from([0, -120, 90]))
+@settings(max_examples=50)
+@given(st.sampled_from(MODES), rates, arrivals, st.sampled_from([0, -120, 90]), st.integers(0, 1))
 def test_whatever_is_asked_and_played_no_note_hangs_and_one_voice_plays(
-    mode: str, rate: str, items: Arrivals, offset: int
+    mode: str, rate: str, items: Arrivals, offset: int, counted: int
 ) -> None:
     """Some press of a pedal at some unlucky moment would leave a note sounding, or two at once."""
     keys: dict[str, Any] = {"play__mode": mode, "play__rate": rate, "play__offset_ms": offset, "play__trade_bars": 1}
-    recorders = [play(engine(**keys, play__gate=1, midi__lamp=20), 14.0, items)[0] for _ in range(2)]
+    keys.update(play__gate=1, play__count_in=counted, midi__lamp=20)
+    recorders = [play(engine(**keys), 14.0, items)[0] for _ in range(2)]
     recorder = recorders[0]
     assert recorder.sent == recorders[1].sent  # and it can be played again
     assert not hanging(message for _, message in recorder.sent)
@@ -385,6 +390,48 @@ def test_by_a_clock_too_its_first_note_falls_on_the_bar_line(mode: str) -> None:
     items = sorted([*clocked(true), *yours], key=lambda item: item[0])
     recorder, _ = play(following(play__mode=mode, play__trade_bars=1), 7.9, items)
     assert struck(recorder)[0][0] == pytest.approx(first + 2.0, abs=0.001)
+
+
+ticks = st.sampled_from([*[ClockTick()] * 12, ClockStart(), ClockStop(), ClockContinue(), SongPosition(18)])
+gaps = st.sampled_from([1e-4, 0.0208, 0.0208, 0.0208, 0.0417, 0.7])
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(gaps, ticks | commands | notes), max_size=150), st.sampled_from(MODES), st.booleans())
+def test_by_no_clock_and_no_command_a_note_hangs(
+    messages: list[tuple[float, Event | Command]], mode: str, sends: bool
+) -> None:
+    """A pedal pressed while the sequencer winds would leave a note sounding, or the clock behind us running."""
+    transport = Transport(120.0, wait_start=False)
+    made = performance(**STRAIGHT, play__mode=mode, play__rate="sixteenth", play__gate=1, play__trade_bars=1)
+    second, items = 0.0, Arrivals()
+    for gap, item in messages:
+        second += gap
+        items.append((second, item))
+    recorder, _ = play(made.engine(0.0, clocks=Clocks(transport, sends)), second + 4.0, items)
+    assert not hanging(message for _, message in recorder.sent if message[0] < 0xF0)
+    clock = [message[0] for _, message in recorder.sent if message[0] in (0xFA, 0xFB, 0xFC)]
+    assert not clock or clock[-1] == 0xFC
+
+
+def test_the_clock_we_send_halts_and_begins_with_the_music() -> None:
+    """The drum machine would play through the break, or start with the count-in."""
+    played = performance(**STRAIGHT, play__count_in=1).engine(0.0, clocks=Clocks(sent=True))
+    recorder, _ = play(played, 13.0, [(5.3, Halt()), (8.0, Begin())])
+    words = [(round(s, 2), m[0]) for s, m in recorder.sent if m[0] in (0xFA, 0xFB, 0xFC)]
+    assert words == [(1.99, 0xFA), (5.3, 0xFC), (10.09, 0xFA), (13.0, 0xFC)]
+
+
+def test_the_player_does_all_that_too() -> None:
+    """What these tests drive by hand would not be what is played."""
+    items: Arrivals = [
+        *part((0, 0.25, RUN)), (3.1, SetMode("answer")), (5.3, Halt()), (9.0, Begin()), (12.1, SetMode("solo", True)),
+    ]  # fmt: skip
+    keys: dict[str, Any] = {"play__rate": "eighth", "play__count_in": 1, "midi__lamp": 3, "midi__program": 12}
+    by_hand, _ = play(engine(**keys), 16.0, items)
+    live, _ = play_live(engine(**keys), 16.0, items)
+    sent = [message for _, message in live.sent]
+    assert [message for _, message in by_hand.sent] == sent[: len(by_hand.sent)]
 
 
 # -- the ending, the last phrase again, silence and length

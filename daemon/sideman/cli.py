@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "play: the daemon, in the foreground",
     "ports": "list the MIDI ports there are, and what 'auto' would take",
     "check": "say what is wrong with the configuration, and how to mend it",
+    "calibrate": "measure how long a note is on its way, by a loop",
     "render": "write a solo to a MIDI file",
     "corpus": "say what a corpus of music holds",
     "train": "train a network on a corpus",

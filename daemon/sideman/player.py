@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from sideman.core.engine import Engine
-from sideman.core.events import Event, encode
+from sideman.core.events import Event, NoteOff, encode
 from sideman.core.reports import Arrived, BarPlayed, Ended, Sent, Tell, Woke
 from sideman.core.schedule import Due
 from sideman.io.clock import Arrival, Clock
@@ -62,7 +62,10 @@ class Player:
             self._release_all()
 
     def _release_all(self) -> None:
-        """Twice, a moment apart: a JACK client that misses its round loses what it should have carried."""
+        """Note-offs twice, a moment apart: a JACK client that misses its round loses what it should have carried.
+
+        Not so a clock's stop: to many a sequencer a second one means to go back to the top.
+        """
         now = self._clock.now()
         releases = self.engine.silence()
         self._tell(Ended(now, self.engine.beat_at(now)))
@@ -70,7 +73,8 @@ class Player:
         if releases:
             self._clock.wait(self._clock.now() + AGAIN_S)
             for event in releases:
-                self._output.send(encode(event))
+                if isinstance(event, NoteOff):
+                    self._output.send(encode(event))
 
     def _turn(self) -> None:
         arrival = self._clock.wait(self._wake())

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from itertools import chain
 
 from sideman import __version__
+from sideman.core.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
+from sideman.core.linktransport import LinkTransport
 from sideman.core.reports import Arrived, Ended, Report, Sent, Tell, Woke
 from sideman.core.settings import Settings
-from sideman.core.transport import Clocks, Transport
+from sideman.core.transport import Clocks, Followed, Transport
 from sideman.io.clock import Arrival
 from sideman.io.journal import Header, Journal, Totals
 from sideman.io.recorder import Recorder, now
@@ -125,9 +127,7 @@ def engine_of(header: Header, performance: Performance) -> Engine:
     """
     if not header.whole:
         raise Unavailable(f"{header.name}: it begins in the middle of the music, and cannot be played again")
-    if header.settings.tempo.source == "link":
-        raise Unavailable(f"{header.name}: it followed Ableton Link, whose beats no take has")
-    engine = performance.engine(header.second, header.start, clocks=clocks(header.settings))
+    engine = performance.engine(header.second, header.start, clocks=clocks(header.settings, header.chart))
     try:
         engine.improviser.remember(header.memory, round(header.start * TICKS))
     except (ValueError, KeyError, TypeError, ArithmeticError) as error:
@@ -135,11 +135,15 @@ def engine_of(header: Header, performance: Performance) -> Engine:
     return engine
 
 
-def clocks(settings: Settings) -> Clocks:
-    """The clocks that a performance with these settings has, as at its start."""
+def clocks(settings: Settings, chart: Chart) -> Clocks:
+    """The clocks that a performance has, as at its start; nobody is asked for another tempo."""
     tempo = settings.tempo
-    follows = tempo.source == "midi-clock"
-    return Clocks(Transport(tempo.bpm, wait_start=tempo.wait_start) if follows else None, tempo.clock_out)
+    followed: Followed | None = None
+    if tempo.source == "midi-clock":
+        followed = Transport(tempo.bpm, wait_start=tempo.wait_start)
+    elif tempo.source == "link":
+        followed = LinkTransport(float(chart.meter.quarters), wait_start=tempo.wait_start)
+    return Clocks(followed, tempo.clock_out)
 
 
 class ScriptedClock:

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.clockout import ClockOut, next_sixteenth
-from sideman.core.events import ClockTick, Event, NoteOn, Timing
+from sideman.core.events import ClockTick, Event, LinkState, NoteOn, Timing
+from sideman.core.humantime import tick_of
 from sideman.core.schedule import BAR_LINE, ONSET, BarLine, Due, Schedule, Strike, Tick
 from sideman.core.settings import Settings
 from sideman.core.soloist import Soloist
-from sideman.core.tempo import Tempo, default_swing, swung, unswung
-from sideman.core.transport import Clocks, Transport
+from sideman.core.tempo import Tempo, default_swing, swung
+from sideman.core.transport import Clocks, Followed
 from sideman.core.tune import Tune
 from sideman_models.values import TICKS
 
@@ -122,8 +123,7 @@ class Conductor(ABC):
         return bar * self.bar_ticks / TICKS + swung(place, self.swing)
 
     def _unswung(self, beat: float) -> float:
-        bar = math.floor(beat * TICKS / self.bar_ticks)
-        return bar * self.bar_ticks + unswung(beat - bar * self.bar_ticks / TICKS, self.swing)
+        return tick_of(beat, self.bar_ticks, self.swing)
 
     def _put_bar_line(self, bar: int) -> None:
         if self.end is None or bar * self.bar_ticks <= self.end * TICKS:
@@ -159,7 +159,7 @@ class Conductor(ABC):
         self._put_clock(round(self._start * TICKS_A_BEAT), begins=True)
         return sent
 
-    def _go_on(self, transport: Transport, second: float) -> list[Event]:
+    def _go_on(self, transport: Followed, second: float) -> list[Event]:
         """Play again by a clock that may have gone on meanwhile."""
         self._halted = False
         if transport.rolling:
@@ -181,11 +181,14 @@ class Conductor(ABC):
         return [*self.silence(), *self._settle()]
 
     def _move(self, place: float, ahead: float = 0.0) -> None:
-        """Go on from `place`, in beats from the top of the music, but leave so many beats `ahead` of it."""
+        """Go on from `place`, in beats from the top of the music, but leave so many beats `ahead` of it.
+
+        Below 0 the music begins when that is reached.
+        """
         top = max(0, math.ceil((self._reached + ahead - place) / self._bar - _ALMOST)) * self._bar
         if self.end is not None:
             self._end_at(self.end + top - self._top)
-        self._top, self._start = top, place + top
+        self._top, self._start = top, max(place, 0.0) + top
         self.tune.move(top)
         self._schedule.clear()  # all notes have been released
         self._put_bar_line(math.ceil(self._start / self._bar - _ALMOST))
@@ -193,27 +196,36 @@ class Conductor(ABC):
 
     # -- somebody else's clock
 
-    def _follow(self, item: Timing, second: float) -> list[Event]:
-        """Take in a message of the clock; returns what to send at once."""
+    def _follow(self, item: Timing | LinkState, second: float) -> list[Event]:
+        """Take in what comes of the clock; returns what to send at once."""
         if self._transport is None:
             return []
         rolled, went, reached = self._rolls, self._transport.rolling, self.tempo.beat_at(second)
         self._transport.hear(item, second)
         self._halted = self._halted and (went or not self._transport.rolling)
-        sent = self._halt(reached) if rolled and not self._rolls else []
+        goes_on = rolled and self._rolls and not self._transport.moved
+        sent = self._halt(reached) if rolled and not goes_on else []
         if not self._rolls:
             return sent
+        line = self._transport.line
         if self._transport.moved:
             self._transport.moved = False
-            self._move(self._transport.line.beat)
+            self._move(line.beat)
         self._take_tempo(self._transport)
-        return sent if rolled else [*sent, *self._begin_clock(self._transport.tick)]
+        return [] if goes_on else [*sent, *self._join_clock(self._transport.tick, line.beat)]
 
-    def _take_tempo(self, transport: Transport) -> None:
+    def _take_tempo(self, transport: Followed) -> None:
         line = transport.line
         self.tempo = Tempo(line.bpm, line.second, line.beat + self._top)
 
-    def _lose(self, transport: Transport) -> Iterator[Due]:
+    def _pull(self, bpm: float, second: float) -> None:
+        """Go on in another tempo, or ask for it whom we follow."""
+        if self._transport is None:
+            self.tempo = self.tempo.changed(bpm, second)
+        else:
+            self._transport.propose(bpm)
+
+    def _lose(self, transport: Followed) -> Iterator[Due]:
         second, rolled = transport.ends_at(), self._rolls
         transport.lose()
         beat = self.tempo.beat_at(second)
@@ -224,6 +236,13 @@ class Conductor(ABC):
     def _put_clock(self, number: int, *, begins: bool) -> None:
         if self._clock_out is not None and (self.end is None or number < self.end * TICKS_A_BEAT):
             self._clock_out.put(number, begins=begins)
+
+    def _join_clock(self, tick: int, place: float) -> list[Event]:
+        """Let our clock begin with `tick`: now, where the music is at that `place`, or when it comes there."""
+        if tick <= place * TICKS_A_BEAT + _ALMOST:
+            return self._begin_clock(tick)
+        self._put_clock(tick + round(self._top * TICKS_A_BEAT), begins=True)
+        return []
 
     def _begin_clock(self, place: int) -> list[Event]:
         """What to send before the tick `place`, counted from the top of the music; from there on ticks are due."""

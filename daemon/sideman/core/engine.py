@@ -8,9 +8,9 @@ The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it; e
 same beat a note-off goes before anything else. `prepare` makes the next choice ahead of its time, when the caller has
 nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
 
-With a `Transport` the beats are those of somebody else's clock. While that does not roll, nothing is due and nothing
-that is played is heard. Our beats never go back: where the music moves to another place, they go on from the next one
-that lies the same way in its bar, and the chart is moved under them.
+With a clock to follow (`Followed`) the beats are its own. While it does not roll, nothing is due and nothing that is
+played is heard. Our beats never go back: where the music moves to another place, they go on from the next one that
+lies the same way in its bar, and the chart is moved under them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import math
 from collections.abc import Iterator
 
 from sideman.core.chart import Chart
+from sideman.core.comp import SOUNDS, Comp, Style
 from sideman.core.conductor import Conductor, Span
 from sideman.core.events import (
     Again,
     Begin,
     Change,
     ClockContinue,
+    ClockRounds,
     ClockStart,
     ClockStop,
     ClockTick,
@@ -33,23 +35,26 @@ from sideman.core.events import (
     Event,
     Halt,
     Hush,
+    LinkState,
     NoteOff,
     NoteOn,
     Panic,
+    PitchBend,
     ProgramChange,
     SetChart,
     SetMode,
     SetTempo,
     SongPosition,
 )
+from sideman.core.hearing import Hearing, Played
 from sideman.core.improviser import Choice, Improviser
 from sideman.core.ledger import Ledger, hush
-from sideman.core.listener import Listener
 from sideman.core.reports import BarBegun, BarPlayed, Changed, Does, Doing, Heard, ModeSet, Struck, Tell, Voice, nobody
 from sideman.core.schedule import (
     ONSET,
     RELEASE,
     BarLine,
+    CompOnset,
     Due,
     Item,
     NewMode,
@@ -63,7 +68,7 @@ from sideman.core.settings import Mode, Settings, changed
 from sideman.core.smoothing import NARROWEST
 from sideman.core.soloist import Soloist
 from sideman.core.status import Status
-from sideman.core.transport import ALONE, Clocks
+from sideman.core.transport import ALONE, Clocks, Transport
 from sideman.core.tune import Tune
 from sideman_models.postprocess import in_turn
 from sideman_models.values import TICKS
@@ -87,7 +92,9 @@ class Engine(Conductor):
         soloist = Soloist(settings.play, tune, improviser, start, bar_ticks=bar_ticks, rounds_off=span.rounds_off)
         super().__init__(settings, tune, soloist, span, clocks)
         self.improviser = improviser
-        self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
+        self.hearing = Hearing(settings.midi, self.bar_ticks)
+        self.listener = self.hearing.listener
+        self.comp = Comp(tune, tune.chart.meter)
         self.ledger = Ledger(settings.midi.channel)
         self.late, self.heard, self.played = 0, 0, 0
         self.tell: Tell = nobody
@@ -112,6 +119,7 @@ class Engine(Conductor):
         Who follows a clock is never done, nor who was halted: either may be started anew.
         """
         lost = math.inf if self._transport is None else self._transport.ends_at()
+        lost = min(lost, self.hearing.chords.due)
         if not self._rolls:
             return lost
         beat = min(self._schedule.next_beat, self._undecided())
@@ -133,26 +141,25 @@ class Engine(Conductor):
 
     def _receive(self, item: Event | Command, second: float) -> list[Event]:
         match item:
-            case NoteOn() | NoteOff() | Control():
+            case NoteOn() | NoteOff() | Control() | PitchBend():
                 self._hear(item, second)
-            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
+            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition() | LinkState():
                 return self._follow(item, second)
             case Panic():
-                return [*self.ledger.panic(), *self._voice()]
+                return [*self.ledger.panic(), *self.voice()]
             case Hush(channel):
                 return hush(channel)
-            case Begin() | Halt() | SetMode() | Again():
+            case Begin() | Halt() | SetMode() | Again() | ClockRounds():
                 return self._obey(item, second)
             case Change(values):
                 return self._change(values, second)
             case SetTempo(bpm):
-                if self._transport is None:
-                    self.tempo = self.tempo.changed(bpm, second)
+                self._pull(bpm, second)
             case SetChart(chart):
                 self._take_over(chart, second)
         return []
 
-    def _obey(self, order: Begin | Halt | SetMode | Again, second: float) -> list[Event]:
+    def _obey(self, order: Begin | Halt | SetMode | Again | ClockRounds, second: float) -> list[Event]:
         match order:
             case Begin():
                 return self._begin(second)
@@ -162,6 +169,8 @@ class Engine(Conductor):
                 return self._ask_mode(mode, second, now=now)
             case Again():
                 self.soloist.vary(self._next_bar(second) * self.bar_ticks)
+            case ClockRounds(seconds) if isinstance(self._transport, Transport):
+                self._transport.arrives_in(seconds)
         return []
 
     def _change(self, values: tuple[tuple[str, object], ...], second: float) -> list[Event]:
@@ -171,33 +180,51 @@ class Engine(Conductor):
         if told:
             bpm = self.settings.tempo.bpm
             self.settings = changed(self.settings, told)
-            if self.settings.tempo.bpm != bpm and self._transport is None:
-                self.tempo = self.tempo.changed(self.settings.tempo.bpm, second)
+            if self.settings.tempo.bpm != bpm:
+                self._pull(self.settings.tempo.bpm, second)
             self._heed(second)
             self.soloist.adopt(self.settings.play)
+            self.hearing.transpose = self.settings.midi.transpose
             self.tell(Changed(told))
         if modes:
             return self._ask_mode(modes[-1], second)
-        if self.settings.play.mode == "trade" and any(name in _TURNS for name, _ in told):
-            self._plan("trade", second)
+        planned = self.soloist.rota.planned
+        mode = planned[1] if planned else self.settings.play.mode
+        if mode == "trade" and any(name in _TURNS for name, _ in told):
+            self._plan(mode, second)
         return []
 
     def _hear(self, event: Event, second: float) -> None:
-        heard = self.listener.hears(event, second)
-        if heard is None or not self._rolls:
-            return
+        for played in self.hearing.hears(event, second):
+            if self._rolls:
+                self._take_in(played, second)
+
+    def _take_in(self, played: Played, second: float) -> None:
         beat = self.tempo.beat_at(second)
-        tick, ear, key = self._unswung(beat), self.soloist.rota.ear, (heard.channel, heard.pitch)
-        if isinstance(heard, NoteOn):
-            self._make_room(math.floor(tick), second)
+        if isinstance(played, NoteOn):
+            self._make_room(math.floor(self._unswung(beat)), second)
             self.heard += 1
-            self.improviser.hear(tick, heard.pitch)
-            ear.strikes(tick, key)
         else:
             self._heed(second)
-            self.improviser.hear_release(tick, heard.pitch)
-            ear.releases(tick, key)
-        self.tell(Heard(beat, heard))
+        self.hearing.follow(played, second, self.tempo, self.swing, self.improviser)
+        if isinstance(played, Control):
+            return
+        key = played.channel, played.pitch
+        if isinstance(played, NoteOn):
+            self.soloist.rota.ear.strikes(self._unswung(beat), key)
+        else:
+            self.soloist.rota.ear.releases(self._unswung(beat), key)
+        self.tell(Heard(beat, played))
+
+    def _settle_chord(self, second: float) -> None:
+        """The keys that are held have settled by `second`: from where they went down on, their chord counts."""
+        held = self.hearing.chords.settle()
+        if held is None:
+            return
+        self._heed(second)
+        chord, since = held
+        self.tune.hold(chord, self.hearing.meant(since, self.tempo, self.swing) if self._rolls else self._reached)
+        self.improviser.changes_told()
 
     def _make_room(self, tick: int, second: float) -> None:
         """The player strikes: where we are to give way we stop at the next beat, else what is coming may be another."""
@@ -244,6 +271,7 @@ class Engine(Conductor):
 
     def _set_mode(self, mode: Mode, beat: float) -> list[Event]:
         """Let `mode` hold from `beat` on, where nothing of ours sounds any more; its turns count from this bar."""
+        beat = max(beat, self._start)  # nothing is played while bars are counted in
         tick = self._unswung(beat)
         self.improviser.cut(tick)
         self.settings = changed(self.settings, [("play.mode", mode)])
@@ -269,7 +297,7 @@ class Engine(Conductor):
         """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
         self._put_off()
         self._do(self._beat_of(second))
-        return self._voice()
+        return self.voice()
 
     def _do(self, beat: float) -> list[Event]:
         """Tell what it does on `beat`, if that is something else than before."""
@@ -289,7 +317,7 @@ class Engine(Conductor):
         midi = self.settings.midi
         return [] if midi.lamp is None else [Control(midi.lamp, LAMP[self._doing], midi.channel)]
 
-    def _voice(self) -> list[Event]:
+    def voice(self) -> list[Event]:
         """The sound that is chosen, and what the lamp shows: what a synth that was gone has to be told again."""
         midi = self.settings.midi
         program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
@@ -299,6 +327,8 @@ class Engine(Conductor):
 
     def advance(self, second: float) -> Iterator[Due]:
         """Yield all that is due up to `second`, in order. To be exhausted: what it has not yielded stays due."""
+        if self.hearing.chords.due <= second:
+            self._settle_chord(self.hearing.chords.due)
         if self._transport is not None and second >= self._transport.ends_at():
             yield from self._lose(self._transport)
         if not self._rolls:
@@ -331,6 +361,8 @@ class Engine(Conductor):
                 return self._clock_falls_due(what, second)
             case Strike(note, beats, voice) if second - self._second_of(beat) <= self._late_s:
                 return self._strike(note, beat, beat + beats, voice, second)
+            case CompOnset(tick, style):
+                return self._comp(tick, style, beat, second)
             case Choice() if what is self.soloist.choice:
                 return self._play(beat, second)
         return []  # a bar line, or what was taken back or is too late
@@ -365,9 +397,40 @@ class Engine(Conductor):
         self.tell(Struck(beat, ends - beat, note, voice))
         return events
 
+    # -- the accompaniment
+
+    def _accompany(self, tick: int) -> None:
+        """Let the accompaniment play from `tick` to the end of its bar."""
+        self._put_comp(self.comp.first(tick), tick, self.settings.play.comp)
+
+    def _comp(self, tick: int, style: Style, beat: float, second: float) -> list[Event]:
+        """Strike what the accompaniment has for `tick`, which sounds on `beat`."""
+        roll = self.improviser.dice.roll
+        following = self.comp.after(style, tick, roll)
+        self._put_comp(following, tick, style)
+        if second - self._second_of(beat) > self._late_s:
+            self.late += 1
+            return []
+        ends = beat + (self._swung(following) - beat) * SOUNDS[style]
+        ends = ends if self.end is None else min(ends, self.end)
+        struck = self.comp.strike(style, tick, self.settings.play.velocity, roll)
+        notes = [NoteOn(each.pitch, each.velocity, self.settings.midi.comp) for each in struck]
+        return [event for note in notes for event in self._strike(note, beat, ends, "comp", second)]
+
+    def _put_comp(self, onset: int, tick: int, style: Style) -> None:
+        """Let the accompaniment strike at `onset`, if that is in the bar of `tick`: each bar line begins anew."""
+        same_bar = onset // self.bar_ticks == tick // self.bar_ticks
+        if style != "off" and same_bar and (self.end is None or onset < self.end * TICKS):
+            self._schedule.put(self._swung(onset), ONSET, CompOnset(onset, style))
+
+    # -- bars
+
     def _move(self, place: float, ahead: float = 0.0) -> None:
         super()._move(place, ahead)
         self._played = []
+        tick = math.ceil(self._start * TICKS - _ALMOST)
+        if tick % self.bar_ticks:
+            self._accompany(tick)
 
     def _bar_line(self, beat: float, bar: int, second: float) -> Iterator[Due]:
         yield from (Due(beat, self._second_of(beat), event) for event in self._do(beat))
@@ -376,6 +439,7 @@ class Engine(Conductor):
             played = BarPlayed(number, self.tune.chords_in_bar(beat - self._bar), tuple(self._played))
             yield Due(beat, self._second_of(beat), played)
             self._played = []
+        self._accompany(bar * self.bar_ticks)
         # After a stop of the machine, go on from the bar that is really sounding.
         if self.end is None or beat < self.end:
             self.tell(BarBegun(beat, tuple(self.tune.changes(beat, self._bar))))

@@ -137,9 +137,13 @@ class Improviser:
         self._enter(self._line.note(tick, pitch, heard=True))
 
     def hear_release(self, tick: float, pitch: int) -> None:
-        """The player lets go of `pitch`."""
-        if self._line.last_pitch == pitch:
+        """The player's `pitch` ends at `tick`, which may be to come; an earlier end may still be told."""
+        if self._line.heard_pitch == pitch:
             self._line.release(tick)
+
+    def changes_told(self) -> None:
+        """The changes are others, from a little while ago on: what the player struck meanwhile is heard over them."""
+        self._line.reconsider()
 
     def played(self, choice: Choice) -> None:
         """`choice` has sounded (or was the silence it meant to be)."""

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from itertools import count
 
+from sideman.core.comp import Style
 from sideman.core.events import Event, NoteOff, NoteOn
 from sideman.core.improviser import Choice
 from sideman.core.reports import BarPlayed, Voice
@@ -66,7 +67,15 @@ class Tick:
     begins: bool
 
 
-Item = Release | ReleaseAll | Strike | BarLine | NewMode | Tick | Choice
+@dataclass(frozen=True, slots=True)
+class CompOnset:
+    """The accompaniment strikes at `tick`."""
+
+    tick: int
+    style: Style
+
+
+Item = Release | ReleaseAll | Strike | BarLine | NewMode | Tick | CompOnset | Choice
 
 
 @dataclass(order=True, slots=True)

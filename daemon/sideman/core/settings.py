@@ -252,7 +252,8 @@ class TempoSettings:
         True,
         switch(),
         "A clock that already runs: true follows it in silence until it starts, continues or tells its song position; "
-        "false takes its first tick for the first beat.",
+        "false takes its first tick for the first beat. A Link session: true waits for its start, false comes in with "
+        "its next bar line.",
     )
     clock_out: bool = _key(False, switch(), "Send a MIDI clock along with the notes, so that others can follow.")
 
