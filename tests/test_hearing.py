@@ -250,7 +250,7 @@ class Score:
 def phrases(draw: st.DrawFn) -> Score:
     """A phrase of quarters and eighths, swung, a little early and late, some notes short and some legato.
 
-    So that no eighth can be meant for a triplet, it swings by 0.6 at most, and is early or late by a fortieth of a beat.
+    So that no eighth can be meant for a triplet, it swings by 0.6 at most, and is off by a fortieth of a beat at most.
     """
     swing, bpm = draw(st.floats(0.5, 0.6)), 120.0
     gaps = draw(st.lists(st.sampled_from([6, 6, 6, 12, 18]), min_size=2, max_size=16))

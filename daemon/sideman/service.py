@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from sideman.core.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import Hush, Panic
+from sideman.core.events import ClockRounds, Hush, Panic
 from sideman.core.linktransport import LinkTransport
 from sideman.core.reports import BarPlayed, Changed, Report
 from sideman.core.settings import Settings, changed
@@ -40,6 +40,7 @@ from sideman.io.notify import Notifier
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
 from sideman.report import bar_line
+from sideman.takes import header, recorder
 
 if TYPE_CHECKING:
     from sideman.io.sound import Sound  # loaded only where it is asked for
@@ -84,8 +85,10 @@ class Service:
             with self._ports() as link, self._joined():
                 kept = self._kept()
                 self._mark(link)
+                self._recorder = recorder(performance)
                 make_fit()
                 engine = self._engine(performance, kept)
+                self._recorder.begin(header(performance, engine))
                 self._announce(performance, engine, link)
                 output = link if self._sound is None else self._sound.beside(link)
                 self._perform(Player(engine, output, self._inbox, self._tell), link)
@@ -154,7 +157,7 @@ class Service:
 
     def _know_rounds(self, link: Link) -> None:
         if isinstance(self._transport, Transport):
-            self._transport.arrives_in(link.rounds)
+            self._inbox.put(ClockRounds(link.rounds))
 
     def _let_go(self, link: Link) -> None:
         """Close the ports. All is silent by now: a JACK server that stalls must not keep us, nor Ctrl-C, waiting."""
@@ -219,6 +222,7 @@ class Service:
             if not thread.is_alive():
                 self._marks.released()
         self._heed_reports()
+        self._recorder.close()
         self._notifier.stopping()
         if player.engine.late:
             _log.info("%d notes came too late and were left out", player.engine.late)
@@ -276,7 +280,9 @@ class Service:
 
     def _heed_reports(self) -> None:
         while self._reports:
-            match self._reports.popleft():
+            report = self._reports.popleft()
+            self._recorder.heed(report)
+            match report:
                 case BarPlayed() as bar:
                     _log.info("%s", bar_line(bar, self._settings.midi.transpose))
                 case Changed(values):
