@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon: start in order, run, stop in reverse.
 
-The main thread is one selector loop for signals, ports, the log and systemd; it computes nothing. The player has a
-thread of its own, and rtmidi another, which only leaves what it hears in the inbox. Signal handlers do nothing at all:
-Python writes the signal's number into a socket, and the loop reads it there.
+The main thread is one selector loop for signals, ports, the log, systemd and whoever asks or watches; it computes
+nothing. The player has a thread of its own, and rtmidi another, which only leaves what it hears in the inbox. Signal
+handlers do nothing at all: Python writes the signal's number into a socket, and the loop reads it there.
 """
 
 from __future__ import annotations
@@ -23,21 +23,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sideman import __version__
 from sideman.core.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import Hush, Panic
-from sideman.core.reports import BarPlayed, Changed, Report
+from sideman.core.reports import Arrived, Asked, BarPlayed, Report, Sent
 from sideman.core.settings import Settings
 from sideman.core.transport import Clocks, Transport
 from sideman.io import memory
 from sideman.io.clock import Inbox
+from sideman.io.control import Listener
 from sideman.io.link import OUTPUT, Link, Wanted
 from sideman.io.marker import Marks
 from sideman.io.notify import Notifier
+from sideman.io.sockets import socket_path
+from sideman.loading import Sources
+from sideman.news import News
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
-from sideman.report import bar_line
+from sideman.reception import Reception
+from sideman.requests import Desk
 
 LEAD_S = 0.1
 """From the word that all is set to the first beat."""
@@ -52,18 +58,21 @@ _log = logging.getLogger(__name__)
 
 
 class Service:
-    """One run of the daemon with `settings`, over `chart`."""
+    """One run of the daemon with `settings`, read from `sources`, over `chart`."""
 
-    def __init__(self, settings: Settings, chart: Chart) -> None:
+    def __init__(self, settings: Settings, chart: Chart, sources: Sources = Sources()) -> None:  # noqa: B008 - frozen
         self._settings = settings
         self._chart = chart
+        self._sources = sources
         self._inbox = Inbox()
         self._reports: deque[Report] = deque()
+        self._watched = False
         self._transport = _transport(settings, self._stir)
         self._told = (self._transport.text if self._transport else "", 0.0)  # and when
         self._notifier = Notifier()
         self._stops = 0
         self._turns = -1
+        self._alive_at, self._poll_at = 0.0, 0.0  # when to tell systemd, and look after the ports, again
         self._failure: BaseException | None = None
         self._marks = Marks(memory.state_folder() / f"playing-{settings.midi.client}.json")
         self._awake, self._wake = socket.socketpair()
@@ -72,7 +81,7 @@ class Service:
 
     def run(self) -> int:
         """Play until a signal or the end; the exit status. Once only."""
-        with contextlib.closing(self), self._signals():
+        with contextlib.closing(self), self._signals(), self._listener() as listener:
             performance = prepare(self._settings, self._chart)
             with self._ports() as link:
                 kept = self._kept()
@@ -80,7 +89,9 @@ class Service:
                 _make_fit()
                 engine = self._engine(performance, kept)
                 self._announce(performance, engine, link)
-                self._perform(Player(engine, link, self._inbox, self._tell), link)
+                player = Player(engine, link, self._inbox, self._tell)
+                with contextlib.closing(self._reception(player, performance, link, listener)) as reception:
+                    self._perform(player, link, reception)
                 self._keep(engine, performance)
         if self._failure is not None:
             raise self._failure
@@ -106,6 +117,30 @@ class Service:
             signal.set_wakeup_fd(wakeup)
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def _listener(self) -> Iterator[Listener | None]:
+        """The control socket. Where it cannot be made it plays without; that another listens there is an error."""
+        wanted, listener = self._settings.control.socket, None
+        path = socket_path(wanted, self._settings.midi.client)
+        try:
+            if path is not None:
+                if wanted is None:
+                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                listener = Listener(path)
+        except OSError as error:
+            _log.warning("control.socket: %s: %s; playing without", path, error.strerror or error)
+        with contextlib.nullcontext() if listener is None else contextlib.closing(listener):
+            yield listener
+
+    def _reception(self, player: Player, performance: Performance, link: Link, listener: Listener | None) -> Reception:
+        def about() -> dict[str, object]:
+            clock = "internal" if self._transport is None else self._transport.text
+            name, bundle = self._settings.midi.client, performance.bundle.name
+            return {"version": __version__, "name": name, "bundle": bundle, "ports": link.text, "clock": clock}
+
+        desk = Desk(self._inbox, lambda: player.status, performance.chart, self._sources, about)
+        return Reception(desk, News(desk, lambda: player.status), self._reports, listener)
 
     @contextlib.contextmanager
     def _ports(self) -> Iterator[Link]:
@@ -162,7 +197,7 @@ class Service:
 
     # -- running
 
-    def _perform(self, player: Player, link: Link) -> None:
+    def _perform(self, player: Player, link: Link, reception: Reception) -> None:
         thread = threading.Thread(target=self._play, args=(player,), name="player", daemon=True)
         thread.start()
         self._notifier.ready(self._status(link))
@@ -170,15 +205,15 @@ class Service:
             with selectors.DefaultSelector() as selector:
                 selector.register(self._awake, selectors.EVENT_READ)
                 selector.register(link, selectors.EVENT_READ)
+                reception.register(selector)
                 while thread.is_alive():
-                    self._turn(selector, player, link)
+                    self._turn(selector, player, link, reception)
         finally:
             # Whatever happens here, the player releases its notes while the port is still open.
             self._inbox.put(None)
             thread.join(CLOSE_S)
             if not thread.is_alive():
                 self._marks.released()
-        self._heed_reports()
         self._notifier.stopping()
         if player.engine.late:
             _log.info("%d notes came too late and were left out", player.engine.late)
@@ -191,18 +226,31 @@ class Service:
         finally:
             self._stir()
 
-    def _turn(self, selector: selectors.BaseSelector, player: Player, link: Link) -> None:
-        selector.select(min(POLL_S, self._notifier.interval or POLL_S))
+    def _turn(self, selector: selectors.BaseSelector, player: Player, link: Link, reception: Reception) -> None:
+        now = time.monotonic()
+        ready = selector.select(max(0.0, min(self._poll_at, self._alive_at, reception.wakes_at(now)) - now))
+        now = time.monotonic()
         for number in self._woken():
             self._signalled(number)
-        self._heed_reports()
+        reception.serve(now)
+        self._watched = reception.watched
         self._tell_clock(link)
+        if now >= self._poll_at or any(key.fileobj is link for key, _ in ready):
+            self._poll_at = now + POLL_S
+            self._look_after(link)
+        if now >= self._alive_at:
+            self._alive_at = now + (self._notifier.interval or POLL_S)
+            self._tell_alive(player)
+
+    def _look_after(self, link: Link) -> None:
         for change in link.poll():
             _log.log(logging.INFO if change.open else logging.WARNING, "%s", change.text)
             self._notifier.status(self._status(link))
             if change.open and change.key == OUTPUT:
                 self._inbox.put(Panic())  # whoever hears us now may have missed the end of a note
                 self._mark(link)
+
+    def _tell_alive(self, player: Player) -> None:
         if player.turns != self._turns:
             self._turns = player.turns
             self._notifier.alive()
@@ -223,24 +271,14 @@ class Service:
             self._inbox.put(None)
 
     def _tell(self, report: Report) -> None:
-        # In the player's thread: leave it for the main thread, which is woken for each bar.
+        # In the player's thread: leave it for the main thread, which is woken for a bar, and for more if one watches.
         self._reports.append(report)
-        if isinstance(report, BarPlayed):
+        if isinstance(report, BarPlayed | Asked) or (self._watched and not isinstance(report, Sent | Arrived)):
             self._stir()
 
     def _stir(self) -> None:
         with contextlib.suppress(OSError):
             self._wake.send(b"\0")
-
-    def _heed_reports(self) -> None:
-        while self._reports:
-            match self._reports.popleft():
-                case BarPlayed() as bar:
-                    _log.info("%s", bar_line(bar))
-                case Changed(values):
-                    _log.info("%s", ", ".join(f"{name} is {value}" for name, value in values))
-                case _:
-                    pass
 
     def _tell_clock(self, link: Link) -> None:
         """What the clock does that we follow, when it is something else; a flood of changes only now and then."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from sideman.commands.common import add_settings, load_chart, load_settings
+from sideman.commands.common import add_settings, sources
 from sideman.io import log
+from sideman.loading import load_chart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """Play until a signal or the end of the choruses asked for; 0, or the status of what went wrong."""
     from sideman.service import Service
 
-    settings = load_settings(args)
+    where = sources(args)
+    settings = where.read()
     log.set_up(settings.log.level)
-    return Service(settings, load_chart(settings)).run()
+    return Service(settings, load_chart(settings), where).run()

@@ -386,7 +386,7 @@ class Engine:
             self.listener.sent(note, second)
             ends = self._ends_at(choice, beat)
             self._schedule(ends, _RELEASE, _Release(NoteOff(note.pitch, note.channel), strike))
-            self.tell(Struck(beat, ends - beat, note, "solo"))
+            self.tell(Struck(beat, ends - beat, note, "solo", choice.value))
             self.played += 1
             self._struck = beat
         self._played.append(choice)
@@ -412,10 +412,14 @@ class Engine:
         """How it stands at `second`."""
         beat, coming, play = self.beat_at(second), self._choice, self.settings.play
         sounding = math.floor(max(beat, self._start) * TICKS + _ALMOST) / TICKS
+        chart, place = self.tune.place(beat)
         return Status(
             second=second,
             beat=beat - self._top,
             bar=math.floor((beat - self._top) * TICKS / self.bar_ticks + _ALMOST) + 1,
+            top=self._top,
+            chart=chart,
+            place=place,
             bpm=self.tempo.bpm,
             rolling=self._rolls,
             mode=play.mode,

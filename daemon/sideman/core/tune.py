@@ -30,6 +30,11 @@ class Tune:
         self._now = (top, self.chart)
         self._before = self._now
 
+    def place(self, beat: float) -> tuple[Chart, float]:
+        """The chart that is played at `beat`, and the quarter notes since its first top."""
+        start, chart = self._at(beat)
+        return chart, beat - start
+
     def chord_at(self, beat: float) -> Chord:
         """The chord at `beat`."""
         start, chart = self._at(beat)
