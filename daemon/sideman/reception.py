@@ -6,15 +6,20 @@ All of it happens in the main thread, a bounded piece at a time.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import selectors
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sideman.core.reports import Asked, BarPlayed, Changed, Report
+from sideman.core.settings import Settings
 from sideman.core.written import in_a_line
 from sideman.io.control import Control, Listener
+from sideman.io.osc import Osc, OscPort
+from sideman.io.sockets import socket_path
 from sideman.news import Event, News
 from sideman.report import bar_line
 from sideman.requests import Desk
@@ -25,55 +30,103 @@ _log = logging.getLogger(__name__)
 _TOLD = {"told": True}  # those who watch are told of it otherwise
 
 
-class Reception:
-    """Serves those who come to `listener`, if there is one, and takes in the `reports` that the player leaves."""
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where others come in, each of which there may be none."""
 
-    def __init__(self, desk: Desk, news: News, reports: deque[Report], listener: Listener | None = None) -> None:
+    listener: Listener | None = None
+    osc: OscPort | None = None
+
+
+@contextlib.contextmanager
+def doors(settings: Settings) -> Iterator[Doors]:
+    """The doors that `settings` ask for, closed again at the end.
+
+    Where the control socket cannot be made, the log says so and there is none. Raises Unavailable where another
+    daemon listens there, and for an OSC port that is not to be had.
+    """
+    with contextlib.ExitStack() as stack:
+        listener = _listener(settings)
+        if listener is not None:
+            stack.enter_context(contextlib.closing(listener))
+        control = settings.control
+        osc = None
+        if control.osc is not None:
+            osc = stack.enter_context(contextlib.closing(OscPort(control.osc_host, control.osc)))
+        yield Doors(listener, osc)
+
+
+def _listener(settings: Settings) -> Listener | None:
+    wanted = settings.control.socket
+    path = socket_path(wanted, settings.midi.client)
+    if path is None:
+        return None
+    try:
+        if wanted is None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Listener(path)
+    except OSError as error:
+        _log.warning("control.socket: %s: %s; playing without", path, error.strerror or error)
+        return None
+
+
+class Reception:
+    """Takes in the `reports` that the player leaves, and serves those who come to the `doors`."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        news: News,
+        reports: deque[Report],
+        doors: Doors,
+    ) -> None:
         self._desk = desk
         self._news = news
         self._reports = reports
-        self._control = Control(listener, desk.answer, news.welcome) if listener is not None else None
+        self._control = Control(doors.listener, desk.answer, news.welcome) if doors.listener is not None else None
+        self._osc = Osc(doors.osc, desk.answer, desk.names) if doors.osc is not None else None
 
     @property
     def watched(self) -> bool:
         """Whether anybody watches."""
         return self._control is not None and self._control.watched
 
+    @property
+    def _ways(self) -> list[Control | Osc]:
+        return [way for way in (self._control, self._osc) if way is not None]
+
     def register(self, selector: selectors.BaseSelector) -> None:
         """Let `selector` wait for those who come."""
-        if self._control is not None:
-            selector.register(self._control, selectors.EVENT_READ)
+        for way in self._ways:
+            selector.register(way, selectors.EVENT_READ)
 
     def wakes_at(self, now: float) -> float:
-        """The second when there is something to serve, whatever `selector` says; infinite if never."""
-        if self._control is None:
-            return math.inf
-        if self._reports and len(self._reports) > _MOST:
+        """The second when there is something to do, whatever the selector says; infinite if never."""
+        if len(self._reports) > _MOST:
             return now
-        return min(self._control.wakes_at(), self._news.wakes_at(now) if self._control.watched else math.inf)
+        news = self._news.wakes_at(now) if self.watched else math.inf
+        return min([news, *(way.wakes_at() for way in self._ways)])
 
     def serve(self, now: float) -> None:
         """Look at what the player reports, answer what is asked, tell what there is to tell."""
-        events = list(self._heed(_MOST))
-        if self._control is None:
-            return
-        if self._control.watched:
-            events += self._news.due(now)
-            self._control.tell(events)
-        self._control.serve(now)
-        self._news.watch(watched=self._control.watched)
+        events = list(self._heed())
+        if self._control is not None and self._control.watched:
+            self._control.tell([*events, *self._news.due(now)])
+        for way in self._ways:
+            way.serve(now)
+        self._news.watch(watched=self.watched)
 
     def close(self) -> None:
         """Take in the last reports, and let go of everybody."""
         while self._reports:
-            list(self._heed(_MOST))
-        if self._control is not None:
-            self._control.close()
+            list(self._heed())
+        for way in self._ways:
+            way.close()
         self._news.watch(watched=False)
 
-    def _heed(self, most: int) -> Iterator[Event]:
+    def _heed(self) -> Iterator[Event]:
         watched = self.watched
-        for _ in range(min(most, len(self._reports))):
+        for _ in range(min(_MOST, len(self._reports))):
             report = self._reports.popleft()
             self._desk.heed(report)
             self._note(report)

@@ -117,11 +117,14 @@ class Desk:
             _log.exception("%s failed", name)
             raise SidemanError(verdict(error)[1]) from error
 
+    def names(self, verb: str) -> tuple[str, ...]:
+        """The arguments of a verb, in the order in which they are given where they have no names."""
+        return (*self.verbs[verb].takes, *self.verbs[verb].may) if verb in self.verbs else ()
+
     def asked(self, verb: str, argument: str) -> None:
         """Do what the player's hands ask for; the log says what became of it."""
-        takes = [*self.verbs[verb].takes, *self.verbs[verb].may][:1] if verb in self.verbs else []
         try:
-            self.answer({"do": verb, **dict.fromkeys(takes if argument else [], argument)})
+            self.answer({"do": verb, **dict.fromkeys(self.names(verb)[:1] if argument else (), argument)})
         except SidemanError as error:
             _log.warning("%s", error)
 

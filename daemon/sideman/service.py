@@ -33,16 +33,14 @@ from sideman.core.settings import Settings
 from sideman.core.transport import Clocks, Transport
 from sideman.io import memory
 from sideman.io.clock import Inbox
-from sideman.io.control import Listener
 from sideman.io.link import OUTPUT, Link, Wanted
 from sideman.io.marker import Marks
 from sideman.io.notify import Notifier
-from sideman.io.sockets import socket_path
 from sideman.loading import Sources
 from sideman.news import News
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
-from sideman.reception import Reception
+from sideman.reception import Doors, Reception, doors
 from sideman.requests import Desk
 
 LEAD_S = 0.1
@@ -66,7 +64,7 @@ class Service:
         self._sources = sources
         self._inbox = Inbox()
         self._reports: deque[Report] = deque()
-        self._watched = False
+        self._watched, self._stirred = False, False
         self._transport = _transport(settings, self._stir)
         self._told = (self._transport.text if self._transport else "", 0.0)  # and when
         self._notifier = Notifier()
@@ -81,7 +79,7 @@ class Service:
 
     def run(self) -> int:
         """Play until a signal or the end; the exit status. Once only."""
-        with contextlib.closing(self), self._signals(), self._listener() as listener:
+        with contextlib.closing(self), self._signals(), doors(self._settings) as open_doors:
             performance = prepare(self._settings, self._chart)
             with self._ports() as link:
                 kept = self._kept()
@@ -90,7 +88,7 @@ class Service:
                 engine = self._engine(performance, kept)
                 self._announce(performance, engine, link)
                 player = Player(engine, link, self._inbox, self._tell)
-                with contextlib.closing(self._reception(player, performance, link, listener)) as reception:
+                with contextlib.closing(self._reception(player, performance, link, open_doors)) as reception:
                     self._perform(player, link, reception)
                 self._keep(engine, performance)
         if self._failure is not None:
@@ -118,29 +116,14 @@ class Service:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    @contextlib.contextmanager
-    def _listener(self) -> Iterator[Listener | None]:
-        """The control socket. Where it cannot be made it plays without; that another listens there is an error."""
-        wanted, listener = self._settings.control.socket, None
-        path = socket_path(wanted, self._settings.midi.client)
-        try:
-            if path is not None:
-                if wanted is None:
-                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                listener = Listener(path)
-        except OSError as error:
-            _log.warning("control.socket: %s: %s; playing without", path, error.strerror or error)
-        with contextlib.nullcontext() if listener is None else contextlib.closing(listener):
-            yield listener
-
-    def _reception(self, player: Player, performance: Performance, link: Link, listener: Listener | None) -> Reception:
+    def _reception(self, player: Player, performance: Performance, link: Link, open_doors: Doors) -> Reception:
         def about() -> dict[str, object]:
             clock = "internal" if self._transport is None else self._transport.text
             name, bundle = self._settings.midi.client, performance.bundle.name
             return {"version": __version__, "name": name, "bundle": bundle, "ports": link.text, "clock": clock}
 
         desk = Desk(self._inbox, lambda: player.status, performance.chart, self._sources, about)
-        return Reception(desk, News(desk, lambda: player.status), self._reports, listener)
+        return Reception(desk, News(desk, lambda: player.status), self._reports, open_doors)
 
     @contextlib.contextmanager
     def _ports(self) -> Iterator[Link]:
@@ -256,6 +239,7 @@ class Service:
             self._notifier.alive()
 
     def _woken(self) -> bytes:
+        self._stirred = False  # whatever comes from now on wakes us again
         try:
             return self._awake.recv(4096)
         except BlockingIOError:
@@ -277,6 +261,10 @@ class Service:
             self._stir()
 
     def _stir(self) -> None:
+        """Wake the main thread, once: were its socket full, a signal would be lost."""
+        if self._stirred:
+            return
+        self._stirred = True
         with contextlib.suppress(OSError):
             self._wake.send(b"\0")
 

@@ -110,6 +110,8 @@ class Control:
     def tell(self, events: Iterable[Event]) -> None:
         """Send `events` to everybody who watches."""
         lines = b"".join(_line(event) for event in events)
+        if not lines:
+            return
         for client in self._clients:
             if client.watches:
                 client.send(lines)
