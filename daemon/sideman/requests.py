@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sideman.core.chart import Chart
-from sideman.core.errors import ConfigError, SidemanError, Unavailable, UsageError
+from sideman.core.errors import ConfigError, SidemanError, UsageError
 from sideman.core.events import Again, Begin, Change, Command, Halt, Panic, SetChart, SetMode, Tap
 from sideman.core.layers import Given, read_settings
 from sideman.core.reports import Changed, ModeSet, Report
@@ -88,8 +88,6 @@ class Desk:
             "start": Verb(lambda: self._post.put(Begin())),
             "stop": Verb(lambda: self._post.put(Halt())),
             "again": Verb(lambda: self._post.put(Again())),
-            "keep": Verb(_missing("keep")),
-            "learn": Verb(_missing("learn"), may=("key", "action")),
         }
         """What can be asked, by name. Whoever brings a part of the daemon may put its own here."""
 
@@ -293,10 +291,3 @@ def coming(status: Status) -> dict[str, object] | None:
         return None
     choice = status.coming
     return {"beat": round(status.coming_beat, 4), "pitch": choice.pitch, "value": choice.value.text}
-
-
-def _missing(name: str) -> Callable[..., object]:
-    def refuse(**_: object) -> object:
-        raise Unavailable(f"{name}: this sideman cannot do that")
-
-    return refuse

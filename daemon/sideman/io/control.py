@@ -40,7 +40,6 @@ Event = Mapping[str, object]
 Answer = Callable[[Mapping[str, object]], object]
 
 _MODE = 0o600
-_BACKLOG = 16
 _LONGEST_ID = 200
 _SHORT = 1024
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -59,14 +58,18 @@ class Listener:
         with _alone_in(path.parent):
             _clear(path)
             self.socket = _listening(path)
-            self._made = path.stat().st_ino
+            self._made = self._file()
 
     def close(self) -> None:
-        """Listen no more, and remove it."""
-        self.socket.close()
+        """Remove it, unless another has taken its place, and listen no more."""
         with contextlib.suppress(OSError):
-            if self.path.stat().st_ino == self._made:
+            if self._file() == self._made:
                 self.path.unlink()
+        self.socket.close()
+
+    def _file(self) -> tuple[int, int]:
+        found = self.path.lstat()
+        return found.st_ino, found.st_mtime_ns  # the number alone is given to the next file
 
 
 class Control:
@@ -101,7 +104,7 @@ class Control:
             self._begin_round(now)
         for key, events in self._selector.select(0):
             if key.data is None:
-                self._accept()
+                self._accept_all()
             else:
                 self._move(key.data, events)
         self._answer_in_turn()
@@ -178,16 +181,20 @@ class Control:
 
     # -- clients
 
-    def _accept(self) -> None:
-        try:
-            way, _ = self._listener.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:
-            _log.debug("control.socket: nobody more can come in: %s", error.strerror)
-            self._deaf = True
-            self._selector.unregister(self._listener)
-            return
+    def _accept_all(self) -> None:
+        for _ in range(MOST):
+            try:
+                way, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                _log.debug("control.socket: nobody more can come in: %s", error.strerror)
+                self._deaf = True
+                self._selector.unregister(self._listener)
+                return
+            self._accept(way)
+
+    def _accept(self, way: socket.socket) -> None:
         way.setblocking(False)
         client = _Client(way)
         if len(self._clients) >= MOST:
@@ -403,7 +410,7 @@ def _listening(path: Path) -> socket.socket:
     mask = os.umask(0o777 & ~_MODE)  # its mode is right from the moment it is there
     try:
         listener.bind(os.fspath(path))
-        listener.listen(_BACKLOG)
+        listener.listen(MOST)
         listener.setblocking(False)
     except BaseException:
         listener.close()
