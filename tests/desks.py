@@ -22,6 +22,8 @@ from sideman.loading import Sources
 from sideman.news import News
 from sideman.requests import Desk
 
+ABOUT: dict[str, object] = dict.fromkeys(("version", "name", "bundle", "ports", "clock"), "the same throughout")
+
 
 @dataclass
 class House:
@@ -37,7 +39,7 @@ class House:
     def __post_init__(self) -> None:
         self.engine.tell = self.reports.append
         self.snapshot = self.engine.status(0.0)
-        self.desk = Desk(self, lambda: self.snapshot, self.engine.tune.chart, self.sources, lambda: {"ports": "none"})
+        self.desk = Desk(self, lambda: self.snapshot, self.engine.tune.chart, self.sources, lambda: ABOUT)
         self.news = News(self.desk, lambda: self.snapshot)
 
     @property

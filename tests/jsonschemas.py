@@ -25,11 +25,19 @@ def problems(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], pat
     if "$ref" in schema:
         yield from problems(value, root["$defs"][schema["$ref"].rpartition("/")[2]], root, path)
         return
-    for each in ("anyOf", "oneOf"):
-        if each in schema:
-            fitting = sum(not list(problems(value, one, root, path)) for one in schema[each])
-            if not fitting or (each == "oneOf" and fitting > 1):
-                yield f"{path}: {value!r}: fits {fitting} of {each}"
+    for each in schema.keys() & {"anyOf", "oneOf"}:
+        fitting = sum(not list(problems(value, one, root, path)) for one in schema[each])
+        if fitting != 1 and (each == "oneOf" or not fitting):
+            yield f"{path}: {value!r}: fits {fitting} of {each}"
+    yield from _plain_problems(value, schema, path)
+    if isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from problems(each, schema.get("items", {}), root, f"{path}[{number}]")
+    elif isinstance(value, dict):
+        yield from _object_problems(value, schema, root, path)
+
+
+def _plain_problems(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
     types = schema.get("type", [])
     types = [types] if isinstance(types, str) else types
     if types and not any(_is(value, name) for name in types):
@@ -38,11 +46,6 @@ def problems(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], pat
         yield f"{path}: {value!r} is not {schema['const']!r}"
     elif "enum" in schema and value not in schema["enum"]:
         yield f"{path}: {value!r} is none of {schema['enum']}"
-    elif isinstance(value, list) and "items" in schema:
-        for number, each in enumerate(value):
-            yield from problems(each, schema["items"], root, f"{path}[{number}]")
-    elif isinstance(value, dict):
-        yield from _object_problems(value, schema, root, path)
 
 
 def _object_problems(

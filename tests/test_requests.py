@@ -170,7 +170,9 @@ def test_what_is_coming_is_what_is_played() -> None:
     made.go(0.9)
     coming = made.ask("status")["coming"]
     made.go(1.0)
-    assert made.struck[-1] == (pytest.approx(coming["beat"] * INTERNAL), coming["pitch"])
+    second, pitch = made.struck[-1]
+    assert second == pytest.approx(coming["beat"] * INTERNAL)
+    assert pitch == coming["pitch"]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class News:
         self._status = status
         self._log = _Log()
         self._beat: int | None = None
-        self._chart: Chart = status().chart
+        self._chart: Chart = status().place()[0]
         self._coming: Choice | None = None
         self._ports: object = None
         self._tells_at = -math.inf  # when to tell how it stands
@@ -45,7 +45,7 @@ class News:
     def welcome(self) -> Iterator[Event]:
         """What somebody who comes needs to know first."""
         status = self._desk.status()
-        yield _chart(self._status().chart)
+        yield _chart(self._status().place()[0])
         self._ports = status.get("ports")
         yield _ports(status)
         yield {"event": "status", **status}
@@ -78,9 +78,10 @@ class News:
     def due(self, now: float) -> Iterator[Event]:
         """What there is to tell at the second `now` whether or not anything has happened."""
         status = self._status()
-        if status.chart is not self._chart:
-            self._chart = status.chart
-            yield _chart(status.chart)
+        chart, _ = status.place(status.beats_since(now))
+        if chart is not self._chart:
+            self._chart = chart
+            yield _chart(chart)
         yield from self._beats(status, now)
         if status.coming is not self._coming:
             self._coming = status.coming
@@ -115,7 +116,8 @@ class News:
         if not status.rolling or number == self._beat:
             return
         self._beat = number
-        bar = math.floor(number / float(status.chart.meter.quarters) + _SOON) + 1
+        quarters = float(self._chart.meter.quarters)
+        bar = math.floor(number / quarters + _SOON) + 1
         yield {"event": "beat", "beat": number, "bar": bar, **place_of(status, number - status.beat)}
 
     def _standing(self) -> Iterator[Event]:

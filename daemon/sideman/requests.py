@@ -29,6 +29,8 @@ CHART = frozenset({"chart.changes", "chart.file", "chart.transpose"})
 _LONG = frozenset({"chart.changes"})  # told by `get`, and as a chart; too long to be part of every status
 _SHOWN = tuple(name for name in KEYS if is_live(name) and name not in _LONG)
 
+_ALMOST = 1e-6  # beats
+
 _log = logging.getLogger(__name__)
 
 
@@ -142,6 +144,7 @@ class Desk:
         """How it stands now."""
         now, status = self._post.now(), self._status()
         gone = status.beats_since(now)
+        chart, _ = status.place(gone)
         return {
             **self._about(),
             "uptime_s": round(now - self._began, 1),
@@ -154,11 +157,7 @@ class Desk:
             "bar": status.bar,
             **place_of(status, gone),
             "coming": coming(status),
-            "chart": {
-                "title": status.chart.about.title,
-                "bars": len(status.chart.bars),
-                "meter": str(status.chart.meter),
-            },
+            "chart": {"title": chart.about.title, "bars": len(chart.bars), "meter": str(chart.meter)},
             "late": status.late,
             "heard": status.heard,
             "echoes": status.echoes,
@@ -275,8 +274,8 @@ class Desk:
 
 def place_of(status: Status, gone: float) -> dict[str, object]:
     """Where in its chart it is, `gone` beats after `status`: bar of the form, chorus, this chord and the next."""
-    chart, place = status.chart, status.place + gone
-    reached = max(0.0, place)
+    chart, place = status.place(gone)
+    reached = max(0.0, place + _ALMOST)
     return {
         "form_bar": int(reached // float(chart.meter.quarters)) % len(chart.bars) + 1,
         "chorus": int(reached // chart.length) + 1,

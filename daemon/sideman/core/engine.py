@@ -412,14 +412,12 @@ class Engine:
         """How it stands at `second`."""
         beat, coming, play = self.beat_at(second), self._choice, self.settings.play
         sounding = math.floor(max(beat, self._start) * TICKS + _ALMOST) / TICKS
-        chart, place = self.tune.place(beat)
         return Status(
             second=second,
             beat=beat - self._top,
             bar=math.floor((beat - self._top) * TICKS / self.bar_ticks + _ALMOST) + 1,
             top=self._top,
-            chart=chart,
-            place=place,
+            charts=self.tune.charts,
             bpm=self.tempo.bpm,
             rolling=self._rolls,
             mode=play.mode,

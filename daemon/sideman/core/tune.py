@@ -30,10 +30,10 @@ class Tune:
         self._now = (top, self.chart)
         self._before = self._now
 
-    def place(self, beat: float) -> tuple[Chart, float]:
-        """The chart that is played at `beat`, and the quarter notes since its first top."""
-        start, chart = self._at(beat)
-        return chart, beat - start
+    @property
+    def charts(self) -> tuple[tuple[float, Chart], tuple[float, Chart]]:
+        """The chart that was set last, after the one before it, each with the beat of its first top."""
+        return self._before, self._now
 
     def chord_at(self, beat: float) -> Chord:
         """The chord at `beat`."""
