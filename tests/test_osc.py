@@ -54,7 +54,7 @@ class Surface:
         self.port.close()
 
 
-def message(address: str, *arguments: object) -> bytes:
+def message(address: str, *arguments: Any) -> bytes:
     """An OSC message."""
     builder = OscMessageBuilder(address)
     for each in arguments:
@@ -175,8 +175,8 @@ def test_the_daemon_answers_osc(tmp_path: Path) -> None:
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as way:
         way.bind(("127.0.0.1", 0))
         way.settimeout(LONG)
-        with OscPortNumber() as number:
-            free = number
+        with closing(OscPort("127.0.0.1", 0)) as port:
+            free = port.number
         with running(tmp_path, "midi.output=none", "midi.input=none", f"control.osc={free}") as daemon:
             daemon.until("ready")
             way.sendto(message("/sideman/play/temperature", 0.5), ("127.0.0.1", free))
@@ -185,14 +185,3 @@ def test_the_daemon_answers_osc(tmp_path: Path) -> None:
             assert json.loads(told)["value"] == 0.5
             daemon.until("play.temperature is 0.5")
             assert daemon.end(signal.SIGTERM) == 0
-
-
-class OscPortNumber:
-    """A port that is free."""
-
-    def __enter__(self) -> int:
-        self._port = OscPort("127.0.0.1", 0)
-        return self._port.number
-
-    def __exit__(self, *_: object) -> None:
-        self._port.close()
