@@ -143,6 +143,29 @@ def test_a_flood_keeps_nobody_waiting_and_costs_a_bounded_time(control: Control,
     assert len(gentle.lines()) == 1
 
 
+def test_costly_requests_let_others_in_between(
+    control: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Charts of thousands of bars, one after the other, would keep signals and the watchdog waiting for seconds."""
+    second = 0.0
+
+    def think(request: Mapping[str, object]) -> object:
+        nonlocal second
+        second += 0.8 * ROUND_S
+        return answer(request)
+
+    control._answer = think
+    monkeypatch.setattr("time.monotonic", lambda: second)
+    clients = [Client(tmp_path / "s") for _ in range(10)]
+    for client in clients:
+        client.ask(**STATUS)
+    serve(control, 0.0)
+    assert sum(len(client.lines()) for client in clients) == 2
+    for number in range(1, 5):
+        serve(control, float(number))
+    assert sum(len(client.lines()) for client in clients) == 8
+
+
 def test_all_that_is_asked_is_answered_in_the_end(control: Control, tmp_path: Path) -> None:
     """A script that sends a hundred settings at once would lose some."""
     client = Client(tmp_path / "s")

@@ -202,6 +202,8 @@ class Desk:
         try:
             settings = read_settings([{key: Given(meant, verb)}])
         except ConfigError as error:
+            if isinstance(meant, str) or meant == value:
+                raise
             try:
                 settings = read_settings([{key: Given(value, verb)}])  # text that looks like something else
             except ConfigError:

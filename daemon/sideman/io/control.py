@@ -19,6 +19,7 @@ import os
 import selectors
 import socket
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -141,12 +142,16 @@ class Control:
 
     def _answer_in_turn(self) -> None:
         """One request of each client after the other, until there are none, or no more in this round."""
+        began = time.monotonic()
         asking = [client for client in self._clients if client.asks and client.left]
         while asking and self._left:
             for client in asking[: self._left]:
                 self._left -= 1
                 client.left -= 1
                 self._answer_next(client)
+                if time.monotonic() - began > ROUND_S:  # each a chart of thousands of bars: signals come in between
+                    self._left = 0
+                    break
             asking = [client for client in asking if client.asks and client.left]
 
     def _answer_next(self, client: _Client) -> None:

@@ -12,6 +12,7 @@ import logging
 import math
 import selectors
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -75,9 +76,12 @@ class Osc:
         """Answer what has come, for a bounded time. Nothing that is sent makes it raise."""
         if now >= self._ends:
             self._ends, self._left = now + ROUND_S, ALL
+        began = time.monotonic()
         while self._left > 0 and (came := self._receive()) is not None:
             self._left -= 1
             self._take(*came)
+            if time.monotonic() - began > ROUND_S:
+                self._left = 0
         self._wait(listening=self._left > 0)
 
     def close(self) -> None:
