@@ -50,6 +50,7 @@ CLOSE_S = 5.0
 CHANGES_S = 0.2
 SWITCH_S = 1e-5  # so that a busy thread keeps the player from the interpreter for that long at most
 _FORCED = 130
+_ROUSING, _MINUTE = (BarPlayed, Asked), (Sent, Arrived)  # reports the main thread is woken for, and never is
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _log = logging.getLogger(__name__)
@@ -257,7 +258,7 @@ class Service:
     def _tell(self, report: Report) -> None:
         # In the player's thread: leave it for the main thread, which is woken for a bar, and for more if one watches.
         self._reports.append(report)
-        if isinstance(report, BarPlayed | Asked) or (self._watched and not isinstance(report, Sent | Arrived)):
+        if isinstance(report, _ROUSING) or (self._watched and not isinstance(report, _MINUTE)):
             self._stir()
 
     def _stir(self) -> None:
