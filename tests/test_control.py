@@ -130,17 +130,30 @@ def test_a_flood_keeps_nobody_waiting_and_costs_a_bounded_time(control: Control,
     for flood in floods:
         flood.send(line * 2000)
     gentle = Client(tmp_path / "s")
-    gentle.ask(**STATUS)
-    serve(control, 0.0, turns=50)
-    assert asked == ALL
+    for number in range(4):  # until all are in
+        gentle.lines()
+        gentle.ask(**STATUS)
+        before = asked
+        serve(control, number * 2 * ROUND_S, turns=50)
+        assert asked - before <= ALL
+        assert control.wakes_at() == pytest.approx((2 * number + 1) * ROUND_S)
+    for number in range(4, 8):
+        gentle.lines()
+        gentle.ask(**STATUS)
+        serve(control, number * 2 * ROUND_S, turns=50)
+        assert len(gentle.lines()) >= 1
+    assert asked == 8 * ALL
+    assert all(len(flood.lines()) <= 8 * EACH for flood in floods)
+
+
+def test_who_comes_again_and_again_gets_no_more(control: Control, tmp_path: Path) -> None:
+    """A program that is let go of, and joins anew, would get round every limit."""
+    for _ in range(3):
+        clients = [Client(tmp_path / "s") for _ in range(20)]
+        serve(control, 0.0, turns=50)
+        del clients
+    assert len(control._clients) <= EACH
     assert control.wakes_at() == ROUND_S
-    serve(control, 2 * ROUND_S, turns=50)
-    assert asked == 2 * ALL
-    assert len(gentle.lines()) == 1  # at the latest now
-    assert all(len(flood.lines()) <= 2 * EACH for flood in floods)
-    gentle.ask(**STATUS)
-    serve(control, 4 * ROUND_S)
-    assert len(gentle.lines()) == 1
 
 
 def test_costly_requests_let_others_in_between(
@@ -161,9 +174,26 @@ def test_costly_requests_let_others_in_between(
         client.ask(**STATUS)
     serve(control, 0.0)
     assert sum(len(client.lines()) for client in clients) == 2
+    assert control.wakes_at() > 2 * ROUND_S
     for number in range(1, 5):
         serve(control, float(number))
     assert sum(len(client.lines()) for client in clients) == 8
+
+
+def test_long_requests_count_for_more(control: Control, tmp_path: Path) -> None:
+    """Lines of nothing but brackets would keep the main thread busy all the time."""
+    long, short = Client(tmp_path / "s"), Client(tmp_path / "s")
+    for _ in range(4):
+        long.send(json.dumps({**STATUS, "v": 1, "id": "", "more": "x" * 20_000}).encode() + b"\n")
+    for _ in range(4):
+        short.ask(**STATUS)
+    serve(control, 0.0)
+    assert (len(long.lines()), len(short.lines())) == (1, 4)
+    serve(control, 2 * ROUND_S)
+    assert not long.lines()
+    for number in range(2, 10):
+        serve(control, number * 2 * ROUND_S)
+    assert 1 <= len(long.lines()) < 4
 
 
 def test_all_that_is_asked_is_answered_in_the_end(control: Control, tmp_path: Path) -> None:
@@ -216,16 +246,16 @@ def test_only_so_many_come_in(control: Control, tmp_path: Path) -> None:
     clients = []
     for _ in range(100):
         clients.append(Client(tmp_path / "s"))
-        serve(control, 0.0)
+        serve(control, len(clients) * 2 * ROUND_S)
     told = [client.lines() for client in clients]
     assert [client.open for client in clients] == [True] * MOST + [False] * (100 - MOST)
     assert told[MOST:] == [told[-1]] * (100 - MOST)
     assert "come back later" in told[-1][0]["error"]
     clients[0].way.close()
-    serve(control, 1.0)
+    serve(control, 100.0)
     late = Client(tmp_path / "s")
     late.ask(**STATUS)
-    serve(control, 2.0)
+    serve(control, 200.0)
     assert len(late.lines()) == 1
 
 
@@ -270,9 +300,9 @@ def test_a_wrong_line_is_told_what_is_wrong(line: bytes, why: str, control: Cont
     """A slip of the pen would end the connection, or the daemon."""
     client = Client(tmp_path / "s")
     client.send(line + b"\n")
-    serve(control, 0.0)
     client.ask(**STATUS)
-    serve(control, 1.0)
+    for second in range(20):
+        serve(control, float(second))
     wrong, right = client.lines()
     assert wrong["ok"] is False
     assert why in wrong["error"]

@@ -47,6 +47,15 @@ def test_every_live_setting_can_be_set_to_what_it_is(name: str) -> None:
     assert made.engine.settings == before
 
 
+def test_what_is_so_already_is_changed_for_nobody() -> None:
+    """A fader that repeats itself would fill the log, and have every choice made anew."""
+    made = house()
+    assert made.ask("set", key="play.gate", value=0.9) == {"changed": {"play.gate": 0.9}}
+    made.ask("set", key="play.gate", value=0.5)
+    made.ask("set", key="play.gate", value=0.5)
+    assert made.put_in == [Change((("play.gate", 0.5),))]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "meant"),
     [

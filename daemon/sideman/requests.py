@@ -216,8 +216,9 @@ class Desk:
         wanted = changed(self.settings, values.items())
         if CHART & values.keys():
             self._play_over(load_chart(wanted))
-        if values:
-            self._post.put(Change(tuple(values.items())))
+        others = tuple((name, value) for name, value in values.items() if value != value_of(self.settings, name))
+        if others:
+            self._post.put(Change(others))
         self.settings = wanted
         return {name: written(name, value) for name, value in values.items()}
 

@@ -30,8 +30,8 @@ _CROWDS = {"1 who watches": (1, 0), "20 who watch": (20, 0), "a flood": (0, 4)}
 _CLIENTS = """
 import selectors, socket, sys, time
 path, watching, flooding = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-floods = [b'{"do":"status"}\\n' * 1000, b'{"do":"set","key":"play.window","value":0}\\n' * 1000,
-          b'[' + b'[],' * 20000 + b'[]]\\n', b'\\0\\xff\\n' * 1000]
+settings = [b'{"do":"set","key":"play.late_ms","value":%d}\\n' % (900 + n % 9) for n in range(999)]
+floods = [b'{"do":"status"}\\n' * 1000, b"".join(settings), b'[' + b'[],' * 20000 + b'[]]\\n', b'\\0\\xff\\n' * 1000]
 selector = selectors.DefaultSelector()
 def join(data):
     way = socket.socket(socket.AF_UNIX)

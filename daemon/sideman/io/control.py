@@ -3,8 +3,8 @@
 
 It lives in the main thread: `fileno` is readable when there is something to `serve`, and serving takes a bounded time
 whatever the other side does. In each round of `ROUND_S` a client has `EACH` requests answered, and all together `ALL`,
-in turn; what they send beyond that stays in the system's buffers, where it costs them and not us. One that sends no
-requests, or does not read what it is sent, is let go of.
+in turn, a long one counting for each KiB of it; what they send beyond that stays in the system's buffers, where it
+costs them and not us. One that sends no requests, or does not read what it is sent, is let go of.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class Control:
         self._clients: list[_Client] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, _READ)
-        self._deaf = False  # no more files can be opened, or so it was a moment ago
-        self._ends, self._left = -math.inf, ALL  # of the round
+        self._deaf = False  # to those who come, until the next round
+        self._ends, self._left, self._places = -math.inf, ALL, EACH  # of the round
 
     @property
     def watched(self) -> bool:
@@ -131,9 +131,9 @@ class Control:
     # -- requests
 
     def _begin_round(self, now: float) -> None:
-        self._ends, self._left = now + ROUND_S, ALL
+        self._ends, self._left, self._places = now + ROUND_S, ALL, EACH
         for client in self._clients:
-            client.left = EACH
+            client.left = min(client.left + EACH, EACH)
         if self._clients:
             self._clients.append(self._clients.pop(0))  # nobody is first in every round
         if self._deaf:
@@ -143,19 +143,20 @@ class Control:
     def _answer_in_turn(self) -> None:
         """One request of each client after the other, until there are none, or no more in this round."""
         began = time.monotonic()
-        asking = [client for client in self._clients if client.asks and client.left]
+        asking = [client for client in self._clients if client.asks and client.left > 0]
         while asking and self._left:
             for client in asking[: self._left]:
                 self._left -= 1
-                client.left -= 1
                 self._answer_next(client)
-                if time.monotonic() - began > ROUND_S:  # each a chart of thousands of bars: signals come in between
-                    self._left = 0
-                    break
-            asking = [client for client in asking if client.asks and client.left]
+                took = time.monotonic() - began
+                if took > ROUND_S:  # each a chart of thousands of bars: let signals in between, and rest as long
+                    self._left, self._ends = 0, self._ends + took
+                    return
+            asking = [client for client in asking if client.asks and client.left > 0]
 
     def _answer_next(self, client: _Client) -> None:
         line = client.next_line()
+        client.left -= 1 + len(line) // _SHORT  # a long one takes long to read
         if not line.strip():
             return
         try:
@@ -187,17 +188,19 @@ class Control:
     # -- clients
 
     def _accept_all(self) -> None:
-        for _ in range(MOST):
+        """Let in who comes, so many in a round: whoever is let go of may come again at once."""
+        while self._places > 0:
             try:
                 way, _ = self._listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
                 _log.debug("control.socket: nobody more can come in: %s", error.strerror)
-                self._deaf = True
-                self._selector.unregister(self._listener)
-                return
+                break
+            self._places -= 1
             self._accept(way)
+        self._deaf = True
+        self._selector.unregister(self._listener)
 
     def _accept(self, way: socket.socket) -> None:
         way.setblocking(False)
@@ -242,7 +245,7 @@ class _Client:
         self.way = way
         self.watches = False
         self.mistakes = 0
-        self.left = EACH  # requests that are answered in this round
+        self.left = EACH  # short requests that are answered in this round; below 0 it has had those of the next
         self.registered = 0
         self._received = bytearray()
         self._waiting = bytearray()
