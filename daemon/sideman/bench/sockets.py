@@ -24,6 +24,7 @@ from sideman.service import SWITCH_S
 LIMIT_US = 150
 """What the crowd may add at the slowest hundredth: as much as the daemon itself may add to a bare sleep."""
 _ROUNDS = 8
+_STEPS_S = (0.0003, 0.001, 0.003, 0.01)
 _NOBODY = "nobody"
 _CROWDS = {"1 who watches": (1, 0), "20 who watch": (20, 0), "a flood": (0, 4)}
 
@@ -100,5 +101,11 @@ def _beside_nobody(what: str, crowded: list[Samples], alone: list[Samples]) -> F
     budget = Budget(f"p99 at most {LIMIT_US} µs beyond that, median of rounds", LIMIT_US, further)
     here, there = (np.concatenate(each).tolist() for each in (crowded, alone))
     ratios = f"{median(here) / median(there):.2f} times as late as with nobody, {p99(here) / p99(there):.2f} at p99"
+    steps = ", ".join(f"{1e3 * step:g} ms {_later(here, step):.1%} ({_later(there, step):.1%})" for step in _STEPS_S)
     beside = {_NOBODY: 1e6 * median(there), f"{_NOBODY}, p99": 1e6 * p99(there)}
-    return Figure(what, "µs", 1e6 * median(here), 1e6 * p99(here), beside, budget, ratios)
+    return Figure(what, "µs", 1e6 * median(here), 1e6 * p99(here), beside, budget, f"{ratios}; later than {steps}")
+
+
+def _later(samples: Samples, seconds: float) -> float:
+    """The share of `samples` that are more than so many seconds."""
+    return sum(sample > seconds for sample in samples) / len(samples)
