@@ -9,6 +9,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from jsonschemas import problems
 from processes import ROOT
 from sideman.commands.ctl import VERBS
 from sideman.core.chart import parse_changes
-from sideman.core.events import NoteOff, NoteOn, SetChart
-from sideman.core.reports import Does, Heard, ModeSet, Struck
+from sideman.core.events import Change, NoteOff, NoteOn, SetChart
+from sideman.core.reports import Asked, BarPlayed, Changed, Does, Heard, ModeSet, Struck
 from sideman.news import LOOK_S, STATUS_S
+from sideman.reception import Doors, Reception
 
 SCHEMA = json.loads((ROOT / "docs" / "control.schema.json").read_text())
 DOCS = (ROOT / "docs" / "control.md").read_text()
@@ -219,3 +221,27 @@ def test_halted_music_has_no_beats() -> None:
 def test_the_schema_is_named_on_the_page() -> None:
     """Nobody would find it."""
     assert Path("docs/control.schema.json").name in DOCS
+
+
+def test_what_the_player_reports_is_logged_and_what_its_hands_ask_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    """A program change would choose nothing, and `ctl set log.level` would change a word and no log."""
+    made = house()
+    made.reports += [BarPlayed(3, (), ()), Asked("preset", "sparse"), Changed((("log.level", "warning"),))]
+    root = logging.getLogger()
+    with closing(Reception(made.desk, made.news, made.reports, Doors())) as reception, caplog.at_level(logging.INFO):
+        reception.serve(0.0)
+        assert root.level == logging.WARNING
+    assert caplog.messages == ["bar 3 |  | -", "log.level is warning"]
+    assert any(isinstance(each, Change) for each in made.put_in)
+    assert made.desk.settings.log.level == "warning"
+
+
+def test_a_storm_of_reports_is_taken_in_pieces() -> None:
+    """A thousand controllers a second would keep signals waiting."""
+    made = house()
+    made.reports.extend(Changed((("play.gate", 0.5),)) for _ in range(1200))
+    with closing(Reception(made.desk, made.news, made.reports, Doors())) as reception:
+        reception.serve(0.0)
+        assert 0 < len(made.reports) < 1200
+        assert reception.wakes_at(5.0) == 5.0
+    assert not made.reports
