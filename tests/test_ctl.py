@@ -45,7 +45,7 @@ def test_a_daemon_is_asked_and_changed(tmp_path: Path, capsys: Said) -> None:
             return capsys.readouterr().out
 
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert "solo, playing" in ctl("status")
+        assert "mode     solo, " in ctl("status")
         assert json.loads(ctl("status", "--json"))["bpm"] == 240
         assert ctl("set", "play.temperature", "0.5") == "play.temperature is 0.5\n"
         assert ctl("set", "play.range=C4-C5") == "play.range is C4-C5\n"

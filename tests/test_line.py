@@ -124,6 +124,17 @@ def test_a_note_heard_never_falls_out(chords: BeatChanges, notes: list[LineNote]
     assert line.dropped == 0
 
 
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=20, unique=True).map(sorted))
+def test_a_note_heard_begins_on_its_tick(ticks: list[int]) -> None:
+    """A note on the bar line would be heard in the bar before when the rhythm before it fits the grid badly."""
+    line, written = Line(changes("C"), BAR), []
+    for tick in ticks:
+        written += line.note(tick, 60 + tick % 5, heard=True)
+    written += line.settle(ticks[-1] + 12)
+    apart = [tick for before, tick in zip([-9, *ticks], ticks, strict=False) if tick - before > 1]
+    assert {tick % BAR for tick in apart} <= {one.place.tick for one in written if one.pitch is not None}
+
+
 @given(beat_changes(), lines(), st.integers(0, 23))
 def test_a_copy_goes_on_by_itself(chords: BeatChanges, notes: list[LineNote], cut: int) -> None:
     """Trying out what comes next would change what has been."""

@@ -27,7 +27,7 @@ from sideman.reception import Doors, Reception
 
 SCHEMA = json.loads((ROOT / "docs" / "control.schema.json").read_text())
 DOCS = (ROOT / "docs" / "control.md").read_text()
-BROUGHT = {"watch", "keep", "learn"}  # the first by the socket, the others by what makes takes and binds knobs
+BROUGHT = {"watch", "keep"}  # the first by the socket, the other by what makes takes
 
 Told = dict[str, Any]
 
@@ -102,6 +102,7 @@ def test_every_request_is_described_and_answered_as_described() -> None:
     """A request could be documented that nobody answers, or answered that nobody knows of."""
     described = {one["properties"]["do"]["const"]: one for one in SCHEMA["$defs"]["request"]["oneOf"]}
     made = house()
+    made.desk.verbs.pop("learned")  # asked by hands alone
     assert described.keys() == made.desk.verbs.keys() | BROUGHT == VERBS.keys()
     results = SCHEMA["$defs"]["result_of"]["properties"]
     examples: dict[str, Told] = defaultdict(
@@ -111,6 +112,7 @@ def test_every_request_is_described_and_answered_as_described() -> None:
         mode={"mode": "trade", "now": False},
         mute={"on": True},
         preset={"name": "bebop"},
+        learn={"key": "play.density 0.2-2"},
     )
     for verb, one in made.desk.verbs.items():
         assert {*one.takes, *one.may} == described[verb]["properties"].keys() - {"v", "id", "do"}
@@ -169,6 +171,18 @@ def test_the_player_is_told_as_heard() -> None:
         (True, 60, 90),
         (False, 60, 0),
     ]
+
+
+def test_chords_are_told_as_the_player_reads_them() -> None:
+    """A saxophonist would see changes in a key that is not theirs."""
+    made = house(chart__changes="| Dm7 | G7 |", midi__transpose=-2)
+    told = [*as_sent(made.news.welcome()), *watch(made, 2.2)]
+    assert told[0]["bars"] == [["Em7"], ["A7"]]
+    assert next(event["chord"] for event in told if event["event"] == "beat") == "Em7"
+    assert next(event["chords"] for event in told if event["event"] == "bar") == ["Em7"]
+    made.ask("set", key="midi.transpose", value=0)
+    again = watch(made, 2.4)
+    assert [event["bars"] for event in again if event["event"] == "chart"] == [[["Dm7"], ["G7"]]]
 
 
 def test_who_comes_learns_the_chart_first_and_whenever_it_changes() -> None:

@@ -98,7 +98,7 @@ def test_buttons_act_when_they_go_down(surface: Surface) -> None:
     surface.send("/sideman/mode", "duet")
     surface.send("/sideman/mute", 1.0)
     surface.send("/sideman/mute", 0.0)
-    modes = [SetMode("trade", now=True), SetMode("duet"), SetMode("off", now=True), SetMode("solo", now=True)]
+    modes = [SetMode("trade", now=True), SetMode("duet"), SetMode("off", now=True), SetMode("duet", now=True)]
     assert surface.house.put_in == [Panic(), Panic(), Panic(), *modes]
 
 

@@ -17,8 +17,8 @@ from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UsageErr
 from sideman.core.events import Again, Begin, Change, Halt, Panic, SetChart, SetMode, Tap
 from sideman.core.layers import Given, read_settings
 from sideman.core.reports import Changed, ModeSet
-from sideman.core.settings import KEYS, Settings, is_live
-from sideman.core.written import in_a_line, value_of, written
+from sideman.core.settings import KEYS, TABLES, Settings, is_live, value_of
+from sideman.core.written import in_a_line, written
 from sideman.loading import Sources
 
 LIVE = [name for name in KEYS if is_live(name)]
@@ -29,6 +29,9 @@ INTERNAL = 0.5  # seconds a beat at 120 bpm
 def test_every_setting_is_told_as_it_is_written(name: str) -> None:
     """What `get` shows could not be typed back in."""
     default = value_of(Settings(), name)
+    if name in TABLES:
+        assert written(name, default) == {}
+        return
     told = written(name, default)
     assert KEYS[name].rule.read(told) == default
     assert json.loads(json.dumps(told)) == told
@@ -121,7 +124,7 @@ def test_changes_can_be_set_and_wrong_ones_leave_the_old() -> None:
         made.ask("set", key="chart.changes", value="| C | H7 |")
     assert not made.put_in
     told = made.ask("set", key="chart.changes", value="| Eb7 | Ab7 |")
-    assert told["changed"] == {"chart.changes": "| Eb7 | Ab7 |", "chart.file": None}
+    assert told["changed"] == {"chart.changes": "| Eb7 | Ab7 |"}
     made.go(3.0)  # beat 6: the second bar, from which on the new ones are played
     status = made.ask("status")
     assert (status["chord"], status["form_bar"], status["chart"]["bars"]) == ("Eb7", 1, 2)
@@ -254,13 +257,13 @@ def test_reload_reads_the_layers_as_the_start_did(configured: House, home: Path)
 
 
 def test_a_preset_changes_what_it_names_and_nothing_else(configured: House, home: Path) -> None:
-    """A preset would take back the tempo that was tapped in."""
+    """A preset would take back the tempo that was tapped in, or leave what the one before it had set."""
     configured.ask("set", key="tempo.bpm", value=77)
     (home / ".config" / "sideman" / "presets" / "other.yaml").write_text(
         "play:\n  gate: 0.4\nmidi:\n  channel: 4\nchart:\n  changes: '| Gm7 |'\n"
     )
     told = configured.ask("preset", name="other")
-    assert told["changed"] == {"play.gate": 0.4, "chart.changes": "| Gm7 |"}
+    assert told["changed"] == {"play.gate": 0.4, "play.velocity": 84, "chart.changes": "| Gm7 |"}
     assert told["restart"] == ["midi.channel"]
     assert configured.engine.settings.tempo.bpm == 77
     assert configured.engine.tune.chart.bars[0].chords[0][1].text == "Gm7"
@@ -345,7 +348,9 @@ def test_whatever_is_asked_it_is_answered_or_refused_and_plays_on(asked: list[di
         except SidemanError as error:
             assert str(error)  # noqa: PT017 - both ways out are right
     made.heed()
-    assert replace(made.desk.settings, chart=made.engine.settings.chart) == made.engine.settings
+    now = made.engine.settings
+    mode = replace(made.desk.settings.play, mode=now.play.mode)  # one that was asked for may wait for its bar line
+    assert replace(made.desk.settings, play=mode, chart=now.chart) == now
 
 
 def test_a_log_line_is_a_line() -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "ctl": "ask the daemon that plays: status, other settings, silence; or watch it",
     "ports": "list the MIDI ports there are, and what 'auto' would take",
     "check": "say what is wrong with the configuration, and how to mend it",
+    "calibrate": "measure how long a note is on its way, by a loop",
     "render": "write a solo to a MIDI file",
     "corpus": "say what a corpus of music holds",
     "train": "train a network on a corpus",

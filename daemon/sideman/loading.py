@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from sideman.core.chart import Chart, ChartError, parse_changes
 from sideman.core.errors import NoSuchInput, UnreadableInput
 from sideman.core.layers import Given, Layer, read_settings
 from sideman.core.settings import Settings
+from sideman.core.tables import read_entry, table_of
+from sideman.core.targets import Action
 from sideman.io import resources
 from sideman.io.yamlfile import Read, read_yaml
 
@@ -41,9 +44,9 @@ class Sources:
         reads = [read_preset(self.preset)] if self.preset is not None else []
         config = config_path(self.config)
         reads += [_anchored(read_yaml(config), config.parent)] if config is not None else []
-        return read_settings(
-            [*(read.values for read in reads), self.given], [problem for read in reads for problem in read.problems]
-        )
+        layers: list[Layer] = [*(read.values for read in reads), self.given]
+        problems = [problem for read in reads for problem in read.problems]
+        return read_settings(layers, [*problems, *_missing_presets(layers)])
 
 
 def read_preset(name: str) -> Read:
@@ -52,6 +55,19 @@ def read_preset(name: str) -> Read:
     if path is None:
         raise NoSuchInput(f"preset {name}: no such preset; {_there_are(name, *PRESETS)}")
     return _anchored(read_yaml(path), path.parent)
+
+
+def _missing_presets(layers: Iterable[Layer]) -> Iterator[str]:
+    """A line for each preset that a pedal or a program is to call, and that is nowhere."""
+    for name, given in (entry for layer in layers for entry in layer.items() if table_of(entry[0])):
+        try:
+            _, target = read_entry(name, given.value)
+        except ValueError:
+            continue  # it is told by whoever reads the settings
+        if isinstance(target, Action) and target.verb == "preset":
+            preset = target.argument
+            if resources.find(PRESETS[0], preset, PRESETS[1]) is None:
+                yield f"{given.where}: {name}: {preset}: no such preset; {_there_are(preset, *PRESETS)}"
 
 
 def config_path(named: str | None) -> Path | None:

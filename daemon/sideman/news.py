@@ -18,6 +18,7 @@ from sideman.core.improviser import Choice
 from sideman.core.reports import BarPlayed, Changed, Does, Heard, ModeSet, Report, Struck
 from sideman.core.status import Status
 from sideman.core.written import written
+from sideman.report import shown_chord
 from sideman.requests import Desk, coming, place_of
 
 Event = dict[str, object]
@@ -37,7 +38,7 @@ class News:
         self._status = status
         self._log = _Log()
         self._beat: int | None = None
-        self._chart: Chart = status().place()[0]
+        self._chart, self._transpose = status().place()[0], 0
         self._coming: Choice | None = None
         self._ports: object = None
         self._tells_at = -math.inf  # when to tell how it stands
@@ -45,7 +46,7 @@ class News:
     def welcome(self) -> Iterator[Event]:
         """What somebody who comes needs to know first."""
         status = self._desk.status()
-        yield _chart(self._status().place()[0])
+        yield _chart(self._status().place()[0], self._desk.settings.midi.transpose)
         self._ports = status.get("ports")
         yield _ports(status)
         yield {"event": "status", **status}
@@ -65,7 +66,8 @@ class News:
                 yield {"event": "heard", **event}
             case BarPlayed(number, chords, choices):
                 values = [{"value": choice.value.text, "pitch": choice.pitch} for choice in choices]
-                yield {"event": "bar", "number": number, "chords": [each.text for each in chords], "values": values}
+                shown = [shown_chord(each, self._desk.settings.midi.transpose) for each in chords]
+                yield {"event": "bar", "number": number, "chords": shown, "values": values}
             case Changed(values):
                 yield {"event": "changed", "values": {name: written(name, value) for name, value in values}}
             case ModeSet(mode, beat):
@@ -79,9 +81,10 @@ class News:
         """What there is to tell at the second `now` whether or not anything has happened."""
         status = self._status()
         chart, _ = status.place(status.beats_since(now))
-        if chart is not self._chart:
-            self._chart = chart
-            yield _chart(chart)
+        transpose = self._desk.settings.midi.transpose
+        if chart is not self._chart or transpose != self._transpose:
+            self._chart, self._transpose = chart, transpose
+            yield _chart(chart, transpose)
         yield from self._beats(status, now)
         if status.coming is not self._coming:
             self._coming = status.coming
@@ -129,7 +132,9 @@ class News:
         yield {"event": "status", **status}
 
 
-def _chart(chart: Chart) -> Event:
+def _chart(chart: Chart, transpose: int) -> Event:
+    """As the player reads it, which `transpose` is from what sounds."""
+    chart = chart.transposed(-transpose)
     about = chart.about
     return {
         "event": "chart",

@@ -11,9 +11,10 @@ import gc
 from collections.abc import Iterable
 from typing import Protocol
 
-from sideman.core.engine import Due, Engine
-from sideman.core.events import Event, encode
+from sideman.core.engine import Engine
+from sideman.core.events import Event, NoteOff, encode
 from sideman.core.reports import Arrived, BarPlayed, Sent, Tell
+from sideman.core.schedule import Due
 from sideman.io.clock import Arrival, Clock
 
 LONGEST_SLEEP_S = 1.0
@@ -51,6 +52,7 @@ class Player:
     def run(self) -> None:
         """Play until asked to stop or until the end; then, or after any exception, release every note."""
         try:
+            self._send(self.engine.open(self._clock.now()))
             self.engine.prepare(self._clock.now())
             while not self._stopping and self.engine.deadline() is not None:
                 self._turn()
@@ -58,12 +60,15 @@ class Player:
             self._release_all()
 
     def _release_all(self) -> None:
-        """Twice, a moment apart: a JACK client that misses its round loses what it should have carried."""
+        """Note-offs twice, a moment apart: a JACK client that misses its round loses what it should have carried.
+
+        Not so a clock's stop: to many a sequencer a second one means to go back to the top.
+        """
         releases = self.engine.silence()
         self._send(releases)
         if releases:
             self._clock.wait(self._clock.now() + AGAIN_S)
-            self._send(releases)
+            self._send(event for event in releases if isinstance(event, NoteOff))
 
     def _turn(self) -> None:
         arrival = self._clock.wait(self._wake())

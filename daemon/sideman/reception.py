@@ -136,7 +136,7 @@ class Reception:
     def _note(self, report: Report) -> None:
         match report:
             case BarPlayed() as bar:
-                _log.info("%s", bar_line(bar), extra=_TOLD)
+                _log.info("%s", bar_line(bar, self._desk.settings.midi.transpose), extra=_TOLD)
             case Changed(values):
                 _log.info("%s", in_a_line(values), extra=_TOLD)
                 level = dict(values).get("log.level")

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sideman.core.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
-from sideman.core.events import Again, Begin, Change, Command, Halt, Panic, SetChart, SetMode, Tap
-from sideman.core.layers import Given, read_settings
+from sideman.core.events import Again, Begin, Change, Command, Halt, Learn, Panic, SetChart, SetMode, Tap
+from sideman.core.layers import Given, Layer, likely_key, read_settings
+from sideman.core.live import Difference, called, difference, overlaid
 from sideman.core.reports import Changed, ModeSet, Report
 from sideman.core.rules import plain, shown
-from sideman.core.settings import KEYS, Mode, changed, is_live
+from sideman.core.settings import KEYS, Mode, Settings, changed, is_live, value_of
 from sideman.core.status import Status
-from sideman.core.written import value_of, written
+from sideman.core.tables import learned, table_of
+from sideman.core.written import written
 from sideman.io.scalars import scalar
 from sideman.loading import Sources, load_chart, read_preset
+from sideman.report import shown_chord
 from sideman.verdict import verdict
 
 CHART = frozenset({"chart.changes", "chart.file", "chart.transpose"})
@@ -76,7 +79,9 @@ class Desk:
         self._sources = sources
         self._about = about
         self._began = post.now()
+        self._called: Layer | None = None  # the preset that was called last
         self._muted: Mode | None = None  # the mode to go back to
+        self._awaited: Mode | None = None  # asked for, from the next bar line on
         self.verbs = {
             "status": Verb(self.status),
             "get": Verb(self._get, may=("key",)),
@@ -90,6 +95,8 @@ class Desk:
             "start": Verb(lambda: self._post.put(Begin())),
             "stop": Verb(lambda: self._post.put(Halt())),
             "again": Verb(lambda: self._post.put(Again())),
+            "learn": Verb(self._learn, may=("key", "action")),
+            "learned": Verb(self._learned, ("entry",)),
         }
         """What can be asked, by name. Whoever brings a part of the daemon may put its own here."""
 
@@ -133,8 +140,10 @@ class Desk:
         match report:
             case Changed(values):
                 self.settings = changed(self.settings, values)
-            case ModeSet(mode) if mode != "off":
-                self._muted = None
+            case ModeSet(mode):
+                self.settings = changed(self.settings, [("play.mode", mode)])
+                self._awaited = None
+                self._muted = self._muted if mode == "off" else None
             case _:
                 pass
 
@@ -169,8 +178,9 @@ class Desk:
         if key is None:
             return {name: self._told(name) for name in KEYS}
         if not isinstance(key, str) or key not in KEYS:
-            self._read("get", key, None)
-        return {"key": key, **self._told(str(key))}
+            likely = likely_key(key) if isinstance(key, str) else None
+            raise UsageError(f"get: {shown(key)}: no such key" + (f"; did you mean {likely}?" if likely else ""))
+        return {"key": key, **self._told(key)}
 
     def _told(self, name: str) -> dict[str, object]:
         key = KEYS[name]
@@ -185,40 +195,39 @@ class Desk:
     # -- changing
 
     def _set(self, key: object, value: object) -> object:
-        values = self._read("set", key, value)
-        name = str(key)
-        if not is_live(name):
-            raise ConfigError(f"{name}: cannot be changed while it plays; start sideman again to change it")
-        source = self.settings.tempo.source
-        if name == "tempo.bpm" and source != "internal":
-            raise ConfigError(f"tempo.bpm: the tempo comes from outside, as tempo.source: {source} says")
-        return {"changed": self._hold(values)}
-
-    def _read(self, verb: str, key: object, value: object) -> dict[str, object]:
-        """What setting `key` to `value` means: text is read as on the command line, else taken as it is."""
         if not isinstance(key, str):
-            raise UsageError(f"{verb}: key: {shown(key)}: want the name of a setting, such as play.temperature")
+            raise UsageError(f"set: key: {shown(key)}: want the name of a setting, such as play.temperature")
+        wanted = self._with(key, value)
+        if not is_live(table_of(key) or key):
+            raise ConfigError(f"{key}: cannot be changed while it plays; start sideman again to change it")
+        source = self.settings.tempo.source
+        if key == "tempo.bpm" and source != "internal":
+            raise ConfigError(f"tempo.bpm: the tempo comes from outside, as tempo.source: {source} says")
+        found = dict(difference(self.settings, wanted).values)
+        self._hold(found)
+        told = {table_of(key) or key, *found}
+        return {"changed": {name: written(name, value_of(wanted, name)) for name in KEYS if name in told}}
+
+    def _with(self, key: str, value: object) -> Settings:
+        """The settings with another `value` for `key`: text is read as on the command line, else taken as it is."""
         meant = scalar(value.strip()) if isinstance(value, str) else value
         try:
-            settings = read_settings([{key: Given(meant, verb)}])
+            return overlaid(self.settings, {key: Given(meant, "set")})
         except ConfigError as error:
             if isinstance(meant, str) or meant == value:
                 raise
             try:
-                settings = read_settings([{key: Given(value, verb)}])  # text that looks like something else
+                return overlaid(self.settings, {key: Given(value, "set")})  # text that looks like something else
             except ConfigError:
                 raise error from None
-        values = {key: value_of(settings, key)}
-        return values | {"chart.file": None} if key == "chart.changes" else values
 
     def _hold(self, values: Mapping[str, object]) -> dict[str, object]:
         """Let `values` of live keys hold; as they are written. Raises the error of a chart that is wrong."""
         wanted = changed(self.settings, values.items())
         if CHART & values.keys():
             self._play_over(load_chart(wanted))
-        others = tuple((name, value) for name, value in values.items() if value != value_of(self.settings, name))
-        if others:
-            self._post.put(Change(others))
+        if values:
+            self._post.put(Change(tuple(values.items())))
         self.settings = wanted
         return {name: written(name, value) for name, value in values.items()}
 
@@ -233,22 +242,27 @@ class Desk:
     def _preset(self, name: object) -> object:
         if not isinstance(name, str):
             raise UsageError(f"preset: name: {shown(name)}: want the name of a preset, such as bebop")
+        preset, named = self._preset_of(name), self._sources.preset
+        former = self._called if self._called is not None else self._preset_of(named) if named else {}
+        told = self._adopt(called(self.settings, preset, former, replace(self._sources, preset=None).read()))
+        self._called = preset
+        return told
+
+    def _preset_of(self, name: str) -> Layer:
         read = read_preset(name)
-        said = read_settings([read.values], read.problems)
-        values = {key: value_of(said, key) for key in read.values if key in KEYS}
-        return self._adopt(values | {"chart.file": None} if "chart.changes" in values else values)
+        if read.problems:
+            raise ConfigError("\n".join(read.problems))
+        return read.values
 
     def _reload(self) -> object:
         said = self._sources.read()
-        return self._adopt({key: value_of(said, key) for key in KEYS})
+        told = self._adopt(difference(self.settings, said))
+        self._play_over(load_chart(self.settings))  # its file may be another by now
+        self._called = None
+        return told
 
-    def _adopt(self, values: Mapping[str, object]) -> dict[str, object]:
-        """Let those of `values` hold that are others than now; the rest that are want a restart."""
-        others = {name: value for name, value in values.items() if value != value_of(self.settings, name)}
-        live = {name: value for name, value in others.items() if is_live(name)}
-        if CHART & values.keys() and not CHART & live.keys():
-            self._play_over(load_chart(self.settings))  # its file may be another by now
-        return {"changed": self._hold(live), "restart": [name for name in others if not is_live(name)]}
+    def _adopt(self, found: Difference) -> dict[str, object]:
+        return {"changed": self._hold(dict(found.values)), "restart": list(found.fixed)}
 
     # -- playing
 
@@ -256,9 +270,21 @@ class Desk:
         wanted = read_settings([{"play.mode": Given(mode, "mode")}]).play.mode
         if not isinstance(now, bool):
             raise UsageError(f"mode: now: {shown(now)}: want true or false")
-        self._muted = None
+        self._muted, self._awaited = None, wanted
         self._post.put(SetMode(wanted, now))
         return {"mode": wanted}
+
+    def _learn(self, key: object = None, action: object = None) -> object:
+        """Let the knob that is moved next turn `key`; or a knob or note do `action`."""
+        try:
+            target = learned(action if key is None else key)
+        except ValueError as error:
+            raise ConfigError(f"learn: {error}") from None
+        self._post.put(Learn(target))
+        return {"learn": target.text}
+
+    def _learned(self, entry: object) -> None:
+        _log.info("learned: %s; it holds until the next start, unless the configuration says so too", entry)
 
     def _mute(self, on: object = None) -> object:
         """Silent at once, listening on; or back to the mode before. Without a word, the other of the two."""
@@ -266,7 +292,7 @@ class Desk:
             raise UsageError(f"mute: on: {shown(on)}: want true or false")
         mute = self._muted is None if on is None else on
         if mute and self._muted is None:
-            mode = self._status().mode
+            mode = self._awaited or self._status().mode
             self._muted = "solo" if mode == "off" else mode
             self._post.put(SetMode("off", now=True))
         elif not mute and self._muted is not None:
@@ -282,8 +308,8 @@ def place_of(status: Status, gone: float) -> dict[str, object]:
     return {
         "form_bar": int(reached // float(chart.meter.quarters)) % len(chart.bars) + 1,
         "chorus": int(reached // chart.length) + 1,
-        "chord": chart.chord_at(place).text,
-        "next_chord": chart.next_change(place)[0].text,
+        "chord": shown_chord(chart.chord_at(place), status.settings.midi.transpose),
+        "next_chord": shown_chord(chart.next_change(place)[0], status.settings.midi.transpose),
     }
 
 

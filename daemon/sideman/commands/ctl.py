@@ -7,8 +7,6 @@ It knows nothing but the control socket, and loads little, so that a key bound t
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import json
 import os
 import sys
@@ -201,6 +199,7 @@ _TEXTS: dict[str, Callable[[Any], str]] = {
     "preset": _changes,
     "reload": _changes,
     "mode": lambda told: f"mode {told['mode']}",
+    "learn": lambda told: f"move what is to do {told['learn']}",
     "mute": lambda told: f"mute {'on' if told['mute'] else 'off'}",
 }
 
@@ -210,9 +209,10 @@ _TEXTS: dict[str, Callable[[Any], str]] = {
 
 def _watch(caller: Caller, *, plain: bool) -> int:
     """Show what comes until the daemon ends or the user does."""
-    if not plain and importlib.util.find_spec("sideman.watchview"):
-        view: Any = importlib.import_module("sideman.watchview")
-        return int(view.watch(caller.lines(), sys.stdout, send=caller.send))
+    if not plain:
+        from sideman.watchview import watch  # which draws, or writes plain lines
+
+        return watch(caller.lines(), sys.stdout, send=caller.send)
     for line in caller.lines():
         print(line, end="", flush=True)
     return 0

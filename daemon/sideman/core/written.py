@@ -6,18 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sideman.core.rules import Range
-from sideman.core.settings import KEYS, Settings
+from sideman.core.settings import KEYS
+from sideman.core.targets import Table
 from sideman_models.harmony import pitch_name
 
 _LONGEST = 100
 _STAND_FOR_NONE = ("auto", "all")
-
-
-def value_of(settings: Settings, name: str) -> object:
-    """The value of the dotted key `name` in `settings`."""
-    group, _, key = name.partition(".")
-    value: object = getattr(getattr(settings, group), key)
-    return value
 
 
 def written(name: str, value: object) -> object:
@@ -47,6 +41,8 @@ def _plain(value: object) -> object:
             return value
         case Range(low, high):
             return f"{pitch_name(low)}-{pitch_name(high)}"
+        case Table():
+            return {str(number): target.text for number, target in value}
         case Mapping():
             return {str(key): _plain(each) for key, each in value.items()}
         case list() | tuple():
