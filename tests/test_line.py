@@ -156,3 +156,16 @@ def test_a_copy_goes_on_by_itself(chords: BeatChanges, notes: list[LineNote], cu
         again += copied.note(note.onset, note.pitch, begins=note.begins)
         copied.release(note.end)
     assert again == after
+
+
+def test_a_note_cut_short_is_written_as_short() -> None:
+    """The network would believe that its note went on after a change of mode had ended it."""
+    line = Line(changes("C"), BAR)
+    line.own_note(0, 60)
+    line.release(46)
+    line.cut(12)
+    assert texts(line.settle(24)) == "C,1.000 R,1.000"
+    line.own_note(24, 62)
+    line.release(30)
+    line.cut(36)
+    assert texts(line.settle(36)) == "S,0.500,+2 R,0.500"

@@ -29,6 +29,7 @@ COMMANDS = {
     "train": "train a network on a corpus",
     "generate": "make the tune of the course's assignment",
     "evaluate": "measure how well a network foresees music it has not seen",
+    "takes": "list, show, export and delete what was recorded, or play it again",
     "models": "list, show and export trained networks",
     "names": "make up names, for takes and voices",
     "bench": "measure this machine",

@@ -11,10 +11,10 @@ import logging
 import math
 import selectors
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sideman.core.reports import Asked, BarPlayed, Changed, Report
+from sideman.core.reports import Asked, BarPlayed, Changed, Report, nobody
 from sideman.core.settings import Settings
 from sideman.core.written import in_a_line
 from sideman.io.control import Control, Listener
@@ -71,7 +71,10 @@ def _listener(settings: Settings) -> Listener | None:
 
 
 class Reception:
-    """Takes in the `reports` that the player leaves, and serves those who come to the `doors`."""
+    """Takes in the `reports` that the player leaves, and serves those who come to the `doors`.
+
+    The `recorder` is given every report first.
+    """
 
     def __init__(
         self,
@@ -79,10 +82,12 @@ class Reception:
         news: News,
         reports: deque[Report],
         doors: Doors,
+        recorder: Callable[[Report], None] = nobody,
     ) -> None:
         self._desk = desk
         self._news = news
         self._reports = reports
+        self._record = recorder
         self._control = Control(doors.listener, desk.answer, news.welcome) if doors.listener is not None else None
         self._osc = Osc(doors.osc, desk.answer, desk.names) if doors.osc is not None else None
 
@@ -128,6 +133,7 @@ class Reception:
         watched = self.watched
         for _ in range(min(_MOST, len(self._reports))):
             report = self._reports.popleft()
+            self._record(report)
             self._desk.heed(report)
             self._note(report)
             if watched:

@@ -27,9 +27,9 @@ from sideman import __version__
 from sideman.core.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import Hush, Panic
+from sideman.core.events import ClockRounds, Hush, Panic
 from sideman.core.linktransport import LinkTransport
-from sideman.core.reports import Arrived, Asked, BarPlayed, Report, Sent
+from sideman.core.reports import Asked, BarPlayed, Changed, Does, Heard, ModeSet, Report, Struck
 from sideman.core.settings import Settings
 from sideman.core.transport import Clocks, Followed, Transport
 from sideman.io import memory
@@ -43,7 +43,8 @@ from sideman.news import News
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
 from sideman.reception import Doors, Reception, doors
-from sideman.requests import Desk
+from sideman.requests import Desk, Verb
+from sideman.takes import header, recorder
 
 if TYPE_CHECKING:
     from sideman.io.sound import Sound  # loaded only where it is asked for
@@ -55,7 +56,8 @@ CLOSE_S = 5.0
 CHANGES_S = 0.2
 SWITCH_S = 1e-5  # so that a busy thread keeps the player from the interpreter for that long at most
 _FORCED = 130
-_ROUSING, _MINUTE = (BarPlayed, Asked), (Sent, Arrived)  # reports the main thread is woken for, and never is
+_ROUSING = (BarPlayed, Asked)  # reports that the main thread is woken for
+_TOLD = (Struck, Heard, Changed, ModeSet, Does)  # and those it is woken for while somebody watches
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _log = logging.getLogger(__name__)
@@ -98,13 +100,16 @@ class Service:
             with self._ports() as link, self._joined():
                 kept = self._kept()
                 self._mark(link)
+                self._recorder = recorder(performance)
                 make_fit()
                 engine = self._engine(performance, kept)
+                self._recorder.begin(header(performance, engine))
                 self._announce(performance, engine, link)
                 output = link if self._sound is None else self._sound.beside(link)
                 player = Player(engine, output, self._inbox, self._tell)
                 with contextlib.closing(self._reception(player, performance, link, open_doors)) as reception:
                     self._perform(player, link, reception)
+                self._recorder.close()
                 self._keep(engine, performance)
         if self._failure is not None:
             raise self._failure
@@ -138,7 +143,8 @@ class Service:
             return {"version": __version__, "name": name, "bundle": bundle, "ports": link.text, "clock": clock}
 
         desk = Desk(self._inbox, lambda: player.status, performance.chart, self._sources, about)
-        return Reception(desk, News(desk, lambda: player.status), self._reports, open_doors)
+        desk.verbs["keep"] = Verb(lambda: {"take": self._recorder.keep()})
+        return Reception(desk, News(desk, lambda: player.status), self._reports, open_doors, self._recorder.heed)
 
     @contextlib.contextmanager
     def _ports(self) -> Iterator[Link]:
@@ -179,7 +185,7 @@ class Service:
 
     def _know_rounds(self, link: Link) -> None:
         if isinstance(self._transport, Transport):
-            self._transport.arrives_in(link.rounds)
+            self._inbox.put(ClockRounds(link.rounds))
 
     def _let_go(self, link: Link) -> None:
         """Close the ports. All is silent by now: a JACK server that stalls must not keep us, nor Ctrl-C, waiting."""
@@ -306,7 +312,7 @@ class Service:
     def _tell(self, report: Report) -> None:
         # In the player's thread: leave it for the main thread, which is woken for a bar, and for more if one watches.
         self._reports.append(report)
-        if isinstance(report, _ROUSING) or (self._watched and not isinstance(report, _MINUTE)):
+        if isinstance(report, _ROUSING) or (self._watched and isinstance(report, _TOLD)):
             self._stir()
 
     def _stir(self) -> None:

@@ -92,6 +92,27 @@ def test_over_and_over_every_note_is_released_and_the_release_arrives(dump: Dump
     assert ends == [(0, True)] * TIMES
 
 
+def test_a_take_of_what_was_played_to_it_is_played_again(others: Others, tmp_path: Path) -> None:
+    """Without it a take would be the same again in the tests only, where nothing is ever late."""
+    env = {"XDG_DATA_HOME": str(tmp_path)}
+    chosen = ("tempo.bpm=300", "play.rate=eighth", "takes.record=true", "play.late_ms=2")
+    with running(tmp_path, "midi.client=taken", *chosen, **env) as daemon:
+        keyboard = others.client("MidiOut", "keyboard")
+        keyboard.open_port(_index(keyboard, "taken-in:in"), "out")
+        for bar in range(1, 6):
+            daemon.until(f" bar {bar} ")
+            for pitch in range(60, 66):
+                keyboard.send_message([0x90, pitch, 64])
+                keyboard.send_message([0xE0, 0, pitch])
+                keyboard.send_message([0x80, pitch, 0])
+        daemon.until(" bar 6 ")
+        daemon.process.kill()
+    (take,) = json.loads(sideman("takes", "list", "--json", env=env).stdout)
+    assert take["heard"] >= 6
+    again = sideman("takes", "replay", take["name"], env=env)
+    assert (again.returncode, "the same" in again.stdout) == (0, True), again
+
+
 def test_what_is_played_to_it_moves_the_solo(others: Others, tmp_path: Path) -> None:
     """Without it it would not listen on a real port."""
     bars = []

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,6 +107,12 @@ def check_readable(path: Path) -> None:
         raise UnreadableInput(f"{printable(path)}: not a plain file; keep in one what is to be read")
     if not os.access(path, os.R_OK):
         raise NotPermitted(f"{printable(path)}: may not be read by this user")
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _switches(args: argparse.Namespace) -> Iterator[tuple[str, Given]]:

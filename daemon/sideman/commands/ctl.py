@@ -199,6 +199,7 @@ _TEXTS: dict[str, Callable[[Any], str]] = {
     "preset": _changes,
     "reload": _changes,
     "mode": lambda told: f"mode {told['mode']}",
+    "keep": lambda told: str(told["take"]),
     "learn": lambda told: f"move what is to do {told['learn']}",
     "mute": lambda told: f"mute {'on' if told['mute'] else 'off'}",
 }

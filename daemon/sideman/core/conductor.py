@@ -153,9 +153,10 @@ class Conductor(ABC):
             self._schedule.put(beat, ONSET, Strike(note, CLICK_BEATS, "clicks"))
 
     def _begin(self, second: float) -> list[Event]:
+        """Begin anew from the top; by a clock that is followed, only go on."""
         if self._transport is not None:
             return self._go_on(self._transport, second) if self._halted else []
-        sent = self._halt(self.beat_at(second)) if self._rolls else []
+        sent = self._halt_here(second)
         self._halted = False
         counted = self.settings.play.count_in * self._bar
         self._move(0.0, counted)
@@ -176,7 +177,8 @@ class Conductor(ABC):
         return []
 
     def _halt_here(self, second: float) -> list[Event]:
-        sent = self._halt(self.beat_at(second)) if self._rolls else []
+        # What sounds earlier than its beat, by play.offset_ms, has got further than the time.
+        sent = self._halt(max(self.beat_at(second), self._beat_of(second))) if self._rolls else []
         self._halted = True
         return sent
 

@@ -23,6 +23,7 @@ from sideman.core.events import (
     Begin,
     Change,
     ClockContinue,
+    ClockRounds,
     ClockStart,
     ClockStop,
     ClockTick,
@@ -45,7 +46,7 @@ from sideman.core.events import (
 from sideman.core.hearing import Hearing, Played
 from sideman.core.improviser import Choice, Improviser
 from sideman.core.ledger import Ledger, hush
-from sideman.core.reports import Asked, BarPlayed, Changed, Heard, ModeSet, Struck, Voice
+from sideman.core.reports import Asked, BarBegun, BarPlayed, Changed, Heard, ModeSet, Struck, Voice
 from sideman.core.schedule import (
     ONSET,
     RELEASE,
@@ -65,7 +66,7 @@ from sideman.core.smoothing import NARROWEST
 from sideman.core.soloist import Soloist
 from sideman.core.status import Status
 from sideman.core.taps import Taps
-from sideman.core.transport import ALONE, Clocks
+from sideman.core.transport import ALONE, Clocks, Transport
 from sideman.core.tune import Tune
 from sideman_models.postprocess import in_turn
 from sideman_models.values import TICKS, Value
@@ -154,7 +155,7 @@ class Engine(Conductor):
                 return [*self.ledger.panic(), *self.voice()]
             case Hush(channel):
                 return hush(channel)
-            case Begin() | Halt() | SetMode() | Again() | Tap():
+            case Begin() | Halt() | SetMode() | Again() | Tap() | ClockRounds():
                 return self._obey(item, second)
             case Change(values):
                 return self._change(values, second)
@@ -174,7 +175,7 @@ class Engine(Conductor):
                 sent += self.receive(order, second)
         return sent
 
-    def _obey(self, order: Begin | Halt | SetMode | Again | Tap, second: float) -> list[Event]:
+    def _obey(self, order: Begin | Halt | SetMode | Again | Tap | ClockRounds, second: float) -> list[Event]:
         match order:
             case Begin():
                 return self._begin(second)
@@ -186,6 +187,8 @@ class Engine(Conductor):
                 self.soloist.vary(self._next_bar(second) * self.bar_ticks)
             case Tap():
                 return self._tap(second)
+            case ClockRounds(seconds) if isinstance(self._transport, Transport):
+                self._transport.arrives_in(seconds)
         return []
 
     def _tap(self, second: float) -> list[Event]:
@@ -438,6 +441,8 @@ class Engine(Conductor):
             self._played = []
         self._accompany(bar * self.bar_ticks)
         # After a stop of the machine, go on from the bar that is really sounding.
+        if self.end is None or beat < self.end:
+            self.tell(BarBegun(beat, tuple(self.tune.changes(beat, self._bar))))
         self._put_bar_line(max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks)))
 
     def silence(self) -> list[Event]:

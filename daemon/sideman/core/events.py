@@ -168,7 +168,16 @@ class Learn:
     target: Target
 
 
-Command = Panic | Hush | SetChart | SetTempo | Change | SetMode | Begin | Halt | Again | Tap | LinkState | Learn
+@dataclass(frozen=True, slots=True)
+class ClockRounds:
+    """The port of the clock carries its messages in rounds, so many seconds apart; 0: each at once."""
+
+    seconds: float
+
+
+Command = (
+    Panic | Hush | SetChart | SetTempo | Change | SetMode | Begin | Halt | Again | Tap | Learn | LinkState | ClockRounds
+)
 
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SONG_POSITION = 0xF2

@@ -168,9 +168,12 @@ class PlaySettings:
     patience: float = _key(
         1.5,
         number(1, 16, above_low=True),
-        "In mode answer, you have paused when nothing has come for so many times the usual time between your notes.",
+        "In mode answer, you have paused when nothing has come for so many times the usual time between your notes; on "
+        "a bar line a moment less will do.",
     )
-    count_in: int = _key(0, whole(0, 8), "So many bars are counted in by clicks before it starts.")
+    count_in: int = _key(
+        0, whole(0, 8), "So many bars are counted in by clicks before it starts, unless it follows a clock."
+    )
     comp: Literal["off", "shells", "bass"] = _key(
         "off",
         word("off", "shells", "bass"),

@@ -172,9 +172,12 @@ class Soloist:
         """From `tick` on the mode is that of `play`, whose turns count from the bar line at `line`."""
         self.rota.begin(play, line)
         self.adopt(play)
-        if self.choice is None or self.choice.tick < tick:
-            self._drop(tick)
-            self._next = tick
+        if self.choice is not None and self.choice.tick < tick:
+            self.choice = None  # else it was chosen for the new mode
+        if self._next != tick:
+            self._phrase.clear()
+            self._silent_from = tick
+        self._next, self._variation = tick, None
 
     def give_way(self, tick: int) -> None:
         """The player comes in: what we play ends at `tick`."""

@@ -145,7 +145,7 @@ class Transport:
         self._tell_change()
 
     def arrives_in(self, rounds: float) -> None:
-        """The port carries its messages in rounds, so many seconds apart; 0: each at once. Any thread may tell."""
+        """The port carries its messages in rounds, so many seconds apart; 0: each at once."""
         self._filter.rounds = rounds
 
     def ends_at(self) -> float:

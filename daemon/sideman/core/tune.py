@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import groupby
 
-from sideman.core.chart import Chart
+from sideman.core.chart import TOLERANCE, Chart
 from sideman_models.harmony import Chord
 
 _KEPT = 256
@@ -97,6 +98,13 @@ class Tune:
             del self._held[-1]
         self._held.append((beat, chord))
         del self._held[:-_KEPT]
+
+    def changes(self, beat: float, beats: float) -> Iterator[tuple[float, Chord]]:
+        """The chord at `beat`, and each that takes over within so many `beats`, with its place from `beat`."""
+        at = 0.0
+        while at < beats - TOLERANCE:
+            yield at, self.chord_at(beat + at)
+            at += self.next_change(beat + at)[1]
 
     def _at(self, beat: float) -> tuple[float, Chart]:
         return self._now if beat >= self._now[0] else self._before
