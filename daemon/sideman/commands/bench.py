@@ -8,10 +8,22 @@ import json
 import sys
 from collections.abc import Iterator
 
-from sideman.bench import clocks, evaluation, hours, network, peers, processes, reading, rendering, timing, training
+from sideman.bench import (
+    clocks,
+    evaluation,
+    hours,
+    network,
+    peers,
+    processes,
+    reading,
+    rendering,
+    sockets,
+    timing,
+    training,
+)
 from sideman.bench.figures import Figure, table
 
-SUBJECTS = (processes, network, peers, timing, clocks, rendering, evaluation, reading, training, hours)
+SUBJECTS = (processes, network, peers, timing, sockets, clocks, rendering, evaluation, reading, training, hours)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

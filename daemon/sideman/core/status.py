@@ -5,23 +5,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sideman.core.chart import Chart
 from sideman.core.improviser import Choice
 from sideman.core.reports import Doing
 from sideman.core.settings import Mode, Settings
 from sideman_models.harmony import Chord
 
+_ALMOST = 1e-6  # beats; what arithmetic may leave between a bar line and the beat that was waited for
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How it stands at `second`; `beat` and `bar` (from 1) count from the top of the music.
+    """How it stands at `second`.
 
-    `coming` is what is chosen to be played next, on `coming_beat`, unless something is heard before. `late` counts the
-    notes left out, `heard` those of the player, `echoes` our own that came back.
+    `beat` and `bar` (from 1) count from the top of the music, which is beat `top` of the engine; `charts` are the one
+    before and the one set last, with the engine's beat of its top. `coming` is what is chosen to be played next, on
+    `coming_beat`, unless something is heard before. `late` counts the notes left out, `heard` those of the player,
+    `echoes` our own that came back.
     """
 
     second: float
     beat: float
     bar: int
+    top: float
+    charts: tuple[tuple[float, Chart], tuple[float, Chart]]
     bpm: float
     rolling: bool
     mode: Mode
@@ -36,3 +43,14 @@ class Status:
     echoes: int
     played: int
     settings: Settings
+
+    def beats_since(self, second: float) -> float:
+        """The quarter notes that have gone by at `second`, if nothing has come between."""
+        return (second - self.second) * self.bpm / 60.0 if self.rolling else 0.0
+
+    def place(self, gone: float = 0.0) -> tuple[Chart, float]:
+        """The chart that is played `gone` beats from here, and the quarter notes since its first top."""
+        beat = self.top + self.beat + gone
+        before, last = self.charts
+        start, chart = last if beat >= last[0] - _ALMOST else before
+        return chart, beat - start

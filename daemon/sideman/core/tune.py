@@ -51,6 +51,11 @@ class Tune:
         if self._held_at(math.inf) is None:
             self._held.clear()
 
+    @property
+    def charts(self) -> tuple[tuple[float, Chart], tuple[float, Chart]]:
+        """The chart that was set last, after the one before it, each with the beat of its first top."""
+        return self._before, self._now
+
     def chord_at(self, beat: float) -> Chord:
         """The chord at `beat`."""
         held = self._held_at(beat)
