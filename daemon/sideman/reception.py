@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sideman.core.reports import Asked, BarPlayed, Changed, Report, nobody
+from sideman.core.reports import Asked, BarPlayed, Changed, ModeSet, Report, nobody
 from sideman.core.settings import Settings
 from sideman.core.written import in_a_line
 from sideman.io.control import Control, Listener
@@ -148,5 +148,7 @@ class Reception:
                 level = dict(values).get("log.level")
                 if isinstance(level, str):
                     logging.getLogger().setLevel(level.upper())
+            case ModeSet(mode):
+                _log.info("play.mode is %s", mode, extra=_TOLD)
             case Asked(verb, argument):
                 self._desk.asked(verb, argument)

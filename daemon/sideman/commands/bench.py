@@ -17,13 +17,27 @@ from sideman.bench import (
     processes,
     reading,
     rendering,
+    roundtrip,
     sockets,
     timing,
     training,
 )
 from sideman.bench.figures import Figure, table
 
-SUBJECTS = (processes, network, peers, timing, sockets, clocks, rendering, evaluation, reading, training, hours)
+SUBJECTS = (
+    processes,
+    network,
+    peers,
+    timing,
+    roundtrip,
+    sockets,
+    clocks,
+    rendering,
+    evaluation,
+    reading,
+    training,
+    hours,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"figures": [figure.object() for figure in measured()]}, indent=2, ensure_ascii=False))
         return 0
-    print("This takes about four minutes; the less else the machine does meanwhile, the better.\n", file=sys.stderr)
+    print("This takes about five minutes; the less else the machine does meanwhile, the better.\n", file=sys.stderr)
     for figure in measured():
         print(table([figure]), flush=True)
     return 0

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sideman.core.chart import ChartError, Meter, parse_meter
+from sideman_models.harmony import pitch_name
 from sideman_models.wording import printable
 
 Who = Literal["own", "comp", "heard"]
@@ -120,6 +121,12 @@ class Scene:
         """The notes that are remembered; those still held end at `beat`."""
         yield from self._notes
         yield from (Note("heard", pitch, onset, max(onset, beat)) for pitch, onset in list(self._held.items()))
+
+    def named(self, pitch: int) -> str:
+        """The name of a MIDI pitch in the key of the player's instrument; empty where there is none."""
+        transpose = self.settings.get("midi.transpose")
+        shown = pitch - transpose if isinstance(transpose, int) else pitch
+        return pitch_name(shown) if 0 <= shown <= 127 else ""
 
     @property
     def quarters(self) -> float:

@@ -14,7 +14,6 @@ from rich.text import Text
 from sideman.watchview.controls import CONTROLS, Control
 from sideman.watchview.model import Scene
 from sideman.watchview.roll import CELLS, LABEL, roll
-from sideman_models.harmony import pitch_name
 
 BARS_A_LINE, FEW_BARS = 4, 2
 CONTROLS_WIDTH = 27
@@ -283,7 +282,7 @@ def _coming(scene: Scene, beat: float | None) -> str:
     """What it plans to play next, and when."""
     if scene.coming is None:
         return "next: nothing"
-    pitch = "rest" if scene.coming.pitch is None else pitch_name(scene.coming.pitch)
+    pitch = "rest" if scene.coming.pitch is None else scene.named(scene.coming.pitch)
     when = "" if beat is None else f" in {max(0.0, scene.coming.beat - beat):.1f} beats"
     return f"next: {pitch}{when} ({scene.coming.value})"
 
