@@ -245,7 +245,7 @@ def test_what_the_player_reports_is_logged_and_what_its_hands_ask_is_done(caplog
     with closing(Reception(made.desk, made.news, made.reports, Doors())) as reception, caplog.at_level(logging.INFO):
         reception.serve(0.0)
         assert root.level == logging.WARNING
-    assert caplog.messages == ["bar 3 |  | -", "log.level is warning"]
+    assert caplog.messages[:2] == ["bar 3 |  | -", "log.level is warning"]
     assert any(isinstance(each, Change) for each in made.put_in)
     assert made.desk.settings.log.level == "warning"
 

@@ -202,8 +202,8 @@ def test_the_real_fluidsynth_is_heard_on_the_beat(tmp_path: Path) -> None:
         assert daemon.end() == 0
     onsets, loudness = heard_in(sound)
     assert loudness > 0.003
-    assert len(onsets) == 8
-    assert np.diff(onsets) == pytest.approx([0.5] * 7, abs=0.2)  # roughly: that driver has no sound card's clock
+    assert len(onsets) == 5  # the last of them lasts a bar
+    assert np.diff(onsets) == pytest.approx([0.5] * 4, abs=0.2)  # roughly: that driver has no sound card's clock
 
 
 def heard_in(path: Path) -> tuple[list[float], float]:

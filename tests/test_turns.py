@@ -232,7 +232,7 @@ def test_the_room_left_grows_with_every_note_of_yours(ticks: list[float], extra:
     fewer, more = Ear(1.5), Ear(1.5)
     for ear, all_ticks in ((fewer, sorted(ticks)), (more, sorted([*ticks, extra]))):
         for tick in all_ticks:
-            ear.strikes(tick, (1, 60))
+            ear.strikes(tick)
     assert Duet(more).busy(96) >= Duet(fewer).busy(96) - 0.25 - 1e-9
     assert Duet(more).busy(96) <= 97 / 1.5 / 4
 
@@ -595,7 +595,7 @@ def test_an_ear_lets_go_of_a_key_whose_end_was_lost() -> None:
     """A cable pulled out would leave it listening for ever."""
     ear = Ear(1.5)
     assert Answer(ear, BAR).opens(0) is None
-    ear.strikes(0.0, (1, 60))
+    ear.strikes(0.0)
     opens = Answer(ear, BAR).opens(0)
     assert opens is not None
     assert 16 * 12 <= opens <= 40 * 12

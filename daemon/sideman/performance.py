@@ -96,9 +96,9 @@ def resumed(performance: Performance, memory: Mapping[str, Any], second: float, 
 
 
 def memory_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
-    """What must be kept to go on later: the network's state, the beat at `second`, the seed, and whose state it is."""
-    beat = max(0.0, engine.beat_at(second))
+    """What must be kept to go on later: the network's state, the place at `second`, the seed, and whose state it is."""
+    beat = max(engine.top, engine.beat_at(second))
     if engine.end is not None:
         beat = min(beat, engine.end)
-    whose = {"weights": performance.bundle.fingerprint, "seed": engine.improviser.dice.seed, "beat": beat}
+    whose = {"weights": performance.bundle.fingerprint, "seed": engine.improviser.dice.seed, "beat": beat - engine.top}
     return {**whose, **engine.improviser.memory(beat * TICKS)}

@@ -36,7 +36,7 @@ ACCENT, PLAIN = 112, 80
 LAMP: dict[Doing, int] = {"idle": 0, "listening": 64, "playing": 127}
 """What `midi.lamp` is sent for each thing it does."""
 
-_ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
+_ALMOST = 1e-7  # beats; what arithmetic may leave between a deadline and the beat it was computed from
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,15 @@ class Conductor(ABC):
         """The beat at `second`; while the music is halted, where it was."""
         return self.tempo.beat_at(second) if self._rolls else self._reached
 
+    def _got_to(self, second: float) -> float:
+        """How far the beats have come at `second`: where we play ahead of them, what was played counts."""
+        return max(self.tempo.beat_at(second), self._beat_of(second))
+
+    @property
+    def top(self) -> float:
+        """The beat on which the music began, from its top, the last time."""
+        return self._top
+
     def _beat_of(self, second: float) -> float:
         return self.tempo.beat_at(second - self._offset_s)
 
@@ -158,9 +167,9 @@ class Conductor(ABC):
             return self._go_on(self._transport, second) if self._halted else []
         sent = self._halt_here(second)
         self._halted = False
-        counted = self.settings.play.count_in * self._bar
-        self._move(0.0, counted)
-        second += BEGIN_S + max(0.0, -self._offset_s)
+        counted, lead = self.settings.play.count_in * self._bar, BEGIN_S + max(0.0, -self._offset_s)
+        self._move(0.0, counted + lead * self.tempo.bpm / 60)
+        second += lead
         self.tempo = Tempo(self.tempo.bpm, second, self._start - counted)
         self._count_in()
         self._put_clock(round(self._start * TICKS_A_BEAT), begins=True)
@@ -177,8 +186,7 @@ class Conductor(ABC):
         return []
 
     def _halt_here(self, second: float) -> list[Event]:
-        # What sounds earlier than its beat, by play.offset_ms, has got further than the time.
-        sent = self._halt(max(self.beat_at(second), self._beat_of(second))) if self._rolls else []
+        sent = self._halt(self._got_to(second)) if self._rolls else []
         self._halted = True
         return sent
 
@@ -208,7 +216,10 @@ class Conductor(ABC):
         """Tell what it does on `beat`, if that is something else than before."""
         if not self._rolls:
             return self._does("idle")
-        tick = math.floor(self._unswung(beat) + _ALMOST)
+        return self._do_on(math.floor(self._unswung(beat) + _ALMOST), beat)
+
+    def _do_on(self, tick: int, beat: float) -> list[Event]:
+        """The same, where the written `tick` that sounds on `beat` is known: swing leaves triplets where they are."""
         return self._does("playing" if beat >= self._start - _ALMOST and self.soloist.ours(tick) else "listening")
 
     def _does(self, doing: Doing) -> list[Event]:
@@ -234,7 +245,7 @@ class Conductor(ABC):
         """Take in what comes of the clock; returns what to send at once."""
         if self._transport is None:
             return []
-        rolled, went, reached = self._rolls, self._transport.rolling, self.tempo.beat_at(second)
+        rolled, went, reached = self._rolls, self._transport.rolling, self._got_to(second)
         self._transport.hear(item, second)
         self._halted = self._halted and (went or not self._transport.rolling)
         goes_on = rolled and self._rolls and not self._transport.moved
@@ -262,7 +273,7 @@ class Conductor(ABC):
     def _lose(self, transport: Followed) -> Iterator[Due]:
         second, rolled = transport.ends_at(), self._rolls
         transport.lose()
-        beat = self.tempo.beat_at(second)
+        beat = self._got_to(second)
         yield from (Due(beat, second, event) for event in (self._halt(beat) if rolled else ()))
 
     # -- the clock we send

@@ -66,6 +66,7 @@ from sideman.core.smoothing import NARROWEST
 from sideman.core.soloist import Soloist
 from sideman.core.status import Status
 from sideman.core.taps import Taps
+from sideman.core.tempo import Tempo
 from sideman.core.transport import ALONE, Clocks, Transport
 from sideman.core.tune import Tune
 from sideman_models.postprocess import in_turn
@@ -74,7 +75,7 @@ from sideman_models.values import TICKS, Value
 TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
 
-_ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
+_ALMOST = 1e-7  # beats; what arithmetic may leave between a deadline and the beat it was computed from
 _TURNS = {"play.trade_bars", "play.trade_first"}
 
 
@@ -96,7 +97,7 @@ class Engine(Conductor):
         self.late, self.heard, self.played = 0, 0, 0
         self._taps = Taps()
         self._played: list[Choice] = []
-        self._struck = -math.inf
+        self._struck = self._struck_for = -math.inf  # the beat, and the second meant, of the last note
         self._sounding: Release | None = None  # the end of the solo's last note
 
     # -- time
@@ -209,34 +210,40 @@ class Engine(Conductor):
             self.soloist.adopt(self.settings.play)
             self.hearing.transpose = self.settings.midi.transpose
             self.tell(Changed(told))
-        if modes:
-            return self._ask_mode(modes[-1], second)
+        sent = self._ask_mode(modes[-1], second) if modes else []
+        return [*sent, *self._count_anew(second)] if any(name in _TURNS for name, _ in told) else sent
+
+    def _count_anew(self, second: float) -> list[Event]:
+        """Turns are of another length: if there are turns, or are to be, they count from the next bar line."""
         planned = self.soloist.rota.planned
         mode = planned[1] if planned else self.settings.play.mode
-        if mode == "trade" and any(name in _TURNS for name, _ in told):
-            self._plan(mode, second)
+        if mode != "trade":
+            return []
+        if not self._rolls:
+            return self._set_mode(mode, self._reached)
+        self._plan(mode, second)
         return []
 
     def _hear(self, event: Event, second: float) -> None:
         for played in self.hearing.hears(event, second):
-            if self._rolls:
+            if self._rolls or not isinstance(played, NoteOn):  # what was struck before a halt may end in it
                 self._take_in(played, second)
 
     def _take_in(self, played: Played, second: float) -> None:
-        beat = self.tempo.beat_at(second)
+        tempo = self.tempo if self._rolls else Tempo(self.tempo.bpm, second, self._reached)
+        beat = tempo.beat_at(second)
         if isinstance(played, NoteOn):
             self._make_room(math.floor(self._unswung(beat)), second)
             self.heard += 1
         else:
             self._heed(second)
-        self.hearing.follow(played, second, self.tempo, self.swing, self.improviser)
+        self.hearing.follow(played, second, tempo, self.swing, self.improviser)
         if isinstance(played, Control):
             return
-        key = played.channel, played.pitch
         if isinstance(played, NoteOn):
-            self.soloist.rota.ear.strikes(self._unswung(beat), key)
+            self.soloist.rota.ear.strikes(self._unswung(beat))
         else:
-            self.soloist.rota.ear.releases(self._unswung(beat), key)
+            self.soloist.rota.ear.releases(self._unswung(beat), held=self.hearing.held)
         self.tell(Heard(beat, played))
 
     def _settle_chord(self, second: float) -> None:
@@ -272,6 +279,9 @@ class Engine(Conductor):
     def _take_over(self, chart: Chart, second: float) -> None:
         beat = math.ceil(self.beat_at(second) / self._bar - _ALMOST) * self._bar
         self.tune.change(chart, beat)
+        choruses = self.settings.chart.choruses
+        if self.soloist.rounds_off and choruses is not None:
+            self._end_at(beat + choruses * chart.length)
         self._schedule.put(beat, RELEASE, ReleaseAll())
         self.soloist.take_back()
 
@@ -280,7 +290,9 @@ class Engine(Conductor):
     def _ask_mode(self, mode: Mode, second: float, *, now: bool = False) -> list[Event]:
         self.soloist.take_back()
         if mode == self.settings.play.mode:
-            self.soloist.rota.cancel()
+            planned = self.soloist.rota.planned
+            if planned is not None and planned[1] != mode:
+                self.soloist.rota.cancel()
             return []
         if now or not self._rolls:
             return self._set_mode(mode, self._beat_of(second) if self._rolls else self._reached)
@@ -312,6 +324,7 @@ class Engine(Conductor):
 
     def _settle(self) -> list[Event]:
         planned = self.soloist.rota.planned
+        self.soloist.take_back()  # it may have been chosen for what was to hold later
         return self._set_mode(planned[1], self._reached) if planned else []
 
     # -- what is due
@@ -371,18 +384,21 @@ class Engine(Conductor):
             self._played.append(choice)
             self.soloist.played(choice)
             return []
-        if second - self._second_of(beat) > self._late_s:
+        meant = self._second_of(beat)
+        # Sent early, the first note of a new start may have been played as what would have come without it.
+        if second - meant > self._late_s or meant <= self._struck_for + _ALMOST:
             self.late += 1
             self.soloist.missed(choice)
             return []
         note = NoteOn(choice.pitch, choice.velocity, self.settings.midi.channel)
-        shows = self._do(beat)
+        shows = self._do_on(choice.tick, beat)
+        cut = self._events(self._sounding, beat, second) if self._sounding else []  # a swing may have moved its end
         events = self._strike(note, beat, self._ends_at(choice, beat), "solo", second, choice.value)
         self.played += 1
-        self._struck = beat
+        self._struck, self._struck_for = beat, meant
         self._played.append(choice)
         self.soloist.played(choice)
-        return [*shows, *events]
+        return [*shows, *cut, *events]
 
     def _strike(
         self, note: NoteOn, beat: float, ends: float, voice: Voice, second: float, value: Value | None = None

@@ -37,8 +37,10 @@ class Soloist:
         self._play = play
         self._tune = tune
         self.bar_ticks = bar_ticks
-        self._rounds_off = rounds_off
+        self.rounds_off = rounds_off
+        self._start = start  # nothing is played before
         self._next = start  # the first tick at which we may go on
+        self._last = start - 1  # that of the last choice
         self._silent_from = start
         self._phrase: deque[Choice] = deque(maxlen=MOST_CHOICES)
         self._variation: Variation | None = None
@@ -99,7 +101,7 @@ class Soloist:
 
     def _last_note(self) -> float:
         """The tick of the last note: where the last chord begins, at the last bar line at the earliest."""
-        if not self._rounds_off or self.end == math.inf:
+        if not self.rounds_off or self.end == math.inf:
             return math.inf
         end, beat = self.end / TICKS, (self.end - self.bar_ticks) / TICKS
         while beat + (lasts := self._tune.next_change(beat)[1]) < end - _ALMOST:
@@ -138,6 +140,7 @@ class Soloist:
         if choice.tick != self._next:
             self._phrase.clear()
             self._silent_from = choice.tick
+        self._last = choice.tick
         if self._variation is not None and choice.tick >= self._variation.begins:
             self._vary(self._variation, choice)
         self._next = choice.tick + choice.length
@@ -172,7 +175,9 @@ class Soloist:
         """From `tick` on the mode is that of `play`, whose turns count from the bar line at `line`."""
         self.rota.begin(play, line)
         self.adopt(play)
-        if self.choice is not None and self.choice.tick < tick:
+        if tick <= self._last:
+            tick = self.next_pulse(self._last + 1)  # swing, or an offset, may have it that this was played already
+        if self._variation is not None or (self.choice is not None and self.choice.tick < tick):
             self.choice = None  # else it was chosen for the new mode
         if self._next != tick:
             self._phrase.clear()
@@ -185,7 +190,7 @@ class Soloist:
 
     def _drop(self, tick: int) -> None:
         self.choice = self._variation = None
-        self._next = min(self._next, tick)
+        self._next = min(self._next, max(tick, self._start))
 
     def skip(self, tick: float) -> None:
         """What would have begun before `tick` is passed over."""
@@ -207,4 +212,5 @@ class Soloist:
         self.rota.ear.forget()
         self._phrase.clear()
         self.choice = self._variation = None
-        self._next = self._silent_from = start
+        self._start = self._next = self._silent_from = start
+        self._last = start - 1

@@ -37,28 +37,28 @@ class Ear:
         self.patience = patience
         self._onsets: deque[float] = deque(maxlen=_PACES + 1)  # of the phrase
         self._lately: deque[float] = deque(maxlen=256)
-        self._held: set[tuple[int, int]] = set()
+        self._held = False
         self._released = -math.inf
 
-    def strikes(self, tick: float, key: tuple[int, int]) -> None:
-        """The player strikes `key`, a channel and a pitch."""
+    def strikes(self, tick: float) -> None:
+        """The player strikes a key."""
         if tick >= self.pause_at():
             self._onsets.clear()
-        self._held.add(key)
+        self._held = True
         if not self._lately or tick - self._lately[-1] >= _TOGETHER:
             self._onsets.append(tick)
             self._lately.append(tick)
 
-    def releases(self, tick: float, key: tuple[int, int]) -> None:
-        """The player lets go of `key`."""
-        self._held.discard(key)
+    def releases(self, tick: float, *, held: bool) -> None:
+        """The player lets go of a key; `held`: others are still down."""
+        self._held = held
         self._released = max(self._released, tick)
 
     def forget(self) -> None:
         """Another piece begins."""
         self._onsets.clear()
         self._lately.clear()
-        self._held.clear()
+        self._held = False
 
     def pause_at(self) -> float:
         """The tick from which on the player pauses, unless something comes before; infinite before the first note."""
