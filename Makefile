@@ -1,5 +1,5 @@
 # make env     .venv with the `sideman` command in it: all that playing needs
-# make play    play now; ARGS="--preset bebop --set tempo.bpm=160" goes to `sideman run`
+# make play    play now; ARGS="--sound --preset bebop --set tempo.bpm=160" goes to `sideman run`
 # make test    everything a change must pass (installs TensorFlow into .venv as well)
 # make lint    the parts of it that only read the code
 # make bench   this machine's own figures; ARGS="--json" for machines
@@ -20,6 +20,7 @@ ARGS   ?=
 env: $(VENV)/.play
 
 play: env
+	$(if $(findstring --sound,$(ARGS)),,@echo "To hear it: make play ARGS=--sound, with fluidsynth installed, or see docs/setups.md")
 	@$(BIN)/sideman run $(ARGS)
 
 test: lint
@@ -66,7 +67,7 @@ endef
 
 lock:
 	uv pip compile pyproject.toml --group build $(LOCKING) -o requirements.lock
-	uv pip compile pyproject.toml --extra train --extra musicxml --group dev $(LOCKING) -c requirements.lock -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra link --extra train --extra musicxml --group dev $(LOCKING) -c requirements.lock -o requirements-dev.lock
 LOCKING := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 	--custom-compile-command "make lock"
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from processes import has_networks_of_its_own
+
 _OURS = ("SIDEMAN_", "XDG_")
 _SYSTEMD = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID")
 _SYSTEMD_FOLDERS = ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY", "LOGS_DIRECTORY")
@@ -40,13 +42,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI there are ports: a test that would be skipped for want of one is a failure there."""
+    """In CI there are ports: a test that would be skipped for want of one is a failure there.
+
+    So is one with two Link peers, wherever they can have a network of their own.
+    """
     report = yield
-    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail") and _needs_ports(item):
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail") and _must_run(item):
         report.outcome = "failed"
         report.longrepr = f"skipped, which is a failure in CI: {report.longrepr}"
     return report
 
 
-def _needs_ports(item: pytest.Item) -> bool:
+def _must_run(item: pytest.Item) -> bool:
+    if item.get_closest_marker("link") is not None:
+        return has_networks_of_its_own()
     return item.get_closest_marker("ports") is not None or "ports" in item.path.relative_to(item.config.rootpath).parts

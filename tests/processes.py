@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from fakes import modern_bundle
@@ -16,6 +18,18 @@ from sideman_models.bundle import save
 
 ROOT = Path(__file__).parent.parent
 LONG = 60.0  # seconds: against hanging only
+
+
+OWN_NETWORK = ("unshare", "--map-root-user", "--net", "--kill-child")
+"""What runs a command in a network of its own, which holds nothing but a loopback that is down."""
+
+
+@cache
+def has_networks_of_its_own() -> bool:
+    """Whether we may make a network namespace here."""
+    if not (shutil.which("unshare") and shutil.which("ip")):
+        return False
+    return subprocess.run([*OWN_NETWORK, "ip", "link"], capture_output=True, check=False).returncode == 0
 
 
 def bundle_in(folder: Path) -> Path:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from corpora import BEAT_FIELDS, beats, database, note, record
 from sideman import cli
 from sideman_models.errors import CorpusError
-from sideman_models.harmony import NO_CHORD, Chord, parse_chord
+from sideman_models.harmony import COMMON, NO_CHORD, Chord, parse_chord
 from sideman_models.midi import chordfinder
 from sideman_models.midi.chordcheck import Accuracy, Playing, band, database_bass, found_again, plain_chords
-from sideman_models.midi.chordfinder import CORE, Slots, find_chords
+from sideman_models.midi.chordfinder import Slots, find_chords
 from sideman_models.midi.parsing import Strike
 from sideman_models.solos import BeatChanges
 from sideman_models.values import TICKS
@@ -48,7 +48,7 @@ def test_chords_are_found_where_they_begin() -> None:
     ]
 
 
-@pytest.mark.parametrize("quality", [name for name in CORE if name not in ("7alt", "6", "-6", "o7", "+", "7b9")])
+@pytest.mark.parametrize("quality", [name for name in COMMON if name not in ("7alt", "6", "-6", "o7", "+", "7b9")])
 def test_every_quality_is_found_on_every_root(quality: str) -> None:
     """Tunes in some keys would be learned over wrong chords."""
     for root in ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"):

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from fakes import CHANGES, hanging, performance
 from sideman.core.chart import parse_changes
-from sideman.core.engine import Due, Engine, play_through
+from sideman.core.engine import Engine, play_through
 from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, SetChart, SetTempo, encode
+from sideman.core.humantime import tick_of
 from sideman.core.reports import BarPlayed
+from sideman.core.schedule import Due
 
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
 HOUR = 3600.0
@@ -218,7 +220,7 @@ def test_a_bar_of_odd_length_begins_on_its_bar_line(rate: str) -> None:
     beats = [due.beat for due in play_through(played) if isinstance(due.what, NoteOn)]
     if rate != "phrase":
         assert {3.5 * bar for bar in range(10)} <= set(beats)
-    assert played._unswung(3.5) == 42
+    assert tick_of(3.5, played.bar_ticks, played.swing) == 42
 
 
 def test_panic_silences_all_and_plays_on() -> None:

@@ -51,6 +51,17 @@ def test_every_release_answers_one_strike(moves: list[tuple[str, object]]) -> No
         sounding ^= {key}
 
 
+@given(moves, st.integers(1, 2))
+def test_one_channel_can_be_released_alone(moves: list[tuple[str, object]], channel: int) -> None:
+    """Without it a new mode of the soloist would cut off the accompaniment."""
+    ledger = Ledger(3)
+    sent = _perform(ledger, moves)
+    before = hanging(encode(event) for event in sent)
+    after = hanging(encode(event) for event in [*sent, *ledger.release_all(channel)])
+    assert after == {key: velocity for key, velocity in before.items() if key[0] != channel - 1}
+    assert len(ledger) == len(after)
+
+
 def test_a_panic_silences_every_channel_ever_used() -> None:
     """Without it a synth that missed a note-off could not be silenced."""
     ledger = Ledger(3)

@@ -124,6 +124,17 @@ def test_a_note_heard_never_falls_out(chords: BeatChanges, notes: list[LineNote]
     assert line.dropped == 0
 
 
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=20, unique=True).map(sorted))
+def test_a_note_heard_begins_on_its_tick(ticks: list[int]) -> None:
+    """A note on the bar line would be heard in the bar before when the rhythm before it fits the grid badly."""
+    line, written = Line(changes("C"), BAR), []
+    for tick in ticks:
+        written += line.note(tick, 60 + tick % 5, heard=True)
+    written += line.settle(ticks[-1] + 12)
+    apart = [tick for before, tick in zip([-9, *ticks], ticks, strict=False) if tick - before > 1]
+    assert {tick % BAR for tick in apart} <= {one.place.tick for one in written if one.pitch is not None}
+
+
 @given(beat_changes(), lines(), st.integers(0, 23))
 def test_a_copy_goes_on_by_itself(chords: BeatChanges, notes: list[LineNote], cut: int) -> None:
     """Trying out what comes next would change what has been."""
@@ -145,3 +156,16 @@ def test_a_copy_goes_on_by_itself(chords: BeatChanges, notes: list[LineNote], cu
         again += copied.note(note.onset, note.pitch, begins=note.begins)
         copied.release(note.end)
     assert again == after
+
+
+def test_a_note_cut_short_is_written_as_short() -> None:
+    """The network would believe that its note went on after a change of mode had ended it."""
+    line = Line(changes("C"), BAR)
+    line.own_note(0, 60)
+    line.release(46)
+    line.cut(12)
+    assert texts(line.settle(24)) == "C,1.000 R,1.000"
+    line.own_note(24, 62)
+    line.release(30)
+    line.cut(36)
+    assert texts(line.settle(36)) == "S,0.500,+2 R,0.500"

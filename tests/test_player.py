@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fakes import FakeClock, Recorder, hanging, performance, play, struck
 from sideman.core.engine import play_through
-from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, encode
+from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, PitchBend, encode
 from sideman.core.reports import BarPlayed, Report
 from sideman.io.clock import Arrival
 from sideman.io.midifile import TICKS_PER_BEAT, midi_bytes
@@ -23,6 +23,7 @@ messages = st.one_of(
     st.builds(NoteOn, st.integers(0, 127), st.integers(1, 127), st.integers(1, 16)),
     st.builds(NoteOff, st.integers(0, 127), st.integers(1, 16)),
     st.builds(Control, st.integers(0, 127), st.integers(0, 127), st.integers(1, 16)),
+    st.builds(PitchBend, st.integers(-8192, 8191), st.integers(1, 16)),
     st.just(Panic()),
 )
 arrivals = st.lists(st.tuples(st.floats(0, 8), messages), max_size=30).map(
@@ -57,7 +58,7 @@ def test_nothing_hangs_whatever_arrives_and_however_late(
     rate: str, items: list[tuple[float, Event]], oversleeps: float
 ) -> None:
     """Without it some unlucky moment to stop would leave a note sounding."""
-    recorder, _ = play(performance(play__rate=rate).engine(0.1), 8.0, items, oversleeps)
+    recorder, _ = play(performance(play__rate=rate, midi__chords=3).engine(0.1), 8.0, items, oversleeps)
     assert not hanging(message for _, message in recorder.sent)
 
 

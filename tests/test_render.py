@@ -123,6 +123,20 @@ def test_every_note_of_a_take_has_its_length(rate: str, seed: int) -> None:
     assert mido.MidiFile(file=io.BytesIO(take.midi)).tracks[1].name == "take"
 
 
+def test_the_accompaniment_has_a_track_of_its_own(folder: Path) -> None:
+    """It would be written into the solo, and could not be muted, or would not be there at all."""
+    solo = ("--bars", "4", "--seed", "1")
+    run("--out", "a.mid", *solo)
+    run("--out", "b.mid", *solo, "--set", "play.comp=bass")
+    alone, both = mido.MidiFile("a.mid"), mido.MidiFile("b.mid")
+    assert [track.name for track in both.tracks] == ["", "sideman", "comp"]
+    assert both.tracks[:2] == alone.tracks
+    comp = [message for message in both.tracks[2] if not message.is_meta]
+    assert {message.channel for message in comp} == {1}
+    assert comp[0].program == 32
+    assert sum(message.type == "note_on" for message in comp) == 16
+
+
 # -- many takes
 
 

@@ -115,6 +115,7 @@ def test_quiet_and_verbose_set_the_log() -> None:
         (["--preset", "bepop"], NoSuchInput, "did you mean bebop"),
         (["--preset", "../../etc/passwd"], NoSuchInput, "no such preset"),
         (["--preset", ""], NoSuchInput, "no such preset"),
+        (["--set", "midi.programs.1=balad"], ConfigError, "--set: midi.programs.1: balad: no such preset; there are"),
         (["--config", "nowhere.yaml"], NoSuchInput, "nowhere.yaml: no such file"),
         (["--config", ""], SidemanError, "a folder"),
         (["--set", "chart.changes=| C7 | Xyz |"], ConfigError, "--set: chart.changes, bar 2: 'Xyz'"),

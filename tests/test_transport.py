@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import mido
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from fakes import hanging, performance, play, struck
 from sideman.bench.clocks import Seconds, going, jittered, steady
 from sideman.core.clockfilter import TICKS_A_BEAT
-from sideman.core.engine import Due, Engine, play_through
+from sideman.core.engine import Engine, play_through
 from sideman.core.events import (
     ClockContinue,
     ClockStart,
@@ -28,6 +30,7 @@ from sideman.core.events import (
     encode,
 )
 from sideman.core.reports import BarPlayed
+from sideman.core.schedule import Due
 from sideman.core.transport import Clocks, Transport
 from sideman.io.decoder import Decoder
 from sideman.performance import memory_of, resumed
@@ -164,12 +167,12 @@ def test_after_the_last_chorus_it_waits_for_the_next_start() -> None:
     recorder, bars = play(engine, 100.0, [*band(first), *band(again)])
     onsets = [second for second, _ in struck(recorder)]
     assert [bar.number for bar in bars] == [1, 2, 3, 4] * 2
-    assert sum(second < 20 for second in onsets) == sum(second > 39 for second in onsets) == 16
+    assert sum(second < 20 for second in onsets) == sum(second > 39 for second in onsets) == 13  # the last bar is one
     assert not hanging(message for _, message in recorder.sent)
     engine, _, _ = following(chart__choruses=1)
     wound: Arrivals = [(0.0, SongPosition(64)), (0.01, ClockContinue()), *ticks(steady(8, 120.0)), (9.0, ClockStop())]
     recorder, _ = play(engine, 100.0, [*wound, *band(again)])
-    assert sum(second > 39 for second, _ in struck(recorder)) == 16
+    assert sum(second > 39 for second, _ in struck(recorder)) == 13
 
 
 def test_a_start_while_it_goes_begins_anew() -> None:
@@ -194,6 +197,32 @@ def test_a_clock_that_dies_is_noticed_within_two_beats(bpm: float) -> None:
     assert not hanging(message for second, message in recorder.sent if second <= silent)
     assert not [second for second, _ in struck(recorder) if second > silent]
     assert told[-1] == transport.text == "clock lost, waiting for it"
+
+
+def test_a_clock_that_comes_twice_is_told() -> None:
+    """Nobody would think of the second cable, or of the DAW's thru."""
+    once = steady(8, 120.0)
+    twice = np.sort(np.concatenate([once, once[4 * TICKS_A_BEAT :] + 0.0011]))
+    fast = steady(16, 600.0)
+    for true, come, bpm in ((once, twice, 120.0), (fast, fast, 400.0)):
+        engine, _, told = following()
+        play(engine, float(true[-1]), [(float(true[0]) - 0.001, ClockStart()), *ticks(come)])
+        text, _, warning = told[-1].partition("; ")
+        assert warning == "more ticks come than that: is the clock connected twice?"
+        assert float(text.split()[1]) == pytest.approx(bpm, rel=0.01)
+    engine, _, told = following()
+    play(engine, float(once[-1]), band(once)[:-1])
+    assert told[-1] == "following 120.0 bpm"
+
+
+def test_what_a_port_does_to_a_clock_is_known() -> None:
+    """Over JACK at long periods the whole program would play at the tempo of the sound card."""
+    true, period = steady(60, 112.0), 1024 / 48000
+    engine, transport, _ = following()
+    transport.arrives_in(period)
+    come = np.ceil(true / period) * period
+    play(engine, float(true[-1]), [(float(come[0]) - 0.001, ClockStart()), *ticks(come)])
+    assert transport.line.beat_at(float(true[-1])) == pytest.approx(60, abs=0.05)
 
 
 @pytest.mark.parametrize("wait_start", [True, False])
@@ -241,6 +270,28 @@ def test_no_clock_leaves_a_note_sounding(messages: list[tuple[float, Event]], wa
     assert not beats or beats[-1] == (STOP,)
 
 
+chunks = st.lists(st.sampled_from([0xF8, 0xF8, 0xF8, 0xFA, 0xFB, 0xFC, 0xF2, 0x90, 0xF0, 0x00, 0x45, 0x7F]), max_size=5)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(gaps, chunks), max_size=80), st.sampled_from([-200, 0, 200]), st.booleans())
+def test_no_bytes_at_any_rate_leave_a_note_sounding(
+    heard: list[tuple[float, list[int]]], offset: int, coarse: bool
+) -> None:
+    """A broken cable, or a program that sends its clock in clumps, would end the solo or hang a note."""
+    engine, transport, _ = following(wait_start=False, sends=True, play__rate="sixteenth", play__offset_ms=offset)
+    transport.arrives_in(1024 / 48000 if coarse else 0.0)
+    second, arrivals, decoder = 0.0, [], Decoder(clock=True)
+    for gap, chunk in heard:
+        second += gap
+        arrivals += [(second, event) for event in decoder.feed(chunk)]
+    recorder, _ = play(engine, second + 3.0, arrivals)
+    assert not hanging(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
+    words = [message for _, message in recorder.sent if message[0] in (START, CONTINUE, STOP)]
+    assert not words or words[-1] == (STOP,)
+    assert not any(message == after == (STOP,) for message, after in pairwise(words))
+
+
 # -- the clock that is sent
 
 
@@ -270,7 +321,7 @@ def test_start_comes_first_and_stop_last_and_ticks_before_their_notes() -> None:
     recorder, _ = play(sending(8, play__gate=1, play__swing=0.5), 100.0)
     messages = [message[0] for _, message in recorder.sent]
     assert messages[:3] == [START, TICK, 0x90]
-    assert messages.count(STOP) >= 1
+    assert messages.count(STOP) == 1
     assert messages[-1] == STOP
     assert messages.count(TICK) == 8 * TICKS_A_BEAT
     beat = [message[0] & 0xF0 if message[0] < 0xF0 else message[0] for s, message in recorder.sent if s == 2.0]
@@ -325,7 +376,7 @@ def test_a_clock_that_is_followed_is_passed_on() -> None:
     words = [
         (round(second, 3), message) for second, message in recorder.sent if message[0] in (0xF2, START, CONTINUE, STOP)
     ]
-    assert [message[0] for _, message in words] == [START, STOP, CONTINUE, STOP, *[STOP] * (len(words) - 4)]
+    assert [message[0] for _, message in words] == [START, STOP, CONTINUE, STOP]
     assert words[1][0] == pytest.approx(true[-1], abs=0.004)
     assert sum(message == (TICK,) for _, message in recorder.sent) in range(12 * TICKS_A_BEAT, 12 * TICKS_A_BEAT + 4)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sideman.core.chart import Chart
+from sideman.core.conductor import Span
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable
 from sideman.core.improviser import Improviser
@@ -54,7 +55,8 @@ class Performance:
         settings, tune = self.settings, Tune(self.chart)
         bar_ticks = round(self.bar_beats * TICKS)
         improviser = Improviser(self.bundle, self.network, tune, bar_ticks, settings.play, self.seed)
-        return Engine(settings, tune, improviser, second=second, start=start, end=end, clocks=clocks)
+        span = Span(second, start, end, rounds_off=beats is None)
+        return Engine(settings, tune, improviser, span, clocks)
 
 
 def prepare(settings: Settings, chart: Chart) -> Performance:

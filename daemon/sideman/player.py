@@ -11,9 +11,10 @@ import gc
 from collections.abc import Iterable
 from typing import Protocol
 
-from sideman.core.engine import Due, Engine
-from sideman.core.events import Event, encode
-from sideman.core.reports import Arrived, BarPlayed, Sent, Tell
+from sideman.core.engine import Engine
+from sideman.core.events import Event, NoteOff, encode
+from sideman.core.reports import Arrived, BarPlayed, Ended, Sent, Tell, Woke
+from sideman.core.schedule import Due
 from sideman.io.clock import Arrival, Clock
 
 LONGEST_SLEEP_S = 1.0
@@ -51,19 +52,29 @@ class Player:
     def run(self) -> None:
         """Play until asked to stop or until the end; then, or after any exception, release every note."""
         try:
-            self.engine.prepare(self._clock.now())
+            now = self._clock.now()
+            self._send(self.engine.open(now), now)
+            self.engine.prepare(now)
+            self._tell(Woke(now, self.engine.beat_at(now), ready=True))
             while not self._stopping and self.engine.deadline() is not None:
                 self._turn()
         finally:
             self._release_all()
 
     def _release_all(self) -> None:
-        """Twice, a moment apart: a JACK client that misses its round loses what it should have carried."""
+        """Note-offs twice, a moment apart: a JACK client that misses its round loses what it should have carried.
+
+        Not so a clock's stop: to many a sequencer a second one means to go back to the top.
+        """
+        now = self._clock.now()
         releases = self.engine.silence()
-        self._send(releases)
+        self._tell(Ended(now, self.engine.beat_at(now)))
+        self._send(releases, now)
         if releases:
             self._clock.wait(self._clock.now() + AGAIN_S)
-            self._send(releases)
+            for event in releases:
+                if isinstance(event, NoteOff):
+                    self._output.send(encode(event))
 
     def _turn(self) -> None:
         arrival = self._clock.wait(self._wake())
@@ -73,8 +84,10 @@ class Player:
         if self._stopping:
             return  # nothing more is struck, and nothing is worth choosing
         self._play(self.engine.advance(now))
-        if self._clock.idle():
+        ready = self._clock.idle()
+        if ready:
             self._get_ready(now)
+        self._tell(Woke(now, self.engine.beat_at(now), ready))
         self.status = self.engine.status(now)
         self.turns += 1
 
@@ -90,7 +103,7 @@ class Player:
         second = min(arrival.second, now)
         self._play(self.engine.advance(second))
         self._tell(Arrived(second, self.engine.beat_at(second), arrival.item))
-        self._send(self.engine.receive(arrival.item, second))
+        self._send(self.engine.receive(arrival.item, second), second)
 
     def _play(self, due: Iterable[Due]) -> None:
         bars = []
@@ -104,10 +117,9 @@ class Player:
             self._tell(bar)
             self._tidy = True
 
-    def _send(self, events: Iterable[Event]) -> None:
+    def _send(self, events: Iterable[Event], second: float) -> None:
         for event in events:
             self._output.send(encode(event))
-            second = self._clock.now()
             self._tell(Sent(second, self.engine.beat_at(second), event))
 
     def _get_ready(self, now: float) -> None:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sideman.core.chart import Chart, Meter
+from sideman.core.comp import PROGRAMS
 from sideman.core.engine import play_through
-from sideman.core.events import Event, NoteOff, NoteOn
+from sideman.core.events import Event, NoteOff, NoteOn, ProgramChange
 from sideman.core.reports import BarPlayed
+from sideman.core.settings import MidiSettings, Settings
 from sideman.io.midifile import midi_bytes
 from sideman.performance import Performance
 from sideman_models.names import NameModel, invent
@@ -21,7 +23,7 @@ from sideman_models.names import NameModel, invent
 class Take:
     """What was played: `events` (beat, event) in order, `beats` long, over `chart` at `bpm`, with the seed's dice.
 
-    `midi` is the same as the contents of a MIDI file.
+    `midi` is the same as the contents of a MIDI file, in which an accompaniment has a track of its own.
     """
 
     name: str
@@ -56,10 +58,23 @@ class Take:
 def play_take(performance: Performance, bars: int | None, name: str) -> Take:
     """Play so many `bars`, or the choruses that are set."""
     engine = performance.engine(0.0, beats=None if bars is None else bars * performance.bar_beats)
-    events = tuple((due.beat, due.what) for due in play_through(engine) if not isinstance(due.what, BarPlayed))
-    chart, bpm, beats = performance.chart, performance.settings.tempo.bpm, engine.end or 0.0
-    midi = midi_bytes(events, bpm, chart.meter, beats, name, changes(chart, beats))
-    return Take(name, performance.seed, events, beats, chart, bpm, midi)
+    played = [(due.beat, due.what) for due in play_through(engine) if not isinstance(due.what, BarPlayed)]
+    settings, chart, beats = performance.settings, performance.chart, engine.end or 0.0
+    events = [*((0.0, event) for event in engine.voice()), *played]
+    solo = tuple(event for event in events if not _is_comp(event[1], settings.midi))
+    comp = [event for event in events if _is_comp(event[1], settings.midi)]
+    others = [("comp", [_comp_sound(settings), *comp])] if comp else []
+    bpm, told = settings.tempo.bpm, changes(chart, beats)
+    midi = midi_bytes(solo, bpm, chart.meter, beats, name, told, others)
+    return Take(name, performance.seed, solo, beats, chart, bpm, midi)
+
+
+def _is_comp(event: Event, midi: MidiSettings) -> bool:
+    return isinstance(event, NoteOn | NoteOff) and event.channel == midi.comp != midi.channel
+
+
+def _comp_sound(settings: Settings) -> tuple[float, Event]:
+    return 0.0, ProgramChange(PROGRAMS.get(settings.play.comp, 1) - 1, settings.midi.comp)
 
 
 def take_seed(seed: int, number: int) -> int:

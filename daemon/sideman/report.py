@@ -1,18 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bar in one line for people: its chords, and each value with the pitch it became."""
+"""What is played in words for people: a bar in one line, in the key of the player's instrument.
+
+`transpose` is `midi.transpose`: the semitones from what is read to what sounds. Everything inside sounds as it is; only
+what is shown is moved.
+"""
 
 from __future__ import annotations
 
 from sideman.core.improviser import Choice
 from sideman.core.reports import BarPlayed
-from sideman_models.harmony import pitch_name
+from sideman_models.harmony import Chord, pitch_name
 
 
-def bar_line(bar: BarPlayed) -> str:
+def bar_line(bar: BarPlayed, transpose: int = 0) -> str:
     """For example ``bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -``."""
-    chords = " ".join(chord.text for chord in bar.chords)
-    return f"bar {bar.number} | {chords} | " + (" · ".join(_played(choice) for choice in bar.choices) or "-")
+    chords = " ".join(shown_chord(chord, transpose) for chord in bar.chords)
+    return f"bar {bar.number} | {chords} | " + (" · ".join(_played(choice, transpose) for choice in bar.choices) or "-")
 
 
-def _played(choice: Choice) -> str:
-    return f"{choice.value.text} {'-' if choice.pitch is None else pitch_name(choice.pitch)}"
+def shown_chord(chord: Chord, transpose: int = 0) -> str:
+    """The symbol of `chord` as the player reads it."""
+    return chord.transposed(-transpose).text
+
+
+def shown_pitch(pitch: int, transpose: int = 0) -> str:
+    """The name of a MIDI pitch as the player reads it."""
+    return pitch_name(pitch - transpose)
+
+
+def _played(choice: Choice, transpose: int) -> str:
+    return f"{choice.value.text} {'-' if choice.pitch is None else shown_pitch(choice.pitch, transpose)}"

@@ -19,18 +19,20 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sideman.core.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import Hush, Panic
+from sideman.core.events import ClockRounds, Hush, Panic
+from sideman.core.linktransport import LinkTransport
 from sideman.core.reports import BarPlayed, Changed, Report
-from sideman.core.settings import Settings
-from sideman.core.transport import Clocks, Transport
+from sideman.core.settings import Settings, changed
+from sideman.core.transport import Clocks, Followed, Transport
 from sideman.io import memory
+from sideman.io.abletonlink import LinkSession
 from sideman.io.clock import Inbox
 from sideman.io.link import OUTPUT, Link, Wanted
 from sideman.io.marker import Marks
@@ -38,6 +40,10 @@ from sideman.io.notify import Notifier
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
 from sideman.report import bar_line
+from sideman.takes import header, recorder
+
+if TYPE_CHECKING:
+    from sideman.io.sound import Sound  # loaded only where it is asked for
 
 LEAD_S = 0.1
 """From the word that all is set to the first beat."""
@@ -52,14 +58,16 @@ _log = logging.getLogger(__name__)
 
 
 class Service:
-    """One run of the daemon with `settings`, over `chart`."""
+    """One run of the daemon with `settings`, over `chart`; what is sent is sent to `sound`, too."""
 
-    def __init__(self, settings: Settings, chart: Chart) -> None:
+    def __init__(self, settings: Settings, chart: Chart, sound: Sound | None = None) -> None:
         self._settings = settings
         self._chart = chart
+        self._sound = sound
         self._inbox = Inbox()
         self._reports: deque[Report] = deque()
-        self._transport = _transport(settings, self._stir)
+        self._session = self._link_session()
+        self._transport = self._clock_to_follow()
         self._told = (self._transport.text if self._transport else "", 0.0)  # and when
         self._notifier = Notifier()
         self._stops = 0
@@ -74,13 +82,16 @@ class Service:
         """Play until a signal or the end; the exit status. Once only."""
         with contextlib.closing(self), self._signals():
             performance = prepare(self._settings, self._chart)
-            with self._ports() as link:
+            with self._ports() as link, self._joined():
                 kept = self._kept()
                 self._mark(link)
+                self._recorder = recorder(performance)
                 make_fit()
                 engine = self._engine(performance, kept)
+                self._recorder.begin(header(performance, engine))
                 self._announce(performance, engine, link)
-                self._perform(Player(engine, link, self._inbox, self._tell), link)
+                output = link if self._sound is None else self._sound.beside(link)
+                self._perform(Player(engine, output, self._inbox, self._tell), link)
                 self._keep(engine, performance)
         if self._failure is not None:
             raise self._failure
@@ -110,14 +121,43 @@ class Service:
     @contextlib.contextmanager
     def _ports(self) -> Iterator[Link]:
         midi = self._settings.midi
-        follows = self._transport is not None
+        follows = self._settings.tempo.source == "midi-clock"
         link = Link(Wanted(midi.output, midi.input, midi.client, midi.wait, follows), self._inbox.put)
         for reason in link.open():
             _log.warning("%s", reason)
+        self._know_rounds(link)
         try:
             yield link
         finally:
             self._let_go(link)
+
+    def _link_session(self) -> LinkSession | None:
+        tempo, bar = self._settings.tempo, float(self._chart.meter.quarters)
+        return LinkSession(tempo.bpm, bar, self._inbox.put) if tempo.source == "link" else None
+
+    def _clock_to_follow(self) -> Followed | None:
+        tempo, bar = self._settings.tempo, float(self._chart.meter.quarters)
+        if self._session is not None:
+            return LinkTransport(bar, wait_start=tempo.wait_start, tell=self._stir, ask=self._session.ask)
+        if tempo.source == "midi-clock":
+            return Transport(tempo.bpm, wait_start=tempo.wait_start, tell=self._stir)
+        return None
+
+    @contextlib.contextmanager
+    def _joined(self) -> Iterator[None]:
+        """In the Link session, if we play in one."""
+        if self._session is None:
+            yield
+            return
+        self._session.open()
+        try:
+            yield
+        finally:
+            self._session.close()
+
+    def _know_rounds(self, link: Link) -> None:
+        if isinstance(self._transport, Transport):
+            self._inbox.put(ClockRounds(link.rounds))
 
     def _let_go(self, link: Link) -> None:
         """Close the ports. All is silent by now: a JACK server that stalls must not keep us, nor Ctrl-C, waiting."""
@@ -155,10 +195,13 @@ class Service:
         """Leave a mark in case we are killed, and release what a killed process has left sounding on our port."""
         if not link.plays:
             return
-        left = self._marks.opened(link.name, self._settings.midi.channel)
-        if left is not None:
-            _log.info("the last run was killed: releasing all notes on channel %d of %s", left, link.name)
-            self._inbox.put(Hush(left))
+        midi = self._settings.midi
+        left = self._marks.opened(link.name, sorted({midi.channel, midi.comp}))
+        if left:
+            told = ", ".join(map(str, left))
+            _log.info("the last run was killed: releasing all notes on channels %s of %s", told, link.name)
+        for channel in left:
+            self._inbox.put(Hush(channel))
 
     # -- running
 
@@ -179,6 +222,7 @@ class Service:
             if not thread.is_alive():
                 self._marks.released()
         self._heed_reports()
+        self._recorder.close()
         self._notifier.stopping()
         if player.engine.late:
             _log.info("%d notes came too late and were left out", player.engine.late)
@@ -197,9 +241,11 @@ class Service:
             self._signalled(number)
         self._heed_reports()
         self._tell_clock(link)
+        self._heed_sound(player)
         for change in link.poll():
             _log.log(logging.INFO if change.open else logging.WARNING, "%s", change.text)
             self._notifier.status(self._status(link))
+            self._know_rounds(link)
             if change.open and change.key == OUTPUT:
                 self._inbox.put(Panic())  # whoever hears us now may have missed the end of a note
                 self._mark(link)
@@ -234,13 +280,24 @@ class Service:
 
     def _heed_reports(self) -> None:
         while self._reports:
-            match self._reports.popleft():
+            report = self._reports.popleft()
+            self._recorder.heed(report)
+            match report:
                 case BarPlayed() as bar:
-                    _log.info("%s", bar_line(bar))
+                    _log.info("%s", bar_line(bar, self._settings.midi.transpose))
                 case Changed(values):
+                    self._settings = changed(self._settings, values)
                     _log.info("%s", ", ".join(f"{name} is {value}" for name, value in values))
                 case _:
                     pass
+
+    def _heed_sound(self, player: Player) -> None:
+        """Say when there is none any more; let the accompaniment have the sound that suits it."""
+        if self._sound is None:
+            return
+        if lost := self._sound.poll():
+            _log.warning("%s", lost)
+        self._sound.choose(player.status.settings.midi, player.status.settings.play)
 
     def _tell_clock(self, link: Link) -> None:
         """What the clock does that we follow, when it is something else; a flood of changes only now and then."""
@@ -258,13 +315,8 @@ class Service:
     # -- stopping
 
     def _keep(self, engine: Engine, performance: Performance) -> None:
-        if self._settings.play.resume:
+        if engine.settings.play.resume:
             memory.save(memory_of(engine, performance, time.monotonic()), _state_file())
-
-
-def _transport(settings: Settings, tell: Callable[[], None]) -> Transport | None:
-    tempo = settings.tempo
-    return Transport(tempo.bpm, wait_start=tempo.wait_start, tell=tell) if tempo.source == "midi-clock" else None
 
 
 def _state_file() -> Path:

@@ -28,7 +28,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from sideman_models.errors import ChordError
@@ -173,6 +173,12 @@ def _quality(name: str, family: str, tones_text: str, scale_name: str) -> Qualit
 
 QUALITIES: dict[str, Quality] = {row[0]: _quality(*row) for row in ROWS}
 
+COMMON: dict[str, float] = {
+    "7": 0.30, "-7": 0.24, "^7": 0.11, "": 0.09, "-": 0.06, "7b9": 0.04, "h7": 0.035, "6": 0.03, "7sus": 0.025,
+    "o7": 0.025, "-6": 0.02, "7alt": 0.015, "+": 0.01,
+}  # fmt: skip
+"""How common the commonest qualities are taken to be where chords are to be recognised; of sum 1."""
+
 
 @cache
 def nearest_quality(tones: frozenset[int]) -> Quality:
@@ -228,11 +234,8 @@ class Chord:
         """The same chord so many semitones higher, its root and bass spelled anew."""
         if semitones % 12 == 0 or not self.quality.tones:
             return self
-        root = (self.root + semitones) % 12
         bass = None if self.bass is None else (self.bass + semitones) % 12
-        name = (MINOR_ROOT_NAMES if 3 in self.quality.tones else ROOT_NAMES)[root]
-        slash = "" if bass is None else "/" + (SHARP_NAMES if "#" in name else ROOT_NAMES)[bass]
-        return replace(self, root=root, bass=bass, text=name + _suffix(self) + slash)
+        return chord_on((self.root + semitones) % 12, self.quality, bass, _suffix(self))
 
     def __str__(self) -> str:
         return self.text
@@ -252,6 +255,14 @@ _NO_CHORD = re.compile(r"n\.?c\.?", re.IGNORECASE)
 _LOOKALIKES = str.maketrans("♭♯△∆−–º˚Ø∅", "b#ΔΔ--°°øø")
 # European hands write 7-9 and 7+11 for 7b9 and 7#11.
 _SIGNS = ((re.compile(r"(?<=[\d(,])-(?=\d)"), "b"), (re.compile(r"(?<=[\d(,])\+(?=\d)"), "#"))
+
+
+def chord_on(root: int, quality: Quality, bass: int | None = None, suffix: str | None = None) -> Chord:
+    """The chord of a quality on a root, over a bass if there is one, spelled; `suffix` as it writes the quality."""
+    name = (MINOR_ROOT_NAMES if 3 in quality.tones else ROOT_NAMES)[root]
+    slash = "" if bass is None else "/" + (SHARP_NAMES if "#" in name else ROOT_NAMES)[bass]
+    return Chord(root, quality, bass, name + (quality.name if suffix is None else suffix) + slash)
+
 
 # What may stand in a symbol after the root, longest first where one begins like another.
 _TOKEN = re.compile(

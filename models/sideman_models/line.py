@@ -8,11 +8,12 @@ the next value and nothing drifts.
 A note lasts until the next onset, unless it was released a quarter of a beat or more before: then a rest is written,
 parted at the bar lines. A note longer than four quarters is written as four. A note too short for the grid falls out of
 a corpus; a note *heard*, or one of our own, never does (it is written as a sixth of a beat), but of several heard at
-once the highest is the line.
+once the highest is the line. Both begin exactly on the tick that is given for them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -79,6 +80,11 @@ class Line:
         pending = self._pending
         return self.pitch if pending is None or pending.pitch is None else pending.pitch
 
+    @property
+    def heard_pitch(self) -> int | None:
+        """The pitch of the note at the end of the line, if it is one that was heard."""
+        return self._pending.pitch if self._pending is not None and self._pending.heard else None
+
     def note(self, tick: float, pitch: int, *, heard: bool = False, begins: bool | None = None) -> list[Written]:
         """A note of somebody else's begins; returns what that settles.
 
@@ -90,7 +96,7 @@ class Line:
             self._pending = None
             written: list[Written] = []
         else:
-            written = self.settle(tick)
+            written = self.settle_at(round(tick)) if heard else self.settle(tick)
         self._begin(pitch, begins, heard=heard)
         return written
 
@@ -121,9 +127,25 @@ class Line:
         self._pending = _Pending(place, KINDS[place.chord.kind(pitch)], pitch, interval, heard, ours, drawn)
 
     def release(self, tick: float) -> None:
-        """The note that sounds has ended."""
-        if self._pending is not None and self._pending.pitch is not None and self._pending.released is None:
-            self._pending = replace(self._pending, released=tick)
+        """The note that sounds ends at `tick`, which may be to come, unless it has ended before."""
+        pending = self._pending
+        if pending is not None and pending.pitch is not None:
+            self._pending = replace(
+                pending, released=min(tick, math.inf if pending.released is None else pending.released)
+            )
+
+    def reconsider(self) -> None:
+        """The changes have been told late: a heard note at the end of the line is one over what they are now."""
+        pending = self._pending
+        if pending is not None and pending.heard and pending.pitch is not None:
+            place = self.place()
+            self._pending = replace(pending, place=place, kind=KINDS[place.chord.kind(pending.pitch)])
+
+    def cut(self, tick: float) -> None:
+        """The note that sounds was ended at `tick`, be it before it was said to end."""
+        pending = self._pending
+        if pending is not None and pending.pitch is not None and (pending.released is None or pending.released > tick):
+            self._pending = replace(pending, released=tick)
 
     def settle(self, until: float) -> list[Written]:
         """What has sounded, and the silence after it, up to `until`: values now complete, in order."""

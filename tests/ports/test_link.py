@@ -70,6 +70,12 @@ def test_stable_names(link: Open, others: Others) -> None:
         opened.close()
 
 
+def test_the_rounds_of_the_port_are_known(link: Open, only_jack: Jackd) -> None:
+    """A clock that is followed over JACK would be taken for one that loses ticks."""
+    assert link().rounds == pytest.approx(only_jack.period)
+    assert link(client="deaf", input="none").rounds == 0.0
+
+
 def test_whole_and_in_order(link: Open, others: Others) -> None:
     """The synthesizer would hear wrong notes, or releases before their notes."""
     opened = link()

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +20,7 @@ import pytest
 
 from fakes import hanging
 from ports.conftest import LONG, Dump, Others, until
-from processes import Running, running
+from processes import Running, environment, running, sideman
 
 TIMES = 100
 
@@ -89,6 +92,27 @@ def test_over_and_over_every_note_is_released_and_the_release_arrives(dump: Dump
     assert ends == [(0, True)] * TIMES
 
 
+def test_a_take_of_what_was_played_to_it_is_played_again(others: Others, tmp_path: Path) -> None:
+    """Without it a take would be the same again in the tests only, where nothing is ever late."""
+    env = {"XDG_DATA_HOME": str(tmp_path)}
+    chosen = ("tempo.bpm=300", "play.rate=eighth", "takes.record=true", "play.late_ms=2")
+    with running(tmp_path, "midi.client=taken", *chosen, **env) as daemon:
+        keyboard = others.client("MidiOut", "keyboard")
+        keyboard.open_port(_index(keyboard, "taken-in:in"), "out")
+        for bar in range(1, 6):
+            daemon.until(f" bar {bar} ")
+            for pitch in range(60, 66):
+                keyboard.send_message([0x90, pitch, 64])
+                keyboard.send_message([0xE0, 0, pitch])
+                keyboard.send_message([0x80, pitch, 0])
+        daemon.until(" bar 6 ")
+        daemon.process.kill()
+    (take,) = json.loads(sideman("takes", "list", "--json", env=env).stdout)
+    assert take["heard"] >= 6
+    again = sideman("takes", "replay", take["name"], env=env)
+    assert (again.returncode, "the same" in again.stdout) == (0, True), again
+
+
 def test_what_is_played_to_it_moves_the_solo(others: Others, tmp_path: Path) -> None:
     """Without it it would not listen on a real port."""
     bars = []
@@ -110,6 +134,49 @@ def test_what_is_played_to_it_moves_the_solo(others: Others, tmp_path: Path) -> 
             bars.append([line.partition(" bar ")[2] for line in daemon.log if " bar " in line])
     assert bars[0][0] == bars[1][0]
     assert bars[0][1:] != bars[1][1:]
+
+
+def test_knob_pedal_and_pad_change_what_it_plays(others: Others, tmp_path: Path) -> None:
+    """On stage there would be no way to change anything without typing."""
+    tables = ("midi.cc.20=play.velocity", "midi.cc.65=tap", "midi.notes.24=panic")
+    with playing(tmp_path, "hands", "tempo.bpm=240", "play.velocity=1", *tables) as daemon:
+        daemon.until("ready")
+        synth, hands = Synth(others, "hands:out"), others.client("MidiOut", "hands")
+        hands.open_port(_index(hands, "hands-in:in"), "out")
+        synth.until(2)
+        for place in range(128):
+            hands.send_message([0xB3, 20, place])
+        daemon.until("play.velocity is 127")
+        hands.send_message([0x99, 24, 100])
+        hands.send_message([0x89, 24, 0])
+        for value in (127, 0, 127, 0, 127, 0):
+            hands.send_message([0xB0, 65, value])
+            threading.Event().wait(0.15)
+        daemon.until("tempo.bpm is")
+        synth.until(len(synth.onsets()) + 4)
+        assert daemon.end(signal.SIGTERM) == 0
+    loud = [velocity for status, _, velocity in synth.messages() if status & 0xF0 == 0x90 and velocity]
+    assert max(loud[:2]) < 30
+    assert min(loud[-2:]) > 90
+    assert any(message[:2] == (0xB0, 120) for message in synth.messages())
+    assert not hanging(synth.messages())
+
+
+def test_chords_held_on_their_channel_are_played_over_and_told_in_the_players_key(
+    others: Others, tmp_path: Path
+) -> None:
+    """Without it a left hand, or a chord pad, could not lead it on a real port."""
+    keys = ("midi.chords=3", "midi.transpose=-2", "tempo.bpm=300", "chart.changes=| F7 |", "chart.choruses=12")
+    with playing(tmp_path, "led", *keys) as daemon:
+        keyboard = others.client("MidiOut", "left-hand")
+        keyboard.open_port(_index(keyboard, "led-in:in"), "out")
+        daemon.until(" bar 2 ")
+        for pitch in (48, 52, 55, 57):
+            keyboard.send_message([0x92, pitch, 64])
+        assert daemon.end() == 0
+        chords = [line.split(" | ")[1] for line in daemon.log if " bar " in line]
+    assert chords[0] == "G7"  # F7 as a player in B flat reads it
+    assert chords[-1] == "C6"
 
 
 def _pass_on(keyboard: Any, message: tuple[list[int], float], _data: object) -> None:
@@ -203,3 +270,44 @@ def test_another_program_can_follow_its_clock(others: Others, tmp_path: Path) ->
     strikes = [number for number, kind in enumerate(heard) if kind == 0x90]
     assert [heard[a:b].count(0xF8) for a, b in pairwise(strikes[:6])] == [24] * 5
     assert all(kind in (0x80, 0xFC) for kind in heard[heard.index(0xFC) :])
+
+
+def _calibrate(others: Others, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The command, its output led into its input."""
+    command = [sys.executable, "-m", "sideman", "calibrate", "--set", "midi.client=loop", "--notes", "8", *arguments]
+    process = subprocess.Popen(
+        command, env=environment(HOME=str(folder)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    keyboard, through = others.client("MidiOut", "thru"), others.client("MidiIn", "thru-in")
+    keyboard.open_port(_index(keyboard, "loop-calibrate-in:in"), "out")
+    through.set_callback(partial(_pass_on, keyboard))
+    through.open_port(_index(through, "loop-calibrate:out"), "in")
+    return process
+
+
+def test_a_loop_is_measured_and_written_down(others: Others, tmp_path: Path) -> None:
+    """Without it nobody could tell how much earlier it has to play."""
+    config = tmp_path / ".config" / "sideman" / "config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("# mine\nplay:\n  density: 2\n")
+    process = _calibrate(others, tmp_path, "--json", "--write")
+    told, said = process.communicate(timeout=LONG)
+    assert process.returncode == 0, said
+    found = json.loads(told)
+    assert found["notes"] == found["back"] == 8
+    assert 0 < found["median_ms"] <= found["p95_ms"]
+    assert found["offset_ms"] == -round(found["median_ms"] / 2)
+    assert config.read_text() == f"# mine\nplay:\n  offset_ms: {found['offset_ms']}\n  density: 2\n"
+    assert "connect them now" in said
+
+
+def test_without_a_loop_it_says_what_to_connect(others: Others, tmp_path: Path) -> None:
+    """Without it somebody with the cable in the wrong hole would get a figure, or wait for ever."""
+    others.synth("deaf")
+    others.client("MidiOut", "mute").open_virtual_port("out")
+    done = sideman("calibrate", "--output", "deaf", "--input", "mute", env={"HOME": str(tmp_path)})
+    assert done.returncode == 69
+    assert "nothing came back" in done.stderr
+    assert "cable" in done.stderr
+    assert not hanging((message[0], message[1], message[2]) for message in list(others.heard.queue))
+    assert others.heard.qsize() == 6

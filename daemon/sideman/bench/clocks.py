@@ -8,6 +8,7 @@ jitter of the ticks themselves: what a player would have who simply played when 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,36 +19,62 @@ from sideman.core.clockfilter import TICKS_A_BEAT, ClockFilter
 
 Seconds = npt.NDArray[np.float64]
 
-STEADY_MS, RAMP_MS = 1.0, 5.0
-JITTER_S = 0.002
+STEADY_MS, WORSE_MS, RAMP_MS, SETTLED_MS = 1.0, 1.5, 5.0, 2.0
+JITTER_S, WORSE_JITTER_S = 0.002, 0.003
 _BEATS = 4000
 _RAMPS = 40
-_ACQUIRED = 2  # beats
-_LOST_EVERY = 200
+_JUMPS = 80
+_SETTLES = 2  # beats, after which it is to be locked again
+_LOST = 1 / 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A clock: the true seconds of its ticks, and those at which they come, but for the `lost` ones.
+
+    Before the tick `anew` something happens to it; `paused`: it is stopped there, and goes on later.
+    """
+
+    true: Seconds
+    come: Seconds
+    lost: Collection[int] = ()
+    anew: int = 0
+    paused: bool = False
 
 
 def figures(effort: float) -> Iterator[Figure]:
-    """The errors in milliseconds: without jitter, with it, with lost ticks too, and while the tempo grows."""
-    beats, ramps = max(50, round(_BEATS * effort)), max(1, round(_RAMPS * effort))
+    """The errors in milliseconds: without jitter and with it, with lost ticks too, and through changes of the tempo."""
+    beats, ramps, jumps = (max(least, round(most * effort)) for least, most in ((50, _BEATS), (1, _RAMPS), (2, _JUMPS)))
     true = steady(beats, 120.0)
-    lost = set(range(_LOST_EVERY, len(true), _LOST_EVERY))
     shaken = jittered(true, JITTER_S, SEED)
-    yield _figure("clock in: off the beat, even ticks", [(true, true, ())], STEADY_MS)
-    yield _figure("clock in: off the beat, ticks ±2 ms", [(true, shaken, ())], STEADY_MS)
-    yield _figure("clock in: off the beat, 1 in 200 lost", [(true, shaken, lost)], STEADY_MS)
-    true = ramp(32, 90.0, 150.0)
-    streams = [(true, jittered(true, JITTER_S, SEED + number), ()) for number in range(ramps)]
-    yield _figure("clock in: off the beat, 90 to 150 in 8 bars", streams, RAMP_MS)
+    lost = set(np.flatnonzero(np.random.default_rng(SEED).random(len(true)) < _LOST).tolist())
+    yield _figure("even ticks", [Stream(true, true)], STEADY_MS)
+    yield _figure("ticks ±2 ms", [Stream(true, shaken)], STEADY_MS)
+    yield _figure("ticks ±3 ms", [Stream(true, jittered(true, WORSE_JITTER_S, SEED))], WORSE_MS)
+    yield _figure("1 in 200 lost", [Stream(true, shaken, lost)], STEADY_MS)
+    yield _figure("90 to 150 in 8 bars", _several(ramp(32, 90.0, 150.0), ramps), RAMP_MS)
+    changes = 16 * TICKS_A_BEAT
+    jump, pause = going((120.0, 120.0, 16), (150.0, 150.0, 16)), steady(32, 120.0)
+    pause[changes:] += 3.21
+    yield _figure("after a jump to 150", _several(jump, jumps, changes + 1), SETTLED_MS)
+    yield _figure("after a pause", _several(pause, jumps, changes, paused=True), SETTLED_MS)
 
 
-def _figure(what: str, streams: Collection[tuple[Seconds, Seconds, Collection[int]]], limit: float) -> Figure:
+def _several(true: Seconds, times: int, anew: int = 0, *, paused: bool = False) -> list[Stream]:
+    return [Stream(true, jittered(true, JITTER_S, SEED + n), anew=anew, paused=paused) for n in range(times)]
+
+
+def _figure(what: str, streams: Collection[Stream], limit: float) -> Figure:
     off, raw = list[float](), list[float]()
-    for true, come, lost in streams:
-        off += (1e3 * error for beat, error in errors(true, come, lost).items() if beat >= _ACQUIRED)
-        raw += (1e3 * np.abs(come - true)).tolist()
+    for stream in streams:
+        settled = -(-stream.anew // TICKS_A_BEAT) + _SETTLES
+        found = errors(stream.true, stream.come, stream.lost, pause=stream.anew if stream.paused else 0)
+        off += (1e3 * error for beat, error in found.items() if beat >= settled)
+        raw += (1e3 * np.abs(stream.come - stream.true)).tolist()
     beside = {"the ticks' own jitter": median(raw), "the ticks' own jitter, p95": float(np.percentile(raw, 95)),
               "the ticks' own jitter, p99": p99(raw), "itself at p95": float(np.percentile(off, 95))}  # fmt: skip
-    return Figure(what, "ms", median(off), p99(off), beside, Budget(f"p99 at most {limit:g} ms", limit, p99(off)))
+    budget = Budget(f"p99 at most {limit:g} ms", limit, p99(off))
+    return Figure(f"clock in: off the beat, {what}", "ms", median(off), p99(off), beside, budget)
 
 
 # -- clocks
@@ -76,13 +103,22 @@ def jittered(seconds: Seconds, most: float, seed: int) -> Seconds:
     return come
 
 
-def errors(true: Seconds, come: Seconds, lost: Collection[int] = (), bpm: float = 120.0) -> dict[int, float]:
-    """By beat, the seconds it would be off its true one, as known just before its tick. The `lost` ticks never come."""
+def errors(
+    true: Seconds, come: Seconds, lost: Collection[int] = (), bpm: float = 120.0, pause: int = 0
+) -> dict[int, float]:
+    """By beat, the seconds it would be off its true one, as known just before its tick.
+
+    The `lost` ticks never come. Before the tick `pause`, if any, the clock was stopped, and is told to continue.
+    """
     follower, last, found = ClockFilter(bpm), -1, dict[int, float]()
     for number, second in enumerate(come.tolist()):
         if number and number % TICKS_A_BEAT == 0:
             expected = follower.second + (number - last) * follower.period
             found[number // TICKS_A_BEAT] = abs(expected - float(true[number]))
-        if number not in lost:
+        if number and number == pause:
+            follower.seat(second)
+            follower.tick(second)
+            last = number
+        elif number not in lost:
             last += follower.tick(second)
     return found

@@ -11,6 +11,7 @@ from dataclasses import replace
 from sideman.commands.common import add_settings, config_path, load_chart, load_settings
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings import Settings
+from sideman.io.abletonlink import glance
 from sideman.io.link import Link, Wanted
 from sideman.verdict import verdict
 from sideman_models.bundle import load
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         print(_chart(_asked_for(settings, args)))
         return 0
     print(f"config  {config_path(args.config) or 'no file: every setting at its default'}")
-    parts: dict[str, Callable[[Settings], str]] = {"chart": _chart, "model": _model, "ports": _ports}
+    parts: dict[str, Callable[[Settings], str]] = {"chart": _chart, "model": _model, "tempo": _tempo, "ports": _ports}
     statuses = [_tell(name, part, settings) for name, part in parts.items()]
     return next(filter(None, statuses), 0)
 
@@ -76,6 +77,17 @@ def _model(settings: Settings) -> str:
         raise Unavailable("model.engine: tensorflow is not installed; set it to numpy, or install sideman[train]")
     bundle = load(settings.model.bundle)
     return f"{bundle.path}: {len(bundle.vocabulary)} values, {bundle.weights.n_a} units"
+
+
+def _tempo(settings: Settings) -> str:
+    """Who sets the pulse. A Link session is joined for a moment, to see who else is there."""
+    tempo = settings.tempo
+    if tempo.source == "internal":
+        return f"{tempo.bpm:g} bpm, our own"
+    if tempo.source == "midi-clock":
+        return "that of the MIDI clock at midi.input"
+    bar = float(load_chart(settings).meter.quarters)
+    return f"that of Ableton Link: {glance(tempo.bpm, bar)}"
 
 
 def _ports(settings: Settings) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from sideman.core.chart import Chart, ChartError, parse_changes
 from sideman.core.errors import NoSuchInput, NotPermitted, UnreadableInput, UsageError
 from sideman.core.layers import Given, Layer, read_settings
 from sideman.core.settings import Settings
+from sideman.core.tables import read_entry, table_of
+from sideman.core.targets import Action
 from sideman.io import resources
 from sideman.io.scalars import scalar
 from sideman.io.yamlfile import Read, read_yaml
@@ -54,7 +56,8 @@ def load_settings(args: argparse.Namespace) -> Settings:
     """
     reads = [read for read in (_preset(args.preset), _config(args.config)) if read]
     layers: list[Layer] = [*(read.values for read in reads), dict(_switches(args)), dict(_set(args.set))]
-    return read_settings(layers, [problem for read in reads for problem in read.problems])
+    problems = [problem for read in reads for problem in read.problems]
+    return read_settings(layers, [*problems, *_missing_presets(layers)])
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -136,6 +139,12 @@ def load_chart(settings: Settings) -> Chart:
     return chart.transposed(settings.chart.transpose) if settings.chart.transpose else chart
 
 
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 def _preset(name: str | None) -> Read | None:
     if name is None:
         return None
@@ -143,6 +152,19 @@ def _preset(name: str | None) -> Read | None:
     if path is None:
         raise NoSuchInput(f"--preset {name}: no such preset; {_there_are(name, *PRESETS)}")
     return _anchored(read_yaml(path), path.parent)
+
+
+def _missing_presets(layers: Iterable[Layer]) -> Iterator[str]:
+    """A line for each preset that a pedal or a program is to call, and that is nowhere."""
+    for name, given in (entry for layer in layers for entry in layer.items() if table_of(entry[0])):
+        try:
+            _, target = read_entry(name, given.value)
+        except ValueError:
+            continue  # it is told by whoever reads the settings
+        if isinstance(target, Action) and target.verb == "preset":
+            preset = target.argument
+            if resources.find(PRESETS[0], preset, PRESETS[1]) is None:
+                yield f"{given.where}: {name}: {preset}: no such preset; {_there_are(preset, *PRESETS)}"
 
 
 def _config(named: str | None) -> Read | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import check_readable
+from sideman.commands.common import check_readable, table
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.io.files import creating, write_whole
 from sideman.io.hush import hushed
@@ -82,7 +82,7 @@ def _list(args: argparse.Namespace) -> None:
     if not listed:
         print("no networks; `sideman train` makes one")
     head = ["name", "dialect", "units", "values", "bits a value", "where"]
-    for line in _table([head, *(one.row() for one in listed)] if listed else []):
+    for line in table([head, *(one.row() for one in listed)] if listed else []):
         print(line)
 
 
@@ -92,11 +92,6 @@ def _listed(name: str) -> _Listed:
         return _Listed(name, path, load(str(path)))
     except BundleError as error:
         return _Listed(name, path, None, str(error))
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _facts(bundle: Bundle, path: Path) -> dict[str, Any]:

@@ -7,13 +7,27 @@ SIGTERM and Ctrl-C release every note and end it; a second Ctrl-C does so at onc
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sideman.commands.common import add_settings, load_chart, load_settings
+from sideman.core.errors import UsageError
+from sideman.core.settings import Settings
 from sideman.io import log
+
+if TYPE_CHECKING:
+    from sideman.io.sound import Sound
+
+_log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman run`."""
+    parser.add_argument("--sound", action="store_true", help="be heard at once, through the fluidsynth installed here")
+    parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="what fluidsynth plays with")
     add_settings(parser)
 
 
@@ -21,6 +35,25 @@ def run(args: argparse.Namespace) -> int:
     """Play until a signal or the end of the choruses asked for; 0, or the status of what went wrong."""
     from sideman.service import Service
 
+    if args.sound_font is not None and not args.sound:
+        raise UsageError("--sound-font goes with --sound")
     settings = load_settings(args)
     log.set_up(settings.log.level)
-    return Service(settings, load_chart(settings)).run()
+    chart = load_chart(settings)
+    with _sound(args, settings) as sound:
+        return Service(settings, chart, sound).run()
+
+
+@contextlib.contextmanager
+def _sound(args: argparse.Namespace, settings: Settings) -> Iterator[Sound | None]:
+    """The sound that is asked for, for as long as it is."""
+    if not args.sound:
+        yield None
+        return
+    from sideman.io.sound import Sound
+    from sideman.io.synth import find_synth
+
+    with contextlib.closing(Sound(find_synth(args.sound_font, "--sound"))) as sound:
+        sound.choose(settings.midi, settings.play)
+        _log.info("sound: %s", sound.text)
+        yield sound

@@ -13,7 +13,7 @@ towards it (gains `ALPHA` and `BETA`): it is locked to the phase, so that no err
   worse a line so than as they were numbered, they are numbered anew, and the line is acquired from them.
 - A port that carries messages in rounds (JACK: 21 ms at 1,024 frames) makes of a clock one of the round's tempo, with
   a tick that seems lost, or comes twice, now and then. So when three in sixteen beats do, all are numbered as they
-  came, and only counted from then on.
+  came, and only counted from then on. Ticks that are really lost look alike; hence it has to be known of the port.
 - After a gap, and where the phase is off by more than a quarter of a tick (`seat`), the tempo is kept and the phase
   taken from the ticks that come.
 - A clock slower than 20 or faster than 400 beats a minute is followed at that limit.
@@ -46,13 +46,16 @@ _GAP = 6  # ticks lost, after which the phase is taken anew
 _ASTRAY = 0.25  # periods
 PAST, _MOST_ODD, _ODD = 16 * TICKS_A_BEAT, 3, 2
 _COARSE = 3.5  # periods
+_FINE = 0.25  # periods; rounds shorter than that only make ticks a little late
 _APART_S = 1.0  # so far apart, two ticks do not make a tempo
 
 
 class ClockFilter:
     """Follows ticks. `period` is the time from tick to tick in seconds: before the second tick, that of `bpm`."""
 
-    def __init__(self, bpm: float) -> None:
+    def __init__(self, bpm: float, rounds: float = 0.0) -> None:
+        self.rounds = rounds
+        """Seconds between the rounds in which the port carries messages; 0: it carries each at once."""
         self.period = _bounded(60.0 / (TICKS_A_BEAT * bpm))
         self.second = 0.0
         """Where the line has the last tick."""
@@ -163,7 +166,9 @@ class ClockFilter:
 
     def _heed_coarseness(self) -> None:
         """Count the ticks as they came, from now on too, if more seem lost, or double, than ever are."""
-        if self._coarse or not self.known or sum(step != 1 for step in _steps(self._recent)) > _ODD:
+        if self._coarse or not self.known or self.rounds < _FINE * self.period:
+            return
+        if sum(step != 1 for step in _steps(self._recent)) > _ODD:
             return
         steps = _steps(self._past)
         if min(abs(steps.count(2) - steps.count(0)), abs(sum(steps) - len(steps))) < _MOST_ODD:

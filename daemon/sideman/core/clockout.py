@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.events import ClockContinue, ClockStart, ClockStop, Event, SongPosition
+from sideman.core.schedule import CLOCK, Schedule, Tick
 
 AHEAD_TICKS = 0.5
 """How long before its tick it is told that the clock begins: what follows us has to get ready."""
@@ -18,10 +19,25 @@ _PLACES = 1 << 14
 
 
 class ClockOut:
-    """What a clock sends when it begins and ends."""
+    """What a clock sends, and when: its ticks are in `schedule`, one at a time, numbered from beat 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, schedule: Schedule) -> None:
         self.runs = False
+        self._schedule = schedule
+        self._due: Tick | None = None  # any other in the schedule is passed over
+
+    def put(self, number: int, *, begins: bool) -> None:
+        """Let the tick `number` be due, or, just before it, the word that it is next."""
+        self._due = Tick(number, begins)
+        self._schedule.put((number - AHEAD_TICKS if begins else number) / TICKS_A_BEAT, CLOCK, self._due)
+
+    def drop(self) -> None:
+        """Let no tick be due."""
+        self._due = None
+
+    def awaits(self, tick: Tick) -> bool:
+        """Whether `tick` is the one that is due."""
+        return tick is self._due
 
     def begin(self, tick: int) -> list[Event]:
         """The next tick is `tick`, counted from the top of the music.

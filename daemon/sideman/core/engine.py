@@ -4,52 +4,68 @@
 `receive` takes what is heard and asked for; `advance` yields what is due; `deadline` says when to call again. Nothing
 here reads a clock, sends a byte or waits. Live play, rendering and the tests drive this same engine.
 
-The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it; equal beats keep their order, and at the
-same beat a note-off goes before anything else. `prepare` makes the next choice ahead of its time, when the caller has
-nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
-
-With a `Transport` the beats are those of somebody else's clock. While that does not roll, nothing is due and nothing
-that is played is heard. Our beats never go back: where the music moves to another place, they go on from the next one
-that lies the same way in its bar, and the chart is moved under them.
+The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it. When a beat is, says the `Conductor`;
+what is played next, and in whose turn, says the `Soloist`. `prepare` makes the next choice ahead of its time, when the
+caller has nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Iterable, Iterator
 
 from sideman.core.chart import Chart
-from sideman.core.clockfilter import TICKS_A_BEAT
-from sideman.core.clockout import AHEAD_TICKS, ClockOut, next_sixteenth
+from sideman.core.comp import SOUNDS, Comp, Style
+from sideman.core.conductor import Conductor, Span
+from sideman.core.controls import Controls
 from sideman.core.events import (
+    Again,
+    Begin,
     Change,
     ClockContinue,
+    ClockRounds,
     ClockStart,
     ClockStop,
     ClockTick,
     Command,
     Control,
     Event,
+    Halt,
     Hush,
+    LinkState,
     NoteOff,
     NoteOn,
     Panic,
+    PitchBend,
     SetChart,
+    SetMode,
     SetTempo,
     SongPosition,
-    Timing,
+    Tap,
 )
-from sideman.core.improviser import PULSES, Choice, Improviser
+from sideman.core.hearing import Hearing, Played
+from sideman.core.improviser import Choice, Improviser
 from sideman.core.ledger import Ledger, hush
-from sideman.core.listener import Listener
-from sideman.core.reports import BarPlayed, Changed, Doing, Heard, Struck, Tell, nobody
-from sideman.core.settings import Settings, changed
+from sideman.core.reports import Asked, BarBegun, BarPlayed, Changed, Heard, ModeSet, Struck, Voice
+from sideman.core.schedule import (
+    ONSET,
+    RELEASE,
+    BarLine,
+    CompOnset,
+    Due,
+    Item,
+    NewMode,
+    Release,
+    ReleaseAll,
+    Scheduled,
+    Strike,
+    Tick,
+)
+from sideman.core.settings import Mode, Settings, changed
 from sideman.core.smoothing import NARROWEST
+from sideman.core.soloist import Soloist
 from sideman.core.status import Status
-from sideman.core.tempo import Tempo, default_swing, swung, unswung
+from sideman.core.taps import Taps
 from sideman.core.transport import ALONE, Clocks, Transport
 from sideman.core.tune import Tune
 from sideman_models.postprocess import in_turn
@@ -59,93 +75,29 @@ TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
 
 _ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
-_RELEASE, _CLOCK, _BAR_LINE, _ONSET = range(4)
+_TURNS = {"play.trade_bars", "play.trade_first"}
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """An event, or the report of a bar, with the beat and the second it was meant for."""
-
-    beat: float
-    second: float
-    what: Event | BarPlayed
-
-
-@dataclass(frozen=True, slots=True)
-class _Release:
-    note: NoteOff
-    strike: int
-
-
-@dataclass(frozen=True, slots=True)
-class _ReleaseAll:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _BarLine:
-    bar: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Tick:
-    number: int  # from beat 0
-    begins: bool  # what is due is not the tick, but the word that it is the next
-
-
-_Item = _Release | _ReleaseAll | _BarLine | _Tick | Choice
-
-
-@dataclass(order=True, slots=True)
-class _Scheduled:
-    beat: float
-    rank: int
-    serial: int
-    what: _Item = field(compare=False)
-
-
-class Engine:
-    """Plays from beat `start` (a bar line) on, which falls on `second`; `end` is the beat it stops at (None: never).
-
-    Where a clock is followed, that says when; where one is sent, it is among what is due.
-    """
+class Engine(Conductor):
+    """Plays what `improviser` chooses over `tune`, in the time of a `span` and of the `clocks`."""
 
     def __init__(
-        self,
-        settings: Settings,
-        tune: Tune,
-        improviser: Improviser,
-        *,
-        second: float,
-        start: float = 0.0,
-        end: float | None = None,
-        clocks: Clocks = ALONE,
+        self, settings: Settings, tune: Tune, improviser: Improviser, span: Span, clocks: Clocks = ALONE
     ) -> None:
-        self.settings = settings
-        self.tune = tune
-        self.tempo = Tempo(settings.tempo.bpm, second, start)
-        self.bar_ticks = round(tune.chart.meter.quarters * TICKS)
+        start, bar_ticks = round(span.start * TICKS), round(tune.chart.meter.quarters * TICKS)
+        soloist = Soloist(settings.play, tune, improviser, start, bar_ticks=bar_ticks, rounds_off=span.rounds_off)
+        super().__init__(settings, tune, soloist, span, clocks)
         self.improviser = improviser
-        self.listener = Listener(settings.midi.listen, settings.midi.echo_ms / 1000)
+        self.hearing = Hearing(settings.midi, self.bar_ticks)
+        self.listener = self.hearing.listener
+        self.comp = Comp(tune, tune.chart.meter)
         self.ledger = Ledger(settings.midi.channel)
-        self.end = end
+        self.controls = Controls()
         self.late, self.heard, self.played = 0, 0, 0
-        self.tell: Tell = nobody
-        self._serial = count()
-        self._heap: list[_Scheduled] = []
-        self._start = start
-        self._top = 0.0  # the beat on which the music begins, as its clock counts
-        self._reached = start
-        self._transport = clocks.followed
-        self._clock_out = ClockOut() if clocks.sent else None
-        self._due_tick: _Tick | None = None  # any other in the heap is passed over
-        self._next_tick = round(start * TICKS)
-        self._choice: Choice | None = None
+        self._taps = Taps()
         self._played: list[Choice] = []
         self._struck = -math.inf
-        self._schedule(start, _BAR_LINE, _BarLine(round(self._next_tick / self.bar_ticks)))
-        if clocks.followed is None:
-            self._schedule_clock(round(start * TICKS_A_BEAT), begins=True)
+        self._sounding: Release | None = None  # the end of the solo's last note
 
     # -- time
 
@@ -154,263 +106,351 @@ class Engine:
         return self.settings.play.late_ms / 1000
 
     @property
-    def _offset_s(self) -> float:
-        return self.settings.play.offset_ms / 1000
-
-    @property
     def _apart(self) -> float:
         return min(self.improviser.rules.apart, NARROWEST)
-
-    @property
-    def swing(self) -> float:
-        """How far into its beat the second eighth falls."""
-        swing = self.settings.play.swing
-        return default_swing(self.tempo.bpm) if swing is None else swing
 
     def deadline(self) -> float | None:
         """The second when something is next due, or None when nothing ever will be; infinite while nobody knows.
 
-        Whoever follows a clock is never done: after the last chorus it may be started anew.
+        Who follows a clock is never done, nor who was halted: either may be started anew.
         """
         lost = math.inf if self._transport is None else self._transport.ends_at()
+        lost = min(lost, self.hearing.chords.due, self.controls.due)
         if not self._rolls:
             return lost
-        beats = [self._heap[0].beat] if self._heap else []
-        if self._choice is None and self._plays():
-            beats.append(self._sounds_at(self._next_tick))
-        if not beats:
+        beat = min(self._schedule.next_beat, self._undecided())
+        if beat == math.inf:
             return None if self._transport is None else lost
-        return min(self._second_of(min(beats)), lost)
+        return min(self._second_of(beat), lost)
 
-    @property
-    def _rolls(self) -> bool:
-        return self._transport is None or self._transport.rolling
+    def _undecided(self) -> float:
+        """The beat of a choice that has still to be made; infinite where there is none."""
+        coming = self.soloist.coming() if self.soloist.choice is None else None
+        return math.inf if coming is None else self._sounds_at(coming)
 
-    def beat_at(self, second: float) -> float:
-        """The beat at `second`; while the music is halted, where it was."""
-        return self.tempo.beat_at(second) if self._rolls else self._reached
-
-    def _beat_of(self, second: float) -> float:
-        return self.tempo.beat_at(second - self._offset_s)
-
-    def _second_of(self, beat: float) -> float:
-        return self.tempo.second_at(beat) + self._offset_s
+    def open(self, second: float) -> list[Event]:
+        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
+        self._put_off()
+        self._do(self._beat_of(second))
+        return self.voice()
 
     # -- what is heard and asked for
 
     def receive(self, item: Event | Command, second: float) -> list[Event]:
         """Take in a note heard, or a command, at `second`; returns what to send at once. `advance` to it first."""
+        ours = isinstance(item, NoteOn) and self.listener.awaits(item, second)
+        orders = None if ours else self.controls.take(item, second, self.settings)
+        if orders is not None:
+            return self._do_as_asked(orders, second)
+        sent = self._receive(item, second)
+        return [*sent, *self._do(self._beat_of(second))]
+
+    def _receive(self, item: Event | Command, second: float) -> list[Event]:
         match item:
+            case NoteOn() | NoteOff() | Control() | PitchBend():
+                self._hear(item, second)
+            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition() | LinkState():
+                return self._follow(item, second)
             case Panic():
-                return self.ledger.panic()
+                return [*self.ledger.panic(), *self.voice()]
             case Hush(channel):
                 return hush(channel)
+            case Begin() | Halt() | SetMode() | Again() | Tap() | ClockRounds():
+                return self._obey(item, second)
+            case Change(values):
+                return self._change(values, second)
             case SetTempo(bpm):
-                if self._transport is None:
-                    self.tempo = self.tempo.changed(bpm, second)
+                self._pull(bpm, second)
             case SetChart(chart):
                 self._take_over(chart, second)
-            case Change(values):
-                self._change(values, second)
-            case NoteOn() | NoteOff() | Control():
-                self._hear(item, second)
-            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition():
-                return self._follow(item, second)
         return []
 
-    def _change(self, values: tuple[tuple[str, object], ...], second: float) -> None:
-        """Let other settings hold, from the next value on that there is still time to choose."""
-        bpm, rate = self.settings.tempo.bpm, self.settings.play.rate
-        self.settings = changed(self.settings, values)
-        if self.settings.tempo.bpm != bpm and self._transport is None:
-            self.tempo = self.tempo.changed(self.settings.tempo.bpm, second)
-        if self._plays():
+    def _do_as_asked(self, orders: Iterable[Command | Asked], second: float) -> list[Event]:
+        """Do what the player's hands ask for; returns what to send at once."""
+        sent = []
+        for order in orders:
+            if isinstance(order, Asked):
+                self.tell(order)
+            else:
+                sent += self.receive(order, second)
+        return sent
+
+    def _obey(self, order: Begin | Halt | SetMode | Again | Tap | ClockRounds, second: float) -> list[Event]:
+        match order:
+            case Begin():
+                return self._begin(second)
+            case Halt():
+                return self._halt_here(second)
+            case SetMode(mode, now):
+                return self._ask_mode(mode, second, now=now)
+            case Again():
+                self.soloist.vary(self._next_bar(second) * self.bar_ticks)
+            case Tap():
+                return self._tap(second)
+            case ClockRounds(seconds) if isinstance(self._transport, Transport):
+                self._transport.arrives_in(seconds)
+        return []
+
+    def _tap(self, second: float) -> list[Event]:
+        """A MIDI clock has its own tempo; a Link session can be asked for another."""
+        bpm = None if self.settings.tempo.source == "midi-clock" else self._taps.tap(second)
+        return [] if bpm is None else self.receive(Change((("tempo.bpm", bpm),)), second)
+
+    def _change(self, values: tuple[tuple[str, object], ...], second: float) -> list[Event]:
+        """Let other settings hold, from the next value on that there is still time to choose; a mode from a bar on."""
+        told = tuple((name, value) for name, value in values if name != "play.mode")
+        modes: list[Mode] = [value for name, value in values if name == "play.mode"]  # type: ignore[misc]
+        if told:
+            bpm = self.settings.tempo.bpm
+            self.settings = changed(self.settings, told)
+            if self.settings.tempo.bpm != bpm:
+                self._pull(self.settings.tempo.bpm, second)
             self._heed(second)
-        self.improviser.adopt(self.settings.play)
-        if self._choice is None and self.settings.play.rate != rate:
-            self._next_tick = self._next_pulse(self._next_tick, PULSES.get(self.settings.play.rate, 1))
-        self.tell(Changed(values))
+            self.soloist.adopt(self.settings.play)
+            self.hearing.transpose = self.settings.midi.transpose
+            self.tell(Changed(told))
+        if modes:
+            return self._ask_mode(modes[-1], second)
+        planned = self.soloist.rota.planned
+        mode = planned[1] if planned else self.settings.play.mode
+        if mode == "trade" and any(name in _TURNS for name, _ in told):
+            self._plan(mode, second)
+        return []
 
     def _hear(self, event: Event, second: float) -> None:
-        heard = self.listener.hears(event, second)
-        if heard is None or not self._rolls:
-            return
-        if self._plays():
-            self._heed(second)
-        tick = self._unswung(self.tempo.beat_at(second))
-        if isinstance(heard, NoteOn):
+        for played in self.hearing.hears(event, second):
+            if self._rolls:
+                self._take_in(played, second)
+
+    def _take_in(self, played: Played, second: float) -> None:
+        beat = self.tempo.beat_at(second)
+        if isinstance(played, NoteOn):
+            self._make_room(math.floor(self._unswung(beat)), second)
             self.heard += 1
-            self.improviser.hear(tick, heard.pitch)
         else:
-            self.improviser.hear_release(tick, heard.pitch)
-        self.tell(Heard(self.tempo.beat_at(second), heard))
+            self._heed(second)
+        self.hearing.follow(played, second, self.tempo, self.swing, self.improviser)
+        if isinstance(played, Control):
+            return
+        key = played.channel, played.pitch
+        if isinstance(played, NoteOn):
+            self.soloist.rota.ear.strikes(self._unswung(beat), key)
+        else:
+            self.soloist.rota.ear.releases(self._unswung(beat), key)
+        self.tell(Heard(beat, played))
+
+    def _settle_chord(self, second: float) -> None:
+        """The keys that are held have settled by `second`: from where they went down on, their chord counts."""
+        held = self.hearing.chords.settle()
+        if held is None:
+            return
+        self._heed(second)
+        chord, since = held
+        self.tune.hold(chord, self.hearing.meant(since, self.tempo, self.swing) if self._rolls else self._reached)
+        self.improviser.changes_told()
+
+    def _make_room(self, tick: int, second: float) -> None:
+        """The player strikes: where we are to give way we stop at the next beat, else what is coming may be another."""
+        if not self.soloist.rota.yields(tick):
+            self._heed(second)
+            return
+        stops = self.soloist.next_pulse(tick + 1, TICKS)
+        self.soloist.give_way(stops)
+        if self._sounding is not None:
+            self._schedule.put(stops / TICKS, RELEASE, self._sounding)
 
     def _heed(self, second: float) -> None:
         """Let what is heard at `second` count for the next choice, unless that is too near: then it stands."""
-        onset = self._second_of(self._sounds_at(self._next_tick))
-        if onset - second >= TAKE_BACK_S:
-            self._take_back()
+        coming = self.soloist.coming()
+        if coming is None:
+            return
+        if self._second_of(self._sounds_at(coming)) - second >= TAKE_BACK_S:
+            self.soloist.take_back()
         else:
             self.prepare(second)
 
     def _take_over(self, chart: Chart, second: float) -> None:
-        bar = self.bar_ticks / TICKS
-        beat = math.ceil(self.beat_at(second) / bar - _ALMOST) * bar
+        beat = math.ceil(self.beat_at(second) / self._bar - _ALMOST) * self._bar
         self.tune.change(chart, beat)
-        self._schedule(beat, _RELEASE, _ReleaseAll())
-        self._take_back()
+        self._schedule.put(beat, RELEASE, ReleaseAll())
+        self.soloist.take_back()
 
-    def _take_back(self) -> None:
-        # Its entry stays in the heap and is passed over when its time comes.
-        self._choice = None
+    # -- modes
 
-    # -- somebody else's clock
-
-    def _follow(self, item: Timing, second: float) -> list[Event]:
-        """Take in a message of the clock; returns what to send at once."""
-        if self._transport is None:
+    def _ask_mode(self, mode: Mode, second: float, *, now: bool = False) -> list[Event]:
+        self.soloist.take_back()
+        if mode == self.settings.play.mode:
+            self.soloist.rota.cancel()
             return []
-        rolled, reached = self._transport.rolling, self.tempo.beat_at(second)
-        self._transport.hear(item, second)
-        sent = self._halt(reached) if rolled and not self._transport.rolling else []
-        if not self._transport.rolling:
-            return sent
-        line = self._transport.line
-        if self._transport.moved:
-            self._transport.moved = False
-            self._move(line.beat)
-        self.tempo = Tempo(line.bpm, line.second, line.beat + self._top)
-        return sent if rolled else [*sent, *self._begin_clock(self._transport.tick)]
+        if now or not self._rolls:
+            return self._set_mode(mode, self._beat_of(second) if self._rolls else self._reached)
+        self._plan(mode, second)
+        return []
 
-    def _lose(self, transport: Transport) -> Iterator[Due]:
-        second, rolled = transport.ends_at(), transport.rolling
-        transport.lose()
-        beat = self.tempo.beat_at(second)
-        yield from (Due(beat, second, event) for event in (self._halt(beat) if rolled else ()))
+    def _plan(self, mode: Mode, second: float) -> None:
+        bar = self._next_bar(second)
+        self.soloist.plan(mode, bar * self.bar_ticks)
+        self._schedule.put(bar * self._bar, RELEASE, NewMode())
 
-    def _halt(self, reached: float) -> list[Event]:
-        self._reached = max(self._reached, reached)
-        self._due_tick = None
-        return self.silence()
+    def _set_mode(self, mode: Mode, beat: float) -> list[Event]:
+        """Let `mode` hold from `beat` on, where nothing of ours sounds any more; its turns count from this bar."""
+        beat = max(beat, self._start)  # nothing is played while bars are counted in
+        tick = self._unswung(beat)
+        self.improviser.cut(tick)
+        self.settings = changed(self.settings, [("play.mode", mode)])
+        line = math.floor(beat / self._bar + _ALMOST) * self.bar_ticks
+        self.soloist.set_mode(self.settings.play, self.soloist.next_pulse(tick - _ALMOST), line)
+        self.tell(ModeSet(mode, beat))
+        return self.ledger.release_all(self.settings.midi.channel)
 
-    def _move(self, place: float) -> None:
-        """Go on from `place`, in beats from the top of the music."""
-        bar = self.bar_ticks / TICKS
-        top = max(0, math.ceil((self._reached - place) / bar - _ALMOST)) * bar
-        if self.end is not None:
-            self.end += top - self._top
-        self._top, self._start = top, place + top
-        self.tune.move(top)
-        self._take_back()
-        self._heap.clear()  # all notes have been released
-        self._played = []
-        line = math.ceil(self._start / bar - _ALMOST)
-        self._schedule(line * bar, _BAR_LINE, _BarLine(line))
-        pulse = PULSES.get(self.settings.play.rate, TICKS)
-        self._next_tick = self._next_pulse(self._start * TICKS - _ALMOST, pulse)
-
-    # -- the clock we send
-
-    def _begin_clock(self, place: int) -> list[Event]:
-        """What to send before the tick `place`, counted from the top of the music; from there on ticks are due."""
-        if self._clock_out is None:
+    def _turn_over(self, beat: float) -> list[Event]:
+        """A bar line from which on another mode was to hold, unless that was taken back."""
+        planned = self.soloist.rota.planned
+        if planned is None or planned[0] > beat * TICKS + _ALMOST:
             return []
-        number = place + round(self._top * TICKS_A_BEAT)
-        self._schedule_clock(number, begins=False)
-        return self._clock_out.begin(place)
+        return [*self._set_mode(planned[1], beat), *self._do(beat)]
 
-    def _schedule_clock(self, number: int, *, begins: bool) -> None:
-        if self._clock_out is not None and (self.end is None or number < self.end * TICKS_A_BEAT):
-            beat = (number - AHEAD_TICKS if begins else number) / TICKS_A_BEAT
-            self._due_tick = _Tick(number, begins)
-            self._schedule(beat, _CLOCK, self._due_tick)
-
-    def _clock_falls_due(self, tick: _Tick, second: float) -> list[Event]:
-        """What to send for `tick`. After a stop of the machine the clock ends, to begin anew at a place it tells."""
-        if self._clock_out is None:
-            return []
-        number = tick.number
-        if tick.begins:
-            return self._begin_clock(number - round(self._top * TICKS_A_BEAT))
-        now = math.floor(self._beat_of(second) * TICKS_A_BEAT)
-        if now - number > TICKS_A_BEAT:
-            self._schedule_clock(next_sixteenth(now), begins=True)
-            return self._clock_out.end()
-        self._schedule_clock(number + 1, begins=False)
-        return [ClockTick()]
+    def _settle(self) -> list[Event]:
+        planned = self.soloist.rota.planned
+        return self._set_mode(planned[1], self._reached) if planned else []
 
     # -- what is due
 
     def advance(self, second: float) -> Iterator[Due]:
         """Yield all that is due up to `second`, in order. To be exhausted: what it has not yielded stays due."""
+        if (turned := self.controls.due) <= second:
+            yield from self._advance(turned)
+            events = self._do_as_asked(self.controls.give(turned), turned)
+            yield from (Due(self.beat_at(turned), turned, event) for event in events)
+        yield from self._advance(second)
+
+    def _advance(self, second: float) -> Iterator[Due]:
+        if self.hearing.chords.due <= second:
+            self._settle_chord(self.hearing.chords.due)
         if self._transport is not None and second >= self._transport.ends_at():
             yield from self._lose(self._transport)
         if not self._rolls:
             return
         beat = self._beat_of(second) + _ALMOST
         while True:
-            if self._choice is None and self._plays() and self._sounds_at(self._next_tick) <= beat:
+            if self._undecided() <= beat:
                 self.prepare(second)
-            if not self._heap or self._heap[0].beat > beat:
+            if self._schedule.next_beat > beat:
                 return
-            yield from self._falls_due(heapq.heappop(self._heap), second)
+            yield from self._falls_due(self._schedule.pop(), second)
 
-    def _falls_due(self, item: _Scheduled, second: float) -> Iterator[Due]:
+    def _falls_due(self, item: Scheduled, second: float) -> Iterator[Due]:
         meant = self._second_of(item.beat)
-        match item.what:
-            case _Release(note, strike):
-                yield from (Due(item.beat, meant, event) for event in self.ledger.release(note, strike))
-            case _ReleaseAll():
-                yield from (Due(item.beat, meant, event) for event in self.ledger.release_all())
-            case _BarLine(bar):
-                yield from self._bar_line(item.beat, bar, second)
-            case _Tick() as tick if tick is self._due_tick:
-                events = self._clock_falls_due(tick, second)
-                yield from (Due(item.beat, meant, event) for event in events)
-            case Choice() as choice if choice is self._choice:
-                yield from self._play(choice, item.beat, meant, second)
-            case _:
-                return  # an onset, or a tick, that was taken back
+        if isinstance(item.what, BarLine):
+            yield from self._bar_line(item.beat, item.what.bar, second)
+        else:
+            yield from (Due(item.beat, meant, event) for event in self._events(item.what, item.beat, second))
 
-    def _play(self, choice: Choice, beat: float, meant: float, second: float) -> Iterator[Due]:
-        self._choice = None
-        self._next_tick = choice.tick + choice.length
-        if choice.pitch is not None and second - meant > self._late_s:
+    def _events(self, what: Item, beat: float, second: float) -> list[Event]:  # noqa: PLR0911 - one for each kind
+        """What to send for `what`, which is due on `beat`."""
+        match what:
+            case Release(note, strike):
+                return self.ledger.release(note, strike)
+            case ReleaseAll():
+                return self.ledger.release_all()
+            case NewMode():
+                return self._turn_over(beat)
+            case Tick():
+                return self._clock_falls_due(what, second)
+            case Strike(note, beats, voice) if second - self._second_of(beat) <= self._late_s:
+                return self._strike(note, beat, beat + beats, voice, second)
+            case CompOnset(tick, style):
+                return self._comp(tick, style, beat, second)
+            case Choice() if what is self.soloist.choice:
+                return self._play(beat, second)
+        return []  # a bar line, or what was taken back or is too late
+
+    def _play(self, beat: float, second: float) -> list[Event]:
+        choice = self.soloist.take()
+        if choice.pitch is None:
+            self._played.append(choice)
+            self.soloist.played(choice)
+            return []
+        if second - self._second_of(beat) > self._late_s:
             self.late += 1
-            self.improviser.missed(choice)
-            return
-        if choice.pitch is not None:
-            note = NoteOn(choice.pitch, choice.velocity, self.settings.midi.channel)
-            strike, events = self.ledger.strike(note)
-            yield from (Due(beat, meant, event) for event in events)
-            self.listener.sent(note, second)
-            ends = self._ends_at(choice, beat)
-            self._schedule(ends, _RELEASE, _Release(NoteOff(note.pitch, note.channel), strike))
-            self.tell(Struck(beat, ends - beat, note, "solo"))
-            self.played += 1
-            self._struck = beat
+            self.soloist.missed(choice)
+            return []
+        note = NoteOn(choice.pitch, choice.velocity, self.settings.midi.channel)
+        shows = self._do(beat)
+        events = self._strike(note, beat, self._ends_at(choice, beat), "solo", second)
+        self.played += 1
+        self._struck = beat
         self._played.append(choice)
-        self.improviser.played(choice)
+        self.soloist.played(choice)
+        return [*shows, *events]
+
+    def _strike(self, note: NoteOn, beat: float, ends: float, voice: Voice, second: float) -> list[Event]:
+        """Strike `note` on `beat`, and see to its end; returns what to send at `second`."""
+        strike, events = self.ledger.strike(note)
+        self.listener.sent(note, second)
+        release = Release(NoteOff(note.pitch, note.channel), strike)
+        self._schedule.put(ends, RELEASE, release)
+        if voice == "solo":
+            self._sounding = release
+        self.tell(Struck(beat, ends - beat, note, voice))
+        return events
+
+    # -- the accompaniment
+
+    def _accompany(self, tick: int) -> None:
+        """Let the accompaniment play from `tick` to the end of its bar."""
+        self._put_comp(self.comp.first(tick), tick, self.settings.play.comp)
+
+    def _comp(self, tick: int, style: Style, beat: float, second: float) -> list[Event]:
+        """Strike what the accompaniment has for `tick`, which sounds on `beat`."""
+        roll = self.improviser.dice.roll
+        following = self.comp.after(style, tick, roll)
+        self._put_comp(following, tick, style)
+        if second - self._second_of(beat) > self._late_s:
+            self.late += 1
+            return []
+        ends = beat + (self._swung(following) - beat) * SOUNDS[style]
+        ends = ends if self.end is None else min(ends, self.end)
+        struck = self.comp.strike(style, tick, self.settings.play.velocity, roll)
+        notes = [NoteOn(each.pitch, each.velocity, self.settings.midi.comp) for each in struck]
+        return [event for note in notes for event in self._strike(note, beat, ends, "comp", second)]
+
+    def _put_comp(self, onset: int, tick: int, style: Style) -> None:
+        """Let the accompaniment strike at `onset`, if that is in the bar of `tick`: each bar line begins anew."""
+        same_bar = onset // self.bar_ticks == tick // self.bar_ticks
+        if style != "off" and same_bar and (self.end is None or onset < self.end * TICKS):
+            self._schedule.put(self._swung(onset), ONSET, CompOnset(onset, style))
+
+    # -- bars
+
+    def _move(self, place: float, ahead: float = 0.0) -> None:
+        super()._move(place, ahead)
+        self._played = []
+        tick = math.ceil(self._start * TICKS - _ALMOST)
+        if tick % self.bar_ticks:
+            self._accompany(tick)
 
     def _bar_line(self, beat: float, bar: int, second: float) -> Iterator[Due]:
-        if self._played or (self._plays_through and beat > self._start):
-            before = beat - self.bar_ticks / TICKS
+        yield from (Due(beat, self._second_of(beat), event) for event in self._do(beat))
+        if self._played or (self.settings.play.mode != "off" and beat > self._start):
             number = bar - round(self._top * TICKS / self.bar_ticks)
-            played = BarPlayed(number, self.tune.chords_in_bar(before), tuple(self._played))
+            played = BarPlayed(number, self.tune.chords_in_bar(beat - self._bar), tuple(self._played))
             yield Due(beat, self._second_of(beat), played)
             self._played = []
+        self._accompany(bar * self.bar_ticks)
         # After a stop of the machine, go on from the bar that is really sounding.
-        bar = max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks))
-        if self.end is None or bar * self.bar_ticks <= self.end * TICKS:
-            self._schedule(bar * self.bar_ticks / TICKS, _BAR_LINE, _BarLine(bar))
+        if self.end is None or beat < self.end:
+            self.tell(BarBegun(beat, tuple(self.tune.changes(beat, self._bar))))
+        self._put_bar_line(max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks)))
 
     def silence(self) -> list[Event]:
         """The note-offs of all that sounds, and the end of our clock: what must be sent before the engine is left."""
-        return [*self.ledger.release_all(), *(self._clock_out.end() if self._clock_out else ())]
+        clock = self._clock_out.end() if self._clock_out else ()
+        return [*self.ledger.release_all(), *clock, *self._does("idle")]
 
     def status(self, second: float) -> Status:
         """How it stands at `second`."""
-        beat, coming, play = self.beat_at(second), self._choice, self.settings.play
+        beat, coming, play = self.beat_at(second), self.soloist.choice, self.settings.play
         sounding = math.floor(max(beat, self._start) * TICKS + _ALMOST) / TICKS
         return Status(
             second=second,
@@ -432,47 +472,19 @@ class Engine:
             settings=self.settings,
         )
 
-    @property
-    def _doing(self) -> Doing:
-        if not self._rolls:
-            return "idle"
-        return "playing" if self._plays() else "listening"
-
     # -- what comes next
-
-    @property
-    def _plays_through(self) -> bool:
-        return self.settings.play.mode != "off"
-
-    def _plays(self) -> bool:
-        return self._plays_through and (self.end is None or self._next_tick < self.end * TICKS)
 
     def prepare(self, second: float) -> None:
         """Choose for the next onset, if that is not done; one already too late is passed over with all before it."""
-        if self._choice is not None or not self._rolls or not self._plays():
+        if self.soloist.choice is not None or not self._rolls:
             return
-        if second - self._second_of(self._sounds_at(self._next_tick)) > self._late_s:
-            pulse = PULSES.get(self.settings.play.rate, TICKS)
-            self._next_tick = self._next_pulse(self._beat_of(second) * TICKS, pulse)
+        coming = self.soloist.coming()
+        if coming is not None and second - self._second_of(self._sounds_at(coming)) > self._late_s:
+            self.soloist.skip(self._beat_of(second) * TICKS)
             self.late += 1
-            if not self._plays():
-                return
-        self._choice = self.improviser.choose(self._next_tick)
-        self._schedule(self._sounds_at(self._choice.tick), _ONSET, self._choice)
-
-    def _next_pulse(self, tick: float, pulse: int) -> int:
-        """The first pulse at or after `tick`; there is one on every bar line."""
-        bar = math.floor(tick / self.bar_ticks) * self.bar_ticks
-        return bar + min(math.ceil((tick - bar) / pulse) * pulse, self.bar_ticks)
-
-    def _swung(self, tick: int) -> float:
-        """The beat on which the written `tick` sounds. Swing begins anew at each bar line, be the bar of odd length."""
-        bar, place = divmod(tick, self.bar_ticks)
-        return bar * self.bar_ticks / TICKS + swung(place, self.swing)
-
-    def _unswung(self, beat: float) -> float:
-        bar = math.floor(beat * TICKS / self.bar_ticks)
-        return bar * self.bar_ticks + unswung(beat - bar * self.bar_ticks / TICKS, self.swing)
+            coming = self.soloist.coming()
+        if coming is not None:
+            self._schedule.put(self._sounds_at(coming), ONSET, self.soloist.prepare())
 
     def _sounds_at(self, tick: int) -> float:
         # Triplets stay where swung sixteenths move, so two onsets of one beat could meet, or change places.
@@ -480,13 +492,12 @@ class Engine:
 
     def _ends_at(self, choice: Choice, beat: float) -> float:
         """The beat of the note-off: `gate` of the time to the next onset, and never beyond the end."""
+        if self.end is not None and self.soloist.is_last(choice):
+            return self.end
         written = choice.length
         until = max(self._swung(choice.tick + written), beat + NARROWEST)
         ends = beat + (until - beat) * self.improviser.sounding(written) / written
         return ends if self.end is None else min(ends, self.end)
-
-    def _schedule(self, beat: float, rank: int, what: _Item) -> None:
-        heapq.heappush(self._heap, _Scheduled(beat, rank, next(self._serial), what))
 
 
 def play_through(engine: Engine) -> Iterator[Due]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sideman.core.chart import Chart
 from sideman.core.settings import Mode
+from sideman.core.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,20 @@ class SongPosition:
     sixteenths: int
 
 
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """How an Ableton Link session stands at the second at which this is taken in.
+
+    `beat` is the session's own count of quarter notes; its bars begin wherever that is a whole number of bars. `others`
+    is how many peers it has beside us.
+    """
+
+    bpm: float
+    beat: float
+    playing: bool
+    others: int
+
+
 Timing = ClockTick | ClockStart | ClockContinue | ClockStop | SongPosition
 Event = NoteOn | NoteOff | Control | ProgramChange | PitchBend | Timing
 
@@ -146,7 +161,23 @@ class Tap:
     """A tap of a foot: several give the tempo."""
 
 
-Command = Panic | Hush | SetChart | SetTempo | Change | SetMode | Begin | Halt | Again | Tap
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Bind the controller that is moved next to `target`; for an action, the next controller or note."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRounds:
+    """The port of the clock carries its messages in rounds, so many seconds apart; 0: each at once."""
+
+    seconds: float
+
+
+Command = (
+    Panic | Hush | SetChart | SetTempo | Change | SetMode | Begin | Halt | Again | Tap | Learn | LinkState | ClockRounds
+)
 
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SONG_POSITION = 0xF2

@@ -9,29 +9,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sideman.core.factors import Factors
 from sideman.core.masks import Mask, Masks
+from sideman.core.rules import Range
 from sideman.core.settings import PlaySettings
 from sideman.core.smoothing import rules
 from sideman_models.bundle import Bundle
 from sideman_models.context import Changes, Place, clashes
+from sideman_models.harmony import CHORD
 from sideman_models.line import Line, Written
 from sideman_models.lstm import Network, State
 from sideman_models.postprocess import NONE, too_often
-from sideman_models.values import TICKS, Value, realise
+from sideman_models.values import GRID, TICKS, Value, realise
 
 Logits = npt.NDArray[np.float64]
 
 PULSES = {"beat": TICKS, "eighth": TICKS // 2, "triplet": TICKS // 3, "sixteenth": TICKS // 4}
 """Ticks of a pulse at each pulsed rate; at rate `phrase` a value lasts its own duration."""
 
-SHAPING = ("range", "rate", "window", "leap", "apart", "settle", "repetition")
+SHAPING = ("range", "rate", "window", "leap", "apart", "settle", "repetition", "longest")
 """The settings that masks and rules are made from."""
+
+ROOM = 1.5
+"""In a duet, by how much each onset a beat of the player raises the log-odds of a rest."""
 
 _COLDEST = 1e-6  # a temperature below this is none
 _VALUE_ROLL, _PITCH_ROLL, _VELOCITY_ROLL = range(3)
@@ -70,6 +76,26 @@ class Choice:
     velocity: int
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the moment asks of a choice, beside the settings.
+
+    To leave room to a player who is `busy` with so many onsets a beat; to end a silence of ours of `silent` ticks in
+    time; to take `length` ticks; to `rest`, or to sound; to be a `tone` of the chord; to keep `within` a range.
+    """
+
+    busy: float = 0.0
+    silent: int = 0
+    length: int | None = None
+    rest: bool = False
+    sounds: bool = False
+    tone: bool = False
+    within: Range | None = None
+
+
+FREE = Wish()
+
+
 class Improviser:
     """Improvises one line over `changes` with the network of a bundle, as `settings` say."""
 
@@ -85,6 +111,7 @@ class Improviser:
         self._context = bundle.context
         self.rules = rules(settings, classic=bundle.classic)
         self._allowed = self._masked()
+        self._factors = Factors(bundle.vocabulary)
         self._line = Line(changes, bar_ticks)
         self._last: int | None = None
         self._ahead = State.zero(network.weights.n_a)
@@ -100,8 +127,9 @@ class Improviser:
             self.rules = rules(settings, classic=self.bundle.classic)
             self._allowed = self._masked()
 
-    def _masked(self) -> Masks:
-        return Masks(self._vocabulary, self.settings, NONE if self.bundle.classic else self.rules)
+    def _masked(self, within: Range | None = None) -> Masks:
+        settings = self.settings if within is None else replace(self.settings, range=within)
+        return Masks(self._vocabulary, settings, NONE if self.bundle.classic else self.rules)
 
     # -- what has sounded
 
@@ -111,9 +139,13 @@ class Improviser:
         self._enter(self._line.note(tick, pitch, heard=True))
 
     def hear_release(self, tick: float, pitch: int) -> None:
-        """The player lets go of `pitch`."""
-        if self._line.last_pitch == pitch:
+        """The player's `pitch` ends at `tick`, which may be to come; an earlier end may still be told."""
+        if self._line.heard_pitch == pitch:
             self._line.release(tick)
+
+    def changes_told(self) -> None:
+        """The changes are others, from a little while ago on: what the player struck meanwhile is heard over them."""
+        self._line.reconsider()
 
     def played(self, choice: Choice) -> None:
         """`choice` has sounded (or was the silence it meant to be)."""
@@ -130,9 +162,13 @@ class Improviser:
         self._count(None)
         self._enter(self._line.own_rest(choice.tick))
 
+    def cut(self, tick: float) -> None:
+        """Our note, if one sounds, was ended at `tick`, before its time."""
+        self._line.cut(tick)
+
     def sounding(self, length: int) -> float:
         """For how many of `length` ticks a note sounds: `gate` of it, the silence growing no longer after one beat."""
-        return length - (1.0 - self.settings.gate) * min(length, TICKS)
+        return min(length - (1.0 - self.settings.gate) * min(length, TICKS), self.settings.longest * TICKS)
 
     def _count(self, pitch: int | None) -> None:
         if pitch is None:
@@ -167,21 +203,27 @@ class Improviser:
         place = line.place()
         return place, self._step(place, self._ahead, last).astype(np.float64)
 
-    def choose(self, tick: int) -> Choice:
-        """Choose the value whose onset is at `tick`; nothing is changed."""
+    def choose(self, tick: int, wish: Wish = FREE) -> Choice:
+        """Choose the value whose onset is at `tick`, as the moment wishes; nothing is changed."""
         place, logits = self.expect(tick)
         previous = place.previous
-        index = self._draw(self._scaled(logits), self._masks(place), self.dice.roll(tick, _VALUE_ROLL))
-        length = self._pulse(tick)
+        index = self._wished(tick, place, logits, wish)
+        length = wish.length or self._pulse(tick)
         if index is None:
             return Choice(tick, length or TICKS, None, Value("R", length or TICKS), None, 0)
         value = self._vocabulary.values[index]
-        low, high = self.settings.range.low, self.settings.range.high
+        within = wish.within or self.settings.range
         roll = self.dice.roll(tick, _PITCH_ROLL)
         avoid, leap = previous if self._repeated else None, self.rules.leap
-        pitch = realise(value, place.chord, previous, low, high, self.settings.window, roll, avoid=avoid, leap=leap)
+        low, high, window = within.low, within.high, self.settings.window
+        pitch = realise(value, place.chord, previous, low, high, window, roll, avoid=avoid, leap=leap)
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
         return Choice(tick, length or self._lasts(tick, value), index, value, pitch, velocity)
+
+    def _wished(self, tick: int, place: Place, logits: Logits, wish: Wish) -> int | None:
+        if wish.rest:
+            return None
+        return self._draw(self._scaled(logits, wish.busy), self._masks(place, wish), self.dice.roll(tick, _VALUE_ROLL))
 
     def _lasts(self, tick: int, value: Value) -> int:
         """Ticks that `value` takes at `tick`: its own, which the rules of the originals may settle anew."""
@@ -191,8 +233,8 @@ class Improviser:
 
     def _pulse(self, tick: int) -> int | None:
         """Ticks from `tick` to the next pulse, of which one falls on every bar line; None at rate `phrase`."""
-        pulse = PULSES.get(self.settings.rate)
-        return pulse and min(pulse, self._line.bar_ticks - tick % self._line.bar_ticks)
+        pulse, place = PULSES.get(self.settings.rate), tick % self._line.bar_ticks
+        return pulse and min(pulse - place % pulse, self._line.bar_ticks - place)
 
     @property
     def _repeated(self) -> bool:
@@ -203,19 +245,39 @@ class Improviser:
     def _cold(self) -> bool:
         return self.settings.temperature < _COLDEST
 
-    def _scaled(self, logits: Logits) -> Logits:
+    def _scaled(self, logits: Logits, busy: float = 0.0) -> Logits:
         settings = self.settings
+        if settings.harmony != 1.0 or settings.contour != 1.0:
+            logits = self._factors.weighed(logits, settings.harmony, settings.contour)
         if not self._cold:
             logits = logits / settings.temperature
         if settings.density != 1.0:
             floor = 1e-9  # a density of nothing leaves rests alone in the race
             logits = logits - np.where(self._vocabulary.rests, math.log(max(settings.density, floor)), 0.0)
+        if busy:
+            logits = logits + np.where(self._vocabulary.rests, ROOM * busy, 0.0)
         return logits
 
-    def _masks(self, place: Place) -> tuple[Mask, ...]:
+    def _masks(self, place: Place, wish: Wish) -> tuple[Mask, ...]:
         settings = self.settings
-        rested = settings.rate in PULSES and self._rests >= settings.rests
-        return self._allowed.at(place, rested=rested, repeated=self._repeated)
+        forced = settings.rate in PULSES and self._rests >= settings.rests and not wish.busy
+        allowed = self._allowed if wish.within is None else self._masked(wish.within)
+        masks = allowed.at(place, rested=wish.sounds or forced, repeated=self._repeated)
+        if settings.silence and not wish.busy:
+            masks = self._ending_silence(masks, settings.silence * TICKS - wish.silent)
+        if wish.tone:
+            return *(mask & (self._vocabulary.kinds == CHORD) for mask in masks), *masks
+        if wish.length is not None and settings.rate not in PULSES:
+            return *(mask & (self._vocabulary.ticks == wish.length) for mask in masks), *masks
+        return masks
+
+    def _ending_silence(self, masks: tuple[Mask, ...], left: float) -> tuple[Mask, ...]:
+        """`masks` without the rests that last longer than the ticks `left`."""
+        pulse = PULSES.get(self.settings.rate)
+        if left >= (pulse or GRID[-1]):
+            return masks
+        lasting = self._vocabulary.rests & ((pulse or self._vocabulary.ticks) > left)
+        return tuple(mask & ~lasting for mask in masks)
 
     def _draw(self, logits: Logits, masks: Iterable[Mask], roll: float) -> int | None:
         for mask in masks:

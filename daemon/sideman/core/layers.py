@@ -13,7 +13,9 @@ from dataclasses import dataclass, fields
 from sideman.core.chart import ChartError, parse_changes
 from sideman.core.errors import ConfigError
 from sideman.core.rules import plain, shown
-from sideman.core.settings import GROUPS, KEYS, Settings, TempoSettings
+from sideman.core.settings import EMPTY, GROUPS, KEYS, Settings, TempoSettings
+from sideman.core.tables import read_entry, table_of
+from sideman.core.targets import Table
 
 MOST_PROBLEMS = 50
 """Told at once; a file with more is probably not a configuration."""
@@ -44,12 +46,16 @@ def read_settings(layers: Iterable[Layer], problems: Sequence[str] = ()) -> Sett
         # A layer that gives changes means them to be played: it outdoes a chart file named in an earlier one.
         if "chart.changes" in layer and "chart.file" not in layer:
             values.pop("chart.file", None)
+        named: dict[tuple[str, int], str] = {}
         for name, given in layer.items():
             if name in GROUPS and given.value in (None, {}):
                 continue  # `play:` with every key below it commented out
             try:
-                values[name] = _checked(name, given)
-                merged[name] = given
+                if table_of(name):
+                    _bind(name, given, values, named)
+                elif (value := _checked(name, given)) is not EMPTY:  # a table with every entry commented out
+                    values[name] = value
+                    merged[name] = given
             except _WrongError as error:
                 found.append(f"{given.where}: {error}")
     found += _chart_problems(values, merged) + _clock_problems(values, merged)
@@ -73,6 +79,22 @@ def _checked(name: str, given: Given) -> object:
     except ValueError as error:
         reason = f"{error}; " if str(error) else ""
         raise _WrongError(f"{name}: {shown(given.value)}: {reason}allowed is {key.rule.allowed}") from None
+
+
+def _bind(name: str, given: Given, values: dict[str, object], named: dict[tuple[str, int], str]) -> None:
+    """Add the entry `name` to its table in `values`: a table is the sum of what all layers say of it.
+
+    `named` has the entries of this layer so far: C1 and 24 are the same pitch.
+    """
+    table = table_of(name) or ""
+    try:
+        number, target = read_entry(name, given.value)
+    except ValueError as error:
+        raise _WrongError(f"{plain(name)}: {shown(given.value)}: {error}") from None
+    if named.setdefault((table, number), name) != name:
+        raise _WrongError(f"{plain(name)}: the same as {plain(named[table, number])}, which is given already")
+    bound = values.get(table)
+    values[table] = (bound if isinstance(bound, Table) else EMPTY).bound(number, target)
 
 
 def _unknown(name: str, value: object) -> str:

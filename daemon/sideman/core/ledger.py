@@ -35,11 +35,12 @@ class Ledger:
         del self._sounding[note.channel, note.pitch]
         return [note]
 
-    def release_all(self) -> list[Event]:
-        """The note-offs of everything that sounds; the ledger is empty afterwards."""
-        events: list[Event] = [NoteOff(pitch, channel) for channel, pitch in self._sounding]
-        self._sounding.clear()
-        return events
+    def release_all(self, channel: int | None = None) -> list[Event]:
+        """The note-offs of everything that sounds, on `channel` or on all; none of it is in the ledger afterwards."""
+        ended = [key for key in self._sounding if channel in (None, key[0])]
+        for key in ended:
+            del self._sounding[key]
+        return [NoteOff(pitch, channel) for channel, pitch in ended]
 
     def panic(self) -> list[Event]:
         """Release all, and tell every channel we ever played on to be silent, sustain pedal up."""

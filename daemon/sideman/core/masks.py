@@ -30,6 +30,7 @@ class Masks:
     def __init__(self, vocabulary: Vocabulary, settings: PlaySettings, rules: Rules = NONE) -> None:
         self._vocabulary = vocabulary
         self._rules = replace(rules, settle=rules.settle and settings.rate == "phrase")
+        self._longest = settings.longest * TICKS
         self._shaped = self._of_good_shape(pulsed=settings.rate != "phrase")
         self._smooths = bool(self._rules.settle or self._rules.leap or not self._shaped.all())
         self._window = settings.window
@@ -71,7 +72,7 @@ class Masks:
         if rules.leap:
             shaped &= ~(values.bounded & ((values.low > rules.leap) | (values.high < -rules.leap)))
         if not pulsed:
-            shaped &= values.rests | (values.ticks >= rules.least(TICKS))
+            shaped &= values.rests | (values.ticks >= rules.least(TICKS)) & (values.ticks <= self._longest)
         return shaped
 
     def _near(self, chord: Chord, previous: int, *, repeated: bool) -> Mask:
@@ -86,8 +87,9 @@ class Masks:
     def _settling(self, tick: int) -> Mask:
         """The values that, begun at `tick` of a beat, the rule on the grid leaves alone."""
         if tick not in self._settled:
-            ticks = [int(each) for each in self._vocabulary.ticks]
-            self._settled[tick] = np.array([settle(tick, each, TICKS, parts=_GRID) == each for each in ticks])
+            lengths, which = np.unique(self._vocabulary.ticks, return_inverse=True)
+            settled = [settle(tick, int(each), TICKS, parts=_GRID) == each for each in lengths]
+            self._settled[tick] = np.array(settled)[which]
         return self._settled[tick]
 
     def _fitting(self, chord: Chord) -> Mask:

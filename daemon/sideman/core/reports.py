@@ -29,8 +29,36 @@ class BarPlayed:
 
 
 @dataclass(frozen=True, slots=True)
+class BarBegun:
+    """A bar begins on `beat`, with these changes: quarter notes from its bar line, and the chord from there on."""
+
+    beat: float
+    changes: tuple[tuple[float, Chord], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """The player has sent what was due at `second`, on `beat`, and then, if it was `ready`, chosen ahead.
+
+    With what arrived, this is all that an engine is ever told: told the same again it does the same again, late or not.
+    """
+
+    second: float
+    beat: float
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The player ends at `second`, on `beat`: what still sounds is released."""
+
+    second: float
+    beat: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
-    """`event` was sent at `second`; it was meant for `beat`."""
+    """`event` was sent; it was meant for `second`, on `beat`."""
 
     second: float
     beat: float
@@ -94,7 +122,7 @@ class Asked:
     argument: str = ""
 
 
-Report = BarPlayed | Sent | Arrived | Struck | Heard | Changed | ModeSet | Does | Asked
+Report = BarPlayed | BarBegun | Woke | Ended | Sent | Arrived | Struck | Heard | Changed | ModeSet | Does | Asked
 Tell = Callable[[Report], None]
 
 

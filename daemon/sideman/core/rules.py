@@ -17,14 +17,37 @@ LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """From `low` to `high`, `low` itself not if it is `above_low`; only whole ones if `whole`."""
+
+    low: float
+    high: float
+    whole: bool = False
+    above_low: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """A few values to choose among, in their order."""
+
+    values: tuple[Any, ...]
+
+
+Span = Numbers | Choices
+"""What a knob's way can be laid over."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """`allowed` completes the sentence "allowed is …"; `read` raises ValueError, its text empty or more to the point.
 
     `read` accepts anything YAML or a command line can give: text, whole numbers, numbers, booleans, None, lists.
+    `span` is what of it a knob can turn through, None where there is nothing of the kind.
     """
 
     allowed: str
     read: Callable[[object], Any]
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +85,7 @@ def whole(low: int, high: int) -> Rule:
             raise ValueError
         return value
 
-    return Rule(f"a whole number from {low} to {high}", read)
+    return Rule(f"a whole number from {low} to {high}", read, Numbers(low, high, whole=True))
 
 
 def number(low: float, high: float, *, above_low: bool = False) -> Rule:
@@ -76,7 +99,8 @@ def number(low: float, high: float, *, above_low: bool = False) -> Rule:
             raise ValueError
         return float(value)
 
-    return Rule(f"a number above {low:g}, up to {high:g}" if above_low else f"a number from {low:g} to {high:g}", read)
+    allowed = f"a number above {low:g}, up to {high:g}" if above_low else f"a number from {low:g} to {high:g}"
+    return Rule(allowed, read, Numbers(low, high, above_low=above_low))
 
 
 def word(*choices: str) -> Rule:
@@ -87,7 +111,7 @@ def word(*choices: str) -> Rule:
             raise ValueError
         return value
 
-    return Rule(f"{', '.join(choices[:-1])} or {choices[-1]}", read)
+    return Rule(f"{', '.join(choices[:-1])} or {choices[-1]}", read, Choices(choices))
 
 
 def standing_for(name: str, value: object) -> Rule:
@@ -112,7 +136,7 @@ def nothing(meaning: str) -> Rule:
 
 
 def either(first: Rule, second: Rule) -> Rule:
-    """What the first rule allows, else what the second does."""
+    """What the first rule allows, else what the second does, which is also what a knob turns through."""
 
     def read(value: object) -> object:
         try:
@@ -120,7 +144,7 @@ def either(first: Rule, second: Rule) -> Rule:
         except ValueError:
             return second.read(value)
 
-    return Rule(f"{first.allowed} or {second.allowed}", read)
+    return Rule(f"{first.allowed} or {second.allowed}", read, second.span)
 
 
 def switch() -> Rule:
@@ -133,7 +157,7 @@ def switch() -> Rule:
             raise ValueError
         return known
 
-    return Rule("true or false", read)
+    return Rule("true or false", read, Choices((False, True)))
 
 
 def text(allowed: str, *, longest: int = 4096, without: str = "", lines: bool = False) -> Rule:

@@ -24,6 +24,7 @@ from sideman.core.rules import (
     whole,
     word,
 )
+from sideman.core.targets import Table
 
 Mode = Literal["solo", "trade", "answer", "duet", "off"]
 
@@ -44,7 +45,19 @@ METER = Rule("a time signature such as 4/4, 3/4 or 6/8: 1 to 16 over 1, 2, 4, 8 
 COMMON_TIME = Meter(4, 4)
 SOLO_RANGE = Range(48, 84)
 AUTO = standing_for("auto", None)
+EMPTY = Table()
 PORT = text("auto, none, or a port's name or part of it", longest=200)
+
+
+def _table(allowed: str) -> Rule:
+    """A table as a whole is empty; its entries are read one by one, by `sideman.core.tables`."""
+
+    def read(value: object) -> Table:
+        if value not in (None, {}):
+            raise ValueError
+        return EMPTY
+
+    return Rule(allowed, read)
 
 
 def _key(default: Any, rule: Rule, doc: str) -> Any:  # noqa: ANN401 - a field of any type
@@ -101,6 +114,24 @@ class MidiSettings:
     )
     drums: int = _key(10, whole(1, 16), "The channel of the clicks that count you in; you are not heard on it.")
     comp: int = _key(2, whole(1, 16), "The channel of the accompaniment that play.comp asks for.")
+    cc: Table = _key(
+        EMPTY,
+        _table("controllers from 0 to 127, each with a key that changes while it plays, or with what to do"),
+        "What knobs, faders and pedals do, for instance {1: play.temperature, 20: play.density 0.2-2, 64: mode}: turn "
+        "a key, narrowed to a range if you like, or, pressed, do one of start, stop, mode (the next), mode:trade, "
+        "again, panic, tap, keep, preset:ballad. They are heard on every channel.",
+    )
+    notes: Table = _key(
+        EMPTY,
+        _table("pitches, each with what to do"),
+        "Keys and pads that are switches and no music, for instance {C1: start, D1: stop, 28: again}: they do what a "
+        "pedal can.",
+    )
+    programs: Table = _key(
+        EMPTY,
+        _table("program numbers from 1 to 128, each with a preset"),
+        "The presets that program changes call, for instance {1: ballad, 2: bebop}.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +168,12 @@ class PlaySettings:
     patience: float = _key(
         1.5,
         number(1, 16, above_low=True),
-        "In mode answer, you have paused when nothing has come for so many times the usual time between your notes.",
+        "In mode answer, you have paused when nothing has come for so many times the usual time between your notes; on "
+        "a bar line a moment less will do.",
     )
-    count_in: int = _key(0, whole(0, 8), "So many bars are counted in by clicks before it starts.")
+    count_in: int = _key(
+        0, whole(0, 8), "So many bars are counted in by clicks before it starts, unless it follows a clock."
+    )
     comp: Literal["off", "shells", "bass"] = _key(
         "off",
         word("off", "shells", "bass"),
@@ -252,7 +286,8 @@ class TempoSettings:
         True,
         switch(),
         "A clock that already runs: true follows it in silence until it starts, continues or tells its song position; "
-        "false takes its first tick for the first beat.",
+        "false takes its first tick for the first beat. A Link session: true waits for its start, false comes in with "
+        "its next bar line.",
     )
     clock_out: bool = _key(False, switch(), "Send a MIDI clock along with the notes, so that others can follow.")
 
@@ -368,8 +403,19 @@ def is_live(name: str) -> bool:
     return name.startswith("play.") or name in LIVE
 
 
-LIVE = frozenset({"tempo.bpm", "chart.changes", "chart.file", "chart.transpose", "midi.transpose", "log.level"})
+TABLES = tuple(name for name, key in KEYS.items() if isinstance(key.default, Table))
+"""The keys that have numbered keys of their own below them, such as `midi.cc.20`."""
+
+LIVE = frozenset(
+    {"tempo.bpm", "chart.changes", "chart.file", "chart.transpose", "midi.transpose", "log.level", *TABLES}
+)
 """What can be changed while it plays, beside all of `play`."""
+
+
+def value_of(settings: Settings, name: str) -> object:
+    """The value of the dotted key `name`."""
+    group, _, key = name.partition(".")
+    return getattr(getattr(settings, group), key)
 
 
 def changed(settings: Settings, values: Iterable[tuple[str, object]]) -> Settings:

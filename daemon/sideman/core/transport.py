@@ -11,6 +11,8 @@ MIDI 1.0 specification has them: each says what the *next* tick is. What it leav
   waits for continue.
 - A clock that is silent for a beat and a half without having stopped is lost. What comes later needs a start; without
   `wait_start` the music goes on from the next beat with the first tick.
+- Where many more ticks come than the music goes on by (two cables from one machine; a tempo beyond the fastest), that
+  is told. A clock that is doubled from its first tick on, and not too fast so, cannot be known for one.
 """
 
 from __future__ import annotations
@@ -18,21 +20,56 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from sideman.core.clockfilter import TICKS_A_BEAT, ClockFilter
-from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, SongPosition, Timing
+from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, LinkState, SongPosition, Timing
 from sideman.core.tempo import Tempo
 
 TICKS_A_SIXTEENTH = TICKS_A_BEAT // 4
 _LOST_TICKS = 3 * TICKS_A_BEAT // 2
 _ANOTHER_TEMPO = 0.5  # beats a minute, from which a change is told
+_TOO_MANY = 1.2
+
+
+class Followed(Protocol):
+    """Somebody else's clock, as the engine follows it. Beats and ticks are counted from the top of the music."""
+
+    rolling: bool
+    """Whether the music goes on now."""
+    moved: bool
+    """Whether it is at a place it did not come to by going on; whoever goes there takes this back."""
+
+    @property
+    def line(self) -> Tempo:
+        """From beats to seconds. A beat below 0: the music is about to begin."""
+
+    @property
+    def tick(self) -> int:
+        """The tick with which a clock of ours may begin: where the line is now, or one to come."""
+
+    @property
+    def text(self) -> str:
+        """What it does, in words."""
+
+    def hear(self, item: Timing | LinkState, second: float) -> None:
+        """Take in what came of it at `second`."""
+
+    def ends_at(self) -> float:
+        """The second when it will be lost, unless something comes before; may be infinite."""
+
+    def lose(self) -> None:
+        """It is lost."""
+
+    def propose(self, bpm: float) -> None:
+        """We are asked for another tempo; who follows what cannot be asked goes on as before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Which MIDI clocks there are: one that is followed, and whether one is sent."""
+    """Which clocks of others there are: one that is followed, and whether a MIDI clock is sent."""
 
-    followed: Transport | None = None
+    followed: Followed | None = None
     sent: bool = False
 
 
@@ -59,6 +96,7 @@ class Transport:
         self._lost = False
         self._bpm = 0.0  # as told
         self._ticks, self._since = 0, 0.0  # since it was measured last
+        self._messages, self._too_many = 0, False
         self._text = self.text
 
     @property
@@ -75,14 +113,15 @@ class Transport:
     def text(self) -> str:
         """What it does, in words."""
         if self.rolling:
-            return f"following {self._bpm:.1f} bpm" if self._bpm else "following the clock"
+            much = "; more ticks come than that: is the clock connected twice?" if self._too_many else ""
+            return f"following {self._bpm:.1f} bpm{much}" if self._bpm else "following the clock"
         if self._stopped:
             return "stopped by the clock"
         if self._alive and self._bpm:
             return f"hearing a clock at {self._bpm:.1f} bpm, waiting for its start"
         return "clock lost, waiting for it" if self._lost else "waiting for clock"
 
-    def hear(self, item: Timing, second: float) -> None:
+    def hear(self, item: Timing | LinkState, second: float) -> None:
         """Take a message of the clock that came at `second`."""
         match item:
             case ClockTick():
@@ -105,6 +144,10 @@ class Transport:
                 pass
         self._tell_change()
 
+    def arrives_in(self, rounds: float) -> None:
+        """The port carries its messages in rounds, so many seconds apart; 0: each at once."""
+        self._filter.rounds = rounds
+
     def ends_at(self) -> float:
         """The second when the clock will be lost, if no tick comes before; infinite while none is expected."""
         if not self._alive or self._stopped:
@@ -117,6 +160,9 @@ class Transport:
         self._halt()
         self._alive, self._armed, self._lost, self._bpm = False, False, True, 0.0
         self._tell_change()
+
+    def propose(self, bpm: float) -> None:
+        """Who sends a MIDI clock cannot be asked."""
 
     def _hear_tick(self, second: float) -> None:
         if self._armed:
@@ -136,14 +182,16 @@ class Transport:
     def _measure(self, passed: int) -> None:
         """The tempo to be told: that of whole beats, which wavers less than the line."""
         self._ticks += passed
+        self._messages += 1
         if not self._filter.locked:
-            self._ticks, self._since = 0, self._filter.second
+            self._ticks, self._messages, self._since = 0, 0, self._filter.second
             return
         if not self._bpm:
             self._bpm = self._filter.bpm
         if self._ticks >= TICKS_A_BEAT:
             bpm = 60.0 / TICKS_A_BEAT * self._ticks / max(self._filter.second - self._since, 1e-3)
-            self._ticks, self._since = 0, self._filter.second
+            self._too_many = self._messages > _TOO_MANY * self._ticks
+            self._ticks, self._messages, self._since = 0, 0, self._filter.second
             if abs(bpm - self._bpm) >= _ANOTHER_TEMPO:
                 self._bpm = bpm
 

@@ -91,6 +91,14 @@ class Link:
         return self._port is not None
 
     @property
+    def rounds(self) -> float:
+        """Seconds between the rounds in which the input's messages are carried, as JACK does; 0: each at once."""
+        way, systems = self._ways.get(INPUT), self._systems
+        if way is None or systems is None or systems.server is None or systems.lost() or not way.uses(systems.jack):
+            return 0.0
+        return systems.server.period
+
+    @property
     def text(self) -> str:
         """Both ways in a line."""
         return f"output {self._title(OUTPUT)}, input {self._title(INPUT)}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mark on disk for every port on which notes of ours may sound, with the channel.
+"""A mark on disk for every port on which notes of ours may sound, with the channels.
 
 It is there from before the first note until after the last note-off has left. A start that finds one knows that the
 process before it was killed, perhaps with a note sounding, and can release it as soon as that port is open.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from sideman.io.files import write_whole
@@ -18,7 +19,7 @@ _MOST = 32
 
 
 class Marks:
-    """The marks in the file at `path`: a channel (1..16) by the name of its port, as `Link.name` gives it.
+    """The marks in the file at `path`: channels (1..16) by the name of their port, as `Link.name` gives it.
 
     Where the disk refuses there are none, and the music plays all the same.
     """
@@ -26,12 +27,12 @@ class Marks:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._left = _read(path)
-        self._ours: dict[str, int] = {}
+        self._ours: dict[str, list[int]] = {}
 
-    def opened(self, port: str, channel: int) -> int | None:
-        """We are about to play on `channel` of `port`; the channel that a killed process has left sounding there."""
-        self._ours[port] = channel
-        left = self._left.pop(port, None)
+    def opened(self, port: str, channels: Sequence[int]) -> list[int]:
+        """We are about to play on `channels` of `port`; those that a killed process has left sounding there."""
+        self._ours[port] = list(channels)
+        left = self._left.pop(port, [])
         self._write()
         return left
 
@@ -52,10 +53,14 @@ class Marks:
             _log.debug("%s: cannot be written: %s", self._path, error.strerror)
 
 
-def _read(path: Path) -> dict[str, int]:
+def _read(path: Path) -> dict[str, list[int]]:
     try:
         said = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     items = list(said.items())[:_MOST] if isinstance(said, dict) else []
-    return {port: channel for port, channel in items if isinstance(channel, int) and 1 <= channel <= 16}
+    return {port: channels for port, channels in items if _are_channels(channels)}
+
+
+def _are_channels(said: object) -> bool:
+    return isinstance(said, list) and all(isinstance(channel, int) and 1 <= channel <= 16 for channel in said)

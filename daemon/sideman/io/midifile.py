@@ -21,14 +21,16 @@ def midi_bytes(
     length: float,
     name: str,
     chords: Iterable[tuple[float, str]] = (),
+    others: Iterable[tuple[str, Iterable[tuple[float, Event]]]] = (),
 ) -> bytes:
-    """The contents of a file of `events` (beat, event), in order, as one track called `name` of `length` beats.
+    """The contents of a file of `events` (beat, event), in order, as a track called `name` of `length` beats.
 
-    `chords` (beat, symbol), in order, become markers, which sequencers show and `sideman corpus` reads.
+    `chords` (beat, symbol), in order, become markers, which sequencers show and `sideman corpus` reads. `others` are
+    more tracks, name and events.
     """
     song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
     song.tracks.append(_head(bpm, meter, chords))
-    song.tracks.append(_track(events, length, name))
+    song.tracks += [_track(played, length, title) for title, played in ((name, events), *others)]
     packed = io.BytesIO()
     song.save(file=packed)
     return packed.getvalue()

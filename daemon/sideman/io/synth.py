@@ -73,18 +73,18 @@ class Synth:
             raise DiskError(f"{wav}: {self.program} wrote only a part of the sound; is the disk full?{said}")
 
 
-def find_synth(sound_font: Path | None) -> Synth:
-    """The fluidsynth on the PATH, with this sound font or else the first at the usual places.
+def find_synth(sound_font: Path | None, option: str = "--wav") -> Synth:
+    """The fluidsynth on the PATH, with this sound font or else the first at the usual places, for `option`.
 
     Raises `Unavailable` where one of them is not there, `NoSuchInput` or `UnreadableInput` for a font that is none.
     """
     program = shutil.which(PROGRAM)
     if program is None:
-        raise Unavailable(f"--wav: {PROGRAM} is not installed here (Debian: fluidsynth; Homebrew: fluid-synth)")
+        raise Unavailable(f"{option}: {PROGRAM} is not installed here (Debian: fluidsynth; Homebrew: fluid-synth)")
     font = next(_fonts(), None) if sound_font is None else _checked(sound_font)
     if font is None:
         places = ", ".join(map(str, _places()))
-        raise Unavailable(f"--wav: no sound font in {places}; name one with --sound-font FILE.sf2")
+        raise Unavailable(f"{option}: no sound font in {places}; name one with --sound-font FILE.sf2")
     return Synth(Path(program), font)
 
 

@@ -7,6 +7,7 @@ import yaml
 
 from sideman.core.layers import Given
 from sideman.core.rules import plain, shown
+from sideman.core.settings import TABLES
 from sideman.io.scalars import scalar
 
 DEEPEST = 8
@@ -66,7 +67,7 @@ class Parser:
         count = 0
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             count += 1
-            name = self._key(event)
+            name = self._key(event, numbered=prefix[:-1] in TABLES)
             value = self._next()
             if name is None:
                 self._skip(value)
@@ -74,8 +75,8 @@ class Parser:
                 self._value(prefix + name, value, _line(event), depth)
         return count
 
-    def _key(self, event: yaml.Event) -> str | None:
-        """The name in `event`, or None if it is none."""
+    def _key(self, event: yaml.Event, *, numbered: bool) -> str | None:
+        """The name in `event`, or None if it is none; where keys are `numbered`, a whole number is one."""
         if not isinstance(event, yaml.ScalarEvent):
             self._problem(_line(event), "a key has to be a name such as bpm, not a list, a group or an alias")
             self._skip(event)
@@ -85,10 +86,13 @@ class Parser:
         if event.implicit[0] and event.value == "<<":
             self._problem(_line(event), "merge keys (<<) are not read here; write the keys out")
             return None
-        if event.implicit[0] and not isinstance(scalar(event.value), str):
+        meant = scalar(event.value) if event.implicit[0] else event.value
+        if numbered and isinstance(meant, int) and not isinstance(meant, bool):
+            return str(meant)
+        if not isinstance(meant, str):
             self._problem(_line(event), f"{event.value or 'nothing'} as a key; a key has to be a name such as bpm")
             return None
-        return str(event.value)
+        return meant
 
     def _value(self, name: str, event: yaml.Event, line: int, depth: int) -> None:
         if name in self._lines:

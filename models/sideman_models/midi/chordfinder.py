@@ -2,7 +2,7 @@
 """The chords under a melody, found from the notes of its accompaniment.
 
 A hidden Markov model over slots of time (a beat, in metres of eighths an eighth), its states the qualities of
-`CORE` on the twelve roots, its best path found by Viterbi. All figures are logarithms of probabilities, set by hand:
+`COMMON` on the twelve roots, its best path found by Viterbi. All figures are logarithms of probabilities, set by hand:
 
 - **What sounds.** Each voice that sounds through a slot is one draw from the pitch classes: a tone of the chord is
   likely, one of its scale less, any other unlikely (`_TONE`, `_FIFTH`, `_SCALE`, `_OTHER`, of sum 1). As every state
@@ -13,7 +13,7 @@ A hidden Markov model over slots of time (a beat, in metres of eighths an eighth
   elsewhere any of its tones (`_BASS`). Above E3 it counts half, above C4 nothing.
 - **Changes** come with the bar line, seldom in its middle, hardly ever elsewhere; the root then likes to fall by a
   fifth (`_MOTION`).
-- **Qualities** differ in how common they are (`CORE`).
+- **Qualities** differ in how common they are (`COMMON`).
 
 A slot in which nothing sounds tells nothing: the chord stays. Where nothing sounds at all there is no chord.
 """
@@ -27,16 +27,11 @@ from math import exp, log
 import numpy as np
 import numpy.typing as npt
 
-from sideman_models.harmony import MINOR_ROOT_NAMES, NO_CHORD, QUALITIES, ROOT_NAMES, Chord, parse_chord
+from sideman_models.harmony import COMMON, NO_CHORD, QUALITIES, Chord, chord_on
 from sideman_models.midi.parsing import Strike
 
 Floats = npt.NDArray[np.floating]
 
-CORE: dict[str, float] = {
-    "7": 0.30, "-7": 0.24, "^7": 0.11, "": 0.09, "-": 0.06, "7b9": 0.04, "h7": 0.035, "6": 0.03, "7sus": 0.025,
-    "o7": 0.025, "-6": 0.02, "7alt": 0.015, "+": 0.01,
-}  # fmt: skip
-"""The qualities that are looked for, with how common each is taken to be."""
 _TONE, _FIFTH, _SCALE, _OTHER = 1.0, 0.7, 0.1, 0.02
 _MELODY_TONE, _MELODY_SCALE, _MELODY_OTHER = 1.0, 0.5, 0.12
 _VOICE, _MELODY = 0.7, 0.4
@@ -121,7 +116,7 @@ def _best_path(staying: Floats, beginning: Floats, places: Sequence[int], in_bar
 
     Where a chord goes depends on its root alone: of each root only the best state is asked.
     """
-    shape = (len(CORE), 12)  # the states: a row a quality, a column a root
+    shape = (len(COMMON), 12)  # the states: a row a quality, a column a root
     staying, beginning = staying.reshape(-1, *shape), beginning.reshape(-1, *shape)
     same, roots = np.arange(len(_CHORDS), dtype=np.int16).reshape(shape), np.arange(12)
     came_from = np.zeros(staying.shape, np.int16)
@@ -150,15 +145,6 @@ def _change_at(slot: int, before: int, in_bar: int) -> float:
     return _CHANGE_IN_MIDDLE if 2 * (slot % in_bar) == in_bar else _CHANGE_ELSEWHERE
 
 
-def _chord_names() -> list[str]:
-    """The states: quality by quality, each on the roots C to B."""
-    names = []
-    for quality in CORE:
-        roots = MINOR_ROOT_NAMES if 3 in QUALITIES[quality].tones else ROOT_NAMES
-        names += [root + quality for root in roots]
-    return names
-
-
 def _over_classes(chord: Chord, tone: float, fifth: float, scale: float, other: float) -> Floats:
     """(12,) logarithms of the probability of each pitch class."""
     likely = np.full(12, other)
@@ -180,12 +166,13 @@ def _under(chord: Chord, shares: tuple[float, float, float, float]) -> Floats:
     return np.asarray(np.log(likely / likely.sum()))
 
 
-_CHORDS: list[Chord] = [parse_chord(name) for name in _chord_names()]
+# The states: quality by quality, each on the roots C to B.
+_CHORDS: list[Chord] = [chord_on(root, QUALITIES[quality]) for quality in COMMON for root in range(12)]
 _TONES = np.array([_over_classes(chord, _TONE, _FIFTH, _SCALE, _OTHER) for chord in _CHORDS])
 _MELODY_TONES = np.array(
     [_over_classes(chord, _MELODY_TONE, _MELODY_TONE, _MELODY_SCALE, _MELODY_OTHER) for chord in _CHORDS]
 )
 _BASSES_BEGIN = np.array([_under(chord, _BASS_BEGINS) for chord in _CHORDS])
 _BASSES_ELSEWHERE = np.array([_under(chord, _BASS_ELSEWHERE) for chord in _CHORDS])
-_COMMON = np.log(list(CORE.values()))[:, None]
+_COMMON = np.log(list(COMMON.values()))[:, None]
 _MOVES = np.log([[_MOTION[(after - before) % 12] for after in range(12)] for before in range(12)])

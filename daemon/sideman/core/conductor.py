@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When: beats and seconds, the place in the music, its beginning and halting, the clocks that are followed and sent.
+
+The beats of a `Conductor` never go back: where the music moves to another place, they go on from the next one that lies
+the same way in its bar, and the chart is moved under them. While the music does not roll, nothing is due and nothing
+that is played is heard. What is played is the business of the `Engine`, which is one.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sideman.core.clockfilter import TICKS_A_BEAT
+from sideman.core.clockout import ClockOut, next_sixteenth
+from sideman.core.events import ClockTick, Control, Event, LinkState, NoteOn, ProgramChange, Timing
+from sideman.core.humantime import tick_of
+from sideman.core.reports import Does, Doing, Tell, nobody
+from sideman.core.schedule import BAR_LINE, ONSET, BarLine, Due, Schedule, Strike, Tick
+from sideman.core.settings import Settings
+from sideman.core.soloist import Soloist
+from sideman.core.tempo import Tempo, default_swing, swung
+from sideman.core.transport import Clocks, Followed
+from sideman.core.tune import Tune
+from sideman_models.values import TICKS
+
+BEGIN_S = 0.1
+"""From the word to begin to the first beat, or to the first click."""
+CLICK, CLICK_BEATS = 37, 0.1
+"""The side stick of a General MIDI drum kit, and how long it is held."""
+ACCENT, PLAIN = 112, 80
+"""The velocities of the first click of a bar and of the others."""
+
+LAMP: dict[Doing, int] = {"idle": 0, "listening": 64, "playing": 127}
+"""What `midi.lamp` is sent for each thing it does."""
+
+_ALMOST = 1e-9  # beats; what arithmetic may leave between a deadline and the beat it was computed from
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From beat `start` (a bar line), which falls on `second`, to beat `end` (None: for ever).
+
+    Where a clock is followed, that says when. `rounds_off`: the last note is a tone of the last chord, and lasts to the
+    end.
+    """
+
+    second: float
+    start: float = 0.0
+    end: float | None = None
+    rounds_off: bool = False
+
+
+class Conductor(ABC):
+    """Conducts `soloist` over `tune`: time as `span` and the `clocks` have it."""
+
+    def __init__(self, settings: Settings, tune: Tune, soloist: Soloist, span: Span, clocks: Clocks) -> None:
+        self.settings = settings
+        self.tune = tune
+        self.soloist = soloist
+        self.tempo = Tempo(settings.tempo.bpm, span.second, span.start)
+        self.bar_ticks = soloist.bar_ticks
+        self._schedule = Schedule()
+        self._start = span.start
+        self._top = 0.0  # the beat on which the music begins, as its clock counts
+        self._reached = span.start
+        self.tell: Tell = nobody
+        self._doing: Doing = "idle"
+        self._halted = False  # by word of mouth; a clock that is followed may go on
+        self._transport = clocks.followed
+        self._clock_out = ClockOut(self._schedule) if clocks.sent else None
+        self._end_at(span.end)
+        self._put_bar_line(round(span.start / self._bar))
+        if clocks.followed is None:
+            self._put_clock(round(span.start * TICKS_A_BEAT), begins=True)
+
+    def _end_at(self, end: float | None) -> None:
+        self.end = end
+        self.soloist.end = math.inf if end is None else end * TICKS
+
+    @abstractmethod
+    def silence(self) -> list[Event]:
+        """The note-offs of all that sounds, and the end of our clock: what must be sent before it is left."""
+
+    @abstractmethod
+    def _settle(self) -> list[Event]:
+        """The music has halted: let hold now what was to hold from a bar line to come; returns what to send."""
+
+    # -- time
+
+    def _next_bar(self, second: float) -> int:
+        """The first bar, counted from beat 0, that begins after `second`."""
+        return max(math.floor(self._beat_of(second) / self._bar + _ALMOST) + 1, round(self._start / self._bar))
+
+    @property
+    def _offset_s(self) -> float:
+        return self.settings.play.offset_ms / 1000
+
+    @property
+    def _bar(self) -> float:
+        """Beats in a bar."""
+        return self.bar_ticks / TICKS
+
+    @property
+    def swing(self) -> float:
+        """How far into its beat the second eighth falls."""
+        swing = self.settings.play.swing
+        return default_swing(self.tempo.bpm) if swing is None else swing
+
+    @property
+    def _rolls(self) -> bool:
+        return not self._halted and (self._transport is None or self._transport.rolling)
+
+    def beat_at(self, second: float) -> float:
+        """The beat at `second`; while the music is halted, where it was."""
+        return self.tempo.beat_at(second) if self._rolls else self._reached
+
+    def _beat_of(self, second: float) -> float:
+        return self.tempo.beat_at(second - self._offset_s)
+
+    def _second_of(self, beat: float) -> float:
+        return self.tempo.second_at(beat) + self._offset_s
+
+    def _swung(self, tick: int) -> float:
+        """The beat on which the written `tick` sounds. Swing begins anew at each bar line, be the bar of odd length."""
+        bar, place = divmod(tick, self.bar_ticks)
+        return bar * self.bar_ticks / TICKS + swung(place, self.swing)
+
+    def _unswung(self, beat: float) -> float:
+        return tick_of(beat, self.bar_ticks, self.swing)
+
+    def _put_bar_line(self, bar: int) -> None:
+        if self.end is None or bar * self.bar_ticks <= self.end * TICKS:
+            self._schedule.put(bar * self.bar_ticks / TICKS, BAR_LINE, BarLine(bar))
+
+    # -- beginning and halting
+
+    def _put_off(self) -> None:
+        """Let the first beat come as much later as the bars last that are counted in."""
+        if self._transport is None:
+            counted = self.settings.play.count_in * self._bar
+            self.tempo = Tempo(self.tempo.bpm, self.tempo.second, self._start - counted)
+            self._count_in()
+
+    def _count_in(self) -> None:
+        meter, drums = self.tune.chart.meter, self.settings.midi.drums
+        clicks = self.settings.play.count_in * meter.numerator
+        for number in range(clicks):
+            beat = self._start - (clicks - number) * 4 / meter.denominator
+            note = NoteOn(CLICK, PLAIN if number % meter.numerator else ACCENT, drums)
+            self._schedule.put(beat, ONSET, Strike(note, CLICK_BEATS, "clicks"))
+
+    def _begin(self, second: float) -> list[Event]:
+        """Begin anew from the top; by a clock that is followed, only go on."""
+        if self._transport is not None:
+            return self._go_on(self._transport, second) if self._halted else []
+        sent = self._halt_here(second)
+        self._halted = False
+        counted = self.settings.play.count_in * self._bar
+        self._move(0.0, counted)
+        second += BEGIN_S + max(0.0, -self._offset_s)
+        self.tempo = Tempo(self.tempo.bpm, second, self._start - counted)
+        self._count_in()
+        self._put_clock(round(self._start * TICKS_A_BEAT), begins=True)
+        return sent
+
+    def _go_on(self, transport: Followed, second: float) -> list[Event]:
+        """Play again by a clock that may have gone on meanwhile."""
+        self._halted = False
+        if transport.rolling:
+            transport.moved = False
+            self._move(transport.line.beat_at(second))
+            self._take_tempo(transport)
+            self._put_clock(next_sixteenth(transport.tick + round(self._top * TICKS_A_BEAT)), begins=True)
+        return []
+
+    def _halt_here(self, second: float) -> list[Event]:
+        # What sounds earlier than its beat, by play.offset_ms, has got further than the time.
+        sent = self._halt(max(self.beat_at(second), self._beat_of(second))) if self._rolls else []
+        self._halted = True
+        return sent
+
+    def _halt(self, reached: float) -> list[Event]:
+        self._reached = max(self._reached, reached)
+        if self._clock_out is not None:
+            self._clock_out.drop()
+        return [*self.silence(), *self._settle()]
+
+    def _move(self, place: float, ahead: float = 0.0) -> None:
+        """Go on from `place`, in beats from the top of the music, but leave so many beats `ahead` of it.
+
+        Below 0 the music begins when that is reached.
+        """
+        top = max(0, math.ceil((self._reached + ahead - place) / self._bar - _ALMOST)) * self._bar
+        if self.end is not None:
+            self._end_at(self.end + top - self._top)
+        self._top, self._start = top, max(place, 0.0) + top
+        self.tune.move(top)
+        self._schedule.clear()  # all notes have been released
+        self._put_bar_line(math.ceil(self._start / self._bar - _ALMOST))
+        self.soloist.move(self.soloist.next_pulse(self._start * TICKS - _ALMOST), round(top * TICKS))
+
+    # -- what it does
+
+    def _do(self, beat: float) -> list[Event]:
+        """Tell what it does on `beat`, if that is something else than before."""
+        if not self._rolls:
+            return self._does("idle")
+        tick = math.floor(self._unswung(beat) + _ALMOST)
+        return self._does("playing" if beat >= self._start - _ALMOST and self.soloist.ours(tick) else "listening")
+
+    def _does(self, doing: Doing) -> list[Event]:
+        if doing == self._doing:
+            return []
+        self._doing = doing
+        self.tell(Does(doing))
+        return self._lamp()
+
+    def _lamp(self) -> list[Event]:
+        midi = self.settings.midi
+        return [] if midi.lamp is None else [Control(midi.lamp, LAMP[self._doing], midi.channel)]
+
+    def voice(self) -> list[Event]:
+        """The sound that is chosen, and what the lamp shows: what a synth that was gone has to be told again."""
+        midi = self.settings.midi
+        program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
+        return [*program, *self._lamp()]
+
+    # -- somebody else's clock
+
+    def _follow(self, item: Timing | LinkState, second: float) -> list[Event]:
+        """Take in what comes of the clock; returns what to send at once."""
+        if self._transport is None:
+            return []
+        rolled, went, reached = self._rolls, self._transport.rolling, self.tempo.beat_at(second)
+        self._transport.hear(item, second)
+        self._halted = self._halted and (went or not self._transport.rolling)
+        goes_on = rolled and self._rolls and not self._transport.moved
+        sent = self._halt(reached) if rolled and not goes_on else []
+        if not self._rolls:
+            return sent
+        line = self._transport.line
+        if self._transport.moved:
+            self._transport.moved = False
+            self._move(line.beat)
+        self._take_tempo(self._transport)
+        return [] if goes_on else [*sent, *self._join_clock(self._transport.tick, line.beat)]
+
+    def _take_tempo(self, transport: Followed) -> None:
+        line = transport.line
+        self.tempo = Tempo(line.bpm, line.second, line.beat + self._top)
+
+    def _pull(self, bpm: float, second: float) -> None:
+        """Go on in another tempo, or ask for it whom we follow."""
+        if self._transport is None:
+            self.tempo = self.tempo.changed(bpm, second)
+        else:
+            self._transport.propose(bpm)
+
+    def _lose(self, transport: Followed) -> Iterator[Due]:
+        second, rolled = transport.ends_at(), self._rolls
+        transport.lose()
+        beat = self.tempo.beat_at(second)
+        yield from (Due(beat, second, event) for event in (self._halt(beat) if rolled else ()))
+
+    # -- the clock we send
+
+    def _put_clock(self, number: int, *, begins: bool) -> None:
+        if self._clock_out is not None and (self.end is None or number < self.end * TICKS_A_BEAT):
+            self._clock_out.put(number, begins=begins)
+
+    def _join_clock(self, tick: int, place: float) -> list[Event]:
+        """Let our clock begin with `tick`: now, where the music is at that `place`, or when it comes there."""
+        if tick <= place * TICKS_A_BEAT + _ALMOST:
+            return self._begin_clock(tick)
+        self._put_clock(tick + round(self._top * TICKS_A_BEAT), begins=True)
+        return []
+
+    def _begin_clock(self, place: int) -> list[Event]:
+        """What to send before the tick `place`, counted from the top of the music; from there on ticks are due."""
+        if self._clock_out is None:
+            return []
+        self._put_clock(place + round(self._top * TICKS_A_BEAT), begins=False)
+        return self._clock_out.begin(place)
+
+    def _clock_falls_due(self, tick: Tick, second: float) -> list[Event]:
+        """What to send for `tick`. After a stop of the machine the clock ends, to begin anew at a place it tells."""
+        if self._clock_out is None or not self._clock_out.awaits(tick):
+            return []
+        self._clock_out.drop()
+        if tick.begins:
+            return self._begin_clock(tick.number - round(self._top * TICKS_A_BEAT))
+        now = math.floor(self._beat_of(second) * TICKS_A_BEAT)
+        if now - tick.number > TICKS_A_BEAT:
+            self._put_clock(next_sixteenth(now), begins=True)
+            return self._clock_out.end()
+        self._put_clock(tick.number + 1, begins=False)
+        return [ClockTick()]

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is played next, and when, in written ticks: turns, the choice ahead, the ending, and the last phrase again.
+
+It knows neither seconds nor ports: the engine asks it for the next choice and tells it what has sounded. Up to where a
+choice may last is settled only when it is played, since a change of mode may have come in between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import replace
+
+from sideman.core.again import MOST_CHOICES, Variation, last_phrase
+from sideman.core.improviser import PULSES, Choice, Improviser, Wish
+from sideman.core.settings import Mode, PlaySettings
+from sideman.core.tune import Tune
+from sideman.core.turns import Rota
+from sideman_models.values import TICKS
+
+_ALMOST = 1e-6
+
+
+class Soloist:
+    """Plays one line with `improviser` from the tick `start` on, in the turns that `play` says.
+
+    `end` is the tick where it stops, infinite where it does not; `rounds_off`: before that comes a last note.
+    """
+
+    def __init__(
+        self, play: PlaySettings, tune: Tune, improviser: Improviser, start: int, *, bar_ticks: int, rounds_off: bool
+    ) -> None:
+        self.improviser = improviser
+        self.rota = Rota(play, bar_ticks)
+        self.choice: Choice | None = None
+        self.end = math.inf
+        self._play = play
+        self._tune = tune
+        self.bar_ticks = bar_ticks
+        self._rounds_off = rounds_off
+        self._next = start  # the first tick at which we may go on
+        self._silent_from = start
+        self._phrase: deque[Choice] = deque(maxlen=MOST_CHOICES)
+        self._variation: Variation | None = None
+
+    # -- when
+
+    def coming(self) -> int | None:
+        """The tick of the next choice; None where that is not known, or there is none."""
+        if self.choice is not None:
+            return self.choice.tick
+        tick = self._opens(self._next)
+        if tick is not None and self._variation is not None and tick >= self._variation.begins:
+            part = self._variation.opens(tick)
+            tick = tick if part is None or self.rota.opens(part) != part else part
+        return None if tick is None or tick >= self.end else tick
+
+    def _opens(self, tick: int) -> int | None:
+        """The first tick at or after `tick` at which we may begin: that very one, or a pulse."""
+        while (opens := self.rota.opens(tick)) != tick:
+            if opens is None:
+                return None
+            tick = self.next_pulse(opens)
+        return tick
+
+    def ours(self, tick: int) -> bool:
+        """Whether it is our turn at `tick`."""
+        return tick < self.end and self.rota.opens(tick) == tick
+
+    def next_pulse(self, tick: float, pulse: int | None = None) -> int:
+        """The first pulse at or after `tick`, of the rate unless told otherwise; there is one on every bar line."""
+        pulse = pulse or PULSES.get(self._play.rate, TICKS)
+        bar = math.floor(tick / self.bar_ticks) * self.bar_ticks
+        return bar + min(math.ceil((tick - bar) / pulse) * pulse, self.bar_ticks)
+
+    def _closes(self, tick: int) -> float:
+        """The tick at which what begins at `tick` has to end: with its turn, or before what else has its own place."""
+        bounds = [self.rota.closes(tick), self._last_note()]
+        if self._variation is not None:
+            bounds.append(self._variation.begins)
+        return min((bound for bound in bounds if bound > tick), default=math.inf)
+
+    # -- what
+
+    def prepare(self) -> Choice:
+        """Choose for the next onset, which is known, and has no choice yet."""
+        tick = self.coming()
+        if tick is None:
+            raise ValueError("nothing is coming")
+        self.choice = self.improviser.choose(tick, self._wish(tick))
+        return self.choice
+
+    def _wish(self, tick: int) -> Wish:
+        if tick >= self._last_note():
+            return Wish(length=round(self.end) - tick, sounds=True, tone=True)
+        varied = None if self._variation is None else self._variation.wish(tick)
+        silent = tick - self._silent_from if tick == self._next else 0
+        return varied or Wish(busy=self.rota.busy(tick), silent=max(0, silent))
+
+    def _last_note(self) -> float:
+        """The tick of the last note: where the last chord begins, at the last bar line at the earliest."""
+        if not self._rounds_off or self.end == math.inf:
+            return math.inf
+        end, beat = self.end / TICKS, (self.end - self.bar_ticks) / TICKS
+        while beat + (lasts := self._tune.next_change(beat)[1]) < end - _ALMOST:
+            beat += lasts
+        return math.ceil(beat * TICKS - _ALMOST)
+
+    def is_last(self, choice: Choice) -> bool:
+        """Whether `choice` is the last note of all, which lasts to the end."""
+        return choice.tick >= self._last_note()
+
+    def take_back(self) -> None:
+        """Let the next choice be made anew."""
+        self.choice = None
+
+    # -- what has been played
+
+    def take(self) -> Choice:
+        """The choice, whose time has come, cut to the time it has: it is to be `played` or `missed`."""
+        if self.choice is None:
+            raise ValueError("nothing is chosen")
+        choice, self.choice = self.choice, None
+        room = self._closes(choice.tick) - choice.tick
+        return choice if choice.length <= room else replace(choice, length=round(room))
+
+    def played(self, choice: Choice) -> None:
+        """`choice` has sounded."""
+        self._go_on(choice)
+        self.improviser.played(choice)
+
+    def missed(self, choice: Choice) -> None:
+        """`choice` came too late."""
+        self._go_on(replace(choice, pitch=None))
+        self.improviser.missed(choice)
+
+    def _go_on(self, choice: Choice) -> None:
+        if choice.tick != self._next:
+            self._phrase.clear()
+            self._silent_from = choice.tick
+        if self._variation is not None and choice.tick >= self._variation.begins:
+            self._vary(self._variation, choice)
+        self._next = choice.tick + choice.length
+        if choice.pitch is not None:
+            self._silent_from = self._next
+        self._phrase.append(choice)
+
+    def _vary(self, variation: Variation, choice: Choice) -> None:
+        if self._phrase and self._phrase[-1].tick < variation.begins:
+            self._phrase.clear()
+        if variation.opens(choice.tick) == choice.tick:
+            variation.played(choice.pitch)
+        if variation.opens(choice.tick) is None:
+            self._variation = None
+
+    # -- what is asked for
+
+    def adopt(self, play: PlaySettings) -> None:
+        """Play as other settings say, from the next choice that is made on; of the mode nothing is heeded here."""
+        rate, self._play = self._play.rate, play
+        self.improviser.adopt(play)
+        self.rota.ear.patience = play.patience
+        if self.choice is None and play.rate != rate:
+            self._next = self.next_pulse(self._next, PULSES.get(play.rate, 1))
+
+    def plan(self, mode: Mode, tick: int) -> None:
+        """Let `mode` hold from the bar line at `tick` on."""
+        self.rota.plan(self._play, mode, tick)
+        self._drop(tick)
+
+    def set_mode(self, play: PlaySettings, tick: int, line: int) -> None:
+        """From `tick` on the mode is that of `play`, whose turns count from the bar line at `line`."""
+        self.rota.begin(play, line)
+        self.adopt(play)
+        if self.choice is not None and self.choice.tick < tick:
+            self.choice = None  # else it was chosen for the new mode
+        if self._next != tick:
+            self._phrase.clear()
+            self._silent_from = tick
+        self._next, self._variation = tick, None
+
+    def give_way(self, tick: int) -> None:
+        """The player comes in: what we play ends at `tick`."""
+        self._drop(tick)
+
+    def _drop(self, tick: int) -> None:
+        self.choice = self._variation = None
+        self._next = min(self._next, tick)
+
+    def skip(self, tick: float) -> None:
+        """What would have begun before `tick` is passed over."""
+        self._next = self.next_pulse(tick)
+        self._phrase.clear()
+
+    def vary(self, tick: int) -> None:
+        """Play the last phrase again, varied, from the first bar line at or after `tick` in a turn of ours."""
+        phrase = last_phrase(self._phrase, self.bar_ticks)
+        begins = self.rota.opens(tick)
+        if phrase and begins is not None:
+            begins = self.next_pulse(begins, self.bar_ticks)
+            self._variation = Variation(phrase, begins, self.bar_ticks, self._play.range)
+            self.choice = None
+
+    def move(self, start: int, top: int) -> None:
+        """Go on from `start`, in music whose top is at `top`; turns are counted from there."""
+        self.rota.begin(self._play, top)
+        self.rota.ear.forget()
+        self._phrase.clear()
+        self.choice = self._variation = None
+        self._next = self._silent_from = start

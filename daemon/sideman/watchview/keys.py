@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keys of the live view, and the requests of the control socket that they stand for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import termios
+import tty
+from collections.abc import Iterator
+from typing import TextIO, get_args
+
+from sideman.core.settings import Mode
+from sideman.watchview import Request
+from sideman.watchview.model import Scene
+
+HELP = "q quit  p panic  m mode  t tap  a again  +- temp"
+LEAVES = ("q", "Q")
+HOTTER, COOLER = ("+", "=", "\x1b[A"), ("-", "\x1b[B")  # the arrows up and down among them
+STEP = 0.1
+_TEMPERATURE, _HOTTEST = "play.temperature", 5.0
+_KEY = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
+_CONTROL_CHARACTERS = 6  # where tcgetattr has them
+
+
+@contextlib.contextmanager
+def keyboard(stream: TextIO | None) -> Iterator[int | None]:
+    """Read `stream` key by key, unseen, while it lasts: its descriptor, or None where it is no terminal."""
+    if stream is None or stream.closed or not stream.isatty():
+        yield None
+        return
+    number = stream.fileno()
+    before = termios.tcgetattr(number)
+    try:
+        tty.setcbreak(number)
+        _without_suspending(number)
+        yield number
+    finally:
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
+
+
+def _without_suspending(number: int) -> None:
+    """Ctrl-Z would leave the shell on our screen, without a cursor."""
+    settings = termios.tcgetattr(number)
+    settings[_CONTROL_CHARACTERS][termios.VSUSP] = os.fpathconf(number, "PC_VDISABLE").to_bytes(1, "big")
+    termios.tcsetattr(number, termios.TCSANOW, settings)
+
+
+def pressed(number: int | None, seconds: float) -> list[str]:
+    """The keys pressed within so many seconds: as soon as there is one, else none. A terminal that is gone says `q`."""
+    readable, _, _ = select.select([] if number is None else [number], [], [], seconds)
+    if number is None or not readable:
+        return []
+    try:
+        typed = os.read(number, 256).decode("utf-8", "replace")
+    except OSError:
+        typed = ""
+    return [found.replace("\x1bO", "\x1b[") for found in _KEY.findall(typed)] or [LEAVES[0]]
+
+
+def request(key: str, scene: Scene) -> Request | None:
+    """What the key asks of the daemon; None for one that asks nothing."""
+    plain = {"p": "panic", "t": "tap", "a": "again"}
+    if key in plain:
+        return {"v": 1, "do": plain[key]}
+    if key == "m":
+        modes = get_args(Mode)
+        mode = scene.wanted or scene.mode
+        after = modes.index(mode) + 1 if mode in modes else 0
+        return {"v": 1, "do": "mode", "mode": modes[after % len(modes)]}
+    temperature = scene.settings.get(_TEMPERATURE)
+    if key in HOTTER + COOLER and isinstance(temperature, int | float):
+        other = min(max(temperature + (STEP if key in HOTTER else -STEP), 0.0), _HOTTEST)
+        return {"v": 1, "do": "set", "key": _TEMPERATURE, "value": round(other, 2)}
+    return None

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What whoever watches knows: made of the events of the control socket alone, and never upset by one of them.
+
+Events of a kind nobody here knows, and fields that are missing or make no sense, are passed over: a viewer of another
+version than the daemon shows what it understands. Beats are quarter notes from the top of the music.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sideman.core.chart import ChartError, Meter, parse_meter
+from sideman_models.wording import printable
+
+Who = Literal["own", "comp", "heard"]
+Event = Mapping[str, object]
+
+KINDS = frozenset(
+    ("status", "beat", "value", "heard", "mode", "doing", "changed", "coming", "chart", "ports", "timing", "log")
+)
+"""The events that are understood."""
+REMEMBERED = 1000
+"""Notes that are kept: more than any terminal can show."""
+LOGGED = 20
+_FARTHEST = 1e9  # beats; further on no music is
+_AHEAD = 1.0  # beats; so long it is taken to go on in tempo when nothing is told
+_BACK = 0.5  # beats; a step back of more than this is another place of the music
+_MOST = 10**12  # of anything that is counted
+_ALMOST = 1e-6  # beats; what was rounded on its way here
+_COUNTS = ("late", "heard", "echoes", "played")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note and who plays it, from `beat` to `end`."""
+
+    who: Who
+    pitch: int
+    beat: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What it plans to play on `beat`: `value` as the network writes it, and its pitch unless it is a rest."""
+
+    beat: float
+    pitch: int | None
+    value: str
+
+
+@dataclass(slots=True)
+class Scene:
+    """All that is known. `take` takes an event in; the rest is there to be read, empty or None until it is told."""
+
+    title: str = ""
+    bars: tuple[tuple[str, ...], ...] = ()
+    meter: Meter = field(default_factory=lambda: Meter(4, 4))
+    sections: tuple[tuple[int, str], ...] = ()
+    top: float = 0.0
+    """The beat on which the chart began."""
+    chord: str = ""
+    next_chord: str = ""
+    bpm: float | None = None
+    rolling: bool = True
+    mode: str = ""
+    wanted: str = ""
+    """The mode that was asked for, until it is the mode."""
+    doing: str = ""
+    seed: int | None = None
+    ports: str = ""
+    clock: str = ""
+    coming: Coming | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    timing: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
+    log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=LOGGED))
+    """Level and text, the last one last."""
+    told: float | None = None
+    """The second of the last event."""
+    _beat: float | None = None
+    _second: float = 0.0
+    _now: float = 0.0
+    _notes: deque[Note] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _held: dict[int, float] = field(default_factory=dict)
+
+    def take(self, event: object, second: float) -> None:
+        """Take in what came at `second`, of a clock that never goes back."""
+        if not isinstance(event, Mapping):
+            return
+        self.told = self._now = second
+        if event.get("ok") is False:
+            self.wanted = ""
+            self._take_log({"level": "error", "text": event.get("error")})
+        kind = event.get("event")
+        if isinstance(kind, str) and kind in KINDS:
+            getattr(self, f"_take_{kind}")(event)
+
+    def expect(self, request: Mapping[str, object]) -> None:
+        """Take what was asked for as it will be, so that it can be gone on from before the daemon tells of it."""
+        if request.get("do") == "mode":
+            self.wanted = _text(request, "mode", "")
+        elif request.get("do") == "set":
+            self.settings[str(request.get("key"))] = request.get("value")
+
+    def beat_at(self, second: float) -> float | None:
+        """The beat at `second`: the last that was told, gone on from in tempo for a beat at most."""
+        if self._beat is None or self.bpm is None or not self.rolling:
+            return self._beat
+        gone = (second - self._second) * self.bpm / 60
+        return self._beat + min(max(gone, 0.0), _AHEAD)
+
+    def notes(self, beat: float) -> Iterator[Note]:
+        """The notes that are remembered; those still held end at `beat`."""
+        yield from self._notes
+        yield from (Note("heard", pitch, onset, max(onset, beat)) for pitch, onset in list(self._held.items()))
+
+    @property
+    def quarters(self) -> float:
+        """The length of a bar in beats."""
+        return float(self.meter.quarters)
+
+    def bar_at(self, beat: float) -> int:
+        """The bar that `beat` lies in, counted from 0 at the top of the chart that is played."""
+        return math.floor((beat - self.top) / self.quarters + _ALMOST)
+
+    def chord_in(self, bar: int, beat: float) -> int:
+        """Which of the chords of `bar` of the chart sounds at `beat`: the one of that name nearest to its share."""
+        chords = self.bars[bar]
+        place = (beat - self.top) / self.quarters % 1
+        share = min(int(place * len(chords)), len(chords) - 1)
+        named = [at for at, chord in enumerate(chords) if chord == self.chord]
+        return min(named, key=lambda at: abs(at - share), default=share)
+
+    # -- what each kind of event tells
+
+    def _take_status(self, event: Event) -> None:
+        bpm, seed = _number(event, "bpm", 1000), _whole(event, "seed", 2**64)
+        self.bpm = bpm if bpm is not None and bpm > 0 else self.bpm
+        self.seed = self.seed if seed is None else seed
+        rolling = event.get("rolling")
+        self.rolling = rolling if isinstance(rolling, bool) else self.rolling
+        self._take_beat(event)
+        self._take_mode(event)
+        self._count(event)
+        self.ports = _text(event, "ports", self.ports)
+        self.clock = _text(event, "clock", self.clock)
+        settings, coming = event.get("settings"), event.get("coming", self.coming)
+        self.settings |= settings if isinstance(settings, dict) else {}
+        if isinstance(coming, Mapping):
+            self._take_coming(coming)
+        elif coming is None:
+            self.coming = None
+
+    def _take_beat(self, event: Event) -> None:
+        beat = _number(event, "beat", _FARTHEST)
+        if beat is not None:
+            self._move(beat)
+            self._find(event, beat)
+        self.chord = _text(event, "chord", self.chord)
+        self.next_chord = _text(event, "next_chord", self.next_chord)
+
+    def _move(self, beat: float) -> None:
+        """Go on to `beat`; where that is back, what was to be seen there is of another time."""
+        if self._beat is not None and beat < self._beat - _BACK:
+            self._notes.clear()
+            self._held.clear()
+            self.coming = None
+        self._beat, self._second = beat, self._now
+
+    def _find(self, event: Event, beat: float) -> None:
+        """Where the chart began, if the event tells which of its bars this is."""
+        bar, chorus = _whole(event, "form_bar", _MOST), _whole(event, "chorus", _MOST)
+        if bar and chorus and beat >= 0:
+            gone = (chorus - 1) * len(self.bars) + bar - 1
+            self.top = (math.floor(beat / self.quarters + _ALMOST) - gone) * self.quarters
+
+    def _take_mode(self, event: Event) -> None:
+        self.mode = _text(event, "mode", self.mode)
+        self.doing = _text(event, "doing", self.doing)
+        self.wanted = "" if self.wanted == self.mode else self.wanted
+
+    _take_doing = _take_mode
+
+    def _take_value(self, event: Event) -> None:
+        beat, length = _number(event, "beat", _FARTHEST), _number(event, "beats", 1000)
+        pitch, voice = _whole(event, "pitch", 127), event.get("voice", "solo")
+        if beat is None or length is None or pitch is None or length < 0 or voice not in ("solo", "comp"):
+            return
+        self._notes.append(Note("own" if voice == "solo" else "comp", pitch, beat, beat + length))
+
+    def _take_heard(self, event: Event) -> None:
+        beat, pitch = _number(event, "beat", _FARTHEST), _whole(event, "pitch", 127)
+        if beat is None or pitch is None:
+            return
+        onset = self._held.pop(pitch, None)
+        if onset is not None:
+            self._notes.append(Note("heard", pitch, onset, max(onset, beat)))
+        if event.get("on") is True:
+            self._held[pitch] = beat
+
+    def _take_changed(self, event: Event) -> None:
+        values = event.get("values")
+        if isinstance(values, dict):
+            self.settings |= values
+            self._take_log({"text": ", ".join(f"{name} is {value}" for name, value in values.items())})
+
+    def _take_coming(self, event: Event) -> None:
+        beat = _number(event, "beat", _FARTHEST)
+        told = Coming(beat or 0.0, _whole(event, "pitch", 127), _text(event, "value", ""))
+        self.coming = None if beat is None else told
+
+    def _take_chart(self, event: Event) -> None:
+        bars, sections = event.get("bars"), event.get("sections")
+        if not isinstance(bars, list) or not bars:
+            return
+        self.bars = tuple(tuple(map(printable, bar)) if isinstance(bar, list) else () for bar in bars)
+        self.title = _text(event, "title", "")
+        self.sections = tuple(_sections(sections)) if isinstance(sections, list) else ()
+        with suppress(ChartError):
+            self.meter = parse_meter(_text(event, "meter", ""))
+
+    def _take_ports(self, event: Event) -> None:
+        self.ports = _text(event, "text", self.ports)
+
+    def _take_timing(self, event: Event) -> None:
+        self._count(event)
+        names = [name for name in event if name not in ("v", "event", "beat", *_COUNTS)]
+        found = {printable(name): _number(event, name, 1e12) for name in names}
+        self.timing = {name: number for name, number in found.items() if number is not None}
+
+    def _take_log(self, event: Event) -> None:
+        text = _text(event, "text", "")
+        if text:
+            self.log.append((_text(event, "level", "info").lower(), text))
+
+    def _count(self, event: Event) -> None:
+        found = {name: _whole(event, name, _MOST) for name in _COUNTS}
+        self.counts |= {name: count for name, count in found.items() if count is not None}
+
+
+def read_event(line: str) -> object:
+    """The event that a line holds; None for a line that is no JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _number(event: Event, name: str, most: float) -> float | None:
+    """The number of that name, if there is one between `-most` and `most`."""
+    found = event.get(name)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not -most <= found <= most:
+        return None
+    return float(found)
+
+
+def _whole(event: Event, name: str, most: int) -> int | None:
+    """The whole number of that name, if there is one from 0 to `most`."""
+    found = event.get(name)
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= most else None
+
+
+def _text(event: Event, name: str, default: str) -> str:
+    """The text of that name as a terminal may show it: no escape sequence of anyone's takes it over."""
+    found = event.get(name)
+    return printable(found) if isinstance(found, str) else default
+
+
+def _sections(told: list[object]) -> Iterator[tuple[int, str]]:
+    for each in told:
+        if isinstance(each, list) and len(each) == 2 and isinstance(each[0], int) and isinstance(each[1], str):
+            yield each[0], printable(each[1])

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain lines for files, pipes and terminals that can draw nothing: one for each bar and for each change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TextIO
+
+from sideman.watchview.model import Scene, read_event
+from sideman_models.harmony import pitch_name
+from sideman_models.wording import counted, printable
+
+_OTHER_TEMPO = 1.0  # beats a minute; a clock that is followed is never quite steady
+
+
+def write(lines: Iterable[str], stream: TextIO) -> int:
+    """Write what comes in `lines`, of the control socket, to `stream`, until they end or the user does; the status."""
+    teller = Teller()
+    try:
+        for line in lines:
+            for told in teller.tell(read_event(line)):
+                stream.write(f"{told}\n")
+                stream.flush()
+        stream.write("the daemon has ended\n")
+        stream.flush()
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+class Teller:
+    """Puts events into words, and tells each state only when it is another one."""
+
+    def __init__(self) -> None:
+        self._scene = Scene()
+        self._said: dict[str, str] = {}
+        self._bpm = 0.0
+
+    def tell(self, event: object) -> Iterator[str]:
+        """The lines for an event; most have none."""
+        if not isinstance(event, Mapping):
+            return
+        self._scene.take(event, 0.0)
+        if event.get("event") == "bar":
+            yield _bar(event)
+        while self._scene.log:
+            level, text = self._scene.log.popleft()
+            yield text if level == "info" else f"{level}: {text}"
+        yield from self._states()
+
+    def _states(self) -> Iterator[str]:
+        """What is another state than was told last."""
+        scene, late = self._scene, self._scene.counts.get("late", 0)
+        bars = counted(len(scene.bars), "bar")
+        if scene.bpm is not None and abs(scene.bpm - self._bpm) >= _OTHER_TEMPO:
+            self._bpm = scene.bpm
+        halts = not scene.rolling or "rolling" in self._said
+        states = {
+            "chart": f"chart: {scene.title or 'untitled'}, {bars} of {scene.meter}" if scene.bars else "",
+            "seed": "" if scene.seed is None else f"seed: {scene.seed}",
+            "tempo": f"tempo: {self._bpm:.0f} bpm" if self._bpm else "",
+            "mode": f"mode: {scene.mode}" if scene.mode else "",
+            "doing": scene.doing,
+            "ports": f"ports: {scene.ports}" if scene.ports else "",
+            "rolling": ("rolling" if scene.rolling else "halted") if halts else "",
+            "late": f"late: {counted(late, 'note')} left out" if late else "",
+        }
+        for name, text in states.items():
+            if text and self._said.get(name) != text:
+                self._said[name] = text
+                yield text
+
+
+def _bar(event: Mapping[str, object]) -> str:
+    """A bar as the log has it: `bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -`."""
+    chords, values = event.get("chords"), event.get("values")
+    named = " ".join(printable(chord) for chord in chords) if isinstance(chords, list) else ""
+    played = " · ".join(_value(value) for value in values) if isinstance(values, list) else ""
+    return f"bar {printable(event.get('number', '?'))} | {named} | {played or '-'}"
+
+
+def _value(told: object) -> str:
+    if not isinstance(told, Mapping):
+        return printable(told)
+    pitch = told.get("pitch")
+    name = pitch_name(pitch) if isinstance(pitch, int) and 0 <= pitch <= 127 else "-"
+    return f"{printable(told.get('value', '?'))} {name}"

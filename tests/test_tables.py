@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of knobs, pads and programs: read as they are meant, every mistake told with its place."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sideman.core.errors import ConfigError
+from sideman.core.layers import read_settings
+from sideman.core.settings import KEYS, MidiSettings
+from sideman.core.tables import MODES, PLAIN, learned, read_target, table_of
+from sideman.core.targets import Action, Knob, Table
+from sideman.io.yamlfile import parse_yaml
+
+TABLES = b"""\
+midi:
+  cc: {1: play.temperature, 020: play.density 0.2-2, 64: mode, 65: tap, 80: "mode:trade", 3: play.offset_ms -50--10}
+  notes: {24: start, D1: stop, C#1: again}
+  programs: {1: ballad, 2: preset:bebop}
+"""
+
+
+def midi(*texts: bytes) -> MidiSettings:
+    """What some files say of `midi`, later ones over earlier ones."""
+    reads = [parse_yaml(text, "my.yaml") for text in texts]
+    return read_settings([read.values for read in reads], [line for read in reads for line in read.problems]).midi
+
+
+def problem(entry: str) -> str:
+    """What is wrong with one line, such as `midi.cc.1: tap`, of a file."""
+    with pytest.raises(ConfigError) as caught:
+        midi(f"# mine\n{entry}\n".encode())
+    return str(caught.value)
+
+
+def test_tables_are_read_as_a_musician_writes_them() -> None:
+    """Knobs, pads and programs could not be put to use."""
+    read = midi(TABLES)
+    assert dict(read.cc) == {
+        1: Knob("play.temperature"),
+        3: Knob("play.offset_ms", -50, -10),
+        20: Knob("play.density", 0.2, 2),
+        64: Action("mode"),
+        65: Action("tap"),
+        80: Action("mode", "trade"),
+    }
+    assert dict(read.notes) == {24: Action("start"), 25: Action("again"), 26: Action("stop")}
+    assert dict(read.programs) == {1: Action("preset", "ballad"), 2: Action("preset", "bebop")}
+
+
+def test_one_entry_can_be_given_alone_and_taken_back() -> None:
+    """`--set midi.cc.20=…` would throw the file's table away, or could not free a pedal it has."""
+    assert dict(midi(b"midi: {cc: {1: tap, 2: mode}}", b"midi.cc.1: null\nmidi.cc.20: play.velocity").cc) == {
+        2: Action("mode"),
+        20: Knob("play.velocity"),
+    }
+
+
+@pytest.mark.parametrize("empty", [b"midi: {cc: {}}", b"midi:\n  cc:\n  #  1: tap\n"])
+def test_an_empty_table_says_nothing(empty: bytes) -> None:
+    """A copy of the default file would throw away what a preset binds."""
+    assert midi(empty) == MidiSettings()
+    assert dict(midi(b"midi.cc.1: tap", empty).cc) == {1: Action("tap")}
+
+
+@pytest.mark.parametrize("table", ["cc", "notes", "programs"])
+def test_a_table_read_again_is_the_same(table: str) -> None:
+    """A table shown, and copied into a file, would mean something else."""
+    before = getattr(midi(TABLES), table)
+    assert getattr(midi(f"midi: {{{table}: {before}}}".encode()), table) == before
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("midi: {cc: {128: tap}}", "midi.cc.128: 'tap': allowed below midi.cc is the number of a controller from 0"),
+        ("midi: {cc: {-1: tap}}", "midi.cc.-1: "),
+        ("midi: {cc: {1.5: tap}}", "1.5 as a key"),
+        ("midi: {cc: {yes: tap}}", "midi.cc.yes: "),
+        ("midi: {cc: {true: tap}}", "true as a key"),
+        ("midi: {1: tap}", "1 as a key"),
+        ("midi: {cc: {1: {2: tap}}}", "2 as a key"),
+        ("midi: {cc: {1: {a: tap}}}", "midi.cc.1.a: "),
+        ("midi: {cc: {1: [tap]}}", "a list"),
+        ("midi: {cc: 5}", "midi.cc: 5: allowed is controllers from 0 to 127"),
+        ("midi: {cc: {1: play.temprature}}", "did you mean play.temperature?"),
+        ("midi: {cc: {1: zzz.zzz}}", "no such key"),
+        ("midi: {cc: {1: midi.channel}}", "midi.channel cannot be turned while it plays"),
+        ("midi: {cc: {1: chart.changes}}", "chart.changes cannot be turned while it plays"),
+        ("midi: {cc: {1: play.range}}", "play.range cannot be turned: it is two pitches"),
+        ("midi: {cc: {1: play.density 0-9}}", "play.density goes from 0 to 4"),
+        ("midi: {cc: {1: play.density 2-1}}", "the lower end"),
+        ("midi: {cc: {1: play.density 1}}", "such as play.temperature or play.density 0.2-2"),
+        ("midi: {cc: {1: play.rests 0.5-2}}", "in whole numbers"),
+        ("midi: {cc: {1: play.rate 1-2}}", "no number, and has no range"),
+        ("midi: {cc: {1: jump}}", "or one of start, stop, mode, again, panic, tap, keep, mode:NAME or preset:NAME"),
+        ("midi: {cc: {1: 'mode:fast'}}", "the modes are solo, trade, answer, duet, off"),
+        ("midi: {cc: {1: 'tap:2'}}", "or one of start"),
+        ("midi: {cc: {1: preset}}", "preset:NAME"),
+        ("midi: {notes: {H1: tap}}", "a pitch from 0 to 127 or from C-1 to G9"),
+        ("midi: {notes: {C1: play.density}}", "a note turns no key"),
+        ("midi: {notes: {C1: tap, 24: mode}}", "midi.notes.24: the same as midi.notes.C1"),
+        ("midi: {programs: {0: ballad}}", "from 1 to 128"),
+        ("midi: {programs: {1: 5}}", "the name of a preset"),
+    ],
+)
+def test_a_mistake_in_a_table_is_told_with_its_line_and_what_is_allowed(entry: str, words: str) -> None:
+    """Somebody would stand on stage with a pedal that does nothing."""
+    told = problem(entry)
+    assert told.startswith("my.yaml:2: ")
+    assert "\n" not in told
+    assert words in told
+
+
+@given(
+    st.text(max_size=70)
+    | st.sampled_from(
+        [
+            *KEYS,
+            *PLAIN,
+            "mode:solo",
+            "preset:x",
+            "play.gate 0.1-0.00001",
+            "play.seed 7-4294967295",
+            "play.gate 0.05001-1",
+            "a.b 1-2",
+        ]
+    )
+)
+def test_any_text_is_a_target_that_reads_back_or_is_refused(text: str) -> None:
+    """`ctl learn` with an odd word would stop the music, or bind something else than it says."""
+    try:
+        target = read_target(text)
+    except ValueError:
+        return
+    assert read_target(target.text) == target
+
+
+@given(st.lists(st.tuples(st.integers(0, 127), st.sampled_from([*map(Action, PLAIN), Knob("play.gate")]))))
+def test_a_table_has_one_entry_a_number_in_order(entries: list[tuple[int, Action | Knob]]) -> None:
+    """A knob learned twice would do two things."""
+    table = Table()
+    for number, target in entries:
+        table = table.bound(number, target)
+    assert list(table) == sorted(dict(entries).items())
+    assert all(target != Action("tap") for _, target in table.without(Action("tap")))
+    assert list(table.without(Knob("play.gate", 0.1, 0.2))) == [each for each in table if isinstance(each[1], Action)]
+
+
+def test_what_cannot_be_learned_is_told_with_what_can() -> None:
+    """`ctl learn` would wait for a knob that can do nothing."""
+    assert learned("play.density 0.2-2") == Knob("play.density", 0.2, 2)
+    with pytest.raises(ValueError, match=r"play\.range cannot be turned.*; allowed is a key that changes"):
+        learned("play.range")
+    with pytest.raises(ValueError, match=r"^allowed is a key that changes"):
+        learned(None)
+
+
+def test_only_entries_of_tables_are_entries() -> None:
+    """A misspelt key would be taken for a knob."""
+    assert table_of("midi.cc.1") == "midi.cc"
+    assert table_of("midi.cc") is table_of("midi.ccx.1") is table_of("play.cc.1") is None
+    assert len(MODES) == 5
