@@ -110,7 +110,7 @@ def perform(name: str) -> str:
     """Play a performance on the fake clock and write down every bar and every note."""
     bundle = classic_bundle() if name.startswith("classic") else modern_bundle()
     made = performance(bundle, **PERFORMANCES[name])
-    beats = None if made.settings.chart.choruses else BARS * made.bar_beats
+    beats = None if made.settings.chart.choruses else made.chart.beat_of(BARS)
     recorder, bars = play(made.engine(0.0, beats=beats), 60.0, PARTS.get(name, ()))
     lines = [bar_line(bar) for bar in bars]
     lines += [_note(second, message) for second, message in recorder.sent]

@@ -47,7 +47,7 @@ def coloured(picture: Pixels) -> int:
 @example([], [], 4.0)
 def test_any_line_can_be_drawn(notes: list[RollNote], chords: list[tuple[float, str]], bar_beats: float) -> None:
     """A solo of some odd shape would end in a traceback instead of a picture."""
-    picture = pixels(piano_roll(notes, chords, "any", bar_beats))
+    picture = pixels(piano_roll(notes, chords, "any", lambda bar: bar * bar_beats))
     height, width, _ = picture.shape
     assert width > 1000
     assert height > 100

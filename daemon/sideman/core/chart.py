@@ -153,6 +153,10 @@ class Chart:
         chorus, index = divmod(bar_index, len(self.bars))
         return chorus * self.length + self._bar_beats[index]
 
+    def meter_at(self, beat: float) -> Meter:
+        """The meter of the bar that sounds at a beat, the chart going round."""
+        return self.bars[self.bar_at(beat)[0] % len(self.bars)].meter
+
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at a beat (quarter notes from the first top; the chart repeats for ever)."""
         return self._chords[bisect_right(self._beats, self._place(beat)) - 1]
