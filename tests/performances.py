@@ -77,6 +77,11 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "sixteenth": {"play__rate": "sixteenth", "tempo__bpm": 96},
     "phrase": {"play__rate": "phrase"},
     "waltz": {"play__rate": "phrase", "tempo__meter": "3/4"},
+    "meters": {
+        "play__rate": "eighth",
+        "play__comp": "bass",
+        "chart__changes": "| Dm7 | 3/4 G7 | Cmaj7 | 4/4 A7alt | 5/4 Dm7 G7 |",
+    },
     "likeliest": {"play__rate": "eighth", "play__temperature": 0},
     "heard": {"play__rate": "eighth"},
     "held": {"midi__chords": 3},

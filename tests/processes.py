@@ -97,8 +97,8 @@ class Running:
 
 @contextmanager
 def running(folder: Path, *settings: str, **env: str) -> Iterator[Running]:
-    """A daemon with `settings` (KEY=VALUE), killed at the end if it still runs."""
-    given = [f"model.bundle={bundle_in(folder)}", "play.seed=1", *settings]
+    """A daemon with `settings` (KEY=VALUE), killed at the end if it still runs; without a socket unless given one."""
+    given = [f"model.bundle={bundle_in(folder)}", "play.seed=1", "control.socket=none", *settings]
     daemon = Running([word for setting in given for word in ("--set", setting)], env)
     try:
         yield daemon

@@ -16,8 +16,8 @@ from sideman.bench.figures import Budget, Figure, in_turns, median, p99, table
 from sideman.commands import bench
 
 EVERYTHING = ["start", "memory of", "processor", "step, ", "step of default", "a whole decision", "step beside Keras",
-              "sending", "hearing", *["clock in: off the beat"] * 7, "rendering at rate beat",
-              "rendering at rate phrase", "evaluate",
+              "sending: late", "hearing", *["ports: "] * 3, *["sending beside"] * 3, *["clock in: off the beat"] * 7,
+              "rendering at rate beat", "rendering at rate phrase", "evaluate",
               "reading MIDI files", "training the assignment", "memory: growth"]  # fmt: skip
 
 

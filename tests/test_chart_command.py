@@ -10,8 +10,9 @@ import pytest
 
 from ireals import link, page, song
 from sideman import cli
-from sideman.commands.common import add_settings, load_chart, load_settings
+from sideman.commands.common import add_settings, load_settings
 from sideman.core.chart import Chart
+from sideman.loading import load_chart
 
 
 def chart(*words: str) -> Chart:

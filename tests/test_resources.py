@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from sideman.commands.common import add_settings, config_path, load_chart, load_settings
+from sideman.commands.common import add_settings, load_settings
 from sideman.core.chart import Chart, Meter, parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
 from sideman.core.settings import BLUES, Settings
 from sideman.io import resources
+from sideman.loading import config_path, load_chart
 
 
 def settings(*words: str) -> Settings:

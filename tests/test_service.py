@@ -16,8 +16,8 @@ import pytest
 
 from fakes import hanging, settings
 from processes import LONG, bundle_in, running
-from sideman.commands.common import load_chart
 from sideman.io.link import Link
+from sideman.loading import load_chart
 from sideman.service import Service
 
 NO_PORTS = ("midi.output=none", "midi.input=none")

@@ -20,6 +20,7 @@ from sideman_models.wording import printable
 
 COMMANDS = {
     "run": "play: the daemon, in the foreground",
+    "ctl": "ask the daemon that plays: status, other settings, silence; or watch it",
     "ports": "list the MIDI ports there are, and what 'auto' would take",
     "check": "say what is wrong with the configuration, and how to mend it",
     "calibrate": "measure how long a note is on its way, by a loop",

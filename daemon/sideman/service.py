@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon: start in order, run, stop in reverse.
 
-The main thread is one selector loop for signals, ports, the log and systemd; it computes nothing. The player has a
-thread of its own, and rtmidi another, which only leaves what it hears in the inbox. Signal handlers do nothing at all:
-Python writes the signal's number into a socket, and the loop reads it there.
+The main thread is one selector loop for signals, ports, the log, systemd and whoever asks or watches; it computes
+nothing. The player has a thread of its own, and rtmidi another, which only leaves what it hears in the inbox. Signal
+handlers do nothing at all: Python writes the signal's number into a socket, and the loop reads it there.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sideman import __version__
 from sideman.core.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import ClockRounds, Hush, Panic
 from sideman.core.linktransport import LinkTransport
-from sideman.core.reports import BarPlayed, Changed, Report
-from sideman.core.settings import Settings, changed
+from sideman.core.reports import Asked, BarPlayed, Changed, Does, Heard, ModeSet, Report, Struck
+from sideman.core.settings import Settings
 from sideman.core.transport import Clocks, Followed, Transport
 from sideman.io import memory
 from sideman.io.abletonlink import LinkSession
@@ -37,9 +38,12 @@ from sideman.io.clock import Inbox
 from sideman.io.link import OUTPUT, Link, Wanted
 from sideman.io.marker import Marks
 from sideman.io.notify import Notifier
+from sideman.loading import Sources
+from sideman.news import News
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
-from sideman.report import bar_line
+from sideman.reception import Doors, Reception, doors
+from sideman.requests import Desk, Verb
 from sideman.takes import header, recorder
 
 if TYPE_CHECKING:
@@ -52,26 +56,37 @@ CLOSE_S = 5.0
 CHANGES_S = 0.2
 SWITCH_S = 1e-5  # so that a busy thread keeps the player from the interpreter for that long at most
 _FORCED = 130
+_ROUSING = (BarPlayed, Asked)  # reports that the main thread is woken for
+_TOLD = (Struck, Heard, Changed, ModeSet, Does)  # and those it is woken for while somebody watches
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _log = logging.getLogger(__name__)
 
 
 class Service:
-    """One run of the daemon with `settings`, over `chart`; what is sent is sent to `sound`, too."""
+    """One run of the daemon with `settings`, read from `sources`, over `chart`; what is sent goes to `sound`, too."""
 
-    def __init__(self, settings: Settings, chart: Chart, sound: Sound | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        chart: Chart,
+        sources: Sources = Sources(),  # noqa: B008 - frozen
+        sound: Sound | None = None,
+    ) -> None:
         self._settings = settings
         self._chart = chart
+        self._sources = sources
         self._sound = sound
         self._inbox = Inbox()
         self._reports: deque[Report] = deque()
+        self._watched, self._stirred = False, False
         self._session = self._link_session()
         self._transport = self._clock_to_follow()
         self._told = (self._transport.text if self._transport else "", 0.0)  # and when
         self._notifier = Notifier()
         self._stops = 0
         self._turns = -1
+        self._alive_at, self._poll_at = 0.0, 0.0  # when to tell systemd, and look after the ports, again
         self._failure: BaseException | None = None
         self._marks = Marks(memory.state_folder() / f"playing-{settings.midi.client}.json")
         self._awake, self._wake = socket.socketpair()
@@ -80,7 +95,7 @@ class Service:
 
     def run(self) -> int:
         """Play until a signal or the end; the exit status. Once only."""
-        with contextlib.closing(self), self._signals():
+        with contextlib.closing(self), self._signals(), doors(self._settings) as open_doors:
             performance = prepare(self._settings, self._chart)
             with self._ports() as link, self._joined():
                 kept = self._kept()
@@ -91,7 +106,10 @@ class Service:
                 self._recorder.begin(header(performance, engine))
                 self._announce(performance, engine, link)
                 output = link if self._sound is None else self._sound.beside(link)
-                self._perform(Player(engine, output, self._inbox, self._tell), link)
+                player = Player(engine, output, self._inbox, self._tell)
+                with contextlib.closing(self._reception(player, performance, link, open_doors)) as reception:
+                    self._perform(player, link, reception)
+                self._recorder.close()
                 self._keep(engine, performance)
         if self._failure is not None:
             raise self._failure
@@ -117,6 +135,16 @@ class Service:
             signal.set_wakeup_fd(wakeup)
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _reception(self, player: Player, performance: Performance, link: Link, open_doors: Doors) -> Reception:
+        def about() -> dict[str, object]:
+            clock = "internal" if self._transport is None else self._transport.text
+            name, bundle = self._settings.midi.client, performance.bundle.name
+            return {"version": __version__, "name": name, "bundle": bundle, "ports": link.text, "clock": clock}
+
+        desk = Desk(self._inbox, lambda: player.status, performance.chart, self._sources, about)
+        desk.verbs["keep"] = Verb(lambda: {"take": self._recorder.keep()})
+        return Reception(desk, News(desk, lambda: player.status), self._reports, open_doors, self._recorder.heed)
 
     @contextlib.contextmanager
     def _ports(self) -> Iterator[Link]:
@@ -205,7 +233,7 @@ class Service:
 
     # -- running
 
-    def _perform(self, player: Player, link: Link) -> None:
+    def _perform(self, player: Player, link: Link, reception: Reception) -> None:
         thread = threading.Thread(target=self._play, args=(player,), name="player", daemon=True)
         thread.start()
         self._notifier.ready(self._status(link))
@@ -213,16 +241,15 @@ class Service:
             with selectors.DefaultSelector() as selector:
                 selector.register(self._awake, selectors.EVENT_READ)
                 selector.register(link, selectors.EVENT_READ)
+                reception.register(selector)
                 while thread.is_alive():
-                    self._turn(selector, player, link)
+                    self._turn(selector, player, link, reception)
         finally:
             # Whatever happens here, the player releases its notes while the port is still open.
             self._inbox.put(None)
             thread.join(CLOSE_S)
             if not thread.is_alive():
                 self._marks.released()
-        self._heed_reports()
-        self._recorder.close()
         self._notifier.stopping()
         if player.engine.late:
             _log.info("%d notes came too late and were left out", player.engine.late)
@@ -235,13 +262,24 @@ class Service:
         finally:
             self._stir()
 
-    def _turn(self, selector: selectors.BaseSelector, player: Player, link: Link) -> None:
-        selector.select(min(POLL_S, self._notifier.interval or POLL_S))
+    def _turn(self, selector: selectors.BaseSelector, player: Player, link: Link, reception: Reception) -> None:
+        now = time.monotonic()
+        ready = selector.select(max(0.0, min(self._poll_at, self._alive_at, reception.wakes_at(now)) - now))
+        now = time.monotonic()
         for number in self._woken():
             self._signalled(number)
-        self._heed_reports()
+        reception.serve(now)
+        self._watched = reception.watched
         self._tell_clock(link)
         self._heed_sound(player)
+        if now >= self._poll_at or any(key.fileobj is link for key, _ in ready):
+            self._poll_at = now + POLL_S
+            self._look_after(link)
+        if now >= self._alive_at:
+            self._alive_at = now + (self._notifier.interval or POLL_S)
+            self._tell_alive(player)
+
+    def _look_after(self, link: Link) -> None:
         for change in link.poll():
             _log.log(logging.INFO if change.open else logging.WARNING, "%s", change.text)
             self._notifier.status(self._status(link))
@@ -249,11 +287,14 @@ class Service:
             if change.open and change.key == OUTPUT:
                 self._inbox.put(Panic())  # whoever hears us now may have missed the end of a note
                 self._mark(link)
+
+    def _tell_alive(self, player: Player) -> None:
         if player.turns != self._turns:
             self._turns = player.turns
             self._notifier.alive()
 
     def _woken(self) -> bytes:
+        self._stirred = False  # whatever comes from now on wakes us again
         try:
             return self._awake.recv(4096)
         except BlockingIOError:
@@ -269,27 +310,18 @@ class Service:
             self._inbox.put(None)
 
     def _tell(self, report: Report) -> None:
-        # In the player's thread: leave it for the main thread, which is woken for each bar.
+        # In the player's thread: leave it for the main thread, which is woken for a bar, and for more if one watches.
         self._reports.append(report)
-        if isinstance(report, BarPlayed):
+        if isinstance(report, _ROUSING) or (self._watched and isinstance(report, _TOLD)):
             self._stir()
 
     def _stir(self) -> None:
+        """Wake the main thread, once: were its socket full, a signal would be lost."""
+        if self._stirred:
+            return
+        self._stirred = True
         with contextlib.suppress(OSError):
             self._wake.send(b"\0")
-
-    def _heed_reports(self) -> None:
-        while self._reports:
-            report = self._reports.popleft()
-            self._recorder.heed(report)
-            match report:
-                case BarPlayed() as bar:
-                    _log.info("%s", bar_line(bar, self._settings.midi.transpose))
-                case Changed(values):
-                    self._settings = changed(self._settings, values)
-                    _log.info("%s", ", ".join(f"{name} is {value}" for name, value in values))
-                case _:
-                    pass
 
     def _heed_sound(self, player: Player) -> None:
         """Say when there is none any more; let the accompaniment have the sound that suits it."""

@@ -15,7 +15,7 @@ import pytest
 
 from ports.conftest import LONG, Dump, Jackd, Others, until
 from sideman.core.errors import Unavailable
-from sideman.core.events import Control, Event, NoteOff, NoteOn
+from sideman.core.events import Control, Event, NoteOff, NoteOn, PitchBend, ProgramChange
 from sideman.io.link import Change, Link, Wanted
 from sideman.io.ports import survey
 
@@ -121,8 +121,9 @@ def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Qu
     messages = [(0x90, 60, 100), (0x90, 60, 0), (0x8F, 61, 3), (0xB2, 64, 127), (0xE0, 0, 64), (0xC0, 5), (0x92, 62, 1)]
     for message in messages:
         keyboard.send_message(message)
-    got = [heard.get(timeout=LONG) for _ in range(5)]
-    events = [NoteOn(60, 100, 1), NoteOff(60, 1), NoteOff(61, 16), Control(64, 127, 3), NoteOn(62, 1, 3)]
+    got = [heard.get(timeout=LONG) for _ in messages]
+    events = [NoteOn(60, 100, 1), NoteOff(60, 1), NoteOff(61, 16), Control(64, 127, 3)]
+    events += [PitchBend(0, 1), ProgramChange(5, 1), NoteOn(62, 1, 3)]
     assert [event for event, _ in got] == events
     seconds = [second for _, second in got]
     assert sorted(seconds) == seconds

@@ -106,6 +106,20 @@ panic() {
 }
 try "SIGUSR1 is a panic, and it plays on" panic
 
+# -- the control socket
+controls() {
+  [ "$(stat -c %a /run/sideman/control.sock)" = 600 ] &&
+    /opt/sideman/bin/sideman ctl status | grep -q '^mode .*solo' &&
+    /opt/sideman/bin/sideman ctl set play.velocity 99 && /opt/sideman/bin/sideman ctl mode off --now &&
+    soon bash -c "/opt/sideman/bin/sideman ctl status | grep -q '^mode .*off'" &&
+    /opt/sideman/bin/sideman ctl mode solo --now
+}
+try "root reaches it by its control socket, whose mode is 0600" controls
+tells_change() { said | grep -q '^play.velocity is 99$'; }
+try "the journal tells what was changed" tells_change
+is_kept_out() { ! runuser -u nobody -- /opt/sideman/bin/sideman ctl panic 2>/dev/null; }
+try "somebody else does not reach it" is_kept_out
+
 # -- stopping, and going on
 stops_well() {
   stop

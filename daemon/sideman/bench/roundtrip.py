@@ -35,6 +35,11 @@ from sideman.service import make_fit
 FRAMES, RATE = 64, 48000
 HEARD_MS, ROUND_TRIP = 1.0, 1.5
 _SERVER = "sideman-bench"
+_WHAT = (
+    "ports: note in until the state has moved",
+    "ports: note in until answered, less the pause",
+    "ports: round trip in a duet, 64 frames",
+)
 _NOTES, _PHRASES, _PHRASE = 200, 24, 6
 _LONGEST_S = 60.0  # against hanging only
 _WAY_S = 0.01
@@ -48,7 +53,7 @@ _KEYS: dict[str, dict[str, object]] = {
 def figures(effort: float) -> Iterator[Figure]:
     """Note in until heard; until answered; round trip in a duet."""
     if shutil.which("jackd") is None:
-        yield Figure("ports: note in, note out", "ms", None, note="jackd is not installed")
+        yield from (Figure(what, "ms", None, note="jackd is not installed") for what in _WHAT)
         return
     notes, phrases = max(10, round(_NOTES * effort)), max(2, round(_PHRASES * effort))
     with _server():
@@ -69,7 +74,7 @@ def _heard(duet: Stamps, echo: Stamps) -> Figure:
     ours, floor = _differences(duet["struck"], duet["taken"]), _differences(echo["struck"], echo["came"])
     beyond = p99(ours) - p99(floor)
     budget = Budget(f"p99 at most {HEARD_MS:g} ms beyond that", HEARD_MS, beyond)
-    return _figure("ports: note in until the state has moved", ours, "a bare port's way in", floor, budget)
+    return _figure(_WHAT[0], ours, "a bare port's way in", floor, budget)
 
 
 def _answered(answer: Stamps, echo: Stamps) -> Figure:
@@ -79,14 +84,14 @@ def _answered(answer: Stamps, echo: Stamps) -> Figure:
     first = due[np.searchsorted(due, answer["struck"]).clip(max=len(due) - 1)]
     ours, floor = _sums(way_in, _ways_out(first.tolist(), answer["back"])), _differences(echo["struck"], echo["back"])
     budget = Budget(f"p99 at most {ROUND_TRIP:g} times that", ROUND_TRIP, p99(ours) / p99(floor))
-    return _figure("ports: note in until answered, less the pause", ours, "a bare echo", floor, budget)
+    return _figure(_WHAT[1], ours, "a bare echo", floor, budget)
 
 
 def _round_trip(duet: Stamps, echo: Stamps) -> Figure:
     ours = _sums(_differences(duet["struck"], duet["taken"]), _ways_out(duet["due"], duet["back"]))
     floor = _differences(echo["struck"], echo["back"])
     budget = Budget(f"p99 at most {ROUND_TRIP:g} times that", ROUND_TRIP, p99(ours) / p99(floor))
-    return _figure("ports: round trip in a duet, 64 frames", ours, "a bare echo", floor, budget)
+    return _figure(_WHAT[2], ours, "a bare echo", floor, budget)
 
 
 def _figure(what: str, ours: Seconds, floor_is: str, floor: Seconds, budget: Budget) -> Figure:

@@ -17,7 +17,7 @@ SEED = 1
 
 def performance(keys: Mapping[str, object] | None = None) -> Performance:
     """A performance with the default settings, but for those given."""
-    given = {"play.seed": SEED, **(keys or {})}
+    given = {"play.seed": SEED, "control.socket": "none", **(keys or {})}
     settings = read_settings([{name: Given(value, "the benchmark") for name, value in given.items()}])
     return prepare(settings, parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes"))
 

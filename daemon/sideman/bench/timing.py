@@ -32,7 +32,7 @@ from sideman.service import SWITCH_S, Service
 LATE_US, HEARD_US = 150, 1000
 _ROUNDS = 12
 _LEAD_S = 0.05
-_BUSY = {
+BUSY = {
     "tempo.bpm": 240,
     "play.rate": "sixteenth",
     "play.late_ms": 1000,
@@ -48,13 +48,13 @@ _SHORTEST_GAP_S, _LONGEST_GAP_S = 0.01, 0.05
 def figures(effort: float) -> Iterator[Figure]:
     """Late sending, late hearing."""
     rounds = max(1, round(_ROUNDS * effort))
-    with undisturbed(SWITCH_S), _unread_log():
+    with undisturbed(SWITCH_S), unread_log():
         yield _sending(rounds)
         yield _hearing(rounds)
 
 
 @contextlib.contextmanager
-def _unread_log() -> Iterator[None]:
+def unread_log() -> Iterator[None]:
     """The log is written, as it takes time, but goes nowhere."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -75,9 +75,9 @@ def _sending(rounds: int) -> Figure:
     """The whole daemon, its log going nowhere; and bare sleeps to the same seconds. In turns."""
     ours, bare = list[Samples](), list[Samples]()
     for number in range(rounds):
-        made = performance({**_BUSY, "play.seed": SEED + number})
-        meant = [due.second for due in play_through(made.engine(0.0)) if not isinstance(due.what, BarPlayed)]
-        ours.append(_late(meant, *_daemon(made)))
+        made = performance({**BUSY, "play.seed": SEED + number})
+        meant = _meant(made)
+        ours.append(daemon_lateness(made))
         bare.append(_late(meant, *_sleeper(meant)))
     return _beyond("sending: late by", ours, "a bare absolute sleep", bare, LATE_US)
 
@@ -92,6 +92,15 @@ def _beyond(what: str, ours: Sequence[Samples], floor: str, bare: Sequence[Sampl
     all_ours, all_bare = (np.concatenate(each).tolist() for each in (ours, bare))
     beside = {floor: 1e6 * median(all_bare), f"{floor}, p99": 1e6 * p99(all_bare)}
     return Figure(what, "µs", 1e6 * median(all_ours), 1e6 * p99(all_ours), beside, budget)
+
+
+def daemon_lateness(made: Performance) -> list[float]:
+    """By how many seconds each message of the whole daemon leaves late."""
+    return _late(_meant(made), *_daemon(made))
+
+
+def _meant(made: Performance) -> list[float]:
+    return [due.second for due in play_through(made.engine(0.0)) if not isinstance(due.what, BarPlayed)]
 
 
 def _late(meant: Sequence[float], start: float, sent: Sequence[float]) -> list[float]:

@@ -8,10 +8,36 @@ import json
 import sys
 from collections.abc import Iterator
 
-from sideman.bench import clocks, evaluation, hours, network, peers, processes, reading, rendering, timing, training
+from sideman.bench import (
+    clocks,
+    evaluation,
+    hours,
+    network,
+    peers,
+    processes,
+    reading,
+    rendering,
+    roundtrip,
+    sockets,
+    timing,
+    training,
+)
 from sideman.bench.figures import Figure, table
 
-SUBJECTS = (processes, network, peers, timing, clocks, rendering, evaluation, reading, training, hours)
+SUBJECTS = (
+    processes,
+    network,
+    peers,
+    timing,
+    roundtrip,
+    sockets,
+    clocks,
+    rendering,
+    evaluation,
+    reading,
+    training,
+    hours,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"figures": [figure.object() for figure in measured()]}, indent=2, ensure_ascii=False))
         return 0
-    print("This takes about four minutes; the less else the machine does meanwhile, the better.\n", file=sys.stderr)
+    print("This takes about five minutes; the less else the machine does meanwhile, the better.\n", file=sys.stderr)
     for figure in measured():
         print(table([figure]), flush=True)
     return 0

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sideman.commands.common import add_settings, config_path, load_settings
+from sideman.commands.common import add_settings, load_settings
 from sideman.core.errors import Unavailable, UsageError
 from sideman.core.events import NoteOff, NoteOn, encode
 from sideman.core.settings import MidiSettings
@@ -26,6 +26,7 @@ from sideman.io.clock import Clock, Inbox
 from sideman.io.link import NONE, Link, Wanted
 from sideman.io.ports import AUTO
 from sideman.io.yamledit import set_key
+from sideman.loading import config_path
 from sideman.player import Output
 
 KEY = "play.offset_ms"

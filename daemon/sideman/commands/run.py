@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sideman.commands.common import add_settings, load_chart, load_settings
+from sideman.commands.common import add_settings, sources
 from sideman.core.errors import UsageError
 from sideman.core.settings import Settings
 from sideman.io import log
+from sideman.loading import load_chart
 
 if TYPE_CHECKING:
     from sideman.io.sound import Sound
@@ -37,11 +38,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.sound_font is not None and not args.sound:
         raise UsageError("--sound-font goes with --sound")
-    settings = load_settings(args)
+    where = sources(args)
+    settings = where.read()
     log.set_up(settings.log.level)
     chart = load_chart(settings)
     with _sound(args, settings) as sound:
-        return Service(settings, chart, sound).run()
+        return Service(settings, chart, where, sound).run()
 
 
 @contextlib.contextmanager

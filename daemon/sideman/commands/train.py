@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.commands.common import add_reading_options, check_readable, load_chart, read_music
+from sideman.commands.common import add_reading_options, check_readable, read_music
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings import Settings
 from sideman.io.files import creating
 from sideman.io.hush import hushed
+from sideman.loading import load_chart
 from sideman.progress import Lines, Live
 from sideman_models.bundle import VALUES, Bundle, load, save
 from sideman_models.card import card

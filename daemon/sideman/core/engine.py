@@ -70,7 +70,7 @@ from sideman.core.transport import ALONE, Clocks, Transport
 from sideman.core.tune import Tune
 from sideman_models.context import next_line, place_in_bar
 from sideman_models.postprocess import in_turn
-from sideman_models.values import TICKS
+from sideman_models.values import TICKS, Value
 
 TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
@@ -271,7 +271,7 @@ class Engine(Conductor):
             self.prepare(second)
 
     def _take_over(self, chart: Chart) -> None:
-        """From the next bar line on, play over `chart`; an end in the middle of one of its bars is put off to after it."""
+        """From the next bar line on, play over `chart`; an end in the middle of one of its bars is put off."""
         self.tune.change(chart, self._line / TICKS)
         if self.end is not None and self.end * TICKS > self._line:
             self._end_at(next_line(self.tune, self.end * TICKS) / TICKS)
@@ -379,14 +379,16 @@ class Engine(Conductor):
             return []
         note = NoteOn(choice.pitch, choice.velocity, self.settings.midi.channel)
         shows = self._do(beat)
-        events = self._strike(note, beat, self._ends_at(choice, beat), "solo", second)
+        events = self._strike(note, beat, self._ends_at(choice, beat), "solo", second, choice.value)
         self.played += 1
         self._struck = beat
         self._played.append(choice)
         self.soloist.played(choice)
         return [*shows, *events]
 
-    def _strike(self, note: NoteOn, beat: float, ends: float, voice: Voice, second: float) -> list[Event]:
+    def _strike(
+        self, note: NoteOn, beat: float, ends: float, voice: Voice, second: float, value: Value | None = None
+    ) -> list[Event]:
         """Strike `note` on `beat`, and see to its end; returns what to send at `second`."""
         strike, events = self.ledger.strike(note)
         self.listener.sent(note, second)
@@ -394,7 +396,7 @@ class Engine(Conductor):
         self._schedule.put(ends, RELEASE, release)
         if voice == "solo":
             self._sounding = release
-        self.tell(Struck(beat, ends - beat, note, voice))
+        self.tell(Struck(beat, ends - beat, note, voice, value))
         return events
 
     # -- the accompaniment
@@ -462,6 +464,8 @@ class Engine(Conductor):
             second=second,
             beat=beat - self._top,
             bar=self.tune.number_at(beat * TICKS + ALMOST_TICKS) + 1,
+            top=self._top,
+            charts=self.tune.charts,
             bpm=self.tempo.bpm,
             rolling=self._rolls,
             mode=play.mode,

@@ -15,6 +15,7 @@ from sideman.core.events import Command, Event, NoteOff, NoteOn
 from sideman.core.improviser import Choice
 from sideman.core.settings import Mode
 from sideman_models.harmony import Chord
+from sideman_models.values import Value
 
 Doing = Literal["idle", "listening", "playing"]
 Voice = Literal["solo", "comp", "clicks"]
@@ -78,12 +79,13 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """We strike a note on `beat`, of `beats` length if nothing comes between."""
+    """We strike a note on `beat`, of `beats` length if nothing comes between; one the network chose has a `value`."""
 
     beat: float
     beats: float
     note: NoteOn
     voice: Voice
+    value: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class Stretch:
     """`chart`, from beat `start` on; `before` are the bars from the top of the music up to there."""
 
     start: float
@@ -54,7 +54,7 @@ class Tune:
     """What the changes and the bars are at any beat or tick of the performance, counted from its start."""
 
     def __init__(self, chart: Chart) -> None:
-        self._before = self._now = _Stretch(0.0, chart)
+        self._before = self._now = Stretch(0.0, chart)
         self._held: list[tuple[float, Chord | None]] = []  # from which beat on, in order; None: the chart's chords
 
     @property
@@ -67,7 +67,7 @@ class Tune:
         over = self.number_at(beat * TICKS)
         if beat > self._now.start:  # else the chart that was to take over there never does
             self._before = self._now
-        self._now = _Stretch(beat, chart, over)
+        self._now = Stretch(beat, chart, over)
         self._hold(None, beat)
 
     def hold(self, chord: Chord, beat: float) -> None:
@@ -79,9 +79,14 @@ class Tune:
 
     def move(self, top: float) -> None:
         """From now on, let the top of the chart that was set last fall on beat `top`, be it past or to come."""
-        self._before = self._now = _Stretch(top, self.chart)
+        self._before = self._now = Stretch(top, self.chart)
         if self._held_at(math.inf) is None:
             self._held.clear()
+
+    @property
+    def charts(self) -> tuple[Stretch, Stretch]:
+        """The chart that was set last, after the one before it, each with the beat of its first top."""
+        return self._before, self._now
 
     def chord_at(self, beat: float) -> Chord:
         """The chord at `beat`."""
@@ -157,8 +162,8 @@ class Tune:
         now = self._at_tick(tick)
         return now.chart.bars[now.bar(tick) % len(now.chart.bars)].meter
 
-    def _at_tick(self, tick: float) -> _Stretch:
+    def _at_tick(self, tick: float) -> Stretch:
         return self._now if tick >= self._now.tick else self._before
 
-    def _at(self, beat: float) -> _Stretch:
+    def _at(self, beat: float) -> Stretch:
         return self._now if beat >= self._now.start else self._before

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
 from sideman.watchview.model import Scene, read_event
-from sideman_models.harmony import pitch_name
 from sideman_models.wording import counted, printable
 
 _OTHER_TEMPO = 1.0  # beats a minute; a clock that is followed is never quite steady
@@ -42,7 +41,7 @@ class Teller:
             return
         self._scene.take(event, 0.0)
         if event.get("event") == "bar":
-            yield _bar(event)
+            yield _bar(event, self._scene)
         while self._scene.log:
             level, text = self._scene.log.popleft()
             yield text if level == "info" else f"{level}: {text}"
@@ -51,12 +50,12 @@ class Teller:
     def _states(self) -> Iterator[str]:
         """What is another state than was told last."""
         scene, late = self._scene, self._scene.counts.get("late", 0)
-        bars = counted(len(scene.bars), "bar")
+        bars = f"{counted(len(scene.bars), 'bar')} of {', '.join(dict.fromkeys(map(str, scene.meters)))}"
         if scene.bpm is not None and abs(scene.bpm - self._bpm) >= _OTHER_TEMPO:
             self._bpm = scene.bpm
         halts = not scene.rolling or "rolling" in self._said
         states = {
-            "chart": f"chart: {scene.title or 'untitled'}, {bars} of {scene.meter}" if scene.bars else "",
+            "chart": f"chart: {scene.title or 'untitled'}, {bars}" if scene.bars else "",
             "seed": "" if scene.seed is None else f"seed: {scene.seed}",
             "tempo": f"tempo: {self._bpm:.0f} bpm" if self._bpm else "",
             "mode": f"mode: {scene.mode}" if scene.mode else "",
@@ -71,17 +70,17 @@ class Teller:
                 yield text
 
 
-def _bar(event: Mapping[str, object]) -> str:
+def _bar(event: Mapping[str, object], scene: Scene) -> str:
     """A bar as the log has it: `bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -`."""
     chords, values = event.get("chords"), event.get("values")
     named = " ".join(printable(chord) for chord in chords) if isinstance(chords, list) else ""
-    played = " · ".join(_value(value) for value in values) if isinstance(values, list) else ""
+    played = " · ".join(_value(value, scene) for value in values) if isinstance(values, list) else ""
     return f"bar {printable(event.get('number', '?'))} | {named} | {played or '-'}"
 
 
-def _value(told: object) -> str:
+def _value(told: object, scene: Scene) -> str:
     if not isinstance(told, Mapping):
         return printable(told)
     pitch = told.get("pitch")
-    name = pitch_name(pitch) if isinstance(pitch, int) and 0 <= pitch <= 127 else "-"
-    return f"{printable(told.get('value', '?'))} {name}"
+    name = scene.named(pitch) if isinstance(pitch, int) else ""
+    return f"{printable(told.get('value', '?'))} {name or '-'}"

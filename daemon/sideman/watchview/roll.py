@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sideman.watchview.model import Coming, Note, Scene
-from sideman_models.harmony import pitch_name
 
 LABEL = 4
 """Columns to the left of the roll, for the names of the pitches."""
@@ -51,7 +50,7 @@ def roll(scene: Scene, beat: float, width: int, height: int) -> list[str]:
         _draw(cells, span, note)
     if scene.coming is not None and scene.coming.pitch is not None and scene.coming.beat > beat:
         _draw(cells, span, Note("own", scene.coming.pitch, scene.coming.beat, scene.coming.beat), "next")
-    labels = (_label(span, row, rows) for row in range(rows))
+    labels = (_label(scene, span, row, rows) for row in range(rows))
     return [*(label + "".join(row) for label, row in zip(labels, cells, strict=True)), _axis(scene, span, columns)]
 
 
@@ -98,10 +97,10 @@ def _rule(cells: list[list[str]], scene: Scene, span: Span) -> None:
 
 def _bar_lines(scene: Scene, span: Span, columns: int) -> Iterator[tuple[int, int]]:
     """The bars that begin in view, counted from 0 at the top of the music, and their columns."""
-    bar = math.ceil(span.first / scene.quarters - 1e-6)
-    while (column := span.column(bar * scene.quarters)) < columns:
+    bar = scene.bar_at(span.first)
+    while (column := span.column(scene.line_of(bar))) < columns:
         if column >= 0:
-            yield bar, column
+            yield scene.before + bar, column
         bar += 1
 
 
@@ -123,10 +122,8 @@ def _over(there: str, letter: str) -> str:
     return CELLS["both"][0] if (heard and own) or there in CELLS["both"] else letter
 
 
-def _label(span: Span, row: int, rows: int) -> str:
-    pitch = span.low + (rows - 1 - row) * span.step
-    name = pitch_name(pitch) if 0 <= pitch <= 127 else ""
-    return f"{name:{LABEL}}"
+def _label(scene: Scene, span: Span, row: int, rows: int) -> str:
+    return f"{scene.named(span.low + (rows - 1 - row) * span.step):{LABEL}}"
 
 
 def _axis(scene: Scene, span: Span, columns: int) -> str:

@@ -14,7 +14,6 @@ from rich.text import Text
 from sideman.watchview.controls import CONTROLS, Control
 from sideman.watchview.model import Scene
 from sideman.watchview.roll import CELLS, LABEL, roll
-from sideman_models.harmony import pitch_name
 
 BARS_A_LINE, FEW_BARS = 4, 2
 CONTROLS_WIDTH = 27
@@ -153,12 +152,13 @@ def _pulse(scene: Scene, beat: float | None, width: int, looks: Looks) -> Text:
 
 def _beats(scene: Scene, beat: float) -> str:
     """The pulses of the bar, the one it is at in brackets."""
-    pulse = 4 / scene.meter.denominator
-    at = math.floor((beat - scene.top) % scene.quarters / pulse + 1e-6) % scene.meter.numerator
-    if scene.meter.numerator > _MOST_PULSES:
-        return f"{scene.meter}  [{at + 1}]"
-    marks = (f"[{number + 1}]" if number == at else f" {number + 1} " for number in range(scene.meter.numerator))
-    return f"{scene.meter} {''.join(marks)}"
+    bar = scene.bar_at(beat)
+    meter = scene.meter_of(bar)
+    at = math.floor((beat - scene.line_of(bar)) * meter.denominator / 4 + 1e-6) % meter.numerator
+    if meter.numerator > _MOST_PULSES:
+        return f"{meter}  [{at + 1}]"
+    marks = (f"[{number + 1}]" if number == at else f" {number + 1} " for number in range(meter.numerator))
+    return f"{meter} {''.join(marks)}"
 
 
 # -- the chart
@@ -283,7 +283,7 @@ def _coming(scene: Scene, beat: float | None) -> str:
     """What it plans to play next, and when."""
     if scene.coming is None:
         return "next: nothing"
-    pitch = "rest" if scene.coming.pitch is None else pitch_name(scene.coming.pitch)
+    pitch = "rest" if scene.coming.pitch is None else scene.named(scene.coming.pitch)
     when = "" if beat is None else f" in {max(0.0, scene.coming.beat - beat):.1f} beats"
     return f"next: {pitch}{when} ({scene.coming.value})"
 

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask something of the daemon that plays: how it stands, other settings, another mode, silence; or watch it.
+
+It knows nothing but the control socket, and loads little, so that a key bound to it acts at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sideman.core.errors import UsageError
+from sideman.io.asking import Caller, call
+from sideman.io.resources import at_home
+from sideman.io.sockets import NONE, USUAL_NAME, likely_paths, socket_path
+
+VERBS = {
+    "status": "how it stands",
+    "get": "a setting, what it may be, and what it does; or all of them",
+    "set": "another value for a setting, from the next note on",
+    "mode": "another mode, from the next bar on",
+    "mute": "silent at once, or back; the other of the two if it is not said which",
+    "panic": "silence everything, and play on",
+    "preset": "the settings of a preset",
+    "reload": "read the configuration file again",
+    "tap": "a tap of the tempo",
+    "start": "begin from the top",
+    "stop": "end the music, until it is begun again",
+    "again": "its last phrase once more, varied",
+    "learn": "bind the next knob that is moved",
+    "keep": "save the last minutes as a take",
+    "watch": "show what is played, heard and changed, until Ctrl-C",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The requests, each with its own arguments; --json, --socket and --name go before or behind."""
+    parser.set_defaults(json=False, socket=None, name=None)
+    _share(parser)
+    requests = parser.add_subparsers(dest="verb", metavar="REQUEST", required=True)
+    made = {verb: requests.add_parser(verb, help=line, allow_abbrev=False) for verb, line in VERBS.items()}
+    for each in made.values():
+        _share(each)
+    made["get"].add_argument("key", metavar="KEY", nargs="?")
+    made["set"].add_argument("key", metavar="KEY", help="such as play.temperature; or KEY=VALUE")
+    made["set"].add_argument("value", metavar="VALUE", nargs="?")
+    made["mode"].add_argument("mode", metavar="MODE", help="solo, trade, answer, duet or off")
+    made["mode"].add_argument("--now", action="store_true", help="at once, not only from the next bar on")
+    made["mute"].add_argument("on", choices=("on", "off"), nargs="?")
+    made["preset"].add_argument("preset", metavar="PRESET")
+    made["learn"].add_argument("target", metavar="TARGET", help="a setting, such as play.temperature, or a request")
+
+
+def _share(parser: argparse.ArgumentParser) -> None:
+    """The options that may stand before the request, or behind it: what is not given there changes nothing."""
+    for name, what, hint in (
+        ("--socket", "PATH", "the daemon's socket, instead of the usual one"),
+        ("--name", "NAME", "the daemon whose midi.client is NAME"),
+    ):
+        parser.add_argument(name, metavar=what, default=argparse.SUPPRESS, help=hint)
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, and print the answer. 0, or the status of what is wrong."""
+    arguments = _arguments(args)
+    caller = call(_paths(args.socket, args.name))
+    try:
+        result = caller.ask(args.verb, **arguments)
+        if args.verb == "watch":
+            return _watch(caller, plain=args.json)
+        text = json.dumps(result, ensure_ascii=False) if args.json else _TEXTS.get(args.verb, _nothing)(result)
+        if text:
+            print(text)
+        return 0
+    finally:
+        caller.close()
+
+
+def _paths(named: str | None, name: str | None) -> Iterator[Path]:
+    """Where the daemon is looked for: where it was said, else in the usual places, and where the configuration says."""
+    if named is not None:
+        yield at_home(named)
+        return
+    usual = list(likely_paths(name or USUAL_NAME))
+    yield from usual[:-1]
+    configured = _configured(name)
+    if configured is not None and configured not in usual:
+        yield configured
+    yield usual[-1]
+
+
+def _configured(name: str | None) -> Path | None:
+    from sideman.io.resources import usual_config
+
+    named = os.environ.get("SIDEMAN_CONFIG")
+    path = at_home(named) if named else usual_config()
+    if path is None:
+        return None
+    from sideman.core.errors import SidemanError
+    from sideman.io.yamlfile import read_yaml  # only where there is a configuration, and nobody in the usual place
+
+    try:
+        values = {key: given.value for key, given in read_yaml(path).values.items()}
+    except SidemanError:
+        return None
+    wanted, client = values.get("control.socket"), values.get("midi.client")
+    known = wanted if isinstance(wanted, str) and wanted not in ("auto", NONE) else None
+    return socket_path(known, name or (client if isinstance(client, str) else USUAL_NAME))
+
+
+def _arguments(args: argparse.Namespace) -> dict[str, object]:
+    """What goes along with the request."""
+    given: dict[str, object] = {}
+    match args.verb:
+        case "get" if args.key is not None:
+            given = {"key": args.key}
+        case "set":
+            given = _setting(args.key, args.value)
+        case "mode":
+            given = {"mode": args.mode, "now": args.now}
+        case "mute" if args.on is not None:
+            given = {"on": args.on == "on"}
+        case "preset":
+            given = {"name": args.preset}
+        case "learn":
+            given = {"key" if "." in args.target else "action": args.target}
+    return given
+
+
+def _setting(key: str, value: str | None) -> dict[str, object]:
+    if value is None:
+        key, equals, value = key.partition("=")
+        if not equals:
+            raise UsageError(f"set {key}: write KEY VALUE, such as tempo.bpm 160")
+    key, value = key.strip(), value.strip()
+    if key == "chart.file" and Path(value.partition("#")[0]).exists():
+        value = os.path.abspath(value)  # noqa: PTH100 - with the song behind it; the daemon has another folder
+    return {"key": key, "value": value}
+
+
+# -- answers for people
+
+
+def _status(told: Mapping[str, Any]) -> str:
+    chart, coming = told["chart"], told["coming"]
+    place = f"bar {told['form_bar']} of {chart['bars']}, chorus {told['chorus']}"
+    lines = {
+        "mode": f"{told['mode']}, {told['doing']}",
+        "place": f"{place}: {told['chord']}, then {told['next_chord']}",
+        "next": "" if coming is None else f"{coming['value']} on beat {coming['beat']:g}",
+        "tempo": f"{told['bpm']:g} bpm, {chart['meter']}; clock {told['clock']}",
+        "chart": chart["title"],
+        "ports": told["ports"],
+        "notes": f"{told['played']} played, {told['heard']} heard, {told['late']} late, {told['echoes']} echoes",
+        "bundle": f"{told['bundle']}; seed {told['seed']}",
+        "sideman": f"{told['version']}, '{told['name']}', up {_span(told['uptime_s'])}",
+    }
+    return "\n".join(f"{name:8} {text}" for name, text in lines.items() if text)
+
+
+def _span(seconds: float) -> str:
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}"
+
+
+def _settings(told: Mapping[str, Any]) -> str:
+    if "key" not in told:
+        return "\n".join(f"{name}: {_value(one['value'])}" for name, one in told.items())
+    live = "can be changed while it plays" if told["live"] else "needs a restart to change"
+    head = f"{told['key']} is {_value(told['value'])}"
+    return f"{head}\n  {told['about']}\n  Allowed: {told['allowed']}. Default: {_value(told['default'])}.\n  It {live}."
+
+
+def _changes(told: Mapping[str, Any]) -> str:
+    lines = [f"{name} is {_value(value)}" for name, value in told["changed"].items()]
+    later = told.get("restart")
+    return "\n".join([*lines, f"only after a restart: {', '.join(later)}"] if later else lines or ["nothing changes"])
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _nothing(told: object) -> str:
+    return "" if told is None else _value(told)
+
+
+_TEXTS: dict[str, Callable[[Any], str]] = {
+    "status": _status,
+    "get": _settings,
+    "set": _changes,
+    "preset": _changes,
+    "reload": _changes,
+    "mode": lambda told: f"mode {told['mode']}",
+    "keep": lambda told: str(told["take"]),
+    "learn": lambda told: f"move what is to do {told['learn']}",
+    "mute": lambda told: f"mute {'on' if told['mute'] else 'off'}",
+}
+
+
+# -- watching
+
+
+def _watch(caller: Caller, *, plain: bool) -> int:
+    """Show what comes until the daemon ends or the user does."""
+    if not plain:
+        from sideman.watchview import watch  # which draws, or writes plain lines
+
+        return watch(caller.lines(), sys.stdout, send=caller.send)
+    for line in caller.lines():
+        print(line, end="", flush=True)
+    return 0

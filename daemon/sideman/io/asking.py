@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The other end of the control socket: for programs that ask a daemon, or watch it. Light to load."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sideman.core.errors import NotPermitted, SidemanError, Unavailable
+
+VERSION = 1
+PATIENCE_S = 10.0
+"""A daemon that has not answered by then does not."""
+
+
+class Refused(SidemanError):
+    """The daemon says that this cannot be, and why."""
+
+    status = 65
+
+
+class Caller:
+    """Connected to the daemon whose socket is at `path`. Raises OSError while nobody listens there."""
+
+    def __init__(self, path: Path) -> None:
+        self._way = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._way.settimeout(PATIENCE_S)
+            self._way.connect(str(path))
+        except BaseException:
+            self._way.close()
+            raise
+        self._lines = self._way.makefile("r", encoding="utf-8", errors="replace", newline="\n")
+        self._path = path
+
+    def ask(self, verb: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever the answer is
+        """The result of a request. Raises Refused, or Unavailable where no answer comes."""
+        self.send({"do": verb, **arguments})
+        try:
+            line = self._lines.readline()
+        except TimeoutError:
+            raise Unavailable(f"{self._path}: no answer within {PATIENCE_S:g} seconds; does it still run?") from None
+        except OSError:
+            line = ""
+        if not line.endswith("\n"):
+            raise Unavailable(f"{self._path}: the daemon ended before it answered")
+        reply = json.loads(line)
+        if not reply.get("ok"):
+            raise Refused(str(reply.get("error")))
+        return reply.get("result")
+
+    def send(self, request: Mapping[str, object]) -> None:
+        """Send a request and wait for nothing. Raises OSError once the daemon has ended."""
+        self._way.sendall(json.dumps({"v": VERSION, "id": 1, **request}).encode() + b"\n")
+
+    def lines(self) -> Iterator[str]:
+        """The lines that come, as they come, until the daemon ends."""
+        self._way.settimeout(None)
+        with contextlib.suppress(OSError):
+            yield from self._lines
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._lines.close()
+        self._way.close()
+
+
+def call(paths: Iterable[Path]) -> Caller:
+    """The first daemon that listens at one of `paths`.
+
+    Raises Unavailable where there is none, and says where it was looked for; NotPermitted for one of somebody else's.
+    """
+    looked = []
+    for path in paths:
+        try:
+            return Caller(path)
+        except PermissionError:
+            raise NotPermitted(f"{path}: it belongs to somebody else; ask as that user, or with sudo") from None
+        except OSError:
+            looked.append(str(path))
+    raise Unavailable(f"no sideman answers; looked at {', '.join(looked)}; start one with `sideman run`")

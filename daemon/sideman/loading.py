@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what the user named to settings and a chart: at the start, and again whenever something is changed live."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sideman.charts.files import read_chart, split_song
+from sideman.charts.ireal import LINK, read_ireal
+from sideman.core.chart import Chart, ChartError, parse_changes
+from sideman.core.errors import NoSuchInput, UnreadableInput
+from sideman.core.layers import Given, Layer, read_settings
+from sideman.core.settings import Settings
+from sideman.core.tables import read_entry, table_of
+from sideman.core.targets import Action
+from sideman.io import resources
+from sideman.io.yamlfile import Read, read_yaml
+
+PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt")
+PATHS = ("chart.file", "model.bundle")
+"""Keys whose relative paths start, in a file, at that file's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the settings are read from: the preset and the configuration file named, and what the user said beside.
+
+    Later ones win: defaults, preset, configuration file, what is given.
+    """
+
+    preset: str | None = None
+    config: str | None = None
+    given: Layer = field(default_factory=dict)
+
+    def read(self) -> Settings:
+        """The settings as they are now.
+
+        Raises NoSuchInput or NotPermitted for a file that is not to be had, and one ConfigError with every problem of
+        every layer.
+        """
+        reads = [read_preset(self.preset)] if self.preset is not None else []
+        config = config_path(self.config)
+        reads += [_anchored(read_yaml(config), config.parent)] if config is not None else []
+        layers: list[Layer] = [*(read.values for read in reads), self.given]
+        problems = [problem for read in reads for problem in read.problems]
+        return read_settings(layers, [*problems, *_missing_presets(layers)])
+
+
+def read_preset(name: str) -> Read:
+    """What the preset called `name` says. Raises NoSuchInput, NotPermitted or ConfigError."""
+    path = resources.find(PRESETS[0], name, PRESETS[1])
+    if path is None:
+        raise NoSuchInput(f"preset {name}: no such preset; {_there_are(name, *PRESETS)}")
+    return _anchored(read_yaml(path), path.parent)
+
+
+def _missing_presets(layers: Iterable[Layer]) -> Iterator[str]:
+    """A line for each preset that a pedal or a program is to call, and that is nowhere."""
+    for name, given in (entry for layer in layers for entry in layer.items() if table_of(entry[0])):
+        try:
+            _, target = read_entry(name, given.value)
+        except ValueError:
+            continue  # it is told by whoever reads the settings
+        if isinstance(target, Action) and target.verb == "preset":
+            preset = target.argument
+            if resources.find(PRESETS[0], preset, PRESETS[1]) is None:
+                yield f"{given.where}: {name}: {preset}: no such preset; {_there_are(preset, *PRESETS)}"
+
+
+def config_path(named: str | None) -> Path | None:
+    """The configuration file that is read: --config, $SIDEMAN_CONFIG, else the usual one if there is one."""
+    named = named if named is not None else os.environ.get("SIDEMAN_CONFIG") or None
+    return resources.at_home(named) if named is not None else resources.usual_config()
+
+
+def load_chart(settings: Settings) -> Chart:
+    """The changes to play over, transposed: those of chart.file, else chart.changes.
+
+    Raises NoSuchInput or NotPermitted for a chart file that is not to be had, UnreadableInput for one of no sense.
+    """
+    if settings.chart.file is None:
+        chart = parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes")
+    else:
+        chart = _chart_file(settings.chart.file, settings)
+    return chart.transposed(settings.chart.transpose) if settings.chart.transpose else chart
+
+
+def _anchored(read: Read, folder: Path) -> Read:
+    """`read`, its relative paths starting at `folder`; what names nothing there is left to be found by name."""
+    for key in PATHS:
+        given = read.values.get(key)
+        if given is None or not isinstance(given.value, str) or "\0" in given.value:
+            continue
+        path = folder / Path(given.value)
+        there = os.path.lexists(path) or os.path.lexists(folder / split_song(given.value)[0])
+        if (os.sep in given.value or "." in given.value) and there:
+            read.values[key] = Given(str(path.absolute()), given.where)
+    return read
+
+
+def _chart_path(named: str) -> tuple[Path, str | None]:
+    """The chart file that is meant, and which song of it."""
+    for name, song in ((named, None), split_song(named)):
+        path = resources.at_home(name)
+        found = path if path.exists() else resources.find(CHARTS[0], name, *CHARTS[1:])
+        if found is not None:
+            return found, song
+    if os.sep in named:
+        return resources.at_home(split_song(named)[0]), None
+    raise NoSuchInput(f"chart.file: {named}: no such file, and no chart of that name; {_there_are(named, *CHARTS)}")
+
+
+def _chart_file(named: str, settings: Settings) -> Chart:
+    try:
+        if LINK.match(named):
+            return read_ireal(named, "chart.file")
+        path, song = _chart_path(named)
+        return read_chart(path, settings.tempo.meter, song)
+    except ChartError as error:
+        raise UnreadableInput(str(error)) from None
+
+
+def _there_are(name: str, kind: str, *suffixes: str) -> str:
+    import difflib  # only a mistake needs it
+
+    names = resources.names(kind, *suffixes)
+    near = difflib.get_close_matches(name, names, 1)
+    return f"there are {', '.join(names) or 'none'}" + (f"; did you mean {near[0]}?" if near else "")
