@@ -11,17 +11,17 @@ import numpy.typing as npt
 from fakes import performance
 from sideman.core.tune import Tune
 from sideman_models.bundle import Bundle
-from sideman_models.context import Place, clashes, place_at
+from sideman_models.context import EvenBars, Place, clashes, place_at
 from sideman_models.line import LineNote, Written, write_line
 
-BAR = 48
+BARS = EvenBars(48)
 
 
 def offline(bundle: Bundle, notes: list[LineNote], tick: int) -> npt.NDArray[np.float64]:
     """The distribution at `tick` after `notes` as a corpus writes them, over `fakes.CHANGES`."""
     changes = Tune(performance().chart)
-    written, _ = write_line([*notes, LineNote(tick, tick + 12, 60)], changes, BAR, heard=True)
-    return distribution(bundle, written[:-1], place_at(changes, BAR, tick, notes[-1].pitch))
+    written, _ = write_line([*notes, LineNote(tick, tick + 12, 60)], changes, BARS, heard=True)
+    return distribution(bundle, written[:-1], place_at(changes, BARS, tick, notes[-1].pitch))
 
 
 def distribution(bundle: Bundle, written: Iterable[Written], place: Place) -> npt.NDArray[np.float64]:

@@ -77,6 +77,11 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "sixteenth": {"play__rate": "sixteenth", "tempo__bpm": 96},
     "phrase": {"play__rate": "phrase"},
     "waltz": {"play__rate": "phrase", "tempo__meter": "3/4"},
+    "meters": {
+        "play__rate": "eighth",
+        "play__comp": "bass",
+        "chart__changes": "| Dm7 | 3/4 G7 | Cmaj7 | 4/4 A7alt | 5/4 Dm7 G7 |",
+    },
     "likeliest": {"play__rate": "eighth", "play__temperature": 0},
     "heard": {"play__rate": "eighth"},
     "held": {"midi__chords": 3},
@@ -110,7 +115,7 @@ def perform(name: str) -> str:
     """Play a performance on the fake clock and write down every bar and every note."""
     bundle = classic_bundle() if name.startswith("classic") else modern_bundle()
     made = performance(bundle, **PERFORMANCES[name])
-    beats = None if made.settings.chart.choruses else BARS * made.bar_beats
+    beats = None if made.settings.chart.choruses else made.chart.beat_of(BARS)
     recorder, bars = play(made.engine(0.0, beats=beats), 60.0, PARTS.get(name, ()))
     lines = [bar_line(bar) for bar in bars]
     lines += [_note(second, message) for second, message in recorder.sent]

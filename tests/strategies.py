@@ -34,12 +34,15 @@ def meters() -> st.SearchStrategy[Meter]:
 
 @st.composite
 def charts(draw: st.DrawFn) -> Chart:
-    """A chart of a few bars, with shared bars, kept chords and repeated bars."""
+    """A chart of a few bars, with shared bars, kept chords, repeated bars and, now and then, another meter."""
     meter = draw(meters())
     symbols = st.sampled_from(draw(st.lists(chord_symbols() | st.just("N.C."), min_size=1, max_size=4)))
     words, most = symbols | st.sampled_from("/."), 2 * meter.numerator
     first = [draw(symbols), *draw(st.lists(words, max_size=most - 1))]
     rest = draw(st.lists(st.lists(words, min_size=1, max_size=most) | st.just(["%"]), max_size=8))
+    if draw(st.integers(0, 3)) == 0:
+        other = draw(meters())
+        rest.append([str(other), *draw(st.lists(words, min_size=1, max_size=2 * other.numerator))])
     return parse_changes(" | ".join(" ".join(bar) for bar in [first, *rest]), meter, "test")
 
 

@@ -124,6 +124,27 @@ def test_any_text_is_a_chart_or_a_chart_error(text: str) -> None:
     assert "blues.txt" in message
 
 
+def test_a_meter_holds_until_the_next() -> None:
+    """Lost: a song whose bars are not all of one length could not be played, or its chords would slip."""
+    chart = parse_changes("| C | 3/4 Dm G | % | 4/4 C |", FOUR, "test")
+    assert [bar.meter for bar in chart.bars] == [FOUR, Meter(3, 4), Meter(3, 4), FOUR]
+    assert chart.length == 14.0
+    assert chart.meters == ((0.0, FOUR), (4.0, Meter(3, 4)), (10.0, FOUR))
+    assert [chart.chord_at(beat).text for beat in (3.9, 4, 6, 7, 9, 10, 14)] == ["C", "Dm", "G", "Dm", "G", "C", "C"]
+    assert chart.text() == "| C | 3/4 Dm G | Dm G | 4/4 C |"
+
+
+@given(charts(), st.integers(-50, 50), st.floats(0, 0.999))
+def test_every_beat_is_in_its_bar(chart: Chart, index: int, share: float) -> None:
+    """Lost: bars would be counted wrong, and turns begin beside the bar line."""
+    start = chart.beat_of(index)
+    quarters = float(chart.bars[index % len(chart.bars)].meter.quarters)
+    found, beat = chart.bar_at(start + share * quarters)
+    assert (found, round(beat, 6)) == (index, round(start, 6))
+    assert chart.beat_of(index + 1) == pytest.approx(start + quarters)
+    assert chart.chord_at(start) == chart.chords_in_bar(index)[0]
+
+
 @given(charts())
 def test_a_printed_chart_is_read_back(chart: Chart) -> None:
     """Lost: a chart shown by the program cannot be pasted back into it."""
@@ -207,5 +228,5 @@ def test_impossible_meters_are_refused(text: str) -> None:
 def test_a_chart_has_at_least_a_bar() -> None:
     """Lost: a chart made by another part of the program may be empty and fail on stage."""
     with pytest.raises(ChartError):
-        Chart((), FOUR)
-    assert Chart((Bar(((0.0, parse_chord("C")),)),), FOUR).length == 4.0
+        Chart(())
+    assert Chart((Bar(((0.0, parse_chord("C")),), FOUR),)).length == 4.0

@@ -55,6 +55,13 @@ def test_a_chart_is_printed_bar_by_bar(capsys: pytest.CaptureFixture[str]) -> No
     assert check(capsys, "--transpose", "-1")[1].splitlines()[1].startswith("| E7 | A7 |")
 
 
+def test_every_meter_of_a_chart_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lost: a tune that changes its meter is taken for one in 4/4 throughout."""
+    (tmp_path / "odd.chart").write_text("| C | 3/4 F | 4/4 G |")
+    _, out, _ = check(capsys, "--chart", str(tmp_path / "odd.chart"))
+    assert out.splitlines()[0].endswith("3 bars of 4/4, 3/4")
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fakes import hanging, performance, play
 from sideman.bench.clocks import steady
-from sideman.core.chart import Chart, Meter, parse_changes, parse_meter
+from sideman.core.chart import Chart, parse_changes, parse_meter
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.comp import BASS, SHELLS, Comp, CompNote, Style, beat_ticks, shell
 from sideman.core.engine import Engine, play_through
@@ -37,6 +37,7 @@ from sideman.core.events import (
 from sideman.core.improviser import Dice
 from sideman.core.reports import Struck
 from sideman.core.transport import Clocks, Transport
+from sideman.core.tune import Tune
 from sideman_models.harmony import Chord, parse_chord
 from sideman_models.values import TICKS
 from strategies import charts as any_charts
@@ -50,8 +51,8 @@ seeds = st.integers(0, 999)
 
 def accompany(chart: Chart, style: Style, seed: int, bars: int = BARS) -> list[tuple[int, list[CompNote]]]:
     """So many bars of it: the ticks of its onsets, and what it strikes there."""
-    comp, roll, tick, played = Comp(chart, chart.meter), Dice(seed).roll, 0, []
-    while tick < bars * chart.meter.quarters * TICKS:
+    comp, roll, tick, played = Comp(Tune(chart)), Dice(seed).roll, 0, []
+    while tick < chart.beat_of(bars) * TICKS:
         played.append((tick, comp.strike(style, tick, 84, roll)))
         tick = comp.after(style, tick, roll)
     return played
@@ -62,9 +63,14 @@ def chart_of(text: str, meter: str = "4/4") -> Chart:
     return parse_changes(text, parse_meter(meter), "test")
 
 
+def bar_lines(chart: Chart, bars: int = BARS) -> list[int]:
+    """The ticks on which so many bars begin, and the last one ends."""
+    return [round(chart.beat_of(number) * TICKS) for number in range(bars + 1)]
+
+
 def change_ticks(chart: Chart) -> set[int]:
     """The ticks of `BARS` bars where a chord is written, be it the one before or another."""
-    bars = [(number * chart.meter.quarters, chart.bars[number % len(chart.bars)]) for number in range(BARS)]
+    bars = [(chart.beat_of(number), chart.bars[number % len(chart.bars)]) for number in range(BARS)]
     return {math.ceil(float(line + at) * TICKS - 1e-6) for line, bar in bars for at, _ in bar.chords}
 
 
@@ -120,11 +126,10 @@ def test_shells_move_by_steps() -> None:
 def test_shells_tell_every_change_and_every_bar(chart: Chart, seed: int) -> None:
     """A chord would go by unheard, and the player would be lost."""
     onsets = [tick for tick, _ in accompany(chart, "shells", seed)]
-    bar = round(chart.meter.quarters * TICKS)
-    previous = None
-    for tick in range(BARS * bar):
+    lines, previous = bar_lines(chart), None
+    for tick in range(lines[-1]):
         chord = chart.chord_at(tick / TICKS)
-        assert tick in onsets or (tick % bar and chord == previous)
+        assert tick in onsets or (tick not in lines and chord == previous)
         previous = chord
 
 
@@ -135,8 +140,11 @@ def test_shells_tell_every_change_and_every_bar(chart: Chart, seed: int) -> None
 @given(any_charts(), seeds)
 def test_the_bass_walks_a_note_a_beat_and_tells_every_change(chart: Chart, seed: int) -> None:
     """It would lose the beat, or a chord, in the meters and charts that nobody had thought of."""
-    bar, beat = round(chart.meter.quarters * TICKS), beat_ticks(chart.meter)
-    beats = {line + place for line in range(0, BARS * bar, bar) for place in range(0, bar, beat)}
+    beats = {
+        tick
+        for line, end in pairwise(bar_lines(chart))
+        for tick in range(line, end, beat_ticks(chart.meter_at(line / TICKS)))
+    }
     played = accompany(chart, "bass", seed)
     onsets = {tick for tick, _ in played}
     assert beats <= onsets <= beats | change_ticks(chart)
@@ -149,7 +157,7 @@ def test_the_bass_walks_a_note_a_beat_and_tells_every_change(chart: Chart, seed:
 @given(any_charts(), seeds)
 def test_the_bass_plays_the_chord_or_a_step_to_the_next(chart: Chart, seed: int) -> None:
     """It would play wrong notes."""
-    bar = round(chart.meter.quarters * TICKS)
+    lines = bar_lines(chart, BARS + 2)
     played = [(tick, chart.chord_at(tick / TICKS), notes) for tick, notes in accompany(chart, "bass", seed, BARS + 1)]
     before = None
     for (tick, chord, notes), (next_tick, next_chord, following) in pairwise(played):
@@ -157,10 +165,10 @@ def test_the_bass_plays_the_chord_or_a_step_to_the_next(chart: Chart, seed: int)
             pitch = notes[0].pitch
             if chord != before:
                 assert pitch % 12 == (chord.root if chord.bass is None else chord.bass)
-            lands = next_tick % bar == 0 or next_chord != chord
+            lands = next_tick in lines or next_chord != chord
             approaches = lands and following and abs(following[0].pitch - pitch) <= 2
             own = {*chord.tones, *chord.scale, chord.bass}
-            assert pitch % 12 in own or (approaches and tick % bar and chord == before)
+            assert pitch % 12 in own or (approaches and tick not in lines and chord == before)
             assert not following or following[0].pitch != pitch
         before = chord
 
@@ -193,25 +201,11 @@ def test_a_beat_is_what_one_counts(meter: str, ticks: list[int]) -> None:
 
 def test_a_chord_that_changes_under_it_is_followed_with_the_next_onset() -> None:
     """Held chords would be answered a bar late."""
-
-    class Held:
-        """What is held now, nobody knows for how long."""
-
-        chord = parse_chord("C7")
-
-        def chord_at(self, beat: float) -> Chord:
-            """The one chord."""
-            return self.chord
-
-        def next_change(self, beat: float) -> tuple[Chord, float]:
-            """Unknown."""
-            return self.chord, math.inf
-
-    held, roll = Held(), Dice(1).roll
-    comp = Comp(held, Meter(4, 4))
+    tune, roll = Tune(chart_of("| C7 |")), Dice(1).roll
+    comp = Comp(tune)
     comp.strike("bass", 0, 84, roll)
     assert comp.after("bass", 0, roll) == 12
-    held.chord = parse_chord("F#m7")
+    tune.hold(parse_chord("F#m7"), 1.0)
     assert [note.pitch % 12 for note in comp.strike("bass", 12, 84, roll)] == [6]
     assert {note.pitch % 12 for note in comp.strike("shells", 12, 84, roll)} == {9, 4}
 

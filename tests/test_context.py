@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.context import FEATURES, Context, Place, clashes, place_at
+from sideman_models.context import FEATURES, Context, EvenBars, Place, clashes, place_at
 from sideman_models.corpus import BeatChanges
 from sideman_models.harmony import KINDS, NO_CHORD, parse_chord
 from sideman_models.values import Value, Vocabulary
@@ -75,7 +75,7 @@ def test_a_value_clashes_when_its_interval_leads_to_another_kind(known: list[Val
 @given(beat_changes(), st.integers(-20, 2000))
 def test_the_next_change_is_the_next_different_chord(changes: BeatChanges, tick: int) -> None:
     """The network would aim at a chord that does not come."""
-    place = place_at(changes, 48, max(0, tick), None)
+    place = place_at(changes, EvenBars(48), max(0, tick), None)
     beat = max(0, tick) / 12
     assert place.chord == changes.chords[min(len(changes.chords) - 1, int(beat))]
     if np.isinf(place.beats):

@@ -11,7 +11,7 @@ import pytest
 
 from fakes import classic_bundle, modern_bundle, random_weights
 from sideman_models.bundle import Bundle, load
-from sideman_models.context import Rows, clashes, place_at
+from sideman_models.context import EvenBars, Rows, clashes, place_at
 from sideman_models.corpus import BeatChanges
 from sideman_models.generate import SamplingModel
 from sideman_models.harmony import parse_chord
@@ -46,7 +46,7 @@ class Solo:
 
     def told(self) -> tuple[Rows, Flags | None]:
         """The context rows and clashes of the coming value."""
-        place = place_at(CHANGES, 48, self.tick % 96, self.pitch)
+        place = place_at(CHANGES, EvenBars(48), self.tick % 96, self.pitch)
         clash = None if self.bundle.classic else clashes(self.bundle.vocabulary, place)
         return self.bundle.context.rows(place), clash
 

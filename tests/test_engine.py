@@ -220,7 +220,7 @@ def test_a_bar_of_odd_length_begins_on_its_bar_line(rate: str) -> None:
     beats = [due.beat for due in play_through(played) if isinstance(due.what, NoteOn)]
     if rate != "phrase":
         assert {3.5 * bar for bar in range(10)} <= set(beats)
-    assert tick_of(3.5, played.bar_ticks, played.swing) == 42
+    assert tick_of(3.5, played.tune, played.swing) == 42
 
 
 def test_panic_silences_all_and_plays_on() -> None:

@@ -20,6 +20,7 @@ from sideman.core.reports import BarPlayed, Heard, Report, Struck
 from sideman.core.settings import MidiSettings
 from sideman.core.tempo import Tempo
 from sideman.report import bar_line
+from sideman_models.context import EvenBars
 from sideman_models.line import LineNote, Written
 from sideman_models.values import TICKS
 
@@ -47,7 +48,7 @@ class Notes:
 
 def heard(events: Events, hearing: Hearing | None = None, **midi: Any) -> Notes:
     """What is made of some events, by their beats, in bars of 4/4."""
-    hearing, notes = hearing or Hearing(MidiSettings(**midi), BAR), Notes()
+    hearing, notes = hearing or Hearing(MidiSettings(**midi), EvenBars(BAR)), Notes()
     for second, event in events:
         for played in hearing.hears(event, second):
             hearing.follow(played, second, TEMPO, 0.5, notes)
@@ -151,7 +152,7 @@ def test_drums_and_chords_are_not_the_line() -> None:
 
 def test_all_notes_off_lets_go_of_all_keys() -> None:
     """Without it a DAW that stops in the middle of a note would leave it held for ever."""
-    hearing = Hearing(MidiSettings(), BAR)
+    hearing = Hearing(MidiSettings(), EvenBars(BAR))
     notes = heard([(1, on(60)), (1.01, on(64)), (2, Control(123, 0, 2)), (3, Control(123, 0, 1))], hearing)
     assert [tick for tick, _ in notes.ended] == pytest.approx([36, 36], abs=0.2)
     assert not hearing.held
@@ -159,7 +160,7 @@ def test_all_notes_off_lets_go_of_all_keys() -> None:
 
 def test_it_knows_whether_you_are_playing() -> None:
     """Without it an answer would begin into your phrase."""
-    hearing = Hearing(MidiSettings(chords=4), BAR)
+    hearing = Hearing(MidiSettings(chords=4), EvenBars(BAR))
     assert (hearing.held, hearing.last_onset, hearing.last_release) == (False, None, None)
     heard([(0.5, on(36, 4)), (0.9, Control(PEDAL, 127, 1)), (1.0, on(60)), (1.5, on(64))], hearing)
     assert (hearing.held, hearing.last_onset, hearing.last_release) == (True, 18, None)

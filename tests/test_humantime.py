@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from data import data_file
 from sideman.core.humantime import OwnSwing, tick_of, written_at
 from sideman.core.tempo import swung, unswung
+from sideman_models.context import EvenBars
 
 BAR = 48
 swings = st.floats(0.5, 0.68)
@@ -27,14 +28,14 @@ errors = st.floats(-0.01, 0.01)  # seconds
 def test_an_early_note_belongs_to_the_bar_it_means(bar: int, number: int, bpm: float, swing: float, by: float) -> None:
     """Without it a note 30 ms early would be heard in the bar before its own, and over that bar's chord."""
     early = by * (0.06 if bpm <= 110 and bar % 12 == 0 else 0.03)
-    assert written_at(number * bar / 12 - early * bpm / 60, bar, swing, 60 / bpm) == number * bar
+    assert written_at(number * bar / 12 - early * bpm / 60, EvenBars(bar), swing, 60 / bpm) == number * bar
 
 
 @given(st.integers(0, 500), st.sampled_from([0, 3, 4, 6, 8, 9]), st.floats(40, 110), st.floats(0.5, 0.56), errors)
 def test_a_note_on_the_grid_is_written_there(beat: int, place: int, bpm: float, swing: float, error: float) -> None:
     """Without it eighths, triplets and sixteenths of a person who plays a little unevenly would become one another."""
     sounds = swung(12 * beat + place, swing) + error * bpm / 60
-    assert written_at(sounds, BAR, swing, 60 / bpm, 12 * beat if place else None) == 12 * beat + place
+    assert written_at(sounds, EvenBars(BAR), swing, 60 / bpm, 12 * beat if place else None) == 12 * beat + place
 
 
 @given(st.integers(0, 500), st.floats(60, 200), st.floats(0.5, 0.66), errors)
@@ -43,7 +44,7 @@ def test_three_in_a_beat_are_a_triplet(beat: int, bpm: float, swing: float, erro
     ticks: list[int] = []
     for third in range(3):
         sounds = beat + third / 3 + (error * bpm / 60 if third == 2 else 0)
-        ticks.append(written_at(sounds, BAR, swing, 60 / bpm, ticks[-1] if ticks else None))
+        ticks.append(written_at(sounds, EvenBars(BAR), swing, 60 / bpm, ticks[-1] if ticks else None))
     assert ticks == [12 * beat, 12 * beat + 4, 12 * beat + 8]
 
 
@@ -51,8 +52,8 @@ def test_three_in_a_beat_are_a_triplet(beat: int, bpm: float, swing: float, erro
 def test_a_place_is_never_far(beat: float, bpm: float, swing: float, bar: int, since: int | None) -> None:
     """Without it what you play would be heard at another time than you play it, or two notes the wrong way round."""
     before = None if since is None else round(beat * 12) + since
-    tick = written_at(beat, bar, swing, 60 / bpm, before)
-    assert tick == before or abs(tick - tick_of(beat, bar, swing)) <= 6
+    tick = written_at(beat, EvenBars(bar), swing, 60 / bpm, before)
+    assert tick == before or abs(tick - tick_of(beat, EvenBars(bar), swing)) <= 6
     assert before is None or tick >= before
 
 
@@ -64,12 +65,12 @@ def test_the_players_swing_is_measured(swing: float, seed: int, bar: int) -> Non
     wobble = [(seed * 7 + number * 31) % 11 / 500 - 0.01 for number in range(200)]
     beats = (top + beat for top in range(0, 600 * bar, bar) for beat in range(0, bar - 11, 12))
     for number, tick in enumerate(islice(beats, 60)):
-        own.hear(tick / 12 + wobble[number], bar)
+        own.hear(tick / 12 + wobble[number], EvenBars(bar))
         if number % 4 == 3:  # a triplet now and then says nothing
-            own.hear(tick / 12 + 1 / 3, bar)
-            own.hear(tick / 12 + 2 / 3, bar)
+            own.hear(tick / 12 + 1 / 3, EvenBars(bar))
+            own.hear(tick / 12 + 2 / 3, EvenBars(bar))
         elif number % 3:
-            own.hear(tick / 12 + swing + wobble[-number], bar)
+            own.hear(tick / 12 + swing + wobble[-number], EvenBars(bar))
     assert own.ratio(0.54) == pytest.approx(swing, abs=0.015)
 
 
@@ -78,12 +79,12 @@ def test_until_it_is_heard_the_player_swings_as_we_do() -> None:
     own = OwnSwing()
     assert own.ratio(0.6) == 0.6
     for beat in range(20):
-        own.hear(beat, BAR)
-        own.hear(beat + 0.34, BAR)
+        own.hear(beat, EvenBars(BAR))
+        own.hear(beat + 0.34, EvenBars(BAR))
     assert own.ratio(0.6) == 0.6
     for beat in range(20, 40):
-        own.hear(beat, BAR)
-        own.hear(beat + 0.77, BAR)
+        own.hear(beat, EvenBars(BAR))
+        own.hear(beat + 0.77, EvenBars(BAR))
     assert own.ratio(0.6) == 0.75
 
 
@@ -110,12 +111,13 @@ def _onset(note: dict[str, Any], times: list[float], numbers: dict[tuple[int, in
 
 def test_recorded_solos_are_heard_as_they_are_written() -> None:
     """Without it real playing would be heard worse than plain rounding hears it."""
+    endless = EvenBars(12 * 10_000)
     notes = ours = rounded = downbeats = ours_on_them = rounded_on_them = 0
     for onsets in _recorded(12):
         own, before = OwnSwing(), None
         for beat, written, beat_s in onsets:
-            own.hear(beat, 12 * 10_000)
-            before = written_at(beat, 12 * 10_000, own.ratio(0.54), beat_s, before)
+            own.hear(beat, endless)
+            before = written_at(beat, endless, own.ratio(0.54), beat_s, before)
             plain = min((0, 2, 3, 4, 6, 8, 9, 10, 12), key=lambda place: abs(place - unswung(beat, 0.54) % 12))
             plain += 12 * int(unswung(beat, 0.54) // 12)
             notes += 1

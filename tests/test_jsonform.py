@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.core.chart import Chart
+from sideman.core.chart import Chart, Meter
 from sideman.core.events import Command, Event
 from sideman.core.settings import KEYS, Settings, changed
 from sideman.io import jsonform
 from sideman.io.journal import KINDS, Recorded
 from sideman_models.harmony import Chord
 from sideman_models.values import Value
-from strategies import charts, chords, modern_values, written_values
+from strategies import charts, chords, meters, modern_values, written_values
 
 ARRIVING = jsonform.members(Event | Command)
 NUMBERS = {
@@ -55,6 +55,7 @@ LEAVES: dict[Any, st.SearchStrategy[Any]] = {
     Chord: chords(),
     Value: modern_values(),
     Chart: charts(),
+    Meter: meters(),
     tuple[str, object]: settings_given(),
 }
 

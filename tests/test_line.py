@@ -8,6 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sideman_models.context import EvenBars
 from sideman_models.corpus import BeatChanges
 from sideman_models.harmony import KINDS, parse_chord
 from sideman_models.line import Line, LineNote, Written, write_line
@@ -15,6 +16,7 @@ from sideman_models.values import GRID, clip_interval
 from strategies import beat_changes, lines
 
 BAR = 48
+EVEN = EvenBars(BAR)
 
 
 def changes(*symbols: str) -> BeatChanges:
@@ -37,35 +39,35 @@ def test_a_phrase_is_written_as_one_would_write_it() -> None:
         LineNote(20, 24, 62),
         LineNote(36, 42, 67),
     ]
-    written, dropped = write_line(notes, changes("C"), BAR)
+    written, dropped = write_line(notes, changes("C"), EVEN)
     assert texts(written) == "C,0.500 C,0.500,+4 S,0.333,-2 A,0.333,-1 S,0.333,+1 R,1.000 C,0.500,+5"
     assert dropped == 0
 
 
 def test_rests_are_parted_at_bar_lines_and_two_beats_of_them_end_a_phrase() -> None:
     """Phrases would run on through silence, or rests would hide where the bar begins."""
-    written, _ = write_line([LineNote(36, 42, 60), LineNote(66, 72, 62)], changes("C"), BAR)
+    written, _ = write_line([LineNote(36, 42, 60), LineNote(66, 72, 62)], changes("C"), EVEN)
     assert texts(written) == "C,0.500 R,0.500 R,1.500 S,0.500"
-    written, _ = write_line([LineNote(36, 42, 60), LineNote(60, 66, 62)], changes("C"), BAR)
+    written, _ = write_line([LineNote(36, 42, 60), LineNote(60, 66, 62)], changes("C"), EVEN)
     assert texts(written) == "C,0.500 R,0.500 R,1.000 S,0.500,+2"
 
 
 def test_a_mark_of_the_corpus_settles_where_a_phrase_begins() -> None:
     """Transcribed phrasing would be lost."""
     notes = [LineNote(0, 6, 60), LineNote(6, 12, 62, begins=True), LineNote(40, 46, 64, begins=False)]
-    written, _ = write_line(notes, changes("C"), BAR)
+    written, _ = write_line(notes, changes("C"), EVEN)
     assert texts(written) == "C,0.500 S,0.500 R,2.333 C,0.500,+2"
 
 
 def test_a_short_silence_belongs_to_the_note() -> None:
     """Every staccato note would become a note and a rest."""
-    written, _ = write_line([LineNote(0, 9.5, 60), LineNote(12, 24, 62)], changes("C"), BAR)
+    written, _ = write_line([LineNote(0, 9.5, 60), LineNote(12, 24, 62)], changes("C"), EVEN)
     assert texts(written) == "C,1.000 S,1.000,+2"
 
 
 def test_a_note_clipped_short_before_a_rest_is_kept() -> None:
     """Very short notes would vanish from the corpus although there is all the room in the world."""
-    written, dropped = write_line([LineNote(0, 0.5, 60), LineNote(12, 18, 62)], changes("C"), BAR)
+    written, dropped = write_line([LineNote(0, 0.5, 60), LineNote(12, 18, 62)], changes("C"), EVEN)
     assert texts(written) == "C,0.167 R,0.833 S,0.500,+2"
     assert dropped == 0
 
@@ -73,7 +75,7 @@ def test_a_note_clipped_short_before_a_rest_is_kept() -> None:
 @given(beat_changes(), lines(), st.sampled_from([36, 48, 60]))
 def test_the_values_tell_the_line(chords: BeatChanges, notes: list[LineNote], bar: int) -> None:
     """Kinds, intervals, places and counts in the corpus would not be those of the music."""
-    written, dropped = write_line(notes, chords, bar)
+    written, dropped = write_line(notes, chords, EvenBars(bar))
     played = [one for one in written if one.pitch is not None]
     assert len(played) + dropped == len(notes)
     previous = None
@@ -94,7 +96,7 @@ def test_the_values_tell_the_line(chords: BeatChanges, notes: list[LineNote], ba
 @given(beat_changes(), lines())
 def test_rests_do_not_cross_bar_lines(chords: BeatChanges, notes: list[LineNote]) -> None:
     """The network would not hear where the bar begins."""
-    written, _ = write_line(notes, chords, BAR)
+    written, _ = write_line(notes, chords, EVEN)
     rests = [one for one in written if one.pitch is None]
     assert all(one.place.tick + one.value.ticks <= BAR + 1 for one in rests)  # from an odd place the grid may round
     for rest, after in pairwise(written):
@@ -105,7 +107,7 @@ def test_rests_do_not_cross_bar_lines(chords: BeatChanges, notes: list[LineNote]
 @given(beat_changes(), lines())
 def test_nothing_drifts(chords: BeatChanges, notes: list[LineNote]) -> None:
     """After some choruses the network would be told the wrong beat, and so the wrong chord."""
-    line = Line(chords, BAR)
+    line = Line(chords, EVEN)
     for note in notes:
         line.note(note.onset, note.pitch, begins=note.begins)
         assert abs(line.position - note.onset) < 3
@@ -115,7 +117,7 @@ def test_nothing_drifts(chords: BeatChanges, notes: list[LineNote]) -> None:
 @given(beat_changes(), lines())
 def test_a_note_heard_never_falls_out(chords: BeatChanges, notes: list[LineNote]) -> None:
     """A fast player's notes would go unheard."""
-    line = Line(chords, BAR)
+    line = Line(chords, EVEN)
     for note in notes:
         line.note(note.onset, note.pitch, heard=True)
         assert line.last_pitch is not None
@@ -127,7 +129,7 @@ def test_a_note_heard_never_falls_out(chords: BeatChanges, notes: list[LineNote]
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=20, unique=True).map(sorted))
 def test_a_note_heard_begins_on_its_tick(ticks: list[int]) -> None:
     """A note on the bar line would be heard in the bar before when the rhythm before it fits the grid badly."""
-    line, written = Line(changes("C"), BAR), []
+    line, written = Line(changes("C"), EVEN), []
     for tick in ticks:
         written += line.note(tick, 60 + tick % 5, heard=True)
     written += line.settle(ticks[-1] + 12)
@@ -138,7 +140,7 @@ def test_a_note_heard_begins_on_its_tick(ticks: list[int]) -> None:
 @given(beat_changes(), lines(), st.integers(0, 23))
 def test_a_copy_goes_on_by_itself(chords: BeatChanges, notes: list[LineNote], cut: int) -> None:
     """Trying out what comes next would change what has been."""
-    line = Line(chords, BAR)
+    line = Line(chords, EVEN)
     copied: Line | None = None
     after: list[Written] = []
     for number, note in enumerate(notes):
@@ -160,7 +162,7 @@ def test_a_copy_goes_on_by_itself(chords: BeatChanges, notes: list[LineNote], cu
 
 def test_a_note_cut_short_is_written_as_short() -> None:
     """The network would believe that its note went on after a change of mode had ended it."""
-    line = Line(changes("C"), BAR)
+    line = Line(changes("C"), EVEN)
     line.own_note(0, 60)
     line.release(46)
     line.cut(12)

@@ -58,7 +58,7 @@ def afresh(engine: Engine) -> Improviser:
     """An improviser made with the settings that hold now, in the state of the one of `engine`."""
     old = engine.improviser
     network = performance(old.bundle).network
-    new = Improviser(old.bundle, network, engine.tune, engine.bar_ticks, engine.settings.play, old.dice.seed)
+    new = Improviser(old.bundle, network, engine.tune, engine.tune, engine.settings.play, old.dice.seed)
     for name, each in vars(old).items():
         if name not in MADE_OF_SETTINGS:
             setattr(new, name, each.copy() if hasattr(each, "copy") else each)

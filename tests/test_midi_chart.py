@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import midis
 from sideman.charts.files import read_chart, split_song
 from sideman.charts.midi import read_midi_chart
-from sideman.core.chart import Chart, ChartError, Meter
+from sideman.core.chart import Chart, ChartError, Meter, parse_changes
 from sideman_models.harmony import NO_CHORD
 from strategies import charts
 
@@ -27,19 +27,27 @@ def bars(data: bytes) -> list[str]:
 
 def as_midi(chart: Chart) -> bytes:
     """A chart as a file of chord symbols, and a click that lasts to its end."""
-    quarters = float(chart.meter.quarters)
-    told = [(number * quarters + at, chord.text) for number, bar in enumerate(chart.bars) for at, chord in bar.chords]
-    head = [midis.signature(0, chart.meter.numerator, chart.meter.denominator), *midis.markers(told)]
+    numbered = enumerate(chart.bars)
+    told = [(chart.beat_of(number) + at, chord.text) for number, bar in numbered for at, chord in bar.chords]
+    meters = [midis.signature(beat, meter.numerator, meter.denominator) for beat, meter in chart.meters]
+    head = [*meters, *midis.markers(told)]
     return midis.packed(midis.track(head, "Ours"), midis.track(midis.played([(0, chart.length, 60)]), "Pad"))
 
 
 @given(charts())
 def test_chord_symbols_become_the_same_chart(chart: Chart) -> None:
     """Lost: a take, or a file of chord symbols, is another tune when it is opened as a chart."""
+    assume(len(chart.meters) == 1)  # a bar before another meter may be taken for a pick-up
     assume(chart.meter.denominator < 16)  # half a sixteenth is beyond the grid that MIDI files are read on
     assume(any(len(chord.text) > 1 for bar in chart.bars for _, chord in bar.chords))  # letters alone are no symbols
     read = read_midi_chart(as_midi(chart), "x.mid")
     assert (read, read.about.title) == (chart, "Ours")
+
+
+def test_a_meter_holds_until_the_next() -> None:
+    """Lost: a file whose bars are not all of one length cannot be played over, or its chords slip."""
+    chart = parse_changes("| Dm7 G7 | Cmaj7 | 3/4 Fmaj7 | Em7 A7 / | 4/4 Dm7 |", Meter(4, 4), "test")
+    assert read_midi_chart(as_midi(chart), "x.mid") == chart
 
 
 TRIADS = ([48, 64, 67, 71], [50, 65, 69, 72], [55, 65, 71, 74], [48, 64, 67, 71])
@@ -68,10 +76,6 @@ def test_a_pick_up_and_an_overhang_are_no_bars() -> None:
         (b"MThd", "x.mid: not a MIDI file"),
         (midis.packed(midis.track([])), "no chord symbols in its texts, and no notes but drums"),
         (midis.packed(midis.track(midis.scale(2, 40, channel=9))), "no notes but drums"),
-        (
-            midis.packed(midis.track([midis.signature(0, 4, 4), midis.signature(8, 3, 4), *midis.scale(8)])),
-            "its meter changes (4/4, 3/4)",
-        ),
     ],
 )
 def test_a_file_without_a_chart_says_why(data: bytes, words: str) -> None:

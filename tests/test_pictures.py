@@ -47,11 +47,12 @@ def coloured(picture: Pixels) -> int:
 @example([], [], 4.0)
 def test_any_line_can_be_drawn(notes: list[RollNote], chords: list[tuple[float, str]], bar_beats: float) -> None:
     """A solo of some odd shape would end in a traceback instead of a picture."""
-    picture = pixels(piano_roll(notes, chords, "any", bar_beats))
-    height, width, _ = picture.shape
-    assert width > 1000
-    assert height > 100
-    assert area(picture, "#ffffff") < height * width
+    for line in (lambda bar: bar * bar_beats, lambda bar: bar * bar_beats + bar // 3):
+        picture = pixels(piano_roll(notes, chords, "any", line))
+        height, width, _ = picture.shape
+        assert width > 1000
+        assert height > 100
+        assert area(picture, "#ffffff") < height * width
 
 
 def test_every_note_and_every_chord_is_seen() -> None:

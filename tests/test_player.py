@@ -42,7 +42,7 @@ def test_what_is_rendered_is_what_is_played(rate: str, tmp_path: Path) -> None:
     assert [second for second, _ in live.sent] == pytest.approx([due.second for due in sounding], abs=1e-6)
     path = tmp_path / "solo.mid"
     events = [(due.beat, due.what) for due in dues if not isinstance(due.what, BarPlayed)]
-    path.write_bytes(midi_bytes(events, 120.0, made.chart.meter, 32.0, "test"))
+    path.write_bytes(midi_bytes(events, 120.0, [(0.0, made.chart.meter)], 32.0, "test"))
     now, written = 0, []
     for message in mido.MidiFile(path).tracks[1]:
         now += message.time

@@ -144,12 +144,17 @@ def test_a_chart_file_can_be_set_and_moved(tmp_path: Path) -> None:
     assert made.ask("get", key="chart.file")["value"] == str(tmp_path / "song.chart")
 
 
-def test_a_chart_of_another_meter_is_refused() -> None:
-    """Bars of four would be played over bars of three, out of step for ever."""
+def test_a_chart_of_another_meter_takes_over_at_the_bar_line() -> None:
+    """Bars of four would be played over bars of three, out of step for ever, or the band would have to stop."""
     made = house()
-    with pytest.raises(ConfigError, match="3/4, and 4/4 is being played"):
-        made.ask("set", key="chart.changes", value="meter: 3/4\n| C | F |")
-    assert not made.put_in
+    made.go(1.0)
+    made.ask("set", key="chart.changes", value="meter: 3/4\n| C | 2/4 F |")
+    places = []
+    for second in (1.5, 2.0, 3.0, 3.5, 4.5):
+        made.go(second + 0.01)
+        status = made.ask("status")
+        places.append((status["bar"], status["top"], status["form_bar"], status["chord"]))
+    assert places == [(1, 0.0, 1, "Dm7"), (2, 4.0, 1, "C"), (2, 4.0, 1, "C"), (3, 4.0, 2, "F"), (4, 4.0, 1, "C")]
 
 
 def test_the_tempo_is_not_ours_where_a_clock_is_followed() -> None:

@@ -56,12 +56,13 @@ from sideman_models.midi.reading import Reading, read_midi
 from takings import again, perform, writer, written
 
 OTHER = parse_changes("| Fm7 Bb7 | Ebmaj7 |", COMMON_TIME, "test")
+MIXED = parse_changes("3/4 Am7 | 2/4 D7 | 7/8 Gmaj7 C", COMMON_TIME, "test")
 arriving = st.one_of(
     st.builds(NoteOn, st.integers(40, 90), st.integers(1, 127), st.just(1)),
     st.builds(NoteOff, st.integers(40, 90), st.just(1)),
     st.builds(Control, st.sampled_from([1, 20, 64]), st.integers(0, 127), st.just(1)),
     st.builds(SetTempo, st.floats(60, 300)),
-    st.builds(SetChart, st.just(OTHER)),
+    st.builds(SetChart, st.sampled_from([OTHER, MIXED])),
     st.builds(Change, st.sampled_from([
         (("play.rate", "sixteenth"),), (("play.temperature", 0.5), ("play.density", 2.0)), (("play.mode", "off"),),
         (("play.mode", "solo"),), (("tempo.bpm", 170.0),), (("play.seed", 9),),

@@ -202,7 +202,7 @@ def test_a_chart_that_takes_over_leaves_no_note_and_no_old_chord(rate: str, seco
     """Without it changing the tune while it plays would leave a note, or play on over the old changes."""
     played = engine(32, play__rate=rate, play__seed=seed, midi__chords=None, play__gate=1)
     dues = play(played, [(second, SetChart(chart("| Eb7 | Ab7 Db |")))])
-    line = math.ceil(second / 4 - 1e-9)
+    line = math.floor(second / 4 + 1e-9) + 1  # a bar that has begun goes on
     old, new = [["Dm7"], ["G7"], ["Cmaj7"], ["A7alt"]], [["Eb7"], ["Ab7", "Db"]]
     assert bars(dues) == [old[bar % 4] if bar < line else new[(bar - line) % 2] for bar in range(8)]
     sounding: set[int] = set()

@@ -36,7 +36,7 @@ from watching import GOLDEN, HEARD, SECOND, SIZES, Terminal, lines, pictured, sc
 _MUSIC = ("beat", "bar", "beats", "pitch", "velocity", "voice", "value", "on", "chord", "next_chord", "bpm", "rolling")
 _STATE = ("mode", "doing", "seed", "late", "heard", "echoes", "played", "settings", "values", "coming", "form_bar")
 _TOLD = ("title", "bars", "meter", "sections", "text", "level", "ports", "chorus", "ok", "error", "play.temperature")
-_NAMES = (*_MUSIC, *_STATE, *_TOLD)
+_NAMES = (*_MUSIC, *_STATE, *_TOLD, "top", "meters")
 _numbers = st.integers(-5, 200) | st.integers() | st.floats() | st.sampled_from([10**400, -(10**400), 1e300])
 _simple = st.none() | st.booleans() | _numbers | st.text(max_size=8) | st.sampled_from(["4/4", "7/8", "16/16", "solo"])
 _anything = st.recursive(
@@ -81,8 +81,25 @@ def test_music_that_begins_anew_leaves_nothing_of_before() -> None:
 def test_the_place_in_the_chart_is_the_one_that_is_told() -> None:
     """After another chart took over, the wrong bar would be marked."""
     scene = scene_at(SECOND)
-    scene.take({"event": "status", "beat": 24.5, "form_bar": 2, "chorus": 3}, SECOND)
+    scene.take({"event": "status", "beat": 24.5, "bar": 7, "top": -76.0}, SECOND)
     assert scene.bar_at(24.5) == 2 * 12 + 1
+
+
+def test_bars_of_several_meters_are_shown_as_they_are() -> None:
+    """In a tune that changes its meter the view would mark the wrong bar, and draw bar lines where there are none."""
+    scene = Scene()
+    bars, meters = [["C"], ["F", "G"], ["A"]], [[0, "4/4"], [1, "3/4"], [2, "x"]]
+    scene.take({"event": "chart", "bars": bars, "meter": "4/4", "meters": meters}, 0.0)
+    scene.take({"event": "beat", "beat": 15.0, "bar": 5, "top": 0.0, "chord": "G"}, 0.0)
+    assert [str(meter) for meter in scene.meters] == ["4/4", "3/4", "3/4"]
+    assert [scene.bar_at(beat) for beat in (-0.5, 0, 3.9, 4, 6.9, 7, 10, 14)] == [-1, 0, 0, 1, 1, 2, 3, 4]
+    assert [scene.line_of(bar) for bar in range(-1, 5)] == [-3, 0, 4, 7, 10, 14]
+    assert scene.chord_in(1, 15.0) == 1
+    scene.take({"event": "status", "bpm": 120.0}, 0.0)
+    shown = "\n".join(line.plain for line in picture(scene, 0.0, 90, 24, ASCII))
+    assert "3/4  1 [2] 3 " in shown
+    scene.take({"event": "beat", "beat": 30.0, "bar": 11, "top": 27.0}, 0.0)  # another chart took over
+    assert (scene.bar_at(30.0), scene.before) == (0, 10)
 
 
 def test_the_chord_that_sounds_is_marked_though_its_bar_has_two() -> None:

@@ -64,7 +64,7 @@ def chart_of(solo: Solo) -> Chart:
     """The changes of a solo as a chart in its metre, its last bar filled up."""
     meter, bar = _meter(solo.bar_ticks), Fraction(solo.bar_ticks, TICKS)
     count = max(1, math.ceil(solo.changes.beats * TICKS / solo.bar_ticks))
-    return Chart(tuple(Bar(tuple(_chords(solo.changes, number * bar, bar))) for number in range(count)), meter)
+    return Chart(tuple(Bar(tuple(_chords(solo.changes, number * bar, bar)), meter) for number in range(count)))
 
 
 def _meter(bar_ticks: int) -> Meter:

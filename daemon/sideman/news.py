@@ -119,9 +119,8 @@ class News:
         if not status.rolling or number == self._beat:
             return
         self._beat = number
-        quarters = float(self._chart.meter.quarters)
-        bar = math.floor(number / quarters + _SOON) + 1
-        yield {"event": "beat", "beat": number, "bar": bar, **place_of(status, number - status.beat)}
+        gone = number - status.beat
+        yield {"event": "beat", "beat": number, "bar": status.bar_after(gone), **place_of(status, gone)}
 
     def _standing(self) -> Iterator[Event]:
         status = self._desk.status()
@@ -142,6 +141,7 @@ def _chart(chart: Chart, transpose: int) -> Event:
         "composer": about.composer,
         "key": about.key,
         "meter": str(chart.meter),
+        "meters": [[chart.bar_at(beat)[0], str(meter)] for beat, meter in chart.meters],
         "bars": [[chord.text for _, chord in bar.chords] for bar in chart.bars],
         "sections": [[bar, name] for bar, name in about.sections],
     }

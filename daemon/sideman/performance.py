@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from sideman.core.settings import Settings
 from sideman.core.transport import ALONE, Clocks
 from sideman.core.tune import Tune
 from sideman_models.bundle import Bundle, load
+from sideman_models.context import next_line
 from sideman_models.lstm import Network, NumpyNetwork, Weights
 from sideman_models.values import TICKS
 
@@ -37,11 +37,6 @@ class Performance:
     network: Network
     seed: int
 
-    @property
-    def bar_beats(self) -> float:
-        """Quarter notes in a bar."""
-        return float(self.chart.meter.quarters)
-
     def engine(self, second: float, start: float = 0.0, beats: float | None = None, clocks: Clocks = ALONE) -> Engine:
         """An engine whose beat `start` falls on `second`; it ends after `beats`, else after the choruses asked for.
 
@@ -53,8 +48,7 @@ class Performance:
         if beats is None and choruses is not None:
             end = ((0 if clocks.followed else start // length) + choruses) * length
         settings, tune = self.settings, Tune(self.chart)
-        bar_ticks = round(self.bar_beats * TICKS)
-        improviser = Improviser(self.bundle, self.network, tune, bar_ticks, settings.play, self.seed)
+        improviser = Improviser(self.bundle, self.network, tune, tune, settings.play, self.seed)
         span = Span(second, start, end, rounds_off=beats is None)
         return Engine(settings, tune, improviser, span, clocks)
 
@@ -88,8 +82,7 @@ def resumed(performance: Performance, memory: Mapping[str, Any], second: float, 
     beat, seed = float(memory["beat"]), int(memory["seed"])
     if not (0 <= beat < _LATEST_BEAT and 0 <= seed < _LARGEST_SEED):
         raise ValueError("its beat or seed is none")
-    bar = performance.bar_beats
-    start = math.ceil(beat / bar) * bar
+    start = next_line(Tune(performance.chart), beat * TICKS) / TICKS
     engine = replace(performance, seed=seed).engine(second, start, clocks=clocks)
     engine.improviser.remember(memory, round(start * TICKS))
     return engine

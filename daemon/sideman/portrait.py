@@ -37,9 +37,9 @@ def portrait(bundle: Bundle, curve: list[Any], counts: Mapping[str, int], chart:
     notes = [
         pictures.RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in sounding(take.events)
     ]
-    chords, bar = list(changes(chart, take.beats)), float(chart.meter.quarters)
+    chords = list(changes(chart, take.beats))
     return {
         LEARNING: pictures.learning_curves([(number, seen, unseen) for number, seen, unseen in curve], bundle.name),
         VALUES: pictures.frequencies(counts, f"{bundle.name}: values it learned from"),
-        SAMPLE: pictures.piano_roll(notes, chords, f"{bundle.name}: a chorus", bar),
+        SAMPLE: pictures.piano_roll(notes, chords, f"{bundle.name}: a chorus", chart.beat_of),
     }

@@ -35,14 +35,9 @@ class Take:
     midi: bytes
 
     @property
-    def meter(self) -> Meter:
-        """The time signature."""
-        return self.chart.meter
-
-    @property
     def bars(self) -> int:
         """How many bars it lasts."""
-        return round(self.beats / float(self.meter.quarters))
+        return self.chart.bar_at(self.beats)[0]
 
     @property
     def seconds(self) -> float:
@@ -57,7 +52,7 @@ class Take:
 
 def play_take(performance: Performance, bars: int | None, name: str) -> Take:
     """Play so many `bars`, or the choruses that are set."""
-    engine = performance.engine(0.0, beats=None if bars is None else bars * performance.bar_beats)
+    engine = performance.engine(0.0, beats=None if bars is None else performance.chart.beat_of(bars))
     played = [(due.beat, due.what) for due in play_through(engine) if not isinstance(due.what, BarPlayed)]
     settings, chart, beats = performance.settings, performance.chart, engine.end or 0.0
     events = [*((0.0, event) for event in engine.voice()), *played]
@@ -65,7 +60,7 @@ def play_take(performance: Performance, bars: int | None, name: str) -> Take:
     comp = [event for event in events if _is_comp(event[1], settings.midi)]
     others = [("comp", [_comp_sound(settings), *comp])] if comp else []
     bpm, told = settings.tempo.bpm, changes(chart, beats)
-    midi = midi_bytes(solo, bpm, chart.meter, beats, name, told, others)
+    midi = midi_bytes(solo, bpm, meters(chart, beats), beats, name, told, others)
     return Take(name, performance.seed, solo, beats, chart, bpm, midi)
 
 
@@ -98,6 +93,16 @@ def sounding(events: tuple[tuple[float, Event], ...]) -> Iterator[tuple[float, f
         elif isinstance(event, NoteOff) and event.pitch in struck:
             onset, note = struck.pop(event.pitch)
             yield onset, beat - onset, note
+
+
+def meters(chart: Chart, beats: float) -> Iterator[tuple[float, Meter]]:
+    """Where a meter begins within so many `beats` of the chart, going round, that the bar before has not."""
+    before, number = None, 0
+    while (beat := chart.beat_of(number)) < beats or not number:
+        meter = chart.meter_at(beat)
+        if meter != before:
+            yield beat, meter
+        before, number = meter, number + 1
 
 
 def changes(chart: Chart, beats: float) -> Iterator[tuple[float, str]]:

@@ -163,7 +163,7 @@ class Desk:
             "rolling": status.rolling,
             "bpm": round(status.bpm, 3),
             "beat": round(status.beat + gone, 3),
-            "bar": status.bar,
+            "bar": status.bar_after(gone),
             **place_of(status, gone),
             "coming": coming(status),
             "chart": {"title": chart.about.title, "bars": len(chart.bars), "meter": str(chart.meter)},
@@ -232,9 +232,6 @@ class Desk:
         return {name: written(name, value) for name, value in values.items()}
 
     def _play_over(self, chart: Chart) -> None:
-        if chart.meter != self._chart.meter:
-            played = self._chart.meter
-            raise ConfigError(f"the chart is in {chart.meter}, and {played} is being played; that wants a new start")
         if chart != self._chart:
             self._chart = chart
             self._post.put(SetChart(chart))
@@ -306,7 +303,8 @@ def place_of(status: Status, gone: float) -> dict[str, object]:
     chart, place = status.place(gone)
     reached = max(0.0, place + _ALMOST)
     return {
-        "form_bar": int(reached // float(chart.meter.quarters)) % len(chart.bars) + 1,
+        "top": round(status.beat + gone - place, 4),
+        "form_bar": chart.bar_at(reached)[0] % len(chart.bars) + 1,
         "chorus": int(reached // chart.length) + 1,
         "chord": shown_chord(chart.chord_at(place), status.settings.midi.transpose),
         "next_chord": shown_chord(chart.next_change(place)[0], status.settings.midi.transpose),

@@ -33,6 +33,36 @@ class Changes(Protocol):
         ...
 
 
+class Bars(Protocol):
+    """The bars of a tune along the ticks (twelfths of a quarter note) of its performance."""
+
+    def bar_at(self, tick: float) -> tuple[int, int]:
+        """The tick of the bar line at or before `tick`, and how many ticks the bar has that begins there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EvenBars:
+    """Bars of so many `ticks`, one beginning at tick 0."""
+
+    ticks: int
+
+    def bar_at(self, tick: float) -> tuple[int, int]:
+        """See `Bars`."""
+        return int(tick // self.ticks) * self.ticks, self.ticks
+
+
+def place_in_bar(bars: Bars, tick: int) -> int:
+    """How many ticks `tick` lies after its bar line."""
+    return tick - bars.bar_at(tick)[0]
+
+
+def next_line(bars: Bars, tick: float) -> int:
+    """The tick of the first bar line at or after `tick`."""
+    line, length = bars.bar_at(tick)
+    return line if line == tick else line + length
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """All that is known of a value before it is chosen.
@@ -48,11 +78,11 @@ class Place:
     previous: int | None
 
 
-def place_at(changes: Changes, bar_ticks: int, tick: int, previous: int | None) -> Place:
-    """The place of a value that begins `tick` ticks from the top, in bars of `bar_ticks`."""
+def place_at(changes: Changes, bars: Bars, tick: int, previous: int | None) -> Place:
+    """The place of a value that begins `tick` ticks from the top."""
     beat = tick / TICKS
     after, beats = changes.next_change(beat)
-    return Place(tick % bar_ticks, changes.chord_at(beat), after, beats, previous)
+    return Place(place_in_bar(bars, tick), changes.chord_at(beat), after, beats, previous)
 
 
 _BEATS = 4

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sideman_models.context import Changes, Place, place_at
+from sideman_models.context import Bars, Changes, Place, place_at
 from sideman_models.harmony import KINDS
 from sideman_models.values import GRID, TICKS, Value, clip_interval, to_grid
 
@@ -56,11 +56,11 @@ class _Pending:
 
 
 class Line:
-    """A line over the changes of a tune, in bars of `bar_ticks`. All times are in ticks, twelfths of a quarter note."""
+    """A line over the changes of a tune and its bars. All times are in ticks, twelfths of a quarter note."""
 
-    def __init__(self, changes: Changes, bar_ticks: int) -> None:
+    def __init__(self, changes: Changes, bars: Bars) -> None:
         self.changes = changes
-        self.bar_ticks = bar_ticks
+        self.bars = bars
         self.position = 0
         self.pitch: int | None = None  # of the last note settled
         self.dropped = 0
@@ -69,7 +69,7 @@ class Line:
 
     def copy(self) -> Line:
         """A line that goes on from here on its own."""
-        other = Line(self.changes, self.bar_ticks)
+        other = Line(self.changes, self.bars)
         other.position, other.pitch, other.dropped = self.position, self.pitch, self.dropped
         other._silence, other._pending = self._silence, self._pending
         return other
@@ -169,7 +169,7 @@ class Line:
 
     def place(self) -> Place:
         """Where the next value would begin, were it to begin now."""
-        return place_at(self.changes, self.bar_ticks, self.position, self.pitch)
+        return place_at(self.changes, self.bars, self.position, self.pitch)
 
     def _start_at(self, tick: float) -> list[Written]:
         self.position = round(tick)
@@ -181,18 +181,19 @@ class Line:
 
     def _silence_until(self, tick: float) -> list[Written]:
         written = []
-        bars = 0
-        while tick - self.position >= QUARTER_OF_A_BEAT and bars < LONGEST_SILENCE:
+        over = 0
+        while tick - self.position >= QUARTER_OF_A_BEAT and over < LONGEST_SILENCE:
             place = self.place()
             written.append(Written(Value("R", self._pass(tick)), place, None))
-            bars += self.position % self.bar_ticks == 0
+            over += self.bars.bar_at(self.position)[0] == self.position
         if tick - self.position >= QUARTER_OF_A_BEAT:
             self._start_at(tick)
         return written
 
     def _pass(self, until: float) -> int:
         """Go on through silence, up to `until` or the next bar line; returns how long a rest that is (0: none)."""
-        to_bar = self.bar_ticks - self.position % self.bar_ticks
+        line, bar = self.bars.bar_at(self.position)
+        to_bar = line + bar - self.position
         length = to_grid(min(until - self.position, to_bar))
         # A rest that reaches the bar line ends there, though the grid may have no such length from an odd place.
         reaches = until - self.position >= to_bar and to_bar - length < GRID[0]
@@ -216,10 +217,10 @@ class LineNote:
 
 
 def write_line(
-    notes: Iterable[LineNote], changes: Changes, bar_ticks: int, *, heard: bool = False
+    notes: Iterable[LineNote], changes: Changes, bars: Bars, *, heard: bool = False
 ) -> tuple[list[Written], int]:
     """The values of a whole line, in order, and how many of its notes fell out. `notes` in order of onset."""
-    line = Line(changes, bar_ticks)
+    line = Line(changes, bars)
     written: list[Written] = []
     end = 0.0
     for note in notes:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 from matplotlib import colormaps
@@ -46,6 +46,14 @@ _LOUDNESS = Normalize(20, 150)  # the palest colours, at its ends, would vanish 
 _MOST_VALUES = 40
 
 
+BarLines = Callable[[int], float]
+"""The beat on which a bar begins, by its number from 0; without end."""
+
+
+def _fours(bar: int) -> float:
+    return 4.0 * bar
+
+
 @dataclass(frozen=True, slots=True)
 class RollNote:
     """A note of a piano roll: `onset` and `length` in beats (quarter notes), MIDI `pitch` and `velocity`."""
@@ -77,27 +85,27 @@ def png(drawn: Figure) -> bytes:
 
 
 def piano_roll(
-    notes: Sequence[RollNote], chords: Sequence[tuple[float, str]], title: str, bar_beats: float = 4.0
+    notes: Sequence[RollNote], chords: Sequence[tuple[float, str]], title: str, line: BarLines = _fours
 ) -> bytes:
-    """`notes` over the names of `chords` (beat, name), in rows of four or eight bars of `bar_beats` quarter notes.
+    """`notes` over the names of `chords` (beat, name), in rows of four or eight bars; `line` says where bars begin.
 
     Colours tell velocities. Of more than `MOST_BARS` bars the first so many are drawn, and the title says so.
     """
-    bars = _bars(notes, chords, bar_beats)
+    bars = _bars(notes, chords, line)
     shown = min(bars, MOST_BARS)
-    a_row = _bars_in_a_row(shown, chords, bar_beats)
-    rows = math.ceil(shown / a_row)
+    a_row = _bars_in_a_row(shown, chords, line)
+    rows, beats = math.ceil(shown / a_row), _widest(shown, a_row, line)
     low, high = _pitches(notes)
     title += f" (bars 1–{shown} of {bars})" if shown < bars else ""
     drawn, axes = _rows(rows, (high - low + 1) * _SEMITONE_INCHES, title)
     for row, here in enumerate(axes):
-        first, count = row * a_row, min(a_row, shown - row * a_row)
-        start, end = first * bar_beats, (first + count) * bar_beats
-        here.set_xlim(start, start + a_row * bar_beats)
+        first, number = row * a_row, min(a_row, shown - row * a_row)
+        start, end = line(first), line(first + number)
+        here.set_xlim(start, start + beats)
         here.set_ylim(low - 0.5, high + 0.5)
         _keyboard(here, low, high, end)
-        _bar_lines(here, first, count, bar_beats)
-        _names(here, chords, start, end, min(_name_sizes(chords, a_row * bar_beats), default=_LARGEST_NAME))
+        _bar_lines(here, first, number, line)
+        _names(here, chords, start, end, min(_name_sizes(chords, beats), default=_LARGEST_NAME))
         _notes(here, notes, start, end)
     return png(drawn)
 
@@ -121,10 +129,16 @@ def _rows(rows: int, inches: float, title: str) -> tuple[Figure, list[Axes]]:
     return drawn, axes
 
 
-def _bars(notes: Sequence[RollNote], chords: Sequence[tuple[float, str]], bar_beats: float) -> int:
+def _bars(notes: Sequence[RollNote], chords: Sequence[tuple[float, str]], line: BarLines) -> int:
     """Enough bars for every note's end and every chord's beginning; one at least."""
     ends = [note.onset + max(note.length, 0.0) for note in notes]
-    return max(1, math.ceil(max([*ends, *(beat + 1e-6 for beat, _ in chords)], default=0.0) / bar_beats - 1e-9))
+    end = max([*ends, *(beat + 1e-6 for beat, _ in chords)], default=0.0)
+    return next(bars for bars in count(1) if line(bars) >= end - 1e-9)
+
+
+def _widest(shown: int, a_row: int, line: BarLines) -> float:
+    """The beats of the longest row, after which all are drawn to one scale."""
+    return max(line(first + a_row) - line(first) for first in range(0, shown, a_row))
 
 
 def _pitches(notes: Sequence[RollNote]) -> tuple[int, int]:
@@ -155,18 +169,18 @@ def _bars_across(here: Axes, bars: Sequence[tuple[float, float, int]], height: f
     )
 
 
-def _bar_lines(here: Axes, first: int, count: int, bar_beats: float) -> None:
-    starts = [(first + bar) * bar_beats for bar in range(count + 1)]
-    beats = [start + beat for start in starts[:-1] for beat in range(1, math.ceil(bar_beats))]
+def _bar_lines(here: Axes, first: int, number: int, line: BarLines) -> None:
+    starts = [line(first + bar) for bar in range(number + 1)]
+    beats = [start + beat for start, end in pairwise(starts) for beat in range(1, math.ceil(end - start))]
     here.vlines(beats, *here.get_ylim(), color="#dcdfe4", linewidth=0.6)
     here.vlines(starts, *here.get_ylim(), color="#777777", linewidth=0.9)
-    numbers = [str(first + bar + 1) for bar in range(count)]
+    numbers = [str(first + bar + 1) for bar in range(number)]
     here.set_xticks(starts[:-1], numbers, fontsize=7, color=QUIET, ha="left")
 
 
-def _bars_in_a_row(shown: int, chords: Sequence[tuple[float, str]], bar_beats: float) -> int:
+def _bars_in_a_row(shown: int, chords: Sequence[tuple[float, str]], line: BarLines) -> int:
     """Four of few bars, or where the names of the chords need so much room; else eight."""
-    sizes = _name_sizes(chords, 8 * bar_beats)
+    sizes = _name_sizes(chords, _widest(shown, 8, line))
     return 4 if shown <= _FEW_BARS or min(sizes, default=_LARGEST_NAME) < _SMALLEST_NAME else 8
 
 

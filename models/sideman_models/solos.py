@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sideman_models.context import Place
+from sideman_models.context import EvenBars, Place
 from sideman_models.harmony import Chord
 from sideman_models.line import LineNote, write_line
 from sideman_models.values import TICKS, Value
@@ -95,7 +95,7 @@ class Piece:
 
 def write(solo: Solo) -> Piece:
     """The solo as values."""
-    written, dropped = write_line(solo.notes, solo.changes, solo.bar_ticks)
+    written, dropped = write_line(solo.notes, solo.changes, EvenBars(solo.bar_ticks))
     return Piece(
         solo.title,
         solo.performer,

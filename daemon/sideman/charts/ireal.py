@@ -174,7 +174,7 @@ class _Music:
     def __init__(self, song: Song, place: str) -> None:
         self._song, self._place = song, place
         self._form: Form[Bar] = Form(self._error)
-        self._meter: Meter | None = None
+        self._meter = Meter(4, 4)
         self._cells: list[Chord | str | None] = []  # a chord, "x" or "r", None: blank
         self._last: Chord | None = None
         self._opened = "["
@@ -192,7 +192,7 @@ class _Music:
         if not bars:
             raise ChartError(f"{self._place}: no bars in its music")
         song = self._song
-        return Chart(tuple(bars), self._beats, About(song.title, song.composer, song.key, song.tempo, sections))
+        return Chart(tuple(bars), About(song.title, song.composer, song.key, song.tempo, sections))
 
     def _tokens(self) -> Iterator[re.Match[str]]:
         music, at = self._song.music, 0
@@ -208,10 +208,6 @@ class _Music:
         return ChartError(f"{self._place}, bar {bar or len(self._form) + 1}: {problem[:_LONGEST_PROBLEM]}")
 
     @property
-    def _beats(self) -> Meter:
-        return self._meter or Meter(4, 4)
-
-    @property
     def _blank(self) -> bool:
         return all(cell is None for cell in self._cells)
 
@@ -219,10 +215,7 @@ class _Music:
         meter = Meter(12, 8) if text == "12" else Meter(int(text[0]), int(text[1]))
         if meter.denominator not in (2, 4, 8) or not meter.numerator:
             raise self._error(f"'T{text}' is not a meter: T44, T34, T68, T12 (12/8)")
-        if self._meter is None and not len(self._form):
-            self._meter = meter
-        elif meter != self._beats:
-            raise self._error(f"its meter changes to {meter}: a chart has one meter, and this one is in {self._beats}")
+        self._meter = meter
 
     def _take_section(self, name: str) -> None:
         told = section_name({"i": "Intro", "v": "Verse"}.get(name, name))
@@ -302,7 +295,7 @@ class _Music:
             self._repeat(2)
             self._owed = False
         elif blank and cells and self._opened == "|" and line != "Z" and self._last is not None:
-            self._form.add(Bar(((0.0, self._last),)))
+            self._form.add(Bar(((0.0, self._last),), self._meter))
         if not blank:
             self._add(cells)
         if cells or line != "|":
@@ -330,7 +323,7 @@ class _Music:
 
     def _bar(self, cells: list[Chord | str | None], chords: list[Chord]) -> Bar:
         """Chords on the beats of their cells, if there is a cell for each beat or half of one."""
-        meter = self._beats
+        meter = self._meter
         if len(cells) in (meter.numerator, 2 * meter.numerator):
             before = self._form.last()
             sounding = before.chords[-1][1] if before and self._opened == "|" else chords[0]
@@ -338,11 +331,11 @@ class _Music:
             for cell in cells:
                 sounding = cell if isinstance(cell, Chord) else sounding
                 filled.append(sounding)
-            return bar_of(filled, onsets(len(cells), meter))
+            return bar_of(filled, onsets(len(cells), meter), meter)
         places = onsets(len(chords), meter)
         if not places:
             raise self._error(f"{len(chords)} chords, of which a bar of {meter} holds {2 * meter.numerator} at most")
-        return bar_of(chords, places)
+        return bar_of(chords, places, meter)
 
     _take: ClassVar[dict[str, Callable[[_Music, str], None]]] = {
         "meter": _take_meter, "section": _take_section, "ending": _take_ending, "text": _take_text,

@@ -2,9 +2,9 @@
 """The chords of a MIDI file as a chart, in the order in which they sound.
 
 They are the first of these that there is: chord symbols in its texts, what a track called the chords plays, what its
-other parts play under the melody, and what its one part plays (`sideman_models.midi` says how each is read). A chart
-has one meter, so a file that changes its meter is refused. Chords begin on beats, or halves of them (in meters of
-sixteenths on beats); a pick-up is left out; the last bar in which anything begins is the last.
+other parts play under the melody, and what its one part plays (`sideman_models.midi` says how each is read). Its
+meter may change. Chords begin on beats, or halves of them (in meters of sixteenths on beats); a pick-up is left out;
+the last bar in which anything begins is the last.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def read_midi_chart(data: bytes, source: str) -> Chart:
         raise ChartError(f"{source}: no chord symbols in its texts, and no notes but drums to find chords from")
     last, end = _extent(pitched, chords)
     stretches, _ = find_stretches(_signatures(tracks, midi.division), end)
-    if len(stretches) != 1:
-        told = ", ".join(stretch.metre for stretch in stretches[:4])
-        raise ChartError(f"{source}: its meter changes ({told}): a chart has one meter")
-    stretch, meter = stretches[0], parse_meter(stretches[0].metre)
-    bars = list(_bars(chords.over(stretch), meter, *_span(stretch, last)))
+    bars: list[Bar] = []
+    for stretch in stretches:
+        bars += _bars(
+            chords.over(stretch), _meter(stretch, source), *_span(stretch, last, final=stretch is stretches[-1])
+        )
     if len(bars) > MOST_BARS:
         raise ChartError(f"{source}: {len(bars)} bars, of which a chart has {MOST_BARS} at most")
-    return Chart(tuple(bars), meter, About(title=_title(tracks)))
+    return Chart(tuple(bars), About(title=_title(tracks)))
 
 
 def _found(pitched: Sequence[Part], tracks: Sequence[tuple[int, Track]], division: int) -> FoundChords | None:
@@ -79,9 +79,18 @@ def _signatures(tracks: Sequence[tuple[int, Track]], division: int) -> Iterator[
             yield tick * TICKS / division, numerator, denominator
 
 
-def _span(stretch: Stretch, last: float) -> tuple[int, int]:
+def _meter(stretch: Stretch, source: str) -> Meter:
+    try:
+        return parse_meter(stretch.metre)
+    except ChartError as error:
+        raise ChartError(f"{source}: {error}") from None
+
+
+def _span(stretch: Stretch, last: float, *, final: bool) -> tuple[int, int]:
     """The first bar and the one after the last, counted from the stretch's start."""
     first = 1 if stretch.first > stretch.start else 0
+    if not final:
+        return first, max(first + 1, round((stretch.end - stretch.start) / stretch.bar_ticks))
     begun = floor((last - stretch.start) / stretch.bar_ticks + _HAIR) + 1
     sounding = ceil((stretch.end - stretch.start) / stretch.bar_ticks - _OVERHANG)
     return first, max(first + 1, begun, sounding)
@@ -91,7 +100,7 @@ def _bars(changes: BeatChanges, meter: Meter, first: int, end: int) -> Iterator[
     places: list[Fraction] = onsets(2 * meter.numerator, meter)
     for number in range(first, min(end, MOST_BARS + 2)):
         at = number * float(meter.quarters) + _HAIR
-        yield bar_of([changes.chord_at(at + float(place)) for place in places], places)
+        yield bar_of([changes.chord_at(at + float(place)) for place in places], places, meter)
 
 
 def _title(tracks: Sequence[tuple[int, Track]]) -> str:

@@ -2,7 +2,7 @@
 """The chord symbols of MusicXML scores (`.musicxml`, `.xml`, compressed `.mxl`) as charts.
 
 Read are the symbols of the first part that has any (of a part for a transposing instrument as they sound), its repeats,
-endings and signs (by their texts, or by what they say of the sound), rehearsal marks as sections, and one meter. Chords
+endings and signs (by their texts, or by what they say of the sound), rehearsal marks as sections, and meters. Chords
 begin on beats or halves of them. Bars that the score does not count (pick-ups) are left out.
 
 The elements are read, and held against the schema, by the library `musicxml` (the extra `musicxml`), one released
@@ -53,8 +53,8 @@ def read_musicxml(data: bytes, source: str) -> Chart:
     title = (root.findtext("work/work-title") or root.findtext("movement-title") or "").strip()
     composer = next((one.text or "" for one in root.iter("creator") if one.get("type") == "composer"), "").strip()
     score = _typed(_slim(root, source), source)
-    bars, meter, sections = _Score(source).read(score)
-    return Chart(bars, meter, About(section_name(title), section_name(composer), sections=sections))
+    bars, sections = _Score(source).read(score)
+    return Chart(bars, About(section_name(title), section_name(composer), sections=sections))
 
 
 def _unzipped(data: bytes, source: str) -> bytes:
@@ -196,23 +196,19 @@ class _Score:
     def __init__(self, source: str) -> None:
         self._source = source
         self._form: Form[Bar] = Form(self._error)
-        self._meter: Meter | None = None
+        self._meter = Meter(4, 4)
         self._divisions = Fraction(1)
         self._transpose = 0
         self._last: Chord = NO_CHORD
         self._behind: list[str] = []
 
-    def read(self, score: _Element) -> tuple[tuple[Bar, ...], Meter, tuple[tuple[int, str], ...]]:
+    def read(self, score: _Element) -> tuple[tuple[Bar, ...], tuple[tuple[int, str], ...]]:
         for measure in _all(_all(score, "part")[0], "measure"):
             self._measure(measure)
         bars, sections = self._form.play()
         if not bars:
             raise ChartError(f"{self._source}: no bars in it")
-        return tuple(bars), self._beats, sections
-
-    @property
-    def _beats(self) -> Meter:
-        return self._meter or Meter(4, 4)
+        return tuple(bars), sections
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
         return ChartError(f"{self._source}, bar {bar or len(self._form) + 1}: {problem}")
@@ -251,13 +247,9 @@ class _Score:
             self._transpose = int(_number(transpose, "chromatic")) % 12
         for time in _all(element, "time"):
             try:
-                meter = parse_meter(f"{_told(time, 'beats')}/{_told(time, 'beat-type')}")
+                self._meter = parse_meter(f"{_told(time, 'beats')}/{_told(time, 'beat-type')}")
             except ChartError as error:
                 raise self._error(str(error)) from None
-            if self._meter is None and not len(self._form):
-                self._meter = meter
-            elif meter != self._beats:
-                raise self._error(f"the meter changes to {meter}: a chart has one, and this one is in {self._beats}")
 
     def _chord(self, harmony: _Element) -> Chord:
         name = _told(harmony, "kind")
@@ -298,7 +290,7 @@ class _Score:
 
     def _bar(self, chords: list[tuple[Fraction, Chord]]) -> Bar:
         """The bar in half-beats, each chord from the nearest on."""
-        meter = self._beats
+        meter = self._meter
         places = onsets(2 * meter.numerator, meter)
         filled: list[Chord] = []
         half = meter.quarters / len(places)
@@ -306,7 +298,7 @@ class _Score:
         for slot in range(len(places)):
             self._last = next((chord for at, chord in reversed(starts) if at == slot), self._last)
             filled.append(self._last)
-        return bar_of(filled, places)
+        return bar_of(filled, places, meter)
 
     def _opening(self, barline: _Element) -> None:
         for repeat in _all(barline, "repeat"):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sideman.commands.common import add_settings, load_settings
+from sideman.core.chart import Chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings import Settings
 from sideman.io.abletonlink import glance
@@ -59,7 +60,12 @@ def _chart(settings: Settings) -> str:
     chart = load_chart(settings)
     source = settings.chart.file or "chart.changes"
     about = f"{chart.about}\n" if str(chart.about) else ""
-    return f"{source[:SHOWN]}, {len(chart.bars)} bars of {chart.meter}\n{about}{chart.text()}"
+    return f"{source[:SHOWN]}, {len(chart.bars)} bars of {_meters(chart)}\n{about}{chart.text()}"
+
+
+def _meters(chart: Chart) -> str:
+    """The meters of its bars, each where it first comes."""
+    return ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
 
 
 def _asked_for(settings: Settings, args: argparse.Namespace) -> Settings:

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     texts = [value.text for value in bundle.vocabulary.values]
     tune = generate_music(_player(args, bundle, seed), texts, corpus.chords, seed)
     with creating(args.out):
-        write_whole(args.out, midi_bytes(_events(tune), BPM, Meter(BAR, 4), float(tune.beats), "sideman"))
+        write_whole(args.out, midi_bytes(_events(tune), BPM, [(0.0, Meter(BAR, 4))], float(tune.beats), "sideman"))
     for one in tune.sets:
         print(*([" ".join(one.values)] if args.values else []), one, sep="\n")
     sounds = sum(len(one.sounds) for one in tune.sets)

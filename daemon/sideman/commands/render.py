@@ -136,7 +136,7 @@ def _draw(take: Take, path: Path) -> None:
 
     notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in sounding(take.events)]
     title = f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
-    picture = piano_roll(notes, list(changes(take.chart, take.beats)), title, float(take.meter.quarters))
+    picture = piano_roll(notes, list(changes(take.chart, take.beats)), title, take.chart.beat_of)
     with creating(path):
         write_whole(path, picture)
 

@@ -11,8 +11,10 @@ import contextlib
 import gc
 import importlib
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -242,17 +244,30 @@ def _picture(journal: Journal) -> bytes:
     header = journal.header
     events: list[tuple[float, Event]] = []
     chords: list[tuple[float, str]] = []
+    opening = float(header.chart.meter_at(header.start).quarters)
+    begun = {bar * opening: opening for bar in range(max(1, header.counted))}
     for report in journal.reports():
         match report:
             case Sent(_, beat, NoteOn() | NoteOff() as note) if note.channel == header.settings.midi.channel:
                 events.append((beat - header.opens, note))
-            case BarBegun(beat, changes):
+            case BarBegun(beat, meter, changes):
+                begun[beat - header.opens] = float(meter.quarters)
                 chords += [(beat + at - header.opens, chord.text) for at, chord in changes]
             case _:
                 pass
     notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in sounding(tuple(events))]
     title = f"{journal.name} · seed {header.seed} · {journal.totals().bpm:.4g} bpm"
-    return piano_roll(notes, _where_they_change(chords), title, header.bar_beats)
+    return piano_roll(notes, _where_they_change(chords), title, _bar_lines(sorted(begun.items())))
+
+
+def _bar_lines(begun: Sequence[tuple[float, float]]) -> Callable[[int], float]:
+    """Where bars begin, by those that were `begun` (beat, length); more alike after the last, and where it moved on."""
+    lines: list[float] = []
+    for (beat, length), (after, _) in pairwise(begun):
+        bars = max(1, math.ceil((after - beat) / length - 1e-6))
+        lines += [beat + bar * length for bar in range(bars)]
+    last, length = begun[-1]
+    return lambda bar: lines[bar] if bar < len(lines) else last + (bar - len(lines)) * length
 
 
 def _where_they_change(chords: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:

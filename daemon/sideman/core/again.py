@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sideman.core.improviser import Choice, Wish
 from sideman.core.rules import Range
+from sideman_models.context import Bars, place_in_bar
 from sideman_models.line import PHRASE_REST
 
 MOST_BARS = 8
@@ -40,11 +41,11 @@ class Part:
 class Variation:
     """`phrase`, to be played again in the range `span` from the bar line `begins` on, at its places in the bar."""
 
-    def __init__(self, phrase: Sequence[Choice], begins: int, bar_ticks: int, span: Range) -> None:
+    def __init__(self, phrase: Sequence[Choice], begins: int, bars: Bars, span: Range) -> None:
         self.begins = begins
         self._span = span
         self._before: int | None = None
-        later = begins - phrase[0].tick // bar_ticks * bar_ticks
+        later = begins - bars.bar_at(phrase[0].tick)[0]
         self._parts = deque(_parts(phrase, later))
 
     def opens(self, tick: int) -> int | None:
@@ -73,7 +74,7 @@ class Variation:
         return Range(low, high) if low <= high else self._span
 
 
-def last_phrase(choices: Iterable[Choice], bar_ticks: int) -> list[Choice]:
+def last_phrase(choices: Iterable[Choice], bars: Bars) -> list[Choice]:
     """The last phrase of `choices`, which follow each other without a gap; empty where there is no note.
 
     It goes back to two beats of rest, at most eight bars; rests before and after it are no part of it.
@@ -84,12 +85,20 @@ def last_phrase(choices: Iterable[Choice], bar_ticks: int) -> list[Choice]:
         silent = silent + choice.length if choice.pitch is None else 0
         if not phrase and choice.pitch is None:
             continue
-        if phrase and (silent >= PHRASE_REST or _end(phrase[0]) - choice.tick > MOST_BARS * bar_ticks):
+        if phrase and (silent >= PHRASE_REST or choice.tick < _bars_before(_end(phrase[0]), bars)):
             break
         phrase.append(choice)
     while phrase and phrase[-1].pitch is None:
         phrase.pop()
     return phrase[::-1]
+
+
+def _bars_before(tick: int, bars: Bars) -> int:
+    """The tick that lies as `tick` does in its bar, `MOST_BARS` bars before."""
+    line, _ = bars.bar_at(tick)
+    for _ in range(MOST_BARS):
+        line, _ = bars.bar_at(line - 1)
+    return line + place_in_bar(bars, tick)
 
 
 def _end(choice: Choice) -> int:

@@ -16,8 +16,9 @@
   ending`) behind theirs, before or after its bar line; `form` says how they are played;
 - `N.C.` is no chord;
 - `#` at the start of a line or after a space begins a comment, up to the end of the line (so F#7 is safe);
-- before the first bar, lines such as `title: Blue Monk's Coat`; also `composer:`, `key:`, `tempo:` and `meter:`. A
-  chart has one meter: where none is given it is that of the settings, and another one later on is an error.
+- before the first bar, lines such as `title: Blue Monk's Coat`; also `composer:`, `key:`, `tempo:` and `meter:`;
+- a meter such as `3/4` before the chords of a bar: it holds from there on. Where the first bar has none, it is that of
+  the settings.
 
 Beats are quarter notes from the top of the song, whatever the meter.
 """
@@ -30,7 +31,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from sideman.core.errors import ConfigError
@@ -78,6 +79,7 @@ class Bar:
     """The chords of a bar with their onsets in quarter notes from its bar line: the first at 0, no two alike meet."""
 
     chords: tuple[tuple[float, Chord], ...]
+    meter: Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +113,49 @@ class Chart:
     """
 
     bars: tuple[Bar, ...]
-    meter: Meter
     about: About = field(default=About(), compare=False)
     _beats: tuple[float, ...] = field(init=False, repr=False, compare=False)
     _chords: tuple[Chord, ...] = field(init=False, repr=False, compare=False)
+    _bar_beats: tuple[float, ...] = field(init=False, repr=False, compare=False)
     length: float = field(init=False, repr=False, compare=False)
     """The length of a chorus in quarter notes."""
 
     def __post_init__(self) -> None:
         if not self.bars:
             raise ChartError("a chart needs at least one bar, such as | C7 |")
-        changes = _changes(self.bars, float(self.meter.quarters))
+        *starts, length = accumulate((float(bar.meter.quarters) for bar in self.bars), initial=0.0)
+        changes = _changes(self.bars, starts)
         object.__setattr__(self, "_beats", tuple(beat for beat, _ in changes))
         object.__setattr__(self, "_chords", tuple(chord for _, chord in changes))
-        object.__setattr__(self, "length", float(len(self.bars) * self.meter.quarters))
+        object.__setattr__(self, "_bar_beats", tuple(starts))
+        object.__setattr__(self, "length", length)
+
+    @property
+    def meter(self) -> Meter:
+        """The meter of the first bar."""
+        return self.bars[0].meter
+
+    @property
+    def meters(self) -> tuple[tuple[float, Meter], ...]:
+        """The beats of a chorus on which a meter begins that the bar before has not, the first at 0."""
+        before = [None, *(bar.meter for bar in self.bars)]
+        timed = zip(self._bar_beats, self.bars, before, strict=False)
+        return tuple((beat, bar.meter) for beat, bar, last in timed if bar.meter != last)
+
+    def bar_at(self, beat: float) -> tuple[int, float]:
+        """The bar that sounds at a beat, counted from 0 at the first top and going round, and the beat it begins on."""
+        chorus, place = divmod(beat + TOLERANCE, self.length)
+        index = bisect_right(self._bar_beats, place) - 1
+        return int(chorus) * len(self.bars) + index, chorus * self.length + self._bar_beats[index]
+
+    def beat_of(self, bar_index: int) -> float:
+        """The beat on which a bar begins, counted from 0 at the first top and going round."""
+        chorus, index = divmod(bar_index, len(self.bars))
+        return chorus * self.length + self._bar_beats[index]
+
+    def meter_at(self, beat: float) -> Meter:
+        """The meter of the bar that sounds at a beat, the chart going round."""
+        return self.bars[self.bar_at(beat)[0] % len(self.bars)].meter
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at a beat (quarter notes from the first top; the chart repeats for ever)."""
@@ -146,12 +177,15 @@ class Chart:
 
     def transposed(self, semitones: int) -> Chart:
         """The same song so many semitones higher."""
-        bars = (Bar(tuple((at, chord.transposed(semitones)) for at, chord in bar.chords)) for bar in self.bars)
-        return Chart(tuple(bars), self.meter, self.about.transposed(semitones))
+        bars = (
+            Bar(tuple((at, chord.transposed(semitones)) for at, chord in bar.chords), bar.meter) for bar in self.bars
+        )
+        return Chart(tuple(bars), self.about.transposed(semitones))
 
     def text(self) -> str:
-        """The chart as `parse_changes` reads it, four bars a line, each section from a new one."""
-        cells = [_bar_text(bar, self.meter) for bar in self.bars]
+        """The chart as `parse_changes` reads it in its first meter, four bars a line, each section from a new one."""
+        before = [self.meter, *(bar.meter for bar in self.bars)]
+        cells = [_bar_text(bar, last) for bar, last in zip(self.bars, before, strict=False)]
         names = {at: f"[{name}]" for at, name in self.about.sections}
         starts = sorted({0, *names, len(cells)})
         lines: list[str] = []
@@ -173,9 +207,9 @@ class Chart:
         return place
 
 
-def _changes(bars: tuple[Bar, ...], quarters: float) -> list[tuple[float, Chord]]:
+def _changes(bars: tuple[Bar, ...], starts: Sequence[float]) -> list[tuple[float, Chord]]:
     """Where a chord follows a different one, the end of the song being followed by its top."""
-    flat = [(number * quarters + at, chord) for number, bar in enumerate(bars) for at, chord in bar.chords]
+    flat = [(start + at, chord) for start, bar in zip(starts, bars, strict=True) for at, chord in bar.chords]
     before = [flat[-1][1], *(chord for _, chord in flat)]
     return [change for change, last in zip(flat, before, strict=False) if change[1] != last] or [(0.0, flat[0][1])]
 
@@ -191,8 +225,14 @@ def onsets(count: int, meter: Meter) -> list[Fraction]:
     return [unit * (index * share + min(index, over)) for index in range(count)]
 
 
-def _bar_text(bar: Bar, meter: Meter) -> str:
-    """The bar as it will be read back: its bare chords if that will do, else beat by beat, else by half-beats."""
+def _bar_text(bar: Bar, before: Meter) -> str:
+    """The bar as it will be read back: its bare chords if that will do, else beat by beat, else by half-beats.
+
+    Its meter is told where it is not that of the bar `before`.
+    """
+    meter = bar.meter
+    if meter != before:
+        return f"{meter} {_bar_text(bar, meter)}"
     chords = {at: chord.text for at, chord in bar.chords}
     for count in (len(chords), meter.numerator, 2 * meter.numerator):
         places = [float(at) for at in onsets(count, meter)]
@@ -201,10 +241,10 @@ def _bar_text(bar: Bar, meter: Meter) -> str:
     raise ValueError(f"{bar} changes between the half-beats of {meter}")
 
 
-def bar_of(chords: Sequence[Chord], places: Sequence[Fraction]) -> Bar:
+def bar_of(chords: Sequence[Chord], places: Sequence[Fraction], meter: Meter) -> Bar:
     """A bar of chords at these places (the first at 0), those left out that only go on."""
     kept = [at for at in range(len(chords)) if at == 0 or chords[at] != chords[at - 1]]
-    return Bar(tuple((float(places[at]), chords[at]) for at in kept))
+    return Bar(tuple((float(places[at]), chords[at]) for at in kept), meter)
 
 
 def section_name(text: str) -> str:
@@ -254,7 +294,6 @@ class _Reader:
 
     def __init__(self, meter: Meter, source: str) -> None:
         self._meter = meter
-        self._own_meter = False
         self._source = source
         self._about = About()
         self._form: Form[Bar] = Form(self._error)
@@ -275,7 +314,7 @@ class _Reader:
         bars, sections = self._form.play()
         if not bars:
             raise ChartError(f"{self._source}: no chords; write changes such as | Dm7 | G7 | Cmaj7 | % |")
-        return Chart(tuple(bars), self._meter, replace(self._about, sections=sections))
+        return Chart(tuple(bars), replace(self._about, sections=sections))
 
     def _headers(self, lines: list[str]) -> int:
         """Take the lines before the music; where that begins."""
@@ -302,7 +341,7 @@ class _Reader:
         except (ValueError, ChartError) as error:
             raise ChartError(f"{self._source}, line {self._line}: {name}: {error}") from None
         if isinstance(told, Meter):
-            self._meter, self._own_meter = told, True
+            self._meter = told
         else:
             self._about = replace(self._about, **{name: told})
 
@@ -353,13 +392,9 @@ class _Reader:
 
     def _new_meter(self, text: str) -> None:
         try:
-            meter = parse_meter(text)
+            self._meter = parse_meter(text)
         except ChartError as error:
             raise self._error(str(error)) from None
-        if len(self._form) == 0 and not self._own_meter:
-            self._meter, self._own_meter = meter, True
-        elif meter != self._meter:
-            raise self._error(f"{text!r}: a chart has one meter, and this one is in {self._meter}")
 
     def _bar_line(self, line: str, times: str | None) -> None:
         single = line == "|"
@@ -392,6 +427,8 @@ class _Reader:
         count = len(words[0])
         before = [self._form.last(back) for back in range(count, 0, -1)]
         bars = [bar for bar in before if bar is not None]
+        if any(bar.meter != self._meter for bar in bars):
+            raise self._error(f"{words[0]!r} repeats bars of another meter than {self._meter}; write the chords")
         if len(bars) < count:
             what = "the bar before, and there is none" if count == 1 else "two bars before, and there are not so many"
             raise self._error(f"{words[0]!r} repeats {what}; write a chord")
@@ -408,7 +445,7 @@ class _Reader:
         for word in words:
             last = self._chord(word, last)
             chords.append(last)
-        return bar_of(chords, places)
+        return bar_of(chords, places, self._meter)
 
     def _chord(self, word: str, last: Chord | None) -> Chord:
         if word in ("/", "."):

@@ -28,7 +28,8 @@ from itertools import combinations
 from typing import Literal
 
 from sideman.core.chart import TOLERANCE, Meter
-from sideman_models.context import Changes
+from sideman.core.tune import Tune
+from sideman_models.context import place_in_bar
 from sideman_models.harmony import NO_CHORD, Chord
 from sideman_models.values import TICKS
 
@@ -64,12 +65,10 @@ def beat_ticks(meter: Meter) -> int:
 
 
 class Comp:
-    """Accompanies over `changes` in `meter`; ticks are twelfths of a quarter note, bars beginning at multiples."""
+    """Accompanies `tune`; ticks are twelfths of a quarter note."""
 
-    def __init__(self, changes: Changes, meter: Meter) -> None:
-        self._changes = changes
-        self._bar = round(meter.quarters * TICKS)
-        self._beat = beat_ticks(meter)
+    def __init__(self, tune: Tune) -> None:
+        self._tune = tune
         self._shell: tuple[int, ...] = ()
         self._pitch = (BASS[0] + BASS[-1]) // 2  # of the last note of the bass
         self._chord: Chord = NO_CHORD  # under the last note of the bass
@@ -79,34 +78,39 @@ class Comp:
 
     def first(self, tick: int) -> int:
         """The first beat at or after `tick`, which may be the next bar line."""
-        place = tick % self._bar
-        return tick - place + min(-(-place // self._beat) * self._beat, self._bar)
+        line, bar = self._tune.bar_at(tick)
+        beat = self._beat(tick)
+        return line + min(-(-(tick - line) // beat) * beat, bar)
 
     def after(self, style: Style, tick: int, roll: Roll) -> int:
         """The onset after the one at `tick`, at the latest the next bar line."""
-        end = tick - tick % self._bar + self._bar
+        line, bar = self._tune.bar_at(tick)
+        end, beat = line + bar, self._beat(tick)
         change = min(self._change_after(tick), end)
         if style == "bass":
             return min(self.first(tick + 1), change)
-        hits = self._hits(tick - tick % self._bar, roll)
-        return next((hit for hit in hits if tick + self._beat <= hit <= change - self._beat), change)
+        return next((hit for hit in self._hits(line, roll) if tick + beat <= hit <= change - beat), change)
+
+    def _beat(self, tick: int) -> int:
+        return beat_ticks(self._tune.meter_at(tick))
 
     def _change_after(self, tick: int) -> int:
         """The first tick of the next chord, or one that never comes."""
-        beats = self._changes.next_change(tick / TICKS)[1]
+        beats = self._tune.next_change(tick / TICKS)[1]
         if math.isinf(beats):
-            return tick + self._bar
+            return tick + self._tune.bar_at(tick)[1]
         return max(tick + 1, math.ceil(tick + beats * TICKS - TOLERANCE * TICKS))
 
-    def _hits(self, bar: int, roll: Roll) -> Iterator[int]:
-        """Where shells are struck in the bar that begins at tick `bar`, if nothing changes."""
-        late = roll(bar, _FIGURE) < 0.6 and self._beat == TICKS
-        for first, beats in _groups(-(-self._bar // self._beat)):
-            yield bar + first * self._beat
+    def _hits(self, line: int, roll: Roll) -> Iterator[int]:
+        """Where shells are struck in the bar that begins at the tick `line`, if nothing changes."""
+        (_, bar), beat = self._tune.bar_at(line), self._beat(line)
+        late = roll(line, _FIGURE) < 0.6 and beat == TICKS
+        for first, beats in _groups(-(-bar // beat)):
+            yield line + first * beat
             if late and beats >= 2:
-                yield bar + first * self._beat + self._beat * 3 // 2
+                yield line + first * beat + beat * 3 // 2
             elif beats >= 3:
-                yield bar + (first + 2) * self._beat
+                yield line + (first + 2) * beat
 
     # -- what
 
@@ -125,11 +129,11 @@ class Comp:
         return [CompNote(self._pitch, velocity)]
 
     def _chord_at(self, tick: int) -> Chord:
-        return self._changes.chord_at(tick / TICKS)
+        return self._tune.chord_at(tick / TICKS)
 
     def _velocity(self, style: Style, tick: int, loudness: int, roll: Roll) -> int:
-        place = tick % self._bar % TICKS
-        accent = 4 if tick % self._bar == 0 else (0 if place == 0 else -4)
+        place = place_in_bar(self._tune, tick)
+        accent = 4 if place == 0 else (0 if place % TICKS == 0 else -4)
         human = round(6 * (roll(tick, _TOUCH) - 0.5))
         return max(1, min(127, loudness - _SOFTER[style] + accent + human))
 
@@ -147,7 +151,7 @@ class Comp:
         return self._step(chord, roll(tick, _WALK))
 
     def _lands(self, tick: int, chord: Chord, before: Chord) -> bool:
-        return tick % self._bar == 0 or chord != before
+        return place_in_bar(self._tune, tick) == 0 or chord != before
 
     def _ground(self, tick: int, chord: Chord, before: Chord, roll: Roll) -> int:
         """The pitch class that the bass lands on at `tick`."""

@@ -2,8 +2,9 @@
 """When: beats and seconds, the place in the music, its beginning and halting, the clocks that are followed and sent.
 
 The beats of a `Conductor` never go back: where the music moves to another place, they go on from the next one that lies
-the same way in its bar, and the chart is moved under them. While the music does not roll, nothing is due and nothing
-that is played is heard. What is played is the business of the `Engine`, which is one.
+the same way in its bar (where bars are of several lengths: in its quarter note), and the chart is moved under them.
+While the music does not roll, nothing is due and nothing that is played is heard. What is played is the business of the
+`Engine`, which is one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sideman.core.chart import Meter
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.clockout import ClockOut, next_sixteenth
 from sideman.core.events import ClockTick, Control, Event, LinkState, NoteOn, ProgramChange, Timing
@@ -24,6 +26,7 @@ from sideman.core.soloist import Soloist
 from sideman.core.tempo import Tempo, default_swing, swung
 from sideman.core.transport import Clocks, Followed
 from sideman.core.tune import Tune
+from sideman_models.context import next_line
 from sideman_models.values import TICKS
 
 BEGIN_S = 0.1
@@ -37,6 +40,8 @@ LAMP: dict[Doing, int] = {"idle": 0, "listening": 64, "playing": 127}
 """What `midi.lamp` is sent for each thing it does."""
 
 _ALMOST = 1e-7  # beats; what arithmetic may leave between a deadline and the beat it was computed from
+ALMOST_TICKS = 1.2e-6
+"""The same for ticks of bar lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,6 @@ class Conductor(ABC):
         self.tune = tune
         self.soloist = soloist
         self.tempo = Tempo(settings.tempo.bpm, span.second, span.start)
-        self.bar_ticks = soloist.bar_ticks
         self._schedule = Schedule()
         self._start = span.start
         self._top = 0.0  # the beat on which the music begins, as its clock counts
@@ -72,7 +76,8 @@ class Conductor(ABC):
         self._transport = clocks.followed
         self._clock_out = ClockOut(self._schedule) if clocks.sent else None
         self._end_at(span.end)
-        self._put_bar_line(round(span.start / self._bar))
+        self._line = 0  # the tick of the bar line to come
+        self._put_bar_line(next_line(tune, round(span.start * TICKS)))
         if clocks.followed is None:
             self._put_clock(round(span.start * TICKS_A_BEAT), begins=True)
 
@@ -90,18 +95,19 @@ class Conductor(ABC):
 
     # -- time
 
-    def _next_bar(self, second: float) -> int:
-        """The first bar, counted from beat 0, that begins after `second`."""
-        return max(math.floor(self._beat_of(second) / self._bar + _ALMOST) + 1, round(self._start / self._bar))
-
     @property
     def _offset_s(self) -> float:
         return self.settings.play.offset_ms / 1000
 
     @property
-    def _bar(self) -> float:
-        """Beats in a bar."""
-        return self.bar_ticks / TICKS
+    def _counted_in(self) -> float:
+        """Beats that are counted in: bars in the meter of the first."""
+        return self.settings.play.count_in * float(self._meter.quarters)
+
+    @property
+    def _meter(self) -> Meter:
+        """The meter in which the music begins."""
+        return self.tune.meter_at(self._start * TICKS)
 
     @property
     def swing(self) -> float:
@@ -134,27 +140,27 @@ class Conductor(ABC):
 
     def _swung(self, tick: int) -> float:
         """The beat on which the written `tick` sounds. Swing begins anew at each bar line, be the bar of odd length."""
-        bar, place = divmod(tick, self.bar_ticks)
-        return bar * self.bar_ticks / TICKS + swung(place, self.swing)
+        line, _ = self.tune.bar_at(tick)
+        return line / TICKS + swung(tick - line, self.swing)
 
     def _unswung(self, beat: float) -> float:
-        return tick_of(beat, self.bar_ticks, self.swing)
+        return tick_of(beat, self.tune, self.swing)
 
-    def _put_bar_line(self, bar: int) -> None:
-        if self.end is None or bar * self.bar_ticks <= self.end * TICKS:
-            self._schedule.put(bar * self.bar_ticks / TICKS, BAR_LINE, BarLine(bar))
+    def _put_bar_line(self, tick: int) -> None:
+        self._line = tick
+        if self.end is None or tick <= self.end * TICKS:
+            self._schedule.put(tick / TICKS, BAR_LINE, BarLine(tick))
 
     # -- beginning and halting
 
     def _put_off(self) -> None:
         """Let the first beat come as much later as the bars last that are counted in."""
         if self._transport is None:
-            counted = self.settings.play.count_in * self._bar
-            self.tempo = Tempo(self.tempo.bpm, self.tempo.second, self._start - counted)
+            self.tempo = Tempo(self.tempo.bpm, self.tempo.second, self._start - self._counted_in)
             self._count_in()
 
     def _count_in(self) -> None:
-        meter, drums = self.tune.chart.meter, self.settings.midi.drums
+        meter, drums = self._meter, self.settings.midi.drums
         clicks = self.settings.play.count_in * meter.numerator
         for number in range(clicks):
             beat = self._start - (clicks - number) * 4 / meter.denominator
@@ -167,7 +173,8 @@ class Conductor(ABC):
             return self._go_on(self._transport, second) if self._halted else []
         sent = self._halt_here(second)
         self._halted = False
-        counted, lead = self.settings.play.count_in * self._bar, BEGIN_S + max(0.0, -self._offset_s)
+        counted = self.settings.play.count_in * float(self.tune.chart.meter.quarters)
+        lead = BEGIN_S + max(0.0, -self._offset_s)
         self._move(0.0, counted + lead * self.tempo.bpm / 60)
         second += lead
         self.tempo = Tempo(self.tempo.bpm, second, self._start - counted)
@@ -201,14 +208,20 @@ class Conductor(ABC):
 
         Below 0 the music begins when that is reached.
         """
-        top = max(0, math.ceil((self._reached + ahead - place) / self._bar - _ALMOST)) * self._bar
+        step = self._steps()
+        top = max(0, math.ceil((self._reached + ahead - place) / step - _ALMOST)) * step
         if self.end is not None:
             self._end_at(self.end + top - self._top)
         self._top, self._start = top, max(place, 0.0) + top
         self.tune.move(top)
         self._schedule.clear()  # all notes have been released
-        self._put_bar_line(math.ceil(self._start / self._bar - _ALMOST))
+        self._put_bar_line(next_line(self.tune, round(self._start * TICKS, 6)))
         self.soloist.move(self.soloist.next_pulse(self._start * TICKS - _ALMOST), round(top * TICKS))
+
+    def _steps(self) -> float:
+        """By how many beats the chart is moved: whole bars, or where they are of several lengths, quarter notes."""
+        lengths = {bar.meter.quarters for bar in self.tune.chart.bars}
+        return float(lengths.pop()) if len(lengths) == 1 else 1.0
 
     # -- what it does
 

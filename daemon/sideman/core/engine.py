@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from sideman.core.chart import Chart
 from sideman.core.comp import SOUNDS, Comp, Style
-from sideman.core.conductor import Conductor, Span
+from sideman.core.conductor import ALMOST_TICKS, Conductor, Span
 from sideman.core.controls import Controls
 from sideman.core.events import (
     Again,
@@ -69,6 +69,7 @@ from sideman.core.taps import Taps
 from sideman.core.tempo import Tempo
 from sideman.core.transport import ALONE, Clocks, Transport
 from sideman.core.tune import Tune
+from sideman_models.context import next_line, place_in_bar
 from sideman_models.postprocess import in_turn
 from sideman_models.values import TICKS, Value
 
@@ -85,19 +86,19 @@ class Engine(Conductor):
     def __init__(
         self, settings: Settings, tune: Tune, improviser: Improviser, span: Span, clocks: Clocks = ALONE
     ) -> None:
-        start, bar_ticks = round(span.start * TICKS), round(tune.chart.meter.quarters * TICKS)
-        soloist = Soloist(settings.play, tune, improviser, start, bar_ticks=bar_ticks, rounds_off=span.rounds_off)
+        soloist = Soloist(settings.play, tune, improviser, round(span.start * TICKS), rounds_off=span.rounds_off)
         super().__init__(settings, tune, soloist, span, clocks)
         self.improviser = improviser
-        self.hearing = Hearing(settings.midi, self.bar_ticks)
+        self.hearing = Hearing(settings.midi, tune)
         self.listener = self.hearing.listener
-        self.comp = Comp(tune, tune.chart.meter)
+        self.comp = Comp(tune)
         self.ledger = Ledger(settings.midi.channel)
         self.controls = Controls()
         self.late, self.heard, self.played = 0, 0, 0
         self._taps = Taps()
         self._played: list[Choice] = []
         self._struck = self._struck_for = -math.inf  # the beat, and the second meant, of the last note
+        self._comp_coming: CompOnset | None = None
         self._sounding: Release | None = None  # the end of the solo's last note
 
     # -- time
@@ -163,7 +164,7 @@ class Engine(Conductor):
             case SetTempo(bpm):
                 self._pull(bpm, second)
             case SetChart(chart):
-                self._take_over(chart, second)
+                self._take_over(chart)
         return []
 
     def _do_as_asked(self, orders: Iterable[Command | Asked], second: float) -> list[Event]:
@@ -185,7 +186,7 @@ class Engine(Conductor):
             case SetMode(mode, now):
                 return self._ask_mode(mode, second, now=now)
             case Again():
-                self.soloist.vary(self._next_bar(second) * self.bar_ticks)
+                self.soloist.vary(self._line)
             case Tap():
                 return self._tap(second)
             case ClockRounds(seconds) if isinstance(self._transport, Transport):
@@ -211,9 +212,9 @@ class Engine(Conductor):
             self.hearing.transpose = self.settings.midi.transpose
             self.tell(Changed(told))
         sent = self._ask_mode(modes[-1], second) if modes else []
-        return [*sent, *self._count_anew(second)] if any(name in _TURNS for name, _ in told) else sent
+        return [*sent, *self._count_anew()] if any(name in _TURNS for name, _ in told) else sent
 
-    def _count_anew(self, second: float) -> list[Event]:
+    def _count_anew(self) -> list[Event]:
         """Turns are of another length: if there are turns, or are to be, they count from the next bar line."""
         planned = self.soloist.rota.planned
         mode = planned[1] if planned else self.settings.play.mode
@@ -221,7 +222,7 @@ class Engine(Conductor):
             return []
         if not self._rolls:
             return self._set_mode(mode, self._reached)
-        self._plan(mode, second)
+        self._plan(mode)
         return []
 
     def _hear(self, event: Event, second: float) -> None:
@@ -276,14 +277,16 @@ class Engine(Conductor):
         else:
             self.prepare(second)
 
-    def _take_over(self, chart: Chart, second: float) -> None:
-        beat = math.ceil(self.beat_at(second) / self._bar - _ALMOST) * self._bar
-        self.tune.change(chart, beat)
+    def _take_over(self, chart: Chart) -> None:
+        """From the next bar line on, play over `chart`, as often as is asked for; any other end is put on a bar line."""
+        self.tune.change(chart, self._line / TICKS)
         choruses = self.settings.chart.choruses
         if self.soloist.rounds_off and choruses is not None:
-            self._end_at(beat + choruses * chart.length)
-        self._schedule.put(beat, RELEASE, ReleaseAll())
-        self.soloist.take_back()
+            self._end_at(self._line / TICKS + choruses * chart.length)
+        elif self.end is not None and self.end * TICKS > self._line:
+            self._end_at(next_line(self.tune, self.end * TICKS) / TICKS)
+        self._schedule.put(self._line / TICKS, RELEASE, ReleaseAll())
+        self.soloist.another_chart(self._line)
 
     # -- modes
 
@@ -296,13 +299,12 @@ class Engine(Conductor):
             return []
         if now or not self._rolls:
             return self._set_mode(mode, self._beat_of(second) if self._rolls else self._reached)
-        self._plan(mode, second)
+        self._plan(mode)
         return []
 
-    def _plan(self, mode: Mode, second: float) -> None:
-        bar = self._next_bar(second)
-        self.soloist.plan(mode, bar * self.bar_ticks)
-        self._schedule.put(bar * self._bar, RELEASE, NewMode())
+    def _plan(self, mode: Mode) -> None:
+        self.soloist.plan(mode, self._line)
+        self._schedule.put(self._line / TICKS, RELEASE, NewMode())
 
     def _set_mode(self, mode: Mode, beat: float) -> list[Event]:
         """Let `mode` hold from `beat` on, where nothing of ours sounds any more; its turns count from this bar."""
@@ -310,7 +312,7 @@ class Engine(Conductor):
         tick = self._unswung(beat)
         self.improviser.cut(tick)
         self.settings = changed(self.settings, [("play.mode", mode)])
-        line = math.floor(beat / self._bar + _ALMOST) * self.bar_ticks
+        line, _ = self.tune.bar_at(beat * TICKS + ALMOST_TICKS)
         self.soloist.set_mode(self.settings.play, self.soloist.next_pulse(tick - _ALMOST), line)
         self.tell(ModeSet(mode, beat))
         return self.ledger.release_all(self.settings.midi.channel)
@@ -355,7 +357,7 @@ class Engine(Conductor):
     def _falls_due(self, item: Scheduled, second: float) -> Iterator[Due]:
         meant = self._second_of(item.beat)
         if isinstance(item.what, BarLine):
-            yield from self._bar_line(item.beat, item.what.bar, second)
+            yield from self._bar_line(item.what.tick, second)
         else:
             yield from (Due(item.beat, meant, event) for event in self._events(item.what, item.beat, second))
 
@@ -372,7 +374,7 @@ class Engine(Conductor):
                 return self._clock_falls_due(what, second)
             case Strike(note, beats, voice) if second - self._second_of(beat) <= self._late_s:
                 return self._strike(note, beat, beat + beats, voice, second)
-            case CompOnset(tick, style):
+            case CompOnset(tick, style) if what is self._comp_coming:
                 return self._comp(tick, style, beat, second)
             case Choice() if what is self.soloist.choice:
                 return self._play(beat, second)
@@ -435,9 +437,10 @@ class Engine(Conductor):
 
     def _put_comp(self, onset: int, tick: int, style: Style) -> None:
         """Let the accompaniment strike at `onset`, if that is in the bar of `tick`: each bar line begins anew."""
-        same_bar = onset // self.bar_ticks == tick // self.bar_ticks
+        same_bar = self.tune.bar_at(onset)[0] == self.tune.bar_at(tick)[0]
         if style != "off" and same_bar and (self.end is None or onset < self.end * TICKS):
-            self._schedule.put(self._swung(onset), ONSET, CompOnset(onset, style))
+            self._comp_coming = CompOnset(onset, style)
+            self._schedule.put(self._swung(onset), ONSET, self._comp_coming)
 
     # -- bars
 
@@ -445,21 +448,24 @@ class Engine(Conductor):
         super()._move(place, ahead)
         self._played = []
         tick = math.ceil(self._start * TICKS - _ALMOST)
-        if tick % self.bar_ticks:
+        if place_in_bar(self.tune, tick):
             self._accompany(tick)
 
-    def _bar_line(self, beat: float, bar: int, second: float) -> Iterator[Due]:
+    def _bar_line(self, tick: int, second: float) -> Iterator[Due]:
+        beat, (_, length) = tick / TICKS, self.tune.bar_at(tick)
         yield from (Due(beat, self._second_of(beat), event) for event in self._do(beat))
         if self._played or (self.settings.play.mode != "off" and beat > self._start):
-            number = bar - round(self._top * TICKS / self.bar_ticks)
-            played = BarPlayed(number, self.tune.chords_in_bar(beat - self._bar), tuple(self._played))
+            over, _ = self.tune.bar_at(tick - 1)
+            chords = self.tune.chords_in_bar(over / TICKS)
+            played = BarPlayed(self.tune.number_at(tick), chords, tuple(self._played))
             yield Due(beat, self._second_of(beat), played)
             self._played = []
-        self._accompany(bar * self.bar_ticks)
+        self._accompany(tick)
         # After a stop of the machine, go on from the bar that is really sounding.
         if self.end is None or beat < self.end:
-            self.tell(BarBegun(beat, tuple(self.tune.changes(beat, self._bar))))
-        self._put_bar_line(max(bar + 1, math.floor(self._beat_of(second) * TICKS / self.bar_ticks)))
+            changes = tuple(self.tune.changes(beat, length / TICKS))
+            self.tell(BarBegun(beat, self.tune.meter_at(tick), changes))
+        self._put_bar_line(max(tick + length, self.tune.bar_at(self._beat_of(second) * TICKS)[0]))
 
     def silence(self) -> list[Event]:
         """The note-offs of all that sounds, and the end of our clock: what must be sent before the engine is left."""
@@ -473,7 +479,7 @@ class Engine(Conductor):
         return Status(
             second=second,
             beat=beat - self._top,
-            bar=math.floor((beat - self._top) * TICKS / self.bar_ticks + _ALMOST) + 1,
+            bar=self.tune.number_at(beat * TICKS + ALMOST_TICKS) + 1,
             top=self._top,
             charts=self.tune.charts,
             bpm=self.tempo.bpm,

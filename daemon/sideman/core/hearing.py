@@ -30,6 +30,7 @@ from sideman.core.ledger import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 from sideman.core.listener import Listener
 from sideman.core.settings import MidiSettings
 from sideman.core.tempo import Tempo
+from sideman_models.context import Bars
 from sideman_models.values import TICKS
 
 CLUSTER_S = 0.035
@@ -60,20 +61,20 @@ Played = NoteOn | NoteOff | Control
 
 
 class Hearing:
-    """Hears the player, in bars of `bar_ticks`.
+    """Hears the player, in the `bars` of the tune.
 
     It can be asked at any time: `held`, whether a key is down; `last_onset`, the tick on which the last moment was
     written; `last_release`, the tick (not rounded) at which the last key that was down came up. Both are None before
     there is one.
     """
 
-    def __init__(self, midi: MidiSettings, bar_ticks: int) -> None:
+    def __init__(self, midi: MidiSettings, bars: Bars) -> None:
         self.listener = Listener(midi.listen, midi.echo_ms / 1000, drums=midi.drums, chords=midi.chords)
         self.chords = HeldChords()
         self.transpose = midi.transpose
         self.last_onset: int | None = None
         self.last_release: float | None = None
-        self._bar_ticks = bar_ticks
+        self._bars = bars
         self._chords_channel = midi.chords
         self._keys: dict[tuple[int, int], int] = {}  # the pitch as heard of every key that is down, by channel and key
         self._bends: dict[int, int] = {}  # in semitones, by channel
@@ -141,17 +142,17 @@ class Hearing:
         return meant if abs(meant - beat) * 60.0 / tempo.bpm <= MEANT_S else beat
 
     def _place(self, beat: float, tempo: Tempo, swing: float, before: int | None = None) -> int:
-        return written_at(beat, self._bar_ticks, self._swing.ratio(swing), 60.0 / tempo.bpm, before)
+        return written_at(beat, self._bars, self._swing.ratio(swing), 60.0 / tempo.bpm, before)
 
     def follow(self, played: Played, second: float, tempo: Tempo, swing: float, ear: Ear) -> None:
         """Let `ear` know what `played` (of `hears`) means for the line; we swing by `swing`."""
         if isinstance(played, NoteOn):
             self._strike(played, second, tempo, swing, ear)
             return
-        tick = tick_of(tempo.beat_at(second), self._bar_ticks, self._swing.ratio(swing))
+        tick = tick_of(tempo.beat_at(second), self._bars, self._swing.ratio(swing))
         if isinstance(played, NoteOff):
             self.last_release = self.last_release if self.held else tick
-            rings = self._bar_ticks if played.channel in self._pedals else 0
+            rings = self._bars.bar_at(tick)[1] if played.channel in self._pedals else 0
             self._release(tick + rings, played.channel, played.pitch, ear)
         elif self._top is not None and self._top.channel == played.channel:
             self._release(tick, played.channel, self._top.pitch, ear)
@@ -164,7 +165,7 @@ class Hearing:
         place = self.last_onset
         if second - self._began > CLUSTER_S or place is None:
             beat, self._began = tempo.beat_at(second), second
-            self._swing.hear(beat, self._bar_ticks)
+            self._swing.hear(beat, self._bars)
             place = self._place(beat, tempo, swing, self.last_onset)
             if place != self.last_onset:
                 self._top = None

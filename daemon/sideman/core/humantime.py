@@ -22,6 +22,7 @@ from collections import deque
 from statistics import median
 
 from sideman.core.tempo import swung, unswung
+from sideman_models.context import Bars
 from sideman_models.values import TICKS
 
 HANDICAP_S = {0: 0.0, 6: 0.005, 3: 0.03, 9: 0.02, 4: 0.025, 8: 0.03, 2: 0.1, 10: 0.1}
@@ -37,12 +38,12 @@ _BEATS = 12
 _OURS = 3  # so many of the beats in the median are ours
 
 
-def written_at(beat: float, bar_ticks: int, swing: float, beat_s: float, before: int | None = None) -> int:
+def written_at(beat: float, bars: Bars, swing: float, beat_s: float, before: int | None = None) -> int:
     """The tick at which a note that sounds on `beat` would be written, with a beat of `beat_s` seconds.
 
     It comes after `before`, the place of the moment before; where none is near enough, it is that place again.
     """
-    top, place = _in_bar(beat, bar_ticks)
+    top, bar_ticks, place = _in_bar(beat, bars)
     here = math.floor(place) * TICKS
     places = sorted({min(here + tick, bar_ticks) for tick in (*HANDICAP_S, TICKS, TICKS + 2)})
     free = [tick for tick in places if before is None or top + tick > before]
@@ -59,16 +60,19 @@ def written_at(beat: float, bar_ticks: int, swing: float, beat_s: float, before:
     return before if before is not None and too_late else best
 
 
-def tick_of(beat: float, bar_ticks: int, swing: float) -> float:
+def tick_of(beat: float, bars: Bars, swing: float) -> float:
     """The tick, not rounded, of what sounds on `beat` and needs no place of the grid, as the end of a note."""
-    top, place = _in_bar(beat, bar_ticks)
+    top, _, place = _in_bar(beat, bars)
     return top + unswung(place, swing)
 
 
-def _in_bar(beat: float, bar_ticks: int) -> tuple[int, float]:
-    """The tick of the bar line before `beat`, and how many beats ago it was: swing begins anew there."""
-    top = math.floor(beat * TICKS / bar_ticks) * bar_ticks
-    return top, beat - top / TICKS
+def _in_bar(beat: float, bars: Bars) -> tuple[int, int, float]:
+    """The tick of the bar line before `beat`, the ticks of its bar, and how many beats ago it was.
+
+    Swing begins anew there.
+    """
+    top, bar_ticks = bars.bar_at(beat * TICKS)
+    return top, bar_ticks, beat - top / TICKS
 
 
 class OwnSwing:
@@ -79,9 +83,9 @@ class OwnSwing:
         self._beat: tuple[int, int] = (0, -1)  # tick of the bar line, beats after it
         self._places: list[float] = []  # of the onsets since that beat, in beats
 
-    def hear(self, beat: float, bar_ticks: int) -> None:
-        """A moment of the player's falls on `beat`, in bars of `bar_ticks`."""
-        top, place = _in_bar(beat, bar_ticks)
+    def hear(self, beat: float, bars: Bars) -> None:
+        """A moment of the player's falls on `beat`."""
+        top, bar_ticks, place = _in_bar(beat, bars)
         if bar_ticks / TICKS - place <= _NEAR:
             top, place = top + bar_ticks, place - bar_ticks / TICKS
         number = math.floor(place + _NEAR)

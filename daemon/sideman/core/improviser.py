@@ -21,7 +21,7 @@ from sideman.core.rules import Range
 from sideman.core.settings import PlaySettings
 from sideman.core.smoothing import rules
 from sideman_models.bundle import Bundle
-from sideman_models.context import Changes, Place, clashes
+from sideman_models.context import Bars, Changes, Place, clashes, place_in_bar
 from sideman_models.harmony import CHORD
 from sideman_models.line import Line, Written
 from sideman_models.lstm import Network, State
@@ -97,10 +97,10 @@ FREE = Wish()
 
 
 class Improviser:
-    """Improvises one line over `changes` with the network of a bundle, as `settings` say."""
+    """Improvises one line over `changes` and `bars` with the network of a bundle, as `settings` say."""
 
     def __init__(
-        self, bundle: Bundle, network: Network, changes: Changes, bar_ticks: int, settings: PlaySettings, seed: int
+        self, bundle: Bundle, network: Network, changes: Changes, bars: Bars, settings: PlaySettings, seed: int
     ) -> None:
         self.bundle = bundle
         self.settings = settings
@@ -112,7 +112,7 @@ class Improviser:
         self.rules = rules(settings, classic=bundle.classic)
         self._allowed = self._masked()
         self._factors = Factors(bundle.vocabulary)
-        self._line = Line(changes, bar_ticks)
+        self._line = Line(changes, bars)
         self._last: int | None = None
         self._ahead = State.zero(network.weights.n_a)
         self._rests = 0
@@ -229,12 +229,13 @@ class Improviser:
         """Ticks that `value` takes at `tick`: its own, which the rules of the originals may settle anew."""
         if not self.bundle.classic:
             return value.ticks
-        return self.rules.length(tick % self._line.bar_ticks, value.ticks, TICKS)
+        return self.rules.length(place_in_bar(self._line.bars, tick), value.ticks, TICKS)
 
     def _pulse(self, tick: int) -> int | None:
         """Ticks from `tick` to the next pulse, of which one falls on every bar line; None at rate `phrase`."""
-        pulse, place = PULSES.get(self.settings.rate), tick % self._line.bar_ticks
-        return pulse and min(pulse - place % pulse, self._line.bar_ticks - place)
+        pulse, (line, bar) = PULSES.get(self.settings.rate), self._line.bars.bar_at(tick)
+        place = tick - line
+        return pulse and min(pulse - place % pulse, bar - place)
 
     @property
     def _repeated(self) -> bool:
@@ -297,7 +298,7 @@ class Improviser:
 
     def _velocity(self, tick: int, pitch: int, previous: int | None) -> int:
         """The beat carries the weight, off-beats are lighter, a rising line grows and a falling one gives way."""
-        place = tick % self._line.bar_ticks % TICKS
+        place = place_in_bar(self._line.bars, tick) % TICKS
         accent = 4 if place == 0 else (-2 if place == TICKS // 2 else -7)
         contour = 0 if previous is None else max(-8, min(8, pitch - previous))
         human = round(6 * (self.dice.roll(tick, _VELOCITY_ROLL) - 0.5))

@@ -11,6 +11,9 @@ place in a song. So:
 - Where the session's beat jumps (two sessions become one), the music goes to the nearest place that lies in its bar as
   the session now does. What is less than `JUMP` of a beat off is only moved along.
 - A session is never lost: who is left alone in it goes on.
+
+A session has bars of one length: those of the chart's first meter. Where the meter changes, the music's bar lines go
+their own way, and come together with the session's again where the beats add up.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from sideman.core.chart import Meter
 from sideman.core.events import Command, Event, NoteOff, NoteOn
 from sideman.core.improviser import Choice
 from sideman.core.settings import Mode
@@ -34,6 +35,7 @@ class BarBegun:
     """A bar begins on `beat`, with these changes: quarter notes from its bar line, and the chord from there on."""
 
     beat: float
+    meter: Meter
     changes: tuple[tuple[float, Chord], ...]
 
 

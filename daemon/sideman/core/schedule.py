@@ -49,9 +49,9 @@ class Strike:
 
 @dataclass(frozen=True, slots=True)
 class BarLine:
-    """The bar line before bar `bar`, counted from beat 0."""
+    """A bar line, at `tick`."""
 
-    bar: int
+    tick: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sideman.core.improviser import PULSES, Choice, Improviser, Wish
 from sideman.core.settings import Mode, PlaySettings
 from sideman.core.tune import Tune
 from sideman.core.turns import Rota
+from sideman_models.context import next_line
 from sideman_models.values import TICKS
 
 _ALMOST = 1e-6
@@ -27,16 +28,13 @@ class Soloist:
     `end` is the tick where it stops, infinite where it does not; `rounds_off`: before that comes a last note.
     """
 
-    def __init__(
-        self, play: PlaySettings, tune: Tune, improviser: Improviser, start: int, *, bar_ticks: int, rounds_off: bool
-    ) -> None:
+    def __init__(self, play: PlaySettings, tune: Tune, improviser: Improviser, start: int, *, rounds_off: bool) -> None:
         self.improviser = improviser
-        self.rota = Rota(play, bar_ticks)
+        self.rota = Rota(play, tune)
         self.choice: Choice | None = None
         self.end = math.inf
         self._play = play
         self._tune = tune
-        self.bar_ticks = bar_ticks
         self.rounds_off = rounds_off
         self._start = start  # nothing is played before
         self._next = start  # the first tick at which we may go on
@@ -72,8 +70,8 @@ class Soloist:
     def next_pulse(self, tick: float, pulse: int | None = None) -> int:
         """The first pulse at or after `tick`, of the rate unless told otherwise; there is one on every bar line."""
         pulse = pulse or PULSES.get(self._play.rate, TICKS)
-        bar = math.floor(tick / self.bar_ticks) * self.bar_ticks
-        return bar + min(math.ceil((tick - bar) / pulse) * pulse, self.bar_ticks)
+        line, bar = self._tune.bar_at(tick)
+        return line + min(math.ceil((tick - line) / pulse) * pulse, bar)
 
     def _closes(self, tick: int) -> float:
         """The tick at which what begins at `tick` has to end: with its turn, or before what else has its own place."""
@@ -103,7 +101,7 @@ class Soloist:
         """The tick of the last note: where the last chord begins, at the last bar line at the earliest."""
         if not self.rounds_off or self.end == math.inf:
             return math.inf
-        end, beat = self.end / TICKS, (self.end - self.bar_ticks) / TICKS
+        end, beat = self.end / TICKS, self._tune.bar_at(self.end - 1)[0] / TICKS
         while beat + (lasts := self._tune.next_change(beat)[1]) < end - _ALMOST:
             beat += lasts
         return math.ceil(beat * TICKS - _ALMOST)
@@ -199,12 +197,18 @@ class Soloist:
 
     def vary(self, tick: int) -> None:
         """Play the last phrase again, varied, from the first bar line at or after `tick` in a turn of ours."""
-        phrase = last_phrase(self._phrase, self.bar_ticks)
+        phrase = last_phrase(self._phrase, self._tune)
         begins = self.rota.opens(tick)
         if phrase and begins is not None:
-            begins = self.next_pulse(begins, self.bar_ticks)
-            self._variation = Variation(phrase, begins, self.bar_ticks, self._play.range)
+            begins = next_line(self._tune, begins)
+            self._variation = Variation(phrase, begins, self._tune, self._play.range)
             self.choice = None
+
+    def another_chart(self, tick: int) -> None:
+        """From the bar line at `tick` on there are other chords and bars: what is to come then is settled anew."""
+        self.choice = None
+        if self._variation is not None and self._variation.begins > tick:
+            self.vary(tick)
 
     def move(self, start: int, top: int) -> None:
         """Go on from `start`, in music whose top is at `top`; turns are counted from there."""

@@ -9,6 +9,7 @@ from sideman.core.chart import Chart
 from sideman.core.improviser import Choice
 from sideman.core.reports import Doing
 from sideman.core.settings import Mode, Settings
+from sideman.core.tune import Stretch
 from sideman_models.harmony import Chord
 
 _ALMOST = 1e-6  # beats; what arithmetic may leave between a bar line and the beat that was waited for
@@ -28,7 +29,7 @@ class Status:
     beat: float
     bar: int
     top: float
-    charts: tuple[tuple[float, Chart], tuple[float, Chart]]
+    charts: tuple[Stretch, Stretch]
     bpm: float
     rolling: bool
     mode: Mode
@@ -50,7 +51,16 @@ class Status:
 
     def place(self, gone: float = 0.0) -> tuple[Chart, float]:
         """The chart that is played `gone` beats from here, and the quarter notes since its first top."""
+        now, place = self._stretch(gone)
+        return now.chart, place
+
+    def bar_after(self, gone: float) -> int:
+        """The bar of the music, from 1, that sounds `gone` beats from here."""
+        now, place = self._stretch(gone)
+        return now.before + now.chart.bar_at(place)[0] + 1
+
+    def _stretch(self, gone: float) -> tuple[Stretch, float]:
         beat = self.top + self.beat + gone
         before, last = self.charts
-        start, chart = last if beat >= last[0] - _ALMOST else before
-        return chart, beat - start
+        now = last if beat >= last.start - _ALMOST else before
+        return now, beat - now.start

@@ -17,6 +17,8 @@ from itertools import pairwise
 from typing import Protocol
 
 from sideman.core.settings import Mode, PlaySettings
+from sideman.core.tune import Tune
+from sideman_models.context import Bars
 from sideman_models.values import GRID, TICKS, to_grid
 
 _TOGETHER = TICKS / 8
@@ -128,23 +130,31 @@ class Off(Solo):
 
 
 class Trade(Solo):
-    """Turns of `length` ticks, the first from `start`; `ours`: the first is ours."""
+    """Turns of so many `bars` of `tune`, the first from the bar line at `start`; `ours`: the first is ours."""
 
-    def __init__(self, start: int, length: int, *, ours: bool) -> None:
+    def __init__(self, tune: Tune, start: int, bars: int, *, ours: bool) -> None:
+        self._tune = tune
         self._start = start
-        self._length = length
+        self._first = tune.number_at(start)
+        self._bars = bars
         self._ours = ours
 
     def opens(self, tick: int) -> int | None:
         """See `Turns`."""
-        turn = max(0, (tick - self._start) // self._length)
+        turn = max(0, self._turn(tick))
         if (turn % 2 == 0) == self._ours:
             return max(tick, self._start)
-        return self._start + (turn + 1) * self._length
+        return self._begins(turn + 1)
 
     def closes(self, tick: int) -> float:
         """See `Turns`."""
-        return self._start + ((tick - self._start) // self._length + 1) * self._length
+        return self._begins(self._turn(tick) + 1)
+
+    def _turn(self, tick: int) -> int:
+        return (self._tune.number_at(tick) - self._first) // self._bars
+
+    def _begins(self, turn: int) -> int:
+        return self._tune.line_of(self._first + turn * self._bars)
 
 
 class Answer(Solo):
@@ -152,16 +162,16 @@ class Answer(Solo):
 
     yields = True
 
-    def __init__(self, ear: Ear, bar_ticks: int) -> None:
+    def __init__(self, ear: Ear, bars: Bars) -> None:
         self._ear = ear
-        self._bar_ticks = bar_ticks
+        self._bars = bars
 
     def opens(self, tick: int) -> int | None:
         """See `Turns`."""
         pause = self._ear.pause_at()
         if pause == math.inf:
             return None
-        line = math.floor(pause / self._bar_ticks) * self._bar_ticks
+        line, _ = self._bars.bar_at(pause)
         near = pause - line < GRID[0] and self._ear.follows(line)
         return max(tick, line if near else math.ceil(pause))
 
@@ -178,11 +188,11 @@ class Duet(Solo):
 
 
 class Rota:
-    """The turns that hold, and those that are to hold from a tick to come on; in bars of `bar_ticks`."""
+    """The turns that hold, and those that are to hold from a tick to come on; in the bars of `tune`."""
 
-    def __init__(self, play: PlaySettings, bar_ticks: int) -> None:
+    def __init__(self, play: PlaySettings, tune: Tune) -> None:
         self.ear = Ear(play.patience)
-        self._bar_ticks = bar_ticks
+        self._tune = tune
         self._now = self._turns(play, play.mode, 0)
         self._next: tuple[int, Mode, Turns] | None = None
 
@@ -191,9 +201,9 @@ class Rota:
             case "solo":
                 return Solo()
             case "trade":
-                return Trade(tick, play.trade_bars * self._bar_ticks, ours=play.trade_first == "sideman")
+                return Trade(self._tune, tick, play.trade_bars, ours=play.trade_first == "sideman")
             case "answer":
-                return Answer(self.ear, self._bar_ticks)
+                return Answer(self.ear, self._tune)
             case "duet":
                 return Duet(self.ear)
             case "off":

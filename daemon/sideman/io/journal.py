@@ -10,7 +10,6 @@ whole line; what comes after that is left unread.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -58,16 +57,15 @@ class Header:
     python: str
 
     @property
-    def bar_beats(self) -> float:
-        """Quarter notes in a bar."""
-        return float(self.chart.meter.quarters)
+    def counted(self) -> int:
+        """How many bars are counted in."""
+        settings = self.settings
+        return settings.play.count_in if self.whole and settings.tempo.source == "internal" else 0
 
     @property
     def opens(self) -> float:
         """The beat that falls on `second`: before `start`, so many bars as are counted in."""
-        settings = self.settings
-        counted = settings.play.count_in if self.whole and settings.tempo.source == "internal" else 0
-        return self.start - counted * self.bar_beats
+        return self.start - self.counted * float(self.chart.meter_at(self.start).quarters)
 
     def line(self) -> bytes:
         """As it stands in the file."""
@@ -79,10 +77,13 @@ class Header:
 
 @dataclass(slots=True)
 class Totals:
-    """What a take amounts to so far: `seconds` of music from beat `start` to `beat`, where it was `second`."""
+    """What a take amounts to so far: `seconds` of music from beat `start` to `beat`, where it was `second`.
+
+    `bars` are those that were begun, with what was counted in.
+    """
 
     start: float
-    bar_beats: float
+    bars: int
     beat: float
     second: float | None = None
     seconds: float = 0.0
@@ -92,13 +93,15 @@ class Totals:
     @classmethod
     def of(cls, header: Header) -> Totals:
         """Of a take that begins so, and has nothing in it yet."""
-        return cls(header.opens, header.bar_beats, header.opens)
+        return cls(header.opens, header.counted, header.opens)
 
     def add(self, report: Report) -> None:
         """Count another report."""
         match report:
             case Woke(second, beat) | Ended(second, beat) | Arrived(second, beat):
                 self._pass(second, beat)
+            case BarBegun():
+                self.bars += 1
             case Sent(_, _, NoteOn()):
                 self.played += 1
             case Heard(_, NoteOn()):
@@ -117,11 +120,6 @@ class Totals:
     def beats(self) -> float:
         """How many beats it lasts."""
         return self.beat - self.start
-
-    @property
-    def bars(self) -> int:
-        """How many bars, one that was begun counted."""
-        return math.ceil(self.beats / self.bar_beats - 1e-6)
 
     @property
     def bpm(self) -> float:

@@ -134,10 +134,12 @@ def _read_key(name: object, value: object) -> tuple[str, object]:
 
 
 def chart_form(chart: Chart) -> dict[str, Any]:
-    """A chart bar by bar, also one with changes that `Chart.text` has no places for."""
+    """A chart bar by bar, also one with changes that `Chart.text` has no places for; `meters` are those to come."""
     bars = [[[at, chord.text] for at, chord in bar.chords] for bar in chart.bars]
     about = {each.name: getattr(chart.about, each.name) for each in fields(About)}
-    return {"meter": str(chart.meter), "bars": bars, "about": about}
+    before = [chart.meter, *(bar.meter for bar in chart.bars)]
+    changes = [[at, str(bar.meter)] for at, bar in enumerate(chart.bars) if bar.meter != before[at]]
+    return {"meter": str(chart.meter), "bars": bars, **({"meters": changes} if changes else {}), "about": about}
 
 
 def read_chart_form(form: object) -> Chart:
@@ -146,19 +148,23 @@ def read_chart_form(form: object) -> Chart:
         if not isinstance(form, dict):
             raise TypeError
         meter, about = parse_meter(form["meter"]), dict(form["about"])
-        bars = tuple(_bar(bar, float(meter.quarters)) for bar in form["bars"])
+        changes = {int(at): parse_meter(text) for at, text in form.get("meters", ())}
+        bars = []
+        for number, bar in enumerate(form["bars"]):
+            meter = changes.get(number, meter)
+            bars.append(_bar(bar, meter))
         sections = tuple((int(at), str(name)) for at, name in about.pop("sections"))
-        return Chart(bars, meter, About(**about, sections=sections))
+        return Chart(tuple(bars), About(**about, sections=sections))
     except (KeyError, TypeError, ValueError, ChartError, ModelsError) as error:
         raise ValueError(f"not a chart ({error!r})") from None
 
 
-def _bar(form: list[Any], quarters: float) -> Bar:
+def _bar(form: list[Any], meter: Meter) -> Bar:
     chords = tuple((float(at), parse_chord(text)) for at, text in form)
     places = [at for at, _ in chords]
-    if not places or places[0] != 0 or places != sorted(set(places)) or not places[-1] < quarters:
+    if not places or places[0] != 0 or places != sorted(set(places)) or not places[-1] < meter.quarters:
         raise ValueError("chords out of their bar")
-    return Bar(chords)
+    return Bar(chords, meter)
 
 
 # -- the form of a type

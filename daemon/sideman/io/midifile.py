@@ -17,7 +17,7 @@ TICKS_PER_BEAT = 960
 def midi_bytes(
     events: Iterable[tuple[float, Event]],
     bpm: float,
-    meter: Meter,
+    meters: Iterable[tuple[float, Meter]],
     length: float,
     name: str,
     chords: Iterable[tuple[float, str]] = (),
@@ -25,28 +25,33 @@ def midi_bytes(
 ) -> bytes:
     """The contents of a file of `events` (beat, event), in order, as a track called `name` of `length` beats.
 
-    `chords` (beat, symbol), in order, become markers, which sequencers show and `sideman corpus` reads. `others` are
-    more tracks, name and events.
+    `meters` (beat, meter) become time signatures, `chords` (beat, symbol), in order, markers, which sequencers show and
+    `sideman corpus` reads. `others` are more tracks, name and events.
     """
     song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
-    song.tracks.append(_head(bpm, meter, chords))
+    song.tracks.append(_head(bpm, meters, chords))
     song.tracks += [_track(played, length, title) for title, played in ((name, events), *others)]
     packed = io.BytesIO()
     song.save(file=packed)
     return packed.getvalue()
 
 
-def _head(bpm: float, meter: Meter, chords: Iterable[tuple[float, str]]) -> mido.MidiTrack:
+def _head(bpm: float, meters: Iterable[tuple[float, Meter]], chords: Iterable[tuple[float, str]]) -> mido.MidiTrack:
     tempo = mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))
-    signature = mido.MetaMessage("time_signature", numerator=meter.numerator, denominator=meter.denominator)
-    track = mido.MidiTrack([tempo, signature])
+    told = [(beat, _signature(meter)) for beat, meter in meters]
+    told += [(beat, mido.MetaMessage("marker", text=symbol)) for beat, symbol in chords]
+    track = mido.MidiTrack([tempo])
     now = 0
-    for beat, symbol in chords:
+    for beat, message in sorted(told, key=lambda one: one[0]):
         tick = round(beat * TICKS_PER_BEAT)
-        track.append(mido.MetaMessage("marker", text=symbol, time=tick - now))
+        track.append(message.copy(time=tick - now))
         now = tick
     track.append(mido.MetaMessage("end_of_track"))
     return track
+
+
+def _signature(meter: Meter) -> mido.MetaMessage:
+    return mido.MetaMessage("time_signature", numerator=meter.numerator, denominator=meter.denominator)
 
 
 def _track(events: Iterable[tuple[float, Event]], length: float, name: str) -> mido.MidiTrack:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A take as a standard MIDI file that grows: tempo map, chords, seed and settings; what was played; what was heard.
+"""A take as a standard MIDI file that grows: tempo map, meters, chords, settings; what was played; what was heard.
 
 The bytes of each track are kept as they come, so that the file can be made anew at every bar line: putting together an
 hour of sixteenths takes well under a millisecond. mido, which writes all other files, makes whole files only, takes
@@ -12,6 +12,7 @@ import struct
 from collections import deque
 from collections.abc import Iterable
 
+from sideman.core.chart import Meter
 from sideman.core.events import Control, NoteOff, NoteOn, PitchBend, ProgramChange, encode
 from sideman.core.reports import Arrived, BarBegun, Ended, Heard, Report, Sent, Woke
 from sideman.io.journal import Header
@@ -84,7 +85,9 @@ class TakeMidi:
     def __init__(self, header: Header) -> None:
         self._start = header.opens
         self._conductor, self._played, self._heard = Track(), Track(), Track()
-        self._head = _head(header)
+        self._header = header
+        self._opening = self._meter = header.chart.meter_at(header.start)
+        self._head = _head(header, self._opening)
         self._chord = ""
         self._markers: deque[tuple[int, int, bytes]] = deque()  # told ahead, and not yet passed
         self._end = 0
@@ -97,12 +100,13 @@ class TakeMidi:
 
     def named(self, header: Header) -> None:
         """It has its name now."""
-        self._head = _head(header)
+        self._header, self._head = header, _head(header, self._opening)
 
     def add(self, report: Report) -> None:
         """Write down what a report tells, if it belongs there."""
         match report:
-            case BarBegun(beat, changes):
+            case BarBegun(beat, meter, changes):
+                self._count(beat, meter)
                 self._end = max(self._end, self._tick(beat))
                 for at, chord in changes:
                     self._mark(beat + at, chord.text)
@@ -138,6 +142,13 @@ class TakeMidi:
             self._anchored = True
             self._second = second - (beat - self._start) * self._us / 1e6
             self._before = self._second, self._start
+
+    def _count(self, beat: float, meter: Meter) -> None:
+        if meter != self._meter and self._tick(beat) == 0:
+            self._opening, self._head = meter, _head(self._header, meter)
+        elif meter != self._meter:
+            self._markers.append((self._tick(beat), _METER, _signature(meter)))
+        self._meter = meter
 
     def _mark(self, beat: float, chord: str) -> None:
         if chord != self._chord:
@@ -176,15 +187,18 @@ class TakeMidi:
         self._conductor.meta(tick, _TEMPO, us.to_bytes(3, "big"))
 
 
-def _head(header: Header) -> bytes:
+def _signature(meter: Meter) -> bytes:
+    return bytes((meter.numerator, meter.denominator.bit_length() - 1, 24, 8))
+
+
+def _head(header: Header, meter: Meter) -> bytes:
     """How the conductor's track begins: name, meter, tempo, and what the take was made of, as texts."""
-    meter = header.chart.meter
     about = [f"title: {header.chart.about.title}"] if header.chart.about.title else []
     about += [f"seed: {header.seed}", f"bundle: {header.bundle}", f"recorded {header.date} by sideman {header.sideman}"]
     about += [f"{name}: {value}" for name, value in settings_form(header.settings).items()]
     events = [
         _at_once(_NAME, header.name),
-        _meta_at_once(_METER, bytes((meter.numerator, meter.denominator.bit_length() - 1, 24, 8))),
+        _meta_at_once(_METER, _signature(meter)),
         _meta_at_once(_TEMPO, _microseconds(header.settings.tempo.bpm).to_bytes(3, "big")),
     ]
     return b"".join([*events, *(_at_once(_TEXT, text) for text in about)])

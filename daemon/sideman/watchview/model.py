@@ -8,11 +8,12 @@ version than the daemon shows what it understands. Beats are quarter notes from 
 from __future__ import annotations
 
 import json
-import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Literal
 
 from sideman.core.chart import ChartError, Meter, parse_meter
@@ -62,10 +63,13 @@ class Scene:
 
     title: str = ""
     bars: tuple[tuple[str, ...], ...] = ()
-    meter: Meter = field(default_factory=lambda: Meter(4, 4))
+    meters: tuple[Meter, ...] = (Meter(4, 4),)
+    """Of each bar."""
     sections: tuple[tuple[int, str], ...] = ()
     top: float = 0.0
     """The beat on which the chart began."""
+    before: int = 0
+    """How many bars were over by then."""
     chord: str = ""
     next_chord: str = ""
     bpm: float | None = None
@@ -85,6 +89,8 @@ class Scene:
     """Level and text, the last one last."""
     told: float | None = None
     """The second of the last event."""
+    _lines: tuple[float, ...] = (0.0, 4.0)
+    """The beats from the top of the chart to its bar lines, and to its end."""
     _beat: float | None = None
     _second: float = 0.0
     _now: float = 0.0
@@ -129,19 +135,31 @@ class Scene:
         return pitch_name(shown) if 0 <= shown <= 127 else ""
 
     @property
-    def quarters(self) -> float:
-        """The length of a bar in beats."""
-        return float(self.meter.quarters)
+    def meter(self) -> Meter:
+        """The meter of the first bar."""
+        return self.meters[0]
 
     def bar_at(self, beat: float) -> int:
         """The bar that `beat` lies in, counted from 0 at the top of the chart that is played."""
-        return math.floor((beat - self.top) / self.quarters + _ALMOST)
+        *lines, length = self._lines
+        chorus, place = divmod(beat - self.top + _ALMOST, length)
+        return int(chorus) * len(lines) + bisect_right(lines, place) - 1
+
+    def line_of(self, bar: int) -> float:
+        """The beat on which a bar begins, counted so."""
+        chorus, index = divmod(bar, len(self.meters))
+        return self.top + chorus * self._lines[-1] + self._lines[index]
+
+    def meter_of(self, bar: int) -> Meter:
+        """The meter of a bar, counted so."""
+        return self.meters[bar % len(self.meters)]
 
     def chord_in(self, bar: int, beat: float) -> int:
         """Which of the chords of `bar` of the chart sounds at `beat`: the one of that name nearest to its share."""
         chords = self.bars[bar]
-        place = (beat - self.top) / self.quarters % 1
-        share = min(int(place * len(chords)), len(chords) - 1)
+        at = self.bar_at(beat)
+        place = (beat - self.line_of(at)) / float(self.meter_of(at).quarters)
+        share = max(0, min(int(place * len(chords)), len(chords) - 1))
         named = [at for at, chord in enumerate(chords) if chord == self.chord]
         return min(named, key=lambda at: abs(at - share), default=share)
 
@@ -182,11 +200,10 @@ class Scene:
         self._beat, self._second = beat, self._now
 
     def _find(self, event: Event, beat: float) -> None:
-        """Where the chart began, if the event tells which of its bars this is."""
-        bar, chorus = _whole(event, "form_bar", _MOST), _whole(event, "chorus", _MOST)
-        if bar and chorus and beat >= 0:
-            gone = (chorus - 1) * len(self.bars) + bar - 1
-            self.top = (math.floor(beat / self.quarters + _ALMOST) - gone) * self.quarters
+        """Where the chart began, if the event tells that."""
+        top, bar = _number(event, "top", _FARTHEST), _whole(event, "bar", _MOST)
+        self.top = self.top if top is None else top
+        self.before = self.before if bar is None else bar - 1 - self.bar_at(beat)
 
     def _take_mode(self, event: Event) -> None:
         self.mode = _text(event, "mode", self.mode)
@@ -230,8 +247,9 @@ class Scene:
         self.bars = tuple(tuple(map(printable, bar)) if isinstance(bar, list) else () for bar in bars)
         self.title = _text(event, "title", "")
         self.sections = tuple(_sections(sections)) if isinstance(sections, list) else ()
-        with suppress(ChartError):
-            self.meter = parse_meter(_text(event, "meter", ""))
+        self.meters = tuple(_meters(event, len(bars)))
+        quarters = (float(meter.quarters) for meter in self.meters)
+        self._lines = tuple(accumulate(quarters, initial=0.0))
 
     def _take_ports(self, event: Event) -> None:
         self.ports = _text(event, "text", self.ports)
@@ -278,6 +296,22 @@ def _text(event: Event, name: str, default: str) -> str:
     """The text of that name as a terminal may show it: no escape sequence of anyone's takes it over."""
     found = event.get(name)
     return printable(found) if isinstance(found, str) else default
+
+
+def _meters(event: Event, bars: int) -> Iterator[Meter]:
+    """The meter of each of so many bars; one that makes no sense is that before it, at first 4/4."""
+    changes = event.get("meters")
+    told: dict[object, object] = {0: event.get("meter")}
+    told |= dict(each for each in changes if _is_change(each)) if isinstance(changes, list) else {}
+    meter = Meter(4, 4)
+    for bar in range(bars):
+        with suppress(ChartError):
+            meter = parse_meter(str(told[bar])) if bar in told else meter
+        yield meter
+
+
+def _is_change(told: object) -> bool:
+    return isinstance(told, list) and len(told) == 2 and isinstance(told[0], int)
 
 
 def _sections(told: list[object]) -> Iterator[tuple[int, str]]:

@@ -50,12 +50,12 @@ class Teller:
     def _states(self) -> Iterator[str]:
         """What is another state than was told last."""
         scene, late = self._scene, self._scene.counts.get("late", 0)
-        bars = counted(len(scene.bars), "bar")
+        bars = f"{counted(len(scene.bars), 'bar')} of {', '.join(dict.fromkeys(map(str, scene.meters)))}"
         if scene.bpm is not None and abs(scene.bpm - self._bpm) >= _OTHER_TEMPO:
             self._bpm = scene.bpm
         halts = not scene.rolling or "rolling" in self._said
         states = {
-            "chart": f"chart: {scene.title or 'untitled'}, {bars} of {scene.meter}" if scene.bars else "",
+            "chart": f"chart: {scene.title or 'untitled'}, {bars}" if scene.bars else "",
             "seed": "" if scene.seed is None else f"seed: {scene.seed}",
             "tempo": f"tempo: {self._bpm:.0f} bpm" if self._bpm else "",
             "mode": f"mode: {scene.mode}" if scene.mode else "",

@@ -97,10 +97,10 @@ def _rule(cells: list[list[str]], scene: Scene, span: Span) -> None:
 
 def _bar_lines(scene: Scene, span: Span, columns: int) -> Iterator[tuple[int, int]]:
     """The bars that begin in view, counted from 0 at the top of the music, and their columns."""
-    bar = math.ceil(span.first / scene.quarters - 1e-6)
-    while (column := span.column(bar * scene.quarters)) < columns:
+    bar = scene.bar_at(span.first)
+    while (column := span.column(scene.line_of(bar))) < columns:
         if column >= 0:
-            yield bar, column
+            yield scene.before + bar, column
         bar += 1
 
 

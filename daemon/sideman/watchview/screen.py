@@ -152,12 +152,13 @@ def _pulse(scene: Scene, beat: float | None, width: int, looks: Looks) -> Text:
 
 def _beats(scene: Scene, beat: float) -> str:
     """The pulses of the bar, the one it is at in brackets."""
-    pulse = 4 / scene.meter.denominator
-    at = math.floor((beat - scene.top) % scene.quarters / pulse + 1e-6) % scene.meter.numerator
-    if scene.meter.numerator > _MOST_PULSES:
-        return f"{scene.meter}  [{at + 1}]"
-    marks = (f"[{number + 1}]" if number == at else f" {number + 1} " for number in range(scene.meter.numerator))
-    return f"{scene.meter} {''.join(marks)}"
+    bar = scene.bar_at(beat)
+    meter = scene.meter_of(bar)
+    at = math.floor((beat - scene.line_of(bar)) * meter.denominator / 4 + 1e-6) % meter.numerator
+    if meter.numerator > _MOST_PULSES:
+        return f"{meter}  [{at + 1}]"
+    marks = (f"[{number + 1}]" if number == at else f" {number + 1} " for number in range(meter.numerator))
+    return f"{meter} {''.join(marks)}"
 
 
 # -- the chart
