@@ -46,9 +46,9 @@ from sideman.core.events import (
     SetMode,
     SetTempo,
 )
-from sideman.core.reports import BarBegun, BarPlayed, Heard, Sent, Woke
+from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent, Woke
 from sideman.core.settings import COMMON_TIME
-from sideman.io.journal import Journal
+from sideman.io.journal import Header, Journal
 from sideman.io.takefiles import Sheet, TakeFolder
 from sideman.io.takemidi import TICKS_PER_BEAT, TakeMidi
 from sideman.performance import memory_of, resumed
@@ -487,6 +487,7 @@ def test_the_last_minutes_can_be_kept(tmp_path: Path) -> None:
     assert not part.header.whole
     assert part.totals().seconds == pytest.approx(61, abs=3)
     assert mido.MidiFile(folder.midi(part.name)).length == pytest.approx(part.totals().seconds, abs=0.1)
+    assert recorder._remembered is not None
     assert recorder._remembered._bytes < 40_000
 
 
@@ -497,9 +498,63 @@ def test_without_minutes_nothing_is_remembered(tmp_path: Path) -> None:
     recorder.begin(header)
     for report in reports:
         recorder.heed(report)
+    assert recorder._remembered is not None
     assert not recorder._remembered._lines
     with pytest.raises(Unavailable, match="capture_minutes"):
         recorder.keep()
+
+
+def kept(folder: Path, header: Header, reports: list[Report], minutes: int = 5) -> Journal:
+    """What is kept, at the end, of a performance that nobody records."""
+    recorder = writer(folder, record=False, minutes=minutes)
+    recorder.begin(header)
+    for report in reports:
+        recorder.heed(report)
+    return Journal(TakeFolder(folder).journal(Path(recorder.keep()).stem))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Change((("play.temperature", 0.0), ("play.rate", "sixteenth"))),
+        Change((("play.count_in", 1), ("play.offset_ms", 50))),
+        Change((("play.seed", 9),)),
+        SetMode("duet"),
+        SetChart(OTHER),
+    ],
+)
+def test_what_is_kept_whole_begins_as_it_began(command: Command, tmp_path: Path) -> None:
+    """Whoever turned a knob could never play again what was kept."""
+    made = performance()
+    header, reports, _ = perform(made, [(3.0, command)], 12.0)
+    journal = kept(tmp_path, header, reports)
+    assert journal.header.whole
+    assert (journal.header.settings, journal.header.chart) == (header.settings, header.chart)
+    assert again(journal, made) == takes.Again(sum(isinstance(report, Sent) for report in reports))
+
+
+def test_a_take_from_the_middle_begins_as_it_was_then(tmp_path: Path) -> None:
+    """It would tell a mode, a seed or a temperature that it was not played with."""
+    before: list[tuple[float, Event | Command]] = [(3.0, SetMode("duet")), (4.0, Change((("play.seed", 9),)))]
+    after = (70.0, Change((("play.seed", 11), ("play.temperature", 0.5))))
+    header, reports, _ = perform(performance(play__capture_minutes=1), [*before, after], 80.0)
+    began = kept(tmp_path, header, reports, minutes=1).header
+    assert not began.whole
+    assert (began.seed, began.settings.play.seed) == (9, 9)
+    assert began.settings.play.mode == "duet"
+    assert began.settings.play.temperature == 1.0
+
+
+@pytest.mark.parametrize("at_first", [0, 5])
+def test_what_was_not_remembered_is_not_passed_off_as_whole(at_first: int, tmp_path: Path) -> None:
+    """A take with a hole in it would be said to be everything, and fail to be played again."""
+    switches = [(second, Change((("play.capture_minutes", minutes),))) for second, minutes in ((4.0, 0), (8.5, 5))]
+    header, reports, _ = perform(performance(play__capture_minutes=at_first), switches, 20.0)
+    journal = kept(tmp_path, header, reports, minutes=at_first)
+    assert not journal.header.whole
+    assert journal.header.start == 20.0
+    assert journal.totals().seconds == pytest.approx(10, abs=0.1)
+    assert all(report.beat >= 20.0 for report in journal.reports() if isinstance(report, Sent | BarBegun))
 
 
 def test_while_it_records_keeping_saves_the_take(tmp_path: Path) -> None:
