@@ -299,6 +299,60 @@ def test_garbage_is_told_with_file_and_line(number: int, line: bytes, word: str,
         list(Journal(path).reports())
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"second": float("nan")}, "second: nan: from"),
+        ({"start": float("inf")}, "start: inf: from 0 to"),
+        ({"start": -1.0}, "start: -1.0: from 0 to"),
+        ({"second": 1e300}, r"second: 1e\+300: from"),
+        ({"seed": -5}, "seed: -5: from 0 to"),
+        ({"seed": 10**40}, "seed: 1000.*: from 0 to"),
+        ({"settings": None}, "settings: null is not of type dict"),
+        ({"chart": {"meter": "4/4", "bars": [[[0, "C"], [float("nan"), "F"], [2, "G"]]], "about": {}}}, "not a chart"),
+        ({"chart": {"meter": "4/4", "bars": [[[0, "C"], [10**400, "F"]]], "about": {}}}, "not a chart"),
+        ({"chart": {"meter": "4/4", "bars": [[[0, "C"]]], "about": {"tempo": "9", "sections": []}}}, "not a chart"),
+    ],
+)
+def test_a_beginning_that_makes_no_sense_is_told(change: dict[str, Any], word: str, tmp_path: Path) -> None:
+    """It would crash whoever reads it, or be waited for until the end of days."""
+    header, reports, _ = perform(performance(), [], 3.0)
+    path = written(tmp_path, header, reports).path
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([json.dumps({**json.loads(first), **change}).encode() + b"\n", *rest]))
+    with pytest.raises(UnreadableInput, match=f":1: {word}"):
+        Journal(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"bar_beats": 0}, {"bar_beats": 3.0}, {"start": 7.0}, {"beat": None}, {"beat": -1.0}, {"seconds": None},
+     {"seconds": -1.0}, {"played": 1.5}, {"heard": None}, {"played": -1}],
+)  # fmt: skip
+def test_a_sum_that_makes_no_sense_is_done_again(change: dict[str, Any], tmp_path: Path) -> None:
+    """One wrong number would hide all takes, or be believed."""
+    header, reports, _ = perform(performance(), [], 3.0)
+    right = written(tmp_path, header, reports)
+    *lines, last = right.path.read_bytes().splitlines(keepends=True)
+    wrong = {"total": {**json.loads(last)["total"], **change}}
+    right.path.write_bytes(b"".join([*lines, json.dumps(wrong, separators=(",", ":")).encode() + b"\n"]))
+    journal = Journal(right.path)
+    assert not journal.complete
+    assert journal.totals() == right.totals()
+    assert takes.complete(journal, TakeFolder(tmp_path)).complete
+    assert right.path.read_bytes() == b"".join([*lines, last])
+
+
+def test_nothing_comes_after_the_sum(tmp_path: Path) -> None:
+    """What somebody has put there would be lost without a word when the take is looked at."""
+    header, reports, _ = perform(performance(), [], 3.0)
+    journal = written(tmp_path, header, reports)
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    journal.path.write_bytes(b"".join([*lines[:5], lines[-1], *lines[5:-1]]))
+    with pytest.raises(UnreadableInput, match=r":6: .*summed up"):
+        list(Journal(journal.path).reports())
+
+
 # -- limits, and disks that refuse
 
 
