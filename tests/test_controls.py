@@ -33,7 +33,7 @@ from sideman.core.events import (
 )
 from sideman.core.reports import Asked, Changed, ModeSet
 from sideman.core.rules import Numbers
-from sideman.core.settings import KEYS, Settings, changed, value_of
+from sideman.core.settings import EMPTY, KEYS, Settings, changed, value_of
 from sideman.core.tables import span_of
 from sideman.core.targets import Action, Knob, Target
 from sideman.core.transport import Clocks, Transport
@@ -395,6 +395,23 @@ def test_a_switch_is_never_heard_and_an_echo_is_no_switch() -> None:
     engine.receive(NoteOff(24, 7), 0.03)
     assert engine.improviser.memory(12) == before
     assert engine.heard == 0
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_pedal_that_becomes_a_switch_while_it_is_down_comes_up_as_music(*, learned: bool) -> None:
+    """Every note from then on would be heard ringing for a bar, until a new start."""
+    engine = performance(play__mode="off", tempo__bpm=60).engine(0.0)
+    knob = Knob("play.density")
+    binding = Learn(knob) if learned else Change((("midi.cc", EMPTY.bound(64, knob)),))
+    for second, item in [(0.1, Control(64, 127, 1)), (0.2, binding), (1.0, NoteOn(60, 80, 1)), (2.0, NoteOff(60, 1)),
+                         (3.0, Control(64, 0, 1)), (4.0, NoteOn(62, 80, 1)), (5.0, NoteOff(62, 1))]:  # fmt: skip
+        engine.receive(item, second)
+    line = [one.value.text[:7] for one in engine.improviser._line.copy().settle_at(96)]
+    assert line == ["C,1.000", "R,3.000"]
+    engine.receive(Control(64, 127, 1), 6.0)
+    engine.receive(Control(64, 0, 1), 6.5)
+    assert dict(engine.settings.midi.cc) == {64: knob}
+    assert not engine.hearing._pedals
 
 
 def test_two_presses_within_a_bar_are_two_modes_on() -> None:

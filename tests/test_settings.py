@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -155,6 +156,30 @@ def test_a_clock_that_can_come_in_nowhere_is_told() -> None:
     layer = {"tempo.source": Given("midi-clock", "file:1"), "midi.input": Given("none", "file:2")}
     with pytest.raises(ConfigError, match=r"file:2: midi\.input: none: the clock of tempo\.source"):
         read_settings([layer])
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"midi.comp": 1, "play.comp": "shells"}, r"midi\.comp: 1: the channel of midi\.channel"),
+        ({"midi.channel": 2, "play.comp": "bass"}, r"midi\.channel: 2: the channel of midi\.comp"),
+        ({"midi.chords": 10}, r"midi\.chords: 10: the channel of midi\.drums"),
+        ({"midi.chords": 4, "midi.drums": 4}, r"midi\.drums: 4: the channel of midi\.chords"),
+        ({"midi.chords": 3, "midi.listen": 3}, r"midi\.listen: 3: the channel of midi\.chords"),
+    ],
+)
+def test_two_parts_on_one_channel_are_told(values: dict[str, object], told: str) -> None:
+    """Notes would break off, or one would play and never be heard, without a word."""
+    (problem,) = problems(values)
+    assert re.fullmatch(rf"my\.yaml:7: {told}, too: .*; give it another", problem)
+
+
+@pytest.mark.parametrize(
+    "values", [{"midi.comp": 1}, {"midi.channel": 2}, {"midi.chords": 1}, {"midi.chords": 3}, {"midi.listen": 10}]
+)
+def test_parts_that_are_not_in_the_way_may_share_a_channel(values: dict[str, object]) -> None:
+    """What works would be refused."""
+    read_settings([layer(values)])
 
 
 def test_a_flood_of_problems_is_cut_short() -> None:

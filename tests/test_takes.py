@@ -46,9 +46,9 @@ from sideman.core.events import (
     SetMode,
     SetTempo,
 )
-from sideman.core.reports import BarBegun, BarPlayed, Heard, Sent, Woke
+from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent, Woke
 from sideman.core.settings import COMMON_TIME
-from sideman.io.journal import Journal
+from sideman.io.journal import Header, Journal
 from sideman.io.takefiles import Sheet, TakeFolder
 from sideman.io.takemidi import TICKS_PER_BEAT, TakeMidi
 from sideman.performance import memory_of, resumed
@@ -300,6 +300,60 @@ def test_garbage_is_told_with_file_and_line(number: int, line: bytes, word: str,
         list(Journal(path).reports())
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"second": float("nan")}, "second: nan: from"),
+        ({"start": float("inf")}, "start: inf: from 0 to"),
+        ({"start": -1.0}, "start: -1.0: from 0 to"),
+        ({"second": 1e300}, r"second: 1e\+300: from"),
+        ({"seed": -5}, "seed: -5: from 0 to"),
+        ({"seed": 10**40}, "seed: 1000.*: from 0 to"),
+        ({"settings": None}, "settings: null is not of type dict"),
+        ({"chart": {"meter": "4/4", "bars": [[[0, "C"], [float("nan"), "F"], [2, "G"]]], "about": {}}}, "not a chart"),
+        ({"chart": {"meter": "4/4", "bars": [[[0, "C"], [10**400, "F"]]], "about": {}}}, "not a chart"),
+        ({"chart": {"meter": "4/4", "bars": [[[0, "C"]]], "about": {"tempo": "9", "sections": []}}}, "not a chart"),
+    ],
+)
+def test_a_beginning_that_makes_no_sense_is_told(change: dict[str, Any], word: str, tmp_path: Path) -> None:
+    """It would crash whoever reads it, or be waited for until the end of days."""
+    header, reports, _ = perform(performance(), [], 3.0)
+    path = written(tmp_path, header, reports).path
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([json.dumps({**json.loads(first), **change}).encode() + b"\n", *rest]))
+    with pytest.raises(UnreadableInput, match=f":1: {word}"):
+        Journal(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"bars": 0.5}, {"bars": -1}, {"start": 7.0}, {"beat": None}, {"beat": -1.0}, {"seconds": None},
+     {"seconds": -1.0}, {"played": 1.5}, {"heard": None}, {"played": -1}],
+)  # fmt: skip
+def test_a_sum_that_makes_no_sense_is_done_again(change: dict[str, Any], tmp_path: Path) -> None:
+    """One wrong number would hide all takes, or be believed."""
+    header, reports, _ = perform(performance(), [], 3.0)
+    right = written(tmp_path, header, reports)
+    *lines, last = right.path.read_bytes().splitlines(keepends=True)
+    wrong = {"total": {**json.loads(last)["total"], **change}}
+    right.path.write_bytes(b"".join([*lines, json.dumps(wrong, separators=(",", ":")).encode() + b"\n"]))
+    journal = Journal(right.path)
+    assert not journal.complete
+    assert journal.totals() == right.totals()
+    assert takes.complete(journal, TakeFolder(tmp_path)).complete
+    assert right.path.read_bytes() == b"".join([*lines, last])
+
+
+def test_nothing_comes_after_the_sum(tmp_path: Path) -> None:
+    """What somebody has put there would be lost without a word when the take is looked at."""
+    header, reports, _ = perform(performance(), [], 3.0)
+    journal = written(tmp_path, header, reports)
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    journal.path.write_bytes(b"".join([*lines[:5], lines[-1], *lines[5:-1]]))
+    with pytest.raises(UnreadableInput, match=r":6: .*summed up"):
+        list(Journal(journal.path).reports())
+
+
 # -- limits, and disks that refuse
 
 
@@ -488,6 +542,7 @@ def test_the_last_minutes_can_be_kept(tmp_path: Path) -> None:
     assert not part.header.whole
     assert part.totals().seconds == pytest.approx(61, abs=3)
     assert mido.MidiFile(folder.midi(part.name)).length == pytest.approx(part.totals().seconds, abs=0.1)
+    assert recorder._remembered is not None
     assert recorder._remembered._bytes < 40_000
 
 
@@ -498,9 +553,63 @@ def test_without_minutes_nothing_is_remembered(tmp_path: Path) -> None:
     recorder.begin(header)
     for report in reports:
         recorder.heed(report)
+    assert recorder._remembered is not None
     assert not recorder._remembered._lines
     with pytest.raises(Unavailable, match="capture_minutes"):
         recorder.keep()
+
+
+def kept(folder: Path, header: Header, reports: list[Report], minutes: int = 5) -> Journal:
+    """What is kept, at the end, of a performance that nobody records."""
+    recorder = writer(folder, record=False, minutes=minutes)
+    recorder.begin(header)
+    for report in reports:
+        recorder.heed(report)
+    return Journal(TakeFolder(folder).journal(Path(recorder.keep()).stem))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Change((("play.temperature", 0.0), ("play.rate", "sixteenth"))),
+        Change((("play.count_in", 1), ("play.offset_ms", 50))),
+        Change((("play.seed", 9),)),
+        SetMode("duet"),
+        SetChart(OTHER),
+    ],
+)
+def test_what_is_kept_whole_begins_as_it_began(command: Command, tmp_path: Path) -> None:
+    """Whoever turned a knob could never play again what was kept."""
+    made = performance()
+    header, reports, _ = perform(made, [(3.0, command)], 12.0)
+    journal = kept(tmp_path, header, reports)
+    assert journal.header.whole
+    assert (journal.header.settings, journal.header.chart) == (header.settings, header.chart)
+    assert again(journal, made) == takes.Again(sum(isinstance(report, Sent) for report in reports))
+
+
+def test_a_take_from_the_middle_begins_as_it_was_then(tmp_path: Path) -> None:
+    """It would tell a mode, a seed or a temperature that it was not played with."""
+    before: list[tuple[float, Event | Command]] = [(3.0, SetMode("duet")), (4.0, Change((("play.seed", 9),)))]
+    after = (70.0, Change((("play.seed", 11), ("play.temperature", 0.5))))
+    header, reports, _ = perform(performance(play__capture_minutes=1), [*before, after], 80.0)
+    began = kept(tmp_path, header, reports, minutes=1).header
+    assert not began.whole
+    assert (began.seed, began.settings.play.seed) == (9, 9)
+    assert began.settings.play.mode == "duet"
+    assert began.settings.play.temperature == 1.0
+
+
+@pytest.mark.parametrize("at_first", [0, 5])
+def test_what_was_not_remembered_is_not_passed_off_as_whole(at_first: int, tmp_path: Path) -> None:
+    """A take with a hole in it would be said to be everything, and fail to be played again."""
+    switches = [(second, Change((("play.capture_minutes", minutes),))) for second, minutes in ((4.0, 0), (8.5, 5))]
+    header, reports, _ = perform(performance(play__capture_minutes=at_first), switches, 20.0)
+    journal = kept(tmp_path, header, reports, minutes=at_first)
+    assert not journal.header.whole
+    assert journal.header.start == 20.0
+    assert journal.totals().seconds == pytest.approx(10, abs=0.1)
+    assert all(report.beat >= 20.0 for report in journal.reports() if isinstance(report, Sent | BarBegun))
 
 
 def test_while_it_records_keeping_saves_the_take(tmp_path: Path) -> None:

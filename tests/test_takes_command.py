@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -14,15 +16,19 @@ from pathlib import Path
 
 import mido
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fakes import performance
 from performances import PHRASE
 from processes import bundle_in, environment, running, sideman
 from sideman.commands import takes as command
-from sideman.core.errors import NoSuchInput, Unavailable, UnreadableInput, UsageError
+from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
 from sideman.core.events import Change
+from sideman.core.reports import BarPlayed
 from sideman.io.journal import Journal
 from sideman.io.takefiles import Sheet, TakeFolder
+from sideman.report import bar_line
 from sideman_models.bundle import load
 from takings import perform, written
 
@@ -71,6 +77,77 @@ def test_the_list_tells_what_there_is(folder: TakeFolder, take: Journal, capsys:
     assert (told["bars"], told["heard"], told["seed"], told["whole"]) == (5, 4, 1, True)
 
 
+def test_whatever_lies_among_the_takes_is_listed_and_left_alone(
+    folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder, a pipe or a link to nothing would hide all takes, or be waited for."""
+    folder.journal("2001-folder").mkdir()
+    folder.journal("2001-link").symlink_to("nowhere")
+    os.mkfifo(folder.journal("2001-pipe"))
+    run("list")
+    _, *strange, row = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in strange] == ["2001-folder", "2001-link", "2001-pipe"]
+    assert all("not a plain file" in line for line in strange)
+    assert row.startswith(take.name)
+    for name in ("2001-folder", "2001-link", "2001-pipe"):
+        with pytest.raises(UnreadableInput, match="not a plain file"):
+            run("show", name)
+    with pytest.raises(UsageError, match="a folder"):
+        run("delete", "2001-folder")
+    run("delete", "--all", "--yes")
+    assert folder.names() == ["2001-folder"]
+
+
+ODD: st.SearchStrategy[object] = st.sampled_from([
+    None, True, -5, 0, 1.5, 10**40, 1e300, float("nan"), float("inf"), "", "\ud800", "x\n\x1b[31m", [], {}, [[]], [1],
+])  # fmt: skip
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_journal_crashes_the_commands(
+    data: st.DataObject, folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file that was edited, or broke, would hide all takes behind a traceback, or take the terminal over."""
+    lines = [json.loads(line) for line in take.path.read_bytes().splitlines()]
+    at = data.draw(st.sampled_from([0, 0, len(lines) - 1]) | st.integers(0, len(lines) - 1))
+    inside = lines[at]
+    keys = list(inside) if isinstance(inside, dict) else list(range(len(inside)))
+    key = data.draw(st.sampled_from(keys))
+    if inside[key] and isinstance(inside[key], dict | list) and data.draw(st.booleans()):
+        inside = inside[key]
+        key = data.draw(st.sampled_from(list(inside) if isinstance(inside, dict) else list(range(len(inside)))))
+    inside[key] = data.draw(ODD)
+    name = "2001-01-01-Odd"
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    folder.journal(name).write_text(text, "utf-8")
+    run("list")
+    *_, odd, row = capsys.readouterr().out.splitlines()
+    assert odd.isprintable()
+    assert (odd.split()[0], row.split()[0]) == (name, take.name)
+    run("list", "--json")
+    for words in (["show"], ["show", "--json"], ["replay"], ["export", "--out", "x.mid"]):
+        with contextlib.suppress(SidemanError):
+            run(words[0], name, *words[1:])
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("part", ["name", "date", "bundle"])
+def test_no_journal_writes_to_the_terminal_but_words(
+    part: str, folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A take from somebody else could change the terminal, or fake the lines that are told."""
+    odd = json.loads(take.header.line()) | {part: "2001\n\x1b[31mred", "whole": False}
+    folder.journal("2001-Odd").write_text(json.dumps(odd) + "\n", "utf-8")
+    for words in (["show", "2001-Odd"], ["list"]):
+        run(*words)
+        assert "\x1b" not in capsys.readouterr().out
+    with pytest.raises(Unavailable) as refused:
+        run("replay", "2001-Odd")
+    assert str(refused.value).isprintable()
+
+
 def test_without_any_take_the_list_says_so(folder: TakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty answer would look like a failure."""
     run("list")
@@ -93,6 +170,22 @@ def test_a_take_is_shown_with_all_that_it_was(take: Journal, capsys: pytest.Capt
     assert told["settings"]["play.rate"] == "eighth"
     assert told["settings"]["play.temperature"] == 1.0
     assert any(line.startswith("bar 2 | G7") for line in told["log"])
+
+
+def test_a_take_is_shown_in_the_players_key(folder: TakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever plays an alto would read other notes than the log told."""
+    made = performance(play__rate="eighth", midi__transpose=-9)
+    header, reports, _ = perform(made, [(4.5, Change((("midi.transpose", -2),)))], 9.0)
+    written(folder.path, header, reports)
+    run("show", folder.names()[0])
+    shown = capsys.readouterr().out
+    bars = [report for report in reports if isinstance(report, BarPlayed)]
+    keys = [-9, -9, -2, -2]
+    assert [line for line in shown.splitlines() if line.startswith("bar ")] == [
+        bar_line(bar, key) for bar, key in zip(bars, keys, strict=True)
+    ]
+    assert "| Bm7 | E7 | Amaj7 | F#7alt |" in shown
+    assert "\nbar 2 | E7 | " in shown
 
 
 def test_a_take_is_played_again_from_its_files(

@@ -36,6 +36,7 @@ from sideman_models.errors import ModelsError
 from sideman_models.names import invent
 from sideman_models.names import load as load_names
 from sideman_models.values import TICKS
+from sideman_models.wording import printable
 
 
 def recorder(performance: Performance) -> Recorder:
@@ -115,7 +116,8 @@ def _bundle(header: Header) -> Bundle:
         if bundle.fingerprint == header.weights:
             return bundle
     raise Unavailable(
-        f"{header.name}: it was played by the network {header.bundle} ({header.weights[:12]}), which is not there any "
+        f"{printable(header.name)}: it was played by the network {printable(header.bundle)} "
+        f"({printable(header.weights[:12])}), which is not there any "
         "more, or another by now; `sideman takes export` gives what was played"
     )
 
@@ -126,12 +128,12 @@ def engine_of(header: Header, performance: Performance) -> Engine:
     Raises Unavailable for a take that does not begin at the beginning, UnreadableInput for one that makes no sense.
     """
     if not header.whole:
-        raise Unavailable(f"{header.name}: it begins in the middle of the music, and cannot be played again")
+        raise Unavailable(f"{printable(header.name)}: it begins in the middle of the music, and cannot be played again")
     engine = performance.engine(header.second, header.start, clocks=clocks(header.settings, header.chart))
     try:
         engine.improviser.remember(header.memory, round(header.start * TICKS))
     except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-        raise UnreadableInput(f"{header.name}: its memory makes no sense: {error}") from None
+        raise UnreadableInput(f"{printable(header.name)}: its memory makes no sense: {error}") from None
     return engine
 
 

@@ -23,12 +23,12 @@ from sideman.core.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
 from sideman.core.events import Change, Event, NoteOff, NoteOn
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Report, Sent
-from sideman.core.settings import Settings
+from sideman.core.settings import Settings, changed
 from sideman.io.files import creating, write_whole
 from sideman.io.journal import Journal, Totals
 from sideman.io.jsonform import settings_form
 from sideman.io.synth import find_synth
-from sideman.io.takefiles import TakeFolder, recording, take_folder
+from sideman.io.takefiles import TakeFolder, is_folder, recording, take_folder
 from sideman.io.takemidi import TakeMidi
 from sideman.rendering import sounding
 from sideman.report import bar_line
@@ -104,14 +104,14 @@ class _Listed:
         header, totals = self.journal.header, self.totals
         return {
             **facts,
-            "date": header.date,
+            "date": printable(header.date),
             "seconds": round(totals.seconds, 3),
             "bars": totals.bars,
             "played": totals.played,
             "heard": totals.heard,
             "bpm": round(totals.bpm, 2),
             "seed": header.seed,
-            "bundle": header.bundle,
+            "bundle": printable(header.bundle),
             "whole": header.whole,
             "recording": recording(self.path),
         }
@@ -120,7 +120,7 @@ class _Listed:
         """The cells of its row in the table."""
         if self.journal is None or self.totals is None:
             return [self.name, "", "", "", "", "", "", _size(self.size), f"broken: {self.wrong}"]
-        totals, date = self.totals, self.journal.header.date[:16].replace("T", " ")
+        totals, date = self.totals, printable(self.journal.header.date[:16].replace("T", " "))
         numbers = [str(totals.bars), str(totals.played), str(totals.heard), f"{totals.bpm:.1f}"]
         state = "recording" if recording(self.path) else "" if self.journal.header.whole else "a part"
         return [self.name, date, _length(totals.seconds), *numbers, _size(self.size), state]
@@ -145,8 +145,8 @@ def _listed(folder: TakeFolder, name: str) -> _Listed:
     try:
         journal = _journal(folder, name)
         return _Listed(name, path, size, journal, journal.totals())
-    except SidemanError as error:
-        return _Listed(name, path, size, None, None, str(error))
+    except (SidemanError, OSError) as error:
+        return _Listed(name, path, size, None, None, printable(error))
 
 
 def _length(seconds: float) -> str:
@@ -164,19 +164,21 @@ def _show(args: argparse.Namespace, folder: TakeFolder) -> int:
     journal = _journal(folder, args.name)
     header, totals = journal.header, journal.totals()
     listed = _Listed(journal.name, journal.path, folder.size(journal.name), journal, totals)
-    changed, lines = _other(header.settings), list(_lines(journal))
+    other, lines = _other(header.settings), list(_lines(journal))
+    chart = header.chart.transposed(-header.settings.midi.transpose)  # as the player reads it
     if args.json:
-        more = {"settings": settings_form(header.settings), "chart": _laid_out(header.chart), "log": lines}
+        more = {"settings": settings_form(header.settings), "chart": _laid_out(chart), "log": lines}
         print(json.dumps({**listed.facts(), **more}, ensure_ascii=False))
         return 0
     print(
-        f"{header.name}: {totals.bars} bars, {_length(totals.seconds)} at {totals.bpm:.1f} bpm, recorded {header.date}"
+        f"{journal.name}: {totals.bars} bars, {_length(totals.seconds)} at {totals.bpm:.1f} bpm, "
+        f"recorded {printable(header.date)}"
     )
-    print(f"{totals.played} notes played, {totals.heard} heard; seed {header.seed}, bundle {header.bundle}")
+    print(f"{totals.played} notes played, {totals.heard} heard; seed {header.seed}, bundle {printable(header.bundle)}")
     if not header.whole:
         print("it begins in the middle of the music, and cannot be played again")
-    print(f"\n{header.chart.about}".rstrip() + f"\n{_laid_out(header.chart)}\n")
-    print("\n".join([*(f"{name}: {value}" for name, value in changed.items()), ""] if changed else []))
+    print(f"\n{printable(chart.about)}".rstrip() + f"\n{_laid_out(chart)}\n")
+    print("\n".join([*(printable(f"{name}: {value}") for name, value in other.items()), ""] if other else []))
     print("\n".join(lines))
     return 0
 
@@ -197,13 +199,15 @@ def _laid_out(chart: Chart) -> str:
 
 
 def _lines(journal: Journal) -> Iterator[str]:
-    """As the log told it."""
+    """As the log told it, in the key that the player reads."""
+    settings = journal.header.settings
     for report in journal.reports():
         match report:
             case BarPlayed():
-                yield bar_line(report)
+                yield bar_line(report, settings.midi.transpose)
             case Arrived(_, _, Change(values)):
-                yield ", ".join(f"{name} is {value}" for name, value in values)
+                settings = changed(settings, values)
+                yield printable(", ".join(f"{name} is {value}" for name, value in values))
             case _:
                 pass
 
@@ -287,7 +291,8 @@ def _delete(args: argparse.Namespace, folder: TakeFolder) -> int:
 
 
 def _finished(folder: TakeFolder) -> list[str]:
-    return [name for name in folder.names() if not recording(folder.journal(name))]
+    journals = ((name, folder.journal(name)) for name in folder.names())
+    return [name for name, path in journals if not (recording(path) or is_folder(path))]
 
 
 def _replay(args: argparse.Namespace, folder: TakeFolder) -> int:

@@ -2,7 +2,8 @@
 """The player's knobs, pedals, pads and program changes: what comes in as MIDI goes out as commands.
 
 They are heard on every channel: pads and pedals often have one of their own. What is bound to something here is no
-music, and goes no further: a note that is a switch is never heard, nor its release.
+music, and goes no further: a note that is a switch is never heard, nor its release. A sustain pedal that went down as
+music comes up as music, though it has become a switch meanwhile: else what it held would ring for ever.
 
 A knob changes nothing until it has reached, or passed, the value that holds (soft take-over): so nothing jumps when a
 preset, or somebody else, has changed it meanwhile. Its values are given at most every `TURN_S`, the last one always:
@@ -30,6 +31,7 @@ from sideman.core.events import (
     SetMode,
     Tap,
 )
+from sideman.core.ledger import SUSTAIN
 from sideman.core.reports import Asked
 from sideman.core.rules import Choices, Span
 from sideman.core.settings import MidiSettings, Mode, Settings, value_of
@@ -68,6 +70,7 @@ class Controls:
         self._actions: dict[str, dict[int, Action]] = {}
         self._hands: dict[int, _Hand] = {}
         self._held: set[tuple[int, int]] = set()
+        self._pedals: set[int] = set()  # the channels whose sustain pedal is down, as music
         self._learning: Target | None = None
         self._mode: Mode | None = None
         self._turned: dict[str, object] = {}
@@ -80,7 +83,7 @@ class Controls:
         """
         self._adopt(settings.midi)
         match item:
-            case Control(number, value):
+            case Control(number, value) if not self._is_music(item):
                 return self._control(number, value, second, settings)
             case NoteOn(pitch, _, channel):
                 return self._strike(pitch, channel, settings)
@@ -135,6 +138,19 @@ class Controls:
                     hand.holds = False
 
     # -- controllers
+
+    def _is_music(self, item: Control) -> bool:
+        """Whether it is the sustain pedal that comes up, and went down before anything was bound to it."""
+        if item.number != SUSTAIN:
+            return False
+        if item.value < PRESSED:
+            was_down = item.channel in self._pedals
+            self._pedals.discard(item.channel)
+            return was_down
+        bound = item.number in self._actions["cc"] or item.number in self._knobs
+        if not bound and self._learning is None:
+            self._pedals.add(item.channel)
+        return False
 
     def _control(self, number: int, value: int, second: float, settings: Settings) -> tuple[Order, ...] | None:
         if self._learning is not None and number not in UNLEARNED:

@@ -278,7 +278,7 @@ class Engine(Conductor):
             self.prepare(second)
 
     def _take_over(self, chart: Chart) -> None:
-        """From the next bar line on, play over `chart`, as often as is asked for; any other end is put on a bar line."""
+        """From the next bar line on, play over `chart`, as often as is asked for; another end is put on a bar line."""
         self.tune.change(chart, self._line / TICKS)
         choruses = self.settings.chart.choruses
         if self.soloist.rounds_off and choruses is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from sideman.core.chart import ChartError, parse_changes
 from sideman.core.errors import ConfigError
 from sideman.core.rules import plain, shown
-from sideman.core.settings import EMPTY, GROUPS, KEYS, Settings, TempoSettings
+from sideman.core.settings import EMPTY, GROUPS, KEYS, Settings, TempoSettings, value_of
 from sideman.core.tables import read_entry, table_of
 from sideman.core.targets import Table
 
@@ -58,7 +58,7 @@ def read_settings(layers: Iterable[Layer], problems: Sequence[str] = ()) -> Sett
                     merged[name] = given
             except _WrongError as error:
                 found.append(f"{given.where}: {error}")
-    found += _chart_problems(values, merged) + _clock_problems(values, merged)
+    found += _chart_problems(values, merged) + _clock_problems(values, merged) + _channel_problems(values, merged)
     if len(found) > MOST_PROBLEMS:
         found[MOST_PROBLEMS:] = [f"… and {len(found) - MOST_PROBLEMS} problems more"]
     if found:
@@ -139,6 +139,27 @@ def _clock_problems(values: Mapping[str, object], merged: Layer) -> list[str]:
     return [
         f"{given.where}: midi.input: none: the clock of tempo.source: midi-clock comes in there; name a port, or auto"
     ]
+
+
+_APART = {
+    ("midi.comp", "midi.channel"): "the accompaniment and the solo would cut off each other's notes",
+    ("midi.chords", "midi.drums"): "you are not heard on the channel of the clicks",
+    ("midi.chords", "midi.listen"): "what is held there is the changes, and you would be heard nowhere else",
+}
+"""Channels that must not be the same, and why."""
+
+
+def _channel_problems(values: Mapping[str, object], merged: Layer) -> list[str]:
+    """Two parts on one channel would get in each other's way without a word; they never do as they come."""
+    settings, found = _settings(values), []
+    for keys, reason in _APART.items():
+        channel, other = (value_of(settings, key) for key in keys)
+        if channel is None or channel != other or (keys[0] == "midi.comp" and settings.play.comp == "off"):
+            continue
+        name = [key for key in merged if key in keys][-1]
+        same = keys[1] if name == keys[0] else keys[0]
+        found.append(f"{merged[name].where}: {name}: {channel}: the channel of {same}, too: {reason}; give it another")
+    return found
 
 
 def _settings(values: Mapping[str, object]) -> Settings:

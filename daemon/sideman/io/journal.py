@@ -10,6 +10,7 @@ whole line; what comes after that is left unread.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,6 +23,7 @@ from sideman.core.reports import Arrived, BarBegun, BarPlayed, Ended, Heard, Rep
 from sideman.core.rules import shown
 from sideman.core.settings import Settings
 from sideman.io import jsonform
+from sideman.io.jsonform import LATEST
 from sideman_models.wording import printable
 
 FORMAT, VERSION = "sideman take", 1
@@ -124,7 +126,7 @@ class Totals:
     @property
     def bpm(self) -> float:
         """The tempo on the whole, or 0 where there was none."""
-        return 60 * self.beats / self.seconds if self.seconds > 0 else 0.0
+        return 60 * self.beats / self.seconds if self.seconds > 1e-6 else 0.0
 
     def line(self) -> bytes:
         """The last line of a file: the end in good order."""
@@ -175,7 +177,9 @@ class Journal:
                 if not line.endswith(b"\n"):
                     return  # cut off when it was killed
                 told = self._parsed(line, number)
-                if isinstance(told, dict):
+                if isinstance(told, dict) and "total" in told:
+                    if file.read(1):
+                        raise self._wrong(number, "the take is summed up here, and yet it goes on")
                     return
                 try:
                     report = jsonform.read(told, KINDS)
@@ -195,6 +199,8 @@ class Journal:
 
     def _open(self) -> BinaryIO:
         try:
+            if not self.path.is_file() and os.path.lexists(self.path):  # to open a pipe would be to wait for ever
+                raise UnreadableInput(f"{printable(self.path)}: not a plain file, or a link to none")
             return self.path.open("rb")
         except FileNotFoundError:
             raise NoSuchInput(f"{printable(self.path)}: no such file") from None
@@ -237,13 +243,16 @@ class Journal:
         if not last or not last[0].startswith(b'{"total":') or not last[0].endswith(b"}}\n"):
             return None
         try:
-            return Totals(**{name: _finite(value) for name, value in json.loads(last[0])["total"].items()})
-        except (ValueError, TypeError, KeyError, AttributeError):
+            total = {name: _finite(value) for name, value in json.loads(last[0])["total"].items()}
+            return Totals(**total) if _fits(total, self.header) else None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
 
 _HEADER_TYPES = {"name": str, "date": str, "whole": bool, "seed": int, "bundle": str, "path": str, "weights": str,
-                 "start": float, "second": float, "memory": dict, "sideman": str, "python": str}  # fmt: skip
+                 "start": float, "second": float, "memory": dict, "sideman": str, "python": str,
+                 "settings": dict}  # fmt: skip
+_HEADER_BOUNDS = {"seed": (0, 2**63 - 1), "start": (0, LATEST), "second": (-LATEST, LATEST)}
 
 
 def _header(told: Mapping[str, Any], where: str) -> Header:
@@ -251,13 +260,27 @@ def _header(told: Mapping[str, Any], where: str) -> Header:
     for name, kind in _HEADER_TYPES.items():
         if type(plain[name]) is not kind:
             raise ValueError(f"{name}: {shown(plain[name])} is not of type {kind.__name__}")
+    for name, (low, high) in _HEADER_BOUNDS.items():
+        if not low <= plain[name] <= high:
+            raise ValueError(f"{name}: {shown(plain[name])}: from {low} to {high}")
     chart = jsonform.read_chart_form(told["chart"])
-    return Header(**plain, settings=jsonform.read_settings_form(told["settings"], where), chart=chart)
+    return Header(**{**plain, "settings": jsonform.read_settings_form(told["settings"], where), "chart": chart})
+
+
+def _fits(total: Mapping[str, Any], header: Header) -> bool:
+    """Whether that can be what a take amounts to that begins so. Raises TypeError, KeyError."""
+    counts = total["bars"], total["played"], total["heard"]
+    return (
+        total["start"] == header.opens
+        and total["beat"] >= total["start"]
+        and total["seconds"] >= 0
+        and all(type(count) is int and count >= 0 for count in counts)
+    )
 
 
 def _finite(value: object) -> Any:  # noqa: ANN401 - a number
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e12:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LATEST:
         raise TypeError
     return value

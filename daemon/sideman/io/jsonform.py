@@ -39,7 +39,8 @@ _BOUNDS = {
 }
 """What numbers can be, by field, or by class and field where that is not what it is elsewhere."""
 
-_LARGEST = 1e12  # seconds, or beats; the music is over by then
+LATEST = 1e12
+"""Seconds, or beats: the music is over by then."""
 _STANDING_FOR_NONE = (None, "auto", "all", "none", "off")
 
 
@@ -148,19 +149,22 @@ def read_chart_form(form: object) -> Chart:
         if not isinstance(form, dict):
             raise TypeError
         meter, about = parse_meter(form["meter"]), dict(form["about"])
-        changes = {int(at): parse_meter(text) for at, text in form.get("meters", ())}
+        changes = {_exactly(int)(at): parse_meter(text) for at, text in form.get("meters", ())}
         bars = []
         for number, bar in enumerate(form["bars"]):
             meter = changes.get(number, meter)
             bars.append(_bar(bar, meter))
-        sections = tuple((int(at), str(name)) for at, name in about.pop("sections"))
-        return Chart(tuple(bars), About(**about, sections=sections))
+        sections = tuple((_exactly(int)(at), _exactly(str)(name)) for at, name in about.pop("sections"))
+        tempo = about.pop("tempo")
+        words = {name: _exactly(str)(text) for name, text in about.items()}
+        bpm = None if tempo is None else _number(tempo)
+        return Chart(tuple(bars), About(**words, tempo=bpm, sections=sections))
     except (KeyError, TypeError, ValueError, ChartError, ModelsError) as error:
         raise ValueError(f"not a chart ({error!r})") from None
 
 
 def _bar(form: list[Any], meter: Meter) -> Bar:
-    chords = tuple((float(at), parse_chord(text)) for at, text in form)
+    chords = tuple((_number(at), parse_chord(text)) for at, text in form)
     places = [at for at, _ in chords]
     if not places or places[0] != 0 or places != sorted(set(places)) or not places[-1] < meter.quarters:
         raise ValueError("chords out of their bar")
@@ -190,7 +194,7 @@ def _exactly(*kinds: type) -> Callable[[Any], Any]:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LATEST:
         raise ValueError(f"{shown(value)} is not a number, or out of all bounds")
     return float(value)
 

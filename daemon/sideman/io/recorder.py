@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
+from typing import NamedTuple
 
 from sideman.core.errors import DiskError, Unavailable
 from sideman.core.events import SetChart
-from sideman.core.reports import Arrived, BarBegun, BarPlayed, Changed, Ended, Report, Woke
+from sideman.core.reports import Arrived, BarBegun, BarPlayed, Changed, Ended, ModeSet, Report, Woke
 from sideman.core.settings import TakesSettings, changed
 from sideman.io import jsonform
 from sideman.io.files import creating
@@ -46,14 +47,15 @@ class Recorder:
         self._shelf = _Shelf(folder, takes.limit_mb * _MEGABYTE, names)
         self._record = takes.record
         self._minutes = minutes
-        self._header: Header | None = None
+        self._header: Header | None = None  # of a take that would begin now
         self._writer: _Writer | None = None
-        self._remembered = _Remembered()
+        self._remembered: _Remembered | None = None
 
     def begin(self, header: Header) -> None:
         """The music is about to begin; the name of `header` is put in when it is written."""
         self._header = header
         self._writer = _Writer(self._shelf, header) if self._record else None
+        self._remembered = None if self._record else _Remembered(header)
 
     def heed(self, report: Report) -> None:
         """Take in what is told next. Never raises for what a disk does."""
@@ -62,16 +64,20 @@ class Recorder:
         if isinstance(report, Recorded):
             if self._writer is not None:
                 self._writer.heed(report, self._header)
-            elif self._minutes:
-                self._remembered.heed(report, 60.0 * self._minutes)
+            if self._remembered is not None:
+                self._remembered.heed(report, 60.0 * self._minutes, self._header)
         self._follow(report, self._header)
 
     def _follow(self, report: Report, header: Header) -> None:
         """What a take that begins later begins with."""
         match report:
             case Changed(values):
-                self._header = replace(header, settings=changed(header.settings, values))
-                self._minutes = self._header.settings.play.capture_minutes
+                settings = changed(header.settings, values)
+                seed = dict(values).get("play.seed")
+                self._header = replace(header, settings=settings, seed=seed if isinstance(seed, int) else header.seed)
+                self._minutes = settings.play.capture_minutes
+            case ModeSet(mode):
+                self._header = replace(header, settings=changed(header.settings, [("play.mode", mode)]))
             case Arrived(_, _, SetChart(chart)):
                 self._header = replace(header, chart=chart)
             case _:
@@ -82,11 +88,11 @@ class Recorder:
 
         Raises Unavailable where nothing is remembered, CannotCreate or DiskError.
         """
-        if self._header is None or (self._writer is None and not self._minutes):
-            raise Unavailable("nothing is remembered: play.capture_minutes is 0")
         if self._writer is not None:
             return self._writer.keep()
-        return self._remembered.keep(self._shelf, self._header)
+        if self._remembered is None or not self._minutes:
+            raise Unavailable("nothing is remembered: play.capture_minutes is 0")
+        return self._remembered.keep(self._shelf)
 
     def close(self) -> None:
         """The music has ended."""
@@ -244,37 +250,56 @@ class _Writer:
             self._sheet = None
 
 
-class _Remembered:
-    """The last minutes, as lines, a bar in one piece."""
+class _Bar(NamedTuple):
+    """The lines of a bar: its last second, and how a take would begin that began with it."""
 
-    def __init__(self) -> None:
-        self._bars: deque[tuple[float, bytes]] = deque()  # the last second of each
+    second: float
+    header: Header
+    lines: bytes
+
+
+class _Remembered:
+    """The last minutes of what begins as a header says, as lines, a bar in one piece."""
+
+    def __init__(self, header: Header) -> None:
+        self._bars: deque[_Bar] = deque()
+        self._header = header  # of a take that would begin with the lines that are in no bar yet
         self._lines: list[bytes] = []
         self._bytes = 0
         self._second = 0.0
         self._whole = True
 
-    def heed(self, report: Recorded, seconds: float) -> None:
-        """Take in a report; what is older than so many `seconds` is forgotten."""
+    def heed(self, report: Recorded, seconds: float, later: Header) -> None:
+        """Take in a report; what is older than so many `seconds` is forgotten, if they are 0 all of it.
+
+        A take that begins now would begin as `later` says.
+        """
+        if not seconds:
+            self._bars.clear()
+            self._lines, self._bytes, self._whole = [], 0, False
+            return
         if isinstance(report, BarBegun) or len(self._lines) > 10_000:
-            self._cut(seconds)
+            self._cut(seconds, later)
+        elif not (self._whole or self._bars or self._lines):
+            return  # a take from the middle begins with a bar
         if isinstance(report, Woke | Arrived | Ended):
             self._second = report.second
         self._lines.append(line_of(report))
 
-    def _cut(self, seconds: float) -> None:
-        bar = b"".join(self._lines)
-        self._lines = []
-        self._bars.append((self._second, bar))
-        self._bytes += len(bar)
-        while self._bars and (self._bars[0][0] < self._second - seconds or self._bytes > MOST_REMEMBERED):
-            self._bytes -= len(self._bars.popleft()[1])
+    def _cut(self, seconds: float, later: Header) -> None:
+        if self._lines:
+            self._bars.append(_Bar(self._second, self._header, b"".join(self._lines)))
+            self._bytes += len(self._bars[-1].lines)
+        self._lines, self._header = [], later
+        while self._bars and (self._bars[0].second < self._second - seconds or self._bytes > MOST_REMEMBERED):
+            self._bytes -= len(self._bars.popleft().lines)
             self._whole = False
 
-    def keep(self, shelf: _Shelf, header: Header) -> str:
+    def keep(self, shelf: _Shelf) -> str:
         """Write it as a take; the path of its MIDI file."""
-        lines = b"".join([*(bar for _, bar in self._bars), *self._lines])
+        lines = b"".join([*(bar.lines for bar in self._bars), *self._lines])
         reports = [jsonform.read(json.loads(line), KINDS) for line in lines.splitlines()]
+        header = self._bars[0].header if self._bars else self._header
         if not self._whole:
             bars = (report.beat for report in reports if isinstance(report, BarBegun))
             header = from_middle(header, next(bars, header.start))

@@ -54,7 +54,7 @@ class TakeFolder:
     def find(self, name: str) -> Path:
         """The journal of the take called `name`. Raises NoSuchInput, with names like it."""
         name = name.removesuffix(JOURNAL).removesuffix(MIDI)
-        if _NAME.fullmatch(name) and self.journal(name).is_file():
+        if _NAME.fullmatch(name) and os.path.lexists(self.journal(name)):
             return self.journal(name)
         import difflib  # only a mistake needs it
 
@@ -72,7 +72,9 @@ class TakeFolder:
         return size
 
     def delete(self, name: str) -> None:
-        """Delete a take. Raises UsageError for one that is being written, OSError."""
+        """Delete a take. Raises UsageError for one that is being written, or is a folder, and OSError."""
+        if is_folder(self.journal(name)):
+            raise UsageError(f"{printable(self.journal(name))}: a folder, and no take")
         if recording(self.journal(name)):
             raise UsageError(f"{printable(name)}: it is being recorded; end that first")
         for path in (_fresh(self.midi(name)), self.midi(name), self.journal(name)):  # last what the others are found by
@@ -101,9 +103,16 @@ def take_folder(named: str | None) -> TakeFolder:
     return TakeFolder(own / "takes")
 
 
+def is_folder(journal: Path) -> bool:
+    """Whether somebody has put a folder there, which is never deleted."""
+    return journal.is_dir() and not journal.is_symlink()
+
+
 def recording(journal: Path) -> bool:
     """Whether somebody is writing it now."""
     try:
+        if not journal.is_file():
+            return False
         with journal.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
