@@ -14,9 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from sideman.core.chart import Chart
 from sideman.core.comp import SOUNDS, Comp, Style
-from sideman.core.conductor import ALMOST_TICKS, Conductor, Span
+from sideman.core.conductor import ALMOST_TICKS, Span
 from sideman.core.controls import Controls
 from sideman.core.events import (
     Again,
@@ -45,8 +44,9 @@ from sideman.core.events import (
 )
 from sideman.core.hearing import Hearing, Played
 from sideman.core.improviser import Choice, Improviser
-from sideman.core.ledger import Ledger, hush
-from sideman.core.reports import Asked, BarBegun, BarPlayed, Changed, Heard, ModeSet, Struck, Voice
+from sideman.core.leader import Leader
+from sideman.core.ledger import hush
+from sideman.core.reports import Asked, BarBegun, BarPlayed, Changed, Heard, Struck, Voice
 from sideman.core.schedule import (
     ONSET,
     RELEASE,
@@ -69,7 +69,7 @@ from sideman.core.taps import Taps
 from sideman.core.tempo import Tempo
 from sideman.core.transport import ALONE, Clocks, Transport
 from sideman.core.tune import Tune
-from sideman_models.context import next_line, place_in_bar
+from sideman_models.context import place_in_bar
 from sideman_models.postprocess import in_turn
 from sideman_models.values import TICKS, Value
 
@@ -80,7 +80,7 @@ _ALMOST = 1e-7  # beats; what arithmetic may leave between a deadline and the be
 _TURNS = {"play.trade_bars", "play.trade_first"}
 
 
-class Engine(Conductor):
+class Engine(Leader):
     """Plays what `improviser` chooses over `tune`, in the time of a `span` and of the `clocks`."""
 
     def __init__(
@@ -88,11 +88,9 @@ class Engine(Conductor):
     ) -> None:
         soloist = Soloist(settings.play, tune, improviser, round(span.start * TICKS), rounds_off=span.rounds_off)
         super().__init__(settings, tune, soloist, span, clocks)
-        self.improviser = improviser
         self.hearing = Hearing(settings.midi, tune)
         self.listener = self.hearing.listener
         self.comp = Comp(tune)
-        self.ledger = Ledger(settings.midi.channel)
         self.controls = Controls()
         self.late, self.heard, self.played = 0, 0, 0
         self._taps = Taps()
@@ -214,17 +212,6 @@ class Engine(Conductor):
         sent = self._ask_mode(modes[-1], second) if modes else []
         return [*sent, *self._count_anew()] if any(name in _TURNS for name, _ in told) else sent
 
-    def _count_anew(self) -> list[Event]:
-        """Turns are of another length: if there are turns, or are to be, they count from the next bar line."""
-        planned = self.soloist.rota.planned
-        mode = planned[1] if planned else self.settings.play.mode
-        if mode != "trade":
-            return []
-        if not self._rolls:
-            return self._set_mode(mode, self._reached)
-        self._plan(mode)
-        return []
-
     def _hear(self, event: Event, second: float) -> None:
         for played in self.hearing.hears(event, second):
             if self._rolls or not isinstance(played, NoteOn):  # what was struck before a halt may end in it
@@ -276,58 +263,6 @@ class Engine(Conductor):
             self.soloist.take_back()
         else:
             self.prepare(second)
-
-    def _take_over(self, chart: Chart) -> None:
-        """From the next bar line on, play over `chart`, as often as is asked for; another end is put on a bar line."""
-        self.tune.change(chart, self._line / TICKS)
-        choruses = self.settings.chart.choruses
-        if self.soloist.rounds_off and choruses is not None:
-            self._end_at(self._line / TICKS + choruses * chart.length)
-        elif self.end is not None and self.end * TICKS > self._line:
-            self._end_at(next_line(self.tune, self.end * TICKS) / TICKS)
-        self._schedule.put(self._line / TICKS, RELEASE, ReleaseAll())
-        self.soloist.another_chart(self._line)
-
-    # -- modes
-
-    def _ask_mode(self, mode: Mode, second: float, *, now: bool = False) -> list[Event]:
-        self.soloist.take_back()
-        if mode == self.settings.play.mode:
-            planned = self.soloist.rota.planned
-            if planned is not None and planned[1] != mode:
-                self.soloist.rota.cancel()
-            return []
-        if now or not self._rolls:
-            return self._set_mode(mode, self._beat_of(second) if self._rolls else self._reached)
-        self._plan(mode)
-        return []
-
-    def _plan(self, mode: Mode) -> None:
-        self.soloist.plan(mode, self._line)
-        self._schedule.put(self._line / TICKS, RELEASE, NewMode())
-
-    def _set_mode(self, mode: Mode, beat: float) -> list[Event]:
-        """Let `mode` hold from `beat` on, where nothing of ours sounds any more; its turns count from this bar."""
-        beat = max(beat, self._start)  # nothing is played while bars are counted in
-        tick = self._unswung(beat)
-        self.improviser.cut(tick)
-        self.settings = changed(self.settings, [("play.mode", mode)])
-        line, _ = self.tune.bar_at(beat * TICKS + ALMOST_TICKS)
-        self.soloist.set_mode(self.settings.play, self.soloist.next_pulse(tick - _ALMOST), line)
-        self.tell(ModeSet(mode, beat))
-        return self.ledger.release_all(self.settings.midi.channel)
-
-    def _turn_over(self, beat: float) -> list[Event]:
-        """A bar line from which on another mode was to hold, unless that was taken back."""
-        planned = self.soloist.rota.planned
-        if planned is None or planned[0] > beat * TICKS + _ALMOST:
-            return []
-        return [*self._set_mode(planned[1], beat), *self._do(beat)]
-
-    def _settle(self) -> list[Event]:
-        planned = self.soloist.rota.planned
-        self.soloist.take_back()  # it may have been chosen for what was to hold later
-        return self._set_mode(planned[1], self._reached) if planned else []
 
     # -- what is due
 
