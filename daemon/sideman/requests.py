@@ -108,7 +108,8 @@ class Desk:
         name = request.get("do")
         verb = self.verbs.get(name) if isinstance(name, str) else None
         if verb is None:
-            raise UsageError(f"do: {shown(name)}: no such request; there are {', '.join(self.verbs)} and watch")
+            verbs = ", ".join(each for each in self.verbs if each != "learned")  # which only the player's hands ask
+            raise UsageError(f"do: {shown(name)}: no such request; there are {verbs} and watch")
         given = {key: value for key, value in request.items() if key not in ("v", "id", "do")}
         for key in (*verb.takes, *given):
             if key not in given:
@@ -201,8 +202,8 @@ class Desk:
         if not is_live(table_of(key) or key):
             raise ConfigError(f"{key}: cannot be changed while it plays; start sideman again to change it")
         source = self.settings.tempo.source
-        if key == "tempo.bpm" and source != "internal":
-            raise ConfigError(f"tempo.bpm: the tempo comes from outside, as tempo.source: {source} says")
+        if key == "tempo.bpm" and source == "midi-clock":
+            raise ConfigError("tempo.bpm: the tempo comes from outside, as tempo.source: midi-clock says")
         found = dict(difference(self.settings, wanted).values)
         self._hold(found)
         told = {table_of(key) or key, *found}

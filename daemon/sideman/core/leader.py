@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose turn it is, in time: modes that are asked for begin on a bar line or at once, and leave no note behind.
+"""What leads: modes and charts that are asked for begin on a bar line (a mode at once, if so asked), and leave no note.
 
 The turns themselves are arithmetic (`Rota`); here they meet the schedule, the ledger and the bar lines of the tune.
 """

@@ -275,7 +275,7 @@ class TempoSettings:
     """The pulse."""
 
     bpm: float = _key(120.0, number(20, 400), "The tempo in quarter notes a minute.")
-    meter: Meter = _key(COMMON_TIME, METER, "The time signature.")
+    meter: Meter = _key(COMMON_TIME, METER, "The time signature of changes that tell none of their own.")
     source: Literal["internal", "midi-clock", "link"] = _key(
         "internal",
         word("internal", "midi-clock", "link"),
