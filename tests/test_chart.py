@@ -169,8 +169,8 @@ def test_the_chord_at_a_beat_is_the_one_written_there(chart: Chart, chorus: int,
     spans = chart.bars[number].chords
     index = data.draw(st.integers(0, len(spans) - 1))
     start, chord = spans[index]
-    end = spans[index + 1][0] if index + 1 < len(spans) else float(chart.meter.quarters)
-    top = chorus * chart.length + number * float(chart.meter.quarters)
+    end = spans[index + 1][0] if index + 1 < len(spans) else float(chart.bars[number].meter.quarters)
+    top = chart.beat_of(number + chorus * len(chart.bars))
     for place in (start, start - 1e-10, (start + end) / 2, end - 1e-6):
         assert chart.chord_at(top + place) == chord
     assert chart.chords_in_bar(number + chorus * len(chart.bars)) == tuple(chord for _, chord in spans)
