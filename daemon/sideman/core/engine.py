@@ -97,6 +97,7 @@ class Engine(Leader):
         self._played: list[Choice] = []
         self._struck = self._struck_for = -math.inf  # the beat, and the second meant, of the last note
         self._comp_coming: CompOnset | None = None
+        self._sounds: Choice | None = None  # what has been struck, and is not yet known to the network
         self._sounding: Release | None = None  # the end of the solo's last note
 
     # -- time
@@ -295,6 +296,13 @@ class Engine(Leader):
             yield from self._bar_line(item.what.tick, second)
         else:
             yield from (Due(item.beat, meant, event) for event in self._events(item.what, item.beat, second))
+            self._take_note()
+
+    def _take_note(self) -> None:
+        """Let the network know of what has just been played: only now, since its step takes longer than all else."""
+        if self._sounds is not None:
+            choice, self._sounds = self._sounds, None
+            self.soloist.played(choice)
 
     def _events(self, what: Item, beat: float, second: float) -> list[Event]:  # noqa: PLR0911 - one for each kind
         """What to send for `what`, which is due on `beat`."""
@@ -334,7 +342,7 @@ class Engine(Leader):
         self.played += 1
         self._struck, self._struck_for = beat, meant
         self._played.append(choice)
-        self.soloist.played(choice)
+        self._sounds = choice
         return [*shows, *cut, *events]
 
     def _strike(
