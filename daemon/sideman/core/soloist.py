@@ -39,6 +39,7 @@ class Soloist:
         self._start = start  # nothing is played before
         self._next = start  # the first tick at which we may go on
         self._last = start - 1  # that of the last choice
+        self._last_at = math.inf  # the tick of the last note, as of the choice that is made
         self._silent_from = start
         self._phrase: deque[Choice] = deque(maxlen=MOST_CHOICES)
         self._variation: Variation | None = None
@@ -75,7 +76,7 @@ class Soloist:
 
     def _closes(self, tick: int) -> float:
         """The tick at which what begins at `tick` has to end: with its turn, or before what else has its own place."""
-        bounds = [self.rota.closes(tick), self._last_note()]
+        bounds = [self.rota.closes(tick), self._last_at]
         if self._variation is not None:
             bounds.append(self._variation.begins)
         return min((bound for bound in bounds if bound > tick), default=math.inf)
@@ -87,11 +88,12 @@ class Soloist:
         tick = self.coming()
         if tick is None:
             raise ValueError("nothing is coming")
+        self._last_at = self._last_note()  # looked for now, since there is no time for it when the choice is due
         self.choice = self.improviser.choose(tick, self._wish(tick))
         return self.choice
 
     def _wish(self, tick: int) -> Wish:
-        if tick >= self._last_note():
+        if tick >= self._last_at:
             return Wish(length=round(self.end) - tick, sounds=True, tone=True)
         varied = None if self._variation is None else self._variation.wish(tick)
         silent = tick - self._silent_from if tick == self._next else 0
@@ -108,7 +110,7 @@ class Soloist:
 
     def is_last(self, choice: Choice) -> bool:
         """Whether `choice` is the last note of all, which lasts to the end."""
-        return choice.tick >= self._last_note()
+        return choice.tick >= self._last_at
 
     def take_back(self) -> None:
         """Let the next choice be made anew."""
