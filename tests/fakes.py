@@ -100,6 +100,11 @@ class FakeClock:
         self.second = max(self.second, until + self.oversleeps())
         return None
 
+    def sleep(self, until: float) -> None:
+        """Jump."""
+        if until > self.second:
+            self.second = until + self.oversleeps()
+
     def idle(self) -> bool:
         """Whether nothing that has arrived is waiting."""
         return not self.arrivals or self.arrivals[0].second > self.second

@@ -105,7 +105,7 @@ def test_a_preset_of_the_mode_that_holds_changes_its_turns(told: list[tuple[str,
     """`preset fours` would do nothing while you trade twos."""
     again: Arrivals = [(1.1, SetMode("trade"))] if said_again else []
     arrivals = [(1.0, Change(tuple(told))), *again]
-    recorder, _ = play(engine(play__mode="trade", play__trade_bars=1), 40.0, arrivals)
+    recorder, _ = play(engine(play__mode="trade", play__trade_bars=1), 39.9, arrivals)
     bars = {int(second * 2 // 4) for second, _ in struck(recorder)}
     assert bars == {bar for bar in range(1, 20) if (bar - 1) % 4 >= 2}
 

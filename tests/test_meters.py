@@ -195,7 +195,7 @@ def test_a_chart_of_any_meter_takes_over_at_a_bar_line(
     """Whoever calls a waltz after a swing tune would have to stop the band, or hear it fall apart."""
     played = engine(first, None, play__rate=rate, play__mode=mode, play__comp=style, play__trade_bars=1)
     more: list[tuple[float, Event | Command]] = [(second, Again()), (second, SetMode("duet"))] if asks else []
-    recorder, bars = play(played, 16.0, [*more, (second, SetChart(then))])
+    recorder, bars = play(played, 15.9, [*more, (second, SetChart(then))])
     begun = bars_begun(recorder)
     over = sum(beat <= second + 1e-9 for beat, _ in begun_of(first, range(200)))
     line = first.beat_of(over)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only loop that plays: wait for an arrival until the next deadline, then send what is due.
+"""The only loop that plays: wait for an arrival until just before the next deadline, then send what is due.
+
+A processor that has slept is slow at first: what is due takes many times as long to find out as when it is awake. So
+the player wakes a moment ahead, finds it out, and sleeps again, to the very second.
 
 It owns the engine, and with it the network's state, the dice and the ledger; it alone sends. Whatever ends it, every
 note that sounds is released first.
@@ -8,17 +11,19 @@ note that sounds is released first.
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
 from sideman.core.engine import Engine
-from sideman.core.events import Event, NoteOff, encode
+from sideman.core.events import Event, LinkState, NoteOff, Timing, encode
 from sideman.core.reports import Arrived, BarPlayed, Ended, Sent, Tell, Woke
-from sideman.core.schedule import Due
 from sideman.io.clock import Arrival, Clock
 
 LONGEST_SLEEP_S = 1.0
 """The player wakes at least so often: this is the progress that feeds the watchdog."""
+AHEAD_S = 0.001
+"""What is due is found out so long before its second. What arrives after that counts as coming at that second."""
 AGAIN_S = 0.015
 _COLLECT_S = 0.02  # time to the next deadline in which garbage may be collected
 _BETWEEN_TICKS_S = 0.005  # the same where there is a deadline every few milliseconds
@@ -46,6 +51,7 @@ class Player:
         self._output = output
         self._clock = clock
         self._tell = tell
+        self._reached = -math.inf  # the second up to which the engine has played
         self._stopping = False
         self._collect_s = _BETWEEN_TICKS_S if engine.settings.tempo.clock_out else _COLLECT_S
 
@@ -56,8 +62,8 @@ class Player:
             self._send(self.engine.open(now), now)
             self.engine.prepare(now)
             self._tell(Woke(now, self.engine.beat_at(now), ready=True))
-            while not self._stopping and self.engine.deadline() is not None:
-                self._turn()
+            while not self._stopping and (deadline := self.engine.deadline()) is not None:
+                self._turn(deadline)
         finally:
             self._release_all()
 
@@ -66,7 +72,7 @@ class Player:
 
         Not so a clock's stop: to many a sequencer a second one means to go back to the top.
         """
-        now = self._clock.now()
+        now = self._now()
         releases = self.engine.silence()
         self._tell(Ended(now, self.engine.beat_at(now)))
         self._send(releases, now)
@@ -76,14 +82,11 @@ class Player:
                 if isinstance(event, NoteOff):
                     self._output.send(encode(event))
 
-    def _turn(self) -> None:
-        arrival = self._clock.wait(self._wake())
-        now = self._clock.now()
-        if arrival is not None:
-            self._take(arrival, now)
+    def _turn(self, deadline: float) -> None:
+        now = self._wait(min(deadline, self._now() + LONGEST_SLEEP_S))
         if self._stopping:
             return  # nothing more is struck, and nothing is worth choosing
-        self._play(self.engine.advance(now))
+        self._play(now)
         ready = self._clock.idle()
         if ready:
             self._get_ready(now)
@@ -91,27 +94,41 @@ class Player:
         self.status = self.engine.status(now)
         self.turns += 1
 
-    def _wake(self) -> float:
-        latest = self._clock.now() + LONGEST_SLEEP_S
-        deadline = self.engine.deadline()
-        return latest if deadline is None else min(deadline, latest)
+    def _wait(self, until: float) -> float:
+        """Take in what arrives, or wait until just before `until`; the second to play up to."""
+        arrival = self._clock.wait(until - AHEAD_S)
+        now = self._now()
+        if arrival is None:
+            return max(now, until)
+        self._take(arrival, now)
+        return now
+
+    def _now(self) -> float:
+        """The second it is, for whoever has played some of it ahead."""
+        return max(self._clock.now(), self._reached)
 
     def _take(self, arrival: Arrival, now: float) -> None:
         if arrival.item is None:
             self._stopping = True
             return
         second = min(arrival.second, now)
-        self._play(self.engine.advance(second))
+        if not isinstance(arrival.item, Timing | LinkState):  # which would tell of another tempo
+            second = max(second, self._reached)
+        self._play(second)
         self._tell(Arrived(second, self.engine.beat_at(second), arrival.item))
         self._send(self.engine.receive(arrival.item, second), second)
 
-    def _play(self, due: Iterable[Due]) -> None:
+    def _play(self, until: float) -> None:
+        """Send all that is due up to the second `until`, and not before it."""
+        self._reached = max(self._reached, until)
         bars = []
-        for each in due:
+        for each in self.engine.advance(until):
             if isinstance(each.what, BarPlayed):
                 bars.append(each.what)
             else:
-                self._output.send(encode(each.what))
+                message = encode(each.what)
+                self._clock.sleep(until)
+                self._output.send(message)
                 self._tell(Sent(each.second, each.beat, each.what))
         for bar in bars:
             self._tell(bar)

@@ -181,6 +181,9 @@ class ScriptedClock:
             return Arrival(arrived.second, arrived.item)
         return Arrival(self._second, None)
 
+    def sleep(self, until: float) -> None:
+        """It was long enough."""
+
     def idle(self) -> bool:
         """Whether there was time to choose ahead."""
         return self._ready

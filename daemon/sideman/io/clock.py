@@ -30,6 +30,10 @@ class Clock(Protocol):
         """The next arrival, or None once it is `until`."""
         ...
 
+    def sleep(self, until: float) -> None:
+        """Sleep until it is `until`, whatever arrives."""
+        ...
+
     def idle(self) -> bool:
         """Whether no arrival is waiting."""
         ...
@@ -55,6 +59,11 @@ class Inbox:
             return self._queue.get(timeout=max(0.0, until - time.monotonic()))
         except queue.Empty:
             return None
+
+    def sleep(self, until: float) -> None:
+        """Sleep until it is `until`, whatever arrives; not at all where that is past."""
+        if (rest := until - time.monotonic()) > 0:
+            time.sleep(rest)
 
     def idle(self) -> bool:
         """Whether no arrival is waiting."""
