@@ -9,6 +9,7 @@ import resource
 import socket
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,8 @@ WRONG = [
     (b'{"do":1e999}', "too large a number"),
     (b'{"do":' + b"9" * 5000 + b"}", "too large a number"),
     (b'{"do":' + b"[" * 30_000 + b"]" * 30_000 + b"}", "nested too deeply"),
+    (b'{"do":[' + b"[]," * 20_000 + b"[]]}", "more than 500 values"),
+    (b"{" + b'"do":1,' * 5_000 + b'"do":"status"}', "more than 500 values"),
     (b'{"do":"status","id":[1]}', "id: want a number or a text"),
     (b'{"do":"status","id":"' + b"x" * 300 + b'"}', "id: want"),
     (b'{"do":"status"', "no JSON"),
@@ -307,6 +310,17 @@ def test_a_wrong_line_is_told_what_is_wrong(line: bytes, why: str, control: Cont
     assert wrong["ok"] is False
     assert why in wrong["error"]
     assert right["ok"] is True
+
+
+def test_what_is_more_urgent_goes_before_each_request(tmp_path: Path) -> None:
+    """A note would wait while many are answered one after the other."""
+    done: list[object] = []
+    listener = Listener(tmp_path / "s")
+    with closing(listener), closing(Control(listener, done.append, list, lambda: done.append("a note"))) as control:
+        client = Client(tmp_path / "s")
+        client.send(b'{"do":1}\n{"do":2}\n')
+        serve(control, 0.0)
+        assert done == ["a note", {"do": 1}, "a note", {"do": 2}]
 
 
 def test_who_never_means_us_is_let_go(control: Control, tmp_path: Path) -> None:

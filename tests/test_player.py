@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from fakes import FakeClock, Recorder, hanging, performance, play, struck
 from sideman.core.engine import play_through
-from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, PitchBend, encode
-from sideman.core.reports import BarPlayed, Report
+from sideman.core.events import Command, Control, Event, NoteOff, NoteOn, Panic, PitchBend, encode
+from sideman.core.reports import Arrived, BarPlayed, Report, Sent, Woke
 from sideman.io.clock import Arrival
 from sideman.io.midifile import TICKS_PER_BEAT, midi_bytes
-from sideman.player import LONGEST_SLEEP_S, Player
+from sideman.player import AHEAD_S, LONGEST_SLEEP_S, Player
 
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
 messages = st.one_of(
@@ -78,6 +78,55 @@ def test_a_busy_input_makes_no_note_late(items: list[tuple[float, Event]]) -> No
     seconds = [second for second, _ in struck(recorder)]
     assert seconds == pytest.approx([beat / 2 for beat in range(len(seconds))], abs=1e-6)
     assert len(seconds) >= 16
+
+
+class Sleepy(FakeClock):
+    """A machine that is slow to wake after a long wait, and does not oversleep a short one."""
+
+    watched: Player
+    promised = True  # whether the player had told when it would send, whenever it slept for that
+
+    def sleep(self, until: float) -> None:
+        """Jump to the very second."""
+        self.promised &= self.watched.sends_at <= until
+        self.second = max(self.second, until)
+
+
+def on_a_sleepy_machine(items: list[tuple[float, Event | Command]], until: float = 8.0) -> tuple[Recorder, Sleepy]:
+    """What is sent and told where each wait takes nearly a millisecond too long."""
+    clock = Sleepy([*(Arrival(second, item) for second, item in items), Arrival(until, None)], lambda: 0.9 * AHEAD_S)
+    recorder = Recorder(clock)
+    engine = performance(play__density=4, play__rests=0).engine(0.0)
+    clock.watched = Player(engine, recorder, clock, recorder.reports.append)
+    clock.watched.run()
+    return recorder, clock
+
+
+@settings(max_examples=30)
+@given(arrivals)
+def test_a_machine_slow_to_wake_plays_on_time(items: list[tuple[float, Event]]) -> None:
+    """Every note would be late by what a processor that has slept needs to get going, or by others who get busy."""
+    recorder, clock = on_a_sleepy_machine([*items])
+    sent = [report for report in recorder.reports if isinstance(report, Sent)]
+    due = [(second, each.second) for (second, _), each in zip(recorder.sent, sent, strict=False)]
+    late = [second - meant for second, meant in due if meant * 2 == round(meant * 2)]
+    assert late.count(0.0) >= len(late) - len(items)  # one may be found out while something else is taken in
+    assert clock.promised
+
+
+near = st.tuples(st.integers(1, 15), st.floats(-2 * AHEAD_S, AHEAD_S), messages)
+
+
+@settings(max_examples=30)
+@given(st.lists(near, min_size=1, max_size=10))
+def test_what_arrives_while_a_note_waits_to_be_sent_comes_after_it(items: list[tuple[int, float, Event]]) -> None:
+    """What you play would be put elsewhere than where you played it, or a take run backwards in time."""
+    timed = sorted(((beat / 2 + off, item) for beat, off, item in items), key=lambda each: each[0])
+    recorder, _ = on_a_sleepy_machine([*timed])
+    seconds = [report.second for report in recorder.reports if isinstance(report, Woke)]
+    assert seconds == sorted(seconds)
+    arrived = [report for report in recorder.reports if isinstance(report, Arrived)]
+    assert [(report.second, report.item) for report in arrived] == timed
 
 
 def test_an_exception_releases_every_note_first() -> None:

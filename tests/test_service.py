@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import gc
+import math
 import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +20,7 @@ from fakes import hanging, settings
 from processes import LONG, bundle_in, running
 from sideman.io.link import Link
 from sideman.loading import load_chart
-from sideman.service import Service
+from sideman.service import CLEAR_S, Service, step_aside
 
 NO_PORTS = ("midi.output=none", "midi.input=none")
 
@@ -145,6 +147,15 @@ def test_a_defect_in_the_main_thread_still_releases_every_note(tmp_path: Path, m
         Service(chosen, load_chart(chosen)).run()
     assert sent
     assert not hanging(sent)
+
+
+def test_nobody_gets_busy_while_a_note_is_about_to_be_sent() -> None:
+    """Who asks for something at that moment would make the note late."""
+    soon = time.monotonic() + CLEAR_S / 2
+    step_aside(soon)
+    assert time.monotonic() >= soon
+    for second in (math.inf, time.monotonic() + 1e6):
+        step_aside(second)  # or this test would not end
 
 
 @pytest.mark.parametrize(("numbers", "forced"), [((2,), False), ((2, 2), True), ((15, 15), False), ((1, 15), False)])

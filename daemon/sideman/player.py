@@ -16,14 +16,14 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from sideman.core.engine import Engine
-from sideman.core.events import Event, LinkState, NoteOff, Timing, encode
+from sideman.core.events import Event, NoteOff, encode
 from sideman.core.reports import Arrived, BarPlayed, Ended, Sent, Tell, Woke
 from sideman.io.clock import Arrival, Clock
 
 LONGEST_SLEEP_S = 1.0
 """The player wakes at least so often: this is the progress that feeds the watchdog."""
 AHEAD_S = 0.001
-"""What is due is found out so long before its second. What arrives after that counts as coming at that second."""
+"""What is due is found out so long before its second; what arrives meanwhile is taken in once it is sent."""
 AGAIN_S = 0.015
 _COLLECT_S = 0.02  # time to the next deadline in which garbage may be collected
 _BETWEEN_TICKS_S = 0.005  # the same where there is a deadline every few milliseconds
@@ -40,13 +40,14 @@ class Output(Protocol):
 class Player:
     """Plays `engine` on `output` in the time of `clock`, telling `tell` of all that comes in and goes out.
 
-    `status` is how it stood after its last turn.
+    `status` is how it stood after its last turn; `sends_at` the second when something may be sent, infinite once it is.
     """
 
     def __init__(self, engine: Engine, output: Output, clock: Clock, tell: Tell) -> None:
         self.engine = engine
         self.engine.tell = tell
         self.status = engine.status(clock.now())
+        self.sends_at = math.inf
         self.turns = 0
         self._output = output
         self._clock = clock
@@ -83,10 +84,13 @@ class Player:
                     self._output.send(encode(event))
 
     def _turn(self, deadline: float) -> None:
+        self.sends_at = deadline
         now = self._wait(min(deadline, self._now() + LONGEST_SLEEP_S))
         if self._stopping:
             return  # nothing more is struck, and nothing is worth choosing
         self._play(now)
+        if now >= deadline:
+            self.sends_at = math.inf
         ready = self._clock.idle()
         if ready:
             self._get_ready(now)
@@ -112,8 +116,6 @@ class Player:
             self._stopping = True
             return
         second = min(arrival.second, now)
-        if not isinstance(arrival.item, Timing | LinkState):  # which would tell of another tempo
-            second = max(second, self._reached)
         self._play(second)
         self._tell(Arrived(second, self.engine.beat_at(second), arrival.item))
         self._send(self.engine.receive(arrival.item, second), second)

@@ -73,7 +73,7 @@ def _listener(settings: Settings) -> Listener | None:
 class Reception:
     """Takes in the `reports` that the player leaves, and serves those who come to the `doors`.
 
-    The `recorder` is given every report first.
+    The `recorder` is given every report first; `step_aside` is called before each request, to let a note go first.
     """
 
     def __init__(
@@ -83,13 +83,16 @@ class Reception:
         reports: deque[Report],
         doors: Doors,
         recorder: Callable[[Report], None] = nobody,
+        step_aside: Callable[[], None] = lambda: None,
     ) -> None:
         self._desk = desk
         self._news = news
         self._reports = reports
         self._record = recorder
-        self._control = Control(doors.listener, desk.answer, news.welcome) if doors.listener is not None else None
-        self._osc = Osc(doors.osc, desk.answer, desk.names) if doors.osc is not None else None
+        self._control: Control | None = None
+        if doors.listener is not None:
+            self._control = Control(doors.listener, desk.answer, news.welcome, step_aside)
+        self._osc = Osc(doors.osc, desk.answer, desk.names, step_aside) if doors.osc is not None else None
 
     @property
     def watched(self) -> bool:

@@ -54,6 +54,7 @@ LEAD_S = 0.1
 POLL_S = 1.0
 CLOSE_S = 5.0
 CHANGES_S = 0.2
+CLEAR_S, SENDING_S = 0.003, 0.0005  # before and after a note, in which nobody else gets busy
 SWITCH_S = 1e-5  # so that a busy thread keeps the player from the interpreter for that long at most
 _FORCED = 130
 _ROUSING = (BarPlayed, Asked)  # reports that the main thread is woken for
@@ -144,7 +145,10 @@ class Service:
 
         desk = Desk(self._inbox, lambda: player.status, performance.chart, self._sources, about)
         desk.verbs["keep"] = Verb(lambda: {"take": self._recorder.keep()})
-        return Reception(desk, News(desk, lambda: player.status), self._reports, open_doors, self._recorder.heed)
+        news = News(desk, lambda: player.status)
+        return Reception(
+            desk, news, self._reports, open_doors, self._recorder.heed, lambda: step_aside(player.sends_at)
+        )
 
     @contextlib.contextmanager
     def _ports(self) -> Iterator[Link]:
@@ -265,6 +269,7 @@ class Service:
     def _turn(self, selector: selectors.BaseSelector, player: Player, link: Link, reception: Reception) -> None:
         now = time.monotonic()
         ready = selector.select(max(0.0, min(self._poll_at, self._alive_at, reception.wakes_at(now)) - now))
+        step_aside(player.sends_at)
         now = time.monotonic()
         for number in self._woken():
             self._signalled(number)
@@ -353,6 +358,13 @@ class Service:
 
 def _state_file() -> Path:
     return memory.state_folder() / "state.json"
+
+
+def step_aside(sends_at: float) -> None:
+    """Sleep if a note is about to be sent: a thread that loses its processor goes on holding the interpreter."""
+    left = sends_at - time.monotonic()
+    if left < CLEAR_S:
+        time.sleep(max(0.0, left) + SENDING_S)
 
 
 def make_fit() -> None:

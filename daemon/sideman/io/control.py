@@ -43,6 +43,7 @@ Answer = Callable[[Mapping[str, object]], object]
 _MODE = 0o600
 _LONGEST_ID = 200
 _SHORT = 1024
+_PARTS = 500
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 _log = logging.getLogger(__name__)
@@ -74,12 +75,22 @@ class Listener:
 
 
 class Control:
-    """Serves those who come to `listener`. `answer` answers requests; `welcome` makes what a watcher is told first."""
+    """Serves those who come to `listener`. `answer` answers requests; `welcome` makes what a watcher is told first.
 
-    def __init__(self, listener: Listener, answer: Answer, welcome: Callable[[], Iterable[Event]]) -> None:
+    `step_aside` is called before each request, so that what is more urgent goes first.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        answer: Answer,
+        welcome: Callable[[], Iterable[Event]],
+        step_aside: Callable[[], None] = lambda: None,
+    ) -> None:
         self._listener = listener.socket
         self._answer = answer
         self._welcome = welcome
+        self._step_aside = step_aside
         self._clients: list[_Client] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, _READ)
@@ -147,6 +158,7 @@ class Control:
         while asking and self._left:
             for client in asking[: self._left]:
                 self._left -= 1
+                self._step_aside()
                 self._answer_next(client)
                 took = time.monotonic() - began
                 if took > ROUND_S:  # each a chart of thousands of bars: let signals in between, and rest as long
@@ -367,11 +379,31 @@ def _whole(text: str) -> int:
 
 
 class _Patient(json.JSONDecoder):
-    """Decodes step by step in Python: the scanner in C would hold the interpreter for the whole of a long line."""
+    """Decodes step by step in Python: the scanner in C would hold the interpreter for the whole of a long line.
+
+    So would letting go of many values at once; a request has few.
+    """
 
     def __init__(self, **hooks: Any) -> None:  # noqa: ANN401 - as JSONDecoder has them
         super().__init__(**hooks)
+        self._left = 0
+        array, thing = self.parse_array, self.parse_object  # type: ignore[has-type]
+        self.parse_array = lambda at, scan: array(at, self._counting(scan))
+        self.parse_object = lambda at, strict, scan, *rest: thing(at, strict, self._counting(scan), *rest)
         self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
+
+    def decode(self, s: str, *how: Any) -> Any:  # noqa: ANN401 - as JSONDecoder has it
+        self._left = _PARTS
+        return super().decode(s, *how)
+
+    def _counting(self, scan: Callable[[str, int], Any]) -> Callable[[str, int], Any]:
+        def scan_and_count(text: str, at: int) -> Any:  # noqa: ANN401 - any value
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError(f"more than {_PARTS} values in one request")
+            return scan(text, at)
+
+        return scan_and_count
 
 
 _HOOKS: dict[str, Any] = {"parse_float": _finite, "parse_int": _whole, "parse_constant": _no_constant}

@@ -50,15 +50,25 @@ class OscPort:
 
 
 class Osc:
-    """Serves those who send to `port`. `answer` answers requests; `names` gives a verb's arguments in their order."""
+    """Serves those who send to `port`. `answer` answers requests; `names` gives a verb's arguments in their order.
 
-    def __init__(self, port: OscPort, answer: Answer, names: Callable[[str], Sequence[str]]) -> None:
+    `step_aside` is called before each packet, so that what is more urgent goes first.
+    """
+
+    def __init__(
+        self,
+        port: OscPort,
+        answer: Answer,
+        names: Callable[[str], Sequence[str]],
+        step_aside: Callable[[], None] = lambda: None,
+    ) -> None:
         self.ignored = 0
         """Messages that were none, or not for us."""
         self._port = port
         self._way = port.socket
         self._answer = answer
         self._names = names
+        self._step_aside = step_aside
         self._ends, self._left = -math.inf, ALL
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._way, selectors.EVENT_READ)
@@ -79,6 +89,7 @@ class Osc:
         began = time.monotonic()
         while self._left > 0 and (came := self._receive()) is not None:
             self._left -= 1
+            self._step_aside()
             self._take(*came)
             if time.monotonic() - began > ROUND_S:
                 self._left = 0
