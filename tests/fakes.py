@@ -12,7 +12,7 @@ import numpy as np
 
 from sideman.core.chart import parse_changes
 from sideman.core.engine import Engine
-from sideman.core.events import Command, Event
+from sideman.core.events import Change, Command, Event
 from sideman.core.layers import Given, read_settings
 from sideman.core.reports import BarPlayed, Report
 from sideman.core.settings import Settings
@@ -77,6 +77,11 @@ def performance(bundle: Bundle | None = None, net: Network | None = None, **keys
     chart = parse_changes(chosen.chart.changes, chosen.tempo.meter, "test").transposed(chosen.chart.transpose)
     seed = chosen.play.seed or 0
     return Performance(chosen, chart, bundle, net or network(chosen.model.engine, bundle.weights), seed)
+
+
+def tempo(bpm: float) -> Change:
+    """Go on at another tempo."""
+    return Change((("tempo.bpm", bpm),))
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import hanging, performance, play
+from fakes import hanging, performance, play, tempo
 from sideman.bench.clocks import steady
 from sideman.core.chart import Chart, parse_changes, parse_meter
 from sideman.core.clockfilter import TICKS_A_BEAT
@@ -31,7 +31,6 @@ from sideman.core.events import (
     NoteOn,
     Panic,
     SetChart,
-    SetTempo,
     SongPosition,
 )
 from sideman.core.improviser import Dice
@@ -227,7 +226,7 @@ def test_the_solo_is_the_same_with_and_without(style: str, chart: Chart, rate: s
 
 
 things = st.one_of(
-    st.builds(SetTempo, st.sampled_from([40.0, 133.0, 400.0])),
+    st.builds(tempo, st.sampled_from([40.0, 133.0, 400.0])),
     st.builds(SetChart, any_charts()),
     st.just(Panic()),
     st.builds(lambda comp: Change((("play.comp", comp),)), st.sampled_from(["off", "shells", "bass"])),

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fakes import CHANGES, hanging, performance
+from fakes import CHANGES, hanging, performance, tempo
 from sideman.core.chart import parse_changes
 from sideman.core.engine import Engine, play_through
-from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, SetChart, SetTempo, encode
+from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, SetChart, encode
 from sideman.core.humantime import tick_of
 from sideman.core.reports import BarPlayed
 from sideman.core.schedule import Due
@@ -180,7 +180,7 @@ def test_a_change_of_tempo_moves_no_beat() -> None:
     """Without it the solo would trip over every tempo change."""
     played = engine()
     first = events(played.advance(0.95))
-    played.receive(SetTempo(60.0), 1.0)
+    played.receive(tempo(60.0), 1.0)
     rest = events(played.advance(3.0))
     onsets = [beat for beat, event in [*first, *rest] if isinstance(event, NoteOn)]
     assert onsets == sorted(set(onsets))

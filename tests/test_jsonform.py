@@ -164,7 +164,7 @@ def test_whatever_else_stands_there_is_refused(content: object) -> None:
         (["NoteOn", 60, 80], "list"),
         (["NoteOn", 60.5, 80, 1], "not of type int"),
         (["Noteon", 60, 80, 1], "nothing of that name"),
-        (["SetTempo", 0], "bpm"),
+        (["Change", [["tempo.bpm", 0]]], "20 to 400"),
         (["Change", [["play.rate", "often"]]], "allowed is beat"),
         (["Change", [["play.rates", "beat"]]], "no such key"),
     ],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import hanging, performance, play, struck
+from fakes import hanging, performance, play, struck, tempo
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.engine import Engine
 from sideman.core.events import (
@@ -25,7 +25,6 @@ from sideman.core.events import (
     LinkState,
     NoteOff,
     NoteOn,
-    SetTempo,
     SongPosition,
     encode,
 )
@@ -156,7 +155,7 @@ def test_our_own_wish_for_a_tempo_goes_to_the_session() -> None:
     """Turning the tempo knob would put it out of time with everybody else."""
     engine, _, told = following()
     engine.receive(state(0.0), 0.0)
-    engine.receive(SetTempo(90.0), 1.0)
+    engine.receive(tempo(90.0), 1.0)
     engine.receive(Change((("tempo.bpm", 100.0),)), 1.1)
     assert told[1:] == [90.0, 100.0]
     assert engine.tempo.bpm == 120.0
@@ -178,7 +177,7 @@ changes = st.builds(
     st.booleans(),
     st.integers(0, 3),
 )
-other = st.sampled_from([ClockTick(), ClockStart(), ClockStop(), SongPosition(7), NoteOn(60, 9, 1), SetTempo(300.0)])
+other = st.sampled_from([ClockTick(), ClockStart(), ClockStop(), SongPosition(7), NoteOn(60, 9, 1), tempo(300.0)])
 gaps = st.sampled_from([0.0, 1e-4, 0.03, 0.4, 2.0])
 
 

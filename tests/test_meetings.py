@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fakes import hanging, performance, play, struck
+from fakes import hanging, performance, play, struck, tempo
 from sideman.bench.clocks import steady
 from sideman.core.chart import parse_changes
 from sideman.core.engine import Engine
@@ -28,7 +28,6 @@ from sideman.core.events import (
     PitchBend,
     SetChart,
     SetMode,
-    SetTempo,
 )
 from sideman.core.reports import Does, ModeSet, Struck
 from sideman.core.transport import Clocks, Transport
@@ -166,7 +165,7 @@ def test_after_a_new_beginning_it_resumes_in_its_place() -> None:
 def test_a_tempo_that_changes_the_swing_lets_no_two_notes_sound_at_once() -> None:
     """One voice would be two for a moment, which a monophonic synth turns into a wrong legato."""
     faster = engine(play__rate="phrase", play__swing="auto", play__gate=1, tempo__bpm=215)
-    turns = [(0.4 * number, SetTempo(230.0 if number % 2 else 210.0)) for number in range(1, 40)]
+    turns = [(0.4 * number, tempo(230.0 if number % 2 else 210.0)) for number in range(1, 40)]
     recorder, _ = play(faster, 16.0, turns)
     sounding = 0
     for _, message in recorder.sent:

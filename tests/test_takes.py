@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import classic_bundle, modern_bundle, performance
+from fakes import classic_bundle, modern_bundle, performance, tempo
 from performances import PHRASE
 from sideman import takes
 from sideman.core.chart import parse_changes
@@ -44,7 +44,6 @@ from sideman.core.events import (
     PitchBend,
     SetChart,
     SetMode,
-    SetTempo,
 )
 from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent, Woke
 from sideman.core.settings import COMMON_TIME
@@ -61,7 +60,7 @@ arriving = st.one_of(
     st.builds(NoteOn, st.integers(40, 90), st.integers(1, 127), st.just(1)),
     st.builds(NoteOff, st.integers(40, 90), st.just(1)),
     st.builds(Control, st.sampled_from([1, 20, 64]), st.integers(0, 127), st.just(1)),
-    st.builds(SetTempo, st.floats(60, 300)),
+    st.builds(tempo, st.floats(60, 300)),
     st.builds(SetChart, st.sampled_from([OTHER, MIXED])),
     st.builds(Change, st.sampled_from([
         (("play.rate", "sixteenth"),), (("play.temperature", 0.5), ("play.density", 2.0)), (("play.mode", "off"),),
@@ -184,7 +183,7 @@ def test_the_midi_file_has_all_that_was_played_and_heard(tmp_path: Path) -> None
     made = performance(play__rate="eighth")
     wheel: list[tuple[float, Event | Command]] = [
         (5.0, PitchBend(100, 1)),
-        (5.2, SetTempo(180.0)),
+        (5.2, tempo(180.0)),
         (5.5, Control(64, 127, 1)),
     ]
     header, reports, output = perform(made, [*PHRASE, *wheel], 12.0)

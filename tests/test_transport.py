@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import hanging, performance, play, struck
+from fakes import hanging, performance, play, struck, tempo
 from sideman.bench.clocks import Seconds, going, jittered, steady
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.engine import Engine, play_through
@@ -25,7 +25,6 @@ from sideman.core.events import (
     Event,
     NoteOff,
     NoteOn,
-    SetTempo,
     SongPosition,
     encode,
 )
@@ -244,7 +243,7 @@ def test_what_is_played_to_it_while_it_waits_is_not_heard() -> None:
     before = engine.improviser.memory(0)
     engine.receive(NoteOn(60, 64, 1), 1.0)
     engine.receive(NoteOff(60, 1), 1.5)
-    engine.receive(SetTempo(200.0), 1.5)
+    engine.receive(tempo(200.0), 1.5)
     assert engine.improviser.memory(0) == before
     assert engine.tempo.bpm == 120.0
 

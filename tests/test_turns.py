@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import CHANGES, FakeClock, Recorder, hanging, performance, struck
+from fakes import CHANGES, FakeClock, Recorder, hanging, performance, struck, tempo
 from fakes import play as play_live
 from performances import RUN, part
 from sideman.bench.clocks import steady
@@ -31,7 +31,6 @@ from sideman.core.events import (
     NoteOn,
     Panic,
     SetMode,
-    SetTempo,
     SongPosition,
     encode,
 )
@@ -286,7 +285,7 @@ notes = st.builds(NoteOn, st.integers(40, 90), st.integers(1, 127), st.just(1)) 
 )
 commands = st.one_of(
     st.builds(SetMode, st.sampled_from(MODES), st.booleans()),
-    st.sampled_from([Again(), Halt(), Begin(), Panic(), SetTempo(300.0), SetTempo(90.0)]),
+    st.sampled_from([Again(), Halt(), Begin(), Panic(), tempo(300.0), tempo(90.0)]),
     st.builds(lambda rate: Change((("play.rate", rate),)), rates),
     st.builds(lambda bars: Change((("play.trade_bars", bars), ("play.count_in", bars - 1))), st.integers(1, 2)),
 )

@@ -38,7 +38,6 @@ from sideman.core.events import (
     PitchBend,
     SetChart,
     SetMode,
-    SetTempo,
     SongPosition,
     Tap,
 )
@@ -160,8 +159,6 @@ class Engine(Leader):
                 return self._obey(item, second)
             case Change(values):
                 return self._change(values, second)
-            case SetTempo(bpm):
-                self._pull(bpm, second)
             case SetChart(chart):
                 self._take_over(chart)
         return []

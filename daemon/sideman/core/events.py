@@ -117,13 +117,6 @@ class SetChart:
 
 
 @dataclass(frozen=True, slots=True)
-class SetTempo:
-    """Go on from here at another tempo, in quarter notes a minute."""
-
-    bpm: float
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
     """Other values for some settings, by dotted key, each as its rule reads it.
 
@@ -175,9 +168,7 @@ class ClockRounds:
     seconds: float
 
 
-Command = (
-    Panic | Hush | SetChart | SetTempo | Change | SetMode | Begin | Halt | Again | Tap | Learn | LinkState | ClockRounds
-)
+Command = Panic | Hush | SetChart | Change | SetMode | Begin | Halt | Again | Tap | Learn | LinkState | ClockRounds
 
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SONG_POSITION = 0xF2

@@ -35,7 +35,6 @@ _BOUNDS = {
     "PitchBend.value": (-8192, 8191),
     "NoteOn.velocity": (1, 127),
     "BarPlayed.number": (-(10**9), 10**9),
-    "SetTempo.bpm": (1, 1000),
 }
 """What numbers can be, by field, or by class and field where that is not what it is elsewhere."""
 
