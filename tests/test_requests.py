@@ -219,9 +219,20 @@ def test_mute_goes_back_to_the_mode_that_was() -> None:
     assert made.ask("mute") == {"mute": False}
     assert made.put_in == [SetMode("off", now=True), SetMode("duet", now=True)]
     made.ask("mute", on=True)
+    made.heed()
     made.desk.heed(ModeSet("solo", 0.0))  # by a pedal meanwhile
     assert made.ask("mute", on=False) == {"mute": False}
     assert len(made.put_in) == 3
+
+
+def test_mute_comes_back_whatever_was_asked_for_just_before() -> None:
+    """Two pedals in one moment, a mode and mute: it would be silent for good, for it would not know of the mute."""
+    made = house()
+    made.ask("mode", mode="trade", now=True)
+    made.ask("mute", on=True)
+    made.heed()  # the mode, and then the silence
+    assert made.ask("mute", on=False) == {"mute": False}
+    assert made.put_in[-1] == SetMode("trade", now=True)
 
 
 def test_what_others_change_is_known() -> None:

@@ -81,6 +81,7 @@ class Desk:
         self._began = post.now()
         self._called: Layer | None = None  # the preset that was called last
         self._muted: Mode | None = None  # the mode to go back to
+        self._silent = False  # since it was muted, the player has said so
         self._awaited: Mode | None = None  # asked for, from the next bar line on
         self.verbs = {
             "status": Verb(self.status),
@@ -144,7 +145,8 @@ class Desk:
             case ModeSet(mode):
                 self.settings = changed(self.settings, [("play.mode", mode)])
                 self._awaited = None
-                self._muted = self._muted if mode == "off" else None
+                self._muted = None if self._silent and mode != "off" else self._muted  # else it was asked for before
+                self._silent = self._silent or mode == "off"
             case _:
                 pass
 
@@ -291,7 +293,7 @@ class Desk:
         mute = self._muted is None if on is None else on
         if mute and self._muted is None:
             mode = self._awaited or self._status().mode
-            self._muted = "solo" if mode == "off" else mode
+            self._muted, self._silent = "solo" if mode == "off" else mode, self._status().mode == "off"
             self._post.put(SetMode("off", now=True))
         elif not mute and self._muted is not None:
             self._post.put(SetMode(self._muted, now=True))
