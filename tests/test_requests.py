@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,13 @@ def test_a_chart_file_can_be_set_and_moved(tmp_path: Path) -> None:
     with pytest.raises(NoSuchInput):
         made.ask("set", key="chart.file", value="nowhere.chart")
     assert made.ask("get", key="chart.file")["value"] == str(tmp_path / "song.chart")
+
+
+def test_a_pipe_is_no_chart(tmp_path: Path) -> None:
+    """One wrong name, and the daemon would wait for ever for what comes out of it, deaf to all signals."""
+    os.mkfifo(tmp_path / "pipe.chart")
+    with pytest.raises(NoSuchInput, match=r"pipe.chart: a pipe or a device, not a file"):
+        house().ask("set", key="chart.file", value=str(tmp_path / "pipe.chart"))
 
 
 def test_a_chart_of_another_meter_takes_over_at_the_bar_line() -> None:
