@@ -130,6 +130,19 @@ def test_a_bundle_is_all_that_is_in_it(surface: Surface) -> None:
     assert (play.gate, play.density) == (0.5, 2.0)
 
 
+def test_what_is_more_urgent_goes_before_each_message_of_a_bundle(surface: Surface) -> None:
+    """A note would wait while a whole scene of a control surface is set."""
+    done: list[object] = []
+    osc = Osc(surface.port, done.append, lambda _verb: (), lambda: done.append("a note"))
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for verb in ("again", "tap"):
+        bundle.add_content(OscMessageBuilder(f"/sideman/{verb}").build())
+    surface.way.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+    with closing(osc):
+        osc.serve(0.0)
+    assert done == ["a note", "a note", {"do": "again"}, "a note", {"do": "tap"}]
+
+
 @settings(max_examples=50)
 @given(st.binary(max_size=80) | st.binary(max_size=60).map(lambda tail: b"#bundle\0" + tail) |
        st.binary(max_size=40).map(lambda tail: b"/sideman/set\0\0\0\0" + tail))  # fmt: skip

@@ -52,7 +52,7 @@ class OscPort:
 class Osc:
     """Serves those who send to `port`. `answer` answers requests; `names` gives a verb's arguments in their order.
 
-    `step_aside` is called before each packet, so that what is more urgent goes first.
+    `step_aside` is called before each packet and each message in it, so that what is more urgent goes first.
     """
 
     def __init__(
@@ -89,7 +89,6 @@ class Osc:
         began = time.monotonic()
         while self._left > 0 and (came := self._receive()) is not None:
             self._left -= 1
-            self._step_aside()
             self._take(*came)
             if time.monotonic() - began > ROUND_S:
                 self._left = 0
@@ -113,6 +112,7 @@ class Osc:
             return None
 
     def _take(self, data: bytes, sender: Any) -> None:  # noqa: ANN401 - an address as sockets have them
+        self._step_aside()
         try:
             messages = [(each.message.address, each.message.params) for each in self._port.packet(data).messages]
         except Exception:  # noqa: BLE001 - whatever the library stumbles over, it was no OSC
@@ -120,6 +120,7 @@ class Osc:
             return
         self._left -= max(0, len(messages) - 1)  # a bundle counts for all that is in it
         for address, arguments in messages[:ALL]:
+            self._step_aside()
             for verb, reply in self._answered(address, arguments):
                 self._reply(verb, reply, sender)
 
