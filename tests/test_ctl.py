@@ -153,7 +153,7 @@ def test_a_daemon_that_hangs_up_is_no_success(tmp_path: Path) -> None:
 
 
 def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
-    """After `q` the terminal would not come back until the daemon says something, which a frozen one never does."""
+    """After `q` the terminal would not come back until the daemon says or takes something: a frozen one never does."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "o.sock"))
         listener.listen()
@@ -163,16 +163,25 @@ def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
             for _ in caller.lines():
                 first.set()
 
+        def press_many_keys() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    caller.send({"do": "tap"})
+
         other, _ = listener.accept()
         with other:
-            threads = [threading.Thread(target=each, daemon=True) for each in (read, caller.close)]
-            threads[0].start()
+            reads, presses, leaves = (
+                threading.Thread(target=each, daemon=True) for each in (read, press_many_keys, caller.close)
+            )
+            reads.start()
             other.sendall(b"a line\n")
             assert first.wait(LONG)
-            threads[1].start()
-            for thread in threads:
+            for thread in (presses, leaves):
+                thread.start()
                 thread.join(LONG / 10)
                 assert not thread.is_alive()
+            reads.join(LONG / 10)
+            assert not reads.is_alive()
 
 
 def test_asking_loads_little(tmp_path: Path) -> None:

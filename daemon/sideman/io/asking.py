@@ -64,8 +64,9 @@ class Caller:
         return reply
 
     def send(self, request: Mapping[str, object]) -> None:
-        """Send a request and wait for nothing. Raises OSError once the daemon has ended."""
-        self._way.sendall(json.dumps({"v": VERSION, "id": 1, **request}).encode() + b"\n")
+        """Send a request and wait for no answer. Raises OSError once the daemon has ended, or takes no more."""
+        line = json.dumps({"v": VERSION, "id": 1, **request}).encode() + b"\n"
+        self._way.sendall(line, socket.MSG_DONTWAIT)  # that is, while an answer is awaited, for so long at most
 
     def lines(self) -> Iterator[str]:
         """The lines that come, as they come, until the daemon ends."""
