@@ -296,7 +296,7 @@ def test_a_preset_changes_what_it_names_and_nothing_else(configured: House, home
 
 
 def test_a_chart_file_that_was_edited_is_read_again(configured: House, home: Path) -> None:
-    """A chord put right in the editor would be wrong until the next start."""
+    """A chord put right in the editor would be wrong until the next start; one put wrong, and half of it would hold."""
     chart = home / ".config" / "sideman" / "song.chart"
     chart.write_text("| C | F |\n")
     (home / ".config" / "sideman" / "config.yaml").write_text("chart:\n  file: song.chart\n")
@@ -306,8 +306,10 @@ def test_a_chart_file_that_was_edited_is_read_again(configured: House, home: Pat
     assert configured.ask("reload")["changed"] == {}
     assert [type(each) for each in configured.put_in] == [SetChart]
     chart.write_text("| C | Hm |\n")
+    (home / ".config" / "sideman" / "config.yaml").write_text("chart:\n  file: song.chart\nplay:\n  gate: 0.3\n")
     with pytest.raises(SidemanError, match="bar 2"):
         configured.ask("reload")
+    assert configured.engine.settings.play.gate != 0.3
 
 
 def test_what_nobody_brings_says_so() -> None:

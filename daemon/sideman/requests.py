@@ -255,9 +255,10 @@ class Desk:
         return read.values
 
     def _reload(self) -> object:
-        said = self._sources.read()
-        told = self._adopt(difference(self.settings, said))
-        self._play_over(load_chart(self.settings))  # its file may be another by now
+        found = difference(self.settings, self._sources.read())
+        chart = load_chart(changed(self.settings, found.values))  # its file may be another by now
+        told = self._adopt(found)
+        self._play_over(chart)
         self._called = None
         return told
 
