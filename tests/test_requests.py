@@ -317,6 +317,8 @@ def test_what_nobody_brings_says_so() -> None:
     made = house()
     with pytest.raises(UsageError, match="'keep': no such request; there are status"):
         made.ask("keep")
+    with pytest.raises(UsageError, match="'learned': no such request"):  # only the player's hands say so, to the log
+        made.ask("learned", entry="play.gate\n00:00:00.000 a line of somebody's own")
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,6 @@ class Desk:
             "stop": Verb(lambda: self._post.put(Halt())),
             "again": Verb(lambda: self._post.put(Again())),
             "learn": Verb(self._learn, may=("key", "action")),
-            "learned": Verb(self._learned, ("entry",)),
         }
         """What can be asked, by name. Whoever brings a part of the daemon may put its own here."""
 
@@ -109,8 +108,7 @@ class Desk:
         name = request.get("do")
         verb = self.verbs.get(name) if isinstance(name, str) else None
         if verb is None:
-            verbs = ", ".join(each for each in self.verbs if each != "learned")  # which only the player's hands ask
-            raise UsageError(f"do: {shown(name)}: no such request; there are {verbs} and watch")
+            raise UsageError(f"do: {shown(name)}: no such request; there are {', '.join(self.verbs)} and watch")
         given = {key: value for key, value in request.items() if key not in ("v", "id", "do")}
         for key in (*verb.takes, *given):
             if key not in given:
@@ -132,6 +130,9 @@ class Desk:
 
     def asked(self, verb: str, argument: str) -> None:
         """Do what the player's hands ask for; the log says what became of it."""
+        if verb == "learned":
+            _log.info("learned: %s; it holds until the next start, unless the configuration says so too", argument)
+            return
         try:
             self.answer({"do": verb, **dict.fromkeys(self.names(verb)[:1] if argument else (), argument)})
         except SidemanError as error:
@@ -283,9 +284,6 @@ class Desk:
             raise ConfigError(f"learn: {error}") from None
         self._post.put(Learn(target))
         return {"learn": target.text}
-
-    def _learned(self, entry: object) -> None:
-        _log.info("learned: %s; it holds until the next start, unless the configuration says so too", entry)
 
     def _mute(self, on: object = None) -> object:
         """Silent at once, listening on; or back to the mode before. Without a word, the other of the two."""
