@@ -168,6 +168,24 @@ def test_a_flood_takes_a_bounded_time(surface: Surface) -> None:
     assert len(surface.house.put_in) > ALL
 
 
+def test_what_takes_long_is_followed_by_a_rest_as_long(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends one long chart after the other would have the processor to themselves, and the player none."""
+    second = 0.0
+
+    def think(_request: object) -> None:
+        nonlocal second
+        second += 10 * ROUND_S
+
+    monkeypatch.setattr("time.monotonic", lambda: second)
+    osc = Osc(surface.port, think, lambda _verb: ())
+    with closing(osc):
+        for _ in range(2):
+            surface.way.sendto(message("/sideman/tap"), ("127.0.0.1", surface.port.number))
+        osc.serve(0.0)
+        assert second == 10 * ROUND_S
+        assert osc.wakes_at() == 11 * ROUND_S
+
+
 def test_a_port_that_is_taken_says_so(surface: Surface) -> None:
     """The daemon would seem to listen, and hear nothing."""
     with pytest.raises(Unavailable, match=f"control.osc: port {surface.port.number} of 127.0.0.1"):

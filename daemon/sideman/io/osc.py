@@ -90,8 +90,9 @@ class Osc:
         while self._left > 0 and (came := self._receive()) is not None:
             self._left -= 1
             self._take(*came)
-            if time.monotonic() - began > ROUND_S:
-                self._left = 0
+            took = time.monotonic() - began
+            if took > ROUND_S:  # let signals in between, and rest as long
+                self._left, self._ends = 0, self._ends + took
         self._wait(listening=self._left > 0)
 
     def close(self) -> None:
