@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import socket
 import sys
@@ -169,7 +170,7 @@ def test_a_flood_takes_a_bounded_time(surface: Surface) -> None:
 
 
 def test_what_takes_long_is_followed_by_a_rest_as_long(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sends one long chart after the other would have the processor to themselves, and the player none."""
+    """Whoever sends long charts, one after the other or at once, would keep signals waiting, and the player."""
     second = 0.0
 
     def think(_request: object) -> None:
@@ -179,11 +180,17 @@ def test_what_takes_long_is_followed_by_a_rest_as_long(surface: Surface, monkeyp
     monkeypatch.setattr("time.monotonic", lambda: second)
     osc = Osc(surface.port, think, lambda _verb: ())
     with closing(osc):
+        bundle = OscBundleBuilder(IMMEDIATELY)
         for _ in range(2):
+            bundle.add_content(OscMessageBuilder("/sideman/tap").build())
             surface.way.sendto(message("/sideman/tap"), ("127.0.0.1", surface.port.number))
-        osc.serve(0.0)
-        assert second == 10 * ROUND_S
-        assert osc.wakes_at() == 11 * ROUND_S
+        surface.way.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+        for number in range(4):
+            osc.serve(float(number))
+            assert second == pytest.approx(10 * ROUND_S * (number + 1))
+            assert osc.wakes_at() == pytest.approx(number + 11 * ROUND_S)
+        osc.serve(9.0)
+        assert osc.wakes_at() == math.inf
 
 
 def test_a_port_that_is_taken_says_so(surface: Surface) -> None:
