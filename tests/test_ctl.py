@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -20,6 +21,8 @@ from desks import Client
 from fakes import settings
 from processes import LONG, Running, environment, running
 from sideman import cli
+from sideman.core.errors import Unavailable
+from sideman.io.asking import Caller, Refused
 from sideman.io.sockets import file_name, likely_paths, own_folder, socket_path
 from sideman.reception import Doors, doors
 
@@ -121,6 +124,64 @@ def test_watching_ends_with_the_daemon_and_with_who_reads(tmp_path: Path) -> Non
             assert third.wait(LONG) == 0
             assert third.stdout is not None
             third.stdout.read()
+
+
+@contextmanager
+def answering(folder: Path, said: bytes) -> Iterator[Caller]:
+    """A caller to whom somebody has said this, and hung up."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "o.sock"))
+        listener.listen()
+        with contextlib.closing(Caller(folder / "o.sock")) as caller:
+            other, _ = listener.accept()
+            with other:
+                other.sendall(said)
+            yield caller
+
+
+def test_a_daemon_that_hangs_up_is_no_success(tmp_path: Path) -> None:
+    """`ctl panic` would say nothing and end with 0, and nothing be done."""
+    for number, (said, error, why) in enumerate((
+        (b'{"v":1,"id":null,"ok":false,"error":"64 others are here already"}\n', Refused, "64 others"),
+        (b"", Unavailable, "ended before it answered"),
+        (b"HTTP/1.1 400 Bad Request\n", Unavailable, "is no sideman"),
+        (b"[]\n", Unavailable, "is no sideman"),
+    )):  # fmt: skip
+        (tmp_path / str(number)).mkdir()
+        with answering(tmp_path / str(number), said) as caller, pytest.raises(error, match=why):
+            caller.ask("panic")
+
+
+def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
+    """After `q` the terminal would not come back until the daemon says or takes something: a frozen one never does."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "o.sock"))
+        listener.listen()
+        caller, first = Caller(tmp_path / "o.sock"), threading.Event()
+
+        def read() -> None:
+            for _ in caller.lines():
+                first.set()
+
+        def press_many_keys() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    caller.send({"do": "tap"})
+
+        other, _ = listener.accept()
+        with other:
+            reads, presses, leaves = (
+                threading.Thread(target=each, daemon=True) for each in (read, press_many_keys, caller.close)
+            )
+            reads.start()
+            other.sendall(b"a line\n")
+            assert first.wait(LONG)
+            for thread in (presses, leaves):
+                thread.start()
+                thread.join(LONG / 10)
+                assert not thread.is_alive()
+            reads.join(LONG / 10)
+            assert not reads.is_alive()
 
 
 def test_asking_loads_little(tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
+import select
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 import pytest
 
+from processes import LONG
 from sideman.io import log
 
 
@@ -61,3 +65,23 @@ def test_a_closed_terminal_does_not_stop_the_music(level: str, capfd: pytest.Cap
     stream.close()
     logged(stream, level)
     assert capfd.readouterr().err == ""
+
+
+def test_a_terminal_that_stands_still_does_not_stop_the_music() -> None:
+    """After Ctrl-S, or into a pager, the daemon would heed no signal and answer nobody, once a buffer was full."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as end, os.fdopen(writing, "w") as stream:
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(4096))
+        os.set_blocking(writing, True)
+        talks = threading.Thread(target=logged, args=(stream,), daemon=True)
+        talks.start()
+        talks.join(LONG / 10)
+        stuck = talks.is_alive()
+        while select.select([end], [], [], 0)[0]:
+            end.read(1 << 20)
+        assert not stuck
+        logging.getLogger("test").info("goes on")
+        assert end.read(1 << 20).endswith(b" goes on\n")

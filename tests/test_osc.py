@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import socket
 import sys
@@ -130,6 +131,19 @@ def test_a_bundle_is_all_that_is_in_it(surface: Surface) -> None:
     assert (play.gate, play.density) == (0.5, 2.0)
 
 
+def test_what_is_more_urgent_goes_before_each_message_of_a_bundle(surface: Surface) -> None:
+    """A note would wait while a whole scene of a control surface is set."""
+    done: list[object] = []
+    osc = Osc(surface.port, done.append, lambda _verb: (), lambda: done.append("a note"))
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for verb in ("again", "tap"):
+        bundle.add_content(OscMessageBuilder(f"/sideman/{verb}").build())
+    surface.way.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+    with closing(osc):
+        osc.serve(0.0)
+    assert done == ["a note", "a note", {"do": "again"}, "a note", {"do": "tap"}]
+
+
 @settings(max_examples=50)
 @given(st.binary(max_size=80) | st.binary(max_size=60).map(lambda tail: b"#bundle\0" + tail) |
        st.binary(max_size=40).map(lambda tail: b"/sideman/set\0\0\0\0" + tail))  # fmt: skip
@@ -153,6 +167,30 @@ def test_a_flood_takes_a_bounded_time(surface: Surface) -> None:
     assert surface.osc.wakes_at() == ROUND_S
     surface.osc.serve(2 * ROUND_S)
     assert len(surface.house.put_in) > ALL
+
+
+def test_what_takes_long_is_followed_by_a_rest_as_long(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends long charts, one after the other or at once, would keep signals waiting, and the player."""
+    second = 0.0
+
+    def think(_request: object) -> None:
+        nonlocal second
+        second += 10 * ROUND_S
+
+    monkeypatch.setattr("time.monotonic", lambda: second)
+    osc = Osc(surface.port, think, lambda _verb: ())
+    with closing(osc):
+        bundle = OscBundleBuilder(IMMEDIATELY)
+        for _ in range(2):
+            bundle.add_content(OscMessageBuilder("/sideman/tap").build())
+            surface.way.sendto(message("/sideman/tap"), ("127.0.0.1", surface.port.number))
+        surface.way.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+        for number in range(4):
+            osc.serve(float(number))
+            assert second == pytest.approx(10 * ROUND_S * (number + 1))
+            assert osc.wakes_at() == pytest.approx(number + 11 * ROUND_S)
+        osc.serve(9.0)
+        assert osc.wakes_at() == math.inf
 
 
 def test_a_port_that_is_taken_says_so(surface: Surface) -> None:

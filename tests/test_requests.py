@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,13 @@ def test_a_chart_file_can_be_set_and_moved(tmp_path: Path) -> None:
     assert made.ask("get", key="chart.file")["value"] == str(tmp_path / "song.chart")
 
 
+def test_a_pipe_is_no_chart(tmp_path: Path) -> None:
+    """One wrong name, and the daemon would wait for ever for what comes out of it, deaf to all signals."""
+    os.mkfifo(tmp_path / "pipe.chart")
+    with pytest.raises(NoSuchInput, match=r"pipe.chart: a pipe or a device, not a file"):
+        house().ask("set", key="chart.file", value=str(tmp_path / "pipe.chart"))
+
+
 def test_a_chart_of_another_meter_takes_over_at_the_bar_line() -> None:
     """Bars of four would be played over bars of three, out of step for ever, or the band would have to stop."""
     made = house()
@@ -219,9 +227,20 @@ def test_mute_goes_back_to_the_mode_that_was() -> None:
     assert made.ask("mute") == {"mute": False}
     assert made.put_in == [SetMode("off", now=True), SetMode("duet", now=True)]
     made.ask("mute", on=True)
+    made.heed()
     made.desk.heed(ModeSet("solo", 0.0))  # by a pedal meanwhile
     assert made.ask("mute", on=False) == {"mute": False}
     assert len(made.put_in) == 3
+
+
+def test_mute_comes_back_whatever_was_asked_for_just_before() -> None:
+    """Two pedals in one moment, a mode and mute: it would be silent for good, for it would not know of the mute."""
+    made = house()
+    made.ask("mode", mode="trade", now=True)
+    made.ask("mute", on=True)
+    made.heed()  # the mode, and then the silence
+    assert made.ask("mute", on=False) == {"mute": False}
+    assert made.put_in[-1] == SetMode("trade", now=True)
 
 
 def test_what_others_change_is_known() -> None:
@@ -277,7 +296,7 @@ def test_a_preset_changes_what_it_names_and_nothing_else(configured: House, home
 
 
 def test_a_chart_file_that_was_edited_is_read_again(configured: House, home: Path) -> None:
-    """A chord put right in the editor would be wrong until the next start."""
+    """A chord put right in the editor would be wrong until the next start; one put wrong, and half of it would hold."""
     chart = home / ".config" / "sideman" / "song.chart"
     chart.write_text("| C | F |\n")
     (home / ".config" / "sideman" / "config.yaml").write_text("chart:\n  file: song.chart\n")
@@ -287,8 +306,10 @@ def test_a_chart_file_that_was_edited_is_read_again(configured: House, home: Pat
     assert configured.ask("reload")["changed"] == {}
     assert [type(each) for each in configured.put_in] == [SetChart]
     chart.write_text("| C | Hm |\n")
+    (home / ".config" / "sideman" / "config.yaml").write_text("chart:\n  file: song.chart\nplay:\n  gate: 0.3\n")
     with pytest.raises(SidemanError, match="bar 2"):
         configured.ask("reload")
+    assert configured.engine.settings.play.gate != 0.3
 
 
 def test_what_nobody_brings_says_so() -> None:
@@ -296,6 +317,8 @@ def test_what_nobody_brings_says_so() -> None:
     made = house()
     with pytest.raises(UsageError, match="'keep': no such request; there are status"):
         made.ask("keep")
+    with pytest.raises(UsageError, match="'learned': no such request"):  # only the player's hands say so, to the log
+        made.ask("learned", entry="play.gate\n00:00:00.000 a line of somebody's own")
 
 
 @pytest.mark.parametrize(

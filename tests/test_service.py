@@ -170,6 +170,26 @@ def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypa
     assert left == ([130] if forced else [])
 
 
+def test_whatever_happens_while_it_wakes_it_can_be_woken_again() -> None:
+    """A pedal's preset would be called a second later, when a bar ended just as somebody asked for something."""
+
+    class Meanwhile:
+        def recv(self, most: int) -> bytes:
+            """Read what woke us; before that the player has something to tell, and is late to say so."""
+            service._stir()
+            return awake.recv(most)
+
+    chosen = settings(midi__output="none", midi__input="none")
+    with closing(Service(chosen, load_chart(chosen))) as service:
+        awake = service._awake
+        service._stir()
+        service._awake = Meanwhile()  # type: ignore[assignment]
+        service._woken()
+        service._awake = awake
+        service._stir()
+        assert select.select([awake], [], [], 0)[0] == [awake]
+
+
 def test_the_first_note_is_on_time_however_early_it_must_be(tmp_path: Path) -> None:
     """Without it a solo moved earlier for a slow synth would lack its first note."""
     settings = (*NO_PORTS, "play.offset_ms=-200", "chart.choruses=1", "tempo.bpm=400")

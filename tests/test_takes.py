@@ -151,6 +151,15 @@ def test_a_take_that_went_on_from_yesterday_is_played_again(tmp_path: Path) -> N
     assert notes[1].time < 4 * TICKS_PER_BEAT  # the file begins where the take does
 
 
+def test_a_take_that_ended_by_itself_is_played_again_to_its_end(tmp_path: Path) -> None:
+    """After the last chorus the stop of a clock and the lamp's end would be called another performance."""
+    made = performance(chart__choruses=1, tempo__clock_out=True, midi__lamp=20)
+    engine = made.engine(0.1, clocks=takes.clocks(made.settings, made.chart))
+    header, reports, _ = perform(made, [], 60.0, lambda: 0.0005, engine)
+    journal = written(tmp_path, header, reports)
+    assert again(journal, made) == takes.Again(sum(isinstance(report, Sent) for report in reports))
+
+
 def test_the_first_difference_is_told(tmp_path: Path) -> None:
     """One would believe that it is the same where it is not."""
     made = performance(play__rate="eighth")

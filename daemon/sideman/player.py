@@ -59,7 +59,7 @@ class Player:
     def run(self) -> None:
         """Play until asked to stop or until the end; then, or after any exception, release every note."""
         try:
-            now = self._clock.now()
+            now = self._reached = self._clock.now()
             self._send(self.engine.open(now), now)
             self.engine.prepare(now)
             self._tell(Woke(now, self.engine.beat_at(now), ready=True))
@@ -73,7 +73,8 @@ class Player:
 
         Not so a clock's stop: to many a sequencer a second one means to go back to the top.
         """
-        now = self._now()
+        # Music that ends by itself ends at that second, whenever it is found out: played again it is the same.
+        now = self._now() if self._stopping else self._reached
         releases = self.engine.silence()
         self._tell(Ended(now, self.engine.beat_at(now)))
         self._send(releases, now)

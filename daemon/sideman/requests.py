@@ -81,6 +81,7 @@ class Desk:
         self._began = post.now()
         self._called: Layer | None = None  # the preset that was called last
         self._muted: Mode | None = None  # the mode to go back to
+        self._silent = False  # since it was muted, the player has said so
         self._awaited: Mode | None = None  # asked for, from the next bar line on
         self.verbs = {
             "status": Verb(self.status),
@@ -96,7 +97,6 @@ class Desk:
             "stop": Verb(lambda: self._post.put(Halt())),
             "again": Verb(lambda: self._post.put(Again())),
             "learn": Verb(self._learn, may=("key", "action")),
-            "learned": Verb(self._learned, ("entry",)),
         }
         """What can be asked, by name. Whoever brings a part of the daemon may put its own here."""
 
@@ -108,8 +108,7 @@ class Desk:
         name = request.get("do")
         verb = self.verbs.get(name) if isinstance(name, str) else None
         if verb is None:
-            verbs = ", ".join(each for each in self.verbs if each != "learned")  # which only the player's hands ask
-            raise UsageError(f"do: {shown(name)}: no such request; there are {verbs} and watch")
+            raise UsageError(f"do: {shown(name)}: no such request; there are {', '.join(self.verbs)} and watch")
         given = {key: value for key, value in request.items() if key not in ("v", "id", "do")}
         for key in (*verb.takes, *given):
             if key not in given:
@@ -131,6 +130,9 @@ class Desk:
 
     def asked(self, verb: str, argument: str) -> None:
         """Do what the player's hands ask for; the log says what became of it."""
+        if verb == "learned":
+            _log.info("learned: %s; it holds until the next start, unless the configuration says so too", argument)
+            return
         try:
             self.answer({"do": verb, **dict.fromkeys(self.names(verb)[:1] if argument else (), argument)})
         except SidemanError as error:
@@ -144,7 +146,8 @@ class Desk:
             case ModeSet(mode):
                 self.settings = changed(self.settings, [("play.mode", mode)])
                 self._awaited = None
-                self._muted = self._muted if mode == "off" else None
+                self._muted = None if self._silent and mode != "off" else self._muted  # else it was asked for before
+                self._silent = self._silent or mode == "off"
             case _:
                 pass
 
@@ -253,9 +256,10 @@ class Desk:
         return read.values
 
     def _reload(self) -> object:
-        said = self._sources.read()
-        told = self._adopt(difference(self.settings, said))
-        self._play_over(load_chart(self.settings))  # its file may be another by now
+        found = difference(self.settings, self._sources.read())
+        chart = load_chart(changed(self.settings, found.values))  # its file may be another by now
+        told = self._adopt(found)
+        self._play_over(chart)
         self._called = None
         return told
 
@@ -281,9 +285,6 @@ class Desk:
         self._post.put(Learn(target))
         return {"learn": target.text}
 
-    def _learned(self, entry: object) -> None:
-        _log.info("learned: %s; it holds until the next start, unless the configuration says so too", entry)
-
     def _mute(self, on: object = None) -> object:
         """Silent at once, listening on; or back to the mode before. Without a word, the other of the two."""
         if on is not None and not isinstance(on, bool):
@@ -291,7 +292,7 @@ class Desk:
         mute = self._muted is None if on is None else on
         if mute and self._muted is None:
             mode = self._awaited or self._status().mode
-            self._muted = "solo" if mode == "off" else mode
+            self._muted, self._silent = "solo" if mode == "off" else mode, self._status().mode == "off"
             self._post.put(SetMode("off", now=True))
         elif not mute and self._muted is not None:
             self._post.put(SetMode(self._muted, now=True))

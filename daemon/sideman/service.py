@@ -299,11 +299,12 @@ class Service:
             self._notifier.alive()
 
     def _woken(self) -> bytes:
-        self._stirred = False  # whatever comes from now on wakes us again
         try:
             return self._awake.recv(4096)
         except BlockingIOError:
             return b""
+        finally:
+            self._stirred = False  # what came until now is looked at next, what comes from now on wakes us again
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGUSR1:

@@ -39,8 +39,9 @@ class Caller:
 
     def ask(self, verb: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever the answer is
         """The result of a request. Raises Refused, or Unavailable where no answer comes."""
-        self.send({"do": verb, **arguments})
         try:
+            with contextlib.suppress(ConnectionError):  # whoever hangs up may have said why
+                self.send({"do": verb, **arguments})
             line = self._lines.readline()
         except TimeoutError:
             raise Unavailable(f"{self._path}: no answer within {PATIENCE_S:g} seconds; does it still run?") from None
@@ -48,14 +49,24 @@ class Caller:
             line = ""
         if not line.endswith("\n"):
             raise Unavailable(f"{self._path}: the daemon ended before it answered")
-        reply = json.loads(line)
+        reply = self._reply(line)
         if not reply.get("ok"):
             raise Refused(str(reply.get("error")))
         return reply.get("result")
 
+    def _reply(self, line: str) -> Mapping[str, Any]:
+        try:
+            reply = json.loads(line)
+        except (ValueError, RecursionError):
+            reply = None
+        if not isinstance(reply, dict):
+            raise Unavailable(f"{self._path}: whoever answers there is no sideman")
+        return reply
+
     def send(self, request: Mapping[str, object]) -> None:
-        """Send a request and wait for nothing. Raises OSError once the daemon has ended."""
-        self._way.sendall(json.dumps({"v": VERSION, "id": 1, **request}).encode() + b"\n")
+        """Send a request and wait for no answer. Raises OSError once the daemon has ended, or takes no more."""
+        line = json.dumps({"v": VERSION, "id": 1, **request}).encode() + b"\n"
+        self._way.sendall(line, socket.MSG_DONTWAIT)  # that is, while an answer is awaited, for so long at most
 
     def lines(self) -> Iterator[str]:
         """The lines that come, as they come, until the daemon ends."""
@@ -64,7 +75,9 @@ class Caller:
             yield from self._lines
 
     def close(self) -> None:
-        """Let go of it."""
+        """Let go of it, whoever still waits for its lines in another thread."""
+        with contextlib.suppress(OSError):
+            self._way.shutdown(socket.SHUT_RDWR)
         self._lines.close()
         self._way.close()
 

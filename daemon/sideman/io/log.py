@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 from typing import TextIO
 
+PATIENCE_S = 0.1
+"""How long whoever reads the log may be busy; after that lines are left out until it goes on."""
 # The priorities of syslog(3), as systemd's journal reads them at the start of a line.
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 
@@ -26,7 +29,21 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Goes on in silence once stderr is closed: a musician's solo does not stop with their terminal."""
+    """Goes on in silence once stderr is closed or stands still: a musician's solo does not stop with their terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._patience = PATIENCE_S
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, unless whoever reads them takes no more: it would be waited for, and no signal heeded."""
+        try:
+            takes_more = bool(select.select([], [self.stream], [], self._patience)[1])
+        except (OSError, ValueError):
+            takes_more = True  # no file, or a closed one
+        self._patience = PATIENCE_S if takes_more else 0.0
+        if takes_more:
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Nothing can be said where saying failed."""

@@ -13,6 +13,7 @@ import math
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ class OscPort:
 class Osc:
     """Serves those who send to `port`. `answer` answers requests; `names` gives a verb's arguments in their order.
 
-    `step_aside` is called before each packet, so that what is more urgent goes first.
+    `step_aside` is called before each packet and each message in it, so that what is more urgent goes first.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Osc:
         self._names = names
         self._step_aside = step_aside
         self._ends, self._left = -math.inf, ALL
+        self._messages: deque[tuple[str, Sequence[object], Any]] = deque()  # of a packet, and who sent it
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._way, selectors.EVENT_READ)
         self._registered = True
@@ -87,12 +89,14 @@ class Osc:
         if now >= self._ends:
             self._ends, self._left = now + ROUND_S, ALL
         began = time.monotonic()
-        while self._left > 0 and (came := self._receive()) is not None:
-            self._left -= 1
-            self._step_aside()
-            self._take(*came)
-            if time.monotonic() - began > ROUND_S:
-                self._left = 0
+        while self._left > 0 and (self._messages or self._take_in()):
+            if self._messages:
+                self._left -= 1
+                self._step_aside()
+                self._heed(*self._messages.popleft())
+            took = time.monotonic() - began
+            if took > ROUND_S:  # let signals in between, and rest as long
+                self._left, self._ends = 0, self._ends + took
         self._wait(listening=self._left > 0)
 
     def close(self) -> None:
@@ -112,16 +116,28 @@ class Osc:
         except OSError:  # nothing more, or the word that somebody we answered has gone
             return None
 
-    def _take(self, data: bytes, sender: Any) -> None:  # noqa: ANN401 - an address as sockets have them
+    def _take_in(self) -> bool:
+        """Take the messages of the next packet, if there is one."""
+        came = self._receive()
+        if came is None:
+            return False
+        self._step_aside()
+        self._unpack(*came)
+        return True
+
+    def _unpack(self, data: bytes, sender: Any) -> None:  # noqa: ANN401 - an address as sockets have them
         try:
             messages = [(each.message.address, each.message.params) for each in self._port.packet(data).messages]
         except Exception:  # noqa: BLE001 - whatever the library stumbles over, it was no OSC
             self.ignored += 1
-            return
-        self._left -= max(0, len(messages) - 1)  # a bundle counts for all that is in it
-        for address, arguments in messages[:ALL]:
-            for verb, reply in self._answered(address, arguments):
-                self._reply(verb, reply, sender)
+            messages = []
+        if not messages:
+            self._left -= 1  # garbage, too, has taken its time
+        self._messages.extend((address, arguments, sender) for address, arguments in messages[:ALL])
+
+    def _heed(self, address: str, arguments: Sequence[object], sender: Any) -> None:  # noqa: ANN401 - as above
+        for verb, reply in self._answered(address, arguments):
+            self._reply(verb, reply, sender)
 
     def _answered(self, address: str, arguments: Sequence[object]) -> Iterator[tuple[str, str | SidemanError]]:
         """What to reply, if anything."""

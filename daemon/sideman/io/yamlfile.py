@@ -9,6 +9,7 @@ Scalars are read as YAML 1.2 reads them: `off` and `no` are words, `010` is ten 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ def read_yaml(path: Path) -> Read:
 def read_file(path: Path, largest: int = LARGEST, too_large: type[ConfigError] = ConfigError) -> bytes:
     """The bytes of a small file that has to be there and readable; `too_large` is raised beyond `largest` bytes."""
     try:
+        if path.exists() and not (path.is_file() or path.is_dir() or str(path) == os.devnull):
+            raise NoSuchInput(f"{path}: a pipe or a device, not a file; keep in one what is to be read")  # it may wait
         with path.open("rb") as file:
             data = file.read(largest + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
