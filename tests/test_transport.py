@@ -187,6 +187,25 @@ def test_a_start_while_it_goes_begins_anew() -> None:
     assert not hanging(message for _, message in recorder.sent)
 
 
+@pytest.mark.parametrize(
+    "words", [(SongPosition(0),), (ClockStart(),), (ClockStop(), SongPosition(0), ClockContinue())]
+)
+@pytest.mark.parametrize("ahead", [0.00001, 0.0002, 0.0006, 0.0015])
+def test_a_loop_begins_with_its_first_note(words: tuple[Event, ...], ahead: float) -> None:
+    """A sequencer that loops says so when a note is on its way: the new one would be missing, or late, each time."""
+    beats, loops = 4, 6
+    come = jittered(steady(beats * loops, 120.0), 0.001, 1)
+    arrivals: Arrivals = [(float(come[0]) - 0.01, ClockStart()), *ticks(come)]
+    tops = [float(come[number * beats * TICKS_A_BEAT]) for number in range(1, loops)]
+    arrivals += [(top - ahead, word) for top in tops for word in words]
+    engine, _, _ = following(play__rate="eighth")
+    recorder, _ = play(engine, float(come[-1]), sorted(arrivals, key=lambda each: each[0]))
+    for top in tops:
+        *_, last = (second for second, _ in struck(recorder) if second < top + 0.2)
+        assert last == pytest.approx(top, abs=0.003)
+        assert hanging(message for second, message in recorder.sent if second < top + 0.1)
+
+
 @pytest.mark.parametrize("bpm", [60.0, 120.0, 240.0])
 def test_a_clock_that_dies_is_noticed_within_two_beats(bpm: float) -> None:
     """A cable pulled out would leave a solo without a band, and nobody would know why."""
