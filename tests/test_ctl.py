@@ -20,6 +20,7 @@ from desks import Client
 from fakes import settings
 from processes import LONG, Running, environment, running
 from sideman import cli
+from sideman.io.asking import Caller
 from sideman.io.sockets import file_name, likely_paths, own_folder, socket_path
 from sideman.reception import Doors, doors
 
@@ -121,6 +122,25 @@ def test_watching_ends_with_the_daemon_and_with_who_reads(tmp_path: Path) -> Non
             assert third.wait(LONG) == 0
             assert third.stdout is not None
             third.stdout.read()
+
+
+def test_a_daemon_that_is_stuck_holds_nobody(tmp_path: Path) -> None:
+    """Neither a key nor Ctrl-C would end the view once the daemon hangs: one would have to close the terminal."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as stuck:
+        stuck.bind(str(path))
+        stuck.listen()
+        caller = Caller(path)
+        reads = threading.Thread(target=lambda: list(caller.lines()), daemon=True)
+        reads.start()
+        with pytest.raises(OSError):  # noqa: PT011 - whatever a full socket says
+            list(map(caller.offer, [{"do": "tap"}] * 100_000))
+        leaves = threading.Thread(target=caller.close, daemon=True)
+        leaves.start()
+        leaves.join(LONG)
+        reads.join(LONG)
+        assert not leaves.is_alive()
+        assert not reads.is_alive()
 
 
 def test_asking_loads_little(tmp_path: Path) -> None:

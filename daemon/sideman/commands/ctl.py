@@ -213,7 +213,7 @@ def _watch(caller: Caller, *, plain: bool) -> int:
     if not plain:
         from sideman.watchview import watch  # which draws, or writes plain lines
 
-        return watch(caller.lines(), sys.stdout, send=caller.send)
+        return watch(caller.lines(), sys.stdout, send=caller.offer)
     for line in caller.lines():
         print(line, end="", flush=True)
     return 0

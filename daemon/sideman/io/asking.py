@@ -55,7 +55,11 @@ class Caller:
 
     def send(self, request: Mapping[str, object]) -> None:
         """Send a request and wait for nothing. Raises OSError once the daemon has ended."""
-        self._way.sendall(json.dumps({"v": VERSION, "id": 1, **request}).encode() + b"\n")
+        self._way.sendall(_line(request))
+
+    def offer(self, request: Mapping[str, object]) -> None:
+        """The same, but not at all while the daemon is stuck and there is no room: that raises OSError, too."""
+        self._way.send(_line(request), socket.MSG_DONTWAIT)
 
     def lines(self) -> Iterator[str]:
         """The lines that come, as they come, until the daemon ends."""
@@ -64,9 +68,15 @@ class Caller:
             yield from self._lines
 
     def close(self) -> None:
-        """Let go of it."""
+        """Let go of it, also while another thread waits for lines: it gets no more."""
+        with contextlib.suppress(OSError):
+            self._way.shutdown(socket.SHUT_RDWR)
         self._lines.close()
         self._way.close()
+
+
+def _line(request: Mapping[str, object]) -> bytes:
+    return json.dumps({"v": VERSION, "id": 1, **request}).encode() + b"\n"
 
 
 def call(paths: Iterable[Path]) -> Caller:
