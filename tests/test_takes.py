@@ -180,6 +180,17 @@ def test_a_take_that_went_on_from_yesterday_is_played_again(tmp_path: Path) -> N
     assert notes[1].time < 4 * TICKS_PER_BEAT  # the file begins where the take does
 
 
+def test_a_take_that_came_to_its_end_is_played_again(tmp_path: Path) -> None:
+    """After the last chorus a take would be said to be another, for the time that the machine took to end it."""
+    keys: dict[str, Any] = {"chart__choruses": 1, "tempo__clock_out": True, "midi__lamp": 50}
+    made = performance(play__rate="eighth", **keys)
+    engine = made.engine(0.1, clocks=takes.clocks(made.settings, made.chart))
+    header, reports, _ = perform(made, [], 100.0, lambda: 0.0003, engine)
+    journal = written(tmp_path, header, reports)
+    assert journal.totals().seconds == pytest.approx(8.0, abs=0.01)
+    assert again(journal, made) == takes.Again(sum(isinstance(report, Sent) for report in reports))
+
+
 def test_the_first_difference_is_told(tmp_path: Path) -> None:
     """One would believe that it is the same where it is not."""
     made = performance(play__rate="eighth")

@@ -71,9 +71,10 @@ class Player:
     def _release_all(self) -> None:
         """Note-offs twice, a moment apart: a JACK client that misses its round loses what it should have carried.
 
-        Not so a clock's stop: to many a sequencer a second one means to go back to the top.
+        Not so a clock's stop: to many a sequencer a second one means to go back to the top. Music that ends by itself
+        ends with its last turn, so that a take of it does so again.
         """
-        now = self._now()
+        now = self._now() if self._stopping or not self.turns else self._reached
         releases = self.engine.silence()
         self._tell(Ended(now, self.engine.beat_at(now)))
         self._send(releases, now)
