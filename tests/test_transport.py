@@ -386,6 +386,24 @@ def test_what_is_resumed_tells_its_place() -> None:
     assert listening(out).line.beat_at(2.0) == pytest.approx(again.beat_at(2.0))
 
 
+@pytest.mark.parametrize("number", [97, 99, 101, 102, 103])
+@pytest.mark.parametrize("later", [-0.0008, -0.0003, 0.0001, 0.0004])
+def test_who_follows_behind_us_stays_in_step_over_a_stop(number: int, later: float) -> None:
+    """A stop beside a tick would leave the drum machine behind us a tick off, until somebody starts it anew."""
+    true = jittered(steady(8, 120.0), 0.0005, 3)
+    stop, pause = float(true[number]) + later, 2.0
+    come = [second if second < stop else second + pause for second in map(float, true)]
+    words: Arrivals = [(come[0] - 0.01, ClockStart()), (stop, ClockStop()), (stop + pause - 0.02, ClockContinue())]
+    engine, _, _ = following(sends=True, play__mode="off")
+    recorder, _ = play(engine, come[-1] + 0.005, sorted([*ticks(come), *words], key=lambda each: each[0]))
+    place = 0
+    for _, message in recorder.sent:
+        if message[0] == encode(SongPosition(0))[0]:
+            place = (message[1] + 128 * message[2]) * 6
+        place += message[0] == TICK
+    assert place == len(true)
+
+
 def test_a_clock_that_is_followed_is_passed_on() -> None:
     """The drum machine behind it would not know that the band stops and goes on."""
     true = steady(8, 120.0)

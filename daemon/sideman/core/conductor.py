@@ -316,7 +316,7 @@ class Conductor(ABC):
         """What to send before the tick `place`, counted from the top of the music; from there on ticks are due."""
         if self._clock_out is None:
             return []
-        self._put_clock(place + round(self._top * TICKS_A_BEAT), begins=False)
+        self._put_clock(self._clock_out.first(place) + round(self._top * TICKS_A_BEAT), begins=False)
         return self._clock_out.begin(place)
 
     def _clock_falls_due(self, tick: Tick, second: float) -> list[Event]:
@@ -331,4 +331,5 @@ class Conductor(ABC):
             self._put_clock(next_sixteenth(now), begins=True)
             return self._clock_out.end()
         self._put_clock(tick.number + 1, begins=False)
+        self._clock_out.sent = tick.number - round(self._top * TICKS_A_BEAT)
         return [ClockTick()]
