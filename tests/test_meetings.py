@@ -159,7 +159,7 @@ def test_after_a_new_beginning_it_resumes_in_its_place() -> None:
     assert memory["beat"] == pytest.approx(place)
     again = resumed(made, memory, 0.0)
     assert again.status(0.0).beat == pytest.approx(12.0)
-    assert again.status(0.0).chord.text == "A7alt"
+    assert again.status(0.0).chords()[0].text == "A7alt"
 
 
 def test_a_tempo_that_changes_the_swing_lets_no_two_notes_sound_at_once() -> None:

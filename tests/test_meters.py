@@ -25,10 +25,12 @@ from sideman.core.events import (
     Again,
     Begin,
     ClockContinue,
+    ClockStart,
     ClockStop,
     ClockTick,
     Command,
     Event,
+    Halt,
     NoteOff,
     NoteOn,
     SetChart,
@@ -219,6 +221,32 @@ def test_another_tune_is_played_as_often_as_it_is_asked_for() -> None:
     assert recorder.sent[-1][0] == pytest.approx(4 + 2 * 3)
 
 
+@pytest.mark.parametrize("halts", [True, False])
+def test_begun_anew_another_tune_is_played_as_often_as_it_is_asked_for(halts: bool) -> None:
+    """A tune that was called, and begun, while another was stopped would break off in the middle of a bar."""
+    made = performance(**{**STRAIGHT, "chart__choruses": 2, "chart__changes": "| C | F | G | C |"})
+    calls: list[tuple[float, Event | Command]] = [(4.5, SetChart(chart_of("3/4 Am | Dm"))), (9.5, Begin())]
+    recorder, bars = play(made.engine(0.0), 60.0, [(3.0, Halt()), *calls] if halts else calls)
+    assert [bar.number for bar in bars][-4:] == [1, 2, 3, 4]
+    assert recorder.sent[-1][0] == pytest.approx(9.6 + 4 * 3)
+
+
+def test_music_that_is_over_stays_so_when_another_tune_is_called() -> None:
+    """While the band rings out, it would come in with a note or two of the next tune."""
+    made = performance(**{**STRAIGHT, "chart__choruses": 1, "chart__changes": "| C | F |"})
+    come: list[tuple[float, Event]] = [(float(second), ClockTick()) for second in steady(30, 60.0)]
+    first, last = come[0][0] - 0.01, come[20 * 24][0] - 0.01
+    starts: list[tuple[float, Event | Command]] = [(first, ClockStart()), (last, ClockStart())]
+    called: list[tuple[float, Event | Command]] = [(come[11 * 24][0], SetChart(chart_of("3/4 Am | Dm | E")))]
+    arrivals = sorted([*come, *starts, *called], key=lambda each: each[0])
+    played = made.engine(0.0, clocks=Clocks(Transport(60.0)))
+    recorder, bars = play(played, come[-1][0], arrivals)
+    assert [bar.number for bar in bars] == [1, 2, 1, 2, 3]
+    between = [second for second, message in recorder.sent if come[8 * 24][0] + 0.1 < second < last]
+    assert between == []
+    assert [chord.text for bar in bars[2:] for chord in bar.chords] == ["Am", "Dm", "E"]
+
+
 def test_it_ends_with_the_last_bar() -> None:
     """The last note would begin a bar too early, or never."""
     for seed in range(4):
@@ -310,12 +338,18 @@ def test_a_rendered_file_has_every_meter() -> None:
     assert read_back(take.midi, chart_of(MIXED))
 
 
-def read_back(contents: bytes, chart: Chart) -> bool:
-    """Whether the markers are where the chart has its chords."""
+def markers(song: mido.MidiFile) -> list[tuple[float, str]]:
+    """The chords of a file, with their beats."""
     now, found = 0, []
-    for message in mido.MidiFile(file=io.BytesIO(contents)).tracks[0]:
+    for message in song.tracks[0]:
         now += message.time
         found += [(now / 960, message.text)] if message.type == "marker" else []
+    return found
+
+
+def read_back(contents: bytes, chart: Chart) -> bool:
+    """Whether the markers are where the chart has its chords."""
+    found = markers(mido.MidiFile(file=io.BytesIO(contents)))
     return found == [(beat, chart.chord_at(beat).text) for beat, _ in found] and len(found) == 7
 
 
@@ -331,6 +365,18 @@ def test_a_take_has_every_meter_and_is_played_again(tmp_path: Path) -> None:
     assert journal.totals().bars == 1 + sum(isinstance(report, BarBegun) for report in reports)
     assert not again(journal, made).difference
     assert any(isinstance(report, Sent) for report in reports)
+
+
+def test_a_take_that_began_anew_has_its_bar_lines(tmp_path: Path) -> None:
+    """From a stop on a DAW would show everything in other bars than it was played in, and chords nobody played."""
+    made = replace(performance(**STRAIGHT), chart=chart_of("| Dm7 | C / / F | 3/4 G7 | Cmaj7 |"))
+    header, reports, _ = perform(made, [(5.5, Begin())], 18.0)
+    journal = written(tmp_path, header, reports)
+    song = mido.MidiFile(TakeFolder(tmp_path).midi(journal.name))
+    begun = [(report.beat, str(report.meter)) for report in reports if isinstance(report, BarBegun)]
+    assert begun == [(0.0, "4/4"), (4.0, "4/4"), (6.0, "4/4"), (10.0, "4/4"), (14.0, "3/4"), (17.0, "3/4")]
+    assert signatures(song)[:3] == [(0.0, "4/4"), (6.0, "4/4"), (14.0, "3/4")]
+    assert markers(song)[:6] == [(0, "Dm7"), (4, "C"), (6, "Dm7"), (10, "C"), (13, "F"), (14, "G7")]
 
 
 def test_the_picture_of_a_take_has_its_bar_lines() -> None:

@@ -151,6 +151,22 @@ def test_a_beat_is_told_once_and_with_its_chord() -> None:
     assert told == first + second + other
 
 
+def test_a_chord_that_is_held_is_told_in_place_of_the_charts() -> None:
+    """Whoever holds the chords by hand would see another than what is played over."""
+    made = house(chart__changes="| C | F |", midi__chords=3)
+    made.go(0.9)
+    for pitch in (58, 62, 65, 68):
+        made.put(NoteOn(pitch, 80, 3))  # type: ignore[arg-type]
+    told = watch(made, 3.9)
+    made.ask("set", key="chart.changes", value="| Am | Dm |")
+    told += watch(made, 8.1)
+    beats = [(e["beat"], e["chord"], e["next_chord"]) for e in told if e["event"] == "beat"]
+    assert [chords for beat, *chords in beats if 2 <= beat < 8] == [["Bb7", "Bb7"]] * 6
+    assert next(chords for beat, *chords in beats if beat >= 8) == ["Am", "Dm"]
+    status = [e for e in told if e["event"] == "status" and 2.5 < e["beat"] < 7.5]
+    assert {e["chord"] for e in status} == {"Bb7"}
+
+
 def test_what_is_struck_is_told_as_it_was_foreseen() -> None:
     """The piano roll would show other notes than those that sound."""
     made = house(play__rate="eighth", play__density=4)

@@ -125,6 +125,34 @@ def test_a_take_in_the_time_of_a_clock_is_played_again(tmp_path: Path) -> None:
     assert song.length == pytest.approx(16 * 60 / 100 + 16 * 60 / 140, abs=1)  # without what it waited for
 
 
+@pytest.mark.parametrize("tick", [47, 48, 96, 144])
+@pytest.mark.parametrize("later", [-0.0008, -0.0003, 0.0, 0.0003])
+def test_what_a_take_lasts_is_without_its_halts(tick: int, later: float, tmp_path: Path) -> None:
+    """A stop that comes while a note is on its way would be a crawl in the file, and the list tell another tempo."""
+    made = performance(tempo__source="midi-clock", play__rate="eighth", play__swing=0.5)
+    engine = made.engine(0.1, clocks=takes.clocks(made.settings, made.chart))
+    come = ticks(1.02, 120, 24 * 6, 0.001) + ticks(4.02, 120, 24 * 6, 0.001)
+    stop = come[tick][0] + later
+    first: list[tuple[float, Event | Command]] = [(1.0, ClockStart()), *(one for one in come if one[0] < stop)]
+    gap = 1.9 + come[tick][0]
+    again_: list[tuple[float, Event | Command]] = [(gap - 0.01, ClockContinue()), *ticks(gap, 120, 24 * 12, 0.001)]
+    header, reports, _ = perform(made, [*first, (stop, ClockStop()), *again_], gap + 6, engine=engine)
+    journal = written(tmp_path, header, reports)
+    song = mido.MidiFile(TakeFolder(tmp_path).midi(journal.name))
+    tempos = [60e6 / message.tempo for message in song.tracks[0] if message.type == "set_tempo"]
+    assert tempos == pytest.approx([120] * len(tempos), abs=6)
+    assert journal.totals().seconds == pytest.approx(stop - 1.02 + 6, abs=0.005)
+    assert journal.totals().bpm == pytest.approx(120, abs=0.5)
+
+
+def test_what_a_take_lasts_is_without_the_beats_it_skipped(tmp_path: Path) -> None:
+    """Begun anew, it would be listed at a tempo that nobody played."""
+    header, reports, _ = perform(performance(play__rate="eighth"), [(4.3, Begin()), (7.7, Begin())], 10.1)
+    totals = written(tmp_path, header, reports).totals()
+    assert totals.seconds == pytest.approx(10.0, abs=0.01)
+    assert totals.bpm == pytest.approx(120, abs=0.1)
+
+
 def test_a_take_in_the_time_of_a_link_session_is_played_again(tmp_path: Path) -> None:
     """Whoever plays with others over Link could not have a take again."""
     made = performance(tempo__source="link", play__rate="eighth", tempo__clock_out=True)
@@ -151,12 +179,14 @@ def test_a_take_that_went_on_from_yesterday_is_played_again(tmp_path: Path) -> N
     assert notes[1].time < 4 * TICKS_PER_BEAT  # the file begins where the take does
 
 
-def test_a_take_that_ended_by_itself_is_played_again_to_its_end(tmp_path: Path) -> None:
-    """After the last chorus the stop of a clock and the lamp's end would be called another performance."""
-    made = performance(chart__choruses=1, tempo__clock_out=True, midi__lamp=20)
+def test_a_take_that_came_to_its_end_is_played_again(tmp_path: Path) -> None:
+    """After the last chorus a take would be said to be another, for the time that the machine took to end it."""
+    keys: dict[str, Any] = {"chart__choruses": 1, "tempo__clock_out": True, "midi__lamp": 50}
+    made = performance(play__rate="eighth", **keys)
     engine = made.engine(0.1, clocks=takes.clocks(made.settings, made.chart))
-    header, reports, _ = perform(made, [], 60.0, lambda: 0.0005, engine)
+    header, reports, _ = perform(made, [], 100.0, lambda: 0.0003, engine)
     journal = written(tmp_path, header, reports)
+    assert journal.totals().seconds == pytest.approx(8.0, abs=0.01)
     assert again(journal, made) == takes.Again(sum(isinstance(report, Sent) for report in reports))
 
 

@@ -186,6 +186,25 @@ def test_a_start_while_it_goes_begins_anew() -> None:
     assert not hanging(message for _, message in recorder.sent)
 
 
+@pytest.mark.parametrize(
+    "words", [(SongPosition(0),), (ClockStart(),), (ClockStop(), SongPosition(0), ClockContinue())]
+)
+@pytest.mark.parametrize("ahead", [0.00001, 0.0002, 0.0006, 0.0015])
+def test_a_loop_begins_with_its_first_note(words: tuple[Event, ...], ahead: float) -> None:
+    """A sequencer that loops says so when a note is on its way: the new one would be missing, or late, each time."""
+    beats, loops = 4, 6
+    come = jittered(steady(beats * loops, 120.0), 0.001, 1)
+    arrivals: Arrivals = [(float(come[0]) - 0.01, ClockStart()), *ticks(come)]
+    tops = [float(come[number * beats * TICKS_A_BEAT]) for number in range(1, loops)]
+    arrivals += [(top - ahead, word) for top in tops for word in words]
+    engine, _, _ = following(play__rate="eighth")
+    recorder, _ = play(engine, float(come[-1]), sorted(arrivals, key=lambda each: each[0]))
+    for top in tops:
+        *_, last = (second for second, _ in struck(recorder) if second < top + 0.2)
+        assert last == pytest.approx(top, abs=0.003)
+        assert hanging(message for second, message in recorder.sent if second < top + 0.1)
+
+
 @pytest.mark.parametrize("bpm", [60.0, 120.0, 240.0])
 def test_a_clock_that_dies_is_noticed_within_two_beats(bpm: float) -> None:
     """A cable pulled out would leave a solo without a band, and nobody would know why."""
@@ -364,6 +383,24 @@ def test_what_is_resumed_tells_its_place() -> None:
     assert [event for _, event in out][:3] == [SongPosition(48), ClockContinue(), ClockTick()]
     assert out[2][0] == 0.5
     assert listening(out).line.beat_at(2.0) == pytest.approx(again.beat_at(2.0))
+
+
+@pytest.mark.parametrize("number", [97, 99, 101, 102, 103])
+@pytest.mark.parametrize("later", [-0.0008, -0.0003, 0.0001, 0.0004])
+def test_who_follows_behind_us_stays_in_step_over_a_stop(number: int, later: float) -> None:
+    """A stop beside a tick would leave the drum machine behind us a tick off, until somebody starts it anew."""
+    true = jittered(steady(8, 120.0), 0.0005, 3)
+    stop, pause = float(true[number]) + later, 2.0
+    come = [second if second < stop else second + pause for second in map(float, true)]
+    words: Arrivals = [(come[0] - 0.01, ClockStart()), (stop, ClockStop()), (stop + pause - 0.02, ClockContinue())]
+    engine, _, _ = following(sends=True, play__mode="off")
+    recorder, _ = play(engine, come[-1] + 0.005, sorted([*ticks(come), *words], key=lambda each: each[0]))
+    place = 0
+    for _, message in recorder.sent:
+        if message[0] == encode(SongPosition(0))[0]:
+            place = (message[1] + 128 * message[2]) * 6
+        place += message[0] == TICK
+    assert place == len(true)
 
 
 def test_a_clock_that_is_followed_is_passed_on() -> None:

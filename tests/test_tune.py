@@ -148,7 +148,7 @@ def test_it_is_woken_for_a_chord_and_the_coming_value_is_chosen_anew() -> None:
         played.receive(item, second)
     assert played.deadline() == pytest.approx(1.34)
     assert list(played.advance(1.34)) == []
-    assert played.status(1.34).chord.text == "F^7"
+    assert played.status(1.34).chords()[0].text == "F^7"
     assert played.status(1.34).coming is None
     assert played.deadline() == pytest.approx(2.0)
 

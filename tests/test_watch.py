@@ -28,6 +28,7 @@ from sideman.watchview.model import KINDS, Scene, read_event
 
 pytest.importorskip("rich")
 
+from rich.cells import cell_len
 from rich.console import Console
 
 from sideman.watchview.screen import ASCII, UTF8, looks_for, picture
@@ -100,6 +101,18 @@ def test_bars_of_several_meters_are_shown_as_they_are() -> None:
     assert "3/4  1 [2] 3 " in shown
     scene.take({"event": "beat", "beat": 30.0, "bar": 11, "top": 27.0}, 0.0)  # another chart took over
     assert (scene.bar_at(30.0), scene.before) == (0, 10)
+
+
+def test_sections_in_any_script_leave_the_bars_in_line() -> None:
+    """With Japanese names the bars of a chart would not stand below each other, and the last one be cut."""
+    scene = Scene()
+    bars = [[f"C{number}"] for number in range(12)]
+    scene.take({"event": "chart", "bars": bars, "sections": [[0, "前奏"], [4, "A"], [8, "とても長い名前の部分"]]}, 0.0)
+    rows = [line.plain for line in picture(scene, 0.0, 80, 24, UTF8)[2:5]]
+    assert ["C0" in rows[0], "C4" in rows[1], "C8" in rows[2]] == [True] * 3
+    places = {tuple(cell_len(row[:at]) for at, letter in enumerate(row) if letter in "│▶") for row in rows}
+    assert len(places) == 1
+    assert len(places.pop()) == 5
 
 
 def test_the_chord_that_sounds_is_marked_though_its_bar_has_two() -> None:

@@ -304,12 +304,13 @@ def place_of(status: Status, gone: float) -> dict[str, object]:
     """Where in its chart it is, `gone` beats after `status`: bar of the form, chorus, this chord and the next."""
     chart, place = status.place(gone)
     reached = max(0.0, place + _ALMOST)
+    chord, following = (shown_chord(each, status.settings.midi.transpose) for each in status.chords(gone))
     return {
         "top": round(status.beat + gone - place, 4),
         "form_bar": chart.bar_at(reached)[0] % len(chart.bars) + 1,
         "chorus": int(reached // chart.length) + 1,
-        "chord": shown_chord(chart.chord_at(place), status.settings.midi.transpose),
-        "next_chord": shown_chord(chart.next_change(place)[0], status.settings.midi.transpose),
+        "chord": chord,
+        "next_chord": following,
     }
 
 

@@ -8,7 +8,7 @@ its note comes; the note is later by the time of that one byte on the wire, alik
 from __future__ import annotations
 
 from sideman.core.clockfilter import TICKS_A_BEAT
-from sideman.core.events import ClockContinue, ClockStart, ClockStop, Event, SongPosition
+from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, Event, SongPosition
 from sideman.core.schedule import CLOCK, Schedule, Tick
 
 AHEAD_TICKS = 0.5
@@ -23,6 +23,8 @@ class ClockOut:
 
     def __init__(self, schedule: Schedule) -> None:
         self.runs = False
+        self.sent = 0
+        """The tick that was sent last, counted from the top of the music."""
         self._schedule = schedule
         self._due: Tick | None = None  # any other in the schedule is passed over
 
@@ -42,14 +44,19 @@ class ClockOut:
     def begin(self, tick: int) -> list[Event]:
         """The next tick is `tick`, counted from the top of the music.
 
-        A place between two sixteenths cannot be told; who stopped with us there, knows it.
+        A place between two sixteenths cannot be told; who stopped with us there, is where our last tick was. That may
+        be one tick before or behind the clock that we follow, whose stop came beside a tick.
         """
         self.runs = True
         if tick == 0:
             return [ClockStart()]
         if tick % _SIXTEENTH:
-            return [ClockContinue()]
+            return [ClockContinue(), *([ClockTick()] if self.sent == tick - 2 else [])]
         return [SongPosition(tick // _SIXTEENTH % _PLACES), ClockContinue()]
+
+    def first(self, tick: int) -> int:
+        """The tick to send next where the music goes on with `tick`: not one that was sent and cannot be taken back."""
+        return tick + 1 if tick % _SIXTEENTH and tick == self.sent else tick
 
     def end(self) -> list[Event]:
         """Stop, if it runs."""

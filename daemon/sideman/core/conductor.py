@@ -70,6 +70,7 @@ class Conductor(ABC):
         self._start = span.start
         self._top = 0.0  # the beat on which the music begins, as its clock counts
         self._reached = span.start
+        self._played_to = -math.inf  # the second up to which all that was due has been sent
         self.tell: Tell = nobody
         self._doing: Doing = "idle"
         self._halted = False  # by word of mouth; a clock that is followed may go on
@@ -84,6 +85,14 @@ class Conductor(ABC):
     def _end_at(self, end: float | None) -> None:
         self.end = end
         self.soloist.end = math.inf if end is None else end * TICKS
+
+    def _end_after_choruses(self, top: float) -> bool:
+        """End once the chart set last, begun on beat `top`, has been played as often as is asked for, if that is."""
+        choruses = self.settings.chart.choruses
+        if not self.soloist.rounds_off or choruses is None:
+            return False
+        self._end_at(top + choruses * self.tune.chart.length)
+        return True
 
     @abstractmethod
     def silence(self) -> list[Event]:
@@ -125,6 +134,7 @@ class Conductor(ABC):
 
     def _got_to(self, second: float) -> float:
         """How far the beats have come at `second`: where we play ahead of them, what was played counts."""
+        second = max(second, self._played_to)
         return max(self.tempo.beat_at(second), self._beat_of(second))
 
     @property
@@ -210,7 +220,7 @@ class Conductor(ABC):
         """
         step = self._steps()
         top = max(0, math.ceil((self._reached + ahead - place) / step - _ALMOST)) * step
-        if self.end is not None:
+        if not self._end_after_choruses(top) and self.end is not None:
             self._end_at(self.end + top - self._top)
         self._top, self._start = top, max(place, 0.0) + top
         self.tune.move(top)
@@ -306,7 +316,7 @@ class Conductor(ABC):
         """What to send before the tick `place`, counted from the top of the music; from there on ticks are due."""
         if self._clock_out is None:
             return []
-        self._put_clock(place + round(self._top * TICKS_A_BEAT), begins=False)
+        self._put_clock(self._clock_out.first(place) + round(self._top * TICKS_A_BEAT), begins=False)
         return self._clock_out.begin(place)
 
     def _clock_falls_due(self, tick: Tick, second: float) -> list[Event]:
@@ -321,4 +331,5 @@ class Conductor(ABC):
             self._put_clock(next_sixteenth(now), begins=True)
             return self._clock_out.end()
         self._put_clock(tick.number + 1, begins=False)
+        self._clock_out.sent = tick.number - round(self._top * TICKS_A_BEAT)
         return [ClockTick()]

@@ -75,6 +75,7 @@ from sideman_models.values import TICKS, Value
 TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
 
+_UNHEARD_S = 0.003  # a note that was released so soon has not been heard
 _ALMOST = 1e-7  # beats; what arithmetic may leave between a deadline and the beat it was computed from
 _TURNS = {"play.trade_bars", "play.trade_first"}
 
@@ -279,6 +280,7 @@ class Engine(Leader):
             yield from self._lose(self._transport)
         if not self._rolls:
             return
+        self._played_to = max(self._played_to, second)
         beat = self._beat_of(second) + _ALMOST
         while True:
             if self._undecided() <= beat:
@@ -328,7 +330,8 @@ class Engine(Leader):
             return []
         meant = self._second_of(beat)
         # Sent early, the first note of a new start may have been played as what would have come without it.
-        if second - meant > self._late_s or meant <= self._struck_for + _ALMOST:
+        played = meant <= self._struck_for + _ALMOST and second - self._struck_for > _UNHEARD_S
+        if played or second - meant > self._late_s:
             self.late += 1
             self.soloist.missed(choice)
             return []
@@ -387,6 +390,7 @@ class Engine(Leader):
     def _move(self, place: float, ahead: float = 0.0) -> None:
         super()._move(place, ahead)
         self._played = []
+        self._struck = -math.inf  # that note has been released
         tick = math.ceil(self._start * TICKS - _ALMOST)
         if place_in_bar(self.tune, tick):
             self._accompany(tick)
@@ -426,8 +430,7 @@ class Engine(Leader):
             rolling=self._rolls,
             mode=play.mode,
             doing=self._doing,
-            chord=self.tune.chord_at(sounding),
-            chord_next=self.tune.next_change(sounding)[0],
+            held=self.tune.held_at(sounding),
             coming=coming,
             coming_beat=math.nan if coming is None else self._sounds_at(coming.tick) - self._top,
             seed=self.improviser.dice.seed,

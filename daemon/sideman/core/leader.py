@@ -6,6 +6,8 @@ The turns themselves are arithmetic (`Rota`); here they meet the schedule, the l
 
 from __future__ import annotations
 
+import math
+
 from sideman.core.chart import Chart
 from sideman.core.conductor import ALMOST_TICKS, Conductor, Span
 from sideman.core.events import Event
@@ -31,13 +33,14 @@ class Leader(Conductor):
         self.ledger = Ledger(settings.midi.channel)
 
     def _take_over(self, chart: Chart) -> None:
-        """From the next bar line on, play over `chart`, as often as is asked for; another end is put on a bar line."""
+        """From the next bar line on, play over `chart`, as often as is asked for; another end is put on a bar line.
+
+        Music that is over stays so, until it begins anew.
+        """
         self.tune.change(chart, self._line / TICKS)
-        choruses = self.settings.chart.choruses
-        if self.soloist.rounds_off and choruses is not None:
-            self._end_at(self._line / TICKS + choruses * chart.length)
-        elif self.end is not None and self.end * TICKS > self._line:
-            self._end_at(next_line(self.tune, self.end * TICKS) / TICKS)
+        end = -math.inf if self.end is None else self.end * TICKS
+        if end >= self._line - _ALMOST and not self._end_after_choruses(self._line / TICKS):
+            self._end_at(next_line(self.tune, end) / TICKS)
         self._schedule.put(self._line / TICKS, RELEASE, ReleaseAll())
         self.soloist.another_chart(self._line)
 

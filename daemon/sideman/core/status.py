@@ -20,7 +20,8 @@ class Status:
     """How it stands at `second`.
 
     `beat` and `bar` (from 1) count from the top of the music, which is beat `top` of the engine; `charts` are the one
-    before and the one set last, with the engine's beat of its top. `coming` is what is chosen to be played next, on
+    before and the one set last, with the engine's beat of its top; a chord that is `held` takes their chords' place.
+    `coming` is what is chosen to be played next, on
     `coming_beat`, unless something is heard before. `late` counts the notes left out, `heard` those of the player,
     `echoes` our own that came back.
     """
@@ -34,8 +35,7 @@ class Status:
     rolling: bool
     mode: Mode
     doing: Doing
-    chord: Chord
-    chord_next: Chord
+    held: Chord | None
     coming: Choice | None
     coming_beat: float
     seed: int
@@ -53,6 +53,13 @@ class Status:
         """The chart that is played `gone` beats from here, and the quarter notes since its first top."""
         now, place = self._stretch(gone)
         return now.chart, place
+
+    def chords(self, gone: float = 0.0) -> tuple[Chord, Chord]:
+        """The chord `gone` beats from here, and the next: after one that is held nobody knows what comes."""
+        now, place = self._stretch(gone)
+        if self.held is not None and now is self._stretch(0.0)[0]:
+            return self.held, self.held
+        return now.chart.chord_at(place), now.chart.next_change(place)[0]
 
     def bar_after(self, gone: float) -> int:
         """The bar of the music, from 1, that sounds `gone` beats from here."""

@@ -72,7 +72,7 @@ class Tune:
 
     def hold(self, chord: Chord, beat: float) -> None:
         """Somebody holds `chord` from `beat` on: that is what is played over. The last few hundred are remembered."""
-        if self._held_at(beat) != chord:
+        if self.held_at(beat) != chord:
             ends = [one for one in self._held[-1:] if one[1] is None and one[0] > beat]
             self._hold(chord, beat)
             self._held += ends
@@ -80,7 +80,7 @@ class Tune:
     def move(self, top: float) -> None:
         """From now on, let the top of the chart that was set last fall on beat `top`, be it past or to come."""
         self._before = self._now = Stretch(top, self.chart)
-        if self._held_at(math.inf) is None:
+        if self.held_at(math.inf) is None:
             self._held.clear()
 
     @property
@@ -90,7 +90,7 @@ class Tune:
 
     def chord_at(self, beat: float) -> Chord:
         """The chord at `beat`."""
-        held = self._held_at(beat)
+        held = self.held_at(beat)
         if held is not None:
             return held
         now = self._at(beat)
@@ -101,7 +101,7 @@ class Tune:
 
         After a chord that is held nobody knows what comes, unless another chart is about to take over.
         """
-        held, takes_over = self._held_at(beat), self._now.start
+        held, takes_over = self.held_at(beat), self._now.start
         if held is not None:
             over = beat < takes_over and self._held[-1] == (takes_over, None)
             return (self.chord_at(takes_over), takes_over - beat) if over else (held, math.inf)
@@ -116,12 +116,13 @@ class Tune:
         now, tick = self._at(beat), round(beat * TICKS)
         number, (_, length) = now.bar(tick), self.bar_at(tick)
         held = [since for since, _ in self._held if beat < since < beat + length / TICKS]
-        if not held and self._held_at(beat) is None:
+        if not held and self.held_at(beat) is None:
             return now.chart.chords_in_bar(number)
         places = [beat + at for at, _ in now.chart.bars[number % len(now.chart.bars)].chords]
         return tuple(chord for chord, _ in groupby(map(self.chord_at, sorted({*places, *held}))))
 
-    def _held_at(self, beat: float) -> Chord | None:
+    def held_at(self, beat: float) -> Chord | None:
+        """The chord that somebody holds at `beat`, if that is what counts there."""
         at = bisect_right(self._held, beat, key=lambda one: one[0])
         return self._held[at - 1][1] if at else None
 

@@ -29,6 +29,7 @@ from sideman_models.wording import printable
 FORMAT, VERSION = "sideman take", 1
 LONGEST_LINE = 16_000_000
 """Bytes; no chart is larger."""
+_FASTEST, _JUMP = 1000 / 60, 0.1  # beats a second, and beats besides: what goes on faster has moved elsewhere
 
 Recorded = BarBegun | BarPlayed | Sent | Arrived | Heard | Woke | Ended
 KINDS = jsonform.members(Recorded)
@@ -81,7 +82,8 @@ class Header:
 class Totals:
     """What a take amounts to so far: `seconds` of music from beat `start` to `beat`, where it was `second`.
 
-    `bars` are those that were begun, with what was counted in.
+    `bars` are those that were begun, with what was counted in; `skipped` the beats that went by in no time, where the
+    music moved to another place.
     """
 
     start: float
@@ -91,6 +93,7 @@ class Totals:
     seconds: float = 0.0
     played: int = 0
     heard: int = 0
+    skipped: float = 0.0
 
     @classmethod
     def of(cls, header: Header) -> Totals:
@@ -114,14 +117,16 @@ class Totals:
     def _pass(self, second: float, beat: float) -> None:
         if beat < self.start:
             return
-        if beat > self.beat and self.second is not None:  # else the music is halted
-            self.seconds += second - self.second
-        self.second, self.beat = second, max(self.beat, beat)
+        if beat != self.beat and self.second is not None:  # else the music is halted
+            seconds, beats = second - self.second, beat - self.beat
+            self.seconds += seconds
+            self.skipped += beats if beats > _JUMP + max(0.0, seconds) * _FASTEST else 0.0
+        self.second, self.beat = second, beat
 
     @property
     def beats(self) -> float:
         """How many beats it lasts."""
-        return self.beat - self.start
+        return self.beat - self.start - self.skipped
 
     @property
     def bpm(self) -> float:
@@ -274,6 +279,7 @@ def _fits(total: Mapping[str, Any], header: Header) -> bool:
         total["start"] == header.opens
         and total["beat"] >= total["start"]
         and total["seconds"] >= 0
+        and 0 <= total.get("skipped", 0.0) <= total["beat"] - total["start"]
         and all(type(count) is int and count >= 0 for count in counts)
     )
 

@@ -88,6 +88,7 @@ class TakeMidi:
         self._header = header
         self._opening = self._meter = header.chart.meter_at(header.start)
         self._head = _head(header, self._opening)
+        self._signed = 0  # the tick where the meter was written last
         self._chord = ""
         self._markers: deque[tuple[int, int, bytes]] = deque()  # told ahead, and not yet passed
         self._end = 0
@@ -144,10 +145,16 @@ class TakeMidi:
             self._before = self._second, self._start
 
     def _count(self, beat: float, meter: Meter) -> None:
-        if meter != self._meter and self._tick(beat) == 0:
+        """Write the meter of the bar that begins on `beat`, if it is another, or the bars before do not lead there."""
+        tick = self._tick(beat)
+        while self._markers and self._markers[-1][0] >= tick:  # of a bar that was left
+            self._markers.pop()
+            self._chord = ""
+        if meter != self._meter and tick == 0:
             self._opening, self._head = meter, _head(self._header, meter)
-        elif meter != self._meter:
-            self._markers.append((self._tick(beat), _METER, _signature(meter)))
+        elif meter != self._meter or (tick - self._signed) % round(meter.quarters * TICKS_PER_BEAT):
+            self._signed = tick
+            self._markers.append((tick, _METER, _signature(meter)))
         self._meter = meter
 
     def _mark(self, beat: float, chord: str) -> None:
@@ -161,8 +168,7 @@ class TakeMidi:
         passed, here = self._before
         if beat == here and beat >= self._start:
             self._skew += second - passed  # the music is halted
-        if beat >= here or beat < self._start:
-            self._before = second, beat
+        self._before = second, beat
         self._end = max(self._end, self._tick(beat))
         if beat - self._at >= (1e-6 if at_once else 1.0):
             self._measure(second - self._skew - self._second, beat)

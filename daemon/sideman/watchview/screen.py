@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby, islice, pairwise
 from operator import itemgetter
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from sideman.watchview.controls import CONTROLS, Control
@@ -174,7 +175,7 @@ def _chart(scene: Scene, beat: float | None, width: int, room: int, looks: Looks
     rows = list(_rows(scene, across))
     at = next((n for n, (_, bars) in enumerate(rows) if current in bars), 0)
     first = max(0, min(at - (room - 1) // 2, len(rows) - room))
-    margin = min(_LONGEST_SECTION, max(len(name) for name, _ in rows)) + 1
+    margin = min(_LONGEST_SECTION, max(cell_len(looks.words(name)) for name, _ in rows)) + 1
     cell = max(4, (width - margin - 1) // across)
     return [_row(scene, beat, current, row, (margin, cell), looks) for row in rows[first : first + room]]
 
@@ -191,7 +192,7 @@ def _row(
     scene: Scene, beat: float | None, current: int | None, row: tuple[str, range], size: tuple[int, int], looks: Looks
 ) -> Text:
     (name, bars), (margin, cell) = row, size
-    line = Text().append(looks.words(name)[: margin - 1].ljust(margin), "dim")
+    line = Text().append(f"{set_cell_size(looks.words(name), margin - 1)} ", "dim")
     for bar in bars:
         here = beat if bar == current else None
         line.append(looks.line if here is None else looks.here, "dim" if here is None else "bold")
