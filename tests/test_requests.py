@@ -381,6 +381,16 @@ def test_whatever_is_asked_it_is_answered_or_refused_and_plays_on(asked: list[di
     assert replace(made.desk.settings, play=mode, chart=now.chart) == now
 
 
+@pytest.mark.parametrize(
+    "asked", [{"do": "preset", "name": "x" * 300}, {"do": "set", "key": "chart.file", "value": "x" * 300}]
+)
+def test_a_name_too_long_for_a_file_is_no_defect(asked: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever mistypes would find a traceback in the log, and look for a defect that is none."""
+    with pytest.raises(SidemanError, match="too long"):
+        house().desk.answer(asked)
+    assert not caplog.records
+
+
 def test_a_log_line_is_a_line() -> None:
     """A chart set live would fill the log with its bars."""
     values = [("play.range", KEYS["play.range"].default), ("chart.changes", "| C |\n" * 100), ("play.swing", None)]

@@ -121,7 +121,8 @@ class Desk:
         except SidemanError:
             raise
         except Exception as error:
-            _log.exception("%s failed", name)
+            if not isinstance(error, OSError):  # a defect of ours
+                _log.exception("%s failed", name)
             raise SidemanError(verdict(error)[1]) from error
 
     def names(self, verb: str) -> tuple[str, ...]:

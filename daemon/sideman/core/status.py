@@ -21,9 +21,8 @@ class Status:
 
     `beat` and `bar` (from 1) count from the top of the music, which is beat `top` of the engine; `charts` are the one
     before and the one set last, with the engine's beat of its top; a chord that is `held` takes their chords' place.
-    `coming` is what is chosen to be played next, on
-    `coming_beat`, unless something is heard before. `late` counts the notes left out, `heard` those of the player,
-    `echoes` our own that came back.
+    `coming` is what is chosen to be played next, on `coming_beat`, unless something is heard before. `late` counts the
+    notes left out, `heard` those of the player, `echoes` our own that came back.
     """
 
     second: float
