@@ -80,6 +80,13 @@ def test_a_busy_input_makes_no_note_late(items: list[tuple[float, Event]]) -> No
     assert len(seconds) >= 16
 
 
+def test_nothing_is_sent_before_the_end() -> None:
+    """The lamp of who plays along would go out while the last beat still sounds."""
+    made = performance(chart__choruses=1, play__mode="off", midi__lamp=20)
+    recorder, _ = play(made.engine(0.0), 60.0)
+    assert [second for second, _ in recorder.sent] == [0.0, 8.0]
+
+
 class Sleepy(FakeClock):
     """A machine that is slow to wake after a long wait, and does not oversleep a short one."""
 
@@ -88,7 +95,7 @@ class Sleepy(FakeClock):
 
     def sleep(self, until: float) -> None:
         """Jump to the very second."""
-        self.promised &= self.watched.sends_at <= until
+        self.promised &= self.watched.sends_at <= until or not self.arrivals  # the stop is the last of these
         self.second = max(self.second, until)
 
 

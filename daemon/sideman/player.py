@@ -77,6 +77,7 @@ class Player:
         now = self._now() if self._stopping else self._reached
         releases = self.engine.silence()
         self._tell(Ended(now, self.engine.beat_at(now)))
+        self._clock.sleep(now)
         self._send(releases, now)
         if releases:
             self._clock.wait(self._clock.now() + AGAIN_S)
