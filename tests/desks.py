@@ -17,7 +17,8 @@ from sideman.core.engine import Engine
 from sideman.core.events import Command, NoteOn
 from sideman.core.reports import Arrived, BarPlayed, Report
 from sideman.core.status import Status
-from sideman.io.control import Answer, Control, Listener
+from sideman.io.control import Answer, Control
+from sideman.io.listening import Listener
 from sideman.loading import Sources
 from sideman.news import News
 from sideman.requests import Desk

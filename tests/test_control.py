@@ -28,10 +28,9 @@ from sideman.io.control import (
     PENDING,
     ROUND_S,
     Control,
-    Listener,
-    _decoder,
-    _patient_decoder,
 )
+from sideman.io.lines import _decoder, _patient_decoder
+from sideman.io.listening import Listener
 
 STATUS = {"do": "status", "id": 7}
 

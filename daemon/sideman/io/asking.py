@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sideman.core.errors import NotPermitted, SidemanError, Unavailable
+from sideman.io.lines import line_of
 
-VERSION = 1
 PATIENCE_S = 10.0
 """A daemon that has not answered by then does not."""
 
@@ -65,8 +65,8 @@ class Caller:
 
     def send(self, request: Mapping[str, object]) -> None:
         """Send a request and wait for no answer. Raises OSError once the daemon has ended, or takes no more."""
-        line = json.dumps({"v": VERSION, "id": 1, **request}).encode() + b"\n"
-        self._way.sendall(line, socket.MSG_DONTWAIT)  # that is, while an answer is awaited, for so long at most
+        # MSG_DONTWAIT: while an answer is awaited, for so long at most; else not at all.
+        self._way.sendall(line_of({"id": 1, **request}), socket.MSG_DONTWAIT)
 
     def lines(self) -> Iterator[str]:
         """The lines that come, as they come, until the daemon ends."""

@@ -9,24 +9,17 @@ costs them and not us. One that sends no requests, or does not read what it is s
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
-import json.scanner
 import logging
 import math
-import os
 import selectors
 import socket
-import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
-from sideman.core.errors import SidemanError, Unavailable, UsageError
+from sideman.core.errors import SidemanError, UsageError
+from sideman.io.lines import SHORT, VERSION, decoded, line_of, refusal
+from sideman.io.listening import Listener
 
-VERSION = 1
 LONGEST = 1 << 16
 """Bytes of a line; the longest request is one with a chart in it."""
 PENDING = 1 << 18
@@ -40,38 +33,9 @@ MISTAKES = 10
 Event = Mapping[str, object]
 Answer = Callable[[Mapping[str, object]], object]
 
-_MODE = 0o600
-_LONGEST_ID = 200
-_SHORT = 1024
-_PARTS = 500
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 _log = logging.getLogger(__name__)
-
-
-class Listener:
-    """A Unix socket at `path` that listens, open to its owner only; it replaces one that a dead process has left.
-
-    Raises Unavailable while another process listens there, and OSError where it cannot be made.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with _alone_in(path.parent):
-            _clear(path)
-            self.socket = _listening(path)
-            self._made = self._file()
-
-    def close(self) -> None:
-        """Remove it, unless another has taken its place, and listen no more."""
-        with contextlib.suppress(OSError):
-            if self._file() == self._made:
-                self.path.unlink()
-        self.socket.close()
-
-    def _file(self) -> tuple[int, int]:
-        found = self.path.lstat()
-        return found.st_ino, found.st_mtime_ns  # the number alone is given to the next file
 
 
 class Control:
@@ -124,7 +88,7 @@ class Control:
 
     def tell(self, events: Iterable[Event]) -> None:
         """Send `events` to everybody who watches."""
-        lines = b"".join(_line(event) for event in events)
+        lines = b"".join(line_of(event) for event in events)
         if not lines:
             return
         for client in self._clients:
@@ -167,15 +131,15 @@ class Control:
             asking = [client for client in asking if client.asks and client.left > 0]
 
     def _answer_next(self, client: _Client) -> None:
-        line = client.next_line()
-        client.left -= 1 + len(line) // _SHORT  # a long one takes long to read
+        line = client.nextline_of()
+        client.left -= 1 + len(line) // SHORT  # a long one takes long to read
         if not line.strip():
             return
         try:
-            request = _decoded(line)
+            request = decoded(line)
         except ValueError as error:
             client.mistakes += 1
-            client.send(_refusal(None, f"not a request: {error}"))
+            client.send(refusal(None, f"not a request: {error}"))
             if client.mistakes >= MISTAKES:
                 client.part("nothing here is a request; good-bye")
             return
@@ -190,12 +154,12 @@ class Control:
                 raise UsageError(f"v: this sideman speaks version {VERSION}")
             result = None if watches else self._answer(request)
         except SidemanError as error:
-            client.send(_refusal(number, str(error)))
+            client.send(refusal(number, str(error)))
             return
-        client.send(_line({"id": number, "ok": True, "result": result}))
+        client.send(line_of({"id": number, "ok": True, "result": result}))
         if watches:
             client.watches = True
-            client.send(b"".join(_line(event) for event in self._welcome()))
+            client.send(b"".join(line_of(event) for event in self._welcome()))
 
     # -- clients
 
@@ -294,7 +258,7 @@ class _Client:
         if len(self._received) > LONGEST and b"\n" not in self._received:
             self.part(f"a line of more than {LONGEST} bytes; good-bye")
 
-    def next_line(self) -> bytes:
+    def nextline_of(self) -> bytes:
         """Take the next line, without its end."""
         end = self._received.find(b"\n")
         length = len(self._received) if end < 0 else end + 1
@@ -312,7 +276,7 @@ class _Client:
 
     def part(self, why: str) -> None:
         """Say why, as far as that can be said at once, and have done with it."""
-        self.send(_refusal(None, why))
+        self.send(refusal(None, why))
         self._gone = True
 
     def flush(self) -> None:
@@ -324,137 +288,3 @@ class _Client:
             pass
         except OSError:
             self._gone = True
-
-
-def _line(message: Mapping[str, object]) -> bytes:
-    return json.dumps({"v": VERSION, **message}, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-
-
-def _refusal(number: object, why: str) -> bytes:
-    return _line({"id": number, "ok": False, "error": why})
-
-
-# -- reading what anybody may have written
-
-
-def _decoded(line: bytes) -> Mapping[str, object]:
-    """The request in a line. ValueError says what is wrong."""
-    try:
-        text = line.decode()
-        request = (_decoder if len(text) <= _SHORT else _patient_decoder).decode(text)
-    except UnicodeDecodeError:
-        raise ValueError("no text (UTF-8)") from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error.msg} at character {error.pos + 1}") from None
-    if not isinstance(request, dict):
-        raise ValueError('want an object such as {"v":1,"id":1,"do":"status"}')  # noqa: TRY004 - a wrong line
-    _check_id(request.get("id"))
-    return request
-
-
-def _check_id(number: object) -> None:
-    """It goes back as it came, so it has to be something small."""
-    small = isinstance(number, str | int | float | None) and len(str(number)) <= _LONGEST_ID
-    if not small:
-        raise ValueError(f"id: want a number or a text of up to {_LONGEST_ID} characters")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:20]}: too large a number")
-    return number
-
-
-def _no_constant(text: str) -> object:
-    raise ValueError(f"{text}: no JSON")
-
-
-def _whole(text: str) -> int:
-    if len(text) > _LONGEST_ID:
-        raise ValueError(f"{text[:20]}…: too large a number")
-    return int(text)
-
-
-class _Patient(json.JSONDecoder):
-    """Decodes step by step in Python: the scanner in C would hold the interpreter for the whole of a long line.
-
-    So would letting go of many values at once; a request has few.
-    """
-
-    def __init__(self, **hooks: Any) -> None:  # noqa: ANN401 - as JSONDecoder has them
-        super().__init__(**hooks)
-        self._left = 0
-        array, thing = self.parse_array, self.parse_object  # type: ignore[has-type]
-        self.parse_array = lambda at, scan: array(at, self._counting(scan))
-        self.parse_object = lambda at, strict, scan, *rest: thing(at, strict, self._counting(scan), *rest)
-        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
-
-    def decode(self, s: str, *how: Any) -> Any:  # noqa: ANN401 - as JSONDecoder has it
-        self._left = _PARTS
-        return super().decode(s, *how)
-
-    def _counting(self, scan: Callable[[str, int], Any]) -> Callable[[str, int], Any]:
-        def scan_and_count(text: str, at: int) -> Any:  # noqa: ANN401 - any value
-            self._left -= 1
-            if self._left < 0:
-                raise ValueError(f"more than {_PARTS} values in one request")
-            return scan(text, at)
-
-        return scan_and_count
-
-
-_HOOKS: dict[str, Any] = {"parse_float": _finite, "parse_int": _whole, "parse_constant": _no_constant}
-_decoder, _patient_decoder = json.JSONDecoder(**_HOOKS), _Patient(**_HOOKS)
-
-
-# -- making the socket
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the lock of `folder`: of two that start at once, one could remove the socket that the other has made."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise Unavailable(f"control.socket: another sideman starts in {folder} at this very moment") from None
-    finally:
-        os.close(file)
-
-
-def _clear(path: Path) -> None:
-    """Remove a socket at `path` to which nobody listens."""
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(17, "something that is no socket is there")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.setblocking(False)
-            probe.connect(os.fspath(path))
-    except FileNotFoundError:
-        return
-    except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
-        return
-    except BlockingIOError:
-        pass  # so many wait for an answer that there is no place for us
-    hint = "give this one a name of its own (--set midi.client=NAME), or a control.socket"
-    raise Unavailable(f"control.socket: {path}: another sideman listens there; {hint}")
-
-
-def _listening(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o777 & ~_MODE)  # its mode is right from the moment it is there
-    try:
-        listener.bind(os.fspath(path))
-        listener.listen(MOST)
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    finally:
-        os.umask(mask)
-    return listener
