@@ -32,7 +32,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.test
-	@$(BIN)/sideman bench $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 # The stamps: a step is done again only when what it was made from has changed.
 $(VENV)/.python:

@@ -42,7 +42,7 @@ def bundle_in(folder: Path) -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     """Ours, with the packages of this checkout to be found."""
-    paths = [str(ROOT / "daemon"), str(ROOT / "models")]
+    paths = [str(ROOT / folder) for folder in ("daemon", "models", "tests")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **more}
 
 

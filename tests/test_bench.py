@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import __main__ as bench
+from bench import peers
+from bench.figures import Budget, Figure, in_turns, median, p99, table
 from processes import environment
-from sideman import cli
-from sideman.bench import peers
-from sideman.bench.figures import Budget, Figure, in_turns, median, p99, table
-from sideman.commands import bench
 
 EVERYTHING = ["start", "memory of", "processor", "step, ", "step of default", "a whole decision", "step beside Keras",
               "sending: late", "hearing", *["ports: "] * 3, *["sending beside"] * 3, *["clock in: off the beat"] * 7,
@@ -30,7 +29,7 @@ def test_all_that_is_promised_is_measured_and_judged(
     measured = bench.measured
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     monkeypatch.setattr(bench, "measured", lambda: measured(0.01))
-    assert cli.main(["bench", "--json"]) == 0
+    bench.main(["--json"])
     figures = json.loads(capfd.readouterr().out)["figures"]
     assert len(figures) == len(EVERYTHING)
     for figure, what in zip(figures, EVERYTHING, strict=True):

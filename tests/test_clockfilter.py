@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sideman.bench.clocks import Seconds, errors, going, jittered, ramp, steady
+from bench.clocks import Seconds, errors, going, jittered, ramp, steady
 from sideman.core.clockfilter import ACQUIRE, FASTEST_BPM, SLOWEST_BPM, TICKS_A_BEAT, ClockFilter
 
 bpms = st.floats(40, 240)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.clocks import steady
 from fakes import hanging, performance, play, tempo
-from sideman.bench.clocks import steady
 from sideman.core.chart import Chart, parse_changes, parse_meter
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.comp import BASS, SHELLS, Comp, CompNote, Style, beat_ticks, shell

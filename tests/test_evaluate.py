@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import evaluation
 from corpora import tiny_corpus
 from fakes import classic_bundle, random_weights
-from sideman.bench import evaluation
 from sideman.commands import evaluate as command
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
 from sideman_models.bundle import Bundle, save

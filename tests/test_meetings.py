@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from bench.clocks import steady
 from fakes import hanging, performance, play, struck, tempo
-from sideman.bench.clocks import steady
 from sideman.core.chart import parse_changes
 from sideman.core.engine import Engine
 from sideman.core.events import (

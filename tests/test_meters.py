@@ -16,8 +16,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from bench.clocks import steady
 from fakes import Recorder, hanging, performance, play
-from sideman.bench.clocks import steady
 from sideman.commands.takes import _bar_lines
 from sideman.core.chart import Chart, parse_changes
 from sideman.core.engine import Engine

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from bench.clocks import steady
 from fakes import hanging, performance, play, struck
-from sideman.bench.clocks import steady
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.engine import play_through
 from sideman.core.events import Change, ClockStart, ClockTick, Event, LinkState, NoteOn

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench import rendering as bench
 from fakes import performance
 from processes import bundle_in
-from sideman.bench import rendering as bench
 from sideman.cli import main
 from sideman.commands import render
 from sideman.core.chart import Chart

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.clocks import Seconds, going, jittered, steady
 from fakes import hanging, performance, play, struck, tempo
-from sideman.bench.clocks import Seconds, going, jittered, steady
 from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import (

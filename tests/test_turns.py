@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.clocks import steady
 from fakes import CHANGES, FakeClock, Recorder, hanging, performance, struck, tempo
 from fakes import play as play_live
 from performances import RUN, part
-from sideman.bench.clocks import steady
 from sideman.core.engine import Engine
 from sideman.core.events import (
     Again,

@@ -32,7 +32,6 @@ COMMANDS = {
     "takes": "list, show, export and delete what was recorded, or play it again",
     "models": "list, show and export trained networks",
     "names": "make up names, for takes and voices",
-    "bench": "measure this machine",
 }
 """Every command and its line in the help; the module of the same name in `sideman.commands` has the rest."""
 

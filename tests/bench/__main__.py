@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from sideman.bench import (
+from bench import (
     clocks,
     evaluation,
     hours,
@@ -22,7 +22,7 @@ from sideman.bench import (
     timing,
     training,
 )
-from sideman.bench.figures import Figure, table
+from bench.figures import Figure, table
 
 SUBJECTS = (
     processes,
@@ -40,23 +40,23 @@ SUBJECTS = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The one choice there is: for people or for programs."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure everything and print it. A missed budget is marked in the output; it is no error."""
+    parser = argparse.ArgumentParser("bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Measure everything and print it. A budget that is missed is told, and is no error."""
-    if args.json:
+    if parser.parse_args(words).json:
         print(json.dumps({"figures": [figure.object() for figure in measured()]}, indent=2, ensure_ascii=False))
-        return 0
+        return
     print("This takes about five minutes; the less else the machine does meanwhile, the better.\n", file=sys.stderr)
     for figure in measured():
         print(table([figure]), flush=True)
-    return 0
 
 
 def measured(effort: float = 1.0) -> Iterator[Figure]:
     """Every figure in turn, each as soon as it is known. `effort` 0.01 only tries whether all of them can be."""
     for subject in SUBJECTS:
         yield from subject.figures(effort)
+
+
+if __name__ == "__main__":
+    main()

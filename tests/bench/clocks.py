@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sideman.bench.figures import Budget, Figure, median, p99
-from sideman.bench.scene import SEED
+from bench.figures import Budget, Figure, median, p99
+from bench.scene import SEED
 from sideman.core.clockfilter import TICKS_A_BEAT, ClockFilter
 
 Seconds = npt.NDArray[np.float64]

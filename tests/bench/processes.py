@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sideman.bench.figures import Budget, Figure, median
-from sideman.bench.scene import SEED
+from bench.figures import Budget, Figure, median
+from bench.scene import SEED
 from sideman.core.errors import Unavailable
 
 START_RATIO, MEMORY_MB, CPU_PERCENT = 2.5, 60, 1
@@ -102,7 +102,7 @@ def _started(name: str) -> Iterator[_Started]:
     with tempfile.TemporaryDirectory() as home:  # what the user has configured is not what is measured
         environment = {**os.environ, "XDG_CONFIG_HOME": home, "SIDEMAN_CONFIG": ""}
         start = time.perf_counter()
-        process = subprocess.Popen(  # noqa: S603 - our own program
+        process = subprocess.Popen(
             [sys.executable, *command], env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         with process:

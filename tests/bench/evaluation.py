@@ -11,9 +11,9 @@ from itertools import chain
 
 import numpy as np
 
+from bench.figures import Budget, Figure, in_turns, median
+from bench.scene import SEED, performance, undisturbed
 from sideman.audition import audition
-from sideman.bench.figures import Budget, Figure, in_turns, median
-from sideman.bench.scene import SEED, performance, undisturbed
 from sideman.core.chart import Chart
 from sideman.service import SWITCH_S
 from sideman_models.bundle import Bundle

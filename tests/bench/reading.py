@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import mido
 import numpy as np
 
-from sideman.bench.figures import Budget, Figure, in_turns, median
+from bench.figures import Budget, Figure, in_turns, median
 from sideman_models.harmony import Chord, parse_chord
 from sideman_models.midi.chordcheck import band
 from sideman_models.midi.parsing import Strike, parse_midi

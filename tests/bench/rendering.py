@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sideman.bench.figures import Budget, Figure, median
-from sideman.bench.scene import SEED, performance, undisturbed
+from bench.figures import Budget, Figure, median
+from bench.scene import SEED, performance, undisturbed
 from sideman.performance import Performance
 from sideman.rendering import play_take
 from sideman.service import SWITCH_S

@@ -23,8 +23,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from sideman.bench.figures import Budget, Figure, median, p99
-from sideman.bench.scene import SEED, performance
+from bench.figures import Budget, Figure, median, p99
+from bench.scene import SEED, performance
 from sideman.core.events import Event, NoteOff, NoteOn, encode
 from sideman.core.reports import Report, Sent
 from sideman.io.clock import Arrival, Inbox
@@ -122,9 +122,9 @@ def _sums(in_: Seconds, out: Seconds) -> list[float]:
 @contextmanager
 def _server() -> Iterator[None]:
     command = ["jackd", "-n", _SERVER, "--no-realtime", "-d", "dummy", "-r", str(RATE), "-p", str(FRAMES)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own words
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_for_door(Path(f"/dev/shm/jack_{_SERVER}_{os.getuid()}_0"), server)  # noqa: S108 - where JACK has it
+        _wait_for_door(Path(f"/dev/shm/jack_{_SERVER}_{os.getuid()}_0"), server)
         yield
     finally:
         server.terminate()
@@ -158,9 +158,9 @@ def _together(role: str, notes: int, phrases: int) -> Stamps:
 @contextmanager
 def _program(*words: str) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "JACK_DEFAULT_SERVER": _SERVER, "JACK_NO_START_SERVER": "1"}
-    command = [sys.executable, "-m", "sideman.bench.roundtrip", *words]
+    command = [sys.executable, "-m", "bench.roundtrip", *words]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-    with subprocess.Popen(command, **pipes) as process:  # noqa: S603 - our own words
+    with subprocess.Popen(command, **pipes) as process:
         try:
             yield process
         finally:

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from sideman.bench.figures import Budget, Figure, in_turns, median
-from sideman.bench.network import UNITS, VALUES
+from bench.figures import Budget, Figure, in_turns, median
+from bench.network import UNITS, VALUES
 from sideman_models.classic import SNIPPETS, STEPS
 from sideman_models.lstm import Floats
 
@@ -35,9 +35,9 @@ def figures(effort: float) -> Iterator[Figure]:
         yield Figure(_WHAT, _UNIT, None, note="TensorFlow is not installed here: pip install 'sideman[train]'")
         return
     sizes = max(2, round(STEPS * min(1.0, effort))), max(1, round(_ROUNDS * effort))
-    command = [sys.executable, "-m", "sideman.bench.training", *map(str, sizes)]
+    command = [sys.executable, "-m", "bench.training", *map(str, sizes)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    told = subprocess.run(command, check=True, capture_output=True, env=quiet)  # noqa: S603 - ourselves
+    told = subprocess.run(command, check=True, capture_output=True, env=quiet)
     rates: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
     ours = rates.pop("ours")
     budget = Budget(f"at least {FASTER} times the course's", FASTER, ours / rates[_FIT], at_least=True)

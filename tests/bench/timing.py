@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from sideman.bench.figures import Budget, Figure, Samples, median, p99
-from sideman.bench.scene import SEED, performance, undisturbed
+from bench.figures import Budget, Figure, Samples, median, p99
+from bench.scene import SEED, performance, undisturbed
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import NoteOff, NoteOn
 from sideman.core.reports import BarPlayed
@@ -143,7 +143,7 @@ class _Output(Link):
         super().__init__(wanted, receive)
         self.seconds: list[float] = []
 
-    def send(self, message: Sequence[int]) -> None:  # noqa: ARG002 - the port's own time is not ours
+    def send(self, message: Sequence[int]) -> None:
         self.seconds.append(time.monotonic())
 
 

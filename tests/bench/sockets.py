@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sideman.bench.figures import Budget, Figure, Samples, median, p99
-from sideman.bench.scene import SEED, performance, undisturbed
-from sideman.bench.timing import BUSY, daemon_lateness, unread_log
+from bench.figures import Budget, Figure, Samples, median, p99
+from bench.scene import SEED, performance, undisturbed
+from bench.timing import BUSY, daemon_lateness, unread_log
 from sideman.service import SWITCH_S
 
 LIMIT_US = 150
@@ -86,7 +86,7 @@ def _crowd(path: Path, watching: int, flooding: int) -> Iterator[None]:
         yield
         return
     command = [sys.executable, "-c", _CLIENTS, str(path), str(watching), str(flooding)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - ourselves
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             if process.stdout is not None:
                 process.stdout.readline()

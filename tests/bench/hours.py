@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sideman.bench.figures import Budget, Figure
-from sideman.bench.processes import memory_mb
-from sideman.bench.scene import performance, undisturbed
+from bench.figures import Budget, Figure
+from bench.processes import memory_mb
+from bench.scene import performance, undisturbed
 from sideman.core.events import NoteOff, NoteOn
 from sideman.io.clock import Arrival
 from sideman.player import Player
@@ -29,8 +29,8 @@ _NOTE_EVERY_S = 1.3
 def figures(effort: float) -> Iterator[Figure]:
     """The growth of the memory."""
     hours = max(0.25, _HOURS * effort)
-    command = [sys.executable, "-m", "sideman.bench.hours", str(hours)]
-    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603 - ourselves
+    command = [sys.executable, "-m", "bench.hours", str(hours)]
+    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     what = f"memory: growth in {hours:g} simulated hours"
     if told is None:
         yield Figure(what, "MB", None, note="there is no /proc to ask")

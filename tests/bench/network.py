@@ -9,8 +9,8 @@ from itertools import count, cycle, islice
 
 import numpy as np
 
-from sideman.bench.figures import Budget, Figure, Samples, in_turns, median, p99, seconds_of
-from sideman.bench.scene import performance, undisturbed
+from bench.figures import Budget, Figure, Samples, in_turns, median, p99, seconds_of
+from bench.scene import performance, undisturbed
 from sideman.core.improviser import Improviser
 from sideman.service import SWITCH_S
 from sideman_models.context import Place, clashes

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from sideman.bench.figures import Budget, Figure, in_turns, median
-from sideman.bench.network import UNITS, VALUES, classic_weights, stepping
+from bench.figures import Budget, Figure, in_turns, median
+from bench.network import UNITS, VALUES, classic_weights, stepping
 from sideman_models.lstm import NumpyNetwork
 
 FASTER = 3000
@@ -30,9 +30,9 @@ def figures(effort: float) -> Iterator[Figure]:
     if importlib.util.find_spec("tensorflow") is None:
         yield Figure(_WHAT, "µs", None, note="TensorFlow is not installed here: pip install 'sideman[train]'")
         return
-    command = [sys.executable, "-m", "sideman.bench.peers", str(max(1, round(_ROUNDS * effort)))]
+    command = [sys.executable, "-m", "bench.peers", str(max(1, round(_ROUNDS * effort)))]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    told = subprocess.run(command, check=True, capture_output=True, env=quiet)  # noqa: S603 - ourselves
+    told = subprocess.run(command, check=True, capture_output=True, env=quiet)
     us: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
     ours = us.pop("ours")
     budget = Budget(f"predict takes at least {FASTER:,} times as long", FASTER, us[_PREDICT] / ours, at_least=True)
