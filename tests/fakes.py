@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sideman.core.chart import parse_changes
+from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine
 from sideman.core.events import Change, Command, Event
 from sideman.core.layers import Given, read_settings

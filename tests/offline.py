@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fakes import performance
-from sideman.core.tune import Tune
+from sideman.core.chart.timeline import Tune
 from sideman_models.bundle import Bundle
 from sideman_models.context import EvenBars, Place, clashes, place_at
 from sideman_models.line import LineNote, Written, write_line

@@ -20,12 +20,12 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
 from sideman.audition import chart_of  # noqa: E402
-from sideman.core.chart import parse_changes  # noqa: E402
+from sideman.core.chart.chart import parse_changes  # noqa: E402
+from sideman.core.chart.timeline import Tune  # noqa: E402
 from sideman.core.engine import play_through  # noqa: E402
 from sideman.core.events import NoteOn  # noqa: E402
 from sideman.core.reports import BarPlayed  # noqa: E402
 from sideman.core.settings import PlaySettings, Settings  # noqa: E402
-from sideman.core.tune import Tune  # noqa: E402
 from sideman.performance import Performance  # noqa: E402
 from sideman_models.bundle import Bundle, load  # noqa: E402
 from sideman_models.classic import read_classic  # noqa: E402

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from sideman.core.chart import Chart, Meter, parse_changes
+from sideman.core.chart.chart import Chart, Meter, parse_changes
 from sideman_models.corpus import BeatChanges
 from sideman_models.harmony import NO_CHORD, QUALITIES, ROOT_NAMES, SHARP_NAMES, Chord, parse_chord
 from sideman_models.line import LineNote

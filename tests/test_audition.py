@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fakes import classic_bundle, modern_bundle, play, struck
 from sideman.audition import SETTINGS, audition, chart_of
-from sideman.core.chart import Meter
+from sideman.core.chart.chart import Meter
 from sideman.performance import Performance
 from sideman_models.harmony import parse_chord
 from sideman_models.lstm import NumpyNetwork

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sideman.core.chart import Bar, Chart, ChartError, Meter, parse_changes, parse_meter
+from sideman.core.chart.chart import Bar, Chart, ChartError, Meter, parse_changes, parse_meter
 from sideman.core.errors import ConfigError
 from sideman_models.harmony import parse_chord
 from strategies import charts

@@ -11,7 +11,7 @@ import pytest
 from ireals import link, page, song
 from sideman import cli
 from sideman.commands.common import add_settings, load_settings
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.loading import load_chart
 
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.clocks import Seconds, errors, going, jittered, ramp, steady
-from sideman.core.clockfilter import ACQUIRE, FASTEST_BPM, SLOWEST_BPM, TICKS_A_BEAT, ClockFilter
+from sideman.core.timing.pll import ACQUIRE, FASTEST_BPM, SLOWEST_BPM, TICKS_A_BEAT, ClockFilter
 
 bpms = st.floats(40, 240)
 seeds = st.integers(0, 2**32 - 1)

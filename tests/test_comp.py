@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from bench.clocks import steady
 from fakes import hanging, performance, play, tempo
-from sideman.core.chart import Chart, parse_changes, parse_meter
-from sideman.core.clockfilter import TICKS_A_BEAT
+from sideman.core.chart.chart import Chart, parse_changes, parse_meter
+from sideman.core.chart.timeline import Tune
 from sideman.core.comp import BASS, SHELLS, Comp, CompNote, Style, beat_ticks, shell
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import (
@@ -35,8 +35,8 @@ from sideman.core.events import (
 )
 from sideman.core.improviser import Dice
 from sideman.core.reports import Struck
-from sideman.core.transport import Clocks, Transport
-from sideman.core.tune import Tune
+from sideman.core.timing.midi_clock import Clocks, Transport
+from sideman.core.timing.pll import TICKS_A_BEAT
 from sideman_models.harmony import Chord, parse_chord
 from sideman_models.values import TICKS
 from strategies import charts as any_charts

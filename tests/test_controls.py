@@ -36,7 +36,7 @@ from sideman.core.rules import Numbers
 from sideman.core.settings import EMPTY, KEYS, Settings, changed, value_of
 from sideman.core.tables import span_of
 from sideman.core.targets import Action, Knob, Target
-from sideman.core.transport import Clocks, Transport
+from sideman.core.timing.midi_clock import Clocks, Transport
 
 TURNED = [key for key in KEYS if key.startswith("play.") and KEYS[key].rule.span is not None]
 places = st.integers(0, 127)

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fakes import CHANGES, hanging, performance, tempo
-from sideman.core.chart import parse_changes
+from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, SetChart, encode
 from sideman.core.humantime import tick_of

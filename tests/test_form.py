@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sideman.core.chart import Chart, ChartError, Meter, parse_changes
-from sideman.core.form import MOST_BARS
+from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.chart.form import MOST_BARS
 from sideman_models.harmony import ROOT_NAMES
 
 FOUR = Meter(4, 4)

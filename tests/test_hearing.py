@@ -18,7 +18,7 @@ from sideman.core.events import Change, Control, Event, NoteOff, NoteOn, PitchBe
 from sideman.core.hearing import Hearing
 from sideman.core.reports import BarPlayed, Heard, Report, Struck
 from sideman.core.settings import MidiSettings
-from sideman.core.tempo import Tempo
+from sideman.core.timing.tempo import Tempo
 from sideman.report import bar_line
 from sideman_models.context import EvenBars
 from sideman_models.line import LineNote, Written

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ireals import MARK, link, page, shuffled, song
-from sideman.charts.files import read_chart
+from sideman.charts.detect import read_chart
 from sideman.charts.ireal import find_songs, read_ireal, unshuffled
-from sideman.core.chart import Chart, ChartError, Meter
-from sideman.core.form import MOST_BARS
+from sideman.core.chart.chart import Chart, ChartError, Meter
+from sideman.core.chart.form import MOST_BARS
 from sideman_models.harmony import parse_chord
 
 FOUR = Meter(4, 4)

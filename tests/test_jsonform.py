@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.core.chart import Chart, Meter
+from sideman.core.chart.chart import Chart, Meter
 from sideman.core.events import Command, Event
 from sideman.core.settings import KEYS, Settings, changed
 from sideman.io import jsonform

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import hanging, performance, play, struck, tempo
-from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.engine import Engine
 from sideman.core.events import (
     Change,
@@ -28,8 +27,9 @@ from sideman.core.events import (
     SongPosition,
     encode,
 )
-from sideman.core.linktransport import LinkTransport
-from sideman.core.transport import Clocks, Transport
+from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.midi_clock import Clocks, Transport
+from sideman.core.timing.pll import TICKS_A_BEAT
 from sideman.io.decoder import Decoder
 
 Arrivals = list[tuple[float, Event | Command]]

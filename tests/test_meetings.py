@@ -11,7 +11,7 @@ import pytest
 
 from bench.clocks import steady
 from fakes import hanging, performance, play, struck, tempo
-from sideman.core.chart import parse_changes
+from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine
 from sideman.core.events import (
     Again,
@@ -30,7 +30,7 @@ from sideman.core.events import (
     SetMode,
 )
 from sideman.core.reports import Does, ModeSet, Struck
-from sideman.core.transport import Clocks, Transport
+from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.performance import memory_of, resumed
 
 BUSY: dict[str, Any] = {"play__swing": 0.5, "play__density": 4, "play__rests": 0}

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from bench.clocks import steady
 from fakes import Recorder, hanging, performance, play
 from sideman.commands.takes import _bar_lines
-from sideman.core.chart import Chart, parse_changes
+from sideman.core.chart.chart import Chart, parse_changes
+from sideman.core.chart.timeline import Tune
 from sideman.core.engine import Engine
 from sideman.core.events import (
     Again,
@@ -41,8 +42,7 @@ from sideman.core.humantime import written_at
 from sideman.core.improviser import PULSES
 from sideman.core.reports import BarBegun, BarPlayed, Sent, Struck
 from sideman.core.settings import COMMON_TIME
-from sideman.core.transport import Clocks, Transport
-from sideman.core.tune import Tune
+from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.io.takefiles import TakeFolder
 from sideman.performance import memory_of, resumed
 from sideman.rendering import play_take

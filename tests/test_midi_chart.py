@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import midis
-from sideman.charts.files import read_chart, split_song
+from sideman.charts.detect import read_chart, split_song
 from sideman.charts.midi import read_midi_chart
-from sideman.core.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
 from sideman_models.harmony import NO_CHORD
 from strategies import charts
 

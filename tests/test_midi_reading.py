@@ -34,7 +34,7 @@ from midis import (
     tune,
 )
 from sideman import cli
-from sideman.core.chart import Meter, parse_changes
+from sideman.core.chart.chart import Meter, parse_changes
 from sideman_models.corpus import write
 from sideman_models.harmony import NO_CHORD, parse_chord
 from sideman_models.line import LineNote

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("musicxml", reason="the extra musicxml is not installed")
 
-from sideman.charts.files import read_chart
+from sideman.charts.detect import read_chart
 from sideman.charts.musicxml import KINDS, read_musicxml
-from sideman.core.chart import ChartError, Meter
+from sideman.core.chart.chart import ChartError, Meter
 from sideman_models.harmony import parse_chord
 
 FOUR = Meter(4, 4)

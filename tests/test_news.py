@@ -19,7 +19,7 @@ from desks import House, house
 from jsonschemas import problems
 from processes import ROOT
 from sideman.commands.ctl import VERBS
-from sideman.core.chart import parse_changes
+from sideman.core.chart.chart import parse_changes
 from sideman.core.events import Change, NoteOff, NoteOn, SetChart
 from sideman.core.reports import Asked, BarPlayed, Changed, Does, Heard, ModeSet, Struck
 from sideman.news import LOOK_S, STATUS_S

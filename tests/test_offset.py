@@ -9,11 +9,11 @@ import pytest
 
 from bench.clocks import steady
 from fakes import hanging, performance, play, struck
-from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.engine import play_through
 from sideman.core.events import Change, ClockStart, ClockTick, Event, LinkState, NoteOn
-from sideman.core.linktransport import LinkTransport
-from sideman.core.transport import Clocks, Transport
+from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.midi_clock import Clocks, Transport
+from sideman.core.timing.pll import TICKS_A_BEAT
 
 DENSE: dict[str, Any] = {"play__density": 4, "play__rests": 0}
 offsets = pytest.mark.parametrize("offset", [-200, -37, 0, 55, 200])

@@ -22,7 +22,7 @@ from fakes import performance
 from processes import bundle_in
 from sideman.cli import main
 from sideman.commands import render
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.core.errors import (
     CannotCreate,
     DiskError,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sideman.commands.common import add_settings, load_settings
-from sideman.core.chart import Chart, Meter, parse_changes
+from sideman.core.chart.chart import Chart, Meter, parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
 from sideman.core.settings import BLUES, Settings
 from sideman.io import resources

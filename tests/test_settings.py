@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman.core.chart import Meter
+from sideman.core.chart.chart import Meter
 from sideman.core.errors import ConfigError
 from sideman.core.layers import Given, Layer, likely_key, read_settings
 from sideman.core.rules import LONGEST, Range

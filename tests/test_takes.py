@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from fakes import classic_bundle, modern_bundle, performance, tempo
 from performances import PHRASE
 from sideman import takes
-from sideman.core.chart import parse_changes
+from sideman.core.chart.chart import parse_changes
 from sideman.core.errors import CannotCreate, DiskError, Unavailable, UnreadableInput
 from sideman.core.events import (
     Again,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from fakes import performance
 from sideman.core.events import Tap
-from sideman.core.linktransport import LinkTransport
-from sideman.core.taps import PAUSE_S, Taps
-from sideman.core.transport import Clocks, Transport
+from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.midi_clock import Clocks, Transport
+from sideman.core.timing.tap_tempo import PAUSE_S, Taps
 
 
 @given(st.floats(40, 400), st.integers(2, 20), st.lists(st.floats(-0.05, 0.05), min_size=20, max_size=20))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman.core.tempo import Tempo, default_swing, swung, unswung
+from sideman.core.timing.tempo import Tempo, default_swing, swung, unswung
 
 bpms = st.floats(20, 400)
 seconds = st.floats(-1e4, 1e5)

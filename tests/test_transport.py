@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from bench.clocks import Seconds, going, jittered, steady
 from fakes import hanging, performance, play, struck, tempo
-from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import (
     ClockContinue,
@@ -30,7 +29,8 @@ from sideman.core.events import (
 )
 from sideman.core.reports import BarPlayed
 from sideman.core.schedule import Due
-from sideman.core.transport import Clocks, Transport
+from sideman.core.timing.midi_clock import Clocks, Transport
+from sideman.core.timing.pll import TICKS_A_BEAT
 from sideman.io.decoder import Decoder
 from sideman.performance import memory_of, resumed
 

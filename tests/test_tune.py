@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import performance
-from sideman.core.chart import Meter, parse_changes
+from sideman.core.chart.chart import Meter, parse_changes
+from sideman.core.chart.timeline import Tune
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import Command, Event, NoteOff, NoteOn, SetChart
 from sideman.core.reports import BarPlayed
 from sideman.core.schedule import Due
-from sideman.core.transport import Clocks, Transport
-from sideman.core.tune import Tune
+from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman_models.harmony import KINDS, Chord, parse_chord
 from strategies import chord_symbols
 

@@ -36,7 +36,7 @@ from sideman.core.events import (
 )
 from sideman.core.reports import BarPlayed, Changed, Does, ModeSet, Struck
 from sideman.core.schedule import Due
-from sideman.core.transport import Clocks, Transport
+from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.core.turns import Answer, Duet, Ear
 from sideman_models.context import EvenBars
 from sideman_models.harmony import CHORD

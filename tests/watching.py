@@ -23,7 +23,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
 from fakes import performance, play  # noqa: E402
-from sideman.core.chart import Chart  # noqa: E402
+from sideman.core.chart.chart import Chart  # noqa: E402
 from sideman.core.events import Change, Command, Event, NoteOff, NoteOn  # noqa: E402
 from sideman.core.reports import BarPlayed, Changed, Heard, Report, Struck  # noqa: E402
 from sideman.watchview.keys import HELP  # noqa: E402

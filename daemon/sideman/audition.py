@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from sideman.core.chart import Bar, Chart, Meter
+from sideman.core.chart.chart import Bar, Chart, Meter
 from sideman.core.engine import play_through
 from sideman.core.improviser import Choice
 from sideman.core.reports import BarPlayed

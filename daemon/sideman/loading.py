@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sideman.charts.files import read_chart, split_song
+from sideman.charts.detect import read_chart, split_song
 from sideman.charts.ireal import LINK, read_ireal
-from sideman.core.chart import Chart, ChartError, parse_changes
+from sideman.core.chart.chart import Chart, ChartError, parse_changes
 from sideman.core.errors import NoSuchInput, UnreadableInput
 from sideman.core.layers import Given, Layer, read_settings
 from sideman.core.settings import Settings

@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.core.events import NoteOn
 from sideman.core.improviser import Choice
 from sideman.core.reports import BarPlayed, Changed, Does, Heard, ModeSet, Report, Struck

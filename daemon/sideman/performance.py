@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
+from sideman.core.chart.timeline import Tune
 from sideman.core.conductor import Span
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable
 from sideman.core.improviser import Improviser
 from sideman.core.settings import Settings
-from sideman.core.transport import ALONE, Clocks
-from sideman.core.tune import Tune
+from sideman.core.timing.midi_clock import ALONE, Clocks
 from sideman_models.bundle import Bundle, load
 from sideman_models.context import next_line
 from sideman_models.lstm import Network, NumpyNetwork, Weights

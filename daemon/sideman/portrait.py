@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.core.settings import PlaySettings, Settings
 from sideman.performance import Performance
 from sideman.rendering import changes, play_take, sounding

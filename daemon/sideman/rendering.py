@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sideman.core.chart import Chart, Meter
+from sideman.core.chart.chart import Chart, Meter
 from sideman.core.comp import PROGRAMS
 from sideman.core.engine import play_through
 from sideman.core.events import Event, NoteOff, NoteOn, ProgramChange

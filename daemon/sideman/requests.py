@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
 from sideman.core.events import Again, Begin, Change, Command, Halt, Learn, Panic, SetChart, SetMode, Tap
 from sideman.core.layers import Given, Layer, likely_key, read_settings

@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sideman import __version__
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import ClockRounds, Hush, Panic
-from sideman.core.linktransport import LinkTransport
 from sideman.core.reports import Asked, BarPlayed, Changed, Does, Heard, ModeSet, Report, Struck
 from sideman.core.settings import Settings
-from sideman.core.transport import Clocks, Followed, Transport
+from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.midi_clock import Clocks, Followed, Transport
 from sideman.io import memory
 from sideman.io.abletonlink import LinkSession
 from sideman.io.clock import Inbox

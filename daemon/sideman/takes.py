@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from itertools import chain
 
 from sideman import __version__
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
-from sideman.core.linktransport import LinkTransport
 from sideman.core.reports import Arrived, Ended, Report, Sent, Tell, Woke
 from sideman.core.settings import Settings
-from sideman.core.transport import Clocks, Followed, Transport
+from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.midi_clock import Clocks, Followed, Transport
 from sideman.io.clock import Arrival
 from sideman.io.journal import Header, Journal, Totals
 from sideman.io.recorder import Recorder, now

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bench.figures import Budget, Figure, median, p99
 from bench.scene import SEED
-from sideman.core.clockfilter import TICKS_A_BEAT, ClockFilter
+from sideman.core.timing.pll import TICKS_A_BEAT, ClockFilter
 
 Seconds = npt.NDArray[np.float64]
 

@@ -30,8 +30,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import unquote
 
-from sideman.core.chart import About, Bar, Chart, ChartError, Meter, bar_of, onsets, parse_key, section_name
-from sideman.core.form import SIGN, Form
+from sideman.core.chart.chart import About, Bar, Chart, ChartError, Meter, bar_of, onsets, parse_key, section_name
+from sideman.core.chart.form import SIGN, Form
 from sideman_models.errors import ChordError
 from sideman_models.harmony import Chord, parse_chord
 

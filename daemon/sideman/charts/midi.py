@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import ceil, floor
 
-from sideman.core.chart import About, Bar, Chart, ChartError, Meter, bar_of, onsets, parse_meter
-from sideman.core.form import MOST_BARS
+from sideman.core.chart.chart import About, Bar, Chart, ChartError, Meter, bar_of, onsets, parse_meter
+from sideman.core.chart.form import MOST_BARS
 from sideman_models.midi.chords import Chords, FoundChords, SymbolChords, found_below, symbol_chords
 from sideman_models.midi.metre import Stretch, find_stretches
 from sideman_models.midi.parsing import MidiError, Track, parse_midi

@@ -22,9 +22,9 @@ from fractions import Fraction
 from typing import Protocol
 from xml.etree import ElementTree as ET
 
-from sideman.core.chart import About, Bar, Chart, ChartError, Meter, bar_of, onsets, parse_meter, section_name
+from sideman.core.chart.chart import About, Bar, Chart, ChartError, Meter, bar_of, onsets, parse_meter, section_name
+from sideman.core.chart.form import MOST_BARS, SIGN, Form, begins_bar
 from sideman.core.errors import Unavailable
-from sideman.core.form import MOST_BARS, SIGN, Form, begins_bar
 from sideman_models.errors import ChordError
 from sideman_models.harmony import NO_CHORD, Chord, parse_chord
 

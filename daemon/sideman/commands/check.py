@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sideman.commands.common import add_settings, load_settings
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings import Settings
 from sideman.io.abletonlink import glance

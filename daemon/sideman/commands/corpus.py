@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sideman.commands.common import add_reading_options, check_readable, reading
-from sideman.core.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
 from sideman.core.errors import UnreadableInput, UsageError
 from sideman_models import corpus as modern
 from sideman_models.bundle import load

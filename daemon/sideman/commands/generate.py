@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sideman.commands.common import check_readable
-from sideman.core.chart import Meter
+from sideman.core.chart.chart import Meter
 from sideman.core.errors import Unavailable, UnreadableInput, UsageError
 from sideman.core.events import Event, NoteOff, NoteOn
 from sideman.io.files import creating, write_whole

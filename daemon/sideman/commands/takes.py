@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sideman.commands.common import add_settings, load_settings, table
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
 from sideman.core.events import Change, Event, NoteOff, NoteOn
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Report, Sent

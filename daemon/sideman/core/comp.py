@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
-from sideman.core.chart import TOLERANCE, Meter
-from sideman.core.tune import Tune
+from sideman.core.chart.chart import TOLERANCE, Meter
+from sideman.core.chart.timeline import Tune
 from sideman_models.context import place_in_bar
 from sideman_models.harmony import NO_CHORD, Chord
 from sideman_models.values import TICKS

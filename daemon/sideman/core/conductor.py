@@ -14,18 +14,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sideman.core.chart import Meter
-from sideman.core.clockfilter import TICKS_A_BEAT
-from sideman.core.clockout import ClockOut, next_sixteenth
+from sideman.core.chart.chart import Meter
+from sideman.core.chart.timeline import Tune
 from sideman.core.events import ClockTick, Control, Event, LinkState, NoteOn, ProgramChange, Timing
 from sideman.core.humantime import tick_of
 from sideman.core.reports import Does, Doing, Tell, nobody
 from sideman.core.schedule import BAR_LINE, ONSET, BarLine, Due, Schedule, Strike, Tick
 from sideman.core.settings import Settings
 from sideman.core.soloist import Soloist
-from sideman.core.tempo import Tempo, default_swing, swung
-from sideman.core.transport import Clocks, Followed
-from sideman.core.tune import Tune
+from sideman.core.timing.midi_clock import Clocks, Followed
+from sideman.core.timing.midi_clock_out import ClockOut, next_sixteenth
+from sideman.core.timing.pll import TICKS_A_BEAT
+from sideman.core.timing.tempo import Tempo, default_swing, swung
 from sideman_models.context import next_line
 from sideman_models.values import TICKS
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
+from sideman.core.chart.timeline import Tune
 from sideman.core.comp import SOUNDS, Comp, Style
 from sideman.core.conductor import ALMOST_TICKS, Span
 from sideman.core.controls import Controls
@@ -64,10 +65,9 @@ from sideman.core.settings import Mode, Settings, changed
 from sideman.core.smoothing import NARROWEST
 from sideman.core.soloist import Soloist
 from sideman.core.status import Status
-from sideman.core.taps import Taps
-from sideman.core.tempo import Tempo
-from sideman.core.transport import ALONE, Clocks, Transport
-from sideman.core.tune import Tune
+from sideman.core.timing.midi_clock import ALONE, Clocks, Transport
+from sideman.core.timing.tap_tempo import Taps
+from sideman.core.timing.tempo import Tempo
 from sideman_models.context import place_in_bar
 from sideman_models.postprocess import in_turn
 from sideman_models.values import TICKS, Value

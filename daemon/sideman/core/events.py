@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.core.settings import Mode
 from sideman.core.targets import Target
 

@@ -29,7 +29,7 @@ from sideman.core.humantime import OwnSwing, tick_of, written_at
 from sideman.core.ledger import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 from sideman.core.listener import Listener
 from sideman.core.settings import MidiSettings
-from sideman.core.tempo import Tempo
+from sideman.core.timing.tempo import Tempo
 from sideman_models.context import Bars
 from sideman_models.values import TICKS
 

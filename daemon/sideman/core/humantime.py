@@ -21,7 +21,7 @@ import math
 from collections import deque
 from statistics import median
 
-from sideman.core.tempo import swung, unswung
+from sideman.core.timing.tempo import swung, unswung
 from sideman_models.context import Bars
 from sideman_models.values import TICKS
 

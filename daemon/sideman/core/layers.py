@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from sideman.core.chart import ChartError, parse_changes
+from sideman.core.chart.chart import ChartError, parse_changes
 from sideman.core.errors import ConfigError
 from sideman.core.rules import plain, shown
 from sideman.core.settings import EMPTY, GROUPS, KEYS, Settings, TempoSettings, value_of

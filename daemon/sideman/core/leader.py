@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
+from sideman.core.chart.timeline import Tune
 from sideman.core.conductor import ALMOST_TICKS, Conductor, Span
 from sideman.core.events import Event
 from sideman.core.ledger import Ledger
@@ -16,8 +17,7 @@ from sideman.core.reports import ModeSet
 from sideman.core.schedule import RELEASE, NewMode, ReleaseAll
 from sideman.core.settings import Mode, Settings, changed
 from sideman.core.soloist import Soloist
-from sideman.core.transport import Clocks
-from sideman.core.tune import Tune
+from sideman.core.timing.midi_clock import Clocks
 from sideman_models.context import next_line
 from sideman_models.values import TICKS
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from sideman.core.chart import Meter
+from sideman.core.chart.chart import Meter
 from sideman.core.events import Command, Event, NoteOff, NoteOn
 from sideman.core.improviser import Choice
 from sideman.core.settings import Mode

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from sideman.core.chart import ChartError, Meter, parse_meter
+from sideman.core.chart.chart import ChartError, Meter, parse_meter
 from sideman.core.rules import (
     Range,
     Rule,

@@ -12,9 +12,9 @@ from collections import deque
 from dataclasses import replace
 
 from sideman.core.again import MOST_CHOICES, Variation, last_phrase
+from sideman.core.chart.timeline import Tune
 from sideman.core.improviser import PULSES, Choice, Improviser, Wish
 from sideman.core.settings import Mode, PlaySettings
-from sideman.core.tune import Tune
 from sideman.core.turns import Rota
 from sideman_models.context import next_line
 from sideman_models.values import TICKS

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
+from sideman.core.chart.timeline import Stretch
 from sideman.core.improviser import Choice
 from sideman.core.reports import Doing
 from sideman.core.settings import Mode, Settings
-from sideman.core.tune import Stretch
 from sideman_models.harmony import Chord
 
 _ALMOST = 1e-6  # beats; what arithmetic may leave between a bar line and the beat that was waited for

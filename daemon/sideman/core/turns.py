@@ -16,8 +16,8 @@ from collections import deque
 from itertools import pairwise
 from typing import Protocol
 
+from sideman.core.chart.timeline import Tune
 from sideman.core.settings import Mode, PlaySettings
-from sideman.core.tune import Tune
 from sideman_models.context import Bars
 from sideman_models.values import GRID, TICKS, to_grid
 

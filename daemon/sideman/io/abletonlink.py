@@ -22,7 +22,7 @@ from typing import Any
 
 from sideman.core.errors import Unavailable
 from sideman.core.events import LinkState
-from sideman.core.tempo import Tempo
+from sideman.core.timing.tempo import Tempo
 
 POLL_S = 0.03
 DRIFT_S = 0.0002

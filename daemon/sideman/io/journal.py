@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sideman.core.chart import Chart
+from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, UnreadableInput
 from sideman.core.events import NoteOn
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Ended, Heard, Report, Sent, Woke

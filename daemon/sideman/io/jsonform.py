@@ -15,7 +15,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from sideman.core.chart import About, Bar, Chart, ChartError, Meter, parse_meter
+from sideman.core.chart.chart import About, Bar, Chart, ChartError, Meter, parse_meter
 from sideman.core.errors import ConfigError
 from sideman.core.layers import Given, read_settings
 from sideman.core.rules import Range, shown

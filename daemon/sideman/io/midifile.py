@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import mido
 
-from sideman.core.chart import Meter
+from sideman.core.chart.chart import Meter
 from sideman.core.events import Event, encode
 
 TICKS_PER_BEAT = 960

@@ -12,7 +12,7 @@ import struct
 from collections import deque
 from collections.abc import Iterable
 
-from sideman.core.chart import Meter
+from sideman.core.chart.chart import Meter
 from sideman.core.events import Control, NoteOff, NoteOn, PitchBend, ProgramChange, encode
 from sideman.core.reports import Arrived, BarBegun, Ended, Heard, Report, Sent, Woke
 from sideman.io.journal import Header

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Literal
 
-from sideman.core.chart import ChartError, Meter, parse_meter
+from sideman.core.chart.chart import ChartError, Meter, parse_meter
 from sideman_models.harmony import pitch_name
 from sideman_models.wording import printable
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sideman.charts.ireal import LINK, read_ireal
-from sideman.core.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
 from sideman.io.yamlfile import read_file
 
 LARGEST = 1 << 23

@@ -21,10 +21,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from sideman.core.clockfilter import TICKS_A_BEAT
-from sideman.core.clockout import next_sixteenth
 from sideman.core.events import LinkState, Timing
-from sideman.core.tempo import Tempo
+from sideman.core.timing.midi_clock_out import next_sixteenth
+from sideman.core.timing.pll import TICKS_A_BEAT
+from sideman.core.timing.tempo import Tempo
 
 JUMP = 0.1
 

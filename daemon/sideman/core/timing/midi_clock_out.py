@@ -7,9 +7,9 @@ its note comes; the note is later by the time of that one byte on the wire, alik
 
 from __future__ import annotations
 
-from sideman.core.clockfilter import TICKS_A_BEAT
 from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, Event, SongPosition
 from sideman.core.schedule import CLOCK, Schedule, Tick
+from sideman.core.timing.pll import TICKS_A_BEAT
 
 AHEAD_TICKS = 0.5
 """How long before its tick it is told that the clock begins: what follows us has to get ready."""

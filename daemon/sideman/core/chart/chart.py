@@ -34,8 +34,8 @@ from fractions import Fraction
 from itertools import accumulate, pairwise
 from typing import Any
 
+from sideman.core.chart.form import SIGN, Form, begins_bar
 from sideman.core.errors import ConfigError
-from sideman.core.form import SIGN, Form, begins_bar
 from sideman_models.errors import ChordError
 from sideman_models.harmony import Chord, parse_chord
 

@@ -22,9 +22,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from sideman.core.clockfilter import TICKS_A_BEAT, ClockFilter
 from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, LinkState, SongPosition, Timing
-from sideman.core.tempo import Tempo
+from sideman.core.timing.pll import TICKS_A_BEAT, ClockFilter
+from sideman.core.timing.tempo import Tempo
 
 TICKS_A_SIXTEENTH = TICKS_A_BEAT // 4
 _LOST_TICKS = 3 * TICKS_A_BEAT // 2

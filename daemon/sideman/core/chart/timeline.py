@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from sideman.core.chart import TOLERANCE, Chart, Meter
+from sideman.core.chart.chart import TOLERANCE, Chart, Meter
 from sideman_models.harmony import Chord
 from sideman_models.values import TICKS
 
