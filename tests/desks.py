@@ -16,7 +16,7 @@ from fakes import FakeClock, performance
 from sideman.core.engine import Engine
 from sideman.core.events import Command, NoteOn
 from sideman.core.reports import Arrived, BarPlayed, Report
-from sideman.core.status import Status
+from sideman.core.snapshot import Status
 from sideman.io.control import Answer, Control
 from sideman.io.listening import Listener
 from sideman.loading import Sources

@@ -17,7 +17,6 @@ from bench.clocks import steady
 from fakes import hanging, performance, play, tempo
 from sideman.core.chart.chart import Chart, parse_changes, parse_meter
 from sideman.core.chart.timeline import Tune
-from sideman.core.comp import BASS, SHELLS, Comp, CompNote, Style, beat_ticks, shell
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import (
     Change,
@@ -33,7 +32,8 @@ from sideman.core.events import (
     SetChart,
     SongPosition,
 )
-from sideman.core.improviser import Dice
+from sideman.core.parts.comp import BASS, SHELLS, Comp, CompNote, Style, beat_ticks, shell
+from sideman.core.parts.improviser import Dice
 from sideman.core.reports import Struck
 from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.core.timing.pll import TICKS_A_BEAT

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from fakes import hanging, performance, play, struck
 from fakes import settings as told
-from sideman.core.controls import TURN_S, Controls, Order, place_of, value_at
 from sideman.core.events import (
     Again,
     Begin,
@@ -31,6 +30,7 @@ from sideman.core.events import (
     SetMode,
     Tap,
 )
+from sideman.core.input.midi_mapping import TURN_S, Controls, Order, place_of, value_at
 from sideman.core.reports import Asked, Changed, ModeSet
 from sideman.core.rules import Numbers
 from sideman.core.settings import EMPTY, KEYS, Settings, changed, value_of

@@ -16,7 +16,7 @@ from fakes import CHANGES, hanging, performance, tempo
 from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, SetChart, encode
-from sideman.core.humantime import tick_of
+from sideman.core.input.quantize import tick_of
 from sideman.core.reports import BarPlayed
 from sideman.core.schedule import Due
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import classic_bundle, modern_bundle, performance
-from sideman.core.factors import Factors
+from sideman.core.parts.reweight import Factors
 from sideman_models.bundle import Bundle
 
 Floats = npt.NDArray[np.float64]

@@ -15,11 +15,11 @@ from fakes import modern_bundle, performance
 from offline import offline, softmax
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import Change, Control, Event, NoteOff, NoteOn, PitchBend
-from sideman.core.hearing import Hearing
+from sideman.core.input.melody import Hearing
 from sideman.core.reports import BarPlayed, Heard, Report, Struck
 from sideman.core.settings import MidiSettings
+from sideman.core.text import bar_line
 from sideman.core.timing.tempo import Tempo
-from sideman.report import bar_line
 from sideman_models.context import EvenBars
 from sideman_models.line import LineNote, Written
 from sideman_models.values import TICKS

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data import data_file
-from sideman.core.humantime import OwnSwing, tick_of, written_at
+from sideman.core.input.quantize import OwnSwing, tick_of, written_at
 from sideman.core.timing.tempo import swung, unswung
 from sideman_models.context import EvenBars
 

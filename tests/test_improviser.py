@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fakes import ListeningNetwork, classic_bundle, modern_bundle, performance
 from offline import offline, softmax
 from sideman.core.chart.timeline import Tune
-from sideman.core.improviser import Choice, Dice, Improviser
+from sideman.core.parts.improviser import Choice, Dice, Improviser
 from sideman_models.bundle import Bundle
 from sideman_models.line import LineNote
 from sideman_models.values import REST, Value

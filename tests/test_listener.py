@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman.core.events import Control, NoteOff, NoteOn
-from sideman.core.listener import Listener
+from sideman.core.input.echo import Listener
 
 notes = st.builds(NoteOn, st.integers(50, 55), st.integers(1, 127), st.integers(1, 16))
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import classic_bundle, hanging, modern_bundle, performance, play, struck
-from sideman.core.controls import value_at
 from sideman.core.engine import Engine, play_through
 from sideman.core.errors import ConfigError
 from sideman.core.events import Change, Event, NoteOff, NoteOn
-from sideman.core.improviser import PULSES, Improviser
+from sideman.core.input.midi_mapping import value_at
 from sideman.core.layers import Given, Layer, read_settings
 from sideman.core.live import called, overlaid
+from sideman.core.parts.improviser import PULSES, Improviser
 from sideman.core.reports import BarPlayed, Struck
 from sideman.core.rules import Range
 from sideman.core.settings import KEYS, Settings, changed, value_of

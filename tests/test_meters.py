@@ -38,8 +38,8 @@ from sideman.core.events import (
     SetMode,
     SongPosition,
 )
-from sideman.core.humantime import written_at
-from sideman.core.improviser import PULSES
+from sideman.core.input.quantize import written_at
+from sideman.core.parts.improviser import PULSES
 from sideman.core.reports import BarBegun, BarPlayed, Sent, Struck
 from sideman.core.settings import COMMON_TIME
 from sideman.core.timing.midi_clock import Clocks, Transport

@@ -26,9 +26,9 @@ from sideman.commands import takes as command
 from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
 from sideman.core.events import Change
 from sideman.core.reports import BarPlayed
+from sideman.core.text import bar_line
 from sideman.io.journal import Journal
 from sideman.io.takefiles import Sheet, TakeFolder
-from sideman.report import bar_line
 from sideman_models.bundle import load
 from takings import perform, written
 

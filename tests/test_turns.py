@@ -34,10 +34,10 @@ from sideman.core.events import (
     SongPosition,
     encode,
 )
+from sideman.core.parts.turns import Answer, Duet, Ear
 from sideman.core.reports import BarPlayed, Changed, Does, ModeSet, Struck
 from sideman.core.schedule import Due
 from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman.core.turns import Answer, Duet, Ear
 from sideman_models.context import EvenBars
 from sideman_models.harmony import CHORD
 

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from sideman.core.chart.chart import Bar, Chart, Meter
 from sideman.core.engine import play_through
-from sideman.core.improviser import Choice
+from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed
 from sideman.core.settings import PlaySettings, Settings
 from sideman.performance import Performance

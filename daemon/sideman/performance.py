@@ -14,7 +14,7 @@ from sideman.core.chart.timeline import Tune
 from sideman.core.conductor import Span
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable
-from sideman.core.improviser import Improviser
+from sideman.core.parts.improviser import Improviser
 from sideman.core.settings import Settings
 from sideman.core.timing.midi_clock import ALONE, Clocks
 from sideman_models.bundle import Bundle, load

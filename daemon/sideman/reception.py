@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 from sideman.core.reports import Asked, BarPlayed, Changed, ModeSet, Report, nobody
 from sideman.core.settings import Settings
+from sideman.core.text import bar_line
 from sideman.core.written import in_a_line
 from sideman.io.control import Control
 from sideman.io.listening import Listener
 from sideman.io.osc import Osc, OscPort
 from sideman.io.sockets import socket_path
 from sideman.news import Event, News
-from sideman.report import bar_line
 from sideman.requests import Desk
 
 _MOST = 500  # reports that are looked at in one go: signals and systemd come in between

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sideman.core.chart.chart import Chart, Meter
-from sideman.core.comp import PROGRAMS
 from sideman.core.engine import play_through
 from sideman.core.events import Event, NoteOff, NoteOn, ProgramChange
+from sideman.core.parts.comp import PROGRAMS
 from sideman.core.reports import BarPlayed
 from sideman.core.settings import MidiSettings, Settings
 from sideman.io.midifile import midi_bytes

@@ -20,12 +20,12 @@ from sideman.core.live import Difference, called, difference, overlaid
 from sideman.core.reports import Changed, ModeSet, Report
 from sideman.core.rules import plain, shown
 from sideman.core.settings import KEYS, Mode, Settings, changed, is_live, value_of
-from sideman.core.status import Status
+from sideman.core.snapshot import Status
 from sideman.core.tables import learned, table_of
+from sideman.core.text import shown_chord
 from sideman.core.written import written
 from sideman.io.scalars import scalar
 from sideman.loading import Sources, load_chart, read_preset
-from sideman.report import shown_chord
 from sideman.verdict import verdict
 
 CHART = frozenset({"chart.changes", "chart.file", "chart.transpose"})

@@ -24,6 +24,7 @@ from sideman.core.errors import SidemanError, UsageError
 from sideman.core.events import Change, Event, NoteOff, NoteOn
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Report, Sent
 from sideman.core.settings import Settings, changed
+from sideman.core.text import bar_line
 from sideman.io.files import creating, write_whole
 from sideman.io.journal import Journal, Totals
 from sideman.io.jsonform import settings_form
@@ -31,7 +32,6 @@ from sideman.io.synth import find_synth
 from sideman.io.takefiles import TakeFolder, is_folder, recording, take_folder
 from sideman.io.takemidi import TakeMidi
 from sideman.rendering import sounding
-from sideman.report import bar_line
 from sideman.takes import compare, complete, engine_of, performed
 from sideman_models.wording import printable
 

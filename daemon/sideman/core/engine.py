@@ -15,9 +15,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from sideman.core.chart.timeline import Tune
-from sideman.core.comp import SOUNDS, Comp, Style
 from sideman.core.conductor import ALMOST_TICKS, Span
-from sideman.core.controls import Controls
 from sideman.core.events import (
     Again,
     Begin,
@@ -42,10 +40,14 @@ from sideman.core.events import (
     SongPosition,
     Tap,
 )
-from sideman.core.hearing import Hearing, Played
-from sideman.core.improviser import Choice, Improviser
+from sideman.core.input.melody import Hearing, Played
+from sideman.core.input.midi_mapping import Controls
 from sideman.core.leader import Leader
 from sideman.core.ledger import hush
+from sideman.core.parts.comp import SOUNDS, Comp, Style
+from sideman.core.parts.improviser import Choice, Improviser
+from sideman.core.parts.smoothing import NARROWEST
+from sideman.core.parts.soloist import Soloist
 from sideman.core.reports import Asked, BarBegun, BarPlayed, Changed, Heard, Struck, Voice
 from sideman.core.schedule import (
     ONSET,
@@ -62,9 +64,7 @@ from sideman.core.schedule import (
     Tick,
 )
 from sideman.core.settings import Mode, Settings, changed
-from sideman.core.smoothing import NARROWEST
-from sideman.core.soloist import Soloist
-from sideman.core.status import Status
+from sideman.core.snapshot import Status
 from sideman.core.timing.midi_clock import ALONE, Clocks, Transport
 from sideman.core.timing.tap_tempo import Taps
 from sideman.core.timing.tempo import Tempo

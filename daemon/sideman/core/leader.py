@@ -13,10 +13,10 @@ from sideman.core.chart.timeline import Tune
 from sideman.core.conductor import ALMOST_TICKS, Conductor, Span
 from sideman.core.events import Event
 from sideman.core.ledger import Ledger
+from sideman.core.parts.soloist import Soloist
 from sideman.core.reports import ModeSet
 from sideman.core.schedule import RELEASE, NewMode, ReleaseAll
 from sideman.core.settings import Mode, Settings, changed
-from sideman.core.soloist import Soloist
 from sideman.core.timing.midi_clock import Clocks
 from sideman_models.context import next_line
 from sideman_models.values import TICKS

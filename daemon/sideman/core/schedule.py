@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass, field
 from itertools import count
 
-from sideman.core.comp import Style
 from sideman.core.events import Event, NoteOff, NoteOn
-from sideman.core.improviser import Choice
+from sideman.core.parts.comp import Style
+from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed, Voice
 
 RELEASE, CLOCK, BAR_LINE, ONSET = range(4)

@@ -154,7 +154,7 @@ class ModelSettings:
 class PlaySettings:
     """How it plays. A `seed` of None is a new one each start, a `swing` of None one that follows the tempo.
 
-    `leap`, `apart` and `settle` of None are what the dialect of the bundle wants: see `sideman.core.smoothing`.
+    `leap`, `apart` and `settle` of None are what the dialect of the bundle wants: see `sideman.core.parts.smoothing`.
     """
 
     mode: Mode = _key(

@@ -24,10 +24,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from sideman.core.events import Control, Event, NoteOff, NoteOn, PitchBend
-from sideman.core.heldchords import HeldChords
-from sideman.core.humantime import OwnSwing, tick_of, written_at
+from sideman.core.input.chord_detection import HeldChords
+from sideman.core.input.echo import Listener
+from sideman.core.input.quantize import OwnSwing, tick_of, written_at
 from sideman.core.ledger import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
-from sideman.core.listener import Listener
 from sideman.core.settings import MidiSettings
 from sideman.core.timing.tempo import Tempo
 from sideman_models.context import Bars

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sideman.core.improviser import Choice, Wish
+from sideman.core.parts.improviser import Choice, Wish
 from sideman.core.rules import Range
 from sideman_models.context import Bars, place_in_bar
 from sideman_models.line import PHRASE_REST

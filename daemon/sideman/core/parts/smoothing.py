@@ -2,7 +2,7 @@
 """Which rules of post-processing a voice keeps, and how: see `sideman_models.postprocess` for the rules themselves.
 
 A classic bundle keeps them as the originals did: a value drawn is changed before its time comes. With any other bundle
-the same aims only narrow what may be drawn (`sideman.core.masks`); nothing that was drawn is ever changed.
+the same aims only narrow what may be drawn (`sideman.core.parts.masks`); nothing that was drawn is ever changed.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import Stretch
-from sideman.core.improviser import Choice
+from sideman.core.parts.improviser import Choice
 from sideman.core.reports import Doing
 from sideman.core.settings import Mode, Settings
 from sideman_models.harmony import Chord

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sideman.core.factors import Factors
-from sideman.core.masks import Mask, Masks
+from sideman.core.parts.masks import Mask, Masks
+from sideman.core.parts.reweight import Factors
+from sideman.core.parts.smoothing import rules
 from sideman.core.rules import Range
 from sideman.core.settings import PlaySettings
-from sideman.core.smoothing import rules
 from sideman_models.bundle import Bundle
 from sideman_models.context import Bars, Changes, Place, clashes, place_in_bar
 from sideman_models.harmony import CHORD

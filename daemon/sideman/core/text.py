@@ -7,7 +7,7 @@ what is shown is moved.
 
 from __future__ import annotations
 
-from sideman.core.improviser import Choice
+from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed
 from sideman_models.harmony import Chord, pitch_name
 
