@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from fakes import FakeClock, performance
+from sideman.config.sources import Sources
 from sideman.core.engine import Engine
 from sideman.core.events import Command, NoteOn
 from sideman.core.reports import Arrived, BarPlayed, Report
 from sideman.core.snapshot import Status
 from sideman.io.control import Answer, Control
 from sideman.io.listening import Listener
-from sideman.loading import Sources
 from sideman.news import News
 from sideman.requests import Desk
 

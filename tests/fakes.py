@@ -13,9 +13,9 @@ import numpy as np
 from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine
 from sideman.core.events import Change, Command, Event
-from sideman.core.layers import Given, read_settings
 from sideman.core.reports import BarPlayed, Report
-from sideman.core.settings import Settings
+from sideman.core.settings.resolve import Given, read_settings
+from sideman.core.settings.schema import Settings
 from sideman.io.clock import Arrival
 from sideman.performance import Performance, network
 from sideman.player import Player

@@ -18,10 +18,10 @@ ROOT = Path(__file__).parent
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
+from sideman.config import resources  # noqa: E402
+from sideman.config.yaml import read_yaml  # noqa: E402
 from sideman.core.chart.chart import Chart, parse_changes  # noqa: E402
-from sideman.core.layers import Given, Layer, read_settings  # noqa: E402
-from sideman.io import resources  # noqa: E402
-from sideman.io.yamlfile import read_yaml  # noqa: E402
+from sideman.core.settings.resolve import Given, Layer, read_settings  # noqa: E402
 from sideman.performance import prepare  # noqa: E402
 from sideman.rendering import Take, play_take, sounding  # noqa: E402
 from sideman_models.harmony import pitch_name  # noqa: E402

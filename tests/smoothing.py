@@ -25,7 +25,7 @@ from sideman.core.chart.timeline import Tune  # noqa: E402
 from sideman.core.engine import play_through  # noqa: E402
 from sideman.core.events import NoteOn  # noqa: E402
 from sideman.core.reports import BarPlayed  # noqa: E402
-from sideman.core.settings import PlaySettings, Settings  # noqa: E402
+from sideman.core.settings.schema import PlaySettings, Settings  # noqa: E402
 from sideman.performance import Performance  # noqa: E402
 from sideman_models.bundle import Bundle, load  # noqa: E402
 from sideman_models.classic import read_classic  # noqa: E402

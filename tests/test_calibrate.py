@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from fakes import FakeClock, hanging
 from sideman import cli
 from sideman.commands.calibrate import KEY, NOTES, Found, Loop
+from sideman.config.resources import came_along
+from sideman.config.yaml import parse_yaml
+from sideman.config.yaml_edit import edited, set_key
 from sideman.core.errors import ConfigError
 from sideman.core.events import NoteOn
 from sideman.io.clock import Arrival
 from sideman.io.decoder import Decoder
-from sideman.io.resources import came_along
-from sideman.io.yamledit import edited, set_key
-from sideman.io.yamlfile import parse_yaml
 
 
 class Cable:

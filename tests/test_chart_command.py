@@ -11,8 +11,8 @@ import pytest
 from ireals import link, page, song
 from sideman import cli
 from sideman.commands.common import add_settings, load_settings
+from sideman.config.sources import load_chart
 from sideman.core.chart.chart import Chart
-from sideman.loading import load_chart
 
 
 def chart(*words: str) -> Chart:

@@ -32,10 +32,10 @@ from sideman.core.events import (
 )
 from sideman.core.input.midi_mapping import TURN_S, Controls, Order, place_of, value_at
 from sideman.core.reports import Asked, Changed, ModeSet
-from sideman.core.rules import Numbers
-from sideman.core.settings import EMPTY, KEYS, Settings, changed, value_of
-from sideman.core.tables import span_of
-from sideman.core.targets import Action, Knob, Target
+from sideman.core.settings.bindings import Action, Knob, Target
+from sideman.core.settings.read_bindings import span_of
+from sideman.core.settings.schema import EMPTY, KEYS, Settings, changed, value_of
+from sideman.core.settings.types import Numbers
 from sideman.core.timing.midi_clock import Clocks, Transport
 
 TURNED = [key for key in KEYS if key.startswith("play.") and KEYS[key].rule.span is not None]

@@ -17,7 +17,7 @@ from sideman.core.engine import Engine, play_through
 from sideman.core.events import Change, Control, Event, NoteOff, NoteOn, PitchBend
 from sideman.core.input.melody import Hearing
 from sideman.core.reports import BarPlayed, Heard, Report, Struck
-from sideman.core.settings import MidiSettings
+from sideman.core.settings.schema import MidiSettings
 from sideman.core.text import bar_line
 from sideman.core.timing.tempo import Tempo
 from sideman_models.context import EvenBars

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.events import Command, Event
-from sideman.core.settings import KEYS, Settings, changed
+from sideman.core.settings.schema import KEYS, Settings, changed
 from sideman.io import jsonform
 from sideman.io.journal import KINDS, Recorded
 from sideman_models.harmony import Chord

@@ -15,12 +15,12 @@ from sideman.core.engine import Engine, play_through
 from sideman.core.errors import ConfigError
 from sideman.core.events import Change, Event, NoteOff, NoteOn
 from sideman.core.input.midi_mapping import value_at
-from sideman.core.layers import Given, Layer, read_settings
-from sideman.core.live import called, overlaid
 from sideman.core.parts.improviser import PULSES, Improviser
 from sideman.core.reports import BarPlayed, Struck
-from sideman.core.rules import Range
-from sideman.core.settings import KEYS, Settings, changed, value_of
+from sideman.core.settings.presets import called, overlaid
+from sideman.core.settings.resolve import Given, Layer, read_settings
+from sideman.core.settings.schema import KEYS, Settings, changed, value_of
+from sideman.core.settings.types import Range
 from sideman_models.bundle import Bundle
 from sideman_models.values import TICKS
 

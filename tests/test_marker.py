@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from fakes import hanging, settings
 from processes import bundle_in
+from sideman.config.sources import load_chart
 from sideman.core.events import NoteOn, encode
 from sideman.io.marker import Marks
-from sideman.loading import load_chart
 from sideman.service import Service
 
 

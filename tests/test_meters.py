@@ -41,7 +41,7 @@ from sideman.core.events import (
 from sideman.core.input.quantize import written_at
 from sideman.core.parts.improviser import PULSES
 from sideman.core.reports import BarBegun, BarPlayed, Sent, Struck
-from sideman.core.settings import COMMON_TIME
+from sideman.core.settings.schema import COMMON_TIME
 from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.io.takefiles import TakeFolder
 from sideman.performance import memory_of, resumed

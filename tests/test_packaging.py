@@ -106,7 +106,7 @@ def test_an_installed_wheel_runs_far_from_any_checkout(installed: Path, tmp_path
     """`pip install sideman` would end in a command that does not start."""
     assert call(installed, "--version", cwd=tmp_path) == f"sideman {__version__}\n"
     find = "r.came_along('config', 'default.yaml'), r.find('charts', 'blues', '.txt')"
-    program = f"import sideman.io.resources as r; print({find})"
+    program = f"import sideman.config.resources as r; print({find})"
     python = installed.with_name("python")
     found = [Path(name) for name in call(python, "-c", program, cwd=tmp_path).split()]
     assert all(path.is_file() and path.is_relative_to(installed.parents[1]) for path in found)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from presets import HEAD, MUSICAL, NONE, Figures, played
-from sideman.core.layers import read_settings
-from sideman.io import resources
-from sideman.io.yamlfile import read_yaml
+from sideman.config import resources
+from sideman.config.yaml import read_yaml
+from sideman.core.settings.resolve import read_settings
 
 CHORUSES = 4
 MANUAL = Path(__file__).parent.parent / "docs" / "controls.md"

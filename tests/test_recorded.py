@@ -24,12 +24,12 @@ from recordings import (
     settings_of,
 )
 from sideman import takes
+from sideman.config.sources import Sources, load_chart
 from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent
-from sideman.core.settings import KEYS, value_of
-from sideman.core.written import written
+from sideman.core.settings.schema import KEYS, value_of
+from sideman.core.settings.written import written
 from sideman.io.jsonform import read_settings_form
 from sideman.io.memory import recall
-from sideman.loading import Sources, load_chart
 from sideman.performance import prepare, resumed
 from sideman_models.bundle import load
 from sideman_models.values import TICKS

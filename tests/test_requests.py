@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desks import House, house
+from sideman.config.sources import Sources
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UsageError
 from sideman.core.events import Again, Begin, Change, Halt, Panic, SetChart, SetMode, Tap
-from sideman.core.layers import Given, read_settings
 from sideman.core.reports import Changed, ModeSet
-from sideman.core.settings import KEYS, TABLES, Settings, is_live, value_of
-from sideman.core.written import in_a_line, written
-from sideman.loading import Sources
+from sideman.core.settings.resolve import Given, read_settings
+from sideman.core.settings.schema import KEYS, TABLES, Settings, is_live, value_of
+from sideman.core.settings.written import in_a_line, written
 
 LIVE = [name for name in KEYS if is_live(name)]
 INTERNAL = 0.5  # seconds a beat at 120 bpm

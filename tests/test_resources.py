@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from sideman.commands.common import add_settings, load_settings
+from sideman.config import resources
+from sideman.config.sources import config_path, load_chart
 from sideman.core.chart.chart import Chart, Meter, parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
-from sideman.core.settings import BLUES, Settings
-from sideman.io import resources
-from sideman.loading import config_path, load_chart
+from sideman.core.settings.schema import BLUES, Settings
 
 
 def settings(*words: str) -> Settings:

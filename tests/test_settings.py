@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import ConfigError
-from sideman.core.layers import Given, Layer, likely_key, read_settings
-from sideman.core.rules import LONGEST, Range
-from sideman.core.settings import GROUPS, KEYS, Key, Settings
+from sideman.core.settings.resolve import Given, Layer, likely_key, read_settings
+from sideman.core.settings.schema import GROUPS, KEYS, Key, Settings
+from sideman.core.settings.types import LONGEST, Range
 from strategies import written_values
 
 

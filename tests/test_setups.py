@@ -13,7 +13,7 @@ import pytest
 from processes import ROOT
 from sideman.commands import run
 from sideman.commands.common import load_settings
-from sideman.loading import load_chart
+from sideman.config.sources import load_chart
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sideman.config.yaml import parse_yaml
 from sideman.core.errors import ConfigError
-from sideman.core.layers import read_settings
-from sideman.core.settings import KEYS, MidiSettings
-from sideman.core.tables import MODES, PLAIN, learned, read_target, table_of
-from sideman.core.targets import Action, Knob, Table
-from sideman.io.yamlfile import parse_yaml
+from sideman.core.settings.bindings import Action, Knob, Table
+from sideman.core.settings.read_bindings import MODES, PLAIN, learned, read_target, table_of
+from sideman.core.settings.resolve import read_settings
+from sideman.core.settings.schema import KEYS, MidiSettings
 
 TABLES = b"""\
 midi:

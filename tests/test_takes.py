@@ -46,7 +46,7 @@ from sideman.core.events import (
     SetMode,
 )
 from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent, Woke
-from sideman.core.settings import COMMON_TIME
+from sideman.core.settings.schema import COMMON_TIME
 from sideman.io.journal import Header, Journal
 from sideman.io.takefiles import Sheet, TakeFolder
 from sideman.io.takemidi import TICKS_PER_BEAT, TakeMidi

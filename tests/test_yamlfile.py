@@ -12,12 +12,13 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sideman.config import resources
+from sideman.config import yaml_events as yamlparser
+from sideman.config.scalars import scalar
+from sideman.config.yaml import parse_yaml, read_file, read_yaml
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted
-from sideman.core.layers import read_settings
-from sideman.core.settings import KEYS, Settings
-from sideman.io import resources, yamlparser
-from sideman.io.scalars import scalar
-from sideman.io.yamlfile import parse_yaml, read_file, read_yaml
+from sideman.core.settings.resolve import read_settings
+from sideman.core.settings.schema import KEYS, Settings
 
 BOMB = b"a: &a [x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\n<<: *c\n"
 

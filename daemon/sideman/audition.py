@@ -17,7 +17,7 @@ from sideman.core.chart.chart import Bar, Chart, Meter
 from sideman.core.engine import play_through
 from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed
-from sideman.core.settings import PlaySettings, Settings
+from sideman.core.settings.schema import PlaySettings, Settings
 from sideman.performance import Performance
 from sideman_models.bundle import Bundle
 from sideman_models.context import Changes

@@ -16,9 +16,9 @@ from sideman.core.chart.chart import Chart
 from sideman.core.events import NoteOn
 from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed, Changed, Does, Heard, ModeSet, Report, Struck
+from sideman.core.settings.written import written
 from sideman.core.snapshot import Status
 from sideman.core.text import shown_chord
-from sideman.core.written import written
 from sideman.requests import Desk, coming, place_of
 
 Event = dict[str, object]

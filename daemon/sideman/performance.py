@@ -15,7 +15,7 @@ from sideman.core.conductor import Span
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
-from sideman.core.settings import Settings
+from sideman.core.settings.schema import Settings
 from sideman.core.timing.midi_clock import ALONE, Clocks
 from sideman_models.bundle import Bundle, load
 from sideman_models.context import next_line

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sideman.core.chart.chart import Chart
-from sideman.core.settings import PlaySettings, Settings
+from sideman.core.settings.schema import PlaySettings, Settings
 from sideman.performance import Performance
 from sideman.rendering import changes, play_take, sounding
 from sideman_models.bundle import Bundle

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sideman.core.reports import Asked, BarPlayed, Changed, ModeSet, Report, nobody
-from sideman.core.settings import Settings
+from sideman.core.settings.schema import Settings
+from sideman.core.settings.written import in_a_line
 from sideman.core.text import bar_line
-from sideman.core.written import in_a_line
 from sideman.io.control import Control
 from sideman.io.listening import Listener
 from sideman.io.osc import Osc, OscPort

@@ -13,7 +13,7 @@ from sideman.core.engine import play_through
 from sideman.core.events import Event, NoteOff, NoteOn, ProgramChange
 from sideman.core.parts.comp import PROGRAMS
 from sideman.core.reports import BarPlayed
-from sideman.core.settings import MidiSettings, Settings
+from sideman.core.settings.schema import MidiSettings, Settings
 from sideman.io.midifile import midi_bytes
 from sideman.performance import Performance
 from sideman_models.names import NameModel, invent

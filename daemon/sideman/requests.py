@@ -12,20 +12,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from sideman.config.scalars import scalar
+from sideman.config.sources import Sources, load_chart, read_preset
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
 from sideman.core.events import Again, Begin, Change, Command, Halt, Learn, Panic, SetChart, SetMode, Tap
-from sideman.core.layers import Given, Layer, likely_key, read_settings
-from sideman.core.live import Difference, called, difference, overlaid
 from sideman.core.reports import Changed, ModeSet, Report
-from sideman.core.rules import plain, shown
-from sideman.core.settings import KEYS, Mode, Settings, changed, is_live, value_of
+from sideman.core.settings.presets import Difference, called, difference, overlaid
+from sideman.core.settings.read_bindings import learned, table_of
+from sideman.core.settings.resolve import Given, Layer, likely_key, read_settings
+from sideman.core.settings.schema import KEYS, Mode, Settings, changed, is_live, value_of
+from sideman.core.settings.types import plain, shown
+from sideman.core.settings.written import written
 from sideman.core.snapshot import Status
-from sideman.core.tables import learned, table_of
 from sideman.core.text import shown_chord
-from sideman.core.written import written
-from sideman.io.scalars import scalar
-from sideman.loading import Sources, load_chart, read_preset
 from sideman.verdict import verdict
 
 CHART = frozenset({"chart.changes", "chart.file", "chart.transpose"})

@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sideman import __version__
+from sideman.config.sources import Sources
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import ClockRounds, Hush, Panic
 from sideman.core.reports import Asked, BarPlayed, Changed, Does, Heard, ModeSet, Report, Struck
-from sideman.core.settings import Settings
+from sideman.core.settings.schema import Settings
 from sideman.core.timing.link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Followed, Transport
 from sideman.io import memory
@@ -38,7 +39,6 @@ from sideman.io.clock import Inbox
 from sideman.io.link import OUTPUT, Link, Wanted
 from sideman.io.marker import Marks
 from sideman.io.notify import Notifier
-from sideman.loading import Sources
 from sideman.news import News
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player

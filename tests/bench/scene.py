@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sideman.core.chart.chart import parse_changes
-from sideman.core.layers import Given, read_settings
+from sideman.core.settings.resolve import Given, read_settings
 from sideman.performance import Performance, prepare
 
 SEED = 1

@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sideman.commands.common import add_settings, load_settings
+from sideman.config import resources
+from sideman.config.sources import config_path
+from sideman.config.yaml_edit import set_key
 from sideman.core.errors import Unavailable, UsageError
 from sideman.core.events import NoteOff, NoteOn, encode
-from sideman.core.settings import MidiSettings
-from sideman.io import resources
+from sideman.core.settings.schema import MidiSettings
 from sideman.io.clock import Clock, Inbox
 from sideman.io.link import NONE, Link, Wanted
 from sideman.io.ports import AUTO
-from sideman.io.yamledit import set_key
-from sideman.loading import config_path
 from sideman.player import Output
 
 KEY = "play.offset_ms"

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sideman.commands.common import add_settings, load_settings
+from sideman.config.sources import config_path, load_chart
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
-from sideman.core.settings import Settings
+from sideman.core.settings.schema import Settings
 from sideman.io.abletonlink import glance
 from sideman.io.link import Link, Wanted
-from sideman.loading import config_path, load_chart
 from sideman.verdict import verdict
 from sideman_models.bundle import load
 from sideman_models.errors import ModelsError

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sideman.config.scalars import scalar
+from sideman.config.sources import Sources
 from sideman.core.errors import NoSuchInput, NotPermitted, UnreadableInput, UsageError
-from sideman.core.layers import Given
-from sideman.core.settings import Settings
-from sideman.io.scalars import scalar
-from sideman.loading import Sources
+from sideman.core.settings.resolve import Given
+from sideman.core.settings.schema import Settings
 from sideman_models.wording import printable
 
 if TYPE_CHECKING:

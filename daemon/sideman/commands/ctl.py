@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sideman.config.resources import at_home
 from sideman.core.errors import UsageError
 from sideman.io.asking import Caller, call
-from sideman.io.resources import at_home
 from sideman.io.sockets import NONE, USUAL_NAME, likely_paths, socket_path
 
 VERBS = {
@@ -96,14 +96,14 @@ def _paths(named: str | None, name: str | None) -> Iterator[Path]:
 
 
 def _configured(name: str | None) -> Path | None:
-    from sideman.io.resources import usual_config
+    from sideman.config.resources import usual_config
 
     named = os.environ.get("SIDEMAN_CONFIG")
     path = at_home(named) if named else usual_config()
     if path is None:
         return None
+    from sideman.config.yaml import read_yaml  # only where there is a configuration, and nobody in the usual place
     from sideman.core.errors import SidemanError
-    from sideman.io.yamlfile import read_yaml  # only where there is a configuration, and nobody in the usual place
 
     try:
         values = {key: given.value for key, given in read_yaml(path).values.items()}

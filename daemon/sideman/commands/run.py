@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sideman.commands.common import add_settings, sources
+from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
-from sideman.core.settings import Settings
+from sideman.core.settings.schema import Settings
 from sideman.io import log
-from sideman.loading import load_chart
 
 if TYPE_CHECKING:
     from sideman.io.sound import Sound

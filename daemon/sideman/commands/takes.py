@@ -23,7 +23,7 @@ from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
 from sideman.core.events import Change, Event, NoteOff, NoteOn
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Report, Sent
-from sideman.core.settings import Settings, changed
+from sideman.core.settings.schema import Settings, changed
 from sideman.core.text import bar_line
 from sideman.io.files import creating, write_whole
 from sideman.io.journal import Journal, Totals

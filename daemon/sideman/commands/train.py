@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sideman.commands.common import add_reading_options, check_readable, read_music
+from sideman.config.sources import load_chart
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
-from sideman.core.settings import Settings
+from sideman.core.settings.schema import Settings
 from sideman.io.files import creating
 from sideman.io.hush import hushed
-from sideman.loading import load_chart
 from sideman.progress import Lines, Live
 from sideman_models.bundle import VALUES, Bundle, load, save
 from sideman_models.card import card

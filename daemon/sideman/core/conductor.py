@@ -21,7 +21,7 @@ from sideman.core.input.quantize import tick_of
 from sideman.core.parts.soloist import Soloist
 from sideman.core.reports import Does, Doing, Tell, nobody
 from sideman.core.schedule import BAR_LINE, ONSET, BarLine, Due, Schedule, Strike, Tick
-from sideman.core.settings import Settings
+from sideman.core.settings.schema import Settings
 from sideman.core.timing.midi_clock import Clocks, Followed
 from sideman.core.timing.midi_clock_out import ClockOut, next_sixteenth
 from sideman.core.timing.pll import TICKS_A_BEAT

@@ -63,7 +63,7 @@ from sideman.core.schedule import (
     Strike,
     Tick,
 )
-from sideman.core.settings import Mode, Settings, changed
+from sideman.core.settings.schema import Mode, Settings, changed
 from sideman.core.snapshot import Status
 from sideman.core.timing.midi_clock import ALONE, Clocks, Transport
 from sideman.core.timing.tap_tempo import Taps

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sideman.core.chart.chart import Chart
-from sideman.core.settings import Mode
-from sideman.core.targets import Target
+from sideman.core.settings.bindings import Target
+from sideman.core.settings.schema import Mode
 
 
 @dataclass(frozen=True, slots=True)

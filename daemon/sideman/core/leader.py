@@ -16,7 +16,7 @@ from sideman.core.ledger import Ledger
 from sideman.core.parts.soloist import Soloist
 from sideman.core.reports import ModeSet
 from sideman.core.schedule import RELEASE, NewMode, ReleaseAll
-from sideman.core.settings import Mode, Settings, changed
+from sideman.core.settings.schema import Mode, Settings, changed
 from sideman.core.timing.midi_clock import Clocks
 from sideman_models.context import next_line
 from sideman_models.values import TICKS

@@ -13,7 +13,7 @@ from typing import Literal
 from sideman.core.chart.chart import Meter
 from sideman.core.events import Command, Event, NoteOff, NoteOn
 from sideman.core.parts.improviser import Choice
-from sideman.core.settings import Mode
+from sideman.core.settings.schema import Mode
 from sideman_models.harmony import Chord
 from sideman_models.values import Value
 

@@ -20,8 +20,8 @@ from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, UnreadableInput
 from sideman.core.events import NoteOn
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Ended, Heard, Report, Sent, Woke
-from sideman.core.rules import shown
-from sideman.core.settings import Settings
+from sideman.core.settings.schema import Settings
+from sideman.core.settings.types import shown
 from sideman.io import jsonform
 from sideman.io.jsonform import LATEST
 from sideman_models.wording import printable

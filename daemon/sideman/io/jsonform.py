@@ -17,9 +17,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from sideman.core.chart.chart import About, Bar, Chart, ChartError, Meter, parse_meter
 from sideman.core.errors import ConfigError
-from sideman.core.layers import Given, read_settings
-from sideman.core.rules import Range, shown
-from sideman.core.settings import KEYS, Key, Settings, changed
+from sideman.core.settings.resolve import Given, read_settings
+from sideman.core.settings.schema import KEYS, Key, Settings, changed
+from sideman.core.settings.types import Range, shown
 from sideman_models.errors import ModelsError
 from sideman_models.harmony import Chord, parse_chord
 from sideman_models.values import Value, parse_value

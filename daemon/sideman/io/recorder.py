@@ -21,7 +21,7 @@ from typing import NamedTuple
 from sideman.core.errors import DiskError, Unavailable
 from sideman.core.events import SetChart
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Changed, Ended, ModeSet, Report, Woke
-from sideman.core.settings import TakesSettings, changed
+from sideman.core.settings.schema import TakesSettings, changed
 from sideman.io import jsonform
 from sideman.io.files import creating
 from sideman.io.journal import KINDS, Header, Recorded, Totals, line_of

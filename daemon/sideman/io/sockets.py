@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from sideman.config.resources import at_home
 from sideman.io.memory import state_folder
-from sideman.io.resources import at_home
 
 NONE = "none"
 USUAL_NAME = "sideman"

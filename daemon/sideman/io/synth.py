@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sideman.config import resources
 from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, Unavailable, UnreadableInput
-from sideman.io import resources
 from sideman.io.files import creating
 
 PROGRAM = "fluidsynth"

@@ -15,8 +15,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sideman.config import resources
 from sideman.core.errors import NoSuchInput, UsageError
-from sideman.io import resources
 from sideman.io.journal import Header
 from sideman.io.memory import state_folder
 from sideman_models.bundle import folders

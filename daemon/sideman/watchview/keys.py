@@ -12,7 +12,7 @@ import tty
 from collections.abc import Iterator
 from typing import TextIO, get_args
 
-from sideman.core.settings import Mode
+from sideman.core.settings.schema import Mode
 from sideman.watchview import Request
 from sideman.watchview.model import Scene
 

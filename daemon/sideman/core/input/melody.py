@@ -28,7 +28,7 @@ from sideman.core.input.chord_detection import HeldChords
 from sideman.core.input.echo import Listener
 from sideman.core.input.quantize import OwnSwing, tick_of, written_at
 from sideman.core.ledger import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
-from sideman.core.settings import MidiSettings
+from sideman.core.settings.schema import MidiSettings
 from sideman.core.timing.tempo import Tempo
 from sideman_models.context import Bars
 from sideman_models.values import TICKS

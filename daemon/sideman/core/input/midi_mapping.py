@@ -33,10 +33,10 @@ from sideman.core.events import (
 )
 from sideman.core.ledger import SUSTAIN
 from sideman.core.reports import Asked
-from sideman.core.rules import Choices, Span
-from sideman.core.settings import MidiSettings, Mode, Settings, value_of
-from sideman.core.tables import MODES, span_of
-from sideman.core.targets import Action, Knob, Target
+from sideman.core.settings.bindings import Action, Knob, Target
+from sideman.core.settings.read_bindings import MODES, span_of
+from sideman.core.settings.schema import MidiSettings, Mode, Settings, value_of
+from sideman.core.settings.types import Choices, Span
 
 TURN_S = 0.01
 """Between two times that the values of knobs count."""

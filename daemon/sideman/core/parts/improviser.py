@@ -18,8 +18,8 @@ import numpy.typing as npt
 from sideman.core.parts.masks import Mask, Masks
 from sideman.core.parts.reweight import Factors
 from sideman.core.parts.smoothing import rules
-from sideman.core.rules import Range
-from sideman.core.settings import PlaySettings
+from sideman.core.settings.schema import PlaySettings
+from sideman.core.settings.types import Range
 from sideman_models.bundle import Bundle
 from sideman_models.context import Bars, Changes, Place, clashes, place_in_bar
 from sideman_models.harmony import CHORD

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from sideman.core.settings import PlaySettings
+from sideman.core.settings.schema import PlaySettings
 from sideman_models.context import Place
 from sideman_models.harmony import Chord
 from sideman_models.postprocess import NONE, Rules, settle, unrepeated, within_leap

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sideman.core.settings import PlaySettings
+from sideman.core.settings.schema import PlaySettings
 from sideman_models.postprocess import ORIGINALS, Rules
 from sideman_models.values import TICKS
 

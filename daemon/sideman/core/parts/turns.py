@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Protocol
 
 from sideman.core.chart.timeline import Tune
-from sideman.core.settings import Mode, PlaySettings
+from sideman.core.settings.schema import Mode, PlaySettings
 from sideman_models.context import Bars
 from sideman_models.values import GRID, TICKS, to_grid
 

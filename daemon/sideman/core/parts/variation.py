@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sideman.core.parts.improviser import Choice, Wish
-from sideman.core.rules import Range
+from sideman.core.settings.types import Range
 from sideman_models.context import Bars, place_in_bar
 from sideman_models.line import PHRASE_REST
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, SidemanError
-from sideman.core.layers import Given
+from sideman.core.settings.resolve import Given
 
 LARGEST = 1 << 20
 """Bytes; a configuration of every key, commented, has about ten thousand."""
@@ -78,7 +78,7 @@ def parse_yaml(data: bytes, name: str) -> Read:
     problems = list(_odd_lines(text, name))
     if problems:
         return Read(problems=problems)
-    from sideman.io.yamlparser import Parser  # PyYAML: not for those who have no file
+    from sideman.config.yaml_events import Parser  # PyYAML: not for those who have no file
 
     parser = Parser(text, name)
     return Read(parser.read(), parser.problems)

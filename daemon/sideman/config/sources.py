@@ -10,14 +10,14 @@ from pathlib import Path
 
 from sideman.charts.detect import read_chart, split_song
 from sideman.charts.ireal import LINK, read_ireal
+from sideman.config import resources
+from sideman.config.yaml import Read, read_yaml
 from sideman.core.chart.chart import Chart, ChartError, parse_changes
 from sideman.core.errors import NoSuchInput, UnreadableInput
-from sideman.core.layers import Given, Layer, read_settings
-from sideman.core.settings import Settings
-from sideman.core.tables import read_entry, table_of
-from sideman.core.targets import Action
-from sideman.io import resources
-from sideman.io.yamlfile import Read, read_yaml
+from sideman.core.settings.bindings import Action
+from sideman.core.settings.read_bindings import read_entry, table_of
+from sideman.core.settings.resolve import Given, Layer, read_settings
+from sideman.core.settings.schema import Settings
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt")
 PATHS = ("chart.file", "model.bundle")

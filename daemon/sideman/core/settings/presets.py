@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sideman.core.layers import Layer, read_settings
-from sideman.core.settings import GROUPS, KEYS, TABLES, Settings, changed, is_live, value_of
-from sideman.core.tables import read_entry, table_of
-from sideman.core.targets import Table, Target
+from sideman.core.settings.bindings import Table, Target
+from sideman.core.settings.read_bindings import read_entry, table_of
+from sideman.core.settings.resolve import Layer, read_settings
+from sideman.core.settings.schema import GROUPS, KEYS, TABLES, Settings, changed, is_live, value_of
 
 
 @dataclass(frozen=True, slots=True)

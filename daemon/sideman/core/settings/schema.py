@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every setting, each defined once: its default, what it may be, and what it does, in the words of the default file.
 
-`sideman.core.layers` makes `Settings` of what people wrote.
+`sideman.core.settings.resolve` makes `Settings` of what people wrote.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
-from sideman.core.rules import (
+from sideman.core.settings.bindings import Table
+from sideman.core.settings.types import (
     Range,
     Rule,
     either,
@@ -24,7 +25,6 @@ from sideman.core.rules import (
     whole,
     word,
 )
-from sideman.core.targets import Table
 
 Mode = Literal["solo", "trade", "answer", "duet", "off"]
 
@@ -50,7 +50,7 @@ PORT = text("auto, none, or a port's name or part of it", longest=200)
 
 
 def _table(allowed: str) -> Rule:
-    """A table as a whole is empty; its entries are read one by one, by `sideman.core.tables`."""
+    """A table as a whole is empty; its entries are read one by one, by `sideman.core.settings.read_bindings`."""
 
     def read(value: object) -> Table:
         if value not in (None, {}):

@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 from typing import get_args
 
-from sideman.core.rules import LONGEST, Numbers, Rule, Span
-from sideman.core.settings import KEYS, TABLES, Mode
-from sideman.core.targets import Action, Knob, Target
+from sideman.core.settings.bindings import Action, Knob, Target
+from sideman.core.settings.schema import KEYS, TABLES, Mode
+from sideman.core.settings.types import LONGEST, Numbers, Rule, Span
 from sideman_models.errors import ModelsError
 from sideman_models.harmony import parse_pitch
 
@@ -69,7 +69,7 @@ def span_of(knob: Knob) -> Span:
     """What the way of `knob` is laid over. Raises ValueError where there is nothing of the kind."""
     key = KEYS.get(knob.key)
     if key is None:
-        from sideman.core.layers import likely_key  # which reads these tables
+        from sideman.core.settings.resolve import likely_key  # which reads these tables
 
         likely = likely_key(knob.key)
         raise ValueError("no such key" + (f"; did you mean {likely}?" if likely else ""))

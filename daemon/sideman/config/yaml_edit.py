@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from sideman.config.yaml import parse_yaml, read_file
 from sideman.core.errors import ConfigError
-from sideman.core.layers import Given
-from sideman.core.settings import GROUPS
+from sideman.core.settings.resolve import Given
+from sideman.core.settings.schema import GROUPS
 from sideman.io.files import creating, write_whole
-from sideman.io.yamlfile import parse_yaml, read_file
 
 
 def set_key(path: Path, key: str, value: int) -> None:

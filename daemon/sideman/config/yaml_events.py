@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import yaml
 
-from sideman.core.layers import Given
-from sideman.core.rules import plain, shown
-from sideman.core.settings import TABLES
-from sideman.io.scalars import scalar
+from sideman.config.scalars import scalar
+from sideman.core.settings.resolve import Given
+from sideman.core.settings.schema import TABLES
+from sideman.core.settings.types import plain, shown
 
 DEEPEST = 8
 # libyaml's parser where PyYAML was built with it: about ten times as fast.

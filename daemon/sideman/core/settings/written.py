@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sideman.core.rules import Range
-from sideman.core.settings import KEYS
-from sideman.core.targets import Table
+from sideman.core.settings.bindings import Table
+from sideman.core.settings.schema import KEYS
+from sideman.core.settings.types import Range
 from sideman_models.harmony import pitch_name
 
 _LONGEST = 100

@@ -2,7 +2,7 @@
 """From what people wrote to `Settings`: later layers over earlier ones, over the defaults.
 
 `read_settings` raises one `ConfigError` that tells everything that is wrong. Nothing is read or written here: files
-belong to `sideman.io.yamlfile`.
+belong to `sideman.config.yaml`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass, fields
 
 from sideman.core.chart.chart import ChartError, parse_changes
 from sideman.core.errors import ConfigError
-from sideman.core.rules import plain, shown
-from sideman.core.settings import EMPTY, GROUPS, KEYS, Settings, TempoSettings, value_of
-from sideman.core.tables import read_entry, table_of
-from sideman.core.targets import Table
+from sideman.core.settings.bindings import Table
+from sideman.core.settings.read_bindings import read_entry, table_of
+from sideman.core.settings.schema import EMPTY, GROUPS, KEYS, Settings, TempoSettings, value_of
+from sideman.core.settings.types import plain, shown
 
 MOST_PROBLEMS = 50
 """Told at once; a file with more is probably not a configuration."""
