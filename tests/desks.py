@@ -14,14 +14,14 @@ from typing import Any
 
 from fakes import FakeClock, performance
 from sideman.config.sources import Sources
+from sideman.control.api import Desk
+from sideman.control.events import News
+from sideman.control.listener import Listener
+from sideman.control.server import Answer, Control
 from sideman.core.engine import Engine
 from sideman.core.events import Command, NoteOn
 from sideman.core.reports import Arrived, BarPlayed, Report
 from sideman.core.snapshot import Status
-from sideman.io.control import Answer, Control
-from sideman.io.listening import Listener
-from sideman.news import News
-from sideman.requests import Desk
 
 ABOUT: dict[str, object] = dict.fromkeys(("version", "name", "bundle", "ports", "clock"), "the same throughout")
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from sideman import cli, service
-from sideman.io.link import Link
+from sideman.midi.ports import Link
 
 
 class _WrittenDown(Link):

@@ -18,7 +18,7 @@ from typing import Any
 from fakes import hanging
 from processes import environment
 from sideman.core.events import LinkState
-from sideman.io.abletonlink import LinkSession, load, read
+from sideman.midi.ableton_link import LinkSession, load, read
 
 LONG = 30.0  # seconds: against hanging only
 FIRST_BPM, THEN_BPM, ASKED_BPM = 160.0, 220.0, 96.0

@@ -27,7 +27,6 @@ ROOT = Path(__file__).parent
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
-from sideman import takes  # noqa: E402
 from sideman.config import resources  # noqa: E402
 from sideman.config.sources import Sources, load_chart, read_preset  # noqa: E402
 from sideman.core.events import (  # noqa: E402
@@ -60,11 +59,12 @@ from sideman.core.settings.presets import called  # noqa: E402
 from sideman.core.settings.read_bindings import learned  # noqa: E402
 from sideman.core.settings.resolve import Given, Layer, read_settings  # noqa: E402
 from sideman.core.settings.schema import changed  # noqa: E402
-from sideman.io.journal import Journal  # noqa: E402
-from sideman.io.takefiles import TakeFolder  # noqa: E402
-from sideman.io.takemidi import TakeMidi  # noqa: E402
 from sideman.performance import Performance, memory_of, prepare, resumed  # noqa: E402
 from sideman.rendering import play_take  # noqa: E402
+from sideman.takes import replay as takes  # noqa: E402
+from sideman.takes.folder import TakeFolder  # noqa: E402
+from sideman.takes.journal import Journal  # noqa: E402
+from sideman.takes.midi_file import TakeMidi  # noqa: E402
 from takings import perform, written  # noqa: E402
 
 RECORDED = ROOT / "recorded"

@@ -9,16 +9,16 @@ from itertools import count
 from pathlib import Path
 
 from fakes import FakeClock, Recorder, performance
-from sideman import takes
 from sideman.core.engine import Engine
 from sideman.core.events import Command, Event
 from sideman.core.reports import Report
 from sideman.io.clock import Arrival
-from sideman.io.journal import Header, Journal
-from sideman.io.recorder import Recorder as Writer
-from sideman.io.takefiles import TakeFolder
 from sideman.performance import Performance
 from sideman.player import Player
+from sideman.takes import replay as takes
+from sideman.takes.folder import TakeFolder
+from sideman.takes.journal import Header, Journal
+from sideman.takes.recorder import Recorder as Writer
 
 Arrivals = Iterable[tuple[float, Event | Command]]
 LATE = 0.2

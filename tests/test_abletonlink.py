@@ -16,8 +16,8 @@ import pytest
 from linkscene import FIRST_BPM, NOTES, THEN_BPM
 from processes import OWN_NETWORK, bundle_in, environment, has_networks_of_its_own
 from sideman.core.events import LinkState
-from sideman.io import abletonlink
-from sideman.io.abletonlink import LinkSession
+from sideman.midi import ableton_link as abletonlink
+from sideman.midi.ableton_link import LinkSession
 
 ALONE = "ip link set lo up && ip link set lo multicast on && ip route add 224.0.0.0/4 dev lo && exec "
 

@@ -22,7 +22,7 @@ from sideman.config.yaml_edit import edited, set_key
 from sideman.core.errors import ConfigError
 from sideman.core.events import NoteOn
 from sideman.io.clock import Arrival
-from sideman.io.decoder import Decoder
+from sideman.midi.decoder import Decoder
 
 
 class Cable:

@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desks import Client, serving
-from sideman.core.errors import Unavailable, UsageError
-from sideman.io.control import (
+from sideman.control.listener import Listener
+from sideman.control.protocol import _decoder, _patient_decoder
+from sideman.control.server import (
     ALL,
     EACH,
     LONGEST,
@@ -29,8 +30,7 @@ from sideman.io.control import (
     ROUND_S,
     Control,
 )
-from sideman.io.lines import _decoder, _patient_decoder
-from sideman.io.listening import Listener
+from sideman.core.errors import Unavailable, UsageError
 
 STATUS = {"do": "status", "id": 7}
 

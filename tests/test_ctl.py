@@ -21,10 +21,10 @@ from desks import Client
 from fakes import settings
 from processes import LONG, Running, environment, running
 from sideman import cli
+from sideman.control.client import Caller, Refused
+from sideman.control.hub import Doors, doors
+from sideman.control.paths import file_name, likely_paths, own_folder, socket_path
 from sideman.core.errors import Unavailable
-from sideman.io.asking import Caller, Refused
-from sideman.io.sockets import file_name, likely_paths, own_folder, socket_path
-from sideman.reception import Doors, doors
 
 QUIET = ("midi.output=none", "midi.input=none", "tempo.bpm=240")
 Said = pytest.CaptureFixture[str]

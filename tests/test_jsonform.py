@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.events import Command, Event
 from sideman.core.settings.schema import KEYS, Settings, changed
-from sideman.io import jsonform
-from sideman.io.journal import KINDS, Recorded
+from sideman.takes import jsonform
+from sideman.takes.journal import KINDS, Recorded
 from sideman_models.harmony import Chord
 from sideman_models.values import Value
 from strategies import charts, chords, meters, modern_values, written_values

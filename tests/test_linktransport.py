@@ -30,7 +30,7 @@ from sideman.core.events import (
 from sideman.core.timing.link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.core.timing.pll import TICKS_A_BEAT
-from sideman.io.decoder import Decoder
+from sideman.midi.decoder import Decoder
 
 Arrivals = list[tuple[float, Event | Command]]
 DENSE: dict[str, Any] = {"play__density": 4, "play__rests": 0}

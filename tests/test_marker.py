@@ -13,7 +13,7 @@ from fakes import hanging, settings
 from processes import bundle_in
 from sideman.config.sources import load_chart
 from sideman.core.events import NoteOn, encode
-from sideman.io.marker import Marks
+from sideman.midi.crash_marker import Marks
 from sideman.service import Service
 
 
@@ -61,9 +61,9 @@ def test_what_was_left_is_released_before_the_first_note(tmp_path: Path, monkeyp
     bundle = str(bundle_in(tmp_path))
     chosen = settings(midi__output="none", midi__input="none", model__bundle=bundle, chart__choruses=1, tempo__bpm=400)
     sent: list[tuple[int, int, int]] = []
-    monkeypatch.setattr("sideman.io.link.Link.send", lambda _self, message: sent.append(tuple(message)))
-    monkeypatch.setattr("sideman.io.link.Link.plays", True)
-    monkeypatch.setattr("sideman.io.link.Link.name", "Synth")
+    monkeypatch.setattr("sideman.midi.ports.Link.send", lambda _self, message: sent.append(tuple(message)))
+    monkeypatch.setattr("sideman.midi.ports.Link.plays", True)
+    monkeypatch.setattr("sideman.midi.ports.Link.name", "Synth")
     monkeypatch.setattr("sideman.service.make_fit", lambda: None)
     assert Service(chosen, load_chart(chosen)).run() == 0
     first = next(number for number, message in enumerate(sent) if message[0] & 0xF0 == 0x90)

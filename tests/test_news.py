@@ -19,11 +19,11 @@ from desks import House, house
 from jsonschemas import problems
 from processes import ROOT
 from sideman.commands.ctl import VERBS
+from sideman.control.events import LOOK_S, STATUS_S
+from sideman.control.hub import Doors, Reception
 from sideman.core.chart.chart import parse_changes
 from sideman.core.events import Change, NoteOff, NoteOn, SetChart
 from sideman.core.reports import Asked, BarPlayed, Changed, Does, Heard, ModeSet, Struck
-from sideman.news import LOOK_S, STATUS_S
-from sideman.reception import Doors, Reception
 
 SCHEMA = json.loads((ROOT / "docs" / "control.schema.json").read_text())
 DOCS = (ROOT / "docs" / "control.md").read_text()

@@ -22,10 +22,10 @@ from pythonosc.osc_packet import OscPacket
 
 from desks import House, house
 from processes import LONG, running
+from sideman.control.osc import Osc, OscPort
+from sideman.control.server import ALL, ROUND_S
 from sideman.core.errors import Unavailable
 from sideman.core.events import Panic, SetMode
-from sideman.io.control import ALL, ROUND_S
-from sideman.io.osc import Osc, OscPort
 
 
 class Surface:

@@ -23,14 +23,14 @@ from recordings import (
     rendered,
     settings_of,
 )
-from sideman import takes
 from sideman.config.sources import Sources, load_chart
 from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent
 from sideman.core.settings.schema import KEYS, value_of
 from sideman.core.settings.written import written
-from sideman.io.jsonform import read_settings_form
 from sideman.io.memory import recall
 from sideman.performance import prepare, resumed
+from sideman.takes import replay as takes
+from sideman.takes.jsonform import read_settings_form
 from sideman_models.bundle import load
 from sideman_models.values import TICKS
 

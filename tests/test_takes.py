@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from fakes import classic_bundle, modern_bundle, performance, tempo
 from performances import PHRASE
-from sideman import takes
 from sideman.core.chart.chart import parse_changes
 from sideman.core.errors import CannotCreate, DiskError, Unavailable, UnreadableInput
 from sideman.core.events import (
@@ -47,10 +46,11 @@ from sideman.core.events import (
 )
 from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent, Woke
 from sideman.core.settings.schema import COMMON_TIME
-from sideman.io.journal import Header, Journal
-from sideman.io.takefiles import Sheet, TakeFolder
-from sideman.io.takemidi import TICKS_PER_BEAT, TakeMidi
 from sideman.performance import memory_of, resumed
+from sideman.takes import replay as takes
+from sideman.takes.folder import Sheet, TakeFolder
+from sideman.takes.journal import Header, Journal
+from sideman.takes.midi_file import TICKS_PER_BEAT, TakeMidi
 from sideman_models.midi.reading import Reading, read_midi
 from takings import again, perform, writer, written
 
@@ -447,7 +447,7 @@ def test_the_take_that_is_being_written_is_never_deleted(tmp_path: Path) -> None
 
 def test_a_take_that_grows_too_large_goes_on_in_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that records for weeks would fill the disk, whatever the limit says."""
-    monkeypatch.setattr("sideman.io.recorder._MEGABYTE", 40_000)
+    monkeypatch.setattr("sideman.takes.recorder._MEGABYTE", 40_000)
     made = performance(play__rate="sixteenth", tempo__bpm=300)
     header, reports, _ = perform(made, [], 20.0)
     written(tmp_path, header, reports, writer(tmp_path, limit_mb=1))
@@ -468,7 +468,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_costs_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log would fill; or the take would be lost although the disk is right again."""
-    monkeypatch.setattr("sideman.io.recorder.AGAIN_S", 4.0)
+    monkeypatch.setattr("sideman.takes.recorder.AGAIN_S", 4.0)
     made = performance(play__rate="eighth")
     header, reports, _ = perform(made, PHRASE, 24.0)
     place = tmp_path / "takes"
@@ -491,7 +491,7 @@ def test_a_full_disk_leaves_no_half_lines(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A take would end in the middle of a line, and whatever comes after it be lost."""
-    monkeypatch.setattr("sideman.io.recorder.AGAIN_S", 4.0)
+    monkeypatch.setattr("sideman.takes.recorder.AGAIN_S", 4.0)
     made = performance(play__rate="eighth")
     header, reports, _ = perform(made, PHRASE, 24.0)
     really, second = os.write, 0.0
@@ -519,7 +519,7 @@ def test_a_take_whose_files_are_taken_away_goes_on_in_another(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is played after somebody has tidied up would be written into a file that is gone."""
-    monkeypatch.setattr("sideman.io.recorder.AGAIN_S", 4.0)
+    monkeypatch.setattr("sideman.takes.recorder.AGAIN_S", 4.0)
     made = performance(play__rate="eighth")
     header, reports, _ = perform(made, PHRASE, 24.0)
     folder, recorder = TakeFolder(tmp_path / "takes"), writer(tmp_path / "takes")
@@ -542,7 +542,7 @@ def test_a_take_whose_files_are_taken_away_goes_on_in_another(
 
 def test_more_than_there_is_room_for_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is full for days would fill the memory."""
-    monkeypatch.setattr("sideman.io.recorder.MOST_WAITING", 5000)
+    monkeypatch.setattr("sideman.takes.recorder.MOST_WAITING", 5000)
     header, reports, _ = perform(performance(play__rate="eighth"), [], 20.0)
     place = tmp_path / "takes"
     place.write_text("a file in its place")

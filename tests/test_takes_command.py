@@ -27,8 +27,8 @@ from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, Unreadab
 from sideman.core.events import Change
 from sideman.core.reports import BarPlayed
 from sideman.core.text import bar_line
-from sideman.io.journal import Journal
-from sideman.io.takefiles import Sheet, TakeFolder
+from sideman.takes.folder import Sheet, TakeFolder
+from sideman.takes.journal import Journal
 from sideman_models.bundle import load
 from takings import perform, written
 

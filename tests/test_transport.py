@@ -31,7 +31,7 @@ from sideman.core.reports import BarPlayed
 from sideman.core.schedule import Due
 from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.core.timing.pll import TICKS_A_BEAT
-from sideman.io.decoder import Decoder
+from sideman.midi.decoder import Decoder
 from sideman.performance import memory_of, resumed
 
 Arrivals = list[tuple[float, Event]]

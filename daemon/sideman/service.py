@@ -25,6 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 from sideman import __version__
 from sideman.config.sources import Sources
+from sideman.control.api import Desk, Verb
+from sideman.control.events import News
+from sideman.control.hub import Doors, Reception, doors
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
@@ -34,17 +37,14 @@ from sideman.core.settings.schema import Settings
 from sideman.core.timing.link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Followed, Transport
 from sideman.io import memory
-from sideman.io.abletonlink import LinkSession
 from sideman.io.clock import Inbox
-from sideman.io.link import OUTPUT, Link, Wanted
-from sideman.io.marker import Marks
 from sideman.io.notify import Notifier
-from sideman.news import News
+from sideman.midi.ableton_link import LinkSession
+from sideman.midi.crash_marker import Marks
+from sideman.midi.ports import OUTPUT, Link, Wanted
 from sideman.performance import Performance, memory_of, prepare, resumed
 from sideman.player import Player
-from sideman.reception import Doors, Reception, doors
-from sideman.requests import Desk, Verb
-from sideman.takes import header, recorder
+from sideman.takes.replay import header, recorder
 
 if TYPE_CHECKING:
     from sideman.io.sound import Sound  # loaded only where it is asked for

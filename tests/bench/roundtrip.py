@@ -28,7 +28,7 @@ from bench.scene import SEED, performance
 from sideman.core.events import Event, NoteOff, NoteOn, encode
 from sideman.core.reports import Report, Sent
 from sideman.io.clock import Arrival, Inbox
-from sideman.io.link import Link, Wanted
+from sideman.midi.ports import Link, Wanted
 from sideman.player import Player
 from sideman.service import make_fit
 

@@ -24,7 +24,7 @@ from sideman.core.events import NoteOff, NoteOn
 from sideman.core.reports import BarPlayed
 from sideman.io import log
 from sideman.io.clock import Arrival, Inbox
-from sideman.io.link import NONE, Link, Wanted
+from sideman.midi.ports import NONE, Link, Wanted
 from sideman.performance import Performance
 from sideman.player import Player
 from sideman.service import SWITCH_S, Service

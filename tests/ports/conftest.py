@@ -28,9 +28,9 @@ import pytest
 
 from fakes import hanging
 from sideman.core.events import Control, Event
-from sideman.io import ports
-from sideman.io.link import Link
-from sideman.io.ports import Systems
+from sideman.midi import rtmidi as ports
+from sideman.midi.ports import Link
+from sideman.midi.rtmidi import Systems
 
 LONG = 20.0  # seconds: against hanging only
 
@@ -213,7 +213,7 @@ class Others:
         return tuple(self.heard.get(timeout=LONG))
 
     def close(self) -> None:
-        """End all these programs; as sideman does, for rtmidi's sake (see sideman.io.ports)."""
+        """End all these programs; as sideman does, for rtmidi's sake (see sideman.midi.rtmidi)."""
         hearing = [client for client in self._clients if hasattr(client, "cancel_callback")]
         kept = [gc.get_referents(client) for client in hearing]
         for client in hearing:

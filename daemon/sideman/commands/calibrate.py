@@ -25,8 +25,8 @@ from sideman.core.errors import Unavailable, UsageError
 from sideman.core.events import NoteOff, NoteOn, encode
 from sideman.core.settings.schema import MidiSettings
 from sideman.io.clock import Clock, Inbox
-from sideman.io.link import NONE, Link, Wanted
-from sideman.io.ports import AUTO
+from sideman.midi.ports import NONE, Link, Wanted
+from sideman.midi.rtmidi import AUTO
 from sideman.player import Output
 
 KEY = "play.offset_ms"

@@ -13,8 +13,8 @@ from sideman.config.sources import config_path, load_chart
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings.schema import Settings
-from sideman.io.abletonlink import glance
-from sideman.io.link import Link, Wanted
+from sideman.midi.ableton_link import glance
+from sideman.midi.ports import Link, Wanted
 from sideman.verdict import verdict
 from sideman_models.bundle import load
 from sideman_models.errors import ModelsError

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from sideman.config.resources import at_home
+from sideman.control.client import Caller, call
+from sideman.control.paths import NONE, USUAL_NAME, likely_paths, socket_path
 from sideman.core.errors import UsageError
-from sideman.io.asking import Caller, call
-from sideman.io.sockets import NONE, USUAL_NAME, likely_paths, socket_path
 
 VERBS = {
     "status": "how it stands",

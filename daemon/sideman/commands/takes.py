@@ -26,13 +26,13 @@ from sideman.core.reports import Arrived, BarBegun, BarPlayed, Report, Sent
 from sideman.core.settings.schema import Settings, changed
 from sideman.core.text import bar_line
 from sideman.io.files import creating, write_whole
-from sideman.io.journal import Journal, Totals
-from sideman.io.jsonform import settings_form
 from sideman.io.synth import find_synth
-from sideman.io.takefiles import TakeFolder, is_folder, recording, take_folder
-from sideman.io.takemidi import TakeMidi
 from sideman.rendering import sounding
-from sideman.takes import compare, complete, engine_of, performed
+from sideman.takes.folder import TakeFolder, is_folder, recording, take_folder
+from sideman.takes.journal import Journal, Totals
+from sideman.takes.jsonform import settings_form
+from sideman.takes.midi_file import TakeMidi
+from sideman.takes.replay import compare, complete, engine_of, performed
 from sideman_models.wording import printable
 
 DIFFERENT = 1

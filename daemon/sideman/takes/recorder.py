@@ -22,11 +22,11 @@ from sideman.core.errors import DiskError, Unavailable
 from sideman.core.events import SetChart
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Changed, Ended, ModeSet, Report, Woke
 from sideman.core.settings.schema import TakesSettings, changed
-from sideman.io import jsonform
 from sideman.io.files import creating
-from sideman.io.journal import KINDS, Header, Recorded, Totals, line_of
-from sideman.io.takefiles import Sheet, TakeFolder
-from sideman.io.takemidi import TakeMidi
+from sideman.takes import jsonform
+from sideman.takes.folder import Sheet, TakeFolder
+from sideman.takes.journal import KINDS, Header, Recorded, Totals, line_of
+from sideman.takes.midi_file import TakeMidi
 
 AGAIN_S = 60.0
 LONGEST_S = 10.0

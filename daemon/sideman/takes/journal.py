@@ -22,8 +22,8 @@ from sideman.core.events import NoteOn
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Ended, Heard, Report, Sent, Woke
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.types import shown
-from sideman.io import jsonform
-from sideman.io.jsonform import LATEST
+from sideman.takes import jsonform
+from sideman.takes.jsonform import LATEST
 from sideman_models.wording import printable
 
 FORMAT, VERSION = "sideman take", 1

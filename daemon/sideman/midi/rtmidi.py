@@ -32,9 +32,9 @@ from typing import Any, Protocol
 
 from sideman.core.errors import Unavailable
 from sideman.core.events import Event
-from sideman.io.decoder import Decoder
-from sideman.io.jack import RETRIES_S, JackServer, load
-from sideman.io.portnames import ambiguous, is_own, match, not_found
+from sideman.midi.decoder import Decoder
+from sideman.midi.jack import RETRIES_S, JackServer, load
+from sideman.midi.names import ambiguous, is_own, match, not_found
 
 AUTO = "auto"
 

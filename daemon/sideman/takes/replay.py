@@ -25,12 +25,12 @@ from sideman.core.settings.schema import Settings
 from sideman.core.timing.link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Followed, Transport
 from sideman.io.clock import Arrival
-from sideman.io.journal import Header, Journal, Totals
-from sideman.io.recorder import Recorder, now
-from sideman.io.takefiles import TakeFolder, put_midi, take_folder
-from sideman.io.takemidi import TakeMidi
 from sideman.performance import Performance, network
 from sideman.player import Player
+from sideman.takes.folder import TakeFolder, put_midi, take_folder
+from sideman.takes.journal import Header, Journal, Totals
+from sideman.takes.midi_file import TakeMidi
+from sideman.takes.recorder import Recorder, now
 from sideman_models.bundle import Bundle, load
 from sideman_models.errors import ModelsError
 from sideman_models.names import invent

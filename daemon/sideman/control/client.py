@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sideman.control.protocol import line_of
 from sideman.core.errors import NotPermitted, SidemanError, Unavailable
-from sideman.io.lines import line_of
 
 PATIENCE_S = 10.0
 """A daemon that has not answered by then does not."""

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from sideman.core.chart.chart import Meter
 from sideman.core.events import Control, NoteOff, NoteOn, PitchBend, ProgramChange, encode
 from sideman.core.reports import Arrived, BarBegun, Ended, Heard, Report, Sent, Woke
-from sideman.io.journal import Header
-from sideman.io.jsonform import settings_form
+from sideman.takes.journal import Header
+from sideman.takes.jsonform import settings_form
 
 TICKS_PER_BEAT = 960
 _TEXT, _NAME, _MARKER, _END, _TEMPO, _METER = 0x01, 0x03, 0x06, 0x2F, 0x51, 0x58

@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from sideman.control.server import ALL, ROUND_S, Answer
 from sideman.core.errors import SidemanError, Unavailable
-from sideman.io.control import ALL, ROUND_S, Answer
 
 PREFIX = "sideman"
 LARGEST = 1 << 16

@@ -14,16 +14,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from sideman.control.api import Desk
+from sideman.control.events import Event, News
+from sideman.control.listener import Listener
+from sideman.control.osc import Osc, OscPort
+from sideman.control.paths import socket_path
+from sideman.control.server import Control
 from sideman.core.reports import Asked, BarPlayed, Changed, ModeSet, Report, nobody
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.written import in_a_line
 from sideman.core.text import bar_line
-from sideman.io.control import Control
-from sideman.io.listening import Listener
-from sideman.io.osc import Osc, OscPort
-from sideman.io.sockets import socket_path
-from sideman.news import Event, News
-from sideman.requests import Desk
 
 _MOST = 500  # reports that are looked at in one go: signals and systemd come in between
 

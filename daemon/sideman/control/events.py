@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from sideman.control.api import Desk, coming, place_of
 from sideman.core.chart.chart import Chart
 from sideman.core.events import NoteOn
 from sideman.core.parts.improviser import Choice
@@ -19,7 +20,6 @@ from sideman.core.reports import BarPlayed, Changed, Does, Heard, ModeSet, Repor
 from sideman.core.settings.written import written
 from sideman.core.snapshot import Status
 from sideman.core.text import shown_chord
-from sideman.requests import Desk, coming, place_of
 
 Event = dict[str, object]
 

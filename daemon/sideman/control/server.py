@@ -16,9 +16,9 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from sideman.control.listener import Listener
+from sideman.control.protocol import SHORT, VERSION, decoded, line_of, refusal
 from sideman.core.errors import SidemanError, UsageError
-from sideman.io.lines import SHORT, VERSION, decoded, line_of, refusal
-from sideman.io.listening import Listener
 
 LONGEST = 1 << 16
 """Bytes of a line; the longest request is one with a chart in it."""
