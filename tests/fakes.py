@@ -16,9 +16,9 @@ from sideman.core.events import Change, Command, Event
 from sideman.core.reports import BarPlayed, Report
 from sideman.core.settings.resolve import Given, read_settings
 from sideman.core.settings.schema import Settings
-from sideman.io.clock import Arrival
-from sideman.performance import Performance, network
-from sideman.player import Player
+from sideman.playing.assembly import Performance, network
+from sideman.playing.inbox import Arrival
+from sideman.playing.player import Player
 from sideman_models.bundle import Bundle
 from sideman_models.context import FEATURES, Context, Rows
 from sideman_models.lstm import Flags, Floats, Network, NumpyNetwork, State, Weights

@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from sideman import cli, service
+from sideman import cli
 from sideman.midi.ports import Link
+from sideman.service import service
 
 
 class _WrittenDown(Link):

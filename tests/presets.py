@@ -22,8 +22,8 @@ from sideman.config import resources  # noqa: E402
 from sideman.config.yaml import read_yaml  # noqa: E402
 from sideman.core.chart.chart import Chart, parse_changes  # noqa: E402
 from sideman.core.settings.resolve import Given, Layer, read_settings  # noqa: E402
-from sideman.performance import prepare  # noqa: E402
-from sideman.rendering import Take, play_take, sounding  # noqa: E402
+from sideman.playing.assembly import prepare  # noqa: E402
+from sideman.render.render import Take, play_take, sounding  # noqa: E402
 from sideman_models.harmony import pitch_name  # noqa: E402
 
 NONE = "(none)"

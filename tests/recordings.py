@@ -59,8 +59,8 @@ from sideman.core.settings.presets import called  # noqa: E402
 from sideman.core.settings.read_bindings import learned  # noqa: E402
 from sideman.core.settings.resolve import Given, Layer, read_settings  # noqa: E402
 from sideman.core.settings.schema import changed  # noqa: E402
-from sideman.performance import Performance, memory_of, prepare, resumed  # noqa: E402
-from sideman.rendering import play_take  # noqa: E402
+from sideman.playing.assembly import Performance, memory_of, prepare, resumed  # noqa: E402
+from sideman.render.render import play_take  # noqa: E402
 from sideman.takes import replay as takes  # noqa: E402
 from sideman.takes.folder import TakeFolder  # noqa: E402
 from sideman.takes.journal import Journal  # noqa: E402

@@ -19,14 +19,14 @@ ROOT = Path(__file__).parent
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
-from sideman.audition import chart_of  # noqa: E402
 from sideman.core.chart.chart import parse_changes  # noqa: E402
 from sideman.core.chart.timeline import Tune  # noqa: E402
 from sideman.core.engine import play_through  # noqa: E402
 from sideman.core.events import NoteOn  # noqa: E402
 from sideman.core.reports import BarPlayed  # noqa: E402
 from sideman.core.settings.schema import PlaySettings, Settings  # noqa: E402
-from sideman.performance import Performance  # noqa: E402
+from sideman.playing.assembly import Performance  # noqa: E402
+from sideman.render.over_solos import chart_of  # noqa: E402
 from sideman_models.bundle import Bundle, load  # noqa: E402
 from sideman_models.classic import read_classic  # noqa: E402
 from sideman_models.corpus import read  # noqa: E402

@@ -12,9 +12,9 @@ from fakes import FakeClock, Recorder, performance
 from sideman.core.engine import Engine
 from sideman.core.events import Command, Event
 from sideman.core.reports import Report
-from sideman.io.clock import Arrival
-from sideman.performance import Performance
-from sideman.player import Player
+from sideman.playing.assembly import Performance
+from sideman.playing.inbox import Arrival
+from sideman.playing.player import Player
 from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import Header, Journal

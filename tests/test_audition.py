@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import classic_bundle, modern_bundle, play, struck
-from sideman.audition import SETTINGS, audition, chart_of
 from sideman.core.chart.chart import Meter
-from sideman.performance import Performance
+from sideman.playing.assembly import Performance
+from sideman.render.over_solos import SETTINGS, audition, chart_of
 from sideman_models.harmony import parse_chord
 from sideman_models.lstm import NumpyNetwork
 from sideman_models.solos import BeatChanges, Solo

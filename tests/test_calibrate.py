@@ -21,8 +21,8 @@ from sideman.config.yaml import parse_yaml
 from sideman.config.yaml_edit import edited, set_key
 from sideman.core.errors import ConfigError
 from sideman.core.events import NoteOn
-from sideman.io.clock import Arrival
 from sideman.midi.decoder import Decoder
+from sideman.playing.inbox import Arrival
 
 
 class Cable:

@@ -18,7 +18,7 @@ from classicfiles import held, midi
 from data import data_file
 from sideman.commands import corpus as command
 from sideman.core.errors import NoSuchInput, UsageError
-from sideman.verdict import verdict
+from sideman.exit_status import verdict
 from sideman_models.classic import (
     DORIAN,
     MAJOR,

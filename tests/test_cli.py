@@ -180,7 +180,7 @@ def test_a_full_disk_under_the_output_is_told() -> None:
 
 def test_playing_loads_nothing_that_only_training_needs() -> None:
     """The start would take seconds and half a gigabyte."""
-    names = loaded("import sys, sideman.cli, sideman.commands.run, sideman.service")
+    names = loaded("import sys, sideman.cli, sideman.commands.run, sideman.service.service")
     assert "numpy" in names
     assert not names & HEAVY
 

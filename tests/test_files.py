@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from processes import bundle_in, sideman
-from sideman.io.files import write_whole
+from sideman.files import write_whole
 
 FULL = Path("/dev/full")
 

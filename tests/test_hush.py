@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sideman.io.hush import hushed
+from sideman.commands.quiet import hushed
 
 
 def test_what_libraries_say_meanwhile_is_not_heard_and_what_we_say_after_is(capfd: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from typing import TextIO
 import pytest
 
 from processes import LONG
-from sideman.io import log
+from sideman.service import log
 
 
 def logged(stream: TextIO, level: str = "info") -> None:

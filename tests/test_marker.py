@@ -14,7 +14,7 @@ from processes import bundle_in
 from sideman.config.sources import load_chart
 from sideman.core.events import NoteOn, encode
 from sideman.midi.crash_marker import Marks
-from sideman.service import Service
+from sideman.service.service import Service
 
 
 def test_a_mark_stays_until_its_port_is_open_again(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_what_was_left_is_released_before_the_first_note(tmp_path: Path, monkeyp
     monkeypatch.setattr("sideman.midi.ports.Link.send", lambda _self, message: sent.append(tuple(message)))
     monkeypatch.setattr("sideman.midi.ports.Link.plays", True)
     monkeypatch.setattr("sideman.midi.ports.Link.name", "Synth")
-    monkeypatch.setattr("sideman.service.make_fit", lambda: None)
+    monkeypatch.setattr("sideman.service.service.make_fit", lambda: None)
     assert Service(chosen, load_chart(chosen)).run() == 0
     first = next(number for number, message in enumerate(sent) if message[0] & 0xF0 == 0x90)
     left = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128) for channel in (7, 2)]

@@ -31,7 +31,7 @@ from sideman.core.events import (
 )
 from sideman.core.reports import Does, ModeSet, Struck
 from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman.performance import memory_of, resumed
+from sideman.playing.assembly import memory_of, resumed
 
 BUSY: dict[str, Any] = {"play__swing": 0.5, "play__density": 4, "play__rests": 0}
 Arrivals = Sequence[tuple[float, Event | Command]]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import classic_bundle, performance, play
-from sideman.io import memory
-from sideman.performance import memory_of, resumed
+from sideman.playing import state as memory
+from sideman.playing.assembly import memory_of, resumed
 
 
 def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:

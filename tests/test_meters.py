@@ -43,8 +43,8 @@ from sideman.core.parts.improviser import PULSES
 from sideman.core.reports import BarBegun, BarPlayed, Sent, Struck
 from sideman.core.settings.schema import COMMON_TIME
 from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman.performance import memory_of, resumed
-from sideman.rendering import play_take
+from sideman.playing.assembly import memory_of, resumed
+from sideman.render.render import play_take
 from sideman.takes.folder import TakeFolder
 from sideman_models.harmony import parse_chord
 from sideman_models.line import LineNote, write_line

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sideman.io.notify import Notifier
+from sideman.service.systemd import Notifier
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from fakes import FakeClock, Recorder, hanging, performance, play, struck
 from sideman.core.engine import play_through
 from sideman.core.events import Command, Control, Event, NoteOff, NoteOn, Panic, PitchBend, encode
 from sideman.core.reports import Arrived, BarPlayed, Report, Sent, Woke
-from sideman.io.clock import Arrival
-from sideman.io.midifile import TICKS_PER_BEAT, midi_bytes
-from sideman.player import AHEAD_S, LONGEST_SLEEP_S, Player
+from sideman.playing.inbox import Arrival
+from sideman.playing.player import AHEAD_S, LONGEST_SLEEP_S, Player
+from sideman.render.midi_file import TICKS_PER_BEAT, midi_bytes
 
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
 messages = st.one_of(

@@ -27,8 +27,8 @@ from sideman.config.sources import Sources, load_chart
 from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent
 from sideman.core.settings.schema import KEYS, value_of
 from sideman.core.settings.written import written
-from sideman.io.memory import recall
-from sideman.performance import prepare, resumed
+from sideman.playing.assembly import prepare, resumed
+from sideman.playing.state import recall
 from sideman.takes import replay as takes
 from sideman.takes.jsonform import read_settings_form
 from sideman_models.bundle import load

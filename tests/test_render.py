@@ -32,8 +32,8 @@ from sideman.core.errors import (
     UnreadableInput,
     UsageError,
 )
-from sideman.io.synth import find_synth
-from sideman.rendering import changes, play_take, sounding, take_name, take_seed
+from sideman.render.render import changes, play_take, sounding, take_name, take_seed
+from sideman.sound.fluidsynth import find_synth
 from sideman_models.names import load as load_names
 from strategies import charts
 
@@ -296,7 +296,7 @@ def test_what_sound_needs_is_told_before_it_is_played(folder: Path, monkeypatch:
         find_synth(folder / "nothing.sf2")
     with pytest.raises(UnreadableInput, match="not a sound font"):
         find_synth(Path(__file__))
-    monkeypatch.setattr("sideman.io.synth._PLACES", (str(folder),))
+    monkeypatch.setattr("sideman.sound.fluidsynth._PLACES", (str(folder),))
     with pytest.raises(Unavailable, match="--sound-font"):
         run("--out", "a.mid", "--wav", "a.wav")
     monkeypatch.setenv("PATH", str(folder))

@@ -20,7 +20,7 @@ from fakes import hanging, settings
 from processes import LONG, bundle_in, running
 from sideman.config.sources import load_chart
 from sideman.midi.ports import Link
-from sideman.service import CLEAR_S, Service, step_aside
+from sideman.service.service import CLEAR_S, Service, step_aside
 
 NO_PORTS = ("midi.output=none", "midi.input=none")
 

@@ -23,8 +23,8 @@ from fakes import settings
 from processes import LONG, Running, bundle_in, sideman
 from sideman.core.errors import Unavailable
 from sideman.core.events import ClockTick, Control, Event, NoteOff, NoteOn, PitchBend, ProgramChange, encode
-from sideman.io.sound import Sound, shell
-from sideman.io.synth import Synth, find_synth
+from sideman.sound.fluidsynth import Synth, find_synth
+from sideman.sound.live import Sound, shell
 
 T = TypeVar("T")
 PLAYS = 'while read word rest; do echo "$word $rest" >> "$0.heard"; [ "$word" = echo ] && echo "$rest"; done'

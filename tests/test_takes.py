@@ -46,7 +46,7 @@ from sideman.core.events import (
 )
 from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent, Woke
 from sideman.core.settings.schema import COMMON_TIME
-from sideman.performance import memory_of, resumed
+from sideman.playing.assembly import memory_of, resumed
 from sideman.takes import replay as takes
 from sideman.takes.folder import Sheet, TakeFolder
 from sideman.takes.journal import Header, Journal

@@ -309,6 +309,6 @@ def test_without_a_folder_the_music_goes_on(tmp_path: Path) -> None:
 
 def test_nothing_of_mido_is_loaded_by_whoever_plays() -> None:
     """The daemon would be slower to start and larger."""
-    code = "import sideman.service, sys; print(*sys.modules)"
+    code = "import sideman.service.service, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
     assert not {"mido", "matplotlib"} & set(done.stdout.split())

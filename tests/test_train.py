@@ -16,7 +16,7 @@ from corpora import tiny_corpus
 from fakes import modern_bundle
 from sideman.commands import train as command
 from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, UnreadableInput, UsageError
-from sideman.portrait import SHOWN
+from sideman.render.bundle_pictures import SHOWN
 from sideman_models import store
 from sideman_models.bundle import CARD, VALUES, WEIGHTS, load, save
 from sideman_models.context import FEATURES, Context

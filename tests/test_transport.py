@@ -32,7 +32,7 @@ from sideman.core.schedule import Due
 from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.core.timing.pll import TICKS_A_BEAT
 from sideman.midi.decoder import Decoder
-from sideman.performance import memory_of, resumed
+from sideman.playing.assembly import memory_of, resumed
 
 Arrivals = list[tuple[float, Event]]
 DENSE: dict[str, Any] = {"play__density": 4, "play__rests": 0, "play__late_ms": 30}

@@ -23,15 +23,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processes import LONG, environment
-from sideman.watchview import plain, watch
-from sideman.watchview.model import KINDS, Scene, read_event
+from sideman.watch import plain, watch
+from sideman.watch.model import KINDS, Scene, read_event
 
 pytest.importorskip("rich")
 
 from rich.cells import cell_len
 from rich.console import Console
 
-from sideman.watchview.screen import ASCII, UTF8, looks_for, picture
+from sideman.watch.screen import ASCII, UTF8, looks_for, picture
 from watching import GOLDEN, HEARD, SECOND, SIZES, Terminal, lines, pictured, scene_at, stream
 
 _MUSIC = ("beat", "bar", "beats", "pitch", "velocity", "voice", "value", "on", "chord", "next_chord", "bpm", "rolling")
@@ -250,7 +250,7 @@ def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> 
 
 _PROGRAM = """
 import json, os, sys
-from sideman.watchview import watch
+from sideman.watch import watch
 asks = os.fdopen(int(sys.argv[2]), "w")
 send = lambda request: print(json.dumps(request), file=asks, flush=True)
 sys.exit(watch(os.fdopen(int(sys.argv[1])), sys.stdout, send=send))
@@ -423,5 +423,5 @@ def test_a_terminal_that_cannot_draw_gets_lines() -> None:
 
 def test_the_view_is_of_no_weight_to_the_daemon() -> None:
     """`sideman run` would load what only the view needs."""
-    program = "import sys, sideman.watchview; sys.exit('rich' in sys.modules)"
+    program = "import sys, sideman.watch; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], env=environment(), check=False).returncode == 0

@@ -26,9 +26,9 @@ from fakes import performance, play  # noqa: E402
 from sideman.core.chart.chart import Chart  # noqa: E402
 from sideman.core.events import Change, Command, Event, NoteOff, NoteOn  # noqa: E402
 from sideman.core.reports import BarPlayed, Changed, Heard, Report, Struck  # noqa: E402
-from sideman.watchview.keys import HELP  # noqa: E402
-from sideman.watchview.model import Scene  # noqa: E402
-from sideman.watchview.screen import UTF8, Looks, picture  # noqa: E402
+from sideman.watch.keys import HELP  # noqa: E402
+from sideman.watch.model import Scene  # noqa: E402
+from sideman.watch.screen import UTF8, Looks, picture  # noqa: E402
 
 GOLDEN = ROOT / "golden"
 SIZES = ((80, 24), (40, 10), (200, 50))

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from sideman import __version__
 from sideman.core.errors import UsageError
-from sideman.verdict import FULL_OR_BROKEN, verdict
+from sideman.exit_status import FULL_OR_BROKEN, verdict
 from sideman_models.wording import printable
 
 COMMANDS = {

@@ -13,9 +13,9 @@ import numpy as np
 
 from bench.figures import Budget, Figure, in_turns, median
 from bench.scene import SEED, performance, undisturbed
-from sideman.audition import audition
 from sideman.core.chart.chart import Chart
-from sideman.service import SWITCH_S
+from sideman.render.over_solos import audition
+from sideman.service.service import SWITCH_S
 from sideman_models.bundle import Bundle
 from sideman_models.dataset import Encoder
 from sideman_models.evaluate import costs

@@ -16,9 +16,9 @@ from bench.figures import Budget, Figure
 from bench.processes import memory_mb
 from bench.scene import performance, undisturbed
 from sideman.core.events import NoteOff, NoteOn
-from sideman.io.clock import Arrival
-from sideman.player import Player
-from sideman.service import SWITCH_S
+from sideman.playing.inbox import Arrival
+from sideman.playing.player import Player
+from sideman.service.service import SWITCH_S
 
 GROWTH_MB = 1
 _HOURS = 8.0

@@ -12,7 +12,7 @@ import numpy as np
 from bench.figures import Budget, Figure, Samples, in_turns, median, p99, seconds_of
 from bench.scene import performance, undisturbed
 from sideman.core.parts.improviser import Improviser
-from sideman.service import SWITCH_S
+from sideman.service.service import SWITCH_S
 from sideman_models.context import Place, clashes
 from sideman_models.lstm import Floats, Network, NumpyNetwork, State, Weights
 from sideman_models.values import TICKS

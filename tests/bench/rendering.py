@@ -11,9 +11,9 @@ import numpy as np
 
 from bench.figures import Budget, Figure, median
 from bench.scene import SEED, performance, undisturbed
-from sideman.performance import Performance
-from sideman.rendering import play_take
-from sideman.service import SWITCH_S
+from sideman.playing.assembly import Performance
+from sideman.render.render import play_take
+from sideman.service.service import SWITCH_S
 from sideman_models.context import Rows
 from sideman_models.lstm import Flags, Floats, Network, State
 

@@ -27,10 +27,10 @@ from bench.figures import Budget, Figure, median, p99
 from bench.scene import SEED, performance
 from sideman.core.events import Event, NoteOff, NoteOn, encode
 from sideman.core.reports import Report, Sent
-from sideman.io.clock import Arrival, Inbox
 from sideman.midi.ports import Link, Wanted
-from sideman.player import Player
-from sideman.service import make_fit
+from sideman.playing.inbox import Arrival, Inbox
+from sideman.playing.player import Player
+from sideman.service.service import make_fit
 
 FRAMES, RATE = 64, 48000
 HEARD_MS, ROUND_TRIP = 1.0, 1.5

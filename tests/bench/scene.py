@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from sideman.core.chart.chart import parse_changes
 from sideman.core.settings.resolve import Given, read_settings
-from sideman.performance import Performance, prepare
+from sideman.playing.assembly import Performance, prepare
 
 SEED = 1
 

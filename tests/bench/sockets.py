@@ -19,7 +19,7 @@ import numpy as np
 from bench.figures import Budget, Figure, Samples, median, p99
 from bench.scene import SEED, performance, undisturbed
 from bench.timing import BUSY, daemon_lateness, unread_log
-from sideman.service import SWITCH_S
+from sideman.service.service import SWITCH_S
 
 LIMIT_US = 150
 """What the crowd may add at the slowest hundredth: as much as the daemon itself may add to a bare sleep."""

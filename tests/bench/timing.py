@@ -22,12 +22,12 @@ from bench.scene import SEED, performance, undisturbed
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import NoteOff, NoteOn
 from sideman.core.reports import BarPlayed
-from sideman.io import log
-from sideman.io.clock import Arrival, Inbox
 from sideman.midi.ports import NONE, Link, Wanted
-from sideman.performance import Performance
-from sideman.player import Player
-from sideman.service import SWITCH_S, Service
+from sideman.playing.assembly import Performance
+from sideman.playing.inbox import Arrival, Inbox
+from sideman.playing.player import Player
+from sideman.service import log
+from sideman.service.service import SWITCH_S, Service
 
 LATE_US, HEARD_US = 150, 1000
 _ROUNDS = 12

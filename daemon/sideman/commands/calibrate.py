@@ -24,10 +24,10 @@ from sideman.config.yaml_edit import set_key
 from sideman.core.errors import Unavailable, UsageError
 from sideman.core.events import NoteOff, NoteOn, encode
 from sideman.core.settings.schema import MidiSettings
-from sideman.io.clock import Clock, Inbox
 from sideman.midi.ports import NONE, Link, Wanted
 from sideman.midi.rtmidi import AUTO
-from sideman.player import Output
+from sideman.playing.inbox import Clock, Inbox
+from sideman.playing.player import Output
 
 KEY = "play.offset_ms"
 NOTES = 25

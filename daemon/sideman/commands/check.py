@@ -13,9 +13,9 @@ from sideman.config.sources import config_path, load_chart
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings.schema import Settings
+from sideman.exit_status import verdict
 from sideman.midi.ableton_link import glance
 from sideman.midi.ports import Link, Wanted
-from sideman.verdict import verdict
 from sideman_models.bundle import load
 from sideman_models.errors import ModelsError
 

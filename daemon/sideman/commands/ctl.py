@@ -211,7 +211,7 @@ _TEXTS: dict[str, Callable[[Any], str]] = {
 def _watch(caller: Caller, *, plain: bool) -> int:
     """Show what comes until the daemon ends or the user does."""
     if not plain:
-        from sideman.watchview import watch  # which draws, or writes plain lines
+        from sideman.watch import watch  # which draws, or writes plain lines
 
         return watch(caller.lines(), sys.stdout, send=caller.send)
     for line in caller.lines():

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sideman.audition import audition
 from sideman.commands.common import add_reading_options, check_readable, read_music
 from sideman.core.errors import CannotCreate, UsageError
-from sideman.io.files import creating, write_whole
+from sideman.files import creating, write_whole
+from sideman.render.over_solos import audition
 from sideman_models.bundle import Bundle, load
 from sideman_models.corpus import Corpus, Piece
 from sideman_models.errors import CorpusError

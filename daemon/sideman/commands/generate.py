@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from sideman.commands.common import check_readable
+from sideman.commands.quiet import hushed
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import Unavailable, UnreadableInput, UsageError
 from sideman.core.events import Event, NoteOff, NoteOn
-from sideman.io.files import creating, write_whole
-from sideman.io.hush import hushed
-from sideman.io.midifile import midi_bytes
+from sideman.files import creating, write_whole
+from sideman.render.midi_file import midi_bytes
 from sideman_models.bundle import Bundle, load
 from sideman_models.classic import BAR, read_classic
 from sideman_models.generate import GeneratedTune, InferenceModel, SamplingModel, Sounding, generate_music

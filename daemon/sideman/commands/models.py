@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sideman.commands.common import check_readable, table
+from sideman.commands.quiet import hushed
 from sideman.core.errors import SidemanError, Unavailable, UsageError
-from sideman.io.files import creating, write_whole
-from sideman.io.hush import hushed
+from sideman.files import creating, write_whole
 from sideman_models.bundle import VALUES, Bundle, find, load, names, save
 from sideman_models.errors import BundleError
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from sideman.commands.common import add_settings, load_settings
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
-from sideman.io import log
-from sideman.io.files import creating, write_whole
-from sideman.io.synth import find_synth
-from sideman.performance import Performance, prepare
-from sideman.rendering import Take, changes, play_take, sounding, take_name, take_seed
+from sideman.files import creating, write_whole
+from sideman.playing.assembly import Performance, prepare
+from sideman.render.render import Take, changes, play_take, sounding, take_name, take_seed
+from sideman.service import log
+from sideman.sound.fluidsynth import find_synth
 from sideman_models.names import load as load_names
 
 DEFAULT_BARS = 32

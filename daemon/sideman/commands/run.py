@@ -17,10 +17,10 @@ from sideman.commands.common import add_settings, sources
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
 from sideman.core.settings.schema import Settings
-from sideman.io import log
+from sideman.service import log
 
 if TYPE_CHECKING:
-    from sideman.io.sound import Sound
+    from sideman.sound.live import Sound
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play until a signal or the end of the choruses asked for; 0, or the status of what went wrong."""
-    from sideman.service import Service
+    from sideman.service.service import Service
 
     if args.sound_font is not None and not args.sound:
         raise UsageError("--sound-font goes with --sound")
@@ -52,8 +52,8 @@ def _sound(args: argparse.Namespace, settings: Settings) -> Iterator[Sound | Non
     if not args.sound:
         yield None
         return
-    from sideman.io.sound import Sound
-    from sideman.io.synth import find_synth
+    from sideman.sound.fluidsynth import find_synth
+    from sideman.sound.live import Sound
 
     with contextlib.closing(Sound(find_synth(args.sound_font, "--sound"))) as sound:
         sound.choose(settings.midi, settings.play)

@@ -25,9 +25,9 @@ from sideman.core.events import Change, Event, NoteOff, NoteOn
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Report, Sent
 from sideman.core.settings.schema import Settings, changed
 from sideman.core.text import bar_line
-from sideman.io.files import creating, write_whole
-from sideman.io.synth import find_synth
-from sideman.rendering import sounding
+from sideman.files import creating, write_whole
+from sideman.render.render import sounding
+from sideman.sound.fluidsynth import find_synth
 from sideman.takes.folder import TakeFolder, is_folder, recording, take_folder
 from sideman.takes.journal import Journal, Totals
 from sideman.takes.jsonform import settings_form

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sideman.commands.common import add_reading_options, check_readable, read_music
+from sideman.commands.quiet import hushed
 from sideman.config.sources import load_chart
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings.schema import Settings
-from sideman.io.files import creating
-from sideman.io.hush import hushed
-from sideman.progress import Lines, Live
+from sideman.files import creating
+from sideman.watch.training_progress import Lines, Live
 from sideman_models.bundle import VALUES, Bundle, load, save
 from sideman_models.card import card
 from sideman_models.training import checkpoint
@@ -288,7 +288,7 @@ def _watcher(cluster: Cluster) -> Lines:
 
 def _with_pictures(bundle: Bundle, counts: Mapping[str, int]) -> tuple[Bundle, dict[str, bytes]]:
     """The bundle with a card that shows its pictures, and these."""
-    from sideman.portrait import SHOWN, portrait
+    from sideman.render.bundle_pictures import SHOWN, portrait
 
     try:
         pictures = portrait(bundle, bundle.facts["curve"], counts, load_chart(Settings()))

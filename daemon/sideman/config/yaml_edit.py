@@ -11,7 +11,7 @@ from sideman.config.yaml import parse_yaml, read_file
 from sideman.core.errors import ConfigError
 from sideman.core.settings.resolve import Given
 from sideman.core.settings.schema import GROUPS
-from sideman.io.files import creating, write_whole
+from sideman.files import creating, write_whole
 
 
 def set_key(path: Path, key: str, value: int) -> None:

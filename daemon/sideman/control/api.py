@@ -26,7 +26,7 @@ from sideman.core.settings.types import plain, shown
 from sideman.core.settings.written import written
 from sideman.core.snapshot import Status
 from sideman.core.text import shown_chord
-from sideman.verdict import verdict
+from sideman.exit_status import verdict
 
 CHART = frozenset({"chart.changes", "chart.file", "chart.transpose"})
 _LONG = frozenset({"chart.changes"})  # told by `get`, and as a chart; too long to be part of every status

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sideman.config.resources import at_home
-from sideman.io.memory import state_folder
+from sideman.playing.state import state_folder
 
 NONE = "none"
 USUAL_NAME = "sideman"

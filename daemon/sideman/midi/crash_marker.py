@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from sideman.io.files import write_whole
+from sideman.files import write_whole
 
 _log = logging.getLogger(__name__)
 _MOST = 32

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sideman.config import resources
 from sideman.core.errors import NoSuchInput, UsageError
-from sideman.io.memory import state_folder
+from sideman.playing.state import state_folder
 from sideman.takes.journal import Header
 from sideman_models.bundle import folders
 from sideman_models.wording import printable

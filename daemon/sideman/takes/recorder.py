@@ -22,7 +22,7 @@ from sideman.core.errors import DiskError, Unavailable
 from sideman.core.events import SetChart
 from sideman.core.reports import Arrived, BarBegun, BarPlayed, Changed, Ended, ModeSet, Report, Woke
 from sideman.core.settings.schema import TakesSettings, changed
-from sideman.io.files import creating
+from sideman.files import creating
 from sideman.takes import jsonform
 from sideman.takes.folder import Sheet, TakeFolder
 from sideman.takes.journal import KINDS, Header, Recorded, Totals, line_of

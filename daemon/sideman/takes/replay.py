@@ -24,9 +24,9 @@ from sideman.core.reports import Arrived, Ended, Report, Sent, Tell, Woke
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Followed, Transport
-from sideman.io.clock import Arrival
-from sideman.performance import Performance, network
-from sideman.player import Player
+from sideman.playing.assembly import Performance, network
+from sideman.playing.inbox import Arrival
+from sideman.playing.player import Player
 from sideman.takes.folder import TakeFolder, put_midi, take_folder
 from sideman.takes.journal import Header, Journal, Totals
 from sideman.takes.midi_file import TakeMidi

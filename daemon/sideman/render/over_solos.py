@@ -18,7 +18,7 @@ from sideman.core.engine import play_through
 from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed
 from sideman.core.settings.schema import PlaySettings, Settings
-from sideman.performance import Performance
+from sideman.playing.assembly import Performance
 from sideman_models.bundle import Bundle
 from sideman_models.context import Changes
 from sideman_models.harmony import Chord

@@ -14,8 +14,8 @@ from sideman.core.events import Event, NoteOff, NoteOn, ProgramChange
 from sideman.core.parts.comp import PROGRAMS
 from sideman.core.reports import BarPlayed
 from sideman.core.settings.schema import MidiSettings, Settings
-from sideman.io.midifile import midi_bytes
-from sideman.performance import Performance
+from sideman.playing.assembly import Performance
+from sideman.render.midi_file import midi_bytes
 from sideman_models.names import NameModel, invent
 
 

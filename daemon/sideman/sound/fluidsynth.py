@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sideman.config import resources
 from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, Unavailable, UnreadableInput
-from sideman.io.files import creating
+from sideman.files import creating
 
 PROGRAM = "fluidsynth"
 SAMPLE_RATE = 44_100

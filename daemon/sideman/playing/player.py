@@ -18,7 +18,7 @@ from typing import Protocol
 from sideman.core.engine import Engine
 from sideman.core.events import Event, NoteOff, encode
 from sideman.core.reports import Arrived, BarPlayed, Ended, Sent, Tell, Woke
-from sideman.io.clock import Arrival, Clock
+from sideman.playing.inbox import Arrival, Clock
 
 LONGEST_SLEEP_S = 1.0
 """The player wakes at least so often: this is the progress that feeds the watchdog."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from sideman.core.chart.chart import Chart
 from sideman.core.settings.schema import PlaySettings, Settings
-from sideman.performance import Performance
-from sideman.rendering import changes, play_take, sounding
+from sideman.playing.assembly import Performance
+from sideman.render.render import changes, play_take, sounding
 from sideman_models.bundle import Bundle
 from sideman_models.lstm import NumpyNetwork
 

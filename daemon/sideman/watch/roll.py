@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sideman.watchview.model import Coming, Note, Scene
+from sideman.watch.model import Coming, Note, Scene
 
 LABEL = 4
 """Columns to the left of the roll, for the names of the pitches."""

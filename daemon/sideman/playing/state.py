@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sideman.io.files import write_whole
+from sideman.files import write_whole
 
 _log = logging.getLogger(__name__)
 VERSION = 1

@@ -18,11 +18,11 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-from sideman.watchview import Request
-from sideman.watchview.keys import HELP, LEAVES, keyboard, pressed, request
-from sideman.watchview.model import Scene, read_event
-from sideman.watchview.roll import FINE
-from sideman.watchview.screen import looks_for, picture
+from sideman.watch import Request
+from sideman.watch.keys import HELP, LEAVES, keyboard, pressed, request
+from sideman.watch.model import Scene, read_event
+from sideman.watch.roll import FINE
+from sideman.watch.screen import looks_for, picture
 
 FRAME_S = 0.1
 """Between two pictures at least."""

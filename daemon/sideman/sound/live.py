@@ -23,9 +23,9 @@ from sideman.core.errors import Unavailable
 from sideman.core.events import BEND, CONTROL, NOTE_OFF, NOTE_ON, PROGRAM, ProgramChange, encode
 from sideman.core.parts.comp import PROGRAMS
 from sideman.core.settings.schema import MidiSettings, PlaySettings
-from sideman.io.synth import PROGRAM as FLUIDSYNTH
-from sideman.io.synth import Synth
 from sideman.midi.ports import Link
+from sideman.sound.fluidsynth import PROGRAM as FLUIDSYNTH
+from sideman.sound.fluidsynth import Synth
 
 LOADS_S = 45.0
 """A large sound font on a slow card takes its time."""

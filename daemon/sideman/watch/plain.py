@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
-from sideman.watchview.model import Scene, read_event
+from sideman.watch.model import Scene, read_event
 from sideman_models.wording import counted, printable
 
 _OTHER_TEMPO = 1.0  # beats a minute; a clock that is followed is never quite steady

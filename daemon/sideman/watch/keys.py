@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import TextIO, get_args
 
 from sideman.core.settings.schema import Mode
-from sideman.watchview import Request
-from sideman.watchview.model import Scene
+from sideman.watch import Request
+from sideman.watch.model import Scene
 
 HELP = "q quit  p panic  m mode  t tap  a again  +- temp"
 LEAVES = ("q", "Q")

@@ -22,10 +22,10 @@ def watch(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], Non
     capable = stream.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
     rich = importlib.util.find_spec("rich") is not None
     if capable and rich:
-        from sideman.watchview.view import run  # rich is loaded only where it can be seen
+        from sideman.watch.view import run  # rich is loaded only where it can be seen
 
         return run(lines, stream, send=send)
-    from sideman.watchview.plain import write
+    from sideman.watch.plain import write
 
     if capable:
         stream.write("without rich there are only lines; install sideman[watch] to see more\n")

@@ -36,18 +36,18 @@ from sideman.core.reports import Asked, BarPlayed, Changed, Does, Heard, ModeSet
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Followed, Transport
-from sideman.io import memory
-from sideman.io.clock import Inbox
-from sideman.io.notify import Notifier
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import Marks
 from sideman.midi.ports import OUTPUT, Link, Wanted
-from sideman.performance import Performance, memory_of, prepare, resumed
-from sideman.player import Player
+from sideman.playing import state as memory
+from sideman.playing.assembly import Performance, memory_of, prepare, resumed
+from sideman.playing.inbox import Inbox
+from sideman.playing.player import Player
+from sideman.service.systemd import Notifier
 from sideman.takes.replay import header, recorder
 
 if TYPE_CHECKING:
-    from sideman.io.sound import Sound  # loaded only where it is asked for
+    from sideman.sound.live import Sound  # loaded only where it is asked for
 
 LEAD_S = 0.1
 """From the word that all is set to the first beat."""
