@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mido
 
-from sideman_models.classic import CHORDS_TRACK, MELODY_TRACK, SOLO_FROM
+from sideman_models.course.corpus import CHORDS_TRACK, MELODY_TRACK, SOLO_FROM
 
 TICKS = 96
 Span = tuple[float, float, int]

@@ -19,10 +19,10 @@ from sideman.core.settings.schema import Settings
 from sideman.playing.assembly import Performance, network
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
-from sideman_models.bundle import Bundle
-from sideman_models.context import FEATURES, Context, Rows
-from sideman_models.lstm import Flags, Floats, Network, NumpyNetwork, State, Weights
-from sideman_models.values import Value, Vocabulary, Window
+from sideman_models.music.context import FEATURES, Context, Rows
+from sideman_models.music.values import Value, Vocabulary, Window
+from sideman_models.network.bundle import Bundle
+from sideman_models.network.lstm import Flags, Floats, Network, NumpyNetwork, State, Weights
 
 UNITS = 16
 CHANGES = "| Dm7 | G7 | Cmaj7 | A7alt |"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sideman_models.rnn import Array
+from sideman_models.course.rnn import Array
 
 _STEP = 1e-3
 

@@ -11,8 +11,8 @@ from typing import Any
 import mido
 from hypothesis import strategies as st
 
-from sideman_models.solos import Solo
-from sideman_models.values import TICKS
+from sideman_models.music.solos import Solo
+from sideman_models.music.values import TICKS
 
 DIVISION = 480
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from fakes import performance
 from sideman.core.chart.timeline import Tune
-from sideman_models.bundle import Bundle
-from sideman_models.context import EvenBars, Place, clashes, place_at
-from sideman_models.line import LineNote, Written, write_line
+from sideman_models.music.context import EvenBars, Place, clashes, place_at
+from sideman_models.music.line import LineNote, Written, write_line
+from sideman_models.network.bundle import Bundle
 
 BARS = EvenBars(48)
 

@@ -18,7 +18,7 @@ if __name__ == "__main__":
 from fakes import classic_bundle, modern_bundle, performance, play  # noqa: E402
 from sideman.core.events import Again, Command, Control, Event, NoteOff, NoteOn, SetMode  # noqa: E402
 from sideman.core.text import bar_line  # noqa: E402
-from sideman_models.harmony import parse_pitch, pitch_name  # noqa: E402
+from sideman_models.music.harmony import parse_pitch, pitch_name  # noqa: E402
 
 GOLDEN = ROOT / "golden"
 BARS = 8

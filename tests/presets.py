@@ -24,7 +24,7 @@ from sideman.core.chart.chart import Chart, parse_changes  # noqa: E402
 from sideman.core.settings.resolve import Given, Layer, read_settings  # noqa: E402
 from sideman.playing.assembly import prepare  # noqa: E402
 from sideman.render.render import Take, play_take, sounding  # noqa: E402
-from sideman_models.harmony import pitch_name  # noqa: E402
+from sideman_models.music.harmony import pitch_name  # noqa: E402
 
 NONE = "(none)"
 MUSICAL = (NONE, *(name for name in resources.names("presets", ".yaml") if name != "service"))

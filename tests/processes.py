@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from fakes import modern_bundle
-from sideman_models.bundle import save
+from sideman_models.network.bundle import save
 
 ROOT = Path(__file__).parent.parent
 LONG = 60.0  # seconds: against hanging only

@@ -27,15 +27,15 @@ from sideman.core.reports import BarPlayed  # noqa: E402
 from sideman.core.settings.schema import PlaySettings, Settings  # noqa: E402
 from sideman.playing.assembly import Performance  # noqa: E402
 from sideman.render.over_solos import chart_of  # noqa: E402
-from sideman_models.bundle import Bundle, load  # noqa: E402
-from sideman_models.classic import read_classic  # noqa: E402
-from sideman_models.corpus import read  # noqa: E402
-from sideman_models.judging.statistics import distance, half_distances, profile  # noqa: E402
-from sideman_models.line import LineNote  # noqa: E402
-from sideman_models.lstm import NumpyNetwork  # noqa: E402
-from sideman_models.solos import BeatChanges, Piece, Solo, write  # noqa: E402
+from sideman_models.corpus.corpus import read  # noqa: E402
+from sideman_models.course.corpus import read_classic  # noqa: E402
+from sideman_models.evaluation.statistics import distance, half_distances, profile  # noqa: E402
+from sideman_models.music.line import LineNote  # noqa: E402
+from sideman_models.music.solos import BeatChanges, Piece, Solo, write  # noqa: E402
+from sideman_models.music.values import TICKS, Window, parse_value  # noqa: E402
+from sideman_models.network.bundle import Bundle, load  # noqa: E402
+from sideman_models.network.lstm import NumpyNetwork  # noqa: E402
 from sideman_models.training.split import part  # noqa: E402
-from sideman_models.values import TICKS, Window, parse_value  # noqa: E402
 
 OFF: Mapping[str, Any] = {"settle": False, "repetition": 0, "leap": 0, "apart": 0.0}
 ROWS: Mapping[str, Mapping[str, Any]] = {

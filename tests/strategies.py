@@ -6,10 +6,10 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, Meter, parse_changes
-from sideman_models.corpus import BeatChanges
-from sideman_models.harmony import NO_CHORD, QUALITIES, ROOT_NAMES, SHARP_NAMES, Chord, parse_chord
-from sideman_models.line import LineNote
-from sideman_models.values import GRID, WIDEST, Value, Window
+from sideman_models.corpus.corpus import BeatChanges
+from sideman_models.music.harmony import NO_CHORD, QUALITIES, ROOT_NAMES, SHARP_NAMES, Chord, parse_chord
+from sideman_models.music.line import LineNote
+from sideman_models.music.values import GRID, WIDEST, Value, Window
 
 roots = st.sampled_from(sorted({*ROOT_NAMES, *SHARP_NAMES, "Cb", "E#", "Gb"}))
 

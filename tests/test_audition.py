@@ -14,10 +14,10 @@ from fakes import classic_bundle, modern_bundle, play, struck
 from sideman.core.chart.chart import Meter
 from sideman.playing.assembly import Performance
 from sideman.render.over_solos import SETTINGS, audition, chart_of
-from sideman_models.harmony import parse_chord
-from sideman_models.lstm import NumpyNetwork
-from sideman_models.solos import BeatChanges, Solo
-from sideman_models.values import TICKS
+from sideman_models.music.harmony import parse_chord
+from sideman_models.music.solos import BeatChanges, Solo
+from sideman_models.music.values import TICKS
+from sideman_models.network.lstm import NumpyNetwork
 from strategies import beat_changes, meters
 
 

@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakes import random_weights
-from sideman_models import bundle as bundle_module
-from sideman_models import store
-from sideman_models.bundle import CARD, VALUES, WEIGHTS, Bundle, find, load, names, save
-from sideman_models.context import FEATURES, Context
 from sideman_models.errors import BundleError
-from sideman_models.values import Value, Vocabulary
+from sideman_models.music.context import FEATURES, Context
+from sideman_models.music.values import Value, Vocabulary
+from sideman_models.network import bundle as bundle_module
+from sideman_models.network import storage as store
+from sideman_models.network.bundle import CARD, VALUES, WEIGHTS, Bundle, find, load, names, save
 from strategies import classic_values, modern_values
 
 KNOWN = [Value("C", 6, 2), Value("S", 6, -1), Value("R", 12), Value("A", 3)]

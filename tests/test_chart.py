@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Bar, Chart, ChartError, Meter, parse_changes, parse_meter
 from sideman.core.errors import ConfigError
-from sideman_models.harmony import parse_chord
+from sideman_models.music.harmony import parse_chord
 from strategies import charts
 
 FOUR = Meter(4, 4)

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from corpora import tiny_corpus
 from processes import LONG
 from sideman.commands import train as command
-from sideman_models.bundle import VALUES, WEIGHTS
 from sideman_models.errors import CheckpointError
-from sideman_models.lstm import Weights
+from sideman_models.network.bundle import VALUES, WEIGHTS
+from sideman_models.network.lstm import Weights
 from sideman_models.training import checkpoint
 from sideman_models.training.checkpoint import Checkpoint
-from sideman_models.training.watcher import Epoch
+from sideman_models.training.progress import Epoch
 from trainings import arguments, quick, started
 
 __all__ = ["quick"]  # a fixture

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from corpora import BEAT_FIELDS, beats, database, note, record
 from sideman import cli
+from sideman_models.corpus.midi import chord_finder as chordfinder
+from sideman_models.corpus.midi.chord_finder import Slots, find_chords
+from sideman_models.corpus.midi.parser import Strike
 from sideman_models.errors import CorpusError
-from sideman_models.harmony import COMMON, NO_CHORD, Chord, parse_chord
-from sideman_models.midi import chordfinder
-from sideman_models.midi.chordcheck import Accuracy, Playing, band, database_bass, found_again, plain_chords
-from sideman_models.midi.chordfinder import Slots, find_chords
-from sideman_models.midi.parsing import Strike
-from sideman_models.solos import BeatChanges
-from sideman_models.values import TICKS
+from sideman_models.evaluation.chord_accuracy import Accuracy, Playing, band, database_bass, found_again, plain_chords
+from sideman_models.music.harmony import COMMON, NO_CHORD, Chord, parse_chord
+from sideman_models.music.solos import BeatChanges
+from sideman_models.music.values import TICKS
 from strategies import beat_changes, chord_symbols
 
 BAR = 4 * TICKS

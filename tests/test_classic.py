@@ -19,7 +19,7 @@ from data import data_file
 from sideman.commands import corpus as command
 from sideman.core.errors import NoSuchInput, UsageError
 from sideman.exit_status import verdict
-from sideman_models.classic import (
+from sideman_models.course.corpus import (
     DORIAN,
     MAJOR,
     ClassicCorpus,
@@ -32,7 +32,7 @@ from sideman_models.classic import (
     window,
 )
 from sideman_models.errors import CorpusError
-from sideman_models.values import parse_value, semitones
+from sideman_models.music.values import parse_value, semitones
 
 E_FLAT = (63, 67, 70)
 

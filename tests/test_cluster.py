@@ -15,8 +15,8 @@ import pytest
 from corpora import tiny_corpus
 from processes import LONG
 from sideman.commands import train as command
-from sideman_models.bundle import load
 from sideman_models.errors import TrainingError
+from sideman_models.network.bundle import load
 from sideman_models.training.cluster import Cluster, cluster_of
 from trainings import arguments, quick, started
 

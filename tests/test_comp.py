@@ -37,8 +37,8 @@ from sideman.core.parts.improviser import Dice
 from sideman.core.reports import Struck
 from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.core.timing.pll import TICKS_A_BEAT
-from sideman_models.harmony import Chord, parse_chord
-from sideman_models.values import TICKS
+from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.values import TICKS
 from strategies import charts as any_charts
 from strategies import chords
 

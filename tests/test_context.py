@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.context import FEATURES, Context, EvenBars, Place, clashes, place_at
-from sideman_models.corpus import BeatChanges
-from sideman_models.harmony import KINDS, NO_CHORD, parse_chord
-from sideman_models.values import Value, Vocabulary
+from sideman_models.corpus.corpus import BeatChanges
+from sideman_models.music.context import FEATURES, Context, EvenBars, Place, clashes, place_at
+from sideman_models.music.harmony import KINDS, NO_CHORD, parse_chord
+from sideman_models.music.values import Value, Vocabulary
 from strategies import beat_changes, chords, modern_values
 
 places = st.builds(

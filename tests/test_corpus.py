@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from corpora import BEAT_S, beats, database, note, record, tiny_corpus
 from data import data_file
-from sideman_models.corpus import Corpus, Piece, Reading, facts, read, read_solos, unseen
+from sideman_models.corpus.corpus import Corpus, Piece, Reading, facts, read, read_solos, unseen
 from sideman_models.errors import CorpusError
+from sideman_models.music.values import Value
+from sideman_models.text import printable
 from sideman_models.training.split import part
-from sideman_models.values import Value
-from sideman_models.wording import printable
 from strategies import values
 
 CHORDS = ["C^7"] * 4 + ["D-7"] * 2 + ["G7"] * 2

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import tiny_corpus
-from sideman_models.context import FEATURES, Context, clashes
-from sideman_models.corpus import BeatChanges, Corpus, Piece, Solo, read, unseen
-from sideman_models.dataset import Encoded, Encoder, Windows, build_vocabulary, extend_vocabulary
+from sideman_models.corpus.corpus import BeatChanges, Corpus, Piece, Solo, read, unseen
 from sideman_models.errors import BundleError, CorpusError
-from sideman_models.harmony import NO_CHORD
+from sideman_models.music.context import FEATURES, Context, clashes
+from sideman_models.music.harmony import NO_CHORD
+from sideman_models.music.values import Value, Vocabulary
+from sideman_models.training.dataset import Encoded, Encoder, Windows, build_vocabulary, extend_vocabulary
 from sideman_models.training.split import FEW, HELD_BACK, keep_back, learned_from, lineage, part, rule_of
-from sideman_models.values import Value, Vocabulary
 from strategies import modern_values
 
 

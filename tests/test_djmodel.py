@@ -10,16 +10,16 @@ import numpy.typing as npt
 import pytest
 
 from fakes import classic_bundle, modern_bundle, random_weights
-from sideman_models.bundle import Bundle, load
-from sideman_models.context import EvenBars, Rows, clashes, place_at
-from sideman_models.corpus import BeatChanges
-from sideman_models.generate import SamplingModel
-from sideman_models.harmony import parse_chord
-from sideman_models.lstm import Flags, Network, NumpyNetwork, State, softmax
-from sideman_models.values import realise
+from sideman_models.corpus.corpus import BeatChanges
+from sideman_models.course.generate import SamplingModel
+from sideman_models.music.context import EvenBars, Rows, clashes, place_at
+from sideman_models.music.harmony import parse_chord
+from sideman_models.music.values import realise
+from sideman_models.network.bundle import Bundle, load
+from sideman_models.network.lstm import Flags, Network, NumpyNetwork, State, softmax
 
 tf = pytest.importorskip("tensorflow")
-from sideman_models import djmodel  # noqa: E402
+from sideman_models.network import keras_model as djmodel  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 

@@ -19,19 +19,19 @@ from corpora import tiny_corpus
 from fakes import classic_bundle, random_weights
 from sideman.commands import evaluate as command
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
-from sideman_models.bundle import Bundle, save
-from sideman_models.context import FEATURES, Context, Place
-from sideman_models.corpus import Corpus, Piece, read
-from sideman_models.dataset import build_vocabulary
+from sideman_models.corpus.corpus import Corpus, Piece, read
 from sideman_models.errors import CorpusError
-from sideman_models.evaluate import ASTRAY, EXACT, evaluate, pitch_bits, pitch_rank
-from sideman_models.harmony import Chord, parse_chord
-from sideman_models.judging.appraisal import FAMILIES
-from sideman_models.judging.bootstrap import ratio_interval
-from sideman_models.judging.statistics import STATISTICS
-from sideman_models.lstm import Weights
+from sideman_models.evaluation.bits import ASTRAY, EXACT, evaluate, pitch_bits, pitch_rank
+from sideman_models.evaluation.bootstrap import ratio_interval
+from sideman_models.evaluation.report import FAMILIES
+from sideman_models.evaluation.statistics import STATISTICS
+from sideman_models.music.context import FEATURES, Context, Place
+from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary, realise
+from sideman_models.network.bundle import Bundle, save
+from sideman_models.network.lstm import Weights
+from sideman_models.training.dataset import build_vocabulary
 from sideman_models.training.split import keep_back, part
-from sideman_models.values import VALUE_KINDS, Value, Vocabulary, realise
 from strategies import chords, modern_values
 
 

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 from fakes import classic_bundle, modern_bundle, random_weights
-from sideman_models.bundle import Bundle
 from sideman_models.errors import BundleError
-from sideman_models.lstm import Weights
+from sideman_models.network.bundle import Bundle
+from sideman_models.network.lstm import Weights
 
 pytest.importorskip("tensorflow")
 
 import keras
 
-from sideman_models import djmodel, export
+from sideman_models.network import export
+from sideman_models.network import keras_model as djmodel
 
 pytestmark = pytest.mark.tensorflow
 

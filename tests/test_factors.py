@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fakes import classic_bundle, modern_bundle, performance
 from sideman.core.parts.reweight import Factors
-from sideman_models.bundle import Bundle
+from sideman_models.network.bundle import Bundle
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
 from sideman.core.chart.form import MOST_BARS
-from sideman_models.harmony import ROOT_NAMES
+from sideman_models.music.harmony import ROOT_NAMES
 
 FOUR = Meter(4, 4)
 

@@ -18,10 +18,8 @@ from classicfiles import Span, held, midi
 from fakes import classic_bundle, modern_bundle
 from sideman.commands import generate as command
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
-from sideman_models.bundle import save
-from sideman_models.classic import kind
-from sideman_models.errors import ModelsError
-from sideman_models.generate import (
+from sideman_models.course.corpus import kind
+from sideman_models.course.generate import (
     BAR_TICKS,
     HIGH,
     LOW,
@@ -31,10 +29,12 @@ from sideman_models.generate import (
     generate_music,
     predict_and_sample,
 )
-from sideman_models.harmony import KINDS
-from sideman_models.lstm import Floats, NumpyNetwork, State
-from sideman_models.postprocess import NONE, ORIGINALS
-from sideman_models.values import TICKS, parse_value
+from sideman_models.errors import ModelsError
+from sideman_models.music.harmony import KINDS
+from sideman_models.music.smoothing import NONE, ORIGINALS
+from sideman_models.music.values import TICKS, parse_value
+from sideman_models.network.bundle import save
+from sideman_models.network.lstm import Floats, NumpyNetwork, State
 
 BUNDLE = classic_bundle()
 TEXTS = [value.text for value in BUNDLE.vocabulary.values]

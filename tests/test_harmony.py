@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data import data_file
 from sideman_models.errors import ChordError
-from sideman_models.harmony import (
+from sideman_models.music.harmony import (
     FAMILIES,
     KINDS,
     NO_CHORD,

@@ -20,9 +20,9 @@ from sideman.core.reports import BarPlayed, Heard, Report, Struck
 from sideman.core.settings.schema import MidiSettings
 from sideman.core.text import bar_line
 from sideman.core.timing.tempo import Tempo
-from sideman_models.context import EvenBars
-from sideman_models.line import LineNote, Written
-from sideman_models.values import TICKS
+from sideman_models.music.context import EvenBars
+from sideman_models.music.line import LineNote, Written
+from sideman_models.music.values import TICKS
 
 BAR = 48
 PEDAL = 64

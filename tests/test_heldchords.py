@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.input.chord_detection import SETTLE_S, HeldChords, recognise
-from sideman_models.harmony import COMMON, QUALITIES, Chord, chord_on, parse_chord, parse_pitch
+from sideman_models.music.harmony import COMMON, QUALITIES, Chord, chord_on, parse_chord, parse_pitch
 
 sought = [quality for quality in QUALITIES.values() if len(quality.tones) > 2]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from data import data_file
 from sideman.core.input.quantize import OwnSwing, tick_of, written_at
 from sideman.core.timing.tempo import swung, unswung
-from sideman_models.context import EvenBars
+from sideman_models.music.context import EvenBars
 
 BAR = 48
 swings = st.floats(0.5, 0.68)

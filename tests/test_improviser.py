@@ -15,9 +15,9 @@ from fakes import ListeningNetwork, classic_bundle, modern_bundle, performance
 from offline import offline, softmax
 from sideman.core.chart.timeline import Tune
 from sideman.core.parts.improviser import Choice, Dice, Improviser
-from sideman_models.bundle import Bundle
-from sideman_models.line import LineNote
-from sideman_models.values import REST, Value
+from sideman_models.music.line import LineNote
+from sideman_models.music.values import REST, Value
+from sideman_models.network.bundle import Bundle
 
 phrases = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 40), st.integers(40, 90)), min_size=1, max_size=12)
 

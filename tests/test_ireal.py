@@ -14,7 +14,7 @@ from sideman.charts.detect import read_chart
 from sideman.charts.ireal import find_songs, read_ireal, unshuffled
 from sideman.core.chart.chart import Chart, ChartError, Meter
 from sideman.core.chart.form import MOST_BARS
-from sideman_models.harmony import parse_chord
+from sideman_models.music.harmony import parse_chord
 
 FOUR = Meter(4, 4)
 

@@ -17,8 +17,8 @@ from sideman.core.events import Command, Event
 from sideman.core.settings.schema import KEYS, Settings, changed
 from sideman.takes import jsonform
 from sideman.takes.journal import KINDS, Recorded
-from sideman_models.harmony import Chord
-from sideman_models.values import Value
+from sideman_models.music.harmony import Chord
+from sideman_models.music.values import Value
 from strategies import charts, chords, meters, modern_values, written_values
 
 ARRIVING = jsonform.members(Event | Command)

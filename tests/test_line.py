@@ -8,11 +8,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.context import EvenBars
-from sideman_models.corpus import BeatChanges
-from sideman_models.harmony import KINDS, parse_chord
-from sideman_models.line import Line, LineNote, Written, write_line
-from sideman_models.values import GRID, clip_interval
+from sideman_models.corpus.corpus import BeatChanges
+from sideman_models.music.context import EvenBars
+from sideman_models.music.harmony import KINDS, parse_chord
+from sideman_models.music.line import Line, LineNote, Written, write_line
+from sideman_models.music.values import GRID, clip_interval
 from strategies import beat_changes, lines
 
 BAR = 48

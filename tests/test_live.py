@@ -21,8 +21,8 @@ from sideman.core.settings.presets import called, overlaid
 from sideman.core.settings.resolve import Given, Layer, read_settings
 from sideman.core.settings.schema import KEYS, Settings, changed, value_of
 from sideman.core.settings.types import Range
-from sideman_models.bundle import Bundle
-from sideman_models.values import TICKS
+from sideman_models.music.values import TICKS
+from sideman_models.network.bundle import Bundle
 
 PLAY = [key for key in KEYS if key.startswith("play.")]
 PLACED = {"play.mode", "play.trade_bars", "play.trade_first", "play.silence", "play.longest", "play.comp"}

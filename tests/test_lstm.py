@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from fakes import random_weights
 from gradients import assert_gradients, one_hot, random_arrays
-from sideman_models.lstm import (
+from sideman_models.course.rnn import Array, cross_entropy, output_backward
+from sideman_models.network.lstm import (
     NumpyNetwork,
     State,
     Weights,
@@ -26,7 +27,6 @@ from sideman_models.lstm import (
     softmax,
     to_keras,
 )
-from sideman_models.rnn import Array, cross_entropy, output_backward
 
 sizes = st.tuples(st.integers(1, 30), st.integers(0, 20), st.integers(1, 17))
 

@@ -46,9 +46,9 @@ from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.playing.assembly import memory_of, resumed
 from sideman.render.render import play_take
 from sideman.takes.folder import TakeFolder
-from sideman_models.harmony import parse_chord
-from sideman_models.line import LineNote, write_line
-from sideman_models.values import TICKS
+from sideman_models.music.harmony import parse_chord
+from sideman_models.music.line import LineNote, write_line
+from sideman_models.music.values import TICKS
 from strategies import charts
 from takings import again, perform, written
 

@@ -13,7 +13,7 @@ import midis
 from sideman.charts.detect import read_chart, split_song
 from sideman.charts.midi import read_midi_chart
 from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
-from sideman_models.harmony import NO_CHORD
+from sideman_models.music.harmony import NO_CHORD
 from strategies import charts
 
 FOUR = Meter(4, 4)

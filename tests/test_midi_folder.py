@@ -15,11 +15,12 @@ import pytest
 from midis import bass, comping, drums, markers, packed, played, scale, signature, track, tune, written
 from processes import sideman
 from sideman import cli
-from sideman_models.bundle import load
-from sideman_models.corpus import facts, midi_summary, read
+from sideman_models.corpus.corpus import facts, midi_summary, read
+from sideman_models.corpus.midi import folder
+from sideman_models.corpus.midi import reader as reading
+from sideman_models.corpus.midi.reader import MidiMusic, Reading, read_midi
 from sideman_models.errors import CorpusError
-from sideman_models.midi import folder, reading
-from sideman_models.midi.reading import MidiMusic, Reading, read_midi
+from sideman_models.network.bundle import load
 
 
 def music_folder(path: Path) -> Path:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midis import DIVISION, chunk, midi_tracks, packed, played, raw, scale, track
-from sideman_models.midi import parsing
-from sideman_models.midi.parsing import MidiError, Track, parse_midi
+from sideman_models.corpus.midi import parser as parsing
+from sideman_models.corpus.midi.parser import MidiError, Track, parse_midi
 
 END = b"\x00\xff\x2f\x00"
 NOTE = b"\x00\x90\x3c\x50\x60\x80\x3c\x00"

@@ -35,15 +35,16 @@ from midis import (
 )
 from sideman import cli
 from sideman.core.chart.chart import Meter, parse_changes
-from sideman_models.corpus import write
-from sideman_models.harmony import NO_CHORD, parse_chord
-from sideman_models.line import LineNote
-from sideman_models.midi import folder, metre
-from sideman_models.midi.parts import highest_line, swing, unswung
-from sideman_models.midi.reading import MidiMusic, Reading, read_midi
-from sideman_models.solos import BeatChanges, Solo
-from sideman_models.values import TICKS
-from sideman_models.weimar import read_solos
+from sideman_models.corpus.corpus import write
+from sideman_models.corpus.midi import folder
+from sideman_models.corpus.midi import meter as metre
+from sideman_models.corpus.midi.parts import highest_line, swing, unswung
+from sideman_models.corpus.midi.reader import MidiMusic, Reading, read_midi
+from sideman_models.corpus.weimar import read_solos
+from sideman_models.music.harmony import NO_CHORD, parse_chord
+from sideman_models.music.line import LineNote
+from sideman_models.music.solos import BeatChanges, Solo
+from sideman_models.music.values import TICKS
 from strategies import chord_symbols
 
 

@@ -16,8 +16,8 @@ from fakes import classic_bundle, modern_bundle
 from sideman.cli import main
 from sideman.commands import models
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
-from sideman_models.bundle import VALUES, WEIGHTS, load, save
 from sideman_models.errors import BundleError, NoSuchBundle
+from sideman_models.network.bundle import VALUES, WEIGHTS, load, save
 
 FIGURES = {"figures": {"unseen": {"bits_per_value": 4.25, "bits_per_note": 6.5}}}
 
@@ -114,7 +114,7 @@ def test_a_network_goes_to_keras_and_comes_back(own: Path, capsys: pytest.Captur
 def test_a_network_goes_to_litert_by_its_files_suffix(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It could not be played where there is no Python."""
     pytest.importorskip("tensorflow")
-    export = pytest.importorskip("sideman_models.export")
+    export = pytest.importorskip("sideman_models.network.export")
     try:
         export.litert_step(export.litert_file(modern_bundle().weights))
     except export.NoLiteRT as error:
@@ -128,7 +128,7 @@ def test_without_tensorflow_the_extra_is_named(
     own: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever only plays would see a traceback."""
-    monkeypatch.delitem(sys.modules, "sideman_models.export", raising=False)
+    monkeypatch.delitem(sys.modules, "sideman_models.network.export", raising=False)
     monkeypatch.delattr(sideman_models, "export", raising=False)
     monkeypatch.setitem(sys.modules, "keras", None)
     assert main(["models", "export", "mine", "mine.keras"]) == 69

@@ -16,7 +16,7 @@ pytest.importorskip("musicxml", reason="the extra musicxml is not installed")
 from sideman.charts.detect import read_chart
 from sideman.charts.musicxml import KINDS, read_musicxml
 from sideman.core.chart.chart import ChartError, Meter
-from sideman_models.harmony import parse_chord
+from sideman_models.music.harmony import parse_chord
 
 FOUR = Meter(4, 4)
 

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from data import data_file
 from sideman.commands import names as command
 from sideman.core.errors import NoSuchInput, UsageError
-from sideman_models.errors import BundleError, CorpusError
-from sideman_models.names import (
+from sideman_models.course.names import (
     CARD,
     LONGEST,
     NAMES,
@@ -37,7 +36,8 @@ from sideman_models.names import (
     sample,
     save,
 )
-from sideman_models.rnn import rnn_backward, rnn_forward
+from sideman_models.course.rnn import rnn_backward, rnn_forward
+from sideman_models.errors import BundleError, CorpusError
 
 FEW = ["anna", "otto", "hannah", "ada", "bob"]
 

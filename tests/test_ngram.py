@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import tiny_corpus
-from sideman_models.corpus import Piece, read
-from sideman_models.dataset import build_vocabulary
+from sideman_models.corpus.corpus import Piece, read
 from sideman_models.errors import CorpusError
-from sideman_models.judging.ngram import (
+from sideman_models.evaluation.ngrams import (
     CONTEXT_CHAINS,
     DURATION,
     FITTING,
@@ -35,8 +34,9 @@ from sideman_models.judging.ngram import (
     value_bits,
     values_chain,
 )
+from sideman_models.music.values import Value, Vocabulary
+from sideman_models.training.dataset import build_vocabulary
 from sideman_models.training.split import part as parted
-from sideman_models.values import Value, Vocabulary
 
 VALUES = 5
 Told = tuple[tuple[int, ...], int]

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import classic_bundle, modern_bundle
-from sideman_models.bundle import Bundle
-from sideman_models.harmony import parse_chord
-from sideman_models.line import LineNote
-from sideman_models.postprocess import (
+from sideman_models.music.harmony import parse_chord
+from sideman_models.music.line import LineNote
+from sideman_models.music.smoothing import (
     NONE,
     ORIGINALS,
     Rules,
@@ -24,8 +23,9 @@ from sideman_models.postprocess import (
     unrepeated,
     within_leap,
 )
-from sideman_models.solos import BeatChanges, Piece, Solo, write
-from sideman_models.values import TICKS
+from sideman_models.music.solos import BeatChanges, Piece, Solo, write
+from sideman_models.music.values import TICKS
+from sideman_models.network.bundle import Bundle
 from smoothing import MODERN_GRID, ROWS, counts, heard_in, table
 
 lengths = st.integers(1, 60)

@@ -8,7 +8,7 @@ import io
 import pytest
 
 from sideman.watch.training_progress import Lines, Live
-from sideman_models.training.watcher import Epoch, Moment, Plan
+from sideman_models.training.progress import Epoch, Moment, Plan
 
 PLAN = Plan(epochs=20, done=10, pieces=3, values=4000, vocabulary=99, kept_back="none [here]", device="the CPU")
 

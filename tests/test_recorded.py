@@ -31,8 +31,8 @@ from sideman.playing.assembly import prepare, resumed
 from sideman.playing.state import recall
 from sideman.takes import replay as takes
 from sideman.takes.jsonform import read_settings_form
-from sideman_models.bundle import load
-from sideman_models.values import TICKS
+from sideman_models.music.values import TICKS
+from sideman_models.network.bundle import load
 
 KINDS = (BarBegun, BarPlayed, Heard)
 

@@ -34,7 +34,7 @@ from sideman.core.errors import (
 )
 from sideman.render.render import changes, play_take, sounding, take_name, take_seed
 from sideman.sound.fluidsynth import find_synth
-from sideman_models.names import load as load_names
+from sideman_models.course.names import load as load_names
 from strategies import charts
 
 BAR_S = 2.0

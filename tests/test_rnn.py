@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gradients import assert_gradients, one_hot, random_arrays
-from sideman_models.rnn import (
+from sideman_models.course.rnn import (
     Array,
     cross_entropy,
     from_keras,

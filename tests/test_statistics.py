@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import tiny_corpus
-from sideman_models.corpus import Piece, read
-from sideman_models.judging.statistics import (
+from sideman_models.corpus.corpus import Piece, read
+from sideman_models.evaluation.statistics import (
     SPLITS,
     STATISTICS,
     Outcome,
@@ -24,9 +24,9 @@ from sideman_models.judging.statistics import (
     phrases,
     profile,
 )
-from sideman_models.line import LineNote
-from sideman_models.solos import BeatChanges, Solo, write
-from sideman_models.values import TICKS, Value, Window
+from sideman_models.music.line import LineNote
+from sideman_models.music.solos import BeatChanges, Solo, write
+from sideman_models.music.values import TICKS, Value, Window
 from strategies import beat_changes, lines
 
 counters = st.dictionaries(st.integers(0, 6), st.integers(1, 50), max_size=6).map(Counter)

@@ -51,7 +51,7 @@ from sideman.takes import replay as takes
 from sideman.takes.folder import Sheet, TakeFolder
 from sideman.takes.journal import Header, Journal
 from sideman.takes.midi_file import TICKS_PER_BEAT, TakeMidi
-from sideman_models.midi.reading import Reading, read_midi
+from sideman_models.corpus.midi.reader import Reading, read_midi
 from takings import again, perform, writer, written
 
 OTHER = parse_changes("| Fm7 Bb7 | Ebmaj7 |", COMMON_TIME, "test")

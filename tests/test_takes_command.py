@@ -29,7 +29,7 @@ from sideman.core.reports import BarPlayed
 from sideman.core.text import bar_line
 from sideman.takes.folder import Sheet, TakeFolder
 from sideman.takes.journal import Journal
-from sideman_models.bundle import load
+from sideman_models.network.bundle import load
 from takings import perform, written
 
 QUICK = ("midi.output=none", "midi.input=none", "tempo.bpm=400", "play.rate=eighth", "takes.record=true")

@@ -17,25 +17,26 @@ from fakes import modern_bundle
 from sideman.commands import train as command
 from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, UnreadableInput, UsageError
 from sideman.render.bundle_pictures import SHOWN
-from sideman_models import store
-from sideman_models.bundle import CARD, VALUES, WEIGHTS, load, save
-from sideman_models.context import FEATURES, Context
-from sideman_models.corpus import Corpus, read
-from sideman_models.dataset import Batch, Encoded, Encoder, Windows, build_vocabulary, extend_vocabulary
+from sideman_models.corpus.corpus import Corpus, read
 from sideman_models.errors import CorpusError, TrainingError
-from sideman_models.evaluate import value_bits
-from sideman_models.lstm import NumpyNetwork, State, softmax
-from sideman_models.solos import Piece
+from sideman_models.evaluation.bits import value_bits
+from sideman_models.music.context import FEATURES, Context
+from sideman_models.music.solos import Piece
+from sideman_models.music.values import Value
+from sideman_models.network import storage as store
+from sideman_models.network.bundle import CARD, VALUES, WEIGHTS, load, save
+from sideman_models.network.lstm import NumpyNetwork, State, softmax
+from sideman_models.training.dataset import Batch, Encoded, Encoder, Windows, build_vocabulary, extend_vocabulary
+from sideman_models.training.progress import Epoch, Watcher
 from sideman_models.training.recipe import Recipe
 from sideman_models.training.split import keep_back, part, rule_of
-from sideman_models.training.watcher import Epoch, Watcher
-from sideman_models.values import Value
 from trainings import arguments, quick
 
 tf = pytest.importorskip("tensorflow")
 import keras  # noqa: E402
 
-from sideman_models import djmodel, train  # noqa: E402
+from sideman_models.network import keras_model as djmodel  # noqa: E402
+from sideman_models.training import train  # noqa: E402
 from sideman_models.training.finetune import unfolded  # noqa: E402
 from sideman_models.training.trainer import AdamW, Trainer, clipped  # noqa: E402
 

@@ -12,12 +12,14 @@ import pytest
 from data import data_file
 from sideman.commands import train as command
 from sideman.core.errors import UsageError
-from sideman_models import lstm, rnn
-from sideman_models.bundle import load
-from sideman_models.lstm import Floats
+from sideman_models.course import rnn
+from sideman_models.network import lstm
+from sideman_models.network.bundle import load
+from sideman_models.network.lstm import Floats
 
 tf = pytest.importorskip("tensorflow")
-from sideman_models import djmodel, train_classic  # noqa: E402
+from sideman_models.course import train as train_classic  # noqa: E402
+from sideman_models.network import keras_model as djmodel  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 

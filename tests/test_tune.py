@@ -18,7 +18,7 @@ from sideman.core.events import Command, Event, NoteOff, NoteOn, SetChart
 from sideman.core.reports import BarPlayed
 from sideman.core.schedule import Due
 from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman_models.harmony import KINDS, Chord, parse_chord
+from sideman_models.music.harmony import KINDS, Chord, parse_chord
 from strategies import chord_symbols
 
 FOUR = Meter(4, 4)

@@ -38,8 +38,8 @@ from sideman.core.parts.turns import Answer, Duet, Ear
 from sideman.core.reports import BarPlayed, Changed, Does, ModeSet, Struck
 from sideman.core.schedule import Due
 from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman_models.context import EvenBars
-from sideman_models.harmony import CHORD
+from sideman_models.music.context import EvenBars
+from sideman_models.music.harmony import CHORD
 
 Played = tuple[Recorder, list[BarPlayed]]
 Arrivals = list[tuple[float, Event | Command]]

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sideman_models.errors import ValueTextError
-from sideman_models.harmony import Chord, parse_chord
-from sideman_models.values import (
+from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.values import (
     GRID,
     TICKS,
     VALUE_KINDS,

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus import Piece
-from sideman_models.judging.verbatim import LIKENESSES, Likeness, by_melody, by_value, longest_runs, player
-from sideman_models.values import Value
+from sideman_models.corpus.corpus import Piece
+from sideman_models.evaluation.copying import LIKENESSES, Likeness, by_melody, by_value, longest_runs, player
+from sideman_models.music.values import Value
 
 ALPHABET = [Value("C", 6, 2), Value("S", 6, 2), Value("C", 6, -1), Value("C", 3, 2), Value("R", 6)]
 

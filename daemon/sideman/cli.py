@@ -16,7 +16,7 @@ from typing import NoReturn
 from sideman import __version__
 from sideman.core.errors import UsageError
 from sideman.exit_status import FULL_OR_BROKEN, verdict
-from sideman_models.wording import printable
+from sideman_models.text import printable
 
 COMMANDS = {
     "run": "play: the daemon, in the foreground",

@@ -23,7 +23,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sideman_models.harmony import pitch_name
+from sideman_models.music.harmony import pitch_name
 
 Axes = Any
 

@@ -16,12 +16,12 @@ from bench.scene import SEED, performance, undisturbed
 from sideman.core.chart.chart import Chart
 from sideman.render.over_solos import audition
 from sideman.service.service import SWITCH_S
-from sideman_models.bundle import Bundle
-from sideman_models.dataset import Encoder
-from sideman_models.evaluate import costs
-from sideman_models.lstm import NumpyNetwork, State
-from sideman_models.solos import BeatChanges, Piece, Solo
-from sideman_models.values import TICKS
+from sideman_models.evaluation.bits import costs
+from sideman_models.music.solos import BeatChanges, Piece, Solo
+from sideman_models.music.values import TICKS
+from sideman_models.network.bundle import Bundle
+from sideman_models.network.lstm import NumpyNetwork, State
+from sideman_models.training.dataset import Encoder
 
 TIMES_A_STEP = 3
 _CHORUSES = 4

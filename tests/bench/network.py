@@ -13,9 +13,9 @@ from bench.figures import Budget, Figure, Samples, in_turns, median, p99, second
 from bench.scene import performance, undisturbed
 from sideman.core.parts.improviser import Improviser
 from sideman.service.service import SWITCH_S
-from sideman_models.context import Place, clashes
-from sideman_models.lstm import Floats, Network, NumpyNetwork, State, Weights
-from sideman_models.values import TICKS
+from sideman_models.music.context import Place, clashes
+from sideman_models.music.values import TICKS
+from sideman_models.network.lstm import Floats, Network, NumpyNetwork, State, Weights
 
 UNITS, VALUES = 64, 78
 STEP_US, DEFAULT_STEP_US, DECISION_US = 20, 60, 200

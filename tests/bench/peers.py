@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.figures import Budget, Figure, in_turns, median
 from bench.network import UNITS, VALUES, classic_weights, stepping
-from sideman_models.lstm import NumpyNetwork
+from sideman_models.network.lstm import NumpyNetwork
 
 FASTER = 3000
 _ROUNDS = 30
@@ -41,7 +41,7 @@ def figures(effort: float) -> Iterator[Figure]:
 
 def main(rounds: int) -> None:
     """Step with each in turn and tell the medians, in microseconds, by name."""
-    from sideman_models import djmodel
+    from sideman_models.network import keras_model as djmodel
 
     weights = classic_weights()
     LSTM_cell, densor, _ = djmodel.layers(UNITS, VALUES)

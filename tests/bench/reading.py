@@ -10,12 +10,12 @@ import mido
 import numpy as np
 
 from bench.figures import Budget, Figure, in_turns, median
-from sideman_models.harmony import Chord, parse_chord
-from sideman_models.midi.chordcheck import band
-from sideman_models.midi.parsing import Strike, parse_midi
-from sideman_models.midi.reading import Reading, read_midi
-from sideman_models.solos import write
-from sideman_models.values import TICKS
+from sideman_models.corpus.midi.parser import Strike, parse_midi
+from sideman_models.corpus.midi.reader import Reading, read_midi
+from sideman_models.evaluation.chord_accuracy import band
+from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.solos import write
+from sideman_models.music.values import TICKS
 
 FILES, CHORUSES = 8, 16
 SLOWER = 8

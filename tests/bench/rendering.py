@@ -14,8 +14,8 @@ from bench.scene import SEED, performance, undisturbed
 from sideman.playing.assembly import Performance
 from sideman.render.render import play_take
 from sideman.service.service import SWITCH_S
-from sideman_models.context import Rows
-from sideman_models.lstm import Flags, Floats, Network, State
+from sideman_models.music.context import Rows
+from sideman_models.network.lstm import Flags, Floats, Network, State
 
 FASTER = 200
 _BARS = 32

@@ -19,8 +19,8 @@ import numpy as np
 
 from bench.figures import Budget, Figure, in_turns, median
 from bench.network import UNITS, VALUES
-from sideman_models.classic import SNIPPETS, STEPS
-from sideman_models.lstm import Floats
+from sideman_models.course.corpus import SNIPPETS, STEPS
+from sideman_models.network.lstm import Floats
 
 FASTER = 3
 _ROUNDS = 12
@@ -55,7 +55,8 @@ def snippets(Tx: int) -> tuple[Floats, Floats]:
 
 def main(Tx: int, rounds: int) -> None:
     """Train each in turn and tell the steps a second, by name."""
-    from sideman_models import djmodel, train_classic
+    from sideman_models.course import train as train_classic
+    from sideman_models.network import keras_model as djmodel
 
     X, Y = snippets(Tx)
     recipe, course = train_classic.ClassicRecipe(UNITS), train_classic.ClassicRecipe(UNITS, unrolled=True)

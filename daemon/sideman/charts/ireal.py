@@ -33,7 +33,7 @@ from urllib.parse import unquote
 from sideman.core.chart.chart import About, Bar, Chart, ChartError, Meter, bar_of, onsets, parse_key, section_name
 from sideman.core.chart.form import SIGN, Form
 from sideman_models.errors import ChordError
-from sideman_models.harmony import Chord, parse_chord
+from sideman_models.music.harmony import Chord, parse_chord
 
 LINK = re.compile(r"ireal(?:b|book)://", re.IGNORECASE)
 _SHUFFLED = "1r34LbKcu7"

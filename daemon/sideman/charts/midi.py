@@ -15,12 +15,12 @@ from math import ceil, floor
 
 from sideman.core.chart.chart import About, Bar, Chart, ChartError, Meter, bar_of, onsets, parse_meter
 from sideman.core.chart.form import MOST_BARS
-from sideman_models.midi.chords import Chords, FoundChords, SymbolChords, found_below, symbol_chords
-from sideman_models.midi.metre import Stretch, find_stretches
-from sideman_models.midi.parsing import MidiError, Track, parse_midi
-from sideman_models.midi.parts import Part, find_melody, highest_line, parts
-from sideman_models.solos import BeatChanges
-from sideman_models.values import TICKS
+from sideman_models.corpus.midi.chord_sources import Chords, FoundChords, SymbolChords, found_below, symbol_chords
+from sideman_models.corpus.midi.meter import Stretch, find_stretches
+from sideman_models.corpus.midi.parser import MidiError, Track, parse_midi
+from sideman_models.corpus.midi.parts import Part, find_melody, highest_line, parts
+from sideman_models.music.solos import BeatChanges
+from sideman_models.music.values import TICKS
 
 _HAIR = 1e-6
 _OVERHANG = 0.25

@@ -26,7 +26,7 @@ from sideman.core.chart.chart import About, Bar, Chart, ChartError, Meter, bar_o
 from sideman.core.chart.form import MOST_BARS, SIGN, Form, begins_bar
 from sideman.core.errors import Unavailable
 from sideman_models.errors import ChordError
-from sideman_models.harmony import NO_CHORD, Chord, parse_chord
+from sideman_models.music.harmony import NO_CHORD, Chord, parse_chord
 
 LARGEST = 1 << 23
 MOST_ELEMENTS = 1 << 16

@@ -16,8 +16,8 @@ from sideman.core.settings.schema import Settings
 from sideman.exit_status import verdict
 from sideman.midi.ableton_link import glance
 from sideman.midi.ports import Link, Wanted
-from sideman_models.bundle import load
 from sideman_models.errors import ModelsError
+from sideman_models.network.bundle import load
 
 SHOWN = 200
 """Characters of a chart's file name, or link, that are shown."""

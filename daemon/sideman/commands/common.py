@@ -15,11 +15,11 @@ from sideman.config.sources import Sources
 from sideman.core.errors import NoSuchInput, NotPermitted, UnreadableInput, UsageError
 from sideman.core.settings.resolve import Given
 from sideman.core.settings.schema import Settings
-from sideman_models.wording import printable
+from sideman_models.text import printable
 
 if TYPE_CHECKING:
-    from sideman_models.corpus import Corpus
-    from sideman_models.midi.reading import Reading
+    from sideman_models.corpus.corpus import Corpus
+    from sideman_models.corpus.midi.reader import Reading
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 def reading(args: argparse.Namespace) -> Reading:
     """How to read, for a command line read with `add_reading_options`. Raises UsageError."""
-    from sideman_models.midi.reading import BY_TRACK, Reading  # what only plays reads no music
+    from sideman_models.corpus.midi.reader import BY_TRACK, Reading  # what only plays reads no music
 
     if args.chords not in ("auto", "text", "infer") and not args.chords.startswith(BY_TRACK):
         raise UsageError(f"--chords {args.chords}: auto, text, infer, or track:NAME")
@@ -88,7 +88,7 @@ def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:
     A line on standard error tells what became of MIDI files. Raises UsageError, CorpusError, and what
     `check_readable` raises.
     """
-    from sideman_models.corpus import midi_summary, read
+    from sideman_models.corpus.corpus import midi_summary, read
 
     named, how = list(paths), reading(args)
     for path in named:

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from sideman.commands.common import add_reading_options, check_readable, reading
 from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
 from sideman.core.errors import UnreadableInput, UsageError
-from sideman_models import corpus as modern
-from sideman_models.bundle import load
-from sideman_models.classic import ClassicCorpus, read_classic, training_arrays
-from sideman_models.harmony import Chord
-from sideman_models.midi.reading import FileReport
-from sideman_models.values import Value, Vocabulary
-from sideman_models.weimar import DATABASE
-from sideman_models.wording import counted, printable
+from sideman_models.corpus import corpus as modern
+from sideman_models.corpus.midi.reader import FileReport
+from sideman_models.corpus.weimar import DATABASE
+from sideman_models.course.corpus import ClassicCorpus, read_classic, training_arrays
+from sideman_models.music.harmony import Chord
+from sideman_models.music.values import Value, Vocabulary
+from sideman_models.network.bundle import load
+from sideman_models.text import counted, printable
 
 if TYPE_CHECKING:
-    from sideman_models.midi.chordcheck import Accuracy
+    from sideman_models.evaluation.chord_accuracy import Accuracy
 
 Facts = Mapping[str, object]
 CHORUSES = 16
@@ -124,7 +124,7 @@ def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
 
 def _trials(path: Path) -> Iterator[tuple[str, Accuracy]]:
     """What was tried, and how right the chords were."""
-    from sideman_models.midi import chordcheck
+    from sideman_models.evaluation import chord_accuracy as chordcheck
 
     of_database = path.name.endswith(DATABASE)
     tunes = list(chordcheck.database_tunes(path)) if of_database else [(_choruses(_chart(path)), ())]

@@ -14,11 +14,11 @@ from sideman.commands.common import add_reading_options, check_readable, read_mu
 from sideman.core.errors import CannotCreate, UsageError
 from sideman.files import creating, write_whole
 from sideman.render.over_solos import audition
-from sideman_models.bundle import Bundle, load
-from sideman_models.corpus import Corpus, Piece
+from sideman_models.corpus.corpus import Corpus, Piece
 from sideman_models.errors import CorpusError
-from sideman_models.judging.appraisal import Appraisal, appraise, with_playing
-from sideman_models.judging.text import text
+from sideman_models.evaluation.report import Appraisal, appraise, with_playing
+from sideman_models.evaluation.text import text
+from sideman_models.network.bundle import Bundle, load
 from sideman_models.training.split import known_before, learned_from, lineage, part, rule_of
 
 CHORUSES, MOST_CHORUSES = 100, 100_000
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _artist() -> Callable[[Appraisal], bytes]:
     """What draws the report. It needs matplotlib, which is told before anything takes time."""
-    from sideman_models.judging.picture import report_picture
+    from sideman_models.evaluation.picture import report_picture
 
     return report_picture
 

@@ -17,11 +17,11 @@ from sideman.core.errors import Unavailable, UnreadableInput, UsageError
 from sideman.core.events import Event, NoteOff, NoteOn
 from sideman.files import creating, write_whole
 from sideman.render.midi_file import midi_bytes
-from sideman_models.bundle import Bundle, load
-from sideman_models.classic import BAR, read_classic
-from sideman_models.generate import GeneratedTune, InferenceModel, SamplingModel, Sounding, generate_music
-from sideman_models.lstm import NumpyNetwork
-from sideman_models.values import TICKS
+from sideman_models.course.corpus import BAR, read_classic
+from sideman_models.course.generate import GeneratedTune, InferenceModel, SamplingModel, Sounding, generate_music
+from sideman_models.music.values import TICKS
+from sideman_models.network.bundle import Bundle, load
+from sideman_models.network.lstm import NumpyNetwork
 
 BPM = 130.0
 """The course's tempo."""
@@ -82,7 +82,7 @@ def _player(args: argparse.Namespace, bundle: Bundle, seed: int) -> InferenceMod
         return SamplingModel(NumpyNetwork(bundle.weights), args.steps, temperature, seed)
     with hushed():
         try:
-            djmodel: Any = importlib.import_module("sideman_models.djmodel")
+            djmodel: Any = importlib.import_module("sideman_models.network.keras_model")
         except ImportError as error:
             raise Unavailable(f"--keras: TensorFlow is not installed here ({error}); leave --keras out") from error
         model: InferenceModel = djmodel.music_inference_model(*djmodel.layers_with(bundle.weights), args.steps)

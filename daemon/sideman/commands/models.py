@@ -14,8 +14,8 @@ from sideman.commands.common import check_readable, table
 from sideman.commands.quiet import hushed
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.files import creating, write_whole
-from sideman_models.bundle import VALUES, Bundle, find, load, names, save
 from sideman_models.errors import BundleError
+from sideman_models.network.bundle import VALUES, Bundle, find, load, names, save
 
 SAME = 1e-5
 """An exported network's probabilities differ by no more than this."""
@@ -152,7 +152,7 @@ def _export(args: argparse.Namespace) -> None:
 
 def _exported(bundle: Bundle, kind: str) -> tuple[bytes, float]:
     """The contents of the file, and by how much its probabilities differ from those that are played."""
-    from sideman_models import export
+    from sideman_models.network import export
 
     try:
         if kind == "keras":
@@ -181,7 +181,7 @@ def _import(args: argparse.Namespace) -> None:
         raise UsageError(f"--out {args.out}: something that is not a bundle is already there")
     like = load(args.like)
     with hushed():
-        from sideman_models.export import read_keras
+        from sideman_models.network.export import read_keras
 
         bundle = read_keras(args.file, like, args.out.resolve().name)
     save(bundle, args.out)

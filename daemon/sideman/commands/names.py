@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sideman.commands.common import check_readable
 from sideman.core.errors import UsageError
-from sideman_models.names import DINOSAURS, ITERATIONS, NAMES, NameModel, invent, learn, load, save
-from sideman_models.wording import printable
+from sideman_models.course.names import DINOSAURS, ITERATIONS, NAMES, NameModel, invent, learn, load, save
+from sideman_models.text import printable
 
 MOST = 100_000
 LARGEST_SEED = 2**32 - 1

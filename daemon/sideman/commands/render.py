@@ -18,7 +18,7 @@ from sideman.playing.assembly import Performance, prepare
 from sideman.render.render import Take, changes, play_take, sounding, take_name, take_seed
 from sideman.service import log
 from sideman.sound.fluidsynth import find_synth
-from sideman_models.names import load as load_names
+from sideman_models.course.names import load as load_names
 
 DEFAULT_BARS = 32
 MOST_BARS = 100_000

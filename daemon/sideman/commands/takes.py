@@ -33,7 +33,7 @@ from sideman.takes.journal import Journal, Totals
 from sideman.takes.jsonform import settings_form
 from sideman.takes.midi_file import TakeMidi
 from sideman.takes.replay import compare, complete, engine_of, performed
-from sideman_models.wording import printable
+from sideman_models.text import printable
 
 DIFFERENT = 1
 """The exit status where a take that is played again is not the same."""

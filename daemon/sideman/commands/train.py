@@ -20,15 +20,15 @@ from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings.schema import Settings
 from sideman.files import creating
 from sideman.watch.training_progress import Lines, Live
-from sideman_models.bundle import VALUES, Bundle, load, save
-from sideman_models.card import card
+from sideman_models.network.bundle import VALUES, Bundle, load, save
+from sideman_models.network.model_card import card
+from sideman_models.text import printable
 from sideman_models.training import checkpoint
 from sideman_models.training.cluster import Cluster, cluster_of
 from sideman_models.training.recipe import FINE_RATE, Recipe, dropout_for
-from sideman_models.wording import printable
 
 if TYPE_CHECKING:
-    from sideman_models.lstm import Floats
+    from sideman_models.network.lstm import Floats
 
 _LONGEST_LICENCE = 1 << 16
 _LARGEST_SEED = 2**32 - 1
@@ -186,7 +186,7 @@ def _learn(args: argparse.Namespace) -> int:
     if cluster.chief:
         _try_to_write(args.out)
     with hushed():
-        from sideman_models.train import Job, learn
+        from sideman_models.training.train import Job, learn
     recipe = _recipe(args, base)
     job = Job(
         recipe, _name(args), _command(args), args.validation, licence, base, unfinished, args.resume,
@@ -300,7 +300,7 @@ def _with_pictures(bundle: Bundle, counts: Mapping[str, int]) -> tuple[Bundle, d
 
 def _learn_classic(args: argparse.Namespace) -> Bundle:
     with hushed():
-        from sideman_models.train_classic import ClassicRecipe, learn_classic, step_table
+        from sideman_models.course.train import ClassicRecipe, learn_classic, step_table
 
     usual = ClassicRecipe()
     units, epochs = args.units or usual.units, args.epochs or usual.epochs

@@ -26,8 +26,8 @@ from sideman.core.timing.midi_clock import Clocks, Followed
 from sideman.core.timing.midi_clock_out import ClockOut, next_sixteenth
 from sideman.core.timing.pll import TICKS_A_BEAT
 from sideman.core.timing.tempo import Tempo, default_swing, swung
-from sideman_models.context import next_line
-from sideman_models.values import TICKS
+from sideman_models.music.context import next_line
+from sideman_models.music.values import TICKS
 
 BEGIN_S = 0.1
 """From the word to begin to the first beat, or to the first click."""

@@ -68,9 +68,9 @@ from sideman.core.snapshot import Status
 from sideman.core.timing.midi_clock import ALONE, Clocks, Transport
 from sideman.core.timing.tap_tempo import Taps
 from sideman.core.timing.tempo import Tempo
-from sideman_models.context import place_in_bar
-from sideman_models.postprocess import in_turn
-from sideman_models.values import TICKS, Value
+from sideman_models.music.context import place_in_bar
+from sideman_models.music.smoothing import in_turn
+from sideman_models.music.values import TICKS, Value
 
 TAKE_BACK_S = 0.003
 """A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""

@@ -18,8 +18,8 @@ from sideman.core.reports import ModeSet
 from sideman.core.schedule import RELEASE, NewMode, ReleaseAll
 from sideman.core.settings.schema import Mode, Settings, changed
 from sideman.core.timing.midi_clock import Clocks
-from sideman_models.context import next_line
-from sideman_models.values import TICKS
+from sideman_models.music.context import next_line
+from sideman_models.music.values import TICKS
 
 _ALMOST = 1e-7  # ticks; what arithmetic may leave between a bar line and the beat that was waited for
 

@@ -14,8 +14,8 @@ from sideman.core.chart.chart import Meter
 from sideman.core.events import Command, Event, NoteOff, NoteOn
 from sideman.core.parts.improviser import Choice
 from sideman.core.settings.schema import Mode
-from sideman_models.harmony import Chord
-from sideman_models.values import Value
+from sideman_models.music.harmony import Chord
+from sideman_models.music.values import Value
 
 Doing = Literal["idle", "listening", "playing"]
 Voice = Literal["solo", "comp", "clicks"]

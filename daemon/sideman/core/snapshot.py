@@ -10,7 +10,7 @@ from sideman.core.chart.timeline import Stretch
 from sideman.core.parts.improviser import Choice
 from sideman.core.reports import Doing
 from sideman.core.settings.schema import Mode, Settings
-from sideman_models.harmony import Chord
+from sideman_models.music.harmony import Chord
 
 _ALMOST = 1e-6  # beats; what arithmetic may leave between a bar line and the beat that was waited for
 

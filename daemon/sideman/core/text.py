@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed
-from sideman_models.harmony import Chord, pitch_name
+from sideman_models.music.harmony import Chord, pitch_name
 
 
 def bar_line(bar: BarPlayed, transpose: int = 0) -> str:

@@ -17,10 +17,10 @@ from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.midi_clock import ALONE, Clocks
-from sideman_models.bundle import Bundle, load
-from sideman_models.context import next_line
-from sideman_models.lstm import Network, NumpyNetwork, Weights
-from sideman_models.values import TICKS
+from sideman_models.music.context import next_line
+from sideman_models.music.values import TICKS
+from sideman_models.network.bundle import Bundle, load
+from sideman_models.network.lstm import Network, NumpyNetwork, Weights
 
 _SEEDS = 2**32  # a new one is drawn from these: short enough to be read out and typed in
 _LARGEST_SEED = 2**63
@@ -65,7 +65,7 @@ def network(engine: str, weights: Weights) -> Network:
     if engine == "numpy":
         return NumpyNetwork(weights)
     try:
-        module: Any = importlib.import_module("sideman_models.djmodel")
+        module: Any = importlib.import_module("sideman_models.network.keras_model")
     except ImportError as error:
         raise Unavailable(f"model.engine: tensorflow is not installed here ({error}); set it to numpy") from error
     made: Network = module.TensorFlowNetwork(weights)

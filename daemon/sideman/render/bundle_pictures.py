@@ -10,8 +10,8 @@ from sideman.core.chart.chart import Chart
 from sideman.core.settings.schema import PlaySettings, Settings
 from sideman.playing.assembly import Performance
 from sideman.render.render import changes, play_take, sounding
-from sideman_models.bundle import Bundle
-from sideman_models.lstm import NumpyNetwork
+from sideman_models.network.bundle import Bundle
+from sideman_models.network.lstm import NumpyNetwork
 
 LEARNING, VALUES, SAMPLE = "learning.png", "values.png", "sample.png"
 SHOWN = (

@@ -19,13 +19,13 @@ from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed
 from sideman.core.settings.schema import PlaySettings, Settings
 from sideman.playing.assembly import Performance
-from sideman_models.bundle import Bundle
-from sideman_models.context import Changes
-from sideman_models.harmony import Chord
-from sideman_models.line import LineNote
-from sideman_models.lstm import NumpyNetwork
-from sideman_models.solos import Piece, Solo, write
-from sideman_models.values import TICKS
+from sideman_models.music.context import Changes
+from sideman_models.music.harmony import Chord
+from sideman_models.music.line import LineNote
+from sideman_models.music.solos import Piece, Solo, write
+from sideman_models.music.values import TICKS
+from sideman_models.network.bundle import Bundle
+from sideman_models.network.lstm import NumpyNetwork
 
 SETTINGS = Settings(play=PlaySettings(rate="phrase"))
 

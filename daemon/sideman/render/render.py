@@ -16,7 +16,7 @@ from sideman.core.reports import BarPlayed
 from sideman.core.settings.schema import MidiSettings, Settings
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_bytes
-from sideman_models.names import NameModel, invent
+from sideman_models.course.names import NameModel, invent
 
 
 @dataclass(frozen=True, slots=True)

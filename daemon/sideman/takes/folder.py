@@ -19,8 +19,8 @@ from sideman.config import resources
 from sideman.core.errors import NoSuchInput, UsageError
 from sideman.playing.state import state_folder
 from sideman.takes.journal import Header
-from sideman_models.bundle import folders
-from sideman_models.wording import printable
+from sideman_models.network.bundle import folders
+from sideman_models.text import printable
 
 JOURNAL, MIDI = ".jsonl", ".mid"
 _NAME = re.compile(r"\w[\w .’'-]*")

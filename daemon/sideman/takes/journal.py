@@ -24,7 +24,7 @@ from sideman.core.settings.schema import Settings
 from sideman.core.settings.types import shown
 from sideman.takes import jsonform
 from sideman.takes.jsonform import LATEST
-from sideman_models.wording import printable
+from sideman_models.text import printable
 
 FORMAT, VERSION = "sideman take", 1
 LONGEST_LINE = 16_000_000

@@ -21,8 +21,8 @@ from sideman.core.settings.resolve import Given, read_settings
 from sideman.core.settings.schema import KEYS, Key, Settings, changed
 from sideman.core.settings.types import Range, shown
 from sideman_models.errors import ModelsError
-from sideman_models.harmony import Chord, parse_chord
-from sideman_models.values import Value, parse_value
+from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.values import Value, parse_value
 
 _BOUNDS = {
     "pitch": (0, 127),

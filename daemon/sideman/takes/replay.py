@@ -31,12 +31,12 @@ from sideman.takes.folder import TakeFolder, put_midi, take_folder
 from sideman.takes.journal import Header, Journal, Totals
 from sideman.takes.midi_file import TakeMidi
 from sideman.takes.recorder import Recorder, now
-from sideman_models.bundle import Bundle, load
+from sideman_models.course.names import invent
+from sideman_models.course.names import load as load_names
 from sideman_models.errors import ModelsError
-from sideman_models.names import invent
-from sideman_models.names import load as load_names
-from sideman_models.values import TICKS
-from sideman_models.wording import printable
+from sideman_models.music.values import TICKS
+from sideman_models.network.bundle import Bundle, load
+from sideman_models.text import printable
 
 
 def recorder(performance: Performance) -> Recorder:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sideman_models.wording import printable
+from sideman_models.text import printable
 
 _MOST = 1e9
 

@@ -17,8 +17,8 @@ from itertools import accumulate
 from typing import Literal
 
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
-from sideman_models.harmony import pitch_name
-from sideman_models.wording import printable
+from sideman_models.music.harmony import pitch_name
+from sideman_models.text import printable
 
 Who = Literal["own", "comp", "heard"]
 Event = Mapping[str, object]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
 from sideman.watch.model import Scene, read_event
-from sideman_models.wording import counted, printable
+from sideman_models.text import counted, printable
 
 _OTHER_TEMPO = 1.0  # beats a minute; a clock that is followed is never quite steady
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from sideman_models.training.watcher import Epoch, Moment, Plan, Watcher
+from sideman_models.training.progress import Epoch, Moment, Plan, Watcher
 
 
 class Lines(Watcher):

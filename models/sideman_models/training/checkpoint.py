@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sideman_models.errors import CheckpointError
-from sideman_models.lstm import Weights
-from sideman_models.training.watcher import Epoch
+from sideman_models.network.lstm import Weights
+from sideman_models.training.progress import Epoch
 
 Told = Mapping[str, Any]
 _VERSION = 1

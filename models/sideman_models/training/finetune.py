@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sideman_models.djmodel import Parameters, parts_of
-from sideman_models.lstm import Floats, Weights
-from sideman_models.values import Vocabulary
+from sideman_models.music.values import Vocabulary
+from sideman_models.network.keras_model import Parameters, parts_of
+from sideman_models.network.lstm import Floats, Weights
 
 
 def unfolded(weights: Weights, vocabulary: Vocabulary) -> Parameters:

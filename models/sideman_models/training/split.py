@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sideman_models.corpus import title_digest, title_number, unseen
+from sideman_models.corpus.corpus import title_digest, title_number, unseen
 from sideman_models.errors import BundleError
-from sideman_models.solos import Piece
+from sideman_models.music.solos import Piece
 
 FEW = 5
 """With fewer titles than these, none is kept back unless asked for: each is needed to learn from."""

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sideman_models.dataset import Batch, Encoded, Windows
-from sideman_models.djmodel import Keep, Parameters, Tensor, bits, fold, logits
 from sideman_models.errors import TrainingError
-from sideman_models.lstm import Flags, Floats, Weights
+from sideman_models.network.keras_model import Keep, Parameters, Tensor, bits, fold, logits
+from sideman_models.network.lstm import Flags, Floats, Weights
+from sideman_models.training.dataset import Batch, Encoded, Windows
 from sideman_models.training.recipe import Recipe
 
 Strategy = Any

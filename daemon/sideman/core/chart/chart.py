@@ -37,7 +37,7 @@ from typing import Any
 from sideman.core.chart.form import SIGN, Form, begins_bar
 from sideman.core.errors import ConfigError
 from sideman_models.errors import ChordError
-from sideman_models.harmony import Chord, parse_chord
+from sideman_models.music.harmony import Chord, parse_chord
 
 BARS_A_LINE = 4
 LONGEST_NAME = 200

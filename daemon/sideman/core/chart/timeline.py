@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from sideman.core.chart.chart import TOLERANCE, Chart, Meter
-from sideman_models.harmony import Chord
-from sideman_models.values import TICKS
+from sideman_models.music.harmony import Chord
+from sideman_models.music.values import TICKS
 
 _KEPT = 256
 

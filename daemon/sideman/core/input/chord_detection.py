@@ -6,7 +6,7 @@ until the next one. Keys that are left over from the chord before, and come up a
 belong to it: it is told anew without them. A staccato chord counts whole. The pedal makes no difference.
 
 **Which.** The root is always among the keys, and there must be three different notes, else the chord before stays. Of
-all qualities of `sideman_models.harmony` on these roots the one is taken that comes first by
+all qualities of `sideman_models.music.harmony` on these roots the one is taken that comes first by
 
 1. the fewest tones that are held and not in it, or in it and not held. Its perfect fifth may be left out (but not that
    of 69#11, which would be a ninth chord a tone higher). A bass that is not in it counts half if nothing is missing;
@@ -27,7 +27,7 @@ import math
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 
-from sideman_models.harmony import COMMON, QUALITIES, Chord, Quality, chord_on
+from sideman_models.music.harmony import COMMON, QUALITIES, Chord, Quality, chord_on
 
 SETTLE_S = 0.04
 """A chord is told so many seconds after its last change."""

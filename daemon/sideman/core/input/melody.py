@@ -30,8 +30,8 @@ from sideman.core.input.quantize import OwnSwing, tick_of, written_at
 from sideman.core.ledger import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 from sideman.core.settings.schema import MidiSettings
 from sideman.core.timing.tempo import Tempo
-from sideman_models.context import Bars
-from sideman_models.values import TICKS
+from sideman_models.music.context import Bars
+from sideman_models.music.values import TICKS
 
 CLUSTER_S = 0.035
 """Onsets so many seconds apart are one moment."""

@@ -22,8 +22,8 @@ from collections import deque
 from statistics import median
 
 from sideman.core.timing.tempo import swung, unswung
-from sideman_models.context import Bars
-from sideman_models.values import TICKS
+from sideman_models.music.context import Bars
+from sideman_models.music.values import TICKS
 
 HANDICAP_S = {0: 0.0, 6: 0.005, 3: 0.03, 9: 0.02, 4: 0.025, 8: 0.03, 2: 0.1, 10: 0.1}
 """By the places of a beat, in ticks: so many seconds nearer must a note be to be taken for that and not for a beat."""

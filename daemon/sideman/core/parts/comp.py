@@ -29,9 +29,9 @@ from typing import Literal
 
 from sideman.core.chart.chart import TOLERANCE, Meter
 from sideman.core.chart.timeline import Tune
-from sideman_models.context import place_in_bar
-from sideman_models.harmony import NO_CHORD, Chord
-from sideman_models.values import TICKS
+from sideman_models.music.context import place_in_bar
+from sideman_models.music.harmony import NO_CHORD, Chord
+from sideman_models.music.values import TICKS
 
 Style = Literal["off", "shells", "bass"]
 Roll = Callable[[int, int], float]

@@ -20,13 +20,13 @@ from sideman.core.parts.reweight import Factors
 from sideman.core.parts.smoothing import rules
 from sideman.core.settings.schema import PlaySettings
 from sideman.core.settings.types import Range
-from sideman_models.bundle import Bundle
-from sideman_models.context import Bars, Changes, Place, clashes, place_in_bar
-from sideman_models.harmony import CHORD
-from sideman_models.line import Line, Written
-from sideman_models.lstm import Network, State
-from sideman_models.postprocess import NONE, too_often
-from sideman_models.values import GRID, TICKS, Value, realise
+from sideman_models.music.context import Bars, Changes, Place, clashes, place_in_bar
+from sideman_models.music.harmony import CHORD
+from sideman_models.music.line import Line, Written
+from sideman_models.music.smoothing import NONE, too_often
+from sideman_models.music.values import GRID, TICKS, Value, realise
+from sideman_models.network.bundle import Bundle
+from sideman_models.network.lstm import Network, State
 
 Logits = npt.NDArray[np.float64]
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sideman.core.settings.schema import PlaySettings
-from sideman_models.context import Place
-from sideman_models.harmony import Chord
-from sideman_models.postprocess import NONE, Rules, settle, unrepeated, within_leap
-from sideman_models.values import TICKS, Vocabulary
+from sideman_models.music.context import Place
+from sideman_models.music.harmony import Chord
+from sideman_models.music.smoothing import NONE, Rules, settle, unrepeated, within_leap
+from sideman_models.music.values import TICKS, Vocabulary
 
 Mask = npt.NDArray[np.bool_]
 

@@ -17,7 +17,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from sideman_models.values import Vocabulary
+from sideman_models.music.values import Vocabulary
 
 Logits = npt.NDArray[np.float64]
 

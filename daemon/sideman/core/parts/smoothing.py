@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which rules of post-processing a voice keeps, and how: see `sideman_models.postprocess` for the rules themselves.
+"""Which rules of post-processing a voice keeps, and how: see `sideman_models.music.smoothing` for the rules themselves.
 
 A classic bundle keeps them as the originals did: a value drawn is changed before its time comes. With any other bundle
 the same aims only narrow what may be drawn (`sideman.core.parts.masks`); nothing that was drawn is ever changed.
@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sideman.core.settings.schema import PlaySettings
-from sideman_models.postprocess import ORIGINALS, Rules
-from sideman_models.values import TICKS
+from sideman_models.music.smoothing import ORIGINALS, Rules
+from sideman_models.music.values import TICKS
 
 NARROWEST = 1 / TICKS
 """Beats between two onsets of a voice, whatever the swing does to them."""

@@ -16,8 +16,8 @@ from sideman.core.parts.improviser import PULSES, Choice, Improviser, Wish
 from sideman.core.parts.turns import Rota
 from sideman.core.parts.variation import MOST_CHOICES, Variation, last_phrase
 from sideman.core.settings.schema import Mode, PlaySettings
-from sideman_models.context import next_line
-from sideman_models.values import TICKS
+from sideman_models.music.context import next_line
+from sideman_models.music.values import TICKS
 
 _ALMOST = 1e-6
 

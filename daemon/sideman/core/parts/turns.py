@@ -18,8 +18,8 @@ from typing import Protocol
 
 from sideman.core.chart.timeline import Tune
 from sideman.core.settings.schema import Mode, PlaySettings
-from sideman_models.context import Bars
-from sideman_models.values import GRID, TICKS, to_grid
+from sideman_models.music.context import Bars
+from sideman_models.music.values import GRID, TICKS, to_grid
 
 _TOGETHER = TICKS / 8
 """Notes struck nearer to each other than this are one onset: a chord."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from sideman.core.parts.improviser import Choice, Wish
 from sideman.core.settings.types import Range
-from sideman_models.context import Bars, place_in_bar
-from sideman_models.line import PHRASE_REST
+from sideman_models.music.context import Bars, place_in_bar
+from sideman_models.music.line import PHRASE_REST
 
 MOST_BARS = 8
 """A phrase that goes on for longer is varied from so many bars before its end."""

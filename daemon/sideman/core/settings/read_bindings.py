@@ -10,7 +10,7 @@ from sideman.core.settings.bindings import Action, Knob, Target
 from sideman.core.settings.schema import KEYS, TABLES, Mode
 from sideman.core.settings.types import LONGEST, Numbers, Rule, Span
 from sideman_models.errors import ModelsError
-from sideman_models.harmony import parse_pitch
+from sideman_models.music.harmony import parse_pitch
 
 PLAIN = ("start", "stop", "mode", "again", "panic", "tap", "keep")
 """What can be done that needs no more words; `mode` is the next mode."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sideman_models.errors import ModelsError
-from sideman_models.harmony import parse_pitch
+from sideman_models.music.harmony import parse_pitch
 
 LONGEST = 60
 """A value is quoted in a message up to so many characters."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from sideman.core.settings.bindings import Table
 from sideman.core.settings.schema import KEYS
 from sideman.core.settings.types import Range
-from sideman_models.harmony import pitch_name
+from sideman_models.music.harmony import pitch_name
 
 _LONGEST = 100
 _STAND_FOR_NONE = ("auto", "all")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sideman_models.values import TICKS
+from sideman_models.music.values import TICKS
 
 STRAIGHT = 0.5
 DEFAULT_SWING = 0.54

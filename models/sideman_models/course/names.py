@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names, letter by letter: the character-level network of the course *Sequence Models*, in NumPy alone.
+
+A plain recurrent network reads a name as one-hot letters and foretells at each step the next, the newline that ends it
+at last. It learns from one name at a time, by plain gradient descent with clipped gradients, and goes on from the state
+that the name before left. Our takes and voices get their names from one that was trained on dinosaurs.
+
+Shapes: n_x = n_y letters, the newline among them; n_a units; T steps, one more than a name has letters.
+
+    a_t = tanh(Wax x_t + Waa a_{t-1} + b)     (n_a, 1)
+    y_t = softmax(Wya a_t + by)               (n_y, 1)
+
+`parameters` are `Wax` (n_a, n_x), `Waa` (n_a, n_a), `Wya` (n_y, n_a), `b` (n_a, 1), `by` (n_y, 1), in float64. A letter
+is its index; None is no letter at all, as before the first. What differs from the course: `sample` makes its dice once
+a name, instead of once a letter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sideman_models.course.rnn import softmax
+from sideman_models.errors import BundleError, CorpusError
+from sideman_models.files import numbered_lines
+from sideman_models.network.storage import check_shapes, contents, described, packed, unpacked, write_folder
+from sideman_models.text import printable
+
+Doubles = npt.NDArray[np.float64]
+Parameters = dict[str, Doubles]
+Gradients = dict[str, Doubles]
+Report = Callable[[int, float, Parameters], None]
+
+END = "\n"
+LONGEST = 50
+"""Letters after which a name is cut off."""
+
+ITERATIONS, UNITS, LEARNING_RATE, MAX_GRADIENT = 35_000, 50, 0.01, 5.0
+REPORT_EVERY = 2000
+DINOSAURS = Path(__file__).parent / "dinosaurs"
+
+FORMAT, VERSION = "sideman name model", 1
+NAMES, WEIGHTS, CARD = "names.json", "weights.npz", "CARD.md"
+_ARRAYS = ("Wax", "Waa", "Wya", "b", "by")
+_FIRST_NAMES = 7  # the course's first guess at the loss is that of so many letters
+_MEMORY = 0.999
+_MOST_NAMES, _MOST_LETTERS = 1_000_000, 500
+_SHORTEST = 3
+_TRIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NameModel:
+    """A trained network with what its symbols mean: `letters` in index order, the newline among them."""
+
+    letters: str
+    parameters: Parameters
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    card: str = ""
+
+    @property
+    def char_to_ix(self) -> dict[str, int]:
+        """The index of each letter."""
+        return {letter: index for index, letter in enumerate(self.letters)}
+
+    @property
+    def ix_to_char(self) -> dict[int, str]:
+        """The letter of each index."""
+        return dict(enumerate(self.letters))
+
+
+# -- the course's functions
+
+
+def initial_parameters(n_a: int, n_x: int, n_y: int, seed: int = 1) -> Parameters:
+    """The course's own first parameters: small, from `seed`; no biases."""
+    dice = np.random.RandomState(seed)  # the course's figures come from these old dice
+    Wax, Waa, Wya = (0.01 * dice.randn(*shape) for shape in ((n_a, n_x), (n_a, n_a), (n_y, n_a)))
+    return {"Wax": Wax, "Waa": Waa, "Wya": Wya, "b": np.zeros((n_a, 1)), "by": np.zeros((n_y, 1))}
+
+
+def clip(gradients: Gradients, maxValue: float) -> Gradients:
+    """Bring every number in `gradients` between -maxValue and maxValue, in place, and return them."""
+    for gradient in gradients.values():
+        np.clip(gradient, -maxValue, maxValue, out=gradient)
+    return gradients
+
+
+def sample(parameters: Parameters, char_to_ix: Mapping[str, int], seed: int | Sequence[int]) -> list[int]:
+    """A name as indices, drawn letter by letter with the chances that the network gives, up to the newline.
+
+    After `LONGEST` letters without one a newline is added. The same `seed` gives the same name.
+    """
+    dice = np.random.default_rng(seed)
+    p, end = parameters, char_to_ix[END]
+    a = np.zeros_like(p["b"])
+    indices: list[int] = []
+    drive = p["b"]
+    while len(indices) < LONGEST and end not in indices[-1:]:
+        a = np.tanh(p["Waa"] @ a + drive)
+        chances = softmax(p["Wya"] @ a + p["by"])[:, 0]
+        indices.append(int(dice.choice(len(chances), p=chances)))
+        drive = p["b"] + p["Wax"][:, indices[-1:]]
+    return indices if end in indices[-1:] else [*indices, end]
+
+
+def optimize(
+    X: Sequence[int | None], Y: Sequence[int], a_prev: Doubles, parameters: Parameters, learning_rate: float = 0.01
+) -> tuple[float, Gradients, Doubles]:
+    """One step of training on one name: its letters `X`, each to be followed by that of `Y`, from the state `a_prev`.
+
+    `parameters` are changed in place. Returns the loss in nats, the clipped gradients, and the last state (n_a, 1).
+    """
+    hidden, predicted = _forward(X, a_prev, parameters)
+    loss = -float(np.log(predicted[np.arange(len(Y)), Y]).sum())
+    gradients = clip(_backward(X, Y, hidden, predicted, parameters), MAX_GRADIENT)
+    for name in parameters:
+        parameters[name] -= learning_rate * gradients[f"d{name}"]
+    return loss, gradients, hidden[-1][:, None].copy()
+
+
+def model(
+    data: Sequence[str],
+    ix_to_char: Mapping[int, str],
+    char_to_ix: Mapping[str, int],
+    num_iterations: int = ITERATIONS,
+    n_a: int = UNITS,
+    *,
+    report: Report | None = None,
+) -> Parameters:
+    """Train on the names `data`, in lower case, one an iteration, in an order shuffled once with seed 0.
+
+    `report` is told the iteration, the smoothed loss and the parameters as they are, every `REPORT_EVERY` iterations.
+    """
+    parameters = initial_parameters(n_a, len(ix_to_char), len(ix_to_char))
+    names = list(data)
+    np.random.RandomState(0).shuffle(names)
+    loss = -np.log(1 / len(ix_to_char)) * _FIRST_NAMES
+    a_prev = np.zeros((n_a, 1))
+    for iteration in range(num_iterations):
+        indices = [char_to_ix[letter] for letter in names[iteration % len(names)]]
+        current, _, a_prev = optimize([None, *indices], [*indices, char_to_ix[END]], a_prev, parameters, LEARNING_RATE)
+        loss = loss * _MEMORY + current * (1 - _MEMORY)
+        if report is not None and iteration % REPORT_EVERY == 0:
+            report(iteration, loss, parameters)
+    return parameters
+
+
+# -- forward and backward through a name
+
+
+def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[Doubles, Doubles]:
+    """All hidden states, the one before included, (T + 1, n_a), and the predictions (T, n_y)."""
+    steps = len(X)
+    hidden, scores = np.empty((steps + 1, len(p["b"]))), np.empty((steps, len(p["by"])))
+    hidden[0] = a_prev[:, 0]
+    fed = _columns(p["Wax"], X)
+    bias, Waa, Wya = p["b"][:, 0], p["Waa"], p["Wya"]
+    for t in range(steps):
+        z = Waa.dot(hidden[t])
+        z += fed[t]
+        z += bias
+        np.tanh(z, out=hidden[t + 1])
+        np.dot(Wya, hidden[t + 1], out=scores[t])
+    predicted = np.asarray(softmax((scores + p["by"][:, 0]).T).T, np.float64)
+    return hidden, predicted
+
+
+def _columns(Wax: Doubles, X: Sequence[int | None]) -> Doubles:
+    """What each letter adds to the cell, (T, n_a): Wax times a one-hot column is one of its columns."""
+    fed = Wax.T[[index or 0 for index in X]]
+    fed[[index is None for index in X]] = 0.0
+    return fed
+
+
+def _backward(
+    X: Sequence[int | None], Y: Sequence[int], hidden: Doubles, predicted: Doubles, p: Parameters
+) -> Gradients:
+    """The gradients of the summed cross-entropy, from the last step to the first."""
+    dy = predicted.copy()
+    dy[np.arange(len(Y)), Y] -= 1
+    dz = np.empty((len(Y), len(p["b"])))
+    slopes = 1 - hidden[1:] * hidden[1:]
+    da_next = np.zeros(len(p["b"]))
+    WyaT, WaaT = p["Wya"].T, p["Waa"].T
+    for t in reversed(range(len(Y))):
+        np.multiply(slopes[t], WyaT.dot(dy[t]) + da_next, out=dz[t])
+        da_next = WaaT.dot(dz[t])
+    dWax = np.zeros_like(p["Wax"])
+    fed = [(t, index) for t, index in enumerate(X) if index is not None][::-1]
+    np.add.at(dWax.T, [index for _, index in fed], dz[[t for t, _ in fed]])
+    return {"dWax": dWax, "dWaa": _outer(dz, hidden[:-1]), "dWya": _outer(dy, hidden[1:]),
+            "db": _summed(dz)[:, None], "dby": _summed(dy)[:, None]}  # fmt: skip
+
+
+def _outer(left: Doubles, right: Doubles) -> Doubles:
+    return _summed(left[:, :, None] * right[:, None, :])
+
+
+def _summed(steps: Doubles) -> Doubles:
+    """The sum over the steps, the last first, as the course adds them up.
+
+    Rounding is all the difference; but after 30,000 iterations it is one in the second decimal of the loss.
+    """
+    return np.asarray(np.add.reduce(steps[::-1], axis=0), np.float64)
+
+
+# -- names to learn from, and names made up
+
+
+def read_names(path: Path) -> list[str]:
+    """The names in a text file, one a line, in lower case. Raises `CorpusError` naming the line at fault."""
+    names = []
+    for number, line in numbered_lines(path):
+        name = line.strip().lower()
+        if name:
+            _check_name(f"{printable(path)}:{number}", name)
+            names.append(name)
+        if len(names) > _MOST_NAMES:
+            raise CorpusError(f"{path}:{number}: more than {_MOST_NAMES:,} names")
+    if len(set(names)) < 2:
+        raise CorpusError(f"{path}: {'only one name' if names else 'no names'} in it; write at least two, one a line")
+    if len({*"".join(names)}) > _MOST_LETTERS:
+        raise CorpusError(f"{path}: more than {_MOST_LETTERS} different letters; are these names?")
+    return names
+
+
+def _check_name(where: str, name: str) -> None:
+    if len(name) >= LONGEST:
+        raise CorpusError(f"{where}: {len(name)} letters; a name has fewer than {LONGEST}")
+    odd = next(
+        (letter for letter in name if letter not in " -'’." and unicodedata.category(letter)[0] not in "LMN"), ""
+    )
+    if odd:
+        raise CorpusError(f"{where}: {odd!r} does not belong in a name; letters, digits, spaces, - ' and . do")
+
+
+def invent(learned: NameModel, seed: int) -> Iterator[str]:
+    """Names without end, no two alike, the same for the same `seed`; a network that knows few numbers them."""
+    known: set[str] = set()
+    in_vain = 0
+    for number in count():
+        indices = sample(learned.parameters, learned.char_to_ix, [seed, number])
+        name = "".join(learned.letters[index] for index in indices[:-1]).strip().capitalize()
+        if len(name) < _SHORTEST or len(indices) > LONGEST or name in known:
+            in_vain += 1
+            if in_vain < _TRIES:
+                continue
+            name = f"{name or 'Name'} {number}"
+        if name not in known:
+            in_vain = 0
+            known.add(name)
+            yield name
+
+
+# -- on disk
+
+
+def learn(
+    path: Path,
+    source: str,
+    command: str,
+    iterations: int = ITERATIONS,
+    report: Callable[[int, float, NameModel], None] | None = None,
+) -> NameModel:
+    """A model of the names in the file `path`, its card telling `source` and `command`. Raises `CorpusError`."""
+    names = read_names(path)
+    letters = "".join(sorted({END, *"".join(names)}))
+    losses: dict[str, float] = {}
+
+    def remember(iteration: int, loss: float, parameters: Parameters) -> None:
+        losses[str(iteration)] = round(loss, 6)
+        if report is not None:
+            report(iteration, loss, NameModel(letters, parameters))
+
+    untaught = NameModel(letters, {})
+    learned = NameModel(letters, model(names, untaught.ix_to_char, untaught.char_to_ix, iterations, report=remember))
+    facts = {
+        "source": printable(source),
+        "file": printable(path.name),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "names": len(names),
+        "units": len(learned.parameters["b"]),
+        "iterations": iterations,
+        "smoothed_losses": losses,
+        "command": command,
+    }
+    return NameModel(learned.letters, learned.parameters, facts, _card(learned, facts))
+
+
+def _card(learned: NameModel, facts: Mapping[str, Any]) -> str:
+    at, loss = list(facts["smoothed_losses"].items())[-1]
+    letters = "".join(sorted(learned.letters.replace(END, "")))
+    return f"""# Names
+
+A character-level network that makes up names: {facts["units"]} tanh units and the letters {letters}.
+
+It learned from {facts["source"] or "a list of names"}: `{facts["file"]}`, sha256 {facts["sha256"]},
+{facts["names"]:,} names. The list itself is not here.
+
+```
+{facts["command"]}
+```
+
+{facts["iterations"]:,} iterations of one name each; smoothed loss {loss:.4f} at iteration {int(at):,}.
+"""
+
+
+def save(learned: NameModel, path: Path) -> None:
+    """Write `learned` as the folder `path`, whole or not at all. Raises `BundleError` where something else stands."""
+    if path.exists() and not (path / NAMES).is_file():
+        raise BundleError(f"{path}: something that is not a name model is already there")
+    weights = packed(learned.parameters)  # type: ignore[arg-type] # to float32 on the way
+    told = {
+        "format": FORMAT,
+        "version": VERSION,
+        "letters": learned.letters,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "facts": dict(learned.facts),
+    }
+    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    write_folder(path, {WEIGHTS: weights, NAMES: text.encode(), CARD: learned.card.encode()})
+
+
+def load(path: Path = DINOSAURS) -> NameModel:
+    """The model in the folder `path`, else the one that came along; all of it checked. Raises `BundleError`."""
+    told = described(path / NAMES, FORMAT, VERSION)
+    letters = told.get("letters")
+    if not isinstance(letters, str) or END not in letters or len(set(letters)) != len(letters):
+        raise BundleError(f"{path / NAMES}: letters: not a text of different letters with a newline among them")
+    raw = contents(path / WEIGHTS)
+    if hashlib.sha256(raw).hexdigest() != told.get("weights_sha256"):
+        raise BundleError(f"{path / WEIGHTS}: its contents do not match weights_sha256 in {NAMES}")
+    arrays = unpacked(path / WEIGHTS, raw, _ARRAYS)
+    n_y, n_a = len(letters), arrays["b"].shape[0] if arrays["b"].ndim else 0
+    shapes = {"Wax": (n_a, n_y), "Waa": (n_a, n_a), "Wya": (n_y, n_a), "b": (n_a, 1), "by": (n_y, 1)}
+    check_shapes(path / WEIGHTS, arrays, shapes, f"{n_y} letters and {n_a} units")
+    facts = told.get("facts")
+    card = (path / CARD).read_text("utf-8", "replace") if (path / CARD).is_file() else ""
+    parameters = {name: arrays[name].astype(np.float64) for name in _ARRAYS}
+    return NameModel(letters, parameters, facts if isinstance(facts, dict) else {}, card)

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What music is like, counted: so that what a network plays can be held against what it learned from.
+
+A statistic is a distribution over a handful of outcomes, such as how often each kind of value comes. How far two of
+them lie apart is told by the **Jensen-Shannon distance**: the square root of the Jensen-Shannon divergence in bits
+(Lin, 1991; Endres and Schindelin, 2003), from 0 (alike) to 1 (nothing in common). Small samples of the same music lie
+apart too. So beside each distance stands the **half distance**: that between two random halves of the real pieces,
+parted by title, the median of many splits.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sideman_models.music.solos import BAR_TICKS, Piece
+from sideman_models.music.values import TICKS
+
+Outcome = str | int
+Profile = Mapping[str, Counter[Outcome]]
+Reals = npt.NDArray[np.float64]
+
+SPLITS = 100
+RUN = 4
+"""Values in a row that count as one motif."""
+STRONG = (0, 2 * TICKS)
+"""Ticks in a bar of four beats where the first and the third begin."""
+_NOTES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+MORE_NOTES = _NOTES[-1] + 1
+"""The outcome that stands for phrases of more notes than any size has."""
+_BEATS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+_SEMITONES = (0, 3, 5, 7, 9, 12, 15, 18, 21, 24, 30)
+
+
+def _kinds(piece: Piece) -> Iterator[Outcome]:
+    return (value.kind for value in piece.values)
+
+
+def _durations(piece: Piece) -> Iterator[Outcome]:
+    return (value.ticks for value in piece.values if value.kind != "R")
+
+
+def _intervals(piece: Piece) -> Iterator[Outcome]:
+    return (value.interval for value in piece.values if isinstance(value.interval, int))
+
+
+def _pitches(piece: Piece) -> Iterator[Outcome]:
+    return (pitch for pitch in piece.pitches or () if pitch is not None)
+
+
+def _repeated_pitches(piece: Piece) -> Iterator[Outcome]:
+    return ("again" if interval == 0 else "another" for interval in _intervals(piece))
+
+
+def _repeated_motifs(piece: Piece) -> Iterator[Outcome]:
+    seen = set()
+    for start in range(len(piece.values) - RUN + 1):
+        motif = piece.values[start : start + RUN]
+        yield "again" if motif in seen else "new"
+        seen.add(motif)
+
+
+def _strong_beats(piece: Piece) -> Iterator[Outcome]:
+    for value, place in zip(piece.values, piece.places or (), strict=False):
+        if value.kind != "R" and place.tick % BAR_TICKS in STRONG:
+            yield value.kind
+
+
+def _phrase_notes(piece: Piece) -> Iterator[Outcome]:
+    for phrase in phrases(piece):
+        yield _bin(sum(value.kind != "R" for value in piece.values[phrase]), _NOTES)
+
+
+def _phrase_beats(piece: Piece) -> Iterator[Outcome]:
+    for phrase in phrases(piece):
+        yield _bin(sum(value.ticks for value in piece.values[phrase]) / TICKS, _BEATS)
+
+
+def _phrase_ranges(piece: Piece) -> Iterator[Outcome]:
+    for phrase in phrases(piece) if piece.pitches else ():
+        pitches = [pitch for pitch in (piece.pitches or ())[phrase] if pitch is not None]
+        yield _bin(max(pitches) - min(pitches), _SEMITONES)
+
+
+def _bin(number: float, bounds: Sequence[int]) -> int:
+    """The least of `bounds` that `number` does not exceed; one more than the last for anything beyond."""
+    place = bisect_left(bounds, number)
+    return bounds[place] if place < len(bounds) else bounds[-1] + 1
+
+
+def phrases(piece: Piece) -> Iterator[slice]:
+    """Where the phrases are: each from its first note to its last, the rests between them in it.
+
+    A phrase begins at the first note and at every note without an interval.
+    """
+    start = end = 0
+    for at, value in enumerate(piece.values):
+        if value.kind == "R":
+            continue
+        if end and value.interval is None:
+            yield slice(start, end)
+        if not end or value.interval is None:
+            start = at
+        end = at + 1
+    if end:
+        yield slice(start, end)
+
+
+STATISTICS: dict[str, Callable[[Piece], Iterator[Outcome]]] = {
+    "kinds": _kinds,
+    "durations": _durations,
+    "intervals": _intervals,
+    "strong beats": _strong_beats,
+    "phrases in notes": _phrase_notes,
+    "phrases in beats": _phrase_beats,
+    "ranges of phrases": _phrase_ranges,
+    "pitches": _pitches,
+    "repeated pitches": _repeated_pitches,
+    "repeated motifs": _repeated_motifs,
+}
+"""What is counted of a piece.
+
+The kinds of all values; the durations of notes, in ticks; the intervals, in semitones; the kinds of the notes that
+begin on the first and the third beat; by size, the lengths of phrases in notes and in beats, and the semitones from
+the lowest to the highest note of each; the pitches; the share of intervals that repeat the pitch, and of runs of `RUN`
+values that the piece has had before.
+"""
+
+
+def profile(pieces: Sequence[Piece]) -> Profile:
+    """All statistics of the pieces together. Those that these pieces cannot tell are empty."""
+    return {name: Counter(one for piece in pieces for one in outcomes(piece)) for name, outcomes in STATISTICS.items()}
+
+
+def share(counts: Counter[Outcome], outcome: Outcome) -> float:
+    """The share of one outcome."""
+    return counts[outcome] / max(1, sum(counts.values()))
+
+
+def divergence(one: Reals, other: Reals) -> Reals:
+    """The Jensen-Shannon divergence, in bits, of distributions along the last axis; counts will do."""
+    p, q = (counts / counts.sum(-1, keepdims=True) for counts in (one, other))
+    middle = (p + q) / 2
+    return np.maximum(0.0, (_relative(p, middle) + _relative(q, middle)) / 2)
+
+
+def _relative(p: Reals, q: Reals) -> Reals:
+    """The Kullback-Leibler divergence of p from q in bits, q being nothing nowhere where p is something."""
+    return np.asarray((p * np.log2(np.divide(p, q, out=np.ones_like(p), where=p > 0))).sum(-1))
+
+
+def distance(one: Counter[Outcome], other: Counter[Outcome]) -> float | None:
+    """The Jensen-Shannon distance of two statistics; None where one of them is empty."""
+    if not one or not other:
+        return None
+    outcomes = sorted({*one, *other}, key=str)
+    counts = (np.array([float(each[outcome]) for outcome in outcomes]) for each in (one, other))
+    return math.sqrt(float(divergence(*counts)))
+
+
+def half_distances(pieces: Sequence[Piece], seed: int = 0, splits: int = SPLITS) -> dict[str, float | None]:
+    """For each statistic the median distance between two random halves of the titles; None for fewer than two."""
+    titles = sorted({piece.title for piece in pieces})
+    by_title = [profile([piece for piece in pieces if piece.title == title]) for title in titles]
+    if len(titles) < 2:
+        return dict.fromkeys(STATISTICS)
+    dice = np.random.default_rng(seed)
+    half = np.array([dice.permutation(len(titles)) < len(titles) // 2 for _ in range(splits)])
+    return {name: _half_distance([each[name] for each in by_title], half) for name in STATISTICS}
+
+
+def _half_distance(counts: Sequence[Counter[Outcome]], half: npt.NDArray[np.bool_]) -> float | None:
+    """`half` (splits, titles) says which titles are in the first half."""
+    outcomes = sorted(set().union(*counts), key=str)
+    table = np.array([[float(each[outcome]) for outcome in outcomes] for each in counts])
+    one, other = half @ table, ~half @ table
+    told = (one.sum(1) > 0) & (other.sum(1) > 0)
+    return float(np.median(np.sqrt(divergence(one[told], other[told])))) if told.any() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One statistic of two sets of music, `real` and `played`: how far they lie apart, and beside that the halves."""
+
+    name: str
+    real: Counter[Outcome]
+    played: Counter[Outcome]
+    distance: float
+    half: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the distance of the halves."""
+        return self.distance / self.half if self.half else None
+
+
+def compare(real: Sequence[Piece], played: Sequence[Piece], seed: int = 0) -> list[Comparison]:
+    """Every statistic that both can tell; the half distances are those of the real pieces."""
+    theirs, ours, halves = profile(real), profile(played), half_distances(real, seed)
+    found = []
+    for name in STATISTICS:
+        apart = distance(theirs[name], ours[name])
+        if apart is not None:
+            found.append(Comparison(name, theirs[name], ours[name], apart, halves[name]))
+    return found

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network for others: as a Keras model in one file, and back again, and as a LiteRT model.
+
+What is exported takes one step. Its inputs, all float32, for a batch of m:
+
+- `x` (m, n_values + n_context): the one-hot of the value before, all zeros at the very start, then the context rows of
+  the coming value, in the order of the bundle's features;
+- `a`, `c` (m, n_a): the state, zeros at the start;
+- `clash` (m, n_values): 1 for each value that does not fit the chord at its place, else 0.
+
+Its outputs: `probabilities` (m, n_values) of the coming value, and `next_a`, `next_c` (m, n_a), to be fed back. Within
+are `LSTM_cell`, `densor` (which gives logits) and `mask`, whose scale is the penalty, below zero.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sideman_models.errors import BundleError, ModelsError
+from sideman_models.network.bundle import Bundle
+from sideman_models.network.keras_model import layers_with, weights_of
+from sideman_models.network.lstm import Floats, NumpyNetwork, State, Weights, softmax
+from sideman_models.network.storage import MOST_BYTES, check_shapes
+
+Model = Any
+Tensor = Any
+Step = Callable[[Floats, Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
+"""A step of some engine: x, a, c and clash to probabilities, next a and next c; see the module."""
+
+OUTPUTS = ("probabilities", "next_a", "next_c")
+_STEPS, _ROWS_ON, _CLASHES = 24, 0.2, 0.3
+
+
+class NoLiteRT(ModelsError):
+    """Nothing here can write or run LiteRT models."""
+
+
+# -- Keras
+
+
+def keras_model(weights: Weights) -> Model:
+    """The Keras model of one step that these weights make."""
+    n_x = len(weights.kernel)
+    LSTM_cell, densor = layers_with(weights, activation=None)
+    inputs = {name: keras.Input((size,), name=name) for name, size in _sizes(weights).items()}
+    x = keras.layers.Reshape((1, n_x), name="reshapor")(inputs["x"])
+    a, _, c = LSTM_cell(x, initial_state=[inputs["a"], inputs["c"]])
+    mask = keras.layers.Rescaling(-weights.penalty, name="mask")
+    logits = keras.layers.Add(name="logits")([densor(a), mask(inputs["clash"])])
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    return keras.Model(inputs, dict(zip(OUTPUTS, (probabilities, a, c), strict=True)), name="sideman")
+
+
+def _sizes(weights: Weights) -> dict[str, int]:
+    """How wide each input is."""
+    return {"x": len(weights.kernel), "a": weights.n_a, "c": weights.n_a, "clash": weights.n_values}
+
+
+def keras_step(model: Model) -> Step:
+    """A step of such a model."""
+
+    def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
+        outputs = model({"x": x, "a": a, "c": c, "clash": clash})
+        probabilities, next_a, next_c = (outputs[name].numpy() for name in OUTPUTS)
+        return probabilities, next_a, next_c
+
+    return step
+
+
+def keras_file(model: Model) -> bytes:
+    """The contents of a `.keras` file of a model."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        return path.read_bytes()
+
+
+def read_keras(path: Path, like: Bundle, name: str) -> Bundle:
+    """The network in a `.keras` file as a bundle called `name`, its values and context those of `like`.
+
+    The layers `LSTM_cell` and `densor` are taken, of any number of units, and the penalty of `mask`, or of `like` where
+    there is none: so models of the assignment can be read, too. Raises `BundleError` for a network of another kind.
+    """
+    model = _loaded(path)
+    LSTM_cell = _layer(path, model, "LSTM_cell", keras.layers.LSTM)
+    densor = _layer(path, model, "densor", keras.layers.Dense)
+    for layer, setting, known in (
+        (LSTM_cell, "activation", ("tanh",)),
+        (LSTM_cell, "recurrent_activation", ("sigmoid",)),
+        (LSTM_cell, "use_bias", (True,)),
+        (densor, "activation", ("linear", "softmax")),
+        (densor, "use_bias", (True,)),
+    ):
+        found = layer.get_config()[setting]
+        if found not in known:
+            raise BundleError(f"{path}: {layer.name}: {setting}: {found!r}, but what plays knows only {known[0]!r}")
+    mask = next((layer for layer in model.layers if layer.name == "mask"), None)
+    penalty = like.weights.penalty if mask is None else -float(getattr(mask, "scale", float("nan")))
+    weights = weights_of(LSTM_cell, densor, penalty)
+    _check(path, weights, like.weights)
+    facts = {"imported_from": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "like": like.name}
+    card = _CARD.format(name=name, **facts, n_a=weights.n_a, like_card=like.card.strip() or "It has none.")
+    return Bundle(name, like.vocabulary, like.context, weights, facts, card)
+
+
+_CARD = """# {name}
+
+A network for sideman, {n_a} units, read from the Keras model `{imported_from}`, sha256 {sha256}. Its values and its
+context are those of {like}. How well it plays has not been measured since (`sideman evaluate` does that). The card of
+{like}, whose sources and licences go with whatever was made of it:
+
+---
+
+{like_card}
+"""
+
+
+def _loaded(path: Path) -> Model:
+    if path.stat().st_size > MOST_BYTES:
+        raise BundleError(f"{path}: larger than {MOST_BYTES >> 20} MiB")
+    if not zipfile.is_zipfile(path):
+        raise BundleError(f"{path}: not a .keras file (those are zip archives)")
+    try:
+        # In safe mode no code that the file brings along is run.
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # the file is anyone's, and Keras raises whatever it stumbles over
+        words = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BundleError(f"{path}: not a Keras model that can be read here: {words[:200]}") from error
+
+
+def _layer(path: Path, model: Model, name: str, kind: type) -> Model:
+    found = next((layer for layer in getattr(model, "layers", ()) if layer.name == name), None)
+    if not isinstance(found, kind):
+        what = "no such layer" if found is None else f"a layer of kind {type(found).__name__}"
+        raise BundleError(f"{path}: {name}: {what}; it takes one of kind {kind.__name__}")
+    return found
+
+
+def _check(path: Path, weights: Weights, like: Weights) -> None:
+    arrays = {
+        "LSTM_cell kernel": weights.kernel,
+        "LSTM_cell recurrent kernel": weights.recurrent,
+        "LSTM_cell bias": weights.bias,
+        "densor kernel": weights.densor_kernel,
+        "densor bias": weights.densor_bias,
+        "mask": np.array([weights.penalty], np.float32),
+    }
+    n_a, n_values, n_x = weights.n_a, like.n_values, len(like.kernel)
+    shapes = ((n_x, 4 * n_a), (n_a, 4 * n_a), (4 * n_a,), (n_a, n_values), (n_values,), (1,))
+    sizes = f"{n_values} values, {like.n_context} context rows and {n_a} units"
+    check_shapes(path, arrays, dict(zip(arrays, shapes, strict=True)), sizes)
+
+
+# -- LiteRT
+
+
+def litert_file(weights: Weights) -> bytes:
+    """The contents of a LiteRT (`.tflite`) file of the same step, for a batch of one. Raises `NoLiteRT`."""
+    converter = getattr(getattr(tf, "lite", None), "TFLiteConverter", None)
+    if converter is None:
+        raise NoLiteRT("this TensorFlow cannot write LiteRT models any more")
+    w = weights
+
+    # The numbers stand in it as constants: a converted Keras model comes out without its variables.
+    def step(x: Tensor, a: Tensor, c: Tensor, clash: Tensor) -> dict[str, Tensor]:
+        i, f, g, o = tf.split(x @ w.kernel + a @ w.recurrent + w.bias, 4, axis=1)
+        next_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        next_a = tf.sigmoid(o) * tf.tanh(next_c)
+        probabilities = tf.nn.softmax(next_a @ w.densor_kernel + w.densor_bias - w.penalty * clash)
+        return dict(zip(OUTPUTS, (probabilities, next_a, next_c), strict=True))
+
+    specs = {name: tf.TensorSpec((1, size), tf.float32, name) for name, size in _sizes(w).items()}
+    traced = tf.function(step, autograph=False).get_concrete_function(**specs)
+    return bytes(converter.from_concrete_functions([traced], tf.Module()).convert())
+
+
+def litert_step(content: bytes) -> Step:
+    """A step of such a model, run by the `ai_edge_litert` package, else by TensorFlow itself. Raises `NoLiteRT`."""
+    try:
+        interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter
+    except ImportError:
+        interpreter = getattr(getattr(tf, "lite", None), "Interpreter", None)
+    if interpreter is None:
+        raise NoLiteRT("neither ai_edge_litert nor this TensorFlow can run LiteRT models")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*deprecated.*")
+        made = interpreter(model_content=content)
+    run = made.get_signature_runner()
+
+    def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
+        outputs = run(x=x, a=a, c=c, clash=clash)
+        probabilities, next_a, next_c = (outputs[name] for name in OUTPUTS)
+        return probabilities, next_a, next_c
+
+    return step
+
+
+# -- whether it is the same
+
+
+def difference(step: Step, weights: Weights) -> float:
+    """By how much a probability of `step` differs at most from that of the network that plays.
+
+    Over some steps from the zero state, with dice for values, context rows and clashes.
+    """
+    dice, network, state = np.random.default_rng(0), NumpyNetwork(weights), State.zero(weights.n_a)
+    a, c = np.zeros((2, 1, weights.n_a), np.float32)
+    most = 0.0
+    for number in range(_STEPS):
+        value = None if number == 0 else int(dice.integers(weights.n_values))
+        rows = np.flatnonzero(dice.random(weights.n_context) < _ROWS_ON)
+        clash = dice.random(weights.n_values) < _CLASHES
+        x = np.zeros((1, len(weights.kernel)), np.float32)
+        x[0, [*([] if value is None else [value]), *(weights.n_values + rows)]] = 1.0
+        probabilities, a, c = step(x, a, c, clash.astype(np.float32)[None])
+        expected = softmax(network.step(value, rows, clash, state))
+        most = max(most, float(np.abs(probabilities[0] - expected).max()))
+    return most
