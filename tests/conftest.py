@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from processes import has_networks_of_its_own
+from support.processes import has_networks_of_its_own
 
 _OURS = ("SIDEMAN_", "XDG_")
 _SYSTEMD = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from processes import bundle_in, sideman
 from sideman.files import write_whole
+from support.processes import bundle_in, sideman
 
 FULL = Path("/dev/full")
 

@@ -83,7 +83,7 @@ def test_the_source_archive_can_build_and_test_itself(built: Built, tmp_path: Pa
     assert os.access(source / ".ci" / "run", os.X_OK)
     with zipfile.ZipFile(build(source, tmp_path / "dist").wheel) as again, zipfile.ZipFile(built.wheel) as first:
         assert set(again.namelist()) == set(first.namelist())
-    call(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_resources.py", cwd=source)
+    call(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/config/test_resources.py", cwd=source)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from strategies import chord_symbols
+from support.strategies import chord_symbols
 
 pytest.importorskip("matplotlib")
 

@@ -26,11 +26,11 @@ from typing import Any
 
 import pytest
 
-from fakes import hanging
 from sideman.core.events import Control, Event
 from sideman.midi import rtmidi as ports
 from sideman.midi.ports import Link
 from sideman.midi.rtmidi import Systems
+from support.fakes import hanging
 
 LONG = 20.0  # seconds: against hanging only
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from fakes import hanging
 from ports.conftest import LONG, Dump, Others, until
-from processes import Running, environment, running, sideman
+from support.fakes import hanging
+from support.processes import Running, environment, running, sideman
 
 TIMES = 100
 

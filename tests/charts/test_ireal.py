@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Charts of iReal Pro: links and the HTML files it exports, written here by the format's other direction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sideman.charts.detect import read_chart
+from sideman.charts.ireal import find_songs, read_ireal, unshuffled
+from sideman.core.chart.chart import Chart, ChartError, Meter
+from sideman.core.chart.form import MOST_BARS
+from sideman_models.music.harmony import parse_chord
+from support.ireal import MARK, link, page, shuffled, song
+
+FOUR = Meter(4, 4)
+
+
+def bars(music: str) -> list[str]:
+    """Each bar that a song's music gives, as `onset:chord` words."""
+    chart = read_ireal(link(song("T", music)), "x")
+    return [" ".join(f"{at:g}:{chord}" for at, chord in bar.chords) for bar in chart.bars]
+
+
+def order(music: str) -> str:
+    """The first chords of the bars in the order played."""
+    return " ".join(bar.split()[0].removeprefix("0:") for bar in bars(music))
+
+
+def refusal(text: str, wanted: str | None = None) -> str:
+    """The words in which a text is refused."""
+    with pytest.raises(ChartError) as caught:
+        read_ireal(text, "x.html", wanted)
+    return str(caught.value)
+
+
+@given(st.text(alphabet="ABC-7^|{} [](),xNT4*Z", max_size=160))
+def test_music_is_put_in_order_again(music: str) -> None:
+    """Lost: the chords of a link come in the wrong order."""
+    assert unshuffled(shuffled(music).removeprefix(MARK)) == music
+
+
+@pytest.mark.parametrize(
+    ("music", "expected"),
+    [
+        ("T44*A[C^7   |A-7   |D-7   |G7   Z", "C^7 A-7 D-7 G7"),
+        ("{*AT44C   |D-7   }[*BE-7   |F^7   Z", "C D-7 C D-7 E-7 F^7"),
+        ("T44{C   |N1D-7   }|N2E-7   ]F^7   Z", "C D-7 C E-7 F^7"),
+        ("T44{C   |N1D-7   }        N2E-7   ][F^7   Z", "C D-7 C E-7 F^7"),
+        ("T44{C   |D-7   <3x>}E-7   Z", "C D-7 C D-7 C D-7 E-7"),
+        ("T44[C   | x   | x   |G7   Z", "C C C G7"),
+        ("T44[C   |G7   |r   |   |F   Z", "C G7 C G7 F"),
+        ("T44[C   |G7   |r|F   Z", "C G7 C G7 F"),
+        ("T44[C   |G7   |r   Z", "C G7 C G7"),
+        ("T44[C   |    |G7   Z", "C C G7"),
+        ("T44[C   |n   |p   Z", "C N.C. N.C."),
+        ("T44[C   |D-7  Q|E-7   |F   <D.C. al Coda>][QG7   |A-7   Z", "C D-7 E-7 F C D-7 G7 A-7"),
+        ("T44[C   |SD-7   |E-7   |QF   <D.S. al Coda>]Y[QG7   Z", "C D-7 E-7 F D-7 E-7 G7"),
+        ("T44[C   |D-7   <Fine>|E-7   <D.C. al Fine>Z", "C D-7 E-7 C D-7"),
+        ("T44*A{C   |N1D-7   }|N2E-7   ]*B[F   |G7   <*66D.C. al 2nd End.>Z", "C D-7 C E-7 F G7 C E-7"),
+        ("T44[C   |D-7  Q|E-7   ][QF   Z", "C D-7 E-7"),
+        ("T44[sC,l,   |f(G7alt)D-7(A7)  U|<hey>E-7   Z  ", "C D-7 E-7"),
+        ("T44[C*7b9sus*   |W/E   |Bh7   |Eo7   Z", "C7b9sus C7b9sus/E Bh7 Eo7"),
+    ],
+)
+def test_the_form_of_a_song_is_read(music: str, expected: str) -> None:
+    """Lost: a song of iReal Pro is played in another form than iReal Pro plays it."""
+    assert order(music) == expected
+
+
+@pytest.mark.parametrize(
+    ("music", "expected"),
+    [
+        (
+            "T44[C G7 |F  C|  D-7 |A-7,D7,G7,C|F,p,p,CZ",
+            ["0:C 2:G7", "0:F 3:C", "0:C 2:D-7", "0:A-7 1:D7 2:G7 3:C", "0:F 3:C"],
+        ),
+        ("T34[C   |G7 C |A-7DZ", ["0:C", "0:G7 2:C", "0:A-7 2:D"]),
+        ("T44[C D E F |G Z", ["0:C 1:D 2:E 3:F", "0:G"]),
+        ("T12[C   |F G7 Z", ["0:C", "0:F 3:G7"]),
+        ("T44[C   |T34D  |E F |T44G A Z", ["0:C", "0:D", "0:E 2:F", "0:G 2:A"]),
+    ],
+)
+def test_chords_stand_on_the_beats_of_their_cells(music: str, expected: list[str]) -> None:
+    """Lost: the harmony changes on another beat than the song shows."""
+    assert bars(music) == expected
+
+
+def test_every_quality_of_its_keyboard_is_understood() -> None:
+    """Lost: a song is refused for a chord that iReal Pro itself offers."""
+    for quality in QUALITIES:
+        read = read_ireal(link(song("T", f"T44[Eb{quality}/G   Z")), "x").bars[0].chords[0][1]
+        assert read == parse_chord(f"Eb{quality.replace('add3', '')}/G")
+
+
+QUALITIES = [
+    "", "5", "2", "add9", "+", "o", "h", "sus", "^", "-", "^7", "-7", "7", "7sus", "h7", "o7", "^9", "^13", "6",
+    "69", "^7#11", "^9#11", "^7#5", "-6", "-69", "-^7", "-^9", "-9", "-11", "-7b5", "h9", "-b6", "-#5", "9", "7b9",
+    "7#9", "7#11", "7b5", "7#5", "9#11", "9b5", "9#5", "7b13", "7#9#5", "7#9b5", "7#9#11", "7b9#11", "7b9b5",
+    "7b9#5", "7b9#9", "7b9b13", "7alt", "13", "13#11", "13b9", "13#9", "7b9sus", "7susadd3", "9sus", "13sus",
+    "7b13sus", "11",
+]  # fmt: skip
+
+
+def test_a_song_tells_what_it_is() -> None:
+    """Lost: a playlist cannot be told apart, or is played in four for a waltz."""
+    chart = read_ireal(link(song("It's Raining = Or Not"[:12], "*iT34[C   |*AF   Z", "E-", 96)), "x")
+    about = chart.about
+    assert (about.title, about.composer, about.key, about.tempo) == ("It's Raining", "Nobody", "Em", 96)
+    assert chart.meter == Meter(3, 4)
+    assert about.sections == ((0, "Intro"), (1, "A"))
+
+
+def test_a_plain_link_of_the_older_kind_is_read() -> None:
+    """Lost: links made by hand, or by other programs, cannot be opened."""
+    text = "irealbook://Up=Last First=Medium Swing=Ab=n=T44*A{C^7 |A-7 |D-9 |G7#5 }"
+    chart = read_ireal(text, "x")
+    assert [str(bar.chords[0][1]) for bar in chart.bars] == ["C^7", "A-7", "D-9", "G7#5"] * 2
+    two = read_ireal(text + "=Down=Who=Ballad=C=n=T34[F Z", "x", "down")
+    assert (two.about.title, two.meter, len(two.bars)) == ("Down", Meter(3, 4), 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "title"), [(None, "One"), ("1", "One"), ("2", "Two & Half"), ("two & half", "Two & Half"), ("3", "3rd")]
+)
+def test_a_song_of_a_playlist_is_chosen(tmp_path: Path, wanted: str | None, title: str) -> None:
+    """Lost: only the first song of an exported playlist can be played."""
+    first = link(song("One", "T44[C   Z"), song("Two & Half", "T44[D   Z"), name="Gig")
+    file = tmp_path / "gig.html"
+    file.write_text(page(first, link(song("3rd", "T44[E   Z"))), "utf-8")
+    assert read_chart(file, FOUR, wanted).about.title == title
+
+
+def test_a_song_that_is_not_there_is_told() -> None:
+    """Lost: another song than the one named is played."""
+    text = page(link(song("Blue Rain", "T44[C   Z"), song("Red Sun", "T44[C   Z")))
+    assert "no song '3' among its 2" in refusal(text, "3")
+    assert "did you mean 'Blue Rain'?" in refusal(text, "blue ran")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<html><body>nothing</body></html>", "no song of iReal Pro in it"),
+        ("irealb://", "no song"),
+        ("irealb://Title=Me", "no song"),
+        (link(song("T", "")), "T: no bars in its music"),
+        (link(song("T", "T44[C   |D?   Z")), "T, bar 2: '?   Z'"),
+        (link(song("T", "T44[C   |Dsusb   |Eadd   Z")), "T, bar 2: 'Dsusb' is not a chord"),
+        (link(song("T", "T47[C   Z")), "bar 1: 'T47' is not a meter"),
+        (link(song("T", "T44[C   |{D   |E   Z")), "T, bar 2: the repeat '|:' is never closed"),
+        (link(song("T", "T44[C   |D   <D.S. al Coda>Z")), "T, bar 2: 'D.S. al Coda' without a Segno"),
+        (link(song("T", "T44[C   |N2D   Z")), "T, bar 2: what comes next is the 1st ending"),
+        (link(song("T", "T44[ x   |C   Z")), "bar 1: a sign repeats bars before it"),
+        (link(song("T", "T44[C   | xD   Z")), "bar 2: 'x' repeats whole bars"),
+        (link(song("T", "T44[p   Z")), "bar 1: 'p' keeps the chord before it"),
+        (link(song("T", "T44[W/E   Z")), "bar 1: 'W/E' keeps the chord before it"),
+        (link(song("T", "T44[CDEFGABCD   Z")), "bar 1: 9 chords"),
+        (link(song("T", "T44[C   |" + "<" * 20_000)), "its music is longer than any song's"),
+        (link(song("", "T44[C   |H   Z")), "x.html, untitled, bar 2: 'H   Z'"),
+    ],
+)
+def test_what_cannot_be_read_is_told_by_song_bar_and_symbol(text: str, words: str) -> None:
+    """Lost: somebody has to search a playlist of a thousand songs for what is wrong."""
+    assert words in refusal(text)
+
+
+def _tried(text: str) -> Chart | None:
+    try:
+        chart = read_ireal(text, "x.html")
+    except ChartError as error:
+        assert str(error).startswith("x.html")  # noqa: PT017 - both outcomes are right
+        return None
+    assert 1 <= len(chart.bars) <= MOST_BARS
+    assert chart.text()
+    return chart
+
+
+_TOKENS = [
+    *"|[]{}Z SQnpxrslfUY,",
+    "T44",
+    "T34",
+    "*A",
+    "N1",
+    "N2",
+    "N0",
+    "C",
+    "G7",
+    "D-7/G",
+    "W/E",
+    "(A7)",
+    "   ",
+    "<3x>",
+]
+_TOKENS += ["<Fine>", "<D.C. al Fine>", "<D.S. al Coda>", "<D.C. al 2nd End.>", "<", "(", "*"]
+
+
+@given(st.lists(st.sampled_from([*_TOKENS, "C   |", "G7 C |", "|", "}"]), max_size=50))
+@example(["[", "C", "|", "r", "}"])
+def test_any_music_is_a_chart_or_a_chart_error(tokens: list[str]) -> None:
+    """Lost: a song that is a little different ends in a traceback, or never."""
+    _tried(link(song("T", "".join(tokens))))
+
+
+@given(st.text(max_size=200), st.sampled_from(["", "irealb://", "irealbook://", "<a href='irealb://"]), st.data())
+def test_any_file_is_a_chart_or_a_chart_error(text: str, before: str, data: st.DataObject) -> None:
+    """Lost: a broken download ends in a traceback."""
+    _tried(before + text)
+    whole = page(link(song("One", "T44{C   |N1D-7   }|N2E-7   ]F^7   |G7   |C   |D-7   |G7   Z")))
+    first, end = sorted(data.draw(st.tuples(*[st.integers(0, len(whole))] * 2)))
+    _tried(whole[:first] + text[:3] + whole[end:])
+
+
+def test_songs_are_found_in_a_large_file_without_reading_their_music() -> None:
+    """Lost: one broken song spoils a playlist of a thousand."""
+    songs = [song(f"Song {number}", "T44[C   |H   Z") for number in range(999)]
+    text = page(link(*songs, song("Good", "T44[C   Z"), name="All"))
+    assert len(list(find_songs(text))) == 1000
+    assert len(read_ireal(text, "x", "good").bars) == 1

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chords of MIDI files as charts, and which kind a file is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from sideman.charts.detect import read_chart, split_song
+from sideman.charts.midi import read_midi_chart
+from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
+from sideman_models.music.harmony import NO_CHORD
+from support import midi_files
+from support.strategies import charts
+
+FOUR = Meter(4, 4)
+
+
+def bars(data: bytes) -> list[str]:
+    """Each bar of a MIDI file's chart as `onset:chord` words."""
+    chart = read_midi_chart(data, "x.mid")
+    return [" ".join(f"{at:g}:{chord}" for at, chord in bar.chords) for bar in chart.bars]
+
+
+def as_midi(chart: Chart) -> bytes:
+    """A chart as a file of chord symbols, and a click that lasts to its end."""
+    numbered = enumerate(chart.bars)
+    told = [(chart.beat_of(number) + at, chord.text) for number, bar in numbered for at, chord in bar.chords]
+    meters = [midi_files.signature(beat, meter.numerator, meter.denominator) for beat, meter in chart.meters]
+    head = [*meters, *midi_files.markers(told)]
+    return midi_files.packed(
+        midi_files.track(head, "Ours"), midi_files.track(midi_files.played([(0, chart.length, 60)]), "Pad")
+    )
+
+
+@given(charts())
+def test_chord_symbols_become_the_same_chart(chart: Chart) -> None:
+    """Lost: a take, or a file of chord symbols, is another tune when it is opened as a chart."""
+    assume(len(chart.meters) == 1)  # a bar before another meter may be taken for a pick-up
+    assume(chart.meter.denominator < 16)  # half a sixteenth is beyond the grid that MIDI files are read on
+    assume(any(len(chord.text) > 1 for bar in chart.bars for _, chord in bar.chords))  # letters alone are no symbols
+    read = read_midi_chart(as_midi(chart), "x.mid")
+    assert (read, read.about.title) == (chart, "Ours")
+
+
+def test_a_meter_holds_until_the_next() -> None:
+    """Lost: a file whose bars are not all of one length cannot be played over, or its chords slip."""
+    chart = parse_changes("| Dm7 G7 | Cmaj7 | 3/4 Fmaj7 | Em7 A7 / | 4/4 Dm7 |", Meter(4, 4), "test")
+    assert read_midi_chart(as_midi(chart), "x.mid") == chart
+
+
+TRIADS = ([48, 64, 67, 71], [50, 65, 69, 72], [55, 65, 71, 74], [48, 64, 67, 71])
+
+
+def test_the_chords_of_a_chord_track_become_a_chart() -> None:
+    """Lost: a backing track cannot be played over."""
+    comp = midi_files.track(midi_files.block(TRIADS), "Chords")
+    data = midi_files.packed(
+        midi_files.track([midi_files.signature(0, 4, 4)]), midi_files.track(midi_files.scale(4, 72), "Lead"), comp
+    )
+    roots = [bar.chords[0][1].root for bar in read_midi_chart(data, "x.mid").bars]
+    assert roots == [0, 2, 7, 0]
+    assert [bar.chords[0][1].root for bar in read_midi_chart(midi_files.packed(comp), "x.mid").bars] == roots
+
+
+def test_a_pick_up_and_an_overhang_are_no_bars() -> None:
+    """Lost: the form is a bar longer than the tune, and the second chorus is off."""
+    texts = midi_files.markers([(1, "Dm7"), (5, "G7"), (7, "Db7"), (9, "Cmaj7")])
+    meters = [midi_files.signature(0, 1, 4), midi_files.signature(1, 4, 4)]
+    notes = midi_files.played([(0.5, 1, 69), (1, 9, 62), (9, 13.2, 60)])
+    assert bars(midi_files.packed(midi_files.track([*meters, *texts]), midi_files.track(notes))) == [
+        "0:Dm7",
+        "0:G7 2:Db7",
+        "0:Cmaj7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"MThd", "x.mid: not a MIDI file"),
+        (midi_files.packed(midi_files.track([])), "no chord symbols in its texts, and no notes but drums"),
+        (midi_files.packed(midi_files.track(midi_files.scale(2, 40, channel=9))), "no notes but drums"),
+    ],
+)
+def test_a_file_without_a_chart_says_why(data: bytes, words: str) -> None:
+    """Lost: nobody knows why a MIDI file cannot be played over."""
+    with pytest.raises(ChartError, match=r"x\.mid: ") as caught:
+        read_midi_chart(data, "x.mid")
+    assert words in str(caught.value)
+
+
+@given(st.data())
+def test_a_broken_midi_file_is_a_chart_or_a_chart_error(data: st.DataObject) -> None:
+    """Lost: a file that breaks off ends in a traceback."""
+    whole = bytearray(
+        midi_files.packed(
+            midi_files.track(midi_files.markers([(0, "Dm7"), (4, "G7")])), midi_files.track(midi_files.scale(2))
+        )
+    )
+    for at, value in data.draw(
+        st.dictionaries(st.integers(0, len(whole) - 1), st.integers(0, 255), max_size=8)
+    ).items():
+        whole[at] = value
+    try:
+        chart = read_midi_chart(bytes(whole[: data.draw(st.integers(0, len(whole)))]), "x.mid")
+    except ChartError as error:
+        assert "x.mid: " in str(error)  # noqa: PT017 - both outcomes are right
+    else:
+        assert chart.text()
+        assert all(chord == NO_CHORD or chord.tones for bar in chart.bars for _, chord in bar.chords)
+
+
+def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
+    """Lost: a chart with another ending to its name is not read."""
+    odd = tmp_path / "odd.dat"
+    odd.write_bytes(midi_files.packed(midi_files.track(midi_files.markers([(0, "Dm7"), (4, "G7")]))))
+    assert [str(bar.chords[0][1]) for bar in read_chart(odd, FOUR).bars] == ["Dm7", "G7"]
+    odd.write_text("title: X\n| C |", "utf-8")
+    assert read_chart(odd, FOUR).about.title == "X"
+    with pytest.raises(ChartError, match="a chart of one song"):
+        read_chart(odd, FOUR, "2")
+    odd.write_bytes(b"C | " * (1 << 19))
+    with pytest.raises(ChartError, match="larger than 1 MiB"):
+        read_chart(odd, FOUR)
+
+
+@pytest.mark.parametrize(
+    ("named", "parts"),
+    [("a.html#3", ("a.html", "3")), ("a#b#Song#x", ("a#b#Song", "x")), ("a", ("a", None)), ("a#", ("a", None))],
+)
+def test_a_song_is_named_behind_its_file(named: str, parts: tuple[str, str | None]) -> None:
+    """Lost: a song of a playlist cannot be named in the configuration."""
+    assert split_song(named) == parts

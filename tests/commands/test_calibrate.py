@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibrating: what is measured on a loop, and what becomes of the configuration that it is written to."""
+
+from __future__ import annotations
+
+import random
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sideman import cli
+from sideman.commands.calibrate import KEY, NOTES, Found, Loop
+from sideman.config.resources import came_along
+from sideman.config.yaml import parse_yaml
+from sideman.config.yaml_edit import edited, set_key
+from sideman.core.errors import ConfigError
+from sideman.core.events import NoteOn
+from sideman.midi.decoder import Decoder
+from sideman.playing.inbox import Arrival
+from support.fakes import FakeClock, hanging
+
+
+class Cable:
+    """An output that leads back to us: each note after `delay()` seconds, or never for None."""
+
+    def __init__(self, clock: FakeClock, delay: Callable[[], float | None]) -> None:
+        self.sent: list[tuple[int, ...]] = []
+        self._clock, self._delay = clock, delay
+        self._decoder = Decoder()
+
+    def send(self, message: tuple[int, ...]) -> None:
+        """Carry it."""
+        self.sent.append(message)
+        for event in self._decoder.feed(message):
+            delay = self._delay() if isinstance(event, NoteOn) else 0.0
+            if delay is not None:
+                self._clock.arrivals.append(Arrival(self._clock.second + delay, event))
+        self._clock.arrivals.sort(key=lambda arrival: arrival.second)
+
+
+def measured(delay: Callable[[], float | None], *others: Arrival) -> tuple[Found, Cable]:
+    """What a loop with that delay is found to be."""
+    clock = FakeClock(list(others))
+    cable = Cable(clock, delay)
+    return Loop(cable, clock, 3, random.Random(1)).measured(NOTES), cable
+
+
+@given(st.floats(0.0001, 0.35))
+def test_the_loop_is_measured_and_half_of_it_is_made_good(delay: float) -> None:
+    """It would play too early or too late ever after."""
+    found, cable = measured(lambda: delay)
+    assert found.back == pytest.approx([delay] * NOTES)
+    assert found.offset_ms == -round(500 * delay)
+    assert not hanging(message for message in cable.sent)
+
+
+def test_late_ones_and_lost_ones_do_not_move_the_middle() -> None:
+    """One hiccup of the machine would be cancelled on every note."""
+    delays = [0.006] * 20 + [0.1, None, 0.2, 0.006, 0.006]
+    found, cable = measured(delays.pop)
+    assert (found.sent, len(found.back)) == (25, 24)
+    assert found.median_ms == pytest.approx(6.0)
+    assert found.p95_ms == pytest.approx(100.0)
+    assert found.offset_ms == -3
+    assert not hanging(message for message in cable.sent)
+
+
+def test_what_somebody_plays_meanwhile_is_not_taken_for_it() -> None:
+    """A hand on the keyboard would be measured as a quick cable."""
+    others = [Arrival(n / 100, NoteOn(60, 12 if n % 2 else 90, 1)) for n in range(0, 400, 2)]
+    found, _ = measured(lambda: 0.02, *others)
+    assert found.back == pytest.approx([0.02] * NOTES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--notes", "0"], 2, "--notes 0: 1 to 1000"),
+        (["--input", "none"], 69, "midi.input: none: a loop needs both ways"),
+        (["--output", "none"], 69, "midi.output: none: a loop needs both ways"),
+        (["--output", "no such port"], 69, "midi.output"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(
+    arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody without a cable would wait, or get a figure that means nothing."""
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "there-is-none-of-this-name")
+    assert cli.main(["calibrate", *arguments]) == status
+    assert words in capsys.readouterr().err
+
+
+LAID_OUT = {
+    "": "play.offset_ms: -7\n",
+    "# mine\n": "# mine\nplay.offset_ms: -7\n",
+    "play:\n": "play:\n  offset_ms: -7\n",
+    "play:   # how\n    # dense\n    density: 2\n": "play:   # how\n    offset_ms: -7\n    # dense\n    density: 2\n",
+    "play:\n  offset_ms: 12   # by ear\n  gate: 1\n": "play:\n  offset_ms: -7   # by ear\n  gate: 1\n",
+    "play:\n  offset_ms:\n": "play:\n  offset_ms: -7\n",
+    "play.offset_ms: 3\r\ntempo: {bpm: 90}\r\n": "play.offset_ms: -7\r\ntempo: {bpm: 90}\r\n",
+    "play: {density: 2}": "play: {density: 2}\nplay.offset_ms: -7\n",
+    "play: {density: 2, offset_ms: 4}\n": None,
+    'play:\n  "offset_ms": 4\n': 'play:\n  "offset_ms": -7\n',
+    "tempo: {bpm: 90}\n...\n": None,
+    "{tempo: {bpm: 90}}\n": None,
+}
+
+
+@pytest.mark.parametrize("before", LAID_OUT)
+def test_one_key_is_changed_and_nothing_else(before: str) -> None:
+    """Your notes beside the settings would be gone, or another setting with them."""
+    after = LAID_OUT[before]
+    if after is None:
+        with pytest.raises(ConfigError, match=r"play\.offset_ms: -7"):
+            edited(before.encode(), KEY, -7, "test")
+    else:
+        assert edited(before.encode(), KEY, -7, "test").decode() == after
+
+
+lines = st.sampled_from([
+    "play:", "play: {}", "tempo:", "tempo: {bpm: 90}", "  density: 2", "  offset_ms: 5", "  bpm: 100", "# play:", "",
+    "  # offset_ms: 3", "play.offset_ms: 8", "play.gate: 1 # short", "chart.changes: |", "  | C7 |",
+    "  offset_ms: | F |", "...", "---", "\t", "chart: {changes: '", "  play:'}", "midi: {", "}", "  gate: 1",
+])  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(st.lists(lines, max_size=8), st.integers(-200, 200))
+def test_every_file_says_what_it_said_and_the_new_value(written: list[str], value: int) -> None:
+    """A configuration that is laid out in an unusual way would be broken by one command."""
+    before = "\n".join(written).encode()
+    try:
+        after = edited(before, KEY, value, "test")
+    except ConfigError:
+        return
+    read, fresh = parse_yaml(before, "test"), parse_yaml(after, "test")
+    assert not fresh.problems
+    assert fresh.values[KEY].value == value
+
+    def others(values: dict[str, Any]) -> dict[str, object]:
+        return {name: given.value for name, given in values.items() if name not in (KEY, "play")}
+
+    assert others(fresh.values) == others(read.values)
+    kept = [line for line in written if "offset_ms" not in line and line]
+    assert [line for line in after.decode().split("\n") if "offset_ms" not in line and line] == kept
+
+
+def test_the_file_that_came_along_can_be_changed(tmp_path: Path) -> None:
+    """Whoever begins with the commented file, as the README says, could not write to it."""
+    path = tmp_path / "config.yaml"
+    whole = came_along("config", "default.yaml").read_text()
+    path.write_text(whole)
+    path.chmod(0o640)
+    set_key(path, KEY, -5)
+    assert path.read_text() == whole.replace("  offset_ms: 0\n", "  offset_ms: -5\n")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    fresh = tmp_path / "new" / "config.yaml"
+    set_key(fresh, KEY, -5)
+    assert fresh.read_text() == "play.offset_ms: -5\n"
+
+
+def test_a_file_that_is_broken_is_left_alone(tmp_path: Path) -> None:
+    """A half-written configuration would be mangled further."""
+    path = tmp_path / "config.yaml"
+    path.write_text("play: [\n")
+    with pytest.raises(ConfigError, match=r"config.yaml:\d"):
+        set_key(path, KEY, -5)
+    assert path.read_text() == "play: [\n"

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`sideman ctl` and a daemon that really runs: found, asked, watched, flooded. No ports are needed here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sideman import cli
+from sideman.control.client import Caller, Refused
+from sideman.control.hub import Doors, doors
+from sideman.control.paths import file_name, likely_paths, own_folder, socket_path
+from sideman.core.errors import Unavailable
+from support.control import Client
+from support.fakes import settings
+from support.processes import LONG, Running, environment, running
+
+QUIET = ("midi.output=none", "midi.input=none", "tempo.bpm=240")
+Said = pytest.CaptureFixture[str]
+
+
+@contextmanager
+def playing(folder: Path, *given: str, **env: str) -> Iterator[tuple[Running, Path]]:
+    """A daemon that plays, and its socket."""
+    path = folder / "c.sock"
+    with running(folder, *QUIET, f"control.socket={path}", *given, **env) as daemon:
+        daemon.until("ready")
+        yield daemon, path
+
+
+def test_a_daemon_is_asked_and_changed(tmp_path: Path, capsys: Said) -> None:
+    """Nothing of the control would work outside of the tests."""
+    with playing(tmp_path) as (daemon, path):
+
+        def ctl(*words: str) -> str:
+            assert cli.main(["ctl", "--socket", str(path), *words]) == 0, capsys.readouterr().err
+            return capsys.readouterr().out
+
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert "mode     solo, " in ctl("status")
+        assert json.loads(ctl("status", "--json"))["bpm"] == 240
+        assert ctl("set", "play.temperature", "0.5") == "play.temperature is 0.5\n"
+        assert ctl("set", "play.range=C4-C5") == "play.range is C4-C5\n"
+        daemon.until("play.temperature is 0.5")
+        assert ctl("get", "play.temperature").startswith("play.temperature is 0.5\n")
+        assert "play.range: C4-C5\n" in ctl("get")
+        assert json.loads(ctl("get", "play.range", "--json"))["value"] == "C4-C5"
+        assert ctl("set", "chart.transpose", "-2") == "chart.transpose is -2\n"
+        assert ctl("mode", "off", "--now") == "mode off\n"
+        assert ctl("mute", "on") == "mute on\n"
+        assert "play.gate is" in ctl("preset", "bebop")
+        assert "play.temperature is 1.0" in ctl("reload")
+        assert ctl("panic") == ctl("tap") == ""
+        ctl("set", "log.level", "error")
+        daemon.until("log.level is error")
+        assert daemon.end(signal.SIGTERM) == 0
+    assert not path.exists()
+    assert cli.main(["ctl", "--socket", str(path), "status"]) == 69
+    assert f"no sideman answers; looked at {path}" in capsys.readouterr().err
+
+
+def test_what_the_daemon_refuses_is_told(tmp_path: Path, capsys: Said) -> None:
+    """A script could not tell that its setting was not taken."""
+    with playing(tmp_path) as (_, path):
+        for words, status, why in (
+            (("set", "play.temperature", "9"), 65, "allowed is a number from 0 to 5"),
+            (("set", "midi.channel", "3"), 65, "cannot be changed while it plays"),
+            (("set", "chart.changes", "| C | H |"), 65, "bar 2"),
+            (("set", "play.gate"), 2, "write KEY VALUE"),
+            (("dance",), 2, "invalid choice: 'dance'"),
+        ):
+            assert cli.main(["ctl", "--socket", str(path), *words]) == status, words
+            assert why in capsys.readouterr().err
+
+
+def test_a_chart_file_is_meant_from_where_you_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    """The file you see would not be found by a daemon that was started elsewhere."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "mine.chart").write_text("title: Mine\n| Gm7 |\n")
+    monkeypatch.chdir(tmp_path / "here")
+    with playing(tmp_path) as (_, path):
+        assert cli.main(["ctl", "--socket", str(path), "set", "chart.file", "mine.chart"]) == 0
+        assert str(tmp_path / "here" / "mine.chart") in capsys.readouterr().out
+
+
+def test_watching_ends_with_the_daemon_and_with_who_reads(tmp_path: Path) -> None:
+    """`ctl watch | head` would never end, or end with an error."""
+    with playing(tmp_path) as (daemon, path):
+        command = [sys.executable, "-m", "sideman", "ctl", "watch", "--json", "--socket", str(path)]
+
+        def watcher() -> subprocess.Popen[str]:
+            return subprocess.Popen(
+                command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+
+        with watcher() as first, watcher() as second, watcher() as third:
+            kinds: dict[int, set[str]] = {}
+            for number, each in enumerate((first, second, third)):
+                assert each.stdout is not None
+                kinds[number] = set()
+                while not kinds[number] >= {"chart", "beat", "value", "bar", "status"}:
+                    kinds[number].add(json.loads(each.stdout.readline())["event"])
+            assert first.stdout is not None
+            first.stdout.close()
+            assert first.wait(LONG) == 0
+            assert first.stderr is not None
+            assert first.stderr.read() == ""
+            second.send_signal(signal.SIGINT)
+            assert second.wait(LONG) in (0, 130)
+            assert daemon.end(signal.SIGTERM) == 0
+            assert third.wait(LONG) == 0
+            assert third.stdout is not None
+            third.stdout.read()
+
+
+@contextmanager
+def answering(folder: Path, said: bytes) -> Iterator[Caller]:
+    """A caller to whom somebody has said this, and hung up."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "o.sock"))
+        listener.listen()
+        with contextlib.closing(Caller(folder / "o.sock")) as caller:
+            other, _ = listener.accept()
+            with other:
+                other.sendall(said)
+            yield caller
+
+
+def test_a_daemon_that_hangs_up_is_no_success(tmp_path: Path) -> None:
+    """`ctl panic` would say nothing and end with 0, and nothing be done."""
+    for number, (said, error, why) in enumerate((
+        (b'{"v":1,"id":null,"ok":false,"error":"64 others are here already"}\n', Refused, "64 others"),
+        (b"", Unavailable, "ended before it answered"),
+        (b"HTTP/1.1 400 Bad Request\n", Unavailable, "is no sideman"),
+        (b"[]\n", Unavailable, "is no sideman"),
+    )):  # fmt: skip
+        (tmp_path / str(number)).mkdir()
+        with answering(tmp_path / str(number), said) as caller, pytest.raises(error, match=why):
+            caller.ask("panic")
+
+
+def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
+    """After `q` the terminal would not come back until the daemon says or takes something: a frozen one never does."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "o.sock"))
+        listener.listen()
+        caller, first = Caller(tmp_path / "o.sock"), threading.Event()
+
+        def read() -> None:
+            for _ in caller.lines():
+                first.set()
+
+        def press_many_keys() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    caller.send({"do": "tap"})
+
+        other, _ = listener.accept()
+        with other:
+            reads, presses, leaves = (
+                threading.Thread(target=each, daemon=True) for each in (read, press_many_keys, caller.close)
+            )
+            reads.start()
+            other.sendall(b"a line\n")
+            assert first.wait(LONG)
+            for thread in (presses, leaves):
+                thread.start()
+                thread.join(LONG / 10)
+                assert not thread.is_alive()
+            reads.join(LONG / 10)
+            assert not reads.is_alive()
+
+
+def test_asking_loads_little(tmp_path: Path) -> None:
+    """A key bound to `ctl panic` would act half a second late."""
+    with playing(tmp_path) as (_, path):
+        code = (
+            "import sys; from sideman.cli import main;"
+            f"assert main(['ctl', '--socket', {str(path)!r}, 'panic']) == 0;"
+            "print({'numpy', 'yaml', 'rich', 'rtmidi', 'sideman.core.settings.schema'} & {*sys.modules})"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=LONG, check=True
+        )
+    assert done.stdout == "set()\n"
+
+
+def test_it_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said) -> None:
+    """Everybody would have to name the socket."""
+    run = tmp_path / "run"
+    run.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(run))
+    config = home / ".config" / "sideman" / "config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("midi:\n  client: alto\n")
+    with running(tmp_path, *QUIET, "control.socket=auto") as daemon:
+        daemon.until("ready")
+        assert stat.S_IMODE((run / "sideman").stat().st_mode) == 0o700
+        for words in ([], ["--name", "alto"]):  # by the configuration, by name
+            assert cli.main(["ctl", *words, "status"]) == 0
+            assert "'alto'" in capsys.readouterr().out
+        assert cli.main(["ctl", "--name", "tenor", "status"]) == 69
+        told = capsys.readouterr().err
+        assert str(run / "sideman" / "control-tenor.sock") in told
+        assert "/run/sideman/control-tenor.sock" in told
+        again = [sys.executable, "-m", "sideman", "run", "--set", "midi.output=none", "--set", "midi.input=none"]
+        second = subprocess.run(again, env=environment(), capture_output=True, text=True, timeout=LONG, check=False)
+        assert second.returncode == 69
+        assert "another sideman listens there" in second.stderr
+        with running(tmp_path, *QUIET, "control.socket=auto", "midi.client=tenor") as other:
+            other.until("ready")
+            assert cli.main(["ctl", "--name", "tenor", "status"]) == 0
+
+
+def test_a_killed_daemon_leaves_nothing_in_the_way(tmp_path: Path, capsys: Said) -> None:
+    """After a crash neither a new start nor `ctl` would know what to do."""
+    with playing(tmp_path) as (daemon, path):
+        daemon.end(signal.SIGKILL)
+    assert path.exists()
+    assert cli.main(["ctl", "--socket", str(path), "status"]) == 69
+    assert "no sideman answers" in capsys.readouterr().err
+    with playing(tmp_path):
+        assert cli.main(["ctl", "--socket", str(path), "status"]) == 0
+
+
+def test_without_a_socket_it_plays_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A full or read-only disk, or a slip in a path, would end the music."""
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path / "file", tmp_path / "no" / "where", tmp_path / ("x" * 200)):
+        with doors(settings(control__socket=str(path))) as opened:
+            assert opened == Doors()
+        assert f"control.socket: {path}: " in caplog.messages[-1]
+        assert caplog.messages[-1].endswith("playing without")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_floods_and_sleepers_change_no_note_and_delay_no_signal(tmp_path: Path) -> None:
+    """Any program of yours gone mad could be heard in the music."""
+    tune = ("chart.changes=| Dm7 | G7 |", "chart.choruses=2", "tempo.bpm=400", "play.late_ms=1000")
+    with playing(tmp_path, *tune) as (alone, _):
+        assert alone.end() == 0
+    with playing(tmp_path, *tune) as (crowded, path):
+        ended = threading.Event()
+        threads = [threading.Thread(target=_pester, args=(path, data, ended)) for data in PESTS]
+        for thread in threads:
+            thread.start()
+        sleepers = [Client(path) for _ in range(20)]
+        for sleeper in sleepers:
+            sleeper.ask(do="watch")
+        gentle = socket.socket(socket.AF_UNIX)
+        gentle.settimeout(LONG)
+        gentle.connect(str(path))
+        gentle.sendall(b'{"do":"status"}\n')
+        assert json.loads(gentle.makefile().readline())["ok"]
+        gentle.close()
+        assert crowded.end() == 0
+        ended.set()
+        for thread in threads:
+            thread.join(LONG)
+
+    def bars(daemon: Running) -> list[str]:
+        return [line.partition(" ")[2] for line in daemon.log if " bar " in line]
+
+    assert bars(alone) == bars(crowded)
+    assert len(bars(alone)) == 4
+
+
+PESTS = (
+    b'{"do":"status"}\n' * 1000,
+    b"\x00\xff\n" * 1000,
+    b"x" * 1_000_000,
+    b'{"do":"get"}\n' * 1000,
+    b"[" * 50_000 + b"\n",
+)
+
+
+def _pester(path: Path, data: bytes, ended: threading.Event) -> None:
+    """Send, read nothing, come again: as long as there is somebody."""
+    while not ended.is_set():
+        try:
+            with socket.socket(socket.AF_UNIX) as way:
+                way.settimeout(1.0)
+                way.connect(str(path))
+                while not ended.is_set():
+                    way.sendall(data)
+        except OSError:
+            continue
+
+
+def test_the_folder_of_the_socket_is_that_of_the_design(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """The service's socket would lie where nobody looks."""
+    assert own_folder() == home / ".local" / "state" / "sideman"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1")
+    assert own_folder() == Path("/run/user/1/sideman")
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/sideman:/run/other")
+    assert own_folder() == Path("/run/sideman")
+    assert socket_path(None, "sideman") == Path("/run/sideman/control.sock")
+    assert socket_path("none", "sideman") is None
+    assert socket_path("~/x", "sideman") == home / "x"
+    assert file_name("a/b c") == "control-a_b_c.sock"
+    monkeypatch.delenv("RUNTIME_DIRECTORY")
+    folders = [path.parent for path in likely_paths("sideman")]
+    assert folders == [Path("/run/user/1/sideman"), home / ".local" / "state" / "sideman", Path("/run/sideman")]

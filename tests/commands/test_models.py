@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`sideman models`: what networks there are, what they are, and taking them elsewhere and back."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import sideman_models
+from sideman.cli import main
+from sideman.commands import models
+from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
+from sideman_models.errors import BundleError, NoSuchBundle
+from sideman_models.network.bundle import VALUES, WEIGHTS, load, save
+from support.fakes import classic_bundle, modern_bundle
+
+FIGURES = {"figures": {"unseen": {"bits_per_value": 4.25, "bits_per_note": 6.5}}}
+
+
+@pytest.fixture
+def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of one's own bundles: a modern one with card, figures and picture, a classic one, a broken one."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
+    folder = home / "sideman" / "bundles"
+    save(replace(modern_bundle(), card="# mine\n\nMusic of my own.", facts=FIGURES), folder / "mine", {"a.png": b""})
+    save(replace(classic_bundle(), facts={"figures": "many"}), folder / "old")
+    save(modern_bundle(), folder / "torn")
+    (folder / "torn" / WEIGHTS).write_bytes(b"")
+    monkeypatch.chdir(home)
+    return folder
+
+
+def run(*words: str | Path) -> int:
+    """The command, in this process."""
+    parser = argparse.ArgumentParser()
+    models.add_arguments(parser)
+    return models.run(parser.parse_args([str(word) for word in words]))
+
+
+def test_the_list_names_every_network(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One could not see what there is to play with; a broken network would hide all others."""
+    assert run("list") == 0
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    modern, classic = modern_bundle().weights, classic_bundle().weights
+    assert rows["mine"][1:] == ["modern", str(modern.n_a), str(modern.n_values), "4.250", str(own / "mine")]
+    assert rows["old"][1:] == ["classic", str(classic.n_a), str(classic.n_values), "-", str(own / "old")]
+    assert rows["torn"][1:] == ["broken", str(own / "torn")]
+    run("list", "--json")
+    told = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert told["mine"]["bits_per_value"] == 4.25
+    assert told["old"]["bits_per_value"] is None
+    assert "do not match" in told["torn"]["wrong"]
+
+
+def test_without_any_network_the_list_says_so(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty answer would look like a failure."""
+    monkeypatch.setattr(models, "names", list)
+    run("list")
+    assert "sideman train" in capsys.readouterr().out
+    run("list", "--json")
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_network_is_shown_with_card_figures_and_pictures(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody would know what a network learned from, how well, and under which licence."""
+    run("show", "mine")
+    shown = capsys.readouterr().out
+    assert shown.startswith("# mine\n\nMusic of my own.")
+    assert f"pictures: {own / 'mine' / 'a.png'}" in shown
+    assert "bits per value: 4.25" in shown
+    run("show", own / "old")
+    assert "It has no card." in capsys.readouterr().out
+    run("show", "mine", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["facts"] == FIGURES
+    assert told["pictures"] == [str(own / "mine" / "a.png")]
+    assert told["units"] == modern_bundle().weights.n_a
+
+
+@pytest.mark.tensorflow
+def test_a_network_goes_to_keras_and_comes_back(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was trained further in Keras could not be played."""
+    pytest.importorskip("tensorflow")
+    assert run("export", "mine", "--to", "keras", "mine.keras") == 0
+    assert "clash" in capsys.readouterr().out
+    assert run("import", "mine.keras", "--like", "mine", "--out", own / "back") == 0
+    back = load("back")
+    assert (back.weights.kernel == load("mine").weights.kernel).all()
+    assert "Music of my own." in back.card
+    run("import", "mine.keras", "--like", "mine", "--out", own / "back")  # a bundle may be replaced
+    (own / "songs").mkdir()
+    for words in (
+        ["import", "mine.keras", "--like", "mine", "--out", own / "songs"],
+        ["export", "mine", "mine.foo"],
+    ):
+        with pytest.raises(UsageError):
+            run(*words)
+    with pytest.raises(NoSuchInput):
+        run("import", "nothing.keras", "--like", "mine", "--out", "x")
+    with pytest.raises(BundleError, match="shape"):
+        run("import", "mine.keras", "--like", "old", "--out", "x")
+    with pytest.raises(CannotCreate):
+        run("export", "mine", "nowhere/mine.keras")
+
+
+@pytest.mark.tensorflow
+def test_a_network_goes_to_litert_by_its_files_suffix(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It could not be played where there is no Python."""
+    pytest.importorskip("tensorflow")
+    export = pytest.importorskip("sideman_models.network.export")
+    try:
+        export.litert_step(export.litert_file(modern_bundle().weights))
+    except export.NoLiteRT as error:
+        pytest.skip(str(error))
+    assert run("export", "mine", "mine.tflite") == 0
+    assert "differ by" in capsys.readouterr().out
+    assert Path("mine.tflite").read_bytes()[4:8] == b"TFL3"
+
+
+def test_without_tensorflow_the_extra_is_named(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever only plays would see a traceback."""
+    monkeypatch.delitem(sys.modules, "sideman_models.network.export", raising=False)
+    monkeypatch.delattr(sideman_models, "export", raising=False)
+    monkeypatch.setitem(sys.modules, "keras", None)
+    assert main(["models", "export", "mine", "mine.keras"]) == 69
+    assert "sideman[train]" in capfd.readouterr().err
+    assert not Path("mine.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["show", "nothing"], NoSuchBundle),
+        (["show", "torn"], BundleError),
+        (["export", "torn", "x.keras"], BundleError),
+        (["export", "nothing", "x.keras"], NoSuchBundle),
+    ],
+)
+def test_what_is_not_there_or_broken_is_told(words: list[str], error: type[Exception], own: Path) -> None:
+    """A slip of the pen would end in a traceback."""
+    with pytest.raises(error):
+        run(*words)
+    assert (own / "mine" / VALUES).is_file()

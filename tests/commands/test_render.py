@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rendering: takes written as MIDI files, pictures and sound, one or many, each to be had again."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import shutil
+import stat
+import sys
+import wave
+from pathlib import Path
+
+import mido
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench import rendering as bench
+from sideman.cli import main
+from sideman.commands import render
+from sideman.core.chart.chart import Chart
+from sideman.core.errors import (
+    CannotCreate,
+    DiskError,
+    NoSuchInput,
+    SidemanError,
+    Unavailable,
+    UnreadableInput,
+    UsageError,
+)
+from sideman.render.render import changes, play_take, sounding, take_name, take_seed
+from sideman.sound.fluidsynth import find_synth
+from sideman_models.course.names import load as load_names
+from support.fakes import performance
+from support.processes import bundle_in
+from support.strategies import charts
+
+BAR_S = 2.0
+FONT = b"RIFF\x04\x00\x00\x00sfbk"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with a bundle beside it."""
+    bundle_in(tmp_path)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+def run(*words: str | Path) -> int:
+    """The command in this process, with a bundle that nobody trained."""
+    parser = argparse.ArgumentParser()
+    render.add_arguments(parser)
+    given = [*words, "--set", "model.bundle=../untrained"]
+    return render.run(parser.parse_args([str(word) for word in given]))
+
+
+def fake_fluidsynth(folder: Path, monkeypatch: pytest.MonkeyPatch, does: str = "") -> Path:
+    """A fluidsynth first on the PATH that notes its options and writes ten seconds of silence, or `does` else."""
+    bin_folder = folder.parent / "bin"
+    bin_folder.mkdir()
+    silence = r"printf 'RIFF\044\000\000\000WAVE' > $2; head -c 1764044 /dev/zero >> $2"
+    program = bin_folder / "fluidsynth"
+    shift = 'while [ "$1" != -F ]; do shift; done'
+    program.write_text(f'#!/bin/sh\necho "$@" > "{bin_folder}/options"\n{shift}\n{does or silence}\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(bin_folder), prepend=":")
+    (folder.parent / "font.sf2").write_bytes(FONT)
+    return bin_folder / "options"
+
+
+# -- one take
+
+
+def test_the_seed_makes_the_take(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A solo one liked could not be had again, or `--seed` would mean something else than the setting."""
+    run("--out", "a.mid", "--bars", "2", "--seed", "5")
+    assert re.fullmatch(r"a\.mid: \d+ notes, 2 bars, seed 5, [\d,]+ × real time\n", capsys.readouterr().out)
+    run("--out", "b.mid", "--bars", "2", "--set", "play.seed=5")
+    run("--out", "c.mid", "--bars", "2", "--seed", "6", "--set", "play.seed=5")
+    run("--out", "d.mid", "--bars", "2", "--seed", "6")
+    a, b, c, d = (Path(f"{name}.mid").read_bytes() for name in "abcd")
+    assert a == b
+    assert c == d != a
+
+
+def test_the_choruses_of_the_chart_are_its_length_unless_bars_are_told(folder: Path) -> None:
+    """A rendering would end somewhere in the middle, or never."""
+    changes_of = ["--set", "chart.changes=| C7 | F7 | G7 |"]
+    for words, bars in (
+        ([], 32),
+        (["--set", "chart.choruses=2"], 6),
+        (["--set", "chart.choruses=2", "--bars", "4"], 4),
+    ):
+        run("--out", "a.mid", *changes_of, *words)
+        assert mido.MidiFile("a.mid").length == pytest.approx(bars * BAR_S)
+
+
+@settings(max_examples=40)
+@given(charts(), st.floats(1, 40))
+def test_the_chords_of_a_picture_are_those_of_the_chart(chart: Chart, beats: float) -> None:
+    """A picture would show other changes than were played over."""
+    told = list(changes(chart, beats))
+    assert told[0][0] == 0
+    assert all(beat < beats for beat, _ in told)
+    for half in range(int(2 * beats)):
+        name = [text for beat, text in told if beat <= half / 2 + 1e-6][-1]
+        assert name == chart.chord_at(half / 2).text
+
+
+@settings(max_examples=10)
+@given(st.sampled_from(["beat", "eighth", "phrase"]), st.integers(0, 2**32 - 1))
+def test_every_note_of_a_take_has_its_length(rate: str, seed: int) -> None:
+    """Notes would be missing in the picture, or last for ever."""
+    take = play_take(performance(play__rate=rate, play__seed=seed), 4, "take")
+    notes = list(sounding(take.events))
+    assert len(notes) == take.notes
+    assert all(length > 0 and onset + length <= take.beats for onset, length, _ in notes)
+    assert (take.bars, take.seconds, take.seed) == (4, 8.0, seed)
+    assert mido.MidiFile(file=io.BytesIO(take.midi)).tracks[1].name == "take"
+
+
+def test_the_accompaniment_has_a_track_of_its_own(folder: Path) -> None:
+    """It would be written into the solo, and could not be muted, or would not be there at all."""
+    solo = ("--bars", "4", "--seed", "1")
+    run("--out", "a.mid", *solo)
+    run("--out", "b.mid", *solo, "--set", "play.comp=bass")
+    alone, both = mido.MidiFile("a.mid"), mido.MidiFile("b.mid")
+    assert [track.name for track in both.tracks] == ["", "sideman", "comp"]
+    assert both.tracks[:2] == alone.tracks
+    comp = [message for message in both.tracks[2] if not message.is_meta]
+    assert {message.channel for message in comp} == {1}
+    assert comp[0].program == 32
+    assert sum(message.type == "note_on" for message in comp) == 16
+
+
+# -- many takes
+
+
+def test_many_takes_have_names_and_seeds_of_their_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One would have to render, name and seed by hand, or could not have the best of them again."""
+    run("--takes", "3", "--out", "takes", "--seed", "5", "--bars", "2")
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"3 takes, seed 5: 0\.2 minutes of music, [\d,]+ × real time", last)
+    told = [re.fullmatch(r"takes/(\w+)\.mid: \d+ notes, 2 bars, seed (\d+)", line) for line in lines]
+    found = {match[1]: match[2] for match in told if match}
+    assert len(found) == len({*found.values()}) == 3
+    for name, seed in found.items():
+        run("--out", "again.mid", "--seed", seed, "--bars", "2")
+        again, take = mido.MidiFile("again.mid"), mido.MidiFile(f"takes/{name}.mid")
+        assert take.tracks[1].name == name
+        assert [m for m in take.tracks[1] if not m.is_meta] == [m for m in again.tracks[1] if not m.is_meta]
+    run("--takes", "3", "--out", "twice", "--seed", "5", "--bars", "2")
+    assert all(
+        (folder / "takes" / f"{name}.mid").read_bytes() == Path(f"twice/{name}.mid").read_bytes() for name in found
+    )
+
+
+def test_a_pattern_says_how_takes_are_called(folder: Path) -> None:
+    """Takes could not be sorted, or put where another program wants them."""
+    run("--takes", "2", "--out", "{number}/{name}-{seed}.mid", "--seed", "5", "--bars", "1")
+    assert [path.parent.name for path in sorted(folder.glob("*/*.mid"))] == ["1", "2"]
+    assert all(re.fullmatch(r"[A-Z][a-z]+-\d+", path.stem) for path in folder.glob("*/*.mid"))
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=5)
+def test_the_same_seed_is_always_the_same_take_and_none_has_anothers_name(seed: int) -> None:
+    """With one take more the others would change, or one overwrite another."""
+    seeds = [take_seed(seed, number) for number in range(1, 6)]
+    assert len({*seeds}) == 5
+    model, known = load_names(), set[str]()
+    names = [take_name(model, one, known) for one in [*seeds, seeds[0]]]
+    assert len({*names}) == 6
+    assert names[0] == take_name(model, seeds[0], set())
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--out", "x.mid", "--bars", "0"], UsageError),
+        (["--out", "x.mid", "--seed", "-1"], UsageError),
+        (["--out", "x.mid", "--seed", str(2**32)], UsageError),
+        (["--out", "x", "--takes", "0"], UsageError),
+        (["--out", "x.mid", "--takes", "2"], UsageError),
+        (["--out", "{name}.mid"], UsageError),
+        (["--out", "x", "--takes", "2", "--picture", "x.png"], UsageError),
+        (["--out", "{name}", "--takes", "2", "--picture", "{name}"], UsageError),
+        (["--out", "x", "--picture", "x"], UsageError),
+        (["--out", "x.mid", "--sound-font", "x.sf2"], UsageError),
+        (["--out", "../untrained/values.json/x.mid"], CannotCreate),
+        (["--out", "../untrained/values.json", "--takes", "2"], CannotCreate),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_it_is_played(
+    words: list[str], error: type[SidemanError], folder: Path
+) -> None:
+    """A slip of the pen would cost the wait, or other files."""
+    with pytest.raises(error):
+        run(*words)
+    assert not list(folder.rglob("*"))
+
+
+# -- pictures
+
+
+def test_a_picture_comes_with_the_take(folder: Path) -> None:
+    """Nobody could see what was played."""
+    pytest.importorskip("matplotlib")
+    run("--out", "a.mid", "--picture", "a.png", "--bars", "2", "--seed", "1")
+    run("--takes", "2", "--out", "takes", "--picture", "takes", "--bars", "2", "--seed", "1")
+    assert len(list(folder.glob("takes/*.png"))) == 2
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.rglob("*.png"))
+
+
+def test_without_matplotlib_the_extra_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever only plays would see a traceback, or half of what was asked for."""
+    for name in [name for name in sys.modules if name.startswith(("matplotlib", "sideman_models.pictures"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    words = ["render", "--out", "a.mid", "--picture", "a.png", "--set", "model.bundle=../untrained"]
+    assert main(words) == 69
+    assert "sideman[train]" in capfd.readouterr().err
+    assert not list(folder.iterdir())
+
+
+# -- sound
+
+
+def test_a_take_becomes_sound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A take could only be heard where there is a synthesizer to send it to."""
+    options = fake_fluidsynth(folder, monkeypatch)
+    run("--out", "a.mid", "--wav", "a.wav", "--sound-font", "../font.sf2", "--bars", "2")
+    assert Path("a.wav").read_bytes().startswith(b"RIFF")
+    assert {path.name for path in folder.iterdir()} == {"a.mid", "a.wav"}
+    assert re.search(r"-F \S+\.wav \.\./font\.sf2 \S+\.mid$", options.read_text().strip())
+
+
+def test_the_users_own_sound_font_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One would have to name a sound font every time, or it would take a file that is none."""
+    options = fake_fluidsynth(folder, monkeypatch)
+    own = folder.parent / "data" / "soundfonts"
+    own.mkdir(parents=True)
+    for name, content in (("a.sf2", b"no font"), ("bells.sf2", FONT), ("default.sf2", FONT), ("x.txt", FONT)):
+        (own / name).write_bytes(content)
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder.parent / "data"))
+    run("--out", "a.mid", "--wav", "a.wav", "--bars", "2")
+    assert str(own / "default.sf2") in options.read_text()
+
+
+@pytest.mark.parametrize(
+    ("does", "error", "words"),
+    [
+        ("echo 'no such font' >&2", Unavailable, "wrote no sound: no such font"),
+        ("printf 'nonsense' > $2", Unavailable, "wrote no sound"),
+        ("printf 'RIFF' > $2", DiskError, "only a part"),
+    ],
+)
+def test_a_synthesizer_that_fails_is_told_and_the_old_sound_stays(
+    does: str, error: type[SidemanError], words: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program says with its status that all is well when nothing is: half a file would pass for a take."""
+    fake_fluidsynth(folder, monkeypatch, does)
+    Path("a.wav").write_bytes(b"the old one")
+    with pytest.raises(error, match=words):
+        run("--out", "a.mid", "--wav", "a.wav", "--sound-font", "../font.sf2", "--bars", "2")
+    assert Path("a.wav").read_bytes() == b"the old one"
+    assert {path.name for path in folder.iterdir()} == {"a.mid", "a.wav"}
+
+
+@pytest.mark.parametrize("place", ["nowhere/a.wav", "."])
+def test_sound_that_can_go_nowhere_is_told(place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slip of the pen in the path would end in a traceback."""
+    fake_fluidsynth(folder, monkeypatch)
+    with pytest.raises(CannotCreate):
+        run("--out", "a.mid", "--wav", place, "--sound-font", "../font.sf2", "--bars", "2")
+
+
+def test_a_device_is_not_replaced_by_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--wav /dev/null` would take the device away."""
+    fake_fluidsynth(folder, monkeypatch)
+    with pytest.raises(CannotCreate):
+        run("--out", "a.mid", "--wav", "/dev/null", "--sound-font", "../font.sf2", "--bars", "2")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_what_sound_needs_is_told_before_it_is_played(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One would wait for a take, and then read that there is no synthesizer."""
+    fake_fluidsynth(folder, monkeypatch)
+    with pytest.raises(NoSuchInput, match="no such file"):
+        find_synth(folder / "nothing.sf2")
+    with pytest.raises(UnreadableInput, match="not a sound font"):
+        find_synth(Path(__file__))
+    monkeypatch.setattr("sideman.sound.fluidsynth._PLACES", (str(folder),))
+    with pytest.raises(Unavailable, match="--sound-font"):
+        run("--out", "a.mid", "--wav", "a.wav")
+    monkeypatch.setenv("PATH", str(folder))
+    with pytest.raises(Unavailable, match="not installed"):
+        run("--out", "a.mid", "--wav", "a.wav")
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_the_real_fluidsynth_plays_the_whole_take(folder: Path) -> None:
+    """The sound would end before the solo, or be silence."""
+    if shutil.which("fluidsynth") is None:
+        pytest.skip("no fluidsynth here")
+    try:
+        find_synth(None)
+    except Unavailable as error:
+        pytest.skip(str(error))
+    run("--out", "a.mid", "--wav", "a.wav", "--bars", "1", "--seed", "1", "--set", "play.density=4")
+    with wave.open("a.wav") as sound:
+        assert sound.getnframes() >= BAR_S * sound.getframerate()
+        assert any(sound.readframes(sound.getframerate()))
+
+
+def test_rendering_is_measured_beside_its_floor() -> None:
+    """Nobody would notice that a solo takes as long to render as to play."""
+    for figure, rate in zip(bench.figures(0.01), ("beat", "phrase"), strict=True):
+        assert figure.what.endswith(rate)
+        assert figure.budget is not None
+        assert figure.value is not None
+        assert 0 < figure.value == figure.budget.measured
+        assert all(value > 0 for value in figure.beside.values())

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`sideman takes`, and the daemon that records them: killed, stopped, without a disk."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import mido
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sideman.commands import takes as command
+from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
+from sideman.core.events import Change
+from sideman.core.reports import BarPlayed
+from sideman.core.text import bar_line
+from sideman.takes.folder import Sheet, TakeFolder
+from sideman.takes.journal import Journal
+from sideman_models.network.bundle import load
+from support.fakes import performance
+from support.performances import PHRASE
+from support.processes import bundle_in, environment, running, sideman
+from support.takes import perform, written
+
+QUICK = ("midi.output=none", "midi.input=none", "tempo.bpm=400", "play.rate=eighth", "takes.record=true")
+
+
+@pytest.fixture
+def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> TakeFolder:
+    """A home with the folder of takes in it, empty."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
+    monkeypatch.chdir(home)
+    return TakeFolder(home / "sideman" / "takes")
+
+
+@pytest.fixture
+def take(folder: TakeFolder, home: Path) -> Journal:
+    """A take of an untrained network that is there on disk."""
+    made = performance(play__rate="eighth", model__bundle=str(bundle_in(home)))
+    made = replace(made, bundle=load(str(bundle_in(home))))
+    change = Change((("play.rate", "sixteenth"),))
+    header, reports, _ = perform(made, [*PHRASE, (6.0, change)], 9.0)
+    return written(folder.path, header, reports)
+
+
+def run(*words: str | Path) -> int:
+    """The command, in this process."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(word) for word in words]))
+
+
+def test_the_list_tells_what_there_is(folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+    """One could not find a take again; one that is broken would hide all others."""
+    folder.journal("2001-01-01-000000-Torn").write_bytes(b"garbage\n")
+    run("list")
+    head, torn, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["name", "date", "length", "bars", "played", "heard", "bpm", "size"]
+    assert "broken" in torn
+    assert ":1: " in torn
+    totals = take.totals()
+    assert row.split()[:1] + row.split()[3:8] == [take.name, "0:08", str(totals.bars), str(totals.played), "4", "120.0"]
+    run("list", "--json")
+    broken, told = json.loads(capsys.readouterr().out)
+    assert "not a line" in broken["wrong"]
+    assert told["name"] == take.name
+    assert (told["bars"], told["heard"], told["seed"], told["whole"]) == (5, 4, 1, True)
+
+
+def test_whatever_lies_among_the_takes_is_listed_and_left_alone(
+    folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder, a pipe or a link to nothing would hide all takes, or be waited for."""
+    folder.journal("2001-folder").mkdir()
+    folder.journal("2001-link").symlink_to("nowhere")
+    os.mkfifo(folder.journal("2001-pipe"))
+    run("list")
+    _, *strange, row = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in strange] == ["2001-folder", "2001-link", "2001-pipe"]
+    assert all("not a plain file" in line for line in strange)
+    assert row.startswith(take.name)
+    for name in ("2001-folder", "2001-link", "2001-pipe"):
+        with pytest.raises(UnreadableInput, match="not a plain file"):
+            run("show", name)
+    with pytest.raises(UsageError, match="a folder"):
+        run("delete", "2001-folder")
+    run("delete", "--all", "--yes")
+    assert folder.names() == ["2001-folder"]
+
+
+ODD: st.SearchStrategy[object] = st.sampled_from([
+    None, True, -5, 0, 1.5, 10**40, 1e300, float("nan"), float("inf"), "", "\ud800", "x\n\x1b[31m", [], {}, [[]], [1],
+])  # fmt: skip
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_journal_crashes_the_commands(
+    data: st.DataObject, folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file that was edited, or broke, would hide all takes behind a traceback, or take the terminal over."""
+    lines = [json.loads(line) for line in take.path.read_bytes().splitlines()]
+    at = data.draw(st.sampled_from([0, 0, len(lines) - 1]) | st.integers(0, len(lines) - 1))
+    inside = lines[at]
+    keys = list(inside) if isinstance(inside, dict) else list(range(len(inside)))
+    key = data.draw(st.sampled_from(keys))
+    if inside[key] and isinstance(inside[key], dict | list) and data.draw(st.booleans()):
+        inside = inside[key]
+        key = data.draw(st.sampled_from(list(inside) if isinstance(inside, dict) else list(range(len(inside)))))
+    inside[key] = data.draw(ODD)
+    name = "2001-01-01-Odd"
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    folder.journal(name).write_text(text, "utf-8")
+    run("list")
+    *_, odd, row = capsys.readouterr().out.splitlines()
+    assert odd.isprintable()
+    assert (odd.split()[0], row.split()[0]) == (name, take.name)
+    run("list", "--json")
+    for words in (["show"], ["show", "--json"], ["replay"], ["export", "--out", "x.mid"]):
+        with contextlib.suppress(SidemanError):
+            run(words[0], name, *words[1:])
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("part", ["name", "date", "bundle"])
+def test_no_journal_writes_to_the_terminal_but_words(
+    part: str, folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A take from somebody else could change the terminal, or fake the lines that are told."""
+    odd = json.loads(take.header.line()) | {part: "2001\n\x1b[31mred", "whole": False}
+    folder.journal("2001-Odd").write_text(json.dumps(odd) + "\n", "utf-8")
+    for words in (["show", "2001-Odd"], ["list"]):
+        run(*words)
+        assert "\x1b" not in capsys.readouterr().out
+    with pytest.raises(Unavailable) as refused:
+        run("replay", "2001-Odd")
+    assert str(refused.value).isprintable()
+
+
+def test_without_any_take_the_list_says_so(folder: TakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty answer would look like a failure."""
+    run("list")
+    assert "takes.record" in capsys.readouterr().out
+    run("list", "--json")
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_take_is_shown_with_all_that_it_was(take: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody would know over what, and how, it was played."""
+    run("show", take.name)
+    shown = capsys.readouterr().out
+    assert "| Dm7 | G7 | Cmaj7 | A7alt |" in shown
+    assert "seed 1" in shown
+    assert "\nplay.rate: eighth\n" in shown
+    assert "\nplay.rate is sixteenth\n" in shown
+    assert "\nbar 4 | A7alt | " in shown
+    run("show", take.name, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["settings"]["play.rate"] == "eighth"
+    assert told["settings"]["play.temperature"] == 1.0
+    assert any(line.startswith("bar 2 | G7") for line in told["log"])
+
+
+def test_a_take_is_shown_in_the_players_key(folder: TakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever plays an alto would read other notes than the log told."""
+    made = performance(play__rate="eighth", midi__transpose=-9)
+    header, reports, _ = perform(made, [(4.5, Change((("midi.transpose", -2),)))], 9.0)
+    written(folder.path, header, reports)
+    run("show", folder.names()[0])
+    shown = capsys.readouterr().out
+    bars = [report for report in reports if isinstance(report, BarPlayed)]
+    keys = [-9, -9, -2, -2]
+    assert [line for line in shown.splitlines() if line.startswith("bar ")] == [
+        bar_line(bar, key) for bar, key in zip(bars, keys, strict=True)
+    ]
+    assert "| Bm7 | E7 | Amaj7 | F#7alt |" in shown
+    assert "\nbar 2 | E7 | " in shown
+
+
+def test_a_take_is_played_again_from_its_files(
+    folder: TakeFolder, take: Journal, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same input and the same dice would not give the same notes."""
+    assert run("replay", take.name, "--out", "again.mid") == 0
+    assert "the same" in capsys.readouterr().out
+    assert Path("again.mid").read_bytes() == folder.midi(take.name).read_bytes()
+    lines = take.path.read_text("utf-8").splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if '"Sent"' in line)
+    lines[at] = '["Sent",0.1,0.0,["NoteOn",1,2,3]]\n'
+    take.path.write_text("".join(lines), "utf-8")
+    assert run("replay", take.name) == command.DIFFERENT
+    assert "then NoteOn(pitch=1, velocity=2, channel=3) on beat 0.0, now" in capsys.readouterr().out
+    shutil.rmtree(bundle_in(home))
+    with pytest.raises(Unavailable, match="not there any more"):
+        run("replay", take.name)
+
+
+def test_a_take_is_exported(folder: TakeFolder, take: Journal) -> None:
+    """A take could not be taken elsewhere."""
+    run("export", take.name, "--out", "copy.mid", "--picture", "roll.png")
+    assert Path("copy.mid").read_bytes() == folder.midi(take.name).read_bytes()
+    assert Path("roll.png").read_bytes().startswith(b"\x89PNG")
+    for words in ([], ["--out", "x", "--picture", "x"], ["--out", "x", "--sound-font", "y"]):
+        with pytest.raises(UsageError):
+            run("export", take.name, *words)
+
+
+@pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="no fluidsynth here")
+def test_a_take_is_exported_as_sound(take: Journal) -> None:
+    """A take could not be heard without a synth."""
+    run("export", take.name, "--wav", "take.wav")
+    assert Path("take.wav").stat().st_size > take.totals().seconds * 44_100 * 4
+
+
+def test_what_is_named_is_deleted_and_nothing_else(
+    folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One's best take would be gone for a slip of the hand."""
+    sheet = Sheet(folder, replace(take.header, name="2999-01-01-000000-Now"))
+    with pytest.raises(NoSuchInput, match=f"did you mean {take.name}"):
+        run("delete", take.name, take.name[:-1])
+    for words in (["--all"], [], ["--all", "--yes", take.name]):
+        with pytest.raises(UsageError):
+            run("delete", *words)
+    with pytest.raises(UsageError, match="recorded"):
+        run("delete", sheet.name)
+    assert folder.names() == [take.name, sheet.name]
+    run("list")
+    assert capsys.readouterr().out.rstrip().endswith("recording")
+    run("delete", "--all", "--yes")
+    sheet.close()
+    assert folder.names() == [sheet.name]
+    assert [path.suffix for path in folder.path.iterdir()] == [".jsonl"]
+
+
+@pytest.mark.parametrize("name", ["../x", "", ".", "x/y", "x\0y", "nothing"])
+def test_a_name_that_is_none_is_told(name: str, take: Journal) -> None:
+    """Files outside the folder could be deleted."""
+    for words in (["show", name], ["delete", name], ["export", name, "--out", "x.mid"], ["replay", name]):
+        with pytest.raises(NoSuchInput):
+            run(*words)
+
+
+def test_a_broken_take_is_told_with_its_line(take: Journal) -> None:
+    """It would crash, or tell half of it as if that were all."""
+    lines = take.path.read_bytes().splitlines(keepends=True)
+    take.path.write_bytes(b"".join([*lines[:5], b"garbage\n", *lines[6:]]))
+    for words in (["show"], ["replay"], ["export", "--out", "x.mid"]):
+        with pytest.raises(UnreadableInput, match=":6: "):
+            run(words[0], take.name, *words[1:])
+
+
+def test_a_daemon_that_is_killed_leaves_a_take_up_to_the_last_bar(tmp_path: Path) -> None:
+    """A crash would cost the evening's best solo."""
+    env = {"XDG_DATA_HOME": str(tmp_path)}
+    with running(tmp_path, *QUICK, **env) as daemon:
+        daemon.until("bar 4 ")
+        daemon.process.kill()
+        daemon.end()
+    folder = TakeFolder(tmp_path / "sideman" / "takes")
+    (name,) = folder.names()
+    song = mido.MidiFile(folder.midi(name), charset="utf-8")  # before any command has looked at it
+    assert [sum(message.time for message in track) / song.ticks_per_beat >= 16 for track in song.tracks] == [True] * 3
+    told = json.loads(sideman("takes", "list", "--json", env=env).stdout)
+    assert (told[0]["name"], told[0]["bars"] >= 4) == (name, True)
+    bars = [line.partition("bar ")[2] for line in daemon.log if " bar " in line]
+    shown = sideman("takes", "show", name, env=env).stdout
+    assert all(f"bar {bar}\n" in shown for bar in bars[:4])
+    replayed = sideman("takes", "replay", name, env=env)
+    assert replayed.returncode == 0, replayed
+    assert "the same" in replayed.stdout
+
+
+def test_a_daemon_that_is_stopped_leaves_the_whole_take(tmp_path: Path) -> None:
+    """A take would lack its end, or the notes would go on sounding in it."""
+    env = {"XDG_DATA_HOME": str(tmp_path / "elsewhere")}
+    chosen = (*QUICK, f"takes.folder={tmp_path / 'takes'}", "chart.choruses=1", "chart.changes=| C | F |")
+    with running(tmp_path, *chosen, **env) as daemon:
+        assert daemon.end() == 0
+    folder = TakeFolder(tmp_path / "takes")
+    (name,) = folder.names()
+    assert Journal(folder.journal(name)).complete
+    where = ("--set", f"takes.folder={folder.path}")
+    assert "the same" in sideman("takes", "replay", name, *where, env=env).stdout
+    assert sideman("takes", "delete", name, *where, env=env).stdout == "1 deleted\n"
+    assert list(folder.path.iterdir()) == []
+
+
+def test_without_a_folder_the_music_goes_on(tmp_path: Path) -> None:
+    """A full or missing disk would end the music."""
+    (tmp_path / "takes").write_text("a file in its place")
+    chosen = (*QUICK, f"takes.folder={tmp_path / 'takes'}")
+    with running(tmp_path, *chosen) as daemon:
+        daemon.until("bar 4 ")
+        assert daemon.end(signal.SIGTERM) == 0
+    assert sum("cannot be written down" in line for line in daemon.log) == 1
+
+
+def test_nothing_of_mido_is_loaded_by_whoever_plays() -> None:
+    """The daemon would be slower to start and larger."""
+    code = "import sideman.service.service, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    assert not {"mido", "matplotlib"} & set(done.stdout.split())

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The presets: each plays as its name promises, by the figures of what it plays."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from sideman.config import resources
+from sideman.config.yaml import read_yaml
+from sideman.core.settings.resolve import read_settings
+from support.preset_table import HEAD, MUSICAL, NONE, Figures, played
+
+CHORUSES = 4
+MANUAL = Path(__file__).parents[2] / "docs" / "controls.md"
+
+
+@cache
+def figures(preset: str) -> Figures:
+    """What a few choruses come to."""
+    return played(preset, CHORUSES)
+
+
+def test_sparse_leaves_room_and_bebop_fills_it() -> None:
+    """Somebody who wants room to play would be talked over."""
+    assert figures("sparse").notes_a_beat < 0.7
+    assert figures("sparse").silence > 0.6
+    assert figures("bebop").notes_a_beat > 2.5 * figures("sparse").notes_a_beat
+    assert figures("bebop").bpm > 200
+
+
+def test_a_ballad_is_slow_soft_and_made_of_long_notes() -> None:
+    """The ballad would be a fast piece played slowly."""
+    ballad, bebop = figures("ballad"), figures("bebop")
+    assert ballad.bpm < 80
+    assert ballad.length > 2 * bebop.length
+    assert ballad.silence > bebop.silence
+    assert ballad.velocity < bebop.velocity - 20
+
+
+def test_wild_leaps_and_cares_less_for_the_chord() -> None:
+    """Wild would be tame."""
+    wild, ballad = figures("wild"), figures("ballad")
+    assert wild.interval > 1.5 * ballad.interval
+    assert wild.leaps > 0.1 > ballad.leaps
+    assert wild.of_chord < ballad.of_chord - 0.08
+    assert wild.highest - wild.lowest > ballad.highest - ballad.lowest + 12
+
+
+def test_modal_moves_by_step_without_holes_and_leans_less_on_the_chord() -> None:
+    """Over one chord for eight bars it would spell that chord out again and again."""
+    modal = figures("modal")
+    assert modal.interval < 2.6
+    assert modal.leaps == modal.repeated == 0
+    assert modal.silence < figures("ballad").silence
+    assert modal.of_chord < figures(NONE).of_chord
+
+
+def test_duet_stays_above_and_out_of_the_way() -> None:
+    """A second voice would cover the first one."""
+    duet, fours = figures("duet"), figures("fours")
+    assert duet.lowest >= 67
+    assert duet.notes_a_beat < fours.notes_a_beat
+    assert duet.velocity < fours.velocity - 10
+
+
+@pytest.mark.parametrize(("preset", "mode"), [("fours", "trade"), ("answer", "answer"), ("duet", "duet")])
+def test_a_preset_named_for_a_mode_plays_in_it(preset: str, mode: str) -> None:
+    """Trading fours would be a solo that never ends."""
+    path = resources.find("presets", preset, ".yaml")
+    assert path
+    assert read_settings([read_yaml(path).values]).play.mode == mode
+
+
+@pytest.mark.parametrize("preset", MUSICAL)
+def test_every_preset_has_its_figures_in_the_manual(preset: str) -> None:
+    """The page that helps to choose would know nothing of a preset."""
+    lines = MANUAL.read_text("utf-8").split("\n")
+    assert HEAD in lines
+    assert any(line.startswith(f"| {preset} | {figures(preset).bpm:g} | ") for line in lines)

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OSC: the same requests over UDP, on a real port of this machine, before a real desk."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message_builder import OscMessageBuilder
+from pythonosc.osc_packet import OscPacket
+
+from sideman.control.osc import Osc, OscPort
+from sideman.control.server import ALL, ROUND_S
+from sideman.core.errors import Unavailable
+from sideman.core.events import Panic, SetMode
+from support.control import House, house
+from support.processes import LONG, running
+
+
+class Surface:
+    """A control surface: sends to the port, and takes the replies."""
+
+    def __init__(self) -> None:
+        self.house: House = house()
+        self.port = OscPort("127.0.0.1", 0)
+        self.osc = Osc(self.port, self.house.desk.answer, self.house.desk.names)
+        self.way = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.way.settimeout(LONG)
+
+    def send(self, address: str, *arguments: object) -> None:
+        """Send a message, and have it served."""
+        self.way.sendto(message(address, *arguments), ("127.0.0.1", self.port.number))
+        self.osc.serve(0.0)
+
+    def reply(self) -> tuple[str, list[Any]]:
+        """The reply, which must be there."""
+        (told,) = OscPacket(self.way.recv(1 << 16)).messages
+        return told.message.address, told.message.params
+
+    def close(self) -> None:
+        """Let go of both ends."""
+        self.way.close()
+        self.osc.close()
+        self.port.close()
+
+
+def message(address: str, *arguments: Any) -> bytes:
+    """An OSC message."""
+    builder = OscMessageBuilder(address)
+    for each in arguments:
+        builder.add_arg(each)
+    return bytes(builder.build().dgram)
+
+
+@pytest.fixture
+def surface() -> Iterator[Surface]:
+    """A surface before a daemon."""
+    with closing(Surface()) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("address", "arguments", "key", "value"),
+    [
+        ("/sideman/play/temperature", (1.2,), "play.temperature", 1.2),
+        ("/sideman/set", ("play.temperature", 0.3), "play.temperature", 0.3),
+        ("/sideman/set", ("play.gate", "0.25"), "play.gate", 0.25),
+        ("/sideman/play/velocity", (64.0,), "play.velocity", 64),
+        ("/sideman/play/range", ("C4-C5",), "play.range", "C4-C5"),
+        ("/sideman/play/resume", (True,), "play.resume", True),
+        ("/sideman/chart/changes", ("| Eb7 |",), "chart.changes", "| Eb7 |"),
+    ],
+)
+def test_a_fader_sets_a_setting(
+    surface: Surface, address: str, arguments: tuple[object, ...], key: str, value: object
+) -> None:
+    """A number of 32 bits would arrive as another one, or a whole one be refused as it has a point."""
+    surface.send(address, *arguments)
+    assert surface.house.ask("get", key=key)["value"] == value
+
+
+def test_buttons_act_when_they_go_down(surface: Surface) -> None:
+    """Each press would count twice."""
+    for pressed in (1.0, 0.0, 1, 0):
+        surface.send("/sideman/panic", pressed)
+    surface.send("/sideman/panic")
+    surface.send("/sideman/mode", "trade", 1)
+    surface.send("/sideman/mode", "duet")
+    surface.send("/sideman/mute", 1.0)
+    surface.send("/sideman/mute", 0.0)
+    modes = [SetMode("trade", now=True), SetMode("duet"), SetMode("off", now=True), SetMode("duet", now=True)]
+    assert surface.house.put_in == [Panic(), Panic(), Panic(), *modes]
+
+
+def test_questions_are_answered_and_mistakes_told(surface: Surface) -> None:
+    """A surface could show nothing, and nobody would know why a fader does nothing."""
+    surface.send("/sideman/get", "play.gate")
+    address, (verb, told) = surface.reply()
+    assert (address, verb, json.loads(told)["value"]) == ("/sideman/reply", "get", 0.9)
+    surface.send("/sideman/status")
+    assert json.loads(surface.reply()[1][1])["mode"] == "solo"
+    surface.send("/sideman/play/temperature", 9.0)
+    address, (verb, told) = surface.reply()
+    assert (address, verb) == ("/sideman/error", "set")
+    assert "allowed is a number from 0 to 5" in told
+    surface.send("/sideman/dance")
+    assert "no such request" in surface.reply()[1][1]
+
+
+def test_a_bundle_is_all_that_is_in_it(surface: Surface) -> None:
+    """A scene of a control surface, sent as one, would be lost."""
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for key, value in (("gate", 0.5), ("density", 2.0)):
+        builder = OscMessageBuilder(f"/sideman/play/{key}")
+        builder.add_arg(value)
+        bundle.add_content(builder.build())
+    surface.way.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+    surface.osc.serve(0.0)
+    play = surface.house.engine.settings.play
+    assert (play.gate, play.density) == (0.5, 2.0)
+
+
+def test_what_is_more_urgent_goes_before_each_message_of_a_bundle(surface: Surface) -> None:
+    """A note would wait while a whole scene of a control surface is set."""
+    done: list[object] = []
+    osc = Osc(surface.port, done.append, lambda _verb: (), lambda: done.append("a note"))
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for verb in ("again", "tap"):
+        bundle.add_content(OscMessageBuilder(f"/sideman/{verb}").build())
+    surface.way.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+    with closing(osc):
+        osc.serve(0.0)
+    assert done == ["a note", "a note", {"do": "again"}, "a note", {"do": "tap"}]
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=80) | st.binary(max_size=60).map(lambda tail: b"#bundle\0" + tail) |
+       st.binary(max_size=40).map(lambda tail: b"/sideman/set\0\0\0\0" + tail))  # fmt: skip
+def test_garbage_is_passed_over(data: bytes) -> None:
+    """Any program that sends to the wrong port would end the music, or fill the log."""
+    with closing(Surface()) as surface:
+        surface.way.sendto(data, ("127.0.0.1", surface.port.number))
+        surface.send("/other/play/gate", 0.1)
+        surface.send("/sideman/play/gate", 0.4)
+        assert surface.house.engine.settings.play.gate == 0.4
+        assert surface.osc.ignored >= 1
+
+
+def test_a_flood_takes_a_bounded_time(surface: Surface) -> None:
+    """A sequencer that sends a thousand messages a second would take the main thread from all others."""
+    for _ in range(ALL + 20):
+        surface.way.sendto(message("/sideman/panic"), ("127.0.0.1", surface.port.number))
+    for _ in range(5):
+        surface.osc.serve(0.0)
+    assert len(surface.house.put_in) == ALL
+    assert surface.osc.wakes_at() == ROUND_S
+    surface.osc.serve(2 * ROUND_S)
+    assert len(surface.house.put_in) > ALL
+
+
+def test_what_takes_long_is_followed_by_a_rest_as_long(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends long charts, one after the other or at once, would keep signals waiting, and the player."""
+    second = 0.0
+
+    def think(_request: object) -> None:
+        nonlocal second
+        second += 10 * ROUND_S
+
+    monkeypatch.setattr("time.monotonic", lambda: second)
+    osc = Osc(surface.port, think, lambda _verb: ())
+    with closing(osc):
+        bundle = OscBundleBuilder(IMMEDIATELY)
+        for _ in range(2):
+            bundle.add_content(OscMessageBuilder("/sideman/tap").build())
+            surface.way.sendto(message("/sideman/tap"), ("127.0.0.1", surface.port.number))
+        surface.way.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+        for number in range(4):
+            osc.serve(float(number))
+            assert second == pytest.approx(10 * ROUND_S * (number + 1))
+            assert osc.wakes_at() == pytest.approx(number + 11 * ROUND_S)
+        osc.serve(9.0)
+        assert osc.wakes_at() == math.inf
+
+
+def test_a_port_that_is_taken_says_so(surface: Surface) -> None:
+    """The daemon would seem to listen, and hear nothing."""
+    with pytest.raises(Unavailable, match=f"control.osc: port {surface.port.number} of 127.0.0.1"):
+        OscPort("127.0.0.1", surface.port.number)
+    with pytest.raises(Unavailable, match=r"control.osc_host: no\.such\.host\.invalid"):
+        OscPort("no.such.host.invalid", 0)
+
+
+def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has not installed the extra would get a traceback."""
+    monkeypatch.setitem(sys.modules, "pythonosc.osc_packet", None)
+    with pytest.raises(Unavailable, match=r"python-osc is not installed; it comes with sideman\[osc\]"):
+        OscPort("127.0.0.1", 0)
+
+
+def test_the_daemon_answers_osc(tmp_path: Path) -> None:
+    """Nothing of it would work outside of the tests."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as way:
+        way.bind(("127.0.0.1", 0))
+        way.settimeout(LONG)
+        with closing(OscPort("127.0.0.1", 0)) as port:
+            free = port.number
+        with running(tmp_path, "midi.output=none", "midi.input=none", f"control.osc={free}") as daemon:
+            daemon.until("ready")
+            way.sendto(message("/sideman/play/temperature", 0.5), ("127.0.0.1", free))
+            way.sendto(message("/sideman/get", "play.temperature"), ("127.0.0.1", free))
+            told = OscPacket(way.recv(1 << 16)).messages[0].message.params[1]
+            assert json.loads(told)["value"] == 0.5
+            daemon.until("play.temperature is 0.5")
+            assert daemon.end(signal.SIGTERM) == 0

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changes as musicians write them, and the chord at any beat."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from sideman.core.chart.chart import Bar, Chart, ChartError, Meter, parse_changes, parse_meter
+from sideman.core.errors import ConfigError
+from sideman_models.music.harmony import parse_chord
+from support.strategies import charts
+
+FOUR = Meter(4, 4)
+
+
+def read(text: str, meter: Meter = FOUR) -> Chart:
+    """The chart of a text, in four if nothing else is said."""
+    return parse_changes(text, meter, "blues.txt")
+
+
+def bars(text: str, meter: Meter = FOUR) -> list[str]:
+    """Each bar as `onset chord` words."""
+    return [" ".join(f"{at:g}:{chord}" for at, chord in bar.chords) for bar in read(text, meter).bars]
+
+
+@pytest.mark.parametrize(
+    ("text", "meter", "expected"),
+    [
+        ("Dm7 G7", "4/4", "0:Dm7 2:G7"),
+        ("Dm7 G7 C", "4/4", "0:Dm7 2:G7 3:C"),
+        ("C F G C", "4/4", "0:C 1:F 2:G 3:C"),
+        ("C D E F G", "4/4", "0:C 1:D 2:E 3:F 3.5:G"),
+        ("C G", "3/4", "0:C 2:G"),
+        ("C G", "6/8", "0:C 1.5:G"),
+        ("C G", "7/8", "0:C 2:G"),
+        ("C G", "5/4", "0:C 3:G"),
+        ("C / / G7", "4/4", "0:C 3:G7"),
+        ("C . G .", "4/4", "0:C 2:G"),
+        ("C C G", "4/4", "0:C 3:G"),
+    ],
+)
+def test_chords_share_their_bar(text: str, meter: str, expected: str) -> None:
+    """Lost: the harmony changes on another beat than the musician meant."""
+    assert bars(text, parse_meter(meter)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("| Dm7 | G7 | Cmaj7 | % |", "Dm7 G7 Cmaj7 Cmaj7"),
+        ("Dm7 | G7\nCmaj7", "Dm7 G7 Cmaj7"),
+        ("|| Dm7 | G7 ||\r\n|| C ||", "Dm7 G7 C"),
+        ("|: A | B :| C", "A B A B C"),
+        ("|: A :|x3 C", "A A A C"),
+        ("|: A :| x3 | C |", "A A A C"),
+        ("A | B :| C", "A B A B C"),
+        ("|: A :|: B :|", "A A B B"),
+        ("||: A :||\n|: B | % :||", "A A B B B B"),
+        ("A | / | N.C.", "A A N.C."),
+        ("# Blues for C#\nF#7 # the tonic\n  # and so on\nC#m7", "F#7 C#m7"),
+    ],
+)
+def test_bars_and_repeats_are_written_out(text: str, expected: str) -> None:
+    """Lost: the form of the tune is wrong, and the daemon is lost after its first repeat."""
+    assert bars(text) == [f"0:{chord}" for chord in expected.split()]
+
+
+@pytest.mark.parametrize(
+    ("text", "bar", "problem"),
+    [
+        ("| Dm7 | Gx7 | C |", 2, "'Gx7' is not a chord"),
+        ("C :| D | Q", 3, "'Q' is not a chord"),
+        ("C | |: D | E", 2, "never closed"),
+        ("|: C |: D :|", 2, "a repeat within a repeat"),
+        ("C :| :|", 2, "no bars to repeat"),
+        ("|: C :|x1", 2, "2 to 64 times"),
+        ("|: C :|x999999", 2, "2 to 64 times"),
+        ("C |x3", 2, "behind the end of a repeat"),
+        ("% | C", 1, "there is none"),
+        ("/ C", 1, "there is none"),
+        ("C | % G", 2, "'%' repeats a whole bar"),
+        ("C | | D", 2, "nothing stands in it"),
+        ("C D E F G A B C D", 1, "9 chords"),
+        ("C | D : E", 2, "':' is not a chord"),
+    ],
+)
+def test_an_error_names_source_bar_and_symbol(text: str, bar: int, problem: str) -> None:
+    """Lost: the player has to search a whole chart for one wrong sign."""
+    with pytest.raises(ChartError) as caught:
+        read(text)
+    assert str(caught.value).startswith(f"blues.txt, bar {bar}: ")
+    assert problem in str(caught.value)
+    assert isinstance(caught.value, ConfigError)
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "| |: :|", "# nothing yet", "||"])
+def test_an_empty_chart_is_refused(text: str) -> None:
+    """Lost: a chart file that was saved empty ends in a division by zero."""
+    with pytest.raises(ChartError, match=r"blues\.txt"):
+        read(text)
+
+
+def test_repeats_cannot_grow_without_end() -> None:
+    """Lost: a few mistyped signs fill the memory of the machine."""
+    with pytest.raises(ChartError, match="grows beyond 4096 bars"):
+        read("|: " + "C | " * 100 + ":|x64")
+
+
+@given(st.text(alphabet="CG7#m/|:%.x3 \n\t", max_size=40) | st.text(max_size=20))
+def test_any_text_is_a_chart_or_a_chart_error(text: str) -> None:
+    """Lost: a mistyped chart ends the program with a traceback."""
+    try:
+        chart = read(text)
+    except ChartError as error:
+        message = str(error)
+    else:
+        assert read(chart.text(), chart.meter) == chart
+        return
+    assert "blues.txt" in message
+
+
+def test_a_meter_holds_until_the_next() -> None:
+    """Lost: a song whose bars are not all of one length could not be played, or its chords would slip."""
+    chart = parse_changes("| C | 3/4 Dm G | % | 4/4 C |", FOUR, "test")
+    assert [bar.meter for bar in chart.bars] == [FOUR, Meter(3, 4), Meter(3, 4), FOUR]
+    assert chart.length == 14.0
+    assert chart.meters == ((0.0, FOUR), (4.0, Meter(3, 4)), (10.0, FOUR))
+    assert [chart.chord_at(beat).text for beat in (3.9, 4, 6, 7, 9, 10, 14)] == ["C", "Dm", "G", "Dm", "G", "C", "C"]
+    assert chart.text() == "| C | 3/4 Dm G | Dm G | 4/4 C |"
+
+
+@given(charts(), st.integers(-50, 50), st.floats(0, 0.999))
+def test_every_beat_is_in_its_bar(chart: Chart, index: int, share: float) -> None:
+    """Lost: bars would be counted wrong, and turns begin beside the bar line."""
+    start = chart.beat_of(index)
+    quarters = float(chart.bars[index % len(chart.bars)].meter.quarters)
+    found, beat = chart.bar_at(start + share * quarters)
+    assert (found, round(beat, 6)) == (index, round(start, 6))
+    assert chart.beat_of(index + 1) == pytest.approx(start + quarters)
+    assert chart.chord_at(start) == chart.chords_in_bar(index)[0]
+
+
+@given(charts())
+def test_a_printed_chart_is_read_back(chart: Chart) -> None:
+    """Lost: a chart shown by the program cannot be pasted back into it."""
+    again = parse_changes(chart.text(), chart.meter, "again")
+    assert again == chart
+    assert hash(again) == hash(chart)
+
+
+def test_a_chart_is_laid_out_four_bars_a_line() -> None:
+    """Lost: a long chart cannot be read by people."""
+    assert read("C | D G | E / / A | F | G :|").text().splitlines() == [
+        "| C | D G | E / / A | F |",
+        "| G | C | D G | E / / A |",
+        "| F | G |",
+    ]
+
+
+@given(charts(), st.integers(-3, 3), st.data())
+def test_the_chord_at_a_beat_is_the_one_written_there(chart: Chart, chorus: int, data: st.DataObject) -> None:
+    """Lost: notes are chosen for the chord before or after the one that sounds."""
+    number = data.draw(st.integers(0, len(chart.bars) - 1))
+    spans = chart.bars[number].chords
+    index = data.draw(st.integers(0, len(spans) - 1))
+    start, chord = spans[index]
+    end = spans[index + 1][0] if index + 1 < len(spans) else float(chart.bars[number].meter.quarters)
+    top = chart.beat_of(number + chorus * len(chart.bars))
+    for place in (start, start - 1e-10, (start + end) / 2, end - 1e-6):
+        assert chart.chord_at(top + place) == chord
+    assert chart.chords_in_bar(number + chorus * len(chart.bars)) == tuple(chord for _, chord in spans)
+
+
+@given(charts(), st.floats(-500, 500))
+def test_the_next_change_is_the_next_different_chord(chart: Chart, beat: float) -> None:
+    """Lost: the network is told of a change that never comes, or comes at another beat."""
+    chord, until = chart.next_change(beat)
+    now = chart.chord_at(beat)
+    if math.isinf(until):
+        assert {each for bar in chart.bars for _, each in bar.chords} == {now} == {chord}
+        return
+    assert chord != now
+    assert 0 < until <= chart.length
+    assert chart.chord_at(beat + until) == chord
+    assume(until > 1e-6)
+    for part in (0.25, 0.5, 0.999):
+        assert chart.chord_at(beat + until * part) == now
+
+
+def test_a_change_goes_round_the_end_of_the_song() -> None:
+    """Lost: at the end of each chorus the soloist does not hear the top coming."""
+    chart = read("C | G7 | C")
+    assert chart.next_change(8.0) == (parse_chord("G7"), 8.0)
+    assert chart.next_change(5.0) == (parse_chord("C"), 3.0)
+    assert chart.next_change(7.9999999999) == (parse_chord("G7"), 8.0)
+
+
+@given(charts(), st.integers(-11, 11), st.floats(-50, 50))
+def test_transposing_a_chart_transposes_each_chord(chart: Chart, semitones: int, beat: float) -> None:
+    """Lost: `chart.transpose` changes the form of a tune, or only some of its chords."""
+    moved = chart.transposed(semitones)
+    assert moved.chord_at(beat) == chart.chord_at(beat).transposed(semitones)
+    assert moved.transposed(-semitones) == chart
+
+
+@pytest.mark.parametrize(
+    ("text", "quarters"), [("4/4", 4), ("3/4", 3), ("6/8", 3), ("5/4", 5), ("7/8", Fraction(7, 2)), (" 2 / 2 ", 4)]
+)
+def test_meters_are_read(text: str, quarters: Fraction) -> None:
+    """Lost: a waltz is played in four."""
+    meter = parse_meter(text)
+    assert meter.quarters == quarters
+    assert parse_meter(str(meter)) == meter
+
+
+@pytest.mark.parametrize("text", ["", "4", "0/4", "17/4", "4/3", "4/0", "-3/4", "4/4/4", "four", "٤/٤", "4/32"])
+def test_impossible_meters_are_refused(text: str) -> None:
+    """Lost: an impossible meter stops the daemon later, while it plays."""
+    with pytest.raises(ChartError, match="is not a meter"):
+        parse_meter(text)
+
+
+def test_a_chart_has_at_least_a_bar() -> None:
+    """Lost: a chart made by another part of the program may be empty and fail on stage."""
+    with pytest.raises(ChartError):
+        Chart(())
+    assert Chart((Bar(((0.0, parse_chord("C")),), FOUR),)).length == 4.0

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The accompaniment by rule: the chords' own tones, in time, and nothing of it in the solo's way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.clocks import steady
+from sideman.core.chart.chart import Chart, parse_changes, parse_meter
+from sideman.core.chart.timeline import Tune
+from sideman.core.engine import Engine, play_through
+from sideman.core.events import (
+    Change,
+    ClockContinue,
+    ClockStart,
+    ClockStop,
+    ClockTick,
+    Command,
+    Event,
+    NoteOff,
+    NoteOn,
+    Panic,
+    SetChart,
+    SongPosition,
+)
+from sideman.core.parts.comp import BASS, SHELLS, Comp, CompNote, Style, beat_ticks, shell
+from sideman.core.parts.improviser import Dice
+from sideman.core.reports import Struck
+from sideman.core.timing.midi_clock import Clocks, Transport
+from sideman.core.timing.pll import TICKS_A_BEAT
+from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.values import TICKS
+from support.fakes import hanging, performance, play, tempo
+from support.strategies import charts as any_charts
+from support.strategies import chords
+
+BARS = 8
+COMP, SOLO = 2, 1
+styles = st.sampled_from(["shells", "bass"])
+seeds = st.integers(0, 999)
+
+
+def accompany(chart: Chart, style: Style, seed: int, bars: int = BARS) -> list[tuple[int, list[CompNote]]]:
+    """So many bars of it: the ticks of its onsets, and what it strikes there."""
+    comp, roll, tick, played = Comp(Tune(chart)), Dice(seed).roll, 0, []
+    while tick < chart.beat_of(bars) * TICKS:
+        played.append((tick, comp.strike(style, tick, 84, roll)))
+        tick = comp.after(style, tick, roll)
+    return played
+
+
+def chart_of(text: str, meter: str = "4/4") -> Chart:
+    """A chart from its changes."""
+    return parse_changes(text, parse_meter(meter), "test")
+
+
+def bar_lines(chart: Chart, bars: int = BARS) -> list[int]:
+    """The ticks on which so many bars begin, and the last one ends."""
+    return [round(chart.beat_of(number) * TICKS) for number in range(bars + 1)]
+
+
+def change_ticks(chart: Chart) -> set[int]:
+    """The ticks of `BARS` bars where a chord is written, be it the one before or another."""
+    bars = [(chart.beat_of(number), chart.bars[number % len(chart.bars)]) for number in range(BARS)]
+    return {math.ceil(float(line + at) * TICKS - 1e-6) for line, bar in bars for at, _ in bar.chords}
+
+
+def engine(style: str, chart: Chart | None = None, beats: float | None = 32, **keys: Any) -> Engine:
+    """An engine with an accompaniment."""
+    made = performance(play__comp=style, **keys)
+    return (made if chart is None else replace(made, chart=chart)).engine(0.0, beats=beats)
+
+
+def struck(recorder: Any, channel: int = COMP) -> list[tuple[float, int]]:
+    """When what was struck on `channel`."""
+    return [(second, wire[1]) for second, wire in recorder.sent if wire[0] == 0x90 | channel - 1]
+
+
+# -- shells
+
+
+@pytest.mark.parametrize(
+    ("symbol", "tones"),
+    [
+        ("Dm7", "F C"), ("G7", "B F"), ("Cmaj7", "E B"), ("F6", "A D"), ("Am", "C E"), ("C", "E G"),
+        ("Bb7sus", "Eb Ab"), ("Bdim7", "D Ab"), ("Bm7b5", "D A"), ("G7alt", "B F"), ("C+", "E G#"), ("C5", "C G"),
+        ("Csus", "F G"),
+    ],
+)  # fmt: skip
+def test_a_shell_is_what_tells_the_chord(symbol: str, tones: str) -> None:
+    """One would hear a chord and not know whether it is major, minor or a seventh."""
+    assert set(shell(parse_chord(symbol))) == {parse_chord(tone).root for tone in tones.split()}
+
+
+@settings(max_examples=50)
+@given(st.lists(chords(), min_size=2, max_size=8), seeds)
+def test_shells_are_the_chords_own_and_lie_close(line: list[Chord], seed: int) -> None:
+    """The accompaniment would jump about, or get in the way of the bass."""
+    chart = chart_of(" | ".join(chord.text for chord in line))
+    for tick, notes in accompany(chart, "shells", seed):
+        pitches = [note.pitch for note in notes]
+        assert {pitch % 12 for pitch in pitches} == set(shell(chart.chord_at(tick / TICKS)))
+        assert all(pitch in SHELLS for pitch in pitches)
+        assert len(pitches) in (0, 2)
+        assert not pitches or 3 <= pitches[1] - pitches[0] <= 11
+
+
+def test_shells_move_by_steps() -> None:
+    """Two chords of a cadence would sound like two pianos."""
+    played = accompany(chart_of("| Dm7 | G7 | Cmaj7 | C6 |"), "shells", 1)
+    voicings = [[note.pitch for note in notes] for _, notes in played]
+    assert all(abs(low - low2) + abs(high - high2) <= 4 for (low, high), (low2, high2) in pairwise(voicings))
+
+
+@settings(max_examples=50)
+@given(any_charts(), seeds)
+def test_shells_tell_every_change_and_every_bar(chart: Chart, seed: int) -> None:
+    """A chord would go by unheard, and the player would be lost."""
+    onsets = [tick for tick, _ in accompany(chart, "shells", seed)]
+    lines, previous = bar_lines(chart), None
+    for tick in range(lines[-1]):
+        chord = chart.chord_at(tick / TICKS)
+        assert tick in onsets or (tick not in lines and chord == previous)
+        previous = chord
+
+
+# -- bass
+
+
+@settings(max_examples=50)
+@given(any_charts(), seeds)
+def test_the_bass_walks_a_note_a_beat_and_tells_every_change(chart: Chart, seed: int) -> None:
+    """It would lose the beat, or a chord, in the meters and charts that nobody had thought of."""
+    beats = {
+        tick
+        for line, end in pairwise(bar_lines(chart))
+        for tick in range(line, end, beat_ticks(chart.meter_at(line / TICKS)))
+    }
+    played = accompany(chart, "bass", seed)
+    onsets = {tick for tick, _ in played}
+    assert beats <= onsets <= beats | change_ticks(chart)
+    for tick, notes in played:
+        assert len(notes) == (1 if chart.chord_at(tick / TICKS).tones else 0)
+        assert all(note.pitch in BASS for note in notes)
+
+
+@settings(max_examples=100)
+@given(any_charts(), seeds)
+def test_the_bass_plays_the_chord_or_a_step_to_the_next(chart: Chart, seed: int) -> None:
+    """It would play wrong notes."""
+    lines = bar_lines(chart, BARS + 2)
+    played = [(tick, chart.chord_at(tick / TICKS), notes) for tick, notes in accompany(chart, "bass", seed, BARS + 1)]
+    before = None
+    for (tick, chord, notes), (next_tick, next_chord, following) in pairwise(played):
+        if notes:
+            pitch = notes[0].pitch
+            if chord != before:
+                assert pitch % 12 == (chord.root if chord.bass is None else chord.bass)
+            lands = next_tick in lines or next_chord != chord
+            approaches = lands and following and abs(following[0].pitch - pitch) <= 2
+            own = {*chord.tones, *chord.scale, chord.bass}
+            assert pitch % 12 in own or (approaches and tick not in lines and chord == before)
+            assert not following or following[0].pitch != pitch
+        before = chord
+
+
+def test_the_bass_walks_to_the_next_root() -> None:
+    """It would be a row of tones, and not lead from chord to chord."""
+    steps = []
+    for seed in range(20):
+        played = accompany(chart_of("| Dm7 | G7 | Cmaj7 | A7 |"), "bass", seed)
+        pitches = [notes[0].pitch for _, notes in played]
+        assert [pitch % 12 for pitch in pitches[::4]] == [2, 7, 0, 9] * 2
+        steps += [abs(pitches[bar * 4] - pitches[bar * 4 - 1]) for bar in range(1, BARS)]
+    assert set(steps) <= {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("meter", "ticks"),
+    [
+        ("3/4", [0, 12, 24]),
+        ("6/8", [0, 18]),
+        ("5/4", [0, 12, 24, 36, 48]),
+        ("7/8", [0, 12, 24, 36]),
+        ("12/8", [0, 18, 36, 54]),
+    ],
+)
+def test_a_beat_is_what_one_counts(meter: str, ticks: list[int]) -> None:
+    """In six-eight it would walk in eighths, or across the bar lines."""
+    assert [tick for tick, _ in accompany(chart_of("| C7 |", meter), "bass", 1, bars=1)] == ticks
+
+
+def test_a_chord_that_changes_under_it_is_followed_with_the_next_onset() -> None:
+    """Held chords would be answered a bar late."""
+    tune, roll = Tune(chart_of("| C7 |")), Dice(1).roll
+    comp = Comp(tune)
+    comp.strike("bass", 0, 84, roll)
+    assert comp.after("bass", 0, roll) == 12
+    tune.hold(parse_chord("F#m7"), 1.0)
+    assert [note.pitch % 12 for note in comp.strike("bass", 12, 84, roll)] == [6]
+    assert {note.pitch % 12 for note in comp.strike("shells", 12, 84, roll)} == {9, 4}
+
+
+# -- in the engine
+
+
+@settings(max_examples=25)
+@given(styles, any_charts(), st.sampled_from(["beat", "phrase"]), seeds)
+def test_the_solo_is_the_same_with_and_without(style: str, chart: Chart, rate: str, seed: int) -> None:
+    """The same seed would play another solo as soon as somebody wants to hear the changes."""
+
+    def solo(comp: str) -> list[tuple[float, Event]]:
+        played = play_through(engine(comp, chart, play__rate=rate, play__seed=seed))
+        notes = [(due.beat, due.what) for due in played if isinstance(due.what, NoteOn | NoteOff)]
+        return [(beat, event) for beat, event in notes if event.channel == SOLO]
+
+    assert solo(style) == solo("off")
+
+
+things = st.one_of(
+    st.builds(tempo, st.sampled_from([40.0, 133.0, 400.0])),
+    st.builds(SetChart, any_charts()),
+    st.just(Panic()),
+    st.builds(lambda comp: Change((("play.comp", comp),)), st.sampled_from(["off", "shells", "bass"])),
+    st.builds(NoteOn, st.integers(0, 127), st.integers(1, 127), st.just(1)),
+)
+
+
+@settings(max_examples=20)
+@given(styles, any_charts(), st.lists(st.tuples(st.floats(0, 4), things), max_size=6), st.floats(0, 0.2))
+def test_nothing_hangs_and_nothing_overlaps(
+    style: str, chart: Chart, given_: list[tuple[float, Event | Command]], late: float
+) -> None:
+    """A note of the band would sound for ever, or the bass would become a chord."""
+    items = sorted(given_, key=lambda item: item[0])
+    recorder, _ = play(engine(style, chart, None, play__late_ms=1000), 4.0, items, late)
+    assert not hanging(message for _, message in recorder.sent)
+    sounding: dict[int, float] = {}
+    for second, (status, pitch, velocity) in recorder.sent:
+        if status == 0x90 | COMP - 1 and velocity:
+            assert all(since == second for since in sounding.values())  # only what is struck together sounds together
+            sounding[pitch] = second
+        elif status == 0x80 | COMP - 1:
+            sounding.pop(pitch, None)
+
+
+@pytest.mark.parametrize("mode", ["solo", "off"])
+def test_it_plays_in_every_mode_on_the_beat(mode: str) -> None:
+    """A player who wants only the band would have none."""
+    recorder, _ = play(engine("bass", play__mode=mode, tempo__bpm=60), 100.0)
+    assert [second for second, _ in struck(recorder)] == [float(beat) for beat in range(32)]
+    told = [report for report in recorder.reports if isinstance(report, Struck) and report.voice == "comp"]
+    assert [(report.beat, report.note.pitch) for report in told] == struck(recorder)
+
+
+def test_it_swings_with_the_solo() -> None:
+    """Band and solo would play their offbeats against each other."""
+    recorder, _ = play(engine("shells", play__mode="off", play__swing=0.67, tempo__bpm=60, play__seed=2), 100.0)
+    places = {round(second % 1, 6) for second, _ in struck(recorder)}
+    assert places == {0.0, 0.67}
+
+
+def test_another_accompaniment_comes_with_the_next_bar() -> None:
+    """It would break off in the middle of a bar, or need a new start."""
+    changes: Iterable[tuple[float, Command]] = (
+        (1.5, Change((("play.comp", "bass"),))),
+        (9.5, Change((("play.comp", "shells"),))),
+        (13.5, Change((("play.comp", "off"),))),
+    )
+    recorder, _ = play(engine("off", play__mode="off", tempo__bpm=60), 24.0, changes)
+    onsets = struck(recorder)
+    assert [second for second, pitch in onsets if pitch in BASS and second < 12] == [
+        4.0,
+        5.0,
+        6.0,
+        7.0,
+        8.0,
+        9.0,
+        10.0,
+        11.0,
+    ]
+    assert {second for second, pitch in onsets if pitch in SHELLS and second >= 12} >= {12.0}
+    assert max(second for second, _ in onsets) < 16.0
+    assert not hanging(message for _, message in recorder.sent)
+
+
+def test_its_notes_coming_back_are_not_taken_for_the_players() -> None:
+    """A DAW that passes its input on would make it answer its own bass."""
+    alone, _ = play(engine("bass", play__mode="off"), 8.0)
+    heard = [(second, wire) for second, wire in alone.sent if wire[0] == 0x90 | COMP - 1]
+    back = [(second + 0.01, NoteOn(pitch, velocity, COMP)) for second, (_, pitch, velocity) in heard]
+    listening = engine("bass", play__mode="off")
+    play(listening, 8.0, back)
+    assert (listening.heard, listening.listener.echoes) == (0, len(back))
+
+
+def test_what_comes_too_late_is_left_out() -> None:
+    """After a hiccup of the machine the band would play a burst of missed beats."""
+    played = engine("bass", play__mode="off", tempo__bpm=60)
+    list(played.advance(0.0))
+    assert not [due for due in played.advance(2.5) if isinstance(due.what, NoteOn)]
+    assert [due.beat for due in played.advance(3.0) if isinstance(due.what, NoteOn)] == [3.0]
+    assert played.late == 2
+
+
+@pytest.mark.parametrize(("sixteenths", "first"), [(0, 0.0), (18, 0.25), (16, 0.0), (31, 0.125)])
+def test_it_follows_a_clock_from_wherever_it_starts(sixteenths: int, first: float) -> None:
+    """In the middle of a song the band would come in a bar late, or twice at once."""
+    true = [float(second) for second in steady(16, 120.0)]
+    ticks: list[tuple[float, Event]] = [(second, ClockTick()) for second in true]
+    place: list[tuple[float, Event]] = [(true[0] - 0.02, SongPosition(sixteenths)), (true[0] - 0.01, ClockContinue())]
+    start: list[tuple[float, Event]] = [(true[0] - 0.01, ClockStart())]
+    made = performance(play__comp="bass", play__mode="off", play__late_ms=30)
+    following = made.engine(0.0, clocks=Clocks(Transport(120.0)))
+    stop: list[tuple[float, Event]] = [(true[-1] + 0.01, ClockStop())]
+    recorder, _ = play(following, 60.0, [*(place if sixteenths else start), *ticks, *stop])
+    seconds = [second for second, _ in struck(recorder)]
+    assert [second - true[0] for second in seconds] == pytest.approx(
+        [first + beat / 2 for beat in range(len(seconds))], abs=0.002
+    )
+    assert len(seconds) >= 15
+    assert not hanging(message for second, message in recorder.sent if second <= true[-1] + 0.02)
+
+
+def test_it_goes_with_the_clock_to_another_place() -> None:
+    """Wound back, the band would play on over the old place, twice at once, or with a note left from before."""
+    true = [float(second) for second in steady(20, 120.0)]
+    jump = 9 * TICKS_A_BEAT + 5
+    wound: list[tuple[float, Event]] = [
+        (true[jump] - 0.015, ClockStop()),
+        (true[jump] - 0.01, SongPosition(4 * 4)),
+        (true[jump] - 0.005, ClockContinue()),
+    ]
+    ticks: list[tuple[float, Event]] = [(second, ClockTick()) for second in true]
+    arrivals = [(true[0] - 0.01, ClockStart()), *ticks[:jump], *wound, *ticks[jump:]]
+    made = performance(play__comp="bass", play__mode="off", play__late_ms=30)
+    recorder, _ = play(made.engine(0.0, clocks=Clocks(Transport(120.0))), true[-1] + 0.01, arrivals)
+    before = [message for second, message in recorder.sent if second < true[jump] - 0.005]
+    assert not hanging(before)
+    onsets = struck(recorder)
+    beats = [*true[:jump:TICKS_A_BEAT], *true[jump::TICKS_A_BEAT]]
+    assert [second for second, _ in onsets] == pytest.approx(beats[: len(onsets)], abs=0.003)
+    roots = [pitch % 12 for second, pitch in onsets if second > true[jump] - 0.005]
+    assert roots[0] == parse_chord("G7").root  # the second bar
+    assert roots[4] == parse_chord("Cmaj7").root

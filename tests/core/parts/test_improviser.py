@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The next value: heard and played notes move the network as they should, and every control does what it says."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sideman.core.chart.timeline import Tune
+from sideman.core.parts.improviser import Choice, Dice, Improviser
+from sideman_models.music.line import LineNote
+from sideman_models.music.values import REST, Value
+from sideman_models.network.bundle import Bundle
+from support.fakes import ListeningNetwork, classic_bundle, modern_bundle, performance
+from support.offline_network import offline, softmax
+
+phrases = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 40), st.integers(40, 90)), min_size=1, max_size=12)
+
+
+def improviser(bundle: Bundle | None = None, net: ListeningNetwork | None = None, **keys: Any) -> Improviser:
+    """An improviser at the top of the four bars of `fakes.CHANGES`."""
+    return performance(bundle, net, **keys).engine(0.0).improviser
+
+
+def line(phrase: list[tuple[int, int, int]]) -> list[LineNote]:
+    """A phrase of (gap, length, pitch) in ticks as notes that do not overlap."""
+    notes, now = [], 0
+    for gap, length, pitch in phrase:
+        now += gap
+        notes.append(LineNote(now, now + length, pitch))
+        now += length
+    return notes
+
+
+@settings(max_examples=60)
+@given(phrases)
+def test_hearing_a_phrase_moves_the_network_like_reading_it(phrase: list[tuple[int, int, int]]) -> None:
+    """Without it the solo would answer something else than what you played."""
+    notes = line(phrase)
+    tick = int(notes[-1].end) + 24
+    player = improviser(play__mode="off")
+    for note in notes:
+        player.hear(note.onset, note.pitch)
+        player.hear_release(note.end, note.pitch)
+    _, logits = player.expect(tick)
+    assert softmax(logits) == pytest.approx(offline(modern_bundle(), notes, tick), abs=1e-6)
+
+
+@given(st.integers(36, 96), st.integers(0, 47))
+def test_a_note_just_heard_counts_for_the_very_next_value(pitch: int, tick: int) -> None:
+    """Without it the answer would always be a note behind."""
+    silent, heard = improviser(), improviser()
+    heard.hear(tick, pitch)
+    assert not np.allclose(silent.expect(48)[1], heard.expect(48)[1])
+
+
+def test_what_is_fed_back_is_what_sounded() -> None:
+    """Without it the network would believe it had played other durations than it did."""
+    value = Value("C", 3, 2)
+    for gate, written in ((0.9, ["C,1.000"]), (0.5, ["C,0.500", "R,0.500"])):
+        bundle = modern_bundle()
+        network = ListeningNetwork(bundle.weights)
+        player = improviser(bundle, network, play__gate=gate)
+        index = bundle.vocabulary.index(value) or 0
+        player.played(Choice(0, 12, index, value, 62, 80))
+        player.played(Choice(12, 12, index, value, 64, 80))
+        player.expect(24)
+        texts = [bundle.vocabulary.values[fed].text for fed in network.fed if fed is not None]
+        assert [text[:7] for text in texts[: len(written)]] == written
+
+
+def test_a_key_that_comes_up_does_not_end_our_note_of_that_pitch() -> None:
+    """Without it the network would believe that its own note was cut short."""
+    player = improviser()
+    player.hear(0, 60)
+    player.played(Choice(12, 12, 0, modern_bundle().vocabulary.values[0], 60, 80))
+    player.hear_release(15, 60)
+    assert [one.value.ticks for one in player._line.copy().settle_at(24)] == [12]
+
+
+@given(st.floats(-0.4, 0.99))
+def test_what_we_play_together_is_told_whole(lag: float) -> None:
+    """Without it the network would forget its own note whenever you strike with it."""
+    bundle = modern_bundle()
+    player = improviser(bundle)
+    for beat in range(1, 9):
+        strikes = [(12.0 * beat, None), (12.0 * beat + lag, 90)]
+        for tick, heard in sorted(strikes, key=lambda strike: strike[0]):
+            if heard is None:
+                player.played(Choice(12 * beat, 12, 0, bundle.vocabulary.values[0], 60, 80))
+            else:
+                player.hear(tick, heard)
+    assert player._line.dropped == 0
+
+
+def test_a_classic_network_is_fed_the_value_that_was_drawn() -> None:
+    """Without it the classic solo would not be the assignment's."""
+    bundle = classic_bundle()
+    network = ListeningNetwork(bundle.weights)
+    player = improviser(bundle, network)
+    drawn = []
+    for beat in range(8):
+        choice = player.choose(12 * beat)
+        player.played(choice)
+        drawn.append(choice.index)
+    network.fed.clear()
+    player.expect(96)
+    assert network.fed[-1] == drawn[-1]
+
+
+def solo(player: Improviser, ticks: int = 480) -> list[Choice]:
+    """What `player` plays by itself from the top, as it is chosen."""
+    choices, tick = [], 0
+    while tick < ticks:
+        choices.append(player.choose(tick))
+        player.played(choices[-1])
+        tick += choices[-1].length
+    return choices
+
+
+def leaps(choices: list[Choice]) -> list[int]:
+    """Semitones from note to note."""
+    pitches = [choice.pitch for choice in choices if choice.pitch is not None]
+    return [abs(after - before) for before, after in pairwise(pitches)]
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 1000), st.sampled_from([1, 3, 5, 12]), st.sampled_from([0.25, 1 / 3, 0.5, 1]))
+def test_a_classic_solo_keeps_the_rules_of_the_originals(seed: int, leap: int, apart: float) -> None:
+    """Without it the classic bundle would play its rhythms off the grid, crowd its notes and jump about."""
+    keys: dict[str, Any] = {"play__leap": leap, "play__apart": apart, "play__seed": seed, "play__window": 2}
+    choices = solo(improviser(classic_bundle(), play__rate="phrase", **keys))
+    assert all(choice.tick % 12 in (0, 3, 4, 6, 8, 9) for choice in choices)
+    assert all(choice.length >= 12 * apart for choice in choices)
+    changes = Tune(performance().chart)
+    for before, after in pairwise(choices):
+        assert before.pitch is not None
+        assert after.pitch is not None
+        chord = changes.chord_at(after.tick / 12)
+        kind = chord.kind(after.pitch)
+        fitting = [pitch for pitch in range(48, 85) if chord.kind(pitch) == kind and pitch != before.pitch]
+        assert abs(after.pitch - before.pitch) <= max(leap, min(abs(pitch - before.pitch) for pitch in fitting))
+
+
+def test_without_its_rules_a_classic_solo_is_as_it_was_drawn() -> None:
+    """Without it the rules could not be turned off, nor their effect be shown."""
+    off: dict[str, Any] = {"play__settle": False, "play__leap": 0, "play__apart": 0, "play__repetition": 0}
+    choices = solo(improviser(classic_bundle(), play__rate="phrase", **off))
+    assert all(choice.length == choice.value.ticks for choice in choices)
+    assert any(choice.tick % 12 not in (0, 3, 4, 6, 8, 9) for choice in choices)
+
+
+def test_a_classic_network_is_fed_the_value_drawn_though_its_duration_settled() -> None:
+    """Without it the network would be led away from the music it has learned by what was tidied up for the ear."""
+    bundle = classic_bundle()
+    network = ListeningNetwork(bundle.weights)
+    player = improviser(bundle, network, play__rate="phrase")
+    tick, settled = 0, 0
+    for _ in range(60):
+        choice = player.choose(tick)
+        player.played(choice)
+        tick += choice.length
+        settled += choice.length != choice.value.ticks
+        network.fed.clear()
+        player.expect(tick)
+        assert network.fed[-1] == choice.index
+    assert settled
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 1000), st.sampled_from([2, 5, 12]), st.sampled_from([0, 0.25, 0.5]))
+def test_a_modern_solo_keeps_the_rules_in_what_it_draws(seed: int, leap: int, apart: float) -> None:
+    """Without it the knobs would change notes after they were chosen, and the network be told of others."""
+    keys: dict[str, Any] = {"play__leap": leap, "play__apart": apart, "play__settle": True, "play__seed": seed}
+    choices = solo(improviser(play__rate="phrase", **keys))
+    assert all(choice.length == choice.value.ticks for choice in choices)
+    assert all(choice.tick % 12 in (0, 2, 3, 4, 6, 8, 9, 10) for choice in choices)
+    assert all(choice.length >= 12 * apart for choice in choices if choice.pitch is not None)
+    assert all(semitones <= leap for semitones in leaps(choices))
+
+
+def test_a_modern_solo_is_left_as_it_was_learned() -> None:
+    """Without it rules made for another corpus would change how the default bundle plays."""
+    kept: dict[str, Any] = {"play__leap": 0, "play__apart": 0, "play__settle": False}
+    assert solo(improviser(play__rate="phrase")) == solo(improviser(play__rate="phrase", **kept))
+
+
+controls = st.fixed_dictionaries(
+    {
+        "play__rate": st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"]),
+        "play__temperature": st.sampled_from([0, 0.3, 1, 5]),
+        "play__top_k": st.integers(0, 5),
+        "play__top_p": st.floats(0.01, 1),
+        "play__repetition": st.integers(0, 3),
+        "play__density": st.floats(0, 4),
+        "play__rests": st.integers(0, 2),
+        "play__window": st.integers(0, 6),
+        "play__leap": st.sampled_from(["auto", 0, 1, 12]),
+        "play__apart": st.sampled_from(["auto", 0, 0.5, 4]),
+        "play__settle": st.sampled_from(["auto", True, False]),
+        "play__seed": st.integers(0, 100),
+    }
+)
+ranges = st.tuples(st.integers(0, 127), st.integers(0, 40)).map(lambda pair: (pair[0], min(127, sum(pair))))
+heard_notes = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 127)), max_size=6)
+
+
+@settings(max_examples=150)
+@given(controls, ranges, heard_notes, st.sampled_from([modern_bundle(), classic_bundle()]))
+def test_whatever_the_controls_a_choice_is_a_pitch_in_range_or_a_rest(
+    keys: dict[str, Any], span: tuple[int, int], heard: list[tuple[int, int]], bundle: Bundle
+) -> None:
+    """Without it some turn of a knob would stop the music with an error, or leave the instrument's range."""
+    low, high = span
+    player = improviser(bundle, play__range=f"{low}-{high}", **keys)
+    for tick, pitch in sorted(heard):
+        player.hear(tick, pitch)
+    tick = 60
+    for _ in range(5):
+        choice = player.choose(tick)
+        assert choice.pitch is None or (low <= choice.pitch <= high and 1 <= choice.velocity <= 127)
+        assert choice.length > 0
+        player.played(choice)
+        tick += choice.length
+
+
+@given(st.integers(0, 1000))
+def test_choosing_changes_nothing(seed: int) -> None:
+    """Without it a choice taken back would leave traces, and the same performance would not repeat."""
+    player = improviser(play__seed=seed)
+    player.hear(0, 60)
+    before = player.memory(12)
+    assert player.choose(12) == player.choose(12)
+    assert player.memory(12) == before
+
+
+def test_temperature_nothing_takes_the_likeliest() -> None:
+    """Without it 'play safe' would still throw dice."""
+    player = improviser(play__temperature=0, play__repetition=0)
+    place, logits = player.expect(0)
+    kinds = {place.chord.kind(pitch) for pitch in range(12)}
+    playable = np.isin(modern_bundle().vocabulary.kinds, [*kinds, REST])
+    assert player.choose(0).index == np.where(playable, logits, -np.inf).argmax()
+
+
+def test_top_k_of_one_is_the_likeliest_at_any_temperature() -> None:
+    """Without it top_k would let others in."""
+    safe = improviser(play__temperature=0, play__repetition=0)
+    for seed in range(20):
+        assert improviser(play__top_k=1, play__repetition=0, play__seed=seed).choose(0).index == safe.choose(0).index
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_it_rests_at_most_so_many_pulses_in_a_row(limit: int) -> None:
+    """Without it the band would wait in silence for a soloist who has fallen asleep."""
+    player = improviser(play__density=0.01, play__rests=limit)
+    rests = 0
+    for beat in range(60):
+        choice = player.choose(12 * beat)
+        rests = 0 if choice.pitch is not None else rests + 1
+        assert rests <= limit
+        player.played(choice)
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize("window", [0, 3])
+def test_a_pitch_comes_at_most_so_often_in_a_row(limit: int, window: int) -> None:
+    """Without it a network in love with one note would hammer it."""
+    bundle = modern_bundle()
+    player = improviser(bundle, play__repetition=limit, play__window=window)
+    pitches: list[int | None] = []
+    for beat in range(200):
+        choice = player.choose(12 * beat)
+        pitches.append(choice.pitch)
+        player.played(choice)
+    struck = [pitch for pitch in pitches if pitch is not None]
+    assert all(len(set(struck[start : start + limit + 1])) > 1 for start in range(len(struck) - limit))
+
+
+def test_density_leaves_room() -> None:
+    """Without it the knob for space would do nothing."""
+
+    def rests(density: float) -> int:
+        player = improviser(play__density=density, play__rests=16)
+        count = 0
+        for beat in range(100):
+            choice = player.choose(12 * beat)
+            count += choice.pitch is None
+            player.played(choice)
+        return count
+
+    assert rests(0.25) > rests(1.0) > rests(4.0)
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(0, 10**6), st.integers(0, 2))
+def test_dice_depend_on_seed_tick_and_purpose_alone(seed: int, tick: int, purpose: int) -> None:
+    """Without it the same seed would not give the same solo."""
+    roll = Dice(seed).roll(tick, purpose)
+    assert 0 <= roll < 1
+    other = Dice(seed)
+    other.roll(tick + 1, purpose)
+    assert other.roll(tick, purpose) == roll
+
+
+@pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()])
+def test_the_state_can_be_kept_and_gone_on_from(bundle: Bundle) -> None:
+    """Without it a restart of the service would forget what you have played together."""
+    player, later = improviser(bundle), improviser(bundle)
+    for tick in range(0, 96, 12):
+        player.played(player.choose(tick))
+    player.hear(96, 65)
+    player.hear(108, 67)
+    later.remember(player.memory(120), 120)
+    assert later.memory(120) == player.memory(120)
+    _, expected = player.expect(120)
+    _, logits = later.expect(120)
+    assert logits.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("broken", [{"a": [1.0]}, {"c": [float("nan")] * 16}, {"last": "Q,1.000"}, {"pitch": 400}])
+def test_a_state_of_something_else_is_refused(broken: dict[str, Any]) -> None:
+    """Without it a foreign or damaged state would be played as if it were ours."""
+    player = improviser()
+    with pytest.raises((ValueError, KeyError)):
+        player.remember({**player.memory(0), **broken}, 0)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Harmony and contour: each control weighs its own factor, and leaves silence alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sideman.core.parts.reweight import Factors
+from sideman_models.network.bundle import Bundle
+from support.fakes import classic_bundle, modern_bundle, performance
+
+Floats = npt.NDArray[np.float64]
+
+bundles = st.sampled_from([modern_bundle(), classic_bundle()])
+seeds = st.integers(0, 2**32 - 1)
+weights = st.floats(0, 4)
+
+
+def logits_of(bundle: Bundle, seed: int, spread: float = 3.0) -> Floats:
+    """What a network may say, from all alike to quite sure."""
+    return np.random.default_rng(seed).normal(0.0, spread, len(bundle.vocabulary))
+
+
+def shares(logits: Floats) -> Floats:
+    """Probabilities."""
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum())
+
+
+def by(groups: list[Any], likely: Floats) -> dict[Any, float]:
+    """What each group has, all in all."""
+    sums: dict[Any, float] = {}
+    for group, share in zip(groups, likely.tolist(), strict=True):
+        sums[group] = sums.get(group, 0.0) + share
+    return sums
+
+
+def kinds(bundle: Bundle) -> list[str]:
+    """The kind of every value."""
+    return [value.kind for value in bundle.vocabulary.values]
+
+
+def intervals(bundle: Bundle) -> list[Any]:
+    """The interval of every value; a rest's is its own."""
+    return ["rest" if value.kind == "R" else str(value.interval) for value in bundle.vocabulary.values]
+
+
+@given(bundles, seeds)
+def test_one_changes_nothing(bundle: Bundle, seed: int) -> None:
+    """The solo would be another one for a control that nobody touched."""
+    logits = logits_of(bundle, seed)
+    assert Factors(bundle.vocabulary).weighed(logits, 1.0, 1.0) == pytest.approx(logits)
+
+
+@given(bundles, seeds, weights, weights)
+def test_it_is_the_formula(bundle: Bundle, seed: int, harmony: float, contour: float) -> None:
+    """The controls would do something else than their documentation says."""
+    logits = logits_of(bundle, seed)
+    before = shares(logits)
+    by_kind, by_interval = by(kinds(bundle), before), by(intervals(bundle), before)
+    expected = before.copy()
+    for index, value in enumerate(bundle.vocabulary.values):
+        if value.kind != "R":
+            way = by_interval[str(value.interval)]
+            expected[index] *= by_kind[value.kind] ** (harmony - 1) * way ** (contour - 1)
+    notes = ~bundle.vocabulary.rests
+    expected[notes] *= before[notes].sum() / expected[notes].sum()
+    weighed = shares(Factors(bundle.vocabulary).weighed(logits, harmony, contour))
+    assert weighed == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@given(seeds, weights, weights)
+def test_rests_come_as_often_as_before(seed: int, harmony: float, contour: float) -> None:
+    """Turning harmony up would make the solo fall silent, and density would lose its meaning."""
+    bundle = modern_bundle()
+    logits = logits_of(bundle, seed)
+    rests = bundle.vocabulary.rests
+    weighed = shares(Factors(bundle.vocabulary).weighed(logits, harmony, contour))
+    assert weighed[rests] == pytest.approx(shares(logits)[rests], rel=1e-9)
+
+
+@given(seeds, st.booleans())
+def test_nothing_flattens_its_factor(seed: int, harmony: bool) -> None:
+    """`play.harmony 0` would still prefer chord tones."""
+    bundle = modern_bundle()
+    factor = Factors(bundle.vocabulary)
+    weighed = factor.weighed(logits_of(bundle, seed), 0.0 if harmony else 1.0, 1.0 if harmony else 0.0)
+    sums = by(kinds(bundle) if harmony else intervals(bundle), shares(weighed))
+    flat = [share for group, share in sums.items() if group not in ("R", "rest")]
+    assert flat == pytest.approx([flat[0]] * len(flat))
+
+
+@given(seeds, st.booleans(), st.floats(1.01, 4))
+def test_more_keeps_to_the_likelier(seed: int, harmony: bool, weight: float) -> None:
+    """Turning a control up would make no difference, or the opposite one."""
+    bundle = modern_bundle()
+    logits = logits_of(bundle, seed)
+    groups = kinds(bundle) if harmony else intervals(bundle)
+    weighed = Factors(bundle.vocabulary).weighed(logits, weight if harmony else 1.0, 1.0 if harmony else weight)
+    before, after = by(groups, shares(logits)), by(groups, shares(weighed))
+    first = max((group for group in before if group not in ("R", "rest")), key=before.__getitem__)
+    assert after[first] > before[first]
+
+
+@given(bundles, st.floats(0, 1000), weights, weights)
+def test_a_network_that_is_quite_sure_gives_no_nonsense(
+    bundle: Bundle, spread: float, harmony: float, contour: float
+) -> None:
+    """A probability of next to nothing would end the music in a number that is none."""
+    weighed = Factors(bundle.vocabulary).weighed(logits_of(bundle, 1, spread), harmony, contour)
+    assert np.isfinite(weighed).all()
+
+
+@settings(max_examples=8)
+@given(st.sampled_from(["harmony", "contour"]), st.integers(0, 2**16))
+def test_the_improviser_heeds_it_at_any_temperature(name: str, seed: int) -> None:
+    """The control would be documented, and do nothing."""
+    drawn = {}
+    for weight in (0.0, 1.0, 4.0):
+        keys: dict[str, Any] = {"play__temperature": 0.7, "play__seed": seed, f"play__{name}": weight}
+        player = performance(**keys).engine(0.0).improviser
+        drawn[weight] = [player.choose(tick).value.text for tick in range(0, 480, 12)]
+    assert len({tuple(each) for each in drawn.values()}) > 1

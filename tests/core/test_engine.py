@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine in time: everything at its beat, nothing twice, nothing left sounding."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sideman.core.chart.chart import parse_changes
+from sideman.core.engine import Engine, play_through
+from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, SetChart, encode
+from sideman.core.input.quantize import tick_of
+from sideman.core.reports import BarPlayed
+from sideman.core.schedule import Due
+from support.fakes import CHANGES, hanging, performance, tempo
+
+rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
+HOUR = 3600.0
+
+
+def engine(beats: float | None = None, second: float = 0.0, **keys: Any) -> Engine:
+    """An engine of an untrained network over four bars."""
+    return performance(**keys).engine(second, beats=beats)
+
+
+def events(dues: Iterator[Due]) -> list[tuple[float, Event]]:
+    """What was played, with its beats."""
+    return [(due.beat, due.what) for due in dues if not isinstance(due.what, BarPlayed)]
+
+
+def woken(played: Engine, gaps: list[float], until: float) -> Iterator[Due]:
+    """Let `played` be advanced at irregular times, so many seconds apart, over and over."""
+    second = 0.0
+    while True:
+        for gap in gaps:
+            second = min(second + gap, until)
+            yield from played.advance(second)
+            if second == until:
+                return
+
+
+def test_an_hour_of_beats_falls_on_its_seconds() -> None:
+    """Without it the music would drift against the band."""
+    played = engine(beats=7200, play__density=4, play__rests=0, tempo__bpm=120)
+    onsets = [due for due in play_through(played) if isinstance(due.what, NoteOn)]
+    assert len(onsets) == 7200
+    assert all(due.beat == beat and due.second == beat / 2 for beat, due in enumerate(onsets))
+
+
+@settings(max_examples=25)
+@given(rates, st.lists(st.floats(0.001, 0.9), min_size=1, max_size=9), st.sampled_from([90.0, 120.0, 251.0]))
+def test_whatever_the_wake_ups_the_same_is_played(rate: str, gaps: list[float], bpm: float) -> None:
+    """Without it a busy machine would change the notes, not merely delay them."""
+    keys: dict[str, Any] = {"play__rate": rate, "tempo__bpm": bpm, "play__late_ms": 1000}
+    smooth = events(play_through(engine(beats=32, **keys)))
+    assert events(woken(engine(beats=32, **keys), gaps, 32 * 60 / bpm + 0.1)) == smooth
+
+
+@settings(max_examples=25)
+@example("phrase", 0.75, 0)  # a swung sixteenth falls behind the triplet after it
+@given(rates, st.floats(0.5, 0.75), st.integers(0, 99))
+def test_events_come_in_order_and_every_note_ends(rate: str, swing: float, seed: int) -> None:
+    """Without it a note would hang, or end before it began."""
+    played = events(play_through(engine(beats=32, play__rate=rate, play__swing=swing, play__seed=seed)))
+    beats = [beat for beat, _ in played]
+    assert beats == sorted(beats)
+    assert not hanging(encode(event) for _, event in played)
+    sounding: set[int] = set()
+    for _, event in played:
+        assert not isinstance(event, Control)
+        if isinstance(event, NoteOn):
+            assert not sounding  # one voice: nothing overlaps
+            sounding.add(event.pitch)
+        elif isinstance(event, NoteOff):
+            sounding.remove(event.pitch)
+
+
+@pytest.mark.parametrize(("apart", "least"), [("auto", 1 / 12), (0.25, 1 / 12), (0.04, 0.04), (0, 0.0)])
+def test_no_two_notes_start_at_once(apart: float | str, least: float) -> None:
+    """Without it a triplet would be struck together with the swung sixteenth before it."""
+    keys: dict[str, Any] = {"play__rate": "phrase", "play__swing": 0.75, "play__seed": 0, "play__apart": apart}
+    onsets = [beat for beat, event in events(play_through(engine(beats=64, **keys))) if isinstance(event, NoteOn)]
+    gaps = [after - before for before, after in pairwise(onsets)]
+    assert min(gaps) >= least - 1e-9
+    assert (min(gaps) < 1 / 12 - 1e-9) == (least < 1 / 12)
+
+
+@pytest.mark.parametrize(("rate", "pulses"), [("beat", 1), ("eighth", 2), ("triplet", 3), ("sixteenth", 4)])
+def test_a_pulsed_rate_decides_on_every_pulse(rate: str, pulses: int) -> None:
+    """Without it 'one value a beat' would not be that."""
+    bars = [due.what for due in play_through(engine(beats=16, play__rate=rate)) if isinstance(due.what, BarPlayed)]
+    assert [len(bar.choices) for bar in bars] == [4 * pulses] * 4
+    assert [choice.tick for bar in bars for choice in bar.choices] == list(range(0, 192, 12 // pulses))
+
+
+@pytest.mark.parametrize("gate", [0.05, 0.5, 0.9, 1.0])
+def test_gate_is_the_share_that_sounds(gate: float) -> None:
+    """Without it staccato and legato would sound alike."""
+    played = events(play_through(engine(beats=16, play__gate=gate, play__swing=0.5)))
+    starts = {event.pitch: 0.0 for _, event in played if isinstance(event, NoteOn)}
+    for beat, event in played:
+        if isinstance(event, NoteOn):
+            starts[event.pitch] = beat
+        elif isinstance(event, NoteOff):
+            assert beat - starts[event.pitch] == pytest.approx(gate)
+
+
+def test_a_late_note_is_left_out_and_its_end_never() -> None:
+    """Without it a hiccup of the machine would be followed by notes off the beat, or by one that hangs."""
+    played = engine(play__density=4, play__rests=0)
+    on_time = events(played.advance(0.0))
+    late = events(played.advance(0.5 + 0.031))
+    assert [type(event) for _, event in on_time] == [NoteOn]
+    assert [type(event) for _, event in late] == [NoteOff]
+    assert played.late == 1
+    assert [type(event) for _, event in events(played.advance(1.0))] == [NoteOn]
+
+
+@given(rates, st.floats(1.0, HOUR))
+def test_a_stop_of_the_machine_leaves_no_burst(rate: str, stop: float) -> None:
+    """Without it waking from suspend would play all the notes that were missed, at once."""
+    played = engine(play__rate=rate)
+    before = events(played.advance(1.0))
+    after = events(played.advance(1.0 + stop))
+    assert sum(isinstance(event, NoteOn) for _, event in after) <= 1
+    assert len(hanging(encode(event) for _, event in [*before, *after])) <= 1
+    deadline = played.deadline()
+    assert deadline is not None
+    assert deadline <= 1.0 + stop + 2.0
+
+
+def test_notes_heard_change_what_comes_next_and_only_that() -> None:
+    """Without it it would not listen."""
+    silent, listening = engine(), engine()
+    first = events(silent.advance(1.3))
+    assert events(listening.advance(1.3)) == first
+    silent.prepare(1.3)
+    listening.prepare(1.3)
+    assert listening.receive(NoteOn(61, 80, 1), 1.31) == []
+    _, with_nothing = silent.improviser.expect(36)
+    _, with_note = listening.improviser.expect(36)
+    assert not (with_nothing == with_note).all()
+
+
+def test_a_note_too_near_to_the_beat_leaves_the_choice_alone() -> None:
+    """Without it a note at the last moment would make the next one late."""
+    prepared, unprepared = engine(), engine()
+    for played in (prepared, unprepared):
+        list(played.advance(0.9))
+    prepared.prepare(0.9)
+    for played in (prepared, unprepared):
+        played.receive(NoteOn(61, 80, 1), 0.999)
+    after = [events(played.advance(1.0)) for played in (prepared, unprepared)]
+    unheard = engine()
+    list(unheard.advance(0.9))
+    assert after[0] == after[1] == events(unheard.advance(1.0))
+
+
+def test_its_own_echo_changes_nothing() -> None:
+    """Without it a looped cable or a DAW's thru would feed the solo with itself."""
+    alone, looped = engine(), engine()
+    expected = []
+    for step in range(400):
+        second = step * 0.05
+        expected += events(alone.advance(second))
+        for due in list(looped.advance(second)):
+            if not isinstance(due.what, BarPlayed):
+                assert looped.receive(due.what, second + 0.004) == []
+    assert looped.listener.echoes == sum(isinstance(event, NoteOn) for _, event in expected)
+    assert looped.improviser.memory(480) == alone.improviser.memory(480)
+
+
+def test_a_change_of_tempo_moves_no_beat() -> None:
+    """Without it the solo would trip over every tempo change."""
+    played = engine()
+    first = events(played.advance(0.95))
+    played.receive(tempo(60.0), 1.0)
+    rest = events(played.advance(3.0))
+    onsets = [beat for beat, event in [*first, *rest] if isinstance(event, NoteOn)]
+    assert onsets == sorted(set(onsets))
+    assert played.tempo.beat_at(3.0) == pytest.approx(4.0)
+
+
+def test_a_new_chart_takes_over_at_the_bar_line_and_leaves_no_note() -> None:
+    """Without it a note of the old chord would sound on over the new one."""
+    meter = performance().chart.meter
+    played = engine(play__rate="phrase", play__gate=1)
+    sent = events(played.advance(1.2))
+    played.receive(SetChart(parse_changes("| F#7 |", meter, "test")), 1.2)
+    sent += events(played.advance(1.999))
+    assert played.tune.chord_at(3.9).text == "Dm7"
+    assert played.tune.chord_at(4.0).text == "F#7"
+    assert played.tune.next_change(3.0)[0].text == "F#7"
+    before_onset = [due for due in played.advance(2.0) if isinstance(due.what, NoteOff)]
+    sounding = hanging(encode(event) for _, event in sent)
+    assert len(before_onset) >= len(sounding)
+
+
+def test_of_two_new_charts_before_a_bar_line_the_last_counts() -> None:
+    """Without it a change of mind would spoil the chords that still sound."""
+    meter = performance().chart.meter
+    played = engine()
+    list(played.advance(1.0))
+    for changes in ("| F#7 |", "| B7 |"):
+        played.receive(SetChart(parse_changes(changes, meter, "test")), 1.0)
+    assert played.tune.chord_at(2.0).text == "Dm7"
+    assert played.tune.chord_at(4.0).text == "B7"
+
+
+@pytest.mark.parametrize("rate", ["beat", "eighth", "phrase"])
+def test_a_bar_of_odd_length_begins_on_its_bar_line(rate: str) -> None:
+    """Without it swing and pulse would drift against the bars of 7/8, and its downbeats come late."""
+    played = engine(beats=35.0, tempo__meter="7/8", play__rate=rate, play__swing=0.67, play__density=4, play__rests=0)
+    beats = [due.beat for due in play_through(played) if isinstance(due.what, NoteOn)]
+    if rate != "phrase":
+        assert {3.5 * bar for bar in range(10)} <= set(beats)
+    assert tick_of(3.5, played.tune, played.swing) == 42
+
+
+def test_panic_silences_all_and_plays_on() -> None:
+    """Without it there would be no way out of a stuck synth but to stop the music."""
+    played = engine(play__density=4, play__rests=0)
+    sent = events(played.advance(0.1))
+    panic = played.receive(Panic(), 0.1)
+    assert not hanging(encode(event) for event in [*(event for _, event in sent), *panic])
+    assert any(isinstance(event, NoteOn) for _, event in events(played.advance(0.5)))
+
+
+@given(rates)
+def test_the_end_of_the_choruses_is_the_end(rate: str) -> None:
+    """Without it it would play on alone after the tune, or leave its last note ringing."""
+    played = engine(play__rate=rate, chart__choruses=2)
+    sent = events(play_through(played))
+    assert played.deadline() is None
+    assert not hanging(encode(event) for _, event in sent)
+    assert max(beat for beat, _ in sent) <= 32
+
+
+@given(st.integers(-200, 200))
+def test_the_offset_moves_everything_alike(offset: int) -> None:
+    """Without it a slow synth could not be brought into time."""
+    plain = [due for due in play_through(engine(beats=8)) if not isinstance(due.what, BarPlayed)]
+    moved = [
+        due for due in play_through(engine(beats=8, play__offset_ms=offset)) if not isinstance(due.what, BarPlayed)
+    ]
+    assert [due.what for due in moved] == [due.what for due in plain]
+    shifts = [one.second - other.second for one, other in zip(moved, plain, strict=True)]
+    assert shifts == pytest.approx([offset / 1000] * len(shifts))
+
+
+def test_off_listens_and_is_silent() -> None:
+    """Without it there would be no way to let it listen only."""
+    played = engine(play__mode="off")
+    before = played.improviser.memory(120)
+    assert events(played.advance(10.0)) == []
+    for pitch in (60, 62, 64):
+        played.receive(NoteOn(pitch, 80, 1), 10.0 + pitch / 10)
+    assert played.improviser.memory(240) != before
+    assert played.deadline() is not None
+
+
+def test_velocities_follow_beat_and_line() -> None:
+    """Without it every note would be struck alike, as no musician does."""
+    played = events(play_through(engine(beats=64, play__rate="eighth", play__density=4)))
+    notes = [(beat, event.velocity) for beat, event in played if isinstance(event, NoteOn)]
+    on_beat = [velocity for beat, velocity in notes if beat % 1 == 0]
+    off_beat = [velocity for beat, velocity in notes if beat % 1]
+    assert sum(on_beat) / len(on_beat) > sum(off_beat) / len(off_beat) + 3
+    assert len({velocity for _, velocity in notes}) > 8
+
+
+def test_bars_are_reported_with_their_chords() -> None:
+    """Without it the log would not show what is played over what."""
+    bars = [due.what for due in play_through(engine(beats=24)) if isinstance(due.what, BarPlayed)]
+    symbols = CHANGES.replace("|", " ").split()
+    assert [bar.chords[0].text for bar in bars] == [*symbols, *symbols[:2]]
+    assert [bar.number for bar in bars] == [1, 2, 3, 4, 5, 6]
+
+
+def test_settings_are_frozen() -> None:
+    """Without it one part could change another's controls behind its back."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        engine().settings.play.gate = 0.1  # type: ignore[misc]

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No hanging note: the ledger against every order of strikes and releases."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sideman.core.events import Control, Event, NoteOff, NoteOn, encode
+from sideman.core.ledger import Ledger, hush
+from support.fakes import hanging
+
+keys = st.tuples(st.integers(0, 4), st.integers(1, 2))
+moves = st.lists(st.one_of(st.tuples(st.just("strike"), keys), st.tuples(st.just("release"), st.integers(0, 30))))
+
+
+def _perform(ledger: Ledger, moves: list[tuple[str, object]]) -> list[Event]:
+    sent: list[Event] = []
+    strikes: list[tuple[NoteOff, int]] = []
+    for move, what in moves:
+        if isinstance(what, tuple):
+            pitch, channel = what
+            strike, events = ledger.strike(NoteOn(pitch, 80, channel))
+            strikes.append((NoteOff(pitch, channel), strike))
+            sent += events
+        elif strikes and isinstance(what, int):
+            sent += ledger.release(*strikes[what % len(strikes)])
+        assert move
+    return sent
+
+
+@given(moves)
+def test_nothing_hangs_after_all_is_released(moves: list[tuple[str, object]]) -> None:
+    """Without it a note would go on for ever after the program has stopped."""
+    ledger = Ledger(3)
+    sent = [*_perform(ledger, moves), *ledger.release_all()]
+    assert not hanging(encode(event) for event in sent)
+    assert len(ledger) == 0
+    assert ledger.release_all() == []
+
+
+@given(moves)
+def test_every_release_answers_one_strike(moves: list[tuple[str, object]]) -> None:
+    """Without it the end of an old note would cut off a newer one of the same pitch."""
+    ledger = Ledger(3)
+    sounding: set[tuple[int, int]] = set()
+    for event in _perform(ledger, moves):
+        assert isinstance(event, NoteOn | NoteOff)
+        key = (event.pitch, event.channel)
+        assert (key in sounding) == isinstance(event, NoteOff)
+        sounding ^= {key}
+
+
+@given(moves, st.integers(1, 2))
+def test_one_channel_can_be_released_alone(moves: list[tuple[str, object]], channel: int) -> None:
+    """Without it a new mode of the soloist would cut off the accompaniment."""
+    ledger = Ledger(3)
+    sent = _perform(ledger, moves)
+    before = hanging(encode(event) for event in sent)
+    after = hanging(encode(event) for event in [*sent, *ledger.release_all(channel)])
+    assert after == {key: velocity for key, velocity in before.items() if key[0] != channel - 1}
+    assert len(ledger) == len(after)
+
+
+def test_a_panic_silences_every_channel_ever_used() -> None:
+    """Without it a synth that missed a note-off could not be silenced."""
+    ledger = Ledger(3)
+    ledger.strike(NoteOn(60, 80, 5))
+    controls = [event for event in ledger.panic() if isinstance(event, Control)]
+    assert [(event.number, event.channel) for event in controls] == [(n, c) for c in (3, 5) for n in (64, 120, 123)]
+
+
+@given(st.integers(1, 16))
+def test_hushing_releases_every_pitch(channel: int) -> None:
+    """Without it some note left by a killed process would go on sounding."""
+    messages = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128)]
+    assert not hanging([*messages, *map(encode, hush(channel))])

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Playing in an Ableton Link session: on its beats and bars, silent when it is stopped. On a clock that jumps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sideman.core.engine import Engine
+from sideman.core.events import (
+    Change,
+    ClockStart,
+    ClockStop,
+    ClockTick,
+    Command,
+    Event,
+    LinkState,
+    NoteOff,
+    NoteOn,
+    SongPosition,
+    encode,
+)
+from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.midi_clock import Clocks, Transport
+from sideman.core.timing.pll import TICKS_A_BEAT
+from sideman.midi.decoder import Decoder
+from support.fakes import hanging, performance, play, struck, tempo
+
+Arrivals = list[tuple[float, Event | Command]]
+DENSE: dict[str, Any] = {"play__density": 4, "play__rests": 0}
+START, STOP, TICK = (encode(event) for event in (ClockStart(), ClockStop(), ClockTick()))
+
+
+def following(*, wait_start: bool = True, sends: bool = False, **keys: Any) -> tuple[Engine, LinkTransport, list[Any]]:
+    """An engine that plays in a session with bars of four beats, its transport, and what that tells and asks for."""
+    told: list[Any] = []
+    transport = LinkTransport(4.0, wait_start=wait_start, tell=lambda: told.append(transport.text), ask=told.append)
+    return performance(**{**DENSE, **keys}).engine(0.0, clocks=Clocks(transport, sends)), transport, told
+
+
+def state(beat: float, bpm: float = 120.0, *, playing: bool = True, others: int = 1) -> LinkState:
+    """How a session stands."""
+    return LinkState(bpm, beat, playing, others)
+
+
+def onsets(engine: Engine, until: float, arrivals: Arrivals) -> list[float]:
+    """When notes are struck, all of them released."""
+    recorder, _ = play(engine, until, arrivals)
+    assert not hanging(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
+    return [second for second, _ in struck(recorder)]
+
+
+def test_it_begins_at_the_top_with_the_next_bar_line() -> None:
+    """It would come in anywhere in the bar, with the first bar's chords where the others have the third beat."""
+    engine, transport, told = following()
+    seconds = onsets(engine, 9.99, [(1.0, state(101.0))])  # beat 104 falls on second 2.5
+    assert seconds == pytest.approx([2.5 + beat / 2 for beat in range(len(seconds))])
+    assert len(seconds) == 15
+    assert transport.line.beat_at(2.5) == pytest.approx(0.0)
+    assert engine.tune.chord_at(engine.beat_at(4.6)) == engine.tune.chart.chord_at(4.2)
+    assert told == ["following Link at 120.0 bpm, 1 other"]
+
+
+def test_a_session_that_is_stopped_is_waited_for() -> None:
+    """It would play while everybody else waits for the first beat."""
+    engine, _, told = following()
+    arrivals: Arrivals = [(0.0, state(0.3, playing=False)), (3.0, state(6.3, playing=False)), (5.0, state(10.3))]
+    assert onsets(engine, 7.01, arrivals) == pytest.approx([5.85, 6.35, 6.85])
+    assert told == ["waiting for the start of Link at 120.0 bpm, 1 other", "following Link at 120.0 bpm, 1 other"]
+
+
+def test_without_waiting_it_comes_in_though_nobody_has_started() -> None:
+    """Beside programs that share no start and stop, as Live does not unless told to, it would be silent for ever."""
+    engine, _, _ = following(wait_start=False)
+    stopped = state(11.0, playing=False)
+    assert onsets(engine, 3.01, [(1.0, stopped)]) == pytest.approx([1.5, 2.0, 2.5, 3.0])
+    engine, _, _ = following(wait_start=False)
+    arrivals: Arrivals = [(1.0, stopped), (2.1, state(13.2)), (2.6, state(14.2, playing=False))]
+    assert onsets(engine, 9.0, arrivals) == pytest.approx([1.5, 2.0, 2.5])
+
+
+def test_a_stop_silences_at_once_and_a_start_is_the_top() -> None:
+    """A note would sound on after the song is stopped, or the second take begin in the middle of the changes."""
+    engine, transport, _ = following(play__gate=1)
+    arrivals: Arrivals = [(0.0, state(0.0)), (5.3, state(10.6, playing=False)), (8.0, state(16.1))]
+    recorder, bars = play(engine, 12.01, arrivals)
+    assert not hanging(message for second, message in recorder.sent if second <= 5.3)
+    seconds = [second for second, _ in struck(recorder)]
+    assert next(second for second in seconds if second > 5.3) == pytest.approx(9.95)
+    assert transport.line.beat_at(9.95) == pytest.approx(0)
+    assert [bar.number for bar in bars] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("bpm", [60.0, 97.0, 180.0])
+def test_a_tempo_that_changes_is_followed_on_the_beat(bpm: float) -> None:
+    """It would play in the old tempo beside the others."""
+    engine, _, _ = following()
+    changes = 4.25  # in the middle of beat 8
+    beats = 8.5 + bpm / 60 * 5
+    seconds = onsets(engine, changes + 5.0, [(0.0, state(0.0)), (changes, state(8.5, bpm))])
+    expected = [beat / 2 for beat in range(9)] + [
+        changes + (beat - 8.5) * 60 / bpm for beat in range(9, math.ceil(beats))
+    ]
+    assert seconds == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 0.5), st.floats(40, 240)), min_size=1, max_size=40))
+@settings(max_examples=25)
+def test_a_tempo_that_is_always_moving_loses_no_beat(moves: list[tuple[float, float]]) -> None:
+    """An accelerando that somebody dials would leave out beats, or play one twice."""
+    second, beat, bpm = 0.0, 0.0, 120.0
+    arrivals: Arrivals = [(0.0, state(0.0))]
+    crossed = []
+    for gap, new in moves:
+        crossed += [second + (n - beat) * 60 / bpm for n in range(math.ceil(beat), math.ceil(beat + gap * bpm / 60))]
+        second, beat, bpm = second + gap, beat + gap * bpm / 60, new
+        arrivals.append((second, state(beat, bpm)))
+    engine, _, _ = following()
+    assert onsets(engine, second, arrivals)[: len(crossed)] == pytest.approx(crossed, abs=1e-6)
+
+
+@pytest.mark.parametrize(("to", "place"), [(31.0, 11.0), (30.0, 10.0), (29.5, 9.5), (25.0, 9.0), (28.4, 12.4)])
+def test_a_jump_of_the_beat_keeps_the_bar(to: float, place: float) -> None:
+    """When two sessions become one it would start the song again, or leave the others' bar lines."""
+    engine, transport, _ = following(play__gate=1)
+    jumps = 5.3  # at beat 10.6 of the music
+    recorder, _ = play(engine, 9.0, [(0.0, state(0.0)), (jumps, state(to))])
+    assert transport.line.beat_at(jumps) == pytest.approx(place)
+    assert engine.tune.chord_at(engine.beat_at(8.9)) == engine.tune.chart.chord_at(place + 7.2)
+    assert not hanging(message for _, message in recorder.sent)
+    after = [second for second, _ in struck(recorder) if second > jumps - 0.01]
+    first = jumps + (math.ceil(place) - place) / 2
+    assert after == pytest.approx([first + n / 2 for n in range(len(after))])
+    assert len(after) >= 6
+
+
+def test_a_beat_corrected_by_a_little_is_no_jump() -> None:
+    """Each correction of a clock would cut a note short."""
+    engine, transport, _ = following(play__gate=1)
+    recorder, _ = play(engine, 4.3, [(0.0, state(0.0)), (2.2, state(4.401)), (3.2, state(14.4))])
+    assert transport.line.beat_at(3.2) == pytest.approx(6.4)
+    assert not transport.moved
+    assert [second for second, _ in struck(recorder)][-1] == pytest.approx(4.0)
+    offs = [second for second, message in recorder.sent if message[0] & 0xF0 == 0x80]
+    assert not [second for second in offs if second in (2.2, 3.2)]
+
+
+def test_our_own_wish_for_a_tempo_goes_to_the_session() -> None:
+    """Turning the tempo knob would put it out of time with everybody else."""
+    engine, _, told = following()
+    engine.receive(state(0.0), 0.0)
+    engine.receive(tempo(90.0), 1.0)
+    engine.receive(Change((("tempo.bpm", 100.0),)), 1.1)
+    assert told[1:] == [90.0, 100.0]
+    assert engine.tempo.bpm == 120.0
+
+
+def test_what_is_played_before_its_first_bar_line_is_heard() -> None:
+    """The pick-up that you play into its first bar would be lost to it."""
+    engine, _, _ = following()
+    engine.receive(state(1.0), 0.0)
+    engine.receive(NoteOn(60, 64, 1), 0.5)
+    engine.receive(NoteOff(60, 1), 0.9)
+    assert engine.heard == 1
+
+
+changes = st.builds(
+    LinkState,
+    st.sampled_from([20.0, 60.0, 120.0, 999.0]),
+    st.floats(-50, 5000) | st.sampled_from([0.0, 4.0, 8.0, 3.999999]),
+    st.booleans(),
+    st.integers(0, 3),
+)
+other = st.sampled_from([ClockTick(), ClockStart(), ClockStop(), SongPosition(7), NoteOn(60, 9, 1), tempo(300.0)])
+gaps = st.sampled_from([0.0, 1e-4, 0.03, 0.4, 2.0])
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(gaps, changes | other), max_size=40), st.booleans(), st.booleans())
+def test_no_session_leaves_a_note_sounding_or_takes_a_beat_back(
+    items: Sequence[tuple[float, Event | Command]], wait_start: bool, sends: bool
+) -> None:
+    """A peer that jumps about would end the solo, leave a note that sounds for ever, or tangle what was heard."""
+    engine, _, _ = following(wait_start=wait_start, sends=sends, play__rate="sixteenth", play__gate=1)
+    second, arrivals, beats = 0.0, [], [0.0]
+    for gap, item in items:
+        second += gap
+        arrivals.append((second, item))
+    for when, item in arrivals:
+        beats += [due.beat for due in engine.advance(when)]
+        engine.receive(item, when)
+        beats.append(engine.beat_at(when))
+    engine, _, _ = following(wait_start=wait_start, sends=sends, play__rate="sixteenth", play__gate=1)
+    recorder, _ = play(engine, second + 2.0, arrivals)
+    assert not hanging(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
+    words = [message for _, message in recorder.sent if message in (START, STOP, (0xFB,))]
+    assert not words or words[-1] == STOP
+    # Back by no more than what is moved along without a jump.
+    assert all(later >= earlier - 0.1001 for earlier, later in pairwise(beats))
+
+
+def test_the_clock_it_sends_goes_with_the_session() -> None:
+    """A drum machine behind it would not stop with Live, or be a sixteenth beside it after a jump."""
+    engine, _, _ = following(sends=True, play__gate=1)
+    jump = 5.3
+    arrivals: Arrivals = [(0.0, state(1.0)), (jump, state(40.2)), (9.0, state(47.6, playing=False))]
+    recorder, _ = play(engine, 12.0, arrivals)
+    followed, decoder = Transport(120.0), Decoder(clock=True)
+    words = []
+    for second, message in recorder.sent:
+        for event in decoder.feed(message):
+            if isinstance(event, NoteOn | NoteOff):
+                continue
+            followed.hear(event, second)  # type: ignore[arg-type]
+            if not isinstance(event, ClockTick):
+                words.append((round(second, 2), type(event).__name__))
+                continue
+            place = followed.line.beat_at(second)  # beat 4 of the session is on second 1.5, after the jump 40 on 5.2
+            expected = (second - 1.5) * 2 if second < jump else 8 + (second - 5.2) * 2
+            assert place == pytest.approx(expected, abs=0.5 / TICKS_A_BEAT)
+    assert [word for _, word in words] == ["ClockStart", "ClockStop", "SongPosition", "ClockContinue", "ClockStop"]
+    assert words[0][0] == pytest.approx(1.5, abs=0.02)
+    assert words[-1][0] == 9.0

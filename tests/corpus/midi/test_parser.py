@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reader of MIDI bytes: as mido where mido can, and as far as there is sense where it cannot."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+from collections import defaultdict
+
+import mido
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sideman_models.corpus.midi import parser as parsing
+from sideman_models.corpus.midi.parser import MidiError, Track, parse_midi
+from support.midi_files import DIVISION, chunk, midi_tracks, packed, played, raw, scale, track
+
+END = b"\x00\xff\x2f\x00"
+NOTE = b"\x00\x90\x3c\x50\x60\x80\x3c\x00"
+"""Middle C for 96 ticks."""
+
+KINDS = {"text": "text", "lyrics": "lyric", "marker": "marker", "cue_marker": "cue"}
+
+
+def by_mido(messages: mido.MidiTrack) -> Track:
+    """What a track of messages holds, by another way: an end is that of the last note begun before it."""
+    told = Track()
+    now = 0
+    sounding: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for message in messages:
+        now += message.time
+        if message.type in ("note_on", "note_off"):
+            begun = sounding[message.channel, message.note]
+            if message.type == "note_on" and message.velocity:
+                begun.append(now)
+            elif begun:
+                start = max([start for start in begun if start < now] or begun)
+                begun.remove(start)
+                told.notes.setdefault(message.channel, []).append((start, now, message.note))
+        elif message.type == "time_signature":
+            told.metres.append((now, message.numerator, message.denominator))
+        elif message.type in KINDS and message.text:
+            text = message.text.strip()
+            told.texts.append(parsing.Text(now, KINDS[message.type], text))
+    told.unended = sum(map(len, sounding.values()))
+    return told
+
+
+@given(st.lists(midi_tracks, min_size=1, max_size=3), st.sampled_from([0, 1, 2]))
+def test_what_mido_reads_is_read_the_same(tracks: list[mido.MidiTrack], kind: int) -> None:
+    """The music of ordinary files would be learned with other notes than it has."""
+    data = packed(*tracks[: 1 if kind == 0 else 3], kind=kind)
+    read, expected = parse_midi(data), mido.MidiFile(file=io.BytesIO(data))
+    assert (read.type, read.division) == (expected.type, expected.ticks_per_beat)
+    assert len(read.tracks) == len(expected.tracks)
+    for ours, messages in zip(read.tracks, expected.tracks, strict=True):
+        theirs = by_mido(messages)
+        assert not ours.broken
+        assert (ours.metres, ours.unended) == (theirs.metres, theirs.unended)
+        assert [(one.tick, one.kind) for one in ours.texts] == [(one.tick, one.kind) for one in theirs.texts]
+        ended = sorted((channel, *note) for channel, notes in theirs.notes.items() for note in notes)
+        found = sorted((channel, *note) for channel, notes in ours.notes.items() for note in notes)
+        assert len(found) == len(ended) + ours.unended
+        assert not set(ended) - set(found)
+
+
+def test_text_is_read_in_either_alphabet() -> None:
+    """Chord symbols and titles with a flat sign or an accent would be lost."""
+    head = b"".join(b"\x00\xff\x01" + bytes([len(text)]) + text for text in ("B♭7".encode(), b"Caf\xe9 \x07", b" "))
+    [one] = parse_midi(raw(chunk(head + END))).tracks
+    assert [text.text for text in one.texts] == ["B♭7", "Café", ""]
+
+
+def test_a_name_and_a_sound_are_those_of_the_first_note() -> None:
+    """A saxophone would be taken for the piano that the channel was before, or is later."""
+    sounds = b"\x00\xc0\x01\x00\xc0\x41" + NOTE + b"\x00\xc0\x02" + NOTE
+    [one] = parse_midi(raw(chunk(b"\x00\xff\x03\x03Sax" + sounds + END))).tracks
+    assert (one.name, one.programs) == ("Sax", {0: 0x41})
+
+
+def notes_of(data: bytes) -> list[tuple[int, int, int]]:
+    """All notes of a file's channel 1."""
+    return [note for one in parse_midi(data).tracks for note in one.notes.get(0, [])]
+
+
+@pytest.mark.parametrize(
+    ("body", "notes"),
+    [
+        (b"\x00\x90\x3c\x50\x60\x3c\x00", [(0, 96, 60)]),  # running status, and an end by velocity 0
+        (b"\x00\x90\x3c\x50\x30\xff\x51\x03\x00\x00\x00\x30\x3c\x00", [(0, 96, 60)]),  # over a tempo of 0
+        (b"\x00\x90\x3c\x50\x30\xf0\x02\x01\xf7\x30\x3c\x00", [(0, 96, 60)]),  # over a system message
+        (b"\x00\x90\x3c\x50\x30\x90\x3c\x50\x30\x80\x3c\x00", [(0, 48, 60), (48, 96, 60)]),  # no end of the first
+        (b"\x00\x90\x3c\x50\x30\x3c\x50\x00\x3c\x00\x30\x3c\x00", [(0, 48, 60), (48, 96, 60)]),  # struck, then released
+        (b"\x00\x90\x3c\x50\x30\x40\x50", [(0, 48, 60), (48, 48, 64)]),  # no ends at all
+        (b"\x00\x90\x3c\x50\xa0\x00\xff\x01\x00", [(0, 4 * DIVISION, 60)]),  # no end for long
+        (b"\x00\x80\x3c\x00", []),  # no beginning
+    ],
+)  # fmt: skip
+def test_notes_find_their_ends(body: bytes, notes: list[tuple[int, int, int]]) -> None:
+    """One note-off that is missing would shift the lengths of all notes after it."""
+    assert notes_of(raw(chunk(body + END))) == notes
+
+
+@pytest.mark.parametrize(
+    ("data", "notes", "says"),
+    [
+        (raw(chunk(NOTE + b"\x00\x90\x3c")), 1, "breaks off at byte 30"),
+        (raw(chunk(NOTE + b"\x00\xff\x01\x7fab")), 1, "breaks off"),
+        (raw(chunk(NOTE + b"\xff\xff\xff\xff\xff\x7f\x90\x3c\x50")), 1, "more than four bytes"),
+        (raw(chunk(NOTE + b"\x00\x90\x3c\x90")), 1, "a data byte above 127"),
+        (raw(chunk(b"\x00\x3c\x50")), 0, "no event begins like this"),
+        (raw(chunk(NOTE + b"\xff\xff\xff\x7f\x90\x3c\x50", claim=None)), 1, "beyond quarter note"),
+        (raw(chunk(NOTE * 2 + END, claim=0xFFFFFFFF)), 2, ""),
+        (raw(chunk(NOTE + END, claim=1 << 30), chunk(NOTE + END)), 2, ""),
+        (raw(chunk(NOTE + END, claim=3), chunk(NOTE + END)), 2, ""),
+        (raw(chunk(NOTE + END, claim=0), chunk(NOTE + END)), 2, ""),
+        (raw(chunk(b"junk", name=b"XFIH"), chunk(NOTE + END)), 1, ""),
+        (raw(chunk(b"junk", name=b"XFIH", claim=1 << 31), chunk(NOTE + END)), 1, ""),
+        (raw(chunk(NOTE + END), count=60_000), 1, ""),
+        (raw(chunk(NOTE + END)) + bytes(5000), 1, ""),
+        (b"RIFF....RMIDdata...." + raw(chunk(NOTE + END)), 1, ""),
+        (raw(chunk(NOTE + END), kind=9), 1, ""),
+    ],
+)  # fmt: skip
+def test_what_came_before_the_break_is_used(data: bytes, notes: int, says: str) -> None:
+    """A file that a download cut short, or a careless program wrote, would be lost as a whole, or without a word."""
+    midi = parse_midi(data)
+    assert len(notes_of(data)) == notes
+    broken = "".join(one.broken for one in midi.tracks)
+    assert says in broken if says else not broken
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "not a MIDI file"),
+        (b"MThd", "not a MIDI file"),
+        (b"\x89PNG" * 99, "not a MIDI file"),
+        (raw(chunk(NOTE), division=0), "no ticks"),
+        (raw(chunk(NOTE), division=0xE728), "film frames"),
+        (raw(chunk(NOTE)) + bytes(parsing.MOST_BYTES), "larger than 8 MiB"),
+    ],
+)
+def test_what_is_no_music_is_named(data: bytes, says: str) -> None:
+    """Nobody could tell why a file was left out."""
+    with pytest.raises(MidiError, match=says):
+        parse_midi(data)
+
+
+def test_there_is_an_end_to_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file made to be endless would keep the training from ever beginning."""
+    monkeypatch.setattr(parsing, "MOST_EVENTS", 25)
+    monkeypatch.setattr(parsing, "MOST_TRACKS", 4)
+    monkeypatch.setattr(parsing, "MOST_TEXTS", 3)
+    midi = parse_midi(raw(*[chunk(NOTE * 5 + END)] * 9))
+    assert [len(one.notes.get(0, [])) for one in midi.tracks] == [5, 5, 2]
+    assert midi.tracks[2].broken.startswith("more than 25 events")
+    assert midi.remarks == ["only the first 3 tracks are read"]
+    assert parse_midi(raw(*[chunk(END)] * 9)).remarks == ["only the first 4 tracks are read"]
+    [one] = parse_midi(raw(chunk(b"\x00\xff\x01\x01A" * 9))).tracks
+    assert len(one.texts) == 3
+
+
+def test_no_claim_costs_memory() -> None:
+    """Thirty bytes could end the training for want of memory."""
+    claims = raw(
+        chunk(b"\x00\xff\x01\xff\xff\xff\x7f", claim=0x7FFFFFFF), chunk(b"\x00\xf0\xff\xff\xff\x7f"), count=0xFFFF
+    )
+    tracemalloc.start()
+    try:
+        parse_midi(claims)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+sound = packed(track(scale(), "Melody"), track(played([(0, 4, 48), (4, 8, 53)], 1)))
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.integers(0, len(sound) - 1), st.integers(0, 255)), max_size=8),
+    st.integers(0, len(sound)), st.binary(max_size=64) | st.just(b""), st.integers(0, len(sound)),
+)  # fmt: skip
+def test_no_bytes_do_worse_than_be_refused(changes: list[tuple[int, int]], cut: int, put: bytes, at: int) -> None:
+    """A strange file would end the training with a traceback."""
+    mutated = bytearray(sound)
+    for place, byte in changes:
+        mutated[place] = byte
+    mutated[at:at] = put
+    for data in (bytes(mutated), bytes(mutated[:cut]), sound[:14] + put):
+        try:
+            midi = parse_midi(data)
+        except MidiError:
+            continue
+        for one in midi.tracks:
+            for start, end, pitch in (note for notes in one.notes.values() for note in notes):
+                assert 0 <= start <= end
+                assert 0 <= pitch < 128

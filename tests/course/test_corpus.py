@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The classic corpus: its facts where the file is at hand, its rules on small files of our own everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sideman.commands import corpus as command
+from sideman.core.errors import NoSuchInput, UsageError
+from sideman.exit_status import verdict
+from sideman_models.course.corpus import (
+    DORIAN,
+    MAJOR,
+    ClassicCorpus,
+    chord_scale,
+    interval_name,
+    is_major,
+    kind,
+    read_classic,
+    training_arrays,
+    window,
+)
+from sideman_models.errors import CorpusError
+from sideman_models.music.values import parse_value, semitones
+from support.course_midi import held, midi
+from support.data_files import data_file
+
+E_FLAT = (63, 67, 70)
+
+
+@pytest.fixture(scope="module")
+def metheny() -> ClassicCorpus:
+    """The corpus itself."""
+    return read_classic(data_file("metheny/original_metheny.mid"))
+
+
+def test_the_facts_of_the_classic_corpus(metheny: ClassicCorpus) -> None:
+    """Lost: a network trained here speaks another language than the course's."""
+    assert metheny.facts() == {
+        "tokens": 193,
+        "values": 78,
+        "tokens_per_bar": [12, 12, 15, 12, 12, 8, 11, 7, 6, 12, 10, 11, 10, 8, 12, 19, 8, 8],
+        "kinds": {"C": 117, "S": 44, "A": 25, "X": 7},
+        "durations": {"0.250": 153, "0.333": 20, "0.500": 12, "0.667": 5, "0.750": 3},
+        "tokens_sha256": "48fc43d86117cc42696c008624e031e6ec15669dbcdbb5505c6f9e6d5745ab12",
+        "values_sha256": "4239f342d3a3aa946384e326d7923aa0741852267370ccf0cb7c8ea1b2f0aeb3",
+    }
+
+
+def test_every_bar_of_the_classic_corpus_has_its_chords(metheny: ClassicCorpus) -> None:
+    """Lost: the classic solo cannot be played over its own changes."""
+    assert len(metheny.chords) == len(metheny.bars) == 18
+    for bar in metheny.chords:
+        assert all(0 <= onset < 4 and len(pitches) > 1 for onset, pitches in bar)
+        assert [onset for onset, _ in bar] == sorted(onset for onset, _ in bar)
+
+
+def test_the_classic_training_arrays(metheny: ClassicCorpus) -> None:
+    """Lost: published losses cannot be compared with ours, for the snippets are others."""
+    X, Y = training_arrays(metheny)
+    assert X.shape == (60, 30, 78)
+    assert Y.shape == (30, 60, 78)
+    assert X.sum() == Y.sum() == 1740
+    assert not X[:, 0].any()
+    assert not Y[29].any()
+    assert np.array_equal(Y[:29], X.transpose(1, 0, 2)[1:])
+    line = [metheny.values.index(token) for token in metheny.tokens]
+    for snippet, start in zip(X, (47, 117, 67, 103, 9, 21, 36, 87, 70, 88), strict=False):
+        assert snippet[1:].argmax(axis=1).tolist() == line[start + 1 : start + 30]
+
+
+def test_every_classic_token_is_a_value(metheny: ClassicCorpus) -> None:
+    """Lost: the daemon cannot play what the classic corpus is made of."""
+    for token in metheny.values:
+        assert str(parse_value(token)) == token
+
+
+def test_a_small_file_by_every_rule(tmp_path: Path) -> None:
+    """Lost: without the course's file nobody notices that the rules have changed."""
+    # The last note of the first bar is 28 ticks long, as near to a quarter of a beat as to a third.
+    melody = [(0.0, 0.5, 75), (0.52, 0.3, 72), (1.0, 0.1, 73), (1.36, 0.3, 68), (4.0, 1.0, 63)]
+    chords = [*held(E_FLAT), *held((62, 66, 69), onset=4.0)]
+    corpus = read_classic(midi(tmp_path, melody, chords))
+    assert corpus.bars == (
+        ("C,0.500", "S,0.333,<P1,d-5>", "X,0.250,<M3,d-3>", "A,0.250,<M-2,m-6>"),
+        ("A,1.000",),
+    )
+    assert corpus.chords == (((0.0, E_FLAT),), ((0.0, (62, 66, 69)),))
+
+
+def test_notes_together_are_no_melody_and_notes_alone_no_chord(tmp_path: Path) -> None:
+    """Lost: a stray double stop or bass note changes what the network learns."""
+    melody = [(0.0, 0.5, 63), (1.0, 0.5, 70), (1.05, 0.5, 74)]
+    chords = [*held(E_FLAT), (2.0, 1.0, 40)]
+    corpus = read_classic(midi(tmp_path, melody, chords))
+    assert corpus.bars == (("C,0.500",),)
+    assert corpus.chords == (((0.0, E_FLAT),),)
+
+
+def test_a_note_before_its_bars_first_chord_takes_that_chord(tmp_path: Path) -> None:
+    """Lost: a note ahead of the chord is judged by a chord of another bar, or stops the reading."""
+    corpus = read_classic(midi(tmp_path, [(0.0, 0.5, 63), (2.5, 0.5, 62)], held(E_FLAT, onset=2.0)))
+    assert [token[0] for token in corpus.tokens] == ["C", "S"]
+
+
+def test_scales_are_spelled() -> None:
+    """Lost: G# over E flat major counts as a scale tone, and kinds no longer match the course's."""
+    assert is_major(E_FLAT)
+    assert kind(73, (63, 67)) == "X"  # C#: the scale over Eb and G is Bb major
+    assert kind(68, (60, 63, 67)) == "A"  # G#: Bb Dorian has the same key, but as Ab
+    assert kind(65, E_FLAT) == "S"
+    assert chord_scale((60, 63, 67))[0] == (6, -1)  # C minor's tones fit Bb Dorian, the highest tonic that holds them
+    assert not is_major((61, 65, 68))  # C# F G#: no third by letter
+
+
+@given(st.integers(0, 127), st.integers(0, 127))
+def test_a_window_is_a_minor_third_either_way(before: int, pitch: int) -> None:
+    """Lost: a spelled window stands for other semitones when it is played."""
+    upper, lower = window(before, pitch).strip("<>").split(",")
+    assert (semitones(upper), semitones(lower)) == (pitch - before + 3, pitch - before - 3)
+
+
+@pytest.mark.parametrize(
+    ("steps", "distance", "name"),
+    [
+        (0, 0, "P1"), (1, 1, "m2"), (1, 2, "M2"), (2, 4, "M3"), (3, 5, "P4"), (3, 6, "A4"), (4, 6, "d5"),
+        (-2, -3, "m-3"), (-3, -5, "P-4"), (-4, -6, "d-5"), (7, 12, "P8"), (10, 17, "P11"), (4, 5, "dd5"), (1, 0, "d2"),
+    ],
+)  # fmt: skip
+def test_intervals_have_their_usual_names(steps: int, distance: int, name: str) -> None:
+    """Lost: the classic texts no longer read as musicians and the course write them."""
+    assert interval_name(steps, distance) == name
+
+
+@given(st.lists(st.integers(0, 127), min_size=2, max_size=8), st.integers(0, 127))
+def test_any_chord_gives_any_pitch_a_kind(chord: list[int], pitch: int) -> None:
+    """Lost: another MIDI file read by the classic rules ends in a traceback."""
+    assert kind(pitch, chord) in "CSAX"
+    assert kind(chord[0], chord) == "C"
+    steps = MAJOR if is_major(chord) else DORIAN
+    assert len(chord_scale(chord)) == len(steps) == 7
+
+
+def broken(folder: Path, name: str) -> Path:
+    """One of the ways in which a file is not the classic corpus."""
+    path = folder / name
+    match name:
+        case "text":
+            path.write_text("not a MIDI file")
+        case "empty":
+            path.write_bytes(b"")
+        case "truncated":
+            path.write_bytes(midi(folder, [(0.0, 1.0, 60)], held(E_FLAT)).read_bytes()[:-9])
+        case "folder":
+            path.mkdir()
+        case "few tracks":
+            mido.MidiFile(tracks=[mido.MidiTrack()]).save(path)
+        case "no solo":
+            midi(folder, [], held(E_FLAT)).rename(path)
+        case "no chords":
+            midi(folder, [(0.0, 1.0, 60)], []).rename(path)
+    return path
+
+
+BROKEN = {
+    "text": "not a readable MIDI file",
+    "empty": "not a readable MIDI file",
+    "truncated": "not a readable MIDI file",
+    "folder": "not a readable MIDI file",
+    "few tracks": "no track 11",
+    "no solo": "track 11 has no notes",
+    "no chords": "no chord in bar 119",
+}
+
+
+@pytest.mark.parametrize(("name", "problem"), BROKEN.items())
+def test_another_file_is_refused_by_name(tmp_path: Path, name: str, problem: str) -> None:
+    """Lost: the wrong file ends in a traceback, or in a corpus that is not the course's."""
+    path = broken(tmp_path, name)
+    with pytest.raises(CorpusError) as caught:
+        read_classic(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert problem in str(caught.value)
+
+
+def test_too_short_a_corpus_cannot_be_trained_on() -> None:
+    """Lost: training on a few notes fails deep inside NumPy."""
+    with pytest.raises(CorpusError, match="snippets of 30"):
+        training_arrays(ClassicCorpus((("C,0.500",),), ((),)))
+
+
+def run(*words: object) -> int:
+    """The command with these words behind its name."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(word) for word in words]))
+
+
+def test_the_command_prints_facts_and_values(metheny: ClassicCorpus, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lost: nobody can check from the command line what a corpus holds."""
+    path = data_file("metheny/original_metheny.mid")
+    assert run(path, "--classic") == 0
+    table = capsys.readouterr().out
+    for fact in (str(path), "193", "78", "12 12 15", "C x 117", "48fc43d8", "4239f342", "60 30 78", "30 60 78", "1740"):
+        assert fact in table
+    run(path, "--classic", "--values")
+    assert capsys.readouterr().out.splitlines() == [" ".join(bar) for bar in metheny.bars]
+    run(path, "--classic", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["tokens"] == 193
+    assert told["X_sum"] == told["Y_sum"] == 1740
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_command_ends_with_a_status_for_unreadable_input(tmp_path: Path, name: str) -> None:
+    """Lost: a script cannot tell a broken corpus from a defect of the program."""
+    with pytest.raises(CorpusError) as caught:
+        run(broken(tmp_path, name), "--classic")
+    assert verdict(caught.value)[0] == 65
+
+
+def test_the_command_tells_a_missing_file(tmp_path: Path) -> None:
+    """Lost: a mistyped name looks like a broken file."""
+    with pytest.raises(NoSuchInput, match=r"none\.mid") as caught:
+        run(tmp_path / "none.mid", "--classic")
+    assert caught.value.status == 66
+
+
+SPOKEN = "C,0.500 S,0.250,+2 R,1.000\nX,0.500,-1\n"
+
+
+def test_the_command_prints_value_files_a_piece_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lost: values written by one tool cannot be looked at, or handed on to the next."""
+    path = tmp_path / "spoken.txt"
+    path.write_text(SPOKEN)
+    run(path, "--values")
+    assert capsys.readouterr().out == SPOKEN
+    run(path, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pieces"], told["values"]) == (2, 4)
+    run(path)
+    assert "C x 1" in capsys.readouterr().out
+
+
+def test_the_command_says_what_it_cannot_do(tmp_path: Path) -> None:
+    """Lost: an option is quietly without effect."""
+    path = midi(tmp_path, [(0.0, 1.0, 60)], held(E_FLAT))
+    with pytest.raises(UsageError, match="--model"):
+        run(path, "--classic", "--model", "default")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Lost: whoever reads the course's file with the library waits for ever."""
+    os.mkfifo(tmp_path / "pipe.mid")
+    with pytest.raises(CorpusError, match=r"pipe.mid: not a readable MIDI file \(not a plain file\)"):
+        read_classic(tmp_path / "pipe.mid")

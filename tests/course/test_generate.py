@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The assignment's tune: every note where and what it should be, and counted truly."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import pairwise
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from sideman.commands import generate as command
+from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
+from sideman_models.course.corpus import kind
+from sideman_models.course.generate import (
+    BAR_TICKS,
+    HIGH,
+    LOW,
+    OPENING,
+    SamplingModel,
+    chord_of,
+    generate_music,
+    predict_and_sample,
+)
+from sideman_models.errors import ModelsError
+from sideman_models.music.harmony import KINDS
+from sideman_models.music.smoothing import NONE, ORIGINALS
+from sideman_models.music.values import TICKS, parse_value
+from sideman_models.network.bundle import save
+from sideman_models.network.lstm import Floats, NumpyNetwork, State
+from support.course_midi import Span, held, midi
+from support.fakes import classic_bundle, modern_bundle
+
+BUNDLE = classic_bundle()
+TEXTS = [value.text for value in BUNDLE.vocabulary.values]
+pitches = st.lists(st.integers(36, 72), min_size=2, max_size=5, unique=True).map(tuple)
+onsets = st.sampled_from([0.0, 0.5, 1.75, 2.0, 2.5, 3.0])
+bars = st.lists(st.tuples(onsets, pitches), min_size=1, max_size=3).map(lambda bar: sorted(bar, key=lambda one: one[0]))
+corpora = st.lists(bars, min_size=6, max_size=9)
+few = hypothesis_settings(max_examples=12)
+
+
+def player(Ty: int = 20, temperature: float = 1.0, seed: int = 0) -> SamplingModel:
+    """The untrained classic network, drawing."""
+    return SamplingModel(NumpyNetwork(BUNDLE.weights), Ty, temperature, seed)
+
+
+def chord_at(bar: list[tuple[float, tuple[int, ...]]], tick: int) -> tuple[int, ...]:
+    """The chord sounding at a tick of the bar."""
+    begun = [chord for beats, chord in bar if beats * TICKS <= tick]
+    return begun[-1] if begun else bar[0][1]
+
+
+@given(pitches, st.integers(0, 127))
+def test_a_chord_knows_the_classic_kinds(chord: tuple[int, ...], pitch: int) -> None:
+    """The tune would take other tones for chord tones than the corpus did."""
+    assert KINDS[chord_of(chord).kind(pitch)] == kind(pitch, chord)
+
+
+@few
+@given(corpora, st.integers(0, 1000))
+def test_sets_follow_one_another(chords: list[list[tuple[float, tuple[int, ...]]]], seed: int) -> None:
+    """In one of the originals bars of twenty beats lie over bars of four, and notes begin when they should end."""
+    tune = generate_music(player(seed=seed), TEXTS, chords, seed)
+    assert [one.number for one in tune.sets] == list(range(1, len(chords) // 3))
+    start = 0
+    for one in tune.sets:
+        end = start + one.bars * BAR_TICKS
+        onsets = [sound.onset for sound in one.sounds]
+        assert all(start <= sound.onset < sound.onset + sound.length <= end for sound in one.sounds)
+        assert all(first.onset + first.length <= then.onset for first, then in pairwise(one.sounds))
+        assert len(onsets) <= len(one.values) + 1
+        assert [chord.onset for chord in one.chords if chord.onset % BAR_TICKS == one.chords[0].onset % BAR_TICKS] == [
+            one.chords[0].onset + bar * BAR_TICKS for bar in range(one.bars)
+        ]
+        start = end
+    assert tune.beats * TICKS == start
+
+
+@few
+@given(corpora, st.integers(0, 1000))
+def test_every_sound_plays_its_value(chords: list[list[tuple[float, tuple[int, ...]]]], seed: int) -> None:
+    """A note of another kind than its value's would sound wrong over the chord; an empty choice would be an error."""
+    tune = generate_music(player(seed=seed), TEXTS, chords, seed, NONE)
+    for one in tune.sets:
+        start = one.chords[0].onset - round(chords[one.number][0][0] * TICKS)
+        sounds = {sound.onset: sound for sound in one.sounds}
+        onset = start
+        for value in [OPENING, *map(parse_value, one.values)]:
+            chord = chord_at(chords[one.number], onset % BAR_TICKS)
+            fitting = [pitch for pitch in range(LOW, HIGH + 1) if kind(pitch, chord) == value.kind]
+            sound = sounds.pop(onset, None)
+            assert (sound is None) == (not fitting)
+            if sound is not None:
+                assert sound.length == value.ticks
+                assert sound.pitches[0] in fitting
+            onset += value.ticks
+        assert not sounds
+
+
+@few
+@given(corpora, st.integers(0, 1000))
+def test_the_rules_of_the_originals_are_kept(chords: list[list[tuple[float, tuple[int, ...]]]], seed: int) -> None:
+    """What makes a huge difference to the music would make none: the grid, shortest lengths, leaps."""
+    before: int | None = None
+    for one in generate_music(player(seed=seed), TEXTS, chords, seed).sets:
+        for sound in one.sounds:
+            assert sound.onset % TICKS % 3 == 0 or sound.onset % TICKS % 4 == 0
+            assert sound.length >= ORIGINALS.least(TICKS)
+            pitch, chord = sound.pitches[0], chord_at(chords[one.number], sound.onset % BAR_TICKS)
+            same = [other for other in range(LOW, HIGH + 1) if kind(other, chord) == kind(pitch, chord)]
+            others = [other for other in same if other != before] or same
+            if before is not None:
+                assert abs(pitch - before) <= max(ORIGINALS.leap, min(abs(other - before) for other in others))
+            before = pitch
+
+
+def _runs(pitches: list[int]) -> list[list[int]]:
+    """Equal neighbours together."""
+    runs: list[list[int]] = []
+    for pitch in pitches:
+        if runs and runs[-1][0] == pitch:
+            runs[-1].append(pitch)
+        else:
+            runs.append([pitch])
+    return runs
+
+
+def test_a_worn_pitch_gives_way() -> None:
+    """The same sound would repeat on and on."""
+    same = [TEXTS.index("C,0.250")]  # no interval: the chord tone nearest to the one before, which is the same
+    chords = [[(0.0, (60, 64, 67))]] * 6
+    free, kept = (generate_music(Scripted(same * 20), TEXTS, chords, 0, rules).sets[0] for rules in (NONE, ORIGINALS))
+    assert len(set(free.sounds[0].pitches + free.sounds[-1].pitches)) == 1
+    assert len(_runs([sound.pitches[0] for sound in free.sounds])) == 1
+    assert max(map(len, _runs([sound.pitches[0] for sound in kept.sounds]))) == ORIGINALS.repetition
+
+
+class Scripted:
+    """An inference model that plays what it was told to."""
+
+    def __init__(self, indices: list[int]) -> None:
+        self.indices = indices
+        self.input_shape = [(1, 1, len(TEXTS)), (1, 4), (1, 4)]
+
+    def __call__(self, inputs: object) -> list[Floats]:
+        """Play."""
+        return [np.eye(1, len(TEXTS), index, dtype=np.float32) for index in self.indices]
+
+
+def test_what_is_sampled_has_the_courses_shapes() -> None:
+    """The course's own cells, which look at results and indices, would fail."""
+    results, indices = predict_and_sample(player(7))
+    assert (results.shape, indices.shape) == ((7, len(TEXTS)), (7, 1))
+    np.testing.assert_array_equal(results.argmax(axis=1), indices[:, 0])
+    np.testing.assert_array_equal(results.sum(axis=1), 1)
+
+
+def test_a_solo_goes_on_from_what_it_is_given() -> None:
+    """The start a student chooses would be ignored, or the state not passed on."""
+    dice = np.random.default_rng(0)
+    a, c = dice.normal(size=(2, 1, BUNDLE.weights.n_a)).astype(np.float32)
+    x = np.eye(1, len(TEXTS), 3, dtype=np.float32)[None]
+    _, indices = predict_and_sample(player(12, temperature=0), x, a, c)
+    network, state, value = NumpyNetwork(BUNDLE.weights), State(a[0].copy(), c[0].copy()), 3
+    for index in indices[:, 0].tolist():
+        value = int(network.step(value, np.zeros(0, np.intp), None, state).argmax())
+        assert index == value
+
+
+def test_cold_solos_are_the_same_and_warm_ones_are_not() -> None:
+    """Argmax plays one solo for ever: sampling would be pointless if it did the same, or could not be repeated."""
+    chords = [[(0.0, (60, 64, 67))]] * 18
+    cold, warm, again = (generate_music(player(50, t), TEXTS, chords) for t in (0.0, 1.0, 1.0))
+    assert len({one.values for one in cold.sets}) == 1
+    assert len({one.values for one in warm.sets}) == len(warm.sets) == 5
+    assert warm == again
+
+
+def test_what_cannot_be_played_is_refused() -> None:
+    """A tune without a set, or a network without its context, would fail somewhere deep."""
+    with pytest.raises(ModelsError, match="at least 6"):
+        generate_music(player(), TEXTS, [[(0.0, (60, 64, 67))]] * 5)
+    with pytest.raises(ModelsError, match="classic"):
+        SamplingModel(NumpyNetwork(modern_bundle().weights))
+
+
+def arguments(*words: str) -> argparse.Namespace:
+    """A command line of `sideman generate`."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    """A MIDI file made like the course's, of eighteen bars."""
+    triads = [(60, 64, 67), (58, 62, 65), (57, 60, 64), (62, 65, 69)]
+    melody: list[Span] = [(4.0 * bar + 1, 1.0, 72) for bar in range(18)]
+    return midi(tmp_path, melody, [span for bar in range(18) for span in held(triads[bar % 4], 4.0 * bar)])
+
+
+def test_the_file_holds_what_is_told(tmp_path: Path, course: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a file with fewer notes "Generated 51 sounds" would be said, as the originals do."""
+    save(BUNDLE, tmp_path / "classic")
+    out = tmp_path / "solo.mid"
+    words = [str(course), "--model", str(tmp_path / "classic"), "--out", str(out), "--seed", "3"]
+    assert command.run(arguments(*words)) == 0
+    told = capsys.readouterr().out.splitlines()
+    song = mido.MidiFile(out)
+    now, sounding, struck, starts = 0.0, set[int](), 0, []
+    for message in song.tracks[1]:
+        now += message.time / song.ticks_per_beat
+        if message.type == "note_on" and message.channel == 0:
+            assert not sounding  # no two notes of the voice at once
+            struck += 1
+            starts.append(now)
+            sounding.add(message.note)
+        elif message.type == "note_off" and message.channel == 0:
+            sounding.remove(message.note)
+    assert not sounding
+    counts = [int(line.split()[1]) for line in told[:5]]
+    assert [line.startswith("Generated") for line in told] == [True] * 5 + [False]
+    assert struck == sum(counts) == int(told[5].split()[1])
+    assert now == pytest.approx(4 * int(told[5].split()[3]))
+    assert starts[0] == 0  # no introduction
+
+    first = out.read_bytes()
+    assert command.run(arguments(*words)) == 0
+    assert out.read_bytes() == first
+
+
+def test_wrong_use_is_told(tmp_path: Path, course: Path) -> None:
+    """A student would get a traceback."""
+    save(BUNDLE, tmp_path / "classic")
+    save(modern_bundle(), tmp_path / "modern")
+    model, out = ["--model", str(tmp_path / "classic")], ["--out", str(tmp_path / "solo.mid")]
+    for wrong in (["--steps", "0"], ["--temperature", "-1"], ["--seed", "-1"], ["--keras", "--temperature", "1"]):
+        with pytest.raises(UsageError):
+            command.run(arguments(str(course), *model, *out, *wrong))
+    with pytest.raises(NoSuchInput):
+        command.run(arguments(str(tmp_path / "none.mid"), *model, *out))
+    with pytest.raises(UnreadableInput, match="train --classic"):
+        command.run(arguments(str(course), "--model", str(tmp_path / "modern"), *out))
+    assert not (tmp_path / "solo.mid").exists()

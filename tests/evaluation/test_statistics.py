@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The statistics of music: they say whether a network plays like what it learned from."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sideman_models.corpus.corpus import Piece, read
+from sideman_models.evaluation.statistics import (
+    SPLITS,
+    STATISTICS,
+    Outcome,
+    compare,
+    distance,
+    divergence,
+    half_distances,
+    phrases,
+    profile,
+)
+from sideman_models.music.line import LineNote
+from sideman_models.music.solos import BeatChanges, Solo, write
+from sideman_models.music.values import TICKS, Value, Window
+from support.corpora import tiny_corpus
+from support.strategies import beat_changes, lines
+
+counters = st.dictionaries(st.integers(0, 6), st.integers(1, 50), max_size=6).map(Counter)
+
+
+def entropy(chances: list[float]) -> float:
+    """In bits."""
+    return -sum(p * math.log2(p) for p in chances if p)
+
+
+@given(counters, counters)
+def test_the_distance_is_jensens_and_shannons(one: Counter[Outcome], other: Counter[Outcome]) -> None:
+    """Distances would not be comparable with anybody else's; here they are computed by entropies."""
+    apart = distance(one, other)
+    if not one or not other:
+        assert apart is None
+        return
+    shares = [[each[k] / sum(each.values()) for k in range(7)] for each in (one, other)]
+    middle = [(p + q) / 2 for p, q in zip(*shares, strict=True)]
+    assert apart is not None
+    assert apart**2 == pytest.approx(entropy(middle) - (entropy(shares[0]) + entropy(shares[1])) / 2, abs=1e-9)
+    assert distance(other, one) == pytest.approx(apart, abs=1e-7)
+    assert 0 <= apart <= 1 + 1e-9
+
+
+def test_the_ends_of_the_scale() -> None:
+    """Nobody could read the figure: alike is 0, nothing in common is 1."""
+    assert distance(Counter("aab"), Counter("aabaab")) == 0
+    assert distance(Counter("a"), Counter("b")) == 1
+    assert divergence(np.array([[1.0, 1.0], [2.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 3.0]])).tolist() == [0, 1]
+
+
+def piece(*texts: str, title: str = "") -> Piece:
+    """A piece without chords."""
+    values = []
+    for text in texts:
+        kind, beats, *interval = text.split(",")
+        values.append(Value(kind, round(float(beats) * TICKS), int(interval[0]) if interval else None))
+    return Piece(title, "", tuple(values))
+
+
+def test_what_is_counted() -> None:
+    """A statistic would count something other than its name says."""
+    line = piece("R,1", "C,1", "S,0.5,+2", "R,1", "C,0.5,+0", "R,2", "A,1", "C,0.5,-1", "R,3")
+    found = profile([line])
+    assert found["kinds"] == {"C": 3, "S": 1, "A": 1, "R": 4}
+    assert found["durations"] == {12: 2, 6: 3}
+    assert found["intervals"] == {2: 1, 0: 1, -1: 1}
+    assert found["repeated pitches"] == {"again": 1, "another": 2}
+    assert list(phrases(line)) == [slice(1, 5), slice(6, 8)]
+    assert list(phrases(piece("R,1", "R,2"))) == []
+    assert found["phrases in notes"] == {3: 1, 2: 1}
+    assert found["phrases in beats"] == {3: 1, 2: 1}
+    assert not found["strong beats"]
+    assert not found["pitches"]
+    motif = ["C,1,+2", "S,1,-2", "C,0.5,+1", "S,0.5,-1"]
+    assert profile([piece(*motif, *motif), piece(*motif)])["repeated motifs"] == {"new": 5, "again": 1}
+    assert not profile([Piece("", "", (Value("C", 6, Window("P1", "d-5")),))])["intervals"]
+
+
+@given(lines(), beat_changes())
+def test_every_piece_can_be_counted(notes: list[LineNote], changes: BeatChanges) -> None:
+    """Some solo could not be held against the others, or would count more notes than it has."""
+    found = write(Solo("", "", tuple(notes), changes))
+    counts = profile([found])
+    struck = sum(value.kind != "R" for value in found.values)
+    assert sum(counts["kinds"].values()) == len(found.values)
+    assert sum(counts["pitches"].values()) == sum(counts["durations"].values()) == struck
+    parts = [found.values[phrase] for phrase in phrases(found)]
+    assert sum(value.kind != "R" for part in parts for value in part) == struck
+    assert all(part[0].kind != "R" != part[-1].kind for part in parts)
+    assert sum(counts["phrases in notes"].values()) == sum(counts["ranges of phrases"].values()) == len(parts)
+    strong = [
+        place.tick for place, pitch in zip(found.places or (), found.pitches or (), strict=True) if pitch is not None
+    ]
+    assert sum(counts["strong beats"].values()) == sum(tick in (0, 24) for tick in strong)
+
+
+def leap(value: Value) -> Value:
+    """The same value, an interval that it has a fifth wider."""
+    return Value(value.kind, value.ticks, value.interval + 7 if isinstance(value.interval, int) else None)
+
+
+def test_halves_of_the_same_music_lie_nearer_than_other_music(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The distance of a network's music would have nothing to be measured by."""
+    folder = tmp_path_factory.mktemp("corpus")
+    one, same = (read([tiny_corpus(folder / f"{seed}.jsonl", titles=20, seed=seed)]).pieces for seed in (0, 1))
+    leaping = [Piece(each.title, "", tuple(map(leap, each.values))) for each in one]
+    alike, unlike = ({each.name: each for each in compare(one, other)} for other in (same, leaping))
+    assert set(alike) == set(STATISTICS)
+    assert set(unlike) == set(STATISTICS) - {"strong beats", "pitches", "ranges of phrases"}
+    assert (alike["kinds"].ratio or 9) < 2
+    assert (unlike["intervals"].ratio or 0) > 5
+    assert unlike["intervals"].distance > 0.9
+    assert unlike["kinds"].distance == 0
+    assert half_distances(one, seed=3) == half_distances(one, seed=3) != half_distances(one, seed=4)
+
+
+def test_the_halves_are_halves_of_the_titles() -> None:
+    """Pieces of one title would fall on both sides, and the halves look more alike than they are."""
+    same = [piece("C,1", title="A"), piece("C,1", title="A"), piece("S,1", title="B"), piece("S,1", title="B")]
+    assert half_distances(same)["kinds"] == 1
+    assert half_distances(same[:2]) == dict.fromkeys(STATISTICS)
+    [kinds] = [each for each in compare(same[:2], same) if each.name == "kinds"]
+    assert kinds.half is None
+    assert kinds.ratio is None
+    assert SPLITS >= 100

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Golden performances: text files a person can read, played again."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.performances import GOLDEN, PERFORMANCES, perform
+
+
+@pytest.mark.parametrize("name", PERFORMANCES)
+def test_it_plays_as_it_did(name: str) -> None:
+    """Without it a change of the code would change the music, and nobody would notice."""
+    assert perform(name) == (GOLDEN / f"{name}.txt").read_text("utf-8")

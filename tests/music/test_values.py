@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values: their texts, their grid, the vocabulary, and back to sound."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from sideman_models.errors import ValueTextError
+from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.values import (
+    GRID,
+    TICKS,
+    VALUE_KINDS,
+    Value,
+    Vocabulary,
+    Window,
+    clip_interval,
+    parse_value,
+    realise,
+    semitones,
+    to_grid,
+)
+from support.strategies import chords, modern_values, values
+
+pitches = st.integers(0, 127)
+ranges = st.tuples(pitches, pitches).map(lambda ends: (min(ends), max(ends)))
+
+
+@given(values())
+def test_a_value_is_read_as_it_was_written(value: Value) -> None:
+    """A bundle or value file would come back as other music than was saved."""
+    assert parse_value(value.text) == value
+    assert " " not in value.text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("C,0.250,<P1,d-5>", Value("C", 3, Window("P1", "d-5"))),
+        ("C,0.500,+2", Value("C", 6, 2)),
+        ("S,0.333,-1", Value("S", 4, -1)),
+        ("A,0.500,+0", Value("A", 6, 0)),
+        ("R,1.000", Value("R", 12)),
+        ("X,0.167", Value("X", 2)),
+    ],
+)
+def test_the_texts_are_those_of_the_grammar(text: str, value: Value) -> None:
+    """Values would not be those that the assignment and other programs write."""
+    assert parse_value(text) == value
+    assert value.text == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "C", "C,0.5", "Q,0.500", "C,0.510", "C,0.000", "R,1.000,+1", "C,0.500,2", "C,0.500,<P1>", "C,0.500,<P3,m3>"],
+)
+def test_nonsense_is_refused(text: str) -> None:
+    """A broken vocabulary would play something at random instead of being refused."""
+    with pytest.raises(ValueTextError):
+        parse_value(text)
+
+
+@given(st.text(max_size=20))
+def test_no_text_does_worse_than_be_refused(text: str) -> None:
+    """A hostile value file would end the program with a traceback."""
+    try:
+        assert parse_value(text).text == text
+    except ValueTextError as error:
+        assert str(error)  # noqa: PT017 - any text is allowed, only the kind of error matters
+
+
+@given(st.floats(0, 200))
+def test_a_length_goes_to_the_nearest_grid_duration(ticks: float) -> None:
+    """What is written would not be what was played."""
+    length = to_grid(ticks)
+    if ticks < 1:
+        assert length == 0
+    else:
+        assert length in GRID
+        assert abs(length - min(ticks, GRID[-1])) <= min(abs(grid - min(ticks, GRID[-1])) for grid in GRID) + 1e-9
+
+
+def test_grid_durations_stay() -> None:
+    """A value played exactly would be heard as another."""
+    assert all(to_grid(ticks) == ticks for ticks in GRID)
+    assert GRID[0] == TICKS // 6
+    assert all(part in GRID for part in (2, 3, 4, 6, 8, 9, 10, 12, 48))
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("P1", 0),
+        ("m2", 1),
+        ("M3", 4),
+        ("A4", 6),
+        ("d5", 6),
+        ("P8", 12),
+        ("M9", 14),
+        ("P-4", -5),
+        ("d-5", -6),
+        ("AA1", 2),
+        ("d1", -1),
+    ],
+)
+def test_spelled_intervals_have_their_size(name: str, size: int) -> None:
+    """Classic windows would open on the wrong pitches."""
+    assert semitones(name) == size
+
+
+@pytest.mark.parametrize("name", ["", "P3", "M5", "m4", "X2", "P0", "p1", "AAAAA1"])
+def test_intervals_that_do_not_exist_are_refused(name: str) -> None:
+    """A misspelled interval would be played as some other."""
+    with pytest.raises(ValueTextError):
+        semitones(name)
+
+
+@given(st.lists(values(), min_size=1, unique=True), values())
+def test_every_note_has_a_nearest_value(known: list[Value], heard: Value) -> None:
+    """A player's note would crash the daemon, or be unheard."""
+    assume(any(value.kind != "R" for value in known))
+    vocabulary = Vocabulary(known)
+    index = vocabulary.nearest(heard)
+    if index is None:
+        assert heard.kind == "R"
+        assert not vocabulary.rests.any()
+        return
+    nearest = known[index]
+    assert (nearest.kind == "R") == (heard.kind == "R")
+    if any(value.kind == heard.kind for value in known):
+        assert nearest.kind == heard.kind
+    if heard in known:
+        assert nearest == heard
+
+
+def test_the_nearest_value_weighs_duration_and_interval() -> None:
+    """A rare value would be heard as something quite unlike it."""
+    known = [Value("C", 6, 2), Value("C", 12, 2), Value("C", 6, 9), Value("S", 6, 2), Value("C", 6)]
+    vocabulary = Vocabulary(known)
+    assert vocabulary.nearest(Value("C", 6, 3)) == 0
+    assert vocabulary.nearest(Value("C", 10, 2)) == 1
+    assert vocabulary.nearest(Value("C", 6, 11)) == 2
+    assert vocabulary.nearest(Value("C", 4)) == 4
+
+
+@given(values(), chords(), st.none() | pitches, ranges, st.integers(0, 6), st.floats(0, 1, exclude_max=True))
+def test_any_value_can_be_played_anywhere(
+    value: Value, chord: Chord, previous: int | None, within: tuple[int, int], widen: int, dice: float
+) -> None:
+    """Some chord, range or value would stop the solo with an error, or play outside the range."""
+    pitch = realise(value, chord, previous, *within, widen, dice)
+    fitting = [one for one in range(within[0], within[1] + 1) if VALUE_KINDS[chord.kind(one)] == value.kind]
+    if pitch is None:
+        assert value.kind == "R" or not fitting
+    else:
+        assert pitch in fitting
+
+
+@given(modern_values(), chords(), pitches)
+def test_a_modern_value_takes_the_fitting_pitch_nearest_to_its_interval(
+    value: Value, chord: Chord, previous: int
+) -> None:
+    """The line would not go where the network meant it to go."""
+    pitch = realise(value, chord, previous, 0, 127)
+    if pitch is None:
+        return
+    assert isinstance(value.interval, int | None)
+    target = previous + (value.interval or 0)
+    assume(0 <= target <= 127)
+    fitting = [one for one in range(128) if VALUE_KINDS[chord.kind(one)] == value.kind]
+    assert abs(pitch - target) == min(abs(one - target) for one in fitting)
+
+
+@given(chords(), st.integers(40, 90), st.sampled_from(GRID), st.integers(-12, 12))
+def test_what_was_played_can_be_played_back(chord: Chord, previous: int, ticks: int, interval: int) -> None:
+    """A phrase heard and played back would be another phrase."""
+    pitch = previous + interval
+    value = Value(VALUE_KINDS[chord.kind(pitch)], ticks, interval)
+    assert realise(value, chord, previous, 0, 127) == pitch
+
+
+def test_a_classic_value_chooses_within_its_window_but_not_the_same_pitch() -> None:
+    """The classic solo would stand still on one note."""
+    value = Value("C", 3, Window("m3", "m-3"))
+    chosen = {realise(value, parse_chord("C"), 60, 48, 84, dice=step / 10) for step in range(10)}
+    assert chosen == {60} - {60} | {60} if chosen == {60} else chosen <= {57, 58, 59, 61, 62, 63}
+    arpeggio = Value("C", 3, Window("P5", "P-5"))
+    assert {realise(arpeggio, parse_chord("C"), 60, 48, 84, dice=step / 10) for step in range(10)} == {55, 64, 67}
+
+
+def test_the_first_pitch_is_near_the_middle_of_the_range() -> None:
+    """The solo would begin at the edge of the instrument."""
+    assert realise(Value("C", 6), parse_chord("C"), None, 48, 84) in (64, 67)
+
+
+@given(st.integers(-200, 200))
+def test_intervals_are_clipped_to_an_octave(interval: int) -> None:
+    """A leap would have no value."""
+    assert -12 <= clip_interval(interval) <= 12
+    assert clip_interval(interval) == interval or abs(interval) > 12

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained model on disk: saved whole, and refused when anything about it is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sideman_models.errors import BundleError
+from sideman_models.music.context import FEATURES, Context
+from sideman_models.music.values import Value, Vocabulary
+from sideman_models.network import bundle as bundle_module
+from sideman_models.network import storage as store
+from sideman_models.network.bundle import CARD, VALUES, WEIGHTS, Bundle, find, load, names, save
+from support.fakes import random_weights
+from support.strategies import classic_values, modern_values
+
+KNOWN = [Value("C", 6, 2), Value("S", 6, -1), Value("R", 12), Value("A", 3)]
+CONTEXT = Context(["beat", "register"])
+
+
+def some_bundle(name: str = "mine") -> Bundle:
+    """A bundle of four values."""
+    weights = random_weights(len(KNOWN), CONTEXT.size, 5, 1.5)
+    return Bundle(name, Vocabulary(KNOWN), CONTEXT, weights, {"seed": 3}, "# mine\n")
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A bundle on disk."""
+    save(some_bundle(), tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+def change(folder: Path, key: str, value: object) -> None:
+    """Write another value into `values.json`; deletes the key for an Ellipsis."""
+    described = json.loads((folder / VALUES).read_text())
+    described[key] = value
+    if value is ...:
+        del described[key]
+    (folder / VALUES).write_text(json.dumps(described))
+
+
+def repack(folder: Path, members: dict[str, bytes]) -> None:
+    """Write other weights, with their right hash."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    rewrite(folder, packed.getvalue())
+
+
+def rewrite(folder: Path, raw: bytes) -> None:
+    """Write other weights, with their right hash."""
+    (folder / WEIGHTS).write_bytes(raw)
+    change(folder, "weights_sha256", hashlib.sha256(raw).hexdigest())
+
+
+def members(folder: Path) -> dict[str, bytes]:
+    """The arrays in a bundle's weights, by file name."""
+    with zipfile.ZipFile(folder / WEIGHTS) as archive:
+        return {info.filename: archive.read(info) for info in archive.infolist()}
+
+
+def array(values: Any, dtype: Any = np.float32, allow_pickle: bool = False) -> bytes:
+    """An array as a member."""
+    member = io.BytesIO()
+    np.lib.format.write_array(member, np.asarray(values, dtype), allow_pickle=allow_pickle)
+    return member.getvalue()
+
+
+def test_a_bundle_comes_back_as_it_was(saved: Path) -> None:
+    """A trained network would not be the one that plays."""
+    loaded = load(str(saved))
+    first = some_bundle()
+    assert loaded.name == "mine"
+    assert loaded.vocabulary.values == first.vocabulary.values
+    assert loaded.context.names == first.context.names
+    assert (loaded.facts, loaded.card) == (first.facts, first.card)
+    assert loaded.weights.penalty == first.weights.penalty
+    for one in ("kernel", "recurrent", "bias", "densor_kernel", "densor_bias"):
+        np.testing.assert_array_equal(getattr(loaded.weights, one), getattr(first.weights, one))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(
+    st.lists(modern_values(), min_size=1, unique=True) | st.lists(classic_values(), min_size=1, unique=True),
+    st.lists(st.sampled_from(sorted(FEATURES)), unique=True),
+    st.integers(1, 9),
+)
+def test_any_network_can_be_saved(tmp_path: Path, values: list[Value], features: list[str], units: int) -> None:
+    """Some vocabulary or context would be lost after hours of training."""
+    values = [*values, *([] if any(value.kind != "R" for value in values) else KNOWN[:1])]
+    context = Context(features)
+    weights = random_weights(len(values), context.size, units, 1.5)
+    save(Bundle("any", Vocabulary(values), context, weights), tmp_path / "any")
+    loaded = load(str(tmp_path / "any"))
+    assert list(loaded.vocabulary.values) == values
+    assert loaded.context.names == tuple(features)
+
+
+def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Nobody could check that a bundle is what its command makes."""
+    for name in ("one", "two"):
+        save(some_bundle(), tmp_path / name)
+    for file in (WEIGHTS, VALUES, CARD):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_a_better_bundle_takes_the_place_of_the_old(saved: Path) -> None:
+    """Training again would leave the old network playing, or pieces of both."""
+    save(Bundle("mine", Vocabulary(KNOWN[:2]), Context(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
+    assert len(load(str(saved)).vocabulary) == 2
+    assert [path.name for path in saved.parent.iterdir()] == ["mine"]
+
+
+def test_nothing_else_is_overwritten(tmp_path: Path) -> None:
+    """A slip in --out would destroy a folder of something else."""
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "tune.mid").write_bytes(b"MThd")
+    with pytest.raises(BundleError, match="not a bundle"):
+        save(some_bundle(), tmp_path / "songs")
+    assert (tmp_path / "songs" / "tune.mid").exists()
+
+
+def test_an_interrupted_save_leaves_the_old_bundle_whole(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk would cost the network that was there."""
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = load(str(saved)).weights.kernel
+    monkeypatch.setattr(store, "_write", full)
+    with pytest.raises(OSError, match="No space"):
+        save(some_bundle(), saved)
+    np.testing.assert_array_equal(load(str(saved)).weights.kernel, before)
+    assert [path.name for path in saved.parent.iterdir()] == ["mine"]
+
+
+def test_bundles_are_found_by_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One's own network could not be named in the configuration."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    save(some_bundle(), home / "data" / "sideman" / "bundles" / "mine")
+    assert find("mine") == home / "data" / "sideman" / "bundles" / "mine"
+    assert "mine" in names()
+    with pytest.raises(BundleError, match="mine"):
+        load("yours")
+    with pytest.raises(BundleError, match="no such bundle"):
+        load("./yours")
+
+
+BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no values": (lambda path: (path / VALUES).unlink(), "values.json"),
+    "no weights": (lambda path: (path / WEIGHTS).unlink(), "weights.npz"),
+    "binary values": (lambda path: (path / VALUES).write_bytes(b"\xff\x00"), "not a JSON"),
+    "deep values": (lambda path: (path / VALUES).write_text("[" * 100_000), "not a JSON"),
+    "a list": (lambda path: (path / VALUES).write_text("[]"), "format"),
+    "another format": (lambda path: change(path, "format", "magenta"), "format"),
+    "another number of units": (lambda path: change(path, "units", 7), "units.*7"),
+    "another dialect": (lambda path: change(path, "dialect", "classic"), "dialect.*classic"),
+    "the future": (lambda path: change(path, "version", 99), "version.*99.*too old"),
+    "no version": (lambda path: change(path, "version", ...), "version"),
+    "facts": (lambda path: change(path, "facts", []), "facts"),
+    "no list": (lambda path: change(path, "values", "C,0.500"), "values"),
+    "a changed value": (lambda path: change(path, "values", ["C,0.500"] * 4), "twice"),
+    "another value": (
+        lambda path: change(path, "values", ["C,0.500,+3", "S,0.500,-1", "R,1.000", "A,0.250"]),
+        "values_sha256",
+    ),
+    "a foreign feature": (
+        lambda path: change(path, "context", [{"feature": "weather", "rows": 2}]),
+        r"context\[0\].*weather",
+    ),
+    "a feature's size": (lambda path: change(path, "context", [{"feature": "beat", "rows": 3}]), "4 rows, not 3"),
+    "a wrong hash": (lambda path: (path / WEIGHTS).write_bytes(b"PK"), "weights_sha256"),
+    "no archive": (lambda path: rewrite(path, b"not an archive"), "not a whole .npz"),
+    "cut short": (lambda path: rewrite(path, (path / WEIGHTS).read_bytes()[:-300]), "not a whole .npz"),
+    "a missing array": (
+        lambda path: repack(path, {name: raw for name, raw in members(path).items() if "densor/bias" not in name}),
+        "densor/bias",
+    ),
+    "a foreign array": (lambda path: repack(path, members(path) | {"extra.npy": array([1])}), "extra"),
+    "a wrong shape": (
+        lambda path: repack(path, members(path) | {"densor/bias.npy": array([1, 2])}),
+        "densor/bias: shape",
+    ),
+    "no units": (
+        lambda path: repack(path, members(path) | {"LSTM_cell/recurrent_kernel.npy": array(np.zeros((0, 0)))}),
+        "shape",
+    ),
+    "not finite": (
+        lambda path: repack(path, members(path) | {"densor/bias.npy": array([1, np.nan, 0, 0])}),
+        "not finite",
+    ),
+    "doubles": (lambda path: repack(path, members(path) | {"densor/bias.npy": array([1] * 4, float)}), "float32"),
+    "a pickle": (
+        lambda path: repack(path, members(path) | {"densor/bias.npy": array([{}], object, allow_pickle=True)}),
+        "densor/bias: not an array",
+    ),
+    "a bare pickle": (lambda path: repack(path, members(path) | {"densor/bias.npy": pickle.dumps(1)}), "densor/bias"),
+}
+
+
+@pytest.mark.parametrize("how", BREAK)
+def test_a_broken_bundle_is_refused_with_the_file_and_the_field(saved: Path, how: str) -> None:
+    """A broken download would crash the daemon, or play noise; a hostile one would run as a program."""
+    break_it, says = BREAK[how]
+    break_it(saved)
+    with pytest.raises(BundleError, match=says) as refused:
+        load(str(saved))
+    assert str(saved) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.sampled_from([WEIGHTS, VALUES]), st.data())
+def test_no_damage_does_worse_than_be_refused(tmp_path: Path, file: str, data: st.DataObject) -> None:
+    """A damaged file would end the daemon with a traceback."""
+    folder = tmp_path / "mine"
+    save(some_bundle(), folder)
+    raw = bytearray((folder / file).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    rewrite(folder, bytes(raw)) if file == WEIGHTS else (folder / file).write_bytes(bytes(raw))
+    try:
+        load(str(folder))
+    except BundleError as error:
+        assert str(folder) in str(error)  # noqa: PT017 - some damage does no harm
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, VALUES])
+def test_a_pipe_in_a_bundle_is_not_waited_for(saved: Path, name: str) -> None:
+    """The daemon would never begin to play, without a word."""
+    (saved / name).unlink()
+    os.mkfifo(saved / name)
+    with pytest.raises(BundleError, match=f"{name}: cannot be read: not a plain file"):
+        load(str(saved))
+
+
+def test_the_default_bundle_is_whole_and_says_where_it_comes_from() -> None:
+    """What everybody plays first would be broken, or passed on without its licence."""
+    default = load("default")
+    assert len(default.vocabulary) > 300
+    assert set(default.context.names) == set(FEATURES)
+    assert default.weights.penalty > 0
+    for word in ("Weimar Jazz Database", "ODbL", "sideman train", "bits per value", "bits per note"):
+        assert word in default.card
+
+
+def killed_between(saved: Path) -> Path:
+    """Leave things as a save does that is killed after the first of its two renames; where the old bundle lies then."""
+    aside = saved.parent / ".mine-old-x7"
+    aside.mkdir()
+    saved.rename(aside / "mine")
+    return aside / "mine"
+
+
+def test_a_save_that_was_killed_loses_nothing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut in the wrong moment would leave neither the old network nor the new one."""
+    before = load(str(saved))
+    aside = killed_between(saved)
+    monkeypatch.setattr(bundle_module, "folders", lambda: [saved.parent])
+    for other in (".mine-x8", ".git/mine2"):  # a save that was killed before; something else
+        (saved.parent / other).mkdir(parents=True)
+        (saved.parent / other / VALUES).write_text("{}")
+    assert names() == ["mine"]
+    assert load("mine").fingerprint == before.fingerprint
+    found = load(str(saved))
+    assert (found.name, found.fingerprint, found.path) == ("mine", before.fingerprint, aside)
+    save(Bundle("mine", Vocabulary(KNOWN[:2]), Context(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
+    assert len(load(str(saved)).vocabulary) == 2
+    assert sorted(path.name for path in saved.parent.iterdir()) == [".git", ".mine-x8", "mine"]
+
+
+def test_what_a_killed_save_set_aside_is_back_even_if_the_next_fails(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training again on a full disk would finish the loss that the power cut began."""
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = load(str(saved)).fingerprint
+    killed_between(saved)
+    monkeypatch.setattr(store, "_write", full)
+    with pytest.raises(OSError, match="No space"):
+        save(some_bundle(), saved)
+    assert load(str(saved)).fingerprint == before
+    assert (saved / VALUES).is_file()
+
+
+def test_what_is_set_aside_does_not_come_before_what_stands(saved: Path) -> None:
+    """Yesterday's network would play although today's is there."""
+    aside = killed_between(saved)
+    (aside / VALUES).write_text("broken")
+    save(some_bundle(), saved.parent / "other")
+    (saved.parent / "other").rename(saved)
+    assert load(str(saved)).path == saved

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks taken elsewhere and back: the same probabilities, and nothing that could not be played."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sideman_models.errors import BundleError
+from sideman_models.network.bundle import Bundle
+from sideman_models.network.lstm import Weights
+from support.fakes import classic_bundle, modern_bundle, random_weights
+
+pytest.importorskip("tensorflow")
+
+import keras
+
+from sideman_models.network import export
+from sideman_models.network import keras_model as djmodel
+
+pytestmark = pytest.mark.tensorflow
+
+SAME = 1e-5
+SIZES = [(9, 0, 6, 0.0), (30, 17, 8, 2.5), (5, 1, 1, 0.7)]
+ARRAYS = ("kernel", "recurrent", "bias", "densor_kernel", "densor_bias")
+
+
+def written(path: Path, model: Any) -> Path:
+    """A `.keras` file of the model."""
+    path.write_bytes(export.keras_file(model))
+    return path
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_keras_model_has_the_same_probabilities(size: tuple[int, int, int, float]) -> None:
+    """What one studies in Keras would not be what plays: context, mask or state would differ."""
+    weights = random_weights(*size)
+    assert export.difference(export.keras_step(export.keras_model(weights)), weights) <= SAME
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_litert_model_has_the_same_probabilities(size: tuple[int, int, int, float]) -> None:
+    """A telephone would play something else."""
+    weights = random_weights(*size)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TensorFlow's own interpreter is going to leave it
+            step = export.litert_step(export.litert_file(weights))
+    except export.NoLiteRT as error:
+        pytest.skip(str(error))
+    assert export.difference(step, weights) <= SAME
+
+
+@pytest.mark.parametrize("name", [*ARRAYS, "penalty"])
+def test_a_difference_anywhere_is_seen(name: str) -> None:
+    """An export that came out wrong would be called the same."""
+    weights = random_weights(12, 5, 4, 2.0)
+    other = replace(weights, **{name: getattr(weights, name) * np.float32(1.1)})
+    assert export.difference(export.keras_step(export.keras_model(other)), weights) > 10 * SAME
+
+
+@pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()], ids=["modern", "classic"])
+def test_there_and_back_again_it_is_the_same_network(bundle: Bundle, tmp_path: Path) -> None:
+    """A network would lose something each time it is taken to Keras and back."""
+    file = written(tmp_path / "there.keras", export.keras_model(bundle.weights))
+    back = export.read_keras(file, bundle, "back")
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(back.weights, name), getattr(bundle.weights, name))
+    assert back.weights.penalty == pytest.approx(bundle.weights.penalty)
+    assert (back.name, back.vocabulary, back.context) == ("back", bundle.vocabulary, bundle.context)
+    assert "there.keras" in back.card
+
+
+def test_a_model_trained_further_keeps_the_licence_of_what_it_came_from(tmp_path: Path) -> None:
+    """Whoever passes it on would not know whose music is in it, or believe figures that are another's."""
+    like = replace(modern_bundle(), card="# modern\n\nMusic under ODbL 1.0", facts={"figures": {"unseen": {"a": 1}}})
+    back = export.read_keras(written(tmp_path / "a.keras", export.keras_model(like.weights)), like, "back")
+    assert "ODbL 1.0" in back.card
+    assert "figures" not in back.facts
+
+
+def test_the_assignments_own_model_can_be_played(tmp_path: Path) -> None:
+    """A student who trained it in Keras could not hear it live."""
+    like = classic_bundle()
+    n = like.weights.n_values
+    LSTM_cell, densor, reshapor = djmodel.layers(7, n)
+    model = djmodel.djmodel(3, LSTM_cell, densor, reshapor)
+    back = export.read_keras(written(tmp_path / "mine.keras", model), like, "mine")
+    assert (back.weights.n_a, back.weights.n_values, back.weights.penalty) == (7, n, 0.0)
+    np.testing.assert_array_equal(back.weights.recurrent, LSTM_cell.get_weights()[1])
+
+
+def other_model(*layers: Any) -> Any:
+    """A Keras model of these layers over sequences of the modern bundle's rows."""
+    weights = modern_bundle().weights
+    return keras.Sequential([keras.Input((1, len(weights.kernel))), *layers])
+
+
+def cell(**other: Any) -> Any:
+    """A cell as it should be, but for what is told."""
+    return keras.layers.LSTM(4, name="LSTM_cell", **other)
+
+
+def densor(units: int | None = None, **other: Any) -> Any:
+    """A densor as it should be, but for what is told."""
+    return keras.layers.Dense(units or modern_bundle().weights.n_values, name="densor", **other)
+
+
+def unfinite() -> Any:
+    """A network in which training has failed."""
+    weights = modern_bundle().weights
+    return export.keras_model(replace(weights, bias=np.full_like(weights.bias, np.nan)))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: other_model(keras.layers.LSTM(4), densor()), "LSTM_cell: no such layer"),
+        (lambda: other_model(cell()), "densor: no such layer"),
+        (lambda: other_model(keras.layers.GRU(4, name="LSTM_cell"), densor()), "LSTM_cell: a layer of kind GRU"),
+        (lambda: other_model(cell(activation="relu"), densor()), "activation: 'relu'"),
+        (lambda: other_model(cell(recurrent_activation="hard_sigmoid"), densor()), "recurrent_activation"),
+        (lambda: other_model(cell(use_bias=False), densor()), "use_bias: False"),
+        (lambda: other_model(cell(), densor(activation="relu")), "densor: activation"),
+        (lambda: other_model(cell(), densor(5)), "densor kernel: shape"),
+        (lambda: export.keras_model(random_weights(9, 2, 3, 0.0)), "LSTM_cell kernel: shape"),
+        (unfinite, "not finite"),
+    ],
+)
+def test_a_network_of_another_kind_is_refused(make: Any, words: str, tmp_path: Path) -> None:
+    """It would be played wrongly, without a word."""
+    with pytest.raises(BundleError, match=words):
+        export.read_keras(written(tmp_path / "a.keras", make()), modern_bundle(), "back")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, -30])
+def test_a_damaged_file_is_refused(cut: int, tmp_path: Path) -> None:
+    """A broken download would end in a traceback of Keras'."""
+    path = tmp_path / "a.keras"
+    path.write_bytes(export.keras_file(export.keras_model(random_weights(9, 2, 3, 0.0)))[:cut])
+    with pytest.raises(BundleError, match="not a"):
+        export.read_keras(path, modern_bundle(), "back")
+
+
+def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
+    """Any zip file would be taken for a network."""
+    path = tmp_path / "a.keras"
+    np.savez(path, weights=np.zeros(3))
+    with pytest.raises(BundleError, match="not a Keras model"):
+        export.read_keras(Path(f"{path}.npz"), modern_bundle(), "back")
+
+
+def test_without_litert_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later TensorFlow, which will come without it, would end in a traceback."""
+
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(export, "tf", SimpleNamespace())
+    monkeypatch.setattr("importlib.import_module", missing)
+    weights: Weights = random_weights(5, 0, 2, 0.0)
+    with pytest.raises(export.NoLiteRT, match="cannot write"):
+        export.litert_file(weights)
+    with pytest.raises(export.NoLiteRT, match="neither ai_edge_litert"):
+        export.litert_step(b"")

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded performances, played again: the program may be rebuilt, the music stays the same."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from sideman.config.sources import Sources, load_chart
+from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent
+from sideman.core.settings.schema import KEYS, value_of
+from sideman.core.settings.written import written
+from sideman.playing.assembly import prepare, resumed
+from sideman.playing.state import recall
+from sideman.takes import replay as takes
+from sideman.takes.jsonform import read_settings_form
+from sideman_models.music.values import TICKS
+from sideman_models.network.bundle import load
+from support.fakes import modern_bundle
+from support.recordings import (
+    BY_THE_DAEMON,
+    MIDIS,
+    RECORDED,
+    RENDER_CHARTS,
+    RENDERS,
+    SCENES,
+    journal_of,
+    midi_hash,
+    render_presets,
+    rendered,
+    settings_of,
+)
+
+KINDS = (BarBegun, BarPlayed, Heard)
+
+
+@pytest.mark.parametrize("name", [*SCENES, *BY_THE_DAEMON])
+def test_a_recorded_take_plays_the_same_events(name: str, tmp_path: Path) -> None:
+    """Guards against a change of the code that changes the music, or that makes takes of old unplayable."""
+    journal = journal_of(name, tmp_path)
+    played: list[Report] = []
+    engine = takes.engine_of(journal.header, takes.performed(journal.header))
+    found = takes.compare(journal, engine, played.append)
+    reports = list(journal.reports())
+    assert found == takes.Again(sum(isinstance(report, Sent) for report in reports))
+    assert found.same > 40
+    assert _of_kinds(played) == _of_kinds(reports)
+    assert midi_hash(journal) == json.loads(MIDIS.read_text("utf-8"))[name]
+
+
+def _of_kinds(reports: list[Report]) -> list[Report]:
+    return [report for report in reports if isinstance(report, KINDS)]
+
+
+@pytest.mark.parametrize("chart", RENDER_CHARTS)
+def test_a_render_is_the_same_file(chart: str) -> None:
+    """Guards against a change of the code that changes what a preset and a seed render."""
+    then = json.loads(RENDERS.read_text("utf-8"))
+    now = dict(one for preset in render_presets() for one in rendered(preset, chart))
+    assert now == {name: value for name, value in then.items() if name.split()[1] == chart}
+
+
+def test_a_configuration_of_that_version_means_the_same() -> None:
+    """Guards against an update that refuses, or reads otherwise, the configuration that somebody has."""
+    settings = Sources(config=str(RECORDED / "config.yaml")).read()
+    (header,) = (json.loads(line) for line in _lines("daemon-hands")[:1])
+    assert {key: written(key, value_of(settings, key)) for key in KEYS} == {
+        key: written(key, value_of(read_settings_form(header["settings"], "header"), key)) for key in KEYS
+    }
+
+
+def test_a_state_of_that_version_is_gone_on_from() -> None:
+    """Guards against an update after which a service that resumes starts afresh."""
+    kept = recall(RECORDED / "state.json")
+    assert kept is not None
+    settings = settings_of({})
+    engine = resumed(prepare(settings, load_chart(settings)), kept, 0.0)
+    assert engine.tempo.beat == 12.0
+    assert engine.improviser.dice.seed == kept["seed"]
+    memory = engine.improviser.memory(12 * TICKS)
+    assert {name: memory[name] for name in ("a", "c", "last", "pitch")} == {
+        name: kept[name] for name in ("a", "c", "last", "pitch")
+    }
+
+
+def test_a_bundle_of_that_version_is_read() -> None:
+    """Guards against an update that cannot play the network that somebody has trained."""
+    then, now = load(str(RECORDED / "bundle")), modern_bundle()
+    assert then.vocabulary.values == now.vocabulary.values
+    for name in ("kernel", "recurrent", "bias", "densor_kernel", "densor_bias"):
+        assert (getattr(then.weights, name) == getattr(now.weights, name)).all()
+
+
+def _lines(name: str) -> list[str]:
+    return gzip.decompress((RECORDED / f"{name}.jsonl.gz").read_bytes()).decode().splitlines()

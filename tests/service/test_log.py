@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log on a terminal, in systemd's journal, and with nobody left to read it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import select
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from sideman.service import log
+from support.processes import LONG
+
+
+def logged(stream: TextIO, level: str = "info") -> None:
+    """Say one thing of each level."""
+    log.set_up(level, stream)
+    logger = logging.getLogger("test")
+    for each in ("debug", "info", "warning", "error"):
+        getattr(logger, each)("%s said", each)
+
+
+@pytest.fixture(autouse=True)
+def _log_put_back() -> Iterator[None]:
+    """Leave the log of the test run as it was."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before
+
+
+def test_the_terminal_gets_short_lines_with_the_time() -> None:
+    """The musician would not see when a bar was played, or what is a warning."""
+    stream = io.StringIO()
+    logged(stream)
+    lines = [line.partition(" ") for line in stream.getvalue().splitlines()]
+    assert [text for _, _, text in lines] == ["info said", "warning: warning said", "error: error said"]
+    assert all(len(time) == len("12:00:00.000") for time, _, _ in lines)
+
+
+def test_the_journal_gets_priorities_and_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`journalctl -p warning` would show nothing, and every line the time twice."""
+    path = tmp_path / "journal"
+    with path.open("w") as stream:
+        there = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{there.st_dev}:{there.st_ino}")
+        logged(stream, "debug")
+        logging.getLogger("test").error("two\nlines")
+    assert path.read_text().splitlines() == [
+        "<7>debug said", "<6>info said", "<4>warning said", "<3>error said", "<3>two", "<3>lines",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("level", ["debug", "warning"])
+def test_a_closed_terminal_does_not_stop_the_music(level: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The solo would end with the window it was started in."""
+    stream = io.StringIO()
+    stream.close()
+    logged(stream, level)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_terminal_that_stands_still_does_not_stop_the_music() -> None:
+    """After Ctrl-S, or into a pager, the daemon would heed no signal and answer nobody, once a buffer was full."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as end, os.fdopen(writing, "w") as stream:
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(4096))
+        os.set_blocking(writing, True)
+        talks = threading.Thread(target=logged, args=(stream,), daemon=True)
+        talks.start()
+        talks.join(LONG / 10)
+        stuck = talks.is_alive()
+        while select.select([end], [], [], 0)[0]:
+            end.read(1 << 20)
+        assert not stuck
+        logging.getLogger("test").info("goes on")
+        assert end.read(1 << 20).endswith(b" goes on\n")

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon as a process: starting, stopping, signals, systemd's notifications. No ports are needed here."""
+
+from __future__ import annotations
+
+import gc
+import math
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sideman.config.sources import load_chart
+from sideman.midi.ports import Link
+from sideman.service.service import CLEAR_S, Service, step_aside
+from support.fakes import hanging, settings
+from support.processes import LONG, bundle_in, running
+
+NO_PORTS = ("midi.output=none", "midi.input=none")
+
+
+@pytest.fixture
+def _a_process_of_its_own() -> Iterator[None]:
+    """The service makes its process fit for playing; ours goes back to what it was."""
+    interval = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(interval)
+    gc.unfreeze()
+    gc.enable()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
+    """Without it stopping the service would look like a failure."""
+    with running(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
+        daemon.until("bar 1")
+        assert daemon.end(number) == 0
+
+
+def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) -> None:
+    """Without it a script could not know when it plays."""
+    with running(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
+        daemon.until("bar 2")
+        daemon.end(signal.SIGTERM)
+    lines = [number for number, line in enumerate(daemon.log) if "ready" in line]
+    assert len(lines) == 1
+    assert all("bar" in line for line in daemon.log[lines[0] + 1 :])
+
+
+def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
+    """Without it a tune with an end would never end."""
+    with running(tmp_path, *NO_PORTS, "tempo.bpm=400", "chart.changes=| C |", "chart.choruses=2") as daemon:
+        assert daemon.end() == 0
+    assert sum("bar" in line for line in daemon.log) >= 2
+
+
+def test_quiet_is_quiet(tmp_path: Path) -> None:
+    """Without it a service's journal would fill with bars."""
+    settings = (*NO_PORTS, "tempo.bpm=400", "chart.choruses=1", "log.level=warning")
+    with running(tmp_path, *settings) as daemon:
+        assert daemon.end() == 0
+    assert daemon.log == []
+
+
+def test_panic_plays_on(tmp_path: Path) -> None:
+    """Without it silencing a stuck synth would cost the solo."""
+    with running(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
+        daemon.until("bar 1")
+        daemon.process.send_signal(signal.SIGUSR1)
+        bars = sum("bar" in line for line in daemon.log)
+        daemon.until("bar", bars + 3)
+        assert daemon.end(signal.SIGTERM) == 0
+
+
+def test_systemd_is_told_the_truth(tmp_path: Path) -> None:
+    """Without it systemd would believe in a player that is not there, or kill one that plays."""
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(LONG)
+        env = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "200000"}
+        with running(tmp_path, *NO_PORTS, **env) as daemon:
+            told = manager.recv(4096).decode()
+            assert told.startswith("READY=1")
+            assert "STATUS=playing; output none" in told
+            while "WATCHDOG=1" not in told:
+                told = manager.recv(4096).decode()
+            daemon.process.send_signal(signal.SIGTERM)
+            while "STOPPING=1" not in told:
+                told = manager.recv(4096).decode()
+            assert daemon.end() == 0
+
+
+def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
+    """Without it the service would begin anew after every restart of the machine."""
+    env = {"STATE_DIRECTORY": str(tmp_path / "state")}
+    settings = (*NO_PORTS, "tempo.bpm=400", "play.resume=true", "play.seed=null")
+    with running(tmp_path, *settings, **env) as daemon:
+        daemon.until("bar 3")
+        assert daemon.end(signal.SIGTERM) == 0
+    seed = next(line for line in daemon.log if "seed" in line).partition("seed ")[2]
+    with running(tmp_path, *settings, **env) as daemon:
+        daemon.until(" bar ")
+        daemon.end(signal.SIGTERM)
+    first = next(line for line in daemon.log if " bar " in line)
+    assert "bar 1 " not in first
+    assert seed == next(line for line in daemon.log if "seed" in line).partition("seed ")[2]
+
+
+def test_a_stopped_process_takes_up_the_beat_again(tmp_path: Path) -> None:
+    """Without it a laptop that was put to sleep would play everything it missed, at once."""
+    settings = (*NO_PORTS, "tempo.bpm=400")
+    with running(tmp_path, *settings) as daemon:
+        daemon.until("bar 1")
+        daemon.process.send_signal(signal.SIGSTOP)
+        with running(tmp_path, *settings) as meanwhile:
+            meanwhile.until(" bar ", 4)
+        seen = len(daemon.log)
+        daemon.process.send_signal(signal.SIGCONT)
+        daemon.until("bar", seen)
+        assert daemon.end(signal.SIGTERM) == 0
+    bars = [int(line.partition("bar ")[2].split()[0]) for line in daemon.log if " bar " in line]
+    assert bars == sorted(set(bars))
+    assert bars[-1] - bars[0] >= len(bars)  # the bars it slept through are passed over, not played late
+
+
+@pytest.mark.usefixtures("_a_process_of_its_own")
+def test_a_defect_in_the_main_thread_still_releases_every_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it an error while ports are looked after would leave a note sounding."""
+    sent: list[tuple[int, int, int]] = []
+
+    def fail(self: Service, *_: object) -> None:
+        while not sent:
+            select.select([self._awake], [], [], 0.01)
+        raise RuntimeError("a defect")
+
+    chosen = settings(midi__output="none", midi__input="none", model__bundle=str(bundle_in(tmp_path)), play__density=4)
+    monkeypatch.setattr(Link, "send", lambda _self, message: sent.append(tuple(message)))
+    monkeypatch.setattr(Service, "_turn", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        Service(chosen, load_chart(chosen)).run()
+    assert sent
+    assert not hanging(sent)
+
+
+def test_nobody_gets_busy_while_a_note_is_about_to_be_sent() -> None:
+    """Who asks for something at that moment would make the note late."""
+    soon = time.monotonic() + CLEAR_S / 2
+    step_aside(soon)
+    assert time.monotonic() >= soon
+    for second in (math.inf, time.monotonic() + 1e6):
+        step_aside(second)  # or this test would not end
+
+
+@pytest.mark.parametrize(("numbers", "forced"), [((2,), False), ((2, 2), True), ((15, 15), False), ((1, 15), False)])
+def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a player that hangs could only be killed from another terminal."""
+    left: list[int] = []
+    monkeypatch.setattr("os._exit", left.append)
+    chosen = settings(midi__output="none", midi__input="none")
+    with closing(Service(chosen, load_chart(chosen))) as service:
+        for number in numbers:
+            service._signalled(number)
+    assert left == ([130] if forced else [])
+
+
+def test_whatever_happens_while_it_wakes_it_can_be_woken_again() -> None:
+    """A pedal's preset would be called a second later, when a bar ended just as somebody asked for something."""
+
+    class Meanwhile:
+        def recv(self, most: int) -> bytes:
+            """Read what woke us; before that the player has something to tell, and is late to say so."""
+            service._stir()
+            return awake.recv(most)
+
+    chosen = settings(midi__output="none", midi__input="none")
+    with closing(Service(chosen, load_chart(chosen))) as service:
+        awake = service._awake
+        service._stir()
+        service._awake = Meanwhile()  # type: ignore[assignment]
+        service._woken()
+        service._awake = awake
+        service._stir()
+        assert select.select([awake], [], [], 0)[0] == [awake]
+
+
+def test_the_first_note_is_on_time_however_early_it_must_be(tmp_path: Path) -> None:
+    """Without it a solo moved earlier for a slow synth would lack its first note."""
+    settings = (*NO_PORTS, "play.offset_ms=-200", "chart.choruses=1", "tempo.bpm=400")
+    with running(tmp_path, *settings) as daemon:
+        assert daemon.end() == 0
+    assert not any("too late" in line for line in daemon.log)

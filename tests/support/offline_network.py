@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the network expects after some notes, computed in another way than the daemon does: all at once, in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from sideman.core.chart.timeline import Tune
+from sideman_models.music.context import EvenBars, Place, clashes, place_at
+from sideman_models.music.line import LineNote, Written, write_line
+from sideman_models.network.bundle import Bundle
+from support.fakes import performance
+
+BARS = EvenBars(48)
+
+
+def offline(bundle: Bundle, notes: list[LineNote], tick: int) -> npt.NDArray[np.float64]:
+    """The distribution at `tick` after `notes` as a corpus writes them, over `fakes.CHANGES`."""
+    changes = Tune(performance().chart)
+    written, _ = write_line([*notes, LineNote(tick, tick + 12, 60)], changes, BARS, heard=True)
+    return distribution(bundle, written[:-1], place_at(changes, BARS, tick, notes[-1].pitch))
+
+
+def distribution(bundle: Bundle, written: Iterable[Written], place: Place) -> npt.NDArray[np.float64]:
+    """The distribution at `place` after some values, by another LSTM, in double precision."""
+    w = bundle.weights
+    a, c = np.zeros(w.n_a), np.zeros(w.n_a)
+    fed: int | None = None
+    places = [(one.place, bundle.vocabulary.nearest(one.value)) for one in written]
+    logits = np.zeros(w.n_values)
+    for where, index in [*places, (place, None)]:
+        x = np.zeros(w.kernel.shape[0] + 1)
+        x[w.n_values + bundle.context.rows(where)] = 1
+        if fed is not None:
+            x[fed] = 1
+        z = x[:-1] @ w.kernel.astype(float) + a @ w.recurrent + w.bias
+        i, f, g, o = np.split(z, 4)
+        i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+        c = f * c + i * np.tanh(g)
+        a = o * np.tanh(c)
+        logits = a @ w.densor_kernel.astype(float) + w.densor_bias - w.penalty * clashes(bundle.vocabulary, where)
+        fed = index
+    return softmax(logits)
+
+
+def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Probabilities from logits (n,)."""
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum())

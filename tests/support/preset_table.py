@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each preset sounds like, in figures: the table of docs/controls.md.
+
+`python tests/support/preset_table.py [CHORUSES]` lets the network that came along play so many choruses of the default blues with
+each preset, in mode solo whatever the preset says, and prints the table.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+
+ROOT = Path(__file__).parents[1]
+if __name__ == "__main__":
+    sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
+
+from sideman.config import resources  # noqa: E402
+from sideman.config.yaml import read_yaml  # noqa: E402
+from sideman.core.chart.chart import Chart, parse_changes  # noqa: E402
+from sideman.core.settings.resolve import Given, Layer, read_settings  # noqa: E402
+from sideman.playing.assembly import prepare  # noqa: E402
+from sideman.render.render import Take, play_take, sounding  # noqa: E402
+from sideman_models.music.harmony import pitch_name  # noqa: E402
+
+NONE = "(none)"
+MUSICAL = (NONE, *(name for name in resources.names("presets", ".yaml") if name != "service"))
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note as it was played: its onset and length in beats, and whether its pitch is of the chord."""
+
+    onset: float
+    length: float
+    pitch: int
+    velocity: int
+    of_chord: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What some choruses come to; shares of notes are from 0 to 1, intervals in semitones, lengths in beats."""
+
+    bpm: float
+    notes_a_beat: float
+    silence: float
+    length: float
+    interval: float
+    leaps: float
+    of_chord: float
+    repeated: float
+    lowest: int
+    highest: int
+    velocity: float
+
+
+def played(preset: str, choruses: int, **keys: object) -> Figures:
+    """The figures of so many choruses, each with a seed of its own."""
+    layers: list[Layer] = [{f"play.{name}": Given(value, "test") for name, value in keys.items()}]
+    layers.append({"play.mode": Given("solo", "test"), "play.count_in": Given(0, "test")})
+    if preset != NONE:
+        path = resources.find("presets", preset, ".yaml")
+        assert path
+        layers.insert(0, read_yaml(path).values)
+    takes = list[tuple[Chart, Take]]()
+    for seed in range(choruses):
+        settings = read_settings([*layers, {"play.seed": Given(seed, "test"), "chart.choruses": Given(1, "test")}])
+        chart = parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes")
+        takes.append((chart, play_take(prepare(settings, chart), None, preset)))
+    return _figures([(take, list(_notes(chart, take))) for chart, take in takes])
+
+
+def _notes(chart: Chart, take: Take) -> Iterator[Note]:
+    for onset, length, note in sorted(sounding(take.events), key=lambda each: each[0]):
+        of_chord = chart.chord_at(onset).kind(note.pitch) == 0
+        yield Note(onset, length, note.pitch, note.velocity, of_chord)
+
+
+def _figures(takes: list[tuple[Take, list[Note]]]) -> Figures:
+    beats = sum(take.beats for take, _ in takes)
+    notes = [note for _, each in takes for note in each]
+    moves = [abs(after.pitch - before.pitch) for _, each in takes for before, after in pairwise(each)]
+    return Figures(
+        bpm=takes[0][0].bpm,
+        notes_a_beat=len(notes) / beats,
+        silence=1 - sum(note.length for note in notes) / beats,
+        length=fmean(note.length for note in notes),
+        interval=fmean(moves),
+        leaps=fmean(move > 7 for move in moves),
+        of_chord=fmean(note.of_chord for note in notes),
+        repeated=fmean(move == 0 for move in moves),
+        lowest=min(note.pitch for note in notes),
+        highest=max(note.pitch for note in notes),
+        velocity=fmean(note.velocity for note in notes),
+    )
+
+
+COLUMNS = (
+    "preset", "bpm", "notes a beat", "silence", "length", "interval", "leaps", "of the chord", "repeated", "pitches",
+    "velocity",
+)  # fmt: skip
+HEAD = f"| {' | '.join(COLUMNS)} |"
+
+
+def row(preset: str, figures: Figures) -> str:
+    """A line of the table."""
+    pitches = f"{pitch_name(figures.lowest)}-{pitch_name(figures.highest)}"
+    cells = [
+        preset,
+        f"{figures.bpm:g}",
+        f"{figures.notes_a_beat:.2f}",
+        f"{figures.silence:.0%}",
+        f"{figures.length:.2f}",
+        f"{figures.interval:.1f}",
+        f"{figures.leaps:.0%}",
+        f"{figures.of_chord:.0%}",
+        f"{figures.repeated:.0%}",
+        pitches,
+        f"{figures.velocity:.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    lines = (row(name, played(name, int(sys.argv[1]) if len(sys.argv) > 1 else 24)) for name in MUSICAL)
+    for line in (HEAD, f"| {' | '.join('---' for _ in COLUMNS)} |", *lines):
+        print(line)  # noqa: T201 - a script

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`sideman train` in short windows, which are compiled in a moment: here, and as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+from sideman.commands import train as command
+from sideman_models.training.recipe import Recipe
+from support.processes import environment
+
+LANES, STEPS = 8, 8
+_PROGRAM = f"""
+import sys
+from sideman import cli
+from sideman.commands import train
+from sideman_models.training.recipe import Recipe
+train.Recipe = lambda: Recipe(lanes={LANES}, steps={STEPS})
+sys.exit(cli.main(["train", *sys.argv[1:]]))
+"""
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `sideman train` use short windows."""
+    monkeypatch.setattr(command, "Recipe", lambda: Recipe(lanes=LANES, steps=STEPS))
+
+
+def arguments(*words: str) -> argparse.Namespace:
+    """A command line of `sideman train`."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def started(*words: str, **env: str) -> subprocess.Popen[str]:
+    """The command as a process, in short windows."""
+    program = [sys.executable, "-c", _PROGRAM, *words]
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", **env}
+    return subprocess.Popen(
+        program, env=environment(**quiet), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )

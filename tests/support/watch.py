@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the control socket tells of a real performance, without a socket: for those who watch.
+
+`python tests/support/watch.py` writes the pictures of it anew, for a change that is meant to be seen; with a number, it
+tells the stream itself, in time, so many seconds of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+if __name__ == "__main__":
+    sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
+
+from sideman.core.chart.chart import Chart  # noqa: E402
+from sideman.core.events import Change, Command, Event, NoteOff, NoteOn  # noqa: E402
+from sideman.core.reports import BarPlayed, Changed, Heard, Report, Struck  # noqa: E402
+from sideman.watch.keys import HELP  # noqa: E402
+from sideman.watch.model import Scene  # noqa: E402
+from sideman.watch.screen import UTF8, Looks, picture  # noqa: E402
+from support.fakes import performance, play  # noqa: E402
+
+GOLDEN = ROOT / "golden"
+SIZES = ((80, 24), (40, 10), (200, 50))
+SECOND = 6.3
+BPM = 120
+CHANGES = """title: A Blues for Two
+[A] | F7  | Bb7    | F7    | Cm7 F7     |
+[B] | Bb7 | Bdim7  | F7    | Am7b5 D7b9 |
+[C] | Gm7 | C7     | F7 D7 | Gm7 C7     |"""
+HEARD = [(8.0, 65, 0.9), (9.0, 68, 0.4), (9.5, 70, 0.4), (10.0, 72, 1.5), (12.02, 75, 0.6), (12.98, 72, 0.3)]
+"""What the player plays: beat, pitch and beats."""
+
+Told = tuple[float, dict[str, Any]]
+
+
+@cache
+def stream(beats: float = 64.0) -> list[Told]:
+    """The events of a performance at 120 bpm, each with its second: the chart, then what happens, in order."""
+    made = performance(
+        play__rate="eighth", play__seed=5, tempo__bpm=BPM, chart__changes=CHANGES, play__range="C3-C6"
+    )  # fmt: skip
+    engine = made.engine(0.0, beats=beats)
+    recorder, _ = play(engine, 10_000.0, sorted(_played(), key=lambda each: each[0]))
+    struck = [report for report in recorder.reports if isinstance(report, Struck)]
+    told = [*_opening(made.chart), *_states(made.chart, beats, struck), *_happenings(recorder.reports)]
+    return sorted(told, key=lambda each: each[0])
+
+
+def lines(told: list[Told]) -> Iterator[str]:
+    """As they come out of the socket."""
+    for _, event in told:
+        yield json.dumps({"v": 1, **event}) + "\n"
+
+
+def scene_at(second: float) -> Scene:
+    """What is known at that second of the performance."""
+    scene = Scene()
+    for at, event in stream():
+        if at <= second:
+            scene.take(event, at)
+    return scene
+
+
+def pictured(width: int, height: int, looks: Looks = UTF8) -> str:
+    """The picture at `SECOND`, as text."""
+    drawn = picture(scene_at(SECOND), SECOND, width, height, looks, HELP)
+    return "".join(f"{line.plain}\n" for line in drawn)
+
+
+class Terminal:
+    """A terminal as far as the view uses one: what is on its screen after all that was written."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.size = width, height
+        self.modes: set[str] = set()
+        self.coloured = False
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin with an empty screen."""
+        width, height = self.size
+        self._cells = [[" "] * width for _ in range(height)]
+        self._row = self._column = 0
+
+    def resize(self, width: int, height: int) -> None:
+        """Have another size, and whatever a terminal makes of what was there."""
+        self.size = width, height
+        self._cells = [["~"] * width for _ in range(height)]
+
+    def feed(self, text: str) -> None:
+        """Take in what was written."""
+        for _, numbers, end, letter in _WRITTEN.findall(text):
+            if letter:
+                self._put(letter)
+            elif end in "hl":
+                (self.modes.add if end == "h" else self.modes.discard)(numbers)
+            elif end == "m":
+                self.coloured |= bool(re.search(r"(?:^|;)[39]\d", numbers))
+            else:
+                self._control(end, numbers)
+
+    def _control(self, end: str, numbers: str) -> None:
+        if end == "J":
+            self.clear()
+        elif end == "K":
+            self._cells[self._row] = [" "] * self.size[0]
+        elif end == "H":
+            row, column = map(int, (numbers or "1;1").split(";"))
+            self._row, self._column = row - 1, column - 1
+        else:
+            raise AssertionError(f"the terminal was asked for {end} {numbers}")
+
+    def _put(self, letter: str) -> None:
+        if letter == "\r":
+            self._column = 0
+        elif letter == "\n":
+            self._row += 1
+        else:
+            self._cells[self._row][self._column] = letter
+            self._column += 1
+
+    @property
+    def text(self) -> str:
+        """What is to be seen, without the blanks at the ends of lines."""
+        return "".join("".join(row).rstrip() + "\n" for row in self._cells)
+
+
+_WRITTEN = re.compile(r"(\x1b)\[([?0-9;]*)([A-Za-z])|(.)", re.DOTALL)
+
+
+def _played() -> Iterator[tuple[float, Event | Command]]:
+    for beat, pitch, length in HEARD:
+        yield beat * 60 / BPM, NoteOn(pitch, 80, 1)
+        yield (beat + length) * 60 / BPM, NoteOff(pitch, 1)
+    yield 6.1, Change((("play.temperature", 1.4), ("play.density", 0.6)))
+
+
+def _opening(chart: Chart) -> Iterator[Told]:
+    bars = [[chord.text for _, chord in bar.chords] for bar in chart.bars]
+    about = {"title": chart.about.title, "meter": str(chart.meter), "sections": list(map(list, chart.about.sections))}
+    yield 0.0, {"event": "chart", "bars": bars, **about}
+    yield 0.0, {"event": "ports", "text": "plays to sideman:out, hears sideman-in:in (JACK)"}
+    yield 0.0, {"event": "log", "level": "info", "text": "bundle modern (191 values, 16 units, numpy); seed 5"}
+
+
+def _states(chart: Chart, beats: float, struck: list[Struck]) -> Iterator[Told]:
+    """How it stands on each beat, and what is to come then."""
+    settings = {
+        "play.temperature": 1.0, "play.density": 1.0, "play.harmony": 1.0, "play.contour": 1.0, "play.rate": "eighth",
+        "play.swing": None, "play.gate": 0.9, "play.velocity": 84, "play.comp": "off", "play.range": "C3-C6",
+        "play.repetition": 2, "play.top_p": 1.0, "play.top_k": 0,
+    }  # fmt: skip
+    for beat in range(int(beats)):
+        second, bar = beat * 60 / BPM, beat // 4 + 1
+        sounding, following = chart.chord_at(beat).text, chart.next_change(beat)[0].text
+        place: dict[str, object] = {"chord": sounding, "next_chord": following}
+        place |= {"form_bar": (bar - 1) % len(chart.bars) + 1, "chorus": (bar - 1) // len(chart.bars) + 1}
+        yield second, {"event": "beat", "beat": float(beat), "bar": bar, **place}
+        counts = {"late": 0, "heard": sum(at <= beat for at, _, _ in HEARD), "echoes": 0}
+        played = sum(each.beat <= beat for each in struck)
+        how = {"bpm": float(BPM), "rolling": True, "mode": "solo", "doing": "playing", "seed": 5, "played": played}
+        told = {"settings": settings} if not beat else {}
+        yield second, {"event": "status", "beat": float(beat), "bar": bar, **place, **how, **counts, **told}
+    for before, after in pairwise(struck):
+        coming = {"beat": after.beat, "pitch": after.note.pitch, "value": "C,0.500,+2"}
+        yield before.beat * 60 / BPM, {"event": "coming", **coming}
+
+
+def _happenings(reports: list[Report]) -> Iterator[Told]:
+    second = 0.0
+    for report in reports:
+        match report:
+            case Struck(beat, length, note, voice):
+                second = beat * 60 / BPM
+                told = {"beat": beat, "value": "C,0.500,+2", "pitch": note.pitch, "beats": length, "voice": voice}
+                yield second, {"event": "value", "velocity": note.velocity, **told}
+            case Heard(beat, note):
+                second = beat * 60 / BPM
+                on = {"on": isinstance(note, NoteOn), "velocity": getattr(note, "velocity", 0)}
+                yield second, {"event": "heard", "beat": beat, "pitch": note.pitch, **on}
+            case Changed(values):
+                yield 6.1, {"event": "changed", "values": dict(values)}
+            case BarPlayed(number, chords, choices):
+                played = [{"value": choice.value.text, "pitch": choice.pitch} for choice in choices]
+                told = {"number": number, "chords": [chord.text for chord in chords], "values": played}
+                yield number * 4 * 60 / BPM, {"event": "bar", **told}
+
+
+def paced(seconds: float) -> Iterator[str]:
+    """The stream in time."""
+    start = time.monotonic()
+    told = stream(math.ceil(seconds * BPM / 60))
+    for (second, _), line in zip(told, lines(told), strict=True):
+        time.sleep(max(0.0, start + second - time.monotonic()))
+        yield line
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        for each in paced(float(sys.argv[1])):
+            sys.stdout.write(each)
+            sys.stdout.flush()
+    else:
+        for width, height in SIZES:
+            (GOLDEN / f"watch-{width}x{height}.txt").write_text(pictured(width, height), "utf-8")

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documentation tells people to write is read as they would write it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from sideman.commands import run
+from sideman.commands.common import load_settings
+from sideman.config.sources import load_chart
+from support.processes import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [(page.name, kind, text) for page in PAGES for kind, text in FENCE.findall(page.read_text("utf-8"))]
+SETTINGS = [(page, text) for page, kind, text in BLOCKS if kind == "yaml"]
+RUNS = [
+    (page, words)
+    for page, _, text in BLOCKS
+    for words in re.findall(r"(?:^|[/=])sideman run (--.*)$", text, re.MULTILINE)
+]
+
+
+def read(*words: str | Path) -> argparse.Namespace:
+    """The options of `sideman run`."""
+    parser = argparse.ArgumentParser()
+    run.add_arguments(parser)
+    return parser.parse_args([str(word) for word in words])
+
+
+def test_there_is_something_to_look_at() -> None:
+    """The other tests would pass whatever is written."""
+    assert sum(page == "setups.md" for page, _ in SETTINGS) >= 6
+    assert {page for page, _ in RUNS} >= {"README.md", "setups.md"}
+
+
+@pytest.mark.parametrize(("page", "text"), SETTINGS)
+def test_settings_can_be_copied(page: str, text: str, tmp_path: Path) -> None:
+    """Who copies them from the page would be told that they are wrong."""
+    file = tmp_path / page
+    file.write_text(text, "utf-8")
+    assert load_chart(load_settings(read("--config", file))).bars
+
+
+@pytest.mark.parametrize(("page", "words"), RUNS)
+def test_commands_can_be_copied(page: str, words: str) -> None:
+    """A command of the page would end with an error."""
+    options = shlex.split(words, comments=True)
+    assert load_chart(load_settings(read(*options))).bars, page

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training leaves behind to go on from: whole at any moment, never mistaken for another's, and exact."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sideman.commands import train as command
+from sideman_models.errors import CheckpointError
+from sideman_models.network.bundle import VALUES, WEIGHTS
+from sideman_models.network.lstm import Weights
+from sideman_models.training import checkpoint
+from sideman_models.training.checkpoint import Checkpoint
+from sideman_models.training.progress import Epoch
+from support.corpora import tiny_corpus
+from support.processes import LONG
+from support.training import arguments, quick, started
+
+__all__ = ["quick"]  # a fixture
+
+IDENTITY = {"music": "abc", "units": 3, "dropout": (0.1, 0.2, 0.3)}
+
+
+def a_checkpoint(seed: int = 0, epochs: int = 3) -> Checkpoint:
+    """Some numbers."""
+    dice = np.random.default_rng(seed)
+    shapes = ((5, 12), (3, 12), (12,), (3, 4), (4,))
+    kernel, recurrent, bias, out, out_bias = (dice.normal(size=shape).astype(np.float32) for shape in shapes)
+    weights = Weights(kernel, recurrent, bias, out, out_bias, float(np.float32(0.7)))
+    done = tuple(Epoch(number, float(dice.random()), None) for number in range(1, epochs + 1))
+    state = {"learned/parts": dice.normal(size=(2, 3)).astype(np.float32), "iteration": np.array(7 + seed)}
+    return Checkpoint(IDENTITY, done, done[-1], weights, state)
+
+
+def same(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether all is equal to the last bit."""
+    arrays = all(
+        np.array_equal(getattr(one.weights, name), getattr(other.weights, name))
+        for name in Weights.__dataclass_fields__
+    )
+    states = one.state.keys() == other.state.keys()
+    states = states and all(np.array_equal(one.state[name], other.state[name]) for name in one.state)
+    return arrays and states and (one.epochs, one.best) == (other.epochs, other.best)
+
+
+@given(st.integers(0, 1000), st.integers(1, 30))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_read_is_what_was_written(tmp_path: Path, seed: int, epochs: int) -> None:
+    """A training that goes on would come to another result than one that was left alone."""
+    path = checkpoint.beside(tmp_path / "mine")
+    written = a_checkpoint(seed, epochs)
+    checkpoint.write(path, written)
+    assert same(checkpoint.read(path, IDENTITY), written)
+    assert [one.name for one in tmp_path.iterdir()] == ["mine.checkpoint.npz"]
+
+
+@pytest.mark.parametrize("step", ["numpy.savez", "os.fsync", "pathlib.Path.replace"])
+def test_a_failure_while_writing_leaves_the_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A full disk would cost what was safe already."""
+    path = tmp_path / "mine.checkpoint.npz"
+    older = a_checkpoint(0)
+    checkpoint.write(path, older)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, full)
+        with pytest.raises(OSError, match="No space"):
+            checkpoint.write(path, a_checkpoint(1))
+    assert same(checkpoint.read(path, IDENTITY), older)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+@given(st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, data: st.DataObject) -> None:
+    """A traceback would be shown for a file that a crash cut short; or something else go on from it."""
+    path = tmp_path / "mine.checkpoint.npz"
+    checkpoint.write(path, a_checkpoint())
+    whole = path.read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    cut, byte = data.draw(st.booleans()), data.draw(st.integers(1, 255))
+    path.write_bytes(whole[:at] if cut else whole[:at] + bytes([whole[at] ^ byte]) + whole[at + 1 :])
+    with contextlib.suppress(CheckpointError):
+        found = checkpoint.read(path, IDENTITY)
+        # Not every bit of a zip file means something.
+        assert not cut
+        assert same(found, a_checkpoint())
+
+
+def test_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Two trainings would be mixed into one that nobody can make again."""
+    path = tmp_path / "mine.checkpoint.npz"
+    checkpoint.write(path, a_checkpoint())
+    with pytest.raises(CheckpointError, match="units is 3 there, not 4"):
+        checkpoint.read(path, {**IDENTITY, "units": 4})
+    with pytest.raises(CheckpointError, match="other music"):
+        checkpoint.read(path, {**IDENTITY, "music": "xyz"})
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoint.read(tmp_path / "none.npz", IDENTITY)
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("quick")
+def test_killed_and_gone_on_with_it_comes_to_the_same_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A power cut would cost the night, or the network would be another than its command makes."""
+    pytest.importorskip("tensorflow")
+    words = [str(tiny_corpus(tmp_path / "tiny.jsonl", titles=40)), "--units", "4", "--epochs", "30"]
+    killed, whole = ((*words, "--out", str(tmp_path / name / "mine")) for name in ("killed", "whole"))
+    with started(*killed) as cut_off:
+        assert cut_off.stdout is not None
+        assert any(line.startswith("epoch 3/30") for line in cut_off.stdout)
+        cut_off.kill()
+        assert cut_off.wait(LONG) == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "mine").exists()
+    assert command.run(arguments(*killed, "--resume")) == 0
+    said = capsys.readouterr().out
+    assert "going on after epoch" in said
+    assert "epoch 2/30" not in said
+    assert command.run(arguments(*whole)) == 0
+    for name in (WEIGHTS, VALUES):
+        assert (tmp_path / "killed" / "mine" / name).read_bytes() == (tmp_path / "whole" / "mine" / name).read_bytes()
+    assert not checkpoint.beside(tmp_path / "killed" / "mine").exists()

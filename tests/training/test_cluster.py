@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several machines that train one network: who is who, and that they come to what one alone comes to."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sideman.commands import train as command
+from sideman_models.errors import TrainingError
+from sideman_models.network.bundle import load
+from sideman_models.training.cluster import Cluster, cluster_of
+from support.corpora import tiny_corpus
+from support.processes import LONG
+from support.training import arguments, quick, started
+
+__all__ = ["quick"]  # a fixture
+
+
+def told(cluster: Any, job: Any = "worker", index: Any = 0) -> dict[str, str]:
+    """An environment with TF_CONFIG."""
+    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": job, "index": index}})}
+
+
+def test_a_machine_knows_its_place() -> None:
+    """Two machines would write the bundle, or none; or take the same share of the music."""
+    both = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
+    assert cluster_of(told(both, "worker", 1)) == Cluster(("a:1", "b:1", "c:1"), 2)
+    assert cluster_of(told(both, "chief")).chief
+    assert not cluster_of(told(both)).chief
+    assert cluster_of(told({"worker": ["a:1", "b:1"]})) == Cluster(("a:1", "b:1"), 0)
+    for alone in ({}, {"TF_CONFIG": ""}, {"TF_CONFIG": "{}"}):
+        assert cluster_of(alone) == Cluster()
+        assert cluster_of(alone).chief
+
+
+@pytest.mark.parametrize(
+    ("environment", "wrong"),
+    [
+        ({"TF_CONFIG": "{"}, "not JSON"),
+        ({"TF_CONFIG": "[" * 100_000}, "not JSON"),
+        ({"TF_CONFIG": "[]"}, "not a mapping"),
+        (told([]), "cluster: not a mapping"),
+        (told({"worker": "a:1"}), "not a list of HOST:PORT"),
+        (told({"worker": ["a"]}), "not a list of HOST:PORT"),
+        (told({"worker": ["a:1"], "ps": ["b:1"]}), "'ps': only chief and worker"),
+        (told({"chief": ["a:1", "b:1"]}, "chief"), "only one"),
+        (told({"worker": ["a:1"]}, "evaluator"), "'evaluator' is none of worker"),
+        (told({"worker": ["a:1"]}, ["worker"]), "is none of worker"),
+        (told({"worker": ["a:1", "b:1"]}, index=2), "index: 2, but worker has machines 0 to 1"),
+        (told({"worker": ["a:1"]}, index="0"), "index: '0'"),
+        (told({"worker": ["a:1"]}, index=True), "index: True"),
+    ],
+)
+def test_a_wrong_cluster_is_told(environment: dict[str, str], wrong: str) -> None:
+    """The machines would wait for one another for ever."""
+    with pytest.raises(TrainingError, match=wrong):
+        cluster_of(environment)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("quick")
+def test_two_machines_learn_what_one_learns(tmp_path: Path) -> None:
+    """A network trained on several machines would be worse than one trained on one, or written twice."""
+    pytest.importorskip("tensorflow")
+    words = [str(tiny_corpus(tmp_path / "tiny.jsonl", titles=40)), "--units", "6", "--epochs", "3", "--rate", "0.02"]
+    machines = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                started(*words, "--out", str(tmp_path / f"by-{rank}"), **told({"worker": machines}, index=rank))
+            )
+            for rank in (0, 1)
+        ]
+        for process in processes:
+            stack.callback(process.kill)
+        said = [process.communicate(timeout=4 * LONG)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0]
+    assert "epoch 3/3" in said[0]
+    assert said[1] == f"machine 1 of TF_CONFIG: all epochs done; {machines[0]} writes the bundle\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["by-0", "tiny.jsonl"]
+    assert command.run(arguments(*words, "--out", str(tmp_path / "alone"))) == 0
+    together, alone = (load(str(tmp_path / name)) for name in ("by-0", "alone"))
+    np.testing.assert_allclose(together.facts["curve"], alone.facts["curve"], atol=1e-3)
+    np.testing.assert_allclose(together.weights.densor_kernel, alone.weights.densor_kernel, atol=1e-3)
+    assert alone.facts["curve"][-1][1] < alone.facts["curve"][0][1] - 0.2
