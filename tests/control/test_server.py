@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.control.listener import Listener
 from sideman.control.protocol import _decoder, _patient_decoder
 from sideman.control.server import (
     ALL,
@@ -29,6 +28,7 @@ from sideman.control.server import (
     ROUND_S,
     Control,
 )
+from sideman.control.unix_listener import Listener
 from sideman.core.errors import Unavailable, UsageError
 from support.control import Client, serving
 

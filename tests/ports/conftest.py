@@ -27,9 +27,9 @@ from typing import Any
 import pytest
 
 from sideman.core.events import Control, Event
-from sideman.midi import rtmidi as ports
+from sideman.midi import backends as ports
+from sideman.midi.backends import Systems
 from sideman.midi.ports import Link
-from sideman.midi.rtmidi import Systems
 from support.fakes import hanging
 
 LONG = 20.0  # seconds: against hanging only
@@ -213,7 +213,7 @@ class Others:
         return tuple(self.heard.get(timeout=LONG))
 
     def close(self) -> None:
-        """End all these programs; as sideman does, for rtmidi's sake (see sideman.midi.rtmidi)."""
+        """End all these programs; as sideman does, for rtmidi's sake (see sideman.midi.backends)."""
         hearing = [client for client in self._clients if hasattr(client, "cancel_callback")]
         kept = [gc.get_referents(client) for client in hearing]
         for client in hearing:

@@ -16,8 +16,8 @@ import pytest
 from ports.conftest import LONG, Dump, Jackd, Others, until
 from sideman.core.errors import Unavailable
 from sideman.core.events import Control, Event, NoteOff, NoteOn, PitchBend, ProgramChange
+from sideman.midi.backends import survey
 from sideman.midi.ports import Change, Link, Wanted
-from sideman.midi.rtmidi import survey
 
 pytestmark = pytest.mark.ports
 Open = Callable[..., Link]

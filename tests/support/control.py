@@ -14,9 +14,9 @@ from typing import Any
 
 from sideman.config.sources import Sources
 from sideman.control.api import Desk
-from sideman.control.events import News
-from sideman.control.listener import Listener
+from sideman.control.feed import News
 from sideman.control.server import Answer, Control
+from sideman.control.unix_listener import Listener
 from sideman.core.engine import Engine
 from sideman.core.events import Command, NoteOn
 from sideman.core.reports import Arrived, BarPlayed, Report

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A scene with two peers of a Link session, in a network that has nobody else: this process, and sideman in its own.
 
-Run inside a network namespace by tests/midi/test_ableton_link.py, with the folder of a bundle; prints what happened, in JSON.
+Run inside a network namespace by tests/midi/test_ableton_link.py, with the folder of a bundle; prints what happened,
+in JSON.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each preset sounds like, in figures: the table of docs/controls.md.
 
-`python tests/support/preset_table.py [CHORUSES]` lets the network that came along play so many choruses of the default blues with
-each preset, in mode solo whatever the preset says, and prints the table.
+`python tests/support/preset_table.py [CHORUSES]` lets the bundled network play that many choruses of the default blues
+with each preset, in mode solo whatever the preset says, and prints the table.
 """
 
 from __future__ import annotations

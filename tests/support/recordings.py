@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recorded performances: what the program of 22 November 2026 played, to be played again by every later one.
 
-`python tests/support/recordings.py` writes the files of `tests/recorded/` again, for a change that is meant to be heard. A
-scene is a performance of the bundled network on the clock that jumps, with a player whose notes come from a seed; its
-take is kept as the journal that the program wrote. `renders.json` holds a hash of what `sideman render` writes for each
-preset, chart and seed.
+`python tests/support/recordings.py` writes the files of `tests/recorded/` again, for a change that is meant to be
+heard. A scene is a performance of the bundled network on the clock that jumps, with a player whose notes come from a
+seed; its take is kept as the journal that the program wrote. `renders.json` holds a hash of what `sideman render`
+writes for each preset, chart and seed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each rule of post-processing does to the music: the table of docs/post-processing.md.
 
-`python tests/support/smoothing_table.py BUNDLE FILE CHORUSES` lets the bundle play, with each rule alone, and prints the table. FILE
-is what its solos are held against: the classic corpus, for a classic bundle, which then plays over the default
-changes; or solos with their changes, of which it plays over those it has not learned from.
+`python tests/support/smoothing_table.py BUNDLE FILE CHORUSES` lets the bundle play, with each rule alone, and prints
+the table. FILE is what its solos are held against: the classic corpus, for a classic bundle, which then plays over
+the default changes; or solos with their changes, of which it plays over those it has not learned from.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def test_no_line_upsets_the_view(line: str) -> None:
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_pictures_are_as_they_were(width: int, height: int) -> None:
-    """Something would have gone from the screen, or moved, unnoticed (`python tests/support/watch.py` writes them anew)."""
+    """Guards against a change of the screen that nobody meant (`python tests/support/watch.py` writes the pictures)."""
     drawn = pictured(width, height)
     assert drawn == (GOLDEN / f"watch-{width}x{height}.txt").read_text("utf-8")
     assert len(drawn.splitlines()) == height

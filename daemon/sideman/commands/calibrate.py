@@ -24,8 +24,8 @@ from sideman.config.yaml_edit import set_key
 from sideman.core.errors import Unavailable, UsageError
 from sideman.core.events import NoteOff, NoteOn, encode
 from sideman.core.settings.schema import MidiSettings
+from sideman.midi.backends import AUTO
 from sideman.midi.ports import NONE, Link, Wanted
-from sideman.midi.rtmidi import AUTO
 from sideman.playing.inbox import Clock, Inbox
 from sideman.playing.player import Output
 

@@ -7,8 +7,8 @@ import argparse
 import json
 from collections.abc import Sequence
 
+from sideman.midi.backends import Listing, no_system, survey
 from sideman.midi.ports import IN_PROCESS
-from sideman.midi.rtmidi import Listing, no_system, survey
 
 CLIENT = "sideman"
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sideman.control.api import Desk
-from sideman.control.events import Event, News
-from sideman.control.listener import Listener
+from sideman.control.feed import Event, News
 from sideman.control.osc import Osc, OscPort
 from sideman.control.paths import socket_path
 from sideman.control.server import Control
+from sideman.control.unix_listener import Listener
 from sideman.core.reports import Asked, BarPlayed, Changed, ModeSet, Report, nobody
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.written import in_a_line

@@ -16,8 +16,8 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from sideman.control.listener import Listener
 from sideman.control.protocol import SHORT, VERSION, decoded, line_of, refusal
+from sideman.control.unix_listener import Listener
 from sideman.core.errors import SidemanError, UsageError
 
 LONGEST = 1 << 16

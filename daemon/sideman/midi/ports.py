@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from sideman.core.errors import Unavailable
-from sideman.midi.rtmidi import AUTO, Client, Receive, Side, Systems
+from sideman.midi.backends import AUTO, Client, Receive, Side, Systems
 
 NONE, IN_PROCESS = "none", "in-process"
 LINGER_S = 0.02  # at least, between the last message and the end of the port

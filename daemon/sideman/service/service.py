@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from sideman import __version__
 from sideman.config.sources import Sources
 from sideman.control.api import Desk, Verb
-from sideman.control.events import News
+from sideman.control.feed import News
 from sideman.control.hub import Doors, Reception, doors
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
@@ -34,7 +34,7 @@ from sideman.core.errors import SidemanError
 from sideman.core.events import ClockRounds, Hush, Panic
 from sideman.core.reports import Asked, BarPlayed, Changed, Does, Heard, ModeSet, Report, Struck
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.ableton_link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Followed, Transport
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import Marks

@@ -22,7 +22,7 @@ from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
 from sideman.core.reports import Arrived, Ended, Report, Sent, Tell, Woke
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.ableton_link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Followed, Transport
 from sideman.playing.assembly import Performance, network
 from sideman.playing.inbox import Arrival

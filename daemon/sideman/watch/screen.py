@@ -12,9 +12,9 @@ from operator import itemgetter
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from sideman.watch.controls import CONTROLS, Control
 from sideman.watch.model import Scene
 from sideman.watch.roll import CELLS, LABEL, roll
+from sideman.watch.settings_rows import CONTROLS, Control
 
 BARS_A_LINE, FEW_BARS = 4, 2
 CONTROLS_WIDTH = 27

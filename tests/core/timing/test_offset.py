@@ -10,7 +10,7 @@ import pytest
 from bench.clocks import steady
 from sideman.core.engine import play_through
 from sideman.core.events import Change, ClockStart, ClockTick, Event, LinkState, NoteOn
-from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.ableton_link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.core.timing.pll import TICKS_A_BEAT
 from support.fakes import hanging, performance, play, struck

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman.core.events import Tap
-from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.ableton_link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.core.timing.tap_tempo import PAUSE_S, Taps
 from support.fakes import performance

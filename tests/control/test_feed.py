@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from sideman.commands.ctl import VERBS
-from sideman.control.events import LOOK_S, STATUS_S
+from sideman.control.feed import LOOK_S, STATUS_S
 from sideman.control.hub import Doors, Reception
 from sideman.core.chart.chart import parse_changes
 from sideman.core.events import Change, NoteOff, NoteOn, SetChart

@@ -26,7 +26,7 @@ from sideman.core.events import (
     SongPosition,
     encode,
 )
-from sideman.core.timing.link import LinkTransport
+from sideman.core.timing.ableton_link import LinkTransport
 from sideman.core.timing.midi_clock import Clocks, Transport
 from sideman.core.timing.pll import TICKS_A_BEAT
 from sideman.midi.decoder import Decoder

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from sideman.commands import ports as command
 from sideman.core.errors import Unavailable
 from sideman.core.events import Control, Event, NoteOff, NoteOn, PitchBend, ProgramChange, encode
-from sideman.midi import rtmidi as ports
+from sideman.midi import backends as ports
+from sideman.midi.backends import hearing
 from sideman.midi.decoder import Decoder
 from sideman.midi.names import is_own, match, nearest
 from sideman.midi.ports import Link, Wanted
-from sideman.midi.rtmidi import hearing
 
 _sevens, _channels = st.integers(0, 127), st.integers(1, 16)
 _events = st.one_of(
