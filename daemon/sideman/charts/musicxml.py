@@ -1,36 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chord symbols of MusicXML scores (`.musicxml`, `.xml`, compressed `.mxl`) as charts.
+"""Reads the chord symbols of a MusicXML score (`.musicxml`, `.xml`, compressed `.mxl`) as a chart.
 
-Read are the symbols of the first part that has any (of a part for a transposing instrument as they sound), its repeats,
-endings and signs (by their texts, or by what they say of the sound), rehearsal marks as sections, and meters. Chords
-begin on beats or halves of them. Bars that the score does not count (pick-ups) are left out.
+Only the first part that has a chord symbol is read, from a score written part by part (`score-partwise`):
 
-The elements are read, and held against the schema, by the library `musicxml` (the extra `musicxml`), one released
-lately, and small. It takes milliseconds for each note, so a score is first brought down to what chords need: a note
-becomes the time that it takes.
+- `harmony`: root, kind, degrees, bass, and the offset from its place. The `text` of a kind counts only if the kind is
+  `other`. A chord begins on the nearest beat or half-beat;
+- `attributes`: divisions, meter, and transposition: the chords of a transposing instrument are read as they sound;
+- `note`, `forward` and `backup`: how long they last, because this says where in the bar a chord stands;
+- `barline`: repeats, endings, and the double bar that ends a last ending;
+- `direction` and `sound`: the signs (Segno, Coda, To Coda, Fine, D.C., D.S.) and the rehearsal marks, which become the
+  sections of the chart;
+- the title and the composer.
+
+Measures with `implicit="yes"` (pick-ups) are skipped. All other elements and attributes are ignored, whether or not the
+schema of MusicXML allows them. A value that is read but makes no sense is a ChartError that names the bar.
+
+The functions from `_chord` to `_choice` read one element, without what stands before it. `_ScoreReader` goes through
+the elements in order and keeps what one means for the next: divisions, transposition, meter, position and form.
 """
 
 from __future__ import annotations
 
 import io
 import re
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import Protocol
 from xml.etree import ElementTree as ET
 
-from sideman.core.chart.chart import About, Bar, Chart, ChartError, Meter, bar_of, onsets, parse_meter, section_name
-from sideman.core.chart.form import MOST_BARS, SIGN, Form, begins_bar
-from sideman.core.errors import Unavailable
+from sideman.core.chart.chart import (
+    LONGEST_PROBLEM,
+    About,
+    Bar,
+    Chart,
+    ChartError,
+    Meter,
+    bar_of,
+    onsets,
+    parse_meter,
+    section_name,
+)
+from sideman.core.chart.form import SIGN, Form, begins_bar
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import NO_CHORD, Chord, parse_chord
 
 LARGEST = 1 << 23
+"""The largest size in bytes of a file within a compressed score, once it is decompressed."""
 MOST_ELEMENTS = 1 << 16
-"""Of those that are kept of a score; no lead sheet has nearly so many."""
+"""The largest number of elements (notes, chord symbols, ...) in the measures of a part. No lead sheet comes near it."""
 
 KINDS = {
     "major": "", "minor": "-", "augmented": "+", "diminished": "o", "dominant": "7", "major-seventh": "^7",
@@ -39,34 +57,39 @@ KINDS = {
     "minor-ninth": "-9", "dominant-11th": "11", "major-11th": "^11", "minor-11th": "-11", "dominant-13th": "13",
     "major-13th": "^13", "minor-13th": "-13", "suspended-second": "sus2", "suspended-fourth": "sus", "power": "5",
 }  # fmt: skip
-"""The quality that stands for a kind of harmony."""
+"""The kinds of harmony, and how a chord symbol writes each of them after its root."""
 _ALTERS = {Fraction(-1): "b", Fraction(0): "", Fraction(1): "#"}
-_KEPT = ("harmony", "barline", "direction", "sound")
-_DIRECTIONS = ("words", "rehearsal", "segno", "coda")
 _SOUNDS = {"dacapo": "D.C.", "dalsegno": "D.S.", "tocoda": "To Coda", "coda": "Coda", "segno": "Segno", "fine": "Fine"}
+_GLYPHS = ("segno", "coda")
 _SIGN = re.compile(SIGN, re.IGNORECASE)
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,15}\.?[0-9]{0,20}|\.[0-9]{1,20})")
+"""A decimal number. The number of digits is limited to keep the arithmetic fast."""
+_LONGEST_LIST = 300
+
+
+class _ElementError(Exception):
+    """An element that cannot be read. `_ScoreReader` adds where it stands."""
 
 
 def read_musicxml(data: bytes, source: str) -> Chart:
-    """The chart of a score. ChartError names `source` and the bar; Unavailable: the library is not installed."""
-    root = _tree(_unzipped(data, source) if data.startswith(b"PK") else data, source)
-    title = (root.findtext("work/work-title") or root.findtext("movement-title") or "").strip()
-    composer = next((one.text or "" for one in root.iter("creator") if one.get("type") == "composer"), "").strip()
-    score = _typed(_slim(root, source), source)
-    bars, sections = _Score(source).read(score)
+    """Read the chart of a score. ChartError names `source` and, where one is at fault, the bar."""
+    root = _parsed(_unzipped(data, source) if data.startswith(b"PK") else data, source)
+    title = root.findtext("work/work-title") or root.findtext("movement-title") or ""
+    composer = next((each.text or "" for each in root.iter("creator") if each.get("type") == "composer"), "")
+    bars, sections = _ScoreReader(source).read(_measures(root, source))
     return Chart(bars, About(section_name(title), section_name(composer), sections=sections))
 
 
 def _unzipped(data: bytes, source: str) -> bytes:
-    """The score in a compressed file: the one that its container names, else the first."""
+    """Decompress the score: the first one that the container names, or else the first one in the archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = [name for name in archive.namelist() if not name.startswith("META-INF/")]
             scores = [name for name in names if name.lower().endswith((".xml", ".musicxml"))]
             if "META-INF/container.xml" in archive.namelist():
-                container = _tree(_member(archive, "META-INF/container.xml", source), source)
-                roots = [one.get("full-path") for one in container.iter() if one.tag.endswith("rootfile")]
-                scores = [name for name in roots if name in names] or scores
+                container = _parsed(_member(archive, "META-INF/container.xml", source), source)
+                named = [each.get("full-path") for each in container.iter() if each.tag.endswith("rootfile")]
+                scores = [name for name in named if name in names] or scores
             if not scores:
                 raise ChartError(f"{source}: no score in this compressed file")
             return _member(archive, scores[0], source)
@@ -75,6 +98,8 @@ def _unzipped(data: bytes, source: str) -> bytes:
 
 
 def _member(archive: zipfile.ZipFile, name: str, source: str) -> bytes:
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ChartError(f"{source}: {name} is compressed by a method that MusicXML does not allow")
     with archive.open(name) as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
@@ -82,255 +107,231 @@ def _member(archive: zipfile.ZipFile, name: str, source: str) -> bytes:
     return data
 
 
-def _tree(data: bytes, source: str) -> ET.Element:
-    if any("<!ENTITY".encode(code) in data for code in ("ascii", "utf-16-le", "utf-16-be")):
+def _parsed(data: bytes, source: str) -> ET.Element:
+    """Parse XML, but never an entity: a few of them can fill the memory, and others read files.
+
+    Expat reads a document in UTF-16 or in an encoding that contains ASCII. So a declaration of an entity can only look
+    like one of the three byte strings that are searched for. External DTDs, which many scores name, are not loaded.
+    """
+    if any("<!ENTITY".encode(encoding) in data for encoding in ("ascii", "utf-16-le", "utf-16-be")):
         raise ChartError(f"{source}: it defines entities, which no score needs")
     try:
-        return ET.fromstring(data)  # noqa: S314 - without entities there is nothing to blow up
+        return ET.fromstring(data)  # noqa: S314 - entities have been refused above
     except (ET.ParseError, ValueError, LookupError) as error:
         raise ChartError(f"{source}: not XML that can be read: {error}") from None
 
 
-def _slim(root: ET.Element, source: str) -> ET.Element:
-    """A score of one part, its chords and signs and the time of everything else."""
+def _measures(root: ET.Element, source: str) -> list[ET.Element]:
+    """The measures of the first part with chord symbols, without pick-ups."""
     if root.tag != "score-partwise":
-        raise ChartError(f"{source}: {root.tag!r} is no score; save it as MusicXML, part by part (score-partwise)")
+        raise ChartError(f"{source}: {root.tag[:50]!r} is no score; save it as MusicXML, part by part (score-partwise)")
     part = next((part for part in root.iter("part") if next(part.iter("harmony"), None) is not None), None)
     if part is None:
         raise ChartError(f"{source}: no chord symbols in it (no 'harmony' in any part)")
-    slim = ET.Element("score-partwise", version="4.0")
-    ET.SubElement(ET.SubElement(ET.SubElement(slim, "part-list"), "score-part", id="P1"), "part-name").text = "1"
-    made = ET.SubElement(slim, "part", id="P1")
-    for number, measure in enumerate(part.findall("measure"), 1):
-        if measure.get("implicit") != "yes":
-            one = ET.SubElement(made, "measure", number=str(number))
-            one.extend(kept for each in measure for kept in _kept(each))
-    if sum(1 for _ in slim.iter()) > MOST_ELEMENTS or len(made) > MOST_BARS:
-        raise ChartError(f"{source}: far too long for a chart, which has {MOST_BARS} bars at most")
-    return slim
+    measures = [measure for measure in part.findall("measure") if measure.get("implicit") != "yes"]
+    if sum(len(measure) for measure in measures) > MOST_ELEMENTS:
+        raise ChartError(f"{source}: far too long for a chart: more than {MOST_ELEMENTS} elements in its measures")
+    return measures
 
 
-def _kept(element: ET.Element) -> Iterator[ET.Element]:
-    match element.tag:
-        case "note" if element.find("chord") is None and element.find("duration") is not None:
-            yield _with("forward", element, "duration")
-        case "forward" | "backup" if element.find("duration") is not None:
-            yield _with(element.tag, element, "duration")
-        case "attributes":
-            yield _with("attributes", element, "divisions", "time", "transpose")
-        case "direction":
-            kinds = [each for each in element.findall("direction-type") if len(each) and each[0].tag in _DIRECTIONS]
-            if kinds:
-                kept = ET.Element("direction")
-                kept.extend([*kinds, *element.findall("sound")])
-                yield kept
-            else:
-                yield from element.findall("sound")
-        case tag if tag in _KEPT:
-            yield element
+def _chord(harmony: ET.Element) -> Chord:
+    """The chord as written. Raises ChordError."""
+    kind = harmony.find("kind")
+    name = "" if kind is None else _text(kind)
+    if name == "none":
+        return NO_CHORD
+    root, bass = _note(harmony, "root"), _note(harmony, "bass")
+    if root is None:
+        raise _ElementError("a chord without a root; write chord symbols, not numerals")
+    quality = kind.get("text", "") if kind is not None and name == "other" else KINDS.get(name)
+    if quality is None:
+        raise _ElementError(f"{name!r} is no kind of chord that is played here")
+    figures = ",".join(filter(None, map(_figure, harmony.findall("degree"))))
+    return parse_chord(root + quality + (f"({figures})" if figures else "") + (f"/{bass}" if bass else ""))
 
 
-def _with(tag: str, element: ET.Element, *children: str) -> ET.Element:
-    made = ET.Element(tag)
-    made.extend(each for name in children for each in element.findall(name))
-    return made
+def _note(harmony: ET.Element, name: str) -> str | None:
+    """The name, such as `Bb`, of the root or the bass; None if there is none."""
+    note = harmony.find(name)
+    step = None if note is None else note.findtext(f"{name}-step")
+    if note is None or step is None:
+        return None
+    step = step.strip()
+    if step not in tuple("ABCDEFG"):
+        raise _ElementError(f"<{name}-step> is {step!r}; it must be A to G")
+    alter = _number(note, f"{name}-alter")
+    if alter not in _ALTERS:
+        raise _ElementError(f"a {name} on {step} altered by {alter}: write it as a plain note, with one accidental")
+    return step + _ALTERS[alter]
 
 
-class _Element(Protocol):
-    """What the library makes of an element."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def value_(self) -> object: ...
-
-    @property
-    def attributes(self) -> Mapping[str, str]: ...
-
-    def get_children(self) -> Sequence[_Element]: ...
-
-
-def _typed(slim: ET.Element, source: str) -> _Element:
-    """The score as the library has it."""
-    try:
-        from musicxml.parser.parser import parse_musicxml
-    except ImportError:
-        raise Unavailable(f"{source}: to read MusicXML, install sideman[musicxml]") from None
-    with tempfile.NamedTemporaryFile(suffix=".musicxml") as file:
-        ET.ElementTree(slim).write(file, "us-ascii", xml_declaration=True)
-        file.flush()
-        try:
-            score: _Element = parse_musicxml(file.name)
-            return score
-        except Exception as error:  # noqa: BLE001 - it has no error of its own that all others are kinds of
-            told = " ".join(str(error).split())[:200]
-            raise ChartError(f"{source}: not as MusicXML should be: {told or type(error).__name__}") from None
+def _figure(degree: ET.Element) -> str:
+    """An alteration as a chord symbol writes it: `b9`, `no3`. Empty for what chord symbols cannot leave out."""
+    number, alter = _number(degree, "degree-value"), _number(degree, "degree-alter")
+    if number < 1 or number.denominator != 1:
+        raise _ElementError(f"<degree-value> is {number}; it must be a whole number from 1")
+    change = degree.findtext("degree-type", "add").strip()
+    if change not in ("add", "alter", "subtract"):
+        raise _ElementError(f"<degree-type> is {change!r}; it must be add, alter or subtract")
+    if change == "subtract":
+        return f"no{number}" if number in (3, 5) else ""
+    if number == 7:  # degrees are counted from a dominant chord; chords with a major seventh have kinds of their own
+        return "7"
+    return _ALTERS.get(alter, "") + str(number)
 
 
-def _all(element: _Element, name: str) -> list[_Element]:
-    return [child for child in element.get_children() if child.name == name]
+def _sign(direction: ET.Element) -> str | None:
+    """The sign that a direction means: by its words, or else by its attributes for the sound, or else by its glyph."""
+    sounds = [direction] if direction.tag == "sound" else direction.findall("sound")
+    signs = [text for words in direction.findall("direction-type/words") if _SIGN.fullmatch(text := _text(words))]
+    signs += [sign for sound in sounds for attribute, sign in _SOUNDS.items() if sound.get(attribute)]
+    signs += [glyph.tag.capitalize() for glyph in direction.findall("direction-type/*") if glyph.tag in _GLYPHS]
+    return signs[0] if signs else None
 
 
-def _told(element: _Element, *path: str) -> str | None:
-    """What stands in the first element down this path; None if it is not there."""
-    for name in path:
-        found = _all(element, name)
-        if not found:
-            return None
-        element = found[0]
-    return str(element.value_)
+def _times(repeat: ET.Element) -> int | None:
+    """How often the repeated bars are played; None if it is not said."""
+    times = repeat.get("times", "0").strip()
+    if not re.fullmatch(r"[0-9]{1,9}", times):
+        raise _ElementError(f"the times of <repeat> is {times!r}; it must be a whole number")
+    return int(times) or None
 
 
-def _number(element: _Element, *path: str) -> Fraction:
-    """The number that stands there; 0 if none does."""
-    try:
-        return Fraction(_told(element, *path) or 0)
-    except ValueError:
-        return Fraction(0)
+def _ending_numbers(ending: ET.Element) -> tuple[int, ...]:
+    numbers = ending.get("number", "")
+    if numbers.strip("0123456789,. ") or len(numbers) > _LONGEST_LIST:
+        raise _ElementError(f"the number of <ending> is {numbers!r}; it must be such as '1' or '1,2'")
+    return tuple(int(number) for number in re.findall(r"[0-9]+", numbers))
 
 
-class _Score:
-    """Goes through the bars of a score once."""
+def _text(element: ET.Element) -> str:
+    return (element.text or "").strip()
+
+
+def _number(element: ET.Element, name: str) -> Fraction:
+    """The number in the first child of that name; 0 if there is none."""
+    text = element.findtext(name, "0").strip()
+    if not _DECIMAL.fullmatch(text):
+        raise _ElementError(f"<{name}> is {text!r}; it must be a number")
+    return Fraction(text)
+
+
+def _choice(element: ET.Element, attribute: str, *allowed: str) -> str | None:
+    """The value of an attribute that must have one of the allowed values; None if it is not there."""
+    value = element.get(attribute)
+    if value is not None and value not in allowed:
+        raise _ElementError(f"the {attribute} of <{element.tag}> is {value!r}; it must be {' or '.join(allowed)}")
+    return value
+
+
+class _ScoreReader:
+    """Goes through the measures of a part once, from the first to the last."""
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._form: Form[Bar] = Form(self._error)
         self._meter = Meter(4, 4)
-        self._divisions = Fraction(1)
-        self._transpose = 0
-        self._last: Chord = NO_CHORD
-        self._behind: list[str] = []
+        self._divisions = Fraction(1)  # of a quarter note: the unit of durations and offsets
+        self._transpose = 0  # in semitones, from the written to the sounding pitch
+        self._last_chord: Chord = NO_CHORD
 
-    def read(self, score: _Element) -> tuple[tuple[Bar, ...], tuple[tuple[int, str], ...]]:
-        for measure in _all(_all(score, "part")[0], "measure"):
-            self._measure(measure)
+    def read(self, measures: Iterable[ET.Element]) -> tuple[tuple[Bar, ...], tuple[tuple[int, str], ...]]:
+        """The bars in the order played, and (bar, name) of each section."""
+        for number, measure in enumerate(measures, 1):
+            try:
+                self._measure(measure)
+            except (_ElementError, ChordError) as error:
+                raise self._error(str(error), number) from None
         bars, sections = self._form.play()
         if not bars:
             raise ChartError(f"{self._source}: no bars in it")
         return tuple(bars), sections
 
-    def _error(self, problem: str, bar: int | None = None) -> ChartError:
-        return ChartError(f"{self._source}, bar {bar or len(self._form) + 1}: {problem}")
+    def _error(self, problem: str, bar: int) -> ChartError:
+        """The error for a problem in a bar. Bars are counted from 1 as written, without pick-ups."""
+        return ChartError(f"{self._source}, bar {bar}: {problem[:LONGEST_PROBLEM]}")
 
-    def _measure(self, measure: _Element) -> None:
-        at, chords = Fraction(0), list[tuple[Fraction, Chord]]()
-        closing: list[_Element] = []
-        for element in measure.get_children():
-            match element.name:
+    def _measure(self, measure: ET.Element) -> None:
+        position = Fraction(0)  # in quarter notes from the bar line
+        chords: list[tuple[Fraction, Chord]] = []
+        closing_signs: list[str] = []
+        closing_lines: list[ET.Element] = []
+        for element in measure:
+            match element.tag:
                 case "attributes":
                     self._attributes(element)
-                case "forward" | "backup":
-                    time = _number(element, "duration") / self._divisions
-                    at = max(Fraction(0), at + (time if element.name == "forward" else -time))
+                case "note" | "forward" | "backup" if element.find("chord") is None:
+                    position = max(Fraction(0), position + self._time(element))
                 case "harmony":
                     offset = _number(element, "offset") / self._divisions
-                    chords.append((at + offset, self._chord(element)))
-                case "barline" if element.attributes.get("location") == "left":
-                    self._opening(element)
+                    chords.append((position + offset, _chord(element).transposed(self._transpose)))
+                case "barline" if _choice(element, "location", "left", "middle", "right") == "left":
+                    self._open(element)
                 case "barline":
-                    closing.append(element)
+                    closing_lines.append(element)
                 case "direction" | "sound":
-                    self._direction(element)
+                    closing_signs += self._direction(element)
         self._form.add(self._bar(chords))
-        for sign in self._behind:
+        for sign in closing_signs:
             self._form.sign(sign)
-        self._behind = []
-        for barline in closing:
-            self._closing(barline)
+        for barline in closing_lines:
+            self._close(barline)
 
-    def _attributes(self, element: _Element) -> None:
-        divisions = _number(element, "divisions")
-        if divisions > 0:
-            self._divisions = divisions
-        for transpose in _all(element, "transpose"):
-            self._transpose = int(_number(transpose, "chromatic")) % 12
-        for time in _all(element, "time"):
+    def _attributes(self, attributes: ET.Element) -> None:
+        if attributes.find("divisions") is not None:
+            self._divisions = _number(attributes, "divisions")
+            if self._divisions <= 0:
+                raise _ElementError(f"<divisions> is {self._divisions}; it must be greater than 0")
+        for transpose in attributes.findall("transpose"):
+            self._transpose = int(_number(transpose, "chromatic"))
+        for time in attributes.findall("time"):
+            beats, unit = time.findtext("beats", "").strip(), time.findtext("beat-type", "").strip()
             try:
-                self._meter = parse_meter(f"{_told(time, 'beats')}/{_told(time, 'beat-type')}")
+                self._meter = parse_meter(f"{beats}/{unit}")
             except ChartError as error:
-                raise self._error(str(error)) from None
+                raise _ElementError(str(error)) from None
 
-    def _chord(self, harmony: _Element) -> Chord:
-        name = _told(harmony, "kind")
-        if name == "none":
-            return NO_CHORD
-        root = self._note(harmony, "root")
-        if root is None:
-            raise self._error("a chord without a root; write chord symbols, not numerals")
-        told = next((kind.attributes.get("text") for kind in _all(harmony, "kind")), None) or ""
-        quality = told if name == "other" else KINDS.get(name or "")
-        if quality is None:
-            raise self._error(f"{name!r} is no kind of chord that is played here")
-        figures = [figure for degree in _all(harmony, "degree") if (figure := self._figure(degree))]
-        bass = self._note(harmony, "bass")
-        extra = f"({','.join(figures)})" if figures else ""
-        try:
-            written = parse_chord(root + quality + extra + (f"/{bass}" if bass else ""))
-        except ChordError as error:
-            raise self._error(str(error)) from None
-        return written.transposed(self._transpose)
+    def _time(self, element: ET.Element) -> Fraction:
+        """How far an element moves the position; 0 if it has no duration, as grace notes."""
+        duration = _number(element, "duration")
+        if duration < 0:
+            raise _ElementError(f"<{element.tag}> lasts {duration}; a duration must not be negative")
+        return (-duration if element.tag == "backup" else duration) / self._divisions
 
-    def _note(self, harmony: _Element, name: str) -> str | None:
-        step = _told(harmony, name, f"{name}-step")
-        if step is None:
-            return None
-        alter = _number(harmony, name, f"{name}-alter")
-        if alter not in _ALTERS:
-            raise self._error(f"a {name} on {step} altered by {alter}: write it as a plain note, with one accidental")
-        return step + _ALTERS[alter]
+    def _direction(self, direction: ET.Element) -> list[str]:
+        """Enter the sign or the section that begins with this bar. Return the sign that belongs to its end."""
+        sign = _sign(direction)
+        if sign and begins_bar(sign):
+            self._form.sign(sign)
+        for rehearsal in direction.findall("direction-type/rehearsal"):
+            if name := section_name(_text(rehearsal)):
+                self._form.section(name)
+        return [sign] if sign and not begins_bar(sign) else []
 
-    def _figure(self, degree: _Element) -> str:
-        number, alter = _number(degree, "degree-value"), _number(degree, "degree-alter")
-        if _told(degree, "degree-type") == "subtract":
-            return f"no{number}" if number in (3, 5) else ""
-        if number == 7:  # of a dominant chord, as it is counted from; a major one has a kind of its own
-            return "7"
-        return _ALTERS.get(alter, "") + str(number)
-
-    def _bar(self, chords: list[tuple[Fraction, Chord]]) -> Bar:
-        """The bar in half-beats, each chord from the nearest on."""
-        meter = self._meter
-        places = onsets(2 * meter.numerator, meter)
-        filled: list[Chord] = []
-        half = meter.quarters / len(places)
-        starts = [(min(max(0, round(at / half)), len(places) - 1), chord) for at, chord in chords]
-        for slot in range(len(places)):
-            self._last = next((chord for at, chord in reversed(starts) if at == slot), self._last)
-            filled.append(self._last)
-        return bar_of(filled, places, meter)
-
-    def _opening(self, barline: _Element) -> None:
-        for repeat in _all(barline, "repeat"):
-            if repeat.attributes.get("direction") == "forward":
+    def _open(self, barline: ET.Element) -> None:
+        for repeat in barline.findall("repeat"):
+            if _choice(repeat, "direction", "forward", "backward") == "forward":
                 self._form.open_repeat()
-        for ending in _all(barline, "ending"):
-            if ending.attributes.get("type") == "start":
-                numbers = re.findall(r"\d+", ending.attributes.get("number") or "")
-                self._form.ending(tuple(int(number) for number in numbers[:64]) or (self._form.next_ending,))
+        for ending in barline.findall("ending"):
+            if _choice(ending, "type", "start", "stop", "discontinue") == "start":
+                self._form.ending(_ending_numbers(ending) or (self._form.next_ending,))
 
-    def _closing(self, barline: _Element) -> None:
-        backward = [one for one in _all(barline, "repeat") if one.attributes.get("direction") == "backward"]
-        endings = [one.attributes.get("type") for one in _all(barline, "ending")]
-        if backward:
-            times = backward[0].attributes.get("times")
-            self._form.close_repeat(int(times) if times and not endings else None)
-        elif "stop" in endings or "discontinue" in endings or _told(barline, "bar-style") == "light-light":
+    def _close(self, barline: ET.Element) -> None:
+        endings = [_choice(each, "type", "start", "stop", "discontinue") for each in barline.findall("ending")]
+        for repeat in barline.findall("repeat"):
+            if _choice(repeat, "direction", "forward", "backward") == "backward":
+                self._form.close_repeat(None if endings else _times(repeat))
+                return
+        if "stop" in endings or "discontinue" in endings or barline.findtext("bar-style", "").strip() == "light-light":
             self._form.double_bar()
 
-    def _direction(self, element: _Element) -> None:
-        """Its sign, if it is one: by its words, else by what it says of the sound, else by its glyph."""
-        sounds = [element] if element.name == "sound" else _all(element, "sound")
-        kinds = [kind for each in _all(element, "direction-type") for kind in each.get_children()]
-        words = [str(kind.value_).strip() for kind in kinds if kind.name == "words"]
-        signs = [word for word in words if _SIGN.fullmatch(word)]
-        signs = signs or [text for one in sounds for name, text in _SOUNDS.items() if one.attributes.get(name)]
-        signs = signs or [kind.name.capitalize() for kind in kinds if kind.name in ("segno", "coda")]
-        for sign in signs[:1]:
-            if begins_bar(sign):
-                self._form.sign(sign)
-            else:
-                self._behind.append(sign)
-        for kind in kinds:
-            if kind.name == "rehearsal" and (name := section_name(str(kind.value_))):
-                self._form.section(name)
+    def _bar(self, chords: list[tuple[Fraction, Chord]]) -> Bar:
+        """A bar of half-beats, in which each chord begins on the nearest one and lasts until the next chord."""
+        places = onsets(2 * self._meter.numerator, self._meter)
+        half_beat = self._meter.quarters / len(places)
+        begins = {min(max(0, round(at / half_beat)), len(places) - 1): chord for at, chord in chords}
+        filled: list[Chord] = []
+        for index in range(len(places)):
+            self._last_chord = begins.get(index, self._last_chord)
+            filled.append(self._last_chord)
+        return bar_of(filled, places, self._meter)
