@@ -67,7 +67,7 @@ endef
 
 lock:
 	uv pip compile pyproject.toml --group build $(LOCKING) -o requirements.lock
-	uv pip compile pyproject.toml --extra link --extra train --extra musicxml --extra osc --group dev $(LOCKING) -c requirements.lock -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra link --extra train --extra osc --group dev $(LOCKING) -c requirements.lock -o requirements-dev.lock
 LOCKING := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 	--custom-compile-command "make lock"
 
