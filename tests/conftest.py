@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from support.processes import has_networks_of_its_own
+from support.processes import can_unshare_network
 
-_OURS = ("SIDEMAN_", "XDG_")
+_OWN_PREFIXES = ("SIDEMAN_", "XDG_")
 _SYSTEMD = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID")
 _SYSTEMD_FOLDERS = ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY", "LOGS_DIRECTORY")
 
@@ -24,18 +24,18 @@ settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _nobodys_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _isolated_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test may find, or write, the settings, bundles and state of whoever runs it."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(_OURS) or name in (*_SYSTEMD, *_SYSTEMD_FOLDERS):
+            if name.startswith(_OWN_PREFIXES) or name in (*_SYSTEMD, *_SYSTEMD_FOLDERS):
                 patch.delenv(name)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _little_garbage() -> None:
+def _collect_garbage_early() -> None:
     """A player gathers garbage once a bar: not among all that the tests before have left, which takes long."""
     gc.freeze()
 
@@ -62,5 +62,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def _must_run(item: pytest.Item) -> bool:
     if item.get_closest_marker("link") is not None:
-        return has_networks_of_its_own()
+        return can_unshare_network()
     return item.get_closest_marker("ports") is not None or "ports" in item.path.relative_to(item.config.rootpath).parts

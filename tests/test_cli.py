@@ -78,7 +78,7 @@ def test_each_error_has_its_status_and_one_line(
 ) -> None:
     """A script or systemd would take one failure for another, the musician would read a traceback."""
     failing(monkeypatch, error)
-    monkeypatch.setattr(cli, "FULL_OR_BROKEN", ())  # pytest needs its stdout
+    monkeypatch.setattr(cli, "DISK_ERRNOS", ())  # pytest needs its stdout
     assert cli.main(["check"]) == status
     said = capfd.readouterr().err
     assert said.startswith(f"sideman: {line}")
@@ -116,7 +116,7 @@ def test_no_command_is_wrong_usage_and_shows_what_there_is(capfd: pytest.Capture
     """Somebody who just types `sideman` would be left alone."""
     assert cli.main([]) == 2
     shown = capfd.readouterr().out
-    assert all(f"  {name} " in shown for name in cli.available())
+    assert all(f"  {name} " in shown for name in cli.available_commands())
     assert cli.main(["--help"]) == 0
 
 
@@ -145,7 +145,7 @@ def test_wrong_usage_is_told_in_one_line(words: list[str], line: str, capfd: pyt
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", cli.available())
+@pytest.mark.parametrize("name", cli.available_commands())
 def test_every_command_has_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     """A command's options would have to be guessed."""
     assert cli.main([name, "--help"]) == 0

@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from sideman.files import write_whole
-from support.processes import bundle_in, sideman
+from sideman.files import write_atomically
+from support.processes import run_sideman, write_bundle
 
 FULL = Path("/dev/full")
 
 
 def render(out: Path, folder: Path) -> tuple[int, str]:
     """Render a bar to `out`: the exit status, and what was said of it."""
-    done = sideman("render", "--out", str(out), "--bars", "1", "--set", f"model.bundle={bundle_in(folder)}")
+    done = run_sideman("render", "--out", str(out), "--bars", "1", "--set", f"model.bundle={write_bundle(folder)}")
     return done.returncode, done.stderr
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
     """Without it a crash while writing would leave half a file where a good one was."""
     path = tmp_path / "solo.mid"
-    write_whole(path, b"old")
+    write_atomically(path, b"old")
     path.chmod(0o640)
-    write_whole(path, b"new")
+    write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
     assert path.stat().st_mode & 0o777 == 0o640
     assert list(tmp_path.iterdir()) == [path]
@@ -33,7 +33,7 @@ def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     """Without it writing through a link would cut the link and leave its target old."""
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    write_whole(tmp_path / "link", b"new")
+    write_atomically(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_bytes() == b"new"
 

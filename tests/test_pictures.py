@@ -16,7 +16,7 @@ from support.strategies import chord_symbols
 pytest.importorskip("matplotlib")
 
 from sideman_models import pictures
-from sideman_models.pictures import KIND_COLOURS, RollNote, frequencies, learning_curves, piano_roll
+from sideman_models.pictures import KIND_COLOURS, RollNote, learning_curves, piano_roll, value_frequencies
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -87,7 +87,7 @@ def test_longer_notes_are_longer_and_higher_ones_higher() -> None:
 
 def test_a_very_long_solo_gives_a_picture_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand bars would exhaust the memory."""
-    monkeypatch.setattr(pictures, "MOST_BARS", 8)
+    monkeypatch.setattr(pictures, "MAX_PICTURE_BARS", 8)
     long, short = (
         pixels(piano_roll([RollNote(4.0 * bar, 1.0, 60) for bar in range(bars)], [], "solo")) for bars in (10_000, 8)
     )
@@ -121,10 +121,10 @@ def test_learning_is_seen_with_and_without_unseen_music(unseen: float | None) ->
 @example({"C,0.500,+1": 0})
 def test_any_counts_can_be_drawn(counts: dict[str, int]) -> None:
     """A corpus of one value, or of none, would end in a traceback."""
-    assert pixels(frequencies(counts, "values")).shape[2] == 3
+    assert pixels(value_frequencies(counts, "values")).shape[2] == 3
 
 
 def test_the_more_frequent_value_has_the_longer_bar() -> None:
     """The picture would say the opposite of the corpus."""
-    picture = pixels(frequencies({"R,1.000": 10, "C,0.500,+1": 90}, "values"))
+    picture = pixels(value_frequencies({"R,1.000": 10, "C,0.500,+1": 90}, "values"))
     assert area(picture, KIND_COLOURS["C"]) > 5 * area(picture, KIND_COLOURS["R"]) > 0

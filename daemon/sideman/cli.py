@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from sideman import __version__
 from sideman.core.errors import UsageError
-from sideman.exit_status import FULL_OR_BROKEN, verdict
+from sideman.exit_status import DISK_ERRNOS, exit_status_and_message
 from sideman_models.text import printable
 
 COMMANDS = {
@@ -35,7 +35,7 @@ COMMANDS = {
 }
 """Every command and its line in the help; the module of the same name in `sideman.commands` has the rest."""
 
-INTERRUPTED = 130
+INTERRUPTED_STATUS = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,15 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return INTERRUPTED_STATUS
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, one line and a status
-        return _explain(error, traceback="--debug" in words or bool(os.environ.get("SIDEMAN_DEBUG")))
+        return _report_error(error, traceback="--debug" in words or bool(os.environ.get("SIDEMAN_DEBUG")))
     return status
 
 
-def available() -> list[str]:
+def available_commands() -> list[str]:
     """The commands that this installation has."""
-    return [name for name in COMMANDS if _has(name)]
+    return [name for name in COMMANDS if _has_command(name)]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,19 +76,19 @@ def _run(words: list[str]) -> int:
         front.add_argument("rest", nargs=argparse.REMAINDER)
         args = front.parse_args(words)
         if args.command is None:
-            print(_help())
-            return 0 if args.help else UsageError.status
+            print(_help_text())
+            return 0 if args.help else UsageError.exit_status
         return _command(args.command, ["--help"] if args.help else args.rest)
     except SystemExit as end:  # how argparse ends after --help and --version
         return int(end.code or 0)
 
 
 def _command(name: str, words: list[str]) -> int:
-    if name not in COMMANDS or not _has(name):
+    if name not in COMMANDS or not _has_command(name):
         import difflib  # only a mistake needs it
 
-        near = difflib.get_close_matches(name, available(), 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(available())}"
+        near = difflib.get_close_matches(name, available_commands(), 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(available_commands())}"
         raise UsageError(f"{name}: no such command; {hint}")
     module = importlib.import_module(f"sideman.commands.{name}")
     parser = _Parser(f"sideman {name}", description=f"sideman {name}: {COMMANDS[name]}.", allow_abbrev=False)
@@ -97,12 +97,12 @@ def _command(name: str, words: list[str]) -> int:
     return int(module.run(parser.parse_args(words)))
 
 
-def _has(name: str) -> bool:
+def _has_command(name: str) -> bool:
     return importlib.util.find_spec(f"sideman.commands.{name}") is not None
 
 
-def _help() -> str:
-    commands = "\n".join(f"  {name:10}{COMMANDS[name]}" for name in available())
+def _help_text() -> str:
+    commands = "\n".join(f"  {name:10}{COMMANDS[name]}" for name in available_commands())
     return f"""usage: sideman COMMAND [OPTION]...
 
 A real-time MIDI improviser: it plays a jazz solo with you.
@@ -112,14 +112,14 @@ A real-time MIDI improviser: it plays a jazz solo with you.
 `sideman COMMAND --help` tells a command's options, `sideman --version` the version."""
 
 
-def _explain(error: Exception, *, traceback: bool) -> int:
+def _report_error(error: Exception, *, traceback: bool) -> int:
     """Say on stderr what went wrong, a line a problem; the exit status."""
     if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
         _drop_stdout()
         return 0
-    if isinstance(error, OSError) and error.errno in FULL_OR_BROKEN:
+    if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
         _drop_stdout()
-    status, text = verdict(error)
+    status, text = exit_status_and_message(error)
     with contextlib.suppress(OSError):
         if traceback:
             sys.excepthook(type(error), error, error.__traceback__)

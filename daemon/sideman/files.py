@@ -14,7 +14,7 @@ from sideman.core.errors import CannotCreate, DiskError
 
 
 @contextmanager
-def creating(path: Path) -> Iterator[None]:
+def explain_write_errors(path: Path) -> Iterator[None]:
     """Turn an `OSError` into what it means for `path`: `CannotCreate`, or `DiskError` where the disk fails."""
     try:
         yield
@@ -26,7 +26,7 @@ def creating(path: Path) -> Iterator[None]:
         raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Make `content` the contents of `path`: after a full disk or a power cut the old file is still there.
 
     A device or pipe is written to as it is. Raises `OSError`.

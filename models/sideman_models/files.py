@@ -12,10 +12,10 @@ from pathlib import Path
 from sideman_models.errors import CorpusError
 from sideman_models.text import printable
 
-_LONGEST_LINE = 1 << 26
+_MAX_LINE_BYTES = 1 << 26
 
 
-def check_plain(path: Path) -> None:
+def check_regular_file(path: Path) -> None:
     """Raises `OSError` for what would be waited for, or never end, when it is read: a pipe, a socket, a device."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "not a plain file")
@@ -28,12 +28,12 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     name, number = printable(path), 0
     try:
-        check_plain(path)
+        check_regular_file(path)
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            while line := file.readline(_LONGEST_LINE):
+            while line := file.readline(_MAX_LINE_BYTES):
                 number += 1
-                if len(line) == _LONGEST_LINE:
-                    raise CorpusError(f"{name}:{number}: longer than {_LONGEST_LINE >> 20} MiB")
+                if len(line) == _MAX_LINE_BYTES:
+                    raise CorpusError(f"{name}:{number}: longer than {_MAX_LINE_BYTES >> 20} MiB")
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise CorpusError(f"{name}:{number}: not text in UTF-8") from error

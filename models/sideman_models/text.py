@@ -11,19 +11,19 @@ def printable(name: object) -> str:
 
     A file's name may be any bytes: those that are not UTF-8 come as surrogates, which no file or hash accepts.
     """
-    return "".join(letter if _shown(letter) else _written_out(letter) for letter in str(name))
+    return "".join(letter if _is_printable(letter) else _escaped(letter) for letter in str(name))
 
 
-def _shown(letter: str) -> bool:
+def _is_printable(letter: str) -> bool:
     return letter.isprintable() or unicodedata.category(letter) == "Zs"
 
 
-def _written_out(letter: str) -> str:
+def _escaped(letter: str) -> str:
     if "\udc80" <= letter <= "\udcff":  # how Python keeps a byte that is not UTF-8
         return f"\\x{ord(letter) - 0xDC00:02x}"
     return ascii(letter)[1:-1]
 
 
-def counted(count: int, noun: str) -> str:
+def count_noun(count: int, noun: str) -> str:
     """`1 bar`, `2 bars`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

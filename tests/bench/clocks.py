@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bench.figures import Budget, Figure, median, p99
 from bench.scene import SEED
-from sideman.core.timing.pll import TICKS_A_BEAT, ClockFilter
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, ClockPLL
 
 Seconds = npt.NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def figures(effort: float) -> Iterator[Figure]:
     yield _figure("ticks ±3 ms", [Stream(true, jittered(true, WORSE_JITTER_S, SEED))], WORSE_MS)
     yield _figure("1 in 200 lost", [Stream(true, shaken, lost)], STEADY_MS)
     yield _figure("90 to 150 in 8 bars", _several(ramp(32, 90.0, 150.0), ramps), RAMP_MS)
-    changes = 16 * TICKS_A_BEAT
+    changes = 16 * CLOCK_TICKS_PER_BEAT
     jump, pause = going((120.0, 120.0, 16), (150.0, 150.0, 16)), steady(32, 120.0)
     pause[changes:] += 3.21
     yield _figure("after a jump to 150", _several(jump, jumps, changes + 1), SETTLED_MS)
@@ -67,7 +67,7 @@ def _several(true: Seconds, times: int, anew: int = 0, *, paused: bool = False) 
 def _figure(what: str, streams: Collection[Stream], limit: float) -> Figure:
     off, raw = list[float](), list[float]()
     for stream in streams:
-        settled = -(-stream.anew // TICKS_A_BEAT) + _SETTLES
+        settled = -(-stream.anew // CLOCK_TICKS_PER_BEAT) + _SETTLES
         found = errors(stream.true, stream.come, stream.lost, pause=stream.anew if stream.paused else 0)
         off += (1e3 * error for beat, error in found.items() if beat >= settled)
         raw += (1e3 * np.abs(stream.come - stream.true)).tolist()
@@ -87,8 +87,8 @@ def steady(beats: int, bpm: float, start: float = 10.0) -> Seconds:
 
 def going(*parts: tuple[float, float, int], start: float = 10.0) -> Seconds:
     """The true seconds of ticks whose tempo goes evenly, tick by tick, from one to another, over so many beats each."""
-    bpms = [np.linspace(first, last, beats * TICKS_A_BEAT) for first, last, beats in parts]
-    seconds: Seconds = start + np.concatenate([[0.0], np.cumsum(60.0 / (TICKS_A_BEAT * np.concatenate(bpms)))])
+    bpms = [np.linspace(first, last, beats * CLOCK_TICKS_PER_BEAT) for first, last, beats in parts]
+    seconds: Seconds = start + np.concatenate([[0.0], np.cumsum(60.0 / (CLOCK_TICKS_PER_BEAT * np.concatenate(bpms)))])
     return seconds
 
 
@@ -110,15 +110,15 @@ def errors(
 
     The `lost` ticks never come. Before the tick `pause`, if any, the clock was stopped, and is told to continue.
     """
-    follower, last, found = ClockFilter(bpm), -1, dict[int, float]()
+    follower, last, found = ClockPLL(bpm), -1, dict[int, float]()
     for number, second in enumerate(come.tolist()):
-        if number and number % TICKS_A_BEAT == 0:
-            expected = follower.second + (number - last) * follower.period
-            found[number // TICKS_A_BEAT] = abs(expected - float(true[number]))
+        if number and number % CLOCK_TICKS_PER_BEAT == 0:
+            expected = follower.last_tick_s + (number - last) * follower.period_s
+            found[number // CLOCK_TICKS_PER_BEAT] = abs(expected - float(true[number]))
         if number and number == pause:
-            follower.seat(second)
-            follower.tick(second)
+            follower.restart_phase(second)
+            follower.receive_tick(second)
             last = number
         elif number not in lost:
-            last += follower.tick(second)
+            last += follower.receive_tick(second)
     return found

@@ -14,14 +14,14 @@ import numpy as np
 from bench.figures import Budget, Figure, in_turns, median
 from bench.scene import SEED, performance, undisturbed
 from sideman.core.chart.chart import Chart
-from sideman.render.over_solos import audition
-from sideman.service.service import SWITCH_S
-from sideman_models.evaluation.bits import costs
-from sideman_models.music.solos import BeatChanges, Piece, Solo
-from sideman_models.music.values import TICKS
+from sideman.render.over_solos import play_over_solos
+from sideman.service.service import THREAD_SWITCH_S
+from sideman_models.evaluation.bits import bits_of_pieces
+from sideman_models.music.solos import ChordGrid, Piece, Solo
+from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle
-from sideman_models.network.lstm import NumpyNetwork, State
-from sideman_models.training.dataset import Encoder
+from sideman_models.network.lstm import LstmState, NumpyNetwork
+from sideman_models.training.dataset import PieceEncoder
 
 TIMES_A_STEP = 3
 _CHORUSES = 4
@@ -30,10 +30,10 @@ _CHORUSES = 4
 def figures(effort: float) -> Iterator[Figure]:
     """The one figure."""
     made = performance()
-    pieces = list(audition(made.bundle, [_solo(made.chart)], max(1, round(_CHORUSES * effort)), SEED))
+    pieces = list(play_over_solos(made.bundle, [_solo(made.chart)], max(1, round(_CHORUSES * effort)), SEED))
     values = sum(len(piece.values) for piece in pieces)
-    actions = {"ours": (1, lambda: costs(made.bundle, pieces)), "steps": (1, _steps(made.bundle, pieces))}
-    with undisturbed(SWITCH_S):
+    actions = {"ours": (1, lambda: bits_of_pieces(made.bundle, pieces)), "steps": (1, _steps(made.bundle, pieces))}
+    with undisturbed(THREAD_SWITCH_S):
         seconds = {name: median(each) for name, each in in_turns(max(1, round(10 * effort)), actions).items()}
     ratio = seconds["ours"] / seconds["steps"]
     yield Figure(
@@ -48,16 +48,16 @@ def figures(effort: float) -> Iterator[Figure]:
 def _solo(chart: Chart) -> Solo:
     """A solo over a chart, of which nothing is known but the changes."""
     chords = tuple(chart.chord_at(beat) for beat in range(int(chart.length)))
-    return Solo("", "", (), BeatChanges(chords), round(chart.meter.quarters * TICKS))
+    return Solo("", "", (), ChordGrid(chords), round(chart.meter.quarters * TICKS_PER_QUARTER))
 
 
 def _steps(bundle: Bundle, pieces: Sequence[Piece]) -> Callable[[], object]:
     """Nothing but the steps of the network, everything they are fed being ready."""
-    encoder, network = Encoder(bundle.vocabulary, bundle.context), NumpyNetwork(bundle.weights)
+    encoder, network = PieceEncoder(bundle.vocabulary, bundle.context), NumpyNetwork(bundle.weights)
     encoded = [encoder.encode(piece) for piece in pieces]
-    table, state = encoder.clash_table(), State.zero(bundle.weights.n_a)
-    rows = [row for piece in encoded for row in piece.rows.astype(np.intp)]
-    clash = [table[index] for index in chain(*(piece.clash for piece in encoded))]
+    table, state = encoder.clash_table(), LstmState.zero(bundle.weights.n_a)
+    rows = [row for piece in encoded for row in piece.context_rows.astype(np.intp)]
+    clash = [table[index] for index in chain(*(piece.clash_rows for piece in encoded))]
     values = [int(index) for piece in encoded for index in piece.indices]
 
     def step() -> None:

@@ -18,7 +18,7 @@ from bench.scene import performance, undisturbed
 from sideman.core.events import NoteOff, NoteOn
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
-from sideman.service.service import SWITCH_S
+from sideman.service.service import THREAD_SWITCH_S
 
 GROWTH_MB = 1
 _HOURS = 8.0
@@ -69,7 +69,7 @@ class _JumpingClock:
         """Jump."""
         self.second = max(self.second, until)
 
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing that has arrived is waiting."""
         return True
 
@@ -81,8 +81,8 @@ class _Nowhere:
 
 def main(hours: float) -> None:
     """Play so long and tell [MB after ten minutes, MB at the end], or null."""
-    engine, clock, told = performance().engine(0.0), _JumpingClock(), []
-    with undisturbed(SWITCH_S):
+    engine, clock, told = performance().make_engine(0.0), _JumpingClock(), []
+    with undisturbed(THREAD_SWITCH_S):
         for clock.end in (_SETTLED_S, 3600 * hours):
             Player(engine, _Nowhere(), clock, lambda _bar: None).run()
             told.append(memory_mb())

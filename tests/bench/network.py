@@ -12,10 +12,10 @@ import numpy as np
 from bench.figures import Budget, Figure, Samples, in_turns, median, p99, seconds_of
 from bench.scene import performance, undisturbed
 from sideman.core.parts.improviser import Improviser
-from sideman.service.service import SWITCH_S
-from sideman_models.music.context import Place, clashes
-from sideman_models.music.values import TICKS
-from sideman_models.network.lstm import Floats, Network, NumpyNetwork, State, Weights
+from sideman.service.service import THREAD_SWITCH_S
+from sideman_models.music.context import Place, clash_mask_at
+from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.network.lstm import Floats, LstmState, Network, NumpyNetwork, Weights
 
 UNITS, VALUES = 64, 78
 STEP_US, DEFAULT_STEP_US, DECISION_US = 20, 60, 200
@@ -28,7 +28,7 @@ _FLOOR = "its two matrix products alone"
 def figures(effort: float) -> Iterator[Figure]:
     """The step of the assignment's network, the step of the default one, and the decision."""
     rounds = max(1, round(200 * effort))
-    with undisturbed(SWITCH_S):
+    with undisturbed(THREAD_SWITCH_S):
         yield _classic_step(rounds)
         yield _default_step(rounds)
         yield _decision(rounds)
@@ -47,7 +47,7 @@ def classic_weights() -> Weights:
 
 def stepping(network: Network) -> Callable[[], object]:
     """One step after another of a network without context."""
-    state, values = State.zero(network.weights.n_a), cycle(range(network.weights.n_values))
+    state, values = LstmState.zero(network.weights.n_a), cycle(range(network.weights.n_values))
     return lambda: network.step(next(values), _NO_ROWS, None, state)
 
 
@@ -61,7 +61,7 @@ def _classic_step(rounds: int) -> Figure:
 
 def _default_step(rounds: int) -> Figure:
     made = performance()
-    improviser, weights = made.engine(0.0).improviser, made.network.weights
+    improviser, weights = made.make_engine(0.0).improviser, made.network.weights
     places, step = cycle(_places(improviser)), _step_at(improviser, made.network)
     actions = {"ours": (_EACH, lambda: step(next(places))), "products": (_EACH, _products(weights))}
     times = in_turns(rounds, actions)
@@ -76,20 +76,20 @@ def _decision(rounds: int) -> Figure:
     The budget is of the thread's own time: in a stretch so short, most of the wall's slowest hundredth is others'.
     """
     made = performance()
-    improviser = made.engine(0.0).improviser
+    improviser = made.make_engine(0.0).improviser
     places, step = cycle(_places(improviser)), _step_at(improviser, made.network)
     wall, own, steps, cold = list[float](), list[float](), list[float](), list[float]()
-    ticks = count(0, TICKS)
+    ticks = count(0, TICKS_PER_QUARTER)
     for tick in islice(ticks, rounds * _EACH):
         steps.append(seconds_of(lambda: step(next(places))))
         start = time.thread_time_ns()
         wall.append(_choose(improviser, tick))
         own.append((time.thread_time_ns() - start) / 1e9)
-        improviser.played(improviser.choose(tick))
+        improviser.record_played(improviser.choose(tick))
     for tick in islice(ticks, max(2, rounds // 4)):
         time.sleep(_PAUSE_S)
         cold.append(_choose(improviser, tick))
-        improviser.played(improviser.choose(tick))
+        improviser.record_played(improviser.choose(tick))
     beside = {"one of its steps": steps, f"after a pause of {1e3 * _PAUSE_S:.0f} ms, as while playing": cold}
     own_p99 = 1e6 * p99(own)
     budget = Budget(f"p99 of its processor time at most {DECISION_US} µs", DECISION_US, own_p99)
@@ -103,20 +103,20 @@ def _choose(improviser: Improviser, tick: int) -> float:
 def _places(improviser: Improviser) -> list[Place]:
     """Where the values of a solo fall. The solo goes on in `improviser`'s memory."""
     places = []
-    for tick in range(0, 64 * TICKS, TICKS):
-        places.append(improviser.expect(tick)[0])
-        improviser.played(improviser.choose(tick))
+    for tick in range(0, 64 * TICKS_PER_QUARTER, TICKS_PER_QUARTER):
+        places.append(improviser.predict(tick)[0])
+        improviser.record_played(improviser.choose(tick))
     return places
 
 
 def _step_at(improviser: Improviser, network: Network) -> Callable[[Place], Floats]:
     """A step as the improviser takes it: the rows of the place, what clashes there, and the network."""
-    bundle, state = improviser.bundle, State.zero(network.weights.n_a)
+    bundle, state = improviser.bundle, LstmState.zero(network.weights.n_a)
     values = cycle(range(network.weights.n_values))
 
     def step(place: Place) -> Floats:
-        clash = clashes(bundle.vocabulary, place) if network.weights.penalty else None
-        return network.step(next(values), bundle.context.rows(place), clash, state)
+        clash = clash_mask_at(bundle.vocabulary, place) if network.weights.penalty else None
+        return network.step(next(values), bundle.context.active_rows(place), clash, state)
 
     return step
 

@@ -44,7 +44,7 @@ def main(rounds: int) -> None:
     from sideman_models.network import keras_model as djmodel
 
     weights = classic_weights()
-    LSTM_cell, densor, _ = djmodel.layers(UNITS, VALUES)
+    LSTM_cell, densor, _ = djmodel.make_layers(UNITS, VALUES)
     model = djmodel.single_step_model(LSTM_cell, densor, VALUES)
     LSTM_cell.set_weights([weights.kernel, weights.recurrent, weights.bias])
     densor.set_weights([weights.densor_kernel, weights.densor_bias])

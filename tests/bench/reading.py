@@ -10,12 +10,12 @@ import mido
 import numpy as np
 
 from bench.figures import Budget, Figure, in_turns, median
-from sideman_models.corpus.midi.parser import Strike, parse_midi
-from sideman_models.corpus.midi.reader import Reading, read_midi
-from sideman_models.evaluation.chord_accuracy import band
+from sideman_models.corpus.midi.parser import TimedNote, parse_midi
+from sideman_models.corpus.midi.reader import ReadingOptions, read_midi
+from sideman_models.evaluation.chord_accuracy import band_accompaniment
 from sideman_models.music.harmony import Chord, parse_chord
-from sideman_models.music.solos import write
-from sideman_models.music.values import TICKS
+from sideman_models.music.solos import solo_to_piece
+from sideman_models.music.values import TICKS_PER_QUARTER
 
 FILES, CHORUSES = 8, 16
 SLOWER = 8
@@ -44,32 +44,32 @@ def figures(effort: float) -> Iterator[Figure]:
 
 
 def _values(data: bytes) -> int:
-    return sum(len(write(solo).values) for solo in read_midi(data, Reading()).solos)
+    return sum(len(solo_to_piece(solo).values) for solo in read_midi(data, ReadingOptions()).solos)
 
 
 def made_up_file(dice: np.random.Generator) -> bytes:
     """A melody of eighths over a bass and chords made up by the dice, as a file of type 1, no chord told."""
     chords = [parse_chord(text) for text in _CHANGES * CHORUSES for _ in range(4)]
     file = io.BytesIO()
-    tracks = [_track("Sax", 0, _melody(chords, dice)), _track("Band", 1, band(chords, dice))]
+    tracks = [_track("Sax", 0, _melody(chords, dice)), _track("Band", 1, band_accompaniment(chords, dice))]
     mido.MidiFile(type=1, ticks_per_beat=_DIVISION, tracks=tracks).save(file=file)
     return file.getvalue()
 
 
-def _melody(chords: Sequence[Chord], dice: np.random.Generator) -> Iterator[Strike]:
+def _melody(chords: Sequence[Chord], dice: np.random.Generator) -> Iterator[TimedNote]:
     pitch = 72
     for eighth in range(2 * len(chords)):
         pitch = int(np.clip(pitch + dice.integers(-4, 5), 58, 86))
-        start = TICKS / 2 * eighth
-        yield start, start + TICKS / 2, pitch
+        start = TICKS_PER_QUARTER / 2 * eighth
+        yield start, start + TICKS_PER_QUARTER / 2, pitch
 
 
-def _track(name: str, channel: int, notes: Iterable[Strike]) -> mido.MidiTrack:
+def _track(name: str, channel: int, notes: Iterable[TimedNote]) -> mido.MidiTrack:
     events = [(at, kind, pitch) for start, end, pitch in notes for at, kind in ((start, "note_on"), (end, "note_off"))]
     track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
     now = 0
     for at, kind, pitch in sorted(events):
-        tick = round(at * _DIVISION / TICKS)
+        tick = round(at * _DIVISION / TICKS_PER_QUARTER)
         track.append(mido.Message(kind, channel=channel, note=pitch, velocity=80, time=tick - now))
         now = tick
     return track

@@ -12,10 +12,10 @@ import numpy as np
 from bench.figures import Budget, Figure, median
 from bench.scene import SEED, performance, undisturbed
 from sideman.playing.assembly import Performance
-from sideman.render.render import play_take
-from sideman.service.service import SWITCH_S
-from sideman_models.music.context import Rows
-from sideman_models.network.lstm import Flags, Floats, Network, State
+from sideman.render.render import render_take
+from sideman.service.service import THREAD_SWITCH_S
+from sideman_models.music.context import RowIndices
+from sideman_models.network.lstm import Flags, Floats, LstmState, Network
 
 FASTER = 200
 _BARS = 32
@@ -26,7 +26,7 @@ _RATES = ("beat", "phrase")
 def figures(effort: float) -> Iterator[Figure]:
     """Rendering with the default settings, and with the network's own phrasing."""
     rounds = max(1, round(_ROUNDS * effort))
-    with undisturbed(SWITCH_S):
+    with undisturbed(THREAD_SWITCH_S):
         for rate in _RATES:
             yield _rendering(performance({"play.rate": rate}), rate, rounds)
 
@@ -37,7 +37,7 @@ def _rendering(made: Performance, rate: str, rounds: int) -> Figure:
     for number in range(rounds):
         counting = _Counting(made.network)
         start = time.perf_counter()
-        take = play_take(replace(made, network=counting, seed=SEED + number), _BARS, "the benchmark")
+        take = render_take(replace(made, network=counting, seed=SEED + number), _BARS, "the benchmark")
         ours.append(take.seconds / (time.perf_counter() - start))
         bare.append(take.seconds / _seconds_of_steps(made, counting.steps))
     budget = Budget(f"at least {FASTER} times as fast as it sounds", FASTER, median(ours), at_least=True)
@@ -59,7 +59,7 @@ class _Counting:
         self.steps = 0
         self._step = network.step
 
-    def step(self, value: int | None, rows: Rows, clash: Flags | None, state: State) -> Floats:
+    def step(self, value: int | None, rows: RowIndices, clash: Flags | None, state: LstmState) -> Floats:
         """See `Network.step`."""
         self.steps += 1
         return self._step(value, rows, clash, state)
@@ -67,8 +67,8 @@ class _Counting:
 
 def _seconds_of_steps(made: Performance, steps: int) -> float:
     """What so many steps take by themselves, with as many context rows and a mask."""
-    weights, state = made.network.weights, State.zero(made.network.weights.n_a)
-    rows, clash = np.arange(made.bundle.context.active), np.zeros(weights.n_values, np.bool_)
+    weights, state = made.network.weights, LstmState.zero(made.network.weights.n_a)
+    rows, clash = np.arange(made.bundle.context.max_active), np.zeros(weights.n_values, np.bool_)
     step: Callable[..., Floats] = made.network.step
     start = time.perf_counter()
     for number in range(steps):

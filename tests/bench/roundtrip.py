@@ -25,12 +25,12 @@ import numpy as np
 
 from bench.figures import Budget, Figure, median, p99
 from bench.scene import SEED, performance
-from sideman.core.events import Event, NoteOff, NoteOn, encode
-from sideman.core.reports import Report, Sent
-from sideman.midi.ports import Link, Wanted
+from sideman.core.events import MidiEvent, NoteOff, NoteOn, encode
+from sideman.core.reports import EventSent, Report
+from sideman.midi.ports import MidiPorts, PortRequest
 from sideman.playing.inbox import Arrival, Inbox
 from sideman.playing.player import Player
-from sideman.service.service import make_fit
+from sideman.service.service import prepare_interpreter
 
 FRAMES, RATE = 64, 48000
 HEARD_MS, ROUND_TRIP = 1.0, 1.5
@@ -183,12 +183,12 @@ def _echo() -> Stamps:
     """Pass on every note at once."""
     came: list[float] = []
 
-    def hear(event: Event, second: float) -> None:
+    def hear(event: MidiEvent, second: float) -> None:
         if isinstance(event, NoteOn):
             came.append(second)
         link.send(encode(event))
 
-    link = Link(Wanted(client="bench"), hear)
+    link = MidiPorts(PortRequest(client="bench"), hear)
     with _open(link):
         sys.stdin.read()
     return {"came": came}
@@ -197,11 +197,11 @@ def _echo() -> Stamps:
 def _sideman(mode: str) -> Stamps:
     """Play in `mode`, and write down when a note came, when it was taken in, and when notes were due."""
     inbox = Inbox()
-    link = Link(Wanted(client="bench"), inbox.put)
+    link = MidiPorts(PortRequest(client="bench"), inbox.put)
     made = performance({**_KEYS[mode], "play.mode": mode, "play.late_ms": 1000, "play.seed": SEED, "midi.echo_ms": 0})
     with _open(link):
-        make_fit()
-        player = _Player(made.engine(inbox.now() + 0.1), link, inbox, lambda _: None)
+        prepare_interpreter()
+        player = _Player(made.make_engine(inbox.now() + 0.1), link, inbox, lambda _: None)
         player.begin()
         sys.stdin.read()
         inbox.put(None)
@@ -217,7 +217,7 @@ class _Player(Player):
         import threading
 
         self.stamps: Stamps = {"came": [], "taken": [], "due": []}
-        self.engine.tell = self._tell = self._note
+        self.engine.tell = self._on_report = self._note
         self._thread = threading.Thread(target=self.run, daemon=True)
         self._thread.start()
 
@@ -226,11 +226,11 @@ class _Player(Player):
         self._thread.join(_LONGEST_S)
 
     def _note(self, report: Report) -> None:
-        if isinstance(report, Sent) and isinstance(report.event, NoteOn):
+        if isinstance(report, EventSent) and isinstance(report.event, NoteOn):
             self.stamps["due"].append(report.second)
 
-    def _take(self, arrival: Arrival, now: float) -> None:
-        super()._take(arrival, now)
+    def _receive(self, arrival: Arrival, now: float) -> None:
+        super()._receive(arrival, now)
         if isinstance(arrival.item, NoteOn):
             self.stamps["came"].append(arrival.second)
             self.stamps["taken"].append(time.monotonic())
@@ -241,11 +241,11 @@ def _other(notes: int, phrases: int) -> Stamps:
     back: list[float] = []
     struck: list[float] = []
 
-    def hear(event: Event, second: float) -> None:
+    def hear(event: MidiEvent, second: float) -> None:
         if isinstance(event, NoteOn):
             back.append(second)
 
-    link, dice = Link(Wanted("bench-in:in", "bench:out", "other"), hear), np.random.default_rng(SEED)
+    link, dice = MidiPorts(PortRequest("bench-in:in", "bench:out", "other"), hear), np.random.default_rng(SEED)
     with _open(link):
         time.sleep(0.3)  # a connection takes a round or two
         struck += [_strike(link, dice.uniform(0.015, 0.06)) for _ in range(notes)]
@@ -256,7 +256,7 @@ def _other(notes: int, phrases: int) -> Stamps:
     return {"struck": struck, "back": back}
 
 
-def _strike(link: Link, seconds: float) -> float:
+def _strike(link: MidiPorts, seconds: float) -> float:
     """A note of so many seconds, two thirds of them sounding; when it was struck."""
     second = time.monotonic()
     link.send(encode(NoteOn(60, 2, 5)))
@@ -267,7 +267,7 @@ def _strike(link: Link, seconds: float) -> float:
 
 
 @contextmanager
-def _open(link: Link) -> Iterator[None]:
+def _open(link: MidiPorts) -> Iterator[None]:
     for reason in link.open():
         raise RuntimeError(reason)
     print("open", flush=True)  # noqa: T201 - to its parent

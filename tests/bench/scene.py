@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sideman.core.chart.chart import parse_changes
-from sideman.core.settings.resolve import Given, read_settings
-from sideman.playing.assembly import Performance, prepare
+from sideman.core.settings.resolve import WrittenValue, resolve_settings
+from sideman.playing.assembly import Performance, load_performance
 
 SEED = 1
 
@@ -18,8 +18,8 @@ SEED = 1
 def performance(keys: Mapping[str, object] | None = None) -> Performance:
     """A performance with the default settings, but for those given."""
     given = {"play.seed": SEED, "control.socket": "none", **(keys or {})}
-    settings = read_settings([{name: Given(value, "the benchmark") for name, value in given.items()}])
-    return prepare(settings, parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes"))
+    settings = resolve_settings([{name: WrittenValue(value, "the benchmark") for name, value in given.items()}])
+    return load_performance(settings, parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes"))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import numpy as np
 from bench.figures import Budget, Figure, Samples, median, p99
 from bench.scene import SEED, performance, undisturbed
 from bench.timing import BUSY, daemon_lateness, unread_log
-from sideman.service.service import SWITCH_S
+from sideman.service.service import THREAD_SWITCH_S
 
 LIMIT_US = 150
 """What the crowd may add at the slowest hundredth: as much as the daemon itself may add to a bare sleep."""
@@ -65,7 +65,7 @@ def figures(effort: float) -> Iterator[Figure]:
     """Lateness beside a crowd of each kind."""
     rounds = max(1, round(_ROUNDS * effort))
     late: dict[str, list[Samples]] = {name: [] for name in (_NOBODY, *_CROWDS)}
-    with undisturbed(SWITCH_S), unread_log(), tempfile.TemporaryDirectory() as folder:
+    with undisturbed(THREAD_SWITCH_S), unread_log(), tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             for name, samples in late.items():
                 samples.append(_late(Path(folder) / "control.sock", SEED + number, *_CROWDS.get(name, (0, 0))))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench import __main__ as bench
 from bench import peers
 from bench.figures import Budget, Figure, in_turns, median, p99, table
-from support.processes import environment
+from support.processes import daemon_environment
 
 EVERYTHING = ["start", "memory of", "processor", "step, ", "step of default", "a whole decision", "step beside Keras",
               "sending: late", "hearing", *["ports: "] * 3, *["sending beside"] * 3, *["clock in: off the beat"] * 7,
@@ -27,7 +27,7 @@ def test_all_that_is_promised_is_measured_and_judged(
 ) -> None:
     """A figure could fall out of the report, and what it watches over get slow unseen."""
     measured = bench.measured
-    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    monkeypatch.setenv("PYTHONPATH", daemon_environment()["PYTHONPATH"])
     monkeypatch.setattr(bench, "measured", lambda: measured(0.01))
     bench.main(["--json"])
     figures = json.loads(capfd.readouterr().out)["figures"]

@@ -22,12 +22,12 @@ from bench.scene import SEED, performance, undisturbed
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import NoteOff, NoteOn
 from sideman.core.reports import BarPlayed
-from sideman.midi.ports import NONE, Link, Wanted
+from sideman.midi.ports import NO_PORT, MidiPorts, PortRequest
 from sideman.playing.assembly import Performance
 from sideman.playing.inbox import Arrival, Inbox
 from sideman.playing.player import Player
 from sideman.service import log
-from sideman.service.service import SWITCH_S, Service
+from sideman.service.service import THREAD_SWITCH_S, Service
 
 LATE_US, HEARD_US = 150, 1000
 _ROUNDS = 12
@@ -38,8 +38,8 @@ BUSY = {
     "play.late_ms": 1000,
     "chart.changes": "| C7 | F7 |",  # two seconds, and some fifty events
     "chart.choruses": 1,
-    "midi.output": NONE,
-    "midi.input": NONE,
+    "midi.output": NO_PORT,
+    "midi.input": NO_PORT,
 }
 _NOTES = 30
 _SHORTEST_GAP_S, _LONGEST_GAP_S = 0.01, 0.05
@@ -48,7 +48,7 @@ _SHORTEST_GAP_S, _LONGEST_GAP_S = 0.01, 0.05
 def figures(effort: float) -> Iterator[Figure]:
     """Late sending, late hearing."""
     rounds = max(1, round(_ROUNDS * effort))
-    with undisturbed(SWITCH_S), unread_log():
+    with undisturbed(THREAD_SWITCH_S), unread_log():
         yield _sending(rounds)
         yield _hearing(rounds)
 
@@ -60,7 +60,7 @@ def unread_log() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     root.handlers = []  # or they would be closed
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        log.set_up("info", nowhere)
+        log.configure_logging("info", nowhere)
         try:
             yield
         finally:
@@ -100,7 +100,7 @@ def daemon_lateness(made: Performance) -> list[float]:
 
 
 def _meant(made: Performance) -> list[float]:
-    return [due.second for due in play_through(made.engine(0.0)) if not isinstance(due.what, BarPlayed)]
+    return [due.second for due in play_through(made.make_engine(0.0)) if not isinstance(due.item, BarPlayed)]
 
 
 def _late(meant: Sequence[float], start: float, sent: Sequence[float]) -> list[float]:
@@ -121,25 +121,25 @@ class _Daemon(Service):
     output: _Output
 
     @contextlib.contextmanager
-    def _ports(self) -> Iterator[Link]:
-        self.output = _Output(Wanted(NONE, NONE), self._inbox.put)
+    def _open_ports(self) -> Iterator[MidiPorts]:
+        self.output = _Output(PortRequest(NO_PORT, NO_PORT), self._inbox.put)
         try:
             yield self.output
         finally:
             self.output.close()
 
-    def _engine(self, performance: Performance, kept: dict[str, Any] | None) -> Engine:
-        engine = super()._engine(performance, kept)
+    def _make_engine(self, performance: Performance, kept: dict[str, Any] | None) -> Engine:
+        engine = super()._make_engine(performance, kept)
         self.start = engine.tempo.second
         return engine
 
-    def _signalled(self, number: int) -> None:
+    def _handle_signal(self, number: int) -> None:
         if number:
             raise KeyboardInterrupt  # it is the benchmark that is to end
 
 
-class _Output(Link):
-    def __init__(self, wanted: Wanted, receive: Callable[..., None]) -> None:
+class _Output(MidiPorts):
+    def __init__(self, wanted: PortRequest, receive: Callable[..., None]) -> None:
         super().__init__(wanted, receive)
         self.seconds: list[float] = []
 
@@ -178,7 +178,7 @@ Hearer = tuple[Inbox, Callable[[], object], list[float]]
 
 def _player(seed: int) -> Hearer:
     inbox, delays = Inbox(), list[float]()
-    engine = performance({"play.seed": seed}).engine(inbox.now())
+    engine = performance({"play.seed": seed}).make_engine(inbox.now())
     player = _Player(engine, _Nowhere(), inbox, lambda _bar: None)
     player.delays = delays
     return inbox, player.run, delays
@@ -189,8 +189,8 @@ class _Player(Player):
 
     delays: list[float]
 
-    def _take(self, arrival: Arrival, now: float) -> None:
-        super()._take(arrival, now)
+    def _receive(self, arrival: Arrival, now: float) -> None:
+        super()._receive(arrival, now)
         if isinstance(arrival.item, NoteOn):
             self.delays.append(time.monotonic() - arrival.second)
 

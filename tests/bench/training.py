@@ -19,12 +19,12 @@ import numpy as np
 
 from bench.figures import Budget, Figure, in_turns, median
 from bench.network import UNITS, VALUES
-from sideman_models.course.corpus import SNIPPETS, STEPS
+from sideman_models.course.corpus import SNIPPET_COUNT, SNIPPET_LENGTH
 from sideman_models.network.lstm import Floats
 
 FASTER = 3
 _ROUNDS = 12
-_WHAT = f"training the assignment, {UNITS} units, {STEPS} steps"
+_WHAT = f"training the assignment, {UNITS} units, {SNIPPET_LENGTH} steps"
 _UNIT = "steps/s"
 _FIT, _COMPILED = "djmodel through Keras' fit", "djmodel, in our compiled step"
 
@@ -34,7 +34,7 @@ def figures(effort: float) -> Iterator[Figure]:
     if importlib.util.find_spec("tensorflow") is None:
         yield Figure(_WHAT, _UNIT, None, note="TensorFlow is not installed here: pip install 'sideman[train]'")
         return
-    sizes = max(2, round(STEPS * min(1.0, effort))), max(1, round(_ROUNDS * effort))
+    sizes = max(2, round(SNIPPET_LENGTH * min(1.0, effort))), max(1, round(_ROUNDS * effort))
     command = [sys.executable, "-m", "bench.training", *map(str, sizes)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     told = subprocess.run(command, check=True, capture_output=True, env=quiet)
@@ -46,9 +46,9 @@ def figures(effort: float) -> Iterator[Figure]:
 
 def snippets(Tx: int) -> tuple[Floats, Floats]:
     """X (60, Tx, 78) and Y (Tx, 60, 78) of the assignment's shape, of random values."""
-    X = np.eye(VALUES, dtype=np.float32)[np.random.default_rng(0).integers(0, VALUES, (SNIPPETS, Tx))]
+    X = np.eye(VALUES, dtype=np.float32)[np.random.default_rng(0).integers(0, VALUES, (SNIPPET_COUNT, Tx))]
     X[:, 0] = 0
-    Y = np.zeros((Tx, SNIPPETS, VALUES), np.float32)
+    Y = np.zeros((Tx, SNIPPET_COUNT, VALUES), np.float32)
     Y[:-1] = X.transpose(1, 0, 2)[1:]
     return X, Y
 
@@ -60,9 +60,9 @@ def main(Tx: int, rounds: int) -> None:
 
     X, Y = snippets(Tx)
     recipe, course = train_classic.ClassicRecipe(UNITS), train_classic.ClassicRecipe(UNITS, unrolled=True)
-    LSTM_cell, densor, reshapor = djmodel.layers(UNITS, VALUES, activation=None)
+    LSTM_cell, densor, reshapor = djmodel.make_layers(UNITS, VALUES, activation=None)
     unrolled = djmodel.djmodel(Tx, LSTM_cell, densor, reshapor)
-    step = train_classic.compiled_step(unrolled, train_classic.optimizer_of(recipe))
+    step = train_classic.compile_train_step(unrolled, train_classic.make_optimizer(recipe))
     batches = [(X[part], Y[:, part].transpose(1, 0, 2)) for part in (slice(recipe.batch), slice(recipe.batch, None))]
     actions: dict[str, tuple[int, Callable[[], object]]] = {
         "ours": (5, train_classic.ClassicTrainer(recipe, X, Y).epoch),

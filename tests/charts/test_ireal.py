@@ -10,18 +10,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sideman.charts.detect import read_chart
-from sideman.charts.ireal import find_songs, read_ireal, unshuffled
+from sideman.charts.ireal import find_songs, read_ireal, unscramble
 from sideman.core.chart.chart import Chart, ChartError, Meter
-from sideman.core.chart.form import MOST_BARS
+from sideman.core.chart.form import MAX_BARS
 from sideman_models.music.harmony import parse_chord
-from support.ireal import MARK, link, page, shuffled, song
+from support.ireal import MARK, html_page, playlist_link, scramble, song_text
 
 FOUR = Meter(4, 4)
 
 
 def bars(music: str) -> list[str]:
     """Each bar that a song's music gives, as `onset:chord` words."""
-    chart = read_ireal(link(song("T", music)), "x")
+    chart = read_ireal(playlist_link(song_text("T", music)), "x")
     return [" ".join(f"{at:g}:{chord}" for at, chord in bar.chords) for bar in chart.bars]
 
 
@@ -40,7 +40,7 @@ def refusal(text: str, wanted: str | None = None) -> str:
 @given(st.text(alphabet="ABC-7^|{} [](),xNT4*Z", max_size=160))
 def test_music_is_put_in_order_again(music: str) -> None:
     """Lost: the chords of a link come in the wrong order."""
-    assert unshuffled(shuffled(music).removeprefix(MARK)) == music
+    assert unscramble(scramble(music).removeprefix(MARK)) == music
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_chords_stand_on_the_beats_of_their_cells(music: str, expected: list[str
 def test_every_quality_of_its_keyboard_is_understood() -> None:
     """Lost: a song is refused for a chord that iReal Pro itself offers."""
     for quality in QUALITIES:
-        read = read_ireal(link(song("T", f"T44[Eb{quality}/G   Z")), "x").bars[0].chords[0][1]
+        read = read_ireal(playlist_link(song_text("T", f"T44[Eb{quality}/G   Z")), "x").bars[0].chords[0][1]
         assert read == parse_chord(f"Eb{quality.replace('add3', '')}/G")
 
 
@@ -107,8 +107,8 @@ QUALITIES = [
 
 def test_a_song_tells_what_it_is() -> None:
     """Lost: a playlist cannot be told apart, or is played in four for a waltz."""
-    chart = read_ireal(link(song("It's Raining = Or Not"[:12], "*iT34[C   |*AF   Z", "E-", 96)), "x")
-    about = chart.about
+    chart = read_ireal(playlist_link(song_text("It's Raining = Or Not"[:12], "*iT34[C   |*AF   Z", "E-", 96)), "x")
+    about = chart.info
     assert (about.title, about.composer, about.key, about.tempo) == ("It's Raining", "Nobody", "Em", 96)
     assert chart.meter == Meter(3, 4)
     assert about.sections == ((0, "Intro"), (1, "A"))
@@ -120,7 +120,7 @@ def test_a_plain_link_of_the_older_kind_is_read() -> None:
     chart = read_ireal(text, "x")
     assert [str(bar.chords[0][1]) for bar in chart.bars] == ["C^7", "A-7", "D-9", "G7#5"] * 2
     two = read_ireal(text + "=Down=Who=Ballad=C=n=T34[F Z", "x", "down")
-    assert (two.about.title, two.meter, len(two.bars)) == ("Down", Meter(3, 4), 1)
+    assert (two.info.title, two.meter, len(two.bars)) == ("Down", Meter(3, 4), 1)
 
 
 @pytest.mark.parametrize(
@@ -128,15 +128,15 @@ def test_a_plain_link_of_the_older_kind_is_read() -> None:
 )
 def test_a_song_of_a_playlist_is_chosen(tmp_path: Path, wanted: str | None, title: str) -> None:
     """Lost: only the first song of an exported playlist can be played."""
-    first = link(song("One", "T44[C   Z"), song("Two & Half", "T44[D   Z"), name="Gig")
+    first = playlist_link(song_text("One", "T44[C   Z"), song_text("Two & Half", "T44[D   Z"), name="Gig")
     file = tmp_path / "gig.html"
-    file.write_text(page(first, link(song("3rd", "T44[E   Z"))), "utf-8")
-    assert read_chart(file, FOUR, wanted).about.title == title
+    file.write_text(html_page(first, playlist_link(song_text("3rd", "T44[E   Z"))), "utf-8")
+    assert read_chart(file, FOUR, wanted).info.title == title
 
 
 def test_a_song_that_is_not_there_is_told() -> None:
     """Lost: another song than the one named is played."""
-    text = page(link(song("Blue Rain", "T44[C   Z"), song("Red Sun", "T44[C   Z")))
+    text = html_page(playlist_link(song_text("Blue Rain", "T44[C   Z"), song_text("Red Sun", "T44[C   Z")))
     assert "no song '3' among its 2" in refusal(text, "3")
     assert "did you mean 'Blue Rain'?" in refusal(text, "blue ran")
 
@@ -147,20 +147,20 @@ def test_a_song_that_is_not_there_is_told() -> None:
         ("<html><body>nothing</body></html>", "no song of iReal Pro in it"),
         ("irealb://", "no song"),
         ("irealb://Title=Me", "no song"),
-        (link(song("T", "")), "T: no bars in its music"),
-        (link(song("T", "T44[C   |D?   Z")), "T, bar 2: '?   Z'"),
-        (link(song("T", "T44[C   |Dsusb   |Eadd   Z")), "T, bar 2: 'Dsusb' is not a chord"),
-        (link(song("T", "T47[C   Z")), "bar 1: 'T47' is not a meter"),
-        (link(song("T", "T44[C   |{D   |E   Z")), "T, bar 2: the repeat '|:' is never closed"),
-        (link(song("T", "T44[C   |D   <D.S. al Coda>Z")), "T, bar 2: 'D.S. al Coda' without a Segno"),
-        (link(song("T", "T44[C   |N2D   Z")), "T, bar 2: what comes next is the 1st ending"),
-        (link(song("T", "T44[ x   |C   Z")), "bar 1: a sign repeats bars before it"),
-        (link(song("T", "T44[C   | xD   Z")), "bar 2: 'x' repeats whole bars"),
-        (link(song("T", "T44[p   Z")), "bar 1: 'p' keeps the chord before it"),
-        (link(song("T", "T44[W/E   Z")), "bar 1: 'W/E' keeps the chord before it"),
-        (link(song("T", "T44[CDEFGABCD   Z")), "bar 1: 9 chords"),
-        (link(song("T", "T44[C   |" + "<" * 20_000)), "its music is longer than any song's"),
-        (link(song("", "T44[C   |H   Z")), "x.html, untitled, bar 2: 'H   Z'"),
+        (playlist_link(song_text("T", "")), "T: no bars in its music"),
+        (playlist_link(song_text("T", "T44[C   |D?   Z")), "T, bar 2: '?   Z'"),
+        (playlist_link(song_text("T", "T44[C   |Dsusb   |Eadd   Z")), "T, bar 2: 'Dsusb' is not a chord"),
+        (playlist_link(song_text("T", "T47[C   Z")), "bar 1: 'T47' is not a meter"),
+        (playlist_link(song_text("T", "T44[C   |{D   |E   Z")), "T, bar 2: the repeat '|:' is never closed"),
+        (playlist_link(song_text("T", "T44[C   |D   <D.S. al Coda>Z")), "T, bar 2: 'D.S. al Coda' without a Segno"),
+        (playlist_link(song_text("T", "T44[C   |N2D   Z")), "T, bar 2: what comes next is the 1st ending"),
+        (playlist_link(song_text("T", "T44[ x   |C   Z")), "bar 1: a sign repeats bars before it"),
+        (playlist_link(song_text("T", "T44[C   | xD   Z")), "bar 2: 'x' repeats whole bars"),
+        (playlist_link(song_text("T", "T44[p   Z")), "bar 1: 'p' keeps the chord before it"),
+        (playlist_link(song_text("T", "T44[W/E   Z")), "bar 1: 'W/E' keeps the chord before it"),
+        (playlist_link(song_text("T", "T44[CDEFGABCD   Z")), "bar 1: 9 chords"),
+        (playlist_link(song_text("T", "T44[C   |" + "<" * 20_000)), "its music is longer than any song's"),
+        (playlist_link(song_text("", "T44[C   |H   Z")), "x.html, untitled, bar 2: 'H   Z'"),
     ],
 )
 def test_what_cannot_be_read_is_told_by_song_bar_and_symbol(text: str, words: str) -> None:
@@ -174,7 +174,7 @@ def _tried(text: str) -> Chart | None:
     except ChartError as error:
         assert str(error).startswith("x.html")  # noqa: PT017 - both outcomes are right
         return None
-    assert 1 <= len(chart.bars) <= MOST_BARS
+    assert 1 <= len(chart.bars) <= MAX_BARS
     assert chart.text()
     return chart
 
@@ -202,21 +202,21 @@ _TOKENS += ["<Fine>", "<D.C. al Fine>", "<D.S. al Coda>", "<D.C. al 2nd End.>", 
 @example(["[", "C", "|", "r", "}"])
 def test_any_music_is_a_chart_or_a_chart_error(tokens: list[str]) -> None:
     """Lost: a song that is a little different ends in a traceback, or never."""
-    _tried(link(song("T", "".join(tokens))))
+    _tried(playlist_link(song_text("T", "".join(tokens))))
 
 
 @given(st.text(max_size=200), st.sampled_from(["", "irealb://", "irealbook://", "<a href='irealb://"]), st.data())
 def test_any_file_is_a_chart_or_a_chart_error(text: str, before: str, data: st.DataObject) -> None:
     """Lost: a broken download ends in a traceback."""
     _tried(before + text)
-    whole = page(link(song("One", "T44{C   |N1D-7   }|N2E-7   ]F^7   |G7   |C   |D-7   |G7   Z")))
+    whole = html_page(playlist_link(song_text("One", "T44{C   |N1D-7   }|N2E-7   ]F^7   |G7   |C   |D-7   |G7   Z")))
     first, end = sorted(data.draw(st.tuples(*[st.integers(0, len(whole))] * 2)))
     _tried(whole[:first] + text[:3] + whole[end:])
 
 
 def test_songs_are_found_in_a_large_file_without_reading_their_music() -> None:
     """Lost: one broken song spoils a playlist of a thousand."""
-    songs = [song(f"Song {number}", "T44[C   |H   Z") for number in range(999)]
-    text = page(link(*songs, song("Good", "T44[C   Z"), name="All"))
+    songs = [song_text(f"Song {number}", "T44[C   |H   Z") for number in range(999)]
+    text = html_page(playlist_link(*songs, song_text("Good", "T44[C   Z"), name="All"))
     assert len(list(find_songs(text))) == 1000
     assert len(read_ireal(text, "x", "good").bars) == 1

@@ -28,11 +28,11 @@ def bars(data: bytes) -> list[str]:
 def as_midi(chart: Chart) -> bytes:
     """A chart as a file of chord symbols, and a click that lasts to its end."""
     numbered = enumerate(chart.bars)
-    told = [(chart.beat_of(number) + at, chord.text) for number, bar in numbered for at, chord in bar.chords]
-    meters = [midi_files.signature(beat, meter.numerator, meter.denominator) for beat, meter in chart.meters]
-    head = [*meters, *midi_files.markers(told)]
-    return midi_files.packed(
-        midi_files.track(head, "Ours"), midi_files.track(midi_files.played([(0, chart.length, 60)]), "Pad")
+    told = [(chart.beat_of_bar(number) + at, chord.text) for number, bar in numbered for at, chord in bar.chords]
+    meters = [midi_files.meter_event(beat, meter.numerator, meter.denominator) for beat, meter in chart.meters]
+    head = [*meters, *midi_files.marker_events(told)]
+    return midi_files.midi_bytes(
+        midi_files.track(head, "Ours"), midi_files.track(midi_files.note_events([(0, chart.length, 60)]), "Pad")
     )
 
 
@@ -43,7 +43,7 @@ def test_chord_symbols_become_the_same_chart(chart: Chart) -> None:
     assume(chart.meter.denominator < 16)  # half a sixteenth is beyond the grid that MIDI files are read on
     assume(any(len(chord.text) > 1 for bar in chart.bars for _, chord in bar.chords))  # letters alone are no symbols
     read = read_midi_chart(as_midi(chart), "x.mid")
-    assert (read, read.about.title) == (chart, "Ours")
+    assert (read, read.info.title) == (chart, "Ours")
 
 
 def test_a_meter_holds_until_the_next() -> None:
@@ -57,21 +57,23 @@ TRIADS = ([48, 64, 67, 71], [50, 65, 69, 72], [55, 65, 71, 74], [48, 64, 67, 71]
 
 def test_the_chords_of_a_chord_track_become_a_chart() -> None:
     """Lost: a backing track cannot be played over."""
-    comp = midi_files.track(midi_files.block(TRIADS), "Chords")
-    data = midi_files.packed(
-        midi_files.track([midi_files.signature(0, 4, 4)]), midi_files.track(midi_files.scale(4, 72), "Lead"), comp
+    comp = midi_files.track(midi_files.block_chords(TRIADS), "Chords")
+    data = midi_files.midi_bytes(
+        midi_files.track([midi_files.meter_event(0, 4, 4)]),
+        midi_files.track(midi_files.scale_events(4, 72), "Lead"),
+        comp,
     )
     roots = [bar.chords[0][1].root for bar in read_midi_chart(data, "x.mid").bars]
     assert roots == [0, 2, 7, 0]
-    assert [bar.chords[0][1].root for bar in read_midi_chart(midi_files.packed(comp), "x.mid").bars] == roots
+    assert [bar.chords[0][1].root for bar in read_midi_chart(midi_files.midi_bytes(comp), "x.mid").bars] == roots
 
 
 def test_a_pick_up_and_an_overhang_are_no_bars() -> None:
     """Lost: the form is a bar longer than the tune, and the second chorus is off."""
-    texts = midi_files.markers([(1, "Dm7"), (5, "G7"), (7, "Db7"), (9, "Cmaj7")])
-    meters = [midi_files.signature(0, 1, 4), midi_files.signature(1, 4, 4)]
-    notes = midi_files.played([(0.5, 1, 69), (1, 9, 62), (9, 13.2, 60)])
-    assert bars(midi_files.packed(midi_files.track([*meters, *texts]), midi_files.track(notes))) == [
+    texts = midi_files.marker_events([(1, "Dm7"), (5, "G7"), (7, "Db7"), (9, "Cmaj7")])
+    meters = [midi_files.meter_event(0, 1, 4), midi_files.meter_event(1, 4, 4)]
+    notes = midi_files.note_events([(0.5, 1, 69), (1, 9, 62), (9, 13.2, 60)])
+    assert bars(midi_files.midi_bytes(midi_files.track([*meters, *texts]), midi_files.track(notes))) == [
         "0:Dm7",
         "0:G7 2:Db7",
         "0:Cmaj7",
@@ -82,8 +84,8 @@ def test_a_pick_up_and_an_overhang_are_no_bars() -> None:
     ("data", "words"),
     [
         (b"MThd", "x.mid: not a MIDI file"),
-        (midi_files.packed(midi_files.track([])), "no chord symbols in its texts, and no notes but drums"),
-        (midi_files.packed(midi_files.track(midi_files.scale(2, 40, channel=9))), "no notes but drums"),
+        (midi_files.midi_bytes(midi_files.track([])), "no chord symbols in its texts, and no notes but drums"),
+        (midi_files.midi_bytes(midi_files.track(midi_files.scale_events(2, 40, channel=9))), "no notes but drums"),
     ],
 )
 def test_a_file_without_a_chart_says_why(data: bytes, words: str) -> None:
@@ -97,8 +99,9 @@ def test_a_file_without_a_chart_says_why(data: bytes, words: str) -> None:
 def test_a_broken_midi_file_is_a_chart_or_a_chart_error(data: st.DataObject) -> None:
     """Lost: a file that breaks off ends in a traceback."""
     whole = bytearray(
-        midi_files.packed(
-            midi_files.track(midi_files.markers([(0, "Dm7"), (4, "G7")])), midi_files.track(midi_files.scale(2))
+        midi_files.midi_bytes(
+            midi_files.track(midi_files.marker_events([(0, "Dm7"), (4, "G7")])),
+            midi_files.track(midi_files.scale_events(2)),
         )
     )
     for at, value in data.draw(
@@ -117,10 +120,10 @@ def test_a_broken_midi_file_is_a_chart_or_a_chart_error(data: st.DataObject) -> 
 def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
     """Lost: a chart with another ending to its name is not read."""
     odd = tmp_path / "odd.dat"
-    odd.write_bytes(midi_files.packed(midi_files.track(midi_files.markers([(0, "Dm7"), (4, "G7")]))))
+    odd.write_bytes(midi_files.midi_bytes(midi_files.track(midi_files.marker_events([(0, "Dm7"), (4, "G7")]))))
     assert [str(bar.chords[0][1]) for bar in read_chart(odd, FOUR).bars] == ["Dm7", "G7"]
     odd.write_text("title: X\n| C |", "utf-8")
-    assert read_chart(odd, FOUR).about.title == "X"
+    assert read_chart(odd, FOUR).info.title == "X"
     with pytest.raises(ChartError, match="a chart of one song"):
         read_chart(odd, FOUR, "2")
     odd.write_bytes(b"C | " * (1 << 19))

@@ -160,7 +160,7 @@ def test_chords_stand_on_their_beats() -> None:
     chart = read_musicxml(score(pick_up, first, bar(harmony("A"), rest(3))), "x")
     told = [[(at, str(chord)) for at, chord in each.chords] for each in chart.bars]
     assert told == [[(0, "C"), (1, "D"), (2.5, "G")], [(0, "A")]]
-    assert (chart.meter, chart.about.title, chart.about.composer) == (Meter(3, 4), "Ours", "Nobody")
+    assert (chart.meter, chart.info.title, chart.info.composer) == (Meter(3, 4), "Ours", "Nobody")
 
 
 def attributes(more: str) -> str:

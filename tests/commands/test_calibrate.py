@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman import cli
-from sideman.commands.calibrate import KEY, NOTES, Found, Loop
-from sideman.config.resources import came_along
+from sideman.commands.calibrate import KEY, NOTES, LoopMeasurement, LoopTest
+from sideman.config.resources import bundled_path
 from sideman.config.yaml import parse_yaml
-from sideman.config.yaml_edit import edited, set_key
+from sideman.config.yaml_edit import edit_yaml, set_key
 from sideman.core.errors import ConfigError
 from sideman.core.events import NoteOn
-from sideman.midi.decoder import Decoder
+from sideman.midi.decoder import MidiDecoder
 from sideman.playing.inbox import Arrival
-from support.fakes import FakeClock, hanging
+from support.fakes import FakeClock, hanging_notes
 
 
 class Cable:
@@ -31,7 +31,7 @@ class Cable:
     def __init__(self, clock: FakeClock, delay: Callable[[], float | None]) -> None:
         self.sent: list[tuple[int, ...]] = []
         self._clock, self._delay = clock, delay
-        self._decoder = Decoder()
+        self._decoder = MidiDecoder()
 
     def send(self, message: tuple[int, ...]) -> None:
         """Carry it."""
@@ -43,38 +43,38 @@ class Cable:
         self._clock.arrivals.sort(key=lambda arrival: arrival.second)
 
 
-def measured(delay: Callable[[], float | None], *others: Arrival) -> tuple[Found, Cable]:
+def measured(delay: Callable[[], float | None], *others: Arrival) -> tuple[LoopMeasurement, Cable]:
     """What a loop with that delay is found to be."""
     clock = FakeClock(list(others))
     cable = Cable(clock, delay)
-    return Loop(cable, clock, 3, random.Random(1)).measured(NOTES), cable
+    return LoopTest(cable, clock, 3, random.Random(1)).measure(NOTES), cable
 
 
 @given(st.floats(0.0001, 0.35))
 def test_the_loop_is_measured_and_half_of_it_is_made_good(delay: float) -> None:
     """It would play too early or too late ever after."""
     found, cable = measured(lambda: delay)
-    assert found.back == pytest.approx([delay] * NOTES)
+    assert found.round_trips_s == pytest.approx([delay] * NOTES)
     assert found.offset_ms == -round(500 * delay)
-    assert not hanging(message for message in cable.sent)
+    assert not hanging_notes(message for message in cable.sent)
 
 
 def test_late_ones_and_lost_ones_do_not_move_the_middle() -> None:
     """One hiccup of the machine would be cancelled on every note."""
     delays = [0.006] * 20 + [0.1, None, 0.2, 0.006, 0.006]
     found, cable = measured(delays.pop)
-    assert (found.sent, len(found.back)) == (25, 24)
+    assert (found.sent, len(found.round_trips_s)) == (25, 24)
     assert found.median_ms == pytest.approx(6.0)
     assert found.p95_ms == pytest.approx(100.0)
     assert found.offset_ms == -3
-    assert not hanging(message for message in cable.sent)
+    assert not hanging_notes(message for message in cable.sent)
 
 
 def test_what_somebody_plays_meanwhile_is_not_taken_for_it() -> None:
     """A hand on the keyboard would be measured as a quick cable."""
     others = [Arrival(n / 100, NoteOn(60, 12 if n % 2 else 90, 1)) for n in range(0, 400, 2)]
     found, _ = measured(lambda: 0.02, *others)
-    assert found.back == pytest.approx([0.02] * NOTES)
+    assert found.round_trips_s == pytest.approx([0.02] * NOTES)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_one_key_is_changed_and_nothing_else(before: str) -> None:
     after = LAID_OUT[before]
     if after is None:
         with pytest.raises(ConfigError, match=r"play\.offset_ms: -7"):
-            edited(before.encode(), KEY, -7, "test")
+            edit_yaml(before.encode(), KEY, -7, "test")
     else:
-        assert edited(before.encode(), KEY, -7, "test").decode() == after
+        assert edit_yaml(before.encode(), KEY, -7, "test").decode() == after
 
 
 lines = st.sampled_from([
@@ -135,7 +135,7 @@ def test_every_file_says_what_it_said_and_the_new_value(written: list[str], valu
     """A configuration that is laid out in an unusual way would be broken by one command."""
     before = "\n".join(written).encode()
     try:
-        after = edited(before, KEY, value, "test")
+        after = edit_yaml(before, KEY, value, "test")
     except ConfigError:
         return
     read, fresh = parse_yaml(before, "test"), parse_yaml(after, "test")
@@ -153,7 +153,7 @@ def test_every_file_says_what_it_said_and_the_new_value(written: list[str], valu
 def test_the_file_that_came_along_can_be_changed(tmp_path: Path) -> None:
     """Whoever begins with the commented file, as the README says, could not write to it."""
     path = tmp_path / "config.yaml"
-    whole = came_along("config", "default.yaml").read_text()
+    whole = bundled_path("config", "default.yaml").read_text()
     path.write_text(whole)
     path.chmod(0o640)
     set_key(path, KEY, -5)

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from sideman import cli
-from sideman.commands.common import add_settings, load_settings
+from sideman.commands.common import add_settings_options, load_settings
 from sideman.config.sources import load_chart
 from sideman.core.chart.chart import Chart
-from support.ireal import link, page, song
+from support.ireal import html_page, playlist_link, song_text
 
 
 def chart(*words: str) -> Chart:
     """The changes of a command line."""
     parser = argparse.ArgumentParser()
-    add_settings(parser)
+    add_settings_options(parser)
     return load_chart(load_settings(parser.parse_args(words)))
 
 
@@ -101,13 +101,15 @@ def test_a_chart_of_ones_own_is_found_by_its_name(home: Path) -> None:
 
 def test_a_song_of_a_playlist_is_played_by_its_title(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lost: of an exported playlist only the first song can be played, or none from a configuration."""
-    file = write(tmp_path / "gig.html", page(link(song("One", "T44[C   Z"), song("Two", "T34[D   Z"))))
+    file = write(
+        tmp_path / "gig.html", html_page(playlist_link(song_text("One", "T44[C   Z"), song_text("Two", "T34[D   Z")))
+    )
     config = write(tmp_path / "my.yaml", "chart: {file: 'gig.html#two', transpose: 2}\n")
     monkeypatch.chdir("/")
     assert chart("--config", str(config)).text() == "| E |"
-    assert chart("--set", f"chart.file={file}").about.title == "One"
+    assert chart("--set", f"chart.file={file}").info.title == "One"
 
 
 def test_a_link_is_a_chart() -> None:
     """Lost: a link that somebody was sent has to be made a file first."""
-    assert chart("--set", f"chart.file={link(song('One', 'T44[C   |G7   Z'))}").text() == "| C | G7 |"
+    assert chart("--set", f"chart.file={playlist_link(song_text('One', 'T44[C   |G7   Z'))}").text() == "| C | G7 |"

@@ -18,24 +18,24 @@ from pathlib import Path
 import pytest
 
 from sideman import cli
-from sideman.control.client import Caller, Refused
-from sideman.control.hub import Doors, doors
-from sideman.control.paths import file_name, likely_paths, own_folder, socket_path
+from sideman.control.client import ControlClient, RequestRefused
+from sideman.control.hub import Endpoints, open_endpoints
+from sideman.control.paths import candidate_socket_paths, socket_file_name, socket_folder, socket_path
 from sideman.core.errors import Unavailable
-from support.control import Client
+from support.control import SocketClient
 from support.fakes import settings
-from support.processes import LONG, Running, environment, running
+from support.processes import TIMEOUT_S, DaemonProcess, daemon_environment, running_daemon
 
 QUIET = ("midi.output=none", "midi.input=none", "tempo.bpm=240")
 Said = pytest.CaptureFixture[str]
 
 
 @contextmanager
-def playing(folder: Path, *given: str, **env: str) -> Iterator[tuple[Running, Path]]:
+def playing(folder: Path, *given: str, **env: str) -> Iterator[tuple[DaemonProcess, Path]]:
     """A daemon that plays, and its socket."""
     path = folder / "c.sock"
-    with running(folder, *QUIET, f"control.socket={path}", *given, **env) as daemon:
-        daemon.until("ready")
+    with running_daemon(folder, *QUIET, f"control.socket={path}", *given, **env) as daemon:
+        daemon.wait_for("ready")
         yield daemon, path
 
 
@@ -52,7 +52,7 @@ def test_a_daemon_is_asked_and_changed(tmp_path: Path, capsys: Said) -> None:
         assert json.loads(ctl("status", "--json"))["bpm"] == 240
         assert ctl("set", "play.temperature", "0.5") == "play.temperature is 0.5\n"
         assert ctl("set", "play.range=C4-C5") == "play.range is C4-C5\n"
-        daemon.until("play.temperature is 0.5")
+        daemon.wait_for("play.temperature is 0.5")
         assert ctl("get", "play.temperature").startswith("play.temperature is 0.5\n")
         assert "play.range: C4-C5\n" in ctl("get")
         assert json.loads(ctl("get", "play.range", "--json"))["value"] == "C4-C5"
@@ -63,8 +63,8 @@ def test_a_daemon_is_asked_and_changed(tmp_path: Path, capsys: Said) -> None:
         assert "play.temperature is 1.0" in ctl("reload")
         assert ctl("panic") == ctl("tap") == ""
         ctl("set", "log.level", "error")
-        daemon.until("log.level is error")
-        assert daemon.end(signal.SIGTERM) == 0
+        daemon.wait_for("log.level is error")
+        assert daemon.stop(signal.SIGTERM) == 0
     assert not path.exists()
     assert cli.main(["ctl", "--socket", str(path), "status"]) == 69
     assert f"no sideman answers; looked at {path}" in capsys.readouterr().err
@@ -103,7 +103,7 @@ def test_watching_ends_with_the_daemon_and_with_who_reads(tmp_path: Path) -> Non
 
         def watcher() -> subprocess.Popen[str]:
             return subprocess.Popen(
-                command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                command, env=daemon_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
 
         with watcher() as first, watcher() as second, watcher() as third:
@@ -115,24 +115,24 @@ def test_watching_ends_with_the_daemon_and_with_who_reads(tmp_path: Path) -> Non
                     kinds[number].add(json.loads(each.stdout.readline())["event"])
             assert first.stdout is not None
             first.stdout.close()
-            assert first.wait(LONG) == 0
+            assert first.wait(TIMEOUT_S) == 0
             assert first.stderr is not None
             assert first.stderr.read() == ""
             second.send_signal(signal.SIGINT)
-            assert second.wait(LONG) in (0, 130)
-            assert daemon.end(signal.SIGTERM) == 0
-            assert third.wait(LONG) == 0
+            assert second.wait(TIMEOUT_S) in (0, 130)
+            assert daemon.stop(signal.SIGTERM) == 0
+            assert third.wait(TIMEOUT_S) == 0
             assert third.stdout is not None
             third.stdout.read()
 
 
 @contextmanager
-def answering(folder: Path, said: bytes) -> Iterator[Caller]:
+def answering(folder: Path, said: bytes) -> Iterator[ControlClient]:
     """A caller to whom somebody has said this, and hung up."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "o.sock"))
         listener.listen()
-        with contextlib.closing(Caller(folder / "o.sock")) as caller:
+        with contextlib.closing(ControlClient(folder / "o.sock")) as caller:
             other, _ = listener.accept()
             with other:
                 other.sendall(said)
@@ -142,14 +142,14 @@ def answering(folder: Path, said: bytes) -> Iterator[Caller]:
 def test_a_daemon_that_hangs_up_is_no_success(tmp_path: Path) -> None:
     """`ctl panic` would say nothing and end with 0, and nothing be done."""
     for number, (said, error, why) in enumerate((
-        (b'{"v":1,"id":null,"ok":false,"error":"64 others are here already"}\n', Refused, "64 others"),
+        (b'{"v":1,"id":null,"ok":false,"error":"64 others are here already"}\n', RequestRefused, "64 others"),
         (b"", Unavailable, "ended before it answered"),
         (b"HTTP/1.1 400 Bad Request\n", Unavailable, "is no sideman"),
         (b"[]\n", Unavailable, "is no sideman"),
     )):  # fmt: skip
         (tmp_path / str(number)).mkdir()
         with answering(tmp_path / str(number), said) as caller, pytest.raises(error, match=why):
-            caller.ask("panic")
+            caller.request("panic")
 
 
 def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "o.sock"))
         listener.listen()
-        caller, first = Caller(tmp_path / "o.sock"), threading.Event()
+        caller, first = ControlClient(tmp_path / "o.sock"), threading.Event()
 
         def read() -> None:
             for _ in caller.lines():
@@ -175,12 +175,12 @@ def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
             )
             reads.start()
             other.sendall(b"a line\n")
-            assert first.wait(LONG)
+            assert first.wait(TIMEOUT_S)
             for thread in (presses, leaves):
                 thread.start()
-                thread.join(LONG / 10)
+                thread.join(TIMEOUT_S / 10)
                 assert not thread.is_alive()
-            reads.join(LONG / 10)
+            reads.join(TIMEOUT_S / 10)
             assert not reads.is_alive()
 
 
@@ -193,7 +193,12 @@ def test_asking_loads_little(tmp_path: Path) -> None:
             "print({'numpy', 'yaml', 'rich', 'rtmidi', 'sideman.core.settings.schema'} & {*sys.modules})"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=LONG, check=True
+            [sys.executable, "-c", code],
+            env=daemon_environment(),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=True,
         )
     assert done.stdout == "set()\n"
 
@@ -206,8 +211,8 @@ def test_it_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, tm
     config = home / ".config" / "sideman" / "config.yaml"
     config.parent.mkdir(parents=True)
     config.write_text("midi:\n  client: alto\n")
-    with running(tmp_path, *QUIET, "control.socket=auto") as daemon:
-        daemon.until("ready")
+    with running_daemon(tmp_path, *QUIET, "control.socket=auto") as daemon:
+        daemon.wait_for("ready")
         assert stat.S_IMODE((run / "sideman").stat().st_mode) == 0o700
         for words in ([], ["--name", "alto"]):  # by the configuration, by name
             assert cli.main(["ctl", *words, "status"]) == 0
@@ -217,18 +222,20 @@ def test_it_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, tm
         assert str(run / "sideman" / "control-tenor.sock") in told
         assert "/run/sideman/control-tenor.sock" in told
         again = [sys.executable, "-m", "sideman", "run", "--set", "midi.output=none", "--set", "midi.input=none"]
-        second = subprocess.run(again, env=environment(), capture_output=True, text=True, timeout=LONG, check=False)
+        second = subprocess.run(
+            again, env=daemon_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
         assert second.returncode == 69
         assert "another sideman listens there" in second.stderr
-        with running(tmp_path, *QUIET, "control.socket=auto", "midi.client=tenor") as other:
-            other.until("ready")
+        with running_daemon(tmp_path, *QUIET, "control.socket=auto", "midi.client=tenor") as other:
+            other.wait_for("ready")
             assert cli.main(["ctl", "--name", "tenor", "status"]) == 0
 
 
 def test_a_killed_daemon_leaves_nothing_in_the_way(tmp_path: Path, capsys: Said) -> None:
     """After a crash neither a new start nor `ctl` would know what to do."""
     with playing(tmp_path) as (daemon, path):
-        daemon.end(signal.SIGKILL)
+        daemon.stop(signal.SIGKILL)
     assert path.exists()
     assert cli.main(["ctl", "--socket", str(path), "status"]) == 69
     assert "no sideman answers" in capsys.readouterr().err
@@ -240,8 +247,8 @@ def test_without_a_socket_it_plays_on(tmp_path: Path, caplog: pytest.LogCaptureF
     """A full or read-only disk, or a slip in a path, would end the music."""
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file", tmp_path / "no" / "where", tmp_path / ("x" * 200)):
-        with doors(settings(control__socket=str(path))) as opened:
-            assert opened == Doors()
+        with open_endpoints(settings(control__socket=str(path))) as opened:
+            assert opened == Endpoints()
         assert f"control.socket: {path}: " in caplog.messages[-1]
         assert caplog.messages[-1].endswith("playing without")
     assert (tmp_path / "file").read_text() == "mine"
@@ -251,27 +258,27 @@ def test_floods_and_sleepers_change_no_note_and_delay_no_signal(tmp_path: Path) 
     """Any program of yours gone mad could be heard in the music."""
     tune = ("chart.changes=| Dm7 | G7 |", "chart.choruses=2", "tempo.bpm=400", "play.late_ms=1000")
     with playing(tmp_path, *tune) as (alone, _):
-        assert alone.end() == 0
+        assert alone.stop() == 0
     with playing(tmp_path, *tune) as (crowded, path):
         ended = threading.Event()
         threads = [threading.Thread(target=_pester, args=(path, data, ended)) for data in PESTS]
         for thread in threads:
             thread.start()
-        sleepers = [Client(path) for _ in range(20)]
+        sleepers = [SocketClient(path) for _ in range(20)]
         for sleeper in sleepers:
-            sleeper.ask(do="watch")
+            sleeper.send_request(do="watch")
         gentle = socket.socket(socket.AF_UNIX)
-        gentle.settimeout(LONG)
+        gentle.settimeout(TIMEOUT_S)
         gentle.connect(str(path))
         gentle.sendall(b'{"do":"status"}\n')
         assert json.loads(gentle.makefile().readline())["ok"]
         gentle.close()
-        assert crowded.end() == 0
+        assert crowded.stop() == 0
         ended.set()
         for thread in threads:
-            thread.join(LONG)
+            thread.join(TIMEOUT_S)
 
-    def bars(daemon: Running) -> list[str]:
+    def bars(daemon: DaemonProcess) -> list[str]:
         return [line.partition(" ")[2] for line in daemon.log if " bar " in line]
 
     assert bars(alone) == bars(crowded)
@@ -302,15 +309,15 @@ def _pester(path: Path, data: bytes, ended: threading.Event) -> None:
 
 def test_the_folder_of_the_socket_is_that_of_the_design(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """The service's socket would lie where nobody looks."""
-    assert own_folder() == home / ".local" / "state" / "sideman"
+    assert socket_folder() == home / ".local" / "state" / "sideman"
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1")
-    assert own_folder() == Path("/run/user/1/sideman")
+    assert socket_folder() == Path("/run/user/1/sideman")
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/sideman:/run/other")
-    assert own_folder() == Path("/run/sideman")
+    assert socket_folder() == Path("/run/sideman")
     assert socket_path(None, "sideman") == Path("/run/sideman/control.sock")
     assert socket_path("none", "sideman") is None
     assert socket_path("~/x", "sideman") == home / "x"
-    assert file_name("a/b c") == "control-a_b_c.sock"
+    assert socket_file_name("a/b c") == "control-a_b_c.sock"
     monkeypatch.delenv("RUNTIME_DIRECTORY")
-    folders = [path.parent for path in likely_paths("sideman")]
+    folders = [path.parent for path in candidate_socket_paths("sideman")]
     assert folders == [Path("/run/user/1/sideman"), home / ".local" / "state" / "sideman", Path("/run/sideman")]

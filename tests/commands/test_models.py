@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import sideman_models
+import sideman_models.network
 from sideman.cli import main
 from sideman.commands import models
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
 from sideman_models.errors import BundleError, NoSuchBundle
-from sideman_models.network.bundle import VALUES, WEIGHTS, load, save
+from sideman_models.network.bundle import VALUES_FILE, WEIGHTS_FILE, load_bundle, save_bundle
 from support.fakes import classic_bundle, modern_bundle
 
 FIGURES = {"figures": {"unseen": {"bits_per_value": 4.25, "bits_per_note": 6.5}}}
@@ -27,10 +27,12 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of one's own bundles: a modern one with card, figures and picture, a classic one, a broken one."""
     monkeypatch.setenv("XDG_DATA_HOME", str(home))
     folder = home / "sideman" / "bundles"
-    save(replace(modern_bundle(), card="# mine\n\nMusic of my own.", facts=FIGURES), folder / "mine", {"a.png": b""})
-    save(replace(classic_bundle(), facts={"figures": "many"}), folder / "old")
-    save(modern_bundle(), folder / "torn")
-    (folder / "torn" / WEIGHTS).write_bytes(b"")
+    save_bundle(
+        replace(modern_bundle(), card="# mine\n\nMusic of my own.", facts=FIGURES), folder / "mine", {"a.png": b""}
+    )
+    save_bundle(replace(classic_bundle(), facts={"figures": "many"}), folder / "old")
+    save_bundle(modern_bundle(), folder / "torn")
+    (folder / "torn" / WEIGHTS_FILE).write_bytes(b"")
     monkeypatch.chdir(home)
     return folder
 
@@ -61,7 +63,7 @@ def test_without_any_network_the_list_says_so(
     own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An empty answer would look like a failure."""
-    monkeypatch.setattr(models, "names", list)
+    monkeypatch.setattr(models, "bundle_names", list)
     run("list")
     assert "sideman train" in capsys.readouterr().out
     run("list", "--json")
@@ -91,8 +93,8 @@ def test_a_network_goes_to_keras_and_comes_back(own: Path, capsys: pytest.Captur
     assert run("export", "mine", "--to", "keras", "mine.keras") == 0
     assert "clash" in capsys.readouterr().out
     assert run("import", "mine.keras", "--like", "mine", "--out", own / "back") == 0
-    back = load("back")
-    assert (back.weights.kernel == load("mine").weights.kernel).all()
+    back = load_bundle("back")
+    assert (back.weights.kernel == load_bundle("mine").weights.kernel).all()
     assert "Music of my own." in back.card
     run("import", "mine.keras", "--like", "mine", "--out", own / "back")  # a bundle may be replaced
     (own / "songs").mkdir()
@@ -129,7 +131,7 @@ def test_without_tensorflow_the_extra_is_named(
 ) -> None:
     """Whoever only plays would see a traceback."""
     monkeypatch.delitem(sys.modules, "sideman_models.network.export", raising=False)
-    monkeypatch.delattr(sideman_models, "export", raising=False)
+    monkeypatch.delattr(sideman_models.network, "export", raising=False)
     monkeypatch.setitem(sys.modules, "keras", None)
     assert main(["models", "export", "mine", "mine.keras"]) == 69
     assert "sideman[train]" in capfd.readouterr().err
@@ -149,4 +151,4 @@ def test_what_is_not_there_or_broken_is_told(words: list[str], error: type[Excep
     """A slip of the pen would end in a traceback."""
     with pytest.raises(error):
         run(*words)
-    assert (own / "mine" / VALUES).is_file()
+    assert (own / "mine" / VALUES_FILE).is_file()

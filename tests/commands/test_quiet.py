@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from sideman.commands.quiet import hushed
+from sideman.commands.quiet import silence_stderr
 
 
 def test_what_libraries_say_meanwhile_is_not_heard_and_what_we_say_after_is(capfd: pytest.CaptureFixture[str]) -> None:
     """A command's answer would drown in a library's remarks about the processor, or our own errors be lost."""
     sys.stderr.write("before\n")
-    with hushed():
+    with silence_stderr():
         os.write(2, b"chatter")
     os.write(2, b"after")
     assert capfd.readouterr().err == "before\nafter"
@@ -22,7 +22,7 @@ def test_what_libraries_say_meanwhile_is_not_heard_and_what_we_say_after_is(capf
 
 def test_an_exception_goes_its_way(capfd: pytest.CaptureFixture[str]) -> None:
     """What went wrong would be hushed up, and with it all that is said later."""
-    with pytest.raises(ZeroDivisionError), hushed():
+    with pytest.raises(ZeroDivisionError), silence_stderr():
         raise ZeroDivisionError
     os.write(2, b"after")
     assert capfd.readouterr().err == "after"
@@ -37,6 +37,6 @@ def test_a_process_without_stderr_is_no_reason_to_stop(monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "dup", closed)
     monkeypatch.setattr(sys, "stderr", None)
     ran = []
-    with hushed():
+    with silence_stderr():
         ran.append(True)
     assert ran

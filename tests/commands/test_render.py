@@ -30,11 +30,11 @@ from sideman.core.errors import (
     UnreadableInput,
     UsageError,
 )
-from sideman.render.render import changes, play_take, sounding, take_name, take_seed
-from sideman.sound.fluidsynth import find_synth
-from sideman_models.course.names import load as load_names
+from sideman.render.render import chord_symbols, note_spans, render_take, take_name, take_seed
+from sideman.sound.fluidsynth import find_fluidsynth
+from sideman_models.course.names import load_name_model as load_names
 from support.fakes import performance
-from support.processes import bundle_in
+from support.processes import write_bundle
 from support.strategies import charts
 
 BAR_S = 2.0
@@ -44,7 +44,7 @@ FONT = b"RIFF\x04\x00\x00\x00sfbk"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with a bundle beside it."""
-    bundle_in(tmp_path)
+    write_bundle(tmp_path)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "work"
@@ -103,7 +103,7 @@ def test_the_choruses_of_the_chart_are_its_length_unless_bars_are_told(folder: P
 @given(charts(), st.floats(1, 40))
 def test_the_chords_of_a_picture_are_those_of_the_chart(chart: Chart, beats: float) -> None:
     """A picture would show other changes than were played over."""
-    told = list(changes(chart, beats))
+    told = list(chord_symbols(chart, beats))
     assert told[0][0] == 0
     assert all(beat < beats for beat, _ in told)
     for half in range(int(2 * beats)):
@@ -115,8 +115,8 @@ def test_the_chords_of_a_picture_are_those_of_the_chart(chart: Chart, beats: flo
 @given(st.sampled_from(["beat", "eighth", "phrase"]), st.integers(0, 2**32 - 1))
 def test_every_note_of_a_take_has_its_length(rate: str, seed: int) -> None:
     """Notes would be missing in the picture, or last for ever."""
-    take = play_take(performance(play__rate=rate, play__seed=seed), 4, "take")
-    notes = list(sounding(take.events))
+    take = render_take(performance(play__rate=rate, play__seed=seed), 4, "take")
+    notes = list(note_spans(take.events))
     assert len(notes) == take.notes
     assert all(length > 0 and onset + length <= take.beats for onset, length, _ in notes)
     assert (take.bars, take.seconds, take.seed) == (4, 8.0, seed)
@@ -293,10 +293,10 @@ def test_what_sound_needs_is_told_before_it_is_played(folder: Path, monkeypatch:
     """One would wait for a take, and then read that there is no synthesizer."""
     fake_fluidsynth(folder, monkeypatch)
     with pytest.raises(NoSuchInput, match="no such file"):
-        find_synth(folder / "nothing.sf2")
+        find_fluidsynth(folder / "nothing.sf2")
     with pytest.raises(UnreadableInput, match="not a sound font"):
-        find_synth(Path(__file__))
-    monkeypatch.setattr("sideman.sound.fluidsynth._PLACES", (str(folder),))
+        find_fluidsynth(Path(__file__))
+    monkeypatch.setattr("sideman.sound.fluidsynth._FONT_FOLDERS", (str(folder),))
     with pytest.raises(Unavailable, match="--sound-font"):
         run("--out", "a.mid", "--wav", "a.wav")
     monkeypatch.setenv("PATH", str(folder))
@@ -311,7 +311,7 @@ def test_the_real_fluidsynth_plays_the_whole_take(folder: Path) -> None:
     if shutil.which("fluidsynth") is None:
         pytest.skip("no fluidsynth here")
     try:
-        find_synth(None)
+        find_fluidsynth(None)
     except Unavailable as error:
         pytest.skip(str(error))
     run("--out", "a.mid", "--wav", "a.wav", "--bars", "1", "--seed", "1", "--set", "play.density=4")

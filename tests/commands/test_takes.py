@@ -21,16 +21,16 @@ from hypothesis import strategies as st
 
 from sideman.commands import takes as command
 from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
-from sideman.core.events import Change
+from sideman.core.events import ChangeSettings
 from sideman.core.reports import BarPlayed
-from sideman.core.text import bar_line
-from sideman.takes.folder import Sheet, TakeFolder
+from sideman.core.text import format_bar
+from sideman.takes.folder import OpenTake, TakeFolder
 from sideman.takes.journal import Journal
-from sideman_models.network.bundle import load
+from sideman_models.network.bundle import load_bundle
 from support.fakes import performance
 from support.performances import PHRASE
-from support.processes import bundle_in, environment, running, sideman
-from support.takes import perform, written
+from support.processes import daemon_environment, run_sideman, running_daemon, write_bundle
+from support.takes import perform_with_reports, recorded_take
 
 QUICK = ("midi.output=none", "midi.input=none", "tempo.bpm=400", "play.rate=eighth", "takes.record=true")
 
@@ -46,11 +46,11 @@ def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> TakeFolder:
 @pytest.fixture
 def take(folder: TakeFolder, home: Path) -> Journal:
     """A take of an untrained network that is there on disk."""
-    made = performance(play__rate="eighth", model__bundle=str(bundle_in(home)))
-    made = replace(made, bundle=load(str(bundle_in(home))))
-    change = Change((("play.rate", "sixteenth"),))
-    header, reports, _ = perform(made, [*PHRASE, (6.0, change)], 9.0)
-    return written(folder.path, header, reports)
+    made = performance(play__rate="eighth", model__bundle=str(write_bundle(home)))
+    made = replace(made, bundle=load_bundle(str(write_bundle(home))))
+    change = ChangeSettings((("play.rate", "sixteenth"),))
+    header, reports, _ = perform_with_reports(made, [*PHRASE, (6.0, change)], 9.0)
+    return recorded_take(folder.path, header, reports)
 
 
 def run(*words: str | Path) -> int:
@@ -138,7 +138,7 @@ def test_no_journal_writes_to_the_terminal_but_words(
     part: str, folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A take from somebody else could change the terminal, or fake the lines that are told."""
-    odd = json.loads(take.header.line()) | {part: "2001\n\x1b[31mred", "whole": False}
+    odd = json.loads(take.header.encode()) | {part: "2001\n\x1b[31mred", "whole": False}
     folder.journal("2001-Odd").write_text(json.dumps(odd) + "\n", "utf-8")
     for words in (["show", "2001-Odd"], ["list"]):
         run(*words)
@@ -175,14 +175,14 @@ def test_a_take_is_shown_with_all_that_it_was(take: Journal, capsys: pytest.Capt
 def test_a_take_is_shown_in_the_players_key(folder: TakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever plays an alto would read other notes than the log told."""
     made = performance(play__rate="eighth", midi__transpose=-9)
-    header, reports, _ = perform(made, [(4.5, Change((("midi.transpose", -2),)))], 9.0)
-    written(folder.path, header, reports)
+    header, reports, _ = perform_with_reports(made, [(4.5, ChangeSettings((("midi.transpose", -2),)))], 9.0)
+    recorded_take(folder.path, header, reports)
     run("show", folder.names()[0])
     shown = capsys.readouterr().out
     bars = [report for report in reports if isinstance(report, BarPlayed)]
     keys = [-9, -9, -2, -2]
     assert [line for line in shown.splitlines() if line.startswith("bar ")] == [
-        bar_line(bar, key) for bar, key in zip(bars, keys, strict=True)
+        format_bar(bar, key) for bar, key in zip(bars, keys, strict=True)
     ]
     assert "| Bm7 | E7 | Amaj7 | F#7alt |" in shown
     assert "\nbar 2 | E7 | " in shown
@@ -199,9 +199,9 @@ def test_a_take_is_played_again_from_its_files(
     at = next(number for number, line in enumerate(lines) if '"Sent"' in line)
     lines[at] = '["Sent",0.1,0.0,["NoteOn",1,2,3]]\n'
     take.path.write_text("".join(lines), "utf-8")
-    assert run("replay", take.name) == command.DIFFERENT
+    assert run("replay", take.name) == command.DIFFERENT_STATUS
     assert "then NoteOn(pitch=1, velocity=2, channel=3) on beat 0.0, now" in capsys.readouterr().out
-    shutil.rmtree(bundle_in(home))
+    shutil.rmtree(write_bundle(home))
     with pytest.raises(Unavailable, match="not there any more"):
         run("replay", take.name)
 
@@ -227,7 +227,7 @@ def test_what_is_named_is_deleted_and_nothing_else(
     folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One's best take would be gone for a slip of the hand."""
-    sheet = Sheet(folder, replace(take.header, name="2999-01-01-000000-Now"))
+    sheet = OpenTake(folder, replace(take.header, name="2999-01-01-000000-Now"))
     with pytest.raises(NoSuchInput, match=f"did you mean {take.name}"):
         run("delete", take.name, take.name[:-1])
     for words in (["--all"], [], ["--all", "--yes", take.name]):
@@ -264,20 +264,20 @@ def test_a_broken_take_is_told_with_its_line(take: Journal) -> None:
 def test_a_daemon_that_is_killed_leaves_a_take_up_to_the_last_bar(tmp_path: Path) -> None:
     """A crash would cost the evening's best solo."""
     env = {"XDG_DATA_HOME": str(tmp_path)}
-    with running(tmp_path, *QUICK, **env) as daemon:
-        daemon.until("bar 4 ")
+    with running_daemon(tmp_path, *QUICK, **env) as daemon:
+        daemon.wait_for("bar 4 ")
         daemon.process.kill()
-        daemon.end()
+        daemon.stop()
     folder = TakeFolder(tmp_path / "sideman" / "takes")
     (name,) = folder.names()
     song = mido.MidiFile(folder.midi(name), charset="utf-8")  # before any command has looked at it
     assert [sum(message.time for message in track) / song.ticks_per_beat >= 16 for track in song.tracks] == [True] * 3
-    told = json.loads(sideman("takes", "list", "--json", env=env).stdout)
+    told = json.loads(run_sideman("takes", "list", "--json", env=env).stdout)
     assert (told[0]["name"], told[0]["bars"] >= 4) == (name, True)
     bars = [line.partition("bar ")[2] for line in daemon.log if " bar " in line]
-    shown = sideman("takes", "show", name, env=env).stdout
+    shown = run_sideman("takes", "show", name, env=env).stdout
     assert all(f"bar {bar}\n" in shown for bar in bars[:4])
-    replayed = sideman("takes", "replay", name, env=env)
+    replayed = run_sideman("takes", "replay", name, env=env)
     assert replayed.returncode == 0, replayed
     assert "the same" in replayed.stdout
 
@@ -286,14 +286,14 @@ def test_a_daemon_that_is_stopped_leaves_the_whole_take(tmp_path: Path) -> None:
     """A take would lack its end, or the notes would go on sounding in it."""
     env = {"XDG_DATA_HOME": str(tmp_path / "elsewhere")}
     chosen = (*QUICK, f"takes.folder={tmp_path / 'takes'}", "chart.choruses=1", "chart.changes=| C | F |")
-    with running(tmp_path, *chosen, **env) as daemon:
-        assert daemon.end() == 0
+    with running_daemon(tmp_path, *chosen, **env) as daemon:
+        assert daemon.stop() == 0
     folder = TakeFolder(tmp_path / "takes")
     (name,) = folder.names()
-    assert Journal(folder.journal(name)).complete
+    assert Journal(folder.journal(name)).is_complete
     where = ("--set", f"takes.folder={folder.path}")
-    assert "the same" in sideman("takes", "replay", name, *where, env=env).stdout
-    assert sideman("takes", "delete", name, *where, env=env).stdout == "1 deleted\n"
+    assert "the same" in run_sideman("takes", "replay", name, *where, env=env).stdout
+    assert run_sideman("takes", "delete", name, *where, env=env).stdout == "1 deleted\n"
     assert list(folder.path.iterdir()) == []
 
 
@@ -301,14 +301,16 @@ def test_without_a_folder_the_music_goes_on(tmp_path: Path) -> None:
     """A full or missing disk would end the music."""
     (tmp_path / "takes").write_text("a file in its place")
     chosen = (*QUICK, f"takes.folder={tmp_path / 'takes'}")
-    with running(tmp_path, *chosen) as daemon:
-        daemon.until("bar 4 ")
-        assert daemon.end(signal.SIGTERM) == 0
+    with running_daemon(tmp_path, *chosen) as daemon:
+        daemon.wait_for("bar 4 ")
+        assert daemon.stop(signal.SIGTERM) == 0
     assert sum("cannot be written down" in line for line in daemon.log) == 1
 
 
 def test_nothing_of_mido_is_loaded_by_whoever_plays() -> None:
     """The daemon would be slower to start and larger."""
     code = "import sideman.service.service, sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=daemon_environment(), capture_output=True, text=True, check=True
+    )
     assert not {"mido", "matplotlib"} & set(done.stdout.split())

@@ -10,8 +10,8 @@ import pytest
 
 from sideman.config import resources
 from sideman.config.yaml import read_yaml
-from sideman.core.settings.resolve import read_settings
-from support.preset_table import HEAD, MUSICAL, NONE, Figures, played
+from sideman.core.settings.resolve import resolve_settings
+from support.preset_table import HEAD, NONE, PRESETS_MEASURED, Figures, preset_figures
 
 CHORUSES = 4
 MANUAL = Path(__file__).parents[2] / "docs" / "controls.md"
@@ -20,7 +20,7 @@ MANUAL = Path(__file__).parents[2] / "docs" / "controls.md"
 @cache
 def figures(preset: str) -> Figures:
     """What a few choruses come to."""
-    return played(preset, CHORUSES)
+    return preset_figures(preset, CHORUSES)
 
 
 def test_sparse_leaves_room_and_bebop_fills_it() -> None:
@@ -69,12 +69,12 @@ def test_duet_stays_above_and_out_of_the_way() -> None:
 @pytest.mark.parametrize(("preset", "mode"), [("fours", "trade"), ("answer", "answer"), ("duet", "duet")])
 def test_a_preset_named_for_a_mode_plays_in_it(preset: str, mode: str) -> None:
     """Trading fours would be a solo that never ends."""
-    path = resources.find("presets", preset, ".yaml")
+    path = resources.find_resource("presets", preset, ".yaml")
     assert path
-    assert read_settings([read_yaml(path).values]).play.mode == mode
+    assert resolve_settings([read_yaml(path).values]).play.mode == mode
 
 
-@pytest.mark.parametrize("preset", MUSICAL)
+@pytest.mark.parametrize("preset", PRESETS_MEASURED)
 def test_every_preset_has_its_figures_in_the_manual(preset: str) -> None:
     """The page that helps to choose would know nothing of a preset."""
     lines = MANUAL.read_text("utf-8").split("\n")

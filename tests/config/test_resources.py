@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from sideman.commands.common import add_settings, load_settings
+from sideman.commands.common import add_settings_options, load_settings
 from sideman.config import resources
 from sideman.config.sources import config_path, load_chart
 from sideman.core.chart.chart import Chart, Meter, parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
-from sideman.core.settings.schema import BLUES, Settings
+from sideman.core.settings.schema import DEFAULT_CHANGES, Settings
 
 
 def settings(*words: str) -> Settings:
     """The settings of a command line."""
     parser = argparse.ArgumentParser()
-    add_settings(parser)
+    add_settings_options(parser)
     return load_settings(parser.parse_args(words))
 
 
@@ -37,15 +37,15 @@ def write(path: Path, text: str) -> Path:
 
 def test_what_came_along_is_found() -> None:
     """An installed program would lack its presets and charts."""
-    assert resources.came_along("config", "default.yaml").is_file()
-    assert {"ballad", "bebop", "sparse"} <= set(resources.names("presets", ".yaml"))
+    assert resources.bundled_path("config", "default.yaml").is_file()
+    assert {"ballad", "bebop", "sparse"} <= set(resources.resource_names("presets", ".yaml"))
 
 
 def test_an_installation_without_its_data_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken package would be taken for an empty configuration."""
     monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "a" / "b" / "c")
     with pytest.raises(Unavailable, match="install sideman again"):
-        resources.came_along("config")
+        resources.bundled_path("config")
 
 
 def test_the_package_comes_before_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +54,7 @@ def test_the_package_comes_before_the_checkout(tmp_path: Path, monkeypatch: pyte
     for root in (package / "share", tmp_path):
         write(root / "config" / "default.yaml", "")
     monkeypatch.setattr(resources, "_PACKAGE", package)
-    assert resources.came_along("systemd") == package / "share" / "systemd"
+    assert resources.bundled_path("systemd") == package / "share" / "systemd"
 
 
 def test_the_usual_places_in_their_order(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_a_user_without_a_home_has_no_folder(monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError
 
     monkeypatch.setattr(Path, "home", homeless)
-    assert resources.own_folder() is None
+    assert resources.user_config_folder() is None
 
 
 def test_defaults_then_preset_then_file_then_set(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_wrong_option_is_told_in_one_line(words: list[str], error: type[Sidema
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", resources.names("charts", ".chart", ".txt"))
+@pytest.mark.parametrize("name", resources.resource_names("charts", ".chart", ".txt"))
 def test_every_chart_that_came_along_is_right(name: str) -> None:
     """A chart that came along would end in an error."""
     assert len(chart("--set", f"chart.file={name}").bars) >= 8
@@ -138,7 +138,7 @@ def test_every_chart_that_came_along_is_right(name: str) -> None:
 
 def test_the_blues_among_the_charts_is_the_default() -> None:
     """Two versions of what is played by default would be about."""
-    assert chart("--set", "chart.file=blues") == chart() == parse_changes(BLUES, Meter(4, 4), "")
+    assert chart("--set", "chart.file=blues") == chart() == parse_changes(DEFAULT_CHANGES, Meter(4, 4), "")
 
 
 def test_changes_are_transposed() -> None:

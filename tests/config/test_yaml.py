@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from sideman.config import resources
 from sideman.config import yaml_events as yamlparser
-from sideman.config.scalars import scalar
+from sideman.config.scalars import parse_scalar
 from sideman.config.yaml import parse_yaml, read_file, read_yaml
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted
-from sideman.core.settings.resolve import read_settings
+from sideman.core.settings.resolve import resolve_settings
 from sideman.core.settings.schema import KEYS, Settings
 
 BOMB = b"a: &a [x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\n<<: *c\n"
@@ -38,36 +38,36 @@ def values(text: str) -> dict[str, object]:
 
 def test_the_default_file_is_the_defaults() -> None:
     """The file that documents every key would lie about what happens without it, or leave keys out."""
-    read = read_yaml(resources.came_along("config", "default.yaml"))
+    read = read_yaml(resources.bundled_path("config", "default.yaml"))
     assert list(read.values) == list(KEYS)
-    assert read_settings([read.values], read.problems) == Settings()
+    assert resolve_settings([read.values], read.problems) == Settings()
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_the_default_file_tells_what_each_key_does_and_allows(key: str) -> None:
     """A musician who opens the file would have to guess."""
-    lines = resources.came_along("config", "default.yaml").read_text("utf-8").split("\n")
+    lines = resources.bundled_path("config", "default.yaml").read_text("utf-8").split("\n")
     group, _, name = key.partition(".")
     at = next(n for n, line in enumerate(lines) if line.startswith(f"  {name}:") and n > lines.index(f"{group}:"))
     first = next(n for n in range(at - 1, 0, -1) if not lines[n].startswith("  # ")) + 1
     comment = " ".join(line.removeprefix("  # ") for line in lines[first:at])
-    assert comment == f"{KEYS[key].doc} Allowed: {KEYS[key].rule.allowed}."
+    assert comment == f"{KEYS[key].doc} Allowed: {KEYS[key].value_type.allowed}."
 
 
-@pytest.mark.parametrize("name", resources.names("presets", ".yaml"))
+@pytest.mark.parametrize("name", resources.resource_names("presets", ".yaml"))
 def test_every_preset_is_right(name: str) -> None:
     """A preset that came along would end in an error."""
-    path = resources.find("presets", name, ".yaml")
+    path = resources.find_resource("presets", name, ".yaml")
     assert path
     read = read_yaml(path)
-    assert read_settings([read.values], read.problems) != Settings()
+    assert resolve_settings([read.values], read.problems) != Settings()
 
 
 @pytest.mark.usefixtures("_either_parser")
 def test_keys_come_flat_with_their_lines() -> None:
     """An error would point to the wrong line of the file."""
     read = parse_yaml(b"# mine\ntempo:\n  bpm: 99\n\nplay: {rate: beat,\n  seed: 4}\nlog.level: info\n", "my.yaml")
-    assert {key: given.where for key, given in read.values.items()} == {
+    assert {key: given.source for key, given in read.values.items()} == {
         "tempo.bpm": "my.yaml:3",
         "play.rate": "my.yaml:5",
         "play.seed": "my.yaml:6",
@@ -173,14 +173,14 @@ def test_any_bytes_give_values_or_problems(data: bytes) -> None:
 @given(st.text(max_size=40))
 def test_any_word_on_the_command_line_is_a_value(text: str) -> None:
     """`--set` with an odd word would end in a traceback."""
-    value = scalar(text)
+    value = parse_scalar(text)
     assert value is None or isinstance(value, str | bool | int | float)
 
 
 @given(st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_read_as_itself(number: float) -> None:
     """A seed read out and typed in would be another seed."""
-    assert scalar(repr(number)) == number
+    assert parse_scalar(repr(number)) == number
 
 
 def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:

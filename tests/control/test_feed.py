@@ -15,14 +15,22 @@ from typing import Any
 
 import pytest
 
-from sideman.commands.ctl import VERBS
-from sideman.control.feed import LOOK_S, STATUS_S
-from sideman.control.hub import Doors, Reception
+from sideman.commands.ctl import REQUESTS
+from sideman.control.feed import MAX_DELAY_S, STATUS_INTERVAL_S
+from sideman.control.hub import ControlHub, Endpoints
 from sideman.core.chart.chart import parse_changes
-from sideman.core.events import Change, NoteOff, NoteOn, SetChart
-from sideman.core.reports import Asked, BarPlayed, Changed, Does, Heard, ModeSet, Struck
-from support.control import House, house
-from support.json_schema import problems
+from sideman.core.events import ChangeSettings, NoteOff, NoteOn, SetChart
+from sideman.core.reports import (
+    ActionRequested,
+    BarPlayed,
+    ModeChanged,
+    NoteHeard,
+    NotePlayed,
+    SettingsChanged,
+    StateChanged,
+)
+from support.control import ControlScene, control_scene
+from support.json_schema import schema_problems
 from support.processes import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "control.schema.json").read_text())
@@ -34,7 +42,7 @@ Told = dict[str, Any]
 
 def fits(message: Told, kind: str) -> list[str]:
     """What is wrong with a message, by the schema."""
-    return list(problems(message, SCHEMA["$defs"][kind], SCHEMA))
+    return list(schema_problems(message, SCHEMA["$defs"][kind], SCHEMA))
 
 
 def as_sent(events: Iterable[dict[str, object]]) -> Iterator[Told]:
@@ -43,34 +51,34 @@ def as_sent(events: Iterable[dict[str, object]]) -> Iterator[Told]:
         yield json.loads(json.dumps({"v": 1, **event}, allow_nan=False))
 
 
-def watch(made: House, until: float, step: float = 0.05) -> list[Told]:
+def watch(made: ControlScene, until: float, step: float = 0.05) -> list[Told]:
     """What is told while a house plays until then, looked at every `step` seconds as the main thread does."""
     told: list[Told] = []
     while made.clock.second < until:
-        made.go(min(made.clock.second + step, made.news.wakes_at(made.clock.second), until))
+        made.play_until(min(made.clock.second + step, made.feed.wakes_at(made.clock.second), until))
         while made.reports:
             report = made.reports.popleft()
-            made.desk.heed(report)
-            told += as_sent(made.news.told(report))
-        told += as_sent(made.news.due(made.clock.second))
+            made.api.handle_report(report)
+            told += as_sent(made.feed.report_events(report))
+        told += as_sent(made.feed.timed_events(made.clock.second))
     return told
 
 
 def a_performance() -> list[Told]:
     """One in which everything happens."""
-    made = house(play__rate="eighth", chart__changes="title: Song\n[A]\n| Dm7 | G7 |\n[B]\n| C |")
-    made.news.watch(watched=True)
+    made = control_scene(play__rate="eighth", chart__changes="title: Song\n[A]\n| Dm7 | G7 |\n[B]\n| C |")
+    made.feed.set_watched(watched=True)
     try:
-        told = [*as_sent(made.news.welcome()), *watch(made, 3.9)]
+        told = [*as_sent(made.feed.initial_events()), *watch(made, 3.9)]
         for item in (NoteOn(60, 90, 1), NoteOff(60, 1)):
             made.engine.receive(item, made.clock.second)
         made.ask("set", key="play.temperature", value=0.5)
         made.ask("set", key="chart.changes", value="| Eb7 |")
-        made.reports += [ModeSet("trade", 8.0), Does("listening")]
+        made.reports += [ModeChanged("trade", 8.0), StateChanged("listening")]
         logging.getLogger("sideman.test").warning("a port is gone")
         return [*told, *watch(made, 6.0)]
     finally:
-        made.news.watch(watched=False)
+        made.feed.set_watched(watched=False)
 
 
 PERFORMANCE = a_performance()
@@ -101,8 +109,8 @@ def test_the_schema_refuses_what_is_wrong() -> None:
 def test_every_request_is_described_and_answered_as_described() -> None:
     """A request could be documented that nobody answers, or answered that nobody knows of."""
     described = {one["properties"]["do"]["const"]: one for one in SCHEMA["$defs"]["request"]["oneOf"]}
-    made = house()
-    assert described.keys() == made.desk.verbs.keys() | BROUGHT == VERBS.keys()
+    made = control_scene()
+    assert described.keys() == made.api.requests.keys() | BROUGHT == REQUESTS.keys()
     results = SCHEMA["$defs"]["result_of"]["properties"]
     examples: dict[str, Told] = defaultdict(
         dict,
@@ -113,14 +121,14 @@ def test_every_request_is_described_and_answered_as_described() -> None:
         preset={"name": "bebop"},
         learn={"key": "play.density 0.2-2"},
     )
-    for verb, one in made.desk.verbs.items():
-        assert {*one.takes, *one.may} == described[verb]["properties"].keys() - {"v", "id", "do"}
-        assert {*one.takes} == {*described[verb]["required"]} - {"do"}
+    for verb, one in made.api.requests.items():
+        assert {*one.required, *one.optional} == described[verb]["properties"].keys() - {"v", "id", "do"}
+        assert {*one.required} == {*described[verb]["required"]} - {"do"}
         result = made.ask(verb, **examples[verb])
         assert not fits({"v": 1, "id": 1, "do": verb, **examples[verb]}, "request")
         if verb in results:
             wanted = results[verb]
-            assert not list(problems(result, wanted, SCHEMA))
+            assert not list(schema_problems(result, wanted, SCHEMA))
         else:
             assert result is None
     assert made.ask("get").keys() >= {"play.gate", "midi.channel"}
@@ -153,8 +161,8 @@ def test_a_beat_is_told_once_and_with_its_chord() -> None:
 
 def test_a_chord_that_is_held_is_told_in_place_of_the_charts() -> None:
     """Whoever holds the chords by hand would see another than what is played over."""
-    made = house(chart__changes="| C | F |", midi__chords=3)
-    made.go(0.9)
+    made = control_scene(chart__changes="| C | F |", midi__chords=3)
+    made.play_until(0.9)
     for pitch in (58, 62, 65, 68):
         made.put(NoteOn(pitch, 80, 3))  # type: ignore[arg-type]
     told = watch(made, 3.9)
@@ -169,12 +177,12 @@ def test_a_chord_that_is_held_is_told_in_place_of_the_charts() -> None:
 
 def test_what_is_struck_is_told_as_it_was_foreseen() -> None:
     """The piano roll would show other notes than those that sound."""
-    made = house(play__rate="eighth", play__density=4)
-    before = list(made.struck)
+    made = control_scene(play__rate="eighth", play__density=4)
+    before = list(made.note_ons)
     told = watch(made, 4.0)
     values = [event for event in told if event["event"] == "value"]
     assert not before
-    assert [(round(e["beat"] / 2, 3), e["pitch"]) for e in values] == [(round(s, 3), p) for s, p in made.struck]
+    assert [(round(e["beat"] / 2, 3), e["pitch"]) for e in values] == [(round(s, 3), p) for s, p in made.note_ons]
     assert all(event["value"] and event["voice"] == "solo" for event in values)
     foreseen = {(event["beat"], event["pitch"]) for event in told if event["event"] == "coming"}
     assert {(round(e["beat"], 4), e["pitch"]) for e in values[1:]} <= foreseen
@@ -190,8 +198,8 @@ def test_the_player_is_told_as_heard() -> None:
 
 def test_chords_are_told_as_the_player_reads_them() -> None:
     """A saxophonist would see changes in a key that is not theirs."""
-    made = house(chart__changes="| Dm7 | G7 |", midi__transpose=-2)
-    told = [*as_sent(made.news.welcome()), *watch(made, 2.2)]
+    made = control_scene(chart__changes="| Dm7 | G7 |", midi__transpose=-2)
+    told = [*as_sent(made.feed.initial_events()), *watch(made, 2.2)]
     assert told[0]["bars"] == [["Em7"], ["A7"]]
     assert next(event["chord"] for event in told if event["event"] == "beat") == "Em7"
     assert next(event["chords"] for event in told if event["event"] == "bar") == ["Em7"]
@@ -219,9 +227,9 @@ def test_the_log_is_told_but_nothing_twice() -> None:
 
 def test_it_stands_so_at_least_every_half_second_and_at_once_after_a_change() -> None:
     """A view that has just begun, or a knob that was turned, would show old values."""
-    made = house()
+    made = control_scene()
     count = sum(event["event"] == "status" for event in watch(made, 10.0))
-    assert 10 / (STATUS_S + LOOK_S) <= count <= 10 / STATUS_S + 1
+    assert 10 / (STATUS_INTERVAL_S + MAX_DELAY_S) <= count <= 10 / STATUS_INTERVAL_S + 1
     made.ask("set", key="play.gate", value=0.3)
     told = watch(made, made.clock.second + 0.05)
     assert [e["settings"]["play.gate"] for e in told if e["event"] == "status"] == [0.3]
@@ -229,22 +237,22 @@ def test_it_stands_so_at_least_every_half_second_and_at_once_after_a_change() ->
 
 def test_beats_count_from_the_top_where_a_clock_is_followed() -> None:
     """Beat and notes would lie apart once the DAW has jumped."""
-    made = house()
+    made = control_scene()
     made.engine._top = 8.0
     made.snapshot = made.status
     note = NoteOn(60, 80, 1)
-    assert [event["beat"] for event in made.news.told(Struck(9.0, 1.0, note, "solo"))] == [1.0]
-    assert [event["beat"] for event in made.news.told(Heard(10.0, note))] == [2.0]
+    assert [event["beat"] for event in made.feed.report_events(NotePlayed(9.0, 1.0, note, "solo"))] == [1.0]
+    assert [event["beat"] for event in made.feed.report_events(NoteHeard(10.0, note))] == [2.0]
     assert made.ask("status")["beat"] == pytest.approx(-8.0)
 
 
 def test_halted_music_has_no_beats() -> None:
     """The view would go on counting while the DAW stands still."""
-    made = house(tempo__source="internal")
+    made = control_scene(tempo__source="internal")
     still = [event for event in watch(made, 1.0) if event["event"] == "beat"]
     assert [event["beat"] for event in still] == [0, 1, 2]
     made.put(SetChart(parse_changes("| F |", made.engine.tune.chart.meter, "test")))
-    assert math.isfinite(made.news.wakes_at(made.clock.second))
+    assert math.isfinite(made.feed.wakes_at(made.clock.second))
 
 
 def test_the_schema_is_named_on_the_page() -> None:
@@ -254,22 +262,29 @@ def test_the_schema_is_named_on_the_page() -> None:
 
 def test_what_the_player_reports_is_logged_and_what_its_hands_ask_is_done(caplog: pytest.LogCaptureFixture) -> None:
     """A program change would choose nothing, and `ctl set log.level` would change a word and no log."""
-    made = house()
-    made.reports += [BarPlayed(3, (), ()), Asked("preset", "sparse"), Changed((("log.level", "warning"),))]
+    made = control_scene()
+    made.reports += [
+        BarPlayed(3, (), ()),
+        ActionRequested("preset", "sparse"),
+        SettingsChanged((("log.level", "warning"),)),
+    ]
     root = logging.getLogger()
-    with closing(Reception(made.desk, made.news, made.reports, Doors())) as reception, caplog.at_level(logging.INFO):
+    with (
+        closing(ControlHub(made.api, made.feed, made.reports, Endpoints())) as reception,
+        caplog.at_level(logging.INFO),
+    ):
         reception.serve(0.0)
         assert root.level == logging.WARNING
     assert caplog.messages[:2] == ["bar 3 |  | -", "log.level is warning"]
-    assert any(isinstance(each, Change) for each in made.put_in)
-    assert made.desk.settings.log.level == "warning"
+    assert any(isinstance(each, ChangeSettings) for each in made.commands)
+    assert made.api.settings.log.level == "warning"
 
 
 def test_a_storm_of_reports_is_taken_in_pieces() -> None:
     """A thousand controllers a second would keep signals waiting."""
-    made = house()
-    made.reports.extend(Changed((("play.gate", 0.5),)) for _ in range(1200))
-    with closing(Reception(made.desk, made.news, made.reports, Doors())) as reception:
+    made = control_scene()
+    made.reports.extend(SettingsChanged((("play.gate", 0.5),)) for _ in range(1200))
+    with closing(ControlHub(made.api, made.feed, made.reports, Endpoints())) as reception:
         reception.serve(0.0)
         assert 0 < len(made.reports) < 1200
         assert reception.wakes_at(5.0) == 5.0

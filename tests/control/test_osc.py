@@ -20,23 +20,23 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.osc_packet import OscPacket
 
-from sideman.control.osc import Osc, OscPort
-from sideman.control.server import ALL, ROUND_S
+from sideman.control.osc import OscPort, OscServer
+from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S
 from sideman.core.errors import Unavailable
 from sideman.core.events import Panic, SetMode
-from support.control import House, house
-from support.processes import LONG, running
+from support.control import ControlScene, control_scene
+from support.processes import TIMEOUT_S, running_daemon
 
 
 class Surface:
     """A control surface: sends to the port, and takes the replies."""
 
     def __init__(self) -> None:
-        self.house: House = house()
+        self.house: ControlScene = control_scene()
         self.port = OscPort("127.0.0.1", 0)
-        self.osc = Osc(self.port, self.house.desk.answer, self.house.desk.names)
+        self.osc = OscServer(self.port, self.house.api.answer, self.house.api.argument_names)
         self.way = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.way.settimeout(LONG)
+        self.way.settimeout(TIMEOUT_S)
 
     def send(self, address: str, *arguments: object) -> None:
         """Send a message, and have it served."""
@@ -100,7 +100,7 @@ def test_buttons_act_when_they_go_down(surface: Surface) -> None:
     surface.send("/sideman/mute", 1.0)
     surface.send("/sideman/mute", 0.0)
     modes = [SetMode("trade", now=True), SetMode("duet"), SetMode("off", now=True), SetMode("duet", now=True)]
-    assert surface.house.put_in == [Panic(), Panic(), Panic(), *modes]
+    assert surface.house.commands == [Panic(), Panic(), Panic(), *modes]
 
 
 def test_questions_are_answered_and_mistakes_told(surface: Surface) -> None:
@@ -134,7 +134,7 @@ def test_a_bundle_is_all_that_is_in_it(surface: Surface) -> None:
 def test_what_is_more_urgent_goes_before_each_message_of_a_bundle(surface: Surface) -> None:
     """A note would wait while a whole scene of a control surface is set."""
     done: list[object] = []
-    osc = Osc(surface.port, done.append, lambda _verb: (), lambda: done.append("a note"))
+    osc = OscServer(surface.port, done.append, lambda _verb: (), lambda: done.append("a note"))
     bundle = OscBundleBuilder(IMMEDIATELY)
     for verb in ("again", "tap"):
         bundle.add_content(OscMessageBuilder(f"/sideman/{verb}").build())
@@ -159,14 +159,14 @@ def test_garbage_is_passed_over(data: bytes) -> None:
 
 def test_a_flood_takes_a_bounded_time(surface: Surface) -> None:
     """A sequencer that sends a thousand messages a second would take the main thread from all others."""
-    for _ in range(ALL + 20):
+    for _ in range(REQUESTS_PER_ROUND + 20):
         surface.way.sendto(message("/sideman/panic"), ("127.0.0.1", surface.port.number))
     for _ in range(5):
         surface.osc.serve(0.0)
-    assert len(surface.house.put_in) == ALL
+    assert len(surface.house.commands) == REQUESTS_PER_ROUND
     assert surface.osc.wakes_at() == ROUND_S
     surface.osc.serve(2 * ROUND_S)
-    assert len(surface.house.put_in) > ALL
+    assert len(surface.house.commands) > REQUESTS_PER_ROUND
 
 
 def test_what_takes_long_is_followed_by_a_rest_as_long(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_what_takes_long_is_followed_by_a_rest_as_long(surface: Surface, monkeyp
         second += 10 * ROUND_S
 
     monkeypatch.setattr("time.monotonic", lambda: second)
-    osc = Osc(surface.port, think, lambda _verb: ())
+    osc = OscServer(surface.port, think, lambda _verb: ())
     with closing(osc):
         bundle = OscBundleBuilder(IMMEDIATELY)
         for _ in range(2):
@@ -212,14 +212,14 @@ def test_the_daemon_answers_osc(tmp_path: Path) -> None:
     """Nothing of it would work outside of the tests."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as way:
         way.bind(("127.0.0.1", 0))
-        way.settimeout(LONG)
+        way.settimeout(TIMEOUT_S)
         with closing(OscPort("127.0.0.1", 0)) as port:
             free = port.number
-        with running(tmp_path, "midi.output=none", "midi.input=none", f"control.osc={free}") as daemon:
-            daemon.until("ready")
+        with running_daemon(tmp_path, "midi.output=none", "midi.input=none", f"control.osc={free}") as daemon:
+            daemon.wait_for("ready")
             way.sendto(message("/sideman/play/temperature", 0.5), ("127.0.0.1", free))
             way.sendto(message("/sideman/get", "play.temperature"), ("127.0.0.1", free))
             told = OscPacket(way.recv(1 << 16)).messages[0].message.params[1]
             assert json.loads(told)["value"] == 0.5
-            daemon.until("play.temperature is 0.5")
-            assert daemon.end(signal.SIGTERM) == 0
+            daemon.wait_for("play.temperature is 0.5")
+            assert daemon.stop(signal.SIGTERM) == 0

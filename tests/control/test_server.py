@@ -17,20 +17,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.control.protocol import _decoder, _patient_decoder
+from sideman.control.protocol import _decoder, _interruptible_decoder
 from sideman.control.server import (
-    ALL,
-    EACH,
-    LONGEST,
-    MISTAKES,
-    MOST,
-    PENDING,
+    MAX_CLIENTS,
+    MAX_LINE_BYTES,
+    MAX_MISTAKES,
+    MAX_UNSENT_BYTES,
+    REQUESTS_PER_CLIENT,
+    REQUESTS_PER_ROUND,
     ROUND_S,
-    Control,
+    ControlServer,
 )
-from sideman.control.unix_listener import Listener
+from sideman.control.unix_listener import UnixListener
 from sideman.core.errors import Unavailable, UsageError
-from support.control import Client, serving
+from support.control import SocketClient, served_socket
 
 STATUS = {"do": "status", "id": 7}
 
@@ -43,29 +43,29 @@ def answer(request: Mapping[str, object]) -> object:
 
 
 @pytest.fixture
-def control(tmp_path: Path) -> Iterator[Control]:
+def control(tmp_path: Path) -> Iterator[ControlServer]:
     """A control socket."""
-    with serving(tmp_path, answer, lambda: [{"event": "chart"}]) as made:
+    with served_socket(tmp_path, answer, lambda: [{"event": "chart"}]) as made:
         yield made
 
 
-def serve(control: Control, second: float, turns: int = 3) -> None:
+def serve(control: ControlServer, second: float, turns: int = 3) -> None:
     """As the main thread does, within one round."""
     for _ in range(turns):
         control.serve(second)
 
 
-def test_a_request_is_answered_with_its_id(control: Control, tmp_path: Path) -> None:
+def test_a_request_is_answered_with_its_id(control: ControlServer, tmp_path: Path) -> None:
     """No program could tell which answer belongs to which request."""
-    client = Client(tmp_path / "s")
+    client = SocketClient(tmp_path / "s")
     for number in (7, "a", None, 1.5, True):
-        client.ask(v=1, id=number, do="status")
+        client.send_request(v=1, id=number, do="status")
     serve(control, 0.0)
     assert client.lines() == [
         {"v": 1, "id": number, "ok": True, "result": {"bpm": 120}} for number in (7, "a", None, 1.5, True)
     ]
-    client.ask(do="nope", id=3)
-    client.ask(v=2, do="status")
+    client.send_request(do="nope", id=3)
+    client.send_request(v=2, do="status")
     serve(control, 1.0)
     assert [(line["ok"], line["error"]) for line in client.lines()] == [
         (False, "no such request"),
@@ -73,9 +73,9 @@ def test_a_request_is_answered_with_its_id(control: Control, tmp_path: Path) -> 
     ]
 
 
-def test_a_line_may_come_in_pieces_and_several_at_once(control: Control, tmp_path: Path) -> None:
+def test_a_line_may_come_in_pieces_and_several_at_once(control: ControlServer, tmp_path: Path) -> None:
     """What the system parts or joins on its way would be lost."""
-    client = Client(tmp_path / "s")
+    client = SocketClient(tmp_path / "s")
     data = b"".join(json.dumps({"do": "status", "id": number}).encode() + b"\r\n\n" for number in range(3))
     for at in range(0, len(data), 5):
         client.send(data[at : at + 5])
@@ -83,39 +83,39 @@ def test_a_line_may_come_in_pieces_and_several_at_once(control: Control, tmp_pat
     assert [line["id"] for line in client.lines()] == [0, 1, 2]
 
 
-def test_who_sends_no_more_still_gets_the_answer(control: Control, tmp_path: Path) -> None:
+def test_who_sends_no_more_still_gets_the_answer(control: ControlServer, tmp_path: Path) -> None:
     """`echo … | nc -U` would show nothing."""
-    client = Client(tmp_path / "s")
+    client = SocketClient(tmp_path / "s")
     client.send(json.dumps(STATUS).encode())
-    client.way.shutdown(socket.SHUT_WR)
+    client.connection.shutdown(socket.SHUT_WR)
     serve(control, 0.0)
     assert [line["ok"] for line in client.lines()] == [True]
-    assert not client.open
+    assert not client.is_open
 
 
-def test_who_watches_is_told_first_how_it_stands_and_then_what_happens(control: Control, tmp_path: Path) -> None:
+def test_who_watches_is_told_first_how_it_stands_and_then_what_happens(control: ControlServer, tmp_path: Path) -> None:
     """A view would have to wait for a change before it could show anything."""
-    watcher, other = Client(tmp_path / "s"), Client(tmp_path / "s")
-    watcher.ask(do="watch", id=1)
-    watcher.way.shutdown(socket.SHUT_WR)  # it may say no more, and go on reading
-    other.ask(**STATUS)
+    watcher, other = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
+    watcher.send_request(do="watch", id=1)
+    watcher.connection.shutdown(socket.SHUT_WR)  # it may say no more, and go on reading
+    other.send_request(**STATUS)
     serve(control, 0.0)
-    assert control.watched
-    control.tell([{"event": "beat", "beat": 1}, {"event": "beat", "beat": 2}])
+    assert control.has_watchers
+    control.publish([{"event": "beat", "beat": 1}, {"event": "beat", "beat": 2}])
     told = watcher.lines()
     assert told[0] == {"v": 1, "id": 1, "ok": True, "result": None}
     assert [line.get("event") for line in told[1:]] == ["chart", "beat", "beat"]
     assert all(line["v"] == 1 for line in told)
     assert [line["id"] for line in other.lines()] == [7]
-    watcher.way.close()
-    control.tell([{"event": "beat"}])
-    assert not control.watched
+    watcher.connection.close()
+    control.publish([{"event": "beat"}])
+    assert not control.has_watchers
 
 
 # -- those who mean no good
 
 
-def test_a_flood_keeps_nobody_waiting_and_costs_a_bounded_time(control: Control, tmp_path: Path) -> None:
+def test_a_flood_keeps_nobody_waiting_and_costs_a_bounded_time(control: ControlServer, tmp_path: Path) -> None:
     """A program gone mad would take the main thread from signals and from everybody else."""
     asked = 0
 
@@ -124,40 +124,40 @@ def test_a_flood_keeps_nobody_waiting_and_costs_a_bounded_time(control: Control,
         asked += 1
         return answer(request)
 
-    control._answer = count
-    floods = [Client(tmp_path / "s") for _ in range(20)]
+    control._handle = count
+    floods = [SocketClient(tmp_path / "s") for _ in range(20)]
     line = json.dumps(STATUS).encode() + b"\n"
     for flood in floods:
         flood.send(line * 2000)
-    gentle = Client(tmp_path / "s")
+    gentle = SocketClient(tmp_path / "s")
     for number in range(4):  # until all are in
         gentle.lines()
-        gentle.ask(**STATUS)
+        gentle.send_request(**STATUS)
         before = asked
         serve(control, number * 2 * ROUND_S, turns=50)
-        assert asked - before <= ALL
+        assert asked - before <= REQUESTS_PER_ROUND
         assert control.wakes_at() == pytest.approx((2 * number + 1) * ROUND_S)
     for number in range(4, 8):
         gentle.lines()
-        gentle.ask(**STATUS)
+        gentle.send_request(**STATUS)
         serve(control, number * 2 * ROUND_S, turns=50)
         assert len(gentle.lines()) >= 1
-    assert asked == 8 * ALL
-    assert all(len(flood.lines()) <= 8 * EACH for flood in floods)
+    assert asked == 8 * REQUESTS_PER_ROUND
+    assert all(len(flood.lines()) <= 8 * REQUESTS_PER_CLIENT for flood in floods)
 
 
-def test_who_comes_again_and_again_gets_no_more(control: Control, tmp_path: Path) -> None:
+def test_who_comes_again_and_again_gets_no_more(control: ControlServer, tmp_path: Path) -> None:
     """A program that is let go of, and joins anew, would get round every limit."""
     for _ in range(3):
-        clients = [Client(tmp_path / "s") for _ in range(20)]
+        clients = [SocketClient(tmp_path / "s") for _ in range(20)]
         serve(control, 0.0, turns=50)
         del clients
-    assert len(control._clients) <= EACH
+    assert len(control._clients) <= REQUESTS_PER_CLIENT
     assert control.wakes_at() == ROUND_S
 
 
 def test_costly_requests_let_others_in_between(
-    control: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    control: ControlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Charts of thousands of bars, one after the other, would keep signals and the watchdog waiting for seconds."""
     second = 0.0
@@ -167,11 +167,11 @@ def test_costly_requests_let_others_in_between(
         second += 0.8 * ROUND_S
         return answer(request)
 
-    control._answer = think
+    control._handle = think
     monkeypatch.setattr("time.monotonic", lambda: second)
-    clients = [Client(tmp_path / "s") for _ in range(10)]
+    clients = [SocketClient(tmp_path / "s") for _ in range(10)]
     for client in clients:
-        client.ask(**STATUS)
+        client.send_request(**STATUS)
     serve(control, 0.0)
     assert sum(len(client.lines()) for client in clients) == 2
     assert control.wakes_at() > 2 * ROUND_S
@@ -180,13 +180,13 @@ def test_costly_requests_let_others_in_between(
     assert sum(len(client.lines()) for client in clients) == 8
 
 
-def test_long_requests_count_for_more(control: Control, tmp_path: Path) -> None:
+def test_long_requests_count_for_more(control: ControlServer, tmp_path: Path) -> None:
     """Lines of nothing but brackets would keep the main thread busy all the time."""
-    long, short = Client(tmp_path / "s"), Client(tmp_path / "s")
+    long, short = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     for _ in range(4):
         long.send(json.dumps({**STATUS, "v": 1, "id": "", "more": "x" * 20_000}).encode() + b"\n")
     for _ in range(4):
-        short.ask(**STATUS)
+        short.send_request(**STATUS)
     serve(control, 0.0)
     assert (len(long.lines()), len(short.lines())) == (1, 4)
     serve(control, 2 * ROUND_S)
@@ -196,88 +196,88 @@ def test_long_requests_count_for_more(control: Control, tmp_path: Path) -> None:
     assert 1 <= len(long.lines()) < 4
 
 
-def test_all_that_is_asked_is_answered_in_the_end(control: Control, tmp_path: Path) -> None:
+def test_all_that_is_asked_is_answered_in_the_end(control: ControlServer, tmp_path: Path) -> None:
     """A script that sends a hundred settings at once would lose some."""
-    client = Client(tmp_path / "s")
+    client = SocketClient(tmp_path / "s")
     for number in range(100):
-        client.ask(do="status", id=number)
+        client.send_request(do="status", id=number)
     told: list[int] = []
-    for number in range(100 // EACH + 1):
+    for number in range(100 // REQUESTS_PER_CLIENT + 1):
         serve(control, number * 2 * ROUND_S)
         told += [line["id"] for line in client.lines()]
     assert told == list(range(100))
 
 
-def test_who_does_not_read_is_dropped(control: Control, tmp_path: Path) -> None:
+def test_who_does_not_read_is_dropped(control: ControlServer, tmp_path: Path) -> None:
     """A viewer that was stopped with Ctrl-Z would make the daemon's memory grow for ever."""
-    sleeper, watcher = Client(tmp_path / "s"), Client(tmp_path / "s")
+    sleeper, watcher = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     for client in (sleeper, watcher):
-        client.ask(do="watch")
+        client.send_request(do="watch")
     serve(control, 0.0)
     event = {"event": "status", "text": "x" * 1000}
     read = 0
-    for _ in range(2 * PENDING // 1000):
-        control.tell([event])
+    for _ in range(2 * MAX_UNSENT_BYTES // 1000):
+        control.publish([event])
         read += len(watcher.lines())
-    assert read == 2 * (PENDING // 1000) + 2 + (2 * PENDING // 1000) % 2
+    assert read == 2 * (MAX_UNSENT_BYTES // 1000) + 2 + (2 * MAX_UNSENT_BYTES // 1000) % 2
     assert len(control._clients) == 1
-    assert watcher.open
+    assert watcher.is_open
     sleeper.lines()
-    assert not sleeper.open
+    assert not sleeper.is_open
 
 
-def test_a_line_without_end_is_told_so_and_dropped(control: Control, tmp_path: Path) -> None:
+def test_a_line_without_end_is_told_so_and_dropped(control: ControlServer, tmp_path: Path) -> None:
     """Ten megabytes without a line's end would be kept in memory."""
-    client, other = Client(tmp_path / "s"), Client(tmp_path / "s")
+    client, other = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     sent, second = 0, 0.0
     while sent < 10_000_000 and (went := client.send(b"x" * 100_000)):
         sent, second = sent + went, second + 1
         serve(control, second)
     assert sent < 1_000_000
-    assert [line["error"] for line in client.lines()] == [f"a line of more than {LONGEST} bytes; good-bye"]
-    assert not client.open
-    other.ask(**STATUS)
+    assert [line["error"] for line in client.lines()] == [f"a line of more than {MAX_LINE_BYTES} bytes; good-bye"]
+    assert not client.is_open
+    other.send_request(**STATUS)
     serve(control, 1000.0)
     assert len(other.lines()) == 1
 
 
-def test_only_so_many_come_in(control: Control, tmp_path: Path) -> None:
+def test_only_so_many_come_in(control: ControlServer, tmp_path: Path) -> None:
     """A program that never closes its connections would take all our files."""
     clients = []
     for _ in range(100):
-        clients.append(Client(tmp_path / "s"))
+        clients.append(SocketClient(tmp_path / "s"))
         serve(control, len(clients) * 2 * ROUND_S)
     told = [client.lines() for client in clients]
-    assert [client.open for client in clients] == [True] * MOST + [False] * (100 - MOST)
-    assert told[MOST:] == [told[-1]] * (100 - MOST)
+    assert [client.is_open for client in clients] == [True] * MAX_CLIENTS + [False] * (100 - MAX_CLIENTS)
+    assert told[MAX_CLIENTS:] == [told[-1]] * (100 - MAX_CLIENTS)
     assert "come back later" in told[-1][0]["error"]
-    clients[0].way.close()
+    clients[0].connection.close()
     serve(control, 100.0)
-    late = Client(tmp_path / "s")
-    late.ask(**STATUS)
+    late = SocketClient(tmp_path / "s")
+    late.send_request(**STATUS)
     serve(control, 200.0)
     assert len(late.lines()) == 1
 
 
-def test_no_more_files_is_no_end(control: Control, tmp_path: Path) -> None:
+def test_no_more_files_is_no_end(control: ControlServer, tmp_path: Path) -> None:
     """On a machine that is short of files the main thread would spin, or end."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    client, waiting = Client(tmp_path / "s"), Client(tmp_path / "s")
+    client, waiting = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     serve(control, 0.0)
-    blocked = Client(tmp_path / "s")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (blocked.way.fileno() + 1, before[1]))
+    blocked = SocketClient(tmp_path / "s")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (blocked.connection.fileno() + 1, before[1]))
     try:
         serve(control, 1.0)
         assert control.wakes_at() < 2.0
-        client.ask(**STATUS)
+        client.send_request(**STATUS)
         serve(control, 1.0)
         assert len(client.lines()) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    blocked.ask(**STATUS)
+    blocked.send_request(**STATUS)
     serve(control, 2.0)
     assert len(blocked.lines()) == 1
-    assert waiting.open
+    assert waiting.is_open
 
 
 WRONG = [
@@ -298,11 +298,11 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "why"), WRONG)
-def test_a_wrong_line_is_told_what_is_wrong(line: bytes, why: str, control: Control, tmp_path: Path) -> None:
+def test_a_wrong_line_is_told_what_is_wrong(line: bytes, why: str, control: ControlServer, tmp_path: Path) -> None:
     """A slip of the pen would end the connection, or the daemon."""
-    client = Client(tmp_path / "s")
+    client = SocketClient(tmp_path / "s")
     client.send(line + b"\n")
-    client.ask(**STATUS)
+    client.send_request(**STATUS)
     for second in range(20):
         serve(control, float(second))
     wrong, right = client.lines()
@@ -314,22 +314,25 @@ def test_a_wrong_line_is_told_what_is_wrong(line: bytes, why: str, control: Cont
 def test_what_is_more_urgent_goes_before_each_request(tmp_path: Path) -> None:
     """A note would wait while many are answered one after the other."""
     done: list[object] = []
-    listener = Listener(tmp_path / "s")
-    with closing(listener), closing(Control(listener, done.append, list, lambda: done.append("a note"))) as control:
-        client = Client(tmp_path / "s")
+    listener = UnixListener(tmp_path / "s")
+    with (
+        closing(listener),
+        closing(ControlServer(listener, done.append, list, lambda: done.append("a note"))) as control,
+    ):
+        client = SocketClient(tmp_path / "s")
         client.send(b'{"do":1}\n{"do":2}\n')
         serve(control, 0.0)
         assert done == ["a note", {"do": 1}, "a note", {"do": 2}]
 
 
-def test_who_never_means_us_is_let_go(control: Control, tmp_path: Path) -> None:
+def test_who_never_means_us_is_let_go(control: ControlServer, tmp_path: Path) -> None:
     """A browser, or a stream of MIDI bytes, sent here by mistake would be answered for ever."""
-    client = Client(tmp_path / "s")
+    client = SocketClient(tmp_path / "s")
     client.send(b"GET / HTTP/1.1\n" * 1000)
     for second in range(5):
         serve(control, float(second))
-    assert not client.lines()[MISTAKES + 1 :]
-    assert not client.open
+    assert not client.lines()[MAX_MISTAKES + 1 :]
+    assert not client.is_open
 
 
 @settings(max_examples=50)
@@ -337,20 +340,22 @@ def test_who_never_means_us_is_let_go(control: Control, tmp_path: Path) -> None:
 def test_whatever_comes_others_are_answered(pieces: list[tuple[int, bytes]], tmp_path_factory: Any) -> None:
     """Some unlucky bytes would end the daemon, and with it the music."""
     folder = tmp_path_factory.mktemp("fuzz")
-    with serving(folder, answer) as control:
-        wild = [Client(folder / "s") for _ in range(3)]
+    with served_socket(folder, answer) as control:
+        wild = [SocketClient(folder / "s") for _ in range(3)]
         for second, (number, data) in enumerate(pieces):
             if data[:1] == b"q":
-                wild[number].way.shutdown(socket.SHUT_WR) if data[1:2] > b"a" else wild[number].way.close()
+                wild[number].connection.shutdown(socket.SHUT_WR) if data[1:2] > b"a" else wild[
+                    number
+                ].connection.close()
             else:
                 wild[number].send(data)
             serve(control, float(second))
-        gentle = Client(folder / "s")
-        gentle.ask(**STATUS)
+        gentle = SocketClient(folder / "s")
+        gentle.send_request(**STATUS)
         serve(control, 1e6)
         assert [line["id"] for line in gentle.lines()] == [7]
         for client in wild:
-            client.way.close()
+            client.connection.close()
 
 
 json_values = st.recursive(
@@ -365,7 +370,7 @@ json_values = st.recursive(
 def test_long_lines_are_read_as_short_ones(value: object, ascii_: bool, spaced: bool) -> None:
     """A long chart would come out as another one than a short one."""
     text = json.dumps(value, ensure_ascii=ascii_, indent=1 if spaced else None)
-    assert _patient_decoder.decode(text) == _decoder.decode(text) == value
+    assert _interruptible_decoder.decode(text) == _decoder.decode(text) == value
 
 
 # -- the file
@@ -375,7 +380,7 @@ def test_the_socket_is_its_owners_alone(tmp_path: Path) -> None:
     """Anybody on the machine could play with it."""
     before = os.umask(0)
     try:
-        listener = Listener(tmp_path / "s")
+        listener = UnixListener(tmp_path / "s")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
@@ -389,21 +394,21 @@ def test_a_socket_left_by_a_dead_process_is_replaced(tmp_path: Path) -> None:
     left.bind(str(tmp_path / "s"))
     left.listen()
     left.close()
-    with serving(tmp_path, answer) as control:
-        client = Client(tmp_path / "s")
-        client.ask(**STATUS)
+    with served_socket(tmp_path, answer) as control:
+        client = SocketClient(tmp_path / "s")
+        client.send_request(**STATUS)
         serve(control, 0.0)
         assert len(client.lines()) == 1
 
 
 def test_a_second_daemon_is_told_how_to_be_another(tmp_path: Path) -> None:
     """Two daemons would steal each other's requests."""
-    with serving(tmp_path, answer) as control:
+    with served_socket(tmp_path, answer) as control:
         with pytest.raises(Unavailable, match=r"another sideman listens there; .*midi.client=NAME"):
-            Listener(tmp_path / "s")
+            UnixListener(tmp_path / "s")
         serve(control, 0.0)
-        client = Client(tmp_path / "s")
-        client.ask(**STATUS)
+        client = SocketClient(tmp_path / "s")
+        client.send_request(**STATUS)
         serve(control, 1.0)
         assert len(client.lines()) == 1
 
@@ -412,15 +417,15 @@ def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     """A slip in control.socket would delete a file of the user's."""
     (tmp_path / "s").write_text("my diary")
     with pytest.raises(FileExistsError):
-        Listener(tmp_path / "s")
+        UnixListener(tmp_path / "s")
     assert (tmp_path / "s").read_text() == "my diary"
 
 
 def test_at_the_end_only_our_own_socket_is_removed(tmp_path: Path) -> None:
     """An old daemon that ends late would cut off the new one."""
-    old = Listener(tmp_path / "s")
+    old = UnixListener(tmp_path / "s")
     old.socket.close()
-    new = Listener(tmp_path / "s")
+    new = UnixListener(tmp_path / "s")
     old.close()
     assert (tmp_path / "s").exists()
     new.close()

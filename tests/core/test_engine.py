@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine, play_through
-from sideman.core.events import Control, Event, NoteOff, NoteOn, Panic, SetChart, encode
-from sideman.core.input.quantize import tick_of
+from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, Panic, SetChart, encode
+from sideman.core.input.quantize import exact_tick
 from sideman.core.reports import BarPlayed
-from sideman.core.schedule import Due
-from support.fakes import CHANGES, hanging, performance, tempo
+from sideman.core.schedule import DueItem
+from support.fakes import CHANGES, hanging_notes, performance, tempo_change
 
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
 HOUR = 3600.0
@@ -26,15 +26,15 @@ HOUR = 3600.0
 
 def engine(beats: float | None = None, second: float = 0.0, **keys: Any) -> Engine:
     """An engine of an untrained network over four bars."""
-    return performance(**keys).engine(second, beats=beats)
+    return performance(**keys).make_engine(second, beats=beats)
 
 
-def events(dues: Iterator[Due]) -> list[tuple[float, Event]]:
+def events(dues: Iterator[DueItem]) -> list[tuple[float, MidiEvent]]:
     """What was played, with its beats."""
-    return [(due.beat, due.what) for due in dues if not isinstance(due.what, BarPlayed)]
+    return [(due.beat, due.item) for due in dues if not isinstance(due.item, BarPlayed)]
 
 
-def woken(played: Engine, gaps: list[float], until: float) -> Iterator[Due]:
+def woken(played: Engine, gaps: list[float], until: float) -> Iterator[DueItem]:
     """Let `played` be advanced at irregular times, so many seconds apart, over and over."""
     second = 0.0
     while True:
@@ -48,7 +48,7 @@ def woken(played: Engine, gaps: list[float], until: float) -> Iterator[Due]:
 def test_an_hour_of_beats_falls_on_its_seconds() -> None:
     """Without it the music would drift against the band."""
     played = engine(beats=7200, play__density=4, play__rests=0, tempo__bpm=120)
-    onsets = [due for due in play_through(played) if isinstance(due.what, NoteOn)]
+    onsets = [due for due in play_through(played) if isinstance(due.item, NoteOn)]
     assert len(onsets) == 7200
     assert all(due.beat == beat and due.second == beat / 2 for beat, due in enumerate(onsets))
 
@@ -70,10 +70,10 @@ def test_events_come_in_order_and_every_note_ends(rate: str, swing: float, seed:
     played = events(play_through(engine(beats=32, play__rate=rate, play__swing=swing, play__seed=seed)))
     beats = [beat for beat, _ in played]
     assert beats == sorted(beats)
-    assert not hanging(encode(event) for _, event in played)
+    assert not hanging_notes(encode(event) for _, event in played)
     sounding: set[int] = set()
     for _, event in played:
-        assert not isinstance(event, Control)
+        assert not isinstance(event, ControlChange)
         if isinstance(event, NoteOn):
             assert not sounding  # one voice: nothing overlaps
             sounding.add(event.pitch)
@@ -94,7 +94,7 @@ def test_no_two_notes_start_at_once(apart: float | str, least: float) -> None:
 @pytest.mark.parametrize(("rate", "pulses"), [("beat", 1), ("eighth", 2), ("triplet", 3), ("sixteenth", 4)])
 def test_a_pulsed_rate_decides_on_every_pulse(rate: str, pulses: int) -> None:
     """Without it 'one value a beat' would not be that."""
-    bars = [due.what for due in play_through(engine(beats=16, play__rate=rate)) if isinstance(due.what, BarPlayed)]
+    bars = [due.item for due in play_through(engine(beats=16, play__rate=rate)) if isinstance(due.item, BarPlayed)]
     assert [len(bar.choices) for bar in bars] == [4 * pulses] * 4
     assert [choice.tick for bar in bars for choice in bar.choices] == list(range(0, 192, 12 // pulses))
 
@@ -129,7 +129,7 @@ def test_a_stop_of_the_machine_leaves_no_burst(rate: str, stop: float) -> None:
     before = events(played.advance(1.0))
     after = events(played.advance(1.0 + stop))
     assert sum(isinstance(event, NoteOn) for _, event in after) <= 1
-    assert len(hanging(encode(event) for _, event in [*before, *after])) <= 1
+    assert len(hanging_notes(encode(event) for _, event in [*before, *after])) <= 1
     deadline = played.deadline()
     assert deadline is not None
     assert deadline <= 1.0 + stop + 2.0
@@ -143,8 +143,8 @@ def test_notes_heard_change_what_comes_next_and_only_that() -> None:
     silent.prepare(1.3)
     listening.prepare(1.3)
     assert listening.receive(NoteOn(61, 80, 1), 1.31) == []
-    _, with_nothing = silent.improviser.expect(36)
-    _, with_note = listening.improviser.expect(36)
+    _, with_nothing = silent.improviser.predict(36)
+    _, with_note = listening.improviser.predict(36)
     assert not (with_nothing == with_note).all()
 
 
@@ -170,17 +170,17 @@ def test_its_own_echo_changes_nothing() -> None:
         second = step * 0.05
         expected += events(alone.advance(second))
         for due in list(looped.advance(second)):
-            if not isinstance(due.what, BarPlayed):
-                assert looped.receive(due.what, second + 0.004) == []
+            if not isinstance(due.item, BarPlayed):
+                assert looped.receive(due.item, second + 0.004) == []
     assert looped.listener.echoes == sum(isinstance(event, NoteOn) for _, event in expected)
-    assert looped.improviser.memory(480) == alone.improviser.memory(480)
+    assert looped.improviser.export_state(480) == alone.improviser.export_state(480)
 
 
 def test_a_change_of_tempo_moves_no_beat() -> None:
     """Without it the solo would trip over every tempo change."""
     played = engine()
     first = events(played.advance(0.95))
-    played.receive(tempo(60.0), 1.0)
+    played.receive(tempo_change(60.0), 1.0)
     rest = events(played.advance(3.0))
     onsets = [beat for beat, event in [*first, *rest] if isinstance(event, NoteOn)]
     assert onsets == sorted(set(onsets))
@@ -197,8 +197,8 @@ def test_a_new_chart_takes_over_at_the_bar_line_and_leaves_no_note() -> None:
     assert played.tune.chord_at(3.9).text == "Dm7"
     assert played.tune.chord_at(4.0).text == "F#7"
     assert played.tune.next_change(3.0)[0].text == "F#7"
-    before_onset = [due for due in played.advance(2.0) if isinstance(due.what, NoteOff)]
-    sounding = hanging(encode(event) for _, event in sent)
+    before_onset = [due for due in played.advance(2.0) if isinstance(due.item, NoteOff)]
+    sounding = hanging_notes(encode(event) for _, event in sent)
     assert len(before_onset) >= len(sounding)
 
 
@@ -217,10 +217,10 @@ def test_of_two_new_charts_before_a_bar_line_the_last_counts() -> None:
 def test_a_bar_of_odd_length_begins_on_its_bar_line(rate: str) -> None:
     """Without it swing and pulse would drift against the bars of 7/8, and its downbeats come late."""
     played = engine(beats=35.0, tempo__meter="7/8", play__rate=rate, play__swing=0.67, play__density=4, play__rests=0)
-    beats = [due.beat for due in play_through(played) if isinstance(due.what, NoteOn)]
+    beats = [due.beat for due in play_through(played) if isinstance(due.item, NoteOn)]
     if rate != "phrase":
         assert {3.5 * bar for bar in range(10)} <= set(beats)
-    assert tick_of(3.5, played.tune, played.swing) == 42
+    assert exact_tick(3.5, played.tune, played.swing) == 42
 
 
 def test_panic_silences_all_and_plays_on() -> None:
@@ -228,7 +228,7 @@ def test_panic_silences_all_and_plays_on() -> None:
     played = engine(play__density=4, play__rests=0)
     sent = events(played.advance(0.1))
     panic = played.receive(Panic(), 0.1)
-    assert not hanging(encode(event) for event in [*(event for _, event in sent), *panic])
+    assert not hanging_notes(encode(event) for event in [*(event for _, event in sent), *panic])
     assert any(isinstance(event, NoteOn) for _, event in events(played.advance(0.5)))
 
 
@@ -238,18 +238,18 @@ def test_the_end_of_the_choruses_is_the_end(rate: str) -> None:
     played = engine(play__rate=rate, chart__choruses=2)
     sent = events(play_through(played))
     assert played.deadline() is None
-    assert not hanging(encode(event) for _, event in sent)
+    assert not hanging_notes(encode(event) for _, event in sent)
     assert max(beat for beat, _ in sent) <= 32
 
 
 @given(st.integers(-200, 200))
 def test_the_offset_moves_everything_alike(offset: int) -> None:
     """Without it a slow synth could not be brought into time."""
-    plain = [due for due in play_through(engine(beats=8)) if not isinstance(due.what, BarPlayed)]
+    plain = [due for due in play_through(engine(beats=8)) if not isinstance(due.item, BarPlayed)]
     moved = [
-        due for due in play_through(engine(beats=8, play__offset_ms=offset)) if not isinstance(due.what, BarPlayed)
+        due for due in play_through(engine(beats=8, play__offset_ms=offset)) if not isinstance(due.item, BarPlayed)
     ]
-    assert [due.what for due in moved] == [due.what for due in plain]
+    assert [due.item for due in moved] == [due.item for due in plain]
     shifts = [one.second - other.second for one, other in zip(moved, plain, strict=True)]
     assert shifts == pytest.approx([offset / 1000] * len(shifts))
 
@@ -257,11 +257,11 @@ def test_the_offset_moves_everything_alike(offset: int) -> None:
 def test_off_listens_and_is_silent() -> None:
     """Without it there would be no way to let it listen only."""
     played = engine(play__mode="off")
-    before = played.improviser.memory(120)
+    before = played.improviser.export_state(120)
     assert events(played.advance(10.0)) == []
     for pitch in (60, 62, 64):
         played.receive(NoteOn(pitch, 80, 1), 10.0 + pitch / 10)
-    assert played.improviser.memory(240) != before
+    assert played.improviser.export_state(240) != before
     assert played.deadline() is not None
 
 
@@ -277,7 +277,7 @@ def test_velocities_follow_beat_and_line() -> None:
 
 def test_bars_are_reported_with_their_chords() -> None:
     """Without it the log would not show what is played over what."""
-    bars = [due.what for due in play_through(engine(beats=24)) if isinstance(due.what, BarPlayed)]
+    bars = [due.item for due in play_through(engine(beats=24)) if isinstance(due.item, BarPlayed)]
     symbols = CHANGES.replace("|", " ").split()
     assert [bar.chords[0].text for bar in bars] == [*symbols, *symbols[:2]]
     assert [bar.number for bar in bars] == [1, 2, 3, 4, 5, 6]

@@ -6,25 +6,25 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman.core.events import Control, Event, NoteOff, NoteOn, encode
-from sideman.core.ledger import Ledger, hush
-from support.fakes import hanging
+from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, encode
+from sideman.core.ledger import Ledger, release_channel
+from support.fakes import hanging_notes
 
 keys = st.tuples(st.integers(0, 4), st.integers(1, 2))
 moves = st.lists(st.one_of(st.tuples(st.just("strike"), keys), st.tuples(st.just("release"), st.integers(0, 30))))
 
 
-def _perform(ledger: Ledger, moves: list[tuple[str, object]]) -> list[Event]:
-    sent: list[Event] = []
+def _perform(ledger: Ledger, moves: list[tuple[str, object]]) -> list[MidiEvent]:
+    sent: list[MidiEvent] = []
     strikes: list[tuple[NoteOff, int]] = []
     for move, what in moves:
         if isinstance(what, tuple):
             pitch, channel = what
-            strike, events = ledger.strike(NoteOn(pitch, 80, channel))
+            strike, events = ledger.note_on(NoteOn(pitch, 80, channel))
             strikes.append((NoteOff(pitch, channel), strike))
             sent += events
         elif strikes and isinstance(what, int):
-            sent += ledger.release(*strikes[what % len(strikes)])
+            sent += ledger.note_off(*strikes[what % len(strikes)])
         assert move
     return sent
 
@@ -34,7 +34,7 @@ def test_nothing_hangs_after_all_is_released(moves: list[tuple[str, object]]) ->
     """Without it a note would go on for ever after the program has stopped."""
     ledger = Ledger(3)
     sent = [*_perform(ledger, moves), *ledger.release_all()]
-    assert not hanging(encode(event) for event in sent)
+    assert not hanging_notes(encode(event) for event in sent)
     assert len(ledger) == 0
     assert ledger.release_all() == []
 
@@ -56,8 +56,8 @@ def test_one_channel_can_be_released_alone(moves: list[tuple[str, object]], chan
     """Without it a new mode of the soloist would cut off the accompaniment."""
     ledger = Ledger(3)
     sent = _perform(ledger, moves)
-    before = hanging(encode(event) for event in sent)
-    after = hanging(encode(event) for event in [*sent, *ledger.release_all(channel)])
+    before = hanging_notes(encode(event) for event in sent)
+    after = hanging_notes(encode(event) for event in [*sent, *ledger.release_all(channel)])
     assert after == {key: velocity for key, velocity in before.items() if key[0] != channel - 1}
     assert len(ledger) == len(after)
 
@@ -65,8 +65,8 @@ def test_one_channel_can_be_released_alone(moves: list[tuple[str, object]], chan
 def test_a_panic_silences_every_channel_ever_used() -> None:
     """Without it a synth that missed a note-off could not be silenced."""
     ledger = Ledger(3)
-    ledger.strike(NoteOn(60, 80, 5))
-    controls = [event for event in ledger.panic() if isinstance(event, Control)]
+    ledger.note_on(NoteOn(60, 80, 5))
+    controls = [event for event in ledger.panic() if isinstance(event, ControlChange)]
     assert [(event.number, event.channel) for event in controls] == [(n, c) for c in (3, 5) for n in (64, 120, 123)]
 
 
@@ -74,4 +74,4 @@ def test_a_panic_silences_every_channel_ever_used() -> None:
 def test_hushing_releases_every_pitch(channel: int) -> None:
     """Without it some note left by a killed process would go on sounding."""
     messages = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128)]
-    assert not hanging([*messages, *map(encode, hush(channel))])
+    assert not hanging_notes([*messages, *map(encode, release_channel(channel))])

@@ -19,38 +19,38 @@ from hypothesis import strategies as st
 from bench.clocks import steady
 from sideman.commands.takes import _bar_lines
 from sideman.core.chart.chart import Chart, parse_changes
-from sideman.core.chart.timeline import Tune
+from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine
 from sideman.core.events import (
-    Again,
-    Begin,
     ClockContinue,
     ClockStart,
     ClockStop,
     ClockTick,
     Command,
-    Event,
-    Halt,
+    MidiEvent,
     NoteOff,
     NoteOn,
+    PlayVariation,
     SetChart,
     SetMode,
     SongPosition,
+    Start,
+    Stop,
 )
-from sideman.core.input.quantize import written_at
-from sideman.core.parts.improviser import PULSES
-from sideman.core.reports import BarBegun, BarPlayed, Sent, Struck
+from sideman.core.input.quantize import quantize
+from sideman.core.parts.improviser import PULSE_TICKS
+from sideman.core.reports import BarPlayed, BarStarted, EventSent, NotePlayed
 from sideman.core.settings.schema import COMMON_TIME
-from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman.playing.assembly import memory_of, resumed
-from sideman.render.render import play_take
+from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.playing.assembly import resumed_engine, state_of
+from sideman.render.render import render_take
 from sideman.takes.folder import TakeFolder
 from sideman_models.music.harmony import parse_chord
-from sideman_models.music.line import LineNote, write_line
-from sideman_models.music.values import TICKS
-from support.fakes import Recorder, hanging, performance, play
+from sideman_models.music.line import LineNote, notes_to_values
+from sideman_models.music.values import TICKS_PER_QUARTER
+from support.fakes import RecordingOutput, hanging_notes, performance, play_on_fake_clock
 from support.strategies import charts
-from support.takes import again, perform, written
+from support.takes import perform_with_reports, recorded_take, replay_take
 
 MIXED = "| Dm7 | 3/4 G7 | Cmaj7 | 4/4 A7alt | 5/4 Dm7 G7 |"
 BARS = 7
@@ -67,34 +67,34 @@ def chart_of(text: str) -> Chart:
 
 def short_charts() -> st.SearchStrategy[Chart]:
     """Charts of which a few bars are soon played."""
-    return charts().filter(lambda chart: chart.beat_of(BARS) <= 64)
+    return charts().filter(lambda chart: chart.beat_of_bar(BARS) <= 64)
 
 
-def engine(chart: Chart, bars: int | None = BARS, clocks: Clocks | None = None, **keys: Any) -> Engine:
+def engine(chart: Chart, bars: int | None = BARS, clocks: ClockConfig | None = None, **keys: Any) -> Engine:
     """An engine over so many bars of it, a beat a second."""
     made = replace(performance(**{**STRAIGHT, **keys}), chart=chart)
-    beats = None if bars is None else chart.beat_of(bars)
-    return made.engine(0.0, beats=beats, clocks=clocks or Clocks())
+    beats = None if bars is None else chart.beat_of_bar(bars)
+    return made.make_engine(0.0, beats=beats, clocks=clocks or ClockConfig())
 
 
-def bars_begun(recorder: Recorder) -> list[tuple[float, str]]:
+def bars_begun(recorder: RecordingOutput) -> list[tuple[float, str]]:
     """The beats of the bar lines, and the meters."""
-    return [(report.beat, str(report.meter)) for report in recorder.reports if isinstance(report, BarBegun)]
+    return [(report.beat, str(report.meter)) for report in recorder.reports if isinstance(report, BarStarted)]
 
 
-def struck(recorder: Recorder, voice: str = "solo") -> list[Struck]:
+def struck(recorder: RecordingOutput, voice: str = "solo") -> list[NotePlayed]:
     """What was struck."""
-    return [report for report in recorder.reports if isinstance(report, Struck) and report.voice == voice]
+    return [report for report in recorder.reports if isinstance(report, NotePlayed) and report.voice == voice]
 
 
-def some_notes(beats: Iterable[float]) -> list[tuple[float, Event | Command]]:
+def some_notes(beats: Iterable[float]) -> list[tuple[float, MidiEvent | Command]]:
     """The player's."""
     return [each for beat in beats for each in ((beat, NoteOn(62, 70, 1)), (beat + 0.2, NoteOff(62, 1)))]
 
 
 def begun_of(chart: Chart, bars: Iterable[int], top: float = 0.0) -> list[tuple[float, str]]:
     """Bar lines as a chart has them that begins on beat `top`."""
-    return [(top + chart.beat_of(bar), str(chart.bars[bar % len(chart.bars)].meter)) for bar in bars]
+    return [(top + chart.beat_of_bar(bar), str(chart.bars[bar % len(chart.bars)].meter)) for bar in bars]
 
 
 # -- what the bars are
@@ -103,49 +103,51 @@ def begun_of(chart: Chart, bars: Iterable[int], top: float = 0.0) -> list[tuple[
 @given(charts(), st.integers(-2000, 5000), st.sampled_from([0.0, 0.25]))
 def test_the_bars_of_a_tune_are_those_of_its_chart(chart: Chart, whole: int, part: float) -> None:
     """Everything else would be counted from the wrong bar line."""
-    tune, tick = Tune(chart), whole + part
+    tune, tick = ChartTimeline(chart), whole + part
     line, length = tune.bar_at(tick)
-    number, start = chart.bar_at(tick / TICKS)
+    number, start = chart.bar_at(tick / TICKS_PER_QUARTER)
     assert line <= tick < line + length
-    assert (tune.number_at(tick), line) == (number, start * TICKS)
-    assert tune.line_of(number) == line
+    assert (tune.bar_number_at(tick), line) == (number, start * TICKS_PER_QUARTER)
+    assert tune.bar_line_tick(number) == line
     assert tune.bar_at(line + length)[0] == line + length
     assert tune.meter_at(tick) == chart.bars[number % len(chart.bars)].meter
-    assert length == tune.meter_at(tick).quarters * TICKS
+    assert length == tune.meter_at(tick).quarters * TICKS_PER_QUARTER
 
 
 @settings(max_examples=50)
 @given(short_charts(), short_charts(), st.integers(0, 6), st.integers(0, 400))
 def test_bars_are_counted_on_where_a_chart_takes_over(first: Chart, then: Chart, bar: int, tick: int) -> None:
     """Turns would shift, and the log number its bars anew, with each chart that is called."""
-    tune, line = Tune(first), first.beat_of(bar)
-    tune.change(then, line)
-    if tick < line * TICKS:
-        assert tune.number_at(tick) == Tune(first).number_at(tick)
+    tune, line = ChartTimeline(first), first.beat_of_bar(bar)
+    tune.set_chart(then, line)
+    if tick < line * TICKS_PER_QUARTER:
+        assert tune.bar_number_at(tick) == ChartTimeline(first).bar_number_at(tick)
     else:
-        assert tune.number_at(tick) == bar + Tune(then).number_at(tick - round(line * TICKS))
-    assert tune.bar_at(tune.line_of(tune.number_at(tick)))[0] == tune.bar_at(tick)[0]
-    tune.move(8.0)
-    assert tune.number_at(8 * TICKS) == 0
+        assert tune.bar_number_at(tick) == bar + ChartTimeline(then).bar_number_at(
+            tick - round(line * TICKS_PER_QUARTER)
+        )
+    assert tune.bar_at(tune.bar_line_tick(tune.bar_number_at(tick)))[0] == tune.bar_at(tick)[0]
+    tune.move_top(8.0)
+    assert tune.bar_number_at(8 * TICKS_PER_QUARTER) == 0
 
 
 @given(charts(), st.integers(1, 40), st.floats(0, 0.03))
 def test_an_early_note_belongs_to_the_bar_it_means(chart: Chart, bar: int, early: float) -> None:
     """Where the meter changes a note a little early would be heard in the bar before, and over its chord."""
-    line = chart.beat_of(bar)
+    line = chart.beat_of_bar(bar)
     assume(min(chart.meter_at(line).quarters, chart.meter_at(line - 0.01).quarters) >= 1)
-    assert written_at(line - early, Tune(chart), 0.5, 1.0) == line * TICKS
+    assert quantize(line - early, ChartTimeline(chart), 0.5, 1.0) == line * TICKS_PER_QUARTER
 
 
 @given(charts())
 def test_rests_are_parted_at_the_bar_lines(chart: Chart) -> None:
     """The network would not hear where the bar begins once the meter has changed."""
-    bar_lines = [round(chart.beat_of(bar) * TICKS) for bar in range(6)]
+    bar_lines = [round(chart.beat_of_bar(bar) * TICKS_PER_QUARTER) for bar in range(6)]
     assume(bar_lines[-1] > 12)
     notes = [LineNote(0, 12, 60), LineNote(bar_lines[-1], bar_lines[-1] + 12, 62)]
-    tune = Tune(chart)
-    rests = [one for one in write_line(notes, tune, tune)[0] if one.pitch is None]
-    assert sum(one.place.tick == 0 for one in rests) == sum(12 <= line < bar_lines[-1] for line in bar_lines)
+    tune = ChartTimeline(chart)
+    rests = [one for one in notes_to_values(notes, tune, tune)[0] if one.pitch is None]
+    assert sum(one.place.tick_in_bar == 0 for one in rests) == sum(12 <= line < bar_lines[-1] for line in bar_lines)
 
 
 # -- what is played
@@ -158,19 +160,19 @@ def test_whatever_is_played_keeps_to_the_bars(
 ) -> None:
     """The band would drift apart at the first change of meter, or a note would hang."""
     played = engine(chart, play__rate=rate, play__mode=mode, play__comp=style, play__trade_bars=turn)
-    recorder, bars = play(played, 100.0, some_notes(heard))
+    recorder, bars = play_on_fake_clock(played, 100.0, some_notes(heard))
     assert bars_begun(recorder) == begun_of(chart, range(BARS))
     assert [bar.number for bar in bars] == list(range(1, BARS + 1))
     assert [bar.chords for bar in bars] == [chart.chords_in_bar(number) for number in range(BARS)]
     for number, bar in enumerate(bars):
-        line, end = (round(chart.beat_of(each) * TICKS) for each in (number, number + 1))
+        line, end = (round(chart.beat_of_bar(each) * TICKS_PER_QUARTER) for each in (number, number + 1))
         assert all(line <= choice.tick < end for choice in bar.choices)
-        if rate in PULSES and mode in ("solo", "duet"):
-            assert [choice.tick for choice in bar.choices] == list(range(line, end, PULSES[rate]))
+        if rate in PULSE_TICKS and mode in ("solo", "duet"):
+            assert [choice.tick for choice in bar.choices] == list(range(line, end, PULSE_TICKS[rate]))
     onsets = {report.beat for report in struck(recorder, "comp")}
     sounding = {beat for beat, _ in begun_of(chart, range(BARS)) if chart.chord_at(beat).tones}
     assert style == "off" or sounding <= onsets
-    assert not hanging(message for _, message in recorder.sent)
+    assert not hanging_notes(message for _, message in recorder.sent)
 
 
 @settings(max_examples=25)
@@ -179,13 +181,13 @@ def test_turns_are_as_many_bars_as_are_set(chart: Chart, rate: str, turn: int, o
     """In a tune that changes its meter it would play into your bars."""
     first = "sideman" if ours else "you"
     keys: dict[str, Any] = {"play__mode": "trade", "play__trade_bars": turn, "play__trade_first": first}
-    recorder, bars = play(engine(chart, play__rate=rate, play__comp=style, **keys), 100.0)
+    recorder, bars = play_on_fake_clock(engine(chart, play__rate=rate, play__comp=style, **keys), 100.0)
     for report in struck(recorder):
         number = chart.bar_at(report.beat)[0]
         assert number // turn % 2 == (0 if ours else 1)
-        assert report.beat + report.beats <= chart.beat_of((number // turn + 1) * turn) + 1e-6
+        assert report.beat + report.length_beats <= chart.beat_of_bar((number // turn + 1) * turn) + 1e-6
     begins = [number for number in range(BARS) if number % turn == 0 and number // turn % 2 == (0 if ours else 1)]
-    lines = {round(chart.beat_of(number) * TICKS) for number in begins}
+    lines = {round(chart.beat_of_bar(number) * TICKS_PER_QUARTER) for number in begins}
     assert lines <= {choice.tick for bar in bars for choice in bar.choices}
 
 
@@ -196,27 +198,29 @@ def test_a_chart_of_any_meter_takes_over_at_a_bar_line(
 ) -> None:
     """Whoever calls a waltz after a swing tune would have to stop the band, or hear it fall apart."""
     played = engine(first, None, play__rate=rate, play__mode=mode, play__comp=style, play__trade_bars=1)
-    more: list[tuple[float, Event | Command]] = [(second, Again()), (second, SetMode("duet"))] if asks else []
-    recorder, bars = play(played, 15.9, [*more, (second, SetChart(then))])
+    more: list[tuple[float, MidiEvent | Command]] = (
+        [(second, PlayVariation()), (second, SetMode("duet"))] if asks else []
+    )
+    recorder, bars = play_on_fake_clock(played, 15.9, [*more, (second, SetChart(then))])
     begun = bars_begun(recorder)
     over = sum(beat <= second + 1e-9 for beat, _ in begun_of(first, range(200)))
-    line = first.beat_of(over)
+    line = first.beat_of_bar(over)
     expected = [*begun_of(first, range(over)), *begun_of(then, range(200), line)]
     assert begun == expected[: len(begun)]
     assert len(begun) == sum(beat < 16.0 for beat, _ in expected)
     told = [*(first.chords_in_bar(bar) for bar in range(over)), *(then.chords_in_bar(bar) for bar in range(200))]
     assert [(bar.number, bar.chords) for bar in bars] == list(enumerate(told, 1))[: len(bars)]
     ours = struck(recorder)
-    assert all(a.beat + a.beats <= b.beat + 1e-6 for a, b in pairwise(ours) if b.beat < line or a.beat >= line)
+    assert all(a.beat + a.length_beats <= b.beat + 1e-6 for a, b in pairwise(ours) if b.beat < line or a.beat >= line)
     comp = [report.beat for report in struck(recorder, "comp")]
     assert len(comp) == len(set(comp)) or style == "shells"
-    assert not hanging(message for _, message in recorder.sent)
+    assert not hanging_notes(message for _, message in recorder.sent)
 
 
 def test_another_tune_is_played_as_often_as_it_is_asked_for() -> None:
     """A tune of so many choruses would break off in the middle of a bar once another was called."""
     made = performance(**{**STRAIGHT, "chart__choruses": 1, "chart__changes": "| C | F | G | C |"})
-    recorder, bars = play(made.engine(0.0), 60.0, [(3.0, SetChart(chart_of("3/4 Am | Dm")))])
+    recorder, bars = play_on_fake_clock(made.make_engine(0.0), 60.0, [(3.0, SetChart(chart_of("3/4 Am | Dm")))])
     assert [bar.number for bar in bars] == [1, 2, 3]
     assert recorder.sent[-1][0] == pytest.approx(4 + 2 * 3)
 
@@ -225,8 +229,8 @@ def test_another_tune_is_played_as_often_as_it_is_asked_for() -> None:
 def test_begun_anew_another_tune_is_played_as_often_as_it_is_asked_for(halts: bool) -> None:
     """A tune that was called, and begun, while another was stopped would break off in the middle of a bar."""
     made = performance(**{**STRAIGHT, "chart__choruses": 2, "chart__changes": "| C | F | G | C |"})
-    calls: list[tuple[float, Event | Command]] = [(4.5, SetChart(chart_of("3/4 Am | Dm"))), (9.5, Begin())]
-    recorder, bars = play(made.engine(0.0), 60.0, [(3.0, Halt()), *calls] if halts else calls)
+    calls: list[tuple[float, MidiEvent | Command]] = [(4.5, SetChart(chart_of("3/4 Am | Dm"))), (9.5, Start())]
+    recorder, bars = play_on_fake_clock(made.make_engine(0.0), 60.0, [(3.0, Stop()), *calls] if halts else calls)
     assert [bar.number for bar in bars][-4:] == [1, 2, 3, 4]
     assert recorder.sent[-1][0] == pytest.approx(9.6 + 4 * 3)
 
@@ -234,13 +238,13 @@ def test_begun_anew_another_tune_is_played_as_often_as_it_is_asked_for(halts: bo
 def test_music_that_is_over_stays_so_when_another_tune_is_called() -> None:
     """While the band rings out, it would come in with a note or two of the next tune."""
     made = performance(**{**STRAIGHT, "chart__choruses": 1, "chart__changes": "| C | F |"})
-    come: list[tuple[float, Event]] = [(float(second), ClockTick()) for second in steady(30, 60.0)]
+    come: list[tuple[float, MidiEvent]] = [(float(second), ClockTick()) for second in steady(30, 60.0)]
     first, last = come[0][0] - 0.01, come[20 * 24][0] - 0.01
-    starts: list[tuple[float, Event | Command]] = [(first, ClockStart()), (last, ClockStart())]
-    called: list[tuple[float, Event | Command]] = [(come[11 * 24][0], SetChart(chart_of("3/4 Am | Dm | E")))]
+    starts: list[tuple[float, MidiEvent | Command]] = [(first, ClockStart()), (last, ClockStart())]
+    called: list[tuple[float, MidiEvent | Command]] = [(come[11 * 24][0], SetChart(chart_of("3/4 Am | Dm | E")))]
     arrivals = sorted([*come, *starts, *called], key=lambda each: each[0])
-    played = made.engine(0.0, clocks=Clocks(Transport(60.0)))
-    recorder, bars = play(played, come[-1][0], arrivals)
+    played = made.make_engine(0.0, clocks=ClockConfig(MidiClockFollower(60.0)))
+    recorder, bars = play_on_fake_clock(played, come[-1][0], arrivals)
     assert [bar.number for bar in bars] == [1, 2, 1, 2, 3]
     between = [second for second, message in recorder.sent if come[8 * 24][0] + 0.1 < second < last]
     assert between == []
@@ -251,23 +255,23 @@ def test_it_ends_with_the_last_bar() -> None:
     """The last note would begin a bar too early, or never."""
     for seed in range(4):
         keys = {"chart__choruses": 1, "chart__changes": MIXED, "play__seed": seed, "play__rate": "eighth"}
-        recorder, _ = play(performance(**{**STRAIGHT, **keys}).engine(0.0), 60.0)
+        recorder, _ = play_on_fake_clock(performance(**{**STRAIGHT, **keys}).make_engine(0.0), 60.0)
         last = struck(recorder)[-1]
-        assert (last.beat, last.beat + last.beats) == (17.0, 19.0)  # G7, the last of three and two beats
-        assert parse_chord("G7").kind(last.note.pitch) == 0
+        assert (last.beat, last.beat + last.length_beats) == (17.0, 19.0)  # G7, the last of three and two beats
+        assert parse_chord("G7").kind_of(last.note.pitch) == 0
 
 
 def test_a_held_chord_keeps_the_bars() -> None:
     """Whoever holds the chords by hand would lose the tune's meter."""
     keys = [(3.0 + place / 100, NoteOn(pitch, 80, 3)) for place, pitch in enumerate((53, 57, 60, 64))]
-    recorder, bars = play(engine(chart_of(MIXED), 6, midi__chords=3), 60.0, keys)
+    recorder, bars = play_on_fake_clock(engine(chart_of(MIXED), 6, midi__chords=3), 60.0, keys)
     assert bars_begun(recorder) == begun_of(chart_of(MIXED), range(6))
     assert [[chord.text for chord in bar.chords] for bar in bars] == [["Dm7", "F^7"], *[["F^7"]] * 5]
 
 
 def test_the_count_in_is_in_the_meter_of_the_first_bar() -> None:
     """The clicks would count another tune in."""
-    recorder, _ = play(engine(chart_of("3/4 C | 4/4 F"), 4, play__count_in=2), 60.0)
+    recorder, _ = play_on_fake_clock(engine(chart_of("3/4 C | 4/4 F"), 4, play__count_in=2), 60.0)
     clicks = [(second, message[2]) for second, message in recorder.sent if message[0] == 0x99]
     assert clicks == [(0.0, 112), (1.0, 80), (2.0, 80), (3.0, 112), (4.0, 80), (5.0, 80)]
     assert bars_begun(recorder) == [(0.0, "3/4"), (3.0, "4/4"), (7.0, "3/4"), (10.0, "4/4")]
@@ -275,7 +279,7 @@ def test_the_count_in_is_in_the_meter_of_the_first_bar() -> None:
 
 def test_begun_anew_it_begins_with_the_first_bar() -> None:
     """After a stop the chart would lie beside its bar lines."""
-    recorder, bars = play(engine(chart_of(MIXED), None), 20.0, [(5.6, Begin())])
+    recorder, bars = play_on_fake_clock(engine(chart_of(MIXED), None), 20.0, [(5.6, Start())])
     begun = bars_begun(recorder)
     assert begun[:2] == [(0.0, "4/4"), (4.0, "3/4")]
     top = begun[2][0]
@@ -292,27 +296,27 @@ def test_a_followed_clock_goes_to_any_place_of_the_chart(sixteenths: int) -> Non
     """Wound to the middle of a bar of three, it would play over other bar lines than the DAW's."""
     chart, true = chart_of(MIXED), [float(second) for second in steady(30, 60.0)]
     jump, place = 9 * 24, sixteenths / 4
-    wound: list[tuple[float, Event]] = [
+    wound: list[tuple[float, MidiEvent]] = [
         (true[jump] - 0.02, ClockStop()),
         (true[jump] - 0.015, SongPosition(sixteenths)),
         (true[jump] - 0.01, ClockContinue()),
     ]
-    start: list[tuple[float, Event]] = [(true[0] - 0.02, SongPosition(20)), (true[0] - 0.01, ClockContinue())]
-    come: list[tuple[float, Event]] = [(second, ClockTick()) for second in true]
-    played = engine(chart, None, Clocks(Transport(60.0)), play__late_ms=30, play__comp="bass")
-    recorder, bars = play(played, true[-1], [*start, *come[:jump], *wound, *come[jump:]])
+    start: list[tuple[float, MidiEvent]] = [(true[0] - 0.02, SongPosition(20)), (true[0] - 0.01, ClockContinue())]
+    come: list[tuple[float, MidiEvent]] = [(second, ClockTick()) for second in true]
+    played = engine(chart, None, ClockConfig(MidiClockFollower(60.0)), play__late_ms=30, play__comp="bass")
+    recorder, bars = play_on_fake_clock(played, true[-1], [*start, *come[:jump], *wound, *come[jump:]])
     begun = bars_begun(recorder)
     assert begun[:2] == [(7.0, "3/4"), (10.0, "4/4")]  # from the fifth beat on, nine beats
     top = played.status(true[-1]).top
     assert top >= 14 - place
-    first = next(number for number in range(9) if chart.beat_of(number) >= place)
+    first = next(number for number in range(9) if chart.beat_of_bar(number) >= place)
     assert begun[2:] == begun_of(chart, range(first, first + len(begun) - 2), top)
     assert len(begun) > 6
     assert bars[0].number == 2
-    assert bars[2].number == (first + 1 if chart.beat_of(first) == place else first)
+    assert bars[2].number == (first + 1 if chart.beat_of_bar(first) == place else first)
     beats = [report.beat for report in struck(recorder, "comp")]
     assert beats == sorted(set(beats))
-    assert not hanging(message for second, message in recorder.sent)
+    assert not hanging_notes(message for second, message in recorder.sent)
 
 
 # -- what is written down
@@ -331,7 +335,7 @@ def signatures(song: mido.MidiFile) -> list[tuple[float, str]]:
 def test_a_rendered_file_has_every_meter() -> None:
     """A DAW would show the solo in bars of the first meter throughout."""
     made = replace(performance(**STRAIGHT), chart=chart_of(MIXED))
-    take = play_take(made, 6, "test")
+    take = render_take(made, 6, "test")
     song = mido.MidiFile(file=io.BytesIO(take.midi))
     assert (take.bars, take.beats) == (6, 23.0)
     assert signatures(song) == [(0.0, "4/4"), (4.0, "3/4"), (10.0, "4/4"), (14.0, "5/4"), (19.0, "4/4")]
@@ -356,24 +360,24 @@ def read_back(contents: bytes, chart: Chart) -> bool:
 def test_a_take_has_every_meter_and_is_played_again(tmp_path: Path) -> None:
     """What was played live over such a tune could not be had again, or would be shown in wrong bars."""
     made = replace(performance(play__rate="eighth", play__comp="bass", play__count_in=1), chart=chart_of(MIXED))
-    calls: list[tuple[float, Event | Command]] = [(7.0, SetChart(chart_of("3/4 Am | 2/4 Dm")))]
-    header, reports, _ = perform(made, [*some_notes([3.0, 3.3, 3.9]), *calls], 13.0)
-    journal = written(tmp_path, header, reports)
+    calls: list[tuple[float, MidiEvent | Command]] = [(7.0, SetChart(chart_of("3/4 Am | 2/4 Dm")))]
+    header, reports, _ = perform_with_reports(made, [*some_notes([3.0, 3.3, 3.9]), *calls], 13.0)
+    journal = recorded_take(tmp_path, header, reports)
     song = mido.MidiFile(TakeFolder(tmp_path).midi(journal.name))
     known = [(0.0, "4/4"), (8.0, "3/4"), (14.0, "3/4"), (17.0, "2/4"), (19.0, "3/4"), (22.0, "2/4"), (24.0, "3/4")]
     assert [each for each in signatures(song) if each[0] < 25] == [known[0], known[1], *known[3:]]
-    assert journal.totals().bars == 1 + sum(isinstance(report, BarBegun) for report in reports)
-    assert not again(journal, made).difference
-    assert any(isinstance(report, Sent) for report in reports)
+    assert journal.totals().bars == 1 + sum(isinstance(report, BarStarted) for report in reports)
+    assert not replay_take(journal, made).difference
+    assert any(isinstance(report, EventSent) for report in reports)
 
 
 def test_a_take_that_began_anew_has_its_bar_lines(tmp_path: Path) -> None:
     """From a stop on a DAW would show everything in other bars than it was played in, and chords nobody played."""
     made = replace(performance(**STRAIGHT), chart=chart_of("| Dm7 | C / / F | 3/4 G7 | Cmaj7 |"))
-    header, reports, _ = perform(made, [(5.5, Begin())], 18.0)
-    journal = written(tmp_path, header, reports)
+    header, reports, _ = perform_with_reports(made, [(5.5, Start())], 18.0)
+    journal = recorded_take(tmp_path, header, reports)
     song = mido.MidiFile(TakeFolder(tmp_path).midi(journal.name))
-    begun = [(report.beat, str(report.meter)) for report in reports if isinstance(report, BarBegun)]
+    begun = [(report.beat, str(report.meter)) for report in reports if isinstance(report, BarStarted)]
     assert begun == [(0.0, "4/4"), (4.0, "4/4"), (6.0, "4/4"), (10.0, "4/4"), (14.0, "3/4"), (17.0, "3/4")]
     assert signatures(song)[:3] == [(0.0, "4/4"), (6.0, "4/4"), (14.0, "3/4")]
     assert markers(song)[:6] == [(0, "Dm7"), (4, "C"), (6, "Dm7"), (10, "C"), (13, "F"), (14, "G7")]
@@ -388,11 +392,11 @@ def test_the_picture_of_a_take_has_its_bar_lines() -> None:
 def test_it_goes_on_at_the_next_bar_line() -> None:
     """The next day it would begin in the middle of a bar."""
     made = replace(performance(**STRAIGHT), chart=chart_of(MIXED))
-    played = made.engine(0.0)
-    recorder, _ = play(played, 5.2)
-    kept = memory_of(played, made, 5.2)
-    following = resumed(made, kept, 0.0)
-    recorder, bars = play(following, 8.5)
+    played = made.make_engine(0.0)
+    recorder, _ = play_on_fake_clock(played, 5.2)
+    kept = state_of(played, made, 5.2)
+    following = resumed_engine(made, kept, 0.0)
+    recorder, bars = play_on_fake_clock(following, 8.5)
     assert bars_begun(recorder) == [(7.0, "3/4"), (10.0, "4/4"), (14.0, "5/4")]
     assert [bar.number for bar in bars] == [3, 4]
     assert math.isclose(kept["beat"], 5.2)

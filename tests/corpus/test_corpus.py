@@ -15,12 +15,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import Corpus, Piece, Reading, facts, read, read_solos, unseen
+from sideman_models.corpus.corpus import (
+    Corpus,
+    Piece,
+    ReadingOptions,
+    corpus_facts,
+    is_held_out,
+    read_corpus,
+    read_solos,
+)
 from sideman_models.errors import CorpusError
 from sideman_models.music.values import Value
 from sideman_models.text import printable
-from sideman_models.training.split import part
-from support.corpora import BEAT_S, beats, database, note, record, tiny_corpus
+from sideman_models.training.split import split_by_rule
+from support.corpora import BEAT_S, beat_rows, note_row, solo_record, write_database, write_tiny_corpus
 from support.data_files import data_file
 from support.strategies import values
 
@@ -29,7 +37,7 @@ CHORDS = ["C^7"] * 4 + ["D-7"] * 2 + ["G7"] * 2
 
 def one(path: Path, *args: Any, **other: Any) -> Piece:
     """The only piece of a database of one record."""
-    [piece] = read([database(path / "one.jsonl", [record(*args, **other)])]).pieces
+    [piece] = read_corpus([write_database(path / "one.jsonl", [solo_record(*args, **other)])]).pieces
     return piece
 
 
@@ -41,57 +49,61 @@ def texts(piece: Piece) -> str:
 def test_a_solo_is_read_by_its_metre(tmp_path: Path) -> None:
     """The network would learn another rhythm than the one that was transcribed."""
     notes = [
-        note(1, 1, 60, length=0.6, phrase_begin=1),
+        note_row(1, 1, 60, length=0.6, phrase_begin=1),
         # The off-beat eighth of a swung pair sounds late and short; no rest follows it.
-        note(1, 1, 62, 2, 2, 0.4, onset_s=0.6 * BEAT_S),
-        note(1, 2, 64, 1, 3, 1 / 3),
-        note(1, 2, 65, 2, 3, 1 / 3),
-        note(1, 2, 67, 3, 3, 1 / 3),
-        note(1, 3, 64, length=1),
-        note(2, 1, 65, length=2),
+        note_row(1, 1, 62, 2, 2, 0.4, onset_s=0.6 * BEAT_S),
+        note_row(1, 2, 64, 1, 3, 1 / 3),
+        note_row(1, 2, 65, 2, 3, 1 / 3),
+        note_row(1, 2, 67, 3, 3, 1 / 3),
+        note_row(1, 3, 64, length=1),
+        note_row(2, 1, 65, length=2),
     ]
-    piece = one(tmp_path, notes, beats(CHORDS))
+    piece = one(tmp_path, notes, beat_rows(CHORDS))
     assert texts(piece) == (
         "C,0.500 S,0.500,+2 C,0.333,+2 S,0.333,+1 C,0.333,+2 C,1.000,-3 R,1.000 C,2.000,+1"
     )  # fmt: skip
     assert piece.pitches == (60, 62, 64, 65, 67, 64, None, 65)
-    assert (piece.notes, piece.dropped) == (7, 0)
+    assert (piece.source_notes, piece.dropped_notes) == (7, 0)
 
 
 def test_the_chord_is_that_of_the_bar_and_beat(tmp_path: Path) -> None:
     """Notes played just before their beat would be learned over the chord before."""
-    early = note(2, 1, 65, onset_s=4 * BEAT_S - 0.03, chord="C^7", phrase_begin=1)
-    assert texts(one(tmp_path, [early], beats(CHORDS))) == "C,1.000"
+    early = note_row(2, 1, 65, onset_s=4 * BEAT_S - 0.03, chord="C^7", phrase_begin=1)
+    assert texts(one(tmp_path, [early], beat_rows(CHORDS))) == "C,1.000"
 
 
 def test_columns_are_found_by_name(tmp_path: Path) -> None:
     """Another edition of the database would be misread without a word."""
-    row = note(1, 1, 60, phrase_begin=1)
-    made = record([row[::-1]], beats(CHORDS))
+    row = note_row(1, 1, 60, phrase_begin=1)
+    made = solo_record([row[::-1]], beat_rows(CHORDS))
     made["note_fields"] = made["note_fields"][::-1]
-    [piece] = read([database(tmp_path / "one.jsonl", [made])]).pieces
+    [piece] = read_corpus([write_database(tmp_path / "one.jsonl", [made])]).pieces
     assert texts(piece) == "C,1.000"
 
 
 def test_a_pick_up_and_odd_bars_keep_the_rest_in_step(tmp_path: Path) -> None:
     """After one bar of three or five beats, every downbeat would be told as something else."""
-    grid = [*beats(["C"] * 2, first_bar=0), *beats(["C"] * 5, period=5), *beats(["C"] * 7, first_bar=2)]
+    grid = [*beat_rows(["C"] * 2, first_bar=0), *beat_rows(["C"] * 5, period=5), *beat_rows(["C"] * 7, first_bar=2)]
     for row, beat in zip(grid, (3, 4), strict=False):
         row[2] = beat
-    notes = [note(0, 4, 60, phrase_begin=1), note(1, 5, 61), note(2, 1, 62), note(3, 2, 64)]
+    notes = [note_row(0, 4, 60, phrase_begin=1), note_row(1, 5, 61), note_row(2, 1, 62), note_row(3, 2, 64)]
     piece = one(tmp_path, notes, grid)
     assert piece.places is not None
-    assert [place.tick for place, pitch in zip(piece.places, piece.pitches or (), strict=True) if pitch] == [36, 0, 12]
-    assert (piece.notes, piece.dropped) == (4, 1)
+    assert [place.tick_in_bar for place, pitch in zip(piece.places, piece.pitches or (), strict=True) if pitch] == [
+        36,
+        0,
+        12,
+    ]
+    assert (piece.source_notes, piece.dropped_notes) == (4, 1)
 
 
 def test_bars_of_one_beat_are_counted_in_fours(tmp_path: Path) -> None:
     """A solo whose every beat was called a bar would have downbeats only."""
     grid = [[at * BEAT_S, at - 2, 1, 1, "C"] for at in range(12)]
-    notes = [note(bar, 1, 60 + bar, phrase_begin=int(bar == -1), onset_s=bar * BEAT_S) for bar in (-1, 1, 2, 5)]
+    notes = [note_row(bar, 1, 60 + bar, phrase_begin=int(bar == -1), onset_s=bar * BEAT_S) for bar in (-1, 1, 2, 5)]
     piece = one(tmp_path, notes, grid)
     assert piece.places is not None
-    assert [place.tick for place, pitch in zip(piece.places, piece.pitches or (), strict=True) if pitch] == [
+    assert [place.tick_in_bar for place, pitch in zip(piece.places, piece.pitches or (), strict=True) if pitch] == [
         24,
         0,
         12,
@@ -101,42 +113,44 @@ def test_bars_of_one_beat_are_counted_in_fours(tmp_path: Path) -> None:
 
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     """One would think to have learned from solos that were never read."""
-    row = [note(1, 1, 60)]
-    path = database(
+    row = [note_row(1, 1, 60)]
+    path = write_database(
         tmp_path / "all.jsonl",
         [
-            record(row, beats(CHORDS)),
-            record(row, beats(CHORDS), rhythmfeel="LATIN"),
-            record(row, beats(CHORDS), signature="3/4"),
-            record(row, beats(["NC"] * 8)),
-            record([], beats(CHORDS)),
+            solo_record(row, beat_rows(CHORDS)),
+            solo_record(row, beat_rows(CHORDS), rhythmfeel="LATIN"),
+            solo_record(row, beat_rows(CHORDS), signature="3/4"),
+            solo_record(row, beat_rows(["NC"] * 8)),
+            solo_record([], beat_rows(CHORDS)),
         ],
     )
-    corpus = read([path])
+    corpus = read_corpus([path])
     assert len(corpus.pieces) == 1
     assert corpus.left_out == {"not swing": 1, "not in 4/4": 1, "without chords": 1, "empty": 1}
-    every = read([path], Reading(all_feels=True))
-    assert [piece.foreign for piece in every.pieces] == [False, True]
+    every = read_corpus([path], ReadingOptions(all_feels=True))
+    assert [piece.other_feel for piece in every.pieces] == [False, True]
     assert every.left_out == {"not in 4/4": 1, "without chords": 1, "empty": 1}
 
 
 def test_beats_without_a_chord_have_none(tmp_path: Path) -> None:
     """Breaks would be learned over chords that nobody played."""
-    notes = [note(1, 1, 61, phrase_begin=1), note(2, 1, 66, phrase_begin=1)]
-    piece = one(tmp_path, notes, beats(["NC"] * 4 + ["Bbalt"] * 2 + ["C7?"] * 2))
+    notes = [note_row(1, 1, 61, phrase_begin=1), note_row(2, 1, 66, phrase_begin=1)]
+    piece = one(tmp_path, notes, beat_rows(["NC"] * 4 + ["Bbalt"] * 2 + ["C7?"] * 2))
     assert texts(piece) == "S,1.000 R,3.000 C,1.000"
     assert piece.solo is not None
-    assert piece.solo.unread == ("C7?",)
+    assert piece.solo.unread_chords == ("C7?",)
     assert piece.solo.changes.chord_at(0).text == "N.C."
     assert piece.solo.changes.chord_at(6).text == "N.C."
 
 
 def test_gzipped_or_not_is_the_same(tmp_path: Path) -> None:
     """The database as it is handed out could not be read."""
-    plain = tiny_corpus(tmp_path / "tiny.jsonl", titles=2)
+    plain = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=2)
     packed = tmp_path / "tiny.jsonl.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
-    assert [piece.values for piece in read([plain]).pieces] == [piece.values for piece in read([packed]).pieces]
+    assert [piece.values for piece in read_corpus([plain]).pieces] == [
+        piece.values for piece in read_corpus([packed]).pieces
+    ]
 
 
 BROKEN: Mapping[str, tuple[object, str]] = {
@@ -152,16 +166,16 @@ BROKEN: Mapping[str, tuple[object, str]] = {
     "a missing column": ({"beat_fields": ["bar", "beat", "period"]}, "beat_fields: no column 'chord'"),
     "a short row": ({"notes": [[1, 2]]}, r"notes\[0\]: not a list of all its columns"),
     "a wrong type": (
-        {"notes": [note(1, 1, 60, beat_duration_s="x")]},
+        {"notes": [note_row(1, 1, 60, beat_duration_s="x")]},
         r"notes\[0\]: beat_duration_s: 'x' is not a number",
     ),
     "no bar": ({"beats": [[0.0, None, 1, 4, "C"]]}, r"beats\[0\]: bar: None is not a whole number"),
-    "true": ({"notes": [note(1, 1, True)]}, "midi_pitch: True is not a whole number"),
-    "no such pitch": ({"notes": [note(1, 1, 200)]}, "200 is not a pitch"),
-    "no such tatum": ({"notes": [note(1, 1, 60, 3, 2)]}, "no tatum 3 of 2"),
-    "no division": ({"notes": [note(1, 1, 60, 1, 0)]}, "no tatum 1 of 0"),
-    "no time": ({"notes": [note(1, 1, 60, beat_duration_s=0)]}, "not positive"),
-    "endless time": ({"notes": [note(1, 1, 60, duration_s=float("inf"))]}, "duration_s: inf is not a number"),
+    "true": ({"notes": [note_row(1, 1, True)]}, "midi_pitch: True is not a whole number"),
+    "no such pitch": ({"notes": [note_row(1, 1, 200)]}, "200 is not a pitch"),
+    "no such tatum": ({"notes": [note_row(1, 1, 60, 3, 2)]}, "no tatum 3 of 2"),
+    "no division": ({"notes": [note_row(1, 1, 60, 1, 0)]}, "no tatum 1 of 0"),
+    "no time": ({"notes": [note_row(1, 1, 60, beat_duration_s=0)]}, "not positive"),
+    "endless time": ({"notes": [note_row(1, 1, 60, duration_s=float("inf"))]}, "duration_s: inf is not a number"),
     "a bar far away": ({"beats": [[0.0, 10**9, 1, 4, "C"]]}, "too far away"),
 }
 
@@ -170,12 +184,12 @@ BROKEN: Mapping[str, tuple[object, str]] = {
 def test_a_broken_line_is_named(tmp_path: Path, what: str) -> None:
     """One broken line in hundreds would stop the reading and nobody could find it."""
     broken, says = BROKEN[what]
-    good = record([note(1, 1, 60)], beats(CHORDS))
+    good = solo_record([note_row(1, 1, 60)], beat_rows(CHORDS))
     path = tmp_path / "some.jsonl"
     line = broken if isinstance(broken, str) else json.dumps(good | broken) if isinstance(broken, dict) else ""
     path.write_text(json.dumps(good) + "\n\n" + line + "\n")
     with pytest.raises(CorpusError, match=says) as refused:
-        read([path])
+        read_corpus([path])
     assert str(refused.value).startswith(f"{path}:3: ")
     assert "\n" not in str(refused.value)
 
@@ -195,20 +209,20 @@ def test_a_broken_file_is_named(tmp_path: Path, name: str, raw: bytes, says: str
     """A broken download would end in a traceback."""
     (tmp_path / name).write_bytes(raw)
     with pytest.raises(CorpusError, match=says):
-        read([tmp_path / name])
+        read_corpus([tmp_path / name])
     with pytest.raises(CorpusError, match="cannot be read"):
-        read([tmp_path / "none.jsonl"])
+        read_corpus([tmp_path / "none.jsonl"])
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
     """A file saved by an editor on Windows would be refused for a letter that nobody sees."""
     marked = tmp_path / "values.txt"
     marked.write_bytes(b"\xef\xbb\xbfC,1.000 S,0.500,+2\nC,1.000")
-    assert [texts(piece) for piece in read([marked]).pieces] == ["C,1.000 S,0.500,+2", "C,1.000"]
-    plain = tiny_corpus(tmp_path / "tiny.jsonl", titles=2)
-    pieces = read([plain]).pieces
+    assert [texts(piece) for piece in read_corpus([marked]).pieces] == ["C,1.000 S,0.500,+2", "C,1.000"]
+    plain = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=2)
+    pieces = read_corpus([plain]).pieces
     plain.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
-    assert read([plain]).pieces == pieces
+    assert read_corpus([plain]).pieces == pieces
 
 
 @pytest.mark.parametrize("name", ["pipe.jsonl", "pipe.jsonl.gz", "pipe.txt"])
@@ -216,13 +230,17 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     """Whoever reads music with the library would wait for ever."""
     os.mkfifo(tmp_path / name)
     with pytest.raises(CorpusError, match=f"{name}: cannot be read: not a plain file"):
-        read([tmp_path / name])
+        read_corpus([tmp_path / name])
 
 
 def test_a_title_can_always_be_written(tmp_path: Path) -> None:
     """Half a letter in the title of one solo would end the training."""
-    [piece] = read(
-        [database(tmp_path / "odd.jsonl", [record([note(1, 1, 60)], beats(CHORDS), title="a\ud800")])]
+    [piece] = read_corpus(
+        [
+            write_database(
+                tmp_path / "odd.jsonl", [solo_record([note_row(1, 1, 60)], beat_rows(CHORDS), title="a\ud800")]
+            )
+        ]
     ).pieces
     assert piece.title == r"a\ud800"
 
@@ -249,7 +267,7 @@ def test_nothing_in_a_record_does_worse_than_be_refused(
     tmp_path: Path, key: str, odd: object, data: st.DataObject
 ) -> None:
     """A strange file would end the training with a traceback, or never end."""
-    made = record([note(1, 1, 60), note(1, 2, 62)], beats(CHORDS))
+    made = solo_record([note_row(1, 1, 60), note_row(1, 2, 62)], beat_rows(CHORDS))
     if isinstance(made[key], list) and data.draw(st.booleans()):
         row = data.draw(st.sampled_from(range(len(made[key]))))
         cells = made[key][row]
@@ -260,7 +278,7 @@ def test_nothing_in_a_record_does_worse_than_be_refused(
     else:
         made[key] = odd
     try:
-        assert list(read_solos(database(tmp_path / "odd.jsonl", [made]))) is not None
+        assert list(read_solos(write_database(tmp_path / "odd.jsonl", [made]))) is not None
     except CorpusError as error:
         assert "odd.jsonl:1: " in str(error)  # noqa: PT017 - much that is odd does no harm
 
@@ -271,24 +289,24 @@ def test_a_value_file_is_read_as_it_is_written(tmp_path: Path, pieces: list[list
     """What `sideman corpus --values` prints could not be learned from."""
     path = tmp_path / "values.txt"
     path.write_text("\n\n".join(" ".join(value.text for value in piece) for piece in pieces))
-    assert [list(piece.values) for piece in read([path]).pieces] == pieces
+    assert [list(piece.values) for piece in read_corpus([path]).pieces] == pieces
 
 
 def test_the_split_is_by_title_and_fixed() -> None:
     """A tune would be learned from one player and measured on another, or every version would measure another tenth."""
     titles = [f"Tune {number}" for number in range(2000)]
-    assert 150 < sum(map(unseen, titles)) < 250
-    assert [title for title in titles[:40] if unseen(title)] == ["Tune 7", "Tune 27", "Tune 30", "Tune 39"]
-    assert all(unseen(title) == unseen(f" {title.upper()} ") for title in titles)
-    split = part([Piece(title, "", (Value("C", 6),)) for title in titles])
-    assert [piece.title for piece in split.unseen] == [title for title in titles if unseen(title)]
-    assert [piece.title for piece in split.seen] == [title for title in titles if not unseen(title)]
+    assert 150 < sum(map(is_held_out, titles)) < 250
+    assert [title for title in titles[:40] if is_held_out(title)] == ["Tune 7", "Tune 27", "Tune 30", "Tune 39"]
+    assert all(is_held_out(title) == is_held_out(f" {title.upper()} ") for title in titles)
+    split = split_by_rule([Piece(title, "", (Value("C", 6),)) for title in titles])
+    assert [piece.title for piece in split.held_out] == [title for title in titles if is_held_out(title)]
+    assert [piece.title for piece in split.training] == [title for title in titles if not is_held_out(title)]
 
 
 def test_the_facts_add_up(tmp_path: Path) -> None:
     """The card would tell of another corpus than the one learned from."""
-    corpus = read([tiny_corpus(tmp_path / "tiny.jsonl")])
-    told = facts(corpus)
+    corpus = read_corpus([write_tiny_corpus(tmp_path / "tiny.jsonl")])
+    told = corpus_facts(corpus)
     counted = Counter(value.kind for piece in corpus.pieces for value in piece.values)
     assert told["pieces"] == told["titles"] == 12
     assert told["kinds"] == counted
@@ -300,12 +318,12 @@ def test_the_facts_add_up(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def weimar() -> Corpus:
     """The database itself."""
-    return read([data_file("wjd/solos_train.jsonl.gz")])
+    return read_corpus([data_file("wjd/solos_train.jsonl.gz")])
 
 
 def test_the_database_is_read_whole(weimar: Corpus) -> None:
     """The default network would be trained on less, or on other music, than its card tells."""
-    told = facts(weimar)
+    told = corpus_facts(weimar)
     assert told["pieces"] == 307
     assert told["left_out"] == {"not swing": 74, "not in 4/4": 21, "without chords": 5}
     assert told["unread_chords"] == []

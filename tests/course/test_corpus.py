@@ -16,22 +16,22 @@ from hypothesis import strategies as st
 
 from sideman.commands import corpus as command
 from sideman.core.errors import NoSuchInput, UsageError
-from sideman.exit_status import verdict
+from sideman.exit_status import exit_status_and_message
 from sideman_models.course.corpus import (
-    DORIAN,
-    MAJOR,
+    DORIAN_SCALE,
+    MAJOR_SCALE,
     ClassicCorpus,
     chord_scale,
     interval_name,
+    interval_range_text,
     is_major,
-    kind,
     read_classic,
+    tone_kind,
     training_arrays,
-    window,
 )
 from sideman_models.errors import CorpusError
-from sideman_models.music.values import parse_value, semitones
-from support.course_midi import held, midi
+from sideman_models.music.values import interval_semitones, parse_value
+from support.course_midi import held_chord, write_classic_midi
 from support.data_files import data_file
 
 E_FLAT = (63, 67, 70)
@@ -88,8 +88,8 @@ def test_a_small_file_by_every_rule(tmp_path: Path) -> None:
     """Lost: without the course's file nobody notices that the rules have changed."""
     # The last note of the first bar is 28 ticks long, as near to a quarter of a beat as to a third.
     melody = [(0.0, 0.5, 75), (0.52, 0.3, 72), (1.0, 0.1, 73), (1.36, 0.3, 68), (4.0, 1.0, 63)]
-    chords = [*held(E_FLAT), *held((62, 66, 69), onset=4.0)]
-    corpus = read_classic(midi(tmp_path, melody, chords))
+    chords = [*held_chord(E_FLAT), *held_chord((62, 66, 69), onset=4.0)]
+    corpus = read_classic(write_classic_midi(tmp_path, melody, chords))
     assert corpus.bars == (
         ("C,0.500", "S,0.333,<P1,d-5>", "X,0.250,<M3,d-3>", "A,0.250,<M-2,m-6>"),
         ("A,1.000",),
@@ -100,24 +100,24 @@ def test_a_small_file_by_every_rule(tmp_path: Path) -> None:
 def test_notes_together_are_no_melody_and_notes_alone_no_chord(tmp_path: Path) -> None:
     """Lost: a stray double stop or bass note changes what the network learns."""
     melody = [(0.0, 0.5, 63), (1.0, 0.5, 70), (1.05, 0.5, 74)]
-    chords = [*held(E_FLAT), (2.0, 1.0, 40)]
-    corpus = read_classic(midi(tmp_path, melody, chords))
+    chords = [*held_chord(E_FLAT), (2.0, 1.0, 40)]
+    corpus = read_classic(write_classic_midi(tmp_path, melody, chords))
     assert corpus.bars == (("C,0.500",),)
     assert corpus.chords == (((0.0, E_FLAT),),)
 
 
 def test_a_note_before_its_bars_first_chord_takes_that_chord(tmp_path: Path) -> None:
     """Lost: a note ahead of the chord is judged by a chord of another bar, or stops the reading."""
-    corpus = read_classic(midi(tmp_path, [(0.0, 0.5, 63), (2.5, 0.5, 62)], held(E_FLAT, onset=2.0)))
+    corpus = read_classic(write_classic_midi(tmp_path, [(0.0, 0.5, 63), (2.5, 0.5, 62)], held_chord(E_FLAT, onset=2.0)))
     assert [token[0] for token in corpus.tokens] == ["C", "S"]
 
 
 def test_scales_are_spelled() -> None:
     """Lost: G# over E flat major counts as a scale tone, and kinds no longer match the course's."""
     assert is_major(E_FLAT)
-    assert kind(73, (63, 67)) == "X"  # C#: the scale over Eb and G is Bb major
-    assert kind(68, (60, 63, 67)) == "A"  # G#: Bb Dorian has the same key, but as Ab
-    assert kind(65, E_FLAT) == "S"
+    assert tone_kind(73, (63, 67)) == "X"  # C#: the scale over Eb and G is Bb major
+    assert tone_kind(68, (60, 63, 67)) == "A"  # G#: Bb Dorian has the same key, but as Ab
+    assert tone_kind(65, E_FLAT) == "S"
     assert chord_scale((60, 63, 67))[0] == (6, -1)  # C minor's tones fit Bb Dorian, the highest tonic that holds them
     assert not is_major((61, 65, 68))  # C# F G#: no third by letter
 
@@ -125,8 +125,8 @@ def test_scales_are_spelled() -> None:
 @given(st.integers(0, 127), st.integers(0, 127))
 def test_a_window_is_a_minor_third_either_way(before: int, pitch: int) -> None:
     """Lost: a spelled window stands for other semitones when it is played."""
-    upper, lower = window(before, pitch).strip("<>").split(",")
-    assert (semitones(upper), semitones(lower)) == (pitch - before + 3, pitch - before - 3)
+    upper, lower = interval_range_text(before, pitch).strip("<>").split(",")
+    assert (interval_semitones(upper), interval_semitones(lower)) == (pitch - before + 3, pitch - before - 3)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ def test_intervals_have_their_usual_names(steps: int, distance: int, name: str) 
 @given(st.lists(st.integers(0, 127), min_size=2, max_size=8), st.integers(0, 127))
 def test_any_chord_gives_any_pitch_a_kind(chord: list[int], pitch: int) -> None:
     """Lost: another MIDI file read by the classic rules ends in a traceback."""
-    assert kind(pitch, chord) in "CSAX"
-    assert kind(chord[0], chord) == "C"
-    steps = MAJOR if is_major(chord) else DORIAN
+    assert tone_kind(pitch, chord) in "CSAX"
+    assert tone_kind(chord[0], chord) == "C"
+    steps = MAJOR_SCALE if is_major(chord) else DORIAN_SCALE
     assert len(chord_scale(chord)) == len(steps) == 7
 
 
@@ -159,15 +159,15 @@ def broken(folder: Path, name: str) -> Path:
         case "empty":
             path.write_bytes(b"")
         case "truncated":
-            path.write_bytes(midi(folder, [(0.0, 1.0, 60)], held(E_FLAT)).read_bytes()[:-9])
+            path.write_bytes(write_classic_midi(folder, [(0.0, 1.0, 60)], held_chord(E_FLAT)).read_bytes()[:-9])
         case "folder":
             path.mkdir()
         case "few tracks":
             mido.MidiFile(tracks=[mido.MidiTrack()]).save(path)
         case "no solo":
-            midi(folder, [], held(E_FLAT)).rename(path)
+            write_classic_midi(folder, [], held_chord(E_FLAT)).rename(path)
         case "no chords":
-            midi(folder, [(0.0, 1.0, 60)], []).rename(path)
+            write_classic_midi(folder, [(0.0, 1.0, 60)], []).rename(path)
     return path
 
 
@@ -225,14 +225,14 @@ def test_the_command_ends_with_a_status_for_unreadable_input(tmp_path: Path, nam
     """Lost: a script cannot tell a broken corpus from a defect of the program."""
     with pytest.raises(CorpusError) as caught:
         run(broken(tmp_path, name), "--classic")
-    assert verdict(caught.value)[0] == 65
+    assert exit_status_and_message(caught.value)[0] == 65
 
 
 def test_the_command_tells_a_missing_file(tmp_path: Path) -> None:
     """Lost: a mistyped name looks like a broken file."""
     with pytest.raises(NoSuchInput, match=r"none\.mid") as caught:
         run(tmp_path / "none.mid", "--classic")
-    assert caught.value.status == 66
+    assert caught.value.exit_status == 66
 
 
 SPOKEN = "C,0.500 S,0.250,+2 R,1.000\nX,0.500,-1\n"
@@ -253,7 +253,7 @@ def test_the_command_prints_value_files_a_piece_a_line(tmp_path: Path, capsys: p
 
 def test_the_command_says_what_it_cannot_do(tmp_path: Path) -> None:
     """Lost: an option is quietly without effect."""
-    path = midi(tmp_path, [(0.0, 1.0, 60)], held(E_FLAT))
+    path = write_classic_midi(tmp_path, [(0.0, 1.0, 60)], held_chord(E_FLAT))
     with pytest.raises(UsageError, match="--model"):
         run(path, "--classic", "--model", "default")
 

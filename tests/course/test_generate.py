@@ -16,24 +16,24 @@ from hypothesis import strategies as st
 
 from sideman.commands import generate as command
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
-from sideman_models.course.corpus import kind
+from sideman_models.course.corpus import tone_kind
 from sideman_models.course.generate import (
     BAR_TICKS,
-    HIGH,
-    LOW,
-    OPENING,
+    HIGHEST_PITCH,
+    LOWEST_PITCH,
+    OPENING_VALUE,
     SamplingModel,
-    chord_of,
+    chord_from_pitches,
     generate_music,
     predict_and_sample,
 )
 from sideman_models.errors import ModelsError
-from sideman_models.music.harmony import KINDS
-from sideman_models.music.smoothing import NONE, ORIGINALS
-from sideman_models.music.values import TICKS, parse_value
-from sideman_models.network.bundle import save
-from sideman_models.network.lstm import Floats, NumpyNetwork, State
-from support.course_midi import Span, held, midi
+from sideman_models.music.harmony import TONE_KINDS
+from sideman_models.music.smoothing import NO_RULES, ORIGINAL_RULES
+from sideman_models.music.values import TICKS_PER_QUARTER, parse_value
+from sideman_models.network.bundle import save_bundle
+from sideman_models.network.lstm import Floats, LstmState, NumpyNetwork
+from support.course_midi import Span, held_chord, write_classic_midi
 from support.fakes import classic_bundle, modern_bundle
 
 BUNDLE = classic_bundle()
@@ -52,14 +52,14 @@ def player(Ty: int = 20, temperature: float = 1.0, seed: int = 0) -> SamplingMod
 
 def chord_at(bar: list[tuple[float, tuple[int, ...]]], tick: int) -> tuple[int, ...]:
     """The chord sounding at a tick of the bar."""
-    begun = [chord for beats, chord in bar if beats * TICKS <= tick]
+    begun = [chord for beats, chord in bar if beats * TICKS_PER_QUARTER <= tick]
     return begun[-1] if begun else bar[0][1]
 
 
 @given(pitches, st.integers(0, 127))
 def test_a_chord_knows_the_classic_kinds(chord: tuple[int, ...], pitch: int) -> None:
     """The tune would take other tones for chord tones than the corpus did."""
-    assert KINDS[chord_of(chord).kind(pitch)] == kind(pitch, chord)
+    assert TONE_KINDS[chord_from_pitches(chord).kind_of(pitch)] == tone_kind(pitch, chord)
 
 
 @few
@@ -79,21 +79,23 @@ def test_sets_follow_one_another(chords: list[list[tuple[float, tuple[int, ...]]
             one.chords[0].onset + bar * BAR_TICKS for bar in range(one.bars)
         ]
         start = end
-    assert tune.beats * TICKS == start
+    assert tune.length_beats * TICKS_PER_QUARTER == start
 
 
 @few
 @given(corpora, st.integers(0, 1000))
 def test_every_sound_plays_its_value(chords: list[list[tuple[float, tuple[int, ...]]]], seed: int) -> None:
     """A note of another kind than its value's would sound wrong over the chord; an empty choice would be an error."""
-    tune = generate_music(player(seed=seed), TEXTS, chords, seed, NONE)
+    tune = generate_music(player(seed=seed), TEXTS, chords, seed, NO_RULES)
     for one in tune.sets:
-        start = one.chords[0].onset - round(chords[one.number][0][0] * TICKS)
+        start = one.chords[0].onset - round(chords[one.number][0][0] * TICKS_PER_QUARTER)
         sounds = {sound.onset: sound for sound in one.sounds}
         onset = start
-        for value in [OPENING, *map(parse_value, one.values)]:
+        for value in [OPENING_VALUE, *map(parse_value, one.values)]:
             chord = chord_at(chords[one.number], onset % BAR_TICKS)
-            fitting = [pitch for pitch in range(LOW, HIGH + 1) if kind(pitch, chord) == value.kind]
+            fitting = [
+                pitch for pitch in range(LOWEST_PITCH, HIGHEST_PITCH + 1) if tone_kind(pitch, chord) == value.kind
+            ]
             sound = sounds.pop(onset, None)
             assert (sound is None) == (not fitting)
             if sound is not None:
@@ -110,13 +112,17 @@ def test_the_rules_of_the_originals_are_kept(chords: list[list[tuple[float, tupl
     before: int | None = None
     for one in generate_music(player(seed=seed), TEXTS, chords, seed).sets:
         for sound in one.sounds:
-            assert sound.onset % TICKS % 3 == 0 or sound.onset % TICKS % 4 == 0
-            assert sound.length >= ORIGINALS.least(TICKS)
+            assert sound.onset % TICKS_PER_QUARTER % 3 == 0 or sound.onset % TICKS_PER_QUARTER % 4 == 0
+            assert sound.length >= ORIGINAL_RULES.min_ticks(TICKS_PER_QUARTER)
             pitch, chord = sound.pitches[0], chord_at(chords[one.number], sound.onset % BAR_TICKS)
-            same = [other for other in range(LOW, HIGH + 1) if kind(other, chord) == kind(pitch, chord)]
+            same = [
+                other
+                for other in range(LOWEST_PITCH, HIGHEST_PITCH + 1)
+                if tone_kind(other, chord) == tone_kind(pitch, chord)
+            ]
             others = [other for other in same if other != before] or same
             if before is not None:
-                assert abs(pitch - before) <= max(ORIGINALS.leap, min(abs(other - before) for other in others))
+                assert abs(pitch - before) <= max(ORIGINAL_RULES.leap, min(abs(other - before) for other in others))
             before = pitch
 
 
@@ -135,10 +141,12 @@ def test_a_worn_pitch_gives_way() -> None:
     """The same sound would repeat on and on."""
     same = [TEXTS.index("C,0.250")]  # no interval: the chord tone nearest to the one before, which is the same
     chords = [[(0.0, (60, 64, 67))]] * 6
-    free, kept = (generate_music(Scripted(same * 20), TEXTS, chords, 0, rules).sets[0] for rules in (NONE, ORIGINALS))
+    free, kept = (
+        generate_music(Scripted(same * 20), TEXTS, chords, 0, rules).sets[0] for rules in (NO_RULES, ORIGINAL_RULES)
+    )
     assert len(set(free.sounds[0].pitches + free.sounds[-1].pitches)) == 1
     assert len(_runs([sound.pitches[0] for sound in free.sounds])) == 1
-    assert max(map(len, _runs([sound.pitches[0] for sound in kept.sounds]))) == ORIGINALS.repetition
+    assert max(map(len, _runs([sound.pitches[0] for sound in kept.sounds]))) == ORIGINAL_RULES.repetition
 
 
 class Scripted:
@@ -167,7 +175,7 @@ def test_a_solo_goes_on_from_what_it_is_given() -> None:
     a, c = dice.normal(size=(2, 1, BUNDLE.weights.n_a)).astype(np.float32)
     x = np.eye(1, len(TEXTS), 3, dtype=np.float32)[None]
     _, indices = predict_and_sample(player(12, temperature=0), x, a, c)
-    network, state, value = NumpyNetwork(BUNDLE.weights), State(a[0].copy(), c[0].copy()), 3
+    network, state, value = NumpyNetwork(BUNDLE.weights), LstmState(a[0].copy(), c[0].copy()), 3
     for index in indices[:, 0].tolist():
         value = int(network.step(value, np.zeros(0, np.intp), None, state).argmax())
         assert index == value
@@ -202,12 +210,14 @@ def course(tmp_path: Path) -> Path:
     """A MIDI file made like the course's, of eighteen bars."""
     triads = [(60, 64, 67), (58, 62, 65), (57, 60, 64), (62, 65, 69)]
     melody: list[Span] = [(4.0 * bar + 1, 1.0, 72) for bar in range(18)]
-    return midi(tmp_path, melody, [span for bar in range(18) for span in held(triads[bar % 4], 4.0 * bar)])
+    return write_classic_midi(
+        tmp_path, melody, [span for bar in range(18) for span in held_chord(triads[bar % 4], 4.0 * bar)]
+    )
 
 
 def test_the_file_holds_what_is_told(tmp_path: Path, course: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a file with fewer notes "Generated 51 sounds" would be said, as the originals do."""
-    save(BUNDLE, tmp_path / "classic")
+    save_bundle(BUNDLE, tmp_path / "classic")
     out = tmp_path / "solo.mid"
     words = [str(course), "--model", str(tmp_path / "classic"), "--out", str(out), "--seed", "3"]
     assert command.run(arguments(*words)) == 0
@@ -237,8 +247,8 @@ def test_the_file_holds_what_is_told(tmp_path: Path, course: Path, capsys: pytes
 
 def test_wrong_use_is_told(tmp_path: Path, course: Path) -> None:
     """A student would get a traceback."""
-    save(BUNDLE, tmp_path / "classic")
-    save(modern_bundle(), tmp_path / "modern")
+    save_bundle(BUNDLE, tmp_path / "classic")
+    save_bundle(modern_bundle(), tmp_path / "modern")
     model, out = ["--model", str(tmp_path / "classic")], ["--out", str(tmp_path / "solo.mid")]
     for wrong in (["--steps", "0"], ["--temperature", "-1"], ["--seed", "-1"], ["--keras", "--temperature", "1"]):
         with pytest.raises(UsageError):

@@ -18,22 +18,22 @@ from hypothesis import strategies as st
 from sideman.commands import names as command
 from sideman.core.errors import NoSuchInput, UsageError
 from sideman_models.course.names import (
-    CARD,
-    LONGEST,
-    NAMES,
-    WEIGHTS,
+    CARD_FILE,
+    MAX_LETTERS,
+    NAMES_FILE,
+    WEIGHTS_FILE,
     Doubles,
     NameModel,
     Parameters,
     clip,
+    generate_names,
     initial_parameters,
-    invent,
-    load,
+    load_name_model,
     model,
     optimize,
     read_names,
     sample,
-    save,
+    save_name_model,
 )
 from sideman_models.course.rnn import rnn_backward, rnn_forward
 from sideman_models.errors import BundleError, CorpusError
@@ -126,7 +126,7 @@ def test_the_courses_figures_come_out() -> None:
 
 def test_the_model_that_came_along_is_the_courses() -> None:
     """Takes would be named by something that learned less, or from another list."""
-    learned = load()
+    learned = load_name_model()
     assert learned.facts["iterations"] == 35_000
     losses = learned.facts["smoothed_losses"]
     assert losses["0"] == pytest.approx(23.087336)
@@ -144,7 +144,7 @@ def test_a_name_ends_with_the_newline_or_is_cut_off(weights: int, seed: int) -> 
     assert indices == sample(parameters, char_to_ix, seed)
     assert indices[-1] == 0
     assert 0 not in indices[:-1]
-    assert len(indices) <= LONGEST + 1
+    assert len(indices) <= MAX_LETTERS + 1
 
 
 def test_letters_come_as_often_as_the_network_means_them_to() -> None:
@@ -172,9 +172,9 @@ def test_it_learns_what_it_is_given() -> None:
     parameters = model(FEW, ix_to_char, char_to_ix, 2001, 20, report=lambda _at, loss, _: losses.append(loss))
     learned = NameModel("".join(ix_to_char.values()), parameters)
     assert losses[-1] < losses[0] / 2
-    doubled = sum("nn" in name for name in islice(invent(learned, 0), 30))  # as in two of the five names
+    doubled = sum("nn" in name for name in islice(generate_names(learned, 0), 30))  # as in two of the five names
     untrained = NameModel(learned.letters, initial_parameters(20, len(learned.letters), len(learned.letters)))
-    assert doubled > 2 * sum("nn" in name for name in islice(invent(untrained, 0), 30))
+    assert doubled > 2 * sum("nn" in name for name in islice(generate_names(untrained, 0), 30))
 
 
 @given(st.integers(0, 1000), st.integers(0, 2**32 - 1))
@@ -182,9 +182,9 @@ def test_it_learns_what_it_is_given() -> None:
 def test_names_never_come_twice_and_never_end(weights: int, seed: int) -> None:
     """Two takes would have one name, or a network that knows few names would hang."""
     learned = NameModel("\nab", lively(3, 3, weights))
-    names = list(islice(invent(learned, seed), 12))
+    names = list(islice(generate_names(learned, seed), 12))
     assert len(set(names)) == 12
-    assert names == list(islice(invent(learned, seed), 12))
+    assert names == list(islice(generate_names(learned, seed), 12))
 
 
 @pytest.mark.parametrize("endless", [True, False])
@@ -192,17 +192,17 @@ def test_a_network_that_only_babbles_still_names(endless: bool) -> None:
     """Rendering would hang for want of a name."""
     parameters = {name: np.zeros_like(array) for name, array in lively(3, 2, 0).items()}
     parameters["by"][:, 0] = [-100, 100] if endless else [100, -100]
-    assert len({*islice(invent(NameModel("\na", parameters), 0), 3)}) == 3
+    assert len({*islice(generate_names(NameModel("\na", parameters), 0), 3)}) == 3
 
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=10)
 def test_a_takes_name_can_be_a_files(seed: int) -> None:
     """Takes could not be written under their names."""
-    for name in islice(invent(load(), seed), 5):
+    for name in islice(generate_names(load_name_model(), seed), 5):
         assert name.isascii()
         assert name.isalpha()
-        assert 3 <= len(name) <= LONGEST
+        assert 3 <= len(name) <= MAX_LETTERS
 
 
 @pytest.mark.parametrize(
@@ -239,13 +239,13 @@ def test_names_of_any_language_are_read(tmp_path: Path) -> None:
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """A model on disk."""
-    save(NameModel("\nabc", initial_parameters(3, 4, 4), {"names": 2}, "a card"), tmp_path / "kept")
+    save_name_model(NameModel("\nabc", initial_parameters(3, 4, 4), {"names": 2}, "a card"), tmp_path / "kept")
     return tmp_path / "kept"
 
 
 def test_what_is_kept_is_what_was_learned(kept: Path) -> None:
     """The names would change when the model is used another day."""
-    learned, expected = load(kept), initial_parameters(3, 4, 4)
+    learned, expected = load_name_model(kept), initial_parameters(3, 4, 4)
     assert (learned.letters, learned.facts, learned.card) == ("\nabc", {"names": 2}, "a card")
     for name, array in learned.parameters.items():
         np.testing.assert_allclose(array, expected[name], atol=1e-7)
@@ -253,8 +253,8 @@ def test_what_is_kept_is_what_was_learned(kept: Path) -> None:
 
 def broken(kept: Path, **changes: object) -> Path:
     """The model with its description changed."""
-    told = json.loads((kept / NAMES).read_text()) | changes
-    (kept / NAMES).write_text(json.dumps(told))
+    told = json.loads((kept / NAMES_FILE).read_text()) | changes
+    (kept / NAMES_FILE).write_text(json.dumps(told))
     return kept
 
 
@@ -273,17 +273,17 @@ def broken(kept: Path, **changes: object) -> Path:
 def test_a_broken_model_is_refused(kept: Path, changes: dict[str, object], words: str) -> None:
     """A damaged download would make names of nothing."""
     with pytest.raises(BundleError, match=words):
-        load(broken(kept, **changes))
+        load_name_model(broken(kept, **changes))
 
 
 def test_a_model_replaces_a_model_and_nothing_else(kept: Path, tmp_path: Path) -> None:
     """A slip of the pen would cost a folder of music."""
-    save(NameModel("\nxy", initial_parameters(2, 3, 3)), kept)
-    assert load(kept).letters == "\nxy"
-    assert {path.name for path in kept.iterdir()} == {NAMES, WEIGHTS, CARD}
+    save_name_model(NameModel("\nxy", initial_parameters(2, 3, 3)), kept)
+    assert load_name_model(kept).letters == "\nxy"
+    assert {path.name for path in kept.iterdir()} == {NAMES_FILE, WEIGHTS_FILE, CARD_FILE}
     (tmp_path / "songs").mkdir()
     with pytest.raises(BundleError, match="already there"):
-        save(load(kept), tmp_path / "songs")
+        save_name_model(load_name_model(kept), tmp_path / "songs")
 
 
 def run(*words: str | Path) -> int:
@@ -323,7 +323,7 @@ def test_the_command_learns_from_a_list_and_keeps_what_it_learned(
     assert run(*learn, "--seed", "1", "--count", "3") == 0
     told = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in told[:2]] == ["0", "2000"]
-    assert "learned from us" in load(tmp_path / "few").card
+    assert "learned from us" in load_name_model(tmp_path / "few").card
     run("--model", tmp_path / "few", "--seed", "1", "--count", "3")
     assert capsys.readouterr().out.splitlines() == told[3:]
 
@@ -333,7 +333,7 @@ def test_a_list_of_any_name_can_be_learned_from(tmp_path: Path) -> None:
     odd = os.fsdecode(b"pr\xe9noms")
     (tmp_path / odd).write_text("\n".join(FEW))
     assert run("--train", tmp_path / odd, "--iterations", "1", "--out", tmp_path / f"{odd}.kept", "--source", odd) == 0
-    kept = load(tmp_path / f"{odd}.kept")
+    kept = load_name_model(tmp_path / f"{odd}.kept")
     assert kept.facts["file"] == kept.facts["source"] == r"pr\xe9noms"
     assert r"pr\xe9noms" in kept.card
 

@@ -13,7 +13,7 @@ from sideman.commands import train as command
 from sideman.core.errors import UsageError
 from sideman_models.course import rnn
 from sideman_models.network import lstm
-from sideman_models.network.bundle import load
+from sideman_models.network.bundle import load_bundle
 from sideman_models.network.lstm import Floats
 from support.data_files import data_file
 
@@ -46,7 +46,7 @@ def test_the_last_target_teaches_nothing() -> None:
             losses, accuracies = trainer.epoch()
             assert losses[-1] == 0
             assert losses.shape == accuracies.shape == (4,)
-        learned.append(djmodel.weights_of(trainer.LSTM_cell, trainer.densor))
+        learned.append(djmodel.weights_from_layers(trainer.LSTM_cell, trainer.densor))
     # What the last step is fed matters to nothing, because nothing is asked of it.
     np.testing.assert_array_equal(learned[0].kernel, learned[1].kernel)
     np.testing.assert_array_equal(learned[0].densor_bias, learned[1].densor_bias)
@@ -64,10 +64,10 @@ def made_up(m: int, Tx: int, n_values: int) -> tuple[Floats, Floats]:
 def test_the_sequence_has_the_unrolled_models_losses_and_gradients() -> None:
     """Training over the sequence would be training something else than the assignment's model."""
     X, Y = made_up(6, 5, 7)
-    LSTM_cell, densor, reshapor = djmodel.layers(8, 7, activation=None)
+    LSTM_cell, densor, reshapor = djmodel.make_layers(8, 7, activation=None)
     models = djmodel.djmodel(5, LSTM_cell, densor, reshapor), djmodel.sequence_model(5, LSTM_cell, densor, 7)
     batch = tf.constant(X), tf.constant(Y.transpose(1, 0, 2))
-    unrolled, sequence = (train_classic.gradients(model, *batch) for model in models)
+    unrolled, sequence = (train_classic.batch_gradients(model, *batch) for model in models)
     for one, other in zip([*unrolled[:2], *unrolled[2]], [*sequence[:2], *sequence[2]], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
     assert [len(unrolled[2]), float(tf.norm(unrolled[2][0])) > 0] == [5, True]
@@ -76,9 +76,9 @@ def test_the_sequence_has_the_unrolled_models_losses_and_gradients() -> None:
 def test_our_own_networks_gradients_are_the_same() -> None:
     """What a student writes from scratch in NumPy would not be what is trained here."""
     X, Y = made_up(6, 5, 7)
-    LSTM_cell, densor, _ = djmodel.layers(8, 7, activation=None)
+    LSTM_cell, densor, _ = djmodel.make_layers(8, 7, activation=None)
     model, batch = djmodel.sequence_model(5, LSTM_cell, densor, 7), (tf.constant(X), tf.constant(Y.transpose(1, 0, 2)))
-    losses, _, told = train_classic.gradients(model, *batch)
+    losses, _, told = train_classic.batch_gradients(model, *batch)
     p = lstm.from_keras([*LSTM_cell.get_weights(), *densor.get_weights()])
     a, y, _, caches = lstm.lstm_forward(X.transpose(2, 0, 1), np.zeros((8, 6), np.float32), p)
     loss, dz = rnn.cross_entropy(y, Y.transpose(2, 1, 0))
@@ -100,7 +100,7 @@ def test_the_courses_way_of_training_learns_the_same() -> None:
         (losses, accuracies), (others, other_accuracies) = (way.epoch() for way in ways)
         np.testing.assert_allclose(losses, others, rtol=1e-5)
         np.testing.assert_allclose(accuracies, other_accuracies, atol=1e-6)
-    one, other = (djmodel.weights_of(way.LSTM_cell, way.densor).kernel for way in ways)
+    one, other = (djmodel.weights_from_layers(way.LSTM_cell, way.densor).kernel for way in ways)
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
@@ -127,7 +127,7 @@ def test_the_assignments_run_meets_the_published_table(tmp_path: Path, capsys: p
     """A student of the course would not find its tables here."""
     midi = data_file("metheny/original_metheny.mid")
     assert command.run(arguments("--classic", str(midi), "--out", str(tmp_path / "classic"))) == 0
-    bundle = load(str(tmp_path / "classic"))
+    bundle = load_bundle(str(tmp_path / "classic"))
     figures = bundle.facts["figures"]
     assert bundle.classic
     assert len(bundle.vocabulary) == 78

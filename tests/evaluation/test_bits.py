@@ -17,20 +17,20 @@ from hypothesis import strategies as st
 from bench import evaluation
 from sideman.commands import evaluate as command
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
-from sideman_models.corpus.corpus import Corpus, Piece, read
+from sideman_models.corpus.corpus import Corpus, Piece, read_corpus
 from sideman_models.errors import CorpusError
-from sideman_models.evaluation.bits import ASTRAY, EXACT, evaluate, pitch_bits, pitch_rank
+from sideman_models.evaluation.bits import EXACT_PROBABILITY, OTHER_KIND_PROBABILITY, evaluate, pitch_bits, pitch_rank
 from sideman_models.evaluation.bootstrap import ratio_interval
-from sideman_models.evaluation.report import FAMILIES
+from sideman_models.evaluation.report import BASELINE_FAMILIES
 from sideman_models.evaluation.statistics import STATISTICS
-from sideman_models.music.context import FEATURES, Context, Place
+from sideman_models.music.context import FEATURES, ContextFeatures, Place
 from sideman_models.music.harmony import Chord, parse_chord
-from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary, realise
-from sideman_models.network.bundle import Bundle, save
+from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary, choose_pitch
+from sideman_models.network.bundle import Bundle, save_bundle
 from sideman_models.network.lstm import Weights
 from sideman_models.training.dataset import build_vocabulary
-from sideman_models.training.split import keep_back, part
-from support.corpora import tiny_corpus
+from sideman_models.training.split import split_by_rule, split_by_share
+from support.corpora import write_tiny_corpus
 from support.fakes import classic_bundle, random_weights
 from support.strategies import chords, modern_values
 
@@ -38,20 +38,20 @@ from support.strategies import chords, modern_values
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """A few random tunes."""
-    return read([tiny_corpus(tmp_path_factory.mktemp("corpus") / "tiny.jsonl", titles=40)])
+    return read_corpus([write_tiny_corpus(tmp_path_factory.mktemp("corpus") / "tiny.jsonl", titles=40)])
 
 
-def uniform(vocabulary: Vocabulary, context: Context) -> Weights:
+def uniform(vocabulary: Vocabulary, context: ContextFeatures) -> Weights:
     """A network that knows nothing."""
     n = len(vocabulary)
-    shapes = ((n + context.size, 8), (2, 8), (8,), (2, n), (n,))
+    shapes = ((n + context.n_rows, 8), (2, 8), (8,), (2, n), (n,))
     kernel, recurrent, bias, out, out_bias = (np.zeros(shape, np.float32) for shape in shapes)
     return Weights(kernel, recurrent, bias, out, out_bias, 0.0)
 
 
 def test_a_network_that_knows_nothing_costs_the_size_of_its_vocabulary(corpus: Corpus) -> None:
     """The figures would not be bits."""
-    vocabulary, context = build_vocabulary(corpus.pieces), Context(list(FEATURES))
+    vocabulary, context = build_vocabulary(corpus.pieces), ContextFeatures(list(FEATURES))
     bundle = Bundle("uniform", vocabulary, context, uniform(vocabulary, context))
     figures = evaluate(bundle, corpus.pieces)
     assert figures.bits_per_value == pytest.approx(math.log2(len(vocabulary)))
@@ -63,8 +63,8 @@ def test_a_network_that_knows_nothing_costs_the_size_of_its_vocabulary(corpus: C
 
 def test_every_piece_begins_afresh(corpus: Corpus) -> None:
     """The figures would depend on the order of the pieces."""
-    vocabulary, context = build_vocabulary(corpus.pieces), Context(list(FEATURES))
-    bundle = Bundle("any", vocabulary, context, random_weights(len(vocabulary), context.size, 6, 1.0))
+    vocabulary, context = build_vocabulary(corpus.pieces), ContextFeatures(list(FEATURES))
+    bundle = Bundle("any", vocabulary, context, random_weights(len(vocabulary), context.n_rows, 6, 1.0))
     one, other = (evaluate(bundle, pieces) for pieces in (corpus.pieces, corpus.pieces[::-1]))
     assert one.bits_per_value == pytest.approx(other.bits_per_value)
 
@@ -72,16 +72,16 @@ def test_every_piece_begins_afresh(corpus: Corpus) -> None:
 def test_pieces_without_pitches_have_no_bits_a_note() -> None:
     """A figure would be told that is none."""
     vocabulary = Vocabulary([Value("C", 6, 2), Value("R", 12)])
-    bundle = Bundle("any", vocabulary, Context(), random_weights(2, 0, 3, 0.0))
-    figures = evaluate(bundle, [Piece("", "", (Value("C", 6, 2), Value("C", 6, 3)), notes=2)])
+    bundle = Bundle("any", vocabulary, ContextFeatures(), random_weights(2, 0, 3, 0.0))
+    figures = evaluate(bundle, [Piece("", "", (Value("C", 6, 2), Value("C", 6, 3)), source_notes=2)])
     assert figures.bits_per_note is None
     assert figures.mapped_share == 0.5
-    silent = Bundle("any", Vocabulary([Value("C", 6, 2)]), Context(), random_weights(1, 0, 3, 0.0))
-    figures = evaluate(silent, [Piece("", "", (Value("C", 6, 2), Value("R", 6), Value("C", 6, 3)), notes=2)])
+    silent = Bundle("any", Vocabulary([Value("C", 6, 2)]), ContextFeatures(), random_weights(1, 0, 3, 0.0))
+    figures = evaluate(silent, [Piece("", "", (Value("C", 6, 2), Value("R", 6), Value("C", 6, 3)), source_notes=2)])
     assert (figures.values, figures.mapped_share) == (2, 0.5)
     with pytest.raises(CorpusError, match="without chords"):
         evaluate(
-            Bundle("any", vocabulary, Context(["beat"]), random_weights(2, 4, 3, 0.0)),
+            Bundle("any", vocabulary, ContextFeatures(["beat"]), random_weights(2, 4, 3, 0.0)),
             [Piece("", "", (Value("C", 6),))],
         )
 
@@ -94,7 +94,7 @@ def place(chord: Chord, previous: int | None) -> Place:
 @given(modern_values(), chords(), st.integers(12, 115))
 def test_rank_nought_is_what_would_be_played(value: Value, chord: Chord, previous: int) -> None:
     """The bits of a pitch would be those of another way of playing the values."""
-    played = realise(value, chord, previous, 0, 127)
+    played = choose_pitch(value, chord, previous, 0, 127)
     if played is not None:
         assert pitch_rank(value, place(chord, previous), played) == 0
 
@@ -107,9 +107,11 @@ def test_the_pitches_chances_sum_to_no_more_than_one(value: Value, chord: Chord,
     here = place(chord, previous)
     costs = [pitch_bits(Vocabulary([value]), Piece("", "", (value,), (here,), (pitch,))) for pitch in range(128)]
     assert sum(2**-cost for cost in costs) <= 1 + 1e-9
-    fitting = [cost for pitch, cost in enumerate(costs) if VALUE_KINDS[chord.kind(pitch)] == value.kind]
+    fitting = [cost for pitch, cost in enumerate(costs) if VALUE_KINDS[chord.kind_of(pitch)] == value.kind]
     if fitting:
-        assert min(fitting) == pytest.approx(-math.log2((1 - ASTRAY) * EXACT[value.interval is not None]))
+        assert min(fitting) == pytest.approx(
+            -math.log2((1 - OTHER_KIND_PROBABILITY) * EXACT_PROBABILITY[value.interval is not None])
+        )
 
 
 def test_a_pitch_of_another_kind_is_astray_but_not_impossible() -> None:
@@ -117,15 +119,15 @@ def test_a_pitch_of_another_kind_is_astray_but_not_impossible() -> None:
     value, here = Value("C", 6, 2), place(parse_chord("C"), 60)
     assert pitch_rank(value, here, 62) is None
     assert pitch_bits(Vocabulary([value]), Piece("", "", (value,), (here,), (62,))) == pytest.approx(
-        -math.log2(ASTRAY / 128)
+        -math.log2(OTHER_KIND_PROBABILITY / 128)
     )
 
 
-def trained_on_nothing(vocabulary: Vocabulary, folder: Path, context: Context | None = None) -> str:
+def trained_on_nothing(vocabulary: Vocabulary, folder: Path, context: ContextFeatures | None = None) -> str:
     """The path of a bundle of dice."""
-    context = context or Context()
-    weights = random_weights(len(vocabulary), context.size, 6, 1.0)
-    save(Bundle("any", vocabulary, context, weights), folder / "any")
+    context = context or ContextFeatures()
+    weights = random_weights(len(vocabulary), context.n_rows, 6, 1.0)
+    save_bundle(Bundle("any", vocabulary, context, weights), folder / "any")
     return str(folder / "any")
 
 
@@ -138,13 +140,13 @@ def run(*words: str | Path) -> int:
 
 def test_the_command_tells_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus) -> None:
     """Nobody could measure a network, or compare it by machine."""
-    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
-    model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path, Context(["beat"]))]
+    path = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
+    model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path, ContextFeatures(["beat"]))]
     assert run(*model, "--json", "--unseen", "--choruses", "9", path) == 0
     told = json.loads(capsys.readouterr().out)
     assert {"bits_per_value", "bits_per_note", "values", "titles", "dropped_share", "mapped_share"} <= set(told)
-    assert told["pieces"] == len(part(corpus.pieces).unseen)
-    assert [one["family"] for one in told["best_ngrams"]] == list(FAMILIES)
+    assert told["pieces"] == len(split_by_rule(corpus.pieces).held_out)
+    assert [one["family"] for one in told["best_ngrams"]] == list(BASELINE_FAMILIES)
     for best in told["best_ngrams"]:
         family = [one["bits_per_value"] for one in told["ngrams"] if one["family"] == best["family"]]
         assert best["bits_per_value"] == min(family)
@@ -162,11 +164,19 @@ def test_the_command_tells_everything(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_the_command_is_read_by_people(tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus) -> None:
     """A musician would have to read JSON."""
-    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
+    path = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
     model = trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path)
     assert run("--unseen", "--choruses", "2", path, "--model", model) == 0
     told = capsys.readouterr().out
-    for words in (*FAMILIES, *STATISTICS, "the network", "unigram", "chance", "plain orders 1 to 6", "as in Tune"):
+    for words in (
+        *BASELINE_FAMILIES,
+        *STATISTICS,
+        "the network",
+        "unigram",
+        "chance",
+        "plain orders 1 to 6",
+        "as in Tune",
+    ):
         assert words in told
     assert max(map(len, told.splitlines())) <= 120
 
@@ -176,7 +186,7 @@ def test_what_cannot_be_told_is_said_to_be_missing(
 ) -> None:
     """A table would be half empty for no reason given, or the command fail where there is something to tell."""
     model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path)]
-    path = tiny_corpus(tmp_path / "one.jsonl", titles=1)
+    path = write_tiny_corpus(tmp_path / "one.jsonl", titles=1)
     assert run(*model, "--choruses", "0", path) == 0
     told = capsys.readouterr().out
     assert "no n-grams: no pieces to train" in told
@@ -191,7 +201,7 @@ def test_what_cannot_be_told_is_said_to_be_missing(
     other.write_text("C,0.500 S,0.500,+2 C,0.500,-2 C,0.500\n" * 3)
     assert run(*model, "--json", values, "--train", other) == 0
     told = json.loads(capsys.readouterr().out)
-    assert {one["family"] for one in told["ngrams"]} == {FAMILIES[0]}
+    assert {one["family"] for one in told["ngrams"]} == {BASELINE_FAMILIES[0]}
     assert told["verbatim"][0]["longest_notes"] == 2
     assert "statistics" in told["absent"]
 
@@ -199,7 +209,7 @@ def test_what_cannot_be_told_is_said_to_be_missing(
 def test_a_classic_network_can_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A student could not tell how good the assignment's network is."""
     bundle = classic_bundle()
-    save(bundle, tmp_path / "classic")
+    save_bundle(bundle, tmp_path / "classic")
     dice = np.random.default_rng(0)
     lines = [
         " ".join(bundle.vocabulary.values[int(index)].text for index in dice.integers(60, size=30)) for _ in "1234"
@@ -216,7 +226,7 @@ def test_nothing_that_is_measured_trains_the_opponents(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus
 ) -> None:
     """The n-grams would know the pieces by heart, and every network look bad beside them."""
-    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
+    path = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
     model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path), "--choruses", "0", "--json"]
     bits = []
     for train in list[list[str | Path]](([], ["--train", path])):
@@ -228,7 +238,7 @@ def test_nothing_that_is_measured_trains_the_opponents(
 def test_the_picture_shows_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus) -> None:
     """The report would be an empty sheet."""
     matplotlib = pytest.importorskip("matplotlib.image")
-    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
+    path = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
     model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path)]
     inked = []
     for name, choruses in (("small.png", "0"), ("whole.png", "3")):
@@ -241,7 +251,7 @@ def test_the_picture_shows_every_part(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_the_command_refuses_what_it_cannot_do(tmp_path: Path, corpus: Corpus) -> None:
     """Something would be measured other than what was asked for, or fail after the work."""
-    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=2)
+    path = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=2)
     model = ["--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path)]
     with pytest.raises(NoSuchInput):
         run(*model, tmp_path / "none.jsonl")
@@ -302,24 +312,24 @@ def test_unseen_is_what_that_network_did_not_see(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float | None
 ) -> None:
     """The figures would be of music that the network learned from, or there would be none although some was kept."""
-    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=6)
-    music = read([path])
-    split = keep_back(music.pieces, share)
+    path = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=6)
+    music = read_corpus([path])
+    split = split_by_share(music.pieces, share)
     vocabulary = build_vocabulary(music.pieces)
     facts = {"files": music.files, "held_back": split.rule.as_json()}
     weights = random_weights(len(vocabulary), 0, 6, 1.0)
-    save(Bundle("any", vocabulary, Context(), weights, facts), tmp_path / "any")
+    save_bundle(Bundle("any", vocabulary, ContextFeatures(), weights, facts), tmp_path / "any")
     assert run("--model", tmp_path / "any", path, "--unseen", "--json", "--choruses", "0") == 0
     told, said = told_as_json(capsys)
-    assert told["pieces"] == len(split.unseen) > 0
+    assert told["pieces"] == len(split.held_out) > 0
     assert (told["remarks"], said) == ([], "")
     # Without --unseen it is told that it knows the music; so it is with it, if a network before it knew.
     assert run("--model", tmp_path / "any", path, "--json", "--choruses", "0") == 0
     told, said = told_as_json(capsys)
     assert told["remarks"] == [said.strip()]
     assert said.startswith("tiny.jsonl: any learned from it")
-    began = {"from": {"files": music.files, "held_back": keep_back(music.pieces, 0).rule.as_json()}}
-    save(Bundle("any", vocabulary, Context(), weights, {**facts, **began}), tmp_path / "any")
+    began = {"from": {"files": music.files, "held_back": split_by_share(music.pieces, 0).rule.as_json()}}
+    save_bundle(Bundle("any", vocabulary, ContextFeatures(), weights, {**facts, **began}), tmp_path / "any")
     assert run("--model", tmp_path / "any", path, "--unseen", "--json", "--choruses", "0") == 0
     told, said = told_as_json(capsys)
     assert told["remarks"] == [said.strip()]
@@ -330,8 +340,8 @@ def test_music_that_is_hardly_known_is_remarked_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus
 ) -> None:
     """A classic network would seem to foretell jazz, when it was measured on its own sixty values over and over."""
-    save(classic_bundle(), tmp_path / "classic")
-    path = tiny_corpus(tmp_path / "one.jsonl", titles=1)
+    save_bundle(classic_bundle(), tmp_path / "classic")
+    path = write_tiny_corpus(tmp_path / "one.jsonl", titles=1)
     assert run("--model", tmp_path / "classic", path, "--choruses", "0") == 0
     assert "97.5 % of the values are none that this network knows" in capsys.readouterr().out
     assert run("--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path), path, "--choruses", "0") == 0

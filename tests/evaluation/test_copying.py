@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman_models.corpus.corpus import Piece
-from sideman_models.evaluation.copying import LIKENESSES, Likeness, by_melody, by_value, longest_runs, player
+from sideman_models.evaluation.copying import (
+    MATCH_KEYS,
+    MatchKey,
+    by_melody,
+    by_value,
+    longest_shared_runs,
+    performer_of,
+)
 from sideman_models.music.values import Value
 
 ALPHABET = [Value("C", 6, 2), Value("S", 6, 2), Value("C", 6, -1), Value("C", 3, 2), Value("R", 6)]
@@ -21,7 +28,7 @@ def pieces() -> st.SearchStrategy[list[Piece]]:
     return st.lists(st.builds(Piece, st.sampled_from("TUV"), st.sampled_from(["", "A", "B"]), values), max_size=5)
 
 
-def longest(piece: Piece, training: Sequence[Piece], alike: Likeness) -> int:
+def longest(piece: Piece, training: Sequence[Piece], alike: MatchKey) -> int:
     """The same figure by trying everything."""
     own = [alike(value) for value in piece.values]
     most = 0
@@ -31,42 +38,42 @@ def longest(piece: Piece, training: Sequence[Piece], alike: Likeness) -> int:
             for end in range(start + 1, len(own) + 1):
                 run = own[start:end]
                 there = any(theirs[at : at + len(run)] == run for at in range(len(theirs)))
-                if there and player(other) != player(piece):
+                if there and performer_of(other) != performer_of(piece):
                     most = max(most, sum(value.kind != "R" for value in piece.values[start:end]))
     return most
 
 
-@given(pieces(), pieces(), st.sampled_from(sorted(LIKENESSES)))
+@given(pieces(), pieces(), st.sampled_from(sorted(MATCH_KEYS)))
 def test_it_is_the_longest_run(probes: list[Piece], training: list[Piece], how: str) -> None:
     """A copied solo would pass for an invention, or the other way about."""
-    alike = LIKENESSES[how]
-    runs = longest_runs(probes, training, alike)
-    assert [run.notes for run in runs] == [longest(piece, training, alike) for piece in probes]
+    alike = MATCH_KEYS[how]
+    runs = longest_shared_runs(probes, training, alike)
+    assert [run.note_count for run in runs] == [longest(piece, training, alike) for piece in probes]
     for run, piece in zip(runs, probes, strict=True):
         assert run.piece is piece
-        assert len(run.text.split()) == run.values
+        assert len(run.text.split()) == run.value_count
         if run.source is None:
-            assert run.notes == run.values == 0
+            assert run.note_count == run.value_count == 0
             continue
         assert run.source in training
-        assert player(run.source) != player(piece)
-        copied = [alike(value) for value in piece.values[run.start : run.start + run.values]]
+        assert performer_of(run.source) != performer_of(piece)
+        copied = [alike(value) for value in piece.values[run.start : run.start + run.value_count]]
         theirs = [alike(value) for value in run.source.values]
-        assert any(theirs[at : at + run.values] == copied for at in range(len(theirs)))
+        assert any(theirs[at : at + run.value_count] == copied for at in range(len(theirs)))
 
 
 def test_a_copied_solo_shows_whole_and_names_its_source() -> None:
     """Plagiarism would not be seen, nor from whom."""
     solo = tuple(ALPHABET[at * at % 5] for at in range(60))
     original, other = Piece("Ours", "A", solo), Piece("Other", "B", (ALPHABET[0],) * 60)
-    [run] = longest_runs([Piece("New", "net", (ALPHABET[4], *solo))], [other, original], by_value)
+    [run] = longest_shared_runs([Piece("New", "net", (ALPHABET[4], *solo))], [other, original], by_value)
     assert run.source is original
-    assert run.values in (60, 61)
-    assert run.notes == sum(value.kind != "R" for value in solo)
+    assert run.value_count in (60, 61)
+    assert run.note_count == sum(value.kind != "R" for value in solo)
 
 
 def test_a_melody_is_the_same_over_other_chords() -> None:
     """A tune copied over new changes would not be found."""
     one, other = Piece("", "A", (ALPHABET[0],) * 9), Piece("", "B", (ALPHABET[1],) * 9)
-    assert longest_runs([one], [other], by_value)[0].notes == 0
-    assert longest_runs([one], [other], by_melody)[0].notes == 9
+    assert longest_shared_runs([one], [other], by_value)[0].note_count == 0
+    assert longest_shared_runs([one], [other], by_melody)[0].note_count == 9

@@ -12,31 +12,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import Piece, read
+from sideman_models.corpus.corpus import Piece, read_corpus
 from sideman_models.errors import CorpusError
 from sideman_models.evaluation.ngrams import (
+    CLASH_ITEM,
     CONTEXT_CHAINS,
-    DURATION,
-    FITTING,
-    HIGHEST_ORDER,
-    INTERVAL,
-    PLACE_ITEMS,
-    RESTED,
+    CONTEXT_ITEMS,
+    MAX_ORDER,
+    PREVIOUS_DURATION,
+    PREVIOUS_INTERVAL,
+    PREVIOUS_IS_REST,
     VALUE_CHAINS,
-    Events,
     KneserNey,
-    Reader,
+    NgramData,
+    NgramReader,
+    apply_mask,
     clash_share,
     discounts,
-    masked,
-    value_back,
-    value_bits,
-    values_chain,
+    ngram_value_bits,
+    previous_value_item,
+    value_chain,
 )
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.training.dataset import build_vocabulary
-from sideman_models.training.split import part as parted
-from support.corpora import tiny_corpus
+from sideman_models.training.split import split_by_rule as parted
+from support.corpora import write_tiny_corpus
 
 VALUES = 5
 Told = tuple[tuple[int, ...], int]
@@ -92,9 +92,9 @@ def tellings(draw: st.DrawFn) -> tuple[list[Told], list[Told]]:
 
 
 PARTS: dict[str, Callable[[Value], object]] = {
-    RESTED: lambda value: value.kind == "R",
-    DURATION: lambda value: value.ticks,
-    INTERVAL: lambda value: value.interval,
+    PREVIOUS_IS_REST: lambda value: value.kind == "R",
+    PREVIOUS_DURATION: lambda value: value.ticks,
+    PREVIOUS_INTERVAL: lambda value: value.interval,
 }
 """What the items that tell a part of a value tell of it."""
 
@@ -113,7 +113,7 @@ def test_it_is_kneser_ney(drawn: tuple[list[Told], list[Told]]) -> None:
     training, asked = drawn
     plain, model = Plain(training, VALUES), KneserNey(*arrays(training), VALUES)
     expected = [plain.chance(*each) for each in asked]
-    np.testing.assert_allclose(model.chances(*arrays(asked)), expected, rtol=1e-12)
+    np.testing.assert_allclose(model.target_probabilities(*arrays(asked)), expected, rtol=1e-12)
 
 
 @given(tellings())
@@ -125,7 +125,9 @@ def test_the_chances_are_chances(drawn: tuple[list[Told], list[Told]]) -> None:
     everything = model.probabilities(histories)
     np.testing.assert_allclose(everything.sum(1), 1.0, rtol=1e-12)
     assert (everything > 0).all()
-    np.testing.assert_allclose(everything[np.arange(len(targets)), targets], model.chances(histories, targets))
+    np.testing.assert_allclose(
+        everything[np.arange(len(targets)), targets], model.target_probabilities(histories, targets)
+    )
 
 
 def test_what_was_never_seen_before_counts_by_the_company_it_keeps() -> None:
@@ -157,7 +159,7 @@ def test_the_mask_leaves_what_clashes_its_share(seed: int, share: float) -> None
     chances = dice.dirichlet(np.ones(6), 4)
     clash = dice.random((4, 6)) < 0.5
     clash[0], clash[1] = False, True
-    after = masked(chances, clash, share)
+    after = apply_mask(chances, clash, share)
     np.testing.assert_allclose(after.sum(1), 1.0)
     np.testing.assert_array_equal(after[:2], chances[:2])
     for row in (2, 3):
@@ -168,49 +170,51 @@ def test_the_mask_leaves_what_clashes_its_share(seed: int, share: float) -> None
 @pytest.fixture(scope="module")
 def music(tmp_path_factory: pytest.TempPathFactory) -> tuple[Vocabulary, list[Piece], list[Piece]]:
     """A few random tunes: the vocabulary of those to learn from, these, and the others."""
-    corpus = read([tiny_corpus(tmp_path_factory.mktemp("corpus") / "tiny.jsonl", titles=60)])
+    corpus = read_corpus([write_tiny_corpus(tmp_path_factory.mktemp("corpus") / "tiny.jsonl", titles=60)])
     split = parted(corpus.pieces)
-    return build_vocabulary(split.seen), [*split.seen], [*split.unseen]
+    return build_vocabulary(split.training), [*split.training], [*split.held_out]
 
 
 def test_histories_hold_what_was_before(music: tuple[Vocabulary, list[Piece], list[Piece]]) -> None:
     """The opponent would see the value it is to foretell, or one of another piece."""
     vocabulary, seen, _ = music
-    events = Reader(vocabulary, chords=True).read(seen[:3])
-    indices = [[vocabulary.nearest(value) for value in piece.values] for piece in seen[:3]]
+    events = NgramReader(vocabulary, chords=True).read(seen[:3])
+    indices = [[vocabulary.nearest_index(value) for value in piece.values] for piece in seen[:3]]
     assert events.targets.tolist() == list(chain(*indices))
-    assert events.piece.tolist() == list(chain(*([number] * len(piece) for number, piece in enumerate(indices))))
+    assert events.piece_numbers.tolist() == list(
+        chain(*([number] * len(piece) for number, piece in enumerate(indices)))
+    )
     start = len(vocabulary)
-    for steps in range(1, HIGHEST_ORDER):
+    for steps in range(1, MAX_ORDER):
         before = list(chain(*(([start] * steps + piece)[: len(piece)] for piece in indices)))
-        assert events.items[value_back(steps)].tolist() == before
+        assert events.items[previous_value_item(steps)].tolist() == before
     places = [place for piece in seen[:3] for place in piece.places or ()]
-    assert events.items["position in the bar"].tolist() == [place.tick for place in places]
-    assert set(events.items) == {*PLACE_ITEMS, FITTING, *PARTS, *map(value_back, range(1, HIGHEST_ORDER))}
+    assert events.items["position in the bar"].tolist() == [place.tick_in_bar for place in places]
+    assert set(events.items) == {*CONTEXT_ITEMS, CLASH_ITEM, *PARTS, *map(previous_value_item, range(1, MAX_ORDER))}
     for name, part in PARTS.items():
         told: dict[int, set[object]] = {}
-        for last, item in zip(events.items[value_back(1)].tolist(), events.items[name].tolist(), strict=True):
+        for last, item in zip(events.items[previous_value_item(1)].tolist(), events.items[name].tolist(), strict=True):
             told.setdefault(item, set()).add("none" if last == start else part(vocabulary.values[last]))
         assert all(len(parts) == 1 for parts in told.values())
         assert len(told) == len(set().union(*told.values()))
     for at, place in enumerate(places):
-        flags = vocabulary.clashes(place.chord, place.previous)
-        np.testing.assert_array_equal(events.clashes[events.clash[at]], flags)
+        flags = vocabulary.clash_mask(place.chord, place.previous_pitch)
+        np.testing.assert_array_equal(events.clash_table[events.clash_rows[at]], flags)
 
 
 def test_knowing_more_costs_fewer_bits(music: tuple[Vocabulary, list[Piece], list[Piece]]) -> None:
     """Chain and mask would be for show: in tunes of eighths in a few keys they must tell something."""
     vocabulary, seen, unseen = music
-    reader = Reader(vocabulary, chords=True)
+    reader = NgramReader(vocabulary, chords=True)
     training, rest = reader.read(seen), reader.read(unseen)
     n = len(vocabulary)
-    unigram = value_bits(training, rest, values_chain(1), n).mean()
-    bigram = value_bits(training, rest, values_chain(2), n).mean()
+    unigram = ngram_value_bits(training, rest, value_chain(1), n).mean()
+    bigram = ngram_value_bits(training, rest, value_chain(2), n).mean()
     assert bigram < unigram < np.log2(n)
-    assert value_bits(training, rest, values_chain(2), n, mask=True).mean() < bigram - 0.2
-    assert value_bits(training, rest, (FITTING, value_back(1)), n).mean() < bigram - 0.2
+    assert ngram_value_bits(training, rest, value_chain(2), n, mask=True).mean() < bigram - 0.2
+    assert ngram_value_bits(training, rest, (CLASH_ITEM, previous_value_item(1)), n).mean() < bigram - 0.2
     assert 0 < clash_share(training) < 0.05
-    both = value_bits(training, rest, (FITTING, value_back(1)), n, mask=True)
+    both = ngram_value_bits(training, rest, (CLASH_ITEM, previous_value_item(1)), n, mask=True)
     assert both.shape == rest.targets.shape
     assert (both > 0).all()
 
@@ -219,14 +223,14 @@ def test_lines_without_chords_have_no_items_of_chords() -> None:
     """A value file could not be measured."""
     vocabulary = Vocabulary([Value("C", 6, 2), Value("S", 6, 1), Value("R", 12)])
     piece = Piece("", "", (Value("C", 6, 2), Value("S", 6, 1), Value("R", 12)) * 4)
-    events = Reader(vocabulary, chords=False).read([piece])
-    assert set(events.items) == {*PARTS, *(value_back(steps) for steps in range(1, HIGHEST_ORDER))}
+    events = NgramReader(vocabulary, chords=False).read([piece])
+    assert set(events.items) == {*PARTS, *(previous_value_item(steps) for steps in range(1, MAX_ORDER))}
     assert all(set(chain) <= set(events.items) for chain in VALUE_CHAINS.values())
     assert not any(set(chain) <= set(events.items) for chain in CONTEXT_CHAINS.values())
-    assert isinstance(events, Events)
-    assert value_bits(events, events, values_chain(6), 3).mean() < 0.5
+    assert isinstance(events, NgramData)
+    assert ngram_value_bits(events, events, value_chain(6), 3).mean() < 0.5
     with pytest.raises(CorpusError, match="without chords"):
-        Reader(vocabulary, chords=True).read([piece])
+        NgramReader(vocabulary, chords=True).read([piece])
 
 
 def test_a_piece_of_which_nothing_is_known_is_no_event(music: tuple[Vocabulary, list[Piece], list[Piece]]) -> None:
@@ -236,9 +240,9 @@ def test_a_piece_of_which_nothing_is_known_is_no_event(music: tuple[Vocabulary, 
     first = seen[0]
     assert first.places is not None
     silence = Piece("", "", (Value("R", 12),) * 2, first.places[:2], (None, None))
-    reader = Reader(restless, chords=True)
+    reader = NgramReader(restless, chords=True)
     alone, beside = reader.read([silence]), reader.read([silence, first])
     assert not len(alone.targets)
-    assert set(beside.piece.tolist()) == {1}
-    assert value_bits(beside, alone, values_chain(2), len(restless)).shape == (0,)
-    assert value_bits(alone, beside, (FITTING, value_back(1)), len(restless), mask=True).mean() > 0
+    assert set(beside.piece_numbers.tolist()) == {1}
+    assert ngram_value_bits(beside, alone, value_chain(2), len(restless)).shape == (0,)
+    assert ngram_value_bits(alone, beside, (CLASH_ITEM, previous_value_item(1)), len(restless), mask=True).mean() > 0

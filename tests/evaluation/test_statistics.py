@@ -11,22 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import Piece, read
+from sideman_models.corpus.corpus import Piece, read_corpus
 from sideman_models.evaluation.statistics import (
-    SPLITS,
+    HALF_SPLITS,
     STATISTICS,
     Outcome,
-    compare,
-    distance,
-    divergence,
+    compare_statistics,
+    count_statistics,
     half_distances,
+    jensen_shannon_distance,
+    jensen_shannon_divergence,
     phrases,
-    profile,
 )
 from sideman_models.music.line import LineNote
-from sideman_models.music.solos import BeatChanges, Solo, write
-from sideman_models.music.values import TICKS, Value, Window
-from support.corpora import tiny_corpus
+from sideman_models.music.solos import ChordGrid, Solo, solo_to_piece
+from sideman_models.music.values import TICKS_PER_QUARTER, IntervalRange, Value
+from support.corpora import write_tiny_corpus
 from support.strategies import beat_changes, lines
 
 counters = st.dictionaries(st.integers(0, 6), st.integers(1, 50), max_size=6).map(Counter)
@@ -40,7 +40,7 @@ def entropy(chances: list[float]) -> float:
 @given(counters, counters)
 def test_the_distance_is_jensens_and_shannons(one: Counter[Outcome], other: Counter[Outcome]) -> None:
     """Distances would not be comparable with anybody else's; here they are computed by entropies."""
-    apart = distance(one, other)
+    apart = jensen_shannon_distance(one, other)
     if not one or not other:
         assert apart is None
         return
@@ -48,15 +48,17 @@ def test_the_distance_is_jensens_and_shannons(one: Counter[Outcome], other: Coun
     middle = [(p + q) / 2 for p, q in zip(*shares, strict=True)]
     assert apart is not None
     assert apart**2 == pytest.approx(entropy(middle) - (entropy(shares[0]) + entropy(shares[1])) / 2, abs=1e-9)
-    assert distance(other, one) == pytest.approx(apart, abs=1e-7)
+    assert jensen_shannon_distance(other, one) == pytest.approx(apart, abs=1e-7)
     assert 0 <= apart <= 1 + 1e-9
 
 
 def test_the_ends_of_the_scale() -> None:
     """Nobody could read the figure: alike is 0, nothing in common is 1."""
-    assert distance(Counter("aab"), Counter("aabaab")) == 0
-    assert distance(Counter("a"), Counter("b")) == 1
-    assert divergence(np.array([[1.0, 1.0], [2.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 3.0]])).tolist() == [0, 1]
+    assert jensen_shannon_distance(Counter("aab"), Counter("aabaab")) == 0
+    assert jensen_shannon_distance(Counter("a"), Counter("b")) == 1
+    assert jensen_shannon_divergence(
+        np.array([[1.0, 1.0], [2.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 3.0]])
+    ).tolist() == [0, 1]
 
 
 def piece(*texts: str, title: str = "") -> Piece:
@@ -64,14 +66,14 @@ def piece(*texts: str, title: str = "") -> Piece:
     values = []
     for text in texts:
         kind, beats, *interval = text.split(",")
-        values.append(Value(kind, round(float(beats) * TICKS), int(interval[0]) if interval else None))
+        values.append(Value(kind, round(float(beats) * TICKS_PER_QUARTER), int(interval[0]) if interval else None))
     return Piece(title, "", tuple(values))
 
 
 def test_what_is_counted() -> None:
     """A statistic would count something other than its name says."""
     line = piece("R,1", "C,1", "S,0.5,+2", "R,1", "C,0.5,+0", "R,2", "A,1", "C,0.5,-1", "R,3")
-    found = profile([line])
+    found = count_statistics([line])
     assert found["kinds"] == {"C": 3, "S": 1, "A": 1, "R": 4}
     assert found["durations"] == {12: 2, 6: 3}
     assert found["intervals"] == {2: 1, 0: 1, -1: 1}
@@ -83,15 +85,15 @@ def test_what_is_counted() -> None:
     assert not found["strong beats"]
     assert not found["pitches"]
     motif = ["C,1,+2", "S,1,-2", "C,0.5,+1", "S,0.5,-1"]
-    assert profile([piece(*motif, *motif), piece(*motif)])["repeated motifs"] == {"new": 5, "again": 1}
-    assert not profile([Piece("", "", (Value("C", 6, Window("P1", "d-5")),))])["intervals"]
+    assert count_statistics([piece(*motif, *motif), piece(*motif)])["repeated motifs"] == {"new": 5, "again": 1}
+    assert not count_statistics([Piece("", "", (Value("C", 6, IntervalRange("P1", "d-5")),))])["intervals"]
 
 
 @given(lines(), beat_changes())
-def test_every_piece_can_be_counted(notes: list[LineNote], changes: BeatChanges) -> None:
+def test_every_piece_can_be_counted(notes: list[LineNote], changes: ChordGrid) -> None:
     """Some solo could not be held against the others, or would count more notes than it has."""
-    found = write(Solo("", "", tuple(notes), changes))
-    counts = profile([found])
+    found = solo_to_piece(Solo("", "", tuple(notes), changes))
+    counts = count_statistics([found])
     struck = sum(value.kind != "R" for value in found.values)
     assert sum(counts["kinds"].values()) == len(found.values)
     assert sum(counts["pitches"].values()) == sum(counts["durations"].values()) == struck
@@ -100,7 +102,9 @@ def test_every_piece_can_be_counted(notes: list[LineNote], changes: BeatChanges)
     assert all(part[0].kind != "R" != part[-1].kind for part in parts)
     assert sum(counts["phrases in notes"].values()) == sum(counts["ranges of phrases"].values()) == len(parts)
     strong = [
-        place.tick for place, pitch in zip(found.places or (), found.pitches or (), strict=True) if pitch is not None
+        place.tick_in_bar
+        for place, pitch in zip(found.places or (), found.pitches or (), strict=True)
+        if pitch is not None
     ]
     assert sum(counts["strong beats"].values()) == sum(tick in (0, 24) for tick in strong)
 
@@ -113,13 +117,15 @@ def leap(value: Value) -> Value:
 def test_halves_of_the_same_music_lie_nearer_than_other_music(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The distance of a network's music would have nothing to be measured by."""
     folder = tmp_path_factory.mktemp("corpus")
-    one, same = (read([tiny_corpus(folder / f"{seed}.jsonl", titles=20, seed=seed)]).pieces for seed in (0, 1))
+    one, same = (
+        read_corpus([write_tiny_corpus(folder / f"{seed}.jsonl", titles=20, seed=seed)]).pieces for seed in (0, 1)
+    )
     leaping = [Piece(each.title, "", tuple(map(leap, each.values))) for each in one]
-    alike, unlike = ({each.name: each for each in compare(one, other)} for other in (same, leaping))
+    alike, unlike = ({each.name: each for each in compare_statistics(one, other)} for other in (same, leaping))
     assert set(alike) == set(STATISTICS)
     assert set(unlike) == set(STATISTICS) - {"strong beats", "pitches", "ranges of phrases"}
-    assert (alike["kinds"].ratio or 9) < 2
-    assert (unlike["intervals"].ratio or 0) > 5
+    assert (alike["kinds"].distance_ratio or 9) < 2
+    assert (unlike["intervals"].distance_ratio or 0) > 5
     assert unlike["intervals"].distance > 0.9
     assert unlike["kinds"].distance == 0
     assert half_distances(one, seed=3) == half_distances(one, seed=3) != half_distances(one, seed=4)
@@ -130,7 +136,7 @@ def test_the_halves_are_halves_of_the_titles() -> None:
     same = [piece("C,1", title="A"), piece("C,1", title="A"), piece("S,1", title="B"), piece("S,1", title="B")]
     assert half_distances(same)["kinds"] == 1
     assert half_distances(same[:2]) == dict.fromkeys(STATISTICS)
-    [kinds] = [each for each in compare(same[:2], same) if each.name == "kinds"]
-    assert kinds.half is None
-    assert kinds.ratio is None
-    assert SPLITS >= 100
+    [kinds] = [each for each in compare_statistics(same[:2], same) if each.name == "kinds"]
+    assert kinds.half_distance is None
+    assert kinds.distance_ratio is None
+    assert HALF_SPLITS >= 100

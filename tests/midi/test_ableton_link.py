@@ -17,7 +17,7 @@ from sideman.core.events import LinkState
 from sideman.midi import ableton_link as abletonlink
 from sideman.midi.ableton_link import LinkSession
 from support.link_session import FIRST_BPM, NOTES, THEN_BPM
-from support.processes import OWN_NETWORK, bundle_in, environment, has_networks_of_its_own
+from support.processes import OWN_NETWORK, can_unshare_network, daemon_environment, write_bundle
 
 ALONE = "ip link set lo up && ip link set lo multicast on && ip route add 224.0.0.0/4 dev lo && exec "
 
@@ -31,7 +31,7 @@ class Session:
         self.takes = [0.000005]  # in turn
         self.states: list[tuple[LinkState, float]] = []
         monkeypatch.setattr(abletonlink, "time", SimpleNamespace(monotonic=self._now))
-        monkeypatch.setattr(abletonlink, "load", SimpleNamespace)
+        monkeypatch.setattr(abletonlink, "load_aalink", SimpleNamespace)
         self.ours = LinkSession(120.0, 4.0, lambda state, second: self.states.append((state, second)))
 
     def _now(self) -> float:
@@ -53,7 +53,7 @@ class Session:
         """Let ours look so many times."""
         for _ in range(times):
             self.second += abletonlink.POLL_S
-            self.ours._look(self)
+            self.ours._poll(self)
 
 
 @pytest.mark.parametrize("drift", [0.0, 20e-6, -500e-6])
@@ -77,7 +77,7 @@ def test_every_change_is_passed_on_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         session.looks(1)
         assert getattr(session.states[-1][0], {"num_peers": "others"}.get(name, name)) == value
     assert len(session.states) == 4
-    session.ours.ask(90.0)
+    session.ours.request_tempo(90.0)
     session.looks(1)
     assert session.tempo == session.states[-1][0].bpm == 90.0
 
@@ -102,7 +102,7 @@ def test_a_library_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch, capl
     def fail(_bpm: float) -> None:
         raise RuntimeError("no such network")
 
-    monkeypatch.setattr(abletonlink, "load", lambda: SimpleNamespace(Link=fail))
+    monkeypatch.setattr(abletonlink, "load_aalink", lambda: SimpleNamespace(Link=fail))
     session = LinkSession(120.0, 4.0, lambda _state, _second: None)
     session.open()
     session.close()
@@ -113,13 +113,13 @@ def test_a_library_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch, capl
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What two peers did together."""
-    if not has_networks_of_its_own():
+    if not can_unshare_network():
         pytest.skip("no network namespace may be made here")
     pytest.importorskip("aalink")
-    bundle = bundle_in(tmp_path_factory.mktemp("link"))
+    bundle = write_bundle(tmp_path_factory.mktemp("link"))
     command = f'{ALONE}"$0" "$@"'
     script = Path(__file__).parents[1] / "support" / "link_session.py"
-    python = environment()
+    python = daemon_environment()
     python["PYTHONPATH"] += f":{script.parents[1]}"
     words = [*OWN_NETWORK, "sh", "-c", command, sys.executable, str(script), str(bundle)]
     done = subprocess.run(words, env=python, capture_output=True, text=True, timeout=100, check=False)
@@ -166,9 +166,9 @@ def test_the_session_takes_its_tempo(scene: dict[str, Any]) -> None:
 def test_without_the_library_it_says_how_to_get_it(tmp_path: Path) -> None:
     """Whoever sets tempo.source: link on a plain installation would get a defect's words, or silence."""
     (tmp_path / "aalink.py").write_text("raise ImportError('no such thing')\n")
-    env = environment()
+    env = daemon_environment()
     env["PYTHONPATH"] = f"{tmp_path}:{env['PYTHONPATH']}"
-    given = (f"model.bundle={bundle_in(tmp_path)}", "tempo.source=link", "midi.output=none", "midi.input=none")
+    given = (f"model.bundle={write_bundle(tmp_path)}", "tempo.source=link", "midi.output=none", "midi.input=none")
     words = [word for setting in given for word in ("--set", setting)]
     for command in ("run", "check"):
         everything = [sys.executable, "-m", "sideman", command, *words]

@@ -16,25 +16,25 @@ from hypothesis import strategies as st
 
 from sideman.commands import ports as command
 from sideman.core.errors import Unavailable
-from sideman.core.events import Control, Event, NoteOff, NoteOn, PitchBend, ProgramChange, encode
+from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend, ProgramChange, encode
 from sideman.midi import backends as ports
-from sideman.midi.backends import hearing
-from sideman.midi.decoder import Decoder
-from sideman.midi.names import is_own, match, nearest
-from sideman.midi.ports import Link, Wanted
+from sideman.midi.backends import input_callback
+from sideman.midi.decoder import MidiDecoder
+from sideman.midi.names import is_own_port, match_ports, nearest_port_name
+from sideman.midi.ports import MidiPorts, PortRequest
 
 _sevens, _channels = st.integers(0, 127), st.integers(1, 16)
 _events = st.one_of(
     st.builds(NoteOn, _sevens, st.integers(1, 127), _channels),
     st.builds(NoteOff, _sevens, _channels),
-    st.builds(Control, _sevens, _sevens, _channels),
+    st.builds(ControlChange, _sevens, _sevens, _channels),
     st.builds(ProgramChange, _sevens, _channels),
     st.builds(PitchBend, st.integers(-8192, 8191), _channels),
 )
 
 
-def _decoded(messages: Sequence[Sequence[int]]) -> list[Event]:
-    decoder = Decoder()
+def _decoded(messages: Sequence[Sequence[int]]) -> list[MidiEvent]:
+    decoder = MidiDecoder()
     return [event for message in messages for event in decoder.feed(message)]
 
 
@@ -42,13 +42,13 @@ def _decoded(messages: Sequence[Sequence[int]]) -> list[Event]:
 
 
 @given(st.lists(_events))
-def test_what_is_sent_is_what_is_heard(events: list[Event]) -> None:
+def test_what_is_sent_is_what_is_heard(events: list[MidiEvent]) -> None:
     """Sideman would hear other notes than were played."""
     assert _decoded([encode(event) for event in events]) == events
 
 
 @given(st.lists(_events), st.randoms())
-def test_messages_may_come_in_pieces(events: list[Event], dice: Any) -> None:
+def test_messages_may_come_in_pieces(events: list[MidiEvent], dice: Any) -> None:
     """Notes would be lost where a driver cuts messages, leaves out a repeated status, or puts clock bytes between."""
     stream: list[int] = []
     status = 0
@@ -72,7 +72,7 @@ def test_nonsense_is_harmless(messages: list[list[int]]) -> None:
 
 
 @given(st.lists(st.integers(0, 127)), _events)
-def test_a_dump_does_not_hide_what_follows(dump: list[int], event: Event) -> None:
+def test_a_dump_does_not_hide_what_follows(dump: list[int], event: MidiEvent) -> None:
     """Notes after a keyboard's dump of its memory would be lost, or the dump would be taken for notes."""
     assert _decoded([(0xF0, *dump, 0xF7), tuple(dump), encode(event)]) == [event]
 
@@ -85,10 +85,10 @@ def test_note_on_without_velocity_is_a_release() -> None:
 def test_an_error_of_the_receiver_does_not_escape(caplog: pytest.LogCaptureFixture) -> None:
     """One defect would end all hearing, without a word."""
 
-    def receive(_event: Event, _second: float) -> None:
+    def receive(_event: MidiEvent, _second: float) -> None:
         raise RuntimeError("a defect")
 
-    hearing(receive)(([0x90, 60, 80], 0.0), None)
+    input_callback(receive)(([0x90, 60, 80], 0.0), None)
     assert "a defect" in caplog.text
 
 
@@ -111,7 +111,7 @@ PORTS = ("Midi Through:Midi Through Port-0 14:0", "nanoKEY2:nanoKEY2 MIDI 1 20:0
 )
 def test_match(wanted: str, found: list[int]) -> None:
     """A port would have to be named with the numbers that ALSA changes at each start, or one of two taken blindly."""
-    assert match(wanted, PORTS) == found
+    assert match_ports(wanted, PORTS) == found
 
 
 @given(st.lists(st.text(), unique=True), st.data())
@@ -119,7 +119,7 @@ def test_a_full_name_always_matches(names: list[str], data: st.DataObject) -> No
     """There would be ports that one cannot name."""
     if names:
         wanted = data.draw(st.sampled_from(names))
-        assert names.index(wanted) in match(wanted, names)
+        assert names.index(wanted) in match_ports(wanted, names)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_full_name_always_matches(names: list[str], data: st.DataObject) -> No
 )
 def test_nearest(wanted: str, meant: str | None) -> None:
     """A slip of the pen would be harder to find."""
-    assert nearest(wanted, PORTS) == meant
+    assert nearest_port_name(wanted, PORTS) == meant
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_nearest(wanted: str, meant: str | None) -> None:
 )
 def test_own_ports(name: str, own: bool) -> None:
     """Sideman would play to itself, or not to a port whose name only begins like its own."""
-    assert is_own(name, "sideman") is own
+    assert is_own_port(name, "sideman") is own
 
 
 # -- an rtmidi of our own
@@ -229,14 +229,14 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(*built: int, **there: Sequence[str]) -> FakeRtMidi:
         fake = FakeRtMidi(built, **there)
         monkeypatch.setitem(sys.modules, "rtmidi", fake)
-        monkeypatch.setattr(ports, "load", lambda _file: None)
+        monkeypatch.setattr(ports, "load_libjack", lambda _file: None)
         return fake
 
     return make
 
 
-def _link(**wanted: Any) -> Link:
-    return Link(Wanted(**wanted), lambda _event, _second: None)
+def _link(**wanted: Any) -> MidiPorts:
+    return MidiPorts(PortRequest(**wanted), lambda _event, _second: None)
 
 
 def test_nothing_wanted_needs_no_rtmidi(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_nothing_wanted_needs_no_rtmidi(monkeypatch: pytest.MonkeyPatch) -> None
     link = _link(output="none", input="none")
     assert link.open() == []
     link.send((0x90, 60, 80))
-    assert (link.poll(), link.text) == ([], "output none, input none")
+    assert (link.poll(), link.status_text) == ([], "output none, input none")
     link.close()
 
 
@@ -269,7 +269,7 @@ def test_where_virtual_ports_do_not_exist_the_first_is_taken(machine: Any) -> No
     machine(4, outputs=["Wavetable", "Piano"], inputs=["Keys"])
     link = _link()
     assert link.open() == []
-    assert link.text == "output Wavetable (Windows MultiMedia), input Keys (Windows MultiMedia)"
+    assert link.status_text == "output Wavetable (Windows MultiMedia), input Keys (Windows MultiMedia)"
     link.close()
 
 
@@ -278,7 +278,7 @@ def test_alsa_comes_before_jack(machine: Any) -> None:
     machine(3, 2, 1)
     link = _link()
     link.open()
-    assert link.name == "sideman:out (ALSA)"
+    assert link.output_name == "sideman:out (ALSA)"
     link.close()
 
 
@@ -290,7 +290,7 @@ def test_output_that_fails_is_opened_anew(machine: Any) -> None:
     there.players[-1].broken = True
     link.send((0x90, 60, 80))
     there.players[-1].broken = False
-    assert [change.open for change in link.poll()] == [False, True]
+    assert [change.is_open for change in link.poll()] == [False, True]
     link.send((0x90, 61, 80))
     assert there.players[-1].sent == [(0x90, 61, 80)]
     link.close()

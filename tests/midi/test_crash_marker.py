@@ -11,33 +11,33 @@ from hypothesis import strategies as st
 
 from sideman.config.sources import load_chart
 from sideman.core.events import NoteOn, encode
-from sideman.midi.crash_marker import Marks
+from sideman.midi.crash_marker import CrashMarker
 from sideman.service.service import Service
-from support.fakes import hanging, settings
-from support.processes import bundle_in
+from support.fakes import hanging_notes, settings
+from support.processes import write_bundle
 
 
 def test_a_mark_stays_until_its_port_is_open_again(tmp_path: Path) -> None:
     """Without it a synth that is switched on later would go on with the note it was left with."""
     path = tmp_path / "state" / "playing.json"
-    assert Marks(path).opened("Synth", [7, 2]) == []  # and is killed
-    waiting = Marks(path)
-    assert waiting.opened("Other", [1]) == []  # and is killed too
-    third = Marks(path)
-    assert third.opened("Synth", [3]) == [7, 2]
-    assert third.opened("Other", [3]) == [1]
-    third.released()
+    assert CrashMarker(path).mark_playing("Synth", [7, 2]) == []  # and is killed
+    waiting = CrashMarker(path)
+    assert waiting.mark_playing("Other", [1]) == []  # and is killed too
+    third = CrashMarker(path)
+    assert third.mark_playing("Synth", [3]) == [7, 2]
+    assert third.mark_playing("Other", [3]) == [1]
+    third.clear()
     assert not path.exists()
 
 
 def test_an_end_in_good_order_keeps_the_marks_of_others(tmp_path: Path) -> None:
     """Without it the mark of a port that has not come yet would be lost."""
     path = tmp_path / "playing.json"
-    Marks(path).opened("Synth", [7])
-    other = Marks(path)
-    other.opened("Other", [1])
-    other.released()
-    assert Marks(path).opened("Synth", [1]) == [7]
+    CrashMarker(path).mark_playing("Synth", [7])
+    other = CrashMarker(path)
+    other.mark_playing("Other", [1])
+    other.clear()
+    assert CrashMarker(path).mark_playing("Synth", [1]) == [7]
 
 
 @given(st.binary(max_size=40) | st.sampled_from([b'{"b": [99]}', b'{"b": "x"}', b"[1]", b"7", b'{"b": [[]]}']))
@@ -45,28 +45,28 @@ def test_a_broken_mark_is_none(content: bytes) -> None:
     """Without it a file damaged by a power cut would keep the service from starting."""
     path = Path.home() / "playing.json"
     path.write_bytes(content)
-    assert Marks(path).opened("b", [1]) == []
+    assert CrashMarker(path).mark_playing("b", [1]) == []
 
 
 def test_no_place_for_a_mark_is_no_error(tmp_path: Path) -> None:
     """Without it a read-only disk would stop the music."""
     (tmp_path / "file").write_text("in the way")
-    assert Marks(tmp_path / "file" / "playing.json").opened("a", [1]) == []
+    assert CrashMarker(tmp_path / "file" / "playing.json").mark_playing("a", [1]) == []
 
 
 def test_what_was_left_is_released_before_the_first_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it a note cut off by a kill would sound until somebody switched the synth off."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    Marks(tmp_path / "playing-sideman.json").opened("Synth", [7, 2])
-    bundle = str(bundle_in(tmp_path))
+    CrashMarker(tmp_path / "playing-sideman.json").mark_playing("Synth", [7, 2])
+    bundle = str(write_bundle(tmp_path))
     chosen = settings(midi__output="none", midi__input="none", model__bundle=bundle, chart__choruses=1, tempo__bpm=400)
     sent: list[tuple[int, int, int]] = []
     monkeypatch.setattr("sideman.midi.ports.Link.send", lambda _self, message: sent.append(tuple(message)))
-    monkeypatch.setattr("sideman.midi.ports.Link.plays", True)
-    monkeypatch.setattr("sideman.midi.ports.Link.name", "Synth")
-    monkeypatch.setattr("sideman.service.service.make_fit", lambda: None)
+    monkeypatch.setattr("sideman.midi.ports.Link.has_output", True)
+    monkeypatch.setattr("sideman.midi.ports.Link.output_name", "Synth")
+    monkeypatch.setattr("sideman.service.service.prepare_interpreter", lambda: None)
     assert Service(chosen, load_chart(chosen)).run() == 0
     first = next(number for number, message in enumerate(sent) if message[0] & 0xF0 == 0x90)
     left = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128) for channel in (7, 2)]
-    assert not hanging([*left, *sent[:first]])
+    assert not hanging_notes([*left, *sent[:first]])
     assert not (tmp_path / "playing-sideman.json").exists()

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import (
-    FAMILIES,
-    KINDS,
+    CHORD_FAMILIES,
     NO_CHORD,
     QUALITIES,
-    ROWS,
+    QUALITY_TABLE,
+    TONE_KINDS,
     Chord,
     Quality,
     parse_chord,
@@ -95,7 +95,7 @@ def test_every_usual_spelling_ends_in_its_row(row: str, suffix: str) -> None:
 def test_no_chord_leaves_every_pitch_a_scale_tone(text: str) -> None:
     """Lost: a bar without chords stops the chart, or makes every note sound wrong to the network."""
     assert parse_chord(text) == NO_CHORD
-    assert {KINDS[NO_CHORD.kind(pitch)] for pitch in range(128)} == {"S"}
+    assert {TONE_KINDS[NO_CHORD.kind_of(pitch)] for pitch in range(128)} == {"S"}
 
 
 @pytest.mark.parametrize("quality", QUALITIES.values(), ids=lambda quality: quality.name or "major")
@@ -103,7 +103,7 @@ def test_every_row_is_sound(quality: Quality) -> None:
     """Lost: a mistyped row, whose chord tones are not in its scale, teaches the network nonsense."""
     assert set(quality.tones) <= set(quality.scale) <= set(range(12))
     assert quality.tones == tuple(sorted(set(quality.tones)))
-    assert quality.family in FAMILIES
+    assert quality.family in CHORD_FAMILIES
     for offset, kind in enumerate(quality.kinds):
         near = {(tone + step) % 12 for tone in quality.tones for step in (1, 11)}
         in_order = (offset in quality.tones, offset in quality.scale, offset in near, True)
@@ -112,10 +112,10 @@ def test_every_row_is_sound(quality: Quality) -> None:
 
 def test_rows_and_families_are_all_used_and_told_apart() -> None:
     """Lost: a row that shadows another, or an input of the network that never lights up."""
-    assert len(QUALITIES) == len(ROWS)
-    assert len({(quality.tones, quality.scale) for quality in QUALITIES.values()}) == len(ROWS)
-    assert {quality.family for quality in QUALITIES.values()} == set(FAMILIES)
-    assert FAMILIES[-1] == NO_CHORD.quality.family == "none"
+    assert len(QUALITIES) == len(QUALITY_TABLE)
+    assert len({(quality.tones, quality.scale) for quality in QUALITIES.values()}) == len(QUALITY_TABLE)
+    assert {quality.family for quality in QUALITIES.values()} == set(CHORD_FAMILIES)
+    assert CHORD_FAMILIES[-1] == NO_CHORD.quality.family == "none"
 
 
 @pytest.mark.parametrize("name", [name for name in QUALITIES if name != "none"])
@@ -140,9 +140,9 @@ def test_any_text_is_a_chord_or_a_chord_error(text: str) -> None:
 @given(chords(), st.integers(0, 127))
 def test_kinds_do_not_depend_on_the_octave(chord: Chord, pitch: int) -> None:
     """Lost: the same line an octave higher means something else to the network."""
-    assert chord.kind(pitch) == chord.kind(pitch % 12) == chord.kind(pitch + 12)
-    assert (chord.kind(pitch) == KINDS.index("C")) == (pitch % 12 in chord.tones)
-    assert (pitch % 12 in chord.scale) == (KINDS[chord.kind(pitch)] in "CS")
+    assert chord.kind_of(pitch) == chord.kind_of(pitch % 12) == chord.kind_of(pitch + 12)
+    assert (chord.kind_of(pitch) == TONE_KINDS.index("C")) == (pitch % 12 in chord.tones)
+    assert (pitch % 12 in chord.scale) == (TONE_KINDS[chord.kind_of(pitch)] in "CS")
 
 
 @given(chords(), st.integers(-24, 24), st.integers(0, 127))
@@ -153,7 +153,7 @@ def test_transposing_moves_everything_alike(chord: Chord, semitones: int, pitch:
     assert moved == parse_chord(moved.text)
     assert moved.transposed(-semitones) == chord
     if chord != NO_CHORD:
-        assert moved.kind(pitch + semitones) == chord.kind(pitch)
+        assert moved.kind_of(pitch + semitones) == chord.kind_of(pitch)
 
 
 @given(chords())

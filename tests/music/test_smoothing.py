@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from sideman_models.music.harmony import parse_chord
 from sideman_models.music.line import LineNote
 from sideman_models.music.smoothing import (
-    NONE,
-    ORIGINALS,
-    Rules,
-    in_turn,
-    keep_apart,
-    settle,
-    too_often,
-    unrepeated,
+    NO_RULES,
+    ORIGINAL_RULES,
+    SmoothingRules,
+    delay_onset,
+    is_repeated_too_often,
+    limit_to_min_length,
+    settle_length,
     within_leap,
+    without_repeated,
 )
-from sideman_models.music.solos import BeatChanges, Piece, Solo, write
-from sideman_models.music.values import TICKS
+from sideman_models.music.solos import ChordGrid, Piece, Solo, solo_to_piece
+from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle
 from support.fakes import classic_bundle, modern_bundle
-from support.smoothing_table import MODERN_GRID, ROWS, counts, heard_in, table
+from support.smoothing_table import MODERN_GRID, ROWS, chorus_of_piece, rule_counts, table_lines
 
 lengths = st.integers(1, 60)
 pitches = st.lists(st.integers(0, 127), min_size=1, max_size=40, unique=True)
@@ -36,7 +36,7 @@ beats = st.sampled_from([12, 24, 48, 96, 480])
 @given(st.integers(0, 10_000), st.integers(1, 3000), beats, st.integers(0, 100))
 def test_every_note_ends_on_the_grid(onset: int, length: int, beat: int, least: int) -> None:
     """Without it a triplet and a sixteenth in one beat would push all that follows off the grid."""
-    ends = onset + settle(onset, length, beat, least)
+    ends = onset + settle_length(onset, length, beat, least)
     assert ends % beat % (beat // 4) == 0 or ends % beat % (beat // 3) == 0
     assert ends - onset >= max(1, least)
 
@@ -46,18 +46,18 @@ def test_a_beat_is_parted_in_quarters_or_in_thirds(drawn: list[int]) -> None:
     """Without it a beat would be half a triplet, which nobody plays."""
     onset, onsets = 0, [0]
     for length in drawn:
-        onset += settle(onset, length, TICKS)
+        onset += settle_length(onset, length, TICKS_PER_QUARTER)
         onsets.append(onset)
-    for beat in range(onset // TICKS + 1):
-        places = {each % TICKS for each in onsets if each // TICKS == beat}
+    for beat in range(onset // TICKS_PER_QUARTER + 1):
+        places = {each % TICKS_PER_QUARTER for each in onsets if each // TICKS_PER_QUARTER == beat}
         assert places <= {0, 3, 6, 9} or places <= {0, 4, 8}
 
 
 @given(st.integers(0, 10_000), st.integers(1, 300), beats, st.integers(0, 100))
 def test_what_has_settled_stays(onset: int, length: int, beat: int, least: int) -> None:
     """Without it each pass over a solo would change it again."""
-    once = settle(onset, length, beat, least)
-    assert settle(onset, once, beat, least) == once
+    once = settle_length(onset, length, beat, least)
+    assert settle_length(onset, once, beat, least) == once
 
 
 @pytest.mark.parametrize(
@@ -66,24 +66,24 @@ def test_what_has_settled_stays(onset: int, length: int, beat: int, least: int) 
 )
 def test_a_length_settles_on_the_nearest(onset: int, length: int, settled: int) -> None:
     """Without it a rhythm would be bent further than the grid asks for."""
-    assert settle(onset, length, TICKS) == settled
+    assert settle_length(onset, length, TICKS_PER_QUARTER) == settled
 
 
 @given(st.lists(st.floats(0, 20), max_size=20), st.floats(0, 2))
 def test_no_two_notes_start_at_once(onsets: list[float], least: float) -> None:
     """Without it one voice would strike two notes together, or the later one first."""
-    sounded = list(accumulate(onsets, lambda before, onset: in_turn(onset, before, least)))
+    sounded = list(accumulate(onsets, lambda before, onset: delay_onset(onset, before, least)))
     assert all(after - before >= least - 1e-9 for before, after in pairwise(sounded))
-    assert list(accumulate(sounded, lambda before, onset: in_turn(onset, before, least))) == pytest.approx(sounded)
+    assert list(accumulate(sounded, lambda before, onset: delay_onset(onset, before, least))) == pytest.approx(sounded)
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_notes_are_kept_apart_and_no_further(length: int, least: int) -> None:
     """Without it notes would crowd, or the rule would stretch what has room enough."""
-    apart = keep_apart(length, least)
+    apart = limit_to_min_length(length, least)
     assert apart >= least
     assert apart == length or length < least
-    assert keep_apart(apart, least) == apart
+    assert limit_to_min_length(apart, least) == apart
 
 
 @given(pitches, st.integers(0, 127), st.integers(1, 24))
@@ -100,46 +100,48 @@ def test_no_leap_is_wider_than_it_must_be(fitting: list[int], previous: int, wid
 @given(pitches, st.none() | st.integers(0, 127))
 def test_the_worn_pitch_alone_is_left_out(fitting: list[int], worn: int | None) -> None:
     """Without it one pitch would be hammered, or the rule would take other pitches along."""
-    left = unrepeated(fitting, worn)
-    assert left == unrepeated(left, worn)
+    left = without_repeated(fitting, worn)
+    assert left == without_repeated(left, worn)
     assert list(left) == ([pitch for pitch in fitting if pitch != worn] or fitting)
 
 
 @given(st.integers(0, 20), st.integers(0, 16))
 def test_a_limit_of_nothing_is_none(times: int, most: int) -> None:
     """Without it a rule that is turned off would still silence a pitch."""
-    assert too_often(times, most) == (most > 0 and times >= most)
-    assert not too_often(times, 0)
+    assert is_repeated_too_often(times, most) == (most > 0 and times >= most)
+    assert not is_repeated_too_often(times, 0)
 
 
-rules = st.builds(Rules, st.booleans(), st.integers(0, 4), st.integers(0, 12), st.sampled_from([0, 1 / 12, 0.25, 0.5]))
+rules = st.builds(
+    SmoothingRules, st.booleans(), st.integers(0, 4), st.integers(0, 12), st.sampled_from([0, 1 / 12, 0.25, 0.5])
+)
 
 
 @given(rules, st.lists(st.tuples(lengths, st.integers(0, 127)), max_size=20), st.integers(0, 20))
-def test_each_note_is_final_in_its_turn(kept: Rules, drawn: list[tuple[int, int]], upto: int) -> None:
+def test_each_note_is_final_in_its_turn(kept: SmoothingRules, drawn: list[tuple[int, int]], upto: int) -> None:
     """Without it a note already sounding would have to be changed for one that comes after."""
     assert smooth(kept, drawn[:upto]) == smooth(kept, drawn)[:upto]
 
 
 @given(rules, st.lists(st.tuples(lengths, st.integers(0, 127)), max_size=20))
-def test_a_line_that_obeys_is_left_alone(kept: Rules, drawn: list[tuple[int, int]]) -> None:
+def test_a_line_that_obeys_is_left_alone(kept: SmoothingRules, drawn: list[tuple[int, int]]) -> None:
     """Without it the rules together would undo each other's work."""
     once = smooth(kept, drawn)
     assert smooth(kept, once) == once
-    assert smooth(NONE, drawn) == drawn
-    assert all(length >= round(kept.apart * TICKS) for length, _ in once)
+    assert smooth(NO_RULES, drawn) == drawn
+    assert all(length >= round(kept.apart * TICKS_PER_QUARTER) for length, _ in once)
 
 
 def test_the_originals_keep_every_rule() -> None:
     """Without it a classic bundle would play as raw as it was drawn."""
-    kept = (ORIGINALS.settle, ORIGINALS.repetition, ORIGINALS.leap, ORIGINALS.apart)
+    kept = (ORIGINAL_RULES.settle, ORIGINAL_RULES.repetition, ORIGINAL_RULES.leap, ORIGINAL_RULES.apart)
     assert all(kept)
 
 
 def solo(*notes: tuple[int, int, int]) -> Piece:
     """Notes of (onset, length, pitch) over two bars of changes."""
-    changes = BeatChanges(tuple(parse_chord(text) for text in ["Dm7"] * 4 + ["G7"] * 4))
-    return write(
+    changes = ChordGrid(tuple(parse_chord(text) for text in ["Dm7"] * 4 + ["G7"] * 4))
+    return solo_to_piece(
         Solo("test", "", tuple(LineNote(onset, onset + length, pitch) for onset, length, pitch in notes), changes)
     )
 
@@ -147,7 +149,7 @@ def solo(*notes: tuple[int, int, int]) -> Piece:
 def test_the_effects_are_counted_as_they_are() -> None:
     """Without it the table of what each rule does would say something else than what was played."""
     piece = solo((0, 3, 60), (3, 2, 60), (5, 3, 60), (8, 4, 67), (12, 12, 81))
-    assert counts([heard_in(piece)], MODERN_GRID) == {
+    assert rule_counts([chorus_of_piece(piece)], MODERN_GRID) == {
         "notes": "5",
         "off the grid": "20.0 %",
         "a third time or more": "20.0 %",
@@ -163,7 +165,7 @@ def test_the_table_shows_what_each_rule_does(bundle: Bundle) -> None:
     """Without it nobody could see, or hear of, the difference that post-processing makes."""
     piece = solo((0, 12, 62), (12, 12, 65), (24, 12, 69), (36, 12, 67))
     assert piece.solo is not None
-    lines = [line.split("|")[1:-1] for line in table(bundle, [piece], [piece.solo], 6)]
+    lines = [line.split("|")[1:-1] for line in table_lines(bundle, [piece], [piece.solo], 6)]
     head, rows = [cell.strip() for cell in lines[0]], {line[0].strip(): line for line in lines[2:]}
     assert [*rows] == ["*the music itself*", *ROWS]
     for rules, effect in (
@@ -175,13 +177,15 @@ def test_the_table_shows_what_each_rule_does(bundle: Bundle) -> None:
         assert told[rules] == 0
 
 
-def smooth(kept: Rules, drawn: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def smooth(kept: SmoothingRules, drawn: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """A line of (length, pitch) by the rules, each note with what sounded before it alone; any pitch may be chosen."""
     line: list[tuple[int, int]] = []
     onset, previous, times = 0, None, 0
     for drawn_length, drawn_pitch in drawn:
-        length = kept.length(onset, drawn_length, TICKS)
-        choice = within_leap(unrepeated(range(128), kept.worn(previous, times)), previous, kept.leap)
+        length = kept.smoothed_length(onset, drawn_length, TICKS_PER_QUARTER)
+        choice = within_leap(
+            without_repeated(range(128), kept.repeated_too_often(previous, times)), previous, kept.leap
+        )
         pitch = min(choice, key=lambda each: (abs(each - drawn_pitch), each))
         times = times + 1 if pitch == previous else 1
         onset, previous = onset + length, pitch

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from sideman_models.errors import ValueTextError
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.values import (
-    GRID,
-    TICKS,
+    DURATION_GRID,
+    TICKS_PER_QUARTER,
     VALUE_KINDS,
+    IntervalRange,
     Value,
     Vocabulary,
-    Window,
+    choose_pitch,
     clip_interval,
+    interval_semitones,
     parse_value,
-    realise,
-    semitones,
-    to_grid,
+    quantize_duration,
 )
 from support.strategies import chords, modern_values, values
 
@@ -38,7 +38,7 @@ def test_a_value_is_read_as_it_was_written(value: Value) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("C,0.250,<P1,d-5>", Value("C", 3, Window("P1", "d-5"))),
+        ("C,0.250,<P1,d-5>", Value("C", 3, IntervalRange("P1", "d-5"))),
         ("C,0.500,+2", Value("C", 6, 2)),
         ("S,0.333,-1", Value("S", 4, -1)),
         ("A,0.500,+0", Value("A", 6, 0)),
@@ -74,19 +74,22 @@ def test_no_text_does_worse_than_be_refused(text: str) -> None:
 @given(st.floats(0, 200))
 def test_a_length_goes_to_the_nearest_grid_duration(ticks: float) -> None:
     """What is written would not be what was played."""
-    length = to_grid(ticks)
+    length = quantize_duration(ticks)
     if ticks < 1:
         assert length == 0
     else:
-        assert length in GRID
-        assert abs(length - min(ticks, GRID[-1])) <= min(abs(grid - min(ticks, GRID[-1])) for grid in GRID) + 1e-9
+        assert length in DURATION_GRID
+        assert (
+            abs(length - min(ticks, DURATION_GRID[-1]))
+            <= min(abs(grid - min(ticks, DURATION_GRID[-1])) for grid in DURATION_GRID) + 1e-9
+        )
 
 
 def test_grid_durations_stay() -> None:
     """A value played exactly would be heard as another."""
-    assert all(to_grid(ticks) == ticks for ticks in GRID)
-    assert GRID[0] == TICKS // 6
-    assert all(part in GRID for part in (2, 3, 4, 6, 8, 9, 10, 12, 48))
+    assert all(quantize_duration(ticks) == ticks for ticks in DURATION_GRID)
+    assert DURATION_GRID[0] == TICKS_PER_QUARTER // 6
+    assert all(part in DURATION_GRID for part in (2, 3, 4, 6, 8, 9, 10, 12, 48))
 
 
 @pytest.mark.parametrize(
@@ -107,14 +110,14 @@ def test_grid_durations_stay() -> None:
 )
 def test_spelled_intervals_have_their_size(name: str, size: int) -> None:
     """Classic windows would open on the wrong pitches."""
-    assert semitones(name) == size
+    assert interval_semitones(name) == size
 
 
 @pytest.mark.parametrize("name", ["", "P3", "M5", "m4", "X2", "P0", "p1", "AAAAA1"])
 def test_intervals_that_do_not_exist_are_refused(name: str) -> None:
     """A misspelled interval would be played as some other."""
     with pytest.raises(ValueTextError):
-        semitones(name)
+        interval_semitones(name)
 
 
 @given(st.lists(values(), min_size=1, unique=True), values())
@@ -122,10 +125,10 @@ def test_every_note_has_a_nearest_value(known: list[Value], heard: Value) -> Non
     """A player's note would crash the daemon, or be unheard."""
     assume(any(value.kind != "R" for value in known))
     vocabulary = Vocabulary(known)
-    index = vocabulary.nearest(heard)
+    index = vocabulary.nearest_index(heard)
     if index is None:
         assert heard.kind == "R"
-        assert not vocabulary.rests.any()
+        assert not vocabulary.is_rest.any()
         return
     nearest = known[index]
     assert (nearest.kind == "R") == (heard.kind == "R")
@@ -139,10 +142,10 @@ def test_the_nearest_value_weighs_duration_and_interval() -> None:
     """A rare value would be heard as something quite unlike it."""
     known = [Value("C", 6, 2), Value("C", 12, 2), Value("C", 6, 9), Value("S", 6, 2), Value("C", 6)]
     vocabulary = Vocabulary(known)
-    assert vocabulary.nearest(Value("C", 6, 3)) == 0
-    assert vocabulary.nearest(Value("C", 10, 2)) == 1
-    assert vocabulary.nearest(Value("C", 6, 11)) == 2
-    assert vocabulary.nearest(Value("C", 4)) == 4
+    assert vocabulary.nearest_index(Value("C", 6, 3)) == 0
+    assert vocabulary.nearest_index(Value("C", 10, 2)) == 1
+    assert vocabulary.nearest_index(Value("C", 6, 11)) == 2
+    assert vocabulary.nearest_index(Value("C", 4)) == 4
 
 
 @given(values(), chords(), st.none() | pitches, ranges, st.integers(0, 6), st.floats(0, 1, exclude_max=True))
@@ -150,8 +153,8 @@ def test_any_value_can_be_played_anywhere(
     value: Value, chord: Chord, previous: int | None, within: tuple[int, int], widen: int, dice: float
 ) -> None:
     """Some chord, range or value would stop the solo with an error, or play outside the range."""
-    pitch = realise(value, chord, previous, *within, widen, dice)
-    fitting = [one for one in range(within[0], within[1] + 1) if VALUE_KINDS[chord.kind(one)] == value.kind]
+    pitch = choose_pitch(value, chord, previous, *within, widen, dice)
+    fitting = [one for one in range(within[0], within[1] + 1) if VALUE_KINDS[chord.kind_of(one)] == value.kind]
     if pitch is None:
         assert value.kind == "R" or not fitting
     else:
@@ -163,36 +166,36 @@ def test_a_modern_value_takes_the_fitting_pitch_nearest_to_its_interval(
     value: Value, chord: Chord, previous: int
 ) -> None:
     """The line would not go where the network meant it to go."""
-    pitch = realise(value, chord, previous, 0, 127)
+    pitch = choose_pitch(value, chord, previous, 0, 127)
     if pitch is None:
         return
     assert isinstance(value.interval, int | None)
     target = previous + (value.interval or 0)
     assume(0 <= target <= 127)
-    fitting = [one for one in range(128) if VALUE_KINDS[chord.kind(one)] == value.kind]
+    fitting = [one for one in range(128) if VALUE_KINDS[chord.kind_of(one)] == value.kind]
     assert abs(pitch - target) == min(abs(one - target) for one in fitting)
 
 
-@given(chords(), st.integers(40, 90), st.sampled_from(GRID), st.integers(-12, 12))
+@given(chords(), st.integers(40, 90), st.sampled_from(DURATION_GRID), st.integers(-12, 12))
 def test_what_was_played_can_be_played_back(chord: Chord, previous: int, ticks: int, interval: int) -> None:
     """A phrase heard and played back would be another phrase."""
     pitch = previous + interval
-    value = Value(VALUE_KINDS[chord.kind(pitch)], ticks, interval)
-    assert realise(value, chord, previous, 0, 127) == pitch
+    value = Value(VALUE_KINDS[chord.kind_of(pitch)], ticks, interval)
+    assert choose_pitch(value, chord, previous, 0, 127) == pitch
 
 
 def test_a_classic_value_chooses_within_its_window_but_not_the_same_pitch() -> None:
     """The classic solo would stand still on one note."""
-    value = Value("C", 3, Window("m3", "m-3"))
-    chosen = {realise(value, parse_chord("C"), 60, 48, 84, dice=step / 10) for step in range(10)}
+    value = Value("C", 3, IntervalRange("m3", "m-3"))
+    chosen = {choose_pitch(value, parse_chord("C"), 60, 48, 84, draw=step / 10) for step in range(10)}
     assert chosen == {60} - {60} | {60} if chosen == {60} else chosen <= {57, 58, 59, 61, 62, 63}
-    arpeggio = Value("C", 3, Window("P5", "P-5"))
-    assert {realise(arpeggio, parse_chord("C"), 60, 48, 84, dice=step / 10) for step in range(10)} == {55, 64, 67}
+    arpeggio = Value("C", 3, IntervalRange("P5", "P-5"))
+    assert {choose_pitch(arpeggio, parse_chord("C"), 60, 48, 84, draw=step / 10) for step in range(10)} == {55, 64, 67}
 
 
 def test_the_first_pitch_is_near_the_middle_of_the_range() -> None:
     """The solo would begin at the edge of the instrument."""
-    assert realise(Value("C", 6), parse_chord("C"), None, 48, 84) in (64, 67)
+    assert choose_pitch(Value("C", 6), parse_chord("C"), None, 48, 84) in (64, 67)
 
 
 @given(st.integers(-200, 200))

@@ -19,38 +19,47 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sideman_models.errors import BundleError
-from sideman_models.music.context import FEATURES, Context
+from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.network import bundle as bundle_module
 from sideman_models.network import storage as store
-from sideman_models.network.bundle import CARD, VALUES, WEIGHTS, Bundle, find, load, names, save
+from sideman_models.network.bundle import (
+    CARD_FILE,
+    VALUES_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    bundle_names,
+    find_bundle,
+    load_bundle,
+    save_bundle,
+)
 from support.fakes import random_weights
 from support.strategies import classic_values, modern_values
 
 KNOWN = [Value("C", 6, 2), Value("S", 6, -1), Value("R", 12), Value("A", 3)]
-CONTEXT = Context(["beat", "register"])
+CONTEXT = ContextFeatures(["beat", "register"])
 
 
 def some_bundle(name: str = "mine") -> Bundle:
     """A bundle of four values."""
-    weights = random_weights(len(KNOWN), CONTEXT.size, 5, 1.5)
+    weights = random_weights(len(KNOWN), CONTEXT.n_rows, 5, 1.5)
     return Bundle(name, Vocabulary(KNOWN), CONTEXT, weights, {"seed": 3}, "# mine\n")
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     """A bundle on disk."""
-    save(some_bundle(), tmp_path / "mine")
+    save_bundle(some_bundle(), tmp_path / "mine")
     return tmp_path / "mine"
 
 
 def change(folder: Path, key: str, value: object) -> None:
     """Write another value into `values.json`; deletes the key for an Ellipsis."""
-    described = json.loads((folder / VALUES).read_text())
+    described = json.loads((folder / VALUES_FILE).read_text())
     described[key] = value
     if value is ...:
         del described[key]
-    (folder / VALUES).write_text(json.dumps(described))
+    (folder / VALUES_FILE).write_text(json.dumps(described))
 
 
 def repack(folder: Path, members: dict[str, bytes]) -> None:
@@ -64,13 +73,13 @@ def repack(folder: Path, members: dict[str, bytes]) -> None:
 
 def rewrite(folder: Path, raw: bytes) -> None:
     """Write other weights, with their right hash."""
-    (folder / WEIGHTS).write_bytes(raw)
+    (folder / WEIGHTS_FILE).write_bytes(raw)
     change(folder, "weights_sha256", hashlib.sha256(raw).hexdigest())
 
 
 def members(folder: Path) -> dict[str, bytes]:
     """The arrays in a bundle's weights, by file name."""
-    with zipfile.ZipFile(folder / WEIGHTS) as archive:
+    with zipfile.ZipFile(folder / WEIGHTS_FILE) as archive:
         return {info.filename: archive.read(info) for info in archive.infolist()}
 
 
@@ -83,7 +92,7 @@ def array(values: Any, dtype: Any = np.float32, allow_pickle: bool = False) -> b
 
 def test_a_bundle_comes_back_as_it_was(saved: Path) -> None:
     """A trained network would not be the one that plays."""
-    loaded = load(str(saved))
+    loaded = load_bundle(str(saved))
     first = some_bundle()
     assert loaded.name == "mine"
     assert loaded.vocabulary.values == first.vocabulary.values
@@ -103,10 +112,10 @@ def test_a_bundle_comes_back_as_it_was(saved: Path) -> None:
 def test_any_network_can_be_saved(tmp_path: Path, values: list[Value], features: list[str], units: int) -> None:
     """Some vocabulary or context would be lost after hours of training."""
     values = [*values, *([] if any(value.kind != "R" for value in values) else KNOWN[:1])]
-    context = Context(features)
-    weights = random_weights(len(values), context.size, units, 1.5)
-    save(Bundle("any", Vocabulary(values), context, weights), tmp_path / "any")
-    loaded = load(str(tmp_path / "any"))
+    context = ContextFeatures(features)
+    weights = random_weights(len(values), context.n_rows, units, 1.5)
+    save_bundle(Bundle("any", Vocabulary(values), context, weights), tmp_path / "any")
+    loaded = load_bundle(str(tmp_path / "any"))
     assert list(loaded.vocabulary.values) == values
     assert loaded.context.names == tuple(features)
 
@@ -114,15 +123,15 @@ def test_any_network_can_be_saved(tmp_path: Path, values: list[Value], features:
 def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
     """Nobody could check that a bundle is what its command makes."""
     for name in ("one", "two"):
-        save(some_bundle(), tmp_path / name)
-    for file in (WEIGHTS, VALUES, CARD):
+        save_bundle(some_bundle(), tmp_path / name)
+    for file in (WEIGHTS_FILE, VALUES_FILE, CARD_FILE):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
 def test_a_better_bundle_takes_the_place_of_the_old(saved: Path) -> None:
     """Training again would leave the old network playing, or pieces of both."""
-    save(Bundle("mine", Vocabulary(KNOWN[:2]), Context(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
-    assert len(load(str(saved)).vocabulary) == 2
+    save_bundle(Bundle("mine", Vocabulary(KNOWN[:2]), ContextFeatures(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
+    assert len(load_bundle(str(saved)).vocabulary) == 2
     assert [path.name for path in saved.parent.iterdir()] == ["mine"]
 
 
@@ -131,7 +140,7 @@ def test_nothing_else_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "tune.mid").write_bytes(b"MThd")
     with pytest.raises(BundleError, match="not a bundle"):
-        save(some_bundle(), tmp_path / "songs")
+        save_bundle(some_bundle(), tmp_path / "songs")
     assert (tmp_path / "songs" / "tune.mid").exists()
 
 
@@ -141,32 +150,32 @@ def test_an_interrupted_save_leaves_the_old_bundle_whole(saved: Path, monkeypatc
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    before = load(str(saved)).weights.kernel
-    monkeypatch.setattr(store, "_write", full)
+    before = load_bundle(str(saved)).weights.kernel
+    monkeypatch.setattr(store, "_write_file", full)
     with pytest.raises(OSError, match="No space"):
-        save(some_bundle(), saved)
-    np.testing.assert_array_equal(load(str(saved)).weights.kernel, before)
+        save_bundle(some_bundle(), saved)
+    np.testing.assert_array_equal(load_bundle(str(saved)).weights.kernel, before)
     assert [path.name for path in saved.parent.iterdir()] == ["mine"]
 
 
 def test_bundles_are_found_by_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One's own network could not be named in the configuration."""
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
-    save(some_bundle(), home / "data" / "sideman" / "bundles" / "mine")
-    assert find("mine") == home / "data" / "sideman" / "bundles" / "mine"
-    assert "mine" in names()
+    save_bundle(some_bundle(), home / "data" / "sideman" / "bundles" / "mine")
+    assert find_bundle("mine") == home / "data" / "sideman" / "bundles" / "mine"
+    assert "mine" in bundle_names()
     with pytest.raises(BundleError, match="mine"):
-        load("yours")
+        load_bundle("yours")
     with pytest.raises(BundleError, match="no such bundle"):
-        load("./yours")
+        load_bundle("./yours")
 
 
 BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no values": (lambda path: (path / VALUES).unlink(), "values.json"),
-    "no weights": (lambda path: (path / WEIGHTS).unlink(), "weights.npz"),
-    "binary values": (lambda path: (path / VALUES).write_bytes(b"\xff\x00"), "not a JSON"),
-    "deep values": (lambda path: (path / VALUES).write_text("[" * 100_000), "not a JSON"),
-    "a list": (lambda path: (path / VALUES).write_text("[]"), "format"),
+    "no values": (lambda path: (path / VALUES_FILE).unlink(), "values.json"),
+    "no weights": (lambda path: (path / WEIGHTS_FILE).unlink(), "weights.npz"),
+    "binary values": (lambda path: (path / VALUES_FILE).write_bytes(b"\xff\x00"), "not a JSON"),
+    "deep values": (lambda path: (path / VALUES_FILE).write_text("[" * 100_000), "not a JSON"),
+    "a list": (lambda path: (path / VALUES_FILE).write_text("[]"), "format"),
     "another format": (lambda path: change(path, "format", "magenta"), "format"),
     "another number of units": (lambda path: change(path, "units", 7), "units.*7"),
     "another dialect": (lambda path: change(path, "dialect", "classic"), "dialect.*classic"),
@@ -184,9 +193,9 @@ BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
         r"context\[0\].*weather",
     ),
     "a feature's size": (lambda path: change(path, "context", [{"feature": "beat", "rows": 3}]), "4 rows, not 3"),
-    "a wrong hash": (lambda path: (path / WEIGHTS).write_bytes(b"PK"), "weights_sha256"),
+    "a wrong hash": (lambda path: (path / WEIGHTS_FILE).write_bytes(b"PK"), "weights_sha256"),
     "no archive": (lambda path: rewrite(path, b"not an archive"), "not a whole .npz"),
-    "cut short": (lambda path: rewrite(path, (path / WEIGHTS).read_bytes()[:-300]), "not a whole .npz"),
+    "cut short": (lambda path: rewrite(path, (path / WEIGHTS_FILE).read_bytes()[:-300]), "not a whole .npz"),
     "a missing array": (
         lambda path: repack(path, {name: raw for name, raw in members(path).items() if "densor/bias" not in name}),
         "densor/bias",
@@ -219,39 +228,39 @@ def test_a_broken_bundle_is_refused_with_the_file_and_the_field(saved: Path, how
     break_it, says = BREAK[how]
     break_it(saved)
     with pytest.raises(BundleError, match=says) as refused:
-        load(str(saved))
+        load_bundle(str(saved))
     assert str(saved) in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(st.sampled_from([WEIGHTS, VALUES]), st.data())
+@given(st.sampled_from([WEIGHTS_FILE, VALUES_FILE]), st.data())
 def test_no_damage_does_worse_than_be_refused(tmp_path: Path, file: str, data: st.DataObject) -> None:
     """A damaged file would end the daemon with a traceback."""
     folder = tmp_path / "mine"
-    save(some_bundle(), folder)
+    save_bundle(some_bundle(), folder)
     raw = bytearray((folder / file).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    rewrite(folder, bytes(raw)) if file == WEIGHTS else (folder / file).write_bytes(bytes(raw))
+    rewrite(folder, bytes(raw)) if file == WEIGHTS_FILE else (folder / file).write_bytes(bytes(raw))
     try:
-        load(str(folder))
+        load_bundle(str(folder))
     except BundleError as error:
         assert str(folder) in str(error)  # noqa: PT017 - some damage does no harm
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, VALUES])
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, VALUES_FILE])
 def test_a_pipe_in_a_bundle_is_not_waited_for(saved: Path, name: str) -> None:
     """The daemon would never begin to play, without a word."""
     (saved / name).unlink()
     os.mkfifo(saved / name)
     with pytest.raises(BundleError, match=f"{name}: cannot be read: not a plain file"):
-        load(str(saved))
+        load_bundle(str(saved))
 
 
 def test_the_default_bundle_is_whole_and_says_where_it_comes_from() -> None:
     """What everybody plays first would be broken, or passed on without its licence."""
-    default = load("default")
+    default = load_bundle("default")
     assert len(default.vocabulary) > 300
     assert set(default.context.names) == set(FEATURES)
     assert default.weights.penalty > 0
@@ -269,18 +278,18 @@ def killed_between(saved: Path) -> Path:
 
 def test_a_save_that_was_killed_loses_nothing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A power cut in the wrong moment would leave neither the old network nor the new one."""
-    before = load(str(saved))
+    before = load_bundle(str(saved))
     aside = killed_between(saved)
-    monkeypatch.setattr(bundle_module, "folders", lambda: [saved.parent])
+    monkeypatch.setattr(bundle_module, "bundle_folders", lambda: [saved.parent])
     for other in (".mine-x8", ".git/mine2"):  # a save that was killed before; something else
         (saved.parent / other).mkdir(parents=True)
-        (saved.parent / other / VALUES).write_text("{}")
-    assert names() == ["mine"]
-    assert load("mine").fingerprint == before.fingerprint
-    found = load(str(saved))
+        (saved.parent / other / VALUES_FILE).write_text("{}")
+    assert bundle_names() == ["mine"]
+    assert load_bundle("mine").fingerprint == before.fingerprint
+    found = load_bundle(str(saved))
     assert (found.name, found.fingerprint, found.path) == ("mine", before.fingerprint, aside)
-    save(Bundle("mine", Vocabulary(KNOWN[:2]), Context(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
-    assert len(load(str(saved)).vocabulary) == 2
+    save_bundle(Bundle("mine", Vocabulary(KNOWN[:2]), ContextFeatures(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
+    assert len(load_bundle(str(saved)).vocabulary) == 2
     assert sorted(path.name for path in saved.parent.iterdir()) == [".git", ".mine-x8", "mine"]
 
 
@@ -292,19 +301,19 @@ def test_what_a_killed_save_set_aside_is_back_even_if_the_next_fails(
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    before = load(str(saved)).fingerprint
+    before = load_bundle(str(saved)).fingerprint
     killed_between(saved)
-    monkeypatch.setattr(store, "_write", full)
+    monkeypatch.setattr(store, "_write_file", full)
     with pytest.raises(OSError, match="No space"):
-        save(some_bundle(), saved)
-    assert load(str(saved)).fingerprint == before
-    assert (saved / VALUES).is_file()
+        save_bundle(some_bundle(), saved)
+    assert load_bundle(str(saved)).fingerprint == before
+    assert (saved / VALUES_FILE).is_file()
 
 
 def test_what_is_set_aside_does_not_come_before_what_stands(saved: Path) -> None:
     """Yesterday's network would play although today's is there."""
     aside = killed_between(saved)
-    (aside / VALUES).write_text("broken")
-    save(some_bundle(), saved.parent / "other")
+    (aside / VALUES_FILE).write_text("broken")
+    save_bundle(some_bundle(), saved.parent / "other")
     (saved.parent / "other").rename(saved)
-    assert load(str(saved)).path == saved
+    assert load_bundle(str(saved)).path == saved

@@ -33,7 +33,7 @@ ARRAYS = ("kernel", "recurrent", "bias", "densor_kernel", "densor_bias")
 
 def written(path: Path, model: Any) -> Path:
     """A `.keras` file of the model."""
-    path.write_bytes(export.keras_file(model))
+    path.write_bytes(export.keras_file_bytes(model))
     return path
 
 
@@ -41,7 +41,9 @@ def written(path: Path, model: Any) -> Path:
 def test_the_keras_model_has_the_same_probabilities(size: tuple[int, int, int, float]) -> None:
     """What one studies in Keras would not be what plays: context, mask or state would differ."""
     weights = random_weights(*size)
-    assert export.difference(export.keras_step(export.keras_model(weights)), weights) <= SAME
+    assert (
+        export.max_probability_difference(export.keras_step_function(export.make_keras_model(weights)), weights) <= SAME
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -51,10 +53,10 @@ def test_the_litert_model_has_the_same_probabilities(size: tuple[int, int, int, 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TensorFlow's own interpreter is going to leave it
-            step = export.litert_step(export.litert_file(weights))
+            step = export.litert_step_function(export.litert_file_bytes(weights))
     except export.NoLiteRT as error:
         pytest.skip(str(error))
-    assert export.difference(step, weights) <= SAME
+    assert export.max_probability_difference(step, weights) <= SAME
 
 
 @pytest.mark.parametrize("name", [*ARRAYS, "penalty"])
@@ -62,14 +64,17 @@ def test_a_difference_anywhere_is_seen(name: str) -> None:
     """An export that came out wrong would be called the same."""
     weights = random_weights(12, 5, 4, 2.0)
     other = replace(weights, **{name: getattr(weights, name) * np.float32(1.1)})
-    assert export.difference(export.keras_step(export.keras_model(other)), weights) > 10 * SAME
+    assert (
+        export.max_probability_difference(export.keras_step_function(export.make_keras_model(other)), weights)
+        > 10 * SAME
+    )
 
 
 @pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()], ids=["modern", "classic"])
 def test_there_and_back_again_it_is_the_same_network(bundle: Bundle, tmp_path: Path) -> None:
     """A network would lose something each time it is taken to Keras and back."""
-    file = written(tmp_path / "there.keras", export.keras_model(bundle.weights))
-    back = export.read_keras(file, bundle, "back")
+    file = written(tmp_path / "there.keras", export.make_keras_model(bundle.weights))
+    back = export.read_keras_file(file, bundle, "back")
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(back.weights, name), getattr(bundle.weights, name))
     assert back.weights.penalty == pytest.approx(bundle.weights.penalty)
@@ -80,7 +85,7 @@ def test_there_and_back_again_it_is_the_same_network(bundle: Bundle, tmp_path: P
 def test_a_model_trained_further_keeps_the_licence_of_what_it_came_from(tmp_path: Path) -> None:
     """Whoever passes it on would not know whose music is in it, or believe figures that are another's."""
     like = replace(modern_bundle(), card="# modern\n\nMusic under ODbL 1.0", facts={"figures": {"unseen": {"a": 1}}})
-    back = export.read_keras(written(tmp_path / "a.keras", export.keras_model(like.weights)), like, "back")
+    back = export.read_keras_file(written(tmp_path / "a.keras", export.make_keras_model(like.weights)), like, "back")
     assert "ODbL 1.0" in back.card
     assert "figures" not in back.facts
 
@@ -89,9 +94,9 @@ def test_the_assignments_own_model_can_be_played(tmp_path: Path) -> None:
     """A student who trained it in Keras could not hear it live."""
     like = classic_bundle()
     n = like.weights.n_values
-    LSTM_cell, densor, reshapor = djmodel.layers(7, n)
+    LSTM_cell, densor, reshapor = djmodel.make_layers(7, n)
     model = djmodel.djmodel(3, LSTM_cell, densor, reshapor)
-    back = export.read_keras(written(tmp_path / "mine.keras", model), like, "mine")
+    back = export.read_keras_file(written(tmp_path / "mine.keras", model), like, "mine")
     assert (back.weights.n_a, back.weights.n_values, back.weights.penalty) == (7, n, 0.0)
     np.testing.assert_array_equal(back.weights.recurrent, LSTM_cell.get_weights()[1])
 
@@ -115,7 +120,7 @@ def densor(units: int | None = None, **other: Any) -> Any:
 def unfinite() -> Any:
     """A network in which training has failed."""
     weights = modern_bundle().weights
-    return export.keras_model(replace(weights, bias=np.full_like(weights.bias, np.nan)))
+    return export.make_keras_model(replace(weights, bias=np.full_like(weights.bias, np.nan)))
 
 
 @pytest.mark.parametrize(
@@ -129,23 +134,23 @@ def unfinite() -> Any:
         (lambda: other_model(cell(use_bias=False), densor()), "use_bias: False"),
         (lambda: other_model(cell(), densor(activation="relu")), "densor: activation"),
         (lambda: other_model(cell(), densor(5)), "densor kernel: shape"),
-        (lambda: export.keras_model(random_weights(9, 2, 3, 0.0)), "LSTM_cell kernel: shape"),
+        (lambda: export.make_keras_model(random_weights(9, 2, 3, 0.0)), "LSTM_cell kernel: shape"),
         (unfinite, "not finite"),
     ],
 )
 def test_a_network_of_another_kind_is_refused(make: Any, words: str, tmp_path: Path) -> None:
     """It would be played wrongly, without a word."""
     with pytest.raises(BundleError, match=words):
-        export.read_keras(written(tmp_path / "a.keras", make()), modern_bundle(), "back")
+        export.read_keras_file(written(tmp_path / "a.keras", make()), modern_bundle(), "back")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, -30])
 def test_a_damaged_file_is_refused(cut: int, tmp_path: Path) -> None:
     """A broken download would end in a traceback of Keras'."""
     path = tmp_path / "a.keras"
-    path.write_bytes(export.keras_file(export.keras_model(random_weights(9, 2, 3, 0.0)))[:cut])
+    path.write_bytes(export.keras_file_bytes(export.make_keras_model(random_weights(9, 2, 3, 0.0)))[:cut])
     with pytest.raises(BundleError, match="not a"):
-        export.read_keras(path, modern_bundle(), "back")
+        export.read_keras_file(path, modern_bundle(), "back")
 
 
 def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -153,7 +158,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.keras"
     np.savez(path, weights=np.zeros(3))
     with pytest.raises(BundleError, match="not a Keras model"):
-        export.read_keras(Path(f"{path}.npz"), modern_bundle(), "back")
+        export.read_keras_file(Path(f"{path}.npz"), modern_bundle(), "back")
 
 
 def test_without_litert_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +171,6 @@ def test_without_litert_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.import_module", missing)
     weights: Weights = random_weights(5, 0, 2, 0.0)
     with pytest.raises(export.NoLiteRT, match="cannot write"):
-        export.litert_file(weights)
+        export.litert_file_bytes(weights)
     with pytest.raises(export.NoLiteRT, match="neither ai_edge_litert"):
-        export.litert_step(b"")
+        export.litert_step_function(b"")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from sideman_models.course.rnn import Array, cross_entropy, output_backward
 from sideman_models.network.lstm import (
+    LstmState,
     NumpyNetwork,
-    State,
     Weights,
     from_keras,
     lstm_backward,
@@ -47,7 +47,7 @@ def test_a_step_is_the_textbooks(size: tuple[int, int, int], seed: int, data: st
     """The daemon would play another network than the one that was trained."""
     n_values, n_context, n_a = size
     weights = random_weights(n_values, n_context, n_a, 1.5, seed)
-    network, state = NumpyNetwork(weights), State.zero(n_a)
+    network, state = NumpyNetwork(weights), LstmState.zero(n_a)
     expected = np.zeros(n_a), np.zeros(n_a)
     active = data.draw(st.integers(0, n_context))
     dice = np.random.default_rng(seed)
@@ -70,14 +70,14 @@ def test_the_state_is_the_only_memory() -> None:
     """A solo saved and resumed, or a choice taken back, would go on differently."""
     weights = random_weights(20, 6, 8, 1.5)
     network, other = NumpyNetwork(weights), NumpyNetwork(weights)
-    state = State.zero(8)
+    state = LstmState.zero(8)
     for value in range(10):
         network.step(value, np.array([value % 6]), None, state)
     kept = state.copy()
     first = network.step(3, np.array([1]), None, state).copy()
     network.step(5, np.array([2]), None, state)
     np.testing.assert_array_equal(other.step(3, np.array([1]), None, kept), first)
-    state.set(State.zero(8))
+    state.assign(LstmState.zero(8))
     assert not state.a.any()
     assert not state.c.any()
 
@@ -85,7 +85,7 @@ def test_the_state_is_the_only_memory() -> None:
 def test_no_row_is_nothing() -> None:
     """Before the first note the network would be told of a pitch there was not."""
     weights = random_weights(10, 4, 8, 1.5)
-    told, silent = State.zero(8), State.zero(8)
+    told, silent = LstmState.zero(8), LstmState.zero(8)
     np.testing.assert_array_equal(
         NumpyNetwork(weights).step(1, np.array([2, 4, 4]), None, told).copy(),
         NumpyNetwork(weights).step(1, np.array([2]), None, silent),
@@ -97,8 +97,8 @@ def test_a_clash_costs_the_penalty() -> None:
     weights = random_weights(6, 0, 4, 2.0)
     none, rows = np.zeros(6, np.bool_), np.zeros(0, np.intp)
     clash = np.array([True, False, True, False, False, False])
-    free = NumpyNetwork(weights).step(1, rows, none, State.zero(4)).copy()
-    masked = NumpyNetwork(weights).step(1, rows, clash, State.zero(4))
+    free = NumpyNetwork(weights).step(1, rows, none, LstmState.zero(4)).copy()
+    masked = NumpyNetwork(weights).step(1, rows, clash, LstmState.zero(4))
     np.testing.assert_allclose(free - masked, 2.0 * clash, atol=1e-6)
 
 
@@ -113,7 +113,7 @@ def test_probabilities_sum_to_one(logits: list[float]) -> None:
 def test_a_step_allocates_no_array() -> None:
     """The memory manager would be asked for memory on the way to every beat."""
     weights = random_weights(2000, 100, 1024, 1.5)
-    network, state = NumpyNetwork(weights), State.zero(1024)
+    network, state = NumpyNetwork(weights), LstmState.zero(1024)
     rows, clash = np.arange(0, 100, 3), np.zeros(2000, np.bool_)
     network.step(3, rows, clash, state)
     tracemalloc.start()
@@ -161,7 +161,7 @@ def test_the_step_that_plays_is_the_courses_cell(size: tuple[int, int, int], see
     """What a student learns from these functions would not be what improvises."""
     n_values, n_context, n_a = size
     weights = random_weights(n_values, n_context, n_a, 0.0, seed)
-    network, state = NumpyNetwork(weights), State.zero(n_a)
+    network, state = NumpyNetwork(weights), LstmState.zero(n_a)
     w = weights
     layers = (w.kernel, w.recurrent, w.bias, w.densor_kernel, w.densor_bias)
     parameters = from_keras([one.astype(np.float64) for one in layers])

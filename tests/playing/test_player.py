@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.engine import play_through
-from sideman.core.events import Command, Control, Event, NoteOff, NoteOn, Panic, PitchBend, encode
-from sideman.core.reports import Arrived, BarPlayed, Report, Sent, Woke
+from sideman.core.events import Command, ControlChange, MidiEvent, NoteOff, NoteOn, Panic, PitchBend, encode
+from sideman.core.reports import Advanced, BarPlayed, EventSent, InputReceived, Report
 from sideman.playing.inbox import Arrival
-from sideman.playing.player import AHEAD_S, LONGEST_SLEEP_S, Player
-from sideman.render.midi_file import TICKS_PER_BEAT, midi_bytes
-from support.fakes import FakeClock, Recorder, hanging, performance, play, struck
+from sideman.playing.player import MAX_SLEEP_S, WAKE_AHEAD_S, Player
+from sideman.render.midi_file import TICKS_PER_BEAT, midi_file_bytes
+from support.fakes import FakeClock, RecordingOutput, hanging_notes, note_ons, performance, play_on_fake_clock
 
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
 messages = st.one_of(
     st.builds(NoteOn, st.integers(0, 127), st.integers(1, 127), st.integers(1, 16)),
     st.builds(NoteOff, st.integers(0, 127), st.integers(1, 16)),
-    st.builds(Control, st.integers(0, 127), st.integers(0, 127), st.integers(1, 16)),
+    st.builds(ControlChange, st.integers(0, 127), st.integers(0, 127), st.integers(1, 16)),
     st.builds(PitchBend, st.integers(-8192, 8191), st.integers(1, 16)),
     st.just(Panic()),
 )
@@ -35,47 +35,51 @@ arrivals = st.lists(st.tuples(st.floats(0, 8), messages), max_size=30).map(
 def test_what_is_rendered_is_what_is_played(rate: str, tmp_path: Path) -> None:
     """Without it a rendered solo would not be the one you heard."""
     made = performance(play__rate=rate)
-    live, _ = play(made.engine(0.0, beats=32), 1e6)
-    dues = list(play_through(performance(play__rate=rate).engine(0.0, beats=32)))
-    sounding = [due for due in dues if not isinstance(due.what, BarPlayed)]
-    assert [message for _, message in live.sent] == [encode(due.what) for due in sounding]  # type: ignore[arg-type]
+    live, _ = play_on_fake_clock(made.make_engine(0.0, beats=32), 1e6)
+    dues = list(play_through(performance(play__rate=rate).make_engine(0.0, beats=32)))
+    sounding = [due for due in dues if not isinstance(due.item, BarPlayed)]
+    assert [message for _, message in live.sent] == [encode(due.item) for due in sounding]  # type: ignore[arg-type]
     assert [second for second, _ in live.sent] == pytest.approx([due.second for due in sounding], abs=1e-6)
     path = tmp_path / "solo.mid"
-    events = [(due.beat, due.what) for due in dues if not isinstance(due.what, BarPlayed)]
-    path.write_bytes(midi_bytes(events, 120.0, [(0.0, made.chart.meter)], 32.0, "test"))
+    events = [(due.beat, due.item) for due in dues if not isinstance(due.item, BarPlayed)]
+    path.write_bytes(midi_file_bytes(events, 120.0, [(0.0, made.chart.meter)], 32.0, "test"))
     now, written = 0, []
     for message in mido.MidiFile(path).tracks[1]:
         now += message.time
         if not message.is_meta:
             written.append((now, tuple(message.bytes())))
-    assert written == [(round(due.beat * TICKS_PER_BEAT), encode(due.what)) for due in sounding]  # type: ignore[arg-type]
+    assert written == [(round(due.beat * TICKS_PER_BEAT), encode(due.item)) for due in sounding]  # type: ignore[arg-type]
     assert now == 32 * TICKS_PER_BEAT
 
 
 @settings(max_examples=60)
 @given(rates, arrivals, st.floats(0, 0.2))
 def test_nothing_hangs_whatever_arrives_and_however_late(
-    rate: str, items: list[tuple[float, Event]], oversleeps: float
+    rate: str, items: list[tuple[float, MidiEvent]], oversleeps: float
 ) -> None:
     """Without it some unlucky moment to stop would leave a note sounding."""
-    recorder, _ = play(performance(play__rate=rate, midi__chords=3).engine(0.1), 8.0, items, oversleeps)
-    assert not hanging(message for _, message in recorder.sent)
+    recorder, _ = play_on_fake_clock(
+        performance(play__rate=rate, midi__chords=3).make_engine(0.1), 8.0, items, oversleeps
+    )
+    assert not hanging_notes(message for _, message in recorder.sent)
 
 
 @settings(max_examples=30)
 @given(rates, arrivals)
-def test_the_same_playing_gives_the_same_solo(rate: str, items: list[tuple[float, Event]]) -> None:
+def test_the_same_playing_gives_the_same_solo(rate: str, items: list[tuple[float, MidiEvent]]) -> None:
     """Without it a take could not be played again, note for note."""
-    first, again = (play(performance(play__rate=rate).engine(0.1), 8.0, items)[0].sent for _ in range(2))
+    first, again = (
+        play_on_fake_clock(performance(play__rate=rate).make_engine(0.1), 8.0, items)[0].sent for _ in range(2)
+    )
     assert first == again
 
 
 @settings(max_examples=30)
 @given(arrivals)
-def test_a_busy_input_makes_no_note_late(items: list[tuple[float, Event]]) -> None:
+def test_a_busy_input_makes_no_note_late(items: list[tuple[float, MidiEvent]]) -> None:
     """Without it your own playing would push its notes off the beat."""
-    recorder, _ = play(performance(play__density=4, play__rests=0).engine(0.0), 8.0, items)
-    seconds = [second for second, _ in struck(recorder)]
+    recorder, _ = play_on_fake_clock(performance(play__density=4, play__rests=0).make_engine(0.0), 8.0, items)
+    seconds = [second for second, _ in note_ons(recorder)]
     assert seconds == pytest.approx([beat / 2 for beat in range(len(seconds))], abs=1e-6)
     assert len(seconds) >= 16
 
@@ -83,7 +87,7 @@ def test_a_busy_input_makes_no_note_late(items: list[tuple[float, Event]]) -> No
 def test_nothing_is_sent_before_the_end() -> None:
     """The lamp of who plays along would go out while the last beat still sounds."""
     made = performance(chart__choruses=1, play__mode="off", midi__lamp=20)
-    recorder, _ = play(made.engine(0.0), 60.0)
+    recorder, _ = play_on_fake_clock(made.make_engine(0.0), 60.0)
     assert [second for second, _ in recorder.sent] == [0.0, 8.0]
 
 
@@ -99,11 +103,15 @@ class Sleepy(FakeClock):
         self.second = max(self.second, until)
 
 
-def on_a_sleepy_machine(items: list[tuple[float, Event | Command]], until: float = 8.0) -> tuple[Recorder, Sleepy]:
+def on_a_sleepy_machine(
+    items: list[tuple[float, MidiEvent | Command]], until: float = 8.0
+) -> tuple[RecordingOutput, Sleepy]:
     """What is sent and told where each wait takes nearly a millisecond too long."""
-    clock = Sleepy([*(Arrival(second, item) for second, item in items), Arrival(until, None)], lambda: 0.9 * AHEAD_S)
-    recorder = Recorder(clock)
-    engine = performance(play__density=4, play__rests=0).engine(0.0)
+    clock = Sleepy(
+        [*(Arrival(second, item) for second, item in items), Arrival(until, None)], lambda: 0.9 * WAKE_AHEAD_S
+    )
+    recorder = RecordingOutput(clock)
+    engine = performance(play__density=4, play__rests=0).make_engine(0.0)
     clock.watched = Player(engine, recorder, clock, recorder.reports.append)
     clock.watched.run()
     return recorder, clock
@@ -111,10 +119,10 @@ def on_a_sleepy_machine(items: list[tuple[float, Event | Command]], until: float
 
 @settings(max_examples=30)
 @given(arrivals)
-def test_a_machine_slow_to_wake_plays_on_time(items: list[tuple[float, Event]]) -> None:
+def test_a_machine_slow_to_wake_plays_on_time(items: list[tuple[float, MidiEvent]]) -> None:
     """Every note would be late by what a processor that has slept needs to get going, or by others who get busy."""
     recorder, clock = on_a_sleepy_machine([*items])
-    sent = [report for report in recorder.reports if isinstance(report, Sent)]
+    sent = [report for report in recorder.reports if isinstance(report, EventSent)]
     both = zip(recorder.sent, sent, strict=False)
     due = [(second, each.second) for (second, _), each in both if isinstance(each.event, NoteOn)]
     late = [second - meant for second, meant in due if meant * 2 == round(meant * 2)]
@@ -122,18 +130,18 @@ def test_a_machine_slow_to_wake_plays_on_time(items: list[tuple[float, Event]]) 
     assert clock.promised
 
 
-near = st.tuples(st.integers(1, 15), st.floats(-2 * AHEAD_S, AHEAD_S), messages)
+near = st.tuples(st.integers(1, 15), st.floats(-2 * WAKE_AHEAD_S, WAKE_AHEAD_S), messages)
 
 
 @settings(max_examples=30)
 @given(st.lists(near, min_size=1, max_size=10))
-def test_what_arrives_while_a_note_waits_to_be_sent_comes_after_it(items: list[tuple[int, float, Event]]) -> None:
+def test_what_arrives_while_a_note_waits_to_be_sent_comes_after_it(items: list[tuple[int, float, MidiEvent]]) -> None:
     """What you play would be put elsewhere than where you played it, or a take run backwards in time."""
     timed = sorted(((beat / 2 + off, item) for beat, off, item in items), key=lambda each: each[0])
     recorder, _ = on_a_sleepy_machine([*timed])
-    seconds = [report.second for report in recorder.reports if isinstance(report, Woke)]
+    seconds = [report.second for report in recorder.reports if isinstance(report, Advanced)]
     assert seconds == sorted(seconds)
-    arrived = [report for report in recorder.reports if isinstance(report, Arrived)]
+    arrived = [report for report in recorder.reports if isinstance(report, InputReceived)]
     assert [(report.second, report.item) for report in arrived] == timed
 
 
@@ -145,24 +153,28 @@ def test_an_exception_releases_every_note_first() -> None:
             raise ArithmeticError("a defect")  # noqa: TRY004 - not of a type
 
     clock = FakeClock()
-    recorder = Recorder(clock)
-    engine = performance(play__rate="phrase", play__gate=1).engine(0.0)
+    recorder = RecordingOutput(clock)
+    engine = performance(play__rate="phrase", play__gate=1).make_engine(0.0)
     with pytest.raises(ArithmeticError):
         Player(engine, recorder, clock, fail).run()
     assert recorder.sent
-    assert not hanging(message for _, message in recorder.sent)
+    assert not hanging_notes(message for _, message in recorder.sent)
 
 
 def test_it_wakes_once_a_second_with_nothing_to_do() -> None:
     """Without it the watchdog would kill a player who merely listens."""
     clock = FakeClock([Arrival(10.0, None)])
-    player = Player(performance(play__mode="off", tempo__bpm=20).engine(0.0), Recorder(clock), clock, lambda _: None)
+    player = Player(
+        performance(play__mode="off", tempo__bpm=20).make_engine(0.0), RecordingOutput(clock), clock, lambda _: None
+    )
     player.run()
-    assert player.turns >= 10 / LONGEST_SLEEP_S
+    assert player.turn_count >= 10 / MAX_SLEEP_S
 
 
 def test_it_waits_to_absolute_deadlines() -> None:
     """Without it each oversleeping would add to the last, and the tempo would drag."""
-    recorder, _ = play(performance(play__density=4, play__rests=0).engine(0.0), 60.0, oversleeps=0.002)
-    seconds = [second for second, _ in struck(recorder)]
+    recorder, _ = play_on_fake_clock(
+        performance(play__density=4, play__rests=0).make_engine(0.0), 60.0, oversleeps=0.002
+    )
+    seconds = [second for second, _ in note_ons(recorder)]
     assert max(abs(second - beat / 2) for beat, second in enumerate(seconds)) < 0.0021

@@ -11,31 +11,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman.playing import state as memory
-from sideman.playing.assembly import memory_of, resumed
-from support.fakes import classic_bundle, performance, play
+from sideman.playing.assembly import resumed_engine, state_of
+from support.fakes import classic_bundle, performance, play_on_fake_clock
 
 
 def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """Without it the service would forget the music at every restart."""
     made = performance()
-    engine = made.engine(0.0)
-    play(engine, 5.2)
+    engine = made.make_engine(0.0)
+    play_on_fake_clock(engine, 5.2)
     path = tmp_path / "new" / "state.json"
-    memory.save(memory_of(engine, made, 5.2), path)
-    kept = memory.recall(path)
+    memory.save_state(state_of(engine, made, 5.2), path)
+    kept = memory.load_state(path)
     assert kept is not None
-    later = resumed(performance(play__seed=99), kept, 100.0)
-    assert later.improviser.memory(144) == engine.improviser.memory(engine.tempo.beat_at(5.2) * 12)
-    assert later.improviser.dice.seed == engine.improviser.dice.seed
+    later = resumed_engine(performance(play__seed=99), kept, 100.0)
+    assert later.improviser.export_state(144) == engine.improviser.export_state(engine.tempo.beat_at(5.2) * 12)
+    assert later.improviser.random_source.seed == engine.improviser.random_source.seed
     assert later.tempo.beat_at(100.0) == 12.0  # beat 10.4 was under way: the next bar line
 
 
 def test_after_the_last_chorus_the_next_start_begins_at_the_top() -> None:
     """Without it a tune that had ended would go on in its second bar."""
     made = performance(chart__choruses=1)
-    engine = made.engine(0.0)
-    play(engine, 60.0)
-    later = resumed(made, memory_of(engine, made, 60.0), 0.0)
+    engine = made.make_engine(0.0)
+    play_on_fake_clock(engine, 60.0)
+    later = resumed_engine(made, state_of(engine, made, 60.0), 0.0)
     assert later.tempo.beat_at(0.0) == 16.0
     assert later.end == 32.0
 
@@ -44,17 +44,17 @@ def test_after_the_last_chorus_the_next_start_begins_at_the_top() -> None:
 def test_a_damaged_number_is_refused(broken: dict[str, object]) -> None:
     """Without it the service would stop at every start until somebody deletes its state."""
     made = performance()
-    kept = memory_of(made.engine(0.0), made, 1.0)
+    kept = state_of(made.make_engine(0.0), made, 1.0)
     with pytest.raises((ValueError, KeyError, TypeError, ArithmeticError)):
-        resumed(made, {**kept, **broken}, 0.0)
+        resumed_engine(made, {**kept, **broken}, 0.0)
 
 
 def test_a_state_of_another_bundle_is_refused() -> None:
     """Without it the numbers of one network would be fed to another."""
     made = performance()
-    kept = memory_of(made.engine(0.0), made, 1.0)
+    kept = state_of(made.make_engine(0.0), made, 1.0)
     with pytest.raises(ValueError, match="another bundle"):
-        resumed(performance(classic_bundle()), kept, 0.0)
+        resumed_engine(performance(classic_bundle()), kept, 0.0)
 
 
 @given(st.binary(max_size=60))
@@ -62,11 +62,11 @@ def test_a_broken_state_is_as_good_as_none(content: bytes) -> None:
     """Without it a file damaged by a power cut would keep the service from starting."""
     path = Path(os.environ["HOME"]) / "state.json"
     path.write_bytes(content)
-    assert memory.recall(path) is None
+    assert memory.load_state(path) is None
 
 
 def test_no_state_and_no_place_for_one_are_no_errors(tmp_path: Path) -> None:
     """Without it the first start, or a full disk at the end, would look like a failure."""
-    assert memory.recall(tmp_path / "none.json") is None
+    assert memory.load_state(tmp_path / "none.json") is None
     (tmp_path / "file").write_text("in the way")
-    memory.save({}, tmp_path / "file" / "state.json")
+    memory.save_state({}, tmp_path / "file" / "state.json")

@@ -26,11 +26,11 @@ from typing import Any
 
 import pytest
 
-from sideman.core.events import Control, Event
+from sideman.core.events import ControlChange, MidiEvent
 from sideman.midi import backends as ports
-from sideman.midi.backends import Systems
-from sideman.midi.ports import Link
-from support.fakes import hanging
+from sideman.midi.backends import Backends
+from sideman.midi.ports import MidiPorts
+from support.fakes import hanging_notes
 
 LONG = 20.0  # seconds: against hanging only
 
@@ -141,8 +141,8 @@ def system(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def only_jack(jackd: Jackd, monkeypatch: pytest.MonkeyPatch) -> Jackd:
     """A machine whose only MIDI system is JACK, with its server."""
-    running = Systems.running
-    monkeypatch.setattr(ports.Systems, "running", lambda self: (s for s in running(self) if s == self.jack))
+    running = Backends.running
+    monkeypatch.setattr(ports.Backends, "running", lambda self: (s for s in running(self) if s == self.jack))
     return jackd
 
 
@@ -165,7 +165,7 @@ class Others:
         self._clients.append(client)
         return client
 
-    def listen(self, link: Link) -> None:
+    def listen(self, link: MidiPorts) -> None:
         """Connect a synthesizer to sideman's port; what it hears from now on is put in `heard`."""
         synth = self.client("MidiIn", "synth")
         synth.set_callback(self._hear)
@@ -178,11 +178,11 @@ class Others:
         synth.set_callback(self._hear)
         synth.open_virtual_port("in")
 
-    def meet(self, link: Link) -> None:
+    def meet(self, link: MidiPorts) -> None:
         """Wait until `link` reaches us: a connection carries from the server's next period on."""
         self.shake(link.send, self.heard)
 
-    def keyboard(self, heard: queue.Queue[tuple[Event, float]]) -> Any:
+    def keyboard(self, heard: queue.Queue[tuple[MidiEvent, float]]) -> Any:
         """A keyboard connected to sideman's port, which puts what it hears in `heard`."""
         keyboard = self.client("MidiOut", "keyboard")
         keyboard.open_port(_index(keyboard, "sideman-in:in"), "out")
@@ -199,10 +199,10 @@ class Others:
                 return not heard.empty()
 
             until(arrived)
-            while _event(heard.get(timeout=LONG)) != Control(119, turn, 16):
+            while _event(heard.get(timeout=LONG)) != ControlChange(119, turn, 16):
                 pass
         send((0xBF, 119, 127))
-        while _event(heard.get(timeout=LONG)) != Control(119, 127, 16):
+        while _event(heard.get(timeout=LONG)) != ControlChange(119, 127, 16):
             pass
 
     def _hear(self, message: tuple[list[int], float], _data: object) -> None:
@@ -226,8 +226,8 @@ class Others:
         kept.clear()
 
 
-def _event(heard: Any) -> Event:
-    return Control(heard[1], heard[2], 16) if isinstance(heard, list) else heard[0]
+def _event(heard: Any) -> MidiEvent:
+    return ControlChange(heard[1], heard[2], 16) if isinstance(heard, list) else heard[0]
 
 
 def _index(client: Any, port: str) -> int:
@@ -278,7 +278,7 @@ class Dump:
 
     def hears(self, channel: int, silence: bool) -> bool:
         """Whether, before long, a note of `channel` (from 0) sounds; or, for `silence`, none does any more."""
-        return self.until(lambda: channel in self.notes and (not hanging(self.notes[channel])) == silence)
+        return self.until(lambda: channel in self.notes and (not hanging_notes(self.notes[channel])) == silence)
 
     def until(self, true: Callable[[], bool]) -> bool:
         """Whether `true` comes true before long; it is asked at each note."""

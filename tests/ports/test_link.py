@@ -15,27 +15,27 @@ import pytest
 
 from ports.conftest import LONG, Dump, Jackd, Others, until
 from sideman.core.errors import Unavailable
-from sideman.core.events import Control, Event, NoteOff, NoteOn, PitchBend, ProgramChange
-from sideman.midi.backends import survey
-from sideman.midi.ports import Change, Link, Wanted
+from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend, ProgramChange
+from sideman.midi.backends import list_ports
+from sideman.midi.ports import MidiPorts, PortChanged, PortRequest
 
 pytestmark = pytest.mark.ports
-Open = Callable[..., Link]
+Open = Callable[..., MidiPorts]
 
 
 @pytest.fixture
-def heard() -> queue.Queue[tuple[Event, float]]:
+def heard() -> queue.Queue[tuple[MidiEvent, float]]:
     """What the link hears, with its time."""
     return queue.Queue()
 
 
 @pytest.fixture
-def link(system: int, heard: queue.Queue[tuple[Event, float]]) -> Iterator[Open]:
+def link(system: int, heard: queue.Queue[tuple[MidiEvent, float]]) -> Iterator[Open]:
     """A maker of open links, closed at the end."""
-    links: list[Link] = []
+    links: list[MidiPorts] = []
 
-    def make(**wanted: Any) -> Link:
-        links.append(Link(Wanted(**wanted), lambda event, second: heard.put((event, second))))
+    def make(**wanted: Any) -> MidiPorts:
+        links.append(MidiPorts(PortRequest(**wanted), lambda event, second: heard.put((event, second))))
         links[-1].open()
         until(lambda: _is_open(links[-1]))
         return links[-1]
@@ -45,13 +45,13 @@ def link(system: int, heard: queue.Queue[tuple[Event, float]]) -> Iterator[Open]
         each.close()
 
 
-def _is_open(link: Link) -> bool:
+def _is_open(link: MidiPorts) -> bool:
     """Whether 'auto' has its port; a JACK server at times refuses a client, and the link tries again."""
     link.poll()
-    return "in-process" not in link.text
+    return "in-process" not in link.status_text
 
 
-def _changes(link: Link) -> list[Change]:
+def _changes(link: MidiPorts) -> list[PortChanged]:
     """The next changes, as the main loop would come to know of them."""
     for _ in range(int(LONG / 0.1)):
         if changes := link.poll():
@@ -66,14 +66,14 @@ def test_stable_names(link: Open, others: Others) -> None:
         opened = link(client="sideman")
         names = others.names()
         assert [sum(name.startswith(own) for name in names) for own in ("sideman:out", "sideman-in:in")] == [1, 1]
-        assert opened.name.startswith("sideman:out (")
+        assert opened.output_name.startswith("sideman:out (")
         opened.close()
 
 
 def test_the_rounds_of_the_port_are_known(link: Open, only_jack: Jackd) -> None:
     """A clock that is followed over JACK would be taken for one that loses ticks."""
-    assert link().rounds == pytest.approx(only_jack.period)
-    assert link(client="deaf", input="none").rounds == 0.0
+    assert link().input_period_s == pytest.approx(only_jack.period)
+    assert link(client="deaf", input="none").input_period_s == 0.0
 
 
 def test_whole_and_in_order(link: Open, others: Others) -> None:
@@ -107,13 +107,13 @@ def test_a_jack_server_that_stands_still_is_not_sent_to(only_jack: Jackd, link: 
     """Sideman would fill a buffer that nobody empties, and then hang with all it does."""
     opened = link(input="none")
     with only_jack.standing_still():
-        assert [change.open for change in _changes(opened)] == [False]
+        assert [change.is_open for change in _changes(opened)] == [False]
         for number in range(5000):
             opened.send((0x90, number % 128, 64))
-    assert [change.open for change in _changes(opened)] == [True]
+    assert [change.is_open for change in _changes(opened)] == [True]
 
 
-def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Queue[tuple[Event, float]]) -> None:
+def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]) -> None:
     """Sideman would not answer what is played to it."""
     link(output="none")
     keyboard = others.keyboard(heard)
@@ -122,7 +122,7 @@ def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Qu
     for message in messages:
         keyboard.send_message(message)
     got = [heard.get(timeout=LONG) for _ in messages]
-    events = [NoteOn(60, 100, 1), NoteOff(60, 1), NoteOff(61, 16), Control(64, 127, 3)]
+    events = [NoteOn(60, 100, 1), NoteOff(60, 1), NoteOff(61, 16), ControlChange(64, 127, 3)]
     events += [PitchBend(0, 1), ProgramChange(5, 1), NoteOn(62, 1, 3)]
     assert [event for event, _ in got] == events
     seconds = [second for _, second in got]
@@ -130,7 +130,7 @@ def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Qu
     assert before <= seconds[0] <= seconds[-1] <= time.monotonic()
 
 
-def test_odd_bytes_are_harmless(link: Open, others: Others, heard: queue.Queue[tuple[Event, float]]) -> None:
+def test_odd_bytes_are_harmless(link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]) -> None:
     """A keyboard that sends clock, active sensing or a dump of its memory would stop sideman from hearing its notes."""
     link(output="none")
     keyboard = others.keyboard(heard)
@@ -141,13 +141,13 @@ def test_odd_bytes_are_harmless(link: Open, others: Others, heard: queue.Queue[t
 
 def test_failing_receiver_is_survived(system: int, others: Others, caplog: pytest.LogCaptureFixture) -> None:
     """One defect in what takes the notes would end all hearing, without a word."""
-    heard: queue.Queue[tuple[Event, float]] = queue.Queue()
+    heard: queue.Queue[tuple[MidiEvent, float]] = queue.Queue()
 
-    def receive(event: Event, second: float) -> None:
+    def receive(event: MidiEvent, second: float) -> None:
         heard.put((event, second))
         raise RuntimeError("a defect")
 
-    link = Link(Wanted(output="none"), receive)
+    link = MidiPorts(PortRequest(output="none"), receive)
     link.open()
     keyboard = others.keyboard(heard)
     for pitch in (60, 61):
@@ -158,7 +158,7 @@ def test_failing_receiver_is_survived(system: int, others: Others, caplog: pytes
 
 
 @pytest.mark.slow
-def test_closing_while_notes_pour_in(link: Open, others: Others, heard: queue.Queue[tuple[Event, float]]) -> None:
+def test_closing_while_notes_pour_in(link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]) -> None:
     """Sideman would hang, or crash, at its end when somebody plays on."""
     keys = others.client("MidiOut", "Keys")
     keys.open_virtual_port("out")
@@ -183,14 +183,14 @@ def test_closing_while_notes_pour_in(link: Open, others: Others, heard: queue.Qu
         thread.join()
 
 
-def test_named_port(link: Open, others: Others, heard: queue.Queue[tuple[Event, float]]) -> None:
+def test_named_port(link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]) -> None:
     """Who names a synthesizer or a keyboard in the settings would have to connect them by hand."""
     others.synth("Big Synth")
     keys = others.client("MidiOut", "nanoKEY2")
     keys.open_virtual_port("keys")
     opened = link(output="big synth", input="nanoKEY2:keys")
-    assert "Big Synth:in" in opened.text
-    assert "nanoKEY2:keys" in opened.text
+    assert "Big Synth:in" in opened.status_text
+    assert "nanoKEY2:keys" in opened.status_text
     others.meet(opened)
     opened.send((0x90, 60, 80))
     assert others.next() == (0x90, 60, 80)
@@ -205,7 +205,7 @@ def test_ambiguous_name_is_an_error(link: Open, others: Others) -> None:
         others.client("MidiIn", name).open_virtual_port("in")
     with pytest.raises(Unavailable, match=r"(?s)midi.output: 'synth' could be any of .*'Synth A:in.*'Synth B:in"):
         link(output="synth", input="none")
-    assert "Synth B:in" in link(output="Synth B", input="none").name
+    assert "Synth B:in" in link(output="Synth B", input="none").output_name
 
 
 def test_unknown_name_lists_what_there_is(link: Open, others: Others) -> None:
@@ -214,7 +214,7 @@ def test_unknown_name_lists_what_there_is(link: Open, others: Others) -> None:
     link(output="auto", input="auto")
     with pytest.raises(Unavailable) as error:
         link(output="Fantm", input="none")
-    assert error.value.status == 69
+    assert error.value.exit_status == 69
     assert "midi.output: no port is called 'Fantm'; did you mean 'Fantom:in" in str(error.value)
     assert "sideman" not in str(error.value)
 
@@ -222,12 +222,12 @@ def test_unknown_name_lists_what_there_is(link: Open, others: Others) -> None:
 def test_waiting_for_a_port(link: Open, others: Others) -> None:
     """Sideman as a service would end because the synthesizer is switched on later than the computer."""
     opened = link(output="Late Synth", input="none", wait=True)
-    assert opened.name == "waiting for 'Late Synth'"
+    assert opened.output_name == "waiting for 'Late Synth'"
     opened.send((0x90, 60, 80))
     others.synth("Late Synth")
     (change,) = _changes(opened)
-    assert change.open
-    assert "Late Synth:in" in opened.name
+    assert change.is_open
+    assert "Late Synth:in" in opened.output_name
     others.meet(opened)
     opened.send((0x90, 61, 80))
     assert others.next() == (0x90, 61, 80)
@@ -238,14 +238,14 @@ def test_named_port_goes_and_comes_back(link: Open, others: Others) -> None:
     opened = link(output="Synth", input="none", wait=True)
     for turn in range(3):
         others.synth("Synth")
-        assert [change.open for change in _changes(opened)] == [True]
+        assert [change.is_open for change in _changes(opened)] == [True]
         others.meet(opened)
         opened.send((0x90, turn, 80))
         assert others.next() == (0x90, turn, 80)
         others.close()
-        assert not _changes(opened)[0].open
+        assert not _changes(opened)[0].is_open
         opened.send((0x90, 99, 80))
-        assert opened.name == "waiting for 'Synth'"
+        assert opened.output_name == "waiting for 'Synth'"
 
 
 def test_survey_names_other_programs_only(link: Open, others: Others) -> None:
@@ -253,7 +253,7 @@ def test_survey_names_other_programs_only(link: Open, others: Others) -> None:
     link()
     others.client("MidiIn", "Synth").open_virtual_port("in")
     others.client("MidiOut", "Keys").open_virtual_port("out")
-    (listing,) = survey()
+    (listing,) = list_ports()
     assert any(name.startswith("Synth:in") for name in listing.outputs)
     assert any(name.startswith("Keys:out") for name in listing.inputs)
     assert not any("sideman" in name for name in listing.outputs + listing.inputs)
@@ -278,11 +278,11 @@ def test_jack_dies_and_returns(only_jack: Jackd, link: Open, others: Others, cap
             others.close()
             only_jack.kill()
             gone = _changes(opened)
-            assert [(c.key, c.open) for c in gone[:2]] == [("midi.output", False), ("midi.input", False)]
-            assert opened.name == "in-process"
+            assert [(c.key, c.is_open) for c in gone[:2]] == [("midi.output", False), ("midi.input", False)]
+            assert opened.output_name == "in-process"
             assert opened.poll() == []
             only_jack.start()
-            assert [(c.key, c.open) for c in _changes(opened)] == [("midi.output", True), ("midi.input", True)]
+            assert [(c.key, c.is_open) for c in _changes(opened)] == [("midi.output", True), ("midi.input", True)]
     finally:
         stop.set()
         player.join()
@@ -295,7 +295,7 @@ def test_jack_back_before_it_is_missed(only_jack: Jackd, link: Open, others: Oth
     only_jack.kill()
     opened.send((0x90, 60, 80))
     only_jack.start()
-    assert [change.open for change in _changes(opened)] == [False, False, True, True]
+    assert [change.is_open for change in _changes(opened)] == [False, False, True, True]
     others.listen(opened)
     opened.send((0x90, 61, 80))
     assert others.next() == (0x90, 61, 80)
@@ -314,16 +314,16 @@ def test_closing_when_jack_is_dead(only_jack: Jackd, link: Open) -> None:
 def test_jack_period_is_known(only_jack: Jackd, link: Open) -> None:
     """The last notes would be lost on a server with long periods, because sideman closes its port too early."""
     opened = link()
-    assert opened._systems is not None
-    assert opened._systems.server is not None
-    assert opened._systems.server.period == pytest.approx(only_jack.period)
+    assert opened._backends is not None
+    assert opened._backends.server is not None
+    assert opened._backends.server.period_s == pytest.approx(only_jack.period)
 
 
 def test_no_file_is_left_open(only_jack: Jackd, others: Others) -> None:
     """A sideman that runs for months beside a JACK server that comes and goes would run out of files."""
     counts = []
     for _ in range(4):
-        opened = Link(Wanted(), lambda _event, _second: None)
+        opened = MidiPorts(PortRequest(), lambda _event, _second: None)
         opened.open()
         opened.close()
         counts.append(len(list(Path("/proc/self/fd").iterdir())))

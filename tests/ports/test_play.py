@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from ports.conftest import LONG, Dump, Others, until
-from support.fakes import hanging
-from support.processes import Running, environment, running, sideman
+from support.fakes import hanging_notes
+from support.processes import DaemonProcess, daemon_environment, run_sideman, running_daemon
 
 TIMES = 100
 
@@ -60,10 +60,12 @@ def _index(client: Any, port: str) -> int:
 
 
 @contextmanager
-def playing(folder: Path, client: str, *settings: str) -> Iterator[Running]:
+def playing(folder: Path, client: str, *settings: str) -> Iterator[DaemonProcess]:
     """A daemon whose ports have a name of their own; a busy machine makes its notes late, but leaves none out."""
     patient = ("play.late_ms=1000", "midi.echo_ms=1000")
-    with running(folder, f"midi.client={client}", "play.density=4", "play.rests=0", *patient, *settings) as daemon:
+    with running_daemon(
+        folder, f"midi.client={client}", "play.density=4", "play.rests=0", *patient, *settings
+    ) as daemon:
         yield daemon
 
 
@@ -72,11 +74,11 @@ def test_a_second_program_hears_one_value_a_beat(others: Others, tmp_path: Path)
     with playing(tmp_path, "beats", "tempo.bpm=240") as daemon:
         synth = Synth(others, "beats:out")
         synth.until(17)
-        assert daemon.end(signal.SIGTERM) == 0
+        assert daemon.stop(signal.SIGTERM) == 0
     gaps = [later - earlier for earlier, later in pairwise(synth.onsets()[:17])]
     # The beat is a quarter of a second. How exactly it is kept belongs to the benchmark; here: one note for each.
     assert sum(gaps) == pytest.approx(4.0, abs=0.3)
-    assert not hanging(synth.messages())
+    assert not hanging_notes(synth.messages())
 
 
 def test_over_and_over_every_note_is_released_and_the_release_arrives(dump: Dump, tmp_path: Path) -> None:
@@ -85,10 +87,10 @@ def test_over_and_over_every_note_is_released_and_the_release_arrives(dump: Dump
     for turn in range(TIMES):
         dump.notes.clear()
         with playing(tmp_path, f"stop{turn}", "tempo.bpm=400", "play.gate=1", "midi.input=none") as daemon:
-            daemon.until("ready")
+            daemon.wait_for("ready")
             dump.connect(f"stop{turn}:out")
             assert dump.hears(0, silence=False), daemon.log
-            ends.append((daemon.end(signal.SIGTERM), dump.hears(0, silence=True)))
+            ends.append((daemon.stop(signal.SIGTERM), dump.hears(0, silence=True)))
     assert ends == [(0, True)] * TIMES
 
 
@@ -96,20 +98,20 @@ def test_a_take_of_what_was_played_to_it_is_played_again(others: Others, tmp_pat
     """Without it a take would be the same again in the tests only, where nothing is ever late."""
     env = {"XDG_DATA_HOME": str(tmp_path)}
     chosen = ("tempo.bpm=300", "play.rate=eighth", "takes.record=true", "play.late_ms=2")
-    with running(tmp_path, "midi.client=taken", *chosen, **env) as daemon:
+    with running_daemon(tmp_path, "midi.client=taken", *chosen, **env) as daemon:
         keyboard = others.client("MidiOut", "keyboard")
         keyboard.open_port(_index(keyboard, "taken-in:in"), "out")
         for bar in range(1, 6):
-            daemon.until(f" bar {bar} ")
+            daemon.wait_for(f" bar {bar} ")
             for pitch in range(60, 66):
                 keyboard.send_message([0x90, pitch, 64])
                 keyboard.send_message([0xE0, 0, pitch])
                 keyboard.send_message([0x80, pitch, 0])
-        daemon.until(" bar 6 ")
+        daemon.wait_for(" bar 6 ")
         daemon.process.kill()
-    (take,) = json.loads(sideman("takes", "list", "--json", env=env).stdout)
+    (take,) = json.loads(run_sideman("takes", "list", "--json", env=env).stdout)
     assert take["heard"] >= 6
-    again = sideman("takes", "replay", take["name"], env=env)
+    again = run_sideman("takes", "replay", take["name"], env=env)
     assert (again.returncode, "the same" in again.stdout) == (0, True), again
 
 
@@ -123,14 +125,14 @@ def test_what_is_played_to_it_moves_the_solo(others: Others, tmp_path: Path) -> 
             keyboard = others.client("MidiOut", "keyboard")
             keyboard.open_port(_index(keyboard, f"duet{plays}-in:in"), "out")
             for pitch in range(50, 90):
-                daemon.until(" bar ")
+                daemon.wait_for(" bar ")
                 keyboard.send_message([0x90, pitch, 64])
                 keyboard.send_message([0x80, pitch, 0])
                 if not plays:
                     break
             for odd in ([0xF8], [0xFE], [0xF0, 1, 2, 3, 0xF7], [0xB0, 1, 2], [0xE0, 0, 64], [0xF2, 1, 1]):
                 keyboard.send_message(odd)
-            assert daemon.end() == 0
+            assert daemon.stop() == 0
             bars.append([line.partition(" bar ")[2] for line in daemon.log if " bar " in line])
     assert bars[0][0] == bars[1][0]
     assert bars[0][1:] != bars[1][1:]
@@ -140,26 +142,26 @@ def test_knob_pedal_and_pad_change_what_it_plays(others: Others, tmp_path: Path)
     """On stage there would be no way to change anything without typing."""
     tables = ("midi.cc.20=play.velocity", "midi.cc.65=tap", "midi.notes.24=panic")
     with playing(tmp_path, "hands", "tempo.bpm=240", "play.velocity=1", *tables) as daemon:
-        daemon.until("ready")
+        daemon.wait_for("ready")
         synth, hands = Synth(others, "hands:out"), others.client("MidiOut", "hands")
         hands.open_port(_index(hands, "hands-in:in"), "out")
         synth.until(2)
         for place in range(128):
             hands.send_message([0xB3, 20, place])
-        daemon.until("play.velocity is 127")
+        daemon.wait_for("play.velocity is 127")
         hands.send_message([0x99, 24, 100])
         hands.send_message([0x89, 24, 0])
         for value in (127, 0, 127, 0, 127, 0):
             hands.send_message([0xB0, 65, value])
             threading.Event().wait(0.15)
-        daemon.until("tempo.bpm is")
+        daemon.wait_for("tempo.bpm is")
         synth.until(len(synth.onsets()) + 4)
-        assert daemon.end(signal.SIGTERM) == 0
+        assert daemon.stop(signal.SIGTERM) == 0
     loud = [velocity for status, _, velocity in synth.messages() if status & 0xF0 == 0x90 and velocity]
     assert max(loud[:2]) < 30
     assert min(loud[-2:]) > 90
     assert any(message[:2] == (0xB0, 120) for message in synth.messages())
-    assert not hanging(synth.messages())
+    assert not hanging_notes(synth.messages())
 
 
 def test_chords_held_on_their_channel_are_played_over_and_told_in_the_players_key(
@@ -170,10 +172,10 @@ def test_chords_held_on_their_channel_are_played_over_and_told_in_the_players_ke
     with playing(tmp_path, "led", *keys) as daemon:
         keyboard = others.client("MidiOut", "left-hand")
         keyboard.open_port(_index(keyboard, "led-in:in"), "out")
-        daemon.until(" bar 2 ")
+        daemon.wait_for(" bar 2 ")
         for pitch in (48, 52, 55, 57):
             keyboard.send_message([0x92, pitch, 64])
-        assert daemon.end() == 0
+        assert daemon.stop() == 0
         chords = [line.split(" | ")[1] for line in daemon.log if " bar " in line]
     assert chords[0] == "G7"  # F7 as a player in B flat reads it
     assert chords[-1] == "C6"
@@ -197,7 +199,7 @@ def test_a_looped_cable_is_not_heard(others: Others, tmp_path: Path) -> None:
                 through = others.client("MidiIn", "thru-in")
                 through.set_callback(partial(_pass_on, keyboard))
                 through.open_port(_index(through, "loopTrue:out"), "in")
-            assert daemon.end() == 0
+            assert daemon.stop() == 0
             bars.append([line.partition(" bar ")[2] for line in daemon.log if " bar " in line])
             if through is not None:
                 through.cancel_callback()
@@ -230,16 +232,16 @@ class Band:
 def test_it_plays_by_the_clock_of_another_program(others: Others, tmp_path: Path) -> None:
     """Without it it could not play with a DAW, a drum machine or anybody else who has a tempo."""
     with playing(tmp_path, "band", "tempo.source=midi-clock", "tempo.bpm=60", "play.rate=beat") as daemon:
-        daemon.until("ready: waiting for clock")
+        daemon.wait_for("ready: waiting for clock")
         synth, band = Synth(others, "band:out"), Band(others, "band-in:in", 100)
         band.play(72)
-        daemon.until("waiting for its start")
+        daemon.wait_for("waiting for its start")
         assert not synth.onsets()
         band.ticks.clear()
         band.send(0xFA)
         band.play(24 * 5 + 12)
         band.send(0xFC)
-        daemon.until("stopped by the clock")
+        daemon.wait_for("stopped by the clock")
         onsets = synth.onsets()
         # One for each beat: the nearest by the ticks that had been sent when it came.
         sent = [sum(tick <= onset for tick in band.ticks) for onset in onsets]
@@ -247,17 +249,17 @@ def test_it_plays_by_the_clock_of_another_program(others: Others, tmp_path: Path
         band.send(0xFB)
         band.play(48)
         synth.until(8)
-        daemon.until("clock lost")
-        assert daemon.end(signal.SIGTERM) == 0
+        daemon.wait_for("clock lost")
+        assert daemon.stop(signal.SIGTERM) == 0
     assert any("following" in line for line in daemon.log)
-    assert not hanging(synth.messages())
+    assert not hanging_notes(synth.messages())
 
 
 def test_another_program_can_follow_its_clock(others: Others, tmp_path: Path) -> None:
     """Without it a drum machine would have to be started by hand, and would never be in time."""
     heard: list[int] = []
     with playing(tmp_path, "leader", "tempo.clock_out=true", "tempo.bpm=240", "midi.input=none") as daemon:
-        daemon.until("ready")
+        daemon.wait_for("ready")
         client: Any = others.client("MidiIn", "drums")
         client.ignore_types(timing=False)
         client.set_callback(
@@ -265,7 +267,7 @@ def test_another_program_can_follow_its_clock(others: Others, tmp_path: Path) ->
         )
         client.open_port(_index(client, "leader:out"), "in")
         until(lambda: heard.count(0x90) >= 6)
-        assert daemon.end(signal.SIGTERM) == 0
+        assert daemon.stop(signal.SIGTERM) == 0
         until(lambda: 0xFC in heard)
     strikes = [number for number, kind in enumerate(heard) if kind == 0x90]
     assert [heard[a:b].count(0xF8) for a, b in pairwise(strikes[:6])] == [24] * 5
@@ -276,7 +278,7 @@ def _calibrate(others: Others, folder: Path, *arguments: str) -> subprocess.Pope
     """The command, its output led into its input."""
     command = [sys.executable, "-m", "sideman", "calibrate", "--set", "midi.client=loop", "--notes", "8", *arguments]
     process = subprocess.Popen(
-        command, env=environment(HOME=str(folder)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=daemon_environment(HOME=str(folder)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     keyboard, through = others.client("MidiOut", "thru"), others.client("MidiIn", "thru-in")
     keyboard.open_port(_index(keyboard, "loop-calibrate-in:in"), "out")
@@ -305,9 +307,9 @@ def test_without_a_loop_it_says_what_to_connect(others: Others, tmp_path: Path) 
     """Without it somebody with the cable in the wrong hole would get a figure, or wait for ever."""
     others.synth("deaf")
     others.client("MidiOut", "mute").open_virtual_port("out")
-    done = sideman("calibrate", "--output", "deaf", "--input", "mute", env={"HOME": str(tmp_path)})
+    done = run_sideman("calibrate", "--output", "deaf", "--input", "mute", env={"HOME": str(tmp_path)})
     assert done.returncode == 69
     assert "nothing came back" in done.stderr
     assert "cable" in done.stderr
-    assert not hanging((message[0], message[1], message[2]) for message in list(others.heard.queue))
+    assert not hanging_notes((message[0], message[1], message[2]) for message in list(others.heard.queue))
     assert others.heard.qsize() == 6

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from sideman.config.sources import Sources, load_chart
-from sideman.core.reports import BarBegun, BarPlayed, Heard, Report, Sent
+from sideman.config.sources import SettingsSources, load_chart
+from sideman.core.reports import BarPlayed, BarStarted, EventSent, NoteHeard, Report
 from sideman.core.settings.schema import KEYS, value_of
-from sideman.core.settings.written import written
-from sideman.playing.assembly import prepare, resumed
-from sideman.playing.state import recall
+from sideman.core.settings.written import write_value
+from sideman.playing.assembly import load_performance, resumed_engine
+from sideman.playing.state import load_state
 from sideman.takes import replay as takes
-from sideman.takes.jsonform import read_settings_form
-from sideman_models.music.values import TICKS
-from sideman_models.network.bundle import load
+from sideman.takes.jsonform import settings_from_json
+from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.network.bundle import load_bundle
 from support.fakes import modern_bundle
 from support.recordings import (
     BY_THE_DAEMON,
@@ -34,7 +34,7 @@ from support.recordings import (
     settings_of,
 )
 
-KINDS = (BarBegun, BarPlayed, Heard)
+KINDS = (BarStarted, BarPlayed, NoteHeard)
 
 
 @pytest.mark.parametrize("name", [*SCENES, *BY_THE_DAEMON])
@@ -42,11 +42,11 @@ def test_a_recorded_take_plays_the_same_events(name: str, tmp_path: Path) -> Non
     """Guards against a change of the code that changes the music, or that makes takes of old unplayable."""
     journal = journal_of(name, tmp_path)
     played: list[Report] = []
-    engine = takes.engine_of(journal.header, takes.performed(journal.header))
-    found = takes.compare(journal, engine, played.append)
+    engine = takes.engine_at_start(journal.header, takes.performance_of(journal.header))
+    found = takes.compare_replay(journal, engine, played.append)
     reports = list(journal.reports())
-    assert found == takes.Again(sum(isinstance(report, Sent) for report in reports))
-    assert found.same > 40
+    assert found == takes.ReplayResult(sum(isinstance(report, EventSent) for report in reports))
+    assert found.same_events > 40
     assert _of_kinds(played) == _of_kinds(reports)
     assert midi_hash(journal) == json.loads(MIDIS.read_text("utf-8"))[name]
 
@@ -65,22 +65,22 @@ def test_a_render_is_the_same_file(chart: str) -> None:
 
 def test_a_configuration_of_that_version_means_the_same() -> None:
     """Guards against an update that refuses, or reads otherwise, the configuration that somebody has."""
-    settings = Sources(config=str(RECORDED / "config.yaml")).read()
+    settings = SettingsSources(config=str(RECORDED / "config.yaml")).read()
     (header,) = (json.loads(line) for line in _lines("daemon-hands")[:1])
-    assert {key: written(key, value_of(settings, key)) for key in KEYS} == {
-        key: written(key, value_of(read_settings_form(header["settings"], "header"), key)) for key in KEYS
+    assert {key: write_value(key, value_of(settings, key)) for key in KEYS} == {
+        key: write_value(key, value_of(settings_from_json(header["settings"], "header"), key)) for key in KEYS
     }
 
 
 def test_a_state_of_that_version_is_gone_on_from() -> None:
     """Guards against an update after which a service that resumes starts afresh."""
-    kept = recall(RECORDED / "state.json")
+    kept = load_state(RECORDED / "state.json")
     assert kept is not None
     settings = settings_of({})
-    engine = resumed(prepare(settings, load_chart(settings)), kept, 0.0)
+    engine = resumed_engine(load_performance(settings, load_chart(settings)), kept, 0.0)
     assert engine.tempo.beat == 12.0
-    assert engine.improviser.dice.seed == kept["seed"]
-    memory = engine.improviser.memory(12 * TICKS)
+    assert engine.improviser.random_source.seed == kept["seed"]
+    memory = engine.improviser.export_state(12 * TICKS_PER_QUARTER)
     assert {name: memory[name] for name in ("a", "c", "last", "pitch")} == {
         name: kept[name] for name in ("a", "c", "last", "pitch")
     }
@@ -88,7 +88,7 @@ def test_a_state_of_that_version_is_gone_on_from() -> None:
 
 def test_a_bundle_of_that_version_is_read() -> None:
     """Guards against an update that cannot play the network that somebody has trained."""
-    then, now = load(str(RECORDED / "bundle")), modern_bundle()
+    then, now = load_bundle(str(RECORDED / "bundle")), modern_bundle()
     assert then.vocabulary.values == now.vocabulary.values
     for name in ("kernel", "recurrent", "bias", "densor_kernel", "densor_bias"):
         assert (getattr(then.weights, name) == getattr(now.weights, name)).all()

@@ -16,12 +16,12 @@ from typing import TextIO
 import pytest
 
 from sideman.service import log
-from support.processes import LONG
+from support.processes import TIMEOUT_S
 
 
 def logged(stream: TextIO, level: str = "info") -> None:
     """Say one thing of each level."""
-    log.set_up(level, stream)
+    log.configure_logging(level, stream)
     logger = logging.getLogger("test")
     for each in ("debug", "info", "warning", "error"):
         getattr(logger, each)("%s said", each)
@@ -78,7 +78,7 @@ def test_a_terminal_that_stands_still_does_not_stop_the_music() -> None:
         os.set_blocking(writing, True)
         talks = threading.Thread(target=logged, args=(stream,), daemon=True)
         talks.start()
-        talks.join(LONG / 10)
+        talks.join(TIMEOUT_S / 10)
         stuck = talks.is_alive()
         while select.select([end], [], [], 0)[0]:
             end.read(1 << 20)

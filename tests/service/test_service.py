@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from sideman.config.sources import load_chart
-from sideman.midi.ports import Link
-from sideman.service.service import CLEAR_S, Service, step_aside
-from support.fakes import hanging, settings
-from support.processes import LONG, bundle_in, running
+from sideman.midi.ports import MidiPorts
+from sideman.service.service import QUIET_BEFORE_NOTE_S, Service, yield_to_player
+from support.fakes import hanging_notes, settings
+from support.processes import TIMEOUT_S, running_daemon, write_bundle
 
 NO_PORTS = ("midi.output=none", "midi.input=none")
 
@@ -38,16 +38,16 @@ def _a_process_of_its_own() -> Iterator[None]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
     """Without it stopping the service would look like a failure."""
-    with running(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
-        daemon.until("bar 1")
-        assert daemon.end(number) == 0
+    with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
+        daemon.wait_for("bar 1")
+        assert daemon.stop(number) == 0
 
 
 def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) -> None:
     """Without it a script could not know when it plays."""
-    with running(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
-        daemon.until("bar 2")
-        daemon.end(signal.SIGTERM)
+    with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
+        daemon.wait_for("bar 2")
+        daemon.stop(signal.SIGTERM)
     lines = [number for number, line in enumerate(daemon.log) if "ready" in line]
     assert len(lines) == 1
     assert all("bar" in line for line in daemon.log[lines[0] + 1 :])
@@ -55,27 +55,27 @@ def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) ->
 
 def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
     """Without it a tune with an end would never end."""
-    with running(tmp_path, *NO_PORTS, "tempo.bpm=400", "chart.changes=| C |", "chart.choruses=2") as daemon:
-        assert daemon.end() == 0
+    with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400", "chart.changes=| C |", "chart.choruses=2") as daemon:
+        assert daemon.stop() == 0
     assert sum("bar" in line for line in daemon.log) >= 2
 
 
 def test_quiet_is_quiet(tmp_path: Path) -> None:
     """Without it a service's journal would fill with bars."""
     settings = (*NO_PORTS, "tempo.bpm=400", "chart.choruses=1", "log.level=warning")
-    with running(tmp_path, *settings) as daemon:
-        assert daemon.end() == 0
+    with running_daemon(tmp_path, *settings) as daemon:
+        assert daemon.stop() == 0
     assert daemon.log == []
 
 
 def test_panic_plays_on(tmp_path: Path) -> None:
     """Without it silencing a stuck synth would cost the solo."""
-    with running(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
-        daemon.until("bar 1")
+    with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
+        daemon.wait_for("bar 1")
         daemon.process.send_signal(signal.SIGUSR1)
         bars = sum("bar" in line for line in daemon.log)
-        daemon.until("bar", bars + 3)
-        assert daemon.end(signal.SIGTERM) == 0
+        daemon.wait_for("bar", bars + 3)
+        assert daemon.stop(signal.SIGTERM) == 0
 
 
 def test_systemd_is_told_the_truth(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_systemd_is_told_the_truth(tmp_path: Path) -> None:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
-        manager.settimeout(LONG)
+        manager.settimeout(TIMEOUT_S)
         env = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "200000"}
-        with running(tmp_path, *NO_PORTS, **env) as daemon:
+        with running_daemon(tmp_path, *NO_PORTS, **env) as daemon:
             told = manager.recv(4096).decode()
             assert told.startswith("READY=1")
             assert "STATUS=playing; output none" in told
@@ -94,20 +94,20 @@ def test_systemd_is_told_the_truth(tmp_path: Path) -> None:
             daemon.process.send_signal(signal.SIGTERM)
             while "STOPPING=1" not in told:
                 told = manager.recv(4096).decode()
-            assert daemon.end() == 0
+            assert daemon.stop() == 0
 
 
 def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
     """Without it the service would begin anew after every restart of the machine."""
     env = {"STATE_DIRECTORY": str(tmp_path / "state")}
     settings = (*NO_PORTS, "tempo.bpm=400", "play.resume=true", "play.seed=null")
-    with running(tmp_path, *settings, **env) as daemon:
-        daemon.until("bar 3")
-        assert daemon.end(signal.SIGTERM) == 0
+    with running_daemon(tmp_path, *settings, **env) as daemon:
+        daemon.wait_for("bar 3")
+        assert daemon.stop(signal.SIGTERM) == 0
     seed = next(line for line in daemon.log if "seed" in line).partition("seed ")[2]
-    with running(tmp_path, *settings, **env) as daemon:
-        daemon.until(" bar ")
-        daemon.end(signal.SIGTERM)
+    with running_daemon(tmp_path, *settings, **env) as daemon:
+        daemon.wait_for(" bar ")
+        daemon.stop(signal.SIGTERM)
     first = next(line for line in daemon.log if " bar " in line)
     assert "bar 1 " not in first
     assert seed == next(line for line in daemon.log if "seed" in line).partition("seed ")[2]
@@ -116,15 +116,15 @@ def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
 def test_a_stopped_process_takes_up_the_beat_again(tmp_path: Path) -> None:
     """Without it a laptop that was put to sleep would play everything it missed, at once."""
     settings = (*NO_PORTS, "tempo.bpm=400")
-    with running(tmp_path, *settings) as daemon:
-        daemon.until("bar 1")
+    with running_daemon(tmp_path, *settings) as daemon:
+        daemon.wait_for("bar 1")
         daemon.process.send_signal(signal.SIGSTOP)
-        with running(tmp_path, *settings) as meanwhile:
-            meanwhile.until(" bar ", 4)
+        with running_daemon(tmp_path, *settings) as meanwhile:
+            meanwhile.wait_for(" bar ", 4)
         seen = len(daemon.log)
         daemon.process.send_signal(signal.SIGCONT)
-        daemon.until("bar", seen)
-        assert daemon.end(signal.SIGTERM) == 0
+        daemon.wait_for("bar", seen)
+        assert daemon.stop(signal.SIGTERM) == 0
     bars = [int(line.partition("bar ")[2].split()[0]) for line in daemon.log if " bar " in line]
     assert bars == sorted(set(bars))
     assert bars[-1] - bars[0] >= len(bars)  # the bars it slept through are passed over, not played late
@@ -137,25 +137,27 @@ def test_a_defect_in_the_main_thread_still_releases_every_note(tmp_path: Path, m
 
     def fail(self: Service, *_: object) -> None:
         while not sent:
-            select.select([self._awake], [], [], 0.01)
+            select.select([self._wake_reader], [], [], 0.01)
         raise RuntimeError("a defect")
 
-    chosen = settings(midi__output="none", midi__input="none", model__bundle=str(bundle_in(tmp_path)), play__density=4)
-    monkeypatch.setattr(Link, "send", lambda _self, message: sent.append(tuple(message)))
+    chosen = settings(
+        midi__output="none", midi__input="none", model__bundle=str(write_bundle(tmp_path)), play__density=4
+    )
+    monkeypatch.setattr(MidiPorts, "send", lambda _self, message: sent.append(tuple(message)))
     monkeypatch.setattr(Service, "_turn", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         Service(chosen, load_chart(chosen)).run()
     assert sent
-    assert not hanging(sent)
+    assert not hanging_notes(sent)
 
 
 def test_nobody_gets_busy_while_a_note_is_about_to_be_sent() -> None:
     """Who asks for something at that moment would make the note late."""
-    soon = time.monotonic() + CLEAR_S / 2
-    step_aside(soon)
+    soon = time.monotonic() + QUIET_BEFORE_NOTE_S / 2
+    yield_to_player(soon)
     assert time.monotonic() >= soon
     for second in (math.inf, time.monotonic() + 1e6):
-        step_aside(second)  # or this test would not end
+        yield_to_player(second)  # or this test would not end
 
 
 @pytest.mark.parametrize(("numbers", "forced"), [((2,), False), ((2, 2), True), ((15, 15), False), ((1, 15), False)])
@@ -166,7 +168,7 @@ def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypa
     chosen = settings(midi__output="none", midi__input="none")
     with closing(Service(chosen, load_chart(chosen))) as service:
         for number in numbers:
-            service._signalled(number)
+            service._handle_signal(number)
     assert left == ([130] if forced else [])
 
 
@@ -176,23 +178,23 @@ def test_whatever_happens_while_it_wakes_it_can_be_woken_again() -> None:
     class Meanwhile:
         def recv(self, most: int) -> bytes:
             """Read what woke us; before that the player has something to tell, and is late to say so."""
-            service._stir()
+            service._wake_main_thread()
             return awake.recv(most)
 
     chosen = settings(midi__output="none", midi__input="none")
     with closing(Service(chosen, load_chart(chosen))) as service:
-        awake = service._awake
-        service._stir()
-        service._awake = Meanwhile()  # type: ignore[assignment]
-        service._woken()
-        service._awake = awake
-        service._stir()
+        awake = service._wake_reader
+        service._wake_main_thread()
+        service._wake_reader = Meanwhile()  # type: ignore[assignment]
+        service._read_wakeups()
+        service._wake_reader = awake
+        service._wake_main_thread()
         assert select.select([awake], [], [], 0)[0] == [awake]
 
 
 def test_the_first_note_is_on_time_however_early_it_must_be(tmp_path: Path) -> None:
     """Without it a solo moved earlier for a slow synth would lack its first note."""
     settings = (*NO_PORTS, "play.offset_ms=-200", "chart.choruses=1", "tempo.bpm=400")
-    with running(tmp_path, *settings) as daemon:
-        assert daemon.end() == 0
+    with running_daemon(tmp_path, *settings) as daemon:
+        assert daemon.stop() == 0
     assert not any("too late" in line for line in daemon.log)

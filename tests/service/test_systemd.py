@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sideman.service.systemd import Notifier
+from sideman.service.systemd import SystemdNotifier
 
 
 @contextmanager
@@ -26,10 +26,10 @@ def test_all_it_says(tmp_path: Path) -> None:
     """Systemd would not know that sideman plays, lives, or is ending, and would kill or restart it."""
     address = str(tmp_path / "notify")
     with _manager(address) as manager:
-        notifier = Notifier({"NOTIFY_SOCKET": address})
+        notifier = SystemdNotifier({"NOTIFY_SOCKET": address})
         notifier.ready("playing")
         notifier.status("two\nlines")
-        notifier.alive()
+        notifier.notify_watchdog()
         notifier.stopping()
         told = [manager.recv(4096).decode() for _ in range(4)]
     assert told == ["READY=1\nSTATUS=playing", "STATUS=two lines", "WATCHDOG=1", "STOPPING=1\nSTATUS=stopping"]
@@ -40,29 +40,29 @@ def test_abstract_socket() -> None:
     """Systemd's own address is of this kind in containers: sideman would never seem ready there."""
     name = f"sideman-test-{os.getpid()}"
     with _manager(f"\0{name}") as manager:
-        Notifier({"NOTIFY_SOCKET": f"@{name}"}).ready("playing")
+        SystemdNotifier({"NOTIFY_SOCKET": f"@{name}"}).ready("playing")
         assert manager.recv(4096).startswith(b"READY=1\n")
 
 
 def test_silent_outside_systemd() -> None:
     """Sideman could not be run by hand."""
-    notifier = Notifier({})
+    notifier = SystemdNotifier({})
     notifier.ready("playing")
-    assert notifier.interval is None
+    assert notifier.watchdog_interval_s is None
 
 
 def test_manager_that_is_gone(tmp_path: Path) -> None:
     """The music would stop because nobody listens to the status."""
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).alive()
+    SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).notify_watchdog()
 
 
 def test_busy_manager_does_not_hold_the_music(tmp_path: Path) -> None:
     """A service manager that does not read would make sideman wait for it."""
     address = str(tmp_path / "notify")
     with _manager(address):
-        notifier = Notifier({"NOTIFY_SOCKET": address})
+        notifier = SystemdNotifier({"NOTIFY_SOCKET": address})
         for _ in range(2000):
-            notifier.alive()
+            notifier.notify_watchdog()
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_busy_manager_does_not_hold_the_music(tmp_path: Path) -> None:
 )
 def test_watchdog_interval(environ: dict[str, str], interval: float | None) -> None:
     """Sideman would be killed for not answering in time, or answer for another process."""
-    assert Notifier({"NOTIFY_SOCKET": "@nobody", **environ}).interval == interval
+    assert SystemdNotifier({"NOTIFY_SOCKET": "@nobody", **environ}).watchdog_interval_s == interval

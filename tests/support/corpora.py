@@ -18,7 +18,7 @@ BEAT_FIELDS = ["onset_s", "bar", "beat", "period", "chord"]
 BEAT_S = 0.5
 
 
-def note(
+def note_row(
     bar: int, beat: int, pitch: int, tatum: int = 1, division: int = 1, length: float = 1.0, **other: Any
 ) -> list[Any]:
     """A row of the database's notes, `length` in beats, at 120 beats a minute."""
@@ -30,7 +30,7 @@ def note(
     return [row[name] for name in NOTE_FIELDS]
 
 
-def beats(chords: Sequence[str], first_bar: int = 1, period: int = 4) -> list[list[Any]]:
+def beat_rows(chords: Sequence[str], first_bar: int = 1, period: int = 4) -> list[list[Any]]:
     """Rows of the database's beats, a chord each."""
     return [
         [(at + (first_bar - 1) * 4) * BEAT_S, first_bar + at // period, 1 + at % period, period, chord]
@@ -38,7 +38,7 @@ def beats(chords: Sequence[str], first_bar: int = 1, period: int = 4) -> list[li
     ]
 
 
-def record(notes: Sequence[Sequence[Any]], chords: Sequence[Sequence[Any]], **other: Any) -> dict[str, Any]:
+def solo_record(notes: Sequence[Sequence[Any]], chords: Sequence[Sequence[Any]], **other: Any) -> dict[str, Any]:
     """One line of the database."""
     return {
         "title": "Our Blues", "performer": "Nobody", "signature": "4/4", "rhythmfeel": "SWING",
@@ -46,13 +46,13 @@ def record(notes: Sequence[Sequence[Any]], chords: Sequence[Sequence[Any]], **ot
     } | other  # fmt: skip
 
 
-def database(path: Path, records: Sequence[Any]) -> Path:
+def write_database(path: Path, records: Sequence[Any]) -> Path:
     """A database file of these records."""
     path.write_text("".join(json.dumps(one) + "\n" for one in records))
     return path
 
 
-def tiny_corpus(path: Path, titles: int = 12, bars: int = 6, seed: int = 0) -> Path:
+def write_tiny_corpus(path: Path, titles: int = 12, bars: int = 6, seed: int = 0) -> Path:
     """A database of random walks up and down a few scales: enough to learn something from in a moment."""
     dice = np.random.default_rng(seed)
     records = []
@@ -61,7 +61,9 @@ def tiny_corpus(path: Path, titles: int = 12, bars: int = 6, seed: int = 0) -> P
         for at in range(bars * 8):
             pitch = int(np.clip(pitch + dice.choice([-2, -1, 1, 2, 2]), 48, 80))
             if dice.random() < 0.85:
-                notes.append(note(1 + at // 8, 1 + at // 2 % 4, pitch, 1 + at % 2, 2, 0.5, phrase_begin=int(at == 0)))
+                notes.append(
+                    note_row(1 + at // 8, 1 + at // 2 % 4, pitch, 1 + at % 2, 2, 0.5, phrase_begin=int(at == 0))
+                )
         chords = [["C^7", "D-7", "G7", "A7b9"][(at // 4 + number) % 4] for at in range(bars * 4)]
-        records.append(record(notes, beats(chords), title=f"Tune {number}"))
-    return database(path, records)
+        records.append(solo_record(notes, beat_rows(chords), title=f"Tune {number}"))
+    return write_database(path, records)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mido
 
-from sideman_models.course.corpus import CHORDS_TRACK, MELODY_TRACK, SOLO_FROM
+from sideman_models.course.corpus import CHORDS_TRACK, FIRST_SOLO_ONSET, MELODY_TRACK
 
 TICKS = 96
 Span = tuple[float, float, int]
@@ -18,7 +18,7 @@ Span = tuple[float, float, int]
 def track(notes: Iterable[Span]) -> mido.MidiTrack:
     """A track of notes (onset, length, pitch), in quarters from the start of the solo."""
     events = [
-        (round((SOLO_FROM + at) * TICKS), kind, pitch)
+        (round((FIRST_SOLO_ONSET + at) * TICKS), kind, pitch)
         for onset, length, pitch in notes
         for at, kind in ((onset, "note_on"), (onset + length, "note_off"))
     ]
@@ -29,7 +29,7 @@ def track(notes: Iterable[Span]) -> mido.MidiTrack:
     return made
 
 
-def midi(folder: Path, melody: Iterable[Span], chords: Iterable[Span]) -> Path:
+def write_classic_midi(folder: Path, melody: Iterable[Span], chords: Iterable[Span]) -> Path:
     """A file with tracks where the classic corpus has them."""
     file = mido.MidiFile(ticks_per_beat=TICKS)
     file.tracks = [mido.MidiTrack() for _ in range(MELODY_TRACK + 1)]
@@ -40,6 +40,6 @@ def midi(folder: Path, melody: Iterable[Span], chords: Iterable[Span]) -> Path:
     return path
 
 
-def held(pitches: Iterable[int], onset: float = 0.0, length: float = 4.0) -> list[Span]:
+def held_chord(pitches: Iterable[int], onset: float = 0.0, length: float = 4.0) -> list[Span]:
     """A chord as spans."""
     return [(onset, length, pitch) for pitch in pitches]

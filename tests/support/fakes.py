@@ -12,17 +12,17 @@ import numpy as np
 
 from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine
-from sideman.core.events import Change, Command, Event
+from sideman.core.events import ChangeSettings, Command, MidiEvent
 from sideman.core.reports import BarPlayed, Report
-from sideman.core.settings.resolve import Given, read_settings
+from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings
-from sideman.playing.assembly import Performance, network
+from sideman.playing.assembly import Performance, make_network
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
-from sideman_models.music.context import FEATURES, Context, Rows
-from sideman_models.music.values import Value, Vocabulary, Window
+from sideman_models.music.context import FEATURES, ContextFeatures, RowIndices
+from sideman_models.music.values import IntervalRange, Value, Vocabulary
 from sideman_models.network.bundle import Bundle
-from sideman_models.network.lstm import Flags, Floats, Network, NumpyNetwork, State, Weights
+from sideman_models.network.lstm import Flags, Floats, LstmState, Network, NumpyNetwork, Weights
 
 UNITS = 16
 CHANGES = "| Dm7 | G7 | Cmaj7 | A7alt |"
@@ -50,25 +50,31 @@ def modern_bundle() -> Bundle:
     """A modern bundle with rests, context and mask; its weights are dice."""
     notes = [Value(kind, ticks, leap) for kind in "CSAX" for ticks in (3, 4, 6, 12) for leap in (None, *range(-5, 6))]
     vocabulary = Vocabulary([*notes, *(Value("R", ticks) for ticks in (3, 6, 12, 24))])
-    context = Context(list(FEATURES))
-    weights = random_weights(len(vocabulary), context.size, UNITS, penalty=4.0)
+    context = ContextFeatures(list(FEATURES))
+    weights = random_weights(len(vocabulary), context.n_rows, UNITS, penalty=4.0)
     return Bundle("modern", vocabulary, context, weights, fingerprint="modern")
 
 
 @cache
 def classic_bundle() -> Bundle:
     """A classic bundle: windows for intervals, no rests, no context."""
-    windows = [None, Window("P1", "d-5"), Window("A4", "P1"), Window("P5", "M2"), Window("m3", "m-3")]
+    windows = [
+        None,
+        IntervalRange("P1", "d-5"),
+        IntervalRange("A4", "P1"),
+        IntervalRange("P5", "M2"),
+        IntervalRange("m3", "m-3"),
+    ]
     notes = [Value(kind, ticks, window) for kind in "CSAX" for ticks in (3, 4, 6) for window in windows]
     vocabulary = Vocabulary(notes)
     weights = random_weights(len(vocabulary), 0, UNITS, penalty=0.0)
-    return Bundle("classic", vocabulary, Context(), weights, fingerprint="classic")
+    return Bundle("classic", vocabulary, ContextFeatures(), weights, fingerprint="classic")
 
 
 def settings(**keys: Any) -> Settings:
     """Settings with some keys given, a dot written as two underscores: `play__rate="phrase"`."""
     given = {"chart__changes": CHANGES, "play__seed": 1, "control__socket": "none", **keys}
-    return read_settings([{name.replace("__", "."): Given(value, "test") for name, value in given.items()}])
+    return resolve_settings([{name.replace("__", "."): WrittenValue(value, "test") for name, value in given.items()}])
 
 
 def performance(bundle: Bundle | None = None, net: Network | None = None, **keys: Any) -> Performance:
@@ -76,12 +82,12 @@ def performance(bundle: Bundle | None = None, net: Network | None = None, **keys
     chosen, bundle = settings(**keys), bundle or modern_bundle()
     chart = parse_changes(chosen.chart.changes, chosen.tempo.meter, "test").transposed(chosen.chart.transpose)
     seed = chosen.play.seed or 0
-    return Performance(chosen, chart, bundle, net or network(chosen.model.engine, bundle.weights), seed)
+    return Performance(chosen, chart, bundle, net or make_network(chosen.model.engine, bundle.weights), seed)
 
 
-def tempo(bpm: float) -> Change:
+def tempo_change(bpm: float) -> ChangeSettings:
     """Go on at another tempo."""
-    return Change((("tempo.bpm", bpm),))
+    return ChangeSettings((("tempo.bpm", bpm),))
 
 
 @dataclass
@@ -110,13 +116,13 @@ class FakeClock:
         if until > self.second:
             self.second = until + self.oversleeps()
 
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing that has arrived is waiting."""
         return not self.arrivals or self.arrivals[0].second > self.second
 
 
 @dataclass
-class Recorder:
+class RecordingOutput:
     """An output that remembers what was sent, and when, and what was told meanwhile."""
 
     clock: FakeClock
@@ -128,37 +134,37 @@ class Recorder:
         self.sent.append((self.clock.second, message))
 
 
-class ListeningNetwork:
+class RecordingNetwork:
     """A network that remembers the values it was fed, and steps the real one."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
-        self.fed: list[int | None] = []
+        self.fed_values: list[int | None] = []
         self._real = NumpyNetwork(weights)
 
-    def step(self, value: int | None, rows: Rows, clash: Flags | None, state: State) -> Floats:
+    def step(self, value: int | None, rows: RowIndices, clash: Flags | None, state: LstmState) -> Floats:
         """See `Network.step`."""
-        self.fed.append(value)
+        self.fed_values.append(value)
         return self._real.step(value, rows, clash, state)
 
 
-def play(
-    engine: Engine, until: float, arrivals: Iterable[tuple[float, Event | Command]] = (), oversleeps: float = 0.0
-) -> tuple[Recorder, list[BarPlayed]]:
+def play_on_fake_clock(
+    engine: Engine, until: float, arrivals: Iterable[tuple[float, MidiEvent | Command]] = (), oversleeps: float = 0.0
+) -> tuple[RecordingOutput, list[BarPlayed]]:
     """Let a player play `engine` until a second of a fake clock, with what arrives meanwhile."""
     stop = Arrival(until, None)
     clock = FakeClock([*(Arrival(second, item) for second, item in arrivals), stop], lambda: oversleeps)
-    recorder = Recorder(clock)
+    recorder = RecordingOutput(clock)
     Player(engine, recorder, clock, recorder.reports.append).run()
     return recorder, [report for report in recorder.reports if isinstance(report, BarPlayed)]
 
 
-def struck(recorder: Recorder) -> list[tuple[float, int]]:
+def note_ons(recorder: RecordingOutput) -> list[tuple[float, int]]:
     """The note-ons of a recorder: second and pitch."""
     return [(second, message[1]) for second, message in recorder.sent if message[0] & 0xF0 == 0x90 and message[2]]
 
 
-def hanging(messages: Iterable[tuple[int, ...]]) -> Mapping[tuple[int, int], int]:
+def hanging_notes(messages: Iterable[tuple[int, ...]]) -> Mapping[tuple[int, int], int]:
     """The notes, by channel and pitch, that were struck and never released."""
     sounding: dict[tuple[int, int], int] = {}
     for status, pitch, velocity in messages:

@@ -23,7 +23,7 @@ def one_hot(seed: int, n: int, m: int, T_x: int) -> Array:
     return np.eye(n)[:, np.random.default_rng(seed).integers(0, n, (m, T_x))]
 
 
-def numerical(function: Callable[[], float], array: Array) -> Array:
+def numerical_gradient(function: Callable[[], float], array: Array) -> Array:
     """The gradient of `function` by every number of `array`, which is changed in place and put back.
 
     Four points, so that what is neglected is of the fifth order.
@@ -45,7 +45,7 @@ def assert_gradients(
 ) -> None:
     """Every array's gradient, named with a `d` before its name, is right to a millionth."""
     for name, array in arrays.items():
-        tried, told = numerical(function, array), gradients[f"d{name}"]
+        tried, told = numerical_gradient(function, array), gradients[f"d{name}"]
         assert told.shape == array.shape, name
         off = np.linalg.norm(told - tried)
         assert off <= 1e-6 * (np.linalg.norm(told) + np.linalg.norm(tried)) + 1e-11, f"d{name} is off by {off}"

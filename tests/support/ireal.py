@@ -9,7 +9,7 @@ from urllib.parse import quote
 MARK = "1r34LbKcu7"
 
 
-def shuffled(music: str) -> str:
+def scramble(music: str) -> str:
     """Music as iReal Pro writes it in a link: shortened, and every full block but a nearly last one shuffled."""
     for long, short in (("   ", "XyQ"), (" |", "LZ"), ("| x", "Kcl")):
         music = music.replace(long, short)
@@ -24,17 +24,17 @@ def shuffled(music: str) -> str:
     return MARK + out
 
 
-def song(title: str, music: str, key: str = "F", tempo: int = 120, composer: str = "Nobody") -> str:
+def song_text(title: str, music: str, key: str = "F", tempo: int = 120, composer: str = "Nobody") -> str:
     """One song as it stands in an irealb link, not yet quoted."""
-    return f"{title}={composer}==Medium Swing={key}=={shuffled(music)}=Jazz-Medium Swing={tempo}=3"
+    return f"{title}={composer}==Medium Swing={key}=={scramble(music)}=Jazz-Medium Swing={tempo}=3"
 
 
-def link(*songs: str, name: str = "") -> str:
+def playlist_link(*songs: str, name: str = "") -> str:
     """A link with songs, and the name of their playlist."""
     return "irealb://" + quote("===".join([*songs, name]) if name else "===".join(songs))
 
 
-def page(*links: str) -> str:
+def html_page(*links: str) -> str:
     """An HTML file such as iReal Pro exports."""
     body = "".join(f'<p><a href="{html.escape(each)}">Some &amp; more</a></p>' for each in links)
     return f"<html><head><title>x</title></head><body>{body}</body></html>"

@@ -8,16 +8,16 @@ import time
 from collections.abc import Sequence
 
 from sideman import cli
-from sideman.midi.ports import Link
+from sideman.midi.ports import MidiPorts
 from sideman.service import service
 
 
-class _WrittenDown(Link):
+class _PrintingPorts(MidiPorts):
     def send(self, message: Sequence[int]) -> None:
         """Tell it on stdout."""
         print(time.monotonic(), *message, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
-    setattr(service, "Link", _WrittenDown)  # noqa: B010 - a seam that is not exported
+    setattr(service, "MidiPorts", _PrintingPorts)  # noqa: B010 - a seam that is not exported
     sys.exit(cli.main(["run", *sys.argv[1:]]))

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from typing import Any
 
 from sideman.core.events import LinkState
-from sideman.midi.ableton_link import LinkSession, load, read
-from support.fakes import hanging
-from support.processes import environment
+from sideman.midi.ableton_link import LinkSession, load_aalink, read_session
+from support.fakes import hanging_notes
+from support.processes import daemon_environment
 
-LONG = 30.0  # seconds: against hanging only
+TIMEOUT_S = 30.0  # seconds: against hanging only
 FIRST_BPM, THEN_BPM, ASKED_BPM = 160.0, 220.0, 96.0
 NOTES = 6
 SETTINGS = (
@@ -30,10 +30,10 @@ SETTINGS = (
 )
 
 
-def until(true: Callable[[], object]) -> None:
+def wait_until(true: Callable[[], object]) -> None:
     """Wait for it."""
     pause = threading.Event()
-    for _ in range(int(LONG / 0.005)):
+    for _ in range(int(TIMEOUT_S / 0.005)):
         if true():
             return
         pause.wait(0.005)
@@ -47,7 +47,7 @@ class Daemon:
         words = [word for setting in (f"model.bundle={bundle}", *SETTINGS) for word in ("--set", setting)]
         command = [sys.executable, __file__.replace("link_session", "link_daemon"), *words]
         self._process = subprocess.Popen(
-            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, env=daemon_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self.log: list[str] = []
         self.sent: list[tuple[float, list[int]]] = []
@@ -70,10 +70,10 @@ class Daemon:
         """When it struck notes after the second `since`."""
         return [second for second, message in self.sent if message[0] & 0xF0 == 0x90 and second > since]
 
-    def end(self) -> int:
+    def stop(self) -> int:
         """Stop it; its exit status."""
         self._process.terminate()
-        return self._process.wait(LONG)
+        return self._process.wait(TIMEOUT_S)
 
 
 class Peer:
@@ -85,11 +85,11 @@ class Peer:
         self.link.quantum, self.link.start_stop_sync_enabled, self.link.enabled = 4.0, True, True
 
     async def _make(self) -> Any:
-        return load().Link(120.0)
+        return load_aalink().Link(120.0)
 
     def beats(self, seconds: list[float]) -> list[float]:
         """The beats of the session that fell on these seconds, as we have them."""
-        now, state, _ = read(self.link)
+        now, state, _ = read_session(self.link)
         return [state.beat + (second - now) * state.bpm / 60.0 for second in seconds]
 
 
@@ -97,51 +97,51 @@ def main(bundle: str) -> dict[str, object]:
     """Start, change the tempo, stop, start again; what was played meanwhile, in beats of the peer's."""
     peer, daemon = Peer(), Daemon(bundle)
     found: dict[str, object] = {}
-    until(lambda: any("1 other" in line for line in daemon.log))
+    wait_until(lambda: any("1 other" in line for line in daemon.log))
     peer.link.tempo = FIRST_BPM  # whichever of the two tempi they have agreed on
-    until(lambda: any("waiting for the start of Link at 160.0 bpm, 1 other" in line for line in daemon.log))
+    wait_until(lambda: any("waiting for the start of Link at 160.0 bpm, 1 other" in line for line in daemon.log))
     found["before the start"] = len(daemon.sent)
-    begins = _begin(peer)
-    found["first"] = _played(peer, daemon, begins)
+    begins = _start_session(peer)
+    found["first"] = _played_beats(peer, daemon, begins)
     peer.link.tempo = THEN_BPM
-    until(lambda: any("at 220.0 bpm" in line for line in daemon.log))
-    found["faster"] = _played(peer, daemon, time.monotonic())
+    wait_until(lambda: any("at 220.0 bpm" in line for line in daemon.log))
+    found["faster"] = _played_beats(peer, daemon, time.monotonic())
     peer.link.playing = False
-    until(lambda: "waiting for the start" in daemon.log[-1])
+    wait_until(lambda: "waiting for the start" in daemon.log[-1])
     stopped = time.monotonic()
-    found["sounding after the stop"] = _sounding(daemon)
-    begins = _begin(peer)
+    found["sounding after the stop"] = _hanging_notes(daemon)
+    begins = _start_session(peer)
     found["between"] = [second for second in daemon.onsets(stopped) if second < begins]
-    found["again"] = _played(peer, daemon, begins)
-    found["asked"] = _asked(peer)
-    found["status"], found["log"] = daemon.end(), daemon.log
-    found["sounding at the end"] = _sounding(daemon)
+    found["again"] = _played_beats(peer, daemon, begins)
+    found["asked"] = _requested_tempo(peer)
+    found["status"], found["log"] = daemon.stop(), daemon.log
+    found["sounding at the end"] = _hanging_notes(daemon)
     return found
 
 
-def _begin(peer: Peer) -> float:
+def _start_session(peer: Peer) -> float:
     """Start the session; the second at which that was done."""
     peer.link.playing = True
     return time.monotonic()
 
 
-def _played(peer: Peer, daemon: Daemon, since: float) -> list[float]:
-    until(lambda: len(daemon.onsets(since)) >= NOTES)
+def _played_beats(peer: Peer, daemon: Daemon, since: float) -> list[float]:
+    wait_until(lambda: len(daemon.onsets(since)) >= NOTES)
     return peer.beats(daemon.onsets(since)[:NOTES])
 
 
-def _sounding(daemon: Daemon) -> int:
-    return len(hanging((message[0], message[1], message[2]) for _, message in daemon.sent))
+def _hanging_notes(daemon: Daemon) -> int:
+    return len(hanging_notes((message[0], message[1], message[2]) for _, message in daemon.sent))
 
 
-def _asked(peer: Peer) -> float:
+def _requested_tempo(peer: Peer) -> float:
     """The tempo of the session after sideman's way into it has been asked for another."""
     states: list[LinkState] = []
     session = LinkSession(60.0, 4.0, lambda state, _second: states.append(state))
     session.open()
-    until(lambda: states and states[-1].bpm > THEN_BPM - 1)
-    session.ask(ASKED_BPM)
-    until(lambda: abs(peer.link.tempo - ASKED_BPM) < 0.01)
+    wait_until(lambda: states and states[-1].bpm > THEN_BPM - 1)
+    session.request_tempo(ASKED_BPM)
+    wait_until(lambda: abs(peer.link.tempo - ASKED_BPM) < 0.01)
     session.close()
     return float(peer.link.tempo)
 

@@ -12,7 +12,7 @@ import mido
 from hypothesis import strategies as st
 
 from sideman_models.music.solos import Solo
-from sideman_models.music.values import TICKS
+from sideman_models.music.values import TICKS_PER_QUARTER
 
 DIVISION = 480
 
@@ -20,7 +20,7 @@ Timed = tuple[float, Any]
 """A quarter note from the top, and a message of mido's that falls there."""
 
 
-def played(notes: Iterable[tuple[float, float, int]], channel: int = 0) -> list[Timed]:
+def note_events(notes: Iterable[tuple[float, float, int]], channel: int = 0) -> list[Timed]:
     """Notes (onset, end, pitch) in quarter notes as messages; of what falls together, ends come first."""
     events: list[Timed] = []
     for start, end, pitch in notes:
@@ -29,26 +29,26 @@ def played(notes: Iterable[tuple[float, float, int]], channel: int = 0) -> list[
     return events
 
 
-def scale(bars: int = 4, low: int = 60, channel: int = 0, step: float = 0.5) -> list[Timed]:
+def scale_events(bars: int = 4, low: int = 60, channel: int = 0, step: float = 0.5) -> list[Timed]:
     """A line up and down a C major scale, a note each `step` quarters."""
     pitches = [low + offset for offset in (0, 2, 4, 5, 7, 9, 11, 12, 11, 9, 7, 5, 4, 2)]
     count = round(4 * bars / step)
-    return played([(at * step, (at + 1) * step, pitches[at % len(pitches)]) for at in range(count)], channel)
+    return note_events([(at * step, (at + 1) * step, pitches[at % len(pitches)]) for at in range(count)], channel)
 
 
-def block(chords: Sequence[Sequence[int]], length: float = 4.0, channel: int = 0) -> list[Timed]:
+def block_chords(chords: Sequence[Sequence[int]], length: float = 4.0, channel: int = 0) -> list[Timed]:
     """Chords one after another, each held for `length` quarters."""
-    return played(
+    return note_events(
         [(at * length, (at + 1) * length, pitch) for at, chord in enumerate(chords) for pitch in chord], channel
     )
 
 
-def markers(symbols: Iterable[tuple[float, str]], kind: str = "marker") -> list[Timed]:
+def marker_events(symbols: Iterable[tuple[float, str]], kind: str = "marker") -> list[Timed]:
     """Texts (quarter, text) as events: marker, text, lyrics or cue_marker."""
     return [(at, mido.MetaMessage(kind, text=text)) for at, text in symbols]
 
 
-def signature(at: float, numerator: int, denominator: int) -> Timed:
+def meter_event(at: float, numerator: int, denominator: int) -> Timed:
     """A time signature."""
     return at, mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator)
 
@@ -65,48 +65,50 @@ def track(events: Iterable[Timed], name: str = "") -> mido.MidiTrack:
     return made
 
 
-def packed(*tracks: mido.MidiTrack, kind: int = 1) -> bytes:
+def midi_bytes(*tracks: mido.MidiTrack, kind: int = 1) -> bytes:
     """The bytes of a file of these tracks."""
     file = io.BytesIO()
     mido.MidiFile(type=kind, ticks_per_beat=DIVISION, tracks=list(tracks)).save(file=file)
     return file.getvalue()
 
 
-def written(path: Path, *tracks: mido.MidiTrack, kind: int = 1) -> Path:
+def write_midi(path: Path, *tracks: mido.MidiTrack, kind: int = 1) -> Path:
     """A file of these tracks."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(packed(*tracks, kind=kind))
+    path.write_bytes(midi_bytes(*tracks, kind=kind))
     return path
 
 
-def chunk(body: bytes, claim: int | None = None, name: bytes = b"MTrk") -> bytes:
+def raw_chunk(body: bytes, claim: int | None = None, name: bytes = b"MTrk") -> bytes:
     """A chunk that claims to be so long (None: as long as it is)."""
     return name + (len(body) if claim is None else claim).to_bytes(4, "big") + body
 
 
-def raw(*tracks: bytes, kind: int = 1, division: int = DIVISION, count: int | None = None) -> bytes:
+def raw_midi_bytes(*tracks: bytes, kind: int = 1, division: int = DIVISION, count: int | None = None) -> bytes:
     """A file of such chunks, byte by byte."""
     numbers = (kind, len(tracks) if count is None else count, division)
-    return chunk(b"".join(number.to_bytes(2, "big") for number in numbers), name=b"MThd") + b"".join(tracks)
+    return raw_chunk(b"".join(number.to_bytes(2, "big") for number in numbers), name=b"MThd") + b"".join(tracks)
 
 
 def as_midi(solo: Solo) -> bytes:
     """A solo over its changes: the chords as markers where they change, the notes as a track."""
     chords = solo.changes.chords
     told = [(at, chord.text) for at, chord in enumerate(chords) if at == 0 or chords[at - 1].text != chord.text]
-    notes = played([(note.onset / TICKS, note.end / TICKS, note.pitch) for note in solo.notes])
-    head = track([signature(0, solo.bar_ticks // TICKS, 4), *markers(told)])
-    return packed(head, track(notes, "Melody"))
+    notes = note_events(
+        [(note.onset / TICKS_PER_QUARTER, note.end / TICKS_PER_QUARTER, note.pitch) for note in solo.notes]
+    )
+    head = track([meter_event(0, solo.bar_ticks // TICKS_PER_QUARTER, 4), *marker_events(told)])
+    return midi_bytes(head, track(notes, "Melody"))
 
 
 DM7, G7, CMAJ7 = (50, 60, 65, 69), (43, 59, 65, 71), (48, 59, 64, 67)
 TWO_FIVE_ONE = (DM7, G7, CMAJ7, CMAJ7)
 
 # A band, eight bars: its drums, bass, chords and the tune.
-drums = played([(at / 2, at / 2 + 0.1, 36 + 2 * (at % 4)) for at in range(64)], 9)
-bass = scale(8, low=36, channel=1, step=1)
-tune = scale(8, low=67, channel=3)
-comping = block(TWO_FIVE_ONE * 2, channel=2)
+drums = note_events([(at / 2, at / 2 + 0.1, 36 + 2 * (at % 4)) for at in range(64)], 9)
+bass = scale_events(8, low=36, channel=1, step=1)
+tune = scale_events(8, low=67, channel=3)
+comping = block_chords(TWO_FIVE_ONE * 2, channel=2)
 
 
 bytes_7, channels = st.integers(0, 127), st.integers(0, 15)

@@ -8,32 +8,32 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from sideman.core.chart.timeline import Tune
-from sideman_models.music.context import EvenBars, Place, clashes, place_at
-from sideman_models.music.line import LineNote, Written, write_line
+from sideman.core.chart.timeline import ChartTimeline
+from sideman_models.music.context import EvenBars, Place, clash_mask_at, place_at
+from sideman_models.music.line import LineNote, LineValue, notes_to_values
 from sideman_models.network.bundle import Bundle
 from support.fakes import performance
 
 BARS = EvenBars(48)
 
 
-def offline(bundle: Bundle, notes: list[LineNote], tick: int) -> npt.NDArray[np.float64]:
+def offline_distribution(bundle: Bundle, notes: list[LineNote], tick: int) -> npt.NDArray[np.float64]:
     """The distribution at `tick` after `notes` as a corpus writes them, over `fakes.CHANGES`."""
-    changes = Tune(performance().chart)
-    written, _ = write_line([*notes, LineNote(tick, tick + 12, 60)], changes, BARS, heard=True)
-    return distribution(bundle, written[:-1], place_at(changes, BARS, tick, notes[-1].pitch))
+    changes = ChartTimeline(performance().chart)
+    written, _ = notes_to_values([*notes, LineNote(tick, tick + 12, 60)], changes, BARS, heard=True)
+    return distribution_after(bundle, written[:-1], place_at(changes, BARS, tick, notes[-1].pitch))
 
 
-def distribution(bundle: Bundle, written: Iterable[Written], place: Place) -> npt.NDArray[np.float64]:
+def distribution_after(bundle: Bundle, written: Iterable[LineValue], place: Place) -> npt.NDArray[np.float64]:
     """The distribution at `place` after some values, by another LSTM, in double precision."""
     w = bundle.weights
     a, c = np.zeros(w.n_a), np.zeros(w.n_a)
     fed: int | None = None
-    places = [(one.place, bundle.vocabulary.nearest(one.value)) for one in written]
+    places = [(one.place, bundle.vocabulary.nearest_index(one.value)) for one in written]
     logits = np.zeros(w.n_values)
     for where, index in [*places, (place, None)]:
         x = np.zeros(w.kernel.shape[0] + 1)
-        x[w.n_values + bundle.context.rows(where)] = 1
+        x[w.n_values + bundle.context.active_rows(where)] = 1
         if fed is not None:
             x[fed] = 1
         z = x[:-1] @ w.kernel.astype(float) + a @ w.recurrent + w.bias
@@ -41,7 +41,7 @@ def distribution(bundle: Bundle, written: Iterable[Written], place: Place) -> np
         i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
         c = f * c + i * np.tanh(g)
         a = o * np.tanh(c)
-        logits = a @ w.densor_kernel.astype(float) + w.densor_bias - w.penalty * clashes(bundle.vocabulary, where)
+        logits = a @ w.densor_kernel.astype(float) + w.densor_bias - w.penalty * clash_mask_at(bundle.vocabulary, where)
         fed = index
     return softmax(logits)
 

@@ -15,15 +15,15 @@ ROOT = Path(__file__).parents[1]
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
-from sideman.core.events import Again, Command, Control, Event, NoteOff, NoteOn, SetMode  # noqa: E402
-from sideman.core.text import bar_line  # noqa: E402
+from sideman.core.events import Command, ControlChange, MidiEvent, NoteOff, NoteOn, PlayVariation, SetMode  # noqa: E402
+from sideman.core.text import format_bar  # noqa: E402
 from sideman_models.music.harmony import parse_pitch, pitch_name  # noqa: E402
-from support.fakes import classic_bundle, modern_bundle, performance, play  # noqa: E402
+from support.fakes import classic_bundle, modern_bundle, performance, play_on_fake_clock  # noqa: E402
 
 GOLDEN = ROOT / "golden"
 BARS = 8
 
-PHRASE: list[tuple[float, Event]] = [
+PHRASE: list[tuple[float, MidiEvent]] = [
     (2.0, NoteOn(62, 70, 1)), (2.24, NoteOff(62, 1)), (2.25, NoteOn(65, 72, 1)), (2.45, NoteOff(65, 1)),
     (2.5, NoteOn(69, 75, 1)), (2.9, NoteOff(69, 1)), (3.02, NoteOn(67, 70, 1)), (3.4, NoteOff(67, 1)),
 ]  # fmt: skip
@@ -31,9 +31,9 @@ PHRASE: list[tuple[float, Event]] = [
 FAST = "| F7 | Bb7 Bdim7 | F7 D7b9 Gm7 C7/E | N.C. | C#m7b5 F#7sus | Bmaj7 | % | Gbm6 / / A7alt |"
 
 
-def part(*phrases: tuple[float, float, str]) -> list[tuple[float, Event]]:
+def phrases_as_input(*phrases: tuple[float, float, str]) -> list[tuple[float, MidiEvent]]:
     """Phrases as played at 120 beats a minute: the first beat, the beats of a note, the pitches (- is a rest)."""
-    events: list[tuple[float, Event]] = []
+    events: list[tuple[float, MidiEvent]] = []
     for start, beats, pitches in phrases:
         for number, name in enumerate(pitches.split()):
             if name != "-":
@@ -43,30 +43,35 @@ def part(*phrases: tuple[float, float, str]) -> list[tuple[float, Event]]:
 
 
 RUN = "D4 E4 F4 G4 A4 Bb4 C5 D5 E5 D5 C5 Bb4 A4 G4 F4 E4"
-CHORDS: list[tuple[float, Event]] = [
+CHORDS: list[tuple[float, MidiEvent]] = [
     (second + up, event(pitch))
     for second, pitches in ((1.97, (53, 57, 60, 63)), (5.03, (46, 50, 56)), (8.0, (48, 55)), (10.5, (52, 55, 58, 61)))
     for pitch in pitches
     for up, event in ((0.0, lambda pitch: NoteOn(pitch, 70, 3)), (0.4, lambda pitch: NoteOff(pitch, 3)))
 ]
-PARTS: Mapping[str, Sequence[tuple[float, Event | Command]]] = {
+INPUTS: Mapping[str, Sequence[tuple[float, MidiEvent | Command]]] = {
     "heard": PHRASE,
-    "trade": part((0, 0.25, RUN), (4, 0.25, RUN), (16, 1, "D5 - C5 - A4 - G4"), (25, 0.5, "F4 E4 D4")),
-    "answer": part((0, 0.25, RUN), (12, 0.5, "A4 C5 D5 - C5 A4"), (22.5, 0.5, "D5 C5 A4"), (29, 1, "D4")),
-    "duet": part((8, 0.25, RUN), (12, 0.25, RUN), (24, 1, "D4 F4 A4 C5")),
-    "off": part((0, 0.5, RUN)),
+    "trade": phrases_as_input((0, 0.25, RUN), (4, 0.25, RUN), (16, 1, "D5 - C5 - A4 - G4"), (25, 0.5, "F4 E4 D4")),
+    "answer": phrases_as_input((0, 0.25, RUN), (12, 0.5, "A4 C5 D5 - C5 A4"), (22.5, 0.5, "D5 C5 A4"), (29, 1, "D4")),
+    "duet": phrases_as_input((8, 0.25, RUN), (12, 0.25, RUN), (24, 1, "D4 F4 A4 C5")),
+    "off": phrases_as_input((0, 0.5, RUN)),
     "held": sorted(CHORDS, key=lambda one: one[0]),
-    "again": [(5.1, Again())],
+    "again": [(5.1, PlayVariation())],
     "hands": [
-        (1.0, Control(20, 10, 1)),
-        (2.1, Control(20, 60, 1)),
-        (4.2, Control(20, 40, 1)),
-        *((5.0 + place / 1000, Control(21, place, 4)) for place in range(60, 128)),
-        *((second, Control(65, value, 1)) for second in (6.0, 6.4, 6.8) for value in (127, 0)),
+        (1.0, ControlChange(20, 10, 1)),
+        (2.1, ControlChange(20, 60, 1)),
+        (4.2, ControlChange(20, 40, 1)),
+        *((5.0 + place / 1000, ControlChange(21, place, 4)) for place in range(60, 128)),
+        *((second, ControlChange(65, value, 1)) for second in (6.0, 6.4, 6.8) for value in (127, 0)),
         (7.0, NoteOn(24, 90, 10)),
         (7.1, NoteOff(24, 10)),
     ],
-    "modes": [*PHRASE, (5.0, SetMode("trade")), (9.1, SetMode("answer", now=True)), *part((20, 0.5, "A4 C5 D5"))],
+    "modes": [
+        *PHRASE,
+        (5.0, SetMode("trade")),
+        (9.1, SetMode("answer", now=True)),
+        *phrases_as_input((20, 0.5, "A4 C5 D5")),
+    ],
 }
 """What the player plays, and asks for."""
 
@@ -111,18 +116,18 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def perform(name: str) -> str:
+def perform_as_text(name: str) -> str:
     """Play a performance on the fake clock and write down every bar and every note."""
     bundle = classic_bundle() if name.startswith("classic") else modern_bundle()
     made = performance(bundle, **PERFORMANCES[name])
-    beats = None if made.settings.chart.choruses else made.chart.beat_of(BARS)
-    recorder, bars = play(made.engine(0.0, beats=beats), 60.0, PARTS.get(name, ()))
-    lines = [bar_line(bar) for bar in bars]
-    lines += [_note(second, message) for second, message in recorder.sent]
+    beats = None if made.settings.chart.choruses else made.chart.beat_of_bar(BARS)
+    recorder, bars = play_on_fake_clock(made.make_engine(0.0, beats=beats), 60.0, INPUTS.get(name, ()))
+    lines = [format_bar(bar) for bar in bars]
+    lines += [_note_line(second, message) for second, message in recorder.sent]
     return "\n".join(lines) + "\n"
 
 
-def _note(second: float, message: tuple[int, ...]) -> str:
+def _note_line(second: float, message: tuple[int, ...]) -> str:
     status, pitch, velocity = message
     struck = status & 0xF0 == 0x90
     channel = status & 0x0F
@@ -134,4 +139,4 @@ def _note(second: float, message: tuple[int, ...]) -> str:
 
 if __name__ == "__main__":
     for each in PERFORMANCES:
-        (GOLDEN / f"{each}.txt").write_text(perform(each), "utf-8")
+        (GOLDEN / f"{each}.txt").write_text(perform_as_text(each), "utf-8")

@@ -21,13 +21,13 @@ if __name__ == "__main__":
 from sideman.config import resources  # noqa: E402
 from sideman.config.yaml import read_yaml  # noqa: E402
 from sideman.core.chart.chart import Chart, parse_changes  # noqa: E402
-from sideman.core.settings.resolve import Given, Layer, read_settings  # noqa: E402
-from sideman.playing.assembly import prepare  # noqa: E402
-from sideman.render.render import Take, play_take, sounding  # noqa: E402
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings  # noqa: E402
+from sideman.playing.assembly import load_performance  # noqa: E402
+from sideman.render.render import RenderedTake, note_spans, render_take  # noqa: E402
 from sideman_models.music.harmony import pitch_name  # noqa: E402
 
 NONE = "(none)"
-MUSICAL = (NONE, *(name for name in resources.names("presets", ".yaml") if name != "service"))
+PRESETS_MEASURED = (NONE, *(name for name in resources.resource_names("presets", ".yaml") if name != "service"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +58,31 @@ class Figures:
     velocity: float
 
 
-def played(preset: str, choruses: int, **keys: object) -> Figures:
+def preset_figures(preset: str, choruses: int, **keys: object) -> Figures:
     """The figures of so many choruses, each with a seed of its own."""
-    layers: list[Layer] = [{f"play.{name}": Given(value, "test") for name, value in keys.items()}]
-    layers.append({"play.mode": Given("solo", "test"), "play.count_in": Given(0, "test")})
+    layers: list[SettingsLayer] = [{f"play.{name}": WrittenValue(value, "test") for name, value in keys.items()}]
+    layers.append({"play.mode": WrittenValue("solo", "test"), "play.count_in": WrittenValue(0, "test")})
     if preset != NONE:
-        path = resources.find("presets", preset, ".yaml")
+        path = resources.find_resource("presets", preset, ".yaml")
         assert path
         layers.insert(0, read_yaml(path).values)
-    takes = list[tuple[Chart, Take]]()
+    takes = list[tuple[Chart, RenderedTake]]()
     for seed in range(choruses):
-        settings = read_settings([*layers, {"play.seed": Given(seed, "test"), "chart.choruses": Given(1, "test")}])
+        settings = resolve_settings(
+            [*layers, {"play.seed": WrittenValue(seed, "test"), "chart.choruses": WrittenValue(1, "test")}]
+        )
         chart = parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes")
-        takes.append((chart, play_take(prepare(settings, chart), None, preset)))
+        takes.append((chart, render_take(load_performance(settings, chart), None, preset)))
     return _figures([(take, list(_notes(chart, take))) for chart, take in takes])
 
 
-def _notes(chart: Chart, take: Take) -> Iterator[Note]:
-    for onset, length, note in sorted(sounding(take.events), key=lambda each: each[0]):
-        of_chord = chart.chord_at(onset).kind(note.pitch) == 0
+def _notes(chart: Chart, take: RenderedTake) -> Iterator[Note]:
+    for onset, length, note in sorted(note_spans(take.events), key=lambda each: each[0]):
+        of_chord = chart.chord_at(onset).kind_of(note.pitch) == 0
         yield Note(onset, length, note.pitch, note.velocity, of_chord)
 
 
-def _figures(takes: list[tuple[Take, list[Note]]]) -> Figures:
+def _figures(takes: list[tuple[RenderedTake, list[Note]]]) -> Figures:
     beats = sum(take.beats for take, _ in takes)
     notes = [note for _, each in takes for note in each]
     moves = [abs(after.pitch - before.pitch) for _, each in takes for before, after in pairwise(each)]
@@ -106,7 +108,7 @@ COLUMNS = (
 HEAD = f"| {' | '.join(COLUMNS)} |"
 
 
-def row(preset: str, figures: Figures) -> str:
+def table_row(preset: str, figures: Figures) -> str:
     """A line of the table."""
     pitches = f"{pitch_name(figures.lowest)}-{pitch_name(figures.highest)}"
     cells = [
@@ -126,6 +128,9 @@ def row(preset: str, figures: Figures) -> str:
 
 
 if __name__ == "__main__":
-    lines = (row(name, played(name, int(sys.argv[1]) if len(sys.argv) > 1 else 24)) for name in MUSICAL)
+    lines = (
+        table_row(name, preset_figures(name, int(sys.argv[1]) if len(sys.argv) > 1 else 24))
+        for name in PRESETS_MEASURED
+    )
     for line in (HEAD, f"| {' | '.join('---' for _ in COLUMNS)} |", *lines):
         print(line)  # noqa: T201 - a script

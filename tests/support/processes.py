@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from sideman_models.network.bundle import save
+from sideman_models.network.bundle import save_bundle
 from support.fakes import modern_bundle
 
 ROOT = Path(__file__).parents[2]
-LONG = 60.0  # seconds: against hanging only
+TIMEOUT_S = 60.0  # seconds: against hanging only
 
 
 OWN_NETWORK = ("unshare", "--map-root-user", "--net", "--kill-child")
@@ -25,41 +25,41 @@ OWN_NETWORK = ("unshare", "--map-root-user", "--net", "--kill-child")
 
 
 @cache
-def has_networks_of_its_own() -> bool:
+def can_unshare_network() -> bool:
     """Whether we may make a network namespace here."""
     if not (shutil.which("unshare") and shutil.which("ip")):
         return False
     return subprocess.run([*OWN_NETWORK, "ip", "link"], capture_output=True, check=False).returncode == 0
 
 
-def bundle_in(folder: Path) -> Path:
+def write_bundle(folder: Path) -> Path:
     """A bundle on disk, in `folder`."""
     path = folder / "untrained"
     if not path.exists():
-        save(modern_bundle(), path)
+        save_bundle(modern_bundle(), path)
     return path
 
 
-def environment(**more: str) -> dict[str, str]:
+def daemon_environment(**more: str) -> dict[str, str]:
     """Ours, with the packages of this checkout to be found."""
     paths = [str(ROOT / folder) for folder in ("daemon", "models", "tests")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **more}
 
 
-def sideman(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_sideman(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     command = [sys.executable, "-m", "sideman", *arguments]
     return subprocess.run(
-        command, env=environment(**(env or {})), capture_output=True, text=True, timeout=LONG, check=False
+        command, env=daemon_environment(**(env or {})), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
 
 
-class Running:
+class DaemonProcess:
     """A daemon that runs; its log is read as it is written."""
 
     def __init__(self, arguments: list[str], env: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "sideman", "run", *arguments]
-        self.process = subprocess.Popen(command, env=environment(**env), stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, env=daemon_environment(**env), stderr=subprocess.PIPE, text=True)
         self.log: list[str] = []
         self._grown = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -72,18 +72,18 @@ class Running:
                 self.log.append(line.rstrip("\n"))
                 self._grown.notify_all()
 
-    def until(self, word: str, times: int = 1) -> None:
+    def wait_for(self, word: str, times: int = 1) -> None:
         """Wait until so many lines of the log hold `word`."""
         with self._grown:
-            found = self._grown.wait_for(lambda: sum(word in line for line in self.log) >= times, LONG)
+            found = self._grown.wait_for(lambda: sum(word in line for line in self.log) >= times, TIMEOUT_S)
         assert found, f"{word!r} is not in the log: {self.log}"
 
-    def end(self, signal: int | None = None) -> int:
+    def stop(self, signal: int | None = None) -> int:
         """Send `signal`, if any, and wait for the exit status."""
         if signal is not None:
             self.process.send_signal(signal)
-        status = self.process.wait(LONG)
-        self._reader.join(LONG)
+        status = self.process.wait(TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
         return status
 
     def close(self) -> None:
@@ -91,15 +91,15 @@ class Running:
         assert self.process.stderr is not None
         self.process.kill()
         self.process.wait()
-        self._reader.join(LONG)
+        self._reader.join(TIMEOUT_S)
         self.process.stderr.close()
 
 
 @contextmanager
-def running(folder: Path, *settings: str, **env: str) -> Iterator[Running]:
+def running_daemon(folder: Path, *settings: str, **env: str) -> Iterator[DaemonProcess]:
     """A daemon with `settings` (KEY=VALUE), killed at the end if it still runs; without a socket unless given one."""
-    given = [f"model.bundle={bundle_in(folder)}", "play.seed=1", "control.socket=none", *settings]
-    daemon = Running([word for setting in given for word in ("--set", setting)], env)
+    given = [f"model.bundle={write_bundle(folder)}", "play.seed=1", "control.socket=none", *settings]
+    daemon = DaemonProcess([word for setting in given for word in ("--set", setting)], env)
     try:
         yield daemon
     finally:

@@ -28,44 +28,44 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
 from sideman.config import resources  # noqa: E402
-from sideman.config.sources import Sources, load_chart, read_preset  # noqa: E402
+from sideman.config.sources import SettingsSources, load_chart, read_preset  # noqa: E402
 from sideman.core.events import (  # noqa: E402
-    Again,
-    Begin,
-    Change,
+    ChangeSettings,
     ClockContinue,
-    ClockRounds,
     ClockStart,
     ClockStop,
     ClockTick,
     Command,
-    Control,
-    Event,
-    Halt,
-    Hush,
-    Learn,
+    ControlChange,
+    LearnBinding,
     LinkState,
+    MidiEvent,
     NoteOff,
     NoteOn,
     Panic,
     PitchBend,
+    PlayVariation,
     ProgramChange,
+    ReleaseChannel,
     SetChart,
     SetMode,
+    SetPortPeriod,
     SongPosition,
-    Tap,
+    Start,
+    Stop,
+    TapTempo,
 )
-from sideman.core.settings.presets import called  # noqa: E402
-from sideman.core.settings.read_bindings import learned  # noqa: E402
-from sideman.core.settings.resolve import Given, Layer, read_settings  # noqa: E402
-from sideman.core.settings.schema import changed  # noqa: E402
-from sideman.playing.assembly import Performance, memory_of, prepare, resumed  # noqa: E402
-from sideman.render.render import play_take  # noqa: E402
+from sideman.core.settings.presets import preset_difference  # noqa: E402
+from sideman.core.settings.read_bindings import read_learn_target  # noqa: E402
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings  # noqa: E402
+from sideman.core.settings.schema import with_values  # noqa: E402
+from sideman.playing.assembly import Performance, load_performance, resumed_engine, state_of  # noqa: E402
+from sideman.render.render import render_take  # noqa: E402
 from sideman.takes import replay as takes  # noqa: E402
 from sideman.takes.folder import TakeFolder  # noqa: E402
 from sideman.takes.journal import Journal  # noqa: E402
-from sideman.takes.midi_file import TakeMidi  # noqa: E402
-from support.takes import perform, written  # noqa: E402
+from sideman.takes.midi_file import TakeMidiFile  # noqa: E402
+from support.takes import perform_with_reports, recorded_take  # noqa: E402
 
 RECORDED = ROOT / "recorded"
 RENDERS = RECORDED / "renders.json"
@@ -75,7 +75,7 @@ BY_THE_DAEMON = ("daemon-hands", "daemon-midi-clock", "daemon-new-seed")
 RENDER_BARS, RENDER_SEEDS = 16, range(10)
 RENDER_CHARTS = ("blues", "waltz", "coda")
 
-Arrivals = list[tuple[float, Event | Command]]
+Arrivals = list[tuple[float, MidiEvent | Command]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def phrases(seed: int, until: float, *, bpm: float = 120, busy: float = 0.5, cha
                 events.append((struck + step * float(rng.uniform(0.3, 1.2)), NoteOff(each, channel)))
             at += step
         if rng.random() < 0.3:
-            events += [(at - beat, Control(64, 127, channel)), (at + beat, Control(64, 0, channel))]
+            events += [(at - beat, ControlChange(64, 127, channel)), (at + beat, ControlChange(64, 0, channel))]
         if rng.random() < 0.2:
             events += [(at, PitchBend(4096, channel)), (at + beat, PitchBend(0, channel))]
         at += float(rng.integers(1, 6)) * beat
@@ -149,7 +149,7 @@ def modes() -> Arrivals:
 
 def midi_clock() -> Arrivals:
     """Start, a stop, continue, a song position while it plays and while it is stopped, a clock that is lost."""
-    first: Arrivals = [(0.2, ClockRounds(0.0)), (0.9, ClockStart()), *ticks(0.92, 104, 24 * 14), (9.1, ClockStop())]
+    first: Arrivals = [(0.2, SetPortPeriod(0.0)), (0.9, ClockStart()), *ticks(0.92, 104, 24 * 14), (9.1, ClockStop())]
     first = [one for one in first if one[0] <= 9.1]
     on: Arrivals = [(10.0, ClockContinue()), *ticks(10.02, 104, 24 * 8, lost=97)]
     far: Arrivals = [(14.8, SongPosition(36)), *ticks(14.85, 132, 24 * 10)]
@@ -179,18 +179,18 @@ def link() -> Arrivals:
 
 def hands() -> Arrivals:
     """Knobs, pedals and pads, those that the settings bind and those that are learned."""
-    sweep: Arrivals = [(4 + place / 40, Control(20, place, 1)) for place in range(128)]
-    fine: Arrivals = [(9 + place / 200, Control(21, 127 - place, 3)) for place in range(128)]
-    learn: Arrivals = [(11.0, Learn(learned("play.density 0.2-2"))), (11.6, Control(74, 30, 1))]
-    learn += [(12 + place / 30, Control(74, place, 1)) for place in range(30, 120)]
+    sweep: Arrivals = [(4 + place / 40, ControlChange(20, place, 1)) for place in range(128)]
+    fine: Arrivals = [(9 + place / 200, ControlChange(21, 127 - place, 3)) for place in range(128)]
+    learn: Arrivals = [(11.0, LearnBinding(read_learn_target("play.density 0.2-2"))), (11.6, ControlChange(74, 30, 1))]
+    learn += [(12 + place / 30, ControlChange(74, place, 1)) for place in range(30, 120)]
     learn += [
-        (16.0, Learn(learned("again"))),
+        (16.0, LearnBinding(read_learn_target("again"))),
         (16.5, NoteOn(30, 80, 2)),
         (16.6, NoteOff(30, 2)),
         (19.0, NoteOn(30, 80, 2)),
     ]
     pedal: Arrivals = [
-        (second, Control(65, value, 1))
+        (second, ControlChange(65, value, 1))
         for at in (18.0, 18.55, 19.1, 19.65)
         for second, value in ((at, 127), (at + 0.1, 0))
     ]
@@ -200,7 +200,7 @@ def hands() -> Arrivals:
         (26.0, NoteOn(26, 90, 1)),
         (26.2, NoteOff(26, 1)),
     ]
-    pads += [(27.5, NoteOn(25, 90, 1)), (30.0, Control(66, 127, 1)), (31.0, Control(66, 0, 1))]
+    pads += [(27.5, NoteOn(25, 90, 1)), (30.0, ControlChange(66, 127, 1)), (31.0, ControlChange(66, 0, 1))]
     return in_order(phrases(8, 38, busy=0.4), sweep, fine, learn, pedal, pads)
 
 
@@ -211,9 +211,9 @@ def presets(order: Sequence[str]) -> Arrivals:
     for at, name in enumerate(order):
         second = 3.0 + 6.0 * at
         preset = read_preset(name).values
-        found = called(settings, preset, former, base)
-        arrivals += [(second, ProgramChange(at, 1)), (second + 0.02, Change(found.values))]
-        settings, former = changed(settings, found.values), preset
+        found = preset_difference(settings, preset, former, base)
+        arrivals += [(second, ProgramChange(at, 1)), (second + 0.02, ChangeSettings(found.values))]
+        settings, former = with_values(settings, found.values), preset
     return in_order(arrivals, phrases(9, 40))
 
 
@@ -224,14 +224,14 @@ def charts() -> Arrivals:
         (7.9, SetChart(chart_of("3/4 Am7 | 2/4 D7 | 7/8 Gmaj7 C"))),
         (8.3, SetChart(chart_of("| Cm7 | F7 | Bbmaj7 |"))),
         (12.0, Panic()),
-        (14.0, Halt()),
+        (14.0, Stop()),
         (15.0, NoteOn(60, 80, 1)),
         (15.2, NoteOff(60, 1)),
-        (16.0, Begin()),
-        (22.3, Begin()),
-        (27.0, Hush(3)),
-        (28.0, Again()),
-        (33.0, Change((("tempo.bpm", 171.0), ("play.swing", 0.62)))),
+        (16.0, Start()),
+        (22.3, Start()),
+        (27.0, ReleaseChannel(3)),
+        (28.0, PlayVariation()),
+        (33.0, ChangeSettings((("tempo.bpm", 171.0), ("play.swing", 0.62)))),
     ]
     return in_order(phrases(10, 38), asked)
 
@@ -259,30 +259,30 @@ def live() -> Arrivals:
         ("play.offset_ms", -30),
         ("play.top_k", 5),
     ]
-    asked: Arrivals = [(1.3 + 1.9 * at, Change((value,))) for at, value in enumerate(values)]
+    asked: Arrivals = [(1.3 + 1.9 * at, ChangeSettings((value,))) for at, value in enumerate(values)]
     return in_order(phrases(11, 40, busy=0.3), asked)
 
 
 def storm(seed: int, until: float) -> Arrivals:
     """Anything that can come in, at any time."""
     rng = np.random.default_rng(seed)
-    words: list[Callable[[], Event | Command]] = [
+    words: list[Callable[[], MidiEvent | Command]] = [
         lambda: NoteOn(int(rng.integers(40, 90)), int(rng.integers(1, 128)), 1),
         lambda: NoteOff(int(rng.integers(40, 90)), 1),
-        lambda: Control(int(rng.choice([1, 20, 64])), int(rng.integers(0, 128)), 1),
-        lambda: Change((("tempo.bpm", float(rng.integers(60, 300))),)),
+        lambda: ControlChange(int(rng.choice([1, 20, 64])), int(rng.integers(0, 128)), 1),
+        lambda: ChangeSettings((("tempo.bpm", float(rng.integers(60, 300))),)),
         lambda: SetChart(
             chart_of(str(rng.choice(["| Fm7 Bb7 | Ebmaj7 |", "3/4 Am7 | 2/4 D7 | 7/8 Gmaj7 C", "| C6 |"])))
         ),
         lambda: SetMode(str(rng.choice(["solo", "trade", "answer", "duet", "off"])), bool(rng.integers(2))),  # type: ignore[arg-type]
-        lambda: Change((("play.rate", str(rng.choice(["beat", "eighth", "triplet", "sixteenth", "phrase"]))),)),
-        lambda: Change((("play.comp", str(rng.choice(["off", "shells", "bass"]))),)),
-        lambda: Change((("play.offset_ms", int(rng.integers(-60, 60))), ("play.swing", 0.6))),
+        lambda: ChangeSettings((("play.rate", str(rng.choice(["beat", "eighth", "triplet", "sixteenth", "phrase"]))),)),
+        lambda: ChangeSettings((("play.comp", str(rng.choice(["off", "shells", "bass"]))),)),
+        lambda: ChangeSettings((("play.offset_ms", int(rng.integers(-60, 60))), ("play.swing", 0.6))),
         Panic,
-        Begin,
-        Halt,
-        Again,
-        Tap,
+        Start,
+        Stop,
+        PlayVariation,
+        TapTempo,
     ]
     weights = np.array([14, 10, 5, 2, 2, 3, 2, 1, 1, 0.5, 1.5, 1, 2, 2])
     arrivals: Arrivals = []
@@ -292,7 +292,7 @@ def storm(seed: int, until: float) -> Arrivals:
     return arrivals
 
 
-NO_LAYER: Layer = {}
+NO_LAYER: SettingsLayer = {}
 LATE = (0.0001, 0.0, 0.0004, 0.003, 0.0, 0.045, 0.0002, 0.0, 0.2, 0.0, 0.0001)
 PROGRAMS = {
     "midi.programs.1": "ballad",
@@ -417,7 +417,7 @@ SCENES: Mapping[str, Scene] = {
 def settings_of(keys: Mapping[str, Any]) -> Any:
     """Settings that give the keys named."""
     given = {"play.seed": 1, "control.socket": "none", **keys}
-    return read_settings([{name: Given(value, "scene") for name, value in given.items()}])
+    return resolve_settings([{name: WrittenValue(value, "scene") for name, value in given.items()}])
 
 
 def chart_of(changes: str) -> Any:
@@ -428,30 +428,30 @@ def chart_of(changes: str) -> Any:
 def record(scene: Scene, folder: Path) -> Journal:
     """The take of a scene, as this program plays it."""
     settings = settings_of(scene.keys)
-    made = prepare(settings, load_chart(settings))
-    clocks, waits = takes.clocks(made.settings, made.chart), cycle(scene.oversleeps)
-    engine = made.engine(0.1, clocks=clocks)
+    made = load_performance(settings, load_chart(settings))
+    clocks, waits = takes.clock_config(made.settings, made.chart), cycle(scene.oversleeps)
+    engine = made.make_engine(0.1, clocks=clocks)
     if scene.goes_on:
-        perform(made, phrases(25, 7), 7.3, engine=engine)
-        engine = resumed(made, memory_of(engine, made, 7.3), 100.0, clocks)
-    header, reports, _ = perform(made, scene.arrives(), scene.until, lambda: next(waits), engine)
+        perform_with_reports(made, phrases(25, 7), 7.3, engine=engine)
+        engine = resumed_engine(made, state_of(engine, made, 7.3), 100.0, clocks)
+    header, reports, _ = perform_with_reports(made, scene.arrives(), scene.until, lambda: next(waits), engine)
     header = replace(header, path="", date="2026-11-22T12:00:00+00:00", python="3.11")
-    return written(folder, header, reports)
+    return recorded_take(folder, header, reports)
 
 
 def rendered(preset: str | None, chart: str, made: Performance | None = None) -> Iterator[tuple[str, str]]:
     """The name of each render of a preset over a chart, and a hash of the MIDI file that it writes."""
-    given: dict[str, Given] = {"chart.file": Given(chart, "render")}
-    settings = Sources(preset, None, given).read()
-    made = prepare(settings, load_chart(settings))
+    given: dict[str, WrittenValue] = {"chart.file": WrittenValue(chart, "render")}
+    settings = SettingsSources(preset, None, given).read()
+    made = load_performance(settings, load_chart(settings))
     for seed in RENDER_SEEDS:
-        take = play_take(replace(made, seed=seed), RENDER_BARS, "sideman")
+        take = render_take(replace(made, seed=seed), RENDER_BARS, "sideman")
         yield f"{preset or 'none'} {chart} {seed}", hashlib.sha256(take.midi).hexdigest()[:16]
 
 
 def render_presets() -> list[str | None]:
     """Every preset that came along, and none."""
-    return [None, *resources.names("presets", ".yaml")]
+    return [None, *resources.resource_names("presets", ".yaml")]
 
 
 def hashes() -> dict[str, str]:
@@ -468,9 +468,9 @@ def journal_of(name: str, folder: Path) -> Journal:
 
 def midi_hash(journal: Journal) -> str:
     """A hash of the MIDI file of a take."""
-    midi = TakeMidi(journal.header)
+    midi = TakeMidiFile(journal.header)
     for report in journal.reports():
-        midi.add(report)
+        midi.add_report(report)
     return hashlib.sha256(midi.contents()).hexdigest()[:16]
 
 

@@ -20,22 +20,22 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
 from sideman.core.chart.chart import parse_changes  # noqa: E402
-from sideman.core.chart.timeline import Tune  # noqa: E402
+from sideman.core.chart.timeline import ChartTimeline  # noqa: E402
 from sideman.core.engine import play_through  # noqa: E402
 from sideman.core.events import NoteOn  # noqa: E402
 from sideman.core.reports import BarPlayed  # noqa: E402
 from sideman.core.settings.schema import PlaySettings, Settings  # noqa: E402
 from sideman.playing.assembly import Performance  # noqa: E402
-from sideman.render.over_solos import chart_of  # noqa: E402
-from sideman_models.corpus.corpus import read  # noqa: E402
+from sideman.render.over_solos import chart_of_solo  # noqa: E402
+from sideman_models.corpus.corpus import read_corpus  # noqa: E402
 from sideman_models.course.corpus import read_classic  # noqa: E402
-from sideman_models.evaluation.statistics import distance, half_distances, profile  # noqa: E402
+from sideman_models.evaluation.statistics import count_statistics, half_distances, jensen_shannon_distance  # noqa: E402
 from sideman_models.music.line import LineNote  # noqa: E402
-from sideman_models.music.solos import BeatChanges, Piece, Solo, write  # noqa: E402
-from sideman_models.music.values import TICKS, Window, parse_value  # noqa: E402
-from sideman_models.network.bundle import Bundle, load  # noqa: E402
+from sideman_models.music.solos import ChordGrid, Piece, Solo, solo_to_piece  # noqa: E402
+from sideman_models.music.values import TICKS_PER_QUARTER, IntervalRange, parse_value  # noqa: E402
+from sideman_models.network.bundle import Bundle, load_bundle  # noqa: E402
 from sideman_models.network.lstm import NumpyNetwork  # noqa: E402
-from sideman_models.training.split import part  # noqa: E402
+from sideman_models.training.split import split_by_rule  # noqa: E402
 
 OFF: Mapping[str, Any] = {"settle": False, "repetition": 0, "leap": 0, "apart": 0.0}
 ROWS: Mapping[str, Mapping[str, Any]] = {
@@ -61,7 +61,7 @@ MODERN_GRID = {*CLASSIC_GRID, 2, 10}
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PlayedChorus:
     """One chorus: its values; its notes as (onset in ticks, pitch); and the beats on which they were struck, if known.
 
     Of what was struck the swing is a part, of the rest it is not.
@@ -72,39 +72,43 @@ class Heard:
     struck: tuple[float, ...] = ()
 
 
-def plays(bundle: Bundle, solos: Sequence[Solo], choruses: int, **keys: Any) -> list[Heard]:
+def play_choruses(bundle: Bundle, solos: Sequence[Solo], choruses: int, **keys: Any) -> list[PlayedChorus]:
     """So many choruses over the changes of `solos`, with the given keys of `play`; each has a seed of its own."""
     settings = Settings(play=replace(PlaySettings(rate="phrase", swing=SWING), **keys))
     network = NumpyNetwork(bundle.weights)
     chosen = [solos[number % len(solos)] for number in range(choruses)]
-    return [_chorus(solo, Performance(settings, chart_of(solo), bundle, network, n)) for n, solo in enumerate(chosen)]
+    return [
+        _chorus(solo, Performance(settings, chart_of_solo(solo), bundle, network, n)) for n, solo in enumerate(chosen)
+    ]
 
 
-def _chorus(solo: Solo, performance: Performance) -> Heard:
+def _chorus(solo: Solo, performance: Performance) -> PlayedChorus:
     notes, struck = list[LineNote](), list[float]()
-    for due in play_through(performance.engine(0.0, beats=performance.chart.length)):
-        if isinstance(due.what, NoteOn):
+    for due in play_through(performance.make_engine(0.0, beats=performance.chart.length)):
+        if isinstance(due.item, NoteOn):
             struck.append(due.beat)
-        elif isinstance(due.what, BarPlayed):
-            for each in due.what.choices:
+        elif isinstance(due.item, BarPlayed):
+            for each in due.item.choices:
                 if each.pitch is not None:
                     begins = True if each.value.interval is None else None
                     notes.append(LineNote(each.tick, each.tick + each.length, each.pitch, begins))
     line = tuple((round(note.onset), note.pitch) for note in notes)
-    return Heard(write(Solo(solo.title, "", tuple(notes), solo.changes, solo.bar_ticks)), line, tuple(struck))
+    return PlayedChorus(
+        solo_to_piece(Solo(solo.title, "", tuple(notes), solo.changes, solo.bar_ticks)), line, tuple(struck)
+    )
 
 
-def heard_in(piece: Piece) -> Heard:
+def chorus_of_piece(piece: Piece) -> PlayedChorus:
     """A solo as it is written in values."""
-    now, notes = piece.places[0].tick if piece.places else 0, []
+    now, notes = piece.places[0].tick_in_bar if piece.places else 0, []
     for value, pitch in zip(piece.values, piece.pitches or (), strict=False):
         if pitch is not None:
             notes.append((now, pitch))
         now += value.ticks
-    return Heard(piece, tuple(notes))
+    return PlayedChorus(piece, tuple(notes))
 
 
-def counts(heard: Sequence[Heard], grid: Container[int]) -> dict[str, str]:
+def rule_counts(heard: Sequence[PlayedChorus], grid: Container[int]) -> dict[str, str]:
     """What the rules are about, counted directly."""
     onsets = [onset for one in heard for onset, _ in one.notes]
     runs = [run for one in heard for run in _runs([pitch for _, pitch in one.notes])]
@@ -112,12 +116,12 @@ def counts(heard: Sequence[Heard], grid: Container[int]) -> dict[str, str]:
     sounded = [b - a for one in heard for a, b in pairwise(one.struck)]
     return {
         "notes": str(len(onsets)),
-        "off the grid": _share([onset % TICKS not in grid for onset in onsets]),
+        "off the grid": _share([onset % TICKS_PER_QUARTER not in grid for onset in onsets]),
         "a third time or more": _share([again >= 2 for run in runs for again in range(run)]),
         "leaps beyond a fifth": _share([leap > 7 for _, leap in moves]),
         "beyond an octave": _share([leap > 12 for _, leap in moves]),
-        "nearer than 1/4 beat": _share([wait < TICKS / 4 for wait, _ in moves]),
-        "than 1/12, swung": _share([gap < 1 / TICKS - 1e-9 for gap in sounded]),
+        "nearer than 1/4 beat": _share([wait < TICKS_PER_QUARTER / 4 for wait, _ in moves]),
+        "than 1/12, swung": _share([gap < 1 / TICKS_PER_QUARTER - 1e-9 for gap in sounded]),
     }
 
 
@@ -136,53 +140,56 @@ def _share(told: Sequence[bool]) -> str:
     return f"{100 * sum(told) / len(told):.1f} %" if told else "–"
 
 
-def _far(apart: float | None) -> str:
+def _format_distance(apart: float | None) -> str:
     return "–" if apart is None else f"{apart:.3f}"
 
 
-def table(bundle: Bundle, real: Sequence[Piece], solos: Sequence[Solo], choruses: int) -> Iterator[str]:
+def table_lines(bundle: Bundle, real: Sequence[Piece], solos: Sequence[Solo], choruses: int) -> Iterator[str]:
     """The lines of the table in Markdown: the rules kept, the counts, and the distances to the real music.
 
     The music's own distances are those between two random halves of it. Of values alone it has no counts.
     """
-    grid, theirs = CLASSIC_GRID if bundle.classic else MODERN_GRID, profile(real)
+    grid, theirs = CLASSIC_GRID if bundle.classic else MODERN_GRID, count_statistics(real)
     told = [name for name in DISTANCES if theirs[name]]
-    facts, halves = counts([heard_in(piece) for piece in real], grid), half_distances(real)
+    facts, halves = rule_counts([chorus_of_piece(piece) for piece in real], grid), half_distances(real)
     yield " | ".join(["| rules kept", *facts, *told]) + " |"
     yield "| --- " * (1 + len(facts) + len(told)) + "|"
     if facts["notes"] != "0":
-        yield " | ".join(["| *the music itself*", *facts.values(), *(_far(halves[name]) for name in told)]) + " |"
+        yield (
+            " | ".join(["| *the music itself*", *facts.values(), *(_format_distance(halves[name]) for name in told)])
+            + " |"
+        )
     for name, kept in ROWS.items():
-        heard = plays(bundle, solos, choruses, **{**OFF, **kept})
-        ours = profile([one.piece for one in heard])
-        far = [_far(distance(theirs[each], ours[each])) for each in told]
-        yield " | ".join([f"| {name}", *counts(heard, grid).values(), *far]) + " |"
+        heard = play_choruses(bundle, solos, choruses, **{**OFF, **kept})
+        ours = count_statistics([one.piece for one in heard])
+        far = [_format_distance(jensen_shannon_distance(theirs[each], ours[each])) for each in told]
+        yield " | ".join([f"| {name}", *rule_counts(heard, grid).values(), *far]) + " |"
 
 
-def classic_music(path: Path) -> tuple[list[Piece], list[Solo]]:
+def read_classic_music(path: Path) -> tuple[list[Piece], list[Solo]]:
     """The classic corpus, its windows read as the intervals that were played; and the default changes to play over."""
     values = [parse_value(token) for token in read_classic(path).tokens]
     played = tuple(
-        replace(value, interval=(value.interval.low + value.interval.high) // 2)
-        if isinstance(value.interval, Window)
+        replace(value, interval=(value.interval.low_semitones + value.interval.high_semitones) // 2)
+        if isinstance(value.interval, IntervalRange)
         else value
         for value in values
     )
     changes = Settings().chart.changes
-    tune = Tune(parse_changes(changes, Settings().tempo.meter, "chart.changes"))
+    tune = ChartTimeline(parse_changes(changes, Settings().tempo.meter, "chart.changes"))
     beats = int(tune.chart.length)
-    solo = Solo("changes", "", (), BeatChanges(tuple(tune.chord_at(beat) for beat in range(beats))))
+    solo = Solo("changes", "", (), ChordGrid(tuple(tune.chord_at(beat) for beat in range(beats))))
     return [Piece(path.name, "", played)], [solo]
 
 
-def unseen_music(path: Path) -> tuple[list[Piece], list[Solo]]:
+def read_unseen_music(path: Path) -> tuple[list[Piece], list[Solo]]:
     """The solos that no bundle of ours has learned from."""
-    pieces = part(read([path]).pieces).unseen
+    pieces = split_by_rule(read_corpus([path]).pieces).held_out
     return [*pieces], [piece.solo for piece in pieces if piece.solo]
 
 
 if __name__ == "__main__":
-    chosen, file = load(sys.argv[1]), Path(sys.argv[2])
-    music, over = (classic_music if chosen.classic else unseen_music)(file)
-    for line in table(chosen, music, over, int(sys.argv[3])):
+    chosen, file = load_bundle(sys.argv[1]), Path(sys.argv[2])
+    music, over = (read_classic_music if chosen.classic else read_unseen_music)(file)
+    for line in table_lines(chosen, music, over, int(sys.argv[3])):
         print(line, flush=True)  # noqa: T201 - a script

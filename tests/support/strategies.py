@@ -6,10 +6,10 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, Meter, parse_changes
-from sideman_models.corpus.corpus import BeatChanges
+from sideman_models.corpus.corpus import ChordGrid
 from sideman_models.music.harmony import NO_CHORD, QUALITIES, ROOT_NAMES, SHARP_NAMES, Chord, parse_chord
 from sideman_models.music.line import LineNote
-from sideman_models.music.values import GRID, WIDEST, Value, Window
+from sideman_models.music.values import DURATION_GRID, MAX_INTERVAL, IntervalRange, Value
 
 roots = st.sampled_from(sorted({*ROOT_NAMES, *SHARP_NAMES, "Cb", "E#", "Gb"}))
 
@@ -56,8 +56,8 @@ def written_values() -> st.SearchStrategy[object]:
 
 def modern_values() -> st.SearchStrategy[Value]:
     """Any value of today's grammar: a note, or a rest."""
-    durations = st.sampled_from(GRID)
-    intervals = st.none() | st.integers(-WIDEST, WIDEST)
+    durations = st.sampled_from(DURATION_GRID)
+    intervals = st.none() | st.integers(-MAX_INTERVAL, MAX_INTERVAL)
     notes = st.builds(Value, st.sampled_from("CSAX"), durations, intervals)
     return notes | st.builds(Value, st.just("R"), durations)
 
@@ -66,7 +66,7 @@ def classic_values() -> st.SearchStrategy[Value]:
     """Any value of the classic grammar; its window may be upside down."""
     names = "P1 m2 M2 m3 M3 A4 d5 P5 m6 M7 P8 M9 P15 AA1 d-5 P-4 m-3 M-2 m-2 A-1 dd-5"
     spelled = st.sampled_from(names.split())
-    windows = st.none() | st.builds(Window, spelled, spelled)
+    windows = st.none() | st.builds(IntervalRange, spelled, spelled)
     return st.builds(Value, st.sampled_from("CSAX"), st.integers(1, 48), windows)
 
 
@@ -75,11 +75,11 @@ def values() -> st.SearchStrategy[Value]:
     return modern_values() | classic_values()
 
 
-def beat_changes() -> st.SearchStrategy[BeatChanges]:
+def beat_changes() -> st.SearchStrategy[ChordGrid]:
     """Chords told beat by beat, a few of them repeated."""
     few = st.lists(chords(), min_size=1, max_size=3)
     beats = few.flatmap(lambda some: st.lists(st.sampled_from(some), min_size=1, max_size=24))
-    return beats.map(lambda told: BeatChanges(tuple(told)))
+    return beats.map(lambda told: ChordGrid(tuple(told)))
 
 
 @st.composite

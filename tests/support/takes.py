@@ -9,57 +9,61 @@ from itertools import count
 from pathlib import Path
 
 from sideman.core.engine import Engine
-from sideman.core.events import Command, Event
+from sideman.core.events import Command, MidiEvent
 from sideman.core.reports import Report
 from sideman.playing.assembly import Performance
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
 from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder
-from sideman.takes.journal import Header, Journal
-from sideman.takes.recorder import Recorder as Writer
-from support.fakes import FakeClock, Recorder, performance
+from sideman.takes.journal import Journal, TakeHeader
+from sideman.takes.recorder import TakeRecorder as Writer
+from support.fakes import FakeClock, RecordingOutput, performance
 
-Arrivals = Iterable[tuple[float, Event | Command]]
-LATE = 0.2
+Arrivals = Iterable[tuple[float, MidiEvent | Command]]
+LATE_S = 0.2
 
 
-def names() -> Iterator[str]:
+def take_names() -> Iterator[str]:
     """Names that are never used up."""
     return (f"Name-{number}" for number in count())
 
 
-def writer(folder: Path, *, record: bool = True, minutes: int = 5, limit_mb: int = 500) -> Writer:
+def take_recorder(folder: Path, *, record: bool = True, minutes: int = 5, limit_mb: int = 500) -> Writer:
     """A recorder of takes in `folder`."""
     settings = replace(performance().settings.takes, record=record, limit_mb=limit_mb)
-    return Writer(TakeFolder(folder), settings, minutes, names())
+    return Writer(TakeFolder(folder), settings, minutes, take_names())
 
 
-def perform(
+def perform_with_reports(
     made: Performance, arrivals: Arrivals, until: float, oversleeps: Callable[[], float] = lambda: 0.0,
     engine: Engine | None = None,
-) -> tuple[Header, list[Report], Recorder]:  # fmt: skip
+) -> tuple[TakeHeader, list[Report], RecordingOutput]:  # fmt: skip
     """A performance as it is told, up to a second; how its take begins, and what was sent."""
-    engine = made.engine(0.1) if engine is None else engine
-    header = takes.header(made, engine)
+    engine = made.make_engine(0.1) if engine is None else engine
+    header = takes.make_header(made, engine)
     clock = FakeClock([*(Arrival(at, item) for at, item in arrivals), Arrival(until, None)], oversleeps)
-    output = Recorder(clock)
+    output = RecordingOutput(clock)
     Player(engine, output, clock, output.reports.append).run()
     return header, output.reports, output
 
 
-def written(folder: Path, header: Header, reports: Iterable[Report], recorder: Writer | None = None) -> Journal:
+def recorded_take(
+    folder: Path, header: TakeHeader, reports: Iterable[Report], recorder: Writer | None = None
+) -> Journal:
     """The take of such a performance."""
-    recorder = writer(folder) if recorder is None else recorder
-    recorder.begin(header)
+    recorder = take_recorder(folder) if recorder is None else recorder
+    recorder.start(header)
     for report in reports:
-        recorder.heed(report)
+        recorder.record(report)
     recorder.close()
     kept = TakeFolder(folder)
     return Journal(kept.journal(kept.names()[-1]))
 
 
-def again(journal: Journal, made: Performance) -> takes.Again:
+def replay_take(journal: Journal, made: Performance) -> takes.ReplayResult:
     """What comes of playing it again with the same network."""
     header = journal.header
-    return takes.compare(journal, takes.engine_of(header, replace(made, settings=header.settings)), lambda _: None)
+    return takes.compare_replay(
+        journal, takes.engine_at_start(header, replace(made, settings=header.settings)), lambda _: None
+    )

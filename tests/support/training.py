@@ -11,7 +11,7 @@ import pytest
 
 from sideman.commands import train as command
 from sideman_models.training.recipe import Recipe
-from support.processes import environment
+from support.processes import daemon_environment
 
 LANES, STEPS = 8, 8
 _PROGRAM = f"""
@@ -30,17 +30,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "Recipe", lambda: Recipe(lanes=LANES, steps=STEPS))
 
 
-def arguments(*words: str) -> argparse.Namespace:
+def train_arguments(*words: str) -> argparse.Namespace:
     """A command line of `sideman train`."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     return parser.parse_args(words)
 
 
-def started(*words: str, **env: str) -> subprocess.Popen[str]:
+def start_training(*words: str, **env: str) -> subprocess.Popen[str]:
     """The command as a process, in short windows."""
     program = [sys.executable, "-c", _PROGRAM, *words]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", **env}
     return subprocess.Popen(
-        program, env=environment(**quiet), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        program, env=daemon_environment(**quiet), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

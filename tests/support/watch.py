@@ -23,58 +23,58 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
 from sideman.core.chart.chart import Chart  # noqa: E402
-from sideman.core.events import Change, Command, Event, NoteOff, NoteOn  # noqa: E402
-from sideman.core.reports import BarPlayed, Changed, Heard, Report, Struck  # noqa: E402
-from sideman.watch.keys import HELP  # noqa: E402
-from sideman.watch.model import Scene  # noqa: E402
-from sideman.watch.screen import UTF8, Looks, picture  # noqa: E402
-from support.fakes import performance, play  # noqa: E402
+from sideman.core.events import ChangeSettings, Command, MidiEvent, NoteOff, NoteOn  # noqa: E402
+from sideman.core.reports import BarPlayed, NoteHeard, NotePlayed, Report, SettingsChanged  # noqa: E402
+from sideman.watch.keys import KEY_HELP  # noqa: E402
+from sideman.watch.model import WatchState  # noqa: E402
+from sideman.watch.screen import UTF8, Glyphs, draw_screen  # noqa: E402
+from support.fakes import performance, play_on_fake_clock  # noqa: E402
 
 GOLDEN = ROOT / "golden"
 SIZES = ((80, 24), (40, 10), (200, 50))
-SECOND = 6.3
+PICTURE_SECOND = 6.3
 BPM = 120
 CHANGES = """title: A Blues for Two
 [A] | F7  | Bb7    | F7    | Cm7 F7     |
 [B] | Bb7 | Bdim7  | F7    | Am7b5 D7b9 |
 [C] | Gm7 | C7     | F7 D7 | Gm7 C7     |"""
-HEARD = [(8.0, 65, 0.9), (9.0, 68, 0.4), (9.5, 70, 0.4), (10.0, 72, 1.5), (12.02, 75, 0.6), (12.98, 72, 0.3)]
+PLAYER_NOTES = [(8.0, 65, 0.9), (9.0, 68, 0.4), (9.5, 70, 0.4), (10.0, 72, 1.5), (12.02, 75, 0.6), (12.98, 72, 0.3)]
 """What the player plays: beat, pitch and beats."""
 
-Told = tuple[float, dict[str, Any]]
+TimedEvent = tuple[float, dict[str, Any]]
 
 
 @cache
-def stream(beats: float = 64.0) -> list[Told]:
+def performance_events(beats: float = 64.0) -> list[TimedEvent]:
     """The events of a performance at 120 bpm, each with its second: the chart, then what happens, in order."""
     made = performance(
         play__rate="eighth", play__seed=5, tempo__bpm=BPM, chart__changes=CHANGES, play__range="C3-C6"
     )  # fmt: skip
-    engine = made.engine(0.0, beats=beats)
-    recorder, _ = play(engine, 10_000.0, sorted(_played(), key=lambda each: each[0]))
-    struck = [report for report in recorder.reports if isinstance(report, Struck)]
-    told = [*_opening(made.chart), *_states(made.chart, beats, struck), *_happenings(recorder.reports)]
+    engine = made.make_engine(0.0, beats=beats)
+    recorder, _ = play_on_fake_clock(engine, 10_000.0, sorted(_player_inputs(), key=lambda each: each[0]))
+    struck = [report for report in recorder.reports if isinstance(report, NotePlayed)]
+    told = [*_opening_events(made.chart), *_status_events(made.chart, beats, struck), *_report_events(recorder.reports)]
     return sorted(told, key=lambda each: each[0])
 
 
-def lines(told: list[Told]) -> Iterator[str]:
+def socket_lines(told: list[TimedEvent]) -> Iterator[str]:
     """As they come out of the socket."""
     for _, event in told:
         yield json.dumps({"v": 1, **event}) + "\n"
 
 
-def scene_at(second: float) -> Scene:
+def state_at(second: float) -> WatchState:
     """What is known at that second of the performance."""
-    scene = Scene()
-    for at, event in stream():
+    scene = WatchState()
+    for at, event in performance_events():
         if at <= second:
-            scene.take(event, at)
+            scene.apply_event(event, at)
     return scene
 
 
-def pictured(width: int, height: int, looks: Looks = UTF8) -> str:
-    """The picture at `SECOND`, as text."""
-    drawn = picture(scene_at(SECOND), SECOND, width, height, looks, HELP)
+def screen_text(width: int, height: int, looks: Glyphs = UTF8) -> str:
+    """The picture at `PICTURE_SECOND`, as text."""
+    drawn = draw_screen(state_at(PICTURE_SECOND), PICTURE_SECOND, width, height, looks, KEY_HELP)
     return "".join(f"{line.plain}\n" for line in drawn)
 
 
@@ -100,7 +100,7 @@ class Terminal:
 
     def feed(self, text: str) -> None:
         """Take in what was written."""
-        for _, numbers, end, letter in _WRITTEN.findall(text):
+        for _, numbers, end, letter in _TERMINAL_OUTPUT.findall(text):
             if letter:
                 self._put(letter)
             elif end in "hl":
@@ -136,25 +136,25 @@ class Terminal:
         return "".join("".join(row).rstrip() + "\n" for row in self._cells)
 
 
-_WRITTEN = re.compile(r"(\x1b)\[([?0-9;]*)([A-Za-z])|(.)", re.DOTALL)
+_TERMINAL_OUTPUT = re.compile(r"(\x1b)\[([?0-9;]*)([A-Za-z])|(.)", re.DOTALL)
 
 
-def _played() -> Iterator[tuple[float, Event | Command]]:
-    for beat, pitch, length in HEARD:
+def _player_inputs() -> Iterator[tuple[float, MidiEvent | Command]]:
+    for beat, pitch, length in PLAYER_NOTES:
         yield beat * 60 / BPM, NoteOn(pitch, 80, 1)
         yield (beat + length) * 60 / BPM, NoteOff(pitch, 1)
-    yield 6.1, Change((("play.temperature", 1.4), ("play.density", 0.6)))
+    yield 6.1, ChangeSettings((("play.temperature", 1.4), ("play.density", 0.6)))
 
 
-def _opening(chart: Chart) -> Iterator[Told]:
+def _opening_events(chart: Chart) -> Iterator[TimedEvent]:
     bars = [[chord.text for _, chord in bar.chords] for bar in chart.bars]
-    about = {"title": chart.about.title, "meter": str(chart.meter), "sections": list(map(list, chart.about.sections))}
+    about = {"title": chart.info.title, "meter": str(chart.meter), "sections": list(map(list, chart.info.sections))}
     yield 0.0, {"event": "chart", "bars": bars, **about}
     yield 0.0, {"event": "ports", "text": "plays to sideman:out, hears sideman-in:in (JACK)"}
     yield 0.0, {"event": "log", "level": "info", "text": "bundle modern (191 values, 16 units, numpy); seed 5"}
 
 
-def _states(chart: Chart, beats: float, struck: list[Struck]) -> Iterator[Told]:
+def _status_events(chart: Chart, beats: float, struck: list[NotePlayed]) -> Iterator[TimedEvent]:
     """How it stands on each beat, and what is to come then."""
     settings = {
         "play.temperature": 1.0, "play.density": 1.0, "play.harmony": 1.0, "play.contour": 1.0, "play.rate": "eighth",
@@ -167,7 +167,7 @@ def _states(chart: Chart, beats: float, struck: list[Struck]) -> Iterator[Told]:
         place: dict[str, object] = {"chord": sounding, "next_chord": following}
         place |= {"form_bar": (bar - 1) % len(chart.bars) + 1, "chorus": (bar - 1) // len(chart.bars) + 1}
         yield second, {"event": "beat", "beat": float(beat), "bar": bar, **place}
-        counts = {"late": 0, "heard": sum(at <= beat for at, _, _ in HEARD), "echoes": 0}
+        counts = {"late": 0, "heard": sum(at <= beat for at, _, _ in PLAYER_NOTES), "echoes": 0}
         played = sum(each.beat <= beat for each in struck)
         how = {"bpm": float(BPM), "rolling": True, "mode": "solo", "doing": "playing", "seed": 5, "played": played}
         told = {"settings": settings} if not beat else {}
@@ -177,19 +177,19 @@ def _states(chart: Chart, beats: float, struck: list[Struck]) -> Iterator[Told]:
         yield before.beat * 60 / BPM, {"event": "coming", **coming}
 
 
-def _happenings(reports: list[Report]) -> Iterator[Told]:
+def _report_events(reports: list[Report]) -> Iterator[TimedEvent]:
     second = 0.0
     for report in reports:
         match report:
-            case Struck(beat, length, note, voice):
+            case NotePlayed(beat, length, note, voice):
                 second = beat * 60 / BPM
                 told = {"beat": beat, "value": "C,0.500,+2", "pitch": note.pitch, "beats": length, "voice": voice}
                 yield second, {"event": "value", "velocity": note.velocity, **told}
-            case Heard(beat, note):
+            case NoteHeard(beat, note):
                 second = beat * 60 / BPM
                 on = {"on": isinstance(note, NoteOn), "velocity": getattr(note, "velocity", 0)}
                 yield second, {"event": "heard", "beat": beat, "pitch": note.pitch, **on}
-            case Changed(values):
+            case SettingsChanged(values):
                 yield 6.1, {"event": "changed", "values": dict(values)}
             case BarPlayed(number, chords, choices):
                 played = [{"value": choice.value.text, "pitch": choice.pitch} for choice in choices]
@@ -197,20 +197,20 @@ def _happenings(reports: list[Report]) -> Iterator[Told]:
                 yield number * 4 * 60 / BPM, {"event": "bar", **told}
 
 
-def paced(seconds: float) -> Iterator[str]:
+def paced_lines(seconds: float) -> Iterator[str]:
     """The stream in time."""
     start = time.monotonic()
-    told = stream(math.ceil(seconds * BPM / 60))
-    for (second, _), line in zip(told, lines(told), strict=True):
+    told = performance_events(math.ceil(seconds * BPM / 60))
+    for (second, _), line in zip(told, socket_lines(told), strict=True):
         time.sleep(max(0.0, start + second - time.monotonic()))
         yield line
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        for each in paced(float(sys.argv[1])):
+        for each in paced_lines(float(sys.argv[1])):
             sys.stdout.write(each)
             sys.stdout.flush()
     else:
         for width, height in SIZES:
-            (GOLDEN / f"watch-{width}x{height}.txt").write_text(pictured(width, height), "utf-8")
+            (GOLDEN / f"watch-{width}x{height}.txt").write_text(screen_text(width, height), "utf-8")

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, Meter
-from sideman.core.events import Command, Event
-from sideman.core.settings.schema import KEYS, Settings, changed
+from sideman.core.events import Command, MidiEvent
+from sideman.core.settings.schema import KEYS, Settings, with_values
 from sideman.takes import jsonform
-from sideman.takes.journal import KINDS, Recorded
+from sideman.takes.journal import RECORDED_TYPES, RecordedReport
 from sideman_models.music.harmony import Chord
 from sideman_models.music.values import Value
 from support.strategies import charts, chords, meters, modern_values, written_values
 
-ARRIVING = jsonform.members(Event | Command)
+ARRIVING = jsonform.classes_by_name(MidiEvent | Command)
 NUMBERS = {
     "pitch": st.integers(0, 127),
     "velocity": st.integers(0, 127),
@@ -41,7 +41,7 @@ def settings_given(draw: st.DrawFn) -> tuple[str, object]:
     """A key, and a value that its rule allows."""
     key = KEYS[draw(st.sampled_from(sorted(KEYS)))]
     try:
-        return key.name, key.rule.read(draw(written_values()))
+        return key.name, key.value_type.read(draw(written_values()))
     except ValueError:
         return key.name, key.default
 
@@ -89,7 +89,7 @@ def field(kind: str, name: str, hint: Any) -> st.SearchStrategy[Any]:
 
 def through(item: object, kinds: dict[str, type]) -> object:
     """`item`, written into a file and read again."""
-    return jsonform.read(json.loads(json.dumps(jsonform.plain(item))), kinds)
+    return jsonform.from_json(json.loads(json.dumps(jsonform.to_json(item))), kinds)
 
 
 @pytest.mark.parametrize("kind", ARRIVING.values(), ids=ARRIVING)
@@ -105,10 +105,10 @@ def test_whatever_arrives_comes_back(kind: Any) -> None:
 
 
 @settings(max_examples=100)
-@given(anything_of(Recorded))
+@given(anything_of(RecordedReport))
 def test_what_is_told_comes_back_exactly(report: object) -> None:
     """A take would be played again at other seconds than it was."""
-    assert through(report, KINDS) == report
+    assert through(report, RECORDED_TYPES) == report
 
 
 @settings(max_examples=50)
@@ -116,9 +116,9 @@ def test_what_is_told_comes_back_exactly(report: object) -> None:
 def test_a_chart_comes_back_as_it_was_written(chart: Chart, semitones: int) -> None:
     """The chords of a take would be spelled in another way, or be others."""
     moved = chart.transposed(semitones)
-    again = jsonform.read_chart_form(json.loads(json.dumps(jsonform.chart_form(moved))))
+    again = jsonform.chart_from_json(json.loads(json.dumps(jsonform.chart_to_json(moved))))
     assert again == moved
-    assert again.about == moved.about
+    assert again.info == moved.info
     assert [[chord.text for _, chord in bar.chords] for bar in again.bars] == [
         [chord.text for _, chord in bar.chords] for bar in moved.bars
     ]
@@ -128,13 +128,13 @@ def test_a_chart_comes_back_as_it_was_written(chart: Chart, semitones: int) -> N
 @given(st.lists(settings_given(), max_size=8))
 def test_all_settings_come_back(values: list[tuple[str, object]]) -> None:
     """A take would be played again with other settings."""
-    chosen = changed(Settings(), values)
+    chosen = with_values(Settings(), values)
     midi = chosen.midi
     shared = midi.comp == midi.channel or (midi.chords is not None and midi.chords in (midi.drums, midi.listen))
     if shared or chosen.chart.changes != Settings().chart.changes or chosen.tempo.source == "midi-clock":
         return  # read together with others, these are checked further
-    form = json.loads(json.dumps(jsonform.settings_form(chosen)))
-    assert jsonform.read_settings_form(form, "take") == chosen
+    form = json.loads(json.dumps(jsonform.settings_to_json(chosen)))
+    assert jsonform.settings_from_json(form, "take") == chosen
 
 
 @settings(max_examples=200)
@@ -152,9 +152,9 @@ def test_all_settings_come_back(values: list[tuple[str, object]]) -> None:
 def test_whatever_else_stands_there_is_refused(content: object) -> None:
     """A journal that somebody has edited would crash the program."""
     with pytest.raises(ValueError, match=r".{5,500}"):
-        jsonform.read(content, KINDS)  # none of these has all its parts
+        jsonform.from_json(content, RECORDED_TYPES)  # none of these has all its parts
     with pytest.raises(ValueError, match="not a chart"):
-        jsonform.read_chart_form(content)
+        jsonform.chart_from_json(content)
 
 
 @pytest.mark.parametrize(
@@ -172,4 +172,4 @@ def test_whatever_else_stands_there_is_refused(content: object) -> None:
 def test_it_says_what_is_wrong(content: list[object], word: str) -> None:
     """Nobody could mend a journal by hand."""
     with pytest.raises(ValueError, match=word):
-        jsonform.read(content, ARRIVING)
+        jsonform.from_json(content, ARRIVING)

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from sideman.commands import train as command
 from sideman_models.errors import CheckpointError
-from sideman_models.network.bundle import VALUES, WEIGHTS
+from sideman_models.network.bundle import VALUES_FILE, WEIGHTS_FILE
 from sideman_models.network.lstm import Weights
 from sideman_models.training import checkpoint
 from sideman_models.training.checkpoint import Checkpoint
 from sideman_models.training.progress import Epoch
-from support.corpora import tiny_corpus
-from support.processes import LONG
-from support.training import arguments, quick, started
+from support.corpora import write_tiny_corpus
+from support.processes import TIMEOUT_S
+from support.training import quick, start_training, train_arguments
 
 __all__ = ["quick"]  # a fixture
 
@@ -55,10 +55,10 @@ def same(one: Checkpoint, other: Checkpoint) -> bool:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_read_is_what_was_written(tmp_path: Path, seed: int, epochs: int) -> None:
     """A training that goes on would come to another result than one that was left alone."""
-    path = checkpoint.beside(tmp_path / "mine")
+    path = checkpoint.checkpoint_path(tmp_path / "mine")
     written = a_checkpoint(seed, epochs)
-    checkpoint.write(path, written)
-    assert same(checkpoint.read(path, IDENTITY), written)
+    checkpoint.write_checkpoint(path, written)
+    assert same(checkpoint.read_checkpoint(path, IDENTITY), written)
     assert [one.name for one in tmp_path.iterdir()] == ["mine.checkpoint.npz"]
 
 
@@ -69,7 +69,7 @@ def test_a_failure_while_writing_leaves_the_older_one(
     """A full disk would cost what was safe already."""
     path = tmp_path / "mine.checkpoint.npz"
     older = a_checkpoint(0)
-    checkpoint.write(path, older)
+    checkpoint.write_checkpoint(path, older)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -77,8 +77,8 @@ def test_a_failure_while_writing_leaves_the_older_one(
     with monkeypatch.context() as patch:
         patch.setattr(step, full)
         with pytest.raises(OSError, match="No space"):
-            checkpoint.write(path, a_checkpoint(1))
-    assert same(checkpoint.read(path, IDENTITY), older)
+            checkpoint.write_checkpoint(path, a_checkpoint(1))
+    assert same(checkpoint.read_checkpoint(path, IDENTITY), older)
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
@@ -87,13 +87,13 @@ def test_a_failure_while_writing_leaves_the_older_one(
 def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, data: st.DataObject) -> None:
     """A traceback would be shown for a file that a crash cut short; or something else go on from it."""
     path = tmp_path / "mine.checkpoint.npz"
-    checkpoint.write(path, a_checkpoint())
+    checkpoint.write_checkpoint(path, a_checkpoint())
     whole = path.read_bytes()
     at = data.draw(st.integers(0, len(whole) - 1))
     cut, byte = data.draw(st.booleans()), data.draw(st.integers(1, 255))
     path.write_bytes(whole[:at] if cut else whole[:at] + bytes([whole[at] ^ byte]) + whole[at + 1 :])
     with contextlib.suppress(CheckpointError):
-        found = checkpoint.read(path, IDENTITY)
+        found = checkpoint.read_checkpoint(path, IDENTITY)
         # Not every bit of a zip file means something.
         assert not cut
         assert same(found, a_checkpoint())
@@ -102,13 +102,13 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, data: st.DataObjec
 def test_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
     """Two trainings would be mixed into one that nobody can make again."""
     path = tmp_path / "mine.checkpoint.npz"
-    checkpoint.write(path, a_checkpoint())
+    checkpoint.write_checkpoint(path, a_checkpoint())
     with pytest.raises(CheckpointError, match="units is 3 there, not 4"):
-        checkpoint.read(path, {**IDENTITY, "units": 4})
+        checkpoint.read_checkpoint(path, {**IDENTITY, "units": 4})
     with pytest.raises(CheckpointError, match="other music"):
-        checkpoint.read(path, {**IDENTITY, "music": "xyz"})
+        checkpoint.read_checkpoint(path, {**IDENTITY, "music": "xyz"})
     with pytest.raises(CheckpointError, match="cannot be read"):
-        checkpoint.read(tmp_path / "none.npz", IDENTITY)
+        checkpoint.read_checkpoint(tmp_path / "none.npz", IDENTITY)
 
 
 @pytest.mark.slow
@@ -119,19 +119,19 @@ def test_killed_and_gone_on_with_it_comes_to_the_same_result(
 ) -> None:
     """A power cut would cost the night, or the network would be another than its command makes."""
     pytest.importorskip("tensorflow")
-    words = [str(tiny_corpus(tmp_path / "tiny.jsonl", titles=40)), "--units", "4", "--epochs", "30"]
+    words = [str(write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)), "--units", "4", "--epochs", "30"]
     killed, whole = ((*words, "--out", str(tmp_path / name / "mine")) for name in ("killed", "whole"))
-    with started(*killed) as cut_off:
+    with start_training(*killed) as cut_off:
         assert cut_off.stdout is not None
         assert any(line.startswith("epoch 3/30") for line in cut_off.stdout)
         cut_off.kill()
-        assert cut_off.wait(LONG) == -signal.SIGKILL
+        assert cut_off.wait(TIMEOUT_S) == -signal.SIGKILL
     assert not (tmp_path / "killed" / "mine").exists()
-    assert command.run(arguments(*killed, "--resume")) == 0
+    assert command.run(train_arguments(*killed, "--resume")) == 0
     said = capsys.readouterr().out
     assert "going on after epoch" in said
     assert "epoch 2/30" not in said
-    assert command.run(arguments(*whole)) == 0
-    for name in (WEIGHTS, VALUES):
+    assert command.run(train_arguments(*whole)) == 0
+    for name in (WEIGHTS_FILE, VALUES_FILE):
         assert (tmp_path / "killed" / "mine" / name).read_bytes() == (tmp_path / "whole" / "mine" / name).read_bytes()
-    assert not checkpoint.beside(tmp_path / "killed" / "mine").exists()
+    assert not checkpoint.checkpoint_path(tmp_path / "killed" / "mine").exists()

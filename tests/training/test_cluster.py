@@ -14,11 +14,11 @@ import pytest
 
 from sideman.commands import train as command
 from sideman_models.errors import TrainingError
-from sideman_models.network.bundle import load
-from sideman_models.training.cluster import Cluster, cluster_of
-from support.corpora import tiny_corpus
-from support.processes import LONG
-from support.training import arguments, quick, started
+from sideman_models.network.bundle import load_bundle
+from sideman_models.training.cluster import Cluster, read_cluster
+from support.corpora import write_tiny_corpus
+from support.processes import TIMEOUT_S
+from support.training import quick, start_training, train_arguments
 
 __all__ = ["quick"]  # a fixture
 
@@ -31,13 +31,13 @@ def told(cluster: Any, job: Any = "worker", index: Any = 0) -> dict[str, str]:
 def test_a_machine_knows_its_place() -> None:
     """Two machines would write the bundle, or none; or take the same share of the music."""
     both = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
-    assert cluster_of(told(both, "worker", 1)) == Cluster(("a:1", "b:1", "c:1"), 2)
-    assert cluster_of(told(both, "chief")).chief
-    assert not cluster_of(told(both)).chief
-    assert cluster_of(told({"worker": ["a:1", "b:1"]})) == Cluster(("a:1", "b:1"), 0)
+    assert read_cluster(told(both, "worker", 1)) == Cluster(("a:1", "b:1", "c:1"), 2)
+    assert read_cluster(told(both, "chief")).is_chief
+    assert not read_cluster(told(both)).is_chief
+    assert read_cluster(told({"worker": ["a:1", "b:1"]})) == Cluster(("a:1", "b:1"), 0)
     for alone in ({}, {"TF_CONFIG": ""}, {"TF_CONFIG": "{}"}):
-        assert cluster_of(alone) == Cluster()
-        assert cluster_of(alone).chief
+        assert read_cluster(alone) == Cluster()
+        assert read_cluster(alone).is_chief
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_machine_knows_its_place() -> None:
 def test_a_wrong_cluster_is_told(environment: dict[str, str], wrong: str) -> None:
     """The machines would wait for one another for ever."""
     with pytest.raises(TrainingError, match=wrong):
-        cluster_of(environment)
+        read_cluster(environment)
 
 
 def free_ports(count: int) -> list[int]:
@@ -79,24 +79,32 @@ def free_ports(count: int) -> list[int]:
 def test_two_machines_learn_what_one_learns(tmp_path: Path) -> None:
     """A network trained on several machines would be worse than one trained on one, or written twice."""
     pytest.importorskip("tensorflow")
-    words = [str(tiny_corpus(tmp_path / "tiny.jsonl", titles=40)), "--units", "6", "--epochs", "3", "--rate", "0.02"]
+    words = [
+        str(write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)),
+        "--units",
+        "6",
+        "--epochs",
+        "3",
+        "--rate",
+        "0.02",
+    ]
     machines = [f"127.0.0.1:{port}" for port in free_ports(2)]
     with ExitStack() as stack:
         processes = [
             stack.enter_context(
-                started(*words, "--out", str(tmp_path / f"by-{rank}"), **told({"worker": machines}, index=rank))
+                start_training(*words, "--out", str(tmp_path / f"by-{rank}"), **told({"worker": machines}, index=rank))
             )
             for rank in (0, 1)
         ]
         for process in processes:
             stack.callback(process.kill)
-        said = [process.communicate(timeout=4 * LONG)[0] for process in processes]
+        said = [process.communicate(timeout=4 * TIMEOUT_S)[0] for process in processes]
         assert [process.returncode for process in processes] == [0, 0]
     assert "epoch 3/3" in said[0]
     assert said[1] == f"machine 1 of TF_CONFIG: all epochs done; {machines[0]} writes the bundle\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["by-0", "tiny.jsonl"]
-    assert command.run(arguments(*words, "--out", str(tmp_path / "alone"))) == 0
-    together, alone = (load(str(tmp_path / name)) for name in ("by-0", "alone"))
+    assert command.run(train_arguments(*words, "--out", str(tmp_path / "alone"))) == 0
+    together, alone = (load_bundle(str(tmp_path / name)) for name in ("by-0", "alone"))
     np.testing.assert_allclose(together.facts["curve"], alone.facts["curve"], atol=1e-3)
     np.testing.assert_allclose(together.weights.densor_kernel, alone.weights.densor_kernel, atol=1e-3)
     assert alone.facts["curve"][-1][1] < alone.facts["curve"][0][1] - 0.2

@@ -14,31 +14,38 @@ import pytest
 
 from sideman.commands import train as command
 from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, UnreadableInput, UsageError
-from sideman.render.bundle_pictures import SHOWN
-from sideman_models.corpus.corpus import Corpus, read
+from sideman.render.bundle_pictures import PICTURES
+from sideman_models.corpus.corpus import Corpus, read_corpus
 from sideman_models.errors import CorpusError, TrainingError
-from sideman_models.evaluation.bits import value_bits
-from sideman_models.music.context import FEATURES, Context
+from sideman_models.evaluation.bits import network_value_bits
+from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 from sideman_models.network import storage as store
-from sideman_models.network.bundle import CARD, VALUES, WEIGHTS, load, save
-from sideman_models.network.lstm import NumpyNetwork, State, softmax
-from sideman_models.training.dataset import Batch, Encoded, Encoder, Windows, build_vocabulary, extend_vocabulary
-from sideman_models.training.progress import Epoch, Watcher
+from sideman_models.network.bundle import CARD_FILE, VALUES_FILE, WEIGHTS_FILE, load_bundle, save_bundle
+from sideman_models.network.lstm import LstmState, NumpyNetwork, softmax
+from sideman_models.training.dataset import (
+    Batch,
+    BatchWindows,
+    EncodedPiece,
+    PieceEncoder,
+    build_vocabulary,
+    extend_vocabulary,
+)
+from sideman_models.training.progress import Epoch, TrainingObserver
 from sideman_models.training.recipe import Recipe
-from sideman_models.training.split import keep_back, part, rule_of
-from support.corpora import tiny_corpus
+from sideman_models.training.split import read_split_rule, split_by_rule, split_by_share
+from support.corpora import write_tiny_corpus
 from support.fakes import modern_bundle
-from support.training import arguments, quick
+from support.training import quick, train_arguments
 
 tf = pytest.importorskip("tensorflow")
 import keras  # noqa: E402
 
 from sideman_models.network import keras_model as djmodel  # noqa: E402
 from sideman_models.training import train  # noqa: E402
-from sideman_models.training.finetune import unfolded  # noqa: E402
-from sideman_models.training.trainer import AdamW, Trainer, clipped  # noqa: E402
+from sideman_models.training.finetune import unfold_weights  # noqa: E402
+from sideman_models.training.trainer import AdamW, Trainer, clip_by_global_norm  # noqa: E402
 
 __all__ = ["quick"]  # a fixture
 
@@ -51,27 +58,27 @@ class Learned:
     """A tiny corpus, encoded."""
 
     def __init__(self, path: Path) -> None:
-        self.corpus: Corpus = read([path])
-        split = part(self.corpus.pieces)
-        seen, unseen = split.seen, split.unseen
-        self.vocabulary, self.context = build_vocabulary(seen), Context(list(FEATURES))
-        encoder = Encoder(self.vocabulary, self.context)
+        self.corpus: Corpus = read_corpus([path])
+        split = split_by_rule(self.corpus.pieces)
+        seen, unseen = split.training, split.held_out
+        self.vocabulary, self.context = build_vocabulary(seen), ContextFeatures(list(FEATURES))
+        encoder = PieceEncoder(self.vocabulary, self.context)
         self.seen = [encoder.encode(piece) for piece in seen]
         self.unseen = [encoder.encode(piece) for piece in unseen]
         self.table = encoder.clash_table()
 
     def trainer(self, recipe: Recipe = SMALL) -> Trainer:
         """A trainer that has learned nothing."""
-        parts = djmodel.parts_of(self.vocabulary)
-        start = djmodel.initial(recipe.units, parts.shape[1], self.context.size, recipe.seed)
+        parts = djmodel.value_parts(self.vocabulary)
+        start = djmodel.initial_factored_parameters(recipe.units, parts.shape[1], self.context.n_rows, recipe.seed)
         return Trainer(recipe, start, parts, self.table)
 
-    def training(self, trainer: Trainer, watcher: Watcher | None = None) -> train.Training:
+    def training(self, trainer: Trainer, watcher: TrainingObserver | None = None) -> train.TrainingRun:
         """A training that has not begun."""
-        return train.Training(trainer, self.seen, self.unseen, watcher)
+        return train.TrainingRun(trainer, self.seen, self.unseen, watcher)
 
 
-class Reported(Watcher):
+class Reported(TrainingObserver):
     """Remembers the epochs, and what was said."""
 
     def __init__(self) -> None:
@@ -90,12 +97,12 @@ class Reported(Watcher):
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Learned:
     """Forty random tunes."""
-    return Learned(tiny_corpus(tmp_path_factory.mktemp("corpus") / "tiny.jsonl", titles=40))
+    return Learned(write_tiny_corpus(tmp_path_factory.mktemp("corpus") / "tiny.jsonl", titles=40))
 
 
 def test_the_parts_tell_every_value_apart(tiny: Learned) -> None:
     """Values would share all their weights, or rare ones have none to begin with."""
-    parts = djmodel.parts_of(tiny.vocabulary)
+    parts = djmodel.value_parts(tiny.vocabulary)
     n = len(tiny.vocabulary)
     np.testing.assert_array_equal(parts[:, :n], np.eye(n))
     np.testing.assert_array_equal(parts.sum(axis=1), 8)
@@ -104,22 +111,22 @@ def test_the_parts_tell_every_value_apart(tiny: Learned) -> None:
 
 def test_folded_weights_play_what_was_trained(tiny: Learned) -> None:
     """The bundle would hold another network than the one that was trained and measured."""
-    parts = djmodel.parts_of(tiny.vocabulary)
-    parameters = djmodel.initial(6, parts.shape[1], tiny.context.size, seed=5)
-    window = Windows(tiny.unseen[:1], tiny.context.size, 1, len(tiny.unseen[0])).batch(0)
+    parts = djmodel.value_parts(tiny.vocabulary)
+    parameters = djmodel.initial_factored_parameters(6, parts.shape[1], tiny.context.n_rows, seed=5)
+    window = BatchWindows(tiny.unseen[:1], tiny.context.n_rows, 1, len(tiny.unseen[0])).batch(0)
     zero = tf.zeros((1, 6))
-    trained, (a, c) = djmodel.logits(
-        djmodel.Parameters(*map(tf.constant, parameters)),
+    trained, (a, c) = djmodel.window_logits(
+        djmodel.FactoredParameters(*map(tf.constant, parameters)),
         tf.constant(parts),
         tf.constant(tiny.table.astype(np.float32)),
         Batch(*map(tf.constant, window)),
         (zero, zero),
         None,
     )
-    network, state = NumpyNetwork(djmodel.fold(parameters, parts)), State.zero(6)
+    network, state = NumpyNetwork(djmodel.fold_parameters(parameters, parts)), LstmState.zero(6)
     previous = None
     for step, index in enumerate(tiny.unseen[0].indices.tolist()):
-        rows, clash = tiny.unseen[0].rows[step].astype(np.intp), tiny.table[tiny.unseen[0].clash[step]]
+        rows, clash = tiny.unseen[0].context_rows[step].astype(np.intp), tiny.table[tiny.unseen[0].clash_rows[step]]
         np.testing.assert_allclose(network.step(previous, rows, clash, state), trained[0, step], atol=2e-5)
         previous = index
     np.testing.assert_allclose(state.a, a[0], atol=1e-5)
@@ -129,44 +136,44 @@ def test_folded_weights_play_what_was_trained(tiny: Learned) -> None:
 def test_training_learns_and_measures_as_evaluate_does(tiny: Learned) -> None:
     """The figures while training would be others than those of the bundle; or nothing would be learned."""
     trainer = tiny.trainer()
-    before = trainer.measure(tiny.unseen)
+    before = trainer.mean_bits(tiny.unseen)
     trained = tiny.training(trainer).run()
-    assert trained.ended == "all epochs done"
-    assert trained.best.unseen == min(epoch.unseen or 99 for epoch in trained.epochs)
-    assert (trained.best.unseen or 99) < before - 0.5
+    assert trained.end_reason == "all epochs done"
+    assert trained.best.held_out_bits == min(epoch.held_out_bits or 99 for epoch in trained.epochs)
+    assert (trained.best.held_out_bits or 99) < before - 0.5
     network = NumpyNetwork(trained.weights)
-    bits = sum(value_bits(network, piece, tiny.table) for piece in tiny.unseen) / sum(map(len, tiny.unseen))
-    assert bits == pytest.approx(trained.best.unseen, abs=1e-4)
+    bits = sum(network_value_bits(network, piece, tiny.table) for piece in tiny.unseen) / sum(map(len, tiny.unseen))
+    assert bits == pytest.approx(trained.best.held_out_bits, abs=1e-4)
 
 
 def test_the_state_is_carried_from_window_to_window(tiny: Learned) -> None:
     """The network would forget everything every few bars."""
     short, long = (tiny.trainer(Recipe(units=6, lanes=3, steps=steps)) for steps in (4, 32))
-    assert short.measure(tiny.unseen) == pytest.approx(long.measure(tiny.unseen), abs=1e-4)
+    assert short.mean_bits(tiny.unseen) == pytest.approx(long.mean_bits(tiny.unseen), abs=1e-4)
 
 
 @pytest.mark.parametrize("fault", ["interrupt", "nan"])
 def test_what_was_learned_is_kept(tiny: Learned, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """Ctrl-C, or one bad step, would cost hours of training."""
     trainer = tiny.trainer()
-    passes = trainer.epoch
+    passes = trainer.train_epoch
 
-    def failing(pieces: Sequence[Encoded], progress: object) -> float:
+    def failing(pieces: Sequence[EncodedPiece], progress: object) -> float:
         if len(reported.epochs) < 2:
             return passes(pieces, progress)  # type: ignore[arg-type]
         if fault == "interrupt":
             raise KeyboardInterrupt
-        for one in trainer._learned:
+        for one in trainer._parameters:
             one.assign(tf.fill(one.shape, np.nan))
         return passes(pieces, progress)  # type: ignore[arg-type]
 
     reported = Reported()
-    monkeypatch.setattr(trainer, "epoch", failing)
+    monkeypatch.setattr(trainer, "train_epoch", failing)
     trained = tiny.training(trainer, reported).run()
     assert list(trained.epochs) == reported.epochs
     assert len(reported.epochs) == 2
     assert trained.finished == (fault == "nan")
-    assert ("interrupted" if fault == "interrupt" else "no longer a number") in trained.ended
+    assert ("interrupted" if fault == "interrupt" else "no longer a number") in trained.end_reason
     assert all(np.isfinite(one).all() for one in (trained.weights.kernel, trained.weights.densor_bias))
     with pytest.raises(TrainingError, match="nothing was learned"):
         tiny.training(trainer).run()
@@ -174,10 +181,10 @@ def test_what_was_learned_is_kept(tiny: Learned, monkeypatch: pytest.MonkeyPatch
 
 def test_the_rate_falls_to_nothing() -> None:
     """The last epochs would undo what the earlier ones learned."""
-    rates = [SMALL.rate_after(epoch, share) for epoch in range(SMALL.epochs) for share in (0.0, 0.5)]
+    rates = [SMALL.learning_rate(epoch, share) for epoch in range(SMALL.epochs) for share in (0.0, 0.5)]
     assert rates[0] == SMALL.rate
     assert rates == sorted(rates, reverse=True)
-    assert SMALL.rate_after(SMALL.epochs, 0) == pytest.approx(0)
+    assert SMALL.learning_rate(SMALL.epochs, 0) == pytest.approx(0)
 
 
 def test_the_update_is_that_of_adam_with_decoupled_decay() -> None:
@@ -185,7 +192,7 @@ def test_the_update_is_that_of_adam_with_decoupled_decay() -> None:
     recipe = Recipe(rate=0.02, weight_decay=0.1, clip=0.5)
     dice = np.random.default_rng(0)
     start = [dice.normal(size=shape).astype(np.float32) for shape in [(3, 4), (4,), ()] * 2 + [(2,)] * 2]
-    ours, first, second, theirs = (djmodel.Parameters(*map(tf.Variable, start)) for _ in range(4))
+    ours, first, second, theirs = (djmodel.FactoredParameters(*map(tf.Variable, start)) for _ in range(4))
     for moment in (*first, *second):
         moment.assign(tf.zeros_like(moment))
     optimizer = AdamW(recipe, ours, first, second)
@@ -193,7 +200,7 @@ def test_the_update_is_that_of_adam_with_decoupled_decay() -> None:
     for iteration in range(20):
         gradients = [tf.constant(dice.normal(size=one.shape).astype(np.float32)) / 9**iteration for one in start]
         told = tf.constant(recipe.rate), tf.constant(iteration), tf.distribute.get_strategy()
-        optimizer.apply(clipped(gradients, recipe.clip), *told)
+        optimizer.apply(clip_by_global_norm(gradients, recipe.clip), *told)
         keras_own.apply(gradients, list(theirs))
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
@@ -201,25 +208,28 @@ def test_the_update_is_that_of_adam_with_decoupled_decay() -> None:
 
 def test_a_trained_network_taken_apart_is_still_the_same(tiny: Learned) -> None:
     """Fine-tuning would begin from a network that has forgotten something."""
-    parts = djmodel.parts_of(tiny.vocabulary)
+    parts = djmodel.value_parts(tiny.vocabulary)
     dice = np.random.default_rng(1)
-    rough = djmodel.Parameters(
-        *(dice.normal(size=np.shape(one)) for one in djmodel.initial(6, parts.shape[1], tiny.context.size, 0))
+    rough = djmodel.FactoredParameters(
+        *(
+            dice.normal(size=np.shape(one))
+            for one in djmodel.initial_factored_parameters(6, parts.shape[1], tiny.context.n_rows, 0)
+        )
     )
-    trained = djmodel.fold(rough, parts)
+    trained = djmodel.fold_parameters(rough, parts)
     new = [Value("C", 48, -11), Value("C", 6, 12), Value("R", 48)]
     longer = extend_vocabulary(tiny.vocabulary, [Piece("", "", tuple(new * 10))])
-    n, n_parts = len(tiny.vocabulary), djmodel.parts_of(longer)
+    n, n_parts = len(tiny.vocabulary), djmodel.value_parts(longer)
     assert len(longer) == n + sum(value not in tiny.vocabulary.values for value in new)
-    again = djmodel.fold(unfolded(trained, longer), n_parts)
-    old_rows = [*range(n), *range(len(longer), len(longer) + tiny.context.size)]
+    again = djmodel.fold_parameters(unfold_weights(trained, longer), n_parts)
+    old_rows = [*range(n), *range(len(longer), len(longer) + tiny.context.n_rows)]
     np.testing.assert_allclose(again.kernel[old_rows], trained.kernel, atol=2e-5)
     np.testing.assert_allclose(again.densor_kernel[:, :n], trained.densor_kernel, atol=2e-5)
-    piece, states = tiny.unseen[0], [State.zero(6), State.zero(6)]
+    piece, states = tiny.unseen[0], [LstmState.zero(6), LstmState.zero(6)]
     networks = NumpyNetwork(trained), NumpyNetwork(again)
     previous = None
     for step, index in enumerate(piece.indices.tolist()):
-        rows = piece.rows[step].astype(np.intp)
+        rows = piece.context_rows[step].astype(np.intp)
         before, after = (net.step(previous, rows, None, state) for net, state in zip(networks, states, strict=True))
         # Of the values it knew, each is as probable beside the others as it was.
         np.testing.assert_allclose(softmax(after[:n]), softmax(before), atol=1e-5)
@@ -232,28 +242,28 @@ def test_patience_ends_what_gets_no_better(tiny: Learned, monkeypatch: pytest.Mo
     """A network would learn by heart for hours, or the wrong epoch be kept."""
     trainer = tiny.trainer(replace(SMALL, epochs=9, patience=2))
     bits = iter([4.0, 3.0, 3.5, 3.1, 2.0, 1.0])
-    monkeypatch.setattr(trainer, "epoch", lambda _pieces, _progress: 3.0)
-    monkeypatch.setattr(trainer, "measure", lambda _pieces: next(bits))
+    monkeypatch.setattr(trainer, "train_epoch", lambda _pieces, _progress: 3.0)
+    monkeypatch.setattr(trainer, "mean_bits", lambda _pieces: next(bits))
     trained = tiny.training(trainer).run()
-    assert (trained.best.number, len(trained.epochs), trained.ended) == (2, 4, "no better for 2 epochs")
+    assert (trained.best.number, len(trained.epochs), trained.end_reason) == (2, 4, "no better for 2 epochs")
     assert trained.finished
 
 
 @pytest.mark.usefixtures("quick")
 def test_the_command_makes_the_same_bundle_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody could check that the default network is what its command makes."""
-    path = tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
+    path = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
     for folder in ("one", "two"):
         words = [str(path), "--out", str(tmp_path / folder / "mine"), "--units", "5", "--epochs", "2", "--seed", "7"]
-        assert command.run(arguments(*words)) == 0
+        assert command.run(train_arguments(*words)) == 0
         assert "epoch 2/2   bits a value: training" in capsys.readouterr().out
-    for file in (WEIGHTS, VALUES, CARD):
+    for file in (WEIGHTS_FILE, VALUES_FILE, CARD_FILE):
         assert (tmp_path / "one" / "mine" / file).read_bytes() == (tmp_path / "two" / "mine" / file).read_bytes()
-    bundle = load(str(tmp_path / "one" / "mine"))
+    bundle = load_bundle(str(tmp_path / "one" / "mine"))
     assert bundle.weights.n_a == 5
     assert bundle.facts["figures"]["unseen"]["pieces"] > 0
     assert "sideman train tiny.jsonl --out mine --units 5 --epochs 2 --seed 7" in bundle.card
-    for picture, shown in SHOWN:
+    for picture, shown in PICTURES:
         assert f"![{shown}]({picture})" in bundle.card
         assert (tmp_path / "one" / "mine" / picture).read_bytes().startswith(b"\x89PNG")
 
@@ -270,36 +280,38 @@ def test_training_goes_on_from_a_network(
     (tmp_path / "more.txt").write_text("\n".join(["C,0.500 A,1.000,+5 C,0.500,-2"] * 40))
     (tmp_path / "terms").write_text("Mine.\nAsk me.\n")
     first = [str(tmp_path / "first.txt"), "--out", str(tmp_path / "first"), "--units", "4", "--epochs", "1"]
-    assert command.run(arguments(*first, "--validation", "0", "--licence", "CC0")) == 0
+    assert command.run(train_arguments(*first, "--validation", "0", "--licence", "CC0")) == 0
     said = capsys.readouterr().out
     assert "none kept back, as was asked" in said
     assert "unseen" not in said
-    base = load(str(tmp_path / "first"))
+    base = load_bundle(str(tmp_path / "first"))
     assert "## Licence\n\nCC0\n" in base.card
     monkeypatch.delitem(sys.modules, "sideman_models.pictures", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     more = [str(tmp_path / "more.txt"), "--out", str(tmp_path / "more"), "--from", str(tmp_path / "first")]
-    assert command.run(arguments(*more, "--epochs", "1", "--licence", str(tmp_path / "terms"))) == 0
+    assert command.run(train_arguments(*more, "--epochs", "1", "--licence", str(tmp_path / "terms"))) == 0
     said = capsys.readouterr().out
     assert "no pictures: matplotlib is not installed" in said
     assert "learned from it" not in said
-    bundle = load(str(tmp_path / "more"))
+    bundle = load_bundle(str(tmp_path / "more"))
     assert bundle.vocabulary.values == (*base.vocabulary.values, Value("A", 12, 5))
     assert bundle.weights.n_a == 4
     before = {name: base.facts[name] for name in ("files", "held_back")}
     assert bundle.facts["from"] == {"name": "first", "weights_sha256": base.fingerprint, **before}
-    assert not any(rule_of(bundle.facts["from"], "").keeps(f"Tune {number}") for number in range(40))
+    assert not any(read_split_rule(bundle.facts["from"], "").holds_out(f"Tune {number}") for number in range(40))
     assert {*base.facts["sources"]} < {*bundle.facts["sources"]}
     assert "## Licence\n\nMine.\nAsk me.\n" in bundle.card
     assert "It began from the network first" in bundle.card
-    again = train._known_before(
-        read([tmp_path / "first.txt"]), base, keep_back([Piece("mine", "", (Value("C", 6),))] * 9)
+    again = train._known_before_messages(
+        read_corpus([tmp_path / "first.txt"]), base, split_by_share([Piece("mine", "", (Value("C", 6),))] * 9)
     )
     assert again == []  # nothing is measured
-    again = train._known_before(read([tmp_path / "first.txt"]), base, part([Piece("Tune 7", "", (Value("C", 6),))]))
+    again = train._known_before_messages(
+        read_corpus([tmp_path / "first.txt"]), base, split_by_rule([Piece("Tune 7", "", (Value("C", 6),))])
+    )
     assert again == ["first.txt: first learned from it and kept other titles back: the unseen ones are not new"]
     with pytest.raises(UsageError, match="first has 4 units"):
-        command.run(arguments(*more, "--units", "5"))
+        command.run(train_arguments(*more, "--units", "5"))
 
 
 @pytest.mark.usefixtures("quick")
@@ -309,52 +321,54 @@ def test_a_full_disk_costs_neither_the_old_bundle_nor_the_training(
     """The network one played yesterday would be gone, and the night's training too."""
     (tmp_path / "values.txt").write_text(VALUE_LINES)
     words = [str(tmp_path / "values.txt"), "--out", str(tmp_path / "mine"), "--units", "4", "--epochs", "2"]
-    save(modern_bundle(), tmp_path / "mine")
-    old = load(str(tmp_path / "mine"))
+    save_bundle(modern_bundle(), tmp_path / "mine")
+    old = load_bundle(str(tmp_path / "mine"))
 
     def full(path: Path, _content: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_write", full)
+        patch.setattr(store, "_write_file", full)
         with pytest.raises(DiskError, match=r"mine: cannot be written: No space left"):
-            command.run(arguments(*words))
-    assert load(str(tmp_path / "mine")).fingerprint == old.fingerprint
+            command.run(train_arguments(*words))
+    assert load_bundle(str(tmp_path / "mine")).fingerprint == old.fingerprint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.checkpoint.npz", "values.txt"]
     with pytest.raises(UsageError, match="go on with --resume"):
-        command.run(arguments(*words))
-    monkeypatch.setattr(Trainer, "epoch", lambda *_: pytest.fail("it was trained already"))
-    assert command.run(arguments(*words, "--resume")) == 0
+        command.run(train_arguments(*words))
+    monkeypatch.setattr(Trainer, "train_epoch", lambda *_: pytest.fail("it was trained already"))
+    assert command.run(train_arguments(*words, "--resume")) == 0
     assert "going on after epoch 2" in capsys.readouterr().out
-    assert load(str(tmp_path / "mine")).weights.n_a == 4
+    assert load_bundle(str(tmp_path / "mine")).weights.n_a == 4
     assert not (tmp_path / "mine.checkpoint.npz").exists()
     with pytest.raises(NoSuchInput, match="no training to go on with"):
-        command.run(arguments(*words, "--resume"))
+        command.run(train_arguments(*words, "--resume"))
 
 
 def test_music_of_another_feel_teaches_apart(tiny: Learned) -> None:
     """A network that learned from funk too would play funk in the middle of a swing tune."""
-    foreign = [replace(piece, foreign=True) for piece in tiny.seen[:3]]
+    foreign = [replace(piece, other_feel=True) for piece in tiny.seen[:3]]
     alike, apart = tiny.trainer(), tiny.trainer()
-    alike.epoch(tiny.seen, lambda *_: SMALL.rate)
-    apart.epoch([*foreign, *tiny.seen[3:]], lambda *_: SMALL.rate)
+    alike.train_epoch(tiny.seen, lambda *_: SMALL.rate)
+    apart.train_epoch([*foreign, *tiny.seen[3:]], lambda *_: SMALL.rate)
     assert not alike.state()["learned/foreign"].any()
     assert apart.state()["learned/foreign"].all()
-    parts = djmodel.parts_of(tiny.vocabulary)
-    learned = [apart.state()[f"learned/{name}"] for name in djmodel.Parameters._fields]
-    played = djmodel.fold(djmodel.Parameters(*learned), parts)
-    without = djmodel.fold(djmodel.Parameters(*learned)._replace(foreign=np.zeros(4 * SMALL.units)), parts)
+    parts = djmodel.value_parts(tiny.vocabulary)
+    learned = [apart.state()[f"learned/{name}"] for name in djmodel.FactoredParameters._fields]
+    played = djmodel.fold_parameters(djmodel.FactoredParameters(*learned), parts)
+    without = djmodel.fold_parameters(
+        djmodel.FactoredParameters(*learned)._replace(foreign=np.zeros(4 * SMALL.units)), parts
+    )
     np.testing.assert_array_equal(played.bias, without.bias)
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_network_can_be_told_values_alone(tmp_path: Path) -> None:
     """What the chords are worth could not be shown, nor a network be made that plays without a chart."""
-    corpus = tiny_corpus(tmp_path / "tiny.jsonl")
+    corpus = write_tiny_corpus(tmp_path / "tiny.jsonl")
     words = (str(corpus), "--out", str(tmp_path / "alone"), "--units", "4", "--epochs", "1", "--values-only")
-    assert command.run(arguments(*words)) == 0
-    bundle = load(str(tmp_path / "alone"))
-    assert (bundle.context.size, bundle.weights.penalty) == (0, 0.0)
+    assert command.run(train_arguments(*words)) == 0
+    bundle = load_bundle(str(tmp_path / "alone"))
+    assert (bundle.context.n_rows, bundle.weights.penalty) == (0, 0.0)
     assert "--values-only" in bundle.facts["command"]
     assert bundle.facts["figures"]["unseen"]["bits_per_note"] > 0
 
@@ -364,14 +378,16 @@ def test_a_value_file_makes_a_network_without_context(tmp_path: Path) -> None:
     """One could not learn from values alone."""
     path = tmp_path / "values.txt"
     path.write_text(VALUE_LINES)
-    assert command.run(arguments(str(path), "--out", str(tmp_path / "mine"), "--units", "4", "--epochs", "1")) == 0
-    bundle = load(str(tmp_path / "mine"))
-    assert (len(bundle.vocabulary), bundle.context.size) == (4, 0)
+    assert (
+        command.run(train_arguments(str(path), "--out", str(tmp_path / "mine"), "--units", "4", "--epochs", "1")) == 0
+    )
+    bundle = load_bundle(str(tmp_path / "mine"))
+    assert (len(bundle.vocabulary), bundle.context.n_rows) == (4, 0)
 
 
 def test_wrong_usage_is_told_before_training(tmp_path: Path) -> None:
     """An hour of training would end with nowhere to write."""
-    corpus = str(tiny_corpus(tmp_path / "tiny.jsonl", titles=2))
+    corpus = str(write_tiny_corpus(tmp_path / "tiny.jsonl", titles=2))
     (tmp_path / "songs").mkdir()
     out = ["--out", str(tmp_path / "mine")]
     for words in (
@@ -386,37 +402,37 @@ def test_wrong_usage_is_told_before_training(tmp_path: Path) -> None:
         [corpus, *out, "--dropout", "0.1,0.1,1"],
     ):
         with pytest.raises(UsageError):
-            command.run(arguments(*words))
+            command.run(train_arguments(*words))
     for words, told in (
         (["--seed", str(2**32)], "--seed 4294967296: a whole number from 0 to 4294967295"),
         (["--seed", "-1"], "--seed -1: a whole number from 0 to 4294967295"),
         (["--epochs", "2000000"], "--epochs 2000000: a whole number from 1 to 1048576"),
     ):
         with pytest.raises(UsageError, match=told):
-            command.run(arguments(corpus, *out, *words))
+            command.run(train_arguments(corpus, *out, *words))
     (tmp_path / "file").write_text("")
     for nowhere in ("/proc/x/y", str(tmp_path / "file" / "mine")):
         with pytest.raises(CannotCreate, match=f"{nowhere}: cannot be created"):
-            command.run(arguments(corpus, "--out", nowhere, "--validation", "0"))
+            command.run(train_arguments(corpus, "--out", nowhere, "--validation", "0"))
     with pytest.raises(UsageError, match="one MIDI file"):
-        command.run(arguments(corpus, corpus, *out, "--classic"))
+        command.run(train_arguments(corpus, corpus, *out, "--classic"))
     with pytest.raises(NoSuchInput):
-        command.run(arguments(str(tmp_path / "none.jsonl"), *out))
+        command.run(train_arguments(str(tmp_path / "none.jsonl"), *out))
     (tmp_path / "song.mid").write_bytes(bytes(range(256)))
     with pytest.raises(UnreadableInput, match="not text"):
-        command.run(arguments(corpus, *out, "--licence", str(tmp_path / "song.mid")))
+        command.run(train_arguments(corpus, *out, "--licence", str(tmp_path / "song.mid")))
     for path in ("terms/mine.md", "terms/mine", "mine.txt", "../"):
         with pytest.raises((NoSuchInput, UnreadableInput), match=f"--licence {path}: no"):
-            command.run(arguments(corpus, *out, "--licence", path))
+            command.run(train_arguments(corpus, *out, "--licence", path))
     for device in ("/dev/zero", str(tmp_path)):
         with pytest.raises(UnreadableInput, match="not a plain file"):
-            command.run(arguments(corpus, *out, "--licence", device))
+            command.run(train_arguments(corpus, *out, "--licence", device))
     for text in ("", "CC0", "CC BY 4.0, https://creativecommons.org/licenses/by/4.0/", "Either MIT/BSD\nor see me.txt"):
         assert command._licence(text) == text
     few = tmp_path / "values.txt"
     few.write_text("C,0.500")
     with pytest.raises(CorpusError, match="too little"):
-        command.run(arguments(str(few), *out))
+        command.run(train_arguments(str(few), *out))
 
 
 @pytest.mark.usefixtures("quick")
@@ -424,11 +440,11 @@ def test_too_few_titles_are_all_learned_from(tmp_path: Path, capsys: pytest.Capt
     """Of three tunes one would be lost; or it would seem that something had been measured."""
     (tmp_path / "few.txt").write_text("\n".join(["C,0.500 S,0.500,+2 R,1.000 C,0.500,-2 " * 5] * 3))
     words = [str(tmp_path / "few.txt"), "--out", str(tmp_path / "mine"), "--units", "3", "--epochs", "2"]
-    assert command.run(arguments(*words, "--patience", "1")) == 0
+    assert command.run(train_arguments(*words, "--patience", "1")) == 0
     said = capsys.readouterr().out
     assert "too few titles to keep any back (3)" in said
     assert "patience is not heeded" in said
-    bundle = load(str(tmp_path / "mine"))
+    bundle = load_bundle(str(tmp_path / "mine"))
     assert bundle.facts["best_epoch"] == 2
     assert "Not measured: too few titles to keep any back (3)." in bundle.card
 
@@ -442,16 +458,16 @@ def test_too_few_titles_are_all_learned_from(tmp_path: Path, capsys: pytest.Capt
 )  # fmt: skip
 def test_what_the_classic_training_does_not_heed_is_refused(tmp_path: Path, option: str) -> None:
     """It would be ignored without a word, and the card tell of it as if it had been heeded."""
-    corpus = str(tiny_corpus(tmp_path / "tiny.jsonl", titles=1))
+    corpus = str(write_tiny_corpus(tmp_path / "tiny.jsonl", titles=1))
     with pytest.raises(UsageError, match=f"{option.partition('=')[0]} does not go with it"):
-        command.run(arguments(corpus, "--out", str(tmp_path / "mine"), "--classic", option))
+        command.run(train_arguments(corpus, "--out", str(tmp_path / "mine"), "--classic", option))
 
 
 def test_every_seed_is_another(tiny: Learned) -> None:
     """A large seed, as render takes it, would end in an error after the music was read, or mean a smaller one."""
     drawn = []
     for seed in (2**32 - 1, 2**32 - 2, 2**31, 2**29, 0):
-        keep = tiny.trainer(replace(SMALL, seed=seed))._dice(tf.constant(1))
+        keep = tiny.trainer(replace(SMALL, seed=seed))._dropout_masks(tf.constant(1))
         drawn.append(np.asarray(keep.outputs).tobytes())
     assert len({*drawn}) == 5
 
@@ -461,19 +477,21 @@ def test_a_line_without_chords_among_tunes_is_named(tiny: Learned) -> None:
     bare = Piece("mine.txt:1", "", tiny.corpus.pieces[0].values)
     for pieces, told in (([*tiny.corpus.pieces, bare], ["mine.txt:1"]), (tiny.corpus.pieces, []), ([bare] * 2, [])):
         watcher = Reported()
-        train._symbols(pieces, train.Job(SMALL, "mine", "sideman train"), watcher)
+        train._choose_symbols(pieces, train.TrainingJob(SMALL, "mine", "sideman train"), watcher)
         assert [line.partition(": ")[0] for line in watcher.said] == told
 
 
 def test_music_without_a_value_is_told() -> None:
     """Somebody whose files are all drums would read of a defect."""
     with pytest.raises(CorpusError, match="none of the 2 pieces holds a value"):
-        train.learn(Corpus([Piece("One", "", ()), Piece("Two", "", ())]), train.Job(SMALL, "mine", "sideman train"))
+        train.train_bundle(
+            Corpus([Piece("One", "", ()), Piece("Two", "", ())]), train.TrainingJob(SMALL, "mine", "sideman train")
+        )
 
 
 def test_a_second_interrupt_gives_up(tiny: Learned, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Ctrl-C would have to be waited for; or what there is to go on from would be lost."""
-    trainer_epoch = Trainer.epoch
+    trainer_epoch = Trainer.train_epoch
     done: list[int] = []
 
     def interrupted(*args: object) -> float:
@@ -485,11 +503,11 @@ def test_a_second_interrupt_gives_up(tiny: Learned, monkeypatch: pytest.MonkeyPa
     def again(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Trainer, "epoch", interrupted)
+    monkeypatch.setattr(Trainer, "train_epoch", interrupted)
     monkeypatch.setattr(train, "evaluate", again)
-    job = train.Job(SMALL, "mine", "sideman train", checkpoint=tmp_path / "mine.checkpoint.npz")
+    job = train.TrainingJob(SMALL, "mine", "sideman train", checkpoint=tmp_path / "mine.checkpoint.npz")
     with pytest.raises(KeyboardInterrupt):
-        train.learn(tiny.corpus, job)
+        train.train_bundle(tiny.corpus, job)
     assert (tmp_path / "mine.checkpoint.npz").exists()
 
 

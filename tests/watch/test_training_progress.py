@@ -7,21 +7,21 @@ import io
 
 import pytest
 
-from sideman.watch.training_progress import Lines, Live
-from sideman_models.training.progress import Epoch, Moment, Plan
+from sideman.watch.training_progress import BarProgress, PlainProgress
+from sideman_models.training.progress import Epoch, TrainingPlan, TrainingProgress
 
-PLAN = Plan(epochs=20, done=10, pieces=3, values=4000, vocabulary=99, kept_back="none [here]", device="the CPU")
+PLAN = TrainingPlan(epochs=20, done=10, pieces=3, values=4000, vocabulary=99, held_out="none [here]", device="the CPU")
 
 
 def test_lines_tell_each_epoch_and_the_time_left() -> None:
     """One would not know whether it learns, nor when it ends; less so after a training was gone on with."""
     lines: list[str] = []
     times = iter([100.0, 103.0, 106.0])
-    watcher = Lines(lines.append, lambda: next(times))
+    watcher = PlainProgress(lines.append, lambda: next(times))
     with watcher:
         watcher.begins(PLAN)
         for number, unseen in ((11, 5.25), (12, None)):
-            watcher.moves(Moment(number, 0.5, 2000, 6.1))
+            watcher.moves(TrainingProgress(number, 0.5, 2000, 6.1))
             watcher.ends_epoch(Epoch(number, 6.0, unseen), Epoch(11, 6.0, 5.25))
         watcher.says("something")
     assert lines == [
@@ -38,10 +38,10 @@ def test_a_terminal_shows_how_far_it_is() -> None:
     rich = pytest.importorskip("rich.console")
     screen = io.StringIO()
     console = rich.Console(file=screen, force_terminal=True, width=150)
-    with Live(console) as watcher:
+    with BarProgress(console) as watcher:
         watcher.begins(PLAN)
-        watcher.moves(Moment(11, 0.0, 0, 0.0))
-        watcher.moves(Moment(11, 0.5, 2000, 6.125))
+        watcher.moves(TrainingProgress(11, 0.0, 0, 0.0))
+        watcher.moves(TrainingProgress(11, 0.5, 2000, 6.125))
         watcher.ends_epoch(Epoch(11, 6.0, 5.25), Epoch(11, 6.0, 5.25))
         watcher._bar.refresh()
     shown = screen.getvalue()

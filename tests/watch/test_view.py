@@ -23,16 +23,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.watch import plain, watch
-from sideman.watch.model import KINDS, Scene, read_event
-from support.processes import LONG, environment
+from sideman.watch.model import EVENT_KINDS, WatchState, read_event
+from support.processes import TIMEOUT_S, daemon_environment
 
 pytest.importorskip("rich")
 
 from rich.cells import cell_len
 from rich.console import Console
 
-from sideman.watch.screen import ASCII, UTF8, looks_for, picture
-from support.watch import GOLDEN, HEARD, SECOND, SIZES, Terminal, lines, pictured, scene_at, stream
+from sideman.watch.screen import ASCII, UTF8, draw_screen, glyphs_for
+from support.watch import (
+    GOLDEN,
+    PICTURE_SECOND,
+    PLAYER_NOTES,
+    SIZES,
+    Terminal,
+    performance_events,
+    screen_text,
+    socket_lines,
+    state_at,
+)
 
 _MUSIC = ("beat", "bar", "beats", "pitch", "velocity", "voice", "value", "on", "chord", "next_chord", "bpm", "rolling")
 _STATE = ("mode", "doing", "seed", "late", "heard", "echoes", "played", "settings", "values", "coming", "form_bar")
@@ -46,7 +56,9 @@ _anything = st.recursive(
     max_leaves=8,
 )
 _events = st.dictionaries(st.sampled_from(_NAMES), _anything, max_size=8).flatmap(
-    lambda fields: st.sampled_from([*sorted(KINDS), "bar", "nonsense"]).map(lambda kind: {**fields, "event": kind})
+    lambda fields: st.sampled_from([*sorted(EVENT_KINDS), "bar", "nonsense"]).map(
+        lambda kind: {**fields, "event": kind}
+    )
 )
 
 
@@ -55,60 +67,62 @@ _events = st.dictionaries(st.sampled_from(_NAMES), _anything, max_size=8).flatma
 
 def test_the_scene_is_what_was_told() -> None:
     """One would see another bar, tempo or setting than is played."""
-    scene = scene_at(SECOND)
+    scene = state_at(PICTURE_SECOND)
     assert (scene.title, len(scene.bars), str(scene.meter)) == ("A Blues for Two", 12, "4/4")
     assert (scene.chord, scene.next_chord, scene.bpm, scene.seed) == ("Cm7", "F7", 120.0, 5)
     assert scene.settings["play.temperature"] == 1.4
-    heard = {(note.beat, note.pitch) for note in scene.notes(13.0) if note.who == "heard"}
-    assert heard == {(beat, pitch) for beat, pitch, _ in HEARD if beat * 0.5 <= SECOND}
+    heard = {(note.beat, note.pitch) for note in scene.notes(13.0) if note.source == "heard"}
+    assert heard == {(beat, pitch) for beat, pitch, _ in PLAYER_NOTES if beat * 0.5 <= PICTURE_SECOND}
 
 
 def test_the_beat_goes_on_in_tempo_but_no_further_than_a_beat() -> None:
     """The roll would jump from beat to beat, or go on playing when the daemon hangs."""
-    scene = Scene()
-    scene.take({"event": "status", "beat": 8.0, "bpm": 120.0, "rolling": True}, 100.0)
+    scene = WatchState()
+    scene.apply_event({"event": "status", "beat": 8.0, "bpm": 120.0, "rolling": True}, 100.0)
     assert [scene.beat_at(second) for second in (100.0, 100.25, 100.5, 200.0)] == [8.0, 8.5, 9.0, 9.0]
-    scene.take({"event": "status", "beat": 9.0, "rolling": False}, 100.5)
+    scene.apply_event({"event": "status", "beat": 9.0, "rolling": False}, 100.5)
     assert scene.beat_at(101.0) == 9.0
 
 
 def test_music_that_begins_anew_leaves_nothing_of_before() -> None:
     """After a clock's start the roll would show notes of the last time in the wrong place."""
-    scene = scene_at(SECOND)
-    scene.take({"event": "beat", "beat": 0.0}, SECOND + 1)
+    scene = state_at(PICTURE_SECOND)
+    scene.apply_event({"event": "beat", "beat": 0.0}, PICTURE_SECOND + 1)
     assert list(scene.notes(0.0)) == []
 
 
 def test_the_place_in_the_chart_is_the_one_that_is_told() -> None:
     """After another chart took over, the wrong bar would be marked."""
-    scene = scene_at(SECOND)
-    scene.take({"event": "status", "beat": 24.5, "bar": 7, "top": -76.0}, SECOND)
+    scene = state_at(PICTURE_SECOND)
+    scene.apply_event({"event": "status", "beat": 24.5, "bar": 7, "top": -76.0}, PICTURE_SECOND)
     assert scene.bar_at(24.5) == 2 * 12 + 1
 
 
 def test_bars_of_several_meters_are_shown_as_they_are() -> None:
     """In a tune that changes its meter the view would mark the wrong bar, and draw bar lines where there are none."""
-    scene = Scene()
+    scene = WatchState()
     bars, meters = [["C"], ["F", "G"], ["A"]], [[0, "4/4"], [1, "3/4"], [2, "x"]]
-    scene.take({"event": "chart", "bars": bars, "meter": "4/4", "meters": meters}, 0.0)
-    scene.take({"event": "beat", "beat": 15.0, "bar": 5, "top": 0.0, "chord": "G"}, 0.0)
+    scene.apply_event({"event": "chart", "bars": bars, "meter": "4/4", "meters": meters}, 0.0)
+    scene.apply_event({"event": "beat", "beat": 15.0, "bar": 5, "top": 0.0, "chord": "G"}, 0.0)
     assert [str(meter) for meter in scene.meters] == ["4/4", "3/4", "3/4"]
     assert [scene.bar_at(beat) for beat in (-0.5, 0, 3.9, 4, 6.9, 7, 10, 14)] == [-1, 0, 0, 1, 1, 2, 3, 4]
-    assert [scene.line_of(bar) for bar in range(-1, 5)] == [-3, 0, 4, 7, 10, 14]
-    assert scene.chord_in(1, 15.0) == 1
-    scene.take({"event": "status", "bpm": 120.0}, 0.0)
-    shown = "\n".join(line.plain for line in picture(scene, 0.0, 90, 24, ASCII))
+    assert [scene.bar_line_beat(bar) for bar in range(-1, 5)] == [-3, 0, 4, 7, 10, 14]
+    assert scene.sounding_chord(1, 15.0) == 1
+    scene.apply_event({"event": "status", "bpm": 120.0}, 0.0)
+    shown = "\n".join(line.plain for line in draw_screen(scene, 0.0, 90, 24, ASCII))
     assert "3/4  1 [2] 3 " in shown
-    scene.take({"event": "beat", "beat": 30.0, "bar": 11, "top": 27.0}, 0.0)  # another chart took over
-    assert (scene.bar_at(30.0), scene.before) == (0, 10)
+    scene.apply_event({"event": "beat", "beat": 30.0, "bar": 11, "top": 27.0}, 0.0)  # another chart took over
+    assert (scene.bar_at(30.0), scene.bars_before) == (0, 10)
 
 
 def test_sections_in_any_script_leave_the_bars_in_line() -> None:
     """With Japanese names the bars of a chart would not stand below each other, and the last one be cut."""
-    scene = Scene()
+    scene = WatchState()
     bars = [[f"C{number}"] for number in range(12)]
-    scene.take({"event": "chart", "bars": bars, "sections": [[0, "前奏"], [4, "A"], [8, "とても長い名前の部分"]]}, 0.0)
-    rows = [line.plain for line in picture(scene, 0.0, 80, 24, UTF8)[2:5]]
+    scene.apply_event(
+        {"event": "chart", "bars": bars, "sections": [[0, "前奏"], [4, "A"], [8, "とても長い名前の部分"]]}, 0.0
+    )
+    rows = [line.plain for line in draw_screen(scene, 0.0, 80, 24, UTF8)[2:5]]
     assert ["C0" in rows[0], "C4" in rows[1], "C8" in rows[2]] == [True] * 3
     places = {tuple(cell_len(row[:at]) for at, letter in enumerate(row) if letter in "│▶") for row in rows}
     assert len(places) == 1
@@ -117,23 +131,26 @@ def test_sections_in_any_script_leave_the_bars_in_line() -> None:
 
 def test_the_chord_that_sounds_is_marked_though_its_bar_has_two() -> None:
     """In a bar of two chords one would solo over the wrong one."""
-    scene = scene_at(SECOND)
-    assert [scene.chord_in(3, beat) for beat in (12.0, 15.0)] == [0, 0]  # Cm7 it is, as long as nothing else is told
-    scene.take({"event": "beat", "beat": 14.0, "chord": "F7"}, 7.0)
-    assert scene.chord_in(3, 14.0) == 1
+    scene = state_at(PICTURE_SECOND)
+    assert [scene.sounding_chord(3, beat) for beat in (12.0, 15.0)] == [
+        0,
+        0,
+    ]  # Cm7 it is, as long as nothing else is told
+    scene.apply_event({"event": "beat", "beat": 14.0, "chord": "F7"}, 7.0)
+    assert scene.sounding_chord(3, 14.0) == 1
 
 
 @settings(max_examples=60)
 @given(st.lists(_events, max_size=6), st.sampled_from([*SIZES, (1, 1), (3, 40), (300, 2), (60, 13)]))
 def test_no_event_upsets_the_view(events: list[dict[str, Any]], size: tuple[int, int]) -> None:
     """A daemon of another version, or a program that plays daemon, would crash the view."""
-    scene = Scene()
-    teller = plain.Teller()
+    scene = WatchState()
+    teller = plain.PlainWriter()
     for number, event in enumerate(events):
-        scene.take(event, float(number))
-        assert all(line.isprintable() for line in teller.tell(event))
+        scene.apply_event(event, float(number))
+        assert all(line.isprintable() for line in teller.lines_for(event))
     for looks in (UTF8, ASCII):
-        drawn = picture(scene, float(len(events)), *size, looks)
+        drawn = draw_screen(scene, float(len(events)), *size, looks)
         assert len(drawn) == size[1]
         assert all(line.cell_len <= size[0] and line.plain.isprintable() for line in drawn)
         assert looks.utf8 or all(line.plain.isascii() for line in drawn)
@@ -141,22 +158,22 @@ def test_no_event_upsets_the_view(events: list[dict[str, Any]], size: tuple[int,
 
 def test_no_text_takes_the_terminal_over() -> None:
     """A chart's title, or a port's name, could clear the screen or make the terminal type commands."""
-    scene, evil = Scene(), "a\x1b[2J\r\n\x07b"
+    scene, evil = WatchState(), "a\x1b[2J\r\n\x07b"
     chart = {"event": "chart", "title": evil, "bars": [[evil]], "sections": [[0, evil]]}
     status = {"event": "status", "mode": evil, "doing": evil, "chord": evil, "ports": evil, "clock": evil}
     values = {"event": "changed", "values": {"play.rate": evil, evil: evil}}
     coming = {"event": "coming", "beat": 1.0, "value": evil}
     log = {"event": "log", "level": evil, "text": evil}
     for event in (chart, status, values, coming, log, {"event": "timing", evil: 1}, {"ok": False, "error": evil}):
-        scene.take(event, 0.0)
-        assert all(line.isprintable() for line in plain.Teller().tell(event))
-    assert all(line.plain.isprintable() for line in picture(scene, 0.0, 300, 50, UTF8))
+        scene.apply_event(event, 0.0)
+        assert all(line.isprintable() for line in plain.PlainWriter().lines_for(event))
+    assert all(line.plain.isprintable() for line in draw_screen(scene, 0.0, 300, 50, UTF8))
 
 
 @given(st.text() | st.from_regex(r'\{"event":.*'))
 def test_no_line_upsets_the_view(line: str) -> None:
     """Half a line, as the last may be, would end it with a traceback."""
-    Scene().take(read_event(line), 0.0)
+    WatchState().apply_event(read_event(line), 0.0)
 
 
 # -- what is seen
@@ -165,7 +182,7 @@ def test_no_line_upsets_the_view(line: str) -> None:
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_pictures_are_as_they_were(width: int, height: int) -> None:
     """Guards against a change of the screen that nobody meant (`python tests/support/watch.py` writes the pictures)."""
-    drawn = pictured(width, height)
+    drawn = screen_text(width, height)
     assert drawn == (GOLDEN / f"watch-{width}x{height}.txt").read_text("utf-8")
     assert len(drawn.splitlines()) == height
     assert max(map(len, drawn.splitlines())) <= width
@@ -182,18 +199,18 @@ def test_both_players_shine_in_colours_of_their_own() -> None:
     """Own and heard notes would be as dim as the lines behind them, or alike."""
     console = Console(width=80, height=24, force_terminal=True, color_system="standard")
     with console.capture() as written:
-        console.print(*picture(scene_at(SECOND), SECOND, 80, 24, UTF8), sep="\n")
+        console.print(*draw_screen(state_at(PICTURE_SECOND), PICTURE_SECOND, 80, 24, UTF8), sep="\n")
     assert "\x1b[1;36m●━━" in written.get()
     assert "\x1b[33m○──" in written.get()
 
 
 def test_a_terminal_without_utf8_gets_ascii_only() -> None:
     """On a serial console there would be rubbish in place of the roll."""
-    assert pictured(80, 24, ASCII).isascii()
-    assert looks_for("utf-8", {"LANG": "de_DE.UTF-8"}) is UTF8
-    assert looks_for("utf-8", {"LANG": "C.utf8"}) is UTF8
-    assert looks_for("utf-8", {"LC_CTYPE": "UTF-8"}) is UTF8
-    assert looks_for("utf-8", {"LC_ALL": "en_GB.UTF-8", "LANG": "C"}) is UTF8
+    assert screen_text(80, 24, ASCII).isascii()
+    assert glyphs_for("utf-8", {"LANG": "de_DE.UTF-8"}) is UTF8
+    assert glyphs_for("utf-8", {"LANG": "C.utf8"}) is UTF8
+    assert glyphs_for("utf-8", {"LC_CTYPE": "UTF-8"}) is UTF8
+    assert glyphs_for("utf-8", {"LC_ALL": "en_GB.UTF-8", "LANG": "C"}) is UTF8
     for encoding, environment_ in (
         ("ascii", {"LANG": "de_DE.UTF-8"}),
         ("utf-8", {"LANG": "C"}),
@@ -202,13 +219,13 @@ def test_a_terminal_without_utf8_gets_ascii_only() -> None:
         ("iso8859-1", {"LANG": "de_DE"}),
         (None, {}),
     ):
-        assert looks_for(encoding, environment_) is ASCII
+        assert glyphs_for(encoding, environment_) is ASCII
 
 
 def test_a_silent_daemon_is_seen() -> None:
     """One would take a picture that stands still for one that is true."""
-    assert "no word" not in pictured(80, 24)
-    drawn = picture(scene_at(SECOND), SECOND + 9.0, 80, 24, UTF8)
+    assert "no word" not in screen_text(80, 24)
+    drawn = draw_screen(state_at(PICTURE_SECOND), PICTURE_SECOND + 9.0, 80, 24, UTF8)
     assert "no word for 9 s" in drawn[0].plain
 
 
@@ -218,7 +235,7 @@ def test_a_silent_daemon_is_seen() -> None:
 def test_elsewhere_there_is_a_line_for_each_bar_and_change() -> None:
     """A pipe would get escape sequences, or nothing to read."""
     stream_ = io.StringIO()
-    assert watch(lines(stream(16.0)), stream_) == 0
+    assert watch(socket_lines(performance_events(16.0)), stream_) == 0
     written = stream_.getvalue().splitlines()
     assert written[0] == "chart: A Blues for Two, 12 bars of 4/4"
     assert [line for line in written if line.startswith("bar ")][2].startswith("bar 3 | F7 | ")
@@ -230,8 +247,8 @@ def test_elsewhere_there_is_a_line_for_each_bar_and_change() -> None:
 
 def test_a_tempo_that_trembles_is_told_once() -> None:
     """Beside somebody else's clock there would be two lines a second of it."""
-    teller = plain.Teller()
-    told = [list(teller.tell({"event": "status", "bpm": bpm})) for bpm in (120.4, 119.6, 120.5, 97.0)]
+    teller = plain.PlainWriter()
+    told = [list(teller.lines_for({"event": "status", "bpm": bpm})) for bpm in (120.4, 119.6, 120.5, 97.0)]
     assert told == [["tempo: 120 bpm"], [], [], ["tempo: 97 bpm"]]
 
 
@@ -241,7 +258,7 @@ def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TERM", "xterm")
     screen = io.StringIO()
     screen.isatty = lambda: True  # type: ignore[method-assign]
-    assert watch(lines([(0.0, {"event": "mode", "mode": "trade"})]), screen) == 0
+    assert watch(socket_lines([(0.0, {"event": "mode", "mode": "trade"})]), screen) == 0
     assert screen.getvalue().splitlines()[1:] == ["mode: trade", "the daemon has ended"]
     assert "sideman[watch]" in screen.getvalue()
 
@@ -267,7 +284,7 @@ class Watching:
         self._before = termios.tcgetattr(self._slave)
         reads, feed = os.pipe()
         asks, writes = os.pipe()
-        told = environment(**{"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **env})
+        told = daemon_environment(**{"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **env})
         command = [sys.executable, "-c", _PROGRAM, str(reads), str(writes)]
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
             command,
@@ -289,15 +306,15 @@ class Watching:
 
     def tell(self, *events: dict[str, Any]) -> None:
         """Feed it events."""
-        for line in lines([(0.0, event) for event in events]):
+        for line in socket_lines([(0.0, event) for event in events]):
             self.feed.write(line)
         self.feed.flush()
 
     def until(self, seen: Callable[[Terminal], bool]) -> None:
         """Wait until the terminal is as it should be."""
-        patience = time.monotonic() + LONG  # against hanging only
+        patience = time.monotonic() + TIMEOUT_S  # against hanging only
         while not seen(self.terminal):
-            ready, _, _ = select.select([self._master], [], [], LONG)
+            ready, _, _ = select.select([self._master], [], [], TIMEOUT_S)
             assert ready, self.terminal.text
             assert time.monotonic() < patience, self.terminal.text
             self.terminal.feed(self._read())
@@ -321,7 +338,7 @@ class Watching:
 
     def left(self) -> int:
         """Wait for its end; its status. The terminal must be as it was."""
-        status = self.process.wait(LONG)
+        status = self.process.wait(TIMEOUT_S)
         while select.select([self._master], [], [], 0)[0]:
             self.terminal.feed(self._read())
         assert termios.tcgetattr(self._slave) == self._before
@@ -341,11 +358,11 @@ class Watching:
 
 @contextmanager
 def watching(**env: str) -> Iterator[Watching]:
-    """The view, told a performance that stands still at `SECOND`."""
+    """The view, told a performance that stands still at `PICTURE_SECOND`."""
     view = Watching(**env)
     try:
-        view.tell(*(event for second, event in stream() if second <= SECOND))
-        view.tell({"event": "status", "beat": SECOND * 2, "rolling": False, "coming": None})
+        view.tell(*(event for second, event in performance_events() if second <= PICTURE_SECOND))
+        view.tell({"event": "status", "beat": PICTURE_SECOND * 2, "rolling": False, "coming": None})
         view.until(lambda terminal: "halted" in terminal.text)
         yield view
     finally:
@@ -359,13 +376,15 @@ def _shows(wanted: str, terminal: Terminal) -> bool:
 
 def test_the_view_draws_resizes_and_ends_with_the_daemon() -> None:
     """The terminal would be left on another screen without cursor or echo, or show something else than was told."""
-    scene = scene_at(SECOND)
-    scene.take({"event": "status", "beat": SECOND * 2, "rolling": False, "coming": None}, SECOND)
+    scene = state_at(PICTURE_SECOND)
+    scene.apply_event({"event": "status", "beat": PICTURE_SECOND * 2, "rolling": False, "coming": None}, PICTURE_SECOND)
     with watching(COLUMNS="30") as view:  # which a shell may have left there
         told = "q quit  p panic  m mode  t tap  a again  +- temp"
         assert view.terminal.modes & {"?1049", "?25"} == {"?1049"}
         for width, height in ((80, 24), (50, 12), (120, 40)):
-            wanted = "".join(f"{line.plain}\n" for line in picture(scene, SECOND, width, height, UTF8, told))
+            wanted = "".join(
+                f"{line.plain}\n" for line in draw_screen(scene, PICTURE_SECOND, width, height, UTF8, told)
+            )
             if (width, height) != (80, 24):
                 view.resize(width, height)
             view.until(partial(_shows, wanted))
@@ -424,4 +443,4 @@ def test_a_terminal_that_cannot_draw_gets_lines() -> None:
 def test_the_view_is_of_no_weight_to_the_daemon() -> None:
     """`sideman run` would load what only the view needs."""
     program = "import sys, sideman.watch; sys.exit('rich' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], env=environment(), check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], env=daemon_environment(), check=False).returncode == 0

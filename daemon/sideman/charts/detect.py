@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sideman.charts.ireal import LINK, read_ireal
+from sideman.charts.ireal import IREAL_LINK, read_ireal
 from sideman.config.yaml import read_file
 from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
 
-LARGEST = 1 << 23
+MAX_CHART_BYTES = 1 << 23
 """A file larger than this (8 MiB) is not read: no chart is, and hardly a score."""
-LARGEST_TEXT = 1 << 20
-_SCORES = (".musicxml", ".mxl", ".xml")
+MAX_TEXT_BYTES = 1 << 20
+_SCORE_SUFFIXES = (".musicxml", ".mxl", ".xml")
 
 
 def split_song(named: str) -> tuple[str, str | None]:
@@ -27,32 +27,32 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
     `meter` is that of a text which gives none; `song` (a title or a number from 1) chooses one of a playlist's. Raises
     NoSuchInput or NotPermitted for a file that is not to be had, ChartError for one of no sense.
     """
-    data = read_file(path, LARGEST, ChartError)
+    data = read_file(path, MAX_CHART_BYTES, ChartError)
     if data.startswith((b"MThd", b"RIFF")) or path.suffix.lower() in (".mid", ".midi", ".kar"):
         from sideman.charts.midi import read_midi_chart  # most charts are no MIDI files
 
-        _one_song(path, song)
+        _reject_song(path, song)
         return read_midi_chart(data, str(path))
-    if data.startswith(b"PK") or b"<score-" in data[:4096] or path.suffix.lower() in _SCORES:
+    if data.startswith(b"PK") or b"<score-" in data[:4096] or path.suffix.lower() in _SCORE_SUFFIXES:
         from sideman.charts.musicxml import read_musicxml
 
-        _one_song(path, song)
+        _reject_song(path, song)
         return read_musicxml(data, str(path))
-    text = _text(data, path)
-    if LINK.search(text) or path.suffix.lower() in (".html", ".htm"):
+    text = _decode_text(data, path)
+    if IREAL_LINK.search(text) or path.suffix.lower() in (".html", ".htm"):
         return read_ireal(text, str(path), song)
-    _one_song(path, song)
-    if len(text) > LARGEST_TEXT:
-        raise ChartError(f"{path}: larger than {LARGEST_TEXT >> 20} MiB; is it the right file?")
+    _reject_song(path, song)
+    if len(text) > MAX_TEXT_BYTES:
+        raise ChartError(f"{path}: larger than {MAX_TEXT_BYTES >> 20} MiB; is it the right file?")
     return parse_changes(text, meter, str(path))
 
 
-def _one_song(path: Path, song: str | None) -> None:
+def _reject_song(path: Path, song: str | None) -> None:
     if song is not None:
         raise ChartError(f"{path}: a chart of one song, not a playlist: leave out '#{song}'")
 
 
-def _text(data: bytes, path: Path) -> str:
+def _decode_text(data: bytes, path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,7 +2,7 @@
 """Charts of iReal Pro: links (`irealb://`, `irealbook://`), by themselves or in the HTML files that it exports.
 
 A link holds songs, each with title, composer, style, key and its music. The music is a row of cells: bar lines, chords,
-signs and blanks. That of `irealb` links is shuffled (`unshuffled`), that of `irealbook` links is plain. Of what the
+signs and blanks. That of `irealb` links is shuffled (`unscramble`), that of `irealbook` links is plain. Of what the
 format knows, this is read:
 
 - `|`, `[`, `]`, `{`, `}`, `Z`: bar lines, double bars, repeats, the end; `N1`, `N2`, … endings; `T44` the meter;
@@ -30,26 +30,36 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import unquote
 
-from sideman.core.chart.chart import About, Bar, Chart, ChartError, Meter, bar_of, onsets, parse_key, section_name
-from sideman.core.chart.form import SIGN, Form
+from sideman.core.chart.chart import (
+    Bar,
+    Chart,
+    ChartError,
+    ChartInfo,
+    Meter,
+    chord_onsets,
+    make_bar,
+    parse_key,
+    section_name,
+)
+from sideman.core.chart.form import SIGN_PATTERN, Form
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
 
-LINK = re.compile(r"ireal(?:b|book)://", re.IGNORECASE)
-_SHUFFLED = "1r34LbKcu7"
-_BLOCK = 50
-_SHORT = (("Kcl", "| x"), ("LZ", " |"), ("XyQ", "   "))
-_LONGEST_TITLE = 100
-_LONGEST_MUSIC = 1 << 14
+IREAL_LINK = re.compile(r"ireal(?:b|book)://", re.IGNORECASE)
+_SCRAMBLED_MARK = "1r34LbKcu7"
+_BLOCK_SIZE = 50
+_ABBREVIATIONS = (("Kcl", "| x"), ("LZ", " |"), ("XyQ", "   "))
+_MAX_TITLE_LENGTH = 100
+_MAX_MUSIC_LENGTH = 1 << 14
 """Characters of one song's music: a full page of iReal Pro's has some two thousand."""
-_LONGEST_PROBLEM = 300
+_MAX_PROBLEM_LENGTH = 300
 
 _TOKEN = re.compile(
     r"T(?P<meter>\d\d)|\*(?P<section>[A-Za-z])|N(?P<ending>\d)|<(?P<text>[^>]*)>|(?P<other>\([^)]*\))"
     r"|(?P<chord>[A-GW][b#]?(?:\*[^*]*\*|sus|alt|add|[-+^#bhoø\d])*(?:/[A-G][b#]?)?)"
     r"|(?P<line>[|\[\]{}Z])|(?P<sign>[SQ])|(?P<none>n)|(?P<hold>p)|(?P<bars>[xr])|(?P<blank>\s)|(?P<nothing>[,\"slfUY])"
 )
-_RETURN = re.compile(SIGN, re.IGNORECASE)
+_SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
 _TIMES = re.compile(r"(\d{1,3})\s*x", re.IGNORECASE)
 
 
@@ -74,36 +84,36 @@ def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
         raise ChartError(
             f"{source}: no song of iReal Pro in it; export a song or a playlist as HTML, or share its link"
         )
-    song = songs[0] if wanted is None else _chosen(songs, wanted, source)
-    if len(song.music) > _LONGEST_MUSIC:
+    song = songs[0] if wanted is None else _choose_song(songs, wanted, source)
+    if len(song.music) > _MAX_MUSIC_LENGTH:
         raise ChartError(f"{source}, {song.title or 'untitled'}: its music is longer than any song's")
-    return _Music(song, f"{source}, {song.title or 'untitled'}").read()
+    return _IRealReader(song, f"{source}, {song.title or 'untitled'}").read()
 
 
 def find_songs(text: str) -> Iterator[Song]:
     """The songs of all links in a text or in HTML."""
     for link in _links(text):
-        body = LINK.sub("", unquote(link), count=1)
-        yield from _shuffled_songs(body) if _SHUFFLED in body else _plain_songs(body)
+        body = IREAL_LINK.sub("", unquote(link), count=1)
+        yield from _scrambled_songs(body) if _SCRAMBLED_MARK in body else _plain_songs(body)
 
 
-def unshuffled(music: str) -> str:
+def unscramble(music: str) -> str:
     """The music of an `irealb` link, without its mark, as written: each full block of 50 put in order, and spelled out.
 
     In a block, characters 0 to 4 and 10 to 23 have changed places with those that lie as far from its end. A block
     after which less than two characters are left has been left alone.
     """
     blocks: list[str] = []
-    while len(music) > _BLOCK:
-        block, music = music[:_BLOCK], music[_BLOCK:]
-        blocks.append(block if len(music) < 2 else _swapped(block))
+    while len(music) > _BLOCK_SIZE:
+        block, music = music[:_BLOCK_SIZE], music[_BLOCK_SIZE:]
+        blocks.append(block if len(music) < 2 else _unscramble_block(block))
     music = "".join([*blocks, music])
-    for short, long in _SHORT:
+    for short, long in _ABBREVIATIONS:
         music = music.replace(short, long)
     return music
 
 
-def _swapped(block: str) -> str:
+def _unscramble_block(block: str) -> str:
     cells = list(block)
     for at in (*range(5), *range(10, 24)):
         cells[at], cells[-1 - at] = cells[-1 - at], cells[at]
@@ -113,7 +123,7 @@ def _swapped(block: str) -> str:
 def _links(text: str) -> Iterator[str]:
     marked_up = re.search(r"<\s*(?:a|html|body|head|p|!doctype)\b", text, re.IGNORECASE) is not None
     end = 0
-    for match in LINK.finditer(text):
+    for match in IREAL_LINK.finditer(text):
         if match.start() < end:
             continue
         before = text[match.start() - 1 : match.start()]
@@ -124,40 +134,46 @@ def _links(text: str) -> Iterator[str]:
         yield html.unescape(link) if marked_up else link
 
 
-def _shuffled_songs(body: str) -> Iterator[Song]:
+def _scrambled_songs(body: str) -> Iterator[Song]:
     for each in body.split("==="):
         fields = each.split("=")
-        at = next((number for number, field in enumerate(fields) if field.startswith(_SHUFFLED)), None)
+        at = next((number for number, field in enumerate(fields) if field.startswith(_SCRAMBLED_MARK)), None)
         if at is None:
             continue
         told = [*fields[:at], "", ""]
         # After the style stands the key; what has no name between them may be missing or blank.
         key = next((field for field in reversed(fields[2:at]) if field), "")
         tempo = next((float(field) for field in fields[at + 1 :] if re.fullmatch(r"[0-9]{2,3}", field)), None)
-        music = fields[at].removeprefix(_SHUFFLED)
-        music = unshuffled(music) if len(music) <= _LONGEST_MUSIC else music  # what is too long is never read
-        yield Song(_plain(told[0]), _plain(told[1]), _key(key), tempo if tempo and 20 <= tempo <= 400 else None, music)
+        music = fields[at].removeprefix(_SCRAMBLED_MARK)
+        music = unscramble(music) if len(music) <= _MAX_MUSIC_LENGTH else music  # what is too long is never read
+        yield Song(
+            _printable_text(told[0]),
+            _printable_text(told[1]),
+            _tonic(key),
+            tempo if tempo and 20 <= tempo <= 400 else None,
+            music,
+        )
 
 
 def _plain_songs(body: str) -> Iterator[Song]:
     fields = body.split("=")
     for first in range(0, len(fields) - 5, 6):
         title, composer, _style, key, _n, music = fields[first : first + 6]
-        yield Song(_plain(title), _plain(composer), _key(key), None, music)
+        yield Song(_printable_text(title), _printable_text(composer), _tonic(key), None, music)
 
 
-def _plain(text: str) -> str:
-    return " ".join("".join(each if each.isprintable() else " " for each in text[: 2 * _LONGEST_TITLE]).split())
+def _printable_text(text: str) -> str:
+    return " ".join("".join(each if each.isprintable() else " " for each in text[: 2 * _MAX_TITLE_LENGTH]).split())
 
 
-def _key(text: str) -> str:
+def _tonic(text: str) -> str:
     try:
         return parse_key(text)
     except ValueError:
         return ""
 
 
-def _chosen(songs: list[Song], wanted: str, source: str) -> Song:
+def _choose_song(songs: list[Song], wanted: str, source: str) -> Song:
     if re.fullmatch(r"[0-9]{1,6}", wanted) and 1 <= int(wanted) <= len(songs):
         return songs[int(wanted) - 1]
     titles = [song.title.casefold() for song in songs]
@@ -168,35 +184,35 @@ def _chosen(songs: list[Song], wanted: str, source: str) -> Song:
     raise ChartError(f"{source}: no song {wanted!r} among its {len(songs)}: give a title, or a number from 1{hint}")
 
 
-class _Music:
+class _IRealReader:
     """Goes through the music of a song once."""
 
     def __init__(self, song: Song, place: str) -> None:
-        self._song, self._place = song, place
+        self._song, self._source = song, place
         self._form: Form[Bar] = Form(self._error)
         self._meter = Meter(4, 4)
         self._cells: list[Chord | str | None] = []  # a chord, "x" or "r", None: blank
         self._last: Chord | None = None
-        self._opened = "["
-        self._behind: list[str] = []
+        self._opening_line = "["
+        self._signs_after_chords: list[str] = []
         self._times: int | None = None
-        self._owed = False  # the second of the two bars that an `r` repeats
-        self._codas = 0
+        self._second_repeat_due = False  # the second of the two bars that an `r` repeats
+        self._codas_left = 0
 
     def read(self) -> Chart:
         for match in self._tokens():
             kind = match.lastgroup or ""
             self._take[kind](self, match[kind])
         self._close_bar("Z")
-        bars, sections = self._form.play()
+        bars, sections = self._form.unfold()
         if not bars:
-            raise ChartError(f"{self._place}: no bars in its music")
+            raise ChartError(f"{self._source}: no bars in its music")
         song = self._song
-        return Chart(tuple(bars), About(song.title, song.composer, song.key, song.tempo, sections))
+        return Chart(tuple(bars), ChartInfo(song.title, song.composer, song.key, song.tempo, sections))
 
     def _tokens(self) -> Iterator[re.Match[str]]:
         music, at = self._song.music, 0
-        self._codas = re.sub(r"<[^>]*>", "", music).count("Q")
+        self._codas_left = re.sub(r"<[^>]*>", "", music).count("Q")
         while at < len(music):
             match = _TOKEN.match(music, at)
             if match is None:
@@ -205,10 +221,10 @@ class _Music:
             at = match.end()
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
-        return ChartError(f"{self._place}, bar {bar or len(self._form) + 1}: {problem[:_LONGEST_PROBLEM]}")
+        return ChartError(f"{self._source}, bar {bar or len(self._form) + 1}: {problem[:_MAX_PROBLEM_LENGTH]}")
 
     @property
-    def _blank(self) -> bool:
+    def _is_blank(self) -> bool:
         return all(cell is None for cell in self._cells)
 
     def _take_meter(self, text: str) -> None:
@@ -219,22 +235,22 @@ class _Music:
 
     def _take_section(self, name: str) -> None:
         told = section_name({"i": "Intro", "v": "Verse"}.get(name, name))
-        if self._blank:
+        if self._is_blank:
             self._cells = []
-        self._form.section(told)
+        self._form.start_section(told)
 
     def _take_ending(self, number: str) -> None:
-        if self._blank:
+        if self._is_blank:
             self._cells = []
-        self._form.ending((int(number) or self._form.next_ending,))
+        self._form.start_ending((int(number) or self._form.next_ending,))
 
     def _take_text(self, text: str) -> None:
         told = re.sub(r"^\*\d\d", "", text).strip()
-        sign, times = _RETURN.fullmatch(told), _TIMES.fullmatch(told)
+        sign, times = _SIGN.fullmatch(told), _TIMES.fullmatch(told)
         if times:
             self._times = int(times[1])
         elif sign and (sign["back"] or sign["fine"]):
-            self._behind.append(told)
+            self._signs_after_chords.append(told)
 
     def _take_other(self, _text: str) -> None:
         """What is no part of the music."""
@@ -267,15 +283,15 @@ class _Music:
 
     def _take_sign(self, text: str) -> None:
         if text == "S":
-            self._form.sign("Segno")
+            self._form.add_sign("Segno")
             return
-        self._codas -= 1
-        if self._codas == 0:
-            self._form.sign("Coda")
-        elif self._blank:
-            self._form.sign("To Coda")
+        self._codas_left -= 1
+        if self._codas_left == 0:
+            self._form.add_sign("Coda")
+        elif self._is_blank:
+            self._form.add_sign("To Coda")
         else:
-            self._behind.append("To Coda")
+            self._signs_after_chords.append("To Coda")
 
     def _take_line(self, line: str) -> None:
         self._close_bar(line)
@@ -286,22 +302,22 @@ class _Music:
             self._times = None
         elif line != "|":
             self._form.double_bar()
-        self._opened = line
+        self._opening_line = line
 
     def _close_bar(self, line: str) -> None:
         cells, self._cells = self._cells, []
         blank = all(cell is None for cell in cells)
-        if self._owed and (cells or line != "|"):
+        if self._second_repeat_due and (cells or line != "|"):
             self._repeat(2)
-            self._owed = False
-        elif blank and cells and self._opened == "|" and line != "Z" and self._last is not None:
-            self._form.add(Bar(((0.0, self._last),), self._meter))
+            self._second_repeat_due = False
+        elif blank and cells and self._opening_line == "|" and line != "Z" and self._last is not None:
+            self._form.add_bar(Bar(((0.0, self._last),), self._meter))
         if not blank:
             self._add(cells)
         if cells or line != "|":
-            for sign in self._behind:
-                self._form.sign(sign)
-            self._behind = []
+            for sign in self._signs_after_chords:
+                self._form.add_sign(sign)
+            self._signs_after_chords = []
 
     def _add(self, cells: list[Chord | str | None]) -> None:
         repeats = [cell for cell in cells if isinstance(cell, str)]
@@ -310,34 +326,34 @@ class _Music:
             raise self._error(f"{repeats[0]!r} repeats whole bars and stands alone in its bar")
         if repeats:
             self._repeat(1 if repeats == ["x"] else 2)
-            self._owed = repeats == ["r"]
+            self._second_repeat_due = repeats == ["r"]
         else:
-            self._form.add(self._bar(cells, chords))
+            self._form.add_bar(self._bar(cells, chords))
 
     def _repeat(self, back: int) -> None:
-        bar = self._form.last(back)
+        bar = self._form.last_bar(back)
         if bar is None:
             raise self._error("a sign repeats bars before it, and there are not so many")
-        self._form.add(bar)
+        self._form.add_bar(bar)
         self._last = bar.chords[-1][1]
 
     def _bar(self, cells: list[Chord | str | None], chords: list[Chord]) -> Bar:
         """Chords on the beats of their cells, if there is a cell for each beat or half of one."""
         meter = self._meter
         if len(cells) in (meter.numerator, 2 * meter.numerator):
-            before = self._form.last()
-            sounding = before.chords[-1][1] if before and self._opened == "|" else chords[0]
+            before = self._form.last_bar()
+            sounding = before.chords[-1][1] if before and self._opening_line == "|" else chords[0]
             filled: list[Chord] = []
             for cell in cells:
                 sounding = cell if isinstance(cell, Chord) else sounding
                 filled.append(sounding)
-            return bar_of(filled, onsets(len(cells), meter), meter)
-        places = onsets(len(chords), meter)
+            return make_bar(filled, chord_onsets(len(cells), meter), meter)
+        places = chord_onsets(len(chords), meter)
         if not places:
             raise self._error(f"{len(chords)} chords, of which a bar of {meter} holds {2 * meter.numerator} at most")
-        return bar_of(chords, places, meter)
+        return make_bar(chords, places, meter)
 
-    _take: ClassVar[dict[str, Callable[[_Music, str], None]]] = {
+    _take: ClassVar[dict[str, Callable[[_IRealReader, str], None]]] = {
         "meter": _take_meter, "section": _take_section, "ending": _take_ending, "text": _take_text,
         "other": _take_other, "chord": _take_chord, "line": _take_line, "sign": _take_sign, "none": _take_none,
         "hold": _take_hold, "bars": _take_bars, "blank": _take_blank, "nothing": _take_other,

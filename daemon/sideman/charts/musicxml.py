@@ -30,18 +30,18 @@ from fractions import Fraction
 from xml.etree import ElementTree as ET
 
 from sideman.core.chart.chart import (
-    LONGEST_PROBLEM,
-    About,
+    MAX_PROBLEM_LENGTH,
     Bar,
     Chart,
     ChartError,
+    ChartInfo,
     Meter,
-    bar_of,
-    onsets,
+    chord_onsets,
+    make_bar,
     parse_meter,
     section_name,
 )
-from sideman.core.chart.form import SIGN, Form, begins_bar
+from sideman.core.chart.form import SIGN_PATTERN, Form, stands_before_bar
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import NO_CHORD, Chord, parse_chord
 
@@ -61,7 +61,7 @@ KINDS = {
 _ALTERS = {Fraction(-1): "b", Fraction(0): "", Fraction(1): "#"}
 _SOUNDS = {"dacapo": "D.C.", "dalsegno": "D.S.", "tocoda": "To Coda", "coda": "Coda", "segno": "Segno", "fine": "Fine"}
 _GLYPHS = ("segno", "coda")
-_SIGN = re.compile(SIGN, re.IGNORECASE)
+_SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,15}\.?[0-9]{0,20}|\.[0-9]{1,20})")
 """A decimal number. The number of digits is limited to keep the arithmetic fast."""
 _LONGEST_LIST = 300
@@ -77,7 +77,7 @@ def read_musicxml(data: bytes, source: str) -> Chart:
     title = root.findtext("work/work-title") or root.findtext("movement-title") or ""
     composer = next((each.text or "" for each in root.iter("creator") if each.get("type") == "composer"), "")
     bars, sections = _ScoreReader(source).read(_measures(root, source))
-    return Chart(bars, About(section_name(title), section_name(composer), sections=sections))
+    return Chart(bars, ChartInfo(section_name(title), section_name(composer), sections=sections))
 
 
 def _unzipped(data: bytes, source: str) -> bytes:
@@ -242,14 +242,14 @@ class _ScoreReader:
                 self._measure(measure)
             except (_ElementError, ChordError) as error:
                 raise self._error(str(error), number) from None
-        bars, sections = self._form.play()
+        bars, sections = self._form.unfold()
         if not bars:
             raise ChartError(f"{self._source}: no bars in it")
         return tuple(bars), sections
 
     def _error(self, problem: str, bar: int) -> ChartError:
         """The error for a problem in a bar. Bars are counted from 1 as written, without pick-ups."""
-        return ChartError(f"{self._source}, bar {bar}: {problem[:LONGEST_PROBLEM]}")
+        return ChartError(f"{self._source}, bar {bar}: {problem[:MAX_PROBLEM_LENGTH]}")
 
     def _measure(self, measure: ET.Element) -> None:
         position = Fraction(0)  # in quarter notes from the bar line
@@ -271,9 +271,9 @@ class _ScoreReader:
                     closing_lines.append(element)
                 case "direction" | "sound":
                     closing_signs += self._direction(element)
-        self._form.add(self._bar(chords))
+        self._form.add_bar(self._bar(chords))
         for sign in closing_signs:
-            self._form.sign(sign)
+            self._form.add_sign(sign)
         for barline in closing_lines:
             self._close(barline)
 
@@ -301,12 +301,12 @@ class _ScoreReader:
     def _direction(self, direction: ET.Element) -> list[str]:
         """Enter the sign or the section that begins with this bar. Return the sign that belongs to its end."""
         sign = _sign(direction)
-        if sign and begins_bar(sign):
-            self._form.sign(sign)
+        if sign and stands_before_bar(sign):
+            self._form.add_sign(sign)
         for rehearsal in direction.findall("direction-type/rehearsal"):
             if name := section_name(_text(rehearsal)):
-                self._form.section(name)
-        return [sign] if sign and not begins_bar(sign) else []
+                self._form.start_section(name)
+        return [sign] if sign and not stands_before_bar(sign) else []
 
     def _open(self, barline: ET.Element) -> None:
         for repeat in barline.findall("repeat"):
@@ -314,7 +314,7 @@ class _ScoreReader:
                 self._form.open_repeat()
         for ending in barline.findall("ending"):
             if _choice(ending, "type", "start", "stop", "discontinue") == "start":
-                self._form.ending(_ending_numbers(ending) or (self._form.next_ending,))
+                self._form.start_ending(_ending_numbers(ending) or (self._form.next_ending,))
 
     def _close(self, barline: ET.Element) -> None:
         endings = [_choice(each, "type", "start", "stop", "discontinue") for each in barline.findall("ending")]
@@ -327,11 +327,11 @@ class _ScoreReader:
 
     def _bar(self, chords: list[tuple[Fraction, Chord]]) -> Bar:
         """A bar of half-beats, in which each chord begins on the nearest one and lasts until the next chord."""
-        places = onsets(2 * self._meter.numerator, self._meter)
+        places = chord_onsets(2 * self._meter.numerator, self._meter)
         half_beat = self._meter.quarters / len(places)
         begins = {min(max(0, round(at / half_beat)), len(places) - 1): chord for at, chord in chords}
         filled: list[Chord] = []
         for index in range(len(places)):
             self._last_chord = begins.get(index, self._last_chord)
             filled.append(self._last_chord)
-        return bar_of(filled, places, self._meter)
+        return make_bar(filled, places, self._meter)

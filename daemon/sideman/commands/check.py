@@ -8,18 +8,18 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 
-from sideman.commands.common import add_settings, load_settings
+from sideman.commands.common import add_settings_options, load_settings
 from sideman.config.sources import config_path, load_chart
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings.schema import Settings
-from sideman.exit_status import verdict
-from sideman.midi.ableton_link import glance
-from sideman.midi.ports import Link, Wanted
+from sideman.exit_status import exit_status_and_message
+from sideman.midi.ableton_link import describe_session
+from sideman.midi.ports import MidiPorts, PortRequest
 from sideman_models.errors import ModelsError
-from sideman_models.network.bundle import load
+from sideman_models.network.bundle import load_bundle
 
-SHOWN = 200
+MAX_SHOWN_LENGTH = 200
 """Characters of a chart's file name, or link, that are shown."""
 
 
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("one chart", "printed bar by bar in the order played, and nothing else looked at")
     group.add_argument("--chart", metavar="FILE", help="its file, name or link, as chart.file has it")
     group.add_argument("--transpose", metavar="N", type=int, help="so many semitones up, or down (chart.transpose)")
-    add_settings(parser)
+    add_settings_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,19 +38,19 @@ def run(args: argparse.Namespace) -> int:
     """
     settings = load_settings(args)
     if args.chart is not None or args.transpose is not None:
-        print(_chart(_asked_for(settings, args)))
+        print(_chart(_with_chart_options(settings, args)))
         return 0
     print(f"config  {config_path(args.config) or 'no file: every setting at its default'}")
     parts: dict[str, Callable[[Settings], str]] = {"chart": _chart, "model": _model, "tempo": _tempo, "ports": _ports}
-    statuses = [_tell(name, part, settings) for name, part in parts.items()]
+    statuses = [_check_part(name, part, settings) for name, part in parts.items()]
     return next(filter(None, statuses), 0)
 
 
-def _tell(name: str, part: Callable[[Settings], str], settings: Settings) -> int:
+def _check_part(name: str, part: Callable[[Settings], str], settings: Settings) -> int:
     try:
         status, text = 0, part(settings)
     except (SidemanError, ModelsError, OSError) as error:
-        status, text = verdict(error)
+        status, text = exit_status_and_message(error)
         text = f"wrong: {text}"
     print(f"{name:8}" + text.replace("\n", "\n" + " " * 8))
     return status
@@ -59,16 +59,16 @@ def _tell(name: str, part: Callable[[Settings], str], settings: Settings) -> int
 def _chart(settings: Settings) -> str:
     chart = load_chart(settings)
     source = settings.chart.file or "chart.changes"
-    about = f"{chart.about}\n" if str(chart.about) else ""
-    return f"{source[:SHOWN]}, {len(chart.bars)} bars of {_meters(chart)}\n{about}{chart.text()}"
+    about = f"{chart.info}\n" if str(chart.info) else ""
+    return f"{source[:MAX_SHOWN_LENGTH]}, {len(chart.bars)} bars of {_meter_list(chart)}\n{about}{chart.text()}"
 
 
-def _meters(chart: Chart) -> str:
+def _meter_list(chart: Chart) -> str:
     """The meters of its bars, each where it first comes."""
     return ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
 
 
-def _asked_for(settings: Settings, args: argparse.Namespace) -> Settings:
+def _with_chart_options(settings: Settings, args: argparse.Namespace) -> Settings:
     """The settings with the chart that the options ask for."""
     chart = settings.chart
     transpose = chart.transpose if args.transpose is None else args.transpose
@@ -82,7 +82,7 @@ def _asked_for(settings: Settings, args: argparse.Namespace) -> Settings:
 def _model(settings: Settings) -> str:
     if settings.model.engine == "tensorflow" and importlib.util.find_spec("tensorflow") is None:
         raise Unavailable("model.engine: tensorflow is not installed; set it to numpy, or install sideman[train]")
-    bundle = load(settings.model.bundle)
+    bundle = load_bundle(settings.model.bundle)
     return f"{bundle.path}: {len(bundle.vocabulary)} values, {bundle.weights.n_a} units"
 
 
@@ -94,15 +94,17 @@ def _tempo(settings: Settings) -> str:
     if tempo.source == "midi-clock":
         return "that of the MIDI clock at midi.input"
     bar = float(load_chart(settings).meter.quarters)
-    return f"that of Ableton Link: {glance(tempo.bpm, bar)}"
+    return f"that of Ableton Link: {describe_session(tempo.bpm, bar)}"
 
 
 def _ports(settings: Settings) -> str:
     """Opened under another name, so that a daemon that is playing notices nothing."""
     midi = settings.midi
-    link = Link(Wanted(midi.output, midi.input, f"{midi.client}-check", midi.wait), lambda _event, _second: None)
+    link = MidiPorts(
+        PortRequest(midi.output, midi.input, f"{midi.client}-check", midi.wait), lambda _event, _second: None
+    )
     try:
         missing = link.open()
-        return "\n".join([link.text, *missing])
+        return "\n".join([link.status_text, *missing])
     finally:
         link.close()

@@ -10,19 +10,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sideman.config.scalars import scalar
-from sideman.config.sources import Sources
+from sideman.config.scalars import parse_scalar
+from sideman.config.sources import SettingsSources
 from sideman.core.errors import NoSuchInput, NotPermitted, UnreadableInput, UsageError
-from sideman.core.settings.resolve import Given
+from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import Settings
 from sideman_models.text import printable
 
 if TYPE_CHECKING:
     from sideman_models.corpus.corpus import Corpus
-    from sideman_models.corpus.midi.reader import Reading
+    from sideman_models.corpus.midi.reader import ReadingOptions
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
+def add_settings_options(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the options that `load_settings` reads."""
     group = parser.add_argument_group("settings", "later ones win: defaults, preset, configuration file, --set")
     group.add_argument("--config", metavar="FILE", help="the configuration file, instead of the usual one")
@@ -38,18 +38,20 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-v", "--verbose", action="store_true", help="log everything (log.level=debug)")
 
 
-def sources(args: argparse.Namespace) -> Sources:
-    """Where the settings come from, for a command line read with `add_settings`. Raises UsageError."""
-    return Sources(args.preset, args.config, {**dict(_switches(args)), **dict(_set(args.set))})
+def settings_sources(args: argparse.Namespace) -> SettingsSources:
+    """Where the settings come from, for a command line read with `add_settings_options`. Raises UsageError."""
+    return SettingsSources(
+        args.preset, args.config, {**dict(_log_level_overrides(args)), **dict(_set_overrides(args.set))}
+    )
 
 
 def load_settings(args: argparse.Namespace) -> Settings:
-    """The settings for a command line read with `add_settings`. Raises UsageError, and what `Sources.read` raises."""
-    return sources(args).read()
+    """Return the settings of a command line. Raises UsageError, and what `SettingsSources.read` raises."""
+    return settings_sources(args).read()
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the options that `reading` reads: how MIDI files become music to learn from."""
+    """Give `parser` the options that `reading_options` reads: how MIDI files become music to learn from."""
     group = parser.add_argument_group("MIDI files", "how their melody and chords are found")
     group.add_argument(
         "--melody", metavar="TRACK", help="the melody's track, by its name or number (default: it is looked for)"
@@ -71,15 +73,15 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def reading(args: argparse.Namespace) -> Reading:
+def reading_options(args: argparse.Namespace) -> ReadingOptions:
     """How to read, for a command line read with `add_reading_options`. Raises UsageError."""
-    from sideman_models.corpus.midi.reader import BY_TRACK, Reading  # what only plays reads no music
+    from sideman_models.corpus.midi.reader import TRACK_PREFIX, ReadingOptions  # what only plays reads no music
 
-    if args.chords not in ("auto", "text", "infer") and not args.chords.startswith(BY_TRACK):
+    if args.chords not in ("auto", "text", "infer") and not args.chords.startswith(TRACK_PREFIX):
         raise UsageError(f"--chords {args.chords}: auto, text, infer, or track:NAME")
-    if args.chords == BY_TRACK or args.melody == "":
+    if args.chords == TRACK_PREFIX or args.melody == "":
         raise UsageError("--melody and --chords track: want the name or the number of a track")
-    return Reading(args.melody, args.chords, not args.no_cache, args.feels == "all")
+    return ReadingOptions(args.melody, args.chords, not args.no_cache, args.feels == "all")
 
 
 def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:
@@ -88,12 +90,12 @@ def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:
     A line on standard error tells what became of MIDI files. Raises UsageError, CorpusError, and what
     `check_readable` raises.
     """
-    from sideman_models.corpus.corpus import midi_summary, read
+    from sideman_models.corpus.corpus import midi_summary, read_corpus
 
-    named, how = list(paths), reading(args)
+    named, how = list(paths), reading_options(args)
     for path in named:
         check_readable(path)
-    corpus = read(named, how)
+    corpus = read_corpus(named, how)
     if summary := midi_summary(corpus):
         print(f"{summary} (sideman corpus tells more)", file=sys.stderr)
     return corpus
@@ -109,22 +111,22 @@ def check_readable(path: Path) -> None:
         raise NotPermitted(f"{printable(path)}: may not be read by this user")
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
+def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _switches(args: argparse.Namespace) -> Iterator[tuple[str, Given]]:
+def _log_level_overrides(args: argparse.Namespace) -> Iterator[tuple[str, WrittenValue]]:
     if args.quiet and args.verbose:
         raise UsageError("--quiet and --verbose: one or the other")
     if args.quiet or args.verbose:
-        yield "log.level", Given("warning" if args.quiet else "debug", "--quiet" if args.quiet else "--verbose")
+        yield "log.level", WrittenValue("warning" if args.quiet else "debug", "--quiet" if args.quiet else "--verbose")
 
 
-def _set(settings: list[str]) -> Iterator[tuple[str, Given]]:
+def _set_overrides(settings: list[str]) -> Iterator[tuple[str, WrittenValue]]:
     for each in settings:
         key, equals, value = each.partition("=")
         if not equals:
             raise UsageError(f"--set {each}: write KEY=VALUE, such as tempo.bpm=160")
-        yield key.strip(), Given(scalar(value.strip()), "--set")
+        yield key.strip(), WrittenValue(parse_scalar(value.strip()), "--set")

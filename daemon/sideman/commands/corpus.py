@@ -10,23 +10,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sideman.commands.common import add_reading_options, check_readable, reading
+from sideman.commands.common import add_reading_options, check_readable, reading_options
 from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
 from sideman.core.errors import UnreadableInput, UsageError
 from sideman_models.corpus import corpus as modern
 from sideman_models.corpus.midi.reader import FileReport
-from sideman_models.corpus.weimar import DATABASE
+from sideman_models.corpus.weimar import DATABASE_SUFFIXES
 from sideman_models.course.corpus import ClassicCorpus, read_classic, training_arrays
 from sideman_models.music.harmony import Chord
 from sideman_models.music.values import Value, Vocabulary
-from sideman_models.network.bundle import load
-from sideman_models.text import counted, printable
+from sideman_models.network.bundle import load_bundle
+from sideman_models.text import count_noun, printable
 
 if TYPE_CHECKING:
-    from sideman_models.evaluation.chord_accuracy import Accuracy
+    from sideman_models.evaluation.chord_accuracy import ChordAccuracy
 
 Facts = Mapping[str, object]
-CHORUSES = 16
+TRIAL_CHORUSES = 16
 """How often a chart is played through to find its chords again."""
 
 
@@ -80,30 +80,30 @@ def _classic_lines(args: argparse.Namespace) -> Iterator[str]:
         if args.values:
             yield from (" ".join(bar) for bar in corpus.bars)
         else:
-            yield _told({"file": printable(path), **_classic_facts(corpus)}, as_json=args.json)
+            yield _format_facts({"file": printable(path), **_classic_facts(corpus)}, as_json=args.json)
 
 
 def _modern_lines(args: argparse.Namespace) -> Iterator[str]:
-    corpus = modern.read(args.files, reading(args))
+    corpus = modern.read_corpus(args.files, reading_options(args))
     if args.values:
-        known = load(args.model).vocabulary if args.model else None
-        yield from (" ".join(_texts(piece.values, known)) for piece in corpus.pieces)
+        known = load_bundle(args.model).vocabulary if args.model else None
+        yield from (" ".join(_value_texts(piece.values, known)) for piece in corpus.pieces)
     elif args.json:
-        yield json.dumps({**modern.facts(corpus), "midi_files": [asdict(report) for report in corpus.reports]})
+        yield json.dumps({**modern.corpus_facts(corpus), "midi_files": [asdict(report) for report in corpus.reports]})
     else:
-        yield from (line for report in corpus.reports for line in _report(report))
+        yield from (line for report in corpus.reports for line in _report_lines(report))
         yield from [modern.midi_summary(corpus), ""] if corpus.reports else []
-        yield _told(modern.facts(corpus), as_json=False)
+        yield _format_facts(modern.corpus_facts(corpus), as_json=False)
 
 
-def _report(report: FileReport) -> Iterator[str]:
+def _report_lines(report: FileReport) -> Iterator[str]:
     """What was used of a MIDI file, what not, and why."""
     if report.left_out:
         yield f"{report.file}: left out: {report.left_out}"
     else:
         dropped = f", {report.dropped} of them dropped" if report.dropped else ""
         metres = " ".join(report.metres)
-        size = f"{counted(report.bars, 'bar')}, {counted(report.notes, 'note')}{dropped}"
+        size = f"{count_noun(report.bars, 'bar')}, {count_noun(report.notes, 'note')}{dropped}"
         yield f"{report.file}: {report.title!r}, {metres}, {size}"
         yield f"    melody: {report.melody}"
         yield f"    chords: {report.chords}"
@@ -114,24 +114,24 @@ def _report(report: FileReport) -> Iterator[str]:
 
 def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
     for path in args.files:
-        for what, found in _trials(path):
+        for what, found in _accuracy_trials(path):
             if args.json:
                 yield json.dumps({"file": printable(path), "trial": what, **found.as_json()})
             else:
-                shares = f"{found.roots:.1%} of the roots, {found.families:.1%} of roots and families"
-                yield f"{printable(path)}, {what}: {shares} found, in {counted(found.beats, 'beat')}"
+                shares = f"{found.root_share:.1%} of the roots, {found.family_share:.1%} of roots and families"
+                yield f"{printable(path)}, {what}: {shares} found, in {count_noun(found.beats, 'beat')}"
 
 
-def _trials(path: Path) -> Iterator[tuple[str, Accuracy]]:
+def _accuracy_trials(path: Path) -> Iterator[tuple[str, ChordAccuracy]]:
     """What was tried, and how right the chords were."""
     from sideman_models.evaluation import chord_accuracy as chordcheck
 
-    of_database = path.name.endswith(DATABASE)
-    tunes = list(chordcheck.database_tunes(path)) if of_database else [(_choruses(_chart(path)), ())]
-    yield "a band made up", chordcheck.found_again(tunes, chordcheck.band)
-    yield "plain chords", chordcheck.found_again(tunes, chordcheck.plain_chords)
+    of_database = path.name.endswith(DATABASE_SUFFIXES)
+    tunes = list(chordcheck.database_tunes(path)) if of_database else [(_chorus_chords(_chart(path)), ())]
+    yield "a band made up", chordcheck.accompaniment_accuracy(tunes, chordcheck.band_accompaniment)
+    yield "plain chords", chordcheck.accompaniment_accuracy(tunes, chordcheck.plain_chord_accompaniment)
     if of_database:
-        yield "its own bass", chordcheck.database_bass(path)
+        yield "its own bass", chordcheck.database_bass_accuracy(path)
 
 
 def _chart(path: Path) -> Chart:
@@ -143,15 +143,15 @@ def _chart(path: Path) -> Chart:
         raise UnreadableInput(str(error)) from None
 
 
-def _choruses(chart: Chart) -> Sequence[Chord]:
+def _chorus_chords(chart: Chart) -> Sequence[Chord]:
     """Its chords beat by beat."""
-    return [chart.chord_at(beat) for beat in range(CHORUSES * int(chart.length))]
+    return [chart.chord_at(beat) for beat in range(TRIAL_CHORUSES * int(chart.length))]
 
 
-def _texts(values: Iterable[Value], known: Vocabulary | None) -> Iterator[str]:
+def _value_texts(values: Iterable[Value], known: Vocabulary | None) -> Iterator[str]:
     """The values as text; those a network does not know as the nearest it does, rests it cannot know left out."""
     for value in values:
-        index = known.nearest(value) if known else None
+        index = known.nearest_index(value) if known else None
         if known is None:
             yield value.text
         elif index is not None:
@@ -166,14 +166,14 @@ def _classic_facts(corpus: ClassicCorpus) -> Facts:
     return corpus.facts() | arrays
 
 
-def _told(facts: Facts, *, as_json: bool) -> str:
+def _format_facts(facts: Facts, *, as_json: bool) -> str:
     if as_json:
         return json.dumps(facts)
     width = max(map(len, facts))
-    return "\n".join(f"{name.replace('_', ' '):<{width}}  {_cell(fact)}" for name, fact in facts.items())
+    return "\n".join(f"{name.replace('_', ' '):<{width}}  {_format_fact(fact)}" for name, fact in facts.items())
 
 
-def _cell(fact: object) -> str:
+def _format_fact(fact: object) -> str:
     match fact:
         case dict():
             return "  ".join(f"{name} x {count}" for name, count in fact.items()) or "none"

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sideman.config.resources import at_home
-from sideman.control.client import Caller, call
-from sideman.control.paths import NONE, USUAL_NAME, likely_paths, socket_path
+from sideman.config.resources import expand_user
+from sideman.control.client import ControlClient, connect
+from sideman.control.paths import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
 from sideman.core.errors import UsageError
 
-VERBS = {
+REQUESTS = {
     "status": "how it stands",
     "get": "a setting, what it may be, and what it does; or all of them",
     "set": "another value for a setting, from the next note on",
@@ -41,11 +41,11 @@ VERBS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The requests, each with its own arguments; --json, --socket and --name go before or behind."""
     parser.set_defaults(json=False, socket=None, name=None)
-    _share(parser)
+    _add_common_options(parser)
     requests = parser.add_subparsers(dest="verb", metavar="REQUEST", required=True)
-    made = {verb: requests.add_parser(verb, help=line, allow_abbrev=False) for verb, line in VERBS.items()}
+    made = {verb: requests.add_parser(verb, help=line, allow_abbrev=False) for verb, line in REQUESTS.items()}
     for each in made.values():
-        _share(each)
+        _add_common_options(each)
     made["get"].add_argument("key", metavar="KEY", nargs="?")
     made["set"].add_argument("key", metavar="KEY", help="such as play.temperature; or KEY=VALUE")
     made["set"].add_argument("value", metavar="VALUE", nargs="?")
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     made["learn"].add_argument("target", metavar="TARGET", help="a setting, such as play.temperature, or a request")
 
 
-def _share(parser: argparse.ArgumentParser) -> None:
+def _add_common_options(parser: argparse.ArgumentParser) -> None:
     """The options that may stand before the request, or behind it: what is not given there changes nothing."""
     for name, what, hint in (
         ("--socket", "PATH", "the daemon's socket, instead of the usual one"),
@@ -68,13 +68,15 @@ def _share(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, and print the answer. 0, or the status of what is wrong."""
-    arguments = _arguments(args)
-    caller = call(_paths(args.socket, args.name))
+    arguments = _request_arguments(args)
+    caller = connect(_socket_paths(args.socket, args.name))
     try:
-        result = caller.ask(args.verb, **arguments)
+        result = caller.request(args.verb, **arguments)
         if args.verb == "watch":
             return _watch(caller, plain=args.json)
-        text = json.dumps(result, ensure_ascii=False) if args.json else _TEXTS.get(args.verb, _nothing)(result)
+        text = (
+            json.dumps(result, ensure_ascii=False) if args.json else _FORMATTERS.get(args.verb, _format_default)(result)
+        )
         if text:
             print(text)
         return 0
@@ -82,24 +84,24 @@ def run(args: argparse.Namespace) -> int:
         caller.close()
 
 
-def _paths(named: str | None, name: str | None) -> Iterator[Path]:
+def _socket_paths(named: str | None, name: str | None) -> Iterator[Path]:
     """Where the daemon is looked for: where it was said, else in the usual places, and where the configuration says."""
     if named is not None:
-        yield at_home(named)
+        yield expand_user(named)
         return
-    usual = list(likely_paths(name or USUAL_NAME))
+    usual = list(candidate_socket_paths(name or DEFAULT_CLIENT))
     yield from usual[:-1]
-    configured = _configured(name)
+    configured = _configured_path(name)
     if configured is not None and configured not in usual:
         yield configured
     yield usual[-1]
 
 
-def _configured(name: str | None) -> Path | None:
-    from sideman.config.resources import usual_config
+def _configured_path(name: str | None) -> Path | None:
+    from sideman.config.resources import default_config_file
 
     named = os.environ.get("SIDEMAN_CONFIG")
-    path = at_home(named) if named else usual_config()
+    path = expand_user(named) if named else default_config_file()
     if path is None:
         return None
     from sideman.config.yaml import read_yaml  # only where there is a configuration, and nobody in the usual place
@@ -110,18 +112,18 @@ def _configured(name: str | None) -> Path | None:
     except SidemanError:
         return None
     wanted, client = values.get("control.socket"), values.get("midi.client")
-    known = wanted if isinstance(wanted, str) and wanted not in ("auto", NONE) else None
-    return socket_path(known, name or (client if isinstance(client, str) else USUAL_NAME))
+    known = wanted if isinstance(wanted, str) and wanted not in ("auto", NO_SOCKET) else None
+    return socket_path(known, name or (client if isinstance(client, str) else DEFAULT_CLIENT))
 
 
-def _arguments(args: argparse.Namespace) -> dict[str, object]:
+def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
     """What goes along with the request."""
     given: dict[str, object] = {}
     match args.verb:
         case "get" if args.key is not None:
             given = {"key": args.key}
         case "set":
-            given = _setting(args.key, args.value)
+            given = _set_arguments(args.key, args.value)
         case "mode":
             given = {"mode": args.mode, "now": args.now}
         case "mute" if args.on is not None:
@@ -133,7 +135,7 @@ def _arguments(args: argparse.Namespace) -> dict[str, object]:
     return given
 
 
-def _setting(key: str, value: str | None) -> dict[str, object]:
+def _set_arguments(key: str, value: str | None) -> dict[str, object]:
     if value is None:
         key, equals, value = key.partition("=")
         if not equals:
@@ -147,7 +149,7 @@ def _setting(key: str, value: str | None) -> dict[str, object]:
 # -- answers for people
 
 
-def _status(told: Mapping[str, Any]) -> str:
+def _format_status(told: Mapping[str, Any]) -> str:
     chart, coming = told["chart"], told["coming"]
     place = f"bar {told['form_bar']} of {chart['bars']}, chorus {told['chorus']}"
     lines = {
@@ -159,45 +161,46 @@ def _status(told: Mapping[str, Any]) -> str:
         "ports": told["ports"],
         "notes": f"{told['played']} played, {told['heard']} heard, {told['late']} late, {told['echoes']} echoes",
         "bundle": f"{told['bundle']}; seed {told['seed']}",
-        "sideman": f"{told['version']}, '{told['name']}', up {_span(told['uptime_s'])}",
+        "sideman": f"{told['version']}, '{told['name']}', up {_format_uptime(told['uptime_s'])}",
     }
     return "\n".join(f"{name:8} {text}" for name, text in lines.items() if text)
 
 
-def _span(seconds: float) -> str:
+def _format_uptime(seconds: float) -> str:
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}"
 
 
-def _settings(told: Mapping[str, Any]) -> str:
+def _format_settings(told: Mapping[str, Any]) -> str:
     if "key" not in told:
-        return "\n".join(f"{name}: {_value(one['value'])}" for name, one in told.items())
+        return "\n".join(f"{name}: {_format_value(one['value'])}" for name, one in told.items())
     live = "can be changed while it plays" if told["live"] else "needs a restart to change"
-    head = f"{told['key']} is {_value(told['value'])}"
-    return f"{head}\n  {told['about']}\n  Allowed: {told['allowed']}. Default: {_value(told['default'])}.\n  It {live}."
+    head = f"{told['key']} is {_format_value(told['value'])}"
+    default = _format_value(told["default"])
+    return f"{head}\n  {told['about']}\n  Allowed: {told['allowed']}. Default: {default}.\n  It {live}."
 
 
-def _changes(told: Mapping[str, Any]) -> str:
-    lines = [f"{name} is {_value(value)}" for name, value in told["changed"].items()]
+def _format_changes(told: Mapping[str, Any]) -> str:
+    lines = [f"{name} is {_format_value(value)}" for name, value in told["changed"].items()]
     later = told.get("restart")
     return "\n".join([*lines, f"only after a restart: {', '.join(later)}"] if later else lines or ["nothing changes"])
 
 
-def _value(value: object) -> str:
+def _format_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _nothing(told: object) -> str:
-    return "" if told is None else _value(told)
+def _format_default(told: object) -> str:
+    return "" if told is None else _format_value(told)
 
 
-_TEXTS: dict[str, Callable[[Any], str]] = {
-    "status": _status,
-    "get": _settings,
-    "set": _changes,
-    "preset": _changes,
-    "reload": _changes,
+_FORMATTERS: dict[str, Callable[[Any], str]] = {
+    "status": _format_status,
+    "get": _format_settings,
+    "set": _format_changes,
+    "preset": _format_changes,
+    "reload": _format_changes,
     "mode": lambda told: f"mode {told['mode']}",
     "keep": lambda told: str(told["take"]),
     "learn": lambda told: f"move what is to do {told['learn']}",
@@ -208,12 +211,12 @@ _TEXTS: dict[str, Callable[[Any], str]] = {
 # -- watching
 
 
-def _watch(caller: Caller, *, plain: bool) -> int:
+def _watch(client: ControlClient, *, plain: bool) -> int:
     """Show what comes until the daemon ends or the user does."""
     if not plain:
         from sideman.watch import watch  # which draws, or writes plain lines
 
-        return watch(caller.lines(), sys.stdout, send=caller.send)
-    for line in caller.lines():
+        return watch(client.lines(), sys.stdout, send=client.send)
+    for line in client.lines():
         print(line, end="", flush=True)
     return 0

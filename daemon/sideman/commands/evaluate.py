@@ -12,17 +12,23 @@ from pathlib import Path
 
 from sideman.commands.common import add_reading_options, check_readable, read_music
 from sideman.core.errors import CannotCreate, UsageError
-from sideman.files import creating, write_whole
-from sideman.render.over_solos import audition
+from sideman.files import explain_write_errors, write_atomically
+from sideman.render.over_solos import play_over_solos
 from sideman_models.corpus.corpus import Corpus, Piece
 from sideman_models.errors import CorpusError
-from sideman_models.evaluation.report import Appraisal, appraise, with_playing
-from sideman_models.evaluation.text import text
-from sideman_models.network.bundle import Bundle, load
-from sideman_models.training.split import known_before, learned_from, lineage, part, rule_of
+from sideman_models.evaluation.report import EvaluationReport, make_report, with_played_music
+from sideman_models.evaluation.text import report_text
+from sideman_models.network.bundle import Bundle, load_bundle
+from sideman_models.training.split import (
+    files_known_before,
+    lineage,
+    read_split_rule,
+    split_by_rule,
+    training_file_hashes,
+)
 
-CHORUSES, MOST_CHORUSES = 100, 100_000
-_LARGEST_SEED = 2**32 - 1
+CHORUSES, MAX_CHORUSES = 100, 100_000
+_MAX_SEED = 2**32 - 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,23 +70,23 @@ def run(args: argparse.Namespace) -> int:
     BundleError and CorpusError for what cannot be understood.
     """
     _check(args)
-    draw = _artist() if args.report else None
-    bundle = load(args.model)
+    draw = _load_report_picture() if args.report else None
+    bundle = load_bundle(args.model)
     corpus = read_music(args.files, args)
-    pieces, training = _music(bundle, corpus, args)
-    known = _known(bundle, corpus, args)
+    pieces, training = _measured_and_training(bundle, corpus, args)
+    known = _known_music_remarks(bundle, corpus, args)
     for remark in known:
         print(remark, file=sys.stderr)
-    found = _appraisal(bundle, pieces, training, args)
+    found = _evaluate(bundle, pieces, training, args)
     found = replace(found, remarks=[*known, *found.remarks])
-    print(json.dumps(found.as_json()) if args.json else text(found))
+    print(json.dumps(found.as_json()) if args.json else report_text(found))
     if draw is not None:
-        with creating(args.report):
-            write_whole(args.report, draw(found))
+        with explain_write_errors(args.report):
+            write_atomically(args.report, draw(found))
     return 0
 
 
-def _artist() -> Callable[[Appraisal], bytes]:
+def _load_report_picture() -> Callable[[EvaluationReport], bytes]:
     """What draws the report. It needs matplotlib, which is told before anything takes time."""
     from sideman_models.evaluation.picture import report_picture
 
@@ -88,51 +94,55 @@ def _artist() -> Callable[[Appraisal], bytes]:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if not 0 <= args.choruses <= MOST_CHORUSES:
-        raise UsageError(f"--choruses {args.choruses}: from 0 to {MOST_CHORUSES}")
-    if not 0 <= args.seed <= _LARGEST_SEED - MOST_CHORUSES:
-        raise UsageError(f"--seed {args.seed}: from 0 to {_LARGEST_SEED - MOST_CHORUSES}")
+    if not 0 <= args.choruses <= MAX_CHORUSES:
+        raise UsageError(f"--choruses {args.choruses}: from 0 to {MAX_CHORUSES}")
+    if not 0 <= args.seed <= _MAX_SEED - MAX_CHORUSES:
+        raise UsageError(f"--seed {args.seed}: from 0 to {_MAX_SEED - MAX_CHORUSES}")
     for path in [*args.files, *args.train]:
         check_readable(path)
     if args.report and not args.report.parent.is_dir():
         raise CannotCreate(f"{args.report}: cannot be created: there is no folder {args.report.parent}")
 
 
-def _music(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
+def _measured_and_training(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
     """What is measured, and what the n-grams are trained on: nothing of a title that is measured."""
-    split = part(corpus.pieces, rule_of(bundle.facts, bundle.path))
-    pieces = [*split.unseen] if args.unseen else [piece for piece in split.seen + split.unseen if not piece.foreign]
+    split = split_by_rule(corpus.pieces, read_split_rule(bundle.facts, bundle.path))
+    pieces = (
+        [*split.held_out]
+        if args.unseen
+        else [piece for piece in split.training + split.held_out if not piece.other_feel]
+    )
     if not pieces and args.unseen:
-        raise CorpusError(f"none of these pieces is of a title kept from {bundle.name} ({split.rule.words})")
+        raise CorpusError(f"none of these pieces is of a title kept from {bundle.name} ({split.rule.description})")
     if not pieces:
         raise CorpusError("none of these pieces can be measured on")
     if not args.train:
-        return pieces, [*split.seen] if args.unseen else []
+        return pieces, [*split.training] if args.unseen else []
     titles = {piece.title for piece in pieces}
     others = read_music(args.train, args).pieces
     return pieces, [piece for piece in others if piece.values and piece.title not in titles]
 
 
-def _known(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> list[str]:
+def _known_music_remarks(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> list[str]:
     """What is to be said of music that the network has learned from, and that is measured all the same."""
     own, *before = lineage(bundle.facts)
     if args.unseen:
-        files = known_before(before, rule_of(own, bundle.path), corpus.files, bundle.path)
+        files = files_known_before(before, read_split_rule(own, bundle.path), corpus.files, bundle.path)
         why = f"a network that {bundle.name} began from learned from it, and kept other titles back"
     else:
-        hashes = set().union(*map(learned_from, (own, *before)))
+        hashes = set().union(*map(training_file_hashes, (own, *before)))
         files = [name for name, sha256 in sorted(corpus.files.items()) if sha256 in hashes]
         why = f"{bundle.name} learned from it, so its figures are of music it has seen (--unseen leaves that out)"
     return [f"{name}: {why}" for name in files]
 
 
-def _appraisal(
+def _evaluate(
     bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece], args: argparse.Namespace
-) -> Appraisal:
-    found = appraise(bundle, pieces, training, args.seed)
+) -> EvaluationReport:
+    found = make_report(bundle, pieces, training, args.seed)
     solos = [piece.solo for piece in pieces if piece.solo is not None]
     if not solos or not args.choruses:
         why = "none were asked for" if solos else "these pieces know no chords to play over"
-        return replace(found, absent={**found.absent, "statistics": why})
-    played = list(audition(bundle, solos, args.choruses, args.seed))
-    return with_playing(found, pieces, training, played, args.seed)
+        return replace(found, missing_parts={**found.missing_parts, "statistics": why})
+    played = list(play_over_solos(bundle, solos, args.choruses, args.seed))
+    return with_played_music(found, pieces, training, played, args.seed)

@@ -11,23 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from sideman.commands.common import check_readable
-from sideman.commands.quiet import hushed
+from sideman.commands.quiet import silence_stderr
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import Unavailable, UnreadableInput, UsageError
-from sideman.core.events import Event, NoteOff, NoteOn
-from sideman.files import creating, write_whole
-from sideman.render.midi_file import midi_bytes
-from sideman_models.course.corpus import BAR, read_classic
-from sideman_models.course.generate import GeneratedTune, InferenceModel, SamplingModel, Sounding, generate_music
-from sideman_models.music.values import TICKS
-from sideman_models.network.bundle import Bundle, load
+from sideman.core.events import MidiEvent, NoteOff, NoteOn
+from sideman.files import explain_write_errors, write_atomically
+from sideman.render.midi_file import midi_file_bytes
+from sideman_models.course.corpus import BEATS_PER_BAR, read_classic
+from sideman_models.course.generate import (
+    GeneratedMusic,
+    InferenceModel,
+    SamplingModel,
+    SoundingPitches,
+    generate_music,
+)
+from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.network.lstm import NumpyNetwork
 
 BPM = 130.0
 """The course's tempo."""
 SOLO, COMPING = (1, 92), (2, 56)
 """Channel and velocity of the solo and of its chords."""
-MOST_VALUES = 10_000
+MAX_VALUES = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,25 +55,30 @@ def run(args: argparse.Namespace) -> int:
     models' package.
     """
     _check(args)
-    corpus, bundle = read_classic(args.file), load(args.model)
+    corpus, bundle = read_classic(args.file), load_bundle(args.model)
     if not bundle.classic:
         raise UnreadableInput(f"--model {args.model}: not a classic network; make one: sideman train --classic FILE")
     seed = secrets.randbelow(2**32) if args.seed is None else args.seed
     texts = [value.text for value in bundle.vocabulary.values]
-    tune = generate_music(_player(args, bundle, seed), texts, corpus.chords, seed)
-    with creating(args.out):
-        write_whole(args.out, midi_bytes(_events(tune), BPM, [(0.0, Meter(BAR, 4))], float(tune.beats), "sideman"))
+    tune = generate_music(_inference_model(args, bundle, seed), texts, corpus.chords, seed)
+    with explain_write_errors(args.out):
+        write_atomically(
+            args.out,
+            midi_file_bytes(
+                _midi_events(tune), BPM, [(0.0, Meter(BEATS_PER_BAR, 4))], float(tune.length_beats), "sideman"
+            ),
+        )
     for one in tune.sets:
         print(*([" ".join(one.values)] if args.values else []), one, sep="\n")
     sounds = sum(len(one.sounds) for one in tune.sets)
-    print(f"{args.out}: {sounds} sounds, {tune.beats // BAR} bars, seed {seed}")
+    print(f"{args.out}: {sounds} sounds, {tune.length_beats // BEATS_PER_BAR} bars, seed {seed}")
     return 0
 
 
 def _check(args: argparse.Namespace) -> None:
     check_readable(args.file)
-    if not 1 <= args.steps <= MOST_VALUES:
-        raise UsageError(f"--steps {args.steps}: from 1 to {MOST_VALUES}")
+    if not 1 <= args.steps <= MAX_VALUES:
+        raise UsageError(f"--steps {args.steps}: from 1 to {MAX_VALUES}")
     if args.temperature is not None and not 0 <= args.temperature <= 100:
         raise UsageError(f"--temperature {args.temperature}: from 0 to 100")
     if args.seed is not None and not 0 <= args.seed < 2**63:
@@ -76,11 +87,11 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--keras always plays the most probable value: leave --temperature out")
 
 
-def _player(args: argparse.Namespace, bundle: Bundle, seed: int) -> InferenceModel:
+def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> InferenceModel:
     if not args.keras:
         temperature = 1.0 if args.temperature is None else args.temperature
         return SamplingModel(NumpyNetwork(bundle.weights), args.steps, temperature, seed)
-    with hushed():
+    with silence_stderr():
         try:
             djmodel: Any = importlib.import_module("sideman_models.network.keras_model")
         except ImportError as error:
@@ -89,15 +100,15 @@ def _player(args: argparse.Namespace, bundle: Bundle, seed: int) -> InferenceMod
     return model
 
 
-def _events(tune: GeneratedTune) -> list[tuple[float, Event]]:
+def _midi_events(tune: GeneratedMusic) -> list[tuple[float, MidiEvent]]:
     """The tune's notes in order of time; at the same beat what ends comes before what begins."""
-    events = [event for one in tune.sets for event in _notes(one.sounds, *SOLO)]
-    events += [event for one in tune.sets for event in _notes(one.chords, *COMPING)]
+    events = [event for one in tune.sets for event in _note_events(one.sounds, *SOLO)]
+    events += [event for one in tune.sets for event in _note_events(one.chords, *COMPING)]
     return sorted(events, key=lambda event: (event[0], isinstance(event[1], NoteOn)))
 
 
-def _notes(sounds: tuple[Sounding, ...], channel: int, velocity: int) -> Iterator[tuple[float, Event]]:
+def _note_events(sounds: tuple[SoundingPitches, ...], channel: int, velocity: int) -> Iterator[tuple[float, MidiEvent]]:
     for sound in sounds:
         for pitch in sound.pitches:
-            yield sound.onset / TICKS, NoteOn(pitch, velocity, channel)
-            yield (sound.onset + sound.length) / TICKS, NoteOff(pitch, channel)
+            yield sound.onset / TICKS_PER_QUARTER, NoteOn(pitch, velocity, channel)
+            yield (sound.onset + sound.length) / TICKS_PER_QUARTER, NoteOff(pitch, channel)

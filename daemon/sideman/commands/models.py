@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import check_readable, table
-from sideman.commands.quiet import hushed
+from sideman.commands.common import check_readable, format_table
+from sideman.commands.quiet import silence_stderr
 from sideman.core.errors import SidemanError, Unavailable, UsageError
-from sideman.files import creating, write_whole
+from sideman.files import explain_write_errors, write_atomically
 from sideman_models.errors import BundleError
-from sideman_models.network.bundle import VALUES, Bundle, find, load, names, save
+from sideman_models.network.bundle import VALUES_FILE, Bundle, bundle_names, find_bundle, load_bundle, save_bundle
 
-SAME = 1e-5
+MAX_DIFFERENCE = 1e-5
 """An exported network's probabilities differ by no more than this."""
 
 _SUFFIXES = {"keras": ".keras", "litert": ".tflite"}
@@ -51,47 +51,47 @@ def run(args: argparse.Namespace) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
+class _BundleRow:
     """A bundle in the list: what it is, or what is wrong with it."""
 
     name: str
     path: Path
     bundle: Bundle | None
-    wrong: str = ""
+    problem: str = ""
 
     def facts(self) -> dict[str, Any]:
         """As JSON has it."""
         if self.bundle is None:
-            return {"name": self.name, "path": str(self.path), "wrong": self.wrong}
+            return {"name": self.name, "path": str(self.path), "wrong": self.problem}
         return _facts(self.bundle, self.path)
 
     def row(self) -> list[str]:
         """The cells of its row in the table."""
         if self.bundle is None:
             return [self.name, "broken", "", "", "", str(self.path)]
-        weights, unseen = self.bundle.weights, _unseen(self.bundle)
+        weights, unseen = self.bundle.weights, _unseen_figures(self.bundle)
         sizes = ["classic" if self.bundle.classic else "modern", str(weights.n_a), str(weights.n_values)]
-        return [self.name, *sizes, _number(unseen.get("bits_per_value")), str(self.path)]
+        return [self.name, *sizes, _format_bits(unseen.get("bits_per_value")), str(self.path)]
 
 
 def _list(args: argparse.Namespace) -> None:
-    listed = [_listed(name) for name in names()]
+    listed = [_bundle_row(name) for name in bundle_names()]
     if args.json:
         print(json.dumps([one.facts() for one in listed], ensure_ascii=False))
         return
     if not listed:
         print("no networks; `sideman train` makes one")
     head = ["name", "dialect", "units", "values", "bits a value", "where"]
-    for line in table([head, *(one.row() for one in listed)] if listed else []):
+    for line in format_table([head, *(one.row() for one in listed)] if listed else []):
         print(line)
 
 
-def _listed(name: str) -> _Listed:
-    path = find(name)
+def _bundle_row(name: str) -> _BundleRow:
+    path = find_bundle(name)
     try:
-        return _Listed(name, path, load(str(path)))
+        return _BundleRow(name, path, load_bundle(str(path)))
     except BundleError as error:
-        return _Listed(name, path, None, str(error))
+        return _BundleRow(name, path, None, str(error))
 
 
 def _facts(bundle: Bundle, path: Path) -> dict[str, Any]:
@@ -103,24 +103,24 @@ def _facts(bundle: Bundle, path: Path) -> dict[str, Any]:
         "units": weights.n_a,
         "values": weights.n_values,
         "context_rows": weights.n_context,
-        "bits_per_value": _unseen(bundle).get("bits_per_value"),
+        "bits_per_value": _unseen_figures(bundle).get("bits_per_value"),
     }
 
 
-def _unseen(bundle: Bundle) -> Mapping[str, Any]:
+def _unseen_figures(bundle: Bundle) -> Mapping[str, Any]:
     """The figures on music it had not seen, where its facts have any: they are told, and never relied on."""
     figures = bundle.facts.get("figures")
     unseen = figures.get("unseen") if isinstance(figures, Mapping) else None
     return unseen if isinstance(unseen, Mapping) else {}
 
 
-def _number(figure: object) -> str:
+def _format_bits(figure: object) -> str:
     return f"{figure:.3f}" if isinstance(figure, float) else "-"
 
 
 def _show(args: argparse.Namespace) -> None:
-    bundle = load(args.name)
-    path = find(args.name)
+    bundle = load_bundle(args.name)
+    path = find_bundle(args.name)
     pictures = sorted(str(picture) for picture in path.glob("*.png"))
     if args.json:
         more = {"context": bundle.context.names, "facts": bundle.facts, "card": bundle.card, "pictures": pictures}
@@ -139,15 +139,15 @@ def _export(args: argparse.Namespace) -> None:
     kind = args.to or next((kind for kind, suffix in _SUFFIXES.items() if args.file.suffix == suffix), None)
     if kind is None:
         raise UsageError(f"{args.file}: end it in .keras or .tflite, or say --to keras or --to litert")
-    bundle = load(args.name)
-    with hushed():
+    bundle = load_bundle(args.name)
+    with silence_stderr():
         content, differs = _exported(bundle, kind)
-    if not differs <= SAME:
+    if not differs <= MAX_DIFFERENCE:
         raise SidemanError(f"{args.file}: its probabilities would differ by {differs:.1g}; nothing is written")
-    with creating(args.file):
-        write_whole(args.file, content)
+    with explain_write_errors(args.file):
+        write_atomically(args.file, content)
     print(f"{args.file}: written; probabilities differ by {differs:.1g} at most from those that are played")
-    print(_INTERFACE.format(w=bundle.weights, n_x=len(bundle.weights.kernel)))
+    print(_STEP_INTERFACE.format(w=bundle.weights, n_x=len(bundle.weights.kernel)))
 
 
 def _exported(bundle: Bundle, kind: str) -> tuple[bytes, float]:
@@ -156,17 +156,17 @@ def _exported(bundle: Bundle, kind: str) -> tuple[bytes, float]:
 
     try:
         if kind == "keras":
-            model = export.keras_model(bundle.weights)
-            content, step = export.keras_file(model), export.keras_step(model)
+            model = export.make_keras_model(bundle.weights)
+            content, step = export.keras_file_bytes(model), export.keras_step_function(model)
         else:
-            content = export.litert_file(bundle.weights)
-            step = export.litert_step(content)
+            content = export.litert_file_bytes(bundle.weights)
+            step = export.litert_step_function(content)
     except export.NoLiteRT as error:
         raise Unavailable(f"--to litert: {error}") from error
-    return content, export.difference(step, bundle.weights)
+    return content, export.max_probability_difference(step, bundle.weights)
 
 
-_INTERFACE = """One step of the network, float32, for a batch of m (LiteRT: 1):
+_STEP_INTERFACE = """One step of the network, float32, for a batch of m (LiteRT: 1):
   in   x               (m, {n_x})  {w.n_values} rows for the value before (one-hot; zeros at the start),
                        then {w.n_context} for the context of the coming one
   in   a, c            (m, {w.n_a})  the state, zeros at the start
@@ -177,12 +177,12 @@ _INTERFACE = """One step of the network, float32, for a batch of m (LiteRT: 1):
 
 def _import(args: argparse.Namespace) -> None:
     check_readable(args.file)
-    if args.out.exists() and not (args.out / VALUES).is_file():
+    if args.out.exists() and not (args.out / VALUES_FILE).is_file():
         raise UsageError(f"--out {args.out}: something that is not a bundle is already there")
-    like = load(args.like)
-    with hushed():
-        from sideman_models.network.export import read_keras
+    like = load_bundle(args.like)
+    with silence_stderr():
+        from sideman_models.network.export import read_keras_file
 
-        bundle = read_keras(args.file, like, args.out.resolve().name)
-    save(bundle, args.out)
+        bundle = read_keras_file(args.file, like, args.out.resolve().name)
+    save_bundle(bundle, args.out)
     print(f"{args.out}: written, {bundle.weights.n_a} units, the values of {like.name}")

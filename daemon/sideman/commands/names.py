@@ -11,12 +11,21 @@ from pathlib import Path
 
 from sideman.commands.common import check_readable
 from sideman.core.errors import UsageError
-from sideman_models.course.names import DINOSAURS, ITERATIONS, NAMES, NameModel, invent, learn, load, save
+from sideman_models.course.names import (
+    DINOSAUR_MODEL,
+    ITERATIONS,
+    NAMES_FILE,
+    NameModel,
+    generate_names,
+    load_name_model,
+    save_name_model,
+    train_name_model,
+)
 from sideman_models.text import printable
 
-MOST = 100_000
-LARGEST_SEED = 2**32 - 1
-_SHOWN = 3
+MAX_NAMES = 100_000
+MAX_SEED = 2**32 - 1
+_SHOWN_NAMES = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,20 +49,20 @@ def run(args: argparse.Namespace) -> int:
     """
     _check(args)
     if args.train is None:
-        model = load(args.model or DINOSAURS)
+        model = load_name_model(args.model or DINOSAUR_MODEL)
     else:
-        model = learn(args.train, args.source, _command(args), args.iterations, _progress)
+        model = train_name_model(args.train, args.source, _command_line(args), args.iterations, _print_progress)
         if args.out is not None:
-            save(model, args.out)
+            save_name_model(model, args.out)
             print(f"{args.out}: written")
-    seed = secrets.randbelow(LARGEST_SEED) if args.seed is None else args.seed
-    for name in islice(invent(model, seed), args.count):
+    seed = secrets.randbelow(MAX_SEED) if args.seed is None else args.seed
+    for name in islice(generate_names(model, seed), args.count):
         print(name)
     return 0
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name, least, most in (("count", 1, MOST), ("seed", 0, LARGEST_SEED), ("iterations", 1, 100_000_000)):
+    for name, least, most in (("count", 1, MAX_NAMES), ("seed", 0, MAX_SEED), ("iterations", 1, 100_000_000)):
         number = getattr(args, name)
         if number is not None and not least <= number <= most:
             raise UsageError(f"--{name} {number}: a whole number from {least} to {most}")
@@ -64,17 +73,17 @@ def _check(args: argparse.Namespace) -> None:
     for path in (args.train, args.model):
         if path is not None:
             check_readable(path)
-    if args.out is not None and args.out.exists() and not (args.out / NAMES).is_file():
+    if args.out is not None and args.out.exists() and not (args.out / NAMES_FILE).is_file():
         raise UsageError(f"--out {args.out}: something that is not a name model is already there")
 
 
-def _progress(iteration: int, loss: float, model: NameModel) -> None:
+def _print_progress(iteration: int, loss: float, model: NameModel) -> None:
     """A line now and then: the smoothed loss, and what the network makes up by now."""
-    names = " · ".join(islice(invent(model, iteration), _SHOWN))
+    names = " · ".join(islice(generate_names(model, iteration), _SHOWN_NAMES))
     print(f"iteration {iteration:>6}   smoothed loss {loss:.6f}   {names}", flush=True)
 
 
-def _command(args: argparse.Namespace) -> str:
+def _command_line(args: argparse.Namespace) -> str:
     """The command that makes the same network again, wherever the list lies."""
     words = ["sideman", "names", "--train", args.train.name, "--iterations", str(args.iterations)]
     words += ["--out", args.out.name] if args.out is not None else []

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def silence_stderr() -> Iterator[None]:
     """Let nothing out on stderr's descriptor meanwhile: TensorFlow writes there past Python, whatever its own switch.
 
     Exceptions go their way, so that nothing that matters is lost.

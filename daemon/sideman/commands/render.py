@@ -10,23 +10,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sideman.commands.common import add_settings, load_settings
+from sideman.commands.common import add_settings_options, load_settings
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
-from sideman.files import creating, write_whole
-from sideman.playing.assembly import Performance, prepare
-from sideman.render.render import Take, changes, play_take, sounding, take_name, take_seed
+from sideman.files import explain_write_errors, write_atomically
+from sideman.playing.assembly import Performance, load_performance
+from sideman.render.render import RenderedTake, chord_symbols, note_spans, render_take, take_name, take_seed
 from sideman.service import log
-from sideman.sound.fluidsynth import find_synth
-from sideman_models.course.names import load as load_names
+from sideman.sound.fluidsynth import find_fluidsynth
+from sideman_models.course.names import load_name_model as load_names
 
 DEFAULT_BARS = 32
-MOST_BARS = 100_000
-MOST_TAKES = 10_000
-LARGEST_SEED = 2**32 - 1
+MAX_RENDERED_BARS = 100_000
+MAX_TAKES = 10_000
+MAX_SEED = 2**32 - 1
 PLACEHOLDERS = ("{name}", "{number}", "{seed}")
 
-Write = Callable[[Take, Path], None]
+Write = Callable[[RenderedTake, Path], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="so many solos, each with a name and dice of its own; --out, --picture and --wav are folders then,"
         " or paths with {name}, {number} or {seed} in them",
     )
-    add_settings(parser)
+    add_settings_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,22 +55,22 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
     if args.seed is not None:
         settings = replace(settings, play=replace(settings.play, seed=args.seed))
-    log.set_up(settings.log.level)
+    log.configure_logging(settings.log.level)
     outputs = list(_outputs(args))
-    performance = prepare(settings, load_chart(settings))
+    performance = load_performance(settings, load_chart(settings))
     bars = args.bars or (None if settings.chart.choruses else DEFAULT_BARS)
     if args.takes is None:
         for output in outputs:
-            output.check_one()
+            output.check_single()
         take, spent = _render(performance, bars, "sideman", [(output, output.path) for output in outputs])
-        print(f"{_told(take, [output.path for output in outputs])}, {_factor(take.seconds, spent)}")
+        print(f"{_summary(take, [output.path for output in outputs])}, {_format_speed(take.seconds, spent)}")
     else:
-        _many(performance, bars, outputs, args.takes)
+        _render_many(performance, bars, outputs, args.takes)
     return 0
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name, least, most in (("bars", 1, MOST_BARS), ("takes", 1, MOST_TAKES), ("seed", 0, LARGEST_SEED)):
+    for name, least, most in (("bars", 1, MAX_RENDERED_BARS), ("takes", 1, MAX_TAKES), ("seed", 0, MAX_SEED)):
         number = getattr(args, name)
         if number is not None and not least <= number <= most:
             raise UsageError(f"--{name} {number}: from {least} to {most}")
@@ -82,7 +82,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Output:
+class _OutputFile:
     """One kind of file that is made of a take, and where."""
 
     option: str
@@ -91,23 +91,23 @@ class _Output:
     write: Write
 
     @property
-    def _pattern(self) -> bool:
+    def _is_pattern(self) -> bool:
         return any(place in str(self.path) for place in PLACEHOLDERS)
 
-    def check_one(self) -> None:
+    def check_single(self) -> None:
         """See that it names one file."""
-        if self._pattern:
+        if self._is_pattern:
             raise UsageError(f"{self.option} {self.path}: {' and '.join(PLACEHOLDERS)} go with --takes N")
 
-    def check_many(self) -> None:
+    def check_multiple(self) -> None:
         """See that there is a place for more than one."""
-        if not self._pattern and self.path.suffix.lower() == self.suffix:
+        if not self._is_pattern and self.path.suffix.lower() == self.suffix:
             places = " or ".join(PLACEHOLDERS)
             raise UsageError(f"{self.option} {self.path}: with --takes a folder, or a path with {places} in it")
 
-    def path_of(self, name: str, number: int, seed: int) -> Path:
+    def take_path(self, name: str, number: int, seed: int) -> Path:
         """Where the file of a take goes: the pattern filled in, else named after it in the folder."""
-        if not self._pattern:
+        if not self._is_pattern:
             return self.path / f"{name}{self.suffix}"
         text = str(self.path)
         for place, word in zip(PLACEHOLDERS, (name, number, seed), strict=True):
@@ -115,71 +115,71 @@ class _Output:
         return Path(text)
 
 
-def _outputs(args: argparse.Namespace) -> Iterator[_Output]:
+def _outputs(args: argparse.Namespace) -> Iterator[_OutputFile]:
     """What is asked for. What it takes is looked for now, before anything is played."""
-    yield _Output("--out", args.out, ".mid", _write_midi)
+    yield _OutputFile("--out", args.out, ".mid", _write_midi)
     if args.picture is not None:
         importlib.import_module("sideman_models.pictures")  # not there without matplotlib
-        yield _Output("--picture", args.picture, ".png", _draw)
+        yield _OutputFile("--picture", args.picture, ".png", _write_picture)
     if args.wav is not None:
-        synth = find_synth(args.sound_font)
-        yield _Output("--wav", args.wav, ".wav", lambda take, path: synth.play(take.midi, path, take.seconds))
+        synth = find_fluidsynth(args.sound_font)
+        yield _OutputFile("--wav", args.wav, ".wav", lambda take, path: synth.render_wav(take.midi, path, take.seconds))
 
 
-def _write_midi(take: Take, path: Path) -> None:
-    with creating(path):
-        write_whole(path, take.midi)
+def _write_midi(take: RenderedTake, path: Path) -> None:
+    with explain_write_errors(path):
+        write_atomically(path, take.midi)
 
 
-def _draw(take: Take, path: Path) -> None:
+def _write_picture(take: RenderedTake, path: Path) -> None:
     from sideman_models.pictures import RollNote, piano_roll
 
-    notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in sounding(take.events)]
+    notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(take.events)]
     title = f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
-    picture = piano_roll(notes, list(changes(take.chart, take.beats)), title, take.chart.beat_of)
-    with creating(path):
-        write_whole(path, picture)
+    picture = piano_roll(notes, list(chord_symbols(take.chart, take.beats)), title, take.chart.beat_of_bar)
+    with explain_write_errors(path):
+        write_atomically(path, picture)
 
 
 # -- one take, or many
 
 
 def _render(
-    performance: Performance, bars: int | None, name: str, files: Sequence[tuple[_Output, Path]]
-) -> tuple[Take, float]:
+    performance: Performance, bars: int | None, name: str, files: Sequence[tuple[_OutputFile, Path]]
+) -> tuple[RenderedTake, float]:
     """Play a take and write its files; the seconds that playing took, from nothing to the contents of a MIDI file."""
     if len({path.absolute() for _, path in files}) < len(files):
         raise UsageError(f"{' and '.join(output.option for output, _ in files)}: the same file {files[0][1]}")
     start = time.perf_counter()
-    take = play_take(performance, bars, name)
+    take = render_take(performance, bars, name)
     spent = time.perf_counter() - start
     for output, path in files:
         output.write(take, path)
     return take, spent
 
 
-def _many(performance: Performance, bars: int | None, outputs: Sequence[_Output], count: int) -> None:
+def _render_many(performance: Performance, bars: int | None, outputs: Sequence[_OutputFile], count: int) -> None:
     """So many takes, written as they come, each with dice and a name of its own."""
     for output in outputs:
-        output.check_many()
+        output.check_multiple()
     model, known = load_names(), set[str]()
     played = spent = 0.0
     for number in range(1, count + 1):
         seed = take_seed(performance.seed, number)
         name = take_name(model, seed, known)
-        files = [(output, output.path_of(name, number, seed)) for output in outputs]
+        files = [(output, output.take_path(name, number, seed)) for output in outputs]
         for _, path in files:
-            with creating(path.parent):
+            with explain_write_errors(path.parent):
                 path.parent.mkdir(parents=True, exist_ok=True)
         take, seconds = _render(replace(performance, seed=seed), bars, name, files)
         played, spent = played + take.seconds, spent + seconds
-        print(_told(take, [path for _, path in files]), flush=True)
-    print(f"{count} takes, seed {performance.seed}: {played / 60:.1f} minutes of music, {_factor(played, spent)}")
+        print(_summary(take, [path for _, path in files]), flush=True)
+    print(f"{count} takes, seed {performance.seed}: {played / 60:.1f} minutes of music, {_format_speed(played, spent)}")
 
 
-def _told(take: Take, paths: Sequence[Path]) -> str:
+def _summary(take: RenderedTake, paths: Sequence[Path]) -> str:
     return f"{', '.join(map(str, paths))}: {take.notes} notes, {take.bars} bars, seed {take.seed}"
 
 
-def _factor(played: float, spent: float) -> str:
+def _format_speed(played: float, spent: float) -> str:
     return f"{played / max(spent, 1e-9):,.0f} × real time"

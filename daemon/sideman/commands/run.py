@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sideman.commands.common import add_settings, sources
+from sideman.commands.common import add_settings_options, settings_sources
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
 from sideman.core.settings.schema import Settings
 from sideman.service import log
 
 if TYPE_CHECKING:
-    from sideman.sound.live import Sound
+    from sideman.sound.live import LiveSynth
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman run`."""
     parser.add_argument("--sound", action="store_true", help="be heard at once, through the fluidsynth installed here")
     parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="what fluidsynth plays with")
-    add_settings(parser)
+    add_settings_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,24 +38,24 @@ def run(args: argparse.Namespace) -> int:
 
     if args.sound_font is not None and not args.sound:
         raise UsageError("--sound-font goes with --sound")
-    where = sources(args)
+    where = settings_sources(args)
     settings = where.read()
-    log.set_up(settings.log.level)
+    log.configure_logging(settings.log.level)
     chart = load_chart(settings)
-    with _sound(args, settings) as sound:
+    with _open_sound(args, settings) as sound:
         return Service(settings, chart, where, sound).run()
 
 
 @contextlib.contextmanager
-def _sound(args: argparse.Namespace, settings: Settings) -> Iterator[Sound | None]:
+def _open_sound(args: argparse.Namespace, settings: Settings) -> Iterator[LiveSynth | None]:
     """The sound that is asked for, for as long as it is."""
     if not args.sound:
         yield None
         return
-    from sideman.sound.fluidsynth import find_synth
-    from sideman.sound.live import Sound
+    from sideman.sound.fluidsynth import find_fluidsynth
+    from sideman.sound.live import LiveSynth
 
-    with contextlib.closing(Sound(find_synth(args.sound_font, "--sound"))) as sound:
-        sound.choose(settings.midi, settings.play)
-        _log.info("sound: %s", sound.text)
+    with contextlib.closing(LiveSynth(find_fluidsynth(args.sound_font, "--sound"))) as sound:
+        sound.set_programs(settings.midi, settings.play)
+        _log.info("sound: %s", sound.description)
         yield sound

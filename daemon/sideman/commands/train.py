@@ -14,26 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sideman.commands.common import add_reading_options, check_readable, read_music
-from sideman.commands.quiet import hushed
+from sideman.commands.quiet import silence_stderr
 from sideman.config.sources import load_chart
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings.schema import Settings
-from sideman.files import creating
-from sideman.watch.training_progress import Lines, Live
-from sideman_models.network.bundle import VALUES, Bundle, load, save
-from sideman_models.network.model_card import card
+from sideman.files import explain_write_errors
+from sideman.watch.training_progress import BarProgress, PlainProgress
+from sideman_models.network.bundle import VALUES_FILE, Bundle, load_bundle, save_bundle
+from sideman_models.network.model_card import model_card
 from sideman_models.text import printable
 from sideman_models.training import checkpoint
-from sideman_models.training.cluster import Cluster, cluster_of
-from sideman_models.training.recipe import FINE_RATE, Recipe, dropout_for
+from sideman_models.training.cluster import Cluster, read_cluster
+from sideman_models.training.recipe import FINE_TUNING_RATE, Recipe, default_dropout
 
 if TYPE_CHECKING:
     from sideman_models.network.lstm import Floats
 
-_LONGEST_LICENCE = 1 << 16
-_LARGEST_SEED = 2**32 - 1
-_MOST = 1 << 20
-_NOT_CLASSIC = {
+_MAX_LICENCE_LENGTH = 1 << 16
+_MAX_SEED = 2**32 - 1
+_MAX_NUMBER = 1 << 20
+_MODERN_ONLY = {
     "rate": None, "dropout": None, "patience": None, "validation": None, "licence": None, "base": None,
     "resume": False, "values_only": False, "deterministic": True,
     "melody": None, "chords": "auto", "no_cache": False, "feels": "swing",
@@ -57,12 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classic", action="store_true", help="the assignment's own training, on its own MIDI file")
     parser.add_argument("--unrolled", action="store_true", help="with --classic: the course's unrolled model, by fit")
     parser.add_argument("--licence", metavar="TEXT|FILE", help="what the card says of the licence; a file is read")
-    _add_recipe(parser.add_argument_group("the recipe"))
-    _add_ways(parser.add_argument_group("ways to train"))
+    _add_recipe_options(parser.add_argument_group("the recipe"))
+    _add_training_options(parser.add_argument_group("ways to train"))
     add_reading_options(parser)
 
 
-def _add_recipe(group: argparse._ArgumentGroup) -> None:
+def _add_recipe_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--units", type=int, metavar="N", help=f"units of the LSTM cell ({Recipe().units})")
     group.add_argument(
         "--epochs", type=int, metavar="N", help=f"passes over the music ({Recipe().epochs}; classic 100)"
@@ -70,11 +70,11 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--seed", type=int, default=0, metavar="N", help="for the first weights, the order and the dropout (0)"
     )
-    rates = f"{Recipe().rate}; with --from {FINE_RATE}"
+    rates = f"{Recipe().rate}; with --from {FINE_TUNING_RATE}"
     group.add_argument("--rate", type=float, metavar="R", help=f"the learning rate, at its highest ({rates})")
     group.add_argument(
         "--dropout",
-        type=_three,
+        type=_three_shares,
         metavar="ROWS,RECURRENT,OUTPUTS",
         help="shares of input rows, recurrent units and outputs to leave out, such as 0.1,0.1,0.2 (by the units)",
     )
@@ -87,7 +87,7 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_ways(group: argparse._ArgumentGroup) -> None:
+def _add_training_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--from", dest="base", metavar="BUNDLE", help="begin from this network; its values are kept")
     group.add_argument("--values-only", action="store_true", help="tell the network neither chords nor metre")
     group.add_argument("--resume", action="store_true", help="go on with a training that was cut off")
@@ -99,7 +99,7 @@ def _add_ways(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _three(text: str) -> tuple[float, float, float]:
+def _three_shares(text: str) -> tuple[float, float, float]:
     try:
         rows, recurrent, outputs = (float(each) for each in text.split(","))
     except ValueError:
@@ -116,20 +116,25 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     if args.classic:
         _try_to_write(args.out)
-        bundle = _learn_classic(args)
-        with creating(args.out):
-            save(bundle, args.out)
-        _tell(args, bundle)
+        bundle = _train_classic(args)
+        with explain_write_errors(args.out):
+            save_bundle(bundle, args.out)
+        _print_result(args, bundle)
         return 0
-    return _learn(args)
+    return _train(args)
 
 
-def _tell(args: argparse.Namespace, bundle: Bundle) -> None:
+def _print_result(args: argparse.Namespace, bundle: Bundle) -> None:
     print(f"{args.out}: written ({bundle.facts['ended']}, epoch {bundle.facts['best_epoch']} kept)")
 
 
 def _check(args: argparse.Namespace) -> None:
-    ranges = (("units", 1, _MOST), ("epochs", 1, _MOST), ("seed", 0, _LARGEST_SEED), ("patience", 1, _MOST))
+    ranges = (
+        ("units", 1, _MAX_NUMBER),
+        ("epochs", 1, _MAX_NUMBER),
+        ("seed", 0, _MAX_SEED),
+        ("patience", 1, _MAX_NUMBER),
+    )
     for name, least, most in ranges:
         number = getattr(args, name)
         if number is not None and not least <= number <= most:
@@ -141,15 +146,15 @@ def _check(args: argparse.Namespace) -> None:
     if args.unrolled and not args.classic:
         raise UsageError("--unrolled goes with --classic")
     _check_recipe(args)
-    with creating(args.out):
-        other = args.out.exists() and not (args.out / VALUES).is_file()
+    with explain_write_errors(args.out):
+        other = args.out.exists() and not (args.out / VALUES_FILE).is_file()
     if other:
         raise UsageError(f"--out {args.out}: something that is not a bundle is already there")
 
 
 def _try_to_write(path: Path) -> None:
     """Make the folder that the bundle is to lie in, and something in it: so that it is not found out after training."""
-    with creating(path):
+    with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent):
             pass
@@ -158,7 +163,7 @@ def _try_to_write(path: Path) -> None:
 def _check_classic(args: argparse.Namespace) -> None:
     if len(args.files) != 1:
         raise UsageError("--classic learns from one MIDI file")
-    if given := [name for name, usual in _NOT_CLASSIC.items() if getattr(args, name) != usual]:
+    if given := [name for name, usual in _MODERN_ONLY.items() if getattr(args, name) != usual]:
         option = _OPTIONS.get(given[0], given[0].replace("_", "-"))
         raise UsageError(f"--classic is the assignment's own training: --{option} does not go with it")
 
@@ -176,31 +181,31 @@ def _check_recipe(args: argparse.Namespace) -> None:
         raise UsageError("--patience needs titles to measure on, which --validation 0 does not keep")
 
 
-def _learn(args: argparse.Namespace) -> int:
-    cluster = cluster_of(os.environ)
-    unfinished = checkpoint.beside(args.out)
+def _train(args: argparse.Namespace) -> int:
+    cluster = read_cluster(os.environ)
+    unfinished = checkpoint.checkpoint_path(args.out)
     _check_unfinished(args, unfinished, cluster)
-    base = None if args.base is None else _base(args)
+    base = None if args.base is None else _load_base(args)
     licence = _licence(args.licence)
     corpus = read_music(args.files, args)
-    if cluster.chief:
+    if cluster.is_chief:
         _try_to_write(args.out)
-    with hushed():
-        from sideman_models.training.train import Job, learn
-    recipe = _recipe(args, base)
-    job = Job(
-        recipe, _name(args), _command(args), args.validation, licence, base, unfinished, args.resume,
+    with silence_stderr():
+        from sideman_models.training.train import TrainingJob, train_bundle
+    recipe = _make_recipe(args, base)
+    job = TrainingJob(
+        recipe, _bundle_name(args), _command_line(args), args.validation, licence, base, unfinished, args.resume,
         cluster, args.deterministic, args.values_only,
     )  # fmt: skip
-    with _watcher(cluster) as watcher:
-        learned = learn(corpus, job, watcher)
+    with _make_watcher(cluster) as watcher:
+        learned = train_bundle(corpus, job, watcher)
     if learned.bundle is None:
-        print(f"machine {cluster.rank} of TF_CONFIG: {learned.ended}; {cluster.machines[0]} writes the bundle")
+        print(f"machine {cluster.rank} of TF_CONFIG: {learned.end_reason}; {cluster.machines[0]} writes the bundle")
         return 0
-    bundle, pictures = _with_pictures(learned.bundle, learned.counts)
-    with creating(args.out):
-        save(bundle, args.out, pictures)
-    _tell(args, bundle)
+    bundle, pictures = _with_pictures(learned.bundle, learned.value_counts)
+    with explain_write_errors(args.out):
+        save_bundle(bundle, args.out, pictures)
+    _print_result(args, bundle)
     if learned.finished:
         unfinished.unlink(missing_ok=True)
     elif unfinished.exists():
@@ -211,18 +216,18 @@ def _learn(args: argparse.Namespace) -> int:
 def _check_unfinished(args: argparse.Namespace, unfinished: Path, cluster: Cluster) -> None:
     if args.resume and not unfinished.exists():
         raise NoSuchInput(f"{unfinished}: there is no training to go on with; leave --resume out")
-    if unfinished.exists() and not args.resume and cluster.chief:
+    if unfinished.exists() and not args.resume and cluster.is_chief:
         raise UsageError(f"{unfinished}: a training was cut off here: go on with --resume, or remove that file")
 
 
-def _base(args: argparse.Namespace) -> Bundle:
-    base = load(args.base)
+def _load_base(args: argparse.Namespace) -> Bundle:
+    base = load_bundle(args.base)
     if args.units not in (None, base.weights.n_a):
         raise UsageError(f"--units {args.units}: {base.name} has {base.weights.n_a} units; leave --units out")
     return base
 
 
-def _recipe(args: argparse.Namespace, base: Bundle | None) -> Recipe:
+def _make_recipe(args: argparse.Namespace, base: Bundle | None) -> Recipe:
     usual = Recipe()
     units = base.weights.n_a if base is not None else args.units or usual.units
     return replace(
@@ -230,8 +235,8 @@ def _recipe(args: argparse.Namespace, base: Bundle | None) -> Recipe:
         units=units,
         epochs=args.epochs or usual.epochs,
         seed=args.seed,
-        rate=args.rate or (usual.rate if base is None else FINE_RATE),
-        dropout=args.dropout or dropout_for(units),
+        rate=args.rate or (usual.rate if base is None else FINE_TUNING_RATE),
+        dropout=args.dropout or default_dropout(units),
         patience=args.patience or 0,
     )
 
@@ -247,13 +252,13 @@ def _licence(given: str | None) -> str:
         if not Path(given).is_file():
             raise UnreadableInput(f"--licence {given}: not a plain file")
         with Path(given).open("rb") as file:
-            raw = file.read(_LONGEST_LICENCE + 1)
+            raw = file.read(_MAX_LICENCE_LENGTH + 1)
     except OSError as error:
         if "\n" in given or len(given) > 255:  # a text too long for a file's name
             return given
         raise UnreadableInput(f"--licence {given}: cannot be read: {error.strerror}") from error
-    if len(raw) > _LONGEST_LICENCE:
-        raise UnreadableInput(f"--licence {given}: longer than {_LONGEST_LICENCE >> 10} KiB")
+    if len(raw) > _MAX_LICENCE_LENGTH:
+        raise UnreadableInput(f"--licence {given}: longer than {_MAX_LICENCE_LENGTH >> 10} KiB")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -268,44 +273,44 @@ def _check_not_a_path(text: str) -> None:
         raise NoSuchInput(f"--licence {text}: no such file (and a text would not read like a file's name)")
 
 
-class _Silent(Lines):
+class _SilentProgress(PlainProgress):
     """A machine that does not write says nothing while it works."""
 
     def __init__(self) -> None:
         super().__init__(lambda _line: None)
 
 
-def _watcher(cluster: Cluster) -> Lines:
-    if not cluster.chief:
-        return _Silent()
+def _make_watcher(cluster: Cluster) -> PlainProgress:
+    if not cluster.is_chief:
+        return _SilentProgress()
     if sys.stdout is not None and sys.stdout.isatty():
         try:
-            return Live()
+            return BarProgress()
         except ModuleNotFoundError:
             print("without rich there is no progress bar, only a line an epoch")
-    return Lines()
+    return PlainProgress()
 
 
 def _with_pictures(bundle: Bundle, counts: Mapping[str, int]) -> tuple[Bundle, dict[str, bytes]]:
     """The bundle with a card that shows its pictures, and these."""
-    from sideman.render.bundle_pictures import SHOWN, portrait
+    from sideman.render.bundle_pictures import PICTURES, bundle_pictures
 
     try:
-        pictures = portrait(bundle, bundle.facts["curve"], counts, load_chart(Settings()))
+        pictures = bundle_pictures(bundle, bundle.facts["curve"], counts, load_chart(Settings()))
     except ModuleNotFoundError as error:
         print(f"no pictures: {error.name} is not installed; it comes with sideman[train]")
         return bundle, {}
-    return replace(bundle, card=card(bundle, bundle.facts, SHOWN)), pictures
+    return replace(bundle, card=model_card(bundle, bundle.facts, PICTURES)), pictures
 
 
-def _learn_classic(args: argparse.Namespace) -> Bundle:
-    with hushed():
-        from sideman_models.course.train import ClassicRecipe, learn_classic, step_table
+def _train_classic(args: argparse.Namespace) -> Bundle:
+    with silence_stderr():
+        from sideman_models.course.train import ClassicRecipe, step_table, train_classic_bundle
 
     usual = ClassicRecipe()
     units, epochs = args.units or usual.units, args.epochs or usual.epochs
     recipe = ClassicRecipe(units=units, epochs=epochs, seed=args.seed, unrolled=args.unrolled)
-    bundle = learn_classic(args.files[0], recipe, _name(args), _command(args), _classic_progress)
+    bundle = train_classic_bundle(args.files[0], recipe, _bundle_name(args), _command_line(args), _classic_progress)
     print(step_table(bundle.facts["figures"]))
     return bundle
 
@@ -318,11 +323,11 @@ def _classic_progress(epoch: int, losses: Floats, accuracies: Floats) -> None:
         )
 
 
-def _name(args: argparse.Namespace) -> str:
+def _bundle_name(args: argparse.Namespace) -> str:
     return printable(args.name or args.out.name)
 
 
-def _command(args: argparse.Namespace) -> str:
+def _command_line(args: argparse.Namespace) -> str:
     """The command that makes the same bundle again, wherever the files lie."""
     words = ["sideman", "train", *(path.name or path.resolve().name for path in args.files), "--out", args.out.name]
     words += ["--classic"] if args.classic else []

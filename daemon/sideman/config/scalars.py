@@ -18,7 +18,7 @@ _WORDS: dict[str, object] = {
 }
 
 
-def scalar(text: str) -> object:
+def parse_scalar(text: str) -> object:
     """The value that a bare word stands for: None, a boolean, a number, else the text itself."""
     if text in _WORDS:
         return _WORDS[text]

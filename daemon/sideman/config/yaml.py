@@ -16,23 +16,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, SidemanError
-from sideman.core.settings.resolve import Given
+from sideman.core.settings.resolve import WrittenValue
 
-LARGEST = 1 << 20
+MAX_CONFIG_BYTES = 1 << 20
 """Bytes; a configuration of every key, commented, has about ten thousand."""
 
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class YamlContent:
     """What a file says: its values by dotted key, in order, and a line for each thing that is wrong with it."""
 
-    values: dict[str, Given] = field(default_factory=dict)
+    values: dict[str, WrittenValue] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
-def read_yaml(path: Path) -> Read:
+def read_yaml(path: Path) -> YamlContent:
     """The settings in the file at `path`.
 
     Raises NoSuchInput, NotPermitted or ConfigError when there is nothing to read; what is wrong *in* the file comes
@@ -41,21 +41,21 @@ def read_yaml(path: Path) -> Read:
     return parse_yaml(read_file(path), str(path))
 
 
-def read_file(path: Path, largest: int = LARGEST, too_large: type[ConfigError] = ConfigError) -> bytes:
-    """The bytes of a small file that has to be there and readable; `too_large` is raised beyond `largest` bytes."""
+def read_file(path: Path, max_bytes: int = MAX_CONFIG_BYTES, too_large: type[ConfigError] = ConfigError) -> bytes:
+    """The bytes of a small file that has to be there and readable; `too_large` is raised beyond `max_bytes` bytes."""
     try:
         if path.exists() and not (path.is_file() or path.is_dir() or str(path) == os.devnull):
             raise NoSuchInput(f"{path}: a pipe or a device, not a file; keep in one what is to be read")  # it may wait
         with path.open("rb") as file:
-            data = file.read(largest + 1)
+            data = file.read(max_bytes + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise refusal(path, error) from None
-    if len(data) > largest:
-        raise too_large(f"{path}: larger than {largest >> 20} MiB; is it the right file?")
+        raise read_error(path, error) from None
+    if len(data) > max_bytes:
+        raise too_large(f"{path}: larger than {max_bytes >> 20} MiB; is it the right file?")
     return data
 
 
-def refusal(path: Path, error: OSError | ValueError) -> SidemanError:
+def read_error(path: Path, error: OSError | ValueError) -> SidemanError:
     """What `error` means for somebody who asked for the file at `path`."""
     match error:
         case FileNotFoundError() | NotADirectoryError() | ValueError():
@@ -68,23 +68,23 @@ def refusal(path: Path, error: OSError | ValueError) -> SidemanError:
             return NoSuchInput(f"{path}: {error.strerror or error}")
 
 
-def parse_yaml(data: bytes, name: str) -> Read:
+def parse_yaml(data: bytes, name: str) -> YamlContent:
     """The settings in `data`, the contents of the file called `name`."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return Read(problems=[f"{name}:{line}: not text (UTF-8); is it the right file?"])
-    problems = list(_odd_lines(text, name))
+        return YamlContent(problems=[f"{name}:{line}: not text (UTF-8); is it the right file?"])
+    problems = list(_find_bad_lines(text, name))
     if problems:
-        return Read(problems=problems)
-    from sideman.config.yaml_events import Parser  # PyYAML: not for those who have no file
+        return YamlContent(problems=problems)
+    from sideman.config.yaml_events import SettingsParser  # PyYAML: not for those who have no file
 
-    parser = Parser(text, name)
-    return Read(parser.read(), parser.problems)
+    parser = SettingsParser(text, name)
+    return YamlContent(parser.read(), parser.problems)
 
 
-def _odd_lines(text: str, name: str) -> Iterator[str]:
+def _find_bad_lines(text: str, name: str) -> Iterator[str]:
     """Tabs where YAML wants spaces, and characters that no text file holds."""
     for number, line in enumerate(text.split("\n"), 1):
         if _BINARY.search(line):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sideman.config.yaml import parse_yaml, read_file
 from sideman.core.errors import ConfigError
-from sideman.core.settings.resolve import Given
+from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import GROUPS
-from sideman.files import creating, write_whole
+from sideman.files import explain_write_errors, write_atomically
 
 
 def set_key(path: Path, key: str, value: int) -> None:
@@ -21,13 +21,13 @@ def set_key(path: Path, key: str, value: int) -> None:
     CannotCreate or DiskError where it cannot be read or written.
     """
     before = read_file(path) if path.exists() else b""
-    after = edited(before, key, value, str(path))
-    with creating(path):
+    after = edit_yaml(before, key, value, str(path))
+    with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, after)
+        write_atomically(path, after)
 
 
-def edited(data: bytes, key: str, value: int, name: str) -> bytes:
+def edit_yaml(data: bytes, key: str, value: int, name: str) -> bytes:
     """`data`, the contents of the file called `name`, with `value` for `key`. Raises ConfigError."""
     read = parse_yaml(data, name)
     if read.problems:
@@ -35,36 +35,36 @@ def edited(data: bytes, key: str, value: int, name: str) -> bytes:
     end = "\r\n" if b"\r\n" in data else "\n"
     lines = data.decode("utf-8").split(end)
     given = read.values.get(key)
-    after = end.join(_replaced(lines, given, value) if given else _added(lines, key, value)).encode()
+    after = end.join(_replace_line(lines, given, value) if given else _add_line(lines, key, value)).encode()
     fresh = parse_yaml(after, name)
-    if fresh.problems or _said(fresh.values) != {**_said(read.values), key: value}:
+    if fresh.problems or _file_values(fresh.values) != {**_file_values(read.values), key: value}:
         raise ConfigError(f"{name}: not changed, as it is laid out in a way of its own; write {key}: {value} into it")
     return after
 
 
-def _replaced(lines: list[str], given: Given, value: int) -> list[str]:
-    number = int(given.where.rpartition(":")[2]) - 1
+def _replace_line(lines: list[str], given: WrittenValue, value: int) -> list[str]:
+    number = int(given.source.rpartition(":")[2]) - 1
     line = re.sub(r"^([^#]*?:)(?:\s[^#]*?)?(\s+#.*|\s*)$", rf"\g<1> {value}\g<2>", lines[number])
     return [*lines[:number], line, *lines[number + 1 :]]
 
 
-def _added(lines: list[str], key: str, value: int) -> list[str]:
+def _add_line(lines: list[str], key: str, value: int) -> list[str]:
     group, _, last = key.rpartition(".")
     for number, line in enumerate(lines):
         if re.fullmatch(rf"{group}:\s*(#.*)?", line):
             below = lines[number + 1 :]
-            return [*lines[: number + 1], f"{_indent(below)}{last}: {value}", *below]
+            return [*lines[: number + 1], f"{_indent_of(below)}{last}: {value}", *below]
     while lines and not lines[-1]:
         lines = lines[:-1]
     return [*lines, f"{key}: {value}", ""]
 
 
-def _indent(below: list[str]) -> str:
+def _indent_of(below: list[str]) -> str:
     """That of the first key in a group, by the lines `below` its name."""
     first = next((line for line in below if line.strip() and not line.lstrip().startswith("#")), "")
     return first[: len(first) - len(first.lstrip())] or "  "
 
 
-def _said(values: Mapping[str, Given]) -> dict[str, object]:
+def _file_values(values: Mapping[str, WrittenValue]) -> dict[str, object]:
     """What the file says; a group with nothing in it says nothing."""
     return {name: given.value for name, given in values.items() if name not in GROUPS}

@@ -5,33 +5,35 @@ from __future__ import annotations
 
 import yaml
 
-from sideman.config.scalars import scalar
-from sideman.core.settings.resolve import Given
-from sideman.core.settings.schema import TABLES
-from sideman.core.settings.types import plain, shown
+from sideman.config.scalars import parse_scalar
+from sideman.core.settings.resolve import WrittenValue
+from sideman.core.settings.schema import BINDING_KEYS
+from sideman.core.settings.types import quoted, quoted_name
 
-DEEPEST = 8
+MAX_DEPTH = 8
 # libyaml's parser where PyYAML was built with it: about ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Parser:
+class SettingsParser:
     """Goes through the parser's events once. Nothing is ever built from them but the flat values."""
 
     def __init__(self, text: str, name: str) -> None:
         self._text = text
         self._name = name
-        self._values: dict[str, Given] = {}
+        self._values: dict[str, WrittenValue] = {}
         self.problems: list[str] = []
         self._lines: dict[str, int] = {}  # of every key and group met
 
-    def read(self) -> dict[str, Given]:
+    def read(self) -> dict[str, WrittenValue]:
         """The values by dotted key, in order; what is wrong is left in `problems`."""
         try:
             self._loader = _LOADER(self._text)
             self._document()
-        except _TooDeepError as error:
-            self._problem(error.line, f"more than {DEEPEST} levels deep; there are groups of keys, and nothing deeper")
+        except _NestingError as error:
+            self._problem(
+                error.line, f"more than {MAX_DEPTH} levels deep; there are groups of keys, and nothing deeper"
+            )
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
@@ -51,7 +53,7 @@ class Parser:
             return  # nothing but comments
         root = self._next()
         if isinstance(root, yaml.MappingStartEvent):
-            self._plain(root)
+            self._is_plain(root)
             self._mapping("", 1)
         elif not (isinstance(root, yaml.ScalarEvent) and not root.value):
             what = "a list" if isinstance(root, yaml.SequenceStartEvent) else "a single value"
@@ -67,7 +69,7 @@ class Parser:
         count = 0
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             count += 1
-            name = self._key(event, numbered=prefix[:-1] in TABLES)
+            name = self._key(event, numbered=prefix[:-1] in BINDING_KEYS)
             value = self._next()
             if name is None:
                 self._skip(value)
@@ -81,12 +83,12 @@ class Parser:
             self._problem(_line(event), "a key has to be a name such as bpm, not a list, a group or an alias")
             self._skip(event)
             return None
-        if not self._plain(event):
+        if not self._is_plain(event):
             return None
         if event.implicit[0] and event.value == "<<":
             self._problem(_line(event), "merge keys (<<) are not read here; write the keys out")
             return None
-        meant = scalar(event.value) if event.implicit[0] else event.value
+        meant = parse_scalar(event.value) if event.implicit[0] else event.value
         if numbered and isinstance(meant, int) and not isinstance(meant, bool):
             return str(meant)
         if not isinstance(meant, str):
@@ -96,30 +98,30 @@ class Parser:
 
     def _value(self, name: str, event: yaml.Event, line: int, depth: int) -> None:
         if name in self._lines:
-            self._problem(line, f"{plain(name)}: given twice; line {self._lines[name]} has it already")
+            self._problem(line, f"{quoted_name(name)}: given twice; line {self._lines[name]} has it already")
         self._lines.setdefault(name, line)
-        if not self._plain(event):
+        if not self._is_plain(event):
             self._skip(event)
         elif isinstance(event, yaml.ScalarEvent):
-            self._give(name, scalar(event.value) if event.implicit[0] else event.value, line)
+            self._add_value(name, parse_scalar(event.value) if event.implicit[0] else event.value, line)
         elif isinstance(event, yaml.SequenceStartEvent):
             self._skip(event)
-            self._give(name, [], line)
-        elif depth >= DEEPEST:
-            raise _TooDeepError(_line(event))
+            self._add_value(name, [], line)
+        elif depth >= MAX_DEPTH:
+            raise _NestingError(_line(event))
         elif not self._mapping(f"{name}.", depth + 1):
-            self._give(name, {}, line)
+            self._add_value(name, {}, line)
 
-    def _give(self, name: str, value: object, line: int) -> None:
-        self._values.setdefault(name, Given(value, f"{self._name}:{line}"))
+    def _add_value(self, name: str, value: object, line: int) -> None:
+        self._values.setdefault(name, WrittenValue(value, f"{self._name}:{line}"))
 
-    def _plain(self, event: yaml.Event) -> bool:
+    def _is_plain(self, event: yaml.Event) -> bool:
         """Whether `event` is plain: no alias, anchor or tag, of which each is a problem."""
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:  # an alias too names its anchor
             self._problem(_line(event), "anchors (&) and aliases (*) are not read here; write the values out")
             return False
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
-            self._problem(_line(event), f"tags such as {shown(event.tag)} are not read here; write the plain value")
+            self._problem(_line(event), f"tags such as {quoted(event.tag)} are not read here; write the plain value")
             return False
         return True
 
@@ -133,12 +135,12 @@ class Parser:
                 depth -= 1
             if depth == 0:
                 return
-            if depth > DEEPEST:
-                raise _TooDeepError(_line(event))
+            if depth > MAX_DEPTH:
+                raise _NestingError(_line(event))
             event = self._next()
 
 
-class _TooDeepError(Exception):
+class _NestingError(Exception):
     def __init__(self, line: int) -> None:
         self.line = line
 

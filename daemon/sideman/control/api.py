@@ -12,32 +12,43 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sideman.config.scalars import scalar
-from sideman.config.sources import Sources, load_chart, read_preset
+from sideman.config.scalars import parse_scalar
+from sideman.config.sources import SettingsSources, load_chart, read_preset
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
-from sideman.core.events import Again, Begin, Change, Command, Halt, Learn, Panic, SetChart, SetMode, Tap
-from sideman.core.reports import Changed, ModeSet, Report
-from sideman.core.settings.presets import Difference, called, difference, overlaid
-from sideman.core.settings.read_bindings import learned, table_of
-from sideman.core.settings.resolve import Given, Layer, likely_key, read_settings
-from sideman.core.settings.schema import KEYS, Mode, Settings, changed, is_live, value_of
-from sideman.core.settings.types import plain, shown
-from sideman.core.settings.written import written
-from sideman.core.snapshot import Status
-from sideman.core.text import shown_chord
-from sideman.exit_status import verdict
+from sideman.core.events import (
+    ChangeSettings,
+    Command,
+    LearnBinding,
+    Panic,
+    PlayVariation,
+    SetChart,
+    SetMode,
+    Start,
+    Stop,
+    TapTempo,
+)
+from sideman.core.reports import ModeChanged, Report, SettingsChanged
+from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
+from sideman.core.settings.read_bindings import bindings_key_of, read_learn_target
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue, closest_key, resolve_settings
+from sideman.core.settings.schema import KEYS, ModeName, Settings, is_live, value_of, with_values
+from sideman.core.settings.types import quoted, quoted_name
+from sideman.core.settings.written import write_value
+from sideman.core.snapshot import Snapshot
+from sideman.core.text import format_chord
+from sideman.exit_status import exit_status_and_message
 
-CHART = frozenset({"chart.changes", "chart.file", "chart.transpose"})
-_LONG = frozenset({"chart.changes"})  # told by `get`, and as a chart; too long to be part of every status
-_SHOWN = tuple(name for name in KEYS if is_live(name) and name not in _LONG)
+CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})
+_LONG_KEYS = frozenset({"chart.changes"})  # told by `get`, and as a chart; too long to be part of every status
+_STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LONG_KEYS)
 
 _ALMOST = 1e-6  # beats
 
 _log = logging.getLogger(__name__)
 
 
-class Post(Protocol):
+class CommandSink(Protocol):
     """Where commands are left for the player, and the clock that it plays by."""
 
     def put(self, item: Command) -> None:
@@ -49,15 +60,15 @@ class Post(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verb:
+class Request:
     """A request: what answers it, the arguments it must have, and those it may have."""
 
-    answer: Callable[..., object]
-    takes: tuple[str, ...] = ()
-    may: tuple[str, ...] = ()
+    handler: Callable[..., object]
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
-class Desk:
+class ControlApi:
     """Answers requests about what is played over `chart`, with `settings` read from `sources`.
 
     `status` gives the player's latest snapshot, `about` what else is to be told of the daemon.
@@ -65,38 +76,38 @@ class Desk:
 
     def __init__(
         self,
-        post: Post,
-        status: Callable[[], Status],
+        commands: CommandSink,
+        status: Callable[[], Snapshot],
         chart: Chart,
-        sources: Sources,
+        sources: SettingsSources,
         about: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self.settings = status().settings
         """As they hold once all that was asked for has come to pass."""
-        self._post = post
+        self._commands = commands
         self._status = status
         self._chart = chart
         self._sources = sources
         self._about = about
-        self._began = post.now()
-        self._called: Layer | None = None  # the preset that was called last
-        self._muted: Mode | None = None  # the mode to go back to
-        self._silent = False  # since it was muted, the player has said so
-        self._awaited: Mode | None = None  # asked for, from the next bar line on
-        self.verbs = {
-            "status": Verb(self.status),
-            "get": Verb(self._get, may=("key",)),
-            "set": Verb(self._set, ("key", "value")),
-            "mode": Verb(self._mode, ("mode",), ("now",)),
-            "preset": Verb(self._preset, ("name",)),
-            "reload": Verb(self._reload),
-            "mute": Verb(self._mute, may=("on",)),
-            "panic": Verb(lambda: self._post.put(Panic())),
-            "tap": Verb(lambda: self._post.put(Tap())),
-            "start": Verb(lambda: self._post.put(Begin())),
-            "stop": Verb(lambda: self._post.put(Halt())),
-            "again": Verb(lambda: self._post.put(Again())),
-            "learn": Verb(self._learn, may=("key", "action")),
+        self._started_s = commands.now()
+        self._last_preset: SettingsLayer | None = None  # the preset that was called last
+        self._mode_before_mute: ModeName | None = None  # the mode to go back to
+        self._off_confirmed = False  # since it was muted, the player has said so
+        self._requested_mode: ModeName | None = None  # asked for, from the next bar line on
+        self.requests = {
+            "status": Request(self.status),
+            "get": Request(self._get, optional=("key",)),
+            "set": Request(self._set, ("key", "value")),
+            "mode": Request(self._mode, ("mode",), ("now",)),
+            "preset": Request(self._preset, ("name",)),
+            "reload": Request(self._reload),
+            "mute": Request(self._mute, optional=("on",)),
+            "panic": Request(lambda: self._commands.put(Panic())),
+            "tap": Request(lambda: self._commands.put(TapTempo())),
+            "start": Request(lambda: self._commands.put(Start())),
+            "stop": Request(lambda: self._commands.put(Stop())),
+            "again": Request(lambda: self._commands.put(PlayVariation())),
+            "learn": Request(self._learn, optional=("key", "action")),
         }
         """What can be asked, by name. Whoever brings a part of the daemon may put its own here."""
 
@@ -106,49 +117,55 @@ class Desk:
         Raises a SidemanError that says what is wrong with it.
         """
         name = request.get("do")
-        verb = self.verbs.get(name) if isinstance(name, str) else None
+        verb = self.requests.get(name) if isinstance(name, str) else None
         if verb is None:
-            raise UsageError(f"do: {shown(name)}: no such request; there are {', '.join(self.verbs)} and watch")
+            raise UsageError(f"do: {quoted(name)}: no such request; there are {', '.join(self.requests)} and watch")
         given = {key: value for key, value in request.items() if key not in ("v", "id", "do")}
-        for key in (*verb.takes, *given):
+        for key in (*verb.required, *given):
             if key not in given:
                 raise UsageError(f"{name}: {key} is missing; say which")
-            if key not in (*verb.takes, *verb.may):
-                takes = f"takes {', '.join((*verb.takes, *verb.may))}" if verb.takes or verb.may else "takes nothing"
-                raise UsageError(f"{name}: {plain(key)}: {name} {takes}")
+            if key not in (*verb.required, *verb.optional):
+                takes = (
+                    f"takes {', '.join((*verb.required, *verb.optional))}"
+                    if verb.required or verb.optional
+                    else "takes nothing"
+                )
+                raise UsageError(f"{name}: {quoted_name(key)}: {name} {takes}")
         try:
-            return verb.answer(**given)
+            return verb.handler(**given)
         except SidemanError:
             raise
         except Exception as error:
             if not isinstance(error, OSError):  # a defect of ours
                 _log.exception("%s failed", name)
-            raise SidemanError(verdict(error)[1]) from error
+            raise SidemanError(exit_status_and_message(error)[1]) from error
 
-    def names(self, verb: str) -> tuple[str, ...]:
+    def argument_names(self, verb: str) -> tuple[str, ...]:
         """The arguments of a verb, in the order in which they are given where they have no names."""
-        return (*self.verbs[verb].takes, *self.verbs[verb].may) if verb in self.verbs else ()
+        return (*self.requests[verb].required, *self.requests[verb].optional) if verb in self.requests else ()
 
-    def asked(self, verb: str, argument: str) -> None:
+    def perform_action(self, action: str, argument: str) -> None:
         """Do what the player's hands ask for; the log says what became of it."""
-        if verb == "learned":
+        if action == "learned":
             _log.info("learned: %s; it holds until the next start, unless the configuration says so too", argument)
             return
         try:
-            self.answer({"do": verb, **dict.fromkeys(self.names(verb)[:1] if argument else (), argument)})
+            self.answer({"do": action, **dict.fromkeys(self.argument_names(action)[:1] if argument else (), argument)})
         except SidemanError as error:
             _log.warning("%s", error)
 
-    def heed(self, report: Report) -> None:
+    def handle_report(self, report: Report) -> None:
         """Take note of what the player says has changed."""
         match report:
-            case Changed(values):
-                self.settings = changed(self.settings, values)
-            case ModeSet(mode):
-                self.settings = changed(self.settings, [("play.mode", mode)])
-                self._awaited = None
-                self._muted = None if self._silent and mode != "off" else self._muted  # else it was asked for before
-                self._silent = self._silent or mode == "off"
+            case SettingsChanged(values):
+                self.settings = with_values(self.settings, values)
+            case ModeChanged(mode):
+                self.settings = with_values(self.settings, [("play.mode", mode)])
+                self._requested_mode = None
+                self._mode_before_mute = (
+                    None if self._off_confirmed and mode != "off" else self._mode_before_mute
+                )  # else it was asked for before
+                self._off_confirmed = self._off_confirmed or mode == "off"
             case _:
                 pass
 
@@ -156,43 +173,43 @@ class Desk:
 
     def status(self) -> dict[str, object]:
         """How it stands now."""
-        now, status = self._post.now(), self._status()
+        now, status = self._commands.now(), self._status()
         gone = status.beats_since(now)
-        chart, _ = status.place(gone)
+        chart, _ = status.chart_position(gone)
         return {
             **self._about(),
-            "uptime_s": round(now - self._began, 1),
+            "uptime_s": round(now - self._started_s, 1),
             "seed": status.seed,
             "mode": status.mode,
-            "doing": status.doing,
+            "doing": status.state,
             "rolling": status.rolling,
             "bpm": round(status.bpm, 3),
             "beat": round(status.beat + gone, 3),
-            "bar": status.bar_after(gone),
-            **place_of(status, gone),
-            "coming": coming(status),
-            "chart": {"title": chart.about.title, "bars": len(chart.bars), "meter": str(chart.meter)},
-            "late": status.late,
-            "heard": status.heard,
+            "bar": status.bar_number(gone),
+            **position_fields(status, gone),
+            "coming": next_note_fields(status),
+            "chart": {"title": chart.info.title, "bars": len(chart.bars), "meter": str(chart.meter)},
+            "late": status.late_notes,
+            "heard": status.heard_notes,
             "echoes": status.echoes,
-            "played": status.played,
-            "settings": {name: written(name, value_of(self.settings, name)) for name in _SHOWN},
+            "played": status.played_notes,
+            "settings": {name: write_value(name, value_of(self.settings, name)) for name in _STATUS_KEYS},
         }
 
     def _get(self, key: object = None) -> object:
         if key is None:
-            return {name: self._told(name) for name in KEYS}
+            return {name: self._describe_setting(name) for name in KEYS}
         if not isinstance(key, str) or key not in KEYS:
-            likely = likely_key(key) if isinstance(key, str) else None
-            raise UsageError(f"get: {shown(key)}: no such key" + (f"; did you mean {likely}?" if likely else ""))
-        return {"key": key, **self._told(key)}
+            likely = closest_key(key) if isinstance(key, str) else None
+            raise UsageError(f"get: {quoted(key)}: no such key" + (f"; did you mean {likely}?" if likely else ""))
+        return {"key": key, **self._describe_setting(key)}
 
-    def _told(self, name: str) -> dict[str, object]:
+    def _describe_setting(self, name: str) -> dict[str, object]:
         key = KEYS[name]
         return {
-            "value": written(name, value_of(self.settings, name)),
-            "default": written(name, key.default),
-            "allowed": key.rule.allowed,
+            "value": write_value(name, value_of(self.settings, name)),
+            "default": write_value(name, key.default),
+            "allowed": key.value_type.allowed,
             "live": is_live(name),
             "about": key.doc,
         }
@@ -201,113 +218,122 @@ class Desk:
 
     def _set(self, key: object, value: object) -> object:
         if not isinstance(key, str):
-            raise UsageError(f"set: key: {shown(key)}: want the name of a setting, such as play.temperature")
-        wanted = self._with(key, value)
-        if not is_live(table_of(key) or key):
+            raise UsageError(f"set: key: {quoted(key)}: want the name of a setting, such as play.temperature")
+        wanted = self._settings_with(key, value)
+        if not is_live(bindings_key_of(key) or key):
             raise ConfigError(f"{key}: cannot be changed while it plays; start sideman again to change it")
         source = self.settings.tempo.source
         if key == "tempo.bpm" and source == "midi-clock":
             raise ConfigError("tempo.bpm: the tempo comes from outside, as tempo.source: midi-clock says")
-        found = dict(difference(self.settings, wanted).values)
-        self._hold(found)
-        told = {table_of(key) or key, *found}
-        return {"changed": {name: written(name, value_of(wanted, name)) for name in KEYS if name in told}}
+        found = dict(settings_difference(self.settings, wanted).values)
+        self._apply_values(found)
+        told = {bindings_key_of(key) or key, *found}
+        return {"changed": {name: write_value(name, value_of(wanted, name)) for name in KEYS if name in told}}
 
-    def _with(self, key: str, value: object) -> Settings:
+    def _settings_with(self, key: str, value: object) -> Settings:
         """The settings with another `value` for `key`: text is read as on the command line, else taken as it is."""
-        meant = scalar(value.strip()) if isinstance(value, str) else value
+        meant = parse_scalar(value.strip()) if isinstance(value, str) else value
         try:
-            return overlaid(self.settings, {key: Given(meant, "set")})
+            return with_layer(self.settings, {key: WrittenValue(meant, "set")})
         except ConfigError as error:
             if isinstance(meant, str) or meant == value:
                 raise
             try:
-                return overlaid(self.settings, {key: Given(value, "set")})  # text that looks like something else
+                return with_layer(
+                    self.settings, {key: WrittenValue(value, "set")}
+                )  # text that looks like something else
             except ConfigError:
                 raise error from None
 
-    def _hold(self, values: Mapping[str, object]) -> dict[str, object]:
+    def _apply_values(self, values: Mapping[str, object]) -> dict[str, object]:
         """Let `values` of live keys hold; as they are written. Raises the error of a chart that is wrong."""
-        wanted = changed(self.settings, values.items())
-        if CHART & values.keys():
-            self._play_over(load_chart(wanted))
+        wanted = with_values(self.settings, values.items())
+        if CHART_KEYS & values.keys():
+            self._change_chart(load_chart(wanted))
         if values:
-            self._post.put(Change(tuple(values.items())))
+            self._commands.put(ChangeSettings(tuple(values.items())))
         self.settings = wanted
-        return {name: written(name, value) for name, value in values.items()}
+        return {name: write_value(name, value) for name, value in values.items()}
 
-    def _play_over(self, chart: Chart) -> None:
+    def _change_chart(self, chart: Chart) -> None:
         if chart != self._chart:
             self._chart = chart
-            self._post.put(SetChart(chart))
+            self._commands.put(SetChart(chart))
 
     def _preset(self, name: object) -> object:
         if not isinstance(name, str):
-            raise UsageError(f"preset: name: {shown(name)}: want the name of a preset, such as bebop")
-        preset, named = self._preset_of(name), self._sources.preset
-        former = self._called if self._called is not None else self._preset_of(named) if named else {}
-        told = self._adopt(called(self.settings, preset, former, replace(self._sources, preset=None).read()))
-        self._called = preset
+            raise UsageError(f"preset: name: {quoted(name)}: want the name of a preset, such as bebop")
+        preset, named = self._read_preset(name), self._sources.preset
+        former = self._last_preset if self._last_preset is not None else self._read_preset(named) if named else {}
+        told = self._apply_difference(
+            preset_difference(self.settings, preset, former, replace(self._sources, preset=None).read())
+        )
+        self._last_preset = preset
         return told
 
-    def _preset_of(self, name: str) -> Layer:
+    def _read_preset(self, name: str) -> SettingsLayer:
         read = read_preset(name)
         if read.problems:
             raise ConfigError("\n".join(read.problems))
         return read.values
 
     def _reload(self) -> object:
-        found = difference(self.settings, self._sources.read())
-        chart = load_chart(changed(self.settings, found.values))  # its file may be another by now
-        told = self._adopt(found)
-        self._play_over(chart)
-        self._called = None
+        found = settings_difference(self.settings, self._sources.read())
+        chart = load_chart(with_values(self.settings, found.values))  # its file may be another by now
+        told = self._apply_difference(found)
+        self._change_chart(chart)
+        self._last_preset = None
         return told
 
-    def _adopt(self, found: Difference) -> dict[str, object]:
-        return {"changed": self._hold(dict(found.values)), "restart": list(found.fixed)}
+    def _apply_difference(self, found: SettingsDifference) -> dict[str, object]:
+        return {"changed": self._apply_values(dict(found.values)), "restart": list(found.restart_keys)}
 
     # -- playing
 
     def _mode(self, mode: object, now: object = False) -> object:
-        wanted = read_settings([{"play.mode": Given(mode, "mode")}]).play.mode
+        wanted = resolve_settings([{"play.mode": WrittenValue(mode, "mode")}]).play.mode
         if not isinstance(now, bool):
-            raise UsageError(f"mode: now: {shown(now)}: want true or false")
-        self._muted, self._awaited = None, wanted
-        self._post.put(SetMode(wanted, now))
+            raise UsageError(f"mode: now: {quoted(now)}: want true or false")
+        self._mode_before_mute, self._requested_mode = None, wanted
+        self._commands.put(SetMode(wanted, now))
         return {"mode": wanted}
 
     def _learn(self, key: object = None, action: object = None) -> object:
         """Let the knob that is moved next turn `key`; or a knob or note do `action`."""
         try:
-            target = learned(action if key is None else key)
+            target = read_learn_target(action if key is None else key)
         except ValueError as error:
             raise ConfigError(f"learn: {error}") from None
-        self._post.put(Learn(target))
+        self._commands.put(LearnBinding(target))
         return {"learn": target.text}
 
     def _mute(self, on: object = None) -> object:
         """Silent at once, listening on; or back to the mode before. Without a word, the other of the two."""
         if on is not None and not isinstance(on, bool):
-            raise UsageError(f"mute: on: {shown(on)}: want true or false")
-        mute = self._muted is None if on is None else on
-        if mute and self._muted is None:
-            mode = self._awaited or self._status().mode
-            self._muted, self._silent = "solo" if mode == "off" else mode, self._status().mode == "off"
-            self._post.put(SetMode("off", now=True))
-        elif not mute and self._muted is not None:
-            self._post.put(SetMode(self._muted, now=True))
-            self._muted = None
+            raise UsageError(f"mute: on: {quoted(on)}: want true or false")
+        mute = self._mode_before_mute is None if on is None else on
+        if mute and self._mode_before_mute is None:
+            mode = self._requested_mode or self._status().mode
+            self._mode_before_mute, self._off_confirmed = (
+                "solo" if mode == "off" else mode,
+                self._status().mode == "off",
+            )
+            self._commands.put(SetMode("off", now=True))
+        elif not mute and self._mode_before_mute is not None:
+            self._commands.put(SetMode(self._mode_before_mute, now=True))
+            self._mode_before_mute = None
         return {"mute": mute}
 
 
-def place_of(status: Status, gone: float) -> dict[str, object]:
-    """Where in its chart it is, `gone` beats after `status`: bar of the form, chorus, this chord and the next."""
-    chart, place = status.place(gone)
+def position_fields(status: Snapshot, beats_ahead: float) -> dict[str, object]:
+    """Return the position in the chart `beats_ahead` after the snapshot: bar of the form, chorus, chord, next chord."""
+    chart, place = status.chart_position(beats_ahead)
     reached = max(0.0, place + _ALMOST)
-    chord, following = (shown_chord(each, status.settings.midi.transpose) for each in status.chords(gone))
+    chord, following = (
+        format_chord(each, status.settings.midi.transpose) for each in status.chord_and_next(beats_ahead)
+    )
     return {
-        "top": round(status.beat + gone - place, 4),
+        "top": round(status.beat + beats_ahead - place, 4),
         "form_bar": chart.bar_at(reached)[0] % len(chart.bars) + 1,
         "chorus": int(reached // chart.length) + 1,
         "chord": chord,
@@ -315,9 +341,9 @@ def place_of(status: Status, gone: float) -> dict[str, object]:
     }
 
 
-def coming(status: Status) -> dict[str, object] | None:
+def next_note_fields(status: Snapshot) -> dict[str, object] | None:
     """What is chosen to be played next, or None; a rest has no pitch."""
-    if status.coming is None:
+    if status.next_choice is None:
         return None
-    choice = status.coming
-    return {"beat": round(status.coming_beat, 4), "pitch": choice.pitch, "value": choice.value.text}
+    choice = status.next_choice
+    return {"beat": round(status.next_choice_beat, 4), "pitch": choice.pitch, "value": choice.value.text}

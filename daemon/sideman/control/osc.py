@@ -17,16 +17,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sideman.control.server import ALL, ROUND_S, Answer
+from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S, RequestHandler
 from sideman.core.errors import SidemanError, Unavailable
 
 PREFIX = "sideman"
-LARGEST = 1 << 16
+MAX_DATAGRAM_BYTES = 1 << 16
 """Bytes of a datagram."""
-TELLS = ("get", "status")
+ANSWERED_REQUESTS = ("get", "status")
 """The requests that are answered with more than silence."""
 
-_SWITCHES = ("on", "now")
+_BOOLEAN_ARGUMENTS = ("on", "now")
 _DIGITS = 7  # what a number of 32 bits is good for
 
 
@@ -37,8 +37,8 @@ class OscPort:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self.packet, self.builder = _library()
-        self.socket = _bound(host, port)
+        self.packet, self.builder = _load_pythonosc()
+        self.socket = _bound_socket(host, port)
 
     @property
     def number(self) -> int:
@@ -50,30 +50,30 @@ class OscPort:
         self.socket.close()
 
 
-class Osc:
-    """Serves those who send to `port`. `answer` answers requests; `names` gives a verb's arguments in their order.
+class OscServer:
+    """Answers OSC messages sent to `port`. `handle` answers requests; `argument_names` orders a request's arguments.
 
-    `step_aside` is called before each packet and each message in it, so that what is more urgent goes first.
+    `yield_to_player` is called before each packet and each message in it, so that what is more urgent goes first.
     """
 
     def __init__(
         self,
         port: OscPort,
-        answer: Answer,
-        names: Callable[[str], Sequence[str]],
-        step_aside: Callable[[], None] = lambda: None,
+        handle: RequestHandler,
+        argument_names: Callable[[str], Sequence[str]],
+        yield_to_player: Callable[[], None] = lambda: None,
     ) -> None:
         self.ignored = 0
         """Messages that were none, or not for us."""
         self._port = port
-        self._way = port.socket
-        self._answer = answer
-        self._names = names
-        self._step_aside = step_aside
-        self._ends, self._left = -math.inf, ALL
+        self._socket = port.socket
+        self._handle = handle
+        self._argument_names = argument_names
+        self._yield_to_player = yield_to_player
+        self._round_end_s, self._requests_left = -math.inf, REQUESTS_PER_ROUND
         self._messages: deque[tuple[str, Sequence[object], Any]] = deque()  # of a packet, and who sent it
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._way, selectors.EVENT_READ)
+        self._selector.register(self._socket, selectors.EVENT_READ)
         self._registered = True
 
     def fileno(self) -> int:
@@ -82,46 +82,46 @@ class Osc:
 
     def wakes_at(self) -> float:
         """The second when there is something to serve whether `fileno` is readable or not; infinite if never."""
-        return math.inf if self._registered else self._ends
+        return math.inf if self._registered else self._round_end_s
 
     def serve(self, now: float) -> None:
         """Answer what has come, for a bounded time. Nothing that is sent makes it raise."""
-        if now >= self._ends:
-            self._ends, self._left = now + ROUND_S, ALL
+        if now >= self._round_end_s:
+            self._round_end_s, self._requests_left = now + ROUND_S, REQUESTS_PER_ROUND
         began = time.monotonic()
-        while self._left > 0 and (self._messages or self._take_in()):
+        while self._requests_left > 0 and (self._messages or self._receive_packet()):
             if self._messages:
-                self._left -= 1
-                self._step_aside()
-                self._heed(*self._messages.popleft())
+                self._requests_left -= 1
+                self._yield_to_player()
+                self._handle_message(*self._messages.popleft())
             took = time.monotonic() - began
             if took > ROUND_S:  # let signals in between, and rest as long
-                self._left, self._ends = 0, self._ends + took
-        self._wait(listening=self._left > 0)
+                self._requests_left, self._round_end_s = 0, self._round_end_s + took
+        self._set_listening(listening=self._requests_left > 0)
 
     def close(self) -> None:
         """Serve nobody any more."""
         self._selector.close()
 
-    def _wait(self, *, listening: bool) -> None:
+    def _set_listening(self, *, listening: bool) -> None:
         if listening and not self._registered:
-            self._selector.register(self._way, selectors.EVENT_READ)
+            self._selector.register(self._socket, selectors.EVENT_READ)
         elif self._registered and not listening:
-            self._selector.unregister(self._way)
+            self._selector.unregister(self._socket)
         self._registered = listening
 
-    def _receive(self) -> tuple[bytes, Any] | None:
+    def _receive_datagram(self) -> tuple[bytes, Any] | None:
         try:
-            return self._way.recvfrom(LARGEST)
+            return self._socket.recvfrom(MAX_DATAGRAM_BYTES)
         except OSError:  # nothing more, or the word that somebody we answered has gone
             return None
 
-    def _take_in(self) -> bool:
+    def _receive_packet(self) -> bool:
         """Take the messages of the next packet, if there is one."""
-        came = self._receive()
+        came = self._receive_datagram()
         if came is None:
             return False
-        self._step_aside()
+        self._yield_to_player()
         self._unpack(*came)
         return True
 
@@ -132,67 +132,67 @@ class Osc:
             self.ignored += 1
             messages = []
         if not messages:
-            self._left -= 1  # garbage, too, has taken its time
-        self._messages.extend((address, arguments, sender) for address, arguments in messages[:ALL])
+            self._requests_left -= 1  # garbage, too, has taken its time
+        self._messages.extend((address, arguments, sender) for address, arguments in messages[:REQUESTS_PER_ROUND])
 
-    def _heed(self, address: str, arguments: Sequence[object], sender: Any) -> None:  # noqa: ANN401 - as above
-        for verb, reply in self._answered(address, arguments):
+    def _handle_message(self, address: str, arguments: Sequence[object], sender: Any) -> None:  # noqa: ANN401 - as above
+        for verb, reply in self._replies(address, arguments):
             self._reply(verb, reply, sender)
 
-    def _answered(self, address: str, arguments: Sequence[object]) -> Iterator[tuple[str, str | SidemanError]]:
+    def _replies(self, address: str, arguments: Sequence[object]) -> Iterator[tuple[str, str | SidemanError]]:
         """What to reply, if anything."""
-        request = self._request(address, [_plain(each) for each in arguments])
+        request = self._parse_request(address, [_plain_number(each) for each in arguments])
         if request is None:
             self.ignored += 1
             return
         verb = str(request["do"])
         try:
-            result = self._answer(request)
+            result = self._handle(request)
         except SidemanError as error:
             yield verb, error
             return
-        if verb in TELLS:
+        if verb in ANSWERED_REQUESTS:
             yield verb, json.dumps(result)
 
-    def _request(self, address: str, arguments: list[object]) -> dict[str, object] | None:
+    def _parse_request(self, address: str, arguments: list[object]) -> dict[str, object] | None:
         """The request that a message stands for; None for one that is not for us, or says that a button came up."""
         match address.split("/"):
             case ["", prefix, group, key] if prefix == PREFIX and arguments:
                 return {"do": "set", "key": f"{group}.{key}", "value": arguments[0]}
             case ["", prefix, verb] if prefix == PREFIX:
-                names = self._names(verb)
+                names = self._argument_names(verb)
                 if not names and arguments[:1] in ([0], [False]):
                     return None
                 given = dict(zip(names, arguments, strict=False))
-                return {"do": verb, **{name: _switch(name, value) for name, value in given.items()}}
+                return {"do": verb, **{name: _as_boolean(name, value) for name, value in given.items()}}
         return None
 
-    def _reply(self, verb: str, told: str | SidemanError, sender: Any) -> None:  # noqa: ANN401 - as above
-        message = self._port.builder(f"/{PREFIX}/{'error' if isinstance(told, SidemanError) else 'reply'}")
+    def _reply(self, verb: str, result: str | SidemanError, sender: Any) -> None:  # noqa: ANN401 - as above
+        message = self._port.builder(f"/{PREFIX}/{'error' if isinstance(result, SidemanError) else 'reply'}")
         try:
-            for text in (verb, str(told)):
+            for text in (verb, str(result)):
                 message.add_arg(text)
-            self._way.sendto(message.build().dgram, sender)
+            self._socket.sendto(message.build().dgram, sender)
         except (OSError, ValueError, UnicodeError):
             self.ignored += 1  # it does not listen, or it is too long for a datagram
 
 
-def _library() -> tuple[Any, Any]:
+def _load_pythonosc() -> tuple[Any, Any]:
     try:
         from pythonosc.osc_message_builder import OscMessageBuilder
         from pythonosc.osc_packet import OscPacket
     except ImportError:
         raise Unavailable("control.osc: python-osc is not installed; it comes with sideman[osc]") from None
-    logging.getLogger().addFilter(_is_ours)
+    logging.getLogger().addFilter(_is_not_pythonosc)
     return OscPacket, OscMessageBuilder
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
+def _is_not_pythonosc(record: logging.LogRecord) -> bool:
     """The library logs a line for every wrong message: whoever sends them would fill the log."""
     return "pythonosc" not in record.pathname
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound_socket(host: str, port: int) -> socket.socket:
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         way = socket.socket(family, kind, proto)
@@ -207,12 +207,12 @@ def _bound(host: str, port: int) -> socket.socket:
     return way
 
 
-def _plain(value: object) -> object:
+def _plain_number(value: object) -> object:
     """A number of 32 bits as it was meant: 1.2, not 1.2000000476837158; and 3, not 3.0."""
     if not isinstance(value, float) or not math.isfinite(value):
         return value
     return int(value) if value.is_integer() else float(f"{value:.{_DIGITS}g}")
 
 
-def _switch(name: str, value: object) -> object:
-    return bool(value) if name in _SWITCHES and isinstance(value, int | float) else value
+def _as_boolean(name: str, value: object) -> object:
+    return bool(value) if name in _BOOLEAN_ARGUMENTS and isinstance(value, int | float) else value

@@ -8,16 +8,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sideman.config.resources import at_home
+from sideman.config.resources import expand_user
 from sideman.playing.state import state_folder
 
-NONE = "none"
-USUAL_NAME = "sideman"
-SERVICE_FOLDER = Path("/run/sideman")
+NO_SOCKET = "none"
+DEFAULT_CLIENT = "sideman"
+SERVICE_SOCKET_FOLDER = Path("/run/sideman")
 """Where the service has its socket, seen by those who are not the service."""
 
 
-def own_folder() -> Path:
+def socket_folder() -> Path:
     """The folder of our socket: the service manager's, else the session's, else that of the state."""
     for variable, below in (("RUNTIME_DIRECTORY", ""), ("XDG_RUNTIME_DIR", "sideman")):
         folder = Path(os.environ.get(variable, "").split(":")[0] or ".", below)
@@ -26,20 +26,20 @@ def own_folder() -> Path:
     return state_folder()
 
 
-def file_name(client: str) -> str:
+def socket_file_name(client: str) -> str:
     """The socket's file name for a daemon whose midi.client is `client`, so that several can run."""
     plain = re.sub(r"[^\w.+-]", "_", client)
-    return "control.sock" if client == USUAL_NAME else f"control-{plain}.sock"
+    return "control.sock" if client == DEFAULT_CLIENT else f"control-{plain}.sock"
 
 
 def socket_path(wanted: str | None, client: str) -> Path | None:
     """The socket of a daemon with this control.socket (None: the usual place) and midi.client; None: it has none."""
-    if wanted == NONE:
+    if wanted == NO_SOCKET:
         return None
-    return at_home(wanted) if wanted is not None else own_folder() / file_name(client)
+    return expand_user(wanted) if wanted is not None else socket_folder() / socket_file_name(client)
 
 
-def likely_paths(client: str) -> Iterator[Path]:
+def candidate_socket_paths(client: str) -> Iterator[Path]:
     """Where a daemon of that name may have its socket if nothing is said: ours, then the service's."""
-    paths = [folder / file_name(client) for folder in (own_folder(), state_folder(), SERVICE_FOLDER)]
+    paths = [folder / socket_file_name(client) for folder in (socket_folder(), state_folder(), SERVICE_SOCKET_FOLDER)]
     yield from dict.fromkeys(paths)

@@ -9,29 +9,29 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-VERSION = 1
-SHORT = 1024
+PROTOCOL_VERSION = 1
+SHORT_LINE_BYTES = 1024
 """Bytes of a line that is read in no time."""
 
-_LONGEST_ID = 200
-_PARTS = 500
+_MAX_ID_LENGTH = 200
+_MAX_VALUES = 500
 
 
-def line_of(message: Mapping[str, object]) -> bytes:
+def encode_line(message: Mapping[str, object]) -> bytes:
     """`message` as a line."""
-    return json.dumps({"v": VERSION, **message}, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    return json.dumps({"v": PROTOCOL_VERSION, **message}, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-def refusal(number: object, why: str) -> bytes:
+def encode_refusal(number: object, reason: str) -> bytes:
     """The line that says why the request of that number cannot be."""
-    return line_of({"id": number, "ok": False, "error": why})
+    return encode_line({"id": number, "ok": False, "error": reason})
 
 
-def decoded(line: bytes) -> Mapping[str, object]:
+def decode_request(line: bytes) -> Mapping[str, object]:
     """The request in a line. ValueError says what is wrong."""
     try:
         text = line.decode()
-        request = (_decoder if len(text) <= SHORT else _patient_decoder).decode(text)
+        request = (_decoder if len(text) <= SHORT_LINE_BYTES else _interruptible_decoder).decode(text)
     except UnicodeDecodeError:
         raise ValueError("no text (UTF-8)") from None
     except RecursionError:
@@ -46,29 +46,29 @@ def decoded(line: bytes) -> Mapping[str, object]:
 
 def _check_id(number: object) -> None:
     """It goes back as it came, so it has to be something small."""
-    small = isinstance(number, str | int | float | None) and len(str(number)) <= _LONGEST_ID
+    small = isinstance(number, str | int | float | None) and len(str(number)) <= _MAX_ID_LENGTH
     if not small:
-        raise ValueError(f"id: want a number or a text of up to {_LONGEST_ID} characters")
+        raise ValueError(f"id: want a number or a text of up to {_MAX_ID_LENGTH} characters")
 
 
-def _finite(text: str) -> float:
+def _finite_number(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]}: too large a number")
     return number
 
 
-def _no_constant(text: str) -> object:
+def _reject_constant(text: str) -> object:
     raise ValueError(f"{text}: no JSON")
 
 
-def _whole(text: str) -> int:
-    if len(text) > _LONGEST_ID:
+def _bounded_integer(text: str) -> int:
+    if len(text) > _MAX_ID_LENGTH:
         raise ValueError(f"{text[:20]}…: too large a number")
     return int(text)
 
 
-class _Patient(json.JSONDecoder):
+class _InterruptibleDecoder(json.JSONDecoder):
     """Decodes step by step in Python: the scanner in C would hold the interpreter for the whole of a long line.
 
     So would letting go of many values at once; a request has few.
@@ -76,25 +76,29 @@ class _Patient(json.JSONDecoder):
 
     def __init__(self, **hooks: Any) -> None:  # noqa: ANN401 - as JSONDecoder has them
         super().__init__(**hooks)
-        self._left = 0
+        self._values_left = 0
         array, thing = self.parse_array, self.parse_object  # type: ignore[has-type]
-        self.parse_array = lambda at, scan: array(at, self._counting(scan))
-        self.parse_object = lambda at, strict, scan, *rest: thing(at, strict, self._counting(scan), *rest)
+        self.parse_array = lambda at, scan: array(at, self._count_values(scan))
+        self.parse_object = lambda at, strict, scan, *rest: thing(at, strict, self._count_values(scan), *rest)
         self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
 
     def decode(self, s: str, *how: Any) -> Any:  # noqa: ANN401 - as JSONDecoder has it
-        self._left = _PARTS
+        self._values_left = _MAX_VALUES
         return super().decode(s, *how)
 
-    def _counting(self, scan: Callable[[str, int], Any]) -> Callable[[str, int], Any]:
+    def _count_values(self, scan: Callable[[str, int], Any]) -> Callable[[str, int], Any]:
         def scan_and_count(text: str, at: int) -> Any:  # noqa: ANN401 - any value
-            self._left -= 1
-            if self._left < 0:
-                raise ValueError(f"more than {_PARTS} values in one request")
+            self._values_left -= 1
+            if self._values_left < 0:
+                raise ValueError(f"more than {_MAX_VALUES} values in one request")
             return scan(text, at)
 
         return scan_and_count
 
 
-_HOOKS: dict[str, Any] = {"parse_float": _finite, "parse_int": _whole, "parse_constant": _no_constant}
-_decoder, _patient_decoder = json.JSONDecoder(**_HOOKS), _Patient(**_HOOKS)
+_HOOKS: dict[str, Any] = {
+    "parse_float": _finite_number,
+    "parse_int": _bounded_integer,
+    "parse_constant": _reject_constant,
+}
+_decoder, _interruptible_decoder = json.JSONDecoder(**_HOOKS), _InterruptibleDecoder(**_HOOKS)

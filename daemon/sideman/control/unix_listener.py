@@ -13,13 +13,13 @@ from pathlib import Path
 
 from sideman.core.errors import Unavailable
 
-WAITING = 64
+BACKLOG = 64
 """How many may wait to be let in."""
 
 _MODE = 0o600
 
 
-class Listener:
+class UnixListener:
     """A Unix socket at `path` that listens, open to its owner only; it replaces one that a dead process has left.
 
     Raises Unavailable while another process listens there, and OSError where it cannot be made.
@@ -27,25 +27,25 @@ class Listener:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _alone_in(path.parent):
-            _clear(path)
-            self.socket = _listening(path)
-            self._made = self._file()
+        with _folder_lock(path.parent):
+            _remove_stale_socket(path)
+            self.socket = _listening_socket(path)
+            self._own_file = self._current_file()
 
     def close(self) -> None:
         """Remove it, unless another has taken its place, and listen no more."""
         with contextlib.suppress(OSError):
-            if self._file() == self._made:
+            if self._current_file() == self._own_file:
                 self.path.unlink()
         self.socket.close()
 
-    def _file(self) -> tuple[int, int]:
+    def _current_file(self) -> tuple[int, int]:
         found = self.path.lstat()
         return found.st_ino, found.st_mtime_ns  # the number alone is given to the next file
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _folder_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder`: of two that start at once, one could remove the socket that the other has made."""
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -57,7 +57,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def _clear(path: Path) -> None:
+def _remove_stale_socket(path: Path) -> None:
     """Remove a socket at `path` to which nobody listens."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
@@ -76,12 +76,12 @@ def _clear(path: Path) -> None:
     raise Unavailable(f"control.socket: {path}: another sideman listens there; {hint}")
 
 
-def _listening(path: Path) -> socket.socket:
+def _listening_socket(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o777 & ~_MODE)  # its mode is right from the moment it is there
     try:
         listener.bind(os.fspath(path))
-        listener.listen(WAITING)
+        listener.listen(BACKLOG)
         listener.setblocking(False)
     except BaseException:
         listener.close()

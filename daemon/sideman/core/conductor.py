@@ -15,19 +15,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sideman.core.chart.chart import Meter
-from sideman.core.chart.timeline import Tune
-from sideman.core.events import ClockTick, Control, Event, LinkState, NoteOn, ProgramChange, Timing
-from sideman.core.input.quantize import tick_of
+from sideman.core.chart.timeline import ChartTimeline
+from sideman.core.events import ClockMessage, ClockTick, ControlChange, LinkState, MidiEvent, NoteOn, ProgramChange
+from sideman.core.input.quantize import exact_tick
 from sideman.core.parts.soloist import Soloist
-from sideman.core.reports import Does, Doing, Tell, nobody
-from sideman.core.schedule import BAR_LINE, ONSET, BarLine, Due, Schedule, Strike, Tick
+from sideman.core.reports import PlayState, ReportSink, StateChanged, ignore_report
+from sideman.core.schedule import BAR_LINE, ONSET, BarLine, DueItem, Schedule, Strike, Tick
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.midi_clock import Clocks, Followed
-from sideman.core.timing.midi_clock_out import ClockOut, next_sixteenth
-from sideman.core.timing.pll import TICKS_A_BEAT
-from sideman.core.timing.tempo import Tempo, default_swing, swung
-from sideman_models.music.context import next_line
-from sideman_models.music.values import TICKS
+from sideman.core.timing.midi_clock import ClockConfig, ClockSource
+from sideman.core.timing.midi_clock_out import MidiClockOut, next_sixteenth
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
+from sideman.core.timing.tempo import Tempo, default_swing, swung_beat
+from sideman_models.music.context import next_bar_line
+from sideman_models.music.values import TICKS_PER_QUARTER
 
 BEGIN_S = 0.1
 """From the word to begin to the first beat, or to the first click."""
@@ -36,7 +36,7 @@ CLICK, CLICK_BEATS = 37, 0.1
 ACCENT, PLAIN = 112, 80
 """The velocities of the first click of a bar and of the others."""
 
-LAMP: dict[Doing, int] = {"idle": 0, "listening": 64, "playing": 127}
+LAMP: dict[PlayState, int] = {"idle": 0, "listening": 64, "playing": 127}
 """What `midi.lamp` is sent for each thing it does."""
 
 _ALMOST = 1e-7  # beats; what arithmetic may leave between a deadline and the beat it was computed from
@@ -45,23 +45,25 @@ ALMOST_TICKS = 1.2e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class PlaySpan:
     """From beat `start` (a bar line), which falls on `second`, to beat `end` (None: for ever).
 
-    Where a clock is followed, that says when. `rounds_off`: the last note is a tone of the last chord, and lasts to the
-    end.
+    Where a clock is followed, that says when. `has_final_note`: the last note is a tone of the last chord, and lasts to
+    the end.
     """
 
     second: float
     start: float = 0.0
     end: float | None = None
-    rounds_off: bool = False
+    has_final_note: bool = False
 
 
 class Conductor(ABC):
     """Conducts `soloist` over `tune`: time as `span` and the `clocks` have it."""
 
-    def __init__(self, settings: Settings, tune: Tune, soloist: Soloist, span: Span, clocks: Clocks) -> None:
+    def __init__(
+        self, settings: Settings, tune: ChartTimeline, soloist: Soloist, span: PlaySpan, clocks: ClockConfig
+    ) -> None:
         self.settings = settings
         self.tune = tune
         self.soloist = soloist
@@ -71,20 +73,20 @@ class Conductor(ABC):
         self._top = 0.0  # the beat on which the music begins, as its clock counts
         self._reached = span.start
         self._played_to = -math.inf  # the second up to which all that was due has been sent
-        self.tell: Tell = nobody
-        self._doing: Doing = "idle"
+        self.tell: ReportSink = ignore_report
+        self._doing: PlayState = "idle"
         self._halted = False  # by word of mouth; a clock that is followed may go on
-        self._transport = clocks.followed
-        self._clock_out = ClockOut(self._schedule) if clocks.sent else None
+        self._transport = clocks.source
+        self._clock_out = MidiClockOut(self._schedule) if clocks.sends_midi_clock else None
         self._end_at(span.end)
         self._line = 0  # the tick of the bar line to come
-        self._put_bar_line(next_line(tune, round(span.start * TICKS)))
-        if clocks.followed is None:
-            self._put_clock(round(span.start * TICKS_A_BEAT), begins=True)
+        self._put_bar_line(next_bar_line(tune, round(span.start * TICKS_PER_QUARTER)))
+        if clocks.source is None:
+            self._put_clock(round(span.start * CLOCK_TICKS_PER_BEAT), begins=True)
 
     def _end_at(self, end: float | None) -> None:
         self.end = end
-        self.soloist.end = math.inf if end is None else end * TICKS
+        self.soloist.end = math.inf if end is None else end * TICKS_PER_QUARTER
 
     def _end_after_choruses(self, top: float) -> bool:
         """End once the chart set last, begun on beat `top`, has been played as often as is asked for, if that is."""
@@ -95,11 +97,11 @@ class Conductor(ABC):
         return True
 
     @abstractmethod
-    def silence(self) -> list[Event]:
+    def silence(self) -> list[MidiEvent]:
         """The note-offs of all that sounds, and the end of our clock: what must be sent before it is left."""
 
     @abstractmethod
-    def _settle(self) -> list[Event]:
+    def _settle(self) -> list[MidiEvent]:
         """The music has halted: let hold now what was to hold from a bar line to come; returns what to send."""
 
     # -- time
@@ -116,7 +118,7 @@ class Conductor(ABC):
     @property
     def _meter(self) -> Meter:
         """The meter in which the music begins."""
-        return self.tune.meter_at(self._start * TICKS)
+        return self.tune.meter_at(self._start * TICKS_PER_QUARTER)
 
     @property
     def swing(self) -> float:
@@ -151,15 +153,15 @@ class Conductor(ABC):
     def _swung(self, tick: int) -> float:
         """The beat on which the written `tick` sounds. Swing begins anew at each bar line, be the bar of odd length."""
         line, _ = self.tune.bar_at(tick)
-        return line / TICKS + swung(tick - line, self.swing)
+        return line / TICKS_PER_QUARTER + swung_beat(tick - line, self.swing)
 
     def _unswung(self, beat: float) -> float:
-        return tick_of(beat, self.tune, self.swing)
+        return exact_tick(beat, self.tune, self.swing)
 
     def _put_bar_line(self, tick: int) -> None:
         self._line = tick
-        if self.end is None or tick <= self.end * TICKS:
-            self._schedule.put(tick / TICKS, BAR_LINE, BarLine(tick))
+        if self.end is None or tick <= self.end * TICKS_PER_QUARTER:
+            self._schedule.put(tick / TICKS_PER_QUARTER, BAR_LINE, BarLine(tick))
 
     # -- beginning and halting
 
@@ -177,7 +179,7 @@ class Conductor(ABC):
             note = NoteOn(CLICK, PLAIN if number % meter.numerator else ACCENT, drums)
             self._schedule.put(beat, ONSET, Strike(note, CLICK_BEATS, "clicks"))
 
-    def _begin(self, second: float) -> list[Event]:
+    def _begin(self, second: float) -> list[MidiEvent]:
         """Begin anew from the top; by a clock that is followed, only go on."""
         if self._transport is not None:
             return self._go_on(self._transport, second) if self._halted else []
@@ -189,28 +191,28 @@ class Conductor(ABC):
         second += lead
         self.tempo = Tempo(self.tempo.bpm, second, self._start - counted)
         self._count_in()
-        self._put_clock(round(self._start * TICKS_A_BEAT), begins=True)
+        self._put_clock(round(self._start * CLOCK_TICKS_PER_BEAT), begins=True)
         return sent
 
-    def _go_on(self, transport: Followed, second: float) -> list[Event]:
+    def _go_on(self, transport: ClockSource, second: float) -> list[MidiEvent]:
         """Play again by a clock that may have gone on meanwhile."""
         self._halted = False
         if transport.rolling:
-            transport.moved = False
-            self._move(transport.line.beat_at(second))
+            transport.relocated = False
+            self._move(transport.tempo.beat_at(second))
             self._take_tempo(transport)
-            self._put_clock(next_sixteenth(transport.tick + round(self._top * TICKS_A_BEAT)), begins=True)
+            self._put_clock(next_sixteenth(transport.tick + round(self._top * CLOCK_TICKS_PER_BEAT)), begins=True)
         return []
 
-    def _halt_here(self, second: float) -> list[Event]:
+    def _halt_here(self, second: float) -> list[MidiEvent]:
         sent = self._halt(self._got_to(second)) if self._rolls else []
         self._halted = True
         return sent
 
-    def _halt(self, reached: float) -> list[Event]:
+    def _halt(self, reached: float) -> list[MidiEvent]:
         self._reached = max(self._reached, reached)
         if self._clock_out is not None:
-            self._clock_out.drop()
+            self._clock_out.cancel()
         return [*self.silence(), *self._settle()]
 
     def _move(self, place: float, ahead: float = 0.0) -> None:
@@ -223,10 +225,12 @@ class Conductor(ABC):
         if not self._end_after_choruses(top) and self.end is not None:
             self._end_at(self.end + top - self._top)
         self._top, self._start = top, max(place, 0.0) + top
-        self.tune.move(top)
+        self.tune.move_top(top)
         self._schedule.clear()  # all notes have been released
-        self._put_bar_line(next_line(self.tune, round(self._start * TICKS, 6)))
-        self.soloist.move(self.soloist.next_pulse(self._start * TICKS - _ALMOST), round(top * TICKS))
+        self._put_bar_line(next_bar_line(self.tune, round(self._start * TICKS_PER_QUARTER, 6)))
+        self.soloist.move(
+            self.soloist.next_pulse(self._start * TICKS_PER_QUARTER - _ALMOST), round(top * TICKS_PER_QUARTER)
+        )
 
     def _steps(self) -> float:
         """By how many beats the chart is moved: whole bars, or where they are of several lengths, quarter notes."""
@@ -235,28 +239,28 @@ class Conductor(ABC):
 
     # -- what it does
 
-    def _do(self, beat: float) -> list[Event]:
+    def _do(self, beat: float) -> list[MidiEvent]:
         """Tell what it does on `beat`, if that is something else than before."""
         if not self._rolls:
             return self._does("idle")
         return self._do_on(math.floor(self._unswung(beat) + _ALMOST), beat)
 
-    def _do_on(self, tick: int, beat: float) -> list[Event]:
+    def _do_on(self, tick: int, beat: float) -> list[MidiEvent]:
         """The same, where the written `tick` that sounds on `beat` is known: swing leaves triplets where they are."""
         return self._does("playing" if beat >= self._start - _ALMOST and self.soloist.ours(tick) else "listening")
 
-    def _does(self, doing: Doing) -> list[Event]:
+    def _does(self, doing: PlayState) -> list[MidiEvent]:
         if doing == self._doing:
             return []
         self._doing = doing
-        self.tell(Does(doing))
+        self.tell(StateChanged(doing))
         return self._lamp()
 
-    def _lamp(self) -> list[Event]:
+    def _lamp(self) -> list[MidiEvent]:
         midi = self.settings.midi
-        return [] if midi.lamp is None else [Control(midi.lamp, LAMP[self._doing], midi.channel)]
+        return [] if midi.lamp is None else [ControlChange(midi.lamp, LAMP[self._doing], midi.channel)]
 
-    def voice(self) -> list[Event]:
+    def voice(self) -> list[MidiEvent]:
         """The sound that is chosen, and what the lamp shows: what a synth that was gone has to be told again."""
         midi = self.settings.midi
         program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
@@ -264,72 +268,74 @@ class Conductor(ABC):
 
     # -- somebody else's clock
 
-    def _follow(self, item: Timing | LinkState, second: float) -> list[Event]:
+    def _follow(self, item: ClockMessage | LinkState, second: float) -> list[MidiEvent]:
         """Take in what comes of the clock; returns what to send at once."""
         if self._transport is None:
             return []
         rolled, went, reached = self._rolls, self._transport.rolling, self._got_to(second)
-        self._transport.hear(item, second)
+        self._transport.receive(item, second)
         self._halted = self._halted and (went or not self._transport.rolling)
-        goes_on = rolled and self._rolls and not self._transport.moved
+        goes_on = rolled and self._rolls and not self._transport.relocated
         sent = self._halt(reached) if rolled and not goes_on else []
         if not self._rolls:
             return sent
-        line = self._transport.line
-        if self._transport.moved:
-            self._transport.moved = False
+        line = self._transport.tempo
+        if self._transport.relocated:
+            self._transport.relocated = False
             self._move(line.beat)
         self._take_tempo(self._transport)
         return [] if goes_on else [*sent, *self._join_clock(self._transport.tick, line.beat)]
 
-    def _take_tempo(self, transport: Followed) -> None:
-        line = transport.line
+    def _take_tempo(self, transport: ClockSource) -> None:
+        line = transport.tempo
         self.tempo = Tempo(line.bpm, line.second, line.beat + self._top)
 
     def _pull(self, bpm: float, second: float) -> None:
         """Go on in another tempo, or ask for it whom we follow."""
         if self._transport is None:
-            self.tempo = self.tempo.changed(bpm, second)
+            self.tempo = self.tempo.with_bpm(bpm, second)
         else:
-            self._transport.propose(bpm)
+            self._transport.request_tempo(bpm)
 
-    def _lose(self, transport: Followed) -> Iterator[Due]:
-        second, rolled = transport.ends_at(), self._rolls
-        transport.lose()
+    def _lose(self, transport: ClockSource) -> Iterator[DueItem]:
+        second, rolled = transport.lost_at(), self._rolls
+        transport.mark_lost()
         beat = self._got_to(second)
-        yield from (Due(beat, second, event) for event in (self._halt(beat) if rolled else ()))
+        yield from (DueItem(beat, second, event) for event in (self._halt(beat) if rolled else ()))
 
     # -- the clock we send
 
     def _put_clock(self, number: int, *, begins: bool) -> None:
-        if self._clock_out is not None and (self.end is None or number < self.end * TICKS_A_BEAT):
-            self._clock_out.put(number, begins=begins)
+        if self._clock_out is not None and (self.end is None or number < self.end * CLOCK_TICKS_PER_BEAT):
+            self._clock_out.schedule_tick(number, starts=begins)
 
-    def _join_clock(self, tick: int, place: float) -> list[Event]:
+    def _join_clock(self, tick: int, place: float) -> list[MidiEvent]:
         """Let our clock begin with `tick`: now, where the music is at that `place`, or when it comes there."""
-        if tick <= place * TICKS_A_BEAT + _ALMOST:
+        if tick <= place * CLOCK_TICKS_PER_BEAT + _ALMOST:
             return self._begin_clock(tick)
-        self._put_clock(tick + round(self._top * TICKS_A_BEAT), begins=True)
+        self._put_clock(tick + round(self._top * CLOCK_TICKS_PER_BEAT), begins=True)
         return []
 
-    def _begin_clock(self, place: int) -> list[Event]:
+    def _begin_clock(self, place: int) -> list[MidiEvent]:
         """What to send before the tick `place`, counted from the top of the music; from there on ticks are due."""
         if self._clock_out is None:
             return []
-        self._put_clock(self._clock_out.first(place) + round(self._top * TICKS_A_BEAT), begins=False)
-        return self._clock_out.begin(place)
+        self._put_clock(
+            self._clock_out.first_unsent_tick(place) + round(self._top * CLOCK_TICKS_PER_BEAT), begins=False
+        )
+        return self._clock_out.start_messages(place)
 
-    def _clock_falls_due(self, tick: Tick, second: float) -> list[Event]:
+    def _clock_falls_due(self, tick: Tick, second: float) -> list[MidiEvent]:
         """What to send for `tick`. After a stop of the machine the clock ends, to begin anew at a place it tells."""
-        if self._clock_out is None or not self._clock_out.awaits(tick):
+        if self._clock_out is None or not self._clock_out.is_pending(tick):
             return []
-        self._clock_out.drop()
+        self._clock_out.cancel()
         if tick.begins:
-            return self._begin_clock(tick.number - round(self._top * TICKS_A_BEAT))
-        now = math.floor(self._beat_of(second) * TICKS_A_BEAT)
-        if now - tick.number > TICKS_A_BEAT:
+            return self._begin_clock(tick.number - round(self._top * CLOCK_TICKS_PER_BEAT))
+        now = math.floor(self._beat_of(second) * CLOCK_TICKS_PER_BEAT)
+        if now - tick.number > CLOCK_TICKS_PER_BEAT:
             self._put_clock(next_sixteenth(now), begins=True)
-            return self._clock_out.end()
+            return self._clock_out.stop_messages()
         self._put_clock(tick.number + 1, begins=False)
-        self._clock_out.sent = tick.number - round(self._top * TICKS_A_BEAT)
+        self._clock_out.last_sent_tick = tick.number - round(self._top * CLOCK_TICKS_PER_BEAT)
         return [ClockTick()]

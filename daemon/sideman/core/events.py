@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sideman.core.chart.chart import Chart
 from sideman.core.settings.bindings import Target
-from sideman.core.settings.schema import Mode
+from sideman.core.settings.schema import ModeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class NoteOff:
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class ControlChange:
     """A controller moves: number and value 0..127."""
 
     number: int
@@ -83,18 +83,18 @@ class SongPosition:
 class LinkState:
     """How an Ableton Link session stands at the second at which this is taken in.
 
-    `beat` is the session's own count of quarter notes; its bars begin wherever that is a whole number of bars. `others`
+    `beat` is the session's own count of quarter notes; its bars begin wherever that is a whole number of bars. `peers`
     is how many peers it has beside us.
     """
 
     bpm: float
     beat: float
     playing: bool
-    others: int
+    peers: int
 
 
-Timing = ClockTick | ClockStart | ClockContinue | ClockStop | SongPosition
-Event = NoteOn | NoteOff | Control | ProgramChange | PitchBend | Timing
+ClockMessage = ClockTick | ClockStart | ClockContinue | ClockStop | SongPosition
+MidiEvent = NoteOn | NoteOff | ControlChange | ProgramChange | PitchBend | ClockMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Panic:
 
 
 @dataclass(frozen=True, slots=True)
-class Hush:
+class ReleaseChannel:
     """Release every pitch on `channel`: what an earlier process, killed, may have left sounding there."""
 
     channel: int
@@ -117,7 +117,7 @@ class SetChart:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeSettings:
     """Other values for some settings, by dotted key, each as its rule reads it.
 
     A new play.mode waits for a bar line.
@@ -130,71 +130,89 @@ class Change:
 class SetMode:
     """Play in another mode (one that play.mode allows), from the next bar line on or, if `now`, from here."""
 
-    mode: Mode
+    mode: ModeName
     now: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class Start:
     """Begin the music from its top, counted in as play.count_in says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
+class Stop:
     """End the music here, until it is begun anew."""
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class PlayVariation:
     """Play the last phrase once more, varied: its rhythm and contour with other notes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tap:
+class TapTempo:
     """A tap of a foot: several give the tempo."""
 
 
 @dataclass(frozen=True, slots=True)
-class Learn:
+class LearnBinding:
     """Bind the controller that is moved next to `target`; for an action, the next controller or note."""
 
     target: Target
 
 
 @dataclass(frozen=True, slots=True)
-class ClockRounds:
+class SetPortPeriod:
     """The port of the clock carries its messages in rounds, so many seconds apart; 0: each at once."""
 
-    seconds: float
+    period_s: float
 
 
-Command = Panic | Hush | SetChart | Change | SetMode | Begin | Halt | Again | Tap | Learn | LinkState | ClockRounds
+Command = (
+    Panic
+    | ReleaseChannel
+    | SetChart
+    | ChangeSettings
+    | SetMode
+    | Start
+    | Stop
+    | PlayVariation
+    | TapTempo
+    | LearnBinding
+    | LinkState
+    | SetPortPeriod
+)
 
-NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
+NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE, PITCH_BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SONG_POSITION = 0xF2
-CENTRE = 8192
+PITCH_BEND_CENTRE = 8192
 """A pitch bend at rest, on the wire."""
-TIMING: dict[int, Timing] = {0xF8: ClockTick(), 0xFA: ClockStart(), 0xFB: ClockContinue(), 0xFC: ClockStop()}
+CLOCK_MESSAGES: dict[int, ClockMessage] = {
+    0xF8: ClockTick(),
+    0xFA: ClockStart(),
+    0xFB: ClockContinue(),
+    0xFC: ClockStop(),
+}
 """The messages of a clock that are one byte, by that byte."""
 
-_BYTES = {type(message): byte for byte, message in TIMING.items()}
+_CLOCK_BYTES = {type(message): byte for byte, message in CLOCK_MESSAGES.items()}
 
 
-def encode(event: Event) -> tuple[int, ...]:
+def encode(event: MidiEvent) -> tuple[int, ...]:
     """The bytes of `event` on a MIDI wire, one to three."""
     match event:
         case NoteOn(pitch, velocity, channel):
             wire: tuple[int, ...] = NOTE_ON | channel - 1, pitch, velocity
         case NoteOff(pitch, channel):
             wire = NOTE_OFF | channel - 1, pitch, 0
-        case Control(number, value, channel):
-            wire = CONTROL | channel - 1, number, value
+        case ControlChange(number, value, channel):
+            wire = CONTROL_CHANGE | channel - 1, number, value
         case ProgramChange(program, channel):
-            wire = PROGRAM | channel - 1, program
+            wire = PROGRAM_CHANGE | channel - 1, program
         case PitchBend(value, channel):
-            wire = BEND | channel - 1, (value + CENTRE) & 0x7F, (value + CENTRE) >> 7
+            wire = PITCH_BEND | channel - 1, (value + PITCH_BEND_CENTRE) & 0x7F, (value + PITCH_BEND_CENTRE) >> 7
         case SongPosition(sixteenths):
             wire = SONG_POSITION, sixteenths & 0x7F, sixteenths >> 7
         case _:
-            wire = (_BYTES[type(event)],)
+            wire = (_CLOCK_BYTES[type(event)],)
     return wire

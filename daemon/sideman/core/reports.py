@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sideman.core.chart.chart import Meter
-from sideman.core.events import Command, Event, NoteOff, NoteOn
+from sideman.core.events import Command, MidiEvent, NoteOff, NoteOn
 from sideman.core.parts.improviser import Choice
-from sideman.core.settings.schema import Mode
+from sideman.core.settings.schema import ModeName
 from sideman_models.music.harmony import Chord
 from sideman_models.music.values import Value
 
-Doing = Literal["idle", "listening", "playing"]
+PlayState = Literal["idle", "listening", "playing"]
 Voice = Literal["solo", "comp", "clicks"]
 
 
@@ -31,7 +31,7 @@ class BarPlayed:
 
 
 @dataclass(frozen=True, slots=True)
-class BarBegun:
+class BarStarted:
     """A bar begins on `beat`, with these changes: quarter notes from its bar line, and the chord from there on."""
 
     beat: float
@@ -40,19 +40,19 @@ class BarBegun:
 
 
 @dataclass(frozen=True, slots=True)
-class Woke:
-    """The player has sent what was due at `second`, on `beat`, and then, if it was `ready`, chosen ahead.
+class Advanced:
+    """The player has sent what was due at `second`, on `beat`, and then, if it was `prepared`, chosen ahead.
 
     With what arrived, this is all that an engine is ever told: told the same again it does the same again, late or not.
     """
 
     second: float
     beat: float
-    ready: bool
+    prepared: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class PlayerEnded:
     """The player ends at `second`, on `beat`: what still sounds is released."""
 
     second: float
@@ -60,36 +60,36 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class EventSent:
     """`event` was sent; it was meant for `second`, on `beat`."""
 
     second: float
     beat: float
-    event: Event
+    event: MidiEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class InputReceived:
     """Something came in, stamped with `second`, on `beat`: all that ever does is told, so that it can come in again."""
 
     second: float
     beat: float
-    item: Event | Command
+    item: MidiEvent | Command
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
-    """We strike a note on `beat`, of `beats` length if nothing comes between; one the network chose has a `value`."""
+class NotePlayed:
+    """We played a note on `beat`. It lasts `length_beats` unless it is cut short; a note of the solo has a `value`."""
 
     beat: float
-    beats: float
+    length_beats: float
     note: NoteOn
     voice: Voice
     value: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class NoteHeard:
     """The player strikes, or lets go of, a note on `beat` (as it sounds, not as it is written)."""
 
     beat: float
@@ -97,38 +97,51 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class SettingsChanged:
     """Settings have other values from now on, by dotted key."""
 
     values: tuple[tuple[str, object], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ModeSet:
+class ModeChanged:
     """The mode is another from `beat` on."""
 
-    mode: Mode
+    mode: ModeName
     beat: float
 
 
 @dataclass(frozen=True, slots=True)
-class Does:
+class StateChanged:
     """It does something else from now on: `idle`, `listening` or `playing`."""
 
-    doing: Doing
+    state: PlayState
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The player's hands ask for what the player's thread cannot do: `verb` as of the control socket, `argument`."""
+class ActionRequested:
+    """The player's hands ask for what the player's thread cannot do: `action` as of the control socket, `argument`."""
 
-    verb: str
+    action: str
     argument: str = ""
 
 
-Report = BarPlayed | BarBegun | Woke | Ended | Sent | Arrived | Struck | Heard | Changed | ModeSet | Does | Asked
-Tell = Callable[[Report], None]
+Report = (
+    BarPlayed
+    | BarStarted
+    | Advanced
+    | PlayerEnded
+    | EventSent
+    | InputReceived
+    | NotePlayed
+    | NoteHeard
+    | SettingsChanged
+    | ModeChanged
+    | StateChanged
+    | ActionRequested
+)
+ReportSink = Callable[[Report], None]
 
 
-def nobody(report: Report) -> None:
+def ignore_report(report: Report) -> None:
     """Tell nobody."""

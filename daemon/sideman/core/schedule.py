@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass, field
 from itertools import count
 
-from sideman.core.events import Event, NoteOff, NoteOn
-from sideman.core.parts.comp import Style
+from sideman.core.events import MidiEvent, NoteOff, NoteOn
+from sideman.core.parts.comp import CompStyle
 from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed, Voice
 
@@ -17,12 +17,12 @@ RELEASE, CLOCK, BAR_LINE, ONSET = range(4)
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueItem:
     """An event, or the report of a bar, with the beat and the second it was meant for."""
 
     beat: float
     second: float
-    what: Event | BarPlayed
+    item: MidiEvent | BarPlayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class CompOnset:
     """The accompaniment strikes at `tick`."""
 
     tick: int
-    style: Style
+    style: CompStyle
 
 
 Item = Release | ReleaseAll | Strike | BarLine | NewMode | Tick | CompOnset | Choice

@@ -12,21 +12,23 @@ from sideman.core.reports import BarPlayed
 from sideman_models.music.harmony import Chord, pitch_name
 
 
-def bar_line(bar: BarPlayed, transpose: int = 0) -> str:
+def format_bar(bar: BarPlayed, transpose: int = 0) -> str:
     """For example ``bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -``."""
-    chords = " ".join(shown_chord(chord, transpose) for chord in bar.chords)
-    return f"bar {bar.number} | {chords} | " + (" · ".join(_played(choice, transpose) for choice in bar.choices) or "-")
+    chords = " ".join(format_chord(chord, transpose) for chord in bar.chords)
+    return f"bar {bar.number} | {chords} | " + (
+        " · ".join(_format_choice(choice, transpose) for choice in bar.choices) or "-"
+    )
 
 
-def shown_chord(chord: Chord, transpose: int = 0) -> str:
+def format_chord(chord: Chord, transpose: int = 0) -> str:
     """The symbol of `chord` as the player reads it."""
     return chord.transposed(-transpose).text
 
 
-def shown_pitch(pitch: int, transpose: int = 0) -> str:
+def format_pitch(pitch: int, transpose: int = 0) -> str:
     """The name of a MIDI pitch as the player reads it."""
     return pitch_name(pitch - transpose)
 
 
-def _played(choice: Choice, transpose: int) -> str:
-    return f"{choice.value.text} {'-' if choice.pitch is None else shown_pitch(choice.pitch, transpose)}"
+def _format_choice(choice: Choice, transpose: int) -> str:
+    return f"{choice.value.text} {'-' if choice.pitch is None else format_pitch(choice.pitch, transpose)}"

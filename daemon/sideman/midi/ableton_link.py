@@ -26,7 +26,7 @@ from sideman.core.timing.tempo import Tempo
 
 POLL_S = 0.03
 DRIFT_S = 0.0002
-SETTLE_S = 1.0
+PEER_SEARCH_S = 1.0
 """So long others are looked for, before we play alone."""
 _JOINING_S = 0.1
 _LEAD_S = 0.1  # from the end of the search to the first beat
@@ -36,7 +36,7 @@ _CLOSE_S = 2.0
 _log = logging.getLogger(__name__)
 
 
-def load() -> Any:  # noqa: ANN401 - a module that says nothing of its types
+def load_aalink() -> Any:  # noqa: ANN401 - a module that says nothing of its types
     """The library. Raises Unavailable where it is not installed, or does not load."""
     try:
         import aalink
@@ -48,7 +48,7 @@ def load() -> Any:  # noqa: ANN401 - a module that says nothing of its types
     return aalink
 
 
-def read(link: Any) -> tuple[float, LinkState, float]:  # noqa: ANN401
+def read_session(link: Any) -> tuple[float, LinkState, float]:  # noqa: ANN401
     """The second, how the session of `link` stands then, and the seconds that the reading took."""
     readings = []
     for _ in range(_READINGS):
@@ -61,29 +61,29 @@ def read(link: Any) -> tuple[float, LinkState, float]:  # noqa: ANN401
 
 
 class LinkSession:
-    """Joins the session there is, or is one alone, with `bpm` and bars of `bar` quarter notes; from `open` to `close`.
+    """Takes part in a Link session from `open` to `close`, with `bpm` and bars of `bar_beats` quarter notes.
 
-    `put` is called, in a thread of its own, with what is new and its second. Raises Unavailable where the library is
-    not there.
+    `on_state` is called, in a thread of its own, with what is new and its second. Raises Unavailable where the library
+    is not there.
     """
 
-    def __init__(self, bpm: float, bar: float, put: Callable[[LinkState, float], None]) -> None:
-        self._aalink = load()
-        self._bpm, self._bar = bpm, bar
-        self._put = put
-        self._asked: float | None = None
+    def __init__(self, bpm: float, bar_beats: float, on_state: Callable[[LinkState, float], None]) -> None:
+        self._aalink = load_aalink()
+        self._bpm, self._bar_beats = bpm, bar_beats
+        self._on_state = on_state
+        self._requested_bpm: float | None = None
         self._closing = threading.Event()
         self._last: LinkState | None = None
-        self._line = Tempo(bpm, 0.0, 0.0)
+        self._tempo = Tempo(bpm, 0.0, 0.0)
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     def open(self) -> None:
         """Join. What is found is put some moments later."""
         self._thread.start()
 
-    def ask(self, bpm: float) -> None:
+    def request_tempo(self, bpm: float) -> None:
         """Give the session another tempo. Any thread may; it waits for nothing."""
-        self._asked = bpm
+        self._requested_bpm = bpm
 
     def close(self) -> None:
         """Leave; the others go on."""
@@ -93,27 +93,27 @@ class LinkSession:
     def _run(self) -> None:
         loop = asyncio.new_event_loop()
         try:
-            self._take_part(loop.run_until_complete(self._make()))
+            self._participate(loop.run_until_complete(self._make_link()))
         except Exception:  # noqa: BLE001 - whatever it is, the music goes on
             _log.exception("Link has failed; the music goes on in the tempo it has")
         finally:
             loop.close()
 
-    async def _make(self) -> Any:  # noqa: ANN401
+    async def _make_link(self) -> Any:  # noqa: ANN401
         return self._aalink.Link(self._bpm)
 
-    def _take_part(self, link: Any) -> None:  # noqa: ANN401
-        link.quantum, link.start_stop_sync_enabled, link.enabled = self._bar, True, True
+    def _participate(self, link: Any) -> None:  # noqa: ANN401
+        link.quantum, link.start_stop_sync_enabled, link.enabled = self._bar_beats, True, True
         try:
-            self._settle(link)
+            self._find_peers(link)
             while not self._closing.wait(POLL_S):
-                self._look(link)
+                self._poll(link)
         finally:
             link.enabled = False
 
-    def _settle(self, link: Any) -> None:  # noqa: ANN401
+    def _find_peers(self, link: Any) -> None:  # noqa: ANN401
         """Look for others. Alone, we start the session, with its first bar line at once."""
-        end = time.monotonic() + SETTLE_S
+        end = time.monotonic() + PEER_SEARCH_S
         while not link.num_peers and time.monotonic() < end and not self._closing.wait(POLL_S):
             pass
         if link.num_peers:
@@ -122,34 +122,34 @@ class LinkSession:
             link.request_beat(-_LEAD_S * link.tempo / 60.0)
             link.playing = True
 
-    def _look(self, link: Any) -> None:  # noqa: ANN401
-        asked, self._asked = self._asked, None
+    def _poll(self, link: Any) -> None:  # noqa: ANN401
+        asked, self._requested_bpm = self._requested_bpm, None
         if asked is not None:
             link.tempo = asked
-        second, state, took = read(link)
+        second, state, took = read_session(link)
         if took < DRIFT_S and self._is_new(state, second):
-            self._last, self._line = state, Tempo(state.bpm, second, state.beat)
-            self._put(state, second)
+            self._last, self._tempo = state, Tempo(state.bpm, second, state.beat)
+            self._on_state(state, second)
 
     def _is_new(self, state: LinkState, second: float) -> bool:
         last = self._last
-        if last is None or (last.bpm, last.playing, last.others) != (state.bpm, state.playing, state.others):
+        if last is None or (last.bpm, last.playing, last.peers) != (state.bpm, state.playing, state.peers):
             return True
-        return abs(self._line.second_at(state.beat) - second) > DRIFT_S
+        return abs(self._tempo.second_at(state.beat) - second) > DRIFT_S
 
 
-def glance(bpm: float, bar: float) -> str:
+def describe_session(bpm: float, bar_beats: float) -> str:
     """How the session stands that we would join, in words. Raises Unavailable where the library is not there."""
     seen: queue.SimpleQueue[LinkState] = queue.SimpleQueue()
-    session = LinkSession(bpm, bar, lambda state, _second: seen.put(state))
+    session = LinkSession(bpm, bar_beats, lambda state, _second: seen.put(state))
     session.open()
     try:
-        state = seen.get(timeout=2 * SETTLE_S)
+        state = seen.get(timeout=2 * PEER_SEARCH_S)
     except queue.Empty:
         raise Unavailable("tempo.source: link: the library aalink does not answer") from None
     finally:
         session.close()
-    if not state.others:
+    if not state.peers:
         return "nobody else is there now"
-    others = f"{state.others} other{'' if state.others == 1 else 's'}"
+    others = f"{state.peers} other{'' if state.peers == 1 else 's'}"
     return f"{others}, {state.bpm:.1f} bpm, {'playing' if state.playing else 'stopped'}"

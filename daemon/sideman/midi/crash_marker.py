@@ -12,13 +12,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from sideman.files import write_whole
+from sideman.files import write_atomically
 
 _log = logging.getLogger(__name__)
-_MOST = 32
+_MAX_PORTS = 32
 
 
-class Marks:
+class CrashMarker:
     """The marks in the file at `path`: channels (1..16) by the name of their port, as `Link.name` gives it.
 
     Where the disk refuses there are none, and the music plays all the same.
@@ -26,27 +26,27 @@ class Marks:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._left = _read(path)
-        self._ours: dict[str, list[int]] = {}
+        self._left_over = _read(path)
+        self._current: dict[str, list[int]] = {}
 
-    def opened(self, port: str, channels: Sequence[int]) -> list[int]:
+    def mark_playing(self, port: str, channels: Sequence[int]) -> list[int]:
         """We are about to play on `channels` of `port`; those that a killed process has left sounding there."""
-        self._ours[port] = list(channels)
-        left = self._left.pop(port, [])
+        self._current[port] = list(channels)
+        left = self._left_over.pop(port, [])
         self._write()
         return left
 
-    def released(self) -> None:
+    def clear(self) -> None:
         """All that we played has been released."""
-        self._ours.clear()
+        self._current.clear()
         self._write()
 
     def _write(self) -> None:
-        marks = {**self._left, **self._ours}
+        marks = {**self._left_over, **self._current}
         try:
             if marks:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(self._path, json.dumps(marks).encode())
+                write_atomically(self._path, json.dumps(marks).encode())
             else:
                 self._path.unlink(missing_ok=True)
         except OSError as error:
@@ -58,7 +58,7 @@ def _read(path: Path) -> dict[str, list[int]]:
         said = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    items = list(said.items())[:_MOST] if isinstance(said, dict) else []
+    items = list(said.items())[:_MAX_PORTS] if isinstance(said, dict) else []
     return {port: channels for port, channels in items if _are_channels(channels)}
 
 

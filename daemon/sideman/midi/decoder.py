@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sideman.core.events import (
-    BEND,
-    CENTRE,
-    CONTROL,
+    CLOCK_MESSAGES,
+    CONTROL_CHANGE,
     NOTE_OFF,
     NOTE_ON,
-    PROGRAM,
+    PITCH_BEND,
+    PITCH_BEND_CENTRE,
+    PROGRAM_CHANGE,
     SONG_POSITION,
-    TIMING,
-    Control,
-    Event,
+    ControlChange,
+    MidiEvent,
     NoteOff,
     NoteOn,
     PitchBend,
@@ -29,10 +29,10 @@ from sideman.core.events import (
 )
 
 _STATUS, _SYSTEM, _REAL_TIME = 0x80, 0xF0, 0xF8
-_ONE_DATA_BYTE = (PROGRAM, 0xD0)  # program change and channel pressure; all other channel messages carry two
+_ONE_DATA_BYTE = (PROGRAM_CHANGE, 0xD0)  # program change and channel pressure; all other channel messages carry two
 
 
-class Decoder:
+class MidiDecoder:
     """One port's bytes so far: a status stays in force until another comes. Timing is passed over, unless `clock`."""
 
     __slots__ = ("_clock", "_data", "_status")
@@ -42,25 +42,25 @@ class Decoder:
         self._status = 0
         self._data: list[int] = []
 
-    def feed(self, message: Iterable[int]) -> Iterator[Event]:
+    def feed(self, message: Iterable[int]) -> Iterator[MidiEvent]:
         """The events that `message` completes, in order; a note struck with velocity 0 is a release."""
         for byte in message:
             if byte >= _REAL_TIME:
-                if self._clock and byte in TIMING:
-                    yield TIMING[byte]
+                if self._clock and byte in CLOCK_MESSAGES:
+                    yield CLOCK_MESSAGES[byte]
             elif byte >= _STATUS:
                 self._status = byte if byte < _SYSTEM or (self._clock and byte == SONG_POSITION) else 0
                 self._data.clear()
             elif self._status:
                 yield from self._data_byte(byte)
 
-    def _data_byte(self, byte: int) -> Iterator[Event]:
+    def _data_byte(self, byte: int) -> Iterator[MidiEvent]:
         self._data.append(byte)
         kind = self._status & 0xF0
         if len(self._data) < (1 if kind in _ONE_DATA_BYTE else 2):
             return
         if self._status == SONG_POSITION:
-            event: Event | None = SongPosition(self._data[0] | self._data[1] << 7)
+            event: MidiEvent | None = SongPosition(self._data[0] | self._data[1] << 7)
             self._status = 0  # of the system's, and so not in force any longer
         else:
             event = _event(kind, (self._status & 0x0F) + 1, *self._data)
@@ -69,13 +69,13 @@ class Decoder:
             yield event
 
 
-def _event(kind: int, channel: int, first: int, second: int = 0) -> Event | None:
+def _event(kind: int, channel: int, first: int, second: int = 0) -> MidiEvent | None:
     if kind == NOTE_ON and second:
         return NoteOn(first, second, channel)
     if kind in (NOTE_ON, NOTE_OFF):
         return NoteOff(first, channel)
-    if kind == CONTROL:
-        return Control(first, second, channel)
-    if kind == PROGRAM:
+    if kind == CONTROL_CHANGE:
+        return ControlChange(first, second, channel)
+    if kind == PROGRAM_CHANGE:
         return ProgramChange(first, channel)
-    return PitchBend((first | second << 7) - CENTRE, channel) if kind == BEND else None
+    return PitchBend((first | second << 7) - PITCH_BEND_CENTRE, channel) if kind == PITCH_BEND else None

@@ -18,19 +18,19 @@ import sys
 import time
 from collections.abc import Callable
 
-RETRIES_S = (0.02, 0.05, 0.1, 0.0)  # a server refuses a client, at times, while another one leaves
-STILL_S = 1.0
+RETRY_PAUSES_S = (0.02, 0.05, 0.1, 0.0)  # a server refuses a client, at times, while another one leaves
+STALL_S = 1.0
 _NO_START_SERVER = 1  # JackNoStartServer of jack/types.h
 _SERVER_FAILED = 0x10  # JackServerFailed: there is none
 _SHUTDOWN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-def load(extension: str) -> ctypes.CDLL | None:
+def load_libjack(extension: str) -> ctypes.CDLL | None:
     """Libjack as rtmidi's `extension` (a file) is linked to it, made silent; None where it has none."""
     if sys.platform == "win32":
         return None
     library = ctypes.CDLL(extension)
-    _silence(library)
+    _silence_messages(library)
     if not hasattr(library, "jack_client_open"):
         return None
     os.environ.setdefault("JACK_NO_START_SERVER", "1")
@@ -43,7 +43,7 @@ def load(extension: str) -> ctypes.CDLL | None:
     return library
 
 
-def _silence(library: ctypes.CDLL) -> None:
+def _silence_messages(library: ctypes.CDLL) -> None:
     """Take away the handlers with which libjack and libasound write to stderr whatever goes wrong.
 
     In their place comes a C function that does nothing with what it is told. It must not be a Python one: libjack would
@@ -58,49 +58,49 @@ def _silence(library: ctypes.CDLL) -> None:
 
 
 class JackServer:
-    """The server while it lives; when it dies, `gone` becomes true and `died` is called, in a thread of libjack's."""
+    """Watches a JACK server. When it dies, `has_died` becomes true and libjack's thread calls `on_death`."""
 
-    def __init__(self, library: ctypes.CDLL, client: int, died: Callable[[], None]) -> None:
-        self.gone = False
+    def __init__(self, library: ctypes.CDLL, client: int, on_death: Callable[[], None]) -> None:
+        self.has_died = False
         self._library, self._client = library, client
-        self._died = died
-        self._seen = (time.monotonic(), -1)  # when its frames were last looked at, and what they were
+        self._on_death = on_death
+        self._last_frames = (time.monotonic(), -1)  # when its frames were last looked at, and what they were
         self._callback = _SHUTDOWN(self._shutdown)  # kept: libjack holds only its address
         library.jack_on_shutdown(client, self._callback, None)
 
     @classmethod
-    def connect(cls, library: ctypes.CDLL, name: str, died: Callable[[], None]) -> JackServer | None:
+    def connect(cls, library: ctypes.CDLL, name: str, on_death: Callable[[], None]) -> JackServer | None:
         """The server that runs, or None. Never starts one."""
         status = ctypes.c_int()
-        for pause in RETRIES_S:
+        for pause in RETRY_PAUSES_S:
             client = library.jack_client_open(name.encode(), _NO_START_SERVER, ctypes.byref(status))
             if client or status.value & _SERVER_FAILED:
-                return cls(library, client, died) if client else None
+                return cls(library, client, on_death) if client else None
             time.sleep(pause)
         return None
 
     @property
-    def period(self) -> float:
+    def period_s(self) -> float:
         """Seconds between two rounds in which the server carries messages from port to port."""
         frames = self._library.jack_get_buffer_size(self._client)
         return float(frames / self._library.jack_get_sample_rate(self._client))
 
-    def pass_rounds(self, rounds: int, longest: float) -> None:
-        """Wait until it has carried messages `rounds` more times; no more than `longest` seconds."""
-        frames = rounds * self._library.jack_get_buffer_size(self._client)
-        first, end = self._library.jack_last_frame_time(self._client), time.monotonic() + longest
-        while not self.gone and time.monotonic() < end:
+    def wait_periods(self, periods: int, max_s: float) -> None:
+        """Wait until it has carried messages `periods` more times; no more than `max_s` seconds."""
+        frames = periods * self._library.jack_get_buffer_size(self._client)
+        first, end = self._library.jack_last_frame_time(self._client), time.monotonic() + max_s
+        while not self.has_died and time.monotonic() < end:
             if (self._library.jack_last_frame_time(self._client) - first) % 2**32 >= frames:
                 return
-            time.sleep(self.period / 2)
+            time.sleep(self.period_s / 2)
 
-    def stands_still(self) -> bool | None:
+    def is_stalled(self) -> bool | None:
         """Whether it has carried nothing since this was last answered, a second ago or more; None: too early to say."""
-        now, (then, before) = time.monotonic(), self._seen
-        if now - then < STILL_S:
+        now, (then, before) = time.monotonic(), self._last_frames
+        if now - then < STALL_S:
             return None
         frames = int(self._library.jack_last_frame_time(self._client))
-        self._seen = (now, frames)
+        self._last_frames = (now, frames)
         return frames == before
 
     def close(self) -> None:
@@ -108,5 +108,5 @@ class JackServer:
         self._library.jack_client_close(self._client)
 
     def _shutdown(self, _nothing: int | None) -> None:
-        self.gone = True
-        self._died()
+        self.has_died = True
+        self._on_death()

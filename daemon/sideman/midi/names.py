@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sideman.core.errors import Unavailable
 
 
-def match(wanted: str, names: Sequence[str]) -> list[int]:
+def match_ports(wanted: str, names: Sequence[str]) -> list[int]:
     """Where in `names` the port called `wanted` is: those of just that name, else those that contain it, in any case.
 
     ALSA appends the numbers of client and port (`nanoKEY:nanoKEY MIDI 1 20:0`), which change from start to start: a
@@ -18,7 +18,7 @@ def match(wanted: str, names: Sequence[str]) -> list[int]:
     """
     for is_meant in (
         lambda name: wanted == name,
-        lambda name: _unnumbered(wanted) == _unnumbered(name),
+        lambda name: _without_numbers(wanted) == _without_numbers(name),
         lambda name: wanted.casefold() in name.casefold(),
     ):
         found = [n for n, name in enumerate(names) if is_meant(name)]
@@ -27,34 +27,36 @@ def match(wanted: str, names: Sequence[str]) -> list[int]:
     return []
 
 
-def nearest(wanted: str, names: Sequence[str]) -> str | None:
+def nearest_port_name(wanted: str, names: Sequence[str]) -> str | None:
     """The name that was most likely meant, compared whole and by its parts: people name a port by its device."""
-    parts = {part.casefold(): name for name in reversed(names) for part in (name, _unnumbered(name), *name.split(":"))}
+    parts = {
+        part.casefold(): name for name in reversed(names) for part in (name, _without_numbers(name), *name.split(":"))
+    }
     found = difflib.get_close_matches(wanted.casefold(), parts, 1, 0.5)
     return parts[found[0]] if found else None
 
 
-def is_own(name: str, client: str) -> bool:
+def is_own_port(name: str, client: str) -> bool:
     """Whether a port is ours, or of another sideman under the same name (JACK then appends -01)."""
     return re.match(rf"{re.escape(client)}(-in)?(-\d+)?:", name) is not None
 
 
-def ambiguous(key: str, wanted: str, names: Sequence[str]) -> Unavailable:
+def ambiguous_port_error(key: str, wanted: str, names: Sequence[str]) -> Unavailable:
     """The error for a name that fits several ports."""
-    return Unavailable(f"{key}: '{wanted}' could be any of {listed(names)}: give more of the name")
+    return Unavailable(f"{key}: '{wanted}' could be any of {quoted_names(names)}: give more of the name")
 
 
-def not_found(key: str, wanted: str, names: Sequence[str]) -> Unavailable:
+def port_not_found_error(key: str, wanted: str, names: Sequence[str]) -> Unavailable:
     """The error for a name that fits no port: what was likely meant, and what there is."""
-    guess = nearest(wanted, names)
+    guess = nearest_port_name(wanted, names)
     meant = f"; did you mean '{guess}'?" if guess else ""
-    return Unavailable(f"{key}: no port is called '{wanted}'{meant} (there are: {listed(names)})")
+    return Unavailable(f"{key}: no port is called '{wanted}'{meant} (there are: {quoted_names(names)})")
 
 
-def listed(names: Sequence[str]) -> str:
+def quoted_names(names: Sequence[str]) -> str:
     """The names in quotes, for an error."""
     return ", ".join(f"'{name}'" for name in names) or "none at all"
 
 
-def _unnumbered(name: str) -> str:
+def _without_numbers(name: str) -> str:
     return re.sub(r" \d+:\d+$", "", name)

@@ -10,21 +10,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sideman.core.chart.chart import Chart
-from sideman.core.chart.timeline import Tune
-from sideman.core.conductor import Span
+from sideman.core.chart.timeline import ChartTimeline
+from sideman.core.conductor import PlaySpan
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.midi_clock import ALONE, Clocks
-from sideman_models.music.context import next_line
-from sideman_models.music.values import TICKS
-from sideman_models.network.bundle import Bundle, load
+from sideman.core.timing.midi_clock import INTERNAL_CLOCK, ClockConfig
+from sideman_models.music.context import next_bar_line
+from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.network.lstm import Network, NumpyNetwork, Weights
 
-_SEEDS = 2**32  # a new one is drawn from these: short enough to be read out and typed in
-_LARGEST_SEED = 2**63
-_LATEST_BEAT = 1e9
+_SEED_COUNT = 2**32  # a new one is drawn from these: short enough to be read out and typed in
+_MAX_SEED = 2**63
+_MAX_BEAT = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ class Performance:
     network: Network
     seed: int
 
-    def engine(self, second: float, start: float = 0.0, beats: float | None = None, clocks: Clocks = ALONE) -> Engine:
+    def make_engine(
+        self, second: float, start: float = 0.0, beats: float | None = None, clocks: ClockConfig = INTERNAL_CLOCK
+    ) -> Engine:
         """An engine whose beat `start` falls on `second`; it ends after `beats`, else after the choruses asked for.
 
         A chorus that was under way at `start` is the first of these. A clock that is followed says when and where in
@@ -46,21 +48,21 @@ class Performance:
         choruses, length = self.settings.chart.choruses, self.chart.length
         end = None if beats is None else start + beats
         if beats is None and choruses is not None:
-            end = ((0 if clocks.followed else start // length) + choruses) * length
-        settings, tune = self.settings, Tune(self.chart)
+            end = ((0 if clocks.source else start // length) + choruses) * length
+        settings, tune = self.settings, ChartTimeline(self.chart)
         improviser = Improviser(self.bundle, self.network, tune, tune, settings.play, self.seed)
-        span = Span(second, start, end, rounds_off=beats is None)
+        span = PlaySpan(second, start, end, has_final_note=beats is None)
         return Engine(settings, tune, improviser, span, clocks)
 
 
-def prepare(settings: Settings, chart: Chart) -> Performance:
+def load_performance(settings: Settings, chart: Chart) -> Performance:
     """Load the network that `settings` name, to play over `chart`. Raises the error of what is missing or broken."""
-    bundle = load(settings.model.bundle)
-    seed = secrets.randbelow(_SEEDS) if settings.play.seed is None else settings.play.seed
-    return Performance(settings, chart, bundle, network(settings.model.engine, bundle.weights), seed)
+    bundle = load_bundle(settings.model.bundle)
+    seed = secrets.randbelow(_SEED_COUNT) if settings.play.seed is None else settings.play.seed
+    return Performance(settings, chart, bundle, make_network(settings.model.engine, bundle.weights), seed)
 
 
-def network(engine: str, weights: Weights) -> Network:
+def make_network(engine: str, weights: Weights) -> Network:
     """The engine of that name. TensorFlow is found by name only: nothing of ours loads it unless it is asked for."""
     if engine == "numpy":
         return NumpyNetwork(weights)
@@ -72,26 +74,32 @@ def network(engine: str, weights: Weights) -> Network:
     return made
 
 
-def resumed(performance: Performance, memory: Mapping[str, Any], second: float, clocks: Clocks = ALONE) -> Engine:
-    """An engine that goes on from `memory`, with its dice, at the bar line after the place where it was left.
+def resumed_engine(
+    performance: Performance, state: Mapping[str, Any], second: float, clocks: ClockConfig = INTERNAL_CLOCK
+) -> Engine:
+    """An engine that goes on from `state`, with its dice, at the bar line after the place where it was left.
 
     Raises `ValueError`, `KeyError` or `TypeError` for a memory of another bundle, or one that is broken.
     """
-    if memory["weights"] != performance.bundle.fingerprint:
+    if state["weights"] != performance.bundle.fingerprint:
         raise ValueError("it belongs to another bundle")
-    beat, seed = float(memory["beat"]), int(memory["seed"])
-    if not (0 <= beat < _LATEST_BEAT and 0 <= seed < _LARGEST_SEED):
+    beat, seed = float(state["beat"]), int(state["seed"])
+    if not (0 <= beat < _MAX_BEAT and 0 <= seed < _MAX_SEED):
         raise ValueError("its beat or seed is none")
-    start = next_line(Tune(performance.chart), beat * TICKS) / TICKS
-    engine = replace(performance, seed=seed).engine(second, start, clocks=clocks)
-    engine.improviser.remember(memory, round(start * TICKS))
+    start = next_bar_line(ChartTimeline(performance.chart), beat * TICKS_PER_QUARTER) / TICKS_PER_QUARTER
+    engine = replace(performance, seed=seed).make_engine(second, start, clocks=clocks)
+    engine.improviser.restore_state(state, round(start * TICKS_PER_QUARTER))
     return engine
 
 
-def memory_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
+def state_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
     """What must be kept to go on later: the network's state, the place at `second`, the seed, and whose state it is."""
     beat = max(engine.top, engine.beat_at(second))
     if engine.end is not None:
         beat = min(beat, engine.end)
-    whose = {"weights": performance.bundle.fingerprint, "seed": engine.improviser.dice.seed, "beat": beat - engine.top}
-    return {**whose, **engine.improviser.memory(beat * TICKS)}
+    whose = {
+        "weights": performance.bundle.fingerprint,
+        "seed": engine.improviser.random_source.seed,
+        "beat": beat - engine.top,
+    }
+    return {**whose, **engine.improviser.export_state(beat * TICKS_PER_QUARTER)}

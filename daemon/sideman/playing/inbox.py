@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from sideman.core.events import Command, Event
+from sideman.core.events import Command, MidiEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Arrival:
     """Something heard or asked for, stamped with the second it came in; None asks the player to stop."""
 
     second: float
-    item: Event | Command | None
+    item: MidiEvent | Command | None
 
 
 class Clock(Protocol):
@@ -34,7 +34,7 @@ class Clock(Protocol):
         """Sleep until it is `until`, whatever arrives."""
         ...
 
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether no arrival is waiting."""
         ...
 
@@ -45,7 +45,7 @@ class Inbox:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
 
-    def put(self, item: Event | Command | None, second: float | None = None) -> None:
+    def put(self, item: MidiEvent | Command | None, second: float | None = None) -> None:
         """Leave something that came in at `second` (now, if not said)."""
         self._queue.put(Arrival(self.now() if second is None else second, item))
 
@@ -65,6 +65,6 @@ class Inbox:
         if (rest := until - time.monotonic()) > 0:
             time.sleep(rest)
 
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether no arrival is waiting."""
         return self._queue.empty()

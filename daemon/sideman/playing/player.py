@@ -16,20 +16,20 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from sideman.core.engine import Engine
-from sideman.core.events import Event, NoteOff, encode
-from sideman.core.reports import Arrived, BarPlayed, Ended, Sent, Tell, Woke
+from sideman.core.events import MidiEvent, NoteOff, encode
+from sideman.core.reports import Advanced, BarPlayed, EventSent, InputReceived, PlayerEnded, ReportSink
 from sideman.playing.inbox import Arrival, Clock
 
-LONGEST_SLEEP_S = 1.0
+MAX_SLEEP_S = 1.0
 """The player wakes at least so often: this is the progress that feeds the watchdog."""
-AHEAD_S = 0.001
+WAKE_AHEAD_S = 0.001
 """What is due is found out so long before its second; what arrives meanwhile is taken in once it is sent."""
-AGAIN_S = 0.015
+SECOND_RELEASE_S = 0.015
 _COLLECT_S = 0.02  # time to the next deadline in which garbage may be collected
-_BETWEEN_TICKS_S = 0.005  # the same where there is a deadline every few milliseconds
+_COLLECT_WITH_CLOCK_S = 0.005  # the same where there is a deadline every few milliseconds
 
 
-class Output(Protocol):
+class MidiOutput(Protocol):
     """Where the notes go."""
 
     def send(self, message: tuple[int, ...]) -> object:
@@ -38,33 +38,34 @@ class Output(Protocol):
 
 
 class Player:
-    """Plays `engine` on `output` in the time of `clock`, telling `tell` of all that comes in and goes out.
+    """Plays `engine` on `output` in the time of `clock`, telling `on_report` of all that comes in and goes out.
 
-    `status` is how it stood after its last turn; `sends_at` the second when something may be sent, infinite once it is.
+    `snapshot` is how it stood after its last turn; `sends_at` the second when something may be sent, infinite once it
+    is.
     """
 
-    def __init__(self, engine: Engine, output: Output, clock: Clock, tell: Tell) -> None:
+    def __init__(self, engine: Engine, output: MidiOutput, clock: Clock, on_report: ReportSink) -> None:
         self.engine = engine
-        self.engine.tell = tell
-        self.status = engine.status(clock.now())
+        self.engine.tell = on_report
+        self.snapshot = engine.status(clock.now())
         self.sends_at = math.inf
-        self.turns = 0
+        self.turn_count = 0
         self._output = output
         self._clock = clock
-        self._tell = tell
-        self._reached = -math.inf  # the second up to which the engine has played
+        self._on_report = on_report
+        self._played_to_s = -math.inf  # the second up to which the engine has played
         self._stopping = False
-        self._collect_s = _BETWEEN_TICKS_S if engine.settings.tempo.clock_out else _COLLECT_S
+        self._collect_s = _COLLECT_WITH_CLOCK_S if engine.settings.tempo.clock_out else _COLLECT_S
 
     def run(self) -> None:
         """Play until asked to stop or until the end; then, or after any exception, release every note."""
         try:
-            now = self._reached = self._clock.now()
+            now = self._played_to_s = self._clock.now()
             self._send(self.engine.open(now), now)
             self.engine.prepare(now)
-            self._tell(Woke(now, self.engine.beat_at(now), ready=True))
+            self._on_report(Advanced(now, self.engine.beat_at(now), prepared=True))
             while not self._stopping and (deadline := self.engine.deadline()) is not None:
-                self._turn(deadline)
+                self._run_turn(deadline)
         finally:
             self._release_all()
 
@@ -74,80 +75,80 @@ class Player:
         Not so a clock's stop: to many a sequencer a second one means to go back to the top.
         """
         # Music that ends by itself ends at that second, whenever it is found out: played again it is the same.
-        now = self._now() if self._stopping else self._reached
+        now = self._now() if self._stopping else self._played_to_s
         releases = self.engine.silence()
-        self._tell(Ended(now, self.engine.beat_at(now)))
+        self._on_report(PlayerEnded(now, self.engine.beat_at(now)))
         self._clock.sleep(now)
         self._send(releases, now)
         if releases:
-            self._clock.wait(self._clock.now() + AGAIN_S)
+            self._clock.wait(self._clock.now() + SECOND_RELEASE_S)
             for event in releases:
                 if isinstance(event, NoteOff):
                     self._output.send(encode(event))
 
-    def _turn(self, deadline: float) -> None:
+    def _run_turn(self, deadline: float) -> None:
         self.sends_at = deadline
-        now = self._wait(min(deadline, self._now() + LONGEST_SLEEP_S))
+        now = self._wait(min(deadline, self._now() + MAX_SLEEP_S))
         if self._stopping:
             return  # nothing more is struck, and nothing is worth choosing
-        self._play(now)
+        self._play_until(now)
         if now >= deadline:
             self.sends_at = math.inf
-        ready = self._clock.idle()
+        ready = self._clock.is_idle()
         if ready:
-            self._get_ready(now)
-        self._tell(Woke(now, self.engine.beat_at(now), ready))
-        self.status = self.engine.status(now)
-        self.turns += 1
+            self._prepare_ahead(now)
+        self._on_report(Advanced(now, self.engine.beat_at(now), ready))
+        self.snapshot = self.engine.status(now)
+        self.turn_count += 1
 
     def _wait(self, until: float) -> float:
         """Take in what arrives, or wait until just before `until`; the second to play up to."""
-        arrival = self._clock.wait(until - AHEAD_S)
+        arrival = self._clock.wait(until - WAKE_AHEAD_S)
         now = self._now()
         if arrival is None:
             return max(now, until)
-        self._take(arrival, now)
+        self._receive(arrival, now)
         return now
 
     def _now(self) -> float:
         """The second it is, for whoever has played some of it ahead."""
-        return max(self._clock.now(), self._reached)
+        return max(self._clock.now(), self._played_to_s)
 
-    def _take(self, arrival: Arrival, now: float) -> None:
+    def _receive(self, arrival: Arrival, now: float) -> None:
         if arrival.item is None:
             self._stopping = True
             return
         second = min(arrival.second, now)
-        self._play(second)
-        self._tell(Arrived(second, self.engine.beat_at(second), arrival.item))
+        self._play_until(second)
+        self._on_report(InputReceived(second, self.engine.beat_at(second), arrival.item))
         self._send(self.engine.receive(arrival.item, second), second)
 
-    def _play(self, until: float) -> None:
+    def _play_until(self, until: float) -> None:
         """Send all that is due up to the second `until`, and not before it."""
-        self._reached = max(self._reached, until)
+        self._played_to_s = max(self._played_to_s, until)
         bars = []
         for each in self.engine.advance(until):
-            if isinstance(each.what, BarPlayed):
-                bars.append(each.what)
+            if isinstance(each.item, BarPlayed):
+                bars.append(each.item)
             else:
-                message = encode(each.what)
+                message = encode(each.item)
                 self._clock.sleep(until)
                 self._output.send(message)
-                self._tell(Sent(each.second, each.beat, each.what))
+                self._on_report(EventSent(each.second, each.beat, each.item))
         for bar in bars:
-            self._tell(bar)
-            self._tidy = True
+            self._on_report(bar)
+            self._garbage_pending = True
 
-    def _send(self, events: Iterable[Event], second: float) -> None:
+    def _send(self, events: Iterable[MidiEvent], second: float) -> None:
         for event in events:
             self._output.send(encode(event))
-            self._tell(Sent(second, self.engine.beat_at(second), event))
+            self._on_report(EventSent(second, self.engine.beat_at(second), event))
 
-    def _get_ready(self, now: float) -> None:
+    def _prepare_ahead(self, now: float) -> None:
         self.engine.prepare(now)
         deadline = self.engine.deadline()
-        if self._tidy and deadline is not None and deadline - self._clock.now() > self._collect_s:
-            self._tidy = False
+        if self._garbage_pending and deadline is not None and deadline - self._clock.now() > self._collect_s:
+            self._garbage_pending = False
             gc.collect()
 
-    _tidy = False  # a bar has passed since garbage was last collected
+    _garbage_pending = False  # a bar has passed since garbage was last collected

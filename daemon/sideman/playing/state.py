@@ -9,10 +9,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sideman.files import write_whole
+from sideman.files import write_atomically
 
 _log = logging.getLogger(__name__)
-VERSION = 1
+STATE_VERSION = 1
 
 
 def state_folder() -> Path:
@@ -24,20 +24,20 @@ def state_folder() -> Path:
     return base / "sideman" if base.is_absolute() else Path("/var/lib/sideman")
 
 
-def save(memory: dict[str, Any], path: Path) -> None:
-    """Write `memory` to `path`, whole or not at all. A disk that refuses is told in the log and no more."""
+def save_state(state: dict[str, Any], path: Path) -> None:
+    """Write `state` to `path`, whole or not at all. A disk that refuses is told in the log and no more."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({"version": VERSION, **memory}).encode())
+        write_atomically(path, json.dumps({"version": STATE_VERSION, **state}).encode())
     except OSError as error:
         _log.warning("%s: the state could not be saved: %s", path, error.strerror)
 
 
-def recall(path: Path) -> dict[str, Any] | None:
+def load_state(path: Path) -> dict[str, Any] | None:
     """What was saved at `path`, or None where there is nothing, or nothing that can be read (told in the log)."""
     try:
         memory = json.loads(path.read_bytes())
-        if isinstance(memory, dict) and memory.get("version") == VERSION:
+        if isinstance(memory, dict) and memory.get("version") == STATE_VERSION:
             return memory
         _log.warning("%s: not a state of this version; starting afresh", path)
     except FileNotFoundError:

@@ -9,12 +9,12 @@ from typing import Any
 from sideman.core.chart.chart import Chart
 from sideman.core.settings.schema import PlaySettings, Settings
 from sideman.playing.assembly import Performance
-from sideman.render.render import changes, play_take, sounding
+from sideman.render.render import chord_symbols, note_spans, render_take
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import NumpyNetwork
 
 LEARNING, VALUES, SAMPLE = "learning.png", "values.png", "sample.png"
-SHOWN = (
+PICTURES = (
     (LEARNING, "Bits a value, epoch by epoch"),
     (VALUES, "The values it learned from, and how often each comes"),
     (SAMPLE, "A chorus it plays"),
@@ -24,7 +24,7 @@ SHOWN = (
 _SAMPLE = Settings(play=PlaySettings(rate="phrase"))
 
 
-def portrait(bundle: Bundle, curve: list[Any], counts: Mapping[str, int], chart: Chart) -> dict[str, bytes]:
+def bundle_pictures(bundle: Bundle, curve: list[Any], counts: Mapping[str, int], chart: Chart) -> dict[str, bytes]:
     """The pictures of a bundle as PNG, by name, its sample over `chart`.
 
     `curve` holds (epoch, bits in training, bits on unseen pieces or None), `counts` how often each value comes in what
@@ -33,13 +33,13 @@ def portrait(bundle: Bundle, curve: list[Any], counts: Mapping[str, int], chart:
     from sideman_models import pictures
 
     performance = Performance(_SAMPLE, chart, bundle, NumpyNetwork(bundle.weights), seed=0)
-    take = play_take(performance, len(chart.bars), bundle.name)
+    take = render_take(performance, len(chart.bars), bundle.name)
     notes = [
-        pictures.RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in sounding(take.events)
+        pictures.RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(take.events)
     ]
-    chords = list(changes(chart, take.beats))
+    chords = list(chord_symbols(chart, take.beats))
     return {
         LEARNING: pictures.learning_curves([(number, seen, unseen) for number, seen, unseen in curve], bundle.name),
-        VALUES: pictures.frequencies(counts, f"{bundle.name}: values it learned from"),
-        SAMPLE: pictures.piano_roll(notes, chords, f"{bundle.name}: a chorus", chart.beat_of),
+        VALUES: pictures.value_frequencies(counts, f"{bundle.name}: values it learned from"),
+        SAMPLE: pictures.piano_roll(notes, chords, f"{bundle.name}: a chorus", chart.beat_of_bar),
     }

@@ -9,34 +9,36 @@ from collections.abc import Iterable
 import mido
 
 from sideman.core.chart.chart import Meter
-from sideman.core.events import Event, encode
+from sideman.core.events import MidiEvent, encode
 
 TICKS_PER_BEAT = 960
 
 
-def midi_bytes(
-    events: Iterable[tuple[float, Event]],
+def midi_file_bytes(
+    events: Iterable[tuple[float, MidiEvent]],
     bpm: float,
     meters: Iterable[tuple[float, Meter]],
     length: float,
     name: str,
     chords: Iterable[tuple[float, str]] = (),
-    others: Iterable[tuple[str, Iterable[tuple[float, Event]]]] = (),
+    extra_tracks: Iterable[tuple[str, Iterable[tuple[float, MidiEvent]]]] = (),
 ) -> bytes:
     """The contents of a file of `events` (beat, event), in order, as a track called `name` of `length` beats.
 
     `meters` (beat, meter) become time signatures, `chords` (beat, symbol), in order, markers, which sequencers show and
-    `sideman corpus` reads. `others` are more tracks, name and events.
+    `sideman corpus` reads. `extra_tracks` are more tracks, name and events.
     """
     song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
-    song.tracks.append(_head(bpm, meters, chords))
-    song.tracks += [_track(played, length, title) for title, played in ((name, events), *others)]
+    song.tracks.append(_conductor_track(bpm, meters, chords))
+    song.tracks += [_track(played, length, title) for title, played in ((name, events), *extra_tracks)]
     packed = io.BytesIO()
     song.save(file=packed)
     return packed.getvalue()
 
 
-def _head(bpm: float, meters: Iterable[tuple[float, Meter]], chords: Iterable[tuple[float, str]]) -> mido.MidiTrack:
+def _conductor_track(
+    bpm: float, meters: Iterable[tuple[float, Meter]], chords: Iterable[tuple[float, str]]
+) -> mido.MidiTrack:
     tempo = mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))
     told = [(beat, _signature(meter)) for beat, meter in meters]
     told += [(beat, mido.MetaMessage("marker", text=symbol)) for beat, symbol in chords]
@@ -54,7 +56,7 @@ def _signature(meter: Meter) -> mido.MetaMessage:
     return mido.MetaMessage("time_signature", numerator=meter.numerator, denominator=meter.denominator)
 
 
-def _track(events: Iterable[tuple[float, Event]], length: float, name: str) -> mido.MidiTrack:
+def _track(events: Iterable[tuple[float, MidiEvent]], length: float, name: str) -> mido.MidiTrack:
     track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
     now = 0
     for beat, event in events:

@@ -19,19 +19,19 @@ from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed
 from sideman.core.settings.schema import PlaySettings, Settings
 from sideman.playing.assembly import Performance
-from sideman_models.music.context import Changes
+from sideman_models.music.context import ChordChanges
 from sideman_models.music.harmony import Chord
 from sideman_models.music.line import LineNote
-from sideman_models.music.solos import Piece, Solo, write
-from sideman_models.music.values import TICKS
+from sideman_models.music.solos import Piece, Solo, solo_to_piece
+from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import NumpyNetwork
 
-SETTINGS = Settings(play=PlaySettings(rate="phrase"))
+RENDER_SETTINGS = Settings(play=PlaySettings(rate="phrase"))
 
 
-def audition(
-    bundle: Bundle, solos: Sequence[Solo], choruses: int, seed: int = 0, settings: Settings = SETTINGS
+def play_over_solos(
+    bundle: Bundle, solos: Sequence[Solo], choruses: int, seed: int = 0, settings: Settings = RENDER_SETTINGS
 ) -> Iterator[Piece]:
     """What the network plays: `choruses` times once through the changes of a solo, one solo after the other.
 
@@ -40,17 +40,17 @@ def audition(
     network = NumpyNetwork(bundle.weights)
     for number in range(choruses if solos else 0):
         solo = solos[number % len(solos)]
-        chart = chart_of(solo)
-        played = _play(Performance(settings, chart, bundle, network, seed + number), chart.length)
+        chart = chart_of_solo(solo)
+        played = _choices(Performance(settings, chart, bundle, network, seed + number), chart.length)
         notes = tuple(_notes(played))
-        yield write(Solo(solo.title, bundle.name, notes, solo.changes, solo.bar_ticks))
+        yield solo_to_piece(Solo(solo.title, bundle.name, notes, solo.changes, solo.bar_ticks))
 
 
-def _play(performance: Performance, beats: float) -> Iterator[Choice]:
+def _choices(performance: Performance, beats: float) -> Iterator[Choice]:
     """All that is chosen in so many beats."""
-    for due in play_through(performance.engine(0.0, beats=beats)):
-        if isinstance(due.what, BarPlayed):
-            yield from due.what.choices
+    for due in play_through(performance.make_engine(0.0, beats=beats)):
+        if isinstance(due.item, BarPlayed):
+            yield from due.item.choices
 
 
 def _notes(choices: Iterator[Choice]) -> Iterator[LineNote]:
@@ -60,25 +60,25 @@ def _notes(choices: Iterator[Choice]) -> Iterator[LineNote]:
             yield LineNote(choice.tick, choice.tick + choice.length, choice.pitch, begins)
 
 
-def chart_of(solo: Solo) -> Chart:
+def chart_of_solo(solo: Solo) -> Chart:
     """The changes of a solo as a chart in its metre, its last bar filled up."""
-    meter, bar = _meter(solo.bar_ticks), Fraction(solo.bar_ticks, TICKS)
-    count = max(1, math.ceil(solo.changes.beats * TICKS / solo.bar_ticks))
+    meter, bar = _meter(solo.bar_ticks), Fraction(solo.bar_ticks, TICKS_PER_QUARTER)
+    count = max(1, math.ceil(solo.changes.length_beats * TICKS_PER_QUARTER / solo.bar_ticks))
     return Chart(tuple(Bar(tuple(_chords(solo.changes, number * bar, bar)), meter) for number in range(count)))
 
 
 def _meter(bar_ticks: int) -> Meter:
     """The meter in quarters, else the first of the others that has such bars; ValueError: none has."""
     for denominator in (4, 8, 16, 2, 1):
-        numerator, left = divmod(bar_ticks * denominator, 4 * TICKS)
+        numerator, left = divmod(bar_ticks * denominator, 4 * TICKS_PER_QUARTER)
         if not left and 1 <= numerator <= 16:
             return Meter(numerator, denominator)
     raise ValueError(f"no meter has bars of {bar_ticks} ticks")
 
 
-def _chords(changes: Changes, start: Fraction, beats: Fraction) -> Iterator[tuple[float, Chord]]:
+def _chords(changes: ChordChanges, start: Fraction, beats: Fraction) -> Iterator[tuple[float, Chord]]:
     """The chords of one bar, each with its onset from the bar line."""
     at = float(start)
     while at < start + beats:
         yield at - float(start), changes.chord_at(at)
-        at += max(changes.next_change(at)[1], 1 / TICKS)
+        at += max(changes.next_change(at)[1], 1 / TICKS_PER_QUARTER)

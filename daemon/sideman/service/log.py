@@ -9,13 +9,13 @@ import select
 import sys
 from typing import TextIO
 
-PATIENCE_S = 0.1
+WRITE_TIMEOUT_S = 0.1
 """How long whoever reads the log may be busy; after that lines are left out until it goes on."""
 # The priorities of syslog(3), as systemd's journal reads them at the start of a line.
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 
 
-def set_up(level: str, stream: TextIO | None = None) -> None:
+def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """Log `debug`, `info`, `warning` or `error` and worse to `stream`, stderr unless given. Replaces an earlier set-up.
 
     Into systemd's journal a line goes with its priority and without the time, which the journal keeps itself.
@@ -23,25 +23,25 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     stream = sys.stderr if stream is None else stream
     handler: logging.Handler = logging.NullHandler()
     if stream is not None:  # Python's own stderr is None when it was closed before the start
-        handler = _Handler(stream)
-        handler.setFormatter(_Journal() if _is_journal(stream) else _Terminal())
+        handler = _StderrHandler(stream)
+        handler.setFormatter(_JournalFormatter() if _is_journal(stream) else _TerminalFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+class _StderrHandler(logging.StreamHandler[TextIO]):
     """Goes on in silence once stderr is closed or stands still: a musician's solo does not stop with their terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._patience = PATIENCE_S
+        self._timeout_s = WRITE_TIMEOUT_S
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, unless whoever reads them takes no more: it would be waited for, and no signal heeded."""
         try:
-            takes_more = bool(select.select([], [self.stream], [], self._patience)[1])
+            takes_more = bool(select.select([], [self.stream], [], self._timeout_s)[1])
         except (OSError, ValueError):
             takes_more = True  # no file, or a closed one
-        self._patience = PATIENCE_S if takes_more else 0.0
+        self._timeout_s = WRITE_TIMEOUT_S if takes_more else 0.0
         if takes_more:
             super().emit(record)
 
@@ -49,7 +49,7 @@ class _Handler(logging.StreamHandler[TextIO]):
         """Nothing can be said where saying failed."""
 
 
-class _Terminal(logging.Formatter):
+class _TerminalFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s.%(msecs)03d %(message)s", "%H:%M:%S")
 
@@ -60,7 +60,7 @@ class _Terminal(logging.Formatter):
         return line.replace(" ", f" {record.levelname.lower()}: ", 1)
 
 
-class _Journal(logging.Formatter):
+class _JournalFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(message)s")
 

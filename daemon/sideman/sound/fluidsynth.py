@@ -13,13 +13,13 @@ from pathlib import Path
 
 from sideman.config import resources
 from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, Unavailable, UnreadableInput
-from sideman.files import creating
+from sideman.files import explain_write_errors
 
-PROGRAM = "fluidsynth"
+EXECUTABLE = "fluidsynth"
 SAMPLE_RATE = 44_100
 _FRAME_BYTES = 4  # two channels of 16 bits
 _HEADER_BYTES = 44
-_PLACES = (
+_FONT_FOLDERS = (
     "/usr/share/sounds/sf2",
     "/usr/share/soundfonts",
     "/usr/share/sounds/sf3",
@@ -30,17 +30,17 @@ _PLACES = (
     "/opt/homebrew/share/fluid-synth/sf2",
 )
 _SUFFIXES = (".sf2", ".sf3")
-_WELL_KNOWN = ("default", "fluidr3_gm", "generaluser", "timgm6mb")
+_PREFERRED_FONTS = ("default", "fluidr3_gm", "generaluser", "timgm6mb")
 
 
 @dataclass(frozen=True, slots=True)
-class Synth:
+class FluidSynth:
     """A fluidsynth, by its path, and the sound font it plays with."""
 
     program: Path
     sound_font: Path
 
-    def play(self, midi: bytes, wav: Path, seconds: float) -> None:
+    def render_wav(self, midi: bytes, wav: Path, seconds: float) -> None:
         """Write what the MIDI file's contents sound like to `wav`, whole or not at all: `seconds` of it at least.
 
         Raises `CannotCreate` where no file can be made, `DiskError` where the disk is full, `Unavailable` where
@@ -49,7 +49,7 @@ class Synth:
         wav = wav.resolve()
         if wav.exists() and not wav.is_file():
             raise CannotCreate(f"{wav}: cannot be created: something that is not a file is there")
-        with creating(wav), tempfile.TemporaryDirectory(prefix=f".{wav.name}-", dir=wav.parent) as folder:
+        with explain_write_errors(wav), tempfile.TemporaryDirectory(prefix=f".{wav.name}-", dir=wav.parent) as folder:
             played, sounding = Path(folder, "take.mid"), Path(folder, "take.wav")
             played.write_bytes(midi)
             self._check(sounding, seconds, wav, self._run(played, sounding))
@@ -65,30 +65,30 @@ class Synth:
             raise Unavailable(f"--wav: {self.program} cannot be run: {error.strerror}") from error
         return done.stderr.decode("utf-8", "replace").strip()
 
-    def _check(self, sounding: Path, seconds: float, wav: Path, words: str) -> None:
-        said = f": {words.splitlines()[-1]}" if words else ""
-        if not (sounding.is_file() and _head(sounding).startswith(b"RIFF")):
+    def _check(self, sounding: Path, seconds: float, wav: Path, output: str) -> None:
+        said = f": {output.splitlines()[-1]}" if output else ""
+        if not (sounding.is_file() and _file_head(sounding).startswith(b"RIFF")):
             raise Unavailable(f"--wav: {self.program} wrote no sound{said}")
         if sounding.stat().st_size < _HEADER_BYTES + int(seconds * SAMPLE_RATE) * _FRAME_BYTES:
             raise DiskError(f"{wav}: {self.program} wrote only a part of the sound; is the disk full?{said}")
 
 
-def find_synth(sound_font: Path | None, option: str = "--wav") -> Synth:
+def find_fluidsynth(sound_font: Path | None, option: str = "--wav") -> FluidSynth:
     """The fluidsynth on the PATH, with this sound font or else the first at the usual places, for `option`.
 
     Raises `Unavailable` where one of them is not there, `NoSuchInput` or `UnreadableInput` for a font that is none.
     """
-    program = shutil.which(PROGRAM)
+    program = shutil.which(EXECUTABLE)
     if program is None:
-        raise Unavailable(f"{option}: {PROGRAM} is not installed here (Debian: fluidsynth; Homebrew: fluid-synth)")
-    font = next(_fonts(), None) if sound_font is None else _checked(sound_font)
+        raise Unavailable(f"{option}: {EXECUTABLE} is not installed here (Debian: fluidsynth; Homebrew: fluid-synth)")
+    font = next(_find_fonts(), None) if sound_font is None else _checked_font(sound_font)
     if font is None:
-        places = ", ".join(map(str, _places()))
+        places = ", ".join(map(str, _font_folders()))
         raise Unavailable(f"{option}: no sound font in {places}; name one with --sound-font FILE.sf2")
-    return Synth(Path(program), font)
+    return FluidSynth(Path(program), font)
 
 
-def _checked(font: Path) -> Path:
+def _checked_font(font: Path) -> Path:
     if not font.exists():
         raise NoSuchInput(f"--sound-font {font}: no such file")
     if not _is_font(font):
@@ -98,31 +98,31 @@ def _checked(font: Path) -> Path:
 
 def _is_font(path: Path) -> bool:
     try:
-        head = _head(path)
+        head = _file_head(path)
     except OSError:
         return False
     return head[:4] == b"RIFF" and head[8:] == b"sfbk"
 
 
-def _head(path: Path) -> bytes:
+def _file_head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(12)
 
 
-def _places() -> list[Path]:
+def _font_folders() -> list[Path]:
     """Where sound fonts lie: the user's own first."""
-    data = os.environ.get("XDG_DATA_HOME") or str(resources.at_home("~/.local/share"))
-    return [*(Path(data, name) for name in ("sounds/sf2", "soundfonts")), *map(Path, _PLACES)]
+    data = os.environ.get("XDG_DATA_HOME") or str(resources.expand_user("~/.local/share"))
+    return [*(Path(data, name) for name in ("sounds/sf2", "soundfonts")), *map(Path, _FONT_FOLDERS)]
 
 
-def _fonts() -> Iterator[Path]:
+def _find_fonts() -> Iterator[Path]:
     """The sound fonts there are, folder by folder, those for all instruments first."""
-    for place in _places():
+    for place in _font_folders():
         found = [path for path in place.glob("*") if path.suffix.lower() in _SUFFIXES] if place.is_dir() else []
-        yield from filter(_is_font, sorted(found, key=_rank))
+        yield from filter(_is_font, sorted(found, key=_font_rank))
 
 
-def _rank(path: Path) -> tuple[int, str]:
+def _font_rank(path: Path) -> tuple[int, str]:
     name = path.name.lower()
-    known = (place for place, start in enumerate(_WELL_KNOWN) if name.startswith(start))
-    return next(known, len(_WELL_KNOWN)), name
+    known = (place for place, start in enumerate(_PREFERRED_FONTS) if name.startswith(start))
+    return next(known, len(_PREFERRED_FONTS)), name

@@ -18,13 +18,13 @@ from pathlib import Path
 from sideman.config import resources
 from sideman.core.errors import NoSuchInput, UsageError
 from sideman.playing.state import state_folder
-from sideman.takes.journal import Header
-from sideman_models.network.bundle import folders
+from sideman.takes.journal import TakeHeader
+from sideman_models.network.bundle import bundle_folders
 from sideman_models.text import printable
 
 JOURNAL, MIDI = ".jsonl", ".mid"
 _NAME = re.compile(r"\w[\w .’'-]*")
-_SMALL = 1_000_000
+_SMALL_BYTES = 1_000_000
 """A MIDI file of up to so many bytes is made anew at every bar line, a larger one at every second, third, and so on."""
 
 
@@ -75,9 +75,13 @@ class TakeFolder:
         """Delete a take. Raises UsageError for one that is being written, or is a folder, and OSError."""
         if is_folder(self.journal(name)):
             raise UsageError(f"{printable(self.journal(name))}: a folder, and no take")
-        if recording(self.journal(name)):
+        if is_recording(self.journal(name)):
             raise UsageError(f"{printable(name)}: it is being recorded; end that first")
-        for path in (_fresh(self.midi(name)), self.midi(name), self.journal(name)):  # last what the others are found by
+        for path in (
+            _temporary_path(self.midi(name)),
+            self.midi(name),
+            self.journal(name),
+        ):  # last what the others are found by
             path.unlink(missing_ok=True)
 
     def prune(self, limit: int) -> list[str]:
@@ -98,8 +102,8 @@ class TakeFolder:
 def take_folder(named: str | None) -> TakeFolder:
     """The folder that takes.folder names; None is the usual one, beside the user's own bundles."""
     if named is not None:
-        return TakeFolder(resources.at_home(named))
-    own = folders()[0].parent if len(folders()) > 1 else state_folder()
+        return TakeFolder(resources.expand_user(named))
+    own = bundle_folders()[0].parent if len(bundle_folders()) > 1 else state_folder()
     return TakeFolder(own / "takes")
 
 
@@ -108,7 +112,7 @@ def is_folder(journal: Path) -> bool:
     return journal.is_dir() and not journal.is_symlink()
 
 
-def recording(journal: Path) -> bool:
+def is_recording(journal: Path) -> bool:
     """Whether somebody is writing it now."""
     try:
         if not journal.is_file():
@@ -122,17 +126,17 @@ def recording(journal: Path) -> bool:
     return False
 
 
-def put_midi(path: Path, contents: bytes, *, lasting: bool) -> None:
+def write_midi_atomically(path: Path, contents: bytes, *, sync: bool) -> None:
     """Make `contents` the MIDI file at `path`, whole or not at all. Raises OSError.
 
     As `write_whole`, without waiting for the disk, and by way of one name only: who is killed leaves nothing unknown.
     """
-    fresh = _fresh(path)
+    fresh = _temporary_path(path)
     try:
         with fresh.open("wb") as file:
             file.write(contents)
             file.flush()
-            if lasting:
+            if sync:
                 os.fsync(file.fileno())
         fresh.replace(path)
     except BaseException:
@@ -141,14 +145,14 @@ def put_midi(path: Path, contents: bytes, *, lasting: bool) -> None:
         raise
 
 
-def _fresh(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.new")
 
 
-class Sheet:
+class OpenTake:
     """The files of a take that is being written. Everything raises OSError, and then nothing is left half written."""
 
-    def __init__(self, folder: TakeFolder, header: Header) -> None:
+    def __init__(self, folder: TakeFolder, header: TakeHeader) -> None:
         self.name = header.name
         self._midi = folder.midi(header.name)
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -159,20 +163,20 @@ class Sheet:
         try:
             with contextlib.suppress(OSError):  # file systems without locks
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.append(header.line())
+            self.append(header.encode())
         except BaseException:
             os.close(self._file)
             self.path.unlink(missing_ok=True)
             raise
 
     @property
-    def gone(self) -> bool:
+    def is_deleted(self) -> bool:
         """Whether somebody has deleted it."""
         return os.fstat(self._file).st_nlink == 0
 
     def append(self, lines: bytes) -> None:
         """Write whole lines at the end of the journal."""
-        if self.gone:
+        if self.is_deleted:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
         rest = memoryview(lines)
         try:
@@ -184,14 +188,14 @@ class Sheet:
             raise
         self.size += len(lines)
 
-    def wants_midi(self) -> bool:
+    def is_midi_due(self) -> bool:
         """Whether the MIDI file should be made anew at the bar line that is reached; to be asked at each."""
         self._bars += 1
-        return self._bars % (self.midi_size // _SMALL + 1) == 0
+        return self._bars % (self.midi_size // _SMALL_BYTES + 1) == 0
 
-    def write_midi(self, contents: bytes, *, lasting: bool = False) -> None:
-        """Make this the MIDI file, whole or not at all; the disk is waited for only if it is to be `lasting`."""
-        put_midi(self._midi, contents, lasting=lasting)
+    def write_midi(self, contents: bytes, *, sync: bool = False) -> None:
+        """Make this the MIDI file, whole or not at all; the disk is waited for only if it is to be `sync`."""
+        write_midi_atomically(self._midi, contents, sync=sync)
         self.midi_size = len(contents)
 
     def close(self) -> None:

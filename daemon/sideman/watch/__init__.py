@@ -11,10 +11,10 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
-Request = dict[str, object]
+RequestMessage = dict[str, object]
 
 
-def watch(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], None] | None = None) -> int:
+def watch(lines: Iterable[str], stream: TextIO, *, send: Callable[[RequestMessage], None] | None = None) -> int:
     """Show on `stream` what comes in `lines`, one JSON object each, until they end or the user leaves; the exit status.
 
     With `send`, which takes a request of the control socket, some keys do something.
@@ -22,11 +22,11 @@ def watch(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], Non
     capable = stream.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
     rich = importlib.util.find_spec("rich") is not None
     if capable and rich:
-        from sideman.watch.view import run  # rich is loaded only where it can be seen
+        from sideman.watch.view import run_view  # rich is loaded only where it can be seen
 
-        return run(lines, stream, send=send)
-    from sideman.watch.plain import write
+        return run_view(lines, stream, send=send)
+    from sideman.watch.plain import write_plain
 
     if capable:
         stream.write("without rich there are only lines; install sideman[watch] to see more\n")
-    return write(lines, stream)
+    return write_plain(lines, stream)

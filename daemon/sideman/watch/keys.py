@@ -12,21 +12,21 @@ import tty
 from collections.abc import Iterator
 from typing import TextIO, get_args
 
-from sideman.core.settings.schema import Mode
-from sideman.watch import Request
-from sideman.watch.model import Scene
+from sideman.core.settings.schema import ModeName
+from sideman.watch import RequestMessage
+from sideman.watch.model import WatchState
 
-HELP = "q quit  p panic  m mode  t tap  a again  +- temp"
-LEAVES = ("q", "Q")
-HOTTER, COOLER = ("+", "=", "\x1b[A"), ("-", "\x1b[B")  # the arrows up and down among them
-STEP = 0.1
-_TEMPERATURE, _HOTTEST = "play.temperature", 5.0
+KEY_HELP = "q quit  p panic  m mode  t tap  a again  +- temp"
+QUIT_KEYS = ("q", "Q")
+WARMER_KEYS, COOLER_KEYS = ("+", "=", "\x1b[A"), ("-", "\x1b[B")  # the arrows up and down among them
+TEMPERATURE_STEP = 0.1
+_TEMPERATURE, _MAX_TEMPERATURE = "play.temperature", 5.0
 _KEY = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
 _CONTROL_CHARACTERS = 6  # where tcgetattr has them
 
 
 @contextlib.contextmanager
-def keyboard(stream: TextIO | None) -> Iterator[int | None]:
+def raw_keyboard(stream: TextIO | None) -> Iterator[int | None]:
     """Read `stream` key by key, unseen, while it lasts: its descriptor, or None where it is no terminal."""
     if stream is None or stream.closed or not stream.isatty():
         yield None
@@ -48,7 +48,7 @@ def _without_suspending(number: int) -> None:
     termios.tcsetattr(number, termios.TCSANOW, settings)
 
 
-def pressed(number: int | None, seconds: float) -> list[str]:
+def read_keys(number: int | None, seconds: float) -> list[str]:
     """The keys pressed within so many seconds: as soon as there is one, else none. A terminal that is gone says `q`."""
     readable, _, _ = select.select([] if number is None else [number], [], [], seconds)
     if number is None or not readable:
@@ -57,21 +57,23 @@ def pressed(number: int | None, seconds: float) -> list[str]:
         typed = os.read(number, 256).decode("utf-8", "replace")
     except OSError:
         typed = ""
-    return [found.replace("\x1bO", "\x1b[") for found in _KEY.findall(typed)] or [LEAVES[0]]
+    return [found.replace("\x1bO", "\x1b[") for found in _KEY.findall(typed)] or [QUIT_KEYS[0]]
 
 
-def request(key: str, scene: Scene) -> Request | None:
+def request_for_key(key: str, state: WatchState) -> RequestMessage | None:
     """What the key asks of the daemon; None for one that asks nothing."""
     plain = {"p": "panic", "t": "tap", "a": "again"}
     if key in plain:
         return {"v": 1, "do": plain[key]}
     if key == "m":
-        modes = get_args(Mode)
-        mode = scene.wanted or scene.mode
+        modes = get_args(ModeName)
+        mode = state.requested_mode or state.mode
         after = modes.index(mode) + 1 if mode in modes else 0
         return {"v": 1, "do": "mode", "mode": modes[after % len(modes)]}
-    temperature = scene.settings.get(_TEMPERATURE)
-    if key in HOTTER + COOLER and isinstance(temperature, int | float):
-        other = min(max(temperature + (STEP if key in HOTTER else -STEP), 0.0), _HOTTEST)
+    temperature = state.settings.get(_TEMPERATURE)
+    if key in WARMER_KEYS + COOLER_KEYS and isinstance(temperature, int | float):
+        other = min(
+            max(temperature + (TEMPERATURE_STEP if key in WARMER_KEYS else -TEMPERATURE_STEP), 0.0), _MAX_TEMPERATURE
+        )
         return {"v": 1, "do": "set", "key": _TEMPERATURE, "value": round(other, 2)}
     return None

@@ -12,63 +12,63 @@ from operator import itemgetter
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from sideman.watch.model import Scene
-from sideman.watch.roll import CELLS, LABEL, roll
-from sideman.watch.settings_rows import CONTROLS, Control
+from sideman.watch.model import WatchState
+from sideman.watch.roll import CELLS, LABEL_COLUMNS, draw_roll
+from sideman.watch.settings_rows import CONTROL_ROWS, ControlRow
 
-BARS_A_LINE, FEW_BARS = 4, 2
+BARS_PER_LINE, NARROW_BARS_PER_LINE = 4, 2
 CONTROLS_WIDTH = 27
 _BAR_CELLS = 8
-_QUIET_S = 3.0  # a daemon that lives tells its status more often
-_MOST_PULSES = 8  # of a bar, that are shown one by one
-_LONGEST_SECTION = 10
+_SILENT_AFTER_S = 3.0  # a daemon that lives tells its status more often
+_MAX_PULSES = 8  # of a bar, that are shown one by one
+_MAX_SECTION_LENGTH = 10
 _NARROW, _NARROWEST = 60, 36
 _LOG_STYLES = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """The characters that are drawn with: `roll` by the letters of the roll, `full` and `empty` for the controls."""
+class Glyphs:
+    """The characters of the picture: `draw_roll` maps the letters of the roll, `full` and `empty` draw the settings."""
 
-    roll: dict[str, str]
+    roll_cells: dict[str, str]
     rule: str
-    here: str
-    line: str
+    current_bar: str
+    bar_line: str
     full: str
     empty: str
     utf8: bool
 
-    def words(self, text: str) -> str:
+    def printable(self, text: str) -> str:
         """`text` as this terminal can show it."""
         if self.utf8:
             return text
         return text.translate({0x266D: "b", 0x266F: "#"}).encode("ascii", "replace").decode()
 
 
-def _of(kinds: dict[str, str]) -> dict[str, str]:
+def _by_letter(kinds: dict[str, str]) -> dict[str, str]:
     """The character of each letter, from those for a kind: of its onset and of what follows."""
     return {letter: shown for kind, pair in kinds.items() for letter, shown in zip(CELLS[kind], pair, strict=True)}
 
 
-UTF8 = Looks(
-    _of({"own": "●━", "heard": "○─", "comp": "··", "next": "◌◌", "both": "◉◉", "now": "││", "bar": "┊┊"}),
-    rule="─", here="▶", line="│", full="█", empty="░", utf8=True,
+UTF8 = Glyphs(
+    _by_letter({"own": "●━", "heard": "○─", "comp": "··", "next": "◌◌", "both": "◉◉", "now": "││", "bar": "┊┊"}),
+    rule="─", current_bar="▶", bar_line="│", full="█", empty="░", utf8=True,
 )  # fmt: skip
-ASCII = Looks(
-    _of({"own": "#=", "heard": "o-", "comp": "..", "next": "??", "both": "@@", "now": "||", "bar": "::"}),
-    rule="-", here=">", line="|", full="#", empty=".", utf8=False,
+ASCII = Glyphs(
+    _by_letter({"own": "#=", "heard": "o-", "comp": "..", "next": "??", "both": "@@", "now": "||", "bar": "::"}),
+    rule="-", current_bar=">", bar_line="|", full="#", empty=".", utf8=False,
 )  # fmt: skip
-_COERCED = ("C.UTF-8", "C.utf8")
+_COERCED_LOCALES = ("C.UTF-8", "C.utf8")
 """What Python itself takes for the characters, in the environment, where that names none."""
 
 
-def looks_for(encoding: str | None, environment: Mapping[str, str]) -> Looks:
+def glyphs_for(encoding: str | None, environment: Mapping[str, str]) -> Glyphs:
     """The looks for a terminal: all characters if it is known to show UTF-8, else those of ASCII.
 
     Python writes UTF-8 in the locale C, too, so what the environment says counts as well as the encoding.
     """
     characters, language = environment.get("LC_CTYPE", ""), environment.get("LANG", "")
-    if characters in _COERCED and language in ("", "C", "POSIX"):
+    if characters in _COERCED_LOCALES and language in ("", "C", "POSIX"):
         characters = ""
     locale = environment.get("LC_ALL") or characters or language
     both = (encoding or "", locale.rpartition(".")[2])
@@ -82,30 +82,32 @@ _STYLES = {
 _CELL_STYLES = {letter: _STYLES[kind] for kind, pair in CELLS.items() for letter in pair}
 
 
-def picture(scene: Scene, second: float, width: int, height: int, looks: Looks, keys: str = "") -> list[Text]:
+def draw_screen(
+    state: WatchState, second: float, width: int, height: int, glyphs: Glyphs, keys: str = ""
+) -> list[Text]:
     """The picture at `second`: `height` lines, each of `width` cells at most. `keys` tells what keys do."""
-    beat = scene.beat_at(second)
-    foot = _foot(scene, beat, height, looks)
-    lines = [_title(scene, beat, second, width, looks), _pulse(scene, beat, width, looks)]
+    beat = state.beat_at(second)
+    foot = _footer_lines(state, beat, height, glyphs)
+    lines = [_title_line(state, beat, second, width, glyphs), _pulse_line(state, beat, width, glyphs)]
     room = max(1, height // 6)
     if height >= 7:
-        lines += _chart(scene, beat, width, room, looks)
+        lines += _chart_lines(state, beat, width, room, glyphs)
     if height >= 12:
-        lines.append(_rule(width, looks, keys))
+        lines.append(_legend_line(width, glyphs, keys))
     body = height - len(lines) - len(foot)
     if body >= 3:
-        lines += _body(scene, 0.0 if beat is None else beat, width, body, looks)
+        lines += _body_lines(state, 0.0 if beat is None else beat, width, body, glyphs)
     lines += [*(Text() for _ in range(height - len(lines) - len(foot))), *foot]
-    return [_fitted(line, width) for line in lines[:height]]
+    return [_fit_line(line, width) for line in lines[:height]]
 
 
-def _fitted(line: Text, width: int) -> Text:
+def _fit_line(line: Text, width: int) -> Text:
     line.truncate(width, overflow="crop")
     line.rstrip()
     return line
 
 
-def _joined(*parts: str | tuple[str, str], gap: str = "   ") -> Text:
+def _join_parts(*parts: str | tuple[str, str], gap: str = "   ") -> Text:
     """Those of the parts that are not empty, some of them with a style."""
     told = [part if isinstance(part, tuple) else (part, "") for part in parts]
     return Text(gap).join(Text(text, style) for text, style in told if text)
@@ -114,17 +116,17 @@ def _joined(*parts: str | tuple[str, str], gap: str = "   ") -> Text:
 # -- the top
 
 
-def _title(scene: Scene, beat: float | None, second: float, width: int, looks: Looks) -> Text:
-    place = "" if beat is None else _place(scene, scene.bar_at(beat))
-    quiet = 0.0 if scene.told is None else second - scene.told
-    silent = f"no word for {quiet:.0f} s" if quiet > _QUIET_S else ""
+def _title_line(scene: WatchState, beat: float | None, second: float, width: int, looks: Glyphs) -> Text:
+    place = "" if beat is None else _position_text(scene, scene.bar_at(beat))
+    quiet = 0.0 if scene.last_event_s is None else second - scene.last_event_s
+    silent = f"no word for {quiet:.0f} s" if quiet > _SILENT_AFTER_S else ""
     seed = "" if scene.seed is None else f"seed {scene.seed}"
-    title = looks.words(scene.title)
+    title = looks.printable(scene.title)
     name = "sideman" if width >= _NARROW or not title else ""
-    return _joined((silent, "bold red"), (name, "bold cyan"), place, (title, "bold"), (seed, "dim"))
+    return _join_parts((silent, "bold red"), (name, "bold cyan"), place, (title, "bold"), (seed, "dim"))
 
 
-def _place(scene: Scene, bar: int) -> str:
+def _position_text(scene: WatchState, bar: int) -> str:
     if not scene.bars:
         return f"bar {bar + 1}"
     if bar < 0:
@@ -133,16 +135,16 @@ def _place(scene: Scene, bar: int) -> str:
     return f"chorus {chorus + 1}   bar {place + 1} of {len(scene.bars)}"
 
 
-def _pulse(scene: Scene, beat: float | None, width: int, looks: Looks) -> Text:
+def _pulse_line(scene: WatchState, beat: float | None, width: int, looks: Glyphs) -> Text:
     narrow = width < _NARROW
     bpm = "" if scene.bpm is None else f"{scene.bpm:.{0 if narrow else 1}f} bpm"
     halted = "" if scene.rolling else "halted"
-    does = ": ".join(filter(None, [" > ".join(filter(None, [scene.mode, scene.wanted])), scene.doing]))
-    beats = "" if beat is None else _beats(scene, beat)
+    does = ": ".join(filter(None, [" > ".join(filter(None, [scene.mode, scene.requested_mode])), scene.state]))
+    beats = "" if beat is None else _beat_marks(scene, beat)
     chords = [scene.chord, scene.next_chord if scene.next_chord != scene.chord else ""]
-    changes = looks.words(" > ".join(filter(None, chords)))
-    return _joined(
-        (looks.words(does), "bold green"),
+    changes = looks.printable(" > ".join(filter(None, chords)))
+    return _join_parts(
+        (looks.printable(does), "bold green"),
         (halted, "yellow"),
         bpm,
         beats,
@@ -151,12 +153,12 @@ def _pulse(scene: Scene, beat: float | None, width: int, looks: Looks) -> Text:
     )
 
 
-def _beats(scene: Scene, beat: float) -> str:
+def _beat_marks(scene: WatchState, beat: float) -> str:
     """The pulses of the bar, the one it is at in brackets."""
     bar = scene.bar_at(beat)
-    meter = scene.meter_of(bar)
-    at = math.floor((beat - scene.line_of(bar)) * meter.denominator / 4 + 1e-6) % meter.numerator
-    if meter.numerator > _MOST_PULSES:
+    meter = scene.meter_of_bar(bar)
+    at = math.floor((beat - scene.bar_line_beat(bar)) * meter.denominator / 4 + 1e-6) % meter.numerator
+    if meter.numerator > _MAX_PULSES:
         return f"{meter}  [{at + 1}]"
     marks = (f"[{number + 1}]" if number == at else f" {number + 1} " for number in range(meter.numerator))
     return f"{meter} {''.join(marks)}"
@@ -165,22 +167,22 @@ def _beats(scene: Scene, beat: float) -> str:
 # -- the chart
 
 
-def _chart(scene: Scene, beat: float | None, width: int, room: int, looks: Looks) -> list[Text]:
+def _chart_lines(scene: WatchState, beat: float | None, width: int, room: int, looks: Glyphs) -> list[Text]:
     """Four bars a line, or two, each section from a new one; `room` lines, that of the current bar among them."""
     if not scene.bars:
         return []
     here = None if beat is None else scene.bar_at(beat)
     current = None if here is None else here % len(scene.bars)
-    across = FEW_BARS if width < _NARROWEST else BARS_A_LINE
-    rows = list(_rows(scene, across))
+    across = NARROW_BARS_PER_LINE if width < _NARROWEST else BARS_PER_LINE
+    rows = list(_chart_rows(scene, across))
     at = next((n for n, (_, bars) in enumerate(rows) if current in bars), 0)
     first = max(0, min(at - (room - 1) // 2, len(rows) - room))
-    margin = min(_LONGEST_SECTION, max(cell_len(looks.words(name)) for name, _ in rows)) + 1
+    margin = min(_MAX_SECTION_LENGTH, max(cell_len(looks.printable(name)) for name, _ in rows)) + 1
     cell = max(4, (width - margin - 1) // across)
-    return [_row(scene, beat, current, row, (margin, cell), looks) for row in rows[first : first + room]]
+    return [_chart_row(scene, beat, current, row, (margin, cell), looks) for row in rows[first : first + room]]
 
 
-def _rows(scene: Scene, across: int) -> Iterator[tuple[str, range]]:
+def _chart_rows(scene: WatchState, across: int) -> Iterator[tuple[str, range]]:
     """The lines of the chart, `across` bars long: the name of the section that begins there, and the bars."""
     names = {bar: name for bar, name in scene.sections if 0 <= bar < len(scene.bars)}
     for first, end in pairwise(sorted({0, *names, len(scene.bars)})):
@@ -188,25 +190,30 @@ def _rows(scene: Scene, across: int) -> Iterator[tuple[str, range]]:
             yield names.get(bar, "") if bar == first else "", range(bar, min(bar + across, end))
 
 
-def _row(
-    scene: Scene, beat: float | None, current: int | None, row: tuple[str, range], size: tuple[int, int], looks: Looks
+def _chart_row(
+    scene: WatchState,
+    beat: float | None,
+    current: int | None,
+    row: tuple[str, range],
+    size: tuple[int, int],
+    looks: Glyphs,
 ) -> Text:
     (name, bars), (margin, cell) = row, size
-    line = Text().append(f"{set_cell_size(looks.words(name), margin - 1)} ", "dim")
+    line = Text().append(f"{set_cell_size(looks.printable(name), margin - 1)} ", "dim")
     for bar in bars:
         here = beat if bar == current else None
-        line.append(looks.line if here is None else looks.here, "dim" if here is None else "bold")
-        line.append_text(_bar(scene, bar, here, cell - 1, looks))
-    line.append(looks.line, "dim")
+        line.append(looks.bar_line if here is None else looks.current_bar, "dim" if here is None else "bold")
+        line.append_text(_chart_bar(scene, bar, here, cell - 1, looks))
+    line.append(looks.bar_line, "dim")
     return line
 
 
-def _bar(scene: Scene, bar: int, beat: float | None, width: int, looks: Looks) -> Text:
+def _chart_bar(scene: WatchState, bar: int, beat: float | None, width: int, looks: Glyphs) -> Text:
     """The chords of a bar in so many cells; if the `beat` lies in it, the one that sounds is in brackets."""
-    sounding = None if beat is None else scene.chord_in(bar, beat)
+    sounding = None if beat is None else scene.sounding_chord(bar, beat)
     text = Text(style="" if beat is None else "reverse")
     for at, chord in enumerate(scene.bars[bar]):
-        shown = looks.words(chord)
+        shown = looks.printable(chord)
         text.append(f"[{shown}]" if at == sounding else f" {shown} ", "bold" if at == sounding else "")
     text.truncate(width, overflow="crop", pad=True)
     return text
@@ -215,43 +222,45 @@ def _bar(scene: Scene, bar: int, beat: float | None, width: int, looks: Looks) -
 # -- the middle
 
 
-def _rule(width: int, looks: Looks, keys: str) -> Text:
+def _legend_line(width: int, looks: Glyphs, keys: str) -> Text:
     """What the marks of the roll mean, and what keys do."""
     kinds = {"own": "sideman", "heard": "you", "next": "next"}
-    told = " ".join("".join(looks.roll[letter] for letter in CELLS[kind]) + f" {who}" for kind, who in kinds.items())
+    told = " ".join(
+        "".join(looks.roll_cells[letter] for letter in CELLS[kind]) + f" {who}" for kind, who in kinds.items()
+    )
     line = f"{looks.rule} {told} "
-    keys = f" {looks.words(keys)} " if keys else ""
+    keys = f" {looks.printable(keys)} " if keys else ""
     fill = looks.rule * max(0, width - len(line) - len(keys) - 2)
     return Text(f"{line}{fill}{keys}{looks.rule * 2}", "dim")
 
 
-def _body(scene: Scene, beat: float, width: int, height: int, looks: Looks) -> list[Text]:
+def _body_lines(scene: WatchState, beat: float, width: int, height: int, looks: Glyphs) -> list[Text]:
     """The roll, and beside it, if there is room for both, the controls."""
     beside = width >= CONTROLS_WIDTH + 45
     across = width - CONTROLS_WIDTH - 1 if beside else width
-    lines = [_cells(line, looks) for line in roll(scene, beat, across, height)]
+    lines = [_roll_line(line, looks) for line in draw_roll(scene, beat, across, height)]
     if beside:
-        for line, control in zip(lines, CONTROLS, strict=False):
+        for line, control in zip(lines, CONTROL_ROWS, strict=False):
             line.truncate(across + 1, overflow="crop", pad=True)
-            line.append_text(_control(scene, control, looks))
+            line.append_text(_control_line(scene, control, looks))
     return lines
 
 
-def _cells(line: str, looks: Looks) -> Text:
+def _roll_line(line: str, looks: Glyphs) -> Text:
     """A line of the roll as it looks. A blank takes the style before it: the fewer changes, the less to write."""
-    label, cells = line[:LABEL], line[LABEL:]
+    label, cells = line[:LABEL_COLUMNS], line[LABEL_COLUMNS:]
     own = (_CELL_STYLES.get(letter) for letter in cells)
     styles = islice(accumulate(own, lambda before, style: style or before, initial="dim"), 1, None)
     text = Text().append(label, "dim")
     for style, run in groupby(zip(styles, cells, strict=True), itemgetter(0)):
-        text.append("".join(looks.roll.get(letter, letter) for _, letter in run), style)
+        text.append("".join(looks.roll_cells.get(letter, letter) for _, letter in run), style)
     return text
 
 
-def _control(scene: Scene, control: Control, looks: Looks) -> Text:
-    share, told = control.shown(scene.settings)
+def _control_line(scene: WatchState, control: ControlRow, looks: Glyphs) -> Text:
+    share, told = control.share_and_text(scene.settings)
     if share is None:
-        return Text(f"{control.label:11} {looks.words(told)[: CONTROLS_WIDTH - 12]}")
+        return Text(f"{control.label:11} {looks.printable(told)[: CONTROLS_WIDTH - 12]}")
     full = round(share * _BAR_CELLS)
     line = Text(f"{control.label:11} ")
     line.append(looks.full * full, "cyan").append(looks.empty * (_BAR_CELLS - full), "dim")
@@ -261,33 +270,35 @@ def _control(scene: Scene, control: Control, looks: Looks) -> Text:
 # -- the foot
 
 
-def _foot(scene: Scene, beat: float | None, height: int, looks: Looks) -> list[Text]:
+def _footer_lines(scene: WatchState, beat: float | None, height: int, looks: Glyphs) -> list[Text]:
     """What comes next, the counts, the ports and the log: as much of it as there is room for."""
     room = 0 if height < 5 else 1 if height < 8 else 2 if height < 14 else 3 + height // 16 - 1
-    log = [_logged(level, text, looks) for level, text in scene.log]
+    log = [_log_line(level, text, looks) for level, text in scene.log]
     clock = "" if scene.clock == "internal" else scene.clock
-    ports = _joined((looks.words(scene.ports), "dim"), (looks.words(clock), "dim"))
+    ports = _join_parts((looks.printable(scene.ports), "dim"), (looks.printable(clock), "dim"))
     if room <= 2:
-        return [_next(scene, beat, looks), *(log[-1:] or [ports])][:room]
+        return [_next_line(scene, beat, looks), *(log[-1:] or [ports])][:room]
     last = log[-(room - 2) :]
-    return [_next(scene, beat, looks), ports, *last, *(Text() for _ in range(room - 2 - len(last)))]
+    return [_next_line(scene, beat, looks), ports, *last, *(Text() for _ in range(room - 2 - len(last)))]
 
 
-def _next(scene: Scene, beat: float | None, looks: Looks) -> Text:
+def _next_line(scene: WatchState, beat: float | None, looks: Glyphs) -> Text:
     counts = "  ".join(f"{name} {count}" for name, count in scene.counts.items())
     timing = "  ".join(f"{name} {number:.4g}" for name, number in scene.timing.items())
     late = "bold red" if scene.counts.get("late") else ""
-    return _joined((looks.words(_coming(scene, beat)), "cyan"), (counts, late), (looks.words(timing), "dim"))
+    return _join_parts(
+        (looks.printable(_next_note_text(scene, beat)), "cyan"), (counts, late), (looks.printable(timing), "dim")
+    )
 
 
-def _coming(scene: Scene, beat: float | None) -> str:
+def _next_note_text(scene: WatchState, beat: float | None) -> str:
     """What it plans to play next, and when."""
-    if scene.coming is None:
+    if scene.next_note is None:
         return "next: nothing"
-    pitch = "rest" if scene.coming.pitch is None else scene.named(scene.coming.pitch)
-    when = "" if beat is None else f" in {max(0.0, scene.coming.beat - beat):.1f} beats"
-    return f"next: {pitch}{when} ({scene.coming.value})"
+    pitch = "rest" if scene.next_note.pitch is None else scene.pitch_name(scene.next_note.pitch)
+    when = "" if beat is None else f" in {max(0.0, scene.next_note.beat - beat):.1f} beats"
+    return f"next: {pitch}{when} ({scene.next_note.value})"
 
 
-def _logged(level: str, text: str, looks: Looks) -> Text:
-    return Text(looks.words(text), _LOG_STYLES.get(level, "dim"))
+def _log_line(level: str, text: str, looks: Glyphs) -> Text:
+    return Text(looks.printable(text), _LOG_STYLES.get(level, "dim"))

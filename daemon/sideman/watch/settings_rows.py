@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from sideman_models.text import printable
 
-_MOST = 1e9
+_MAX_VALUE = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class ControlRow:
     """A setting by its key; from `low`, an empty bar, to `high`, a full one. Without them it has no bar."""
 
     label: str
@@ -20,12 +20,12 @@ class Control:
     low: float = 0.0
     high: float = 0.0
 
-    def shown(self, settings: Mapping[str, object]) -> tuple[float | None, str]:
+    def share_and_text(self, settings: Mapping[str, object]) -> tuple[float | None, str]:
         """The share of its range, 0 to 1, None for what is no number; and what it is in few letters."""
         value = settings.get(self.key, "-")
         number = _number(value)
         if number is None or self.high <= self.low:
-            return None, _told(value)
+            return None, _format_value(value)
         return (min(max(number, self.low), self.high) - self.low) / (self.high - self.low), f"{number:.4g}"
 
 
@@ -33,10 +33,10 @@ def _number(value: object) -> float | None:
     """The value if it is a number that a setting could have."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if -_MOST <= value <= _MOST else None
+    return float(value) if -_MAX_VALUE <= value <= _MAX_VALUE else None
 
 
-def _told(value: object) -> str:
+def _format_value(value: object) -> str:
     """A setting's value as it would be written."""
     if value is None:
         return "auto"
@@ -46,22 +46,22 @@ def _told(value: object) -> str:
     return printable(value) if number is None else f"{number:.4g}"
 
 
-CONTROLS = (
-    Control("temperature", "play.temperature", 0, 2),
-    Control("density", "play.density", 0, 2),
-    Control("harmony", "play.harmony", 0, 2),
-    Control("contour", "play.contour", 0, 2),
-    Control("rate", "play.rate"),
-    Control("swing", "play.swing", 0.5, 0.75),
-    Control("gate", "play.gate", 0, 1),
-    Control("velocity", "play.velocity", 0, 127),
-    Control("comp", "play.comp"),
-    Control("range", "play.range"),
-    Control("repetition", "play.repetition"),
-    Control("top_p", "play.top_p", 0, 1),
-    Control("top_k", "play.top_k"),
-    Control("rests", "play.rests"),
-    Control("longest", "play.longest"),
-    Control("offset_ms", "play.offset_ms"),
+CONTROL_ROWS = (
+    ControlRow("temperature", "play.temperature", 0, 2),
+    ControlRow("density", "play.density", 0, 2),
+    ControlRow("harmony", "play.harmony", 0, 2),
+    ControlRow("contour", "play.contour", 0, 2),
+    ControlRow("rate", "play.rate"),
+    ControlRow("swing", "play.swing", 0.5, 0.75),
+    ControlRow("gate", "play.gate", 0, 1),
+    ControlRow("velocity", "play.velocity", 0, 127),
+    ControlRow("comp", "play.comp"),
+    ControlRow("range", "play.range"),
+    ControlRow("repetition", "play.repetition"),
+    ControlRow("top_p", "play.top_p", 0, 1),
+    ControlRow("top_k", "play.top_k"),
+    ControlRow("rests", "play.rests"),
+    ControlRow("longest", "play.longest"),
+    ControlRow("offset_ms", "play.offset_ms"),
 )
 """The ones that matter most to whoever plays along come first: a small terminal shows as many as it can."""

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from sideman_models.training.progress import Epoch, Moment, Plan, Watcher
+from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan, TrainingProgress
 
 
-class Lines(Watcher):
+class PlainProgress(TrainingObserver):
     """Plain lines, one an epoch."""
 
     def __init__(self, write: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write or (lambda line: print(line, flush=True))  # noqa: T201 - it is what it is for
         self._clock = clock
-        self._plan = Plan(epochs=0, done=0, pieces=0, values=0, vocabulary=0, kept_back="", device="")
+        self._plan = TrainingPlan(epochs=0, done=0, pieces=0, values=0, vocabulary=0, held_out="", device="")
         self._start = 0.0
 
     def __enter__(self) -> Self:
@@ -25,28 +25,28 @@ class Lines(Watcher):
     def __exit__(self, *_: object) -> None:
         """Nothing is left on the screen."""
 
-    def begins(self, plan: Plan) -> None:
+    def begins(self, plan: TrainingPlan) -> None:
         """Say what will be learned from, and on what device."""
         self._plan, self._start = plan, self._clock()
         music = f"{plan.pieces} pieces, {plan.values:,} values, {plan.vocabulary} in the vocabulary"
-        self._write(f"learning from {music}, on {plan.device}; kept back to measure on: {plan.kept_back}")
+        self._write(f"learning from {music}, on {plan.device}; kept back to measure on: {plan.held_out}")
         if plan.done:
             self._write(f"going on after epoch {plan.done}")
 
     def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:  # noqa: ARG002 - the bar shows it
         """A line for the epoch."""
         each = (self._clock() - self._start) / (epoch.number - self._plan.done)
-        unseen = "" if epoch.unseen is None else f"   unseen {epoch.unseen:.4f}"
+        unseen = "" if epoch.held_out_bits is None else f"   unseen {epoch.held_out_bits:.4f}"
         left = f"{each * (self._plan.epochs - epoch.number):.0f} s left"
         number = f"epoch {epoch.number}/{self._plan.epochs}"
-        self._write(f"{number}   bits a value: training {epoch.trained:.4f}{unseen}   {left}")
+        self._write(f"{number}   bits a value: training {epoch.training_bits:.4f}{unseen}   {left}")
 
     def says(self, text: str) -> None:
         """A line of its own."""
         self._write(text)
 
 
-class Live(Lines):
+class BarProgress(PlainProgress):
     """The same lines above a bar with the loss so far, the best epoch, values a second and the time left."""
 
     def __init__(self, console: Any = None) -> None:  # noqa: ANN401 - rich is loaded only here
@@ -66,12 +66,12 @@ class Live(Lines):
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def begins(self, plan: Plan) -> None:
+    def begins(self, plan: TrainingPlan) -> None:
         """The bar has a length now."""
         super().begins(plan)
         self._bar.reset(self._task, total=plan.epochs, completed=plan.done)
 
-    def moves(self, moment: Moment) -> None:
+    def moves(self, moment: TrainingProgress) -> None:
         """Move the bar."""
         if not moment.values:
             self._epoch_start = self._clock()
@@ -88,5 +88,5 @@ class Live(Lines):
     def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:
         """The line, and the best so far."""
         super().ends_epoch(epoch, best)
-        told = "" if best.unseen is None else f"best {best.unseen:.4f} (epoch {best.number})"
+        told = "" if best.held_out_bits is None else f"best {best.held_out_bits:.4f} (epoch {best.number})"
         self._bar.update(self._task, completed=epoch.number, best=told)

@@ -18,37 +18,42 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-from sideman.watch import Request
-from sideman.watch.keys import HELP, LEAVES, keyboard, pressed, request
-from sideman.watch.model import Scene, read_event
-from sideman.watch.roll import FINE
-from sideman.watch.screen import looks_for, picture
+from sideman.watch import RequestMessage
+from sideman.watch.keys import KEY_HELP, QUIT_KEYS, raw_keyboard, read_keys, request_for_key
+from sideman.watch.model import WatchState, read_event
+from sideman.watch.roll import FINE_COLUMNS
+from sideman.watch.screen import draw_screen, glyphs_for
 
-FRAME_S = 0.1
+FRAME_INTERVAL_S = 0.1
 """Between two pictures at least."""
-_WAITING = 5000  # lines that may wait to be taken in; beyond that whoever sends them waits
-_ENDED = "the daemon has ended"
+_MAX_WAITING_LINES = 5000  # lines that may wait to be taken in; beyond that whoever sends them waits
+_ENDED_TEXT = "the daemon has ended"
 _ERASE = (ControlType.ERASE_IN_LINE, 2)
 
 
-def run(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], None] | None = None) -> int:
+def run_view(lines: Iterable[str], stream: TextIO, *, send: Callable[[RequestMessage], None] | None = None) -> int:
     """Show on the terminal `stream` what comes in `lines` until they end, or the user leaves; the exit status.
 
     With `send`, which takes a request of the control socket, keys do more than leave.
     """
-    view = View(stream, send)
-    incoming: queue.Queue[str | None] = queue.Queue(_WAITING)
-    threading.Thread(target=_read, args=(lines, incoming), name="socket", daemon=True).start()
-    with contextlib.suppress(KeyboardInterrupt), _ending_tidily(), keyboard(sys.stdin) as keys, view.shown():
-        while not view.ended and not view.left:
-            view.turn(incoming, keys)
-    if view.ended:
-        stream.write(f"{_ENDED}\n")
+    view = TerminalView(stream, send)
+    incoming: queue.Queue[str | None] = queue.Queue(_MAX_WAITING_LINES)
+    threading.Thread(target=_read_lines, args=(lines, incoming), name="socket", daemon=True).start()
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        _sigterm_as_interrupt(),
+        raw_keyboard(sys.stdin) as keys,
+        view.on_terminal(),
+    ):
+        while not view.feed_ended and not view.user_quit:
+            view.run_turn(incoming, keys)
+    if view.feed_ended:
+        stream.write(f"{_ENDED_TEXT}\n")
         stream.flush()
     return 0
 
 
-def _read(lines: Iterable[str], incoming: queue.Queue[str | None]) -> None:
+def _read_lines(lines: Iterable[str], incoming: queue.Queue[str | None]) -> None:
     try:
         for line in lines:
             incoming.put(line)
@@ -59,7 +64,7 @@ def _read(lines: Iterable[str], incoming: queue.Queue[str | None]) -> None:
 
 
 @contextlib.contextmanager
-def _ending_tidily() -> Iterator[None]:
+def _sigterm_as_interrupt() -> Iterator[None]:
     """Let SIGTERM end the view as Ctrl-C does, so that the terminal is restored."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -68,80 +73,80 @@ def _ending_tidily() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class View:
-    """A scene on a terminal. `ended`: nothing more will come; `left`: the user has had enough."""
+class TerminalView:
+    """A scene on a terminal. `feed_ended`: nothing more will come; `user_quit`: the user has had enough."""
 
-    def __init__(self, stream: TextIO, send: Callable[[Request], None] | None) -> None:
-        self.scene = Scene()
-        self.ended = False
-        self.left = False
+    def __init__(self, stream: TextIO, send: Callable[[RequestMessage], None] | None) -> None:
+        self.state = WatchState()
+        self.feed_ended = False
+        self.user_quit = False
         self._stream = stream
         self._send = send
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
-        self._looks = looks_for(stream.encoding, os.environ)
-        self._drawn: list[Text] = []
+        self._glyphs = glyphs_for(stream.encoding, os.environ)
+        self._drawn_lines: list[Text] = []
         self._size = (0, 0)
-        self._shown: tuple[object, ...] = ()
-        self._taken = 0
+        self._last_drawn: tuple[object, ...] = ()
+        self._received_count = 0
 
     @contextlib.contextmanager
-    def shown(self) -> Iterator[None]:
+    def on_terminal(self) -> Iterator[None]:
         """The terminal's other screen, without a cursor, while it lasts."""
         with self._console.screen(hide_cursor=True):
             yield
 
-    def turn(self, incoming: queue.Queue[str | None], keys: int | None) -> None:
+    def run_turn(self, incoming: queue.Queue[str | None], keys: int | None) -> None:
         """Wait for a key for the time of a picture, take in what has come, and draw."""
-        for key in pressed(keys, FRAME_S):
-            self._press(key)
-        self._take_all(incoming)
-        self._draw(time.monotonic())
+        for key in read_keys(keys, FRAME_INTERVAL_S):
+            self._handle_key(key)
+        self._receive_all(incoming)
+        self._redraw(time.monotonic())
 
-    def _take_all(self, incoming: queue.Queue[str | None]) -> None:
+    def _receive_all(self, incoming: queue.Queue[str | None]) -> None:
         second = time.monotonic()
         for _ in range(incoming.qsize()):
             line = incoming.get()
-            self.ended = self.ended or line is None
+            self.feed_ended = self.feed_ended or line is None
             if line is not None:
-                self.scene.take(read_event(line), second)
-                self._taken += 1
+                self.state.apply_event(read_event(line), second)
+                self._received_count += 1
 
-    def _press(self, key: str) -> None:
-        self.left = self.left or key in LEAVES
-        asked = request(key, self.scene)
+    def _handle_key(self, key: str) -> None:
+        self.user_quit = self.user_quit or key in QUIT_KEYS
+        asked = request_for_key(key, self.state)
         if self._send is not None and asked is not None:
             with contextlib.suppress(OSError):  # that the daemon has ended is told by the lines
                 self._send(asked)
-            self.scene.expect(asked)
-            self._taken += 1
+            self.state.apply_request(asked)
+            self._received_count += 1
 
     # -- drawing
 
-    def _draw(self, second: float) -> None:
-        size, beat = _size(self._stream), self.scene.beat_at(second) or 0.0
-        quiet = int(second - (second if self.scene.told is None else self.scene.told))
-        shows = (size, self._taken, int(beat * FINE), quiet)
-        if shows == self._shown:
+    def _redraw(self, second: float) -> None:
+        size, beat = _terminal_size(self._stream), self.state.beat_at(second) or 0.0
+        quiet = int(second - (second if self.state.last_event_s is None else self.state.last_event_s))
+        shows = (size, self._received_count, int(beat * FINE_COLUMNS), quiet)
+        if shows == self._last_drawn:
             return
-        self._shown = shows
-        lines = picture(self.scene, second, *size, self._looks, HELP if self._send else "q quit")
+        self._last_drawn = shows
+        lines = draw_screen(self.state, second, *size, self._glyphs, KEY_HELP if self._send else "q quit")
         if size != self._size:
-            self._size, self._drawn = size, []
+            self._size, self._drawn_lines = size, []
             self._console.size = size
-        self._put(lines)
+        self._write_lines(lines)
 
-    def _put(self, lines: list[Text]) -> None:
+    def _write_lines(self, lines: list[Text]) -> None:
         """Write the lines that are others than those on the screen."""
         with self._console:  # all of them at once
             for row, line in enumerate(lines):
-                if row < len(self._drawn) and self._drawn[row] == line:
+                if row < len(self._drawn_lines) and self._drawn_lines[row] == line:
                     continue
                 self._console.control(Control((ControlType.CURSOR_MOVE_TO, 0, row), _ERASE))
                 self._console.print(line, end="", no_wrap=True, overflow="ignore", crop=True)
-        self._drawn = lines
+        self._drawn_lines = lines
 
 
-def _size(stream: TextIO) -> tuple[int, int]:
+def _terminal_size(stream: TextIO) -> tuple[int, int]:
     """Columns and lines of the terminal, now."""
     try:
         width, height = os.get_terminal_size(stream.fileno())

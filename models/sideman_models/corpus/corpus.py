@@ -14,22 +14,38 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from sideman_models.corpus.midi.folder import MIDI, midi_files, read_midi_files
-from sideman_models.corpus.midi.reader import FileReport, MidiMusic, Reading
-from sideman_models.corpus.weimar import DATABASE, WEIMAR, read_solos
+from sideman_models.corpus.midi.folder import MIDI_SUFFIXES, find_midi_files, read_midi_files
+from sideman_models.corpus.midi.reader import FileReport, MidiMusic, ReadingOptions
+from sideman_models.corpus.weimar import DATABASE_SUFFIXES, WEIMAR_CITATION, read_solos
 from sideman_models.errors import CorpusError, ValueTextError
 from sideman_models.files import numbered_lines
-from sideman_models.music.solos import BAR_TICKS, BEATS, BeatChanges, Piece, Solo, write
-from sideman_models.music.values import TICKS, parse_value
-from sideman_models.text import counted, printable
+from sideman_models.music.solos import BAR_TICKS, BEATS_PER_BAR, ChordGrid, Piece, Solo, solo_to_piece
+from sideman_models.music.values import TICKS_PER_QUARTER, parse_value
+from sideman_models.text import count_noun, printable
 
 __all__ = [
-    "BAR_TICKS", "BEATS", "WEIMAR", "BeatChanges", "Corpus", "FileReport", "Piece", "Reading", "Solo", "facts",
-    "midi_summary", "read", "read_solos", "read_values", "title_digest", "title_number", "unseen", "write",
+    "BAR_TICKS",
+    "BEATS_PER_BAR",
+    "WEIMAR_CITATION",
+    "ChordGrid",
+    "Corpus",
+    "FileReport",
+    "Piece",
+    "ReadingOptions",
+    "Solo",
+    "corpus_facts",
+    "is_held_out",
+    "midi_summary",
+    "read_corpus",
+    "read_solos",
+    "read_value_file",
+    "solo_to_piece",
+    "title_hash_number",
+    "title_sha256",
 ]  # fmt: skip
 
-_UNSEEN_SHARE = 10
-_AS_USUAL = Reading()
+_HELD_OUT_DIVISOR = 10
+_DEFAULT_OPTIONS = ReadingOptions()
 
 
 @dataclass(slots=True)
@@ -47,14 +63,14 @@ class Corpus:
     reports: list[FileReport] = field(default_factory=list)
 
 
-def read(paths: Iterable[Path], reading: Reading = _AS_USUAL) -> Corpus:
+def read_corpus(paths: Iterable[Path], reading: ReadingOptions = _DEFAULT_OPTIONS) -> Corpus:
     """All pieces of the files, and of all MIDI files in folders and below them, in order.
 
     Raises `CorpusError` naming the file and the line of what is broken, and if there is no piece. A MIDI file that is
     of no use is only left out, and `Corpus.reports` tells why.
     """
     named = list(paths)
-    below = {path: _midi_files(path) for path in named if path.is_dir() or path.suffix.lower() in MIDI}
+    below = {path: _midi_files_at(path) for path in named if path.is_dir() or path.suffix.lower() in MIDI_SUFFIXES}
     wanted = {file: reason for files in below.values() for file, reason in files.items()}
     music, hashes = read_midi_files(wanted, reading)
     corpus = Corpus()
@@ -62,54 +78,56 @@ def read(paths: Iterable[Path], reading: Reading = _AS_USUAL) -> Corpus:
         if path in below:
             _add_midi(corpus, path, {file: music.pop(file) for file in below[path] if file in music}, hashes)
         else:
-            _add_text(corpus, path, reading)
+            _add_text_file(corpus, path, reading)
     corpus.sources += _midi_source(list(below), corpus)
     if not corpus.pieces:
-        raise CorpusError(_nothing_left(corpus))
+        raise CorpusError(_no_pieces_message(corpus))
     return corpus
 
 
-def _midi_files(path: Path) -> Mapping[Path, str]:
+def _midi_files_at(path: Path) -> Mapping[Path, str]:
     """Each with why it is not to be read, or an empty text."""
     if not path.is_dir():
         return {path: ""}
-    files = midi_files(path)
+    files = find_midi_files(path)
     if not files:
-        raise CorpusError(f"{printable(path)}: no MIDI files in the folder ({', '.join(MIDI)})")
+        raise CorpusError(f"{printable(path)}: no MIDI files in the folder ({', '.join(MIDI_SUFFIXES)})")
     return files
 
 
-def _add_text(corpus: Corpus, path: Path, reading: Reading) -> None:
+def _add_text_file(corpus: Corpus, path: Path, reading: ReadingOptions) -> None:
     """Add a database or a value file."""
-    if path.name.endswith(DATABASE):
-        corpus.pieces += [write(solo) for solo in read_solos(path, corpus.left_out, all_feels=reading.all_feels)]
-        source = WEIMAR
+    if path.name.endswith(DATABASE_SUFFIXES):
+        corpus.pieces += [
+            solo_to_piece(solo) for solo in read_solos(path, corpus.left_out, all_feels=reading.all_feels)
+        ]
+        source = WEIMAR_CITATION
     else:
-        corpus.pieces += read_values(path)
+        corpus.pieces += read_value_file(path)
         source = f"{printable(path.name)}: a value file, its origin and licence not known to the program"
-    corpus.files[_free_key(corpus, path.name)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    corpus.files[_unique_key(corpus, path.name)] = hashlib.sha256(path.read_bytes()).hexdigest()
     corpus.sources += [] if source in corpus.sources else [source]
 
 
-def _free_key(corpus: Corpus, name: str) -> str:
+def _unique_key(corpus: Corpus, name: str) -> str:
     """The name as it can be written, numbered where another file or folder has it."""
     key = printable(name)
     keys = chain([key], (f"{key} ({number})" for number in count(2)))
     return next(key for key in keys if key not in corpus.files)
 
 
-def _add_midi(corpus: Corpus, path: Path, music: Mapping[Path, MidiMusic], hashes: Mapping[Path, str]) -> None:
+def _add_midi(corpus: Corpus, path: Path, music_by_file: Mapping[Path, MidiMusic], hashes: Mapping[Path, str]) -> None:
     """Add a MIDI file, or a folder of them as one; its sha256 is that of its files' in order."""
-    for one in music.values():
-        pieces = [write(solo) for solo in one.solos]
+    for one in music_by_file.values():
+        pieces = [solo_to_piece(solo) for solo in one.solos]
         corpus.pieces += pieces
-        corpus.reports.append(replace(one.report, dropped=sum(piece.dropped for piece in pieces)))
+        corpus.reports.append(replace(one.report, dropped=sum(piece.dropped_notes for piece in pieces)))
         corpus.left_out.update([one.report.left_out] if one.report.left_out else [])
-    used = [hashes[file] for file, one in music.items() if one.solos]
+    used = [hashes[file] for file, one in music_by_file.items() if one.solos]
     if used:
         folder = path.is_dir()
-        key = _free_key(corpus, f"{path.resolve().name}/" if folder else path.name)
-        corpus.files[key] = _sha256(used) if folder else used[0]
+        key = _unique_key(corpus, f"{path.resolve().name}/" if folder else path.name)
+        corpus.files[key] = _sha256_of_lines(used) if folder else used[0]
 
 
 def _midi_source(paths: Sequence[Path], corpus: Corpus) -> list[str]:
@@ -118,10 +136,10 @@ def _midi_source(paths: Sequence[Path], corpus: Corpus) -> list[str]:
     if not used:
         return []
     where = printable(paths[0].resolve().name) if len(paths) == 1 else f"{len(paths)} places"
-    return [f"{where}: {counted(used, 'MIDI file')}, origin and licence not known to the program"]
+    return [f"{where}: {count_noun(used, 'MIDI file')}, origin and licence not known to the program"]
 
 
-def _nothing_left(corpus: Corpus) -> str:
+def _no_pieces_message(corpus: Corpus) -> str:
     """Why there is no piece."""
     if len(corpus.reports) == 1 == corpus.left_out.total():
         return f"{corpus.reports[0].file}: {corpus.reports[0].left_out}"
@@ -136,7 +154,7 @@ def midi_summary(corpus: Corpus) -> str:
         return ""
     used = sum(not report.left_out for report in reports)
     reasons = Counter(report.left_out for report in reports if report.left_out)
-    told = [f"{used} of {counted(len(reports), 'MIDI file')} used"]
+    told = [f"{used} of {count_noun(len(reports), 'MIDI file')} used"]
     told += [f"{report} {what}" for what, report in reasons.items()]
     found = sum(report.chords.startswith("found") for report in reports)
     told += [f"chords found from notes in {found}"] if found else []
@@ -145,25 +163,25 @@ def midi_summary(corpus: Corpus) -> str:
     return "; ".join(told)
 
 
-def unseen(title: str) -> bool:
+def is_held_out(title: str) -> bool:
     """Whether pieces of this title are kept from training, to measure on: a tenth of all titles, the same for ever.
 
     The split is by title, so that no tune is on both sides, whoever plays it.
     """
-    return title_number(title) % _UNSEEN_SHARE == 0
+    return title_hash_number(title) % _HELD_OUT_DIVISOR == 0
 
 
-def title_number(title: str) -> int:
+def title_hash_number(title: str) -> int:
     """A number from 0 up to 2^32 that depends on the title alone, but for case and white space."""
-    return int.from_bytes(title_digest(title)[:4])
+    return int.from_bytes(title_sha256(title)[:4])
 
 
-def title_digest(title: str) -> bytes:
+def title_sha256(title: str) -> bytes:
     """The sha256 of the title, in lower case and with single spaces."""
     return hashlib.sha256(" ".join(title.lower().split()).encode()).digest()
 
 
-def facts(corpus: Corpus) -> dict[str, Any]:
+def corpus_facts(corpus: Corpus) -> dict[str, Any]:
     """What the corpus holds, as plain JSON."""
     values = [value for piece in corpus.pieces for value in piece.values]
     texts = [value.text for value in values]
@@ -173,24 +191,24 @@ def facts(corpus: Corpus) -> dict[str, Any]:
         "pieces": len(corpus.pieces),
         "titles": len({piece.title for piece in corpus.pieces}),
         "left_out": dict(corpus.left_out),
-        "unread_chords": sorted({text for piece in corpus.pieces if piece.solo for text in piece.solo.unread}),
+        "unread_chords": sorted({text for piece in corpus.pieces if piece.solo for text in piece.solo.unread_chords}),
         "notes": notes,
         "dropped": dropped,
         "dropped_share": round(dropped / notes, 4) if notes else 0.0,
         "values": len(values),
         "different_values": len(set(values)),
         "kinds": {kind: kinds[kind] for kind in "CSAXR" if kinds[kind]},
-        "durations": {f"{ticks / TICKS:.3f}": count for ticks, count in sorted(durations.items())},
-        "values_sha256": _sha256(texts),
-        "different_values_sha256": _sha256(sorted(set(texts))),
+        "durations": {f"{ticks / TICKS_PER_QUARTER:.3f}": count for ticks, count in sorted(durations.items())},
+        "values_sha256": _sha256_of_lines(texts),
+        "different_values_sha256": _sha256_of_lines(sorted(set(texts))),
     }
 
 
-def _sha256(texts: Iterable[str]) -> str:
+def _sha256_of_lines(texts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
-def read_values(path: Path) -> list[Piece]:
+def read_value_file(path: Path) -> list[Piece]:
     """The pieces of a value file: a piece a line, values parted by spaces; empty lines are skipped.
 
     Raises `CorpusError` naming the file and the line.
@@ -204,5 +222,5 @@ def read_values(path: Path) -> list[Piece]:
         except ValueTextError as error:
             raise CorpusError(f"{name}:{number}: {error}") from error
         notes = sum(value.kind != "R" for value in values)
-        pieces.append(Piece(f"{printable(path.name)}:{number}", "", values, notes=notes))
+        pieces.append(Piece(f"{printable(path.name)}:{number}", "", values, source_notes=notes))
     return pieces

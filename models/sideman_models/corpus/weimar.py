@@ -31,17 +31,17 @@ from sideman_models.errors import ChordError, CorpusError
 from sideman_models.files import numbered_lines
 from sideman_models.music.harmony import NO_CHORD, Chord, parse_chord
 from sideman_models.music.line import LineNote
-from sideman_models.music.solos import BAR_TICKS, BEATS, BeatChanges, Solo
-from sideman_models.music.values import TICKS
+from sideman_models.music.solos import BAR_TICKS, BEATS_PER_BAR, ChordGrid, Solo
+from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.text import printable
 
-WEIMAR = (
+WEIMAR_CITATION = (
     "Weimar Jazz Database (Pfleiderer, Frieler, Abeßer, Zaddach, Burkhart et al., 2017), "
     "https://jazzomat.hfm-weimar.de: database under ODbL 1.0, its contents under DbCL 1.0; "
     "its authors have also released the event data under MIT"
 )
 
-DATABASE = (".jsonl", ".jsonl.gz")
+DATABASE_SUFFIXES = (".jsonl", ".jsonl.gz")
 """How such a file's name ends."""
 
 T = TypeVar("T")
@@ -62,14 +62,14 @@ def read_solos(path: Path, left_out: Counter[str] | None = None, *, all_feels: b
             yield solo
 
 
-def read_basses(path: Path) -> Iterator[tuple[Solo, list[tuple[int, int]]]]:
+def read_bass_lines(path: Path) -> Iterator[tuple[Solo, list[tuple[int, int]]]]:
     """The solos that `read_solos` gives, each with what the bass plays under it: (beat from the top, MIDI pitch).
 
     Raises `CorpusError` as `read_solos` does, and where the database does not tell the bass.
     """
     for record, solo in _records(path):
         if not isinstance(solo, str):
-            yield solo, record.bass()
+            yield solo, record.bass_line()
 
 
 def _records(path: Path, *, all_feels: bool = False) -> Iterator[tuple[_Record, Solo | str]]:
@@ -77,11 +77,11 @@ def _records(path: Path, *, all_feels: bool = False) -> Iterator[tuple[_Record, 
     for number, line in numbered_lines(path):
         if line.strip():
             where = f"{printable(path)}:{number}"
-            record = _Record(where, _object(where, line))
-            yield record, record.reason_against(all_feels=all_feels) or record.solo()
+            record = _Record(where, _parse_object(where, line))
+            yield record, record.reason_left_out(all_feels=all_feels) or record.solo()
 
 
-def _object(where: str, line: str) -> Mapping[str, Any]:
+def _parse_object(where: str, line: str) -> Mapping[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -92,7 +92,7 @@ def _object(where: str, line: str) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Beat:
+class _BeatRow:
     """A row of `beats`: how many beats its bar was counted in, and its chord symbol."""
 
     bar: int
@@ -102,14 +102,14 @@ class _Beat:
 
 
 @dataclass(frozen=True, slots=True)
-class _BassBeat(_Beat):
+class _BassBeatRow(_BeatRow):
     """The same, with what the bass plays, where that could be heard."""
 
     bass_midi: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Note:
+class _NoteRow:
     """A row of `notes`; tatum 1 of `division` falls on the beat."""
 
     bar: int
@@ -123,7 +123,7 @@ class _Note:
     phrase_begin: int
 
 
-class _Heard:
+class _OptionalPitch:
     """The type of a column of whole numbers that may lack some."""
 
 
@@ -139,104 +139,113 @@ _NOTE_TYPES: dict[str, type] = {
     "midi_pitch": int,
     "phrase_begin": int,
 }
-_FARTHEST_BAR = 100_000
+_MAX_BAR = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
     """One line of the database, and where it stands."""
 
-    where: str
+    location: str
     raw: Mapping[str, Any]
 
-    def reason_against(self, *, all_feels: bool) -> str | None:
+    def reason_left_out(self, *, all_feels: bool) -> str | None:
         """Why this solo is not for us, if so."""
-        if self._text("signature") != "4/4":
+        if self._text_field("signature") != "4/4":
             return "not in 4/4"
-        return None if all_feels or self._swings else "not swing"
+        return None if all_feels or self._is_swing else "not swing"
 
     @property
-    def _swings(self) -> bool:
-        return self._text("rhythmfeel") == "SWING"
+    def _is_swing(self) -> bool:
+        return self._text_field("rhythmfeel") == "SWING"
 
     def solo(self) -> Solo | str:
         """The solo, or why it is left out."""
-        beats = self._table("beats", "beat_fields", _BEAT_TYPES, _Beat)
-        notes = self._table("notes", "note_fields", _NOTE_TYPES, _Note)
+        beats = self._read_table("beats", "beat_fields", _BEAT_TYPES, _BeatRow)
+        notes = self._read_table("notes", "note_fields", _NOTE_TYPES, _NoteRow)
         if not beats or not notes:
             return "empty"
         if all(beat.chord in ("NC", "") for beat in beats):
             return "without chords"
-        metre = _Metre.of(beats)
-        chords, unread = _chords(metre, beats)
+        metre = _BeatGrid.of(beats)
+        chords, unread = _chord_grid(metre, beats)
         placed = [(self._onset(row, note, metre), note) for row, note in enumerate(notes)]
         kept = sorted(((onset, note) for onset, note in placed if onset is not None), key=lambda one: one[0])
-        lines = tuple(_line_notes(kept))
+        lines = tuple(_notes_with_ends(kept))
         fallen = len(notes) - len(lines)
         return Solo(
-            self._text("title"), self._text("performer"), lines, chords, BAR_TICKS, fallen, unread, not self._swings
+            self._text_field("title"),
+            self._text_field("performer"),
+            lines,
+            chords,
+            BAR_TICKS,
+            fallen,
+            unread,
+            not self._is_swing,
         )
 
-    def bass(self) -> list[tuple[int, int]]:
+    def bass_line(self) -> list[tuple[int, int]]:
         """(beat from the top, pitch) where the bass is known."""
-        beats = self._table("beats", "beat_fields", {**_BEAT_TYPES, "bass_midi": _Heard}, _BassBeat)
-        metre = _Metre.of(beats)
-        known = [(beat, beat.bass_midi) for beat in beats if metre.holds(beat.beat)]
-        return [(metre.beats_to(beat.bar, beat.beat), pitch) for beat, pitch in known if pitch is not None]
+        beats = self._read_table("beats", "beat_fields", {**_BEAT_TYPES, "bass_midi": _OptionalPitch}, _BassBeatRow)
+        metre = _BeatGrid.of(beats)
+        known = [(beat, beat.bass_midi) for beat in beats if metre.has_beat(beat.beat)]
+        return [(metre.beat_number(beat.bar, beat.beat), pitch) for beat, pitch in known if pitch is not None]
 
-    def _onset(self, row: int, note: _Note, metre: _Metre) -> float | None:
+    def _onset(self, row: int, note: _NoteRow, metre: _BeatGrid) -> float | None:
         """Ticks from the top, or None for a beat that the metre does not have."""
         if note.division < 1 or not 1 <= note.tatum <= note.division:
-            raise CorpusError(f"{self.where}: notes[{row}]: there is no tatum {note.tatum} of {note.division}")
+            raise CorpusError(f"{self.location}: notes[{row}]: there is no tatum {note.tatum} of {note.division}")
         if not 0 <= note.midi_pitch <= 127:
-            raise CorpusError(f"{self.where}: notes[{row}]: midi_pitch: {note.midi_pitch} is not a pitch (0 to 127)")
+            raise CorpusError(f"{self.location}: notes[{row}]: midi_pitch: {note.midi_pitch} is not a pitch (0 to 127)")
         if note.beat_duration_s <= 0 or note.duration_s < 0:
-            raise CorpusError(f"{self.where}: notes[{row}]: a length of time is not positive")
-        if not metre.holds(note.beat):
+            raise CorpusError(f"{self.location}: notes[{row}]: a length of time is not positive")
+        if not metre.has_beat(note.beat):
             return None
-        return TICKS * (metre.beats_to(note.bar, note.beat) + (note.tatum - 1) / note.division)
+        return TICKS_PER_QUARTER * (metre.beat_number(note.bar, note.beat) + (note.tatum - 1) / note.division)
 
-    def _text(self, key: str) -> str:
+    def _text_field(self, key: str) -> str:
         value = self.raw.get(key)
         if not isinstance(value, str):
-            raise CorpusError(f"{self.where}: {key}: {'missing' if value is None else 'not a text'}")
+            raise CorpusError(f"{self.location}: {key}: {'missing' if value is None else 'not a text'}")
         return printable(value)
 
-    def _table(self, key: str, fields_key: str, types: Mapping[str, type], row_type: Callable[..., T]) -> list[T]:
-        columns = self._columns(fields_key, types)
+    def _read_table(self, key: str, fields_key: str, types: Mapping[str, type], row_type: Callable[..., T]) -> list[T]:
+        columns = self._column_indices(fields_key, types)
         rows = self.raw.get(key)
         if not isinstance(rows, list):
-            raise CorpusError(f"{self.where}: {key}: {'missing' if rows is None else 'not a list'}")
-        return [row_type(**self._row(f"{key}[{number}]", row, columns, types)) for number, row in enumerate(rows)]
+            raise CorpusError(f"{self.location}: {key}: {'missing' if rows is None else 'not a list'}")
+        return [row_type(**self._read_row(f"{key}[{number}]", row, columns, types)) for number, row in enumerate(rows)]
 
-    def _columns(self, fields_key: str, types: Mapping[str, type]) -> dict[str, int]:
+    def _column_indices(self, fields_key: str, types: Mapping[str, type]) -> dict[str, int]:
         fields = self.raw.get(fields_key)
         if not isinstance(fields, list):
-            raise CorpusError(f"{self.where}: {fields_key}: {'missing' if fields is None else 'not a list'}")
+            raise CorpusError(f"{self.location}: {fields_key}: {'missing' if fields is None else 'not a list'}")
         missing = [name for name in types if name not in fields]
         if missing:
-            raise CorpusError(f"{self.where}: {fields_key}: no column {missing[0]!r}")
+            raise CorpusError(f"{self.location}: {fields_key}: no column {missing[0]!r}")
         return {name: fields.index(name) for name in types}
 
-    def _row(self, what: str, row: object, columns: Mapping[str, int], types: Mapping[str, type]) -> dict[str, Any]:
+    def _read_row(
+        self, what: str, row: object, columns: Mapping[str, int], types: Mapping[str, type]
+    ) -> dict[str, Any]:
         if not isinstance(row, list) or len(row) <= max(columns.values()):
-            raise CorpusError(f"{self.where}: {what}: not a list of all its columns")
+            raise CorpusError(f"{self.location}: {what}: not a list of all its columns")
         cells = {name: row[column] for name, column in columns.items()}
         for name, cell in cells.items():
-            if not _is(cell, types[name]):
-                raise CorpusError(f"{self.where}: {what}: {name}: {cell!r} is not {_KINDS[types[name]]}")
-        if abs(cells["bar"]) > _FARTHEST_BAR:
-            raise CorpusError(f"{self.where}: {what}: bar: {cells['bar']} is too far away")
+            if not _is_of_type(cell, types[name]):
+                raise CorpusError(f"{self.location}: {what}: {name}: {cell!r} is not {_TYPE_NAMES[types[name]]}")
+        if abs(cells["bar"]) > _MAX_BAR:
+            raise CorpusError(f"{self.location}: {what}: bar: {cells['bar']} is too far away")
         return cells
 
 
-_KINDS = {int: "a whole number", _Heard: "a whole number or null", float: "a number", str: "a text"}
+_TYPE_NAMES = {int: "a whole number", _OptionalPitch: "a whole number or null", float: "a number", str: "a text"}
 
 
-def _is(cell: object, kind: type) -> bool:
+def _is_of_type(cell: object, kind: type) -> bool:
     if isinstance(cell, bool):
         return False
-    if kind is _Heard:
+    if kind is _OptionalPitch:
         return cell is None or (isinstance(cell, int) and 0 <= cell <= 127)
     if kind is float:
         return isinstance(cell, int | float) and abs(cell) < 1e6
@@ -244,51 +253,51 @@ def _is(cell: object, kind: type) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Metre:
+class _BeatGrid:
     """Where bars and beats fall: beats are counted from the downbeat of the first bar used."""
 
-    every_beat_a_bar: bool
-    first: int
+    each_beat_is_a_bar: bool
+    first_beat: int
 
     @classmethod
-    def of(cls, beats: Sequence[_Beat]) -> _Metre:
+    def of(cls, beats: Sequence[_BeatRow]) -> _BeatGrid:
         counted = cls(all(beat.period == 1 for beat in beats), 0)
-        earliest = min(counted.beats_to(beat.bar, beat.beat) for beat in beats)
-        return cls(counted.every_beat_a_bar, BEATS * (earliest // BEATS))
+        earliest = min(counted.beat_number(beat.bar, beat.beat) for beat in beats)
+        return cls(counted.each_beat_is_a_bar, BEATS_PER_BAR * (earliest // BEATS_PER_BAR))
 
-    def holds(self, beat: int) -> bool:
+    def has_beat(self, beat: int) -> bool:
         """Whether a bar of ours has such a beat."""
-        return 1 <= beat <= (1 if self.every_beat_a_bar else BEATS)
+        return 1 <= beat <= (1 if self.each_beat_is_a_bar else BEATS_PER_BAR)
 
-    def beats_to(self, bar: int, beat: int) -> int:
+    def beat_number(self, bar: int, beat: int) -> int:
         """Beats from the top to a beat of a bar."""
-        return (bar - 1) * (1 if self.every_beat_a_bar else BEATS) + beat - 1 - self.first
+        return (bar - 1) * (1 if self.each_beat_is_a_bar else BEATS_PER_BAR) + beat - 1 - self.first_beat
 
 
-def _line_notes(placed: Sequence[tuple[float, _Note]]) -> Iterator[LineNote]:
+def _notes_with_ends(placed: Sequence[tuple[float, _NoteRow]]) -> Iterator[LineNote]:
     """Notes with their ends, from notes with their onsets."""
     for (onset, note), after in zip(placed, [*placed[1:], None], strict=True):
         if after is None:
-            end = onset + TICKS * note.duration_s / note.beat_duration_s
+            end = onset + TICKS_PER_QUARTER * note.duration_s / note.beat_duration_s
         else:
             silence = after[1].onset_s - note.onset_s - note.duration_s
-            end = after[0] - TICKS * max(0.0, silence) / note.beat_duration_s
+            end = after[0] - TICKS_PER_QUARTER * max(0.0, silence) / note.beat_duration_s
         yield LineNote(onset, max(onset, end), note.midi_pitch, bool(note.phrase_begin))
 
 
-def _chords(metre: _Metre, beats: Sequence[_Beat]) -> tuple[BeatChanges, tuple[str, ...]]:
+def _chord_grid(metre: _BeatGrid, beats: Sequence[_BeatRow]) -> tuple[ChordGrid, tuple[str, ...]]:
     """The chords beat by beat, and the symbols that could not be read."""
-    told = {metre.beats_to(beat.bar, beat.beat): beat.chord for beat in beats if metre.holds(beat.beat)}
+    told = {metre.beat_number(beat.bar, beat.beat): beat.chord for beat in beats if metre.has_beat(beat.beat)}
     unread: set[str] = set()
     chords: list[Chord] = []
     latest = told[min(told)]
     for beat in range(max(told) + 1):
         latest = told.get(beat, latest)
-        chords.append(_chord(latest, unread))
-    return BeatChanges(tuple(chords)), tuple(sorted(unread))
+        chords.append(_read_chord(latest, unread))
+    return ChordGrid(tuple(chords)), tuple(sorted(unread))
 
 
-def _chord(text: str, unread: set[str]) -> Chord:
+def _read_chord(text: str, unread: set[str]) -> Chord:
     if text in ("", "NC"):
         return NO_CHORD
     try:

@@ -32,41 +32,41 @@ import numpy as np
 import numpy.typing as npt
 
 from sideman_models.errors import CorpusError
-from sideman_models.files import check_plain
+from sideman_models.files import check_regular_file
 
 MELODY_TRACK = 11
 CHORDS_TRACK = 6
-SOLO_FROM, SOLO_TO = 476, 548
+FIRST_SOLO_ONSET, LAST_SOLO_ONSET = 476, 548
 """The solo's first and last onset, both included."""
-BAR = 4
-SHORTEST = Fraction(1, 4)
+BEATS_PER_BAR = 4
+MIN_LENGTH = Fraction(1, 4)
 
-SNIPPETS = 60
-STEPS = 30
+SNIPPET_COUNT = 60
+SNIPPET_LENGTH = 30
 SEED = 0
 
-Name = tuple[int, int]
+NoteName = tuple[int, int]
 """A letter, 0..6 for C..B, and its accidental."""
 Floats = npt.NDArray[np.float32]
 
-MAJOR = (0, 2, 4, 5, 7, 9, 11)
-DORIAN = (0, 2, 3, 5, 7, 9, 10)
-LETTERS = MAJOR
+MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
+DORIAN_SCALE = (0, 2, 3, 5, 7, 9, 10)
+LETTER_SEMITONES = MAJOR_SCALE
 """The seven letters C..B in semitones."""
 
-NAMES: tuple[Name, ...] = (
+PITCH_CLASS_NAMES: tuple[NoteName, ...] = (
     (0, 0), (0, 1), (1, 0), (2, -1), (2, 0), (3, 0), (3, 1), (4, 0), (4, 1), (5, 0), (6, -1), (6, 0),
 )  # fmt: skip
 """How each of the 12 pitch classes is spelled."""
 
-TONICS: tuple[Name, ...] = (
+TONICS: tuple[NoteName, ...] = (
     (0, -1), (0, 0), (1, -1), (1, 0), (2, -1), (2, 0), (3, 0), (3, 1), (4, 0), (5, -1), (5, 0), (6, -1), (6, 0),
 )  # fmt: skip
 """The tonics a chord's scale may have, lowest first: Cb C Db D Eb E F F# G Ab A Bb B."""
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class MidiNote:
     """A key held from `start` to `end`, in ticks."""
 
     start: int
@@ -75,7 +75,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class PitchGroup:
     """Pitches struck and released together; onset and length in quarters, on the grid."""
 
     onset: Fraction
@@ -85,7 +85,7 @@ class Sound:
     @property
     def bar(self) -> int:
         """The bar it begins in, counted from 0 at the start of the file."""
-        return int(self.onset // BAR)
+        return int(self.onset // BEATS_PER_BAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,12 @@ class ClassicCorpus:
             "tokens_per_bar": [len(bar) for bar in self.bars],
             "kinds": {kind: sum(token[0] == kind for token in self.tokens) for kind in "CSAX"},
             "durations": dict(sorted(Counter(token.split(",")[1] for token in self.tokens).items())),
-            "tokens_sha256": _sha256(self.tokens),
-            "values_sha256": _sha256(self.values),
+            "tokens_sha256": _sha256_of_lines(self.tokens),
+            "values_sha256": _sha256_of_lines(self.values),
         }
 
 
-def _sha256(lines: Iterable[str]) -> str:
+def _sha256_of_lines(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -127,11 +127,13 @@ def read_classic(path: str | PathLike[str]) -> ClassicCorpus:
 
     Raises CorpusError naming the file and what it lacks: not a MIDI file, no such track, no solo, a bar without chords.
     """
-    midi = _open(path)
-    melody = [sound for sound in _solo(_track(midi, MELODY_TRACK, path), midi) if len(sound.pitches) == 1]
-    chords = [sound for sound in _solo(_track(midi, CHORDS_TRACK, path), midi) if len(sound.pitches) > 1]
+    midi = _open_midi_file(path)
+    melody = [sound for sound in _solo_groups(_midi_track(midi, MELODY_TRACK, path), midi) if len(sound.pitches) == 1]
+    chords = [sound for sound in _solo_groups(_midi_track(midi, CHORDS_TRACK, path), midi) if len(sound.pitches) > 1]
     if not melody:
-        raise CorpusError(f"{path}: track {MELODY_TRACK} has no notes from quarter {SOLO_FROM} to {SOLO_TO}, the solo")
+        raise CorpusError(
+            f"{path}: track {MELODY_TRACK} has no notes from quarter {FIRST_SOLO_ONSET} to {LAST_SOLO_ONSET}, the solo"
+        )
     # The chords go on for one bar more than the melody: bars are those of the melody.
     numbers = sorted({note.bar for note in melody})
     by_bar = [[chord for chord in chords if chord.bar == number] for number in numbers]
@@ -140,10 +142,10 @@ def read_classic(path: str | PathLike[str]) -> ClassicCorpus:
             raise CorpusError(f"{path}: track {CHORDS_TRACK} has no chord in bar {number}, where the solo has notes")
     return ClassicCorpus(
         bars=tuple(
-            _tokens([note for note in melody if note.bar == number], found)
+            _bar_tokens([note for note in melody if note.bar == number], found)
             for number, found in zip(numbers, by_bar, strict=True)
         ),
-        chords=tuple(tuple((float(chord.onset % BAR), chord.pitches) for chord in found) for found in by_bar),
+        chords=tuple(tuple((float(chord.onset % BEATS_PER_BAR), chord.pitches) for chord in found) for found in by_bar),
     )
 
 
@@ -155,16 +157,18 @@ def training_arrays(corpus: ClassicCorpus) -> tuple[Floats, Floats]:
     """
     index = {value: place for place, value in enumerate(corpus.values)}
     line = [index[token] for token in corpus.tokens]
-    if len(line) <= STEPS:
-        raise CorpusError(f"the corpus has {len(line)} values; training takes snippets of {STEPS} from a longer one")
-    X = np.zeros((SNIPPETS, STEPS, len(index)), np.float32)
+    if len(line) <= SNIPPET_LENGTH:
+        raise CorpusError(
+            f"the corpus has {len(line)} values; training takes snippets of {SNIPPET_LENGTH} from a longer one"
+        )
+    X = np.zeros((SNIPPET_COUNT, SNIPPET_LENGTH, len(index)), np.float32)
     # The course's own dice: only NumPy's legacy generator draws the same snippets.
     dice = np.random.RandomState(SEED)
     for snippet in X:
-        start = int(dice.choice(len(line) - STEPS))
-        for step in range(1, STEPS):
+        start = int(dice.choice(len(line) - SNIPPET_LENGTH))
+        for step in range(1, SNIPPET_LENGTH):
             snippet[step, line[start + step]] = 1.0
-    Y = np.zeros((STEPS, SNIPPETS, len(index)), np.float32)
+    Y = np.zeros((SNIPPET_LENGTH, SNIPPET_COUNT, len(index)), np.float32)
     Y[:-1] = X.transpose(1, 0, 2)[1:]
     return X, Y
 
@@ -172,9 +176,9 @@ def training_arrays(corpus: ClassicCorpus) -> tuple[Floats, Floats]:
 # 1. Read
 
 
-def _open(path: str | PathLike[str]) -> mido.MidiFile:
+def _open_midi_file(path: str | PathLike[str]) -> mido.MidiFile:
     try:
-        check_plain(Path(path))
+        check_regular_file(Path(path))
         midi = mido.MidiFile(path)
     except OSError as error:
         raise CorpusError(f"{path}: not a readable MIDI file ({error.strerror or error})") from error
@@ -186,7 +190,7 @@ def _open(path: str | PathLike[str]) -> mido.MidiFile:
     return midi
 
 
-def _track(midi: mido.MidiFile, number: int, path: str | PathLike[str]) -> mido.MidiTrack:
+def _midi_track(midi: mido.MidiFile, number: int, path: str | PathLike[str]) -> mido.MidiTrack:
     if number >= len(midi.tracks):
         raise CorpusError(
             f"{path}: no track {number}, only 0 to {len(midi.tracks) - 1}; "
@@ -195,13 +199,15 @@ def _track(midi: mido.MidiFile, number: int, path: str | PathLike[str]) -> mido.
     return midi.tracks[number]
 
 
-def _solo(track: mido.MidiTrack, midi: mido.MidiFile) -> list[Sound]:
+def _solo_groups(track: mido.MidiTrack, midi: mido.MidiFile) -> list[PitchGroup]:
     """What begins within the solo, in order of onset."""
-    sounds = _sounds(_notes(track), midi.ticks_per_beat)
-    return sorted((sound for sound in sounds if SOLO_FROM <= sound.onset <= SOLO_TO), key=lambda sound: sound.onset)
+    sounds = _pitch_groups(_track_notes(track), midi.ticks_per_beat)
+    return sorted(
+        (sound for sound in sounds if FIRST_SOLO_ONSET <= sound.onset <= LAST_SOLO_ONSET), key=lambda sound: sound.onset
+    )
 
 
-def _notes(track: mido.MidiTrack) -> list[Note]:
+def _track_notes(track: mido.MidiTrack) -> list[MidiNote]:
     """The notes of a track in the order in which they are struck; a note-off ends the oldest of its pitch."""
     now = 0
     struck: list[tuple[int, int]] = []
@@ -214,10 +220,10 @@ def _notes(track: mido.MidiTrack) -> list[Note]:
             struck.append((now, message.note))
         elif message.type in ("note_on", "note_off") and held.get(message.note):
             ends[held[message.note].pop(0)] = now
-    return [Note(start, ends[place], pitch) for place, (start, pitch) in enumerate(struck) if place in ends]
+    return [MidiNote(start, ends[place], pitch) for place, (start, pitch) in enumerate(struck) if place in ends]
 
 
-def _sounds(notes: Sequence[Note], ticks: int) -> list[Sound]:
+def _pitch_groups(notes: Sequence[MidiNote], ticks: int) -> list[PitchGroup]:
     """Notes that begin and end within a sixteenth of a quarter of an earlier one, gathered into it.
 
     Each is compared with the first note of the group; one that was gathered opens no group of its own, but two groups
@@ -237,42 +243,42 @@ def _sounds(notes: Sequence[Note], ticks: int) -> list[Sound]:
             if abs(note.end - first.end) <= near:
                 pitches.append(note.pitch)
                 gathered.add(later)
-        length = _on_grid(Fraction(first.end - first.start, ticks)) or SHORTEST
-        sounds.append(Sound(_on_grid(Fraction(first.start, ticks)), length, tuple(pitches)))
+        length = _quantize(Fraction(first.end - first.start, ticks)) or MIN_LENGTH
+        sounds.append(PitchGroup(_quantize(Fraction(first.start, ticks)), length, tuple(pitches)))
     return sounds
 
 
-def _on_grid(quarters: Fraction) -> Fraction:
+def _quantize(quarter_notes: Fraction) -> Fraction:
     """The nearest multiple of 1/4 or 1/3; on a tie, of 1/4."""
-    fourths, thirds = Fraction(round(quarters * 4), 4), Fraction(round(quarters * 3), 3)
-    return thirds if abs(thirds - quarters) < abs(fourths - quarters) else fourths
+    fourths, thirds = Fraction(round(quarter_notes * 4), 4), Fraction(round(quarter_notes * 3), 3)
+    return thirds if abs(thirds - quarter_notes) < abs(fourths - quarter_notes) else fourths
 
 
 # 2. Spell
 
 
-def _name(pitch: int) -> Name:
-    return NAMES[pitch % 12]
+def _note_name(pitch: int) -> NoteName:
+    return PITCH_CLASS_NAMES[pitch % 12]
 
 
-def _scale(tonic: Name, steps: Sequence[int]) -> list[Name]:
+def _scale_names(tonic: NoteName, steps: Sequence[int]) -> list[NoteName]:
     """A scale's names, a letter a step from its tonic."""
     names = []
     for degree, step in enumerate(steps):
         octave, letter = divmod(tonic[0] + degree, 7)
-        sounding = LETTERS[tonic[0]] + tonic[1] + step
-        names.append((letter, sounding - LETTERS[letter] - 12 * octave))
+        sounding = LETTER_SEMITONES[tonic[0]] + tonic[1] + step
+        names.append((letter, sounding - LETTER_SEMITONES[letter] - 12 * octave))
     return names
 
 
-def _pitch_class(name: Name) -> int:
-    return (LETTERS[name[0]] + name[1]) % 12
+def _pitch_class(name: NoteName) -> int:
+    return (LETTER_SEMITONES[name[0]] + name[1]) % 12
 
 
 # 3. The active chord
 
 
-def _active(chords: Sequence[Sound], onset: Fraction) -> tuple[int, ...]:
+def _active_chord(chords: Sequence[PitchGroup], onset: Fraction) -> tuple[int, ...]:
     begun = [chord for chord in chords if chord.onset <= onset]
     return (begun[-1] if begun else chords[0]).pitches
 
@@ -280,24 +286,24 @@ def _active(chords: Sequence[Sound], onset: Fraction) -> tuple[int, ...]:
 # 4. Kind
 
 
-def kind(pitch: int, chord: Sequence[int]) -> str:
+def tone_kind(pitch: int, chord: Sequence[int]) -> str:
     """How a pitch sits in a chord (MIDI pitches): `C`, `S`, `A` or `X`, the first that holds."""
     tones = {tone % 12 for tone in chord}
     if pitch % 12 in tones:
         return "C"
-    if _name(pitch) in chord_scale(chord):
+    if _note_name(pitch) in chord_scale(chord):
         return "S"
     return "A" if tones & {(pitch - 1) % 12, (pitch + 1) % 12} else "X"
 
 
-def chord_scale(chord: Sequence[int]) -> list[Name]:
+def chord_scale(chord: Sequence[int]) -> list[NoteName]:
     """The scale over a chord: major over a major chord, else Dorian, on the tonic that holds most of its tones.
 
     The tonic need not be the chord's root; among equals it is the highest.
     """
-    steps = MAJOR if is_major(chord) else DORIAN
+    steps = MAJOR_SCALE if is_major(chord) else DORIAN_SCALE
     tones = {tone % 12 for tone in chord}
-    scales = (_scale(tonic, steps) for tonic in reversed(TONICS))
+    scales = (_scale_names(tonic, steps) for tonic in reversed(TONICS))
     return max(scales, key=lambda scale: len(tones.intersection(map(_pitch_class, scale))))
 
 
@@ -306,12 +312,12 @@ def is_major(chord: Sequence[int]) -> bool:
 
     The root is the tone with the most thirds, by letter, stacked above it; among equals the first.
     """
-    letters = [_name(pitch)[0] for pitch in chord]
+    letters = [_note_name(pitch)[0] for pitch in chord]
     root_letter = max(letters, key=lambda letter: _thirds_above(letter, letters))
     root = chord[letters.index(root_letter)]
 
     def above(steps: int) -> set[int]:
-        return {(pitch - root) % 12 for pitch in chord if (_name(pitch)[0] - root_letter) % 7 == steps}
+        return {(pitch - root) % 12 for pitch in chord if (_note_name(pitch)[0] - root_letter) % 7 == steps}
 
     return above(2) == {4} and above(4) <= {7}
 
@@ -323,27 +329,27 @@ def _thirds_above(letter: int, letters: Sequence[int]) -> int:
 # 5. Text
 
 
-def _tokens(notes: Sequence[Sound], chords: Sequence[Sound]) -> tuple[str, ...]:
+def _bar_tokens(notes: Sequence[PitchGroup], chords: Sequence[PitchGroup]) -> tuple[str, ...]:
     """The tokens of a bar."""
     texts = []
     before: int | None = None
     for note in notes:
         pitch = note.pitches[0]
-        text = f"{kind(pitch, _active(chords, note.onset))},{float(note.length):.3f}"
-        texts.append(text if before is None else f"{text},{window(before, pitch)}")
+        text = f"{tone_kind(pitch, _active_chord(chords, note.onset))},{float(note.length):.3f}"
+        texts.append(text if before is None else f"{text},{interval_range_text(before, pitch)}")
         before = pitch
     return tuple(texts)
 
 
-def window(before: int, pitch: int) -> str:
+def interval_range_text(previous_pitch: int, pitch: int) -> str:
     """The interval between two pitches, a minor third wider and a minor third narrower: `<P1,d-5>` for a falling m3."""
-    steps = _staff_place(pitch) - _staff_place(before)
-    semitones = pitch - before
+    steps = _staff_position(pitch) - _staff_position(previous_pitch)
+    semitones = pitch - previous_pitch
     return f"<{interval_name(steps + 2, semitones + 3)},{interval_name(steps - 2, semitones - 3)}>"
 
 
-def _staff_place(pitch: int) -> int:
-    return 7 * (pitch // 12) + _name(pitch)[0]
+def _staff_position(pitch: int) -> int:
+    return 7 * (pitch // 12) + _note_name(pitch)[0]
 
 
 def interval_name(steps: int, semitones: int) -> str:
@@ -357,7 +363,7 @@ def interval_name(steps: int, semitones: int) -> str:
 
 def _quality_and_number(steps: int, semitones: int) -> tuple[str, int]:
     octaves, letter = divmod(steps, 7)
-    wider = semitones - 12 * octaves - LETTERS[letter]
+    wider = semitones - 12 * octaves - LETTER_SEMITONES[letter]
     perfect = letter in (0, 3, 4)
     if wider > 0:
         return "A" * wider, steps + 1

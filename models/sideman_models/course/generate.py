@@ -21,20 +21,20 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sideman_models.course.corpus import BAR, kind
+from sideman_models.course.corpus import BEATS_PER_BAR, tone_kind
 from sideman_models.course.rnn import Array
 from sideman_models.errors import ModelsError
-from sideman_models.music.harmony import KINDS, Chord, Quality, pitch_name
-from sideman_models.music.smoothing import ORIGINALS, Rules
-from sideman_models.music.values import TICKS, Value, parse_value, realise
-from sideman_models.network.lstm import Floats, Network, State, softmax
+from sideman_models.music.harmony import TONE_KINDS, Chord, Quality, pitch_name
+from sideman_models.music.smoothing import ORIGINAL_RULES, SmoothingRules
+from sideman_models.music.values import TICKS_PER_QUARTER, Value, choose_pitch, parse_value
+from sideman_models.network.lstm import Floats, LstmState, Network, softmax
 
-BAR_TICKS = BAR * TICKS
-OPENING = Value("C", TICKS // 4)
+BAR_TICKS = BEATS_PER_BAR * TICKS_PER_QUARTER
+OPENING_VALUE = Value("C", TICKS_PER_QUARTER // 4)
 """What every solo begins with, before the values of the network."""
-COLDEST = 1e-6
+MIN_TEMPERATURE = 1e-6
 """A temperature below this is none."""
-LOW, HIGH = 48, 84
+LOWEST_PITCH, HIGHEST_PITCH = 48, 84
 """The soloist's range, C3 to C6."""
 
 BarChords = Sequence[tuple[float, tuple[int, ...]]]
@@ -71,7 +71,7 @@ class SamplingModel:
         self._network = network
         self._Ty = Ty
         self._temperature = temperature
-        self._dice = np.random.default_rng(seed)
+        self._random_source = np.random.default_rng(seed)
 
     @property
     def input_shape(self) -> Sequence[Sequence[int]]:
@@ -82,7 +82,7 @@ class SamplingModel:
     def __call__(self, inputs: Sequence[Array]) -> list[Floats]:
         """Ty one-hot arrays (1, n_values), from x (1, 1, n_values), a and c (1, n_a)."""
         x, a, c = (np.asarray(one, np.float32) for one in inputs)
-        state = State(a[0].copy(), c[0].copy())
+        state = LstmState(a[0].copy(), c[0].copy())
         value = int(x.argmax()) if x.any() else None
         played = []
         for _ in range(self._Ty):
@@ -91,9 +91,9 @@ class SamplingModel:
         return played
 
     def _draw(self, logits: Floats) -> int:
-        if self._temperature < COLDEST:
+        if self._temperature < MIN_TEMPERATURE:
             return int(logits.argmax())
-        return int(self._dice.choice(len(logits), p=softmax(logits / np.float32(self._temperature))))
+        return int(self._random_source.choice(len(logits), p=softmax(logits / np.float32(self._temperature))))
 
 
 def predict_and_sample(
@@ -115,14 +115,14 @@ def predict_and_sample(
 
 
 @dataclass(frozen=True, slots=True)
-class Sounding:
+class SoundingPitches:
     """Pitches sounding together from `onset` for `length`, in ticks from the start of the tune."""
 
     onset: int
     length: int
     pitches: tuple[int, ...]
 
-    def later(self, ticks: int) -> Sounding:
+    def shifted(self, ticks: int) -> SoundingPitches:
         """The same, so many ticks later."""
         return replace(self, onset=self.onset + ticks)
 
@@ -137,23 +137,23 @@ class ChordSet:
     number: int
     bars: int
     values: tuple[str, ...]
-    chords: tuple[Sounding, ...]
-    sounds: tuple[Sounding, ...]
+    chords: tuple[SoundingPitches, ...]
+    sounds: tuple[SoundingPitches, ...]
 
     def __str__(self) -> str:
         return f'Generated {len(self.sounds)} sounds over {self.bars} bars of the set of chords ("{self.number}")'
 
 
 @dataclass(frozen=True, slots=True)
-class GeneratedTune:
+class GeneratedMusic:
     """The sets, one after the other."""
 
     sets: tuple[ChordSet, ...]
 
     @property
-    def beats(self) -> int:
+    def length_beats(self) -> int:
         """Its length in quarter notes."""
-        return BAR * sum(one.bars for one in self.sets)
+        return BEATS_PER_BAR * sum(one.bars for one in self.sets)
 
 
 def generate_music(
@@ -161,8 +161,8 @@ def generate_music(
     indices_values: Mapping[int, str] | Sequence[str],
     chords: Sequence[BarChords],
     seed: int = 0,
-    rules: Rules = ORIGINALS,
-) -> GeneratedTune:
+    rules: SmoothingRules = ORIGINAL_RULES,
+) -> GeneratedMusic:
     """The tune that `inference_model` plays over the sets of `chords`, the corpus' bars of chords.
 
     `indices_values[i]` is the text of value i. `seed` is for the pitches, of which a value leaves several open. Raises
@@ -179,7 +179,7 @@ def generate_music(
     for number in numbers:
         _, indices = predict_and_sample(inference_model)
         texts = tuple(indices_values[index] for index in indices[:, 0].tolist())
-        sounds, ticks = _solo([OPENING, *map(parse_value, texts)], chords[number], previous, rules, dice)
+        sounds, ticks = _play_solo([OPENING_VALUE, *map(parse_value, texts)], chords[number], previous, rules, dice)
         previous = sounds[-1].pitches[0] if sounds else previous
         bars = -(-ticks // BAR_TICKS)
         comping = [bar * BAR_TICKS for bar in range(bars)]
@@ -188,50 +188,68 @@ def generate_music(
                 number,
                 bars,
                 texts,
-                tuple(one.later(start + bar) for bar in comping for one in _comping(chords[number])),
-                tuple(one.later(start) for one in sounds),
+                tuple(one.shifted(start + bar) for bar in comping for one in _accompany_bar(chords[number])),
+                tuple(one.shifted(start) for one in sounds),
             )
         )
         start += bars * BAR_TICKS
-    return GeneratedTune(tuple(sets))
+    return GeneratedMusic(tuple(sets))
 
 
-def _solo(
-    values: Sequence[Value], chords: BarChords, previous: int | None, rules: Rules, dice: np.random.Generator
-) -> tuple[list[Sounding], int]:
-    """The values as single notes after the pitch `previous`, post-processed one by one, and the ticks they take."""
-    sounds: list[Sounding] = []
+def _play_solo(
+    values: Sequence[Value],
+    chords: BarChords,
+    previous_pitch: int | None,
+    rules: SmoothingRules,
+    random_source: np.random.Generator,
+) -> tuple[list[SoundingPitches], int]:
+    """Return the values as notes after `previous_pitch`, post-processed one by one, and the ticks that they take."""
+    sounds: list[SoundingPitches] = []
     onset = times = 0
     for value in values:
-        chord, length = _chord_at(chords, onset % BAR_TICKS), rules.length(onset % BAR_TICKS, value.ticks, TICKS)
-        worn = rules.worn(previous, times)
-        pitch = realise(value, chord, previous, LOW, HIGH, dice=dice.random(), avoid=worn, leap=rules.leap)
+        chord, length = (
+            _chord_at(chords, onset % BAR_TICKS),
+            rules.smoothed_length(onset % BAR_TICKS, value.ticks, TICKS_PER_QUARTER),
+        )
+        worn = rules.repeated_too_often(previous_pitch, times)
+        pitch = choose_pitch(
+            value,
+            chord,
+            previous_pitch,
+            LOWEST_PITCH,
+            HIGHEST_PITCH,
+            draw=random_source.random(),
+            avoid=worn,
+            max_leap=rules.leap,
+        )
         if pitch is not None:  # over a chord with no tone of the value's kind it is a rest
-            sounds.append(Sounding(onset, length, (pitch,)))
-            times = times + 1 if pitch == previous else 1
-            previous = pitch
+            sounds.append(SoundingPitches(onset, length, (pitch,)))
+            times = times + 1 if pitch == previous_pitch else 1
+            previous_pitch = pitch
         onset += length
     return sounds, onset
 
 
 def _chord_at(chords: BarChords, tick: int) -> Chord:
     """The chord sounding at a tick of the bar: the last that has begun, else the first."""
-    begun = [pitches for beats, pitches in chords if beats * TICKS <= tick]
-    return chord_of(begun[-1] if begun else chords[0][1])
+    begun = [pitches for beats, pitches in chords if beats * TICKS_PER_QUARTER <= tick]
+    return chord_from_pitches(begun[-1] if begun else chords[0][1])
 
 
 @lru_cache(maxsize=256)
-def chord_of(pitches: tuple[int, ...]) -> Chord:
+def chord_from_pitches(pitches: tuple[int, ...]) -> Chord:
     """Classic chord pitches as a chord that says how any pitch sits in it, by the classic rules."""
-    kinds = tuple(KINDS.index(kind(pitch, pitches)) for pitch in range(12))
+    kinds = tuple(TONE_KINDS.index(tone_kind(pitch, pitches)) for pitch in range(12))
     tones = tuple(sorted({pitch % 12 for pitch in pitches}))
-    scale = tuple(offset for offset in range(12) if KINDS[kinds[offset]] in "CS")
+    scale = tuple(offset for offset in range(12) if TONE_KINDS[kinds[offset]] in "CS")
     return Chord(0, Quality("", "none", tones, scale, kinds), None, " ".join(map(pitch_name, sorted(pitches))))
 
 
-def _comping(chords: BarChords) -> Iterator[Sounding]:
+def _accompany_bar(chords: BarChords) -> Iterator[SoundingPitches]:
     """The chords of a bar, those that begin together as one, each lasting until the next."""
-    onsets = sorted({round(beats * TICKS) for beats, _ in chords})
+    onsets = sorted({round(beats * TICKS_PER_QUARTER) for beats, _ in chords})
     for onset, end in pairwise([*onsets, BAR_TICKS]):
-        together = {pitch for beats, pitches in chords for pitch in pitches if round(beats * TICKS) == onset}
-        yield Sounding(onset, end - onset, tuple(sorted(together)))
+        together = {
+            pitch for beats, pitches in chords for pitch in pitches if round(beats * TICKS_PER_QUARTER) == onset
+        }
+        yield SoundingPitches(onset, end - onset, tuple(sorted(together)))

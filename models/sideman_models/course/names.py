@@ -32,30 +32,37 @@ import numpy.typing as npt
 from sideman_models.course.rnn import softmax
 from sideman_models.errors import BundleError, CorpusError
 from sideman_models.files import numbered_lines
-from sideman_models.network.storage import check_shapes, contents, described, packed, unpacked, write_folder
+from sideman_models.network.storage import (
+    check_shapes,
+    pack_arrays,
+    read_bytes,
+    read_description,
+    unpack_arrays,
+    write_folder,
+)
 from sideman_models.text import printable
 
 Doubles = npt.NDArray[np.float64]
 Parameters = dict[str, Doubles]
 Gradients = dict[str, Doubles]
-Report = Callable[[int, float, Parameters], None]
+ReportFunction = Callable[[int, float, Parameters], None]
 
-END = "\n"
-LONGEST = 50
+END_OF_NAME = "\n"
+MAX_LETTERS = 50
 """Letters after which a name is cut off."""
 
 ITERATIONS, UNITS, LEARNING_RATE, MAX_GRADIENT = 35_000, 50, 0.01, 5.0
 REPORT_EVERY = 2000
-DINOSAURS = Path(__file__).parent / "dinosaurs"
+DINOSAUR_MODEL = Path(__file__).parent / "dinosaurs"
 
 FORMAT, VERSION = "sideman name model", 1
-NAMES, WEIGHTS, CARD = "names.json", "weights.npz", "CARD.md"
-_ARRAYS = ("Wax", "Waa", "Wya", "b", "by")
-_FIRST_NAMES = 7  # the course's first guess at the loss is that of so many letters
-_MEMORY = 0.999
-_MOST_NAMES, _MOST_LETTERS = 1_000_000, 500
-_SHORTEST = 3
-_TRIES = 100
+NAMES_FILE, WEIGHTS_FILE, CARD_FILE = "names.json", "weights.npz", "CARD.md"
+_ARRAY_NAMES = ("Wax", "Waa", "Wya", "b", "by")
+_INITIAL_LOSS_LETTERS = 7  # the course's first guess at the loss is that of so many letters
+_LOSS_SMOOTHING = 0.999
+_MAX_NAMES, _MAX_ALPHABET = 1_000_000, 500
+_MIN_LETTERS = 3
+_MAX_TRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +105,14 @@ def clip(gradients: Gradients, maxValue: float) -> Gradients:
 def sample(parameters: Parameters, char_to_ix: Mapping[str, int], seed: int | Sequence[int]) -> list[int]:
     """A name as indices, drawn letter by letter with the chances that the network gives, up to the newline.
 
-    After `LONGEST` letters without one a newline is added. The same `seed` gives the same name.
+    After `MAX_LETTERS` letters without one a newline is added. The same `seed` gives the same name.
     """
     dice = np.random.default_rng(seed)
-    p, end = parameters, char_to_ix[END]
+    p, end = parameters, char_to_ix[END_OF_NAME]
     a = np.zeros_like(p["b"])
     indices: list[int] = []
     drive = p["b"]
-    while len(indices) < LONGEST and end not in indices[-1:]:
+    while len(indices) < MAX_LETTERS and end not in indices[-1:]:
         a = np.tanh(p["Waa"] @ a + drive)
         chances = softmax(p["Wya"] @ a + p["by"])[:, 0]
         indices.append(int(dice.choice(len(chances), p=chances)))
@@ -135,7 +142,7 @@ def model(
     num_iterations: int = ITERATIONS,
     n_a: int = UNITS,
     *,
-    report: Report | None = None,
+    report: ReportFunction | None = None,
 ) -> Parameters:
     """Train on the names `data`, in lower case, one an iteration, in an order shuffled once with seed 0.
 
@@ -144,12 +151,14 @@ def model(
     parameters = initial_parameters(n_a, len(ix_to_char), len(ix_to_char))
     names = list(data)
     np.random.RandomState(0).shuffle(names)
-    loss = -np.log(1 / len(ix_to_char)) * _FIRST_NAMES
+    loss = -np.log(1 / len(ix_to_char)) * _INITIAL_LOSS_LETTERS
     a_prev = np.zeros((n_a, 1))
     for iteration in range(num_iterations):
         indices = [char_to_ix[letter] for letter in names[iteration % len(names)]]
-        current, _, a_prev = optimize([None, *indices], [*indices, char_to_ix[END]], a_prev, parameters, LEARNING_RATE)
-        loss = loss * _MEMORY + current * (1 - _MEMORY)
+        current, _, a_prev = optimize(
+            [None, *indices], [*indices, char_to_ix[END_OF_NAME]], a_prev, parameters, LEARNING_RATE
+        )
+        loss = loss * _LOSS_SMOOTHING + current * (1 - _LOSS_SMOOTHING)
         if report is not None and iteration % REPORT_EVERY == 0:
             report(iteration, loss, parameters)
     return parameters
@@ -163,7 +172,7 @@ def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[D
     steps = len(X)
     hidden, scores = np.empty((steps + 1, len(p["b"]))), np.empty((steps, len(p["by"])))
     hidden[0] = a_prev[:, 0]
-    fed = _columns(p["Wax"], X)
+    fed = _input_columns(p["Wax"], X)
     bias, Waa, Wya = p["b"][:, 0], p["Waa"], p["Wya"]
     for t in range(steps):
         z = Waa.dot(hidden[t])
@@ -175,7 +184,7 @@ def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[D
     return hidden, predicted
 
 
-def _columns(Wax: Doubles, X: Sequence[int | None]) -> Doubles:
+def _input_columns(Wax: Doubles, X: Sequence[int | None]) -> Doubles:
     """What each letter adds to the cell, (T, n_a): Wax times a one-hot column is one of its columns."""
     fed = Wax.T[[index or 0 for index in X]]
     fed[[index is None for index in X]] = 0.0
@@ -198,15 +207,20 @@ def _backward(
     dWax = np.zeros_like(p["Wax"])
     fed = [(t, index) for t, index in enumerate(X) if index is not None][::-1]
     np.add.at(dWax.T, [index for _, index in fed], dz[[t for t, _ in fed]])
-    return {"dWax": dWax, "dWaa": _outer(dz, hidden[:-1]), "dWya": _outer(dy, hidden[1:]),
-            "db": _summed(dz)[:, None], "dby": _summed(dy)[:, None]}  # fmt: skip
+    return {
+        "dWax": dWax,
+        "dWaa": _sum_of_outer_products(dz, hidden[:-1]),
+        "dWya": _sum_of_outer_products(dy, hidden[1:]),
+        "db": _sum_over_steps(dz)[:, None],
+        "dby": _sum_over_steps(dy)[:, None],
+    }
 
 
-def _outer(left: Doubles, right: Doubles) -> Doubles:
-    return _summed(left[:, :, None] * right[:, None, :])
+def _sum_of_outer_products(left: Doubles, right: Doubles) -> Doubles:
+    return _sum_over_steps(left[:, :, None] * right[:, None, :])
 
 
-def _summed(steps: Doubles) -> Doubles:
+def _sum_over_steps(steps: Doubles) -> Doubles:
     """The sum over the steps, the last first, as the course adds them up.
 
     Rounding is all the difference; but after 30,000 iterations it is one in the second decimal of the loss.
@@ -225,18 +239,18 @@ def read_names(path: Path) -> list[str]:
         if name:
             _check_name(f"{printable(path)}:{number}", name)
             names.append(name)
-        if len(names) > _MOST_NAMES:
-            raise CorpusError(f"{path}:{number}: more than {_MOST_NAMES:,} names")
+        if len(names) > _MAX_NAMES:
+            raise CorpusError(f"{path}:{number}: more than {_MAX_NAMES:,} names")
     if len(set(names)) < 2:
         raise CorpusError(f"{path}: {'only one name' if names else 'no names'} in it; write at least two, one a line")
-    if len({*"".join(names)}) > _MOST_LETTERS:
-        raise CorpusError(f"{path}: more than {_MOST_LETTERS} different letters; are these names?")
+    if len({*"".join(names)}) > _MAX_ALPHABET:
+        raise CorpusError(f"{path}: more than {_MAX_ALPHABET} different letters; are these names?")
     return names
 
 
 def _check_name(where: str, name: str) -> None:
-    if len(name) >= LONGEST:
-        raise CorpusError(f"{where}: {len(name)} letters; a name has fewer than {LONGEST}")
+    if len(name) >= MAX_LETTERS:
+        raise CorpusError(f"{where}: {len(name)} letters; a name has fewer than {MAX_LETTERS}")
     odd = next(
         (letter for letter in name if letter not in " -'’." and unicodedata.category(letter)[0] not in "LMN"), ""
     )
@@ -244,16 +258,16 @@ def _check_name(where: str, name: str) -> None:
         raise CorpusError(f"{where}: {odd!r} does not belong in a name; letters, digits, spaces, - ' and . do")
 
 
-def invent(learned: NameModel, seed: int) -> Iterator[str]:
+def generate_names(name_model: NameModel, seed: int) -> Iterator[str]:
     """Names without end, no two alike, the same for the same `seed`; a network that knows few numbers them."""
     known: set[str] = set()
     in_vain = 0
     for number in count():
-        indices = sample(learned.parameters, learned.char_to_ix, [seed, number])
-        name = "".join(learned.letters[index] for index in indices[:-1]).strip().capitalize()
-        if len(name) < _SHORTEST or len(indices) > LONGEST or name in known:
+        indices = sample(name_model.parameters, name_model.char_to_ix, [seed, number])
+        name = "".join(name_model.letters[index] for index in indices[:-1]).strip().capitalize()
+        if len(name) < _MIN_LETTERS or len(indices) > MAX_LETTERS or name in known:
             in_vain += 1
-            if in_vain < _TRIES:
+            if in_vain < _MAX_TRIES:
                 continue
             name = f"{name or 'Name'} {number}"
         if name not in known:
@@ -265,7 +279,7 @@ def invent(learned: NameModel, seed: int) -> Iterator[str]:
 # -- on disk
 
 
-def learn(
+def train_name_model(
     path: Path,
     source: str,
     command: str,
@@ -274,7 +288,7 @@ def learn(
 ) -> NameModel:
     """A model of the names in the file `path`, its card telling `source` and `command`. Raises `CorpusError`."""
     names = read_names(path)
-    letters = "".join(sorted({END, *"".join(names)}))
+    letters = "".join(sorted({END_OF_NAME, *"".join(names)}))
     losses: dict[str, float] = {}
 
     def remember(iteration: int, loss: float, parameters: Parameters) -> None:
@@ -294,12 +308,12 @@ def learn(
         "smoothed_losses": losses,
         "command": command,
     }
-    return NameModel(learned.letters, learned.parameters, facts, _card(learned, facts))
+    return NameModel(learned.letters, learned.parameters, facts, _model_card(learned, facts))
 
 
-def _card(learned: NameModel, facts: Mapping[str, Any]) -> str:
+def _model_card(name_model: NameModel, facts: Mapping[str, Any]) -> str:
     at, loss = list(facts["smoothed_losses"].items())[-1]
-    letters = "".join(sorted(learned.letters.replace(END, "")))
+    letters = "".join(sorted(name_model.letters.replace(END_OF_NAME, "")))
     return f"""# Names
 
 A character-level network that makes up names: {facts["units"]} tanh units and the letters {letters}.
@@ -315,36 +329,36 @@ It learned from {facts["source"] or "a list of names"}: `{facts["file"]}`, sha25
 """
 
 
-def save(learned: NameModel, path: Path) -> None:
-    """Write `learned` as the folder `path`, whole or not at all. Raises `BundleError` where something else stands."""
-    if path.exists() and not (path / NAMES).is_file():
+def save_name_model(name_model: NameModel, path: Path) -> None:
+    """Write `name_model` as the folder `path`, whole or not at all. Raises `BundleError` if something else is there."""
+    if path.exists() and not (path / NAMES_FILE).is_file():
         raise BundleError(f"{path}: something that is not a name model is already there")
-    weights = packed(learned.parameters)  # type: ignore[arg-type] # to float32 on the way
+    weights = pack_arrays(name_model.parameters)  # type: ignore[arg-type] # to float32 on the way
     told = {
         "format": FORMAT,
         "version": VERSION,
-        "letters": learned.letters,
+        "letters": name_model.letters,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        "facts": dict(learned.facts),
+        "facts": dict(name_model.facts),
     }
     text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
-    write_folder(path, {WEIGHTS: weights, NAMES: text.encode(), CARD: learned.card.encode()})
+    write_folder(path, {WEIGHTS_FILE: weights, NAMES_FILE: text.encode(), CARD_FILE: name_model.card.encode()})
 
 
-def load(path: Path = DINOSAURS) -> NameModel:
+def load_name_model(path: Path = DINOSAUR_MODEL) -> NameModel:
     """The model in the folder `path`, else the one that came along; all of it checked. Raises `BundleError`."""
-    told = described(path / NAMES, FORMAT, VERSION)
+    told = read_description(path / NAMES_FILE, FORMAT, VERSION)
     letters = told.get("letters")
-    if not isinstance(letters, str) or END not in letters or len(set(letters)) != len(letters):
-        raise BundleError(f"{path / NAMES}: letters: not a text of different letters with a newline among them")
-    raw = contents(path / WEIGHTS)
+    if not isinstance(letters, str) or END_OF_NAME not in letters or len(set(letters)) != len(letters):
+        raise BundleError(f"{path / NAMES_FILE}: letters: not a text of different letters with a newline among them")
+    raw = read_bytes(path / WEIGHTS_FILE)
     if hashlib.sha256(raw).hexdigest() != told.get("weights_sha256"):
-        raise BundleError(f"{path / WEIGHTS}: its contents do not match weights_sha256 in {NAMES}")
-    arrays = unpacked(path / WEIGHTS, raw, _ARRAYS)
+        raise BundleError(f"{path / WEIGHTS_FILE}: its contents do not match weights_sha256 in {NAMES_FILE}")
+    arrays = unpack_arrays(path / WEIGHTS_FILE, raw, _ARRAY_NAMES)
     n_y, n_a = len(letters), arrays["b"].shape[0] if arrays["b"].ndim else 0
     shapes = {"Wax": (n_a, n_y), "Waa": (n_a, n_a), "Wya": (n_y, n_a), "b": (n_a, 1), "by": (n_y, 1)}
-    check_shapes(path / WEIGHTS, arrays, shapes, f"{n_y} letters and {n_a} units")
+    check_shapes(path / WEIGHTS_FILE, arrays, shapes, f"{n_y} letters and {n_a} units")
     facts = told.get("facts")
-    card = (path / CARD).read_text("utf-8", "replace") if (path / CARD).is_file() else ""
-    parameters = {name: arrays[name].astype(np.float64) for name in _ARRAYS}
+    card = (path / CARD_FILE).read_text("utf-8", "replace") if (path / CARD_FILE).is_file() else ""
+    parameters = {name: arrays[name].astype(np.float64) for name in _ARRAY_NAMES}
     return NameModel(letters, parameters, facts if isinstance(facts, dict) else {}, card)

@@ -73,10 +73,10 @@ def rnn_backward(da: Array, caches: tuple[list[Cache], Array]) -> Gradients:
         back.append(rnn_cell_backward(da[:, :, t] + da_prev, steps[t]))
         da_prev = back[-1]["da_prev"]
     dx = np.stack([step["dxt"] for step in reversed(back)], axis=2)
-    return {"dx": dx, "da0": da_prev} | summed(back, ("dWax", "dWaa", "dba"))
+    return {"dx": dx, "da0": da_prev} | sum_over_steps(back, ("dWax", "dWaa", "dba"))
 
 
-def summed(steps: Sequence[Gradients], names: Iterable[str]) -> Gradients:
+def sum_over_steps(steps: Sequence[Gradients], names: Iterable[str]) -> Gradients:
     """The gradients of what all steps share: the sum of each step's own."""
     return {name: np.add.reduce([step[name] for step in steps]) for name in names}
 

@@ -20,14 +20,14 @@ import tensorflow as tf
 
 from sideman_models.course.corpus import read_classic, training_arrays
 from sideman_models.errors import TrainingError
-from sideman_models.music.context import Context
+from sideman_models.music.context import ContextFeatures
 from sideman_models.music.values import Vocabulary, parse_value
 from sideman_models.network.bundle import Bundle
-from sideman_models.network.keras_model import Model, Tensor, djmodel, layers, sequence_model, weights_of
+from sideman_models.network.keras_model import Model, Tensor, djmodel, make_layers, sequence_model, weights_from_layers
 from sideman_models.network.lstm import Floats, Weights
-from sideman_models.network.model_card import card
+from sideman_models.network.model_card import model_card
 from sideman_models.text import printable
-from sideman_models.training.train import made_with
+from sideman_models.training.train import library_versions
 
 Optimizer = Any
 
@@ -56,28 +56,28 @@ class ClassicTrainer:
         keras.utils.set_random_seed(recipe.seed)
         _, Tx, n_values = X.shape
         self.recipe = recipe
-        self.LSTM_cell, self.densor, reshapor = layers(recipe.units, n_values, activation=None)
+        self.LSTM_cell, self.densor, reshapor = make_layers(recipe.units, n_values, activation=None)
         if recipe.unrolled:
-            self._model = named_by_step(djmodel(Tx, self.LSTM_cell, self.densor, reshapor))
-            metrics = [[losses_of, right_of] for _ in range(Tx)]
-            self._model.compile(optimizer_of(recipe), loss=[losses_of] * Tx, metrics=metrics)
+            self._model = name_outputs_by_step(djmodel(Tx, self.LSTM_cell, self.densor, reshapor))
+            metrics = [[step_losses, step_hits] for _ in range(Tx)]
+            self._model.compile(make_optimizer(recipe), loss=[step_losses] * Tx, metrics=metrics)
         else:
             model = sequence_model(Tx, self.LSTM_cell, self.densor, n_values)
-            self._step = compiled_step(model, optimizer_of(recipe))
+            self._train_step = compile_train_step(model, make_optimizer(recipe))
         self._data = X, Y.transpose(1, 0, 2)
-        self._dice = np.random.default_rng(recipe.seed)
+        self._random_source = np.random.default_rng(recipe.seed)
 
     def epoch(self) -> tuple[Floats, Floats]:
         """Learn from all snippets once: the losses (Tx,) in nats and the accuracies (Tx,) step by step."""
-        order = self._dice.permutation(len(self._data[0]))
+        order = self._random_source.permutation(len(self._data[0]))
         X, Y = (array[order] for array in self._data)
-        return self._fit(X, Y) if self.recipe.unrolled else self._steps(X, Y)
+        return self._fit(X, Y) if self.recipe.unrolled else self._train_steps(X, Y)
 
-    def _steps(self, X: Floats, Y: Floats) -> tuple[Floats, Floats]:
+    def _train_steps(self, X: Floats, Y: Floats) -> tuple[Floats, Floats]:
         m, Tx, _ = X.shape
         losses, right = np.zeros((2, Tx), np.float32)
         for start in range(0, m, self.recipe.batch):
-            lost, found = self._step(*(array[start : start + self.recipe.batch] for array in (X, Y)))
+            lost, found = self._train_step(*(array[start : start + self.recipe.batch] for array in (X, Y)))
             losses += lost.numpy() / m
             right += found.numpy() / m
         return losses, right
@@ -91,13 +91,13 @@ class ClassicTrainer:
         return np.array(losses, np.float32), np.array(right, np.float32)
 
 
-def named_by_step(model: Model) -> Model:
+def name_outputs_by_step(model: Model) -> Model:
     """`djmodel` with outputs called `step_1` to `step_Tx`: all of its own have the name of `densor`."""
     outputs = [keras.layers.Identity(name=f"step_{step}")(one) for step, one in enumerate(model.outputs, start=1)]
     return keras.Model(model.inputs, outputs)
 
 
-def losses_of(Y: Tensor, scores: Tensor) -> Tensor:
+def step_losses(Y: Tensor, scores: Tensor) -> Tensor:
     """Cross-entropies (...) of scores and targets (..., n_values); 0 where the target is all zeros.
 
     The assignment's last target is. The fused function takes a target to sum to one, and would not give such a one the
@@ -106,12 +106,12 @@ def losses_of(Y: Tensor, scores: Tensor) -> Tensor:
     return tf.reduce_sum(Y, axis=-1) * tf.nn.softmax_cross_entropy_with_logits(Y, scores)
 
 
-def right_of(Y: Tensor, scores: Tensor) -> Tensor:
+def step_hits(Y: Tensor, scores: Tensor) -> Tensor:
     """Whether the greatest score is the target's: 0 or 1, and 0 where the target is all zeros."""
     return tf.reduce_sum(Y, axis=-1) * tf.cast(tf.argmax(Y, axis=-1) == tf.argmax(scores, axis=-1), tf.float32)
 
 
-def gradients(model: Model, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+def batch_gradients(model: Model, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Of a batch X, Y (m, Tx, n_values): losses (m, Tx), whether right (m, Tx), and the gradient of every weight.
 
     `model` gives scores before the softmax, over the sequence at once or as a list of steps.
@@ -120,12 +120,12 @@ def gradients(model: Model, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor, list[
     with tf.GradientTape() as tape:
         scores = model([X, zero, zero])
         scores = tf.stack(scores, axis=1) if isinstance(scores, list) else scores
-        losses = losses_of(Y, scores)
+        losses = step_losses(Y, scores)
         loss = tf.reduce_sum(tf.reduce_mean(losses, axis=0))
-    return losses, right_of(Y, scores), tape.gradient(loss, model.trainable_variables)
+    return losses, step_hits(Y, scores), tape.gradient(loss, model.trainable_variables)
 
 
-def compiled_step(model: Model, optimizer: Optimizer) -> Callable[[Floats, Floats], tuple[Tensor, Tensor]]:
+def compile_train_step(model: Model, optimizer: Optimizer) -> Callable[[Floats, Floats], tuple[Tensor, Tensor]]:
     """One step of learning from a batch X, Y (m, Tx, n_values), as one function of TensorFlow's.
 
     It returns the losses and how many were right, step by step (Tx,), summed over the batch.
@@ -133,7 +133,7 @@ def compiled_step(model: Model, optimizer: Optimizer) -> Callable[[Floats, Float
     optimizer.build(model.trainable_variables)
 
     def step(X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
-        losses, right, gradient = gradients(model, X, Y)
+        losses, right, gradient = batch_gradients(model, X, Y)
         optimizer.apply(gradient, model.trainable_variables)
         return tf.reduce_sum(losses, axis=0), tf.reduce_sum(right, axis=0)
 
@@ -142,7 +142,7 @@ def compiled_step(model: Model, optimizer: Optimizer) -> Callable[[Floats, Float
     return compiled
 
 
-def optimizer_of(recipe: ClassicRecipe) -> Optimizer:
+def make_optimizer(recipe: ClassicRecipe) -> Optimizer:
     """Adam, its rate falling with the steps done."""
     return keras.optimizers.Adam(keras.optimizers.schedules.InverseTimeDecay(recipe.rate, 1, recipe.decay))
 
@@ -155,7 +155,7 @@ def step_table(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def learn_classic(
+def train_classic_bundle(
     path: Path, recipe: ClassicRecipe, name: str, command: str, report: Callable[[int, Floats, Floats], None]
 ) -> Bundle:
     """The assignment's run on its own MIDI file: a classic bundle, without context.
@@ -176,7 +176,7 @@ def learn_classic(
                 ended = "the loss is no longer a number"
                 break
             epochs.append((loss, accuracy))
-            weights = weights_of(trainer.LSTM_cell, trainer.densor)
+            weights = weights_from_layers(trainer.LSTM_cell, trainer.densor)
             report(epoch, loss, accuracy)
     except KeyboardInterrupt:
         ended = "interrupted"
@@ -194,7 +194,7 @@ def learn_classic(
         "best_epoch": len(epochs),
         "ended": ended,
         "figures": {"loss": round(float(epochs[-1][0].sum()), 4), "losses": losses, "accuracies": accuracies},
-        "made_with": made_with(),
+        "made_with": library_versions(),
     }
-    bundle = Bundle(name, Vocabulary([parse_value(text) for text in corpus.values]), Context(), weights)
-    return replace(bundle, facts=facts, card=card(bundle, facts))
+    bundle = Bundle(name, Vocabulary([parse_value(text) for text in corpus.values]), ContextFeatures(), weights)
+    return replace(bundle, facts=facts, card=model_card(bundle, facts))

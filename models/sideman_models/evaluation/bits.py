@@ -7,8 +7,9 @@ each piece. A value outside the vocabulary counts as the known value nearest to 
 **Bits a note**: what it takes to tell a note whole: the bits of all values, rests too, and those of the pitches, over
 the number of notes written. The pitch is told by its rank: the pitches of the value's kind over the chord, in order of
 their distance from where the interval leads (without an interval: from the previous pitch; at the very start: from
-F#4), the lower first. Rank 0 is what `values.realise` plays. It has probability `EXACT`, the further ranks share the
-rest geometrically (ratio `SPREAD`), and `ASTRAY` is kept for a pitch that is not of the value's kind at all, any of
+F#4), the lower first. Rank 0 is what `values.choose_pitch` plays. It has probability `EXACT_PROBABILITY`, the further
+ranks share the rest geometrically (ratio `RANK_RATIO`), and `OTHER_KIND_PROBABILITY` is kept for a pitch that is not of
+the value's kind at all, any of
 128. These constants are rounded from the training titles; they are the same for every network.
 
 Not told, and so reported beside: notes that fell out of the line, and values that were mapped.
@@ -26,14 +27,14 @@ from sideman_models.corpus.corpus import Piece
 from sideman_models.music.context import Place
 from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary
 from sideman_models.network.bundle import Bundle
-from sideman_models.network.lstm import Flags, Network, NumpyNetwork, State
-from sideman_models.training.dataset import Encoded, Encoder
+from sideman_models.network.lstm import Flags, LstmState, Network, NumpyNetwork
+from sideman_models.training.dataset import EncodedPiece, PieceEncoder
 
-EXACT = {True: 0.994, False: 0.24}
+EXACT_PROBABILITY = {True: 0.994, False: 0.24}
 """Probability of rank 0 for values with an interval, and without."""
-SPREAD = {True: 0.55, False: 0.77}
-ASTRAY = 0.0005
-_MIDDLE = 66
+RANK_RATIO = {True: 0.55, False: 0.77}
+OTHER_KIND_PROBABILITY = 0.0005
+_FIRST_TARGET = 66
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,71 +56,75 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What one piece costs a network: the bits of its `values` values and, where they are told, of its pitches."""
+class PieceBits:
+    """What one piece costs a network: the bits of its `value_count` values and, where they are told, of its pitches."""
 
     piece: Piece
-    values: int
-    mapped: int
-    of_values: float
-    of_pitches: float
+    value_count: int
+    mapped_count: int
+    value_bits: float
+    pitch_bits: float
 
     @property
-    def notes(self) -> int:
+    def note_count(self) -> int:
         """How many notes were written."""
         return sum(value.kind != "R" for value in self.piece.values)
 
 
-def costs(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> list[Cost]:
+def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> list[PieceBits]:
     """What each piece costs the network. Raises `CorpusError` if it needs chords that a piece does not know."""
     network = NumpyNetwork(bundle.weights) if network is None else network
-    encoder = Encoder(bundle.vocabulary, bundle.context)
+    encoder = PieceEncoder(bundle.vocabulary, bundle.context)
     encoded = [encoder.encode(piece) for piece in pieces]
     table = encoder.clash_table()
     return [
-        Cost(
-            piece, len(one), _mapped(piece, one), value_bits(network, one, table), pitch_bits(bundle.vocabulary, piece)
+        PieceBits(
+            piece,
+            len(one),
+            _count_mapped(piece, one),
+            network_value_bits(network, one, table),
+            pitch_bits(bundle.vocabulary, piece),
         )
         for piece, one in zip(pieces, encoded, strict=True)
     ]
 
 
-def _mapped(piece: Piece, encoded: Encoded) -> int:
+def _count_mapped(piece: Piece, encoded: EncodedPiece) -> int:
     """How many values were mapped to another; the encoder also counts the rests that it left out."""
-    return encoded.mapped - (len(piece.values) - len(encoded))
+    return encoded.mapped_count - (len(piece.values) - len(encoded))
 
 
 def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> Evaluation:
     """Measure the network on pieces. Raises `CorpusError` if it needs chords that they do not know."""
-    return summary(bundle, costs(bundle, pieces, network))
+    return summarize(bundle, bits_of_pieces(bundle, pieces, network))
 
 
-def summary(bundle: Bundle, found: Sequence[Cost]) -> Evaluation:
+def summarize(bundle: Bundle, all_bits: Sequence[PieceBits]) -> Evaluation:
     """The figures of all pieces together."""
-    pieces = [one.piece for one in found]
-    values, notes = (sum(getattr(one, name) for one in found) for name in ("values", "notes"))
-    of_values = sum(one.of_values for one in found)
-    in_sources = sum(piece.notes for piece in pieces)
+    pieces = [one.piece for one in all_bits]
+    values, notes = (sum(getattr(one, name) for one in all_bits) for name in ("values", "notes"))
+    of_values = sum(one.value_bits for one in all_bits)
+    in_sources = sum(piece.source_notes for piece in pieces)
     told = notes and not bundle.classic and all(piece.pitches is not None for piece in pieces)
     return Evaluation(
         len(pieces),
         len({piece.title for piece in pieces}),
         values,
         notes,
-        sum(piece.dropped for piece in pieces) / max(1, in_sources),
-        sum(one.mapped for one in found) / max(1, values),
+        sum(piece.dropped_notes for piece in pieces) / max(1, in_sources),
+        sum(one.mapped_count for one in all_bits) / max(1, values),
         of_values / max(1, values),
-        (of_values + sum(one.of_pitches for one in found)) / notes if told else None,
+        (of_values + sum(one.pitch_bits for one in all_bits)) / notes if told else None,
     )
 
 
-def value_bits(network: Network, piece: Encoded, table: Flags) -> float:
+def network_value_bits(network: Network, piece: EncodedPiece, clash_table: Flags) -> float:
     """The bits of a piece's values in all, the state beginning at zero."""
-    state = State.zero(network.weights.n_a)
+    state = LstmState.zero(network.weights.n_a)
     previous, total = None, 0.0
-    rows = piece.rows.astype(np.intp)
+    rows = piece.context_rows.astype(np.intp)
     for step, index in enumerate(piece.indices.tolist()):
-        logits = network.step(previous, rows[step], table[piece.clash[step]], state)
+        logits = network.step(previous, rows[step], clash_table[piece.clash_rows[step]], state)
         highest = float(logits.max())
         total += math.log(np.exp(logits - highest).sum()) + highest - float(logits[index])
         previous = index
@@ -132,29 +137,29 @@ def pitch_bits(vocabulary: Vocabulary, piece: Piece) -> float:
         return 0.0
     total = 0.0
     for value, place, pitch in zip(piece.values, piece.places, piece.pitches, strict=True):
-        index = vocabulary.nearest(value)
+        index = vocabulary.nearest_index(value)
         if index is not None and pitch is not None:
-            total += _bits_of_rank(vocabulary.values[index], pitch_rank(vocabulary.values[index], place, pitch))
+            total += _rank_bits(vocabulary.values[index], pitch_rank(vocabulary.values[index], place, pitch))
     return total
 
 
 def pitch_rank(value: Value, place: Place, pitch: int) -> int | None:
     """How many pitches of the value's kind would sooner have been played; None where `pitch` is not of that kind."""
-    if place.chord.kind(pitch) != VALUE_KINDS.index(value.kind):
+    if place.chord.kind_of(pitch) != VALUE_KINDS.index(value.kind):
         return None
-    target = _MIDDLE if place.previous is None else place.previous
-    if isinstance(value.interval, int) and place.previous is not None:
+    target = _FIRST_TARGET if place.previous_pitch is None else place.previous_pitch
+    if isinstance(value.interval, int) and place.previous_pitch is not None:
         target += value.interval
     here = (abs(pitch - target), pitch)
-    kind = place.chord.kind
+    kind = place.chord.kind_of
     around = range(max(0, target - here[0]), min(127, target + here[0]) + 1)
     return sum(kind(other) == kind(pitch) and (abs(other - target), other) < here for other in around)
 
 
-def _bits_of_rank(value: Value, rank: int | None) -> float:
+def _rank_bits(value: Value, rank: int | None) -> float:
     if rank is None:
-        return -math.log2(ASTRAY / 128)
+        return -math.log2(OTHER_KIND_PROBABILITY / 128)
     bounded = value.interval is not None
-    exact, spread = EXACT[bounded], SPREAD[bounded]
+    exact, spread = EXACT_PROBABILITY[bounded], RANK_RATIO[bounded]
     chance = exact if rank == 0 else (1 - exact) * (1 - spread) * spread ** (rank - 1)
-    return -math.log2((1 - ASTRAY) * chance)
+    return -math.log2((1 - OTHER_KIND_PROBABILITY) * chance)

@@ -20,22 +20,22 @@ import numpy as np
 import numpy.typing as npt
 
 from sideman_models.music.solos import BAR_TICKS, Piece
-from sideman_models.music.values import TICKS
+from sideman_models.music.values import TICKS_PER_QUARTER
 
 Outcome = str | int
-Profile = Mapping[str, Counter[Outcome]]
+StatisticCounts = Mapping[str, Counter[Outcome]]
 Reals = npt.NDArray[np.float64]
 
-SPLITS = 100
-RUN = 4
+HALF_SPLITS = 100
+MOTIF_LENGTH = 4
 """Values in a row that count as one motif."""
-STRONG = (0, 2 * TICKS)
+STRONG_BEAT_TICKS = (0, 2 * TICKS_PER_QUARTER)
 """Ticks in a bar of four beats where the first and the third begin."""
-_NOTES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
-MORE_NOTES = _NOTES[-1] + 1
+_NOTE_BINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+NOTE_OVERFLOW_BIN = _NOTE_BINS[-1] + 1
 """The outcome that stands for phrases of more notes than any size has."""
-_BEATS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-_SEMITONES = (0, 3, 5, 7, 9, 12, 15, 18, 21, 24, 30)
+_BEAT_BINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+_SEMITONE_BINS = (0, 3, 5, 7, 9, 12, 15, 18, 21, 24, 30)
 
 
 def _kinds(piece: Piece) -> Iterator[Outcome]:
@@ -60,35 +60,35 @@ def _repeated_pitches(piece: Piece) -> Iterator[Outcome]:
 
 def _repeated_motifs(piece: Piece) -> Iterator[Outcome]:
     seen = set()
-    for start in range(len(piece.values) - RUN + 1):
-        motif = piece.values[start : start + RUN]
+    for start in range(len(piece.values) - MOTIF_LENGTH + 1):
+        motif = piece.values[start : start + MOTIF_LENGTH]
         yield "again" if motif in seen else "new"
         seen.add(motif)
 
 
 def _strong_beats(piece: Piece) -> Iterator[Outcome]:
     for value, place in zip(piece.values, piece.places or (), strict=False):
-        if value.kind != "R" and place.tick % BAR_TICKS in STRONG:
+        if value.kind != "R" and place.tick_in_bar % BAR_TICKS in STRONG_BEAT_TICKS:
             yield value.kind
 
 
 def _phrase_notes(piece: Piece) -> Iterator[Outcome]:
     for phrase in phrases(piece):
-        yield _bin(sum(value.kind != "R" for value in piece.values[phrase]), _NOTES)
+        yield _bin_of(sum(value.kind != "R" for value in piece.values[phrase]), _NOTE_BINS)
 
 
 def _phrase_beats(piece: Piece) -> Iterator[Outcome]:
     for phrase in phrases(piece):
-        yield _bin(sum(value.ticks for value in piece.values[phrase]) / TICKS, _BEATS)
+        yield _bin_of(sum(value.ticks for value in piece.values[phrase]) / TICKS_PER_QUARTER, _BEAT_BINS)
 
 
 def _phrase_ranges(piece: Piece) -> Iterator[Outcome]:
     for phrase in phrases(piece) if piece.pitches else ():
         pitches = [pitch for pitch in (piece.pitches or ())[phrase] if pitch is not None]
-        yield _bin(max(pitches) - min(pitches), _SEMITONES)
+        yield _bin_of(max(pitches) - min(pitches), _SEMITONE_BINS)
 
 
-def _bin(number: float, bounds: Sequence[int]) -> int:
+def _bin_of(number: float, bounds: Sequence[int]) -> int:
     """The least of `bounds` that `number` does not exceed; one more than the last for anything beyond."""
     place = bisect_left(bounds, number)
     return bounds[place] if place < len(bounds) else bounds[-1] + 1
@@ -127,13 +127,13 @@ STATISTICS: dict[str, Callable[[Piece], Iterator[Outcome]]] = {
 """What is counted of a piece.
 
 The kinds of all values; the durations of notes, in ticks; the intervals, in semitones; the kinds of the notes that
-begin on the first and the third beat; by size, the lengths of phrases in notes and in beats, and the semitones from
-the lowest to the highest note of each; the pitches; the share of intervals that repeat the pitch, and of runs of `RUN`
-values that the piece has had before.
+begin on the first and the third beat; by size, the lengths of phrases in notes and in beats, and the semitones from the
+lowest to the highest note of each; the pitches; the share of intervals that repeat the pitch, and of runs of
+`MOTIF_LENGTH` values that the piece has had before.
 """
 
 
-def profile(pieces: Sequence[Piece]) -> Profile:
+def count_statistics(pieces: Sequence[Piece]) -> StatisticCounts:
     """All statistics of the pieces together. Those that these pieces cannot tell are empty."""
     return {name: Counter(one for piece in pieces for one in outcomes(piece)) for name, outcomes in STATISTICS.items()}
 
@@ -143,31 +143,31 @@ def share(counts: Counter[Outcome], outcome: Outcome) -> float:
     return counts[outcome] / max(1, sum(counts.values()))
 
 
-def divergence(one: Reals, other: Reals) -> Reals:
+def jensen_shannon_divergence(one: Reals, other: Reals) -> Reals:
     """The Jensen-Shannon divergence, in bits, of distributions along the last axis; counts will do."""
     p, q = (counts / counts.sum(-1, keepdims=True) for counts in (one, other))
     middle = (p + q) / 2
-    return np.maximum(0.0, (_relative(p, middle) + _relative(q, middle)) / 2)
+    return np.maximum(0.0, (_kullback_leibler_divergence(p, middle) + _kullback_leibler_divergence(q, middle)) / 2)
 
 
-def _relative(p: Reals, q: Reals) -> Reals:
+def _kullback_leibler_divergence(p: Reals, q: Reals) -> Reals:
     """The Kullback-Leibler divergence of p from q in bits, q being nothing nowhere where p is something."""
     return np.asarray((p * np.log2(np.divide(p, q, out=np.ones_like(p), where=p > 0))).sum(-1))
 
 
-def distance(one: Counter[Outcome], other: Counter[Outcome]) -> float | None:
+def jensen_shannon_distance(one: Counter[Outcome], other: Counter[Outcome]) -> float | None:
     """The Jensen-Shannon distance of two statistics; None where one of them is empty."""
     if not one or not other:
         return None
     outcomes = sorted({*one, *other}, key=str)
     counts = (np.array([float(each[outcome]) for outcome in outcomes]) for each in (one, other))
-    return math.sqrt(float(divergence(*counts)))
+    return math.sqrt(float(jensen_shannon_divergence(*counts)))
 
 
-def half_distances(pieces: Sequence[Piece], seed: int = 0, splits: int = SPLITS) -> dict[str, float | None]:
+def half_distances(pieces: Sequence[Piece], seed: int = 0, splits: int = HALF_SPLITS) -> dict[str, float | None]:
     """For each statistic the median distance between two random halves of the titles; None for fewer than two."""
     titles = sorted({piece.title for piece in pieces})
-    by_title = [profile([piece for piece in pieces if piece.title == title]) for title in titles]
+    by_title = [count_statistics([piece for piece in pieces if piece.title == title]) for title in titles]
     if len(titles) < 2:
         return dict.fromkeys(STATISTICS)
     dice = np.random.default_rng(seed)
@@ -181,7 +181,7 @@ def _half_distance(counts: Sequence[Counter[Outcome]], half: npt.NDArray[np.bool
     table = np.array([[float(each[outcome]) for outcome in outcomes] for each in counts])
     one, other = half @ table, ~half @ table
     told = (one.sum(1) > 0) & (other.sum(1) > 0)
-    return float(np.median(np.sqrt(divergence(one[told], other[told])))) if told.any() else None
+    return float(np.median(np.sqrt(jensen_shannon_divergence(one[told], other[told])))) if told.any() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,20 +192,20 @@ class Comparison:
     real: Counter[Outcome]
     played: Counter[Outcome]
     distance: float
-    half: float | None
+    half_distance: float | None
 
     @property
-    def ratio(self) -> float | None:
+    def distance_ratio(self) -> float | None:
         """How many times the distance of the halves."""
-        return self.distance / self.half if self.half else None
+        return self.distance / self.half_distance if self.half_distance else None
 
 
-def compare(real: Sequence[Piece], played: Sequence[Piece], seed: int = 0) -> list[Comparison]:
+def compare_statistics(real: Sequence[Piece], played: Sequence[Piece], seed: int = 0) -> list[Comparison]:
     """Every statistic that both can tell; the half distances are those of the real pieces."""
-    theirs, ours, halves = profile(real), profile(played), half_distances(real, seed)
+    theirs, ours, halves = count_statistics(real), count_statistics(played), half_distances(real, seed)
     found = []
     for name in STATISTICS:
-        apart = distance(theirs[name], ours[name])
+        apart = jensen_shannon_distance(theirs[name], ours[name])
         if apart is not None:
             found.append(Comparison(name, theirs[name], ours[name], apart, halves[name]))
     return found

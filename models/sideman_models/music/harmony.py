@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chords as jazz musicians write them, and how any pitch sits in them.
 
-`ROWS` is the one table: a row a quality, with the tones its symbol names and the scale players use over it
+`QUALITY_TABLE` is the one table: a row a quality, with the tones its symbol names and the scale players use over it
 (chord-scale practice). The kind of each of the 12 offsets above the root is computed from the row, first that holds:
 
 - `C` a tone of the chord,
@@ -33,10 +33,10 @@ from functools import cache, lru_cache
 
 from sideman_models.errors import ChordError
 
-KINDS = "CSAX"
-CHORD, SCALE, APPROACH, OTHER = range(4)
+TONE_KINDS = "CSAX"
+CHORD_TONE, SCALE_TONE, APPROACH_TONE, OTHER_TONE = range(4)
 
-FAMILIES: tuple[str, ...] = (
+CHORD_FAMILIES: tuple[str, ...] = (
     "major",
     "sixth",
     "minor",
@@ -56,7 +56,7 @@ FAMILIES: tuple[str, ...] = (
 class Quality:
     """A kind of chord, its root left open. `tones` and `scale` are semitones above the root (0..11, sorted).
 
-    `name` is the symbol after the root; `kinds[offset]`, 12 of them, are indices into `KINDS`.
+    `name` is the symbol after the root; `kinds[offset]`, 12 of them, are indices into `TONE_KINDS`.
     """
 
     name: str
@@ -90,7 +90,7 @@ SCALES = {
 }
 
 # name, family, tones, scale. Where two rows are equally near to a symbol, the upper one is taken.
-ROWS: tuple[tuple[str, str, str, str], ...] = (
+QUALITY_TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("", "major", "0 4 7", "major"),
     ("5", "major", "0 7", "major"),
     ("add9", "major", "0 2 4 7", "major"),
@@ -157,23 +157,23 @@ ROWS: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-def _kind(offset: int, tones: Iterable[int], scale: Iterable[int]) -> int:
+def _tone_kind(offset: int, tones: Iterable[int], scale: Iterable[int]) -> int:
     if offset in tones:
-        return CHORD
+        return CHORD_TONE
     if offset in scale:
-        return SCALE
-    return APPROACH if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER
+        return SCALE_TONE
+    return APPROACH_TONE if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER_TONE
 
 
-def _quality(name: str, family: str, tones_text: str, scale_name: str) -> Quality:
+def _make_quality(name: str, family: str, tones_text: str, scale_name: str) -> Quality:
     tones = tuple(int(tone) for tone in tones_text.split())
     scale = SCALES[scale_name]
-    return Quality(name, family, tones, scale, tuple(_kind(offset, tones, scale) for offset in range(12)))
+    return Quality(name, family, tones, scale, tuple(_tone_kind(offset, tones, scale) for offset in range(12)))
 
 
-QUALITIES: dict[str, Quality] = {row[0]: _quality(*row) for row in ROWS}
+QUALITIES: dict[str, Quality] = {row[0]: _make_quality(*row) for row in QUALITY_TABLE}
 
-COMMON: dict[str, float] = {
+QUALITY_PRIORS: dict[str, float] = {
     "7": 0.30, "-7": 0.24, "^7": 0.11, "": 0.09, "-": 0.06, "7b9": 0.04, "h7": 0.035, "6": 0.03, "7sus": 0.025,
     "o7": 0.025, "-6": 0.02, "7alt": 0.015, "+": 0.01,
 }  # fmt: skip
@@ -226,8 +226,8 @@ class Chord:
         """The pitch classes of its scale (0..11)."""
         return _pitch_classes(self.root, self.quality.scale)
 
-    def kind(self, pitch: int) -> int:
-        """How a pitch (MIDI number or pitch class) sits in the chord, as an index into `KINDS`."""
+    def kind_of(self, pitch: int) -> int:
+        """How a pitch (MIDI number or pitch class) sits in the chord, as an index into `TONE_KINDS`."""
         return self.quality.kinds[(pitch - self.root) % 12]
 
     def transposed(self, semitones: int) -> Chord:
@@ -235,7 +235,7 @@ class Chord:
         if semitones % 12 == 0 or not self.quality.tones:
             return self
         bass = None if self.bass is None else (self.bass + semitones) % 12
-        return chord_on((self.root + semitones) % 12, self.quality, bass, _suffix(self))
+        return chord_on((self.root + semitones) % 12, self.quality, bass, _quality_text(self))
 
     def __str__(self) -> str:
         return self.text
@@ -246,15 +246,15 @@ NO_CHORD = Chord(0, QUALITIES["none"], None, "N.C.")
 ROOT_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 MINOR_ROOT_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 SHARP_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-_LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_ACCIDENTALS = {"": 0, "b": -1, "#": 1}
+_LETTER_PITCH_CLASSES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_ACCIDENTAL_SEMITONES = {"": 0, "b": -1, "#": 1}
 
-_ROOT = re.compile(r"([A-G])([b#]?)")
-_BASS = re.compile(r"/([A-G])([b#]?)$")
-_NO_CHORD = re.compile(r"n\.?c\.?", re.IGNORECASE)
+_ROOT_PATTERN = re.compile(r"([A-G])([b#]?)")
+_BASS_PATTERN = re.compile(r"/([A-G])([b#]?)$")
+_NO_CHORD_PATTERN = re.compile(r"n\.?c\.?", re.IGNORECASE)
 _LOOKALIKES = str.maketrans("♭♯△∆−–º˚Ø∅", "b#ΔΔ--°°øø")
 # European hands write 7-9 and 7+11 for 7b9 and 7#11.
-_SIGNS = ((re.compile(r"(?<=[\d(,])-(?=\d)"), "b"), (re.compile(r"(?<=[\d(,])\+(?=\d)"), "#"))
+_EUROPEAN_SIGNS = ((re.compile(r"(?<=[\d(,])-(?=\d)"), "b"), (re.compile(r"(?<=[\d(,])\+(?=\d)"), "#"))
 
 
 def chord_on(root: int, quality: Quality, bass: int | None = None, suffix: str | None = None) -> Chord:
@@ -265,7 +265,7 @@ def chord_on(root: int, quality: Quality, bass: int | None = None, suffix: str |
 
 
 # What may stand in a symbol after the root, longest first where one begins like another.
-_TOKEN = re.compile(
+_TOKEN_PATTERN = re.compile(
     r"(?P<word>maj|Maj|MAJ|ma(?!d)|Ma|MA|M(?![IiAa]))"
     r"|(?P<triangle>\^|Δ|j)"
     r"|(?P<minor>min|Min|MIN|mi|Mi|MI|m|-)"
@@ -280,7 +280,7 @@ _Token = tuple[str, str]
 _Figure = tuple[str, int]
 
 # An altered or added figure as semitones above the root; 2 and 4 are 9 and 11, b6 is b13.
-_FIGURES: dict[_Figure, int] = {
+_FIGURE_SEMITONES: dict[_Figure, int] = {
     ("b", 2): 1, ("b", 9): 1, ("", 2): 2, ("", 9): 2, ("#", 2): 3, ("#", 9): 3,
     ("", 4): 5, ("", 11): 5, ("#", 4): 6, ("#", 11): 6, ("b", 5): 6, ("#", 5): 8,
     ("b", 6): 8, ("b", 13): 8, ("", 6): 9, ("", 13): 9, ("", 5): 7, ("", 7): 10,
@@ -296,83 +296,85 @@ def parse_chord(text: str) -> Chord:
     Raises ChordError naming the part that is not understood, with a likely symbol where there is one.
     """
     symbol = "".join(text.split()).translate(_LOOKALIKES)
-    if _NO_CHORD.fullmatch(symbol):
+    if _NO_CHORD_PATTERN.fullmatch(symbol):
         return NO_CHORD
-    root = _ROOT.match(symbol)
+    root = _ROOT_PATTERN.match(symbol)
     if root is None:
-        raise ChordError(_rootless(text, symbol))
+        raise ChordError(_no_root_message(text, symbol))
     body = symbol[root.end() :].replace("6/9", "69")
-    bass = _BASS.search(body)
+    bass = _BASS_PATTERN.search(body)
     suffix = body[: bass.start()] if bass else body
     try:
-        quality = nearest_quality(_tones_named(suffix))
+        quality = nearest_quality(_tones_of_suffix(suffix))
     except ChordError as error:
-        raise ChordError(f"{text!r} is not a chord: {error}{_likely(root.group(), suffix)}") from None
+        raise ChordError(f"{text!r} is not a chord: {error}{_suggestion(root.group(), suffix)}") from None
     return Chord(_pitch_class(root), quality, _pitch_class(bass) if bass else None, symbol)
 
 
 def _pitch_class(match: re.Match[str]) -> int:
-    return (_LETTERS[match[1]] + _ACCIDENTALS[match[2]]) % 12
+    return (_LETTER_PITCH_CLASSES[match[1]] + _ACCIDENTAL_SEMITONES[match[2]]) % 12
 
 
-def _suffix(chord: Chord) -> str:
-    root = _ROOT.match(chord.text)
+def _quality_text(chord: Chord) -> str:
+    root = _ROOT_PATTERN.match(chord.text)
     body = chord.text[root.end() if root else 0 :]
-    return _BASS.sub("", body) if chord.bass is not None else body
+    return _BASS_PATTERN.sub("", body) if chord.bass is not None else body
 
 
-def _rootless(text: str, symbol: str) -> str:
+def _no_root_message(text: str, symbol: str) -> str:
     capital = symbol[:1].upper() + symbol[1:]
-    hint = f"; did you mean {capital!r}?" if _ROOT.match(capital) and capital != symbol else ""
+    hint = f"; did you mean {capital!r}?" if _ROOT_PATTERN.match(capital) and capital != symbol else ""
     return f"{text!r} is not a chord: it must begin with its root, A to G, or be 'N.C.' for none{hint}"
 
 
-def _likely(root: str, suffix: str) -> str:
+def _suggestion(root_text: str, suffix: str) -> str:
     common = [*QUALITIES, "maj7", "m7", "m", "m7b5", "dim7", "mMaj7", "aug", "alt", "maj9", "m9", "sus4", "7sus4"]
     near = difflib.get_close_matches(suffix, [name for name in common if name not in ("", "none")], n=1, cutoff=0.4)
-    return f"; did you mean {root + near[0]!r}?" if near else "; symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
+    return (
+        f"; did you mean {root_text + near[0]!r}?" if near else "; symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
+    )
 
 
-def _tones_named(suffix: str) -> frozenset[int]:
+def _tones_of_suffix(suffix: str) -> frozenset[int]:
     """The tones a symbol names, as semitones above its root."""
-    for sign, accidental in _SIGNS:
+    for sign, accidental in _EUROPEAN_SIGNS:
         suffix = sign.sub(accidental, suffix)
-    tokens = list(_tokens(suffix))
+    tokens = list(_tokenize(suffix))
     marks = [name for name, _ in tokens if name not in ("number", "accidental", "gap")]
-    figures = list(_figures(tokens))
+    figures = list(_read_figures(tokens))
     said = marks + [f"{accidental}{number}" for accidental, number in figures]
     for word in said:
         if said.count(word) > 1:
             raise ChordError(f"{word!r} is said twice")
-    return _build(frozenset(marks), figures)
+    return _build_tones(frozenset(marks), figures)
 
 
-def _tokens(suffix: str) -> Iterator[_Token]:
+def _tokenize(suffix: str) -> Iterator[_Token]:
     at = 0
     while at < len(suffix):
-        match = _TOKEN.match(suffix, at)
+        match = _TOKEN_PATTERN.match(suffix, at)
         if match is None or match.lastgroup is None:
             raise ChordError(f"{suffix[at:]!r} is not understood")
         yield match.lastgroup, match.group()
         at = match.end()
 
 
-def _figures(tokens: list[_Token]) -> Iterator[_Figure]:
+def _read_figures(tokens: list[_Token]) -> Iterator[_Figure]:
     """Numbers with their accidentals, run by run (the module's rule says on which side an accidental stands)."""
     run: list[str] = []
     for name, text in [*tokens, ("gap", "")]:
         if name in ("number", "accidental"):
             run.append(text)
         else:
-            yield from _figures_of_run(run)
+            yield from _figures_in_run(run)
             run = []
 
 
-def _figures_of_run(run: list[str]) -> list[_Figure]:
-    return _paired(run[::-1])[::-1] if _accidentals_follow(run) else _paired(run)
+def _figures_in_run(run: list[str]) -> list[_Figure]:
+    return _pair_accidentals(run[::-1])[::-1] if _accidentals_follow(run) else _pair_accidentals(run)
 
 
-def _paired(run: list[str]) -> list[_Figure]:
+def _pair_accidentals(run: list[str]) -> list[_Figure]:
     """Each number with the accidental just before it."""
     found: list[_Figure] = []
     pending = ""
@@ -380,7 +382,7 @@ def _paired(run: list[str]) -> list[_Figure]:
         if text in "b#" and not pending:
             pending = text
             continue
-        if text in "b#" or (pending, int(text)) not in _FIGURES:
+        if text in "b#" or (pending, int(text)) not in _FIGURE_SEMITONES:
             raise ChordError(f"{pending + text!r} is not understood")
         found.append((pending, int(text)))
         pending = ""
@@ -396,52 +398,52 @@ def _accidentals_follow(run: list[str]) -> bool:
     return run[-1] in "b#" or (first >= 2 and run[first - 2 : first] != ["6", "9"])
 
 
-def _build(marks: frozenset[str], figures: list[_Figure]) -> frozenset[int]:
-    if "alt" in marks:
+def _build_tones(words: frozenset[str], figures: list[_Figure]) -> frozenset[int]:
+    if "alt" in words:
         return frozenset(QUALITIES["7alt"].tones)
-    if not marks and figures == [("", 5)]:
+    if not words and figures == [("", 5)]:
         return frozenset(QUALITIES["5"].tones)
-    tones = {0, _third(marks, figures), *_fifths(marks, figures)}
-    tones |= {_FIGURES[figure] for figure in figures if figure[1] not in (5, 7)}
-    if _has_seventh(marks, figures):
-        tones.add(_seventh(marks))
-        if "add" not in marks and _IMPLIES_NINTH.intersection(figures) and all(number != 9 for _, number in figures):
+    tones = {0, _third(words, figures), *_fifths(words, figures)}
+    tones |= {_FIGURE_SEMITONES[figure] for figure in figures if figure[1] not in (5, 7)}
+    if _has_seventh(words, figures):
+        tones.add(_seventh(words))
+        if "add" not in words and _IMPLIES_NINTH.intersection(figures) and all(number != 9 for _, number in figures):
             tones.add(2)
-    return frozenset(tones) - ({3, 4} if "no3" in marks else set()) - ({7} if "no5" in marks else set())
+    return frozenset(tones) - ({3, 4} if "no3" in words else set()) - ({7} if "no5" in words else set())
 
 
-def _third(marks: frozenset[str], figures: list[_Figure]) -> int:
-    if "sus2" in marks:
+def _third(words: frozenset[str], figures: list[_Figure]) -> int:
+    if "sus2" in words:
         return 2
-    if marks & {"minor", "half", "diminished"} and "sus" not in marks:
+    if words & {"minor", "half", "diminished"} and "sus" not in words:
         return 3
     # C4 is a sus chord; C11 leaves out its third, which would grate against the eleventh.
-    eleventh = ("", 11) in figures and not marks & {"word", "triangle", "add"}
-    return 5 if "sus" in marks or eleventh or (("", 4) in figures and "add" not in marks) else 4
+    eleventh = ("", 11) in figures and not words & {"word", "triangle", "add"}
+    return 5 if "sus" in words or eleventh or (("", 4) in figures and "add" not in words) else 4
 
 
-def _fifths(marks: frozenset[str], figures: list[_Figure]) -> set[int]:
-    altered = {_FIGURES[figure] for figure in figures if figure in (("b", 5), ("#", 5))}
-    if marks & {"half", "diminished"}:
+def _fifths(words: frozenset[str], figures: list[_Figure]) -> set[int]:
+    altered = {_FIGURE_SEMITONES[figure] for figure in figures if figure in (("b", 5), ("#", 5))}
+    if words & {"half", "diminished"}:
         return altered | {6}
-    return altered | {8} if "augmented" in marks else altered or {7}
+    return altered | {8} if "augmented" in words else altered or {7}
 
 
-def _has_seventh(marks: frozenset[str], figures: list[_Figure]) -> bool:
+def _has_seventh(words: frozenset[str], figures: list[_Figure]) -> bool:
     if ("", 6) in figures and ("", 7) not in figures:
         return False
-    if marks & {"triangle", "half"} or ("", 7) in figures:
+    if words & {"triangle", "half"} or ("", 7) in figures:
         return True
-    return "add" not in marks and bool(_NEEDS_SEVENTH.intersection(figures))
+    return "add" not in words and bool(_NEEDS_SEVENTH.intersection(figures))
 
 
-def _seventh(marks: frozenset[str]) -> int:
-    if marks & {"word", "triangle"}:
+def _seventh(words: frozenset[str]) -> int:
+    if words & {"word", "triangle"}:
         return 11
-    return 9 if "diminished" in marks else 10
+    return 9 if "diminished" in words else 10
 
 
-_PITCH = re.compile(r"([A-Ga-g])([b#♭♯]?)(-?\d+)")
+_PITCH_PATTERN = re.compile(r"([A-Ga-g])([b#♭♯]?)(-?\d+)")
 
 
 def pitch_name(pitch: int) -> str:
@@ -452,11 +454,11 @@ def pitch_name(pitch: int) -> str:
 def parse_pitch(text: str) -> int:
     """A MIDI number 0..127 from a name (`C4` is 60, `Eb3` 51) or a number; ChordError says what would be right."""
     plain = text.strip()
-    match = _PITCH.fullmatch(plain)
+    match = _PITCH_PATTERN.fullmatch(plain)
     pitch = -1
     if match:
-        accidental = _ACCIDENTALS[match[2].translate(_LOOKALIKES)]
-        pitch = 12 * (int(match[3]) + 1) + _LETTERS[match[1].upper()] + accidental
+        accidental = _ACCIDENTAL_SEMITONES[match[2].translate(_LOOKALIKES)]
+        pitch = 12 * (int(match[3]) + 1) + _LETTER_PITCH_CLASSES[match[1].upper()] + accidental
     elif plain.isascii() and plain.isdecimal():
         pitch = int(plain)
     if not 0 <= pitch <= 127:

@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 
 from sideman_models.music.context import EvenBars, Place
 from sideman_models.music.harmony import Chord
-from sideman_models.music.line import LineNote, write_line
-from sideman_models.music.values import TICKS, Value
+from sideman_models.music.line import LineNote, notes_to_values
+from sideman_models.music.values import TICKS_PER_QUARTER, Value
 
-BEATS = 4
-BAR_TICKS = BEATS * TICKS
+BEATS_PER_BAR = 4
+BAR_TICKS = BEATS_PER_BAR * TICKS_PER_QUARTER
 
 
 @dataclass(frozen=True, slots=True)
-class BeatChanges:
-    """Chords told beat by beat, or `per_beat` to a beat; the first also holds before, the last also after.
+class ChordGrid:
+    """Chords told beat by beat, or `slots_per_beat` to a beat; the first also holds before, the last also after.
 
-    See `context.Changes`.
+    See `context.ChordChanges`.
     """
 
     chords: tuple[Chord, ...]
-    per_beat: int = 1
-    _change: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    slots_per_beat: int = 1
+    _next_change_index: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Note for every chord where the next different one begins (their number: nowhere)."""
@@ -31,51 +31,52 @@ class BeatChanges:
         for at in range(len(self.chords) - 2, -1, -1):
             same = self.chords[at] == self.chords[at + 1]
             change[at] = change[at + 1] if same else at + 1
-        object.__setattr__(self, "_change", tuple(change))
+        object.__setattr__(self, "_next_change_index", tuple(change))
 
     @property
-    def beats(self) -> float:
+    def length_beats(self) -> float:
         """How many beats they are told for."""
-        return len(self.chords) / self.per_beat
+        return len(self.chords) / self.slots_per_beat
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at `beat`."""
-        return self.chords[self._clamp(beat)]
+        return self.chords[self._index_at(beat)]
 
     def next_change(self, beat: float) -> tuple[Chord, float]:
         """The next different chord, and the beats until it (infinite: the last one stays)."""
-        at = self._change[self._clamp(beat)]
+        at = self._next_change_index[self._index_at(beat)]
         if at == len(self.chords):
             return self.chords[-1], float("inf")
-        return self.chords[at], at / self.per_beat - beat
+        return self.chords[at], at / self.slots_per_beat - beat
 
-    def _clamp(self, beat: float) -> int:
-        return max(0, min(len(self.chords) - 1, int(beat * self.per_beat)))
+    def _index_at(self, beat: float) -> int:
+        return max(0, min(len(self.chords) - 1, int(beat * self.slots_per_beat)))
 
 
 @dataclass(frozen=True, slots=True)
 class Solo:
     """A transcribed solo: its notes in order of onset, over the changes of the tune, in bars of `bar_ticks`.
 
-    `fallen` counts notes that have no place in the metre; `unread` holds the chord symbols that could not be read.
-    `foreign` music is of another feel than a network is to play: there to learn from, and never measured on.
+    `unplaced_notes` counts notes that have no place in the metre; `unread_chords` holds the chord symbols that could
+    not be read. `other_feel` music is of another feel than a network is to play: there to learn from, and never
+    measured on.
     """
 
     title: str
     performer: str
     notes: tuple[LineNote, ...]
-    changes: BeatChanges
+    changes: ChordGrid
     bar_ticks: int = BAR_TICKS
-    fallen: int = 0
-    unread: tuple[str, ...] = ()
-    foreign: bool = False
+    unplaced_notes: int = 0
+    unread_chords: tuple[str, ...] = ()
+    other_feel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A line of values. Where it comes from a solo: the place and the pitch (None: a rest) of each, and the solo.
 
-    `notes` were in the source, of which `dropped` fell out.
+    `source_notes` were in the source, of which `dropped_notes` fell out.
     """
 
     title: str
@@ -83,26 +84,26 @@ class Piece:
     values: tuple[Value, ...]
     places: tuple[Place, ...] | None = None
     pitches: tuple[int | None, ...] | None = None
-    notes: int = 0
-    dropped: int = 0
+    source_notes: int = 0
+    dropped_notes: int = 0
     solo: Solo | None = None
 
     @property
-    def foreign(self) -> bool:
+    def other_feel(self) -> bool:
         """See `Solo`."""
-        return self.solo is not None and self.solo.foreign
+        return self.solo is not None and self.solo.other_feel
 
 
-def write(solo: Solo) -> Piece:
+def solo_to_piece(solo: Solo) -> Piece:
     """The solo as values."""
-    written, dropped = write_line(solo.notes, solo.changes, EvenBars(solo.bar_ticks))
+    written, dropped = notes_to_values(solo.notes, solo.changes, EvenBars(solo.bar_ticks))
     return Piece(
         solo.title,
         solo.performer,
         tuple(one.value for one in written),
         tuple(one.place for one in written),
         tuple(one.pitch for one in written),
-        len(solo.notes) + solo.fallen,
-        dropped + solo.fallen,
+        len(solo.notes) + solo.unplaced_notes,
+        dropped + solo.unplaced_notes,
         solo,
     )

@@ -29,17 +29,17 @@ import tensorflow as tf
 
 from sideman_models.errors import BundleError, ModelsError
 from sideman_models.network.bundle import Bundle
-from sideman_models.network.keras_model import layers_with, weights_of
-from sideman_models.network.lstm import Floats, NumpyNetwork, State, Weights, softmax
-from sideman_models.network.storage import MOST_BYTES, check_shapes
+from sideman_models.network.keras_model import layers_from_weights, weights_from_layers
+from sideman_models.network.lstm import Floats, LstmState, NumpyNetwork, Weights, softmax
+from sideman_models.network.storage import MAX_BYTES, check_shapes
 
 Model = Any
 Tensor = Any
-Step = Callable[[Floats, Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
+StepFunction = Callable[[Floats, Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
 """A step of some engine: x, a, c and clash to probabilities, next a and next c; see the module."""
 
-OUTPUTS = ("probabilities", "next_a", "next_c")
-_STEPS, _ROWS_ON, _CLASHES = 24, 0.2, 0.3
+OUTPUT_NAMES = ("probabilities", "next_a", "next_c")
+_COMPARED_STEPS, _ROW_PROBABILITY, _CLASH_PROBABILITY = 24, 0.2, 0.3
 
 
 class NoLiteRT(ModelsError):
@@ -49,36 +49,36 @@ class NoLiteRT(ModelsError):
 # -- Keras
 
 
-def keras_model(weights: Weights) -> Model:
+def make_keras_model(weights: Weights) -> Model:
     """The Keras model of one step that these weights make."""
     n_x = len(weights.kernel)
-    LSTM_cell, densor = layers_with(weights, activation=None)
-    inputs = {name: keras.Input((size,), name=name) for name, size in _sizes(weights).items()}
+    LSTM_cell, densor = layers_from_weights(weights, activation=None)
+    inputs = {name: keras.Input((size,), name=name) for name, size in _input_sizes(weights).items()}
     x = keras.layers.Reshape((1, n_x), name="reshapor")(inputs["x"])
     a, _, c = LSTM_cell(x, initial_state=[inputs["a"], inputs["c"]])
     mask = keras.layers.Rescaling(-weights.penalty, name="mask")
     logits = keras.layers.Add(name="logits")([densor(a), mask(inputs["clash"])])
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
-    return keras.Model(inputs, dict(zip(OUTPUTS, (probabilities, a, c), strict=True)), name="sideman")
+    return keras.Model(inputs, dict(zip(OUTPUT_NAMES, (probabilities, a, c), strict=True)), name="sideman")
 
 
-def _sizes(weights: Weights) -> dict[str, int]:
+def _input_sizes(weights: Weights) -> dict[str, int]:
     """How wide each input is."""
     return {"x": len(weights.kernel), "a": weights.n_a, "c": weights.n_a, "clash": weights.n_values}
 
 
-def keras_step(model: Model) -> Step:
+def keras_step_function(model: Model) -> StepFunction:
     """A step of such a model."""
 
     def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
         outputs = model({"x": x, "a": a, "c": c, "clash": clash})
-        probabilities, next_a, next_c = (outputs[name].numpy() for name in OUTPUTS)
+        probabilities, next_a, next_c = (outputs[name].numpy() for name in OUTPUT_NAMES)
         return probabilities, next_a, next_c
 
     return step
 
 
-def keras_file(model: Model) -> bytes:
+def keras_file_bytes(model: Model) -> bytes:
     """The contents of a `.keras` file of a model."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
@@ -86,15 +86,16 @@ def keras_file(model: Model) -> bytes:
         return path.read_bytes()
 
 
-def read_keras(path: Path, like: Bundle, name: str) -> Bundle:
-    """The network in a `.keras` file as a bundle called `name`, its values and context those of `like`.
+def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
+    """The network in a `.keras` file as a bundle called `name`, its values and context those of `template`.
 
-    The layers `LSTM_cell` and `densor` are taken, of any number of units, and the penalty of `mask`, or of `like` where
-    there is none: so models of the assignment can be read, too. Raises `BundleError` for a network of another kind.
+    The layers `LSTM_cell` and `densor` are taken, of any number of units, and the penalty of `mask`, or of `template`
+    where there is none: so models of the assignment can be read, too. Raises `BundleError` for a network of another
+    kind.
     """
-    model = _loaded(path)
-    LSTM_cell = _layer(path, model, "LSTM_cell", keras.layers.LSTM)
-    densor = _layer(path, model, "densor", keras.layers.Dense)
+    model = _load_model(path)
+    LSTM_cell = _find_layer(path, model, "LSTM_cell", keras.layers.LSTM)
+    densor = _find_layer(path, model, "densor", keras.layers.Dense)
     for layer, setting, known in (
         (LSTM_cell, "activation", ("tanh",)),
         (LSTM_cell, "recurrent_activation", ("sigmoid",)),
@@ -106,15 +107,15 @@ def read_keras(path: Path, like: Bundle, name: str) -> Bundle:
         if found not in known:
             raise BundleError(f"{path}: {layer.name}: {setting}: {found!r}, but what plays knows only {known[0]!r}")
     mask = next((layer for layer in model.layers if layer.name == "mask"), None)
-    penalty = like.weights.penalty if mask is None else -float(getattr(mask, "scale", float("nan")))
-    weights = weights_of(LSTM_cell, densor, penalty)
-    _check(path, weights, like.weights)
-    facts = {"imported_from": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "like": like.name}
-    card = _CARD.format(name=name, **facts, n_a=weights.n_a, like_card=like.card.strip() or "It has none.")
-    return Bundle(name, like.vocabulary, like.context, weights, facts, card)
+    penalty = template.weights.penalty if mask is None else -float(getattr(mask, "scale", float("nan")))
+    weights = weights_from_layers(LSTM_cell, densor, penalty)
+    _check_weights(path, weights, template.weights)
+    facts = {"imported_from": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "like": template.name}
+    card = _CARD_TEMPLATE.format(name=name, **facts, n_a=weights.n_a, like_card=template.card.strip() or "It has none.")
+    return Bundle(name, template.vocabulary, template.context, weights, facts, card)
 
 
-_CARD = """# {name}
+_CARD_TEMPLATE = """# {name}
 
 A network for sideman, {n_a} units, read from the Keras model `{imported_from}`, sha256 {sha256}. Its values and its
 context are those of {like}. How well it plays has not been measured since (`sideman evaluate` does that). The card of
@@ -126,9 +127,9 @@ context are those of {like}. How well it plays has not been measured since (`sid
 """
 
 
-def _loaded(path: Path) -> Model:
-    if path.stat().st_size > MOST_BYTES:
-        raise BundleError(f"{path}: larger than {MOST_BYTES >> 20} MiB")
+def _load_model(path: Path) -> Model:
+    if path.stat().st_size > MAX_BYTES:
+        raise BundleError(f"{path}: larger than {MAX_BYTES >> 20} MiB")
     if not zipfile.is_zipfile(path):
         raise BundleError(f"{path}: not a .keras file (those are zip archives)")
     try:
@@ -139,7 +140,7 @@ def _loaded(path: Path) -> Model:
         raise BundleError(f"{path}: not a Keras model that can be read here: {words[:200]}") from error
 
 
-def _layer(path: Path, model: Model, name: str, kind: type) -> Model:
+def _find_layer(path: Path, model: Model, name: str, kind: type) -> Model:
     found = next((layer for layer in getattr(model, "layers", ()) if layer.name == name), None)
     if not isinstance(found, kind):
         what = "no such layer" if found is None else f"a layer of kind {type(found).__name__}"
@@ -147,7 +148,7 @@ def _layer(path: Path, model: Model, name: str, kind: type) -> Model:
     return found
 
 
-def _check(path: Path, weights: Weights, like: Weights) -> None:
+def _check_weights(path: Path, weights: Weights, template: Weights) -> None:
     arrays = {
         "LSTM_cell kernel": weights.kernel,
         "LSTM_cell recurrent kernel": weights.recurrent,
@@ -156,16 +157,16 @@ def _check(path: Path, weights: Weights, like: Weights) -> None:
         "densor bias": weights.densor_bias,
         "mask": np.array([weights.penalty], np.float32),
     }
-    n_a, n_values, n_x = weights.n_a, like.n_values, len(like.kernel)
+    n_a, n_values, n_x = weights.n_a, template.n_values, len(template.kernel)
     shapes = ((n_x, 4 * n_a), (n_a, 4 * n_a), (4 * n_a,), (n_a, n_values), (n_values,), (1,))
-    sizes = f"{n_values} values, {like.n_context} context rows and {n_a} units"
+    sizes = f"{n_values} values, {template.n_context} context rows and {n_a} units"
     check_shapes(path, arrays, dict(zip(arrays, shapes, strict=True)), sizes)
 
 
 # -- LiteRT
 
 
-def litert_file(weights: Weights) -> bytes:
+def litert_file_bytes(weights: Weights) -> bytes:
     """The contents of a LiteRT (`.tflite`) file of the same step, for a batch of one. Raises `NoLiteRT`."""
     converter = getattr(getattr(tf, "lite", None), "TFLiteConverter", None)
     if converter is None:
@@ -178,14 +179,14 @@ def litert_file(weights: Weights) -> bytes:
         next_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
         next_a = tf.sigmoid(o) * tf.tanh(next_c)
         probabilities = tf.nn.softmax(next_a @ w.densor_kernel + w.densor_bias - w.penalty * clash)
-        return dict(zip(OUTPUTS, (probabilities, next_a, next_c), strict=True))
+        return dict(zip(OUTPUT_NAMES, (probabilities, next_a, next_c), strict=True))
 
-    specs = {name: tf.TensorSpec((1, size), tf.float32, name) for name, size in _sizes(w).items()}
+    specs = {name: tf.TensorSpec((1, size), tf.float32, name) for name, size in _input_sizes(w).items()}
     traced = tf.function(step, autograph=False).get_concrete_function(**specs)
     return bytes(converter.from_concrete_functions([traced], tf.Module()).convert())
 
 
-def litert_step(content: bytes) -> Step:
+def litert_step_function(content: bytes) -> StepFunction:
     """A step of such a model, run by the `ai_edge_litert` package, else by TensorFlow itself. Raises `NoLiteRT`."""
     try:
         interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter
@@ -200,7 +201,7 @@ def litert_step(content: bytes) -> Step:
 
     def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
         outputs = run(x=x, a=a, c=c, clash=clash)
-        probabilities, next_a, next_c = (outputs[name] for name in OUTPUTS)
+        probabilities, next_a, next_c = (outputs[name] for name in OUTPUT_NAMES)
         return probabilities, next_a, next_c
 
     return step
@@ -209,18 +210,18 @@ def litert_step(content: bytes) -> Step:
 # -- whether it is the same
 
 
-def difference(step: Step, weights: Weights) -> float:
+def max_probability_difference(step: StepFunction, weights: Weights) -> float:
     """By how much a probability of `step` differs at most from that of the network that plays.
 
     Over some steps from the zero state, with dice for values, context rows and clashes.
     """
-    dice, network, state = np.random.default_rng(0), NumpyNetwork(weights), State.zero(weights.n_a)
+    dice, network, state = np.random.default_rng(0), NumpyNetwork(weights), LstmState.zero(weights.n_a)
     a, c = np.zeros((2, 1, weights.n_a), np.float32)
     most = 0.0
-    for number in range(_STEPS):
+    for number in range(_COMPARED_STEPS):
         value = None if number == 0 else int(dice.integers(weights.n_values))
-        rows = np.flatnonzero(dice.random(weights.n_context) < _ROWS_ON)
-        clash = dice.random(weights.n_values) < _CLASHES
+        rows = np.flatnonzero(dice.random(weights.n_context) < _ROW_PROBABILITY)
+        clash = dice.random(weights.n_values) < _CLASH_PROBABILITY
         x = np.zeros((1, len(weights.kernel)), np.float32)
         x[0, [*([] if value is None else [value]), *(weights.n_values + rows)]] = 1.0
         probabilities, a, c = step(x, a, c, clash.astype(np.float32)[None])

@@ -7,7 +7,7 @@ at once, and a single step, all made of the same two layers with shared weights,
 **Trained** on modern values it has more structure. The row of a value in the cell's kernel is the sum of rows for the
 value itself, its kind, duration and interval, the size of the interval, and kind with interval, kind with duration,
 duration with direction; so is its column in the softmax. A rare value so begins from what is known of its parts. At the
-end these are summed once (`fold`) into the two plain matrices of `LSTM_cell` and `densor`.
+end these are summed once (`fold_parameters`) into the two plain matrices of `LSTM_cell` and `densor`.
 
 Only this module, `train` and `train_classic` import TensorFlow.
 """
@@ -22,9 +22,9 @@ import numpy as np
 import tensorflow as tf
 
 from sideman_models.course.generate import predict_and_sample as _predict_and_sample
-from sideman_models.music.context import Rows
+from sideman_models.music.context import RowIndices
 from sideman_models.music.values import Value, Vocabulary
-from sideman_models.network.lstm import Flags, Floats, State, Weights
+from sideman_models.network.lstm import Flags, Floats, LstmState, Weights
 from sideman_models.training.dataset import Batch
 
 Layer = Any
@@ -32,7 +32,7 @@ Model = Any
 Tensor = Any
 
 
-def layers(
+def make_layers(
     n_a: int, n_values: int, n_x: int | None = None, activation: str | None = "softmax"
 ) -> tuple[Layer, Layer, Layer]:
     """`LSTM_cell`, `densor` and `reshapor` for `n_a` units, `n_values` symbols and inputs of `n_x` (else `n_values`).
@@ -104,10 +104,10 @@ def single_step_model(LSTM_cell: Layer, densor: Layer, n_x: int, penalty: float 
     return keras.Model([x, a0, c0, clash], [densor(a) - penalty * clash, a, c])
 
 
-def layers_with(weights: Weights, activation: str | None = "softmax") -> tuple[Layer, Layer]:
+def layers_from_weights(weights: Weights, activation: str | None = "softmax") -> tuple[Layer, Layer]:
     """`LSTM_cell` and `densor` with these weights: those of a bundle, say."""
     n_x = len(weights.kernel)
-    LSTM_cell, densor, _ = layers(weights.n_a, weights.n_values, n_x, activation)
+    LSTM_cell, densor, _ = make_layers(weights.n_a, weights.n_values, n_x, activation)
     LSTM_cell.build((None, 1, n_x))
     densor.build((None, weights.n_a))
     LSTM_cell.set_weights([weights.kernel, weights.recurrent, weights.bias])
@@ -115,7 +115,7 @@ def layers_with(weights: Weights, activation: str | None = "softmax") -> tuple[L
     return LSTM_cell, densor
 
 
-def weights_of(LSTM_cell: Layer, densor: Layer, penalty: float = 0.0) -> Weights:
+def weights_from_layers(LSTM_cell: Layer, densor: Layer, penalty: float = 0.0) -> Weights:
     """The layers' numbers, to be stepped in NumPy or saved."""
     kernel, recurrent, bias = LSTM_cell.cell.get_weights()
     out, out_bias = densor.get_weights()
@@ -128,16 +128,16 @@ class TensorFlowNetwork:
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
         n_x = len(weights.kernel)
-        model = single_step_model(*layers_with(weights, activation=None), n_x, weights.penalty)
+        model = single_step_model(*layers_from_weights(weights, activation=None), n_x, weights.penalty)
         self._model = model
         shapes = (n_x, weights.n_a, weights.n_a, weights.n_values)
         signature = [tf.TensorSpec((1, size), tf.float32) for size in shapes]
         self._step = tf.function(lambda *inputs: model(list(inputs)), input_signature=signature, autograph=False)
         self._x = np.zeros((1, n_x + 1), np.float32)
         self._no_clash = np.zeros((1, weights.n_values), np.float32)
-        self.step(None, np.zeros(0, np.intp), None, State.zero(weights.n_a))  # compiled now, not while it plays
+        self.step(None, np.zeros(0, np.intp), None, LstmState.zero(weights.n_a))  # compiled now, not while it plays
 
-    def step(self, value: int | None, rows: Rows, clash: Flags | None, state: State) -> Floats:
+    def step(self, value: int | None, rows: RowIndices, clash: Flags | None, state: LstmState) -> Floats:
         """One step; see `lstm.Network.step`."""
         self._x.fill(0.0)
         if value is not None:
@@ -150,7 +150,7 @@ class TensorFlowNetwork:
         return np.asarray(logits.numpy()[0], np.float32)
 
 
-class Parameters(NamedTuple):
+class FactoredParameters(NamedTuple):
     """What is learned: n_parts rows for the parts of values, n_context context rows, n_a units.
 
     `parts` (n_parts, 4 n_a), `context` (n_context, 4 n_a), `recurrent` (n_a, 4 n_a), `bias` (4 n_a,),
@@ -168,11 +168,11 @@ class Parameters(NamedTuple):
     foreign: Tensor
 
 
-def _direction(interval: object) -> object:
+def _interval_direction(interval: object) -> object:
     return (interval > 0) - (interval < 0) if isinstance(interval, int) else interval
 
 
-def parts_of(vocabulary: Vocabulary) -> Floats:
+def value_parts(vocabulary: Vocabulary) -> Floats:
     """Which parts each value has: (n_values, n_parts), 0 or 1."""
     telling: tuple[Callable[[Value], object], ...] = (
         lambda value: value,
@@ -181,7 +181,7 @@ def parts_of(vocabulary: Vocabulary) -> Floats:
         lambda value: value.interval,
         lambda value: (value.kind, value.interval),
         lambda value: (value.kind, value.ticks),
-        lambda value: (value.ticks, _direction(value.interval)),
+        lambda value: (value.ticks, _interval_direction(value.interval)),
         lambda value: abs(value.interval) if isinstance(value.interval, int) else value.interval,
     )
     columns = []
@@ -192,7 +192,7 @@ def parts_of(vocabulary: Vocabulary) -> Floats:
     return np.concatenate(columns, axis=1)
 
 
-def initial(n_a: int, n_parts: int, n_context: int, seed: int) -> Parameters:
+def initial_factored_parameters(n_a: int, n_parts: int, n_context: int, seed: int) -> FactoredParameters:
     """Parameters to begin with: Glorot's uniform, an orthogonal recurrence, forget gates open."""
     dice = np.random.default_rng(seed)
 
@@ -202,7 +202,7 @@ def initial(n_a: int, n_parts: int, n_context: int, seed: int) -> Parameters:
 
     recurrent = [np.linalg.qr(dice.normal(size=(n_a, n_a)))[0] for _ in range(4)]
     bias = np.repeat(np.array([0, 1, 0, 0], np.float32), n_a)
-    return Parameters(
+    return FactoredParameters(
         glorot(n_parts, 4 * n_a),
         glorot(n_context, 4 * n_a),
         np.concatenate(recurrent, axis=1).astype(np.float32),
@@ -214,9 +214,9 @@ def initial(n_a: int, n_parts: int, n_context: int, seed: int) -> Parameters:
     )
 
 
-def fold(parameters: Parameters, parts: Floats) -> Weights:
+def fold_parameters(parameters: FactoredParameters, parts: Floats) -> Weights:
     """The plain weights of `LSTM_cell` and `densor` that do the same."""
-    p = Parameters(*(np.asarray(one, np.float64) for one in parameters))
+    p = FactoredParameters(*(np.asarray(one, np.float64) for one in parameters))
     kernel = np.concatenate([parts @ p.parts, p.context])
     kernel, recurrent, bias, out, out_bias = (
         np.ascontiguousarray(one, np.float32)
@@ -225,7 +225,7 @@ def fold(parameters: Parameters, parts: Floats) -> Weights:
     return Weights(kernel, recurrent, bias, out, out_bias, float(np.float32(p.penalty)))
 
 
-class Keep(NamedTuple):
+class DropoutMasks(NamedTuple):
     """What dropout leaves, scaled to the same mean.
 
     `values` (B, n_values + 1) and `context` (B, 1, n_context) input rows, `recurrent` (B, n_a) units, `outputs`
@@ -238,37 +238,42 @@ class Keep(NamedTuple):
     outputs: Tensor
 
 
-def logits(
-    parameters: Parameters, parts: Tensor, table: Tensor, batch: Batch, state: tuple[Tensor, Tensor], keep: Keep | None
+def window_logits(
+    parameters: FactoredParameters,
+    parts: Tensor,
+    clash_table: Tensor,
+    batch: Batch,
+    state: tuple[Tensor, Tensor],
+    dropout: DropoutMasks | None,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """The network over a window: logits (B, S, n_values) and the state (a, c) it ends in, each (B, n_a)."""
     p = parameters
     rows = tf.pad(parts @ p.parts, [[0, 1], [0, 0]])
     n_values = tf.shape(parts)[0]
-    previous = tf.where(batch.previous < 0, n_values, batch.previous)
+    previous = tf.where(batch.inputs < 0, n_values, batch.inputs)
     fed = tf.gather(rows, previous)
     context = tf.cast(batch.context, tf.float32)
-    if keep is not None:
-        fed *= tf.gather(keep.values, previous, axis=1, batch_dims=1)[..., None]
-        context *= keep.context
+    if dropout is not None:
+        fed *= tf.gather(dropout.values, previous, axis=1, batch_dims=1)[..., None]
+        context *= dropout.context
     z = fed + tf.tensordot(context, p.context, 1) + p.bias
-    z += tf.cast(batch.foreign, tf.float32)[..., None] * p.foreign
-    hidden, state = _through_time(z, tf.cast(batch.goes_on, tf.float32), p.recurrent, state, keep)
-    if keep is not None:
-        hidden *= keep.outputs
+    z += tf.cast(batch.other_feel, tf.float32)[..., None] * p.foreign
+    hidden, state = _run_lstm(z, tf.cast(batch.keeps_state, tf.float32), p.recurrent, state, dropout)
+    if dropout is not None:
+        hidden *= dropout.outputs
     scores = tf.tensordot(hidden, parts @ p.out_parts, [[2], [1]]) + tf.linalg.matvec(parts, p.out_bias)
-    return scores - p.penalty * tf.gather(table, batch.clash), state
+    return scores - p.penalty * tf.gather(clash_table, batch.clash_rows), state
 
 
-def _through_time(
-    z: Tensor, goes_on: Tensor, recurrent: Tensor, state: tuple[Tensor, Tensor], keep: Keep | None
+def _run_lstm(
+    z: Tensor, goes_on: Tensor, recurrent: Tensor, state: tuple[Tensor, Tensor], dropout: DropoutMasks | None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     a, c = state
     hidden = []
     for step in range(z.shape[1]):
         here = goes_on[:, step, None]
         a, c = a * here, c * here
-        fed_back = a if keep is None else a * keep.recurrent
+        fed_back = a if dropout is None else a * dropout.recurrent
         i, f, g, o = tf.split(z[:, step] + fed_back @ recurrent, 4, axis=1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
         a = tf.sigmoid(o) * tf.tanh(c)
@@ -276,7 +281,7 @@ def _through_time(
     return tf.stack(hidden, axis=1), (a, c)
 
 
-def bits(scores: Tensor, batch: Batch) -> Tensor:
+def total_bits(scores: Tensor, batch: Batch) -> Tensor:
     """The bits that the batch's values cost in all."""
     nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.targets, scores)
-    return tf.reduce_sum(nats * tf.cast(batch.counts, tf.float32)) / np.log(2.0)
+    return tf.reduce_sum(nats * tf.cast(batch.valid, tf.float32)) / np.log(2.0)

@@ -27,34 +27,34 @@ import numpy.typing as npt
 
 from sideman_models.course import rnn
 from sideman_models.course.rnn import Array, Gradients, Parameters, sigmoid
-from sideman_models.music.context import Rows
+from sideman_models.music.context import RowIndices
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 Cache = tuple[Array, Array, Array, Array, Array, Array, Array, Array, Array, Parameters]
 """What a step needs on the way back: a_next, c_next, a_prev, c_prev, ft, it, cct, ot, xt and the parameters."""
 
-KERAS_GATES = "ifco"
+KERAS_GATE_ORDER = "ifco"
 """The order in which Keras' matrices hold the gates."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class LstmState:
     """The network's only memory: hidden state `a` and cell state `c`, each (n_a,)."""
 
     a: Floats
     c: Floats
 
     @classmethod
-    def zero(cls, n_a: int) -> State:
+    def zero(cls, n_a: int) -> LstmState:
         """The state before anything has been heard or played."""
         return cls(np.zeros(n_a, np.float32), np.zeros(n_a, np.float32))
 
-    def copy(self) -> State:
+    def copy(self) -> LstmState:
         """The same state, to go on from separately."""
-        return State(self.a.copy(), self.c.copy())
+        return LstmState(self.a.copy(), self.c.copy())
 
-    def set(self, other: State) -> None:
+    def assign(self, other: LstmState) -> None:
         """Become equal to `other`, in place."""
         np.copyto(self.a, other.a)
         np.copyto(self.c, other.c)
@@ -96,7 +96,7 @@ class Network(Protocol):
 
     weights: Weights
 
-    def step(self, value: int | None, rows: Rows, clash: Flags | None, state: State) -> Floats:
+    def step(self, value: int | None, rows: RowIndices, clash: Flags | None, state: LstmState) -> Floats:
         """Move `state` on, in place, and return the logits (n_values,) of the coming value, valid until the next step.
 
         `value` is the index of the value before, or None at the very start; `rows` the context rows of the coming one
@@ -123,47 +123,47 @@ class NumpyNetwork:
         self._bias = weights.bias[order] * half
         self._densor = np.ascontiguousarray(weights.densor_kernel)
         self._z = np.empty(4 * n_a, np.float32)
-        self._sum = np.empty(4 * n_a, np.float32)
-        self._gates = self._z[: 3 * n_a]
+        self._context_sum = np.empty(4 * n_a, np.float32)
+        self._sigmoid_gates = self._z[: 3 * n_a]
         self._i, self._f, self._o, self._g = self._z.reshape(4, n_a)
         self._logits = np.empty(weights.n_values, np.float32)
         self._penalty = np.float32(weights.penalty)
-        self._rows: dict[int, Floats] = {}
+        self._row_buffers: dict[int, Floats] = {}
 
-    def step(self, value: int | None, rows: Rows, clash: Flags | None, state: State) -> Floats:
+    def step(self, value: int | None, rows: RowIndices, clash: Flags | None, state: LstmState) -> Floats:
         """One step; see `Network.step`."""
-        z, total = self._z, self._sum
+        z, total = self._z, self._context_sum
         np.dot(state.a, self._recurrent, out=z)
         z += self._bias
         if value is not None:
             z += self._kernel[value]
         if rows.size:
             # 'clip' because 'raise' would make NumPy buffer the output; the rows are the context's own and in range.
-            active = self._buffer(rows.size)
+            active = self._row_buffer(rows.size)
             self._context.take(rows, axis=0, out=active, mode="clip")
             np.add.reduce(active, axis=0, out=total)
             z += total
-        self._cell(state)
+        self._step_cell(state)
         np.dot(state.a, self._densor, out=self._logits)
         self._logits += self.weights.densor_bias
         if clash is not None and self.weights.penalty:
             np.subtract(self._logits, self._penalty, out=self._logits, where=clash)
         return self._logits
 
-    def _cell(self, state: State) -> None:
+    def _step_cell(self, state: LstmState) -> None:
         np.tanh(self._z, out=self._z)
-        self._gates *= np.float32(0.5)
-        self._gates += np.float32(0.5)
+        self._sigmoid_gates *= np.float32(0.5)
+        self._sigmoid_gates += np.float32(0.5)
         self._i *= self._g
         np.multiply(state.c, self._f, out=state.c)
         np.add(state.c, self._i, out=state.c)
         np.tanh(state.c, out=state.a)
         np.multiply(state.a, self._o, out=state.a)
 
-    def _buffer(self, active: int) -> Floats:
-        if active not in self._rows:
-            self._rows[active] = np.empty((active, self._z.size), np.float32)
-        return self._rows[active]
+    def _row_buffer(self, count: int) -> Floats:
+        if count not in self._row_buffers:
+            self._row_buffers[count] = np.empty((count, self._z.size), np.float32)
+        return self._row_buffers[count]
 
 
 def softmax(logits: Floats) -> npt.NDArray[np.float64]:
@@ -246,7 +246,7 @@ def lstm_backward(da: Array, caches: tuple[list[Cache], Array]) -> Gradients:
         da_prev, dc_prev = back[-1]["da_prev"], back[-1]["dc_prev"]
     dx = np.stack([step["dxt"] for step in reversed(back)], axis=2)
     shared = [f"d{letter}{gate}" for gate in "fico" for letter in "Wb"]
-    return {"dx": dx, "da0": da_prev, "dc0": dc_prev} | rnn.summed(back, shared)
+    return {"dx": dx, "da0": da_prev, "dc0": dc_prev} | rnn.sum_over_steps(back, shared)
 
 
 def to_keras(parameters: Parameters) -> list[Array]:
@@ -256,8 +256,8 @@ def to_keras(parameters: Parameters) -> list[Array]:
     """
     p = parameters
     n_a = len(p["bf"])
-    both = np.concatenate([p[f"W{gate}"] for gate in KERAS_GATES]).T  # (n_a + n_x, 4 n_a)
-    bias = np.concatenate([p[f"b{gate}"] for gate in KERAS_GATES])[:, 0]
+    both = np.concatenate([p[f"W{gate}"] for gate in KERAS_GATE_ORDER]).T  # (n_a + n_x, 4 n_a)
+    bias = np.concatenate([p[f"b{gate}"] for gate in KERAS_GATE_ORDER])[:, 0]
     return [both[n_a:], both[:n_a], bias, p["Wy"].T, p["by"][:, 0]]
 
 
@@ -265,6 +265,6 @@ def from_keras(weights: Sequence[Array]) -> dict[str, Array]:
     """The parameters whose `to_keras` is `weights`."""
     kernel, recurrent, bias, densor, densor_bias = weights
     both = np.split(np.concatenate([recurrent, kernel]).T, 4)
-    parameters = {f"W{gate}": one for gate, one in zip(KERAS_GATES, both, strict=True)}
-    parameters |= {f"b{gate}": one[:, None] for gate, one in zip(KERAS_GATES, np.split(bias, 4), strict=True)}
+    parameters = {f"W{gate}": one for gate, one in zip(KERAS_GATE_ORDER, both, strict=True)}
+    parameters |= {f"b{gate}": one[:, None] for gate, one in zip(KERAS_GATE_ORDER, np.split(bias, 4), strict=True)}
     return parameters | {"Wy": densor.T, "by": densor_bias[:, None]}

@@ -9,14 +9,20 @@ from typing import Any
 from sideman_models.network.bundle import Bundle
 
 
-def card(bundle: Bundle, facts: Mapping[str, Any], pictures: Sequence[tuple[str, str]] = ()) -> str:
+def model_card(bundle: Bundle, facts: Mapping[str, Any], pictures: Sequence[tuple[str, str]] = ()) -> str:
     """The text of `CARD.md`. `pictures` are the names of files beside it, each with what it shows."""
-    parts = [[f"# {bundle.name}"], [_what(bundle)], _music(facts), _licence(facts), _making(facts)]
-    parts += [_figures(bundle, facts), *([f"![{shown}]({name})"] for name, shown in pictures)]
+    parts = [
+        [f"# {bundle.name}"],
+        [_summary(bundle)],
+        _music_section(facts),
+        _licence_section(facts),
+        _training_section(facts),
+    ]
+    parts += [_figures_section(bundle, facts), *([f"![{shown}]({name})"] for name, shown in pictures)]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def _what(bundle: Bundle) -> str:
+def _summary(bundle: Bundle) -> str:
     weights, told = bundle.weights, ", ".join(bundle.context.names)
     dialect = "classic" if bundle.classic else "modern"
     cell = f"A network for sideman: one LSTM cell of {weights.n_a} units and one softmax over {weights.n_values}"
@@ -24,13 +30,13 @@ def _what(bundle: Bundle) -> str:
     return f"{cell} musical values ({dialect}).{context}"
 
 
-def _licence(facts: Mapping[str, Any]) -> list[str]:
+def _licence_section(facts: Mapping[str, Any]) -> list[str]:
     """What whoever trained it says of its licence."""
     text = str(facts.get("licence") or "").strip()
     return ["## Licence", "", text] if text else []
 
 
-def _music(facts: Mapping[str, Any]) -> list[str]:
+def _music_section(facts: Mapping[str, Any]) -> list[str]:
     lines = ["## What it learned from", ""]
     lines += [f"- {source}" for source in facts["sources"]]
     lines += [f"- `{name}`, sha256 {sha256}" for name, sha256 in facts["files"].items()]
@@ -45,7 +51,7 @@ def _music(facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _making(facts: Mapping[str, Any]) -> list[str]:
+def _training_section(facts: Mapping[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in facts["made_with"].items())
     base = facts.get("from")
     begun = [f"It began from the network {base['name']} (weights {base['weights_sha256']}).", ""] if base else []
@@ -61,7 +67,7 @@ def _making(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _figures(bundle: Bundle, facts: Mapping[str, Any]) -> list[str]:
+def _figures_section(bundle: Bundle, facts: Mapping[str, Any]) -> list[str]:
     if bundle.classic:
         return ["## How well it learned", "", f"Summed loss {facts['figures']['loss']} after {facts['epochs']} epochs."]
     lines = ["## How well it foretells music it has not seen", ""]

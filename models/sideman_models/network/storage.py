@@ -22,65 +22,65 @@ from typing import Any
 import numpy as np
 
 from sideman_models.errors import BundleError
-from sideman_models.files import check_plain
+from sideman_models.files import check_regular_file
 from sideman_models.network.lstm import Floats
 
-MOST_BYTES = 1 << 28
-_OLD = "-old-"
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
+MAX_BYTES = 1 << 28
+_BACKUP_MARK = "-old-"
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Make `path` a folder of `files` (contents by name), whole or not at all; an older one is replaced at the end.
+def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
+    """Make `path` a folder of `contents` (contents by name), whole or not at all; an older one is replaced at the end.
 
     One that was set aside by a save that was killed is put back first; when all is done, none of these is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if (aside := standing(path)) != path:
+    if (aside := existing_folder(path)) != path:
         aside.rename(path)
         shutil.rmtree(aside.parent, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        for name, content in files.items():
-            _write(fresh / name, content)
+        for name, content in contents.items():
+            _write_file(fresh / name, content)
         fresh.chmod(0o755)
-        _replace(path, fresh)
+        _replace_folder(path, fresh)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    for old in _set_aside(path):
+    for old in _backup_folders(path):
         shutil.rmtree(old.parent, ignore_errors=True)
 
 
-def standing(path: Path) -> Path:
+def existing_folder(path: Path) -> Path:
     """Where the folder `path` stands: there, or, after a save that was killed as it took its place, set aside."""
     if path.exists():
         return path
-    return max(_set_aside(path), key=lambda old: old.stat().st_mtime, default=path)
+    return max(_backup_folders(path), key=lambda old: old.stat().st_mtime, default=path)
 
 
-def _set_aside(path: Path) -> list[Path]:
+def _backup_folders(path: Path) -> list[Path]:
     """The older folders that saves have moved out of the way; none where nobody may look."""
     with contextlib.suppress(OSError):
-        olds = [one for one in path.parent.iterdir() if one.name.startswith(f".{path.name}{_OLD}")]
+        olds = [one for one in path.parent.iterdir() if one.name.startswith(f".{path.name}{_BACKUP_MARK}")]
         return [old / path.name for old in olds if (old / path.name).is_dir()]
     return []
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write_file(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _replace(path: Path, fresh: Path) -> None:
+def _replace_folder(path: Path, new_folder: Path) -> None:
     if not path.exists():
-        fresh.rename(path)
+        new_folder.rename(path)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}{_OLD}", dir=path.parent))
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}{_BACKUP_MARK}", dir=path.parent))
     path.rename(old / path.name)
     try:
-        fresh.rename(path)
+        new_folder.rename(path)
     except OSError:
         (old / path.name).rename(path)
         raise
@@ -88,25 +88,27 @@ def _replace(path: Path, fresh: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def contents(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """What the file holds. Raises `BundleError` where it cannot be read or is too large."""
     try:
-        check_plain(path)
-        if path.stat().st_size > MOST_BYTES:
-            raise BundleError(f"{path}: larger than {MOST_BYTES >> 20} MiB")
+        check_regular_file(path)
+        if path.stat().st_size > MAX_BYTES:
+            raise BundleError(f"{path}: larger than {MAX_BYTES >> 20} MiB")
         return path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def described(path: Path, form: str, version: int) -> dict[str, Any]:
-    """The JSON object that describes a folder, of the `form` and `version` this program reads. Raises `BundleError`."""
+def read_description(path: Path, format_name: str, version: int) -> dict[str, Any]:
+    """Read the JSON description of a folder. Raises `BundleError` for another `format_name` or `version`."""
     try:
-        told = json.loads(contents(path))
+        told = json.loads(read_bytes(path))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not a JSON file: {error}") from error
-    if not isinstance(told, dict) or told.get("format") != form:
-        raise BundleError(f'{path}: format: not a {form.partition(" ")[2]} of sideman (it would say "{form}")')
+    if not isinstance(told, dict) or told.get("format") != format_name:
+        raise BundleError(
+            f'{path}: format: not a {format_name.partition(" ")[2]} of sideman (it would say "{format_name}")'
+        )
     found = told.get("version")
     if found != version:
         later = isinstance(found, int) and found > version
@@ -116,18 +118,18 @@ def described(path: Path, form: str, version: int) -> dict[str, Any]:
     return told
 
 
-def packed(arrays: Mapping[str, Floats]) -> bytes:
+def pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
     """The contents of an .npz file of these arrays in float32, the same for the same numbers."""
     archive_bytes = io.BytesIO()
     with zipfile.ZipFile(archive_bytes, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             member = io.BytesIO()
             np.lib.format.write_array(member, np.ascontiguousarray(array, np.float32), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _LONG_AGO), member.getvalue(), zipfile.ZIP_DEFLATED)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH), member.getvalue(), zipfile.ZIP_DEFLATED)
     return archive_bytes.getvalue()
 
 
-def unpacked(path: Path, raw: bytes, names: Sequence[str]) -> dict[str, Floats]:
+def unpack_arrays(path: Path, raw: bytes, names: Sequence[str]) -> dict[str, Floats]:
     """The arrays called `names`, in float32, of the .npz file `path` whose contents are `raw`. Raises `BundleError`."""
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
@@ -136,29 +138,31 @@ def unpacked(path: Path, raw: bytes, names: Sequence[str]) -> dict[str, Floats]:
             if missing or foreign:
                 wrong = f"no {min(missing)}" if missing else f"{min(foreign)!r} does not belong there"
                 raise BundleError(f"{path}: {wrong}; it holds {', '.join(names)}")
-            if sum(info.file_size for info in members.values()) > MOST_BYTES:
-                raise BundleError(f"{path}: its arrays are larger than {MOST_BYTES >> 20} MiB")
-            return {name: _array(path, name, _member(archive, info)) for name, info in members.items()}
+            if sum(info.file_size for info in members.values()) > MAX_BYTES:
+                raise BundleError(f"{path}: its arrays are larger than {MAX_BYTES >> 20} MiB")
+            return {name: _parse_array(path, name, _read_member(archive, info)) for name, info in members.items()}
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
         raise BundleError(f"{path}: not a whole .npz file: {error}") from error
 
 
-def check_shapes(path: Path, arrays: Mapping[str, Floats], shapes: Mapping[str, tuple[int, ...]], sizes: str) -> None:
-    """See that every array has its shape, which is never empty, and only finite numbers; `sizes` tells of what."""
+def check_shapes(
+    path: Path, arrays: Mapping[str, Floats], shapes: Mapping[str, tuple[int, ...]], sizes_text: str
+) -> None:
+    """See that every array has its shape, which is never empty, and only finite numbers; `sizes_text` tells of what."""
     for name, shape in shapes.items():
         array = arrays[name]
         if array.shape != shape or not array.size:
-            raise BundleError(f"{path}: {name}: shape {array.shape}, but {sizes} need {shape}")
+            raise BundleError(f"{path}: {name}: shape {array.shape}, but {sizes_text} need {shape}")
         if not np.isfinite(array).all():
             raise BundleError(f"{path}: {name}: holds numbers that are not finite")
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     with archive.open(info) as member:
         return member.read(info.file_size)  # told how much, it unpacks no more than was claimed and checked
 
 
-def _array(path: Path, name: str, raw: bytes) -> Floats:
+def _parse_array(path: Path, name: str, raw: bytes) -> Floats:
     try:
         array = np.load(io.BytesIO(raw), allow_pickle=False)
     except (ValueError, EOFError, OSError, MemoryError, SyntaxError) as error:

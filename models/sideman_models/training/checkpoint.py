@@ -20,9 +20,9 @@ from sideman_models.errors import CheckpointError
 from sideman_models.network.lstm import Weights
 from sideman_models.training.progress import Epoch
 
-Told = Mapping[str, Any]
+PlainJson = Mapping[str, Any]
 _VERSION = 1
-_ABOUT, _STATE, _BEST = "about", "state/", "best/"
+_DESCRIPTION_KEY, _STATE_PREFIX, _BEST_PREFIX = "about", "state/", "best/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +33,31 @@ class Checkpoint:
     epoch `best`, one of `epochs`.
     """
 
-    identity: Told
+    identity: PlainJson
     epochs: tuple[Epoch, ...]
     best: Epoch
     weights: Weights
     state: Mapping[str, npt.NDArray[Any]]
 
 
-def beside(bundle: Path) -> Path:
+def checkpoint_path(bundle: Path) -> Path:
     """Where the checkpoint of the training lies that is to write `bundle`."""
     return bundle.parent / f"{bundle.name}.checkpoint.npz"
 
 
-def write(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write it, whole or not at all: an older one there stays until the new one is safe. Raises OSError."""
     about = {
         "version": _VERSION,
         "identity": checkpoint.identity,
-        "epochs": [[epoch.number, epoch.trained, epoch.unseen] for epoch in checkpoint.epochs],
+        "epochs": [[epoch.number, epoch.training_bits, epoch.held_out_bits] for epoch in checkpoint.epochs],
         "best": checkpoint.best.number,
     }
-    arrays: dict[str, Any] = {_STATE + name: array for name, array in checkpoint.state.items()}
-    arrays |= {_BEST + field.name: np.asarray(getattr(checkpoint.weights, field.name)) for field in fields(Weights)}
-    arrays[_ABOUT] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    arrays: dict[str, Any] = {_STATE_PREFIX + name: array for name, array in checkpoint.state.items()}
+    arrays |= {
+        _BEST_PREFIX + field.name: np.asarray(getattr(checkpoint.weights, field.name)) for field in fields(Weights)
+    }
+    arrays[_DESCRIPTION_KEY] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")  # always the same name: a killed training leaves no heap of them
     try:
@@ -70,32 +72,34 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
         raise
 
 
-def read(path: Path, identity: Told) -> Checkpoint:
-    """What `write` wrote for the training `identity`. Raises `CheckpointError` for another's, or a broken file."""
+def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
+    """Read the checkpoint of the training `identity`. Raises `CheckpointError` for another's or a broken file."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
-        about = json.loads(arrays.pop(_ABOUT).tobytes())
+        about = json.loads(arrays.pop(_DESCRIPTION_KEY).tobytes())
         if about["version"] != _VERSION:
             raise CheckpointError(f"{path}: of another version of this program; remove it and begin anew")
-        _same(path, about["identity"], json.loads(json.dumps(identity)))
+        _check_identity(path, about["identity"], json.loads(json.dumps(identity)))
         epochs = tuple(Epoch(*row) for row in about["epochs"])
         best = next(epoch for epoch in epochs if epoch.number == about["best"])
-        weights = {field.name: arrays[_BEST + field.name] for field in fields(Weights)}
+        weights = {field.name: arrays[_BEST_PREFIX + field.name] for field in fields(Weights)}
         weights["penalty"] = float(weights["penalty"])
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise CheckpointError(f"{path}: not a whole checkpoint ({error}); remove it and begin anew") from error
-    state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
+    state = {
+        name.removeprefix(_STATE_PREFIX): array for name, array in arrays.items() if name.startswith(_STATE_PREFIX)
+    }
     return Checkpoint(identity, epochs, best, Weights(**weights), state)
 
 
-def _same(path: Path, there: Told, asked: Told) -> None:
-    if there.get("music") != asked.get("music"):
+def _check_identity(path: Path, found: PlainJson, asked: PlainJson) -> None:
+    if found.get("music") != asked.get("music"):
         raise CheckpointError(f"{path}: it learned from other music, or from the same split otherwise")
-    for name in {**asked, **there}:
-        if there.get(name) != asked.get(name):
+    for name in {**asked, **found}:
+        if found.get(name) != asked.get(name):
             raise CheckpointError(
-                f"{path}: of another training: {name} is {there.get(name)} there, not {asked.get(name)}"
+                f"{path}: of another training: {name} is {found.get(name)} there, not {asked.get(name)}"
             )

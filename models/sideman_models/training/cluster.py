@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from sideman_models.errors import TrainingError
 
-VARIABLE = "TF_CONFIG"
+ENVIRONMENT_VARIABLE = "TF_CONFIG"
 _JOBS = ("chief", "worker")
 
 
@@ -27,44 +27,46 @@ class Cluster:
     rank: int = 0
 
     @property
-    def chief(self) -> bool:
+    def is_chief(self) -> bool:
         """Whether it is for this machine to write what was learned."""
         return self.rank == 0
 
 
-def cluster_of(environment: Mapping[str, str]) -> Cluster:
+def read_cluster(environment: Mapping[str, str]) -> Cluster:
     """The cluster that `TF_CONFIG` tells of; one machine where it does not. Raises `TrainingError`."""
-    text = environment.get(VARIABLE, "").strip()
+    text = environment.get(ENVIRONMENT_VARIABLE, "").strip()
     if not text:
         return Cluster()
     try:
         told = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise TrainingError(f"{VARIABLE}: not JSON: {error}") from error
+        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: not JSON: {error}") from error
     if not isinstance(told, dict):
-        raise TrainingError(f"{VARIABLE}: not a mapping with cluster and task")
-    jobs = _jobs(told.get("cluster", {}))
+        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: not a mapping with cluster and task")
+    jobs = _read_jobs(told.get("cluster", {}))
     machines = [machine for job in _JOBS for machine in jobs.get(job, ())]
-    return Cluster(tuple(machines), _rank(told.get("task"), jobs)) if machines else Cluster()
+    return Cluster(tuple(machines), _read_rank(told.get("task"), jobs)) if machines else Cluster()
 
 
-def _jobs(cluster: object) -> dict[str, list[str]]:
+def _read_jobs(cluster: object) -> dict[str, list[str]]:
     if not isinstance(cluster, dict):
-        raise TrainingError(f"{VARIABLE}: cluster: not a mapping of jobs to machines")
+        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: not a mapping of jobs to machines")
     for job, machines in cluster.items():
         if job not in _JOBS:
-            raise TrainingError(f"{VARIABLE}: cluster: {job!r}: only chief and worker train here")
+            raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: {job!r}: only chief and worker train here")
         if not isinstance(machines, list) or not all(isinstance(one, str) and ":" in one for one in machines):
-            raise TrainingError(f"{VARIABLE}: cluster: {job}: not a list of HOST:PORT")
+            raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: {job}: not a list of HOST:PORT")
     if len(cluster.get("chief", ())) > 1:
-        raise TrainingError(f"{VARIABLE}: cluster: chief: there can be only one")
+        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: chief: there can be only one")
     return cluster
 
 
-def _rank(task: object, jobs: Mapping[str, list[str]]) -> int:
+def _read_rank(task: object, jobs: Mapping[str, list[str]]) -> int:
     job, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
     if not isinstance(job, str) or job not in jobs:
-        raise TrainingError(f"{VARIABLE}: task: type: {job!r} is none of {', '.join(jobs)}")
+        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: task: type: {job!r} is none of {', '.join(jobs)}")
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(jobs[job]):
-        raise TrainingError(f"{VARIABLE}: task: index: {index!r}, but {job} has machines 0 to {len(jobs[job]) - 1}")
+        raise TrainingError(
+            f"{ENVIRONMENT_VARIABLE}: task: index: {index!r}, but {job} has machines 0 to {len(jobs[job]) - 1}"
+        )
     return index if job == "chief" else len(jobs.get("chief", ())) + index

@@ -6,18 +6,18 @@ from __future__ import annotations
 import numpy as np
 
 from sideman_models.music.values import Vocabulary
-from sideman_models.network.keras_model import Parameters, parts_of
+from sideman_models.network.keras_model import FactoredParameters, value_parts
 from sideman_models.network.lstm import Floats, Weights
 
 
-def unfolded(weights: Weights, vocabulary: Vocabulary) -> Parameters:
+def unfold_weights(weights: Weights, vocabulary: Vocabulary) -> FactoredParameters:
     """Parameters for `vocabulary`, whose first values are those of `weights`, that fold to these weights.
 
     Of all rows for parts that sum up to the trained rows of the values, the least (by their squares): what values have
     in common goes to the parts they share, what is a value's own to itself. So a value that is new begins from what is
     known of its parts, and parts that are new begin from nothing.
     """
-    old = parts_of(vocabulary)[: weights.n_values].astype(np.float64)
+    old = value_parts(vocabulary)[: weights.n_values].astype(np.float64)
     shared = np.linalg.pinv(old)
     n_values = weights.n_values
 
@@ -25,7 +25,7 @@ def unfolded(weights: Weights, vocabulary: Vocabulary) -> Parameters:
         found: Floats = (shared @ rows).astype(np.float32)
         return found
 
-    return Parameters(
+    return FactoredParameters(
         parts(weights.kernel[:n_values]),
         weights.kernel[n_values:].copy(),
         weights.recurrent.copy(),

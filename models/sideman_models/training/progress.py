@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """What is about to be trained, on how much, and on what device; `done` epochs were done before."""
 
     epochs: int
@@ -15,12 +15,12 @@ class Plan:
     pieces: int
     values: int
     vocabulary: int
-    kept_back: str
+    held_out: str
     device: str
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TrainingProgress:
     """A place within an epoch: its number, the share of it and the values that are done, and bits a value so far."""
 
     epoch: int
@@ -34,23 +34,23 @@ class Epoch:
     """One pass over the pieces: mean bits a value in training (with dropout) and on the unseen pieces, if any."""
 
     number: int
-    trained: float
-    unseen: float | None
+    training_bits: float
+    held_out_bits: float | None
 
     def better_than(self, other: Epoch) -> bool:
         """Whether this is the one to keep: by the unseen pieces, where there are none the later."""
-        if self.unseen is None or other.unseen is None:
+        if self.held_out_bits is None or other.held_out_bits is None:
             return self.number > other.number
-        return self.unseen < other.unseen
+        return self.held_out_bits < other.held_out_bits
 
 
-class Watcher:
+class TrainingObserver:
     """Is told how a training goes. This one does not care."""
 
-    def begins(self, plan: Plan) -> None:
+    def begins(self, plan: TrainingPlan) -> None:
         """The first step is about to be made."""
 
-    def moves(self, moment: Moment) -> None:
+    def moves(self, moment: TrainingProgress) -> None:
         """Another step was made."""
 
     def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:

@@ -137,11 +137,11 @@ def test_a_meter_holds_until_the_next() -> None:
 @given(charts(), st.integers(-50, 50), st.floats(0, 0.999))
 def test_every_beat_is_in_its_bar(chart: Chart, index: int, share: float) -> None:
     """Lost: bars would be counted wrong, and turns begin beside the bar line."""
-    start = chart.beat_of(index)
+    start = chart.beat_of_bar(index)
     quarters = float(chart.bars[index % len(chart.bars)].meter.quarters)
     found, beat = chart.bar_at(start + share * quarters)
     assert (found, round(beat, 6)) == (index, round(start, 6))
-    assert chart.beat_of(index + 1) == pytest.approx(start + quarters)
+    assert chart.beat_of_bar(index + 1) == pytest.approx(start + quarters)
     assert chart.chord_at(start) == chart.chords_in_bar(index)[0]
 
 
@@ -170,7 +170,7 @@ def test_the_chord_at_a_beat_is_the_one_written_there(chart: Chart, chorus: int,
     index = data.draw(st.integers(0, len(spans) - 1))
     start, chord = spans[index]
     end = spans[index + 1][0] if index + 1 < len(spans) else float(chart.bars[number].meter.quarters)
-    top = chart.beat_of(number + chorus * len(chart.bars))
+    top = chart.beat_of_bar(number + chorus * len(chart.bars))
     for place in (start, start - 1e-10, (start + end) / 2, end - 1e-6):
         assert chart.chord_at(top + place) == chord
     assert chart.chords_in_bar(number + chorus * len(chart.bars)) == tuple(chord for _, chord in spans)

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
-from sideman.core.chart.form import MOST_BARS
+from sideman.core.chart.form import MAX_BARS
 from sideman_models.music.harmony import ROOT_NAMES
 
 FOUR = Meter(4, 4)
@@ -147,11 +147,11 @@ def test_a_chart_tells_what_it_is() -> None:
     with pytest.raises(ChartError, match="line 4: key: 'B flat' is not a key"):
         read(text)
     chart = read(text.replace("B flat", "bb minor"))
-    assert (chart.about.title, chart.about.composer, chart.about.key) == ("Rain, again", "Nobody", "Bbm")
-    assert (chart.about.tempo, chart.meter) == (92, Meter(3, 4))
-    assert chart.about.sections == ((0, "A"), (2, "A"), (4, "Out"))
+    assert (chart.info.title, chart.info.composer, chart.info.key) == ("Rain, again", "Nobody", "Bbm")
+    assert (chart.info.tempo, chart.meter) == (92, Meter(3, 4))
+    assert chart.info.sections == ((0, "A"), (2, "A"), (4, "Out"))
     assert chart.text().splitlines() == ["[A]", "| C | C |", "[A]", "| C | C |", "[Out]", "| F |"]
-    assert str(chart.transposed(2).about) == "Rain, again, by Nobody, in Cm, 92 bpm"
+    assert str(chart.transposed(2).info) == "Rain, again, by Nobody, in Cm, 92 bpm"
 
 
 def test_two_bars_are_repeated_and_beats_kept() -> None:
@@ -164,7 +164,7 @@ def test_two_bars_are_repeated_and_beats_kept() -> None:
 def test_returns_cannot_grow_without_end() -> None:
     """Lost: a few mistyped signs let the program run for ever, or fill the memory."""
     nested = "|: " + "C | " * 62 + ":|x64 |: " + "D | " * 62 + " D.C. | E :| F D.C. | G D.C."
-    with pytest.raises(ChartError, match=f"grows beyond {MOST_BARS} bars"):
+    with pytest.raises(ChartError, match=f"grows beyond {MAX_BARS} bars"):
         read(nested)
 
 
@@ -185,9 +185,9 @@ def test_any_signs_are_a_chart_or_a_chart_error(words: list[str]) -> None:
         message = str(error)
     else:
         message = "tune.chart"
-        assert 1 <= len(chart.bars) <= MOST_BARS
+        assert 1 <= len(chart.bars) <= MAX_BARS
         assert read(chart.text(), chart.meter) == chart
-        assert read(chart.text(), chart.meter).about.sections == chart.about.sections
+        assert read(chart.text(), chart.meter).info.sections == chart.info.sections
     assert message.startswith("tune.chart")
 
 

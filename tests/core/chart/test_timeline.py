@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Meter, parse_changes
-from sideman.core.chart.timeline import Tune
+from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine, play_through
-from sideman.core.events import Command, Event, NoteOff, NoteOn, SetChart
+from sideman.core.events import Command, MidiEvent, NoteOff, NoteOn, SetChart
 from sideman.core.reports import BarPlayed
-from sideman.core.schedule import Due
-from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman_models.music.harmony import KINDS, Chord, parse_chord
+from sideman.core.schedule import DueItem
+from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman_models.music.harmony import TONE_KINDS, Chord, parse_chord
 from support.fakes import performance
 from support.strategies import chord_symbols
 
@@ -31,15 +31,15 @@ def chart(changes: str) -> Any:
     return parse_changes(changes, FOUR, "test")
 
 
-def grip(pitches: tuple[int, ...], second: float, length: float = 0.5) -> list[tuple[float, Event | Command]]:
+def grip(pitches: tuple[int, ...], second: float, length: float = 0.5) -> list[tuple[float, MidiEvent | Command]]:
     """Keys of the chords' channel, down for `length` seconds."""
-    downs: list[tuple[float, Event | Command]] = [(second, NoteOn(pitch, 80, CHORDS)) for pitch in pitches]
+    downs: list[tuple[float, MidiEvent | Command]] = [(second, NoteOn(pitch, 80, CHORDS)) for pitch in pitches]
     return [*downs, *((second + length, NoteOff(pitch, CHORDS)) for pitch in pitches)]
 
 
-def play(engine: Engine, arrivals: list[tuple[float, Event | Command]]) -> list[Due]:
+def play(engine: Engine, arrivals: list[tuple[float, MidiEvent | Command]]) -> list[DueItem]:
     """All that is played to the end, with what arrives meanwhile."""
-    dues: list[Due] = []
+    dues: list[DueItem] = []
     for second, item in sorted(arrivals, key=lambda one: one[0]):
         while (deadline := engine.deadline()) is not None and deadline <= second:
             dues += engine.advance(deadline)
@@ -48,15 +48,15 @@ def play(engine: Engine, arrivals: list[tuple[float, Event | Command]]) -> list[
     return [*dues, *play_through(engine)]
 
 
-def bars(dues: list[Due]) -> list[list[str]]:
+def bars(dues: list[DueItem]) -> list[list[str]]:
     """The chords of each bar, as they are told."""
-    return [[chord.text for chord in due.what.chords] for due in dues if isinstance(due.what, BarPlayed)]
+    return [[chord.text for chord in due.item.chords] for due in dues if isinstance(due.item, BarPlayed)]
 
 
 def engine(beats: float, **keys: Any) -> Engine:
     """An engine at a beat a second, chords held on channel 3, no swing."""
     given: dict[str, Any] = {"midi__chords": CHORDS, "tempo__bpm": 60, "play__swing": 0.5, "play__density": 4, **keys}
-    return performance(**given).engine(0.0, beats=beats)
+    return performance(**given).make_engine(0.0, beats=beats)
 
 
 # The changes by themselves
@@ -65,11 +65,11 @@ def engine(beats: float, **keys: Any) -> Engine:
 @given(st.lists(st.tuples(st.floats(0, 8), chord_symbols()), max_size=12), st.floats(0, 100))
 def test_a_chord_that_is_held_lasts_until_the_next(gaps: list[tuple[float, str]], ask: float) -> None:
     """Without it the harmony would fall back to the chart, or a bar that is over would be told in other chords."""
-    tune, beat = Tune(chart("| Dm7 | G7 C |")), 0.0
+    tune, beat = ChartTimeline(chart("| Dm7 | G7 C |")), 0.0
     held: list[tuple[float, Chord]] = []
     for gap, symbol in gaps:
         beat += gap
-        tune.hold(parse_chord(symbol), beat)
+        tune.hold_chord(parse_chord(symbol), beat)
         held = [one for one in held if one[0] < beat] + [(beat, parse_chord(symbol))]
     latest = [chord for since, chord in held if since <= ask]
     assert tune.chord_at(ask) == (latest[-1] if latest else tune.chart.chord_at(ask))
@@ -79,22 +79,22 @@ def test_a_chord_that_is_held_lasts_until_the_next(gaps: list[tuple[float, str]]
 
 def test_a_bar_is_told_with_the_chords_that_were_held_in_it() -> None:
     """Without it the log would show chords over which nothing was played."""
-    tune = Tune(chart("| Dm7 G7 |"))
-    tune.hold(parse_chord("F"), 1.0)
-    tune.hold(parse_chord("Bb"), 6.0)
+    tune = ChartTimeline(chart("| Dm7 G7 |"))
+    tune.hold_chord(parse_chord("F"), 1.0)
+    tune.hold_chord(parse_chord("Bb"), 6.0)
     told = [[chord.text for chord in tune.chords_in_bar(beat)] for beat in (0.0, 4.0, 8.0)]
     assert told == [["Dm7", "F"], ["F", "Bb"], ["Bb"]]
 
 
 def test_a_new_chart_ends_holding_at_its_bar_line() -> None:
     """Without it a chart could not be gone back to, or would cut into the bar."""
-    tune = Tune(chart("| Dm7 |"))
-    tune.hold(parse_chord("F"), 1.0)
-    tune.change(chart("| Eb7 | Ab7 |"), 8.0)
-    tune.hold(parse_chord("Bb"), 6.0)  # held after it was asked for, before it takes over
+    tune = ChartTimeline(chart("| Dm7 |"))
+    tune.hold_chord(parse_chord("F"), 1.0)
+    tune.set_chart(chart("| Eb7 | Ab7 |"), 8.0)
+    tune.hold_chord(parse_chord("Bb"), 6.0)  # held after it was asked for, before it takes over
     assert [tune.chord_at(beat).text for beat in (0.0, 2.0, 7.9, 8.0, 12.0)] == ["Dm7", "F", "Bb", "Eb7", "Ab7"]
     assert tune.next_change(7.0) == (parse_chord("Eb7"), 1.0)
-    tune.hold(parse_chord("C"), 9.0)
+    tune.hold_chord(parse_chord("C"), 9.0)
     assert tune.chord_at(100.0).text == "C"
 
 
@@ -112,7 +112,7 @@ def test_every_value_is_played_over_the_chord_of_its_moment(
 ) -> None:
     """Without it it would go on playing over the chord before, or over one that is no longer meant."""
     second = 0.0
-    arrivals: list[tuple[float, Event | Command]] = []
+    arrivals: list[tuple[float, MidiEvent | Command]] = []
     changing: list[float] = []  # a value that falls here may be over the chord before or after
     for gap, pitches in gaps:
         second += gap
@@ -124,11 +124,11 @@ def test_every_value_is_played_over_the_chord_of_its_moment(
     played = engine(32, play__rate=rate)
     seen = 0
     for due in play(played, arrivals):
-        for choice in due.what.choices if isinstance(due.what, BarPlayed) else ():
+        for choice in due.item.choices if isinstance(due.item, BarPlayed) else ():
             near = any(abs(choice.tick / 12 - each) < 0.11 for each in changing)
             if choice.pitch is not None and not near:
                 seen += 1
-                assert KINDS[played.tune.chord_at(choice.tick / 12).kind(choice.pitch)] == choice.value.kind
+                assert TONE_KINDS[played.tune.chord_at(choice.tick / 12).kind_of(choice.pitch)] == choice.value.kind
     assert seen > 4
 
 
@@ -148,20 +148,20 @@ def test_it_is_woken_for_a_chord_and_the_coming_value_is_chosen_anew() -> None:
         played.receive(item, second)
     assert played.deadline() == pytest.approx(1.34)
     assert list(played.advance(1.34)) == []
-    assert played.status(1.34).chords()[0].text == "F^7"
-    assert played.status(1.34).coming is None
+    assert played.status(1.34).chord_and_next()[0].text == "F^7"
+    assert played.status(1.34).next_choice is None
     assert played.deadline() == pytest.approx(2.0)
 
 
 def test_keys_that_hold_chords_are_not_heard_as_a_line() -> None:
     """Without it the left hand would be answered as if it were the melody."""
     played = engine(16, play__mode="off")
-    before = played.improviser.memory(0)
+    before = played.improviser.export_state(0)
     for second, item in grip(C7, 1.0):
         played.receive(item, second)
-    assert played.improviser.memory(0) == before
+    assert played.improviser.export_state(0) == before
     assert played.heard == 0
-    assert not played.hearing.held
+    assert not played.hearing.keys_held
 
 
 @pytest.mark.parametrize(("first", "kind"), [(0.0, "C"), (0.02, "C"), (-0.02, "C"), (0.6, "A")])
@@ -173,7 +173,7 @@ def test_a_melody_note_struck_with_its_chord_is_heard_over_it(first: float, kind
         list(played.advance(second))
         played.receive(item, second)
     list(played.advance(5.0))
-    [value] = [one.value for one in played.improviser._line.copy().settle_at(60)]
+    [value] = [one.value for one in played.improviser._line.copy().finish_at(60)]
     assert value.kind == kind  # F#: the root of F#maj7, and no tone of G7
 
 
@@ -186,7 +186,9 @@ def test_chords_of_a_transposing_player_sound_in_concert_pitch() -> None:
 def test_chords_can_be_held_before_the_music_starts() -> None:
     """Without it a player who holds the first chord and then presses start would not be understood."""
     made = performance(midi__chords=CHORDS, tempo__source="midi-clock")
-    played = made.engine(0.0, clocks=Clocks(Transport(120.0, wait_start=True, tell=lambda: None)))
+    played = made.make_engine(
+        0.0, clocks=ClockConfig(MidiClockFollower(120.0, wait_start=True, on_change=lambda: None))
+    )
     assert played.deadline() == math.inf
     for second, item in grip(C7, 1.0):
         played.receive(item, second)
@@ -207,10 +209,10 @@ def test_a_chart_that_takes_over_leaves_no_note_and_no_old_chord(rate: str, seco
     assert bars(dues) == [old[bar % 4] if bar < line else new[(bar - line) % 2] for bar in range(8)]
     sounding: set[int] = set()
     for due in dues:
-        if isinstance(due.what, NoteOn):
-            sounding.add(due.what.pitch)
-        elif isinstance(due.what, NoteOff):
-            sounding.discard(due.what.pitch)
-        elif isinstance(due.what, BarPlayed) and due.beat == 4 * line:
+        if isinstance(due.item, NoteOn):
+            sounding.add(due.item.pitch)
+        elif isinstance(due.item, NoteOff):
+            sounding.discard(due.item.pitch)
+        elif isinstance(due.item, BarPlayed) and due.beat == 4 * line:
             assert not sounding
     assert not sounding

@@ -12,22 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.engine import Engine, play_through
-from sideman.core.events import Change, Control, Event, NoteOff, NoteOn, PitchBend
-from sideman.core.input.melody import Hearing
-from sideman.core.reports import BarPlayed, Heard, Report, Struck
+from sideman.core.events import ChangeSettings, ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend
+from sideman.core.input.melody import MelodyTracker
+from sideman.core.reports import BarPlayed, NoteHeard, NotePlayed, Report
 from sideman.core.settings.schema import MidiSettings
-from sideman.core.text import bar_line
+from sideman.core.text import format_bar
 from sideman.core.timing.tempo import Tempo
 from sideman_models.music.context import EvenBars
-from sideman_models.music.line import LineNote, Written
-from sideman_models.music.values import TICKS
+from sideman_models.music.line import LineNote, LineValue
+from sideman_models.music.values import TICKS_PER_QUARTER
 from support.fakes import modern_bundle, performance
-from support.offline_network import offline, softmax
+from support.offline_network import offline_distribution, softmax
 
 BAR = 48
 PEDAL = 64
 TEMPO = Tempo(60.0, 0.0, 0.0)  # a second is a beat
-Events = Sequence[tuple[float, Event]]
+Events = Sequence[tuple[float, MidiEvent]]
 
 
 @dataclass
@@ -37,30 +37,30 @@ class Notes:
     begun: list[tuple[float, int]] = field(default_factory=list)
     ended: list[tuple[float, int]] = field(default_factory=list)
 
-    def hear(self, tick: float, pitch: int) -> None:
+    def player_note_on(self, tick: float, pitch: int) -> None:
         """Remember."""
         self.begun.append((tick, pitch))
 
-    def hear_release(self, tick: float, pitch: int) -> None:
+    def player_note_off(self, tick: float, pitch: int) -> None:
         """Remember."""
         self.ended.append((tick, pitch))
 
 
-def heard(events: Events, hearing: Hearing | None = None, **midi: Any) -> Notes:
+def heard(events: Events, hearing: MelodyTracker | None = None, **midi: Any) -> Notes:
     """What is made of some events, by their beats, in bars of 4/4."""
-    hearing, notes = hearing or Hearing(MidiSettings(**midi), EvenBars(BAR)), Notes()
+    hearing, notes = hearing or MelodyTracker(MidiSettings(**midi), EvenBars(BAR)), Notes()
     for second, event in events:
-        for played in hearing.hears(event, second):
-            hearing.follow(played, second, TEMPO, 0.5, notes)
+        for played in hearing.player_events(event, second):
+            hearing.track(played, second, TEMPO, 0.5, notes)
     return notes
 
 
-def on(pitch: int, channel: int = 1) -> Event:
+def on(pitch: int, channel: int = 1) -> MidiEvent:
     """A key goes down."""
     return NoteOn(pitch, 80, channel)
 
 
-def off(pitch: int, channel: int = 1) -> Event:
+def off(pitch: int, channel: int = 1) -> MidiEvent:
     """A key comes up."""
     return NoteOff(pitch, channel)
 
@@ -80,7 +80,7 @@ def test_of_a_cluster_the_highest_note_is_the_line(chord: list[int], apart: floa
 
 def test_the_end_of_an_accompanying_note_does_not_end_the_line() -> None:
     """Without it a melody held over moving chords would be heard as short notes."""
-    played = performance(play__mode="off").engine(0.0)
+    played = performance(play__mode="off").make_engine(0.0)
     for second, event in [(1.0, on(72)), (1.01, on(60)), (1.2, off(60)), (1.5, off(72))]:
         played.receive(event, second)
     assert texts(played, 60)[0][2:7] == "1.000"
@@ -88,19 +88,19 @@ def test_the_end_of_an_accompanying_note_does_not_end_the_line() -> None:
 
 def texts(played: Engine, tick: int) -> list[str]:
     """The values that are still to enter the network at `tick`."""
-    return [one.value.text for one in played.improviser._line.copy().settle_at(tick)]
+    return [one.value.text for one in played.improviser._line.copy().finish_at(tick)]
 
 
 @pytest.mark.parametrize(("pedal_up", "length"), [(None, "4.000"), (2.0, "2.000"), (0.5, "1.000")])
 def test_a_pedal_lets_a_note_ring_for_a_bar_at_most(pedal_up: float | None, length: str) -> None:
     """Without it a pianist's notes would all be heard short, or the last one for ever."""
-    played = performance(play__mode="off", tempo__bpm=60).engine(0.0)
-    events: list[tuple[float, Event]] = [(0.1, Control(PEDAL, 127, 1)), (1.0, on(60)), (2.0, off(60))]
+    played = performance(play__mode="off", tempo__bpm=60).make_engine(0.0)
+    events: list[tuple[float, MidiEvent]] = [(0.1, ControlChange(PEDAL, 127, 1)), (1.0, on(60)), (2.0, off(60))]
     if pedal_up is not None:
-        events += [(1 + pedal_up, Control(PEDAL, 0, 1))]
+        events += [(1 + pedal_up, ControlChange(PEDAL, 0, 1))]
     for second, event in sorted(events, key=lambda one: one[0]):
         played.receive(event, second)
-    assert not played.hearing.held
+    assert not played.hearing.keys_held
     first, *rests = texts(played, 120)
     assert first[2:7] == length
     assert rests
@@ -109,11 +109,11 @@ def test_a_pedal_lets_a_note_ring_for_a_bar_at_most(pedal_up: float | None, leng
 
 def test_the_next_onset_ends_a_note_that_rings() -> None:
     """Without it a pedal would blur the line into nothing but long notes and rests."""
-    played = performance(play__mode="off", tempo__bpm=60).engine(0.0)
-    events: Events = [(0.1, Control(PEDAL, 64, 1)), (1.0, on(60)), (1.2, off(60)), (2.5, on(62))]
+    played = performance(play__mode="off", tempo__bpm=60).make_engine(0.0)
+    events: Events = [(0.1, ControlChange(PEDAL, 64, 1)), (1.0, on(60)), (1.2, off(60)), (2.5, on(62))]
     for second, event in events:
         played.receive(event, second)
-    played.receive(Control(PEDAL, 63, 1), 2.6)  # the key is still down
+    played.receive(ControlChange(PEDAL, 63, 1), 2.6)  # the key is still down
     assert [text[2:7] for text in texts(played, 48)] == ["1.500"]
 
 
@@ -136,7 +136,7 @@ def test_a_bent_note_is_heard_where_it_begins(bend: int, later: int) -> None:
 
 def test_drums_and_chords_are_not_the_line() -> None:
     """Without it a drum machine, or the left hand that holds the changes, would be heard as a melody."""
-    events: list[tuple[float, Event]] = [
+    events: list[tuple[float, MidiEvent]] = [
         (1.0, on(40, 10)),
         (2.0, on(41, 4)),
         (3.0, on(42, 2)),
@@ -152,22 +152,22 @@ def test_drums_and_chords_are_not_the_line() -> None:
 
 def test_all_notes_off_lets_go_of_all_keys() -> None:
     """Without it a DAW that stops in the middle of a note would leave it held for ever."""
-    hearing = Hearing(MidiSettings(), EvenBars(BAR))
-    notes = heard([(1, on(60)), (1.01, on(64)), (2, Control(123, 0, 2)), (3, Control(123, 0, 1))], hearing)
+    hearing = MelodyTracker(MidiSettings(), EvenBars(BAR))
+    notes = heard([(1, on(60)), (1.01, on(64)), (2, ControlChange(123, 0, 2)), (3, ControlChange(123, 0, 1))], hearing)
     assert [tick for tick, _ in notes.ended] == pytest.approx([36, 36], abs=0.2)
-    assert not hearing.held
+    assert not hearing.keys_held
 
 
 def test_it_knows_whether_you_are_playing() -> None:
     """Without it an answer would begin into your phrase."""
-    hearing = Hearing(MidiSettings(chords=4), EvenBars(BAR))
-    assert (hearing.held, hearing.last_onset, hearing.last_release) == (False, None, None)
-    heard([(0.5, on(36, 4)), (0.9, Control(PEDAL, 127, 1)), (1.0, on(60)), (1.5, on(64))], hearing)
-    assert (hearing.held, hearing.last_onset, hearing.last_release) == (True, 18, None)
+    hearing = MelodyTracker(MidiSettings(chords=4), EvenBars(BAR))
+    assert (hearing.keys_held, hearing.last_onset_tick, hearing.last_release_tick) == (False, None, None)
+    heard([(0.5, on(36, 4)), (0.9, ControlChange(PEDAL, 127, 1)), (1.0, on(60)), (1.5, on(64))], hearing)
+    assert (hearing.keys_held, hearing.last_onset_tick, hearing.last_release_tick) == (True, 18, None)
     heard([(1.75, off(60))], hearing)
-    assert (hearing.held, hearing.last_release) == (True, None)
+    assert (hearing.keys_held, hearing.last_release_tick) == (True, None)
     heard([(2.0, off(64))], hearing)
-    assert (hearing.held, hearing.last_onset, hearing.last_release) == (False, 18, 24)
+    assert (hearing.keys_held, hearing.last_onset_tick, hearing.last_release_tick) == (False, 18, 24)
 
 
 @given(
@@ -177,7 +177,7 @@ def test_it_knows_whether_you_are_playing() -> None:
             st.builds(NoteOn, st.integers(0, 127), st.integers(1, 127), st.integers(1, 4))
             | st.builds(NoteOff, st.integers(0, 127), st.integers(1, 4))
             | st.builds(PitchBend, st.integers(-8192, 8191), st.integers(1, 4))
-            | st.builds(Control, st.sampled_from([1, 64, 120, 123]), st.integers(0, 127), st.integers(1, 4)),
+            | st.builds(ControlChange, st.sampled_from([1, 64, 120, 123]), st.integers(0, 127), st.integers(1, 4)),
         ),
         max_size=40,
     ),
@@ -185,7 +185,7 @@ def test_it_knows_whether_you_are_playing() -> None:
     st.none() | st.integers(1, 4),
 )
 def test_whatever_hands_do_there_is_one_line_in_order(
-    gaps: list[tuple[float, Event]], transpose: int, chords: int | None
+    gaps: list[tuple[float, MidiEvent]], transpose: int, chords: int | None
 ) -> None:
     """Without it some wild playing would crash it, or be heard in an order in which it was not played."""
     second, events = 0.0, []
@@ -214,25 +214,25 @@ def test_whoever_swings_harder_than_we_do_is_soon_heard_in_eighths() -> None:
 def test_a_transposing_instrument_is_heard_as_it_sounds_and_shown_as_it_is_read() -> None:
     """Without it a trumpeter's solo would be answered a tone off, or told in a key that is not theirs."""
     told: list[Report] = []
-    played = performance(midi__transpose=-2, play__mode="off").engine(0.0)
+    played = performance(midi__transpose=-2, play__mode="off").make_engine(0.0)
     played.tell = told.append
     played.receive(on(62), 1.0)
-    played.receive(Change((("midi.transpose", -9),)), 1.2)
+    played.receive(ChangeSettings((("midi.transpose", -9),)), 1.2)
     played.receive(off(62), 1.4)
     played.receive(on(62), 1.5)
-    pitches = [report.note.pitch for report in told if isinstance(report, Heard)]
+    pitches = [report.note.pitch for report in told if isinstance(report, NoteHeard)]
     assert pitches == [60, 60, 53]
 
 
 def test_a_bar_is_told_in_the_players_key() -> None:
     """Without it a trumpeter would have to transpose what the log says."""
-    dues = play_through(performance(play__density=4).engine(0.0, beats=4))
-    [bar] = [due.what for due in dues if isinstance(due.what, BarPlayed)]
+    dues = play_through(performance(play__density=4).make_engine(0.0, beats=4))
+    [bar] = [due.item for due in dues if isinstance(due.item, BarPlayed)]
     transposed = replace(bar, chords=tuple(chord.transposed(2) for chord in bar.chords))
     raised = [replace(choice, pitch=choice.pitch and choice.pitch + 2) for choice in bar.choices]
-    assert bar_line(bar, -2) == bar_line(replace(transposed, choices=tuple(raised)))
-    assert "| Em7 |" in bar_line(bar, -2)
-    assert bar_line(bar, 0) == bar_line(bar)
+    assert format_bar(bar, -2) == format_bar(replace(transposed, choices=tuple(raised)))
+    assert "| Em7 |" in format_bar(bar, -2)
+    assert format_bar(bar, 0) == format_bar(bar)
 
 
 # The network
@@ -243,7 +243,7 @@ class Score:
     """Notes as they are written, and how somebody plays them."""
 
     notes: list[LineNote]
-    events: list[tuple[float, Event]]
+    events: list[tuple[float, MidiEvent]]
     swing: float
 
 
@@ -257,7 +257,7 @@ def phrases(draw: st.DrawFn) -> Score:
     gaps = draw(st.lists(st.sampled_from([6, 6, 6, 12, 18]), min_size=2, max_size=16))
     tick = draw(st.sampled_from([0, 6, 12, 48, 90]))
     notes: list[LineNote] = []
-    events: list[tuple[float, Event]] = []
+    events: list[tuple[float, MidiEvent]] = []
     for number, gap in enumerate(gaps):
         pitch = draw(st.integers(45, 85))
         short = number == len(gaps) - 1 or (gap > 6 and draw(st.booleans()))
@@ -271,7 +271,7 @@ def phrases(draw: st.DrawFn) -> Score:
 
 def seconds(tick: float, swing: float, bpm: float) -> float:
     """The second on which somebody plays what is written on `tick`."""
-    beat, place = divmod(tick, TICKS)
+    beat, place = divmod(tick, TICKS_PER_QUARTER)
     share = place / 6 * swing if place < 6 else swing + (place - 6) / 6 * (1 - swing)
     return 1 + (beat + share) * 60 / bpm
 
@@ -281,24 +281,24 @@ def seconds(tick: float, swing: float, bpm: float) -> float:
 def test_the_network_follows_a_phrase_that_is_played_as_if_it_read_it(score: Score, off_by: float) -> None:
     """Without it the answer would be to another phrase than the one you played, in time and in swing."""
     swing = min(0.75, max(0.5, score.swing + off_by))
-    played = performance(play__mode="off", play__swing=swing).engine(1.0)
+    played = performance(play__mode="off", play__swing=swing).make_engine(1.0)
     for second, event in sorted(score.events, key=lambda one: one[0]):
         played.receive(event, second)
     tick = BAR * (int(score.notes[-1].end) // BAR + 1)
-    _, logits = played.improviser.expect(tick)
-    assert softmax(logits) == pytest.approx(offline(modern_bundle(), score.notes, tick), abs=1e-6)
+    _, logits = played.improviser.predict(tick)
+    assert softmax(logits) == pytest.approx(offline_distribution(modern_bundle(), score.notes, tick), abs=1e-6)
 
 
 @pytest.mark.parametrize("early", [0.0, 0.03, 0.045, 0.06])
 @pytest.mark.parametrize("before", [[], [(0.3, on(60)), (0.9, off(60))]])
 def test_the_first_note_of_a_phrase_belongs_to_the_bar_it_means(early: float, before: Events) -> None:
     """Without it a phrase begun a little early would begin over the chord before, in the bar before."""
-    played = performance(play__mode="off", tempo__bpm=110).engine(0.0)
+    played = performance(play__mode="off", tempo__bpm=110).make_engine(0.0)
     second = 8 * 60 / 110 - early
     for when, event in [*before, (second, on(59)), (second + 0.4, off(59))]:
         played.receive(event, when)
-    note = played.improviser._line.copy().settle_at(120)[0]
-    assert (note.place.tick, note.place.chord.text, note.value.kind) == (0, "Cmaj7", "C")
+    note = played.improviser._line.copy().finish_at(120)[0]
+    assert (note.place.tick_in_bar, note.place.chord.text, note.value.kind) == (0, "Cmaj7", "C")
 
 
 @settings(max_examples=25)
@@ -313,15 +313,15 @@ def test_both_lines_enter_the_network_in_the_order_in_which_they_sounded(
     """Without it the network would be told another conversation than the one that took place."""
     told: list[Report] = []
     entered: list[int] = []
-    played = performance(play__rate=rate, play__seed=seed).engine(0.0)
+    played = performance(play__rate=rate, play__seed=seed).make_engine(0.0)
     played.tell = told.append
-    feed = played.improviser._enter
+    feed = played.improviser._update_state
 
-    def entering(written: list[Written]) -> None:
+    def entering(written: list[LineValue]) -> None:
         entered.extend(one.pitch for one in written if one.pitch is not None)
         feed(written)
 
-    played.improviser._enter = entering  # type: ignore[method-assign, assignment]
+    played.improviser._update_state = entering  # type: ignore[method-assign, assignment]
     second = 0.0
     for gap, pitch in gaps:
         second += gap
@@ -333,7 +333,7 @@ def test_both_lines_enter_the_network_in_the_order_in_which_they_sounded(
     sounded = [
         report.note.pitch
         for report in told
-        if isinstance(report, Struck) or (isinstance(report, Heard) and isinstance(report.note, NoteOn))
+        if isinstance(report, NotePlayed) or (isinstance(report, NoteHeard) and isinstance(report.note, NoteOn))
     ]
     assert entered == sounded[: len(entered)]
     assert len(sounded) - len(entered) <= 1

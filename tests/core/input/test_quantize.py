@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.core.input.quantize import OwnSwing, tick_of, written_at
-from sideman.core.timing.tempo import swung, unswung
+from sideman.core.input.quantize import SwingEstimator, exact_tick, quantize
+from sideman.core.timing.tempo import swung_beat, unswung_tick
 from sideman_models.music.context import EvenBars
 from support.data_files import data_file
 
@@ -28,14 +28,14 @@ errors = st.floats(-0.01, 0.01)  # seconds
 def test_an_early_note_belongs_to_the_bar_it_means(bar: int, number: int, bpm: float, swing: float, by: float) -> None:
     """Without it a note 30 ms early would be heard in the bar before its own, and over that bar's chord."""
     early = by * (0.06 if bpm <= 110 and bar % 12 == 0 else 0.03)
-    assert written_at(number * bar / 12 - early * bpm / 60, EvenBars(bar), swing, 60 / bpm) == number * bar
+    assert quantize(number * bar / 12 - early * bpm / 60, EvenBars(bar), swing, 60 / bpm) == number * bar
 
 
 @given(st.integers(0, 500), st.sampled_from([0, 3, 4, 6, 8, 9]), st.floats(40, 110), st.floats(0.5, 0.56), errors)
 def test_a_note_on_the_grid_is_written_there(beat: int, place: int, bpm: float, swing: float, error: float) -> None:
     """Without it eighths, triplets and sixteenths of a person who plays a little unevenly would become one another."""
-    sounds = swung(12 * beat + place, swing) + error * bpm / 60
-    assert written_at(sounds, EvenBars(BAR), swing, 60 / bpm, 12 * beat if place else None) == 12 * beat + place
+    sounds = swung_beat(12 * beat + place, swing) + error * bpm / 60
+    assert quantize(sounds, EvenBars(BAR), swing, 60 / bpm, 12 * beat if place else None) == 12 * beat + place
 
 
 @given(st.integers(0, 500), st.floats(60, 200), st.floats(0.5, 0.66), errors)
@@ -44,7 +44,7 @@ def test_three_in_a_beat_are_a_triplet(beat: int, bpm: float, swing: float, erro
     ticks: list[int] = []
     for third in range(3):
         sounds = beat + third / 3 + (error * bpm / 60 if third == 2 else 0)
-        ticks.append(written_at(sounds, EvenBars(BAR), swing, 60 / bpm, ticks[-1] if ticks else None))
+        ticks.append(quantize(sounds, EvenBars(BAR), swing, 60 / bpm, ticks[-1] if ticks else None))
     assert ticks == [12 * beat, 12 * beat + 4, 12 * beat + 8]
 
 
@@ -52,8 +52,8 @@ def test_three_in_a_beat_are_a_triplet(beat: int, bpm: float, swing: float, erro
 def test_a_place_is_never_far(beat: float, bpm: float, swing: float, bar: int, since: int | None) -> None:
     """Without it what you play would be heard at another time than you play it, or two notes the wrong way round."""
     before = None if since is None else round(beat * 12) + since
-    tick = written_at(beat, EvenBars(bar), swing, 60 / bpm, before)
-    assert tick == before or abs(tick - tick_of(beat, EvenBars(bar), swing)) <= 6
+    tick = quantize(beat, EvenBars(bar), swing, 60 / bpm, before)
+    assert tick == before or abs(tick - exact_tick(beat, EvenBars(bar), swing)) <= 6
     assert before is None or tick >= before
 
 
@@ -61,31 +61,31 @@ def test_a_place_is_never_far(beat: float, bpm: float, swing: float, bar: int, s
 @given(st.floats(0.5, 0.72), st.integers(0, 99), st.sampled_from([42, 48]))
 def test_the_players_swing_is_measured(swing: float, seed: int, bar: int) -> None:
     """Without it a player who swings harder than we do would be heard in triplets and sixteenths."""
-    own = OwnSwing()
+    own = SwingEstimator()
     wobble = [(seed * 7 + number * 31) % 11 / 500 - 0.01 for number in range(200)]
     beats = (top + beat for top in range(0, 600 * bar, bar) for beat in range(0, bar - 11, 12))
     for number, tick in enumerate(islice(beats, 60)):
-        own.hear(tick / 12 + wobble[number], EvenBars(bar))
+        own.add_onset(tick / 12 + wobble[number], EvenBars(bar))
         if number % 4 == 3:  # a triplet now and then says nothing
-            own.hear(tick / 12 + 1 / 3, EvenBars(bar))
-            own.hear(tick / 12 + 2 / 3, EvenBars(bar))
+            own.add_onset(tick / 12 + 1 / 3, EvenBars(bar))
+            own.add_onset(tick / 12 + 2 / 3, EvenBars(bar))
         elif number % 3:
-            own.hear(tick / 12 + swing + wobble[-number], EvenBars(bar))
-    assert own.ratio(0.54) == pytest.approx(swing, abs=0.015)
+            own.add_onset(tick / 12 + swing + wobble[-number], EvenBars(bar))
+    assert own.estimate(0.54) == pytest.approx(swing, abs=0.015)
 
 
 def test_until_it_is_heard_the_player_swings_as_we_do() -> None:
     """Without it the first notes would be heard straight though everybody swings."""
-    own = OwnSwing()
-    assert own.ratio(0.6) == 0.6
+    own = SwingEstimator()
+    assert own.estimate(0.6) == 0.6
     for beat in range(20):
-        own.hear(beat, EvenBars(BAR))
-        own.hear(beat + 0.34, EvenBars(BAR))
-    assert own.ratio(0.6) == 0.6
+        own.add_onset(beat, EvenBars(BAR))
+        own.add_onset(beat + 0.34, EvenBars(BAR))
+    assert own.estimate(0.6) == 0.6
     for beat in range(20, 40):
-        own.hear(beat, EvenBars(BAR))
-        own.hear(beat + 0.77, EvenBars(BAR))
-    assert own.ratio(0.6) == 0.75
+        own.add_onset(beat, EvenBars(BAR))
+        own.add_onset(beat + 0.77, EvenBars(BAR))
+    assert own.estimate(0.6) == 0.75
 
 
 def _recorded(solos: int) -> Iterator[list[tuple[float, float, float]]]:
@@ -114,12 +114,12 @@ def test_recorded_solos_are_heard_as_they_are_written() -> None:
     endless = EvenBars(12 * 10_000)
     notes = ours = rounded = downbeats = ours_on_them = rounded_on_them = 0
     for onsets in _recorded(12):
-        own, before = OwnSwing(), None
+        own, before = SwingEstimator(), None
         for beat, written, beat_s in onsets:
-            own.hear(beat, endless)
-            before = written_at(beat, endless, own.ratio(0.54), beat_s, before)
-            plain = min((0, 2, 3, 4, 6, 8, 9, 10, 12), key=lambda place: abs(place - unswung(beat, 0.54) % 12))
-            plain += 12 * int(unswung(beat, 0.54) // 12)
+            own.add_onset(beat, endless)
+            before = quantize(beat, endless, own.estimate(0.54), beat_s, before)
+            plain = min((0, 2, 3, 4, 6, 8, 9, 10, 12), key=lambda place: abs(place - unswung_tick(beat, 0.54) % 12))
+            plain += 12 * int(unswung_tick(beat, 0.54) // 12)
             notes += 1
             ours += before == 12 * written
             rounded += plain == 12 * written

@@ -15,30 +15,30 @@ from hypothesis import strategies as st
 
 from bench.clocks import steady
 from sideman.core.chart.chart import Chart, parse_changes, parse_meter
-from sideman.core.chart.timeline import Tune
+from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import (
-    Change,
+    ChangeSettings,
     ClockContinue,
     ClockStart,
     ClockStop,
     ClockTick,
     Command,
-    Event,
+    MidiEvent,
     NoteOff,
     NoteOn,
     Panic,
     SetChart,
     SongPosition,
 )
-from sideman.core.parts.comp import BASS, SHELLS, Comp, CompNote, Style, beat_ticks, shell
-from sideman.core.parts.improviser import Dice
-from sideman.core.reports import Struck
-from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman.core.timing.pll import TICKS_A_BEAT
+from sideman.core.parts.comp import BASS_PITCHES, SHELL_PITCHES, Comp, CompNote, CompStyle, beat_ticks, shell_tones
+from sideman.core.parts.improviser import RandomSource
+from sideman.core.reports import NotePlayed
+from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman_models.music.harmony import Chord, parse_chord
-from sideman_models.music.values import TICKS
-from support.fakes import hanging, performance, play, tempo
+from sideman_models.music.values import TICKS_PER_QUARTER
+from support.fakes import hanging_notes, performance, play_on_fake_clock, tempo_change
 from support.strategies import charts as any_charts
 from support.strategies import chords
 
@@ -48,12 +48,12 @@ styles = st.sampled_from(["shells", "bass"])
 seeds = st.integers(0, 999)
 
 
-def accompany(chart: Chart, style: Style, seed: int, bars: int = BARS) -> list[tuple[int, list[CompNote]]]:
+def accompany(chart: Chart, style: CompStyle, seed: int, bars: int = BARS) -> list[tuple[int, list[CompNote]]]:
     """So many bars of it: the ticks of its onsets, and what it strikes there."""
-    comp, roll, tick, played = Comp(Tune(chart)), Dice(seed).roll, 0, []
-    while tick < chart.beat_of(bars) * TICKS:
-        played.append((tick, comp.strike(style, tick, 84, roll)))
-        tick = comp.after(style, tick, roll)
+    comp, roll, tick, played = Comp(ChartTimeline(chart)), RandomSource(seed).draw, 0, []
+    while tick < chart.beat_of_bar(bars) * TICKS_PER_QUARTER:
+        played.append((tick, comp.notes_at(style, tick, 84, roll)))
+        tick = comp.next_onset(style, tick, roll)
     return played
 
 
@@ -64,19 +64,19 @@ def chart_of(text: str, meter: str = "4/4") -> Chart:
 
 def bar_lines(chart: Chart, bars: int = BARS) -> list[int]:
     """The ticks on which so many bars begin, and the last one ends."""
-    return [round(chart.beat_of(number) * TICKS) for number in range(bars + 1)]
+    return [round(chart.beat_of_bar(number) * TICKS_PER_QUARTER) for number in range(bars + 1)]
 
 
 def change_ticks(chart: Chart) -> set[int]:
     """The ticks of `BARS` bars where a chord is written, be it the one before or another."""
-    bars = [(chart.beat_of(number), chart.bars[number % len(chart.bars)]) for number in range(BARS)]
-    return {math.ceil(float(line + at) * TICKS - 1e-6) for line, bar in bars for at, _ in bar.chords}
+    bars = [(chart.beat_of_bar(number), chart.bars[number % len(chart.bars)]) for number in range(BARS)]
+    return {math.ceil(float(line + at) * TICKS_PER_QUARTER - 1e-6) for line, bar in bars for at, _ in bar.chords}
 
 
 def engine(style: str, chart: Chart | None = None, beats: float | None = 32, **keys: Any) -> Engine:
     """An engine with an accompaniment."""
     made = performance(play__comp=style, **keys)
-    return (made if chart is None else replace(made, chart=chart)).engine(0.0, beats=beats)
+    return (made if chart is None else replace(made, chart=chart)).make_engine(0.0, beats=beats)
 
 
 def struck(recorder: Any, channel: int = COMP) -> list[tuple[float, int]]:
@@ -97,7 +97,7 @@ def struck(recorder: Any, channel: int = COMP) -> list[tuple[float, int]]:
 )  # fmt: skip
 def test_a_shell_is_what_tells_the_chord(symbol: str, tones: str) -> None:
     """One would hear a chord and not know whether it is major, minor or a seventh."""
-    assert set(shell(parse_chord(symbol))) == {parse_chord(tone).root for tone in tones.split()}
+    assert set(shell_tones(parse_chord(symbol))) == {parse_chord(tone).root for tone in tones.split()}
 
 
 @settings(max_examples=50)
@@ -107,8 +107,8 @@ def test_shells_are_the_chords_own_and_lie_close(line: list[Chord], seed: int) -
     chart = chart_of(" | ".join(chord.text for chord in line))
     for tick, notes in accompany(chart, "shells", seed):
         pitches = [note.pitch for note in notes]
-        assert {pitch % 12 for pitch in pitches} == set(shell(chart.chord_at(tick / TICKS)))
-        assert all(pitch in SHELLS for pitch in pitches)
+        assert {pitch % 12 for pitch in pitches} == set(shell_tones(chart.chord_at(tick / TICKS_PER_QUARTER)))
+        assert all(pitch in SHELL_PITCHES for pitch in pitches)
         assert len(pitches) in (0, 2)
         assert not pitches or 3 <= pitches[1] - pitches[0] <= 11
 
@@ -127,7 +127,7 @@ def test_shells_tell_every_change_and_every_bar(chart: Chart, seed: int) -> None
     onsets = [tick for tick, _ in accompany(chart, "shells", seed)]
     lines, previous = bar_lines(chart), None
     for tick in range(lines[-1]):
-        chord = chart.chord_at(tick / TICKS)
+        chord = chart.chord_at(tick / TICKS_PER_QUARTER)
         assert tick in onsets or (tick not in lines and chord == previous)
         previous = chord
 
@@ -142,14 +142,14 @@ def test_the_bass_walks_a_note_a_beat_and_tells_every_change(chart: Chart, seed:
     beats = {
         tick
         for line, end in pairwise(bar_lines(chart))
-        for tick in range(line, end, beat_ticks(chart.meter_at(line / TICKS)))
+        for tick in range(line, end, beat_ticks(chart.meter_at(line / TICKS_PER_QUARTER)))
     }
     played = accompany(chart, "bass", seed)
     onsets = {tick for tick, _ in played}
     assert beats <= onsets <= beats | change_ticks(chart)
     for tick, notes in played:
-        assert len(notes) == (1 if chart.chord_at(tick / TICKS).tones else 0)
-        assert all(note.pitch in BASS for note in notes)
+        assert len(notes) == (1 if chart.chord_at(tick / TICKS_PER_QUARTER).tones else 0)
+        assert all(note.pitch in BASS_PITCHES for note in notes)
 
 
 @settings(max_examples=100)
@@ -157,7 +157,10 @@ def test_the_bass_walks_a_note_a_beat_and_tells_every_change(chart: Chart, seed:
 def test_the_bass_plays_the_chord_or_a_step_to_the_next(chart: Chart, seed: int) -> None:
     """It would play wrong notes."""
     lines = bar_lines(chart, BARS + 2)
-    played = [(tick, chart.chord_at(tick / TICKS), notes) for tick, notes in accompany(chart, "bass", seed, BARS + 1)]
+    played = [
+        (tick, chart.chord_at(tick / TICKS_PER_QUARTER), notes)
+        for tick, notes in accompany(chart, "bass", seed, BARS + 1)
+    ]
     before = None
     for (tick, chord, notes), (next_tick, next_chord, following) in pairwise(played):
         if notes:
@@ -200,13 +203,13 @@ def test_a_beat_is_what_one_counts(meter: str, ticks: list[int]) -> None:
 
 def test_a_chord_that_changes_under_it_is_followed_with_the_next_onset() -> None:
     """Held chords would be answered a bar late."""
-    tune, roll = Tune(chart_of("| C7 |")), Dice(1).roll
+    tune, roll = ChartTimeline(chart_of("| C7 |")), RandomSource(1).draw
     comp = Comp(tune)
-    comp.strike("bass", 0, 84, roll)
-    assert comp.after("bass", 0, roll) == 12
-    tune.hold(parse_chord("F#m7"), 1.0)
-    assert [note.pitch % 12 for note in comp.strike("bass", 12, 84, roll)] == [6]
-    assert {note.pitch % 12 for note in comp.strike("shells", 12, 84, roll)} == {9, 4}
+    comp.notes_at("bass", 0, 84, roll)
+    assert comp.next_onset("bass", 0, roll) == 12
+    tune.hold_chord(parse_chord("F#m7"), 1.0)
+    assert [note.pitch % 12 for note in comp.notes_at("bass", 12, 84, roll)] == [6]
+    assert {note.pitch % 12 for note in comp.notes_at("shells", 12, 84, roll)} == {9, 4}
 
 
 # -- in the engine
@@ -217,19 +220,19 @@ def test_a_chord_that_changes_under_it_is_followed_with_the_next_onset() -> None
 def test_the_solo_is_the_same_with_and_without(style: str, chart: Chart, rate: str, seed: int) -> None:
     """The same seed would play another solo as soon as somebody wants to hear the changes."""
 
-    def solo(comp: str) -> list[tuple[float, Event]]:
+    def solo(comp: str) -> list[tuple[float, MidiEvent]]:
         played = play_through(engine(comp, chart, play__rate=rate, play__seed=seed))
-        notes = [(due.beat, due.what) for due in played if isinstance(due.what, NoteOn | NoteOff)]
+        notes = [(due.beat, due.item) for due in played if isinstance(due.item, NoteOn | NoteOff)]
         return [(beat, event) for beat, event in notes if event.channel == SOLO]
 
     assert solo(style) == solo("off")
 
 
 things = st.one_of(
-    st.builds(tempo, st.sampled_from([40.0, 133.0, 400.0])),
+    st.builds(tempo_change, st.sampled_from([40.0, 133.0, 400.0])),
     st.builds(SetChart, any_charts()),
     st.just(Panic()),
-    st.builds(lambda comp: Change((("play.comp", comp),)), st.sampled_from(["off", "shells", "bass"])),
+    st.builds(lambda comp: ChangeSettings((("play.comp", comp),)), st.sampled_from(["off", "shells", "bass"])),
     st.builds(NoteOn, st.integers(0, 127), st.integers(1, 127), st.just(1)),
 )
 
@@ -237,12 +240,12 @@ things = st.one_of(
 @settings(max_examples=20)
 @given(styles, any_charts(), st.lists(st.tuples(st.floats(0, 4), things), max_size=6), st.floats(0, 0.2))
 def test_nothing_hangs_and_nothing_overlaps(
-    style: str, chart: Chart, given_: list[tuple[float, Event | Command]], late: float
+    style: str, chart: Chart, given_: list[tuple[float, MidiEvent | Command]], late: float
 ) -> None:
     """A note of the band would sound for ever, or the bass would become a chord."""
     items = sorted(given_, key=lambda item: item[0])
-    recorder, _ = play(engine(style, chart, None, play__late_ms=1000), 4.0, items, late)
-    assert not hanging(message for _, message in recorder.sent)
+    recorder, _ = play_on_fake_clock(engine(style, chart, None, play__late_ms=1000), 4.0, items, late)
+    assert not hanging_notes(message for _, message in recorder.sent)
     sounding: dict[int, float] = {}
     for second, (status, pitch, velocity) in recorder.sent:
         if status == 0x90 | COMP - 1 and velocity:
@@ -255,15 +258,17 @@ def test_nothing_hangs_and_nothing_overlaps(
 @pytest.mark.parametrize("mode", ["solo", "off"])
 def test_it_plays_in_every_mode_on_the_beat(mode: str) -> None:
     """A player who wants only the band would have none."""
-    recorder, _ = play(engine("bass", play__mode=mode, tempo__bpm=60), 100.0)
+    recorder, _ = play_on_fake_clock(engine("bass", play__mode=mode, tempo__bpm=60), 100.0)
     assert [second for second, _ in struck(recorder)] == [float(beat) for beat in range(32)]
-    told = [report for report in recorder.reports if isinstance(report, Struck) and report.voice == "comp"]
+    told = [report for report in recorder.reports if isinstance(report, NotePlayed) and report.voice == "comp"]
     assert [(report.beat, report.note.pitch) for report in told] == struck(recorder)
 
 
 def test_it_swings_with_the_solo() -> None:
     """Band and solo would play their offbeats against each other."""
-    recorder, _ = play(engine("shells", play__mode="off", play__swing=0.67, tempo__bpm=60, play__seed=2), 100.0)
+    recorder, _ = play_on_fake_clock(
+        engine("shells", play__mode="off", play__swing=0.67, tempo__bpm=60, play__seed=2), 100.0
+    )
     places = {round(second % 1, 6) for second, _ in struck(recorder)}
     assert places == {0.0, 0.67}
 
@@ -271,13 +276,13 @@ def test_it_swings_with_the_solo() -> None:
 def test_another_accompaniment_comes_with_the_next_bar() -> None:
     """It would break off in the middle of a bar, or need a new start."""
     changes: Iterable[tuple[float, Command]] = (
-        (1.5, Change((("play.comp", "bass"),))),
-        (9.5, Change((("play.comp", "shells"),))),
-        (13.5, Change((("play.comp", "off"),))),
+        (1.5, ChangeSettings((("play.comp", "bass"),))),
+        (9.5, ChangeSettings((("play.comp", "shells"),))),
+        (13.5, ChangeSettings((("play.comp", "off"),))),
     )
-    recorder, _ = play(engine("off", play__mode="off", tempo__bpm=60), 24.0, changes)
+    recorder, _ = play_on_fake_clock(engine("off", play__mode="off", tempo__bpm=60), 24.0, changes)
     onsets = struck(recorder)
-    assert [second for second, pitch in onsets if pitch in BASS and second < 12] == [
+    assert [second for second, pitch in onsets if pitch in BASS_PITCHES and second < 12] == [
         4.0,
         5.0,
         6.0,
@@ -287,18 +292,18 @@ def test_another_accompaniment_comes_with_the_next_bar() -> None:
         10.0,
         11.0,
     ]
-    assert {second for second, pitch in onsets if pitch in SHELLS and second >= 12} >= {12.0}
+    assert {second for second, pitch in onsets if pitch in SHELL_PITCHES and second >= 12} >= {12.0}
     assert max(second for second, _ in onsets) < 16.0
-    assert not hanging(message for _, message in recorder.sent)
+    assert not hanging_notes(message for _, message in recorder.sent)
 
 
 def test_its_notes_coming_back_are_not_taken_for_the_players() -> None:
     """A DAW that passes its input on would make it answer its own bass."""
-    alone, _ = play(engine("bass", play__mode="off"), 8.0)
+    alone, _ = play_on_fake_clock(engine("bass", play__mode="off"), 8.0)
     heard = [(second, wire) for second, wire in alone.sent if wire[0] == 0x90 | COMP - 1]
     back = [(second + 0.01, NoteOn(pitch, velocity, COMP)) for second, (_, pitch, velocity) in heard]
     listening = engine("bass", play__mode="off")
-    play(listening, 8.0, back)
+    play_on_fake_clock(listening, 8.0, back)
     assert (listening.heard, listening.listener.echoes) == (0, len(back))
 
 
@@ -306,8 +311,8 @@ def test_what_comes_too_late_is_left_out() -> None:
     """After a hiccup of the machine the band would play a burst of missed beats."""
     played = engine("bass", play__mode="off", tempo__bpm=60)
     list(played.advance(0.0))
-    assert not [due for due in played.advance(2.5) if isinstance(due.what, NoteOn)]
-    assert [due.beat for due in played.advance(3.0) if isinstance(due.what, NoteOn)] == [3.0]
+    assert not [due for due in played.advance(2.5) if isinstance(due.item, NoteOn)]
+    assert [due.beat for due in played.advance(3.0) if isinstance(due.item, NoteOn)] == [3.0]
     assert played.late == 2
 
 
@@ -315,38 +320,43 @@ def test_what_comes_too_late_is_left_out() -> None:
 def test_it_follows_a_clock_from_wherever_it_starts(sixteenths: int, first: float) -> None:
     """In the middle of a song the band would come in a bar late, or twice at once."""
     true = [float(second) for second in steady(16, 120.0)]
-    ticks: list[tuple[float, Event]] = [(second, ClockTick()) for second in true]
-    place: list[tuple[float, Event]] = [(true[0] - 0.02, SongPosition(sixteenths)), (true[0] - 0.01, ClockContinue())]
-    start: list[tuple[float, Event]] = [(true[0] - 0.01, ClockStart())]
+    ticks: list[tuple[float, MidiEvent]] = [(second, ClockTick()) for second in true]
+    place: list[tuple[float, MidiEvent]] = [
+        (true[0] - 0.02, SongPosition(sixteenths)),
+        (true[0] - 0.01, ClockContinue()),
+    ]
+    start: list[tuple[float, MidiEvent]] = [(true[0] - 0.01, ClockStart())]
     made = performance(play__comp="bass", play__mode="off", play__late_ms=30)
-    following = made.engine(0.0, clocks=Clocks(Transport(120.0)))
-    stop: list[tuple[float, Event]] = [(true[-1] + 0.01, ClockStop())]
-    recorder, _ = play(following, 60.0, [*(place if sixteenths else start), *ticks, *stop])
+    following = made.make_engine(0.0, clocks=ClockConfig(MidiClockFollower(120.0)))
+    stop: list[tuple[float, MidiEvent]] = [(true[-1] + 0.01, ClockStop())]
+    recorder, _ = play_on_fake_clock(following, 60.0, [*(place if sixteenths else start), *ticks, *stop])
     seconds = [second for second, _ in struck(recorder)]
     assert [second - true[0] for second in seconds] == pytest.approx(
         [first + beat / 2 for beat in range(len(seconds))], abs=0.002
     )
     assert len(seconds) >= 15
-    assert not hanging(message for second, message in recorder.sent if second <= true[-1] + 0.02)
+    assert not hanging_notes(message for second, message in recorder.sent if second <= true[-1] + 0.02)
 
 
 def test_it_goes_with_the_clock_to_another_place() -> None:
     """Wound back, the band would play on over the old place, twice at once, or with a note left from before."""
     true = [float(second) for second in steady(20, 120.0)]
-    jump = 9 * TICKS_A_BEAT + 5
-    wound: list[tuple[float, Event]] = [
+    jump = 9 * CLOCK_TICKS_PER_BEAT + 5
+    wound: list[tuple[float, MidiEvent]] = [
         (true[jump] - 0.015, ClockStop()),
         (true[jump] - 0.01, SongPosition(4 * 4)),
         (true[jump] - 0.005, ClockContinue()),
     ]
-    ticks: list[tuple[float, Event]] = [(second, ClockTick()) for second in true]
+    ticks: list[tuple[float, MidiEvent]] = [(second, ClockTick()) for second in true]
     arrivals = [(true[0] - 0.01, ClockStart()), *ticks[:jump], *wound, *ticks[jump:]]
     made = performance(play__comp="bass", play__mode="off", play__late_ms=30)
-    recorder, _ = play(made.engine(0.0, clocks=Clocks(Transport(120.0))), true[-1] + 0.01, arrivals)
+    recorder, _ = play_on_fake_clock(
+        made.make_engine(0.0, clocks=ClockConfig(MidiClockFollower(120.0))), true[-1] + 0.01, arrivals
+    )
     before = [message for second, message in recorder.sent if second < true[jump] - 0.005]
-    assert not hanging(before)
+    assert not hanging_notes(before)
     onsets = struck(recorder)
-    beats = [*true[:jump:TICKS_A_BEAT], *true[jump::TICKS_A_BEAT]]
+    beats = [*true[:jump:CLOCK_TICKS_PER_BEAT], *true[jump::CLOCK_TICKS_PER_BEAT]]
     assert [second for second, _ in onsets] == pytest.approx(beats[: len(onsets)], abs=0.003)
     roots = [pitch % 12 for second, pitch in onsets if second > true[jump] - 0.005]
     assert roots[0] == parse_chord("G7").root  # the second bar

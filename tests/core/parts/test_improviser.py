@@ -11,20 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.core.chart.timeline import Tune
-from sideman.core.parts.improviser import Choice, Dice, Improviser
+from sideman.core.chart.timeline import ChartTimeline
+from sideman.core.parts.improviser import Choice, Improviser, RandomSource
 from sideman_models.music.line import LineNote
-from sideman_models.music.values import REST, Value
+from sideman_models.music.values import REST_KIND, Value
 from sideman_models.network.bundle import Bundle
-from support.fakes import ListeningNetwork, classic_bundle, modern_bundle, performance
-from support.offline_network import offline, softmax
+from support.fakes import RecordingNetwork, classic_bundle, modern_bundle, performance
+from support.offline_network import offline_distribution, softmax
 
 phrases = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 40), st.integers(40, 90)), min_size=1, max_size=12)
 
 
-def improviser(bundle: Bundle | None = None, net: ListeningNetwork | None = None, **keys: Any) -> Improviser:
+def improviser(bundle: Bundle | None = None, net: RecordingNetwork | None = None, **keys: Any) -> Improviser:
     """An improviser at the top of the four bars of `fakes.CHANGES`."""
-    return performance(bundle, net, **keys).engine(0.0).improviser
+    return performance(bundle, net, **keys).make_engine(0.0).improviser
 
 
 def line(phrase: list[tuple[int, int, int]]) -> list[LineNote]:
@@ -45,18 +45,18 @@ def test_hearing_a_phrase_moves_the_network_like_reading_it(phrase: list[tuple[i
     tick = int(notes[-1].end) + 24
     player = improviser(play__mode="off")
     for note in notes:
-        player.hear(note.onset, note.pitch)
-        player.hear_release(note.end, note.pitch)
-    _, logits = player.expect(tick)
-    assert softmax(logits) == pytest.approx(offline(modern_bundle(), notes, tick), abs=1e-6)
+        player.player_note_on(note.onset, note.pitch)
+        player.player_note_off(note.end, note.pitch)
+    _, logits = player.predict(tick)
+    assert softmax(logits) == pytest.approx(offline_distribution(modern_bundle(), notes, tick), abs=1e-6)
 
 
 @given(st.integers(36, 96), st.integers(0, 47))
 def test_a_note_just_heard_counts_for_the_very_next_value(pitch: int, tick: int) -> None:
     """Without it the answer would always be a note behind."""
     silent, heard = improviser(), improviser()
-    heard.hear(tick, pitch)
-    assert not np.allclose(silent.expect(48)[1], heard.expect(48)[1])
+    heard.player_note_on(tick, pitch)
+    assert not np.allclose(silent.predict(48)[1], heard.predict(48)[1])
 
 
 def test_what_is_fed_back_is_what_sounded() -> None:
@@ -64,23 +64,23 @@ def test_what_is_fed_back_is_what_sounded() -> None:
     value = Value("C", 3, 2)
     for gate, written in ((0.9, ["C,1.000"]), (0.5, ["C,0.500", "R,0.500"])):
         bundle = modern_bundle()
-        network = ListeningNetwork(bundle.weights)
+        network = RecordingNetwork(bundle.weights)
         player = improviser(bundle, network, play__gate=gate)
-        index = bundle.vocabulary.index(value) or 0
-        player.played(Choice(0, 12, index, value, 62, 80))
-        player.played(Choice(12, 12, index, value, 64, 80))
-        player.expect(24)
-        texts = [bundle.vocabulary.values[fed].text for fed in network.fed if fed is not None]
+        index = bundle.vocabulary.index_of(value) or 0
+        player.record_played(Choice(0, 12, index, value, 62, 80))
+        player.record_played(Choice(12, 12, index, value, 64, 80))
+        player.predict(24)
+        texts = [bundle.vocabulary.values[fed].text for fed in network.fed_values if fed is not None]
         assert [text[:7] for text in texts[: len(written)]] == written
 
 
 def test_a_key_that_comes_up_does_not_end_our_note_of_that_pitch() -> None:
     """Without it the network would believe that its own note was cut short."""
     player = improviser()
-    player.hear(0, 60)
-    player.played(Choice(12, 12, 0, modern_bundle().vocabulary.values[0], 60, 80))
-    player.hear_release(15, 60)
-    assert [one.value.ticks for one in player._line.copy().settle_at(24)] == [12]
+    player.player_note_on(0, 60)
+    player.record_played(Choice(12, 12, 0, modern_bundle().vocabulary.values[0], 60, 80))
+    player.player_note_off(15, 60)
+    assert [one.value.ticks for one in player._line.copy().finish_at(24)] == [12]
 
 
 @given(st.floats(-0.4, 0.99))
@@ -92,25 +92,25 @@ def test_what_we_play_together_is_told_whole(lag: float) -> None:
         strikes = [(12.0 * beat, None), (12.0 * beat + lag, 90)]
         for tick, heard in sorted(strikes, key=lambda strike: strike[0]):
             if heard is None:
-                player.played(Choice(12 * beat, 12, 0, bundle.vocabulary.values[0], 60, 80))
+                player.record_played(Choice(12 * beat, 12, 0, bundle.vocabulary.values[0], 60, 80))
             else:
-                player.hear(tick, heard)
-    assert player._line.dropped == 0
+                player.player_note_on(tick, heard)
+    assert player._line.dropped_notes == 0
 
 
 def test_a_classic_network_is_fed_the_value_that_was_drawn() -> None:
     """Without it the classic solo would not be the assignment's."""
     bundle = classic_bundle()
-    network = ListeningNetwork(bundle.weights)
+    network = RecordingNetwork(bundle.weights)
     player = improviser(bundle, network)
     drawn = []
     for beat in range(8):
         choice = player.choose(12 * beat)
-        player.played(choice)
+        player.record_played(choice)
         drawn.append(choice.index)
-    network.fed.clear()
-    player.expect(96)
-    assert network.fed[-1] == drawn[-1]
+    network.fed_values.clear()
+    player.predict(96)
+    assert network.fed_values[-1] == drawn[-1]
 
 
 def solo(player: Improviser, ticks: int = 480) -> list[Choice]:
@@ -118,7 +118,7 @@ def solo(player: Improviser, ticks: int = 480) -> list[Choice]:
     choices, tick = [], 0
     while tick < ticks:
         choices.append(player.choose(tick))
-        player.played(choices[-1])
+        player.record_played(choices[-1])
         tick += choices[-1].length
     return choices
 
@@ -137,13 +137,13 @@ def test_a_classic_solo_keeps_the_rules_of_the_originals(seed: int, leap: int, a
     choices = solo(improviser(classic_bundle(), play__rate="phrase", **keys))
     assert all(choice.tick % 12 in (0, 3, 4, 6, 8, 9) for choice in choices)
     assert all(choice.length >= 12 * apart for choice in choices)
-    changes = Tune(performance().chart)
+    changes = ChartTimeline(performance().chart)
     for before, after in pairwise(choices):
         assert before.pitch is not None
         assert after.pitch is not None
         chord = changes.chord_at(after.tick / 12)
-        kind = chord.kind(after.pitch)
-        fitting = [pitch for pitch in range(48, 85) if chord.kind(pitch) == kind and pitch != before.pitch]
+        kind = chord.kind_of(after.pitch)
+        fitting = [pitch for pitch in range(48, 85) if chord.kind_of(pitch) == kind and pitch != before.pitch]
         assert abs(after.pitch - before.pitch) <= max(leap, min(abs(pitch - before.pitch) for pitch in fitting))
 
 
@@ -158,17 +158,17 @@ def test_without_its_rules_a_classic_solo_is_as_it_was_drawn() -> None:
 def test_a_classic_network_is_fed_the_value_drawn_though_its_duration_settled() -> None:
     """Without it the network would be led away from the music it has learned by what was tidied up for the ear."""
     bundle = classic_bundle()
-    network = ListeningNetwork(bundle.weights)
+    network = RecordingNetwork(bundle.weights)
     player = improviser(bundle, network, play__rate="phrase")
     tick, settled = 0, 0
     for _ in range(60):
         choice = player.choose(tick)
-        player.played(choice)
+        player.record_played(choice)
         tick += choice.length
         settled += choice.length != choice.value.ticks
-        network.fed.clear()
-        player.expect(tick)
-        assert network.fed[-1] == choice.index
+        network.fed_values.clear()
+        player.predict(tick)
+        assert network.fed_values[-1] == choice.index
     assert settled
 
 
@@ -219,13 +219,13 @@ def test_whatever_the_controls_a_choice_is_a_pitch_in_range_or_a_rest(
     low, high = span
     player = improviser(bundle, play__range=f"{low}-{high}", **keys)
     for tick, pitch in sorted(heard):
-        player.hear(tick, pitch)
+        player.player_note_on(tick, pitch)
     tick = 60
     for _ in range(5):
         choice = player.choose(tick)
         assert choice.pitch is None or (low <= choice.pitch <= high and 1 <= choice.velocity <= 127)
         assert choice.length > 0
-        player.played(choice)
+        player.record_played(choice)
         tick += choice.length
 
 
@@ -233,18 +233,18 @@ def test_whatever_the_controls_a_choice_is_a_pitch_in_range_or_a_rest(
 def test_choosing_changes_nothing(seed: int) -> None:
     """Without it a choice taken back would leave traces, and the same performance would not repeat."""
     player = improviser(play__seed=seed)
-    player.hear(0, 60)
-    before = player.memory(12)
+    player.player_note_on(0, 60)
+    before = player.export_state(12)
     assert player.choose(12) == player.choose(12)
-    assert player.memory(12) == before
+    assert player.export_state(12) == before
 
 
 def test_temperature_nothing_takes_the_likeliest() -> None:
     """Without it 'play safe' would still throw dice."""
     player = improviser(play__temperature=0, play__repetition=0)
-    place, logits = player.expect(0)
-    kinds = {place.chord.kind(pitch) for pitch in range(12)}
-    playable = np.isin(modern_bundle().vocabulary.kinds, [*kinds, REST])
+    place, logits = player.predict(0)
+    kinds = {place.chord.kind_of(pitch) for pitch in range(12)}
+    playable = np.isin(modern_bundle().vocabulary.kinds, [*kinds, REST_KIND])
     assert player.choose(0).index == np.where(playable, logits, -np.inf).argmax()
 
 
@@ -264,7 +264,7 @@ def test_it_rests_at_most_so_many_pulses_in_a_row(limit: int) -> None:
         choice = player.choose(12 * beat)
         rests = 0 if choice.pitch is not None else rests + 1
         assert rests <= limit
-        player.played(choice)
+        player.record_played(choice)
 
 
 @pytest.mark.parametrize("limit", [1, 2])
@@ -277,7 +277,7 @@ def test_a_pitch_comes_at_most_so_often_in_a_row(limit: int, window: int) -> Non
     for beat in range(200):
         choice = player.choose(12 * beat)
         pitches.append(choice.pitch)
-        player.played(choice)
+        player.record_played(choice)
     struck = [pitch for pitch in pitches if pitch is not None]
     assert all(len(set(struck[start : start + limit + 1])) > 1 for start in range(len(struck) - limit))
 
@@ -291,7 +291,7 @@ def test_density_leaves_room() -> None:
         for beat in range(100):
             choice = player.choose(12 * beat)
             count += choice.pitch is None
-            player.played(choice)
+            player.record_played(choice)
         return count
 
     assert rests(0.25) > rests(1.0) > rests(4.0)
@@ -300,11 +300,11 @@ def test_density_leaves_room() -> None:
 @given(st.integers(0, 2**63 - 1), st.integers(0, 10**6), st.integers(0, 2))
 def test_dice_depend_on_seed_tick_and_purpose_alone(seed: int, tick: int, purpose: int) -> None:
     """Without it the same seed would not give the same solo."""
-    roll = Dice(seed).roll(tick, purpose)
+    roll = RandomSource(seed).draw(tick, purpose)
     assert 0 <= roll < 1
-    other = Dice(seed)
-    other.roll(tick + 1, purpose)
-    assert other.roll(tick, purpose) == roll
+    other = RandomSource(seed)
+    other.draw(tick + 1, purpose)
+    assert other.draw(tick, purpose) == roll
 
 
 @pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()])
@@ -312,13 +312,13 @@ def test_the_state_can_be_kept_and_gone_on_from(bundle: Bundle) -> None:
     """Without it a restart of the service would forget what you have played together."""
     player, later = improviser(bundle), improviser(bundle)
     for tick in range(0, 96, 12):
-        player.played(player.choose(tick))
-    player.hear(96, 65)
-    player.hear(108, 67)
-    later.remember(player.memory(120), 120)
-    assert later.memory(120) == player.memory(120)
-    _, expected = player.expect(120)
-    _, logits = later.expect(120)
+        player.record_played(player.choose(tick))
+    player.player_note_on(96, 65)
+    player.player_note_on(108, 67)
+    later.restore_state(player.export_state(120), 120)
+    assert later.export_state(120) == player.export_state(120)
+    _, expected = player.predict(120)
+    _, logits = later.predict(120)
     assert logits.tolist() == expected.tolist()
 
 
@@ -327,4 +327,4 @@ def test_a_state_of_something_else_is_refused(broken: dict[str, Any]) -> None:
     """Without it a foreign or damaged state would be played as if it were ours."""
     player = improviser()
     with pytest.raises((ValueError, KeyError)):
-        player.remember({**player.memory(0), **broken}, 0)
+        player.restore_state({**player.export_state(0), **broken}, 0)

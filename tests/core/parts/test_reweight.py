@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.core.parts.reweight import Factors
+from sideman.core.parts.reweight import Reweighter
 from sideman_models.network.bundle import Bundle
 from support.fakes import classic_bundle, modern_bundle, performance
 
@@ -55,7 +55,7 @@ def intervals(bundle: Bundle) -> list[Any]:
 def test_one_changes_nothing(bundle: Bundle, seed: int) -> None:
     """The solo would be another one for a control that nobody touched."""
     logits = logits_of(bundle, seed)
-    assert Factors(bundle.vocabulary).weighed(logits, 1.0, 1.0) == pytest.approx(logits)
+    assert Reweighter(bundle.vocabulary).reweight(logits, 1.0, 1.0) == pytest.approx(logits)
 
 
 @given(bundles, seeds, weights, weights)
@@ -69,9 +69,9 @@ def test_it_is_the_formula(bundle: Bundle, seed: int, harmony: float, contour: f
         if value.kind != "R":
             way = by_interval[str(value.interval)]
             expected[index] *= by_kind[value.kind] ** (harmony - 1) * way ** (contour - 1)
-    notes = ~bundle.vocabulary.rests
+    notes = ~bundle.vocabulary.is_rest
     expected[notes] *= before[notes].sum() / expected[notes].sum()
-    weighed = shares(Factors(bundle.vocabulary).weighed(logits, harmony, contour))
+    weighed = shares(Reweighter(bundle.vocabulary).reweight(logits, harmony, contour))
     assert weighed == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
@@ -80,8 +80,8 @@ def test_rests_come_as_often_as_before(seed: int, harmony: float, contour: float
     """Turning harmony up would make the solo fall silent, and density would lose its meaning."""
     bundle = modern_bundle()
     logits = logits_of(bundle, seed)
-    rests = bundle.vocabulary.rests
-    weighed = shares(Factors(bundle.vocabulary).weighed(logits, harmony, contour))
+    rests = bundle.vocabulary.is_rest
+    weighed = shares(Reweighter(bundle.vocabulary).reweight(logits, harmony, contour))
     assert weighed[rests] == pytest.approx(shares(logits)[rests], rel=1e-9)
 
 
@@ -89,8 +89,8 @@ def test_rests_come_as_often_as_before(seed: int, harmony: float, contour: float
 def test_nothing_flattens_its_factor(seed: int, harmony: bool) -> None:
     """`play.harmony 0` would still prefer chord tones."""
     bundle = modern_bundle()
-    factor = Factors(bundle.vocabulary)
-    weighed = factor.weighed(logits_of(bundle, seed), 0.0 if harmony else 1.0, 1.0 if harmony else 0.0)
+    factor = Reweighter(bundle.vocabulary)
+    weighed = factor.reweight(logits_of(bundle, seed), 0.0 if harmony else 1.0, 1.0 if harmony else 0.0)
     sums = by(kinds(bundle) if harmony else intervals(bundle), shares(weighed))
     flat = [share for group, share in sums.items() if group not in ("R", "rest")]
     assert flat == pytest.approx([flat[0]] * len(flat))
@@ -102,7 +102,7 @@ def test_more_keeps_to_the_likelier(seed: int, harmony: bool, weight: float) -> 
     bundle = modern_bundle()
     logits = logits_of(bundle, seed)
     groups = kinds(bundle) if harmony else intervals(bundle)
-    weighed = Factors(bundle.vocabulary).weighed(logits, weight if harmony else 1.0, 1.0 if harmony else weight)
+    weighed = Reweighter(bundle.vocabulary).reweight(logits, weight if harmony else 1.0, 1.0 if harmony else weight)
     before, after = by(groups, shares(logits)), by(groups, shares(weighed))
     first = max((group for group in before if group not in ("R", "rest")), key=before.__getitem__)
     assert after[first] > before[first]
@@ -113,7 +113,7 @@ def test_a_network_that_is_quite_sure_gives_no_nonsense(
     bundle: Bundle, spread: float, harmony: float, contour: float
 ) -> None:
     """A probability of next to nothing would end the music in a number that is none."""
-    weighed = Factors(bundle.vocabulary).weighed(logits_of(bundle, 1, spread), harmony, contour)
+    weighed = Reweighter(bundle.vocabulary).reweight(logits_of(bundle, 1, spread), harmony, contour)
     assert np.isfinite(weighed).all()
 
 
@@ -124,6 +124,6 @@ def test_the_improviser_heeds_it_at_any_temperature(name: str, seed: int) -> Non
     drawn = {}
     for weight in (0.0, 1.0, 4.0):
         keys: dict[str, Any] = {"play__temperature": 0.7, "play__seed": seed, f"play__{name}": weight}
-        player = performance(**keys).engine(0.0).improviser
+        player = performance(**keys).make_engine(0.0).improviser
         drawn[weight] = [player.choose(tick).value.text for tick in range(0, 480, 12)]
     assert len({tuple(each) for each in drawn.values()}) > 1

@@ -14,35 +14,35 @@ from hypothesis import strategies as st
 from bench.clocks import steady
 from sideman.core.engine import Engine
 from sideman.core.events import (
-    Again,
-    Begin,
-    Change,
+    ChangeSettings,
     ClockContinue,
     ClockStart,
     ClockStop,
     ClockTick,
     Command,
-    Event,
-    Halt,
+    MidiEvent,
     NoteOff,
     NoteOn,
     Panic,
+    PlayVariation,
     SetMode,
     SongPosition,
+    Start,
+    Stop,
     encode,
 )
-from sideman.core.parts.turns import Answer, Duet, Ear
-from sideman.core.reports import BarPlayed, Changed, Does, ModeSet, Struck
-from sideman.core.schedule import Due
-from sideman.core.timing.midi_clock import Clocks, Transport
+from sideman.core.parts.turns import AnswerMode, DuetMode, PlayerActivity
+from sideman.core.reports import BarPlayed, ModeChanged, NotePlayed, SettingsChanged, StateChanged
+from sideman.core.schedule import DueItem
+from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
 from sideman_models.music.context import EvenBars
-from sideman_models.music.harmony import CHORD
-from support.fakes import CHANGES, FakeClock, Recorder, hanging, performance, struck, tempo
-from support.fakes import play as play_live
-from support.performances import RUN, part
+from sideman_models.music.harmony import CHORD_TONE
+from support.fakes import CHANGES, FakeClock, RecordingOutput, hanging_notes, note_ons, performance, tempo_change
+from support.fakes import play_on_fake_clock as play_live
+from support.performances import RUN, phrases_as_input
 
-Played = tuple[Recorder, list[BarPlayed]]
-Arrivals = list[tuple[float, Event | Command]]
+Played = tuple[RecordingOutput, list[BarPlayed]]
+Arrivals = list[tuple[float, MidiEvent | Command]]
 BAR = 48
 STRAIGHT: dict[str, Any] = {"play__swing": 0.5, "play__density": 4, "play__rests": 0}
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
@@ -51,20 +51,20 @@ MODES = ["solo", "trade", "answer", "duet", "off"]
 
 def engine(beats: float | None = None, **keys: Any) -> Engine:
     """An engine of an untrained network over four bars, at 120 beats a minute."""
-    return performance(**{**STRAIGHT, **keys}).engine(0.0, beats=beats)
+    return performance(**{**STRAIGHT, **keys}).make_engine(0.0, beats=beats)
 
 
-def play(engine: Engine, until: float, arrivals: Iterable[tuple[float, Event | Command]] = ()) -> Played:
+def play(engine: Engine, until: float, arrivals: Iterable[tuple[float, MidiEvent | Command]] = ()) -> Played:
     """What a player does, without its gathering of garbage, which would make these many performances slow."""
-    recorder = Recorder(FakeClock())
+    recorder = RecordingOutput(FakeClock())
     bars: list[BarPlayed] = []
     engine.tell = recorder.reports.append
 
-    def note(dues: Iterable[Due]) -> None:
+    def note(dues: Iterable[DueItem]) -> None:
         for due in dues:
-            bars.append(due.what) if isinstance(due.what, BarPlayed) else recorder.send(encode(due.what))
+            bars.append(due.item) if isinstance(due.item, BarPlayed) else recorder.send(encode(due.item))
 
-    def send(events: Iterable[Event]) -> None:
+    def send(events: Iterable[MidiEvent]) -> None:
         for event in events:
             recorder.send(encode(event))
 
@@ -85,12 +85,12 @@ def play(engine: Engine, until: float, arrivals: Iterable[tuple[float, Event | C
     return recorder, bars
 
 
-def onsets(recorder: Recorder) -> list[float]:
+def onsets(recorder: RecordingOutput) -> list[float]:
     """The beats of our notes."""
-    return [2 * second for second, _ in struck(recorder)]
+    return [2 * second for second, _ in note_ons(recorder)]
 
 
-def sounding(recorder: Recorder) -> list[tuple[float, float]]:
+def sounding(recorder: RecordingOutput) -> list[tuple[float, float]]:
     """From which beat to which each of our notes sounds."""
     spans, since = [], dict[int, float]()
     for second, message in recorder.sent:
@@ -101,7 +101,7 @@ def sounding(recorder: Recorder) -> list[tuple[float, float]]:
     return spans
 
 
-def told(recorder: Recorder, kind: type[Any]) -> list[Any]:
+def told(recorder: RecordingOutput, kind: type[Any]) -> list[Any]:
     """The reports of one kind."""
     return [report for report in recorder.reports if isinstance(report, kind)]
 
@@ -120,8 +120,8 @@ def test_in_trade_nothing_of_ours_sounds_in_your_turn(
         **STRAIGHT, play__mode="trade", play__trade_bars=bars, play__trade_first=first, play__rate=rate,
         tempo__meter=meter, play__gate=gate,
     )  # fmt: skip
-    recorder, _ = play(made.engine(0.0, beats=made.chart.beat_of(12)), 60.0)
-    turn = made.chart.beat_of(bars)
+    recorder, _ = play(made.make_engine(0.0, beats=made.chart.beat_of_bar(12)), 60.0)
+    turn = made.chart.beat_of_bar(bars)
     spans = sounding(recorder)
     assert spans
     for start, end in spans:
@@ -134,21 +134,21 @@ def test_in_trade_nothing_of_ours_sounds_in_your_turn(
 def test_its_turn_begins_on_the_bar_line_while_you_play_up_to_the_last_sixteenth(rate: str) -> None:
     """It would give up a beat to think, as others do."""
     played = engine(32, play__mode="trade", play__trade_bars=1, play__rate=rate)
-    heard = part((0, 0.25, RUN), (8, 0.25, RUN))
+    heard = phrases_as_input((0, 0.25, RUN), (8, 0.25, RUN))
     recorder, _ = play(played, 60.0, heard)
     assert {4.0, 12.0} <= set(onsets(recorder))
     silent, _ = play(engine(32, play__mode="trade", play__trade_bars=1, play__rate=rate), 60.0)
-    assert struck(recorder) != struck(silent)  # what you played carries over
+    assert note_ons(recorder) != note_ons(silent)  # what you played carries over
 
 
 def test_all_you_play_counts_for_its_first_note() -> None:
     """Its answer would be to all but your last notes."""
-    heard = part((0, 0.25, RUN))
+    heard = phrases_as_input((0, 0.25, RUN))
     answers = set()
     for last in range(48, 84):
         played = engine(8, play__mode="trade", play__trade_bars=1)
         recorder, _ = play(played, 60.0, [*heard[:-2], (1.875, NoteOn(last, 70, 1)), (1.98, NoteOff(last, 1))])
-        answers.add(struck(recorder)[0])
+        answers.add(note_ons(recorder)[0])
     assert {second for second, _ in answers} == {2.0}
     assert len(answers) > 3
 
@@ -159,7 +159,7 @@ def test_all_you_play_counts_for_its_first_note() -> None:
 @pytest.mark.parametrize("rate", ["beat", "eighth", "sixteenth", "phrase"])
 def test_an_answer_falls_on_the_bar_line_after_your_last_sixteenth(rate: str) -> None:
     """It would wait for a beat of silence before it knew that you had paused."""
-    recorder, _ = play(engine(8, play__mode="answer", play__rate=rate), 60.0, part((0, 0.25, RUN)))
+    recorder, _ = play(engine(8, play__mode="answer", play__rate=rate), 60.0, phrases_as_input((0, 0.25, RUN)))
     assert onsets(recorder)[0] == 4.0
 
 
@@ -181,7 +181,7 @@ def test_human_time_does_not_put_off_the_answer(early: list[float], rate: str, s
 @given(st.sampled_from([0.25, 1 / 3, 0.5, 1.0]), rates, st.sampled_from([1.5, 2, 3]), st.integers(2, 9))
 def test_it_answers_when_you_have_paused_by_your_own_pace(beats: float, rate: str, patience: float, notes: int) -> None:
     """It would cut you short in a ballad, or keep you waiting at a fast tempo."""
-    phrase = part((0, beats, " ".join(RUN.split()[:notes])))
+    phrase = phrases_as_input((0, beats, " ".join(RUN.split()[:notes])))
     recorder, _ = play(engine(24, play__mode="answer", play__rate=rate, play__patience=patience), 60.0, phrase)
     last = (notes - 1) * beats
     pause = last + patience * beats
@@ -206,7 +206,7 @@ def test_it_stops_within_a_beat_when_you_come_in(rate: str, second: float) -> No
     """You would have to shout it down."""
     come_in: Arrivals = [(second, NoteOn(60, 70, 1))]
     played = engine(32, play__mode="answer", play__rate=rate, play__gate=1)
-    recorder, _ = play(played, 60.0, [*part((0, 0.5, "D4 F4 A4")), *come_in])
+    recorder, _ = play(played, 60.0, [*phrases_as_input((0, 0.5, "D4 F4 A4")), *come_in])
     assert any(start < 2 * second for start, _ in sounding(recorder))
     assert all(start <= 2 * second and end <= 2 * second + 1 + 1e-6 for start, end in sounding(recorder))
 
@@ -218,9 +218,9 @@ def test_in_a_duet_it_plays_the_less_the_more_you_play() -> None:
     """You would both talk at once."""
     played = []
     for beats in (None, 4.0, 1.0, 0.5, 0.25):
-        yours = [] if beats is None else part((0, beats, " ".join(["C4"] * int(64 / beats))))
+        yours = [] if beats is None else phrases_as_input((0, beats, " ".join(["C4"] * int(64 / beats))))
         duet = engine(64, play__mode="duet", play__rate="eighth", play__density=1, play__rests=1)
-        played.append(len(struck(play(duet, 60.0, yours)[0])))
+        played.append(len(note_ons(play(duet, 60.0, yours)[0])))
     assert played == sorted(played, reverse=True)
     assert played[0] > 2 * played[-1]
     assert len(set(played)) == len(played)
@@ -229,12 +229,12 @@ def test_in_a_duet_it_plays_the_less_the_more_you_play() -> None:
 @given(st.lists(st.floats(0, 96), max_size=40), st.floats(0, 96))
 def test_the_room_left_grows_with_every_note_of_yours(ticks: list[float], extra: float) -> None:
     """More notes of yours would now and then make it play more."""
-    fewer, more = Ear(1.5), Ear(1.5)
+    fewer, more = PlayerActivity(1.5), PlayerActivity(1.5)
     for ear, all_ticks in ((fewer, sorted(ticks)), (more, sorted([*ticks, extra]))):
         for tick in all_ticks:
-            ear.strikes(tick)
-    assert Duet(more).busy(96) >= Duet(fewer).busy(96) - 0.25 - 1e-9
-    assert Duet(more).busy(96) <= 97 / 1.5 / 4
+            ear.note_on(tick)
+    assert DuetMode(more).player_onsets_per_beat(96) >= DuetMode(fewer).player_onsets_per_beat(96) - 0.25 - 1e-9
+    assert DuetMode(more).player_onsets_per_beat(96) <= 97 / 1.5 / 4
 
 
 # -- a change of mode
@@ -247,11 +247,11 @@ def test_a_new_mode_begins_at_the_bar_line_unless_told_now(
 ) -> None:
     """A press of a pedal would cut a phrase anywhere, or leave a note of the old mode in the new one."""
     now = now and not as_setting
-    asked = Change((("play.mode", after),)) if as_setting else SetMode(after, now)
+    asked = ChangeSettings((("play.mode", after),)) if as_setting else SetMode(after, now)
     played = engine(24, play__mode=before, play__rate=rate, play__gate=1)
-    items: Arrivals = [*part((0, 0.5, "D4 F4")), (second, asked)]
+    items: Arrivals = [*phrases_as_input((0, 0.5, "D4 F4")), (second, asked)]
     recorder, _ = play(played, 60.0, sorted(items, key=lambda item: item[0]))
-    sets = told(recorder, ModeSet)
+    sets = told(recorder, ModeChanged)
     if before == after:
         assert not sets
         return
@@ -259,7 +259,7 @@ def test_a_new_mode_begins_at_the_bar_line_unless_told_now(
     assert [(each.mode, pytest.approx(beat)) for each in sets] == [(after, each.beat) for each in sets]
     assert played.settings.play.mode == after
     assert not [span for span in sounding(recorder) if span[0] < beat - 1e-6 and span[1] > beat + 1e-6]
-    assert not told(recorder, Changed)
+    assert not told(recorder, SettingsChanged)
     if after == "off":
         assert all(onset < beat or (now and onset == beat) for onset in onsets(recorder))
     if after in ("solo", "duet") and not now:
@@ -269,14 +269,14 @@ def test_a_new_mode_begins_at_the_bar_line_unless_told_now(
 def test_only_the_last_of_several_changes_counts() -> None:
     """A change of mind would have two modes fight."""
     recorder, _ = play(engine(16), 60.0, [(1.0, SetMode("off")), (1.5, SetMode("trade")), (1.7, SetMode("solo"))])
-    assert not told(recorder, ModeSet)
+    assert not told(recorder, ModeChanged)
     assert onsets(recorder)[:8] == list(range(8))
 
 
 def test_a_turn_of_trade_can_be_made_longer_while_it_plays() -> None:
     """Trading eights would need a new start."""
     played = engine(64, play__mode="trade", play__trade_bars=1)
-    recorder, _ = play(played, 60.0, [(1.0, Change((("play.trade_bars", 2),)))])
+    recorder, _ = play(played, 60.0, [(1.0, ChangeSettings((("play.trade_bars", 2),)))])
     assert {int(onset // 4) for onset in onsets(recorder)} == {3, 4, 7, 8, 11, 12, 15}
 
 
@@ -285,9 +285,9 @@ notes = st.builds(NoteOn, st.integers(40, 90), st.integers(1, 127), st.just(1)) 
 )
 commands = st.one_of(
     st.builds(SetMode, st.sampled_from(MODES), st.booleans()),
-    st.sampled_from([Again(), Halt(), Begin(), Panic(), tempo(300.0), tempo(90.0)]),
-    st.builds(lambda rate: Change((("play.rate", rate),)), rates),
-    st.builds(lambda bars: Change((("play.trade_bars", bars), ("play.count_in", bars - 1))), st.integers(1, 2)),
+    st.sampled_from([PlayVariation(), Stop(), Start(), Panic(), tempo_change(300.0), tempo_change(90.0)]),
+    st.builds(lambda rate: ChangeSettings((("play.rate", rate),)), rates),
+    st.builds(lambda bars: ChangeSettings((("play.trade_bars", bars), ("play.count_in", bars - 1))), st.integers(1, 2)),
 )
 arrivals = st.lists(st.tuples(st.floats(0, 12), commands | notes), max_size=25).map(
     lambda items: sorted(items, key=lambda item: item[0])
@@ -305,7 +305,7 @@ def test_whatever_is_asked_and_played_no_note_hangs_and_one_voice_plays(
     recorders = [play(engine(**keys), 14.0, items)[0] for _ in range(2)]
     recorder = recorders[0]
     assert recorder.sent == recorders[1].sent  # and it can be played again
-    assert not hanging(message for _, message in recorder.sent)
+    assert not hanging_notes(message for _, message in recorder.sent)
     held: set[int] = set()
     for _, (status, pitch, *_) in recorder.sent:
         if status == 0x90:
@@ -313,7 +313,7 @@ def test_whatever_is_asked_and_played_no_note_hangs_and_one_voice_plays(
             held.add(pitch)
         elif status == 0x80:
             held.discard(pitch)
-    beats = [report.beat for report in told(recorder, Struck)]
+    beats = [report.beat for report in told(recorder, NotePlayed)]
     assert beats == sorted(beats)
 
 
@@ -331,14 +331,14 @@ def test_it_is_counted_in(meter: str, clicks: int, apart: float) -> None:
     assert loud == [112, *[80] * (clicks - 1)] * 2
     ours = [2 * second for second, message in recorder.sent if message[0] == 0x90]
     assert ours[0] == pytest.approx(2 * clicks * apart)
-    assert not hanging(message for _, message in recorder.sent)
+    assert not hanging_notes(message for _, message in recorder.sent)
 
 
 def test_what_is_halted_is_silent_and_begins_at_the_top() -> None:
     """After a break it would go on in the middle of the tune."""
     played = engine(play__rate="phrase", play__gate=1, play__count_in=1)
-    recorder, bars = play(played, 13.5, [(5.3, Halt()), (9.0, Begin())])
-    assert not hanging(message for second, message in recorder.sent if second <= 5.3)
+    recorder, bars = play(played, 13.5, [(5.3, Stop()), (9.0, Start())])
+    assert not hanging_notes(message for second, message in recorder.sent if second <= 5.3)
     silent = [message for second, message in recorder.sent if 5.3 < second < 9.0 + 0.1]
     assert not silent
     clicks = [second for second, message in recorder.sent if message[:2] == (0x99, 37)]
@@ -347,7 +347,7 @@ def test_what_is_halted_is_silent_and_begins_at_the_top() -> None:
     assert begins[0] == pytest.approx(11.1)
     assert [bar.number for bar in bars] == [1, 1]
     assert played.tune.chord_at(played.beat_at(11.2)).text == "Dm7"
-    doing = [report.doing for report in told(recorder, Does)]
+    doing = [report.doing for report in told(recorder, StateChanged)]
     assert doing == ["listening", "playing", "idle", "listening", "playing", "idle"]
 
 
@@ -355,12 +355,12 @@ def test_halted_it_waits_and_says_so() -> None:
     """The service would end when somebody stops the music, or say that it plays."""
     played = engine()
     list(played.advance(1.0))
-    played.receive(Halt(), 1.0)
+    played.receive(Stop(), 1.0)
     assert played.deadline() == float("inf")
     status = played.status(5.0)
-    assert (status.rolling, status.doing, status.beat) == (False, "idle", 2.0)
-    assert played.receive(Halt(), 5.0) == []
-    played.receive(Begin(), 6.0)
+    assert (status.rolling, status.state, status.beat) == (False, "idle", 2.0)
+    assert played.receive(Stop(), 5.0) == []
+    played.receive(Start(), 6.0)
     assert played.status(6.2).rolling
     assert played.status(6.2).bar == 1
 
@@ -373,26 +373,26 @@ def clocked(seconds: Iterable[float]) -> Arrivals:
 
 def following(**keys: Any) -> Engine:
     """An engine that follows a clock."""
-    return performance(**{**STRAIGHT, **keys}).engine(0.0, clocks=Clocks(Transport(120.0)))
+    return performance(**{**STRAIGHT, **keys}).make_engine(0.0, clocks=ClockConfig(MidiClockFollower(120.0)))
 
 
 def test_by_a_clock_a_halt_lasts_until_begin_or_the_next_start() -> None:
     """Beside a sequencer that runs there would be no way to pause it."""
     true = steady(24, 120.0, start=0.1)
-    items: Arrivals = sorted([*clocked(true), (3.1, Halt()), (6.1, Begin())], key=lambda item: item[0])
+    items: Arrivals = sorted([*clocked(true), (3.1, Stop()), (6.1, Start())], key=lambda item: item[0])
     played = following(play__gate=1)
     recorder, _ = play(played, 11.9, items)
     halted = [second for second, message in recorder.sent if 3.1 < second < 6.1]
     assert not halted
-    later = [second for second, _ in struck(recorder) if second > 6.1]
+    later = [second for second, _ in note_ons(recorder) if second > 6.1]
     first = float(true[0])
     assert later == pytest.approx([first + beat / 2 for beat in range(13, 13 + len(later))], abs=0.003)
     assert len(later) > 5
     beat = played.beat_at(first + 10.3)
     assert played.tune.chord_at(beat) == played.tune.chart.chord_at(20.6)
-    again = sorted([*clocked(true), (3.1, Halt()), (6.0999, ClockStart())], key=lambda item: item[0])
+    again = sorted([*clocked(true), (3.1, Stop()), (6.0999, ClockStart())], key=lambda item: item[0])
     recorder, _ = play(following(), 11.9, again)
-    assert next(second for second, _ in struck(recorder) if second > 3.1) == pytest.approx(6.125, abs=0.03)
+    assert next(second for second, _ in note_ons(recorder) if second > 3.1) == pytest.approx(6.125, abs=0.03)
 
 
 @pytest.mark.parametrize("mode", ["trade", "answer"])
@@ -400,10 +400,10 @@ def test_by_a_clock_too_its_first_note_falls_on_the_bar_line(mode: str) -> None:
     """With a band it would come in late."""
     true = steady(16, 120.0, start=0.1)
     first = float(true[0])
-    yours = [(second + first, event) for second, event in part((0, 0.25, RUN))]
+    yours = [(second + first, event) for second, event in phrases_as_input((0, 0.25, RUN))]
     items = sorted([*clocked(true), *yours], key=lambda item: item[0])
     recorder, _ = play(following(play__mode=mode, play__trade_bars=1), 7.9, items)
-    assert struck(recorder)[0][0] == pytest.approx(first + 2.0, abs=0.001)
+    assert note_ons(recorder)[0][0] == pytest.approx(first + 2.0, abs=0.001)
 
 
 ticks = st.sampled_from([*[ClockTick()] * 12, ClockStart(), ClockStop(), ClockContinue(), SongPosition(18)])
@@ -413,25 +413,25 @@ gaps = st.sampled_from([1e-4, 0.0208, 0.0208, 0.0208, 0.0417, 0.7])
 @settings(max_examples=40)
 @given(st.lists(st.tuples(gaps, ticks | commands | notes), max_size=150), st.sampled_from(MODES), st.booleans())
 def test_by_no_clock_and_no_command_a_note_hangs(
-    messages: list[tuple[float, Event | Command]], mode: str, sends: bool
+    messages: list[tuple[float, MidiEvent | Command]], mode: str, sends: bool
 ) -> None:
     """A pedal pressed while the sequencer winds would leave a note sounding, or the clock behind us running."""
-    transport = Transport(120.0, wait_start=False)
+    transport = MidiClockFollower(120.0, wait_start=False)
     made = performance(**STRAIGHT, play__mode=mode, play__rate="sixteenth", play__gate=1, play__trade_bars=1)
     second, items = 0.0, Arrivals()
     for gap, item in messages:
         second += gap
         items.append((second, item))
-    recorder, _ = play(made.engine(0.0, clocks=Clocks(transport, sends)), second + 4.0, items)
-    assert not hanging(message for _, message in recorder.sent if message[0] < 0xF0)
+    recorder, _ = play(made.make_engine(0.0, clocks=ClockConfig(transport, sends)), second + 4.0, items)
+    assert not hanging_notes(message for _, message in recorder.sent if message[0] < 0xF0)
     clock = [message[0] for _, message in recorder.sent if message[0] in (0xFA, 0xFB, 0xFC)]
     assert not clock or clock[-1] == 0xFC
 
 
 def test_the_clock_we_send_halts_and_begins_with_the_music() -> None:
     """The drum machine would play through the break, or start with the count-in."""
-    played = performance(**STRAIGHT, play__count_in=1).engine(0.0, clocks=Clocks(sent=True))
-    recorder, _ = play(played, 13.0, [(5.3, Halt()), (8.0, Begin())])
+    played = performance(**STRAIGHT, play__count_in=1).make_engine(0.0, clocks=ClockConfig(sends_midi_clock=True))
+    recorder, _ = play(played, 13.0, [(5.3, Stop()), (8.0, Start())])
     words = [(round(s, 2), m[0]) for s, m in recorder.sent if m[0] in (0xFA, 0xFB, 0xFC)]
     assert words == [(1.99, 0xFA), (5.3, 0xFC), (10.09, 0xFA), (13.0, 0xFC)]
 
@@ -439,8 +439,10 @@ def test_the_clock_we_send_halts_and_begins_with_the_music() -> None:
 def test_a_clock_that_is_passed_on_halts_too_and_tells_where_it_goes_on() -> None:
     """The drum machine behind it would be in another bar."""
     true = steady(24, 120.0, start=0.1)
-    played = performance(**STRAIGHT).engine(0.0, clocks=Clocks(Transport(120.0), sent=True))
-    items = sorted([*clocked(true), (3.1, Halt()), (6.12, Begin())], key=lambda item: item[0])
+    played = performance(**STRAIGHT).make_engine(
+        0.0, clocks=ClockConfig(MidiClockFollower(120.0), sends_midi_clock=True)
+    )
+    items = sorted([*clocked(true), (3.1, Stop()), (6.12, Start())], key=lambda item: item[0])
     recorder, _ = play(played, 8.0, items)
     words = [message for _, message in recorder.sent if message[0] in (0xF2, 0xFA, 0xFB, 0xFC)]
     place = 12 * 4 + 1  # sixteenths from the top: the first one after the word to begin, at 12.04 beats
@@ -450,7 +452,8 @@ def test_a_clock_that_is_passed_on_halts_too_and_tells_where_it_goes_on() -> Non
 def test_the_player_does_all_that_too() -> None:
     """What these tests drive by hand would not be what is played."""
     items: Arrivals = [
-        *part((0, 0.25, RUN)), (3.1, SetMode("answer")), (5.3, Halt()), (9.0, Begin()), (12.1, SetMode("solo", True)),
+        *phrases_as_input((0, 0.25, RUN)), (3.1, SetMode("answer")), (5.3, Stop()), (9.0, Start()), (12.1,
+        SetMode("solo", True)),
     ]  # fmt: skip
     keys: dict[str, Any] = {"play__rate": "eighth", "play__count_in": 1, "midi__lamp": 3, "midi__program": 12}
     by_hand, _ = play(engine(**keys), 16.0, items)
@@ -468,10 +471,10 @@ def test_it_ends_on_a_tone_of_the_last_chord(changes: str, rate: str) -> None:
     """The tune would just break off."""
     for seed in range(6):
         made = performance(chart__changes=changes, chart__choruses=2, play__rate=rate, play__seed=seed, play__swing=0.5)
-        recorder, _ = play(made.engine(0.0), 60.0)
+        recorder, _ = play(made.make_engine(0.0), 60.0)
         end, onset = 2 * made.chart.length, onsets(recorder)[-1]
         last = made.chart.chord_at(made.chart.length - 0.01)
-        assert last.kind(struck(recorder)[-1][1]) == CHORD
+        assert last.kind_of(note_ons(recorder)[-1][1]) == CHORD_TONE
         assert onset >= end - 4
         assert onset == end - 4 or made.chart.chord_at(onset - 0.01) != last
         assert 2 * recorder.sent[-1][0] == pytest.approx(end)
@@ -480,7 +483,7 @@ def test_it_ends_on_a_tone_of_the_last_chord(changes: str, rate: str) -> None:
 def test_in_your_turn_there_is_no_last_note_of_ours() -> None:
     """It would spoil your ending."""
     played = performance(**STRAIGHT, play__mode="trade", play__trade_bars=2, play__trade_first="sideman",
-                         chart__choruses=1).engine(0.0)  # fmt: skip
+                         chart__choruses=1).make_engine(0.0)  # fmt: skip
     recorder, _ = play(played, 60.0)
     assert max(onsets(recorder)) < 8
 
@@ -497,7 +500,7 @@ def test_again_keeps_rhythm_and_contour_and_changes_the_notes(rate: str) -> None
     for seed in range(8):
         keys: dict[str, Any] = {"play__rate": rate, "play__seed": seed, "play__mode": "trade", "play__trade_bars": 1}
         played = engine(24, **keys, play__density=1, play__rests=1, play__trade_first="sideman")
-        recorder, bars = play(played, 60.0, [(3.0, Again())])
+        recorder, bars = play(played, 60.0, [(3.0, PlayVariation())])
         first, again = ([c for c in bar.choices if c.pitch is not None] for bar in (bars[0], bars[2]))
         rhythm = [(choice.tick - first[0].tick, choice.length) for choice in first]
         start = first[0].tick % BAR + 2 * BAR
@@ -510,16 +513,16 @@ def test_again_keeps_rhythm_and_contour_and_changes_the_notes(rate: str) -> None
         assert [(choice.tick - start, choice.length) for choice in varied] == rhythm
         assert contour([c.pitch or 0 for c in varied]) == contour([c.pitch or 0 for c in first])
         changed += [c.pitch for c in varied] != [c.pitch for c in first]
-        assert not hanging(message for _, message in recorder.sent)
+        assert not hanging_notes(message for _, message in recorder.sent)
     assert changed >= 3
 
 
 def test_with_nothing_to_vary_again_does_nothing() -> None:
     """A pedal pressed too early would end the music, or begin it."""
     plain, _ = play(engine(16, play__mode="off"), 60.0)
-    asked, _ = play(engine(16, play__mode="off"), 60.0, [(1.0, Again())])
+    asked, _ = play(engine(16, play__mode="off"), 60.0, [(1.0, PlayVariation())])
     assert plain.sent == asked.sent == []
-    recorder, _ = play(engine(8), 60.0, [(0.0, Again())])
+    recorder, _ = play(engine(8), 60.0, [(0.0, PlayVariation())])
     assert recorder.sent == play(engine(8), 60.0)[0].sent or onsets(recorder)
 
 
@@ -561,12 +564,12 @@ def test_its_sound_is_chosen_first_and_again_after_a_panic() -> None:
 def test_the_lamp_shows_what_it_does() -> None:
     """You would not see on stage whose turn it is."""
     played = engine(16, play__mode="trade", play__trade_bars=1, midi__lamp=20)
-    recorder, _ = play(played, 60.0, [(7.0, Halt()), (9.0, Begin())])
+    recorder, _ = play(played, 60.0, [(7.0, Stop()), (9.0, Start())])
     lamps = [(second, message[2]) for second, message in recorder.sent if message[:2] == (0xB0, 20)]
     assert lamps[:4] == [(0.0, 64), (2.0, 127), (4.0, 64), (6.0, 127)]
     assert lamps[4] == (7.0, 0)
     doing = [{0: "idle", 64: "listening", 127: "playing"}[value] for _, value in lamps]
-    assert doing == [report.doing for report in told(recorder, Does)]
+    assert doing == [report.doing for report in told(recorder, StateChanged)]
     first = next(at for at, (second, message) in enumerate(recorder.sent) if message[0] == 0x90)
     assert recorder.sent[first - 1][1] == encode_lamp(127)
 
@@ -582,20 +585,20 @@ def test_the_status_tells_mode_doing_and_what_is_coming() -> None:
     list(played.advance(0.5))
     played.prepare(0.5)
     status = played.status(0.5)
-    assert (status.mode, status.doing, status.coming_beat) == ("trade", "listening", 4.0)
+    assert (status.mode, status.state, status.next_choice_beat) == ("trade", "listening", 4.0)
     played.receive(SetMode("off"), 0.6)
     assert played.status(0.6).mode == "trade"
-    assert played.status(0.6).coming is None
+    assert played.status(0.6).next_choice is None
     list(played.advance(2.0))
-    assert (played.status(2.0).mode, played.status(2.0).doing) == ("off", "listening")
+    assert (played.status(2.0).mode, played.status(2.0).state) == ("off", "listening")
     assert encode(NoteOn(1, 1, 1)) == (0x90, 1, 1)
 
 
 def test_an_ear_lets_go_of_a_key_whose_end_was_lost() -> None:
     """A cable pulled out would leave it listening for ever."""
-    ear = Ear(1.5)
-    assert Answer(ear, EvenBars(BAR)).opens(0) is None
-    ear.strikes(0.0)
-    opens = Answer(ear, EvenBars(BAR)).opens(0)
+    ear = PlayerActivity(1.5)
+    assert AnswerMode(ear, EvenBars(BAR)).next_open_tick(0) is None
+    ear.note_on(0.0)
+    opens = AnswerMode(ear, EvenBars(BAR)).next_open_tick(0)
     assert opens is not None
     assert 16 * 12 <= opens <= 40 * 12

@@ -12,43 +12,43 @@ from hypothesis import strategies as st
 
 from sideman.core.engine import Engine, play_through
 from sideman.core.errors import ConfigError
-from sideman.core.events import Change, Event, NoteOff, NoteOn
-from sideman.core.input.midi_mapping import value_at
-from sideman.core.parts.improviser import PULSES, Improviser
-from sideman.core.reports import BarPlayed, Struck
-from sideman.core.settings.presets import called, overlaid
-from sideman.core.settings.resolve import Given, Layer, read_settings
-from sideman.core.settings.schema import KEYS, Settings, changed, value_of
-from sideman.core.settings.types import Range
-from sideman_models.music.values import TICKS
+from sideman.core.events import ChangeSettings, MidiEvent, NoteOff, NoteOn
+from sideman.core.input.midi_mapping import value_at_position
+from sideman.core.parts.improviser import PULSE_TICKS, Improviser
+from sideman.core.reports import BarPlayed, NotePlayed
+from sideman.core.settings.presets import preset_difference, with_layer
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
+from sideman.core.settings.schema import KEYS, Settings, value_of, with_values
+from sideman.core.settings.types import PitchRange
+from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle
-from support.fakes import classic_bundle, hanging, modern_bundle, performance, play, struck
+from support.fakes import classic_bundle, hanging_notes, modern_bundle, note_ons, performance, play_on_fake_clock
 
 PLAY = [key for key in KEYS if key.startswith("play.")]
 PLACED = {"play.mode", "play.trade_bars", "play.trade_first", "play.silence", "play.longest", "play.comp"}
 """Settings that say when to play, and ask more of a choice than its place."""
 MADE_OF_SETTINGS = {"settings", "dice", "rules", "_allowed"}
-PHRASE: list[tuple[float, Event]] = [(1.1, NoteOn(61, 70, 1)), (1.3, NoteOff(61, 1)), (1.35, NoteOn(68, 70, 1))]
+PHRASE: list[tuple[float, MidiEvent]] = [(1.1, NoteOn(61, 70, 1)), (1.3, NoteOff(61, 1)), (1.35, NoteOn(68, 70, 1))]
 
 
 @st.composite
 def play_values(draw: st.DrawFn, keys: list[str] = PLAY) -> tuple[str, Any]:
-    """A key of `play`, and a value that it may have."""
+    """A key of `play_on_fake_clock`, and a value that it may have."""
     key = draw(st.sampled_from(keys))
-    rule = KEYS[key].rule
+    rule = KEYS[key].value_type
     if key == "play.range":
         low = draw(st.integers(0, 100))
-        return key, Range(low, draw(st.integers(low, 127)))
-    if rule.span is None:
+        return key, PitchRange(low, draw(st.integers(low, 127)))
+    if rule.controller_range is None:
         raise AssertionError(key)
-    value = value_at(rule.span, draw(st.integers(0, 127)))
+    value = value_at_position(rule.controller_range, draw(st.integers(0, 127)))
     odd = [each for each in (None, "auto") if _allows(key, each)]
     return key, draw(st.sampled_from([value, value, *(rule.read(each) for each in odd)]))
 
 
 def _allows(key: str, value: object) -> bool:
     try:
-        KEYS[key].rule.read(value)
+        KEYS[key].value_type.read(value)
     except ValueError:
         return False
     return True
@@ -58,7 +58,7 @@ def afresh(engine: Engine) -> Improviser:
     """An improviser made with the settings that hold now, in the state of the one of `engine`."""
     old = engine.improviser
     network = performance(old.bundle).network
-    new = Improviser(old.bundle, network, engine.tune, engine.tune, engine.settings.play, old.dice.seed)
+    new = Improviser(old.bundle, network, engine.tune, engine.tune, engine.settings.play, old.random_source.seed)
     for name, each in vars(old).items():
         if name not in MADE_OF_SETTINGS:
             setattr(new, name, each.copy() if hasattr(each, "copy") else each)
@@ -73,22 +73,22 @@ def test_the_next_choice_is_that_of_an_improviser_with_these_settings(
     """A knob would be turned, and what is played go on as before, or be something that no setting ever gives."""
     key, value = change
     bundle = classic_bundle() if classic else modern_bundle()
-    engine = performance(bundle, play__rate=rate, play__silence=0).engine(0.0)
+    engine = performance(bundle, play__rate=rate, play__silence=0).make_engine(0.0)
     for at, event in PHRASE:
         list(engine.advance(at))
         engine.receive(event, at)
     list(engine.advance(second))
-    seed = engine.improviser.dice.seed if key != "play.seed" or value is None else value
-    assert engine.receive(Change(((key, value),)), second) == []
+    seed = engine.improviser.random_source.seed if key != "play.seed" or value is None else value
+    assert engine.receive(ChangeSettings(((key, value),)), second) == []
     if key != "play.mode":
         assert value_of(engine.status(second).settings, key) == value
     assert engine.improviser.settings == engine.settings.play
-    assert engine.improviser.dice.seed == seed
+    assert engine.improviser.random_source.seed == seed
     engine.prepare(second)
     status = engine.status(second)
-    onset = engine.tempo.second_at(status.coming_beat) + engine.settings.play.offset_ms / 1000
-    if status.coming is not None and onset > second + 0.01 and key not in PLACED:
-        assert status.coming == afresh(engine).choose(status.coming.tick)
+    onset = engine.tempo.second_at(status.next_choice_beat) + engine.settings.play.offset_ms / 1000
+    if status.next_choice is not None and onset > second + 0.01 and key not in PLACED:
+        assert status.next_choice == afresh(engine).choose(status.next_choice.tick)
     assert engine.improviser.choose(96) == afresh(engine).choose(96)
 
 
@@ -98,10 +98,10 @@ def test_whatever_is_changed_notes_stay_in_order_and_none_hangs(
     changes: list[tuple[float, tuple[str, Any]]], rate: str
 ) -> None:
     """Turning a knob would double a note, let one overtake another, or leave one ringing."""
-    engine = performance(play__rate=rate).engine(0.0)
-    arrivals = [(second, Change((change,))) for second, change in sorted(changes, key=lambda each: each[0])]
-    recorder, bars = play(engine, 5.0, arrivals)
-    assert not hanging(message for _, message in recorder.sent)
+    engine = performance(play__rate=rate).make_engine(0.0)
+    arrivals = [(second, ChangeSettings((change,))) for second, change in sorted(changes, key=lambda each: each[0])]
+    recorder, bars = play_on_fake_clock(engine, 5.0, arrivals)
+    assert not hanging_notes(message for _, message in recorder.sent)
     ticks = [choice.tick for bar in bars for choice in bar.choices]
     assert all(after > before for before, after in pairwise(ticks))
     sounding: set[int] = set()
@@ -118,69 +118,69 @@ def test_whatever_is_changed_notes_stay_in_order_and_none_hangs(
 def test_the_offset_moved_while_it_plays_doubles_and_reorders_nothing(moves: list[tuple[float, int]]) -> None:
     """Fitting the offset by ear, the way it is done, would stutter."""
     keys: dict[str, Any] = {"play__rate": "eighth", "play__density": 4, "play__rests": 0}
-    engine = performance(**keys).engine(0.0)
-    arrivals = [(second, Change((("play.offset_ms", offset),))) for second, offset in sorted(moves)]
-    recorder, _ = play(engine, 5.0, arrivals)
-    seconds = [second for second, _ in struck(recorder)]
+    engine = performance(**keys).make_engine(0.0)
+    arrivals = [(second, ChangeSettings((("play.offset_ms", offset),))) for second, offset in sorted(moves)]
+    recorder, _ = play_on_fake_clock(engine, 5.0, arrivals)
+    seconds = [second for second, _ in note_ons(recorder)]
     assert seconds == sorted(seconds)
-    beats = [report.beat for report in recorder.reports if isinstance(report, Struck)]
+    beats = [report.beat for report in recorder.reports if isinstance(report, NotePlayed)]
     assert all(after > before for before, after in pairwise(beats))
-    assert not hanging(message for _, message in recorder.sent)
+    assert not hanging_notes(message for _, message in recorder.sent)
 
 
 @settings(max_examples=40)
 @given(
-    st.sampled_from([*PULSES, "phrase"]),
-    st.sampled_from(list(PULSES)),
+    st.sampled_from([*PULSE_TICKS, "phrase"]),
+    st.sampled_from(list(PULSE_TICKS)),
     st.integers(1, 40),
     st.sampled_from([0.001, 0.1]),
 )
 def test_a_new_rate_falls_on_its_own_pulses(before: str, after: str, place: int, ahead: float) -> None:
     """From sixteenths to beats, each beat would come off the beat."""
-    engine = performance(play__rate=before, play__swing=0.5).engine(0.0, beats=24.0)
+    engine = performance(play__rate=before, play__swing=0.5).make_engine(0.0, beats=24.0)
     second = engine.tempo.second_at(place / 4) - ahead
-    bars = [due.what for due in engine.advance(second)]
-    engine.receive(Change((("play.rate", after),)), second)
-    bars += [due.what for due in play_through(engine)]
+    bars = [due.item for due in engine.advance(second)]
+    engine.receive(ChangeSettings((("play.rate", after),)), second)
+    bars += [due.item for due in play_through(engine)]
     ticks = [choice.tick for bar in bars if isinstance(bar, BarPlayed) for choice in bar.choices]
-    changed_at = (place / 4 - ahead * 2) * TICKS
+    changed_at = (place / 4 - ahead * 2) * TICKS_PER_QUARTER
     # The choice that stood may go on; then one leads to the next pulse.
     new = [tick for tick in ticks if tick >= changed_at][2:]
-    assert all(tick % PULSES[after] == 0 for tick in new)
-    assert all(later - tick == PULSES[after] for tick, later in pairwise(new))
+    assert all(tick % PULSE_TICKS[after] == 0 for tick in new)
+    assert all(later - tick == PULSE_TICKS[after] for tick, later in pairwise(new))
 
 
 @pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()], ids=["modern", "classic"])
 def test_a_change_too_near_the_next_note_leaves_that_note(bundle: Bundle) -> None:
     """A knob turned at the last moment would make the note late."""
-    turned, left = (performance(bundle).engine(0.0) for _ in range(2))
+    turned, left = (performance(bundle).make_engine(0.0) for _ in range(2))
     for engine in (turned, left):
         list(engine.advance(0.9))
-    turned.receive(Change((("play.range", Range(90, 100)), ("play.velocity", 1))), 0.999)
-    sent = [[due.what for due in engine.advance(1.0)] for engine in (turned, left)]
+    turned.receive(ChangeSettings((("play.range", PitchRange(90, 100)), ("play.velocity", 1))), 0.999)
+    sent = [[due.item for due in engine.advance(1.0)] for engine in (turned, left)]
     assert sent[0] == sent[1]
 
 
 # -- presets and files, while it plays
 
 
-def layer(**keys: Any) -> Layer:
+def layer(**keys: Any) -> SettingsLayer:
     """What a preset says; a dot is written as two underscores."""
-    return {name.replace("__", "."): Given(value, "preset") for name, value in keys.items()}
+    return {name.replace("__", "."): WrittenValue(value, "preset") for name, value in keys.items()}
 
 
 def test_a_preset_changes_what_can_change_and_names_the_rest() -> None:
     """A preset called on stage would change half of what it says, and say nothing about the other half."""
     preset = layer(tempo__bpm=66, play__range="A2-A5", midi__channel=3, model__bundle="default")
-    change = called(Settings(), preset, {}, Settings())
-    assert change.values == (("play.range", Range(45, 81)), ("tempo.bpm", 66.0))
-    assert change.fixed == ("midi.channel",)
+    change = preset_difference(Settings(), preset, {}, Settings())
+    assert change.values == (("play.range", PitchRange(45, 81)), ("tempo.bpm", 66.0))
+    assert change.restart_keys == ("midi.channel",)
 
 
 def test_a_wrong_preset_is_told_and_changes_nothing() -> None:
     """A typing mistake in a preset would stop the music."""
     with pytest.raises(ConfigError, match=r"preset: play\.gate: 7: allowed"):
-        called(Settings(), layer(play__gate=7, tempo__bpm=66), {}, Settings())
+        preset_difference(Settings(), layer(play__gate=7, tempo__bpm=66), {}, Settings())
 
 
 presets = st.fixed_dictionaries(
@@ -196,27 +196,27 @@ presets = st.fixed_dictionaries(
 
 
 @given(presets, presets)
-def test_a_preset_sounds_alike_whichever_came_before(first: Layer, second: Layer) -> None:
+def test_a_preset_sounds_alike_whichever_came_before(first: SettingsLayer, second: SettingsLayer) -> None:
     """A ballad after bebop would be another ballad."""
-    base = read_settings([layer(play__gate=0.8, **{"midi__cc.1": "keep", "midi__cc.3": "stop"})])
-    after_first = changed(base, called(base, first, {}, base).values)
-    after_both = changed(after_first, called(after_first, second, first, base).values)
-    assert after_both == changed(base, called(base, second, {}, base).values)
-    assert overlaid(base, second) == after_both
+    base = resolve_settings([layer(play__gate=0.8, **{"midi__cc.1": "keep", "midi__cc.3": "stop"})])
+    after_first = with_values(base, preset_difference(base, first, {}, base).values)
+    after_both = with_values(after_first, preset_difference(after_first, second, first, base).values)
+    assert after_both == with_values(base, preset_difference(base, second, {}, base).values)
+    assert with_layer(base, second) == after_both
 
 
 def test_what_a_hand_has_set_stays_when_a_preset_goes() -> None:
     """The next preset would undo what was just set by hand, though it says nothing of it."""
     base, bebop = Settings(), layer(play__rate="eighth", play__gate=0.8)
-    playing = changed(overlaid(base, bebop), [("play.gate", 0.3), ("play.mode", "trade")])
-    after = changed(playing, called(playing, layer(play__velocity=60), bebop, base).values)
+    playing = with_values(with_layer(base, bebop), [("play.gate", 0.3), ("play.mode", "trade")])
+    after = with_values(playing, preset_difference(playing, layer(play__velocity=60), bebop, base).values)
     assert (after.play.gate, after.play.mode, after.play.velocity, after.play.rate) == (0.3, "trade", 60, "beat")
 
 
 def test_changes_in_a_preset_outdo_a_chart_file() -> None:
     """A preset with changes of its own would go on over the file's."""
-    base = read_settings([layer(chart__file="blues")])
-    change = called(base, layer(chart__changes="| C7 |"), {}, base)
+    base = resolve_settings([layer(chart__file="blues")])
+    change = preset_difference(base, layer(chart__changes="| C7 |"), {}, base)
     assert change.values == (("chart.changes", "| C7 |"), ("chart.file", None))
-    after = changed(base, change.values)
-    assert changed(after, called(after, {}, layer(chart__changes="| C7 |"), base).values) == base
+    after = with_values(base, change.values)
+    assert with_values(after, preset_difference(after, {}, layer(chart__changes="| C7 |"), base).values) == base

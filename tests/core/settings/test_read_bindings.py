@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from sideman.config.yaml import parse_yaml
 from sideman.core.errors import ConfigError
-from sideman.core.settings.bindings import Action, Knob, Table
-from sideman.core.settings.read_bindings import MODES, PLAIN, learned, read_target, table_of
-from sideman.core.settings.resolve import read_settings
+from sideman.core.settings.bindings import ActionTarget, Bindings, SettingTarget
+from sideman.core.settings.read_bindings import ACTION_NAMES, MODES, bindings_key_of, read_learn_target, read_target
+from sideman.core.settings.resolve import resolve_settings
 from sideman.core.settings.schema import KEYS, MidiSettings
 
 TABLES = b"""\
@@ -25,7 +25,7 @@ midi:
 def midi(*texts: bytes) -> MidiSettings:
     """What some files say of `midi`, later ones over earlier ones."""
     reads = [parse_yaml(text, "my.yaml") for text in texts]
-    return read_settings([read.values for read in reads], [line for read in reads for line in read.problems]).midi
+    return resolve_settings([read.values for read in reads], [line for read in reads for line in read.problems]).midi
 
 
 def problem(entry: str) -> str:
@@ -39,22 +39,22 @@ def test_tables_are_read_as_a_musician_writes_them() -> None:
     """Knobs, pads and programs could not be put to use."""
     read = midi(TABLES)
     assert dict(read.cc) == {
-        1: Knob("play.temperature"),
-        3: Knob("play.offset_ms", -50, -10),
-        20: Knob("play.density", 0.2, 2),
-        64: Action("mode"),
-        65: Action("tap"),
-        80: Action("mode", "trade"),
+        1: SettingTarget("play.temperature"),
+        3: SettingTarget("play.offset_ms", -50, -10),
+        20: SettingTarget("play.density", 0.2, 2),
+        64: ActionTarget("mode"),
+        65: ActionTarget("tap"),
+        80: ActionTarget("mode", "trade"),
     }
-    assert dict(read.notes) == {24: Action("start"), 25: Action("again"), 26: Action("stop")}
-    assert dict(read.programs) == {1: Action("preset", "ballad"), 2: Action("preset", "bebop")}
+    assert dict(read.notes) == {24: ActionTarget("start"), 25: ActionTarget("again"), 26: ActionTarget("stop")}
+    assert dict(read.programs) == {1: ActionTarget("preset", "ballad"), 2: ActionTarget("preset", "bebop")}
 
 
 def test_one_entry_can_be_given_alone_and_taken_back() -> None:
     """`--set midi.cc.20=…` would throw the file's table away, or could not free a pedal it has."""
     assert dict(midi(b"midi: {cc: {1: tap, 2: mode}}", b"midi.cc.1: null\nmidi.cc.20: play.velocity").cc) == {
-        2: Action("mode"),
-        20: Knob("play.velocity"),
+        2: ActionTarget("mode"),
+        20: SettingTarget("play.velocity"),
     }
 
 
@@ -62,7 +62,7 @@ def test_one_entry_can_be_given_alone_and_taken_back() -> None:
 def test_an_empty_table_says_nothing(empty: bytes) -> None:
     """A copy of the default file would throw away what a preset binds."""
     assert midi(empty) == MidiSettings()
-    assert dict(midi(b"midi.cc.1: tap", empty).cc) == {1: Action("tap")}
+    assert dict(midi(b"midi.cc.1: tap", empty).cc) == {1: ActionTarget("tap")}
 
 
 @pytest.mark.parametrize("table", ["cc", "notes", "programs"])
@@ -119,7 +119,7 @@ def test_a_mistake_in_a_table_is_told_with_its_line_and_what_is_allowed(entry: s
     | st.sampled_from(
         [
             *KEYS,
-            *PLAIN,
+            *ACTION_NAMES,
             "mode:solo",
             "preset:x",
             "play.gate 0.1-0.00001",
@@ -138,28 +138,34 @@ def test_any_text_is_a_target_that_reads_back_or_is_refused(text: str) -> None:
     assert read_target(target.text) == target
 
 
-@given(st.lists(st.tuples(st.integers(0, 127), st.sampled_from([*map(Action, PLAIN), Knob("play.gate")]))))
-def test_a_table_has_one_entry_a_number_in_order(entries: list[tuple[int, Action | Knob]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 127), st.sampled_from([*map(ActionTarget, ACTION_NAMES), SettingTarget("play.gate")]))
+    )
+)
+def test_a_table_has_one_entry_a_number_in_order(entries: list[tuple[int, ActionTarget | SettingTarget]]) -> None:
     """A knob learned twice would do two things."""
-    table = Table()
+    table = Bindings()
     for number, target in entries:
-        table = table.bound(number, target)
+        table = table.with_binding(number, target)
     assert list(table) == sorted(dict(entries).items())
-    assert all(target != Action("tap") for _, target in table.without(Action("tap")))
-    assert list(table.without(Knob("play.gate", 0.1, 0.2))) == [each for each in table if isinstance(each[1], Action)]
+    assert all(target != ActionTarget("tap") for _, target in table.without_target(ActionTarget("tap")))
+    assert list(table.without_target(SettingTarget("play.gate", 0.1, 0.2))) == [
+        each for each in table if isinstance(each[1], ActionTarget)
+    ]
 
 
 def test_what_cannot_be_learned_is_told_with_what_can() -> None:
     """`ctl learn` would wait for a knob that can do nothing."""
-    assert learned("play.density 0.2-2") == Knob("play.density", 0.2, 2)
+    assert read_learn_target("play.density 0.2-2") == SettingTarget("play.density", 0.2, 2)
     with pytest.raises(ValueError, match=r"play\.range cannot be turned.*; allowed is a key that changes"):
-        learned("play.range")
+        read_learn_target("play.range")
     with pytest.raises(ValueError, match=r"^allowed is a key that changes"):
-        learned(None)
+        read_learn_target(None)
 
 
 def test_only_entries_of_tables_are_entries() -> None:
     """A misspelt key would be taken for a knob."""
-    assert table_of("midi.cc.1") == "midi.cc"
-    assert table_of("midi.cc") is table_of("midi.ccx.1") is table_of("play.cc.1") is None
+    assert bindings_key_of("midi.cc.1") == "midi.cc"
+    assert bindings_key_of("midi.cc") is bindings_key_of("midi.ccx.1") is bindings_key_of("play.cc.1") is None
     assert len(MODES) == 5

@@ -12,34 +12,34 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import ConfigError
-from sideman.core.settings.resolve import Given, Layer, likely_key, read_settings
-from sideman.core.settings.schema import GROUPS, KEYS, Key, Settings
-from sideman.core.settings.types import LONGEST, Range
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue, closest_key, resolve_settings
+from sideman.core.settings.schema import GROUPS, KEYS, SettingKey, Settings
+from sideman.core.settings.types import MAX_QUOTE_LENGTH, PitchRange
 from support.strategies import written_values
 
 
-def layer(values: Mapping[str, object], where: str = "my.yaml:7") -> Layer:
+def layer(values: Mapping[str, object], where: str = "my.yaml:7") -> SettingsLayer:
     """What a file says, all of it on one line."""
-    return {key: Given(value, where) for key, value in values.items()}
+    return {key: WrittenValue(value, where) for key, value in values.items()}
 
 
 def problems(values: Mapping[str, object]) -> list[str]:
     """What is wrong with a file that says `values`."""
     with pytest.raises(ConfigError) as caught:
-        read_settings([layer(values)])
+        resolve_settings([layer(values)])
     return str(caught.value).splitlines()
 
 
 def test_nothing_said_is_every_default() -> None:
     """Somebody without a configuration could not play at all."""
-    assert read_settings([]) == Settings()
+    assert resolve_settings([]) == Settings()
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
-def test_every_key_is_documented_and_names_a_field(key: Key) -> None:
+def test_every_key_is_documented_and_names_a_field(key: SettingKey) -> None:
     """A key without words in the default file would be a riddle to the musician."""
     assert key.doc.endswith(".")
-    assert key.rule.allowed
+    assert key.value_type.allowed
     group, _, name = key.name.partition(".")
     assert getattr(getattr(Settings(), group), name) == key.default
 
@@ -54,10 +54,10 @@ def test_every_key_is_documented_and_names_a_field(key: Key) -> None:
         ("play.mode", "off", "off"),
         ("play.seed", None, None),
         ("play.seed", 0, 0),
-        ("play.range", "C3-C6", Range(48, 84)),
-        ("play.range", " 48 .. 84 ", Range(48, 84)),
-        ("play.range", "C-1-G9", Range(0, 127)),
-        ("play.range", "Eb3–F#5", Range(51, 78)),
+        ("play.range", "C3-C6", PitchRange(48, 84)),
+        ("play.range", " 48 .. 84 ", PitchRange(48, 84)),
+        ("play.range", "C-1-G9", PitchRange(0, 127)),
+        ("play.range", "Eb3–F#5", PitchRange(51, 78)),
         ("play.swing", "auto", None),
         ("play.swing", 0.5, 0.5),
         ("play.top_p", 1, 1.0),
@@ -69,7 +69,7 @@ def test_every_key_is_documented_and_names_a_field(key: Key) -> None:
 def test_a_value_means_what_a_musician_would_expect(key: str, written: object, read: object) -> None:
     """A key would quietly mean something else than its line in the default file says."""
     group, _, name = key.partition(".")
-    value = getattr(getattr(read_settings([layer({key: written})]), group), name)
+    value = getattr(getattr(resolve_settings([layer({key: written})]), group), name)
     assert (value, type(value)) == (read, type(read))
 
 
@@ -130,7 +130,7 @@ def test_an_impossible_value_is_told_with_place_key_and_what_is_allowed(key: str
 def test_a_misspelt_key_is_recognised(written: str, meant: str | None) -> None:
     """A typing mistake would cost a search through the documentation."""
     if written not in GROUPS:
-        assert likely_key(written) == meant
+        assert closest_key(written) == meant
     (problem,) = problems({written: 1})
     assert f"did you mean {meant} (" in problem if meant else "did you mean" not in problem
 
@@ -139,7 +139,7 @@ def test_all_problems_of_all_layers_come_at_once_in_order() -> None:
     """A file with three mistakes would take three tries to mend."""
     preset, file = layer({"play.rate": "x"}, "preset:1"), layer({"tempo.bpm": 1, "nope": 2}, "file:2")
     with pytest.raises(ConfigError) as caught:
-        read_settings([preset, file, layer({"log.level": 0}, "--set")], ["file:1: a tab"])
+        resolve_settings([preset, file, layer({"log.level": 0}, "--set")], ["file:1: a tab"])
     assert [line.split(": ")[0] for line in str(caught.value).splitlines()] == [
         "file:1", "preset:1", "file:2", "file:2", "--set",
     ]  # fmt: skip
@@ -148,14 +148,14 @@ def test_all_problems_of_all_layers_come_at_once_in_order() -> None:
 def test_a_wrong_value_is_told_though_a_later_layer_replaces_it() -> None:
     """A mistake in a file would lie there until the day somebody leaves --set away."""
     with pytest.raises(ConfigError, match=r"file:1: tempo\.bpm: 1: allowed"):
-        read_settings([layer({"tempo.bpm": 1}, "file:1"), layer({"tempo.bpm": 100}, "--set")])
+        resolve_settings([layer({"tempo.bpm": 1}, "file:1"), layer({"tempo.bpm": 100}, "--set")])
 
 
 def test_a_clock_that_can_come_in_nowhere_is_told() -> None:
     """It would be waited for in silence for ever."""
-    layer = {"tempo.source": Given("midi-clock", "file:1"), "midi.input": Given("none", "file:2")}
+    layer = {"tempo.source": WrittenValue("midi-clock", "file:1"), "midi.input": WrittenValue("none", "file:2")}
     with pytest.raises(ConfigError, match=r"file:2: midi\.input: none: the clock of tempo\.source"):
-        read_settings([layer])
+        resolve_settings([layer])
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_two_parts_on_one_channel_are_told(values: dict[str, object], told: str)
 )
 def test_parts_that_are_not_in_the_way_may_share_a_channel(values: dict[str, object]) -> None:
     """What works would be refused."""
-    read_settings([layer(values)])
+    resolve_settings([layer(values)])
 
 
 def test_a_flood_of_problems_is_cut_short() -> None:
@@ -192,7 +192,7 @@ def test_a_flood_of_problems_is_cut_short() -> None:
 @given(st.lists(st.dictionaries(st.sampled_from(["tempo.bpm", "play.velocity"]), st.integers(20, 120)), max_size=4))
 def test_the_last_layer_that_names_a_key_wins(layers: list[dict[str, int]]) -> None:
     """A setting on the command line would not overrule the file."""
-    settings = read_settings([layer(each) for each in layers])
+    settings = resolve_settings([layer(each) for each in layers])
     merged = {key: value for each in layers for key, value in each.items()}
     assert settings.tempo.bpm == merged.get("tempo.bpm", 120)
     assert settings.play.velocity == merged.get("play.velocity", 84)
@@ -201,25 +201,25 @@ def test_the_last_layer_that_names_a_key_wins(layers: list[dict[str, int]]) -> N
 def test_changes_given_later_outdo_a_chart_file_given_earlier() -> None:
     """`--set chart.changes=…` would silently play the file's chart instead."""
     file = layer({"chart.file": "blues"}, "file:1")
-    changed = read_settings([file, layer({"chart.changes": "| C7 |"}, "--set")])
+    changed = resolve_settings([file, layer({"chart.changes": "| C7 |"}, "--set")])
     assert (changed.chart.file, changed.chart.changes) == (None, "| C7 |")
-    assert read_settings([layer({"chart.changes": "| C7 |"}), file]).chart.file == "blues"
+    assert resolve_settings([layer({"chart.changes": "| C7 |"}), file]).chart.file == "blues"
 
 
 def test_an_empty_group_is_nothing_said() -> None:
     """Commenting out the last key of a group would break the file."""
-    assert read_settings([layer(dict.fromkeys(GROUPS))]) == Settings()
+    assert resolve_settings([layer(dict.fromkeys(GROUPS))]) == Settings()
 
 
 @given(st.dictionaries(st.sampled_from([*KEYS, *GROUPS]) | st.text(max_size=120), written_values(), max_size=6))
 def test_anything_gives_settings_or_one_line_a_problem(values: dict[str, object]) -> None:
     """Nonsense in a file would end in a traceback instead of a line that says where it is."""
     try:
-        settings = read_settings([layer(values)])
+        settings = resolve_settings([layer(values)])
     except ConfigError as error:
         lines = str(error).split("\n")
         assert all(line.startswith("my.yaml:7") for line in lines)
-        assert max(map(len, lines)) < 10 * LONGEST
+        assert max(map(len, lines)) < 10 * MAX_QUOTE_LENGTH
         assert all(line.isprintable() for line in lines)
     else:
         assert {key for key, value in values.items() if value not in (None, {})} <= KEYS.keys()

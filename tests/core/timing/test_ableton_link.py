@@ -14,34 +14,36 @@ from hypothesis import strategies as st
 
 from sideman.core.engine import Engine
 from sideman.core.events import (
-    Change,
+    ChangeSettings,
     ClockStart,
     ClockStop,
     ClockTick,
     Command,
-    Event,
     LinkState,
+    MidiEvent,
     NoteOff,
     NoteOn,
     SongPosition,
     encode,
 )
-from sideman.core.timing.ableton_link import LinkTransport
-from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman.core.timing.pll import TICKS_A_BEAT
-from sideman.midi.decoder import Decoder
-from support.fakes import hanging, performance, play, struck, tempo
+from sideman.core.timing.ableton_link import LinkFollower
+from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
+from sideman.midi.decoder import MidiDecoder
+from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock, tempo_change
 
-Arrivals = list[tuple[float, Event | Command]]
+Arrivals = list[tuple[float, MidiEvent | Command]]
 DENSE: dict[str, Any] = {"play__density": 4, "play__rests": 0}
 START, STOP, TICK = (encode(event) for event in (ClockStart(), ClockStop(), ClockTick()))
 
 
-def following(*, wait_start: bool = True, sends: bool = False, **keys: Any) -> tuple[Engine, LinkTransport, list[Any]]:
+def following(*, wait_start: bool = True, sends: bool = False, **keys: Any) -> tuple[Engine, LinkFollower, list[Any]]:
     """An engine that plays in a session with bars of four beats, its transport, and what that tells and asks for."""
     told: list[Any] = []
-    transport = LinkTransport(4.0, wait_start=wait_start, tell=lambda: told.append(transport.text), ask=told.append)
-    return performance(**{**DENSE, **keys}).engine(0.0, clocks=Clocks(transport, sends)), transport, told
+    transport = LinkFollower(
+        4.0, wait_start=wait_start, on_change=lambda: told.append(transport.status_text), request_tempo=told.append
+    )
+    return performance(**{**DENSE, **keys}).make_engine(0.0, clocks=ClockConfig(transport, sends)), transport, told
 
 
 def state(beat: float, bpm: float = 120.0, *, playing: bool = True, others: int = 1) -> LinkState:
@@ -51,9 +53,9 @@ def state(beat: float, bpm: float = 120.0, *, playing: bool = True, others: int 
 
 def onsets(engine: Engine, until: float, arrivals: Arrivals) -> list[float]:
     """When notes are struck, all of them released."""
-    recorder, _ = play(engine, until, arrivals)
-    assert not hanging(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
-    return [second for second, _ in struck(recorder)]
+    recorder, _ = play_on_fake_clock(engine, until, arrivals)
+    assert not hanging_notes(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
+    return [second for second, _ in note_ons(recorder)]
 
 
 def test_it_begins_at_the_top_with_the_next_bar_line() -> None:
@@ -62,7 +64,7 @@ def test_it_begins_at_the_top_with_the_next_bar_line() -> None:
     seconds = onsets(engine, 9.99, [(1.0, state(101.0))])  # beat 104 falls on second 2.5
     assert seconds == pytest.approx([2.5 + beat / 2 for beat in range(len(seconds))])
     assert len(seconds) == 15
-    assert transport.line.beat_at(2.5) == pytest.approx(0.0)
+    assert transport.tempo.beat_at(2.5) == pytest.approx(0.0)
     assert engine.tune.chord_at(engine.beat_at(4.6)) == engine.tune.chart.chord_at(4.2)
     assert told == ["following Link at 120.0 bpm, 1 other"]
 
@@ -89,11 +91,11 @@ def test_a_stop_silences_at_once_and_a_start_is_the_top() -> None:
     """A note would sound on after the song is stopped, or the second take begin in the middle of the changes."""
     engine, transport, _ = following(play__gate=1)
     arrivals: Arrivals = [(0.0, state(0.0)), (5.3, state(10.6, playing=False)), (8.0, state(16.1))]
-    recorder, bars = play(engine, 12.01, arrivals)
-    assert not hanging(message for second, message in recorder.sent if second <= 5.3)
-    seconds = [second for second, _ in struck(recorder)]
+    recorder, bars = play_on_fake_clock(engine, 12.01, arrivals)
+    assert not hanging_notes(message for second, message in recorder.sent if second <= 5.3)
+    seconds = [second for second, _ in note_ons(recorder)]
     assert next(second for second in seconds if second > 5.3) == pytest.approx(9.95)
-    assert transport.line.beat_at(9.95) == pytest.approx(0)
+    assert transport.tempo.beat_at(9.95) == pytest.approx(0)
     assert [bar.number for bar in bars] == [1, 2, 1]
 
 
@@ -130,11 +132,11 @@ def test_a_jump_of_the_beat_keeps_the_bar(to: float, place: float) -> None:
     """When two sessions become one it would start the song again, or leave the others' bar lines."""
     engine, transport, _ = following(play__gate=1)
     jumps = 5.3  # at beat 10.6 of the music
-    recorder, _ = play(engine, 9.0, [(0.0, state(0.0)), (jumps, state(to))])
-    assert transport.line.beat_at(jumps) == pytest.approx(place)
+    recorder, _ = play_on_fake_clock(engine, 9.0, [(0.0, state(0.0)), (jumps, state(to))])
+    assert transport.tempo.beat_at(jumps) == pytest.approx(place)
     assert engine.tune.chord_at(engine.beat_at(8.9)) == engine.tune.chart.chord_at(place + 7.2)
-    assert not hanging(message for _, message in recorder.sent)
-    after = [second for second, _ in struck(recorder) if second > jumps - 0.01]
+    assert not hanging_notes(message for _, message in recorder.sent)
+    after = [second for second, _ in note_ons(recorder) if second > jumps - 0.01]
     first = jumps + (math.ceil(place) - place) / 2
     assert after == pytest.approx([first + n / 2 for n in range(len(after))])
     assert len(after) >= 6
@@ -143,10 +145,10 @@ def test_a_jump_of_the_beat_keeps_the_bar(to: float, place: float) -> None:
 def test_a_beat_corrected_by_a_little_is_no_jump() -> None:
     """Each correction of a clock would cut a note short."""
     engine, transport, _ = following(play__gate=1)
-    recorder, _ = play(engine, 4.3, [(0.0, state(0.0)), (2.2, state(4.401)), (3.2, state(14.4))])
-    assert transport.line.beat_at(3.2) == pytest.approx(6.4)
-    assert not transport.moved
-    assert [second for second, _ in struck(recorder)][-1] == pytest.approx(4.0)
+    recorder, _ = play_on_fake_clock(engine, 4.3, [(0.0, state(0.0)), (2.2, state(4.401)), (3.2, state(14.4))])
+    assert transport.tempo.beat_at(3.2) == pytest.approx(6.4)
+    assert not transport.relocated
+    assert [second for second, _ in note_ons(recorder)][-1] == pytest.approx(4.0)
     offs = [second for second, message in recorder.sent if message[0] & 0xF0 == 0x80]
     assert not [second for second in offs if second in (2.2, 3.2)]
 
@@ -155,8 +157,8 @@ def test_our_own_wish_for_a_tempo_goes_to_the_session() -> None:
     """Turning the tempo knob would put it out of time with everybody else."""
     engine, _, told = following()
     engine.receive(state(0.0), 0.0)
-    engine.receive(tempo(90.0), 1.0)
-    engine.receive(Change((("tempo.bpm", 100.0),)), 1.1)
+    engine.receive(tempo_change(90.0), 1.0)
+    engine.receive(ChangeSettings((("tempo.bpm", 100.0),)), 1.1)
     assert told[1:] == [90.0, 100.0]
     assert engine.tempo.bpm == 120.0
 
@@ -177,14 +179,16 @@ changes = st.builds(
     st.booleans(),
     st.integers(0, 3),
 )
-other = st.sampled_from([ClockTick(), ClockStart(), ClockStop(), SongPosition(7), NoteOn(60, 9, 1), tempo(300.0)])
+other = st.sampled_from(
+    [ClockTick(), ClockStart(), ClockStop(), SongPosition(7), NoteOn(60, 9, 1), tempo_change(300.0)]
+)
 gaps = st.sampled_from([0.0, 1e-4, 0.03, 0.4, 2.0])
 
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(gaps, changes | other), max_size=40), st.booleans(), st.booleans())
 def test_no_session_leaves_a_note_sounding_or_takes_a_beat_back(
-    items: Sequence[tuple[float, Event | Command]], wait_start: bool, sends: bool
+    items: Sequence[tuple[float, MidiEvent | Command]], wait_start: bool, sends: bool
 ) -> None:
     """A peer that jumps about would end the solo, leave a note that sounds for ever, or tangle what was heard."""
     engine, _, _ = following(wait_start=wait_start, sends=sends, play__rate="sixteenth", play__gate=1)
@@ -197,8 +201,8 @@ def test_no_session_leaves_a_note_sounding_or_takes_a_beat_back(
         engine.receive(item, when)
         beats.append(engine.beat_at(when))
     engine, _, _ = following(wait_start=wait_start, sends=sends, play__rate="sixteenth", play__gate=1)
-    recorder, _ = play(engine, second + 2.0, arrivals)
-    assert not hanging(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
+    recorder, _ = play_on_fake_clock(engine, second + 2.0, arrivals)
+    assert not hanging_notes(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
     words = [message for _, message in recorder.sent if message in (START, STOP, (0xFB,))]
     assert not words or words[-1] == STOP
     # Back by no more than what is moved along without a jump.
@@ -210,20 +214,20 @@ def test_the_clock_it_sends_goes_with_the_session() -> None:
     engine, _, _ = following(sends=True, play__gate=1)
     jump = 5.3
     arrivals: Arrivals = [(0.0, state(1.0)), (jump, state(40.2)), (9.0, state(47.6, playing=False))]
-    recorder, _ = play(engine, 12.0, arrivals)
-    followed, decoder = Transport(120.0), Decoder(clock=True)
+    recorder, _ = play_on_fake_clock(engine, 12.0, arrivals)
+    followed, decoder = MidiClockFollower(120.0), MidiDecoder(clock=True)
     words = []
     for second, message in recorder.sent:
         for event in decoder.feed(message):
             if isinstance(event, NoteOn | NoteOff):
                 continue
-            followed.hear(event, second)  # type: ignore[arg-type]
+            followed.receive(event, second)  # type: ignore[arg-type]
             if not isinstance(event, ClockTick):
                 words.append((round(second, 2), type(event).__name__))
                 continue
-            place = followed.line.beat_at(second)  # beat 4 of the session is on second 1.5, after the jump 40 on 5.2
+            place = followed.tempo.beat_at(second)  # beat 4 of the session is on second 1.5, after the jump 40 on 5.2
             expected = (second - 1.5) * 2 if second < jump else 8 + (second - 5.2) * 2
-            assert place == pytest.approx(expected, abs=0.5 / TICKS_A_BEAT)
+            assert place == pytest.approx(expected, abs=0.5 / CLOCK_TICKS_PER_BEAT)
     assert [word for _, word in words] == ["ClockStart", "ClockStop", "SongPosition", "ClockContinue", "ClockStop"]
     assert words[0][0] == pytest.approx(1.5, abs=0.02)
     assert words[-1][0] == 9.0

@@ -20,21 +20,21 @@ from sideman.core.events import (
     ClockStart,
     ClockStop,
     ClockTick,
-    Event,
+    MidiEvent,
     NoteOff,
     NoteOn,
     SongPosition,
     encode,
 )
 from sideman.core.reports import BarPlayed
-from sideman.core.schedule import Due
-from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman.core.timing.pll import TICKS_A_BEAT
-from sideman.midi.decoder import Decoder
-from sideman.playing.assembly import memory_of, resumed
-from support.fakes import hanging, performance, play, struck, tempo
+from sideman.core.schedule import DueItem
+from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
+from sideman.midi.decoder import MidiDecoder
+from sideman.playing.assembly import resumed_engine, state_of
+from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock, tempo_change
 
-Arrivals = list[tuple[float, Event]]
+Arrivals = list[tuple[float, MidiEvent]]
 DENSE: dict[str, Any] = {"play__density": 4, "play__rests": 0, "play__late_ms": 30}
 START, CONTINUE, STOP, TICK = (encode(event)[0] for event in (ClockStart(), ClockContinue(), ClockStop(), ClockTick()))
 
@@ -46,11 +46,11 @@ def ticks(seconds: Iterable[float]) -> Arrivals:
 
 def following(
     *, beats: float | None = None, wait_start: bool = True, sends: bool = False, **keys: Any
-) -> tuple[Engine, Transport, list[str]]:
+) -> tuple[Engine, MidiClockFollower, list[str]]:
     """An engine that follows a clock, its transport, and what that tells."""
     told: list[str] = []
-    transport = Transport(120.0, wait_start=wait_start, tell=lambda: told.append(transport.text))
-    engine = performance(**{**DENSE, **keys}).engine(0.0, beats=beats, clocks=Clocks(transport, sends))
+    transport = MidiClockFollower(120.0, wait_start=wait_start, on_change=lambda: told.append(transport.status_text))
+    engine = performance(**{**DENSE, **keys}).make_engine(0.0, beats=beats, clocks=ClockConfig(transport, sends))
     return engine, transport, told
 
 
@@ -71,9 +71,9 @@ def test_every_note_falls_on_the_beat_of_the_clock(bpm: float) -> None:
     """It would play beside the band: too fast, too slow, or off its beat."""
     true = steady(32, bpm)
     engine, _, _ = following()
-    recorder, bars = play(engine, 100.0, band(true))
-    onsets = [second for second, _ in struck(recorder)]
-    beats = true[::TICKS_A_BEAT].tolist()
+    recorder, bars = play_on_fake_clock(engine, 100.0, band(true))
+    onsets = [second for second, _ in note_ons(recorder)]
+    beats = true[::CLOCK_TICKS_PER_BEAT].tolist()
     errors = off(onsets[:32], beats[:32])
     assert max(errors[2:]) <= 0.002
     assert max(errors) <= 0.004
@@ -82,10 +82,12 @@ def test_every_note_falls_on_the_beat_of_the_clock(bpm: float) -> None:
 
 def test_what_it_plays_is_what_it_plays_alone() -> None:
     """The band's clock would change the notes, not merely say when they come."""
-    alone = performance(**DENSE).engine(0.0, beats=31)
-    expected = [due.what.pitch for due in play_through(alone) if isinstance(due.what, NoteOn)]
+    alone = performance(**DENSE).make_engine(0.0, beats=31)
+    expected = [due.item.pitch for due in play_through(alone) if isinstance(due.item, NoteOn)]
     engine, _, _ = following(beats=31)
-    assert [pitch for _, pitch in struck(play(engine, 100.0, band(going((90, 150, 32))))[0])] == expected
+    assert [
+        pitch for _, pitch in note_ons(play_on_fake_clock(engine, 100.0, band(going((90, 150, 32))))[0])
+    ] == expected
 
 
 def test_a_clock_that_runs_is_followed_in_silence_until_it_starts() -> None:
@@ -93,10 +95,10 @@ def test_a_clock_that_runs_is_followed_in_silence_until_it_starts() -> None:
     true = steady(24, 100.0)
     engine, _, told = following()
     arrivals = ticks(true)
-    arrivals.insert(16 * TICKS_A_BEAT + 7, (float(true[16 * TICKS_A_BEAT + 7]) - 0.01, ClockStart()))
-    recorder, _ = play(engine, float(true[-1]), arrivals)
-    onsets = [second for second, _ in struck(recorder)]
-    assert max(off(onsets, true[16 * TICKS_A_BEAT + 7 :: TICKS_A_BEAT].tolist())) < 0.001
+    arrivals.insert(16 * CLOCK_TICKS_PER_BEAT + 7, (float(true[16 * CLOCK_TICKS_PER_BEAT + 7]) - 0.01, ClockStart()))
+    recorder, _ = play_on_fake_clock(engine, float(true[-1]), arrivals)
+    onsets = [second for second, _ in note_ons(recorder)]
+    assert max(off(onsets, true[16 * CLOCK_TICKS_PER_BEAT + 7 :: CLOCK_TICKS_PER_BEAT].tolist())) < 0.001
     assert told == ["hearing a clock at 100.0 bpm, waiting for its start", "following 100.0 bpm"]
 
 
@@ -104,22 +106,22 @@ def test_without_waiting_its_first_tick_is_a_beat() -> None:
     """Beside a drum machine that only ever sends ticks it would be silent for ever."""
     true = steady(8, 100.0)
     engine, _, _ = following(wait_start=False)
-    recorder, _ = play(engine, float(true[-1]) + 0.02, ticks(true))
-    assert max(off([second for second, _ in struck(recorder)], true[::TICKS_A_BEAT].tolist())) < 0.001
+    recorder, _ = play_on_fake_clock(engine, float(true[-1]) + 0.02, ticks(true))
+    assert max(off([second for second, _ in note_ons(recorder)], true[::CLOCK_TICKS_PER_BEAT].tolist())) < 0.001
 
 
 @pytest.mark.parametrize("words", [(ClockContinue(),), (SongPosition(18),), (SongPosition(18), ClockContinue())])
-def test_a_running_clock_is_joined_at_the_place_it_tells(words: Sequence[Event]) -> None:
+def test_a_running_clock_is_joined_at_the_place_it_tells(words: Sequence[MidiEvent]) -> None:
     """Switched on in the middle of the tune, it would play the first bar's chords over the fifth's."""
     true = steady(12, 120.0)
-    joins = 4 * TICKS_A_BEAT
+    joins = 4 * CLOCK_TICKS_PER_BEAT
     arrivals = ticks(true)
     arrivals[joins:joins] = [(float(true[joins]) - 0.01, word) for word in words]
     engine, transport, _ = following()
-    recorder, _ = play(engine, float(true[-1]) + 0.02, arrivals)
+    recorder, _ = play_on_fake_clock(engine, float(true[-1]) + 0.02, arrivals)
     place = 4.5 if SongPosition(18) in words else 0.0
-    assert transport.line.beat_at(float(true[joins])) == pytest.approx(place, abs=1e-6)
-    seconds = [second for second, _ in struck(recorder)]
+    assert transport.tempo.beat_at(float(true[joins])) == pytest.approx(place, abs=1e-6)
+    seconds = [second for second, _ in note_ons(recorder)]
     first = float(true[joins]) + (0.25 if place else 0.0)  # half a beat to the next beat
     assert max(off(seconds, [first + beat / 2 for beat in range(len(seconds))])) < 0.001
     beat = engine.beat_at(float(true[-1]))
@@ -138,71 +140,71 @@ def test_a_stop_silences_at_once_and_continue_goes_on_in_place(tick: int, later:
     goes_on: Arrivals = [(float(rest[0]) - 0.001, ClockContinue()), *ticks(rest)] if len(rest) else []
     engine, _, _ = following(play__rate="eighth", play__gate=1)
     meanwhile = [(second, event) for second, event in between if last < second < float(true[tick]) + pause - 0.01]
-    recorder, _ = play(engine, float(true[-1]) + pause + 0.02, [*stopped, *meanwhile, *goes_on])
+    recorder, _ = play_on_fake_clock(engine, float(true[-1]) + pause + 0.02, [*stopped, *meanwhile, *goes_on])
     before = [message for second, message in recorder.sent if second <= last + 1e-9]
-    assert not hanging(before)
-    assert not [second for second, _ in struck(recorder) if last + 1e-9 < second < last + pause - later - 0.03]
+    assert not hanging_notes(before)
+    assert not [second for second, _ in note_ons(recorder) if last + 1e-9 < second < last + pause - later - 0.03]
     through, _, _ = following(play__rate="eighth", play__gate=1)
-    whole, _ = play(through, float(true[-1]) + 0.02, band(true)[:-1])
-    assert [pitch for _, pitch in struck(recorder)] == [pitch for _, pitch in struck(whole)]
+    whole, _ = play_on_fake_clock(through, float(true[-1]) + 0.02, band(true)[:-1])
+    assert [pitch for _, pitch in note_ons(recorder)] == [pitch for _, pitch in note_ons(whole)]
 
 
 def test_a_new_start_is_the_top_of_the_chart() -> None:
     """After the first take the second would begin in the middle of the changes."""
     first, again = steady(6, 120.0), steady(9, 120.0, start=20.0)
     engine, _, _ = following(chart__choruses=2)
-    recorder, bars = play(engine, 24.52, [*band(first), *band(again)[:-1]])
+    recorder, bars = play_on_fake_clock(engine, 24.52, [*band(first), *band(again)[:-1]])
     beat = engine.beat_at(24.2)
     assert engine.tune.chord_at(beat).text == engine.tune.chart.chord_at(8.4).text
     assert engine.end == pytest.approx(beat - 8.4 + 32.0, abs=0.01)
     assert [bar.number for bar in bars] == [1, 1, 2]
-    assert max(off([s for s, _ in struck(recorder) if s > 19], again[::TICKS_A_BEAT].tolist())) < 0.004
+    assert max(off([s for s, _ in note_ons(recorder) if s > 19], again[::CLOCK_TICKS_PER_BEAT].tolist())) < 0.004
 
 
 def test_after_the_last_chorus_it_waits_for_the_next_start() -> None:
     """The program would be gone when the band counts in the second tune, or when somebody winds past the end."""
     first, again = steady(20, 120.0), steady(20, 120.0, start=40.0)
     engine, _, _ = following(chart__choruses=1, play__gate=1)
-    recorder, bars = play(engine, 100.0, [*band(first), *band(again)])
-    onsets = [second for second, _ in struck(recorder)]
+    recorder, bars = play_on_fake_clock(engine, 100.0, [*band(first), *band(again)])
+    onsets = [second for second, _ in note_ons(recorder)]
     assert [bar.number for bar in bars] == [1, 2, 3, 4] * 2
     assert sum(second < 20 for second in onsets) == sum(second > 39 for second in onsets) == 13  # the last bar is one
-    assert not hanging(message for _, message in recorder.sent)
+    assert not hanging_notes(message for _, message in recorder.sent)
     engine, _, _ = following(chart__choruses=1)
     wound: Arrivals = [(0.0, SongPosition(64)), (0.01, ClockContinue()), *ticks(steady(8, 120.0)), (9.0, ClockStop())]
-    recorder, _ = play(engine, 100.0, [*wound, *band(again)])
-    assert sum(second > 39 for second, _ in struck(recorder)) == 13
+    recorder, _ = play_on_fake_clock(engine, 100.0, [*wound, *band(again)])
+    assert sum(second > 39 for second, _ in note_ons(recorder)) == 13
 
 
 def test_a_start_while_it_goes_begins_anew() -> None:
     """A press of the start button would be passed over, and band and solo be in different bars."""
     true = steady(16, 120.0)
     arrivals = band(true)
-    arrivals.insert(7 * TICKS_A_BEAT + 1, (float(true[7 * TICKS_A_BEAT]) - 0.004, ClockStart()))
+    arrivals.insert(7 * CLOCK_TICKS_PER_BEAT + 1, (float(true[7 * CLOCK_TICKS_PER_BEAT]) - 0.004, ClockStart()))
     engine, transport, _ = following(play__gate=1)
-    recorder, _ = play(engine, float(true[-1]) + 0.02, arrivals)
-    assert transport.line.beat_at(float(true[12 * TICKS_A_BEAT])) == pytest.approx(5, abs=0.02)
+    recorder, _ = play_on_fake_clock(engine, float(true[-1]) + 0.02, arrivals)
+    assert transport.tempo.beat_at(float(true[12 * CLOCK_TICKS_PER_BEAT])) == pytest.approx(5, abs=0.02)
     assert engine.tune.chord_at(engine.beat_at(float(true[-1]) - 0.1)).text == engine.tune.chart.chord_at(8.9).text
-    assert not hanging(message for _, message in recorder.sent)
+    assert not hanging_notes(message for _, message in recorder.sent)
 
 
 @pytest.mark.parametrize(
     "words", [(SongPosition(0),), (ClockStart(),), (ClockStop(), SongPosition(0), ClockContinue())]
 )
 @pytest.mark.parametrize("ahead", [0.00001, 0.0002, 0.0006, 0.0015])
-def test_a_loop_begins_with_its_first_note(words: tuple[Event, ...], ahead: float) -> None:
+def test_a_loop_begins_with_its_first_note(words: tuple[MidiEvent, ...], ahead: float) -> None:
     """A sequencer that loops says so when a note is on its way: the new one would be missing, or late, each time."""
     beats, loops = 4, 6
     come = jittered(steady(beats * loops, 120.0), 0.001, 1)
     arrivals: Arrivals = [(float(come[0]) - 0.01, ClockStart()), *ticks(come)]
-    tops = [float(come[number * beats * TICKS_A_BEAT]) for number in range(1, loops)]
+    tops = [float(come[number * beats * CLOCK_TICKS_PER_BEAT]) for number in range(1, loops)]
     arrivals += [(top - ahead, word) for top in tops for word in words]
     engine, _, _ = following(play__rate="eighth")
-    recorder, _ = play(engine, float(come[-1]), sorted(arrivals, key=lambda each: each[0]))
+    recorder, _ = play_on_fake_clock(engine, float(come[-1]), sorted(arrivals, key=lambda each: each[0]))
     for top in tops:
-        *_, last = (second for second, _ in struck(recorder) if second < top + 0.2)
+        *_, last = (second for second, _ in note_ons(recorder) if second < top + 0.2)
         assert last == pytest.approx(top, abs=0.003)
-        assert hanging(message for second, message in recorder.sent if second < top + 0.1)
+        assert hanging_notes(message for second, message in recorder.sent if second < top + 0.1)
 
 
 @pytest.mark.parametrize("bpm", [60.0, 120.0, 240.0])
@@ -210,26 +212,26 @@ def test_a_clock_that_dies_is_noticed_within_two_beats(bpm: float) -> None:
     """A cable pulled out would leave a solo without a band, and nobody would know why."""
     true = steady(16, bpm)
     engine, transport, told = following(play__rate="phrase", play__gate=1)
-    recorder, _ = play(engine, 60.0, band(true)[:-1])
+    recorder, _ = play_on_fake_clock(engine, 60.0, band(true)[:-1])
     silent = float(true[-1]) + 2 * 60 / bpm
-    assert not hanging(message for second, message in recorder.sent if second <= silent)
-    assert not [second for second, _ in struck(recorder) if second > silent]
-    assert told[-1] == transport.text == "clock lost, waiting for it"
+    assert not hanging_notes(message for second, message in recorder.sent if second <= silent)
+    assert not [second for second, _ in note_ons(recorder) if second > silent]
+    assert told[-1] == transport.status_text == "clock lost, waiting for it"
 
 
 def test_a_clock_that_comes_twice_is_told() -> None:
     """Nobody would think of the second cable, or of the DAW's thru."""
     once = steady(8, 120.0)
-    twice = np.sort(np.concatenate([once, once[4 * TICKS_A_BEAT :] + 0.0011]))
+    twice = np.sort(np.concatenate([once, once[4 * CLOCK_TICKS_PER_BEAT :] + 0.0011]))
     fast = steady(16, 600.0)
     for true, come, bpm in ((once, twice, 120.0), (fast, fast, 400.0)):
         engine, _, told = following()
-        play(engine, float(true[-1]), [(float(true[0]) - 0.001, ClockStart()), *ticks(come)])
+        play_on_fake_clock(engine, float(true[-1]), [(float(true[0]) - 0.001, ClockStart()), *ticks(come)])
         text, _, warning = told[-1].partition("; ")
         assert warning == "more ticks come than that: is the clock connected twice?"
         assert float(text.split()[1]) == pytest.approx(bpm, rel=0.01)
     engine, _, told = following()
-    play(engine, float(once[-1]), band(once)[:-1])
+    play_on_fake_clock(engine, float(once[-1]), band(once)[:-1])
     assert told[-1] == "following 120.0 bpm"
 
 
@@ -237,10 +239,10 @@ def test_what_a_port_does_to_a_clock_is_known() -> None:
     """Over JACK at long periods the whole program would play at the tempo of the sound card."""
     true, period = steady(60, 112.0), 1024 / 48000
     engine, transport, _ = following()
-    transport.arrives_in(period)
+    transport.set_port_period(period)
     come = np.ceil(true / period) * period
-    play(engine, float(true[-1]), [(float(come[0]) - 0.001, ClockStart()), *ticks(come)])
-    assert transport.line.beat_at(float(true[-1])) == pytest.approx(60, abs=0.05)
+    play_on_fake_clock(engine, float(true[-1]), [(float(come[0]) - 0.001, ClockStart()), *ticks(come)])
+    assert transport.tempo.beat_at(float(true[-1])) == pytest.approx(60, abs=0.05)
 
 
 @pytest.mark.parametrize("wait_start", [True, False])
@@ -249,21 +251,21 @@ def test_a_clock_that_comes_back_is_followed_again(wait_start: bool) -> None:
     before, later = steady(8, 120.0), steady(8, 100.0, start=30.0)
     come = ticks(later) if not wait_start else [(29.9, ClockStart()), *ticks(later)]
     engine, transport, told = following(wait_start=wait_start)
-    recorder, _ = play(engine, float(later[-1]) + 0.02, [*band(before)[:-1], *come])
-    seconds = [second for second, _ in struck(recorder) if second > 29]
-    assert max(off(seconds, later[::TICKS_A_BEAT].tolist()[-len(seconds) :])) < 0.001
+    recorder, _ = play_on_fake_clock(engine, float(later[-1]) + 0.02, [*band(before)[:-1], *come])
+    seconds = [second for second, _ in note_ons(recorder) if second > 29]
+    assert max(off(seconds, later[::CLOCK_TICKS_PER_BEAT].tolist()[-len(seconds) :])) < 0.001
     assert len(seconds) >= 6
-    assert told[-1] == transport.text == "following 100.0 bpm"
+    assert told[-1] == transport.status_text == "following 100.0 bpm"
 
 
 def test_what_is_played_to_it_while_it_waits_is_not_heard() -> None:
     """The tuning up before the song would be its first phrase."""
     engine, _, _ = following()
-    before = engine.improviser.memory(0)
+    before = engine.improviser.export_state(0)
     engine.receive(NoteOn(60, 64, 1), 1.0)
     engine.receive(NoteOff(60, 1), 1.5)
-    engine.receive(tempo(200.0), 1.5)
-    assert engine.improviser.memory(0) == before
+    engine.receive(tempo_change(200.0), 1.5)
+    assert engine.improviser.export_state(0) == before
     assert engine.tempo.bpm == 120.0
 
 
@@ -275,15 +277,17 @@ gaps = st.sampled_from([0.0, 1e-4, 0.0105, 0.0208, 0.0208, 0.0417, 0.7, 5.0])
 
 @settings(max_examples=100)
 @given(st.lists(st.tuples(gaps, timing | st.just(NoteOn(60, 9, 1))), max_size=150), st.booleans(), st.booleans())
-def test_no_clock_leaves_a_note_sounding(messages: list[tuple[float, Event]], wait_start: bool, sends: bool) -> None:
+def test_no_clock_leaves_a_note_sounding(
+    messages: list[tuple[float, MidiEvent]], wait_start: bool, sends: bool
+) -> None:
     """A machine that sends nonsense would end the solo, or leave it with a note that sounds for ever."""
     engine, _, _ = following(wait_start=wait_start, sends=sends, play__rate="sixteenth", play__gate=1)
     second, arrivals = 0.0, []
     for gap, event in messages:
         second += gap
         arrivals.append((second, event))
-    recorder, _ = play(engine, second + 4.0, arrivals)
-    assert not hanging(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
+    recorder, _ = play_on_fake_clock(engine, second + 4.0, arrivals)
+    assert not hanging_notes(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
     beats = [message for _, message in recorder.sent if message[0] in (START, CONTINUE, STOP)]
     assert not beats or beats[-1] == (STOP,)
 
@@ -298,13 +302,13 @@ def test_no_bytes_at_any_rate_leave_a_note_sounding(
 ) -> None:
     """A broken cable, or a program that sends its clock in clumps, would end the solo or hang a note."""
     engine, transport, _ = following(wait_start=False, sends=True, play__rate="sixteenth", play__offset_ms=offset)
-    transport.arrives_in(1024 / 48000 if coarse else 0.0)
-    second, arrivals, decoder = 0.0, [], Decoder(clock=True)
+    transport.set_port_period(1024 / 48000 if coarse else 0.0)
+    second, arrivals, decoder = 0.0, [], MidiDecoder(clock=True)
     for gap, chunk in heard:
         second += gap
         arrivals += [(second, event) for event in decoder.feed(chunk)]
-    recorder, _ = play(engine, second + 3.0, arrivals)
-    assert not hanging(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
+    recorder, _ = play_on_fake_clock(engine, second + 3.0, arrivals)
+    assert not hanging_notes(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
     words = [message for _, message in recorder.sent if message[0] in (START, CONTINUE, STOP)]
     assert not words or words[-1] == (STOP,)
     assert not any(message == after == (STOP,) for message, after in pairwise(words))
@@ -315,49 +319,49 @@ def test_no_bytes_at_any_rate_leave_a_note_sounding(
 
 def sending(beats: float | None = None, **keys: Any) -> Engine:
     """An engine that sends a clock."""
-    return performance(**{**DENSE, **keys}).engine(0.0, beats=beats, clocks=Clocks(sent=True))
+    return performance(**{**DENSE, **keys}).make_engine(0.0, beats=beats, clocks=ClockConfig(sends_midi_clock=True))
 
 
 def test_an_hour_of_ticks_drifts_by_nothing() -> None:
     """Whoever follows would be out of time before the set is over."""
     beats = 7200
-    seconds = [due.second for due in play_through(sending(beats, play__mode="off")) if due.what == ClockTick()]
-    assert len(seconds) == beats * TICKS_A_BEAT
-    assert max(abs(second - number / (2 * TICKS_A_BEAT)) for number, second in enumerate(seconds)) < 1e-9
+    seconds = [due.second for due in play_through(sending(beats, play__mode="off")) if due.item == ClockTick()]
+    assert len(seconds) == beats * CLOCK_TICKS_PER_BEAT
+    assert max(abs(second - number / (2 * CLOCK_TICKS_PER_BEAT)) for number, second in enumerate(seconds)) < 1e-9
 
 
 @pytest.mark.parametrize("rate", ["beat", "triplet", "sixteenth", "phrase"])
 def test_the_notes_are_as_without_a_clock(rate: str) -> None:
     """Sending a clock would change, or move, what it plays."""
-    with_clock = [due for due in play_through(sending(32, play__rate=rate)) if isinstance(due.what, NoteOn | NoteOff)]
-    alone = performance(**DENSE, play__rate=rate).engine(0.0, beats=32)
-    assert with_clock == [due for due in play_through(alone) if not isinstance(due.what, BarPlayed)]
+    with_clock = [due for due in play_through(sending(32, play__rate=rate)) if isinstance(due.item, NoteOn | NoteOff)]
+    alone = performance(**DENSE, play__rate=rate).make_engine(0.0, beats=32)
+    assert with_clock == [due for due in play_through(alone) if not isinstance(due.item, BarPlayed)]
 
 
 def test_start_comes_first_and_stop_last_and_ticks_before_their_notes() -> None:
     """A drum machine would begin a tick late, or run on after the end."""
-    recorder, _ = play(sending(8, play__gate=1, play__swing=0.5), 100.0)
+    recorder, _ = play_on_fake_clock(sending(8, play__gate=1, play__swing=0.5), 100.0)
     messages = [message[0] for _, message in recorder.sent]
     assert messages[:3] == [START, TICK, 0x90]
     assert messages.count(STOP) == 1
     assert messages[-1] == STOP
-    assert messages.count(TICK) == 8 * TICKS_A_BEAT
+    assert messages.count(TICK) == 8 * CLOCK_TICKS_PER_BEAT
     beat = [message[0] & 0xF0 if message[0] < 0xF0 else message[0] for s, message in recorder.sent if s == 2.0]
     assert beat == [0x80, TICK, 0x90]
 
 
-def listening(sent: Iterable[tuple[float, Event]]) -> Transport:
+def listening(sent: Iterable[tuple[float, MidiEvent]]) -> MidiClockFollower:
     """A transport that has followed all that was sent."""
-    transport = Transport(120.0)
+    transport = MidiClockFollower(120.0)
     for second, event in sent:
         if not isinstance(event, NoteOn | NoteOff):
-            transport.hear(event, second)  # type: ignore[arg-type]
+            transport.receive(event, second)  # type: ignore[arg-type]
     return transport
 
 
-def sent(dues: Iterable[Due]) -> Iterator[tuple[float, Event]]:
+def sent(dues: Iterable[DueItem]) -> Iterator[tuple[float, MidiEvent]]:
     """What goes out, and when it was meant to."""
-    return ((due.second, due.what) for due in dues if not isinstance(due.what, BarPlayed))
+    return ((due.second, due.item) for due in dues if not isinstance(due.item, BarPlayed))
 
 
 def test_who_follows_is_where_we_are_even_after_the_machine_stood_still() -> None:
@@ -369,20 +373,20 @@ def test_who_follows_is_where_we_are_even_after_the_machine_stood_still() -> Non
     transport = listening(out)
     assert ClockStop() in [event for _, event in out]
     assert transport.rolling
-    assert transport.line.beat_at(403.0) == pytest.approx(engine.beat_at(403.0), abs=0.05)
+    assert transport.tempo.beat_at(403.0) == pytest.approx(engine.beat_at(403.0), abs=0.05)
     assert len(out) < 400
 
 
 def test_what_is_resumed_tells_its_place() -> None:
     """Going on where it stopped, it would send the drum machine to the top."""
     made = performance(**DENSE)
-    engine = made.engine(0.0)
+    engine = made.make_engine(0.0)
     list(engine.advance(5.1))
-    again = resumed(made, memory_of(engine, made, 5.1), 0.5, Clocks(sent=True))
+    again = resumed_engine(made, state_of(engine, made, 5.1), 0.5, ClockConfig(sends_midi_clock=True))
     out = [each for tenth in range(1, 21) for each in sent(again.advance(tenth / 10))]
     assert [event for _, event in out][:3] == [SongPosition(48), ClockContinue(), ClockTick()]
     assert out[2][0] == 0.5
-    assert listening(out).line.beat_at(2.0) == pytest.approx(again.beat_at(2.0))
+    assert listening(out).tempo.beat_at(2.0) == pytest.approx(again.beat_at(2.0))
 
 
 @pytest.mark.parametrize("number", [97, 99, 101, 102, 103])
@@ -394,7 +398,7 @@ def test_who_follows_behind_us_stays_in_step_over_a_stop(number: int, later: flo
     come = [second if second < stop else second + pause for second in map(float, true)]
     words: Arrivals = [(come[0] - 0.01, ClockStart()), (stop, ClockStop()), (stop + pause - 0.02, ClockContinue())]
     engine, _, _ = following(sends=True, play__mode="off")
-    recorder, _ = play(engine, come[-1] + 0.005, sorted([*ticks(come), *words], key=lambda each: each[0]))
+    recorder, _ = play_on_fake_clock(engine, come[-1] + 0.005, sorted([*ticks(come), *words], key=lambda each: each[0]))
     place = 0
     for _, message in recorder.sent:
         if message[0] == encode(SongPosition(0))[0]:
@@ -408,35 +412,37 @@ def test_a_clock_that_is_followed_is_passed_on() -> None:
     true = steady(8, 120.0)
     engine, _, _ = following(sends=True)
     pause: Arrivals = [(14.5, ClockContinue()), *ticks(steady(4, 120.0, start=14.6))]
-    recorder, _ = play(engine, 16.62, [*band(true), *pause])
+    recorder, _ = play_on_fake_clock(engine, 16.62, [*band(true), *pause])
     words = [
         (round(second, 3), message) for second, message in recorder.sent if message[0] in (0xF2, START, CONTINUE, STOP)
     ]
     assert [message[0] for _, message in words] == [START, STOP, CONTINUE, STOP]
     assert words[1][0] == pytest.approx(true[-1], abs=0.004)
-    assert sum(message == (TICK,) for _, message in recorder.sent) in range(12 * TICKS_A_BEAT, 12 * TICKS_A_BEAT + 4)
+    assert sum(message == (TICK,) for _, message in recorder.sent) in range(
+        12 * CLOCK_TICKS_PER_BEAT, 12 * CLOCK_TICKS_PER_BEAT + 4
+    )
 
 
 # -- on the wire
 
 
 @given(st.lists(timing, max_size=20))
-def test_a_clock_is_read_as_mido_writes_it(events: list[Event]) -> None:
+def test_a_clock_is_read_as_mido_writes_it(events: list[MidiEvent]) -> None:
     """It would go on when the band stops, or be in another bar."""
     names = {ClockTick: "clock", ClockStart: "start", ClockContinue: "continue", ClockStop: "stop"}
     for event in events:
         position = {"pos": event.sixteenths} if isinstance(event, SongPosition) else {}
         written = mido.Message(names.get(type(event), "songpos"), **position).bytes()
         assert written == list(encode(event))
-        assert list(Decoder(clock=True).feed(written)) == [event]
-        assert list(Decoder().feed(written)) == []
+        assert list(MidiDecoder(clock=True).feed(written)) == [event]
+        assert list(MidiDecoder().feed(written)) == []
 
 
 @given(st.lists(st.binary(max_size=6), max_size=20))
 def test_no_bytes_of_a_clock_change_the_notes(messages: list[bytes]) -> None:
     """A clock in the middle of a note would swallow it."""
-    heard = [[], []]  # type: list[list[Event]]
-    for events, decoder in zip(heard, (Decoder(), Decoder(clock=True)), strict=True):
+    heard = [[], []]  # type: list[list[MidiEvent]]
+    for events, decoder in zip(heard, (MidiDecoder(), MidiDecoder(clock=True)), strict=True):
         for message in messages:
             events += [event for event in decoder.feed(message) if type(event) in (NoteOn, NoteOff)]
     assert heard[0] == heard[1]

@@ -9,11 +9,11 @@ import pytest
 
 from bench.clocks import steady
 from sideman.core.engine import play_through
-from sideman.core.events import Change, ClockStart, ClockTick, Event, LinkState, NoteOn
-from sideman.core.timing.ableton_link import LinkTransport
-from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman.core.timing.pll import TICKS_A_BEAT
-from support.fakes import hanging, performance, play, struck
+from sideman.core.events import ChangeSettings, ClockStart, ClockTick, LinkState, MidiEvent, NoteOn
+from sideman.core.timing.ableton_link import LinkFollower
+from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
+from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock
 
 DENSE: dict[str, Any] = {"play__density": 4, "play__rests": 0}
 offsets = pytest.mark.parametrize("offset", [-200, -37, 0, 55, 200])
@@ -25,8 +25,10 @@ def test_alone_all_that_is_sent_moves_by_it(offset: int, rate: str) -> None:
     """A synth that is late would stay late, or its notes would lose the drum machine that follows our clock."""
     sent = []
     for moved in (0, offset):
-        engine = performance(**DENSE, play__rate=rate, play__offset_ms=moved).engine(1.0, clocks=Clocks(sent=True))
-        recorder, _ = play(engine, 9.0 + moved / 1000)
+        engine = performance(**DENSE, play__rate=rate, play__offset_ms=moved).make_engine(
+            1.0, clocks=ClockConfig(sends_midi_clock=True)
+        )
+        recorder, _ = play_on_fake_clock(engine, 9.0 + moved / 1000)
         sent.append([(second - moved / 1000, message) for second, message in recorder.sent])
     (seconds, messages), (moved_seconds, moved_messages) = (zip(*each, strict=True) for each in sent)
     assert moved_messages[: len(messages) - 9] == messages[:-9]  # at the very end, what is just due or just not
@@ -37,41 +39,47 @@ def test_alone_all_that_is_sent_moves_by_it(offset: int, rate: str) -> None:
 def test_a_midi_clock_is_followed_so_much_earlier_or_later(offset: int) -> None:
     """With a DAW's clock a slow synth would be late for good: earlier means ahead of ticks that are still to come."""
     true = steady(17, 120.0)
-    engine = performance(**DENSE, play__offset_ms=offset, play__late_ms=30).engine(0.0, clocks=Clocks(Transport(120.0)))
-    arrivals: list[tuple[float, Event]] = [(float(true[0]) - 0.001, ClockStart())]
+    engine = performance(**DENSE, play__offset_ms=offset, play__late_ms=30).make_engine(
+        0.0, clocks=ClockConfig(MidiClockFollower(120.0))
+    )
+    arrivals: list[tuple[float, MidiEvent]] = [(float(true[0]) - 0.001, ClockStart())]
     arrivals += [(float(second), ClockTick()) for second in true]
-    recorder, _ = play(engine, float(true[-1]), arrivals)
-    onsets = [second for second, _ in struck(recorder)]
-    meant = [float(second) + offset / 1000 for second in true[::TICKS_A_BEAT] if second + offset / 1000 <= true[-1]]
+    recorder, _ = play_on_fake_clock(engine, float(true[-1]), arrivals)
+    onsets = [second for second, _ in note_ons(recorder)]
+    meant = [
+        float(second) + offset / 1000 for second in true[::CLOCK_TICKS_PER_BEAT] if second + offset / 1000 <= true[-1]
+    ]
     if offset < 0:
         meant = meant[1:]  # nobody can be earlier than the start that is told with its first tick
         onsets = [second for second in onsets if second > true[0]]
     assert onsets == pytest.approx(meant[: len(onsets)], abs=1e-4)
     assert len(onsets) >= 16
     assert engine.late == (1 if offset < -30 else 0)
-    assert not hanging(message for _, message in recorder.sent)
+    assert not hanging_notes(message for _, message in recorder.sent)
 
 
 @offsets
 def test_a_link_session_is_followed_so_much_earlier_or_later(offset: int) -> None:
     """Beside Live a slow synth would be late for good. Since its bar line is foreseen, the first note is early too."""
-    engine = performance(**DENSE, play__offset_ms=offset).engine(0.0, clocks=Clocks(LinkTransport(4.0)))
-    recorder, _ = play(engine, 8.99 + offset / 1000, [(0.5, LinkState(120.0, 1.0, True, 1))])
-    onsets = [second for second, _ in struck(recorder)]
+    engine = performance(**DENSE, play__offset_ms=offset).make_engine(0.0, clocks=ClockConfig(LinkFollower(4.0)))
+    recorder, _ = play_on_fake_clock(engine, 8.99 + offset / 1000, [(0.5, LinkState(120.0, 1.0, True, 1))])
+    onsets = [second for second, _ in note_ons(recorder)]
     assert onsets == pytest.approx([2.0 + beat / 2 + offset / 1000 for beat in range(14)])
 
 
 def test_turned_while_it_plays_it_moves_what_comes_and_loses_nothing() -> None:
     """Trying it by ear would cost notes, or leave one sounding."""
     made = {**DENSE, "play__gate": 1, "play__swing": 0.5, "play__rate": "eighth"}
-    engine = performance(**made).engine(1.0)
+    engine = performance(**made).make_engine(1.0)
     turns = [(2.1, -120), (3.1, 90), (4.1, 0)]
-    recorder, _ = play(engine, 7.01, [(second, Change((("play.offset_ms", ms),))) for second, ms in turns])
-    pitches = [pitch for _, pitch in struck(recorder)]
-    alone = [due.what for due in play_through(performance(**made).engine(1.0, beats=12.0))]
+    recorder, _ = play_on_fake_clock(
+        engine, 7.01, [(second, ChangeSettings((("play.offset_ms", ms),))) for second, ms in turns]
+    )
+    pitches = [pitch for _, pitch in note_ons(recorder)]
+    alone = [due.item for due in play_through(performance(**made).make_engine(1.0, beats=12.0))]
     assert pitches[:24] == [note.pitch for note in alone if isinstance(note, NoteOn)]
     assert engine.late == 0
-    assert not hanging(message for _, message in recorder.sent)
-    at = [second for second, _ in struck(recorder)]
+    assert not hanging_notes(message for _, message in recorder.sent)
+    at = [second for second, _ in note_ons(recorder)]
     assert at[5:8] == pytest.approx([2.13 + 0.25 * n for n in range(3)])
     assert at[-4:] == pytest.approx([6.25, 6.5, 6.75, 7.0])

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.clocks import Seconds, errors, going, jittered, ramp, steady
-from sideman.core.timing.pll import ACQUIRE, FASTEST_BPM, SLOWEST_BPM, TICKS_A_BEAT, ClockFilter
+from sideman.core.timing.pll import ACQUIRE_TICKS, CLOCK_TICKS_PER_BEAT, FASTEST_BPM, SLOWEST_BPM, ClockPLL
 
 bpms = st.floats(40, 240)
 seeds = st.integers(0, 2**32 - 1)
@@ -23,10 +23,10 @@ def after(found: dict[int, float], beat: int) -> list[float]:
     return [error for number, error in found.items() if number >= beat]
 
 
-def counted(come: Seconds, bpm: float = 120.0, rounds: float = 0.0) -> tuple[ClockFilter, int]:
+def counted(come: Seconds, bpm: float = 120.0, rounds: float = 0.0) -> tuple[ClockPLL, int]:
     """A filter that has heard all of `come`, and how far it has counted from the first."""
-    follower = ClockFilter(bpm, rounds)
-    return follower, sum(follower.tick(second) for second in come.tolist()) - 1
+    follower = ClockPLL(bpm, rounds)
+    return follower, sum(follower.receive_tick(second) for second in come.tolist()) - 1
 
 
 @pytest.mark.parametrize("bpm", [60.0, 120.0, 180.0, 240.0])
@@ -69,11 +69,11 @@ def test_three_milliseconds_of_jitter_lose_no_tick(bpm: float, seed: int) -> Non
 @given(bpms, seeds, st.lists(st.integers(193, 300), max_size=3))
 def test_lost_ticks_are_counted_in(bpm: float, seed: int, gaps: list[int]) -> None:
     """Each lost tick would put it further behind the beat."""
-    lost = {tick for tick in np.cumsum(gaps).tolist() if tick < 30 * TICKS_A_BEAT - 1}
+    lost = {tick for tick in np.cumsum(gaps).tolist() if tick < 30 * CLOCK_TICKS_PER_BEAT - 1}
     come = jittered(steady(30, bpm), 0.002, seed)
     follower, heard = counted(np.delete(come, sorted(lost)))
     assert heard == len(come) - 1
-    assert follower.lost == len(lost)
+    assert follower.lost_ticks == len(lost)
 
 
 @settings(max_examples=20)
@@ -82,13 +82,18 @@ def test_a_cable_that_goes_on_losing_ticks_loses_no_beat(bpm: float, seed: int, 
     """A worn cable would put it a tick behind the band again and again, and further with each song."""
     come = jittered(steady(120, bpm), 0.002, seed)
     lost = np.random.default_rng(seed).random(len(come)) < share
-    lost[:ACQUIRE] = lost[-1] = False
+    lost[:ACQUIRE_TICKS] = lost[-1] = False
     _, heard = counted(come[~lost])
     assert heard == len(come) - 1
 
 
 @settings(max_examples=40)
-@given(bpms, seeds, st.sets(st.integers(2 * TICKS_A_BEAT, 20 * TICKS_A_BEAT), max_size=2), st.floats(0, 0.001))
+@given(
+    bpms,
+    seeds,
+    st.sets(st.integers(2 * CLOCK_TICKS_PER_BEAT, 20 * CLOCK_TICKS_PER_BEAT), max_size=2),
+    st.floats(0, 0.001),
+)
 def test_a_tick_that_comes_twice_is_one(bpm: float, seed: int, twice: set[int], later: float) -> None:
     """Two cables from one machine would make it run ahead."""
     come = jittered(steady(20, bpm), 0.002, seed)
@@ -113,12 +118,12 @@ def test_a_jump_of_the_tempo_is_followed_within_two_beats(jump: tuple[float, flo
 def test_after_a_gap_the_phase_is_taken_anew(gap: float) -> None:
     """A clock that paused without a word would be followed off its beat."""
     true = steady(32, 120.0)
-    true[16 * TICKS_A_BEAT :] += gap
-    follower, off = ClockFilter(120), []
+    true[16 * CLOCK_TICKS_PER_BEAT :] += gap
+    follower, off = ClockPLL(120), []
     for number, second in enumerate(jittered(true, 0.002, 1).tolist()):
-        if number > 17 * TICKS_A_BEAT:
-            off.append(abs(follower.second + follower.period - float(true[number])))
-        follower.tick(second)
+        if number > 17 * CLOCK_TICKS_PER_BEAT:
+            off.append(abs(follower.last_tick_s + follower.period_s - float(true[number])))
+        follower.receive_tick(second)
     assert max(off) < 0.002
 
 
@@ -134,30 +139,30 @@ def test_a_jam_changes_no_count() -> None:
 def test_a_start_where_no_tick_was_due_is_the_new_phase() -> None:
     """A machine whose clock starts anew with its music would be followed in the phase of its idling."""
     follower, _ = counted(steady(8, 120.0))
-    begins = follower.heard + 0.5 * follower.period
-    follower.seat(begins)
+    begins = follower.last_arrival_s + 0.5 * follower.period_s
+    follower.restart_phase(begins)
     for tick in range(24):
-        follower.tick(begins + tick * 60 / (24 * 120.0))
-        assert follower.second == pytest.approx(begins + tick * 60 / (24 * 120.0), abs=1e-4)
+        follower.receive_tick(begins + tick * 60 / (24 * 120.0))
+        assert follower.last_tick_s == pytest.approx(begins + tick * 60 / (24 * 120.0), abs=1e-4)
 
 
 def test_a_start_on_a_tick_leaves_the_line_alone() -> None:
     """The one tick of the start, early or late as it may be, would move the whole bar."""
     follower, _ = counted(steady(8, 120.0))
-    due = follower.second + follower.period
-    follower.seat(due + 0.003)
-    follower.tick(due + 0.003)
-    assert abs(follower.second - due) < 0.0005
+    due = follower.last_tick_s + follower.period_s
+    follower.restart_phase(due + 0.003)
+    follower.receive_tick(due + 0.003)
+    assert abs(follower.last_tick_s - due) < 0.0005
 
 
-@given(bpms, seeds, st.integers(2, ACQUIRE))
+@given(bpms, seeds, st.integers(2, ACQUIRE_TICKS))
 def test_it_is_acquired_by_least_squares(bpm: float, seed: int, ticks: int) -> None:
     """The first bar would depend on its first few ticks, be they early or late."""
     come = jittered(steady(2, bpm), 0.0005, seed)[:ticks]
     follower, _ = counted(come)
     period, first = np.polyfit(np.arange(ticks), come - come[0], 1)
-    assert follower.period == pytest.approx(period, abs=1e-9)
-    assert follower.second == pytest.approx(come[0] + first + period * (ticks - 1), abs=1e-9)
+    assert follower.period_s == pytest.approx(period, abs=1e-9)
+    assert follower.last_tick_s == pytest.approx(come[0] + first + period * (ticks - 1), abs=1e-9)
 
 
 @settings(max_examples=200)
@@ -166,15 +171,15 @@ def test_it_is_acquired_by_least_squares(bpm: float, seed: int, ticks: int) -> N
 @given(st.lists(st.floats(-1, 100) | st.floats(0, 0.05) | st.just(0.0), max_size=120), bpms, rounds)
 def test_no_ticks_do_worse_than_be_wrong(gaps: list[float], bpm: float, rounds: float) -> None:
     """A broken machine at the other end would stop the music, or send it to a tempo that is none."""
-    follower, second = ClockFilter(bpm, rounds), 0.0
+    follower, second = ClockPLL(bpm, rounds), 0.0
     for gap in gaps:
         second += gap
-        assert isinstance(follower.tick(second), int)
+        assert isinstance(follower.receive_tick(second), int)
         if gap < 0:
-            follower.seat(second)
+            follower.restart_phase(second)
         assert SLOWEST_BPM * 0.999 <= follower.bpm <= FASTEST_BPM * 1.001
-        assert math.isfinite(follower.second)
-        assert follower.lost >= 0
+        assert math.isfinite(follower.last_tick_s)
+        assert follower.lost_ticks >= 0
 
 
 @pytest.mark.parametrize(("bpm", "limit"), [(5.0, 20.0), (19.0, 20.0), (450.0, 400.0), (4000.0, 400.0)])

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman.core.events import Tap
-from sideman.core.timing.ableton_link import LinkTransport
-from sideman.core.timing.midi_clock import Clocks, Transport
-from sideman.core.timing.tap_tempo import PAUSE_S, Taps
+from sideman.core.events import TapTempo
+from sideman.core.timing.ableton_link import LinkFollower
+from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.tap_tempo import MAX_TAP_GAP_S, TapTempoEstimator
 from support.fakes import performance
 
 
 @given(st.floats(40, 400), st.integers(2, 20), st.lists(st.floats(-0.05, 0.05), min_size=20, max_size=20))
 def test_a_steady_foot_gives_its_tempo(bpm: float, count: int, unsteady: list[float]) -> None:
     """Tapping along with a record would give another tempo than it has."""
-    taps = Taps()
+    taps = TapTempoEstimator()
     tapped = [taps.tap(60 / bpm * (beat + unsteady[beat])) for beat in range(count)]
     assert [each is None for each in tapped] == [True, *[False] * (count - 1)]
     assert tapped[-1] == pytest.approx(bpm, rel=0.12)
@@ -26,7 +26,7 @@ def test_a_steady_foot_gives_its_tempo(bpm: float, count: int, unsteady: list[fl
 @given(st.lists(st.floats(0, 3), max_size=30))
 def test_any_taps_give_a_tempo_that_can_be_played(pauses: list[float]) -> None:
     """A bouncing pedal would set a tempo at which nothing can be played."""
-    taps, second = Taps(), 0.0
+    taps, second = TapTempoEstimator(), 0.0
     for pause in pauses:
         second += pause
         tapped = taps.tap(second)
@@ -35,46 +35,46 @@ def test_any_taps_give_a_tempo_that_can_be_played(pauses: list[float]) -> None:
 
 def test_one_missed_tap_does_no_harm() -> None:
     """A foot that slips once would double the tempo."""
-    taps = Taps()
+    taps = TapTempoEstimator()
     tapped = [taps.tap(0.5 * beat) for beat in range(9) if beat != 6]
     assert tapped[-1] == 120.0
 
 
 def test_a_pause_begins_anew() -> None:
     """The old tempo would linger in the new one."""
-    taps = Taps()
+    taps = TapTempoEstimator()
     for beat in range(8):
         taps.tap(0.5 * beat)
-    assert taps.tap(3.5 + PAUSE_S + 0.01) is None
-    assert taps.tap(3.5 + PAUSE_S + 1.01) == 60.0
+    assert taps.tap(3.5 + MAX_TAP_GAP_S + 0.01) is None
+    assert taps.tap(3.5 + MAX_TAP_GAP_S + 1.01) == 60.0
 
 
 def test_tapping_moves_no_beat_and_shows() -> None:
     """The solo would trip over every tap, or the tempo shown not be the one played."""
-    engine = performance().engine(0.0)
+    engine = performance().make_engine(0.0)
     for second in (1.0, 1.4, 1.8):
         list(engine.advance(second))
         beat = engine.beat_at(second)
-        engine.receive(Tap(), second)
+        engine.receive(TapTempo(), second)
         assert engine.beat_at(second) == pytest.approx(beat)
     assert engine.tempo.bpm == engine.status(1.8).settings.tempo.bpm == 150.0
 
 
 def test_a_clock_that_is_followed_hears_no_foot() -> None:
     """A tap would tear us from the drum machine."""
-    engine = performance(tempo__source="midi-clock").engine(
-        0.0, clocks=Clocks(Transport(120.0, wait_start=True, tell=lambda: None))
+    engine = performance(tempo__source="midi-clock").make_engine(
+        0.0, clocks=ClockConfig(MidiClockFollower(120.0, wait_start=True, on_change=lambda: None))
     )
     for second in (1.0, 1.4, 1.8):
-        engine.receive(Tap(), second)
+        engine.receive(TapTempo(), second)
     assert engine.settings.tempo.bpm == 120.0
 
 
 def test_a_session_is_asked_for_what_is_tapped() -> None:
     """In a Link session nobody of sideman's could set the tempo."""
     asked: list[float] = []
-    transport = LinkTransport(4.0, wait_start=False, tell=lambda: None, ask=asked.append)
-    engine = performance(tempo__source="link").engine(0.0, clocks=Clocks(transport))
+    transport = LinkFollower(4.0, wait_start=False, on_change=lambda: None, request_tempo=asked.append)
+    engine = performance(tempo__source="link").make_engine(0.0, clocks=ClockConfig(transport))
     for second in (1.0, 1.4, 1.8):
-        engine.receive(Tap(), second)
+        engine.receive(TapTempo(), second)
     assert asked == [150.0]

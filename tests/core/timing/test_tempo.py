@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman.core.timing.tempo import Tempo, default_swing, swung, unswung
+from sideman.core.timing.tempo import Tempo, default_swing, swung_beat, unswung_tick
 
 bpms = st.floats(20, 400)
 seconds = st.floats(-1e4, 1e5)
@@ -26,23 +26,23 @@ def test_a_beat_and_its_second_belong_to_each_other(bpm: float, second: float, b
 def test_a_tempo_change_moves_no_beat(before: float, after: float, second: float) -> None:
     """Without it the music would stumble at every turn of the tempo knob."""
     tempo = Tempo(before, 3.0, 0.0)
-    assert tempo.changed(after, second).beat_at(second) == pytest.approx(tempo.beat_at(second))
+    assert tempo.with_bpm(after, second).beat_at(second) == pytest.approx(tempo.beat_at(second))
 
 
 @given(ticks, swings)
 def test_what_is_swung_can_be_unswung(tick: int, swing: float) -> None:
     """Without it an eighth that the player swings as we do would be heard as something else than an eighth."""
     if tick % 12 not in (2, 4, 8, 10):
-        assert unswung(swung(tick, swing), swing) == pytest.approx(tick, abs=1e-6)
+        assert unswung_tick(swung_beat(tick, swing), swing) == pytest.approx(tick, abs=1e-6)
 
 
 @given(st.integers(0, 1000), swings)
 def test_swing_moves_eighths_and_leaves_beats_and_triplets(beat: int, swing: float) -> None:
     """Without it swung playing would drag the beat, or bend triplets."""
-    assert swung(12 * beat, swing) == beat
-    assert swung(12 * beat + 6, swing) == pytest.approx(beat + swing)
-    assert swung(12 * beat + 4, swing) == pytest.approx(beat + 1 / 3)
-    assert swung(12 * beat + 3, swing) == pytest.approx(beat + swing / 2)
+    assert swung_beat(12 * beat, swing) == beat
+    assert swung_beat(12 * beat + 6, swing) == pytest.approx(beat + swing)
+    assert swung_beat(12 * beat + 4, swing) == pytest.approx(beat + 1 / 3)
+    assert swung_beat(12 * beat + 3, swing) == pytest.approx(beat + swing / 2)
 
 
 def test_fast_tunes_are_straight() -> None:

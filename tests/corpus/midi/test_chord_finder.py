@@ -13,20 +13,27 @@ from hypothesis import strategies as st
 
 from sideman import cli
 from sideman_models.corpus.midi import chord_finder as chordfinder
-from sideman_models.corpus.midi.chord_finder import Slots, find_chords
-from sideman_models.corpus.midi.parser import Strike
+from sideman_models.corpus.midi.chord_finder import TimeSlots, find_chords
+from sideman_models.corpus.midi.parser import TimedNote
 from sideman_models.errors import CorpusError
-from sideman_models.evaluation.chord_accuracy import Accuracy, Playing, band, database_bass, found_again, plain_chords
-from sideman_models.music.harmony import COMMON, NO_CHORD, Chord, parse_chord
-from sideman_models.music.solos import BeatChanges
-from sideman_models.music.values import TICKS
-from support.corpora import BEAT_FIELDS, beats, database, note, record
+from sideman_models.evaluation.chord_accuracy import (
+    Accompaniment,
+    ChordAccuracy,
+    accompaniment_accuracy,
+    band_accompaniment,
+    database_bass_accuracy,
+    plain_chord_accompaniment,
+)
+from sideman_models.music.harmony import NO_CHORD, QUALITY_PRIORS, Chord, parse_chord
+from sideman_models.music.solos import ChordGrid
+from sideman_models.music.values import TICKS_PER_QUARTER
+from support.corpora import BEAT_FIELDS, beat_rows, note_row, solo_record, write_database
 from support.strategies import beat_changes, chord_symbols
 
-BAR = 4 * TICKS
+BAR = 4 * TICKS_PER_QUARTER
 
 
-def bars(*symbols: str, low: int = 48) -> list[Strike]:
+def bars(*symbols: str, low: int = 48) -> list[TimedNote]:
     """Each chord for a bar, its tones stacked on its root."""
     chords = [parse_chord(symbol) for symbol in symbols]
     return [
@@ -36,9 +43,9 @@ def bars(*symbols: str, low: int = 48) -> list[Strike]:
     ]
 
 
-def found(notes: list[Strike], count: int, melody: list[Strike] | None = None) -> list[str]:
+def found(notes: list[TimedNote], count: int, melody: list[TimedNote] | None = None) -> list[str]:
     """The chord of every beat of so many bars."""
-    return [chord.text for chord in find_chords(notes, melody or [], Slots(4 * count, TICKS, 4))]
+    return [chord.text for chord in find_chords(notes, melody or [], TimeSlots(4 * count, TICKS_PER_QUARTER, 4))]
 
 
 def test_chords_are_found_where_they_begin() -> None:
@@ -48,12 +55,14 @@ def test_chords_are_found_where_they_begin() -> None:
     ]
 
 
-@pytest.mark.parametrize("quality", [name for name in COMMON if name not in ("7alt", "6", "-6", "o7", "+", "7b9")])
+@pytest.mark.parametrize(
+    "quality", [name for name in QUALITY_PRIORS if name not in ("7alt", "6", "-6", "o7", "+", "7b9")]
+)
 def test_every_quality_is_found_on_every_root(quality: str) -> None:
     """Tunes in some keys would be learned over wrong chords."""
     for root in ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"):
         chord = parse_chord(root + quality)
-        [one] = {*find_chords(bars(chord.text, low=41), [], Slots(4, TICKS, 4))}
+        [one] = {*find_chords(bars(chord.text, low=41), [], TimeSlots(4, TICKS_PER_QUARTER, 4))}
         assert one == chord
 
 
@@ -63,7 +72,7 @@ def test_a_chord_turned_over_keeps_its_root(quality: str) -> None:
     chord = parse_chord(f"F{quality}")
     for lowest in chord.tones:
         notes = [(0.0, BAR, 48 + (tone - lowest) % 12 + lowest) for tone in chord.tones]
-        assert {one.root for one in find_chords(notes, [], Slots(4, TICKS, 4))} == {5}
+        assert {one.root for one in find_chords(notes, [], TimeSlots(4, TICKS_PER_QUARTER, 4))} == {5}
 
 
 def test_the_bass_tells_one_chord_from_another() -> None:
@@ -75,7 +84,10 @@ def test_the_bass_tells_one_chord_from_another() -> None:
 
 def test_passing_notes_change_no_chord() -> None:
     """Every leading note of a bass would be a chord of its own."""
-    walking = [(TICKS * beat, TICKS * beat + 11, pitch) for beat, pitch in enumerate((36, 40, 43, 42, 41, 45, 48, 49))]
+    walking = [
+        (TICKS_PER_QUARTER * beat, TICKS_PER_QUARTER * beat + 11, pitch)
+        for beat, pitch in enumerate((36, 40, 43, 42, 41, 45, 48, 49))
+    ]
     assert found([*walking, *bars("C^7", "F^7", low=52)], 2) == ["C^7"] * 4 + ["F^7"] * 4
 
 
@@ -97,23 +109,26 @@ def test_a_melody_alone_says_something() -> None:
     st.lists(st.tuples(st.floats(0, 400), st.floats(0, 400), st.integers(0, 127)), max_size=40),
     st.sampled_from([(4, 12), (3, 12), (7, 6), (1, 12), (9, 3)]), st.integers(1, 40),
 )  # fmt: skip
-def test_any_notes_have_a_chord_in_every_slot(notes: list[Strike], metre: tuple[int, int], count: int) -> None:
+def test_any_notes_have_a_chord_in_every_slot(notes: list[TimedNote], metre: tuple[int, int], count: int) -> None:
     """Some strange piece would end the reading with a traceback."""
     strikes = [(start, start + length, pitch) for start, length, pitch in notes]
-    chords = find_chords(strikes, strikes[::2], Slots(count, metre[1], metre[0]))
+    chords = find_chords(strikes, strikes[::2], TimeSlots(count, metre[1], metre[0]))
     assert len(chords) == count
 
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 90), st.floats(0, 90), st.integers(0, 127)), max_size=20))
-def test_time_held_is_counted_right(notes: list[Strike]) -> None:
+def test_time_held_is_counted_right(notes: list[TimedNote]) -> None:
     """Long notes would count as nothing, or a short one as a whole chord."""
     strikes = [(start, start + length, pitch) for start, length, pitch in notes]
-    held = chordfinder._held(strikes, Slots(10, TICKS, 4))
+    held = chordfinder._sounding_amounts(strikes, TimeSlots(10, TICKS_PER_QUARTER, 4))
     slow = np.zeros((10, 128))
     for start, end, pitch in strikes:
         for slot in range(10):
-            slow[slot, pitch] += max(0.0, min(end, TICKS * (slot + 1)) - max(start, TICKS * slot)) / TICKS
+            slow[slot, pitch] += (
+                max(0.0, min(end, TICKS_PER_QUARTER * (slot + 1)) - max(start, TICKS_PER_QUARTER * slot))
+                / TICKS_PER_QUARTER
+            )
     assert np.allclose(held, slow)
 
 
@@ -121,14 +136,14 @@ def test_time_held_is_counted_right(notes: list[Strike]) -> None:
 
 
 @settings(max_examples=30)
-@given(beat_changes(), st.integers(0, 9), st.sampled_from([band, plain_chords]))
-def test_a_made_up_accompaniment_can_be_played(changes: BeatChanges, seed: int, playing: Playing) -> None:
+@given(beat_changes(), st.integers(0, 9), st.sampled_from([band_accompaniment, plain_chord_accompaniment]))
+def test_a_made_up_accompaniment_can_be_played(changes: ChordGrid, seed: int, playing: Accompaniment) -> None:
     """The accuracy would be measured on what nobody would play."""
     chords = changes.chords
     for start, end, pitch in playing(chords, np.random.default_rng(seed)):
         assert 0 <= start < end
         assert 28 <= pitch < 76
-        assert chords[int(start / TICKS)] != NO_CHORD
+        assert chords[int(start / TICKS_PER_QUARTER)] != NO_CHORD
 
 
 @settings(max_examples=30)
@@ -136,30 +151,30 @@ def test_a_made_up_accompaniment_can_be_played(changes: BeatChanges, seed: int, 
 def test_accuracy_counts_beats(pairs: list[tuple[Chord, Chord]]) -> None:
     """The accuracy told would be another than the one there is."""
     silent = (parse_chord("C"), NO_CHORD)
-    counted = Accuracy.of([*pairs, silent])
+    counted = ChordAccuracy.from_pairs([*pairs, silent])
     assert counted.beats == len(pairs)
-    assert 0 <= counted.families <= counted.roots <= 1
-    assert Accuracy.of([(true, true) for _, true in pairs]).families == (1.0 if pairs else 0.0)
-    assert Accuracy.of([(NO_CHORD, true) for _, true in pairs]).roots == 0.0
+    assert 0 <= counted.family_share <= counted.root_share <= 1
+    assert ChordAccuracy.from_pairs([(true, true) for _, true in pairs]).family_share == (1.0 if pairs else 0.0)
+    assert ChordAccuracy.from_pairs([(NO_CHORD, true) for _, true in pairs]).root_share == 0.0
 
 
-@pytest.mark.parametrize("playing", [band, plain_chords])
-def test_most_chords_of_a_tune_are_found_again(playing: Playing) -> None:
+@pytest.mark.parametrize("playing", [band_accompaniment, plain_chord_accompaniment])
+def test_most_chords_of_a_tune_are_found_again(playing: Accompaniment) -> None:
     """Whoever trains on files without chords would train on wrong ones, and the docs would tell otherwise."""
     chords = [parse_chord(text) for text in ("D-7", "G7", "C^7", "C^7", "Bb-7", "Eb7", "Ab^7", "A7") for _ in range(4)]
-    accuracy = found_again([(chords * 8, ())], playing)
-    assert accuracy.roots > 0.85
-    assert accuracy.families > 0.75
+    accuracy = accompaniment_accuracy([(chords * 8, ())], playing)
+    assert accuracy.root_share > 0.85
+    assert accuracy.family_share > 0.75
 
 
 def test_the_accuracy_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody could tell how far to trust the chords that are found."""
     chart = tmp_path / "blues.txt"
     chart.write_text("| F7 | Bb7 | F7 | % |")
-    rows = beats(["C^7"] * 8 + ["D-7"] * 4 + ["G7"] * 4)
+    rows = beat_rows(["C^7"] * 8 + ["D-7"] * 4 + ["G7"] * 4)
     basses = [*[36, None] * 4, *[38, 45] * 2, *[43, 38] * 2]
-    solo = record([note(1, 1, 64)], [[*row, low] for row, low in zip(rows, basses, strict=True)])
-    solos = database(tmp_path / "solos.jsonl", [solo | {"beat_fields": [*BEAT_FIELDS, "bass_midi"]}])
+    solo = solo_record([note_row(1, 1, 64)], [[*row, low] for row, low in zip(rows, basses, strict=True)])
+    solos = write_database(tmp_path / "solos.jsonl", [solo | {"beat_fields": [*BEAT_FIELDS, "bass_midi"]}])
     assert cli.main(["corpus", "--chord-accuracy", str(chart), str(solos)]) == 0
     told = capsys.readouterr().out.splitlines()
     assert [line.split(", ")[1].split(":")[0] for line in told] == [
@@ -173,6 +188,6 @@ def test_the_accuracy_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_a_database_without_basses_is_refused(tmp_path: Path) -> None:
     """An accuracy would be told that was never measured."""
-    solos = database(tmp_path / "solos.jsonl", [record([note(1, 1, 64)], beats(["C^7"] * 4))])
+    solos = write_database(tmp_path / "solos.jsonl", [solo_record([note_row(1, 1, 64)], beat_rows(["C^7"] * 4))])
     with pytest.raises(CorpusError, match=r"solos.jsonl:1: beat_fields: no column 'bass_midi'"):
-        database_bass(solos)
+        database_bass_accuracy(solos)

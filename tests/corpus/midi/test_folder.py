@@ -13,23 +13,37 @@ from pathlib import Path
 import pytest
 
 from sideman import cli
-from sideman_models.corpus.corpus import facts, midi_summary, read
+from sideman_models.corpus.corpus import corpus_facts, midi_summary, read_corpus
 from sideman_models.corpus.midi import folder
 from sideman_models.corpus.midi import reader as reading
-from sideman_models.corpus.midi.reader import MidiMusic, Reading, read_midi
+from sideman_models.corpus.midi.reader import MidiMusic, ReadingOptions, read_midi
 from sideman_models.errors import CorpusError
-from sideman_models.network.bundle import load
-from support.midi_files import bass, comping, drums, markers, packed, played, scale, signature, track, tune, written
-from support.processes import sideman
+from sideman_models.network.bundle import load_bundle
+from support.midi_files import (
+    bass,
+    comping,
+    drums,
+    marker_events,
+    meter_event,
+    midi_bytes,
+    note_events,
+    scale_events,
+    track,
+    tune,
+    write_midi,
+)
+from support.processes import run_sideman
 
 
 def music_folder(path: Path) -> Path:
     """Files of several kinds, good and bad."""
-    written(path / "b" / "Autumn_Tune (2).MID", track(scale(4, 72), "Sax"), track(comping))
-    written(path / "a.mid", track(markers([(0, "Dm7"), (8, "G7")]), "Blue Tune"), track(tune, "Melody"))
-    written(path / "b" / "again.mid", track(markers([(0, "Dm7"), (8, "G7")]), "Blue Tune"), track(tune, "Melody"))
-    written(path / "drums.midi", track(drums))
-    written(path / "site.kar", track([], "www.midi.example"), track(scale(2), "Melody"))
+    write_midi(path / "b" / "Autumn_Tune (2).MID", track(scale_events(4, 72), "Sax"), track(comping))
+    write_midi(path / "a.mid", track(marker_events([(0, "Dm7"), (8, "G7")]), "Blue Tune"), track(tune, "Melody"))
+    write_midi(
+        path / "b" / "again.mid", track(marker_events([(0, "Dm7"), (8, "G7")]), "Blue Tune"), track(tune, "Melody")
+    )
+    write_midi(path / "drums.midi", track(drums))
+    write_midi(path / "site.kar", track([], "www.midi.example"), track(scale_events(2), "Melody"))
     (path / "broken.mid").write_bytes(b"not music")
     (path / "readme.txt").write_text("nothing of ours")
     return path
@@ -42,7 +56,7 @@ def _a_cache_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
     """One would not know what the network had learned from, and what not."""
-    corpus = read([music_folder(tmp_path / "music")])
+    corpus = read_corpus([music_folder(tmp_path / "music")])
     assert [(Path(one.file).name, one.left_out) for one in corpus.reports] == [
         ("a.mid", ""),
         ("Autumn_Tune (2).MID", ""),
@@ -56,29 +70,29 @@ def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
     assert list(corpus.files) == ["music/"]
     assert corpus.sources == ["music: 3 MIDI files, origin and licence not known to the program"]
     assert midi_summary(corpus).startswith("3 of 6 MIDI files used; 1 the same as another; ")
-    assert facts(corpus)["notes"] == sum(report.notes for report in corpus.reports) == 64 + 32 + 16
+    assert corpus_facts(corpus)["notes"] == sum(report.notes for report in corpus.reports) == 64 + 32 + 16
 
 
 def test_a_second_run_reads_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every training on a large collection would begin with minutes of reading."""
     path = music_folder(tmp_path / "music")
-    first = read([path])
+    first = read_corpus([path])
 
-    def refuse(data: bytes, reading: Reading) -> MidiMusic:
+    def refuse(data: bytes, reading: ReadingOptions) -> MidiMusic:
         raise AssertionError(f"{len(data)} bytes read again, {reading}")
 
     monkeypatch.setattr(folder, "read_midi", refuse)
-    again = read([path])
+    again = read_corpus([path])
     assert again.pieces == first.pieces
     assert [replace(one, cached=False) for one in again.reports] == first.reports
     assert sum(one.cached for one in again.reports) == 5
     with pytest.raises(AssertionError, match="read again"):
-        read([path], Reading(cache=False))
+        read_corpus([path], ReadingOptions(use_cache=False))
     with pytest.raises(AssertionError, match="read again"):
-        read([path], Reading(chords="infer"))
-    monkeypatch.setattr(folder, "VERSION", -1)
+        read_corpus([path], ReadingOptions(chords="infer"))
+    monkeypatch.setattr(folder, "READER_VERSION", -1)
     with pytest.raises(AssertionError, match="read again"):
-        read([path])
+        read_corpus([path])
 
 
 READ = {
@@ -93,24 +107,30 @@ def test_another_reading_has_another_version() -> None:
 
     After a change of what is read from the same bytes raise `reading.VERSION`, and add the hash here.
     """
-    told = [track([signature(0, 4, 4), signature(16, 3, 4)]), track(tune), track(bass), track(comping), track(drums)]
-    packed_reading = folder._pack(read_midi(packed(*told), Reading()))
-    assert {reading.VERSION: hashlib.sha256(packed_reading.encode()).hexdigest()}.items() <= READ.items()
+    told = [
+        track([meter_event(0, 4, 4), meter_event(16, 3, 4)]),
+        track(tune),
+        track(bass),
+        track(comping),
+        track(drums),
+    ]
+    packed_reading = folder._to_json(read_midi(midi_bytes(*told), ReadingOptions()))
+    assert {reading.READER_VERSION: hashlib.sha256(packed_reading.encode()).hexdigest()}.items() <= READ.items()
 
 
 @pytest.mark.parametrize("broken", [b"", b"\xff\xfe", b"{}", b"0" * 64 + b"\n{}", None])
 def test_a_broken_cache_is_no_error(tmp_path: Path, broken: bytes | None) -> None:
     """After a crash, or with a full disk, no music could be read any more."""
-    path = written(tmp_path / "one.mid", track(tune, "Melody"))
-    first = read([path])
+    path = write_midi(tmp_path / "one.mid", track(tune, "Melody"))
+    first = read_corpus([path])
     [kept] = (tmp_path / "cache").rglob("*.json")
     kept.unlink()
     if broken is None:
         kept.mkdir()  # nor can it be written
     else:
         kept.write_bytes(broken)
-    assert read([path]).pieces == first.pieces
-    assert read([path]).reports[0].cached == (broken is not None)
+    assert read_corpus([path]).pieces == first.pieces
+    assert read_corpus([path]).reports[0].cached == (broken is not None)
     assert sorted(kept.parent.iterdir()) == [kept]
 
 
@@ -118,27 +138,29 @@ def test_without_a_home_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
     """A service without a home could not train."""
     monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    path = written(tmp_path / "one.mid", track(tune, "Melody"))
-    assert read([path]).pieces
+    path = write_midi(tmp_path / "one.mid", track(tune, "Melody"))
+    assert read_corpus([path]).pieces
     assert len(list((tmp_path / "home" / ".cache" / "sideman" / "corpus").rglob("*.json"))) == 1
     monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError))
-    assert read([path]).pieces
+    assert read_corpus([path]).pieces
 
 
 def test_no_cache_keeps_nothing(tmp_path: Path) -> None:
     """Whoever wants no traces would leave some."""
-    assert read([written(tmp_path / "one.mid", track(tune, "Melody"))], Reading(cache=False)).pieces
+    assert read_corpus(
+        [write_midi(tmp_path / "one.mid", track(tune, "Melody"))], ReadingOptions(use_cache=False)
+    ).pieces
     assert not (tmp_path / "cache").exists()
 
 
 def test_many_files_are_read_by_many_processes_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is learned would depend on the number of cores."""
     for number in range(12):
-        written(tmp_path / "music" / f"{number}.mid", track(scale(2, 60 + number), "Melody"), track(comping))
-    alone = read([tmp_path / "music"], Reading(cache=False))
-    monkeypatch.setattr(folder, "_FEW", 1)
+        write_midi(tmp_path / "music" / f"{number}.mid", track(scale_events(2, 60 + number), "Melody"), track(comping))
+    alone = read_corpus([tmp_path / "music"], ReadingOptions(use_cache=False))
+    monkeypatch.setattr(folder, "_MAX_FILES_IN_PROCESS", 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
-    together = read([tmp_path / "music"], Reading(cache=False))
+    together = read_corpus([tmp_path / "music"], ReadingOptions(use_cache=False))
     assert (together.pieces, together.reports) == (alone.pieces, alone.reports)
 
 
@@ -147,24 +169,24 @@ def test_with_nothing_left_there_is_an_error(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(CorpusError, match="empty: no MIDI files in the folder"):
-        read([empty])
+        read_corpus([empty])
     with pytest.raises(CorpusError, match=r"drums.mid: only drums"):
-        read([written(tmp_path / "drums.mid", track(drums))])
-    written(empty / "a.mid", track(drums))
+        read_corpus([write_midi(tmp_path / "drums.mid", track(drums))])
+    write_midi(empty / "a.mid", track(drums))
     (empty / "b.mid").write_bytes(b"")
     with pytest.raises(CorpusError, match="left out: 1 only drums, 1 not a MIDI file"):
-        read([empty])
+        read_corpus([empty])
     with pytest.raises(CorpusError, match=r"none.mid: cannot be read: No such file"):
-        read([tmp_path / "none.mid"])
+        read_corpus([tmp_path / "none.mid"])
     os.mkfifo(tmp_path / "pipe.mid")
     with pytest.raises(CorpusError, match=r"pipe.mid: cannot be read: not a plain file"):
-        read([tmp_path / "pipe.mid"])
+        read_corpus([tmp_path / "pipe.mid"])
 
 
 def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:
     """A file in a folder that is named as well would count double."""
-    path = written(tmp_path / "music" / "one.mid", track(tune, "Melody"))
-    corpus = read([path, path.parent])
+    path = write_midi(tmp_path / "music" / "one.mid", track(tune, "Melody"))
+    corpus = read_corpus([path, path.parent])
     assert len(corpus.pieces) == len(corpus.reports) == 1
 
 
@@ -175,8 +197,8 @@ def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_titles_tell_one_tune_from_another(tmp_path: Path, name: str, title: str) -> None:
     """All files of one program would count as one tune, all on the same side of the split."""
-    path = written(tmp_path / "my_song (3).mid", track([], name), track(tune, "Melody"))
-    [piece] = read([path]).pieces
+    path = write_midi(tmp_path / "my_song (3).mid", track([], name), track(tune, "Melody"))
+    [piece] = read_corpus([path]).pieces
     assert piece.title == title
 
 
@@ -187,15 +209,15 @@ def test_titles_tell_one_tune_from_another(tmp_path: Path, name: str, title: str
 )  # fmt: skip
 def test_numbers_of_a_collection_are_no_titles(tmp_path: Path, name: str, title: str) -> None:
     """The same tune in two collections would be learned from the one and measured on the other."""
-    [piece] = read([written(tmp_path / f"{name}.mid", track(tune, "Melody"))]).pieces
+    [piece] = read_corpus([write_midi(tmp_path / f"{name}.mid", track(tune, "Melody"))]).pieces
     assert piece.title == title
 
 
 def test_what_cannot_be_read_has_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files would be missing from what was learned, and nobody would know which, or why."""
     music = tmp_path / "music"
-    written(music / "good.mid", track(tune, "Melody"))
-    written(music / "folder.mid" / "in.mid", track(scale(2), "Melody"))
+    write_midi(music / "good.mid", track(tune, "Melody"))
+    write_midi(music / "folder.mid" / "in.mid", track(scale_events(2), "Melody"))
     (music / "gone.mid").symlink_to("nowhere")
     (music / "zero.mid").symlink_to("/dev/zero")
     os.mkfifo(music / "pipe.mid")
@@ -208,7 +230,7 @@ def test_what_cannot_be_read_has_its_line(tmp_path: Path, monkeypatch: pytest.Mo
         return scan(path)
 
     monkeypatch.setattr("os.scandir", locked)
-    corpus = read([music])
+    corpus = read_corpus([music])
     assert {Path(one.file).relative_to(music).as_posix(): one.left_out for one in corpus.reports} == {
         "folder.mid": "cannot be read: a folder",
         "folder.mid/in.mid": "",
@@ -225,18 +247,18 @@ def test_what_cannot_be_read_has_its_line(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_is_told_is_counted_right(tmp_path: Path, count: int, told: str) -> None:
     """A musician would read "1 were read before"."""
     for number in range(count):
-        written(tmp_path / f"{number}.mid", track(scale(1, 60 + number), "Melody"))
-    read([tmp_path])
-    assert told in midi_summary(read([tmp_path]))
+        write_midi(tmp_path / f"{number}.mid", track(scale_events(1, 60 + number), "Melody"))
+    read_corpus([tmp_path])
+    assert told in midi_summary(read_corpus([tmp_path]))
 
 
 def test_folders_of_the_same_name_are_both_told(tmp_path: Path) -> None:
     """The card would name one of two collections, and not the other."""
     for number, place in enumerate(("aa", "bb", "cc")):
-        written(tmp_path / place / "songs" / "one.mid", track(scale(2, 60 + number), "Melody"))
+        write_midi(tmp_path / place / "songs" / "one.mid", track(scale_events(2, 60 + number), "Melody"))
         (tmp_path / place / "values.txt").write_text("C,1.000")
     songs = [tmp_path / place / "songs" for place in ("aa", "bb", "cc")]
-    corpus = read([*songs, tmp_path / "aa" / "values.txt", tmp_path / "bb" / "values.txt"])
+    corpus = read_corpus([*songs, tmp_path / "aa" / "values.txt", tmp_path / "bb" / "values.txt"])
     assert list(corpus.files) == ["songs/", "songs/ (2)", "songs/ (3)", "values.txt", "values.txt (2)"]
     assert len({corpus.files[name] for name in list(corpus.files)[:3]}) == 3
 
@@ -244,13 +266,13 @@ def test_folders_of_the_same_name_are_both_told(tmp_path: Path) -> None:
 def badly_named(path: Path) -> Path:
     """A folder whose files have the names of other times, or of somebody with bad intentions."""
     for number, name in enumerate((b"bad\xffname.mid", b"two\n\x1b[31mlines.mid", "Águas.mid".encode())):
-        written(path / os.fsdecode(name), track(scale(8, 60 + number), "Melody"))
+        write_midi(path / os.fsdecode(name), track(scale_events(8, 60 + number), "Melody"))
     return path
 
 
 def test_any_name_is_told_as_it_can_be(tmp_path: Path) -> None:
     """One file of an old collection would end the training, or a name would colour the terminal."""
-    corpus = read([badly_named(tmp_path / os.fsdecode(b"\xe9t\xe9"))])
+    corpus = read_corpus([badly_named(tmp_path / os.fsdecode(b"\xe9t\xe9"))])
     assert sorted(piece.title for piece in corpus.pieces) == [r"bad\xffname", r"two\n\x1b[31mlines", "Águas"]
     assert list(corpus.files) == [r"\xe9t\xe9/"]
     told = [*corpus.files, *corpus.sources, *(text for one in corpus.reports for text in (one.file, one.title))]
@@ -264,13 +286,13 @@ def test_any_name_is_told_as_it_can_be(tmp_path: Path) -> None:
 def test_any_name_can_be_printed(tmp_path: Path, encoding: str) -> None:
     """The report on a folder would break off at the first odd name."""
     path = badly_named(tmp_path / "music")
-    done = sideman("corpus", str(path), env={"PYTHONIOENCODING": encoding})
+    done = run_sideman("corpus", str(path), env={"PYTHONIOENCODING": encoding})
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert rf"{path}/bad\xffname.mid: 'bad\\xffname', 4/4, 8 bars, 64 notes" in lines
     assert sum("4/4" in line for line in lines) == 3
     assert "\x1b" not in done.stdout
-    missing = sideman("corpus", f"{path}/no\x1b[31m.mid")
+    missing = run_sideman("corpus", f"{path}/no\x1b[31m.mid")
     assert (missing.returncode, missing.stderr) == (66, rf"sideman: {path}/no\x1b[31m.mid: no such file" + "\n")
 
 
@@ -281,14 +303,16 @@ def test_music_of_any_name_can_be_learned_from(tmp_path: Path, capsys: pytest.Ca
     out = tmp_path / os.fsdecode(b"m\xeene")
     small = ["--units", "2", "--epochs", "1", "--validation", "0", "--no-deterministic", "--licence", "\udcff"]
     assert cli.main(["train", *paths, "--out", str(out), *small]) == 0, capsys.readouterr().err
-    facts = load(str(out)).facts
+    facts = load_bundle(str(out)).facts
     assert list(facts["files"]) == [r"bad\xffname.mid", r"two\n\x1b[31mlines.mid", "Águas.mid"]
     assert r"bad\xffname.mid" in (out / "CARD.md").read_text()
 
 
 def test_one_of_anything_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A musician would read "1 bars"."""
-    path = written(tmp_path / "one.mid", track([*played([(0, 4, 60)])[:1], *markers([(4, "end")])], "Melody"))
+    path = write_midi(
+        tmp_path / "one.mid", track([*note_events([(0, 4, 60)])[:1], *marker_events([(4, "end")])], "Melody")
+    )
     assert cli.main(["corpus", str(path)]) == 0
     told = capsys.readouterr().out
     assert f"{path}: 'one', 4/4, 1 bar, 1 note\n" in told
@@ -342,7 +366,7 @@ def test_a_reading_that_there_is_not_is_refused(
     tmp_path: Path, how: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A typing error would be taken for a wish, and every file be left out."""
-    path = written(tmp_path / "one.mid", track(tune))
+    path = write_midi(tmp_path / "one.mid", track(tune))
     assert cli.main(["corpus", str(path), *how]) == 2
     assert "--chords" in capsys.readouterr().err
 

@@ -13,8 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman_models.corpus.midi import parser as parsing
-from sideman_models.corpus.midi.parser import MidiError, Track, parse_midi
-from support.midi_files import DIVISION, chunk, midi_tracks, packed, played, raw, scale, track
+from sideman_models.corpus.midi.parser import MidiError, MidiTrack, parse_midi
+from support.midi_files import (
+    DIVISION,
+    midi_bytes,
+    midi_tracks,
+    note_events,
+    raw_chunk,
+    raw_midi_bytes,
+    scale_events,
+    track,
+)
 
 END = b"\x00\xff\x2f\x00"
 NOTE = b"\x00\x90\x3c\x50\x60\x80\x3c\x00"
@@ -23,9 +32,9 @@ NOTE = b"\x00\x90\x3c\x50\x60\x80\x3c\x00"
 KINDS = {"text": "text", "lyrics": "lyric", "marker": "marker", "cue_marker": "cue"}
 
 
-def by_mido(messages: mido.MidiTrack) -> Track:
+def by_mido(messages: mido.MidiTrack) -> MidiTrack:
     """What a track of messages holds, by another way: an end is that of the last note begun before it."""
-    told = Track()
+    told = MidiTrack()
     now = 0
     sounding: dict[tuple[int, int], list[int]] = defaultdict(list)
     for message in messages:
@@ -39,43 +48,43 @@ def by_mido(messages: mido.MidiTrack) -> Track:
                 begun.remove(start)
                 told.notes.setdefault(message.channel, []).append((start, now, message.note))
         elif message.type == "time_signature":
-            told.metres.append((now, message.numerator, message.denominator))
+            told.time_signatures.append((now, message.numerator, message.denominator))
         elif message.type in KINDS and message.text:
             text = message.text.strip()
-            told.texts.append(parsing.Text(now, KINDS[message.type], text))
-    told.unended = sum(map(len, sounding.values()))
+            told.texts.append(parsing.TextEvent(now, KINDS[message.type], text))
+    told.notes_without_end = sum(map(len, sounding.values()))
     return told
 
 
 @given(st.lists(midi_tracks, min_size=1, max_size=3), st.sampled_from([0, 1, 2]))
 def test_what_mido_reads_is_read_the_same(tracks: list[mido.MidiTrack], kind: int) -> None:
     """The music of ordinary files would be learned with other notes than it has."""
-    data = packed(*tracks[: 1 if kind == 0 else 3], kind=kind)
+    data = midi_bytes(*tracks[: 1 if kind == 0 else 3], kind=kind)
     read, expected = parse_midi(data), mido.MidiFile(file=io.BytesIO(data))
-    assert (read.type, read.division) == (expected.type, expected.ticks_per_beat)
+    assert (read.file_type, read.ticks_per_quarter) == (expected.type, expected.ticks_per_beat)
     assert len(read.tracks) == len(expected.tracks)
     for ours, messages in zip(read.tracks, expected.tracks, strict=True):
         theirs = by_mido(messages)
-        assert not ours.broken
-        assert (ours.metres, ours.unended) == (theirs.metres, theirs.unended)
+        assert not ours.problem
+        assert (ours.time_signatures, ours.notes_without_end) == (theirs.time_signatures, theirs.notes_without_end)
         assert [(one.tick, one.kind) for one in ours.texts] == [(one.tick, one.kind) for one in theirs.texts]
         ended = sorted((channel, *note) for channel, notes in theirs.notes.items() for note in notes)
         found = sorted((channel, *note) for channel, notes in ours.notes.items() for note in notes)
-        assert len(found) == len(ended) + ours.unended
+        assert len(found) == len(ended) + ours.notes_without_end
         assert not set(ended) - set(found)
 
 
 def test_text_is_read_in_either_alphabet() -> None:
     """Chord symbols and titles with a flat sign or an accent would be lost."""
     head = b"".join(b"\x00\xff\x01" + bytes([len(text)]) + text for text in ("B♭7".encode(), b"Caf\xe9 \x07", b" "))
-    [one] = parse_midi(raw(chunk(head + END))).tracks
+    [one] = parse_midi(raw_midi_bytes(raw_chunk(head + END))).tracks
     assert [text.text for text in one.texts] == ["B♭7", "Café", ""]
 
 
 def test_a_name_and_a_sound_are_those_of_the_first_note() -> None:
     """A saxophone would be taken for the piano that the channel was before, or is later."""
     sounds = b"\x00\xc0\x01\x00\xc0\x41" + NOTE + b"\x00\xc0\x02" + NOTE
-    [one] = parse_midi(raw(chunk(b"\x00\xff\x03\x03Sax" + sounds + END))).tracks
+    [one] = parse_midi(raw_midi_bytes(raw_chunk(b"\x00\xff\x03\x03Sax" + sounds + END))).tracks
     assert (one.name, one.programs) == ("Sax", {0: 0x41})
 
 
@@ -99,35 +108,35 @@ def notes_of(data: bytes) -> list[tuple[int, int, int]]:
 )  # fmt: skip
 def test_notes_find_their_ends(body: bytes, notes: list[tuple[int, int, int]]) -> None:
     """One note-off that is missing would shift the lengths of all notes after it."""
-    assert notes_of(raw(chunk(body + END))) == notes
+    assert notes_of(raw_midi_bytes(raw_chunk(body + END))) == notes
 
 
 @pytest.mark.parametrize(
     ("data", "notes", "says"),
     [
-        (raw(chunk(NOTE + b"\x00\x90\x3c")), 1, "breaks off at byte 30"),
-        (raw(chunk(NOTE + b"\x00\xff\x01\x7fab")), 1, "breaks off"),
-        (raw(chunk(NOTE + b"\xff\xff\xff\xff\xff\x7f\x90\x3c\x50")), 1, "more than four bytes"),
-        (raw(chunk(NOTE + b"\x00\x90\x3c\x90")), 1, "a data byte above 127"),
-        (raw(chunk(b"\x00\x3c\x50")), 0, "no event begins like this"),
-        (raw(chunk(NOTE + b"\xff\xff\xff\x7f\x90\x3c\x50", claim=None)), 1, "beyond quarter note"),
-        (raw(chunk(NOTE * 2 + END, claim=0xFFFFFFFF)), 2, ""),
-        (raw(chunk(NOTE + END, claim=1 << 30), chunk(NOTE + END)), 2, ""),
-        (raw(chunk(NOTE + END, claim=3), chunk(NOTE + END)), 2, ""),
-        (raw(chunk(NOTE + END, claim=0), chunk(NOTE + END)), 2, ""),
-        (raw(chunk(b"junk", name=b"XFIH"), chunk(NOTE + END)), 1, ""),
-        (raw(chunk(b"junk", name=b"XFIH", claim=1 << 31), chunk(NOTE + END)), 1, ""),
-        (raw(chunk(NOTE + END), count=60_000), 1, ""),
-        (raw(chunk(NOTE + END)) + bytes(5000), 1, ""),
-        (b"RIFF....RMIDdata...." + raw(chunk(NOTE + END)), 1, ""),
-        (raw(chunk(NOTE + END), kind=9), 1, ""),
+        (raw_midi_bytes(raw_chunk(NOTE + b"\x00\x90\x3c")), 1, "breaks off at byte 30"),
+        (raw_midi_bytes(raw_chunk(NOTE + b"\x00\xff\x01\x7fab")), 1, "breaks off"),
+        (raw_midi_bytes(raw_chunk(NOTE + b"\xff\xff\xff\xff\xff\x7f\x90\x3c\x50")), 1, "more than four bytes"),
+        (raw_midi_bytes(raw_chunk(NOTE + b"\x00\x90\x3c\x90")), 1, "a data byte above 127"),
+        (raw_midi_bytes(raw_chunk(b"\x00\x3c\x50")), 0, "no event begins like this"),
+        (raw_midi_bytes(raw_chunk(NOTE + b"\xff\xff\xff\x7f\x90\x3c\x50", claim=None)), 1, "beyond quarter note"),
+        (raw_midi_bytes(raw_chunk(NOTE * 2 + END, claim=0xFFFFFFFF)), 2, ""),
+        (raw_midi_bytes(raw_chunk(NOTE + END, claim=1 << 30), raw_chunk(NOTE + END)), 2, ""),
+        (raw_midi_bytes(raw_chunk(NOTE + END, claim=3), raw_chunk(NOTE + END)), 2, ""),
+        (raw_midi_bytes(raw_chunk(NOTE + END, claim=0), raw_chunk(NOTE + END)), 2, ""),
+        (raw_midi_bytes(raw_chunk(b"junk", name=b"XFIH"), raw_chunk(NOTE + END)), 1, ""),
+        (raw_midi_bytes(raw_chunk(b"junk", name=b"XFIH", claim=1 << 31), raw_chunk(NOTE + END)), 1, ""),
+        (raw_midi_bytes(raw_chunk(NOTE + END), count=60_000), 1, ""),
+        (raw_midi_bytes(raw_chunk(NOTE + END)) + bytes(5000), 1, ""),
+        (b"RIFF....RMIDdata...." + raw_midi_bytes(raw_chunk(NOTE + END)), 1, ""),
+        (raw_midi_bytes(raw_chunk(NOTE + END), kind=9), 1, ""),
     ],
 )  # fmt: skip
 def test_what_came_before_the_break_is_used(data: bytes, notes: int, says: str) -> None:
     """A file that a download cut short, or a careless program wrote, would be lost as a whole, or without a word."""
     midi = parse_midi(data)
     assert len(notes_of(data)) == notes
-    broken = "".join(one.broken for one in midi.tracks)
+    broken = "".join(one.problem for one in midi.tracks)
     assert says in broken if says else not broken
 
 
@@ -137,9 +146,9 @@ def test_what_came_before_the_break_is_used(data: bytes, notes: int, says: str) 
         (b"", "not a MIDI file"),
         (b"MThd", "not a MIDI file"),
         (b"\x89PNG" * 99, "not a MIDI file"),
-        (raw(chunk(NOTE), division=0), "no ticks"),
-        (raw(chunk(NOTE), division=0xE728), "film frames"),
-        (raw(chunk(NOTE)) + bytes(parsing.MOST_BYTES), "larger than 8 MiB"),
+        (raw_midi_bytes(raw_chunk(NOTE), division=0), "no ticks"),
+        (raw_midi_bytes(raw_chunk(NOTE), division=0xE728), "film frames"),
+        (raw_midi_bytes(raw_chunk(NOTE)) + bytes(parsing.MAX_FILE_BYTES), "larger than 8 MiB"),
     ],
 )
 def test_what_is_no_music_is_named(data: bytes, says: str) -> None:
@@ -150,22 +159,24 @@ def test_what_is_no_music_is_named(data: bytes, says: str) -> None:
 
 def test_there_is_an_end_to_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file made to be endless would keep the training from ever beginning."""
-    monkeypatch.setattr(parsing, "MOST_EVENTS", 25)
-    monkeypatch.setattr(parsing, "MOST_TRACKS", 4)
-    monkeypatch.setattr(parsing, "MOST_TEXTS", 3)
-    midi = parse_midi(raw(*[chunk(NOTE * 5 + END)] * 9))
+    monkeypatch.setattr(parsing, "MAX_EVENTS", 25)
+    monkeypatch.setattr(parsing, "MAX_TRACKS", 4)
+    monkeypatch.setattr(parsing, "MAX_TEXTS", 3)
+    midi = parse_midi(raw_midi_bytes(*[raw_chunk(NOTE * 5 + END)] * 9))
     assert [len(one.notes.get(0, [])) for one in midi.tracks] == [5, 5, 2]
-    assert midi.tracks[2].broken.startswith("more than 25 events")
+    assert midi.tracks[2].problem.startswith("more than 25 events")
     assert midi.remarks == ["only the first 3 tracks are read"]
-    assert parse_midi(raw(*[chunk(END)] * 9)).remarks == ["only the first 4 tracks are read"]
-    [one] = parse_midi(raw(chunk(b"\x00\xff\x01\x01A" * 9))).tracks
+    assert parse_midi(raw_midi_bytes(*[raw_chunk(END)] * 9)).remarks == ["only the first 4 tracks are read"]
+    [one] = parse_midi(raw_midi_bytes(raw_chunk(b"\x00\xff\x01\x01A" * 9))).tracks
     assert len(one.texts) == 3
 
 
 def test_no_claim_costs_memory() -> None:
     """Thirty bytes could end the training for want of memory."""
-    claims = raw(
-        chunk(b"\x00\xff\x01\xff\xff\xff\x7f", claim=0x7FFFFFFF), chunk(b"\x00\xf0\xff\xff\xff\x7f"), count=0xFFFF
+    claims = raw_midi_bytes(
+        raw_chunk(b"\x00\xff\x01\xff\xff\xff\x7f", claim=0x7FFFFFFF),
+        raw_chunk(b"\x00\xf0\xff\xff\xff\x7f"),
+        count=0xFFFF,
     )
     tracemalloc.start()
     try:
@@ -175,7 +186,7 @@ def test_no_claim_costs_memory() -> None:
         tracemalloc.stop()
 
 
-sound = packed(track(scale(), "Melody"), track(played([(0, 4, 48), (4, 8, 53)], 1)))
+sound = midi_bytes(track(scale_events(), "Melody"), track(note_events([(0, 4, 48), (4, 8, 53)], 1)))
 
 
 @settings(max_examples=300)

@@ -34,16 +34,16 @@ from fractions import Fraction
 from itertools import accumulate, pairwise
 from typing import Any
 
-from sideman.core.chart.form import SIGN, Form, begins_bar
+from sideman.core.chart.form import SIGN_PATTERN, Form, stands_before_bar
 from sideman.core.errors import ConfigError
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
 
-BARS_A_LINE = 4
-LONGEST_NAME = 200
-LONGEST_PROBLEM = 300
+BARS_PER_LINE = 4
+MAX_NAME_LENGTH = 200
+MAX_PROBLEM_LENGTH = 300
 # A beat that arithmetic left this little before a change still belongs to the new chord.
-TOLERANCE = 1e-9
+TOLERANCE_BEATS = 1e-9
 
 
 class ChartError(ConfigError):
@@ -83,7 +83,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ChartInfo:
     """What a chart tells besides its changes: empty or None where it does not.
 
     `key` is the symbol of its tonic chord (`Bb`, `Am`), `tempo` in quarter notes a minute; `sections` are (bar, name),
@@ -96,7 +96,7 @@ class About:
     tempo: float | None = None
     sections: tuple[tuple[int, str], ...] = ()
 
-    def transposed(self, semitones: int) -> About:
+    def transposed(self, semitones: int) -> ChartInfo:
         """The same in another key."""
         return replace(self, key=parse_chord(self.key).transposed(semitones).text if self.key else "")
 
@@ -109,11 +109,11 @@ class About:
 class Chart:
     """A song's changes, repeats written out, played round and round. Never empty.
 
-    What it is `about` makes no difference to it: two charts of the same changes are equal.
+    What it is `info` makes no difference to it: two charts of the same changes are equal.
     """
 
     bars: tuple[Bar, ...]
-    about: About = field(default=About(), compare=False)
+    info: ChartInfo = field(default=ChartInfo(), compare=False)
     _beats: tuple[float, ...] = field(init=False, repr=False, compare=False)
     _chords: tuple[Chord, ...] = field(init=False, repr=False, compare=False)
     _bar_beats: tuple[float, ...] = field(init=False, repr=False, compare=False)
@@ -124,7 +124,7 @@ class Chart:
         if not self.bars:
             raise ChartError("a chart needs at least one bar, such as | C7 |")
         *starts, length = accumulate((float(bar.meter.quarters) for bar in self.bars), initial=0.0)
-        changes = _changes(self.bars, starts)
+        changes = _chord_changes(self.bars, starts)
         object.__setattr__(self, "_beats", tuple(beat for beat, _ in changes))
         object.__setattr__(self, "_chords", tuple(chord for _, chord in changes))
         object.__setattr__(self, "_bar_beats", tuple(starts))
@@ -144,11 +144,11 @@ class Chart:
 
     def bar_at(self, beat: float) -> tuple[int, float]:
         """The bar that sounds at a beat, counted from 0 at the first top and going round, and the beat it begins on."""
-        chorus, place = divmod(beat + TOLERANCE, self.length)
+        chorus, place = divmod(beat + TOLERANCE_BEATS, self.length)
         index = bisect_right(self._bar_beats, place) - 1
         return int(chorus) * len(self.bars) + index, chorus * self.length + self._bar_beats[index]
 
-    def beat_of(self, bar_index: int) -> float:
+    def beat_of_bar(self, bar_index: int) -> float:
         """The beat on which a bar begins, counted from 0 at the first top and going round."""
         chorus, index = divmod(bar_index, len(self.bars))
         return chorus * self.length + self._bar_beats[index]
@@ -159,13 +159,13 @@ class Chart:
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at a beat (quarter notes from the first top; the chart repeats for ever)."""
-        return self._chords[bisect_right(self._beats, self._place(beat)) - 1]
+        return self._chords[bisect_right(self._beats, self._beat_in_chorus(beat)) - 1]
 
     def next_change(self, beat: float) -> tuple[Chord, float]:
         """The next different chord and the quarter notes until it; (the one chord, infinity) if it never changes."""
         if len(self._chords) == 1:
             return self._chords[0], math.inf
-        place = self._place(beat)
+        place = self._beat_in_chorus(beat)
         index = bisect_right(self._beats, place)
         if index < len(self._beats):
             return self._chords[index], self._beats[index] - place
@@ -180,41 +180,41 @@ class Chart:
         bars = (
             Bar(tuple((at, chord.transposed(semitones)) for at, chord in bar.chords), bar.meter) for bar in self.bars
         )
-        return Chart(tuple(bars), self.about.transposed(semitones))
+        return Chart(tuple(bars), self.info.transposed(semitones))
 
     def text(self) -> str:
         """The chart as `parse_changes` reads it in its first meter, four bars a line, each section from a new one."""
         before = [self.meter, *(bar.meter for bar in self.bars)]
         cells = [_bar_text(bar, last) for bar, last in zip(self.bars, before, strict=False)]
-        names = {at: f"[{name}]" for at, name in self.about.sections}
+        names = {at: f"[{name}]" for at, name in self.info.sections}
         starts = sorted({0, *names, len(cells)})
         lines: list[str] = []
         for first, end in pairwise(starts):
             lines += [names[first]] if first in names else []
-            rows = (cells[at : min(at + BARS_A_LINE, end)] for at in range(first, end, BARS_A_LINE))
+            rows = (cells[at : min(at + BARS_PER_LINE, end)] for at in range(first, end, BARS_PER_LINE))
             lines += [f"| {' | '.join(row)} |" for row in rows]
         return "\n".join(lines)
 
-    def _place(self, beat: float) -> float:
+    def _beat_in_chorus(self, beat: float) -> float:
         """The beat within its chorus; one that lies a hair before a change is put on it."""
         length = self.length
         place = beat % length
-        if length - place <= TOLERANCE:
+        if length - place <= TOLERANCE_BEATS:
             return 0.0
         index = bisect_right(self._beats, place)
-        if index < len(self._beats) and self._beats[index] - place <= TOLERANCE:
+        if index < len(self._beats) and self._beats[index] - place <= TOLERANCE_BEATS:
             return self._beats[index]
         return place
 
 
-def _changes(bars: tuple[Bar, ...], starts: Sequence[float]) -> list[tuple[float, Chord]]:
+def _chord_changes(bars: tuple[Bar, ...], starts: Sequence[float]) -> list[tuple[float, Chord]]:
     """Where a chord follows a different one, the end of the song being followed by its top."""
     flat = [(start + at, chord) for start, bar in zip(starts, bars, strict=True) for at, chord in bar.chords]
     before = [flat[-1][1], *(chord for _, chord in flat)]
     return [change for change, last in zip(flat, before, strict=False) if change[1] != last] or [(0.0, flat[0][1])]
 
 
-def onsets(count: int, meter: Meter) -> list[Fraction]:
+def chord_onsets(count: int, meter: Meter) -> list[Fraction]:
     """Where `count` chords of one bar begin, in quarter notes; empty if they are more than its half-beats."""
     beats, unit = meter.numerator, Fraction(4, meter.denominator)
     if count > beats:
@@ -235,13 +235,13 @@ def _bar_text(bar: Bar, before: Meter) -> str:
         return f"{meter} {_bar_text(bar, meter)}"
     chords = {at: chord.text for at, chord in bar.chords}
     for count in (len(chords), meter.numerator, 2 * meter.numerator):
-        places = [float(at) for at in onsets(count, meter)]
+        places = [float(at) for at in chord_onsets(count, meter)]
         if chords.keys() <= set(places):
             return " ".join(chords.get(at, "/") for at in places)
     raise ValueError(f"{bar} changes between the half-beats of {meter}")
 
 
-def bar_of(chords: Sequence[Chord], places: Sequence[Fraction], meter: Meter) -> Bar:
+def make_bar(chords: Sequence[Chord], places: Sequence[Fraction], meter: Meter) -> Bar:
     """A bar of chords at these places (the first at 0), those left out that only go on."""
     kept = [at for at in range(len(chords)) if at == 0 or chords[at] != chords[at - 1]]
     return Bar(tuple((float(places[at]), chords[at]) for at in kept), meter)
@@ -250,7 +250,7 @@ def bar_of(chords: Sequence[Chord], places: Sequence[Fraction], meter: Meter) ->
 def section_name(text: str) -> str:
     """A section's name as it can be printed and read back; empty if that leaves nothing of it."""
     name = " ".join("".join(each if each.isprintable() and each not in "[]#" else " " for each in text).split())
-    return "" if _ENDING.fullmatch(name) else name[:LONGEST_NAME].strip()
+    return "" if _ENDING.fullmatch(name) else name[:MAX_NAME_LENGTH].strip()
 
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$", re.MULTILINE)
@@ -258,11 +258,11 @@ _HEADER = re.compile(r"[ \t]*([A-Za-z]{2,20})[ \t]*:(?!\s*\|)(.*)")
 _ENDING = re.compile(r"\s*[0-9]{1,3}\.?(\s*[,-]\s*[0-9]{1,3}\.?)*\s*")
 _METER = re.compile(r"\d+/\d+")
 _KEY = re.compile(r"([A-G][b#♭♯]?)[ \t]*(?:(m|-|min|minor)|maj|major)?", re.IGNORECASE)
-_WORD = re.compile(
+_TOKEN = re.compile(
     r"(?P<line>:?\|+:?(?:\s*x\s*(?P<times>\d{1,9}))?|\n)|\[(?P<mark>[^\]\n|]{0,300})\]"
-    rf"|(?P<sign>(?i:{re.sub(r'P<[a-z]+>', ':', SIGN)}))(?=[\s|:\[]|$)|(?P<word>[^\s|:]+|:)"
+    rf"|(?P<sign>(?i:{re.sub(r'P<[a-z]+>', ':', SIGN_PATTERN)}))(?=[\s|:\[]|$)|(?P<word>[^\s|:]+|:)"
 )
-_EVERYTHING = "title, composer, key, tempo and meter"
+_HEADER_NAMES = "title, composer, key, tempo and meter"
 
 
 def parse_changes(text: str, meter: Meter, source: str) -> Chart:
@@ -270,7 +270,7 @@ def parse_changes(text: str, meter: Meter, source: str) -> Chart:
 
     `meter` is that of a chart which gives none. The line is told where there are several.
     """
-    return _Reader(meter, source).read(text)
+    return _ChartReader(meter, source).read(text)
 
 
 def parse_key(text: str) -> str:
@@ -289,51 +289,55 @@ def parse_tempo(text: str) -> float:
     return float(match[1])
 
 
-class _Reader:
+class _ChartReader:
     """Goes through the words of a chart once, bar lines closing bars and repeats."""
 
     def __init__(self, meter: Meter, source: str) -> None:
         self._meter = meter
         self._source = source
-        self._about = About()
+        self._info = ChartInfo()
         self._form: Form[Bar] = Form(self._error)
         self._words: list[str] = []
-        self._behind: list[str] = []  # signs that stand behind the chords of the bar being read
-        self._parted = False  # a single bar line stands just before, on this line
+        self._signs_after_chords: list[str] = []  # signs that stand behind the chords of the bar being read
+        self._after_bar_line = False  # a single bar line stands just before, on this line
         self._line = 1
         self._bar_lines: list[int] = []  # the line that each bar stands on
-        self._several = False
+        self._has_several_lines = False
 
     def read(self, text: str) -> Chart:
         lines = _COMMENT.sub("", text).replace("\r\n", "\n").split("\n")
-        self._several = len(text.strip().splitlines()) > 1
-        music = self._headers(lines)
-        for match in _WORD.finditer("\n".join(["", *lines[music:]]) if music else "\n".join(lines)):
-            self._take(match)
+        self._has_several_lines = len(text.strip().splitlines()) > 1
+        music = self._read_headers(lines)
+        for match in _TOKEN.finditer("\n".join(["", *lines[music:]]) if music else "\n".join(lines)):
+            self._read_token(match)
         self._close_bar()
-        bars, sections = self._form.play()
+        bars, sections = self._form.unfold()
         if not bars:
             raise ChartError(f"{self._source}: no chords; write changes such as | Dm7 | G7 | Cmaj7 | % |")
-        return Chart(tuple(bars), replace(self._about, sections=sections))
+        return Chart(tuple(bars), replace(self._info, sections=sections))
 
-    def _headers(self, lines: list[str]) -> int:
+    def _read_headers(self, lines: list[str]) -> int:
         """Take the lines before the music; where that begins."""
         for number, line in enumerate(lines):
             self._line = number + 1
             match = _HEADER.fullmatch(line)
             if match:
-                self._header(match[1].lower(), match[2].strip())
+                self._read_header(match[1].lower(), match[2].strip())
             elif line.strip():
                 self._line = max(1, number)  # the line break before the music counts on
                 return number
         return len(lines)
 
-    def _header(self, name: str, value: str) -> None:
+    def _read_header(self, name: str, value: str) -> None:
         readers: dict[str, Callable[[str], Any]] = {
-            "title": _plain, "composer": _plain, "key": parse_key, "tempo": parse_tempo, "meter": parse_meter
-        }  # fmt: skip
+            "title": _checked_text,
+            "composer": _checked_text,
+            "key": parse_key,
+            "tempo": parse_tempo,
+            "meter": parse_meter,
+        }
         if name not in readers:
-            raise ChartError(f"{self._source}, line {self._line}: {name + ':'!r}: the lines on top are {_EVERYTHING}")
+            raise ChartError(f"{self._source}, line {self._line}: {name + ':'!r}: the lines on top are {_HEADER_NAMES}")
         if not value:
             return
         try:
@@ -343,64 +347,64 @@ class _Reader:
         if isinstance(told, Meter):
             self._meter = told
         else:
-            self._about = replace(self._about, **{name: told})
+            self._info = replace(self._info, **{name: told})
 
-    def _take(self, match: re.Match[str]) -> None:
+    def _read_token(self, match: re.Match[str]) -> None:
         if match["line"]:
-            self._bar_line(match["line"], match["times"])
+            self._read_bar_line(match["line"], match["times"])
             return
-        self._parted = False
+        self._after_bar_line = False
         if match["mark"] is not None:
-            self._mark(match["mark"].strip())
+            self._read_mark(match["mark"].strip())
         elif match["sign"]:
-            self._sign(match["sign"])
+            self._read_sign(match["sign"])
         elif not self._words and _METER.fullmatch(match["word"]):
-            self._new_meter(match["word"])
+            self._read_meter(match["word"])
         else:
-            if self._behind:
-                raise self._error(f"{self._behind[0]!r} must stand behind the last chord of its bar")
+            if self._signs_after_chords:
+                raise self._error(f"{self._signs_after_chords[0]!r} must stand behind the last chord of its bar")
             self._words.append(match["word"])
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
         bar = bar or len(self._form) + 1
         line = self._bar_lines[bar - 1] if bar <= len(self._bar_lines) else self._line
-        place = f"line {line}, bar {bar}" if self._several else f"bar {bar}"
-        return ChartError(f"{self._source}, {place}: {problem[:LONGEST_PROBLEM]}")
+        place = f"line {line}, bar {bar}" if self._has_several_lines else f"bar {bar}"
+        return ChartError(f"{self._source}, {place}: {problem[:MAX_PROBLEM_LENGTH]}")
 
-    def _mark(self, text: str) -> None:
+    def _read_mark(self, text: str) -> None:
         if self._words:
             raise self._error(f"'[{text}]' must stand before the first chord of its bar")
         if _ENDING.fullmatch(text):
-            self._form.ending(self._times(text))
+            self._form.start_ending(self._ending_numbers(text))
         elif name := section_name(text):
-            self._form.section(name)
+            self._form.start_section(name)
         else:
             raise self._error("'[]' has no name: write a section's, such as [A], or an ending's number, such as [1]")
 
-    def _times(self, text: str) -> tuple[int, ...]:
+    def _ending_numbers(self, text: str) -> tuple[int, ...]:
         """The times that an ending is for: `1`, `1,2`, `1-3`."""
         numbers = [int(each) for each in re.findall(r"\d+", text)]
         return tuple(range(numbers[0], numbers[1] + 1)) if "-" in text and len(numbers) == 2 else tuple(numbers)
 
-    def _sign(self, text: str) -> None:
+    def _read_sign(self, text: str) -> None:
         if not self._words:
-            self._form.sign(text)
-        elif begins_bar(text):
+            self._form.add_sign(text)
+        elif stands_before_bar(text):
             raise self._error(f"{text!r} must stand before the first chord of its bar")
         else:
-            self._behind.append(text)
+            self._signs_after_chords.append(text)
 
-    def _new_meter(self, text: str) -> None:
+    def _read_meter(self, text: str) -> None:
         try:
             self._meter = parse_meter(text)
         except ChartError as error:
             raise self._error(str(error)) from None
 
-    def _bar_line(self, line: str, times: str | None) -> None:
+    def _read_bar_line(self, line: str, times: str | None) -> None:
         single = line == "|"
-        if single and self._parted:
+        if single and self._after_bar_line:
             raise self._error("nothing stands in it; write '%' to repeat the bar before, or 'N.C.' for no chord")
-        self._parted = single
+        self._after_bar_line = single
         self._close_bar()
         if line.startswith(":"):
             self._form.close_repeat(None if times is None else int(times))
@@ -414,18 +418,18 @@ class _Reader:
 
     def _close_bar(self) -> None:
         words, self._words = self._words, []
-        for bar in self._bars(words) if words else []:
-            self._form.add(bar)
+        for bar in self._make_bars(words) if words else []:
+            self._form.add_bar(bar)
             self._bar_lines.append(self._line)
-        for sign in self._behind:
-            self._form.sign(sign)
-        self._behind = []
+        for sign in self._signs_after_chords:
+            self._form.add_sign(sign)
+        self._signs_after_chords = []
 
-    def _bars(self, words: list[str]) -> list[Bar]:
+    def _make_bars(self, words: list[str]) -> list[Bar]:
         if words not in (["%"], ["%%"]):
-            return [self._bar(words)]
+            return [self._make_bar(words)]
         count = len(words[0])
-        before = [self._form.last(back) for back in range(count, 0, -1)]
+        before = [self._form.last_bar(back) for back in range(count, 0, -1)]
         bars = [bar for bar in before if bar is not None]
         if any(bar.meter != self._meter for bar in bars):
             raise self._error(f"{words[0]!r} repeats bars of another meter than {self._meter}; write the chords")
@@ -434,20 +438,20 @@ class _Reader:
             raise self._error(f"{words[0]!r} repeats {what}; write a chord")
         return bars
 
-    def _bar(self, words: list[str]) -> Bar:
-        places = onsets(len(words), self._meter)
+    def _make_bar(self, words: list[str]) -> Bar:
+        places = chord_onsets(len(words), self._meter)
         if not places:
             most = 2 * self._meter.numerator
             raise self._error(f"{len(words)} chords, of which a bar of {self._meter} holds {most} at most")
-        before = self._form.last()
+        before = self._form.last_bar()
         last = before.chords[-1][1] if before else None
         chords: list[Chord] = []
         for word in words:
-            last = self._chord(word, last)
+            last = self._read_chord(word, last)
             chords.append(last)
-        return bar_of(chords, places, self._meter)
+        return make_bar(chords, places, self._meter)
 
-    def _chord(self, word: str, last: Chord | None) -> Chord:
+    def _read_chord(self, word: str, last: Chord | None) -> Chord:
         if word in ("/", "."):
             if last is None:
                 raise self._error(f"{word!r} keeps the chord before it, and there is none; write a chord")
@@ -462,8 +466,8 @@ class _Reader:
             raise self._error(str(error)) from None
 
 
-def _plain(text: str) -> str:
+def _checked_text(text: str) -> str:
     """A title or a name: printable, of reasonable length. Raises ValueError."""
-    if not text.isprintable() or len(text) > LONGEST_NAME:
-        raise ValueError(f"{LONGEST_NAME} printable characters at most")
+    if not text.isprintable() or len(text) > MAX_NAME_LENGTH:
+        raise ValueError(f"{MAX_NAME_LENGTH} printable characters at most")
     return text

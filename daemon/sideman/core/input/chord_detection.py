@@ -11,7 +11,7 @@ all qualities of `sideman_models.music.harmony` on these roots the one is taken 
 1. the fewest tones that are held and not in it, or in it and not held. Its perfect fifth may be left out (but not that
    of 69#11, which would be a ninth chord a tone higher). A bass that is not in it counts half if nothing is missing;
 2. the fewest of three blemishes: another tone than the root in the bass, the fifth left out, a quality that is
-   neither a triad's nor among the common ones (`COMMON` there);
+   neither a triad's nor among the common ones (`QUALITY_PRIORS` there);
 3. how common it is; 4. the root in the bass; 5. its fifth held; 6. the fewest tones that are not in it; 7. the
    order of the table; 8. the root that lies nearest above the bass.
 
@@ -27,65 +27,65 @@ import math
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 
-from sideman_models.music.harmony import COMMON, QUALITIES, Chord, Quality, chord_on
+from sideman_models.music.harmony import QUALITIES, QUALITY_PRIORS, Chord, Quality, chord_on
 
 SETTLE_S = 0.04
 """A chord is told so many seconds after its last change."""
 
-_FEWEST = 3
-_MOST_MISFITS = 1
+_MIN_NOTES = 3
+_MAX_MISFITS = 1
 _FIFTH = 7
 
 
-class HeldChords:
-    """The keys of the chords' channel. `due` is the second at which to ask which chord it is (infinite: none is)."""
+class ChordDetector:
+    """The keys held on the chord channel. At the second `settle_at` ask which chord it is (infinite: no chord)."""
 
     def __init__(self) -> None:
-        self.due = math.inf
-        self._changed = 0.0
+        self.settle_at = math.inf
+        self._changed_at = 0.0
         self._keys: dict[int, int] = {}  # the grip that each belongs to, by pitch
-        self._grip = 0
-        self._gone: set[int] = set()  # keys of this grip that came up before it was told
-        self._letting_go = False
+        self._chord_number = 0
+        self._released_keys: set[int] = set()  # keys of this grip that came up before it was told
+        self._is_releasing = False
 
-    def strike(self, pitch: int, second: float) -> None:
+    def note_on(self, pitch: int, second: float) -> None:
         """A key goes down."""
-        if self.due == math.inf:
-            self._grip += 1
-        self._letting_go = False
-        self._gone.discard(pitch)
-        self._keys[pitch] = self._grip
-        self._change(second)
+        if self.settle_at == math.inf:
+            self._chord_number += 1
+        self._is_releasing = False
+        self._released_keys.discard(pitch)
+        self._keys[pitch] = self._chord_number
+        self._keys_changed(second)
 
-    def release(self, pitch: int, second: float) -> None:
+    def note_off(self, pitch: int, second: float) -> None:
         """A key comes up."""
-        if self._keys.get(pitch) != self._grip:
-            if self._keys.pop(pitch, None) is not None and not self._letting_go:
-                self._change(second)
-        elif self.due < math.inf:
-            self._gone.add(pitch)
+        if self._keys.get(pitch) != self._chord_number:
+            if self._keys.pop(pitch, None) is not None and not self._is_releasing:
+                self._keys_changed(second)
+        elif self.settle_at < math.inf:
+            self._released_keys.add(pitch)
         else:
-            self._letting_go = True
+            self._is_releasing = True
             del self._keys[pitch]
 
-    def settle(self) -> tuple[Chord, float] | None:
+    def detect(self) -> tuple[Chord, float] | None:
         """The chord that is held, and the second since when; None where it is none."""
-        self.due = math.inf
-        chord = recognise(self._keys)
-        self._letting_go = bool(self._gone)
-        for pitch in self._gone:
+        self.settle_at = math.inf
+        chord = detect_chord(self._keys)
+        self._is_releasing = bool(self._released_keys)
+        for pitch in self._released_keys:
             del self._keys[pitch]
-        self._gone.clear()
-        return None if chord is None else (chord, self._changed)
+        self._released_keys.clear()
+        return None if chord is None else (chord, self._changed_at)
 
-    def _change(self, second: float) -> None:
-        self._changed, self.due = second, second + SETTLE_S
+    def _keys_changed(self, second: float) -> None:
+        self._changed_at, self.settle_at = second, second + SETTLE_S
 
 
-def recognise(pitches: Collection[int]) -> Chord | None:
+def detect_chord(pitches: Collection[int]) -> Chord | None:
     """The chord of these MIDI pitches, by the rule above; None if they make none."""
     bass = min(pitches, default=0)
-    found = _above_bass(frozenset((pitch - bass) % 12 for pitch in pitches))
+    found = _root_and_quality(frozenset((pitch - bass) % 12 for pitch in pitches))
     if found is None:
         return None
     root, quality = found
@@ -93,32 +93,32 @@ def recognise(pitches: Collection[int]) -> Chord | None:
 
 
 @lru_cache(maxsize=4096)
-def _above_bass(notes: frozenset[int]) -> tuple[int, Quality] | None:
+def _root_and_quality(notes: frozenset[int]) -> tuple[int, Quality] | None:
     """The root and the quality of some notes; notes and root are semitones above the bass."""
-    if len(notes) < _FEWEST:
+    if len(notes) < _MIN_NOTES:
         return None
     ranked = [
         (rank, root, quality)
         for root in sorted(notes)
-        for rank, quality in _ranked(frozenset((note - root) % 12 for note in notes), -root % 12)
+        for rank, quality in _rank_qualities(frozenset((note - root) % 12 for note in notes), -root % 12)
     ]
     (misfits, *_), root, quality = min(ranked, key=lambda one: one[0])
-    return (root, quality) if misfits <= _MOST_MISFITS else None
+    return (root, quality) if misfits <= _MAX_MISFITS else None
 
 
-def _ranked(held: frozenset[int], bass: int) -> Iterator[tuple[tuple[float, ...], Quality]]:
+def _rank_qualities(held: frozenset[int], bass: int) -> Iterator[tuple[tuple[float, ...], Quality]]:
     """Every quality with what speaks against it, by the rule; all are semitones above a root."""
-    for row, (quality, tones, spared) in enumerate(_SOUGHT):
+    for row, (quality, tones, spared) in enumerate(_CANDIDATES):
         odd, missing = held - tones, tones - held
-        foreign = bass in odd and len(held) > _FEWEST and not missing
+        foreign = bass in odd and len(held) > _MIN_NOTES and not missing
         misfits = len(odd) + len(missing - spared) - (0.5 if foreign else 0)
-        fifthless, inverted, common = _FIFTH in missing, bass != 0, COMMON.get(quality.name, 0.0)
-        rare = not common and len(tones) > _FEWEST
+        fifthless, inverted, common = _FIFTH in missing, bass != 0, QUALITY_PRIORS.get(quality.name, 0.0)
+        rare = not common and len(tones) > _MIN_NOTES
         yield (misfits, fifthless + inverted + rare, -common, inverted, fifthless, len(odd), row), quality
 
 
-_SOUGHT = [
+_CANDIDATES = [
     (quality, frozenset(quality.tones), frozenset() if name == "69#11" else frozenset({_FIFTH}))
     for name, quality in QUALITIES.items()
-    if len(quality.tones) >= _FEWEST and name not in ("-b6", "-7#5")
+    if len(quality.tones) >= _MIN_NOTES and name not in ("-b6", "-7#5")
 ]

@@ -5,65 +5,67 @@ from __future__ import annotations
 
 from collections import deque
 
-from sideman.core.events import Event, NoteOff, NoteOn
+from sideman.core.events import MidiEvent, NoteOff, NoteOn
 
-_REMEMBERED = 256
+_MAX_SENT_NOTES = 256
 
 
-class Listener:
+class EchoFilter:
     """Tells the player's notes from our own echo, on one channel (1..16) or on all (None).
 
-    Of all channels, that of the `drums` is left out. The channel on which `chords` are held is heard in any case.
+    Of all channels, that of the `drum_channel` is left out. The channel on which `chord_channel` are held is heard in
+    any case.
 
     A looped cable or a DAW's thru sends back the pitch and velocity we sent, perhaps on another channel. Each note we
-    send explains one such note heard within `echo` seconds; a second one is the player's.
+    send explains one such note heard within `echo_s` seconds; a second one is the player's.
     """
 
     def __init__(
-        self, channel: int | None, echo: float, *, drums: int | None = None, chords: int | None = None
+        self, channel: int | None, echo_s: float, *, drum_channel: int | None = None, chord_channel: int | None = None
     ) -> None:
         self._channel = channel
-        self._drums = drums
-        self._chords = chords
-        self._echo = echo
-        self._sent: deque[tuple[int, int, float]] = deque(maxlen=_REMEMBERED)
-        self._held: set[tuple[int, int]] = set()
+        self._drum_channel = drum_channel
+        self._chord_channel = chord_channel
+        self._echo_s = echo_s
+        self._sent_notes: deque[tuple[int, int, float]] = deque(maxlen=_MAX_SENT_NOTES)
+        self._held_keys: set[tuple[int, int]] = set()
         self.echoes = 0
 
-    def sent(self, note: NoteOn, second: float) -> None:
+    def note_sent(self, note: NoteOn, second: float) -> None:
         """We play `note` at `second`."""
-        self._sent.append((note.pitch, note.velocity, second))
+        self._sent_notes.append((note.pitch, note.velocity, second))
 
-    def awaits(self, note: NoteOn, second: float) -> bool:
+    def is_echo(self, note: NoteOn, second: float) -> bool:
         """Whether `note`, heard at `second`, is one of ours that comes back."""
         return any(
-            sent[:2] == (note.pitch, note.velocity) and 0 <= second - sent[2] <= self._echo for sent in self._sent
+            sent[:2] == (note.pitch, note.velocity) and 0 <= second - sent[2] <= self._echo_s
+            for sent in self._sent_notes
         )
 
-    def heeds(self, channel: int) -> bool:
+    def accepts_channel(self, channel: int) -> bool:
         """Whether what comes on `channel` can be the player's."""
-        return channel == self._chords or (
-            channel != self._drums if self._channel is None else channel == self._channel
+        return channel == self._chord_channel or (
+            channel != self._drum_channel if self._channel is None else channel == self._channel
         )
 
-    def hears(self, event: Event, second: float) -> NoteOn | NoteOff | None:
+    def filter_note(self, event: MidiEvent, second: float) -> NoteOn | NoteOff | None:
         """The player's own note-on, or the end of one of the player's notes; None for anything else."""
-        if isinstance(event, NoteOn) and self.heeds(event.channel):
-            if self._is_echo(event, second):
+        if isinstance(event, NoteOn) and self.accepts_channel(event.channel):
+            if self._consume_echo(event, second):
                 self.echoes += 1
                 return None
-            self._held.add((event.channel, event.pitch))
+            self._held_keys.add((event.channel, event.pitch))
             return event
-        if isinstance(event, NoteOff) and (event.channel, event.pitch) in self._held:
-            self._held.discard((event.channel, event.pitch))
+        if isinstance(event, NoteOff) and (event.channel, event.pitch) in self._held_keys:
+            self._held_keys.discard((event.channel, event.pitch))
             return event
         return None
 
-    def _is_echo(self, note: NoteOn, second: float) -> bool:
-        while self._sent and second - self._sent[0][2] > self._echo:
-            self._sent.popleft()
-        for sent in self._sent:
+    def _consume_echo(self, note: NoteOn, second: float) -> bool:
+        while self._sent_notes and second - self._sent_notes[0][2] > self._echo_s:
+            self._sent_notes.popleft()
+        for sent in self._sent_notes:
             if sent[:2] == (note.pitch, note.velocity) and second >= sent[2]:
-                self._sent.remove(sent)
+                self._sent_notes.remove(sent)
                 return True
         return False

@@ -6,8 +6,8 @@ music, and goes no further: a note that is a switch is never heard, nor its rele
 music comes up as music, though it has become a switch meanwhile: else what it held would ring for ever.
 
 A knob changes nothing until it has reached, or passed, the value that holds (soft take-over): so nothing jumps when a
-preset, or somebody else, has changed it meanwhile. Its values are given at most every `TURN_S`, the last one always:
-of a thousand a second none waits in a queue, and no note waits for them.
+preset, or somebody else, has changed it meanwhile. Its values are given at most every `MIN_TURN_INTERVAL_S`, the last
+one always: of a thousand a second none waits in a queue, and no note waits for them.
 """
 
 from __future__ import annotations
@@ -16,238 +16,269 @@ import math
 from dataclasses import dataclass
 
 from sideman.core.events import (
-    Again,
-    Begin,
-    Change,
+    ChangeSettings,
     Command,
-    Control,
-    Event,
-    Halt,
-    Learn,
+    ControlChange,
+    LearnBinding,
+    MidiEvent,
     NoteOff,
     NoteOn,
     Panic,
+    PlayVariation,
     ProgramChange,
     SetMode,
-    Tap,
+    Start,
+    Stop,
+    TapTempo,
 )
 from sideman.core.ledger import SUSTAIN
-from sideman.core.reports import Asked
-from sideman.core.settings.bindings import Action, Knob, Target
-from sideman.core.settings.read_bindings import MODES, span_of
-from sideman.core.settings.schema import MidiSettings, Mode, Settings, value_of
-from sideman.core.settings.types import Choices, Span
+from sideman.core.reports import ActionRequested
+from sideman.core.settings.bindings import ActionTarget, SettingTarget, Target
+from sideman.core.settings.read_bindings import MODES, controller_range_of
+from sideman.core.settings.schema import MidiSettings, ModeName, Settings, value_of
+from sideman.core.settings.types import ChoiceRange, ControllerRange
 
-TURN_S = 0.01
+MIN_TURN_INTERVAL_S = 0.01
 """Between two times that the values of knobs count."""
-PRESSED = 64
+PRESSED_FROM = 64
 """A controller at this value or above is pressed."""
-UNLEARNED = frozenset({0, 32, *range(120, 128)})
+UNBINDABLE_CONTROLLERS = frozenset({0, 32, *range(120, 128)})
 """Controllers that no hand moves: bank selection and the modes of a channel."""
 
-Order = Command | Asked
+MappedCommand = Command | ActionRequested
 
-_MOST = 127
-_SWITCH = Choices((False, True))
-_PLAIN: dict[str, Command] = {"start": Begin(), "stop": Halt(), "again": Again(), "panic": Panic(), "tap": Tap()}
+_MAX_POSITION = 127
+_ON_OFF = ChoiceRange((False, True))
+_ACTION_COMMANDS: dict[str, Command] = {
+    "start": Start(),
+    "stop": Stop(),
+    "again": PlayVariation(),
+    "panic": Panic(),
+    "tap": TapTempo(),
+}
 
 
 @dataclass(slots=True)
-class _Hand:
+class _ControllerState:
     """Where a controller stands, from 0 (None: not known); what it gave last; whether it has hold of the value."""
 
-    place: int | None = None
-    gave: object = None
-    holds: bool = False
+    position: int | None = None
+    last_value: object = None
+    picked_up: bool = False
 
 
-class Controls:
+class MidiMapping:
     """Where every controller stands, and what is still to be given."""
 
     def __init__(self) -> None:
         self._midi: MidiSettings | None = None
-        self._knobs: dict[int, tuple[Knob, Span]] = {}
-        self._actions: dict[str, dict[int, Action]] = {}
-        self._hands: dict[int, _Hand] = {}
-        self._held: set[tuple[int, int]] = set()
-        self._pedals: set[int] = set()  # the channels whose sustain pedal is down, as music
-        self._learning: Target | None = None
-        self._mode: Mode | None = None
-        self._turned: dict[str, object] = {}
-        self._given = -math.inf
+        self._setting_targets: dict[int, tuple[SettingTarget, ControllerRange]] = {}
+        self._action_targets: dict[str, dict[int, ActionTarget]] = {}
+        self._controllers: dict[int, _ControllerState] = {}
+        self._held_switches: set[tuple[int, int]] = set()
+        self._sustained_channels: set[int] = set()  # the channels whose sustain pedal is down, as music
+        self._learn_target: Target | None = None
+        self._requested_mode: ModeName | None = None
+        self._pending_values: dict[str, object] = {}
+        self._flushed_at = -math.inf
 
-    def take(self, item: Event | Command, second: float, settings: Settings) -> tuple[Order, ...] | None:
+    def handle(self, item: MidiEvent | Command, second: float, settings: Settings) -> tuple[MappedCommand, ...] | None:
         """What `item`, at `second`, asks for while `settings` hold; None where it is not for the controls.
 
         Every item is to pass here, so that what others change is known: then a knob has to reach the value anew.
         """
-        self._adopt(settings.midi)
+        self._load_bindings(settings.midi)
         match item:
-            case Control(number, value) if not self._is_music(item):
-                return self._control(number, value, second, settings)
+            case ControlChange(number, value) if not self._is_sustain_release(item):
+                return self._controller_moved(number, value, second, settings)
             case NoteOn(pitch, _, channel):
-                return self._strike(pitch, channel, settings)
-            case NoteOff(pitch, channel) if (channel, pitch) in self._held:
-                self._held.discard((channel, pitch))
+                return self._note_on(pitch, channel, settings)
+            case NoteOff(pitch, channel) if (channel, pitch) in self._held_switches:
+                self._held_switches.discard((channel, pitch))
                 return ()
-            case ProgramChange(program) if action := self._actions["programs"].get(program + 1):
-                return self._act(action, settings)
-            case Learn(target):
-                self._learning = target
+            case ProgramChange(program) if action := self._action_targets["programs"].get(program + 1):
+                return self._perform_action(action, settings)
+            case LearnBinding(target):
+                self._learn_target = target
                 return ()
-            case Change(values):
-                self._see(values)
+            case ChangeSettings(values):
+                self._note_changes(values)
             case SetMode(mode):
-                self._see((("play.mode", mode),))
+                self._note_changes((("play.mode", mode),))
         return None
 
     @property
-    def due(self) -> float:
+    def next_due(self) -> float:
         """The second when something is still to be given; infinite where there is nothing."""
-        return self._given + TURN_S if self._turned else math.inf
+        return self._flushed_at + MIN_TURN_INTERVAL_S if self._pending_values else math.inf
 
-    def give(self, second: float) -> tuple[Order, ...]:
+    def flush(self, second: float) -> tuple[MappedCommand, ...]:
         """The last values of the knobs that have been turned, if their time has come."""
-        if second < self.due:
+        if second < self.next_due:
             return ()
-        values, self._turned, self._given = tuple(self._turned.items()), {}, second
-        return (Change(values),)
+        values, self._pending_values, self._flushed_at = tuple(self._pending_values.items()), {}, second
+        return (ChangeSettings(values),)
 
-    def _adopt(self, midi: MidiSettings) -> None:
+    def _load_bindings(self, midi: MidiSettings) -> None:
         """Know the tables, when they have changed; a controller with another target has hold of nothing."""
         if midi is self._midi:
             return
-        self._midi, before = midi, self._knobs
-        self._knobs = {number: (each, span_of(each)) for number, each in midi.cc if isinstance(each, Knob)}
-        tables = {"cc": midi.cc, "notes": midi.notes, "programs": midi.programs}
-        self._actions = {
-            name: {number: each for number, each in table if isinstance(each, Action)} for name, table in tables.items()
+        self._midi, before = midi, self._setting_targets
+        self._setting_targets = {
+            number: (each, controller_range_of(each)) for number, each in midi.cc if isinstance(each, SettingTarget)
         }
-        for number, hand in self._hands.items():
-            hand.holds = hand.holds and self._knobs.get(number) == before.get(number)
+        tables = {"cc": midi.cc, "notes": midi.notes, "programs": midi.programs}
+        self._action_targets = {
+            name: {number: each for number, each in table if isinstance(each, ActionTarget)}
+            for name, table in tables.items()
+        }
+        for number, hand in self._controllers.items():
+            hand.picked_up = hand.picked_up and self._setting_targets.get(number) == before.get(number)
 
-    def _see(self, values: tuple[tuple[str, object], ...]) -> None:
+    def _note_changes(self, values: tuple[tuple[str, object], ...]) -> None:
         """These values hold from now on, whoever gave them: a knob that did not has lost its hold."""
         for key, value in values:
-            self._turned.pop(key, None)
+            self._pending_values.pop(key, None)
             if key == "play.mode":
-                self._mode = next(mode for mode in MODES if mode == value)
-            for number, (knob, _) in self._knobs.items():
-                hand = self._hands.get(number)
-                if hand is not None and knob.key == key and hand.gave != value:
-                    hand.holds = False
+                self._requested_mode = next(mode for mode in MODES if mode == value)
+            for number, (knob, _) in self._setting_targets.items():
+                hand = self._controllers.get(number)
+                if hand is not None and knob.key == key and hand.last_value != value:
+                    hand.picked_up = False
 
     # -- controllers
 
-    def _is_music(self, item: Control) -> bool:
+    def _is_sustain_release(self, item: ControlChange) -> bool:
         """Whether it is the sustain pedal that comes up, and went down before anything was bound to it."""
         if item.number != SUSTAIN:
             return False
-        if item.value < PRESSED:
-            was_down = item.channel in self._pedals
-            self._pedals.discard(item.channel)
+        if item.value < PRESSED_FROM:
+            was_down = item.channel in self._sustained_channels
+            self._sustained_channels.discard(item.channel)
             return was_down
-        bound = item.number in self._actions["cc"] or item.number in self._knobs
-        if not bound and self._learning is None:
-            self._pedals.add(item.channel)
+        bound = item.number in self._action_targets["cc"] or item.number in self._setting_targets
+        if not bound and self._learn_target is None:
+            self._sustained_channels.add(item.channel)
         return False
 
-    def _control(self, number: int, value: int, second: float, settings: Settings) -> tuple[Order, ...] | None:
-        if self._learning is not None and number not in UNLEARNED:
-            self._hands[number] = _Hand(value)
-            return self._bind(self._learning, "midi.cc", number, settings.midi)
-        action, knob = self._actions["cc"].get(number), self._knobs.get(number)
+    def _controller_moved(
+        self, number: int, value: int, second: float, settings: Settings
+    ) -> tuple[MappedCommand, ...] | None:
+        if self._learn_target is not None and number not in UNBINDABLE_CONTROLLERS:
+            self._controllers[number] = _ControllerState(value)
+            return self._bind_learned(self._learn_target, "midi.cc", number, settings.midi)
+        action, knob = self._action_targets["cc"].get(number), self._setting_targets.get(number)
         if action is None and knob is None:
             return None
-        hand = self._hands.setdefault(number, _Hand())
-        before, hand.place = hand.place, value
+        hand = self._controllers.setdefault(number, _ControllerState())
+        before, hand.position = hand.position, value
         if knob is not None:
-            return self._turn(*knob, hand, before, second, settings)
-        pressed = value >= PRESSED and (before is None or before < PRESSED)
-        return self._act(action, settings) if action and pressed else ()
+            return self._turn_setting(*knob, hand, before, second, settings)
+        pressed = value >= PRESSED_FROM and (before is None or before < PRESSED_FROM)
+        return self._perform_action(action, settings) if action and pressed else ()
 
-    def _turn(
-        self, knob: Knob, span: Span, hand: _Hand, before: int | None, second: float, settings: Settings
-    ) -> tuple[Order, ...]:
+    def _turn_setting(
+        self,
+        knob: SettingTarget,
+        span: ControllerRange,
+        hand: _ControllerState,
+        previous_position: int | None,
+        second: float,
+        settings: Settings,
+    ) -> tuple[MappedCommand, ...]:
         if knob.key == "tempo.bpm" and settings.tempo.source == "midi-clock":
             return ()  # that has its own
-        place = hand.place or 0
-        holding = self._holding(knob.key, settings)
-        hand.holds = hand.holds or reached(span, holding, before, place)
-        value = value_at(span, place)
-        if hand.holds:
-            hand.gave = value
-        if not hand.holds or value == holding:
+        place = hand.position or 0
+        holding = self._current_value(knob.key, settings)
+        hand.picked_up = hand.picked_up or reaches_value(span, holding, previous_position, place)
+        value = value_at_position(span, place)
+        if hand.picked_up:
+            hand.last_value = value
+        if not hand.picked_up or value == holding:
             return ()
-        self._turned[knob.key] = value
-        return self.give(second)
+        self._pending_values[knob.key] = value
+        return self.flush(second)
 
-    def _holding(self, key: str, settings: Settings) -> object:
+    def _current_value(self, key: str, settings: Settings) -> object:
         """The value of `key` that holds, or will: one just turned to, or a mode that waits for its bar line."""
-        if key == "play.mode" and key not in self._turned:
-            return self._mode or settings.play.mode
-        return self._turned[key] if key in self._turned else value_of(settings, key)
+        if key == "play.mode" and key not in self._pending_values:
+            return self._requested_mode or settings.play.mode
+        return self._pending_values[key] if key in self._pending_values else value_of(settings, key)
 
     # -- switches
 
-    def _strike(self, pitch: int, channel: int, settings: Settings) -> tuple[Order, ...] | None:
-        bound = isinstance(self._learning, Action)
-        action = self._actions["notes"].get(pitch)
+    def _note_on(self, pitch: int, channel: int, settings: Settings) -> tuple[MappedCommand, ...] | None:
+        bound = isinstance(self._learn_target, ActionTarget)
+        action = self._action_targets["notes"].get(pitch)
         if action is None and not bound:
-            self._held.discard((channel, pitch))
+            self._held_switches.discard((channel, pitch))
             return None
-        self._held.add((channel, pitch))
-        if isinstance(self._learning, Action):
-            return self._bind(self._learning, "midi.notes", pitch, settings.midi)
-        return self._act(action, settings) if action else ()
+        self._held_switches.add((channel, pitch))
+        if isinstance(self._learn_target, ActionTarget):
+            return self._bind_learned(self._learn_target, "midi.notes", pitch, settings.midi)
+        return self._perform_action(action, settings) if action else ()
 
-    def _act(self, action: Action, settings: Settings) -> tuple[Order, ...]:
-        if action.verb == "mode":
-            return (SetMode(self._wanted_mode(action.argument, settings)),)
-        return (_PLAIN.get(action.verb) or Asked(action.verb, action.argument),)
+    def _perform_action(self, action: ActionTarget, settings: Settings) -> tuple[MappedCommand, ...]:
+        if action.name == "mode":
+            return (SetMode(self._target_mode(action.argument, settings)),)
+        return (_ACTION_COMMANDS.get(action.name) or ActionRequested(action.name, action.argument),)
 
-    def _wanted_mode(self, name: str, settings: Settings) -> Mode:
+    def _target_mode(self, name: str, settings: Settings) -> ModeName:
         """The mode called `name`; without a name the one after that which holds, or is to hold from the next bar on."""
-        last = self._mode or settings.play.mode
+        last = self._requested_mode or settings.play.mode
         return next((mode for mode in MODES if mode == name), MODES[(MODES.index(last) + 1) % len(MODES)])
 
     # -- learning
 
-    def _bind(self, target: Target, table: str, number: int, midi: MidiSettings) -> tuple[Order, ...]:
+    def _bind_learned(self, target: Target, table: str, number: int, midi: MidiSettings) -> tuple[MappedCommand, ...]:
         """Bind `target` to what has just been moved, in place of what either of them was bound to."""
-        self._learning = None
-        after = {"midi.cc": midi.cc.without(target), "midi.notes": midi.notes.without(target)}
-        after[table] = after[table].bound(number, target)
-        return (Change(tuple(after.items())), Asked("learned", f"{table}.{number}={target.text}"))
+        self._learn_target = None
+        after = {"midi.cc": midi.cc.without_target(target), "midi.notes": midi.notes.without_target(target)}
+        after[table] = after[table].with_binding(number, target)
+        return (ChangeSettings(tuple(after.items())), ActionRequested("learned", f"{table}.{number}={target.text}"))
 
 
-def value_at(span: Span, place: int) -> object:
-    """The value where a controller stands at `place`, 0..127: words part the way equally, a switch at its half."""
-    if isinstance(span, Choices):
-        return span.values[place * len(span.values) // (_MOST + 1)]
-    width = span.high - span.low
-    share = (place + 1) / (_MOST + 1) if span.above_low else place / _MOST
-    value = span.low + share * width
-    if span.whole:
+def value_at_position(controller_range: ControllerRange, position: int) -> object:
+    """The value where a controller stands at `position`, 0..127: words part the way equally, a switch at its half."""
+    if isinstance(controller_range, ChoiceRange):
+        return controller_range.values[position * len(controller_range.values) // (_MAX_POSITION + 1)]
+    width = controller_range.high - controller_range.low
+    share = (position + 1) / (_MAX_POSITION + 1) if controller_range.excludes_low else position / _MAX_POSITION
+    value = controller_range.low + share * width
+    if controller_range.integers_only:
         return round(value)
     # To be read and typed in again: a hundredth of a knob's step is nothing to a musician.
-    return min(max(round(value, 4 - math.ceil(math.log10(width))), span.low), span.high)
+    return min(max(round(value, 4 - math.ceil(math.log10(width))), controller_range.low), controller_range.high)
 
 
-def place_of(span: Span, value: object) -> float | None:
+def position_of_value(controller_range: ControllerRange, value: object) -> float | None:
     """The place, 0..127, where a controller would give `value`, or the nearest to it; None for a value such as auto."""
-    if isinstance(span, Choices):
-        parts = len(span.values)
-        return (span.values.index(value) + 0.5) * (_MOST + 1) / parts - 0.5 if value in span.values else None
+    if isinstance(controller_range, ChoiceRange):
+        parts = len(controller_range.values)
+        return (
+            (controller_range.values.index(value) + 0.5) * (_MAX_POSITION + 1) / parts - 0.5
+            if value in controller_range.values
+            else None
+        )
     if not isinstance(value, int | float):
         return None
-    share = (value - span.low) / (span.high - span.low)
-    return min(max(share * (_MOST + 1) - 1 if span.above_low else share * _MOST, 0.0), float(_MOST))
+    share = (value - controller_range.low) / (controller_range.high - controller_range.low)
+    return min(
+        max(share * (_MAX_POSITION + 1) - 1 if controller_range.excludes_low else share * _MAX_POSITION, 0.0),
+        float(_MAX_POSITION),
+    )
 
 
-def reached(span: Span, value: object, before: int | None, place: int) -> bool:
-    """Whether a controller that goes from `before` to `place` has come to `value`, or past it; a switch always has."""
-    goal = place_of(span, value)
-    if goal is None or span == _SWITCH or value_at(span, place) == value or abs(place - goal) <= 1:
+def reaches_value(
+    controller_range: ControllerRange, value: object, previous_position: int | None, position: int
+) -> bool:
+    """Whether a controller that moves from `previous_position` to `position` reaches or passes `value`."""
+    goal = position_of_value(controller_range, value)
+    if (
+        goal is None
+        or controller_range == _ON_OFF
+        or value_at_position(controller_range, position) == value
+        or abs(position - goal) <= 1
+    ):
         return True
-    return before is not None and (before - goal) * (place - goal) <= 0
+    return previous_position is not None and (previous_position - goal) * (position - goal) <= 0

@@ -15,35 +15,40 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sideman.core.parts.masks import Mask, Masks
-from sideman.core.parts.reweight import Factors
-from sideman.core.parts.smoothing import rules
+from sideman.core.parts.masks import Mask, ValueMasks
+from sideman.core.parts.reweight import Reweighter
+from sideman.core.parts.smoothing import smoothing_rules
 from sideman.core.settings.schema import PlaySettings
-from sideman.core.settings.types import Range
-from sideman_models.music.context import Bars, Changes, Place, clashes, place_in_bar
-from sideman_models.music.harmony import CHORD
-from sideman_models.music.line import Line, Written
-from sideman_models.music.smoothing import NONE, too_often
-from sideman_models.music.values import GRID, TICKS, Value, realise
+from sideman.core.settings.types import PitchRange
+from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at, ticks_after_bar_line
+from sideman_models.music.harmony import CHORD_TONE
+from sideman_models.music.line import LineValue, MelodicLine
+from sideman_models.music.smoothing import NO_RULES, is_repeated_too_often
+from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch
 from sideman_models.network.bundle import Bundle
-from sideman_models.network.lstm import Network, State
+from sideman_models.network.lstm import LstmState, Network
 
 Logits = npt.NDArray[np.float64]
 
-PULSES = {"beat": TICKS, "eighth": TICKS // 2, "triplet": TICKS // 3, "sixteenth": TICKS // 4}
+PULSE_TICKS = {
+    "beat": TICKS_PER_QUARTER,
+    "eighth": TICKS_PER_QUARTER // 2,
+    "triplet": TICKS_PER_QUARTER // 3,
+    "sixteenth": TICKS_PER_QUARTER // 4,
+}
 """Ticks of a pulse at each pulsed rate; at rate `phrase` a value lasts its own duration."""
 
-SHAPING = ("range", "rate", "window", "leap", "apart", "settle", "repetition", "longest")
+MASK_SETTINGS = ("range", "rate", "window", "leap", "apart", "settle", "repetition", "longest")
 """The settings that masks and rules are made from."""
 
-ROOM = 1.5
+DUET_REST_BIAS = 1.5
 """In a duet, by how much each onset a beat of the player raises the log-odds of a rest."""
 
-_COLDEST = 1e-6  # a temperature below this is none
-_VALUE_ROLL, _PITCH_ROLL, _VELOCITY_ROLL = range(3)
+_MIN_TEMPERATURE = 1e-6  # a temperature below this is none
+_VALUE_DRAW, _PITCH_DRAW, _VELOCITY_DRAW = range(3)
 
 
-class Dice:
+class RandomSource:
     """Throws that depend on the seed, the tick and the purpose alone, so that a choice taken back shifts no other."""
 
     def __init__(self, seed: int) -> None:
@@ -54,7 +59,7 @@ class Dice:
         self._state: Any = self._bits.state
         self._counter = self._state["state"]["counter"]
 
-    def roll(self, tick: int, purpose: int) -> float:
+    def draw(self, tick: int, purpose: int) -> float:
         """A number from 0 up to, but not including, 1."""
         self._counter[:2] = tick & 0xFFFFFFFF, purpose
         self._bits.state = self._state
@@ -77,257 +82,271 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ChoiceConstraints:
     """What the moment asks of a choice, beside the settings.
 
-    To leave room to a player who is `busy` with so many onsets a beat; to end a silence of ours of `silent` ticks in
-    time; to take `length` ticks; to `rest`, or to sound; to be a `tone` of the chord; to keep `within` a range.
+    To leave room to a player who is `player_onsets_per_beat` with so many onsets a beat; to end a silence of ours of
+    `silent_ticks` ticks in time; to take `length` ticks; to `must_rest`, or to sound; to be a `must_be_chord_tone` of
+    the chord; to keep `pitch_range` a range.
     """
 
-    busy: float = 0.0
-    silent: int = 0
+    player_onsets_per_beat: float = 0.0
+    silent_ticks: int = 0
     length: int | None = None
-    rest: bool = False
-    sounds: bool = False
-    tone: bool = False
-    within: Range | None = None
+    must_rest: bool = False
+    must_sound: bool = False
+    must_be_chord_tone: bool = False
+    pitch_range: PitchRange | None = None
 
 
-FREE = Wish()
+UNCONSTRAINED = ChoiceConstraints()
 
 
 class Improviser:
     """Improvises one line over `changes` and `bars` with the network of a bundle, as `settings` say."""
 
     def __init__(
-        self, bundle: Bundle, network: Network, changes: Changes, bars: Bars, settings: PlaySettings, seed: int
+        self, bundle: Bundle, network: Network, changes: ChordChanges, bars: Bars, settings: PlaySettings, seed: int
     ) -> None:
         self.bundle = bundle
         self.settings = settings
-        self.dice = Dice(seed)
-        self.state = State.zero(network.weights.n_a)
+        self.random_source = RandomSource(seed)
+        self.state = LstmState.zero(network.weights.n_a)
         self._network = network
         self._vocabulary = bundle.vocabulary
         self._context = bundle.context
-        self.rules = rules(settings, classic=bundle.classic)
-        self._allowed = self._masked()
-        self._factors = Factors(bundle.vocabulary)
-        self._line = Line(changes, bars)
-        self._last: int | None = None
-        self._ahead = State.zero(network.weights.n_a)
-        self._rests = 0
-        self._repeats = 0
+        self.rules = smoothing_rules(settings, classic=bundle.classic)
+        self._value_masks = self._make_masks()
+        self._reweighter = Reweighter(bundle.vocabulary)
+        self._line = MelodicLine(changes, bars)
+        self._last_value: int | None = None
+        self._lookahead_state = LstmState.zero(network.weights.n_a)
+        self._rests_in_a_row = 0
+        self._repeats_in_a_row = 0
 
-    def adopt(self, settings: PlaySettings) -> None:
+    def apply_settings(self, settings: PlaySettings) -> None:
         """Play as other `settings` say, from the next choice on."""
         before, self.settings = self.settings, settings
         if settings.seed is not None and settings.seed != before.seed:
-            self.dice = Dice(settings.seed)
-        if any(getattr(settings, name) != getattr(before, name) for name in SHAPING):
-            self.rules = rules(settings, classic=self.bundle.classic)
-            self._allowed = self._masked()
+            self.random_source = RandomSource(settings.seed)
+        if any(getattr(settings, name) != getattr(before, name) for name in MASK_SETTINGS):
+            self.rules = smoothing_rules(settings, classic=self.bundle.classic)
+            self._value_masks = self._make_masks()
 
-    def _masked(self, within: Range | None = None) -> Masks:
-        settings = self.settings if within is None else replace(self.settings, range=within)
-        return Masks(self._vocabulary, settings, NONE if self.bundle.classic else self.rules)
+    def _make_masks(self, pitch_range: PitchRange | None = None) -> ValueMasks:
+        settings = self.settings if pitch_range is None else replace(self.settings, range=pitch_range)
+        return ValueMasks(self._vocabulary, settings, NO_RULES if self.bundle.classic else self.rules)
 
     # -- what has sounded
 
-    def hear(self, tick: float, pitch: int) -> None:
+    def player_note_on(self, tick: float, pitch: int) -> None:
         """The player strikes `pitch` at `tick`: what that settles enters the network, the note with the next step."""
-        self._count(pitch)
-        self._enter(self._line.note(tick, pitch, heard=True))
+        self._count_repeats(pitch)
+        self._update_state(self._line.add_note(tick, pitch, heard=True))
 
-    def hear_release(self, tick: float, pitch: int) -> None:
+    def player_note_off(self, tick: float, pitch: int) -> None:
         """The player's `pitch` ends at `tick`, which may be to come; an earlier end may still be told."""
         if self._line.heard_pitch == pitch:
             self._line.release(tick)
 
-    def changes_told(self) -> None:
+    def reconsider_changes(self) -> None:
         """The changes are others, from a little while ago on: what the player struck meanwhile is heard over them."""
-        self._line.reconsider()
+        self._line.reconsider_chord()
 
-    def played(self, choice: Choice) -> None:
+    def record_played(self, choice: Choice) -> None:
         """`choice` has sounded (or was the silence it meant to be)."""
-        self._count(choice.pitch)
+        self._count_repeats(choice.pitch)
         if choice.pitch is None:
-            self._enter(self._line.own_rest(choice.tick, drawn=choice.index))
+            self._update_state(self._line.add_own_rest(choice.tick, drawn_index=choice.index))
             return
         begins = True if choice.value.interval is None else None
-        self._enter(self._line.own_note(choice.tick, choice.pitch, begins=begins, drawn=choice.index))
-        self._line.release(choice.tick + self.sounding(choice.length))
+        self._update_state(
+            self._line.add_own_note(choice.tick, choice.pitch, starts_phrase=begins, drawn_index=choice.index)
+        )
+        self._line.release(choice.tick + self.sounding_ticks(choice.length))
 
-    def missed(self, choice: Choice) -> None:
+    def record_missed(self, choice: Choice) -> None:
         """`choice` came too late to be played: the network is told of the silence in its place."""
-        self._count(None)
-        self._enter(self._line.own_rest(choice.tick))
+        self._count_repeats(None)
+        self._update_state(self._line.add_own_rest(choice.tick))
 
-    def cut(self, tick: float) -> None:
+    def cut_note(self, tick: float) -> None:
         """Our note, if one sounds, was ended at `tick`, before its time."""
-        self._line.cut(tick)
+        self._line.cut_note(tick)
 
-    def sounding(self, length: int) -> float:
+    def sounding_ticks(self, length: int) -> float:
         """For how many of `length` ticks a note sounds: `gate` of it, the silence growing no longer after one beat."""
-        return min(length - (1.0 - self.settings.gate) * min(length, TICKS), self.settings.longest * TICKS)
+        return min(
+            length - (1.0 - self.settings.gate) * min(length, TICKS_PER_QUARTER),
+            self.settings.longest * TICKS_PER_QUARTER,
+        )
 
-    def _count(self, pitch: int | None) -> None:
+    def _count_repeats(self, pitch: int | None) -> None:
         if pitch is None:
-            self._rests += 1
+            self._rests_in_a_row += 1
             return
-        self._rests = 0
-        self._repeats = self._repeats + 1 if pitch == self._line.last_pitch else 1
+        self._rests_in_a_row = 0
+        self._repeats_in_a_row = self._repeats_in_a_row + 1 if pitch == self._line.last_pitch else 1
 
-    def _enter(self, written: Iterable[Written]) -> None:
-        self._last = self._feed(written, self.state, self._last)
+    def _update_state(self, written: Iterable[LineValue]) -> None:
+        self._last_value = self._feed(written, self.state, self._last_value)
 
-    def _feed(self, written: Iterable[Written], state: State, last: int | None) -> int | None:
+    def _feed(self, written: Iterable[LineValue], state: LstmState, last: int | None) -> int | None:
         for one in written:
-            drawn = one.drawn if self.bundle.classic else None
-            index = self._vocabulary.nearest(one.value) if drawn is None else drawn
+            drawn = one.drawn_index if self.bundle.classic else None
+            index = self._vocabulary.nearest_index(one.value) if drawn is None else drawn
             if index is not None:
                 self._step(one.place, state, last)
                 last = index
         return last
 
-    def _step(self, place: Place, state: State, last: int | None) -> npt.NDArray[np.float32]:
-        clash = clashes(self._vocabulary, place) if self._network.weights.penalty else None
-        return self._network.step(last, self._context.rows(place), clash, state)
+    def _step(self, place: Place, state: LstmState, last: int | None) -> npt.NDArray[np.float32]:
+        clash = clash_mask_at(self._vocabulary, place) if self._network.weights.penalty else None
+        return self._network.step(last, self._context.active_rows(place), clash, state)
 
     # -- what comes next
 
-    def expect(self, tick: int) -> tuple[Place, Logits]:
+    def predict(self, tick: int) -> tuple[Place, Logits]:
         """The place of a value that begins at `tick`, and its logits (n_values,); nothing is changed."""
         line = self._line.copy()
-        self._ahead.set(self.state)
-        last = self._feed(line.settle_at(tick), self._ahead, self._last)
-        place = line.place()
-        return place, self._step(place, self._ahead, last).astype(np.float64)
+        self._lookahead_state.assign(self.state)
+        last = self._feed(line.finish_at(tick), self._lookahead_state, self._last_value)
+        place = line.next_place()
+        return place, self._step(place, self._lookahead_state, last).astype(np.float64)
 
-    def choose(self, tick: int, wish: Wish = FREE) -> Choice:
+    def choose(self, tick: int, constraints: ChoiceConstraints = UNCONSTRAINED) -> Choice:
         """Choose the value whose onset is at `tick`, as the moment wishes; nothing is changed."""
-        place, logits = self.expect(tick)
-        previous = place.previous
-        index = self._wished(tick, place, logits, wish)
-        length = wish.length or self._pulse(tick)
+        place, logits = self.predict(tick)
+        previous = place.previous_pitch
+        index = self._choose_value(tick, place, logits, constraints)
+        length = constraints.length or self._ticks_to_pulse(tick)
         if index is None:
-            return Choice(tick, length or TICKS, None, Value("R", length or TICKS), None, 0)
+            return Choice(tick, length or TICKS_PER_QUARTER, None, Value("R", length or TICKS_PER_QUARTER), None, 0)
         value = self._vocabulary.values[index]
-        within = wish.within or self.settings.range
-        roll = self.dice.roll(tick, _PITCH_ROLL)
-        avoid, leap = previous if self._repeated else None, self.rules.leap
+        within = constraints.pitch_range or self.settings.range
+        roll = self.random_source.draw(tick, _PITCH_DRAW)
+        avoid, leap = previous if self._must_not_repeat else None, self.rules.leap
         low, high, window = within.low, within.high, self.settings.window
-        pitch = realise(value, place.chord, previous, low, high, window, roll, avoid=avoid, leap=leap)
+        pitch = choose_pitch(value, place.chord, previous, low, high, window, roll, avoid=avoid, max_leap=leap)
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
-        return Choice(tick, length or self._lasts(tick, value), index, value, pitch, velocity)
+        return Choice(tick, length or self._value_ticks(tick, value), index, value, pitch, velocity)
 
-    def _wished(self, tick: int, place: Place, logits: Logits, wish: Wish) -> int | None:
-        if wish.rest:
+    def _choose_value(self, tick: int, place: Place, logits: Logits, constraints: ChoiceConstraints) -> int | None:
+        if constraints.must_rest:
             return None
-        return self._draw(self._scaled(logits, wish.busy), self._masks(place, wish), self.dice.roll(tick, _VALUE_ROLL))
+        return self._draw(
+            self._adjust_logits(logits, constraints.player_onsets_per_beat),
+            self._masks_for(place, constraints),
+            self.random_source.draw(tick, _VALUE_DRAW),
+        )
 
-    def _lasts(self, tick: int, value: Value) -> int:
+    def _value_ticks(self, tick: int, value: Value) -> int:
         """Ticks that `value` takes at `tick`: its own, which the rules of the originals may settle anew."""
         if not self.bundle.classic:
             return value.ticks
-        return self.rules.length(place_in_bar(self._line.bars, tick), value.ticks, TICKS)
+        return self.rules.smoothed_length(ticks_after_bar_line(self._line.bars, tick), value.ticks, TICKS_PER_QUARTER)
 
-    def _pulse(self, tick: int) -> int | None:
+    def _ticks_to_pulse(self, tick: int) -> int | None:
         """Ticks from `tick` to the next pulse, of which one falls on every bar line; None at rate `phrase`."""
-        pulse, (line, bar) = PULSES.get(self.settings.rate), self._line.bars.bar_at(tick)
+        pulse, (line, bar) = PULSE_TICKS.get(self.settings.rate), self._line.bars.bar_at(tick)
         place = tick - line
         return pulse and min(pulse - place % pulse, bar - place)
 
     @property
-    def _repeated(self) -> bool:
+    def _must_not_repeat(self) -> bool:
         """Whether the last pitch has been struck as often in a row as it may."""
-        return too_often(self._repeats, self.rules.repetition)
+        return is_repeated_too_often(self._repeats_in_a_row, self.rules.repetition)
 
     @property
-    def _cold(self) -> bool:
-        return self.settings.temperature < _COLDEST
+    def _is_greedy(self) -> bool:
+        return self.settings.temperature < _MIN_TEMPERATURE
 
-    def _scaled(self, logits: Logits, busy: float = 0.0) -> Logits:
+    def _adjust_logits(self, logits: Logits, player_onsets_per_beat: float = 0.0) -> Logits:
         settings = self.settings
         if settings.harmony != 1.0 or settings.contour != 1.0:
-            logits = self._factors.weighed(logits, settings.harmony, settings.contour)
-        if not self._cold:
+            logits = self._reweighter.reweight(logits, settings.harmony, settings.contour)
+        if not self._is_greedy:
             logits = logits / settings.temperature
         if settings.density != 1.0:
             floor = 1e-9  # a density of nothing leaves rests alone in the race
-            logits = logits - np.where(self._vocabulary.rests, math.log(max(settings.density, floor)), 0.0)
-        if busy:
-            logits = logits + np.where(self._vocabulary.rests, ROOM * busy, 0.0)
+            logits = logits - np.where(self._vocabulary.is_rest, math.log(max(settings.density, floor)), 0.0)
+        if player_onsets_per_beat:
+            logits = logits + np.where(self._vocabulary.is_rest, DUET_REST_BIAS * player_onsets_per_beat, 0.0)
         return logits
 
-    def _masks(self, place: Place, wish: Wish) -> tuple[Mask, ...]:
+    def _masks_for(self, place: Place, constraints: ChoiceConstraints) -> tuple[Mask, ...]:
         settings = self.settings
-        forced = settings.rate in PULSES and self._rests >= settings.rests and not wish.busy
-        allowed = self._allowed if wish.within is None else self._masked(wish.within)
-        masks = allowed.at(place, rested=wish.sounds or forced, repeated=self._repeated)
-        if settings.silence and not wish.busy:
-            masks = self._ending_silence(masks, settings.silence * TICKS - wish.silent)
-        if wish.tone:
-            return *(mask & (self._vocabulary.kinds == CHORD) for mask in masks), *masks
-        if wish.length is not None and settings.rate not in PULSES:
-            return *(mask & (self._vocabulary.ticks == wish.length) for mask in masks), *masks
+        forced = (
+            settings.rate in PULSE_TICKS
+            and self._rests_in_a_row >= settings.rests
+            and not constraints.player_onsets_per_beat
+        )
+        allowed = self._value_masks if constraints.pitch_range is None else self._make_masks(constraints.pitch_range)
+        masks = allowed.masks_at(place, must_sound=constraints.must_sound or forced, avoid_repeat=self._must_not_repeat)
+        if settings.silence and not constraints.player_onsets_per_beat:
+            masks = self._without_long_rests(masks, settings.silence * TICKS_PER_QUARTER - constraints.silent_ticks)
+        if constraints.must_be_chord_tone:
+            return *(mask & (self._vocabulary.kinds == CHORD_TONE) for mask in masks), *masks
+        if constraints.length is not None and settings.rate not in PULSE_TICKS:
+            return *(mask & (self._vocabulary.ticks == constraints.length) for mask in masks), *masks
         return masks
 
-    def _ending_silence(self, masks: tuple[Mask, ...], left: float) -> tuple[Mask, ...]:
+    def _without_long_rests(self, masks: tuple[Mask, ...], ticks_left: float) -> tuple[Mask, ...]:
         """`masks` without the rests that last longer than the ticks `left`."""
-        pulse = PULSES.get(self.settings.rate)
-        if left >= (pulse or GRID[-1]):
+        pulse = PULSE_TICKS.get(self.settings.rate)
+        if ticks_left >= (pulse or DURATION_GRID[-1]):
             return masks
-        lasting = self._vocabulary.rests & ((pulse or self._vocabulary.ticks) > left)
+        lasting = self._vocabulary.is_rest & ((pulse or self._vocabulary.ticks) > ticks_left)
         return tuple(mask & ~lasting for mask in masks)
 
-    def _draw(self, logits: Logits, masks: Iterable[Mask], roll: float) -> int | None:
+    def _draw(self, logits: Logits, masks: Iterable[Mask], drawn: float) -> int | None:
         for mask in masks:
             if mask.any():
-                return self._draw_from(np.where(mask, logits, -np.inf), roll)
+                return self._draw_from(np.where(mask, logits, -np.inf), drawn)
         return None
 
-    def _draw_from(self, logits: Logits, roll: float) -> int:
-        if self._cold:
+    def _draw_from(self, logits: Logits, drawn: float) -> int:
+        if self._is_greedy:
             return int(logits.argmax())
         weights = np.exp(logits - logits.max())
         if self.settings.top_k or self.settings.top_p < 1.0:
             weights = _nucleus(weights, self.settings.top_k, self.settings.top_p)
         total = weights.cumsum()
-        index = int(total.searchsorted(roll * total[-1], "right"))
+        index = int(total.searchsorted(drawn * total[-1], "right"))
         return index if index < len(total) else int(np.flatnonzero(weights)[-1])  # the product was rounded up
 
     def _velocity(self, tick: int, pitch: int, previous: int | None) -> int:
         """The beat carries the weight, off-beats are lighter, a rising line grows and a falling one gives way."""
-        place = place_in_bar(self._line.bars, tick) % TICKS
-        accent = 4 if place == 0 else (-2 if place == TICKS // 2 else -7)
+        place = ticks_after_bar_line(self._line.bars, tick) % TICKS_PER_QUARTER
+        accent = 4 if place == 0 else (-2 if place == TICKS_PER_QUARTER // 2 else -7)
         contour = 0 if previous is None else max(-8, min(8, pitch - previous))
-        human = round(6 * (self.dice.roll(tick, _VELOCITY_ROLL) - 0.5))
+        human = round(6 * (self.random_source.draw(tick, _VELOCITY_DRAW) - 0.5))
         return max(1, min(127, self.settings.velocity + accent + contour + human))
 
     # -- the memory
 
-    def memory(self, tick: float) -> dict[str, Any]:
+    def export_state(self, tick: float) -> dict[str, Any]:
         """The whole state at `tick` as plain numbers: (a, c), the value to be fed next, and the pitch before."""
         line, state = self._line.copy(), self.state.copy()
-        last = self._feed(line.settle(tick), state, self._last)
+        last = self._feed(line.finish(tick), state, self._last_value)
         text = None if last is None else self._vocabulary.values[last].text
-        return {"a": state.a.tolist(), "c": state.c.tolist(), "last": text, "pitch": line.pitch}
+        return {"a": state.a.tolist(), "c": state.c.tolist(), "last": text, "pitch": line.finished_pitch}
 
-    def remember(self, memory: Mapping[str, Any], tick: int) -> None:
-        """Go on from a `memory` of the same bundle at `tick`, as if no time had passed.
+    def restore_state(self, saved: Mapping[str, Any], tick: int) -> None:
+        """Go on from a `saved` of the same bundle at `tick`, as if no time had passed.
 
         Raises `ValueError` or `KeyError` for one that does not fit.
         """
-        a, c = (np.array(memory[name], np.float32) for name in "ac")
+        a, c = (np.array(saved[name], np.float32) for name in "ac")
         if a.shape != self.state.a.shape or c.shape != a.shape or not np.isfinite([a, c]).all():
             raise ValueError("a state of another network")
         texts = {value.text: index for index, value in enumerate(self._vocabulary.values)}
-        last = None if memory["last"] is None else texts[memory["last"]]
-        pitch = memory["pitch"]
+        last = None if saved["last"] is None else texts[saved["last"]]
+        pitch = saved["pitch"]
         if not (pitch is None or (isinstance(pitch, int) and 0 <= pitch <= 127)):
             raise ValueError("a pitch that is none")
-        self.state.set(State(a, c))
-        self._last, self._line.pitch, self._line.position = last, pitch, tick
+        self.state.assign(LstmState(a, c))
+        self._last_value, self._line.finished_pitch, self._line.position = last, pitch, tick
 
 
 def _nucleus(weights: Logits, top_k: int, top_p: float) -> Logits:

@@ -16,96 +16,100 @@ import numpy.typing as npt
 from sideman.core.settings.schema import PlaySettings
 from sideman_models.music.context import Place
 from sideman_models.music.harmony import Chord
-from sideman_models.music.smoothing import NONE, Rules, settle, unrepeated, within_leap
-from sideman_models.music.values import TICKS, Vocabulary
+from sideman_models.music.smoothing import NO_RULES, SmoothingRules, settle_length, within_leap, without_repeated
+from sideman_models.music.values import TICKS_PER_QUARTER, Vocabulary
 
 Mask = npt.NDArray[np.bool_]
 
-_GRID = (4, 6)  # modern durations know sixths of a beat too
+_GRID_DIVISIONS = (4, 6)  # modern durations know sixths of a beat too
 
 
-class Masks:
+class ValueMasks:
     """The masks (n,) of a vocabulary's n values for one set of settings."""
 
-    def __init__(self, vocabulary: Vocabulary, settings: PlaySettings, rules: Rules = NONE) -> None:
+    def __init__(self, vocabulary: Vocabulary, settings: PlaySettings, rules: SmoothingRules = NO_RULES) -> None:
         self._vocabulary = vocabulary
         self._rules = replace(rules, settle=rules.settle and settings.rate == "phrase")
-        self._longest = settings.longest * TICKS
-        self._shaped = self._of_good_shape(pulsed=settings.rate != "phrase")
-        self._smooths = bool(self._rules.settle or self._rules.leap or not self._shaped.all())
+        self._longest = settings.longest * TICKS_PER_QUARTER
+        self._allowed_shapes = self._shape_mask(pulsed=settings.rate != "phrase")
+        self._has_smoothing = bool(self._rules.settle or self._rules.leap or not self._allowed_shapes.all())
         self._window = settings.window
         self._low, self._high = settings.range.low, settings.range.high
-        self._notes = ~vocabulary.rests
-        self._moves = ~(vocabulary.bounded & (vocabulary.low == 0) & (vocabulary.high == 0))
-        self._over: dict[Chord, Mask] = {}
-        self._after: dict[int, Mask] = {}
-        self._settled: dict[int, Mask] = {}
-        self._nearby: dict[tuple[Chord, int, bool], Mask] = {}
+        self._notes = ~vocabulary.is_rest
+        self._changes_pitch = ~(vocabulary.has_interval & (vocabulary.low == 0) & (vocabulary.high == 0))
+        self._chord_masks: dict[Chord, Mask] = {}
+        self._reach_masks: dict[int, Mask] = {}
+        self._grid_masks: dict[int, Mask] = {}
+        self._leap_masks: dict[tuple[Chord, int, bool], Mask] = {}
 
-    def at(self, place: Place, *, rested: bool, repeated: bool) -> tuple[Mask, ...]:
+    def masks_at(self, place: Place, *, must_sound: bool, avoid_repeat: bool) -> tuple[Mask, ...]:
         """What may be drawn: all rules kept; rougher; a pitch too often in a row as well; and shifted by octaves too.
 
-        `rested`: there have been rests enough; `repeated`: the last pitch has been struck often enough.
+        `must_sound`: there have been rests enough; `avoid_repeat`: the last pitch has been struck often enough.
         """
-        playable = self._fitting(place.chord)
-        if rested:
+        playable = self._chord_mask(place.chord)
+        if must_sound:
             playable = playable & self._notes
-        reached = playable if place.previous is None else playable & self._within_reach(place.previous)
-        moving = reached & self._moves if repeated else reached
-        if not self._smooths:
+        reached = playable if place.previous_pitch is None else playable & self._reach_mask(place.previous_pitch)
+        moving = reached & self._changes_pitch if avoid_repeat else reached
+        if not self._has_smoothing:
             return moving, reached, playable
-        return self._smooth(moving, place, repeated=repeated), moving, reached, playable
+        return self._smoothed(moving, place, avoid_repeat=avoid_repeat), moving, reached, playable
 
-    def _smooth(self, mask: Mask, place: Place, *, repeated: bool) -> Mask:
+    def _smoothed(self, mask: Mask, place: Place, *, avoid_repeat: bool) -> Mask:
         """`mask` with what the rules on leaps and durations leave of it, unless they would leave no note."""
-        smooth = mask & self._shaped
+        smooth = mask & self._allowed_shapes
         if self._rules.settle:
-            smooth &= self._settling(place.tick % TICKS)
-        if self._rules.leap and place.previous is not None:
-            smooth &= self._near(place.chord, place.previous, repeated=repeated)
+            smooth &= self._grid_mask(place.tick_in_bar % TICKS_PER_QUARTER)
+        if self._rules.leap and place.previous_pitch is not None:
+            smooth &= self._leap_mask(place.chord, place.previous_pitch, avoid_repeat=avoid_repeat)
         return smooth if (smooth & self._notes).any() else mask
 
-    def _of_good_shape(self, *, pulsed: bool) -> Mask:
+    def _shape_mask(self, *, pulsed: bool) -> Mask:
         """The values whose interval and duration the rules allow anywhere."""
         values, rules = self._vocabulary, self._rules
         shaped = np.ones(len(values), np.bool_)
         if rules.leap:
-            shaped &= ~(values.bounded & ((values.low > rules.leap) | (values.high < -rules.leap)))
+            shaped &= ~(values.has_interval & ((values.low > rules.leap) | (values.high < -rules.leap)))
         if not pulsed:
-            shaped &= values.rests | (values.ticks >= rules.least(TICKS)) & (values.ticks <= self._longest)
+            shaped &= values.is_rest | (values.ticks >= rules.min_ticks(TICKS_PER_QUARTER)) & (
+                values.ticks <= self._longest
+            )
         return shaped
 
-    def _near(self, chord: Chord, previous: int, *, repeated: bool) -> Mask:
+    def _leap_mask(self, chord: Chord, previous: int, *, avoid_repeat: bool) -> Mask:
         """Rests, and the values of a kind that a pitch is of which lies within the widest leap."""
-        key = chord, previous, repeated
-        if key not in self._nearby:
-            pitches = unrepeated(range(self._low, self._high + 1), previous if repeated else None)
-            kinds = {chord.kind(pitch) for pitch in within_leap(pitches, previous, self._rules.leap)}
-            self._nearby[key] = self._of_kinds(kinds)
-        return self._nearby[key]
+        key = chord, previous, avoid_repeat
+        if key not in self._leap_masks:
+            pitches = without_repeated(range(self._low, self._high + 1), previous if avoid_repeat else None)
+            kinds = {chord.kind_of(pitch) for pitch in within_leap(pitches, previous, self._rules.leap)}
+            self._leap_masks[key] = self._kind_mask(kinds)
+        return self._leap_masks[key]
 
-    def _settling(self, tick: int) -> Mask:
+    def _grid_mask(self, tick: int) -> Mask:
         """The values that, begun at `tick` of a beat, the rule on the grid leaves alone."""
-        if tick not in self._settled:
+        if tick not in self._grid_masks:
             lengths, which = np.unique(self._vocabulary.ticks, return_inverse=True)
-            settled = [settle(tick, int(each), TICKS, parts=_GRID) == each for each in lengths]
-            self._settled[tick] = np.array(settled)[which]
-        return self._settled[tick]
+            settled = [
+                settle_length(tick, int(each), TICKS_PER_QUARTER, divisions=_GRID_DIVISIONS) == each for each in lengths
+            ]
+            self._grid_masks[tick] = np.array(settled)[which]
+        return self._grid_masks[tick]
 
-    def _fitting(self, chord: Chord) -> Mask:
+    def _chord_mask(self, chord: Chord) -> Mask:
         """Rests, and the values of a kind that some pitch in range is of."""
-        if chord not in self._over:
-            kinds = {chord.kind(pitch) for pitch in range(self._low, min(self._high, self._low + 11) + 1)}
-            self._over[chord] = self._of_kinds(kinds)
-        return self._over[chord]
+        if chord not in self._chord_masks:
+            kinds = {chord.kind_of(pitch) for pitch in range(self._low, min(self._high, self._low + 11) + 1)}
+            self._chord_masks[chord] = self._kind_mask(kinds)
+        return self._chord_masks[chord]
 
-    def _of_kinds(self, kinds: Iterable[int]) -> Mask:
-        return self._vocabulary.rests | np.isin(self._vocabulary.kinds, list(kinds))
+    def _kind_mask(self, kinds: Iterable[int]) -> Mask:
+        return self._vocabulary.is_rest | np.isin(self._vocabulary.kinds, list(kinds))
 
-    def _within_reach(self, previous: int) -> Mask:
+    def _reach_mask(self, previous: int) -> Mask:
         """The values whose interval, widened by the window, leads from `previous` into the range."""
-        if previous not in self._after:
+        if previous not in self._reach_masks:
             low, high = self._low - previous - self._window, self._high - previous + self._window
             values = self._vocabulary
-            self._after[previous] = ~(values.bounded & ((values.high < low) | (values.low > high)))
-        return self._after[previous]
+            self._reach_masks[previous] = ~(values.has_interval & ((values.high < low) | (values.low > high)))
+        return self._reach_masks[previous]

@@ -21,20 +21,20 @@ from sideman_models.music.values import Vocabulary
 
 Logits = npt.NDArray[np.float64]
 
-_LEAST = np.finfo(np.float64).tiny  # of a probability: for its logarithm's sake
+_MIN_SHARE = np.finfo(np.float64).tiny  # of a probability: for its logarithm's sake
 
 
-class Factors:
+class Reweighter:
     """The factors of a vocabulary's n values."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._notes = np.flatnonzero(~vocabulary.rests)
+        self._notes = np.flatnonzero(~vocabulary.is_rest)
         self._kinds = vocabulary.kinds[self._notes].astype(np.intp)
-        ways = np.stack([vocabulary.bounded, vocabulary.low, vocabulary.high])[:, self._notes]
+        ways = np.stack([vocabulary.has_interval, vocabulary.low, vocabulary.high])[:, self._notes]
         _, intervals = np.unique(ways, axis=1, return_inverse=True)
         self._intervals = intervals.reshape(-1)
 
-    def weighed(self, logits: Logits, harmony: float, contour: float) -> Logits:
+    def reweight(self, logits: Logits, harmony: float, contour: float) -> Logits:
         """`logits` (n,) with the factors counting for so much; those of rests stay as they are."""
         notes = logits[self._notes]
         highest = notes.max()
@@ -42,7 +42,7 @@ class Factors:
         told = notes
         for groups, weight in ((self._kinds, harmony), (self._intervals, contour)):
             if weight != 1.0:
-                shares = np.maximum(np.bincount(groups, likely), _LEAST)
+                shares = np.maximum(np.bincount(groups, likely), _MIN_SHARE)
                 told = told + ((weight - 1.0) * np.log(shares))[groups]
         highest_told = told.max()
         lost = highest - highest_told + math.log(likely.sum() / np.exp(told - highest_told).sum())

@@ -10,17 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sideman.core.settings.schema import PlaySettings
-from sideman_models.music.smoothing import ORIGINALS, Rules
-from sideman_models.music.values import TICKS
+from sideman_models.music.smoothing import ORIGINAL_RULES, SmoothingRules
+from sideman_models.music.values import TICKS_PER_QUARTER
 
-NARROWEST = 1 / TICKS
+MIN_ONSET_GAP_BEATS = 1 / TICKS_PER_QUARTER
 """Beats between two onsets of a voice, whatever the swing does to them."""
 
-MODERN = Rules(apart=NARROWEST)
+MODERN_RULES = SmoothingRules(apart=MIN_ONSET_GAP_BEATS)
 """What a bundle other than a classic one keeps unless told otherwise: it has learned the rest from what it heard."""
 
 
-def rules(settings: PlaySettings, *, classic: bool) -> Rules:
+def smoothing_rules(settings: PlaySettings, *, classic: bool) -> SmoothingRules:
     """The rules that `settings` give, those left to `auto` as the dialect of the bundle wants them."""
     told = {name: value for name in ("settle", "leap", "apart") if (value := getattr(settings, name)) is not None}
-    return replace(ORIGINALS if classic else MODERN, repetition=settings.repetition, **told)
+    return replace(ORIGINAL_RULES if classic else MODERN_RULES, repetition=settings.repetition, **told)

@@ -10,7 +10,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Knob:
+class SettingTarget:
     """Turns the setting `key`: through all that it may be, or from `low` to `high` only."""
 
     key: str
@@ -22,27 +22,27 @@ class Knob:
         """As it is written in a table."""
         if self.low is None or self.high is None:
             return self.key
-        return f"{self.key} {_plainly(self.low)}-{_plainly(self.high)}"
+        return f"{self.key} {_format_number(self.low)}-{_format_number(self.high)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class ActionTarget:
     """Does something at once: `start`, or `mode` with the argument `trade`."""
 
-    verb: str
+    name: str
     argument: str = ""
 
     @property
     def text(self) -> str:
         """As it is written in a table."""
-        return f"{self.verb}:{self.argument}" if self.argument else self.verb
+        return f"{self.name}:{self.argument}" if self.argument else self.name
 
 
-Target = Knob | Action
+Target = SettingTarget | ActionTarget
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Bindings:
     """What is bound to which number (of a controller, a pitch, a program from 1), in the order of the numbers."""
 
     entries: tuple[tuple[int, Target], ...] = ()
@@ -53,19 +53,19 @@ class Table:
     def __str__(self) -> str:
         return "{" + ", ".join(f"{number}: {target.text}" for number, target in self.entries) + "}"
 
-    def bound(self, number: int, target: Target | None) -> Table:
+    def with_binding(self, number: int, target: Target | None) -> Bindings:
         """With `target` for `number` in place of what was there; None: with nothing there."""
         others = [entry for entry in self.entries if entry[0] != number]
-        return Table(tuple(sorted([*others, *([(number, target)] if target else [])], key=lambda entry: entry[0])))
+        return Bindings(tuple(sorted([*others, *([(number, target)] if target else [])], key=lambda entry: entry[0])))
 
-    def without(self, target: Target) -> Table:
+    def without_target(self, target: Target) -> Bindings:
         """With no entry for what `target` is for, whatever its range."""
-        return Table(tuple(entry for entry in self.entries if not _alike(entry[1], target)))
+        return Bindings(tuple(entry for entry in self.entries if not _is_same_target(entry[1], target)))
 
 
-def _alike(one: Target, other: Target) -> bool:
-    return one.key == other.key if isinstance(one, Knob) and isinstance(other, Knob) else one == other
+def _is_same_target(one: Target, other: Target) -> bool:
+    return one.key == other.key if isinstance(one, SettingTarget) and isinstance(other, SettingTarget) else one == other
 
 
-def _plainly(number: float) -> str:
+def _format_number(number: float) -> str:
     return np.format_float_positional(number, trim="-")

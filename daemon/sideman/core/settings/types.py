@@ -12,46 +12,46 @@ from typing import Any
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_pitch
 
-LONGEST = 60
+MAX_QUOTE_LENGTH = 60
 """A value is quoted in a message up to so many characters."""
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
-    """From `low` to `high`, `low` itself not if it is `above_low`; only whole ones if `whole`."""
+class NumberRange:
+    """From `low` to `high`, `low` itself not if it is `excludes_low`; only whole ones if `integer_type`."""
 
     low: float
     high: float
-    whole: bool = False
-    above_low: bool = False
+    integers_only: bool = False
+    excludes_low: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ChoiceRange:
     """A few values to choose among, in their order."""
 
     values: tuple[Any, ...]
 
 
-Span = Numbers | Choices
+ControllerRange = NumberRange | ChoiceRange
 """What a knob's way can be laid over."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class SettingType:
     """`allowed` completes the sentence "allowed is …"; `read` raises ValueError, its text empty or more to the point.
 
     `read` accepts anything YAML or a command line can give: text, whole numbers, numbers, booleans, None, lists.
-    `span` is what of it a knob can turn through, None where there is nothing of the kind.
+    `controller_range` is what of it a knob can turn through, None where there is nothing of the kind.
     """
 
     allowed: str
     read: Callable[[object], Any]
-    span: Span | None = None
+    controller_range: ControllerRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class PitchRange:
     """The pitches a voice keeps to: MIDI numbers 0..127, both included."""
 
     low: int
@@ -62,22 +62,22 @@ class Range:
         return self.low <= pitch <= self.high
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """`value` as a message quotes it: one line, never long, whatever it is."""
     if isinstance(value, int) and value.bit_length() > 200:
         return "a number of very many digits"
     if isinstance(value, dict | list | tuple | set):
         return "a list or group"
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= MAX_QUOTE_LENGTH else text[: MAX_QUOTE_LENGTH - 1] + "…"
 
 
-def plain(name: str) -> str:
+def quoted_name(name: str) -> str:
     """A name as a message gives it: without quotes, yet one line and never long."""
-    return shown(name)[1:].removesuffix(shown(name)[0])
+    return quoted(name)[1:].removesuffix(quoted(name)[0])
 
 
-def whole(low: int, high: int) -> Rule:
+def integer_type(low: int, high: int) -> SettingType:
     """A whole number from `low` to `high`, both included."""
 
     def read(value: object) -> int:
@@ -85,25 +85,25 @@ def whole(low: int, high: int) -> Rule:
             raise ValueError
         return value
 
-    return Rule(f"a whole number from {low} to {high}", read, Numbers(low, high, whole=True))
+    return SettingType(f"a whole number from {low} to {high}", read, NumberRange(low, high, integers_only=True))
 
 
-def number(low: float, high: float, *, above_low: bool = False) -> Rule:
-    """A finite number from `low` (or, `above_low`, from just above it) to `high`."""
+def number_type(low: float, high: float, *, excludes_low: bool = False) -> SettingType:
+    """A finite number from `low` (or, `excludes_low`, from just above it) to `high`."""
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError  # noqa: TRY004 - one kind of refusal for every rule
         # Compared before it is made a float: a huge whole number would not fit one.
-        if not low <= value <= high or not math.isfinite(value) or (above_low and value == low):
+        if not low <= value <= high or not math.isfinite(value) or (excludes_low and value == low):
             raise ValueError
         return float(value)
 
-    allowed = f"a number above {low:g}, up to {high:g}" if above_low else f"a number from {low:g} to {high:g}"
-    return Rule(allowed, read, Numbers(low, high, above_low=above_low))
+    allowed = f"a number above {low:g}, up to {high:g}" if excludes_low else f"a number from {low:g} to {high:g}"
+    return SettingType(allowed, read, NumberRange(low, high, excludes_low=excludes_low))
 
 
-def word(*choices: str) -> Rule:
+def choice_type(*choices: str) -> SettingType:
     """One of a few words."""
 
     def read(value: object) -> str:
@@ -111,10 +111,10 @@ def word(*choices: str) -> Rule:
             raise ValueError
         return value
 
-    return Rule(f"{', '.join(choices[:-1])} or {choices[-1]}", read, Choices(choices))
+    return SettingType(f"{', '.join(choices[:-1])} or {choices[-1]}", read, ChoiceRange(choices))
 
 
-def standing_for(name: str, value: object) -> Rule:
+def literal_type(name: str, value: object) -> SettingType:
     """A word that stands for a value: `auto` for None."""
 
     def read(given: object) -> object:
@@ -122,20 +122,20 @@ def standing_for(name: str, value: object) -> Rule:
             raise ValueError
         return value
 
-    return Rule(name, read)
+    return SettingType(name, read)
 
 
-def nothing(meaning: str) -> Rule:
+def null_type(meaning: str) -> SettingType:
     """Nothing at all, written `null`."""
 
     def read(value: object) -> None:
         if value is not None:
             raise ValueError
 
-    return Rule(f"null ({meaning})", read)
+    return SettingType(f"null ({meaning})", read)
 
 
-def either(first: Rule, second: Rule) -> Rule:
+def either_type(first: SettingType, second: SettingType) -> SettingType:
     """What the first rule allows, else what the second does, which is also what a knob turns through."""
 
     def read(value: object) -> object:
@@ -144,10 +144,10 @@ def either(first: Rule, second: Rule) -> Rule:
         except ValueError:
             return second.read(value)
 
-    return Rule(f"{first.allowed} or {second.allowed}", read, second.span)
+    return SettingType(f"{first.allowed} or {second.allowed}", read, second.controller_range)
 
 
-def switch() -> Rule:
+def boolean_type() -> SettingType:
     """True or false; `yes`, `no`, `on` and `off` say the same."""
     meanings = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -157,33 +157,33 @@ def switch() -> Rule:
             raise ValueError
         return known
 
-    return Rule("true or false", read, Choices((False, True)))
+    return SettingType("true or false", read, ChoiceRange((False, True)))
 
 
-def text(allowed: str, *, longest: int = 4096, without: str = "", lines: bool = False) -> Rule:
-    """Some text, not blank, printable, none of the characters `without` in it; of several lines only if `lines`."""
+def text_type(allowed: str, *, max_length: int = 4096, forbidden: str = "", multiline: bool = False) -> SettingType:
+    """Printable text, not blank, without the `forbidden` characters; several lines only if `multiline`."""
 
     def read(value: object) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool):
             raise ValueError("put quotes around it: it is text that looks like a number")  # noqa: TRY004 - as above
-        if not isinstance(value, str) or not value.strip() or len(value) > longest:
+        if not isinstance(value, str) or not value.strip() or len(value) > max_length:
             raise ValueError
-        plain = value.replace("\n", " ") if lines else value
-        if not plain.isprintable() or any(character in value for character in without):
+        plain = value.replace("\n", " ") if multiline else value
+        if not plain.isprintable() or any(character in value for character in forbidden):
             raise ValueError
         return value.strip()
 
-    return Rule(allowed, read)
+    return SettingType(allowed, read)
 
 
-_PITCHES = re.compile(r"\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*(?:-|–|\.\.)\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*")
+_PITCH_RANGE = re.compile(r"\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*(?:-|–|\.\.)\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*")
 
 
-def pitches() -> Rule:
+def pitch_range_type() -> SettingType:
     """A range of pitches, its two ends as names (`C3-C6`, middle C is C4) or MIDI numbers (`48-84`)."""
 
-    def read(value: object) -> Range:
-        match = _PITCHES.fullmatch(value) if isinstance(value, str) and len(value) < LONGEST else None
+    def read(value: object) -> PitchRange:
+        match = _PITCH_RANGE.fullmatch(value) if isinstance(value, str) and len(value) < MAX_QUOTE_LENGTH else None
         if match is None:
             raise ValueError
         try:
@@ -192,6 +192,6 @@ def pitches() -> Rule:
             raise ValueError("MIDI pitches go from C-1 (0) to G9 (127)") from None
         if low > high:
             raise ValueError("its lowest pitch is above its highest")
-        return Range(low, high)
+        return PitchRange(low, high)
 
-    return Rule("two pitches, low to high, such as C3-C6 or 48-84", read)
+    return SettingType("two pitches, low to high, such as C3-C6 or 48-84", read)

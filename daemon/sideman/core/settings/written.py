@@ -5,47 +5,49 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sideman.core.settings.bindings import Table
+from sideman.core.settings.bindings import Bindings
 from sideman.core.settings.schema import KEYS
-from sideman.core.settings.types import Range
+from sideman.core.settings.types import PitchRange
 from sideman_models.music.harmony import pitch_name
 
-_LONGEST = 100
-_STAND_FOR_NONE = ("auto", "all")
+_MAX_LENGTH = 100
+_WORDS_FOR_NONE = ("auto", "all")
 
 
-def written(name: str, value: object) -> object:
+def write_value(name: str, value: object) -> object:
     """The value of key `name` as it is written: text, a number, true or false, None, or lists and groups of these."""
     if value is None:
-        return next((word for word in _STAND_FOR_NONE if _means_none(name, word)), None)
-    return _plain(value)
+        return next((word for word in _WORDS_FOR_NONE if _means_none(name, word)), None)
+    return _plain_value(value)
 
 
-def in_a_line(values: Iterable[tuple[str, object]]) -> str:
+def settings_line(values: Iterable[tuple[str, object]]) -> str:
     """Settings in one line of a log: `play.gate is 0.8, play.range is E3-C6`."""
-    texts = ((name, written(name, value)) for name, value in values)
+    texts = ((name, write_value(name, value)) for name, value in values)
     plain = ((name, "null" if text is None else " ".join(str(text).split())) for name, text in texts)
-    return ", ".join(f"{name} is {text if len(text) <= _LONGEST else text[:_LONGEST] + '…'}" for name, text in plain)
+    return ", ".join(
+        f"{name} is {text if len(text) <= _MAX_LENGTH else text[:_MAX_LENGTH] + '…'}" for name, text in plain
+    )
 
 
 def _means_none(name: str, word: str) -> bool:
     try:
-        return KEYS[name].rule.read(word) is None
+        return KEYS[name].value_type.read(word) is None
     except ValueError:
         return False
 
 
-def _plain(value: object) -> object:
+def _plain_value(value: object) -> object:
     match value:
         case bool() | int() | float() | str() | None:
             return value
-        case Range(low, high):
+        case PitchRange(low, high):
             return f"{pitch_name(low)}-{pitch_name(high)}"
-        case Table():
+        case Bindings():
             return {str(number): target.text for number, target in value}
         case Mapping():
-            return {str(key): _plain(each) for key, each in value.items()}
+            return {str(key): _plain_value(each) for key, each in value.items()}
         case list() | tuple():
-            return [_plain(each) for each in value]
+            return [_plain_value(each) for each in value]
         case _:
             return str(value)

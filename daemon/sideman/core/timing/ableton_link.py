@@ -9,7 +9,7 @@ place in a song. So:
   same.
 - A stop silences it; after that it begins at its top.
 - Where the session's beat jumps (two sessions become one), the music goes to the nearest place that lies in its bar as
-  the session now does. What is less than `JUMP` of a beat off is only moved along.
+  the session now does. What is less than `JUMP_BEATS` of a beat off is only moved along.
 - A session is never lost: who is left alone in it goes on.
 
 A session has bars of one length: those of the chart's first meter. Where the meter changes, the music's bar lines go
@@ -21,93 +21,93 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from sideman.core.events import LinkState, Timing
+from sideman.core.events import ClockMessage, LinkState
 from sideman.core.timing.midi_clock_out import next_sixteenth
-from sideman.core.timing.pll import TICKS_A_BEAT
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman.core.timing.tempo import Tempo
 
-JUMP = 0.1
+JUMP_BEATS = 0.1
 
 
-class LinkTransport:
-    """Follows a session whose bars have `bar` quarter notes.
+class LinkFollower:
+    """Follows a session whose bars have `bar_beats` quarter notes.
 
-    `tell` is called when `text` has become another, `ask` to give the session another tempo.
+    `on_change` is called when `status_text` has become another, `request_tempo` to give the session another tempo.
     """
 
     def __init__(
         self,
-        bar: float,
+        bar_beats: float,
         *,
         wait_start: bool = True,
-        tell: Callable[[], None] = lambda: None,
-        ask: Callable[[float], None] = lambda _bpm: None,
+        on_change: Callable[[], None] = lambda: None,
+        request_tempo: Callable[[float], None] = lambda _bpm: None,
     ) -> None:
         self.rolling = False
-        self.moved = False
-        self._bar = bar
-        self._unasked = not wait_start  # it plays though nobody has started the session
-        self._tell = tell
-        self._ask = ask
+        self.relocated = False
+        self._bar_beats = bar_beats
+        self._starts_unprompted = not wait_start  # it plays though nobody has started the session
+        self._on_change = on_change
+        self._request_tempo = request_tempo
         self._state: LinkState | None = None
-        self._session = Tempo(120.0, 0.0, 0.0)  # from the session's beats to seconds
-        self._top = 0.0  # the beat of the session on which the music begins
-        self._text = self.text
+        self._session_tempo = Tempo(120.0, 0.0, 0.0)  # from the session's beats to seconds
+        self._start_beat = 0.0  # the beat of the session on which the music begins
+        self._reported_text = self.status_text
 
     @property
-    def line(self) -> Tempo:
+    def tempo(self) -> Tempo:
         """From beats of the music to seconds, by the last that was heard of the session."""
-        session = self._session
-        return Tempo(session.bpm, session.second, session.beat - self._top)
+        session = self._session_tempo
+        return Tempo(session.bpm, session.second, session.beat - self._start_beat)
 
     @property
     def tick(self) -> int:
         """The next tick whose place can be told: the top, if that is to come."""
-        return max(0, next_sixteenth(math.floor(self.line.beat * TICKS_A_BEAT)))
+        return max(0, next_sixteenth(math.floor(self.tempo.beat * CLOCK_TICKS_PER_BEAT)))
 
     @property
-    def text(self) -> str:
+    def status_text(self) -> str:
         """What it does, in words."""
         if self._state is None:
             return "looking for a Link session"
-        peers = f"{self._state.others} other{'' if self._state.others == 1 else 's'}" if self._state.others else "alone"
+        peers = f"{self._state.peers} other{'' if self._state.peers == 1 else 's'}" if self._state.peers else "alone"
         does = "following Link" if self.rolling else "waiting for the start of Link"
         return f"{does} at {self._state.bpm:.1f} bpm, {peers}"
 
-    def hear(self, item: Timing | LinkState, second: float) -> None:
+    def receive(self, item: ClockMessage | LinkState, second: float) -> None:
         """Take in how the session stands at `second`. A MIDI clock that comes in as well is none of ours."""
         if not isinstance(item, LinkState):
             return
-        before, self._state = self._session.beat_at(second), item
-        self._session = Tempo(item.bpm, second, item.beat)
-        self._unasked = self._unasked and not item.playing
-        if not (item.playing or self._unasked):
+        before, self._state = self._session_tempo.beat_at(second), item
+        self._session_tempo = Tempo(item.bpm, second, item.beat)
+        self._starts_unprompted = self._starts_unprompted and not item.playing
+        if not (item.playing or self._starts_unprompted):
             self.rolling = False
         elif self.rolling:
-            self._keep_place(item.beat - before)
+            self._follow_beat(item.beat - before)
         else:
-            self._begin()
-        if self.text != self._text:
-            self._text = self.text
-            self._tell()
+            self._start_at_next_bar()
+        if self.status_text != self._reported_text:
+            self._reported_text = self.status_text
+            self._on_change()
 
-    def ends_at(self) -> float:
+    def lost_at(self) -> float:
         """Never."""
         return math.inf
 
-    def lose(self) -> None:
+    def mark_lost(self) -> None:
         """It is never lost."""
 
-    def propose(self, bpm: float) -> None:
+    def request_tempo(self, bpm: float) -> None:
         """Ask the session for another tempo; it is ours when the session has it."""
-        self._ask(bpm)
+        self._request_tempo(bpm)
 
-    def _begin(self) -> None:
-        self._top = math.ceil(self._session.beat / self._bar) * self._bar
-        self.rolling = self.moved = True
+    def _start_at_next_bar(self) -> None:
+        self._start_beat = math.ceil(self._session_tempo.beat / self._bar_beats) * self._bar_beats
+        self.rolling = self.relocated = True
 
-    def _keep_place(self, further: float) -> None:
+    def _follow_beat(self, jump_beats: float) -> None:
         """The session's beat is `further` than it would be by what was heard of it before."""
-        bars = round(further / self._bar) * self._bar
-        self._top += bars
-        self.moved = self.moved or abs(further - bars) > JUMP
+        bars = round(jump_beats / self._bar_beats) * self._bar_beats
+        self._start_beat += bars
+        self.relocated = self.relocated or abs(jump_beats - bars) > JUMP_BEATS

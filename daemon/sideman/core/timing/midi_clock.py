@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Somebody else's MIDI clock -> where the music is, and whether it goes on.
 
-The tempo and phase come from the ticks (`ClockFilter`), the place from start, continue and the song position, as the
+The tempo and phase come from the ticks (`ClockPLL`), the place from start, continue and the song position, as the
 MIDI 1.0 specification has them: each says what the *next* tick is. What it leaves open is settled so:
 
 - A clock that already runs when we arrive has a tempo and no place. It is followed in silence until it starts,
@@ -22,26 +22,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, LinkState, SongPosition, Timing
-from sideman.core.timing.pll import TICKS_A_BEAT, ClockFilter
+from sideman.core.events import ClockContinue, ClockMessage, ClockStart, ClockStop, ClockTick, LinkState, SongPosition
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, ClockPLL
 from sideman.core.timing.tempo import Tempo
 
-TICKS_A_SIXTEENTH = TICKS_A_BEAT // 4
-_LOST_TICKS = 3 * TICKS_A_BEAT // 2
-_ANOTHER_TEMPO = 0.5  # beats a minute, from which a change is told
-_TOO_MANY = 1.2
+CLOCK_TICKS_PER_SIXTEENTH = CLOCK_TICKS_PER_BEAT // 4
+_LOST_TICKS = 3 * CLOCK_TICKS_PER_BEAT // 2
+_TEMPO_CHANGE_BPM = 0.5  # beats a minute, from which a change is told
+_EXCESS_TICKS_RATIO = 1.2
 
 
-class Followed(Protocol):
+class ClockSource(Protocol):
     """Somebody else's clock, as the engine follows it. Beats and ticks are counted from the top of the music."""
 
     rolling: bool
     """Whether the music goes on now."""
-    moved: bool
+    relocated: bool
     """Whether it is at a place it did not come to by going on; whoever goes there takes this back."""
 
     @property
-    def line(self) -> Tempo:
+    def tempo(self) -> Tempo:
         """From beats to seconds. A beat below 0: the music is about to begin."""
 
     @property
@@ -49,60 +49,60 @@ class Followed(Protocol):
         """The tick with which a clock of ours may begin: where the line is now, or one to come."""
 
     @property
-    def text(self) -> str:
+    def status_text(self) -> str:
         """What it does, in words."""
 
-    def hear(self, item: Timing | LinkState, second: float) -> None:
+    def receive(self, item: ClockMessage | LinkState, second: float) -> None:
         """Take in what came of it at `second`."""
 
-    def ends_at(self) -> float:
+    def lost_at(self) -> float:
         """The second when it will be lost, unless something comes before; may be infinite."""
 
-    def lose(self) -> None:
+    def mark_lost(self) -> None:
         """It is lost."""
 
-    def propose(self, bpm: float) -> None:
+    def request_tempo(self, bpm: float) -> None:
         """We are asked for another tempo; who follows what cannot be asked goes on as before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
+class ClockConfig:
     """Which clocks of others there are: one that is followed, and whether a MIDI clock is sent."""
 
-    followed: Followed | None = None
-    sent: bool = False
+    source: ClockSource | None = None
+    sends_midi_clock: bool = False
 
 
-ALONE = Clocks()
+INTERNAL_CLOCK = ClockConfig()
 
 
-class Transport:
-    """Follows a clock that is expected to go at `bpm`; `tell` is called when `text` has become another."""
+class MidiClockFollower:
+    """Follows a clock that is expected to go at `bpm`; `on_change` is called when `status_text` has become another."""
 
-    def __init__(self, bpm: float, *, wait_start: bool = True, tell: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, bpm: float, *, wait_start: bool = True, on_change: Callable[[], None] = lambda: None) -> None:
         self.rolling = False
         """Whether the music goes on now."""
-        self.moved = False
+        self.relocated = False
         """Whether it is at a place it did not come to by going on; whoever goes there takes this back."""
         self._wait_start = wait_start
-        self._tell = tell
-        self._filter = ClockFilter(bpm)
+        self._on_change = on_change
+        self._pll = ClockPLL(bpm)
         self._alive = False
         self._stopped = False
         self._armed = False  # the next tick is the one where the music goes on
-        self._armed_at = 0.0
+        self._armed_s = 0.0
         self._tick = 0  # the last, counted from the top of the music
-        self._next: int | None = None  # where the music goes on; None: nobody has said
-        self._lost = False
-        self._bpm = 0.0  # as told
-        self._ticks, self._since = 0, 0.0  # since it was measured last
-        self._messages, self._too_many = 0, False
-        self._text = self.text
+        self._resume_tick: int | None = None  # where the music goes on; None: nobody has said
+        self._was_lost = False
+        self._reported_bpm = 0.0  # as told
+        self._measured_ticks, self._measured_from_s = 0, 0.0  # since it was measured last
+        self._measured_messages, self._has_excess_ticks = 0, False
+        self._reported_text = self.status_text
 
     @property
-    def line(self) -> Tempo:
+    def tempo(self) -> Tempo:
         """From beats of the music, from its top, to seconds."""
-        return Tempo(self._filter.bpm, self._filter.second, self._tick / TICKS_A_BEAT)
+        return Tempo(self._pll.bpm, self._pll.last_tick_s, self._tick / CLOCK_TICKS_PER_BEAT)
 
     @property
     def tick(self) -> int:
@@ -110,107 +110,112 @@ class Transport:
         return self._tick
 
     @property
-    def text(self) -> str:
+    def status_text(self) -> str:
         """What it does, in words."""
         if self.rolling:
-            much = "; more ticks come than that: is the clock connected twice?" if self._too_many else ""
-            return f"following {self._bpm:.1f} bpm{much}" if self._bpm else "following the clock"
+            much = "; more ticks come than that: is the clock connected twice?" if self._has_excess_ticks else ""
+            return f"following {self._reported_bpm:.1f} bpm{much}" if self._reported_bpm else "following the clock"
         if self._stopped:
             return "stopped by the clock"
-        if self._alive and self._bpm:
-            return f"hearing a clock at {self._bpm:.1f} bpm, waiting for its start"
-        return "clock lost, waiting for it" if self._lost else "waiting for clock"
+        if self._alive and self._reported_bpm:
+            return f"hearing a clock at {self._reported_bpm:.1f} bpm, waiting for its start"
+        return "clock lost, waiting for it" if self._was_lost else "waiting for clock"
 
-    def hear(self, item: Timing | LinkState, second: float) -> None:
+    def receive(self, item: ClockMessage | LinkState, second: float) -> None:
         """Take a message of the clock that came at `second`."""
         match item:
             case ClockTick():
-                self._hear_tick(second)
+                self._receive_tick(second)
             case ClockStart():
-                self._go_to(0)
+                self._locate(0)
                 self._arm(second)
             case SongPosition(sixteenths):
-                self._go_to(sixteenths * TICKS_A_SIXTEENTH)
+                self._locate(sixteenths * CLOCK_TICKS_PER_SIXTEENTH)
                 if not self._stopped:
                     self._arm(second)
             case ClockContinue() if not self.rolling:
-                if self._next is None:
-                    self._go_to(0)
+                if self._resume_tick is None:
+                    self._locate(0)
                 self._arm(second)
             case ClockStop():
-                self._halt()
+                self._stop_rolling()
                 self._stopped, self._armed, self._alive = True, False, False
             case _:
                 pass
-        self._tell_change()
+        self._notify_if_changed()
 
-    def arrives_in(self, rounds: float) -> None:
+    def set_port_period(self, period_s: float) -> None:
         """The port carries its messages in rounds, so many seconds apart; 0: each at once."""
-        self._filter.rounds = rounds
+        self._pll.port_period_s = period_s
 
-    def ends_at(self) -> float:
+    def lost_at(self) -> float:
         """The second when the clock will be lost, if no tick comes before; infinite while none is expected."""
         if not self._alive or self._stopped:
             return math.inf
-        return max(self._filter.heard, self._armed_at) + _LOST_TICKS * self._filter.period
+        return max(self._pll.last_arrival_s, self._armed_s) + _LOST_TICKS * self._pll.period_s
 
-    def lose(self) -> None:
+    def mark_lost(self) -> None:
         """It is lost, and the music has gone on without it until now."""
         self._tick += _LOST_TICKS
-        self._halt()
-        self._alive, self._armed, self._lost, self._bpm = False, False, True, 0.0
-        self._tell_change()
+        self._stop_rolling()
+        self._alive, self._armed, self._was_lost, self._reported_bpm = False, False, True, 0.0
+        self._notify_if_changed()
 
-    def propose(self, bpm: float) -> None:
+    def request_tempo(self, bpm: float) -> None:
         """Who sends a MIDI clock cannot be asked."""
 
-    def _hear_tick(self, second: float) -> None:
+    def _receive_tick(self, second: float) -> None:
         if self._armed:
-            self._filter.seat(second)
-        passed = self._filter.tick(second)
+            self._pll.restart_phase(second)
+        passed = self._pll.receive_tick(second)
         self._alive = True
         if self.rolling:
             self._tick += passed
-        elif self._armed and self._next is not None:
-            self._roll(self._next)
+        elif self._armed and self._resume_tick is not None:
+            self._roll(self._resume_tick)
         elif not (self._wait_start or self._stopped):
-            if self._next is None:
-                self._go_to(0)
-            self._roll(-(-(self._next or 0) // TICKS_A_BEAT) * TICKS_A_BEAT)
-        self._measure(passed)
+            if self._resume_tick is None:
+                self._locate(0)
+            self._roll(-(-(self._resume_tick or 0) // CLOCK_TICKS_PER_BEAT) * CLOCK_TICKS_PER_BEAT)
+        self._measure_tempo(passed)
 
-    def _measure(self, passed: int) -> None:
+    def _measure_tempo(self, passed: int) -> None:
         """The tempo to be told: that of whole beats, which wavers less than the line."""
-        self._ticks += passed
-        self._messages += 1
-        if not self._filter.locked:
-            self._ticks, self._messages, self._since = 0, 0, self._filter.second
+        self._measured_ticks += passed
+        self._measured_messages += 1
+        if not self._pll.locked:
+            self._measured_ticks, self._measured_messages, self._measured_from_s = 0, 0, self._pll.last_tick_s
             return
-        if not self._bpm:
-            self._bpm = self._filter.bpm
-        if self._ticks >= TICKS_A_BEAT:
-            bpm = 60.0 / TICKS_A_BEAT * self._ticks / max(self._filter.second - self._since, 1e-3)
-            self._too_many = self._messages > _TOO_MANY * self._ticks
-            self._ticks, self._messages, self._since = 0, 0, self._filter.second
-            if abs(bpm - self._bpm) >= _ANOTHER_TEMPO:
-                self._bpm = bpm
+        if not self._reported_bpm:
+            self._reported_bpm = self._pll.bpm
+        if self._measured_ticks >= CLOCK_TICKS_PER_BEAT:
+            bpm = (
+                60.0
+                / CLOCK_TICKS_PER_BEAT
+                * self._measured_ticks
+                / max(self._pll.last_tick_s - self._measured_from_s, 1e-3)
+            )
+            self._has_excess_ticks = self._measured_messages > _EXCESS_TICKS_RATIO * self._measured_ticks
+            self._measured_ticks, self._measured_messages, self._measured_from_s = 0, 0, self._pll.last_tick_s
+            if abs(bpm - self._reported_bpm) >= _TEMPO_CHANGE_BPM:
+                self._reported_bpm = bpm
 
-    def _go_to(self, tick: int) -> None:
-        self._halt()
-        self._next, self.moved = tick, True
+    def _locate(self, tick: int) -> None:
+        self._stop_rolling()
+        self._resume_tick, self.relocated = tick, True
 
     def _arm(self, second: float) -> None:
-        self._armed, self._armed_at, self._stopped = True, second, False
+        self._armed, self._armed_s, self._stopped = True, second, False
 
     def _roll(self, tick: int) -> None:
         self._tick = tick
-        self.rolling, self._armed, self._lost = True, False, False
+        self.rolling, self._armed, self._was_lost = True, False, False
 
-    def _halt(self) -> None:
+    def _stop_rolling(self) -> None:
         if self.rolling:
-            self.rolling, self._next = False, self._tick + 1
+            self.rolling, self._resume_tick = False, self._tick + 1
 
-    def _tell_change(self) -> None:
-        if self.text != self._text:
-            self._text = self.text
-            self._tell()
+    def _notify_if_changed(self) -> None:
+        if self.status_text != self._reported_text:
+            self._reported_text = self.status_text
+            self._on_change()

@@ -7,63 +7,65 @@ its note comes; the note is later by the time of that one byte on the wire, alik
 
 from __future__ import annotations
 
-from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, Event, SongPosition
+from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, MidiEvent, SongPosition
 from sideman.core.schedule import CLOCK, Schedule, Tick
-from sideman.core.timing.pll import TICKS_A_BEAT
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 
-AHEAD_TICKS = 0.5
+START_AHEAD_TICKS = 0.5
 """How long before its tick it is told that the clock begins: what follows us has to get ready."""
-_SIXTEENTH = TICKS_A_BEAT // 4
-_PLACES = 1 << 14
+_TICKS_PER_SIXTEENTH = CLOCK_TICKS_PER_BEAT // 4
+_SONG_POSITIONS = 1 << 14
 """So many sixteenths the song position can tell: 1,024 bars of 4/4. Beyond them it begins again."""
 
 
-class ClockOut:
+class MidiClockOut:
     """What a clock sends, and when: its ticks are in `schedule`, one at a time, numbered from beat 0."""
 
     def __init__(self, schedule: Schedule) -> None:
-        self.runs = False
-        self.sent = 0
+        self.running = False
+        self.last_sent_tick = 0
         """The tick that was sent last, counted from the top of the music."""
         self._schedule = schedule
-        self._due: Tick | None = None  # any other in the schedule is passed over
+        self._pending: Tick | None = None  # any other in the schedule is passed over
 
-    def put(self, number: int, *, begins: bool) -> None:
+    def schedule_tick(self, number: int, *, starts: bool) -> None:
         """Let the tick `number` be due, or, just before it, the word that it is next."""
-        self._due = Tick(number, begins)
-        self._schedule.put((number - AHEAD_TICKS if begins else number) / TICKS_A_BEAT, CLOCK, self._due)
+        self._pending = Tick(number, starts)
+        self._schedule.put(
+            (number - START_AHEAD_TICKS if starts else number) / CLOCK_TICKS_PER_BEAT, CLOCK, self._pending
+        )
 
-    def drop(self) -> None:
+    def cancel(self) -> None:
         """Let no tick be due."""
-        self._due = None
+        self._pending = None
 
-    def awaits(self, tick: Tick) -> bool:
+    def is_pending(self, tick: Tick) -> bool:
         """Whether `tick` is the one that is due."""
-        return tick is self._due
+        return tick is self._pending
 
-    def begin(self, tick: int) -> list[Event]:
+    def start_messages(self, tick: int) -> list[MidiEvent]:
         """The next tick is `tick`, counted from the top of the music.
 
         A place between two sixteenths cannot be told; who stopped with us there, is where our last tick was. That may
         be one tick before or behind the clock that we follow, whose stop came beside a tick.
         """
-        self.runs = True
+        self.running = True
         if tick == 0:
             return [ClockStart()]
-        if tick % _SIXTEENTH:
-            return [ClockContinue(), *([ClockTick()] if self.sent == tick - 2 else [])]
-        return [SongPosition(tick // _SIXTEENTH % _PLACES), ClockContinue()]
+        if tick % _TICKS_PER_SIXTEENTH:
+            return [ClockContinue(), *([ClockTick()] if self.last_sent_tick == tick - 2 else [])]
+        return [SongPosition(tick // _TICKS_PER_SIXTEENTH % _SONG_POSITIONS), ClockContinue()]
 
-    def first(self, tick: int) -> int:
+    def first_unsent_tick(self, tick: int) -> int:
         """The tick to send next where the music goes on with `tick`: not one that was sent and cannot be taken back."""
-        return tick + 1 if tick % _SIXTEENTH and tick == self.sent else tick
+        return tick + 1 if tick % _TICKS_PER_SIXTEENTH and tick == self.last_sent_tick else tick
 
-    def end(self) -> list[Event]:
+    def stop_messages(self) -> list[MidiEvent]:
         """Stop, if it runs."""
-        was, self.runs = self.runs, False
+        was, self.running = self.running, False
         return [ClockStop()] if was else []
 
 
 def next_sixteenth(tick: int) -> int:
     """The first tick after `tick` whose place can be told."""
-    return (tick // _SIXTEENTH + 1) * _SIXTEENTH
+    return (tick // _TICKS_PER_SIXTEENTH + 1) * _TICKS_PER_SIXTEENTH

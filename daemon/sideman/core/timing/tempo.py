@@ -6,11 +6,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sideman_models.music.values import TICKS
+from sideman_models.music.values import TICKS_PER_QUARTER
 
 STRAIGHT = 0.5
 DEFAULT_SWING = 0.54
-FASTEST_SWING_BPM = 220.0
+MAX_SWING_BPM = 220.0
 """Above this tempo eighths are played straight unless the swing is set."""
 
 _TRIPLETS = (2, 4, 8, 10)
@@ -32,34 +32,34 @@ class Tempo:
         """The second on which `beat` falls."""
         return self.second + (beat - self.beat) * 60.0 / self.bpm
 
-    def changed(self, bpm: float, second: float) -> Tempo:
+    def with_bpm(self, bpm: float, second: float) -> Tempo:
         """The tempo that goes on from `second` with `bpm`, no beat moved."""
         return Tempo(bpm, second, self.beat_at(second))
 
 
 def default_swing(bpm: float) -> float:
     """How far into the beat the second eighth falls where nobody has set it."""
-    return DEFAULT_SWING if bpm <= FASTEST_SWING_BPM else STRAIGHT
+    return DEFAULT_SWING if bpm <= MAX_SWING_BPM else STRAIGHT
 
 
-def swung(tick: int, swing: float) -> float:
+def swung_beat(tick: int, swing: float) -> float:
     """The beat on which the written `tick` (twelfths of a beat) sounds: the second eighth moves to `swing` of its beat.
 
     Sixteenths move in proportion; triplets, and sixths of a beat, stay where they are.
     """
-    beat, place = divmod(tick, TICKS)
+    beat, place = divmod(tick, TICKS_PER_QUARTER)
     if place in _TRIPLETS:
-        return beat + place / TICKS
-    return beat + _bend(place / TICKS, STRAIGHT, swing)
+        return beat + place / TICKS_PER_QUARTER
+    return beat + _warp(place / TICKS_PER_QUARTER, STRAIGHT, swing)
 
 
-def unswung(beat: float, swing: float) -> float:
-    """Where a note that sounds on `beat` would be written, in ticks (not rounded): `swung` the other way."""
+def unswung_tick(beat: float, swing: float) -> float:
+    """Where a note that sounds on `beat` would be written, in ticks (not rounded): `swung_beat` the other way."""
     whole = math.floor(beat)
-    return TICKS * (whole + _bend(beat - whole, swing, STRAIGHT))
+    return TICKS_PER_QUARTER * (whole + _warp(beat - whole, swing, STRAIGHT))
 
 
-def _bend(place: float, middle: float, new_middle: float) -> float:
-    if place < middle:
-        return place / middle * new_middle
-    return new_middle + (place - middle) / (1.0 - middle) * (1.0 - new_middle)
+def _warp(place: float, old_middle: float, new_middle: float) -> float:
+    if place < old_middle:
+        return place / old_middle * new_middle
+    return new_middle + (place - old_middle) / (1.0 - old_middle) * (1.0 - new_middle)

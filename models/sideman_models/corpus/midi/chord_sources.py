@@ -15,112 +15,122 @@ from functools import lru_cache
 from typing import Protocol
 
 from sideman_models.corpus.midi.chord_finder import find_chords
-from sideman_models.corpus.midi.meter import Stretch
-from sideman_models.corpus.midi.parser import Strike, Text, Track
-from sideman_models.corpus.midi.parts import Part
+from sideman_models.corpus.midi.meter import MeterSection
+from sideman_models.corpus.midi.parser import MidiTrack, TextEvent, TimedNote
+from sideman_models.corpus.midi.parts import MidiPart
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
-from sideman_models.music.solos import BeatChanges
-from sideman_models.music.values import TICKS
+from sideman_models.music.solos import ChordGrid
+from sideman_models.music.values import TICKS_PER_QUARTER
 
-_TELLING = 0.6
-_TRIED = 64
-_MOST_GROUPS = 16
-_MOST_UNREAD = 32
-_LONGEST_SYMBOL = 20
+_MIN_SYMBOL_SHARE = 0.6
+_MAX_TRIED = 64
+_MAX_GROUPS = 16
+_MAX_UNREAD = 32
+_MAX_SYMBOL_LENGTH = 20
 _BRACKETS = "[](){}<>|\"' "
 
 
-class Chords(Protocol):
-    """Chords to be laid over stretches. `told` says where they come from, `unread` what could not be read of them."""
+class ChordSource(Protocol):
+    """Chords over stretches of the music, where they come from, and the symbols that could not be read."""
 
     @property
-    def told(self) -> str: ...  # noqa: D102
+    def description(self) -> str: ...  # noqa: D102
 
     @property
-    def unread(self) -> tuple[str, ...]: ...  # noqa: D102
+    def unread_symbols(self) -> tuple[str, ...]: ...  # noqa: D102
 
-    def over(self, stretch: Stretch) -> BeatChanges:
+    def chords_over(self, stretch: MeterSection) -> ChordGrid:
         """The chords of the stretch."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolChords:
-    """Chords from symbols: (onset in `TICKS`, chord), in order, at least one."""
+    """Chords from symbols: (onset in `TICKS_PER_QUARTER`, chord), in order, at least one."""
 
     chords: tuple[tuple[float, Chord], ...]
-    told: str
-    unread: tuple[str, ...]
+    description: str
+    unread_symbols: tuple[str, ...]
 
-    def over(self, stretch: Stretch) -> BeatChanges:
+    def chords_over(self, stretch: MeterSection) -> ChordGrid:
         """The chords of the stretch."""
         within = [at for at, _ in self.chords if stretch.start <= at < stretch.end]
-        halves = any(0.25 < (at - stretch.start) * stretch.per_beat / TICKS % 1 < 0.75 for at in within)
+        halves = any(
+            0.25 < (at - stretch.start) * stretch.slots_per_beat / TICKS_PER_QUARTER % 1 < 0.75 for at in within
+        )
         slots = stretch.slots(2 if halves else 1)
         laid: list[Chord] = []
         chord = self.chords[0][1]
         for at, following in self.chords:
-            slot = min(slots.count, round((at - stretch.start) / slots.ticks))
+            slot = min(slots.count, round((at - stretch.start) / slots.ticks_per_slot))
             laid += [chord] * (slot - len(laid))
             chord = following
-        return BeatChanges((*laid, *[chord] * (slots.count - len(laid))), TICKS // slots.ticks)
+        return ChordGrid((*laid, *[chord] * (slots.count - len(laid))), TICKS_PER_QUARTER // slots.ticks_per_slot)
 
 
 @dataclass(frozen=True, slots=True)
-class FoundChords:
+class InferredChords:
     """Chords found from notes, given in order of onset."""
 
-    accompaniment: Sequence[Strike]
-    melody: Sequence[Strike]
-    told: str
-    unread: tuple[str, ...] = ()
+    accompaniment: Sequence[TimedNote]
+    melody: Sequence[TimedNote]
+    description: str
+    unread_symbols: tuple[str, ...] = ()
 
-    def over(self, stretch: Stretch) -> BeatChanges:
+    def chords_over(self, stretch: MeterSection) -> ChordGrid:
         """The chords of the stretch."""
-        chords = find_chords(stretch.within(self.accompaniment), stretch.within(self.melody), stretch.slots())
-        return BeatChanges(tuple(chords), stretch.per_beat)
+        chords = find_chords(
+            stretch.notes_within(self.accompaniment), stretch.notes_within(self.melody), stretch.slots()
+        )
+        return ChordGrid(tuple(chords), stretch.slots_per_beat)
 
 
-def found_below(pitched: Sequence[Part], melody: Part, line: Sequence[Strike]) -> FoundChords:
+def chords_from_accompaniment(
+    pitched_parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]
+) -> InferredChords:
     """Chords from all that is not `line`, the melody's highest; from this alone if there is nothing else."""
-    others = [part for part in pitched if part is not melody]
+    others = [part for part in pitched_parts if part is not melody]
     taken = set(line)
     below = [note for note in melody.notes if note not in taken]
     accompaniment = sorted([note for part in others for note in part.notes] + below)
     if not accompaniment:
-        return FoundChords(line, line, "found from the melody alone")
+        return InferredChords(line, line, "found from the melody alone")
     sources = [f"{len(others)} other part{'s' * (len(others) != 1)}"] if others else []
     sources += ["the notes below the melody"] if below else []
-    return FoundChords(accompaniment, line, f"found from {' and '.join(sources)}")
+    return InferredChords(accompaniment, line, f"found from {' and '.join(sources)}")
 
 
-def symbol_chords(tracks: Sequence[tuple[int, Track]], division: int) -> SymbolChords | None:
+def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quarter: int) -> SymbolChords | None:
     """The chords that the kind of events tells which has the most texts, of those that tell chords at all."""
-    groups: dict[tuple[int, str], list[Text]] = defaultdict(list)
+    groups: dict[tuple[int, str], list[TextEvent]] = defaultdict(list)
     for number, track in tracks:
         for text in track.texts:
             groups[number, text.kind].append(text)
-    largest = sorted(groups.items(), key=lambda group: -len(group[1]))[:_MOST_GROUPS]
+    largest = sorted(groups.items(), key=lambda group: -len(group[1]))[:_MAX_GROUPS]
     for (number, kind), texts in largest:
-        if _tells_chords(texts):
-            chords = tuple((one.tick * TICKS / division, chord) for one in texts if (chord := _symbol(one.text)))
-            unread = tuple(sorted({one.text for one in texts if _symbol(one.text) is None})[:_MOST_UNREAD])
+        if _are_chord_symbols(texts):
+            chords = tuple(
+                (one.tick * TICKS_PER_QUARTER / ticks_per_quarter, chord)
+                for one in texts
+                if (chord := _read_symbol(one.text))
+            )
+            unread = tuple(sorted({one.text for one in texts if _read_symbol(one.text) is None})[:_MAX_UNREAD])
             return SymbolChords(chords, f"{len(chords)} symbols, {kind} events of track {number}", unread)
     return None
 
 
-def _tells_chords(texts: Sequence[Text]) -> bool:
-    tried = [text.text for text in texts[:: -(-len(texts) // _TRIED)]]
-    read = [text for text in tried if _symbol(text) is not None]
-    return len(read) >= _TELLING * len(tried) and any(len(text.strip(_BRACKETS)) > 1 for text in read)
+def _are_chord_symbols(texts: Sequence[TextEvent]) -> bool:
+    tried = [text.text for text in texts[:: -(-len(texts) // _MAX_TRIED)]]
+    read = [text for text in tried if _read_symbol(text) is not None]
+    return len(read) >= _MIN_SYMBOL_SHARE * len(tried) and any(len(text.strip(_BRACKETS)) > 1 for text in read)
 
 
 @lru_cache(maxsize=4096)
-def _symbol(text: str) -> Chord | None:
+def _read_symbol(text: str) -> Chord | None:
     """The chord that a text is, if it is one."""
     plain = text.strip(_BRACKETS)
-    if not 1 <= len(plain) <= _LONGEST_SYMBOL or plain[0] not in "ABCDEFGNn":
+    if not 1 <= len(plain) <= _MAX_SYMBOL_LENGTH or plain[0] not in "ABCDEFGNn":
         return None
     try:
         return parse_chord(plain)

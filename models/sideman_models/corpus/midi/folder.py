@@ -23,24 +23,24 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from sideman_models.corpus.midi.parser import MOST_BYTES
-from sideman_models.corpus.midi.reader import VERSION, FileReport, MidiMusic, Reading, read_midi
+from sideman_models.corpus.midi.parser import MAX_FILE_BYTES
+from sideman_models.corpus.midi.reader import READER_VERSION, FileReport, MidiMusic, ReadingOptions, read_midi
 from sideman_models.errors import CorpusError
-from sideman_models.files import check_plain
+from sideman_models.files import check_regular_file
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.line import LineNote
-from sideman_models.music.solos import BeatChanges, Solo
+from sideman_models.music.solos import ChordGrid, Solo
 from sideman_models.text import printable
 
-MIDI = (".mid", ".midi", ".kar", ".rmi")
+MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 """How a MIDI file's name ends, in small letters or capitals."""
-_FEW = 32
+_MAX_FILES_IN_PROCESS = 32
 """So many files are read sooner than other processes start."""
-_COPY, _NUMBER = re.compile(r"\s*\(\d+\)$"), re.compile(r"(0\d+[\s._-]*|\d{1,3}\s?[._-]+\s?)(?=[^\W\d])")
+_COPY_SUFFIX, _NUMBER_PREFIX = re.compile(r"\s*\(\d+\)$"), re.compile(r"(0\d+[\s._-]*|\d{1,3}\s?[._-]+\s?)(?=[^\W\d])")
 """What of a file's name is no title: that it is a copy, and its number in a collection."""
 
 
-def midi_files(folder: Path) -> dict[Path, str]:
+def find_midi_files(folder: Path) -> dict[Path, str]:
     """All that is called a MIDI file in a folder and those below it, in order, with why it is not to be read, if so.
 
     A folder below that cannot be looked into is among them.
@@ -52,11 +52,11 @@ def midi_files(folder: Path) -> dict[Path, str]:
 
     for root, folders, names in os.walk(folder, onerror=pass_over):
         paths = [Path(root, name) for name in (*folders, *names)]
-        found |= {path: _against(path) for path in paths if path.suffix.lower() in MIDI}
+        found |= {path: _reason_left_out(path) for path in paths if path.suffix.lower() in MIDI_SUFFIXES}
     return dict(sorted(found.items()))
 
 
-def _against(path: Path) -> str:
+def _reason_left_out(path: Path) -> str:
     """Why a path is not to be read, empty if it may be."""
     try:
         if path.is_file():
@@ -68,10 +68,12 @@ def _against(path: Path) -> str:
         return f"cannot be read: {error.strerror}"
 
 
-def read_midi_files(paths: Mapping[Path, str], reading: Reading) -> tuple[dict[Path, MidiMusic], dict[Path, str]]:
+def read_midi_files(
+    paths: Mapping[Path, str], options: ReadingOptions
+) -> tuple[dict[Path, MidiMusic], dict[Path, str]]:
     """What each file holds, in order, and the sha256 of each that could be read. A bad file is told in its report.
 
-    `paths` are as `midi_files` gives them: each with why it is not to be read, or an empty text.
+    `paths` are as `find_midi_files` gives them: each with why it is not to be read, or an empty text.
 
     Of files with the same bytes the first alone is used. Raises `CorpusError` where a process that reads was ended.
     """
@@ -80,7 +82,7 @@ def read_midi_files(paths: Mapping[Path, str], reading: Reading) -> tuple[dict[P
     first: dict[str, Path] = {}
     for path in (path for path in paths if path not in done):
         try:
-            hashes[path] = hashlib.sha256(_content(path)).hexdigest()
+            hashes[path] = hashlib.sha256(_read_bytes(path)).hexdigest()
         except OSError as error:
             done[path] = MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}"))
             continue
@@ -89,74 +91,74 @@ def read_midi_files(paths: Mapping[Path, str], reading: Reading) -> tuple[dict[P
                 FileReport(remarks=(f"the same as {printable(same)}",), left_out="the same as another")
             )
     wanted = [path for path in first.values() if path not in done]
-    cache = _Cache(reading) if reading.cache else None
-    done |= {path: kept for path in wanted if cache and (kept := cache.find(hashes[path]))}
+    cache = _ReadingCache(options) if options.use_cache else None
+    done |= {path: kept for path in wanted if cache and (kept := cache.get(hashes[path]))}
     fresh = [path for path in wanted if path not in done]
-    for path, packed in zip(fresh, _packed(fresh, reading), strict=True):
-        done[path] = _unpack(packed)
+    for path, packed in zip(fresh, _read_all(fresh, options), strict=True):
+        done[path] = _from_json(packed)
         if cache:
-            cache.keep(hashes[path], packed)
-    return {path: _named(done[path], path) for path in paths}, hashes
+            cache.put(hashes[path], packed)
+    return {path: _with_title(done[path], path) for path in paths}, hashes
 
 
-def _named(music: MidiMusic, path: Path) -> MidiMusic:
+def _with_title(music: MidiMusic, path: Path) -> MidiMusic:
     """The music with its file's name, and this as its title if it has none."""
-    title = music.report.title or _title(path)
+    title = music.report.title or _title_from_name(path)
     report = replace(music.report, file=printable(path), title=title)
     return MidiMusic(report, tuple(replace(solo, title=title) for solo in music.solos))
 
 
-def _title(path: Path) -> str:
-    name = _COPY.sub("", path.stem)
-    if numbered := _NUMBER.match(name):
+def _title_from_name(path: Path) -> str:
+    name = _COPY_SUFFIX.sub("", path.stem)
+    if numbered := _NUMBER_PREFIX.match(name):
         name = name[numbered.end() :]
     return printable(name.replace("_", " ").strip() or path.name)
 
 
-def _content(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     """A file's bytes; of one that is too large, enough of them to show it. Raises `OSError`."""
-    check_plain(path)
+    check_regular_file(path)
     with path.open("rb") as file:
-        return file.read(MOST_BYTES + 1)
+        return file.read(MAX_FILE_BYTES + 1)
 
 
-def _packed(paths: Sequence[Path], reading: Reading) -> Iterator[str]:
+def _read_all(paths: Sequence[Path], options: ReadingOptions) -> Iterator[str]:
     """The readings of files, packed, in order."""
-    read = partial(_read_packed, reading=reading)
+    read = partial(_read_one, options=options)
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 64)
-    if len(paths) <= _FEW or workers == 1:
+    if len(paths) <= _MAX_FILES_IN_PROCESS or workers == 1:
         yield from map(read, paths)
         return
     # Not forked: whoever reads to train may have threads that would be missing.
     try:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _leave_interrupts) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupts) as pool:
             yield from pool.map(read, paths, chunksize=8)
     except BrokenProcessPool as error:
         raise CorpusError("a process that read MIDI files was ended by the system (too little memory?)") from error
 
 
-def _leave_interrupts() -> None:
+def _ignore_interrupts() -> None:
     """Ctrl-C is for the process that asked for the reading."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _read_packed(path: Path, reading: Reading) -> str:
+def _read_one(path: Path, options: ReadingOptions) -> str:
     try:
-        return _pack(read_midi(_content(path), reading))
+        return _to_json(read_midi(_read_bytes(path), options))
     except OSError as error:
-        return _pack(MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}")))
+        return _to_json(MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}")))
 
 
-class _Cache:
+class _ReadingCache:
     """Readings on disk, one file each: the sha256 of the reading, and the reading."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, options: ReadingOptions) -> None:
         self._folder = _cache_folder()
-        self._how = f"{VERSION} {reading.chords} {reading.melody!r}"
+        self._options_key = f"{READER_VERSION} {options.chords} {options.melody!r}"
 
-    def find(self, content: str) -> MidiMusic | None:
+    def get(self, content: str) -> MidiMusic | None:
         """The reading of a file of this sha256, if it was kept and is whole."""
-        if (path := self._path(content)) is None:
+        if (path := self._file_of(content)) is None:
             return None
         try:
             digest, _, packed = path.read_text("utf-8").partition("\n")
@@ -164,12 +166,12 @@ class _Cache:
             return None
         if hashlib.sha256(packed.encode()).hexdigest() != digest:
             return None
-        music = _unpack(packed)
+        music = _from_json(packed)
         return replace(music, report=replace(music.report, cached=True))
 
-    def keep(self, content: str, packed: str) -> None:
+    def put(self, content: str, packed: str) -> None:
         """Keep a reading, whole or not at all."""
-        if (path := self._path(content)) is None:
+        if (path := self._file_of(content)) is None:
             return
         kept = f"{hashlib.sha256(packed.encode()).hexdigest()}\n{packed}"
         try:
@@ -185,10 +187,10 @@ class _Cache:
         except OSError:
             return  # the reading itself is there; only the next one takes as long
 
-    def _path(self, content: str) -> Path | None:
+    def _file_of(self, content: str) -> Path | None:
         if self._folder is None:
             return None
-        key = hashlib.sha256(f"{self._how} {content}".encode(errors="backslashreplace")).hexdigest()
+        key = hashlib.sha256(f"{self._options_key} {content}".encode(errors="backslashreplace")).hexdigest()
         return self._folder / key[:2] / f"{key}.json"
 
 
@@ -202,37 +204,37 @@ def _cache_folder() -> Path | None:
         return None
 
 
-def _pack(music: MidiMusic) -> str:
+def _to_json(music: MidiMusic) -> str:
     """Music as JSON."""
     solos = [
         {
             "notes": [[note.onset, note.end, note.pitch] for note in solo.notes],
-            "chords": [[count, chord.text] for count, chord in _runs(solo.changes.chords)],
-            "per_beat": solo.changes.per_beat,
+            "chords": [[count, chord.text] for count, chord in _chord_runs(solo.changes.chords)],
+            "per_beat": solo.changes.slots_per_beat,
             "bar_ticks": solo.bar_ticks,
-            "unread": solo.unread,
+            "unread": solo.unread_chords,
         }
         for solo in music.solos
     ]
     return json.dumps({"report": asdict(music.report), "solos": solos})
 
 
-def _unpack(packed: str) -> MidiMusic:
+def _from_json(packed: str) -> MidiMusic:
     plain = json.loads(packed)
     report: dict[str, Any] = {
         name: tuple(told) if isinstance(told, list) else told for name, told in plain["report"].items()
     }
-    return MidiMusic(FileReport(**report), tuple(_solo(solo) for solo in plain["solos"]))
+    return MidiMusic(FileReport(**report), tuple(_solo_from_json(solo) for solo in plain["solos"]))
 
 
-def _solo(plain: Mapping[str, Any]) -> Solo:
+def _solo_from_json(plain: Mapping[str, Any]) -> Solo:
     notes = tuple(LineNote(onset, end, pitch) for onset, end, pitch in plain["notes"])
     chords = tuple(chord for count, text in plain["chords"] for chord in [parse_chord(text)] * count)
-    changes = BeatChanges(chords, plain["per_beat"])
-    return Solo("", "", notes, changes, plain["bar_ticks"], unread=tuple(plain["unread"]))
+    changes = ChordGrid(chords, plain["per_beat"])
+    return Solo("", "", notes, changes, plain["bar_ticks"], unread_chords=tuple(plain["unread"]))
 
 
-def _runs(chords: Iterable[Chord]) -> list[tuple[int, Chord]]:
+def _chord_runs(chords: Iterable[Chord]) -> list[tuple[int, Chord]]:
     """Chords that are written alike and follow each other, as (how many, chord)."""
     runs: list[tuple[int, Chord]] = []
     for chord in chords:

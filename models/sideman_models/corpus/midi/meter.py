@@ -14,74 +14,74 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, gcd
 
-from sideman_models.corpus.midi.chord_finder import Slots
-from sideman_models.corpus.midi.parser import Strike
+from sideman_models.corpus.midi.chord_finder import TimeSlots
+from sideman_models.corpus.midi.parser import TimedNote
 from sideman_models.music.solos import BAR_TICKS
-from sideman_models.music.values import TICKS
+from sideman_models.music.values import TICKS_PER_QUARTER
 
-MOST_STRETCHES = 256
-_MOST = 16
+MAX_SECTIONS = 256
+_MAX_METER_NUMBER = 16
 
-Signature = tuple[float, int, int]
-"""Where it stands, in `TICKS`, numerator and denominator."""
+TimeSignature = tuple[float, int, int]
+"""Where it stands, in `TICKS_PER_QUARTER`, numerator and denominator."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Bars of one length, from a bar line at `start` up to `end`; music from `first` on (a pick-up lies before)."""
+class MeterSection:
+    """Bars of one length from the bar line `start` to `end`; music begins at `music_start` (before it: a pick-up)."""
 
-    metre: str
+    meter: str
     bar_ticks: int
     start: float
-    first: float
+    music_start: float
     end: float
 
     @property
-    def bars(self) -> int:
+    def bar_count(self) -> int:
         """How many there are, the last begun one counted."""
-        return ceil((self.end - self.first) / self.bar_ticks)
+        return ceil((self.end - self.music_start) / self.bar_ticks)
 
     @property
-    def per_beat(self) -> int:
+    def slots_per_beat(self) -> int:
         """Slots for chords in a quarter note: the beats of the metre, or as many as make bars whole."""
-        return max(TICKS // gcd(self.bar_ticks, TICKS), int(self.metre.partition("/")[2]) // 4)
+        return max(TICKS_PER_QUARTER // gcd(self.bar_ticks, TICKS_PER_QUARTER), int(self.meter.partition("/")[2]) // 4)
 
-    def slots(self, finer: int = 1) -> Slots:
+    def slots(self, divisor: int = 1) -> TimeSlots:
         """Its time in such slots, or twice as fine ones; never none."""
-        ticks = max(1, TICKS // (finer * self.per_beat))
-        return Slots(max(1, ceil((self.end - self.start) / ticks)), ticks, self.bar_ticks // ticks)
+        ticks = max(1, TICKS_PER_QUARTER // (divisor * self.slots_per_beat))
+        return TimeSlots(max(1, ceil((self.end - self.start) / ticks)), ticks, self.bar_ticks // ticks)
 
-    def within(self, notes: Sequence[Strike]) -> list[Strike]:
+    def notes_within(self, notes: Sequence[TimedNote]) -> list[TimedNote]:
         """Those of the notes, in order of onset, that begin in it, counted from its start and ended with it."""
-        first, last = (bisect_left(notes, at, key=lambda note: note[0]) for at in (self.first, self.end))
+        first, last = (bisect_left(notes, at, key=lambda note: note[0]) for at in (self.music_start, self.end))
         return [(start - self.start, min(end, self.end) - self.start, pitch) for start, end, pitch in notes[first:last]]
 
 
-def find_stretches(signatures: Iterable[Signature], end: float) -> tuple[list[Stretch], list[str]]:
+def find_meter_sections(signatures: Iterable[TimeSignature], end: float) -> tuple[list[MeterSection], list[str]]:
     """The stretches of music up to `end`, at least one; and what was not heeded of the signatures."""
     changes = [(0.0, "4/4", BAR_TICKS)]
     remarks: list[str] = []
     for at, numerator, denominator in sorted(signatures):
-        metre, bar_ticks = f"{numerator}/{denominator}", 4 * TICKS * numerator // denominator
-        if numerator > _MOST or denominator > _MOST:
+        metre, bar_ticks = f"{numerator}/{denominator}", 4 * TICKS_PER_QUARTER * numerator // denominator
+        if numerator > _MAX_METER_NUMBER or denominator > _MAX_METER_NUMBER:
             remarks.append(f"no metre of ours: {metre}, counted on as before")
         elif at <= changes[-1][0]:
             changes[-1] = (changes[-1][0], metre, bar_ticks)
         elif bar_ticks != changes[-1][2] and at < end:
             changes.append((at, metre, bar_ticks))
-    if len(changes) > MOST_STRETCHES:
-        remarks.append(f"its metre changes more than {MOST_STRETCHES} times: counted on from there")
-    return _stretches(changes[:MOST_STRETCHES], end), list(dict.fromkeys(remarks))
+    if len(changes) > MAX_SECTIONS:
+        remarks.append(f"its metre changes more than {MAX_SECTIONS} times: counted on from there")
+    return _make_sections(changes[:MAX_SECTIONS], end), list(dict.fromkeys(remarks))
 
 
-def _stretches(changes: Sequence[tuple[float, str, int]], end: float) -> list[Stretch]:
-    found: list[Stretch] = []
+def _make_sections(changes: Sequence[tuple[float, str, int]], end: float) -> list[MeterSection]:
+    found: list[MeterSection] = []
     first: float | None = None
     for (start, metre, bar_ticks), (until, _, after) in pairwise([*changes, (end, "", 0)]):
         if until - start < after and first is None:
             first = start  # a pick-up
             continue
         begins = start if first is None else start - bar_ticks
-        found.append(Stretch(metre, bar_ticks, begins, start if first is None else first, until))
+        found.append(MeterSection(metre, bar_ticks, begins, start if first is None else first, until))
         first = None
     return found

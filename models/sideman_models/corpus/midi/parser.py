@@ -21,36 +21,36 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-MOST_BYTES = 1 << 23
+MAX_FILE_BYTES = 1 << 23
 """A file larger than this (8 MiB) is not read: it holds sounds or samples, or far more than a line of music."""
-MOST_EVENTS = 250_000
+MAX_EVENTS = 250_000
 """Of one file; what comes after is not read."""
-MOST_TRACKS = 1024
-MOST_QUARTERS = 10_000
+MAX_TRACKS = 1024
+MAX_QUARTERS = 10_000
 """Quarter notes from the top, an hour or more; what comes after is not read."""
-MOST_TEXTS, MOST_TEXT = 4096, 256
+MAX_TEXTS, MAX_TEXT_BYTES = 4096, 256
 """Texts of one track, and bytes of one text; the rest is not read."""
 
-Strike = tuple[float, float, int]
+TimedNote = tuple[float, float, int]
 """Onset, end and pitch of a note."""
 
-_TEXTS = {0x01: "text", 0x05: "lyric", 0x06: "marker", 0x07: "cue"}
-_NAME, _INSTRUMENT, _END, _METRE = 0x03, 0x04, 0x2F, 0x58
-_OFF, _ON, _PROGRAM, _PRESSURE = 0x8, 0x9, 0xC, 0xD
-_SYSTEM_LENGTHS = {0xF1: 1, 0xF2: 2, 0xF3: 1}
-_UNENDED = 4
+_TEXT_META_TYPES = {0x01: "text", 0x05: "lyric", 0x06: "marker", 0x07: "cue"}
+_TRACK_NAME, _INSTRUMENT_NAME, _END_OF_TRACK, _TIME_SIGNATURE = 0x03, 0x04, 0x2F, 0x58
+_NOTE_OFF, _NOTE_ON, _PROGRAM_CHANGE, _CHANNEL_PRESSURE = 0x8, 0x9, 0xC, 0xD
+_SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}
+_MAX_UNENDED_QUARTERS = 4
 
 
 class MidiError(Exception):
     """Bytes that are no MIDI file, or one that knows no beats."""
 
 
-class _Broken(Exception):
+class _BrokenTrackError(Exception):
     """Here the sense ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextEvent:
     """A text event, in ticks of the file; `kind` is text, lyric, marker or cue."""
 
     tick: int
@@ -59,36 +59,37 @@ class Text:
 
 
 @dataclass(slots=True)
-class Track:
+class MidiTrack:
     """What one track holds, in ticks of the file.
 
-    `notes` by channel (0..15), in order of onset; `programs` the sound each channel had at its first note; `metres` as
-    (tick, numerator, denominator). `broken` says where and why the reading ended too early; `unended` notes had no end.
+    `notes` by channel (0..15), in order of onset; `programs` the sound each channel had at its first note;
+    `time_signatures` as (tick, numerator, denominator). `problem` says where and why the reading ended too early;
+    `notes_without_end` notes had no end.
     """
 
     name: str = ""
     notes: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
     programs: dict[int, int] = field(default_factory=dict)
-    texts: list[Text] = field(default_factory=list)
-    metres: list[tuple[int, int, int]] = field(default_factory=list)
-    broken: str = ""
-    unended: int = 0
+    texts: list[TextEvent] = field(default_factory=list)
+    time_signatures: list[tuple[int, int, int]] = field(default_factory=list)
+    problem: str = ""
+    notes_without_end: int = 0
 
 
 @dataclass(slots=True)
-class Midi:
-    """A file: its `type` (0, 1 or 2), ticks a quarter note, its tracks, and what was odd about it as a whole."""
+class MidiFile:
+    """A file: its `file_type` (0, 1 or 2), ticks a quarter note, its tracks, and what was odd about it as a whole."""
 
-    type: int
-    division: int
-    tracks: list[Track]
+    file_type: int
+    ticks_per_quarter: int
+    tracks: list[MidiTrack]
     remarks: list[str]
 
 
-def parse_midi(data: bytes) -> Midi:
+def parse_midi(data: bytes) -> MidiFile:
     """Read what can be read. Raises `MidiError` where nothing can: no MIDI file, or no quarter notes in it."""
-    if len(data) > MOST_BYTES:
-        raise MidiError(f"larger than {MOST_BYTES >> 20} MiB")
+    if len(data) > MAX_FILE_BYTES:
+        raise MidiError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
     # Some files lie in a wrapper (RIFF, MacBinary) of a few bytes.
     start = data.find(b"MThd", 0, 1024)
     if start < 0 or len(data) < start + 14:
@@ -98,17 +99,17 @@ def parse_midi(data: bytes) -> Midi:
         raise MidiError("no ticks a quarter note")
     if division >= 0x8000:
         raise MidiError("time in film frames, without quarter notes")
-    midi = Midi(kind if kind <= 2 else 1, division, [], [])
+    midi = MidiFile(kind if kind <= 2 else 1, division, [], [])
     if kind > 2:
         midi.remarks.append(f"type {kind}, which there is not: read as type 1")
-    left = MOST_EVENTS
+    left = MAX_EVENTS
     for first, last in _track_chunks(data, start + 8 + (header if 6 <= header < 256 else 6)):
-        if len(midi.tracks) == MOST_TRACKS or left <= 0:
+        if len(midi.tracks) == MAX_TRACKS or left <= 0:
             midi.remarks.append(f"only the first {len(midi.tracks)} tracks are read")
             break
-        reader = _TrackReader(data[first:last], first, left, MOST_QUARTERS * division)
-        midi.tracks.append(reader.read(_UNENDED * division))
-        left = reader.left
+        reader = _TrackReader(data[first:last], first, left, MAX_QUARTERS * division)
+        midi.tracks.append(reader.read(_MAX_UNENDED_QUARTERS * division))
+        left = reader.events_left
     return midi
 
 
@@ -118,14 +119,14 @@ def _track_chunks(data: bytes, at: int) -> Iterator[tuple[int, int]]:
         name, claim = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8])
         first = at + 8
         at = first + claim
-        if at > len(data) or not _chunk_or_end(data[at : at + 4]):
+        if at > len(data) or not _is_chunk_name_or_end(data[at : at + 4]):
             following = data.find(b"MTrk", first)
             at = len(data) if following < 0 else following
         if name == b"MTrk":
             yield first, at
 
 
-def _chunk_or_end(name: bytes) -> bool:
+def _is_chunk_name_or_end(name: bytes) -> bool:
     return len(name) < 4 or (name.isascii() and name.isalpha())
 
 
@@ -133,127 +134,127 @@ class _TrackReader:
     """Goes through the events of one track once. An index beyond the bytes is an event that breaks off."""
 
     def __init__(self, data: bytes, offset: int, left: int, last_tick: int) -> None:
-        self.left = left
+        self.events_left = left
         self._data = data
-        self._offset = offset
+        self._file_offset = offset
         self._last_tick = last_tick
-        self._at = self._tick = self._running = 0
+        self._position = self._tick = self._running_status = 0
         self._ended = False
-        self._track = Track()
+        self._track = MidiTrack()
         self._programs: dict[int, int] = {}
-        self._open: dict[tuple[int, int], list[int]] = {}
+        self._sounding: dict[tuple[int, int], list[int]] = {}
 
-    def read(self, longest_unended: int) -> Track:
+    def read(self, longest_unended: int) -> MidiTrack:
         """The track. `longest_unended` ticks is what a note without an end may last."""
         begun = 0
         try:
-            while self._at < len(self._data) and not self._ended:
-                begun = self._at
-                self._event()
+            while self._position < len(self._data) and not self._ended:
+                begun = self._position
+                self._read_event()
         except IndexError:
-            self._track.broken = f"breaks off at byte {self._offset + begun}"
-        except _Broken as error:
-            self._track.broken = f"{error}, at byte {self._offset + begun}"
-        self._close_all(longest_unended)
+            self._track.problem = f"breaks off at byte {self._file_offset + begun}"
+        except _BrokenTrackError as error:
+            self._track.problem = f"{error}, at byte {self._file_offset + begun}"
+        self._end_sounding_notes(longest_unended)
         for notes in self._track.notes.values():
             notes.sort()
         return self._track
 
-    def _event(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise _Broken(f"more than {MOST_EVENTS:,} events")
-        tick = self._tick + self._number()
-        status = self._data[self._at]
+    def _read_event(self) -> None:
+        self.events_left -= 1
+        if self.events_left < 0:
+            raise _BrokenTrackError(f"more than {MAX_EVENTS:,} events")
+        tick = self._tick + self._read_variable_length()
+        status = self._data[self._position]
         if tick > self._last_tick:
-            raise _Broken(f"goes on beyond quarter note {MOST_QUARTERS:,}")
+            raise _BrokenTrackError(f"goes on beyond quarter note {MAX_QUARTERS:,}")
         self._tick = tick
         if status < 0x80:
-            status = self._running
+            status = self._running_status
         else:
-            self._at += 1
+            self._position += 1
         if 0x80 <= status < 0xF0:
-            self._running = status
-            self._voice(status >> 4, status & 15)
+            self._running_status = status
+            self._read_channel_message(status >> 4, status & 15)
         elif status == 0xFF:
-            self._meta()
+            self._read_meta_event()
         elif status in (0xF0, 0xF7):
-            self._payload()
+            self._read_payload()
         elif status:
-            self._at += _SYSTEM_LENGTHS.get(status, 0)
+            self._position += _SYSTEM_DATA_BYTES.get(status, 0)
         else:
-            raise _Broken("no event begins like this")
+            raise _BrokenTrackError("no event begins like this")
 
-    def _number(self) -> int:
+    def _read_variable_length(self) -> int:
         """A number of one to four bytes, seven bits each."""
         number = 0
         for _ in range(4):
-            byte = self._data[self._at]
-            self._at += 1
+            byte = self._data[self._position]
+            self._position += 1
             number = number << 7 | byte & 0x7F
             if byte < 0x80:
                 return number
-        raise _Broken("a number of more than four bytes")
+        raise _BrokenTrackError("a number of more than four bytes")
 
-    def _payload(self) -> bytes:
-        length = self._number()
-        first = self._at
+    def _read_payload(self) -> bytes:
+        length = self._read_variable_length()
+        first = self._position
         if first + length > len(self._data):
             raise IndexError
-        self._at += length
-        return self._data[first : first + min(length, MOST_TEXT)]
+        self._position += length
+        return self._data[first : first + min(length, MAX_TEXT_BYTES)]
 
-    def _voice(self, kind: int, channel: int) -> None:
-        first = self._data[self._at]
-        second = 0 if kind in (_PROGRAM, _PRESSURE) else self._data[self._at + 1]
+    def _read_channel_message(self, kind: int, channel: int) -> None:
+        first = self._data[self._position]
+        second = 0 if kind in (_PROGRAM_CHANGE, _CHANNEL_PRESSURE) else self._data[self._position + 1]
         if (first | second) > 127:
-            raise _Broken("a data byte above 127")
-        self._at += 1 if kind in (_PROGRAM, _PRESSURE) else 2
-        if kind == _ON and second:
-            self._open.setdefault((channel, first), []).append(self._tick)
+            raise _BrokenTrackError("a data byte above 127")
+        self._position += 1 if kind in (_PROGRAM_CHANGE, _CHANNEL_PRESSURE) else 2
+        if kind == _NOTE_ON and second:
+            self._sounding.setdefault((channel, first), []).append(self._tick)
             if channel in self._programs:
                 self._track.programs.setdefault(channel, self._programs[channel])
-        elif kind in (_ON, _OFF):
-            if begun := self._open.get((channel, first)):
+        elif kind in (_NOTE_ON, _NOTE_OFF):
+            if begun := self._sounding.get((channel, first)):
                 # A key may be struck again before it is released, at the same tick.
                 earlier = bisect_left(begun, self._tick)
-                self._note(channel, begun.pop(earlier - 1), self._tick, first)
-        elif kind == _PROGRAM:
+                self._add_note(channel, begun.pop(earlier - 1), self._tick, first)
+        elif kind == _PROGRAM_CHANGE:
             self._programs[channel] = first
 
-    def _meta(self) -> None:
-        kind = self._data[self._at]
-        self._at += 1
-        payload = self._payload()
-        if kind == _END:
+    def _read_meta_event(self) -> None:
+        kind = self._data[self._position]
+        self._position += 1
+        payload = self._read_payload()
+        if kind == _END_OF_TRACK:
             self._ended = True
-        elif kind == _METRE and len(payload) >= 2 and payload[0] and payload[1] <= 6:
-            self._track.metres.append((self._tick, payload[0], 1 << payload[1]))
-        elif kind in _TEXTS and payload and len(self._track.texts) < MOST_TEXTS:
-            self._track.texts.append(Text(self._tick, _TEXTS[kind], _decoded(payload)))
-        elif kind == _NAME or (kind == _INSTRUMENT and not self._track.name):
-            self._track.name = _decoded(payload)
+        elif kind == _TIME_SIGNATURE and len(payload) >= 2 and payload[0] and payload[1] <= 6:
+            self._track.time_signatures.append((self._tick, payload[0], 1 << payload[1]))
+        elif kind in _TEXT_META_TYPES and payload and len(self._track.texts) < MAX_TEXTS:
+            self._track.texts.append(TextEvent(self._tick, _TEXT_META_TYPES[kind], _decode_text(payload)))
+        elif kind == _TRACK_NAME or (kind == _INSTRUMENT_NAME and not self._track.name):
+            self._track.name = _decode_text(payload)
 
-    def _note(self, channel: int, start: int, end: int, pitch: int) -> None:
+    def _add_note(self, channel: int, start: int, end: int, pitch: int) -> None:
         self._track.notes.setdefault(channel, []).append((start, end, pitch))
 
-    def _close_all(self, longest: int) -> None:
+    def _end_sounding_notes(self, longest: int) -> None:
         """End the notes that nothing has ended."""
-        begun = {channel: set[int]() for channel, _ in self._open}
+        begun = {channel: set[int]() for channel, _ in self._sounding}
         for channel, notes in self._track.notes.items():
             begun.setdefault(channel, set()).update(start for start, _, _ in notes)
-        for (channel, _), starts in self._open.items():
+        for (channel, _), starts in self._sounding.items():
             begun[channel].update(starts)
         onsets = {channel: sorted(starts) for channel, starts in begun.items()}
-        for (channel, pitch), starts in self._open.items():
-            self._track.unended += len(starts)
+        for (channel, pitch), starts in self._sounding.items():
+            self._track.notes_without_end += len(starts)
             for start in starts:
                 following = bisect_right(onsets[channel], start)
                 end = onsets[channel][following] if following < len(onsets[channel]) else self._tick
-                self._note(channel, start, min(end, start + longest), pitch)
+                self._add_note(channel, start, min(end, start + longest), pitch)
 
 
-def _decoded(payload: bytes) -> str:
+def _decode_text(payload: bytes) -> str:
     """Text without control characters: UTF-8 where it is that, else Latin-1, which anything is."""
     try:
         text = payload.decode()
