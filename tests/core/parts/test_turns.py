@@ -349,7 +349,7 @@ def test_what_is_halted_is_silent_and_begins_at_the_top() -> None:
     assert begins[0] == pytest.approx(11.1)
     assert [bar.number for bar in bars] == [1, 1]
     assert played.chart.chord_at(played.beat_at(11.2)).text == "Dm7"
-    doing = [report.doing for report in told(recorder, StateChanged)]
+    doing = [report.state for report in told(recorder, StateChanged)]
     assert doing == ["listening", "playing", "idle", "listening", "playing", "idle"]
 
 
@@ -571,7 +571,7 @@ def test_the_lamp_shows_what_it_does() -> None:
     assert lamps[:4] == [(0.0, 64), (2.0, 127), (4.0, 64), (6.0, 127)]
     assert lamps[4] == (7.0, 0)
     doing = [{0: "idle", 64: "listening", 127: "playing"}[value] for _, value in lamps]
-    assert doing == [report.doing for report in told(recorder, StateChanged)]
+    assert doing == [report.state for report in told(recorder, StateChanged)]
     first = next(at for at, (second, message) in enumerate(recorder.sent) if message[0] == 0x90)
     assert recorder.sent[first - 1][1] == encode_lamp(127)
 

@@ -33,7 +33,7 @@ PHRASE: list[tuple[float, MidiEvent]] = [(1.1, NoteOn(61, 70, 1)), (1.3, NoteOff
 
 @st.composite
 def play_values(draw: st.DrawFn, keys: list[str] = PLAY) -> tuple[str, Any]:
-    """A key of `play_on_fake_clock`, and a value that it may have."""
+    """A key of `play`, and a value that it may have."""
     key = draw(st.sampled_from(keys))
     rule = KEYS[key].value_type
     if key == "play.range":

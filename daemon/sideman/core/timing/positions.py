@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Written positions, and the one place where two positions may be almost equal.
 
-Written positions are exact: bar lines and onsets are whole ticks (12 a quarter note), chords begin on ticks or on
-binary fractions of one. Only a beat that is computed from a second is inexact: the deadline of a note is a second
+Written positions are exact: bar lines and onsets are whole ticks (12 a quarter note), chords begin on whole or half
+ticks. Only a beat that is computed from a second is inexact: the deadline of a note is a second
 that was computed from its beat, and the beat of that second may come out a little below it. `EPSILON_BEATS` bridges
 that gap, here and nowhere else.
 """
@@ -23,10 +23,10 @@ def reached_beat(beat: float) -> float:
 
 
 def tick_at(beat: float) -> float:
-    """Return `beat` in ticks: exactly a whole number where `beat` lies on a tick but for a rounding error."""
+    """Return `beat` in ticks: exactly a whole or half number where it differs from one by a rounding error only."""
     ticks = beat * TICKS_PER_QUARTER
-    whole = round(ticks)
-    return whole if abs(ticks - whole) <= EPSILON_BEATS * TICKS_PER_QUARTER else ticks
+    nearest = round(2 * ticks) / 2
+    return nearest if abs(ticks - nearest) <= EPSILON_BEATS * TICKS_PER_QUARTER else ticks
 
 
 def snapped_beat(beat: float) -> float:
