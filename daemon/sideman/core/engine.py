@@ -51,9 +51,11 @@ from sideman.core.ledger import Ledger, release_channel
 from sideman.core.parts.accompaniment import Accompaniment
 from sideman.core.parts.count_in import CountIn
 from sideman.core.parts.improviser import Improviser
+from sideman.core.parts.midi_clock_out import MidiClockOut
 from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.parts.soloist import Soloist
 from sideman.core.parts.turns import MODES, PlayerActivity, TurnPlan
+from sideman.core.positions import tick_at, whole_tick_at
 from sideman.core.reports import (
     ActionRequested,
     BarPlayed,
@@ -72,8 +74,6 @@ from sideman.core.settings.schema import ModeName, Settings
 from sideman.core.snapshot import Snapshot
 from sideman.core.timeline import PlaySpan, Timeline
 from sideman.core.timing.clock_source import INTERNAL_CLOCK, ClockConfig
-from sideman.core.timing.midi_clock_out import MidiClockOut
-from sideman.core.timing.positions import tick_at, whole_tick_at
 from sideman.core.timing.tap_tempo import TapTempoEstimator
 from sideman.core.timing.tempo import Tempo
 from sideman.core.transport import Transition, Transport

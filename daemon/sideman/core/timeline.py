@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 from sideman.core.chart.chart import Meter
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.input.quantize import exact_tick
+from sideman.core.positions import next_multiple, reached_beat, tick_at
 from sideman.core.settings.live import LiveSettings
-from sideman.core.timing.positions import next_multiple, reached_beat, tick_at
-from sideman.core.timing.tempo import Tempo, default_swing, swung_beat
+from sideman.core.timing.tempo import Tempo, default_swing, exact_tick, swung_beat
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 

@@ -36,7 +36,7 @@ from typing import Any
 
 from sideman.core.chart.form import SIGN_PATTERN, Form, stands_before_bar
 from sideman.core.errors import ConfigError
-from sideman.core.timing.positions import snapped_beat
+from sideman.core.positions import snapped_beat
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
 

@@ -26,10 +26,10 @@ from typing import Protocol
 from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend
 from sideman.core.input.chord_detection import ChordDetector
 from sideman.core.input.echo import EchoFilter
-from sideman.core.input.quantize import SwingEstimator, exact_tick, quantize
+from sideman.core.input.quantize import SwingEstimator, quantize
 from sideman.core.ledger import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 from sideman.core.settings.live import LiveSettings
-from sideman.core.timing.tempo import Tempo
+from sideman.core.timing.tempo import Tempo, exact_tick
 from sideman_models.music.context import Bars
 from sideman_models.music.values import TICKS_PER_QUARTER
 

@@ -13,9 +13,9 @@ from sideman.core.events import NoteOn
 from sideman.core.parts.comp import GATES, Comp, CompStyle
 from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.part import ONSET_RANK, PlayedNote
+from sideman.core.positions import tick_at
 from sideman.core.settings.live import LiveSettings
 from sideman.core.timeline import Timeline
-from sideman.core.timing.positions import tick_at
 from sideman_models.music.context import ticks_after_bar_line
 
 

@@ -20,9 +20,9 @@ from sideman.core.parts.part import ONSET_RANK, PlayedNote
 from sideman.core.parts.smoothing import MIN_ONSET_GAP_BEATS
 from sideman.core.parts.turns import TurnPlan
 from sideman.core.parts.variation import MAX_PHRASE_CHOICES, Variation, last_phrase
+from sideman.core.positions import reached_beat, tick_at
 from sideman.core.settings.live import LiveSettings
 from sideman.core.timeline import Timeline
-from sideman.core.timing.positions import reached_beat, tick_at
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.smoothing import delay_onset
 from sideman_models.music.values import TICKS_PER_QUARTER

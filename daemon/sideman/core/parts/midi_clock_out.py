@@ -14,9 +14,9 @@ from typing import ClassVar
 
 from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, MidiEvent, SongPosition
 from sideman.core.parts.part import CLOCK_RANK
+from sideman.core.positions import reached_beat
 from sideman.core.timeline import Timeline
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, CLOCK_TICKS_PER_SIXTEENTH, next_sixteenth
-from sideman.core.timing.positions import reached_beat
 
 START_AHEAD_TICKS = 0.5
 """How long before its first tick the clock announces its start, so that followers can get ready."""
