@@ -18,7 +18,7 @@ import pytest
 from sideman.commands.ctl import REQUESTS
 from sideman.control.feed import MAX_DELAY_S, STATUS_INTERVAL_S
 from sideman.control.hub import ControlHub, Endpoints
-from sideman.core.chart.chart import parse_changes
+from sideman.core.chart.text import parse_changes
 from sideman.core.events import ChangeSettings, NoteOff, NoteOn, SetChart
 from sideman.core.reports import (
     ActionRequested,

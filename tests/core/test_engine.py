@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sideman.core.chart.chart import parse_changes
+from sideman.core.chart.text import parse_changes
 from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, Panic, SetChart, encode
 from sideman.core.reports import BarPlayed

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from bench.clocks import steady
 from sideman.commands.takes import _bar_lines
-from sideman.core.chart.chart import Chart, parse_changes
+from sideman.core.chart.chart import Chart
+from sideman.core.chart.text import parse_changes
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine
 from sideman.core.events import (

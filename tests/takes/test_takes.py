@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.core.chart.chart import parse_changes
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import CannotCreate, DiskError, Unavailable, UnreadableInput
 from sideman.core.events import (
     ChangeSettings,

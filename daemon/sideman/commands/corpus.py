@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sideman.commands.common import add_reading_options, check_readable, reading_options
-from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.chart.chart import Chart, ChartError, Meter
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import UnreadableInput, UsageError
 from sideman_models.corpus import corpus as modern
 from sideman_models.corpus.midi.reader import FileReport

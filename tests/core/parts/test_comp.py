@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.clocks import steady
-from sideman.core.chart.chart import Chart, parse_changes, parse_meter
+from sideman.core.chart.chart import Chart, parse_meter
+from sideman.core.chart.text import parse_changes
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import (
