@@ -25,10 +25,5 @@ def format_chord(chord: Chord, transpose: int = 0) -> str:
     return chord.transposed(-transpose).text
 
 
-def format_pitch(pitch: int, transpose: int = 0) -> str:
-    """Return the name of a MIDI pitch as the player reads it."""
-    return pitch_name(pitch - transpose)
-
-
 def _format_choice(choice: Choice, transpose: int) -> str:
-    return f"{choice.value.text} {'-' if choice.pitch is None else format_pitch(choice.pitch, transpose)}"
+    return f"{choice.value.text} {'-' if choice.pitch is None else pitch_name(choice.pitch - transpose)}"

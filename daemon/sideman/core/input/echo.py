@@ -42,7 +42,7 @@ class EchoFilter:
             for sent in self._sent_notes
         )
 
-    def accepts_channel(self, channel: int) -> bool:
+    def _accepts_channel(self, channel: int) -> bool:
         """Whether notes on `channel` can be the player's."""
         return channel == self._chord_channel or (
             channel != self._drum_channel if self._channel is None else channel == self._channel
@@ -50,7 +50,7 @@ class EchoFilter:
 
     def filter_note(self, event: MidiEvent, second: float) -> NoteOn | NoteOff | None:
         """Return `event` if the player starts or ends a note with it, else None."""
-        if isinstance(event, NoteOn) and self.accepts_channel(event.channel):
+        if isinstance(event, NoteOn) and self._accepts_channel(event.channel):
             if self._consume_echo(event, second):
                 self.echoes += 1
                 return None

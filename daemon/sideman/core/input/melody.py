@@ -60,11 +60,7 @@ PlayerEvent = NoteOn | NoteOff | ControlChange
 
 
 class MelodyTracker:
-    """Follows what the player plays over `bars`.
-
-    `last_onset_tick` is the quantised tick of the last chord or note, `last_release_tick` the tick (not rounded) at
-    which the player released the last key that was held. Both are None before there is one.
-    """
+    """Follows what the player plays over `bars`."""
 
     def __init__(self, live: LiveSettings, bars: Bars) -> None:
         midi = live.midi
@@ -72,8 +68,6 @@ class MelodyTracker:
             midi.listen, midi.echo_ms / 1000, drum_channel=midi.drums, chord_channel=midi.chords
         )
         self.chord_detector = ChordDetector()
-        self.last_onset_tick: int | None = None
-        self.last_release_tick: float | None = None
         self._live = live
         self._bars = bars
         self._chords_channel = midi.chords
@@ -81,6 +75,7 @@ class MelodyTracker:
         self._bends: dict[int, int] = {}  # in semitones, by channel
         self._sustained_channels: set[int] = set()  # the channels whose sustain pedal is down
         self._swing_estimator = SwingEstimator()
+        self._last_onset_tick: int | None = None  # the quantised onset of the last chord
         self._chord_onset_s = -math.inf  # when the first note of the last chord started
         self._top_note: NoteOn | None = None  # its highest note
 
@@ -153,7 +148,6 @@ class MelodyTracker:
             return
         tick = exact_tick(tempo.beat_at(second), self._bars, self._swing_estimator.estimate(swing))
         if isinstance(event, NoteOff):
-            self.last_release_tick = self.last_release_tick if self.keys_held else tick
             sustain = self._bars.bar_at(tick)[1] if event.channel in self._sustained_channels else 0
             self._track_note_off(tick + sustain, event.channel, event.pitch, sink)
         elif self._top_note is not None and self._top_note.channel == event.channel:
@@ -165,14 +159,14 @@ class MelodyTracker:
             sink.player_note_off(tick, pitch)
 
     def _track_note_on(self, note: NoteOn, second: float, tempo: Tempo, swing: float, sink: MelodySink) -> None:
-        tick = self.last_onset_tick
+        tick = self._last_onset_tick
         if second - self._chord_onset_s > CLUSTER_S or tick is None:
             beat, self._chord_onset_s = tempo.beat_at(second), second
             self._swing_estimator.add_onset(beat, self._bars)
-            tick = self._quantized_tick(beat, tempo, swing, self.last_onset_tick)
-            if tick != self.last_onset_tick:
+            tick = self._quantized_tick(beat, tempo, swing, self._last_onset_tick)
+            if tick != self._last_onset_tick:
                 self._top_note = None
-                self.last_onset_tick = tick
+                self._last_onset_tick = tick
         if self._top_note is None or note.pitch > self._top_note.pitch:
             self._top_note = note
             sink.player_note_on(tick, note.pitch)

@@ -239,7 +239,11 @@ class Improviser:
         """Choose the value that begins at `tick`, within `constraints`. Nothing is changed."""
         place, logits = self.predict(tick)
         previous = place.previous_pitch
-        index = self._choose_value(tick, place, logits, constraints)
+        index = None
+        if not constraints.must_rest:
+            logits = self._adjust_logits(logits, constraints.player_onsets_per_beat)
+            drawn = self.random_source.draw(tick, _VALUE_DRAW)
+            index = self._draw(logits, self._masks_for(place, constraints), drawn)
         length = constraints.length or self._ticks_to_pulse(tick)
         if index is None:
             return Choice(tick, length or TICKS_PER_QUARTER, None, Value("R", length or TICKS_PER_QUARTER), None, 0)
@@ -258,15 +262,6 @@ class Improviser:
         )
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
         return Choice(tick, length or self._value_ticks(tick, value), index, value, pitch, velocity)
-
-    def _choose_value(self, tick: int, place: Place, logits: Logits, constraints: ChoiceConstraints) -> int | None:
-        if constraints.must_rest:
-            return None
-        return self._draw(
-            self._adjust_logits(logits, constraints.player_onsets_per_beat),
-            self._masks_for(place, constraints),
-            self.random_source.draw(tick, _VALUE_DRAW),
-        )
 
     def _value_ticks(self, tick: int, value: Value) -> int:
         """Return the length of `value` at `tick`; with a classic bundle the smoothing rules may change it."""
@@ -289,7 +284,7 @@ class Improviser:
     def _is_greedy(self) -> bool:
         return self.settings.temperature < _MIN_TEMPERATURE
 
-    def _adjust_logits(self, logits: Logits, player_onsets_per_beat: float = 0.0) -> Logits:
+    def _adjust_logits(self, logits: Logits, player_onsets_per_beat: float) -> Logits:
         settings = self.settings
         if settings.harmony != 1.0 or settings.contour != 1.0:
             logits = self._reweighter.reweight(logits, settings.harmony, settings.contour)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sideman.core.settings.schema import PlaySettings
 from sideman_models.music.context import Place
 from sideman_models.music.harmony import Chord
-from sideman_models.music.smoothing import NO_RULES, SmoothingRules, settle_length, within_leap, without_repeated
+from sideman_models.music.smoothing import SmoothingRules, settle_length, within_leap, without_repeated
 from sideman_models.music.values import TICKS_PER_QUARTER, Vocabulary
 
 Mask = npt.NDArray[np.bool_]
@@ -27,7 +27,7 @@ _GRID_DIVISIONS = (4, 6)  # of a beat; modern durations include sixths
 class ValueMasks:
     """The masks (n,) over the n values of a vocabulary, for one set of settings."""
 
-    def __init__(self, vocabulary: Vocabulary, settings: PlaySettings, rules: SmoothingRules = NO_RULES) -> None:
+    def __init__(self, vocabulary: Vocabulary, settings: PlaySettings, rules: SmoothingRules) -> None:
         self._vocabulary = vocabulary
         self._rules = replace(rules, settle=rules.settle and settings.rate == "phrase")
         self._longest = settings.longest * TICKS_PER_QUARTER

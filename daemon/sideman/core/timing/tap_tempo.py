@@ -7,9 +7,10 @@ from collections import deque
 from itertools import pairwise
 from statistics import median
 
+from sideman.core.timing.pll import FASTEST_BPM, SLOWEST_BPM
+
 MAX_TAP_GAP_S = 2.0
 """After a longer pause the taps are counted from the start again."""
-SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
 _MAX_TAPS = 9  # with eight intervals between them
 
 
