@@ -185,7 +185,8 @@ def corpus_facts(corpus: Corpus) -> dict[str, Any]:
     """What the corpus holds, as plain JSON."""
     values = [value for piece in corpus.pieces for value in piece.values]
     texts = [value.text for value in values]
-    notes, dropped = (sum(getattr(piece, name) for piece in corpus.pieces) for name in ("notes", "dropped"))
+    notes = sum(piece.source_notes for piece in corpus.pieces)
+    dropped = sum(piece.dropped_notes for piece in corpus.pieces)
     kinds, durations = Counter(value.kind for value in values), Counter(value.ticks for value in values)
     return {
         "pieces": len(corpus.pieces),
