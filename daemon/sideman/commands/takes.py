@@ -26,7 +26,7 @@ from sideman.core.reports import BarPlayed, BarStarted, EventSent, InputReceived
 from sideman.core.settings.schema import Settings, with_values
 from sideman.core.text import format_bar
 from sideman.exit_status import REPLAY_DIFFERS
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import write_file
 from sideman.render.render import note_spans
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman.takes.folder import TakeFolder, is_folder, is_recording, take_folder
@@ -238,8 +238,7 @@ def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with explain_write_errors(path):
-        write_atomically(path, content)
+    write_file(path, content)
 
 
 def _picture(journal: Journal) -> bytes:
