@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the chords of a MIDI file as a chart, in the order in which they sound.
 
-The chords come from the first source that the file has: chord symbols in its texts; a track that is named as the chords;
-the parts under the melody; the only part. `sideman_models.corpus.midi` reads and explains each of them. The meter may
-change. Chords begin on beats or half-beats (in meters of sixteenths on beats). A pick-up is left out. The chart ends
-with the last bar in which a note or a chord begins.
+The chords come from the first source that the file has: chord symbols in its texts; a track that is named as the
+chords; the parts under the melody; the only part. `sideman_models.corpus.midi` reads and explains each of them. The
+meter may change. Chords begin on beats or half-beats (in meters of sixteenths on beats). A pick-up is left out. The
+chart ends with the last bar in which a note or a chord begins.
 
 The parser is `sideman_models.corpus.midi.parser` instead of mido, because it also reads damaged files.
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Immediate sound: runs a fluidsynth process that plays what we send.
 
-We write commands of its shell, such as `noteon 0 60 80`, to its standard input. This works wherever fluidsynth has audio:
-with ALSA, with JACK, and without any MIDI system. The user does not have to connect anything. And the process never
-outlives us: when we end, even by kill -9, its standard input ends, and then it ends too.
+We write commands of its shell, such as `noteon 0 60 80`, to its standard input. This works wherever fluidsynth has
+audio: with ALSA, with JACK, and without any MIDI system. The user does not have to connect anything. And the process
+never outlives us: when we end, even by kill -9, its standard input ends, and then it ends too.
 
 The audio device is chosen in fluidsynth's own configuration: `set audio.driver jack` in `~/.fluidsynth`.
 """
