@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench.clocks import steady
+from sideman.core.actions import PlayVariation, Start
 from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine
 from sideman.core.events import (
@@ -23,10 +24,8 @@ from sideman.core.events import (
     NoteOff,
     NoteOn,
     PitchBend,
-    PlayVariation,
     SetChart,
     SetMode,
-    Start,
 )
 from sideman.core.reports import ModeChanged, NotePlayed, StateChanged
 from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower

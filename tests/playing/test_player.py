@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Panic
 from sideman.core.engine import play_through
-from sideman.core.events import Command, ControlChange, MidiEvent, NoteOff, NoteOn, Panic, PitchBend, encode
+from sideman.core.events import Command, ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend, encode
 from sideman.core.reports import Advanced, BarPlayed, EventSent, InputReceived, Report
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import MAX_SLEEP_S, WAKE_AHEAD_S, Player

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Panic, PlayVariation, Start, Stop
 from sideman.core.chart.chart import parse_changes
 from sideman.core.errors import CannotCreate, DiskError, Unavailable, UnreadableInput
 from sideman.core.events import (
@@ -33,14 +34,10 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
-    Panic,
     PitchBend,
-    PlayVariation,
     SetChart,
     SetMode,
     SetPortPeriod,
-    Start,
-    Stop,
 )
 from sideman.core.reports import Advanced, BarPlayed, BarStarted, EventSent, NoteHeard, Report
 from sideman.core.settings.schema import COMMON_TIME

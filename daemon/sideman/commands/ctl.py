@@ -17,23 +17,17 @@ from typing import Any
 from sideman.config.resources import expand_user
 from sideman.control.client import ControlClient, connect
 from sideman.control.paths import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
+from sideman.core.actions import ACTIONS
 from sideman.core.errors import UsageError
 
 REQUESTS = {
     "status": "how it stands",
     "get": "a setting, what it may be, and what it does; or all of them",
     "set": "another value for a setting, from the next note on",
-    "mode": "another mode, from the next bar on",
+    **{action.name: action.help for action in ACTIONS.values()},
     "mute": "silent at once, or back; the other of the two if it is not said which",
-    "panic": "silence everything, and play on",
-    "preset": "the settings of a preset",
     "reload": "read the configuration file again",
-    "tap": "a tap of the tempo",
-    "start": "begin from the top",
-    "stop": "end the music, until it is begun again",
-    "again": "its last phrase once more, varied",
     "learn": "bind the next knob that is moved",
-    "keep": "save the last minutes as a take",
     "watch": "show what is played, heard and changed, until Ctrl-C",
 }
 

@@ -17,7 +17,7 @@ from sideman.core.chart.chart import Chart
 from sideman.core.events import NoteOn
 from sideman.core.parts.improviser import Choice
 from sideman.core.reports import BarPlayed, ModeChanged, NoteHeard, NotePlayed, Report, SettingsChanged, StateChanged
-from sideman.core.settings.written import write_value
+from sideman.core.settings.schema import write_value
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
+from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.conductor import ALMOST_TICKS, PlaySpan
 from sideman.core.events import (
@@ -28,17 +29,12 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
-    Panic,
     PitchBend,
-    PlayVariation,
     ReleaseChannel,
     SetChart,
     SetMode,
     SetPortPeriod,
     SongPosition,
-    Start,
-    Stop,
-    TapTempo,
 )
 from sideman.core.input.melody import MelodyTracker, PlayerEvent
 from sideman.core.input.midi_mapping import MidiMapping

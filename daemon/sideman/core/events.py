@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sideman.core.actions import ActionCommand
 from sideman.core.chart.chart import Chart
-from sideman.core.settings.bindings import Target
 from sideman.core.settings.schema import ModeName
+from sideman.core.settings.types import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +99,6 @@ MidiEvent = NoteOn | NoteOff | ControlChange | ProgramChange | PitchBend | Clock
 
 
 @dataclass(frozen=True, slots=True)
-class Panic:
-    """Silence everything at once, on every channel we play, and play on."""
-
-
-@dataclass(frozen=True, slots=True)
 class ReleaseChannel:
     """Release every pitch on `channel`: what an earlier process, killed, may have left sounding there."""
 
@@ -135,26 +131,6 @@ class SetMode:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Begin the music from its top, counted in as play.count_in says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """End the music here, until it is begun anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlayVariation:
-    """Play the last phrase once more, varied: its rhythm and contour with other notes."""
-
-
-@dataclass(frozen=True, slots=True)
-class TapTempo:
-    """A tap of a foot: several give the tempo."""
-
-
-@dataclass(frozen=True, slots=True)
 class LearnBinding:
     """Bind the controller that is moved next to `target`; for an action, the next controller or note."""
 
@@ -169,18 +145,7 @@ class SetPortPeriod:
 
 
 Command = (
-    Panic
-    | ReleaseChannel
-    | SetChart
-    | ChangeSettings
-    | SetMode
-    | Start
-    | Stop
-    | PlayVariation
-    | TapTempo
-    | LearnBinding
-    | LinkState
-    | SetPortPeriod
+    ActionCommand | ReleaseChannel | SetChart | ChangeSettings | SetMode | LearnBinding | LinkState | SetPortPeriod
 )
 
 NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE, PITCH_BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0

@@ -28,10 +28,11 @@ from sideman.config.sources import SettingsSources
 from sideman.control.api import ControlApi, Request
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
+from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import Panic, ReleaseChannel, SetPortPeriod
+from sideman.core.events import ReleaseChannel, SetPortPeriod
 from sideman.core.reports import (
     ActionRequested,
     BarPlayed,

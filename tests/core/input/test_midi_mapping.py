@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.events import (
     ChangeSettings,
     Command,
@@ -20,13 +21,8 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
-    Panic,
-    PlayVariation,
     ProgramChange,
     SetMode,
-    Start,
-    Stop,
-    TapTempo,
 )
 from sideman.core.input.midi_mapping import (
     MIN_TURN_INTERVAL_S,
@@ -36,10 +32,9 @@ from sideman.core.input.midi_mapping import (
     value_at_position,
 )
 from sideman.core.reports import ActionRequested, ModeChanged, SettingsChanged
-from sideman.core.settings.bindings import ActionTarget, SettingTarget, Target
-from sideman.core.settings.read_bindings import controller_range_of
+from sideman.core.settings.bindings import controller_range_of
 from sideman.core.settings.schema import KEYS, NO_BINDINGS, Settings, value_of, with_values
-from sideman.core.settings.types import NumberRange
+from sideman.core.settings.types import ActionTarget, NumberRange, SettingTarget, Target
 from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock
 from support.fakes import settings as told

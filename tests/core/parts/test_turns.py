@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.clocks import steady
+from sideman.core.actions import Panic, PlayVariation, Start, Stop
 from sideman.core.engine import Engine
 from sideman.core.events import (
     ChangeSettings,
@@ -23,12 +24,8 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
-    Panic,
-    PlayVariation,
     SetMode,
     SongPosition,
-    Start,
-    Stop,
     encode,
 )
 from sideman.core.parts.turns import AnswerMode, DuetMode, PlayerActivity

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import ConfigError
-from sideman.core.settings.resolve import SettingsLayer, WrittenValue, closest_key, resolve_settings
-from sideman.core.settings.schema import GROUPS, KEYS, SettingKey, Settings
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
+from sideman.core.settings.schema import GROUPS, KEYS, SettingKey, Settings, closest_key
 from sideman.core.settings.types import MAX_QUOTE_LENGTH, PitchRange
 from support.strategies import written_values
 
@@ -171,7 +171,7 @@ def test_a_clock_that_can_come_in_nowhere_is_told() -> None:
 def test_two_parts_on_one_channel_are_told(values: dict[str, object], told: str) -> None:
     """Notes would break off, or one would play and never be heard, without a word."""
     (problem,) = problems(values)
-    assert re.fullmatch(rf"my\.yaml:7: {told}, too: .*; give it another", problem)
+    assert re.fullmatch(rf"my\.yaml:7: {told}, too: .*; choose another", problem)
 
 
 @pytest.mark.parametrize(

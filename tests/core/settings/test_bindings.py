@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman.config.yaml import parse_yaml
+from sideman.core.actions import ACTIONS
 from sideman.core.errors import ConfigError
-from sideman.core.settings.bindings import ActionTarget, Bindings, SettingTarget
-from sideman.core.settings.read_bindings import ACTION_NAMES, MODES, bindings_key_of, read_learn_target, read_target
+from sideman.core.settings.bindings import CONTROLLER_TARGET, bindings_key_of, read_learn_target
 from sideman.core.settings.resolve import resolve_settings
-from sideman.core.settings.schema import KEYS, MidiSettings
+from sideman.core.settings.schema import KEYS, MODES, MidiSettings
+from sideman.core.settings.types import ActionTarget, Bindings, SettingTarget
 
 TABLES = b"""\
 midi:
@@ -87,20 +88,20 @@ def test_a_table_read_again_is_the_same(table: str) -> None:
         ("midi: {cc: 5}", "midi.cc: 5: allowed is controllers from 0 to 127"),
         ("midi: {cc: {1: play.temprature}}", "did you mean play.temperature?"),
         ("midi: {cc: {1: zzz.zzz}}", "no such key"),
-        ("midi: {cc: {1: midi.channel}}", "midi.channel cannot be turned while it plays"),
-        ("midi: {cc: {1: chart.changes}}", "chart.changes cannot be turned while it plays"),
+        ("midi: {cc: {1: midi.channel}}", "midi.channel cannot be turned by a controller"),
+        ("midi: {cc: {1: chart.changes}}", "chart.changes cannot be turned by a controller"),
         ("midi: {cc: {1: play.range}}", "play.range cannot be turned: it is two pitches"),
         ("midi: {cc: {1: play.density 0-9}}", "play.density goes from 0 to 4"),
         ("midi: {cc: {1: play.density 2-1}}", "the lower end"),
         ("midi: {cc: {1: play.density 1}}", "such as play.temperature or play.density 0.2-2"),
         ("midi: {cc: {1: play.rests 0.5-2}}", "in whole numbers"),
-        ("midi: {cc: {1: play.rate 1-2}}", "no number, and has no range"),
-        ("midi: {cc: {1: jump}}", "or one of start, stop, mode, again, panic, tap, keep, mode:NAME or preset:NAME"),
+        ("midi: {cc: {1: play.rate 1-2}}", "not a number, so it has no range"),
+        ("midi: {cc: {1: jump}}", "or one of start, stop, panic, mode, mode:NAME, tap, again, keep or preset:NAME"),
         ("midi: {cc: {1: 'mode:fast'}}", "the modes are solo, trade, answer, duet, off"),
         ("midi: {cc: {1: 'tap:2'}}", "or one of start"),
         ("midi: {cc: {1: preset}}", "preset:NAME"),
         ("midi: {notes: {H1: tap}}", "a pitch from 0 to 127 or from C-1 to G9"),
-        ("midi: {notes: {C1: play.density}}", "a note turns no key"),
+        ("midi: {notes: {C1: play.density}}", "a note cannot turn a setting"),
         ("midi: {notes: {C1: tap, 24: mode}}", "midi.notes.24: the same as midi.notes.C1"),
         ("midi: {programs: {0: ballad}}", "from 1 to 128"),
         ("midi: {programs: {1: 5}}", "the name of a preset"),
@@ -119,7 +120,7 @@ def test_a_mistake_in_a_table_is_told_with_its_line_and_what_is_allowed(entry: s
     | st.sampled_from(
         [
             *KEYS,
-            *ACTION_NAMES,
+            *ACTIONS,
             "mode:solo",
             "preset:x",
             "play.gate 0.1-0.00001",
@@ -132,16 +133,14 @@ def test_a_mistake_in_a_table_is_told_with_its_line_and_what_is_allowed(entry: s
 def test_any_text_is_a_target_that_reads_back_or_is_refused(text: str) -> None:
     """`ctl learn` with an odd word would stop the music, or bind something else than it says."""
     try:
-        target = read_target(text)
+        target = CONTROLLER_TARGET.read(text)
     except ValueError:
         return
-    assert read_target(target.text) == target
+    assert CONTROLLER_TARGET.read(target.text) == target
 
 
 @given(
-    st.lists(
-        st.tuples(st.integers(0, 127), st.sampled_from([*map(ActionTarget, ACTION_NAMES), SettingTarget("play.gate")]))
-    )
+    st.lists(st.tuples(st.integers(0, 127), st.sampled_from([*map(ActionTarget, ACTIONS), SettingTarget("play.gate")])))
 )
 def test_a_table_has_one_entry_a_number_in_order(entries: list[tuple[int, ActionTarget | SettingTarget]]) -> None:
     """A knob learned twice would do two things."""
@@ -158,9 +157,9 @@ def test_a_table_has_one_entry_a_number_in_order(entries: list[tuple[int, Action
 def test_what_cannot_be_learned_is_told_with_what_can() -> None:
     """`ctl learn` would wait for a knob that can do nothing."""
     assert read_learn_target("play.density 0.2-2") == SettingTarget("play.density", 0.2, 2)
-    with pytest.raises(ValueError, match=r"play\.range cannot be turned.*; allowed is a key that changes"):
+    with pytest.raises(ValueError, match=r"play\.range cannot be turned.*; allowed is a setting that changes"):
         read_learn_target("play.range")
-    with pytest.raises(ValueError, match=r"^allowed is a key that changes"):
+    with pytest.raises(ValueError, match=r"^allowed is a setting that changes"):
         read_learn_target(None)
 
 
