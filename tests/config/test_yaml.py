@@ -16,7 +16,7 @@ from sideman.config import resources
 from sideman.config import yaml_events as yamlparser
 from sideman.config.default_file import default_yaml
 from sideman.config.scalars import parse_scalar
-from sideman.config.yaml import parse_yaml, read_file, read_yaml
+from sideman.config.yaml import parse_yaml, read_yaml
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted
 from sideman.core.settings.resolve import resolve_settings
 from sideman.core.settings.schema import KEYS, Settings
@@ -181,11 +181,11 @@ def test_a_number_is_read_as_itself(number: float) -> None:
 def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     """A mistyped path would be taken for an empty configuration."""
     with pytest.raises(NoSuchInput, match=r"none\.yaml: no such file"):
-        read_file(tmp_path / "none.yaml")
+        read_yaml(tmp_path / "none.yaml")
     with pytest.raises(NoSuchInput, match="a folder"):
-        read_file(tmp_path)
+        read_yaml(tmp_path)
     with pytest.raises(NoSuchInput, match="no such file"):
-        read_file(tmp_path / "a\0b")
+        read_yaml(tmp_path / "a\0b")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions are those of POSIX")
@@ -201,7 +201,7 @@ def test_a_file_one_may_not_read_is_told_as_that(tmp_path: Path, monkeypatch: py
 
         monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(NotPermitted, match=r"secret\.yaml: not permitted"):
-        read_file(path)
+        read_yaml(path)
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
@@ -210,4 +210,4 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(ConfigError, match="larger than 1 MiB"):
-        read_file(path)
+        read_yaml(path)

@@ -148,7 +148,7 @@ def test_a_chart_file_can_be_set_and_moved(tmp_path: Path) -> None:
 def test_a_pipe_is_no_chart(tmp_path: Path) -> None:
     """One wrong name, and the daemon would wait for ever for what comes out of it, deaf to all signals."""
     os.mkfifo(tmp_path / "pipe.chart")
-    with pytest.raises(NoSuchInput, match=r"pipe.chart: a pipe or a device, not a file"):
+    with pytest.raises(NoSuchInput, match=r"pipe.chart: not a plain file"):
         control_scene().ask("set", key="chart.file", value=str(tmp_path / "pipe.chart"))
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from sideman.config.scalars import parse_scalar
 from sideman.config.sources import SettingsSources
-from sideman.core.errors import NoSuchInput, NotPermitted, UnreadableInput, UsageError
+from sideman.core.errors import UsageError
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import Settings
-from sideman_models.text import printable
+from sideman.files import check_readable
 
 if TYPE_CHECKING:
     from sideman_models.corpus.corpus import Corpus
@@ -99,16 +98,6 @@ def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:
     if summary := midi_summary(corpus):
         print(f"{summary} (sideman corpus tells more)", file=sys.stderr)
     return corpus
-
-
-def check_readable(path: Path) -> None:
-    """Raises NoSuchInput, NotPermitted or UnreadableInput for what is no file or folder that can be read."""
-    if not path.exists():
-        raise NoSuchInput(f"{printable(path)}: no such file")
-    if not path.is_file() and not path.is_dir():  # a pipe would be waited for, a device may never end
-        raise UnreadableInput(f"{printable(path)}: not a plain file; keep in one what is to be read")
-    if not os.access(path, os.R_OK):
-        raise NotPermitted(f"{printable(path)}: may not be read by this user")
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,9 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sideman.commands.common import add_reading_options, check_readable, reading_options
+from sideman.charts.detect import MAX_TEXT_BYTES
+from sideman.commands.common import add_reading_options, reading_options
 from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
 from sideman.core.errors import UnreadableInput, UsageError
+from sideman.files import check_readable, read_file
 from sideman_models.corpus import corpus as modern
 from sideman_models.corpus.midi.reader import FileReport
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES
@@ -136,7 +138,7 @@ def _accuracy_trials(path: Path) -> Iterator[tuple[str, ChordAccuracy]]:
 
 def _chart(path: Path) -> Chart:
     try:
-        return parse_changes(path.read_text("utf-8-sig"), Meter(4, 4), printable(path))
+        return parse_changes(read_file(path, MAX_TEXT_BYTES).decode("utf-8-sig"), Meter(4, 4), printable(path))
     except UnicodeDecodeError:
         raise UnreadableInput(f"{printable(path)}: not text (UTF-8); is it a chart?") from None
     except ChartError as error:

@@ -10,14 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sideman.commands.common import add_reading_options, check_readable, read_music
+from sideman.commands.common import add_reading_options, read_music
 from sideman.core.errors import CannotCreate, UsageError
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import check_readable, write_file
 from sideman.render.over_solos import play_over_solos
-from sideman_models.corpus.corpus import Corpus, Piece
+from sideman_models.corpus.corpus import Corpus
 from sideman_models.errors import CorpusError
 from sideman_models.evaluation.report import EvaluationReport, make_report, with_played_music
 from sideman_models.evaluation.text import report_text
+from sideman_models.music.solos import Piece
 from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.training.split import (
     files_known_before,
@@ -81,8 +82,7 @@ def run(args: argparse.Namespace) -> int:
     found = replace(found, remarks=[*known, *found.remarks])
     print(json.dumps(found.as_json()) if args.json else report_text(found))
     if draw is not None:
-        with explain_write_errors(args.report):
-            write_atomically(args.report, draw(found))
+        write_file(args.report, draw(found))
     return 0
 
 

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import check_readable
 from sideman.commands.quiet import silence_stderr
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import Unavailable, UnreadableInput, UsageError
 from sideman.core.events import MidiEvent, NoteOff, NoteOn
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import check_readable, write_file
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.corpus import BEATS_PER_BAR, read_classic
 from sideman_models.course.generate import (
@@ -61,13 +60,8 @@ def run(args: argparse.Namespace) -> int:
     seed = secrets.randbelow(2**32) if args.seed is None else args.seed
     texts = [value.text for value in bundle.vocabulary.values]
     tune = generate_music(_inference_model(args, bundle, seed), texts, corpus.chords, seed)
-    with explain_write_errors(args.out):
-        write_atomically(
-            args.out,
-            midi_file_bytes(
-                _midi_events(tune), BPM, [(0.0, Meter(BEATS_PER_BAR, 4))], float(tune.length_beats), "sideman"
-            ),
-        )
+    meters = [(0.0, Meter(BEATS_PER_BAR, 4))]
+    write_file(args.out, midi_file_bytes(_midi_events(tune), BPM, meters, float(tune.length_beats), "sideman"))
     for one in tune.sets:
         print(*([" ".join(one.values)] if args.values else []), one, sep="\n")
     sounds = sum(len(one.sounds) for one in tune.sets)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import check_readable, format_table
+from sideman.commands.common import format_table
 from sideman.commands.quiet import silence_stderr
 from sideman.core.errors import SidemanError, Unavailable, UsageError
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import check_readable, write_file
 from sideman_models.errors import BundleError
 from sideman_models.network.bundle import VALUES_FILE, Bundle, bundle_names, find_bundle, load_bundle, save_bundle
 
@@ -144,8 +144,7 @@ def _export(args: argparse.Namespace) -> None:
         content, differs = _exported(bundle, kind)
     if not differs <= MAX_DIFFERENCE:
         raise SidemanError(f"{args.file}: its probabilities would differ by {differs:.1g}; nothing is written")
-    with explain_write_errors(args.file):
-        write_atomically(args.file, content)
+    write_file(args.file, content)
     print(f"{args.file}: written; probabilities differ by {differs:.1g} at most from those that are played")
     print(_STEP_INTERFACE.format(w=bundle.weights, n_x=len(bundle.weights.kernel)))
 

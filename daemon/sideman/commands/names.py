@@ -9,8 +9,8 @@ import shlex
 from itertools import islice
 from pathlib import Path
 
-from sideman.commands.common import check_readable
 from sideman.core.errors import UsageError
+from sideman.files import check_readable
 from sideman_models.course.names import (
     DINOSAUR_MODEL,
     ITERATIONS,

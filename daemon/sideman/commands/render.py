@@ -13,7 +13,7 @@ from pathlib import Path
 from sideman.commands.common import add_settings_options, load_settings
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import explain_write_errors, write_file
 from sideman.playing.assembly import Performance, load_performance
 from sideman.render.render import RenderedTake, chord_symbols, note_spans, render_take, take_name, take_seed
 from sideman.service import log
@@ -127,8 +127,7 @@ def _outputs(args: argparse.Namespace) -> Iterator[_OutputFile]:
 
 
 def _write_midi(take: RenderedTake, path: Path) -> None:
-    with explain_write_errors(path):
-        write_atomically(path, take.midi)
+    write_file(path, take.midi)
 
 
 def _write_picture(take: RenderedTake, path: Path) -> None:
@@ -137,8 +136,7 @@ def _write_picture(take: RenderedTake, path: Path) -> None:
     notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(take.events)]
     title = f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
     picture = piano_roll(notes, list(chord_symbols(take.chart, take.beats)), title, take.chart.beat_of_bar)
-    with explain_write_errors(path):
-        write_atomically(path, picture)
+    write_file(path, picture)
 
 
 # -- one take, or many

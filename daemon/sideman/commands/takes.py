@@ -25,7 +25,8 @@ from sideman.core.events import ChangeSettings, MidiEvent, NoteOff, NoteOn
 from sideman.core.reports import BarPlayed, BarStarted, EventSent, InputReceived, Report
 from sideman.core.settings.schema import Settings, with_values
 from sideman.core.text import format_bar
-from sideman.files import explain_write_errors, write_atomically
+from sideman.exit_status import REPLAY_DIFFERS
+from sideman.files import write_file
 from sideman.render.render import note_spans
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman.takes.folder import TakeFolder, is_folder, is_recording, take_folder
@@ -34,9 +35,6 @@ from sideman.takes.jsonform import settings_to_json
 from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.replay import compare_replay, complete_journal, engine_at_start, performance_of
 from sideman_models.text import printable
-
-DIFFERENT_STATUS = 1
-"""The exit status where a take that is played again is not the same."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -240,8 +238,7 @@ def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with explain_write_errors(path):
-        write_atomically(path, content)
+    write_file(path, content)
 
 
 def _picture(journal: Journal) -> bytes:
@@ -312,6 +309,6 @@ def _replay(args: argparse.Namespace, folder: TakeFolder) -> int:
         _write(args.out, midi.contents())
     if again.difference:
         print(f"{journal.name}: {again.same_events} events the same, then a difference: {again.difference}")
-        return DIFFERENT_STATUS
+        return REPLAY_DIFFERS.number
     print(f"{journal.name}: the same {again.same_events} events")
     return 0

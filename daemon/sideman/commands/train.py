@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.commands.common import add_reading_options, check_readable, read_music
+from sideman.commands.common import add_reading_options, read_music
 from sideman.commands.quiet import silence_stderr
 from sideman.config.sources import load_chart
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings.schema import Settings
-from sideman.files import explain_write_errors
+from sideman.files import check_readable, explain_write_errors
 from sideman.watch.training_progress import BarProgress, PlainProgress
+from sideman_models.files import read_plain_file
 from sideman_models.network.bundle import VALUES_FILE, Bundle, load_bundle, save_bundle
 from sideman_models.network.model_card import model_card
 from sideman_models.text import printable
@@ -30,7 +31,7 @@ from sideman_models.training.recipe import FINE_TUNING_RATE, Recipe, default_dro
 if TYPE_CHECKING:
     from sideman_models.network.lstm import Floats
 
-_MAX_LICENCE_LENGTH = 1 << 16
+_MAX_LICENCE_BYTES = 1 << 16
 _MAX_SEED = 2**32 - 1
 _MAX_NUMBER = 1 << 20
 _MODERN_ONLY = {
@@ -249,20 +250,13 @@ def _licence(given: str | None) -> str:
         if not Path(given).exists():
             _check_not_a_path(given)
             return given
-        if not Path(given).is_file():
-            raise UnreadableInput(f"--licence {given}: not a plain file")
-        with Path(given).open("rb") as file:
-            raw = file.read(_MAX_LICENCE_LENGTH + 1)
+        return read_plain_file(Path(given), _MAX_LICENCE_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableInput(f"--licence {given}: not text (UTF-8); is it the right file?") from None
     except OSError as error:
         if "\n" in given or len(given) > 255:  # a text too long for a file's name
             return given
         raise UnreadableInput(f"--licence {given}: cannot be read: {error.strerror}") from error
-    if len(raw) > _MAX_LICENCE_LENGTH:
-        raise UnreadableInput(f"--licence {given}: longer than {_MAX_LICENCE_LENGTH >> 10} KiB")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UnreadableInput(f"--licence {given}: not text (UTF-8); is it the right file?") from None
 
 
 def _check_not_a_path(text: str) -> None:

@@ -9,14 +9,14 @@ Scalars are read as YAML 1.2 reads them: `off` and `no` are words, `010` is ten 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, SidemanError
+from sideman.core.errors import ConfigError
 from sideman.core.settings.resolve import WrittenValue
+from sideman.files import read_file
 
 MAX_CONFIG_BYTES = 1 << 20
 """Bytes; a configuration of every key, commented, has about ten thousand."""
@@ -38,34 +38,7 @@ def read_yaml(path: Path) -> YamlContent:
     Raises NoSuchInput, NotPermitted or ConfigError when there is nothing to read; what is wrong *in* the file comes
     back as problems, to be told together with those of its values.
     """
-    return parse_yaml(read_file(path), str(path))
-
-
-def read_file(path: Path, max_bytes: int = MAX_CONFIG_BYTES, too_large: type[ConfigError] = ConfigError) -> bytes:
-    """The bytes of a small file that has to be there and readable; `too_large` is raised beyond `max_bytes` bytes."""
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir() or str(path) == os.devnull):
-            raise NoSuchInput(f"{path}: a pipe or a device, not a file; keep in one what is to be read")  # it may wait
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise read_error(path, error) from None
-    if len(data) > max_bytes:
-        raise too_large(f"{path}: larger than {max_bytes >> 20} MiB; is it the right file?")
-    return data
-
-
-def read_error(path: Path, error: OSError | ValueError) -> SidemanError:
-    """What `error` means for somebody who asked for the file at `path`."""
-    match error:
-        case FileNotFoundError() | NotADirectoryError() | ValueError():
-            return NoSuchInput(f"{path}: no such file")
-        case IsADirectoryError():
-            return NoSuchInput(f"{path}: a folder, not a file")
-        case PermissionError():
-            return NotPermitted(f"{path}: not permitted to read it")
-        case _:
-            return NoSuchInput(f"{path}: {error.strerror or error}")
+    return parse_yaml(read_file(path, MAX_CONFIG_BYTES, ConfigError), str(path))
 
 
 def parse_yaml(data: bytes, name: str) -> YamlContent:

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from sideman.config.yaml import parse_yaml, read_file
+from sideman.config.yaml import MAX_CONFIG_BYTES, parse_yaml
 from sideman.core.errors import ConfigError
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import GROUPS
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import explain_write_errors, read_file, write_file
 
 
 def set_key(path: Path, key: str, value: int) -> None:
@@ -20,11 +20,11 @@ def set_key(path: Path, key: str, value: int) -> None:
     Raises ConfigError where the file is broken, or laid out so that this is better done by hand; NotPermitted,
     CannotCreate or DiskError where it cannot be read or written.
     """
-    before = read_file(path) if path.exists() else b""
+    before = read_file(path, MAX_CONFIG_BYTES, ConfigError) if path.exists() else b""
     after = edit_yaml(before, key, value, str(path))
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, after)
+    write_file(path, after)
 
 
 def edit_yaml(data: bytes, key: str, value: int, name: str) -> bytes:
