@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of knobs, pads and programs: read as they are meant, every mistake told with its place."""
+"""Bindings of controllers, notes and programs: read as written, and every mistake is reported with its line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sideman.core.settings.resolve import resolve_settings
 from sideman.core.settings.schema import KEYS, MODES, MidiSettings
 from sideman.core.settings.types import ActionTarget, Bindings, SettingTarget
 
-TABLES = b"""\
+WRITTEN = b"""\
 midi:
   cc: {1: play.temperature, 020: play.density 0.2-2, 64: mode, 65: tap, 80: "mode:trade", 3: play.offset_ms -50--10}
   notes: {24: start, D1: stop, C#1: again}
@@ -24,21 +24,21 @@ midi:
 
 
 def midi(*texts: bytes) -> MidiSettings:
-    """What some files say of `midi`, later ones over earlier ones."""
+    """Return the `midi` settings of some files; later files override earlier ones."""
     reads = [parse_yaml(text, "my.yaml") for text in texts]
     return resolve_settings([read.values for read in reads], [line for read in reads for line in read.problems]).midi
 
 
 def problem(entry: str) -> str:
-    """What is wrong with one line, such as `midi.cc.1: tap`, of a file."""
+    """Return what is wrong with one line of a file, such as `midi.cc.1: tap`."""
     with pytest.raises(ConfigError) as caught:
         midi(f"# mine\n{entry}\n".encode())
     return str(caught.value)
 
 
-def test_tables_are_read_as_a_musician_writes_them() -> None:
-    """Knobs, pads and programs could not be put to use."""
-    read = midi(TABLES)
+def test_bindings_are_read_as_a_musician_writes_them() -> None:
+    """Guards against: controllers, pads and programs that cannot be used."""
+    read = midi(WRITTEN)
     assert dict(read.cc) == {
         1: SettingTarget("play.temperature"),
         3: SettingTarget("play.offset_ms", -50, -10),
@@ -51,8 +51,8 @@ def test_tables_are_read_as_a_musician_writes_them() -> None:
     assert dict(read.programs) == {1: ActionTarget("preset", "ballad"), 2: ActionTarget("preset", "bebop")}
 
 
-def test_one_entry_can_be_given_alone_and_taken_back() -> None:
-    """`--set midi.cc.20=…` would throw the file's table away, or could not free a pedal it has."""
+def test_one_binding_can_be_added_or_removed_alone() -> None:
+    """Guards against: `--set midi.cc.20=…` that removes the bindings of the file, or cannot remove one of them."""
     assert dict(midi(b"midi: {cc: {1: tap, 2: mode}}", b"midi.cc.1: null\nmidi.cc.20: play.velocity").cc) == {
         2: ActionTarget("mode"),
         20: SettingTarget("play.velocity"),
@@ -60,17 +60,17 @@ def test_one_entry_can_be_given_alone_and_taken_back() -> None:
 
 
 @pytest.mark.parametrize("empty", [b"midi: {cc: {}}", b"midi:\n  cc:\n  #  1: tap\n"])
-def test_an_empty_table_says_nothing(empty: bytes) -> None:
-    """A copy of the default file would throw away what a preset binds."""
+def test_empty_bindings_remove_nothing(empty: bytes) -> None:
+    """Guards against: a copy of the default file that removes the bindings of a preset."""
     assert midi(empty) == MidiSettings()
     assert dict(midi(b"midi.cc.1: tap", empty).cc) == {1: ActionTarget("tap")}
 
 
-@pytest.mark.parametrize("table", ["cc", "notes", "programs"])
-def test_a_table_read_again_is_the_same(table: str) -> None:
-    """A table shown, and copied into a file, would mean something else."""
-    before = getattr(midi(TABLES), table)
-    assert getattr(midi(f"midi: {{{table}: {before}}}".encode()), table) == before
+@pytest.mark.parametrize("key", ["cc", "notes", "programs"])
+def test_written_bindings_are_read_as_the_same(key: str) -> None:
+    """Guards against: bindings that change their meaning when they are copied into a file."""
+    before = getattr(midi(WRITTEN), key)
+    assert getattr(midi(f"midi: {{{key}: {before}}}".encode()), key) == before
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,12 @@ def test_a_table_read_again_is_the_same(table: str) -> None:
         ("midi: {programs: {1: 5}}", "the name of a preset"),
     ],
 )
-def test_a_mistake_in_a_table_is_told_with_its_line_and_what_is_allowed(entry: str, words: str) -> None:
-    """Somebody would stand on stage with a pedal that does nothing."""
-    told = problem(entry)
-    assert told.startswith("my.yaml:2: ")
-    assert "\n" not in told
-    assert words in told
+def test_a_mistake_in_a_binding_is_reported_with_its_line_and_what_is_allowed(entry: str, words: str) -> None:
+    """Guards against: a pedal on stage that does nothing."""
+    message = problem(entry)
+    assert message.startswith("my.yaml:2: ")
+    assert "\n" not in message
+    assert words in message
 
 
 @given(
@@ -130,8 +130,8 @@ def test_a_mistake_in_a_table_is_told_with_its_line_and_what_is_allowed(entry: s
         ]
     )
 )
-def test_any_text_is_a_target_that_reads_back_or_is_refused(text: str) -> None:
-    """`ctl learn` with an odd word would stop the music, or bind something else than it says."""
+def test_any_text_is_a_target_or_refused(text: str) -> None:
+    """Guards against: `ctl learn` with an odd word that stops the music, or binds something else."""
     try:
         target = CONTROLLER_TARGET.read(text)
     except ValueError:
@@ -142,20 +142,20 @@ def test_any_text_is_a_target_that_reads_back_or_is_refused(text: str) -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 127), st.sampled_from([*map(ActionTarget, ACTIONS), SettingTarget("play.gate")])))
 )
-def test_a_table_has_one_entry_a_number_in_order(entries: list[tuple[int, ActionTarget | SettingTarget]]) -> None:
-    """A knob learned twice would do two things."""
-    table = Bindings()
+def test_each_number_has_one_binding_in_order(entries: list[tuple[int, ActionTarget | SettingTarget]]) -> None:
+    """Guards against: a controller that was learned twice and does two things."""
+    bindings = Bindings()
     for number, target in entries:
-        table = table.with_binding(number, target)
-    assert list(table) == sorted(dict(entries).items())
-    assert all(target != ActionTarget("tap") for _, target in table.without_target(ActionTarget("tap")))
-    assert list(table.without_target(SettingTarget("play.gate", 0.1, 0.2))) == [
-        each for each in table if isinstance(each[1], ActionTarget)
+        bindings = bindings.with_binding(number, target)
+    assert list(bindings) == sorted(dict(entries).items())
+    assert all(target != ActionTarget("tap") for _, target in bindings.without_target(ActionTarget("tap")))
+    assert list(bindings.without_target(SettingTarget("play.gate", 0.1, 0.2))) == [
+        each for each in bindings if isinstance(each[1], ActionTarget)
     ]
 
 
-def test_what_cannot_be_learned_is_told_with_what_can() -> None:
-    """`ctl learn` would wait for a knob that can do nothing."""
+def test_a_target_that_cannot_be_learned_is_reported() -> None:
+    """Guards against: `ctl learn` that waits for a controller which can do nothing."""
     assert read_learn_target("play.density 0.2-2") == SettingTarget("play.density", 0.2, 2)
     with pytest.raises(ValueError, match=r"play\.range cannot be turned.*; allowed is a setting that changes"):
         read_learn_target("play.range")
@@ -163,8 +163,8 @@ def test_what_cannot_be_learned_is_told_with_what_can() -> None:
         read_learn_target(None)
 
 
-def test_only_entries_of_tables_are_entries() -> None:
-    """A misspelt key would be taken for a knob."""
+def test_only_keys_below_bindings_are_bindings() -> None:
+    """Guards against: a misspelt key that counts as a binding."""
     assert bindings_key_of("midi.cc.1") == "midi.cc"
     assert bindings_key_of("midi.cc") is bindings_key_of("midi.ccx.1") is bindings_key_of("play.cc.1") is None
     assert len(MODES) == 5
