@@ -27,7 +27,7 @@ from support.fakes import classic_bundle, hanging_notes, modern_bundle, note_ons
 PLAY = [key for key in KEYS if key.startswith("play.")]
 PLACED = {"play.mode", "play.trade_bars", "play.trade_first", "play.silence", "play.longest", "play.comp"}
 """Settings that decide when to play, so that a choice depends on more than its tick."""
-MADE_OF_SETTINGS = {"settings", "dice", "rules", "_allowed"}
+MADE_OF_SETTINGS = {"settings", "random_source", "rules", "_value_masks"}
 PHRASE: list[tuple[float, MidiEvent]] = [(1.1, NoteOn(61, 70, 1)), (1.3, NoteOff(61, 1)), (1.35, NoteOn(68, 70, 1))]
 
 
