@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from sideman.config.sources import SettingsSources
 from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UsageError
-from sideman.core.events import ChangeSettings, SetChart, SetMode
-from sideman.core.reports import ModeChanged, SettingsChanged
+from sideman.core.events import ChangeSettings, ModeChanged, SetChart, SetMode, SettingsChanged
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, settings_line, value_of, write_value
 from support.control import ControlScene, control_scene

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine, play_through
-from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, SetChart, encode
+from sideman.core.events import BarPlayed, ControlChange, MidiEvent, NoteOff, NoteOn, SetChart, encode
 from sideman.core.input.quantize import exact_tick
-from sideman.core.reports import BarPlayed
 from sideman.core.schedule import DueItem
 from support.fakes import CHANGES, hanging_notes, performance, tempo_change
 

@@ -21,13 +21,15 @@ from sideman.core.events import (
     ClockTick,
     Command,
     MidiEvent,
+    ModeChanged,
     NoteOff,
     NoteOn,
+    NotePlayed,
     PitchBend,
     SetChart,
     SetMode,
+    StateChanged,
 )
-from sideman.core.reports import ModeChanged, NotePlayed, StateChanged
 from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
 from sideman.playing.assembly import resumed_engine, state_of
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock, tempo_change

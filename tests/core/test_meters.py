@@ -23,21 +23,24 @@ from sideman.core.chart.chart import Chart, parse_changes
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine
 from sideman.core.events import (
+    BarPlayed,
+    BarStarted,
     ClockContinue,
     ClockStart,
     ClockStop,
     ClockTick,
     Command,
+    EventSent,
     MidiEvent,
     NoteOff,
     NoteOn,
+    NotePlayed,
     SetChart,
     SetMode,
     SongPosition,
 )
 from sideman.core.input.quantize import quantize
 from sideman.core.parts.improviser import PULSE_TICKS
-from sideman.core.reports import BarPlayed, BarStarted, EventSent, NotePlayed
 from sideman.core.settings.schema import COMMON_TIME
 from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
 from sideman.playing.assembly import resumed_engine, state_of

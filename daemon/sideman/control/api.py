@@ -18,8 +18,16 @@ from sideman.config.sources import SettingsSources, load_chart, read_preset
 from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
-from sideman.core.events import ChangeSettings, Command, LearnBinding, SetChart, SetMode
-from sideman.core.reports import ModeChanged, Report, SettingsChanged
+from sideman.core.events import (
+    ChangeSettings,
+    Command,
+    LearnBinding,
+    ModeChanged,
+    Report,
+    SetChart,
+    SetMode,
+    SettingsChanged,
+)
 from sideman.core.settings.bindings import bindings_key_of, read_learn_target
 from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings

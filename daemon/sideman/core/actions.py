@@ -16,34 +16,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Start:
+
+class _Command(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A command without arguments. Its tag is its name in journals, see `sideman.core.events`."""
+
+
+class Start(_Command, frozen=True, tag="Begin"):
     """Start the music from its top, after the count-in that play.count_in asks for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(_Command, frozen=True, tag="Halt"):
     """Stop the music until the next start."""
 
 
-@dataclass(frozen=True, slots=True)
-class Panic:
-    """Silence everything on every channel that we play on, and go on playing."""
+class Panic(_Command, frozen=True, tag="Panic"):
+    """Silence every channel that we play on at once, and go on playing."""
 
 
-@dataclass(frozen=True, slots=True)
-class TapTempo:
-    """One tap; two or more give a tempo."""
+class TapTempo(_Command, frozen=True, tag="Tap"):
+    """One tap; several give the tempo."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlayVariation:
+class PlayVariation(_Command, frozen=True, tag="Again"):
     """Play the last phrase again, varied: its rhythm and contour with other notes."""
 
 
 ActionCommand = Start | Stop | Panic | TapTempo | PlayVariation
-"""The commands that have no arguments, so that an action can stand for each of them."""
+"""The commands of actions."""
 
 
 @dataclass(frozen=True, slots=True)

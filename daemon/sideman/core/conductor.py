@@ -16,10 +16,21 @@ from dataclasses import dataclass
 
 from sideman.core.chart.chart import Meter
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.events import ClockMessage, ClockTick, ControlChange, LinkState, MidiEvent, NoteOn, ProgramChange
+from sideman.core.events import (
+    ClockMessage,
+    ClockTick,
+    ControlChange,
+    LinkState,
+    MidiEvent,
+    NoteOn,
+    PlayState,
+    ProgramChange,
+    ReportSink,
+    StateChanged,
+    ignore_report,
+)
 from sideman.core.input.quantize import exact_tick
 from sideman.core.parts.soloist import Soloist
-from sideman.core.reports import PlayState, ReportSink, StateChanged, ignore_report
 from sideman.core.schedule import BAR_LINE, ONSET, BarLine, DueItem, Schedule, Strike, Tick
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.midi_clock import ClockConfig, ClockSource

@@ -18,7 +18,11 @@ from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.conductor import ALMOST_TICKS, PlaySpan
 from sideman.core.events import (
+    ActionRequested,
+    BarPlayed,
+    BarStarted,
     ChangeSettings,
+    Choice,
     ClockContinue,
     ClockStart,
     ClockStop,
@@ -27,24 +31,27 @@ from sideman.core.events import (
     ControlChange,
     LinkState,
     MidiEvent,
+    NoteHeard,
     NoteOff,
     NoteOn,
+    NotePlayed,
     PitchBend,
     ReleaseChannel,
     SetChart,
     SetMode,
     SetPortPeriod,
+    SettingsChanged,
     SongPosition,
+    Voice,
 )
 from sideman.core.input.melody import MelodyTracker, PlayerEvent
 from sideman.core.input.midi_mapping import MidiMapping
 from sideman.core.leader import Leader
 from sideman.core.ledger import release_channel
 from sideman.core.parts.comp import GATES, Comp, CompStyle
-from sideman.core.parts.improviser import Choice, Improviser
+from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.smoothing import MIN_ONSET_GAP_BEATS
 from sideman.core.parts.soloist import Soloist
-from sideman.core.reports import ActionRequested, BarPlayed, BarStarted, NoteHeard, NotePlayed, SettingsChanged, Voice
 from sideman.core.schedule import (
     ONSET,
     RELEASE,

@@ -11,10 +11,9 @@ import math
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.conductor import ALMOST_TICKS, Conductor, PlaySpan
-from sideman.core.events import MidiEvent
+from sideman.core.events import MidiEvent, ModeChanged
 from sideman.core.ledger import Ledger
 from sideman.core.parts.soloist import Soloist
-from sideman.core.reports import ModeChanged
 from sideman.core.schedule import RELEASE, NewMode, ReleaseAll
 from sideman.core.settings.schema import ModeName, Settings, with_values
 from sideman.core.timing.midi_clock import ClockConfig

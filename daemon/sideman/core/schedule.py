@@ -8,10 +8,8 @@ import math
 from dataclasses import dataclass, field
 from itertools import count
 
-from sideman.core.events import MidiEvent, NoteOff, NoteOn
+from sideman.core.events import BarPlayed, Choice, MidiEvent, NoteOff, NoteOn, Voice
 from sideman.core.parts.comp import CompStyle
-from sideman.core.parts.improviser import Choice
-from sideman.core.reports import BarPlayed, Voice
 
 RELEASE, CLOCK, BAR_LINE, ONSET = range(4)
 

@@ -28,8 +28,7 @@ from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import ReleaseChannel, SetPortPeriod
-from sideman.core.reports import Report
+from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.ableton_link import LinkFollower
 from sideman.core.timing.midi_clock import ClockConfig, ClockSource, MidiClockFollower

@@ -13,10 +13,23 @@ from collections import deque
 from collections.abc import Iterable
 
 from sideman.core.chart.chart import Meter
-from sideman.core.events import ControlChange, NoteOff, NoteOn, PitchBend, ProgramChange, encode
-from sideman.core.reports import Advanced, BarStarted, EventSent, InputReceived, NoteHeard, PlayerEnded, Report
+from sideman.core.events import (
+    Advanced,
+    BarStarted,
+    ControlChange,
+    EventSent,
+    InputReceived,
+    NoteHeard,
+    NoteOff,
+    NoteOn,
+    PitchBend,
+    PlayerEnded,
+    ProgramChange,
+    Report,
+    encode,
+)
 from sideman.takes.journal import TakeHeader
-from sideman.takes.jsonform import settings_to_json
+from sideman.takes.lines import settings_to_json
 
 TICKS_PER_BEAT = 960
 _TEXT, _NAME, _MARKER, _END, _TEMPO, _METER = 0x01, 0x03, 0x06, 0x2F, 0x51, 0x58

@@ -9,18 +9,17 @@ and meanwhile what is told is remembered, as far as there is room.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from sideman.core.errors import DiskError, Unavailable
-from sideman.core.events import SetChart
-from sideman.core.reports import (
+from sideman.core.events import (
     Advanced,
     BarPlayed,
     BarStarted,
@@ -28,13 +27,14 @@ from sideman.core.reports import (
     ModeChanged,
     PlayerEnded,
     Report,
+    SetChart,
     SettingsChanged,
 )
 from sideman.core.settings.schema import TakesSettings, with_values
 from sideman.files import explain_write_errors
-from sideman.takes import jsonform
 from sideman.takes.folder import OpenTake, TakeFolder
-from sideman.takes.journal import RECORDED_TYPES, RecordedReport, TakeHeader, TakeTotals, encode_report
+from sideman.takes.journal import TakeHeader, TakeTotals
+from sideman.takes.lines import RecordedReport, decode_report, encode_report
 from sideman.takes.midi_file import TakeMidiFile
 
 RETRY_S = 60.0
@@ -309,7 +309,7 @@ class _RecentBars:
     def keep(self, shelf: _TakeStore) -> str:
         """Write it as a take; the path of its MIDI file."""
         lines = b"".join([*(bar.lines for bar in self._bars), *self._lines])
-        reports = [jsonform.from_json(json.loads(line), RECORDED_TYPES) for line in lines.splitlines()]
+        reports = [decode_report(line) for line in lines.splitlines()]
         header = self._bars[0].header if self._bars else self._header
         if not self._is_whole:
             bars = (report.beat for report in reports if isinstance(report, BarStarted))

@@ -20,7 +20,7 @@ from sideman import __version__
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
-from sideman.core.reports import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
+from sideman.core.events import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.ableton_link import LinkFollower
 from sideman.core.timing.midi_clock import ClockConfig, ClockSource, MidiClockFollower

@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 
 from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.events import (
+    ActionRequested,
     ChangeSettings,
     Command,
     ControlChange,
     LearnBinding,
     MidiEvent,
+    ModeChanged,
     NoteOff,
     NoteOn,
     ProgramChange,
     SetMode,
+    SettingsChanged,
 )
 from sideman.core.input.midi_mapping import (
     MIN_TURN_INTERVAL_S,
@@ -31,7 +34,6 @@ from sideman.core.input.midi_mapping import (
     position_of_value,
     value_at_position,
 )
-from sideman.core.reports import ActionRequested, ModeChanged, SettingsChanged
 from sideman.core.settings.bindings import controller_range_of
 from sideman.core.settings.schema import KEYS, NO_BINDINGS, Settings, value_of, with_values
 from sideman.core.settings.types import ActionTarget, NumberRange, SettingTarget, Target

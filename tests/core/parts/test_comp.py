@@ -28,12 +28,12 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
+    NotePlayed,
     SetChart,
     SongPosition,
 )
 from sideman.core.parts.comp import BASS_PITCHES, SHELL_PITCHES, Comp, CompNote, CompStyle, beat_ticks, shell_tones
 from sideman.core.parts.improviser import RandomSource
-from sideman.core.reports import NotePlayed
 from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman_models.music.harmony import Chord, parse_chord

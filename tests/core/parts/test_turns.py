@@ -15,6 +15,7 @@ from bench.clocks import steady
 from sideman.core.actions import Panic, PlayVariation, Start, Stop
 from sideman.core.engine import Engine
 from sideman.core.events import (
+    BarPlayed,
     ChangeSettings,
     ClockContinue,
     ClockStart,
@@ -22,14 +23,17 @@ from sideman.core.events import (
     ClockTick,
     Command,
     MidiEvent,
+    ModeChanged,
     NoteOff,
     NoteOn,
+    NotePlayed,
     SetMode,
+    SettingsChanged,
     SongPosition,
+    StateChanged,
     encode,
 )
 from sideman.core.parts.turns import AnswerMode, DuetMode, PlayerActivity
-from sideman.core.reports import BarPlayed, ModeChanged, NotePlayed, SettingsChanged, StateChanged
 from sideman.core.schedule import DueItem
 from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
 from sideman_models.music.context import EvenBars

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from sideman.core.actions import ACTIONS
 from sideman.core.events import (
+    ActionRequested,
     ChangeSettings,
     Command,
     ControlChange,
@@ -32,7 +33,6 @@ from sideman.core.events import (
     SetMode,
 )
 from sideman.core.ledger import SUSTAIN
-from sideman.core.reports import ActionRequested
 from sideman.core.settings.bindings import controller_range_of
 from sideman.core.settings.schema import MODES, MidiSettings, ModeName, Settings, value_of
 from sideman.core.settings.types import ActionTarget, ChoiceRange, ControllerRange, SettingTarget, Target

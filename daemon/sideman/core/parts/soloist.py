@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.parts.improviser import PULSE_TICKS, Choice, ChoiceConstraints, Improviser
+from sideman.core.events import Choice
+from sideman.core.parts.improviser import PULSE_TICKS, ChoiceConstraints, Improviser
 from sideman.core.parts.turns import TurnPlan
 from sideman.core.parts.variation import MAX_PHRASE_CHOICES, Variation, last_phrase
 from sideman.core.settings.schema import ModeName, PlaySettings

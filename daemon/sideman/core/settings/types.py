@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from sideman_models.errors import ModelsError
@@ -22,7 +23,7 @@ MAX_QUOTE_LENGTH = 60
 """An error message quotes at most this many characters of a value."""
 
 
-# -- values that are more than a word or a number
+# -- values that are more than a word or a number; journals hold the structs as JSON arrays under their tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,7 @@ class PitchRange:
         return self.low <= pitch <= self.high
 
 
-@dataclass(frozen=True, slots=True)
-class SettingTarget:
+class SettingTarget(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Knob"):
     """A binding that turns the setting `key`: through its whole range, or only from `low` to `high`."""
 
     key: str
@@ -54,8 +54,7 @@ class SettingTarget:
         return f"{self.key} {low}-{high}"
 
 
-@dataclass(frozen=True, slots=True)
-class ActionTarget:
+class ActionTarget(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Action"):
     """A binding that performs an action of `sideman.core.actions`: `start`, or `mode` with the argument `trade`."""
 
     name: str
@@ -70,8 +69,7 @@ class ActionTarget:
 Target = SettingTarget | ActionTarget
 
 
-@dataclass(frozen=True, slots=True)
-class Bindings:
+class Bindings(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Table"):
     """What is bound to each number (of a controller, a pitch, or a program from 1), sorted by number."""
 
     entries: tuple[tuple[int, Target], ...] = ()
