@@ -175,7 +175,9 @@ def test_strange_metres_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None
     line = track(scale_events(8), "Melody")
     found = music(track([meter_event(0, 4, 4), meter_event(2, 99, 4), meter_event(3, 3, 64)]), line)
     assert [len(solo.notes) for solo in found.solos] == [64]
-    assert found.report.remarks == tuple(f"no metre of ours: {one}, counted on as before" for one in ("99/4", "3/64"))
+    assert found.report.remarks == tuple(
+        f"unsupported meter {one}: the previous one is kept" for one in ("99/4", "3/64")
+    )
     monkeypatch.setattr(metre, "MAX_SECTIONS", 3)
     found = music(track([meter_event(4 * bar, 3 + bar % 2, 4) for bar in range(8)]), line)
     assert len(found.solos) == 3
