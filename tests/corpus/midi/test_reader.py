@@ -88,7 +88,7 @@ def test_the_melody_can_be_named(wanted: str, channel: int) -> None:
     """Whoever knows better could not say so."""
     band = [track([]), track(drums, "Drums"), track(bass, "Upright Bass"), track(comping, "Piano"), track(tune, "Sax")]
     found = music(*band, melody=wanted)
-    assert f"channel {channel}, as asked for" in found.report.melody
+    assert f"channel {channel}, as requested" in found.report.melody
     assert music(*band, melody="Oboe").report.left_out == "no melody called 'Oboe'"
     assert music(*band, melody="drums").report.left_out == "no melody called 'drums'"
 
@@ -116,7 +116,7 @@ def test_of_a_piano_the_highest_line_is_the_melody() -> None:
     found = music(track([*line, *block_chords(TWO_FIVE_ONE)]))
     assert pitches(found) == [76 + at % 3 for at in range(16)]
     assert found.report.chords == "found from the notes below the melody"
-    assert found.report.remarks == ("16 notes below the melody, in its own part",)
+    assert found.report.remarks == ("16 notes below the melody in its own part",)
     assert chord_texts(found) == ["D-7", "G7", "C^7"]
 
 
@@ -347,7 +347,7 @@ def test_any_file_there_can_be_is_read_or_left_out(
 
 def test_music_without_a_beat_is_told_of() -> None:
     """A free recording would be learned as rhythms that nobody played, and nobody would know."""
-    says = "its notes do not follow its beats: was it recorded without a click?"
+    says = "the notes ignore the beats of the file: was it recorded without a click?"
     free = [(at * 0.7183, at * 0.7183 + 0.6, 60 + at % 9) for at in range(100)]
     assert says in music(track(note_events(free))).report.remarks
     for step in (0.25, 1 / 3, 0.5, 1.0):
