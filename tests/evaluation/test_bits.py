@@ -344,9 +344,9 @@ def test_music_that_is_hardly_known_is_remarked_on(
     save_bundle(classic_bundle(), tmp_path / "classic")
     path = write_tiny_corpus(tmp_path / "one.jsonl", titles=1)
     assert run("--model", tmp_path / "classic", path, "--choruses", "0") == 0
-    assert "97.5 % of the values are none that this network knows" in capsys.readouterr().out
+    assert "97.5 % of the values are not in the vocabulary of the network" in capsys.readouterr().out
     assert run("--model", trained_on_nothing(build_vocabulary(corpus.pieces), tmp_path), path, "--choruses", "0") == 0
-    assert "none that this network knows" not in capsys.readouterr().out
+    assert "not in the vocabulary" not in capsys.readouterr().out
 
 
 def test_every_line_of_the_table_tells_something(
@@ -358,5 +358,5 @@ def test_every_line_of_the_table_tells_something(
         (tmp_path / name).write_text(line)
     assert run("--model", model, tmp_path / "a.txt", "--train", tmp_path / "b.txt") == 0
     told = capsys.readouterr().out
-    assert "order 1: how often each value comes" in told
+    assert "order 1: the frequency of each value" in told
     assert not any(line.endswith(":") for line in told.splitlines())
