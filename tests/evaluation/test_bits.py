@@ -53,7 +53,7 @@ def uniform_weights(vocabulary: Vocabulary, context: ContextFeatures) -> Weights
 def test_a_uniform_network_needs_the_bits_of_its_vocabulary(corpus: Corpus) -> None:
     """Guards against: figures that are not bits."""
     vocabulary, context = build_vocabulary(corpus.pieces), ContextFeatures(list(FEATURES))
-    bundle = Bundle("uniform_weights", vocabulary, context, uniform_weights(vocabulary, context))
+    bundle = Bundle("uniform", vocabulary, context, uniform_weights(vocabulary, context))
     figures = evaluate(bundle, corpus.pieces)
     assert figures.bits_per_value == pytest.approx(math.log2(len(vocabulary)))
     assert figures.values == sum(len(piece.values) for piece in corpus.pieces)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The longest_by_trying runs that a line shares with the training set."""
+"""The longest runs that a line shares with the training set."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pieces() -> st.SearchStrategy[list[Piece]]:
 
 
 def longest_by_trying(piece: Piece, training: Sequence[Piece], match_key: MatchKey) -> int:
-    """Return the length of the longest_by_trying shared run in notes, by trying all runs."""
+    """Return the length of the longest shared run in notes, by trying all runs."""
     own = [match_key(value) for value in piece.values]
     most = 0
     for other in training:
