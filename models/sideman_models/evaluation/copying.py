@@ -56,7 +56,7 @@ class SharedRun:
 
 
 def performer_of(piece: Piece) -> str:
-    """Return the performer. If that is unknown, the title stands for an own player."""
+    """Return the performer; if that is unknown, the title, as if each title had another performer."""
     return piece.performer or piece.title
 
 

@@ -385,7 +385,7 @@ def _figures_in_run(run: list[str]) -> list[_Figure]:
 
 def _pair_accidentals(run: list[str]) -> list[_Figure]:
     """Pair each number with the accidental directly before it."""
-    found: list[_Figure] = []
+    figures: list[_Figure] = []
     pending = ""
     for text in run:
         if text in "b#" and not pending:
@@ -393,11 +393,11 @@ def _pair_accidentals(run: list[str]) -> list[_Figure]:
             continue
         if text in "b#" or (pending, int(text)) not in _FIGURE_SEMITONES:
             raise ChordError(f"{pending + text!r} is not understood")
-        found.append((pending, int(text)))
+        figures.append((pending, int(text)))
         pending = ""
     if pending:
         raise ChordError(f"{pending!r} has no number")
-    return found
+    return figures
 
 
 def _accidentals_follow(run: list[str]) -> bool:

@@ -65,15 +65,20 @@ def test_what_mido_reads_is_read_in_the_same_way(tracks: list[mido.MidiTrack], k
     read, expected = parse_midi(data), mido.MidiFile(file=io.BytesIO(data))
     assert (read.file_type, read.ticks_per_quarter) == (expected.type, expected.ticks_per_beat)
     assert len(read.tracks) == len(expected.tracks)
-    for ours, messages in zip(read.tracks, expected.tracks, strict=True):
-        theirs = by_mido(messages)
-        assert not ours.problem
-        assert (ours.time_signatures, ours.notes_without_end) == (theirs.time_signatures, theirs.notes_without_end)
-        assert [(one.tick, one.kind) for one in ours.texts] == [(one.tick, one.kind) for one in theirs.texts]
-        ended = sorted((channel, *note) for channel, notes in theirs.notes.items() for note in notes)
-        found = sorted((channel, *note) for channel, notes in ours.notes.items() for note in notes)
-        assert len(found) == len(ended) + ours.notes_without_end
-        assert not set(ended) - set(found)
+    for track, messages in zip(read.tracks, expected.tracks, strict=True):
+        expected_track = by_mido(messages)
+        assert not track.problem
+        assert (track.time_signatures, track.notes_without_end) == (
+            expected_track.time_signatures,
+            expected_track.notes_without_end,
+        )
+        assert [(one.tick, one.kind) for one in track.texts] == [(one.tick, one.kind) for one in expected_track.texts]
+        expected_notes = sorted(
+            (channel, *note) for channel, of_channel in expected_track.notes.items() for note in of_channel
+        )
+        notes = sorted((channel, *note) for channel, of_channel in track.notes.items() for note in of_channel)
+        assert len(notes) == len(expected_notes) + track.notes_without_end
+        assert not set(expected_notes) - set(notes)
 
 
 def test_text_may_be_utf_8_or_latin_1() -> None:
