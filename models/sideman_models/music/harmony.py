@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
@@ -162,18 +162,17 @@ QUALITY_TABLE: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-def _tone_kind(offset: int, tones: Iterable[int], scale: Iterable[int]) -> int:
-    if offset in tones:
-        return CHORD_TONE
-    if offset in scale:
-        return SCALE_TONE
-    return APPROACH_TONE if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER_TONE
-
-
 def _make_quality(name: str, family: str, tones_text: str, scale_name: str) -> Quality:
-    tones = tuple(int(tone) for tone in tones_text.split())
-    scale = SCALES[scale_name]
-    return Quality(name, family, tones, scale, tuple(_tone_kind(offset, tones, scale) for offset in range(12)))
+    tones, scale = tuple(int(tone) for tone in tones_text.split()), SCALES[scale_name]
+
+    def kind_of(offset: int) -> int:
+        if offset in tones:
+            return CHORD_TONE
+        if offset in scale:
+            return SCALE_TONE
+        return APPROACH_TONE if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER_TONE
+
+    return Quality(name, family, tones, scale, tuple(kind_of(offset) for offset in range(12)))
 
 
 QUALITIES: dict[str, Quality] = {row[0]: _make_quality(*row) for row in QUALITY_TABLE}
@@ -375,12 +374,8 @@ def _read_figures(tokens: list[_Token]) -> Iterator[_Figure]:
         if name in ("number", "accidental"):
             run.append(text)
         else:
-            yield from _figures_in_run(run)
+            yield from _pair_accidentals(run[::-1])[::-1] if _accidentals_follow(run) else _pair_accidentals(run)
             run = []
-
-
-def _figures_in_run(run: list[str]) -> list[_Figure]:
-    return _pair_accidentals(run[::-1])[::-1] if _accidentals_follow(run) else _pair_accidentals(run)
 
 
 def _pair_accidentals(run: list[str]) -> list[_Figure]:
