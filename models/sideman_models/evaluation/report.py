@@ -32,6 +32,7 @@ BASELINE_FAMILIES = (
     "Kneser-Ney with a context chain",
     "Kneser-Ney with a context chain and the mask",
 )
+"""The families of n-grams, from the one that knows least to the one that knows most."""
 _FAMILY_CHAINS = tuple(zip(
     BASELINE_FAMILIES, (VALUE_CHAINS, VALUE_CHAINS, CONTEXT_CHAINS, CONTEXT_CHAINS), (False, True, False, True),
     strict=True

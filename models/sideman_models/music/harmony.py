@@ -37,6 +37,7 @@ from functools import cache, lru_cache
 from sideman_models.errors import ChordError
 
 TONE_KINDS = "CSAX"
+"""The kinds of tones over a chord: chord tone, scale tone, approach tone, any other tone."""
 CHORD_TONE, SCALE_TONE, APPROACH_TONE, OTHER_TONE = range(4)
 
 CHORD_FAMILIES: tuple[str, ...] = (
@@ -53,6 +54,7 @@ CHORD_FAMILIES: tuple[str, ...] = (
     "diminished",
     "none",
 )
+"""The families of qualities, in the order of their rows in the context of the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ SCALES = {
     "locrian #9": (0, 2, 3, 5, 6, 8, 10),
     "chromatic": tuple(range(12)),
 }
+"""The scales by name, in semitones above the root."""
 
 # Name, family, tones, scale. If two rows are equally near to a symbol, the upper one is taken.
 QUALITY_TABLE: tuple[tuple[str, str, str, str], ...] = (
@@ -176,6 +179,7 @@ def _make_quality(name: str, family: str, tones_text: str, scale_name: str) -> Q
 
 
 QUALITIES: dict[str, Quality] = {row[0]: _make_quality(*row) for row in QUALITY_TABLE}
+"""The qualities by name."""
 
 QUALITY_PRIORS: dict[str, float] = {
     "7": 0.30, "-7": 0.24, "^7": 0.11, "": 0.09, "-": 0.06, "7b9": 0.04, "h7": 0.035, "6": 0.03, "7sus": 0.025,
@@ -247,6 +251,7 @@ class Chord:
 
 
 NO_CHORD = Chord(0, QUALITIES["none"], None, "N.C.")
+"""The chord that stands for N.C.: no tones, and the chromatic scale."""
 
 ROOT_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 MINOR_ROOT_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")

@@ -28,6 +28,7 @@ MAX_FILE_BYTES = 1 << 23
 MAX_EVENTS = 250_000
 """The most events that are read from one file."""
 MAX_TRACKS = 1024
+"""The most tracks that are read from one file."""
 MAX_QUARTERS = 10_000
 """The most quarter notes from the top that are read, an hour or more."""
 MAX_TEXTS, MAX_TEXT_BYTES = 4096, 256
