@@ -194,7 +194,7 @@ def test_lanes_are_about_equally_long(corpus: Corpus, tmp_path: Path) -> None:
 
 
 def test_the_split_is_by_title_and_fixed() -> None:
-    """A tune would be learned from one player and measured on another, or every version would measure another tenth."""
+    """Guards against: a tune both in training and among the measured pieces, or another split in each version."""
     titles = [f"Tune {number}" for number in range(2000)]
     assert 150 < sum(map(is_held_out, titles)) < 250
     assert [title for title in titles[:40] if is_held_out(title)] == ["Tune 7", "Tune 27", "Tune 30", "Tune 39"]
