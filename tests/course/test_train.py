@@ -11,15 +11,15 @@ import pytest
 
 from sideman.commands import train as command
 from sideman.core.errors import UsageError
-from sideman_models.course import rnn
-from sideman_models.network import lstm
+from sideman_models.course import lstm, rnn
 from sideman_models.network.bundle import load_bundle
 from sideman_models.network.lstm import Floats
 from support.data_files import data_file
 
 tf = pytest.importorskip("tensorflow")
 from sideman_models.course import train as train_classic  # noqa: E402
-from sideman_models.network import keras_model as djmodel  # noqa: E402
+from sideman_models.course.djmodel import djmodel, sequence_model  # noqa: E402
+from sideman_models.network.keras_model import make_layers, weights_from_layers  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
@@ -46,7 +46,7 @@ def test_the_last_target_teaches_nothing() -> None:
             losses, accuracies = trainer.epoch()
             assert losses[-1] == 0
             assert losses.shape == accuracies.shape == (4,)
-        learned.append(djmodel.weights_from_layers(trainer.LSTM_cell, trainer.densor))
+        learned.append(weights_from_layers(trainer.LSTM_cell, trainer.densor))
     # What the last step is fed matters to nothing, because nothing is asked of it.
     np.testing.assert_array_equal(learned[0].kernel, learned[1].kernel)
     np.testing.assert_array_equal(learned[0].densor_bias, learned[1].densor_bias)
@@ -64,8 +64,8 @@ def made_up(m: int, Tx: int, n_values: int) -> tuple[Floats, Floats]:
 def test_the_sequence_has_the_unrolled_models_losses_and_gradients() -> None:
     """Training over the sequence would be training something else than the assignment's model."""
     X, Y = made_up(6, 5, 7)
-    LSTM_cell, densor, reshapor = djmodel.make_layers(8, 7, activation=None)
-    models = djmodel.djmodel(5, LSTM_cell, densor, reshapor), djmodel.sequence_model(5, LSTM_cell, densor, 7)
+    LSTM_cell, densor, reshapor = make_layers(8, 7, activation=None)
+    models = djmodel(5, LSTM_cell, densor, reshapor), sequence_model(5, LSTM_cell, densor, 7)
     batch = tf.constant(X), tf.constant(Y.transpose(1, 0, 2))
     unrolled, sequence = (train_classic.batch_gradients(model, *batch) for model in models)
     for one, other in zip([*unrolled[:2], *unrolled[2]], [*sequence[:2], *sequence[2]], strict=True):
@@ -76,8 +76,8 @@ def test_the_sequence_has_the_unrolled_models_losses_and_gradients() -> None:
 def test_our_own_networks_gradients_are_the_same() -> None:
     """What a student writes from scratch in NumPy would not be what is trained here."""
     X, Y = made_up(6, 5, 7)
-    LSTM_cell, densor, _ = djmodel.make_layers(8, 7, activation=None)
-    model, batch = djmodel.sequence_model(5, LSTM_cell, densor, 7), (tf.constant(X), tf.constant(Y.transpose(1, 0, 2)))
+    LSTM_cell, densor, _ = make_layers(8, 7, activation=None)
+    model, batch = sequence_model(5, LSTM_cell, densor, 7), (tf.constant(X), tf.constant(Y.transpose(1, 0, 2)))
     losses, _, told = train_classic.batch_gradients(model, *batch)
     p = lstm.from_keras([*LSTM_cell.get_weights(), *densor.get_weights()])
     a, y, _, caches = lstm.lstm_forward(X.transpose(2, 0, 1), np.zeros((8, 6), np.float32), p)
@@ -100,7 +100,7 @@ def test_the_courses_way_of_training_learns_the_same() -> None:
         (losses, accuracies), (others, other_accuracies) = (way.epoch() for way in ways)
         np.testing.assert_allclose(losses, others, rtol=1e-5)
         np.testing.assert_allclose(accuracies, other_accuracies, atol=1e-6)
-    one, other = (djmodel.weights_from_layers(way.LSTM_cell, way.densor).kernel for way in ways)
+    one, other = (weights_from_layers(way.LSTM_cell, way.densor).kernel for way in ways)
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 

@@ -21,8 +21,9 @@ pytest.importorskip("tensorflow")
 
 import keras
 
+from sideman_models.course.djmodel import djmodel
 from sideman_models.network import export
-from sideman_models.network import keras_model as djmodel
+from sideman_models.network.keras_model import make_layers
 
 pytestmark = pytest.mark.tensorflow
 
@@ -94,8 +95,8 @@ def test_the_assignments_own_model_can_be_played(tmp_path: Path) -> None:
     """A student who trained it in Keras could not hear it live."""
     like = classic_bundle()
     n = like.weights.n_values
-    LSTM_cell, densor, reshapor = djmodel.make_layers(7, n)
-    model = djmodel.djmodel(3, LSTM_cell, densor, reshapor)
+    LSTM_cell, densor, reshapor = make_layers(7, n)
+    model = djmodel(3, LSTM_cell, densor, reshapor)
     back = export.read_keras_file(written(tmp_path / "mine.keras", model), like, "mine")
     assert (back.weights.n_a, back.weights.n_values, back.weights.penalty) == (7, n, 0.0)
     np.testing.assert_array_equal(back.weights.recurrent, LSTM_cell.get_weights()[1])

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import json
 import tracemalloc
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,27 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import ChordGrid, Corpus, Piece, Solo, is_held_out, read_corpus
-from sideman_models.errors import BundleError, CorpusError
-from sideman_models.music.context import FEATURES, ContextFeatures, clash_mask_at
-from sideman_models.music.harmony import NO_CHORD
+from sideman_models.corpus.corpus import Corpus, read_corpus
+from sideman_models.errors import CorpusError
+from sideman_models.music.context import ContextFeatures
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value, Vocabulary
-from sideman_models.training.dataset import (
-    BatchWindows,
-    EncodedPiece,
-    PieceEncoder,
-    build_vocabulary,
-    extend_vocabulary,
-)
-from sideman_models.training.split import (
-    MIN_TITLES,
-    SPLIT_RULE_KEY,
-    lineage,
-    read_split_rule,
-    split_by_rule,
-    split_by_share,
-    training_file_hashes,
-)
+from sideman_models.network.encoding import EncodedPiece, PieceEncoder
+from sideman_models.training.dataset import BatchWindows, build_vocabulary, extend_vocabulary
 from support.corpora import write_tiny_corpus
 from support.strategies import modern_values
 
@@ -76,32 +60,6 @@ def test_the_order_of_values_does_not_depend_on_the_order_of_pieces(values: list
     values = [*values, Value("C", 6, 2), Value("S", 6, 1)]
     one = build_vocabulary([Piece("", "", tuple(values))], min_count=1)
     assert one.values == build_vocabulary([Piece("", "", tuple(reversed(values)))], min_count=1).values
-
-
-def test_a_piece_is_told_as_it_is_when_it_is_played(corpus: Corpus) -> None:
-    """The network would be trained on other context and clashes than it is given on stage."""
-    vocabulary, context = build_vocabulary(corpus.pieces), ContextFeatures(list(FEATURES))
-    encoder = PieceEncoder(vocabulary, context)
-    for piece in corpus.pieces[:3]:
-        encoded = encoder.encode(piece)
-        assert piece.places is not None
-        assert len(encoded) == len(piece.values)
-        assert encoded.mapped_count == sum(vocabulary.index_of(value) is None for value in piece.values)
-        for step, (value, place) in enumerate(zip(piece.values, piece.places, strict=True)):
-            assert encoded.indices[step] == vocabulary.nearest_index(value)
-            np.testing.assert_array_equal(encoded.context_rows[step], context.active_rows(place))
-            np.testing.assert_array_equal(
-                encoder.clash_table()[encoded.clash_rows[step]], clash_mask_at(vocabulary, place)
-            )
-
-
-def test_values_without_chords_serve_a_network_without_context() -> None:
-    """A value file would be learned over chords that are not there."""
-    piece = Piece("", "", (Value("C", 6, 2), Value("R", 12)))
-    vocabulary = Vocabulary([Value("C", 6, 2)])
-    assert list(PieceEncoder(vocabulary, ContextFeatures()).encode(piece).indices) == [0]
-    with pytest.raises(CorpusError, match="without chords"):
-        PieceEncoder(vocabulary, ContextFeatures(["beat"])).encode(piece)
 
 
 @st.composite
@@ -189,70 +147,3 @@ def test_lanes_are_about_equally_long(corpus: Corpus, tmp_path: Path) -> None:
     counted = sum(int(window.valid.sum()) for window in windows)
     assert counted == sum(map(len, pieces))
     assert counted > 0.7 * sum(window.valid.size for window in windows)
-
-
-@given(st.lists(st.text("abc dE", max_size=6), min_size=1, max_size=40), st.sampled_from([None, 0.01, 0.1, 0.5, 0.9]))
-def test_no_title_is_on_both_sides_of_the_split(titles: list[str], share: float | None) -> None:
-    """The figures would be of music that the network knows by heart; or nothing would be measured, or learned."""
-    pieces = [Piece(title, str(number), (Value("C", 6, 2),)) for number, title in enumerate(titles)]
-    split = split_by_share(pieces, share)
-    seen, unseen = ({" ".join(one.title.lower().split()) for one in side} for side in (split.training, split.held_out))
-    assert not seen & unseen
-    assert len(split.training) + len(split.held_out) == len(pieces)
-    assert seen
-    assert bool(unseen) == (len(seen | unseen) >= (MIN_TITLES if share is None else 2))
-    # Who is kept depends on the title alone, not on who else is there in what order.
-    again = split_by_share(pieces[::-1], share)
-    assert {one.performer for one in again.held_out} == {one.performer for one in split.held_out}
-    # And the bundle's facts tell the rule whole.
-    told = json.loads(json.dumps({SPLIT_RULE_KEY: split.rule.as_json()}))
-    assert split_by_rule(pieces, read_split_rule(told, "")) == split
-    more = [*pieces, *(Piece(f"Tune {number}", "more", (Value("C", 6, 2),)) for number in range(50))]
-    assert not {one.title for one in split_by_rule(more, read_split_rule(told, "")).held_out} & {
-        one.title for one in split.training
-    }
-
-
-def test_foreign_music_is_only_learned_from() -> None:
-    """The figures would be of funk, or the network would have heard a tune that it is measured on."""
-    solo = Solo("", "", (), ChordGrid((NO_CHORD,)), other_feel=True)
-    ours = [Piece(f"Tune {number}", "we", (Value("C", 6, 2),)) for number in range(100)]
-    theirs = [replace(piece, performer="they", solo=solo) for piece in ours]
-    for share in (None, 0.3):
-        split = split_by_share([*theirs, *ours], share)
-        assert {piece.performer for piece in split.held_out} == {"we"}
-        learned = {piece.title for piece in split.training if piece.other_feel}
-        assert learned
-        assert not learned & {piece.title for piece in split.held_out}
-        assert not any(map(is_held_out, learned))
-
-
-def test_the_usual_split_is_the_one_that_evaluate_knows() -> None:
-    """`evaluate --unseen` would measure on music that the network was trained on."""
-    pieces = [Piece(f"Tune {number}", "", (Value("C", 6, 2),)) for number in range(200)]
-    split = split_by_share(pieces)
-    assert split == split_by_rule(pieces, read_split_rule({}, "")) == split_by_rule(pieces)
-    assert [piece for piece in pieces if is_held_out(piece.title)] == [*split.held_out]
-    assert 10 < len(split.held_out) < 35
-    assert 80 < len(split_by_share(pieces, 0.5).held_out) < 120
-    assert not split_by_share(pieces, 0).held_out
-
-
-def test_a_rule_of_no_sense_is_told() -> None:
-    """Music that a network knows by heart would be called unseen, or the program look broken."""
-    wrong: list[object] = [
-        [],
-        {"share": 0.1},
-        {"words": "some", "titles": "Blues"},
-        {"words": "some", "share": "a tenth"},
-    ]
-    for told in wrong:
-        with pytest.raises(BundleError, match="mine: facts: held_back"):
-            read_split_rule({SPLIT_RULE_KEY: told}, "mine")
-
-
-def test_all_files_that_a_network_ever_learned_from_are_known() -> None:
-    """Music that the network one began from knows by heart would be measured without a word."""
-    facts = {"files": {"a.mid": "2"}, "from": {"files": {"a.mid": "1", "odd": 3}, "from": {"files": []}}}
-    assert list(map(training_file_hashes, lineage(facts))) == [{"2"}, {"1"}, set()]
-    assert list(map(training_file_hashes, lineage({"from": "nowhere"}))) == [set()]

@@ -23,12 +23,11 @@ from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 from sideman_models.network import storage as store
 from sideman_models.network.bundle import CARD_FILE, VALUES_FILE, WEIGHTS_FILE, load_bundle, save_bundle
+from sideman_models.network.encoding import EncodedPiece, PieceEncoder
 from sideman_models.network.lstm import LstmState, NumpyNetwork, softmax
 from sideman_models.training.dataset import (
     Batch,
     BatchWindows,
-    EncodedPiece,
-    PieceEncoder,
     build_vocabulary,
     extend_vocabulary,
 )
@@ -42,9 +41,7 @@ from support.training import quick, train_arguments
 tf = pytest.importorskip("tensorflow")
 import keras  # noqa: E402
 
-from sideman_models.network import keras_model as djmodel  # noqa: E402
-from sideman_models.training import train  # noqa: E402
-from sideman_models.training.finetune import unfold_weights  # noqa: E402
+from sideman_models.training import factored_model, train  # noqa: E402
 from sideman_models.training.trainer import AdamW, Trainer, clip_by_global_norm  # noqa: E402
 
 __all__ = ["quick"]  # a fixture
@@ -69,8 +66,10 @@ class Learned:
 
     def trainer(self, recipe: Recipe = SMALL) -> Trainer:
         """A trainer that has learned nothing."""
-        parts = djmodel.value_parts(self.vocabulary)
-        start = djmodel.initial_factored_parameters(recipe.units, parts.shape[1], self.context.n_rows, recipe.seed)
+        parts = factored_model.value_parts(self.vocabulary)
+        start = factored_model.initial_factored_parameters(
+            recipe.units, parts.shape[1], self.context.n_rows, recipe.seed
+        )
         return Trainer(recipe, start, parts, self.table)
 
     def training(self, trainer: Trainer, watcher: TrainingObserver | None = None) -> train.TrainingRun:
@@ -102,7 +101,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Learned:
 
 def test_the_parts_tell_every_value_apart(tiny: Learned) -> None:
     """Values would share all their weights, or rare ones have none to begin with."""
-    parts = djmodel.value_parts(tiny.vocabulary)
+    parts = factored_model.value_parts(tiny.vocabulary)
     n = len(tiny.vocabulary)
     np.testing.assert_array_equal(parts[:, :n], np.eye(n))
     np.testing.assert_array_equal(parts.sum(axis=1), 8)
@@ -111,19 +110,19 @@ def test_the_parts_tell_every_value_apart(tiny: Learned) -> None:
 
 def test_folded_weights_play_what_was_trained(tiny: Learned) -> None:
     """The bundle would hold another network than the one that was trained and measured."""
-    parts = djmodel.value_parts(tiny.vocabulary)
-    parameters = djmodel.initial_factored_parameters(6, parts.shape[1], tiny.context.n_rows, seed=5)
+    parts = factored_model.value_parts(tiny.vocabulary)
+    parameters = factored_model.initial_factored_parameters(6, parts.shape[1], tiny.context.n_rows, seed=5)
     window = BatchWindows(tiny.unseen[:1], tiny.context.n_rows, 1, len(tiny.unseen[0])).batch(0)
     zero = tf.zeros((1, 6))
-    trained, (a, c) = djmodel.window_logits(
-        djmodel.FactoredParameters(*map(tf.constant, parameters)),
+    trained, (a, c) = factored_model.window_logits(
+        factored_model.FactoredParameters(*map(tf.constant, parameters)),
         tf.constant(parts),
         tf.constant(tiny.table.astype(np.float32)),
         Batch(*map(tf.constant, window)),
         (zero, zero),
         None,
     )
-    network, state = NumpyNetwork(djmodel.fold_parameters(parameters, parts)), LstmState.zero(6)
+    network, state = NumpyNetwork(factored_model.fold_parameters(parameters, parts)), LstmState.zero(6)
     previous = None
     for step, index in enumerate(tiny.unseen[0].indices.tolist()):
         rows, clash = tiny.unseen[0].context_rows[step].astype(np.intp), tiny.table[tiny.unseen[0].clash_rows[step]]
@@ -192,7 +191,7 @@ def test_the_update_is_that_of_adam_with_decoupled_decay() -> None:
     recipe = Recipe(rate=0.02, weight_decay=0.1, clip=0.5)
     dice = np.random.default_rng(0)
     start = [dice.normal(size=shape).astype(np.float32) for shape in [(3, 4), (4,), ()] * 2 + [(2,)] * 2]
-    ours, first, second, theirs = (djmodel.FactoredParameters(*map(tf.Variable, start)) for _ in range(4))
+    ours, first, second, theirs = (factored_model.FactoredParameters(*map(tf.Variable, start)) for _ in range(4))
     for moment in (*first, *second):
         moment.assign(tf.zeros_like(moment))
     optimizer = AdamW(recipe, ours, first, second)
@@ -208,20 +207,20 @@ def test_the_update_is_that_of_adam_with_decoupled_decay() -> None:
 
 def test_a_trained_network_taken_apart_is_still_the_same(tiny: Learned) -> None:
     """Fine-tuning would begin from a network that has forgotten something."""
-    parts = djmodel.value_parts(tiny.vocabulary)
+    parts = factored_model.value_parts(tiny.vocabulary)
     dice = np.random.default_rng(1)
-    rough = djmodel.FactoredParameters(
+    rough = factored_model.FactoredParameters(
         *(
             dice.normal(size=np.shape(one))
-            for one in djmodel.initial_factored_parameters(6, parts.shape[1], tiny.context.n_rows, 0)
+            for one in factored_model.initial_factored_parameters(6, parts.shape[1], tiny.context.n_rows, 0)
         )
     )
-    trained = djmodel.fold_parameters(rough, parts)
+    trained = factored_model.fold_parameters(rough, parts)
     new = [Value("C", 48, -11), Value("C", 6, 12), Value("R", 48)]
     longer = extend_vocabulary(tiny.vocabulary, [Piece("", "", tuple(new * 10))])
-    n, n_parts = len(tiny.vocabulary), djmodel.value_parts(longer)
+    n, n_parts = len(tiny.vocabulary), factored_model.value_parts(longer)
     assert len(longer) == n + sum(value not in tiny.vocabulary.values for value in new)
-    again = djmodel.fold_parameters(unfold_weights(trained, longer), n_parts)
+    again = factored_model.fold_parameters(factored_model.unfold_weights(trained, longer), n_parts)
     old_rows = [*range(n), *range(len(longer), len(longer) + tiny.context.n_rows)]
     np.testing.assert_allclose(again.kernel[old_rows], trained.kernel, atol=2e-5)
     np.testing.assert_allclose(again.densor_kernel[:, :n], trained.densor_kernel, atol=2e-5)
@@ -352,11 +351,11 @@ def test_music_of_another_feel_teaches_apart(tiny: Learned) -> None:
     apart.train_epoch([*foreign, *tiny.seen[3:]], lambda *_: SMALL.rate)
     assert not alike.state()["learned/foreign"].any()
     assert apart.state()["learned/foreign"].all()
-    parts = djmodel.value_parts(tiny.vocabulary)
-    learned = [apart.state()[f"learned/{name}"] for name in djmodel.FactoredParameters._fields]
-    played = djmodel.fold_parameters(djmodel.FactoredParameters(*learned), parts)
-    without = djmodel.fold_parameters(
-        djmodel.FactoredParameters(*learned)._replace(foreign=np.zeros(4 * SMALL.units)), parts
+    parts = factored_model.value_parts(tiny.vocabulary)
+    learned = [apart.state()[f"learned/{name}"] for name in factored_model.FactoredParameters._fields]
+    played = factored_model.fold_parameters(factored_model.FactoredParameters(*learned), parts)
+    without = factored_model.fold_parameters(
+        factored_model.FactoredParameters(*learned)._replace(foreign=np.zeros(4 * SMALL.units)), parts
     )
     np.testing.assert_array_equal(played.bias, without.bias)
 

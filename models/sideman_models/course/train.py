@@ -19,17 +19,18 @@ import numpy as np
 import tensorflow as tf
 
 from sideman_models.course.corpus import read_classic, training_arrays
+from sideman_models.course.djmodel import djmodel, sequence_model
 from sideman_models.errors import TrainingError
 from sideman_models.music.context import ContextFeatures
 from sideman_models.music.values import Vocabulary, parse_value
 from sideman_models.network.bundle import Bundle
-from sideman_models.network.keras_model import Model, Tensor, djmodel, make_layers, sequence_model, weights_from_layers
+from sideman_models.network.keras_model import Model, library_versions, make_layers, weights_from_layers
 from sideman_models.network.lstm import Floats, Weights
 from sideman_models.network.model_card import model_card
 from sideman_models.text import printable
-from sideman_models.training.train import library_versions
 
 Optimizer = Any
+Tensor = Any
 
 
 @dataclass(frozen=True, slots=True)

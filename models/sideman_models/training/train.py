@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -27,14 +26,15 @@ from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.bundle import Bundle, values_sha256
-from sideman_models.network.keras_model import initial_factored_parameters, value_parts
+from sideman_models.network.encoding import EncodedPiece, PieceEncoder
+from sideman_models.network.keras_model import library_versions
 from sideman_models.network.lstm import Weights
 from sideman_models.network.model_card import model_card
 from sideman_models.training import checkpoint as checkpoints
 from sideman_models.training.checkpoint import Checkpoint
 from sideman_models.training.cluster import Cluster
-from sideman_models.training.dataset import EncodedPiece, PieceEncoder, build_vocabulary, extend_vocabulary
-from sideman_models.training.finetune import unfold_weights
+from sideman_models.training.dataset import build_vocabulary, extend_vocabulary
+from sideman_models.training.factored_model import initial_factored_parameters, unfold_weights, value_parts
 from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan, TrainingProgress
 from sideman_models.training.recipe import Recipe
 from sideman_models.training.split import SPLIT_RULE_KEY, Split, files_known_before, lineage, split_by_share
@@ -382,8 +382,3 @@ def _all_sources(corpus: Corpus, base: Bundle | None) -> list[str]:
 
 def _rounded(bits: float | None) -> float | None:
     return None if bits is None else round(bits, 5)
-
-
-def library_versions() -> dict[str, str]:
-    """The versions of what trained it."""
-    return {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}

@@ -17,7 +17,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sideman_models.errors import TrainingError
-from sideman_models.network.keras_model import (
+from sideman_models.network.encoding import EncodedPiece
+from sideman_models.network.lstm import Flags, Floats, Weights
+from sideman_models.training.dataset import Batch, BatchWindows
+from sideman_models.training.factored_model import (
     DropoutMasks,
     FactoredParameters,
     Tensor,
@@ -25,8 +28,6 @@ from sideman_models.network.keras_model import (
     total_bits,
     window_logits,
 )
-from sideman_models.network.lstm import Flags, Floats, Weights
-from sideman_models.training.dataset import Batch, BatchWindows, EncodedPiece
 from sideman_models.training.recipe import Recipe
 
 Strategy = Any
