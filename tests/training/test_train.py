@@ -327,7 +327,7 @@ def test_a_full_disk_costs_neither_the_old_bundle_nor_the_training(
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_write_file", full)
+        patch.setattr(store, "write_whole", full)
         with pytest.raises(DiskError, match=r"mine: cannot be written: No space left"):
             command.run(train_arguments(*words))
     assert load_bundle(str(tmp_path / "mine")).fingerprint == old.fingerprint

@@ -14,10 +14,11 @@ from sideman.commands.common import add_reading_options, check_readable, read_mu
 from sideman.core.errors import CannotCreate, UsageError
 from sideman.files import explain_write_errors, write_atomically
 from sideman.render.over_solos import play_over_solos
-from sideman_models.corpus.corpus import Corpus, Piece
+from sideman_models.corpus.corpus import Corpus
 from sideman_models.errors import CorpusError
 from sideman_models.evaluation.report import EvaluationReport, make_report, with_played_music
 from sideman_models.evaluation.text import report_text
+from sideman_models.music.solos import Piece
 from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.training.split import (
     files_known_before,

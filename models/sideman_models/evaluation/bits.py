@@ -23,8 +23,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sideman_models.corpus.corpus import Piece
 from sideman_models.music.context import Place
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.encoding import EncodedPiece, PieceEncoder
@@ -102,7 +102,7 @@ def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = 
 def summarize(bundle: Bundle, all_bits: Sequence[PieceBits]) -> Evaluation:
     """The figures of all pieces together."""
     pieces = [one.piece for one in all_bits]
-    values, notes = (sum(getattr(one, name) for one in all_bits) for name in ("values", "notes"))
+    values, notes = (sum(getattr(one, name) for one in all_bits) for name in ("value_count", "note_count"))
     of_values = sum(one.value_bits for one in all_bits)
     in_sources = sum(piece.source_notes for piece in pieces)
     told = notes and not bundle.classic and all(piece.pitches is not None for piece in pieces)

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sideman_models.corpus.corpus import Piece
 from sideman_models.music.context import FEATURES, ContextFeatures
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.encoding import PieceEncoder
 from sideman_models.network.lstm import Flags
@@ -133,7 +133,7 @@ class NgramReader:
     def read(self, pieces: Sequence[Piece]) -> NgramData:
         """The pieces as events. Raises `CorpusError` where chords are missing that should be there."""
         encoded = [self._encoder.encode(piece) for piece in pieces]
-        targets, clash = (_concatenate([getattr(one, name) for one in encoded]) for name in ("indices", "clash"))
+        targets, clash = (_concatenate([getattr(one, name) for one in encoded]) for name in ("indices", "clash_rows"))
         piece = np.repeat(np.arange(len(encoded)), [len(one) for one in encoded])
         items = {
             previous_value_item(steps): _concatenate(
