@@ -18,12 +18,12 @@ from support.corpora import write_tiny_corpus
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """A few random tunes."""
+    """A few random pieces."""
     return read_corpus([write_tiny_corpus(tmp_path_factory.mktemp("corpus") / "tiny.jsonl")])
 
 
-def test_a_piece_is_told_as_it_is_when_it_is_played(corpus: Corpus) -> None:
-    """The network would be trained on other context and clashes than it is given on stage."""
+def test_a_piece_is_encoded_as_it_is_played(corpus: Corpus) -> None:
+    """Guards against: training on other context or clashes than the network gets when it plays."""
     vocabulary, context = build_vocabulary(corpus.pieces), ContextFeatures(list(FEATURES))
     encoder = PieceEncoder(vocabulary, context)
     for piece in corpus.pieces[:3]:
@@ -39,8 +39,8 @@ def test_a_piece_is_told_as_it_is_when_it_is_played(corpus: Corpus) -> None:
             )
 
 
-def test_values_without_chords_serve_a_network_without_context() -> None:
-    """A value file would be learned over chords that are not there."""
+def test_values_without_chords_need_a_network_without_context() -> None:
+    """Guards against: values without chords that are encoded as if they had chords."""
     piece = Piece("", "", (Value("C", 6, 2), Value("R", 12)))
     vocabulary = Vocabulary([Value("C", 6, 2)])
     assert list(PieceEncoder(vocabulary, ContextFeatures()).encode(piece).indices) == [0]

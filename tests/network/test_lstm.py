@@ -17,7 +17,7 @@ sizes = st.tuples(st.integers(1, 30), st.integers(0, 20), st.integers(1, 17))
 
 
 def textbook_step(weights: Weights, x: np.ndarray, clash: np.ndarray, state: tuple[np.ndarray, np.ndarray]) -> tuple:  # type: ignore[type-arg]
-    """One step as the course writes it, in double precision."""
+    """Compute one step by the formulas of the course, in float64."""
     a, c = state
     z = x @ weights.kernel.astype(np.float64) + a @ weights.recurrent.astype(np.float64) + weights.bias
     i, f, g, o = np.split(z, 4)
@@ -28,18 +28,18 @@ def textbook_step(weights: Weights, x: np.ndarray, clash: np.ndarray, state: tup
 
 
 @given(sizes, st.integers(0, 1000), st.data())
-def test_a_step_is_the_textbooks(size: tuple[int, int, int], seed: int, data: st.DataObject) -> None:
-    """The daemon would play another network than the one that was trained."""
+def test_a_step_follows_the_formulas(size: tuple[int, int, int], seed: int, data: st.DataObject) -> None:
+    """Guards against: a daemon that plays another network than the one that was trained."""
     n_values, n_context, n_a = size
     weights = random_weights(n_values, n_context, n_a, 1.5, seed)
     network, state = NumpyNetwork(weights), LstmState.zero(n_a)
     expected = np.zeros(n_a), np.zeros(n_a)
     active = data.draw(st.integers(0, n_context))
-    dice = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     for step in range(8):
-        value = None if step == 0 else int(dice.integers(n_values))
-        rows = dice.permutation(n_context)[:active].astype(np.intp)
-        clash = dice.random(n_values) < 0.3
+        value = None if step == 0 else int(generator.integers(n_values))
+        rows = generator.permutation(n_context)[:active].astype(np.intp)
+        clash = generator.random(n_values) < 0.3
         x = np.zeros(n_values + n_context)
         if value is not None:
             x[value] = 1
@@ -52,7 +52,7 @@ def test_a_step_is_the_textbooks(size: tuple[int, int, int], seed: int, data: st
 
 
 def test_the_state_is_the_only_memory() -> None:
-    """A solo saved and resumed, or a choice taken back, would go on differently."""
+    """Guards against: a solo that continues differently after it is resumed, or after a choice is redone."""
     weights = random_weights(20, 6, 8, 1.5)
     network, other = NumpyNetwork(weights), NumpyNetwork(weights)
     state = LstmState.zero(8)
@@ -67,18 +67,18 @@ def test_the_state_is_the_only_memory() -> None:
     assert not state.c.any()
 
 
-def test_no_row_is_nothing() -> None:
-    """Before the first note the network would be told of a pitch there was not."""
+def test_the_row_for_no_row_adds_nothing() -> None:
+    """Guards against: a network that reads a previous pitch before the first note."""
     weights = random_weights(10, 4, 8, 1.5)
-    told, silent = LstmState.zero(8), LstmState.zero(8)
+    with_no_row, without = LstmState.zero(8), LstmState.zero(8)
     np.testing.assert_array_equal(
-        NumpyNetwork(weights).step(1, np.array([2, 4, 4]), None, told).copy(),
-        NumpyNetwork(weights).step(1, np.array([2]), None, silent),
+        NumpyNetwork(weights).step(1, np.array([2, 4, 4]), None, with_no_row).copy(),
+        NumpyNetwork(weights).step(1, np.array([2]), None, without),
     )
 
 
-def test_a_clash_costs_the_penalty() -> None:
-    """The mask would forbid nothing, or the wrong values."""
+def test_the_penalty_is_subtracted_from_clashing_values() -> None:
+    """Guards against: a mask that forbids nothing, or the wrong values."""
     weights = random_weights(6, 0, 4, 2.0)
     none, rows = np.zeros(6, np.bool_), np.zeros(0, np.intp)
     clash = np.array([True, False, True, False, False, False])
@@ -89,14 +89,14 @@ def test_a_clash_costs_the_penalty() -> None:
 
 @given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=50))
 def test_probabilities_sum_to_one(logits: list[float]) -> None:
-    """The dice would fall beside the table."""
+    """Guards against: probabilities from which no value can be drawn."""
     probabilities = softmax(np.array(logits, np.float32))
     assert probabilities.sum() == pytest.approx(1)
     assert (probabilities >= 0).all()
 
 
 def test_a_step_allocates_no_array() -> None:
-    """The memory manager would be asked for memory on the way to every beat."""
+    """Guards against: memory allocation in every step, in the real-time thread."""
     weights = random_weights(2000, 100, 1024, 1.5)
     network, state = NumpyNetwork(weights), LstmState.zero(1024)
     rows, clash = np.arange(0, 100, 3), np.zeros(2000, np.bool_)
@@ -108,4 +108,4 @@ def test_a_step_allocates_no_array() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < state.a.nbytes  # views are small objects of their own; the smallest array has 4 KB
+    assert peak < state.a.nbytes  # views are small objects; the smallest array has 4 KB
