@@ -17,22 +17,22 @@ from sideman_models.network.keras_model import layers_from_weights, make_layers
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
 
-def test_the_sequence_is_the_unrolled_model() -> None:
-    """Training one layer over the sequence would not be training the assignment's model."""
+def test_the_sequence_model_computes_the_same_as_djmodel() -> None:
+    """Guards against: a fast training model that computes something else than the assignment's."""
     LSTM_cell, densor, reshapor = make_layers(6, 9)
     unrolled = djmodel(5, LSTM_cell, densor, reshapor)
     sequence = sequence_model(5, LSTM_cell, densor, 9)
-    dice = np.random.default_rng(0)
-    X = np.eye(9, dtype=np.float32)[dice.integers(0, 9, (4, 5))]
-    a0, c0 = dice.normal(size=(2, 4, 6)).astype(np.float32)
+    generator = np.random.default_rng(0)
+    X = np.eye(9, dtype=np.float32)[generator.integers(0, 9, (4, 5))]
+    a0, c0 = generator.normal(size=(2, 4, 6)).astype(np.float32)
     steps = np.stack([step.numpy() for step in unrolled([X, a0, c0])], axis=1)
     np.testing.assert_allclose(sequence([X, a0, c0]).numpy(), steps, atol=1e-6)
     np.testing.assert_allclose(steps.sum(axis=2), 1, atol=1e-5)
     assert unrolled.count_params() == sequence.count_params() == 4 * 6 * (9 + 6 + 1) + 9 * 7
 
 
-def test_the_inference_model_plays_as_numpy_does() -> None:
-    """The course's solo would not be the one played live; its graph would not feed back what it chose, or its state."""
+def test_the_inference_model_plays_the_same_as_numpy() -> None:
+    """Guards against: a course model that does not feed back its choices or its state, or plays another solo."""
     weights = [random_weights(24, 0, 10, 0.0, seed) for seed in range(4)]
     LSTM_cell, densor = layers_from_weights(weights[0])
     model = music_inference_model(LSTM_cell, densor, 50)
@@ -51,7 +51,7 @@ def test_the_inference_model_plays_as_numpy_does() -> None:
 
 
 def test_the_assignments_model_has_the_assignments_size() -> None:
-    """A student could not compare the summary with the course's."""
+    """Guards against: a model whose summary differs from the course's."""
     LSTM_cell, densor, reshapor = make_layers(64, 78)
     model = djmodel(3, LSTM_cell, densor, reshapor)
     assert model.count_params() == 41_678

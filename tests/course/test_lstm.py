@@ -26,7 +26,7 @@ from support.gradients import assert_gradients, one_hot, random_arrays
 
 
 class Size(NamedTuple):
-    """How large a network and its input are."""
+    """The sizes of a network and its input."""
 
     n_x: int
     n_a: int
@@ -41,20 +41,20 @@ few = hypothesis_settings(max_examples=12)
 
 
 def parameters_of(size: Size, seed: int) -> dict[str, Array]:
-    """Random parameters."""
+    """Return random parameters."""
     n_x, n_a, n_y, *_ = size
     gates = {f"W{gate}": (n_a, n_a + n_x) for gate in "fico"} | {f"b{gate}": (n_a, 1) for gate in "fico"}
     return random_arrays(seed, **gates, Wy=(n_y, n_a), by=(n_y, 1))
 
 
 def inputs_of(size: Size, seed: int) -> dict[str, Array]:
-    """Random x, a0 and c0."""
+    """Return random x, a0 and c0."""
     return random_arrays(seed + 1, x=(size.n_x, size.m, size.T_x), a0=(size.n_a, size.m), c0=(size.n_a, size.m))
 
 
 @given(st.tuples(st.integers(1, 30), st.integers(0, 20), st.integers(1, 17)), seeds)
-def test_the_step_that_plays_is_the_courses_cell(size: tuple[int, int, int], seed: int) -> None:
-    """What a student learns from these functions would not be what improvises."""
+def test_the_cell_is_the_one_that_plays(size: tuple[int, int, int], seed: int) -> None:
+    """Guards against: course functions that differ from the network that improvises."""
     n_values, n_context, n_a = size
     weights = random_weights(n_values, n_context, n_a, 0.0, seed)
     network, state = NumpyNetwork(weights), LstmState.zero(n_a)
@@ -63,9 +63,9 @@ def test_the_step_that_plays_is_the_courses_cell(size: tuple[int, int, int], see
     parameters = from_keras([one.astype(np.float64) for one in layers])
     a: Array = np.zeros((n_a, 1))
     c = a
-    dice = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     for _ in range(5):
-        value, rows = int(dice.integers(n_values)), np.flatnonzero(dice.random(n_context) < 0.5)
+        value, rows = int(generator.integers(n_values)), np.flatnonzero(generator.random(n_context) < 0.5)
         xt = np.zeros((n_values + n_context, 1))
         xt[[value, *(n_values + rows)]] = 1
         a, c, yt_pred, _ = lstm_cell_forward(xt, a, c, parameters)
@@ -76,7 +76,7 @@ def test_the_step_that_plays_is_the_courses_cell(size: tuple[int, int, int], see
 
 @given(sizes, seeds)
 def test_a_sequence_is_its_steps(size: Size, seed: int) -> None:
-    """The network would forget: one of the originals begins every step from the first state."""
+    """Guards against: a network without memory: one of the originals starts every step from the first state."""
     p, inputs = parameters_of(size, seed), inputs_of(size, seed)
     a, y, c, (caches, x) = lstm_forward(inputs["x"], inputs["a0"], p, inputs["c0"])
     assert a.shape == c.shape == (size.n_a, size.m, size.T_x)
@@ -89,8 +89,8 @@ def test_a_sequence_is_its_steps(size: Size, seed: int) -> None:
 
 
 @given(sizes, seeds)
-def test_the_cell_begins_empty(size: Size, seed: int) -> None:
-    """The course gives no c0: its students' call would fail, or begin anywhere."""
+def test_without_c0_the_cell_state_starts_at_zero(size: Size, seed: int) -> None:
+    """Guards against: a failing call without c0, which the course does not pass."""
     p, inputs = parameters_of(size, seed), inputs_of(size, seed)
     given = lstm_forward(inputs["x"], inputs["a0"], p, np.zeros_like(inputs["c0"]))
     for one, other in zip(lstm_forward(inputs["x"], inputs["a0"], p)[:3], given[:3], strict=True):
@@ -100,12 +100,12 @@ def test_the_cell_begins_empty(size: Size, seed: int) -> None:
 @few
 @given(sizes, seeds)
 def test_a_steps_gradients_are_right(size: Size, seed: int) -> None:
-    """One of the originals leaves dc_next out, and the forget gate of dc_prev: it would learn from one step alone."""
+    """Guards against: wrong gradients: one of the originals leaves out dc_next, and the forget gate in dc_prev."""
     p, inputs = parameters_of(size, seed), inputs_of(size, seed)
     xt, a_prev, c_prev = inputs["x"][:, :, 0].copy(), inputs["a0"], inputs["c0"]
     wanted = random_arrays(seed + 2, a=(size.n_a, size.m), c=(size.n_a, size.m))
 
-    def weighed() -> float:
+    def weighted_sum() -> float:
         a_next, c_next, *_ = lstm_cell_forward(xt, a_prev, c_prev, p)
         return float((a_next * wanted["a"] + c_next * wanted["c"]).sum())
 
@@ -113,17 +113,17 @@ def test_a_steps_gradients_are_right(size: Size, seed: int) -> None:
     gates = {name: one for name, one in p.items() if name[1] in "fico"}
     moved = {"xt": xt, "a_prev": a_prev, "c_prev": c_prev, **gates}
     assert gradients.keys() == {f"d{name}" for name in moved}
-    assert_gradients(weighed, moved, gradients)
+    assert_gradients(weighted_sum, moved, gradients)
 
 
 @few
 @given(sizes, seeds)
 def test_a_sequences_gradients_are_right(size: Size, seed: int) -> None:
-    """Training would go astray: one of the originals carries neither da_prev nor dc_prev from step to step."""
+    """Guards against: wrong gradients: one of the originals does not carry da_prev and dc_prev from step to step."""
     p, inputs = parameters_of(size, seed), inputs_of(size, seed)
     x, a0, c0 = inputs["x"], inputs["a0"], inputs["c0"]
     target = one_hot(seed, size.n_y, size.m, size.T_x)
-    target[:, 0, -1] = 0  # nothing is asked of one sequence at the end
+    target[:, 0, -1] = 0  # one sequence has no target at the last step
 
     def loss() -> float:
         return cross_entropy(lstm_forward(x, a0, p, c0)[1], target)[0]
@@ -137,8 +137,8 @@ def test_a_sequences_gradients_are_right(size: Size, seed: int) -> None:
 
 
 @given(sizes.filter(lambda size: size.T_x > 1), seeds)
-def test_the_last_step_teaches_the_first(size: Size, seed: int) -> None:
-    """What is asked only at the end could not be traced to what came at the beginning."""
+def test_gradients_of_the_last_step_reach_the_first(size: Size, seed: int) -> None:
+    """Guards against: a gradient that does not reach the first step from the last one."""
     p, inputs = parameters_of(size, seed), inputs_of(size, seed)
     *_, caches = lstm_forward(inputs["x"], inputs["a0"], p, inputs["c0"])
     da = np.zeros((size.n_a, size.m, size.T_x))
@@ -150,7 +150,7 @@ def test_the_last_step_teaches_the_first(size: Size, seed: int) -> None:
 
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 def test_the_number_type_is_kept(kind: str) -> None:
-    """A gradient could not be checked in double precision, nor a network trained fast in single."""
+    """Guards against: a gradient check that cannot run in float64, or training that cannot run in float32."""
     size = Size(3, 4, 2, 2, 3)
     p = {name: one.astype(kind) for name, one in parameters_of(size, 0).items()}
     x, a0, _ = (one.astype(kind) for one in inputs_of(size, 0).values())
@@ -160,12 +160,12 @@ def test_the_number_type_is_kept(kind: str) -> None:
 
 
 def test_it_learns_to_remember() -> None:
-    """These functions alone would not be enough to train a network."""
+    """Guards against: functions that are not enough to train a network."""
     size = Size(3, 12, 3, 16, 6)
     p = parameters_of(size, 1)
     x = one_hot(5, 3, size.m, size.T_x)
     target = np.zeros_like(x)
-    target[:, :, 2:] = x[:, :, :-2]  # say what came two steps before; nothing at first
+    target[:, :, 2:] = x[:, :, :-2]  # the target is the input of two steps before; none at first
     zero, losses = np.zeros((size.n_a, size.m)), []
     for _ in range(150):
         a, y, _, caches = lstm_forward(x, zero, p)
@@ -179,8 +179,8 @@ def test_it_learns_to_remember() -> None:
 
 
 @given(sizes, seeds)
-def test_there_and_back_is_the_same(size: Size, seed: int) -> None:
-    """Weights taken to Keras and back would be others."""
+def test_from_keras_is_the_inverse_of_to_keras(size: Size, seed: int) -> None:
+    """Guards against: weights that change on the way to Keras and back."""
     p = parameters_of(size, seed)
     back = from_keras(to_keras(p))
     assert back.keys() == p.keys()
@@ -191,7 +191,7 @@ def test_there_and_back_is_the_same(size: Size, seed: int) -> None:
 @pytest.mark.tensorflow
 @pytest.mark.slow
 def test_keras_computes_the_same_both_ways() -> None:
-    """A student could not compare this network with Keras', nor take weights from one to the other."""
+    """Guards against: a network that differs from Keras', so that weights cannot be exchanged."""
     tf = pytest.importorskip("tensorflow")
     import keras
 
@@ -201,7 +201,7 @@ def test_keras_computes_the_same_both_ways() -> None:
     lstm = keras.layers.LSTM(size.n_a, return_sequences=True, dtype="float64")
     dense = keras.layers.Dense(size.n_y, activation="softmax", dtype="float64")
     x, a0, c0 = (tf.constant(one) for one in (inputs["x"].transpose(1, 2, 0), inputs["a0"].T, inputs["c0"].T))
-    dense(lstm(x, initial_state=[a0, c0]))  # so that there are weights to set
+    dense(lstm(x, initial_state=[a0, c0]))  # builds the layers, so that their weights can be set
     lstm.set_weights(to_keras(p)[:3])
     dense.set_weights(to_keras(p)[3:])
     variables = [*lstm.trainable_variables, *dense.trainable_variables]
