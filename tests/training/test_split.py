@@ -27,7 +27,7 @@ from sideman_models.training.split import (
 
 
 def test_the_split_is_by_title_and_fixed() -> None:
-    """A tune would be learned from one player and measured on another, or every version would measure another tenth."""
+    """Guards against: a tune on both sides of the split, or a tenth that changes from version to version."""
     titles = [f"Tune {number}" for number in range(2000)]
     assert 150 < sum(map(is_held_out, titles)) < 250
     assert [title for title in titles[:40] if is_held_out(title)] == ["Tune 7", "Tune 27", "Tune 30", "Tune 39"]
@@ -39,28 +39,30 @@ def test_the_split_is_by_title_and_fixed() -> None:
 
 @given(st.lists(st.text("abc dE", max_size=6), min_size=1, max_size=40), st.sampled_from([None, 0.01, 0.1, 0.5, 0.9]))
 def test_no_title_is_on_both_sides_of_the_split(titles: list[str], share: float | None) -> None:
-    """The figures would be of music that the network knows by heart; or nothing would be measured, or learned."""
+    """Guards against: figures of music that was trained on; or a split with nothing on one side."""
     pieces = [Piece(title, str(number), (Value("C", 6, 2),)) for number, title in enumerate(titles)]
     split = split_by_share(pieces, share)
-    seen, unseen = ({" ".join(one.title.lower().split()) for one in side} for side in (split.training, split.held_out))
-    assert not seen & unseen
+    trained, held_out = (
+        {" ".join(one.title.lower().split()) for one in side} for side in (split.training, split.held_out)
+    )
+    assert not trained & held_out
     assert len(split.training) + len(split.held_out) == len(pieces)
-    assert seen
-    assert bool(unseen) == (len(seen | unseen) >= (MIN_TITLES if share is None else 2))
-    # Who is kept depends on the title alone, not on who else is there in what order.
+    assert trained
+    assert bool(held_out) == (len(trained | held_out) >= (MIN_TITLES if share is None else 2))
+    # Whether a title is held out does not depend on the other titles or their order.
     again = split_by_share(pieces[::-1], share)
     assert {one.performer for one in again.held_out} == {one.performer for one in split.held_out}
-    # And the bundle's facts tell the rule whole.
-    told = json.loads(json.dumps({SPLIT_RULE_KEY: split.rule.as_json()}))
-    assert split_by_rule(pieces, read_split_rule(told, "")) == split
+    # The facts of a bundle hold the complete rule.
+    facts = json.loads(json.dumps({SPLIT_RULE_KEY: split.rule.as_json()}))
+    assert split_by_rule(pieces, read_split_rule(facts, "")) == split
     more = [*pieces, *(Piece(f"Tune {number}", "more", (Value("C", 6, 2),)) for number in range(50))]
-    assert not {one.title for one in split_by_rule(more, read_split_rule(told, "")).held_out} & {
+    assert not {one.title for one in split_by_rule(more, read_split_rule(facts, "")).held_out} & {
         one.title for one in split.training
     }
 
 
-def test_foreign_music_is_only_learned_from() -> None:
-    """The figures would be of funk, or the network would have heard a tune that it is measured on."""
+def test_music_of_another_feel_is_never_measured_on() -> None:
+    """Guards against: figures of another feel, or training on a tune that is measured on."""
     solo = Solo("", "", (), ChordGrid((NO_CHORD,)), other_feel=True)
     ours = [Piece(f"Tune {number}", "we", (Value("C", 6, 2),)) for number in range(100)]
     theirs = [replace(piece, performer="they", solo=solo) for piece in ours]
@@ -73,8 +75,8 @@ def test_foreign_music_is_only_learned_from() -> None:
         assert not any(map(is_held_out, learned))
 
 
-def test_the_usual_split_is_the_one_that_evaluate_knows() -> None:
-    """`evaluate --unseen` would measure on music that the network was trained on."""
+def test_the_default_split_is_the_fixed_tenth() -> None:
+    """Guards against: `evaluate --unseen` that measures on music that was trained on."""
     pieces = [Piece(f"Tune {number}", "", (Value("C", 6, 2),)) for number in range(200)]
     split = split_by_share(pieces)
     assert split == split_by_rule(pieces, read_split_rule({}, "")) == split_by_rule(pieces)
@@ -84,21 +86,21 @@ def test_the_usual_split_is_the_one_that_evaluate_knows() -> None:
     assert not split_by_share(pieces, 0).held_out
 
 
-def test_a_rule_of_no_sense_is_told() -> None:
-    """Music that a network knows by heart would be called unseen, or the program look broken."""
+def test_a_broken_rule_is_reported() -> None:
+    """Guards against: music that was trained on but is called unseen, or a traceback."""
     wrong: list[object] = [
         [],
         {"share": 0.1},
         {"words": "some", "titles": "Blues"},
         {"words": "some", "share": "a tenth"},
     ]
-    for told in wrong:
+    for rule in wrong:
         with pytest.raises(BundleError, match="mine: facts: held_back"):
-            read_split_rule({SPLIT_RULE_KEY: told}, "mine")
+            read_split_rule({SPLIT_RULE_KEY: rule}, "mine")
 
 
-def test_all_files_that_a_network_ever_learned_from_are_known() -> None:
-    """Music that the network one began from knows by heart would be measured without a word."""
+def test_files_of_all_earlier_networks_are_known() -> None:
+    """Guards against: figures of music that an earlier network was trained on, without a message."""
     facts = {"files": {"a.mid": "2"}, "from": {"files": {"a.mid": "1", "odd": 3}, "from": {"files": []}}}
     assert list(map(training_file_hashes, lineage(facts))) == [{"2"}, {"1"}, set()]
     assert list(map(training_file_hashes, lineage({"from": "nowhere"}))) == [set()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a network is trained: the numbers of the recipe, and the learning rate they make."""
+"""The recipe of training: its numbers, and the learning rate that follows from them."""
 
 from __future__ import annotations
 
@@ -9,35 +9,39 @@ from dataclasses import dataclass
 LOW_DROPOUT = (0.1, 0.1, 0.2)
 HIGH_DROPOUT = (0.25, 0.3, 0.4)
 FINE_TUNING_RATE = 3e-4
-"""The learning rate for a network that has learned already: a tenth of the usual, or it forgets more than it learns."""
+"""The learning rate for a network that is already trained: a tenth of the usual, so that it does not forget."""
 
 
 def default_dropout(units: int) -> tuple[float, float, float]:
-    """What suits so many units, of input rows, of recurrent units, of outputs: many learn the music by heart."""
+    """Return the dropout of input rows, recurrent units and outputs for a number of units. Many units overfit more."""
     return LOW_DROPOUT if units < 96 else HIGH_DROPOUT
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train.
-
-    `dropout` of input rows, of recurrent units, of outputs: see `default_dropout`. `patience`: after so many epochs
-    that were no better, it ends (0: never).
-    """
+    """How to train. The names of the fields are keys of bundles and checkpoints."""
 
     units: int = 64
     epochs: int = 20
     seed: int = 0
     lanes: int = 16
+    """Sequences trained side by side."""
     steps: int = 32
+    """Values of a window, through which gradients are propagated."""
     rate: float = 3e-3
+    """The highest learning rate."""
     weight_decay: float = 0.1
     warm_up: int = 100
+    """Steps in which the learning rate rises to its full value."""
     clip: float = 1.0
+    """The highest norm of all gradients together."""
     average: float = 0.998
+    """The decay of the running average of the weights."""
     dropout: tuple[float, float, float] = LOW_DROPOUT
+    """The share (0..1) of input rows, recurrent units and outputs that is dropped; see `default_dropout`."""
     patience: int = 0
+    """Training ends after this many epochs without a better one; 0: never."""
 
     def learning_rate(self, epochs: int, share: float) -> float:
-        """The cosine: from the full rate down to nothing, after so many epochs and that share of the next."""
+        """Return the learning rate after `epochs` epochs and a `share` (0..1) of the next: a cosine to 0."""
         return self.rate * 0.5 * (1.0 + math.cos(math.pi * (epochs + share) / self.epochs))
