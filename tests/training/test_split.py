@@ -27,7 +27,7 @@ from sideman_models.training.split import (
 
 
 def test_the_split_is_by_title_and_fixed() -> None:
-    """Guards against: a tune on both sides of the split, or a tenth that changes from version to version."""
+    """Guards against: a tune both in training and among the measured pieces, or another split in each version."""
     titles = [f"Tune {number}" for number in range(2000)]
     assert 150 < sum(map(is_held_out, titles)) < 250
     assert [title for title in titles[:40] if is_held_out(title)] == ["Tune 7", "Tune 27", "Tune 30", "Tune 39"]

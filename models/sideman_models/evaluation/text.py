@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An appraisal as people read it."""
+"""The report of an evaluation as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WIDTH = 46
 
 
 def report_text(report: EvaluationReport) -> str:
-    """All of it."""
+    """Return the whole report as text."""
     parts = (_music_lines(report), _bits_lines(report), _statistics_lines(report), _copying_lines(report))
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
 
@@ -22,8 +22,8 @@ def report_text(report: EvaluationReport) -> str:
 def _music_lines(report: EvaluationReport) -> Iterator[str]:
     one = report.evaluation
     yield f"{report.bundle_name}, on {_count_noun(one.pieces, 'piece')} of {_count_noun(one.titles, 'title')}"
-    yield f"  {one.values:,} values, {100 * one.mapped_share:.1f} % of them mapped to the nearest that it knows"
-    yield f"  {one.notes:,} notes; of those in the source {100 * one.dropped_share:.1f} % fell out of the line"
+    yield f"  {one.values:,} values, {100 * one.mapped_share:.1f} % of them mapped to the nearest known value"
+    yield f"  {one.notes:,} notes; of those in the source {100 * one.dropped_share:.1f} % were dropped"
     for remark in report.remarks:
         yield from _wrapped(remark)
 
@@ -42,7 +42,7 @@ def _bits_lines(report: EvaluationReport) -> Iterator[str]:
     for family in reversed(BASELINE_FAMILIES):
         if (best := report.best_baseline(family)) is not None:
             yield _bits_line(family, best.bits_per_value, _saving_text(best))
-            yield from _wrapped(f"{best.name}: {', '.join(best.chain) or 'how often each value comes'}")
+            yield from _wrapped(f"{best.name}: {', '.join(best.chain) or 'the frequency of each value'}")
     if orders := [
         one for one in report.baselines if one.family == BASELINE_FAMILIES[0] and len(one.name) == len(UNIGRAM)
     ]:
@@ -105,7 +105,7 @@ _SHOWN_OUTCOMES: dict[str, tuple[Outcome, ...]] = {
 
 
 def _share_lines(comparison: Comparison) -> Iterator[str]:
-    """The shares themselves, where they are few."""
+    """Yield the shares of the outcomes, for statistics with few outcomes."""
     if outcomes := _SHOWN_OUTCOMES.get(comparison.name):
         for whose, counts in (("theirs", comparison.real), ("its own", comparison.played)):
             yield f"    {whose}: {'  '.join(f'{each} {_percent(share(counts, each))}' for each in outcomes)}"
@@ -116,9 +116,9 @@ def _copying_lines(report: EvaluationReport) -> Iterator[str]:
         if "verbatim" in report.missing_parts:
             yield f"No verbatim runs: {report.missing_parts['verbatim']}"
         return
-    yield f"{'Shared word for word with the training set':<{_WIDTH}}  longest   median"
+    yield f"{'Longest runs shared with the training set':<{_WIDTH}}  longest   median"
     for one in report.shared_runs:
-        whose = "what it played" if one.whose == PLAYED else "these pieces, with other players"
+        whose = "what it played" if one.whose == PLAYED else "these pieces, with those of other players"
         yield f"  {f'{one.match}: {whose}':<{_WIDTH - 2}} {one.longest.note_count:8} {one.median_notes:8g} notes"
         yield from _run_lines(one)
 
