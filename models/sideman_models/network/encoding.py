@@ -23,15 +23,18 @@ Indices = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class EncodedPiece:
-    """A piece of T values as numbers."""
+    """A piece of T values as numbers.
 
-    indices: Indices  # (T,): the values, as indices into the vocabulary
-    context_rows: Indices  # (T, active): the active context rows; see `ContextFeatures.active_rows`
-    clash_rows: Indices  # (T,): rows of `PieceEncoder.clash_table`
+    `indices` (T,) are the values, as indices into the vocabulary; `context_rows` (T, active) the active context rows,
+    see `ContextFeatures.active_rows`; `clash_rows` (T,) rows of `PieceEncoder.clash_table`. `mapped_count` values were
+    not in the vocabulary and are replaced by the nearest one. For `other_feel` see `solos.Solo`.
+    """
+
+    indices: Indices
+    context_rows: Indices
+    clash_rows: Indices
     mapped_count: int
-    """How many values are not in the vocabulary and were replaced by the nearest one."""
     other_feel: bool = False
-    """See `solos.Solo`."""
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -59,15 +59,19 @@ class LstmState:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The trained weights: W, U and b of the cell, D and d of the softmax layer, and the penalty."""
+    """The trained weights.
 
-    kernel: Floats  # W (n_values + n_context, 4 n_a)
-    recurrent: Floats  # U (n_a, 4 n_a)
-    bias: Floats  # b (4 n_a,)
-    densor_kernel: Floats  # D (n_a, n_values)
-    densor_bias: Floats  # d (n_values,)
+    The cell has `kernel` W (n_values + n_context, 4 n_a), `recurrent` U (n_a, 4 n_a) and `bias` b (4 n_a,). The softmax
+    layer has `densor_kernel` D (n_a, n_values) and `densor_bias` d (n_values,). `penalty` is subtracted from the logit
+    of each value whose interval does not fit the chord.
+    """
+
+    kernel: Floats
+    recurrent: Floats
+    bias: Floats
+    densor_kernel: Floats
+    densor_bias: Floats
     penalty: float = 0.0
-    """What is subtracted from the logit of a value whose interval does not fit the chord."""
 
     @property
     def n_a(self) -> int:
@@ -102,7 +106,7 @@ class Network(Protocol):
 
 
 class NumpyNetwork:
-    """Steps the network in NumPy. All buffers are made once: a step allocates no array."""
+    """Steps the network in NumPy. The buffers are kept, so that a step allocates no array."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights

@@ -49,15 +49,21 @@ def _sort_key(value: Value) -> tuple[str, int, bool, int | str]:
 
 
 class Batch(NamedTuple):
-    """One window: B lanes side by side, S steps long. A lane holds one piece after the other."""
+    """One window: B lanes side by side, S steps long. A lane holds one piece after the other.
 
-    inputs: Indices  # (B, S): the previous values; -1 at the start of a piece
-    targets: Indices  # (B, S): the values to predict
-    context: Flags  # (B, S, n_context)
-    clash_rows: Indices  # (B, S): rows of `PieceEncoder.clash_table`
-    keeps_state: Flags  # (B, S): False where a piece starts, and the state is reset
-    valid: Flags  # (B, S): False after the end of a lane
-    other_feel: Flags  # (B, S): True throughout a piece of another feel
+    `inputs` (B, S) are the previous values, -1 at the start of a piece; `targets` (B, S) the values to predict;
+    `context` (B, S, n_context) is True for active rows; `clash_rows` (B, S) are rows of `PieceEncoder.clash_table`.
+    `keeps_state` (B, S) is False where a piece starts and the state is reset, `valid` (B, S) False after the end of a
+    lane, and `other_feel` (B, S) True throughout a piece of another feel.
+    """
+
+    inputs: Indices
+    targets: Indices
+    context: Flags
+    clash_rows: Indices
+    keeps_state: Flags
+    valid: Flags
+    other_feel: Flags
 
     @classmethod
     def empty(cls, lanes: int, steps: int, n_context: int) -> Batch:

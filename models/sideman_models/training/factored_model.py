@@ -31,17 +31,21 @@ Tensor = Any
 
 
 class FactoredParameters(NamedTuple):
-    """The parameters that are trained. The names of the fields are keys of the checkpoint file."""
+    """The parameters that are trained. The names of the fields are keys of the checkpoint file.
 
-    parts: Tensor  # (n_parts, 4 n_a)
-    context: Tensor  # (n_context, 4 n_a)
-    recurrent: Tensor  # (n_a, 4 n_a)
-    bias: Tensor  # (4 n_a,)
-    out_parts: Tensor  # (n_parts, n_a)
-    out_bias: Tensor  # (n_parts,)
-    penalty: Tensor  # ()
-    foreign: Tensor  # (4 n_a,)
-    """Added to the bias throughout a piece of another feel. It learns how such music differs; folding leaves it out."""
+    `parts` (n_parts, 4 n_a), `context` (n_context, 4 n_a), `recurrent` (n_a, 4 n_a), `bias` (4 n_a,), `out_parts`
+    (n_parts, n_a), `out_bias` (n_parts,), `penalty` (). `foreign` (4 n_a,) is added to the bias throughout a piece of
+    another feel: it learns how such music differs, and folding leaves it out.
+    """
+
+    parts: Tensor
+    context: Tensor
+    recurrent: Tensor
+    bias: Tensor
+    out_parts: Tensor
+    out_bias: Tensor
+    penalty: Tensor
+    foreign: Tensor
 
 
 def _direction(interval: object) -> object:
@@ -133,12 +137,17 @@ def unfold_weights(weights: Weights, vocabulary: Vocabulary) -> FactoredParamete
 
 
 class DropoutMasks(NamedTuple):
-    """What dropout keeps: 0 for a dropped number, else 1 / (1 - the dropped share), so that the mean stays the same."""
+    """What dropout keeps: 0 for a dropped number, else 1 / (1 - the dropped share), so that the mean stays the same.
 
-    values: Tensor  # (B, n_values + 1): rows of the values; the last is 'no value'
-    context: Tensor  # (B, 1, n_context): context rows, the same through the window
-    recurrent: Tensor  # (B, n_a): hidden units fed back, the same through the window
-    outputs: Tensor  # (B, S, n_a): hidden units read by the softmax
+    `values` (B, n_values + 1) are for the rows of values, the last for 'no value'; `context` (B, 1, n_context) for the
+    context rows; `recurrent` (B, n_a) for the hidden units fed back; `outputs` (B, S, n_a) for the hidden units
+    that the softmax reads. All but the last are the same throughout the window.
+    """
+
+    values: Tensor
+    context: Tensor
+    recurrent: Tensor
+    outputs: Tensor
 
 
 def window_logits(

@@ -173,14 +173,23 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | 
     Raises `CorpusError` if there is too little music, `CheckpointError` if the checkpoint to resume from is broken or
     of another training, and `TrainingError` if no epoch was completed.
     """
-    strategy = _make_strategy(job)
+    # Both must be called before anything else in TensorFlow.
+    if job.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = tf.distribute.MultiWorkerMirroredStrategy() if len(job.cluster.machines) > 1 else None
     observer = observer or TrainingObserver()
     music = _TrainingData.from_corpus(corpus, job, observer)
     recipe = job.recipe if job.base is None else replace(job.recipe, units=job.base.weights.n_a)
     identity = {**asdict(recipe), "music": music.digest(), "from": job.base.fingerprint if job.base else ""}
     training = _make_run(job, recipe, music, strategy, observer)
     if job.resume and job.checkpoint is not None:
-        _resume_run(training, job.checkpoint, identity)
+        checkpoint = checkpoints.read_checkpoint(job.checkpoint, identity)
+        try:
+            training.resume_from(checkpoint)
+        except (KeyError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{job.checkpoint}: not a complete checkpoint ({error}); remove it and start again"
+            ) from error
     for message in _known_before_messages(corpus, job.base, music.split):
         observer.says(message)
     plan = TrainingPlan(
@@ -269,13 +278,6 @@ def _choose_symbols(
     return extend_vocabulary(base.vocabulary, pieces), base.context
 
 
-def _make_strategy(job: TrainingJob) -> Strategy | None:
-    """Return the strategy that distributes steps over a cluster. Call it before anything else in TensorFlow."""
-    if job.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    return tf.distribute.MultiWorkerMirroredStrategy() if len(job.cluster.machines) > 1 else None
-
-
 def _make_run(
     job: TrainingJob, recipe: Recipe, music: _TrainingData, strategy: Strategy | None, observer: TrainingObserver
 ) -> TrainingRun:
@@ -289,14 +291,6 @@ def _make_run(
         start = start._replace(penalty=np.float32(0.0))
     trainer = Trainer(recipe, start, parts, table, strategy)
     return TrainingRun(trainer, music.training, music.held_out, observer)
-
-
-def _resume_run(training: TrainingRun, path: Path, identity: dict[str, Any]) -> None:
-    checkpoint = checkpoints.read_checkpoint(path, identity)
-    try:
-        training.resume_from(checkpoint)
-    except (KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: not a complete checkpoint ({error}); remove it and start again") from error
 
 
 def _checkpoint_writer(
