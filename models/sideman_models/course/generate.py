@@ -128,16 +128,17 @@ class SoundingPitches:
 
 @dataclass(frozen=True, slots=True)
 class ChordSet:
-    """The chords of one bar of the corpus, repeated for a number of bars, and the solo over them."""
+    """The chords of one bar of the corpus, repeated for a number of bars, and the solo over them.
+
+    `number` is the bar of the corpus, counted from 0. `values` are the texts of the values that the network chose,
+    `sounds` the notes of the solo, one pitch each.
+    """
 
     number: int
-    """The bar of the corpus, counted from 0."""
     bars: int
     values: tuple[str, ...]
-    """The texts of the values that the network chose."""
     chords: tuple[SoundingPitches, ...]
     sounds: tuple[SoundingPitches, ...]
-    """The notes of the solo, one pitch each."""
 
     def __str__(self) -> str:
         return f'Generated {len(self.sounds)} sounds over {self.bars} bars of the set of chords ("{self.number}")'

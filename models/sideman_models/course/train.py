@@ -38,19 +38,19 @@ Tensor = Any
 
 @dataclass(frozen=True, slots=True)
 class ClassicRecipe:
-    """The assignment's recipe."""
+    """The assignment's recipe: Adam with batches of `batch` snippets.
+
+    After n steps the learning rate is `rate / (1 + decay * n)`. With `unrolled`, the course's `djmodel` is trained with
+    Keras' `fit`.
+    """
 
     units: int = 64
     epochs: int = 100
     seed: int = 0
     batch: int = 32
-    """Snippets per training step."""
     rate: float = 0.01
-    """The learning rate of Adam at the start."""
     decay: float = 0.01
-    """After n steps the learning rate is `rate / (1 + decay * n)`."""
     unrolled: bool = False
-    """Train the course's unrolled `djmodel` with Keras' `fit`."""
 
 
 class ClassicTrainer:

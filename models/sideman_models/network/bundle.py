@@ -118,12 +118,12 @@ def load_bundle(name: str) -> Bundle:
     if hashlib.sha256(raw).hexdigest() != facts.get("weights_sha256"):
         raise BundleError(f"{path / WEIGHTS_FILE}: its contents do not match weights_sha256 in {VALUES_FILE}")
     weights = _parse_weights(path / WEIGHTS_FILE, raw, len(vocabulary), context.n_rows)
-    for name_, stated, actual in (
+    for key, stated, actual in (
         ("dialect", facts.get("dialect"), _dialect(vocabulary)),
         ("units", facts.get("units"), weights.n_a),
     ):
         if stated != actual:
-            raise BundleError(f"{path / VALUES_FILE}: {name_}: {stated!r}, but the bundle has {actual!r}")
+            raise BundleError(f"{path / VALUES_FILE}: {key}: {stated!r}, but the bundle has {actual!r}")
     card = (path / CARD_FILE).read_text("utf-8", "replace") if (path / CARD_FILE).is_file() else ""
     return Bundle(
         path.resolve().name, vocabulary, context, weights, facts.get("facts", {}), card, path, facts["weights_sha256"]

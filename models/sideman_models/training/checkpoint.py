@@ -28,17 +28,18 @@ _DESCRIPTION_KEY, _STATE_PREFIX, _BEST_PREFIX = "about", "state/", "best/"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state of training after an epoch."""
+    """The state of training after an epoch.
+
+    `identity` says which training it is: the recipe, and hashes of the music and of the network that it started from.
+    `weights` are those of the epoch `best`; the names of their fields are keys of the file. `state` is from
+    `Trainer.state`.
+    """
 
     identity: PlainJson
-    """Which training it is: the recipe, and hashes of the music and of the network that it started from."""
     epochs: tuple[Epoch, ...]
     best: Epoch
-    """One of `epochs`."""
     weights: Weights
-    """The weights of the best epoch. The names of the fields are keys of the file."""
     state: Mapping[str, npt.NDArray[Any]]
-    """See `Trainer.state`."""
 
 
 def checkpoint_path(bundle: Path) -> Path:

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """What is about to be trained."""
+    """What is about to be trained, on how many pieces and values, and on what device.
+
+    `done` epochs were completed before, if training is resumed. `vocabulary` is the number of different values.
+    `held_out` says which titles are held out: see `SplitRule.description`.
+    """
 
     epochs: int
     done: int
-    """Epochs that were completed before, when training is resumed."""
     pieces: int
     values: int
-    """Values of the pieces to train on, in all."""
     vocabulary: int
-    """Different values."""
     held_out: str
-    """Which titles are held out: see `SplitRule.description`."""
     device: str
 
 

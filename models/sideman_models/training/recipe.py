@@ -19,28 +19,27 @@ def default_dropout(units: int) -> tuple[float, float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train. The names of the fields are keys of bundles and checkpoints."""
+    """How to train. The names of the fields are keys of bundles and checkpoints.
+
+    `lanes` sequences are trained side by side, in windows of `steps` values. The learning rate rises to `rate` within
+    `warm_up` steps and then falls: see `learning_rate`. `clip` is the highest norm of all gradients together, `average`
+    the decay of the running average of the weights. `dropout` is the share (0..1) of input rows, recurrent units and
+    outputs that is dropped: see `default_dropout`. Training ends after `patience` epochs without a better one (0:
+    never).
+    """
 
     units: int = 64
     epochs: int = 20
     seed: int = 0
     lanes: int = 16
-    """Sequences trained side by side."""
     steps: int = 32
-    """Values of a window, through which gradients are propagated."""
     rate: float = 3e-3
-    """The highest learning rate."""
     weight_decay: float = 0.1
     warm_up: int = 100
-    """Steps in which the learning rate rises to its full value."""
     clip: float = 1.0
-    """The highest norm of all gradients together."""
     average: float = 0.998
-    """The decay of the running average of the weights."""
     dropout: tuple[float, float, float] = LOW_DROPOUT
-    """The share (0..1) of input rows, recurrent units and outputs that is dropped; see `default_dropout`."""
     patience: int = 0
-    """Training ends after this many epochs without a better one; 0: never."""
 
     def learning_rate(self, epochs: int, share: float) -> float:
         """Return the learning rate after `epochs` epochs and a `share` (0..1) of the next: a cosine to 0."""

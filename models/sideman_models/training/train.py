@@ -43,53 +43,54 @@ from sideman_models.training.trainer import MachineLost, Strategy, Trainer
 
 @dataclass(frozen=True, slots=True)
 class TrainedWeights:
-    """The weights of the best epoch, and how training went."""
+    """The weights of the best epoch, and how training went.
+
+    `end_reason` says why it ended, for the model card. If it is not `finished`, it was interrupted and can be resumed.
+    """
 
     weights: Weights
     best: Epoch
     epochs: tuple[Epoch, ...]
     end_reason: str
-    """Why training ended, for the model card."""
     finished: bool = True
-    """False if training was interrupted, and can be resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedBundle:
-    """A trained bundle, and how its training went: see `TrainedWeights`."""
+    """A trained bundle, and how its training went: see `TrainedWeights`.
+
+    `bundle` is None if another machine of the cluster writes it. `value_counts` says how often each value (its text)
+    occurs in the pieces that were trained on.
+    """
 
     bundle: Bundle | None
-    """None if another machine of the cluster writes the bundle."""
     value_counts: Mapping[str, int]
-    """How often each value occurs in the pieces it was trained on, by the text of the value."""
     end_reason: str
     finished: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """Everything about a training except the music."""
+    """Everything about a training except the music.
+
+    `name` is the name of the bundle; `command` and `licence` are texts for its model card. `validation` is the share
+    (0..1) of titles to hold out (None: see `split.split_by_share`). `base` is a bundle to start from, whose number of
+    units replaces that of the recipe. After each epoch the chief of the `cluster` writes the file `checkpoint`, and
+    `resume` continues from it. Without `deterministic`, TensorFlow may add numbers in any order, faster on some
+    GPUs. With `values_only` the network has no context: it knows neither chords nor meter, and no value clashes.
+    """
 
     recipe: Recipe
     name: str
-    """The name of the bundle."""
     command: str
-    """The command line, for the model card."""
     validation: float | None = None
-    """The share (0..1) of titles to hold out; None: see `split.split_by_share`."""
     licence: str = ""
-    """The text of the licence, for the model card."""
     base: Bundle | None = None
-    """The bundle that training starts from. Its number of units replaces that of the recipe."""
     checkpoint: Path | None = None
-    """The file that the chief of the cluster writes after each epoch."""
     resume: bool = False
-    """Continue from `checkpoint`."""
     cluster: Cluster = field(default_factory=Cluster)
     deterministic: bool = True
-    """If False, TensorFlow may add numbers in any order, which is faster on some GPUs."""
     values_only: bool = False
-    """Train without context: the network knows neither chords nor meter, and no value clashes with a chord."""
 
 
 class TrainingRun:
