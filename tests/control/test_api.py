@@ -15,8 +15,18 @@ from hypothesis import strategies as st
 
 from sideman.config.sources import SettingsSources
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UsageError
-from sideman.core.events import ChangeSettings, Panic, PlayVariation, SetChart, SetMode, Start, Stop, TapTempo
-from sideman.core.reports import ModeChanged, SettingsChanged
+from sideman.core.events import (
+    ChangeSettings,
+    ModeChanged,
+    Panic,
+    PlayVariation,
+    SetChart,
+    SetMode,
+    SettingsChanged,
+    Start,
+    Stop,
+    TapTempo,
+)
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, value_of
 from sideman.core.settings.written import settings_line, write_value

@@ -19,13 +19,16 @@ from sideman.commands.ctl import REQUESTS
 from sideman.control.feed import MAX_DELAY_S, STATUS_INTERVAL_S
 from sideman.control.hub import ControlHub, Endpoints
 from sideman.core.chart.chart import parse_changes
-from sideman.core.events import ChangeSettings, NoteOff, NoteOn, SetChart
-from sideman.core.reports import (
+from sideman.core.events import (
     ActionRequested,
     BarPlayed,
+    ChangeSettings,
     ModeChanged,
     NoteHeard,
+    NoteOff,
+    NoteOn,
     NotePlayed,
+    SetChart,
     SettingsChanged,
     StateChanged,
 )

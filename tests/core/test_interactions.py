@@ -20,15 +20,17 @@ from sideman.core.events import (
     ClockTick,
     Command,
     MidiEvent,
+    ModeChanged,
     NoteOff,
     NoteOn,
+    NotePlayed,
     PitchBend,
     PlayVariation,
     SetChart,
     SetMode,
     Start,
+    StateChanged,
 )
-from sideman.core.reports import ModeChanged, NotePlayed, StateChanged
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.playing.assembly import resumed_engine, state_of

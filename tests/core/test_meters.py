@@ -22,14 +22,18 @@ from sideman.core.chart.chart import Chart, parse_changes
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine
 from sideman.core.events import (
+    BarPlayed,
+    BarStarted,
     ClockContinue,
     ClockStart,
     ClockStop,
     ClockTick,
     Command,
+    EventSent,
     MidiEvent,
     NoteOff,
     NoteOn,
+    NotePlayed,
     PlayVariation,
     SetChart,
     SetMode,
@@ -39,7 +43,6 @@ from sideman.core.events import (
 )
 from sideman.core.input.quantize import quantize
 from sideman.core.parts.improviser import PULSE_TICKS
-from sideman.core.reports import BarPlayed, BarStarted, EventSent, NotePlayed
 from sideman.core.settings.schema import COMMON_TIME
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower

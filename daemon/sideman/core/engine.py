@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.events import (
+    ActionRequested,
+    BarPlayed,
+    BarStarted,
     ChangeSettings,
     ClockContinue,
     ClockStart,
@@ -30,20 +33,28 @@ from sideman.core.events import (
     ControlChange,
     LinkState,
     MidiEvent,
+    ModeChanged,
+    NoteHeard,
     NoteOff,
     NoteOn,
+    NotePlayed,
     Panic,
     PitchBend,
+    PlayState,
     PlayVariation,
     ProgramChange,
     ReleaseChannel,
+    ReportSink,
     SetChart,
     SetMode,
     SetPortPeriod,
+    SettingsChanged,
     SongPosition,
     Start,
+    StateChanged,
     Stop,
     TapTempo,
+    ignore_report,
 )
 from sideman.core.input.melody import MelodyTracker, PlayerEvent
 from sideman.core.input.midi_mapping import MidiMapping
@@ -56,19 +67,6 @@ from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.parts.soloist import Soloist
 from sideman.core.parts.turns import MODES, PlayerActivity, TurnPlan
 from sideman.core.positions import tick_at, whole_tick_at
-from sideman.core.reports import (
-    ActionRequested,
-    BarPlayed,
-    BarStarted,
-    ModeChanged,
-    NoteHeard,
-    NotePlayed,
-    PlayState,
-    ReportSink,
-    SettingsChanged,
-    StateChanged,
-    ignore_report,
-)
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import ModeName, Settings
 from sideman.core.snapshot import Snapshot

@@ -10,9 +10,8 @@ import numpy as np
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
-from sideman.core.events import MidiEvent, NoteOff, NoteOn, ProgramChange
+from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn, ProgramChange
 from sideman.core.parts.comp import GM_PROGRAMS
-from sideman.core.reports import BarPlayed
 from sideman.core.settings.schema import MidiSettings, Settings
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes

@@ -31,14 +31,16 @@ from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import Panic, ReleaseChannel, SetPortPeriod
-from sideman.core.reports import (
+from sideman.core.events import (
     ActionRequested,
     BarPlayed,
     ModeChanged,
     NoteHeard,
     NotePlayed,
+    Panic,
+    ReleaseChannel,
     Report,
+    SetPortPeriod,
     SettingsChanged,
     StateChanged,
 )

@@ -13,17 +13,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sideman.core.events import (
+    ActionRequested,
     ChangeSettings,
     Command,
     ControlChange,
     LearnBinding,
     MidiEvent,
+    ModeChanged,
     NoteOff,
     NoteOn,
     Panic,
     PlayVariation,
     ProgramChange,
     SetMode,
+    SettingsChanged,
     Start,
     Stop,
     TapTempo,
@@ -35,7 +38,6 @@ from sideman.core.input.midi_mapping import (
     position_of_value,
     value_at_position,
 )
-from sideman.core.reports import ActionRequested, ModeChanged, SettingsChanged
 from sideman.core.settings.bindings import ActionTarget, SettingTarget, Target
 from sideman.core.settings.read_bindings import controller_range_of
 from sideman.core.settings.schema import KEYS, NO_BINDINGS, Settings, value_of, with_values

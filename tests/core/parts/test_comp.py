@@ -27,13 +27,13 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
+    NotePlayed,
     Panic,
     SetChart,
     SongPosition,
 )
 from sideman.core.parts.comp import BASS_PITCHES, SHELL_PITCHES, Comp, CompNote, CompStyle, beat_ticks, shell_tones
 from sideman.core.parts.improviser import RandomSource
-from sideman.core.reports import NotePlayed
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bench.clocks import steady
 from sideman.core.engine import DueItem, Engine
 from sideman.core.events import (
+    BarPlayed,
     ChangeSettings,
     ClockContinue,
     ClockStart,
@@ -21,18 +22,21 @@ from sideman.core.events import (
     ClockTick,
     Command,
     MidiEvent,
+    ModeChanged,
     NoteOff,
     NoteOn,
+    NotePlayed,
     Panic,
     PlayVariation,
     SetMode,
+    SettingsChanged,
     SongPosition,
     Start,
+    StateChanged,
     Stop,
     encode,
 )
 from sideman.core.parts.turns import AnswerMode, DuetMode, PlayerActivity
-from sideman.core.reports import BarPlayed, ModeChanged, NotePlayed, SettingsChanged, StateChanged
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.clock_source import ClockConfig

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from sideman.core.engine import Engine, play_through
 from sideman.core.errors import ConfigError
-from sideman.core.events import ChangeSettings, MidiEvent, NoteOff, NoteOn
+from sideman.core.events import BarPlayed, ChangeSettings, MidiEvent, NoteOff, NoteOn, NotePlayed
 from sideman.core.input.midi_mapping import value_at_position
 from sideman.core.parts.improviser import PULSE_TICKS, Improviser
-from sideman.core.reports import BarPlayed, NotePlayed
 from sideman.core.settings.presets import preset_difference, with_layer
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import KEYS, Settings, value_of, with_values

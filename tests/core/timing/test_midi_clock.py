@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bench.clocks import Seconds, going, jittered, steady
 from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import (
+    BarPlayed,
     ClockContinue,
     ClockStart,
     ClockStop,
@@ -26,7 +27,6 @@ from sideman.core.events import (
     SongPosition,
     encode,
 )
-from sideman.core.reports import BarPlayed
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.events import NoteOn
-from sideman.core.parts.improviser import PULSE_TICKS, Choice, ChoiceConstraints, Improviser
+from sideman.core.events import Choice, NoteOn
+from sideman.core.parts.improviser import PULSE_TICKS, ChoiceConstraints, Improviser
 from sideman.core.parts.part import ONSET_RANK, PlayedNote
 from sideman.core.parts.smoothing import MIN_ONSET_GAP_BEATS
 from sideman.core.parts.turns import TurnPlan
