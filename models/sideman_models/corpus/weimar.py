@@ -77,18 +77,14 @@ def _records(path: Path, *, all_feels: bool = False) -> Iterator[tuple[_Record, 
     for number, line in numbered_lines(path):
         if line.strip():
             where = f"{printable(path)}:{number}"
-            record = _Record(where, _parse_object(where, line))
+            try:
+                raw = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise CorpusError(f"{where}: not a JSON object: {error}") from error
+            if not isinstance(raw, dict):
+                raise CorpusError(f"{where}: not a JSON object but a {type(raw).__name__}")
+            record = _Record(where, raw)
             yield record, record.reason_left_out(all_feels=all_feels) or record.solo()
-
-
-def _parse_object(where: str, line: str) -> Mapping[str, Any]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{where}: not a JSON object: {error}") from error
-    if not isinstance(record, dict):
-        raise CorpusError(f"{where}: not a JSON object but a {type(record).__name__}")
-    return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,20 +205,17 @@ class _Record:
         return printable(value)
 
     def _read_table(self, key: str, fields_key: str, types: Mapping[str, type], row_type: Callable[..., T]) -> list[T]:
-        columns = self._column_indices(fields_key, types)
-        rows = self.raw.get(key)
-        if not isinstance(rows, list):
-            raise CorpusError(f"{self.location}: {key}: {'missing' if rows is None else 'not a list'}")
-        return [row_type(**self._read_row(f"{key}[{number}]", row, columns, types)) for number, row in enumerate(rows)]
-
-    def _column_indices(self, fields_key: str, types: Mapping[str, type]) -> dict[str, int]:
         fields = self.raw.get(fields_key)
         if not isinstance(fields, list):
             raise CorpusError(f"{self.location}: {fields_key}: {'missing' if fields is None else 'not a list'}")
         missing = [name for name in types if name not in fields]
         if missing:
             raise CorpusError(f"{self.location}: {fields_key}: no column {missing[0]!r}")
-        return {name: fields.index(name) for name in types}
+        columns = {name: fields.index(name) for name in types}
+        rows = self.raw.get(key)
+        if not isinstance(rows, list):
+            raise CorpusError(f"{self.location}: {key}: {'missing' if rows is None else 'not a list'}")
+        return [row_type(**self._read_row(f"{key}[{number}]", row, columns, types)) for number, row in enumerate(rows)]
 
     def _read_row(
         self, what: str, row: object, columns: Mapping[str, int], types: Mapping[str, type]

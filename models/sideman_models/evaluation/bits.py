@@ -34,7 +34,9 @@ from sideman_models.network.lstm import Flags, LstmState, Network, NumpyNetwork
 EXACT_PROBABILITY = {True: 0.994, False: 0.24}
 """The probability of rank 0 for values with an interval (True) and without (False)."""
 RANK_RATIO = {True: 0.55, False: 0.77}
+"""The ratio of the probabilities of successive ranks from 1 on, with and without an interval."""
 OTHER_KIND_PROBABILITY = 0.0005
+"""The probability that a pitch is not of the kind of its value."""
 _FIRST_TARGET = 66
 
 

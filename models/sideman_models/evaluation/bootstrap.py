@@ -14,6 +14,7 @@ import numpy as np
 RESAMPLES = 1000
 CONFIDENCE_LEVEL = 0.95
 ConfidenceInterval = tuple[float, float]
+"""The lower and the upper bound."""
 
 
 def ratio_interval(

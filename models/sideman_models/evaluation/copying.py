@@ -34,6 +34,7 @@ def by_melody(value: Value) -> Hashable:
 
 
 MATCH_KEYS: dict[str, MatchKey] = {"values": by_value, "melody": by_melody}
+"""The two ways to compare values, by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,9 +139,10 @@ class NgramReader:
         targets = _concatenate([piece.indices for piece in encoded])
         clash_rows = _concatenate([piece.clash_rows for piece in encoded])
         piece_numbers = np.repeat(np.arange(len(encoded)), [len(one) for one in encoded])
+        start = len(self.vocabulary)  # the special value before the first one
         items = {
             previous_value_item(steps): _concatenate(
-                [_shift_back(one.indices, steps, len(self.vocabulary)) for one in encoded]
+                [np.append(np.full(steps, start, np.int32), one.indices)[: len(one)] for one in encoded]
             )
             for steps in range(1, MAX_ORDER)
         }
@@ -169,10 +170,6 @@ class NgramReader:
 
 def _concatenate(arrays: Sequence[npt.NDArray[np.int32]]) -> Ints:
     return np.concatenate(arrays or [np.zeros(0, np.int32)]).astype(np.int64)
-
-
-def _shift_back(indices: npt.NDArray[np.int32], steps: int, start: int) -> npt.NDArray[np.int32]:
-    return np.concatenate([np.full(min(steps, len(indices)), start, np.int32), indices[:-steps]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ BASELINE_FAMILIES = (
     "Kneser-Ney with a context chain",
     "Kneser-Ney with a context chain and the mask",
 )
+"""The families of n-grams, from the one that knows least to the one that knows most."""
 _FAMILY_CHAINS = tuple(zip(
     BASELINE_FAMILIES, (VALUE_CHAINS, VALUE_CHAINS, CONTEXT_CHAINS, CONTEXT_CHAINS), (False, True, False, True),
     strict=True
@@ -135,7 +136,9 @@ class EvaluationReport:
 
     def best_baseline(self, family: str) -> Baseline | None:
         """Return the n-gram of a family that needs the fewest bits."""
-        return min((one for one in self.baselines if one.family == family), key=_bits_per_value, default=None)
+        return min(
+            (one for one in self.baselines if one.family == family), key=lambda one: one.bits_per_value, default=None
+        )
 
     def unigram(self) -> Baseline | None:
         """Return the n-gram that only knows how frequent each value is."""
@@ -170,10 +173,6 @@ class EvaluationReport:
             REAL: _shares(one.real),
             PLAYED: _shares(one.played),
         }
-
-
-def _bits_per_value(one: Baseline) -> float:
-    return one.bits_per_value
 
 
 def _rounded(figure: float | ConfidenceInterval | None) -> Any:  # noqa: ANN401 - the JSON of either

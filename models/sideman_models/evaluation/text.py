@@ -7,10 +7,17 @@ import textwrap
 from collections.abc import Iterator
 
 from sideman_models.evaluation.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval
-from sideman_models.evaluation.report import BASELINE_FAMILIES, PLAYED, UNIGRAM, Baseline, EvaluationReport, SharedRuns
-from sideman_models.evaluation.statistics import HALF_SPLITS, Comparison, Outcome, share
+from sideman_models.evaluation.report import BASELINE_FAMILIES, PLAYED, UNIGRAM, Baseline, EvaluationReport
+from sideman_models.evaluation.statistics import HALF_SPLITS, Outcome, share
 
 _WIDTH = 46
+_SHOWN_OUTCOMES: dict[str, tuple[Outcome, ...]] = {
+    "kinds": tuple("CSAXR"),
+    "strong beats": tuple("CSAX"),
+    "repeated pitches": ("again",),
+    "repeated motifs": ("again",),
+}
+"""The statistics whose shares are listed, with the outcomes to list."""
 
 
 def report_text(report: EvaluationReport) -> str:
@@ -91,24 +98,11 @@ def _statistics_lines(report: EvaluationReport) -> Iterator[str]:
         half = "" if one.half_distance is None else f"{one.half_distance:8.3f}"
         ratio = "" if one.distance_ratio is None else f"{one.distance_ratio:8.2f}"
         yield f"  {one.name:<{_WIDTH - 2}} {one.distance:8.3f} {half:>8} {ratio:>8}".rstrip()
-        yield from _share_lines(one)
+        if outcomes := _SHOWN_OUTCOMES.get(one.name):
+            for whose, counts in (("theirs", one.real), ("its own", one.played)):
+                yield f"    {whose}: {'  '.join(f'{each} {_percent(share(counts, each))}' for each in outcomes)}"
     yield "  distance: Jensen-Shannon's, the square root of the divergence in bits, 0 to 1"
     yield f"  halves: the distance of two random halves of the pieces (split by title), median of {HALF_SPLITS} splits"
-
-
-_SHOWN_OUTCOMES: dict[str, tuple[Outcome, ...]] = {
-    "kinds": tuple("CSAXR"),
-    "strong beats": tuple("CSAX"),
-    "repeated pitches": ("again",),
-    "repeated motifs": ("again",),
-}
-
-
-def _share_lines(comparison: Comparison) -> Iterator[str]:
-    """Yield the shares of the outcomes, for statistics with few outcomes."""
-    if outcomes := _SHOWN_OUTCOMES.get(comparison.name):
-        for whose, counts in (("theirs", comparison.real), ("its own", comparison.played)):
-            yield f"    {whose}: {'  '.join(f'{each} {_percent(share(counts, each))}' for each in outcomes)}"
 
 
 def _copying_lines(report: EvaluationReport) -> Iterator[str]:
@@ -120,11 +114,7 @@ def _copying_lines(report: EvaluationReport) -> Iterator[str]:
     for one in report.shared_runs:
         whose = "what it played" if one.whose == PLAYED else "these pieces, with those of other players"
         yield f"  {f'{one.match}: {whose}':<{_WIDTH - 2}} {one.longest.note_count:8} {one.median_notes:8g} notes"
-        yield from _run_lines(one)
-
-
-def _run_lines(shared: SharedRuns) -> Iterator[str]:
-    run = shared.longest
-    if run.source is not None:
-        yield from _wrapped(f"{run.piece.title}: {run.text}")
-        yield f"    as in {' by '.join(filter(None, (run.source.title, run.source.performer)))}"
+        run = one.longest
+        if run.source is not None:
+            yield from _wrapped(f"{run.piece.title}: {run.text}")
+            yield f"    as in {' by '.join(filter(None, (run.source.title, run.source.performer)))}"

@@ -102,16 +102,12 @@ def read_midi_files(
 
 def _with_title(music: MidiMusic, path: Path) -> MidiMusic:
     """Return the music with the path of its file, and with a title from the name of the file if it has none."""
-    title = music.report.title or _title_from_name(path)
-    report = replace(music.report, file=printable(path), title=title)
-    return MidiMusic(report, tuple(replace(solo, title=title) for solo in music.solos))
-
-
-def _title_from_name(path: Path) -> str:
     name = _COPY_SUFFIX.sub("", path.stem)
     if numbered := _NUMBER_PREFIX.match(name):
         name = name[numbered.end() :]
-    return printable(name.replace("_", " ").strip() or path.name)
+    title = music.report.title or printable(name.replace("_", " ").strip() or path.name)
+    report = replace(music.report, file=printable(path), title=title)
+    return MidiMusic(report, tuple(replace(solo, title=title) for solo in music.solos))
 
 
 def _read_all(paths: Sequence[Path], options: ReadingOptions) -> Iterator[str]:
@@ -209,14 +205,13 @@ def _from_json(packed: str) -> MidiMusic:
     report: dict[str, Any] = {
         name: tuple(entry) if isinstance(entry, list) else entry for name, entry in plain["report"].items()
     }
-    return MidiMusic(FileReport(**report), tuple(_solo_from_json(solo) for solo in plain["solos"]))
-
-
-def _solo_from_json(plain: Mapping[str, Any]) -> Solo:
-    notes = tuple(LineNote(onset, end, pitch) for onset, end, pitch in plain["notes"])
-    chords = tuple(chord for count, text in plain["chords"] for chord in [parse_chord(text)] * count)
-    changes = ChordGrid(chords, plain["per_beat"])
-    return Solo("", "", notes, changes, plain["bar_ticks"], unread_chords=tuple(plain["unread"]))
+    solos = []
+    for solo in plain["solos"]:
+        notes = tuple(LineNote(onset, end, pitch) for onset, end, pitch in solo["notes"])
+        chords = tuple(chord for count, text in solo["chords"] for chord in [parse_chord(text)] * count)
+        changes = ChordGrid(chords, solo["per_beat"])
+        solos.append(Solo("", "", notes, changes, solo["bar_ticks"], unread_chords=tuple(solo["unread"])))
+    return MidiMusic(FileReport(**report), tuple(solos))
 
 
 def _chord_runs(chords: Iterable[Chord]) -> list[tuple[int, Chord]]:

@@ -28,6 +28,7 @@ MAX_FILE_BYTES = 1 << 23
 MAX_EVENTS = 250_000
 """The most events that are read from one file."""
 MAX_TRACKS = 1024
+"""The most tracks that are read from one file."""
 MAX_QUARTERS = 10_000
 """The most quarter notes from the top that are read, an hour or more."""
 MAX_TEXTS, MAX_TEXT_BYTES = 4096, 256
@@ -124,15 +125,12 @@ def _track_chunks(data: bytes, at: int) -> Iterator[tuple[int, int]]:
         name, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8])
         first = at + 8
         at = first + length
-        if at > len(data) or not _is_chunk_name_or_end(data[at : at + 4]):
-            following = data.find(b"MTrk", first)
-            at = len(data) if following < 0 else following
+        following = data[at : at + 4]
+        if at > len(data) or (len(following) == 4 and not (following.isascii() and following.isalpha())):
+            track = data.find(b"MTrk", first)
+            at = len(data) if track < 0 else track
         if name == b"MTrk":
             yield first, at
-
-
-def _is_chunk_name_or_end(name: bytes) -> bool:
-    return len(name) < 4 or (name.isascii() and name.isalpha())
 
 
 class _TrackReader:

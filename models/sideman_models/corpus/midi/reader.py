@@ -16,7 +16,7 @@ A `FileReport` says what was used of a file, or why nothing was. A broken file i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sideman_models.corpus.midi.chord_sources import (
@@ -25,7 +25,7 @@ from sideman_models.corpus.midi.chord_sources import (
     chords_from_accompaniment,
     chords_from_symbols,
 )
-from sideman_models.corpus.midi.meter import MeterSection, TimeSignature, find_meter_sections
+from sideman_models.corpus.midi.meter import MeterSection, find_meter_sections
 from sideman_models.corpus.midi.parser import MAX_QUARTERS, MidiError, MidiFile, MidiTrack, TimedNote, parse_midi
 from sideman_models.corpus.midi.parts import (
     MidiPart,
@@ -128,7 +128,8 @@ def read_midi(data: bytes, options: ReadingOptions) -> MidiMusic:
         else:
             quarters_left -= sum(solo.changes.length_beats for solo in songs_read[-1].solos)
     problems = [f"track {number} {track.problem}" for number, track in numbered if track.problem]
-    remarks = (*midi.remarks, *problems, *_unended_remark(midi))
+    unended = sum(track.notes_without_end for track in midi.tracks)
+    remarks = (*midi.remarks, *problems, *([f"{count_noun(unended, 'note')} without an end"] if unended else []))
     if not songs_read:
         return MidiMusic(FileReport(remarks=remarks, left_out=reasons[0] if reasons else "no notes"))
     return _join_songs(songs_read, _title_in_file(midi), remarks)
@@ -146,11 +147,6 @@ def _join_songs(songs: Sequence[MidiMusic], title: str, remarks: tuple[str, ...]
         remarks=(*remarks, *dict.fromkeys(remark for one in reports for remark in one.remarks)),
     )
     return MidiMusic(report, tuple(solo for song in songs for solo in song.solos))
-
-
-def _unended_remark(midi: MidiFile) -> list[str]:
-    unended = sum(track.notes_without_end for track in midi.tracks)
-    return [f"{count_noun(unended, 'note')} without an end"] if unended else []
 
 
 def _title_in_file(midi: MidiFile) -> str:
@@ -176,7 +172,12 @@ class _Song:
         if not pitched:
             raise _NoSoloError("only drums" if parts else "no notes")
         end = max(max(note[1], note[0] + 1) for part in parts for note in part.notes)
-        sections, remarks = find_meter_sections(self._time_signatures(), end)
+        signatures = [
+            (tick * TICKS_PER_QUARTER / self.ticks_per_quarter, numerator, denominator)
+            for _, track in self.tracks
+            for tick, numerator, denominator in track.time_signatures
+        ]
+        sections, remarks = find_meter_sections(signatures, end)
         melody, why = self._find_melody(pitched, sections[0].bar_ticks)
         line = skyline(melody.notes)
         chords = self._find_chords(pitched, melody, line)
@@ -197,11 +198,6 @@ class _Song:
             remarks=tuple(remarks),
         )
         return MidiMusic(report, tuple(solos))
-
-    def _time_signatures(self) -> Iterator[TimeSignature]:
-        for _, track in self.tracks:
-            for tick, numerator, denominator in track.time_signatures:
-                yield tick * TICKS_PER_QUARTER / self.ticks_per_quarter, numerator, denominator
 
     def _find_melody(self, pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[MidiPart, str]:
         if self.options.melody is None:
