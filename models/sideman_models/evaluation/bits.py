@@ -28,8 +28,8 @@ from sideman_models.music.context import Place
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary
 from sideman_models.network.bundle import Bundle
+from sideman_models.network.encoding import EncodedPiece, PieceEncoder
 from sideman_models.network.lstm import Flags, LstmState, Network, NumpyNetwork
-from sideman_models.training.dataset import EncodedPiece, PieceEncoder
 
 EXACT_PROBABILITY = {True: 0.994, False: 0.24}
 """The probability of rank 0 for values with an interval (True) and without (False)."""

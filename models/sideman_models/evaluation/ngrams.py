@@ -31,8 +31,8 @@ import numpy.typing as npt
 from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
+from sideman_models.network.encoding import PieceEncoder
 from sideman_models.network.lstm import Flags
-from sideman_models.training.dataset import PieceEncoder
 
 Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
