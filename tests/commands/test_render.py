@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import rendering as bench
 from sideman.cli import main
 from sideman.commands import render
 from sideman.core.chart.chart import Chart
@@ -178,6 +177,7 @@ def test_the_same_seed_is_always_the_same_take_and_none_has_anothers_name(seed: 
     assert names[0] == take_name(model, seeds[0], set())
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("words", "error"),
     [
@@ -207,6 +207,7 @@ def test_what_cannot_be_written_is_told_before_it_is_played(
 # -- pictures
 
 
+@pytest.mark.subprocess
 def test_a_picture_comes_with_the_take(folder: Path) -> None:
     """Nobody could see what was played."""
     pytest.importorskip("matplotlib")
@@ -232,6 +233,7 @@ def test_without_matplotlib_the_extra_is_named(
 # -- sound
 
 
+@pytest.mark.subprocess
 def test_a_take_becomes_sound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A take could only be heard where there is a synthesizer to send it to."""
     options = fake_fluidsynth(folder, monkeypatch)
@@ -241,6 +243,7 @@ def test_a_take_becomes_sound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert re.search(r"-F \S+\.wav \.\./font\.sf2 \S+\.mid$", options.read_text().strip())
 
 
+@pytest.mark.subprocess
 def test_the_users_own_sound_font_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One would have to name a sound font every time, or it would take a file that is none."""
     options = fake_fluidsynth(folder, monkeypatch)
@@ -253,6 +256,7 @@ def test_the_users_own_sound_font_comes_first(folder: Path, monkeypatch: pytest.
     assert str(own / "default.sf2") in options.read_text()
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("does", "error", "words"),
     [
@@ -318,13 +322,3 @@ def test_the_real_fluidsynth_plays_the_whole_take(folder: Path) -> None:
     with wave.open("a.wav") as sound:
         assert sound.getnframes() >= BAR_S * sound.getframerate()
         assert any(sound.readframes(sound.getframerate()))
-
-
-def test_rendering_is_measured_beside_its_floor() -> None:
-    """Nobody would notice that a solo takes as long to render as to play."""
-    for figure, rate in zip(bench.figures(0.01), ("beat", "phrase"), strict=True):
-        assert figure.what.endswith(rate)
-        assert figure.budget is not None
-        assert figure.value is not None
-        assert 0 < figure.value == figure.budget.measured
-        assert all(value > 0 for value in figure.beside.values())

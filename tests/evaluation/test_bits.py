@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import evaluation
 from sideman.commands import evaluate as command
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
 from sideman_models.corpus.corpus import Corpus, Piece, read_corpus
@@ -235,6 +234,7 @@ def test_nothing_that_is_measured_trains_the_opponents(
     assert bits[0] == bits[1]
 
 
+@pytest.mark.subprocess
 def test_the_picture_shows_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus) -> None:
     """The report would be an empty sheet."""
     matplotlib = pytest.importorskip("matplotlib.image")
@@ -288,17 +288,6 @@ def test_an_interval_is_that_of_a_mean_of_titles() -> None:
     assert ends[1] - ends[0] == pytest.approx(2 * 1.96 * figures.std() / math.sqrt(40), rel=0.15)
     again = ratio_interval([f"{title}" for title in range(40)] * 3, figures.tolist() * 3, [1.0] * 120)
     assert again == pytest.approx(ends)
-
-
-def test_the_benchmark_measures_it() -> None:
-    """Evaluating could get slow unseen."""
-    [figure] = evaluation.figures(0.01)
-    assert figure.what.startswith("evaluate")
-    assert figure.value is not None
-    assert figure.value > 0
-    assert figure.budget is not None
-    assert figure.budget.measured > 0
-    assert all(beside > 0 for beside in figure.beside.values())
 
 
 def told_as_json(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.clocks import steady
 from sideman.core.engine import Engine
 from sideman.core.events import (
     ChangeSettings,
@@ -37,6 +36,7 @@ from sideman.core.schedule import DueItem
 from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
 from sideman_models.music.context import EvenBars
 from sideman_models.music.harmony import CHORD_TONE
+from support.clocks import steady
 from support.fakes import CHANGES, FakeClock, RecordingOutput, hanging_notes, note_ons, performance, tempo_change
 from support.fakes import play_on_fake_clock as play_live
 from support.performances import RUN, phrases_as_input
