@@ -22,6 +22,7 @@ from ports.conftest import LONG, Dump, Others, until
 from support.fakes import hanging_notes
 from support.processes import DaemonProcess, daemon_environment, run_sideman, running_daemon
 
+pytestmark = pytest.mark.ports
 TIMES = 100
 
 

@@ -153,6 +153,7 @@ def test_no_cache_keeps_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.subprocess
 def test_many_files_are_read_by_many_processes_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is learned would depend on the number of cores."""
     for number in range(12):
@@ -282,6 +283,7 @@ def test_any_name_is_told_as_it_can_be(tmp_path: Path) -> None:
 # The command.
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
 def test_any_name_can_be_printed(tmp_path: Path, encoding: str) -> None:
     """The report on a folder would break off at the first odd name."""
@@ -296,6 +298,7 @@ def test_any_name_can_be_printed(tmp_path: Path, encoding: str) -> None:
     assert (missing.returncode, missing.stderr) == (66, rf"sideman: {path}/no\x1b[31m.mid: no such file" + "\n")
 
 
+@pytest.mark.subprocess
 def test_music_of_any_name_can_be_learned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Hours of training would end with a card that cannot be written."""
     pytest.importorskip("tensorflow")
