@@ -42,7 +42,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.test
-	$(BIN)/pdoc --output-directory build/docs $(PUBLIC)
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/pdoc --output-directory build/docs $(PUBLIC)
 PUBLIC := sideman.control.client sideman_models
 
 bench: $(VENV)/.test

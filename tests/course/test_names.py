@@ -116,6 +116,7 @@ def _indices(names: Sequence[str]) -> tuple[dict[int, str], dict[str, int]]:
     return dict(enumerate(letters)), {letter: index for index, letter in enumerate(letters)}
 
 
+@pytest.mark.slow
 def test_the_courses_figures_come_out() -> None:
     """A student of the course could not tell whether this is the course's network."""
     names = read_names(data_file("dinos/dinos.txt"))
