@@ -25,6 +25,7 @@ _STARTS_A_PROCESS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.s
 
 # No deadlines: on a busy machine the duration of a test means nothing. In CI the examples are the same each time.
 settings.register_profile("home", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=15)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 

@@ -25,8 +25,7 @@ import numpy as np
 
 from bench.figures import Budget, Figure, median, p99
 from bench.scene import SEED, performance
-from sideman.core.events import MidiEvent, NoteOff, NoteOn, encode
-from sideman.core.reports import EventSent, Report
+from sideman.core.events import EventSent, MidiEvent, NoteOff, NoteOn, Report, encode
 from sideman.midi.ports import MidiPorts, PortRequest
 from sideman.playing.inbox import Arrival, Inbox
 from sideman.playing.player import Player
@@ -217,7 +216,7 @@ class _Player(Player):
         import threading
 
         self.stamps: Stamps = {"came": [], "taken": [], "due": []}
-        self.engine.tell = self._on_report = self._note
+        self.engine.report = self._on_report = self._note
         self._thread = threading.Thread(target=self.run, daemon=True)
         self._thread.start()
 

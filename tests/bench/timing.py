@@ -20,8 +20,7 @@ import numpy as np
 from bench.figures import Budget, Figure, Samples, median, p99
 from bench.scene import SEED, performance, undisturbed
 from sideman.core.engine import Engine, play_through
-from sideman.core.events import NoteOff, NoteOn
-from sideman.core.reports import BarPlayed
+from sideman.core.events import BarPlayed, NoteOff, NoteOn
 from sideman.midi.ports import NO_PORT, MidiPorts, PortRequest
 from sideman.playing.assembly import Performance
 from sideman.playing.inbox import Arrival, Inbox

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from sideman.config.sources import SettingsSources, load_chart
-from sideman.core.reports import BarPlayed, BarStarted, EventSent, NoteHeard, Report
+from sideman.core.events import BarPlayed, BarStarted, EventSent, NoteHeard, Report
 from sideman.core.settings.schema import KEYS, value_of
 from sideman.core.settings.written import write_value
 from sideman.playing.assembly import load_performance, resumed_engine
 from sideman.playing.state import load_state
 from sideman.takes import replay as takes
-from sideman.takes.jsonform import settings_from_json
+from sideman.takes.lines import settings_from_json
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import load_bundle
 from support.fakes import modern_bundle

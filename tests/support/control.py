@@ -18,8 +18,7 @@ from sideman.control.feed import EventFeed
 from sideman.control.server import ControlServer, RequestHandler
 from sideman.control.unix_listener import UnixListener
 from sideman.core.engine import Engine
-from sideman.core.events import Command, NoteOn
-from sideman.core.reports import BarPlayed, InputReceived, Report
+from sideman.core.events import BarPlayed, Command, InputReceived, NoteOn, Report
 from sideman.core.snapshot import Snapshot
 from support.fakes import FakeClock, performance
 
@@ -38,15 +37,15 @@ class ControlScene:
     note_ons: list[tuple[float, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.engine.tell = self.reports.append
-        self.snapshot = self.engine.status(0.0)
-        self.api = ControlApi(self, lambda: self.snapshot, self.engine.tune.chart, self.sources, lambda: ABOUT)
+        self.engine.report = self.reports.append
+        self.snapshot = self.engine.snapshot(0.0)
+        self.api = ControlApi(self, lambda: self.snapshot, self.engine.chart.chart, self.sources, lambda: ABOUT)
         self.feed = EventFeed(self.api, lambda: self.snapshot)
 
     @property
     def status(self) -> Snapshot:
         """The snapshot of the present second."""
-        return self.engine.status(self.clock.second)
+        return self.engine.snapshot(self.clock.second)
 
     def put(self, item: Command) -> None:
         """Pass a command to the engine at once, as inbox and player would."""

@@ -12,8 +12,7 @@ import numpy as np
 
 from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine
-from sideman.core.events import ChangeSettings, Command, MidiEvent
-from sideman.core.reports import BarPlayed, Report
+from sideman.core.events import BarPlayed, ChangeSettings, Command, MidiEvent, Report
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings
 from sideman.playing.assembly import Performance, make_network
@@ -110,6 +109,10 @@ class FakeClock:
             return arrival
         self.second = max(self.second, until + self.oversleeps())
         return None
+
+    def woken_at(self, until: float) -> float:
+        """See `Clock`."""
+        return max(self.now(), until)
 
     def sleep(self, until: float) -> None:
         """Jump."""

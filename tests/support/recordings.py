@@ -21,6 +21,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
@@ -435,7 +436,7 @@ def record(scene: Scene, folder: Path) -> Journal:
         perform_with_reports(made, phrases(25, 7), 7.3, engine=engine)
         engine = resumed_engine(made, state_of(engine, made, 7.3), 100.0, clocks)
     header, reports, _ = perform_with_reports(made, scene.arrives(), scene.until, lambda: next(waits), engine)
-    header = replace(header, path="", date="2026-11-22T12:00:00+00:00", python="3.11")
+    header = msgspec.structs.replace(header, path="", date="2026-11-22T12:00:00+00:00", python="3.11")
     return recorded_take(folder, header, reports)
 
 

@@ -22,8 +22,7 @@ if __name__ == "__main__":
 from sideman.core.chart.chart import parse_changes  # noqa: E402
 from sideman.core.chart.timeline import ChartTimeline  # noqa: E402
 from sideman.core.engine import play_through  # noqa: E402
-from sideman.core.events import NoteOn  # noqa: E402
-from sideman.core.reports import BarPlayed  # noqa: E402
+from sideman.core.events import BarPlayed, NoteOn  # noqa: E402
 from sideman.core.settings.schema import PlaySettings, Settings  # noqa: E402
 from sideman.playing.assembly import Performance  # noqa: E402
 from sideman.render.over_solos import chart_of_solo  # noqa: E402

@@ -9,8 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from sideman.core.engine import Engine
-from sideman.core.events import Command, MidiEvent
-from sideman.core.reports import Report
+from sideman.core.events import Command, MidiEvent, Report
 from sideman.playing.assembly import Performance
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player

@@ -23,8 +23,18 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
 from sideman.core.chart.chart import Chart  # noqa: E402
-from sideman.core.events import ChangeSettings, Command, MidiEvent, NoteOff, NoteOn  # noqa: E402
-from sideman.core.reports import BarPlayed, NoteHeard, NotePlayed, Report, SettingsChanged  # noqa: E402
+from sideman.core.events import (  # noqa: E402
+    BarPlayed,
+    ChangeSettings,
+    Command,
+    MidiEvent,
+    NoteHeard,
+    NoteOff,
+    NoteOn,
+    NotePlayed,
+    Report,
+    SettingsChanged,
+)
 from sideman.watch.keys import KEY_HELP  # noqa: E402
 from sideman.watch.model import WatchState  # noqa: E402
 from sideman.watch.screen import UTF8, Glyphs, draw_screen  # noqa: E402

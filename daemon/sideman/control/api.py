@@ -20,15 +20,17 @@ from sideman.core.events import (
     ChangeSettings,
     Command,
     LearnBinding,
+    ModeChanged,
     Panic,
     PlayVariation,
+    Report,
     SetChart,
     SetMode,
+    SettingsChanged,
     Start,
     Stop,
     TapTempo,
 )
-from sideman.core.reports import ModeChanged, Report, SettingsChanged
 from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
 from sideman.core.settings.read_bindings import bindings_key_of, read_learn_target
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, closest_key, resolve_settings

@@ -27,7 +27,8 @@ from sideman.core.events import (
     encode,
 )
 from sideman.core.timing.ableton_link import LinkFollower
-from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman.midi.decoder import MidiDecoder
 from sideman.playing.player import WAKE_AHEAD_S
@@ -66,7 +67,7 @@ def test_it_begins_at_the_top_with_the_next_bar_line() -> None:
     assert seconds == pytest.approx([2.5 + beat / 2 for beat in range(len(seconds))])
     assert len(seconds) == 15
     assert transport.tempo.beat_at(2.5) == pytest.approx(0.0)
-    assert engine.tune.chord_at(engine.beat_at(4.6)) == engine.tune.chart.chord_at(4.2)
+    assert engine.chart.chord_at(engine.beat_at(4.6)) == engine.chart.chart.chord_at(4.2)
     assert told == ["following Link at 120.0 bpm, 1 other"]
 
 
@@ -148,7 +149,7 @@ def test_a_jump_of_the_beat_keeps_the_bar(to: float, place: float) -> None:
     jumps = 5.3  # at beat 10.6 of the music
     recorder, _ = play_on_fake_clock(engine, 9.0, [(0.0, state(0.0)), (jumps, state(to))])
     assert transport.tempo.beat_at(jumps) == pytest.approx(place)
-    assert engine.tune.chord_at(engine.beat_at(8.9)) == engine.tune.chart.chord_at(place + 7.2)
+    assert engine.chart.chord_at(engine.beat_at(8.9)) == engine.chart.chart.chord_at(place + 7.2)
     assert not hanging_notes(message for _, message in recorder.sent)
     after = [second for second, _ in note_ons(recorder) if second > jumps - 0.01]
     first = jumps + (math.ceil(place) - place) / 2
@@ -183,7 +184,7 @@ def test_what_is_played_before_its_first_bar_line_is_heard() -> None:
     engine.receive(state(1.0), 0.0)
     engine.receive(NoteOn(60, 64, 1), 0.5)
     engine.receive(NoteOff(60, 1), 0.9)
-    assert engine.heard == 1
+    assert engine.heard_notes == 1
 
 
 changes = st.builds(

@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass
 
 from sideman.core.events import (
+    ActionRequested,
     ChangeSettings,
     Command,
     ControlChange,
@@ -32,7 +33,6 @@ from sideman.core.events import (
     TapTempo,
 )
 from sideman.core.ledger import SUSTAIN
-from sideman.core.reports import ActionRequested
 from sideman.core.settings.bindings import ActionTarget, SettingTarget, Target
 from sideman.core.settings.read_bindings import MODES, controller_range_of
 from sideman.core.settings.schema import MidiSettings, ModeName, Settings, value_of

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 
-@dataclass(frozen=True, slots=True)
-class SettingTarget:
+class SettingTarget(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Knob"):
     """Turns the setting `key`: through all that it may be, or from `low` to `high` only."""
 
     key: str
@@ -25,8 +24,7 @@ class SettingTarget:
         return f"{self.key} {_format_number(self.low)}-{_format_number(self.high)}"
 
 
-@dataclass(frozen=True, slots=True)
-class ActionTarget:
+class ActionTarget(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Action"):
     """Does something at once: `start`, or `mode` with the argument `trade`."""
 
     name: str
@@ -41,8 +39,7 @@ class ActionTarget:
 Target = SettingTarget | ActionTarget
 
 
-@dataclass(frozen=True, slots=True)
-class Bindings:
+class Bindings(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Table"):
     """What is bound to which number (of a controller, a pitch, a program from 1), in the order of the numbers."""
 
     entries: tuple[tuple[int, Target], ...] = ()
