@@ -177,7 +177,6 @@ def test_the_same_seed_is_always_the_same_take_and_none_has_anothers_name(seed: 
     assert names[0] == take_name(model, seeds[0], set())
 
 
-@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("words", "error"),
     [
@@ -207,7 +206,6 @@ def test_what_cannot_be_written_is_told_before_it_is_played(
 # -- pictures
 
 
-@pytest.mark.subprocess
 def test_a_picture_comes_with_the_take(folder: Path) -> None:
     """Nobody could see what was played."""
     pytest.importorskip("matplotlib")

@@ -206,7 +206,6 @@ def test_a_take_is_played_again_from_its_files(
         run("replay", take.name)
 
 
-@pytest.mark.subprocess
 def test_a_take_is_exported(folder: TakeFolder, take: Journal) -> None:
     """A take could not be taken elsewhere."""
     run("export", take.name, "--out", "copy.mid", "--picture", "roll.png")
@@ -217,6 +216,7 @@ def test_a_take_is_exported(folder: TakeFolder, take: Journal) -> None:
             run("export", take.name, *words)
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="no fluidsynth here")
 def test_a_take_is_exported_as_sound(take: Journal) -> None:
     """A take could not be heard without a synth."""

@@ -234,7 +234,6 @@ def test_nothing_that_is_measured_trains_the_opponents(
     assert bits[0] == bits[1]
 
 
-@pytest.mark.subprocess
 def test_the_picture_shows_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus) -> None:
     """The report would be an empty sheet."""
     matplotlib = pytest.importorskip("matplotlib.image")
