@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.clocks import steady
 from sideman.core.actions import Panic, PlayVariation, Start, Stop
 from sideman.core.engine import DueItem, Engine
 from sideman.core.events import (
@@ -40,6 +39,7 @@ from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman_models.music.context import EvenBars
 from sideman_models.music.harmony import CHORD_TONE
+from support.clocks import steady
 from support.fakes import CHANGES, FakeClock, RecordingOutput, hanging_notes, note_ons, performance, tempo_change
 from support.fakes import play_on_fake_clock as play_live
 from support.performances import RUN, phrases_as_input
