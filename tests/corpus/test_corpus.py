@@ -15,19 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import (
-    Corpus,
-    Piece,
-    ReadingOptions,
-    corpus_facts,
-    is_held_out,
-    read_corpus,
-    read_solos,
-)
+from sideman_models.corpus.corpus import Corpus, corpus_facts, read_corpus
+from sideman_models.corpus.midi.reader import ReadingOptions
+from sideman_models.corpus.weimar import read_solos
 from sideman_models.errors import CorpusError
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 from sideman_models.text import printable
-from sideman_models.training.split import split_by_rule
 from support.corpora import BEAT_S, beat_rows, note_row, solo_record, write_database, write_tiny_corpus
 from support.data_files import data_file
 from support.strategies import values
@@ -290,17 +284,6 @@ def test_a_value_file_is_read_as_it_is_written(tmp_path: Path, pieces: list[list
     path = tmp_path / "values.txt"
     path.write_text("\n\n".join(" ".join(value.text for value in piece) for piece in pieces))
     assert [list(piece.values) for piece in read_corpus([path]).pieces] == pieces
-
-
-def test_the_split_is_by_title_and_fixed() -> None:
-    """A tune would be learned from one player and measured on another, or every version would measure another tenth."""
-    titles = [f"Tune {number}" for number in range(2000)]
-    assert 150 < sum(map(is_held_out, titles)) < 250
-    assert [title for title in titles[:40] if is_held_out(title)] == ["Tune 7", "Tune 27", "Tune 30", "Tune 39"]
-    assert all(is_held_out(title) == is_held_out(f" {title.upper()} ") for title in titles)
-    split = split_by_rule([Piece(title, "", (Value("C", 6),)) for title in titles])
-    assert [piece.title for piece in split.held_out] == [title for title in titles if is_held_out(title)]
-    assert [piece.title for piece in split.training] == [title for title in titles if not is_held_out(title)]
 
 
 def test_the_facts_add_up(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bench import evaluation
 from sideman.commands import evaluate as command
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
-from sideman_models.corpus.corpus import Corpus, Piece, read_corpus
+from sideman_models.corpus.corpus import Corpus, read_corpus
 from sideman_models.errors import CorpusError
 from sideman_models.evaluation.bits import EXACT_PROBABILITY, OTHER_KIND_PROBABILITY, evaluate, pitch_bits, pitch_rank
 from sideman_models.evaluation.bootstrap import ratio_interval
@@ -25,6 +25,7 @@ from sideman_models.evaluation.report import BASELINE_FAMILIES
 from sideman_models.evaluation.statistics import STATISTICS
 from sideman_models.music.context import FEATURES, ContextFeatures, Place
 from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary, choose_pitch
 from sideman_models.network.bundle import Bundle, save_bundle
 from sideman_models.network.lstm import Weights

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import Piece
 from sideman_models.evaluation.copying import (
     MATCH_KEYS,
     MatchKey,
@@ -17,6 +16,7 @@ from sideman_models.evaluation.copying import (
     longest_shared_runs,
     performer_of,
 )
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 
 ALPHABET = [Value("C", 6, 2), Value("S", 6, 2), Value("C", 6, -1), Value("C", 3, 2), Value("R", 6)]

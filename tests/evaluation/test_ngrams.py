@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import Piece, read_corpus
+from sideman_models.corpus.corpus import read_corpus
 from sideman_models.errors import CorpusError
 from sideman_models.evaluation.ngrams import (
     CLASH_ITEM,
@@ -33,6 +33,7 @@ from sideman_models.evaluation.ngrams import (
     previous_value_item,
     value_chain,
 )
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.training.dataset import build_vocabulary
 from sideman_models.training.split import split_by_rule as parted

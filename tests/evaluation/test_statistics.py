@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import Piece, read_corpus
+from sideman_models.corpus.corpus import read_corpus
 from sideman_models.evaluation.statistics import (
     HALF_SPLITS,
     STATISTICS,
@@ -24,7 +24,7 @@ from sideman_models.evaluation.statistics import (
     phrases,
 )
 from sideman_models.music.line import LineNote
-from sideman_models.music.solos import ChordGrid, Solo, solo_to_piece
+from sideman_models.music.solos import ChordGrid, Piece, Solo, solo_to_piece
 from sideman_models.music.values import TICKS_PER_QUARTER, IntervalRange, Value
 from support.corpora import write_tiny_corpus
 from support.strategies import beat_changes, lines

@@ -189,7 +189,7 @@ def test_chords_that_sound_the_same_are_equal() -> None:
         ("Cmaj7x", "'x' is not understood", "'Cmaj7'"),
         ("C7#13", "'#13' is not understood", "did you mean"),
         ("C7b", "'b' has no number", "did you mean"),
-        ("C77", "'7' is said twice", "'C7'"),
+        ("C77", "'7' is given twice", "'C7'"),
         ("C/H", "'/H' is not understood", "C/E"),
         ("", "root", "N.C."),
     ],

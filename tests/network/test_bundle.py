@@ -151,7 +151,7 @@ def test_an_interrupted_save_leaves_the_old_bundle_whole(saved: Path, monkeypatc
         raise OSError(28, "No space left on device")
 
     before = load_bundle(str(saved)).weights.kernel
-    monkeypatch.setattr(store, "_write_file", full)
+    monkeypatch.setattr(store, "write_whole", full)
     with pytest.raises(OSError, match="No space"):
         save_bundle(some_bundle(), saved)
     np.testing.assert_array_equal(load_bundle(str(saved)).weights.kernel, before)
@@ -303,7 +303,7 @@ def test_what_a_killed_save_set_aside_is_back_even_if_the_next_fails(
 
     before = load_bundle(str(saved)).fingerprint
     killed_between(saved)
-    monkeypatch.setattr(store, "_write_file", full)
+    monkeypatch.setattr(store, "write_whole", full)
     with pytest.raises(OSError, match="No space"):
         save_bundle(some_bundle(), saved)
     assert load_bundle(str(saved)).fingerprint == before

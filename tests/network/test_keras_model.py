@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sideman_models.corpus.corpus import ChordGrid
 from sideman_models.course.generate import SamplingModel
 from sideman_models.music.context import EvenBars, RowIndices, clash_mask_at, place_at
 from sideman_models.music.harmony import parse_chord
+from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import choose_pitch
 from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.network.lstm import Flags, LstmState, Network, NumpyNetwork, softmax

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import ChordGrid, Corpus, Piece, Solo, is_held_out, read_corpus
+from sideman_models.corpus.corpus import Corpus, read_corpus
 from sideman_models.errors import BundleError, CorpusError
 from sideman_models.music.context import FEATURES, ContextFeatures, clash_mask_at
 from sideman_models.music.harmony import NO_CHORD
+from sideman_models.music.solos import ChordGrid, Piece, Solo
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.training.dataset import (
     BatchWindows,
@@ -29,6 +30,7 @@ from sideman_models.training.dataset import (
 from sideman_models.training.split import (
     MIN_TITLES,
     SPLIT_RULE_KEY,
+    is_held_out,
     lineage,
     read_split_rule,
     split_by_rule,
@@ -189,6 +191,17 @@ def test_lanes_are_about_equally_long(corpus: Corpus, tmp_path: Path) -> None:
     counted = sum(int(window.valid.sum()) for window in windows)
     assert counted == sum(map(len, pieces))
     assert counted > 0.7 * sum(window.valid.size for window in windows)
+
+
+def test_the_split_is_by_title_and_fixed() -> None:
+    """A tune would be learned from one player and measured on another, or every version would measure another tenth."""
+    titles = [f"Tune {number}" for number in range(2000)]
+    assert 150 < sum(map(is_held_out, titles)) < 250
+    assert [title for title in titles[:40] if is_held_out(title)] == ["Tune 7", "Tune 27", "Tune 30", "Tune 39"]
+    assert all(is_held_out(title) == is_held_out(f" {title.upper()} ") for title in titles)
+    split = split_by_rule([Piece(title, "", (Value("C", 6),)) for title in titles])
+    assert [piece.title for piece in split.held_out] == [title for title in titles if is_held_out(title)]
+    assert [piece.title for piece in split.training] == [title for title in titles if not is_held_out(title)]
 
 
 @given(st.lists(st.text("abc dE", max_size=6), min_size=1, max_size=40), st.sampled_from([None, 0.01, 0.1, 0.5, 0.9]))

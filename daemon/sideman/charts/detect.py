@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sideman.charts.ireal import IREAL_LINK, read_ireal
-from sideman.config.yaml import read_file
 from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
+from sideman.files import read_file
 
 MAX_CHART_BYTES = 1 << 23
 """A file larger than this (8 MiB) is not read: no chart is, and hardly a score."""

@@ -12,10 +12,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from sideman.files import write_atomically
+from sideman_models.files import read_plain_file, write_whole
 
 _log = logging.getLogger(__name__)
 _MAX_PORTS = 32
+_MAX_BYTES = 1 << 16
 
 
 class CrashMarker:
@@ -46,7 +47,7 @@ class CrashMarker:
         try:
             if marks:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(self._path, json.dumps(marks).encode())
+                write_whole(self._path, json.dumps(marks).encode())
             else:
                 self._path.unlink(missing_ok=True)
         except OSError as error:
@@ -55,7 +56,7 @@ class CrashMarker:
 
 def _read(path: Path) -> dict[str, list[int]]:
     try:
-        said = json.loads(path.read_bytes())
+        said = json.loads(read_plain_file(path, _MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     items = list(said.items())[:_MAX_PORTS] if isinstance(said, dict) else []

@@ -19,32 +19,10 @@ from sideman_models.corpus.midi.reader import FileReport, MidiMusic, ReadingOpti
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES, WEIMAR_CITATION, read_solos
 from sideman_models.errors import CorpusError, ValueTextError
 from sideman_models.files import numbered_lines
-from sideman_models.music.solos import BAR_TICKS, BEATS_PER_BAR, ChordGrid, Piece, Solo, solo_to_piece
+from sideman_models.music.solos import Piece, solo_to_piece
 from sideman_models.music.values import TICKS_PER_QUARTER, parse_value
 from sideman_models.text import count_noun, printable
 
-__all__ = [
-    "BAR_TICKS",
-    "BEATS_PER_BAR",
-    "WEIMAR_CITATION",
-    "ChordGrid",
-    "Corpus",
-    "FileReport",
-    "Piece",
-    "ReadingOptions",
-    "Solo",
-    "corpus_facts",
-    "is_held_out",
-    "midi_summary",
-    "read_corpus",
-    "read_solos",
-    "read_value_file",
-    "solo_to_piece",
-    "title_hash_number",
-    "title_sha256",
-]  # fmt: skip
-
-_HELD_OUT_DIVISOR = 10
 _DEFAULT_OPTIONS = ReadingOptions()
 
 
@@ -163,31 +141,12 @@ def midi_summary(corpus: Corpus) -> str:
     return "; ".join(told)
 
 
-def is_held_out(title: str) -> bool:
-    """Whether pieces of this title are kept from training, to measure on: a tenth of all titles, the same for ever.
-
-    The split is by title, so that no tune is on both sides, whoever plays it.
-    """
-    return title_hash_number(title) % _HELD_OUT_DIVISOR == 0
-
-
-def title_hash_number(title: str) -> int:
-    """A number from 0 up to 2^32 that depends on the title alone, but for case and white space."""
-    return int.from_bytes(title_sha256(title)[:4])
-
-
-def title_sha256(title: str) -> bytes:
-    """The sha256 of the title, in lower case and with single spaces."""
-    return hashlib.sha256(" ".join(title.lower().split()).encode()).digest()
-
-
 def corpus_facts(corpus: Corpus) -> dict[str, Any]:
     """What the corpus holds, as plain JSON."""
     values = [value for piece in corpus.pieces for value in piece.values]
     texts = [value.text for value in values]
-    notes, dropped = (
-        sum(getattr(piece, name) for piece in corpus.pieces) for name in ("source_notes", "dropped_notes")
-    )
+    notes = sum(piece.source_notes for piece in corpus.pieces)
+    dropped = sum(piece.dropped_notes for piece in corpus.pieces)
     kinds, durations = Counter(value.kind for value in values), Counter(value.ticks for value in values)
     return {
         "pieces": len(corpus.pieces),

@@ -23,8 +23,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sideman_models.corpus.corpus import Piece
 from sideman_models.music.context import Place
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import Flags, LstmState, Network, NumpyNetwork

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sideman_models.corpus.corpus import Piece
 from sideman_models.music.context import FEATURES, ContextFeatures
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.lstm import Flags
 from sideman_models.training.dataset import PieceEncoder

@@ -10,7 +10,6 @@ import contextlib
 import io
 import json
 import lzma
-import os
 import shutil
 import tempfile
 import zipfile
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from sideman_models.errors import BundleError
-from sideman_models.files import check_regular_file
+from sideman_models.files import read_plain_file, write_whole
 from sideman_models.network.lstm import Floats
 
 MAX_BYTES = 1 << 28
@@ -42,7 +41,7 @@ def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         for name, content in contents.items():
-            _write_file(fresh / name, content)
+            write_whole(fresh / name, content)
         fresh.chmod(0o755)
         _replace_folder(path, fresh)
     finally:
@@ -66,13 +65,6 @@ def _backup_folders(path: Path) -> list[Path]:
     return []
 
 
-def _write_file(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _replace_folder(path: Path, new_folder: Path) -> None:
     if not path.exists():
         new_folder.rename(path)
@@ -91,10 +83,7 @@ def _replace_folder(path: Path, new_folder: Path) -> None:
 def read_bytes(path: Path) -> bytes:
     """What the file holds. Raises `BundleError` where it cannot be read or is too large."""
     try:
-        check_regular_file(path)
-        if path.stat().st_size > MAX_BYTES:
-            raise BundleError(f"{path}: larger than {MAX_BYTES >> 20} MiB")
-        return path.read_bytes()
+        return read_plain_file(path, MAX_BYTES)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
 

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,11 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sideman_models.errors import CheckpointError
+from sideman_models.files import read_plain_file, write_whole
 from sideman_models.network.lstm import Weights
 from sideman_models.training.progress import Epoch
 
 PlainJson = Mapping[str, Any]
 _VERSION = 1
+_MAX_BYTES = 1 << 30
 _DESCRIPTION_KEY, _STATE_PREFIX, _BEST_PREFIX = "about", "state/", "best/"
 
 
@@ -59,23 +60,16 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     arrays[_DESCRIPTION_KEY] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")  # always the same name: a killed training leaves no heap of them
-    try:
-        with part.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_whole(path, content.getvalue())
 
 
 def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
     """Read the checkpoint of the training `identity`. Raises `CheckpointError` for another's or a broken file."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+        content = io.BytesIO(read_plain_file(path, _MAX_BYTES))
+        with np.load(content, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
         about = json.loads(arrays.pop(_DESCRIPTION_KEY).tobytes())
         if about["version"] != _VERSION:

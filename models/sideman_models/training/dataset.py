@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sideman_models.corpus.corpus import Piece
 from sideman_models.errors import CorpusError
 from sideman_models.music.context import ContextFeatures, Place, RowIndices, clash_mask_at
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.network.lstm import Flags
 

@@ -6,11 +6,11 @@ A bundle's facts tell its rule, so that what it is measured on later was kept fr
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sideman_models.corpus.corpus import is_held_out, title_hash_number, title_sha256
 from sideman_models.errors import BundleError
 from sideman_models.music.solos import Piece
 
@@ -18,6 +18,7 @@ MIN_TITLES = 5
 """With fewer titles than these, none is kept back unless asked for: each is needed to learn from."""
 SPLIT_RULE_KEY = "held_back"
 """Where the facts of a bundle tell its rule."""
+_HELD_OUT_DIVISOR = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class SplitRule:
         """Whether pieces of this title are kept from training."""
         if self.titles is not None:
             return title_sha256(title).hex() in self.titles
-        return is_held_out(title) if self.share is None else _title_fraction(title) < self.share
+        return is_held_out(title) if self.share is None else title_hash_number(title) / (1 << 32) < self.share
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON, which `read_split_rule` reads."""
@@ -45,7 +46,7 @@ class SplitRule:
 
 
 FIXED_TENTH = SplitRule()
-"""The fixed tenth: `corpus.is_held_out`."""
+"""The fixed tenth: `is_held_out`."""
 
 
 def read_split_rule(facts: Mapping[str, Any], source: object) -> SplitRule:
@@ -102,7 +103,7 @@ class Split:
 def split_by_rule(pieces: Sequence[Piece], rule: SplitRule = FIXED_TENTH) -> Split:
     """Part the pieces that hold anything by the rule.
 
-    Foreign pieces are only learned from, and not even that if the rule or `corpus.is_held_out` keeps their title.
+    Foreign pieces are only learned from, and not even that if the rule or `is_held_out` keeps their title.
     """
     kept = {piece.title: rule.holds_out(piece.title) for piece in pieces}
     used = [piece for piece in pieces if piece.values]
@@ -112,7 +113,7 @@ def split_by_rule(pieces: Sequence[Piece], rule: SplitRule = FIXED_TENTH) -> Spl
 
 
 def split_by_share(pieces: Sequence[Piece], share: float | None = None) -> Split:
-    """Keep that share of the titles from training; without a share, the titles that `corpus.is_held_out` always keeps.
+    """Keep that share of the titles from training; without a share, the titles that `is_held_out` always keeps.
 
     Where the hash happens to keep none of the titles (or all), it is the one whose hash is lowest; fewer than
     `MIN_TITLES` titles are all learned from, unless a share is asked for and there are two.
@@ -133,6 +134,19 @@ def _choose_rule(titles: Sequence[str], share: float | None) -> SplitRule:
     return SplitRule("one title, the one whose hash is lowest", titles=(title_sha256(titles[0]).hex(),))
 
 
-def _title_fraction(title: str) -> float:
-    """A number from 0 up to 1 that depends on the title alone."""
-    return title_hash_number(title) / (1 << 32)
+def is_held_out(title: str) -> bool:
+    """Whether the fixed tenth of all titles, which never changes, holds out this title from training.
+
+    The split is by title, so that no tune is in the training set and among the pieces to measure on.
+    """
+    return title_hash_number(title) % _HELD_OUT_DIVISOR == 0
+
+
+def title_hash_number(title: str) -> int:
+    """A number from 0 up to 2^32 that depends on the title alone, but not on case or white space."""
+    return int.from_bytes(title_sha256(title)[:4])
+
+
+def title_sha256(title: str) -> bytes:
+    """The sha256 (32 bytes) of the title in lower case, with single spaces."""
+    return hashlib.sha256(" ".join(title.lower().split()).encode()).digest()

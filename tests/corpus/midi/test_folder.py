@@ -337,7 +337,7 @@ def test_no_command_waits_for_a_pipe(
     if kind.startswith("pipe"):
         os.mkfifo(path)
     assert cli.main([word.format(path) for word in words]) == 65
-    assert capsys.readouterr().err == f"sideman: {path}: not a plain file; keep in one what is to be read\n"
+    assert capsys.readouterr().err == f"sideman: {path}: not a plain file; save its content to a file first\n"
 
 
 def test_the_command_tells_what_was_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

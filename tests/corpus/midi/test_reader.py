@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from sideman import cli
 from sideman.core.chart.chart import Meter, parse_changes
-from sideman_models.corpus.corpus import solo_to_piece
 from sideman_models.corpus.midi import folder
 from sideman_models.corpus.midi import meter as metre
 from sideman_models.corpus.midi.parts import estimate_swing, remove_swing, skyline
@@ -23,7 +22,7 @@ from sideman_models.corpus.midi.reader import MidiMusic, ReadingOptions, read_mi
 from sideman_models.corpus.weimar import read_solos
 from sideman_models.music.harmony import NO_CHORD, parse_chord
 from sideman_models.music.line import LineNote
-from sideman_models.music.solos import ChordGrid, Solo
+from sideman_models.music.solos import ChordGrid, Solo, solo_to_piece
 from sideman_models.music.values import TICKS_PER_QUARTER
 from support.data_files import data_file
 from support.midi_files import (

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -26,7 +25,7 @@ from typing import Any
 from sideman_models.corpus.midi.parser import MAX_FILE_BYTES
 from sideman_models.corpus.midi.reader import READER_VERSION, FileReport, MidiMusic, ReadingOptions, read_midi
 from sideman_models.errors import CorpusError
-from sideman_models.files import check_regular_file
+from sideman_models.files import read_plain_file, write_whole
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.line import LineNote
 from sideman_models.music.solos import ChordGrid, Solo
@@ -82,7 +81,7 @@ def read_midi_files(
     first: dict[str, Path] = {}
     for path in (path for path in paths if path not in done):
         try:
-            hashes[path] = hashlib.sha256(_read_bytes(path)).hexdigest()
+            hashes[path] = hashlib.sha256(read_plain_file(path, MAX_FILE_BYTES)).hexdigest()
         except OSError as error:
             done[path] = MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}"))
             continue
@@ -115,13 +114,6 @@ def _title_from_name(path: Path) -> str:
     return printable(name.replace("_", " ").strip() or path.name)
 
 
-def _read_bytes(path: Path) -> bytes:
-    """A file's bytes; of one that is too large, enough of them to show it. Raises `OSError`."""
-    check_regular_file(path)
-    with path.open("rb") as file:
-        return file.read(MAX_FILE_BYTES + 1)
-
-
 def _read_all(paths: Sequence[Path], options: ReadingOptions) -> Iterator[str]:
     """The readings of files, packed, in order."""
     read = partial(_read_one, options=options)
@@ -144,7 +136,7 @@ def _ignore_interrupts() -> None:
 
 def _read_one(path: Path, options: ReadingOptions) -> str:
     try:
-        return _to_json(read_midi(_read_bytes(path), options))
+        return _to_json(read_midi(read_plain_file(path, MAX_FILE_BYTES), options))
     except OSError as error:
         return _to_json(MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}")))
 
@@ -176,14 +168,7 @@ class _ReadingCache:
         kept = f"{hashlib.sha256(packed.encode()).hexdigest()}\n{packed}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-                try:
-                    file.write(kept)
-                    file.close()
-                    Path(file.name).replace(path)
-                except BaseException:
-                    Path(file.name).unlink(missing_ok=True)
-                    raise
+            write_whole(path, kept.encode(), sync=False)
         except OSError:
             return  # the reading itself is there; only the next one takes as long
 
