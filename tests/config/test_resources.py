@@ -104,7 +104,7 @@ def test_quiet_and_verbose_set_the_log() -> None:
     """Guards against: a line for each bar although the user asked for quiet."""
     assert settings("-q").log.level == "warning"
     assert settings("-v", "--set", "play.mode=off").log.level == "debug"
-    with pytest.raises(UsageError, match="one or the other"):
+    with pytest.raises(UsageError, match="choose one of them"):
         settings("-q", "-v")
 
 

@@ -37,15 +37,15 @@ class ControlScene:
     note_ons: list[tuple[float, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.engine.tell = self.reports.append
-        self.snapshot = self.engine.status(0.0)
-        self.api = ControlApi(self, lambda: self.snapshot, self.engine.tune.chart, self.sources, lambda: ABOUT)
+        self.engine.report = self.reports.append
+        self.snapshot = self.engine.snapshot(0.0)
+        self.api = ControlApi(self, lambda: self.snapshot, self.engine.chart.chart, self.sources, lambda: ABOUT)
         self.feed = EventFeed(self.api, lambda: self.snapshot)
 
     @property
     def status(self) -> Snapshot:
         """How it stands."""
-        return self.engine.status(self.clock.second)
+        return self.engine.snapshot(self.clock.second)
 
     def put(self, item: Command) -> None:
         """As the inbox and the player do it, at once."""

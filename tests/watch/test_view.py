@@ -191,7 +191,7 @@ def test_pictures_are_as_they_were(width: int, height: int) -> None:
 @pytest.mark.parametrize("looks", [UTF8, ASCII])
 def test_who_plays_is_told_without_colour(looks: Any) -> None:
     """Without colours, or without seeing them, one could not tell the own notes from what one played."""
-    kinds = [{looks.roll[letter] for letter in letters} for letters in ("O=", "Y-", "c", "?", "B", "|:")]
+    kinds = [{looks.roll_cells[letter] for letter in letters} for letters in ("O=", "Y-", "c", "?", "B", "|:")]
     assert sum(map(len, kinds)) == len(set.union(*kinds))
 
 
