@@ -31,7 +31,7 @@ from sideman.core.settings.types import (
 )
 
 ModeName = Literal["solo", "trade", "answer", "duet", "off"]
-MODES: tuple[ModeName, ...] = get_args(ModeName)
+MODE_NAMES: tuple[ModeName, ...] = get_args(ModeName)
 """The play modes, in the order in which the action `mode` goes through them."""
 
 DEFAULT_CHANGES = """\
@@ -181,7 +181,7 @@ class PlaySettings:
 
     mode: ModeName = _setting(
         "solo",
-        choice_type(*MODES),
+        choice_type(*MODE_NAMES),
         "When sideman plays: solo plays all the time; trade takes turns with you, play.trade_bars bars each; answer "
         "plays when you pause; duet plays along with you and leaves you room; off only listens.",
     )
