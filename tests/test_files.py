@@ -38,6 +38,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_bytes() == b"new"
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(not FULL.is_char_device(), reason="no /dev/full here")
 def test_a_full_disk_is_an_error_and_nothing_is_replaced(tmp_path: Path) -> None:
     """Guards against: a full disk destroys the old file, or looks like an internal error."""
@@ -47,6 +48,7 @@ def test_a_full_disk_is_an_error_and_nothing_is_replaced(tmp_path: Path) -> None
     assert FULL.is_char_device()
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("place", ["nowhere/solo.mid", "."])
 def test_an_impossible_path_is_an_error(place: str, tmp_path: Path) -> None:
     """Guards against: a wrong path that causes a traceback."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import gzip
 import os
-import secrets
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +53,7 @@ def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
         path.write_bytes(content)
         return
     path = path.resolve()
-    temporary = path.with_name(f".{path.name}-{secrets.token_urlsafe(6)}")
+    temporary = path.with_name(f".{path.name}-{os.urandom(5).hex()}")
     with temporary.open("xb") as file:
         try:
             if path.exists():

@@ -39,6 +39,7 @@ def playing(folder: Path, *given: str, **env: str) -> Iterator[tuple[DaemonProce
         yield daemon, path
 
 
+@pytest.mark.subprocess
 def test_a_daemon_answers_and_is_controlled(tmp_path: Path, capsys: Said) -> None:
     """Guards against: control that works only in unit tests."""
     with playing(tmp_path) as (daemon, path):
@@ -70,6 +71,7 @@ def test_a_daemon_answers_and_is_controlled(tmp_path: Path, capsys: Said) -> Non
     assert f"no sideman answers; looked at {path}" in capsys.readouterr().err
 
 
+@pytest.mark.subprocess
 def test_a_refused_request_is_an_error(tmp_path: Path, capsys: Said) -> None:
     """Guards against: a script that does not notice a refused setting."""
     with playing(tmp_path) as (_, path):
@@ -84,6 +86,7 @@ def test_a_refused_request_is_an_error(tmp_path: Path, capsys: Said) -> None:
             assert why in capsys.readouterr().err
 
 
+@pytest.mark.subprocess
 def test_a_chart_path_is_relative_to_the_users_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
@@ -96,6 +99,7 @@ def test_a_chart_path_is_relative_to_the_users_folder(
         assert str(tmp_path / "here" / "mine.chart") in capsys.readouterr().out
 
 
+@pytest.mark.subprocess
 def test_watching_ends_with_the_daemon_or_the_reader(tmp_path: Path) -> None:
     """Guards against: `ctl watch | head` never ends, or ends with an error."""
     with playing(tmp_path) as (daemon, path):
@@ -184,6 +188,7 @@ def test_a_view_can_be_left_while_the_daemon_is_frozen(tmp_path: Path) -> None:
             assert not reads.is_alive()
 
 
+@pytest.mark.subprocess
 def test_a_request_loads_little(tmp_path: Path) -> None:
     """Guards against: a key that is bound to `ctl panic` acts half a second late."""
     with playing(tmp_path) as (_, path):
@@ -203,6 +208,7 @@ def test_a_request_loads_little(tmp_path: Path) -> None:
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.subprocess
 def test_the_socket_is_found(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said) -> None:
     """Guards against: users have to name the socket."""
     run = tmp_path / "run"
@@ -232,6 +238,7 @@ def test_the_socket_is_found(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_pa
             assert cli.main(["ctl", "--name", "tenor", "status"]) == 0
 
 
+@pytest.mark.subprocess
 def test_the_socket_of_a_killed_daemon_is_no_obstacle(tmp_path: Path, capsys: Said) -> None:
     """Guards against: the socket of a killed daemon blocks a new start, or confuses `ctl`."""
     with playing(tmp_path) as (daemon, path):
@@ -254,6 +261,7 @@ def test_without_a_socket_it_plays_on(tmp_path: Path, caplog: pytest.LogCaptureF
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.subprocess
 def test_faulty_clients_delay_no_note_and_no_signal(tmp_path: Path) -> None:
     """Guards against: a faulty client that makes notes late."""
     tune = ("chart.changes=| Dm7 | G7 |", "chart.choruses=2", "tempo.bpm=400", "play.late_ms=1000")

@@ -14,12 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.config.sources import SettingsSources
+from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UsageError
-from sideman.core.events import ChangeSettings, Panic, PlayVariation, SetChart, SetMode, Start, Stop, TapTempo
-from sideman.core.reports import ModeChanged, SettingsChanged
+from sideman.core.events import ChangeSettings, ModeChanged, SetChart, SetMode, SettingsChanged
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
-from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, value_of
-from sideman.core.settings.written import settings_line, write_value
+from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, settings_line, value_of, write_value
 from support.control import ControlScene, control_scene
 
 LIVE = [name for name in KEYS if is_live(name)]
@@ -260,7 +259,7 @@ def configured(home: Path) -> ControlScene:
     (folder / "config.yaml").write_text("play:\n  gate: 0.6\ntempo:\n  bpm: 100\n")
     sources = SettingsSources("mine", None, {"play.density": WrittenValue(2, "--set")})
     made = control_scene(sources)
-    made.api.settings = made.engine.settings = sources.read()
+    made.api.settings = made.engine.live.settings = sources.read()
     return made
 
 
@@ -290,7 +289,7 @@ def test_a_preset_changes_what_it_names_and_nothing_else(configured: ControlScen
     assert told["changed"] == {"play.gate": 0.4, "play.velocity": 84, "chart.changes": "| Gm7 |"}
     assert told["restart"] == ["midi.channel"]
     assert configured.engine.settings.tempo.bpm == 77
-    assert configured.engine.tune.chart.bars[0].chords[0][1].text == "Gm7"
+    assert configured.engine.chart.chart.bars[0].chords[0][1].text == "Gm7"
     with pytest.raises(NoSuchInput, match=r"bepop: no such preset.*did you mean bebop"):
         configured.ask("preset", name="bepop")
 

@@ -19,13 +19,16 @@ from sideman.commands.ctl import REQUESTS
 from sideman.control.feed import MAX_DELAY_S, STATUS_INTERVAL_S
 from sideman.control.hub import ControlHub, Endpoints
 from sideman.core.chart.chart import parse_changes
-from sideman.core.events import ChangeSettings, NoteOff, NoteOn, SetChart
-from sideman.core.reports import (
+from sideman.core.events import (
     ActionRequested,
     BarPlayed,
+    ChangeSettings,
     ModeChanged,
     NoteHeard,
+    NoteOff,
+    NoteOn,
     NotePlayed,
+    SetChart,
     SettingsChanged,
     StateChanged,
 )
@@ -238,7 +241,7 @@ def test_it_stands_so_at_least_every_half_second_and_at_once_after_a_change() ->
 def test_beats_count_from_the_top_where_a_clock_is_followed() -> None:
     """Beat and notes would lie apart once the DAW has jumped."""
     made = control_scene()
-    made.engine._top = 8.0
+    made.engine.timeline.top = 8.0
     made.snapshot = made.status
     note = NoteOn(60, 80, 1)
     assert [event["beat"] for event in made.feed.report_events(NotePlayed(9.0, 1.0, note, "solo"))] == [1.0]
@@ -251,7 +254,7 @@ def test_halted_music_has_no_beats() -> None:
     made = control_scene(tempo__source="internal")
     still = [event for event in watch(made, 1.0) if event["event"] == "beat"]
     assert [event["beat"] for event in still] == [0, 1, 2]
-    made.put(SetChart(parse_changes("| F |", made.engine.tune.chart.meter, "test")))
+    made.put(SetChart(parse_changes("| F |", made.engine.chart.chart.meter, "test")))
     assert math.isfinite(made.feed.wakes_at(made.clock.second))
 
 

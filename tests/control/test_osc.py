@@ -22,8 +22,9 @@ from pythonosc.osc_packet import OscPacket
 
 from sideman.control.osc import OscPort, OscServer
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S
+from sideman.core.actions import Panic
 from sideman.core.errors import Unavailable
-from sideman.core.events import Panic, SetMode
+from sideman.core.events import SetMode
 from support.control import ControlScene, control_scene
 from support.processes import TIMEOUT_S, running_daemon
 
@@ -208,6 +209,7 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         OscPort("127.0.0.1", 0)
 
 
+@pytest.mark.subprocess
 def test_the_daemon_answers_osc(tmp_path: Path) -> None:
     """Nothing of it would work outside of the tests."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as way:

@@ -37,6 +37,7 @@ def _restore_interpreter() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_normally(number: signal.Signals, tmp_path: Path) -> None:
     """Guards against: a normal stop that looks like a failure."""
@@ -45,6 +46,7 @@ def test_a_signal_ends_it_normally(number: signal.Signals, tmp_path: Path) -> No
         assert daemon.stop(number) == 0
 
 
+@pytest.mark.subprocess
 def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) -> None:
     """Guards against: a script cannot know when the daemon plays."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
@@ -55,6 +57,7 @@ def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) ->
     assert all("bar" in line for line in daemon.log[lines[0] + 1 :])
 
 
+@pytest.mark.subprocess
 def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
     """Guards against: a daemon that does not end after the last chorus."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400", "chart.changes=| C |", "chart.choruses=2") as daemon:
@@ -62,6 +65,7 @@ def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
     assert sum("bar" in line for line in daemon.log) >= 2
 
 
+@pytest.mark.subprocess
 def test_quiet_is_quiet(tmp_path: Path) -> None:
     """Guards against: a service's journal full of bars."""
     settings = (*NO_PORTS, "tempo.bpm=400", "chart.choruses=1", "log.level=warning")
@@ -70,6 +74,7 @@ def test_quiet_is_quiet(tmp_path: Path) -> None:
     assert daemon.log == []
 
 
+@pytest.mark.subprocess
 def test_panic_plays_on(tmp_path: Path) -> None:
     """Guards against: a panic that ends the solo."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
@@ -80,6 +85,7 @@ def test_panic_plays_on(tmp_path: Path) -> None:
         assert daemon.stop(signal.SIGTERM) == 0
 
 
+@pytest.mark.subprocess
 def test_systemd_gets_true_notifications(tmp_path: Path) -> None:
     """Guards against: systemd trusts a dead player, or kills one that plays."""
     address = str(tmp_path / "notify")
@@ -99,6 +105,7 @@ def test_systemd_gets_true_notifications(tmp_path: Path) -> None:
             assert daemon.stop() == 0
 
 
+@pytest.mark.subprocess
 def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
     """Guards against: the service starts from the top after every reboot."""
     env = {"STATE_DIRECTORY": str(tmp_path / "state")}
@@ -115,6 +122,7 @@ def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
     assert seed == next(line for line in daemon.log if "seed" in line).partition("seed ")[2]
 
 
+@pytest.mark.subprocess
 def test_a_suspended_process_continues_on_the_beat(tmp_path: Path) -> None:
     """Guards against: a laptop that wakes up plays all missed notes at once."""
     settings = (*NO_PORTS, "tempo.bpm=400")
@@ -193,6 +201,7 @@ def test_a_wake_up_during_a_read_is_not_lost() -> None:
         assert select.select([wakeup], [], [], 0)[0] == [wakeup]
 
 
+@pytest.mark.subprocess
 def test_the_first_note_is_on_time_however_early_it_must_be(tmp_path: Path) -> None:
     """Guards against: with a negative offset, the first note is lost."""
     settings = (*NO_PORTS, "play.offset_ms=-200", "chart.choruses=1", "tempo.bpm=400")

@@ -81,6 +81,7 @@ def test_no_message_is_more_than_one_command(message: tuple[int, ...]) -> None:
     assert re.fullmatch(r"((noteon|noteoff|cc|prog|pitch_bend) \d+ \d+( \d+)?)?", shell_command(message))
 
 
+@pytest.mark.subprocess
 def test_all_messages_are_played_and_it_ends_with_us(tmp_path: Path) -> None:
     """Guards against: missing notes; a fluidsynth process that is left behind."""
     with closing(LiveSynth(fake(tmp_path))) as sound:
@@ -91,6 +92,7 @@ def test_all_messages_are_played_and_it_ends_with_us(tmp_path: Path) -> None:
     assert heard(tmp_path) == ["noteon 0 60 80", "noteoff 0 60"]
 
 
+@pytest.mark.subprocess
 def test_each_voice_has_a_sound_that_suits_it(tmp_path: Path) -> None:
     """Guards against: a bass with a piano sound; program changes again and again."""
     with closing(LiveSynth(fake(tmp_path))) as sound:
@@ -103,6 +105,7 @@ def test_each_voice_has_a_sound_that_suits_it(tmp_path: Path) -> None:
 # -- what may go wrong
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("does", "words"),
     [
@@ -116,6 +119,7 @@ def test_a_failed_start_is_reported_with_its_message(does: str, words: str, tmp_
         LiveSynth(fake(tmp_path, does))
 
 
+@pytest.mark.subprocess
 def test_a_synth_that_cannot_be_run_is_an_error(tmp_path: Path) -> None:
     """Guards against: a traceback if fluidsynth cannot be run."""
     synth = fake(tmp_path)
@@ -124,6 +128,7 @@ def test_a_synth_that_cannot_be_run_is_an_error(tmp_path: Path) -> None:
         LiveSynth(synth)
 
 
+@pytest.mark.subprocess
 def test_its_death_is_reported_once_and_the_music_goes_on(tmp_path: Path) -> None:
     """Guards against: a crash of fluidsynth stops the solo, or floods the log."""
     with closing(
@@ -135,6 +140,7 @@ def test_its_death_is_reported_once_and_the_music_goes_on(tmp_path: Path) -> Non
         assert sound.poll() == ""
 
 
+@pytest.mark.subprocess
 def test_a_stalled_synth_does_not_block_the_player(tmp_path: Path) -> None:
     """Guards against: a hanging fluidsynth blocks the player, or a note sounds for ever."""
     with closing(LiveSynth(fake(tmp_path, 'read _ word; echo "$word"; exec sleep 1000'))) as sound:
@@ -144,6 +150,7 @@ def test_a_stalled_synth_does_not_block_the_player(tmp_path: Path) -> None:
         assert sound.poll() == ""
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("options", "words", "status"),
     [
@@ -169,6 +176,7 @@ def sounding(folder: Path, *options: str, **env: str) -> Iterator[DaemonProcess]
         yield daemon
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_the_synth_always_ends_with_the_daemon(number: signal.Signals, tmp_path: Path) -> None:
     """Guards against: after a crash, fluidsynth goes on with the last note and keeps the sound card."""

@@ -17,23 +17,17 @@ from typing import Any
 from sideman.config.resources import expand_user
 from sideman.control.client import ControlClient, connect
 from sideman.control.paths import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
+from sideman.core.actions import ACTIONS
 from sideman.core.errors import UsageError
 
 REQUESTS = {
     "status": "what it plays now, and how",
     "get": "one setting with its meaning and its allowed values; or all settings",
     "set": "change a setting, from the next note on",
-    "mode": "change the play mode, from the next bar on",
+    **{action.name: action.help for action in ACTIONS.values()},
     "mute": "silence at once, or play again; without on or off: switch",
-    "panic": "silence everything; the music goes on",
-    "preset": "use the settings of a preset",
     "reload": "read the configuration file again",
-    "tap": "tap the tempo",
-    "start": "start from the top",
-    "stop": "stop the music until the next start",
-    "again": "play the last phrase again, varied",
     "learn": "bind the next controller that you move",
-    "keep": "save the last minutes as a take",
     "watch": "show live what is played, heard and changed, until Ctrl-C",
 }
 

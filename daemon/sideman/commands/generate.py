@@ -91,10 +91,12 @@ def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> Inf
         return SamplingModel(NumpyNetwork(bundle.weights), args.steps, temperature, seed)
     with silence_stderr():
         try:
-            djmodel: Any = importlib.import_module("sideman_models.network.keras_model")
+            djmodel: Any = importlib.import_module("sideman_models.course.djmodel")
+            keras_model: Any = importlib.import_module("sideman_models.network.keras_model")
         except ImportError as error:
             raise Unavailable(f"--keras: TensorFlow is not installed here ({error}); leave --keras out") from error
-        model: InferenceModel = djmodel.music_inference_model(*djmodel.layers_with(bundle.weights), args.steps)
+        layers = keras_model.layers_from_weights(bundle.weights)
+        model: InferenceModel = djmodel.music_inference_model(*layers, args.steps)
     return model
 
 

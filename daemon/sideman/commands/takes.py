@@ -22,8 +22,17 @@ from typing import Any
 from sideman.commands.common import add_settings_options, format_table, load_settings
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
-from sideman.core.events import ChangeSettings, MidiEvent, NoteOff, NoteOn
-from sideman.core.reports import BarPlayed, BarStarted, EventSent, InputReceived, Report
+from sideman.core.events import (
+    BarPlayed,
+    BarStarted,
+    ChangeSettings,
+    EventSent,
+    InputReceived,
+    MidiEvent,
+    NoteOff,
+    NoteOn,
+    Report,
+)
 from sideman.core.settings.schema import Settings, with_values
 from sideman.core.text import format_bar
 from sideman.exit_status import REPLAY_DIFFERS
@@ -32,7 +41,7 @@ from sideman.render.render import note_spans
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman.takes.folder import TakeFolder, is_folder, is_recording, take_folder
 from sideman.takes.journal import Journal, TakeTotals
-from sideman.takes.jsonform import settings_to_json
+from sideman.takes.lines import settings_to_json
 from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.replay import compare_replay, complete_journal, engine_at_start, performance_of
 from sideman_models.text import printable

@@ -20,9 +20,8 @@ from sideman.control.osc import OscPort, OscServer
 from sideman.control.paths import socket_path
 from sideman.control.server import ControlServer
 from sideman.control.unix_listener import UnixListener
-from sideman.core.reports import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
-from sideman.core.settings.schema import Settings
-from sideman.core.settings.written import settings_line
+from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
+from sideman.core.settings.schema import Settings, settings_line
 from sideman.core.text import format_bar
 
 _MAX_REPORTS = 500  # reports that are looked at in one go: signals and systemd come in between

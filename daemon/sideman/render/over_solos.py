@@ -15,8 +15,7 @@ from fractions import Fraction
 
 from sideman.core.chart.chart import Bar, Chart, Meter
 from sideman.core.engine import play_through
-from sideman.core.parts.improviser import Choice
-from sideman.core.reports import BarPlayed
+from sideman.core.events import BarPlayed, Choice
 from sideman.core.settings.schema import PlaySettings, Settings
 from sideman.playing.assembly import Performance
 from sideman_models.music.context import ChordChanges

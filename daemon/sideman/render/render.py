@@ -10,9 +10,8 @@ import numpy as np
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
-from sideman.core.events import MidiEvent, NoteOff, NoteOn, ProgramChange
+from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn, ProgramChange
 from sideman.core.parts.comp import GM_PROGRAMS
-from sideman.core.reports import BarPlayed
 from sideman.core.settings.schema import MidiSettings, Settings
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
@@ -54,8 +53,8 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
     """Play `bars` bars, or with None as many choruses as the settings say."""
     engine = performance.make_engine(0.0, beats=None if bars is None else performance.chart.beat_of_bar(bars))
     played = [(due.beat, due.item) for due in play_through(engine) if not isinstance(due.item, BarPlayed)]
-    settings, chart, beats = performance.settings, performance.chart, engine.end or 0.0
-    events = [*((0.0, event) for event in engine.voice()), *played]
+    settings, chart, beats = performance.settings, performance.chart, engine.timeline.end or 0.0
+    events = [*((0.0, event) for event in engine.sound_setup()), *played]
     solo = tuple(event for event in events if not _is_accompaniment(event[1], settings.midi))
     comp = [event for event in events if _is_accompaniment(event[1], settings.midi)]
     extra_tracks = [("comp", [_comp_program(settings), *comp])] if comp else []

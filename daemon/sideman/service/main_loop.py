@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sideman.control.hub import ControlHub
-from sideman.core.timing.midi_clock import ClockSource
+from sideman.core.timing.clock_source import ClockSource
 from sideman.midi.ports import MidiPorts, PortChanged
 from sideman.playing.player import Player
 from sideman.service.systemd import SystemdNotifier

@@ -24,14 +24,13 @@ from sideman.config.sources import SettingsSources
 from sideman.control.api import ControlApi, Request
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
+from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import Panic, ReleaseChannel, SetPortPeriod
-from sideman.core.reports import Report
+from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.ableton_link import LinkFollower
-from sideman.core.timing.midi_clock import ClockConfig, ClockSource, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig, ClockSource, make_clock_source
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
@@ -140,17 +139,10 @@ class Service:
         return LinkSession(tempo.bpm, bar, self._inbox.put) if tempo.source == "link" else None
 
     def _make_clock_source(self) -> ClockSource | None:
-        tempo, bar = self._settings.tempo, float(self._chart.meter.quarters)
-        if self._link_session_joined is not None:
-            return LinkFollower(
-                bar,
-                wait_start=tempo.wait_start,
-                on_change=self._wake_main_thread,
-                request_tempo=self._link_session_joined.request_tempo,
-            )
-        if tempo.source == "midi-clock":
-            return MidiClockFollower(tempo.bpm, wait_start=tempo.wait_start, on_change=self._wake_main_thread)
-        return None
+        tempo, session = self._settings.tempo, self._link_session_joined
+        if session is None:
+            return make_clock_source(tempo, self._chart, self._wake_main_thread)
+        return make_clock_source(tempo, self._chart, self._wake_main_thread, session.request_tempo)
 
     @contextlib.contextmanager
     def _in_link_session(self) -> Iterator[None]:
@@ -165,7 +157,7 @@ class Service:
             self._link_session_joined.close()
 
     def _update_port_period(self, ports: MidiPorts) -> None:
-        if isinstance(self._clock_source, MidiClockFollower):
+        if self._clock_source is not None:
             self._inbox.put(SetPortPeriod(ports.input_period_s))
 
     def _mark_playing(self, ports: MidiPorts) -> None:
@@ -242,8 +234,8 @@ class Service:
             if not thread.is_alive():
                 self._crash_marker.clear()
         self._notifier.stopping()
-        if player.engine.late:
-            _log.info("%d notes came too late and were left out", player.engine.late)
+        if player.engine.late_notes:
+            _log.info("%d notes came too late and were left out", player.engine.late_notes)
 
     def _run_player(self, player: Player) -> None:
         try:

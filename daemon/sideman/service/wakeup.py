@@ -13,7 +13,7 @@ import socket
 from collections import deque
 from collections.abc import Iterator
 
-from sideman.core.reports import (
+from sideman.core.events import (
     ActionRequested,
     BarPlayed,
     ModeChanged,

@@ -94,68 +94,26 @@ _CHANGE_BOUNDS = (1.0, 2.0, 3.0, 4.0, 8.0)
 _MAX_CACHED = 4096
 
 
-def _position_in_bar(place: Place) -> list[int]:
-    return [place.tick_in_bar % (_BEATS_PER_BAR * TICKS_PER_QUARTER)]
-
-
-def _position_in_beat(place: Place) -> list[int]:
-    return [place.tick_in_bar % TICKS_PER_QUARTER]
-
-
-def _beat_in_bar(place: Place) -> list[int]:
-    return [place.tick_in_bar // TICKS_PER_QUARTER % _BEATS_PER_BAR]
-
-
-def _family_now(place: Place) -> list[int]:
-    return [CHORD_FAMILIES.index(place.chord.quality.family)]
-
-
-def _family_next(place: Place) -> list[int]:
-    return [CHORD_FAMILIES.index(place.next_chord.quality.family)]
-
-
-def _root_motion(place: Place) -> list[int]:
+def _root_motion(place: Place) -> int:
     if place.chord == place.next_chord or NO_CHORD in (place.chord, place.next_chord):
-        return [_NO_OFFSET]
-    return [(place.next_chord.root - place.chord.root) % 12]
+        return _NO_OFFSET
+    return (place.next_chord.root - place.chord.root) % 12
 
 
-def _beats_to_change(place: Place) -> list[int]:
-    return [bisect_left(_CHANGE_BOUNDS, place.beats_to_change)]
-
-
-def _register(place: Place) -> list[int]:
-    if place.previous_pitch is None:
-        return [_REGISTER_COUNT]
-    return [max(0, min(_REGISTER_COUNT - 1, (place.previous_pitch - 42) // 6))]
-
-
-def _from_root_now(place: Place) -> list[int]:
-    return [_from_root(place.previous_pitch, place.chord)]
-
-
-def _from_root_next(place: Place) -> list[int]:
-    return [_from_root(place.previous_pitch, place.next_chord)]
+def _register(pitch: int | None) -> int:
+    return _REGISTER_COUNT if pitch is None else max(0, min(_REGISTER_COUNT - 1, (pitch - 42) // 6))
 
 
 def _from_root(pitch: int | None, chord: Chord) -> int:
     return _NO_OFFSET if pitch is None or chord == NO_CHORD else (pitch - chord.root) % 12
 
 
-def _kinds_now(place: Place) -> Sequence[int]:
-    return _kinds_above(place.previous_pitch, place.chord)
-
-
-def _kinds_next(place: Place) -> Sequence[int]:
-    return _kinds_above(place.previous_pitch, place.next_chord)
-
-
 def _kinds_above(pitch: int | None, chord: Chord) -> Sequence[int]:
-    return () if pitch is None else _kind_rows(chord.quality.kinds, (pitch - chord.root) % 12)
-
-
-def _kind_rows(kinds: tuple[int, ...], start: int) -> tuple[int, ...]:
-    return tuple(len(TONE_KINDS) * offset + kinds[(start + offset) % 12] for offset in range(12))
+    """Return one row for each offset 0..11 above `pitch`: the one of the kind that the pitch there has over `chord`."""
+    if pitch is None:
+        return ()
+    kinds, start = chord.quality.kinds, pitch - chord.root
+    return [len(TONE_KINDS) * offset + kinds[(start + offset) % 12] for offset in range(12)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +128,31 @@ class Feature:
     active_rows: Callable[[Place], Sequence[int]]
 
 
+def _one_row(row_count: int, row_of: Callable[[Place], int]) -> Feature:
+    return Feature(row_count, 1, lambda place: [row_of(place)])
+
+
 FEATURES: dict[str, Feature] = {
-    "position in the bar": Feature(_BEATS_PER_BAR * TICKS_PER_QUARTER, 1, _position_in_bar),
-    "place in the beat": Feature(TICKS_PER_QUARTER, 1, _position_in_beat),
-    "beat": Feature(_BEATS_PER_BAR, 1, _beat_in_bar),
-    "chord family now": Feature(len(CHORD_FAMILIES), 1, _family_now),
-    "chord family next": Feature(len(CHORD_FAMILIES), 1, _family_next),
-    "root motion": Feature(13, 1, _root_motion),
-    "beats to the change": Feature(6, 1, _beats_to_change),
-    "register": Feature(_REGISTER_COUNT + 1, 1, _register),
-    "previous pitch from the root now": Feature(13, 1, _from_root_now),
-    "previous pitch from the root next": Feature(13, 1, _from_root_next),
-    "kinds of the twelve offsets now": Feature(12 * len(TONE_KINDS), 12, _kinds_now),
-    "kinds of the twelve offsets next": Feature(12 * len(TONE_KINDS), 12, _kinds_next),
+    "position in the bar": _one_row(
+        _BEATS_PER_BAR * TICKS_PER_QUARTER, lambda place: place.tick_in_bar % (_BEATS_PER_BAR * TICKS_PER_QUARTER)
+    ),
+    "place in the beat": _one_row(TICKS_PER_QUARTER, lambda place: place.tick_in_bar % TICKS_PER_QUARTER),
+    "beat": _one_row(_BEATS_PER_BAR, lambda place: place.tick_in_bar // TICKS_PER_QUARTER % _BEATS_PER_BAR),
+    "chord family now": _one_row(len(CHORD_FAMILIES), lambda place: CHORD_FAMILIES.index(place.chord.quality.family)),
+    "chord family next": _one_row(
+        len(CHORD_FAMILIES), lambda place: CHORD_FAMILIES.index(place.next_chord.quality.family)
+    ),
+    "root motion": _one_row(13, _root_motion),
+    "beats to the change": _one_row(6, lambda place: bisect_left(_CHANGE_BOUNDS, place.beats_to_change)),
+    "register": _one_row(_REGISTER_COUNT + 1, lambda place: _register(place.previous_pitch)),
+    "previous pitch from the root now": _one_row(13, lambda place: _from_root(place.previous_pitch, place.chord)),
+    "previous pitch from the root next": _one_row(13, lambda place: _from_root(place.previous_pitch, place.next_chord)),
+    "kinds of the twelve offsets now": Feature(
+        12 * len(TONE_KINDS), 12, lambda place: _kinds_above(place.previous_pitch, place.chord)
+    ),
+    "kinds of the twelve offsets next": Feature(
+        12 * len(TONE_KINDS), 12, lambda place: _kinds_above(place.previous_pitch, place.next_chord)
+    ),
 }
 """The features that a bundle may name, by name.
 

@@ -30,13 +30,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from sideman_models.errors import ChordError
 
 TONE_KINDS = "CSAX"
+"""The kinds of tones over a chord: chord tone, scale tone, approach tone, any other tone."""
 CHORD_TONE, SCALE_TONE, APPROACH_TONE, OTHER_TONE = range(4)
 
 CHORD_FAMILIES: tuple[str, ...] = (
@@ -53,6 +54,7 @@ CHORD_FAMILIES: tuple[str, ...] = (
     "diminished",
     "none",
 )
+"""The families of qualities, in the order of their rows in the context of the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ SCALES = {
     "locrian #9": (0, 2, 3, 5, 6, 8, 10),
     "chromatic": tuple(range(12)),
 }
+"""The scales by name, in semitones above the root."""
 
 # Name, family, tones, scale. If two rows are equally near to a symbol, the upper one is taken.
 QUALITY_TABLE: tuple[tuple[str, str, str, str], ...] = (
@@ -162,21 +165,21 @@ QUALITY_TABLE: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-def _tone_kind(offset: int, tones: Iterable[int], scale: Iterable[int]) -> int:
-    if offset in tones:
-        return CHORD_TONE
-    if offset in scale:
-        return SCALE_TONE
-    return APPROACH_TONE if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER_TONE
-
-
 def _make_quality(name: str, family: str, tones_text: str, scale_name: str) -> Quality:
-    tones = tuple(int(tone) for tone in tones_text.split())
-    scale = SCALES[scale_name]
-    return Quality(name, family, tones, scale, tuple(_tone_kind(offset, tones, scale) for offset in range(12)))
+    tones, scale = tuple(int(tone) for tone in tones_text.split()), SCALES[scale_name]
+
+    def kind_of(offset: int) -> int:
+        if offset in tones:
+            return CHORD_TONE
+        if offset in scale:
+            return SCALE_TONE
+        return APPROACH_TONE if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER_TONE
+
+    return Quality(name, family, tones, scale, tuple(kind_of(offset) for offset in range(12)))
 
 
 QUALITIES: dict[str, Quality] = {row[0]: _make_quality(*row) for row in QUALITY_TABLE}
+"""The qualities by name."""
 
 QUALITY_PRIORS: dict[str, float] = {
     "7": 0.30, "-7": 0.24, "^7": 0.11, "": 0.09, "-": 0.06, "7b9": 0.04, "h7": 0.035, "6": 0.03, "7sus": 0.025,
@@ -248,6 +251,7 @@ class Chord:
 
 
 NO_CHORD = Chord(0, QUALITIES["none"], None, "N.C.")
+"""The chord that stands for N.C.: no tones, and the chromatic scale."""
 
 ROOT_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 MINOR_ROOT_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
@@ -375,17 +379,13 @@ def _read_figures(tokens: list[_Token]) -> Iterator[_Figure]:
         if name in ("number", "accidental"):
             run.append(text)
         else:
-            yield from _figures_in_run(run)
+            yield from _pair_accidentals(run[::-1])[::-1] if _accidentals_follow(run) else _pair_accidentals(run)
             run = []
-
-
-def _figures_in_run(run: list[str]) -> list[_Figure]:
-    return _pair_accidentals(run[::-1])[::-1] if _accidentals_follow(run) else _pair_accidentals(run)
 
 
 def _pair_accidentals(run: list[str]) -> list[_Figure]:
     """Pair each number with the accidental directly before it."""
-    found: list[_Figure] = []
+    figures: list[_Figure] = []
     pending = ""
     for text in run:
         if text in "b#" and not pending:
@@ -393,11 +393,11 @@ def _pair_accidentals(run: list[str]) -> list[_Figure]:
             continue
         if text in "b#" or (pending, int(text)) not in _FIGURE_SEMITONES:
             raise ChordError(f"{pending + text!r} is not understood")
-        found.append((pending, int(text)))
+        figures.append((pending, int(text)))
         pending = ""
     if pending:
         raise ChordError(f"{pending!r} has no number")
-    return found
+    return figures
 
 
 def _accidentals_follow(run: list[str]) -> bool:

@@ -24,6 +24,7 @@ from sideman_models.music.harmony import TONE_KINDS
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, clip_interval, quantize_duration
 
 MIN_REST_TICKS = TICKS_PER_QUARTER // 4
+"""A shorter silence belongs to the note before it."""
 PHRASE_REST_TICKS = 2 * TICKS_PER_QUARTER
 """A silence of two beats ends a phrase."""
 MAX_SILENT_BARS = 8

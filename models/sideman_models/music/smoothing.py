@@ -117,3 +117,4 @@ class SmoothingRules:
 ORIGINAL_RULES = SmoothingRules(settle=True, repetition=2, leap=12, apart=0.25)
 """The rules that apply to a classic bundle unless the settings say otherwise."""
 NO_RULES = SmoothingRules()
+"""All rules are off."""

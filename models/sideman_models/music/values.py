@@ -29,6 +29,7 @@ VALUE_KINDS = TONE_KINDS + "R"
 """The kinds of chords in their order (chord tone, scale tone, approach tone, any other tone), and the rest."""
 
 REST_KIND = VALUE_KINDS.index("R")
+"""The index of the rest in `VALUE_KINDS`."""
 MAX_INTERVAL = 12
 """The largest modern interval, in semitones up or down: an octave. Larger ones are clipped."""
 
@@ -197,17 +198,13 @@ class Vocabulary:
         tones. So each note has a nearest value. The result is None only for a rest in a vocabulary without rests.
         """
         if value not in self._nearest_indices:
-            self._nearest_indices[value] = self._find_nearest(value)
+            kinds = "R" if value.kind == "R" else TONE_KINDS
+            start = kinds.index(value.kind)
+            by_kind = (np.flatnonzero(self.kinds == VALUE_KINDS.index(kind)) for kind in kinds[start:] + kinds[:start])
+            same = next((indices for indices in by_kind if indices.size), None)
+            nearest = None if same is None else int(same[np.argmin(self._distance(value, same))])
+            self._nearest_indices[value] = nearest
         return self._nearest_indices[value]
-
-    def _find_nearest(self, value: Value) -> int | None:
-        kinds = "R" if value.kind == "R" else "CSAX"
-        start = kinds.index(value.kind)
-        for kind in kinds[start:] + kinds[:start]:
-            same = np.flatnonzero(self.kinds == VALUE_KINDS.index(kind))
-            if same.size:
-                return int(same[np.argmin(self._distance(value, same))])
-        return None
 
     def clash_mask(self, chord: Chord, previous_pitch: int | None) -> npt.NDArray[np.bool_]:
         """Return which values (n,) do not fit over `chord` after the pitch `previous_pitch`, as booleans.
