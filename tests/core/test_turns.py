@@ -48,6 +48,7 @@ Played = tuple[RecordingOutput, list[BarPlayed]]
 Arrivals = list[tuple[float, MidiEvent | Command]]
 BAR = 48
 STRAIGHT: dict[str, Any] = {"play__swing": 0.5, "play__density": 4, "play__rests": 0}
+modes = st.sampled_from(MODE_NAMES)
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
 
 
