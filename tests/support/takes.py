@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes for the tests: performances on the clock that jumps, written down as the daemon does it."""
+"""Takes for the tests: performances on a clock that jumps, recorded as the daemon records them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sideman.playing.player import Player
 from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import Journal, TakeHeader
-from sideman.takes.recorder import TakeRecorder as Writer
+from sideman.takes.recorder import TakeRecorder
 from support.fakes import FakeClock, RecordingOutput, performance
 
 Arrivals = Iterable[tuple[float, MidiEvent | Command]]
@@ -24,21 +24,21 @@ LATE_S = 0.2
 
 
 def take_names() -> Iterator[str]:
-    """Names that are never used up."""
+    """Names without end."""
     return (f"Name-{number}" for number in count())
 
 
-def take_recorder(folder: Path, *, record: bool = True, minutes: int = 5, limit_mb: int = 500) -> Writer:
+def take_recorder(folder: Path, *, record: bool = True, minutes: int = 5, limit_mb: int = 500) -> TakeRecorder:
     """A recorder of takes in `folder`."""
     settings = replace(performance().settings.takes, record=record, limit_mb=limit_mb)
-    return Writer(TakeFolder(folder), settings, minutes, take_names())
+    return TakeRecorder(TakeFolder(folder), settings, minutes, take_names())
 
 
 def perform_with_reports(
     made: Performance, arrivals: Arrivals, until: float, oversleeps: Callable[[], float] = lambda: 0.0,
     engine: Engine | None = None,
 ) -> tuple[TakeHeader, list[Report], RecordingOutput]:  # fmt: skip
-    """A performance as it is told, up to a second; how its take begins, and what was sent."""
+    """A performance until a second: the header of its take, its reports, and the output."""
     engine = made.make_engine(0.1) if engine is None else engine
     header = takes.make_header(made, engine)
     clock = FakeClock([*(Arrival(at, item) for at, item in arrivals), Arrival(until, None)], oversleeps)
@@ -48,20 +48,20 @@ def perform_with_reports(
 
 
 def recorded_take(
-    folder: Path, header: TakeHeader, reports: Iterable[Report], recorder: Writer | None = None
+    folder: Path, header: TakeHeader, reports: Iterable[Report], recorder: TakeRecorder | None = None
 ) -> Journal:
-    """The take of such a performance."""
+    """The take that a recorder makes of these reports."""
     recorder = take_recorder(folder) if recorder is None else recorder
     recorder.start(header)
     for report in reports:
         recorder.record(report)
     recorder.close()
-    kept = TakeFolder(folder)
-    return Journal(kept.journal(kept.names()[-1]))
+    takes_here = TakeFolder(folder)
+    return Journal(takes_here.journal(takes_here.names()[-1]))
 
 
 def replay_take(journal: Journal, made: Performance) -> takes.ReplayResult:
-    """What comes of playing it again with the same network."""
+    """The result of a replay with the same network."""
     header = journal.header
     return takes.compare_replay(
         journal, takes.engine_at_start(header, replace(made, settings=header.settings)), lambda _: None
