@@ -152,6 +152,7 @@ def test_every_command_has_help(name: str, capfd: pytest.CaptureFixture[str]) ->
     assert f"usage: sideman {name}" in capfd.readouterr().out
 
 
+@pytest.mark.subprocess
 def test_a_configuration_error_ends_the_process_with_its_status(tmp_path: Path) -> None:
     """Guards against: a service manager that restarts for ever a daemon that can never start."""
     path = tmp_path / "my.yaml"
@@ -161,6 +162,7 @@ def test_a_configuration_error_ends_the_process_with_its_status(tmp_path: Path) 
     assert [line.split(": ")[1] for line in done.stderr.splitlines()] == [f"{path}:2", f"{path}:3"]
 
 
+@pytest.mark.subprocess
 def test_a_reader_that_closes_the_pipe_is_no_error() -> None:
     """Guards against: `sideman … | head` ends in a traceback."""
     reading, writing = os.pipe()
@@ -170,6 +172,7 @@ def test_a_reader_that_closes_the_pipe_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_full_disk_under_the_output_is_reported() -> None:
     """Guards against: output that is cut off without an error."""
@@ -178,6 +181,7 @@ def test_a_full_disk_under_the_output_is_reported() -> None:
     assert (done.returncode, done.stderr.count("\n")) == (74, 1)
 
 
+@pytest.mark.subprocess
 def test_playing_loads_nothing_that_only_training_needs() -> None:
     """Guards against: a start that takes seconds and half a gigabyte."""
     names = loaded("import sys, sideman.cli, sideman.commands.run, sideman.service.service")
@@ -185,6 +189,7 @@ def test_playing_loads_nothing_that_only_training_needs() -> None:
     assert not names & HEAVY
 
 
+@pytest.mark.subprocess
 def test_the_version_and_the_help_load_next_to_nothing() -> None:
     """Guards against: help that waits for numpy to load."""
     names = loaded("import sys, sideman.cli; sideman.cli.main(['--version'])")

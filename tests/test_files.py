@@ -38,6 +38,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_bytes() == b"new"
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(not FULL.is_char_device(), reason="no /dev/full here")
 def test_a_full_disk_is_said_and_nothing_is_replaced(tmp_path: Path) -> None:
     """Without it a full disk would look like a defect, or destroy what was there."""
@@ -47,6 +48,7 @@ def test_a_full_disk_is_said_and_nothing_is_replaced(tmp_path: Path) -> None:
     assert FULL.is_char_device()
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("place", ["nowhere/solo.mid", "."])
 def test_a_place_where_no_file_can_be_is_said(place: str, tmp_path: Path) -> None:
     """Without it a slip of the pen in the path would end in a traceback."""

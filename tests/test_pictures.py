@@ -42,6 +42,7 @@ def coloured(picture: Pixels) -> int:
     return int((np.ptp(picture.astype(int), axis=2) > 40).sum())
 
 
+@pytest.mark.slow
 @settings(max_examples=4)
 @given(st.lists(roll_notes, max_size=20), named, st.sampled_from([2.5, 3.0, 4.0]))
 @example([], [], 4.0)

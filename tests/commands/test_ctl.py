@@ -39,6 +39,7 @@ def playing(folder: Path, *given: str, **env: str) -> Iterator[tuple[DaemonProce
         yield daemon, path
 
 
+@pytest.mark.subprocess
 def test_a_daemon_is_asked_and_changed(tmp_path: Path, capsys: Said) -> None:
     """Nothing of the control would work outside of the tests."""
     with playing(tmp_path) as (daemon, path):
@@ -70,6 +71,7 @@ def test_a_daemon_is_asked_and_changed(tmp_path: Path, capsys: Said) -> None:
     assert f"no sideman answers; looked at {path}" in capsys.readouterr().err
 
 
+@pytest.mark.subprocess
 def test_what_the_daemon_refuses_is_told(tmp_path: Path, capsys: Said) -> None:
     """A script could not tell that its setting was not taken."""
     with playing(tmp_path) as (_, path):
@@ -84,6 +86,7 @@ def test_what_the_daemon_refuses_is_told(tmp_path: Path, capsys: Said) -> None:
             assert why in capsys.readouterr().err
 
 
+@pytest.mark.subprocess
 def test_a_chart_file_is_meant_from_where_you_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
@@ -96,6 +99,7 @@ def test_a_chart_file_is_meant_from_where_you_are(
         assert str(tmp_path / "here" / "mine.chart") in capsys.readouterr().out
 
 
+@pytest.mark.subprocess
 def test_watching_ends_with_the_daemon_and_with_who_reads(tmp_path: Path) -> None:
     """`ctl watch | head` would never end, or end with an error."""
     with playing(tmp_path) as (daemon, path):
@@ -184,6 +188,7 @@ def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
             assert not reads.is_alive()
 
 
+@pytest.mark.subprocess
 def test_asking_loads_little(tmp_path: Path) -> None:
     """A key bound to `ctl panic` would act half a second late."""
     with playing(tmp_path) as (_, path):
@@ -203,6 +208,7 @@ def test_asking_loads_little(tmp_path: Path) -> None:
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.subprocess
 def test_it_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said) -> None:
     """Everybody would have to name the socket."""
     run = tmp_path / "run"
@@ -232,6 +238,7 @@ def test_it_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, tm
             assert cli.main(["ctl", "--name", "tenor", "status"]) == 0
 
 
+@pytest.mark.subprocess
 def test_a_killed_daemon_leaves_nothing_in_the_way(tmp_path: Path, capsys: Said) -> None:
     """After a crash neither a new start nor `ctl` would know what to do."""
     with playing(tmp_path) as (daemon, path):
@@ -254,6 +261,7 @@ def test_without_a_socket_it_plays_on(tmp_path: Path, caplog: pytest.LogCaptureF
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.subprocess
 def test_floods_and_sleepers_change_no_note_and_delay_no_signal(tmp_path: Path) -> None:
     """Any program of yours gone mad could be heard in the music."""
     tune = ("chart.changes=| Dm7 | G7 |", "chart.choruses=2", "tempo.bpm=400", "play.late_ms=1000")

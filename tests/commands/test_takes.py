@@ -216,6 +216,7 @@ def test_a_take_is_exported(folder: TakeFolder, take: Journal) -> None:
             run("export", take.name, *words)
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="no fluidsynth here")
 def test_a_take_is_exported_as_sound(take: Journal) -> None:
     """A take could not be heard without a synth."""
@@ -261,6 +262,7 @@ def test_a_broken_take_is_told_with_its_line(take: Journal) -> None:
             run(words[0], take.name, *words[1:])
 
 
+@pytest.mark.subprocess
 def test_a_daemon_that_is_killed_leaves_a_take_up_to_the_last_bar(tmp_path: Path) -> None:
     """A crash would cost the evening's best solo."""
     env = {"XDG_DATA_HOME": str(tmp_path)}
@@ -282,6 +284,7 @@ def test_a_daemon_that_is_killed_leaves_a_take_up_to_the_last_bar(tmp_path: Path
     assert "the same" in replayed.stdout
 
 
+@pytest.mark.subprocess
 def test_a_daemon_that_is_stopped_leaves_the_whole_take(tmp_path: Path) -> None:
     """A take would lack its end, or the notes would go on sounding in it."""
     env = {"XDG_DATA_HOME": str(tmp_path / "elsewhere")}
@@ -297,6 +300,7 @@ def test_a_daemon_that_is_stopped_leaves_the_whole_take(tmp_path: Path) -> None:
     assert list(folder.path.iterdir()) == []
 
 
+@pytest.mark.subprocess
 def test_without_a_folder_the_music_goes_on(tmp_path: Path) -> None:
     """A full or missing disk would end the music."""
     (tmp_path / "takes").write_text("a file in its place")
@@ -307,6 +311,7 @@ def test_without_a_folder_the_music_goes_on(tmp_path: Path) -> None:
     assert sum("cannot be written" in line for line in daemon.log) == 1
 
 
+@pytest.mark.subprocess
 def test_nothing_of_mido_is_loaded_by_whoever_plays() -> None:
     """The daemon would be slower to start and larger."""
     code = "import sideman.service.service, sys; print(*sys.modules)"

@@ -209,6 +209,7 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         OscPort("127.0.0.1", 0)
 
 
+@pytest.mark.subprocess
 def test_the_daemon_answers_osc(tmp_path: Path) -> None:
     """Nothing of it would work outside of the tests."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as way:

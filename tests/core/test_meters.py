@@ -16,7 +16,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bench.clocks import steady
 from sideman.commands.takes import _bar_lines
 from sideman.core.actions import PlayVariation, Start, Stop
 from sideman.core.chart.chart import Chart, parse_changes
@@ -50,6 +49,7 @@ from sideman.takes.folder import TakeFolder
 from sideman_models.music.harmony import parse_chord
 from sideman_models.music.line import LineNote, notes_to_values
 from sideman_models.music.values import TICKS_PER_QUARTER
+from support.clocks import steady
 from support.fakes import RecordingOutput, hanging_notes, performance, play_on_fake_clock
 from support.strategies import charts
 from support.takes import perform_with_reports, recorded_take, replay_take

@@ -116,6 +116,7 @@ def _indices(names: Sequence[str]) -> tuple[dict[int, str], dict[str, int]]:
     return dict(enumerate(letters)), {letter: index for index, letter in enumerate(letters)}
 
 
+@pytest.mark.slow
 def test_the_losses_are_the_courses() -> None:
     """Guards against: losses that differ from the course's."""
     names = read_names(data_file("dinos/dinos.txt"))

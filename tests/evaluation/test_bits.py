@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import evaluation
 from sideman.commands import evaluate as command
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
 from sideman_models.corpus.corpus import Corpus, read_corpus
@@ -296,17 +295,6 @@ def test_the_interval_is_that_of_a_mean_over_titles() -> None:
     assert ends[1] - ends[0] == pytest.approx(2 * 1.96 * figures.std() / math.sqrt(40), rel=0.15)
     again = ratio_interval([f"{title}" for title in range(40)] * 3, figures.tolist() * 3, [1.0] * 120)
     assert again == pytest.approx(ends)
-
-
-def test_the_benchmark_measures_the_evaluation() -> None:
-    """Guards against: an evaluation that becomes slow unnoticed."""
-    [figure] = evaluation.figures(0.01)
-    assert figure.what.startswith("evaluate")
-    assert figure.value is not None
-    assert figure.value > 0
-    assert figure.budget is not None
-    assert figure.budget.measured > 0
-    assert all(beside > 0 for beside in figure.beside.values())
 
 
 def printed_json(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:

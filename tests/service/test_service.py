@@ -37,6 +37,7 @@ def _a_process_of_its_own() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
     """Without it stopping the service would look like a failure."""
@@ -45,6 +46,7 @@ def test_a_signal_ends_it_in_good_order(number: signal.Signals, tmp_path: Path) 
         assert daemon.stop(number) == 0
 
 
+@pytest.mark.subprocess
 def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) -> None:
     """Without it a script could not know when it plays."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
@@ -55,6 +57,7 @@ def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) ->
     assert all("bar" in line for line in daemon.log[lines[0] + 1 :])
 
 
+@pytest.mark.subprocess
 def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
     """Without it a tune with an end would never end."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400", "chart.changes=| C |", "chart.choruses=2") as daemon:
@@ -62,6 +65,7 @@ def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
     assert sum("bar" in line for line in daemon.log) >= 2
 
 
+@pytest.mark.subprocess
 def test_quiet_is_quiet(tmp_path: Path) -> None:
     """Without it a service's journal would fill with bars."""
     settings = (*NO_PORTS, "tempo.bpm=400", "chart.choruses=1", "log.level=warning")
@@ -70,6 +74,7 @@ def test_quiet_is_quiet(tmp_path: Path) -> None:
     assert daemon.log == []
 
 
+@pytest.mark.subprocess
 def test_panic_plays_on(tmp_path: Path) -> None:
     """Without it silencing a stuck synth would cost the solo."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
@@ -80,6 +85,7 @@ def test_panic_plays_on(tmp_path: Path) -> None:
         assert daemon.stop(signal.SIGTERM) == 0
 
 
+@pytest.mark.subprocess
 def test_systemd_is_told_the_truth(tmp_path: Path) -> None:
     """Without it systemd would believe in a player that is not there, or kill one that plays."""
     address = str(tmp_path / "notify")
@@ -99,6 +105,7 @@ def test_systemd_is_told_the_truth(tmp_path: Path) -> None:
             assert daemon.stop() == 0
 
 
+@pytest.mark.subprocess
 def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
     """Without it the service would begin anew after every restart of the machine."""
     env = {"STATE_DIRECTORY": str(tmp_path / "state")}
@@ -115,6 +122,7 @@ def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
     assert seed == next(line for line in daemon.log if "seed" in line).partition("seed ")[2]
 
 
+@pytest.mark.subprocess
 def test_a_stopped_process_takes_up_the_beat_again(tmp_path: Path) -> None:
     """Without it a laptop that was put to sleep would play everything it missed, at once."""
     settings = (*NO_PORTS, "tempo.bpm=400")
@@ -193,6 +201,7 @@ def test_a_wake_up_during_a_read_is_not_lost() -> None:
         assert select.select([wakeup], [], [], 0)[0] == [wakeup]
 
 
+@pytest.mark.subprocess
 def test_the_first_note_is_on_time_however_early_it_must_be(tmp_path: Path) -> None:
     """Without it a solo moved earlier for a slow synth would lack its first note."""
     settings = (*NO_PORTS, "play.offset_ms=-200", "chart.choruses=1", "tempo.bpm=400")

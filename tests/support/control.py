@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A desk with a real engine behind it, on time that the test moves; and clients of a real control socket."""
+"""The control API with a real engine behind it, in time that the test moves; and clients of a real control socket."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ABOUT: dict[str, object] = dict.fromkeys(("version", "name", "bundle", "ports", 
 
 @dataclass
 class ControlScene:
-    """An engine that plays while `play_until` lets time pass, a desk in front of it, and what came of both."""
+    """An engine that plays while `play_until` lets time pass, the API in front of it, and what both have done."""
 
     engine: Engine
     sources: SettingsSources = field(default_factory=SettingsSources)
@@ -44,18 +44,18 @@ class ControlScene:
 
     @property
     def status(self) -> Snapshot:
-        """How it stands."""
+        """The snapshot of the present second."""
         return self.engine.snapshot(self.clock.second)
 
     def put(self, item: Command) -> None:
-        """As the inbox and the player do it, at once."""
+        """Pass a command to the engine at once, as inbox and player would."""
         self.commands.append(item)
         self.reports.append(InputReceived(self.clock.second, self.engine.beat_at(self.clock.second), item))
         self.engine.receive(item, self.clock.second)
         self.snapshot = self.status
 
     def now(self) -> float:
-        """The second it is."""
+        """The present second."""
         return self.clock.second
 
     def play_until(self, until: float) -> None:
@@ -73,22 +73,22 @@ class ControlScene:
             self.snapshot = self.status
 
     def ask(self, verb: str, **arguments: object) -> Any:
-        """The desk's answer, as it comes out of the socket."""
+        """The answer to a request, as a client would read it."""
         return json.loads(json.dumps(self.api.answer({"do": verb, **arguments}), allow_nan=False))
 
     def handle_reports(self) -> None:
-        """Let the desk know what the engine has reported."""
+        """Pass the reports of the engine to the API."""
         while self.reports:
             self.api.handle_report(self.reports.popleft())
 
 
 def control_scene(sources: SettingsSources | None = None, **keys: Any) -> ControlScene:
-    """A house with some settings given, a dot written as two underscores."""
+    """A scene with some settings given, a dot written as two underscores."""
     return ControlScene(performance(**keys).make_engine(0.0), sources or SettingsSources())
 
 
 class SocketClient:
-    """A program at the other end of the socket, which never waits."""
+    """A program at the other end of the socket; it never blocks."""
 
     def __init__(self, path: Path) -> None:
         self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -101,7 +101,7 @@ class SocketClient:
         self.connection.close()
 
     def send(self, data: bytes) -> int:
-        """Send as much as goes in at once; how much that was."""
+        """Send as much as the socket takes at once; returns how much that was."""
         try:
             return self.connection.send(data)
         except OSError:
@@ -112,7 +112,7 @@ class SocketClient:
         self.send(json.dumps(request).encode() + b"\n")
 
     def lines(self) -> list[dict[str, Any]]:
-        """What has come by now, whole lines only; `is_open` tells whether more can come."""
+        """The whole lines received until now; `is_open` says whether more can come."""
         try:
             while data := self.connection.recv(1 << 20):
                 self._received += data
@@ -127,7 +127,7 @@ class SocketClient:
 
 @contextmanager
 def served_socket(folder: Path, answer: RequestHandler, welcome: Any = list) -> Iterator[ControlServer]:
-    """A control socket `folder/s`, served by whoever calls `serve`."""
+    """A control socket `folder/s`; the test calls `serve`."""
     listener = UnixListener(folder / "s")
     control = ControlServer(listener, answer, welcome)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of JSON Schema that docs/control.schema.json is written in."""
+"""A validator for the part of JSON Schema that docs/control.schema.json uses."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _KNOWN = {"$defs", "$id", "$ref", "$schema", "additionalProperties", "anyOf", "c
 
 
 def schema_problems(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """What is wrong with `value`, a line each."""
-    assert schema.keys() <= _KNOWN, f"{path}: {schema.keys() - _KNOWN}: not checked here"
+    """What is wrong with `value`, one line for each problem."""
+    assert schema.keys() <= _KNOWN, f"{path}: {schema.keys() - _KNOWN}: not checked by this validator"
     if "$ref" in schema:
         yield from schema_problems(value, root["$defs"][schema["$ref"].rpartition("/")[2]], root, path)
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes for the tests: performances on a clock that jumps, recorded as the daemon records them."""
+"""Takes for tests: performances on the clock that jumps, recorded as the daemon records them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sideman.playing.player import Player
 from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import Journal, TakeHeader
-from sideman.takes.recorder import TakeRecorder
+from sideman.takes.recorder import TakeRecorder as Writer
 from support.fakes import FakeClock, RecordingOutput, performance
 
 Arrivals = Iterable[tuple[float, MidiEvent | Command]]
@@ -28,17 +28,17 @@ def take_names() -> Iterator[str]:
     return (f"Name-{number}" for number in count())
 
 
-def take_recorder(folder: Path, *, record: bool = True, minutes: int = 5, limit_mb: int = 500) -> TakeRecorder:
+def take_recorder(folder: Path, *, record: bool = True, minutes: int = 5, limit_mb: int = 500) -> Writer:
     """A recorder of takes in `folder`."""
     settings = replace(performance().settings.takes, record=record, limit_mb=limit_mb)
-    return TakeRecorder(TakeFolder(folder), settings, minutes, take_names())
+    return Writer(TakeFolder(folder), settings, minutes, take_names())
 
 
 def perform_with_reports(
     made: Performance, arrivals: Arrivals, until: float, oversleeps: Callable[[], float] = lambda: 0.0,
     engine: Engine | None = None,
 ) -> tuple[TakeHeader, list[Report], RecordingOutput]:  # fmt: skip
-    """A performance until a second: the header of its take, its reports, and the output."""
+    """Play a performance up to a second; returns the header of its take, its reports, and what was sent."""
     engine = made.make_engine(0.1) if engine is None else engine
     header = takes.make_header(made, engine)
     clock = FakeClock([*(Arrival(at, item) for at, item in arrivals), Arrival(until, None)], oversleeps)
@@ -48,20 +48,20 @@ def perform_with_reports(
 
 
 def recorded_take(
-    folder: Path, header: TakeHeader, reports: Iterable[Report], recorder: TakeRecorder | None = None
+    folder: Path, header: TakeHeader, reports: Iterable[Report], recorder: Writer | None = None
 ) -> Journal:
-    """The take that a recorder makes of these reports."""
+    """Record the take of such a performance."""
     recorder = take_recorder(folder) if recorder is None else recorder
     recorder.start(header)
     for report in reports:
         recorder.record(report)
     recorder.close()
-    takes_here = TakeFolder(folder)
-    return Journal(takes_here.journal(takes_here.names()[-1]))
+    kept = TakeFolder(folder)
+    return Journal(kept.journal(kept.names()[-1]))
 
 
 def replay_take(journal: Journal, made: Performance) -> takes.ReplayResult:
-    """The result of a replay with the same network."""
+    """Replay a take with the same network."""
     header = journal.header
     return takes.compare_replay(
         journal, takes.engine_at_start(header, replace(made, settings=header.settings)), lambda _: None

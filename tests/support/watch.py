@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the control socket tells of a real performance, without a socket: for those who watch.
+"""The events of a real performance as watching clients get them, without a socket.
 
-`python tests/support/watch.py` writes the pictures of it anew, for a change that is meant to be seen; with a number, it
-tells the stream itself, in time, so many seconds of it.
+`python tests/support/watch.py` writes the golden pictures of the view again, after a change that is meant to be seen.
+With a number it prints that many seconds of the events, in real time.
 """
 
 from __future__ import annotations
@@ -49,32 +49,33 @@ CHANGES = """title: A Blues for Two
 [B] | Bb7 | Bdim7  | F7    | Am7b5 D7b9 |
 [C] | Gm7 | C7     | F7 D7 | Gm7 C7     |"""
 PLAYER_NOTES = [(8.0, 65, 0.9), (9.0, 68, 0.4), (9.5, 70, 0.4), (10.0, 72, 1.5), (12.02, 75, 0.6), (12.98, 72, 0.3)]
-"""What the player plays: beat, pitch and beats."""
+"""The notes of the player: beat, pitch, length in beats."""
 
 TimedEvent = tuple[float, dict[str, Any]]
 
 
 @cache
 def performance_events(beats: float = 64.0) -> list[TimedEvent]:
-    """The events of a performance at 120 bpm, each with its second: the chart, then what happens, in order."""
+    """The events of a performance at 120 bpm, each with its second, in order."""
     made = performance(
         play__rate="eighth", play__seed=5, tempo__bpm=BPM, chart__changes=CHANGES, play__range="C3-C6"
     )  # fmt: skip
     engine = made.make_engine(0.0, beats=beats)
     recorder, _ = play_on_fake_clock(engine, 10_000.0, sorted(_player_inputs(), key=lambda each: each[0]))
     struck = [report for report in recorder.reports if isinstance(report, NotePlayed)]
-    told = [*_opening_events(made.chart), *_status_events(made.chart, beats, struck), *_report_events(recorder.reports)]
-    return sorted(told, key=lambda each: each[0])
+    status = _status_events(made.chart, beats, struck)
+    events = [*_opening_events(made.chart), *status, *_report_events(recorder.reports)]
+    return sorted(events, key=lambda each: each[0])
 
 
-def socket_lines(told: list[TimedEvent]) -> Iterator[str]:
-    """As they come out of the socket."""
-    for _, event in told:
+def socket_lines(events: list[TimedEvent]) -> Iterator[str]:
+    """The events as lines of the control socket."""
+    for _, event in events:
         yield json.dumps({"v": 1, **event}) + "\n"
 
 
 def state_at(second: float) -> WatchState:
-    """What is known at that second of the performance."""
+    """What the view knows at that second of the performance."""
     scene = WatchState()
     for at, event in performance_events():
         if at <= second:
@@ -89,7 +90,7 @@ def screen_text(width: int, height: int, looks: Glyphs = UTF8) -> str:
 
 
 class Terminal:
-    """A terminal as far as the view uses one: what is on its screen after all that was written."""
+    """A terminal, as far as the view uses one: what is on its screen after everything that was written."""
 
     def __init__(self, width: int, height: int) -> None:
         self.size = width, height
@@ -98,18 +99,18 @@ class Terminal:
         self.clear()
 
     def clear(self) -> None:
-        """Begin with an empty screen."""
+        """Start with an empty screen."""
         width, height = self.size
         self._cells = [[" "] * width for _ in range(height)]
         self._row = self._column = 0
 
     def resize(self, width: int, height: int) -> None:
-        """Have another size, and whatever a terminal makes of what was there."""
+        """Change the size; what was on the screen becomes unreadable."""
         self.size = width, height
         self._cells = [["~"] * width for _ in range(height)]
 
     def feed(self, text: str) -> None:
-        """Take in what was written."""
+        """Process what the view has written."""
         for _, numbers, end, letter in _TERMINAL_OUTPUT.findall(text):
             if letter:
                 self._put(letter)
@@ -142,7 +143,7 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What is to be seen, without the blanks at the ends of lines."""
+        """The text on the screen, without blanks at the ends of lines."""
         return "".join("".join(row).rstrip() + "\n" for row in self._cells)
 
 
@@ -165,7 +166,7 @@ def _opening_events(chart: Chart) -> Iterator[TimedEvent]:
 
 
 def _status_events(chart: Chart, beats: float, struck: list[NotePlayed]) -> Iterator[TimedEvent]:
-    """How it stands on each beat, and what is to come then."""
+    """The status on each beat, and the next note from then on."""
     settings = {
         "play.temperature": 1.0, "play.density": 1.0, "play.harmony": 1.0, "play.contour": 1.0, "play.rate": "eighth",
         "play.swing": None, "play.gate": 0.9, "play.velocity": 84, "play.comp": "off", "play.range": "C3-C6",
@@ -180,8 +181,8 @@ def _status_events(chart: Chart, beats: float, struck: list[NotePlayed]) -> Iter
         counts = {"late": 0, "heard": sum(at <= beat for at, _, _ in PLAYER_NOTES), "echoes": 0}
         played = sum(each.beat <= beat for each in struck)
         how = {"bpm": float(BPM), "rolling": True, "mode": "solo", "doing": "playing", "seed": 5, "played": played}
-        told = {"settings": settings} if not beat else {}
-        yield second, {"event": "status", "beat": float(beat), "bar": bar, **place, **how, **counts, **told}
+        fields = {"settings": settings} if not beat else {}
+        yield second, {"event": "status", "beat": float(beat), "bar": bar, **place, **how, **counts, **fields}
     for before, after in pairwise(struck):
         coming = {"beat": after.beat, "pitch": after.note.pitch, "value": "C,0.500,+2"}
         yield before.beat * 60 / BPM, {"event": "coming", **coming}
@@ -193,8 +194,8 @@ def _report_events(reports: list[Report]) -> Iterator[TimedEvent]:
         match report:
             case NotePlayed(beat, length, note, voice):
                 second = beat * 60 / BPM
-                told = {"beat": beat, "value": "C,0.500,+2", "pitch": note.pitch, "beats": length, "voice": voice}
-                yield second, {"event": "value", "velocity": note.velocity, **told}
+                fields = {"beat": beat, "value": "C,0.500,+2", "pitch": note.pitch, "beats": length, "voice": voice}
+                yield second, {"event": "value", "velocity": note.velocity, **fields}
             case NoteHeard(beat, note):
                 second = beat * 60 / BPM
                 on = {"on": isinstance(note, NoteOn), "velocity": getattr(note, "velocity", 0)}
@@ -203,15 +204,15 @@ def _report_events(reports: list[Report]) -> Iterator[TimedEvent]:
                 yield 6.1, {"event": "changed", "values": dict(values)}
             case BarPlayed(number, chords, choices):
                 played = [{"value": choice.value.text, "pitch": choice.pitch} for choice in choices]
-                told = {"number": number, "chords": [chord.text for chord in chords], "values": played}
-                yield number * 4 * 60 / BPM, {"event": "bar", **told}
+                fields = {"number": number, "chords": [chord.text for chord in chords], "values": played}
+                yield number * 4 * 60 / BPM, {"event": "bar", **fields}
 
 
 def paced_lines(seconds: float) -> Iterator[str]:
-    """The stream in time."""
+    """The lines in real time."""
     start = time.monotonic()
-    told = performance_events(math.ceil(seconds * BPM / 60))
-    for (second, _), line in zip(told, socket_lines(told), strict=True):
+    events = performance_events(math.ceil(seconds * BPM / 60))
+    for (second, _), line in zip(events, socket_lines(events), strict=True):
         time.sleep(max(0.0, start + second - time.monotonic()))
         yield line
 

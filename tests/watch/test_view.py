@@ -374,6 +374,7 @@ def _shows(wanted: str, terminal: Terminal) -> bool:
     return terminal.text.split("\n", 1)[1] == wanted.split("\n", 1)[1]
 
 
+@pytest.mark.subprocess
 def test_the_view_draws_resizes_and_ends_with_the_daemon() -> None:
     """The terminal would be left on another screen without cursor or echo, or show something else than was told."""
     scene = state_at(PICTURE_SECOND)
@@ -396,6 +397,7 @@ def test_the_view_draws_resizes_and_ends_with_the_daemon() -> None:
         assert "the daemon has ended" in view.terminal.text
 
 
+@pytest.mark.subprocess
 def test_keys_ask_and_leave() -> None:
     """A key would do nothing, or another thing than is written below the chart."""
     with watching() as view:
@@ -414,6 +416,7 @@ def test_keys_ask_and_leave() -> None:
         assert view.left() == 0
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_it_tidily(number: signal.Signals) -> None:
     """Ctrl-C would leave a terminal without cursor and echo."""
@@ -422,6 +425,7 @@ def test_a_signal_leaves_it_tidily(number: signal.Signals) -> None:
         assert view.left() == 0
 
 
+@pytest.mark.subprocess
 def test_no_colour_and_no_utf8_are_heeded() -> None:
     """Who asked for no colours would get them, and a terminal that knows ASCII only something else."""
     with watching(NO_COLOR="1", LC_ALL="C") as view:
@@ -429,6 +433,7 @@ def test_no_colour_and_no_utf8_are_heeded() -> None:
         assert view.terminal.text.isascii()
 
 
+@pytest.mark.subprocess
 def test_a_terminal_that_cannot_draw_gets_lines() -> None:
     """A dumb terminal would be flooded with escape sequences."""
     view = Watching(TERM="dumb")
@@ -440,6 +445,7 @@ def test_a_terminal_that_cannot_draw_gets_lines() -> None:
         view.close()
 
 
+@pytest.mark.subprocess
 def test_the_view_is_of_no_weight_to_the_daemon() -> None:
     """`sideman run` would load what only the view needs."""
     program = "import sys, sideman.watch; sys.exit('rich' in sys.modules)"

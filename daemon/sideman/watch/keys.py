@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from sideman.core.actions import ACTIONS
-from sideman.core.settings.schema import MODES
+from sideman.core.turns import MODE_NAMES
 from sideman.watch import RequestMessage
 from sideman.watch.model import WatchState
 
@@ -67,8 +67,8 @@ def request_for_key(key: str, state: WatchState) -> RequestMessage | None:
     action = ACTION_KEYS.get(key)
     if action is not None and action.name == "mode":
         mode = state.requested_mode or state.mode
-        following = MODES.index(mode) + 1 if mode in MODES else 0
-        return {"v": 1, "do": "mode", "mode": MODES[following % len(MODES)]}
+        following = MODE_NAMES.index(mode) + 1 if mode in MODE_NAMES else 0
+        return {"v": 1, "do": "mode", "mode": MODE_NAMES[following % len(MODE_NAMES)]}
     if action is not None:
         return {"v": 1, "do": action.name}
     temperature = state.settings.get(_TEMPERATURE)

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.clocks import steady
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart, parse_changes, parse_meter
 from sideman.core.chart.timeline import ChartTimeline
@@ -39,6 +38,7 @@ from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.values import TICKS_PER_QUARTER
+from support.clocks import steady
 from support.fakes import hanging_notes, performance, play_on_fake_clock, tempo_change
 from support.strategies import charts as any_charts
 from support.strategies import chords

@@ -16,9 +16,9 @@ from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.midi_clock_out import MidiClockOut
 from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.parts.soloist import Soloist
-from sideman.core.parts.turns import PlayerActivity, TurnPlan
 from sideman.core.settings.live import LiveSettings
 from sideman.core.timeline import PlaySpan, Timeline
+from sideman.core.turns import PlayerActivity, TurnPlan
 from support.fakes import performance
 
 

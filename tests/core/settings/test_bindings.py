@@ -12,8 +12,9 @@ from sideman.core.actions import ACTIONS, action_list
 from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import CONTROLLER_TARGET, bindings_key_of, read_learn_target
 from sideman.core.settings.resolve import resolve_settings
-from sideman.core.settings.schema import KEYS, MODES, MidiSettings
+from sideman.core.settings.schema import KEYS, MidiSettings
 from sideman.core.settings.types import ActionTarget, Bindings, SettingTarget
+from sideman.core.turns import MODE_NAMES
 
 WRITTEN = b"""\
 midi:
@@ -167,4 +168,4 @@ def test_only_keys_below_bindings_are_bindings() -> None:
     """Guards against: a misspelt key that counts as a binding."""
     assert bindings_key_of("midi.cc.1") == "midi.cc"
     assert bindings_key_of("midi.cc") is bindings_key_of("midi.ccx.1") is bindings_key_of("play.cc.1") is None
-    assert len(MODES) == 5
+    assert len(MODE_NAMES) == 5

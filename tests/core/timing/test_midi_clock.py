@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.clocks import Seconds, going, jittered, steady
 from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import (
     BarPlayed,
@@ -32,6 +31,7 @@ from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman.midi.decoder import MidiDecoder
 from sideman.playing.assembly import resumed_engine, state_of
+from support.clocks import Seconds, going, jittered, steady
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock, tempo_change
 
 Arrivals = list[tuple[float, MidiEvent]]

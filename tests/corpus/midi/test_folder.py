@@ -152,6 +152,7 @@ def test_without_the_cache_nothing_is_written(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.subprocess
 def test_several_processes_read_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against: a training that depends on the number of cores."""
     for number in range(12):
@@ -281,6 +282,7 @@ def test_any_file_name_is_made_printable(tmp_path: Path) -> None:
 # The command.
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
 def test_any_file_name_can_be_printed(tmp_path: Path, encoding: str) -> None:
     """Guards against: a report on a folder that stops at the first odd name."""
@@ -295,6 +297,7 @@ def test_any_file_name_can_be_printed(tmp_path: Path, encoding: str) -> None:
     assert (missing.returncode, missing.stderr) == (66, rf"sideman: {path}/no\x1b[31m.mid: no such file" + "\n")
 
 
+@pytest.mark.subprocess
 def test_music_with_any_file_name_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Guards against: hours of training that end with a card that cannot be written."""
     pytest.importorskip("tensorflow")

@@ -34,8 +34,9 @@ from sideman.core.events import (
 )
 from sideman.core.ledger import SUSTAIN
 from sideman.core.settings.bindings import controller_range_of
-from sideman.core.settings.schema import MODES, MidiSettings, ModeName, Settings, value_of
+from sideman.core.settings.schema import MidiSettings, Settings, value_of
 from sideman.core.settings.types import ActionTarget, ChoiceRange, ControllerRange, SettingTarget, Target
+from sideman.core.turns import MODE_NAMES, ModeName
 
 MIN_TURN_INTERVAL_S = 0.01
 """The shortest time between two changes that come from controllers."""
@@ -130,7 +131,7 @@ class MidiMapping:
         for key, value in values:
             self._pending_values.pop(key, None)
             if key == "play.mode":
-                self._requested_mode = next(mode for mode in MODES if mode == value)
+                self._requested_mode = next(mode for mode in MODE_NAMES if mode == value)
             for number, (target, _) in self._setting_targets.items():
                 state = self._controllers.get(number)
                 if state is not None and target.key == key and state.last_value != value:
@@ -213,8 +214,8 @@ class MidiMapping:
         """Return the command of an action, or the request for the main thread if it has none."""
         if target.name == "mode":
             last = self._requested_mode or settings.play.mode
-            following = MODES[(MODES.index(last) + 1) % len(MODES)]
-            return (SetMode(next((mode for mode in MODES if mode == target.argument), following)),)
+            following = MODE_NAMES[(MODE_NAMES.index(last) + 1) % len(MODE_NAMES)]
+            return (SetMode(next((mode for mode in MODE_NAMES if mode == target.argument), following)),)
         return (ACTIONS[target.name].command or ActionRequested(target.name, target.argument),)
 
     # -- learning

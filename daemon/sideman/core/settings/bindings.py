@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from sideman.core.actions import ACTIONS, action_list
-from sideman.core.settings.schema import BINDING_KEYS, KEYS, MODES, closest_key
+from sideman.core.settings.schema import BINDING_KEYS, KEYS, closest_key
 from sideman.core.settings.types import (
     MAX_QUOTE_LENGTH,
     ActionTarget,
@@ -19,6 +19,7 @@ from sideman.core.settings.types import (
     SettingType,
     Target,
 )
+from sideman.core.turns import MODE_NAMES
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_pitch
 
@@ -125,8 +126,8 @@ def _read_action_target(words: str) -> ActionTarget:
     action = ACTIONS.get(name)
     if action is None or action.argument == ("none" if colon else "required"):
         raise ValueError
-    if colon and name == "mode" and argument not in MODES:
-        raise ValueError(f"the modes are {', '.join(MODES)}")
+    if colon and name == "mode" and argument not in MODE_NAMES:
+        raise ValueError(f"the modes are {', '.join(MODE_NAMES)}")
     if colon and not _NAME.fullmatch(argument):
         raise ValueError
     return ActionTarget(name, argument)
