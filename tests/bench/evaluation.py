@@ -20,8 +20,8 @@ from sideman_models.evaluation.bits import bits_of_pieces
 from sideman_models.music.solos import ChordGrid, Piece, Solo
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle
+from sideman_models.network.encoding import PieceEncoder
 from sideman_models.network.lstm import LstmState, NumpyNetwork
-from sideman_models.training.dataset import PieceEncoder
 
 TIMES_A_STEP = 3
 _CHORUSES = 4

@@ -42,11 +42,11 @@ def figures(effort: float) -> Iterator[Figure]:
 
 def main(rounds: int) -> None:
     """Take steps with each in turn and print the medians in microseconds, by name."""
-    from sideman_models.network import keras_model as djmodel
+    from sideman_models.network import keras_model
 
     weights = classic_weights()
-    LSTM_cell, densor, _ = djmodel.make_layers(UNITS, VALUES)
-    model = djmodel.single_step_model(LSTM_cell, densor, VALUES)
+    LSTM_cell, densor, _ = keras_model.make_layers(UNITS, VALUES)
+    model = keras_model.single_step_model(LSTM_cell, densor, VALUES)
     LSTM_cell.set_weights([weights.kernel, weights.recurrent, weights.bias])
     densor.set_weights([weights.densor_kernel, weights.densor_bias])
     inputs = [
@@ -58,7 +58,7 @@ def main(rounds: int) -> None:
         "ours": (100, stepping(NumpyNetwork(weights))),
         _PREDICT: (2, lambda: model.predict(inputs, verbose=0)),
         _CALL: (5, lambda: model(inputs)),
-        _FUNCTION: (20, stepping(djmodel.TensorFlowNetwork(weights))),
+        _FUNCTION: (20, stepping(keras_model.TensorFlowNetwork(weights))),
     }
     in_turns(2, actions)  # warm up: compiling and filling caches does not count
     medians = {name: 1e6 * median(seconds) for name, seconds in in_turns(rounds, actions).items()}

@@ -56,12 +56,13 @@ def snippets(Tx: int) -> tuple[Floats, Floats]:
 def main(Tx: int, rounds: int) -> None:
     """Train with each in turn and print the steps per second, by name."""
     from sideman_models.course import train as train_classic
-    from sideman_models.network import keras_model as djmodel
+    from sideman_models.course.djmodel import djmodel
+    from sideman_models.network.keras_model import make_layers
 
     X, Y = snippets(Tx)
     recipe, course = train_classic.ClassicRecipe(UNITS), train_classic.ClassicRecipe(UNITS, unrolled=True)
-    LSTM_cell, densor, reshapor = djmodel.make_layers(UNITS, VALUES, activation=None)
-    unrolled = djmodel.djmodel(Tx, LSTM_cell, densor, reshapor)
+    LSTM_cell, densor, reshapor = make_layers(UNITS, VALUES, activation=None)
+    unrolled = djmodel(Tx, LSTM_cell, densor, reshapor)
     step = train_classic.compile_train_step(unrolled, train_classic.make_optimizer(recipe))
     batches = [(X[part], Y[:, part].transpose(1, 0, 2)) for part in (slice(recipe.batch), slice(recipe.batch, None))]
     actions: dict[str, tuple[int, Callable[[], object]]] = {

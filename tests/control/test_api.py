@@ -14,22 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.config.sources import SettingsSources
+from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UsageError
-from sideman.core.events import (
-    ChangeSettings,
-    ModeChanged,
-    Panic,
-    PlayVariation,
-    SetChart,
-    SetMode,
-    SettingsChanged,
-    Start,
-    Stop,
-    TapTempo,
-)
+from sideman.core.events import ChangeSettings, ModeChanged, SetChart, SetMode, SettingsChanged
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
-from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, value_of
-from sideman.core.settings.written import settings_line, write_value
+from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, settings_line, value_of, write_value
 from support.control import ControlScene, control_scene
 
 LIVE = [name for name in KEYS if is_live(name)]
@@ -158,7 +147,7 @@ def test_a_chart_file_can_be_set_and_moved(tmp_path: Path) -> None:
 def test_a_pipe_is_no_chart(tmp_path: Path) -> None:
     """One wrong name, and the daemon would wait for ever for what comes out of it, deaf to all signals."""
     os.mkfifo(tmp_path / "pipe.chart")
-    with pytest.raises(NoSuchInput, match=r"pipe.chart: a pipe or a device, not a file"):
+    with pytest.raises(NoSuchInput, match=r"pipe.chart: not a plain file"):
         control_scene().ask("set", key="chart.file", value=str(tmp_path / "pipe.chart"))
 
 

@@ -22,8 +22,9 @@ from pythonosc.osc_packet import OscPacket
 
 from sideman.control.osc import OscPort, OscServer
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S
+from sideman.core.actions import Panic
 from sideman.core.errors import Unavailable
-from sideman.core.events import Panic, SetMode
+from sideman.core.events import SetMode
 from support.control import ControlScene, control_scene
 from support.processes import TIMEOUT_S, running_daemon
 

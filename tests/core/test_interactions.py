@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sideman.core.actions import PlayVariation, Start
 from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine
 from sideman.core.events import (
@@ -24,10 +25,8 @@ from sideman.core.events import (
     NoteOn,
     NotePlayed,
     PitchBend,
-    PlayVariation,
     SetChart,
     SetMode,
-    Start,
     StateChanged,
 )
 from sideman.core.timing.clock_source import ClockConfig

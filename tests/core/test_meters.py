@@ -17,6 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sideman.commands.takes import _bar_lines
+from sideman.core.actions import PlayVariation, Start, Stop
 from sideman.core.chart.chart import Chart, parse_changes
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine
@@ -33,12 +34,9 @@ from sideman.core.events import (
     NoteOff,
     NoteOn,
     NotePlayed,
-    PlayVariation,
     SetChart,
     SetMode,
     SongPosition,
-    Start,
-    Stop,
 )
 from sideman.core.input.quantize import quantize
 from sideman.core.parts.improviser import PULSE_TICKS

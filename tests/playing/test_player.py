@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Panic
 from sideman.core.engine import play_through
 from sideman.core.events import (
     Advanced,
@@ -21,7 +22,6 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
-    Panic,
     PitchBend,
     Report,
     encode,

@@ -11,8 +11,7 @@ import pytest
 
 from sideman.config.sources import SettingsSources, load_chart
 from sideman.core.events import BarPlayed, BarStarted, EventSent, NoteHeard, Report
-from sideman.core.settings.schema import KEYS, value_of
-from sideman.core.settings.written import write_value
+from sideman.core.settings.schema import KEYS, value_of, write_value
 from sideman.playing.assembly import load_performance, resumed_engine
 from sideman.playing.state import load_state
 from sideman.takes import replay as takes

@@ -18,7 +18,9 @@ import pytest
 
 from sideman.config.sources import load_chart
 from sideman.midi.ports import MidiPorts
-from sideman.service.service import QUIET_BEFORE_NOTE_S, Service, yield_to_player
+from sideman.service.main_loop import QUIET_BEFORE_NOTE_S, MainLoop, yield_to_player
+from sideman.service.service import Service
+from sideman.service.wakeup import Wakeup
 from support.fakes import hanging_notes, settings
 from support.processes import TIMEOUT_S, running_daemon, write_bundle
 
@@ -143,16 +145,16 @@ def test_a_defect_in_the_main_thread_still_releases_every_note(tmp_path: Path, m
     """Without it an error while ports are looked after would leave a note sounding."""
     sent: list[tuple[int, int, int]] = []
 
-    def fail(self: Service, *_: object) -> None:
+    def fail(self: MainLoop, *_: object) -> None:
         while not sent:
-            select.select([self._wake_reader], [], [], 0.01)
+            select.select([self.wakeup], [], [], 0.01)
         raise RuntimeError("a defect")
 
     chosen = settings(
         midi__output="none", midi__input="none", model__bundle=str(write_bundle(tmp_path)), play__density=4
     )
     monkeypatch.setattr(MidiPorts, "send", lambda _self, message: sent.append(tuple(message)))
-    monkeypatch.setattr(Service, "_turn", fail)
+    monkeypatch.setattr(MainLoop, "turn", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         Service(chosen, load_chart(chosen)).run()
     assert sent
@@ -180,24 +182,23 @@ def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypa
     assert left == ([130] if forced else [])
 
 
-def test_whatever_happens_while_it_wakes_it_can_be_woken_again() -> None:
-    """A pedal's preset would be called a second later, when a bar ended just as somebody asked for something."""
+def test_a_wake_up_during_a_read_is_not_lost() -> None:
+    """Guards against: a pedal's preset that takes effect a second late, because a bar ended at the same moment."""
 
     class Meanwhile:
         def recv(self, most: int) -> bytes:
-            """Read what woke us; before that the player has something to tell, and is late to say so."""
-            service._wake_main_thread()
-            return awake.recv(most)
+            """Another thread wakes us just before the read."""
+            wakeup.wake()
+            return reader.recv(most)
 
-    chosen = settings(midi__output="none", midi__input="none")
-    with closing(Service(chosen, load_chart(chosen))) as service:
-        awake = service._wake_reader
-        service._wake_main_thread()
-        service._wake_reader = Meanwhile()  # type: ignore[assignment]
-        service._read_wakeups()
-        service._wake_reader = awake
-        service._wake_main_thread()
-        assert select.select([awake], [], [], 0)[0] == [awake]
+    with closing(Wakeup()) as wakeup:
+        reader = wakeup._reader
+        wakeup.wake()
+        wakeup._reader = Meanwhile()  # type: ignore[assignment]
+        wakeup.read()
+        wakeup._reader = reader
+        wakeup.wake()
+        assert select.select([wakeup], [], [], 0)[0] == [wakeup]
 
 
 @pytest.mark.subprocess

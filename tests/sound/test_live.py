@@ -146,7 +146,7 @@ def test_when_it_stands_still_nobody_waits_for_it(tmp_path: Path) -> None:
     with closing(LiveSynth(fake(tmp_path, 'read _ word; echo "$word"; exec sleep 1000'))) as sound:
         for _ in range(20_000):  # more than a pipe holds
             sound.send(encode(NoteOn(60, 80, 1)))
-        assert "takes no more notes" in sound.poll()
+        assert "accepts no more notes" in sound.poll()
         assert sound.poll() == ""
 
 
@@ -154,8 +154,8 @@ def test_when_it_stands_still_nobody_waits_for_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words", "status"),
     [
-        (["--sound"], "fluidsynth is not installed here", 69),
-        (["--sound", "--sound-font", "none.sf2"], "fluidsynth is not installed here", 69),
+        (["--sound"], "fluidsynth is not installed", 69),
+        (["--sound", "--sound-font", "none.sf2"], "fluidsynth is not installed", 69),
         (["--sound-font", "none.sf2"], "--sound-font goes with --sound", 2),
     ],
 )

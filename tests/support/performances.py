@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
-from sideman.core.events import Command, ControlChange, MidiEvent, NoteOff, NoteOn, PlayVariation, SetMode  # noqa: E402
+from sideman.core.actions import PlayVariation  # noqa: E402
+from sideman.core.events import Command, ControlChange, MidiEvent, NoteOff, NoteOn, SetMode  # noqa: E402
 from sideman.core.text import format_bar  # noqa: E402
 from sideman_models.music.harmony import parse_pitch, pitch_name  # noqa: E402
 from support.fakes import classic_bundle, modern_bundle, performance, play_on_fake_clock  # noqa: E402

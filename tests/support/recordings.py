@@ -30,6 +30,7 @@ if __name__ == "__main__":
 
 from sideman.config import resources  # noqa: E402
 from sideman.config.sources import SettingsSources, load_chart, read_preset  # noqa: E402
+from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo  # noqa: E402
 from sideman.core.events import (  # noqa: E402
     ChangeSettings,
     ClockContinue,
@@ -43,21 +44,16 @@ from sideman.core.events import (  # noqa: E402
     MidiEvent,
     NoteOff,
     NoteOn,
-    Panic,
     PitchBend,
-    PlayVariation,
     ProgramChange,
     ReleaseChannel,
     SetChart,
     SetMode,
     SetPortPeriod,
     SongPosition,
-    Start,
-    Stop,
-    TapTempo,
 )
+from sideman.core.settings.bindings import read_learn_target  # noqa: E402
 from sideman.core.settings.presets import preset_difference  # noqa: E402
-from sideman.core.settings.read_bindings import read_learn_target  # noqa: E402
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings  # noqa: E402
 from sideman.core.settings.schema import with_values  # noqa: E402
 from sideman.playing.assembly import Performance, load_performance, resumed_engine, state_of  # noqa: E402

@@ -6,9 +6,9 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, Meter, parse_changes
-from sideman_models.corpus.corpus import ChordGrid
 from sideman_models.music.harmony import NO_CHORD, QUALITIES, ROOT_NAMES, SHARP_NAMES, Chord, parse_chord
 from sideman_models.music.line import LineNote
+from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import DURATION_GRID, MAX_INTERVAL, IntervalRange, Value
 
 roots = st.sampled_from(sorted({*ROOT_NAMES, *SHARP_NAMES, "Cb", "E#", "Gb"}))

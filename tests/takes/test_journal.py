@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Start
 from sideman.core.errors import UnreadableInput
-from sideman.core.events import ClockContinue, ClockStart, ClockStop, Command, MidiEvent, Start
+from sideman.core.events import ClockContinue, ClockStart, ClockStop, Command, MidiEvent
 from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import Journal

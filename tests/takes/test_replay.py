@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from sideman.core.actions import Panic, PlayVariation, Start, Stop
 from sideman.core.chart.chart import parse_changes
 from sideman.core.errors import Unavailable
 from sideman.core.events import (
@@ -28,13 +29,9 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
-    Panic,
-    PlayVariation,
     SetChart,
     SetMode,
     SetPortPeriod,
-    Start,
-    Stop,
 )
 from sideman.core.settings.schema import COMMON_TIME
 from sideman.playing.assembly import resumed_engine, state_of

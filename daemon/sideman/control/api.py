@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from sideman.config.scalars import parse_scalar
 from sideman.config.sources import SettingsSources, load_chart, read_preset
+from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
 from sideman.core.events import (
@@ -21,22 +23,25 @@ from sideman.core.events import (
     Command,
     LearnBinding,
     ModeChanged,
-    Panic,
-    PlayVariation,
     Report,
     SetChart,
     SetMode,
     SettingsChanged,
-    Start,
-    Stop,
-    TapTempo,
 )
+from sideman.core.settings.bindings import bindings_key_of, read_learn_target
 from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
-from sideman.core.settings.read_bindings import bindings_key_of, read_learn_target
-from sideman.core.settings.resolve import SettingsLayer, WrittenValue, closest_key, resolve_settings
-from sideman.core.settings.schema import KEYS, ModeName, Settings, is_live, value_of, with_values
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
+from sideman.core.settings.schema import (
+    KEYS,
+    ModeName,
+    Settings,
+    closest_key,
+    is_live,
+    value_of,
+    with_values,
+    write_value,
+)
 from sideman.core.settings.types import quoted, quoted_name
-from sideman.core.settings.written import write_value
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
 from sideman.exit_status import exit_status_and_message
@@ -104,12 +109,12 @@ class ControlApi:
             "preset": Request(self._preset, ("name",)),
             "reload": Request(self._reload),
             "mute": Request(self._mute, optional=("on",)),
-            "panic": Request(lambda: self._commands.put(Panic())),
-            "tap": Request(lambda: self._commands.put(TapTempo())),
-            "start": Request(lambda: self._commands.put(Start())),
-            "stop": Request(lambda: self._commands.put(Stop())),
-            "again": Request(lambda: self._commands.put(PlayVariation())),
             "learn": Request(self._learn, optional=("key", "action")),
+            **{
+                action.name: Request(partial(self._commands.put, action.command))
+                for action in ACTIONS.values()
+                if action.command
+            },
         }
         """What can be asked, by name. Whoever brings a part of the daemon may put its own here."""
 

@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from sideman.control.protocol import encode_line
-from sideman.core.errors import NotPermitted, SidemanError, Unavailable
+from sideman.core.errors import NotPermitted, Unavailable, UnreadableInput
 
 ANSWER_TIMEOUT_S = 10.0
 """A daemon that has not answered by then does not."""
 
 
-class RequestRefused(SidemanError):
-    """The daemon says that this cannot be, and why."""
-
-    exit_status = 65
+class RequestRefused(UnreadableInput):
+    """The daemon refuses the request and says why."""
 
 
 class ControlClient:

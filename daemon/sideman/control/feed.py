@@ -25,7 +25,7 @@ from sideman.core.events import (
     SettingsChanged,
     StateChanged,
 )
-from sideman.core.settings.written import write_value
+from sideman.core.settings.schema import write_value
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
 

@@ -21,8 +21,7 @@ from sideman.control.paths import socket_path
 from sideman.control.server import ControlServer
 from sideman.control.unix_listener import UnixListener
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
-from sideman.core.settings.schema import Settings
-from sideman.core.settings.written import settings_line
+from sideman.core.settings.schema import Settings, settings_line
 from sideman.core.text import format_bar
 
 _MAX_REPORTS = 500  # reports that are looked at in one go: signals and systemd come in between

@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.events import (
@@ -38,10 +39,8 @@ from sideman.core.events import (
     NoteOff,
     NoteOn,
     NotePlayed,
-    Panic,
     PitchBend,
     PlayState,
-    PlayVariation,
     ProgramChange,
     ReleaseChannel,
     ReportSink,
@@ -50,10 +49,7 @@ from sideman.core.events import (
     SetPortPeriod,
     SettingsChanged,
     SongPosition,
-    Start,
     StateChanged,
-    Stop,
-    TapTempo,
     ignore_report,
 )
 from sideman.core.input.melody import MelodyTracker, PlayerEvent

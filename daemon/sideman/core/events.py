@@ -20,9 +20,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from sideman.core.actions import ActionCommand
 from sideman.core.chart.chart import Chart, Meter
-from sideman.core.settings.bindings import Target
 from sideman.core.settings.schema import ModeName
+from sideman.core.settings.types import Target
 from sideman_models.music.harmony import Chord
 from sideman_models.music.values import Value
 
@@ -122,7 +123,7 @@ class SongPosition(Message, frozen=True, tag="SongPosition"):
 ClockMessage = ClockTick | ClockStart | ClockContinue | ClockStop | SongPosition
 MidiEvent = NoteOn | NoteOff | ControlChange | ProgramChange | PitchBend | ClockMessage
 
-# -- commands
+# -- commands; those that an action stands for are in `sideman.core.actions`
 
 
 class LinkState(Message, frozen=True, tag="LinkState"):
@@ -136,10 +137,6 @@ class LinkState(Message, frozen=True, tag="LinkState"):
     beat: Beat
     playing: bool
     peers: int
-
-
-class Panic(Message, frozen=True, tag="Panic"):
-    """Silence every channel that we play on at once, and go on playing."""
 
 
 class ReleaseChannel(Message, frozen=True, tag="Hush"):
@@ -167,22 +164,6 @@ class SetMode(Message, frozen=True, tag="SetMode"):
     now: bool = False
 
 
-class Start(Message, frozen=True, tag="Begin"):
-    """Start the music from its top, with the count-in of play.count_in."""
-
-
-class Stop(Message, frozen=True, tag="Halt"):
-    """Stop the music until the next `Start`."""
-
-
-class PlayVariation(Message, frozen=True, tag="Again"):
-    """Play the last phrase once more, varied: its rhythm and contour with other notes."""
-
-
-class TapTempo(Message, frozen=True, tag="Tap"):
-    """One tap of a foot; several give the tempo."""
-
-
 class LearnBinding(Message, frozen=True, tag="Learn"):
     """Bind the next controller that moves to `target`; if the target is an action, the next controller or note."""
 
@@ -195,18 +176,7 @@ class SetPortPeriod(Message, frozen=True, tag="ClockRounds"):
     period_s: Second
 
 
-PlainCommand = (
-    Panic
-    | ReleaseChannel
-    | SetMode
-    | Start
-    | Stop
-    | PlayVariation
-    | TapTempo
-    | LearnBinding
-    | LinkState
-    | SetPortPeriod
-)
+PlainCommand = ActionCommand | ReleaseChannel | SetMode | LearnBinding | LinkState | SetPortPeriod
 """The commands that a journal holds field by field."""
 Command = PlainCommand | SetChart | ChangeSettings
 

@@ -12,7 +12,6 @@ line is not read.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -20,7 +19,7 @@ from typing import Annotated, Any, BinaryIO
 import msgspec
 
 from sideman.core.chart.chart import Chart
-from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, UnreadableInput
+from sideman.core.errors import ConfigError, UnreadableInput
 from sideman.core.events import (
     MAX_TIME,
     Advanced,
@@ -36,6 +35,7 @@ from sideman.core.events import (
 )
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.types import quoted
+from sideman.files import open_file
 from sideman.takes.lines import WrittenChart, decode_report, encode_line, explain, settings_from_json, settings_to_json
 from sideman_models.text import printable
 
@@ -177,7 +177,7 @@ class Journal:
         self.path = path
         self.size_bytes = self.read_to = 0
         """The size of the file, and the end of the last line that was read."""
-        with self._open() as file:
+        with open_file(self.path) as file:
             first = file.readline(MAX_JOURNAL_LINE_BYTES)
             self._reports_start = self.read_to = len(first)
             self.header = self._read_header(first)
@@ -196,7 +196,7 @@ class Journal:
 
     def reports(self) -> Iterator[Report]:
         """All reports, in order, up to the last whole line."""
-        with self._open() as file:
+        with open_file(self.path) as file:
             file.seek(self._reports_start)
             for number, line in enumerate(iter(lambda: file.readline(MAX_JOURNAL_LINE_BYTES), b""), 2):
                 if not line.endswith(b"\n"):
@@ -220,18 +220,6 @@ class Journal:
         for report in self.reports():
             totals.add_report(report)
         return totals
-
-    def _open(self) -> BinaryIO:
-        try:
-            if not self.path.is_file() and os.path.lexists(self.path):  # opening a pipe could wait for ever
-                raise UnreadableInput(f"{printable(self.path)}: not a plain file, or a link to none")
-            return self.path.open("rb")
-        except FileNotFoundError:
-            raise NoSuchInput(f"{printable(self.path)}: no such file") from None
-        except PermissionError:
-            raise NotPermitted(f"{printable(self.path)}: may not be read by this user") from None
-        except OSError as error:
-            raise UnreadableInput(f"{printable(self.path)}: cannot be read: {error.strerror}") from None
 
     def _error_at(self, number: int, reason: str) -> UnreadableInput:
         return UnreadableInput(f"{printable(self.path)}:{number}: {printable(reason)}")

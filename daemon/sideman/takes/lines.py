@@ -10,7 +10,6 @@ What is read is checked, and `ValueError` says what is wrong and where in the li
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Self
 
 import msgspec
@@ -38,16 +37,14 @@ from sideman.core.events import (
     Second,
     SetChart,
 )
-from sideman.core.settings.bindings import Bindings
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
-from sideman.core.settings.schema import KEYS, Settings, value_of, with_values
-from sideman.core.settings.types import PitchRange, quoted
+from sideman.core.settings.schema import KEYS, Settings, value_of, with_values, write_value
+from sideman.core.settings.types import Bindings, PitchRange, quoted
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_chord
 from sideman_models.music.values import parse_value
 
 RecordedReport = BarStarted | BarPlayed | EventSent | InputReceived | NoteHeard | Advanced | PlayerEnded
-_WORDS_FOR_NONE = (None, "auto", "all", "none", "off")
 _MAX_REASON_LENGTH = 300
 
 
@@ -96,34 +93,15 @@ def settings_to_json(settings: Settings) -> dict[str, Any]:
     return {name: setting_to_json(name, value_of(settings, name)) for name in KEYS}
 
 
-def setting_to_json(name: str, value: object) -> Any:  # noqa: ANN401 - JSON
-    """`value` as people write it for the key `name`, such as "48-84" or "auto"; bindings as a tagged array.
-
-    Raises ValueError for a value that the key does not allow.
-    """
-    if isinstance(value, Bindings):
-        return msgspec.json.decode(msgspec.json.encode(value))
-    key = KEYS.get(name)
-    if key is None:
-        raise ValueError(f"{quoted(name)}: no such key")
-    for spelling in _spellings(value):
-        try:
-            if key.value_type.read(spelling) == value:
-                return spelling
-        except ValueError:
-            continue
-    raise ValueError(f"{name}: {value!r} cannot be written")
-
-
-def _spellings(value: object) -> Iterator[object]:
-    if value is None:
-        yield from _WORDS_FOR_NONE
-    elif isinstance(value, PitchRange):
-        yield f"{value.low}-{value.high}"
-    elif isinstance(value, bool | int | float | str):
-        yield value
-    else:
-        yield str(value)
+def setting_to_json(name: str, value: object) -> object:
+    """`value` as people write it for the key `name`, but bindings as a tagged array and pitches as numbers."""
+    match value:
+        case Bindings():
+            return msgspec.json.decode(msgspec.json.encode(value))
+        case PitchRange(low, high):
+            return f"{low}-{high}"
+        case _:
+            return write_value(name, value)
 
 
 def settings_from_json(written: dict[str, Any], where: str) -> Settings:

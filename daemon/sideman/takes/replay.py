@@ -137,7 +137,7 @@ def engine_at_start(header: TakeHeader, performance: Performance) -> Engine:
 
 
 def clock_config(settings: Settings, chart: Chart) -> ClockConfig:
-    """Return the clocks of a performance at its start; in a replay no session is asked for another tempo."""
+    """The clocks of a performance at its start; a Link session is not asked to change its tempo."""
     return ClockConfig(make_clock_source(settings.tempo, chart), settings.tempo.clock_out)
 
 
@@ -175,7 +175,7 @@ class ReplayClock:
         return Arrival(self._second, None)
 
     def woken_at(self, until: float) -> float:  # noqa: ARG002 - the take says when the player woke
-        """Return the second at which the player woke then."""
+        """The second at which the player woke then."""
         return self._second
 
     def sleep(self, until: float) -> None:

@@ -10,13 +10,15 @@ import select
 import termios
 import tty
 from collections.abc import Iterator
-from typing import TextIO, get_args
+from typing import TextIO
 
-from sideman.core.settings.schema import ModeName
+from sideman.core.actions import ACTIONS
+from sideman.core.settings.schema import MODE_NAMES
 from sideman.watch import RequestMessage
 from sideman.watch.model import WatchState
 
-KEY_HELP = "q quit  p panic  m mode  t tap  a again  +- temp"
+ACTION_KEYS = {action.key: action for action in ACTIONS.values() if action.key}
+KEY_HELP = "  ".join(["q quit", *(f"{key} {action.name}" for key, action in ACTION_KEYS.items()), "+- temp"])
 QUIT_KEYS = ("q", "Q")
 WARMER_KEYS, COOLER_KEYS = ("+", "=", "\x1b[A"), ("-", "\x1b[B")  # the arrows up and down among them
 TEMPERATURE_STEP = 0.1
@@ -62,14 +64,13 @@ def read_keys(number: int | None, seconds: float) -> list[str]:
 
 def request_for_key(key: str, state: WatchState) -> RequestMessage | None:
     """What the key asks of the daemon; None for one that asks nothing."""
-    plain = {"p": "panic", "t": "tap", "a": "again"}
-    if key in plain:
-        return {"v": 1, "do": plain[key]}
-    if key == "m":
-        modes = get_args(ModeName)
+    action = ACTION_KEYS.get(key)
+    if action is not None and action.name == "mode":
         mode = state.requested_mode or state.mode
-        after = modes.index(mode) + 1 if mode in modes else 0
-        return {"v": 1, "do": "mode", "mode": modes[after % len(modes)]}
+        following = MODE_NAMES.index(mode) + 1 if mode in MODE_NAMES else 0
+        return {"v": 1, "do": "mode", "mode": MODE_NAMES[following % len(MODE_NAMES)]}
+    if action is not None:
+        return {"v": 1, "do": action.name}
     temperature = state.settings.get(_TEMPERATURE)
     if key in WARMER_KEYS + COOLER_KEYS and isinstance(temperature, int | float):
         other = min(

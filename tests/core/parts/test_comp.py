@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart, parse_changes, parse_meter
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine, play_through
@@ -27,7 +28,6 @@ from sideman.core.events import (
     NoteOff,
     NoteOn,
     NotePlayed,
-    Panic,
     SetChart,
     SongPosition,
 )

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Panic, PlayVariation, Start, Stop
 from sideman.core.engine import DueItem, Engine
 from sideman.core.events import (
     BarPlayed,
@@ -25,14 +26,10 @@ from sideman.core.events import (
     NoteOff,
     NoteOn,
     NotePlayed,
-    Panic,
-    PlayVariation,
     SetMode,
     SettingsChanged,
     SongPosition,
-    Start,
     StateChanged,
-    Stop,
     encode,
 )
 from sideman.core.parts.turns import AnswerMode, DuetMode, PlayerActivity

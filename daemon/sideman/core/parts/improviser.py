@@ -341,7 +341,8 @@ class Improviser:
 
         Raises `ValueError` or `KeyError` for one that does not fit.
         """
-        a, c = (np.array(saved[name], np.float32) for name in "ac")
+        with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which is refused below
+            a, c = (np.array(saved[name], np.float32) for name in "ac")
         if a.shape != self.state.a.shape or c.shape != a.shape or not np.isfinite([a, c]).all():
             raise ValueError("a state of another network")
         texts = {value.text: index for index, value in enumerate(self._vocabulary.values)}
