@@ -52,3 +52,14 @@ def test_commands_can_be_copied(page: str, words: str) -> None:
     """Guards against: a command on a page that ends with an error."""
     options = shlex.split(words, comments=True)
     assert load_chart(load_settings(read(*options))).bars, page
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_links_lead_to_files(page: Path) -> None:
+    """Guards against a link in a page to a file that was moved or removed."""
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
