@@ -17,25 +17,8 @@ from typing import Any
 from sideman.config.resources import expand_user
 from sideman.control.client import ControlClient, connect
 from sideman.control.paths import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
+from sideman.control.protocol import REQUESTS, request_summary
 from sideman.core.errors import UsageError
-
-REQUESTS = {
-    "status": "how it stands",
-    "get": "a setting, what it may be, and what it does; or all of them",
-    "set": "another value for a setting, from the next note on",
-    "mode": "another mode, from the next bar on",
-    "mute": "silent at once, or back; the other of the two if it is not said which",
-    "panic": "silence everything, and play on",
-    "preset": "the settings of a preset",
-    "reload": "read the configuration file again",
-    "tap": "a tap of the tempo",
-    "start": "begin from the top",
-    "stop": "end the music, until it is begun again",
-    "again": "its last phrase once more, varied",
-    "learn": "bind the next knob that is moved",
-    "keep": "save the last minutes as a take",
-    "watch": "show what is played, heard and changed, until Ctrl-C",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(json=False, socket=None, name=None)
     _add_common_options(parser)
     requests = parser.add_subparsers(dest="verb", metavar="REQUEST", required=True)
-    made = {verb: requests.add_parser(verb, help=line, allow_abbrev=False) for verb, line in REQUESTS.items()}
+    made = {
+        name: requests.add_parser(name, help=request_summary(kind), allow_abbrev=False)
+        for name, kind in REQUESTS.items()
+    }
     for each in made.values():
         _add_common_options(each)
     made["get"].add_argument("key", metavar="KEY", nargs="?")

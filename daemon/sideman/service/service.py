@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 from sideman import __version__
 from sideman.config.sources import SettingsSources
-from sideman.control.api import ControlApi, Request
+from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
+from sideman.control.protocol import DaemonInfo
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
@@ -153,17 +154,22 @@ class Service:
                 signal.signal(number, handler)
 
     def _make_hub(self, player: Player, performance: Performance, link: MidiPorts, open_doors: Endpoints) -> ControlHub:
-        def about() -> dict[str, object]:
+        def describe_daemon() -> DaemonInfo:
             clock = "internal" if self._clock_source is None else self._clock_source.status_text
             name, bundle = self._settings.midi.client, performance.bundle.name
-            return {"version": __version__, "name": name, "bundle": bundle, "ports": link.status_text, "clock": clock}
+            return DaemonInfo(__version__, name, bundle, link.status_text, clock)
 
-        desk = ControlApi(self._inbox, lambda: player.snapshot, performance.chart, self._sources, about)
-        desk.requests["keep"] = Request(lambda: {"take": self._recorder.keep()})
-        news = EventFeed(desk, lambda: player.snapshot)
+        api = ControlApi(
+            self._inbox,
+            lambda: player.snapshot,
+            performance.chart,
+            self._sources,
+            describe_daemon,
+            self._recorder.keep,
+        )
         return ControlHub(
-            desk,
-            news,
+            api,
+            EventFeed(api, lambda: player.snapshot),
             self._pending_reports,
             open_doors,
             self._recorder.record,
