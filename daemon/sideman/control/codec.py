@@ -32,6 +32,7 @@ from sideman_models.text import printable
 MAX_VALUES = 500
 """Values in one request, those in lists and groups included."""
 
+_DECODING_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)  # a DecodeError is no ValueError in old versions
 _MAX_ID_BYTES = 6 * MAX_ID_LENGTH + 2  # in JSON a character may take six bytes (\u00e9), and a text has two quotes
 
 
@@ -40,7 +41,7 @@ def make_request(name: str, fields: Mapping[str, object]) -> Request:
     kind = _request_kind(name)
     try:
         return msgspec.convert({**fields, "do": name}, kind)
-    except ValueError as error:
+    except _DECODING_ERRORS as error:
         raise _wrong_fields(kind, error) from None
 
 
@@ -57,11 +58,11 @@ class ReceivedRequest:
         self._line = line
         try:
             self._outline = _OUTLINE_DECODER.decode(line)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        except _DECODING_ERRORS as error:
+            raise _value_error(error) from None
         try:
             self.id = _ID_DECODER.decode(bytes(self._outline.id)[: _MAX_ID_BYTES + 1])
-        except ValueError:
+        except _DECODING_ERRORS:
             raise ValueError(f"id: expected a number or a text of up to {MAX_ID_LENGTH} characters") from None
 
     def read(self) -> Request:
@@ -70,7 +71,7 @@ class ReceivedRequest:
             raise UsageError(f"v: this sideman speaks version {PROTOCOL_VERSION}")
         try:
             name = _NAME_DECODER.decode(bytes(self._outline.do)[: _MAX_ID_BYTES + 1])
-        except ValueError:
+        except _DECODING_ERRORS:
             name = ""
         kind, value = _request_kind(name), bytes(self._outline.value)
         values = _count_values(self._line) - (_count_values(value) if value.startswith(b'"') else 0)
@@ -78,7 +79,7 @@ class ReceivedRequest:
             raise UsageError(f"{name}: more than {MAX_VALUES} values in one request")
         try:
             return _REQUEST_DECODERS[kind].decode(self._line)
-        except (ValueError, RecursionError) as error:
+        except _DECODING_ERRORS as error:
             raise _wrong_fields(kind, error) from None
 
 
@@ -106,6 +107,10 @@ def _request_kind(name: str) -> type[Request]:
 def _wrong_fields(kind: type[Request], error: Exception) -> UsageError:
     name, fields = kind.__struct_config__.tag, ", ".join(request_fields(kind)) or "nothing"
     return UsageError(f"{name}: {printable(error)[:200]}; {name} takes {fields}")
+
+
+def _value_error(error: Exception) -> ValueError:
+    return ValueError("nested too deeply" if isinstance(error, RecursionError) else str(error)[:200])
 
 
 def _count_values(written: bytes) -> int:
@@ -150,8 +155,8 @@ def decode_message(line: str | bytes) -> Message:
         if head.event is not None:
             return _EVENT_DECODER.decode(line)
         return _ANSWER_DECODER.decode(line) if head.ok else _REFUSAL_DECODER.decode(line)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    except _DECODING_ERRORS as error:
+        raise _value_error(error) from None
 
 
 class _Head(Struct):
