@@ -105,7 +105,7 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_installed_wheel_runs_far_from_any_checkout(installed: Path, tmp_path: Path) -> None:
     """`pip install sideman` would end in a command that does not start."""
     assert call(installed, "--version", cwd=tmp_path) == f"sideman {__version__}\n"
-    find = "r.came_along('config', 'default.yaml'), r.find('charts', 'blues', '.txt')"
+    find = "r.bundled_path('config', 'default.yaml'), r.find_resource('charts', 'blues', '.txt')"
     program = f"import sideman.config.resources as r; print({find})"
     python = installed.with_name("python")
     found = [Path(name) for name in call(python, "-c", program, cwd=tmp_path).split()]

@@ -65,6 +65,10 @@ class _JumpingClock:
         self.heard += 1
         return Arrival(arrival, NoteOn(pitch, 1, 1) if self.heard % 2 else NoteOff(pitch, 1))
 
+    def woken_at(self, until: float) -> float:
+        """See `Clock`."""
+        return max(self.now(), until)
+
     def sleep(self, until: float) -> None:
         """Jump."""
         self.second = max(self.second, until)

@@ -217,7 +217,7 @@ class _Player(Player):
         import threading
 
         self.stamps: Stamps = {"came": [], "taken": [], "due": []}
-        self.engine.tell = self._on_report = self._note
+        self.engine.report = self._on_report = self._note
         self._thread = threading.Thread(target=self.run, daemon=True)
         self._thread.start()
 

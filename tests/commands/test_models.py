@@ -118,7 +118,7 @@ def test_a_network_goes_to_litert_by_its_files_suffix(own: Path, capsys: pytest.
     pytest.importorskip("tensorflow")
     export = pytest.importorskip("sideman_models.network.export")
     try:
-        export.litert_step(export.litert_file(modern_bundle().weights))
+        export.litert_step_function(export.litert_file_bytes(modern_bundle().weights))
     except export.NoLiteRT as error:
         pytest.skip(str(error))
     assert run("export", "mine", "mine.tflite") == 0

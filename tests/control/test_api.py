@@ -261,7 +261,7 @@ def configured(home: Path) -> ControlScene:
     (folder / "config.yaml").write_text("play:\n  gate: 0.6\ntempo:\n  bpm: 100\n")
     sources = SettingsSources("mine", None, {"play.density": WrittenValue(2, "--set")})
     scene = control_scene(sources)
-    scene.api._live_settings.settings = scene.engine.settings = sources.read()
+    scene.api._live_settings.settings = scene.engine.live.settings = sources.read()
     return scene
 
 
@@ -291,7 +291,7 @@ def test_a_preset_changes_what_it_names_and_nothing_else(configured: ControlScen
     assert applied["changed"] == {"play.gate": 0.4, "play.velocity": 84, "chart.changes": "| Gm7 |"}
     assert applied["restart"] == ["midi.channel"]
     assert configured.engine.settings.tempo.bpm == 77
-    assert configured.engine.tune.chart.bars[0].chords[0][1].text == "Gm7"
+    assert configured.engine.chart.chart.bars[0].chords[0][1].text == "Gm7"
     with pytest.raises(NoSuchInput, match=r"bepop: no such preset.*did you mean bebop"):
         configured.ask("preset", name="bepop")
 

@@ -172,7 +172,7 @@ def test_the_status_is_sent_twice_a_second_and_at_once_after_a_change() -> None:
 def test_beats_count_from_the_top_of_the_music_when_a_clock_is_followed() -> None:
     """Guards against beats and notes that disagree after the DAW has jumped."""
     scene = control_scene()
-    scene.engine._top = 8.0
+    scene.engine.timeline.top = 8.0
     scene.snapshot = scene.status
     note = NoteOn(60, 80, 1)
     assert [event["beat"] for event in as_lines(scene.feed.report_events(NotePlayed(9.0, 1.0, note, "solo")))] == [1.0]
@@ -185,7 +185,7 @@ def test_halted_music_has_no_beats() -> None:
     scene = control_scene(tempo__source="internal")
     still = [event for event in watch(scene, 1.0) if event["event"] == "beat"]
     assert [event["beat"] for event in still] == [0, 1, 2]
-    scene.put(SetChart(parse_changes("| F |", scene.engine.tune.chart.meter, "test")))
+    scene.put(SetChart(parse_changes("| F |", scene.engine.chart.chart.meter, "test")))
     assert math.isfinite(scene.feed.wakes_at(scene.clock.second))
 
 

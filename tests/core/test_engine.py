@@ -13,11 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sideman.core.chart.chart import parse_changes
-from sideman.core.engine import Engine, play_through
+from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, Panic, SetChart, encode
-from sideman.core.input.quantize import exact_tick
 from sideman.core.reports import BarPlayed
-from sideman.core.schedule import DueItem
+from sideman.core.timing.tempo import exact_tick
 from support.fakes import CHANGES, hanging_notes, performance, tempo_change
 
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
@@ -118,7 +117,7 @@ def test_a_late_note_is_left_out_and_its_end_never() -> None:
     late = events(played.advance(0.5 + 0.031))
     assert [type(event) for _, event in on_time] == [NoteOn]
     assert [type(event) for _, event in late] == [NoteOff]
-    assert played.late == 1
+    assert played.late_notes == 1
     assert [type(event) for _, event in events(played.advance(1.0))] == [NoteOn]
 
 
@@ -172,7 +171,7 @@ def test_its_own_echo_changes_nothing() -> None:
         for due in list(looped.advance(second)):
             if not isinstance(due.item, BarPlayed):
                 assert looped.receive(due.item, second + 0.004) == []
-    assert looped.listener.echoes == sum(isinstance(event, NoteOn) for _, event in expected)
+    assert looped.melody.echo_filter.echoes == sum(isinstance(event, NoteOn) for _, event in expected)
     assert looped.improviser.export_state(480) == alone.improviser.export_state(480)
 
 
@@ -194,9 +193,9 @@ def test_a_new_chart_takes_over_at_the_bar_line_and_leaves_no_note() -> None:
     sent = events(played.advance(1.2))
     played.receive(SetChart(parse_changes("| F#7 |", meter, "test")), 1.2)
     sent += events(played.advance(1.999))
-    assert played.tune.chord_at(3.9).text == "Dm7"
-    assert played.tune.chord_at(4.0).text == "F#7"
-    assert played.tune.next_change(3.0)[0].text == "F#7"
+    assert played.chart.chord_at(3.9).text == "Dm7"
+    assert played.chart.chord_at(4.0).text == "F#7"
+    assert played.chart.next_change(3.0)[0].text == "F#7"
     before_onset = [due for due in played.advance(2.0) if isinstance(due.item, NoteOff)]
     sounding = hanging_notes(encode(event) for _, event in sent)
     assert len(before_onset) >= len(sounding)
@@ -209,8 +208,8 @@ def test_of_two_new_charts_before_a_bar_line_the_last_counts() -> None:
     list(played.advance(1.0))
     for changes in ("| F#7 |", "| B7 |"):
         played.receive(SetChart(parse_changes(changes, meter, "test")), 1.0)
-    assert played.tune.chord_at(2.0).text == "Dm7"
-    assert played.tune.chord_at(4.0).text == "B7"
+    assert played.chart.chord_at(2.0).text == "Dm7"
+    assert played.chart.chord_at(4.0).text == "B7"
 
 
 @pytest.mark.parametrize("rate", ["beat", "eighth", "phrase"])
@@ -220,7 +219,7 @@ def test_a_bar_of_odd_length_begins_on_its_bar_line(rate: str) -> None:
     beats = [due.beat for due in play_through(played) if isinstance(due.item, NoteOn)]
     if rate != "phrase":
         assert {3.5 * bar for bar in range(10)} <= set(beats)
-    assert exact_tick(3.5, played.tune, played.swing) == 42
+    assert exact_tick(3.5, played.chart, played.timeline.swing) == 42
 
 
 def test_panic_silences_all_and_plays_on() -> None:

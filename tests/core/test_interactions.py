@@ -29,7 +29,8 @@ from sideman.core.events import (
     Start,
 )
 from sideman.core.reports import ModeChanged, NotePlayed, StateChanged
-from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.playing.assembly import resumed_engine, state_of
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock, tempo_change
 
@@ -154,12 +155,12 @@ def test_after_a_new_beginning_it_resumes_in_its_place() -> None:
     made = performance(**BUSY)
     begun = made.make_engine(0.0)
     play_on_fake_clock(begun, 9.2, [(5.0, Start())])
-    place = begun.status(9.2).beat
+    place = begun.snapshot(9.2).beat
     memory = state_of(begun, made, 9.2)
     assert memory["beat"] == pytest.approx(place)
     again = resumed_engine(made, memory, 0.0)
-    assert again.status(0.0).beat == pytest.approx(12.0)
-    assert again.status(0.0).chord_and_next()[0].text == "A7alt"
+    assert again.snapshot(0.0).beat == pytest.approx(12.0)
+    assert again.snapshot(0.0).chord_and_next()[0].text == "A7alt"
 
 
 def test_a_tempo_that_changes_the_swing_lets_no_two_notes_sound_at_once() -> None:
@@ -176,7 +177,7 @@ def test_a_tempo_that_changes_the_swing_lets_no_two_notes_sound_at_once() -> Non
 def test_a_chart_set_live_is_played_as_often_as_it_is_asked_for() -> None:
     """With a longer song it would stop in the middle of the form."""
     twice = engine(chart__choruses=2, play__rate="beat")
-    longer = parse_changes("| C | Dm7 | G7 | C | F | Em7 | A7 | D7 |", twice.tune.chart.meter, "test")
+    longer = parse_changes("| C | Dm7 | G7 | C | F | Em7 | A7 | D7 |", twice.chart.chart.meter, "test")
     _, bars = play_on_fake_clock(twice, 100.0, [(3.0, SetChart(longer))])
     assert len(bars) == 2 + 16
 

@@ -16,15 +16,15 @@ moves = st.lists(st.one_of(st.tuples(st.just("strike"), keys), st.tuples(st.just
 
 def _perform(ledger: Ledger, moves: list[tuple[str, object]]) -> list[MidiEvent]:
     sent: list[MidiEvent] = []
-    strikes: list[tuple[NoteOff, int]] = []
+    note_ids: list[int] = []
     for move, what in moves:
         if isinstance(what, tuple):
             pitch, channel = what
-            strike, events = ledger.note_on(NoteOn(pitch, 80, channel))
-            strikes.append((NoteOff(pitch, channel), strike))
+            note_id, events = ledger.note_on(NoteOn(pitch, 80, channel))
+            note_ids.append(note_id)
             sent += events
-        elif strikes and isinstance(what, int):
-            sent += ledger.note_off(*strikes[what % len(strikes)])
+        elif note_ids and isinstance(what, int):
+            sent += ledger.release_note(note_ids[what % len(note_ids)])
         assert move
     return sent
 

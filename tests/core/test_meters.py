@@ -41,7 +41,8 @@ from sideman.core.input.quantize import quantize
 from sideman.core.parts.improviser import PULSE_TICKS
 from sideman.core.reports import BarPlayed, BarStarted, EventSent, NotePlayed
 from sideman.core.settings.schema import COMMON_TIME
-from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.playing.assembly import resumed_engine, state_of
 from sideman.render.render import render_take
 from sideman.takes.folder import TakeFolder
@@ -307,7 +308,7 @@ def test_a_followed_clock_goes_to_any_place_of_the_chart(sixteenths: int) -> Non
     recorder, bars = play_on_fake_clock(played, true[-1], [*start, *come[:jump], *wound, *come[jump:]])
     begun = bars_begun(recorder)
     assert begun[:2] == [(7.0, "3/4"), (10.0, "4/4")]  # from the fifth beat on, nine beats
-    top = played.status(true[-1]).top
+    top = played.snapshot(true[-1]).top
     assert top >= 14 - place
     first = next(number for number in range(9) if chart.beat_of_bar(number) >= place)
     assert begun[2:] == begun_of(chart, range(first, first + len(begun) - 2), top)

@@ -258,3 +258,15 @@ def test_wrong_use_is_told(tmp_path: Path, course: Path) -> None:
     with pytest.raises(UnreadableInput, match="train --classic"):
         command.run(arguments(str(course), "--model", str(tmp_path / "modern"), *out))
     assert not (tmp_path / "solo.mid").exists()
+
+
+@pytest.mark.tensorflow
+def test_keras_makes_the_same_file(tmp_path: Path, course: Path) -> None:
+    """Guards against `--keras` failing, or making another file than the NumPy network does at temperature 0."""
+    pytest.importorskip("tensorflow")
+    save_bundle(BUNDLE, tmp_path / "classic")
+    words = [str(course), "--model", str(tmp_path / "classic"), "--seed", "3", "--steps", "4"]
+    files = tmp_path / "numpy.mid", tmp_path / "keras.mid"
+    for file, options in zip(files, (["--temperature", "0"], ["--keras"]), strict=True):
+        assert command.run(arguments(*words, "--out", str(file), *options)) == 0
+    assert files[0].read_bytes() == files[1].read_bytes()

@@ -75,7 +75,7 @@ def test_every_change_is_passed_on_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         session.looks(3)
         setattr(session, name, value)
         session.looks(1)
-        assert getattr(session.states[-1][0], {"num_peers": "others"}.get(name, name)) == value
+        assert getattr(session.states[-1][0], {"num_peers": "peers"}.get(name, name)) == value
     assert len(session.states) == 4
     session.ours.request_tempo(90.0)
     session.looks(1)

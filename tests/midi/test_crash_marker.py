@@ -61,9 +61,9 @@ def test_what_was_left_is_released_before_the_first_note(tmp_path: Path, monkeyp
     bundle = str(write_bundle(tmp_path))
     chosen = settings(midi__output="none", midi__input="none", model__bundle=bundle, chart__choruses=1, tempo__bpm=400)
     sent: list[tuple[int, int, int]] = []
-    monkeypatch.setattr("sideman.midi.ports.Link.send", lambda _self, message: sent.append(tuple(message)))
-    monkeypatch.setattr("sideman.midi.ports.Link.has_output", True)
-    monkeypatch.setattr("sideman.midi.ports.Link.output_name", "Synth")
+    monkeypatch.setattr("sideman.midi.ports.MidiPorts.send", lambda _self, message: sent.append(tuple(message)))
+    monkeypatch.setattr("sideman.midi.ports.MidiPorts.has_output", True)
+    monkeypatch.setattr("sideman.midi.ports.MidiPorts.output_name", "Synth")
     monkeypatch.setattr("sideman.service.service.prepare_interpreter", lambda: None)
     assert Service(chosen, load_chart(chosen)).run() == 0
     first = next(number for number, message in enumerate(sent) if message[0] & 0xF0 == 0x90)

@@ -37,7 +37,7 @@ def test_after_the_last_chorus_the_next_start_begins_at_the_top() -> None:
     play_on_fake_clock(engine, 60.0)
     later = resumed_engine(made, state_of(engine, made, 60.0), 0.0)
     assert later.tempo.beat_at(0.0) == 16.0
-    assert later.end == 32.0
+    assert later.timeline.end == 32.0
 
 
 @pytest.mark.parametrize("broken", [{"seed": 1e999}, {"beat": 10**400}, {"beat": "x"}, {"a": [10**400]}, {"seed": -1}])

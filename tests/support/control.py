@@ -41,17 +41,17 @@ class ControlScene:
     note_ons: list[tuple[float, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.engine.tell = self.reports.append
-        self.snapshot = self.engine.status(0.0)
+        self.engine.report = self.reports.append
+        self.snapshot = self.engine.snapshot(0.0)
         self.api = ControlApi(
-            self, lambda: self.snapshot, self.engine.tune.chart, self.sources, lambda: DAEMON, lambda: KEPT_TAKE
+            self, lambda: self.snapshot, self.engine.chart.chart, self.sources, lambda: DAEMON, lambda: KEPT_TAKE
         )
         self.feed = EventFeed(self.api, lambda: self.snapshot)
 
     @property
     def status(self) -> Snapshot:
         """The present snapshot."""
-        return self.engine.status(self.clock.second)
+        return self.engine.snapshot(self.clock.second)
 
     def put(self, item: Command) -> None:
         """Let the engine receive a command at once, as the inbox and the player do."""

@@ -111,6 +111,10 @@ class FakeClock:
         self.second = max(self.second, until + self.oversleeps())
         return None
 
+    def woken_at(self, until: float) -> float:
+        """See `Clock`."""
+        return max(self.now(), until)
+
     def sleep(self, until: float) -> None:
         """Jump."""
         if until > self.second:

@@ -96,7 +96,7 @@ def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> Inf
             djmodel: Any = importlib.import_module("sideman_models.network.keras_model")
         except ImportError as error:
             raise Unavailable(f"--keras: TensorFlow is not installed here ({error}); leave --keras out") from error
-        model: InferenceModel = djmodel.music_inference_model(*djmodel.layers_with(bundle.weights), args.steps)
+        model: InferenceModel = djmodel.music_inference_model(*djmodel.layers_from_weights(bundle.weights), args.steps)
     return model
 
 

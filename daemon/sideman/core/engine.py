@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pure machine that plays: time goes in, events that are due come out.
+"""The engine: a pure machine that plays. Time and input go in, MIDI events come out when their time has come.
 
-`receive` takes what is heard and asked for; `advance` yields what is due; `deadline` says when to call again. Nothing
-here reads a clock, sends a byte or waits. Live play, rendering and the tests drive this same engine.
+`receive` takes what is heard and commanded, `advance` yields what is to be played up to a second, `deadline` says when
+to call again. Nothing here reads a clock, sends a byte or waits: live play, rendering and the tests drive this engine.
 
-The schedule is a heap keyed by *beat*, so a tempo change moves nothing in it. When a beat is, says the `Conductor`;
-what is played next, and in whose turn, says the `Soloist`. `prepare` makes the next choice ahead of its time, when the
-caller has nothing better to do; an onset that comes due unprepared is chosen then and there, and is the same.
+There is no music in it. It asks its parts (the soloist, the accompaniment, the clicks, the MIDI clock that we send)
+for their next beat, plays them in order, and enters every note in the ledger. `Timeline` converts between seconds,
+beats and ticks; `Transport` says whether the music rolls; one cell holds the settings in force.
+
+On one beat the order is: note ends; a change of mode or chart; the clock; the bar line; onsets. Of two parts that
+start a note on one beat, the one that decided on it first goes first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
+from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.conductor import ALMOST_TICKS, PlaySpan
 from sideman.core.events import (
     ChangeSettings,
     ClockContinue,
@@ -31,6 +35,7 @@ from sideman.core.events import (
     Panic,
     PitchBend,
     PlayVariation,
+    ProgramChange,
     ReleaseChannel,
     SetChart,
     SetMode,
@@ -42,445 +47,584 @@ from sideman.core.events import (
 )
 from sideman.core.input.melody import MelodyTracker, PlayerEvent
 from sideman.core.input.midi_mapping import MidiMapping
-from sideman.core.leader import Leader
-from sideman.core.ledger import release_channel
-from sideman.core.parts.comp import GATES, Comp, CompStyle
-from sideman.core.parts.improviser import Choice, Improviser
-from sideman.core.parts.smoothing import MIN_ONSET_GAP_BEATS
+from sideman.core.ledger import Ledger, release_channel
+from sideman.core.parts.accompaniment import Accompaniment
+from sideman.core.parts.count_in import CountIn
+from sideman.core.parts.improviser import Improviser
+from sideman.core.parts.midi_clock_out import MidiClockOut
+from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.parts.soloist import Soloist
-from sideman.core.reports import ActionRequested, BarPlayed, BarStarted, NoteHeard, NotePlayed, SettingsChanged, Voice
-from sideman.core.schedule import (
-    ONSET,
-    RELEASE,
-    BarLine,
-    CompOnset,
-    DueItem,
-    Item,
-    NewMode,
-    Release,
-    ReleaseAll,
-    Scheduled,
-    Strike,
-    Tick,
+from sideman.core.parts.turns import MODES, PlayerActivity, TurnPlan
+from sideman.core.positions import tick_at, whole_tick_at
+from sideman.core.reports import (
+    ActionRequested,
+    BarPlayed,
+    BarStarted,
+    ModeChanged,
+    NoteHeard,
+    NotePlayed,
+    PlayState,
+    ReportSink,
+    SettingsChanged,
+    StateChanged,
+    ignore_report,
 )
-from sideman.core.settings.schema import ModeName, Settings, with_values
+from sideman.core.settings.live import LiveSettings
+from sideman.core.settings.schema import ModeName, Settings
 from sideman.core.snapshot import Snapshot
-from sideman.core.timing.midi_clock import INTERNAL_CLOCK, ClockConfig, MidiClockFollower
+from sideman.core.timeline import PlaySpan, Timeline
+from sideman.core.timing.clock_source import INTERNAL_CLOCK, ClockConfig
 from sideman.core.timing.tap_tempo import TapTempoEstimator
 from sideman.core.timing.tempo import Tempo
-from sideman_models.music.context import ticks_after_bar_line
-from sideman_models.music.smoothing import delay_onset
-from sideman_models.music.values import TICKS_PER_QUARTER, Value
+from sideman.core.transport import Transition, Transport
+from sideman_models.music.context import next_bar_line
+from sideman_models.music.values import TICKS_PER_QUARTER
 
 TAKE_BACK_S = 0.003
-"""A choice is taken back for a note heard at least so many seconds before its onset: time enough to choose anew."""
+"""A choice is taken back for a note heard at least this many seconds before its onset: time enough to choose again."""
+START_LEAD_S = 0.1
+"""The time from the command to start to the first beat, or to the first click."""
+LAMP: dict[PlayState, int] = {"idle": 0, "listening": 64, "playing": 127}
+"""What the controller `midi.lamp` is sent for each state."""
 
-_UNHEARD_S = 0.003  # a note that was released so soon has not been heard
-_ALMOST = 1e-7  # beats; what arithmetic may leave between a deadline and the beat it was computed from
-_TURNS = {"play.trade_bars", "play.trade_first"}
+_END_RANK, _BAR_LINE_RANK = 0, 2
+
+_Step = Callable[[float, float], Iterator["DueItem"]]
+"""Does what is due on a beat, at a second."""
+_TURN_LENGTHS = {"play.trade_bars", "play.trade_first"}
 
 
-class Engine(Leader):
-    """Plays what `improviser` chooses over `tune`, in the time of a `span` and of the `clocks`."""
+@dataclass(frozen=True, slots=True)
+class DueItem:
+    """An event to send, or the report of a bar, with the beat and the second that were meant for it."""
+
+    beat: float
+    second: float
+    item: MidiEvent | BarPlayed
+
+
+class Engine:
+    """Plays what `improviser` chooses over `chart`, for the time of `span`, with the clocks of `clocks`."""
 
     def __init__(
         self,
-        settings: Settings,
-        tune: ChartTimeline,
+        live: LiveSettings,
+        chart: ChartTimeline,
         improviser: Improviser,
         span: PlaySpan,
         clocks: ClockConfig = INTERNAL_CLOCK,
     ) -> None:
-        soloist = Soloist(
-            settings.play, tune, improviser, round(span.start * TICKS_PER_QUARTER), rounds_off=span.has_final_note
-        )
-        super().__init__(settings, tune, soloist, span, clocks)
-        self.hearing = MelodyTracker(settings.midi, tune)
-        self.listener = self.hearing.echo_filter
-        self.comp = Comp(tune)
-        self.controls = MidiMapping()
-        self.late, self.heard, self.played = 0, 0, 0
+        self.report: ReportSink = ignore_report
+        self.heard_notes = 0
+        self.live = live
+        self.chart = chart
+        self.improviser = improviser
+        self.timeline = Timeline(live, chart, span)
+        self.transport = Transport(self.timeline, clocks.source)
+        self.ledger = Ledger(live.midi.channel)
+        self.melody = MelodyTracker(live, chart)
+        self._mapping = MidiMapping()
         self._taps = TapTempoEstimator()
-        self._played: list[Choice] = []
-        self._struck = self._struck_for = -math.inf  # the beat, and the second meant, of the last note
-        self._comp_coming: CompOnset | None = None
-        self._sounds: Choice | None = None  # what has been struck, and is not yet known to the network
-        self._sounding: Release | None = None  # the end of the solo's last note
-
-    # -- time
+        self._activity = PlayerActivity(live)
+        self._turns = TurnPlan(live, chart, self._activity)
+        self._soloist = Soloist(live, self.timeline, chart, improviser, self._turns)
+        self._accompaniment = Accompaniment(live, self.timeline, chart, improviser)
+        self._count_in = CountIn(live, self.timeline)
+        self._clock_out = MidiClockOut(self.timeline) if clocks.sends_midi_clock else None
+        self._parts: list[Part] = [self._count_in, self._accompaniment, self._soloist]
+        if self._clock_out is not None:
+            self._parts.append(self._clock_out)
+            if clocks.source is None:
+                self._clock_out.start_at(span.start)
+        self._state: PlayState = "idle"
+        self._solo_note: int | None = None  # the number of the solo's last note in the ledger
+        self._changes: dict[str, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
+        self._bar_line = 0  # the tick of the next bar line
+        self._bar_line_pending = False  # it lies before the end
+        self._set_bar_line(next_bar_line(chart, round(span.start * TICKS_PER_QUARTER)))
 
     @property
-    def _late_s(self) -> float:
-        return self.settings.play.late_ms / 1000
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.live.settings
 
     @property
-    def _apart(self) -> float:
-        return min(self.improviser.rules.apart, MIN_ONSET_GAP_BEATS)
+    def tempo(self) -> Tempo:
+        """The tempo in force, without the offset."""
+        return self.timeline.tempo
+
+    @property
+    def late_notes(self) -> int:
+        """How many notes were left out because they would have come too late."""
+        return sum(part.missed_notes for part in self._parts)
+
+    def beat_at(self, second: float) -> float:
+        """Return the beat at `second`; while the music does not roll, the beat at which it stands."""
+        return self.transport.beat_at(second)
 
     def deadline(self) -> float | None:
-        """The second when something is next due, or None when nothing ever will be; infinite while nobody knows.
+        """Return the second at which something is to be done next; None if there is never anything more to do.
 
-        Who follows a clock is never done, nor who was halted: either may be started anew.
+        It is infinite while that depends on what comes in: music that was stopped, or that follows a clock, can start
+        again at any time.
         """
-        lost = math.inf if self._transport is None else self._transport.lost_at()
-        lost = min(lost, self.hearing.chord_detector.settle_at, self.controls.next_due)
-        if not self._rolls:
-            return lost
-        beat = min(self._schedule.next_beat, self._undecided())
+        input_due = min(self.transport.lost_at, self.melody.chord_detector.settle_at, self._mapping.next_due)
+        if not self.transport.rolling:
+            return input_due
+        beat = min(self._next_step()[0], self._soloist.next_beat())
         if beat == math.inf:
-            return None if self._transport is None else lost
-        return min(self._second_of(beat), lost)
-
-    def _undecided(self) -> float:
-        """The beat of a choice that has still to be made; infinite where there is none."""
-        coming = self.soloist.coming() if self.soloist.choice is None else None
-        return math.inf if coming is None else self._sounds_at(coming)
+            return None if self.transport.clock is None else input_due
+        return min(self.timeline.second_at(beat), input_due)
 
     def open(self, second: float) -> list[MidiEvent]:
-        """What to send at once, before anything is played; the bars that are counted in put off the first beat."""
-        self._put_off()
-        self._do(self._beat_of(second))
-        return self.voice()
+        """Return what to send before anything is played. Bars that are counted in delay the first beat."""
+        if self.transport.clock is None:
+            self._start_tempo(self.tempo.second)
+        self._update_state(self.timeline.beat_at(second))
+        return self.sound_setup()
 
-    # -- what is heard and asked for
+    def sound_setup(self) -> list[MidiEvent]:
+        """Return the program and the lamp: what a synthesizer that was away has to be sent again."""
+        midi = self.live.midi
+        program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
+        return [*program, *self._lamp()]
+
+    def silence(self) -> list[MidiEvent]:
+        """Release everything that sounds and stop our clock; send what this returns before you leave the engine."""
+        clock = [] if self._clock_out is None else self._clock_out.stop_messages()
+        return [*self.ledger.release_all(), *clock, *self._set_state("idle")]
+
+    def snapshot(self, second: float) -> Snapshot:
+        """Return how everything stands at `second`."""
+        beat, top, choice = self.beat_at(second), self.timeline.top, self._soloist.choice
+        sounding = whole_tick_at(max(beat, self.timeline.start)) / TICKS_PER_QUARTER
+        return Snapshot(
+            second=second,
+            beat=beat - top,
+            bar=self.chart.bar_number_at(tick_at(beat)) + 1,
+            top=top,
+            charts=self.chart.charts,
+            bpm=self.tempo.bpm,
+            rolling=self.transport.rolling,
+            mode=self.live.play.mode,
+            state=self._state,
+            held_chord=self.chart.held_chord_at(sounding),
+            next_choice=choice,
+            next_choice_beat=math.nan if choice is None else self._soloist.sounding_beat(choice.tick) - top,
+            seed=self.improviser.random_source.seed,
+            late_notes=self.late_notes,
+            heard_notes=self.heard_notes,
+            echoes=self.melody.echo_filter.echoes,
+            played_notes=self._soloist.played_notes,
+            settings=self.settings,
+        )
+
+    # -- what comes in
 
     def receive(self, item: MidiEvent | Command, second: float) -> list[MidiEvent]:
-        """Take in a note heard, or a command, at `second`; returns what to send at once. `advance` to it first."""
-        ours = isinstance(item, NoteOn) and self.listener.is_echo(item, second)
-        orders = None if ours else self.controls.handle(item, second, self.settings)
-        if orders is not None:
-            return self._do_as_asked(orders, second)
+        """Take in an event or a command at `second`, up to which `advance` was called; returns what to send at once."""
+        is_echo = isinstance(item, NoteOn) and self.melody.echo_filter.is_echo(item, second)
+        mapped = None if is_echo else self._mapping.handle(item, second, self.settings)
+        if mapped is not None:
+            return self._carry_out(mapped, second)
         sent = self._receive(item, second)
-        return [*sent, *self._do(self._beat_of(second))]
+        return [*sent, *self._update_state(self.timeline.beat_at(second))]
 
-    def _receive(self, item: MidiEvent | Command, second: float) -> list[MidiEvent]:
+    def _carry_out(self, commands: Iterable[Command | ActionRequested], second: float) -> list[MidiEvent]:
+        """Carry out what a knob, a pedal or a key asks for; what needs the main thread is reported."""
+        sent: list[MidiEvent] = []
+        for command in commands:
+            if isinstance(command, ActionRequested):
+                self.report(command)
+            else:
+                sent += self.receive(command, second)
+        return sent
+
+    def _receive(self, item: MidiEvent | Command, second: float) -> list[MidiEvent]:  # noqa: C901, PLR0911 - one case a message
         match item:
             case NoteOn() | NoteOff() | ControlChange() | PitchBend():
                 self._hear(item, second)
             case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition() | LinkState():
-                return self._follow(item, second)
+                return self._follow_clock(item, second)
             case Panic():
-                return [*self.ledger.panic(), *self.voice()]
+                return [*self.ledger.panic(), *self.sound_setup()]
             case ReleaseChannel(channel):
                 return release_channel(channel)
-            case Start() | Stop() | SetMode() | PlayVariation() | TapTempo() | SetPortPeriod():
-                return self._obey(item, second)
-            case ChangeSettings(values):
-                return self._change(values, second)
-            case SetChart(chart):
-                self._take_over(chart)
-        return []
-
-    def _do_as_asked(self, orders: Iterable[Command | ActionRequested], second: float) -> list[MidiEvent]:
-        """Do what the player's hands ask for; returns what to send at once."""
-        sent = []
-        for order in orders:
-            if isinstance(order, ActionRequested):
-                self.tell(order)
-            else:
-                sent += self.receive(order, second)
-        return sent
-
-    def _obey(
-        self, order: Start | Stop | SetMode | PlayVariation | TapTempo | SetPortPeriod, second: float
-    ) -> list[MidiEvent]:
-        match order:
             case Start():
-                return self._begin(second)
+                return self._move_transport(self.transport.command("start"), second)
             case Stop():
-                return self._halt_here(second)
+                reached = self.transport.furthest_beat(second)
+                return self._move_transport(self.transport.command("stop"), second, reached)
             case SetMode(mode, now):
-                return self._ask_mode(mode, second, now=now)
+                return self._request_mode(mode, second, now=now)
             case PlayVariation():
-                self.soloist.vary(self._line)
+                self._soloist.play_variation(self._bar_line)
             case TapTempo():
-                return self._tap(second)
-            case SetPortPeriod(seconds) if isinstance(self._transport, MidiClockFollower):
-                self._transport.set_port_period(seconds)
+                return self._tap_tempo(second)
+            case SetPortPeriod(period_s) if self.transport.clock is not None:
+                self.transport.clock.set_port_period(period_s)
+            case ChangeSettings(values):
+                return self._change_settings(values, second)
+            case SetChart(chart):
+                self._change_chart(chart)
         return []
 
-    def _tap(self, second: float) -> list[MidiEvent]:
-        """A MIDI clock has its own tempo; a Link session can be asked for another."""
+    # -- the player
+
+    def _hear(self, event: MidiEvent, second: float) -> None:
+        for player_event in self.melody.player_events(event, second):
+            # A note that started before a stop may end during it.
+            if self.transport.rolling or not isinstance(player_event, NoteOn):
+                self._hear_player(player_event, second)
+
+    def _hear_player(self, event: PlayerEvent, second: float) -> None:
+        rolling = self.transport.rolling
+        tempo = self.tempo if rolling else Tempo(self.tempo.bpm, second, self.transport.stopped_beat)
+        beat = tempo.beat_at(second)
+        if isinstance(event, NoteOn):
+            self._make_room(math.floor(self.timeline.unswung_tick(beat)), second)
+            self.heard_notes += 1
+        else:
+            self._reconsider(second)
+        self.melody.track(event, second, tempo, self.timeline.swing, self.improviser)
+        if isinstance(event, ControlChange):
+            return
+        if isinstance(event, NoteOn):
+            self._activity.note_on(self.timeline.unswung_tick(beat))
+        else:
+            self._activity.note_off(self.timeline.unswung_tick(beat), keys_held=self.melody.keys_held)
+        self.report(NoteHeard(beat, event))
+
+    def _make_room(self, tick: int, second: float) -> None:
+        """The player starts a note: stop at the next beat where the mode gives way, else choose again."""
+        if not self._turns.gives_way(tick):
+            self._reconsider(second)
+            return
+        stop = self._soloist.next_pulse(tick + 1, TICKS_PER_QUARTER)
+        self._soloist.give_way(stop)
+        if self._solo_note is not None:
+            self.ledger.end_by(self._solo_note, stop / TICKS_PER_QUARTER)
+
+    def _is_too_near(self, tick: int, second: float) -> bool:
+        """Whether there is no time left at `second` to choose again for the onset at `tick`."""
+        return self.timeline.second_at(self._soloist.sounding_beat(tick)) - second < TAKE_BACK_S
+
+    def _reconsider(self, second: float) -> None:
+        """Let what came in at `second` count for the next choice, unless that is too near."""
+        tick = self._soloist.next_tick()
+        if tick is None:
+            return
+        if self._is_too_near(tick, second):
+            self.prepare(second)
+        else:
+            self._soloist.take_back()
+
+    def _settle_chord(self, second: float) -> None:
+        """The keys on the chord channel have settled: their chord holds from when they went down."""
+        detected = self.melody.chord_detector.detect()
+        if detected is None:
+            return
+        self._reconsider(second)
+        chord, since = detected
+        if self.transport.rolling:
+            beat = self.melody.intended_beat(since, self.tempo, self.timeline.swing)
+        else:
+            beat = self.transport.stopped_beat
+        self.chart.hold_chord(chord, beat)
+        self.improviser.reconsider_changes()
+
+    # -- commands
+
+    def _tap_tempo(self, second: float) -> list[MidiEvent]:
+        """Take the tempo of the last taps. A MIDI clock cannot be asked for another; a Link session can."""
         bpm = None if self.settings.tempo.source == "midi-clock" else self._taps.tap(second)
         return [] if bpm is None else self.receive(ChangeSettings((("tempo.bpm", bpm),)), second)
 
-    def _change(self, values: tuple[tuple[str, object], ...], second: float) -> list[MidiEvent]:
-        """Let other settings hold, from the next value on that there is still time to choose; a mode from a bar on."""
-        told = tuple((name, value) for name, value in values if name != "play.mode")
-        modes: list[ModeName] = [value for name, value in values if name == "play.mode"]  # type: ignore[misc]
-        if told:
-            bpm = self.settings.tempo.bpm
-            self.settings = with_values(self.settings, told)
+    def _change_settings(self, values: tuple[tuple[str, object], ...], second: float) -> list[MidiEvent]:
+        """Apply changed settings from the next note that can still be chosen again; a mode from the next bar line."""
+        changes = tuple((key, value) for key, value in values if key != "play.mode")
+        modes: list[ModeName] = [value for key, value in values if key == "play.mode"]  # type: ignore[misc]
+        if changes:
+            tick, bpm, rate = self._soloist.next_tick(), self.settings.tempo.bpm, self.live.play.rate
+            if tick is not None and self._is_too_near(tick, second):
+                self.prepare(second)
+            self.live.change(changes)
             if self.settings.tempo.bpm != bpm:
-                self._pull(self.settings.tempo.bpm, second)
-            self._heed(second)
-            self.soloist.adopt(self.settings.play)
-            self.hearing.transpose = self.settings.midi.transpose
-            self.tell(SettingsChanged(told))
-        sent = self._ask_mode(modes[-1], second) if modes else []
-        return [*sent, *self._count_anew()] if any(name in _TURNS for name, _ in told) else sent
+                self._change_tempo(self.settings.tempo.bpm, second)
+            if tick is not None and not self._is_too_near(tick, second):
+                self._soloist.take_back()
+            if self.live.play.rate != rate:
+                self._soloist.rate_changed()
+            self.report(SettingsChanged(changes))
+        sent = self._request_mode(modes[-1], second) if modes else []
+        return [*sent, *self._count_turns_again()] if any(key in _TURN_LENGTHS for key, _ in changes) else sent
 
-    def _hear(self, event: MidiEvent, second: float) -> None:
-        for played in self.hearing.player_events(event, second):
-            if self._rolls or not isinstance(played, NoteOn):  # what was struck before a halt may end in it
-                self._take_in(played, second)
-
-    def _take_in(self, played: PlayerEvent, second: float) -> None:
-        tempo = self.tempo if self._rolls else Tempo(self.tempo.bpm, second, self._reached)
-        beat = tempo.beat_at(second)
-        if isinstance(played, NoteOn):
-            self._make_room(math.floor(self._unswung(beat)), second)
-            self.heard += 1
+    def _change_tempo(self, bpm: float, second: float) -> None:
+        if self.transport.clock is None:
+            self.timeline.tempo = self.tempo.with_bpm(bpm, second)
         else:
-            self._heed(second)
-        self.hearing.track(played, second, tempo, self.swing, self.improviser)
-        if isinstance(played, ControlChange):
-            return
-        if isinstance(played, NoteOn):
-            self.soloist.rota.activity.note_on(self._unswung(beat))
-        else:
-            self.soloist.rota.activity.note_off(self._unswung(beat), keys_held=self.hearing.keys_held)
-        self.tell(NoteHeard(beat, played))
+            self.transport.clock.request_tempo(bpm)
 
-    def _settle_chord(self, second: float) -> None:
-        """The keys that are held have settled by `second`: from where they went down on, their chord counts."""
-        held = self.hearing.chord_detector.detect()
-        if held is None:
-            return
-        self._heed(second)
-        chord, since = held
-        self.tune.hold_chord(
-            chord, self.hearing.intended_beat(since, self.tempo, self.swing) if self._rolls else self._reached
-        )
-        self.improviser.reconsider_changes()
+    def _change_chart(self, chart: Chart) -> None:
+        """Play over `chart` from the next bar line. An end that was set moves to a bar line of the new chart.
 
-    def _make_room(self, tick: int, second: float) -> None:
-        """The player strikes: where we are to give way we stop at the next beat, else what is coming may be another."""
-        if not self.soloist.rota.gives_way(tick):
-            self._heed(second)
-            return
-        stops = self.soloist.next_pulse(tick + 1, TICKS_PER_QUARTER)
-        self.soloist.give_way(stops)
-        if self._sounding is not None:
-            self._schedule.put(stops / TICKS_PER_QUARTER, RELEASE, self._sounding)
+        Music that has ended stays so until it is started again.
+        """
+        end = self.timeline.end_tick
+        self.chart.set_chart(chart, self._bar_line / TICKS_PER_QUARTER)
+        if self._bar_line <= end < math.inf and not self.timeline.end_after_choruses(
+            self._bar_line / TICKS_PER_QUARTER
+        ):
+            self.timeline.end = next_bar_line(self.chart, end) / TICKS_PER_QUARTER
+        self._changes["chart"] = lambda _beat: self.ledger.release_all()
+        self._soloist.chart_changed(self._bar_line)
 
-    def _heed(self, second: float) -> None:
-        """Let what is heard at `second` count for the next choice, unless that is too near: then it stands."""
-        coming = self.soloist.coming()
-        if coming is None:
-            return
-        if self._second_of(self._sounds_at(coming)) - second >= TAKE_BACK_S:
-            self.soloist.take_back()
-        else:
-            self.prepare(second)
+    # -- the mode
 
-    # -- what is due
+    def _request_mode(self, mode: ModeName, second: float, *, now: bool = False) -> list[MidiEvent]:
+        self._soloist.take_back()
+        scheduled = self._turns.scheduled
+        if mode == self.live.play.mode:
+            if scheduled is not None and scheduled[1] != mode:
+                self._turns.cancel_scheduled()
+            return []
+        if not self.transport.rolling:
+            return self._start_mode(mode, self.transport.stopped_beat)
+        if now:
+            return self._start_mode(mode, self.timeline.beat_at(second))
+        self._schedule_mode(mode)
+        return []
+
+    def _schedule_mode(self, mode: str) -> None:
+        self._soloist.schedule_mode(mode, self._bar_line)
+        self._changes.setdefault("mode", self._start_scheduled_mode)
+
+    def _start_scheduled_mode(self, beat: float) -> list[MidiEvent]:
+        scheduled = self._turns.scheduled
+        return [] if scheduled is None else [*self._start_mode(scheduled[1], beat), *self._update_state(beat)]
+
+    def _start_mode(self, mode: str, beat: float) -> list[MidiEvent]:
+        """Play in `mode` from `beat` on, where our notes end; its turns count from the bar line before."""
+        beat = max(beat, self.timeline.start)  # nothing is played while bars are counted in
+        tick = self.timeline.unswung_tick(beat)
+        self.improviser.cut_note(tick)
+        self.live.change([("play.mode", mode)])
+        line, _ = self.chart.bar_at(tick_at(beat))
+        self._soloist.start_mode(tick, line)
+        self.report(ModeChanged(self.live.play.mode, beat))
+        return self.ledger.release_all(self.live.midi.channel)
+
+    def _count_turns_again(self) -> list[MidiEvent]:
+        """The length of the turns has changed: a mode that has turns counts them from the next bar line."""
+        scheduled = self._turns.scheduled
+        mode = scheduled[1] if scheduled else self.live.play.mode
+        if not MODES[mode].counts_bars:
+            return []
+        if not self.transport.rolling:
+            return self._start_mode(mode, self.transport.stopped_beat)
+        self._schedule_mode(mode)
+        return []
+
+    # -- the transport
+
+    def _follow_clock(self, item: ClockTick | ClockStart | ClockContinue | ClockStop | SongPosition | LinkState,
+                      second: float) -> list[MidiEvent]:  # fmt: skip
+        reached = self.transport.furthest_beat(second)
+        return self._move_transport(self.transport.follow(item, second), second, reached)
+
+    def _move_transport(self, transition: Transition, second: float, reached: float | None = None) -> list[MidiEvent]:
+        """Do what a transition of the transport asks for; the music had come to the beat `reached`."""
+        if reached is None:
+            reached = self.transport.furthest_beat(second)
+        sent = self._stand_still(reached) if transition.silences else []
+        clock = self.transport.clock
+        if transition.then == "restart":
+            self._restart(second)
+        elif clock is not None and self.transport.rolling:
+            if transition.then == "rejoin":
+                clock.relocated = False
+                self._relocate(clock.tempo.beat_at(second))
+            elif transition.then == "join" and clock.relocated:
+                clock.relocated = False
+                self._relocate(clock.tempo.beat)
+            self.timeline.tempo = Tempo(clock.tempo.bpm, clock.tempo.second, clock.tempo.beat + self.timeline.top)
+            if self._clock_out is not None and transition.then == "rejoin":
+                self._clock_out.start_after(clock.tick)
+            elif self._clock_out is not None and transition.then == "join":
+                sent += self._clock_out.join(clock.tick, clock.tempo.beat)
+        return sent
+
+    def _stand_still(self, reached: float) -> list[MidiEvent]:
+        """The music stops at the beat `reached`: release everything; a scheduled mode starts here."""
+        self.transport.stand_at(reached)
+        if self._clock_out is not None:
+            self._clock_out.cancel()
+        sent = self.silence()
+        scheduled = self._turns.scheduled
+        self._soloist.take_back()  # it may have been chosen for the scheduled mode
+        return [*sent, *(self._start_mode(scheduled[1], self.transport.stopped_beat) if scheduled else [])]
+
+    def _restart(self, second: float) -> None:
+        """Start the music from its top, counted in."""
+        counted_in = self.live.play.count_in * float(self.chart.chart.meter.quarters)
+        lead_s = START_LEAD_S + max(0.0, -self.timeline.offset_s)
+        self._relocate(0.0, counted_in + lead_s * self.tempo.bpm / 60)
+        self._start_tempo(second + lead_s)
+        if self._clock_out is not None:
+            self._clock_out.start_at(self.timeline.start)
+
+    def _start_tempo(self, second: float) -> None:
+        """Start at `second`: with the clicks, if bars are counted in, else with the first beat."""
+        self.timeline.tempo = Tempo(self.tempo.bpm, second, self.timeline.start - self._count_in.beats)
+        self._count_in.start()
+        self._decided(self._count_in)
+
+    def _relocate(self, position: float, ahead: float = 0.0) -> None:
+        """Continue at `position`, in beats from the top, at least `ahead` beats from here."""
+        self.timeline.move(position, self.transport.stopped_beat, ahead)
+        self._changes.clear()
+        self._activity.clear()
+        self._set_bar_line(next_bar_line(self.chart, tick_at(self.timeline.start)))
+        for part in self._parts:
+            part.relocate()
+        self._solo_note = None
+
+    # -- what is played
 
     def advance(self, second: float) -> Iterator[DueItem]:
-        """Yield all that is due up to `second`, in order. To be exhausted: what it has not yielded stays due."""
-        if (turned := self.controls.next_due) <= second:
-            yield from self._advance(turned)
-            events = self._do_as_asked(self.controls.flush(turned), turned)
-            yield from (DueItem(self.beat_at(turned), turned, event) for event in events)
+        """Yield everything that is to be played up to `second`, in order. Items that are not fetched are lost."""
+        if (due := self._mapping.next_due) <= second:
+            yield from self._advance(due)
+            for event in self._carry_out(self._mapping.flush(due), due):
+                yield DueItem(self.beat_at(due), due, event)
         yield from self._advance(second)
 
     def _advance(self, second: float) -> Iterator[DueItem]:
-        if self.hearing.chord_detector.settle_at <= second:
-            self._settle_chord(self.hearing.chord_detector.settle_at)
-        if self._transport is not None and second >= self._transport.lost_at():
-            yield from self._lose(self._transport)
-        if not self._rolls:
+        if (settle_at := self.melody.chord_detector.settle_at) <= second:
+            self._settle_chord(settle_at)
+        if second >= (lost_at := self.transport.lost_at):
+            reached = self.transport.furthest_beat(lost_at)
+            for event in self._move_transport(self.transport.lose_clock(), lost_at, reached):
+                yield DueItem(reached, lost_at, event)
+        if not self.transport.rolling:
             return
-        self._played_to = max(self._played_to, second)
-        beat = self._beat_of(second) + _ALMOST
+        self.transport.note_played_to(second)
+        reached = self.timeline.reached_at(second)
         while True:
-            if self._undecided() <= beat:
+            if self._soloist.next_beat() <= reached:
                 self.prepare(second)
-            if self._schedule.next_beat > beat:
+            beat, step = self._next_step()
+            if beat > reached:
                 return
-            yield from self._falls_due(self._schedule.pop(), second)
+            yield from step(beat, second) if callable(step) else self._play(step, beat, second)
 
-    def _falls_due(self, item: Scheduled, second: float) -> Iterator[DueItem]:
-        meant = self._second_of(item.beat)
-        if isinstance(item.what, BarLine):
-            yield from self._bar_line(item.what.tick, second)
-        else:
-            yield from (DueItem(item.beat, meant, event) for event in self._events(item.what, item.beat, second))
-            self._take_note()
-
-    def _take_note(self) -> None:
-        """Let the network know of what has just been played: only now, since its step takes longer than all else."""
-        if self._sounds is not None:
-            choice, self._sounds = self._sounds, None
-            self.soloist.played(choice)
-
-    def _events(self, what: Item, beat: float, second: float) -> list[MidiEvent]:  # noqa: PLR0911 - one for each kind
-        """What to send for `what`, which is due on `beat`."""
-        match what:
-            case Release(note, strike):
-                return self.ledger.note_off(note, strike)
-            case ReleaseAll():
-                return self.ledger.release_all()
-            case NewMode():
-                return self._turn_over(beat)
-            case Tick():
-                return self._clock_falls_due(what, second)
-            case Strike(note, beats, voice) if second - self._second_of(beat) <= self._late_s:
-                return self._strike(note, beat, beat + beats, voice, second)
-            case CompOnset(tick, style) if what is self._comp_coming:
-                return self._comp(tick, style, beat, second)
-            case Choice() if what is self.soloist.choice:
-                return self._play(beat, second)
-        return []  # a bar line, or what was taken back or is too late
-
-    def _play(self, beat: float, second: float) -> list[MidiEvent]:
-        choice = self.soloist.take()
-        if choice.pitch is None:
-            self._played.append(choice)
-            self.soloist.played(choice)
-            return []
-        meant = self._second_of(beat)
-        # Sent early, the first note of a new start may have been played as what would have come without it.
-        played = meant <= self._struck_for + _ALMOST and second - self._struck_for > _UNHEARD_S
-        if played or second - meant > self._late_s:
-            self.late += 1
-            self.soloist.missed(choice)
-            return []
-        note = NoteOn(choice.pitch, choice.velocity, self.settings.midi.channel)
-        shows = self._do_on(choice.tick, beat)
-        cut = self._events(self._sounding, beat, second) if self._sounding else []  # a swing may have moved its end
-        events = self._strike(note, beat, self._ends_at(choice, beat), "solo", second, choice.value)
-        self.played += 1
-        self._struck, self._struck_for = beat, meant
-        self._played.append(choice)
-        self._sounds = choice
-        return [*shows, *cut, *events]
-
-    def _strike(
-        self, note: NoteOn, beat: float, ends: float, voice: Voice, second: float, value: Value | None = None
-    ) -> list[MidiEvent]:
-        """Strike `note` on `beat`, and see to its end; returns what to send at `second`."""
-        strike, events = self.ledger.note_on(note)
-        self.listener.note_sent(note, second)
-        release = Release(NoteOff(note.pitch, note.channel), strike)
-        self._schedule.put(ends, RELEASE, release)
-        if voice == "solo":
-            self._sounding = release
-        self.tell(NotePlayed(beat, ends - beat, note, voice, value))
-        return events
-
-    # -- the accompaniment
-
-    def _accompany(self, tick: int) -> None:
-        """Let the accompaniment play from `tick` to the end of its bar."""
-        self._put_comp(self.comp.first_onset(tick), tick, self.settings.play.comp)
-
-    def _comp(self, tick: int, style: CompStyle, beat: float, second: float) -> list[MidiEvent]:
-        """Strike what the accompaniment has for `tick`, which sounds on `beat`."""
-        roll = self.improviser.random_source.draw
-        following = self.comp.next_onset(style, tick, roll)
-        self._put_comp(following, tick, style)
-        if second - self._second_of(beat) > self._late_s:
-            self.late += 1
-            return []
-        ends = beat + (self._swung(following) - beat) * GATES[style]
-        ends = ends if self.end is None else min(ends, self.end)
-        struck = self.comp.notes_at(style, tick, self.settings.play.velocity, roll)
-        notes = [NoteOn(each.pitch, each.velocity, self.settings.midi.comp) for each in struck]
-        return [event for note in notes for event in self._strike(note, beat, ends, "comp", second)]
-
-    def _put_comp(self, onset: int, tick: int, style: CompStyle) -> None:
-        """Let the accompaniment strike at `onset`, if that is in the bar of `tick`: each bar line begins anew."""
-        same_bar = self.tune.bar_at(onset)[0] == self.tune.bar_at(tick)[0]
-        if style != "off" and same_bar and (self.end is None or onset < self.end * TICKS_PER_QUARTER):
-            self._comp_coming = CompOnset(onset, style)
-            self._schedule.put(self._swung(onset), ONSET, self._comp_coming)
-
-    # -- bars
-
-    def _move(self, place: float, ahead: float = 0.0) -> None:
-        super()._move(place, ahead)
-        self._played = []
-        self._struck = -math.inf  # that note has been released
-        tick = math.ceil(self._start * TICKS_PER_QUARTER - _ALMOST)
-        if ticks_after_bar_line(self.tune, tick):
-            self._accompany(tick)
-
-    def _bar_line(self, tick: int, second: float) -> Iterator[DueItem]:
-        beat, (_, length) = tick / TICKS_PER_QUARTER, self.tune.bar_at(tick)
-        yield from (DueItem(beat, self._second_of(beat), event) for event in self._do(beat))
-        if self._played or (self.settings.play.mode != "off" and beat > self._start):
-            over, _ = self.tune.bar_at(tick - 1)
-            chords = self.tune.chords_in_bar(over / TICKS_PER_QUARTER)
-            played = BarPlayed(self.tune.bar_number_at(tick), chords, tuple(self._played))
-            yield DueItem(beat, self._second_of(beat), played)
-            self._played = []
-        self._accompany(tick)
-        # After a stop of the machine, go on from the bar that is really sounding.
-        if self.end is None or beat < self.end:
-            changes = tuple(self.tune.chords_within(beat, length / TICKS_PER_QUARTER))
-            self.tell(BarStarted(beat, self.tune.meter_at(tick), changes))
-        self._put_bar_line(max(tick + length, self.tune.bar_at(self._beat_of(second) * TICKS_PER_QUARTER)[0]))
-
-    def silence(self) -> list[MidiEvent]:
-        """The note-offs of all that sounds, and the end of our clock: what must be sent before the engine is left."""
-        clock = self._clock_out.stop_messages() if self._clock_out else ()
-        return [*self.ledger.release_all(), *clock, *self._does("idle")]
-
-    def status(self, second: float) -> Snapshot:
-        """How it stands at `second`."""
-        beat, coming, play = self.beat_at(second), self.soloist.choice, self.settings.play
-        sounding = math.floor(max(beat, self._start) * TICKS_PER_QUARTER + _ALMOST) / TICKS_PER_QUARTER
-        return Snapshot(
-            second=second,
-            beat=beat - self._top,
-            bar=self.tune.bar_number_at(beat * TICKS_PER_QUARTER + ALMOST_TICKS) + 1,
-            top=self._top,
-            charts=self.tune.charts,
-            bpm=self.tempo.bpm,
-            rolling=self._rolls,
-            mode=play.mode,
-            state=self._doing,
-            held_chord=self.tune.held_chord_at(sounding),
-            next_choice=coming,
-            next_choice_beat=math.nan if coming is None else self._sounds_at(coming.tick) - self._top,
-            seed=self.improviser.random_source.seed,
-            late_notes=self.late,
-            heard_notes=self.heard,
-            echoes=self.listener.echoes,
-            played_notes=self.played,
-            settings=self.settings,
-        )
-
-    # -- what comes next
+    def _next_step(self) -> tuple[float, _Step | Part]:
+        """Return the beat of what comes next, and what it is; of equals the first in the order of the module's text."""
+        beat, rank, step = self.ledger.next_end, _END_RANK, self._end_note
+        found: _Step | Part = step
+        line = self._bar_line / TICKS_PER_QUARTER
+        if self._changes and line < beat:
+            beat, found = line, self._make_changes
+        if self._bar_line_pending and line < beat:
+            beat, rank, found = line, _BAR_LINE_RANK, self._cross_bar_line
+        for part in self._parts:
+            if part is self._soloist and self._soloist.choice is None:
+                continue  # it has not decided yet: see `prepare`
+            onset = part.next_beat()
+            if onset < beat or (onset == beat and part.rank < rank):
+                beat, rank, found = onset, part.rank, part
+        return beat, found
 
     def prepare(self, second: float) -> None:
-        """Choose for the next onset, if that is not done; one already too late is passed over with all before it."""
-        if self.soloist.choice is not None or not self._rolls:
+        """Let the parts choose ahead, at `second`, what they play next."""
+        if not self.transport.rolling:
             return
-        coming = self.soloist.coming()
-        if coming is not None and second - self._second_of(self._sounds_at(coming)) > self._late_s:
-            self.soloist.skip(self._beat_of(second) * TICKS_PER_QUARTER)
-            self.late += 1
-            coming = self.soloist.coming()
-        if coming is not None:
-            self._schedule.put(self._sounds_at(coming), ONSET, self.soloist.prepare())
+        for part in list(self._parts):
+            if part.prepare(second):
+                self._decided(part)
 
-    def _sounds_at(self, tick: int) -> float:
-        # Triplets stay where swung sixteenths move, so two onsets of one beat could meet, or change places.
-        return delay_onset(self._swung(tick), self._struck, self._apart)
+    def _decided(self, part: Part) -> None:
+        """`part` has decided on its next onset: others that decided before it go first on the same beat."""
+        self._parts.remove(part)
+        self._parts.append(part)
 
-    def _ends_at(self, choice: Choice, beat: float) -> float:
-        """The beat of the note-off: `gate` of the time to the next onset, and never beyond the end."""
-        if self.end is not None and self.soloist.is_last(choice):
-            return self.end
-        written = choice.length
-        until = max(self._swung(choice.tick + written), beat + MIN_ONSET_GAP_BEATS)
-        ends = beat + (until - beat) * self.improviser.sounding_ticks(written) / written
-        return ends if self.end is None else min(ends, self.end)
+    def _play(self, part: Part, beat: float, second: float) -> Iterator[DueItem]:
+        for played in part.play(second):
+            events = self._start_note(played, second) if isinstance(played, PlayedNote) else [played]
+            yield from self._due(events, beat)
+        self._decided(part)
+        part.sent()
+
+    def _start_note(self, played: PlayedNote, second: float) -> list[MidiEvent]:
+        """Enter a note in the ledger; returns what to send."""
+        sent = self._update_state(played.beat, played.tick) if played.voice == "solo" else []
+        if played.ends_last and self._solo_note is not None:
+            sent += self.ledger.release_note(self._solo_note)
+        note_id, events = self.ledger.note_on(played.note, played.end)
+        if played.voice == "solo":
+            self._solo_note = note_id
+        self.melody.echo_filter.note_sent(played.note, second)
+        self.report(NotePlayed(played.beat, played.end - played.beat, played.note, played.voice, played.value))
+        return [*sent, *events]
+
+    def _end_note(self, beat: float, second: float) -> Iterator[DueItem]:  # noqa: ARG002 - the same for every step
+        yield from self._due(self.ledger.release_next(), beat)
+
+    def _make_changes(self, beat: float, second: float) -> Iterator[DueItem]:  # noqa: ARG002
+        changes, self._changes = list(self._changes.values()), {}
+        for change in changes:
+            yield from self._due(change(beat), beat)
+
+    def _cross_bar_line(self, beat: float, second: float) -> Iterator[DueItem]:
+        tick, (_, bar_ticks) = self._bar_line, self.chart.bar_at(self._bar_line)
+        yield from self._due(self._update_state(beat), beat)
+        played = self._soloist.take_bar()
+        if played or (self.live.play.mode != "off" and beat > self.timeline.start):
+            last_line, _ = self.chart.bar_at(tick - 1)
+            chords = self.chart.chords_in_bar(last_line / TICKS_PER_QUARTER)
+            bar = BarPlayed(self.chart.bar_number_at(tick), chords, played)
+            yield DueItem(beat, self.timeline.second_at(beat), bar)
+        self._accompaniment.start_bar(tick)
+        self._decided(self._accompaniment)
+        if self.timeline.end is None or beat < self.timeline.end:
+            changes = tuple(self.chart.chords_within(beat, bar_ticks / TICKS_PER_QUARTER))
+            self.report(BarStarted(beat, self.chart.meter_at(tick), changes))
+        # If the machine stood still, continue with the bar that sounds now.
+        sounding_line, _ = self.chart.bar_at(self.timeline.beat_at(second) * TICKS_PER_QUARTER)
+        self._set_bar_line(max(tick + bar_ticks, sounding_line))
+
+    def _set_bar_line(self, tick: int) -> None:
+        self._bar_line = tick
+        self._bar_line_pending = tick <= self.timeline.end_tick
+
+    def _due(self, events: Iterable[MidiEvent], beat: float) -> Iterator[DueItem]:
+        second = self.timeline.second_at(beat)
+        return (DueItem(beat, second, event) for event in events)
+
+    # -- what is shown
+
+    def _update_state(self, beat: float, tick: int | None = None) -> list[MidiEvent]:
+        """Report the state on `beat` if it has changed. `tick` is given where the written onset is known."""
+        if not self.transport.rolling:
+            return self._set_state("idle")
+        if tick is None:
+            tick = math.floor(self.timeline.unswung_tick(beat))
+        started = tick_at(beat) >= tick_at(self.timeline.start)
+        return self._set_state("playing" if started and self._soloist.is_our_turn(tick) else "listening")
+
+    def _set_state(self, state: PlayState) -> list[MidiEvent]:
+        if state == self._state:
+            return []
+        self._state = state
+        self.report(StateChanged(state))
+        return self._lamp()
+
+    def _lamp(self) -> list[MidiEvent]:
+        midi = self.live.midi
+        return [] if midi.lamp is None else [ControlChange(midi.lamp, LAMP[self._state], midi.channel)]
 
 
 def play_through(engine: Engine) -> Iterator[DueItem]:
-    """All that `engine` plays to its end, each event at its very second."""
+    """Yield everything that `engine` plays to its end, each event at its exact second."""
     while (second := engine.deadline()) is not None:
         yield from engine.advance(second)

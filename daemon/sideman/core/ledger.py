@@ -1,55 +1,95 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who owns every note that sounds: each note-on is written here, and nothing is forgotten before its note-off."""
+"""The ledger of sounding notes: what sounds, and on which beat each note is to end.
+
+Every note-on is entered here before it is sent, and leaves only with its note-off. So nothing that we started can hang.
+"""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn
 
 SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF = 64, 120, 123
 
+Key = tuple[int, int]
+"""Channel and pitch."""
+
+
+@dataclass(slots=True)
+class _SoundingNote:
+    note_id: int
+    end: float  # beat
+    order: int  # of two notes that end on one beat, the one whose end was set first ends first
+
 
 class Ledger:
-    """The notes that sound now, by channel and pitch, each with the number of its strike; we play on `channel`."""
+    """The notes that sound, by channel and pitch. `channel` is the one that a panic silences in any case."""
 
     def __init__(self, channel: int) -> None:
-        self._sounding: dict[tuple[int, int], int] = {}
-        self._last_note_id = 0
+        self._sounding: dict[Key, _SoundingNote] = {}
+        self._last_note_id = self._last_order = 0
         self._channels = {channel}
 
     def __len__(self) -> int:
         return len(self._sounding)
 
-    def note_on(self, note: NoteOn) -> tuple[int, list[MidiEvent]]:
-        """Enter `note`; returns its number, and what to send: a pitch that still sounds is released first."""
-        key = (note.channel, note.pitch)
-        events: list[MidiEvent] = [NoteOff(note.pitch, note.channel)] if key in self._sounding else []
-        self._last_note_id += 1
-        self._sounding[key] = self._last_note_id
-        self._channels.add(note.channel)
-        return self._last_note_id, [*events, note]
+    def note_on(self, note: NoteOn, end: float = math.inf) -> tuple[int, list[MidiEvent]]:
+        """Enter `note`, which ends on beat `end`.
 
-    def note_off(self, note: NoteOff, note_id: int) -> list[MidiEvent]:
-        """Take out the note of `note_id`; nothing to send if it was struck anew, or released with all, in between."""
-        if self._sounding.get((note.channel, note.pitch)) != note_id:
-            return []
-        del self._sounding[note.channel, note.pitch]
-        return [note]
+        Returns the number of the note and what to send: if the pitch still sounds, its note-off comes first.
+        """
+        key = (note.channel, note.pitch)
+        released: list[MidiEvent] = [NoteOff(note.pitch, note.channel)] if key in self._sounding else []
+        self._last_note_id += 1
+        self._sounding[key] = _SoundingNote(self._last_note_id, end, self._next_order())
+        self._channels.add(note.channel)
+        return self._last_note_id, [*released, note]
+
+    def end_by(self, note_id: int, beat: float) -> None:
+        """Let the note end on `beat` at the latest, if it still sounds."""
+        for sounding in self._sounding.values():
+            if sounding.note_id == note_id and beat < sounding.end:
+                sounding.end, sounding.order = beat, self._next_order()
+
+    @property
+    def next_end(self) -> float:
+        """The beat on which the next note ends; infinite if nothing sounds."""
+        return min((sounding.end for sounding in self._sounding.values()), default=math.inf)
+
+    def release_next(self) -> list[MidiEvent]:
+        """Release the note that ends next."""
+        key = min(self._sounding, key=lambda key: (self._sounding[key].end, self._sounding[key].order))
+        return self._release(key)
+
+    def release_note(self, note_id: int) -> list[MidiEvent]:
+        """Release one note, if it still sounds."""
+        key = next((key for key, sounding in self._sounding.items() if sounding.note_id == note_id), None)
+        return [] if key is None else self._release(key)
 
     def release_all(self, channel: int | None = None) -> list[MidiEvent]:
-        """The note-offs of everything that sounds, on `channel` or on all; none of it is in the ledger afterwards."""
-        ended = [key for key in self._sounding if channel in (None, key[0])]
-        for key in ended:
-            del self._sounding[key]
-        return [NoteOff(pitch, channel) for channel, pitch in ended]
+        """Release all notes on `channel`, or on every channel."""
+        keys = [key for key in self._sounding if channel in (None, key[0])]
+        return [event for key in keys for event in self._release(key)]
 
     def panic(self) -> list[MidiEvent]:
-        """Release all, and tell every channel we ever played on to be silent, sustain pedal up."""
+        """Release all notes, and send the controllers that silence every channel we ever played on."""
         controls = [control for channel in sorted(self._channels) for control in _silence_controls(channel)]
         return [*self.release_all(), *controls]
 
+    def _release(self, key: Key) -> list[MidiEvent]:
+        del self._sounding[key]
+        channel, pitch = key
+        return [NoteOff(pitch, channel)]
+
+    def _next_order(self) -> int:
+        self._last_order += 1
+        return self._last_order
+
 
 def release_channel(channel: int) -> list[MidiEvent]:
-    """The note-offs of all 128 pitches of `channel`, and the controllers that silence it."""
+    """Return the note-offs of all 128 pitches of `channel`, and the controllers that silence it."""
     return [*(NoteOff(pitch, channel) for pitch in range(128)), *_silence_controls(channel)]
 
 

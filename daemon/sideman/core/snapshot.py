@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartSpan
 from sideman.core.parts.improviser import Choice
+from sideman.core.positions import snapped_beat
 from sideman.core.reports import PlayState
 from sideman.core.settings.schema import ModeName, Settings
 from sideman_models.music.harmony import Chord
-
-_EPSILON_BEATS = 1e-6  # beats; what arithmetic may leave between a bar line and the beat that was waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +67,5 @@ class Snapshot:
     def _chart_span(self, gone: float) -> tuple[ChartSpan, float]:
         beat = self.top + self.beat + gone
         before, last = self.charts
-        now = last if beat >= last.start - _EPSILON_BEATS else before
+        now = last if snapped_beat(beat) >= last.start else before
         return now, beat - now.start

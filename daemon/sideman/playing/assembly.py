@@ -11,12 +11,13 @@ from typing import Any
 
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.conductor import PlaySpan
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
+from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.midi_clock import INTERNAL_CLOCK, ClockConfig
+from sideman.core.timeline import PlaySpan
+from sideman.core.timing.clock_source import INTERNAL_CLOCK, ClockConfig
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle, load_bundle
@@ -49,10 +50,9 @@ class Performance:
         end = None if beats is None else start + beats
         if beats is None and choruses is not None:
             end = ((0 if clocks.source else start // length) + choruses) * length
-        settings, tune = self.settings, ChartTimeline(self.chart)
-        improviser = Improviser(self.bundle, self.network, tune, tune, settings.play, self.seed)
-        span = PlaySpan(second, start, end, has_final_note=beats is None)
-        return Engine(settings, tune, improviser, span, clocks)
+        live, timeline = LiveSettings(self.settings), ChartTimeline(self.chart)
+        improviser = Improviser(self.bundle, self.network, timeline, timeline, live, self.seed)
+        return Engine(live, timeline, improviser, PlaySpan(second, start, end, has_final_note=beats is None), clocks)
 
 
 def load_performance(settings: Settings, chart: Chart) -> Performance:
@@ -94,12 +94,12 @@ def resumed_engine(
 
 def state_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
     """What must be kept to go on later: the network's state, the place at `second`, the seed, and whose state it is."""
-    beat = max(engine.top, engine.beat_at(second))
-    if engine.end is not None:
-        beat = min(beat, engine.end)
+    beat = max(engine.timeline.top, engine.beat_at(second))
+    if engine.timeline.end is not None:
+        beat = min(beat, engine.timeline.end)
     whose = {
         "weights": performance.bundle.fingerprint,
         "seed": engine.improviser.random_source.seed,
-        "beat": beat - engine.top,
+        "beat": beat - engine.timeline.top,
     }
     return {**whose, **engine.improviser.export_state(beat * TICKS_PER_QUARTER)}

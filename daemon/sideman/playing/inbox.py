@@ -30,6 +30,10 @@ class Clock(Protocol):
         """The next arrival, or None once it is `until`."""
         ...
 
+    def woken_at(self, until: float) -> float:
+        """Return the second up to which to play after a wait for `until`: `until`, or now if that is later."""
+        ...
+
     def sleep(self, until: float) -> None:
         """Sleep until it is `until`, whatever arrives."""
         ...
@@ -59,6 +63,10 @@ class Inbox:
             return self._queue.get(timeout=max(0.0, until - time.monotonic()))
         except queue.Empty:
             return None
+
+    def woken_at(self, until: float) -> float:
+        """See `Clock`."""
+        return max(self.now(), until)
 
     def sleep(self, until: float) -> None:
         """Sleep until it is `until`, whatever arrives; not at all where that is past."""

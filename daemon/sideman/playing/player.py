@@ -46,8 +46,8 @@ class Player:
 
     def __init__(self, engine: Engine, output: MidiOutput, clock: Clock, on_report: ReportSink) -> None:
         self.engine = engine
-        self.engine.tell = on_report
-        self.snapshot = engine.status(clock.now())
+        self.engine.report = on_report
+        self.snapshot = engine.snapshot(clock.now())
         self.sends_at = math.inf
         self.turn_count = 0
         self._output = output
@@ -98,7 +98,7 @@ class Player:
         if ready:
             self._prepare_ahead(now)
         self._on_report(Advanced(now, self.engine.beat_at(now), ready))
-        self.snapshot = self.engine.status(now)
+        self.snapshot = self.engine.snapshot(now)
         self.turn_count += 1
 
     def _wait(self, until: float) -> float:
@@ -106,7 +106,7 @@ class Player:
         arrival = self._clock.wait(until - WAKE_AHEAD_S)
         now = self._now()
         if arrival is None:
-            return max(now, until)
+            return max(now, self._clock.woken_at(until))
         self._receive(arrival, now)
         return now
 

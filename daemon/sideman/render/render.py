@@ -54,8 +54,8 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
     """Play so many `bars`, or the choruses that are set."""
     engine = performance.make_engine(0.0, beats=None if bars is None else performance.chart.beat_of_bar(bars))
     played = [(due.beat, due.item) for due in play_through(engine) if not isinstance(due.item, BarPlayed)]
-    settings, chart, beats = performance.settings, performance.chart, engine.end or 0.0
-    events = [*((0.0, event) for event in engine.voice()), *played]
+    settings, chart, beats = performance.settings, performance.chart, engine.timeline.end or 0.0
+    events = [*((0.0, event) for event in engine.sound_setup()), *played]
     solo = tuple(event for event in events if not _is_accompaniment(event[1], settings.midi))
     comp = [event for event in events if _is_accompaniment(event[1], settings.midi)]
     others = [("comp", [_comp_program(settings), *comp])] if comp else []

@@ -44,8 +44,7 @@ from sideman.core.reports import (
     StateChanged,
 )
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.ableton_link import LinkFollower
-from sideman.core.timing.midi_clock import ClockConfig, ClockSource, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig, ClockSource, make_clock_source
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
 from sideman.midi.ports import OUTPUT, MidiPorts, PortRequest
@@ -194,17 +193,10 @@ class Service:
         return LinkSession(tempo.bpm, bar, self._inbox.put) if tempo.source == "link" else None
 
     def _make_clock_source(self) -> ClockSource | None:
-        tempo, bar = self._settings.tempo, float(self._chart.meter.quarters)
-        if self._link_session_joined is not None:
-            return LinkFollower(
-                bar,
-                wait_start=tempo.wait_start,
-                on_change=self._wake_main_thread,
-                request_tempo=self._link_session_joined.request_tempo,
-            )
-        if tempo.source == "midi-clock":
-            return MidiClockFollower(tempo.bpm, wait_start=tempo.wait_start, on_change=self._wake_main_thread)
-        return None
+        tempo, session = self._settings.tempo, self._link_session_joined
+        if session is None:
+            return make_clock_source(tempo, self._chart, self._wake_main_thread)
+        return make_clock_source(tempo, self._chart, self._wake_main_thread, session.request_tempo)
 
     @contextlib.contextmanager
     def _in_link_session(self) -> Iterator[None]:
@@ -219,7 +211,7 @@ class Service:
             self._link_session_joined.close()
 
     def _update_port_period(self, link: MidiPorts) -> None:
-        if isinstance(self._clock_source, MidiClockFollower):
+        if self._clock_source is not None:
             self._inbox.put(SetPortPeriod(link.input_period_s))
 
     def _close_ports(self, link: MidiPorts) -> None:
@@ -288,8 +280,8 @@ class Service:
             if not thread.is_alive():
                 self._crash_marker.clear()
         self._notifier.stopping()
-        if player.engine.late:
-            _log.info("%d notes came too late and were left out", player.engine.late)
+        if player.engine.late_notes:
+            _log.info("%d notes came too late and were left out", player.engine.late_notes)
 
     def _play(self, player: Player) -> None:
         try:

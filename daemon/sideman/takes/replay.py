@@ -22,8 +22,7 @@ from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
 from sideman.core.reports import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.ableton_link import LinkFollower
-from sideman.core.timing.midi_clock import ClockConfig, ClockSource, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig, make_clock_source
 from sideman.playing.assembly import Performance, make_network
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
@@ -138,14 +137,8 @@ def engine_at_start(header: TakeHeader, performance: Performance) -> Engine:
 
 
 def clock_config(settings: Settings, chart: Chart) -> ClockConfig:
-    """The clocks that a performance has, as at its start; nobody is asked for another tempo."""
-    tempo = settings.tempo
-    followed: ClockSource | None = None
-    if tempo.source == "midi-clock":
-        followed = MidiClockFollower(tempo.bpm, wait_start=tempo.wait_start)
-    elif tempo.source == "link":
-        followed = LinkFollower(float(chart.meter.quarters), wait_start=tempo.wait_start)
-    return ClockConfig(followed, tempo.clock_out)
+    """Return the clocks of a performance at its start; in a replay no session is asked for another tempo."""
+    return ClockConfig(make_clock_source(settings.tempo, chart), settings.tempo.clock_out)
 
 
 class ReplayClock:
@@ -180,6 +173,10 @@ class ReplayClock:
             self._second = arrived.second
             return Arrival(arrived.second, arrived.item)
         return Arrival(self._second, None)
+
+    def woken_at(self, until: float) -> float:  # noqa: ARG002 - the take says when the player woke
+        """Return the second at which the player woke then."""
+        return self._second
 
     def sleep(self, until: float) -> None:
         """It was long enough."""

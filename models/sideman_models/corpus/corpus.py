@@ -185,7 +185,9 @@ def corpus_facts(corpus: Corpus) -> dict[str, Any]:
     """What the corpus holds, as plain JSON."""
     values = [value for piece in corpus.pieces for value in piece.values]
     texts = [value.text for value in values]
-    notes, dropped = (sum(getattr(piece, name) for piece in corpus.pieces) for name in ("notes", "dropped"))
+    notes, dropped = (
+        sum(getattr(piece, name) for piece in corpus.pieces) for name in ("source_notes", "dropped_notes")
+    )
     kinds, durations = Counter(value.kind for value in values), Counter(value.ticks for value in values)
     return {
         "pieces": len(corpus.pieces),

@@ -87,7 +87,9 @@ class ClassicTrainer:
         zero, targets = np.zeros((m, self.recipe.units), np.float32), [Y[:, step] for step in range(Tx)]
         # The order is ours already. What Keras itself calls a loss is the mean of the batches', large and small alike.
         told = self._model.fit([X, zero, zero], targets, batch_size=self.recipe.batch, shuffle=False, verbose=0).history
-        losses, right = ([told[f"step_{step + 1}_{of}"][-1] for step in range(Tx)] for of in ("losses_of", "right_of"))
+        losses, right = (
+            [told[f"step_{step + 1}_{of}"][-1] for step in range(Tx)] for of in ("step_losses", "step_hits")
+        )
         return np.array(losses, np.float32), np.array(right, np.float32)
 
 

@@ -102,7 +102,7 @@ def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = 
 def summarize(bundle: Bundle, all_bits: Sequence[PieceBits]) -> Evaluation:
     """The figures of all pieces together."""
     pieces = [one.piece for one in all_bits]
-    values, notes = (sum(getattr(one, name) for one in all_bits) for name in ("values", "notes"))
+    values, notes = (sum(getattr(one, name) for one in all_bits) for name in ("value_count", "note_count"))
     of_values = sum(one.value_bits for one in all_bits)
     in_sources = sum(piece.source_notes for piece in pieces)
     told = notes and not bundle.classic and all(piece.pitches is not None for piece in pieces)

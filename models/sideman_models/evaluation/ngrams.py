@@ -133,7 +133,7 @@ class NgramReader:
     def read(self, pieces: Sequence[Piece]) -> NgramData:
         """The pieces as events. Raises `CorpusError` where chords are missing that should be there."""
         encoded = [self._encoder.encode(piece) for piece in pieces]
-        targets, clash = (_concatenate([getattr(one, name) for one in encoded]) for name in ("indices", "clash"))
+        targets, clash = (_concatenate([getattr(one, name) for one in encoded]) for name in ("indices", "clash_rows"))
         piece = np.repeat(np.arange(len(encoded)), [len(one) for one in encoded])
         items = {
             previous_value_item(steps): _concatenate(

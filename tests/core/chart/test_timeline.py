@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Meter, parse_changes
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.engine import Engine, play_through
+from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import Command, MidiEvent, NoteOff, NoteOn, SetChart
 from sideman.core.reports import BarPlayed
-from sideman.core.schedule import DueItem
-from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman_models.music.harmony import TONE_KINDS, Chord, parse_chord
 from support.fakes import performance
 from support.strategies import chord_symbols
@@ -128,7 +128,7 @@ def test_every_value_is_played_over_the_chord_of_its_moment(
             near = any(abs(choice.tick / 12 - each) < 0.11 for each in changing)
             if choice.pitch is not None and not near:
                 seen += 1
-                assert TONE_KINDS[played.tune.chord_at(choice.tick / 12).kind_of(choice.pitch)] == choice.value.kind
+                assert TONE_KINDS[played.chart.chord_at(choice.tick / 12).kind_of(choice.pitch)] == choice.value.kind
     assert seen > 4
 
 
@@ -148,8 +148,8 @@ def test_it_is_woken_for_a_chord_and_the_coming_value_is_chosen_anew() -> None:
         played.receive(item, second)
     assert played.deadline() == pytest.approx(1.34)
     assert list(played.advance(1.34)) == []
-    assert played.status(1.34).chord_and_next()[0].text == "F^7"
-    assert played.status(1.34).next_choice is None
+    assert played.snapshot(1.34).chord_and_next()[0].text == "F^7"
+    assert played.snapshot(1.34).next_choice is None
     assert played.deadline() == pytest.approx(2.0)
 
 
@@ -160,8 +160,8 @@ def test_keys_that_hold_chords_are_not_heard_as_a_line() -> None:
     for second, item in grip(C7, 1.0):
         played.receive(item, second)
     assert played.improviser.export_state(0) == before
-    assert played.heard == 0
-    assert not played.hearing.keys_held
+    assert played.heard_notes == 0
+    assert not played.melody.keys_held
 
 
 @pytest.mark.parametrize(("first", "kind"), [(0.0, "C"), (0.02, "C"), (-0.02, "C"), (0.6, "A")])
@@ -194,7 +194,7 @@ def test_chords_can_be_held_before_the_music_starts() -> None:
         played.receive(item, second)
     assert played.deadline() == pytest.approx(1.04)
     assert list(played.advance(1.04)) == []
-    assert played.tune.chord_at(0.0).text == "C7"
+    assert played.chart.chord_at(0.0).text == "C7"
     assert played.deadline() == math.inf
 
 

@@ -15,7 +15,8 @@ from sideman.core.engine import Engine, play_through
 from sideman.core.events import ChangeSettings, ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend
 from sideman.core.input.melody import MelodyTracker
 from sideman.core.reports import BarPlayed, NoteHeard, NotePlayed, Report
-from sideman.core.settings.schema import MidiSettings
+from sideman.core.settings.live import LiveSettings
+from sideman.core.settings.schema import MidiSettings, Settings
 from sideman.core.text import format_bar
 from sideman.core.timing.tempo import Tempo
 from sideman_models.music.context import EvenBars
@@ -48,7 +49,7 @@ class Notes:
 
 def heard(events: Events, hearing: MelodyTracker | None = None, **midi: Any) -> Notes:
     """What is made of some events, by their beats, in bars of 4/4."""
-    hearing, notes = hearing or MelodyTracker(MidiSettings(**midi), EvenBars(BAR)), Notes()
+    hearing, notes = hearing or MelodyTracker(LiveSettings(Settings(midi=MidiSettings(**midi))), EvenBars(BAR)), Notes()
     for second, event in events:
         for played in hearing.player_events(event, second):
             hearing.track(played, second, TEMPO, 0.5, notes)
@@ -100,7 +101,7 @@ def test_a_pedal_lets_a_note_ring_for_a_bar_at_most(pedal_up: float | None, leng
         events += [(1 + pedal_up, ControlChange(PEDAL, 0, 1))]
     for second, event in sorted(events, key=lambda one: one[0]):
         played.receive(event, second)
-    assert not played.hearing.keys_held
+    assert not played.melody.keys_held
     first, *rests = texts(played, 120)
     assert first[2:7] == length
     assert rests
@@ -152,7 +153,7 @@ def test_drums_and_chords_are_not_the_line() -> None:
 
 def test_all_notes_off_lets_go_of_all_keys() -> None:
     """Without it a DAW that stops in the middle of a note would leave it held for ever."""
-    hearing = MelodyTracker(MidiSettings(), EvenBars(BAR))
+    hearing = MelodyTracker(LiveSettings(Settings(midi=MidiSettings())), EvenBars(BAR))
     notes = heard([(1, on(60)), (1.01, on(64)), (2, ControlChange(123, 0, 2)), (3, ControlChange(123, 0, 1))], hearing)
     assert [tick for tick, _ in notes.ended] == pytest.approx([36, 36], abs=0.2)
     assert not hearing.keys_held
@@ -160,7 +161,7 @@ def test_all_notes_off_lets_go_of_all_keys() -> None:
 
 def test_it_knows_whether_you_are_playing() -> None:
     """Without it an answer would begin into your phrase."""
-    hearing = MelodyTracker(MidiSettings(chords=4), EvenBars(BAR))
+    hearing = MelodyTracker(LiveSettings(Settings(midi=MidiSettings(chords=4))), EvenBars(BAR))
     assert (hearing.keys_held, hearing.last_onset_tick, hearing.last_release_tick) == (False, None, None)
     heard([(0.5, on(36, 4)), (0.9, ControlChange(PEDAL, 127, 1)), (1.0, on(60)), (1.5, on(64))], hearing)
     assert (hearing.keys_held, hearing.last_onset_tick, hearing.last_release_tick) == (True, 18, None)
@@ -215,7 +216,7 @@ def test_a_transposing_instrument_is_heard_as_it_sounds_and_shown_as_it_is_read(
     """Without it a trumpeter's solo would be answered a tone off, or told in a key that is not theirs."""
     told: list[Report] = []
     played = performance(midi__transpose=-2, play__mode="off").make_engine(0.0)
-    played.tell = told.append
+    played.report = told.append
     played.receive(on(62), 1.0)
     played.receive(ChangeSettings((("midi.transpose", -9),)), 1.2)
     played.receive(off(62), 1.4)
@@ -314,7 +315,7 @@ def test_both_lines_enter_the_network_in_the_order_in_which_they_sounded(
     told: list[Report] = []
     entered: list[int] = []
     played = performance(play__rate=rate, play__seed=seed).make_engine(0.0)
-    played.tell = told.append
+    played.report = told.append
     feed = played.improviser._update_state
 
     def entering(written: list[LineValue]) -> None:

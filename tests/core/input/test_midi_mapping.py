@@ -40,7 +40,8 @@ from sideman.core.settings.bindings import ActionTarget, SettingTarget, Target
 from sideman.core.settings.read_bindings import controller_range_of
 from sideman.core.settings.schema import KEYS, NO_BINDINGS, Settings, value_of, with_values
 from sideman.core.settings.types import NumberRange
-from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock
 from support.fakes import settings as told
 
@@ -367,8 +368,8 @@ def test_a_storm_on_any_knob_leaves_the_notes_on_their_beats(key: str) -> None:
     stormy, _ = play_on_fake_clock(engine, 6.0, storm(20, 1.0, 3.0, 64))
     onsets = [second for second, _ in note_ons(stormy)]
     assert all(after - before > 0.03 for before, after in pairwise(onsets))
-    assert engine.late == 0
-    assert value_of(engine.status(6.0).settings, key) == value_of(engine.settings, key)
+    assert engine.late_notes == 0
+    assert value_of(engine.snapshot(6.0).settings, key) == value_of(engine.settings, key)
     assert not hanging_notes(message for _, message in stormy.sent)
 
 
@@ -407,11 +408,11 @@ def test_a_switch_is_never_heard_and_an_echo_is_no_switch() -> None:
     sent = [due.item for due in engine.advance(0.0) if isinstance(due.item, NoteOn)]
     before = engine.improviser.export_state(12)
     assert engine.receive(sent[0], 0.01) == []
-    assert engine.listener.echoes == 1
+    assert engine.melody.echo_filter.echoes == 1
     assert engine.receive(NoteOn(24, 99, 7), 0.02) != []
     engine.receive(NoteOff(24, 7), 0.03)
     assert engine.improviser.export_state(12) == before
-    assert engine.heard == 0
+    assert engine.heard_notes == 0
 
 
 @pytest.mark.parametrize("learned", [False, True])
@@ -429,7 +430,7 @@ def test_a_pedal_that_becomes_a_switch_while_it_is_down_comes_up_as_music(*, lea
     engine.receive(ControlChange(64, 127, 1), 6.0)
     engine.receive(ControlChange(64, 0, 1), 6.5)
     assert dict(engine.settings.midi.cc) == {64: knob}
-    assert not engine.hearing._sustained_channels
+    assert not engine.melody._sustained_channels
 
 
 def test_two_presses_within_a_bar_are_two_modes_on() -> None:
@@ -442,7 +443,7 @@ def test_two_presses_within_a_bar_are_two_modes_on() -> None:
     assert [report.mode for report in recorder.reports if isinstance(report, ModeChanged)] == ["answer"]
     engine.receive(NoteOn(24, 80, 1), 4.2)
     list(engine.advance(6.0))
-    assert engine.status(6.0).settings.play.mode == "solo"
+    assert engine.snapshot(6.0).settings.play.mode == "solo"
 
 
 def test_a_foot_stops_and_starts_the_music() -> None:
@@ -466,4 +467,4 @@ def test_learning_reaches_the_settings_and_is_told() -> None:
     recorder, _ = play_on_fake_clock(engine, 1.0, arrivals)
     assert ActionRequested("learned", "midi.cc.30=play.gate") in recorder.reports
     assert dict(engine.settings.midi.cc) == {30: SettingTarget("play.gate")}
-    assert isinstance(engine.status(1.0).settings, Settings)
+    assert isinstance(engine.snapshot(1.0).settings, Settings)

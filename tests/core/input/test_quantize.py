@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.core.input.quantize import SwingEstimator, exact_tick, quantize
-from sideman.core.timing.tempo import swung_beat, unswung_tick
+from sideman.core.input.quantize import SwingEstimator, quantize
+from sideman.core.timing.tempo import exact_tick, swung_beat, unswung_tick
 from sideman_models.music.context import EvenBars
 from support.data_files import data_file
 

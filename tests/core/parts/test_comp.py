@@ -34,7 +34,8 @@ from sideman.core.events import (
 from sideman.core.parts.comp import BASS_PITCHES, SHELL_PITCHES, Comp, CompNote, CompStyle, beat_ticks, shell_tones
 from sideman.core.parts.improviser import RandomSource
 from sideman.core.reports import NotePlayed
-from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -304,7 +305,7 @@ def test_its_notes_coming_back_are_not_taken_for_the_players() -> None:
     back = [(second + 0.01, NoteOn(pitch, velocity, COMP)) for second, (_, pitch, velocity) in heard]
     listening = engine("bass", play__mode="off")
     play_on_fake_clock(listening, 8.0, back)
-    assert (listening.heard, listening.listener.echoes) == (0, len(back))
+    assert (listening.heard_notes, listening.melody.echo_filter.echoes) == (0, len(back))
 
 
 def test_what_comes_too_late_is_left_out() -> None:
@@ -313,7 +314,7 @@ def test_what_comes_too_late_is_left_out() -> None:
     list(played.advance(0.0))
     assert not [due for due in played.advance(2.5) if isinstance(due.item, NoteOn)]
     assert [due.beat for due in played.advance(3.0) if isinstance(due.item, NoteOn)] == [3.0]
-    assert played.late == 2
+    assert played.late_notes == 2
 
 
 @pytest.mark.parametrize(("sixteenths", "first"), [(0, 0.0), (18, 0.25), (16, 0.0), (31, 0.125)])

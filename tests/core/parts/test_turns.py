@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.clocks import steady
-from sideman.core.engine import Engine
+from sideman.core.engine import DueItem, Engine
 from sideman.core.events import (
     ChangeSettings,
     ClockContinue,
@@ -33,8 +33,10 @@ from sideman.core.events import (
 )
 from sideman.core.parts.turns import AnswerMode, DuetMode, PlayerActivity
 from sideman.core.reports import BarPlayed, ModeChanged, NotePlayed, SettingsChanged, StateChanged
-from sideman.core.schedule import DueItem
-from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.settings.live import LiveSettings
+from sideman.core.settings.schema import Settings
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman_models.music.context import EvenBars
 from sideman_models.music.harmony import CHORD_TONE
 from support.fakes import CHANGES, FakeClock, RecordingOutput, hanging_notes, note_ons, performance, tempo_change
@@ -58,7 +60,7 @@ def play(engine: Engine, until: float, arrivals: Iterable[tuple[float, MidiEvent
     """What a player does, without its gathering of garbage, which would make these many performances slow."""
     recorder = RecordingOutput(FakeClock())
     bars: list[BarPlayed] = []
-    engine.tell = recorder.reports.append
+    engine.report = recorder.reports.append
 
     def note(dues: Iterable[DueItem]) -> None:
         for due in dues:
@@ -229,7 +231,7 @@ def test_in_a_duet_it_plays_the_less_the_more_you_play() -> None:
 @given(st.lists(st.floats(0, 96), max_size=40), st.floats(0, 96))
 def test_the_room_left_grows_with_every_note_of_yours(ticks: list[float], extra: float) -> None:
     """More notes of yours would now and then make it play more."""
-    fewer, more = PlayerActivity(1.5), PlayerActivity(1.5)
+    fewer, more = PlayerActivity(LiveSettings(Settings())), PlayerActivity(LiveSettings(Settings()))
     for ear, all_ticks in ((fewer, sorted(ticks)), (more, sorted([*ticks, extra]))):
         for tick in all_ticks:
             ear.note_on(tick)
@@ -346,8 +348,8 @@ def test_what_is_halted_is_silent_and_begins_at_the_top() -> None:
     begins = [second for second, message in recorder.sent if message[0] == 0x90 and second > 9]
     assert begins[0] == pytest.approx(11.1)
     assert [bar.number for bar in bars] == [1, 1]
-    assert played.tune.chord_at(played.beat_at(11.2)).text == "Dm7"
-    doing = [report.doing for report in told(recorder, StateChanged)]
+    assert played.chart.chord_at(played.beat_at(11.2)).text == "Dm7"
+    doing = [report.state for report in told(recorder, StateChanged)]
     assert doing == ["listening", "playing", "idle", "listening", "playing", "idle"]
 
 
@@ -357,12 +359,12 @@ def test_halted_it_waits_and_says_so() -> None:
     list(played.advance(1.0))
     played.receive(Stop(), 1.0)
     assert played.deadline() == float("inf")
-    status = played.status(5.0)
+    status = played.snapshot(5.0)
     assert (status.rolling, status.state, status.beat) == (False, "idle", 2.0)
     assert played.receive(Stop(), 5.0) == []
     played.receive(Start(), 6.0)
-    assert played.status(6.2).rolling
-    assert played.status(6.2).bar == 1
+    assert played.snapshot(6.2).rolling
+    assert played.snapshot(6.2).bar == 1
 
 
 def clocked(seconds: Iterable[float]) -> Arrivals:
@@ -389,7 +391,7 @@ def test_by_a_clock_a_halt_lasts_until_begin_or_the_next_start() -> None:
     assert later == pytest.approx([first + beat / 2 for beat in range(13, 13 + len(later))], abs=0.003)
     assert len(later) > 5
     beat = played.beat_at(first + 10.3)
-    assert played.tune.chord_at(beat) == played.tune.chart.chord_at(20.6)
+    assert played.chart.chord_at(beat) == played.chart.chart.chord_at(20.6)
     again = sorted([*clocked(true), (3.1, Stop()), (6.0999, ClockStart())], key=lambda item: item[0])
     recorder, _ = play(following(), 11.9, again)
     assert next(second for second, _ in note_ons(recorder) if second > 3.1) == pytest.approx(6.125, abs=0.03)
@@ -569,7 +571,7 @@ def test_the_lamp_shows_what_it_does() -> None:
     assert lamps[:4] == [(0.0, 64), (2.0, 127), (4.0, 64), (6.0, 127)]
     assert lamps[4] == (7.0, 0)
     doing = [{0: "idle", 64: "listening", 127: "playing"}[value] for _, value in lamps]
-    assert doing == [report.doing for report in told(recorder, StateChanged)]
+    assert doing == [report.state for report in told(recorder, StateChanged)]
     first = next(at for at, (second, message) in enumerate(recorder.sent) if message[0] == 0x90)
     assert recorder.sent[first - 1][1] == encode_lamp(127)
 
@@ -584,19 +586,19 @@ def test_the_status_tells_mode_doing_and_what_is_coming() -> None:
     played = engine(play__mode="trade", play__trade_bars=1)
     list(played.advance(0.5))
     played.prepare(0.5)
-    status = played.status(0.5)
+    status = played.snapshot(0.5)
     assert (status.mode, status.state, status.next_choice_beat) == ("trade", "listening", 4.0)
     played.receive(SetMode("off"), 0.6)
-    assert played.status(0.6).mode == "trade"
-    assert played.status(0.6).next_choice is None
+    assert played.snapshot(0.6).mode == "trade"
+    assert played.snapshot(0.6).next_choice is None
     list(played.advance(2.0))
-    assert (played.status(2.0).mode, played.status(2.0).state) == ("off", "listening")
+    assert (played.snapshot(2.0).mode, played.snapshot(2.0).state) == ("off", "listening")
     assert encode(NoteOn(1, 1, 1)) == (0x90, 1, 1)
 
 
 def test_an_ear_lets_go_of_a_key_whose_end_was_lost() -> None:
     """A cable pulled out would leave it listening for ever."""
-    ear = PlayerActivity(1.5)
+    ear = PlayerActivity(LiveSettings(Settings()))
     assert AnswerMode(ear, EvenBars(BAR)).next_open_tick(0) is None
     ear.note_on(0.0)
     opens = AnswerMode(ear, EvenBars(BAR)).next_open_tick(0)

@@ -33,7 +33,7 @@ PHRASE: list[tuple[float, MidiEvent]] = [(1.1, NoteOn(61, 70, 1)), (1.3, NoteOff
 
 @st.composite
 def play_values(draw: st.DrawFn, keys: list[str] = PLAY) -> tuple[str, Any]:
-    """A key of `play_on_fake_clock`, and a value that it may have."""
+    """A key of `play`, and a value that it may have."""
     key = draw(st.sampled_from(keys))
     rule = KEYS[key].value_type
     if key == "play.range":
@@ -58,7 +58,7 @@ def afresh(engine: Engine) -> Improviser:
     """An improviser made with the settings that hold now, in the state of the one of `engine`."""
     old = engine.improviser
     network = performance(old.bundle).network
-    new = Improviser(old.bundle, network, engine.tune, engine.tune, engine.settings.play, old.random_source.seed)
+    new = Improviser(old.bundle, network, engine.chart, engine.chart, engine.live, old.random_source.seed)
     for name, each in vars(old).items():
         if name not in MADE_OF_SETTINGS:
             setattr(new, name, each.copy() if hasattr(each, "copy") else each)
@@ -81,11 +81,11 @@ def test_the_next_choice_is_that_of_an_improviser_with_these_settings(
     seed = engine.improviser.random_source.seed if key != "play.seed" or value is None else value
     assert engine.receive(ChangeSettings(((key, value),)), second) == []
     if key != "play.mode":
-        assert value_of(engine.status(second).settings, key) == value
+        assert value_of(engine.snapshot(second).settings, key) == value
     assert engine.improviser.settings == engine.settings.play
     assert engine.improviser.random_source.seed == seed
     engine.prepare(second)
-    status = engine.status(second)
+    status = engine.snapshot(second)
     onset = engine.tempo.second_at(status.next_choice_beat) + engine.settings.play.offset_ms / 1000
     if status.next_choice is not None and onset > second + 0.01 and key not in PLACED:
         assert status.next_choice == afresh(engine).choose(status.next_choice.tick)

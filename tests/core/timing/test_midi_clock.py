@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.clocks import Seconds, going, jittered, steady
-from sideman.core.engine import Engine, play_through
+from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import (
     ClockContinue,
     ClockStart,
@@ -27,8 +27,8 @@ from sideman.core.events import (
     encode,
 )
 from sideman.core.reports import BarPlayed
-from sideman.core.schedule import DueItem
-from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman.midi.decoder import MidiDecoder
 from sideman.playing.assembly import resumed_engine, state_of
@@ -125,7 +125,7 @@ def test_a_running_clock_is_joined_at_the_place_it_tells(words: Sequence[MidiEve
     first = float(true[joins]) + (0.25 if place else 0.0)  # half a beat to the next beat
     assert max(off(seconds, [first + beat / 2 for beat in range(len(seconds))])) < 0.001
     beat = engine.beat_at(float(true[-1]))
-    assert engine.tune.chord_at(beat) == engine.tune.chart.chord_at(place + 8)
+    assert engine.chart.chord_at(beat) == engine.chart.chart.chord_at(place + 8)
 
 
 @given(st.integers(1, 300), st.floats(0.0, 0.02), st.booleans())
@@ -155,8 +155,8 @@ def test_a_new_start_is_the_top_of_the_chart() -> None:
     engine, _, _ = following(chart__choruses=2)
     recorder, bars = play_on_fake_clock(engine, 24.52, [*band(first), *band(again)[:-1]])
     beat = engine.beat_at(24.2)
-    assert engine.tune.chord_at(beat).text == engine.tune.chart.chord_at(8.4).text
-    assert engine.end == pytest.approx(beat - 8.4 + 32.0, abs=0.01)
+    assert engine.chart.chord_at(beat).text == engine.chart.chart.chord_at(8.4).text
+    assert engine.timeline.end == pytest.approx(beat - 8.4 + 32.0, abs=0.01)
     assert [bar.number for bar in bars] == [1, 1, 2]
     assert max(off([s for s, _ in note_ons(recorder) if s > 19], again[::CLOCK_TICKS_PER_BEAT].tolist())) < 0.004
 
@@ -184,7 +184,7 @@ def test_a_start_while_it_goes_begins_anew() -> None:
     engine, transport, _ = following(play__gate=1)
     recorder, _ = play_on_fake_clock(engine, float(true[-1]) + 0.02, arrivals)
     assert transport.tempo.beat_at(float(true[12 * CLOCK_TICKS_PER_BEAT])) == pytest.approx(5, abs=0.02)
-    assert engine.tune.chord_at(engine.beat_at(float(true[-1]) - 0.1)).text == engine.tune.chart.chord_at(8.9).text
+    assert engine.chart.chord_at(engine.beat_at(float(true[-1]) - 0.1)).text == engine.chart.chart.chord_at(8.9).text
     assert not hanging_notes(message for _, message in recorder.sent)
 
 

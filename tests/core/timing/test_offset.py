@@ -11,7 +11,8 @@ from bench.clocks import steady
 from sideman.core.engine import play_through
 from sideman.core.events import ChangeSettings, ClockStart, ClockTick, LinkState, MidiEvent, NoteOn
 from sideman.core.timing.ableton_link import LinkFollower
-from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock
 
@@ -54,7 +55,7 @@ def test_a_midi_clock_is_followed_so_much_earlier_or_later(offset: int) -> None:
         onsets = [second for second in onsets if second > true[0]]
     assert onsets == pytest.approx(meant[: len(onsets)], abs=1e-4)
     assert len(onsets) >= 16
-    assert engine.late == (1 if offset < -30 else 0)
+    assert engine.late_notes == (1 if offset < -30 else 0)
     assert not hanging_notes(message for _, message in recorder.sent)
 
 
@@ -78,7 +79,7 @@ def test_turned_while_it_plays_it_moves_what_comes_and_loses_nothing() -> None:
     pitches = [pitch for _, pitch in note_ons(recorder)]
     alone = [due.item for due in play_through(performance(**made).make_engine(1.0, beats=12.0))]
     assert pitches[:24] == [note.pitch for note in alone if isinstance(note, NoteOn)]
-    assert engine.late == 0
+    assert engine.late_notes == 0
     assert not hanging_notes(message for _, message in recorder.sent)
     at = [second for second, _ in note_ons(recorder)]
     assert at[5:8] == pytest.approx([2.13 + 0.25 * n for n in range(3)])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from sideman.core.events import TapTempo
 from sideman.core.timing.ableton_link import LinkFollower
-from sideman.core.timing.midi_clock import ClockConfig, MidiClockFollower
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.tap_tempo import MAX_TAP_GAP_S, TapTempoEstimator
 from support.fakes import performance
 
@@ -57,7 +58,7 @@ def test_tapping_moves_no_beat_and_shows() -> None:
         beat = engine.beat_at(second)
         engine.receive(TapTempo(), second)
         assert engine.beat_at(second) == pytest.approx(beat)
-    assert engine.tempo.bpm == engine.status(1.8).settings.tempo.bpm == 150.0
+    assert engine.tempo.bpm == engine.snapshot(1.8).settings.tempo.bpm == 150.0
 
 
 def test_a_clock_that_is_followed_hears_no_foot() -> None:

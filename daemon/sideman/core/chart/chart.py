@@ -36,14 +36,13 @@ from typing import Any
 
 from sideman.core.chart.form import SIGN_PATTERN, Form, stands_before_bar
 from sideman.core.errors import ConfigError
+from sideman.core.positions import snapped_beat
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
 
 BARS_PER_LINE = 4
 MAX_NAME_LENGTH = 200
 MAX_PROBLEM_LENGTH = 300
-# A beat that arithmetic left this little before a change still belongs to the new chord.
-TOLERANCE_BEATS = 1e-9
 
 
 class ChartError(ConfigError):
@@ -144,7 +143,7 @@ class Chart:
 
     def bar_at(self, beat: float) -> tuple[int, float]:
         """The bar that sounds at a beat, counted from 0 at the first top and going round, and the beat it begins on."""
-        chorus, place = divmod(beat + TOLERANCE_BEATS, self.length)
+        chorus, place = divmod(snapped_beat(beat), self.length)
         index = bisect_right(self._bar_beats, place) - 1
         return int(chorus) * len(self.bars) + index, chorus * self.length + self._bar_beats[index]
 
@@ -159,17 +158,22 @@ class Chart:
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at a beat (quarter notes from the first top; the chart repeats for ever)."""
-        return self._chords[bisect_right(self._beats, self._beat_in_chorus(beat)) - 1]
+        return self._chords[bisect_right(self._beats, snapped_beat(beat) % self.length) - 1]
 
     def next_change(self, beat: float) -> tuple[Chord, float]:
-        """The next different chord and the quarter notes until it; (the one chord, infinity) if it never changes."""
+        """Return the next different chord and the quarter notes until it; infinite if the chord never changes."""
+        chord, change = self.next_change_beat(beat)
+        return chord, change - snapped_beat(beat)
+
+    def next_change_beat(self, beat: float) -> tuple[Chord, float]:
+        """Return the next different chord and the beat on which it begins; infinite if the chord never changes."""
         if len(self._chords) == 1:
             return self._chords[0], math.inf
-        place = self._beat_in_chorus(beat)
+        chorus, place = divmod(snapped_beat(beat), self.length)
         index = bisect_right(self._beats, place)
         if index < len(self._beats):
-            return self._chords[index], self._beats[index] - place
-        return self._chords[0], self._beats[0] + self.length - place
+            return self._chords[index], chorus * self.length + self._beats[index]
+        return self._chords[0], (chorus + 1) * self.length + self._beats[0]
 
     def chords_in_bar(self, bar_index: int) -> tuple[Chord, ...]:
         """The chords of a bar, counted from 0 at the first top and going round."""
@@ -194,17 +198,6 @@ class Chart:
             rows = (cells[at : min(at + BARS_PER_LINE, end)] for at in range(first, end, BARS_PER_LINE))
             lines += [f"| {' | '.join(row)} |" for row in rows]
         return "\n".join(lines)
-
-    def _beat_in_chorus(self, beat: float) -> float:
-        """The beat within its chorus; one that lies a hair before a change is put on it."""
-        length = self.length
-        place = beat % length
-        if length - place <= TOLERANCE_BEATS:
-            return 0.0
-        index = bisect_right(self._beats, place)
-        if index < len(self._beats) and self._beats[index] - place <= TOLERANCE_BEATS:
-            return self._beats[index]
-        return place
 
 
 def _chord_changes(bars: tuple[Bar, ...], starts: Sequence[float]) -> list[tuple[float, Chord]]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from sideman.core.chart.chart import TOLERANCE_BEATS, Chart, Meter
+from sideman.core.chart.chart import Chart, Meter
 from sideman_models.music.harmony import Chord
 from sideman_models.music.values import TICKS_PER_QUARTER
 
@@ -97,19 +97,26 @@ class ChartTimeline:
         return now.chart.chord_at(beat - now.start)
 
     def next_change(self, beat: float) -> tuple[Chord, float]:
-        """The next different chord, and the beats until it (infinite if there is none).
+        """Return the next different chord and the beats until it (infinite if there is none).
 
-        After a chord that is held nobody knows what comes, unless another chart is about to take over.
+        After a held chord the next chord is not known, unless another chart is about to take over.
         """
+        chord, change = self._next_change_beat(beat)
+        return chord, change - beat
+
+    def next_change_tick(self, tick: float) -> float:
+        """Return the tick on which the next different chord begins; infinite if there is none."""
+        return self._next_change_beat(tick / TICKS_PER_QUARTER)[1] * TICKS_PER_QUARTER
+
+    def _next_change_beat(self, beat: float) -> tuple[Chord, float]:
         held, takes_over = self.held_chord_at(beat), self._current.start
         if held is not None:
-            over = beat < takes_over and self._held[-1] == (takes_over, None)
-            return (self.chord_at(takes_over), takes_over - beat) if over else (held, math.inf)
-        now = self._span_at(beat)
-        chord, beats = now.chart.next_change(beat - now.start)
-        if beat < takes_over <= beat + beats:
-            return self.chord_at(takes_over), takes_over - beat
-        return chord, beats
+            chart_follows = beat < takes_over and self._held[-1] == (takes_over, None)
+            return (self.chord_at(takes_over), takes_over) if chart_follows else (held, math.inf)
+        span = self._span_at(beat)
+        chord, change = span.chart.next_change_beat(beat - span.start)
+        change += span.start
+        return (self.chord_at(takes_over), takes_over) if beat < takes_over <= change else (chord, change)
 
     def chords_in_bar(self, beat: float) -> tuple[Chord, ...]:
         """The chords of the bar that begins at `beat`."""
@@ -133,11 +140,11 @@ class ChartTimeline:
         del self._held[:-_MAX_HELD_CHORDS]
 
     def chords_within(self, beat: float, beats: float) -> Iterator[tuple[float, Chord]]:
-        """The chord at `beat`, and each that takes over within so many `beats`, with its place from `beat`."""
-        at = 0.0
-        while at < beats - TOLERANCE_BEATS:
-            yield at, self.chord_at(beat + at)
-            at += self.next_change(beat + at)[1]
+        """Yield the chord at `beat` and each that begins within `beats` from there, with its distance from `beat`."""
+        position = beat
+        while position < beat + beats:
+            yield position - beat, self.chord_at(position)
+            position = self._next_change_beat(position)[1]
 
     # -- bars
 

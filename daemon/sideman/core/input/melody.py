@@ -26,10 +26,10 @@ from typing import Protocol
 from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend
 from sideman.core.input.chord_detection import ChordDetector
 from sideman.core.input.echo import EchoFilter
-from sideman.core.input.quantize import SwingEstimator, exact_tick, quantize
+from sideman.core.input.quantize import SwingEstimator, quantize
 from sideman.core.ledger import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
-from sideman.core.settings.schema import MidiSettings
-from sideman.core.timing.tempo import Tempo
+from sideman.core.settings.live import LiveSettings
+from sideman.core.timing.tempo import Tempo, exact_tick
 from sideman_models.music.context import Bars
 from sideman_models.music.values import TICKS_PER_QUARTER
 
@@ -68,14 +68,15 @@ class MelodyTracker:
     are None before there is one.
     """
 
-    def __init__(self, midi: MidiSettings, bars: Bars) -> None:
+    def __init__(self, live: LiveSettings, bars: Bars) -> None:
+        midi = live.midi
         self.echo_filter = EchoFilter(
             midi.listen, midi.echo_ms / 1000, drum_channel=midi.drums, chord_channel=midi.chords
         )
         self.chord_detector = ChordDetector()
-        self.transpose = midi.transpose
         self.last_onset_tick: int | None = None
         self.last_release_tick: float | None = None
+        self._live = live
         self._bars = bars
         self._chords_channel = midi.chords
         self._pressed_keys: dict[
@@ -116,7 +117,7 @@ class MelodyTracker:
     def _receive_note(self, note: NoteOn | NoteOff, second: float) -> list[PlayerEvent]:
         key = note.channel, note.pitch
         if isinstance(note, NoteOn):
-            pitch = _fold_into_midi(note.pitch + self._bends.get(note.channel, 0) + self.transpose)
+            pitch = _fold_into_midi(note.pitch + self._bends.get(note.channel, 0) + self._live.midi.transpose)
             self._pressed_keys[key] = pitch
         elif key in self._pressed_keys:
             pitch = self._pressed_keys.pop(key)

@@ -21,7 +21,7 @@ import math
 from collections import deque
 from statistics import median
 
-from sideman.core.timing.tempo import swung_beat, unswung_tick
+from sideman.core.timing.tempo import position_in_bar, swung_beat
 from sideman_models.music.context import Bars
 from sideman_models.music.values import TICKS_PER_QUARTER
 
@@ -43,7 +43,7 @@ def quantize(beat: float, bars: Bars, swing: float, beat_s: float, previous_tick
 
     It comes after `previous_tick`, the place of the moment before; where none is near enough, it is that place again.
     """
-    top, bar_ticks, place = _position_in_bar(beat, bars)
+    top, bar_ticks, place = position_in_bar(beat, bars)
     here = math.floor(place) * TICKS_PER_QUARTER
     places = sorted({min(here + tick, bar_ticks) for tick in (*HANDICAP_S, TICKS_PER_QUARTER, TICKS_PER_QUARTER + 2)})
     free = [tick for tick in places if previous_tick is None or top + tick > previous_tick]
@@ -60,21 +60,6 @@ def quantize(beat: float, bars: Bars, swing: float, beat_s: float, previous_tick
     return previous_tick if previous_tick is not None and too_late else best
 
 
-def exact_tick(beat: float, bars: Bars, swing: float) -> float:
-    """The tick, not rounded, of what sounds on `beat` and needs no place of the grid, as the end of a note."""
-    top, _, place = _position_in_bar(beat, bars)
-    return top + unswung_tick(place, swing)
-
-
-def _position_in_bar(beat: float, bars: Bars) -> tuple[int, int, float]:
-    """The tick of the bar line before `beat`, the ticks of its bar, and how many beats ago it was.
-
-    Swing begins anew there.
-    """
-    top, bar_ticks = bars.bar_at(beat * TICKS_PER_QUARTER)
-    return top, bar_ticks, beat - top / TICKS_PER_QUARTER
-
-
 class SwingEstimator:
     """How far into the beat the player's second eighth falls, as far as that can be told from their onsets."""
 
@@ -85,7 +70,7 @@ class SwingEstimator:
 
     def add_onset(self, beat: float, bars: Bars) -> None:
         """A moment of the player's falls on `beat`."""
-        top, bar_ticks, place = _position_in_bar(beat, bars)
+        top, bar_ticks, place = position_in_bar(beat, bars)
         if bar_ticks / TICKS_PER_QUARTER - place <= _NEAR_BEAT:
             top, place = top + bar_ticks, place - bar_ticks / TICKS_PER_QUARTER
         number = math.floor(place + _NEAR_BEAT)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
-from sideman.core.chart.chart import TOLERANCE_BEATS, Meter
+from sideman.core.chart.chart import Meter
 from sideman.core.chart.timeline import ChartTimeline
 from sideman_models.music.context import ticks_after_bar_line
 from sideman_models.music.harmony import NO_CHORD, Chord
@@ -95,11 +95,9 @@ class Comp:
         return beat_ticks(self._timeline.meter_at(tick))
 
     def _next_change_tick(self, tick: int) -> int:
-        """The first tick of the next chord, or one that never comes."""
-        beats = self._timeline.next_change(tick / TICKS_PER_QUARTER)[1]
-        if math.isinf(beats):
-            return tick + self._timeline.bar_at(tick)[1]
-        return max(tick + 1, math.ceil(tick + beats * TICKS_PER_QUARTER - TOLERANCE_BEATS * TICKS_PER_QUARTER))
+        """Return the first tick of the next chord; if the chord never changes, a tick in the next bar."""
+        change = self._timeline.next_change_tick(tick)
+        return tick + self._timeline.bar_at(tick)[1] if math.isinf(change) else max(tick + 1, math.ceil(change))
 
     def _shell_onsets(self, line: int, draw: DrawFunction) -> Iterator[int]:
         """Where shells are struck in the bar that begins at the tick `line`, if nothing changes."""

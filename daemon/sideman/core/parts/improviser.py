@@ -18,12 +18,13 @@ import numpy.typing as npt
 from sideman.core.parts.masks import Mask, ValueMasks
 from sideman.core.parts.reweight import Reweighter
 from sideman.core.parts.smoothing import smoothing_rules
+from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import PlaySettings
 from sideman.core.settings.types import PitchRange
 from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at, ticks_after_bar_line
 from sideman_models.music.harmony import CHORD_TONE
 from sideman_models.music.line import LineValue, MelodicLine
-from sideman_models.music.smoothing import NO_RULES, is_repeated_too_often
+from sideman_models.music.smoothing import NO_RULES, SmoothingRules, is_repeated_too_often
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import LstmState, Network
@@ -103,19 +104,20 @@ UNCONSTRAINED = ChoiceConstraints()
 
 
 class Improviser:
-    """Improvises one line over `changes` and `bars` with the network of a bundle, as `settings` say."""
+    """Improvises one line over `changes` and `bars` with the network of a bundle, by the settings of `live`."""
 
     def __init__(
-        self, bundle: Bundle, network: Network, changes: ChordChanges, bars: Bars, settings: PlaySettings, seed: int
+        self, bundle: Bundle, network: Network, changes: ChordChanges, bars: Bars, live: LiveSettings, seed: int
     ) -> None:
         self.bundle = bundle
-        self.settings = settings
-        self.random_source = RandomSource(seed)
+        self._live = live
+        self._play = live.play
+        self._random_source = RandomSource(seed)
         self.state = LstmState.zero(network.weights.n_a)
         self._network = network
         self._vocabulary = bundle.vocabulary
         self._context = bundle.context
-        self.rules = smoothing_rules(settings, classic=bundle.classic)
+        self._rules = smoothing_rules(live.play, classic=bundle.classic)
         self._value_masks = self._make_masks()
         self._reweighter = Reweighter(bundle.vocabulary)
         self._line = MelodicLine(changes, bars)
@@ -124,18 +126,34 @@ class Improviser:
         self._rests_in_a_row = 0
         self._repeats_in_a_row = 0
 
-    def apply_settings(self, settings: PlaySettings) -> None:
-        """Play as other `settings` say, from the next choice on."""
-        before, self.settings = self.settings, settings
-        if settings.seed is not None and settings.seed != before.seed:
-            self.random_source = RandomSource(settings.seed)
-        if any(getattr(settings, name) != getattr(before, name) for name in MASK_SETTINGS):
-            self.rules = smoothing_rules(settings, classic=self.bundle.classic)
-            self._value_masks = self._make_masks()
+    @property
+    def settings(self) -> PlaySettings:
+        """The settings in force; what is made from them is made again when they have changed."""
+        play = self._live.play
+        if play is not self._play:
+            before, self._play = self._play, play
+            if play.seed is not None and play.seed != before.seed:
+                self._random_source = RandomSource(play.seed)
+            if any(getattr(play, name) != getattr(before, name) for name in MASK_SETTINGS):
+                self._rules = smoothing_rules(play, classic=self.bundle.classic)
+                self._value_masks = self._make_masks()
+        return play
+
+    @property
+    def random_source(self) -> RandomSource:
+        """The random source of the seed in force."""
+        _ = self.settings
+        return self._random_source
+
+    @property
+    def rules(self) -> SmoothingRules:
+        """The rules of smoothness in force."""
+        _ = self.settings
+        return self._rules
 
     def _make_masks(self, pitch_range: PitchRange | None = None) -> ValueMasks:
-        settings = self.settings if pitch_range is None else replace(self.settings, range=pitch_range)
-        return ValueMasks(self._vocabulary, settings, NO_RULES if self.bundle.classic else self.rules)
+        settings = self._play if pitch_range is None else replace(self._play, range=pitch_range)
+        return ValueMasks(self._vocabulary, settings, NO_RULES if self.bundle.classic else self._rules)
 
     # -- what has sounded
 

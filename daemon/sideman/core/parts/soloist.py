@@ -1,158 +1,229 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is played next, and when, in written ticks: turns, the choice ahead, the ending, and the last phrase again.
+"""The soloist: what the solo plays next, and when: turns, choices made ahead, the final note, a phrase varied.
 
-It knows neither seconds nor ports: the engine asks it for the next choice and tells it what has sounded. Up to where a
-choice may last is settled only when it is played, since a change of mode may have come in between.
+A choice is made ahead of its onset and can be taken back until it is played. How long it may last is settled only when
+it is played, because the mode may have changed in between.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from sideman.core.chart.timeline import ChartTimeline
+from sideman.core.events import NoteOn
 from sideman.core.parts.improviser import PULSE_TICKS, Choice, ChoiceConstraints, Improviser
+from sideman.core.parts.part import ONSET_RANK, PlayedNote
+from sideman.core.parts.smoothing import MIN_ONSET_GAP_BEATS
 from sideman.core.parts.turns import TurnPlan
 from sideman.core.parts.variation import MAX_PHRASE_CHOICES, Variation, last_phrase
-from sideman.core.settings.schema import ModeName, PlaySettings
+from sideman.core.positions import reached_beat, tick_at
+from sideman.core.settings.live import LiveSettings
+from sideman.core.timeline import Timeline
 from sideman_models.music.context import next_bar_line
+from sideman_models.music.smoothing import delay_onset
 from sideman_models.music.values import TICKS_PER_QUARTER
 
-_ALMOST = 1e-6
+_TOO_SHORT_TO_HEAR_S = 0.003
 
 
 class Soloist:
-    """Plays one line with `improviser` from the tick `start` on, in the turns that `play` says.
+    """Plays one line over `chart` with `improviser`, in the turns of `turns`."""
 
-    `end` is the tick where it stops, infinite where it does not; `rounds_off`: before that comes a last note.
-    """
+    rank: ClassVar[int] = ONSET_RANK
 
     def __init__(
-        self, play: PlaySettings, tune: ChartTimeline, improviser: Improviser, start: int, *, rounds_off: bool
+        self, live: LiveSettings, timeline: Timeline, chart: ChartTimeline, improviser: Improviser, turns: TurnPlan
     ) -> None:
-        self.improviser = improviser
-        self.rota = TurnPlan(play, tune)
+        self.missed_notes = self.played_notes = 0
         self.choice: Choice | None = None
-        self.end = math.inf
-        self._play = play
-        self._tune = tune
-        self.rounds_off = rounds_off
-        self._start = start  # nothing is played before
-        self._next = start  # the first tick at which we may go on
-        self._last = start - 1  # that of the last choice
-        self._last_at = math.inf  # the tick of the last note, as of the choice that is made
-        self._silent_from = start
+        """What is chosen to be played next."""
+        self._live = live
+        self._timeline = timeline
+        self._chart = chart
+        self._improviser = improviser
+        self._turns = turns
+        start = round(timeline.start * TICKS_PER_QUARTER)
+        self._start_tick = start  # nothing is played before
+        self._next_tick = start  # the first tick at which we may continue
+        self._last_tick = start - 1  # that of the last choice
+        self._silent_since = start
+        self._choice_beat = math.inf
+        self._final_note_tick = math.inf  # as of the choice that is made
+        self._last_beat = self._last_note_s = -math.inf  # of the last note: its beat, and the second meant for it
+        self._unrecorded: Choice | None = None  # has been played, and is not yet known to the network
+        self._bar: list[Choice] = []
         self._phrase: deque[Choice] = deque(maxlen=MAX_PHRASE_CHOICES)
         self._variation: Variation | None = None
 
     # -- when
 
-    def coming(self) -> int | None:
-        """The tick of the next choice; None where that is not known, or there is none."""
+    def next_beat(self) -> float:
+        """See `Part`."""
+        if self.choice is not None:
+            return self._choice_beat
+        tick = self.next_tick()
+        return math.inf if tick is None else self.sounding_beat(tick)
+
+    def next_tick(self) -> int | None:
+        """Return the tick of the next choice; None if it is not known, or there is none."""
         if self.choice is not None:
             return self.choice.tick
-        tick = self._opens(self._next)
+        tick = self._next_open_tick(self._next_tick)
         if tick is not None and self._variation is not None and tick >= self._variation.start:
-            part = self._variation.next_tick(tick)
-            tick = tick if part is None or self.rota.next_open_tick(part) != part else part
-        return None if tick is None or tick >= self.end else tick
+            step = self._variation.next_tick(tick)
+            tick = tick if step is None or self._turns.next_open_tick(step) != step else step
+        return None if tick is None or tick >= self._timeline.end_tick else tick
 
-    def _opens(self, tick: int) -> int | None:
-        """The first tick at or after `tick` at which we may begin: that very one, or a pulse."""
-        while (opens := self.rota.next_open_tick(tick)) != tick:
+    def _next_open_tick(self, tick: int) -> int | None:
+        """Return the first tick at or after `tick` at which we may start a note: `tick` itself, or a pulse."""
+        while (opens := self._turns.next_open_tick(tick)) != tick:
             if opens is None:
                 return None
             tick = self.next_pulse(opens)
         return tick
 
-    def ours(self, tick: int) -> bool:
-        """Whether it is our turn at `tick`."""
-        return tick < self.end and self.rota.next_open_tick(tick) == tick
+    def is_our_turn(self, tick: int) -> bool:
+        """Whether we may start a note at `tick`."""
+        return tick < self._timeline.end_tick and self._turns.next_open_tick(tick) == tick
 
     def next_pulse(self, tick: float, pulse: int | None = None) -> int:
-        """The first pulse at or after `tick`, of the rate unless told otherwise; there is one on every bar line."""
-        pulse = pulse or PULSE_TICKS.get(self._play.rate, TICKS_PER_QUARTER)
-        line, bar = self._tune.bar_at(tick)
-        return line + min(math.ceil((tick - line) / pulse) * pulse, bar)
+        """Return the first pulse at or after `tick`, of the rate unless `pulse` is given; bar lines are pulses."""
+        pulse = pulse or PULSE_TICKS.get(self._live.play.rate, TICKS_PER_QUARTER)
+        line, bar_ticks = self._chart.bar_at(tick)
+        return line + min(math.ceil((tick - line) / pulse) * pulse, bar_ticks)
 
-    def _closes(self, tick: int) -> float:
-        """The tick at which what begins at `tick` has to end: with its turn, or before what else has its own place."""
-        bounds = [self.rota.turn_end(tick), self._last_at]
-        if self._variation is not None:
-            bounds.append(self._variation.start)
-        return min((bound for bound in bounds if bound > tick), default=math.inf)
+    def sounding_beat(self, tick: int) -> float:
+        """Return the beat on which a choice for `tick` sounds.
+
+        Triplets stay where swung sixteenths move: two onsets of one beat could meet or change places without a gap.
+        """
+        gap = min(self._improviser.rules.apart, MIN_ONSET_GAP_BEATS)
+        return delay_onset(self._timeline.swung_beat(tick), self._last_beat, gap)
 
     # -- what
 
-    def prepare(self) -> Choice:
-        """Choose for the next onset, which is known, and has no choice yet."""
-        tick = self.coming()
+    def prepare(self, second: float) -> bool:
+        """See `Part`. An onset that is already too late is passed over, with all before it."""
+        if self.choice is not None:
+            return False
+        tick = self.next_tick()
+        if tick is not None and self._timeline.is_late(self.sounding_beat(tick), second):
+            self._next_tick = self.next_pulse(self._timeline.beat_at(second) * TICKS_PER_QUARTER)
+            self._phrase.clear()
+            self.missed_notes += 1
+            tick = self.next_tick()
         if tick is None:
-            raise ValueError("nothing is coming")
-        self._last_at = self._last_note()  # looked for now, since there is no time for it when the choice is due
-        self.choice = self.improviser.choose(tick, self._wish(tick))
-        return self.choice
+            return False
+        self._choice_beat = self.sounding_beat(tick)
+        self._final_note_tick = self._find_final_note()  # now, because there is no time for it when the choice is due
+        self.choice = self._improviser.choose(tick, self._constraints(tick))
+        return True
 
-    def _wish(self, tick: int) -> ChoiceConstraints:
-        if tick >= self._last_at:
-            return ChoiceConstraints(length=round(self.end) - tick, must_sound=True, must_be_chord_tone=True)
+    def _constraints(self, tick: int) -> ChoiceConstraints:
+        if tick >= self._final_note_tick:
+            length = round(self._timeline.end_tick) - tick
+            return ChoiceConstraints(length=length, must_sound=True, must_be_chord_tone=True)
         varied = None if self._variation is None else self._variation.constraints(tick)
-        silent = tick - self._silent_from if tick == self._next else 0
+        silent_ticks = tick - self._silent_since if tick == self._next_tick else 0
         return varied or ChoiceConstraints(
-            player_onsets_per_beat=self.rota.player_onsets_per_beat(tick), silent_ticks=max(0, silent)
+            player_onsets_per_beat=self._turns.player_onsets_per_beat(tick), silent_ticks=max(0, silent_ticks)
         )
 
-    def _last_note(self) -> float:
-        """The tick of the last note: where the last chord begins, at the last bar line at the earliest."""
-        if not self.rounds_off or self.end == math.inf:
+    def _find_final_note(self) -> float:
+        """Return the tick of the final note: where the last chord begins, or the last bar line if that is later."""
+        end = self._timeline.end_tick
+        if not self._timeline.has_final_note or end == math.inf:
             return math.inf
-        end, beat = self.end / TICKS_PER_QUARTER, self._tune.bar_at(self.end - 1)[0] / TICKS_PER_QUARTER
-        while beat + (lasts := self._tune.next_change(beat)[1]) < end - _ALMOST:
-            beat += lasts
-        return math.ceil(beat * TICKS_PER_QUARTER - _ALMOST)
-
-    def is_last(self, choice: Choice) -> bool:
-        """Whether `choice` is the last note of all, which lasts to the end."""
-        return choice.tick >= self._last_at
+        tick: float = self._chart.bar_at(end - 1)[0]
+        while (change := self._chart.next_change_tick(tick)) < end:
+            tick = change
+        return math.ceil(tick)
 
     def take_back(self) -> None:
-        """Let the next choice be made anew."""
+        """Forget the choice that is made; the next one is made afresh."""
         self.choice = None
 
-    # -- what has been played
+    # -- playing
 
-    def take(self) -> Choice:
-        """The choice, whose time has come, cut to the time it has: it is to be `played` or `missed`."""
+    def play(self, second: float) -> Sequence[PlayedNote]:
+        """See `Part`."""
         if self.choice is None:
-            raise ValueError("nothing is chosen")
-        choice, self.choice = self.choice, None
-        room = self._closes(choice.tick) - choice.tick
+            return []
+        choice, beat = self._cut_to_room(self.choice), self._choice_beat
+        self.choice = None
+        if choice.pitch is None:
+            self._bar.append(choice)
+            self._record(choice)
+            return []
+        if self._was_played_already(beat, second) or self._timeline.is_late(beat, second):
+            self.missed_notes += 1
+            self._continue_after(replace(choice, pitch=None))
+            self._improviser.record_missed(choice)
+            return []
+        self.played_notes += 1
+        self._last_beat, self._last_note_s = beat, self._timeline.second_at(beat)
+        self._bar.append(choice)
+        self._unrecorded = choice
+        note = NoteOn(choice.pitch, choice.velocity, self._live.midi.channel)
+        end = self._end_beat(choice, beat)
+        return [PlayedNote(note, beat, end, "solo", choice.tick, choice.value, ends_last=True)]
+
+    def sent(self) -> None:
+        """See `Part`. The network's step takes longer than everything else, so it is taken after sending."""
+        if self._unrecorded is not None:
+            choice, self._unrecorded = self._unrecorded, None
+            self._record(choice)
+
+    def take_bar(self) -> tuple[Choice, ...]:
+        """Return what was played since the last call."""
+        played, self._bar = tuple(self._bar), []
+        return played
+
+    def _was_played_already(self, beat: float, second: float) -> bool:
+        """Whether a note was played for the same time just before: sent early, it belonged to what a jump has ended."""
+        return (
+            beat <= reached_beat(self._timeline.beat_at(self._last_note_s))
+            and second - self._last_note_s > _TOO_SHORT_TO_HEAR_S
+        )
+
+    def _cut_to_room(self, choice: Choice) -> Choice:
+        """Return `choice`, ending at the latest with its turn, the final note or the variation that follows."""
+        bounds = [self._turns.turn_end(choice.tick), self._final_note_tick]
+        if self._variation is not None:
+            bounds.append(self._variation.start)
+        room = min((bound for bound in bounds if bound > choice.tick), default=math.inf) - choice.tick
         return choice if choice.length <= room else replace(choice, length=round(room))
 
-    def played(self, choice: Choice) -> None:
-        """`choice` has sounded."""
-        self._go_on(choice)
-        self.improviser.record_played(choice)
+    def _end_beat(self, choice: Choice, beat: float) -> float:
+        """Return the beat of the note-off: `play.gate` of the time to the next onset, never beyond the end."""
+        end = math.inf if self._timeline.end is None else self._timeline.end
+        if choice.tick >= self._final_note_tick:
+            return end
+        next_onset = max(self._timeline.swung_beat(choice.tick + choice.length), beat + MIN_ONSET_GAP_BEATS)
+        sounding = self._improviser.sounding_ticks(choice.length)
+        return min(beat + (next_onset - beat) * sounding / choice.length, end)
 
-    def missed(self, choice: Choice) -> None:
-        """`choice` came too late."""
-        self._go_on(replace(choice, pitch=None))
-        self.improviser.record_missed(choice)
+    def _record(self, choice: Choice) -> None:
+        self._continue_after(choice)
+        self._improviser.record_played(choice)
 
-    def _go_on(self, choice: Choice) -> None:
-        if choice.tick != self._next:
+    def _continue_after(self, choice: Choice) -> None:
+        if choice.tick != self._next_tick:
             self._phrase.clear()
-            self._silent_from = choice.tick
-        self._last = choice.tick
+            self._silent_since = choice.tick
+        self._last_tick = choice.tick
         if self._variation is not None and choice.tick >= self._variation.start:
-            self._vary(self._variation, choice)
-        self._next = choice.tick + choice.length
+            self._advance_variation(self._variation, choice)
+        self._next_tick = choice.tick + choice.length
         if choice.pitch is not None:
-            self._silent_from = self._next
+            self._silent_since = self._next_tick
         self._phrase.append(choice)
 
-    def _vary(self, variation: Variation, choice: Choice) -> None:
+    def _advance_variation(self, variation: Variation, choice: Choice) -> None:
         if self._phrase and self._phrase[-1].tick < variation.start:
             self._phrase.clear()
         if variation.next_tick(choice.tick) == choice.tick:
@@ -160,67 +231,58 @@ class Soloist:
         if variation.next_tick(choice.tick) is None:
             self._variation = None
 
-    # -- what is asked for
+    # -- what changes while it plays
 
-    def adopt(self, play: PlaySettings) -> None:
-        """Play as other settings say, from the next choice that is made on; of the mode nothing is heeded here."""
-        rate, self._play = self._play.rate, play
-        self.improviser.apply_settings(play)
-        self.rota.activity.patience = play.patience
-        if self.choice is None and play.rate != rate:
-            self._next = self.next_pulse(self._next, PULSE_TICKS.get(play.rate, 1))
+    def rate_changed(self) -> None:
+        """`play.rate` has changed: continue on a pulse of the new rate, unless a choice is already made."""
+        if self.choice is None:
+            self._next_tick = self.next_pulse(self._next_tick, PULSE_TICKS.get(self._live.play.rate, 1))
 
-    def plan(self, mode: ModeName, tick: int) -> None:
-        """Let `mode` hold from the bar line at `tick` on."""
-        self.rota.schedule_mode(self._play, mode, tick)
-        self._drop(tick)
+    def schedule_mode(self, mode: str, tick: int) -> None:
+        """Let `mode` take over at the bar line at `tick`."""
+        self._turns.schedule_mode(mode, tick)
+        self.give_way(tick)
 
-    def set_mode(self, play: PlaySettings, tick: int, line: int) -> None:
-        """From `tick` on the mode is that of `play`, whose turns count from the bar line at `line`."""
-        self.rota.start(play, line)
-        self.adopt(play)
-        if tick <= self._last:
-            tick = self.next_pulse(self._last + 1)  # swing, or an offset, may have it that this was played already
-        if self._variation is not None or (self.choice is not None and self.choice.tick < tick):
-            self.choice = None  # else it was chosen for the new mode
-        if self._next != tick:
+    def start_mode(self, tick: float, line: int) -> None:
+        """From `tick` on, play in the mode of the settings, whose turns count from the bar line at `line`."""
+        self._turns.start(line)
+        first = self.next_pulse(tick)
+        if first <= self._last_tick:  # it was played already, because of the swing or the offset
+            first = self.next_pulse(self._last_tick + 1)
+        if self._variation is not None or (self.choice is not None and self.choice.tick < first):
+            self.choice = None  # a later one was chosen for the new mode
+        if self._next_tick != first:
             self._phrase.clear()
-            self._silent_from = tick
-        self._next, self._variation = tick, None
+            self._silent_since = first
+        self._next_tick, self._variation = first, None
 
     def give_way(self, tick: int) -> None:
-        """The player comes in: what we play ends at `tick`."""
-        self._drop(tick)
-
-    def _drop(self, tick: int) -> None:
+        """End what we play at `tick`."""
         self.choice = self._variation = None
-        self._next = min(self._next, max(tick, self._start))
+        self._next_tick = min(self._next_tick, max(tick, self._start_tick))
 
-    def skip(self, tick: float) -> None:
-        """What would have begun before `tick` is passed over."""
-        self._next = self.next_pulse(tick)
-        self._phrase.clear()
-
-    def vary(self, tick: int) -> None:
+    def play_variation(self, tick: int) -> None:
         """Play the last phrase again, varied, from the first bar line at or after `tick` in a turn of ours."""
-        phrase = last_phrase(self._phrase, self._tune)
-        begins = self.rota.next_open_tick(tick)
-        if phrase and begins is not None:
-            begins = next_bar_line(self._tune, begins)
-            self._variation = Variation(phrase, begins, self._tune, self._play.range)
+        phrase = last_phrase(self._phrase, self._chart)
+        start = self._turns.next_open_tick(tick)
+        if phrase and start is not None:
+            start = next_bar_line(self._chart, start)
+            self._variation = Variation(phrase, start, self._chart, self._live.play.range)
             self.choice = None
 
-    def another_chart(self, tick: int) -> None:
-        """From the bar line at `tick` on there are other chords and bars: what is to come then is settled anew."""
+    def chart_changed(self, tick: int) -> None:
+        """Another chart takes over at the bar line at `tick`: choose again."""
         self.choice = None
         if self._variation is not None and self._variation.start > tick:
-            self.vary(tick)
+            self.play_variation(tick)
 
-    def move(self, start: int, top: int) -> None:
-        """Go on from `start`, in music whose top is at `top`; turns are counted from there."""
-        self.rota.start(self._play, top)
-        self.rota.activity.clear()
+    def relocate(self) -> None:
+        """See `Part`. Turns count from the top of the music."""
+        self._turns.start(self._timeline.top_tick)
         self._phrase.clear()
+        self._bar = []
         self.choice = self._variation = None
-        self._start = self._next = self._silent_from = start
-        self._last = start - 1
+        self._last_beat = -math.inf
+        start = self.next_pulse(tick_at(self._timeline.start))
+        self._start_tick = self._next_tick = self._silent_since = start
+        self._last_tick = start - 1

@@ -1,49 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who plays when: the modes, as arithmetic on written ticks (12 a quarter note), known ahead of time.
+"""Who plays when: THE table of play modes, as arithmetic on written ticks (12 a quarter note), known ahead of time.
 
-Because it is known ahead, the first note of a turn is chosen ahead too, while the player still plays, and falls on its
-very pulse. What the player does is told to an `PlayerActivity`, whatever the mode; the turns only ask it.
+Because turns are known ahead, the first note of a turn is chosen while the player still plays, and falls on its pulse.
+To add a mode, write its class (see `PlayMode`) and add a row to `MODES`; nothing else lists the modes.
 
-A pause, in mode `answer`, comes when nothing has been struck for `play.patience` times the player's own pace, and
-nothing is held. A bar line less than a sixth of a beat before that is near enough: who plays sixteenths up to the last
-one of a bar is answered on the bar line, and who plays eighths is not cut short.
+A pause, in mode `answer`, comes when no note has started for `play.patience` times the player's own pace, and no key
+is held. If the last bar line lies less than a sixth of a beat before that moment, the pause begins on the bar line:
+sixteenths up to the end of a bar are answered on the bar line, and a player of eighths is not cut short.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.settings.schema import ModeName, PlaySettings
 from sideman_models.music.context import Bars
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, quantize_duration
 
 _CHORD_TICKS = TICKS_PER_QUARTER / 8
-"""Notes struck nearer to each other than this are one onset: a chord."""
+"""Notes that start closer together than this are one onset: a chord."""
 _PACE_ONSETS, _ENOUGH_ONSETS = 6, 4
-"""Of so many times from onset to onset the second longest is the pace; of fewer than so many, the longest."""
+"""Of the last six gaps between onsets the second longest is the pace; of fewer than four, the longest."""
 _MIN_PACE_TICKS = TICKS_PER_QUARTER // 4
 _ACTIVITY_TICKS = 4 * TICKS_PER_QUARTER
-"""How busy the player is, is counted over so long."""
+"""The time over which the player's onsets are counted."""
 _LOST_NOTE_OFF_TICKS = 32 * TICKS_PER_QUARTER
-"""A key held for so long without anything else is one whose end was lost on its way."""
+"""If a key is held for this long and nothing else comes, its note-off counts as lost."""
+
+
+class TurnSettings(Protocol):
+    """The settings of `play` that turns depend on."""
+
+    @property
+    def mode(self) -> str:
+        """The mode in force."""
+
+    @property
+    def trade_bars(self) -> int:
+        """The bars of a turn in mode `trade`."""
+
+    @property
+    def trade_first(self) -> str:
+        """Who has the first turn in mode `trade`: `you` or `sideman`."""
+
+    @property
+    def patience(self) -> float:
+        """How many times the pace a pause lasts in mode `answer`."""
+
+
+class LiveTurnSettings(Protocol):
+    """The cell from which turns read the settings in force."""
+
+    @property
+    def play(self) -> TurnSettings:
+        """The settings of `play`."""
 
 
 class PlayerActivity:
-    """What the player does, so far as turns depend on it, by a player whose pause takes `patience` times the pace."""
+    """What the player has done, as far as turns depend on it. Ticks are written ticks."""
 
-    def __init__(self, patience: float) -> None:
-        self.patience = patience
-        self._onsets: deque[float] = deque(maxlen=_PACE_ONSETS + 1)  # of the phrase
+    def __init__(self, live: LiveTurnSettings) -> None:
+        self._live = live
+        self._onsets: deque[float] = deque(maxlen=_PACE_ONSETS + 1)  # of the current phrase
         self._recent_onsets: deque[float] = deque(maxlen=256)
         self._keys_held = False
         self._last_release = -math.inf
 
     def note_on(self, tick: float) -> None:
-        """The player strikes a key."""
+        """The player starts a note."""
         if tick >= self.pause_tick():
             self._onsets.clear()
         self._keys_held = True
@@ -52,63 +81,54 @@ class PlayerActivity:
             self._recent_onsets.append(tick)
 
     def note_off(self, tick: float, *, keys_held: bool) -> None:
-        """The player lets go of a key; `keys_held`: others are still down."""
+        """The player releases a key; `keys_held`: other keys are still down."""
         self._keys_held = keys_held
         self._last_release = max(self._last_release, tick)
 
     def clear(self) -> None:
-        """Another piece begins."""
+        """Forget everything: the music continues elsewhere."""
         self._onsets.clear()
         self._recent_onsets.clear()
         self._keys_held = False
 
     def pause_tick(self) -> float:
-        """The tick from which on the player pauses, unless something comes before; infinite before the first note."""
+        """Return the tick at which the player pauses unless another note comes; infinite before the first note."""
         if not self._onsets:
             return math.inf
         last = self._onsets[-1]
-        return (
-            last + _LOST_NOTE_OFF_TICKS
-            if self._keys_held
-            else max(last + self.patience * self._pace_ticks, self._last_release)
-        )
-
-    @property
-    def _pace_ticks(self) -> int:
-        """The time from onset to onset, in ticks as it would be written; a beat for a note on its own."""
+        if self._keys_held:
+            return last + _LOST_NOTE_OFF_TICKS
         gaps = sorted(quantize_duration(after - before) for before, after in pairwise(self._onsets))
-        return max(_MIN_PACE_TICKS, gaps[-1] if len(gaps) < _ENOUGH_ONSETS else gaps[-2]) if gaps else TICKS_PER_QUARTER
+        longest = (gaps[-1] if len(gaps) < _ENOUGH_ONSETS else gaps[-2]) if gaps else TICKS_PER_QUARTER
+        return max(last + self._live.play.patience * max(_MIN_PACE_TICKS, longest), self._last_release)
 
     def is_idle_after(self, tick: float) -> bool:
-        """Whether nothing the player did is later than `tick`."""
+        """Whether the player did nothing after `tick`."""
         return self._last_release <= tick and (not self._onsets or self._onsets[-1] < tick)
 
     def onsets_per_beat(self, tick: float) -> float:
-        """How many onsets a beat the player has lately come to, at `tick`."""
-        return (
-            sum(tick - _ACTIVITY_TICKS < onset <= tick for onset in self._recent_onsets)
-            * TICKS_PER_QUARTER
-            / _ACTIVITY_TICKS
-        )
+        """Return the player's onsets per beat over the four beats up to `tick`."""
+        onsets = sum(tick - _ACTIVITY_TICKS < onset <= tick for onset in self._recent_onsets)
+        return onsets * TICKS_PER_QUARTER / _ACTIVITY_TICKS
+
+
+# -- the modes
 
 
 class PlayMode(Protocol):
-    """When we play."""
+    """A play mode: when it is our turn."""
 
     gives_way: bool
-    """Whether we give way at once when the player comes in."""
+    """Whether we stop at the next beat when the player comes in."""
 
     def next_open_tick(self, tick: int) -> int | None:
-        """The first tick at or after `tick` at which we may strike; None: not before the player does something."""
-        ...
+        """Return the first tick at or after `tick` at which we may start a note; None if that depends on the player."""
 
     def turn_end(self, tick: int) -> float:
-        """The tick at which the turn ends that holds `tick`, one of ours."""
-        ...
+        """Return the tick at which our turn that holds `tick` ends."""
 
     def player_onsets_per_beat(self, tick: int) -> float:
-        """To how many onsets a beat of the player we leave room."""
-        ...
+        """Return how busy the player is whom we leave room, in onsets per beat; 0 if we leave none."""
 
 
 class SoloMode:
@@ -138,7 +158,7 @@ class OffMode(SoloMode):
 
 
 class TradeMode(SoloMode):
-    """Turns of so many `bars` of `timeline`, the first from the bar line at `start`; `we_start`: the first is ours."""
+    """Turns of `bars` bars each, counted from the bar line at `start`; `we_start`: the first turn is ours."""
 
     def __init__(self, timeline: ChartTimeline, start: int, bars: int, *, we_start: bool) -> None:
         self._timeline = timeline
@@ -149,16 +169,14 @@ class TradeMode(SoloMode):
 
     def next_open_tick(self, tick: int) -> int | None:
         """See `PlayMode`."""
-        turn = max(0, self._turn_number(tick))
-        if (turn % 2 == 0) == self._we_start:
-            return max(tick, self._start)
-        return self._turn_start(turn + 1)
+        turn = max(0, self._turn_at(tick))
+        return max(tick, self._start) if (turn % 2 == 0) == self._we_start else self._turn_start(turn + 1)
 
     def turn_end(self, tick: int) -> float:
         """See `PlayMode`."""
-        return self._turn_start(self._turn_number(tick) + 1)
+        return self._turn_start(self._turn_at(tick) + 1)
 
-    def _turn_number(self, tick: int) -> int:
+    def _turn_at(self, tick: int) -> int:
         return (self._timeline.bar_number_at(tick) - self._first_bar) // self._bars
 
     def _turn_start(self, turn: int) -> int:
@@ -180,8 +198,8 @@ class AnswerMode(SoloMode):
         if pause == math.inf:
             return None
         line, _ = self._bars.bar_at(pause)
-        near = pause - line < DURATION_GRID[0] and self._activity.is_idle_after(line)
-        return max(tick, line if near else math.ceil(pause))
+        on_bar_line = pause - line < DURATION_GRID[0] and self._activity.is_idle_after(line)
+        return max(tick, line if on_bar_line else math.ceil(pause))
 
 
 class DuetMode(SoloMode):
@@ -195,57 +213,87 @@ class DuetMode(SoloMode):
         return self._activity.onsets_per_beat(tick)
 
 
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """What a mode is made from when it begins at the bar line at `start`."""
+
+    settings: TurnSettings
+    timeline: ChartTimeline
+    activity: PlayerActivity
+    start: int
+
+
+def _trade(context: TurnContext) -> PlayMode:
+    settings = context.settings
+    return TradeMode(context.timeline, context.start, settings.trade_bars, we_start=settings.trade_first == "sideman")
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRow:
+    """A row of the table: what the mode does, in a musician's words, and how it is made.
+
+    `counts_bars`: its turns count bars from where it begins, so a change of their length begins it again.
+    """
+
+    text: str
+    make: Callable[[TurnContext], PlayMode]
+    counts_bars: bool = False
+
+
+MODES: Mapping[str, ModeRow] = {
+    "solo": ModeRow("plays through", lambda _context: SoloMode()),
+    "trade": ModeRow("takes turns with you, so many bars each", _trade, counts_bars=True),
+    "answer": ModeRow("plays when you pause", lambda context: AnswerMode(context.activity, context.timeline)),
+    "duet": ModeRow("plays with you and leaves you room", lambda context: DuetMode(context.activity)),
+    "off": ModeRow("only listens", lambda _context: OffMode()),
+}
+"""Every mode by its name in `play.mode`, in the order in which a pedal goes through them."""
+
+
 class TurnPlan:
-    """The turns that hold, and those that are to hold from a tick to come on; in the bars of `timeline`."""
+    """The mode in force, and the mode that takes over at a later bar line, if one is scheduled."""
 
-    def __init__(self, play: PlaySettings, timeline: ChartTimeline) -> None:
-        self.activity = PlayerActivity(play.patience)
+    def __init__(self, live: LiveTurnSettings, timeline: ChartTimeline, activity: PlayerActivity) -> None:
+        self._live = live
         self._timeline = timeline
-        self._current = self._make_mode(play, play.mode, 0)
-        self._scheduled: tuple[int, ModeName, PlayMode] | None = None
+        self._activity = activity
+        self._current = self._make_mode(live.play.mode, 0)
+        self._scheduled: tuple[int, str, PlayMode] | None = None
 
-    def _make_mode(self, play: PlaySettings, mode: ModeName, tick: int) -> PlayMode:
-        match mode:
-            case "solo":
-                return SoloMode()
-            case "trade":
-                return TradeMode(self._timeline, tick, play.trade_bars, we_start=play.trade_first == "sideman")
-            case "answer":
-                return AnswerMode(self.activity, self._timeline)
-            case "duet":
-                return DuetMode(self.activity)
-            case "off":
-                return OffMode()
+    def _make_mode(self, mode: str, start: int) -> PlayMode:
+        return MODES[mode].make(TurnContext(self._live.play, self._timeline, self._activity, start))
 
-    def start(self, play: PlaySettings, tick: int) -> None:
-        """Let the turns that `play` says hold from the bar line at `tick` on, and forget what was to come."""
-        self._current, self._scheduled = self._make_mode(play, play.mode, tick), None
+    def start(self, tick: int) -> None:
+        """Put the mode of the settings in force from the bar line at `tick`, and forget a scheduled one."""
+        self._current, self._scheduled = self._make_mode(self._live.play.mode, tick), None
 
-    def schedule_mode(self, play: PlaySettings, mode: ModeName, tick: int) -> None:
-        """Let `mode` hold from the bar line at `tick` on, as `play` says; only the last plan counts."""
-        self._scheduled = tick, mode, self._make_mode(play, mode, tick)
+    def schedule_mode(self, mode: str, tick: int) -> None:
+        """Let `mode` take over at the bar line at `tick`, in place of one that was scheduled before."""
+        self._scheduled = tick, mode, self._make_mode(mode, tick)
 
     def cancel_scheduled(self) -> None:
-        """Let everything go on as it is."""
+        """Keep the mode in force."""
         self._scheduled = None
 
     @property
-    def scheduled(self) -> tuple[int, ModeName] | None:
-        """The tick from which on another mode is to hold, and which."""
+    def scheduled(self) -> tuple[int, str] | None:
+        """The tick at which another mode takes over, and its name."""
         return self._scheduled and self._scheduled[:2]
 
     def next_open_tick(self, tick: int) -> int | None:
         """See `PlayMode`."""
         if self._scheduled is None:
             return self._current.next_open_tick(tick)
-        changes, _, turns = self._scheduled
-        opens = self._current.next_open_tick(tick) if tick < changes else None
-        return turns.next_open_tick(max(tick, changes)) if opens is None or opens >= changes else opens
+        change_tick, _, next_mode = self._scheduled
+        opens = self._current.next_open_tick(tick) if tick < change_tick else None
+        if opens is not None and opens < change_tick:
+            return opens
+        return next_mode.next_open_tick(max(tick, change_tick))
 
     def turn_end(self, tick: int) -> float:
         """See `PlayMode`."""
-        closes = self._mode_at(tick).turn_end(tick)
-        return min(closes, self._scheduled[0]) if self._scheduled and tick < self._scheduled[0] else closes
+        end = self._mode_at(tick).turn_end(tick)
+        return min(end, self._scheduled[0]) if self._scheduled and tick < self._scheduled[0] else end
 
     def player_onsets_per_beat(self, tick: int) -> float:
         """See `PlayMode`."""

@@ -22,8 +22,7 @@ import math
 from collections.abc import Callable
 
 from sideman.core.events import ClockMessage, LinkState
-from sideman.core.timing.midi_clock_out import next_sixteenth
-from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, next_sixteenth
 from sideman.core.timing.tempo import Tempo
 
 JUMP_BEATS = 0.1
@@ -101,6 +100,9 @@ class LinkFollower:
     def request_tempo(self, bpm: float) -> None:
         """Ask the session for another tempo; it is ours when the session has it."""
         self._request_tempo(bpm)
+
+    def set_port_period(self, period_s: float) -> None:
+        """See `ClockSource`. A session does not come through a MIDI port."""
 
     def _start_at_next_bar(self) -> None:
         self._start_beat = math.ceil(self._session_tempo.beat / self._bar_beats) * self._bar_beats

@@ -19,61 +19,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 from sideman.core.events import ClockContinue, ClockMessage, ClockStart, ClockStop, ClockTick, LinkState, SongPosition
-from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, ClockPLL
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, CLOCK_TICKS_PER_SIXTEENTH, ClockPLL
 from sideman.core.timing.tempo import Tempo
 
-CLOCK_TICKS_PER_SIXTEENTH = CLOCK_TICKS_PER_BEAT // 4
 _LOST_TICKS = 3 * CLOCK_TICKS_PER_BEAT // 2
 _TEMPO_CHANGE_BPM = 0.5  # beats a minute, from which a change is told
 _EXCESS_TICKS_RATIO = 1.2
-
-
-class ClockSource(Protocol):
-    """Somebody else's clock, as the engine follows it. Beats and ticks are counted from the top of the music."""
-
-    rolling: bool
-    """Whether the music goes on now."""
-    relocated: bool
-    """Whether it is at a place it did not come to by going on; whoever goes there takes this back."""
-
-    @property
-    def tempo(self) -> Tempo:
-        """From beats to seconds. A beat below 0: the music is about to begin."""
-
-    @property
-    def tick(self) -> int:
-        """The tick with which a clock of ours may begin: where the line is now, or one to come."""
-
-    @property
-    def status_text(self) -> str:
-        """What it does, in words."""
-
-    def receive(self, item: ClockMessage | LinkState, second: float) -> None:
-        """Take in what came of it at `second`."""
-
-    def lost_at(self) -> float:
-        """The second when it will be lost, unless something comes before; may be infinite."""
-
-    def mark_lost(self) -> None:
-        """It is lost."""
-
-    def request_tempo(self, bpm: float) -> None:
-        """We are asked for another tempo; who follows what cannot be asked goes on as before."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClockConfig:
-    """Which clocks of others there are: one that is followed, and whether a MIDI clock is sent."""
-
-    source: ClockSource | None = None
-    sends_midi_clock: bool = False
-
-
-INTERNAL_CLOCK = ClockConfig()
 
 
 class MidiClockFollower:

@@ -30,6 +30,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 
 CLOCK_TICKS_PER_BEAT = 24
+CLOCK_TICKS_PER_SIXTEENTH = CLOCK_TICKS_PER_BEAT // 4
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
 SHORTEST_PERIOD_S, LONGEST_PERIOD_S = (60.0 / (CLOCK_TICKS_PER_BEAT * bpm) for bpm in (FASTEST_BPM, SLOWEST_BPM))
 """Seconds from tick to tick at the fastest and the slowest tempo."""
@@ -220,3 +221,8 @@ def _slope_s(points: Sequence[tuple[int, float]]) -> float:
     middle, mean = _mean_point(points)
     spread = sum((number - middle) ** 2 for number, _ in points)
     return sum((number - middle) * (second - mean) for number, second in points) / spread if spread else 0.0
+
+
+def next_sixteenth(tick: int) -> int:
+    """Return the first tick after `tick` that lies on a sixteenth, so that its position can be sent."""
+    return (tick // CLOCK_TICKS_PER_SIXTEENTH + 1) * CLOCK_TICKS_PER_SIXTEENTH

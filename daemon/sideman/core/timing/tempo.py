@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from sideman_models.music.context import Bars
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 STRAIGHT = 0.5
@@ -57,6 +58,21 @@ def unswung_tick(beat: float, swing: float) -> float:
     """Where a note that sounds on `beat` would be written, in ticks (not rounded): `swung_beat` the other way."""
     whole = math.floor(beat)
     return TICKS_PER_QUARTER * (whole + _warp(beat - whole, swing, STRAIGHT))
+
+
+def position_in_bar(beat: float, bars: Bars) -> tuple[int, int, float]:
+    """Return the tick of the bar line before `beat`, the ticks of its bar, and the beats since the bar line.
+
+    Swing starts again at each bar line, so a bar of odd length swings as if it stood alone.
+    """
+    line, bar_ticks = bars.bar_at(beat * TICKS_PER_QUARTER)
+    return line, bar_ticks, beat - line / TICKS_PER_QUARTER
+
+
+def exact_tick(beat: float, bars: Bars, swing: float) -> float:
+    """Return the tick, not rounded, of what sounds on `beat`."""
+    line, _, position = position_in_bar(beat, bars)
+    return line + unswung_tick(position, swing)
 
 
 def _warp(place: float, old_middle: float, new_middle: float) -> float:

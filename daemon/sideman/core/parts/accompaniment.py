@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The accompaniment as a part: plays what the rules of `comp` say, bar by bar, in the style of `play.comp`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sideman.core.chart.timeline import ChartTimeline
+from sideman.core.events import NoteOn
+from sideman.core.parts.comp import GATES, Comp, CompStyle
+from sideman.core.parts.improviser import Improviser
+from sideman.core.parts.part import ONSET_RANK, PlayedNote
+from sideman.core.positions import tick_at
+from sideman.core.settings.live import LiveSettings
+from sideman.core.timeline import Timeline
+from sideman_models.music.context import ticks_after_bar_line
+
+
+@dataclass(frozen=True, slots=True)
+class _Onset:
+    tick: int
+    beat: float
+    style: CompStyle
+
+
+class Accompaniment:
+    """Accompanies over `chart`. It draws from the random source of the solo, for purposes of its own.
+
+    Each bar starts afresh at its bar line: there a change of `play.comp` takes effect.
+    """
+
+    rank: ClassVar[int] = ONSET_RANK
+
+    def __init__(self, live: LiveSettings, timeline: Timeline, chart: ChartTimeline, improviser: Improviser) -> None:
+        self.missed_notes = 0
+        self._live = live
+        self._timeline = timeline
+        self._chart = chart
+        self._improviser = improviser
+        self._comp = Comp(chart)
+        self._next: _Onset | None = None
+
+    def next_beat(self) -> float:
+        """See `Part`."""
+        return math.inf if self._next is None else self._next.beat
+
+    def prepare(self, second: float) -> bool:  # noqa: ARG002 - there is nothing to choose ahead
+        """See `Part`."""
+        return False
+
+    def start_bar(self, tick: int) -> None:
+        """Play from `tick` to the end of its bar, in the style of the settings."""
+        self._announce(self._comp.first_onset(tick), tick, self._live.play.comp)
+
+    def play(self, second: float) -> Sequence[PlayedNote]:
+        """See `Part`."""
+        if self._next is None:
+            return []
+        onset, draw = self._next, self._improviser.random_source.draw
+        following = self._comp.next_onset(onset.style, onset.tick, draw)
+        self._announce(following, onset.tick, onset.style)
+        if self._timeline.is_late(onset.beat, second):
+            self.missed_notes += 1
+            return []
+        end = onset.beat + (self._timeline.swung_beat(following) - onset.beat) * GATES[onset.style]
+        if self._timeline.end is not None:
+            end = min(end, self._timeline.end)
+        notes = self._comp.notes_at(onset.style, onset.tick, self._live.play.velocity, draw)
+        channel = self._live.midi.comp
+        return [
+            PlayedNote(NoteOn(note.pitch, note.velocity, channel), onset.beat, end, "comp", onset.tick)
+            for note in notes
+        ]
+
+    def sent(self) -> None:
+        """See `Part`."""
+
+    def relocate(self) -> None:
+        """See `Part`. In the middle of a bar it starts at once; on a bar line, with the bar."""
+        self._next = None
+        first = math.ceil(tick_at(self._timeline.start))
+        if ticks_after_bar_line(self._chart, first):
+            self.start_bar(first)
+
+    def _announce(self, tick: int, current_tick: int, style: CompStyle) -> None:
+        """Play next at `tick`, unless that lies beyond the bar of `current_tick`, or beyond the end."""
+        same_bar = self._chart.bar_at(tick)[0] == self._chart.bar_at(current_tick)[0]
+        plays = style != "off" and same_bar and tick < self._timeline.end_tick
+        self._next = _Onset(tick, self._timeline.swung_beat(tick), style) if plays else None

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MIDI clock that we send: a part of the performance whose onsets are ticks, 24 a quarter note.
+
+On one beat the order is: note ends, the clock, notes. A tick is one byte; who follows our clock should know the beat
+when its note comes. The note comes later by the time of that one byte on the wire, the same on every beat.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, MidiEvent, SongPosition
+from sideman.core.parts.part import CLOCK_RANK
+from sideman.core.positions import reached_beat
+from sideman.core.timeline import Timeline
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, CLOCK_TICKS_PER_SIXTEENTH, next_sixteenth
+
+START_AHEAD_TICKS = 0.5
+"""How long before its first tick the clock announces its start, so that followers can get ready."""
+_SONG_POSITIONS = 1 << 14
+"""How many sixteenths a song position can count: 1,024 bars of 4/4. After them it begins again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """A tick by its number from beat 0; `starts`: not the tick itself, but the message that it is the next."""
+
+    number: int
+    starts: bool
+
+
+class MidiClockOut:
+    """Sends a MIDI clock in the time of `timeline`."""
+
+    rank: ClassVar[int] = CLOCK_RANK
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.missed_notes = 0  # a clock has none
+        self._timeline = timeline
+        self._running = False
+        self._last_sent = 0  # tick, counted from the top of the music
+        self._next: _Tick | None = None
+
+    # -- the part
+
+    def next_beat(self) -> float:
+        """See `Part`."""
+        if self._next is None:
+            return math.inf
+        ahead = START_AHEAD_TICKS if self._next.starts else 0
+        return (self._next.number - ahead) / CLOCK_TICKS_PER_BEAT
+
+    def prepare(self, second: float) -> bool:  # noqa: ARG002 - there is nothing to choose
+        """See `Part`."""
+        return False
+
+    def play(self, second: float) -> Sequence[MidiEvent]:
+        """See `Part`. If the machine stood still for more than a beat, the clock stops and starts at a new place."""
+        tick, self._next = self._next, None
+        if tick is None:
+            return []
+        if tick.starts:
+            return self._start(tick.number - self._top)
+        now = math.floor(self._timeline.beat_at(second) * CLOCK_TICKS_PER_BEAT)
+        if now - tick.number > CLOCK_TICKS_PER_BEAT:
+            self._announce(next_sixteenth(now), starts=True)
+            return self.stop_messages()
+        self._announce(tick.number + 1, starts=False)
+        self._last_sent = tick.number - self._top
+        return [ClockTick()]
+
+    def sent(self) -> None:
+        """See `Part`."""
+
+    def relocate(self) -> None:
+        """See `Part`. The clock is started again by `start_at` or `join`."""
+        self.cancel()
+
+    # -- starting and stopping
+
+    def start_at(self, beat: float) -> None:
+        """Start with the tick on `beat`."""
+        self._announce(round(beat * CLOCK_TICKS_PER_BEAT), starts=True)
+
+    def start_after(self, tick: int) -> None:
+        """Start with the first tick after `tick`, counted from the top, whose position can be sent."""
+        self._announce(next_sixteenth(tick + self._top), starts=True)
+
+    def join(self, tick: int, beat: float) -> list[MidiEvent]:
+        """Start with `tick` of a clock that we follow; both are counted from the top, and the music is on `beat`.
+
+        Returns what to send now. A tick that is still to come is announced when it is near.
+        """
+        if tick <= reached_beat(beat) * CLOCK_TICKS_PER_BEAT:
+            return self._start(tick)
+        self._announce(tick + self._top, starts=True)
+        return []
+
+    def cancel(self) -> None:
+        """Announce no tick."""
+        self._next = None
+
+    def stop_messages(self) -> list[MidiEvent]:
+        """Stop the clock if it runs, and return what to send."""
+        was_running, self._running = self._running, False
+        return [ClockStop()] if was_running else []
+
+    @property
+    def _top(self) -> int:
+        """The tick of the top of the music."""
+        return round(self._timeline.top * CLOCK_TICKS_PER_BEAT)
+
+    def _announce(self, number: int, *, starts: bool) -> None:
+        end = math.inf if self._timeline.end is None else self._timeline.end * CLOCK_TICKS_PER_BEAT
+        if number < end:
+            self._next = _Tick(number, starts)
+
+    def _start(self, tick: int) -> list[MidiEvent]:
+        """Start with `tick`, counted from the top: announce it, or the one after it if it has been sent already."""
+        was_sent = tick % CLOCK_TICKS_PER_SIXTEENTH and tick == self._last_sent
+        self._announce((tick + 1 if was_sent else tick) + self._top, starts=False)
+        return self._start_messages(tick)
+
+    def _start_messages(self, tick: int) -> list[MidiEvent]:
+        """Return what says that the next tick is `tick`, counted from the top.
+
+        A position between two sixteenths cannot be sent: a follower that stopped with us stands at our last tick.
+        That may be one tick before or after the clock that we follow, if its stop came close to a tick.
+        """
+        self._running = True
+        if tick == 0:
+            return [ClockStart()]
+        if tick % CLOCK_TICKS_PER_SIXTEENTH:
+            return [ClockContinue(), *([ClockTick()] if self._last_sent == tick - 2 else [])]
+        return [SongPosition(tick // CLOCK_TICKS_PER_SIXTEENTH % _SONG_POSITIONS), ClockContinue()]

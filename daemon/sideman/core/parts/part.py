@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The protocol of a part: one voice of the performance, or the MIDI clock that we send.
+
+The engine asks its parts; a part pushes nothing. So nothing that was announced earlier can be out of date. The beat
+of an onset is settled when the part decides on it: a later change of the swing moves the onsets after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from sideman.core.events import MidiEvent, NoteOn
+from sideman.core.reports import Voice
+from sideman_models.music.values import Value
+
+CLOCK_RANK, ONSET_RANK = 1, 3
+"""What goes first on one beat: note ends and changes of mode or chart (0), the clock, bar lines (2), onsets."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedNote:
+    """A note that a part starts on `beat` and that ends on the beat `end`.
+
+    `tick` is its written onset; a note of the solo has the `value` that the network chose. `ends_last`: the part plays
+    one note at a time, so its last note ends here if it still sounds.
+    """
+
+    note: NoteOn
+    beat: float
+    end: float
+    voice: Voice
+    tick: int
+    value: Value | None = None
+    ends_last: bool = False
+
+
+class Part(Protocol):
+    """One voice of the performance, or our clock. Beats are those of the timeline; seconds are passed in."""
+
+    rank: ClassVar[int]
+    """`CLOCK_RANK` or `ONSET_RANK`."""
+    missed_notes: int
+    """How many notes were left out because they would have come too late."""
+
+    def next_beat(self) -> float:
+        """Return the beat of the next onset; infinite while that is not known."""
+
+    def prepare(self, second: float) -> bool:
+        """Choose ahead what comes next, if there is anything to choose; whether it was done just now."""
+
+    def play(self, second: float) -> Sequence[PlayedNote | MidiEvent]:
+        """Play what `next_beat` announced; empty for a rest, and for what comes too late at `second`."""
+
+    def sent(self) -> None:
+        """What `play` returned has been sent: now is the time for what takes time."""
+
+    def relocate(self) -> None:
+        """The music continues at the start of the timeline; nothing sounds, and nothing announced is to be played."""

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one cell that holds the settings in force. Everybody reads it; only the engine changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sideman.core.settings.schema import MidiSettings, PlaySettings, Settings, with_values
+
+
+class LiveSettings:
+    """The settings that hold now."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @property
+    def play(self) -> PlaySettings:
+        """The settings of `play`."""
+        return self.settings.play
+
+    @property
+    def midi(self) -> MidiSettings:
+        """The settings of `midi`."""
+        return self.settings.midi
+
+    def change(self, values: Iterable[tuple[str, object]]) -> None:
+        """Put `values`, by dotted key, in force."""
+        self.settings = with_values(self.settings, values)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Converts between seconds, beats and written ticks, and knows where the music begins and ends.
+
+Three units: *seconds* of the clock that is passed in; *beats* (quarter notes) as they sound, swung and at the tempo
+that holds; *ticks* (12 a quarter note) as they are written, before swing. The beat counter only grows: after a jump
+the music continues at a later beat with the same position in the bar, and the chart is moved under it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sideman.core.chart.chart import Meter
+from sideman.core.chart.timeline import ChartTimeline
+from sideman.core.positions import next_multiple, reached_beat, tick_at
+from sideman.core.settings.live import LiveSettings
+from sideman.core.timing.tempo import Tempo, default_swing, exact_tick, swung_beat
+from sideman_models.music.values import TICKS_PER_QUARTER
+
+
+@dataclass(frozen=True, slots=True)
+class PlaySpan:
+    """What is to be played: from the bar line on beat `start`, which falls on `second`, to beat `end`.
+
+    Without an `end` the music does not end by itself. With a clock that is followed, the clock says when it begins.
+    `has_final_note`: the last note is a tone of the last chord and lasts to the end.
+    """
+
+    second: float
+    start: float = 0.0
+    end: float | None = None
+    has_final_note: bool = False
+
+
+class Timeline:
+    """The times of a performance over `chart`. `start`, `top` and `end` are beats.
+
+    Nothing is played before `start`. `top` is the beat on which the chart's first bar began the last time: positions
+    that a clock gives are counted from there.
+    """
+
+    def __init__(self, live: LiveSettings, chart: ChartTimeline, span: PlaySpan) -> None:
+        self.tempo = Tempo(live.settings.tempo.bpm, span.second, span.start)
+        self.start = span.start
+        self.top = 0.0
+        self.end = span.end
+        self._live = live
+        self._chart = chart
+        self._has_final_note = span.has_final_note
+
+    # -- seconds and beats
+
+    @property
+    def offset_s(self) -> float:
+        """The seconds by which we play later than the beat; below 0 earlier."""
+        return self._live.play.offset_ms / 1000
+
+    def beat_at(self, second: float) -> float:
+        """Return the beat that we play at `second`."""
+        return self.tempo.beat_at(second - self.offset_s)
+
+    def reached_at(self, second: float) -> float:
+        """Return the beat up to which everything is to be played at `second`."""
+        return reached_beat(self.beat_at(second))
+
+    def second_at(self, beat: float) -> float:
+        """Return the second at which we play `beat`."""
+        return self.tempo.second_at(beat) + self.offset_s
+
+    def is_late(self, beat: float, second: float) -> bool:
+        """Whether a note on `beat` would come more than `play.late_ms` too late at `second`."""
+        return second - self.second_at(beat) > self._live.play.late_ms / 1000
+
+    # -- beats and written ticks
+
+    @property
+    def swing(self) -> float:
+        """Where the second eighth note of a beat falls, as a share of the beat."""
+        swing = self._live.play.swing
+        return default_swing(self.tempo.bpm) if swing is None else swing
+
+    def swung_beat(self, tick: int) -> float:
+        """Return the beat on which the written `tick` sounds. Swing starts again at each bar line."""
+        line, _ = self._chart.bar_at(tick)
+        return line / TICKS_PER_QUARTER + swung_beat(tick - line, self.swing)
+
+    def unswung_tick(self, beat: float) -> float:
+        """Return the tick (not rounded, but exact on ticks) at which a note that sounds on `beat` is written."""
+        return tick_at(exact_tick(beat, self._chart, self.swing) / TICKS_PER_QUARTER)
+
+    # -- start, top and end
+
+    @property
+    def end_tick(self) -> float:
+        """The written tick at which the music ends; infinite if it does not end by itself."""
+        return math.inf if self.end is None else tick_at(self.end)
+
+    @property
+    def top_tick(self) -> int:
+        """The written tick of `top`, which is always a whole one."""
+        return round(self.top * TICKS_PER_QUARTER)
+
+    @property
+    def first_meter(self) -> Meter:
+        """The meter of the bar in which the music begins."""
+        return self._chart.meter_at(self.start * TICKS_PER_QUARTER)
+
+    def move(self, position: float, reached: float, ahead: float = 0.0) -> None:
+        """Continue at `position`, in beats from the top, at least `ahead` beats after the beat `reached`.
+
+        The beats continue where the bar is at the same position as at `position`: after a whole number of bars, or
+        of quarter notes where the bars of the chart have several lengths. A `position` below 0 lies before the top.
+        """
+        lengths = {bar.meter.quarters for bar in self._chart.chart.bars}
+        step = float(lengths.pop()) if len(lengths) == 1 else 1.0
+        top = next_multiple(reached + ahead - position, step)
+        if not self.end_after_choruses(top) and self.end is not None:
+            self.end += top - self.top
+        self.top, self.start = top, max(position, 0.0) + top
+        self._chart.move_top(top)
+
+    def end_after_choruses(self, top: float) -> bool:
+        """Set the end to `chart.choruses` times the chart after beat `top`; False where no number is set."""
+        choruses = self._live.settings.chart.choruses
+        if not self._has_final_note or choruses is None:
+            return False
+        self.end = top + choruses * self._chart.chart.length
+        return True
+
+    @property
+    def has_final_note(self) -> bool:
+        """Whether the music ends on a note of its own that lasts to the end."""
+        return self._has_final_note

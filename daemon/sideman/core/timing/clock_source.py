@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""THE table of clock sources: what may set the pulse, by the name that `tempo.source` gives it.
+
+A clock source says where the music is and whether it rolls; the transport follows it. To add one, write its class
+beside this file, add a row to `CLOCK_SOURCES`, and let the service feed it with what comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sideman.core.chart.chart import Chart
+from sideman.core.events import ClockMessage, LinkState
+from sideman.core.settings.schema import TempoSettings
+from sideman.core.timing.ableton_link import LinkFollower
+from sideman.core.timing.midi_clock import MidiClockFollower
+from sideman.core.timing.tempo import Tempo
+
+
+class ClockSource(Protocol):
+    """A clock that the transport follows. Beats and ticks (24 a quarter note) count from the top of the music."""
+
+    rolling: bool
+    """Whether the music rolls by this clock now."""
+    relocated: bool
+    """Whether the clock has jumped to another position; who goes there sets it to False."""
+
+    @property
+    def tempo(self) -> Tempo:
+        """From beats to seconds. A beat below 0: the music is about to begin."""
+
+    @property
+    def tick(self) -> int:
+        """The tick with which a clock of our own may start: where the music is now, or a later one."""
+
+    @property
+    def status_text(self) -> str:
+        """What the clock does, in words for the log."""
+
+    def receive(self, item: ClockMessage | LinkState, second: float) -> None:
+        """Take in a message of the clock that came at `second`."""
+
+    def lost_at(self) -> float:
+        """Return the second at which the clock counts as lost unless a message comes before; may be infinite."""
+
+    def mark_lost(self) -> None:
+        """The clock is lost."""
+
+    def request_tempo(self, bpm: float) -> None:
+        """Ask for another tempo; a clock that cannot be asked goes on as before."""
+
+    def set_port_period(self, period_s: float) -> None:
+        """The port delivers its messages in rounds of `period_s`; 0: each at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockConfig:
+    """The clocks of a performance: the source that is followed, if any, and whether we send a MIDI clock."""
+
+    source: ClockSource | None = None
+    sends_midi_clock: bool = False
+
+
+INTERNAL_CLOCK = ClockConfig()
+"""Our own tempo; no MIDI clock is sent."""
+
+
+def _no_callback() -> None:
+    pass
+
+
+def _no_request(bpm: float) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSourceOptions:
+    """What a clock source is made from.
+
+    `on_change` is called when its `status_text` has changed; `request_tempo` asks the session for another tempo.
+    """
+
+    tempo: TempoSettings
+    bar_beats: float
+    on_change: Callable[[], None] = _no_callback
+    request_tempo: Callable[[float], None] = _no_request
+
+
+def _midi_clock(options: ClockSourceOptions) -> ClockSource:
+    return MidiClockFollower(options.tempo.bpm, wait_start=options.tempo.wait_start, on_change=options.on_change)
+
+
+def _link(options: ClockSourceOptions) -> ClockSource:
+    return LinkFollower(
+        options.bar_beats,
+        wait_start=options.tempo.wait_start,
+        on_change=options.on_change,
+        request_tempo=options.request_tempo,
+    )
+
+
+CLOCK_SOURCES: Mapping[str, Callable[[ClockSourceOptions], ClockSource | None]] = {
+    "internal": lambda _options: None,
+    "midi-clock": _midi_clock,
+    "link": _link,
+}
+"""How each source is made; None for our own tempo."""
+
+
+def make_clock_source(
+    tempo: TempoSettings,
+    chart: Chart,
+    on_change: Callable[[], None] = _no_callback,
+    request_tempo: Callable[[float], None] = _no_request,
+) -> ClockSource | None:
+    """Return the source that `tempo.source` names, for music that begins in the meter of `chart`; None: our own."""
+    options = ClockSourceOptions(tempo, float(chart.meter.quarters), on_change, request_tempo)
+    return CLOCK_SOURCES[tempo.source](options)

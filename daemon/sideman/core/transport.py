@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the music rolls: one table of states and transitions.
+
+There are three states: *rolling*; *stopped* by a command, a pedal or a key; and *waiting* for the clock that is
+followed to start. Counting in is rolling before the first beat. A transition can silence what sounds (`silences`) and
+then start the music again somewhere (`then`):
+
+- `restart`: from the top, counted in;
+- `join`: where the clock is, at the clock's own message;
+- `rejoin`: where the clock has got to meanwhile, between two of its messages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sideman.core.events import ClockMessage, LinkState
+from sideman.core.timeline import Timeline
+from sideman.core.timing.clock_source import ClockSource
+
+State = Literal["rolling", "stopped", "waiting"]
+Trigger = Literal["start", "stop", "clock starts", "clock jumps", "clock stops"]
+Then = Literal["", "restart", "join", "rejoin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What a trigger does: the new state, whether all notes are released, and how the music starts again."""
+
+    state: State
+    silences: bool = False
+    then: Then = ""
+
+
+INTERNAL: Mapping[tuple[State, Trigger], Transition] = {
+    ("rolling", "start"): Transition("rolling", silences=True, then="restart"),
+    ("rolling", "stop"): Transition("stopped", silences=True),
+    ("stopped", "start"): Transition("rolling", then="restart"),
+}
+"""The transitions with our own clock. A trigger that is not in the table changes nothing."""
+
+FOLLOWING: Mapping[tuple[State, Trigger], Transition] = {
+    ("rolling", "stop"): Transition("stopped", silences=True),
+    ("rolling", "clock jumps"): Transition("rolling", silences=True, then="join"),
+    ("rolling", "clock stops"): Transition("waiting", silences=True),
+    ("waiting", "stop"): Transition("stopped"),
+    ("waiting", "clock starts"): Transition("rolling", then="join"),
+    ("stopped", "clock starts"): Transition("rolling", then="join"),
+    ("stopped", "start"): Transition("rolling", then="rejoin"),
+}
+"""The transitions while a clock is followed. Where the clock does not run, 'start' leads to 'waiting'."""
+
+
+class Transport:
+    """The state of the music on `timeline`, which follows `clock` if there is one."""
+
+    def __init__(self, timeline: Timeline, clock: ClockSource | None) -> None:
+        self.clock = clock
+        self.state: State = "rolling" if clock is None else "waiting"
+        self.stopped_beat = timeline.start
+        """The beat at which the music stands while it does not roll."""
+        self._timeline = timeline
+        self._played_to_s = -math.inf
+
+    @property
+    def rolling(self) -> bool:
+        """Whether the music rolls now."""
+        return self.state == "rolling"
+
+    def beat_at(self, second: float) -> float:
+        """Return the beat of the tempo at `second`; while the music does not roll, the beat at which it stands."""
+        return self._timeline.tempo.beat_at(second) if self.rolling else self.stopped_beat
+
+    def note_played_to(self, second: float) -> None:
+        """Everything up to `second` has been played."""
+        self._played_to_s = max(self._played_to_s, second)
+
+    def furthest_beat(self, second: float) -> float:
+        """Return how far the beats have come at `second`; with a negative offset, what was played ahead counts."""
+        second = max(second, self._played_to_s)
+        return max(self._timeline.tempo.beat_at(second), self._timeline.beat_at(second))
+
+    def stand_at(self, beat: float) -> None:
+        """The music stops at `beat`, or later if it has stopped later before."""
+        self.stopped_beat = max(self.stopped_beat, beat)
+
+    def command(self, trigger: Literal["start", "stop"]) -> Transition:
+        """Take the transition of a command; the state has changed when this returns."""
+        if self.clock is not None and trigger == "start" and self.state == "stopped" and not self.clock.rolling:
+            self.state = "waiting"
+            return Transition("waiting")
+        return self._take(trigger)
+
+    def follow(self, item: ClockMessage | LinkState, second: float) -> Transition:
+        """Pass a message to the clock source and take the transition that follows from what the clock does."""
+        if self.clock is None:
+            return Transition(self.state)
+        was_running = self.clock.rolling
+        self.clock.receive(item, second)
+        if not self.clock.rolling:
+            return self._take("clock stops") if was_running else Transition(self.state)
+        if not was_running:
+            return self._take("clock starts")
+        return self._take("clock jumps") if self.clock.relocated else Transition(self.state)
+
+    @property
+    def lost_at(self) -> float:
+        """The second at which the clock that is followed will count as lost; infinite if none is expected."""
+        return math.inf if self.clock is None else self.clock.lost_at()
+
+    def lose_clock(self) -> Transition:
+        """The clock has not been heard for too long."""
+        if self.clock is None:
+            return Transition(self.state)
+        self.clock.mark_lost()
+        return self._take("clock stops")
+
+    def _take(self, trigger: Trigger) -> Transition:
+        table = INTERNAL if self.clock is None else FOLLOWING
+        transition = table.get((self.state, trigger), Transition(self.state))
+        self.state = transition.state
+        return transition
