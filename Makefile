@@ -2,6 +2,7 @@
 # make play    play now; ARGS="--sound --preset bebop --set tempo.bpm=160" goes to `sideman run`
 # make test    everything a change must pass (installs TensorFlow into .venv as well)
 # make lint    the parts of it that only read the code
+# make generate  write the generated parts of the documentation again
 # make bench   this machine's own figures; ARGS="--json" for machines
 # make lock    resolve the two locks anew (needs uv)
 # make clean   remove .venv and what the tools left behind
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for below in 13 99; do for each in python3 python3.12 python3.
 	>/dev/null 2>&1 && { echo "$$each"; exit; }; done; done)
 ARGS   ?=
 
-.PHONY: env play test lint bench lock clean
+.PHONY: env play test lint generate bench lock clean
 .DELETE_ON_ERROR:
 
 env: $(VENV)/.play
@@ -30,6 +31,9 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+generate: $(VENV)/.test
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.test
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)

@@ -116,7 +116,7 @@ class ControlApi:
         return self._live_settings.settings
 
     def answer(self, request: Request) -> object:
-        """Do what `request` says and return its result, as `Request.result` describes it.
+        """Do what `request` says and return its result, as `Request.results` describes it.
 
         Raises a SidemanError with the reason if it is refused.
         """

@@ -69,12 +69,7 @@ class ChartSummary(Struct, frozen=True):
 
 
 class Status(DaemonInfo, frozen=True):
-    """The state of the daemon.
-
-    `top` is the beat on which the current chart began. `form_bar` and `chorus` count from 1 in the chart, `bar` counts
-    from 1 in the whole music. `late` counts the notes that were left out because they would have come too late, `heard`
-    the notes of the player, `echoes` the daemon's own notes that came back to it, `played` the notes it has played.
-    """
+    """The state of the daemon. `StatusEvent` explains the fields."""
 
     uptime_s: float
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -155,8 +150,8 @@ class KeepResult(Struct, frozen=True):
 class Request(Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fields=True):
     """What a client asks of the daemon. Each subclass is one request; its docstring says what the request does."""
 
-    result: ClassVar[object] = None
-    """What the answer contains: a struct, or None."""
+    results: ClassVar[tuple[object, ...]] = ()
+    """What the result may be: structs, or containers of them. Without any it is null."""
     osc_replies: ClassVar[bool] = False
     """Whether an OSC client gets the answer; it always gets a refusal."""
 
@@ -167,7 +162,7 @@ class Request(Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_
 class StatusRequest(Request, frozen=True, tag="status"):
     """Report the mode, tempo, position in the chart, ports, note counts and live settings."""
 
-    result = Status
+    results = (Status,)
     osc_replies = True
 
 
@@ -177,7 +172,7 @@ class GetRequest(Request, frozen=True, tag="get"):
     Without `key` it reports all settings, each under its name.
     """
 
-    result = SettingInfo | dict[str, SettingInfo]
+    results = (SettingInfo, dict[str, SettingInfo])
     osc_replies = True
 
     key: SettingName | None = None
@@ -189,7 +184,7 @@ class SetRequest(Request, frozen=True, tag="set"):
     A value that is given as text is read as on the command line.
     """
 
-    result = ChangedValues
+    results = (ChangedValues,)
 
     key: SettingName
     value: SettingValue
@@ -201,7 +196,7 @@ class ModeRequest(Request, frozen=True, tag="mode"):
     With `now` it changes at once.
     """
 
-    result = ModeResult
+    results = (ModeResult,)
 
     mode: ModeWord
     now: bool = False
@@ -213,7 +208,7 @@ class MuteRequest(Request, frozen=True, tag="mute"):
     `on` says which of the two; without it the request switches over.
     """
 
-    result = MuteResult
+    results = (MuteResult,)
 
     on: bool | None = None
 
@@ -225,7 +220,7 @@ class PanicRequest(Request, frozen=True, tag="panic"):
 class PresetRequest(Request, frozen=True, tag="preset"):
     """Apply the settings of a preset."""
 
-    result = AppliedLayer
+    results = (AppliedLayer,)
 
     name: str
 
@@ -233,7 +228,7 @@ class PresetRequest(Request, frozen=True, tag="preset"):
 class ReloadRequest(Request, frozen=True, tag="reload"):
     """Read the configuration file again, with the preset and the options of the start."""
 
-    result = AppliedLayer
+    results = (AppliedLayer,)
 
 
 class TapRequest(Request, frozen=True, tag="tap"):
@@ -258,7 +253,7 @@ class LearnRequest(Request, frozen=True, tag="learn"):
     `key` names a setting (`play.density 0.2-2`), `action` an action (`mode:trade`).
     """
 
-    result = LearnResult
+    results = (LearnResult,)
 
     key: str | None = None
     action: str | None = None
@@ -267,7 +262,7 @@ class LearnRequest(Request, frozen=True, tag="learn"):
 class KeepRequest(Request, frozen=True, tag="keep"):
     """Save the last minutes as a take."""
 
-    result = KeepResult
+    results = (KeepResult,)
 
 
 class WatchRequest(Request, frozen=True, tag="watch"):
@@ -343,7 +338,9 @@ class PortsEvent(_Event, frozen=True, tag="ports"):
 class StatusEvent(_Event, Status, frozen=True, tag="status"):
     """The state of the daemon: sent first, twice a second, and whenever a setting changes.
 
-    The fields are those of the answer to `status`.
+    `top` is the beat on which the current chart began. `form_bar` and `chorus` count from 1 in the chart, `bar` counts
+    from 1 in the whole music. `late` counts the notes that were left out because they would have come too late, `heard`
+    the notes of the player, `echoes` the daemon's own notes that came back to it, `played` the notes it has played.
     """
 
 
