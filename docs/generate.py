@@ -19,6 +19,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields as struct_fields
 
+from sideman.config.default_file import default_yaml
 from sideman.control.protocol import (
     EVENTS,
     PROTOCOL_VERSION,
@@ -30,8 +31,8 @@ from sideman.control.protocol import (
     WatchRequest,
     request_fields,
 )
-from sideman.core.reports import PlayState, Voice
-from sideman.core.settings.schema import ModeName
+from sideman.core.events import PlayState, Voice
+from sideman.core.turns import MODE_NAMES
 
 ROOT = Path(__file__).parents[1]
 Generator = Callable[[], str]
@@ -89,10 +90,15 @@ def main() -> int:
     return 0
 
 
+# -- settings
+
+document("config/default.yaml")(default_yaml)
+
+
 # -- the control socket
 
 
-WORDS = {"mode": get_args(ModeName), "state": get_args(PlayState), "voice": get_args(Voice)}
+WORDS = {"mode": MODE_NAMES, "state": get_args(PlayState), "voice": get_args(Voice)}
 """The present words of the protocol's lists, which readers must expect to grow."""
 
 

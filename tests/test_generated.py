@@ -32,18 +32,18 @@ SCHEMA = json.loads((ROOT / "docs" / "control.schema.json").read_text("utf-8"))
 
 @pytest.mark.parametrize("path", FILES)
 def test_a_generated_file_is_up_to_date(path: str) -> None:
-    """Guards against documentation that differs from the program; `make generate` writes it again."""
+    """Guards against: documentation that differs from the program; `make generate` writes it again."""
     assert (ROOT / path).read_text("utf-8") == FILES[path]
 
 
 def test_every_section_is_in_a_page() -> None:
-    """Guards against a table that is generated and not shown to anybody."""
+    """Guards against: a table that is generated and not shown to anybody."""
     pages = "".join((ROOT / path).read_text("utf-8") for path in FILES)
     assert set(re.findall(r"<!-- generated: ([\w-]+) -->", pages)) == generate.SECTIONS.keys()
 
 
 def test_check_names_the_files_that_differ(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Guards against a check in CI that passes whatever is written."""
+    """Guards against: a check in CI that passes whatever is written."""
     monkeypatch.setattr(sys, "argv", ["generate.py", "--check"])
     assert generate.main() == 0
     monkeypatch.setitem(generate.SECTIONS, "control-osc", lambda: "another table\n")
@@ -52,7 +52,7 @@ def test_check_names_the_files_that_differ(monkeypatch: pytest.MonkeyPatch, caps
 
 
 def test_the_examples_of_the_control_page_are_right() -> None:
-    """Guards against examples that fail for the first reader who tries them."""
+    """Guards against: examples that fail for the first reader who tries them."""
     lines = re.findall(r"^\{.*\}$", CONTROL_PAGE, re.MULTILINE)
     assert len(lines) >= 6
     for line in lines:
@@ -63,7 +63,7 @@ def test_the_examples_of_the_control_page_are_right() -> None:
 
 
 def test_the_schema_describes_the_same_lines_as_before() -> None:
-    """Guards against a program of somebody else that uses the schema and no longer finds its names."""
+    """Guards against: a program of somebody else that uses the schema and no longer finds its names."""
     definitions = SCHEMA["$defs"]
     assert {each["$ref"].rpartition("/")[2] for each in SCHEMA["oneOf"]} == {"request", "reply", "event"}
     beat = definitions["BeatEvent"]

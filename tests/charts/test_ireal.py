@@ -137,14 +137,14 @@ def test_a_song_of_a_playlist_is_chosen(tmp_path: Path, wanted: str | None, titl
 def test_a_song_that_is_not_there_is_told() -> None:
     """Lost: another song than the one named is played."""
     text = html_page(playlist_link(song_text("Blue Rain", "T44[C   Z"), song_text("Red Sun", "T44[C   Z")))
-    assert "no song '3' among its 2" in refusal(text, "3")
+    assert "it has 2 songs, but none is '3'" in refusal(text, "3")
     assert "did you mean 'Blue Rain'?" in refusal(text, "blue ran")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("<html><body>nothing</body></html>", "no song of iReal Pro in it"),
+        ("<html><body>nothing</body></html>", "it has no song of iReal Pro"),
         ("irealb://", "no song"),
         ("irealb://Title=Me", "no song"),
         (playlist_link(song_text("T", "")), "T: no bars in its music"),
@@ -154,12 +154,12 @@ def test_a_song_that_is_not_there_is_told() -> None:
         (playlist_link(song_text("T", "T44[C   |{D   |E   Z")), "T, bar 2: the repeat '|:' is never closed"),
         (playlist_link(song_text("T", "T44[C   |D   <D.S. al Coda>Z")), "T, bar 2: 'D.S. al Coda' without a Segno"),
         (playlist_link(song_text("T", "T44[C   |N2D   Z")), "T, bar 2: what comes next is the 1st ending"),
-        (playlist_link(song_text("T", "T44[ x   |C   Z")), "bar 1: a sign repeats bars before it"),
+        (playlist_link(song_text("T", "T44[ x   |C   Z")), "bar 1: a sign repeats more bars than"),
         (playlist_link(song_text("T", "T44[C   | xD   Z")), "bar 2: 'x' repeats whole bars"),
-        (playlist_link(song_text("T", "T44[p   Z")), "bar 1: 'p' keeps the chord before it"),
-        (playlist_link(song_text("T", "T44[W/E   Z")), "bar 1: 'W/E' keeps the chord before it"),
+        (playlist_link(song_text("T", "T44[p   Z")), "bar 1: 'p' repeats the previous chord"),
+        (playlist_link(song_text("T", "T44[W/E   Z")), "bar 1: 'W/E' repeats the previous chord"),
         (playlist_link(song_text("T", "T44[CDEFGABCD   Z")), "bar 1: 9 chords"),
-        (playlist_link(song_text("T", "T44[C   |" + "<" * 20_000)), "its music is longer than any song's"),
+        (playlist_link(song_text("T", "T44[C   |" + "<" * 20_000)), "its music is too long"),
         (playlist_link(song_text("", "T44[C   |H   Z")), "x.html, untitled, bar 2: 'H   Z'"),
     ],
 )

@@ -81,8 +81,8 @@ def test_what_somebody_plays_meanwhile_is_not_taken_for_it() -> None:
     ("arguments", "status", "words"),
     [
         (["--notes", "0"], 2, "--notes 0: 1 to 1000"),
-        (["--input", "none"], 69, "midi.input: none: a loop needs both ways"),
-        (["--output", "none"], 69, "midi.output: none: a loop needs both ways"),
+        (["--input", "none"], 69, "midi.input: none: a loop needs an output and an input"),
+        (["--output", "none"], 69, "midi.output: none: a loop needs an output and an input"),
         (["--output", "no such port"], 69, "midi.output"),
     ],
 )

@@ -67,10 +67,10 @@ def test_every_meter_of_a_chart_is_told(tmp_path: Path, capsys: pytest.CaptureFi
     [
         (["--chart", "walz"], 66, "did you mean waltz?"),
         (["--chart", "no/such#2"], 66, "no/such: no such file"),
-        (["--chart", " "], 2, "--chart wants the file"),
+        (["--chart", " "], 2, "--chart needs the file"),
         (["--chart", "blues", "--transpose", "12"], 2, "-11 to 11"),
-        (["--chart", "blues#2"], 65, "a chart of one song"),
-        (["--chart", "irealb://x"], 65, "chart.file: no song of iReal Pro in it"),
+        (["--chart", "blues#2"], 65, "it has one song"),
+        (["--chart", "irealb://x"], 65, "chart.file: it has no song of iReal Pro"),
     ],
 )
 def test_a_chart_that_cannot_be_shown_is_told(

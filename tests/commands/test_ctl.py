@@ -21,7 +21,7 @@ from sideman import cli
 from sideman.control.client import ControlClient, RequestRefused
 from sideman.control.hub import Endpoints, open_endpoints
 from sideman.control.paths import candidate_socket_paths, socket_file_name, socket_folder, socket_path
-from sideman.control.protocol import TapRequest
+from sideman.control.protocol import REQUESTS
 from sideman.core.errors import Unavailable
 from support.control import SocketClient
 from support.fakes import settings
@@ -40,6 +40,7 @@ def playing(folder: Path, *given: str, **env: str) -> Iterator[tuple[DaemonProce
         yield daemon, path
 
 
+@pytest.mark.subprocess
 def test_a_daemon_is_asked_and_changed(tmp_path: Path, capsys: Said) -> None:
     """Nothing of the control would work outside of the tests."""
     with playing(tmp_path) as (daemon, path):
@@ -71,6 +72,7 @@ def test_a_daemon_is_asked_and_changed(tmp_path: Path, capsys: Said) -> None:
     assert f"no sideman answers; looked at {path}" in capsys.readouterr().err
 
 
+@pytest.mark.subprocess
 def test_what_the_daemon_refuses_is_told(tmp_path: Path, capsys: Said) -> None:
     """A script could not tell that its setting was not taken."""
     with playing(tmp_path) as (_, path):
@@ -85,6 +87,7 @@ def test_what_the_daemon_refuses_is_told(tmp_path: Path, capsys: Said) -> None:
             assert why in capsys.readouterr().err
 
 
+@pytest.mark.subprocess
 def test_a_chart_file_is_meant_from_where_you_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
@@ -97,6 +100,7 @@ def test_a_chart_file_is_meant_from_where_you_are(
         assert str(tmp_path / "here" / "mine.chart") in capsys.readouterr().out
 
 
+@pytest.mark.subprocess
 def test_watching_ends_with_the_daemon_and_with_who_reads(tmp_path: Path) -> None:
     """`ctl watch | head` would never end, or end with an error."""
     with playing(tmp_path) as (daemon, path):
@@ -167,7 +171,7 @@ def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
         def press_many_keys() -> None:
             with contextlib.suppress(OSError):
                 while True:
-                    caller.send(TapRequest())
+                    caller.send(REQUESTS["tap"]())
 
         other, _ = listener.accept()
         with other:
@@ -185,6 +189,7 @@ def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
             assert not reads.is_alive()
 
 
+@pytest.mark.subprocess
 def test_asking_loads_little(tmp_path: Path) -> None:
     """A key bound to `ctl panic` would act half a second late."""
     with playing(tmp_path) as (_, path):
@@ -204,6 +209,7 @@ def test_asking_loads_little(tmp_path: Path) -> None:
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.subprocess
 def test_it_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said) -> None:
     """Everybody would have to name the socket."""
     run = tmp_path / "run"
@@ -233,6 +239,7 @@ def test_it_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, tm
             assert cli.main(["ctl", "--name", "tenor", "status"]) == 0
 
 
+@pytest.mark.subprocess
 def test_a_killed_daemon_leaves_nothing_in_the_way(tmp_path: Path, capsys: Said) -> None:
     """After a crash neither a new start nor `ctl` would know what to do."""
     with playing(tmp_path) as (daemon, path):
@@ -255,6 +262,7 @@ def test_without_a_socket_it_plays_on(tmp_path: Path, caplog: pytest.LogCaptureF
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.subprocess
 def test_floods_and_sleepers_change_no_note_and_delay_no_signal(tmp_path: Path) -> None:
     """Any program of yours gone mad could be heard in the music."""
     tune = ("chart.changes=| Dm7 | G7 |", "chart.choruses=2", "tempo.bpm=400", "play.late_ms=1000")

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import rendering as bench
 from sideman.cli import main
 from sideman.commands import render
 from sideman.core.chart.chart import Chart
@@ -232,6 +231,7 @@ def test_without_matplotlib_the_extra_is_named(
 # -- sound
 
 
+@pytest.mark.subprocess
 def test_a_take_becomes_sound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A take could only be heard where there is a synthesizer to send it to."""
     options = fake_fluidsynth(folder, monkeypatch)
@@ -241,6 +241,7 @@ def test_a_take_becomes_sound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert re.search(r"-F \S+\.wav \.\./font\.sf2 \S+\.mid$", options.read_text().strip())
 
 
+@pytest.mark.subprocess
 def test_the_users_own_sound_font_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One would have to name a sound font every time, or it would take a file that is none."""
     options = fake_fluidsynth(folder, monkeypatch)
@@ -253,6 +254,7 @@ def test_the_users_own_sound_font_comes_first(folder: Path, monkeypatch: pytest.
     assert str(own / "default.sf2") in options.read_text()
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("does", "error", "words"),
     [
@@ -318,13 +320,3 @@ def test_the_real_fluidsynth_plays_the_whole_take(folder: Path) -> None:
     with wave.open("a.wav") as sound:
         assert sound.getnframes() >= BAR_S * sound.getframerate()
         assert any(sound.readframes(sound.getframerate()))
-
-
-def test_rendering_is_measured_beside_its_floor() -> None:
-    """Nobody would notice that a solo takes as long to render as to play."""
-    for figure, rate in zip(bench.figures(0.01), ("beat", "phrase"), strict=True):
-        assert figure.what.endswith(rate)
-        assert figure.budget is not None
-        assert figure.value is not None
-        assert 0 < figure.value == figure.budget.measured
-        assert all(value > 0 for value in figure.beside.values())

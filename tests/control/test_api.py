@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 from sideman.config.sources import SettingsSources
 from sideman.control.protocol import REQUESTS, PresetRequest, Request, SetRequest, request_fields
+from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError
-from sideman.core.events import ChangeSettings, Panic, PlayVariation, SetChart, SetMode, Start, Stop, TapTempo
-from sideman.core.reports import ModeChanged, SettingsChanged
+from sideman.core.events import ChangeSettings, ModeChanged, SetChart, SetMode, SettingsChanged
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
-from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, value_of
-from sideman.core.settings.written import settings_line, write_value
+from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, settings_line, value_of, write_value
 from support.control import KEPT_TAKE, ControlScene, control_scene
 
 LIVE = [name for name in KEYS if is_live(name)]
@@ -29,7 +28,7 @@ BEAT_S = 0.5  # at 120 bpm
 
 @pytest.mark.parametrize("name", KEYS)
 def test_every_setting_is_shown_as_it_is_written(name: str) -> None:
-    """Guards against a value that `get` shows and `set` refuses."""
+    """Guards against: a value that `get` shows and `set` refuses."""
     default = value_of(Settings(), name)
     if name in BINDING_KEYS:
         assert write_value(name, default) == {}
@@ -41,7 +40,7 @@ def test_every_setting_is_shown_as_it_is_written(name: str) -> None:
 
 @pytest.mark.parametrize("name", LIVE)
 def test_every_live_setting_can_be_set_to_its_present_value(name: str) -> None:
-    """Guards against a controller that cannot go back to the value that it shows."""
+    """Guards against: a controller that cannot go back to the value that it shows."""
     scene = control_scene()
     before = scene.api.settings
     info = scene.ask("get", key=name)
@@ -53,7 +52,7 @@ def test_every_live_setting_can_be_set_to_its_present_value(name: str) -> None:
 
 
 def test_setting_the_present_value_again_changes_nothing() -> None:
-    """Guards against a fader that repeats its value, fills the log and has every choice made again."""
+    """Guards against: a fader that repeats its value, fills the log and has every choice made again."""
     scene = control_scene()
     assert scene.ask("set", key="play.gate", value=0.9) == {"changed": {"play.gate": 0.9}}
     scene.ask("set", key="play.gate", value=0.5)
@@ -74,7 +73,7 @@ def test_setting_the_present_value_again_changes_nothing() -> None:
     ],
 )
 def test_text_and_json_mean_the_same(key: str, value: object, meant: object) -> None:
-    """Guards against a value that works on the command line but not on a slider, or the other way round."""
+    """Guards against: a value that works on the command line but not on a slider, or the other way round."""
     scene = control_scene()
     assert scene.ask("set", key=key, value=value)["changed"][key] == meant
     assert scene.ask("get", key=key)["value"] == meant
@@ -85,7 +84,7 @@ def test_text_and_json_mean_the_same(key: str, value: object, meant: object) -> 
     ("key", "value"), [("play.temperature", 9), ("play.mode", "jazz"), ("play.range", "C5-C4"), ("play.temprature", 1)]
 )
 def test_a_wrong_value_is_refused_as_in_the_configuration(key: str, value: object) -> None:
-    """Guards against two messages for one mistake, one of them without what is allowed."""
+    """Guards against: two messages for one mistake, one of them without what is allowed."""
     scene = control_scene()
     with pytest.raises(ConfigError) as configured:
         resolve_settings([{key: WrittenValue(value, "set")}])
@@ -96,7 +95,7 @@ def test_a_wrong_value_is_refused_as_in_the_configuration(key: str, value: objec
 
 
 def test_a_setting_that_needs_a_restart_is_refused() -> None:
-    """Guards against a user who believes that the channel has changed."""
+    """Guards against: a user who believes that the channel has changed."""
     scene = control_scene()
     with pytest.raises(ConfigError, match=r"midi.channel: cannot be changed while it plays"):
         scene.ask("set", key="midi.channel", value=5)
@@ -106,7 +105,7 @@ def test_a_setting_that_needs_a_restart_is_refused() -> None:
 
 
 def test_a_change_is_heard_from_the_next_note_on() -> None:
-    """Guards against a controller that does nothing, or only later."""
+    """Guards against: a controller that does nothing, or only later."""
     scene = control_scene(play__rate="sixteenth", play__density=4, play__range="C3-C4")
     scene.play_until(4.0)
     scene.ask("set", key="play.range", value="C6-C7")
@@ -119,7 +118,7 @@ def test_a_change_is_heard_from_the_next_note_on() -> None:
 
 
 def test_chord_changes_can_be_set_and_wrong_ones_leave_the_old() -> None:
-    """Guards against a typing mistake in a chord that ends the music, or is played as another chord."""
+    """Guards against: a typing mistake in a chord that ends the music, or is played as another chord."""
     scene = control_scene()
     scene.play_until(1.0)
     with pytest.raises(ConfigError, match="bar 2: 'H7'"):
@@ -133,7 +132,7 @@ def test_chord_changes_can_be_set_and_wrong_ones_leave_the_old() -> None:
 
 
 def test_a_chart_file_can_be_set_and_moved(tmp_path: Path) -> None:
-    """Guards against a set list that needs a restart for each song."""
+    """Guards against: a set list that needs a restart for each song."""
     (tmp_path / "song.chart").write_text("title: Song\n| Cmaj7 | F7 |\n")
     scene = control_scene()
     scene.ask("set", key="chart.file", value=str(tmp_path / "song.chart"))
@@ -147,14 +146,14 @@ def test_a_chart_file_can_be_set_and_moved(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_refused_as_a_chart(tmp_path: Path) -> None:
-    """Guards against a daemon that reads from a pipe for ever and ignores all signals."""
+    """Guards against: a daemon that reads from a pipe for ever and ignores all signals."""
     os.mkfifo(tmp_path / "pipe.chart")
-    with pytest.raises(NoSuchInput, match=r"pipe.chart: a pipe or a device, not a file"):
+    with pytest.raises(NoSuchInput, match=r"pipe.chart: not a plain file"):
         control_scene().ask("set", key="chart.file", value=str(tmp_path / "pipe.chart"))
 
 
 def test_a_chart_of_another_meter_takes_over_at_the_bar_line() -> None:
-    """Guards against bars of four that are played over bars of three from then on."""
+    """Guards against: bars of four that are played over bars of three from then on."""
     scene = control_scene()
     scene.play_until(1.0)
     scene.ask("set", key="chart.changes", value="meter: 3/4\n| C | 2/4 F |")
@@ -167,14 +166,14 @@ def test_a_chart_of_another_meter_takes_over_at_the_bar_line() -> None:
 
 
 def test_the_tempo_cannot_be_set_while_a_midi_clock_is_followed() -> None:
-    """Guards against a tempo that seems to have changed while the DAW keeps its own."""
+    """Guards against: a tempo that seems to have changed while the DAW keeps its own."""
     scene = control_scene(tempo__source="midi-clock")
     with pytest.raises(ConfigError, match=r"tempo\.source is midi-clock"):
         scene.ask("set", key="tempo.bpm", value=90)
 
 
 def test_the_status_has_the_position_in_the_chart() -> None:
-    """Guards against a musician who cannot see where in the form the band is."""
+    """Guards against: a musician who cannot see where in the form the band is."""
     scene = control_scene(chart__changes="| C | F G | Am |", tempo__bpm=120)
     for second, bar, form_bar, chorus, chord, after in (
         (0.6, 1, 1, 1, "C", "F"),
@@ -191,7 +190,7 @@ def test_the_status_has_the_position_in_the_chart() -> None:
 
 
 def test_the_coming_note_is_the_one_that_is_played() -> None:
-    """Guards against a view that announces another note than the one that is played."""
+    """Guards against: a view that announces another note than the one that is played."""
     scene = control_scene(play__density=4)
     scene.play_until(0.9)
     coming = scene.ask("status")["coming"]
@@ -214,14 +213,14 @@ def test_the_coming_note_is_the_one_that_is_played() -> None:
     ],
 )
 def test_a_request_becomes_its_command(name: str, fields: dict[str, Any], command: object) -> None:
-    """Guards against a pedal that does something else than its binding says."""
+    """Guards against: a pedal that does something else than its binding says."""
     scene = control_scene()
     scene.ask(name, **fields)
     assert scene.commands == [command]
 
 
 def test_unmuting_goes_back_to_the_mode_before() -> None:
-    """Guards against a daemon that plays in another mode after it was muted."""
+    """Guards against: a daemon that plays in another mode after it was muted."""
     scene = control_scene(play__mode="duet")
     assert scene.ask("mute") == {"mute": True}
     assert scene.ask("mute", on=True) == {"mute": True}
@@ -235,7 +234,7 @@ def test_unmuting_goes_back_to_the_mode_before() -> None:
 
 
 def test_unmuting_works_after_a_mode_was_requested_just_before_the_mute() -> None:
-    """Guards against permanent silence after two pedals at the same time, one for a mode and one for the mute."""
+    """Guards against: permanent silence after two pedals at the same time, one for a mode and one for the mute."""
     scene = control_scene()
     scene.ask("mode", mode="trade", now=True)
     scene.ask("mute", on=True)
@@ -245,7 +244,7 @@ def test_unmuting_works_after_a_mode_was_requested_just_before_the_mute() -> Non
 
 
 def test_a_change_by_a_controller_is_known() -> None:
-    """Guards against a setting that shows its old value after a knob was turned, and jumps back at the next reload."""
+    """Guards against: a setting that shows its old value after a knob was turned, and jumps back at the next reload."""
     scene = control_scene()
     scene.api.handle_report(SettingsChanged((("play.temperature", 0.3),)))
     assert scene.ask("get", key="play.temperature")["value"] == 0.3
@@ -266,7 +265,7 @@ def configured(home: Path) -> ControlScene:
 
 
 def test_a_reload_reads_all_sources_of_the_start(configured: ControlScene, home: Path) -> None:
-    """Guards against a reload that forgets the preset or the options of the command line."""
+    """Guards against: a reload that forgets the preset or the options of the command line."""
     assert configured.ask("reload") == {"changed": {}, "restart": []}
     config = home / ".config" / "sideman" / "config.yaml"
     config.write_text("play:\n  gate: 0.7\nmidi:\n  channel: 3\n")
@@ -282,7 +281,7 @@ def test_a_reload_reads_all_sources_of_the_start(configured: ControlScene, home:
 
 
 def test_a_preset_changes_what_it_names_and_nothing_else(configured: ControlScene, home: Path) -> None:
-    """Guards against a preset that takes back a tapped tempo, or keeps what the preset before it has set."""
+    """Guards against: a preset that takes back a tapped tempo, or keeps what the preset before it has set."""
     configured.ask("set", key="tempo.bpm", value=77)
     (home / ".config" / "sideman" / "presets" / "other.yaml").write_text(
         "play:\n  gate: 0.4\nmidi:\n  channel: 4\nchart:\n  changes: '| Gm7 |'\n"
@@ -297,7 +296,7 @@ def test_a_preset_changes_what_it_names_and_nothing_else(configured: ControlScen
 
 
 def test_a_chart_file_that_was_edited_is_read_again(configured: ControlScene, home: Path) -> None:
-    """Guards against a correction in a chart file that needs a restart, and against a reload that is half applied."""
+    """Guards against: a correction in a chart file that needs a restart, and against a reload that is half applied."""
     chart = home / ".config" / "sideman" / "song.chart"
     chart.write_text("| C | F |\n")
     (home / ".config" / "sideman" / "config.yaml").write_text("chart:\n  file: song.chart\n")
@@ -314,7 +313,7 @@ def test_a_chart_file_that_was_edited_is_read_again(configured: ControlScene, ho
 
 
 def test_kept_minutes_are_a_take() -> None:
-    """Guards against a `ctl keep` that does not say where the take is."""
+    """Guards against: a `ctl keep` that does not say where the take is."""
     assert control_scene().ask("keep") == {"take": KEPT_TAKE}
 
 
@@ -332,11 +331,11 @@ def test_kept_minutes_are_a_take() -> None:
         ({"do": "get", "key": "play.gat"}, "did you mean play.gate"),
         ({"do": "preset", "name": None}, "preset: Expected `str`, got `null`"),
         ({"do": "mute", "on": "yes"}, "mute: Expected `bool . null`, got `str`"),
-        ({"do": "learn"}, "learn: allowed is a key"),
+        ({"do": "learn"}, "learn: allowed is a setting"),
     ],
 )
 def test_a_wrong_request_is_refused_with_the_reason(request_: dict[str, Any], why: str) -> None:
-    """Guards against authors of controllers who have to guess what is wrong."""
+    """Guards against: authors of controllers who have to guess what is wrong."""
     scene = control_scene()
     with pytest.raises(SidemanError, match=why):
         scene.ask(request_.pop("do"), **request_)
@@ -369,7 +368,7 @@ requests = st.builds(
 def test_every_request_is_answered_or_refused_and_the_music_goes_on(
     requested: list[tuple[type[Request], dict[str, Any]]],
 ) -> None:
-    """Guards against an unlucky request that ends the music."""
+    """Guards against: an unlucky request that ends the music."""
     scene = control_scene()
     second = 0.0
     for kind, fields in requested:
@@ -387,14 +386,14 @@ def test_every_request_is_answered_or_refused_and_the_music_goes_on(
 
 @pytest.mark.parametrize("request_", [PresetRequest("x" * 300), SetRequest("chart.file", "x" * 300)])
 def test_a_name_too_long_for_a_file_leaves_no_traceback(request_: Request, caplog: pytest.LogCaptureFixture) -> None:
-    """Guards against a traceback in the log for a mistake of the user."""
+    """Guards against: a traceback in the log for a mistake of the user."""
     with pytest.raises(SidemanError, match="too long"):
         control_scene().api.answer(request_)
     assert not caplog.records
 
 
 def test_a_log_line_is_a_line() -> None:
-    """Guards against a chart, set while playing, that fills the log with its bars."""
+    """Guards against: a chart, set while playing, that fills the log with its bars."""
     values = [("play.range", KEYS["play.range"].default), ("chart.changes", "| C |\n" * 100), ("play.swing", None)]
     line = settings_line(values)
     assert "\n" not in line
@@ -403,7 +402,7 @@ def test_a_log_line_is_a_line() -> None:
 
 
 def test_a_controller_gets_the_action_it_requests(caplog: pytest.LogCaptureFixture) -> None:
-    """Guards against a program change that chooses no preset, or ends the daemon."""
+    """Guards against: a program change that chooses no preset, or ends the daemon."""
     scene = control_scene()
     scene.api.perform_action("preset", "sparse")
     assert any(isinstance(each, ChangeSettings) for each in scene.commands)

@@ -28,8 +28,9 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.subprocess
 def test_a_playing_daemon_sends_what_the_protocol_describes(tmp_path: Path) -> None:
-    """Guards against programs, written after the protocol, that fail on what a daemon really sends."""
+    """Guards against: programs, written after the protocol, that fail on what a daemon really sends."""
     path = tmp_path / "c.sock"
     tune = ("tempo.bpm=240", "play.rate=eighth", "play.capture_minutes=1", f"takes.folder={tmp_path}")
     with running_daemon(tmp_path, "midi.output=none", "midi.input=none", f"control.socket={path}", *tune) as daemon:
@@ -74,6 +75,6 @@ def _assert_is_one_of(types: tuple[object, ...], result: object) -> None:
 
 
 def test_without_a_daemon_the_client_says_where_it_looked(tmp_path: Path) -> None:
-    """Guards against a program that cannot tell its user which socket is missing."""
+    """Guards against: a program that cannot tell its user which socket is missing."""
     with pytest.raises(Unavailable, match=f"looked at {tmp_path / 'a'}, {tmp_path / 'b'}"):
         connect([tmp_path / "a", tmp_path / "b"])

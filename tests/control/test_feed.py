@@ -17,13 +17,16 @@ from sideman.control.feed import MAX_DELAY_S, STATUS_INTERVAL_S
 from sideman.control.hub import ControlHub, Endpoints
 from sideman.control.protocol import EVENTS, Event
 from sideman.core.chart.chart import parse_changes
-from sideman.core.events import ChangeSettings, NoteOff, NoteOn, SetChart
-from sideman.core.reports import (
+from sideman.core.events import (
     ActionRequested,
     BarPlayed,
+    ChangeSettings,
     ModeChanged,
     NoteHeard,
+    NoteOff,
+    NoteOn,
     NotePlayed,
+    SetChart,
     SettingsChanged,
     StateChanged,
 )
@@ -77,7 +80,7 @@ def events(kind: str) -> list[Line]:
 
 
 def test_every_kind_of_event_is_sent_as_the_protocol_describes_it() -> None:
-    """Guards against a view that was written after the documentation and fails on what is really sent."""
+    """Guards against: a view that was written after the documentation and fails on what is really sent."""
     assert {event["event"] for event in PERFORMANCE} == EVENTS.keys()
     for event in PERFORMANCE:
         # Decoded, an event has no field that the protocol lacks, and all fields that it requires.
@@ -85,7 +88,7 @@ def test_every_kind_of_event_is_sent_as_the_protocol_describes_it() -> None:
 
 
 def test_each_beat_is_sent_once_with_its_chord() -> None:
-    """Guards against a view that lags behind the chart, or jumps."""
+    """Guards against: a view that lags behind the chart, or jumps."""
     beats = [(e["beat"], e["bar"], e["chord"], e["next_chord"], e["form_bar"], e["chorus"]) for e in events("beat")]
     first = [(beat, 1, "Dm7", "G7", 1, 1) for beat in range(4)]
     second = [(beat, 2, "G7", "C", 2, 1) for beat in range(4, 8)]
@@ -94,7 +97,7 @@ def test_each_beat_is_sent_once_with_its_chord() -> None:
 
 
 def test_a_chord_that_the_player_holds_replaces_the_chord_of_the_chart() -> None:
-    """Guards against a view that shows another chord than the one that is played over."""
+    """Guards against: a view that shows another chord than the one that is played over."""
     scene = control_scene(chart__changes="| C | F |", midi__chords=3)
     scene.play_until(0.9)
     for pitch in (58, 62, 65, 68):
@@ -110,7 +113,7 @@ def test_a_chord_that_the_player_holds_replaces_the_chord_of_the_chart() -> None
 
 
 def test_notes_are_sent_as_they_were_announced() -> None:
-    """Guards against a piano roll with other notes than those that sound."""
+    """Guards against: a piano roll with other notes than those that sound."""
     scene = control_scene(play__rate="eighth", play__density=4)
     before = list(scene.note_ons)
     lines = watch(scene, 4.0)
@@ -123,7 +126,7 @@ def test_notes_are_sent_as_they_were_announced() -> None:
 
 
 def test_the_notes_of_the_player_are_sent() -> None:
-    """Guards against a player who cannot see what the daemon has heard."""
+    """Guards against: a player who cannot see what the daemon has heard."""
     assert [(event["on"], event["pitch"], event["velocity"]) for event in events("heard")] == [
         (True, 60, 90),
         (False, 60, 0),
@@ -131,7 +134,7 @@ def test_the_notes_of_the_player_are_sent() -> None:
 
 
 def test_chords_are_sent_as_the_player_reads_them() -> None:
-    """Guards against a saxophonist who sees the changes in another key than that of the instrument."""
+    """Guards against: a saxophonist who sees the changes in another key than that of the instrument."""
     scene = control_scene(chart__changes="| Dm7 | G7 |", midi__transpose=-2)
     lines = [*as_lines(scene.feed.initial_events()), *watch(scene, 2.2)]
     assert lines[0]["bars"] == [["Em7"], ["A7"]]
@@ -143,7 +146,7 @@ def test_chords_are_sent_as_the_player_reads_them() -> None:
 
 
 def test_the_chart_is_sent_first_and_whenever_it_changes() -> None:
-    """Guards against a view that draws an empty chart, or keeps the old one."""
+    """Guards against: a view that draws an empty chart, or keeps the old one."""
     first, second = events("chart")
     assert PERFORMANCE[0] is first
     assert (first["title"], first["bars"], first["sections"]) == (
@@ -155,12 +158,12 @@ def test_the_chart_is_sent_first_and_whenever_it_changes() -> None:
 
 
 def test_log_lines_are_sent_unless_they_are_events_as_well() -> None:
-    """Guards against a lost port that the view does not show, and against bars that are shown twice."""
+    """Guards against: a lost port that the view does not show, and against bars that are shown twice."""
     assert [(event["level"], event["text"]) for event in events("log")] == [("warning", "a port is gone")]
 
 
 def test_the_status_is_sent_twice_a_second_and_at_once_after_a_change() -> None:
-    """Guards against old values in a view that has just started, or after a knob was turned."""
+    """Guards against: old values in a view that has just started, or after a knob was turned."""
     scene = control_scene()
     count = sum(event["event"] == "status" for event in watch(scene, 10.0))
     assert 10 / (STATUS_INTERVAL_S + MAX_DELAY_S) <= count <= 10 / STATUS_INTERVAL_S + 1
@@ -170,7 +173,7 @@ def test_the_status_is_sent_twice_a_second_and_at_once_after_a_change() -> None:
 
 
 def test_beats_count_from_the_top_of_the_music_when_a_clock_is_followed() -> None:
-    """Guards against beats and notes that disagree after the DAW has jumped."""
+    """Guards against: beats and notes that disagree after the DAW has jumped."""
     scene = control_scene()
     scene.engine.timeline.top = 8.0
     scene.snapshot = scene.status
@@ -181,7 +184,7 @@ def test_beats_count_from_the_top_of_the_music_when_a_clock_is_followed() -> Non
 
 
 def test_halted_music_has_no_beats() -> None:
-    """Guards against a view that counts on while the DAW has stopped."""
+    """Guards against: a view that counts on while the DAW has stopped."""
     scene = control_scene(tempo__source="internal")
     still = [event for event in watch(scene, 1.0) if event["event"] == "beat"]
     assert [event["beat"] for event in still] == [0, 1, 2]
@@ -190,7 +193,7 @@ def test_halted_music_has_no_beats() -> None:
 
 
 def test_reports_are_logged_and_the_actions_they_request_are_performed(caplog: pytest.LogCaptureFixture) -> None:
-    """Guards against a program change that chooses nothing, and a `ctl set log.level` that changes no log."""
+    """Guards against: a program change that chooses nothing, and a `ctl set log.level` that changes no log."""
     scene = control_scene()
     scene.reports += [
         BarPlayed(3, (), ()),
@@ -210,7 +213,7 @@ def test_reports_are_logged_and_the_actions_they_request_are_performed(caplog: p
 
 
 def test_many_reports_are_processed_in_pieces() -> None:
-    """Guards against a thousand controller messages a second that delay signals."""
+    """Guards against: a thousand controller messages a second that delay signals."""
     scene = control_scene()
     scene.reports.extend(SettingsChanged((("play.gate", 0.5),)) for _ in range(1200))
     with closing(ControlHub(scene.api, scene.feed, scene.reports, Endpoints())) as hub:

@@ -21,10 +21,11 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.osc_packet import OscPacket
 
 from sideman.control.osc import OscPort, OscServer
-from sideman.control.protocol import AgainRequest, TapRequest
+from sideman.control.protocol import REQUESTS
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S
+from sideman.core.actions import Panic
 from sideman.core.errors import Unavailable
-from sideman.core.events import Panic, SetMode
+from sideman.core.events import SetMode
 from support.control import ControlScene, control_scene
 from support.processes import TIMEOUT_S, running_daemon
 
@@ -86,13 +87,13 @@ def surface() -> Iterator[Surface]:
 def test_a_fader_sets_a_setting(
     surface: Surface, address: str, arguments: tuple[object, ...], key: str, value: object
 ) -> None:
-    """Guards against a number of 32 bits that changes on its way, or a whole number that is refused as a fraction."""
+    """Guards against: a number of 32 bits that changes on its way, or a whole number that is refused as a fraction."""
     surface.send(address, *arguments)
     assert surface.scene.ask("get", key=key)["value"] == value
 
 
 def test_buttons_act_when_they_go_down(surface: Surface) -> None:
-    """Guards against buttons that act twice, when they are pressed and when they are released."""
+    """Guards against: buttons that act twice, when they are pressed and when they are released."""
     for pressed in (1.0, 0.0, 1, 0):
         surface.send("/sideman/panic", pressed)
     surface.send("/sideman/panic")
@@ -105,7 +106,7 @@ def test_buttons_act_when_they_go_down(surface: Surface) -> None:
 
 
 def test_get_and_status_are_answered_and_mistakes_reported(surface: Surface) -> None:
-    """Guards against a surface that can show nothing, and against a fader that does nothing without a reason."""
+    """Guards against: a surface that can show nothing, and against a fader that does nothing without a reason."""
     surface.send("/sideman/get", "play.gate")
     address, (name, text) = surface.reply()
     assert (address, name, json.loads(text)["value"]) == ("/sideman/reply", "get", 0.9)
@@ -122,7 +123,7 @@ def test_get_and_status_are_answered_and_mistakes_reported(surface: Surface) -> 
 
 
 def test_every_message_of_a_bundle_is_answered(surface: Surface) -> None:
-    """Guards against the loss of a scene that a control surface sends as one bundle."""
+    """Guards against: the loss of a scene that a control surface sends as one bundle."""
     bundle = OscBundleBuilder(IMMEDIATELY)
     for key, value in (("gate", 0.5), ("density", 2.0)):
         builder = OscMessageBuilder(f"/sideman/play/{key}")
@@ -135,7 +136,7 @@ def test_every_message_of_a_bundle_is_answered(surface: Surface) -> None:
 
 
 def test_the_player_goes_first_before_each_message_of_a_bundle(surface: Surface) -> None:
-    """Guards against a note that waits while a whole scene of a control surface is set."""
+    """Guards against: a note that waits while a whole scene of a control surface is set."""
     done: list[object] = []
     osc = OscServer(surface.port, done.append, lambda: done.append("a note"))
     bundle = OscBundleBuilder(IMMEDIATELY)
@@ -144,14 +145,14 @@ def test_the_player_goes_first_before_each_message_of_a_bundle(surface: Surface)
     surface.socket.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
     with closing(osc):
         osc.serve(0.0)
-    assert done == ["a note", "a note", AgainRequest(), "a note", TapRequest()]
+    assert done == ["a note", "a note", REQUESTS["again"](), "a note", REQUESTS["tap"]()]
 
 
 @settings(max_examples=50)
 @given(st.binary(max_size=80) | st.binary(max_size=60).map(lambda tail: b"#bundle\0" + tail) |
        st.binary(max_size=40).map(lambda tail: b"/sideman/set\0\0\0\0" + tail))  # fmt: skip
 def test_data_that_is_not_osc_is_ignored(data: bytes) -> None:
-    """Guards against a program that sends to the wrong port and ends the music, or fills the log."""
+    """Guards against: a program that sends to the wrong port and ends the music, or fills the log."""
     with closing(Surface()) as surface:
         surface.socket.sendto(data, ("127.0.0.1", surface.port.number))
         surface.send("/other/play/gate", 0.1)
@@ -161,7 +162,7 @@ def test_data_that_is_not_osc_is_ignored(data: bytes) -> None:
 
 
 def test_a_flood_takes_a_bounded_time(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guards against a sequencer that sends a thousand messages a second and keeps the main thread from all others."""
+    """Guards against: a sequencer that sends a thousand messages a second and keeps the main thread from all others."""
     monkeypatch.setattr("time.monotonic", lambda: 0.0)  # or a slow machine would pause earlier
     for _ in range(REQUESTS_PER_ROUND + 20):
         surface.socket.sendto(message("/sideman/panic"), ("127.0.0.1", surface.port.number))
@@ -176,7 +177,7 @@ def test_a_flood_takes_a_bounded_time(surface: Surface, monkeypatch: pytest.Monk
 def test_a_slow_request_is_followed_by_a_pause_of_the_same_length(
     surface: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Guards against long charts, one after the other or in one bundle, that delay signals and the player."""
+    """Guards against: long charts, one after the other or in one bundle, that delay signals and the player."""
     second = 0.0
 
     def answer_slowly(_request: object) -> None:
@@ -200,7 +201,7 @@ def test_a_slow_request_is_followed_by_a_pause_of_the_same_length(
 
 
 def test_a_port_that_is_in_use_is_an_error(surface: Surface) -> None:
-    """Guards against a daemon that seems to listen and receives nothing."""
+    """Guards against: a daemon that seems to listen and receives nothing."""
     with pytest.raises(Unavailable, match=f"control.osc: port {surface.port.number} of 127.0.0.1"):
         OscPort("127.0.0.1", surface.port.number)
     with pytest.raises(Unavailable, match=r"control.osc_host: no\.such\.host\.invalid"):
@@ -208,14 +209,15 @@ def test_a_port_that_is_in_use_is_an_error(surface: Surface) -> None:
 
 
 def test_without_python_osc_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guards against a traceback for a user who has not installed the extra."""
+    """Guards against: a traceback for a user who has not installed the extra."""
     monkeypatch.setitem(sys.modules, "pythonosc.osc_packet", None)
     with pytest.raises(Unavailable, match=r"python-osc is not installed; it comes with sideman\[osc\]"):
         OscPort("127.0.0.1", 0)
 
 
+@pytest.mark.subprocess
 def test_the_daemon_answers_osc(tmp_path: Path) -> None:
-    """Guards against an OSC server that works only in the tests."""
+    """Guards against: an OSC server that works only in the tests."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as surface:
         surface.bind(("127.0.0.1", 0))
         surface.settimeout(TIMEOUT_S)

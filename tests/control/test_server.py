@@ -19,14 +19,13 @@ from hypothesis import strategies as st
 
 from sideman.control.connection import MAX_LINE_BYTES, MAX_UNSENT_BYTES
 from sideman.control.protocol import (
+    REQUESTS,
     BeatEvent,
     LogEvent,
-    PanicRequest,
     PortsEvent,
     Request,
     SetRequest,
     StatusRequest,
-    TapRequest,
 )
 from sideman.control.server import (
     MAX_CLIENTS,
@@ -64,7 +63,7 @@ def serve(control: ControlServer, second: float, turns: int = 3) -> None:
 
 
 def test_a_request_is_answered_with_its_id(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against answers that a program cannot assign to its requests."""
+    """Guards against: answers that a program cannot assign to its requests."""
     client = SocketClient(tmp_path / "s")
     for number in (7, "a", None, 1.5, True):
         client.send_request(v=1, id=number, do="status")
@@ -84,7 +83,7 @@ def test_a_request_is_answered_with_its_id(control: ControlServer, tmp_path: Pat
 
 
 def test_a_line_may_come_in_pieces_and_several_at_once(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against the loss of requests that the system splits or joins on their way."""
+    """Guards against: the loss of requests that the system splits or joins on their way."""
     client = SocketClient(tmp_path / "s")
     data = b"".join(json.dumps({"do": "status", "id": number}).encode() + b"\r\n\n" for number in range(3))
     for at in range(0, len(data), 5):
@@ -94,7 +93,7 @@ def test_a_line_may_come_in_pieces_and_several_at_once(control: ControlServer, t
 
 
 def test_a_client_that_has_stopped_sending_gets_its_answer(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against an `echo … | nc -U` that shows nothing."""
+    """Guards against: an `echo … | nc -U` that shows nothing."""
     client = SocketClient(tmp_path / "s")
     client.send(json.dumps(STATUS).encode())
     client.connection.shutdown(socket.SHUT_WR)
@@ -104,7 +103,7 @@ def test_a_client_that_has_stopped_sending_gets_its_answer(control: ControlServe
 
 
 def test_a_watcher_gets_the_state_first_and_then_the_events(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against a view that shows nothing until something changes."""
+    """Guards against: a view that shows nothing until something changes."""
     watcher, other = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     watcher.send_request(do="watch", id=1)
     watcher.connection.shutdown(socket.SHUT_WR)  # it may stop sending and go on reading
@@ -128,7 +127,7 @@ def test_a_watcher_gets_the_state_first_and_then_the_events(control: ControlServ
 def test_a_flood_delays_no_other_client_and_costs_a_bounded_time(
     control: ControlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Guards against a program that keeps the main thread from signals and from all other clients."""
+    """Guards against: a program that keeps the main thread from signals and from all other clients."""
     monkeypatch.setattr("time.monotonic", lambda: 0.0)  # or a slow machine would pause earlier
     asked = 0
 
@@ -160,7 +159,7 @@ def test_a_flood_delays_no_other_client_and_costs_a_bounded_time(
 
 
 def test_connecting_again_and_again_evades_no_limit(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against a program that evades every limit by connecting again after each request."""
+    """Guards against: a program that evades every limit by connecting again after each request."""
     for _ in range(3):
         clients = [SocketClient(tmp_path / "s") for _ in range(20)]
         serve(control, 0.0, turns=50)
@@ -172,7 +171,7 @@ def test_connecting_again_and_again_evades_no_limit(control: ControlServer, tmp_
 def test_costly_requests_let_others_in_between(
     control: ControlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Guards against charts of thousands of bars, one after the other, that delay signals and the watchdog."""
+    """Guards against: charts of thousands of bars, one after the other, that delay signals and the watchdog."""
     second = 0.0
 
     def answer_slowly(request: Request) -> object:
@@ -194,7 +193,7 @@ def test_costly_requests_let_others_in_between(
 
 
 def test_long_requests_count_several_times(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against long lines that keep the main thread busy all the time."""
+    """Guards against: long lines that keep the main thread busy all the time."""
     long, short = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     for _ in range(4):
         long.send(json.dumps({**STATUS, "v": 1, "id": "", "more": "x" * 20_000}).encode() + b"\n")
@@ -210,7 +209,7 @@ def test_long_requests_count_several_times(control: ControlServer, tmp_path: Pat
 
 
 def test_all_requests_are_answered_in_the_end(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against a script that sends a hundred settings at once and loses some."""
+    """Guards against: a script that sends a hundred settings at once and loses some."""
     client = SocketClient(tmp_path / "s")
     for number in range(100):
         client.send_request(do="status", id=number)
@@ -222,7 +221,7 @@ def test_all_requests_are_answered_in_the_end(control: ControlServer, tmp_path: 
 
 
 def test_a_client_that_does_not_read_is_dropped(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against a view, suspended with Ctrl-Z, that makes the daemon's memory grow without end."""
+    """Guards against: a view, suspended with Ctrl-Z, that makes the daemon's memory grow without end."""
     sleeper, watcher = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     for client in (sleeper, watcher):
         client.send_request(do="watch")
@@ -240,7 +239,7 @@ def test_a_client_that_does_not_read_is_dropped(control: ControlServer, tmp_path
 
 
 def test_a_line_that_does_not_end_ends_the_connection(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against ten megabytes without a line end that are kept in memory."""
+    """Guards against: ten megabytes without a line end that are kept in memory."""
     client, other = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     sent, second = 0, 0.0
     while sent < 10_000_000 and (count := client.send(b"x" * 100_000)):
@@ -255,7 +254,7 @@ def test_a_line_that_does_not_end_ends_the_connection(control: ControlServer, tm
 
 
 def test_the_number_of_clients_is_limited(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against a program that never closes its connections and uses up the daemon's file descriptors."""
+    """Guards against: a program that never closes its connections and uses up the daemon's file descriptors."""
     clients = []
     for _ in range(100):
         clients.append(SocketClient(tmp_path / "s"))
@@ -273,7 +272,7 @@ def test_the_number_of_clients_is_limited(control: ControlServer, tmp_path: Path
 
 
 def test_running_out_of_file_descriptors_ends_nothing(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against a main thread that spins or ends when the process has no file descriptors left."""
+    """Guards against: a main thread that spins or ends when the process has no file descriptors left."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     client, waiting = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     serve(control, 0.0)
@@ -324,7 +323,7 @@ WRONG_REQUESTS = [
 
 @pytest.mark.parametrize(("line", "why"), NOT_REQUESTS)
 def test_a_line_that_is_not_a_request_is_refused(line: bytes, why: str, control: ControlServer, tmp_path: Path) -> None:
-    """Guards against a typing mistake that ends the connection, or the daemon."""
+    """Guards against: a typing mistake that ends the connection, or the daemon."""
     client = SocketClient(tmp_path / "s")
     client.send(line + b"\n")
     client.send_request(**STATUS)
@@ -339,7 +338,7 @@ def test_a_line_that_is_not_a_request_is_refused(line: bytes, why: str, control:
 
 @pytest.mark.parametrize(("line", "why"), WRONG_REQUESTS)
 def test_a_wrong_request_is_refused_under_its_id(line: bytes, why: str, control: ControlServer, tmp_path: Path) -> None:
-    """Guards against a program that waits for the answer to its request for ever."""
+    """Guards against: a program that waits for the answer to its request for ever."""
     client = SocketClient(tmp_path / "s")
     client.send(line[:-1] + (b"," if len(line) > 2 else b"") + b'"id":8}\n')
     client.send_request(**STATUS)
@@ -353,7 +352,7 @@ def test_a_wrong_request_is_refused_under_its_id(line: bytes, why: str, control:
 
 
 def test_a_long_text_may_contain_anything(tmp_path: Path) -> None:
-    """Guards against a long chart that is refused because it contains many commas and brackets."""
+    """Guards against: a long chart that is refused because it contains many commas and brackets."""
     requests: list[Request] = []
     text = "[A] | C, F | " * 4000
     with served_socket(tmp_path, requests.append) as control:
@@ -366,7 +365,7 @@ def test_a_long_text_may_contain_anything(tmp_path: Path) -> None:
 
 
 def test_a_file_name_that_is_not_utf8_can_be_sent(tmp_path: Path) -> None:
-    """Guards against a daemon that ends because a file name of another system stands in its status."""
+    """Guards against: a daemon that ends because a file name of another system stands in its status."""
     with served_socket(tmp_path, lambda _: {"settings": {"chart.file": os.fsdecode(b"\xff.chart")}}) as control:
         client = SocketClient(tmp_path / "s")
         client.send_request(do="status")
@@ -375,7 +374,7 @@ def test_a_file_name_that_is_not_utf8_can_be_sent(tmp_path: Path) -> None:
 
 
 def test_the_player_goes_first_before_each_request(tmp_path: Path) -> None:
-    """Guards against a note that waits while many requests are answered one after the other."""
+    """Guards against: a note that waits while many requests are answered one after the other."""
     done: list[object] = []
     listener = UnixListener(tmp_path / "s")
     with (
@@ -385,11 +384,11 @@ def test_the_player_goes_first_before_each_request(tmp_path: Path) -> None:
         client = SocketClient(tmp_path / "s")
         client.send(b'{"do":"panic"}\n{"do":"tap"}\n')
         serve(control, 0.0)
-        assert done == ["a note", PanicRequest(), "a note", TapRequest()]
+        assert done == ["a note", REQUESTS["panic"](), "a note", REQUESTS["tap"]()]
 
 
 def test_a_client_that_sends_no_requests_is_disconnected(control: ControlServer, tmp_path: Path) -> None:
-    """Guards against a browser, or a stream of MIDI bytes sent here by mistake, that is answered for ever."""
+    """Guards against: a browser, or a stream of MIDI bytes sent here by mistake, that is answered for ever."""
     client = SocketClient(tmp_path / "s")
     client.send(b"GET / HTTP/1.1\n" * 1000)
     for second in range(5):
@@ -401,7 +400,7 @@ def test_a_client_that_sends_no_requests_is_disconnected(control: ControlServer,
 @settings(max_examples=50)
 @given(pieces=st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=60) | st.just(b"\n")), max_size=20))
 def test_whatever_a_client_sends_others_are_answered(pieces: list[tuple[int, bytes]], tmp_path_factory: Any) -> None:
-    """Guards against bytes that end the daemon, and with it the music."""
+    """Guards against: bytes that end the daemon, and with it the music."""
     folder = tmp_path_factory.mktemp("fuzz")
     with served_socket(folder, answer) as control:
         wild = [SocketClient(folder / "s") for _ in range(3)]
@@ -425,7 +424,7 @@ def test_whatever_a_client_sends_others_are_answered(pieces: list[tuple[int, byt
 
 
 def test_only_the_owner_can_use_the_socket(tmp_path: Path) -> None:
-    """Guards against other users of the machine who control the daemon."""
+    """Guards against: other users of the machine who control the daemon."""
     before = os.umask(0)
     try:
         listener = UnixListener(tmp_path / "s")
@@ -437,7 +436,7 @@ def test_only_the_owner_can_use_the_socket(tmp_path: Path) -> None:
 
 
 def test_a_socket_left_by_a_dead_process_is_replaced(tmp_path: Path) -> None:
-    """Guards against a power cut after which the daemon has no control socket until a file is removed by hand."""
+    """Guards against: a power cut after which the daemon has no control socket until a file is removed by hand."""
     stale = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     stale.bind(str(tmp_path / "s"))
     stale.listen()
@@ -450,7 +449,7 @@ def test_a_socket_left_by_a_dead_process_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_second_daemon_says_how_to_use_another_socket(tmp_path: Path) -> None:
-    """Guards against two daemons that take each other's requests."""
+    """Guards against: two daemons that take each other's requests."""
     with served_socket(tmp_path, answer) as control:
         with pytest.raises(Unavailable, match=r"another sideman listens there; .*midi.client=NAME"):
             UnixListener(tmp_path / "s")
@@ -462,7 +461,7 @@ def test_a_second_daemon_says_how_to_use_another_socket(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_a_socket_is_not_removed(tmp_path: Path) -> None:
-    """Guards against a typing mistake in control.socket that deletes a file of the user."""
+    """Guards against: a typing mistake in control.socket that deletes a file of the user."""
     (tmp_path / "s").write_text("my diary")
     with pytest.raises(FileExistsError):
         UnixListener(tmp_path / "s")
@@ -470,7 +469,7 @@ def test_a_file_that_is_not_a_socket_is_not_removed(tmp_path: Path) -> None:
 
 
 def test_at_the_end_a_daemon_removes_only_its_own_socket(tmp_path: Path) -> None:
-    """Guards against an old daemon that ends late and removes the socket of the new one."""
+    """Guards against: an old daemon that ends late and removes the socket of the new one."""
     old = UnixListener(tmp_path / "s")
     old.socket.close()
     new = UnixListener(tmp_path / "s")

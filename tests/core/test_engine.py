@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Panic
 from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import DueItem, Engine, play_through
-from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, Panic, SetChart, encode
-from sideman.core.reports import BarPlayed
+from sideman.core.events import BarPlayed, ControlChange, MidiEvent, NoteOff, NoteOn, SetChart, encode
 from sideman.core.timing.tempo import exact_tick
 from support.fakes import CHANGES, hanging_notes, performance, tempo_change
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.clocks import steady
+from sideman.core.actions import PlayVariation, Start
 from sideman.core.chart.chart import parse_changes
 from sideman.core.engine import Engine
 from sideman.core.events import (
@@ -20,18 +20,19 @@ from sideman.core.events import (
     ClockTick,
     Command,
     MidiEvent,
+    ModeChanged,
     NoteOff,
     NoteOn,
+    NotePlayed,
     PitchBend,
-    PlayVariation,
     SetChart,
     SetMode,
-    Start,
+    StateChanged,
 )
-from sideman.core.reports import ModeChanged, NotePlayed, StateChanged
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.playing.assembly import resumed_engine, state_of
+from support.clocks import steady
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock, tempo_change
 
 BUSY: dict[str, Any] = {"play__swing": 0.5, "play__density": 4, "play__rests": 0}

@@ -163,6 +163,7 @@ def test_the_session_takes_its_tempo(scene: dict[str, Any]) -> None:
     assert scene["asked"] == pytest.approx(96.0, abs=0.01)
 
 
+@pytest.mark.subprocess
 def test_without_the_library_it_says_how_to_get_it(tmp_path: Path) -> None:
     """Whoever sets tempo.source: link on a plain installation would get a defect's words, or silence."""
     (tmp_path / "aalink.py").write_text("raise ImportError('no such thing')\n")

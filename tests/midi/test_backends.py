@@ -252,7 +252,7 @@ def test_nothing_wanted_needs_no_rtmidi(monkeypatch: pytest.MonkeyPatch) -> None
 def test_missing_rtmidi_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sideman would end with a traceback, or seem to play."""
     monkeypatch.setitem(sys.modules, "rtmidi", None)
-    with pytest.raises(Unavailable, match="python-rtmidi does not load"):
+    with pytest.raises(Unavailable, match="python-rtmidi cannot be loaded"):
         _link()
 
 
@@ -301,7 +301,7 @@ def test_reason_for_waiting_is_told_once(machine: Any) -> None:
     there = machine(2, outputs=["Organ:in 20:0"])
     link = _link(output="Synth", input="none", wait=True)
     (reason,) = link.open()
-    assert "no port is called 'Synth' (there are: 'Organ:in 20:0')" in reason
+    assert "no port is called 'Synth' (the ports are: 'Organ:in 20:0')" in reason
     assert link.poll() == link.poll() == []
     there.outputs.append("Piano:in 21:0")
     (change,) = link.poll()
@@ -325,7 +325,7 @@ def test_ports_are_listed(machine: Any, capsys: pytest.CaptureFixture[str]) -> N
         "ALSA",
         "  outputs  Synth:in 20:0",
         "  inputs   Keys:out 21:0",
-        "auto would take: output sideman:out (ALSA), input sideman-in:in (ALSA)",
+        "auto would choose: output sideman:out (ALSA), input sideman-in:in (ALSA)",
     ]
 
 

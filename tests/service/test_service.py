@@ -18,7 +18,9 @@ import pytest
 
 from sideman.config.sources import load_chart
 from sideman.midi.ports import MidiPorts
-from sideman.service.service import QUIET_BEFORE_NOTE_S, Service, yield_to_player
+from sideman.service.main_loop import QUIET_BEFORE_NOTE_S, MainLoop, yield_to_player
+from sideman.service.service import Service
+from sideman.service.wakeup import Wakeup
 from support.fakes import hanging_notes, settings
 from support.processes import TIMEOUT_S, running_daemon, write_bundle
 
@@ -35,6 +37,7 @@ def _a_process_of_its_own() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
     """Without it stopping the service would look like a failure."""
@@ -43,6 +46,7 @@ def test_a_signal_ends_it_in_good_order(number: signal.Signals, tmp_path: Path) 
         assert daemon.stop(number) == 0
 
 
+@pytest.mark.subprocess
 def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) -> None:
     """Without it a script could not know when it plays."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
@@ -53,6 +57,7 @@ def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) ->
     assert all("bar" in line for line in daemon.log[lines[0] + 1 :])
 
 
+@pytest.mark.subprocess
 def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
     """Without it a tune with an end would never end."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400", "chart.changes=| C |", "chart.choruses=2") as daemon:
@@ -60,6 +65,7 @@ def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
     assert sum("bar" in line for line in daemon.log) >= 2
 
 
+@pytest.mark.subprocess
 def test_quiet_is_quiet(tmp_path: Path) -> None:
     """Without it a service's journal would fill with bars."""
     settings = (*NO_PORTS, "tempo.bpm=400", "chart.choruses=1", "log.level=warning")
@@ -68,6 +74,7 @@ def test_quiet_is_quiet(tmp_path: Path) -> None:
     assert daemon.log == []
 
 
+@pytest.mark.subprocess
 def test_panic_plays_on(tmp_path: Path) -> None:
     """Without it silencing a stuck synth would cost the solo."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
@@ -78,6 +85,7 @@ def test_panic_plays_on(tmp_path: Path) -> None:
         assert daemon.stop(signal.SIGTERM) == 0
 
 
+@pytest.mark.subprocess
 def test_systemd_is_told_the_truth(tmp_path: Path) -> None:
     """Without it systemd would believe in a player that is not there, or kill one that plays."""
     address = str(tmp_path / "notify")
@@ -97,6 +105,7 @@ def test_systemd_is_told_the_truth(tmp_path: Path) -> None:
             assert daemon.stop() == 0
 
 
+@pytest.mark.subprocess
 def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
     """Without it the service would begin anew after every restart of the machine."""
     env = {"STATE_DIRECTORY": str(tmp_path / "state")}
@@ -113,6 +122,7 @@ def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
     assert seed == next(line for line in daemon.log if "seed" in line).partition("seed ")[2]
 
 
+@pytest.mark.subprocess
 def test_a_stopped_process_takes_up_the_beat_again(tmp_path: Path) -> None:
     """Without it a laptop that was put to sleep would play everything it missed, at once."""
     settings = (*NO_PORTS, "tempo.bpm=400")
@@ -135,16 +145,16 @@ def test_a_defect_in_the_main_thread_still_releases_every_note(tmp_path: Path, m
     """Without it an error while ports are looked after would leave a note sounding."""
     sent: list[tuple[int, int, int]] = []
 
-    def fail(self: Service, *_: object) -> None:
+    def fail(self: MainLoop, *_: object) -> None:
         while not sent:
-            select.select([self._wake_reader], [], [], 0.01)
+            select.select([self.wakeup], [], [], 0.01)
         raise RuntimeError("a defect")
 
     chosen = settings(
         midi__output="none", midi__input="none", model__bundle=str(write_bundle(tmp_path)), play__density=4
     )
     monkeypatch.setattr(MidiPorts, "send", lambda _self, message: sent.append(tuple(message)))
-    monkeypatch.setattr(Service, "_turn", fail)
+    monkeypatch.setattr(MainLoop, "turn", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         Service(chosen, load_chart(chosen)).run()
     assert sent
@@ -172,26 +182,26 @@ def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypa
     assert left == ([130] if forced else [])
 
 
-def test_whatever_happens_while_it_wakes_it_can_be_woken_again() -> None:
-    """A pedal's preset would be called a second later, when a bar ended just as somebody asked for something."""
+def test_a_wake_up_during_a_read_is_not_lost() -> None:
+    """Guards against: a pedal's preset that takes effect a second late, because a bar ended at the same moment."""
 
     class Meanwhile:
         def recv(self, most: int) -> bytes:
-            """Read what woke us; before that the player has something to tell, and is late to say so."""
-            service._wake_main_thread()
-            return awake.recv(most)
+            """Another thread wakes us just before the read."""
+            wakeup.wake()
+            return reader.recv(most)
 
-    chosen = settings(midi__output="none", midi__input="none")
-    with closing(Service(chosen, load_chart(chosen))) as service:
-        awake = service._wake_reader
-        service._wake_main_thread()
-        service._wake_reader = Meanwhile()  # type: ignore[assignment]
-        service._read_wakeups()
-        service._wake_reader = awake
-        service._wake_main_thread()
-        assert select.select([awake], [], [], 0)[0] == [awake]
+    with closing(Wakeup()) as wakeup:
+        reader = wakeup._reader
+        wakeup.wake()
+        wakeup._reader = Meanwhile()  # type: ignore[assignment]
+        wakeup.read()
+        wakeup._reader = reader
+        wakeup.wake()
+        assert select.select([wakeup], [], [], 0)[0] == [wakeup]
 
 
+@pytest.mark.subprocess
 def test_the_first_note_is_on_time_however_early_it_must_be(tmp_path: Path) -> None:
     """Without it a solo moved earlier for a slow synth would lack its first note."""
     settings = (*NO_PORTS, "play.offset_ms=-200", "chart.choruses=1", "tempo.bpm=400")

@@ -81,6 +81,7 @@ def test_no_message_is_more_than_one_command(message: tuple[int, ...]) -> None:
     assert re.fullmatch(r"((noteon|noteoff|cc|prog|pitch_bend) \d+ \d+( \d+)?)?", shell_command(message))
 
 
+@pytest.mark.subprocess
 def test_all_that_is_sent_is_played_and_its_end_is_ours(tmp_path: Path) -> None:
     """Notes would be missing, or the synthesizer stay behind with its port and a core."""
     with closing(LiveSynth(fake(tmp_path))) as sound:
@@ -91,6 +92,7 @@ def test_all_that_is_sent_is_played_and_its_end_is_ours(tmp_path: Path) -> None:
     assert heard(tmp_path) == ["noteon 0 60 80", "noteoff 0 60"]
 
 
+@pytest.mark.subprocess
 def test_each_voice_has_a_sound_that_suits_it(tmp_path: Path) -> None:
     """The bass would be a piano, even after it was changed, or be chosen anew on every turn."""
     with closing(LiveSynth(fake(tmp_path))) as sound:
@@ -103,6 +105,7 @@ def test_each_voice_has_a_sound_that_suits_it(tmp_path: Path) -> None:
 # -- what may go wrong
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("does", "words"),
     [
@@ -116,6 +119,7 @@ def test_a_synth_that_does_not_start_is_told_in_its_own_words(does: str, words: 
         LiveSynth(fake(tmp_path, does))
 
 
+@pytest.mark.subprocess
 def test_a_synth_that_cannot_be_run_is_told(tmp_path: Path) -> None:
     """It would end in a traceback."""
     synth = fake(tmp_path)
@@ -124,6 +128,7 @@ def test_a_synth_that_cannot_be_run_is_told(tmp_path: Path) -> None:
         LiveSynth(synth)
 
 
+@pytest.mark.subprocess
 def test_when_it_dies_that_is_told_once_and_the_music_goes_on(tmp_path: Path) -> None:
     """A crash of the synthesizer would stop the solo, or fill the log."""
     with closing(
@@ -135,20 +140,22 @@ def test_when_it_dies_that_is_told_once_and_the_music_goes_on(tmp_path: Path) ->
         assert sound.poll() == ""
 
 
+@pytest.mark.subprocess
 def test_when_it_stands_still_nobody_waits_for_it(tmp_path: Path) -> None:
     """A synthesizer that hangs would take the player with it, or go on with a note for ever."""
     with closing(LiveSynth(fake(tmp_path, 'read _ word; echo "$word"; exec sleep 1000'))) as sound:
         for _ in range(20_000):  # more than a pipe holds
             sound.send(encode(NoteOn(60, 80, 1)))
-        assert "takes no more notes" in sound.poll()
+        assert "accepts no more notes" in sound.poll()
         assert sound.poll() == ""
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("options", "words", "status"),
     [
-        (["--sound"], "fluidsynth is not installed here", 69),
-        (["--sound", "--sound-font", "none.sf2"], "fluidsynth is not installed here", 69),
+        (["--sound"], "fluidsynth is not installed", 69),
+        (["--sound", "--sound-font", "none.sf2"], "fluidsynth is not installed", 69),
         (["--sound-font", "none.sf2"], "--sound-font goes with --sound", 2),
     ],
 )
@@ -169,6 +176,7 @@ def sounding(folder: Path, *options: str, **env: str) -> Iterator[DaemonProcess]
         yield daemon
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_however_it_ends_the_synth_ends_with_it(number: signal.Signals, tmp_path: Path) -> None:
     """After a crash a synthesizer would go on with the last note, and hold the sound card."""

@@ -20,8 +20,7 @@ from sideman.control.protocol import Answer, DaemonInfo
 from sideman.control.server import ControlServer, RequestHandler
 from sideman.control.unix_listener import UnixListener
 from sideman.core.engine import Engine
-from sideman.core.events import Command, NoteOn
-from sideman.core.reports import BarPlayed, InputReceived, Report
+from sideman.core.events import BarPlayed, Command, InputReceived, NoteOn, Report
 from sideman.core.snapshot import Snapshot
 from support.fakes import FakeClock, performance
 

@@ -40,8 +40,18 @@ from sideman.control.protocol import (  # noqa: E402
     ValueEvent,
 )
 from sideman.core.chart.chart import Chart  # noqa: E402
-from sideman.core.events import ChangeSettings, Command, MidiEvent, NoteOff, NoteOn  # noqa: E402
-from sideman.core.reports import BarPlayed, NoteHeard, NotePlayed, Report, SettingsChanged  # noqa: E402
+from sideman.core.events import (  # noqa: E402
+    BarPlayed,
+    ChangeSettings,
+    Command,
+    MidiEvent,
+    NoteHeard,
+    NoteOff,
+    NoteOn,
+    NotePlayed,
+    Report,
+    SettingsChanged,
+)
 from sideman.watch.keys import KEY_HELP  # noqa: E402
 from sideman.watch.model import WatchState  # noqa: E402
 from sideman.watch.screen import UTF8, Glyphs, draw_screen  # noqa: E402
@@ -56,7 +66,7 @@ CHANGES = """title: A Blues for Two
 [B] | Bb7 | Bdim7  | F7    | Am7b5 D7b9 |
 [C] | Gm7 | C7     | F7 D7 | Gm7 C7     |"""
 PLAYER_NOTES = [(8.0, 65, 0.9), (9.0, 68, 0.4), (9.5, 70, 0.4), (10.0, 72, 1.5), (12.02, 75, 0.6), (12.98, 72, 0.3)]
-"""What the player plays: beat, pitch and beats."""
+"""The notes of the player: beat, pitch, length in beats."""
 
 PORTS = "plays to sideman:out, hears sideman-in:in (JACK)"
 VALUE = "C,0.500,+2"

@@ -27,7 +27,7 @@ from msgspec import Meta, Struct
 from sideman.control.codec import ReceivedRequest
 from sideman.control.protocol import (
     EVENTS,
-    AgainRequest,
+    REQUESTS,
     BarEvent,
     BarValue,
     ChangedEvent,
@@ -37,12 +37,10 @@ from sideman.control.protocol import (
     Message,
     ModeEvent,
     ModeRequest,
-    PanicRequest,
     Refusal,
     Request,
     SetRequest,
     StatusEvent,
-    TapRequest,
 )
 from sideman.watch import plain, watch
 from sideman.watch.model import WatchState, read_message
@@ -132,7 +130,7 @@ def _is_printable(line: str) -> bool:
 
 
 def test_the_state_is_that_of_the_daemon() -> None:
-    """Guards against a view that shows another bar, tempo or setting than the one that is played."""
+    """Guards against: a view that shows another bar, tempo or setting than the one that is played."""
     state = state_at(PICTURE_SECOND)
     assert (state.title, len(state.bars), str(state.meter)) == ("A Blues for Two", 12, "4/4")
     assert (state.chord, state.next_chord, state.bpm, state.seed) == ("Cm7", "F7", 120.0, 5)
@@ -142,7 +140,7 @@ def test_the_state_is_that_of_the_daemon() -> None:
 
 
 def test_the_beat_goes_on_in_tempo_but_no_further_than_a_beat() -> None:
-    """Guards against a roll that jumps from beat to beat, or moves on while the daemon hangs."""
+    """Guards against: a roll that jumps from beat to beat, or moves on while the daemon hangs."""
     state = WatchState()
     state.apply_event(status_event(beat=8.0, bpm=120.0), 100.0)
     assert [state.beat_at(second) for second in (100.0, 100.25, 100.5, 200.0)] == [8.0, 8.5, 9.0, 9.0]
@@ -151,21 +149,21 @@ def test_the_beat_goes_on_in_tempo_but_no_further_than_a_beat() -> None:
 
 
 def test_music_that_starts_again_removes_the_old_notes() -> None:
-    """Guards against notes of the last time that the roll shows in the wrong place."""
+    """Guards against: notes of the last time that the roll shows in the wrong place."""
     state = state_at(PICTURE_SECOND)
     state.apply_event(beat_event(0), PICTURE_SECOND + 1)
     assert list(state.notes(0.0)) == []
 
 
 def test_the_position_in_the_chart_follows_its_top() -> None:
-    """Guards against a wrong bar that is marked after another chart took over."""
+    """Guards against: a wrong bar that is marked after another chart took over."""
     state = state_at(PICTURE_SECOND)
     state.apply_event(status_event(beat=24.5, bar=7, top=-76.0), PICTURE_SECOND)
     assert state.bar_at(24.5) == 2 * 12 + 1
 
 
 def test_bars_of_several_meters_are_shown_in_their_lengths() -> None:
-    """Guards against a wrong bar, and bar lines in wrong places, in a chart that changes its meter."""
+    """Guards against: a wrong bar, and bar lines in wrong places, in a chart that changes its meter."""
     state = WatchState()
     meters = [(0, "4/4"), (1, "3/4"), (2, "x")]
     state.apply_event(chart_event([["C"], ["F", "G"], ["A"]], meters=meters), 0.0)
@@ -181,7 +179,7 @@ def test_bars_of_several_meters_are_shown_in_their_lengths() -> None:
 
 
 def test_sections_in_any_script_leave_the_bars_in_line() -> None:
-    """Guards against bars that do not stand below each other, or are cut, if the sections have Japanese names."""
+    """Guards against: bars that do not stand below each other, or are cut, if the sections have Japanese names."""
     state = WatchState()
     bars = [[f"C{number}"] for number in range(12)]
     state.apply_event(chart_event(bars, sections=[(0, "前奏"), (4, "A"), (8, "とても長い名前の部分")]), 0.0)
@@ -193,7 +191,7 @@ def test_sections_in_any_script_leave_the_bars_in_line() -> None:
 
 
 def test_the_sounding_chord_of_a_bar_with_two_is_marked() -> None:
-    """Guards against a soloist who plays over the wrong chord of a bar."""
+    """Guards against: a soloist who plays over the wrong chord of a bar."""
     state = state_at(PICTURE_SECOND)
     assert [state.sounding_chord(3, beat) for beat in (12.0, 15.0)] == [0, 0]  # Cm7, until an event names another
     state.apply_event(beat_event(14, bar=4, chord="F7"), 7.0)
@@ -203,7 +201,7 @@ def test_the_sounding_chord_of_a_bar_with_two_is_marked() -> None:
 @settings(max_examples=100)
 @given(st.lists(_events, max_size=6), st.sampled_from([*SIZES, (1, 1), (3, 40), (300, 2), (60, 13)]))
 def test_no_event_breaks_the_view(events: list[Event], size: tuple[int, int]) -> None:
-    """Guards against a daemon of another version, or a program that imitates one, that ends the view."""
+    """Guards against: a daemon of another version, or a program that imitates one, that ends the view."""
     state = WatchState()
     writer = plain.PlainWriter()
     for number, event in enumerate(events):
@@ -217,7 +215,7 @@ def test_no_event_breaks_the_view(events: list[Event], size: tuple[int, int]) ->
 
 
 def test_no_text_takes_the_terminal_over() -> None:
-    """Guards against a chart's title, or a port's name, that clears the screen or makes the terminal type commands."""
+    """Guards against: a chart's title, or a port's name, that clears the screen or makes the terminal type commands."""
     state, evil = WatchState(), "a\x1b[2J\r\n\x07b"
     for event in (
         chart_event([[evil]], title=evil, sections=[(0, evil)]),
@@ -243,7 +241,7 @@ def test_no_text_takes_the_terminal_over() -> None:
     )
 )  # fmt: skip
 def test_lines_that_are_not_understood_are_ignored(line: str) -> None:
-    """Guards against a traceback for half a line, as the last one may be, or for an event of another version."""
+    """Guards against: a traceback for half a line, as the last one may be, or for an event of another version."""
     WatchState().apply_event(read_message(line), 0.0)
     assert read_message('{"v":1,"event":"dance"}') is None
     assert read_message('{"v":1,"event":"mode","mode":"solo"}') is None
@@ -255,7 +253,7 @@ def test_lines_that_are_not_understood_are_ignored(line: str) -> None:
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_pictures_are_as_they_were(width: int, height: int) -> None:
-    """Guards against a change of the screen that nobody meant (`python tests/support/watch.py` writes the pictures)."""
+    """Guards against: an unintended change of the screen (`python tests/support/watch.py` writes the pictures)."""
     drawn = screen_text(width, height)
     assert drawn == (GOLDEN / f"watch-{width}x{height}.txt").read_text("utf-8")
     assert len(drawn.splitlines()) == height
@@ -264,13 +262,13 @@ def test_pictures_are_as_they_were(width: int, height: int) -> None:
 
 @pytest.mark.parametrize("glyphs", [UTF8, ASCII])
 def test_the_players_can_be_told_apart_without_colour(glyphs: Glyphs) -> None:
-    """Guards against the notes of both players looking alike without colours, or to the colour-blind."""
+    """Guards against: the notes of both players looking alike without colours, or to the colour-blind."""
     kinds = [{glyphs.roll_cells[letter] for letter in letters} for letters in ("O=", "Y-", "c", "?", "B", "|:")]
     assert sum(map(len, kinds)) == len(set.union(*kinds))
 
 
 def test_both_players_have_colours_of_their_own() -> None:
-    """Guards against notes that are as dim as the lines behind them, or alike for both players."""
+    """Guards against: notes that are as dim as the lines behind them, or alike for both players."""
     console = Console(width=80, height=24, force_terminal=True, color_system="standard")
     with console.capture() as written:
         console.print(*draw_screen(state_at(PICTURE_SECOND), PICTURE_SECOND, 80, 24, UTF8), sep="\n")
@@ -279,7 +277,7 @@ def test_both_players_have_colours_of_their_own() -> None:
 
 
 def test_a_terminal_without_utf8_gets_ascii_only() -> None:
-    """Guards against unreadable characters in place of the roll on a serial console."""
+    """Guards against: unreadable characters in place of the roll on a serial console."""
     assert screen_text(80, 24, ASCII).isascii()
     assert glyphs_for("utf-8", {"LANG": "de_DE.UTF-8"}) is UTF8
     assert glyphs_for("utf-8", {"LANG": "C.utf8"}) is UTF8
@@ -297,7 +295,7 @@ def test_a_terminal_without_utf8_gets_ascii_only() -> None:
 
 
 def test_the_view_says_when_the_daemon_is_silent() -> None:
-    """Guards against a picture that stands still and is taken for the present one."""
+    """Guards against: a picture that stands still and is taken for the present one."""
     assert "no word" not in screen_text(80, 24)
     drawn = draw_screen(state_at(PICTURE_SECOND), PICTURE_SECOND + 9.0, 80, 24, UTF8)
     assert "no word for 9 s" in drawn[0].plain
@@ -307,7 +305,7 @@ def test_the_view_says_when_the_daemon_is_silent() -> None:
 
 
 def test_a_pipe_gets_a_line_for_each_bar_and_change() -> None:
-    """Guards against a pipe that gets escape sequences, or nothing to read."""
+    """Guards against: a pipe that gets escape sequences, or nothing to read."""
     pipe = io.StringIO()
     assert watch(socket_lines(*(event for _, event in performance_events(16.0))), pipe) == 0
     written = pipe.getvalue().splitlines()
@@ -320,7 +318,7 @@ def test_a_pipe_gets_a_line_for_each_bar_and_change() -> None:
 
 
 def test_a_slightly_unsteady_tempo_is_written_once() -> None:
-    """Guards against two lines a second about the tempo of an external clock."""
+    """Guards against: two lines a second about the tempo of an external clock."""
     writer = plain.PlainWriter()
     lines = [list(writer.lines_for(status_event(bpm=bpm))) for bpm in (120.4, 119.6, 120.5, 97.0)]
     assert "tempo: 120 bpm" in lines[0]
@@ -328,7 +326,7 @@ def test_a_slightly_unsteady_tempo_is_written_once() -> None:
 
 
 def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guards against an error, instead of something to read, for a user who has not installed the extra."""
+    """Guards against: an error, instead of something to read, for a user who has not installed the extra."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("TERM", "xterm")
     screen = io.StringIO()
@@ -447,8 +445,9 @@ def _shows(wanted: str, terminal: Terminal) -> bool:
     return terminal.text.split("\n", 1)[1] == wanted.split("\n", 1)[1]
 
 
+@pytest.mark.subprocess
 def test_the_view_draws_resizes_and_ends_with_the_daemon() -> None:
-    """Guards against a terminal without cursor or echo, and against a picture of another state than the daemon's."""
+    """Guards against: a terminal without cursor or echo, and against a picture of another state than the daemon's."""
     state = state_at(PICTURE_SECOND)
     state.apply_event(HALTED, PICTURE_SECOND)
     with watching(COLUMNS="30") as view:  # a shell may have left a wrong width there
@@ -469,11 +468,12 @@ def test_the_view_draws_resizes_and_ends_with_the_daemon() -> None:
         assert "the daemon has ended" in view.terminal.text
 
 
+@pytest.mark.subprocess
 def test_keys_send_requests_and_leave() -> None:
-    """Guards against keys that do nothing, or something else than the help below the chart says."""
+    """Guards against: keys that do nothing, or something else than the help below the chart says."""
     with watching() as view:
         view.press("pta\x1b[A+-mm?")
-        assert [view.next_request() for _ in range(3)] == [PanicRequest(), TapRequest(), AgainRequest()]
+        assert [view.next_request() for _ in range(3)] == [REQUESTS["panic"](), REQUESTS["tap"](), REQUESTS["again"]()]
         for value in (1.5, 1.6, 1.5):
             assert view.next_request() == SetRequest("play.temperature", value)
         for mode in ("trade", "answer"):
@@ -487,23 +487,26 @@ def test_keys_send_requests_and_leave() -> None:
         assert view.wait() == 0
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_restores_the_terminal(number: signal.Signals) -> None:
-    """Guards against a terminal without cursor and echo after Ctrl-C."""
+    """Guards against: a terminal without cursor and echo after Ctrl-C."""
     with watching() as view:
         view.process.send_signal(number)
         assert view.wait() == 0
 
 
+@pytest.mark.subprocess
 def test_a_terminal_without_colours_and_utf8_gets_neither() -> None:
-    """Guards against colours that the user has switched off, and characters that the terminal does not have."""
+    """Guards against: colours that the user has switched off, and characters that the terminal does not have."""
     with watching(NO_COLOR="1", LC_ALL="C") as view:
         assert not view.terminal.coloured
         assert view.terminal.text.isascii()
 
 
+@pytest.mark.subprocess
 def test_a_terminal_that_cannot_draw_gets_lines() -> None:
-    """Guards against a dumb terminal that is flooded with escape sequences."""
+    """Guards against: a dumb terminal that is flooded with escape sequences."""
     view = Watching(TERM="dumb")
     try:
         view.send(ModeEvent("trade", 0.0))
@@ -513,7 +516,8 @@ def test_a_terminal_that_cannot_draw_gets_lines() -> None:
         view.close()
 
 
+@pytest.mark.subprocess
 def test_the_package_loads_without_rich() -> None:
-    """Guards against a `sideman run` that loads what only the view needs."""
+    """Guards against: a `sideman run` that loads what only the view needs."""
     program = "import sys, sideman.watch; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], env=daemon_environment(), check=False).returncode == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from sideman.config.sources import SettingsSources
@@ -16,7 +17,6 @@ from sideman.control.codec import make_request
 from sideman.control.live_settings import LiveSettings
 from sideman.control.protocol import (
     REQUESTS,
-    AgainRequest,
     DaemonInfo,
     GetRequest,
     KeepRequest,
@@ -27,37 +27,25 @@ from sideman.control.protocol import (
     ModeResult,
     MuteRequest,
     MuteResult,
-    PanicRequest,
     PresetRequest,
     ReloadRequest,
     Request,
     SetRequest,
-    StartRequest,
     Status,
     StatusRequest,
-    StopRequest,
-    TapRequest,
     request_fields,
 )
 from sideman.control.status import make_status
+from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
-from sideman.core.events import Command, LearnBinding, Panic, PlayVariation, SetMode, Start, Stop, TapTempo
-from sideman.core.reports import ModeChanged, Report, SettingsChanged
-from sideman.core.settings.read_bindings import read_learn_target
+from sideman.core.events import Command, LearnBinding, ModeChanged, Report, SetMode, SettingsChanged
+from sideman.core.settings.bindings import read_learn_target
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
-from sideman.core.settings.schema import ModeName, Settings, with_values
+from sideman.core.settings.schema import Settings, with_values
 from sideman.core.snapshot import Snapshot
+from sideman.core.turns import ModeName
 from sideman.exit_status import exit_status_and_message
-
-_COMMANDS: dict[type[Request], Command] = {
-    PanicRequest: Panic(),
-    TapRequest: TapTempo(),
-    StartRequest: Start(),
-    StopRequest: Stop(),
-    AgainRequest: PlayVariation(),
-}
-"""The requests that are one command."""
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +95,11 @@ class ControlApi:
             MuteRequest: self._mute,
             LearnRequest: self._learn,
             KeepRequest: lambda _: KeepResult(keep_take()),
-            **dict.fromkeys(_COMMANDS, lambda request: self._commands.put(_COMMANDS[type(request)])),
+            **{
+                REQUESTS[action.name]: partial(self._perform, action.command)
+                for action in ACTIONS.values()
+                if action.command is not None
+            },
         }
 
     @property
@@ -163,7 +155,10 @@ class ControlApi:
         beats_ahead, uptime_s = snapshot.beats_since(now), now - self._started_s
         return make_status(snapshot, self._describe_daemon(), self.settings, beats_ahead, uptime_s)
 
-    # -- play mode and controllers
+    # -- actions and the play mode
+
+    def _perform(self, command: Command, _request: Request) -> None:
+        self._commands.put(command)
 
     def _change_mode(self, request: ModeRequest) -> ModeResult:
         mode = resolve_settings([{"play.mode": WrittenValue(request.mode, "mode")}]).play.mode

@@ -25,16 +25,14 @@ from typing import Any
 
 from sideman.control.codec import decode_message, encode_request
 from sideman.control.protocol import PROTOCOL_VERSION, Answer, Refusal, Request
-from sideman.core.errors import NotPermitted, SidemanError, Unavailable
+from sideman.core.errors import NotPermitted, Unavailable, UnreadableInput
 
 ANSWER_TIMEOUT_S = 10.0
 """Seconds after which a daemon that has not answered is taken to be gone."""
 
 
-class RequestRefused(SidemanError):
+class RequestRefused(UnreadableInput):
     """The daemon refused a request. The text is its reason, one line for each problem."""
-
-    exit_status = 65
 
 
 class ControlClient:

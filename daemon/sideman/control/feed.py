@@ -34,10 +34,18 @@ from sideman.control.protocol import (
 )
 from sideman.control.status import chart_position, next_note
 from sideman.core.chart.chart import Chart
-from sideman.core.events import NoteOn
-from sideman.core.parts.improviser import Choice
-from sideman.core.reports import BarPlayed, ModeChanged, NoteHeard, NotePlayed, Report, SettingsChanged, StateChanged
-from sideman.core.settings.written import write_value
+from sideman.core.events import (
+    BarPlayed,
+    Choice,
+    ModeChanged,
+    NoteHeard,
+    NoteOn,
+    NotePlayed,
+    Report,
+    SettingsChanged,
+    StateChanged,
+)
+from sideman.core.settings.schema import write_value
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
 

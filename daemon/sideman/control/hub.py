@@ -22,9 +22,8 @@ from sideman.control.paths import socket_path
 from sideman.control.protocol import Event
 from sideman.control.server import ControlServer
 from sideman.control.unix_listener import UnixListener
-from sideman.core.reports import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
-from sideman.core.settings.schema import Settings
-from sideman.core.settings.written import settings_line
+from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
+from sideman.core.settings.schema import Settings, settings_line
 from sideman.core.text import format_bar
 
 _MAX_REPORTS = 500  # reports in one piece, so that signals and systemd do not wait long

@@ -17,12 +17,11 @@ from sideman.control.protocol import AppliedLayer, ChangedValues, SettingInfo
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, UsageError
 from sideman.core.events import ChangeSettings, Command, SetChart
+from sideman.core.settings.bindings import bindings_key_of
 from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
-from sideman.core.settings.read_bindings import bindings_key_of
-from sideman.core.settings.resolve import SettingsLayer, WrittenValue, closest_key
-from sideman.core.settings.schema import KEYS, Settings, is_live, value_of, with_values
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue
+from sideman.core.settings.schema import KEYS, Settings, closest_key, is_live, value_of, with_values, write_value
 from sideman.core.settings.types import quoted
-from sideman.core.settings.written import write_value
 
 CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})
 """The settings that lead to another chart."""

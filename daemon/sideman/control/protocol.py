@@ -14,9 +14,11 @@ default here, so that a newer program still understands an older daemon.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, cast, get_args
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
+
+from sideman.core.actions import ACTIONS, Action
 
 PROTOCOL_VERSION = 1
 MAX_ID_LENGTH = 200
@@ -191,7 +193,7 @@ class SetRequest(Request, frozen=True, tag="set"):
 
 
 class ModeRequest(Request, frozen=True, tag="mode"):
-    """Change the play mode at the next bar line.
+    """Change the play mode, from the next bar on.
 
     With `now` it changes at once.
     """
@@ -213,12 +215,8 @@ class MuteRequest(Request, frozen=True, tag="mute"):
     on: bool | None = None
 
 
-class PanicRequest(Request, frozen=True, tag="panic"):
-    """Silence all channels that are played on, and play on."""
-
-
 class PresetRequest(Request, frozen=True, tag="preset"):
-    """Apply the settings of a preset."""
+    """Use the settings of a preset."""
 
     results = (AppliedLayer,)
 
@@ -229,22 +227,6 @@ class ReloadRequest(Request, frozen=True, tag="reload"):
     """Read the configuration file again, with the preset and the options of the start."""
 
     results = (AppliedLayer,)
-
-
-class TapRequest(Request, frozen=True, tag="tap"):
-    """Tap the tempo: several taps set it."""
-
-
-class StartRequest(Request, frozen=True, tag="start"):
-    """Start the music from the top."""
-
-
-class StopRequest(Request, frozen=True, tag="stop"):
-    """Stop the music until it is started again."""
-
-
-class AgainRequest(Request, frozen=True, tag="again"):
-    """Play the last phrase once more, varied."""
 
 
 class LearnRequest(Request, frozen=True, tag="learn"):
@@ -269,13 +251,22 @@ class WatchRequest(Request, frozen=True, tag="watch"):
     """Watch what is played, heard and changed: events follow the answer."""
 
 
+def _action_request(action: Action) -> type[Request]:
+    """Return the request for an action that the engine performs without further fields, such as PanicRequest."""
+    doc = f"{action.help[0].upper()}{action.help[1:]}."
+    name = f"{action.name.capitalize()}Request"
+    options: dict[str, Any] = {"frozen": True, "tag": action.name, "module": __name__, "namespace": {"__doc__": doc}}
+    return cast("type[Request]", defstruct(name, [], bases=(Request,), **options))
+
+
+_OWN_REQUESTS = (
+    StatusRequest, GetRequest, SetRequest, ModeRequest, PresetRequest, KeepRequest, MuteRequest, ReloadRequest,
+    LearnRequest, WatchRequest,
+)  # fmt: skip
 REQUESTS: dict[str, type[Request]] = {
-    str(kind.__struct_config__.tag): kind
-    for kind in (
-        StatusRequest, GetRequest, SetRequest, ModeRequest, MuteRequest, PanicRequest, PresetRequest, ReloadRequest,
-        TapRequest, StartRequest, StopRequest, AgainRequest, LearnRequest, KeepRequest, WatchRequest,
-    )
-}  # fmt: skip
+    **{str(kind.__struct_config__.tag): kind for kind in _OWN_REQUESTS},
+    **{action.name: _action_request(action) for action in ACTIONS.values() if action.command is not None},
+}
 """The table of requests, by name: what the daemon answers, `sideman ctl` offers and the documentation describes."""
 
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sideman.control.protocol import ChartSummary, DaemonInfo, NextNote, SettingValues, Status
-from sideman.core.settings.schema import KEYS, Settings, is_live, value_of
-from sideman.core.settings.written import write_value
+from sideman.core.settings.schema import KEYS, Settings, is_live, value_of, write_value
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
 

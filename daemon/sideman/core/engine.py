@@ -18,9 +18,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.events import (
+    ActionRequested,
+    BarPlayed,
+    BarStarted,
     ChangeSettings,
     ClockContinue,
     ClockStart,
@@ -30,20 +34,23 @@ from sideman.core.events import (
     ControlChange,
     LinkState,
     MidiEvent,
+    ModeChanged,
+    NoteHeard,
     NoteOff,
     NoteOn,
-    Panic,
+    NotePlayed,
     PitchBend,
-    PlayVariation,
+    PlayState,
     ProgramChange,
     ReleaseChannel,
+    ReportSink,
     SetChart,
     SetMode,
     SetPortPeriod,
+    SettingsChanged,
     SongPosition,
-    Start,
-    Stop,
-    TapTempo,
+    StateChanged,
+    ignore_report,
 )
 from sideman.core.input.melody import MelodyTracker, PlayerEvent
 from sideman.core.input.midi_mapping import MidiMapping
@@ -54,29 +61,16 @@ from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.midi_clock_out import MidiClockOut
 from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.parts.soloist import Soloist
-from sideman.core.parts.turns import MODES, PlayerActivity, TurnPlan
 from sideman.core.positions import tick_at, whole_tick_at
-from sideman.core.reports import (
-    ActionRequested,
-    BarPlayed,
-    BarStarted,
-    ModeChanged,
-    NoteHeard,
-    NotePlayed,
-    PlayState,
-    ReportSink,
-    SettingsChanged,
-    StateChanged,
-    ignore_report,
-)
 from sideman.core.settings.live import LiveSettings
-from sideman.core.settings.schema import ModeName, Settings
+from sideman.core.settings.schema import Settings
 from sideman.core.snapshot import Snapshot
 from sideman.core.timeline import PlaySpan, Timeline
 from sideman.core.timing.clock_source import INTERNAL_CLOCK, ClockConfig
 from sideman.core.timing.tap_tempo import TapTempoEstimator
 from sideman.core.timing.tempo import Tempo
 from sideman.core.transport import Transition, Transport
+from sideman.core.turns import MODES, ModeName, PlayerActivity, TurnPlan
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.values import TICKS_PER_QUARTER
 
@@ -395,7 +389,7 @@ class Engine:
         self._schedule_mode(mode)
         return []
 
-    def _schedule_mode(self, mode: str) -> None:
+    def _schedule_mode(self, mode: ModeName) -> None:
         self._soloist.schedule_mode(mode, self._bar_line)
         self._changes.setdefault("mode", self._start_scheduled_mode)
 
@@ -403,7 +397,7 @@ class Engine:
         scheduled = self._turns.scheduled
         return [] if scheduled is None else [*self._start_mode(scheduled[1], beat), *self._update_state(beat)]
 
-    def _start_mode(self, mode: str, beat: float) -> list[MidiEvent]:
+    def _start_mode(self, mode: ModeName, beat: float) -> list[MidiEvent]:
         """Play in `mode` from `beat` on, where our notes end; its turns count from the bar line before."""
         beat = max(beat, self.timeline.start)  # nothing is played while bars are counted in
         tick = self.timeline.unswung_tick(beat)

@@ -7,8 +7,7 @@ what is shown is moved.
 
 from __future__ import annotations
 
-from sideman.core.parts.improviser import Choice
-from sideman.core.reports import BarPlayed
+from sideman.core.events import BarPlayed, Choice
 from sideman_models.music.harmony import Chord, pitch_name
 
 

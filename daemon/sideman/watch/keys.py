@@ -10,17 +10,18 @@ import select
 import termios
 import tty
 from collections.abc import Iterator
-from typing import TextIO, get_args
+from typing import TextIO
 
-from sideman.control.protocol import AgainRequest, ModeRequest, PanicRequest, Request, SetRequest, TapRequest
-from sideman.core.settings.schema import ModeName
+from sideman.control.protocol import REQUESTS, ModeRequest, Request, SetRequest
+from sideman.core.actions import ACTIONS
+from sideman.core.turns import MODE_NAMES
 from sideman.watch.model import WatchState
 
-KEY_HELP = "q quit  p panic  m mode  t tap  a again  +- temp"
+ACTION_KEYS = {action.key: action for action in ACTIONS.values() if action.key}
+KEY_HELP = "  ".join(["q quit", *(f"{key} {action.name}" for key, action in ACTION_KEYS.items()), "+- temp"])
 QUIT_KEYS = ("q", "Q")
 WARMER_KEYS, COOLER_KEYS = ("+", "=", "\x1b[A"), ("-", "\x1b[B")  # the arrows up and down among them
 TEMPERATURE_STEP = 0.1
-_PLAIN_REQUESTS = {"p": PanicRequest(), "t": TapRequest(), "a": AgainRequest()}
 _TEMPERATURE, _MAX_TEMPERATURE = "play.temperature", 5.0
 _KEY = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
 _CONTROL_CHARACTERS = 6  # their index in what tcgetattr returns
@@ -63,13 +64,13 @@ def read_keys(number: int | None, seconds: float) -> list[str]:
 
 def request_for_key(key: str, state: WatchState) -> Request | None:
     """Return the request that a key sends, if any."""
-    if key in _PLAIN_REQUESTS:
-        return _PLAIN_REQUESTS[key]
-    if key == "m":
-        modes = get_args(ModeName)
+    action = ACTION_KEYS.get(key)
+    if action is not None and action.name == "mode":
         mode = state.requested_mode or state.mode
-        following = modes.index(mode) + 1 if mode in modes else 0
-        return ModeRequest(modes[following % len(modes)])
+        following = MODE_NAMES.index(mode) + 1 if mode in MODE_NAMES else 0
+        return ModeRequest(MODE_NAMES[following % len(MODE_NAMES)])
+    if action is not None:
+        return REQUESTS[action.name]()
     temperature = state.settings.get(_TEMPERATURE)
     if key in WARMER_KEYS + COOLER_KEYS and isinstance(temperature, int | float):
         step = TEMPERATURE_STEP if key in WARMER_KEYS else -TEMPERATURE_STEP

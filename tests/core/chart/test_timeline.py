@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from sideman.core.chart.chart import Meter, parse_changes
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import DueItem, Engine, play_through
-from sideman.core.events import Command, MidiEvent, NoteOff, NoteOn, SetChart
-from sideman.core.reports import BarPlayed
+from sideman.core.events import BarPlayed, Command, MidiEvent, NoteOff, NoteOn, SetChart
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman_models.music.harmony import TONE_KINDS, Chord, parse_chord

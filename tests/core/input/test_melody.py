@@ -4,17 +4,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sideman.core.engine import Engine, play_through
-from sideman.core.events import ChangeSettings, ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend
+from sideman.core.events import (
+    BarPlayed,
+    ChangeSettings,
+    ControlChange,
+    MidiEvent,
+    NoteHeard,
+    NoteOff,
+    NoteOn,
+    NotePlayed,
+    PitchBend,
+    Report,
+)
 from sideman.core.input.melody import MelodyTracker
-from sideman.core.reports import BarPlayed, NoteHeard, NotePlayed, Report
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import MidiSettings, Settings
 from sideman.core.text import format_bar

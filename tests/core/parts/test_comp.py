@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.clocks import steady
+from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart, parse_changes, parse_meter
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine, play_through
@@ -27,18 +27,18 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
-    Panic,
+    NotePlayed,
     SetChart,
     SongPosition,
 )
 from sideman.core.parts.comp import BASS_PITCHES, SHELL_PITCHES, Comp, CompNote, CompStyle, beat_ticks, shell_tones
 from sideman.core.parts.improviser import RandomSource
-from sideman.core.reports import NotePlayed
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.values import TICKS_PER_QUARTER
+from support.clocks import steady
 from support.fakes import hanging_notes, performance, play_on_fake_clock, tempo_change
 from support.strategies import charts as any_charts
 from support.strategies import chords

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from sideman.core.events import MidiEvent, NoteOn
-from sideman.core.reports import Voice
+from sideman.core.events import MidiEvent, NoteOn, Voice
 from sideman_models.music.values import Value
 
 CLOCK_RANK, ONSET_RANK = 1, 3

@@ -10,19 +10,20 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.events import NoteOn
-from sideman.core.parts.improviser import PULSE_TICKS, Choice, ChoiceConstraints, Improviser
+from sideman.core.events import Choice, NoteOn
+from sideman.core.parts.improviser import PULSE_TICKS, ChoiceConstraints, Improviser
 from sideman.core.parts.part import ONSET_RANK, PlayedNote
 from sideman.core.parts.smoothing import MIN_ONSET_GAP_BEATS
-from sideman.core.parts.turns import TurnPlan
 from sideman.core.parts.variation import MAX_PHRASE_CHOICES, Variation, last_phrase
 from sideman.core.positions import reached_beat, tick_at
 from sideman.core.settings.live import LiveSettings
 from sideman.core.timeline import Timeline
+from sideman.core.turns import ModeName, TurnPlan
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.smoothing import delay_onset
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -238,7 +239,7 @@ class Soloist:
         if self.choice is None:
             self._next_tick = self.next_pulse(self._next_tick, PULSE_TICKS.get(self._live.play.rate, 1))
 
-    def schedule_mode(self, mode: str, tick: int) -> None:
+    def schedule_mode(self, mode: ModeName, tick: int) -> None:
         """Let `mode` take over at the bar line at `tick`."""
         self._turns.schedule_mode(mode, tick)
         self.give_way(tick)
