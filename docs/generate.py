@@ -31,6 +31,7 @@ from sideman.control.protocol import (
     WatchRequest,
     request_fields,
 )
+from sideman.core.actions import ACTIONS
 from sideman.core.events import PlayState, Voice
 from sideman.core.turns import MODE_NAMES
 
@@ -93,6 +94,16 @@ def main() -> int:
 # -- settings
 
 document("config/default.yaml")(default_yaml)
+
+
+@section("actions")
+def actions() -> str:
+    """Return the table of actions."""
+    rows = [
+        (", ".join(f"`{spelling}`" for spelling in action.spellings), action.help, f"`{action.key}`" * bool(action.key))
+        for action in ACTIONS.values()
+    ]
+    return table(("action", "what it does", "key in `ctl watch`"), rows)
 
 
 # -- the control socket
