@@ -11,7 +11,7 @@ from sideman.commands import ctl
 from sideman.control.protocol import REQUESTS, request_fields
 from sideman.core.actions import ACTIONS, Action, action_list
 from sideman.core.settings.bindings import read_learn_target
-from sideman.core.settings.types import ActionTarget
+from sideman.core.targets import ActionTarget
 from sideman.watch.keys import ACTION_KEYS, KEY_HELP, QUIT_KEYS
 from support.control import control_scene
 
