@@ -1,10 +1,13 @@
 # make env     .venv with the `sideman` command in it: all that playing needs
 # make play    play now; ARGS="--sound --preset bebop --set tempo.bpm=160" goes to `sideman run`
-# make test    everything a change must pass (installs TensorFlow into .venv as well)
-# make lint    the parts of it that only read the code
-# make bench   this machine's own figures; ARGS="--json" for machines
-# make lock    resolve the two locks anew (needs uv)
-# make clean   remove .venv and what the tools left behind
+# make quick   the tests that need no TensorFlow, MIDI port or process of their own: a minute, for the loop of work
+# make test    everything that a change has to pass, with branch coverage (installs TensorFlow into .venv as well)
+# make lint    the part of it that only reads the code
+# make docs    the API reference, into build/docs
+# make generate  write the generated files and tables again
+# make bench   how fast and punctual sideman is on this machine; ARGS="--json" prints JSON
+# make lock    resolve the dependencies again and write both locks (needs uv)
+# make clean   remove .venv and everything that the tools have written
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -14,7 +17,7 @@ PYTHON ?= $(shell for below in 13 99; do for each in python3 python3.12 python3.
 	>/dev/null 2>&1 && { echo "$$each"; exit; }; done; done)
 ARGS   ?=
 
-.PHONY: env play test lint bench lock clean
+.PHONY: env play quick test lint docs generate bench lock clean
 .DELETE_ON_ERROR:
 
 env: $(VENV)/.play
@@ -23,18 +26,34 @@ play: env
 	$(if $(findstring --sound,$(ARGS)),,@echo "To hear it: make play ARGS=--sound, with fluidsynth installed, or see docs/setups.md")
 	@$(BIN)/sideman run $(ARGS)
 
+# The same markers as in tests/conftest.py, which fails a test that starts a process without one of them.
+quick: $(VENV)/.test
+	$(BIN)/python -m pytest -q --hypothesis-profile=quick \
+		-m "not (link or ports or slow or subprocess or system or tensorflow)" $(ARGS)
+
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.test
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/pdoc --output-directory build/docs $(PUBLIC)
+PUBLIC := sideman.control.client sideman_models
+
+generate: $(VENV)/.test
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.test
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
-# The stamps: a step is done again only when what it was made from has changed.
+# Stamps: a step is repeated only when its inputs have changed.
 $(VENV)/.python:
 	@if [ -z "$(PYTHON)" ]; then \
 	  echo "sideman needs Python 3.11 or newer with its venv module, and none was found on the path." >&2; \

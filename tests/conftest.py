@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test stands on: a world without the tester's own settings, repeatable dice, ports in CI."""
+"""What all tests share: none of the tester's own settings, repeatable examples in CI, and which tests are quick."""
 
 from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Generator, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -17,15 +19,20 @@ _OWN_PREFIXES = ("SIDEMAN_", "XDG_")
 _SYSTEMD = ("JOURNAL_STREAM", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID")
 _SYSTEMD_FOLDERS = ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY", "LOGS_DIRECTORY")
 
-# No deadlines: how long a test takes says nothing on a busy machine. In CI the same examples each time.
+NOT_QUICK = ("link", "ports", "slow", "subprocess", "system", "tensorflow")
+"""The markers that `make quick` leaves out. Only a test with one of them may start a process or import TensorFlow."""
+_STARTS_A_PROCESS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
+
+# No deadlines: on a busy machine the duration of a test means nothing. In CI the examples are the same each time.
 settings.register_profile("home", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=15)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _isolated_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test may find, or write, the settings, bundles and state of whoever runs it."""
+    """Hide the settings, bundles and state of the person who runs the tests from all tests."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(_OWN_PREFIXES) or name in (*_SYSTEMD, *_SYSTEMD_FOLDERS):
@@ -36,22 +43,22 @@ def _isolated_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 @pytest.fixture(autouse=True, scope="module")
 def _collect_garbage_early() -> None:
-    """A player gathers garbage once a bar: not among all that the tests before have left, which takes long."""
+    """Freeze what earlier tests have left: a player collects garbage once a bar, and would need long for it."""
     gc.freeze()
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of the test's own, empty."""
+    """An empty home folder for one test."""
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI there are ports: a test that would be skipped for want of one is a failure there.
+    """In CI a test that is skipped because there is no port has failed: CI installs what makes ports.
 
-    So is one with two Link peers, wherever they can have a network of their own.
+    The same holds for a test with two Link peers where a network namespace can be made.
     """
     report = yield
     if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail") and _must_run(item):
@@ -60,7 +67,46 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let the guard know which test runs, with its fixtures."""
+    _Guard.guarded = not any(item.get_closest_marker(name) for name in NOT_QUICK)
+    try:
+        return (yield)
+    finally:
+        _Guard.guarded = False
+
+
+class _Guard:
+    """Fails a test that starts a process or imports TensorFlow without a marker: it would slow `make quick` down."""
+
+    guarded = False
+
+    @classmethod
+    def check(cls, event: str, arguments: tuple[object, ...]) -> None:
+        """See `sys.addaudithook`."""
+        if not cls.guarded:
+            return
+        if event in _STARTS_A_PROCESS and arguments[:1] != ("fc-list",):  # matplotlib lists the fonts, once in a run
+            pytest.fail(f"{event} {arguments[:2]}: a test that starts a process needs @pytest.mark.subprocess")
+        if event == "import" and arguments[0] == "tensorflow":
+            pytest.fail("a test that imports TensorFlow needs @pytest.mark.tensorflow")
+
+
+sys.addaudithook(_Guard.check)
+_start_process = BaseProcess.start
+
+
+def _start_checked(self: BaseProcess) -> None:
+    """What `multiprocessing` starts raises no audit event."""
+    _Guard.check("os.fork", ("multiprocessing",))
+    _start_process(self)
+
+
+BaseProcess.start = _start_checked  # type: ignore[method-assign]
+
+
 def _must_run(item: pytest.Item) -> bool:
     if item.get_closest_marker("link") is not None:
         return can_unshare_network()
-    return item.get_closest_marker("ports") is not None or "ports" in item.path.relative_to(item.config.rootpath).parts
+    return item.get_closest_marker("ports") is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: one command at a time, one line for what goes wrong, and the exit status that scripts rely on."""
+"""The command line: one command, one line per error, and the exit status that scripts rely on."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ HEAVY = {"tensorflow", "keras", "h5py", "matplotlib", "rich"}
 
 
 def python(*words: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    """Python as a process of its own, with the same paths."""
+    """Run Python in a new process with the same import paths."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, *words]
     return subprocess.run(command, text=True, stdout=stdout, stderr=subprocess.PIPE, env=environment, check=False)
 
 
 def loaded(program: str) -> set[str]:
-    """The packages that are loaded once `program` has run."""
+    """The packages that are loaded after `program` has run."""
     return {name.partition(".")[0] for name in python("-c", f"{program}; print(*sys.modules)").stdout.split()}
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Put a command `check` in place that only raises `error`."""
+    """Replace the command `check` by one that only raises `error`."""
     module = ModuleType("sideman.commands.check")
 
     def fail(_: argparse.Namespace) -> int:
@@ -59,10 +59,10 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (IsADirectoryError(errno.EISDIR, "Is a directory", "x"), 66, "x: Is a directory"),
         (errors.Unavailable("a"), 69, "a"),
         (ModuleNotFoundError("No module", name="tensorflow"), 69, "tensorflow is not installed"),
-        (ModuleNotFoundError("No module", name="sideman.typo"), 70, "a defect of sideman"),
-        (MemoryError(), 69, "there is not memory enough"),
+        (ModuleNotFoundError("No module", name="sideman.typo"), 70, "an internal error of sideman"),
+        (MemoryError(), 69, "not enough memory"),
         (errors.SidemanError("a"), 70, "a"),
-        (ZeroDivisionError("by zero"), 70, "a defect of sideman: ZeroDivisionError: by zero"),
+        (ZeroDivisionError("by zero"), 70, "an internal error of sideman: ZeroDivisionError: by zero"),
         (errors.CannotCreate("a"), 73, "a"),
         (FileExistsError(errno.EEXIST, "File exists", "x"), 73, "x: File exists"),
         (errors.DiskError("a"), 74, "a"),
@@ -76,7 +76,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 def test_each_error_has_its_status_and_one_line(
     error: Exception, status: int, line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A script or systemd would take one failure for another, the musician would read a traceback."""
+    """Guards against: a script or systemd mistakes one failure for another; a musician reads a traceback."""
     failing(monkeypatch, error)
     monkeypatch.setattr(cli, "DISK_ERRNOS", ())  # pytest needs its stdout
     assert cli.main(["check"]) == status
@@ -85,8 +85,8 @@ def test_each_error_has_its_status_and_one_line(
     assert said.count("\n") == 1
 
 
-def test_an_interrupt_nobody_handled_has_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shell loop over files would go on after Ctrl-C."""
+def test_an_unhandled_interrupt_has_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a shell loop over files continues after Ctrl-C."""
     failing(monkeypatch, KeyboardInterrupt())
     assert cli.main(["check"]) == 130
 
@@ -94,7 +94,7 @@ def test_an_interrupt_nobody_handled_has_its_status(monkeypatch: pytest.MonkeyPa
 def test_each_problem_of_a_configuration_has_its_line(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Several problems would run together into one."""
+    """Guards against: several problems printed as one line."""
     failing(monkeypatch, errors.ConfigError("a:1: x\nb:2: y"))
     cli.main(["check"])
     assert capfd.readouterr().err == "sideman: a:1: x\nsideman: b:2: y\n"
@@ -104,7 +104,7 @@ def test_each_problem_of_a_configuration_has_its_line(
 def test_debug_shows_where_a_defect_is(
     how: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Nobody could report a defect with what it takes to mend it."""
+    """Guards against: a bug report without a traceback."""
     failing(monkeypatch, ZeroDivisionError("by zero"))
     if how == "SIDEMAN_DEBUG":
         monkeypatch.setenv(how, "1")
@@ -112,8 +112,8 @@ def test_debug_shows_where_a_defect_is(
     assert "Traceback" in capfd.readouterr().err
 
 
-def test_no_command_is_wrong_usage_and_shows_what_there_is(capfd: pytest.CaptureFixture[str]) -> None:
-    """Somebody who just types `sideman` would be left alone."""
+def test_no_command_is_a_usage_error_and_lists_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a user who types only `sideman` gets no help."""
     assert cli.main([]) == 2
     shown = capfd.readouterr().out
     assert all(f"  {name} " in shown for name in cli.available_commands())
@@ -121,7 +121,7 @@ def test_no_command_is_wrong_usage_and_shows_what_there_is(capfd: pytest.Capture
 
 
 def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
-    """A report of a defect would not say of what."""
+    """Guards against: a bug report that cannot say which version it is about."""
     assert cli.main(["--version"]) == 0
     assert capfd.readouterr().out == f"sideman {__version__}\n"
 
@@ -130,15 +130,15 @@ def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
     ("words", "line"),
     [
         (["chek"], "chek: no such command; did you mean check?"),
-        (["xyzzy"], "xyzzy: no such command; there are "),
+        (["xyzzy"], "xyzzy: no such command; the commands are "),
         (["--loud"], "unrecognized arguments: --loud (see sideman --help)"),
         (["check", "--loud"], "unrecognized arguments: --loud (see sideman check --help)"),
         (["check", "--conf", "x"], "unrecognized arguments: --conf x"),
         (["check", "--set"], "argument --set: expected one argument"),
     ],
 )
-def test_wrong_usage_is_told_in_one_line(words: list[str], line: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """A typing mistake would be answered with a screen of help, or with nothing."""
+def test_a_usage_error_is_one_line(words: list[str], line: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a typing mistake answered with a screen of help, or with nothing."""
     assert cli.main(words) == 2
     said = capfd.readouterr().err
     assert said.startswith(f"sideman: {line}")
@@ -147,13 +147,14 @@ def test_wrong_usage_is_told_in_one_line(words: list[str], line: str, capfd: pyt
 
 @pytest.mark.parametrize("name", cli.available_commands())
 def test_every_command_has_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """A command's options would have to be guessed."""
+    """Guards against: a command without help."""
     assert cli.main([name, "--help"]) == 0
     assert f"usage: sideman {name}" in capfd.readouterr().out
 
 
+@pytest.mark.subprocess
 def test_a_configuration_error_ends_the_process_with_its_status(tmp_path: Path) -> None:
-    """A service manager would restart a daemon for ever that can never start."""
+    """Guards against: a service manager that restarts for ever a daemon that can never start."""
     path = tmp_path / "my.yaml"
     path.write_text("tempo:\n  bpm: 1000\n  metre: 4/4\n")
     done = python("-m", "sideman", "check", "--config", str(path))
@@ -161,8 +162,9 @@ def test_a_configuration_error_ends_the_process_with_its_status(tmp_path: Path) 
     assert [line.split(": ")[1] for line in done.stderr.splitlines()] == [f"{path}:2", f"{path}:3"]
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    """`sideman … | head` would end in a traceback."""
+@pytest.mark.subprocess
+def test_a_reader_that_closes_the_pipe_is_no_error() -> None:
+    """Guards against: `sideman … | head` ends in a traceback."""
     reading, writing = os.pipe()
     os.close(reading)
     done = python("-m", "sideman", "--help", stdout=writing)
@@ -170,23 +172,26 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_under_the_output_is_told() -> None:
-    """A report would be cut off without a word."""
+def test_a_full_disk_under_the_output_is_reported() -> None:
+    """Guards against: output that is cut off without an error."""
     with Path("/dev/full").open("w") as full:
         done = python("-m", "sideman", "--help", stdout=full)
     assert (done.returncode, done.stderr.count("\n")) == (74, 1)
 
 
+@pytest.mark.subprocess
 def test_playing_loads_nothing_that_only_training_needs() -> None:
-    """The start would take seconds and half a gigabyte."""
+    """Guards against: a start that takes seconds and half a gigabyte."""
     names = loaded("import sys, sideman.cli, sideman.commands.run, sideman.service.service")
     assert "numpy" in names
     assert not names & HEAVY
 
 
+@pytest.mark.subprocess
 def test_the_version_and_the_help_load_next_to_nothing() -> None:
-    """A look at the help would wait for numpy."""
+    """Guards against: help that waits for numpy to load."""
     names = loaded("import sys, sideman.cli; sideman.cli.main(['--version'])")
     assert "sideman" in names
     assert not names & {"numpy", "mido", "rtmidi", "yaml", *HEAVY}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures: that what was played and learned can be seen in them. Looked at as pixels, never as a matter of taste."""
+"""Pictures: the notes, curves and counts are visible. The tests look at pixels."""
 
 from __future__ import annotations
 
@@ -25,28 +25,29 @@ named = st.lists(st.tuples(st.integers(0, 20).map(float), chord_symbols()), max_
 
 
 def pixels(picture: bytes) -> Pixels:
-    """The picture, decoded: (height, width, 3)."""
+    """Decode a picture: (height, width, 3)."""
     from matplotlib.image import imread
 
     return np.asarray(imread(io.BytesIO(picture), "png")[:, :, :3] * 255).round().astype(np.uint8)
 
 
 def area(picture: Pixels, colour: str) -> int:
-    """How many pixels are of a colour, written #rrggbb."""
+    """Count the pixels of a colour, written #rrggbb."""
     wanted = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
     return int((np.abs(picture.astype(int) - wanted).max(axis=2) <= 2).sum())
 
 
 def coloured(picture: Pixels) -> int:
-    """How many pixels are of a colour that is no grey: notes, and the scale beside them."""
+    """Count the pixels of any colour but grey: those of notes and of the scale beside them."""
     return int((np.ptp(picture.astype(int), axis=2) > 40).sum())
 
 
+@pytest.mark.slow
 @settings(max_examples=4)
 @given(st.lists(roll_notes, max_size=20), named, st.sampled_from([2.5, 3.0, 4.0]))
 @example([], [], 4.0)
 def test_any_line_can_be_drawn(notes: list[RollNote], chords: list[tuple[float, str]], bar_beats: float) -> None:
-    """A solo of some odd shape would end in a traceback instead of a picture."""
+    """Guards against: a traceback for a line of unusual shape."""
     for line in (lambda bar: bar * bar_beats, lambda bar: bar * bar_beats + bar // 3):
         picture = pixels(piano_roll(notes, chords, "any", line))
         height, width, _ = picture.shape
@@ -55,8 +56,8 @@ def test_any_line_can_be_drawn(notes: list[RollNote], chords: list[tuple[float, 
         assert area(picture, "#ffffff") < height * width
 
 
-def test_every_note_and_every_chord_is_seen() -> None:
-    """Part of what was played would be missing in the picture of it."""
+def test_every_note_and_every_chord_is_visible() -> None:
+    """Guards against: notes or chords that are missing in the picture."""
     one, other = RollNote(0.0, 2.0, 60, 80), RollNote(21.0, 1.0, 72, 80)
     whole, half = (pixels(piano_roll(notes, [(0.0, "C7")], "line")) for notes in ([one, other], [one]))
     named_too = pixels(piano_roll([one, other], [(0.0, "C7"), (20.0, "F#m7b5")], "line"))
@@ -64,18 +65,18 @@ def test_every_note_and_every_chord_is_seen() -> None:
     assert whole.shape == named_too.shape
     changed = np.argwhere((whole != named_too).any(axis=2))
     assert len(changed) > 20
-    assert np.ptp(changed[:, 1]) < whole.shape[1] / 4  # the new name stands in its own bar only
+    assert np.ptp(changed[:, 1]) < whole.shape[1] / 4  # the new name changes only its own bar
 
 
 def test_many_long_names_get_more_room() -> None:
-    """The chords of a busy tune would be written over each other, or too small to read."""
+    """Guards against: chord names that overlap or are too small to read."""
     notes = [RollNote(67.0, 1.0, 60)]
     few, many = ([(float(beat), "F#m7b5") for beat in range(0, 80, step)] for step in (4, 1))
     assert len(pixels(piano_roll(notes, many, "line"))) > 1.5 * len(pixels(piano_roll(notes, few, "line")))
 
 
 def test_longer_notes_are_longer_and_higher_ones_higher() -> None:
-    """The picture would show another line than was played."""
+    """Guards against: a picture of another line than was played."""
     rows = {}
     for pitch, length in ((60, 1.0), (67, 2.0)):
         notes = [RollNote(1.0, length, pitch, 80), RollNote(0.0, 0.01, 50, 80), RollNote(0.0, 0.01, 75, 80)]
@@ -86,30 +87,30 @@ def test_longer_notes_are_longer_and_higher_ones_higher() -> None:
 
 
 def test_a_very_long_solo_gives_a_picture_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten thousand bars would exhaust the memory."""
+    """Guards against: a picture that needs more memory the longer the solo is."""
     monkeypatch.setattr(pictures, "MAX_PICTURE_BARS", 8)
     long, short = (
         pixels(piano_roll([RollNote(4.0 * bar, 1.0, 60) for bar in range(bars)], [], "solo")) for bars in (10_000, 8)
     )
     assert long.shape == short.shape
-    assert (long != short).any()  # the title says that there is more
+    assert (long != short).any()  # the title says that there are more bars
 
 
 @pytest.mark.parametrize("title", ["$x", "$\\frac$", "名前", "\x01"])
 def test_a_title_is_shown_as_it_is_written(title: str) -> None:
-    """A file's name with a dollar sign in it could not be drawn."""
+    """Guards against: an error for a title with a dollar sign or unusual letters."""
     shown, empty = (pixels(piano_roll([], [(0.0, text or "C7")], text)) for text in (title, ""))
     assert (shown != empty).any()
 
 
 def test_the_same_line_gives_the_same_bytes() -> None:
-    """A bundle made again would differ from the first."""
+    """Guards against: different bytes for the same picture, and so bundles that cannot be reproduced."""
     assert piano_roll([RollNote(0, 1, 60)], [], "line") == piano_roll([RollNote(0, 1, 60)], [], "line")
 
 
 @pytest.mark.parametrize("unseen", [None, 5.0, float("nan")])
-def test_learning_is_seen_with_and_without_unseen_music(unseen: float | None) -> None:
-    """Training on a few pieces, with none kept back, would have no curve."""
+def test_learning_curves_with_and_without_held_out_music(unseen: float | None) -> None:
+    """Guards against: a missing curve if no pieces are held out."""
     picture = pixels(learning_curves([(1, 6.0, unseen), (2, 5.0, unseen)], "learning"))
     assert area(picture, "#2b6cb0") > 100
     assert (area(picture, "#d9822b") > 20) == (unseen == 5.0)
@@ -120,11 +121,11 @@ def test_learning_is_seen_with_and_without_unseen_music(unseen: float | None) ->
 @example({})
 @example({"C,0.500,+1": 0})
 def test_any_counts_can_be_drawn(counts: dict[str, int]) -> None:
-    """A corpus of one value, or of none, would end in a traceback."""
+    """Guards against: a traceback for a corpus of one value or none."""
     assert pixels(value_frequencies(counts, "values")).shape[2] == 3
 
 
 def test_the_more_frequent_value_has_the_longer_bar() -> None:
-    """The picture would say the opposite of the corpus."""
+    """Guards against: bars whose lengths do not fit the counts."""
     picture = pixels(value_frequencies({"R,1.000": 10, "C,0.500,+1": 90}, "values"))
     assert area(picture, KIND_COLOURS["C"]) > 5 * area(picture, KIND_COLOURS["R"]) > 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: picks the one command asked for, and turns what goes wrong into one line and an exit status."""
+"""The command line: runs one command, and reports an error as one line and an exit status."""
 
 from __future__ import annotations
 
@@ -15,52 +15,50 @@ from typing import NoReturn
 
 from sideman import __version__
 from sideman.core.errors import UsageError
-from sideman.exit_status import DISK_ERRNOS, exit_status_and_message
+from sideman.exit_status import DISK_ERRNOS, INTERRUPTED, exit_status_and_message
 from sideman_models.text import printable
 
 COMMANDS = {
-    "run": "play: the daemon, in the foreground",
-    "ctl": "ask the daemon that plays: status, other settings, silence; or watch it",
-    "ports": "list the MIDI ports there are, and what 'auto' would take",
-    "check": "say what is wrong with the configuration, and how to mend it",
-    "calibrate": "measure how long a note is on its way, by a loop",
+    "run": "start the daemon in the foreground, and play",
+    "ctl": "control the running daemon: status, settings, panic; or watch it play",
+    "ports": "list the MIDI ports, and the ports that 'auto' would choose",
+    "check": "check the configuration, and explain how to correct it",
+    "calibrate": "measure the delay of notes through a loop of cables",
     "render": "write a solo to a MIDI file",
-    "corpus": "say what a corpus of music holds",
+    "corpus": "describe a corpus of music",
     "train": "train a network on a corpus",
     "generate": "make the tune of the course's assignment",
-    "evaluate": "measure how well a network foresees music it has not seen",
-    "takes": "list, show, export and delete what was recorded, or play it again",
+    "evaluate": "measure how well a network predicts music it has not seen",
+    "takes": "list, show, export, delete or replay recorded takes",
     "models": "list, show and export trained networks",
-    "names": "make up names, for takes and voices",
+    "names": "make up names for takes and voices",
 }
-"""Every command and its line in the help; the module of the same name in `sideman.commands` has the rest."""
-
-INTERRUPTED_STATUS = 130
+"""Each command and its line in the help. `sideman.commands` has a module of the same name."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that `argv` (sys.argv unless given) asks for; its exit status (those of sysexits.h)."""
+    """Run the command in `argv` (default: sys.argv). Returns its exit status, see `sideman.exit_status`."""
     words = sys.argv[1:] if argv is None else list(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: no name or title ends the program
+        sys.stdout.reconfigure(errors="backslashreplace")  # as for stderr: no name or title raises UnicodeEncodeError
     try:
         status = _run(words)
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        return INTERRUPTED_STATUS
-    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, one line and a status
+        return INTERRUPTED.number
+    except Exception as error:  # noqa: BLE001 - any error becomes one line and a status
         return _report_error(error, traceback="--debug" in words or bool(os.environ.get("SIDEMAN_DEBUG")))
     return status
 
 
 def available_commands() -> list[str]:
-    """The commands that this installation has."""
+    """The commands that are installed."""
     return [name for name in COMMANDS if _has_command(name)]
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells what is wrong in one line, as every other error is told."""
+    """Reports a usage error in one line, like all other errors."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
@@ -79,20 +77,20 @@ def _run(words: list[str]) -> int:
             print(_help_text())
             return 0 if args.help else UsageError.exit_status
         return _command(args.command, ["--help"] if args.help else args.rest)
-    except SystemExit as end:  # how argparse ends after --help and --version
+    except SystemExit as end:  # argparse raises it after --help and --version
         return int(end.code or 0)
 
 
 def _command(name: str, words: list[str]) -> int:
     if name not in COMMANDS or not _has_command(name):
-        import difflib  # only a mistake needs it
+        import difflib  # needed only after a mistake
 
         near = difflib.get_close_matches(name, available_commands(), 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(available_commands())}"
+        hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(available_commands())}"
         raise UsageError(f"{name}: no such command; {hint}")
     module = importlib.import_module(f"sideman.commands.{name}")
     parser = _Parser(f"sideman {name}", description=f"sideman {name}: {COMMANDS[name]}.", allow_abbrev=False)
-    parser.add_argument("--debug", action="store_true", help="show where in the program an error comes from")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     module.add_arguments(parser)
     return int(module.run(parser.parse_args(words)))
 
@@ -109,12 +107,12 @@ A real-time MIDI improviser: it plays a jazz solo with you.
 
 {commands}
 
-`sideman COMMAND --help` tells a command's options, `sideman --version` the version."""
+`sideman COMMAND --help` shows the options of a command, `sideman --version` the version."""
 
 
 def _report_error(error: Exception, *, traceback: bool) -> int:
-    """Say on stderr what went wrong, a line a problem; the exit status."""
-    if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+    """Print the error on stderr, one line per problem. Returns the exit status."""
+    if isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has closed it
         _drop_stdout()
         return 0
     if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
@@ -129,6 +127,6 @@ def _report_error(error: Exception, *, traceback: bool) -> int:
 
 
 def _drop_stdout() -> None:
-    """Keep Python from writing the rest at the end, which would fail again and change the exit status."""
+    """Discard buffered output: Python would write it at exit, fail again and change the exit status."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,49 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an error means to whoever started the program: an exit status and a few words."""
+"""The table of exit statuses, and the exit status and message for any error.
+
+`sideman.core.errors` gives each of our errors its number, its meaning and whether a restart helps. This module adds the
+errors that come from elsewhere, and the two statuses that are no errors. A test compares systemd's unit with the table.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+from dataclasses import dataclass
 
-from sideman.core.errors import SidemanError, Unavailable
+from sideman.core.errors import (
+    CannotCreate,
+    DiskError,
+    NoSuchInput,
+    NotPermitted,
+    SidemanError,
+    Unavailable,
+    UnreadableInput,
+)
 from sideman_models.errors import ModelsError, NoSuchBundle
 
-UNREADABLE_INPUT, NO_SUCH_INPUT, INTERNAL_ERROR, CANNOT_CREATE, DISK_ERROR, NOT_PERMITTED = 65, 66, 70, 73, 74, 77
 DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+_SAME_AS: dict[type[BaseException], type[SidemanError]] = {
+    ModelsError: UnreadableInput,
+    NoSuchBundle: NoSuchInput,
+    FileNotFoundError: NoSuchInput,
+    IsADirectoryError: NoSuchInput,
+    NotADirectoryError: NoSuchInput,
+    PermissionError: NotPermitted,
+    FileExistsError: CannotCreate,
+    MemoryError: Unavailable,
+}
+"""Which of our errors an error from elsewhere amounts to. Any other error from elsewhere is an internal error."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """One row of the table. `restart_helps` is None for a status with which the daemon never fails."""
+
+    number: int
+    meaning: str
+    restart_helps: bool | None = None
+
+
+REPLAY_DIFFERS = ExitStatus(1, "A take that was played again is not the same.")
+INTERRUPTED = ExitStatus(130, "Ctrl-C, or a second Ctrl-C while the daemon stops.")
+
+
+def exit_statuses() -> list[ExitStatus]:
+    """The whole table, by number. Status 0, success, is not in it."""
+    classes: list[type[SidemanError]] = [SidemanError, *(kind for kind in SidemanError.__subclasses__())]
+    rows = [ExitStatus(kind.exit_status, kind.__doc__ or "", kind.restart_helps) for kind in classes]
+    return sorted([*rows, REPLAY_DIFFERS, INTERRUPTED], key=lambda row: row.number)
 
 
 def exit_status_and_message(error: Exception) -> tuple[int, str]:
-    """The exit status that `error` ends the program with (those of sysexits.h), and what to say, a line a problem."""
+    """The exit status with which `error` ends the program, and the message for it, one line per problem."""
+    kind = _kind(error)
     match error:
-        case SidemanError():
-            return error.exit_status, str(error)
-        case NoSuchBundle():
-            return NO_SUCH_INPUT, str(error)
-        case ModelsError():
-            return UNREADABLE_INPUT, str(error)
-        case ModuleNotFoundError() if error.name and not error.name.startswith("sideman"):
-            return (
-                Unavailable.exit_status,
-                f"{error.name} is not installed; what training needs comes with sideman[train]",
-            )
-        case OSError() | MemoryError():
-            return _os_error_status(error)
-    return INTERNAL_ERROR, f"a defect of sideman: {type(error).__name__}: {error} (--debug tells where)"
+        case SidemanError() | ModelsError():
+            text = str(error)
+        case ModuleNotFoundError() if kind is Unavailable:
+            text = f"{error.name} is not installed; training needs it: install sideman[train]"
+        case MemoryError():
+            text = "not enough memory; give the program less to do at once, or more memory"
+        case OSError():
+            where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+            text = f"{where}{error.strerror or error}"
+        case _:
+            text = f"an internal error of sideman: {type(error).__name__}: {error} (--debug shows where)"
+    return kind.exit_status, text
 
 
-def _os_error_status(error: OSError | MemoryError) -> tuple[int, str]:
-    if isinstance(error, MemoryError):
-        return Unavailable.exit_status, "there is not memory enough for this; give it less at once, or more memory"
-    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-    text = f"{where}{error.strerror or error}"
-    if error.errno == errno.ENAMETOOLONG:
-        return NO_SUCH_INPUT, text
-    match error:
-        case FileNotFoundError() | IsADirectoryError() | NotADirectoryError():
-            return NO_SUCH_INPUT, text
-        case PermissionError():
-            return NOT_PERMITTED, text
-        case FileExistsError():
-            return CANNOT_CREATE, text
-    return (DISK_ERROR if error.errno in DISK_ERRNOS else INTERNAL_ERROR), text
+def _kind(error: Exception) -> type[SidemanError]:
+    """The class of ours that `error` is, or amounts to."""
+    if isinstance(error, SidemanError):
+        return type(error)
+    if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
+        return DiskError
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return NoSuchInput
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("sideman"):
+        return Unavailable
+    return next((_SAME_AS[base] for base in type(error).__mro__ if base in _SAME_AS), SidemanError)

@@ -1,56 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing a file whole or not at all."""
+"""Reads and writes the files that a user names, with errors that say what is wrong with which path.
+
+`sideman_models.files` reads a plain file and writes a file whole; here their errors become ours.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from sideman.core.errors import CannotCreate, DiskError
+from sideman.core.errors import (
+    CannotCreate,
+    DiskError,
+    NoSuchInput,
+    NotPermitted,
+    SidemanError,
+    UnreadableInput,
+)
+from sideman_models.files import check_regular_file, read_plain_file, write_whole
+from sideman_models.text import printable
+
+
+def read_file(path: Path, max_bytes: int, too_large: type[SidemanError] = UnreadableInput) -> bytes:
+    """Return the content of a file that must exist.
+
+    Raises NoSuchInput or NotPermitted, and `too_large` for a file of more than `max_bytes` bytes.
+    """
+    if str(path) == os.devnull:  # the usual way to say "no file"
+        return b""
+    try:
+        return read_plain_file(path, max_bytes)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: the name contains a NUL
+        raise NoSuchInput(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise NoSuchInput(f"{path}: a folder, not a file") from None
+    except PermissionError:
+        raise NotPermitted(f"{path}: not permitted to read it") from None
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise too_large(f"{path}: {error.strerror}; is it the right file?") from None
+        raise NoSuchInput(f"{path}: {error.strerror or error}") from None
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a plain file that may be too large to be read at once. Raises NoSuchInput, NotPermitted, UnreadableInput."""
+    try:
+        if not path.is_file() and os.path.lexists(path):  # opening a pipe would block
+            raise UnreadableInput(f"{printable(path)}: not a plain file, or a link to nothing")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise NoSuchInput(f"{printable(path)}: no such file") from None
+    except PermissionError:
+        raise NotPermitted(f"{printable(path)}: not permitted to read it") from None
+    except OSError as error:
+        raise UnreadableInput(f"{printable(path)}: cannot be read: {error.strerror}") from None
+
+
+def check_readable(path: Path) -> None:
+    """Check that `path` is a file or folder that can be read. Raises NoSuchInput, NotPermitted, UnreadableInput."""
+    if not path.exists():
+        raise NoSuchInput(f"{printable(path)}: no such file")
+    try:
+        check_regular_file(path)
+    except OSError as error:
+        raise UnreadableInput(f"{printable(path)}: {error.strerror}; save its content to a file first") from None
+    if not os.access(path, os.R_OK):
+        raise NotPermitted(f"{printable(path)}: not permitted to read it")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Replace the content of a file whole or not at all, see `write_whole`. Raises CannotCreate or DiskError."""
+    with explain_write_errors(path):
+        write_whole(path, content)
 
 
 @contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` into what it means for `path`: `CannotCreate`, or `DiskError` where the disk fails."""
+    """Turn an `OSError` while `path` is written into CannotCreate, or into DiskError if the disk fails."""
     try:
         yield
-    except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
+        kinds = FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
+        if isinstance(error, kinds) or error.errno == errno.ENAMETOOLONG:
             raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
         raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Make `content` the contents of `path`: after a full disk or a power cut the old file is still there.
-
-    A device or pipe is written to as it is. Raises `OSError`.
-    """
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)
-        return
-    path = path.resolve()
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as fresh:
-        try:
-            fresh.write(content)
-            fresh.flush()
-            os.fsync(fresh.fileno())
-            os.fchmod(fresh.fileno(), _mode(path))
-            Path(fresh.name).replace(path)
-        except BaseException:
-            Path(fresh.name).unlink(missing_ok=True)
-            raise
-
-
-def _mode(path: Path) -> int:
-    """What the file's mode is, or would be if it were made the plain way."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

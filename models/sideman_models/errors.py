@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be wrong with the things this package reads: each error says where, what, and what would be right."""
+"""The errors of this package: each message is one line that says where the problem is, and what would be valid."""
 
 from __future__ import annotations
 
 
 class ModelsError(Exception):
-    """Anything this package refuses, told in one line."""
+    """The base class of all errors of this package."""
 
 
 class ChordError(ModelsError):
-    """A chord symbol that cannot be read."""
+    """A chord symbol cannot be read."""
 
 
 class ValueTextError(ModelsError):
-    """The text of a musical value that cannot be read."""
+    """The text of a musical value cannot be read."""
 
 
 class BundleError(ModelsError):
-    """A trained model on disk that is missing, broken or of another kind."""
+    """A trained model on disk is missing, broken or of the wrong kind."""
 
 
 class NoSuchBundle(BundleError):
-    """A name that no bundle has."""
+    """No bundle has this name."""
 
 
 class CorpusError(ModelsError):
-    """Music to learn from that is missing or cannot be read."""
+    """Music to train on is missing or cannot be read."""
 
 
 class TrainingError(ModelsError):
-    """Training that came to nothing."""
+    """A training has no usable result."""
 
 
 class CheckpointError(ModelsError):
-    """What a training left behind to go on from: broken, or of another training."""
+    """The checkpoint of a training is broken, or belongs to another training."""

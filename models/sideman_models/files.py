@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lines of a text file, with one clear error for whatever is not one; and what is no plain file at all."""
+"""Reads plain files and text lines, and writes files whole.
+
+No function here waits for a pipe or reads a device without end: they read only regular files.
+"""
 
 from __future__ import annotations
 
 import errno
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +20,59 @@ _MAX_LINE_BYTES = 1 << 26
 
 
 def check_regular_file(path: Path) -> None:
-    """Raises `OSError` for what would be waited for, or never end, when it is read: a pipe, a socket, a device."""
+    """Refuse a pipe, a socket or a device: reading it could block, or never end.
+
+    A path that does not exist and a folder pass, because opening them fails with a clear error of its own. Raises
+    `OSError`.
+    """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "not a plain file")
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The numbered lines of a text file, which may be gzipped and begin with a byte-order mark.
+def read_plain_file(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file.
 
-    Raises `CorpusError` naming file and line.
+    Raises `OSError` if the file cannot be read, is not a regular file, or is larger than `max_bytes` (errno `EFBIG`).
+    `OSError.strerror` says which, without the path.
+    """
+    check_regular_file(path)
+    if path.stat().st_size > max_bytes:
+        raise OSError(errno.EFBIG, f"larger than {max_bytes / (1 << 20):.3g} MiB")
+    return path.read_bytes()
+
+
+def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Make `content` the content of the file `path`, or leave the file as it was.
+
+    The content goes into a new file in the same folder, whose name cannot be guessed, and that file then replaces
+    `path`. So neither a full disk nor a crash leaves half a file, and with `sync` neither does a power cut. The
+    permissions of an older file are kept. A symbolic link stays, and the file that it points to is replaced. What
+    exists but is not a regular file (a device, a pipe) is written to directly. Raises `OSError`.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}-{os.urandom(5).hex()}")
+    with temporary.open("xb") as file:
+        try:
+            if path.exists():
+                temporary.chmod(path.stat().st_mode & 0o777)
+            file.write(content)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield each line of a UTF-8 text file with its number, which starts at 1.
+
+    The file may be compressed with gzip (suffix `.gz`) and may begin with a byte-order mark. Raises `CorpusError`,
+    which names the file and the line, if the file cannot be read, is not UTF-8, or has a line of 64 MiB or more.
     """
     name, number = printable(path), 0
     try:

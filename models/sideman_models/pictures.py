@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures as PNG: a line of notes over its changes, learning curves, and how often each value comes.
+"""Draws pictures as PNG: a piano roll of notes over chords, learning curves, and the frequencies of values.
 
-Drawn straight onto a canvas of their own: no window, no display and no state that another drawing could disturb. This
-needs matplotlib, which comes with sideman[train]; nothing that plays loads it.
+Each picture is drawn on a canvas of its own, without a display or pyplot's global state. This module needs matplotlib,
+which the extra `train` installs; nothing that plays imports it.
 """
 
 from __future__ import annotations
@@ -30,28 +30,25 @@ Axes = Any
 DPI = 110
 INK, GREY, PAPER = "#222222", "#8a8a8a", "#ffffff"
 KIND_COLOURS = {"C": "#2b6cb0", "S": "#2f9e6e", "A": "#d9822b", "X": "#c0392b", "R": "#9a9a9a"}
-"""A colour for each kind of value: chord, scale and approach tones, others, rests."""
+"""The colour of each kind of value: chord tone, scale tone, approach tone, other tone, rest."""
 
 MAX_PICTURE_BARS = 128
-_MAX_BARS_IN_FOURS = 16  # up to so many stand four in a row, more of them eight
+_MAX_BARS_IN_FOURS = 16  # up to this number of bars there are four in a row, else eight
 _BLACK_KEYS = (1, 3, 6, 8, 10)
-_NAMED_KEYS = (0, 2, 4, 7, 9)  # B and F would touch their neighbours
+_NAMED_KEYS = (0, 2, 4, 7, 9)  # the names of B and F would touch their neighbours
 _MIN_SEMITONES = 14
-_MAX_FONT_SIZE, _MIN_EIGHT_BAR_FONT_SIZE, _MIN_FONT_SIZE = (
-    10.0,
-    7.0,
-    4.5,
-)  # points: of chords; with eight bars in a row; ever
+# Points, of chord names: the largest, the smallest with eight bars in a row, the smallest of all.
+_MAX_FONT_SIZE, _MIN_EIGHT_BAR_FONT_SIZE, _MIN_FONT_SIZE = 10.0, 7.0, 4.5
 _SEMITONE_INCHES = 0.075
 _ROLL_INCHES, _LEFT_INCHES, _RIGHT_INCHES = 12.2, 0.35, 0.65
 _TOP_INCHES, _GAP_INCHES = 0.4, 0.45
 _VELOCITY_COLOURS = colormaps["plasma_r"]
-_VELOCITY_RANGE = Normalize(20, 150)  # the palest colours, at its ends, would vanish on white
+_VELOCITY_RANGE = Normalize(20, 150)  # wider than needed at its pale end, which would vanish on white
 _MAX_VALUES = 40
 
 
 BarStartFunction = Callable[[int], float]
-"""The beat on which a bar begins, by its number from 0; without end."""
+"""Returns the beat on which a bar starts. The bar is a number from 0, without an upper limit."""
 
 
 def _four_beat_bars(bar: int) -> float:
@@ -60,7 +57,7 @@ def _four_beat_bars(bar: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class RollNote:
-    """A note of a piano roll: `onset` and `length` in beats (quarter notes), MIDI `pitch` and `velocity`."""
+    """A note of a piano roll: `onset` and `length` in beats (quarter notes), MIDI `pitch` and `velocity` (0..127)."""
 
     onset: float
     length: float
@@ -69,20 +66,20 @@ class RollNote:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches, on an Agg canvas of its own."""
-    empty = Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER, layout="constrained")
-    FigureCanvasAgg(empty)
-    return empty
+    """Return an empty figure of a size in inches, on an Agg canvas of its own."""
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
-def figure_png(drawn: Figure) -> bytes:
-    """The figure as PNG: the same bytes for the same drawing."""
-    packed = io.BytesIO()
+def figure_png(figure: Figure) -> bytes:
+    """Return the figure as PNG. The same drawing gives the same bytes."""
+    content = io.BytesIO()
     with warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box, and that is no reason to stop.
+        # A letter that the font does not have is drawn as a box.
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
-        drawn.savefig(packed, format="png", metadata={"Software": None})
-    return packed.getvalue()
+        figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()
 
 
 # -- piano roll
@@ -94,62 +91,71 @@ def piano_roll(
     title: str,
     bar_start: BarStartFunction = _four_beat_bars,
 ) -> bytes:
-    """Draw `notes` over `chords` (beat, name), in rows of four or eight bars; `bar_start` gives the beat of a bar.
+    """Draw `notes` over `chords` as PNG, in rows of four or eight bars. The colour of a note is its velocity.
 
-    Colours tell velocities. Of more than `MAX_PICTURE_BARS` bars the first so many are drawn, and the title says so.
+    A chord is (beat, name), sorted by beat. If there are more than `MAX_PICTURE_BARS` bars, only the first ones are
+    drawn, and the title says so.
     """
     bars = _bar_count(notes, chords, bar_start)
     shown = min(bars, MAX_PICTURE_BARS)
-    a_row = _bars_per_row(shown, chords, bar_start)
-    rows, beats = math.ceil(shown / a_row), _longest_row_beats(shown, a_row, bar_start)
+    row_bars = _bars_per_row(shown, chords, bar_start)
+    rows, row_beats = math.ceil(shown / row_bars), _longest_row_beats(shown, row_bars, bar_start)
+    font_size = min(_font_sizes(chords, row_beats), default=_MAX_FONT_SIZE)
     low, high = _pitch_limits(notes)
     title += f" (bars 1–{shown} of {bars})" if shown < bars else ""
-    drawn, axes = _make_rows(rows, (high - low + 1) * _SEMITONE_INCHES, title)
-    for row, here in enumerate(axes):
-        first, number = row * a_row, min(a_row, shown - row * a_row)
-        start, end = bar_start(first), bar_start(first + number)
-        here.set_xlim(start, start + beats)
-        here.set_ylim(low - 0.5, high + 0.5)
-        _draw_keyboard(here, low, high, end)
-        _draw_bar_lines(here, first, number, bar_start)
-        _draw_chord_names(here, chords, start, end, min(_font_sizes(chords, beats), default=_MAX_FONT_SIZE))
-        _draw_notes(here, notes, start, end)
-    return figure_png(drawn)
+    figure, all_axes = _make_rows(rows, (high - low + 1) * _SEMITONE_INCHES, title)
+    for row, axes in enumerate(all_axes):
+        first, bar_count = row * row_bars, min(row_bars, shown - row * row_bars)
+        start, end = bar_start(first), bar_start(first + bar_count)
+        axes.set_xlim(start, start + row_beats)
+        axes.set_ylim(low - 0.5, high + 0.5)
+        _draw_keyboard(axes, low, high, end)
+        _draw_bar_lines(axes, first, bar_count, bar_start)
+        _draw_chord_names(axes, chords, start, end, font_size)
+        _draw_notes(axes, notes, start, end)
+    return figure_png(figure)
 
 
 def _make_rows(rows: int, inches: float, title: str) -> tuple[Figure, list[Axes]]:
-    """A figure with `rows` axes, each `inches` high, its title and the scale of velocities."""
+    """Return a figure with a title and a scale of velocities, and its `rows` axes, each `inches` high."""
     height = _TOP_INCHES + rows * (inches + _GAP_INCHES)
-    drawn = new_figure(_LEFT_INCHES + _ROLL_INCHES + _RIGHT_INCHES, height)
-    width = drawn.get_figwidth()
-    # Placed by hand: a layout that is solved for takes ten times as long as all the drawing.
-    drawn.set_layout_engine("none")
-    drawn.text(0.5, 1 - 0.1 / height, title, color=INK, fontsize=13, ha="center", va="top", parse_math=False)
+    figure = new_figure(_LEFT_INCHES + _ROLL_INCHES + _RIGHT_INCHES, height)
+    width = figure.get_figwidth()
+    # The axes are placed by hand: a layout engine takes ten times as long as all the drawing.
+    figure.set_layout_engine("none")
+    figure.text(0.5, 1 - 0.1 / height, title, color=INK, fontsize=13, ha="center", va="top", parse_math=False)
     bottoms = [height - _TOP_INCHES - (row + 1) * (inches + _GAP_INCHES) + 0.22 for row in range(rows)]
-    across = _LEFT_INCHES / width, _ROLL_INCHES / width
-    axes = [drawn.add_axes((across[0], bottom / height, across[1], inches / height)) for bottom in bottoms]
-    for here in axes:
-        here.tick_params(length=0, pad=2)
-        here.spines[:].set_visible(False)
-    place = (across[0] + across[1] + 0.12 / width, bottoms[0] / height, 0.12 / width, inches / height)
-    _draw_velocity_scale(drawn, drawn.add_axes(place))
-    return drawn, axes
+    left, row_width = _LEFT_INCHES / width, _ROLL_INCHES / width
+    all_axes = [figure.add_axes((left, bottom / height, row_width, inches / height)) for bottom in bottoms]
+    for axes in all_axes:
+        axes.tick_params(length=0, pad=2)
+        axes.spines[:].set_visible(False)
+    scale_box = (left + row_width + 0.12 / width, bottoms[0] / height, 0.12 / width, inches / height)
+    scale_axes = figure.add_axes(scale_box)
+    scale = figure.colorbar(
+        ScalarMappable(_VELOCITY_RANGE, _VELOCITY_COLOURS), cax=scale_axes, ticks=range(20, 121, 20)
+    )
+    scale.ax.set_ylim(20, 127)
+    scale.set_label("velocity", fontsize=7, color=GREY)
+    scale.ax.tick_params(labelsize=6, labelcolor=GREY, length=2)
+    scale.outline.set_visible(False)
+    return figure, all_axes
 
 
 def _bar_count(notes: Sequence[RollNote], chords: Sequence[tuple[float, str]], bar_start: BarStartFunction) -> int:
-    """Enough bars for every note's end and every chord's beginning; one at least."""
+    """Return the number of bars that hold all notes and the starts of all chords, at least one."""
     ends = [note.onset + max(note.length, 0.0) for note in notes]
     end = max([*ends, *(beat + 1e-6 for beat, _ in chords)], default=0.0)
     return next(bars for bars in count(1) if bar_start(bars) >= end - 1e-9)
 
 
-def _longest_row_beats(bar_count: int, a_row: int, bar_start: BarStartFunction) -> float:
-    """The beats of the longest row, after which all are drawn to one scale."""
-    return max(bar_start(first + a_row) - bar_start(first) for first in range(0, bar_count, a_row))
+def _longest_row_beats(bar_count: int, row_bars: int, bar_start: BarStartFunction) -> float:
+    """Return the beats of the longest row. All rows have the same scale, so this is the width of each."""
+    return max(bar_start(first + row_bars) - bar_start(first) for first in range(0, bar_count, row_bars))
 
 
 def _pitch_limits(notes: Sequence[RollNote]) -> tuple[int, int]:
-    """The lowest and highest pitch drawn: a semitone more than is played, and an octave or so at least."""
+    """Return the lowest and highest pitch to draw: a semitone beyond the notes, and at least `_MIN_SEMITONES` apart."""
     low = min((note.pitch for note in notes), default=60) - 1
     high = max((note.pitch for note in notes), default=72) + 1
     missing = max(0, _MIN_SEMITONES - (high - low))
@@ -157,7 +163,7 @@ def _pitch_limits(notes: Sequence[RollNote]) -> tuple[int, int]:
 
 
 def _draw_keyboard(axes: Axes, low: int, high: int, end: float) -> None:
-    """Black keys are shaded up to `end`, the octaves parted, and most white keys named."""
+    """Shade the black keys up to the beat `end`, separate the octaves with lines, and name most white keys."""
     start = axes.get_xlim()[0]
     black = [pitch for pitch in range(low, high + 1) if pitch % 12 in _BLACK_KEYS]
     bottoms = [pitch - 0.5 for pitch in range(low, high + 1) if pitch % 12 == 0]
@@ -168,7 +174,7 @@ def _draw_keyboard(axes: Axes, low: int, high: int, end: float) -> None:
 
 
 def _draw_rectangles(axes: Axes, bars: Sequence[tuple[float, float, int]], height: float, **look: Any) -> None:  # noqa: ANN401
-    """Rectangles from one beat to another at a pitch, all at once."""
+    """Draw rectangles (start beat, end beat, pitch), all in one collection."""
     corners = ((0, -1), (1, -1), (1, 1), (0, 1))
     axes.add_collection(
         PolyCollection([[(bar[x], bar[2] + y * height / 2) for x, y in corners] for bar in bars], **look),
@@ -186,21 +192,21 @@ def _draw_bar_lines(axes: Axes, first: int, number: int, bar_start: BarStartFunc
 
 
 def _bars_per_row(bar_count: int, chords: Sequence[tuple[float, str]], bar_start: BarStartFunction) -> int:
-    """Four of few bars, or where the names of the chords need so much room; else eight."""
+    """Return 4 if there are few bars or the chord names need the room, else 8."""
     sizes = _font_sizes(chords, _longest_row_beats(bar_count, 8, bar_start))
     return 4 if bar_count <= _MAX_BARS_IN_FOURS or min(sizes, default=_MAX_FONT_SIZE) < _MIN_EIGHT_BAR_FONT_SIZE else 8
 
 
 def _font_sizes(chords: Sequence[tuple[float, str]], beats: float) -> list[float]:
-    """The font size in which each name fits before the next one, in rows of so many `beats`."""
-    rooms = [after - beat for (beat, _), (after, _) in pairwise(chords)]
-    points = _ROLL_INCHES * 72 / beats
-    sizes = [room * points / (0.75 * len(name) + 0.4) for room, (_, name) in zip(rooms, chords, strict=False)]
+    """Return for each chord name the font size in which it ends before the next one, in rows of `beats` beats."""
+    gaps = [after - beat for (beat, _), (after, _) in pairwise(chords)]
+    points = _ROLL_INCHES * 72 / beats  # per beat
+    sizes = [gap * points / (0.75 * len(name) + 0.4) for gap, (_, name) in zip(gaps, chords, strict=False)]
     return [max(_MIN_FONT_SIZE, min(_MAX_FONT_SIZE, size)) for size in sizes]
 
 
 def _draw_chord_names(axes: Axes, chords: Sequence[tuple[float, str]], start: float, end: float, size: float) -> None:
-    """The chords of a row above it; one that goes on from the row before is named again."""
+    """Write the chords of a row above it. A chord that continues from the previous row is named again."""
     before = [(start, name) for beat, name in chords if beat <= start + 1e-9][-1:]
     for beat, name in before + [(beat, name) for beat, name in chords if start + 1e-9 < beat < end - 1e-9]:
         axes.annotate(
@@ -210,40 +216,35 @@ def _draw_chord_names(axes: Axes, chords: Sequence[tuple[float, str]], start: fl
 
 
 def _draw_notes(axes: Axes, notes: Sequence[RollNote], start: float, end: float) -> None:
-    """The notes of a row; one over its edge is seen in both rows."""
+    """Draw the notes of a row. A note across the end of a row is drawn in both rows."""
     parts = [(max(note.onset, start), min(note.onset + note.length, end), note.pitch) for note in notes]
-    seen = [(part, note.velocity) for part, note in zip(parts, notes, strict=True) if part[1] > part[0]]
-    colours = [_VELOCITY_COLOURS(_VELOCITY_RANGE(velocity)) for _, velocity in seen]
-    _draw_rectangles(axes, [part for part, _ in seen], 0.86, facecolors=colours, edgecolor=INK, linewidth=0.3, zorder=3)
-
-
-def _draw_velocity_scale(drawn: Figure, place: Axes) -> None:
-    scale = drawn.colorbar(ScalarMappable(_VELOCITY_RANGE, _VELOCITY_COLOURS), cax=place, ticks=range(20, 121, 20))
-    scale.ax.set_ylim(20, 127)
-    scale.set_label("velocity", fontsize=7, color=GREY)
-    scale.ax.tick_params(labelsize=6, labelcolor=GREY, length=2)
-    scale.outline.set_visible(False)
+    visible = [(part, note.velocity) for part, note in zip(parts, notes, strict=True) if part[1] > part[0]]
+    colours = [_VELOCITY_COLOURS(_VELOCITY_RANGE(velocity)) for _, velocity in visible]
+    bars = [part for part, _ in visible]
+    _draw_rectangles(axes, bars, 0.86, facecolors=colours, edgecolor=INK, linewidth=0.3, zorder=3)
 
 
 # -- curves and bars
 
 
-def learning_curves(epochs: Sequence[tuple[int, float, float | None]], title: str, unit: str = "bits a value") -> bytes:
-    """Loss by epoch, of the music learned from and of music unseen: `epochs` are (number, learned, unseen or None)."""
-    drawn = new_figure(8.0, 4.5)
-    here = _plain_axes(drawn, title)
-    _draw_curve(here, [(number, learned) for number, learned, _ in epochs], "learned from", "#2b6cb0")
+def learning_curves(
+    epochs: Sequence[tuple[int, float, float | None]], title: str, unit: str = "bits per value"
+) -> bytes:
+    """Draw the loss by epoch as PNG. `epochs` are (number, training loss, loss on unseen music or None)."""
+    figure = new_figure(8.0, 4.5)
+    axes = _plain_axes(figure, title)
+    _draw_curve(axes, [(number, loss) for number, loss, _ in epochs], "training", "#2b6cb0")
     unseen = [(number, loss) for number, _, loss in epochs if loss is not None and math.isfinite(loss)]
     if unseen:
         best = min(unseen, key=lambda point: point[1])
-        _draw_curve(here, unseen, f"unseen (best {best[1]:.3f}, epoch {best[0]})", "#d9822b")
-        here.plot(*best, "o", markersize=11, markerfacecolor="none", markeredgecolor="#d9822b")
-    here.set_xlabel("epoch", color=INK)
-    here.set_ylabel(unit, color=INK, parse_math=False)
-    here.xaxis.set_major_locator(MaxNLocator(integer=True))
-    here.legend(frameon=False)
-    here.grid(axis="y", color="#e6e8ec")
-    return figure_png(drawn)
+        _draw_curve(axes, unseen, f"unseen (best {best[1]:.3f}, epoch {best[0]})", "#d9822b")
+        axes.plot(*best, "o", markersize=11, markerfacecolor="none", markeredgecolor="#d9822b")
+    axes.set_xlabel("epoch", color=INK)
+    axes.set_ylabel(unit, color=INK, parse_math=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    axes.grid(axis="y", color="#e6e8ec")
+    return figure_png(figure)
 
 
 def _draw_curve(axes: Axes, points: Sequence[tuple[int, float]], label: str, colour: str) -> None:
@@ -252,27 +253,27 @@ def _draw_curve(axes: Axes, points: Sequence[tuple[int, float]], label: str, col
 
 
 def value_frequencies(counts: Mapping[str, int], title: str) -> bytes:
-    """How often each of the most frequent values comes, with its share of all; musical values coloured by kind."""
+    """Draw as PNG how often each of the most frequent values occurs, with its share. The colour is the kind."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown, total = ranked[:_MAX_VALUES], sum(counts.values())
-    drawn = new_figure(8.0, 1.2 + 0.19 * max(4, len(shown)))
-    rest = len(ranked) - len(shown)
-    here = _plain_axes(drawn, title + (f" ({len(shown)} of {len(ranked):,})" if rest else ""))
+    figure = new_figure(8.0, 1.2 + 0.19 * max(4, len(shown)))
+    title += f" ({len(shown)} of {len(ranked):,})" if len(shown) < len(ranked) else ""
+    axes = _plain_axes(figure, title)
     colours = [KIND_COLOURS.get(name.partition(",")[0], "#2b6cb0") for name, _ in shown]
-    drawn_bars = here.barh(range(len(shown)), [count for _, count in shown], color=colours, height=0.78)
+    bars = axes.barh(range(len(shown)), [count for _, count in shown], color=colours, height=0.78)
     labels = [f"{count:,} ({count / total:.1%})" for _, count in shown] if total else []
-    here.bar_label(drawn_bars, labels, padding=3, fontsize=7, color=GREY)
-    here.set_yticks(range(len(shown)), [name for name, _ in shown], fontsize=7, parse_math=False)
-    here.set_ylim(max(4, len(shown)) - 0.4, -0.6)
-    here.margins(x=0.16)
-    here.set_xlabel(f"times, of {total:,}", color=INK)
-    return figure_png(drawn)
+    axes.bar_label(bars, labels, padding=3, fontsize=7, color=GREY)
+    axes.set_yticks(range(len(shown)), [name for name, _ in shown], fontsize=7, parse_math=False)
+    axes.set_ylim(max(4, len(shown)) - 0.4, -0.6)
+    axes.margins(x=0.16)
+    axes.set_xlabel(f"occurrences, of {total:,}", color=INK)
+    return figure_png(figure)
 
 
-def _plain_axes(drawn: Figure, title: str) -> Axes:
-    here = drawn.subplots()
-    here.set_title(title, color=INK, fontsize=12, parse_math=False)
+def _plain_axes(figure: Figure, title: str) -> Axes:
+    axes = figure.subplots()
+    axes.set_title(title, color=INK, fontsize=12, parse_math=False)
     for side in ("top", "right"):
-        here.spines[side].set_visible(False)
-    here.tick_params(labelsize=8, labelcolor=INK)
-    return here
+        axes.spines[side].set_visible(False)
+    axes.tick_params(labelsize=8, labelcolor=INK)
+    return axes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words for people: names that any file and terminal can take, and things that are counted."""
+"""Texts for people: names that every file and terminal can hold, and nouns with their counts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import unicodedata
 
 
 def printable(name: object) -> str:
-    r"""A path or a text with what cannot be shown or encoded written out: a newline as `\n`, a byte as `\xff`.
+    r"""Return a path or text in which unprintable characters are escaped: a newline as `\n`, a raw byte as `\xff`.
 
-    A file's name may be any bytes: those that are not UTF-8 come as surrogates, which no file or hash accepts.
+    A file name may contain any bytes. Python keeps the bytes that are not UTF-8 as surrogate characters, which cannot
+    be written to a file or hashed.
     """
     return "".join(letter if _is_printable(letter) else _escaped(letter) for letter in str(name))
 
@@ -19,11 +20,11 @@ def _is_printable(letter: str) -> bool:
 
 
 def _escaped(letter: str) -> str:
-    if "\udc80" <= letter <= "\udcff":  # how Python keeps a byte that is not UTF-8
+    if "\udc80" <= letter <= "\udcff":  # the surrogates that Python uses for bytes that are not UTF-8
         return f"\\x{ord(letter) - 0xDC00:02x}"
     return ascii(letter)[1:-1]
 
 
 def count_noun(count: int, noun: str) -> str:
-    """`1 bar`, `2 bars`."""
+    """Return the count and the noun, with a plural s if needed: `1 bar`, `2 bars`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

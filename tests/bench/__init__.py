@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast, how punctual and how small sideman is on this machine, each figure beside its floor or peer.
+"""How fast, punctual and small sideman is on this machine; each figure stands beside a lower bound or an alternative.
 
-One module a subject, each with `figures(effort)`. Whatever is compared is measured in turns in the same run, because
-machines are busy with other things: medians and ratios are to be trusted more than single figures.
+Each module measures one subject and has a function `figures(effort)`. Things that are compared are measured alternately
+in the same run, because other programs use the machine too: medians and ratios mean more than single figures.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure sideman on this machine: start, memory, punctuality, network, learning, each beside its floor or peer."""
+"""Measure sideman on this machine: start, memory, punctuality, network, training, each beside a lower bound or peer."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ SUBJECTS = (
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Measure everything and print it. A missed budget is marked in the output; it is no error."""
+    """Measure everything and print it. A missed budget is marked in the output; it is not an error."""
     parser = argparse.ArgumentParser("bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     if parser.parse_args(words).json:
         print(json.dumps({"figures": [figure.object() for figure in measured()]}, indent=2, ensure_ascii=False))
         return
-    print("This takes about five minutes; the less else the machine does meanwhile, the better.\n", file=sys.stderr)
+    print("This takes about five minutes. Let the machine do as little else as possible meanwhile.\n", file=sys.stderr)
     for figure in measured():
         print(table([figure]), flush=True)
 
 
 def measured(effort: float = 1.0) -> Iterator[Figure]:
-    """Every figure in turn, each as soon as it is known. `effort` 0.01 only tries whether all of them can be."""
+    """All figures, each as soon as it is measured. `effort` 0.01 only checks that everything can be measured."""
     for subject in SUBJECTS:
         yield from subject.figures(effort)
 

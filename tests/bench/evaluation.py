@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluating a network: how many values a second it is measured on, beside its bare steps over the same music.
+"""Evaluating a network: values per second, beside the bare steps of the network over the same music.
 
-No corpus comes with the program, so the music is its own, played over the default changes.
+The program brings no corpus, so the music is what the network itself plays over the default changes.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from sideman_models.evaluation.bits import bits_of_pieces
 from sideman_models.music.solos import ChordGrid, Piece, Solo
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle
+from sideman_models.network.encoding import PieceEncoder
 from sideman_models.network.lstm import LstmState, NumpyNetwork
-from sideman_models.training.dataset import PieceEncoder
 
 TIMES_A_STEP = 3
 _CHORUSES = 4
 
 
 def figures(effort: float) -> Iterator[Figure]:
-    """The one figure."""
+    """The only figure of this module."""
     made = performance()
     pieces = list(play_over_solos(made.bundle, [_solo(made.chart)], max(1, round(_CHORUSES * effort)), SEED))
     values = sum(len(piece.values) for piece in pieces)
@@ -46,13 +46,13 @@ def figures(effort: float) -> Iterator[Figure]:
 
 
 def _solo(chart: Chart) -> Solo:
-    """A solo over a chart, of which nothing is known but the changes."""
+    """A solo without notes over a chart: only its changes are used."""
     chords = tuple(chart.chord_at(beat) for beat in range(int(chart.length)))
     return Solo("", "", (), ChordGrid(chords), round(chart.meter.quarters * TICKS_PER_QUARTER))
 
 
 def _steps(bundle: Bundle, pieces: Sequence[Piece]) -> Callable[[], object]:
-    """Nothing but the steps of the network, everything they are fed being ready."""
+    """Only the steps of the network; their inputs are computed before."""
     encoder, network = PieceEncoder(bundle.vocabulary, bundle.context), NumpyNetwork(bundle.weights)
     encoded = [encoder.encode(piece) for piece in pieces]
     table, state = encoder.clash_table(), LstmState.zero(bundle.weights.n_a)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A figure: what was measured, beside what, against which budget; and the table people read."""
+"""A figure: what was measured, what it is compared with, and its budget; and the table that people read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Samples = Sequence[float]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a figure has to keep to: `measured` at most `limit`, or at least."""
+    """The limit of a figure: `measured` may be at most `limit` or, with `at_least`, has to be at least that."""
 
     text: str
     limit: float
@@ -24,16 +24,16 @@ class Budget:
 
     @property
     def met(self) -> bool:
-        """Whether it does."""
+        """Whether the limit is kept."""
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured, in `unit`: the median, and the 99th percentile where it tells something.
+    """A measurement in `unit`: the median, and the 99th percentile where that is of interest.
 
-    `beside` are the floors and peers of the same run, in the same unit. Without a `value` it could not be measured
-    here, and `note` says why.
+    `beside` holds lower bounds and alternatives, measured in the same run and in the same unit. `value` is None if it
+    could not be measured on this machine; then `note` says why.
     """
 
     what: str
@@ -45,7 +45,7 @@ class Figure:
     note: str = ""
 
     def object(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The figure as a JSON object."""
         plain = asdict(self)
         if self.budget is not None:
             plain["budget"]["met"] = self.budget.met
@@ -53,17 +53,17 @@ class Figure:
 
 
 def median(samples: Samples) -> float:
-    """The value in the middle."""
+    """The median."""
     return float(np.percentile(samples, 50))
 
 
 def p99(samples: Samples) -> float:
-    """The value that one in a hundred exceeds."""
+    """The 99th percentile."""
     return float(np.percentile(samples, 99))
 
 
 def in_turns(rounds: int, actions: Mapping[str, tuple[int, Callable[[], object]]]) -> dict[str, list[float]]:
-    """The seconds of every call, by name: in each round every action in turn, each so many times as is said."""
+    """The seconds of every call, by name: in each round every action in turn, each repeated as often as is given."""
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(rounds):
         for name, (times, action) in actions.items():
@@ -72,14 +72,14 @@ def in_turns(rounds: int, actions: Mapping[str, tuple[int, Callable[[], object]]
 
 
 def seconds_of(action: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """How long one call takes."""
     start = time.perf_counter_ns()
     action()
     return (time.perf_counter_ns() - start) / 1e9
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """The figures for people, a paragraph each."""
+    """The figures as text, a paragraph each."""
     return "\n".join(line for figure in figures for line in _paragraph(figure))
 
 
@@ -88,8 +88,8 @@ def _paragraph(figure: Figure) -> Iterator[str]:
     for name, value in figure.beside.items():
         yield f"  {'beside ' + name:<44} {_number(value):>9} {figure.unit}"
     if figure.budget is not None:
-        verdict = "met" if figure.budget.met else "MISSED"
-        yield f"  {'budget ' + figure.budget.text:<44} {_number(figure.budget.measured):>9} {verdict}"
+        result = "met" if figure.budget.met else "MISSED"
+        yield f"  {'budget ' + figure.budget.text:<44} {_number(figure.budget.measured):>9} {result}"
     if figure.note:
         yield f"  {figure.note}"
 
@@ -102,5 +102,5 @@ def _values(figure: Figure) -> str:
 
 
 def _number(value: float) -> str:
-    """Three figures or so: more of them would be noise."""
+    """About three digits; more would be noise."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the memory stays what it is: eight hours of playing and listening, on a clock that jumps.
+"""Whether the memory stays constant: eight hours of playing and listening, on a clock that jumps.
 
-In a process of its own, which tells its memory after ten minutes and at the end.
+It runs in a process of its own, which prints its memory after ten minutes and at the end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sideman.service.service import THREAD_SWITCH_S
 
 GROWTH_MB = 1
 _HOURS = 8.0
-_SETTLED_S = 600.0  # by then every table that is filled as it plays is full
+_SETTLED_S = 600.0  # every cache that is filled while playing is full by then
 _NOTE_EVERY_S = 1.3
 
 
@@ -30,30 +30,30 @@ def figures(effort: float) -> Iterator[Figure]:
     """The growth of the memory."""
     hours = max(0.25, _HOURS * effort)
     command = [sys.executable, "-m", "bench.hours", str(hours)]
-    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    printed = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     what = f"memory: growth in {hours:g} simulated hours"
-    if told is None:
-        yield Figure(what, "MB", None, note="there is no /proc to ask")
+    if printed is None:
+        yield Figure(what, "MB", None, note="this system has no /proc")
         return
-    settled, end = told
-    yield Figure(what, "MB", end - settled, None, {"the whole after 10 minutes": settled},
+    settled, end = printed
+    yield Figure(what, "MB", end - settled, None, {"all of it after 10 minutes": settled},
                  Budget(f"flat: at most {GROWTH_MB} MB", GROWTH_MB, end - settled))  # fmt: skip
 
 
 @dataclass
 class _JumpingClock:
-    """Time that jumps to what is next; now and then a note is heard."""
+    """A clock that jumps to the next event; from time to time a note arrives."""
 
     second: float = 0.0
     end: float = 0.0
     heard: int = 0
 
     def now(self) -> float:
-        """The second it is."""
+        """The present second."""
         return self.second
 
     def wait(self, until: float) -> Arrival | None:
-        """The next note or release, the end, or nothing."""
+        """The next note on or off, the end, or None at `until`."""
         arrival = (self.heard + 1) * _NOTE_EVERY_S / 2
         if self.end <= min(arrival, until):
             return Arrival(self.end, None)
@@ -74,7 +74,7 @@ class _JumpingClock:
         self.second = max(self.second, until)
 
     def is_idle(self) -> bool:
-        """Whether nothing that has arrived is waiting."""
+        """Whether no arrival is waiting."""
         return True
 
 
@@ -84,13 +84,13 @@ class _Nowhere:
 
 
 def main(hours: float) -> None:
-    """Play so long and tell [MB after ten minutes, MB at the end], or null."""
-    engine, clock, told = performance().make_engine(0.0), _JumpingClock(), []
+    """Play for `hours` and print [MB after ten minutes, MB at the end], or null."""
+    engine, clock, memory = performance().make_engine(0.0), _JumpingClock(), []
     with undisturbed(THREAD_SWITCH_S):
         for clock.end in (_SETTLED_S, 3600 * hours):
             Player(engine, _Nowhere(), clock, lambda _bar: None).run()
-            told.append(memory_mb())
-    json.dump(None if None in told else told, sys.stdout)
+            memory.append(memory_mb())
+    json.dump(None if None in memory else memory, sys.stdout)
 
 
 if __name__ == "__main__":

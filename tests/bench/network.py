@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One step of a network, and a whole decision: what must be done within a beat."""
+"""One step of a network, and the whole choice of a value: what has to be computed within a beat."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.lstm import Floats, LstmState, Network, NumpyNetwork, Weights
 
 UNITS, VALUES = 64, 78
-STEP_US, DEFAULT_STEP_US, DECISION_US = 20, 60, 200
+STEP_US, DEFAULT_STEP_US, DECISION_US = 6, 30, 200
 _NO_ROWS = np.zeros(0, np.intp)
 _EACH = 20  # calls in a row
 _PAUSE_S = 0.02
@@ -35,7 +35,7 @@ def figures(effort: float) -> Iterator[Figure]:
 
 
 def classic_weights() -> Weights:
-    """A network of the assignment's size. Nobody trained it; that changes nothing of the time it takes."""
+    """An untrained network of the assignment's size; training would not change the time that a step takes."""
     rng = np.random.default_rng(0)
 
     def normal(*shape: int) -> Floats:
@@ -46,7 +46,7 @@ def classic_weights() -> Weights:
 
 
 def stepping(network: Network) -> Callable[[], object]:
-    """One step after another of a network without context."""
+    """A function that takes one step after another of a network without context."""
     state, values = LstmState.zero(network.weights.n_a), cycle(range(network.weights.n_values))
     return lambda: network.step(next(values), _NO_ROWS, None, state)
 
@@ -71,9 +71,10 @@ def _default_step(rounds: int) -> Figure:
 
 
 def _decision(rounds: int) -> Figure:
-    """The next value, again and again: what sounded is settled, then step, mask, draw, and the pitch.
+    """The choice of the next value: write the last note as a value, then step, masks, draw and pitch.
 
-    The budget is of the thread's own time: in a stretch so short, most of the wall's slowest hundredth is others'.
+    The budget is for the processor time of the thread: of such a short time on the wall clock, the 99th percentile
+    belongs mostly to other programs.
     """
     made = performance()
     improviser = made.make_engine(0.0).improviser
@@ -101,7 +102,7 @@ def _choose(improviser: Improviser, tick: int) -> float:
 
 
 def _places(improviser: Improviser) -> list[Place]:
-    """Where the values of a solo fall. The solo goes on in `improviser`'s memory."""
+    """The places of the values of a solo; `improviser` plays it."""
     places = []
     for tick in range(0, 64 * TICKS_PER_QUARTER, TICKS_PER_QUARTER):
         places.append(improviser.predict(tick)[0])
@@ -110,7 +111,7 @@ def _places(improviser: Improviser) -> list[Place]:
 
 
 def _step_at(improviser: Improviser, network: Network) -> Callable[[Place], Floats]:
-    """A step as the improviser takes it: the rows of the place, what clashes there, and the network."""
+    """A step as the improviser takes it: the context rows of the place, its clash mask, and the network."""
     bundle, state = improviser.bundle, LstmState.zero(network.weights.n_a)
     values = cycle(range(network.weights.n_values))
 
@@ -122,7 +123,7 @@ def _step_at(improviser: Improviser, network: Network) -> Callable[[Place], Floa
 
 
 def _products(weights: Weights) -> Callable[[], object]:
-    """The least that a step can be: the state times each of its two matrices."""
+    """The least that a step has to do: multiply the state with each of the two matrices."""
     state, z, logits = (np.zeros(n, np.float32) for n in (weights.n_a, 4 * weights.n_a, weights.n_values))
     recurrent, densor = np.ascontiguousarray(weights.recurrent), np.ascontiguousarray(weights.densor_kernel)
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A step in NumPy beside the same step in Keras: `predict`, a direct call, and one compiled function.
 
-In a process of its own, since TensorFlow takes half a gigabyte and threads, and only where TensorFlow is installed.
+It runs in a process of its own, because TensorFlow takes half a gigabyte and several threads, and only where TensorFlow
+is installed.
 """
 
 from __future__ import annotations
@@ -19,33 +20,33 @@ from bench.figures import Budget, Figure, in_turns, median
 from bench.network import UNITS, VALUES, classic_weights, stepping
 from sideman_models.network.lstm import NumpyNetwork
 
-FASTER = 3000
+FASTER = 5000
 _ROUNDS = 30
 _WHAT = f"step beside Keras, {UNITS} units, {VALUES} values"
 _PREDICT, _CALL, _FUNCTION = "Keras predict", "calling the Keras model", "tf.function"
 
 
 def figures(effort: float) -> Iterator[Figure]:
-    """The one figure."""
+    """The only figure of this module."""
     if importlib.util.find_spec("tensorflow") is None:
         yield Figure(_WHAT, "µs", None, note="TensorFlow is not installed here: pip install 'sideman[train]'")
         return
     command = [sys.executable, "-m", "bench.peers", str(max(1, round(_ROUNDS * effort)))]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    told = subprocess.run(command, check=True, capture_output=True, env=quiet)
-    us: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
+    process = subprocess.run(command, check=True, capture_output=True, env=quiet)
+    us: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
     ours = us.pop("ours")
     budget = Budget(f"predict takes at least {FASTER:,} times as long", FASTER, us[_PREDICT] / ours, at_least=True)
     yield Figure(_WHAT, "µs", ours, None, us, budget)
 
 
 def main(rounds: int) -> None:
-    """Step with each in turn and tell the medians, in microseconds, by name."""
-    from sideman_models.network import keras_model as djmodel
+    """Take steps with each in turn and print the medians in microseconds, by name."""
+    from sideman_models.network import keras_model
 
     weights = classic_weights()
-    LSTM_cell, densor, _ = djmodel.make_layers(UNITS, VALUES)
-    model = djmodel.single_step_model(LSTM_cell, densor, VALUES)
+    LSTM_cell, densor, _ = keras_model.make_layers(UNITS, VALUES)
+    model = keras_model.single_step_model(LSTM_cell, densor, VALUES)
     LSTM_cell.set_weights([weights.kernel, weights.recurrent, weights.bias])
     densor.set_weights([weights.densor_kernel, weights.densor_bias])
     inputs = [
@@ -57,9 +58,9 @@ def main(rounds: int) -> None:
         "ours": (100, stepping(NumpyNetwork(weights))),
         _PREDICT: (2, lambda: model.predict(inputs, verbose=0)),
         _CALL: (5, lambda: model(inputs)),
-        _FUNCTION: (20, stepping(djmodel.TensorFlowNetwork(weights))),
+        _FUNCTION: (20, stepping(keras_model.TensorFlowNetwork(weights))),
     }
-    in_turns(2, actions)  # whatever is compiled or cached at first is not counted
+    in_turns(2, actions)  # warm up: compiling and filling caches does not count
     medians = {name: 1e6 * median(seconds) for name, seconds in in_turns(rounds, actions).items()}
     sys.stdout.write("\n" + json.dumps(medians))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon as a process: how soon it is ready, how much memory it holds, how much of a core it takes.
+"""The daemon as a process: the time until it is ready, its memory, and its use of the processor.
 
-Beside it a bare process that only imports what ours stands on: numpy, mido and rtmidi.
+Beside it stands a bare process that only imports the daemon's dependencies: numpy, mido, rtmidi and msgspec.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ from bench.figures import Budget, Figure, median
 from bench.scene import SEED
 from sideman.core.errors import Unavailable
 
-START_RATIO, MEMORY_MB, CPU_PERCENT = 2.5, 60, 1
+START_RATIO, MEMORY_MB, CPU_PERCENT = 2.0, 50, 0.4
 _PAIRS, _SECONDS = 7, 12.0
-_BARE = "bare numpy + mido + rtmidi"
-_BARE_PROGRAM = "import numpy, mido, rtmidi, sys; sys.stderr.write('ready\\n'); sys.stderr.flush(); sys.stdin.read()"
+_BARE = "bare numpy + mido + rtmidi + msgspec"
+_BARE_PROGRAM = """
+import numpy, mido, rtmidi, msgspec, sys
+sys.stderr.write("ready\\n")
+sys.stderr.flush()
+sys.stdin.read()
+"""
 _OURS = ["sideman", "run", "--set", "midi.client=sideman-bench", "--set", f"play.seed={SEED}"]
 _LONGEST_S = 60.0  # against hanging only
 
@@ -50,7 +55,7 @@ def figures(effort: float) -> Iterator[Figure]:
 
 
 def memory_mb(pid: int | str = "self") -> float | None:
-    """The memory that is a process' own: RssAnon + RssFile, in millions of bytes. None where there is no /proc."""
+    """The memory of a process in megabytes (10⁶ bytes): RssAnon + RssFile. None where there is no /proc."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
     except OSError:
@@ -68,19 +73,19 @@ def _start(starts: dict[str, list[float]]) -> Figure:
 def _memory(ours: float | None, bare: float | None) -> Figure:
     what = "memory of the playing process"
     if ours is None or bare is None:
-        return Figure(what, "MB", None, note="there is no /proc to ask")
+        return Figure(what, "MB", None, note="this system has no /proc")
     return Figure(what, "MB", ours, None, {_BARE: bare}, Budget(f"at most {MEMORY_MB} MB", MEMORY_MB, ours))
 
 
 def _cpu(percent: float | None) -> Figure:
     what = "processor, 120 bpm, one value a beat"
     if percent is None:
-        return Figure(what, "%", None, note="there is no /proc to ask")
+        return Figure(what, "%", None, note="this system has no /proc")
     return Figure(what, "%", percent, budget=Budget(f"at most {CPU_PERCENT} % of a core", CPU_PERCENT, percent))
 
 
 def _cpu_percent(pid: int, seconds: float) -> float | None:
-    """How much of a core all threads of a process take together."""
+    """The use of the processor by all threads of a process, in percent of one core."""
     before, start = _cpu_seconds(pid), time.monotonic()
     time.sleep(seconds)
     after, end = _cpu_seconds(pid), time.monotonic()
@@ -97,9 +102,9 @@ def _cpu_seconds(pid: int) -> float | None:
 
 @contextmanager
 def _started(name: str) -> Iterator[_Started]:
-    """A process that has said it is ready; ended afterwards."""
+    """A process that has printed that it is ready; it is ended afterwards."""
     command = ["-c", _BARE_PROGRAM] if name == "bare" else ["-m", *_OURS]
-    with tempfile.TemporaryDirectory() as home:  # what the user has configured is not what is measured
+    with tempfile.TemporaryDirectory() as home:  # the user's configuration is not measured
         environment = {**os.environ, "XDG_CONFIG_HOME": home, "SIDEMAN_CONFIG": ""}
         start = time.perf_counter()
         process = subprocess.Popen(
@@ -113,12 +118,12 @@ def _started(name: str) -> Iterator[_Started]:
 
 
 def _until_ready(process: subprocess.Popen[str]) -> float:
-    said = ""
+    last = ""
     for line in process.stderr or ():
         if "ready" in line:
             return time.perf_counter()
-        said = line
-    raise Unavailable(f"the program to be measured did not start: {said.strip()}")
+        last = line
+    raise Unavailable(f"the program to be measured did not start: {last.strip()}")
 
 
 def _end(process: subprocess.Popen[str]) -> None:

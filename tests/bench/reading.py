@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading MIDI files to learn from: notes a second, beside mido, which only parses them."""
+"""Reading MIDI files for training: notes per second, beside mido, which only parses them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 
 FILES, CHORUSES = 8, 16
 SLOWER = 8
-"""Finding melody and chords and writing values may take so many times as long as mido takes to parse."""
+"""How many times as long as mido's parsing it may take to find melody and chords and to write values."""
 _DIVISION = 480
 _CHANGES = ["D-7", "G7", "C^7", "A7b9", "F-7", "Bb7", "Eb^7", "A7alt"]
 _MIDO, _BYTES = "mido's parsing alone", "our parsing alone"
 
 
 def figures(effort: float) -> Iterator[Figure]:
-    """From the bytes of files to values, their melody and chords found, none kept for another time."""
-    files = [made_up_file(np.random.default_rng(seed)) for seed in range(FILES)]
+    """From the bytes of files to values: melody and chords are found, and nothing is cached."""
+    files = [random_file(np.random.default_rng(seed)) for seed in range(FILES)]
     notes = sum(len(played) for data in files for one in parse_midi(data).tracks for played in one.notes.values())
     times = in_turns(
         max(1, round(8 * effort)),
@@ -47,19 +47,19 @@ def _values(data: bytes) -> int:
     return sum(len(solo_to_piece(solo).values) for solo in read_midi(data, ReadingOptions()).solos)
 
 
-def made_up_file(dice: np.random.Generator) -> bytes:
-    """A melody of eighths over a bass and chords made up by the dice, as a file of type 1, no chord told."""
+def random_file(rng: np.random.Generator) -> bytes:
+    """A random melody of eighths over bass and chords, as a file of type 1 without chord symbols."""
     chords = [parse_chord(text) for text in _CHANGES * CHORUSES for _ in range(4)]
     file = io.BytesIO()
-    tracks = [_track("Sax", 0, _melody(chords, dice)), _track("Band", 1, band_accompaniment(chords, dice))]
+    tracks = [_track("Sax", 0, _melody(chords, rng)), _track("Band", 1, band_accompaniment(chords, rng))]
     mido.MidiFile(type=1, ticks_per_beat=_DIVISION, tracks=tracks).save(file=file)
     return file.getvalue()
 
 
-def _melody(chords: Sequence[Chord], dice: np.random.Generator) -> Iterator[TimedNote]:
+def _melody(chords: Sequence[Chord], rng: np.random.Generator) -> Iterator[TimedNote]:
     pitch = 72
     for eighth in range(2 * len(chords)):
-        pitch = int(np.clip(pitch + dice.integers(-4, 5), 58, 86))
+        pitch = int(np.clip(pitch + rng.integers(-4, 5), 58, 86))
         start = TICKS_PER_QUARTER / 2 * eighth
         yield start, start + TICKS_PER_QUARTER / 2, pitch
 

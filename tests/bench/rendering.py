@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much faster than it sounds a solo is rendered, beside the network's steps that it takes at the least."""
+"""How much faster than real time a solo is rendered, beside the steps of the network that it needs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def figures(effort: float) -> Iterator[Figure]:
 
 
 def _rendering(made: Performance, rate: str, rounds: int) -> Figure:
-    """Takes of other dice each round, from nothing to the contents of a MIDI file."""
+    """Takes with another seed each round, up to the contents of a MIDI file."""
     ours, bare = list[float](), list[float]()
     for number in range(rounds):
         counting = _Counting(made.network)
@@ -40,7 +40,7 @@ def _rendering(made: Performance, rate: str, rounds: int) -> Figure:
         take = render_take(replace(made, network=counting, seed=SEED + number), _BARS, "the benchmark")
         ours.append(take.seconds / (time.perf_counter() - start))
         bare.append(take.seconds / _seconds_of_steps(made, counting.steps))
-    budget = Budget(f"at least {FASTER} times as fast as it sounds", FASTER, median(ours), at_least=True)
+    budget = Budget(f"at least {FASTER} times real time", FASTER, median(ours), at_least=True)
     return Figure(
         f"rendering at rate {rate}",
         "× real time",
@@ -66,7 +66,7 @@ class _Counting:
 
 
 def _seconds_of_steps(made: Performance, steps: int) -> float:
-    """What so many steps take by themselves, with as many context rows and a mask."""
+    """How long `steps` steps take alone, with the most context rows and a mask."""
     weights, state = made.network.weights, LstmState.zero(made.network.weights.n_a)
     rows, clash = np.arange(made.bundle.context.max_active), np.zeros(weights.n_values, np.bool_)
     step: Callable[..., Floats] = made.network.step

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Over real ports, with another program at their other ends: a note in, and what comes of it.
+"""Over real ports, with another program at their other ends: from a note that arrives to the answer.
 
-Three processes on a JACK server of their own (dummy driver, 64 frames): another program, which strikes notes and
-writes down what it hears; and in turns sideman and a bare echo, which passes on what it hears at once. Whatever
-sideman means to wait for, the beat or your pause, is taken away from its figures: what is left is the way in, the way
-out and what it costs to hear and to answer. All of them read the same clock.
+Three processes use a JACK server of their own (dummy driver, 64 frames): another program, which plays notes and records
+what it receives; and, alternately, sideman and a bare echo, which sends on at once what it receives. The time that
+sideman waits on purpose, for the beat or for a pause, is subtracted: what is left is the way in, the way out, and the
+cost of hearing and answering. All of them read the same clock.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ import numpy as np
 
 from bench.figures import Budget, Figure, median, p99
 from bench.scene import SEED, performance
-from sideman.core.events import MidiEvent, NoteOff, NoteOn, encode
-from sideman.core.reports import EventSent, Report
+from sideman.core.events import EventSent, MidiEvent, NoteOff, NoteOn, Report, encode
 from sideman.midi.ports import MidiPorts, PortRequest
 from sideman.playing.inbox import Arrival, Inbox
 from sideman.playing.player import Player
 from sideman.service.service import prepare_interpreter
 
 FRAMES, RATE = 64, 48000
-HEARD_MS, ROUND_TRIP = 1.0, 1.5
+HEARD_MS, ROUND_TRIP = 0.7, 1.25
 _SERVER = "sideman-bench"
 _WHAT = (
     "ports: note in until the state has moved",
@@ -51,7 +50,7 @@ _KEYS: dict[str, dict[str, object]] = {
 
 
 def figures(effort: float) -> Iterator[Figure]:
-    """Note in until heard; until answered; round trip in a duet."""
+    """From a note in until it is heard; until it is answered; round trip in a duet."""
     if shutil.which("jackd") is None:
         yield from (Figure(what, "ms", None, note="jackd is not installed") for what in _WHAT)
         return
@@ -67,7 +66,7 @@ def figures(effort: float) -> Iterator[Figure]:
 
 Seconds = Sequence[float]
 Stamps = dict[str, list[float]]
-"""By what happened: `struck` and `back` at the other program; `came`, `taken`, `due` at the one that is measured."""
+"""Seconds by event: `struck`, `back` in the other program; `came`, `taken`, `due` in the program that is measured."""
 
 
 def _heard(duet: Stamps, echo: Stamps) -> Figure:
@@ -78,7 +77,7 @@ def _heard(duet: Stamps, echo: Stamps) -> Figure:
 
 
 def _answered(answer: Stamps, echo: Stamps) -> Figure:
-    """From the last note of a phrase to the first of the answer, less the pause that is waited for."""
+    """From the last note of a phrase to the first note of the answer, without the pause that it waits for."""
     way_in = _differences(answer["struck"], answer["came"])
     due = np.array(answer["due"])
     first = due[np.searchsorted(due, answer["struck"]).clip(max=len(due) - 1)]
@@ -100,19 +99,19 @@ def _figure(what: str, ours: Seconds, floor_is: str, floor: Seconds, budget: Bud
 
 
 def _differences(earlier: Seconds, later: Seconds) -> list[float]:
-    """Milliseconds from each second to the next of those that came later: a note lost on the way counts for nothing."""
+    """Milliseconds from each second to the next one in `later`; a note that was lost on the way does not count."""
     found = np.searchsorted(later, earlier)
     pairs = zip(earlier, found, strict=True)
     return [1e3 * (later[index] - second) for second, index in pairs if index < len(later)]
 
 
 def _ways_out(due: Seconds, back: Seconds) -> list[float]:
-    """The same for notes of ours, as long as the other program was there to hear them."""
+    """The same for our own notes, while the other program was there to receive them."""
     return _differences([second for second in due if back[0] - _WAY_S < second < back[-1]], back)
 
 
 def _sums(in_: Seconds, out: Seconds) -> list[float]:
-    """Each way in with a way out: they have nothing to do with each other, so that any will do."""
+    """The sums of a way in and a way out; the two are independent, so any pairs will do."""
     return [there + back for there, back in zip(in_, np.resize(out, len(in_)).tolist(), strict=True)]
 
 
@@ -124,29 +123,29 @@ def _server() -> Iterator[None]:
     command = ["jackd", "-n", _SERVER, "--no-realtime", "-d", "dummy", "-r", str(RATE), "-p", str(FRAMES)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_for_door(Path(f"/dev/shm/jack_{_SERVER}_{os.getuid()}_0"), server)
+        _wait_for_socket(Path(f"/dev/shm/jack_{_SERVER}_{os.getuid()}_0"), server)
         yield
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait_for_door(door: Path, server: subprocess.Popen[bytes]) -> None:
-    """Until the server answers at its socket."""
+def _wait_for_socket(path: Path, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server accepts connections at its socket."""
     until = time.monotonic() + _LONGEST_S
     while time.monotonic() < until and server.poll() is None:
-        with socket.socket(socket.AF_UNIX) as knocking:
-            if knocking.connect_ex(str(door)) == 0:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
                 return
         time.sleep(0.02)
     raise TimeoutError("jackd does not answer")
 
 
 def _together(role: str, notes: int, phrases: int) -> Stamps:
-    """Let the program `role` and the other one play together; all their stamps."""
+    """Let the program `role` and the other program play together; returns the stamps of both."""
     with ExitStack() as stack:
         measured = stack.enter_context(_program(role))
-        _line(measured.stdout)  # its ports are there
+        _line(measured.stdout)  # its ports are open
         other = stack.enter_context(_program("other", str(notes), str(phrases)))
         _line(other.stdout)
         stamps: Stamps = json.loads(_line(other.stdout))
@@ -176,32 +175,32 @@ def _close(file: IO[str] | None) -> None:
         file.close()
 
 
-# -- what runs in them
+# -- what runs in the processes
 
 
 def _echo() -> Stamps:
-    """Pass on every note at once."""
+    """Send on every note at once."""
     came: list[float] = []
 
     def hear(event: MidiEvent, second: float) -> None:
         if isinstance(event, NoteOn):
             came.append(second)
-        link.send(encode(event))
+        ports.send(encode(event))
 
-    link = MidiPorts(PortRequest(client="bench"), hear)
-    with _open(link):
+    ports = MidiPorts(PortRequest(client="bench"), hear)
+    with _open(ports):
         sys.stdin.read()
     return {"came": came}
 
 
 def _sideman(mode: str) -> Stamps:
-    """Play in `mode`, and write down when a note came, when it was taken in, and when notes were due."""
+    """Play in `mode`, and record when each note arrived, when it had been received, and when our notes were due."""
     inbox = Inbox()
-    link = MidiPorts(PortRequest(client="bench"), inbox.put)
+    ports = MidiPorts(PortRequest(client="bench"), inbox.put)
     made = performance({**_KEYS[mode], "play.mode": mode, "play.late_ms": 1000, "play.seed": SEED, "midi.echo_ms": 0})
-    with _open(link):
+    with _open(ports):
         prepare_interpreter()
-        player = _Player(made.make_engine(inbox.now() + 0.1), link, inbox, lambda _: None)
+        player = _Player(made.make_engine(inbox.now() + 0.1), ports, inbox, lambda _: None)
         player.begin()
         sys.stdin.read()
         inbox.put(None)
@@ -210,10 +209,10 @@ def _sideman(mode: str) -> Stamps:
 
 
 class _Player(Player):
-    """A player in a thread of its own that writes down what it does."""
+    """A player in a thread of its own that records what it does."""
 
     def begin(self) -> None:
-        """Play."""
+        """Start to play."""
         import threading
 
         self.stamps: Stamps = {"came": [], "taken": [], "due": []}
@@ -222,7 +221,7 @@ class _Player(Player):
         self._thread.start()
 
     def ended(self) -> None:
-        """Wait for its end."""
+        """Wait until it has ended."""
         self._thread.join(_LONGEST_S)
 
     def _note(self, report: Report) -> None:
@@ -237,7 +236,7 @@ class _Player(Player):
 
 
 def _other(notes: int, phrases: int) -> Stamps:
-    """Strike `notes` at random moments, then `phrases` with a pause after each; write down what comes back."""
+    """Play `notes` notes at random times, then `phrases` phrases with a pause after each; record what comes back."""
     back: list[float] = []
     struck: list[float] = []
 
@@ -245,43 +244,43 @@ def _other(notes: int, phrases: int) -> Stamps:
         if isinstance(event, NoteOn):
             back.append(second)
 
-    link, dice = MidiPorts(PortRequest("bench-in:in", "bench:out", "other"), hear), np.random.default_rng(SEED)
-    with _open(link):
-        time.sleep(0.3)  # a connection takes a round or two
-        struck += [_strike(link, dice.uniform(0.015, 0.06)) for _ in range(notes)]
+    ports, rng = MidiPorts(PortRequest("bench-in:in", "bench:out", "other"), hear), np.random.default_rng(SEED)
+    with _open(ports):
+        time.sleep(0.3)  # a connection takes a period or two
+        struck += [_strike(ports, rng.uniform(0.015, 0.06)) for _ in range(notes)]
         for _ in range(phrases):
-            struck.append([_strike(link, 0.05) for _ in range(_PHRASE)][-1])
+            struck.append([_strike(ports, 0.05) for _ in range(_PHRASE)][-1])
             time.sleep(_PAUSE_S)
         time.sleep(0.1)
     return {"struck": struck, "back": back}
 
 
-def _strike(link: MidiPorts, seconds: float) -> float:
-    """A note of so many seconds, two thirds of them sounding; when it was struck."""
+def _strike(ports: MidiPorts, seconds: float) -> float:
+    """Play a note and wait, `seconds` in all, two thirds of them with the note on; returns when it was struck."""
     second = time.monotonic()
-    link.send(encode(NoteOn(60, 2, 5)))
+    ports.send(encode(NoteOn(60, 2, 5)))
     time.sleep(seconds * 2 / 3)
-    link.send(encode(NoteOff(60, 5)))
+    ports.send(encode(NoteOff(60, 5)))
     time.sleep(seconds / 3)
     return second
 
 
 @contextmanager
-def _open(link: MidiPorts) -> Iterator[None]:
-    for reason in link.open():
+def _open(ports: MidiPorts) -> Iterator[None]:
+    for reason in ports.open():
         raise RuntimeError(reason)
-    print("open", flush=True)  # noqa: T201 - to its parent
+    print("open", flush=True)  # noqa: T201 - read by the benchmark
     try:
         yield
     finally:
-        link.close()
+        ports.close()
 
 
 def main() -> None:
-    """Be one of the programs, as the command line says."""
+    """Run the program that the command line names."""
     role, *counts = sys.argv[1:]
     stamps = _echo() if role == "echo" else _other(*map(int, counts)) if role == "other" else _sideman(role)
-    print(json.dumps(stamps), flush=True)  # noqa: T201 - to its parent
+    print(json.dumps(stamps), flush=True)  # noqa: T201 - read by the benchmark
 
 
 if __name__ == "__main__":

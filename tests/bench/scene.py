@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured: the program with its own defaults, whatever the user has configured, and the process made ready."""
+"""What is measured: the program with its default settings, not the user's, in a process prepared like the daemon's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEED = 1
 
 
 def performance(keys: Mapping[str, object] | None = None) -> Performance:
-    """A performance with the default settings, but for those given."""
+    """A performance with the default settings, except the given ones."""
     given = {"play.seed": SEED, "control.socket": "none", **(keys or {})}
     settings = resolve_settings([{name: WrittenValue(value, "the benchmark") for name, value in given.items()}])
     return load_performance(settings, parse_changes(settings.chart.changes, settings.tempo.meter, "chart.changes"))
@@ -24,7 +24,7 @@ def performance(keys: Mapping[str, object] | None = None) -> Performance:
 
 @contextmanager
 def undisturbed(switch: float) -> Iterator[None]:
-    """No garbage is collected, and threads change places every `switch` seconds: as while the daemon plays."""
+    """Collect no garbage, and switch threads every `switch` seconds, as while the daemon plays."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(switch)
     gc.collect()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark: that it measures all it promises, in turns, and judges rightly. Never how fast anything was."""
+"""The benchmark: it measures everything, alternately, and compares it with its budgets. No test asks for a speed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ EVERYTHING = ["start", "memory of", "processor", "step, ", "step of default", "a
 
 
 @pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.tensorflow
 def test_all_that_is_promised_is_measured_and_judged(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A figure could fall out of the report, and what it watches over get slow unseen."""
+    """Guards against a figure that is missing from the report, so that what it measures gets slow unnoticed."""
     measured = bench.measured
     monkeypatch.setenv("PYTHONPATH", daemon_environment()["PYTHONPATH"])
     monkeypatch.setattr(bench, "measured", lambda: measured(0.01))
@@ -38,7 +39,7 @@ def test_all_that_is_promised_is_measured_and_judged(
 
 
 def test_without_tensorflow_the_report_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever only plays could not measure anything."""
+    """Guards against a benchmark that fails where only what playing needs is installed."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     (figure,) = peers.figures(0.01)
     assert figure.value is None
@@ -46,7 +47,7 @@ def test_without_tensorflow_the_report_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_is_compared_is_measured_in_turns() -> None:
-    """A busy minute of the machine would count against one side alone."""
+    """Guards against a busy minute of the machine that counts against one side only."""
     done: list[str] = []
     actions = {name: (2, lambda name=name: done.append(name)) for name in "ab"}
     times = in_turns(3, actions)
@@ -56,19 +57,19 @@ def test_what_is_compared_is_measured_in_turns() -> None:
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6))
 def test_a_budget_is_met_up_to_its_limit(limit: float, measured: float) -> None:
-    """A figure would be called good that is not."""
+    """Guards against a report that calls a missed budget met."""
     assert Budget("", limit, measured).met == (measured <= limit)
     assert Budget("", limit, measured, at_least=True).met == (measured >= limit)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1))
 def test_the_slowest_hundredth_lies_between_the_middle_and_the_end(samples: list[float]) -> None:
-    """The two figures that everything is judged by would mean something else."""
+    """Guards against a median or 99th percentile that is something else."""
     assert min(samples) <= median(samples) <= p99(samples) <= max(samples)
 
 
 def test_a_missed_budget_is_seen_at_a_glance() -> None:
-    """Nobody would find it in the table."""
+    """Guards against a missed budget that is overlooked in the table."""
     text = table([Figure("late by", "µs", 10, 900, {"a bare sleep": 8}, Budget("at most 150", 150, 892))])
     assert "MISSED" in text
     assert "a bare sleep" in text

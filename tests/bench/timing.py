@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How punctually the daemon sends, and how soon it has taken in what it hears.
+"""How late the daemon sends, and how soon a note that arrives has reached the network's line.
 
-Each beside a thread that does nothing else: one that sleeps to the same seconds, one that only takes from the inbox.
+Each stands beside a thread that does nothing else: one only sleeps until the same seconds, one only reads the inbox.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ import numpy as np
 from bench.figures import Budget, Figure, Samples, median, p99
 from bench.scene import SEED, performance, undisturbed
 from sideman.core.engine import Engine, play_through
-from sideman.core.events import NoteOff, NoteOn
-from sideman.core.reports import BarPlayed
+from sideman.core.events import BarPlayed, NoteOff, NoteOn
 from sideman.midi.ports import NO_PORT, MidiPorts, PortRequest
 from sideman.playing.assembly import Performance
 from sideman.playing.inbox import Arrival, Inbox
@@ -29,7 +28,7 @@ from sideman.playing.player import Player
 from sideman.service import log
 from sideman.service.service import THREAD_SWITCH_S, Service
 
-LATE_US, HEARD_US = 150, 1000
+LATE_US, HEARD_US = 0, 400
 _ROUNDS = 12
 _LEAD_S = 0.05
 BUSY = {
@@ -46,7 +45,7 @@ _SHORTEST_GAP_S, _LONGEST_GAP_S = 0.01, 0.05
 
 
 def figures(effort: float) -> Iterator[Figure]:
-    """Late sending, late hearing."""
+    """The lateness of sending and of hearing."""
     rounds = max(1, round(_ROUNDS * effort))
     with undisturbed(THREAD_SWITCH_S), unread_log():
         yield _sending(rounds)
@@ -55,12 +54,12 @@ def figures(effort: float) -> Iterator[Figure]:
 
 @contextlib.contextmanager
 def unread_log() -> Iterator[None]:
-    """The log is written, as it takes time, but goes nowhere."""
+    """Write the log, because writing takes time, but to the null device."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    root.handlers = []  # or they would be closed
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        log.configure_logging("info", nowhere)
+    root.handlers = []  # otherwise they would be closed
+    with Path(os.devnull).open("w", encoding="utf-8") as null:
+        log.configure_logging("info", null)
         try:
             yield
         finally:
@@ -72,7 +71,7 @@ def unread_log() -> Iterator[None]:
 
 
 def _sending(rounds: int) -> Figure:
-    """The whole daemon, its log going nowhere; and bare sleeps to the same seconds. In turns."""
+    """The whole daemon, and bare sleeps until the same seconds, alternately."""
     ours, bare = list[Samples](), list[Samples]()
     for number in range(rounds):
         made = performance({**BUSY, "play.seed": SEED + number})
@@ -83,19 +82,19 @@ def _sending(rounds: int) -> Figure:
 
 
 def _beyond(what: str, ours: Sequence[Samples], floor: str, bare: Sequence[Samples], limit: float) -> Figure:
-    """Round by round, how far our slowest hundredth lies beyond that of the floor: the median of the rounds.
+    """By how much our 99th percentile exceeds the lower bound's in the same round: the median of the rounds.
 
-    So a second in which the machine was busy with something else counts for no more than any other second.
+    So a second in which the machine was busy with something else counts no more than any other second.
     """
-    further = 1e6 * median([p99(here) - p99(there) for here, there in zip(ours, bare, strict=True)])
-    budget = Budget(f"p99 at most {limit} µs beyond that, median of rounds", limit, further)
+    excess = 1e6 * median([p99(one) - p99(other) for one, other in zip(ours, bare, strict=True)])
+    budget = Budget(f"p99 at most {limit} µs beyond that, median of rounds", limit, excess)
     all_ours, all_bare = (np.concatenate(each).tolist() for each in (ours, bare))
     beside = {floor: 1e6 * median(all_bare), f"{floor}, p99": 1e6 * p99(all_bare)}
     return Figure(what, "µs", 1e6 * median(all_ours), 1e6 * p99(all_ours), beside, budget)
 
 
 def daemon_lateness(made: Performance) -> list[float]:
-    """By how many seconds each message of the whole daemon leaves late."""
+    """By how many seconds each message of the whole daemon is late."""
     return _late(_meant(made), *_daemon(made))
 
 
@@ -108,14 +107,14 @@ def _late(meant: Sequence[float], start: float, sent: Sequence[float]) -> list[f
 
 
 def _daemon(made: Performance) -> tuple[float, list[float]]:
-    """The second that the daemon's first beat fell on, and those at which it sent."""
+    """The second of the daemon's first beat, and the seconds at which it sent."""
     daemon = _Daemon(made.settings, made.chart)
     daemon.run()
     return daemon.start, daemon.output.seconds
 
 
 class _Daemon(Service):
-    """The daemon, with an output that only writes down when it was sent to."""
+    """The daemon, with an output that only records when it sent."""
 
     start = 0.0
     output: _Output
@@ -135,7 +134,7 @@ class _Daemon(Service):
 
     def _handle_signal(self, number: int) -> None:
         if number:
-            raise KeyboardInterrupt  # it is the benchmark that is to end
+            raise KeyboardInterrupt  # the signal is meant for the benchmark
 
 
 class _Output(MidiPorts):
@@ -148,7 +147,7 @@ class _Output(MidiPorts):
 
 
 def _sleeper(meant: Sequence[float]) -> tuple[float, list[float]]:
-    """The same of a thread that only sleeps to each second."""
+    """The same for a thread that only sleeps until each second."""
     start, woken = time.monotonic() + _LEAD_S, list[float]()
 
     def sleep() -> None:
@@ -164,28 +163,28 @@ def _sleeper(meant: Sequence[float]) -> tuple[float, list[float]]:
 
 
 def _hearing(rounds: int) -> Figure:
-    """From the inbox to its being pending in the network's line, the next choice taken back."""
+    """From the arrival in the inbox until the note is pending in the network's line and the next choice is redone."""
     ours, bare = list[Samples](), list[Samples]()
     for number in range(rounds):
         ours.append(_heard_by(_player(SEED + number), number))
-        bare.append(_heard_by(_taker(), number))
-    return _beyond("hearing: a note is in after", ours, "a thread that only takes", bare, HEARD_US)
+        bare.append(_heard_by(_reader(), number))
+    return _beyond("hearing: a note is in after", ours, "a thread that only reads the inbox", bare, HEARD_US)
 
 
 Hearer = tuple[Inbox, Callable[[], object], list[float]]
-"""An inbox, what takes from it until it is told to stop, and how long each note took."""
+"""An inbox, a function that reads it until it is stopped, and the delay of each note."""
 
 
 def _player(seed: int) -> Hearer:
     inbox, delays = Inbox(), list[float]()
     engine = performance({"play.seed": seed}).make_engine(inbox.now())
-    player = _Player(engine, _Nowhere(), inbox, lambda _bar: None)
+    player = _Player(engine, _NullOutput(), inbox, lambda _bar: None)
     player.delays = delays
     return inbox, player.run, delays
 
 
 class _Player(Player):
-    """A player that writes down how long it was until a note had been taken in."""
+    """A player that records how long it took until each note had been received."""
 
     delays: list[float]
 
@@ -195,12 +194,12 @@ class _Player(Player):
             self.delays.append(time.monotonic() - arrival.second)
 
 
-class _Nowhere:
+class _NullOutput:
     def send(self, message: tuple[int, ...]) -> None:
-        """Nothing is sent."""
+        """Send nothing."""
 
 
-def _taker() -> Hearer:
+def _reader() -> Hearer:
     inbox, delays = Inbox(), list[float]()
 
     def take() -> None:
@@ -212,14 +211,14 @@ def _taker() -> Hearer:
 
 
 def _heard_by(hearer: Hearer, seed: int) -> list[float]:
-    """How long each note of a phrase took to be heard."""
+    """How long it took to hear each note of a phrase."""
     inbox, run, delays = hearer
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    for pitch in dice.integers(48, 84, _NOTES).tolist():
-        inbox.put(NoteOn(pitch, 1, 1))  # so soft that none is taken for an echo of ours
-        time.sleep(dice.uniform(_SHORTEST_GAP_S, _LONGEST_GAP_S))
+    for pitch in rng.integers(48, 84, _NOTES).tolist():
+        inbox.put(NoteOn(pitch, 1, 1))  # so soft that none is taken for an echo of our own notes
+        time.sleep(rng.uniform(_SHORTEST_GAP_S, _LONGEST_GAP_S))
         inbox.put(NoteOff(pitch, 1))
     inbox.put(None)
     thread.join()

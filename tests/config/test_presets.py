@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The presets: each plays as its name promises, by the figures of what it plays."""
+"""The presets: what each of them plays, measured, agrees with its name."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MANUAL = Path(__file__).parents[2] / "docs" / "controls.md"
 
 @cache
 def figures(preset: str) -> Figures:
-    """What a few choruses come to."""
+    """Measure a few choruses of a preset."""
     return preset_figures(preset, CHORUSES)
 
 
 def test_sparse_leaves_room_and_bebop_fills_it() -> None:
-    """Somebody who wants room to play would be talked over."""
+    """Guards against: a preset sparse that leaves the player no room."""
     assert figures("sparse").notes_a_beat < 0.7
     assert figures("sparse").silence > 0.6
     assert figures("bebop").notes_a_beat > 2.5 * figures("sparse").notes_a_beat
@@ -32,7 +32,7 @@ def test_sparse_leaves_room_and_bebop_fills_it() -> None:
 
 
 def test_a_ballad_is_slow_soft_and_made_of_long_notes() -> None:
-    """The ballad would be a fast piece played slowly."""
+    """Guards against: a preset ballad that is a fast piece played slowly."""
     ballad, bebop = figures("ballad"), figures("bebop")
     assert ballad.bpm < 80
     assert ballad.length > 2 * bebop.length
@@ -40,8 +40,8 @@ def test_a_ballad_is_slow_soft_and_made_of_long_notes() -> None:
     assert ballad.velocity < bebop.velocity - 20
 
 
-def test_wild_leaps_and_cares_less_for_the_chord() -> None:
-    """Wild would be tame."""
+def test_wild_leaps_and_plays_fewer_chord_tones() -> None:
+    """Guards against: a preset wild that is tame."""
     wild, ballad = figures("wild"), figures("ballad")
     assert wild.interval > 1.5 * ballad.interval
     assert wild.leaps > 0.1 > ballad.leaps
@@ -49,8 +49,8 @@ def test_wild_leaps_and_cares_less_for_the_chord() -> None:
     assert wild.highest - wild.lowest > ballad.highest - ballad.lowest + 12
 
 
-def test_modal_moves_by_step_without_holes_and_leans_less_on_the_chord() -> None:
-    """Over one chord for eight bars it would spell that chord out again and again."""
+def test_modal_moves_by_step_with_few_rests_and_fewer_chord_tones() -> None:
+    """Guards against: the same arpeggio again and again over one chord of eight bars."""
     modal = figures("modal")
     assert modal.interval < 2.6
     assert modal.leaps == modal.repeated == 0
@@ -58,8 +58,8 @@ def test_modal_moves_by_step_without_holes_and_leans_less_on_the_chord() -> None
     assert modal.of_chord < figures(NONE).of_chord
 
 
-def test_duet_stays_above_and_out_of_the_way() -> None:
-    """A second voice would cover the first one."""
+def test_duet_stays_above_the_player_and_leaves_room() -> None:
+    """Guards against: a second voice that covers the first one."""
     duet, fours = figures("duet"), figures("fours")
     assert duet.lowest >= 67
     assert duet.notes_a_beat < fours.notes_a_beat
@@ -67,8 +67,8 @@ def test_duet_stays_above_and_out_of_the_way() -> None:
 
 
 @pytest.mark.parametrize(("preset", "mode"), [("fours", "trade"), ("answer", "answer"), ("duet", "duet")])
-def test_a_preset_named_for_a_mode_plays_in_it(preset: str, mode: str) -> None:
-    """Trading fours would be a solo that never ends."""
+def test_a_preset_named_after_a_mode_plays_in_it(preset: str, mode: str) -> None:
+    """Guards against: a preset fours that plays a solo without end."""
     path = resources.find_resource("presets", preset, ".yaml")
     assert path
     assert resolve_settings([read_yaml(path).values]).play.mode == mode
@@ -76,7 +76,7 @@ def test_a_preset_named_for_a_mode_plays_in_it(preset: str, mode: str) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS_MEASURED)
 def test_every_preset_has_its_figures_in_the_manual(preset: str) -> None:
-    """The page that helps to choose would know nothing of a preset."""
+    """Guards against: a manual that lacks a preset."""
     lines = MANUAL.read_text("utf-8").split("\n")
     assert HEAD in lines
     assert any(line.startswith(f"| {preset} | {figures(preset).bpm:g} | ") for line in lines)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where configurations, presets and charts are found, and which wins."""
+"""Where configurations, presets and charts are found, and which of them wins."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from sideman.core.settings.schema import DEFAULT_CHANGES, Settings
 
 
 def settings(*words: str) -> Settings:
-    """The settings of a command line."""
+    """Return the settings of a command line."""
     parser = argparse.ArgumentParser()
     add_settings_options(parser)
     return load_settings(parser.parse_args(words))
 
 
 def chart(*words: str) -> Chart:
-    """The changes of a command line."""
+    """Return the chart of a command line."""
     return load_chart(settings(*words))
 
 
 def write(path: Path, text: str) -> Path:
-    """Make a file and the folders it lies in."""
+    """Write a file; create its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
     return path
 
 
-def test_what_came_along_is_found() -> None:
-    """An installed program would lack its presets and charts."""
+def test_bundled_files_are_found() -> None:
+    """Guards against: an installation without presets and charts."""
     assert resources.bundled_path("config", "default.yaml").is_file()
     assert {"ballad", "bebop", "sparse"} <= set(resources.resource_names("presets", ".yaml"))
 
 
-def test_an_installation_without_its_data_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broken package would be taken for an empty configuration."""
+def test_an_installation_without_its_data_files_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a broken package that counts as an empty configuration."""
     monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "a" / "b" / "c")
     with pytest.raises(Unavailable, match="install sideman again"):
         resources.bundled_path("config")
 
 
 def test_the_package_comes_before_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed program would read the files of whatever folder it happens to lie in."""
+    """Guards against: an installed program that reads files from the folder above it."""
     package = tmp_path / "lib" / "sideman"
     for root in (package / "share", tmp_path):
         write(root / "config" / "default.yaml", "")
@@ -58,8 +58,8 @@ def test_the_package_comes_before_the_checkout(tmp_path: Path, monkeypatch: pyte
     assert resources.bundled_path("systemd") == package / "share" / "systemd"
 
 
-def test_the_usual_places_in_their_order(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file in the documented place would be passed over without a word."""
+def test_default_paths_are_tried_in_order(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a file at the documented path that is silently ignored."""
     machine = tmp_path / "etc"
     monkeypatch.setattr(resources, "_SYSTEM", machine)
     assert config_path(None) is None
@@ -75,7 +75,7 @@ def test_the_usual_places_in_their_order(home: Path, tmp_path: Path, monkeypatch
 
 
 def test_a_user_without_a_home_has_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service under a user of its own would end in a traceback."""
+    """Guards against: a traceback for a service that runs as a user without a home."""
 
     def homeless() -> Path:
         raise RuntimeError
@@ -85,14 +85,14 @@ def test_a_user_without_a_home_has_no_folder(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_defaults_then_preset_then_file_then_set(tmp_path: Path) -> None:
-    """The configuration would not do what its documentation says."""
+    """Guards against: settings that override each other in another order than documented."""
     file = write(tmp_path / "my.yaml", "play: {velocity: 70, rests: 4}\n")
     found = settings("--set", "play.rests=5", "--config", str(file), "--preset", "bebop", "--set", "tempo.meter=3/4")
     assert (found.play.rate, found.play.velocity, found.play.rests, found.tempo.meter) == ("eighth", 70, 5, Meter(3, 4))
 
 
-def test_problems_of_preset_file_and_command_line_come_together(home: Path) -> None:
-    """Mending one mistake would only bring up the next."""
+def test_problems_of_all_sources_are_reported_together(home: Path) -> None:
+    """Guards against: the next mistake that appears only when the first one is corrected."""
     write(home / ".config" / "sideman" / "presets" / "mine.yaml", "play: {rate: x}\n")
     write(home / ".config" / "sideman" / "config.yaml", "tempo:\n  bpm: 1\n  bpm: 2\n")
     with pytest.raises(ConfigError) as caught:
@@ -102,10 +102,10 @@ def test_problems_of_preset_file_and_command_line_come_together(home: Path) -> N
 
 
 def test_quiet_and_verbose_set_the_log() -> None:
-    """Somebody who asked for quiet would get a line a bar."""
+    """Guards against: a line for each bar although the user asked for quiet."""
     assert settings("-q").log.level == "warning"
     assert settings("-v", "--set", "play.mode=off").log.level == "debug"
-    with pytest.raises(UsageError, match="one or the other"):
+    with pytest.raises(UsageError, match="choose one of them"):
         settings("-q", "-v")
 
 
@@ -123,8 +123,8 @@ def test_quiet_and_verbose_set_the_log() -> None:
         (["--set", "chart.changes=| C7 | Xyz |"], ConfigError, "--set: chart.changes, bar 2: 'Xyz'"),
     ],
 )
-def test_a_wrong_option_is_told_in_one_line(words: list[str], error: type[SidemanError], message: str) -> None:
-    """The musician would not know which option was wrong."""
+def test_a_wrong_option_is_reported_on_one_line(words: list[str], error: type[SidemanError], message: str) -> None:
+    """Guards against: a user who does not know which option is wrong."""
     with pytest.raises(error) as caught:
         settings(*words)
     assert message in str(caught.value)
@@ -132,23 +132,23 @@ def test_a_wrong_option_is_told_in_one_line(words: list[str], error: type[Sidema
 
 
 @pytest.mark.parametrize("name", resources.resource_names("charts", ".chart", ".txt"))
-def test_every_chart_that_came_along_is_right(name: str) -> None:
-    """A chart that came along would end in an error."""
+def test_every_bundled_chart_is_valid(name: str) -> None:
+    """Guards against: a chart that comes with sideman and ends in an error."""
     assert len(chart("--set", f"chart.file={name}").bars) >= 8
 
 
-def test_the_blues_among_the_charts_is_the_default() -> None:
-    """Two versions of what is played by default would be about."""
+def test_the_blues_chart_is_the_default_chart() -> None:
+    """Guards against: two versions of the default chords."""
     assert chart("--set", "chart.file=blues") == chart() == parse_changes(DEFAULT_CHANGES, Meter(4, 4), "")
 
 
-def test_changes_are_transposed() -> None:
-    """A singer's key could not be played in."""
+def test_charts_are_transposed() -> None:
+    """Guards against: a singer's key that cannot be played."""
     assert chart("--set", "chart.transpose=2").bars[0].chords[0][1].text == "G7"
 
 
-def test_a_chart_file_is_looked_for_beside_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service, which starts in /, would not find the chart that lies beside its configuration."""
+def test_a_relative_chart_path_starts_at_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a service, which runs in /, that does not find the chart next to its configuration."""
     write(tmp_path / "band" / "tune.txt", "| Eb7 |\n")
     file = write(tmp_path / "band" / "my.yaml", "chart: {file: tune.txt}\n")
     monkeypatch.chdir("/")
@@ -164,10 +164,10 @@ def test_a_chart_file_is_looked_for_beside_the_configuration(tmp_path: Path, mon
         ("gone.txt", None, NoSuchInput, "gone.txt: no such file"),
     ],
 )
-def test_a_chart_file_that_cannot_be_played_is_told(
+def test_an_invalid_chart_file_is_reported(
     tmp_path: Path, name: str, content: bytes | None, error: type[SidemanError], message: str
 ) -> None:
-    """A wrong chord in a file would be found on the stand."""
+    """Guards against: a wrong chord that is found only on stage."""
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(error) as caught:
@@ -175,7 +175,7 @@ def test_a_chart_file_that_cannot_be_played_is_told(
     assert message in str(caught.value)
 
 
-def test_a_chart_name_that_is_none_brings_up_the_nearest() -> None:
-    """Somebody would have to look up the names of the charts."""
+def test_an_unknown_chart_name_suggests_the_closest() -> None:
+    """Guards against: a user who has to look up the names of the charts."""
     with pytest.raises(NoSuchInput, match="did you mean blues"):
         chart("--set", "chart.file=bluse")

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Panic
 from sideman.core.chart.text import parse_changes
 from sideman.core.engine import DueItem, Engine, play_through
-from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, Panic, SetChart, encode
-from sideman.core.reports import BarPlayed
+from sideman.core.events import BarPlayed, ControlChange, MidiEvent, NoteOff, NoteOn, SetChart, encode
 from sideman.core.timing.tempo import exact_tick
 from support.fakes import CHANGES, hanging_notes, performance, tempo_change
 
@@ -171,7 +171,7 @@ def test_its_own_echo_changes_nothing() -> None:
         for due in list(looped.advance(second)):
             if not isinstance(due.item, BarPlayed):
                 assert looped.receive(due.item, second + 0.004) == []
-    assert looped.melody.echo_filter.echoes == sum(isinstance(event, NoteOn) for _, event in expected)
+    assert looped.listening.melody.echo_filter.echoes == sum(isinstance(event, NoteOn) for _, event in expected)
     assert looped.improviser.export_state(480) == alone.improviser.export_state(480)
 
 

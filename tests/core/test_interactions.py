@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.clocks import steady
+from sideman.core.actions import PlayVariation, Start
 from sideman.core.chart.text import parse_changes
 from sideman.core.engine import Engine
 from sideman.core.events import (
@@ -20,18 +20,19 @@ from sideman.core.events import (
     ClockTick,
     Command,
     MidiEvent,
+    ModeChanged,
     NoteOff,
     NoteOn,
+    NotePlayed,
     PitchBend,
-    PlayVariation,
     SetChart,
     SetMode,
-    Start,
+    StateChanged,
 )
-from sideman.core.reports import ModeChanged, NotePlayed, StateChanged
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.playing.assembly import resumed_engine, state_of
+from support.clocks import steady
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock, tempo_change
 
 BUSY: dict[str, Any] = {"play__swing": 0.5, "play__density": 4, "play__rests": 0}
@@ -183,7 +184,7 @@ def test_a_chart_set_while_playing_is_played_for_its_choruses() -> None:
 
 
 def test_a_variation_asked_for_with_a_mode_does_not_delay_the_turn() -> None:
-    """Guards against: a variation that is played in the turn that takes its position."""
+    """Guards against: a variation that is played in the turn that follows it."""
     trading = engine(play__rate="eighth", play__trade_first="sideman", play__trade_bars=1)
     recorder, _ = play_on_fake_clock(trading, 8.0, [(4.2, SetMode("trade")), (4.3, PlayVariation())])
     assert 6.0 in [second for second, _ in note_ons(recorder)]

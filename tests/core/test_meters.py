@@ -16,31 +16,31 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bench.clocks import steady
 from sideman.commands.takes import _bar_lines
+from sideman.core.actions import PlayVariation, Start, Stop
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.text import parse_changes
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine
 from sideman.core.events import (
+    BarPlayed,
+    BarStarted,
     ClockContinue,
     ClockStart,
     ClockStop,
     ClockTick,
     Command,
+    EventSent,
     MidiEvent,
     NoteOff,
     NoteOn,
-    PlayVariation,
+    NotePlayed,
     SetChart,
     SetMode,
     SongPosition,
-    Start,
-    Stop,
 )
 from sideman.core.input.quantize import quantize
 from sideman.core.parts.improviser import PULSE_TICKS
-from sideman.core.reports import BarPlayed, BarStarted, EventSent, NotePlayed
 from sideman.core.settings.schema import COMMON_TIME
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
@@ -50,6 +50,7 @@ from sideman.takes.folder import TakeFolder
 from sideman_models.music.harmony import parse_chord
 from sideman_models.music.line import LineNote, notes_to_values
 from sideman_models.music.values import TICKS_PER_QUARTER
+from support.clocks import steady
 from support.fakes import RecordingOutput, hanging_notes, performance, play_on_fake_clock
 from support.strategies import charts
 from support.takes import perform_with_reports, recorded_take, replay_take

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reader of the solo database and of value files: the music as written, and one clear error for anything else."""
+"""The solo database and value files: the music as written, and one clear error for anything else."""
 
 from __future__ import annotations
 
@@ -15,19 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import (
-    Corpus,
-    Piece,
-    ReadingOptions,
-    corpus_facts,
-    is_held_out,
-    read_corpus,
-    read_solos,
-)
+from sideman_models.corpus.corpus import Corpus, corpus_facts, read_corpus
+from sideman_models.corpus.midi.reader import ReadingOptions
+from sideman_models.corpus.weimar import read_solos
 from sideman_models.errors import CorpusError
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 from sideman_models.text import printable
-from sideman_models.training.split import split_by_rule
 from support.corpora import BEAT_S, beat_rows, note_row, solo_record, write_database, write_tiny_corpus
 from support.data_files import data_file
 from support.strategies import values
@@ -35,22 +29,22 @@ from support.strategies import values
 CHORDS = ["C^7"] * 4 + ["D-7"] * 2 + ["G7"] * 2
 
 
-def one(path: Path, *args: Any, **other: Any) -> Piece:
-    """The only piece of a database of one record."""
+def read_one(path: Path, *args: Any, **other: Any) -> Piece:
+    """Return the only piece of a database with one record."""
     [piece] = read_corpus([write_database(path / "one.jsonl", [solo_record(*args, **other)])]).pieces
     return piece
 
 
 def texts(piece: Piece) -> str:
-    """Its values as a person reads them."""
+    """Return the written form of the values."""
     return " ".join(value.text for value in piece.values)
 
 
-def test_a_solo_is_read_by_its_metre(tmp_path: Path) -> None:
-    """The network would learn another rhythm than the one that was transcribed."""
+def test_a_solo_is_read_by_its_written_rhythm(tmp_path: Path) -> None:
+    """Guards against: a network that learns another rhythm than the transcribed one."""
     notes = [
         note_row(1, 1, 60, length=0.6, phrase_begin=1),
-        # The off-beat eighth of a swung pair sounds late and short; no rest follows it.
+        # The second eighth of a swung pair sounds late and short, but no rest follows it.
         note_row(1, 1, 62, 2, 2, 0.4, onset_s=0.6 * BEAT_S),
         note_row(1, 2, 64, 1, 3, 1 / 3),
         note_row(1, 2, 65, 2, 3, 1 / 3),
@@ -58,7 +52,7 @@ def test_a_solo_is_read_by_its_metre(tmp_path: Path) -> None:
         note_row(1, 3, 64, length=1),
         note_row(2, 1, 65, length=2),
     ]
-    piece = one(tmp_path, notes, beat_rows(CHORDS))
+    piece = read_one(tmp_path, notes, beat_rows(CHORDS))
     assert texts(piece) == (
         "C,0.500 S,0.500,+2 C,0.333,+2 S,0.333,+1 C,0.333,+2 C,1.000,-3 R,1.000 C,2.000,+1"
     )  # fmt: skip
@@ -67,27 +61,27 @@ def test_a_solo_is_read_by_its_metre(tmp_path: Path) -> None:
 
 
 def test_the_chord_is_that_of_the_bar_and_beat(tmp_path: Path) -> None:
-    """Notes played just before their beat would be learned over the chord before."""
+    """Guards against: notes shortly before their beat learned over the previous chord."""
     early = note_row(2, 1, 65, onset_s=4 * BEAT_S - 0.03, chord="C^7", phrase_begin=1)
-    assert texts(one(tmp_path, [early], beat_rows(CHORDS))) == "C,1.000"
+    assert texts(read_one(tmp_path, [early], beat_rows(CHORDS))) == "C,1.000"
 
 
 def test_columns_are_found_by_name(tmp_path: Path) -> None:
-    """Another edition of the database would be misread without a word."""
+    """Guards against: another edition of the database that is misread without an error."""
     row = note_row(1, 1, 60, phrase_begin=1)
-    made = solo_record([row[::-1]], beat_rows(CHORDS))
-    made["note_fields"] = made["note_fields"][::-1]
-    [piece] = read_corpus([write_database(tmp_path / "one.jsonl", [made])]).pieces
+    record = solo_record([row[::-1]], beat_rows(CHORDS))
+    record["note_fields"] = record["note_fields"][::-1]
+    [piece] = read_corpus([write_database(tmp_path / "one.jsonl", [record])]).pieces
     assert texts(piece) == "C,1.000"
 
 
-def test_a_pick_up_and_odd_bars_keep_the_rest_in_step(tmp_path: Path) -> None:
-    """After one bar of three or five beats, every downbeat would be told as something else."""
+def test_a_pick_up_and_odd_bars_do_not_shift_other_bars(tmp_path: Path) -> None:
+    """Guards against: wrong downbeats after a bar of three or five beats."""
     grid = [*beat_rows(["C"] * 2, first_bar=0), *beat_rows(["C"] * 5, period=5), *beat_rows(["C"] * 7, first_bar=2)]
     for row, beat in zip(grid, (3, 4), strict=False):
         row[2] = beat
     notes = [note_row(0, 4, 60, phrase_begin=1), note_row(1, 5, 61), note_row(2, 1, 62), note_row(3, 2, 64)]
-    piece = one(tmp_path, notes, grid)
+    piece = read_one(tmp_path, notes, grid)
     assert piece.places is not None
     assert [place.tick_in_bar for place, pitch in zip(piece.places, piece.pitches or (), strict=True) if pitch] == [
         36,
@@ -98,10 +92,10 @@ def test_a_pick_up_and_odd_bars_keep_the_rest_in_step(tmp_path: Path) -> None:
 
 
 def test_bars_of_one_beat_are_counted_in_fours(tmp_path: Path) -> None:
-    """A solo whose every beat was called a bar would have downbeats only."""
+    """Guards against: a solo in which each beat is a downbeat."""
     grid = [[at * BEAT_S, at - 2, 1, 1, "C"] for at in range(12)]
     notes = [note_row(bar, 1, 60 + bar, phrase_begin=int(bar == -1), onset_s=bar * BEAT_S) for bar in (-1, 1, 2, 5)]
-    piece = one(tmp_path, notes, grid)
+    piece = read_one(tmp_path, notes, grid)
     assert piece.places is not None
     assert [place.tick_in_bar for place, pitch in zip(piece.places, piece.pitches or (), strict=True) if pitch] == [
         24,
@@ -111,8 +105,8 @@ def test_bars_of_one_beat_are_counted_in_fours(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_left_out_is_told(tmp_path: Path) -> None:
-    """One would think to have learned from solos that were never read."""
+def test_solos_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    """Guards against: a user who believes that the network was trained on solos that were never read."""
     row = [note_row(1, 1, 60)]
     path = write_database(
         tmp_path / "all.jsonl",
@@ -127,15 +121,15 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     corpus = read_corpus([path])
     assert len(corpus.pieces) == 1
     assert corpus.left_out == {"not swing": 1, "not in 4/4": 1, "without chords": 1, "empty": 1}
-    every = read_corpus([path], ReadingOptions(all_feels=True))
-    assert [piece.other_feel for piece in every.pieces] == [False, True]
-    assert every.left_out == {"not in 4/4": 1, "without chords": 1, "empty": 1}
+    all_feels = read_corpus([path], ReadingOptions(all_feels=True))
+    assert [piece.other_feel for piece in all_feels.pieces] == [False, True]
+    assert all_feels.left_out == {"not in 4/4": 1, "without chords": 1, "empty": 1}
 
 
 def test_beats_without_a_chord_have_none(tmp_path: Path) -> None:
-    """Breaks would be learned over chords that nobody played."""
+    """Guards against: breaks over chords that nobody played."""
     notes = [note_row(1, 1, 61, phrase_begin=1), note_row(2, 1, 66, phrase_begin=1)]
-    piece = one(tmp_path, notes, beat_rows(["NC"] * 4 + ["Bbalt"] * 2 + ["C7?"] * 2))
+    piece = read_one(tmp_path, notes, beat_rows(["NC"] * 4 + ["Bbalt"] * 2 + ["C7?"] * 2))
     assert texts(piece) == "S,1.000 R,3.000 C,1.000"
     assert piece.solo is not None
     assert piece.solo.unread_chords == ("C7?",)
@@ -143,8 +137,8 @@ def test_beats_without_a_chord_have_none(tmp_path: Path) -> None:
     assert piece.solo.changes.chord_at(6).text == "N.C."
 
 
-def test_gzipped_or_not_is_the_same(tmp_path: Path) -> None:
-    """The database as it is handed out could not be read."""
+def test_a_compressed_database_is_read_in_the_same_way(tmp_path: Path) -> None:
+    """Guards against: the database that cannot be read in the form in which it is distributed."""
     plain = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=2)
     packed = tmp_path / "tiny.jsonl.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
@@ -181,21 +175,21 @@ BROKEN: Mapping[str, tuple[object, str]] = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_line_is_named(tmp_path: Path, what: str) -> None:
-    """One broken line in hundreds would stop the reading and nobody could find it."""
-    broken, says = BROKEN[what]
+def test_the_error_names_the_broken_line(tmp_path: Path, what: str) -> None:
+    """Guards against: one broken line among hundreds that stops the reading and cannot be found."""
+    broken, message = BROKEN[what]
     good = solo_record([note_row(1, 1, 60)], beat_rows(CHORDS))
     path = tmp_path / "some.jsonl"
     line = broken if isinstance(broken, str) else json.dumps(good | broken) if isinstance(broken, dict) else ""
     path.write_text(json.dumps(good) + "\n\n" + line + "\n")
-    with pytest.raises(CorpusError, match=says) as refused:
+    with pytest.raises(CorpusError, match=message) as refusal:
         read_corpus([path])
-    assert str(refused.value).startswith(f"{path}:3: ")
-    assert "\n" not in str(refused.value)
+    assert str(refusal.value).startswith(f"{path}:3: ")
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "raw", "says"),
+    ("name", "raw", "message"),
     [
         ("cut.jsonl.gz", gzip.compress(b"{}" * 99)[:-9], "compressed file is broken"),
         ("no.jsonl.gz", b"not gzip", "compressed file is broken"),
@@ -205,20 +199,20 @@ def test_a_broken_line_is_named(tmp_path: Path, what: str) -> None:
         ("values.txt", b"", "no piece"),
     ],
 )
-def test_a_broken_file_is_named(tmp_path: Path, name: str, raw: bytes, says: str) -> None:
-    """A broken download would end in a traceback."""
+def test_the_error_names_the_broken_file(tmp_path: Path, name: str, raw: bytes, message: str) -> None:
+    """Guards against: a broken download that ends in a traceback."""
     (tmp_path / name).write_bytes(raw)
-    with pytest.raises(CorpusError, match=says):
+    with pytest.raises(CorpusError, match=message):
         read_corpus([tmp_path / name])
     with pytest.raises(CorpusError, match="cannot be read"):
         read_corpus([tmp_path / "none.jsonl"])
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
-    """A file saved by an editor on Windows would be refused for a letter that nobody sees."""
-    marked = tmp_path / "values.txt"
-    marked.write_bytes(b"\xef\xbb\xbfC,1.000 S,0.500,+2\nC,1.000")
-    assert [texts(piece) for piece in read_corpus([marked]).pieces] == ["C,1.000 S,0.500,+2", "C,1.000"]
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
+    """Guards against: a file from a Windows editor that is refused because of an invisible character."""
+    with_mark = tmp_path / "values.txt"
+    with_mark.write_bytes(b"\xef\xbb\xbfC,1.000 S,0.500,+2\nC,1.000")
+    assert [texts(piece) for piece in read_corpus([with_mark]).pieces] == ["C,1.000 S,0.500,+2", "C,1.000"]
     plain = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=2)
     pieces = read_corpus([plain]).pieces
     plain.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
@@ -226,15 +220,15 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["pipe.jsonl", "pipe.jsonl.gz", "pipe.txt"])
-def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
-    """Whoever reads music with the library would wait for ever."""
+def test_a_pipe_is_refused(tmp_path: Path, name: str) -> None:
+    """Guards against: a library call that waits without end."""
     os.mkfifo(tmp_path / name)
     with pytest.raises(CorpusError, match=f"{name}: cannot be read: not a plain file"):
         read_corpus([tmp_path / name])
 
 
 def test_a_title_can_always_be_written(tmp_path: Path) -> None:
-    """Half a letter in the title of one solo would end the training."""
+    """Guards against: half a character in the title of one solo that ends the training."""
     [piece] = read_corpus(
         [
             write_database(
@@ -247,11 +241,11 @@ def test_a_title_can_always_be_written(tmp_path: Path) -> None:
 
 @given(st.text() | st.binary().map(os.fsdecode))
 def test_every_text_can_be_made_printable(text: str) -> None:
-    """A name that no file or terminal takes would end the program."""
-    told = printable(text)
-    assert told.encode().decode() == told == printable(told)
-    assert len(told.splitlines()) <= 1
-    assert told == text or not text.isprintable()
+    """Guards against: a name that no file or terminal can hold, and that ends the program."""
+    shown = printable(text)
+    assert shown.encode().decode() == shown == printable(shown)
+    assert len(shown.splitlines()) <= 1
+    assert shown == text or not text.isprintable()
 
 
 json_values = st.recursive(
@@ -263,70 +257,57 @@ json_values = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(st.sampled_from(["title", "notes", "beats", "note_fields", "beat_fields", "signature"]), json_values, st.data())
-def test_nothing_in_a_record_does_worse_than_be_refused(
-    tmp_path: Path, key: str, odd: object, data: st.DataObject
-) -> None:
-    """A strange file would end the training with a traceback, or never end."""
-    made = solo_record([note_row(1, 1, 60), note_row(1, 2, 62)], beat_rows(CHORDS))
-    if isinstance(made[key], list) and data.draw(st.booleans()):
-        row = data.draw(st.sampled_from(range(len(made[key]))))
-        cells = made[key][row]
+def test_any_record_is_read_or_refused(tmp_path: Path, key: str, odd: object, data: st.DataObject) -> None:
+    """Guards against: a strange file that ends the training with a traceback, or blocks it."""
+    record = solo_record([note_row(1, 1, 60), note_row(1, 2, 62)], beat_rows(CHORDS))
+    if isinstance(record[key], list) and data.draw(st.booleans()):
+        row = data.draw(st.sampled_from(range(len(record[key]))))
+        cells = record[key][row]
         if isinstance(cells, list):
             cells[data.draw(st.sampled_from(range(len(cells))))] = odd
         else:
-            made[key][row] = odd
+            record[key][row] = odd
     else:
-        made[key] = odd
+        record[key] = odd
     try:
-        assert list(read_solos(write_database(tmp_path / "odd.jsonl", [made]))) is not None
+        assert list(read_solos(write_database(tmp_path / "odd.jsonl", [record]))) is not None
     except CorpusError as error:
-        assert "odd.jsonl:1: " in str(error)  # noqa: PT017 - much that is odd does no harm
+        assert "odd.jsonl:1: " in str(error)  # noqa: PT017 - many odd entries are harmless
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(values(), min_size=1), min_size=1))
 def test_a_value_file_is_read_as_it_is_written(tmp_path: Path, pieces: list[list[Value]]) -> None:
-    """What `sideman corpus --values` prints could not be learned from."""
+    """Guards against: output of `sideman corpus --values` that cannot be used for training."""
     path = tmp_path / "values.txt"
     path.write_text("\n\n".join(" ".join(value.text for value in piece) for piece in pieces))
     assert [list(piece.values) for piece in read_corpus([path]).pieces] == pieces
 
 
-def test_the_split_is_by_title_and_fixed() -> None:
-    """A tune would be learned from one player and measured on another, or every version would measure another tenth."""
-    titles = [f"Tune {number}" for number in range(2000)]
-    assert 150 < sum(map(is_held_out, titles)) < 250
-    assert [title for title in titles[:40] if is_held_out(title)] == ["Tune 7", "Tune 27", "Tune 30", "Tune 39"]
-    assert all(is_held_out(title) == is_held_out(f" {title.upper()} ") for title in titles)
-    split = split_by_rule([Piece(title, "", (Value("C", 6),)) for title in titles])
-    assert [piece.title for piece in split.held_out] == [title for title in titles if is_held_out(title)]
-    assert [piece.title for piece in split.training] == [title for title in titles if not is_held_out(title)]
-
-
 def test_the_facts_add_up(tmp_path: Path) -> None:
-    """The card would tell of another corpus than the one learned from."""
+    """Guards against: a card that describes another corpus than that of the training."""
     corpus = read_corpus([write_tiny_corpus(tmp_path / "tiny.jsonl")])
-    told = corpus_facts(corpus)
-    counted = Counter(value.kind for piece in corpus.pieces for value in piece.values)
-    assert told["pieces"] == told["titles"] == 12
-    assert told["kinds"] == counted
-    assert told["values"] == sum(counted.values()) == sum(told["durations"].values())
-    assert told["notes"] == told["values"] - counted["R"] + told["dropped"]
+    facts = corpus_facts(corpus)
+    kinds = Counter(value.kind for piece in corpus.pieces for value in piece.values)
+    assert facts["pieces"] == facts["titles"] == 12
+    assert facts["kinds"] == kinds
+    assert facts["values"] == sum(kinds.values()) == sum(facts["durations"].values())
+    assert facts["notes"] == facts["values"] - kinds["R"] + facts["dropped"]
     assert list(corpus.files) == ["tiny.jsonl"]
 
 
 @pytest.fixture(scope="module")
 def weimar() -> Corpus:
-    """The database itself."""
+    """Return the database itself."""
     return read_corpus([data_file("wjd/solos_train.jsonl.gz")])
 
 
 def test_the_database_is_read_whole(weimar: Corpus) -> None:
-    """The default network would be trained on less, or on other music, than its card tells."""
-    told = corpus_facts(weimar)
-    assert told["pieces"] == 307
-    assert told["left_out"] == {"not swing": 74, "not in 4/4": 21, "without chords": 5}
-    assert told["unread_chords"] == []
-    assert told["notes"] == 139_409
-    assert told["dropped_share"] < 0.015
-    assert 0.13 < told["kinds"]["R"] / told["values"] < 0.15
+    """Guards against: a default network trained on less or other music than its card says."""
+    facts = corpus_facts(weimar)
+    assert facts["pieces"] == 307
+    assert facts["left_out"] == {"not swing": 74, "not in 4/4": 21, "without chords": 5}
+    assert facts["unread_chords"] == []
+    assert facts["notes"] == 139_409
+    assert facts["dropped_share"] < 0.015
+    assert 0.13 < facts["kinds"]["R"] / facts["values"] < 0.15

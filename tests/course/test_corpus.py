@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The classic corpus: its facts where the file is at hand, its rules on small files of our own everywhere."""
+"""The classic corpus: its facts, if the course's file is available, and its rules on small MIDI files."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ E_FLAT = (63, 67, 70)
 
 @pytest.fixture(scope="module")
 def metheny() -> ClassicCorpus:
-    """The corpus itself."""
+    """The course's corpus."""
     return read_classic(data_file("metheny/original_metheny.mid"))
 
 
 def test_the_facts_of_the_classic_corpus(metheny: ClassicCorpus) -> None:
-    """Lost: a network trained here speaks another language than the course's."""
+    """Guards against: a network with another vocabulary than the course's."""
     assert metheny.facts() == {
         "tokens": 193,
         "values": 78,
@@ -56,8 +56,8 @@ def test_the_facts_of_the_classic_corpus(metheny: ClassicCorpus) -> None:
     }
 
 
-def test_every_bar_of_the_classic_corpus_has_its_chords(metheny: ClassicCorpus) -> None:
-    """Lost: the classic solo cannot be played over its own changes."""
+def test_every_bar_of_the_classic_corpus_has_chords(metheny: ClassicCorpus) -> None:
+    """Guards against: a classic solo that cannot be played over its own chords."""
     assert len(metheny.chords) == len(metheny.bars) == 18
     for bar in metheny.chords:
         assert all(0 <= onset < 4 and len(pitches) > 1 for onset, pitches in bar)
@@ -65,7 +65,7 @@ def test_every_bar_of_the_classic_corpus_has_its_chords(metheny: ClassicCorpus) 
 
 
 def test_the_classic_training_arrays(metheny: ClassicCorpus) -> None:
-    """Lost: published losses cannot be compared with ours, for the snippets are others."""
+    """Guards against: other snippets than the course's, so that losses cannot be compared."""
     X, Y = training_arrays(metheny)
     assert X.shape == (60, 30, 78)
     assert Y.shape == (30, 60, 78)
@@ -79,14 +79,14 @@ def test_the_classic_training_arrays(metheny: ClassicCorpus) -> None:
 
 
 def test_every_classic_token_is_a_value(metheny: ClassicCorpus) -> None:
-    """Lost: the daemon cannot play what the classic corpus is made of."""
+    """Guards against: classic tokens that the daemon cannot play."""
     for token in metheny.values:
         assert str(parse_value(token)) == token
 
 
 def test_a_small_file_by_every_rule(tmp_path: Path) -> None:
-    """Lost: without the course's file nobody notices that the rules have changed."""
-    # The last note of the first bar is 28 ticks long, as near to a quarter of a beat as to a third.
+    """Guards against: changed rules that are not noticed without the course's file."""
+    # The last note of the first bar is 28 ticks long, equally near to a quarter and to a third of a beat.
     melody = [(0.0, 0.5, 75), (0.52, 0.3, 72), (1.0, 0.1, 73), (1.36, 0.3, 68), (4.0, 1.0, 63)]
     chords = [*held_chord(E_FLAT), *held_chord((62, 66, 69), onset=4.0)]
     corpus = read_classic(write_classic_midi(tmp_path, melody, chords))
@@ -97,8 +97,8 @@ def test_a_small_file_by_every_rule(tmp_path: Path) -> None:
     assert corpus.chords == (((0.0, E_FLAT),), ((0.0, (62, 66, 69)),))
 
 
-def test_notes_together_are_no_melody_and_notes_alone_no_chord(tmp_path: Path) -> None:
-    """Lost: a stray double stop or bass note changes what the network learns."""
+def test_groups_are_not_melody_and_single_notes_are_not_chords(tmp_path: Path) -> None:
+    """Guards against: a double stop or a single bass note that changes the training data."""
     melody = [(0.0, 0.5, 63), (1.0, 0.5, 70), (1.05, 0.5, 74)]
     chords = [*held_chord(E_FLAT), (2.0, 1.0, 40)]
     corpus = read_classic(write_classic_midi(tmp_path, melody, chords))
@@ -107,24 +107,24 @@ def test_notes_together_are_no_melody_and_notes_alone_no_chord(tmp_path: Path) -
 
 
 def test_a_note_before_its_bars_first_chord_takes_that_chord(tmp_path: Path) -> None:
-    """Lost: a note ahead of the chord is judged by a chord of another bar, or stops the reading."""
+    """Guards against: an error, or a chord of another bar, for a note before the first chord of its bar."""
     corpus = read_classic(write_classic_midi(tmp_path, [(0.0, 0.5, 63), (2.5, 0.5, 62)], held_chord(E_FLAT, onset=2.0)))
     assert [token[0] for token in corpus.tokens] == ["C", "S"]
 
 
 def test_scales_are_spelled() -> None:
-    """Lost: G# over E flat major counts as a scale tone, and kinds no longer match the course's."""
+    """Guards against: kinds that differ from the course's, such as G# as a scale tone over E flat major."""
     assert is_major(E_FLAT)
     assert tone_kind(73, (63, 67)) == "X"  # C#: the scale over Eb and G is Bb major
     assert tone_kind(68, (60, 63, 67)) == "A"  # G#: Bb Dorian has the same key, but as Ab
     assert tone_kind(65, E_FLAT) == "S"
-    assert chord_scale((60, 63, 67))[0] == (6, -1)  # C minor's tones fit Bb Dorian, the highest tonic that holds them
+    assert chord_scale((60, 63, 67))[0] == (6, -1)  # Bb Dorian is the highest scale with the tones of C minor
     assert not is_major((61, 65, 68))  # C# F G#: no third by letter
 
 
 @given(st.integers(0, 127), st.integers(0, 127))
-def test_a_window_is_a_minor_third_either_way(before: int, pitch: int) -> None:
-    """Lost: a spelled window stands for other semitones when it is played."""
+def test_the_interval_range_is_a_minor_third_up_and_down(before: int, pitch: int) -> None:
+    """Guards against: an interval range that means other semitones when it is played."""
     upper, lower = interval_range_text(before, pitch).strip("<>").split(",")
     assert (interval_semitones(upper), interval_semitones(lower)) == (pitch - before + 3, pitch - before - 3)
 
@@ -137,13 +137,13 @@ def test_a_window_is_a_minor_third_either_way(before: int, pitch: int) -> None:
     ],
 )  # fmt: skip
 def test_intervals_have_their_usual_names(steps: int, distance: int, name: str) -> None:
-    """Lost: the classic texts no longer read as musicians and the course write them."""
+    """Guards against: texts of intervals that differ from the course's."""
     assert interval_name(steps, distance) == name
 
 
 @given(st.lists(st.integers(0, 127), min_size=2, max_size=8), st.integers(0, 127))
 def test_any_chord_gives_any_pitch_a_kind(chord: list[int], pitch: int) -> None:
-    """Lost: another MIDI file read by the classic rules ends in a traceback."""
+    """Guards against: a traceback for an unusual chord in another MIDI file."""
     assert tone_kind(pitch, chord) in "CSAX"
     assert tone_kind(chord[0], chord) == "C"
     steps = MAJOR_SCALE if is_major(chord) else DORIAN_SCALE
@@ -151,7 +151,7 @@ def test_any_chord_gives_any_pitch_a_kind(chord: list[int], pitch: int) -> None:
 
 
 def broken(folder: Path, name: str) -> Path:
-    """One of the ways in which a file is not the classic corpus."""
+    """Write a file that is not the classic corpus."""
     path = folder / name
     match name:
         case "text":
@@ -183,8 +183,8 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("name", "problem"), BROKEN.items())
-def test_another_file_is_refused_by_name(tmp_path: Path, name: str, problem: str) -> None:
-    """Lost: the wrong file ends in a traceback, or in a corpus that is not the course's."""
+def test_another_file_is_refused_with_its_name(tmp_path: Path, name: str, problem: str) -> None:
+    """Guards against: a wrong file that ends in a traceback or in another corpus."""
     path = broken(tmp_path, name)
     with pytest.raises(CorpusError) as caught:
         read_classic(path)
@@ -193,20 +193,20 @@ def test_another_file_is_refused_by_name(tmp_path: Path, name: str, problem: str
 
 
 def test_too_short_a_corpus_cannot_be_trained_on() -> None:
-    """Lost: training on a few notes fails deep inside NumPy."""
+    """Guards against: an error deep in NumPy for a corpus of a few notes."""
     with pytest.raises(CorpusError, match="snippets of 30"):
         training_arrays(ClassicCorpus((("C,0.500",),), ((),)))
 
 
 def run(*words: object) -> int:
-    """The command with these words behind its name."""
+    """Run the command with these arguments."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     return command.run(parser.parse_args([str(word) for word in words]))
 
 
 def test_the_command_prints_facts_and_values(metheny: ClassicCorpus, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lost: nobody can check from the command line what a corpus holds."""
+    """Guards against: facts of a corpus that cannot be checked from the command line."""
     path = data_file("metheny/original_metheny.mid")
     assert run(path, "--classic") == 0
     table = capsys.readouterr().out
@@ -215,51 +215,51 @@ def test_the_command_prints_facts_and_values(metheny: ClassicCorpus, capsys: pyt
     run(path, "--classic", "--values")
     assert capsys.readouterr().out.splitlines() == [" ".join(bar) for bar in metheny.bars]
     run(path, "--classic", "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert told["tokens"] == 193
-    assert told["X_sum"] == told["Y_sum"] == 1740
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["tokens"] == 193
+    assert facts["X_sum"] == facts["Y_sum"] == 1740
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_the_command_ends_with_a_status_for_unreadable_input(tmp_path: Path, name: str) -> None:
-    """Lost: a script cannot tell a broken corpus from a defect of the program."""
+    """Guards against: a broken corpus that looks like a defect of the program to a script."""
     with pytest.raises(CorpusError) as caught:
         run(broken(tmp_path, name), "--classic")
     assert exit_status_and_message(caught.value)[0] == 65
 
 
-def test_the_command_tells_a_missing_file(tmp_path: Path) -> None:
-    """Lost: a mistyped name looks like a broken file."""
+def test_the_command_reports_a_missing_file(tmp_path: Path) -> None:
+    """Guards against: a mistyped name that looks like a broken file."""
     with pytest.raises(NoSuchInput, match=r"none\.mid") as caught:
         run(tmp_path / "none.mid", "--classic")
     assert caught.value.exit_status == 66
 
 
-SPOKEN = "C,0.500 S,0.250,+2 R,1.000\nX,0.500,-1\n"
+VALUE_FILE = "C,0.500 S,0.250,+2 R,1.000\nX,0.500,-1\n"
 
 
 def test_the_command_prints_value_files_a_piece_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lost: values written by one tool cannot be looked at, or handed on to the next."""
-    path = tmp_path / "spoken.txt"
-    path.write_text(SPOKEN)
+    """Guards against: value files that cannot be read back or passed to another tool."""
+    path = tmp_path / "values.txt"
+    path.write_text(VALUE_FILE)
     run(path, "--values")
-    assert capsys.readouterr().out == SPOKEN
+    assert capsys.readouterr().out == VALUE_FILE
     run(path, "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert (told["pieces"], told["values"]) == (2, 4)
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["pieces"], facts["values"]) == (2, 4)
     run(path)
     assert "C x 1" in capsys.readouterr().out
 
 
-def test_the_command_says_what_it_cannot_do(tmp_path: Path) -> None:
-    """Lost: an option is quietly without effect."""
+def test_the_command_refuses_options_without_effect(tmp_path: Path) -> None:
+    """Guards against: an option that has no effect and gives no error."""
     path = write_classic_midi(tmp_path, [(0.0, 1.0, 60)], held_chord(E_FLAT))
     with pytest.raises(UsageError, match="--model"):
         run(path, "--classic", "--model", "default")
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    """Lost: whoever reads the course's file with the library waits for ever."""
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """Guards against: a program that waits forever for a pipe."""
     os.mkfifo(tmp_path / "pipe.mid")
     with pytest.raises(CorpusError, match=r"pipe.mid: not a readable MIDI file \(not a plain file\)"):
         read_classic(tmp_path / "pipe.mid")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The assignment's tune: every note where and what it should be, and counted truly."""
+"""The assignment's generated music: the place, pitch and number of its notes."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ few = hypothesis_settings(max_examples=12)
 
 
 def player(Ty: int = 20, temperature: float = 1.0, seed: int = 0) -> SamplingModel:
-    """The untrained classic network, drawing."""
+    """Return an untrained classic network that samples."""
     return SamplingModel(NumpyNetwork(BUNDLE.weights), Ty, temperature, seed)
 
 
 def chord_at(bar: list[tuple[float, tuple[int, ...]]], tick: int) -> tuple[int, ...]:
-    """The chord sounding at a tick of the bar."""
+    """Return the chord at a tick of the bar."""
     begun = [chord for beats, chord in bar if beats * TICKS_PER_QUARTER <= tick]
     return begun[-1] if begun else bar[0][1]
 
 
 @given(pitches, st.integers(0, 127))
-def test_a_chord_knows_the_classic_kinds(chord: tuple[int, ...], pitch: int) -> None:
-    """The tune would take other tones for chord tones than the corpus did."""
+def test_a_chord_has_the_classic_kinds(chord: tuple[int, ...], pitch: int) -> None:
+    """Guards against: other chord tones in the generated music than in the corpus."""
     assert TONE_KINDS[chord_from_pitches(chord).kind_of(pitch)] == tone_kind(pitch, chord)
 
 
 @few
 @given(corpora, st.integers(0, 1000))
 def test_sets_follow_one_another(chords: list[list[tuple[float, tuple[int, ...]]]], seed: int) -> None:
-    """In one of the originals bars of twenty beats lie over bars of four, and notes begin when they should end."""
+    """Guards against: overlapping sets and notes, as in one of the originals."""
     tune = generate_music(player(seed=seed), TEXTS, chords, seed)
     assert [one.number for one in tune.sets] == list(range(1, len(chords) // 3))
     start = 0
@@ -85,7 +85,7 @@ def test_sets_follow_one_another(chords: list[list[tuple[float, tuple[int, ...]]
 @few
 @given(corpora, st.integers(0, 1000))
 def test_every_sound_plays_its_value(chords: list[list[tuple[float, tuple[int, ...]]]], seed: int) -> None:
-    """A note of another kind than its value's would sound wrong over the chord; an empty choice would be an error."""
+    """Guards against: a note of another kind than its value, or an error if no pitch fits."""
     tune = generate_music(player(seed=seed), TEXTS, chords, seed, NO_RULES)
     for one in tune.sets:
         start = one.chords[0].onset - round(chords[one.number][0][0] * TICKS_PER_QUARTER)
@@ -108,7 +108,7 @@ def test_every_sound_plays_its_value(chords: list[list[tuple[float, tuple[int, .
 @few
 @given(corpora, st.integers(0, 1000))
 def test_the_rules_of_the_originals_are_kept(chords: list[list[tuple[float, tuple[int, ...]]]], seed: int) -> None:
-    """What makes a huge difference to the music would make none: the grid, shortest lengths, leaps."""
+    """Guards against: post-processing without effect on the grid, the shortest lengths or leaps."""
     before: int | None = None
     for one in generate_music(player(seed=seed), TEXTS, chords, seed).sets:
         for sound in one.sounds:
@@ -127,7 +127,7 @@ def test_the_rules_of_the_originals_are_kept(chords: list[list[tuple[float, tupl
 
 
 def _runs(pitches: list[int]) -> list[list[int]]:
-    """Equal neighbours together."""
+    """Group equal neighbours."""
     runs: list[list[int]] = []
     for pitch in pitches:
         if runs and runs[-1][0] == pitch:
@@ -137,9 +137,9 @@ def _runs(pitches: list[int]) -> list[list[int]]:
     return runs
 
 
-def test_a_worn_pitch_gives_way() -> None:
-    """The same sound would repeat on and on."""
-    same = [TEXTS.index("C,0.250")]  # no interval: the chord tone nearest to the one before, which is the same
+def test_a_pitch_repeated_too_often_is_avoided() -> None:
+    """Guards against: a pitch that is repeated without end."""
+    same = [TEXTS.index("C,0.250")]  # no interval: the nearest chord tone, which is the previous pitch
     chords = [[(0.0, (60, 64, 67))]] * 6
     free, kept = (
         generate_music(Scripted(same * 20), TEXTS, chords, 0, rules).sets[0] for rules in (NO_RULES, ORIGINAL_RULES)
@@ -150,29 +150,28 @@ def test_a_worn_pitch_gives_way() -> None:
 
 
 class Scripted:
-    """An inference model that plays what it was told to."""
+    """An inference model that plays the given values."""
 
     def __init__(self, indices: list[int]) -> None:
         self.indices = indices
         self.input_shape = [(1, 1, len(TEXTS)), (1, 4), (1, 4)]
 
     def __call__(self, inputs: object) -> list[Floats]:
-        """Play."""
+        """Return the given values."""
         return [np.eye(1, len(TEXTS), index, dtype=np.float32) for index in self.indices]
 
 
-def test_what_is_sampled_has_the_courses_shapes() -> None:
-    """The course's own cells, which look at results and indices, would fail."""
+def test_samples_have_the_courses_shapes() -> None:
+    """Guards against: shapes that differ from the course's."""
     results, indices = predict_and_sample(player(7))
     assert (results.shape, indices.shape) == ((7, len(TEXTS)), (7, 1))
     np.testing.assert_array_equal(results.argmax(axis=1), indices[:, 0])
     np.testing.assert_array_equal(results.sum(axis=1), 1)
 
 
-def test_a_solo_goes_on_from_what_it_is_given() -> None:
-    """The start a student chooses would be ignored, or the state not passed on."""
-    dice = np.random.default_rng(0)
-    a, c = dice.normal(size=(2, 1, BUNDLE.weights.n_a)).astype(np.float32)
+def test_a_solo_starts_from_the_given_state() -> None:
+    """Guards against: a given start that is ignored, or a state that is not passed on."""
+    a, c = np.random.default_rng(0).normal(size=(2, 1, BUNDLE.weights.n_a)).astype(np.float32)
     x = np.eye(1, len(TEXTS), 3, dtype=np.float32)[None]
     _, indices = predict_and_sample(player(12, temperature=0), x, a, c)
     network, state, value = NumpyNetwork(BUNDLE.weights), LstmState(a[0].copy(), c[0].copy()), 3
@@ -181,8 +180,8 @@ def test_a_solo_goes_on_from_what_it_is_given() -> None:
         assert index == value
 
 
-def test_cold_solos_are_the_same_and_warm_ones_are_not() -> None:
-    """Argmax plays one solo for ever: sampling would be pointless if it did the same, or could not be repeated."""
+def test_solos_differ_unless_the_temperature_is_zero() -> None:
+    """Guards against: sampling that always plays the same solo, as argmax does, or that cannot be repeated."""
     chords = [[(0.0, (60, 64, 67))]] * 18
     cold, warm, again = (generate_music(player(50, t), TEXTS, chords) for t in (0.0, 1.0, 1.0))
     assert len({one.values for one in cold.sets}) == 1
@@ -190,8 +189,8 @@ def test_cold_solos_are_the_same_and_warm_ones_are_not() -> None:
     assert warm == again
 
 
-def test_what_cannot_be_played_is_refused() -> None:
-    """A tune without a set, or a network without its context, would fail somewhere deep."""
+def test_too_few_bars_or_a_network_with_context_are_refused() -> None:
+    """Guards against: an error deep in the code for too few bars or a network with context."""
     with pytest.raises(ModelsError, match="at least 6"):
         generate_music(player(), TEXTS, [[(0.0, (60, 64, 67))]] * 5)
     with pytest.raises(ModelsError, match="classic"):
@@ -199,7 +198,7 @@ def test_what_cannot_be_played_is_refused() -> None:
 
 
 def arguments(*words: str) -> argparse.Namespace:
-    """A command line of `sideman generate`."""
+    """Parse a command line of `sideman generate`."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     return parser.parse_args(words)
@@ -207,7 +206,7 @@ def arguments(*words: str) -> argparse.Namespace:
 
 @pytest.fixture
 def course(tmp_path: Path) -> Path:
-    """A MIDI file made like the course's, of eighteen bars."""
+    """A MIDI file like the course's, of eighteen bars."""
     triads = [(60, 64, 67), (58, 62, 65), (57, 60, 64), (62, 65, 69)]
     melody: list[Span] = [(4.0 * bar + 1, 1.0, 72) for bar in range(18)]
     return write_classic_midi(
@@ -215,29 +214,31 @@ def course(tmp_path: Path) -> Path:
     )
 
 
-def test_the_file_holds_what_is_told(tmp_path: Path, course: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a file with fewer notes "Generated 51 sounds" would be said, as the originals do."""
+def test_the_file_holds_the_printed_number_of_sounds(
+    tmp_path: Path, course: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against: a printed number of sounds that is not the number in the file, as in the originals."""
     save_bundle(BUNDLE, tmp_path / "classic")
     out = tmp_path / "solo.mid"
     words = [str(course), "--model", str(tmp_path / "classic"), "--out", str(out), "--seed", "3"]
     assert command.run(arguments(*words)) == 0
-    told = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     song = mido.MidiFile(out)
     now, sounding, struck, starts = 0.0, set[int](), 0, []
     for message in song.tracks[1]:
         now += message.time / song.ticks_per_beat
         if message.type == "note_on" and message.channel == 0:
-            assert not sounding  # no two notes of the voice at once
+            assert not sounding  # the voice never plays two notes at once
             struck += 1
             starts.append(now)
             sounding.add(message.note)
         elif message.type == "note_off" and message.channel == 0:
             sounding.remove(message.note)
     assert not sounding
-    counts = [int(line.split()[1]) for line in told[:5]]
-    assert [line.startswith("Generated") for line in told] == [True] * 5 + [False]
-    assert struck == sum(counts) == int(told[5].split()[1])
-    assert now == pytest.approx(4 * int(told[5].split()[3]))
+    counts = [int(line.split()[1]) for line in lines[:5]]
+    assert [line.startswith("Generated") for line in lines] == [True] * 5 + [False]
+    assert struck == sum(counts) == int(lines[5].split()[1])
+    assert now == pytest.approx(4 * int(lines[5].split()[3]))
     assert starts[0] == 0  # no introduction
 
     first = out.read_bytes()
@@ -245,8 +246,8 @@ def test_the_file_holds_what_is_told(tmp_path: Path, course: Path, capsys: pytes
     assert out.read_bytes() == first
 
 
-def test_wrong_use_is_told(tmp_path: Path, course: Path) -> None:
-    """A student would get a traceback."""
+def test_wrong_usage_is_reported(tmp_path: Path, course: Path) -> None:
+    """Guards against: a traceback for wrong usage."""
     save_bundle(BUNDLE, tmp_path / "classic")
     save_bundle(modern_bundle(), tmp_path / "modern")
     model, out = ["--model", str(tmp_path / "classic")], ["--out", str(tmp_path / "solo.mid")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names letter by letter: the course's network and its figures, and the names that takes get."""
+"""Names letter by letter: the course's network and its figures, and the names of takes."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ from support.data_files import data_file
 FEW = ["anna", "otto", "hannah", "ada", "bob"]
 
 
-def lively(n_a: int, n_x: int, seed: int, size: float = 1.0) -> Parameters:
-    """Parameters that do something, biases included."""
-    dice = np.random.default_rng(seed)
+def random_parameters(n_a: int, n_x: int, seed: int, size: float = 1.0) -> Parameters:
+    """Return random parameters with biases."""
+    generator = np.random.default_rng(seed)
     shapes = {"Wax": (n_a, n_x), "Waa": (n_a, n_a), "Wya": (n_x, n_a), "b": (n_a, 1), "by": (n_x, 1)}
-    return {name: dice.normal(0, size, shape) for name, shape in shapes.items()}
+    return {name: generator.normal(0, size, shape) for name, shape in shapes.items()}
 
 
 def copied(parameters: Parameters) -> Parameters:
-    """The same, to be changed apart."""
+    """Return an independent copy."""
     return {name: array.copy() for name, array in parameters.items()}
 
 
 def loss_of(parameters: Parameters, X: list[int | None], Y: list[int], a: Doubles) -> float:
-    """The loss alone."""
+    """Return the loss without changing the parameters."""
     return optimize(X, Y, a, copied(parameters), 0.0)[0]
 
 
@@ -65,8 +65,8 @@ letters = st.lists(st.integers(1, 5), min_size=1, max_size=9)
 @settings(max_examples=20)
 @given(letters, st.integers(0, 1000))
 def test_the_gradients_are_the_slopes_of_the_loss(name: list[int], seed: int) -> None:
-    """Training would go down some other hill, and still seem to learn."""
-    parameters = lively(4, 6, seed, 0.3)
+    """Guards against: wrong gradients with which training still seems to work."""
+    parameters = random_parameters(4, 6, seed, 0.3)
     X, Y, a = [None, *name], [*name, 0], np.random.default_rng(seed).normal(size=(4, 1))
     _, gradients, _ = optimize(X, Y, a, copied(parameters), 0.0)
     for which, parameter in parameters.items():
@@ -82,9 +82,9 @@ def test_the_gradients_are_the_slopes_of_the_loss(name: list[int], seed: int) ->
 
 @settings(max_examples=20)
 @given(letters, st.integers(0, 1000))
-def test_it_is_the_recurrent_network_of_the_course(name: list[int], seed: int) -> None:
-    """The two networks a student compares would be two different ones."""
-    p = lively(4, 6, seed, 0.2)
+def test_it_computes_the_same_as_the_courses_recurrent_network(name: list[int], seed: int) -> None:
+    """Guards against: a network that differs from the course's recurrent network."""
+    p = random_parameters(4, 6, seed, 0.2)
     a0 = np.random.default_rng(seed).normal(size=(4, 1))
     x = np.zeros((6, 1, len(name) + 1))
     x[name, 0, np.arange(1, len(name) + 1)] = 1
@@ -101,8 +101,8 @@ def test_it_is_the_recurrent_network_of_the_course(name: list[int], seed: int) -
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9), st.floats(0.1, 100))
-def test_clipped_gradients_keep_within_bounds_and_others_stay(numbers: list[float], most: float) -> None:
-    """One odd name could throw the network off its way."""
+def test_clipping_changes_only_numbers_out_of_bounds(numbers: list[float], most: float) -> None:
+    """Guards against: one unusual name that spoils the parameters."""
     gradients = {"db": np.array(numbers)}
     assert clip(gradients, most) is gradients
     assert np.abs(gradients["db"]).max() <= most
@@ -111,26 +111,27 @@ def test_clipped_gradients_keep_within_bounds_and_others_stay(numbers: list[floa
 
 
 def _indices(names: Sequence[str]) -> tuple[dict[int, str], dict[str, int]]:
-    """The two tables of the course's notebook."""
+    """Return the two tables of the course's notebook."""
     letters = sorted({"\n", *"".join(names)})
     return dict(enumerate(letters)), {letter: index for index, letter in enumerate(letters)}
 
 
-def test_the_courses_figures_come_out() -> None:
-    """A student of the course could not tell whether this is the course's network."""
+@pytest.mark.slow
+def test_the_losses_are_the_courses() -> None:
+    """Guards against: losses that differ from the course's."""
     names = read_names(data_file("dinos/dinos.txt"))
     losses: dict[int, float] = {}
     model(names, *_indices(names), 10_001, report=lambda iteration, loss, _: losses.update({iteration: loss}))
     assert [round(losses[at], 6) for at in (0, 2000, 10_000)] == [23.087336, 27.884160, 23.844446]
 
 
-def test_the_model_that_came_along_is_the_courses() -> None:
-    """Takes would be named by something that learned less, or from another list."""
+def test_the_installed_model_is_the_courses() -> None:
+    """Guards against: an installed model that was trained less, or on another list."""
     learned = load_name_model()
     assert learned.facts["iterations"] == 35_000
     losses = learned.facts["smoothed_losses"]
     assert losses["0"] == pytest.approx(23.087336)
-    # What rounding differs in has grown by then to the second decimal.
+    # By then rounding differences have grown to the second decimal.
     assert losses["34000"] == pytest.approx(22.43, abs=0.05)
     assert "no licence stated" in learned.card
 
@@ -138,8 +139,8 @@ def test_the_model_that_came_along_is_the_courses() -> None:
 @given(st.integers(0, 1000), st.integers(0, 1000))
 @settings(max_examples=30)
 def test_a_name_ends_with_the_newline_or_is_cut_off(weights: int, seed: int) -> None:
-    """A name without an end would never come back."""
-    parameters, char_to_ix = lively(5, 4, weights), {"\n": 0, "a": 1, "b": 2, "c": 3}
+    """Guards against: a name that never ends."""
+    parameters, char_to_ix = random_parameters(5, 4, weights), {"\n": 0, "a": 1, "b": 2, "c": 3}
     indices = sample(parameters, char_to_ix, seed)
     assert indices == sample(parameters, char_to_ix, seed)
     assert indices[-1] == 0
@@ -147,9 +148,9 @@ def test_a_name_ends_with_the_newline_or_is_cut_off(weights: int, seed: int) -> 
     assert len(indices) <= MAX_LETTERS + 1
 
 
-def test_letters_come_as_often_as_the_network_means_them_to() -> None:
-    """The names would be of a network nobody trained."""
-    parameters, char_to_ix = lively(5, 4, 3, 0.5), {"\n": 0, "a": 1, "b": 2, "c": 3}
+def test_letters_are_drawn_with_the_networks_probabilities() -> None:
+    """Guards against: letters that are not drawn with the network's probabilities."""
+    parameters, char_to_ix = random_parameters(5, 4, 3, 0.5), {"\n": 0, "a": 1, "b": 2, "c": 3}
     p = parameters
     a = np.tanh(p["b"])
     first = np.exp(p["Wya"] @ a + p["by"])[:, 0]
@@ -158,47 +159,47 @@ def test_letters_come_as_often_as_the_network_means_them_to() -> None:
     second = np.exp(p["Wya"] @ a + p["by"])[:, 0]
     second /= second.sum()
     names = [sample(parameters, char_to_ix, seed) for seed in range(4000)]
-    begun = np.bincount([name[0] for name in names], minlength=4)
-    gone_on = np.bincount([name[1] for name in names if name[0] == 1], minlength=4)
-    for counts, chances in ((begun, first), (gone_on, second)):
-        spread = np.sqrt(chances * (1 - chances) * counts.sum())
-        assert (np.abs(counts - chances * counts.sum()) < 4 * spread).all()
+    first_letters = np.bincount([name[0] for name in names], minlength=4)
+    second_letters = np.bincount([name[1] for name in names if name[0] == 1], minlength=4)
+    for counts, probabilities in ((first_letters, first), (second_letters, second)):
+        spread = np.sqrt(probabilities * (1 - probabilities) * counts.sum())
+        assert (np.abs(counts - probabilities * counts.sum()) < 4 * spread).all()
 
 
-def test_it_learns_what_it_is_given() -> None:
-    """Training on a list of one's own would change nothing."""
+def test_training_learns_from_the_names() -> None:
+    """Guards against: training on a user's own list without effect."""
     losses: list[float] = []
     ix_to_char, char_to_ix = _indices(FEW)
     parameters = model(FEW, ix_to_char, char_to_ix, 2001, 20, report=lambda _at, loss, _: losses.append(loss))
     learned = NameModel("".join(ix_to_char.values()), parameters)
     assert losses[-1] < losses[0] / 2
-    doubled = sum("nn" in name for name in islice(generate_names(learned, 0), 30))  # as in two of the five names
+    doubled = sum("nn" in name for name in islice(generate_names(learned, 0), 30))  # two of the five names have it
     untrained = NameModel(learned.letters, initial_parameters(20, len(learned.letters), len(learned.letters)))
     assert doubled > 2 * sum("nn" in name for name in islice(generate_names(untrained, 0), 30))
 
 
 @given(st.integers(0, 1000), st.integers(0, 2**32 - 1))
 @settings(max_examples=10)
-def test_names_never_come_twice_and_never_end(weights: int, seed: int) -> None:
-    """Two takes would have one name, or a network that knows few names would hang."""
-    learned = NameModel("\nab", lively(3, 3, weights))
+def test_names_are_different_and_without_end(weights: int, seed: int) -> None:
+    """Guards against: two takes with the same name, or an endless loop with a network that knows few names."""
+    learned = NameModel("\nab", random_parameters(3, 3, weights))
     names = list(islice(generate_names(learned, seed), 12))
     assert len(set(names)) == 12
     assert names == list(islice(generate_names(learned, seed), 12))
 
 
 @pytest.mark.parametrize("endless", [True, False])
-def test_a_network_that_only_babbles_still_names(endless: bool) -> None:
-    """Rendering would hang for want of a name."""
-    parameters = {name: np.zeros_like(array) for name, array in lively(3, 2, 0).items()}
+def test_a_network_without_usable_names_still_gives_names(endless: bool) -> None:
+    """Guards against: an endless loop while naming a take."""
+    parameters = {name: np.zeros_like(array) for name, array in random_parameters(3, 2, 0).items()}
     parameters["by"][:, 0] = [-100, 100] if endless else [100, -100]
     assert len({*islice(generate_names(NameModel("\na", parameters), 0), 3)}) == 3
 
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=10)
-def test_a_takes_name_can_be_a_files(seed: int) -> None:
-    """Takes could not be written under their names."""
+def test_a_name_can_be_a_file_name(seed: int) -> None:
+    """Guards against: names that cannot be file names."""
     for name in islice(generate_names(load_name_model(), seed), 5):
         assert name.isascii()
         assert name.isalpha()
@@ -212,15 +213,15 @@ def test_a_takes_name_can_be_a_files(seed: int) -> None:
         (b"\n \n", "no names in it"),
         (b"Anna\n", "only one name"),
         (b"Anna\nANNA\n", "only one name"),
-        (b"Anna\nOt\tto\n", "names:2: '\\\\t' does not belong"),
-        (b"Anna\n\n<b>\n", "names:3: '<' does not belong"),
+        (b"Anna\nOt\tto\n", "names:2: '\\\\t' is not allowed"),
+        (b"Anna\n\n<b>\n", "names:3: '<' is not allowed"),
         (b"Anna\n" + b"a" * 50, "names:2: 50 letters"),
-        (b"MThd\x00\x00\x00\x06", r"names:1: '\\x00' does not belong"),
+        (b"MThd\x00\x00\x00\x06", r"names:1: '\\x00' is not allowed"),
         (b"Anna\n\xff\xfe\n", "names:2: not text"),
     ],
 )
-def test_what_is_no_list_of_names_is_said(content: bytes, words: str, tmp_path: Path) -> None:
-    """A wrong file would end in a traceback, or in names of binary rubbish."""
+def test_a_file_that_is_not_a_list_of_names_is_refused(content: bytes, words: str, tmp_path: Path) -> None:
+    """Guards against: a traceback for a wrong file, or names made of binary data."""
     path = tmp_path / "names"
     path.write_bytes(content)
     with pytest.raises(CorpusError, match=words):
@@ -228,7 +229,7 @@ def test_what_is_no_list_of_names_is_said(content: bytes, words: str, tmp_path: 
 
 
 def test_names_of_any_language_are_read(tmp_path: Path) -> None:
-    """Only English could be learned from."""
+    """Guards against: names in other languages that cannot be trained on."""
     path = tmp_path / "names"
     path.write_bytes("\ufeffJosé\r\nO'Neill-Łoś\n\n  Åsa 2 \nनाम\n".encode())
     assert read_names(path) == ["josé", "o'neill-łoś", "åsa 2", "नाम"]
@@ -243,8 +244,8 @@ def kept(tmp_path: Path) -> Path:
     return tmp_path / "kept"
 
 
-def test_what_is_kept_is_what_was_learned(kept: Path) -> None:
-    """The names would change when the model is used another day."""
+def test_a_model_is_loaded_as_it_was_saved(kept: Path) -> None:
+    """Guards against: names that change when the model is saved and loaded."""
     learned, expected = load_name_model(kept), initial_parameters(3, 4, 4)
     assert (learned.letters, learned.facts, learned.card) == ("\nabc", {"names": 2}, "a card")
     for name, array in learned.parameters.items():
@@ -252,9 +253,9 @@ def test_what_is_kept_is_what_was_learned(kept: Path) -> None:
 
 
 def broken(kept: Path, **changes: object) -> Path:
-    """The model with its description changed."""
-    told = json.loads((kept / NAMES_FILE).read_text()) | changes
-    (kept / NAMES_FILE).write_text(json.dumps(told))
+    """Change the description of the model."""
+    description = json.loads((kept / NAMES_FILE).read_text()) | changes
+    (kept / NAMES_FILE).write_text(json.dumps(description))
     return kept
 
 
@@ -271,13 +272,13 @@ def broken(kept: Path, **changes: object) -> Path:
     ],
 )
 def test_a_broken_model_is_refused(kept: Path, changes: dict[str, object], words: str) -> None:
-    """A damaged download would make names of nothing."""
+    """Guards against: a damaged model that generates wrong names."""
     with pytest.raises(BundleError, match=words):
         load_name_model(broken(kept, **changes))
 
 
 def test_a_model_replaces_a_model_and_nothing_else(kept: Path, tmp_path: Path) -> None:
-    """A slip of the pen would cost a folder of music."""
+    """Guards against: a mistake in --out that destroys another folder."""
     save_name_model(NameModel("\nxy", initial_parameters(2, 3, 3)), kept)
     assert load_name_model(kept).letters == "\nxy"
     assert {path.name for path in kept.iterdir()} == {NAMES_FILE, WEIGHTS_FILE, CARD_FILE}
@@ -287,49 +288,39 @@ def test_a_model_replaces_a_model_and_nothing_else(kept: Path, tmp_path: Path) -
 
 
 def run(*words: str | Path) -> int:
-    """The command, in this process."""
+    """Run the command in this process."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     return command.run(parser.parse_args([str(word) for word in words]))
 
 
-def test_the_command_makes_up_names(capsys: pytest.CaptureFixture[str]) -> None:
-    """A musician would have to think of names."""
-    said = []
+def test_the_command_generates_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a command that generates no names."""
+    outputs = []
     for _ in range(2):
         assert run("--count", "4", "--seed", "7") == 0
-        said.append(capsys.readouterr().out.split())
-    assert said[0] == said[1]
-    assert len({*said[0]}) == 4
+        outputs.append(capsys.readouterr().out.split())
+    assert outputs[0] == outputs[1]
+    assert len({*outputs[0]}) == 4
     run("--count", "4", "--seed", "8")
-    assert capsys.readouterr().out.split() != said[0]
+    assert capsys.readouterr().out.split() != outputs[0]
 
 
-def test_the_command_learns_from_a_list_and_keeps_what_it_learned(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nobody could have names after their own taste."""
+def test_the_command_trains_a_model_and_saves_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a model of a user's own names that is not saved."""
     (tmp_path / "few.txt").write_text("\n".join(FEW))
-    learn: list[str | Path] = [
-        "--train",
-        tmp_path / "few.txt",
-        "--iterations",
-        "2001",
-        "--out",
-        tmp_path / "few",
-        "--source",
-        "us",
-    ]
+    learn: list[str | Path] = ["--train", tmp_path / "few.txt", "--iterations", "2001", "--out", tmp_path / "few"]
+    learn += ["--source", "us"]
     assert run(*learn, "--seed", "1", "--count", "3") == 0
-    told = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in told[:2]] == ["0", "2000"]
-    assert "learned from us" in load_name_model(tmp_path / "few").card
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[:2]] == ["0", "2000"]
+    assert "trained on us" in load_name_model(tmp_path / "few").card
     run("--model", tmp_path / "few", "--seed", "1", "--count", "3")
-    assert capsys.readouterr().out.splitlines() == told[3:]
+    assert capsys.readouterr().out.splitlines() == lines[3:]
 
 
-def test_a_list_of_any_name_can_be_learned_from(tmp_path: Path) -> None:
-    """What was learned from a list with a name of another time could not be kept."""
+def test_a_list_with_any_file_name_can_be_trained_on(tmp_path: Path) -> None:
+    """Guards against: an error for a list whose file name is not UTF-8."""
     odd = os.fsdecode(b"pr\xe9noms")
     (tmp_path / odd).write_text("\n".join(FEW))
     assert run("--train", tmp_path / odd, "--iterations", "1", "--out", tmp_path / f"{odd}.kept", "--source", odd) == 0
@@ -350,7 +341,7 @@ def test_a_list_of_any_name_can_be_learned_from(tmp_path: Path) -> None:
         (["--train", __file__, "--out", str(Path(__file__).parent)], UsageError),
     ],
 )
-def test_wrong_usage_is_told(words: list[str], error: type[Exception]) -> None:
-    """A typing mistake would end in a traceback, or after a minute of training."""
+def test_wrong_usage_is_reported(words: list[str], error: type[Exception]) -> None:
+    """Guards against: a traceback for wrong usage, or an error only after a minute of training."""
     with pytest.raises(error):
         run(*words)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plain recurrent network, forward and backward, in NumPy."""
+"""The course's plain recurrent network in NumPy, forward and backward."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from support.gradients import assert_gradients, one_hot, random_arrays
 
 
 class Size(NamedTuple):
-    """How large a network and its input are."""
+    """The sizes of a network and its input."""
 
     n_x: int
     n_a: int
@@ -43,20 +43,20 @@ few = hypothesis_settings(max_examples=12)
 
 
 def parameters_of(size: Size, seed: int) -> dict[str, Array]:
-    """Random parameters."""
+    """Return random parameters."""
     n_x, n_a, n_y, *_ = size
     shapes = {"Wax": (n_a, n_x), "Waa": (n_a, n_a), "Wya": (n_y, n_a), "ba": (n_a, 1), "by": (n_y, 1)}
     return random_arrays(seed, **shapes)
 
 
 def inputs_of(size: Size, seed: int) -> dict[str, Array]:
-    """Random x and a0."""
+    """Return random x and a0."""
     return random_arrays(seed + 1, x=(size.n_x, size.m, size.T_x), a0=(size.n_a, size.m))
 
 
 @given(sizes, seeds)
-def test_a_step_is_its_formula(size: Size, seed: int) -> None:
-    """A student would learn another network; one of the originals predicts from the state before."""
+def test_a_step_follows_the_formulas(size: Size, seed: int) -> None:
+    """Guards against: another network than the course's: one of the originals predicts from a_prev."""
     p, inputs = parameters_of(size, seed), inputs_of(size, seed)
     xt, a_prev = inputs["x"][:, :, 0], inputs["a0"]
     a_next, yt_pred, cache = rnn_cell_forward(xt, a_prev, p)
@@ -70,7 +70,7 @@ def test_a_step_is_its_formula(size: Size, seed: int) -> None:
 
 @given(sizes, seeds)
 def test_a_sequence_is_its_steps(size: Size, seed: int) -> None:
-    """The network would forget: one of the originals begins every step from the first state."""
+    """Guards against: a network without memory: one of the originals starts every step from the first state."""
     p, inputs = parameters_of(size, seed), inputs_of(size, seed)
     a, y_pred, (caches, x) = rnn_forward(**inputs, parameters=p)
     assert (a.shape, y_pred.shape) == ((size.n_a, size.m, size.T_x), (size.n_y, size.m, size.T_x))
@@ -85,7 +85,7 @@ def test_a_sequence_is_its_steps(size: Size, seed: int) -> None:
 @few
 @given(sizes, seeds)
 def test_a_steps_gradients_are_right(size: Size, seed: int) -> None:
-    """The course's check of one step would fail."""
+    """Guards against: wrong gradients of one step."""
     p, inputs = parameters_of(size, seed), inputs_of(size, seed)
     xt, a_prev = inputs["x"][:, :, 0].copy(), inputs["a0"]
     da_next = random_arrays(seed + 2, da=(size.n_a, size.m))["da"]
@@ -98,10 +98,10 @@ def test_a_steps_gradients_are_right(size: Size, seed: int) -> None:
 @few
 @given(sizes, seeds)
 def test_a_sequences_gradients_are_right(size: Size, seed: int) -> None:
-    """Training would go astray: every parameter, every input and the first state, through loss, output and time."""
+    """Guards against: wrong gradients of a parameter, an input or the first state, through loss, output and time."""
     p, inputs = parameters_of(size, seed), inputs_of(size, seed)
     y = one_hot(seed, size.n_y, size.m, size.T_x)
-    y[:, 0, -1] = 0  # nothing is asked of one sequence at the end
+    y[:, 0, -1] = 0  # one sequence has no target at the last step
 
     def loss() -> float:
         return cross_entropy(rnn_forward(**inputs, parameters=p)[1], y)[0]
@@ -115,7 +115,7 @@ def test_a_sequences_gradients_are_right(size: Size, seed: int) -> None:
 
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 def test_the_number_type_is_kept(kind: str) -> None:
-    """A gradient could not be checked in double precision, nor a network trained fast in single."""
+    """Guards against: a gradient check that cannot run in float64, or training that cannot run in float32."""
     size = Size(3, 4, 2, 2, 3)
     p = {name: one.astype(kind) for name, one in parameters_of(size, 0).items()}
     inputs = {name: one.astype(kind) for name, one in inputs_of(size, 0).items()}
@@ -126,12 +126,12 @@ def test_the_number_type_is_kept(kind: str) -> None:
 
 
 def test_it_learns_to_echo() -> None:
-    """These functions alone would not be enough to train a network."""
+    """Guards against: functions that are not enough to train a network."""
     size = Size(3, 12, 3, 16, 6)
     p = parameters_of(size, 1)
     x = one_hot(5, 3, size.m, size.T_x)
     y = np.zeros_like(x)
-    y[:, :, 1:] = x[:, :, :-1]  # say what came a step before; nothing at first
+    y[:, :, 1:] = x[:, :, :-1]  # the target is the input of the step before; none at first
     zero = np.zeros((size.n_a, size.m))
     losses = []
     for _ in range(150):
@@ -143,16 +143,16 @@ def test_it_learns_to_echo() -> None:
         for name in p:
             p[name] -= 0.1 * gradients[f"d{name}"]
     assert losses[-1] < 0.1 * losses[0]
-    said = rnn_forward(x, zero, p)[1].argmax(axis=0)
-    assert (said == y.argmax(axis=0))[:, 1:].all()
+    predicted = rnn_forward(x, zero, p)[1].argmax(axis=0)
+    assert (predicted == y.argmax(axis=0))[:, 1:].all()
 
 
 def test_nothing_overflows() -> None:
-    """Training would end in warnings and NaN as soon as a network is sure of itself."""
+    """Guards against: warnings and NaN in training as soon as a probability is nearly 0 or 1."""
     with np.errstate(all="raise", under="ignore"):
         np.testing.assert_allclose(sigmoid(np.array([-1e4, 0.0, 1e4])), [0, 0.5, 1])
-        sure = softmax(np.array([[1e4], [-1e4]]))[:, :, None]
-        loss, dz = cross_entropy(sure, np.array([[[0.0]], [[1.0]]]))
+        certain = softmax(np.array([[1e4], [-1e4]]))[:, :, None]
+        loss, dz = cross_entropy(certain, np.array([[[0.0]], [[1.0]]]))
     assert np.isfinite(loss)
     np.testing.assert_array_equal(dz[:, 0, 0], [1, -1])
 
@@ -160,7 +160,7 @@ def test_nothing_overflows() -> None:
 @pytest.mark.tensorflow
 @pytest.mark.slow
 def test_keras_computes_the_same_both_ways() -> None:
-    """A student could not compare this network with Keras', nor take weights from one to the other."""
+    """Guards against: a network that differs from Keras', so that weights cannot be exchanged."""
     tf = pytest.importorskip("tensorflow")
     import keras
 
@@ -170,7 +170,7 @@ def test_keras_computes_the_same_both_ways() -> None:
     rnn = keras.layers.SimpleRNN(size.n_a, return_sequences=True, dtype="float64")
     dense = keras.layers.Dense(size.n_y, activation="softmax", dtype="float64")
     x, a0 = tf.constant(inputs["x"].transpose(1, 2, 0)), tf.constant(inputs["a0"].T)
-    dense(rnn(x, initial_state=a0))  # so that there are weights to set
+    dense(rnn(x, initial_state=a0))  # builds the layers, so that their weights can be set
     rnn.set_weights(to_keras(p)[:3])
     dense.set_weights(to_keras(p)[3:])
     variables = [*rnn.trainable_variables, *dense.trainable_variables]
@@ -194,8 +194,8 @@ def test_keras_computes_the_same_both_ways() -> None:
 
 
 @given(sizes, seeds)
-def test_there_and_back_is_the_same(size: Size, seed: int) -> None:
-    """Weights taken to Keras and back would be others."""
+def test_from_keras_is_the_inverse_of_to_keras(size: Size, seed: int) -> None:
+    """Guards against: weights that change on the way to Keras and back."""
     p = parameters_of(size, seed)
     back = from_keras(to_keras(p))
     assert back.keys() == p.keys()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs that a line shares with the training set: a network that copies must show."""
+"""The longest runs that a line shares with the training set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import Piece
 from sideman_models.evaluation.copying import (
     MATCH_KEYS,
     MatchKey,
@@ -17,38 +16,39 @@ from sideman_models.evaluation.copying import (
     longest_shared_runs,
     performer_of,
 )
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 
 ALPHABET = [Value("C", 6, 2), Value("S", 6, 2), Value("C", 6, -1), Value("C", 3, 2), Value("R", 6)]
 
 
 def pieces() -> st.SearchStrategy[list[Piece]]:
-    """A few short pieces of few values by few players, some of them nobody."""
+    """Draw a few short pieces of few values by few performers, some of them unknown."""
     values = st.lists(st.sampled_from(ALPHABET), max_size=14).map(tuple)
     return st.lists(st.builds(Piece, st.sampled_from("TUV"), st.sampled_from(["", "A", "B"]), values), max_size=5)
 
 
-def longest(piece: Piece, training: Sequence[Piece], alike: MatchKey) -> int:
-    """The same figure by trying everything."""
-    own = [alike(value) for value in piece.values]
+def longest_by_trying(piece: Piece, training: Sequence[Piece], match_key: MatchKey) -> int:
+    """Return the length of the longest shared run in notes, by trying all runs."""
+    own = [match_key(value) for value in piece.values]
     most = 0
     for other in training:
-        theirs = [alike(value) for value in other.values]
+        theirs = [match_key(value) for value in other.values]
         for start in range(len(own)):
             for end in range(start + 1, len(own) + 1):
                 run = own[start:end]
-                there = any(theirs[at : at + len(run)] == run for at in range(len(theirs)))
-                if there and performer_of(other) != performer_of(piece):
+                occurs = any(theirs[at : at + len(run)] == run for at in range(len(theirs)))
+                if occurs and performer_of(other) != performer_of(piece):
                     most = max(most, sum(value.kind != "R" for value in piece.values[start:end]))
     return most
 
 
 @given(pieces(), pieces(), st.sampled_from(sorted(MATCH_KEYS)))
-def test_it_is_the_longest_run(probes: list[Piece], training: list[Piece], how: str) -> None:
-    """A copied solo would pass for an invention, or the other way about."""
-    alike = MATCH_KEYS[how]
-    runs = longest_shared_runs(probes, training, alike)
-    assert [run.note_count for run in runs] == [longest(piece, training, alike) for piece in probes]
+def test_the_run_is_the_longest_one(probes: list[Piece], training: list[Piece], match: str) -> None:
+    """Guards against: a copied solo that passes for an invention, or the reverse."""
+    match_key = MATCH_KEYS[match]
+    runs = longest_shared_runs(probes, training, match_key)
+    assert [run.note_count for run in runs] == [longest_by_trying(piece, training, match_key) for piece in probes]
     for run, piece in zip(runs, probes, strict=True):
         assert run.piece is piece
         assert len(run.text.split()) == run.value_count
@@ -57,13 +57,13 @@ def test_it_is_the_longest_run(probes: list[Piece], training: list[Piece], how: 
             continue
         assert run.source in training
         assert performer_of(run.source) != performer_of(piece)
-        copied = [alike(value) for value in piece.values[run.start : run.start + run.value_count]]
-        theirs = [alike(value) for value in run.source.values]
+        copied = [match_key(value) for value in piece.values[run.start : run.start + run.value_count]]
+        theirs = [match_key(value) for value in run.source.values]
         assert any(theirs[at : at + run.value_count] == copied for at in range(len(theirs)))
 
 
-def test_a_copied_solo_shows_whole_and_names_its_source() -> None:
-    """Plagiarism would not be seen, nor from whom."""
+def test_a_copied_solo_is_found_with_its_source() -> None:
+    """Guards against: a copy that is not found, or whose source is not named."""
     solo = tuple(ALPHABET[at * at % 5] for at in range(60))
     original, other = Piece("Ours", "A", solo), Piece("Other", "B", (ALPHABET[0],) * 60)
     [run] = longest_shared_runs([Piece("New", "net", (ALPHABET[4], *solo))], [other, original], by_value)
@@ -73,7 +73,7 @@ def test_a_copied_solo_shows_whole_and_names_its_source() -> None:
 
 
 def test_a_melody_is_the_same_over_other_chords() -> None:
-    """A tune copied over new changes would not be found."""
+    """Guards against: a tune copied over other chords that is not found."""
     one, other = Piece("", "A", (ALPHABET[0],) * 9), Piece("", "B", (ALPHABET[1],) * 9)
     assert longest_shared_runs([one], [other], by_value)[0].note_count == 0
     assert longest_shared_runs([one], [other], by_melody)[0].note_count == 9

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the network is told beside the value before."""
+"""The context features of a value (sideman_models.music.context)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import ChordGrid
 from sideman_models.music.context import FEATURES, ContextFeatures, EvenBars, Place, clash_mask_at, place_at
 from sideman_models.music.harmony import NO_CHORD, TONE_KINDS, parse_chord
+from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import Value, Vocabulary
 from support.strategies import beat_changes, chords, modern_values
 
@@ -26,43 +26,43 @@ places = st.builds(
 
 
 @given(places, st.lists(st.sampled_from(sorted(FEATURES)), unique=True))
-def test_each_feature_lights_its_own_rows(place: Place, names: list[str]) -> None:
-    """The network would be told one thing in the words for another."""
+def test_each_feature_turns_on_its_own_rows(place: Place, names: list[str]) -> None:
+    """Guards against: features that share rows, so that the network confuses one with another."""
     context = ContextFeatures(names)
     rows = context.active_rows(place)
     assert len(rows) == context.max_active
-    lit = [int(row) for row in rows if row != context.n_rows]
-    assert len(set(lit)) == len(lit)
-    assert all(0 <= row < context.n_rows for row in lit)
+    active = [int(row) for row in rows if row != context.n_rows]
+    assert len(set(active)) == len(active)
+    assert all(0 <= row < context.n_rows for row in active)
     start = 0
     for name in names:
         feature = FEATURES[name]
-        told = [row - start for row in lit if start <= row < start + feature.row_count]
-        assert told == list(feature.active_rows(place))
-        assert len(told) in (feature.max_active, 0 if place.previous_pitch is None else feature.max_active)
+        own = [row - start for row in active if start <= row < start + feature.row_count]
+        assert own == list(feature.active_rows(place))
+        assert len(own) in (feature.max_active, 0 if place.previous_pitch is None else feature.max_active)
         start += feature.row_count
 
 
-def test_the_words_of_a_place_can_be_read() -> None:
-    """A trained bundle would be told other things than it was trained on: no row may ever move."""
+def test_the_rows_of_a_place_never_move() -> None:
+    """Guards against: rows that change their meaning, so that a trained bundle gets other input than in training."""
     place = Place(30, parse_chord("Dm7"), parse_chord("G7"), 1.5, 65)
-    told = {name: list(feature.active_rows(place)) for name, feature in FEATURES.items()}
-    assert told["position in the bar"] == [30]
-    assert told["place in the beat"] == [6]
-    assert told["beat"] == [2]
-    assert told["root motion"] == [5]
-    assert told["beats to the change"] == [1]
-    assert told["register"] == [3]
-    assert told["previous pitch from the root now"] == [3]
-    assert told["previous pitch from the root next"] == [10]
+    rows = {name: list(feature.active_rows(place)) for name, feature in FEATURES.items()}
+    assert rows["position in the bar"] == [30]
+    assert rows["place in the beat"] == [6]
+    assert rows["beat"] == [2]
+    assert rows["root motion"] == [5]
+    assert rows["beats to the change"] == [1]
+    assert rows["register"] == [3]
+    assert rows["previous pitch from the root now"] == [3]
+    assert rows["previous pitch from the root next"] == [10]
     # Offsets 0..11 from F over D minor: chord tone, then F# outside the scale, G in it, and so on.
-    kinds = "".join(TONE_KINDS[row % 4] for row in told["kinds of the twelve offsets now"])
+    kinds = "".join(TONE_KINDS[row % 4] for row in rows["kinds of the twelve offsets now"])
     assert kinds == "".join(TONE_KINDS[parse_chord("Dm7").kind_of(65 + offset)] for offset in range(12))
 
 
 @given(st.lists(modern_values(), min_size=1, unique=True), places)
 def test_a_value_clashes_when_its_interval_leads_to_another_kind(known: list[Value], place: Place) -> None:
-    """The mask would punish the right notes."""
+    """Guards against: a mask that penalises the values that fit."""
     clash = clash_mask_at(Vocabulary(known), place)
     for value, clashing in zip(known, clash, strict=True):
         if value.interval is None or place.previous_pitch is None:
@@ -74,7 +74,7 @@ def test_a_value_clashes_when_its_interval_leads_to_another_kind(known: list[Val
 
 @given(beat_changes(), st.integers(-20, 2000))
 def test_the_next_change_is_the_next_different_chord(changes: ChordGrid, tick: int) -> None:
-    """The network would aim at a chord that does not come."""
+    """Guards against: a network that aims at a chord that does not come."""
     place = place_at(changes, EvenBars(48), max(0, tick), None)
     beat = max(0, tick) / 12
     assert place.chord == changes.chords[min(len(changes.chords) - 1, int(beat))]
@@ -88,15 +88,15 @@ def test_the_next_change_is_the_next_different_chord(changes: ChordGrid, tick: i
         assert all(changes.chords[at] == place.chord for at in between)
 
 
-def test_without_a_chord_there_is_no_root_to_tell_from() -> None:
-    """N.C. would be told as if it were a chord on C."""
+def test_without_a_chord_there_is_no_distance_from_its_root() -> None:
+    """Guards against: N.C. treated as a chord on C."""
     place = Place(0, NO_CHORD, parse_chord("C7"), 2.0, 60)
     assert FEATURES["previous pitch from the root now"].active_rows(place) == [12]
     assert FEATURES["root motion"].active_rows(place) == [12]
 
 
-def test_a_place_says_the_same_when_it_comes_from_another_process() -> None:
-    """Music read by several processes at once would be told in other words than the same music read by one."""
+def test_a_place_from_another_process_has_the_same_rows() -> None:
+    """Guards against: music that gets other rows if several processes read it."""
     place = Place(0, NO_CHORD, parse_chord("G7"), 4.0, 60)
     copied = pickle.loads(pickle.dumps(place))
     assert np.array_equal(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chord symbols, and how pitches sit in the chords they name."""
+"""Chord symbols, and the kinds of pitches over chords."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sideman_models.music.harmony import (
 from support.data_files import data_file
 from support.strategies import chords
 
-# What musicians write after the root, by the row it must end in.
+# For each row the texts after the root that must be read as it.
 SPELLINGS = {
     "": ("", "M", "maj", "Maj"),
     "^7": ("^7", "^", "maj7", "Maj7", "MAJ7", "ma7", "M7", "j7", "Δ", "Δ7", "△7", "(maj7)"),
@@ -84,23 +84,25 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize(("row", "suffix"), [(row, suffix) for row, found in SPELLINGS.items() for suffix in found])
-def test_every_usual_spelling_ends_in_its_row(row: str, suffix: str) -> None:
-    """Lost: a chart from another book, or the solo database, is played over the wrong chords."""
+@pytest.mark.parametrize(
+    ("row", "suffix"), [(row, suffix) for row, suffixes in SPELLINGS.items() for suffix in suffixes]
+)
+def test_every_usual_spelling_is_read_as_its_quality(row: str, suffix: str) -> None:
+    """Guards against: a chart from another book, or the solo database, played over the wrong chords."""
     for root in ("C", "F#", "Bb", "E♭"):
         assert parse_chord(root + suffix).quality is QUALITIES[row]
 
 
 @pytest.mark.parametrize("text", ["N.C.", "NC", "n.c.", "N. C.", " nc "])
-def test_no_chord_leaves_every_pitch_a_scale_tone(text: str) -> None:
-    """Lost: a bar without chords stops the chart, or makes every note sound wrong to the network."""
+def test_without_a_chord_every_pitch_is_a_scale_tone(text: str) -> None:
+    """Guards against: a bar without chords that is refused, or in which each note looks wrong to the network."""
     assert parse_chord(text) == NO_CHORD
     assert {TONE_KINDS[NO_CHORD.kind_of(pitch)] for pitch in range(128)} == {"S"}
 
 
 @pytest.mark.parametrize("quality", QUALITIES.values(), ids=lambda quality: quality.name or "major")
-def test_every_row_is_sound(quality: Quality) -> None:
-    """Lost: a mistyped row, whose chord tones are not in its scale, teaches the network nonsense."""
+def test_every_row_is_consistent(quality: Quality) -> None:
+    """Guards against: a mistyped row whose chord tones are not in its scale."""
     assert set(quality.tones) <= set(quality.scale) <= set(range(12))
     assert quality.tones == tuple(sorted(set(quality.tones)))
     assert quality.family in CHORD_FAMILIES
@@ -110,8 +112,8 @@ def test_every_row_is_sound(quality: Quality) -> None:
         assert kind == in_order.index(True)
 
 
-def test_rows_and_families_are_all_used_and_told_apart() -> None:
-    """Lost: a row that shadows another, or an input of the network that never lights up."""
+def test_rows_and_families_are_all_used_and_different() -> None:
+    """Guards against: a row that is never chosen, or an input of the network that is never on."""
     assert len(QUALITIES) == len(QUALITY_TABLE)
     assert len({(quality.tones, quality.scale) for quality in QUALITIES.values()}) == len(QUALITY_TABLE)
     assert {quality.family for quality in QUALITIES.values()} == set(CHORD_FAMILIES)
@@ -120,13 +122,13 @@ def test_rows_and_families_are_all_used_and_told_apart() -> None:
 
 @pytest.mark.parametrize("name", [name for name in QUALITIES if name != "none"])
 def test_a_row_is_read_back_from_its_own_name(name: str) -> None:
-    """Lost: a symbol the program prints cannot be given back to it."""
+    """Guards against: a symbol that the program prints but cannot read."""
     assert parse_chord("Eb" + name).quality is QUALITIES[name]
 
 
 @given(st.text(max_size=12) | st.from_regex(r"[A-G][b#]?[-0-9mMajb#^()sudiot+,/ø]{0,10}", fullmatch=True))
 def test_any_text_is_a_chord_or_a_chord_error(text: str) -> None:
-    """Lost: a typing mistake in a chart ends the program with a traceback instead of one clear line."""
+    """Guards against: a traceback for a typing mistake in a chart, instead of one clear line."""
     try:
         chord = parse_chord(text)
     except ChordError as error:
@@ -139,15 +141,15 @@ def test_any_text_is_a_chord_or_a_chord_error(text: str) -> None:
 
 @given(chords(), st.integers(0, 127))
 def test_kinds_do_not_depend_on_the_octave(chord: Chord, pitch: int) -> None:
-    """Lost: the same line an octave higher means something else to the network."""
+    """Guards against: a line that means something else to the network an octave higher."""
     assert chord.kind_of(pitch) == chord.kind_of(pitch % 12) == chord.kind_of(pitch + 12)
     assert (chord.kind_of(pitch) == TONE_KINDS.index("C")) == (pitch % 12 in chord.tones)
     assert (pitch % 12 in chord.scale) == (TONE_KINDS[chord.kind_of(pitch)] in "CS")
 
 
 @given(chords(), st.integers(-24, 24), st.integers(0, 127))
-def test_transposing_moves_everything_alike(chord: Chord, semitones: int, pitch: int) -> None:
-    """Lost: a chart transposed for another instrument is no longer the same song."""
+def test_transposing_moves_all_parts_of_a_chord(chord: Chord, semitones: int, pitch: int) -> None:
+    """Guards against: a chart that is another song after it was transposed for another instrument."""
     moved = chord.transposed(semitones)
     assert moved.quality is chord.quality
     assert moved == parse_chord(moved.text)
@@ -157,14 +159,14 @@ def test_transposing_moves_everything_alike(chord: Chord, semitones: int, pitch:
 
 
 @given(chords())
-def test_an_octave_changes_nothing(chord: Chord) -> None:
-    """Lost: a chord is respelled although nothing was transposed."""
+def test_transposing_by_an_octave_changes_nothing(chord: Chord) -> None:
+    """Guards against: a chord that is respelled although nothing was transposed."""
     assert chord.transposed(12) == chord
     assert chord.transposed(-12).text == chord.text
 
 
 def test_the_bass_is_kept_but_is_no_chord_tone() -> None:
-    """Lost: a pedal note under a chord makes clashing notes count as chord tones."""
+    """Guards against: a pedal note under a chord that turns clashing notes into chord tones."""
     over_f = parse_chord("C/F")
     assert (over_f.root, over_f.bass, over_f.tones) == (0, 5, frozenset({0, 4, 7}))
     assert parse_chord("D-7/C#").transposed(1).text == "Eb-7/D"
@@ -174,7 +176,7 @@ def test_the_bass_is_kept_but_is_no_chord_tone() -> None:
 
 
 def test_chords_that_sound_the_same_are_equal() -> None:
-    """Lost: a chart that writes a chord in two ways seems to change where nothing changes."""
+    """Guards against: a chart that writes one chord in two ways and so seems to change chords."""
     assert parse_chord("Db^7") == parse_chord("C#maj7")
     assert hash(parse_chord("Db^7")) == hash(parse_chord("C#maj7"))
     assert parse_chord("C/E") != parse_chord("C")
@@ -189,13 +191,13 @@ def test_chords_that_sound_the_same_are_equal() -> None:
         ("Cmaj7x", "'x' is not understood", "'Cmaj7'"),
         ("C7#13", "'#13' is not understood", "did you mean"),
         ("C7b", "'b' has no number", "did you mean"),
-        ("C77", "'7' is said twice", "'C7'"),
+        ("C77", "'7' is given twice", "'C7'"),
         ("C/H", "'/H' is not understood", "C/E"),
         ("", "root", "N.C."),
     ],
 )
-def test_an_unreadable_symbol_is_told_by_its_part(text: str, part: str, hint: str) -> None:
-    """Lost: the player must guess which sign of which chord was wrong."""
+def test_the_error_names_the_unreadable_part(text: str, part: str, hint: str) -> None:
+    """Guards against: an error that does not say which part of which chord is wrong."""
     with pytest.raises(ChordError) as caught:
         parse_chord(text)
     assert part in str(caught.value)
@@ -203,7 +205,7 @@ def test_an_unreadable_symbol_is_told_by_its_part(text: str, part: str, hint: st
 
 
 def test_every_symbol_of_the_solo_database_is_read() -> None:
-    """Lost: solos of the training corpus lose their chords without anybody noticing."""
+    """Guards against: training solos that lose their chords unnoticed."""
     symbols = set()
     with gzip.open(data_file("wjd/solos_train.jsonl.gz"), "rt") as lines:
         for line in lines:
@@ -216,7 +218,7 @@ def test_every_symbol_of_the_solo_database_is_read() -> None:
 
 @given(st.integers(0, 127))
 def test_a_pitch_is_read_back_from_its_name(pitch: int) -> None:
-    """Lost: a range printed by the program, given back to it, means other notes."""
+    """Guards against: a range that the program prints but reads as other notes."""
     assert parse_pitch(pitch_name(pitch)) == parse_pitch(str(pitch)) == pitch
 
 
@@ -224,12 +226,12 @@ def test_a_pitch_is_read_back_from_its_name(pitch: int) -> None:
     ("text", "pitch"), [("C4", 60), ("Eb3", 51), ("e♭3", 51), ("B#3", 60), ("Cb4", 59), ("C-1", 0)]
 )
 def test_pitch_names_count_from_middle_c(text: str, pitch: int) -> None:
-    """Lost: the solo sounds an octave away from where it was asked for."""
+    """Guards against: a solo that sounds an octave too high or too low."""
     assert parse_pitch(text) == pitch
 
 
 @pytest.mark.parametrize("text", ["", "H4", "C", "128", "-1", "C10", "Cb-1", "4.5", "²", "C99999"])
-def test_what_is_no_pitch_is_refused(text: str) -> None:
-    """Lost: a mistyped range is quietly another range."""
+def test_an_invalid_pitch_is_refused(text: str) -> None:
+    """Guards against: a mistyped range that is silently read as another one."""
     with pytest.raises(ChordError, match="is not a pitch"):
         parse_pitch(text)

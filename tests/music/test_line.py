@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The line: what is written for what was played."""
+"""Melodic lines: the values that are written for the notes that were played."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman_models.corpus.corpus import ChordGrid
 from sideman_models.music.context import EvenBars
 from sideman_models.music.harmony import TONE_KINDS, parse_chord
 from sideman_models.music.line import LineNote, LineValue, MelodicLine, notes_to_values
+from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import DURATION_GRID, clip_interval
 from support.strategies import beat_changes, lines
 
@@ -20,17 +20,17 @@ EVEN = EvenBars(BAR)
 
 
 def changes(*symbols: str) -> ChordGrid:
-    """A chord a beat."""
+    """Return a grid of one chord a beat."""
     return ChordGrid(tuple(map(parse_chord, symbols)))
 
 
 def texts(written: list[LineValue]) -> str:
-    """The values as a person reads them."""
+    """Return the written form of the values."""
     return " ".join(one.value.text for one in written)
 
 
-def test_a_phrase_is_written_as_one_would_write_it() -> None:
-    """Corpus and player would be told to the network in other words than these."""
+def test_a_phrase_has_the_values_that_a_musician_would_write() -> None:
+    """Guards against: corpus and player described to the network in different ways."""
     notes = [
         LineNote(0, 6, 60, starts_phrase=True),
         LineNote(6, 12, 64),
@@ -44,37 +44,37 @@ def test_a_phrase_is_written_as_one_would_write_it() -> None:
     assert dropped == 0
 
 
-def test_rests_are_parted_at_bar_lines_and_two_beats_of_them_end_a_phrase() -> None:
-    """Phrases would run on through silence, or rests would hide where the bar begins."""
+def test_rests_are_split_at_bar_lines_and_two_beats_of_rest_end_a_phrase() -> None:
+    """Guards against: phrases that continue through silence, or rests that hide the bar line."""
     written, _ = notes_to_values([LineNote(36, 42, 60), LineNote(66, 72, 62)], changes("C"), EVEN)
     assert texts(written) == "C,0.500 R,0.500 R,1.500 S,0.500"
     written, _ = notes_to_values([LineNote(36, 42, 60), LineNote(60, 66, 62)], changes("C"), EVEN)
     assert texts(written) == "C,0.500 R,0.500 R,1.000 S,0.500,+2"
 
 
-def test_a_mark_of_the_corpus_settles_where_a_phrase_begins() -> None:
-    """Transcribed phrasing would be lost."""
+def test_a_phrase_begins_where_the_corpus_marks_it() -> None:
+    """Guards against: a loss of the transcribed phrasing."""
     notes = [LineNote(0, 6, 60), LineNote(6, 12, 62, starts_phrase=True), LineNote(40, 46, 64, starts_phrase=False)]
     written, _ = notes_to_values(notes, changes("C"), EVEN)
     assert texts(written) == "C,0.500 S,0.500 R,2.333 C,0.500,+2"
 
 
 def test_a_short_silence_belongs_to_the_note() -> None:
-    """Every staccato note would become a note and a rest."""
+    """Guards against: staccato notes that become a note and a rest each."""
     written, _ = notes_to_values([LineNote(0, 9.5, 60), LineNote(12, 24, 62)], changes("C"), EVEN)
     assert texts(written) == "C,1.000 S,1.000,+2"
 
 
-def test_a_note_clipped_short_before_a_rest_is_kept() -> None:
-    """Very short notes would vanish from the corpus although there is all the room in the world."""
+def test_a_very_short_note_before_a_rest_is_kept() -> None:
+    """Guards against: very short notes that disappear from the corpus although there is room for them."""
     written, dropped = notes_to_values([LineNote(0, 0.5, 60), LineNote(12, 18, 62)], changes("C"), EVEN)
     assert texts(written) == "C,0.167 R,0.833 S,0.500,+2"
     assert dropped == 0
 
 
 @given(beat_changes(), lines(), st.sampled_from([36, 48, 60]))
-def test_the_values_tell_the_line(chords: ChordGrid, notes: list[LineNote], bar: int) -> None:
-    """Kinds, intervals, places and counts in the corpus would not be those of the music."""
+def test_the_values_describe_the_line(chords: ChordGrid, notes: list[LineNote], bar: int) -> None:
+    """Guards against: values whose kinds, intervals, places or number are not those of the music."""
     written, dropped = notes_to_values(notes, chords, EvenBars(bar))
     played = [one for one in written if one.pitch is not None]
     assert len(played) + dropped == len(notes)
@@ -95,20 +95,19 @@ def test_the_values_tell_the_line(chords: ChordGrid, notes: list[LineNote], bar:
 
 @given(beat_changes(), lines())
 def test_rests_do_not_cross_bar_lines(chords: ChordGrid, notes: list[LineNote]) -> None:
-    """The network would not hear where the bar begins."""
+    """Guards against: rests that hide from the network where the bar begins."""
     written, _ = notes_to_values(notes, chords, EVEN)
     rests = [one for one in written if one.pitch is None]
-    assert all(
-        one.place.tick_in_bar + one.value.ticks <= BAR + 1 for one in rests
-    )  # from an odd place the grid may round
+    # One tick more is possible, because the grid may round a rest that begins off the grid.
+    assert all(one.place.tick_in_bar + one.value.ticks <= BAR + 1 for one in rests)
     for rest, after in pairwise(written):
         if rest.pitch is None and after.pitch is None:
             assert after.place.tick_in_bar == 0
 
 
 @given(beat_changes(), lines())
-def test_nothing_drifts(chords: ChordGrid, notes: list[LineNote]) -> None:
-    """After some choruses the network would be told the wrong beat, and so the wrong chord."""
+def test_positions_do_not_drift(chords: ChordGrid, notes: list[LineNote]) -> None:
+    """Guards against: a line that after some choruses has moved to the wrong beat, and so to the wrong chord."""
     line = MelodicLine(chords, EVEN)
     for note in notes:
         line.add_note(note.onset, note.pitch, starts_phrase=note.starts_phrase)
@@ -117,8 +116,8 @@ def test_nothing_drifts(chords: ChordGrid, notes: list[LineNote]) -> None:
 
 
 @given(beat_changes(), lines())
-def test_a_note_heard_never_falls_out(chords: ChordGrid, notes: list[LineNote]) -> None:
-    """A fast player's notes would go unheard."""
+def test_a_heard_note_is_never_dropped(chords: ChordGrid, notes: list[LineNote]) -> None:
+    """Guards against: fast notes of the player that are ignored."""
     line = MelodicLine(chords, EVEN)
     for note in notes:
         line.add_note(note.onset, note.pitch, heard=True)
@@ -129,8 +128,8 @@ def test_a_note_heard_never_falls_out(chords: ChordGrid, notes: list[LineNote]) 
 
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=20, unique=True).map(sorted))
-def test_a_note_heard_begins_on_its_tick(ticks: list[int]) -> None:
-    """A note on the bar line would be heard in the bar before when the rhythm before it fits the grid badly."""
+def test_a_heard_note_begins_on_its_tick(ticks: list[int]) -> None:
+    """Guards against: a note on the bar line placed in the previous bar if the rhythm before it fits the grid badly."""
     line, written = MelodicLine(changes("C"), EVEN), []
     for tick in ticks:
         written += line.add_note(tick, 60 + tick % 5, heard=True)
@@ -140,8 +139,8 @@ def test_a_note_heard_begins_on_its_tick(ticks: list[int]) -> None:
 
 
 @given(beat_changes(), lines(), st.integers(0, 23))
-def test_a_copy_goes_on_by_itself(chords: ChordGrid, notes: list[LineNote], cut: int) -> None:
-    """Trying out what comes next would change what has been."""
+def test_a_copy_is_independent(chords: ChordGrid, notes: list[LineNote], cut: int) -> None:
+    """Guards against: trying out the next value changes the line itself."""
     line = MelodicLine(chords, EVEN)
     copied: MelodicLine | None = None
     after: list[LineValue] = []
@@ -162,8 +161,8 @@ def test_a_copy_goes_on_by_itself(chords: ChordGrid, notes: list[LineNote], cut:
     assert again == after
 
 
-def test_a_note_cut_short_is_written_as_short() -> None:
-    """The network would believe that its note went on after a change of mode had ended it."""
+def test_a_note_that_is_cut_short_is_written_as_short() -> None:
+    """Guards against: the network believes that its note continued after a change of mode had ended it."""
     line = MelodicLine(changes("C"), EVEN)
     line.add_own_note(0, 60)
     line.release(46)

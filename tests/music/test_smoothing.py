@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The originals' post-processing, note by note: each rule holds, is final, and leaves alone what already obeys it."""
+"""The smoothing rules, note by note: each rule holds, is final, and changes nothing that already obeys it."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ beats = st.sampled_from([12, 24, 48, 96, 480])
 
 @given(st.integers(0, 10_000), st.integers(1, 3000), beats, st.integers(0, 100))
 def test_every_note_ends_on_the_grid(onset: int, length: int, beat: int, least: int) -> None:
-    """Without it a triplet and a sixteenth in one beat would push all that follows off the grid."""
+    """Guards against: a triplet and a sixteenth in one beat that push all later notes off the grid."""
     ends = onset + settle_length(onset, length, beat, least)
     assert ends % beat % (beat // 4) == 0 or ends % beat % (beat // 3) == 0
     assert ends - onset >= max(1, least)
 
 
 @given(st.lists(lengths, max_size=30))
-def test_a_beat_is_parted_in_quarters_or_in_thirds(drawn: list[int]) -> None:
-    """Without it a beat would be half a triplet, which nobody plays."""
+def test_a_beat_is_divided_into_quarters_or_thirds(drawn: list[int]) -> None:
+    """Guards against: a beat that is half a triplet, which nobody can play."""
     onset, onsets = 0, [0]
     for length in drawn:
         onset += settle_length(onset, length, TICKS_PER_QUARTER)
@@ -54,8 +54,8 @@ def test_a_beat_is_parted_in_quarters_or_in_thirds(drawn: list[int]) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 300), beats, st.integers(0, 100))
-def test_what_has_settled_stays(onset: int, length: int, beat: int, least: int) -> None:
-    """Without it each pass over a solo would change it again."""
+def test_a_settled_length_stays(onset: int, length: int, beat: int, least: int) -> None:
+    """Guards against: a solo that changes again each time the rules are applied."""
     once = settle_length(onset, length, beat, least)
     assert settle_length(onset, once, beat, least) == once
 
@@ -64,22 +64,22 @@ def test_what_has_settled_stays(onset: int, length: int, beat: int, least: int) 
     ("onset", "length", "settled"),
     [(0, 3, 3), (0, 4, 4), (4, 3, 4), (8, 3, 4), (3, 4, 3), (6, 8, 9), (0, 7, 6), (4, 6, 8), (24, 5, 6), (7, 3, 2)],
 )
-def test_a_length_settles_on_the_nearest(onset: int, length: int, settled: int) -> None:
-    """Without it a rhythm would be bent further than the grid asks for."""
+def test_a_length_settles_on_the_nearest_one(onset: int, length: int, settled: int) -> None:
+    """Guards against: a rhythm that is changed more than the grid requires."""
     assert settle_length(onset, length, TICKS_PER_QUARTER) == settled
 
 
 @given(st.lists(st.floats(0, 20), max_size=20), st.floats(0, 2))
 def test_no_two_notes_start_at_once(onsets: list[float], least: float) -> None:
-    """Without it one voice would strike two notes together, or the later one first."""
-    sounded = list(accumulate(onsets, lambda before, onset: delay_onset(onset, before, least)))
-    assert all(after - before >= least - 1e-9 for before, after in pairwise(sounded))
-    assert list(accumulate(sounded, lambda before, onset: delay_onset(onset, before, least))) == pytest.approx(sounded)
+    """Guards against: a voice that plays two notes together, or the later note first."""
+    delayed = list(accumulate(onsets, lambda before, onset: delay_onset(onset, before, least)))
+    assert all(after - before >= least - 1e-9 for before, after in pairwise(delayed))
+    assert list(accumulate(delayed, lambda before, onset: delay_onset(onset, before, least))) == pytest.approx(delayed)
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_notes_are_kept_apart_and_no_further(length: int, least: int) -> None:
-    """Without it notes would crowd, or the rule would stretch what has room enough."""
+    """Guards against: notes that crowd, or notes that are stretched although they have enough room."""
     apart = limit_to_min_length(length, least)
     assert apart >= least
     assert apart == length or length < least
@@ -88,7 +88,7 @@ def test_notes_are_kept_apart_and_no_further(length: int, least: int) -> None:
 
 @given(pitches, st.integers(0, 127), st.integers(1, 24))
 def test_no_leap_is_wider_than_it_must_be(fitting: list[int], previous: int, widest: int) -> None:
-    """Without it the line would jump where a step was to be had."""
+    """Guards against: a line that leaps where a step is possible."""
     left = within_leap(fitting, previous, widest)
     nearest = min(abs(pitch - previous) for pitch in fitting)
     assert left
@@ -98,16 +98,16 @@ def test_no_leap_is_wider_than_it_must_be(fitting: list[int], previous: int, wid
 
 
 @given(pitches, st.none() | st.integers(0, 127))
-def test_the_worn_pitch_alone_is_left_out(fitting: list[int], worn: int | None) -> None:
-    """Without it one pitch would be hammered, or the rule would take other pitches along."""
-    left = without_repeated(fitting, worn)
-    assert left == without_repeated(left, worn)
-    assert list(left) == ([pitch for pitch in fitting if pitch != worn] or fitting)
+def test_only_the_repeated_pitch_is_left_out(fitting: list[int], repeated: int | None) -> None:
+    """Guards against: one pitch repeated on and on, or other pitches lost with it."""
+    left = without_repeated(fitting, repeated)
+    assert left == without_repeated(left, repeated)
+    assert list(left) == ([pitch for pitch in fitting if pitch != repeated] or fitting)
 
 
 @given(st.integers(0, 20), st.integers(0, 16))
-def test_a_limit_of_nothing_is_none(times: int, most: int) -> None:
-    """Without it a rule that is turned off would still silence a pitch."""
+def test_a_limit_of_zero_is_no_limit(times: int, most: int) -> None:
+    """Guards against: a rule that is off but still blocks a pitch."""
     assert is_repeated_too_often(times, most) == (most > 0 and times >= most)
     assert not is_repeated_too_often(times, 0)
 
@@ -118,36 +118,36 @@ rules = st.builds(
 
 
 @given(rules, st.lists(st.tuples(lengths, st.integers(0, 127)), max_size=20), st.integers(0, 20))
-def test_each_note_is_final_in_its_turn(kept: SmoothingRules, drawn: list[tuple[int, int]], upto: int) -> None:
-    """Without it a note already sounding would have to be changed for one that comes after."""
+def test_each_note_is_final(kept: SmoothingRules, drawn: list[tuple[int, int]], upto: int) -> None:
+    """Guards against: a sounding note that would have to change because of a later one."""
     assert smooth(kept, drawn[:upto]) == smooth(kept, drawn)[:upto]
 
 
 @given(rules, st.lists(st.tuples(lengths, st.integers(0, 127)), max_size=20))
-def test_a_line_that_obeys_is_left_alone(kept: SmoothingRules, drawn: list[tuple[int, int]]) -> None:
-    """Without it the rules together would undo each other's work."""
+def test_a_line_that_obeys_the_rules_is_not_changed(kept: SmoothingRules, drawn: list[tuple[int, int]]) -> None:
+    """Guards against: rules that undo the work of other rules."""
     once = smooth(kept, drawn)
     assert smooth(kept, once) == once
     assert smooth(NO_RULES, drawn) == drawn
     assert all(length >= round(kept.apart * TICKS_PER_QUARTER) for length, _ in once)
 
 
-def test_the_originals_keep_every_rule() -> None:
-    """Without it a classic bundle would play as raw as it was drawn."""
+def test_the_original_rules_are_all_on() -> None:
+    """Guards against: a classic bundle that plays the raw output of its network."""
     kept = (ORIGINAL_RULES.settle, ORIGINAL_RULES.repetition, ORIGINAL_RULES.leap, ORIGINAL_RULES.apart)
     assert all(kept)
 
 
 def solo(*notes: tuple[int, int, int]) -> Piece:
-    """Notes of (onset, length, pitch) over two bars of changes."""
+    """Return a solo of notes (onset, length, pitch) over two bars of changes."""
     changes = ChordGrid(tuple(parse_chord(text) for text in ["Dm7"] * 4 + ["G7"] * 4))
     return solo_to_piece(
         Solo("test", "", tuple(LineNote(onset, onset + length, pitch) for onset, length, pitch in notes), changes)
     )
 
 
-def test_the_effects_are_counted_as_they_are() -> None:
-    """Without it the table of what each rule does would say something else than what was played."""
+def test_the_effects_are_counted_correctly() -> None:
+    """Guards against: a table of effects that does not describe what was played."""
     piece = solo((0, 3, 60), (3, 2, 60), (5, 3, 60), (8, 4, 67), (12, 12, 81))
     assert rule_counts([chorus_of_piece(piece)], MODERN_GRID) == {
         "notes": "5",
@@ -162,7 +162,7 @@ def test_the_effects_are_counted_as_they_are() -> None:
 
 @pytest.mark.parametrize("bundle", [classic_bundle(), modern_bundle()])
 def test_the_table_shows_what_each_rule_does(bundle: Bundle) -> None:
-    """Without it nobody could see, or hear of, the difference that post-processing makes."""
+    """Guards against: a table in which the effect of a rule cannot be seen."""
     piece = solo((0, 12, 62), (12, 12, 65), (24, 12, 69), (36, 12, 67))
     assert piece.solo is not None
     lines = [line.split("|")[1:-1] for line in table_lines(bundle, [piece], [piece.solo], 6)]
@@ -173,12 +173,12 @@ def test_the_table_shows_what_each_rule_does(bundle: Bundle) -> None:
         ("repetition 2", "a third time or more"),
         ("leap 7", "beyond an octave"),
     ):
-        told = {name: float(row[head.index(effect)].strip(" %")) for name, row in rows.items()}
-        assert told[rules] == 0
+        shares = {name: float(row[head.index(effect)].strip(" %")) for name, row in rows.items()}
+        assert shares[rules] == 0
 
 
 def smooth(kept: SmoothingRules, drawn: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """A line of (length, pitch) by the rules, each note with what sounded before it alone; any pitch may be chosen."""
+    """Apply the rules to a line of (length, pitch): each note sees only the notes before it, and may take any pitch."""
     line: list[tuple[int, int]] = []
     onset, previous, times = 0, None, 0
     for drawn_length, drawn_pitch in drawn:

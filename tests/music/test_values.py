@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values: their texts, their grid, the vocabulary, and back to sound."""
+"""Musical values: their written form, duration grid and vocabulary, and the pitches that play them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ranges = st.tuples(pitches, pitches).map(lambda ends: (min(ends), max(ends)))
 
 @given(values())
 def test_a_value_is_read_as_it_was_written(value: Value) -> None:
-    """A bundle or value file would come back as other music than was saved."""
+    """Guards against: a bundle or value file that is read as other music than was saved."""
     assert parse_value(value.text) == value
     assert " " not in value.text
 
@@ -46,8 +46,8 @@ def test_a_value_is_read_as_it_was_written(value: Value) -> None:
         ("X,0.167", Value("X", 2)),
     ],
 )
-def test_the_texts_are_those_of_the_grammar(text: str, value: Value) -> None:
-    """Values would not be those that the assignment and other programs write."""
+def test_the_written_form_follows_the_grammar(text: str, value: Value) -> None:
+    """Guards against: values that differ from those of the course and of other programs."""
     assert parse_value(text) == value
     assert value.text == text
 
@@ -56,24 +56,24 @@ def test_the_texts_are_those_of_the_grammar(text: str, value: Value) -> None:
     "text",
     ["", "C", "C,0.5", "Q,0.500", "C,0.510", "C,0.000", "R,1.000,+1", "C,0.500,2", "C,0.500,<P1>", "C,0.500,<P3,m3>"],
 )
-def test_nonsense_is_refused(text: str) -> None:
-    """A broken vocabulary would play something at random instead of being refused."""
+def test_an_invalid_text_is_refused(text: str) -> None:
+    """Guards against: a broken vocabulary that plays something at random instead of being refused."""
     with pytest.raises(ValueTextError):
         parse_value(text)
 
 
 @given(st.text(max_size=20))
-def test_no_text_does_worse_than_be_refused(text: str) -> None:
-    """A hostile value file would end the program with a traceback."""
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """Guards against: a value file that ends the program with a traceback."""
     try:
         assert parse_value(text).text == text
     except ValueTextError as error:
-        assert str(error)  # noqa: PT017 - any text is allowed, only the kind of error matters
+        assert str(error)  # noqa: PT017 - any message is fine, only the class matters
 
 
 @given(st.floats(0, 200))
 def test_a_length_goes_to_the_nearest_grid_duration(ticks: float) -> None:
-    """What is written would not be what was played."""
+    """Guards against: values that are not what was played."""
     length = quantize_duration(ticks)
     if ticks < 1:
         assert length == 0
@@ -85,8 +85,8 @@ def test_a_length_goes_to_the_nearest_grid_duration(ticks: float) -> None:
         )
 
 
-def test_grid_durations_stay() -> None:
-    """A value played exactly would be heard as another."""
+def test_grid_durations_do_not_change() -> None:
+    """Guards against: an exactly played value that is read as another one."""
     assert all(quantize_duration(ticks) == ticks for ticks in DURATION_GRID)
     assert DURATION_GRID[0] == TICKS_PER_QUARTER // 6
     assert all(part in DURATION_GRID for part in (2, 3, 4, 6, 8, 9, 10, 12, 48))
@@ -109,20 +109,20 @@ def test_grid_durations_stay() -> None:
     ],
 )
 def test_spelled_intervals_have_their_size(name: str, size: int) -> None:
-    """Classic windows would open on the wrong pitches."""
+    """Guards against: classic windows around the wrong pitches."""
     assert interval_semitones(name) == size
 
 
 @pytest.mark.parametrize("name", ["", "P3", "M5", "m4", "X2", "P0", "p1", "AAAAA1"])
 def test_intervals_that_do_not_exist_are_refused(name: str) -> None:
-    """A misspelled interval would be played as some other."""
+    """Guards against: a misspelled interval that is played as another one."""
     with pytest.raises(ValueTextError):
         interval_semitones(name)
 
 
 @given(st.lists(values(), min_size=1, unique=True), values())
 def test_every_note_has_a_nearest_value(known: list[Value], heard: Value) -> None:
-    """A player's note would crash the daemon, or be unheard."""
+    """Guards against: a note of the player that crashes the daemon or is ignored."""
     assume(any(value.kind != "R" for value in known))
     vocabulary = Vocabulary(known)
     index = vocabulary.nearest_index(heard)
@@ -139,7 +139,7 @@ def test_every_note_has_a_nearest_value(known: list[Value], heard: Value) -> Non
 
 
 def test_the_nearest_value_weighs_duration_and_interval() -> None:
-    """A rare value would be heard as something quite unlike it."""
+    """Guards against: a rare value that is replaced by a very different one."""
     known = [Value("C", 6, 2), Value("C", 12, 2), Value("C", 6, 9), Value("S", 6, 2), Value("C", 6)]
     vocabulary = Vocabulary(known)
     assert vocabulary.nearest_index(Value("C", 6, 3)) == 0
@@ -150,10 +150,10 @@ def test_the_nearest_value_weighs_duration_and_interval() -> None:
 
 @given(values(), chords(), st.none() | pitches, ranges, st.integers(0, 6), st.floats(0, 1, exclude_max=True))
 def test_any_value_can_be_played_anywhere(
-    value: Value, chord: Chord, previous: int | None, within: tuple[int, int], widen: int, dice: float
+    value: Value, chord: Chord, previous: int | None, within: tuple[int, int], widen: int, draw: float
 ) -> None:
-    """Some chord, range or value would stop the solo with an error, or play outside the range."""
-    pitch = choose_pitch(value, chord, previous, *within, widen, dice)
+    """Guards against: a chord, range or value that ends the solo with an error, or a pitch outside the range."""
+    pitch = choose_pitch(value, chord, previous, *within, widen, draw)
     fitting = [one for one in range(within[0], within[1] + 1) if VALUE_KINDS[chord.kind_of(one)] == value.kind]
     if pitch is None:
         assert value.kind == "R" or not fitting
@@ -165,7 +165,7 @@ def test_any_value_can_be_played_anywhere(
 def test_a_modern_value_takes_the_fitting_pitch_nearest_to_its_interval(
     value: Value, chord: Chord, previous: int
 ) -> None:
-    """The line would not go where the network meant it to go."""
+    """Guards against: a line that does not follow the intervals of the network."""
     pitch = choose_pitch(value, chord, previous, 0, 127)
     if pitch is None:
         return
@@ -178,14 +178,14 @@ def test_a_modern_value_takes_the_fitting_pitch_nearest_to_its_interval(
 
 @given(chords(), st.integers(40, 90), st.sampled_from(DURATION_GRID), st.integers(-12, 12))
 def test_what_was_played_can_be_played_back(chord: Chord, previous: int, ticks: int, interval: int) -> None:
-    """A phrase heard and played back would be another phrase."""
+    """Guards against: a heard phrase that is played back with other pitches."""
     pitch = previous + interval
     value = Value(VALUE_KINDS[chord.kind_of(pitch)], ticks, interval)
     assert choose_pitch(value, chord, previous, 0, 127) == pitch
 
 
 def test_a_classic_value_chooses_within_its_window_but_not_the_same_pitch() -> None:
-    """The classic solo would stand still on one note."""
+    """Guards against: a classic solo that stays on one note."""
     value = Value("C", 3, IntervalRange("m3", "m-3"))
     chosen = {choose_pitch(value, parse_chord("C"), 60, 48, 84, draw=step / 10) for step in range(10)}
     assert chosen == {60} - {60} | {60} if chosen == {60} else chosen <= {57, 58, 59, 61, 62, 63}
@@ -194,12 +194,12 @@ def test_a_classic_value_chooses_within_its_window_but_not_the_same_pitch() -> N
 
 
 def test_the_first_pitch_is_near_the_middle_of_the_range() -> None:
-    """The solo would begin at the edge of the instrument."""
+    """Guards against: a solo that begins at the edge of the range of the instrument."""
     assert choose_pitch(Value("C", 6), parse_chord("C"), None, 48, 84) in (64, 67)
 
 
 @given(st.integers(-200, 200))
 def test_intervals_are_clipped_to_an_octave(interval: int) -> None:
-    """A leap would have no value."""
+    """Guards against: a leap that has no value."""
     assert -12 <= clip_interval(interval) <= 12
     assert clip_interval(interval) == interval or abs(interval) > 12

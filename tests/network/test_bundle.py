@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained model on disk: saved whole, and refused when anything about it is wrong."""
+"""Bundles on disk: saved whole, and refused if anything in them is wrong."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CONTEXT = ContextFeatures(["beat", "register"])
 
 
 def some_bundle(name: str = "mine") -> Bundle:
-    """A bundle of four values."""
+    """Return a bundle of four values."""
     weights = random_weights(len(KNOWN), CONTEXT.n_rows, 5, 1.5)
     return Bundle(name, Vocabulary(KNOWN), CONTEXT, weights, {"seed": 3}, "# mine\n")
 
@@ -54,16 +54,16 @@ def saved(tmp_path: Path) -> Path:
 
 
 def change(folder: Path, key: str, value: object) -> None:
-    """Write another value into `values.json`; deletes the key for an Ellipsis."""
-    described = json.loads((folder / VALUES_FILE).read_text())
-    described[key] = value
+    """Change a key of `values.json`, or delete it if `value` is an Ellipsis."""
+    description = json.loads((folder / VALUES_FILE).read_text())
+    description[key] = value
     if value is ...:
-        del described[key]
-    (folder / VALUES_FILE).write_text(json.dumps(described))
+        del description[key]
+    (folder / VALUES_FILE).write_text(json.dumps(description))
 
 
 def repack(folder: Path, members: dict[str, bytes]) -> None:
-    """Write other weights, with their right hash."""
+    """Write other weights, with a correct hash."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in members.items():
@@ -72,26 +72,26 @@ def repack(folder: Path, members: dict[str, bytes]) -> None:
 
 
 def rewrite(folder: Path, raw: bytes) -> None:
-    """Write other weights, with their right hash."""
+    """Write other weights, with a correct hash."""
     (folder / WEIGHTS_FILE).write_bytes(raw)
     change(folder, "weights_sha256", hashlib.sha256(raw).hexdigest())
 
 
 def members(folder: Path) -> dict[str, bytes]:
-    """The arrays in a bundle's weights, by file name."""
+    """Return the files in the archive of weights, by name."""
     with zipfile.ZipFile(folder / WEIGHTS_FILE) as archive:
         return {info.filename: archive.read(info) for info in archive.infolist()}
 
 
 def array(values: Any, dtype: Any = np.float32, allow_pickle: bool = False) -> bytes:
-    """An array as a member."""
+    """Return an array as a file of the archive."""
     member = io.BytesIO()
     np.lib.format.write_array(member, np.asarray(values, dtype), allow_pickle=allow_pickle)
     return member.getvalue()
 
 
 def test_a_bundle_comes_back_as_it_was(saved: Path) -> None:
-    """A trained network would not be the one that plays."""
+    """Guards against: a network that changes when it is saved and loaded."""
     loaded = load_bundle(str(saved))
     first = some_bundle()
     assert loaded.name == "mine"
@@ -110,7 +110,7 @@ def test_a_bundle_comes_back_as_it_was(saved: Path) -> None:
     st.integers(1, 9),
 )
 def test_any_network_can_be_saved(tmp_path: Path, values: list[Value], features: list[str], units: int) -> None:
-    """Some vocabulary or context would be lost after hours of training."""
+    """Guards against: a vocabulary or context that cannot be saved after hours of training."""
     values = [*values, *([] if any(value.kind != "R" for value in values) else KNOWN[:1])]
     context = ContextFeatures(features)
     weights = random_weights(len(values), context.n_rows, units, 1.5)
@@ -121,22 +121,22 @@ def test_any_network_can_be_saved(tmp_path: Path, values: list[Value], features:
 
 
 def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Nobody could check that a bundle is what its command makes."""
+    """Guards against: bundles that cannot be reproduced byte by byte."""
     for name in ("one", "two"):
         save_bundle(some_bundle(), tmp_path / name)
     for file in (WEIGHTS_FILE, VALUES_FILE, CARD_FILE):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-def test_a_better_bundle_takes_the_place_of_the_old(saved: Path) -> None:
-    """Training again would leave the old network playing, or pieces of both."""
+def test_a_bundle_replaces_an_older_one(saved: Path) -> None:
+    """Guards against: an old network that keeps playing, or a mixture of both."""
     save_bundle(Bundle("mine", Vocabulary(KNOWN[:2]), ContextFeatures(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
     assert len(load_bundle(str(saved)).vocabulary) == 2
     assert [path.name for path in saved.parent.iterdir()] == ["mine"]
 
 
 def test_nothing_else_is_overwritten(tmp_path: Path) -> None:
-    """A slip in --out would destroy a folder of something else."""
+    """Guards against: a mistake in --out that destroys another folder."""
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "tune.mid").write_bytes(b"MThd")
     with pytest.raises(BundleError, match="not a bundle"):
@@ -145,13 +145,13 @@ def test_nothing_else_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_save_leaves_the_old_bundle_whole(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk would cost the network that was there."""
+    """Guards against: a full disk that destroys the old network."""
 
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
     before = load_bundle(str(saved)).weights.kernel
-    monkeypatch.setattr(store, "_write_file", full)
+    monkeypatch.setattr(store, "write_whole", full)
     with pytest.raises(OSError, match="No space"):
         save_bundle(some_bundle(), saved)
     np.testing.assert_array_equal(load_bundle(str(saved)).weights.kernel, before)
@@ -159,7 +159,7 @@ def test_an_interrupted_save_leaves_the_old_bundle_whole(saved: Path, monkeypatc
 
 
 def test_bundles_are_found_by_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One's own network could not be named in the configuration."""
+    """Guards against: a user's own network that cannot be named in the configuration."""
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     save_bundle(some_bundle(), home / "data" / "sideman" / "bundles" / "mine")
     assert find_bundle("mine") == home / "data" / "sideman" / "bundles" / "mine"
@@ -188,19 +188,19 @@ BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: change(path, "values", ["C,0.500,+3", "S,0.500,-1", "R,1.000", "A,0.250"]),
         "values_sha256",
     ),
-    "a foreign feature": (
+    "an unknown feature": (
         lambda path: change(path, "context", [{"feature": "weather", "rows": 2}]),
         r"context\[0\].*weather",
     ),
     "a feature's size": (lambda path: change(path, "context", [{"feature": "beat", "rows": 3}]), "4 rows, not 3"),
     "a wrong hash": (lambda path: (path / WEIGHTS_FILE).write_bytes(b"PK"), "weights_sha256"),
-    "no archive": (lambda path: rewrite(path, b"not an archive"), "not a whole .npz"),
-    "cut short": (lambda path: rewrite(path, (path / WEIGHTS_FILE).read_bytes()[:-300]), "not a whole .npz"),
+    "no archive": (lambda path: rewrite(path, b"not an archive"), "not a complete .npz"),
+    "cut short": (lambda path: rewrite(path, (path / WEIGHTS_FILE).read_bytes()[:-300]), "not a complete .npz"),
     "a missing array": (
         lambda path: repack(path, {name: raw for name, raw in members(path).items() if "densor/bias" not in name}),
         "densor/bias",
     ),
-    "a foreign array": (lambda path: repack(path, members(path) | {"extra.npy": array([1])}), "extra"),
+    "an unknown array": (lambda path: repack(path, members(path) | {"extra.npy": array([1])}), "extra"),
     "a wrong shape": (
         lambda path: repack(path, members(path) | {"densor/bias.npy": array([1, 2])}),
         "densor/bias: shape",
@@ -224,7 +224,7 @@ BREAK: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("how", BREAK)
 def test_a_broken_bundle_is_refused_with_the_file_and_the_field(saved: Path, how: str) -> None:
-    """A broken download would crash the daemon, or play noise; a hostile one would run as a program."""
+    """Guards against: a damaged bundle that crashes the daemon or plays noise, or a hostile one that runs code."""
     break_it, says = BREAK[how]
     break_it(saved)
     with pytest.raises(BundleError, match=says) as refused:
@@ -235,8 +235,8 @@ def test_a_broken_bundle_is_refused_with_the_file_and_the_field(saved: Path, how
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.sampled_from([WEIGHTS_FILE, VALUES_FILE]), st.data())
-def test_no_damage_does_worse_than_be_refused(tmp_path: Path, file: str, data: st.DataObject) -> None:
-    """A damaged file would end the daemon with a traceback."""
+def test_a_damaged_bundle_is_loaded_or_refused(tmp_path: Path, file: str, data: st.DataObject) -> None:
+    """Guards against: a traceback for a damaged file."""
     folder = tmp_path / "mine"
     save_bundle(some_bundle(), folder)
     raw = bytearray((folder / file).read_bytes())
@@ -246,20 +246,20 @@ def test_no_damage_does_worse_than_be_refused(tmp_path: Path, file: str, data: s
     try:
         load_bundle(str(folder))
     except BundleError as error:
-        assert str(folder) in str(error)  # noqa: PT017 - some damage does no harm
+        assert str(folder) in str(error)  # noqa: PT017 - some damage changes nothing that is read
 
 
 @pytest.mark.parametrize("name", [WEIGHTS_FILE, VALUES_FILE])
-def test_a_pipe_in_a_bundle_is_not_waited_for(saved: Path, name: str) -> None:
-    """The daemon would never begin to play, without a word."""
+def test_a_pipe_in_a_bundle_is_refused(saved: Path, name: str) -> None:
+    """Guards against: a daemon that waits for a pipe and never starts to play."""
     (saved / name).unlink()
     os.mkfifo(saved / name)
     with pytest.raises(BundleError, match=f"{name}: cannot be read: not a plain file"):
         load_bundle(str(saved))
 
 
-def test_the_default_bundle_is_whole_and_says_where_it_comes_from() -> None:
-    """What everybody plays first would be broken, or passed on without its licence."""
+def test_the_default_bundle_is_complete_and_names_its_sources() -> None:
+    """Guards against: a broken default bundle, or one without its licence."""
     default = load_bundle("default")
     assert len(default.vocabulary) > 300
     assert set(default.context.names) == set(FEATURES)
@@ -269,51 +269,49 @@ def test_the_default_bundle_is_whole_and_says_where_it_comes_from() -> None:
 
 
 def killed_between(saved: Path) -> Path:
-    """Leave things as a save does that is killed after the first of its two renames; where the old bundle lies then."""
-    aside = saved.parent / ".mine-old-x7"
-    aside.mkdir()
-    saved.rename(aside / "mine")
-    return aside / "mine"
+    """Leave the folders as a save that was killed between its two renames. Returns the path of the backup."""
+    hidden = saved.parent / ".mine-old-x7"
+    hidden.mkdir()
+    saved.rename(hidden / "mine")
+    return hidden / "mine"
 
 
 def test_a_save_that_was_killed_loses_nothing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A power cut in the wrong moment would leave neither the old network nor the new one."""
+    """Guards against: a power cut that leaves neither the old network nor the new one."""
     before = load_bundle(str(saved))
-    aside = killed_between(saved)
+    backup = killed_between(saved)
     monkeypatch.setattr(bundle_module, "bundle_folders", lambda: [saved.parent])
-    for other in (".mine-x8", ".git/mine2"):  # a save that was killed before; something else
+    for other in (".mine-x8", ".git/mine2"):  # a save that was killed earlier; another hidden folder
         (saved.parent / other).mkdir(parents=True)
         (saved.parent / other / VALUES_FILE).write_text("{}")
     assert bundle_names() == ["mine"]
     assert load_bundle("mine").fingerprint == before.fingerprint
     found = load_bundle(str(saved))
-    assert (found.name, found.fingerprint, found.path) == ("mine", before.fingerprint, aside)
+    assert (found.name, found.fingerprint, found.path) == ("mine", before.fingerprint, backup)
     save_bundle(Bundle("mine", Vocabulary(KNOWN[:2]), ContextFeatures(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
     assert len(load_bundle(str(saved)).vocabulary) == 2
     assert sorted(path.name for path in saved.parent.iterdir()) == [".git", ".mine-x8", "mine"]
 
 
-def test_what_a_killed_save_set_aside_is_back_even_if_the_next_fails(
-    saved: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Training again on a full disk would finish the loss that the power cut began."""
+def test_a_backup_is_restored_even_if_the_next_save_fails(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a second failure that destroys the backup of the first."""
 
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
     before = load_bundle(str(saved)).fingerprint
     killed_between(saved)
-    monkeypatch.setattr(store, "_write_file", full)
+    monkeypatch.setattr(store, "write_whole", full)
     with pytest.raises(OSError, match="No space"):
         save_bundle(some_bundle(), saved)
     assert load_bundle(str(saved)).fingerprint == before
     assert (saved / VALUES_FILE).is_file()
 
 
-def test_what_is_set_aside_does_not_come_before_what_stands(saved: Path) -> None:
-    """Yesterday's network would play although today's is there."""
-    aside = killed_between(saved)
-    (aside / VALUES_FILE).write_text("broken")
+def test_a_backup_is_not_used_if_there_is_a_bundle(saved: Path) -> None:
+    """Guards against: an old backup that plays although there is a newer bundle."""
+    backup = killed_between(saved)
+    (backup / VALUES_FILE).write_text("broken")
     save_bundle(some_bundle(), saved.parent / "other")
     (saved.parent / "other").rename(saved)
     assert load_bundle(str(saved)).path == saved

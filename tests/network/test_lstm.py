@@ -1,38 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network stepped in NumPy, and the course's functions, forward and backward."""
+"""The network that plays, stepped in NumPy."""
 
 from __future__ import annotations
 
 import tracemalloc
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from sideman_models.course.rnn import Array, cross_entropy, output_backward
-from sideman_models.network.lstm import (
-    LstmState,
-    NumpyNetwork,
-    Weights,
-    from_keras,
-    lstm_backward,
-    lstm_cell_backward,
-    lstm_cell_forward,
-    lstm_forward,
-    softmax,
-    to_keras,
-)
+from sideman_models.network.lstm import LstmState, NumpyNetwork, Weights, softmax
 from support.fakes import random_weights
-from support.gradients import assert_gradients, one_hot, random_arrays
 
 sizes = st.tuples(st.integers(1, 30), st.integers(0, 20), st.integers(1, 17))
 
 
 def textbook_step(weights: Weights, x: np.ndarray, clash: np.ndarray, state: tuple[np.ndarray, np.ndarray]) -> tuple:  # type: ignore[type-arg]
-    """One step as the course writes it, in double precision."""
+    """Compute one step by the formulas of the course, in float64."""
     a, c = state
     z = x @ weights.kernel.astype(np.float64) + a @ weights.recurrent.astype(np.float64) + weights.bias
     i, f, g, o = np.split(z, 4)
@@ -43,18 +28,18 @@ def textbook_step(weights: Weights, x: np.ndarray, clash: np.ndarray, state: tup
 
 
 @given(sizes, st.integers(0, 1000), st.data())
-def test_a_step_is_the_textbooks(size: tuple[int, int, int], seed: int, data: st.DataObject) -> None:
-    """The daemon would play another network than the one that was trained."""
+def test_a_step_follows_the_formulas(size: tuple[int, int, int], seed: int, data: st.DataObject) -> None:
+    """Guards against: a daemon that plays another network than the one that was trained."""
     n_values, n_context, n_a = size
     weights = random_weights(n_values, n_context, n_a, 1.5, seed)
     network, state = NumpyNetwork(weights), LstmState.zero(n_a)
     expected = np.zeros(n_a), np.zeros(n_a)
     active = data.draw(st.integers(0, n_context))
-    dice = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     for step in range(8):
-        value = None if step == 0 else int(dice.integers(n_values))
-        rows = dice.permutation(n_context)[:active].astype(np.intp)
-        clash = dice.random(n_values) < 0.3
+        value = None if step == 0 else int(generator.integers(n_values))
+        rows = generator.permutation(n_context)[:active].astype(np.intp)
+        clash = generator.random(n_values) < 0.3
         x = np.zeros(n_values + n_context)
         if value is not None:
             x[value] = 1
@@ -67,7 +52,7 @@ def test_a_step_is_the_textbooks(size: tuple[int, int, int], seed: int, data: st
 
 
 def test_the_state_is_the_only_memory() -> None:
-    """A solo saved and resumed, or a choice taken back, would go on differently."""
+    """Guards against: a solo that continues differently after it is resumed, or after a choice is redone."""
     weights = random_weights(20, 6, 8, 1.5)
     network, other = NumpyNetwork(weights), NumpyNetwork(weights)
     state = LstmState.zero(8)
@@ -82,18 +67,18 @@ def test_the_state_is_the_only_memory() -> None:
     assert not state.c.any()
 
 
-def test_no_row_is_nothing() -> None:
-    """Before the first note the network would be told of a pitch there was not."""
+def test_the_row_for_no_row_adds_nothing() -> None:
+    """Guards against: a network that reads a previous pitch before the first note."""
     weights = random_weights(10, 4, 8, 1.5)
-    told, silent = LstmState.zero(8), LstmState.zero(8)
+    with_no_row, without = LstmState.zero(8), LstmState.zero(8)
     np.testing.assert_array_equal(
-        NumpyNetwork(weights).step(1, np.array([2, 4, 4]), None, told).copy(),
-        NumpyNetwork(weights).step(1, np.array([2]), None, silent),
+        NumpyNetwork(weights).step(1, np.array([2, 4, 4]), None, with_no_row).copy(),
+        NumpyNetwork(weights).step(1, np.array([2]), None, without),
     )
 
 
-def test_a_clash_costs_the_penalty() -> None:
-    """The mask would forbid nothing, or the wrong values."""
+def test_the_penalty_is_subtracted_from_clashing_values() -> None:
+    """Guards against: a mask that forbids nothing, or the wrong values."""
     weights = random_weights(6, 0, 4, 2.0)
     none, rows = np.zeros(6, np.bool_), np.zeros(0, np.intp)
     clash = np.array([True, False, True, False, False, False])
@@ -104,14 +89,14 @@ def test_a_clash_costs_the_penalty() -> None:
 
 @given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=50))
 def test_probabilities_sum_to_one(logits: list[float]) -> None:
-    """The dice would fall beside the table."""
+    """Guards against: probabilities from which no value can be drawn."""
     probabilities = softmax(np.array(logits, np.float32))
     assert probabilities.sum() == pytest.approx(1)
     assert (probabilities >= 0).all()
 
 
 def test_a_step_allocates_no_array() -> None:
-    """The memory manager would be asked for memory on the way to every beat."""
+    """Guards against: memory allocation in every step, in the real-time thread."""
     weights = random_weights(2000, 100, 1024, 1.5)
     network, state = NumpyNetwork(weights), LstmState.zero(1024)
     rows, clash = np.arange(0, 100, 3), np.zeros(2000, np.bool_)
@@ -123,204 +108,4 @@ def test_a_step_allocates_no_array() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < state.a.nbytes  # views are small objects of their own; the smallest array has 4 KB
-
-
-# The course's functions
-
-
-class Size(NamedTuple):
-    """How large a network and its input are."""
-
-    n_x: int
-    n_a: int
-    n_y: int
-    m: int
-    T_x: int
-
-
-course_sizes = st.builds(Size, *[st.integers(1, 3)] * 2, st.integers(2, 4), st.integers(1, 3), st.integers(1, 4))
-seeds = st.integers(0, 1000)
-few = hypothesis_settings(max_examples=12)
-
-
-def parameters_of(size: Size, seed: int) -> dict[str, Array]:
-    """Random parameters."""
-    n_x, n_a, n_y, *_ = size
-    gates = {f"W{gate}": (n_a, n_a + n_x) for gate in "fico"} | {f"b{gate}": (n_a, 1) for gate in "fico"}
-    return random_arrays(seed, **gates, Wy=(n_y, n_a), by=(n_y, 1))
-
-
-def inputs_of(size: Size, seed: int) -> dict[str, Array]:
-    """Random x, a0 and c0."""
-    return random_arrays(seed + 1, x=(size.n_x, size.m, size.T_x), a0=(size.n_a, size.m), c0=(size.n_a, size.m))
-
-
-@given(sizes, st.integers(0, 1000))
-def test_the_step_that_plays_is_the_courses_cell(size: tuple[int, int, int], seed: int) -> None:
-    """What a student learns from these functions would not be what improvises."""
-    n_values, n_context, n_a = size
-    weights = random_weights(n_values, n_context, n_a, 0.0, seed)
-    network, state = NumpyNetwork(weights), LstmState.zero(n_a)
-    w = weights
-    layers = (w.kernel, w.recurrent, w.bias, w.densor_kernel, w.densor_bias)
-    parameters = from_keras([one.astype(np.float64) for one in layers])
-    a: Array = np.zeros((n_a, 1))
-    c = a
-    dice = np.random.default_rng(seed)
-    for _ in range(5):
-        value, rows = int(dice.integers(n_values)), np.flatnonzero(dice.random(n_context) < 0.5)
-        xt = np.zeros((n_values + n_context, 1))
-        xt[[value, *(n_values + rows)]] = 1
-        a, c, yt_pred, _ = lstm_cell_forward(xt, a, c, parameters)
-        np.testing.assert_allclose(softmax(network.step(value, rows, None, state)), yt_pred[:, 0], atol=1e-5)
-        np.testing.assert_allclose(state.a, a[:, 0], atol=1e-5)
-        np.testing.assert_allclose(state.c, c[:, 0], atol=1e-5)
-
-
-@given(course_sizes, seeds)
-def test_a_sequence_is_its_steps(size: Size, seed: int) -> None:
-    """The network would forget: one of the originals begins every step from the first state."""
-    p, inputs = parameters_of(size, seed), inputs_of(size, seed)
-    a, y, c, (caches, x) = lstm_forward(inputs["x"], inputs["a0"], p, inputs["c0"])
-    assert a.shape == c.shape == (size.n_a, size.m, size.T_x)
-    assert (y.shape, len(caches), x is inputs["x"]) == ((size.n_y, size.m, size.T_x), size.T_x, True)
-    state, cell = inputs["a0"], inputs["c0"]
-    for t in range(size.T_x):
-        state, cell, predicted, _ = lstm_cell_forward(x[:, :, t], state, cell, p)
-        for whole, one in ((a, state), (c, cell), (y, predicted)):
-            np.testing.assert_array_equal(whole[:, :, t], one)
-
-
-@given(course_sizes, seeds)
-def test_the_cell_begins_empty(size: Size, seed: int) -> None:
-    """The course gives no c0: its students' call would fail, or begin anywhere."""
-    p, inputs = parameters_of(size, seed), inputs_of(size, seed)
-    given = lstm_forward(inputs["x"], inputs["a0"], p, np.zeros_like(inputs["c0"]))
-    for one, other in zip(lstm_forward(inputs["x"], inputs["a0"], p)[:3], given[:3], strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-@few
-@given(course_sizes, seeds)
-def test_a_steps_gradients_are_right(size: Size, seed: int) -> None:
-    """One of the originals leaves dc_next out, and the forget gate of dc_prev: it would learn from one step alone."""
-    p, inputs = parameters_of(size, seed), inputs_of(size, seed)
-    xt, a_prev, c_prev = inputs["x"][:, :, 0].copy(), inputs["a0"], inputs["c0"]
-    wanted = random_arrays(seed + 2, a=(size.n_a, size.m), c=(size.n_a, size.m))
-
-    def weighed() -> float:
-        a_next, c_next, *_ = lstm_cell_forward(xt, a_prev, c_prev, p)
-        return float((a_next * wanted["a"] + c_next * wanted["c"]).sum())
-
-    gradients = lstm_cell_backward(wanted["a"], wanted["c"], lstm_cell_forward(xt, a_prev, c_prev, p)[3])
-    gates = {name: one for name, one in p.items() if name[1] in "fico"}
-    moved = {"xt": xt, "a_prev": a_prev, "c_prev": c_prev, **gates}
-    assert gradients.keys() == {f"d{name}" for name in moved}
-    assert_gradients(weighed, moved, gradients)
-
-
-@few
-@given(course_sizes, seeds)
-def test_a_sequences_gradients_are_right(size: Size, seed: int) -> None:
-    """Training would go astray: one of the originals carries neither da_prev nor dc_prev from step to step."""
-    p, inputs = parameters_of(size, seed), inputs_of(size, seed)
-    x, a0, c0 = inputs["x"], inputs["a0"], inputs["c0"]
-    target = one_hot(seed, size.n_y, size.m, size.T_x)
-    target[:, 0, -1] = 0  # nothing is asked of one sequence at the end
-
-    def loss() -> float:
-        return cross_entropy(lstm_forward(x, a0, p, c0)[1], target)[0]
-
-    a, y, _, caches = lstm_forward(x, a0, p, c0)
-    da, dWy, dby = output_backward(cross_entropy(y, target)[1], a, p["Wy"])
-    gradients = lstm_backward(da, caches)
-    gates = [f"d{letter}{gate}" for gate in "fico" for letter in "Wb"]
-    assert set(gradients) == {"dx", "da0", "dc0", *gates}
-    assert_gradients(loss, inputs | p, gradients | {"dWy": dWy, "dby": dby})
-
-
-@given(course_sizes.filter(lambda size: size.T_x > 1), seeds)
-def test_the_last_step_teaches_the_first(size: Size, seed: int) -> None:
-    """What is asked only at the end could not be traced to what came at the beginning."""
-    p, inputs = parameters_of(size, seed), inputs_of(size, seed)
-    *_, caches = lstm_forward(inputs["x"], inputs["a0"], p, inputs["c0"])
-    da = np.zeros((size.n_a, size.m, size.T_x))
-    da[:, :, -1] = 1
-    gradients = lstm_backward(da, caches)
-    assert (np.abs(gradients["dx"]).max(axis=(0, 1)) > 0).all()
-    assert np.abs(gradients["dc0"]).min() > 0
-
-
-@pytest.mark.parametrize("kind", ["float32", "float64"])
-def test_the_number_type_is_kept(kind: str) -> None:
-    """A gradient could not be checked in double precision, nor a network trained fast in single."""
-    size = Size(3, 4, 2, 2, 3)
-    p = {name: one.astype(kind) for name, one in parameters_of(size, 0).items()}
-    x, a0, _ = (one.astype(kind) for one in inputs_of(size, 0).values())
-    a, y, c, caches = lstm_forward(x, a0, p)
-    made = [a, y, c, *lstm_backward(a, caches).values(), *to_keras(p), *from_keras(to_keras(p)).values()]
-    assert {one.dtype for one in made} == {np.dtype(kind)}
-
-
-def test_it_learns_to_remember() -> None:
-    """These functions alone would not be enough to train a network."""
-    size = Size(3, 12, 3, 16, 6)
-    p = parameters_of(size, 1)
-    x = one_hot(5, 3, size.m, size.T_x)
-    target = np.zeros_like(x)
-    target[:, :, 2:] = x[:, :, :-2]  # say what came two steps before; nothing at first
-    zero, losses = np.zeros((size.n_a, size.m)), []
-    for _ in range(150):
-        a, y, _, caches = lstm_forward(x, zero, p)
-        loss, dz = cross_entropy(y, target)
-        losses.append(loss)
-        da, dWy, dby = output_backward(dz, a, p["Wy"])
-        gradients = lstm_backward(da, caches) | {"dWy": dWy, "dby": dby}
-        for name in p:
-            p[name] -= 0.2 * gradients[f"d{name}"]
-    assert losses[-1] < 0.1 * losses[0]
-
-
-@given(course_sizes, seeds)
-def test_there_and_back_is_the_same(size: Size, seed: int) -> None:
-    """Weights taken to Keras and back would be others."""
-    p = parameters_of(size, seed)
-    back = from_keras(to_keras(p))
-    assert back.keys() == p.keys()
-    for name, one in p.items():
-        np.testing.assert_array_equal(back[name], one)
-
-
-@pytest.mark.tensorflow
-@pytest.mark.slow
-def test_keras_computes_the_same_both_ways() -> None:
-    """A student could not compare this network with Keras', nor take weights from one to the other."""
-    tf = pytest.importorskip("tensorflow")
-    import keras
-
-    size = Size(5, 7, 4, 3, 6)
-    p, inputs = parameters_of(size, 3), inputs_of(size, 3)
-    target = one_hot(3, size.n_y, size.m, size.T_x)
-    lstm = keras.layers.LSTM(size.n_a, return_sequences=True, dtype="float64")
-    dense = keras.layers.Dense(size.n_y, activation="softmax", dtype="float64")
-    x, a0, c0 = (tf.constant(one) for one in (inputs["x"].transpose(1, 2, 0), inputs["a0"].T, inputs["c0"].T))
-    dense(lstm(x, initial_state=[a0, c0]))  # so that there are weights to set
-    lstm.set_weights(to_keras(p)[:3])
-    dense.set_weights(to_keras(p)[3:])
-    variables = [*lstm.trainable_variables, *dense.trainable_variables]
-    with tf.GradientTape() as tape:
-        tape.watch([x, a0, c0])
-        predicted = dense(lstm(x, initial_state=[a0, c0]))
-        loss = -tf.reduce_sum(tf.constant(target.transpose(1, 2, 0)) * tf.math.log(predicted)) / size.m
-    dx, da0, dc0, *dweights = tape.gradient(loss, [x, a0, c0, *variables])
-
-    a, y, _, caches = lstm_forward(inputs["x"], inputs["a0"], p, inputs["c0"])
-    da, dWy, dby = output_backward(cross_entropy(y, target)[1], a, p["Wy"])
-    gradients = lstm_backward(da, caches) | {"dWy": dWy, "dby": dby}
-    np.testing.assert_allclose(predicted.numpy().transpose(2, 0, 1), y, atol=1e-9)
-    np.testing.assert_allclose(dx.numpy().transpose(2, 0, 1), gradients["dx"], atol=1e-9)
-    for state, name in ((da0, "da0"), (dc0, "dc0")):
-        np.testing.assert_allclose(state.numpy().T, gradients[name], atol=1e-9)
-    for name, one in from_keras([one.numpy() for one in dweights]).items():
-        np.testing.assert_allclose(one, gradients[f"d{name}"], atol=1e-9)
+    assert peak < state.a.nbytes  # views are small objects; the smallest array has 4 KB

@@ -10,9 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Panic
 from sideman.core.engine import play_through
-from sideman.core.events import Command, ControlChange, MidiEvent, NoteOff, NoteOn, Panic, PitchBend, encode
-from sideman.core.reports import Advanced, BarPlayed, EventSent, InputReceived, Report
+from sideman.core.events import (
+    Advanced,
+    BarPlayed,
+    Command,
+    ControlChange,
+    EventSent,
+    InputReceived,
+    MidiEvent,
+    NoteOff,
+    NoteOn,
+    PitchBend,
+    Report,
+    encode,
+)
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import MAX_SLEEP_S, WAKE_AHEAD_S, Player
 from sideman.render.midi_file import TICKS_PER_BEAT, midi_file_bytes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded performances, played again: the program may be rebuilt, the music stays the same."""
+"""Recorded performances, played again: the program may be rebuilt, but the music stays the same."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from sideman.config.sources import SettingsSources, load_chart
-from sideman.core.reports import BarPlayed, BarStarted, EventSent, NoteHeard, Report
-from sideman.core.settings.schema import KEYS, value_of
-from sideman.core.settings.written import write_value
+from sideman.core.events import BarPlayed, BarStarted, EventSent, NoteHeard, Report
+from sideman.core.settings.schema import KEYS, value_of, write_value
 from sideman.playing.assembly import load_performance, resumed_engine
 from sideman.playing.state import load_state
 from sideman.takes import replay as takes
-from sideman.takes.jsonform import settings_from_json
+from sideman.takes.lines import settings_from_json
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import load_bundle
 from support.fakes import modern_bundle
@@ -39,7 +38,7 @@ KINDS = (BarStarted, BarPlayed, NoteHeard)
 
 @pytest.mark.parametrize("name", [*SCENES, *BY_THE_DAEMON])
 def test_a_recorded_take_plays_the_same_events(name: str, tmp_path: Path) -> None:
-    """Guards against a change of the code that changes the music, or that makes takes of old unplayable."""
+    """Guards against a change of the code that changes the music, or that makes old takes unplayable."""
     journal = journal_of(name, tmp_path)
     played: list[Report] = []
     engine = takes.engine_at_start(journal.header, takes.performance_of(journal.header))
@@ -55,6 +54,7 @@ def _of_kinds(reports: list[Report]) -> list[Report]:
     return [report for report in reports if isinstance(report, KINDS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chart", RENDER_CHARTS)
 def test_a_render_is_the_same_file(chart: str) -> None:
     """Guards against a change of the code that changes what a preset and a seed render."""
@@ -64,7 +64,7 @@ def test_a_render_is_the_same_file(chart: str) -> None:
 
 
 def test_a_configuration_of_that_version_means_the_same() -> None:
-    """Guards against an update that refuses, or reads otherwise, the configuration that somebody has."""
+    """Guards against an update that refuses a user's configuration, or reads it differently."""
     settings = SettingsSources(config=str(RECORDED / "config.yaml")).read()
     (header,) = (json.loads(line) for line in _lines("daemon-hands")[:1])
     assert {key: write_value(key, value_of(settings, key)) for key in KEYS} == {
@@ -72,8 +72,8 @@ def test_a_configuration_of_that_version_means_the_same() -> None:
     }
 
 
-def test_a_state_of_that_version_is_gone_on_from() -> None:
-    """Guards against an update after which a service that resumes starts afresh."""
+def test_a_state_of_that_version_is_resumed() -> None:
+    """Guards against an update after which a service that resumes starts from nothing."""
     kept = load_state(RECORDED / "state.json")
     assert kept is not None
     settings = settings_of({})
@@ -87,7 +87,7 @@ def test_a_state_of_that_version_is_gone_on_from() -> None:
 
 
 def test_a_bundle_of_that_version_is_read() -> None:
-    """Guards against an update that cannot play the network that somebody has trained."""
+    """Guards against an update that cannot play a network that a user has trained."""
     then, now = load_bundle(str(RECORDED / "bundle")), modern_bundle()
     assert then.vocabulary.values == now.vocabulary.values
     for name in ("kernel", "recurrent", "bias", "densor_kernel", "densor_bias"):

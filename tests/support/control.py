@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A desk with a real engine behind it, on time that the test moves; and clients of a real control socket."""
+"""A control API with a real engine behind it, on a clock that the test moves; and clients of a real control socket."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from typing import Any
 
 from sideman.config.sources import SettingsSources
 from sideman.control.api import ControlApi
+from sideman.control.codec import encode_line, make_request
 from sideman.control.feed import EventFeed
+from sideman.control.protocol import Answer, DaemonInfo
 from sideman.control.server import ControlServer, RequestHandler
 from sideman.control.unix_listener import UnixListener
 from sideman.core.engine import Engine
-from sideman.core.events import Command, NoteOn
-from sideman.core.reports import BarPlayed, InputReceived, Report
+from sideman.core.events import BarPlayed, Command, InputReceived, NoteOn, Report
 from sideman.core.snapshot import Snapshot
 from support.fakes import FakeClock, performance
 
-ABOUT: dict[str, object] = dict.fromkeys(("version", "name", "bundle", "ports", "clock"), "the same throughout")
+DAEMON = DaemonInfo(version="1.0", name="sideman", bundle="modern", ports="plays to a port", clock="internal")
+KEPT_TAKE = "/takes/kept.mid"
 
 
 @dataclass
 class ControlScene:
-    """An engine that plays while `play_until` lets time pass, a desk in front of it, and what came of both."""
+    """An engine that plays while `play_until` lets time pass, its control API and feed, and what they have produced."""
 
     engine: Engine
     sources: SettingsSources = field(default_factory=SettingsSources)
@@ -40,23 +42,25 @@ class ControlScene:
     def __post_init__(self) -> None:
         self.engine.report = self.reports.append
         self.snapshot = self.engine.snapshot(0.0)
-        self.api = ControlApi(self, lambda: self.snapshot, self.engine.chart.chart, self.sources, lambda: ABOUT)
+        self.api = ControlApi(
+            self, lambda: self.snapshot, self.engine.chart.chart, self.sources, lambda: DAEMON, lambda: KEPT_TAKE
+        )
         self.feed = EventFeed(self.api, lambda: self.snapshot)
 
     @property
     def status(self) -> Snapshot:
-        """How it stands."""
+        """The present snapshot."""
         return self.engine.snapshot(self.clock.second)
 
     def put(self, item: Command) -> None:
-        """As the inbox and the player do it, at once."""
+        """Let the engine receive a command at once, as the inbox and the player do."""
         self.commands.append(item)
         self.reports.append(InputReceived(self.clock.second, self.engine.beat_at(self.clock.second), item))
         self.engine.receive(item, self.clock.second)
         self.snapshot = self.status
 
     def now(self) -> float:
-        """The second it is."""
+        """The present second."""
         return self.clock.second
 
     def play_until(self, until: float) -> None:
@@ -73,23 +77,23 @@ class ControlScene:
             self.engine.prepare(self.clock.second)
             self.snapshot = self.status
 
-    def ask(self, verb: str, **arguments: object) -> Any:
-        """The desk's answer, as it comes out of the socket."""
-        return json.loads(json.dumps(self.api.answer({"do": verb, **arguments}), allow_nan=False))
+    def ask(self, name: str, /, **fields: object) -> Any:
+        """The result of a request, as it comes out of the socket."""
+        return json.loads(encode_line(Answer(None, True, self.api.answer(make_request(name, fields)))))["result"]
 
     def handle_reports(self) -> None:
-        """Let the desk know what the engine has reported."""
+        """Let the API handle what the engine has reported."""
         while self.reports:
             self.api.handle_report(self.reports.popleft())
 
 
 def control_scene(sources: SettingsSources | None = None, **keys: Any) -> ControlScene:
-    """A house with some settings given, a dot written as two underscores."""
+    """A scene with some settings given, a dot written as two underscores."""
     return ControlScene(performance(**keys).make_engine(0.0), sources or SettingsSources())
 
 
 class SocketClient:
-    """A program at the other end of the socket, which never waits."""
+    """A client of the control socket that never waits."""
 
     def __init__(self, path: Path) -> None:
         self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -102,7 +106,7 @@ class SocketClient:
         self.connection.close()
 
     def send(self, data: bytes) -> int:
-        """Send as much as goes in at once; how much that was."""
+        """Send as much as can be sent at once, and return how much that was."""
         try:
             return self.connection.send(data)
         except OSError:
@@ -113,7 +117,7 @@ class SocketClient:
         self.send(json.dumps(request).encode() + b"\n")
 
     def lines(self) -> list[dict[str, Any]]:
-        """What has come by now, whole lines only; `is_open` tells whether more can come."""
+        """The whole lines that have come by now; `is_open` says whether more can come."""
         try:
             while data := self.connection.recv(1 << 20):
                 self._received += data
@@ -127,10 +131,10 @@ class SocketClient:
 
 
 @contextmanager
-def served_socket(folder: Path, answer: RequestHandler, welcome: Any = list) -> Iterator[ControlServer]:
-    """A control socket `folder/s`, served by whoever calls `serve`."""
+def served_socket(folder: Path, handle: RequestHandler, initial_events: Any = list) -> Iterator[ControlServer]:
+    """The server of a control socket `folder/s`; the test calls `serve`."""
     listener = UnixListener(folder / "s")
-    control = ControlServer(listener, answer, welcome)
+    control = ControlServer(listener, handle, initial_events)
     try:
         yield control
     finally:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small corpora for the tests of what learns: the solo database in a few lines."""
+"""Small corpora for the tests of training: solo databases of a few lines."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ BEAT_S = 0.5
 def note_row(
     bar: int, beat: int, pitch: int, tatum: int = 1, division: int = 1, length: float = 1.0, **other: Any
 ) -> list[Any]:
-    """A row of the database's notes, `length` in beats, at 120 beats a minute."""
+    """A note row of the database; `length` in beats, at 120 beats per minute."""
     onset = ((bar - 1) * 4 + beat - 1 + (tatum - 1) / max(1, division)) * BEAT_S
     row: dict[str, Any] = {
         "onset_s": onset, "duration_s": length * BEAT_S, "bar": bar, "beat": beat, "tatum": tatum, "division": division,
-        "beat_duration_s": BEAT_S, "midi_pitch": pitch, "phrase_begin": 0, "chord": "nonsense, and not to be read",
+        "beat_duration_s": BEAT_S, "midi_pitch": pitch, "phrase_begin": 0, "chord": "nonsense that is not read",
     } | other  # fmt: skip
     return [row[name] for name in NOTE_FIELDS]
 
 
 def beat_rows(chords: Sequence[str], first_bar: int = 1, period: int = 4) -> list[list[Any]]:
-    """Rows of the database's beats, a chord each."""
+    """Beat rows of the database, one for each chord."""
     return [
         [(at + (first_bar - 1) * 4) * BEAT_S, first_bar + at // period, 1 + at % period, period, chord]
         for at, chord in enumerate(chords)
@@ -53,14 +53,14 @@ def write_database(path: Path, records: Sequence[Any]) -> Path:
 
 
 def write_tiny_corpus(path: Path, titles: int = 12, bars: int = 6, seed: int = 0) -> Path:
-    """A database of random walks up and down a few scales: enough to learn something from in a moment."""
-    dice = np.random.default_rng(seed)
+    """A database of random walks on a scale: enough to learn something from in a moment."""
+    rng = np.random.default_rng(seed)
     records = []
     for number in range(titles):
         pitch, notes = 60, []
         for at in range(bars * 8):
-            pitch = int(np.clip(pitch + dice.choice([-2, -1, 1, 2, 2]), 48, 80))
-            if dice.random() < 0.85:
+            pitch = int(np.clip(pitch + rng.choice([-2, -1, 1, 2, 2]), 48, 80))
+            if rng.random() < 0.85:
                 notes.append(
                     note_row(1 + at // 8, 1 + at // 2 % 4, pitch, 1 + at % 2, 2, 0.5, phrase_begin=int(at == 0))
                 )

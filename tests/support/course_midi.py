@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small MIDI files of our own, made like the classic corpus."""
+"""Small MIDI files of our own in the form of the classic corpus."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def track(notes: Iterable[Span]) -> mido.MidiTrack:
 
 
 def write_classic_midi(folder: Path, melody: Iterable[Span], chords: Iterable[Span]) -> Path:
-    """A file with tracks where the classic corpus has them."""
+    """A file that has its tracks at the places where the classic corpus has them."""
     file = mido.MidiFile(ticks_per_beat=TICKS)
     file.tracks = [mido.MidiTrack() for _ in range(MELODY_TRACK + 1)]
     file.tracks[MELODY_TRACK] = track(melody)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The small real things that tests play with: a clock that jumps, an output that remembers, networks nobody trained."""
+"""Small implementations for tests: a clock that jumps, an output that records, untrained networks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy as np
 
 from sideman.core.chart.text import parse_changes
 from sideman.core.engine import Engine
-from sideman.core.events import ChangeSettings, Command, MidiEvent
-from sideman.core.reports import BarPlayed, Report
+from sideman.core.events import BarPlayed, ChangeSettings, Command, MidiEvent, Report
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings
 from sideman.playing.assembly import Performance, make_network
@@ -29,7 +28,7 @@ CHANGES = "| Dm7 | G7 | Cmaj7 | A7alt |"
 
 
 def random_weights(n_values: int, n_context: int, units: int, penalty: float, seed: int = 7) -> Weights:
-    """Weights as an untrained but lively network has them."""
+    """Random weights, large enough that the network does not play the same value all the time."""
     rng = np.random.default_rng(seed)
 
     def normal(*shape: int) -> Floats:
@@ -47,7 +46,7 @@ def random_weights(n_values: int, n_context: int, units: int, penalty: float, se
 
 @cache
 def modern_bundle() -> Bundle:
-    """A modern bundle with rests, context and mask; its weights are dice."""
+    """A modern bundle with rests, context and mask; its weights are random."""
     notes = [Value(kind, ticks, leap) for kind in "CSAX" for ticks in (3, 4, 6, 12) for leap in (None, *range(-5, 6))]
     vocabulary = Vocabulary([*notes, *(Value("R", ticks) for ticks in (3, 6, 12, 24))])
     context = ContextFeatures(list(FEATURES))
@@ -78,7 +77,7 @@ def settings(**keys: Any) -> Settings:
 
 
 def performance(bundle: Bundle | None = None, net: Network | None = None, **keys: Any) -> Performance:
-    """A performance of an untrained bundle over four bars, unless told otherwise."""
+    """A performance of an untrained bundle over four bars, with some settings given."""
     chosen, bundle = settings(**keys), bundle or modern_bundle()
     chart = parse_changes(chosen.chart.changes, chosen.tempo.meter, "test").transposed(chosen.chart.transpose)
     seed = chosen.play.seed or 0
@@ -86,20 +85,20 @@ def performance(bundle: Bundle | None = None, net: Network | None = None, **keys
 
 
 def tempo_change(bpm: float) -> ChangeSettings:
-    """Go on at another tempo."""
+    """The command for another tempo."""
     return ChangeSettings((("tempo.bpm", bpm),))
 
 
 @dataclass
 class FakeClock:
-    """Time that jumps to whatever is next: an arrival, or the second waited for, plus `oversleeps` seconds."""
+    """A clock that jumps to the next arrival, or to the second waited for plus `oversleeps` seconds."""
 
     arrivals: list[Arrival] = field(default_factory=list)
     oversleeps: Callable[[], float] = lambda: 0.0
     second: float = 0.0
 
     def now(self) -> float:
-        """The second it is."""
+        """The present second."""
         return self.second
 
     def wait(self, until: float) -> Arrival | None:
@@ -127,7 +126,7 @@ class FakeClock:
 
 @dataclass
 class RecordingOutput:
-    """An output that remembers what was sent, and when, and what was told meanwhile."""
+    """An output that records what was sent and when, and the reports of the player."""
 
     clock: FakeClock
     sent: list[tuple[float, tuple[int, ...]]] = field(default_factory=list)
@@ -139,7 +138,7 @@ class RecordingOutput:
 
 
 class RecordingNetwork:
-    """A network that remembers the values it was fed, and steps the real one."""
+    """A network that records the values it is fed, and steps the real one."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
@@ -155,7 +154,7 @@ class RecordingNetwork:
 def play_on_fake_clock(
     engine: Engine, until: float, arrivals: Iterable[tuple[float, MidiEvent | Command]] = (), oversleeps: float = 0.0
 ) -> tuple[RecordingOutput, list[BarPlayed]]:
-    """Let a player play `engine` until a second of a fake clock, with what arrives meanwhile."""
+    """Let a player play `engine` until a second of a fake clock, with these arrivals."""
     stop = Arrival(until, None)
     clock = FakeClock([*(Arrival(second, item) for second, item in arrivals), stop], lambda: oversleeps)
     recorder = RecordingOutput(clock)
@@ -169,7 +168,7 @@ def note_ons(recorder: RecordingOutput) -> list[tuple[float, int]]:
 
 
 def hanging_notes(messages: Iterable[tuple[int, ...]]) -> Mapping[tuple[int, int], int]:
-    """The notes, by channel and pitch, that were struck and never released."""
+    """The velocities of the notes, by channel and pitch, that were struck and never released."""
     sounding: dict[tuple[int, int], int] = {}
     for status, pitch, velocity in messages:
         if status & 0xF0 == 0x90 and velocity:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gradients by trying: what a function's value does when each number it depends on moves a little."""
+"""Numerical gradients: how a function changes when each number that it depends on moves a little."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _STEP = 1e-3
 
 
 def random_arrays(seed: int, **shapes: tuple[int, ...]) -> dict[str, Array]:
-    """Arrays of these shapes, in double precision, as an untrained but lively network has them."""
-    dice = np.random.default_rng(seed)
-    return {name: dice.normal(0.0, 0.7, shape) for name, shape in shapes.items()}
+    """Random arrays of these shapes, in double precision, in the size of a network's weights."""
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(0.0, 0.7, shape) for name, shape in shapes.items()}
 
 
 def one_hot(seed: int, n: int, m: int, T_x: int) -> Array:
@@ -24,9 +24,9 @@ def one_hot(seed: int, n: int, m: int, T_x: int) -> Array:
 
 
 def numerical_gradient(function: Callable[[], float], array: Array) -> Array:
-    """The gradient of `function` by every number of `array`, which is changed in place and put back.
+    """The gradient of `function` by every number of `array`, which is changed in place and restored.
 
-    Four points, so that what is neglected is of the fifth order.
+    It uses four points, so that the error is of the fifth order.
     """
     gradient = np.zeros_like(array)
     for place in np.ndindex(array.shape):
@@ -43,9 +43,9 @@ def numerical_gradient(function: Callable[[], float], array: Array) -> Array:
 def assert_gradients(
     function: Callable[[], float], arrays: Mapping[str, Array], gradients: Mapping[str, Array]
 ) -> None:
-    """Every array's gradient, named with a `d` before its name, is right to a millionth."""
+    """Assert that the gradient of every array, named `d` and its name, is right to a millionth."""
     for name, array in arrays.items():
-        tried, told = numerical_gradient(function, array), gradients[f"d{name}"]
-        assert told.shape == array.shape, name
-        off = np.linalg.norm(told - tried)
-        assert off <= 1e-6 * (np.linalg.norm(told) + np.linalg.norm(tried)) + 1e-11, f"d{name} is off by {off}"
+        numerical, given = numerical_gradient(function, array), gradients[f"d{name}"]
+        assert given.shape == array.shape, name
+        off = np.linalg.norm(given - numerical)
+        assert off <= 1e-6 * (np.linalg.norm(given) + np.linalg.norm(numerical)) + 1e-11, f"d{name} is off by {off}"

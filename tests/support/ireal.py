@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What iReal Pro writes, for the tests of what reads it: the format's other direction."""
+"""Writes the format of iReal Pro, for the tests of its reader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MARK = "1r34LbKcu7"
 
 
 def scramble(music: str) -> str:
-    """Music as iReal Pro writes it in a link: shortened, and every full block but a nearly last one shuffled."""
+    """Music as iReal Pro writes it in a link: abbreviated and shuffled in blocks of 50 characters."""
     for long, short in (("   ", "XyQ"), (" |", "LZ"), ("| x", "Kcl")):
         music = music.replace(long, short)
     out = ""
@@ -25,12 +25,12 @@ def scramble(music: str) -> str:
 
 
 def song_text(title: str, music: str, key: str = "F", tempo: int = 120, composer: str = "Nobody") -> str:
-    """One song as it stands in an irealb link, not yet quoted."""
+    """One song of an irealb link, before quoting."""
     return f"{title}={composer}==Medium Swing={key}=={scramble(music)}=Jazz-Medium Swing={tempo}=3"
 
 
 def playlist_link(*songs: str, name: str = "") -> str:
-    """A link with songs, and the name of their playlist."""
+    """A link with songs and the name of their playlist."""
     return "irealb://" + quote("===".join([*songs, name]) if name else "===".join(songs))
 
 

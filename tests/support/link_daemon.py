@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman run` with the arguments given, its output written down instead: a line of second and bytes a message."""
+"""`sideman run` with the given arguments, which prints each message as second and bytes instead of sending it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sideman.service import service
 
 class _PrintingPorts(MidiPorts):
     def send(self, message: Sequence[int]) -> None:
-        """Tell it on stdout."""
+        """Print it on stdout."""
         print(time.monotonic(), *message, flush=True)  # noqa: T201
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A scene with two peers of a Link session, in a network that has nobody else: this process, and sideman in its own.
+"""A Link session with two peers in a network of their own: this process, and sideman in another.
 
 Run inside a network namespace by tests/midi/test_ableton_link.py, with the folder of a bundle; prints what happened,
 in JSON.
@@ -31,7 +31,7 @@ SETTINGS = (
 
 
 def wait_until(true: Callable[[], object]) -> None:
-    """Wait for it."""
+    """Wait until it is true."""
     pause = threading.Event()
     for _ in range(int(TIMEOUT_S / 0.005)):
         if true():
@@ -41,7 +41,7 @@ def wait_until(true: Callable[[], object]) -> None:
 
 
 class Daemon:
-    """Sideman, and what it has sent and logged so far."""
+    """A running sideman, and what it has sent and logged so far."""
 
     def __init__(self, bundle: str) -> None:
         words = [word for setting in (f"model.bundle={bundle}", *SETTINGS) for word in ("--set", setting)]
@@ -58,7 +58,7 @@ class Daemon:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self.log.append(line.rstrip("\n"))
-            print(line, end="", file=sys.stderr)  # noqa: T201 - should the scene come to nothing
+            print(line, end="", file=sys.stderr)  # noqa: T201 - shown if the test fails
 
     def _read_sent(self) -> None:
         assert self._process.stdout is not None
@@ -67,7 +67,7 @@ class Daemon:
             self.sent.append((float(second), [int(byte) for byte in message]))
 
     def onsets(self, since: float) -> list[float]:
-        """When it struck notes after the second `since`."""
+        """The seconds of note-ons after `since`."""
         return [second for second, message in self.sent if message[0] & 0xF0 == 0x90 and second > since]
 
     def stop(self) -> int:
@@ -88,17 +88,17 @@ class Peer:
         return load_aalink().Link(120.0)
 
     def beats(self, seconds: list[float]) -> list[float]:
-        """The beats of the session that fell on these seconds, as we have them."""
+        """The beats of the session at these seconds."""
         now, state, _ = read_session(self.link)
         return [state.beat + (second - now) * state.bpm / 60.0 for second in seconds]
 
 
 def main(bundle: str) -> dict[str, object]:
-    """Start, change the tempo, stop, start again; what was played meanwhile, in beats of the peer's."""
+    """Start, change the tempo, stop, start again; returns what was played meanwhile, in beats of the peer."""
     peer, daemon = Peer(), Daemon(bundle)
     found: dict[str, object] = {}
     wait_until(lambda: any("1 other" in line for line in daemon.log))
-    peer.link.tempo = FIRST_BPM  # whichever of the two tempi they have agreed on
+    peer.link.tempo = FIRST_BPM  # the peers have agreed on either of their tempi before
     wait_until(lambda: any("waiting for the start of Link at 160.0 bpm, 1 other" in line for line in daemon.log))
     found["before the start"] = len(daemon.sent)
     begins = _start_session(peer)
@@ -120,7 +120,7 @@ def main(bundle: str) -> dict[str, object]:
 
 
 def _start_session(peer: Peer) -> float:
-    """Start the session; the second at which that was done."""
+    """Start the session; returns the second."""
     peer.link.playing = True
     return time.monotonic()
 
@@ -135,7 +135,7 @@ def _hanging_notes(daemon: Daemon) -> int:
 
 
 def _requested_tempo(peer: Peer) -> float:
-    """The tempo of the session after sideman's way into it has been asked for another."""
+    """The tempo of the session after sideman's `LinkSession` has requested another one."""
     states: list[LinkState] = []
     session = LinkSession(60.0, 4.0, lambda state, _second: states.append(state))
     session.open()

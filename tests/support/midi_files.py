@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MIDI files of every kind for the tests of what reads them, written by mido or byte by byte."""
+"""MIDI files of every kind for the tests of their readers, written by mido or byte by byte."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Timed = tuple[float, Any]
 
 
 def note_events(notes: Iterable[tuple[float, float, int]], channel: int = 0) -> list[Timed]:
-    """Notes (onset, end, pitch) in quarter notes as messages; of what falls together, ends come first."""
+    """Notes (onset, end, pitch) in quarter notes as messages; at the same time, note-offs come first."""
     events: list[Timed] = []
     for start, end, pitch in notes:
         events.append((start, mido.Message("note_on", channel=channel, note=pitch, velocity=80)))
@@ -54,7 +54,7 @@ def meter_event(at: float, numerator: int, denominator: int) -> Timed:
 
 
 def track(events: Iterable[Timed], name: str = "") -> mido.MidiTrack:
-    """Events as a track; of what falls together notes end first, and are struck last."""
+    """Events as a track; at the same time, note-offs come first and note-ons last."""
     made = mido.MidiTrack([mido.MetaMessage("track_name", name=name)] if name else [])
     order = {"note_off": 0, "note_on": 2}
     now = 0
@@ -80,7 +80,7 @@ def write_midi(path: Path, *tracks: mido.MidiTrack, kind: int = 1) -> Path:
 
 
 def raw_chunk(body: bytes, claim: int | None = None, name: bytes = b"MTrk") -> bytes:
-    """A chunk that claims to be so long (None: as long as it is)."""
+    """A chunk that claims the length `claim` (None: its true length)."""
     return name + (len(body) if claim is None else claim).to_bytes(4, "big") + body
 
 
@@ -93,18 +93,18 @@ def raw_midi_bytes(*tracks: bytes, kind: int = 1, division: int = DIVISION, coun
 def as_midi(solo: Solo) -> bytes:
     """A solo over its changes: the chords as markers where they change, the notes as a track."""
     chords = solo.changes.chords
-    told = [(at, chord.text) for at, chord in enumerate(chords) if at == 0 or chords[at - 1].text != chord.text]
+    symbols = [(at, chord.text) for at, chord in enumerate(chords) if at == 0 or chords[at - 1].text != chord.text]
     notes = note_events(
         [(note.onset / TICKS_PER_QUARTER, note.end / TICKS_PER_QUARTER, note.pitch) for note in solo.notes]
     )
-    head = track([meter_event(0, solo.bar_ticks // TICKS_PER_QUARTER, 4), *marker_events(told)])
+    head = track([meter_event(0, solo.bar_ticks // TICKS_PER_QUARTER, 4), *marker_events(symbols)])
     return midi_bytes(head, track(notes, "Melody"))
 
 
 DM7, G7, CMAJ7 = (50, 60, 65, 69), (43, 59, 65, 71), (48, 59, 64, 67)
 TWO_FIVE_ONE = (DM7, G7, CMAJ7, CMAJ7)
 
-# A band, eight bars: its drums, bass, chords and the tune.
+# Eight bars of a band: drums, bass, chords and melody.
 drums = note_events([(at / 2, at / 2 + 0.1, 36 + 2 * (at % 4)) for at in range(64)], 9)
 bass = scale_events(8, low=36, channel=1, step=1)
 tune = scale_events(8, low=67, channel=3)
@@ -134,4 +134,4 @@ events = st.builds(
     lambda message, wait: message.copy(time=wait), messages, st.sampled_from([0, 1, 90]) | st.integers(0, 9999)
 )
 midi_tracks = st.lists(events, max_size=30).map(mido.MidiTrack)
-"""Tracks of whatever mido can write."""
+"""Tracks of anything that mido can write."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the network expects after some notes, computed in another way than the daemon does: all at once, in NumPy."""
+"""The distribution that the network predicts after some notes, computed by a second implementation, all at once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The golden performances: what they are and how they are written down for people to read.
+"""The golden performances: their settings and inputs, and the text in which they are kept.
 
-`python tests/support/performances.py` writes them anew, for a change that is meant to be heard.
+`python tests/support/performances.py` writes them again, after a change that is meant to be heard.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
-from sideman.core.events import Command, ControlChange, MidiEvent, NoteOff, NoteOn, PlayVariation, SetMode  # noqa: E402
+from sideman.core.actions import PlayVariation  # noqa: E402
+from sideman.core.events import Command, ControlChange, MidiEvent, NoteOff, NoteOn, SetMode  # noqa: E402
 from sideman.core.text import format_bar  # noqa: E402
 from sideman_models.music.harmony import parse_pitch, pitch_name  # noqa: E402
 from support.fakes import classic_bundle, modern_bundle, performance, play_on_fake_clock  # noqa: E402
@@ -32,7 +33,7 @@ FAST = "| F7 | Bb7 Bdim7 | F7 D7b9 Gm7 C7/E | N.C. | C#m7b5 F#7sus | Bmaj7 | % |
 
 
 def phrases_as_input(*phrases: tuple[float, float, str]) -> list[tuple[float, MidiEvent]]:
-    """Phrases as played at 120 beats a minute: the first beat, the beats of a note, the pitches (- is a rest)."""
+    """Phrases at 120 beats per minute: the first beat, the beats of each note, the pitches (- is a rest)."""
     events: list[tuple[float, MidiEvent]] = []
     for start, beats, pitches in phrases:
         for number, name in enumerate(pitches.split()):
@@ -73,7 +74,7 @@ INPUTS: Mapping[str, Sequence[tuple[float, MidiEvent | Command]]] = {
         *phrases_as_input((20, 0.5, "A4 C5 D5")),
     ],
 }
-"""What the player plays, and asks for."""
+"""What the player plays and requests, by performance."""
 
 PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
     "beat": {},
@@ -117,7 +118,7 @@ PERFORMANCES: Mapping[str, Mapping[str, Any]] = {
 
 
 def perform_as_text(name: str) -> str:
-    """Play a performance on the fake clock and write down every bar and every note."""
+    """Play a performance on the fake clock; returns every bar and every note as text."""
     bundle = classic_bundle() if name.startswith("classic") else modern_bundle()
     made = performance(bundle, **PERFORMANCES[name])
     beats = None if made.settings.chart.choruses else made.chart.beat_of_bar(BARS)

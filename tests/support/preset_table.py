@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each preset sounds like, in figures: the table of docs/controls.md.
+"""Figures of what each preset plays: the table of docs/controls.md.
 
 `python tests/support/preset_table.py [CHORUSES]` lets the bundled network play that many choruses of the default blues
-with each preset, in mode solo whatever the preset says, and prints the table.
+with each preset, always in mode solo, and prints the table.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PRESETS_MEASURED = (NONE, *(name for name in resources.resource_names("presets",
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A note as it was played: its onset and length in beats, and whether its pitch is of the chord."""
+    """A note as played: onset and length in beats, and whether its pitch is a chord tone."""
 
     onset: float
     length: float
@@ -44,7 +44,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What some choruses come to; shares of notes are from 0 to 1, intervals in semitones, lengths in beats."""
+    """Statistics of some choruses: shares of notes from 0 to 1, intervals in semitones, lengths in beats."""
 
     bpm: float
     notes_a_beat: float
@@ -60,7 +60,7 @@ class Figures:
 
 
 def preset_figures(preset: str, choruses: int, **keys: object) -> Figures:
-    """The figures of so many choruses, each with a seed of its own."""
+    """The figures of `choruses` choruses, each with a seed of its own."""
     layers: list[SettingsLayer] = [{f"play.{name}": WrittenValue(value, "test") for name, value in keys.items()}]
     layers.append({"play.mode": WrittenValue("solo", "test"), "play.count_in": WrittenValue(0, "test")})
     if preset != NONE:
@@ -103,7 +103,7 @@ def _figures(takes: list[tuple[RenderedTake, list[Note]]]) -> Figures:
 
 
 COLUMNS = (
-    "preset", "bpm", "notes a beat", "silence", "length", "interval", "leaps", "of the chord", "repeated", "pitches",
+    "preset", "bpm", "notes per beat", "silence", "length", "interval", "leaps", "of the chord", "repeated", "pitches",
     "velocity",
 )  # fmt: skip
 HEAD = f"| {' | '.join(COLUMNS)} |"

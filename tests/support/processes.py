@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program as a user starts it: a process of its own, with a bundle that nobody trained."""
+"""The program as a user starts it: a process of its own, with an untrained bundle."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TIMEOUT_S = 60.0  # seconds: against hanging only
 
 
 OWN_NETWORK = ("unshare", "--map-root-user", "--net", "--kill-child")
-"""What runs a command in a network of its own, which holds nothing but a loopback that is down."""
+"""Runs a command in a network namespace of its own, which has only a loopback interface that is down."""
 
 
 @cache
 def can_unshare_network() -> bool:
-    """Whether we may make a network namespace here."""
+    """Whether this machine lets us make a network namespace."""
     if not (shutil.which("unshare") and shutil.which("ip")):
         return False
     return subprocess.run([*OWN_NETWORK, "ip", "link"], capture_output=True, check=False).returncode == 0
@@ -41,7 +41,7 @@ def write_bundle(folder: Path) -> Path:
 
 
 def daemon_environment(**more: str) -> dict[str, str]:
-    """Ours, with the packages of this checkout to be found."""
+    """Our environment, in which a process finds the packages of this checkout."""
     paths = [str(ROOT / folder) for folder in ("daemon", "models", "tests")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **more}
 
@@ -55,7 +55,7 @@ def run_sideman(*arguments: str, env: Mapping[str, str] | None = None) -> subpro
 
 
 class DaemonProcess:
-    """A daemon that runs; its log is read as it is written."""
+    """A running daemon; its log is read while it is written."""
 
     def __init__(self, arguments: list[str], env: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "sideman", "run", *arguments]
@@ -73,13 +73,13 @@ class DaemonProcess:
                 self._grown.notify_all()
 
     def wait_for(self, word: str, times: int = 1) -> None:
-        """Wait until so many lines of the log hold `word`."""
+        """Wait until `times` lines of the log contain `word`."""
         with self._grown:
             found = self._grown.wait_for(lambda: sum(word in line for line in self.log) >= times, TIMEOUT_S)
         assert found, f"{word!r} is not in the log: {self.log}"
 
     def stop(self, signal: int | None = None) -> int:
-        """Send `signal`, if any, and wait for the exit status."""
+        """Send `signal`, if any; returns the exit status."""
         if signal is not None:
             self.process.send_signal(signal)
         status = self.process.wait(TIMEOUT_S)
@@ -87,7 +87,7 @@ class DaemonProcess:
         return status
 
     def close(self) -> None:
-        """Kill it, if it still runs, and read its log to the end."""
+        """Kill it if it still runs, and read its log to the end."""
         assert self.process.stderr is not None
         self.process.kill()
         self.process.wait()
@@ -97,7 +97,7 @@ class DaemonProcess:
 
 @contextmanager
 def running_daemon(folder: Path, *settings: str, **env: str) -> Iterator[DaemonProcess]:
-    """A daemon with `settings` (KEY=VALUE), killed at the end if it still runs; without a socket unless given one."""
+    """A daemon with `settings` (KEY=VALUE), killed at the end if it still runs; it has no socket by default."""
     given = [f"model.bundle={write_bundle(folder)}", "play.seed=1", "control.socket=none", *settings]
     daemon = DaemonProcess([word for setting in given for word in ("--set", setting)], env)
     try:

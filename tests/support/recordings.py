@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded performances: what the program of 22 November 2026 played, to be played again by every later one.
+"""Recorded performances: what the program of 22 November 2026 played; every later version has to play the same.
 
-`python tests/support/recordings.py` writes the files of `tests/recorded/` again, for a change that is meant to be
+`python tests/support/recordings.py` writes the files of `tests/recorded/` again, after a change that is meant to be
 heard. A scene is a performance of the bundled network on the clock that jumps, with a player whose notes come from a
 seed; its take is kept as the journal that the program wrote. `renders.json` holds a hash of what `sideman render`
 writes for each preset, chart and seed.
@@ -21,6 +21,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +30,7 @@ if __name__ == "__main__":
 
 from sideman.config import resources  # noqa: E402
 from sideman.config.sources import SettingsSources, load_chart, read_preset  # noqa: E402
+from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo  # noqa: E402
 from sideman.core.events import (  # noqa: E402
     ChangeSettings,
     ClockContinue,
@@ -42,21 +44,16 @@ from sideman.core.events import (  # noqa: E402
     MidiEvent,
     NoteOff,
     NoteOn,
-    Panic,
     PitchBend,
-    PlayVariation,
     ProgramChange,
     ReleaseChannel,
     SetChart,
     SetMode,
     SetPortPeriod,
     SongPosition,
-    Start,
-    Stop,
-    TapTempo,
 )
+from sideman.core.settings.bindings import read_learn_target  # noqa: E402
 from sideman.core.settings.presets import preset_difference  # noqa: E402
-from sideman.core.settings.read_bindings import read_learn_target  # noqa: E402
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings  # noqa: E402
 from sideman.core.settings.schema import with_values  # noqa: E402
 from sideman.playing.assembly import Performance, load_performance, resumed_engine, state_of  # noqa: E402
@@ -80,18 +77,18 @@ Arrivals = list[tuple[float, MidiEvent | Command]]
 
 @dataclass(frozen=True)
 class Scene:
-    """Settings by key, what arrives until `until`, and by how much the machine oversleeps, in turn."""
+    """Settings by key, what arrives until `until`, and by how much the clock oversleeps, in turn."""
 
     keys: Mapping[str, Any]
     arrives: Callable[[], Arrivals] = list
     until: float = 40.0
     oversleeps: Sequence[float] = (0.0001,)
     goes_on: bool = False
-    """Whether the take begins where an earlier performance was left."""
+    """Whether the take continues an earlier performance."""
 
 
 def phrases(seed: int, until: float, *, bpm: float = 120, busy: float = 0.5, channel: int = 1) -> Arrivals:
-    """What a player does by chance: swung lines, chords now and then, repeated notes, the pedal, a bend."""
+    """Random playing: swung lines, some chords, repeated notes, pedal and pitch bend."""
     rng = np.random.default_rng(seed)
     beat, events = 60 / bpm, Arrivals()
     at, pitch = 0.4, 62
@@ -118,12 +115,12 @@ def phrases(seed: int, until: float, *, bpm: float = 120, busy: float = 0.5, cha
 
 
 def in_order(*parts: Arrivals) -> Arrivals:
-    """All parts together, in the order of their seconds."""
+    """All parts together, sorted by second."""
     return sorted((one for part in parts for one in part), key=lambda one: one[0])
 
 
 def notes(pitches: str, at: float, lasts: float, channel: int) -> Arrivals:
-    """Pitches that are held together."""
+    """Pitches held together."""
     numbers = [int(pitch) for pitch in pitches.split()]
     return [(at, NoteOn(each, 70, channel)) for each in numbers] + [
         (at + lasts, NoteOff(each, channel)) for each in numbers
@@ -131,7 +128,7 @@ def notes(pitches: str, at: float, lasts: float, channel: int) -> Arrivals:
 
 
 def ticks(start: float, bpm: float, count: int, jitter: float = 0.001, lost: int = 0) -> Arrivals:
-    """Ticks of a clock, each a little off; of `lost` one does not come."""
+    """Ticks of a clock with jitter; one in `lost` does not arrive."""
     apart = 60 / bpm / 24
     return [
         (start + at * apart + jitter * ((at * 7) % 5 - 2) / 2, ClockTick())
@@ -141,14 +138,14 @@ def ticks(start: float, bpm: float, count: int, jitter: float = 0.001, lost: int
 
 
 def modes() -> Arrivals:
-    """Every mode after every other, on bar lines and at once."""
+    """The modes one after another, from bar lines and at once."""
     order = ("trade", "answer", "duet", "solo", "off", "trade", "duet", "off", "answer", "solo")
     asked: Arrivals = [(3.1 + 3.7 * at, SetMode(mode, now=at % 3 == 1)) for at, mode in enumerate(order)]  # type: ignore[arg-type]
     return in_order(phrases(5, 40), asked)
 
 
 def midi_clock() -> Arrivals:
-    """Start, a stop, continue, a song position while it plays and while it is stopped, a clock that is lost."""
+    """Start, stop, continue, a song position while it plays and while it is stopped, and a clock that is lost."""
     first: Arrivals = [(0.2, SetPortPeriod(0.0)), (0.9, ClockStart()), *ticks(0.92, 104, 24 * 14), (9.1, ClockStop())]
     first = [one for one in first if one[0] <= 9.1]
     on: Arrivals = [(10.0, ClockContinue()), *ticks(10.02, 104, 24 * 8, lost=97)]
@@ -164,7 +161,7 @@ def midi_clock() -> Arrivals:
 
 
 def link() -> Arrivals:
-    """A session that is looked for, starts, changes its tempo, jumps, stops and starts again."""
+    """A session that starts, changes its tempo, jumps, stops and starts again."""
     states: Arrivals = [
         (0.5 + at / 10, LinkState(112.0, at * 0.1 * 112 / 60 + (0.01 if at % 7 else 0), at > 15, 1))
         for at in range(120)
@@ -178,7 +175,7 @@ def link() -> Arrivals:
 
 
 def hands() -> Arrivals:
-    """Knobs, pedals and pads, those that the settings bind and those that are learned."""
+    """Knobs, pedals and pads, bound by the settings or learned."""
     sweep: Arrivals = [(4 + place / 40, ControlChange(20, place, 1)) for place in range(128)]
     fine: Arrivals = [(9 + place / 200, ControlChange(21, 127 - place, 3)) for place in range(128)]
     learn: Arrivals = [(11.0, LearnBinding(read_learn_target("play.density 0.2-2"))), (11.6, ControlChange(74, 30, 1))]
@@ -205,7 +202,7 @@ def hands() -> Arrivals:
 
 
 def presets(order: Sequence[str]) -> Arrivals:
-    """Program changes that call presets, and the changes that each brings, as the daemon answers them."""
+    """Program changes that select presets, and the changed settings with which the daemon answers."""
     base, arrivals = settings_of(PROGRAMS), Arrivals()
     settings, former = base, NO_LAYER
     for at, name in enumerate(order):
@@ -218,7 +215,7 @@ def presets(order: Sequence[str]) -> Arrivals:
 
 
 def charts() -> Arrivals:
-    """Other charts while it plays, one soon after the other, and panic, a killed note, start and stop between."""
+    """Other charts while it plays, two of them close together; panic, a released channel, start and stop."""
     asked: Arrivals = [
         (2.2, SetChart(chart_of("| Fm7 Bb7 | Ebmaj7 | % | G7alt |"))),
         (7.9, SetChart(chart_of("3/4 Am7 | 2/4 D7 | 7/8 Gmaj7 C"))),
@@ -237,7 +234,7 @@ def charts() -> Arrivals:
 
 
 def live() -> Arrivals:
-    """Settings that change in mid-bar, one after the other."""
+    """Settings that change within a bar, one after another."""
     values: list[tuple[str, object]] = [
         ("play.rate", "sixteenth"),
         ("play.temperature", 0.4),
@@ -264,7 +261,7 @@ def live() -> Arrivals:
 
 
 def storm(seed: int, until: float) -> Arrivals:
-    """Anything that can come in, at any time."""
+    """Random events and commands at random times."""
     rng = np.random.default_rng(seed)
     words: list[Callable[[], MidiEvent | Command]] = [
         lambda: NoteOn(int(rng.integers(40, 90)), int(rng.integers(1, 128)), 1),
@@ -415,18 +412,18 @@ SCENES: Mapping[str, Scene] = {
 
 
 def settings_of(keys: Mapping[str, Any]) -> Any:
-    """Settings that give the keys named."""
+    """Settings with these keys."""
     given = {"play.seed": 1, "control.socket": "none", **keys}
     return resolve_settings([{name: WrittenValue(value, "scene") for name, value in given.items()}])
 
 
 def chart_of(changes: str) -> Any:
-    """The chart of some changes."""
+    """The chart of these changes."""
     return load_chart(settings_of({"chart.changes": changes}))
 
 
 def record(scene: Scene, folder: Path) -> Journal:
-    """The take of a scene, as this program plays it."""
+    """The take of a scene, played by this version of the program."""
     settings = settings_of(scene.keys)
     made = load_performance(settings, load_chart(settings))
     clocks, waits = takes.clock_config(made.settings, made.chart), cycle(scene.oversleeps)
@@ -435,12 +432,12 @@ def record(scene: Scene, folder: Path) -> Journal:
         perform_with_reports(made, phrases(25, 7), 7.3, engine=engine)
         engine = resumed_engine(made, state_of(engine, made, 7.3), 100.0, clocks)
     header, reports, _ = perform_with_reports(made, scene.arrives(), scene.until, lambda: next(waits), engine)
-    header = replace(header, path="", date="2026-11-22T12:00:00+00:00", python="3.11")
+    header = msgspec.structs.replace(header, path="", date="2026-11-22T12:00:00+00:00", python="3.11")
     return recorded_take(folder, header, reports)
 
 
 def rendered(preset: str | None, chart: str, made: Performance | None = None) -> Iterator[tuple[str, str]]:
-    """The name of each render of a preset over a chart, and a hash of the MIDI file that it writes."""
+    """For each seed, the name of the render of a preset over a chart, and a hash of its MIDI file."""
     given: dict[str, WrittenValue] = {"chart.file": WrittenValue(chart, "render")}
     settings = SettingsSources(preset, None, given).read()
     made = load_performance(settings, load_chart(settings))
@@ -450,7 +447,7 @@ def rendered(preset: str | None, chart: str, made: Performance | None = None) ->
 
 
 def render_presets() -> list[str | None]:
-    """Every preset that came along, and none."""
+    """Every bundled preset, and none."""
     return [None, *resources.resource_names("presets", ".yaml")]
 
 
@@ -460,7 +457,7 @@ def hashes() -> dict[str, str]:
 
 
 def journal_of(name: str, folder: Path) -> Journal:
-    """The recorded take of a scene, laid out in `folder`."""
+    """The recorded take of a scene, unpacked into `folder`."""
     path = TakeFolder(folder).journal(name)
     path.write_bytes(gzip.decompress((RECORDED / f"{name}.jsonl.gz").read_bytes()))
     return Journal(path)
@@ -475,7 +472,7 @@ def midi_hash(journal: Journal) -> str:
 
 
 def main() -> None:
-    """Write all of it but the takes that the daemon recorded."""
+    """Write everything except the takes that the daemon recorded."""
     RECORDED.mkdir(exist_ok=True)
     for name, scene in SCENES.items():
         with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each rule of post-processing does to the music: the table of docs/post-processing.md.
+"""The effect of each rule of post-processing on the music: the table of docs/post-processing.md.
 
-`python tests/support/smoothing_table.py BUNDLE FILE CHORUSES` lets the bundle play, with each rule alone, and prints
-the table. FILE is what its solos are held against: the classic corpus, for a classic bundle, which then plays over
-the default changes; or solos with their changes, of which it plays over those it has not learned from.
+`python tests/support/smoothing_table.py BUNDLE FILE CHORUSES` lets the bundle play with each rule alone, and prints the
+table. Its solos are compared with FILE: for a classic bundle the classic corpus (it then plays over the default
+changes), otherwise solos with their changes (it plays over those from which it has not learned).
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ if __name__ == "__main__":
 from sideman.core.chart.text import parse_changes  # noqa: E402
 from sideman.core.chart.timeline import ChartTimeline  # noqa: E402
 from sideman.core.engine import play_through  # noqa: E402
-from sideman.core.events import NoteOn  # noqa: E402
-from sideman.core.reports import BarPlayed  # noqa: E402
+from sideman.core.events import BarPlayed, NoteOn  # noqa: E402
 from sideman.core.settings.schema import PlaySettings, Settings  # noqa: E402
 from sideman.playing.assembly import Performance  # noqa: E402
 from sideman.render.over_solos import chart_of_solo  # noqa: E402
@@ -57,14 +56,14 @@ SWING = 0.67  # where a triplet and a swung sixteenth would meet
 
 CLASSIC_GRID = {0, 3, 4, 6, 8, 9}
 MODERN_GRID = {*CLASSIC_GRID, 2, 10}
-"""The ticks of a beat on which something may begin: quarters and thirds, in modern values sixths too."""
+"""The ticks of a beat on which a value may begin: quarters and thirds, with modern values sixths too."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlayedChorus:
     """One chorus: its values; its notes as (onset in ticks, pitch); and the beats on which they were struck, if known.
 
-    Of what was struck the swing is a part, of the rest it is not.
+    Only the latter include the swing.
     """
 
     piece: Piece
@@ -73,7 +72,7 @@ class PlayedChorus:
 
 
 def play_choruses(bundle: Bundle, solos: Sequence[Solo], choruses: int, **keys: Any) -> list[PlayedChorus]:
-    """So many choruses over the changes of `solos`, with the given keys of `play`; each has a seed of its own."""
+    """Choruses over the changes of `solos` with the given keys of `play`, each with a seed of its own."""
     settings = Settings(play=replace(PlaySettings(rate="phrase", swing=SWING), **keys))
     network = NumpyNetwork(bundle.weights)
     chosen = [solos[number % len(solos)] for number in range(choruses)]
@@ -99,7 +98,7 @@ def _chorus(solo: Solo, performance: Performance) -> PlayedChorus:
 
 
 def chorus_of_piece(piece: Piece) -> PlayedChorus:
-    """A solo as it is written in values."""
+    """A written piece as a chorus."""
     now, notes = piece.places[0].tick_in_bar if piece.places else 0, []
     for value, pitch in zip(piece.values, piece.pitches or (), strict=False):
         if pitch is not None:
@@ -109,7 +108,7 @@ def chorus_of_piece(piece: Piece) -> PlayedChorus:
 
 
 def rule_counts(heard: Sequence[PlayedChorus], grid: Container[int]) -> dict[str, str]:
-    """What the rules are about, counted directly."""
+    """Counts of what the rules change."""
     onsets = [onset for one in heard for onset, _ in one.notes]
     runs = [run for one in heard for run in _runs([pitch for _, pitch in one.notes])]
     moves = [(b[0] - a[0], abs(b[1] - a[1])) for one in heard for a, b in pairwise(one.notes)]
@@ -136,8 +135,8 @@ def _runs(pitches: Sequence[int]) -> Iterator[int]:
     yield length
 
 
-def _share(told: Sequence[bool]) -> str:
-    return f"{100 * sum(told) / len(told):.1f} %" if told else "–"
+def _share(cases: Sequence[bool]) -> str:
+    return f"{100 * sum(cases) / len(cases):.1f} %" if cases else "–"
 
 
 def _format_distance(apart: float | None) -> str:
@@ -145,29 +144,29 @@ def _format_distance(apart: float | None) -> str:
 
 
 def table_lines(bundle: Bundle, real: Sequence[Piece], solos: Sequence[Solo], choruses: int) -> Iterator[str]:
-    """The lines of the table in Markdown: the rules kept, the counts, and the distances to the real music.
+    """The lines of the table in Markdown: the rules in use, the counts, and the distances to the real music.
 
-    The music's own distances are those between two random halves of it. Of values alone it has no counts.
+    The row of the real music has the distances between two random halves of it; without pitches it has no counts.
     """
     grid, theirs = CLASSIC_GRID if bundle.classic else MODERN_GRID, count_statistics(real)
-    told = [name for name in DISTANCES if theirs[name]]
+    names = [name for name in DISTANCES if theirs[name]]
     facts, halves = rule_counts([chorus_of_piece(piece) for piece in real], grid), half_distances(real)
-    yield " | ".join(["| rules kept", *facts, *told]) + " |"
-    yield "| --- " * (1 + len(facts) + len(told)) + "|"
+    yield " | ".join(["| rules kept", *facts, *names]) + " |"
+    yield "| --- " * (1 + len(facts) + len(names)) + "|"
     if facts["notes"] != "0":
         yield (
-            " | ".join(["| *the music itself*", *facts.values(), *(_format_distance(halves[name]) for name in told)])
+            " | ".join(["| *the music itself*", *facts.values(), *(_format_distance(halves[name]) for name in names)])
             + " |"
         )
     for name, kept in ROWS.items():
         heard = play_choruses(bundle, solos, choruses, **{**OFF, **kept})
         ours = count_statistics([one.piece for one in heard])
-        far = [_format_distance(jensen_shannon_distance(theirs[each], ours[each])) for each in told]
+        far = [_format_distance(jensen_shannon_distance(theirs[each], ours[each])) for each in names]
         yield " | ".join([f"| {name}", *rule_counts(heard, grid).values(), *far]) + " |"
 
 
 def read_classic_music(path: Path) -> tuple[list[Piece], list[Solo]]:
-    """The classic corpus, its windows read as the intervals that were played; and the default changes to play over."""
+    """The classic corpus, with the played intervals in place of windows; and the default changes to play over."""
     values = [parse_value(token) for token in read_classic(path).tokens]
     played = tuple(
         replace(value, interval=(value.interval.low_semitones + value.interval.high_semitones) // 2)
@@ -176,14 +175,14 @@ def read_classic_music(path: Path) -> tuple[list[Piece], list[Solo]]:
         for value in values
     )
     changes = Settings().chart.changes
-    tune = ChartTimeline(parse_changes(changes, Settings().tempo.meter, "chart.changes"))
-    beats = int(tune.chart.length)
-    solo = Solo("changes", "", (), ChordGrid(tuple(tune.chord_at(beat) for beat in range(beats))))
+    timeline = ChartTimeline(parse_changes(changes, Settings().tempo.meter, "chart.changes"))
+    beats = int(timeline.chart.length)
+    solo = Solo("changes", "", (), ChordGrid(tuple(timeline.chord_at(beat) for beat in range(beats))))
     return [Piece(path.name, "", played)], [solo]
 
 
 def read_unseen_music(path: Path) -> tuple[list[Piece], list[Solo]]:
-    """The solos that no bundle of ours has learned from."""
+    """The solos from which no bundle has learned."""
     pieces = split_by_rule(read_corpus([path]).pieces).held_out
     return [*pieces], [piece.solo for piece in pieces if piece.solo]
 

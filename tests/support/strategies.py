@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What properties are tested with: every kind of chord, chart, value and line a musician could write or play."""
+"""Hypothesis strategies: every kind of chord, chart, value and line that a musician could write or play."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.chart.text import parse_changes
-from sideman_models.corpus.corpus import ChordGrid
 from sideman_models.music.harmony import NO_CHORD, QUALITIES, ROOT_NAMES, SHARP_NAMES, Chord, parse_chord
 from sideman_models.music.line import LineNote
+from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import DURATION_GRID, MAX_INTERVAL, IntervalRange, Value
 
 roots = st.sampled_from(sorted({*ROOT_NAMES, *SHARP_NAMES, "Cb", "E#", "Gb"}))
@@ -17,14 +17,14 @@ roots = st.sampled_from(sorted({*ROOT_NAMES, *SHARP_NAMES, "Cb", "E#", "Gb"}))
 
 @st.composite
 def chord_symbols(draw: st.DrawFn) -> str:
-    """A chord as one may write it, with a bass note now and then."""
+    """A chord symbol, sometimes with a bass note."""
     quality = draw(st.sampled_from([name for name in QUALITIES if name != "none"]))
     bass = draw(st.none() | roots)
     return draw(roots) + quality + (f"/{bass}" if bass else "")
 
 
 def chords() -> st.SearchStrategy[Chord]:
-    """Any chord at any root, or none."""
+    """Any chord on any root, or no chord."""
     return chord_symbols().map(parse_chord) | st.just(NO_CHORD)
 
 
@@ -35,7 +35,7 @@ def meters() -> st.SearchStrategy[Meter]:
 
 @st.composite
 def charts(draw: st.DrawFn) -> Chart:
-    """A chart of a few bars, with shared bars, kept chords, repeated bars and, now and then, another meter."""
+    """A chart of a few bars: several chords a bar, held chords, repeated bars and sometimes another meter."""
     meter = draw(meters())
     symbols = st.sampled_from(draw(st.lists(chord_symbols() | st.just("N.C."), min_size=1, max_size=4)))
     words, most = symbols | st.sampled_from("/."), 2 * meter.numerator
@@ -48,7 +48,7 @@ def charts(draw: st.DrawFn) -> Chart:
 
 
 def written_values() -> st.SearchStrategy[object]:
-    """Anything that a configuration file or a command line can give a key, sensible or not."""
+    """Any value that a configuration file or command line can give to a key, sensible or not."""
     words = st.sampled_from(["auto", "all", "none", "off", "true", "C3-C6", "C6-C3", "4/4", "0/4", "| C7 |", "| H7 |"])
     numbers = st.integers() | st.integers(-(10**400), 10**400) | st.floats() | st.integers(0, 130)
     simple = st.none() | st.booleans() | numbers | words | st.text(max_size=30)
@@ -56,7 +56,7 @@ def written_values() -> st.SearchStrategy[object]:
 
 
 def modern_values() -> st.SearchStrategy[Value]:
-    """Any value of today's grammar: a note, or a rest."""
+    """Any modern value: a note or a rest."""
     durations = st.sampled_from(DURATION_GRID)
     intervals = st.none() | st.integers(-MAX_INTERVAL, MAX_INTERVAL)
     notes = st.builds(Value, st.sampled_from("CSAX"), durations, intervals)
@@ -64,7 +64,7 @@ def modern_values() -> st.SearchStrategy[Value]:
 
 
 def classic_values() -> st.SearchStrategy[Value]:
-    """Any value of the classic grammar; its window may be upside down."""
+    """Any classic value; the bounds of its window may be in the wrong order."""
     names = "P1 m2 M2 m3 M3 A4 d5 P5 m6 M7 P8 M9 P15 AA1 d-5 P-4 m-3 M-2 m-2 A-1 dd-5"
     spelled = st.sampled_from(names.split())
     windows = st.none() | st.builds(IntervalRange, spelled, spelled)
@@ -72,20 +72,20 @@ def classic_values() -> st.SearchStrategy[Value]:
 
 
 def values() -> st.SearchStrategy[Value]:
-    """Any value of either grammar."""
+    """Any value, modern or classic."""
     return modern_values() | classic_values()
 
 
 def beat_changes() -> st.SearchStrategy[ChordGrid]:
-    """Chords told beat by beat, a few of them repeated."""
+    """One chord for each beat, some of them repeated."""
     few = st.lists(chords(), min_size=1, max_size=3)
     beats = few.flatmap(lambda some: st.lists(st.sampled_from(some), min_size=1, max_size=24))
-    return beats.map(lambda told: ChordGrid(tuple(told)))
+    return beats.map(lambda each: ChordGrid(tuple(each)))
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> list[LineNote]:
-    """A line of notes as somebody plays them: off the grid, short and long, with pauses; none overlap."""
+    """A played line of notes: off the grid, short and long, with pauses; none overlap."""
     notes = []
     onset = draw(st.floats(0, 96))
     for _ in range(draw(st.integers(1, 24))):

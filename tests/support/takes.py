@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes for the tests: performances on the clock that jumps, written down as the daemon does it."""
+"""Takes for tests: performances on the clock that jumps, recorded as the daemon records them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from sideman.core.engine import Engine
-from sideman.core.events import Command, MidiEvent
-from sideman.core.reports import Report
+from sideman.core.events import Command, MidiEvent, Report
 from sideman.playing.assembly import Performance
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
@@ -25,7 +24,7 @@ LATE_S = 0.2
 
 
 def take_names() -> Iterator[str]:
-    """Names that are never used up."""
+    """Names without end."""
     return (f"Name-{number}" for number in count())
 
 
@@ -39,7 +38,7 @@ def perform_with_reports(
     made: Performance, arrivals: Arrivals, until: float, oversleeps: Callable[[], float] = lambda: 0.0,
     engine: Engine | None = None,
 ) -> tuple[TakeHeader, list[Report], RecordingOutput]:  # fmt: skip
-    """A performance as it is told, up to a second; how its take begins, and what was sent."""
+    """Play a performance up to a second; returns the header of its take, its reports, and what was sent."""
     engine = made.make_engine(0.1) if engine is None else engine
     header = takes.make_header(made, engine)
     clock = FakeClock([*(Arrival(at, item) for at, item in arrivals), Arrival(until, None)], oversleeps)
@@ -51,7 +50,7 @@ def perform_with_reports(
 def recorded_take(
     folder: Path, header: TakeHeader, reports: Iterable[Report], recorder: Writer | None = None
 ) -> Journal:
-    """The take of such a performance."""
+    """Record the take of such a performance."""
     recorder = take_recorder(folder) if recorder is None else recorder
     recorder.start(header)
     for report in reports:
@@ -62,7 +61,7 @@ def recorded_take(
 
 
 def replay_take(journal: Journal, made: Performance) -> takes.ReplayResult:
-    """What comes of playing it again with the same network."""
+    """Replay a take with the same network."""
     header = journal.header
     return takes.compare_replay(
         journal, takes.engine_at_start(header, replace(made, settings=header.settings)), lambda _: None

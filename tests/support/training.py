@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman train` in short windows, which are compiled in a moment: here, and as a process of its own."""
+"""`sideman train` with short windows, which compile quickly: in this process, and in a process of its own."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ sys.exit(cli.main(["train", *sys.argv[1:]]))
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `sideman train` use short windows."""
+    """Make `sideman train` use short windows."""
     monkeypatch.setattr(command, "Recipe", lambda: Recipe(lanes=LANES, steps=STEPS))
 
 
 def train_arguments(*words: str) -> argparse.Namespace:
-    """A command line of `sideman train`."""
+    """The parsed command line of `sideman train`."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     return parser.parse_args(words)
 
 
 def start_training(*words: str, **env: str) -> subprocess.Popen[str]:
-    """The command as a process, in short windows."""
+    """Start the command as a process, with short windows."""
     program = [sys.executable, "-c", _PROGRAM, *words]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", **env}
     return subprocess.Popen(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training leaves behind to go on from: whole at any moment, never mistaken for another's, and exact."""
+"""Checkpoints: always complete, never used for another training, and exact."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ IDENTITY = {"music": "abc", "units": 3, "dropout": (0.1, 0.2, 0.3)}
 
 
 def a_checkpoint(seed: int = 0, epochs: int = 3) -> Checkpoint:
-    """Some numbers."""
-    dice = np.random.default_rng(seed)
+    """Return a checkpoint of random numbers."""
+    generator = np.random.default_rng(seed)
     shapes = ((5, 12), (3, 12), (12,), (3, 4), (4,))
-    kernel, recurrent, bias, out, out_bias = (dice.normal(size=shape).astype(np.float32) for shape in shapes)
+    kernel, recurrent, bias, out, out_bias = (generator.normal(size=shape).astype(np.float32) for shape in shapes)
     weights = Weights(kernel, recurrent, bias, out, out_bias, float(np.float32(0.7)))
-    done = tuple(Epoch(number, float(dice.random()), None) for number in range(1, epochs + 1))
-    state = {"learned/parts": dice.normal(size=(2, 3)).astype(np.float32), "iteration": np.array(7 + seed)}
+    done = tuple(Epoch(number, float(generator.random()), None) for number in range(1, epochs + 1))
+    state = {"learned/parts": generator.normal(size=(2, 3)).astype(np.float32), "iteration": np.array(7 + seed)}
     return Checkpoint(IDENTITY, done, done[-1], weights, state)
 
 
 def same(one: Checkpoint, other: Checkpoint) -> bool:
-    """Whether all is equal to the last bit."""
+    """Return whether two checkpoints are equal to the last bit."""
     arrays = all(
         np.array_equal(getattr(one.weights, name), getattr(other.weights, name))
         for name in Weights.__dataclass_fields__
@@ -53,8 +53,8 @@ def same(one: Checkpoint, other: Checkpoint) -> bool:
 
 @given(st.integers(0, 1000), st.integers(1, 30))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_read_is_what_was_written(tmp_path: Path, seed: int, epochs: int) -> None:
-    """A training that goes on would come to another result than one that was left alone."""
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path, seed: int, epochs: int) -> None:
+    """Guards against: a resumed training with another result than one that was not interrupted."""
     path = checkpoint.checkpoint_path(tmp_path / "mine")
     written = a_checkpoint(seed, epochs)
     checkpoint.write_checkpoint(path, written)
@@ -63,10 +63,8 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, seed: int, epochs: int
 
 
 @pytest.mark.parametrize("step", ["numpy.savez", "os.fsync", "pathlib.Path.replace"])
-def test_a_failure_while_writing_leaves_the_older_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    """A full disk would cost what was safe already."""
+def test_a_failed_write_leaves_the_older_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Guards against: a full disk that destroys the older checkpoint."""
     path = tmp_path / "mine.checkpoint.npz"
     older = a_checkpoint(0)
     checkpoint.write_checkpoint(path, older)
@@ -85,7 +83,7 @@ def test_a_failure_while_writing_leaves_the_older_one(
 @given(st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, data: st.DataObject) -> None:
-    """A traceback would be shown for a file that a crash cut short; or something else go on from it."""
+    """Guards against: a traceback for a damaged checkpoint, or training that continues from wrong numbers."""
     path = tmp_path / "mine.checkpoint.npz"
     checkpoint.write_checkpoint(path, a_checkpoint())
     whole = path.read_bytes()
@@ -94,18 +92,18 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, data: st.DataObjec
     path.write_bytes(whole[:at] if cut else whole[:at] + bytes([whole[at] ^ byte]) + whole[at + 1 :])
     with contextlib.suppress(CheckpointError):
         found = checkpoint.read_checkpoint(path, IDENTITY)
-        # Not every bit of a zip file means something.
+        # Some bits of a zip file have no meaning.
         assert not cut
         assert same(found, a_checkpoint())
 
 
-def test_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
-    """Two trainings would be mixed into one that nobody can make again."""
+def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    """Guards against: a mixture of two trainings that cannot be reproduced."""
     path = tmp_path / "mine.checkpoint.npz"
     checkpoint.write_checkpoint(path, a_checkpoint())
     with pytest.raises(CheckpointError, match="units is 3 there, not 4"):
         checkpoint.read_checkpoint(path, {**IDENTITY, "units": 4})
-    with pytest.raises(CheckpointError, match="other music"):
+    with pytest.raises(CheckpointError, match="on other music"):
         checkpoint.read_checkpoint(path, {**IDENTITY, "music": "xyz"})
     with pytest.raises(CheckpointError, match="cannot be read"):
         checkpoint.read_checkpoint(tmp_path / "none.npz", IDENTITY)
@@ -114,23 +112,21 @@ def test_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.usefixtures("quick")
-def test_killed_and_gone_on_with_it_comes_to_the_same_result(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A power cut would cost the night, or the network would be another than its command makes."""
+def test_a_killed_training_is_resumed_with_the_same_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a power cut that loses all epochs, or a resumed training with another result."""
     pytest.importorskip("tensorflow")
     words = [str(write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)), "--units", "4", "--epochs", "30"]
     killed, whole = ((*words, "--out", str(tmp_path / name / "mine")) for name in ("killed", "whole"))
-    with start_training(*killed) as cut_off:
-        assert cut_off.stdout is not None
-        assert any(line.startswith("epoch 3/30") for line in cut_off.stdout)
-        cut_off.kill()
-        assert cut_off.wait(TIMEOUT_S) == -signal.SIGKILL
+    with start_training(*killed) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("epoch 3/30") for line in process.stdout)
+        process.kill()
+        assert process.wait(TIMEOUT_S) == -signal.SIGKILL
     assert not (tmp_path / "killed" / "mine").exists()
     assert command.run(train_arguments(*killed, "--resume")) == 0
-    said = capsys.readouterr().out
-    assert "going on after epoch" in said
-    assert "epoch 2/30" not in said
+    output = capsys.readouterr().out
+    assert "going on after epoch" in output
+    assert "epoch 2/30" not in output
     assert command.run(train_arguments(*whole)) == 0
     for name in (WEIGHTS_FILE, VALUES_FILE):
         assert (tmp_path / "killed" / "mine" / name).read_bytes() == (tmp_path / "whole" / "mine" / name).read_bytes()

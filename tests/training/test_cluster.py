@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several machines that train one network: who is who, and that they come to what one alone comes to."""
+"""Training on several machines: the role of each, and the same result as on one machine."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from support.training import quick, start_training, train_arguments
 __all__ = ["quick"]  # a fixture
 
 
-def told(cluster: Any, job: Any = "worker", index: Any = 0) -> dict[str, str]:
-    """An environment with TF_CONFIG."""
+def tf_config(cluster: Any, job: Any = "worker", index: Any = 0) -> dict[str, str]:
+    """Return an environment with TF_CONFIG."""
     return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": job, "index": index}})}
 
 
-def test_a_machine_knows_its_place() -> None:
-    """Two machines would write the bundle, or none; or take the same share of the music."""
+def test_each_machine_has_its_rank() -> None:
+    """Guards against: two machines that write the bundle, or none; or two with the same share of the music."""
     both = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
-    assert read_cluster(told(both, "worker", 1)) == Cluster(("a:1", "b:1", "c:1"), 2)
-    assert read_cluster(told(both, "chief")).is_chief
-    assert not read_cluster(told(both)).is_chief
-    assert read_cluster(told({"worker": ["a:1", "b:1"]})) == Cluster(("a:1", "b:1"), 0)
+    assert read_cluster(tf_config(both, "worker", 1)) == Cluster(("a:1", "b:1", "c:1"), 2)
+    assert read_cluster(tf_config(both, "chief")).is_chief
+    assert not read_cluster(tf_config(both)).is_chief
+    assert read_cluster(tf_config({"worker": ["a:1", "b:1"]})) == Cluster(("a:1", "b:1"), 0)
     for alone in ({}, {"TF_CONFIG": ""}, {"TF_CONFIG": "{}"}):
         assert read_cluster(alone) == Cluster()
         assert read_cluster(alone).is_chief
@@ -46,26 +46,26 @@ def test_a_machine_knows_its_place() -> None:
         ({"TF_CONFIG": "{"}, "not JSON"),
         ({"TF_CONFIG": "[" * 100_000}, "not JSON"),
         ({"TF_CONFIG": "[]"}, "not a mapping"),
-        (told([]), "cluster: not a mapping"),
-        (told({"worker": "a:1"}), "not a list of HOST:PORT"),
-        (told({"worker": ["a"]}), "not a list of HOST:PORT"),
-        (told({"worker": ["a:1"], "ps": ["b:1"]}), "'ps': only chief and worker"),
-        (told({"chief": ["a:1", "b:1"]}, "chief"), "only one"),
-        (told({"worker": ["a:1"]}, "evaluator"), "'evaluator' is none of worker"),
-        (told({"worker": ["a:1"]}, ["worker"]), "is none of worker"),
-        (told({"worker": ["a:1", "b:1"]}, index=2), "index: 2, but worker has machines 0 to 1"),
-        (told({"worker": ["a:1"]}, index="0"), "index: '0'"),
-        (told({"worker": ["a:1"]}, index=True), "index: True"),
+        (tf_config([]), "cluster: not a mapping"),
+        (tf_config({"worker": "a:1"}), "not a list of HOST:PORT"),
+        (tf_config({"worker": ["a"]}), "not a list of HOST:PORT"),
+        (tf_config({"worker": ["a:1"], "ps": ["b:1"]}), "'ps': only the jobs chief and worker"),
+        (tf_config({"chief": ["a:1", "b:1"]}, "chief"), "only one"),
+        (tf_config({"worker": ["a:1"]}, "evaluator"), "'evaluator' is none of worker"),
+        (tf_config({"worker": ["a:1"]}, ["worker"]), "is none of worker"),
+        (tf_config({"worker": ["a:1", "b:1"]}, index=2), "index: 2, but worker has machines 0 to 1"),
+        (tf_config({"worker": ["a:1"]}, index="0"), "index: '0'"),
+        (tf_config({"worker": ["a:1"]}, index=True), "index: True"),
     ],
 )
-def test_a_wrong_cluster_is_told(environment: dict[str, str], wrong: str) -> None:
-    """The machines would wait for one another for ever."""
+def test_a_wrong_cluster_is_reported(environment: dict[str, str], wrong: str) -> None:
+    """Guards against: machines that wait for each other forever."""
     with pytest.raises(TrainingError, match=wrong):
         read_cluster(environment)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
+    """Return ports that no program listens on."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -76,32 +76,27 @@ def free_ports(count: int) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.usefixtures("quick")
-def test_two_machines_learn_what_one_learns(tmp_path: Path) -> None:
-    """A network trained on several machines would be worse than one trained on one, or written twice."""
+def test_two_machines_train_the_same_network_as_one(tmp_path: Path) -> None:
+    """Guards against: a cluster that trains another network than one machine, or writes it twice."""
     pytest.importorskip("tensorflow")
-    words = [
-        str(write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)),
-        "--units",
-        "6",
-        "--epochs",
-        "3",
-        "--rate",
-        "0.02",
-    ]
+    corpus = write_tiny_corpus(tmp_path / "tiny.jsonl", titles=40)
+    words = [str(corpus), "--units", "6", "--epochs", "3", "--rate", "0.02"]
     machines = [f"127.0.0.1:{port}" for port in free_ports(2)]
     with ExitStack() as stack:
         processes = [
             stack.enter_context(
-                start_training(*words, "--out", str(tmp_path / f"by-{rank}"), **told({"worker": machines}, index=rank))
+                start_training(
+                    *words, "--out", str(tmp_path / f"by-{rank}"), **tf_config({"worker": machines}, index=rank)
+                )
             )
             for rank in (0, 1)
         ]
         for process in processes:
             stack.callback(process.kill)
-        said = [process.communicate(timeout=4 * TIMEOUT_S)[0] for process in processes]
+        outputs = [process.communicate(timeout=4 * TIMEOUT_S)[0] for process in processes]
         assert [process.returncode for process in processes] == [0, 0]
-    assert "epoch 3/3" in said[0]
-    assert said[1] == f"machine 1 of TF_CONFIG: all epochs done; {machines[0]} writes the bundle\n"
+    assert "epoch 3/3" in outputs[0]
+    assert outputs[1] == f"machine 1 of TF_CONFIG: all epochs done; {machines[0]} writes the bundle\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["by-0", "tiny.jsonl"]
     assert command.run(train_arguments(*words, "--out", str(tmp_path / "alone"))) == 0
     together, alone = (load_bundle(str(tmp_path / name)) for name in ("by-0", "alone"))

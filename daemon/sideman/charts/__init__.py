@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts of every kind of file, each read into one `Chart`."""
+"""Reads the chart files of other programs: iReal Pro, MIDI, MusicXML."""

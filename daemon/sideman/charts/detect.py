@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which kind of chart a file is, told by what it holds rather than by its name; and its contents, if it is not huge."""
+"""Detects the format of a chart file by its content, and reads it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from sideman.charts.ireal import IREAL_LINK, read_ireal
-from sideman.config.yaml import read_file
 from sideman.core.chart.chart import Chart, ChartError, Meter
 from sideman.core.chart.text import parse_changes
+from sideman.files import read_file
 
 MAX_CHART_BYTES = 1 << 23
-"""A file larger than this (8 MiB) is not read: no chart is, and hardly a score."""
+"""A larger file is not read: no chart is that large, and hardly any score."""
 MAX_TEXT_BYTES = 1 << 20
 _SCORE_SUFFIXES = (".musicxml", ".mxl", ".xml")
 
 
 def split_song(named: str) -> tuple[str, str | None]:
-    """The file and the song in it that a name such as `tunes.html#Blue Rain` or `tunes.html#3` stands for."""
+    """Split a name such as `tunes.html#Blue Rain` or `tunes.html#3` into the file and the song in it."""
     file, mark, song = named.rpartition("#")
     return (file, song.strip() or None) if mark and file else (named, None)
 
 
 def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
-    """The chart of a file of any kind.
+    """Read a chart file of any format.
 
-    `meter` is that of a text which gives none; `song` (a title or a number from 1) chooses one of a playlist's. Raises
-    NoSuchInput or NotPermitted for a file that is not to be had, ChartError for one of no sense.
+    `meter` is for a text that gives none. `song` (a title, or a number from 1) chooses a song of a playlist. Raises
+    NoSuchInput, NotPermitted or ChartError.
     """
     data = read_file(path, MAX_CHART_BYTES, ChartError)
     if data.startswith((b"MThd", b"RIFF")) or path.suffix.lower() in (".mid", ".midi", ".kar"):
-        from sideman.charts.midi import read_midi_chart  # most charts are no MIDI files
+        from sideman.charts.midi import read_midi_chart  # loaded only if it is needed
 
         _reject_song(path, song)
         return read_midi_chart(data, str(path))
@@ -50,7 +50,7 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
 
 def _reject_song(path: Path, song: str | None) -> None:
     if song is not None:
-        raise ChartError(f"{path}: a chart of one song, not a playlist: leave out '#{song}'")
+        raise ChartError(f"{path}: it has one song and is no playlist: leave out '#{song}'")
 
 
 def _decode_text(data: bytes, path: Path) -> str:

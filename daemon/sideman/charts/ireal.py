@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts of iReal Pro: links (`irealb://`, `irealbook://`), by themselves or in the HTML files that it exports.
+"""Reads charts of iReal Pro: links (`irealb://`, `irealbook://`), alone or in the HTML files that it exports.
 
-A link holds songs, each with title, composer, style, key and its music. The music is a row of cells: bar lines, chords,
-signs and blanks. That of `irealb` links is shuffled (`unscramble`), that of `irealbook` links is plain. Of what the
-format knows, this is read:
+This reader is written by hand because no library for the format is maintained (pyRealParser 0.1.0 is of 2018), and none
+plays the form. The format is described publicly at irealpro.com.
+
+A link has songs, each with title, composer, style, key and music. The music is a row of cells: bar lines, chords, signs
+and blanks. In `irealb` links it is scrambled (see `unscramble`), in `irealbook` links it is plain. We read:
 
 - `|`, `[`, `]`, `{`, `}`, `Z`: bar lines, double bars, repeats, the end; `N1`, `N2`, … endings; `T44` the meter;
-- chords, `n` for none, `p` for a slash, `W/G` for the chord before over another bass; chords in parentheses (others
-  that fit), `s` and `l` (sizes), `f`, `U`, `Y` and texts are passed over;
-- `x` repeats the bar before, `r` the two before; a bar that is left blank goes on with its chord;
-- `*A` a section; `S` segno; `Q` coda: the first of two is where to leave (behind its bar, or before it where it stands
-  before the first chord), the last where to go on; texts `<D.C. al Fine>`, `<D.S. al Coda>`, `<D.C. al 2nd End.>`,
-  `<Fine>` and `<3x>`.
+- chords; `n` is no chord, `p` a slash, `W/G` the previous chord over another bass. Alternative chords in parentheses,
+  the sizes `s` and `l`, `f`, `U`, `Y` and other texts are ignored;
+- `x` repeats the previous bar, `r` the previous two; a blank bar continues the previous chord;
+- `*A` is a section, `S` the segno, `Q` a coda sign. The last `Q` is the coda itself; an earlier one says where to jump
+  to it: after its bar, or before its bar if the sign stands before the first chord. The texts `<D.C. al Fine>`,
+  `<D.S. al Coda>`, `<D.C. al 2nd End.>`, `<Fine>` and `<3x>`.
 
-When a bar has a cell a beat (or two), chords stand on the beat of their cell, else they share it like words in a text.
-`form` says how the signs are played.
-
-Written here, because no library for it has been released for years (pyRealParser 0.1.0 is of 2018), and none plays the
-form; the format has been described publicly at irealpro.com.
+If a bar has one cell (or two) per beat, each chord stands on the beat of its cell. Otherwise the chords share the bar
+evenly, like the chords of a text. `sideman.core.chart.form` says how the signs are played.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _BLOCK_SIZE = 50
 _ABBREVIATIONS = (("Kcl", "| x"), ("LZ", " |"), ("XyQ", "   "))
 _MAX_TITLE_LENGTH = 100
 _MAX_MUSIC_LENGTH = 1 << 14
-"""Characters of one song's music: a full page of iReal Pro's has some two thousand."""
+"""Characters of the music of one song; a full page of iReal Pro has about two thousand."""
 _MAX_PROBLEM_LENGTH = 300
 
 _TOKEN = re.compile(
@@ -56,7 +55,7 @@ _TIMES = re.compile(r"(\d{1,3})\s*x", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """A song of a link, its music unshuffled."""
+    """A song of a link, with its music unscrambled."""
 
     title: str
     composer: str
@@ -66,18 +65,18 @@ class Song:
 
 
 def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
-    """The chart of the first song in a link or an HTML file, or of the `wanted` one (its title, or a number from 1).
+    """The chart of a song in a link or an HTML file: the `wanted` one (a title, or a number from 1), else the first.
 
-    Raises ChartError naming `source`, the song and the bar.
+    ChartError names `source`, the song and the bar.
     """
     songs = list(find_songs(text))
     if not songs:
         raise ChartError(
-            f"{source}: no song of iReal Pro in it; export a song or a playlist as HTML, or share its link"
+            f"{source}: it has no song of iReal Pro; export a song or a playlist as HTML, or share its link"
         )
     song = songs[0] if wanted is None else _choose_song(songs, wanted, source)
     if len(song.music) > _MAX_MUSIC_LENGTH:
-        raise ChartError(f"{source}, {song.title or 'untitled'}: its music is longer than any song's")
+        raise ChartError(f"{source}, {song.title or 'untitled'}: its music is too long for a song")
     return _IRealReader(song, f"{source}, {song.title or 'untitled'}").read()
 
 
@@ -89,10 +88,10 @@ def find_songs(text: str) -> Iterator[Song]:
 
 
 def unscramble(music: str) -> str:
-    """The music of an `irealb` link, without its mark, as written: each full block of 50 put in order, and spelled out.
+    """Unscramble the music of an `irealb` link, without its mark, and write out its abbreviations.
 
-    In a block, characters 0 to 4 and 10 to 23 have changed places with those that lie as far from its end. A block
-    after which less than two characters are left has been left alone.
+    In each full block of 50, the characters 0 to 4 and 10 to 23 have changed places with those at the same distance
+    from the block's end. A block that is followed by fewer than two characters is not scrambled.
     """
     blocks: list[str] = []
     while len(music) > _BLOCK_SIZE:
@@ -112,17 +111,17 @@ def _unscramble_block(block: str) -> str:
 
 
 def _links(text: str) -> Iterator[str]:
-    marked_up = re.search(r"<\s*(?:a|html|body|head|p|!doctype)\b", text, re.IGNORECASE) is not None
+    is_html = re.search(r"<\s*(?:a|html|body|head|p|!doctype)\b", text, re.IGNORECASE) is not None
     end = 0
     for match in IREAL_LINK.finditer(text):
         if match.start() < end:
             continue
         before = text[match.start() - 1 : match.start()]
-        stop = before if before in ('"', "'") and before else r"[\s<>\"']" if marked_up else r"[\r\n]"
+        stop = before if before in ('"', "'") and before else r"[\s<>\"']" if is_html else r"[\r\n]"
         found = re.compile(stop).search(text, match.end())
         end = found.start() if found else len(text)
         link = text[match.start() : end]
-        yield html.unescape(link) if marked_up else link
+        yield html.unescape(link) if is_html else link
 
 
 def _scrambled_songs(body: str) -> Iterator[Song]:
@@ -131,15 +130,15 @@ def _scrambled_songs(body: str) -> Iterator[Song]:
         at = next((number for number, field in enumerate(fields) if field.startswith(_SCRAMBLED_MARK)), None)
         if at is None:
             continue
-        told = [*fields[:at], "", ""]
-        # After the style stands the key; what has no name between them may be missing or blank.
+        names = [*fields[:at], "", ""]
+        # The key is the last field before the music that is not blank: unused fields may stand between them.
         key = next((field for field in reversed(fields[2:at]) if field), "")
         tempo = next((float(field) for field in fields[at + 1 :] if re.fullmatch(r"[0-9]{2,3}", field)), None)
         music = fields[at].removeprefix(_SCRAMBLED_MARK)
-        music = unscramble(music) if len(music) <= _MAX_MUSIC_LENGTH else music  # what is too long is never read
+        music = unscramble(music) if len(music) <= _MAX_MUSIC_LENGTH else music  # too long: refused later
         yield Song(
-            _printable_text(told[0]),
-            _printable_text(told[1]),
+            _printable_text(names[0]),
+            _printable_text(names[1]),
             _tonic(key),
             tempo if tempo and 20 <= tempo <= 400 else None,
             music,
@@ -170,19 +169,21 @@ def _choose_song(songs: list[Song], wanted: str, source: str) -> Song:
     titles = [song.title.casefold() for song in songs]
     if wanted.casefold() in titles:
         return songs[titles.index(wanted.casefold())]
-    near = difflib.get_close_matches(wanted.casefold(), titles, 1)
-    hint = f"; did you mean {songs[titles.index(near[0])].title!r}?" if near else ""
-    raise ChartError(f"{source}: no song {wanted!r} among its {len(songs)}: give a title, or a number from 1{hint}")
+    nearest = difflib.get_close_matches(wanted.casefold(), titles, 1)
+    hint = f"; did you mean {songs[titles.index(nearest[0])].title!r}?" if nearest else ""
+    raise ChartError(
+        f"{source}: it has {len(songs)} songs, but none is {wanted!r}: give a title, or a number from 1{hint}"
+    )
 
 
 class _IRealReader:
-    """Goes through the music of a song once."""
+    """Reads the music of a song from its first token to its last."""
 
     def __init__(self, song: Song, place: str) -> None:
         self._song, self._source = song, place
         self._form: Form[Bar] = Form(self._error)
         self._meter = Meter(4, 4)
-        self._cells: list[Chord | str | None] = []  # a chord, "x" or "r", None: blank
+        self._cells: list[Chord | str | None] = []  # a chord; "x" or "r"; None for a blank
         self._last: Chord | None = None
         self._opening_line = "["
         self._signs_after_chords: list[str] = []
@@ -207,7 +208,7 @@ class _IRealReader:
         while at < len(music):
             match = _TOKEN.match(music, at)
             if match is None:
-                raise self._error(f"{music[at : at + 8]!r} is nothing that iReal Pro's music has")
+                raise self._error(f"{music[at : at + 8]!r} is not known in the music of iReal Pro")
             yield match
             at = match.end()
 
@@ -225,10 +226,10 @@ class _IRealReader:
         self._meter = meter
 
     def _take_section(self, name: str) -> None:
-        told = section_name({"i": "Intro", "v": "Verse"}.get(name, name))
+        title = section_name({"i": "Intro", "v": "Verse"}.get(name, name))
         if self._is_blank:
             self._cells = []
-        self._form.start_section(told)
+        self._form.start_section(title)
 
     def _take_ending(self, number: str) -> None:
         if self._is_blank:
@@ -236,21 +237,21 @@ class _IRealReader:
         self._form.start_ending((int(number) or self._form.next_ending,))
 
     def _take_text(self, text: str) -> None:
-        told = re.sub(r"^\*\d\d", "", text).strip()
-        sign, times = _SIGN.fullmatch(told), _TIMES.fullmatch(told)
+        text = re.sub(r"^\*\d\d", "", text).strip()
+        sign, times = _SIGN.fullmatch(text), _TIMES.fullmatch(text)
         if times:
             self._times = int(times[1])
         elif sign and (sign["back"] or sign["fine"]):
-            self._signs_after_chords.append(told)
+            self._signs_after_chords.append(text)
 
     def _take_other(self, _text: str) -> None:
-        """What is no part of the music."""
+        """Ignored: it does not change the music."""
 
     def _take_chord(self, text: str) -> None:
-        symbol = text.replace("*", "").replace("add3", "")  # a third beside a sus is heard as the sus
+        symbol = text.replace("*", "").replace("add3", "")  # a sus chord with its third is played as the sus chord
         if symbol.startswith("W"):
             if self._last is None:
-                raise self._error(f"{text!r} keeps the chord before it, and there is none")
+                raise self._error(f"{text!r} repeats the previous chord, but there is none")
             symbol = re.sub(r"/[A-G][b#]?$", "", self._last.text) + symbol[1:]
         try:
             self._last = parse_chord(symbol)
@@ -263,7 +264,7 @@ class _IRealReader:
 
     def _take_hold(self, _text: str) -> None:
         if self._last is None:
-            raise self._error("'p' keeps the chord before it, and there is none")
+            raise self._error("'p' repeats the previous chord, but there is none")
         self._cells.append(self._last)
 
     def _take_bars(self, text: str) -> None:
@@ -297,13 +298,13 @@ class _IRealReader:
 
     def _close_bar(self, line: str) -> None:
         cells, self._cells = self._cells, []
-        blank = all(cell is None for cell in cells)
+        is_blank = all(cell is None for cell in cells)
         if self._second_repeat_due and (cells or line != "|"):
             self._repeat(2)
             self._second_repeat_due = False
-        elif blank and cells and self._opening_line == "|" and line != "Z" and self._last is not None:
+        elif is_blank and cells and self._opening_line == "|" and line != "Z" and self._last is not None:
             self._form.add_bar(Bar(((0.0, self._last),), self._meter))
-        if not blank:
+        if not is_blank:
             self._add(cells)
         if cells or line != "|":
             for sign in self._signs_after_chords:
@@ -314,7 +315,7 @@ class _IRealReader:
         repeats = [cell for cell in cells if isinstance(cell, str)]
         chords = [cell for cell in cells if isinstance(cell, Chord)]
         if repeats and (chords or len(repeats) > 1):
-            raise self._error(f"{repeats[0]!r} repeats whole bars and stands alone in its bar")
+            raise self._error(f"{repeats[0]!r} repeats whole bars and must be alone in its bar")
         if repeats:
             self._repeat(1 if repeats == ["x"] else 2)
             self._second_repeat_due = repeats == ["r"]
@@ -324,16 +325,16 @@ class _IRealReader:
     def _repeat(self, back: int) -> None:
         bar = self._form.last_bar(back)
         if bar is None:
-            raise self._error("a sign repeats bars before it, and there are not so many")
+            raise self._error("a sign repeats more bars than there are before it")
         self._form.add_bar(bar)
         self._last = bar.chords[-1][1]
 
     def _bar(self, cells: list[Chord | str | None], chords: list[Chord]) -> Bar:
-        """Chords on the beats of their cells, if there is a cell for each beat or half of one."""
+        """The chords on the beats of their cells, if there is a cell for each beat or half-beat; else spread evenly."""
         meter = self._meter
         if len(cells) in (meter.numerator, 2 * meter.numerator):
-            before = self._form.last_bar()
-            sounding = before.chords[-1][1] if before and self._opening_line == "|" else chords[0]
+            previous = self._form.last_bar()
+            sounding = previous.chords[-1][1] if previous and self._opening_line == "|" else chords[0]
             filled: list[Chord] = []
             for cell in cells:
                 sounding = cell if isinstance(cell, Chord) else sounding
@@ -341,7 +342,7 @@ class _IRealReader:
             return make_bar(filled, chord_onsets(len(cells), meter), meter)
         places = chord_onsets(len(chords), meter)
         if not places:
-            raise self._error(f"{len(chords)} chords, of which a bar of {meter} holds {2 * meter.numerator} at most")
+            raise self._error(f"{len(chords)} chords; a bar of {meter} has at most {2 * meter.numerator}")
         return make_bar(chords, places, meter)
 
     _take: ClassVar[dict[str, Callable[[_IRealReader, str], None]]] = {

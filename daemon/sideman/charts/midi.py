@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chords of a MIDI file as a chart, in the order in which they sound.
+"""Reads the chords of a MIDI file as a chart, in the order in which they sound.
 
-They are the first of these that there is: chord symbols in its texts, what a track called the chords plays, what its
-other parts play under the melody, and what its one part plays (`sideman_models.midi` says how each is read). Its
-meter may change. Chords begin on beats, or halves of them (in meters of sixteenths on beats); a pick-up is left out;
-the last bar in which anything begins is the last.
+The chords come from the first source that the file has: chord symbols in its texts; a track that is named as the
+chords; the parts under the melody; the only part. `sideman_models.corpus.midi` reads and explains each of them. The
+meter may change. Chords begin on beats or half-beats (in meters of sixteenths on beats). A pick-up is left out. The
+chart ends with the last bar in which a note or a chord begins.
+
+The parser is `sideman_models.corpus.midi.parser` instead of mido, because it also reads damaged files.
 """
 
 from __future__ import annotations
@@ -30,34 +32,36 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 
 _EPSILON = 1e-6
 _MAX_OVERHANG = 0.25
-"""What sounds no more than this share of a bar beyond a bar line began no bar of its own."""
+"""Notes that ring beyond the last bar line by less than this share of a bar do not add a bar."""
 
 
 def read_midi_chart(data: bytes, source: str) -> Chart:
-    """The chart of a MIDI file's bytes. ChartError names `source` and what is missing."""
+    """The chart in the content of a MIDI file. ChartError names `source` and what is missing."""
     try:
         midi = parse_midi(data)
     except MidiError as error:
         raise ChartError(f"{source}: {error}") from None
-    numbered = [one for one in enumerate(midi.tracks, 1) if midi.file_type != 2 or one[1].notes or one[1].texts]
-    tracks = numbered[:1] if midi.file_type == 2 else numbered  # of type 2, every track is a song
+    numbered = [each for each in enumerate(midi.tracks, 1) if midi.file_type != 2 or each[1].notes or each[1].texts]
+    tracks = numbered[:1] if midi.file_type == 2 else numbered  # in type 2, every track is a song of its own
     pitched = [part for part in split_into_parts(tracks, midi.ticks_per_quarter) if not part.is_drums]
     chords: ChordSource | None = chords_from_symbols(tracks, midi.ticks_per_quarter) or _find_chords(
         pitched, tracks, midi.ticks_per_quarter
     )
     if chords is None:
-        raise ChartError(f"{source}: no chord symbols in its texts, and no notes but drums to find chords from")
+        raise ChartError(
+            f"{source}: it has no chord symbols in its texts, and no notes but drums to detect chords from"
+        )
     last, end = _extent(pitched, chords)
-    stretches, _ = find_meter_sections(_signatures(tracks, midi.ticks_per_quarter), end)
+    sections, _ = find_meter_sections(_signatures(tracks, midi.ticks_per_quarter), end)
     bars: list[Bar] = []
-    for stretch in stretches:
+    for section in sections:
         bars += _bars(
-            chords.chords_over(stretch),
-            _meter(stretch, source),
-            *_bar_range(stretch, last, final=stretch is stretches[-1]),
+            chords.chords_over(section),
+            _meter(section, source),
+            *_bar_range(section, last, is_last=section is sections[-1]),
         )
     if len(bars) > MAX_BARS:
-        raise ChartError(f"{source}: {len(bars)} bars, of which a chart has {MAX_BARS} at most")
+        raise ChartError(f"{source}: {len(bars)} bars; a chart has at most {MAX_BARS}")
     return Chart(tuple(bars), ChartInfo(title=_title(tracks)))
 
 
@@ -70,7 +74,10 @@ def _find_chords(
     if not pitched:
         return None
     bar_ticks = next(
-        (round(4 * TICKS_PER_QUARTER * up / down) for _, up, down in _signatures(tracks, division)),
+        (
+            round(4 * TICKS_PER_QUARTER * numerator / denominator)
+            for _, numerator, denominator in _signatures(tracks, division)
+        ),
         4 * TICKS_PER_QUARTER,
     )
     melody, _ = find_melody(pitched, bar_ticks)
@@ -78,14 +85,14 @@ def _find_chords(
 
 
 def _extent(pitched: Sequence[MidiPart], chords: ChordSource) -> tuple[float, float]:
-    """The last onset, and the end of all that sounds."""
-    onsets_, ends = [0.0], [1.0]
+    """The last onset, and the end of the last note."""
+    onsets, ends = [0.0], [1.0]
     for part in pitched:
-        onsets_.append(max(note[0] for note in part.notes))
+        onsets.append(max(note[0] for note in part.notes))
         ends.append(max(note[1] for note in part.notes))
     if isinstance(chords, SymbolChords):
-        onsets_.append(chords.chords[-1][0])
-    return max(onsets_), max(*ends, *(at + 1 for at in onsets_))
+        onsets.append(chords.chords[-1][0])
+    return max(onsets), max(*ends, *(at + 1 for at in onsets))
 
 
 def _signatures(tracks: Sequence[tuple[int, MidiTrack]], division: int) -> Iterator[tuple[float, int, int]]:
@@ -94,20 +101,20 @@ def _signatures(tracks: Sequence[tuple[int, MidiTrack]], division: int) -> Itera
             yield tick * TICKS_PER_QUARTER / division, numerator, denominator
 
 
-def _meter(stretch: MeterSection, source: str) -> Meter:
+def _meter(section: MeterSection, source: str) -> Meter:
     try:
-        return parse_meter(stretch.meter)
+        return parse_meter(section.meter)
     except ChartError as error:
         raise ChartError(f"{source}: {error}") from None
 
 
-def _bar_range(stretch: MeterSection, last: float, *, final: bool) -> tuple[int, int]:
-    """The first bar and the one after the last, counted from the stretch's start."""
-    first = 1 if stretch.music_start > stretch.start else 0
-    if not final:
-        return first, max(first + 1, round((stretch.end - stretch.start) / stretch.bar_ticks))
-    begun = floor((last - stretch.start) / stretch.bar_ticks + _EPSILON) + 1
-    sounding = ceil((stretch.end - stretch.start) / stretch.bar_ticks - _MAX_OVERHANG)
+def _bar_range(section: MeterSection, last: float, *, is_last: bool) -> tuple[int, int]:
+    """The first bar, and the one after the last, counted from the start of the section."""
+    first = 1 if section.music_start > section.start else 0
+    if not is_last:
+        return first, max(first + 1, round((section.end - section.start) / section.bar_ticks))
+    begun = floor((last - section.start) / section.bar_ticks + _EPSILON) + 1
+    sounding = ceil((section.end - section.start) / section.bar_ticks - _MAX_OVERHANG)
     return first, max(first + 1, begun, sounding)
 
 
@@ -119,6 +126,6 @@ def _bars(changes: ChordGrid, meter: Meter, first: int, end: int) -> Iterator[Ba
 
 
 def _title(tracks: Sequence[tuple[int, MidiTrack]]) -> str:
-    """The name of a first track that holds no notes: there, files keep their title."""
+    """The name of the first track if it has no notes: it is the title of the file."""
     name = tracks[0][1].name if tracks and not tracks[0][1].notes else ""
     return " ".join(name.split())[:200] if name.isprintable() else ""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure how long a note is on its way, by a loop, so that it can be played so much earlier.
+"""`sideman calibrate`: measures the delay of notes through a loop, so that they can be played earlier.
 
-Short, quiet notes go out at midi.output and are awaited at midi.input: by a cable from one to the other, a port that
-loops back, or the thru of a synth. What is measured is the whole loop, out and in; half of it is taken for the way out.
+Short, quiet notes are sent to midi.output and come back at midi.input, through a cable, a loop-back port, or the thru
+of a synth. The measured delay is that of the whole loop; half of it is taken as the delay of the output.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KEY = "play.offset_ms"
 NOTES = 25
 MOST_NOTES = 1000
 NOTE_TIMEOUT_S = 0.4
-"""A note that is not back by then is lost: half of it is the most that play.offset_ms can make good."""
+"""A note that is not back by then is lost. Half of this is the most that play.offset_ms can compensate."""
 CONNECT_TIMEOUT_S = 30.0
 _NOTE_LENGTH_S = 0.02
 _VELOCITY = 12
@@ -43,60 +43,63 @@ _LOWEST, _HIGHEST = 48, 72
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman calibrate`."""
-    parser.add_argument("--output", metavar="PORT", help="send there, instead of midi.output")
-    parser.add_argument("--input", metavar="PORT", help="listen there, instead of at midi.input")
-    parser.add_argument("--notes", metavar="N", type=int, default=NOTES, help=f"so many notes (default: {NOTES})")
-    parser.add_argument("--write", action="store_true", help=f"write what was found, as {KEY}, to the configuration")
+    parser.add_argument("--output", metavar="PORT", help="the port to send to, instead of midi.output")
+    parser.add_argument("--input", metavar="PORT", help="the port to listen to, instead of midi.input")
+    parser.add_argument(
+        "--notes", metavar="N", type=int, default=NOTES, help=f"how many notes to send (default: {NOTES})"
+    )
+    parser.add_argument("--write", action="store_true", help=f"write the result, {KEY}, to the configuration file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_settings_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, tell, and write if asked to. Raises Unavailable where nothing, or not enough, comes back."""
+    """Measure, print the result, and write it with --write. Raises Unavailable if too few notes come back."""
     if not 1 <= args.notes <= MOST_NOTES:
         raise UsageError(f"--notes {args.notes}: 1 to {MOST_NOTES}")
     midi = _chosen_ports(load_settings(args).midi, args)
     inbox = Inbox()
-    with _open_ports(midi, inbox) as link:
-        _connect(LoopTest(link, inbox, midi.channel), link, midi)
-        found = LoopTest(link, inbox, midi.channel).measure(args.notes)
-        ports = link.status_text
-    if len(found.round_trips_s) * 2 <= found.sent:
+    with _open_ports(midi, inbox) as ports:
+        loop = LoopTest(ports, inbox, midi.channel)
+        _connect(loop, ports, midi)
+        result = loop.measure(args.notes)
+        port_names = ports.status_text
+    if len(result.round_trips_s) * 2 <= result.sent:
         raise Unavailable(
-            f"only {len(found.round_trips_s)} of {found.sent} notes came back; is there anything else on the loop?"
+            f"only {len(result.round_trips_s)} of {result.sent} notes came back; is other music on the loop?"
         )
     path = _config_file(args) if args.write else None
     if path is not None:
-        set_key(path, KEY, found.offset_ms)
-    print(_as_json(found, path) if args.json else _as_text(found, ports, path))
+        set_key(path, KEY, result.offset_ms)
+    print(_as_json(result, path) if args.json else _as_text(result, port_names, path))
     return 0
 
 
 @dataclass(frozen=True, slots=True)
 class LoopMeasurement:
-    """How many notes were sent, and the seconds after which each that came back did."""
+    """How many notes were sent, and the delay in seconds of each note that came back."""
 
     sent: int
     round_trips_s: Sequence[float]
 
     @property
     def median_ms(self) -> float:
-        """There and back."""
+        """The median delay of the whole loop."""
         return 1e3 * statistics.median(self.round_trips_s)
 
     @property
     def p95_ms(self) -> float:
-        """There and back, all but the slowest twentieth."""
+        """The delay that 95 % of the notes do not exceed."""
         return 1e3 * sorted(self.round_trips_s)[round(0.95 * (len(self.round_trips_s) - 1))]
 
     @property
     def offset_ms(self) -> int:
-        """What play.offset_ms makes good: half the loop, earlier."""
+        """The value for play.offset_ms: half the delay, earlier."""
         return -round(self.median_ms / 2)
 
 
 class LoopTest:
-    """Sends notes on `channel` to `output`, and waits for them at `clock`; the dice say which and when."""
+    """Sends notes on `channel` to `output` and waits for them at `clock`. Pitches and pauses are random."""
 
     def __init__(
         self, output: MidiOutput, clock: Clock, channel: int, random_source: random.Random | None = None
@@ -107,7 +110,7 @@ class LoopTest:
         self._random = random_source or random.Random()
 
     def measure(self, notes: int) -> LoopMeasurement:
-        """What became of so many notes, at distances that no other rhythm shares."""
+        """Send `notes` notes, with pauses so irregular that no other music can be mistaken for them."""
         times = []
         for _ in range(notes):
             times.append(self.measure_once(NOTE_TIMEOUT_S))
@@ -115,19 +118,19 @@ class LoopTest:
         return LoopMeasurement(notes, [time for time in times if time is not None])
 
     def measure_once(self, timeout_s: float) -> float | None:
-        """The seconds until one note is back, or None if it is not within `timeout_s`."""
+        """Send one note. Returns its delay in seconds, or None if it does not come back within `timeout_s`."""
         note = NoteOn(self._random.randint(_LOWEST, _HIGHEST), _VELOCITY, self._channel)
         sent = self._clock.now()
         self._output.send(encode(note))
         try:
-            back = self._wait_for_return(note, sent + min(_NOTE_LENGTH_S, timeout_s))
+            returned = self._wait_for_return(note, sent + min(_NOTE_LENGTH_S, timeout_s))
         finally:
             self._output.send(encode(NoteOff(note.pitch, note.channel)))
-        back = self._wait_for_return(note, sent + timeout_s) if back is None else back
-        return None if back is None else back - sent
+        returned = self._wait_for_return(note, sent + timeout_s) if returned is None else returned
+        return None if returned is None else returned - sent
 
     def _wait_for_return(self, note: NoteOn, until: float) -> float | None:
-        """When the note came; a loop may carry it to another channel."""
+        """The second at which the note came back, on any channel: a loop may change it."""
         while (arrival := self._clock.wait(until)) is not None:
             item = arrival.item
             if isinstance(item, NoteOn) and (item.pitch, item.velocity) == (note.pitch, note.velocity):
@@ -143,58 +146,69 @@ def _chosen_ports(midi: MidiSettings, args: argparse.Namespace) -> MidiSettings:
     midi = replace(midi, output=args.output or midi.output, input=args.input or midi.input)
     for key, port in (("midi.output", midi.output), ("midi.input", midi.input)):
         if port == NO_PORT:
-            raise Unavailable(f"{key}: none: a loop needs both ways; name a port, or auto")
+            raise Unavailable(f"{key}: none: a loop needs an output and an input; name a port, or auto")
     return midi
 
 
 @contextmanager
 def _open_ports(midi: MidiSettings, inbox: Inbox) -> Iterator[MidiPorts]:
-    """Both ports, under a name of their own, so that a daemon that plays keeps its."""
-    link = MidiPorts(PortRequest(midi.output, midi.input, f"{midi.client}-calibrate"), inbox.put)
-    missing = link.open()
+    """Both ports, under another name, so that a running daemon is not disturbed."""
+    ports = MidiPorts(PortRequest(midi.output, midi.input, f"{midi.client}-calibrate"), inbox.put)
+    missing = ports.open()
     try:
         if missing:
             raise Unavailable("\n".join(missing))
-        yield link
+        yield ports
     finally:
-        link.close()
+        ports.close()
 
 
-def _connect(loop: LoopTest, link: MidiPorts, midi: MidiSettings) -> None:
-    """Knock until something answers. Where a port is our own, somebody has to connect it first."""
-    ours = AUTO in (midi.output, midi.input)
-    if ours:
-        print(f"{link.status_text}: connect them now, by a loop ({CONNECT_TIMEOUT_S:g} s)", file=sys.stderr, flush=True)
-    for _ in range(round(CONNECT_TIMEOUT_S / NOTE_TIMEOUT_S) if ours else 3):
+def _connect(loop: LoopTest, ports: MidiPorts, midi: MidiSettings) -> None:
+    """Send notes until one comes back. If a port is our own virtual port, the user has to connect it first."""
+    is_virtual = AUTO in (midi.output, midi.input)
+    if is_virtual:
+        print(
+            f"{ports.status_text}: connect the output to the input now ({CONNECT_TIMEOUT_S:g} s)",
+            file=sys.stderr,
+            flush=True,
+        )
+    for _ in range(round(CONNECT_TIMEOUT_S / NOTE_TIMEOUT_S) if is_virtual else 3):
         if loop.measure_once(NOTE_TIMEOUT_S) is not None:
             return
     raise Unavailable(
-        f"nothing came back ({link.status_text}): lead the output into the input, by a cable, by a loop-back port, or "
-        "by the thru of a synth; --output and --input name others (sideman ports lists them)"
+        f"no note came back ({ports.status_text}): connect the output to the input with a cable, a loop-back port, or "
+        "the thru of a synth; --output and --input choose other ports (sideman ports lists them)"
     )
 
 
 def _config_file(args: argparse.Namespace) -> Path:
-    """The configuration to write to: the one that is read, else the user's own, made anew."""
+    """The configuration file to write to: the one that is read, else a new one of the user."""
     path, own = config_path(args.config), resources.user_config_folder()
     if path is not None:
         return path
     if own is None:
-        raise Unavailable("--write: this user has no home; name a file with --config")
+        raise Unavailable("--write: this user has no home folder; name a file with --config")
     return own / "config.yaml"
 
 
-def _as_json(found: LoopMeasurement, path: Path | None) -> str:
-    said = {"notes": found.sent, "back": len(found.round_trips_s), "median_ms": found.median_ms, "p95_ms": found.p95_ms}
-    return json.dumps({**said, "offset_ms": found.offset_ms, "written": None if path is None else str(path)}, indent=2)
+def _as_json(result: LoopMeasurement, path: Path | None) -> str:
+    facts = {
+        "notes": result.sent,
+        "back": len(result.round_trips_s),
+        "median_ms": result.median_ms,
+        "p95_ms": result.p95_ms,
+    }
+    return json.dumps(
+        {**facts, "offset_ms": result.offset_ms, "written": None if path is None else str(path)}, indent=2
+    )
 
 
-def _as_text(found: LoopMeasurement, ports: str, path: Path | None) -> str:
-    advice = f"written to {path}" if path else "put it into your configuration, or let --write do it"
+def _as_text(result: LoopMeasurement, port_names: str, path: Path | None) -> str:
+    advice = f"written to {path}" if path else "put it into your configuration file, or use --write"
     return (
-        f"{ports}\n"
-        f"{len(found.round_trips_s)} of {found.sent} notes came back; out and in again took "
-        f"{found.median_ms:.2f} ms at the median, {found.p95_ms:.2f} ms at p95\n"
-        f"half of it, for the way out:  {KEY}: {found.offset_ms}   ({advice})\n"
-        "What a synth takes from the note to its sound is not in it: how much earlier still, your ear must tell."
+        f"{port_names}\n"
+        f"{len(result.round_trips_s)} of {result.sent} notes came back; the loop takes "
+        f"{result.median_ms:.2f} ms (median), {result.p95_ms:.2f} ms (95th percentile)\n"
+        f"half of it, for the output:  {KEY}: {result.offset_ms}   ({advice})\n"
+        "The delay of the synth itself is not included: if the solo still sounds late, adjust by ear."
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say whether the configuration, the changes, the network and the ports are right, and how to mend what is not."""
+"""`sideman check`: checks the configuration, the chart, the network and the ports, and says how to correct them."""
 
 from __future__ import annotations
 
@@ -25,22 +25,26 @@ MAX_SHOWN_LENGTH = 200
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman check`."""
-    group = parser.add_argument_group("one chart", "printed bar by bar in the order played, and nothing else looked at")
-    group.add_argument("--chart", metavar="FILE", help="its file, name or link, as chart.file has it")
-    group.add_argument("--transpose", metavar="N", type=int, help="so many semitones up, or down (chart.transpose)")
+    group = parser.add_argument_group(
+        "one chart", "print it bar by bar in the order of playing, and check nothing else"
+    )
+    group.add_argument("--chart", metavar="FILE", help="its file, name or link, as for chart.file")
+    group.add_argument(
+        "--transpose", metavar="N", type=int, help="transpose by N semitones, down if negative (chart.transpose)"
+    )
     add_settings_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a paragraph for each part; 0 if all are right, else the exit status of the first that is not.
+    """Print a paragraph for each part. Returns 0, or the exit status of the first part with an error.
 
-    A configuration that is wrong is told like any error: there is nothing to try the other parts with.
+    An error in the configuration is raised: without settings, the other parts cannot be checked.
     """
     settings = load_settings(args)
     if args.chart is not None or args.transpose is not None:
         print(_chart(_with_chart_options(settings, args)))
         return 0
-    print(f"config  {config_path(args.config) or 'no file: every setting at its default'}")
+    print(f"config  {config_path(args.config) or 'no file: all settings have their defaults'}")
     parts: dict[str, Callable[[Settings], str]] = {"chart": _chart, "model": _model, "tempo": _tempo, "ports": _ports}
     statuses = [_check_part(name, part, settings) for name, part in parts.items()]
     return next(filter(None, statuses), 0)
@@ -51,7 +55,7 @@ def _check_part(name: str, part: Callable[[Settings], str], settings: Settings) 
         status, text = 0, part(settings)
     except (SidemanError, ModelsError, OSError) as error:
         status, text = exit_status_and_message(error)
-        text = f"wrong: {text}"
+        text = f"error: {text}"
     print(f"{name:8}" + text.replace("\n", "\n" + " " * 8))
     return status
 
@@ -64,18 +68,18 @@ def _chart(settings: Settings) -> str:
 
 
 def _meter_list(chart: Chart) -> str:
-    """The meters of its bars, each where it first comes."""
+    """The meters of its bars, in the order in which they first appear."""
     return ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
 
 
 def _with_chart_options(settings: Settings, args: argparse.Namespace) -> Settings:
-    """The settings with the chart that the options ask for."""
+    """The settings with the chart of the options."""
     chart = settings.chart
     transpose = chart.transpose if args.transpose is None else args.transpose
     if not -11 <= transpose <= 11:
         raise UsageError(f"--transpose {transpose}: -11 to 11 semitones")
     if args.chart is not None and not args.chart.strip():
-        raise UsageError("--chart wants the file or the name of a chart")
+        raise UsageError("--chart needs the file or the name of a chart")
     return replace(settings, chart=replace(chart, file=args.chart or chart.file, transpose=transpose))
 
 
@@ -87,24 +91,24 @@ def _model(settings: Settings) -> str:
 
 
 def _tempo(settings: Settings) -> str:
-    """Who sets the pulse. A Link session is joined for a moment, to see who else is there."""
+    """Which clock sets the tempo. A Link session is joined for a moment, to count its peers."""
     tempo = settings.tempo
     if tempo.source == "internal":
-        return f"{tempo.bpm:g} bpm, our own"
+        return f"{tempo.bpm:g} bpm, internal clock"
     if tempo.source == "midi-clock":
-        return "that of the MIDI clock at midi.input"
+        return "from the MIDI clock at midi.input"
     bar = float(load_chart(settings).meter.quarters)
-    return f"that of Ableton Link: {describe_session(tempo.bpm, bar)}"
+    return f"from Ableton Link: {describe_session(tempo.bpm, bar)}"
 
 
 def _ports(settings: Settings) -> str:
-    """Opened under another name, so that a daemon that is playing notices nothing."""
+    """Opens the ports under another name, so that a running daemon is not disturbed."""
     midi = settings.midi
-    link = MidiPorts(
+    ports = MidiPorts(
         PortRequest(midi.output, midi.input, f"{midi.client}-check", midi.wait), lambda _event, _second: None
     )
     try:
-        missing = link.open()
-        return "\n".join([link.status_text, *missing])
+        missing = ports.open()
+        return "\n".join([ports.status_text, *missing])
     finally:
-        link.close()
+        ports.close()

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several commands share: the options that settle the settings, and the chart these name."""
+"""Options that several commands have: those for the settings, and those for reading music."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from sideman.config.scalars import parse_scalar
 from sideman.config.sources import SettingsSources
-from sideman.core.errors import NoSuchInput, NotPermitted, UnreadableInput, UsageError
+from sideman.core.errors import UsageError
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import Settings
-from sideman_models.text import printable
+from sideman.files import check_readable
 
 if TYPE_CHECKING:
     from sideman_models.corpus.corpus import Corpus
@@ -24,9 +23,11 @@ if TYPE_CHECKING:
 
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the options that `load_settings` reads."""
-    group = parser.add_argument_group("settings", "later ones win: defaults, preset, configuration file, --set")
+    group = parser.add_argument_group(
+        "settings", "later ones override earlier ones: defaults, preset, configuration file, --set"
+    )
     group.add_argument("--config", metavar="FILE", help="the configuration file, instead of the usual one")
-    group.add_argument("--preset", metavar="NAME", help="a ready-made way of playing, such as bebop")
+    group.add_argument("--preset", metavar="NAME", help="a ready-made style, such as bebop")
     group.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -34,12 +35,12 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="one setting, such as tempo.bpm=160; may be repeated",
     )
-    group.add_argument("-q", "--quiet", action="store_true", help="log only what is wrong (log.level=warning)")
+    group.add_argument("-q", "--quiet", action="store_true", help="log only warnings and errors (log.level=warning)")
     group.add_argument("-v", "--verbose", action="store_true", help="log everything (log.level=debug)")
 
 
 def settings_sources(args: argparse.Namespace) -> SettingsSources:
-    """Where the settings come from, for a command line read with `add_settings_options`. Raises UsageError."""
+    """The sources of the settings, by the options of `add_settings_options`. Raises UsageError."""
     return SettingsSources(
         args.preset, args.config, {**dict(_log_level_overrides(args)), **dict(_set_overrides(args.set))}
     )
@@ -52,74 +53,66 @@ def load_settings(args: argparse.Namespace) -> Settings:
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the options that `reading_options` reads: how MIDI files become music to learn from."""
-    group = parser.add_argument_group("MIDI files", "how their melody and chords are found")
+    group = parser.add_argument_group("MIDI files", "where to find their melody and their chords")
     group.add_argument(
-        "--melody", metavar="TRACK", help="the melody's track, by its name or number (default: it is looked for)"
+        "--melody", metavar="TRACK", help="the track of the melody, by name or number (default: found automatically)"
     )
     group.add_argument(
         "--chords",
         metavar="HOW",
         default="auto",
-        help="text: symbols in texts and markers; track:NAME: what that track plays; infer: found from all other parts;"
-        " auto: the first of these that there is",
+        help="text: chord symbols in texts and markers; track:NAME: the chords that this track plays; infer: detected"
+        " from all parts but the melody; auto: the first of these that the file has",
     )
-    group.add_argument("--no-cache", action="store_true", help="read every file anew, and keep nothing of it")
+    group.add_argument(
+        "--no-cache", action="store_true", help="do not use or write the cache of files that were read before"
+    )
     database = parser.add_argument_group("solo databases")
     database.add_argument(
         "--feels",
         choices=("swing", "all"),
         default="swing",
-        help="all: learn from 4/4 solos that do not swing, too; what is measured, and played, swings (swing)",
+        help="all: also learn from 4/4 solos that do not swing; measuring and playing still use swing (default: swing)",
     )
 
 
 def reading_options(args: argparse.Namespace) -> ReadingOptions:
-    """How to read, for a command line read with `add_reading_options`. Raises UsageError."""
-    from sideman_models.corpus.midi.reader import TRACK_PREFIX, ReadingOptions  # what only plays reads no music
+    """How to read music, by the options of `add_reading_options`. Raises UsageError."""
+    from sideman_models.corpus.midi.reader import TRACK_PREFIX, ReadingOptions  # not loaded by commands that only play
 
     if args.chords not in ("auto", "text", "infer") and not args.chords.startswith(TRACK_PREFIX):
         raise UsageError(f"--chords {args.chords}: auto, text, infer, or track:NAME")
     if args.chords == TRACK_PREFIX or args.melody == "":
-        raise UsageError("--melody and --chords track: want the name or the number of a track")
+        raise UsageError("--melody and --chords track: need the name or the number of a track")
     return ReadingOptions(args.melody, args.chords, not args.no_cache, args.feels == "all")
 
 
 def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:
-    """The music of the files named, on a command line read with `add_reading_options`.
+    """Read the music in these files, by the options of `add_reading_options`.
 
-    A line on standard error tells what became of MIDI files. Raises UsageError, CorpusError, and what
+    A line on standard error sums up what was read from MIDI files. Raises UsageError, CorpusError, and what
     `check_readable` raises.
     """
     from sideman_models.corpus.corpus import midi_summary, read_corpus
 
-    named, how = list(paths), reading_options(args)
-    for path in named:
+    files, options = list(paths), reading_options(args)
+    for path in files:
         check_readable(path)
-    corpus = read_corpus(named, how)
+    corpus = read_corpus(files, options)
     if summary := midi_summary(corpus):
-        print(f"{summary} (sideman corpus tells more)", file=sys.stderr)
+        print(f"{summary} (more with: sideman corpus)", file=sys.stderr)
     return corpus
 
 
-def check_readable(path: Path) -> None:
-    """Raises NoSuchInput, NotPermitted or UnreadableInput for what is no file or folder that can be read."""
-    if not path.exists():
-        raise NoSuchInput(f"{printable(path)}: no such file")
-    if not path.is_file() and not path.is_dir():  # a pipe would be waited for, a device may never end
-        raise UnreadableInput(f"{printable(path)}: not a plain file; keep in one what is to be read")
-    if not os.access(path, os.R_OK):
-        raise NotPermitted(f"{printable(path)}: may not be read by this user")
-
-
 def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines, each column as wide as its widest cell."""
+    """The lines of a table. Each column is as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _log_level_overrides(args: argparse.Namespace) -> Iterator[tuple[str, WrittenValue]]:
     if args.quiet and args.verbose:
-        raise UsageError("--quiet and --verbose: one or the other")
+        raise UsageError("--quiet and --verbose: choose one of them")
     if args.quiet or args.verbose:
         yield "log.level", WrittenValue("warning" if args.quiet else "debug", "--quiet" if args.quiet else "--verbose")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman corpus`: what a corpus holds: file by file, as facts, or as its values; and how well chords are found."""
+"""`sideman corpus`: describes a corpus file by file, in figures, or by its values; measures chord detection."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sideman.commands.common import add_reading_options, check_readable, reading_options
+from sideman.charts.detect import MAX_TEXT_BYTES
+from sideman.commands.common import add_reading_options, reading_options
 from sideman.core.chart.chart import Chart, ChartError, Meter
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import UnreadableInput, UsageError
+from sideman.files import check_readable, read_file
 from sideman_models.corpus import corpus as modern
 from sideman_models.corpus.midi.reader import FileReport
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES
@@ -28,11 +30,11 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, object]
 TRIAL_CHORUSES = 16
-"""How often a chart is played through to find its chords again."""
+"""How many choruses of a chart are played to measure chord detection."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own options."""
+    """The options of `sideman corpus`."""
     parser.add_argument(
         "files",
         nargs="+",
@@ -40,33 +42,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="MIDI file, folder of MIDI files, solo database (.jsonl, .jsonl.gz) or value file",
     )
-    parser.add_argument("--classic", action="store_true", help="a MIDI file by the rules of the classic corpus")
-    parser.add_argument("--model", metavar="BUNDLE", help="show the values as this network knows them (with --values)")
+    parser.add_argument("--classic", action="store_true", help="read a MIDI file by the rules of the classic corpus")
+    parser.add_argument(
+        "--model", metavar="BUNDLE", help="with --values: map the values to those that this network knows"
+    )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="the facts as JSON")
+    form.add_argument("--json", action="store_true", help="print the facts as JSON")
     form.add_argument(
         "--values",
         action="store_true",
-        help="the values instead, parted by spaces: one piece a line, with --classic one bar",
+        help="print the values instead: one piece per line, with --classic one bar per line",
     )
     parser.add_argument(
         "--chord-accuracy",
         action="store_true",
-        help="instead: how many chords of these charts (.txt) and solo databases are found again from accompaniments",
+        help="instead: measure how many chords of these charts (.txt) and solo databases are detected from"
+        " accompaniments made up over them",
     )
     add_reading_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the facts or the values of all files named, or with --classic of each.
+    """Print the facts or the values of all files together, with --classic of each file.
 
-    Raises NoSuchInput, NotPermitted, UnreadableInput, UsageError, or CorpusError and BundleError for what makes no
-    sense.
+    Raises NoSuchInput, NotPermitted, UnreadableInput, UsageError, CorpusError or BundleError.
     """
     if args.model and (args.classic or not args.values):
-        raise UsageError("--model goes with --values, and not with --classic")
+        raise UsageError("--model needs --values, and excludes --classic")
     if args.chord_accuracy and (args.classic or args.values):
-        raise UsageError("--chord-accuracy goes with neither --classic nor --values")
+        raise UsageError("--chord-accuracy excludes --classic and --values")
     for path in args.files:
         check_readable(path)
     lines = _accuracy_lines if args.chord_accuracy else _classic_lines if args.classic else _modern_lines
@@ -98,7 +102,7 @@ def _modern_lines(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _report_lines(report: FileReport) -> Iterator[str]:
-    """What was used of a MIDI file, what not, and why."""
+    """What was read from a MIDI file, what was left out, and why."""
     if report.left_out:
         yield f"{report.file}: left out: {report.left_out}"
     else:
@@ -109,35 +113,35 @@ def _report_lines(report: FileReport) -> Iterator[str]:
         yield f"    melody: {report.melody}"
         yield f"    chords: {report.chords}"
     if report.swing:
-        yield f"    swings: second eighths at {report.swing:.2f} of the beat, written straight"
+        yield f"    swings: its second eighths, at {report.swing:.2f} of the beat, are written straight"
     yield from (f"    {remark}" for remark in report.remarks)
 
 
 def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
     for path in args.files:
-        for what, found in _accuracy_trials(path):
+        for trial, accuracy in _accuracy_trials(path):
             if args.json:
-                yield json.dumps({"file": printable(path), "trial": what, **found.as_json()})
+                yield json.dumps({"file": printable(path), "trial": trial, **accuracy.as_json()})
             else:
-                shares = f"{found.root_share:.1%} of the roots, {found.family_share:.1%} of roots and families"
-                yield f"{printable(path)}, {what}: {shares} found, in {count_noun(found.beats, 'beat')}"
+                shares = f"{accuracy.root_share:.1%} of the roots, {accuracy.family_share:.1%} of roots and families"
+                yield f"{printable(path)}, {trial}: {shares} found, in {count_noun(accuracy.beats, 'beat')}"
 
 
 def _accuracy_trials(path: Path) -> Iterator[tuple[str, ChordAccuracy]]:
-    """What was tried, and how right the chords were."""
-    from sideman_models.evaluation import chord_accuracy as chordcheck
+    """The name of each trial, and how many chords were right."""
+    from sideman_models.evaluation import chord_accuracy as accuracy_trials
 
     of_database = path.name.endswith(DATABASE_SUFFIXES)
-    tunes = list(chordcheck.database_tunes(path)) if of_database else [(_chorus_chords(_chart(path)), ())]
-    yield "a band made up", chordcheck.accompaniment_accuracy(tunes, chordcheck.band_accompaniment)
-    yield "plain chords", chordcheck.accompaniment_accuracy(tunes, chordcheck.plain_chord_accompaniment)
+    tunes = list(accuracy_trials.database_tunes(path)) if of_database else [(_chorus_chords(_chart(path)), ())]
+    yield "a band made up", accuracy_trials.accompaniment_accuracy(tunes, accuracy_trials.band_accompaniment)
+    yield "plain chords", accuracy_trials.accompaniment_accuracy(tunes, accuracy_trials.plain_chord_accompaniment)
     if of_database:
-        yield "its own bass", chordcheck.database_bass_accuracy(path)
+        yield "its own bass", accuracy_trials.database_bass_accuracy(path)
 
 
 def _chart(path: Path) -> Chart:
     try:
-        return parse_changes(path.read_text("utf-8-sig"), Meter(4, 4), printable(path))
+        return parse_changes(read_file(path, MAX_TEXT_BYTES).decode("utf-8-sig"), Meter(4, 4), printable(path))
     except UnicodeDecodeError:
         raise UnreadableInput(f"{printable(path)}: not text (UTF-8); is it a chart?") from None
     except ChartError as error:
@@ -145,12 +149,12 @@ def _chart(path: Path) -> Chart:
 
 
 def _chorus_chords(chart: Chart) -> Sequence[Chord]:
-    """Its chords beat by beat."""
+    """The chord at each beat of the trial's choruses."""
     return [chart.chord_at(beat) for beat in range(TRIAL_CHORUSES * int(chart.length))]
 
 
 def _value_texts(values: Iterable[Value], known: Vocabulary | None) -> Iterator[str]:
-    """The values as text; those a network does not know as the nearest it does, rests it cannot know left out."""
+    """The values as text. With `known`, each becomes the nearest known value; rests without one are left out."""
     for value in values:
         index = known.nearest_index(value) if known else None
         if known is None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask something of the daemon that plays: how it stands, other settings, another mode, silence; or watch it.
+"""`sideman ctl`: sends one request to the running daemon and prints the answer, or watches the daemon.
 
-It knows nothing but the control socket, and loads little, so that a key bound to it acts at once.
+It needs only the control socket and loads little, so that a key that is bound to it acts at once.
 """
 
 from __future__ import annotations
@@ -17,49 +17,35 @@ from typing import Any
 from sideman.config.resources import expand_user
 from sideman.control.client import ControlClient, connect
 from sideman.control.paths import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
+from sideman.control.protocol import REQUESTS, request_summary
 from sideman.core.errors import UsageError
-
-REQUESTS = {
-    "status": "how it stands",
-    "get": "a setting, what it may be, and what it does; or all of them",
-    "set": "another value for a setting, from the next note on",
-    "mode": "another mode, from the next bar on",
-    "mute": "silent at once, or back; the other of the two if it is not said which",
-    "panic": "silence everything, and play on",
-    "preset": "the settings of a preset",
-    "reload": "read the configuration file again",
-    "tap": "a tap of the tempo",
-    "start": "begin from the top",
-    "stop": "end the music, until it is begun again",
-    "again": "its last phrase once more, varied",
-    "learn": "bind the next knob that is moved",
-    "keep": "save the last minutes as a take",
-    "watch": "show what is played, heard and changed, until Ctrl-C",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The requests, each with its own arguments; --json, --socket and --name go before or behind."""
+    """The requests with their arguments. --json, --socket and --name may stand before or after the request."""
     parser.set_defaults(json=False, socket=None, name=None)
     _add_common_options(parser)
     requests = parser.add_subparsers(dest="verb", metavar="REQUEST", required=True)
-    made = {verb: requests.add_parser(verb, help=line, allow_abbrev=False) for verb, line in REQUESTS.items()}
-    for each in made.values():
+    parsers = {
+        name: requests.add_parser(name, help=request_summary(kind), allow_abbrev=False)
+        for name, kind in REQUESTS.items()
+    }
+    for each in parsers.values():
         _add_common_options(each)
-    made["get"].add_argument("key", metavar="KEY", nargs="?")
-    made["set"].add_argument("key", metavar="KEY", help="such as play.temperature; or KEY=VALUE")
-    made["set"].add_argument("value", metavar="VALUE", nargs="?")
-    made["mode"].add_argument("mode", metavar="MODE", help="solo, trade, answer, duet or off")
-    made["mode"].add_argument("--now", action="store_true", help="at once, not only from the next bar on")
-    made["mute"].add_argument("on", choices=("on", "off"), nargs="?")
-    made["preset"].add_argument("preset", metavar="PRESET")
-    made["learn"].add_argument("target", metavar="TARGET", help="a setting, such as play.temperature, or a request")
+    parsers["get"].add_argument("key", metavar="KEY", nargs="?")
+    parsers["set"].add_argument("key", metavar="KEY", help="such as play.temperature; or KEY=VALUE")
+    parsers["set"].add_argument("value", metavar="VALUE", nargs="?")
+    parsers["mode"].add_argument("mode", metavar="MODE", help="a mode that play.mode allows, such as trade")
+    parsers["mode"].add_argument("--now", action="store_true", help="at once, instead of from the next bar on")
+    parsers["mute"].add_argument("on", choices=("on", "off"), nargs="?")
+    parsers["preset"].add_argument("preset", metavar="PRESET")
+    parsers["learn"].add_argument("target", metavar="TARGET", help="a setting, such as play.temperature, or a request")
 
 
 def _add_common_options(parser: argparse.ArgumentParser) -> None:
-    """The options that may stand before the request, or behind it: what is not given there changes nothing."""
+    """The options that may stand before or after the request."""
     for name, what, hint in (
-        ("--socket", "PATH", "the daemon's socket, instead of the usual one"),
+        ("--socket", "PATH", "the socket of the daemon, instead of the usual one"),
         ("--name", "NAME", "the daemon whose midi.client is NAME"),
     ):
         parser.add_argument(name, metavar=what, default=argparse.SUPPRESS, help=hint)
@@ -67,13 +53,13 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask, and print the answer. 0, or the status of what is wrong."""
+    """Send the request and print the answer. Returns the exit status."""
     arguments = _request_arguments(args)
-    caller = connect(_socket_paths(args.socket, args.name))
+    client = connect(_socket_paths(args.socket, args.name))
     try:
-        result = caller.request(args.verb, **arguments)
+        result = client.request(args.verb, **arguments)
         if args.verb == "watch":
-            return _watch(caller, plain=args.json)
+            return _watch(client, plain=args.json)
         text = (
             json.dumps(result, ensure_ascii=False) if args.json else _FORMATTERS.get(args.verb, _format_default)(result)
         )
@@ -81,11 +67,11 @@ def run(args: argparse.Namespace) -> int:
             print(text)
         return 0
     finally:
-        caller.close()
+        client.close()
 
 
 def _socket_paths(named: str | None, name: str | None) -> Iterator[Path]:
-    """Where the daemon is looked for: where it was said, else in the usual places, and where the configuration says."""
+    """Where to look for the daemon: the given socket, else the usual places and the place in the configuration."""
     if named is not None:
         yield expand_user(named)
         return
@@ -104,7 +90,7 @@ def _configured_path(name: str | None) -> Path | None:
     path = expand_user(named) if named else default_config_file()
     if path is None:
         return None
-    from sideman.config.yaml import read_yaml  # only where there is a configuration, and nobody in the usual place
+    from sideman.config.yaml import read_yaml  # loaded only if the usual places have no daemon
     from sideman.core.errors import SidemanError
 
     try:
@@ -117,7 +103,7 @@ def _configured_path(name: str | None) -> Path | None:
 
 
 def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
-    """What goes along with the request."""
+    """The arguments of the request."""
     given: dict[str, object] = {}
     match args.verb:
         case "get" if args.key is not None:
@@ -142,26 +128,27 @@ def _set_arguments(key: str, value: str | None) -> dict[str, object]:
             raise UsageError(f"set {key}: write KEY VALUE, such as tempo.bpm 160")
     key, value = key.strip(), value.strip()
     if key == "chart.file" and Path(value.partition("#")[0]).exists():
-        value = os.path.abspath(value)  # noqa: PTH100 - with the song behind it; the daemon has another folder
+        value = os.path.abspath(value)  # noqa: PTH100 - a song may follow it; the daemon runs in another folder
     return {"key": key, "value": value}
 
 
 # -- answers for people
 
 
-def _format_status(told: Mapping[str, Any]) -> str:
-    chart, coming = told["chart"], told["coming"]
-    place = f"bar {told['form_bar']} of {chart['bars']}, chorus {told['chorus']}"
+def _format_status(answer: Mapping[str, Any]) -> str:
+    chart, coming = answer["chart"], answer["coming"]
+    notes = "{played} played, {heard} heard, {late} late, {echoes} echoes"
+    place = f"bar {answer['form_bar']} of {chart['bars']}, chorus {answer['chorus']}"
     lines = {
-        "mode": f"{told['mode']}, {told['doing']}",
-        "place": f"{place}: {told['chord']}, then {told['next_chord']}",
+        "mode": f"{answer['mode']}, {answer['doing']}",
+        "place": f"{place}: {answer['chord']}, then {answer['next_chord']}",
         "next": "" if coming is None else f"{coming['value']} on beat {coming['beat']:g}",
-        "tempo": f"{told['bpm']:g} bpm, {chart['meter']}; clock {told['clock']}",
+        "tempo": f"{answer['bpm']:g} bpm, {chart['meter']}; clock {answer['clock']}",
         "chart": chart["title"],
-        "ports": told["ports"],
-        "notes": f"{told['played']} played, {told['heard']} heard, {told['late']} late, {told['echoes']} echoes",
-        "bundle": f"{told['bundle']}; seed {told['seed']}",
-        "sideman": f"{told['version']}, '{told['name']}', up {_format_uptime(told['uptime_s'])}",
+        "ports": answer["ports"],
+        "notes": notes.format_map(answer),
+        "bundle": f"{answer['bundle']}; seed {answer['seed']}",
+        "sideman": f"{answer['version']}, '{answer['name']}', up {_format_uptime(answer['uptime_s'])}",
     }
     return "\n".join(f"{name:8} {text}" for name, text in lines.items() if text)
 
@@ -172,27 +159,27 @@ def _format_uptime(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}"
 
 
-def _format_settings(told: Mapping[str, Any]) -> str:
-    if "key" not in told:
-        return "\n".join(f"{name}: {_format_value(one['value'])}" for name, one in told.items())
-    live = "can be changed while it plays" if told["live"] else "needs a restart to change"
-    head = f"{told['key']} is {_format_value(told['value'])}"
-    default = _format_value(told["default"])
-    return f"{head}\n  {told['about']}\n  Allowed: {told['allowed']}. Default: {default}.\n  It {live}."
+def _format_settings(answer: Mapping[str, Any]) -> str:
+    if "key" not in answer:
+        return "\n".join(f"{name}: {_format_value(one['value'])}" for name, one in answer.items())
+    live = "can be changed while it plays" if answer["live"] else "takes effect only after a restart"
+    head = f"{answer['key']} is {_format_value(answer['value'])}"
+    default = _format_value(answer["default"])
+    return f"{head}\n  {answer['about']}\n  Allowed: {answer['allowed']}. Default: {default}.\n  It {live}."
 
 
-def _format_changes(told: Mapping[str, Any]) -> str:
-    lines = [f"{name} is {_format_value(value)}" for name, value in told["changed"].items()]
-    later = told.get("restart")
-    return "\n".join([*lines, f"only after a restart: {', '.join(later)}"] if later else lines or ["nothing changes"])
+def _format_changes(answer: Mapping[str, Any]) -> str:
+    lines = [f"{name} is {_format_value(value)}" for name, value in answer["changed"].items()]
+    later = answer.get("restart")
+    return "\n".join([*lines, f"only after a restart: {', '.join(later)}"] if later else lines or ["nothing changed"])
 
 
 def _format_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _format_default(told: object) -> str:
-    return "" if told is None else _format_value(told)
+def _format_default(answer: object) -> str:
+    return "" if answer is None else _format_value(answer)
 
 
 _FORMATTERS: dict[str, Callable[[Any], str]] = {
@@ -201,10 +188,10 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "set": _format_changes,
     "preset": _format_changes,
     "reload": _format_changes,
-    "mode": lambda told: f"mode {told['mode']}",
-    "keep": lambda told: str(told["take"]),
-    "learn": lambda told: f"move what is to do {told['learn']}",
-    "mute": lambda told: f"mute {'on' if told['mute'] else 'off'}",
+    "mode": lambda answer: f"mode {answer['mode']}",
+    "keep": lambda answer: str(answer["take"]),
+    "learn": lambda answer: f"move the controller for {answer['learn']}",
+    "mute": lambda answer: f"mute {'on' if answer['mute'] else 'off'}",
 }
 
 
@@ -212,9 +199,9 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
 
 
 def _watch(client: ControlClient, *, plain: bool) -> int:
-    """Show what comes until the daemon ends or the user does."""
+    """Show the events until the daemon ends, or the user leaves."""
     if not plain:
-        from sideman.watch import watch  # which draws, or writes plain lines
+        from sideman.watch import watch
 
         return watch(client.lines(), sys.stdout, send=client.send)
     for line in client.lines():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman evaluate`: how well a network foretells music, beside n-grams; how it plays; and what it copies."""
+"""`sideman evaluate`: measures how well a network predicts music beside n-grams, how it plays, and what it copies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sideman.commands.common import add_reading_options, check_readable, read_music
+from sideman.commands.common import add_reading_options, read_music
 from sideman.core.errors import CannotCreate, UsageError
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import check_readable, write_file
 from sideman.render.over_solos import play_over_solos
-from sideman_models.corpus.corpus import Corpus, Piece
+from sideman_models.corpus.corpus import Corpus
 from sideman_models.errors import CorpusError
 from sideman_models.evaluation.report import EvaluationReport, make_report, with_played_music
 from sideman_models.evaluation.text import report_text
+from sideman_models.music.solos import Piece
 from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.training.split import (
     files_known_before,
@@ -32,7 +33,7 @@ _MAX_SEED = 2**32 - 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own options."""
+    """The options of `sideman evaluate`."""
     parser.add_argument(
         "files",
         nargs="+",
@@ -41,53 +42,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="MIDI file, folder of MIDI files, solo database (.jsonl, .jsonl.gz) or value file",
     )
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="the network: a bundle's name, or its folder")
-    parser.add_argument("--unseen", action="store_true", help="only the titles that were kept from this network")
+    parser.add_argument(
+        "--unseen", action="store_true", help="measure only the titles that were held out when it was trained"
+    )
     parser.add_argument(
         "--train",
         nargs="+",
         type=Path,
         default=[],
         metavar="FILE",
-        help="music to train the n-grams on (default, with --unseen: the other titles)",
+        help="music to train the n-grams on (default with --unseen: the other titles)",
     )
     parser.add_argument(
         "--choruses",
         type=int,
         default=CHORUSES,
         metavar="N",
-        help=f"how many it plays over the pieces' changes ({CHORUSES}; 0 none)",
+        help=f"how many choruses the network plays over the pieces' chords ({CHORUSES}; 0: none)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="for what it plays and all that is drawn (0)")
-    parser.add_argument("--json", action="store_true", help="everything as JSON")
-    parser.add_argument("--report", type=Path, metavar="FILE.png", help="draw a picture of it too")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="the random seed of everything that is drawn (0)"
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--report", type=Path, metavar="FILE.png", help="also draw the report as a picture")
     add_reading_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the figures.
 
-    Raises UsageError, NoSuchInput, NotPermitted, CannotCreate, ModuleNotFoundError (a picture without matplotlib), or
-    BundleError and CorpusError for what cannot be understood.
+    Raises UsageError, NoSuchInput, NotPermitted, CannotCreate, ModuleNotFoundError (a picture without matplotlib),
+    BundleError or CorpusError.
     """
     _check(args)
     draw = _load_report_picture() if args.report else None
     bundle = load_bundle(args.model)
     corpus = read_music(args.files, args)
     pieces, training = _measured_and_training(bundle, corpus, args)
-    known = _known_music_remarks(bundle, corpus, args)
-    for remark in known:
+    remarks = _known_music_remarks(bundle, corpus, args)
+    for remark in remarks:
         print(remark, file=sys.stderr)
-    found = _evaluate(bundle, pieces, training, args)
-    found = replace(found, remarks=[*known, *found.remarks])
-    print(json.dumps(found.as_json()) if args.json else report_text(found))
+    report = _evaluate(bundle, pieces, training, args)
+    report = replace(report, remarks=[*remarks, *report.remarks])
+    print(json.dumps(report.as_json()) if args.json else report_text(report))
     if draw is not None:
-        with explain_write_errors(args.report):
-            write_atomically(args.report, draw(found))
+        write_file(args.report, draw(report))
     return 0
 
 
 def _load_report_picture() -> Callable[[EvaluationReport], bytes]:
-    """What draws the report. It needs matplotlib, which is told before anything takes time."""
+    """The function that draws the report. Raises now, before the long work, if matplotlib is not installed."""
     from sideman_models.evaluation.picture import report_picture
 
     return report_picture
@@ -105,7 +109,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _measured_and_training(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
-    """What is measured, and what the n-grams are trained on: nothing of a title that is measured."""
+    """The pieces to measure, and the pieces to train the n-grams on. No title is in both."""
     split = split_by_rule(corpus.pieces, read_split_rule(bundle.facts, bundle.path))
     pieces = (
         [*split.held_out]
@@ -115,7 +119,7 @@ def _measured_and_training(bundle: Bundle, corpus: Corpus, args: argparse.Namesp
     if not pieces and args.unseen:
         raise CorpusError(f"none of these pieces is of a title kept from {bundle.name} ({split.rule.description})")
     if not pieces:
-        raise CorpusError("none of these pieces can be measured on")
+        raise CorpusError("none of these pieces can be measured")
     if not args.train:
         return pieces, [*split.training] if args.unseen else []
     titles = {piece.title for piece in pieces}
@@ -124,25 +128,25 @@ def _measured_and_training(bundle: Bundle, corpus: Corpus, args: argparse.Namesp
 
 
 def _known_music_remarks(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> list[str]:
-    """What is to be said of music that the network has learned from, and that is measured all the same."""
+    """A remark for each measured file that the network has learned from."""
     own, *before = lineage(bundle.facts)
     if args.unseen:
         files = files_known_before(before, read_split_rule(own, bundle.path), corpus.files, bundle.path)
-        why = f"a network that {bundle.name} began from learned from it, and kept other titles back"
+        why = f"a network from which {bundle.name} was trained has learned from it, and held out other titles"
     else:
         hashes = set().union(*map(training_file_hashes, (own, *before)))
         files = [name for name, sha256 in sorted(corpus.files.items()) if sha256 in hashes]
-        why = f"{bundle.name} learned from it, so its figures are of music it has seen (--unseen leaves that out)"
+        why = f"{bundle.name} learned from it, so the figures include music that it has seen (see --unseen)"
     return [f"{name}: {why}" for name in files]
 
 
 def _evaluate(
     bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece], args: argparse.Namespace
 ) -> EvaluationReport:
-    found = make_report(bundle, pieces, training, args.seed)
+    report = make_report(bundle, pieces, training, args.seed)
     solos = [piece.solo for piece in pieces if piece.solo is not None]
     if not solos or not args.choruses:
-        why = "none were asked for" if solos else "these pieces know no chords to play over"
-        return replace(found, missing_parts={**found.missing_parts, "statistics": why})
+        why = "none were asked for" if solos else "these pieces have no chords to play over"
+        return replace(report, missing_parts={**report.missing_parts, "statistics": why})
     played = list(play_over_solos(bundle, solos, args.choruses, args.seed))
-    return with_played_music(found, pieces, training, played, args.seed)
+    return with_played_music(report, pieces, training, played, args.seed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman generate`: the assignment's tune, from a classic network and the chords of the course's MIDI file."""
+"""`sideman generate`: makes the assignment's tune with a classic network over the chords of the course's MIDI file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import check_readable
 from sideman.commands.quiet import silence_stderr
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import Unavailable, UnreadableInput, UsageError
 from sideman.core.events import MidiEvent, NoteOff, NoteOn
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import check_readable, write_file
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.corpus import BEATS_PER_BAR, read_classic
 from sideman_models.course.generate import (
@@ -38,18 +37,22 @@ MAX_VALUES = 10_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman generate`."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the course's MIDI file, whose chords are played over")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="the course's MIDI file; the solo is played over its chords"
+    )
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="a network made by `sideman train --classic`")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE.mid", help="the MIDI file to write")
     parser.add_argument("--steps", type=int, default=50, metavar="N", help="values over each set of chords (50)")
-    parser.add_argument("--temperature", type=float, metavar="T", help="of the draw (1); 0: always the most probable")
-    parser.add_argument("--seed", type=int, metavar="N", help="for the dice (a new one each time)")
-    parser.add_argument("--keras", action="store_true", help="let Keras' music_inference_model play, at temperature 0")
-    parser.add_argument("--values", action="store_true", help="print the network's values as well, a solo a line")
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="the temperature (1); 0 always chooses the most probable value"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="the random seed (default: a new one each time)")
+    parser.add_argument("--keras", action="store_true", help="use Keras' music_inference_model, at temperature 0")
+    parser.add_argument("--values", action="store_true", help="also print the network's values, one solo per line")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the tune, and tell what was written.
+    """Write the tune, and print what was written.
 
     Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, Unavailable, or CorpusError and BundleError of the
     models' package.
@@ -61,16 +64,11 @@ def run(args: argparse.Namespace) -> int:
     seed = secrets.randbelow(2**32) if args.seed is None else args.seed
     texts = [value.text for value in bundle.vocabulary.values]
     tune = generate_music(_inference_model(args, bundle, seed), texts, corpus.chords, seed)
-    with explain_write_errors(args.out):
-        write_atomically(
-            args.out,
-            midi_file_bytes(
-                _midi_events(tune), BPM, [(0.0, Meter(BEATS_PER_BAR, 4))], float(tune.length_beats), "sideman"
-            ),
-        )
-    for one in tune.sets:
-        print(*([" ".join(one.values)] if args.values else []), one, sep="\n")
-    sounds = sum(len(one.sounds) for one in tune.sets)
+    meters = [(0.0, Meter(BEATS_PER_BAR, 4))]
+    write_file(args.out, midi_file_bytes(_midi_events(tune), BPM, meters, float(tune.length_beats), "sideman"))
+    for solo in tune.sets:
+        print(*([" ".join(solo.values)] if args.values else []), solo, sep="\n")
+    sounds = sum(len(solo.sounds) for solo in tune.sets)
     print(f"{args.out}: {sounds} sounds, {tune.length_beats // BEATS_PER_BAR} bars, seed {seed}")
     return 0
 
@@ -84,7 +82,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.seed is not None and not 0 <= args.seed < 2**63:
         raise UsageError(f"--seed {args.seed}: a whole number from 0")
     if args.keras and args.temperature:
-        raise UsageError("--keras always plays the most probable value: leave --temperature out")
+        raise UsageError("--keras always chooses the most probable value: leave --temperature out")
 
 
 def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> InferenceModel:
@@ -93,17 +91,19 @@ def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> Inf
         return SamplingModel(NumpyNetwork(bundle.weights), args.steps, temperature, seed)
     with silence_stderr():
         try:
-            djmodel: Any = importlib.import_module("sideman_models.network.keras_model")
+            djmodel: Any = importlib.import_module("sideman_models.course.djmodel")
+            keras_model: Any = importlib.import_module("sideman_models.network.keras_model")
         except ImportError as error:
             raise Unavailable(f"--keras: TensorFlow is not installed here ({error}); leave --keras out") from error
-        model: InferenceModel = djmodel.music_inference_model(*djmodel.layers_from_weights(bundle.weights), args.steps)
+        layers = keras_model.layers_from_weights(bundle.weights)
+        model: InferenceModel = djmodel.music_inference_model(*layers, args.steps)
     return model
 
 
 def _midi_events(tune: GeneratedMusic) -> list[tuple[float, MidiEvent]]:
-    """The tune's notes in order of time; at the same beat what ends comes before what begins."""
-    events = [event for one in tune.sets for event in _note_events(one.sounds, *SOLO)]
-    events += [event for one in tune.sets for event in _note_events(one.chords, *COMPING)]
+    """The tune's notes in order of time. At the same beat, note-offs come before note-ons."""
+    events = [event for solo in tune.sets for event in _note_events(solo.sounds, *SOLO)]
+    events += [event for solo in tune.sets for event in _note_events(solo.chords, *COMPING)]
     return sorted(events, key=lambda event: (event[0], isinstance(event[1], NoteOn)))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman models`: the trained networks there are, what they are, and how to take them elsewhere and back."""
+"""`sideman models`: lists and shows trained networks, exports them for other programs, and imports them."""
 
 from __future__ import annotations
 
@@ -10,49 +10,51 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import check_readable, format_table
+from sideman.commands.common import format_table
 from sideman.commands.quiet import silence_stderr
 from sideman.core.errors import SidemanError, Unavailable, UsageError
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import check_readable, write_file
 from sideman_models.errors import BundleError
 from sideman_models.network.bundle import VALUES_FILE, Bundle, bundle_names, find_bundle, load_bundle, save_bundle
 
 MAX_DIFFERENCE = 1e-5
-"""An exported network's probabilities differ by no more than this."""
+"""The most by which the probabilities of an exported network may differ."""
 
 _SUFFIXES = {"keras": ".keras", "litert": ".tflite"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be done, each with its own options."""
+    """The actions with their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="the networks there are, your own and the installed ones")
-    showing = actions.add_parser("show", help="the card, the figures and the pictures of one")
+    listing = actions.add_parser("list", help="list the networks: your own and the installed ones")
+    showing = actions.add_parser("show", help="show one network: its card, figures and pictures")
     showing.add_argument("name", metavar="NAME", help="a bundle's name, or its folder")
-    for one in (listing, showing):
-        one.add_argument("--json", action="store_true", help="as JSON")
-    exporting = actions.add_parser("export", help="a model file for Keras or LiteRT")
+    for action in (listing, showing):
+        action.add_argument("--json", action="store_true", help="print JSON")
+    exporting = actions.add_parser("export", help="write a model file for Keras or LiteRT")
     exporting.add_argument("name", metavar="NAME", help="a bundle's name, or its folder")
     exporting.add_argument("file", metavar="FILE", type=Path, help="the file to write")
-    exporting.add_argument("--to", choices=list(_SUFFIXES), help="of which kind (default: by the file's suffix)")
-    importing = actions.add_parser("import", help="a Keras model file as a network to play with")
-    importing.add_argument("file", metavar="FILE.keras", type=Path, help="with the layers LSTM_cell and densor")
-    importing.add_argument("--like", required=True, metavar="NAME", help="the bundle whose values and context it has")
+    exporting.add_argument("--to", choices=list(_SUFFIXES), help="the kind of file (default: by its suffix)")
+    importing = actions.add_parser("import", help="make a network from a Keras model file")
+    importing.add_argument("file", metavar="FILE.keras", type=Path, help="a model with the layers LSTM_cell and densor")
+    importing.add_argument(
+        "--like", required=True, metavar="NAME", help="the bundle that has the same values and context"
+    )
     importing.add_argument("--out", required=True, metavar="BUNDLE", type=Path, help="the folder to write")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is asked for. Raises the errors of what is missing, broken or cannot be written."""
+    """Perform the action."""
     {"list": _list, "show": _show, "export": _export, "import": _import}[args.action](args)
     return 0
 
 
-# -- what there is
+# -- list and show
 
 
 @dataclass(frozen=True, slots=True)
 class _BundleRow:
-    """A bundle in the list: what it is, or what is wrong with it."""
+    """A bundle in the list: its facts, or the problem with it."""
 
     name: str
     path: Path
@@ -60,13 +62,13 @@ class _BundleRow:
     problem: str = ""
 
     def facts(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The members of its JSON object."""
         if self.bundle is None:
             return {"name": self.name, "path": str(self.path), "wrong": self.problem}
         return _facts(self.bundle, self.path)
 
     def row(self) -> list[str]:
-        """The cells of its row in the table."""
+        """The cells of its table row."""
         if self.bundle is None:
             return [self.name, "broken", "", "", "", str(self.path)]
         weights, unseen = self.bundle.weights, _unseen_figures(self.bundle)
@@ -75,14 +77,14 @@ class _BundleRow:
 
 
 def _list(args: argparse.Namespace) -> None:
-    listed = [_bundle_row(name) for name in bundle_names()]
+    rows = [_bundle_row(name) for name in bundle_names()]
     if args.json:
-        print(json.dumps([one.facts() for one in listed], ensure_ascii=False))
+        print(json.dumps([row.facts() for row in rows], ensure_ascii=False))
         return
-    if not listed:
-        print("no networks; `sideman train` makes one")
+    if not rows:
+        print("there are no networks; `sideman train` makes one")
     head = ["name", "dialect", "units", "values", "bits a value", "where"]
-    for line in format_table([head, *(one.row() for one in listed)] if listed else []):
+    for line in format_table([head, *(row.row() for row in rows)] if rows else []):
         print(line)
 
 
@@ -108,7 +110,7 @@ def _facts(bundle: Bundle, path: Path) -> dict[str, Any]:
 
 
 def _unseen_figures(bundle: Bundle) -> Mapping[str, Any]:
-    """The figures on music it had not seen, where its facts have any: they are told, and never relied on."""
+    """The figures on music that it had not seen, if its facts have any. They are only shown."""
     figures = bundle.facts.get("figures")
     unseen = figures.get("unseen") if isinstance(figures, Mapping) else None
     return unseen if isinstance(unseen, Mapping) else {}
@@ -132,26 +134,25 @@ def _show(args: argparse.Namespace) -> None:
         print(f"{name.replace('_', ' ')}: {'-' if value is None else value}")
 
 
-# -- elsewhere and back
+# -- export and import
 
 
 def _export(args: argparse.Namespace) -> None:
     kind = args.to or next((kind for kind, suffix in _SUFFIXES.items() if args.file.suffix == suffix), None)
     if kind is None:
-        raise UsageError(f"{args.file}: end it in .keras or .tflite, or say --to keras or --to litert")
+        raise UsageError(f"{args.file}: the name must end in .keras or .tflite, or use --to")
     bundle = load_bundle(args.name)
     with silence_stderr():
         content, differs = _exported(bundle, kind)
     if not differs <= MAX_DIFFERENCE:
-        raise SidemanError(f"{args.file}: its probabilities would differ by {differs:.1g}; nothing is written")
-    with explain_write_errors(args.file):
-        write_atomically(args.file, content)
-    print(f"{args.file}: written; probabilities differ by {differs:.1g} at most from those that are played")
+        raise SidemanError(f"{args.file}: its probabilities would differ by {differs:.1g}; not written")
+    write_file(args.file, content)
+    print(f"{args.file}: written; its probabilities differ by {differs:.1g} at most from the original")
     print(_STEP_INTERFACE.format(w=bundle.weights, n_x=len(bundle.weights.kernel)))
 
 
 def _exported(bundle: Bundle, kind: str) -> tuple[bytes, float]:
-    """The contents of the file, and by how much its probabilities differ from those that are played."""
+    """The content of the file, and the greatest difference of its probabilities from the original's."""
     from sideman_models.network import export
 
     try:
@@ -167,18 +168,18 @@ def _exported(bundle: Bundle, kind: str) -> tuple[bytes, float]:
 
 
 _STEP_INTERFACE = """One step of the network, float32, for a batch of m (LiteRT: 1):
-  in   x               (m, {n_x})  {w.n_values} rows for the value before (one-hot; zeros at the start),
-                       then {w.n_context} for the context of the coming one
+  in   x               (m, {n_x})  {w.n_values} rows for the previous value (one-hot; zeros at the start),
+                       then {w.n_context} for the context of the next value
   in   a, c            (m, {w.n_a})  the state, zeros at the start
   in   clash           (m, {w.n_values})  1 for each value that does not fit the chord, else 0
-  out  probabilities   (m, {w.n_values})  of the coming value
-  out  next_a, next_c  (m, {w.n_a})  the state to go on with"""
+  out  probabilities   (m, {w.n_values})  of the next value
+  out  next_a, next_c  (m, {w.n_a})  the state for the next step"""
 
 
 def _import(args: argparse.Namespace) -> None:
     check_readable(args.file)
     if args.out.exists() and not (args.out / VALUES_FILE).is_file():
-        raise UsageError(f"--out {args.out}: something that is not a bundle is already there")
+        raise UsageError(f"--out {args.out}: something else than a bundle is already there")
     like = load_bundle(args.like)
     with silence_stderr():
         from sideman_models.network.export import read_keras_file

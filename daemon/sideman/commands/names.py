@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman names`: names made up letter by letter, and the small network that makes them."""
+"""`sideman names`: makes up names letter by letter with a small network, and trains that network."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import shlex
 from itertools import islice
 from pathlib import Path
 
-from sideman.commands.common import check_readable
 from sideman.core.errors import UsageError
+from sideman.files import check_readable
 from sideman_models.course.names import (
     DINOSAUR_MODEL,
     ITERATIONS,
@@ -29,21 +29,25 @@ _SHOWN_NAMES = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own options."""
+    """The options of `sideman names`."""
     parser.add_argument("--count", type=int, default=10, metavar="N", help="how many names (10)")
-    parser.add_argument("--seed", type=int, metavar="S", help="the dice: the same seed, the same names")
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="make them with a network of your own")
-    group = parser.add_argument_group("learning")
-    group.add_argument("--train", type=Path, metavar="FILE", help="learn from a list first: one name a line")
-    group.add_argument("--out", type=Path, metavar="FOLDER", help="keep what was learned in this folder")
+    parser.add_argument("--seed", type=int, metavar="S", help="the random seed: the same seed makes the same names")
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="use a name network of your own")
+    group = parser.add_argument_group("training")
+    group.add_argument("--train", type=Path, metavar="FILE", help="first train on a list with one name per line")
+    group.add_argument("--out", type=Path, metavar="FOLDER", help="save the trained network in this folder")
     group.add_argument(
-        "--iterations", type=int, default=ITERATIONS, metavar="N", help=f"names to learn from in all ({ITERATIONS})"
+        "--iterations",
+        type=int,
+        default=ITERATIONS,
+        metavar="N",
+        help=f"how many names to train on in all ({ITERATIONS})",
     )
-    group.add_argument("--source", default="", metavar="TEXT", help="where the list is from, for the card")
+    group.add_argument("--source", default="", metavar="TEXT", help="where the list comes from, for the card")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train if asked to, then print the names.
+    """Train if --train is given, then print names.
 
     Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, BundleError or CorpusError.
     """
@@ -67,24 +71,24 @@ def _check(args: argparse.Namespace) -> None:
         if number is not None and not least <= number <= most:
             raise UsageError(f"--{name} {number}: a whole number from {least} to {most}")
     if args.train is not None and args.model is not None:
-        raise UsageError("--train and --model: one or the other")
+        raise UsageError("--train and --model: choose one of them")
     if args.train is None and (args.out is not None or args.source):
-        raise UsageError("--out and --source go with --train FILE")
+        raise UsageError("--out and --source need --train FILE")
     for path in (args.train, args.model):
         if path is not None:
             check_readable(path)
     if args.out is not None and args.out.exists() and not (args.out / NAMES_FILE).is_file():
-        raise UsageError(f"--out {args.out}: something that is not a name model is already there")
+        raise UsageError(f"--out {args.out}: something else than a name model is already there")
 
 
 def _print_progress(iteration: int, loss: float, model: NameModel) -> None:
-    """A line now and then: the smoothed loss, and what the network makes up by now."""
+    """Print the smoothed loss, and some names that the network makes now."""
     names = " · ".join(islice(generate_names(model, iteration), _SHOWN_NAMES))
     print(f"iteration {iteration:>6}   smoothed loss {loss:.6f}   {names}", flush=True)
 
 
 def _command_line(args: argparse.Namespace) -> str:
-    """The command that makes the same network again, wherever the list lies."""
+    """The command that makes the same network again, without the folder of the list."""
     words = ["sideman", "names", "--train", args.train.name, "--iterations", str(args.iterations)]
     words += ["--out", args.out.name] if args.out is not None else []
     return printable(shlex.join(words + (["--source", args.source] if args.source else [])))

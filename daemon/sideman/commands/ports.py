@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman ports`: what the MIDI systems of this machine offer, and what `auto` would choose."""
+"""`sideman ports`: lists the MIDI ports of this machine, and the ports that `auto` would choose."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CLIENT = "sideman"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The one choice there is: for people or for programs."""
+    """The options of `sideman ports`."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print them. No MIDI system at all is an answer too."""
+    """Print the ports. A machine without any MIDI system is not an error."""
     listings = list_ports(CLIENT)
     print(json.dumps(_as_json(listings), indent=2, ensure_ascii=False) if args.json else _as_text(listings))
     return 0
@@ -34,7 +34,7 @@ def _as_text(listings: Sequence[BackendPorts]) -> str:
     lines = [] if listings else [no_backend_message()]
     for one in listings:
         lines += [one.backend, *_port_lines("outputs", one.outputs), *_port_lines("inputs", one.inputs)]
-    lines.append(f"auto would take: output {_auto_output(listings)}, input {_auto_input(listings)}")
+    lines.append(f"auto would choose: output {_auto_output(listings)}, input {_auto_input(listings)}")
     return "\n".join(lines)
 
 
@@ -54,8 +54,8 @@ def _auto_input(listings: Sequence[BackendPorts]) -> str:
     )
 
 
-def _auto_choice(ways: Sequence[tuple[str, str, Sequence[str]]]) -> str:
-    """A virtual port before every real one, and the systems in their order: as `Side.find` has it."""
-    virtual = [f"{name} ({system})" for system, name, _ in ways if name]
-    real = [f"{name} ({system})" for system, _, names in ways for name in names]
+def _auto_choice(choices: Sequence[tuple[str, str, Sequence[str]]]) -> str:
+    """The first virtual port, else the first real port, as `MidiPort.open` chooses."""
+    virtual = [f"{name} ({system})" for system, name, _ in choices if name]
+    real = [f"{name} ({system})" for system, _, names in choices for name in names]
     return next(iter(virtual + real), IN_PROCESS)

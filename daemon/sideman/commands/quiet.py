@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeping libraries written in C++ from chatting about the machine on stderr."""
+"""Suppresses the messages that TensorFlow's C++ code writes to stderr."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from contextlib import contextmanager
 
 @contextmanager
 def silence_stderr() -> Iterator[None]:
-    """Let nothing out on stderr's descriptor meanwhile: TensorFlow writes there past Python, whatever its own switch.
+    """Discard what is written to stderr's file descriptor while the context lasts.
 
-    Exceptions go their way, so that nothing that matters is lost.
+    TensorFlow writes there without Python, even if its own switch forbids it. Exceptions are not affected.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if sys.stderr is not None:
         sys.stderr.flush()
     try:
-        kept = os.dup(2)
-    except OSError:  # there is no stderr to keep quiet
+        saved = os.dup(2)
+    except OSError:  # stderr is closed
         yield
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write solos as MIDI files, pictures and sound: the same engine as `sideman run`, on a clock that does not wait."""
+"""`sideman render`: writes solos as MIDI files, pictures and sound.
+
+The engine is that of `sideman run`, on a clock that does not wait.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 from sideman.commands.common import add_settings_options, load_settings
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import explain_write_errors, write_file
 from sideman.playing.assembly import Performance, load_performance
 from sideman.render.render import RenderedTake, chord_symbols, note_spans, render_take, take_name, take_seed
 from sideman.service import log
@@ -32,25 +35,25 @@ Write = Callable[[RenderedTake, Path], None]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman render`."""
     parser.add_argument("--out", metavar="FILE.mid", type=Path, required=True, help="the MIDI file to write")
-    parser.add_argument("--picture", metavar="FILE.png", type=Path, help="draw a piano roll over the chords, too")
-    parser.add_argument("--wav", metavar="FILE.wav", type=Path, help="play it through fluidsynth to a sound file, too")
-    parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="what fluidsynth plays with")
+    parser.add_argument("--picture", metavar="FILE.png", type=Path, help="also draw a piano roll over the chords")
+    parser.add_argument("--wav", metavar="FILE.wav", type=Path, help="also render it to a sound file with fluidsynth")
+    parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="the sound font for fluidsynth")
     parser.add_argument(
-        "--bars", metavar="N", type=int, help=f"how long (default: chart.choruses, else {DEFAULT_BARS})"
+        "--bars", metavar="N", type=int, help=f"how many bars (default: chart.choruses, else {DEFAULT_BARS})"
     )
-    parser.add_argument("--seed", metavar="S", type=int, help="the dice (short for --set play.seed=S)")
+    parser.add_argument("--seed", metavar="S", type=int, help="the random seed (short for --set play.seed=S)")
     parser.add_argument(
         "--takes",
         metavar="N",
         type=int,
-        help="so many solos, each with a name and dice of its own; --out, --picture and --wav are folders then,"
+        help="write N solos, each with its own name and seed; then --out, --picture and --wav are folders,"
         " or paths with {name}, {number} or {seed} in them",
     )
     add_settings_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Render and say on standard output what was written, and how much faster than it will sound."""
+    """Render, and print what was written and how much faster than real time."""
     _check(args)
     settings = load_settings(args)
     if args.seed is not None:
@@ -75,7 +78,7 @@ def _check(args: argparse.Namespace) -> None:
         if number is not None and not least <= number <= most:
             raise UsageError(f"--{name} {number}: from {least} to {most}")
     if args.sound_font is not None and args.wav is None:
-        raise UsageError("--sound-font goes with --wav FILE.wav")
+        raise UsageError("--sound-font needs --wav FILE.wav")
 
 
 # -- what is written
@@ -83,7 +86,7 @@ def _check(args: argparse.Namespace) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _OutputFile:
-    """One kind of file that is made of a take, and where."""
+    """One kind of output file, and its path or path pattern."""
 
     option: str
     path: Path
@@ -95,18 +98,18 @@ class _OutputFile:
         return any(place in str(self.path) for place in PLACEHOLDERS)
 
     def check_single(self) -> None:
-        """See that it names one file."""
+        """Check that the path names one file."""
         if self._is_pattern:
-            raise UsageError(f"{self.option} {self.path}: {' and '.join(PLACEHOLDERS)} go with --takes N")
+            raise UsageError(f"{self.option} {self.path}: {' and '.join(PLACEHOLDERS)} need --takes N")
 
     def check_multiple(self) -> None:
-        """See that there is a place for more than one."""
+        """Check that the path allows several files."""
         if not self._is_pattern and self.path.suffix.lower() == self.suffix:
             places = " or ".join(PLACEHOLDERS)
-            raise UsageError(f"{self.option} {self.path}: with --takes a folder, or a path with {places} in it")
+            raise UsageError(f"{self.option} {self.path}: with --takes, give a folder, or a path with {places} in it")
 
     def take_path(self, name: str, number: int, seed: int) -> Path:
-        """Where the file of a take goes: the pattern filled in, else named after it in the folder."""
+        """The path for one take: the pattern filled in, else a file of that name in the folder."""
         if not self._is_pattern:
             return self.path / f"{name}{self.suffix}"
         text = str(self.path)
@@ -116,10 +119,10 @@ class _OutputFile:
 
 
 def _outputs(args: argparse.Namespace) -> Iterator[_OutputFile]:
-    """What is asked for. What it takes is looked for now, before anything is played."""
+    """The requested outputs. Raises now, before anything is played, if matplotlib or fluidsynth is missing."""
     yield _OutputFile("--out", args.out, ".mid", _write_midi)
     if args.picture is not None:
-        importlib.import_module("sideman_models.pictures")  # not there without matplotlib
+        importlib.import_module("sideman_models.pictures")  # raises if matplotlib is not installed
         yield _OutputFile("--picture", args.picture, ".png", _write_picture)
     if args.wav is not None:
         synth = find_fluidsynth(args.sound_font)
@@ -127,8 +130,7 @@ def _outputs(args: argparse.Namespace) -> Iterator[_OutputFile]:
 
 
 def _write_midi(take: RenderedTake, path: Path) -> None:
-    with explain_write_errors(path):
-        write_atomically(path, take.midi)
+    write_file(path, take.midi)
 
 
 def _write_picture(take: RenderedTake, path: Path) -> None:
@@ -137,8 +139,7 @@ def _write_picture(take: RenderedTake, path: Path) -> None:
     notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(take.events)]
     title = f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
     picture = piano_roll(notes, list(chord_symbols(take.chart, take.beats)), title, take.chart.beat_of_bar)
-    with explain_write_errors(path):
-        write_atomically(path, picture)
+    write_file(path, picture)
 
 
 # -- one take, or many
@@ -147,7 +148,7 @@ def _write_picture(take: RenderedTake, path: Path) -> None:
 def _render(
     performance: Performance, bars: int | None, name: str, files: Sequence[tuple[_OutputFile, Path]]
 ) -> tuple[RenderedTake, float]:
-    """Play a take and write its files; the seconds that playing took, from nothing to the contents of a MIDI file."""
+    """Play a take and write its files. Also returns the seconds that it took to make the MIDI file's content."""
     if len({path.absolute() for _, path in files}) < len(files):
         raise UsageError(f"{' and '.join(output.option for output, _ in files)}: the same file {files[0][1]}")
     start = time.perf_counter()
@@ -159,7 +160,7 @@ def _render(
 
 
 def _render_many(performance: Performance, bars: int | None, outputs: Sequence[_OutputFile], count: int) -> None:
-    """So many takes, written as they come, each with dice and a name of its own."""
+    """Render `count` takes, each with its own seed and name. Each is written at once."""
     for output in outputs:
         output.check_multiple()
     model, known = load_names(), set[str]()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Play: improvise on the MIDI output, listen to the input, until told to stop.
+"""`sideman run`: the daemon. It plays on the MIDI output and listens to the MIDI input, until it is stopped.
 
-SIGTERM and Ctrl-C release every note and end it; a second Ctrl-C does so at once. SIGUSR1 silences all and plays on.
+SIGTERM and Ctrl-C release every note and end the program; a second Ctrl-C ends it at once. SIGUSR1 is a panic: it
+silences everything, and the music goes on.
 """
 
 from __future__ import annotations
@@ -27,28 +28,30 @@ _log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman run`."""
-    parser.add_argument("--sound", action="store_true", help="be heard at once, through the fluidsynth installed here")
-    parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="what fluidsynth plays with")
+    parser.add_argument(
+        "--sound", action="store_true", help="play through fluidsynth as well, so that you hear it at once"
+    )
+    parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="the sound font for fluidsynth")
     add_settings_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Play until a signal or the end of the choruses asked for; 0, or the status of what went wrong."""
+    """Play until a signal comes, or until the last chorus is over. Returns the exit status."""
     from sideman.service.service import Service
 
     if args.sound_font is not None and not args.sound:
         raise UsageError("--sound-font goes with --sound")
-    where = settings_sources(args)
-    settings = where.read()
+    sources = settings_sources(args)
+    settings = sources.read()
     log.configure_logging(settings.log.level)
     chart = load_chart(settings)
     with _open_sound(args, settings) as sound:
-        return Service(settings, chart, where, sound).run()
+        return Service(settings, chart, sources, sound).run()
 
 
 @contextlib.contextmanager
 def _open_sound(args: argparse.Namespace, settings: Settings) -> Iterator[LiveSynth | None]:
-    """The sound that is asked for, for as long as it is."""
+    """Run fluidsynth while the context lasts, if --sound was given."""
     if not args.sound:
         yield None
         return

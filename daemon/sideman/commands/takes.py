@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was recorded (takes.record, or kept by `sideman ctl keep`): list, show, export and delete it, or play it again.
+"""`sideman takes`: lists, shows, exports, deletes and replays recorded takes.
 
-A take is two files in takes.folder: NAME.mid, for other programs, and NAME.jsonl, with all that came in and went out.
+A take is recorded with takes.record, or saved afterwards with `sideman ctl keep`. It is two files in takes.folder:
+NAME.mid for other programs, and NAME.jsonl, the journal of everything that came in and went out.
 """
 
 from __future__ import annotations
@@ -21,53 +22,57 @@ from typing import Any
 from sideman.commands.common import add_settings_options, format_table, load_settings
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
-from sideman.core.events import ChangeSettings, MidiEvent, NoteOff, NoteOn
-from sideman.core.reports import BarPlayed, BarStarted, EventSent, InputReceived, Report
+from sideman.core.events import (
+    BarPlayed,
+    BarStarted,
+    ChangeSettings,
+    EventSent,
+    InputReceived,
+    MidiEvent,
+    NoteOff,
+    NoteOn,
+    Report,
+)
 from sideman.core.settings.schema import Settings, with_values
 from sideman.core.text import format_bar
-from sideman.files import explain_write_errors, write_atomically
+from sideman.exit_status import REPLAY_DIFFERS
+from sideman.files import write_file
 from sideman.render.render import note_spans
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman.takes.folder import TakeFolder, is_folder, is_recording, take_folder
 from sideman.takes.journal import Journal, TakeTotals
-from sideman.takes.jsonform import settings_to_json
+from sideman.takes.lines import settings_to_json
 from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.replay import compare_replay, complete_journal, engine_at_start, performance_of
 from sideman_models.text import printable
 
-DIFFERENT_STATUS = 1
-"""The exit status where a take that is played again is not the same."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be done, each with its own options."""
+    """The actions with their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="the takes there are, the oldest first")
-    showing = actions.add_parser("show", help="the chart, the seed, the settings, and every bar of one")
-    exporting = actions.add_parser("export", help="a copy of one: MIDI, sound, picture")
+    listing = actions.add_parser("list", help="list the takes, the oldest first")
+    showing = actions.add_parser("show", help="show one take: chart, seed, settings and every bar")
+    exporting = actions.add_parser("export", help="write one take to a MIDI file, a sound file or a picture")
     exporting.add_argument("--out", metavar="FILE.mid", type=Path, help="the MIDI file to write")
     exporting.add_argument("--picture", metavar="FILE.png", type=Path, help="draw what was played over the chords")
-    exporting.add_argument("--wav", metavar="FILE.wav", type=Path, help="play it through fluidsynth to a sound file")
-    exporting.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="what fluidsynth plays with")
-    deleting = actions.add_parser("delete", help="delete some, without asking")
-    deleting.add_argument("names", metavar="NAME", nargs="*", help="takes, by their whole names")
-    deleting.add_argument("--all", action="store_true", help="all that are not being recorded; with --yes")
-    deleting.add_argument("--yes", action="store_true", help="yes, all of them")
-    replaying = actions.add_parser("replay", help="play one again: the same input, the same seed, the same notes")
-    replaying.add_argument("--out", metavar="FILE.mid", type=Path, help="write what is played now, too")
-    for one in (showing, exporting, replaying):
-        one.add_argument("name", metavar="NAME", help="a take's name")
-    for one in (listing, showing):
-        one.add_argument("--json", action="store_true", help="as JSON")
-    for one in (listing, showing, exporting, deleting, replaying):
-        add_settings_options(one)
+    exporting.add_argument("--wav", metavar="FILE.wav", type=Path, help="render it to a sound file with fluidsynth")
+    exporting.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="the sound font for fluidsynth")
+    deleting = actions.add_parser("delete", help="delete takes, without asking")
+    deleting.add_argument("names", metavar="NAME", nargs="*", help="the full names of the takes")
+    deleting.add_argument("--all", action="store_true", help="all takes but those that are being recorded; needs --yes")
+    deleting.add_argument("--yes", action="store_true", help="confirms --all")
+    replaying = actions.add_parser("replay", help="replay one take and compare: same input, same seed, same notes")
+    replaying.add_argument("--out", metavar="FILE.mid", type=Path, help="also write what the replay plays")
+    for action in (showing, exporting, replaying):
+        action.add_argument("name", metavar="NAME", help="the name of a take")
+    for action in (listing, showing):
+        action.add_argument("--json", action="store_true", help="print JSON")
+    for action in (listing, showing, exporting, deleting, replaying):
+        add_settings_options(action)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is asked for; 1 where a take that is played again is not the same.
-
-    Raises the errors of what is missing, broken or cannot be written.
-    """
+    """Perform the action. Returns 0, or `REPLAY_DIFFERS`."""
     actions: dict[str, Callable[[argparse.Namespace, TakeFolder], int]] = {
         "list": _list, "show": _show, "export": _export, "delete": _delete, "replay": _replay
     }  # fmt: skip
@@ -75,19 +80,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _journal(folder: TakeFolder, name: str) -> Journal:
-    """A take's journal, brought to its end if it was cut off and the folder may be written to."""
+    """A take's journal. If it was cut off and we may write to the folder, it is completed first."""
     journal = Journal(folder.find(name))
     with contextlib.suppress(OSError):
         return complete_journal(journal, folder)
     return journal
 
 
-# -- what there is
+# -- the list
 
 
 @dataclass(frozen=True, slots=True)
 class _TakeRow:
-    """A take in the list: what it amounts to, or what is wrong with it."""
+    """A take in the list: its totals, or the problem with it."""
 
     name: str
     path: Path
@@ -97,7 +102,7 @@ class _TakeRow:
     problem: str = ""
 
     def facts(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The members of its JSON object."""
         facts: dict[str, Any] = {"name": self.name, "path": str(self.path), "bytes": self.size}
         if self.journal is None or self.totals is None:
             return {**facts, "wrong": self.problem}
@@ -117,7 +122,7 @@ class _TakeRow:
         }
 
     def row(self) -> list[str]:
-        """The cells of its row in the table."""
+        """The cells of its table row."""
         if self.journal is None or self.totals is None:
             return [self.name, "", "", "", "", "", "", _format_size(self.size), f"broken: {self.problem}"]
         totals, date = self.totals, printable(self.journal.header.date[:16].replace("T", " "))
@@ -127,15 +132,15 @@ class _TakeRow:
 
 
 def _list(args: argparse.Namespace, folder: TakeFolder) -> int:
-    listed = [_take_row(folder, name) for name in folder.names()]
+    rows = [_take_row(folder, name) for name in folder.names()]
     if args.json:
-        print(json.dumps([one.facts() for one in listed], ensure_ascii=False))
+        print(json.dumps([row.facts() for row in rows], ensure_ascii=False))
         return 0
-    if not listed:
-        print(f"no takes in {printable(folder.path)}; takes.record=true makes them, and `sideman ctl keep`")
+    if not rows:
+        print(f"no takes in {printable(folder.path)}; record with takes.record=true, or save with `sideman ctl keep`")
         return 0
     head = ["name", "date", "length", "bars", "played", "heard", "bpm", "size", ""]
-    for line in format_table([head, *(one.row() for one in listed)]):
+    for line in format_table([head, *(row.row() for row in rows)]):
         print(line)
     return 0
 
@@ -157,18 +162,18 @@ def _format_size(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{-(-size // 1000)} kB"
 
 
-# -- one of them
+# -- one take
 
 
 def _show(args: argparse.Namespace, folder: TakeFolder) -> int:
     journal = _journal(folder, args.name)
     header, totals = journal.header, journal.totals()
-    listed = _TakeRow(journal.name, journal.path, folder.size(journal.name), journal, totals)
-    other, lines = _changed_settings(header.settings), list(_log_lines(journal))
+    row = _TakeRow(journal.name, journal.path, folder.size(journal.name), journal, totals)
+    changed, lines = _changed_settings(header.settings), list(_log_lines(journal))
     chart = header.chart.transposed(-header.settings.midi.transpose)  # as the player reads it
     if args.json:
         more = {"settings": settings_to_json(header.settings), "chart": _chart_text(chart), "log": lines}
-        print(json.dumps({**listed.facts(), **more}, ensure_ascii=False))
+        print(json.dumps({**row.facts(), **more}, ensure_ascii=False))
         return 0
     print(
         f"{journal.name}: {totals.bars} bars, {_format_length(totals.seconds)} at {totals.bpm:.1f} bpm, "
@@ -176,32 +181,32 @@ def _show(args: argparse.Namespace, folder: TakeFolder) -> int:
     )
     print(f"{totals.played} notes played, {totals.heard} heard; seed {header.seed}, bundle {printable(header.bundle)}")
     if not header.whole:
-        print("it begins in the middle of the music, and cannot be played again")
+        print("it begins in the middle of the music and cannot be replayed")
     print(f"\n{printable(chart.info)}".rstrip() + f"\n{_chart_text(chart)}\n")
-    print("\n".join([*(printable(f"{name}: {value}") for name, value in other.items()), ""] if other else []))
+    print("\n".join([*(printable(f"{name}: {value}") for name, value in changed.items()), ""] if changed else []))
     print("\n".join(lines))
     return 0
 
 
 def _changed_settings(settings: Settings) -> dict[str, Any]:
-    """The settings that are not as they come."""
-    usual = settings_to_json(Settings())
+    """The settings that differ from their defaults, without those of the chart."""
+    defaults = settings_to_json(Settings())
     return {
         name: value
         for name, value in settings_to_json(settings).items()
-        if value != usual[name] and "chart." not in name
+        if value != defaults[name] and "chart." not in name
     }
 
 
 def _chart_text(chart: Chart) -> str:
     try:
         return chart.text()
-    except ValueError:  # changes between the half-beats
+    except ValueError:  # chords between the half-beats cannot be written as text
         return " | ".join(" ".join(chord.text for _, chord in bar.chords) for bar in chart.bars)
 
 
 def _log_lines(journal: Journal) -> Iterator[str]:
-    """As the log told it, in the key that the player reads."""
+    """The lines of the log while it was played, in the key that the player reads."""
     settings = journal.header.settings
     for report in journal.reports():
         match report:
@@ -217,31 +222,26 @@ def _log_lines(journal: Journal) -> Iterator[str]:
 def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
     outputs = {name: getattr(args, name) for name in ("out", "picture", "wav") if getattr(args, name) is not None}
     if not outputs:
-        raise UsageError("say what to write: --out FILE.mid, --picture FILE.png or --wav FILE.wav")
+        raise UsageError("choose what to write: --out FILE.mid, --picture FILE.png or --wav FILE.wav")
     if len({path.absolute() for path in outputs.values()}) < len(outputs):
         raise UsageError(f"{' and '.join(f'--{name}' for name in outputs)}: the same file")
     if args.sound_font is not None and args.wav is None:
-        raise UsageError("--sound-font goes with --wav FILE.wav")
+        raise UsageError("--sound-font needs --wav FILE.wav")
     synth = find_fluidsynth(args.sound_font) if args.wav is not None else None
     if args.picture is not None:
-        importlib.import_module("sideman_models.pictures")  # not there without matplotlib
+        importlib.import_module("sideman_models.pictures")  # raises if matplotlib is not installed
     journal = _journal(folder, args.name)
     midi = TakeMidiFile(journal.header)
     for report in journal.reports():
         midi.add_report(report)
     if args.out is not None:
-        _write(args.out, midi.contents())
+        write_file(args.out, midi.contents())
     if args.picture is not None:
-        _write(args.picture, _picture(journal))
+        write_file(args.picture, _picture(journal))
     if synth is not None:
         synth.render_wav(midi.contents(), args.wav, journal.totals().seconds)
     print(f"{', '.join(map(str, outputs.values()))}: written")
     return 0
-
-
-def _write(path: Path, content: bytes) -> None:
-    with explain_write_errors(path):
-        write_atomically(path, content)
 
 
 def _picture(journal: Journal) -> bytes:
@@ -267,7 +267,7 @@ def _picture(journal: Journal) -> bytes:
 
 
 def _bar_lines(begun: Sequence[tuple[float, float]]) -> Callable[[int], float]:
-    """Where bars begin, by those that were `begun` (beat, length); more alike after the last, and where it moved on."""
+    """The beats of the bar lines, from those in `begun` (beat, length). Gaps are filled with bars of equal length."""
     lines: list[float] = []
     for (beat, length), (after, _) in pairwise(begun):
         bars = max(1, math.ceil((after - beat) / length - 1e-6))
@@ -282,10 +282,14 @@ def _chord_changes(chords: Sequence[tuple[float, str]]) -> list[tuple[float, str
 
 def _delete(args: argparse.Namespace, folder: TakeFolder) -> int:
     if args.all == bool(args.names):
-        raise UsageError("name the takes to delete, or say --all --yes")
+        raise UsageError("name the takes to delete, or use --all --yes")
     if args.all and not args.yes:
-        raise UsageError(f"--all would delete {len(folder.names())} takes in {printable(folder.path)}; say --yes, too")
-    found = [path.stem for path in map(folder.find, args.names or _finished_takes(folder))]  # all, or none is deleted
+        raise UsageError(
+            f"--all would delete {len(folder.names())} takes in {printable(folder.path)}; confirm with --yes"
+        )
+    found = [
+        path.stem for path in map(folder.find, args.names or _finished_takes(folder))
+    ]  # an unknown name raises here, before any take is deleted
     for name in found:
         folder.delete(name)
     print(f"{len(found)} deleted")
@@ -301,17 +305,17 @@ def _replay(args: argparse.Namespace, folder: TakeFolder) -> int:
     journal = _journal(folder, args.name)
     midi = TakeMidiFile(journal.header)
 
-    def heed(report: Report) -> None:
+    def add_to_midi(report: Report) -> None:
         if args.out is not None:
             midi.add_report(report)
 
     engine = engine_at_start(journal.header, performance_of(journal.header))
-    gc.freeze()  # what stands now need not be looked through at each bar
-    again = compare_replay(journal, engine, heed)
+    gc.freeze()  # existing objects are not examined at each bar
+    result = compare_replay(journal, engine, add_to_midi)
     if args.out is not None:
-        _write(args.out, midi.contents())
-    if again.difference:
-        print(f"{journal.name}: {again.same_events} events the same, then a difference: {again.difference}")
-        return DIFFERENT_STATUS
-    print(f"{journal.name}: the same {again.same_events} events")
+        write_file(args.out, midi.contents())
+    if result.difference:
+        print(f"{journal.name}: {result.same_events} events are the same, then one differs: {result.difference}")
+        return REPLAY_DIFFERS.number
+    print(f"{journal.name}: the same {result.same_events} events")
     return 0

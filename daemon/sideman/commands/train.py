@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman train`: a network from a corpus, written as a bundle."""
+"""`sideman train`: trains a network on a corpus and writes it as a bundle."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.commands.common import add_reading_options, check_readable, read_music
+from sideman.commands.common import add_reading_options, read_music
 from sideman.commands.quiet import silence_stderr
 from sideman.config.sources import load_chart
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings.schema import Settings
-from sideman.files import explain_write_errors
+from sideman.files import check_readable, explain_write_errors
 from sideman.watch.training_progress import BarProgress, PlainProgress
+from sideman_models.files import read_plain_file
 from sideman_models.network.bundle import VALUES_FILE, Bundle, load_bundle, save_bundle
 from sideman_models.network.model_card import model_card
 from sideman_models.text import printable
@@ -30,7 +31,7 @@ from sideman_models.training.recipe import FINE_TUNING_RATE, Recipe, default_dro
 if TYPE_CHECKING:
     from sideman_models.network.lstm import Floats
 
-_MAX_LICENCE_LENGTH = 1 << 16
+_MAX_LICENCE_BYTES = 1 << 16
 _MAX_SEED = 2**32 - 1
 _MAX_NUMBER = 1 << 20
 _MODERN_ONLY = {
@@ -38,12 +39,12 @@ _MODERN_ONLY = {
     "resume": False, "values_only": False, "deterministic": True,
     "melody": None, "chords": "auto", "no_cache": False, "feels": "swing",
 }  # fmt: skip
-"""What does not go with --classic, and what each is where it is not given."""
+"""The options that --classic excludes, with their defaults."""
 _OPTIONS = {"base": "from", "deterministic": "no-deterministic"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own options."""
+    """The options of `sideman train`."""
     parser.add_argument(
         "files",
         nargs="+",
@@ -53,12 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " with --classic the assignment's MIDI file",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="BUNDLE", help="the folder to write")
-    parser.add_argument("--name", help="what the card calls it (default: the folder's name)")
-    parser.add_argument("--classic", action="store_true", help="the assignment's own training, on its own MIDI file")
-    parser.add_argument("--unrolled", action="store_true", help="with --classic: the course's unrolled model, by fit")
-    parser.add_argument("--licence", metavar="TEXT|FILE", help="what the card says of the licence; a file is read")
+    parser.add_argument("--name", help="its name on the card (default: the name of the folder)")
+    parser.add_argument("--classic", action="store_true", help="train as in the assignment, on its MIDI file")
+    parser.add_argument(
+        "--unrolled", action="store_true", help="with --classic: the course's unrolled model, trained by fit"
+    )
+    parser.add_argument("--licence", metavar="TEXT|FILE", help="the licence for the card: a text, or a file with it")
     _add_recipe_options(parser.add_argument_group("the recipe"))
-    _add_training_options(parser.add_argument_group("ways to train"))
+    _add_training_options(parser.add_argument_group("training"))
     add_reading_options(parser)
 
 
@@ -68,34 +71,34 @@ def _add_recipe_options(group: argparse._ArgumentGroup) -> None:
         "--epochs", type=int, metavar="N", help=f"passes over the music ({Recipe().epochs}; classic 100)"
     )
     group.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="for the first weights, the order and the dropout (0)"
+        "--seed", type=int, default=0, metavar="N", help="the random seed of initial weights, order and dropout (0)"
     )
     rates = f"{Recipe().rate}; with --from {FINE_TUNING_RATE}"
-    group.add_argument("--rate", type=float, metavar="R", help=f"the learning rate, at its highest ({rates})")
+    group.add_argument("--rate", type=float, metavar="R", help=f"the highest learning rate ({rates})")
     group.add_argument(
         "--dropout",
         type=_three_shares,
         metavar="ROWS,RECURRENT,OUTPUTS",
-        help="shares of input rows, recurrent units and outputs to leave out, such as 0.1,0.1,0.2 (by the units)",
+        help="the shares of input rows, recurrent units and outputs to drop, such as 0.1,0.1,0.2 (by the units)",
     )
-    group.add_argument("--patience", type=int, metavar="N", help="end after N epochs that were no better (never)")
+    group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without improvement (never)")
     group.add_argument(
         "--validation",
         type=float,
         metavar="SHARE",
-        help="the share of titles to keep back and measure on, 0 for none (a fixed tenth)",
+        help="the share of titles to hold out for measuring, 0 for none (a fixed tenth)",
     )
 
 
 def _add_training_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--from", dest="base", metavar="BUNDLE", help="begin from this network; its values are kept")
-    group.add_argument("--values-only", action="store_true", help="tell the network neither chords nor metre")
-    group.add_argument("--resume", action="store_true", help="go on with a training that was cut off")
+    group.add_argument("--from", dest="base", metavar="BUNDLE", help="start from this network, and keep its values")
+    group.add_argument("--values-only", action="store_true", help="train without the context of chords and meter")
+    group.add_argument("--resume", action="store_true", help="continue a training that was interrupted")
     group.add_argument(
         "--deterministic",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="the same command makes the same bundle; without it some GPUs are faster",
+        help="the same command makes the same bundle; some GPUs are faster without it",
     )
 
 
@@ -108,10 +111,10 @@ def _three_shares(text: str) -> tuple[float, float, float]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train and write the bundle. An interrupt (Ctrl-C) keeps the best so far, a second one gives up.
+    """Train and write the bundle. Ctrl-C stops and writes the best network so far; a second Ctrl-C gives up.
 
     Raises UsageError, NoSuchInput, or BundleError, CorpusError, CheckpointError and TrainingError of the models'
-    package, and CannotCreate or DiskError where the bundle cannot be written: then the older one is still there.
+    package. If the bundle cannot be written (CannotCreate, DiskError), an older bundle is still there.
     """
     _check(args)
     if args.classic:
@@ -144,16 +147,16 @@ def _check(args: argparse.Namespace) -> None:
     if args.classic:
         _check_classic(args)
     if args.unrolled and not args.classic:
-        raise UsageError("--unrolled goes with --classic")
+        raise UsageError("--unrolled needs --classic")
     _check_recipe(args)
     with explain_write_errors(args.out):
-        other = args.out.exists() and not (args.out / VALUES_FILE).is_file()
-    if other:
-        raise UsageError(f"--out {args.out}: something that is not a bundle is already there")
+        is_other = args.out.exists() and not (args.out / VALUES_FILE).is_file()
+    if is_other:
+        raise UsageError(f"--out {args.out}: something else than a bundle is already there")
 
 
 def _try_to_write(path: Path) -> None:
-    """Make the folder that the bundle is to lie in, and something in it: so that it is not found out after training."""
+    """Make the bundle's parent folder and write into it, so that an error does not come only after the training."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent):
@@ -162,23 +165,23 @@ def _try_to_write(path: Path) -> None:
 
 def _check_classic(args: argparse.Namespace) -> None:
     if len(args.files) != 1:
-        raise UsageError("--classic learns from one MIDI file")
+        raise UsageError("--classic needs exactly one MIDI file")
     if given := [name for name, usual in _MODERN_ONLY.items() if getattr(args, name) != usual]:
         option = _OPTIONS.get(given[0], given[0].replace("_", "-"))
-        raise UsageError(f"--classic is the assignment's own training: --{option} does not go with it")
+        raise UsageError(f"--classic trains as in the assignment: --{option} does not go with it")
 
 
 def _check_recipe(args: argparse.Namespace) -> None:
     if args.rate is not None and not 0 < args.rate <= 1:
-        raise UsageError(f"--rate {args.rate}: more than 0, and at most 1")
+        raise UsageError(f"--rate {args.rate}: must be more than 0 and at most 1")
     if args.dropout is not None and not all(0 <= share < 1 for share in args.dropout):
-        raise UsageError("--dropout: three shares from 0 up to, but not, 1")
+        raise UsageError("--dropout: three shares, each at least 0 and less than 1")
     if args.validation is not None and not 0 <= args.validation <= 0.9:
         raise UsageError(f"--validation {args.validation}: a share of the titles from 0 to 0.9")
     if args.values_only and args.base is not None:
-        raise UsageError("--values-only does not go with --from: what a network is told is settled when it begins")
+        raise UsageError("--values-only cannot be combined with --from: the context of that network is fixed")
     if args.patience is not None and args.validation == 0:
-        raise UsageError("--patience needs titles to measure on, which --validation 0 does not keep")
+        raise UsageError("--patience needs held-out titles, and --validation 0 holds out none")
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -209,15 +212,15 @@ def _train(args: argparse.Namespace) -> int:
     if learned.finished:
         unfinished.unlink(missing_ok=True)
     elif unfinished.exists():
-        print(f"{unfinished}: the same command with --resume goes on from there")
+        print(f"{unfinished}: to continue, give the same command with --resume")
     return 0
 
 
 def _check_unfinished(args: argparse.Namespace, unfinished: Path, cluster: Cluster) -> None:
     if args.resume and not unfinished.exists():
-        raise NoSuchInput(f"{unfinished}: there is no training to go on with; leave --resume out")
+        raise NoSuchInput(f"{unfinished}: there is no training to continue; leave --resume out")
     if unfinished.exists() and not args.resume and cluster.is_chief:
-        raise UsageError(f"{unfinished}: a training was cut off here: go on with --resume, or remove that file")
+        raise UsageError(f"{unfinished}: a training was interrupted here: go on with --resume, or remove this file")
 
 
 def _load_base(args: argparse.Namespace) -> Bundle:
@@ -242,39 +245,32 @@ def _make_recipe(args: argparse.Namespace, base: Bundle | None) -> Recipe:
 
 
 def _licence(given: str | None) -> str:
-    """The text that was given, or that of the file."""
+    """The licence: the given text, or the text in the given file."""
     if not given:
         return ""
     try:
         if not Path(given).exists():
             _check_not_a_path(given)
             return given
-        if not Path(given).is_file():
-            raise UnreadableInput(f"--licence {given}: not a plain file")
-        with Path(given).open("rb") as file:
-            raw = file.read(_MAX_LICENCE_LENGTH + 1)
-    except OSError as error:
-        if "\n" in given or len(given) > 255:  # a text too long for a file's name
-            return given
-        raise UnreadableInput(f"--licence {given}: cannot be read: {error.strerror}") from error
-    if len(raw) > _MAX_LICENCE_LENGTH:
-        raise UnreadableInput(f"--licence {given}: longer than {_MAX_LICENCE_LENGTH >> 10} KiB")
-    try:
-        return raw.decode("utf-8-sig")
+        return read_plain_file(Path(given), _MAX_LICENCE_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableInput(f"--licence {given}: not text (UTF-8); is it the right file?") from None
+    except OSError as error:
+        if "\n" in given or len(given) > 255:  # a text that is too long for a file name
+            return given
+        raise UnreadableInput(f"--licence {given}: cannot be read: {error.strerror}") from error
 
 
 def _check_not_a_path(text: str) -> None:
-    """Raises NoSuchInput for what reads like the path of a file; an address on the web, or a sentence, does not."""
+    """Raises NoSuchInput if the text looks like the path of a file. A web address or a sentence does not."""
     words = text.split()
-    named = text.endswith((".txt", ".md")) or (len(words) == 1 and os.sep in text)
-    if named and "\n" not in text and "://" not in text:
-        raise NoSuchInput(f"--licence {text}: no such file (and a text would not read like a file's name)")
+    is_path = text.endswith((".txt", ".md")) or (len(words) == 1 and os.sep in text)
+    if is_path and "\n" not in text and "://" not in text:
+        raise NoSuchInput(f"--licence {text}: no such file (a text must not look like a file name)")
 
 
 class _SilentProgress(PlainProgress):
-    """A machine that does not write says nothing while it works."""
+    """For the machines of a cluster that do not write the bundle."""
 
     def __init__(self) -> None:
         super().__init__(lambda _line: None)
@@ -287,12 +283,12 @@ def _make_watcher(cluster: Cluster) -> PlainProgress:
         try:
             return BarProgress()
         except ModuleNotFoundError:
-            print("without rich there is no progress bar, only a line an epoch")
+            print("rich is not installed: one line per epoch instead of a progress bar")
     return PlainProgress()
 
 
 def _with_pictures(bundle: Bundle, counts: Mapping[str, int]) -> tuple[Bundle, dict[str, bytes]]:
-    """The bundle with a card that shows its pictures, and these."""
+    """The bundle with pictures on its card, and the pictures."""
     from sideman.render.bundle_pictures import PICTURES, bundle_pictures
 
     try:
@@ -328,7 +324,7 @@ def _bundle_name(args: argparse.Namespace) -> str:
 
 
 def _command_line(args: argparse.Namespace) -> str:
-    """The command that makes the same bundle again, wherever the files lie."""
+    """The command that makes the same bundle again, without the folders of the files."""
     words = ["sideman", "train", *(path.name or path.resolve().name for path in args.files), "--out", args.out.name]
     words += ["--classic"] if args.classic else []
     words += ["--unrolled"] if args.unrolled else []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bare word means as a setting: read as YAML 1.2 reads it, in files and on the command line alike."""
+"""Reads a plain YAML 1.2 scalar, for values in files and on the command line alike."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORDS: dict[str, object] = {
 
 
 def parse_scalar(text: str) -> object:
-    """The value that a bare word stands for: None, a boolean, a number, else the text itself."""
+    """Return the value of an unquoted word: None, a boolean, a number, or else the text itself."""
     if text in _WORDS:
         return _WORDS[text]
     if _WHOLE.fullmatch(text):

@@ -1,75 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration files: the little of YAML that they need, and the line of every key.
+"""Reads configuration files: a small subset of YAML, with the line number of every key.
 
-A file is a mapping of keys to groups of keys or to values. What a musician's settings have no use for is refused, each
-thing with its line: lists and scalars in place of the mapping, duplicate keys, keys that are not text, anchors,
-aliases and merge keys (with which a few lines can stand for gigabytes), tags, several documents, deep nesting.
-Scalars are read as YAML 1.2 reads them: `off` and `no` are words, `010` is ten and `4/4` is text.
+A file maps keys to values or to groups of keys. Everything that settings do not need is refused, with its line number:
+a list or a scalar instead of the mapping, duplicate keys, keys that are not text, anchors, aliases and merge keys (with
+which a few lines can expand to gigabytes), tags, several documents, deep nesting. Scalars follow YAML 1.2: `off` and
+`no` are words, `010` is ten and `4/4` is text.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, SidemanError
+from sideman.core.errors import ConfigError
 from sideman.core.settings.resolve import WrittenValue
+from sideman.files import read_file
 
 MAX_CONFIG_BYTES = 1 << 20
-"""Bytes; a configuration of every key, commented, has about ten thousand."""
+"""The default file, which has every key with its description, has about 12,500 bytes."""
 
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class YamlContent:
-    """What a file says: its values by dotted key, in order, and a line for each thing that is wrong with it."""
+    """The values of a file by dotted key, in order, and a line for each problem."""
 
     values: dict[str, WrittenValue] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def read_yaml(path: Path) -> YamlContent:
-    """The settings in the file at `path`.
+    """Read the file at `path`.
 
-    Raises NoSuchInput, NotPermitted or ConfigError when there is nothing to read; what is wrong *in* the file comes
-    back as problems, to be told together with those of its values.
+    Raises NoSuchInput, NotPermitted or ConfigError if it cannot be read. Problems in its content are returned, so that
+    they can be reported together with those of its values.
     """
-    return parse_yaml(read_file(path), str(path))
-
-
-def read_file(path: Path, max_bytes: int = MAX_CONFIG_BYTES, too_large: type[ConfigError] = ConfigError) -> bytes:
-    """The bytes of a small file that has to be there and readable; `too_large` is raised beyond `max_bytes` bytes."""
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir() or str(path) == os.devnull):
-            raise NoSuchInput(f"{path}: a pipe or a device, not a file; keep in one what is to be read")  # it may wait
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise read_error(path, error) from None
-    if len(data) > max_bytes:
-        raise too_large(f"{path}: larger than {max_bytes >> 20} MiB; is it the right file?")
-    return data
-
-
-def read_error(path: Path, error: OSError | ValueError) -> SidemanError:
-    """What `error` means for somebody who asked for the file at `path`."""
-    match error:
-        case FileNotFoundError() | NotADirectoryError() | ValueError():
-            return NoSuchInput(f"{path}: no such file")
-        case IsADirectoryError():
-            return NoSuchInput(f"{path}: a folder, not a file")
-        case PermissionError():
-            return NotPermitted(f"{path}: not permitted to read it")
-        case _:
-            return NoSuchInput(f"{path}: {error.strerror or error}")
+    return parse_yaml(read_file(path, MAX_CONFIG_BYTES, ConfigError), str(path))
 
 
 def parse_yaml(data: bytes, name: str) -> YamlContent:
-    """The settings in `data`, the contents of the file called `name`."""
+    """Parse `data`, the content of the file called `name`."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -78,14 +51,14 @@ def parse_yaml(data: bytes, name: str) -> YamlContent:
     problems = list(_find_bad_lines(text, name))
     if problems:
         return YamlContent(problems=problems)
-    from sideman.config.yaml_events import SettingsParser  # PyYAML: not for those who have no file
+    from sideman.config.yaml_events import SettingsParser  # imports PyYAML, which only a file needs
 
     parser = SettingsParser(text, name)
     return YamlContent(parser.read(), parser.problems)
 
 
 def _find_bad_lines(text: str, name: str) -> Iterator[str]:
-    """Tabs where YAML wants spaces, and characters that no text file holds."""
+    """Yield a problem for each line that is indented with tabs, or has characters that are not text."""
     for number, line in enumerate(text.split("\n"), 1):
         if _BINARY.search(line):
             yield f"{name}:{number}: not a text file; is it the right one?"

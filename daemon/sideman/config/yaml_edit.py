@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One key of a configuration file given another value; all else, comments too, stays as it was written."""
+"""Changes the value of one key in a configuration file. Everything else stays as it is, comments too."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from sideman.config.yaml import parse_yaml, read_file
+from sideman.config.yaml import MAX_CONFIG_BYTES, parse_yaml
 from sideman.core.errors import ConfigError
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import GROUPS
-from sideman.files import explain_write_errors, write_atomically
+from sideman.files import explain_write_errors, read_file, write_file
 
 
 def set_key(path: Path, key: str, value: int) -> None:
-    """Let the file at `path` say that `key`, such as play.offset_ms, is `value`; made if it is not there.
+    """Set `key`, such as play.offset_ms, to `value` in the file at `path`, which is created if it does not exist.
 
-    Raises ConfigError where the file is broken, or laid out so that this is better done by hand; NotPermitted,
-    CannotCreate or DiskError where it cannot be read or written.
+    Raises ConfigError if the file has mistakes or an unusual layout; NotPermitted, CannotCreate or DiskError if it
+    cannot be read or written.
     """
-    before = read_file(path) if path.exists() else b""
+    before = read_file(path, MAX_CONFIG_BYTES, ConfigError) if path.exists() else b""
     after = edit_yaml(before, key, value, str(path))
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, after)
+    write_file(path, after)
 
 
 def edit_yaml(data: bytes, key: str, value: int, name: str) -> bytes:
-    """`data`, the contents of the file called `name`, with `value` for `key`. Raises ConfigError."""
-    read = parse_yaml(data, name)
-    if read.problems:
-        raise ConfigError("\n".join(read.problems))
+    """Return `data`, the content of the file called `name`, with `value` for `key`. Raises ConfigError."""
+    before = parse_yaml(data, name)
+    if before.problems:
+        raise ConfigError("\n".join(before.problems))
     end = "\r\n" if b"\r\n" in data else "\n"
     lines = data.decode("utf-8").split(end)
-    given = read.values.get(key)
-    after = end.join(_replace_line(lines, given, value) if given else _add_line(lines, key, value)).encode()
-    fresh = parse_yaml(after, name)
-    if fresh.problems or _file_values(fresh.values) != {**_file_values(read.values), key: value}:
-        raise ConfigError(f"{name}: not changed, as it is laid out in a way of its own; write {key}: {value} into it")
-    return after
+    given = before.values.get(key)
+    edited = end.join(_replace_line(lines, given, value) if given else _add_line(lines, key, value)).encode()
+    after = parse_yaml(edited, name)
+    if after.problems or _file_values(after.values) != {**_file_values(before.values), key: value}:
+        raise ConfigError(f"{name}: not changed, because of its layout; write {key}: {value} into it yourself")
+    return edited
 
 
 def _replace_line(lines: list[str], given: WrittenValue, value: int) -> list[str]:
@@ -60,11 +60,11 @@ def _add_line(lines: list[str], key: str, value: int) -> list[str]:
 
 
 def _indent_of(below: list[str]) -> str:
-    """That of the first key in a group, by the lines `below` its name."""
+    """Return the indentation of the first key in a group; `below` are the lines after the name of the group."""
     first = next((line for line in below if line.strip() and not line.lstrip().startswith("#")), "")
     return first[: len(first) - len(first.lstrip())] or "  "
 
 
 def _file_values(values: Mapping[str, WrittenValue]) -> dict[str, object]:
-    """What the file says; a group with nothing in it says nothing."""
+    """Return the values of a file without its empty groups."""
     return {name: given.value for name, given in values.items() if name not in GROUPS}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From YAML's events to flat keys, each with its line. The only module that imports PyYAML."""
+"""Turns the events of PyYAML's parser into flat keys with line numbers. The only module that imports PyYAML."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from sideman.core.settings.schema import BINDING_KEYS
 from sideman.core.settings.types import quoted, quoted_name
 
 MAX_DEPTH = 8
-# libyaml's parser where PyYAML was built with it: about ten times as fast.
+# The parser of libyaml, if PyYAML was built with it, is about ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class SettingsParser:
-    """Goes through the parser's events once. Nothing is ever built from them but the flat values."""
+    """Goes through the events once and builds nothing but the flat values."""
 
     def __init__(self, text: str, name: str) -> None:
         self._text = text
         self._name = name
         self._values: dict[str, WrittenValue] = {}
         self.problems: list[str] = []
-        self._lines: dict[str, int] = {}  # of every key and group met
+        self._lines: dict[str, int] = {}  # of every key and group so far
 
     def read(self) -> dict[str, WrittenValue]:
-        """The values by dotted key, in order; what is wrong is left in `problems`."""
+        """Return the values by dotted key, in order; `problems` then has a line for each problem."""
         try:
             self._loader = _LOADER(self._text)
             self._document()
@@ -50,7 +50,7 @@ class SettingsParser:
     def _document(self) -> None:
         self._next()  # the start of the stream
         if isinstance(self._next(), yaml.StreamEndEvent):
-            return  # nothing but comments
+            return  # the file has only comments
         root = self._next()
         if isinstance(root, yaml.MappingStartEvent):
             self._is_plain(root)
@@ -65,7 +65,7 @@ class SettingsParser:
             self._problem(_line(after), "a second document begins here; put everything into one")
 
     def _mapping(self, prefix: str, depth: int) -> int:
-        """The keys of a group, to its end; how many there were."""
+        """Read the keys of a group to its end, and return their number."""
         count = 0
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             count += 1
@@ -78,7 +78,7 @@ class SettingsParser:
         return count
 
     def _key(self, event: yaml.Event, *, numbered: bool) -> str | None:
-        """The name in `event`, or None if it is none; where keys are `numbered`, a whole number is one."""
+        """Return the name of a key, or None if it is not valid. Bindings have `numbered` keys: whole numbers."""
         if not isinstance(event, yaml.ScalarEvent):
             self._problem(_line(event), "a key has to be a name such as bpm, not a list, a group or an alias")
             self._skip(event)
@@ -88,13 +88,13 @@ class SettingsParser:
         if event.implicit[0] and event.value == "<<":
             self._problem(_line(event), "merge keys (<<) are not read here; write the keys out")
             return None
-        meant = parse_scalar(event.value) if event.implicit[0] else event.value
-        if numbered and isinstance(meant, int) and not isinstance(meant, bool):
-            return str(meant)
-        if not isinstance(meant, str):
+        name = parse_scalar(event.value) if event.implicit[0] else event.value
+        if numbered and isinstance(name, int) and not isinstance(name, bool):
+            return str(name)
+        if not isinstance(name, str):
             self._problem(_line(event), f"{event.value or 'nothing'} as a key; a key has to be a name such as bpm")
             return None
-        return meant
+        return name
 
     def _value(self, name: str, event: yaml.Event, line: int, depth: int) -> None:
         if name in self._lines:
@@ -116,7 +116,7 @@ class SettingsParser:
         self._values.setdefault(name, WrittenValue(value, f"{self._name}:{line}"))
 
     def _is_plain(self, event: yaml.Event) -> bool:
-        """Whether `event` is plain: no alias, anchor or tag, of which each is a problem."""
+        """Whether `event` has no alias, anchor or tag; each of them is a problem."""
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:  # an alias too names its anchor
             self._problem(_line(event), "anchors (&) and aliases (*) are not read here; write the values out")
             return False
@@ -126,7 +126,7 @@ class SettingsParser:
         return True
 
     def _skip(self, event: yaml.Event) -> None:
-        """Pass over the whole value that begins with `event`."""
+        """Skip the whole value that begins with `event`."""
         depth = 0
         while True:
             if isinstance(event, yaml.CollectionStartEvent):

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, each kind with the exit status it ends the program with (those of sysexits.h)."""
+"""The errors that the program reports, each with its exit status.
+
+The numbers are those of sysexits.h and stand only here. `sideman.exit_status` makes the table of exit statuses from
+these classes: a subclass with a number, a docstring and `restart_helps` is all that a new exit status needs.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +11,45 @@ from typing import ClassVar
 
 
 class SidemanError(Exception):
-    """Anything the program gives up on, told in one clear line (or one line a problem)."""
+    """An internal error: the program is at fault."""
 
     exit_status: ClassVar[int] = 70
+    restart_helps: ClassVar[bool] = True
+    """Whether a service manager should start the program again after this error."""
 
 
 class UsageError(SidemanError):
     """The command line asks for something that does not exist."""
 
     exit_status = 2
+    restart_helps = False
 
 
 class UnreadableInput(SidemanError):
-    """A file that is there but cannot be understood: MIDI file, bundle, chart."""
+    """A file exists but cannot be understood: a MIDI file, a bundle, a chart, a take."""
 
     exit_status = 65
+    restart_helps = False
 
 
 class NoSuchInput(SidemanError):
-    """A file or folder that is not there."""
+    """A file or folder does not exist."""
 
     exit_status = 66
+    restart_helps = False
 
 
 class Unavailable(SidemanError):
-    """Something the program needs is not there: a port, another daemon, TensorFlow."""
+    """Something the program needs is not available: a port, a running daemon, TensorFlow, memory."""
 
     exit_status = 69
 
 
 class CannotCreate(SidemanError):
-    """A file that cannot be made where it was asked for."""
+    """A file cannot be created at the requested place."""
 
     exit_status = 73
+    restart_helps = False
 
 
 class DiskError(SidemanError):
@@ -49,12 +59,14 @@ class DiskError(SidemanError):
 
 
 class NotPermitted(SidemanError):
-    """The system does not let us."""
+    """The operating system does not permit it."""
 
     exit_status = 77
+    restart_helps = False
 
 
 class ConfigError(SidemanError):
-    """The configuration is wrong (its chart included)."""
+    """The configuration is wrong, or the chart in it."""
 
     exit_status = 78
+    restart_helps = False

@@ -1,187 +1,319 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is played, heard and asked for: small frozen facts that pass between the parts. Channels are 1..16."""
+"""Events, commands and reports: the small frozen structs that pass between the parts of the program.
+
+- A MIDI event is what comes in or goes out on a wire.
+- A command is what the program is asked to do.
+- A report is what the player says about itself while it plays: for the log, for clients that watch, and for takes.
+
+Journals of takes hold them as JSON arrays: the `tag` of the class and then its fields, in order, such as
+`["NoteOn", 60, 80, 1]`. So tags and the order of fields are part of a file format: a tag is the name that the class had
+when the format was made and never changes, and a new field goes to the end and has a default. The annotated types below
+are the bounds that are checked when a journal is read; nothing is checked when a struct is made.
+
+Channels are 1..16. Seconds are those of the player's clock, and beats are quarter notes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Annotated, Literal
 
-from sideman.core.chart.chart import Chart
-from sideman.core.settings.bindings import Target
-from sideman.core.settings.schema import ModeName
+import msgspec
+
+from sideman.core.actions import ActionCommand
+from sideman.core.chart.chart import Chart, Meter
+from sideman.core.targets import Target
+from sideman.core.turns import ModeName
+from sideman_models.music.harmony import Chord
+from sideman_models.music.values import Value
+
+MAX_TIME = 1e12
+"""Seconds or beats: no performance lasts as long, so a larger number in a journal is a mistake."""
+
+Pitch = Annotated[int, msgspec.Meta(ge=0, le=127)]
+"""A MIDI pitch; middle C is 60."""
+Velocity = Annotated[int, msgspec.Meta(ge=1, le=127)]
+"""The velocity of a note-on; 0 would be a note-off."""
+Channel = Annotated[int, msgspec.Meta(ge=1, le=16)]
+"""A MIDI channel."""
+DataByte = Annotated[int, msgspec.Meta(ge=0, le=127)]
+"""Any other number of seven bits: a controller, its value, a program."""
+Bend = Annotated[int, msgspec.Meta(ge=-8192, le=8191)]
+"""The position of a pitch wheel, 0 at rest."""
+Sixteenths = Annotated[int, msgspec.Meta(ge=0, le=16383)]
+"""A song position: sixteenth notes from the start."""
+BarNumber = Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]
+"""The number of a bar; the first one after the count-in is 1."""
+Real = Annotated[float, msgspec.Meta(ge=-MAX_TIME, le=MAX_TIME)]
+Second = Real
+"""A moment, in seconds of the player's clock, or a length in seconds."""
+Beat = Real
+"""A moment, in quarter notes since the player began, or a length in quarter notes."""
+
+PlayState = Literal["idle", "listening", "playing"]
+Voice = Literal["solo", "comp", "clicks"]
 
 
-@dataclass(frozen=True, slots=True)
-class NoteOn:
-    """A key goes down: MIDI pitch 0..127 (middle C is 60), velocity 1..127."""
-
-    pitch: int
-    velocity: int
-    channel: int
+class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The base of all events, commands and reports: immutable, and equal to another with the same fields."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoteOff:
+# -- MIDI events
+
+
+class NoteOn(Message, frozen=True, tag="NoteOn"):
+    """A key goes down."""
+
+    pitch: Pitch
+    velocity: Velocity
+    channel: Channel
+
+
+class NoteOff(Message, frozen=True, tag="NoteOff"):
     """A key comes up."""
 
-    pitch: int
-    channel: int
+    pitch: Pitch
+    channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class ControlChange:
-    """A controller moves: number and value 0..127."""
+class ControlChange(Message, frozen=True, tag="Control"):
+    """A controller moves."""
 
-    number: int
-    value: int
-    channel: int
-
-
-@dataclass(frozen=True, slots=True)
-class ProgramChange:
-    """Another sound: the number on the wire, 0..127."""
-
-    program: int
-    channel: int
+    number: DataByte
+    value: DataByte
+    channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class PitchBend:
-    """The wheel moves: -8192..8191, 0 at rest."""
+class ProgramChange(Message, frozen=True, tag="ProgramChange"):
+    """Another sound is selected: `program` is the number on the wire, from 0."""
 
-    value: int
-    channel: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClockTick:
-    """A MIDI clock goes on by a twenty-fourth of a quarter note."""
+    program: DataByte
+    channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class ClockStart:
-    """The next tick is the first of the music."""
+class PitchBend(Message, frozen=True, tag="PitchBend"):
+    """The pitch wheel moves."""
+
+    value: Bend
+    channel: Channel
 
 
-@dataclass(frozen=True, slots=True)
-class ClockContinue:
-    """The next tick goes on with the music where it is."""
+class ClockTick(Message, frozen=True, tag="ClockTick"):
+    """A MIDI clock advances by a twenty-fourth of a quarter note."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClockStop:
-    """The music stops, and stays where it is."""
+class ClockStart(Message, frozen=True, tag="ClockStart"):
+    """The next tick is the first one of the music."""
 
 
-@dataclass(frozen=True, slots=True)
-class SongPosition:
-    """The place of the next tick: sixteenth notes from the start, 0..16383."""
-
-    sixteenths: int
+class ClockContinue(Message, frozen=True, tag="ClockContinue"):
+    """The next tick continues the music from where it stopped."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkState:
-    """How an Ableton Link session stands at the second at which this is taken in.
+class ClockStop(Message, frozen=True, tag="ClockStop"):
+    """The music stops and keeps its position."""
 
-    `beat` is the session's own count of quarter notes; its bars begin wherever that is a whole number of bars. `peers`
-    is how many peers it has beside us.
-    """
 
-    bpm: float
-    beat: float
-    playing: bool
-    peers: int
+class SongPosition(Message, frozen=True, tag="SongPosition"):
+    """The position of the next tick."""
+
+    sixteenths: Sixteenths
 
 
 ClockMessage = ClockTick | ClockStart | ClockContinue | ClockStop | SongPosition
 MidiEvent = NoteOn | NoteOff | ControlChange | ProgramChange | PitchBend | ClockMessage
 
-
-@dataclass(frozen=True, slots=True)
-class Panic:
-    """Silence everything at once, on every channel we play, and play on."""
+# -- commands; those that an action stands for are in `sideman.core.actions`
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseChannel:
-    """Release every pitch on `channel`: what an earlier process, killed, may have left sounding there."""
+class LinkState(Message, frozen=True, tag="LinkState"):
+    """The state of an Ableton Link session at the second at which it is received.
 
-    channel: int
+    `beat` is the session's own count of quarter notes; its bars begin wherever that is a whole number of bars. `peers`
+    is the number of other programs in the session.
+    """
+
+    bpm: Real
+    beat: Beat
+    playing: bool
+    peers: int
 
 
-@dataclass(frozen=True, slots=True)
-class SetChart:
-    """Play over these changes from the next bar on."""
+class ReleaseChannel(Message, frozen=True, tag="Hush"):
+    """Release every pitch on `channel`: an earlier process that was killed may have left notes sounding there."""
+
+    channel: Channel
+
+
+class SetChart(Message, frozen=True):
+    """Play over another chart from the next bar on."""
 
     chart: Chart
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSettings:
-    """Other values for some settings, by dotted key, each as its rule reads it.
-
-    A new play.mode waits for a bar line.
-    """
+class ChangeSettings(Message, frozen=True):
+    """Change settings: `values` are dotted keys with their new values. A new play.mode waits for a bar line."""
 
     values: tuple[tuple[str, object], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SetMode:
-    """Play in another mode (one that play.mode allows), from the next bar line on or, if `now`, from here."""
+class SetMode(Message, frozen=True, tag="SetMode"):
+    """Play in another mode (one that play.mode allows), from the next bar line on or, if `now`, at once."""
 
     mode: ModeName
     now: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Begin the music from its top, counted in as play.count_in says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """End the music here, until it is begun anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlayVariation:
-    """Play the last phrase once more, varied: its rhythm and contour with other notes."""
-
-
-@dataclass(frozen=True, slots=True)
-class TapTempo:
-    """A tap of a foot: several give the tempo."""
-
-
-@dataclass(frozen=True, slots=True)
-class LearnBinding:
-    """Bind the controller that is moved next to `target`; for an action, the next controller or note."""
+class LearnBinding(Message, frozen=True, tag="Learn"):
+    """Bind the next controller that moves to `target`; if the target is an action, the next controller or note."""
 
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
-class SetPortPeriod:
-    """The port of the clock carries its messages in rounds, so many seconds apart; 0: each at once."""
+class SetPortPeriod(Message, frozen=True, tag="ClockRounds"):
+    """The port of the clock delivers its messages every `period_s` seconds; 0: each message at once."""
 
-    period_s: float
+    period_s: Second
 
 
-Command = (
-    Panic
-    | ReleaseChannel
-    | SetChart
-    | ChangeSettings
-    | SetMode
-    | Start
-    | Stop
-    | PlayVariation
-    | TapTempo
-    | LearnBinding
-    | LinkState
-    | SetPortPeriod
+PlainCommand = ActionCommand | ReleaseChannel | SetMode | LearnBinding | LinkState | SetPortPeriod
+"""The commands that a journal holds field by field."""
+Command = PlainCommand | SetChart | ChangeSettings
+
+# -- reports
+
+
+class Choice(Message, frozen=True):
+    """A value chosen for the onset at `tick`, of `length` ticks; a rest has no `pitch`.
+
+    `index` is the value's place in the vocabulary. It is None for a rest that was played because no value was allowed.
+    """
+
+    tick: int
+    length: int
+    index: int | None
+    value: Value
+    pitch: Pitch | None
+    velocity: DataByte
+
+
+class BarPlayed(Message, frozen=True):
+    """A bar is over: its number, its chords, and what was played in it."""
+
+    number: BarNumber
+    chords: tuple[Chord, ...]
+    choices: tuple[Choice, ...]
+
+
+class BarStarted(Message, frozen=True):
+    """A bar begins on `beat`. `changes` are its chords, each with its onset in quarter notes from the bar line."""
+
+    beat: Beat
+    meter: Meter
+    changes: tuple[tuple[float, Chord], ...]
+
+
+class Advanced(Message, frozen=True, tag="Woke"):
+    """The player has sent everything up to `second`, on `beat`, and then, if `prepared`, chosen notes ahead.
+
+    These reports and the `InputReceived` ones are all that an engine depends on: an engine that is given the same
+    again plays the same again, late notes included.
+    """
+
+    second: Second
+    beat: Beat
+    prepared: bool
+
+
+class PlayerEnded(Message, frozen=True, tag="Ended"):
+    """The player ends at `second`, on `beat`, and releases the notes that still sound."""
+
+    second: Second
+    beat: Beat
+
+
+class EventSent(Message, frozen=True, tag="Sent"):
+    """`event` was sent; it was due at `second`, on `beat`."""
+
+    second: Second
+    beat: Beat
+    event: MidiEvent
+
+
+class InputReceived(Message, frozen=True):
+    """An event or command was received at `second`, on `beat`. All are reported, so that a replay can repeat them."""
+
+    second: Second
+    beat: Beat
+    item: MidiEvent | Command
+
+
+class NotePlayed(Message, frozen=True):
+    """We played a note on `beat`. It lasts `length_beats` unless it is cut short; a note of the solo has a `value`."""
+
+    beat: Beat
+    length_beats: float
+    note: NoteOn
+    voice: Voice
+    value: Value | None = None
+
+
+class NoteHeard(Message, frozen=True, tag="Heard"):
+    """The musician strikes or releases a note on `beat`, at sounding pitch."""
+
+    beat: Beat
+    note: NoteOn | NoteOff
+
+
+class SettingsChanged(Message, frozen=True):
+    """Settings have new values from now on: dotted keys with their values."""
+
+    values: tuple[tuple[str, object], ...]
+
+
+class ModeChanged(Message, frozen=True):
+    """From `beat` on another mode is played."""
+
+    mode: ModeName
+    beat: Beat
+
+
+class StateChanged(Message, frozen=True):
+    """From now on it is idle, listens or plays."""
+
+    state: PlayState
+
+
+class ActionRequested(Message, frozen=True):
+    """A pedal or pad asks for an action that the player's thread cannot do, named as in the control socket."""
+
+    action: str
+    argument: str = ""
+
+
+Report = (
+    BarPlayed
+    | BarStarted
+    | Advanced
+    | PlayerEnded
+    | EventSent
+    | InputReceived
+    | NotePlayed
+    | NoteHeard
+    | SettingsChanged
+    | ModeChanged
+    | StateChanged
+    | ActionRequested
 )
+ReportSink = Callable[[Report], None]
+"""What reports are given to. It is called in the player's thread, where time is short: it stores them for later."""
+
+
+def ignore_report(report: Report) -> None:
+    """Do nothing: the sink where no reports are wanted."""
+
+
+# -- MIDI bytes
 
 NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE, PITCH_BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SONG_POSITION = 0xF2
@@ -193,13 +325,13 @@ CLOCK_MESSAGES: dict[int, ClockMessage] = {
     0xFB: ClockContinue(),
     0xFC: ClockStop(),
 }
-"""The messages of a clock that are one byte, by that byte."""
+"""The clock messages that are one byte long, by that byte."""
 
 _CLOCK_BYTES = {type(message): byte for byte, message in CLOCK_MESSAGES.items()}
 
 
 def encode(event: MidiEvent) -> tuple[int, ...]:
-    """The bytes of `event` on a MIDI wire, one to three."""
+    """The one to three bytes of `event` on a MIDI wire."""
     match event:
         case NoteOn(pitch, velocity, channel):
             wire: tuple[int, ...] = NOTE_ON | channel - 1, pitch, velocity

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartSpan
-from sideman.core.parts.improviser import Choice
+from sideman.core.events import Choice, PlayState
 from sideman.core.positions import snapped_beat
-from sideman.core.reports import PlayState
-from sideman.core.settings.schema import ModeName, Settings
+from sideman.core.settings.schema import Settings
+from sideman.core.turns import ModeName
 from sideman_models.music.harmony import Chord
 
 

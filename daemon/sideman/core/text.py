@@ -7,8 +7,7 @@ are sounding pitches; only the text is transposed.
 
 from __future__ import annotations
 
-from sideman.core.parts.improviser import Choice
-from sideman.core.reports import BarPlayed
+from sideman.core.events import BarPlayed, Choice
 from sideman_models.music.harmony import Chord, pitch_name
 
 

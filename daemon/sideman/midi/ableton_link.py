@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our place in an Ableton Link session: the only module that imports `aalink` (the extra `link`).
+"""Takes part in an Ableton Link session. The only module that imports `aalink` (the extra `link`).
 
-A thread of its own looks at the session every few hundredths of a second and passes on what is new. (The library is
-made for asyncio, and wants a loop to begin with, though we never wait for it there.) Nothing of it is on the way of a
-note: between two looks the beats are those of a straight line.
+A thread reads the session every 30 ms and reports what has changed. (The library is made for asyncio and needs an event
+loop to start, but we do not wait in it.) The notes do not depend on this thread: between two reports, the beats follow
+a straight line.
 
-Beat and second are read together, thrice, and the quickest reading counts, so that they belong to each other by some
-hundredths of a millisecond. Link's own clock is not corrected as the system's monotonic clock is; a look that finds
-the two `DRIFT_S` apart passes on the session's beat anew.
+Beat and second are read together three times, and the fastest reading counts, so that they match to some hundredths of
+a millisecond. Link's clock is not corrected in the way the system's monotonic clock is. If the two differ by `DRIFT_S`,
+the beat is reported again.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from typing import Any
 from sideman.core.errors import Unavailable
 from sideman.core.events import LinkState
 from sideman.core.timing.tempo import Tempo
+from sideman_models.text import count_noun
 
 POLL_S = 0.03
 DRIFT_S = 0.0002
 PEER_SEARCH_S = 1.0
-"""So long others are looked for, before we play alone."""
+"""How long to look for peers before we start the session alone."""
 _JOINING_S = 0.1
 _LEAD_S = 0.1  # from the end of the search to the first beat
 _READINGS = 3
@@ -36,20 +37,20 @@ _CLOSE_S = 2.0
 _log = logging.getLogger(__name__)
 
 
-def load_aalink() -> Any:  # noqa: ANN401 - a module that says nothing of its types
-    """The library. Raises Unavailable where it is not installed, or does not load."""
+def load_aalink() -> Any:  # noqa: ANN401 - the module has no types
+    """The library. Raises Unavailable if it is not installed or cannot be loaded."""
     try:
         import aalink
     except ImportError as error:
         raise Unavailable(
-            f"tempo.source: link: the library aalink does not load ({error}); pip install 'sideman[link]' "
+            f"tempo.source: link: the library aalink cannot be loaded ({error}); pip install 'sideman[link]' "
             "installs it, or set tempo.source to internal or midi-clock"
         ) from error
     return aalink
 
 
 def read_session(link: Any) -> tuple[float, LinkState, float]:  # noqa: ANN401
-    """The second, how the session of `link` stands then, and the seconds that the reading took."""
+    """A second, the state of the session at that second, and how many seconds the reading took."""
     readings = []
     for _ in range(_READINGS):
         before = time.monotonic()
@@ -63,8 +64,8 @@ def read_session(link: Any) -> tuple[float, LinkState, float]:  # noqa: ANN401
 class LinkSession:
     """Takes part in a Link session from `open` to `close`, with `bpm` and bars of `bar_beats` quarter notes.
 
-    `on_state` is called, in a thread of its own, with what is new and its second. Raises Unavailable where the library
-    is not there.
+    `on_state` is called in the session's thread with each new state and its second. Raises Unavailable if the library
+    is not installed.
     """
 
     def __init__(self, bpm: float, bar_beats: float, on_state: Callable[[LinkState, float], None]) -> None:
@@ -78,15 +79,15 @@ class LinkSession:
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     def open(self) -> None:
-        """Join. What is found is put some moments later."""
+        """Join the session. The first state is reported up to `PEER_SEARCH_S` later."""
         self._thread.start()
 
     def request_tempo(self, bpm: float) -> None:
-        """Give the session another tempo. Any thread may; it waits for nothing."""
+        """Ask the session for another tempo. May be called in any thread; does not block."""
         self._requested_bpm = bpm
 
     def close(self) -> None:
-        """Leave; the others go on."""
+        """Leave the session."""
         self._closing.set()
         self._thread.join(_CLOSE_S)
 
@@ -94,8 +95,8 @@ class LinkSession:
         loop = asyncio.new_event_loop()
         try:
             self._participate(loop.run_until_complete(self._make_link()))
-        except Exception:  # noqa: BLE001 - whatever it is, the music goes on
-            _log.exception("Link has failed; the music goes on in the tempo it has")
+        except Exception:  # noqa: BLE001 - the music must go on
+            _log.exception("Link has failed; the music goes on in its present tempo")
         finally:
             loop.close()
 
@@ -112,20 +113,20 @@ class LinkSession:
             link.enabled = False
 
     def _find_peers(self, link: Any) -> None:  # noqa: ANN401
-        """Look for others. Alone, we start the session, with its first bar line at once."""
+        """Look for peers. Without any, start the session, with its first bar line at once."""
         end = time.monotonic() + PEER_SEARCH_S
         while not link.num_peers and time.monotonic() < end and not self._closing.wait(POLL_S):
             pass
         if link.num_peers:
-            self._closing.wait(_JOINING_S)  # the others are seen a moment before their beat is ours
+            self._closing.wait(_JOINING_S)  # peers are visible a moment before we share their beat
         elif not self._closing.is_set():
             link.request_beat(-_LEAD_S * link.tempo / 60.0)
             link.playing = True
 
     def _poll(self, link: Any) -> None:  # noqa: ANN401
-        asked, self._requested_bpm = self._requested_bpm, None
-        if asked is not None:
-            link.tempo = asked
+        requested_bpm, self._requested_bpm = self._requested_bpm, None
+        if requested_bpm is not None:
+            link.tempo = requested_bpm
         second, state, took = read_session(link)
         if took < DRIFT_S and self._is_new(state, second):
             self._last, self._tempo = state, Tempo(state.bpm, second, state.beat)
@@ -139,17 +140,16 @@ class LinkSession:
 
 
 def describe_session(bpm: float, bar_beats: float) -> str:
-    """How the session stands that we would join, in words. Raises Unavailable where the library is not there."""
-    seen: queue.SimpleQueue[LinkState] = queue.SimpleQueue()
-    session = LinkSession(bpm, bar_beats, lambda state, _second: seen.put(state))
+    """The state of the session that we would join, in words. Raises Unavailable if the library is not installed."""
+    states: queue.SimpleQueue[LinkState] = queue.SimpleQueue()
+    session = LinkSession(bpm, bar_beats, lambda state, _second: states.put(state))
     session.open()
     try:
-        state = seen.get(timeout=2 * PEER_SEARCH_S)
+        state = states.get(timeout=2 * PEER_SEARCH_S)
     except queue.Empty:
         raise Unavailable("tempo.source: link: the library aalink does not answer") from None
     finally:
         session.close()
     if not state.peers:
-        return "nobody else is there now"
-    others = f"{state.peers} other{'' if state.peers == 1 else 's'}"
-    return f"{others}, {state.bpm:.1f} bpm, {'playing' if state.playing else 'stopped'}"
+        return "no other peers now"
+    return f"{count_noun(state.peers, 'other peer')}, {state.bpm:.1f} bpm, {'playing' if state.playing else 'stopped'}"

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the MIDI systems of this machine offer, and one way in or out of them. The only module that imports rtmidi.
+"""The MIDI systems of this machine, and a port at one of them. The only module that imports rtmidi.
 
-What may be wanted of a way:
+A port can be requested as
 
 - `auto`: a virtual port (`sideman:out`, `sideman-in:in`) at the first MIDI system that runs: ALSA's sequencer, JACK,
-  CoreMIDI; where virtual ports do not exist (Windows), the first real port.
-- anything else: the real port of that name, else the one whose name contains it. Sideman's own ports are never meant.
+  CoreMIDI. Where virtual ports do not exist (Windows): the first real port.
+- a name: the real port of that name, else the one whose name contains it. Our own ports are never chosen.
 
-What rtmidi and libjack need, found by trying (tests/ports):
+Rules for rtmidi and libjack, found by experiment (tests/ports):
 
-- A JACK client made while one of a dead server still exists makes the next deletion crash the process. So JACK is not
-  asked while `server.gone`; first all clients go (`MidiPort.delete_client`), then the watch, and only then is a new
-  server looked for.
-- rtmidi closes and deletes with Python's lock held, and waits for its thread, which may be waiting for that lock to
-  hand us a note: for ever. So an input is made deaf first, and is closed a moment later (`DEAF_S`). What its thread
-  is about to call then is freed with it, unless we keep it.
-- Deleting an output whose server died takes rtmidi a second, with Python's lock held. The player is late for that
-  second; it had nobody to play to.
+- If a JACK client is made while a client of a dead server still exists, the next deletion crashes the process. So JACK
+  is not asked while `server_lost()`. First all clients are deleted (`MidiPort.delete_client`), then the watch is
+  closed, and only then do we look for a new server.
+- rtmidi closes and deletes a client while it holds Python's lock, and waits for its thread. That thread may wait for
+  the same lock to deliver a note: a deadlock. So an input first stops receiving and is closed a moment later
+  (`CALLBACK_DRAIN_S`). Its thread may still call our callback then, so we keep the callback alive.
+- Deleting an output whose server has died takes rtmidi a second, with Python's lock held. The player is late for that
+  second, but there was no port to play to.
 """
 
 from __future__ import annotations
@@ -39,37 +39,37 @@ from sideman.midi.names import ambiguous_port_error, is_own_port, match_ports, p
 AUTO = "auto"
 
 ReceiveCallback = Callable[[MidiEvent, float], None]
-"""Takes an event and the second of its arrival on time.monotonic(); called in a thread of rtmidi's."""
+"""Takes an event and the second of its arrival (time.monotonic()). It is called in rtmidi's thread."""
 
 
 class RtMidiClient(Protocol):
-    """An rtmidi client, MidiIn or MidiOut, as far as we use it."""
+    """The methods of an rtmidi client, MidiIn or MidiOut, that we use."""
 
     def get_ports(self) -> list[str]:
-        """The real ports at the other side."""
+        """The names of the real ports that it can connect to."""
 
     def open_port(self, port: int, name: str) -> object:
         """Connect to one of them."""
 
     def open_virtual_port(self, name: str) -> object:
-        """Be a port oneself."""
+        """Open a virtual port that others can connect to."""
 
     def close_port(self) -> None:
-        """End either."""
+        """Close the port."""
 
     def delete(self) -> None:
-        """End the client."""
+        """Delete the client."""
 
     def send_message(self, message: Sequence[int]) -> None:
-        """Send; a MidiOut only."""
+        """Send a message (MidiOut)."""
 
     def cancel_callback(self) -> None:
-        """Hear no more; a MidiIn only."""
+        """Stop receiving (MidiIn)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PortInfo:
-    """A real port: its MIDI system, its place in that system's list, and its name there."""
+    """A real port: its MIDI system, its index in that system's list, and its name."""
 
     backend: int
     index: int
@@ -77,10 +77,10 @@ class PortInfo:
 
 
 class Backends:
-    """The MIDI systems that rtmidi was built for, in the order of `auto`, and the watch over JACK's server.
+    """The MIDI systems that rtmidi was built for, in the order of `auto`, and the watch on the JACK server.
 
-    Raises Unavailable where rtmidi is not there or was built without any. `on_server_lost` is called, in a thread of
-    libjack's, when the JACK server dies.
+    Raises Unavailable if rtmidi is not installed or was built without any MIDI system. `on_server_lost` is called in
+    libjack's thread when the JACK server dies.
     """
 
     def __init__(self, client: str, on_server_lost: Callable[[], None] = lambda: None) -> None:
@@ -96,49 +96,49 @@ class Backends:
                 "the installed python-rtmidi was built without any MIDI system: build it again where the "
                 "headers of ALSA or JACK are installed, or set midi.output and midi.input to none"
             )
-        self._libjack = load_libjack(self.rtmidi._rtmidi.__file__)  # noqa: SLF001 - the extension has no other name
+        self._libjack = load_libjack(self.rtmidi._rtmidi.__file__)  # noqa: SLF001 - there is no public name for the extension
         self._on_server_lost = on_server_lost
         self._server_probed = False
 
     def running(self) -> Iterator[int]:
-        """Those worth asking now: JACK only while its server lives."""
+        """The systems that can be used now: JACK only while its server runs."""
         return (system for system in self._built if system != self.jack or self._jack_runs())
 
     def forget_server_probe(self) -> None:
-        """Forget that JACK's server did not run: that is asked once between two refreshes, as it takes time."""
+        """Probe for the JACK server again at the next `running`. Probing takes time, so it is done once per poll."""
         self._server_probed = False
 
     def backend_name(self, system: int) -> str:
-        """What people call a system."""
+        """The name of a system for the user."""
         return "JACK" if system == self.jack else str(self.rtmidi.get_api_display_name(system))
 
     def has_virtual_ports(self, system: int) -> bool:
-        """Whether a program can have a port of its own there."""
+        """Whether a program can open virtual ports there."""
         return bool(system != self.rtmidi.API_WINDOWS_MM)
 
     def server_lost(self) -> bool:
-        """Whether the JACK server that we had clients of is gone."""
+        """Whether the JACK server that we had clients at has died."""
         return self.server is not None and self.server.has_died
 
     def stop_watching(self) -> None:
-        """Take the watch over JACK away, when no other client of ours is left there."""
+        """Stop watching JACK. Call it only after all other clients there are deleted."""
         if self.server is not None:
             self.server.close()
         self.server = None
 
     def make_output(self, system: int) -> RtMidiClient:
-        """A client that sends. Raises rtmidi's error where the system does not run."""
+        """A client that sends. Raises RtMidiError if the system does not run."""
         client: RtMidiClient = self.rtmidi.MidiOut(system, name=self.client)
         return client
 
     def make_input(self, system: int, receive: ReceiveCallback | None = None, *, clock: bool = False) -> RtMidiClient:
-        """A client that hears, for `receive`; of a clock too, if asked. Raises rtmidi's error where nothing runs."""
+        """A client that receives, with `clock` also clock messages. Raises RtMidiError if the system does not run."""
         client = self.rtmidi.MidiIn(system, name=f"{self.client}-in")
         client.ignore_types(sysex=True, timing=not clock, active_sense=True)
         if receive is not None:
             client.set_callback(input_callback(receive, clock=clock))
-        made: RtMidiClient = client
-        return made
+        result: RtMidiClient = client
+        return result
 
     def _jack_runs(self) -> bool:
         if self.server is None and self._libjack is not None and not self._server_probed:
@@ -147,13 +147,13 @@ class Backends:
         return self.server is not None and not self.server.has_died
 
 
-def _rtmidi() -> Any:  # noqa: ANN401 - a module that says nothing of its types
-    """Rtmidi itself; imported late, so that who wants no ports needs none of it."""
+def _rtmidi() -> Any:  # noqa: ANN401 - the module has no types
+    """The module rtmidi. Imported late: without ports, sideman does not need it."""
     try:
         import rtmidi
     except ImportError as error:
         raise Unavailable(
-            f"python-rtmidi does not load ({error}): install it again, or set midi.output and midi.input to none"
+            f"python-rtmidi cannot be loaded ({error}): install it again, or set midi.output and midi.input to none"
         ) from error
     return rtmidi
 
@@ -161,29 +161,29 @@ def _rtmidi() -> Any:  # noqa: ANN401 - a module that says nothing of its types
 def input_callback(
     receive: ReceiveCallback, *, clock: bool = False
 ) -> Callable[[tuple[Sequence[int], float], object], None]:
-    """What rtmidi is to call with each message: stamp, decode, pass on. No error escapes: nobody would take it."""
+    """The callback for rtmidi: takes the time, decodes the message, passes the events on. It never raises."""
     decoder = MidiDecoder(clock=clock)
 
     def callback(message: tuple[Sequence[int], float], _data: object = None) -> None:
-        second = time.monotonic()  # not rtmidi's own delta, which leaves out what it filters
+        second = time.monotonic()  # rtmidi's own time ignores the messages that it filters out
         try:
             for event in decoder.feed(message[0]):
                 receive(event, second)
         except Exception:
-            logging.getLogger(__name__).exception("a message that was heard is lost: %s", message[0])
+            logging.getLogger(__name__).exception("a received message is lost: %s", message[0])
 
     return callback
 
 
 def no_backend_message() -> str:
-    """Why nothing at all is offered here, in words."""
+    """The message that no MIDI system is available."""
     if platform.system() == "Linux":
         return "there is no MIDI system: ALSA's sequencer (/dev/snd/seq) cannot be opened, and no JACK server runs"
     return "there is no MIDI system"
 
 
 class MidiPort:
-    """One way: what is wanted of it, the clients that look for it, and the port found, if any.
+    """An output or input: the request, our clients at the MIDI systems, and the open port, if any.
 
     `own_name` is the name of our virtual port, `client:port`; `make_client` makes a client at a system.
     """
@@ -196,12 +196,12 @@ class MidiPort:
         self.title = ""  # of the open port
         self._backends, self._own_name, self._make_client = backends, own_name, make_client
         self._label = own_name.partition(":")[2]
-        self._target = ""  # the real port at the other end; "" for a virtual one, whose other ends are not our concern
+        self._target = ""  # the real port that we are connected to; "" for a virtual port
         self._clients: dict[int, RtMidiClient] = {}
         self._callbacks: list[object] = []
 
     def available_ports(self) -> list[PortInfo]:
-        """Every real port there is, system by system. Raises Unavailable where no system runs."""
+        """All real ports, system by system. Raises Unavailable if no system runs."""
         clients = [(system, self._client(system)) for system in self._backends.running()]
         found = [(system, client.get_ports()) for system, client in clients if client is not None]
         if not found:
@@ -219,31 +219,31 @@ class MidiPort:
         return None
 
     def open(self) -> None:
-        """Look for what is wanted and open it. Raises Unavailable with the reason, and with what there is."""
+        """Find the requested port and open it. Raises Unavailable with the reason and the existing ports."""
         system = self.virtual_backend() if self.wanted == AUTO else None
         try:
             if system is not None:
                 self._clients[system].open_virtual_port(self._label)
                 self._mark_open(system, "")
             else:
-                offer = self._choose_port(self.available_ports())
-                self._clients[offer.backend].open_port(offer.index, self._label)
-                self._mark_open(offer.backend, offer.name)
+                port = self._choose_port(self.available_ports())
+                self._clients[port.backend].open_port(port.index, self._label)
+                self._mark_open(port.backend, port.name)
         except self._backends.rtmidi.RtMidiError as error:
             raise Unavailable(f"{self.key}: {error}") from error
 
     def is_connected(self) -> bool:
-        """Whether the open port's other end is still there."""
+        """Whether the port that we are connected to still exists."""
         return not self._target or (self.open_client is not None and self._target in self.open_client.get_ports())
 
     def close_port(self) -> None:
-        """Close the port but keep the client, to look for the port again."""
+        """Close the port, but keep the client to look for the port again."""
         if self.open_client is not None:
             self.open_client.close_port()
         self._mark_closed()
 
     def delete_client(self, backend: int) -> None:
-        """Delete the client at one system, its port with it."""
+        """Delete the client at one system, and with it its port."""
         client = self._clients.pop(backend, None)
         if client is self.open_client:
             self._mark_closed()
@@ -251,7 +251,7 @@ class MidiPort:
             client.delete()
 
     def stop_receiving(self) -> None:
-        """Hear nothing more. See the module's note on why this must come well before the end."""
+        """Stop receiving. The module's docstring says why this comes some time before the client is deleted."""
         for client in self._clients.values():
             self._callbacks += gc.get_referents(client)
             client.cancel_callback()
@@ -262,7 +262,7 @@ class MidiPort:
             self.delete_client(system)
 
     def has_client(self, backend: int) -> bool:
-        """Whether there is a client of ours at that system."""
+        """Whether we have a client at that system."""
         return backend in self._clients
 
     def _mark_closed(self) -> None:
@@ -273,7 +273,7 @@ class MidiPort:
         for pause in pauses:
             if system in self._clients:
                 break
-            with contextlib.suppress(self._backends.rtmidi.RtMidiError):  # it does not run here
+            with contextlib.suppress(self._backends.rtmidi.RtMidiError):  # the system does not run
                 self._clients[system] = self._make_client(system)
                 break
             time.sleep(pause)
@@ -282,14 +282,14 @@ class MidiPort:
     def _choose_port(self, ports: Sequence[PortInfo]) -> PortInfo:
         if self.wanted == AUTO and ports:
             return ports[0]
-        names = [offer.name for offer in ports]
+        names = [port.name for port in ports]
         found = [ports[n] for n in match_ports(self.wanted, names)]
         if not found:
             raise port_not_found_error(self.key, self.wanted, names)
-        # The first system's alone: a port of ALSA's and one of JACK's may be the same device.
-        same = [offer for offer in found if offer.backend == found[0].backend]
+        # Only those of the first system: a port at ALSA and one at JACK may be the same device.
+        same = [port for port in found if port.backend == found[0].backend]
         if len(same) > 1:
-            raise ambiguous_port_error(self.key, self.wanted, [offer.name for offer in same])
+            raise ambiguous_port_error(self.key, self.wanted, [port.name for port in same])
         return same[0]
 
     def _mark_open(self, backend: int, target: str) -> None:
@@ -301,7 +301,7 @@ class MidiPort:
 
 @dataclass(frozen=True, slots=True)
 class BackendPorts:
-    """One MIDI system that runs, and the real ports one may name there: where to send, where to hear."""
+    """A running MIDI system, and the names of its real ports."""
 
     backend: str
     outputs: tuple[str, ...]
@@ -310,7 +310,7 @@ class BackendPorts:
 
 
 def list_ports(client: str = "sideman") -> list[BackendPorts]:
-    """All that the MIDI systems offer now but `client`'s own ports, in the order of `auto`. Raises as Systems does."""
+    """The ports of all running MIDI systems, without `client`'s own, in the order of `auto`. Raises as `Backends`."""
     systems = Backends(f"{client}-ports")
     listings = []
     for system in systems.running():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mark on disk for every port on which notes of ours may sound, with the channels.
+"""A file that says on which channels of which port our notes may sound.
 
-It is there from before the first note until after the last note-off has left. A start that finds one knows that the
-process before it was killed, perhaps with a note sounding, and can release it as soon as that port is open.
+It exists from before the first note until after the last note-off. If the daemon finds it at its start, the previous
+process was killed, perhaps while a note sounded. The daemon then releases the notes as soon as that port is open.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from sideman.files import write_atomically
+from sideman_models.files import read_plain_file, write_whole
 
 _log = logging.getLogger(__name__)
 _MAX_PORTS = 32
+_MAX_BYTES = 1 << 16
 
 
 class CrashMarker:
-    """The marks in the file at `path`: channels (1..16) by the name of their port, as `Link.name` gives it.
+    """The file at `path`: channels (1..16) by port name, as in `MidiPorts.output_name`.
 
-    Where the disk refuses there are none, and the music plays all the same.
+    If it cannot be written there is no marker, and the music plays all the same.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,14 +31,14 @@ class CrashMarker:
         self._current: dict[str, list[int]] = {}
 
     def mark_playing(self, port: str, channels: Sequence[int]) -> list[int]:
-        """We are about to play on `channels` of `port`; those that a killed process has left sounding there."""
+        """Mark `channels` of `port`. Returns the channels of this port that a killed process has left marked."""
         self._current[port] = list(channels)
-        left = self._left_over.pop(port, [])
+        left_over = self._left_over.pop(port, [])
         self._write()
-        return left
+        return left_over
 
     def clear(self) -> None:
-        """All that we played has been released."""
+        """Remove our marks: every note has been released."""
         self._current.clear()
         self._write()
 
@@ -46,7 +47,7 @@ class CrashMarker:
         try:
             if marks:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(self._path, json.dumps(marks).encode())
+                write_whole(self._path, json.dumps(marks).encode())
             else:
                 self._path.unlink(missing_ok=True)
         except OSError as error:
@@ -55,12 +56,12 @@ class CrashMarker:
 
 def _read(path: Path) -> dict[str, list[int]]:
     try:
-        said = json.loads(path.read_bytes())
+        marks = json.loads(read_plain_file(path, _MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
-    items = list(said.items())[:_MAX_PORTS] if isinstance(said, dict) else []
+    items = list(marks.items())[:_MAX_PORTS] if isinstance(marks, dict) else []
     return {port: channels for port, channels in items if _are_channels(channels)}
 
 
-def _are_channels(said: object) -> bool:
-    return isinstance(said, list) and all(isinstance(channel, int) and 1 <= channel <= 16 for channel in said)
+def _are_channels(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(channel, int) and 1 <= channel <= 16 for channel in value)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MIDI bytes, as a port hands them over -> the messages in them that mean something here; the clock if asked for.
+"""Decodes the MIDI bytes that a port delivers into the messages that sideman uses.
 
-Ports are supposed to hand over whole messages, and most do. What else comes (running status, a clock byte in the
-middle of a note, system exclusive dumps, data bytes that belong to nothing) is told apart here as the MIDI 1.0
-specification has it: no input whatever raises.
+Ports should deliver whole messages, and most do. Everything else is handled as the MIDI 1.0 specification says: running
+status, a clock byte inside another message, system exclusive dumps, stray data bytes. No input raises an error.
+
+Written by hand because mido's parser ends a status after one message, so that notes under running status are lost, and
+drops a message that a clock byte interrupts.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ from sideman.core.events import (
 )
 
 _STATUS, _SYSTEM, _REAL_TIME = 0x80, 0xF0, 0xF8
-_ONE_DATA_BYTE = (PROGRAM_CHANGE, 0xD0)  # program change and channel pressure; all other channel messages carry two
+_ONE_DATA_BYTE = (PROGRAM_CHANGE, 0xD0)  # program change and channel pressure; all other channel messages have two
 
 
 class MidiDecoder:
-    """One port's bytes so far: a status stays in force until another comes. Timing is passed over, unless `clock`."""
+    """Decodes the bytes of one port. Clock messages are ignored unless `clock`."""
 
     __slots__ = ("_clock", "_data", "_status")
 
@@ -43,7 +45,7 @@ class MidiDecoder:
         self._data: list[int] = []
 
     def feed(self, message: Iterable[int]) -> Iterator[MidiEvent]:
-        """The events that `message` completes, in order; a note struck with velocity 0 is a release."""
+        """The events that are complete with `message`, in order. A note-on with velocity 0 becomes a note-off."""
         for byte in message:
             if byte >= _REAL_TIME:
                 if self._clock and byte in CLOCK_MESSAGES:
@@ -61,7 +63,7 @@ class MidiDecoder:
             return
         if self._status == SONG_POSITION:
             event: MidiEvent | None = SongPosition(self._data[0] | self._data[1] << 7)
-            self._status = 0  # of the system's, and so not in force any longer
+            self._status = 0  # a system message has no running status
         else:
             event = _event(kind, (self._status & 0x0F) + 1, *self._data)
         self._data.clear()

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What rtmidi does not tell of the JACK server: whether it lives and how long its period is. And how to keep it quiet.
+"""What rtmidi does not offer for JACK: whether the server runs, how long its period is, and no messages on stderr.
 
-Rtmidi's own clients never notice that the server has died: sending seems to work until a ring of some 2,340 messages
-is full, and then spins for ever with Python's lock held. So one more client, without ports, stands watch: libjack
-calls it from a thread of its own within milliseconds of the server's death. It is also how we ask whether there is a
-server at all.
+rtmidi's clients do not notice that the server has died. Sending seems to work until a ring buffer of about 2,340
+messages is full, and then loops for ever while it holds Python's lock. So we have one more client, without ports, to
+watch the server: libjack calls it from a thread of its own within milliseconds of the server's death. It also answers
+whether there is a server at all.
 
-Libjack is reached through rtmidi's extension module (a symbol is looked up in a library and in what it is linked to),
-so that both speak to the same copy of it: the wheels carry their own.
+We load libjack through rtmidi's extension module: the dynamic linker looks up a symbol in a library and in the
+libraries that it is linked to. So both use the same copy of libjack; rtmidi's wheels contain their own.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import sys
 import time
 from collections.abc import Callable
 
-RETRY_PAUSES_S = (0.02, 0.05, 0.1, 0.0)  # a server refuses a client, at times, while another one leaves
+RETRY_PAUSES_S = (0.02, 0.05, 0.1, 0.0)  # a server sometimes refuses a client while another one closes
 STALL_S = 1.0
 _NO_START_SERVER = 1  # JackNoStartServer of jack/types.h
-_SERVER_FAILED = 0x10  # JackServerFailed: there is none
+_SERVER_FAILED = 0x10  # JackServerFailed: no server runs
 _SHUTDOWN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def load_libjack(extension: str) -> ctypes.CDLL | None:
-    """Libjack as rtmidi's `extension` (a file) is linked to it, made silent; None where it has none."""
+    """The libjack to which rtmidi's `extension` (a file) is linked, without its messages; None if there is none."""
     if sys.platform == "win32":
         return None
     library = ctypes.CDLL(extension)
@@ -44,17 +44,17 @@ def load_libjack(extension: str) -> ctypes.CDLL | None:
 
 
 def _silence_messages(library: ctypes.CDLL) -> None:
-    """Take away the handlers with which libjack and libasound write to stderr whatever goes wrong.
+    """Replace the handlers with which libjack and libasound write errors to stderr.
 
-    In their place comes a C function that does nothing with what it is told. It must not be a Python one: libjack would
-    call it from its own threads, at a time when Python may be gone.
+    The replacement is a C function that ignores its arguments. A Python function would not do: libjack could call it
+    from its own threads after Python has ended.
     """
-    nothing = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
+    ignore = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
     for name in ("jack_set_error_function", "jack_set_info_function", "snd_lib_error_set_handler"):
         if hasattr(library, name):
             setter = getattr(library, name)
             setter.argtypes = (ctypes.c_void_p,)
-            setter(nothing)
+            setter(ignore)
 
 
 class JackServer:
@@ -64,13 +64,13 @@ class JackServer:
         self.has_died = False
         self._library, self._client = library, client
         self._on_death = on_death
-        self._last_frames = (time.monotonic(), -1)  # when its frames were last looked at, and what they were
-        self._callback = _SHUTDOWN(self._shutdown)  # kept: libjack holds only its address
+        self._last_frames = (time.monotonic(), -1)  # when the frame counter was last read, and its value
+        self._callback = _SHUTDOWN(self._shutdown)  # libjack has only its address: keep the object alive
         library.jack_on_shutdown(client, self._callback, None)
 
     @classmethod
     def connect(cls, library: ctypes.CDLL, name: str, on_death: Callable[[], None]) -> JackServer | None:
-        """The server that runs, or None. Never starts one."""
+        """Watch the running server; None if none runs. Never starts a server."""
         status = ctypes.c_int()
         for pause in RETRY_PAUSES_S:
             client = library.jack_client_open(name.encode(), _NO_START_SERVER, ctypes.byref(status))
@@ -81,32 +81,32 @@ class JackServer:
 
     @property
     def period_s(self) -> float:
-        """Seconds between two rounds in which the server carries messages from port to port."""
+        """Seconds per period: the server delivers MIDI messages once per period."""
         frames = self._library.jack_get_buffer_size(self._client)
         return float(frames / self._library.jack_get_sample_rate(self._client))
 
     def wait_periods(self, periods: int, max_s: float) -> None:
-        """Wait until it has carried messages `periods` more times; no more than `max_s` seconds."""
+        """Wait until the server has delivered messages for `periods` periods, at most `max_s` seconds."""
         frames = periods * self._library.jack_get_buffer_size(self._client)
-        first, end = self._library.jack_last_frame_time(self._client), time.monotonic() + max_s
+        start, end = self._library.jack_last_frame_time(self._client), time.monotonic() + max_s
         while not self.has_died and time.monotonic() < end:
-            if (self._library.jack_last_frame_time(self._client) - first) % 2**32 >= frames:
+            if (self._library.jack_last_frame_time(self._client) - start) % 2**32 >= frames:
                 return
             time.sleep(self.period_s / 2)
 
     def is_stalled(self) -> bool | None:
-        """Whether it has carried nothing since this was last answered, a second ago or more; None: too early to say."""
-        now, (then, before) = time.monotonic(), self._last_frames
-        if now - then < STALL_S:
+        """Whether no period has passed since the last answer, at least a second ago; None if it is too early to say."""
+        now, (last_s, last_frames) = time.monotonic(), self._last_frames
+        if now - last_s < STALL_S:
             return None
         frames = int(self._library.jack_last_frame_time(self._client))
         self._last_frames = (now, frames)
-        return frames == before
+        return frames == last_frames
 
     def close(self) -> None:
-        """Take the watch away; nothing is called after this."""
+        """Stop watching. `on_death` is not called after this."""
         self._library.jack_client_close(self._client)
 
-    def _shutdown(self, _nothing: int | None) -> None:
+    def _shutdown(self, _argument: int | None) -> None:
         self.has_died = True
         self._on_death()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the ports that there are is the one that somebody named."""
+"""Finds the port that a user means by a name."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sideman.core.errors import Unavailable
 
 
 def match_ports(wanted: str, names: Sequence[str]) -> list[int]:
-    """Where in `names` the port called `wanted` is: those of just that name, else those that contain it, in any case.
+    """The indices in `names` of the ports called `wanted`: exact matches, else names that contain it in any case.
 
-    ALSA appends the numbers of client and port (`nanoKEY:nanoKEY MIDI 1 20:0`), which change from start to start: a
-    name without them, or with those of another start, is exact too.
+    ALSA appends the numbers of client and port (`nanoKEY:nanoKEY MIDI 1 20:0`), which change with every start. So a
+    name without these numbers, or with others, also counts as an exact match.
     """
-    for is_meant in (
+    for matches in (
         lambda name: wanted == name,
         lambda name: _without_numbers(wanted) == _without_numbers(name),
         lambda name: wanted.casefold() in name.casefold(),
     ):
-        found = [n for n, name in enumerate(names) if is_meant(name)]
+        found = [n for n, name in enumerate(names) if matches(name)]
         if found:
             return found
     return []
 
 
 def nearest_port_name(wanted: str, names: Sequence[str]) -> str | None:
-    """The name that was most likely meant, compared whole and by its parts: people name a port by its device."""
+    """The most similar name, or None. Parts of names count too: users often write only the name of the device."""
     parts = {
         part.casefold(): name for name in reversed(names) for part in (name, _without_numbers(name), *name.split(":"))
     }
@@ -37,25 +37,25 @@ def nearest_port_name(wanted: str, names: Sequence[str]) -> str | None:
 
 
 def is_own_port(name: str, client: str) -> bool:
-    """Whether a port is ours, or of another sideman under the same name (JACK then appends -01)."""
+    """Whether a port belongs to us, or to another sideman of the same name (JACK appends -01)."""
     return re.match(rf"{re.escape(client)}(-in)?(-\d+)?:", name) is not None
 
 
 def ambiguous_port_error(key: str, wanted: str, names: Sequence[str]) -> Unavailable:
-    """The error for a name that fits several ports."""
-    return Unavailable(f"{key}: '{wanted}' could be any of {quoted_names(names)}: give more of the name")
+    """The error for a name that matches several ports."""
+    return Unavailable(f"{key}: '{wanted}' matches {quoted_names(names)}: write more of the name")
 
 
 def port_not_found_error(key: str, wanted: str, names: Sequence[str]) -> Unavailable:
-    """The error for a name that fits no port: what was likely meant, and what there is."""
+    """The error for a name that matches no port, with the most similar name and all names."""
     guess = nearest_port_name(wanted, names)
     meant = f"; did you mean '{guess}'?" if guess else ""
-    return Unavailable(f"{key}: no port is called '{wanted}'{meant} (there are: {quoted_names(names)})")
+    return Unavailable(f"{key}: no port is called '{wanted}'{meant} (the ports are: {quoted_names(names)})")
 
 
 def quoted_names(names: Sequence[str]) -> str:
-    """The names in quotes, for an error."""
-    return ", ".join(f"'{name}'" for name in names) or "none at all"
+    """The names in quotes, for an error message."""
+    return ", ".join(f"'{name}'" for name in names) or "none"
 
 
 def _without_numbers(name: str) -> str:

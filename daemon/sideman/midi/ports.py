@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way out and the way in, kept open over losses.
+"""The MIDI output and input. They are opened again whenever they are lost.
 
-A `MidiPorts` never gives up what is wanted: what is not there, or goes away while it plays (the JACK server dies, a
-named port is unplugged), is silent, and is looked for at each `poll()`. Where `auto` finds no MIDI system at all, the
-output is the in-process port, which takes everything and leads nowhere, until there is one.
+`MidiPorts` never gives up a requested port. If the port does not exist, or disappears while we play (the JACK server
+dies, a device is unplugged), we are silent, and each `poll()` looks for the port again. If `auto` finds no MIDI system
+at all, the output is in-process: it accepts everything and leads nowhere, until there is a MIDI system.
 
-Two threads use a Link: the player calls `send` and nothing else, the main thread everything else. `send` waits for no
-more than the change of one attribute: clients are closed and deleted only after it has been turned away from them.
+Two threads use `MidiPorts`: the player calls only `send`, the main thread calls everything else. `send` waits at most
+for the change of one attribute: clients are closed and deleted only after `send` no longer uses them.
 
-A port closed straight after a message may lose it (over JACK in 5 of 80 closings). So `close()` stays for two full
-periods of the JACK server, and at least 20 ms, after the last message.
+A port that is closed right after a message may lose that message (over JACK in 5 of 80 trials). So `close()` waits for
+two full periods of the JACK server, and at least 20 ms, after the last message.
 """
 
 from __future__ import annotations
@@ -26,20 +26,18 @@ from sideman.core.errors import Unavailable
 from sideman.midi.backends import AUTO, Backends, MidiPort, ReceiveCallback, RtMidiClient
 
 NO_PORT, IN_PROCESS = "none", "in-process"
-LINGER_S = 0.02  # at least, between the last message and the end of the port
+LINGER_S = 0.02  # at least this long between the last message and closing the port
 MAX_LINGER_S = 0.5
-CALLBACK_DRAIN_S = 0.01  # for a note on its way in, before the port is closed
-CLOSE_STEP_S = (
-    0.01  # between two steps of the end: libjack crashes on a client that ends while it is told of another's end
-)
+CALLBACK_DRAIN_S = 0.01  # for a note that is being received when the port is closed
+CLOSE_STEP_S = 0.01  # libjack crashes if a client closes while it is notified that another one has closed
 OUTPUT, INPUT = "midi.output", "midi.input"
 
 
 @dataclass(frozen=True, slots=True)
 class PortRequest:
-    """The ports to choose: AUTO, NONE or a name; our own name; whether a named port may come later.
+    """The requested ports (AUTO, NO_PORT or a name), our client name, and whether a named port may appear later.
 
-    With `clock` what the input hears of a clock is heard too.
+    With `clock`, the input also receives clock messages.
     """
 
     output: str = AUTO
@@ -51,7 +49,7 @@ class PortRequest:
 
 @dataclass(frozen=True, slots=True)
 class PortChanged:
-    """A port was opened or lost, or cannot be found for a new reason. `key` is OUTPUT or INPUT, `text` a sentence."""
+    """A port was opened or lost, or cannot be opened for a new reason. `key` is OUTPUT or INPUT; `text` for the log."""
 
     key: str
     is_open: bool
@@ -59,82 +57,82 @@ class PortChanged:
 
 
 class MidiPorts:
-    """Two ways, either of which may be none. The player's Output; opened, polled and closed by the main thread.
+    """The output and the input, each of which may be NO_PORT. It is the player's `MidiOutput`.
 
-    Raises Unavailable, when made, where rtmidi itself is missing or broken and ports are wanted.
+    The constructor raises Unavailable if ports are requested and rtmidi is missing or broken.
     """
 
     def __init__(self, request: PortRequest, receive: ReceiveCallback) -> None:
         self._request = request
         self._lock = threading.Lock()
-        self._output_client: RtMidiClient | None = None  # where `send` sends; None: nowhere
+        self._output_client: RtMidiClient | None = None  # the client that `send` uses; None: nothing is sent
         self._last_sent_s, self._failure = 0.0, ""
-        self._missing_reasons: dict[str, str] = {}  # by key: why a port that is wanted is not open
+        self._missing_reasons: dict[str, str] = {}  # by key: why a requested port is not open
         self._ports: dict[str, MidiPort] = {}
         self._backends: Backends | None = None
         if request.output != NO_PORT or request.input != NO_PORT:
-            self._backends = systems = Backends(request.client, self._wake_main_thread)
-            out = MidiPort(systems, OUTPUT, request.output, f"{request.client}:out", systems.make_output)
-            hear = partial(systems.make_input, receive=receive, clock=request.clock)
-            in_ = MidiPort(systems, INPUT, request.input, f"{request.client}-in:in", hear)
-            self._ports = {way.key: way for way in (out, in_) if way.wanted != NO_PORT}
+            self._backends = backends = Backends(request.client, self._wake_main_thread)
+            out = MidiPort(backends, OUTPUT, request.output, f"{request.client}:out", backends.make_output)
+            make_input = partial(backends.make_input, receive=receive, clock=request.clock)
+            in_ = MidiPort(backends, INPUT, request.input, f"{request.client}-in:in", make_input)
+            self._ports = {port.key: port for port in (out, in_) if port.wanted != NO_PORT}
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
 
     @property
     def output_name(self) -> str:
-        """The output: 'sideman:out (ALSA)', a real port's name and system, 'in-process', 'none', "waiting for 'X'"."""
+        """The output: 'sideman:out (ALSA)', a real port with its system, 'in-process', 'none', or "waiting for 'X'"."""
         return self._port_title(OUTPUT)
 
     @property
     def has_output(self) -> bool:
-        """Whether there is a port that we play to."""
+        """Whether a port is open for what we play."""
         return self._output_client is not None
 
     @property
     def input_period_s(self) -> float:
-        """Seconds between the rounds in which the input's messages are carried, as JACK does; 0: each at once."""
-        way, systems = self._ports.get(INPUT), self._backends
+        """The period in which the input delivers messages (JACK); 0 if it delivers each at once."""
+        port, backends = self._ports.get(INPUT), self._backends
         if (
-            way is None
-            or systems is None
-            or systems.server is None
-            or systems.server_lost()
-            or not way.has_client(systems.jack)
+            port is None
+            or backends is None
+            or backends.server is None
+            or backends.server_lost()
+            or not port.has_client(backends.jack)
         ):
             return 0.0
-        return systems.server.period_s
+        return backends.server.period_s
 
     @property
     def status_text(self) -> str:
-        """Both ways in a line."""
+        """Output and input in one line."""
         return f"output {self._port_title(OUTPUT)}, input {self._port_title(INPUT)}"
 
     def open(self) -> list[str]:
-        """Open what is there; answer why the rest is not, in sentences. Raises Unavailable unless it may come later."""
-        for way in self._ports.values():
+        """Open the ports. Returns a reason for each that cannot be opened; Unavailable if a named port may not wait."""
+        for port in self._ports.values():
             try:
-                self._open_port(way)
+                self._open_port(port)
             except Unavailable as error:
-                if way.wanted != AUTO and not self._request.wait:
+                if port.wanted != AUTO and not self._request.wait:
                     self.close()
                     raise
-                self._missing_reasons[way.key] = str(error)
+                self._missing_reasons[port.key] = str(error)
         return list(self._missing_reasons.values())
 
     def fileno(self) -> int:
-        """Readable when `poll` has something to tell at once: for the main thread's selector."""
+        """For the main thread's selector: readable when `poll` should be called at once."""
         return self._wake_reader.fileno()
 
     def poll(self) -> list[PortChanged]:
-        """What has come and gone. To be called every second or two, and whenever `fileno` is readable."""
+        """Look after the ports. Call it every second or two, and whenever `fileno` is readable. Returns the changes."""
         with contextlib.suppress(BlockingIOError):
             self._wake_reader.recv(64)
         return [*self._check_stalled_server(), *self._close_lost_ports(), *self._reopen_ports()]
 
     def send(self, message: Sequence[int]) -> None:
-        """Pass on one message of 1 to 3 bytes, or lose it while there is no port."""
+        """Send one message of 1 to 3 bytes. Without an open port, it is lost."""
         with self._lock:
             if self._output_client is None or self._backends is None or self._backends.server_lost():
                 return
@@ -146,15 +144,15 @@ class MidiPorts:
             self._last_sent_s = time.monotonic()
 
     def close(self) -> None:
-        """Let go of both ports once all that was sent has arrived."""
+        """Close both ports when everything that was sent has arrived."""
         if self._backends is not None:
             if INPUT in self._ports:
                 self._ports[INPUT].stop_receiving()
             self._wait_until_sent(self._backends)
             self._detach_output()
             for step in (MidiPort.close_port, MidiPort.delete_clients):
-                for way in self._ports.values():
-                    step(way)
+                for port in self._ports.values():
+                    step(port)
                     time.sleep(CLOSE_STEP_S)
             self._backends.stop_watching()
             self._backends = None
@@ -162,61 +160,61 @@ class MidiPorts:
         self._wake_writer.close()
 
     def _port_title(self, key: str) -> str:
-        way = self._ports.get(key)
-        if way is None:
+        port = self._ports.get(key)
+        if port is None:
             return NO_PORT
-        return way.title or (IN_PROCESS if way.wanted == AUTO else f"waiting for '{way.wanted}'")
+        return port.title or (IN_PROCESS if port.wanted == AUTO else f"waiting for '{port.wanted}'")
 
-    def _wait_until_sent(self, systems: Backends) -> None:
-        """Let what was sent leave. By the server's own rounds, which on a busy machine last longer than they should."""
-        if systems.server is not None and self._output_client is not None:
-            systems.server.wait_periods(3, MAX_LINGER_S)
+    def _wait_until_sent(self, backends: Backends) -> None:
+        """Wait until what was sent has left: some periods of the server, which can be longer on a busy machine."""
+        if backends.server is not None and self._output_client is not None:
+            backends.server.wait_periods(3, MAX_LINGER_S)
         time.sleep(max(CALLBACK_DRAIN_S, self._last_sent_s + LINGER_S - time.monotonic()))
 
-    def _open_port(self, way: MidiPort) -> None:
-        way.open()
-        self._missing_reasons.pop(way.key, None)
-        if way.key == OUTPUT:
+    def _open_port(self, port: MidiPort) -> None:
+        port.open()
+        self._missing_reasons.pop(port.key, None)
+        if port.key == OUTPUT:
             with self._lock:
-                self._output_client, self._failure = way.open_client, ""
+                self._output_client, self._failure = port.open_client, ""
         self._leave_unused_jack()
 
     def _leave_unused_jack(self) -> None:
-        """Leave JACK once all that is wanted was found elsewhere."""
-        ways = self._ports.values()
+        """Close our client at JACK when every requested port was found elsewhere."""
+        ports = self._ports.values()
         if self._backends is not None and not any(
-            way.open_client is None or way.has_client(self._backends.jack) for way in ways
+            port.open_client is None or port.has_client(self._backends.jack) for port in ports
         ):
             self._backends.stop_watching()
 
     def _check_stalled_server(self) -> Iterator[PortChanged]:
-        """Send nothing while JACK's server stands still: rtmidi's buffer for it fills, and then rtmidi hangs in it."""
-        way, server = self._ports.get(OUTPUT), self._backends.server if self._backends else None
-        if way is None or way.open_client is None or server is None or server.has_died:
+        """Send nothing while the JACK server is stalled: rtmidi's buffer for it would fill, and then rtmidi hangs."""
+        port, server = self._ports.get(OUTPUT), self._backends.server if self._backends else None
+        if port is None or port.open_client is None or server is None or server.has_died:
             return
-        still = server.is_stalled()
-        if still and self._output_client is not None:
+        stalled = server.is_stalled()
+        if stalled and self._output_client is not None:
             self._detach_output()
-            yield PortChanged(OUTPUT, False, f"{OUTPUT}: the JACK server stands still; silent until it goes on")
-        elif still is False and self._output_client is None:
+            yield PortChanged(OUTPUT, False, f"{OUTPUT}: the JACK server is stalled; silent until it continues")
+        elif stalled is False and self._output_client is None:
             with self._lock:
-                self._output_client = way.open_client
-            yield PortChanged(OUTPUT, True, f"{OUTPUT}: the JACK server goes on")
+                self._output_client = port.open_client
+            yield PortChanged(OUTPUT, True, f"{OUTPUT}: the JACK server continues")
 
     def _close_lost_ports(self) -> Iterator[PortChanged]:
-        """Let go of what is no longer there."""
-        before = {key: way.title for key, way in self._ports.items() if way.open_client is not None}
+        """Close the ports that no longer exist."""
+        titles = {key: port.title for key, port in self._ports.items() if port.open_client is not None}
         if self._backends is not None and self._backends.server_lost():
             self._detach_output()
-            for way in self._ports.values():
-                way.delete_client(self._backends.jack)
+            for port in self._ports.values():
+                port.delete_client(self._backends.jack)
             self._backends.stop_watching()
-        for way in self._ports.values():
-            if way.open_client is not None and self._is_broken(way):
-                if way.key == OUTPUT:
+        for port in self._ports.values():
+            if port.open_client is not None and self._is_broken(port):
+                if port.key == OUTPUT:
                     self._detach_output()
-                way.close_port()
-        for key, title in before.items():
+                port.close_port()
+        for key, title in titles.items():
             if self._ports[key].open_client is None:
                 yield PortChanged(key, False, f"{key}: {title} is gone; looking for it")
 
@@ -228,22 +226,22 @@ class MidiPorts:
             self._output_client = None
 
     def _reopen_ports(self) -> Iterator[PortChanged]:
-        """Look for what is wanted and not open."""
+        """Look for the requested ports that are not open."""
         if self._backends is not None:
             self._backends.forget_server_probe()
-        for way in self._ports.values():
-            if way.open_client is not None:
+        for port in self._ports.values():
+            if port.open_client is not None:
                 continue
             try:
-                self._open_port(way)
+                self._open_port(port)
             except Unavailable as error:
-                if self._missing_reasons.get(way.key) != str(error):
-                    self._missing_reasons[way.key] = str(error)
-                    yield PortChanged(way.key, False, str(error))
+                if self._missing_reasons.get(port.key) != str(error):
+                    self._missing_reasons[port.key] = str(error)
+                    yield PortChanged(port.key, False, str(error))
             else:
-                yield PortChanged(way.key, True, f"{way.key}: {way.title} is open")
+                yield PortChanged(port.key, True, f"{port.key}: {port.title} is open")
 
     def _wake_main_thread(self) -> None:
-        """Called in whatever thread notices that something is wrong."""
+        """May be called in any thread that notices an error."""
         with contextlib.suppress(OSError):
             self._wake_writer.send(b"!")

@@ -15,8 +15,17 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from sideman.core.engine import Engine
-from sideman.core.events import MidiEvent, NoteOff, encode
-from sideman.core.reports import Advanced, BarPlayed, EventSent, InputReceived, PlayerEnded, ReportSink
+from sideman.core.events import (
+    Advanced,
+    BarPlayed,
+    EventSent,
+    InputReceived,
+    MidiEvent,
+    NoteOff,
+    PlayerEnded,
+    ReportSink,
+    encode,
+)
 from sideman.playing.inbox import Arrival, Clock
 
 MAX_SLEEP_S = 1.0

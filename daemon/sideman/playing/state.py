@@ -9,10 +9,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sideman.files import write_atomically
+from sideman_models.files import read_plain_file, write_whole
 
 _log = logging.getLogger(__name__)
 STATE_VERSION = 1
+_MAX_BYTES = 1 << 24
 
 
 def state_folder() -> Path:
@@ -28,7 +29,7 @@ def save_state(state: dict[str, Any], path: Path) -> None:
     """Write `state` to `path`, completely or not at all. A failure is only logged."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"version": STATE_VERSION, **state}).encode())
+        write_whole(path, json.dumps({"version": STATE_VERSION, **state}).encode())
     except OSError as error:
         _log.warning("%s: the state could not be saved: %s", path, error.strerror)
 
@@ -36,7 +37,7 @@ def save_state(state: dict[str, Any], path: Path) -> None:
 def load_state(path: Path) -> dict[str, Any] | None:
     """Return the state saved at `path`; None if there is none, or if it cannot be read, which is logged."""
     try:
-        memory = json.loads(path.read_bytes())
+        memory = json.loads(read_plain_file(path, _MAX_BYTES))
         if isinstance(memory, dict) and memory.get("version") == STATE_VERSION:
             return memory
         _log.warning("%s: not a state of this version; starting afresh", path)

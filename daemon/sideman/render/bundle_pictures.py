@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures that go with a trained network: how it learned, what it learned from, and what it plays."""
+"""The pictures of a trained network: its learning curves, the values it learned from, and a chorus that it plays."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from sideman_models.network.lstm import NumpyNetwork
 
 LEARNING, VALUES, SAMPLE = "learning.png", "values.png", "sample.png"
 PICTURES = (
-    (LEARNING, "Bits a value, epoch by epoch"),
-    (VALUES, "The values it learned from, and how often each comes"),
+    (LEARNING, "Bits per value, epoch by epoch"),
+    (VALUES, "The values it learned from, and how often each occurs"),
     (SAMPLE, "A chorus it plays"),
 )
-"""The pictures there are, by name, and what each shows."""
+"""The file name of each picture, and what it shows."""
 
 _SAMPLE = Settings(play=PlaySettings(rate="phrase"))
 
 
 def bundle_pictures(bundle: Bundle, curve: list[Any], counts: Mapping[str, int], chart: Chart) -> dict[str, bytes]:
-    """The pictures of a bundle as PNG, by name, its sample over `chart`.
+    """The pictures of a bundle as PNG, by file name. The chorus is played over `chart`.
 
-    `curve` holds (epoch, bits in training, bits on unseen pieces or None), `counts` how often each value comes in what
-    it learned from. Raises ModuleNotFoundError where matplotlib is not installed.
+    `curve` has (epoch, bits in training, bits on unseen pieces or None), `counts` the number of each value in the music
+    it learned from. Raises ModuleNotFoundError if matplotlib is not installed.
     """
     from sideman_models import pictures
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was played as a standard MIDI file. The only module of the daemon that uses mido's files."""
+"""Writes a finished performance as a standard MIDI file. The only module of the daemon that uses mido.
+
+mido writes whole files only. The MIDI file of a take grows while it is played; `sideman.takes.midi_file` writes it.
+"""
 
 from __future__ import annotations
 
@@ -23,28 +26,28 @@ def midi_file_bytes(
     chords: Iterable[tuple[float, str]] = (),
     extra_tracks: Iterable[tuple[str, Iterable[tuple[float, MidiEvent]]]] = (),
 ) -> bytes:
-    """The contents of a file of `events` (beat, event), in order, as a track called `name` of `length` beats.
+    """The content of a MIDI file with `events` (beat, event) in a track called `name`, `length` beats long.
 
-    `meters` (beat, meter) become time signatures, `chords` (beat, symbol), in order, markers, which sequencers show and
-    `sideman corpus` reads. `extra_tracks` are more tracks, name and events.
+    `meters` (beat, meter) become time signatures. `chords` (beat, symbol) become markers, which sequencers show and
+    `sideman corpus` reads. `extra_tracks` are (name, events). All are in order of time.
     """
     song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
     song.tracks.append(_conductor_track(bpm, meters, chords))
-    song.tracks += [_track(played, length, title) for title, played in ((name, events), *extra_tracks)]
-    packed = io.BytesIO()
-    song.save(file=packed)
-    return packed.getvalue()
+    song.tracks += [_track(track_events, length, title) for title, track_events in ((name, events), *extra_tracks)]
+    file = io.BytesIO()
+    song.save(file=file)
+    return file.getvalue()
 
 
 def _conductor_track(
     bpm: float, meters: Iterable[tuple[float, Meter]], chords: Iterable[tuple[float, str]]
 ) -> mido.MidiTrack:
     tempo = mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))
-    told = [(beat, _signature(meter)) for beat, meter in meters]
-    told += [(beat, mido.MetaMessage("marker", text=symbol)) for beat, symbol in chords]
+    messages = [(beat, _signature(meter)) for beat, meter in meters]
+    messages += [(beat, mido.MetaMessage("marker", text=symbol)) for beat, symbol in chords]
     track = mido.MidiTrack([tempo])
     now = 0
-    for beat, message in sorted(told, key=lambda one: one[0]):
+    for beat, message in sorted(messages, key=lambda timed: timed[0]):
         tick = round(beat * TICKS_PER_BEAT)
         track.append(message.copy(time=tick - now))
         now = tick

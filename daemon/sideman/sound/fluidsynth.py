@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound from a MIDI file, through the fluidsynth that is installed and a sound font that is found."""
+"""Renders MIDI files to sound files with the installed fluidsynth and a sound font."""
 
 from __future__ import annotations
 
@@ -35,28 +35,27 @@ _PREFERRED_FONTS = ("default", "fluidr3_gm", "generaluser", "timgm6mb")
 
 @dataclass(frozen=True, slots=True)
 class FluidSynth:
-    """A fluidsynth, by its path, and the sound font it plays with."""
+    """The path of fluidsynth, and the sound font for it."""
 
     program: Path
     sound_font: Path
 
     def render_wav(self, midi: bytes, wav: Path, seconds: float) -> None:
-        """Write what the MIDI file's contents sound like to `wav`, whole or not at all: `seconds` of it at least.
+        """Render the content of a MIDI file to the file `wav`, whole or not at all; at least `seconds` long.
 
-        Raises `CannotCreate` where no file can be made, `DiskError` where the disk is full, `Unavailable` where
-        fluidsynth fails.
+        Raises CannotCreate, DiskError, or Unavailable if fluidsynth fails.
         """
         wav = wav.resolve()
         if wav.exists() and not wav.is_file():
-            raise CannotCreate(f"{wav}: cannot be created: something that is not a file is there")
+            raise CannotCreate(f"{wav}: cannot be created: something else than a file is there")
         with explain_write_errors(wav), tempfile.TemporaryDirectory(prefix=f".{wav.name}-", dir=wav.parent) as folder:
-            played, sounding = Path(folder, "take.mid"), Path(folder, "take.wav")
-            played.write_bytes(midi)
-            self._check(sounding, seconds, wav, self._run(played, sounding))
-            sounding.replace(wav)
+            midi_file, wav_file = Path(folder, "take.mid"), Path(folder, "take.wav")
+            midi_file.write_bytes(midi)
+            self._check(wav_file, seconds, wav, self._run(midi_file, wav_file))
+            wav_file.replace(wav)
 
     def _run(self, midi: Path, wav: Path) -> str:
-        """What fluidsynth says; its exit status is 0 whether it could or not."""
+        """Run fluidsynth. Returns its messages, because its exit status is 0 even if it fails."""
         options = ["-n", "-i", "-q", "-r", str(SAMPLE_RATE), "-T", "wav", "-O", "s16", "-F", str(wav)]
         command = [str(self.program), *options, str(self.sound_font), str(midi)]
         try:
@@ -65,26 +64,27 @@ class FluidSynth:
             raise Unavailable(f"--wav: {self.program} cannot be run: {error.strerror}") from error
         return done.stderr.decode("utf-8", "replace").strip()
 
-    def _check(self, sounding: Path, seconds: float, wav: Path, output: str) -> None:
-        said = f": {output.splitlines()[-1]}" if output else ""
-        if not (sounding.is_file() and _file_head(sounding).startswith(b"RIFF")):
-            raise Unavailable(f"--wav: {self.program} wrote no sound{said}")
-        if sounding.stat().st_size < _HEADER_BYTES + int(seconds * SAMPLE_RATE) * _FRAME_BYTES:
-            raise DiskError(f"{wav}: {self.program} wrote only a part of the sound; is the disk full?{said}")
+    def _check(self, wav_file: Path, seconds: float, wav: Path, output: str) -> None:
+        message = f": {output.splitlines()[-1]}" if output else ""
+        if not (wav_file.is_file() and _file_head(wav_file).startswith(b"RIFF")):
+            raise Unavailable(f"--wav: {self.program} wrote no sound{message}")
+        if wav_file.stat().st_size < _HEADER_BYTES + int(seconds * SAMPLE_RATE) * _FRAME_BYTES:
+            raise DiskError(f"{wav}: {self.program} wrote only a part of the sound; is the disk full?{message}")
 
 
 def find_fluidsynth(sound_font: Path | None, option: str = "--wav") -> FluidSynth:
-    """The fluidsynth on the PATH, with this sound font or else the first at the usual places, for `option`.
+    """The fluidsynth in the PATH, with this sound font, or else the first one in the usual folders.
 
-    Raises `Unavailable` where one of them is not there, `NoSuchInput` or `UnreadableInput` for a font that is none.
+    Errors name `option`. Raises Unavailable if fluidsynth or a sound font is missing, NoSuchInput or UnreadableInput
+    for a bad `sound_font`.
     """
     program = shutil.which(EXECUTABLE)
     if program is None:
-        raise Unavailable(f"{option}: {EXECUTABLE} is not installed here (Debian: fluidsynth; Homebrew: fluid-synth)")
+        raise Unavailable(f"{option}: {EXECUTABLE} is not installed (Debian: fluidsynth; Homebrew: fluid-synth)")
     font = next(_find_fonts(), None) if sound_font is None else _checked_font(sound_font)
     if font is None:
-        places = ", ".join(map(str, _font_folders()))
-        raise Unavailable(f"{option}: no sound font in {places}; name one with --sound-font FILE.sf2")
+        folders = ", ".join(map(str, _font_folders()))
+        raise Unavailable(f"{option}: no sound font in {folders}; name one with --sound-font FILE.sf2")
     return FluidSynth(Path(program), font)
 
 
@@ -110,19 +110,19 @@ def _file_head(path: Path) -> bytes:
 
 
 def _font_folders() -> list[Path]:
-    """Where sound fonts lie: the user's own first."""
+    """The folders that may have sound fonts, the user's own first."""
     data = os.environ.get("XDG_DATA_HOME") or str(resources.expand_user("~/.local/share"))
     return [*(Path(data, name) for name in ("sounds/sf2", "soundfonts")), *map(Path, _FONT_FOLDERS)]
 
 
 def _find_fonts() -> Iterator[Path]:
-    """The sound fonts there are, folder by folder, those for all instruments first."""
-    for place in _font_folders():
-        found = [path for path in place.glob("*") if path.suffix.lower() in _SUFFIXES] if place.is_dir() else []
+    """All sound fonts, folder by folder; the well-known ones with all instruments first."""
+    for folder in _font_folders():
+        found = [path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES] if folder.is_dir() else []
         yield from filter(_is_font, sorted(found, key=_font_rank))
 
 
 def _font_rank(path: Path) -> tuple[int, str]:
     name = path.name.lower()
-    known = (place for place, start in enumerate(_PREFERRED_FONTS) if name.startswith(start))
-    return next(known, len(_PREFERRED_FONTS)), name
+    ranks = (rank for rank, start in enumerate(_PREFERRED_FONTS) if name.startswith(start))
+    return next(ranks, len(_PREFERRED_FONTS)), name

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound at once: a fluidsynth of our own, which plays whatever we send.
+"""Immediate sound: runs a fluidsynth process that plays what we send.
 
-It is driven through its shell, on its standard input: `noteon 0 60 80`. That works wherever fluidsynth can make a
-sound, with ALSA, with JACK, and where there is no MIDI system at all; nothing has to be connected. And it cannot be
-left behind: when we end, be it by kill -9, its input ends, and with that fluidsynth.
+We write commands of its shell, such as `noteon 0 60 80`, to its standard input. This works wherever fluidsynth has
+audio: with ALSA, with JACK, and without any MIDI system. The user does not have to connect anything. And the process
+never outlives us: when we end, even by kill -9, its standard input ends, and then it ends too.
 
-What it sounds on is fluidsynth's own affair: `set audio.driver jack` in `~/.fluidsynth`.
+The audio device is chosen in fluidsynth's own configuration: `set audio.driver jack` in `~/.fluidsynth`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from sideman.sound.fluidsynth import EXECUTABLE as FLUIDSYNTH
 from sideman.sound.fluidsynth import FluidSynth
 
 LOAD_TIMEOUT_S = 45.0
-"""A large sound font on a slow card takes its time."""
+"""Loading a large sound font from a slow SD card takes long."""
 GAIN = 0.6
-"""Fluidsynth by itself (0.2) is set for a whole band, too soft for one line and a bass."""
+"""The default of fluidsynth, 0.2, is for a whole band: too soft for a solo line and a bass."""
 EXIT_TIMEOUT_S = 3.0
 TAIL_S = 0.4
-"""How long the last notes may die away."""
+"""How long the last notes may ring."""
 _READY_TEXT = b"sideman-may-play"
 _COMMANDS = {
     NOTE_OFF: "noteoff {} {}",
@@ -44,82 +44,82 @@ _COMMANDS = {
 
 
 class LiveSynth:
-    """A fluidsynth that runs, its sound font loaded, until `close`: an Output beside the port.
+    """A running fluidsynth with its sound font loaded, until `close`. It is a `MidiOutput`.
 
-    Raises Unavailable, in fluidsynth's own words, where it cannot be run or has nothing to sound on.
+    Raises Unavailable with fluidsynth's own message if it cannot run or has no audio.
     """
 
     def __init__(self, synth: FluidSynth) -> None:
         self.description = f"{synth.program.name} with {synth.sound_font.name}"
         self._failure = ""
         self._failure_reported = False
-        self._programs: list[tuple[int, int]] = []  # those chosen: program and channel
-        self._last_output: deque[str] = deque(maxlen=2)  # the last it said
+        self._programs: list[tuple[int, int]] = []  # the chosen programs: (program, channel)
+        self._last_output: deque[str] = deque(maxlen=2)  # its last messages
         self._ready = threading.Event()
-        self._process, self._pipe, said = _start_process(synth)
-        self._reader = threading.Thread(target=self._read_output, args=(said,), name=FLUIDSYNTH, daemon=True)
+        self._process, self._pipe, output = _start_process(synth)
+        self._reader = threading.Thread(target=self._read_output, args=(output,), name=FLUIDSYNTH, daemon=True)
         self._reader.start()
         self._write(b"echo " + _READY_TEXT)
         if not self._ready.wait(LOAD_TIMEOUT_S) or self._failure:
             self._stop(0.0)
-            raise Unavailable(f"--sound: {self._failure or f'{FLUIDSYNTH} did not come up in {LOAD_TIMEOUT_S:g} s'}")
+            raise Unavailable(f"--sound: {self._failure or f'{FLUIDSYNTH} did not start within {LOAD_TIMEOUT_S:g} s'}")
 
     def set_programs(self, midi: MidiSettings, play: PlaySettings) -> None:
-        """Choose the sounds, of General MIDI: that of midi.program for the solo, and what suits the accompaniment."""
-        sounds = [(midi.program, midi.channel)] if midi.program is not None else []
-        sounds += [(GM_PROGRAMS[play.comp], midi.comp)] if play.comp != "off" and midi.comp != midi.channel else []
-        if sounds != self._programs:
-            self._programs = sounds
-            for program, channel in sounds:
+        """Choose the General MIDI sounds: midi.program for the solo, and a matching one for the accompaniment."""
+        programs = [(midi.program, midi.channel)] if midi.program is not None else []
+        programs += [(GM_PROGRAMS[play.comp], midi.comp)] if play.comp != "off" and midi.comp != midi.channel else []
+        if programs != self._programs:
+            self._programs = programs
+            for program, channel in programs:
                 self.send(encode(ProgramChange(program - 1, channel)))
 
-    def with_ports(self, link: MidiPorts) -> PortsAndSynth:
-        """The port and this as one."""
-        return PortsAndSynth(link, self)
+    def with_ports(self, ports: MidiPorts) -> PortsAndSynth:
+        """One output that sends to both."""
+        return PortsAndSynth(ports, self)
 
     def send(self, message: Sequence[int]) -> None:
-        """Play one MIDI message of 1 to 3 bytes; never waits, and what fluidsynth has no use for is passed over."""
+        """Play one MIDI message of 1 to 3 bytes. Never blocks; ignores messages that fluidsynth does not use."""
         line = shell_command(message)
         if line and not self._failure:
             self._write(line.encode())
 
     def poll(self) -> str:
-        """Why there is no sound any more, told once; else nothing."""
+        """The reason why the sound has stopped, returned once; otherwise an empty string."""
         if not self._failure or self._failure_reported:
             return ""
         self._failure_reported = True
-        self._process.kill()  # it must not go on with a note that it was not told the end of
+        self._process.kill()  # or a note whose note-off it never got would ring on
         return f"--sound: {self._failure}; the music goes on without it"
 
     def close(self) -> None:
-        """End it, all notes having been released."""
+        """End fluidsynth. All notes have been released before."""
         if not self._failure:
             time.sleep(TAIL_S)
         self._stop(EXIT_TIMEOUT_S)
 
     def _stop(self, timeout_s: float) -> None:
-        self._failure = self._failure or "it was ended"
+        self._failure = self._failure or "it was closed"
         os.close(self._pipe)
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._reader.join(EXIT_TIMEOUT_S)  # unless somebody else has taken over its output
+        self._reader.join(EXIT_TIMEOUT_S)  # it may not end if another process has inherited the output
 
     def _write(self, line: bytes) -> None:
-        # A line is far shorter than what a pipe takes whole or not at all, so two threads may write.
+        # A pipe writes such a short line whole or not at all, so two threads may write.
         try:
             os.write(self._pipe, line + b"\n")
         except BlockingIOError:
-            self._failure = f"{FLUIDSYNTH} takes no more notes"
+            self._failure = f"{FLUIDSYNTH} accepts no more notes"
         except OSError:
-            pass  # it has ended; the reader says why
+            pass  # it has ended; `_read_output` finds the reason
 
-    def _read_output(self, said: IO[bytes]) -> None:
-        """It repeats every command; what it says must be taken, or one day it would wait for that."""
-        with said:
-            for line in said:
+    def _read_output(self, output: IO[bytes]) -> None:
+        """Read what fluidsynth prints: it echoes every command, and would block if nobody read it."""
+        with output:
+            for line in output:
                 if line.strip() == _READY_TEXT:
                     self._last_output.clear()
                     self._ready.set()
@@ -133,19 +133,19 @@ class LiveSynth:
 
 @dataclass(frozen=True, slots=True)
 class PortsAndSynth:
-    """The port and the sound together, as one Output of the player's."""
+    """The MIDI port and the sound as one output."""
 
     ports: MidiPorts
     sound: LiveSynth
 
     def send(self, message: Sequence[int]) -> None:
-        """Send one message to either."""
+        """Send one message to both."""
         self.ports.send(message)
         self.sound.send(message)
 
 
 def shell_command(message: Sequence[int]) -> str:
-    """A MIDI message as a command of fluidsynth's shell; empty for one that it has no use for."""
+    """A MIDI message as a command of fluidsynth's shell; empty for a message that it does not use."""
     kind, channel = message[0] & 0xF0, message[0] & 0x0F
     if kind == PITCH_BEND:
         return f"pitch_bend {channel} {message[1] | message[2] << 7}"
@@ -153,19 +153,22 @@ def shell_command(message: Sequence[int]) -> str:
 
 
 def _start_process(synth: FluidSynth) -> tuple[subprocess.Popen[bytes], int, IO[bytes]]:
-    """The process, our end of its input, and what it says; in a session of its own, so that Ctrl-C is ours to hear."""
+    """Start fluidsynth. Returns the process, our end of its input, and its output.
+
+    It runs in its own session, so that Ctrl-C reaches only us.
+    """
     command = [str(synth.program), "-n", "-q", "-j", "-g", str(GAIN), str(synth.sound_font)]
-    (their_input, ours), (said, their_output) = os.pipe(), os.pipe()
-    os.set_blocking(ours, False)
+    (their_input, our_input), (our_output, their_output) = os.pipe(), os.pipe()
+    os.set_blocking(our_input, False)
     try:
-        process = subprocess.Popen(  # noqa: S603 - the fluidsynth of the user's own PATH
+        process = subprocess.Popen(  # noqa: S603 - the fluidsynth in the user's PATH
             command, stdin=their_input, stdout=their_output, stderr=subprocess.STDOUT, start_new_session=True
         )
     except OSError as error:
-        os.close(ours)
-        os.close(said)
+        os.close(our_input)
+        os.close(our_output)
         raise Unavailable(f"--sound: {synth.program} cannot be run: {error.strerror}") from error
     finally:
         os.close(their_input)
         os.close(their_output)
-    return process, ours, os.fdopen(said, "rb")
+    return process, our_input, os.fdopen(our_output, "rb")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of takes, and the two files of each: NAME.jsonl, its journal, and NAME.mid, made from it.
+"""The folder of takes. Each take has two files: NAME.jsonl, its journal, and NAME.mid, which is made from the journal.
 
-Names begin with the date, so that their order is that in which the takes came. The one that is being written is locked
-for as long as its process lives: nobody deletes it, or takes it for one that was cut off.
+Names begin with the date, so in alphabetical order the oldest take comes first. The journal that is being written is
+locked as long as its process lives, so that it is neither deleted nor taken for one that was cut off.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sideman_models.text import printable
 JOURNAL, MIDI = ".jsonl", ".mid"
 _NAME = re.compile(r"\w[\w .’'-]*")
 _SMALL_BYTES = 1_000_000
-"""A MIDI file of up to so many bytes is made anew at every bar line, a larger one at every second, third, and so on."""
+"""A MIDI file up to this size is rewritten at each bar line, one of twice the size at every second one, and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +43,19 @@ class TakeFolder:
         return self.path / f"{name}{MIDI}"
 
     def names(self) -> list[str]:
-        """The takes there are, in the order in which they came."""
+        """The names of all takes, the oldest first."""
         with contextlib.suppress(OSError):
-            found = [
-                entry.name.removesuffix(JOURNAL) for entry in os.scandir(self.path) if entry.name.endswith(JOURNAL)
-            ]
-            return sorted(name for name in found if _NAME.fullmatch(name))
+            files = (entry.name for entry in os.scandir(self.path))
+            names = (file.removesuffix(JOURNAL) for file in files if file.endswith(JOURNAL))
+            return sorted(name for name in names if _NAME.fullmatch(name))
         return []
 
     def find(self, name: str) -> Path:
-        """The journal of the take called `name`. Raises NoSuchInput, with names like it."""
+        """The journal of the take called `name`. Raises NoSuchInput, with a name that is similar."""
         name = name.removesuffix(JOURNAL).removesuffix(MIDI)
         if _NAME.fullmatch(name) and os.path.lexists(self.journal(name)):
             return self.journal(name)
-        import difflib  # only a mistake needs it
+        import difflib  # needed only after a mistake
 
         names = self.names()
         near = difflib.get_close_matches(name, names, 1) or [each for each in names if name and name in each][-1:]
@@ -64,7 +63,7 @@ class TakeFolder:
         raise NoSuchInput(f"{printable(name)}: no such take; {hint}")
 
     def size(self, name: str) -> int:
-        """The bytes that a take fills."""
+        """The size of both files of a take."""
         size = 0
         for path in (self.journal(name), self.midi(name)):
             with contextlib.suppress(OSError):
@@ -72,35 +71,31 @@ class TakeFolder:
         return size
 
     def delete(self, name: str) -> None:
-        """Delete a take. Raises UsageError for one that is being written, or is a folder, and OSError."""
+        """Delete a take. Raises UsageError if it is being recorded or is a folder, and OSError."""
         if is_folder(self.journal(name)):
-            raise UsageError(f"{printable(self.journal(name))}: a folder, and no take")
+            raise UsageError(f"{printable(self.journal(name))}: a folder, not a take")
         if is_recording(self.journal(name)):
-            raise UsageError(f"{printable(name)}: it is being recorded; end that first")
-        for path in (
-            _temporary_path(self.midi(name)),
-            self.midi(name),
-            self.journal(name),
-        ):  # last what the others are found by
+            raise UsageError(f"{printable(name)}: it is being recorded; stop the recording first")
+        midi = self.midi(name)
+        for path in (_temporary_path(midi), midi, self.journal(name)):  # the journal last: takes are found by it
             path.unlink(missing_ok=True)
 
     def prune(self, limit: int) -> list[str]:
-        """Delete the oldest takes until all together fill no more than `limit` bytes; the names of these."""
-        names, gone = self.names(), []
-        sizes = {name: self.size(name) for name in names}
-        left = sum(sizes.values())
-        for name in names:
-            if left <= limit:
+        """Delete the oldest takes until all takes fill at most `limit` bytes; return the names of the deleted."""
+        sizes, deleted = {name: self.size(name) for name in self.names()}, []
+        total = sum(sizes.values())
+        for name, size in sizes.items():
+            if total <= limit:
                 break
             with contextlib.suppress(UsageError, OSError):
                 self.delete(name)
-                gone.append(name)
-                left -= sizes[name]
-        return gone
+                deleted.append(name)
+                total -= size
+        return deleted
 
 
 def take_folder(named: str | None) -> TakeFolder:
-    """The folder that takes.folder names; None is the usual one, beside the user's own bundles."""
+    """The folder named by takes.folder, or for None the default one, beside the user's own bundles."""
     if named is not None:
         return TakeFolder(resources.expand_user(named))
     own = bundle_folders()[0].parent if len(bundle_folders()) > 1 else state_folder()
@@ -108,12 +103,12 @@ def take_folder(named: str | None) -> TakeFolder:
 
 
 def is_folder(journal: Path) -> bool:
-    """Whether somebody has put a folder there, which is never deleted."""
+    """Whether a folder stands where the journal should be; it is never deleted."""
     return journal.is_dir() and not journal.is_symlink()
 
 
 def is_recording(journal: Path) -> bool:
-    """Whether somebody is writing it now."""
+    """Whether a process is writing the journal now."""
     try:
         if not journal.is_file():
             return False
@@ -127,21 +122,22 @@ def is_recording(journal: Path) -> bool:
 
 
 def write_midi_atomically(path: Path, contents: bytes, *, sync: bool) -> None:
-    """Make `contents` the MIDI file at `path`, whole or not at all. Raises OSError.
+    """Replace the MIDI file at `path` by `contents`, or leave it as it is. Raises OSError.
 
-    As `write_whole`, without waiting for the disk, and by way of one name only: who is killed leaves nothing unknown.
+    Unlike `sideman.files.write_atomically` it waits for the disk only if `sync`, and its temporary file always has the
+    same name, so that a process that is killed leaves no file which `TakeFolder.delete` does not know.
     """
-    fresh = _temporary_path(path)
+    temporary = _temporary_path(path)
     try:
-        with fresh.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(contents)
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        fresh.replace(path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -150,7 +146,7 @@ def _temporary_path(path: Path) -> Path:
 
 
 class OpenTake:
-    """The files of a take that is being written. Everything raises OSError, and then nothing is left half written."""
+    """The files of a take that is being written. Every method may raise OSError, and then leaves no half line."""
 
     def __init__(self, folder: TakeFolder, header: TakeHeader) -> None:
         self.name = header.name
@@ -161,7 +157,7 @@ class OpenTake:
         self._bars = 0
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
-            with contextlib.suppress(OSError):  # file systems without locks
+            with contextlib.suppress(OSError):  # some file systems have no locks
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.append(header.encode())
         except BaseException:
@@ -170,12 +166,17 @@ class OpenTake:
             raise
 
     @property
+    def total_size(self) -> int:
+        """The size of both files."""
+        return self.size + self.midi_size
+
+    @property
     def is_deleted(self) -> bool:
-        """Whether somebody has deleted it."""
+        """Whether the journal was deleted."""
         return os.fstat(self._file).st_nlink == 0
 
     def append(self, lines: bytes) -> None:
-        """Write whole lines at the end of the journal."""
+        """Append whole lines to the journal."""
         if self.is_deleted:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
         rest = memoryview(lines)
@@ -189,15 +190,15 @@ class OpenTake:
         self.size += len(lines)
 
     def is_midi_due(self) -> bool:
-        """Whether the MIDI file should be made anew at the bar line that is reached; to be asked at each."""
+        """Whether to rewrite the MIDI file at this bar line. Call it once at each bar line."""
         self._bars += 1
         return self._bars % (self.midi_size // _SMALL_BYTES + 1) == 0
 
     def write_midi(self, contents: bytes, *, sync: bool = False) -> None:
-        """Make this the MIDI file, whole or not at all; the disk is waited for only if it is to be `sync`."""
+        """Replace the MIDI file; `sync` waits for the disk."""
         write_midi_atomically(self._midi, contents, sync=sync)
         self.midi_size = len(contents)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the journal and release its lock."""
         os.close(self._file)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A take as a standard MIDI file that grows: tempo map, meters, chords, settings; what was played; what was heard.
+"""A take as a standard MIDI file that grows: a conductor track, what was played, and what was heard.
 
-The bytes of each track are kept as they come, so that the file can be made anew at every bar line: putting together an
-hour of sixteenths takes well under a millisecond. mido, which writes all other files, makes whole files only, takes
-half a second for that hour, and would have to be loaded by whoever plays; the tests read with it what is written here.
+Each track is kept as bytes, so that the file can be rewritten at every bar line: for an hour of sixteenths that takes
+well under a millisecond. mido, which writes all other MIDI files, only makes whole files, takes half a second for that
+hour, and would have to be loaded while the music plays. The tests read these files with mido.
 """
 
 from __future__ import annotations
@@ -13,19 +13,34 @@ from collections import deque
 from collections.abc import Iterable
 
 from sideman.core.chart.chart import Meter
-from sideman.core.events import ControlChange, NoteOff, NoteOn, PitchBend, ProgramChange, encode
-from sideman.core.reports import Advanced, BarStarted, EventSent, InputReceived, NoteHeard, PlayerEnded, Report
+from sideman.core.events import (
+    Advanced,
+    BarStarted,
+    ControlChange,
+    EventSent,
+    InputReceived,
+    NoteHeard,
+    NoteOff,
+    NoteOn,
+    PitchBend,
+    PlayerEnded,
+    ProgramChange,
+    Report,
+    encode,
+)
 from sideman.takes.journal import TakeHeader
-from sideman.takes.jsonform import settings_to_json
+from sideman.takes.lines import settings_to_json
 
 TICKS_PER_BEAT = 960
 _TEXT, _NAME, _MARKER, _END, _TEMPO, _METER = 0x01, 0x03, 0x06, 0x2F, 0x51, 0x58
-_MIN_BEAT_US, _MAX_BEAT_US = 60_000, 6_000_000  # of a beat, a thousand and ten beats a minute: anything else is a jump
+_MIN_BEAT_US, _MAX_BEAT_US = 60_000, 6_000_000
+"""The length of a beat at 1000 and at 10 bpm, in microseconds; anything else is a jump and no tempo."""
 _TEMPO_TOLERANCE_S = 0.0005
+"""A new tempo is written if the old one would be wrong by more than this."""
 
 
 class TrackWriter:
-    """One track, its events encoded as they come. Ticks never go back."""
+    """One track. Events are encoded when they are added; an earlier tick than the last one counts as the last one."""
 
     def __init__(self) -> None:
         self.current_tick = 0
@@ -33,7 +48,7 @@ class TrackWriter:
         self._sounding: dict[tuple[int, int], None] = {}
 
     def add(self, tick: int, message: tuple[int, ...]) -> None:
-        """A message of a channel."""
+        """Add a channel message."""
         self._advance_to(tick)
         self._data += bytes(message)
         kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1])
@@ -43,14 +58,14 @@ class TrackWriter:
             self._sounding.pop(key, None)
 
     def meta(self, tick: int, kind: int, content: bytes) -> None:
-        """A meta event."""
+        """Add a meta event."""
         self._advance_to(tick)
         self._data += _encode_meta(kind, content)
 
     def chunk(self, head: bytes, end: int, pending: Iterable[tuple[int, int, bytes]] = ()) -> bytes:
-        """The chunk of a file, with events before it and meta events to come, up to tick `end` or the last event.
+        """The track as a chunk of a file: the bytes `head`, the events, the `pending` meta events, the end.
 
-        What sounds then is ended.
+        It ends at tick `end` or at the last event; notes that still sound are released there.
         """
         rest, now = bytearray(), self.current_tick
         for tick, kind, content in pending:
@@ -72,7 +87,7 @@ def _encode_meta(kind: int, content: bytes) -> bytes:
 
 
 def _variable_length(number: int) -> bytes:
-    """A number as MIDI files write those that may be long: seven bits a byte, the last one without the eighth."""
+    """A variable-length quantity: seven bits a byte, the eighth bit set in all bytes but the last."""
     encoded = [number & 0x7F]
     while number := number >> 7:
         encoded.append(number & 0x7F | 0x80)
@@ -80,7 +95,7 @@ def _variable_length(number: int) -> bytes:
 
 
 class TakeMidiFile:
-    """The MIDI file of the take that begins as `header` says."""
+    """The MIDI file of the take with this header."""
 
     def __init__(self, header: TakeHeader) -> None:
         self._start = header.first_beat
@@ -88,29 +103,31 @@ class TakeMidiFile:
         self._header = header
         self._opening_meter = self._meter = header.chart.meter_at(header.start)
         self._head = _conductor_head(header, self._opening_meter)
-        self._meter_tick = 0  # the tick where the meter was written last
+        self._meter_tick = 0  # where a meter was last written
         self._chord = ""
-        self._markers: deque[tuple[int, int, bytes]] = deque()  # told ahead, and not yet passed
+        self._markers: deque[tuple[int, int, bytes]] = deque()  # of bars reported ahead of time
         self._end_tick = 0
         self._beat_us = _microseconds(header.settings.tempo.bpm)
         self._has_exact_tempo = header.settings.tempo.source == "internal"
-        self._written_beat, self._written_s = header.first_beat, header.second  # as written so far
-        self._is_anchored = header.whole  # else we come in in the middle, at a second that is to be found
+        self._written_beat, self._written_s = header.first_beat, header.second  # the tempo map reaches up to here
+        self._is_anchored = header.whole  # otherwise the second of the first beat is still to be found
         self._last_point = header.second, header.first_beat
-        self._skew_s = 0.0  # seconds that the clock is ahead of the file, which has no halts in it
+        self._skew_s = 0.0  # by how much the clock is ahead of the file, which leaves out the time while stopped
 
     def set_header(self, header: TakeHeader) -> None:
-        """It has its name now."""
+        """Take over the header when the take has got its name."""
         self._header, self._head = header, _conductor_head(header, self._opening_meter)
 
     def add_report(self, report: Report) -> None:
-        """Write down what a report tells, if it belongs there."""
+        """Add what a report says, if it belongs in the file."""
         match report:
             case BarStarted(beat, meter, changes):
                 self._add_meter(beat, meter)
                 self._end_tick = max(self._end_tick, self._tick(beat))
                 for at, chord in changes:
-                    self._add_chord(beat + at, chord.text)
+                    if chord.text != self._chord:
+                        self._chord = chord.text
+                        self._markers.append((self._tick(beat + at), _MARKER, chord.text.encode("utf-8", "replace")))
             case EventSent(_, beat, NoteOn() | NoteOff() | ControlChange() | ProgramChange() | PitchBend() as event):
                 self._played_track.add(self._tick(beat), encode(event))
             case NoteHeard(beat, note):
@@ -125,7 +142,7 @@ class TakeMidiFile:
                 pass
 
     def contents(self) -> bytes:
-        """The file."""
+        """The bytes of the file."""
         tracks = (self._conductor_track, self._played_track, self._heard_track)
         end = max(self._end_tick, *(track.current_tick for track in tracks))
         head = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), TICKS_PER_BEAT)
@@ -139,16 +156,10 @@ class TakeMidiFile:
     def _tick(self, beat: float) -> int:
         return max(0, round((beat - self._start) * TICKS_PER_BEAT))
 
-    def _anchor(self, second: float, beat: float) -> None:
-        if not self._is_anchored and beat >= self._start:
-            self._is_anchored = True
-            self._written_s = second - (beat - self._start) * self._beat_us / 1e6
-            self._last_point = self._written_s, self._start
-
     def _add_meter(self, beat: float, meter: Meter) -> None:
-        """Write the meter of the bar that begins on `beat`, if it is another, or the bars before do not lead there."""
+        """Write the meter of the bar on `beat` if it is new, or if counting bars from the last one misses `beat`."""
         tick = self._tick(beat)
-        while self._markers and self._markers[-1][0] >= tick:  # of a bar that was left
+        while self._markers and self._markers[-1][0] >= tick:  # of a bar that was not played after all
             self._markers.pop()
             self._chord = ""
         if meter != self._meter and tick == 0:
@@ -158,40 +169,35 @@ class TakeMidiFile:
             self._markers.append((tick, _METER, _signature(meter)))
         self._meter = meter
 
-    def _add_chord(self, beat: float, chord: str) -> None:
-        if chord != self._chord:
-            self._chord = chord
-            self._markers.append((self._tick(beat), _MARKER, chord.encode("utf-8", "replace")))
-
     def _advance(self, second: float, beat: float, *, immediately: bool = False) -> None:
-        """Time goes on: a beat later, or where a command may change the tempo, see what it has been since."""
-        self._anchor(second, beat)
-        passed, here = self._last_point
-        if beat == here and beat >= self._start:
-            self._skew_s += second - passed  # the music is halted
+        """Time advances: measure the tempo after each beat, or `immediately` where a command may change it."""
+        if not self._is_anchored and beat >= self._start:
+            self._is_anchored = True
+            self._written_s = second - (beat - self._start) * self._beat_us / 1e6
+            self._last_point = self._written_s, self._start
+        last_second, last_beat = self._last_point
+        if beat == last_beat and beat >= self._start:
+            self._skew_s += second - last_second  # the music is stopped
         self._last_point = second, beat
         self._end_tick = max(self._end_tick, self._tick(beat))
         if beat - self._written_beat >= (1e-6 if immediately else 1.0):
             self._measure_tempo(second - self._skew_s - self._written_s, beat)
 
     def _measure_tempo(self, seconds: float, beat: float) -> None:
-        """So many `seconds` went by up to `beat`: write the tempo for them, if the one before would be wrong."""
+        """Write the tempo of the last beats, which took `seconds`, if the current tempo would be wrong for them."""
         beats = beat - self._written_beat
         expected = beats * self._beat_us / 1e6
         if abs(seconds - expected) > _TEMPO_TOLERANCE_S:
             us = round(seconds * 1e6 / beats)
             if _MIN_BEAT_US <= us <= _MAX_BEAT_US:
                 self._beat_us, expected = us, beats * us / 1e6
-                self._write_tempo(self._tick(self._written_beat), us)
+                tick = self._tick(self._written_beat)
+                while self._markers and self._markers[0][0] <= tick:
+                    self._conductor_track.meta(*self._markers.popleft())
+                self._conductor_track.meta(tick, _TEMPO, us.to_bytes(3, "big"))
             else:
-                self._skew_s += seconds - expected  # the music has moved to another place
+                self._skew_s += seconds - expected  # the music jumped to another place
         self._written_beat, self._written_s = beat, self._written_s + expected
-
-    def _write_tempo(self, tick: int, us: int) -> None:
-        """Write a tempo from `tick` on, after the chords up to there."""
-        while self._markers and self._markers[0][0] <= tick:
-            self._conductor_track.meta(*self._markers.popleft())
-        self._conductor_track.meta(tick, _TEMPO, us.to_bytes(3, "big"))
 
 
 def _signature(meter: Meter) -> bytes:
@@ -199,24 +205,20 @@ def _signature(meter: Meter) -> bytes:
 
 
 def _conductor_head(header: TakeHeader, meter: Meter) -> bytes:
-    """How the conductor's track begins: name, meter, tempo, and what the take was made of, as texts."""
-    about = [f"title: {header.chart.info.title}"] if header.chart.info.title else []
-    about += [f"seed: {header.seed}", f"bundle: {header.bundle}", f"recorded {header.date} by sideman {header.sideman}"]
-    about += [f"{name}: {value}" for name, value in settings_to_json(header.settings).items()]
+    """The start of the conductor track: name, meter, tempo, and as texts what the take was made with."""
+    texts = [f"title: {header.chart.info.title}"] if header.chart.info.title else []
+    texts += [f"seed: {header.seed}", f"bundle: {header.bundle}", f"recorded {header.date} by sideman {header.sideman}"]
+    texts += [f"{name}: {value}" for name, value in settings_to_json(header.settings).items()]
     events = [
         _text_event(_NAME, header.name),
-        _meta_event(_METER, _signature(meter)),
-        _meta_event(_TEMPO, _microseconds(header.settings.tempo.bpm).to_bytes(3, "big")),
+        _variable_length(0) + _encode_meta(_METER, _signature(meter)),
+        _variable_length(0) + _encode_meta(_TEMPO, _microseconds(header.settings.tempo.bpm).to_bytes(3, "big")),
     ]
-    return b"".join([*events, *(_text_event(_TEXT, text) for text in about)])
+    return b"".join([*events, *(_text_event(_TEXT, text) for text in texts)])
 
 
 def _text_event(kind: int, text: str) -> bytes:
-    return _meta_event(kind, text.encode("utf-8", "replace"))
-
-
-def _meta_event(kind: int, content: bytes) -> bytes:
-    return _variable_length(0) + _encode_meta(kind, content)
+    return _variable_length(0) + _encode_meta(kind, text.encode("utf-8", "replace"))
 
 
 def _microseconds(bpm: float) -> int:

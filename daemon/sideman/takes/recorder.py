@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes as they happen: a performance written down bar by bar, or its last minutes remembered.
+"""Records a performance while it is played: writes it to files bar by bar, or keeps its last minutes in memory.
 
-A recorder has no thread: whoever heeds the player's reports hands them on, and at each bar line, in about a
-millisecond, the files are brought up to date. The disk is not waited for, so a process that is killed loses nothing up
-to there, while a power cut may cost the last seconds. A disk that refuses is told once; it is tried again each minute,
-and meanwhile what is told is remembered, as far as there is room.
+A recorder has no thread of its own. It is given the player's reports, and at each bar line it updates the files, which
+takes about a millisecond. It does not wait for the disk: a process that is killed loses nothing before the last bar
+line, but a power cut may cost the last seconds. If the disk fails, that is logged once, the recorder tries again each
+minute, and meanwhile it keeps the lines in memory, up to a limit.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from sideman.core.errors import DiskError, Unavailable
-from sideman.core.events import SetChart
-from sideman.core.reports import (
+from sideman.core.events import (
     Advanced,
     BarPlayed,
     BarStarted,
@@ -28,21 +27,23 @@ from sideman.core.reports import (
     ModeChanged,
     PlayerEnded,
     Report,
+    SetChart,
     SettingsChanged,
 )
 from sideman.core.settings.schema import TakesSettings, with_values
 from sideman.files import explain_write_errors
-from sideman.takes import jsonform
 from sideman.takes.folder import OpenTake, TakeFolder
-from sideman.takes.journal import RECORDED_TYPES, RecordedReport, TakeHeader, TakeTotals, encode_report
+from sideman.takes.journal import TakeHeader, TakeTotals
+from sideman.takes.lines import RecordedReport, decode_report, encode_report
 from sideman.takes.midi_file import TakeMidiFile
 
 RETRY_S = 60.0
 MAX_WRITE_INTERVAL_S = 10.0
-"""Between two times that the files are brought up to date, be there a bar line or not."""
+"""The files are updated at least this often, even without a bar line."""
 MAX_WAITING_BYTES = 8_000_000
+"""Lines kept in memory while the disk fails."""
 MAX_RECENT_BYTES = 16_000_000
-"""Bytes of lines: what waits for a disk that refuses; the last minutes."""
+"""Lines kept in memory as the last minutes."""
 _MEGABYTE = 1_000_000
 _MAX_NAME_TRIES = 20
 
@@ -50,24 +51,24 @@ _log = logging.getLogger(__name__)
 
 
 class TakeRecorder:
-    """Records, or remembers, what is told from `start` on, as `takes` and `minutes` say; `names` are for takes."""
+    """Writes takes if `takes.record` is set, otherwise keeps the last `minutes`. `names` are for new takes."""
 
     def __init__(self, folder: TakeFolder, takes: TakesSettings, minutes: int, names: Iterator[str]) -> None:
         self._store = _TakeStore(folder, takes.limit_mb * _MEGABYTE, names)
         self._record = takes.record
         self._minutes = minutes
-        self._header: TakeHeader | None = None  # of a take that would begin now
+        self._header: TakeHeader | None = None  # of a take that would start now
         self._writer: _TakeWriter | None = None
         self._recent: _RecentBars | None = None
 
     def start(self, header: TakeHeader) -> None:
-        """The music is about to begin; the name of `header` is put in when it is written."""
+        """Begin a take. `header` gets its name when it is written."""
         self._header = header
         self._writer = _TakeWriter(self._store, header) if self._record else None
         self._recent = None if self._record else _RecentBars(header)
 
     def record(self, report: Report) -> None:
-        """Take in what is told next. Never raises for what a disk does."""
+        """Record the next report. Problems of the disk are logged, never raised."""
         if self._header is None:
             return
         if isinstance(report, RecordedReport):
@@ -78,7 +79,7 @@ class TakeRecorder:
         self._update_header(report, self._header)
 
     def _update_header(self, report: Report, header: TakeHeader) -> None:
-        """What a take that begins later begins with."""
+        """Keep the header up to date for a take that starts later."""
         match report:
             case SettingsChanged(values):
                 settings = with_values(header.settings, values)
@@ -93,29 +94,30 @@ class TakeRecorder:
                 pass
 
     def keep(self) -> str:
-        """Save the last minutes; the path of the MIDI file. While all is recorded, that of the take being written.
+        """Save the last minutes as a take and return the path of its MIDI file.
 
-        Raises Unavailable where nothing is remembered, CannotCreate or DiskError.
+        While a take is being written, update its files instead. Raises Unavailable if nothing is kept in memory,
+        CannotCreate or DiskError.
         """
         if self._writer is not None:
             return self._writer.keep()
         if self._recent is None or not self._minutes:
-            raise Unavailable("nothing is remembered: play.capture_minutes is 0")
+            raise Unavailable("no minutes are kept in memory: play.capture_minutes is 0")
         return self._recent.keep(self._store)
 
     def close(self) -> None:
-        """The music has ended."""
+        """End the take: the music is over."""
         if self._writer is not None:
             self._writer.close()
 
 
 def timestamp() -> str:
-    """The date and time, here, as a take's header has it."""
+    """The local date and time, as a header has it."""
     return datetime.now(tz=UTC).astimezone().isoformat(timespec="seconds")
 
 
 class _TakeStore:
-    """Where new takes go, each with a name of its own."""
+    """The folder for new takes, and their names. All takes together fill at most `limit` bytes."""
 
     def __init__(self, folder: TakeFolder, limit: int, names: Iterator[str]) -> None:
         self.folder = folder
@@ -123,7 +125,7 @@ class _TakeStore:
         self._names = names
 
     def open_take(self, header: TakeHeader) -> tuple[OpenTake, TakeHeader]:
-        """A new take, and its header, named. Raises OSError."""
+        """Create the files of a new take; also return its header with the name in it. Raises OSError."""
         date = datetime.fromisoformat(header.date)
         for name in islice(self._names, _MAX_NAME_TRIES):
             named = replace(header, name=f"{date:%Y-%m-%d-%H%M%S}-{name}")
@@ -132,32 +134,32 @@ class _TakeStore:
             except FileExistsError:
                 if not self.folder.path.is_dir():
                     raise
-        raise FileExistsError(f"{self.folder.path}: the names for takes are used up")
+        raise FileExistsError(f"{self.folder.path}: all names that were tried are taken")
 
     def prune(self) -> None:
-        """See that there is not too much."""
+        """Delete the oldest takes if all takes together are too large."""
         for name in self.folder.prune(self.limit):
-            _log.info("take %s deleted: all together were larger than takes.limit_mb", name)
+            _log.info("take %s deleted: the takes were larger than takes.limit_mb", name)
 
 
 def partial_header(header: TakeHeader, beat: float) -> TakeHeader:
-    """The header of a take that begins in the middle of the music, on `beat`: it cannot be played again."""
+    """The header of a take that starts in the middle of the music, on `beat`, and so cannot be played again."""
     return replace(header, whole=False, date=timestamp(), start=beat, memory={})
 
 
 class _TakeWriter:
-    """Writes one take after another: all is one, unless it grows too large or its files are taken away."""
+    """Writes a take. If it grows too large, or its files are deleted, another take follows it."""
 
-    def __init__(self, shelf: _TakeStore, header: TakeHeader) -> None:
-        self._store = shelf
+    def __init__(self, store: _TakeStore, header: TakeHeader) -> None:
+        self._store = store
         self._open_take: OpenTake | None = None
         self._pruned_at = 0
-        self._retry_at: float | None = None  # the disk has refused; the second when it is tried again
+        self._retry_at: float | None = None  # the disk fails; the second of the next try
         self._lines: list[bytes] = []
         self._waiting_bytes = 0
         self._bar_over = False
         self._second = self._updated_at = header.second
-        self._is_discarded = False  # what came is lost: at the next bar line another take begins
+        self._is_discarded = False  # lines were lost: another take starts at the next bar line
         self._start(header)
 
     def _start(self, header: TakeHeader) -> None:
@@ -166,7 +168,7 @@ class _TakeWriter:
         self._lines, self._waiting_bytes, self._is_discarded = [], 0, False
 
     def add(self, report: RecordedReport, next_header: TakeHeader) -> None:
-        """Take in a report; a take that begins now would begin as `later` says."""
+        """Add a report. `next_header` is that of a take that would start now."""
         if isinstance(report, BarStarted):
             self._start_bar(report, next_header)
         if isinstance(report, Advanced | InputReceived | PlayerEnded):
@@ -184,14 +186,11 @@ class _TakeWriter:
 
     def _start_bar(self, bar: BarStarted, next_header: TakeHeader) -> None:
         self._bar_over = True
-        grown = (
-            self._open_take is not None and self._open_take.size + self._open_take.midi_size > self._store.limit // 4
-        )
-        if not (grown or self._is_discarded):
-            return
-        if grown:
+        too_large = self._open_take is not None and self._open_take.total_size > self._store.limit // 4
+        if too_large:
             self.close()
-        self._start(partial_header(next_header, bar.beat))
+        if too_large or self._is_discarded:
+            self._start(partial_header(next_header, bar.beat))
 
     def _update_files(self, *, last: bool = False) -> None:
         self._bar_over, self._updated_at = False, self._second
@@ -205,7 +204,7 @@ class _TakeWriter:
             return
         if self._retry_at is not None:
             self._retry_at = None
-            _log.info("take %s is written down again", self._header.name)
+            _log.info("take %s can be written again", self._header.name)
 
     def _write(self, *, last: bool) -> None:
         if self._open_take is None:
@@ -213,19 +212,19 @@ class _TakeWriter:
             self._open_take, self._header = self._store.open_take(self._header)
             self._midi.set_header(self._header)
             self._pruned_at = 0
-        sheet = self._open_take
-        sheet.append(b"".join(self._lines))
+        take = self._open_take
+        take.append(b"".join(self._lines))
         self._lines, self._waiting_bytes = [], 0
-        if sheet.is_midi_due() or last:
-            sheet.write_midi(self._midi.contents(), sync=last)
-        if sheet.size + sheet.midi_size > self._pruned_at + self._store.limit // 16:
-            self._pruned_at = sheet.size + sheet.midi_size
+        if take.is_midi_due() or last:
+            take.write_midi(self._midi.contents(), sync=last)
+        if take.total_size > self._pruned_at + self._store.limit // 16:
+            self._pruned_at = take.total_size
             self._store.prune()
 
     def _write_failed(self, error: OSError) -> None:
         if self._retry_at is None:
             where, why = self._store.folder.path, error.strerror or error
-            _log.warning("%s: the take cannot be written down: %s; it is tried again each minute", where, why)
+            _log.warning("%s: the take cannot be written: %s; sideman tries again each minute", where, why)
         self._retry_at = self._second + RETRY_S
         if self._open_take is not None and self._open_take.is_deleted:
             self._discard()
@@ -236,22 +235,22 @@ class _TakeWriter:
             self._discard()
 
     def _discard(self) -> None:
-        """What waits is forgotten, and the take ends with what is written of it."""
+        """Forget the waiting lines; the take ends with what the disk has of it."""
         if self._open_take is not None:
             self._open_take.close()
         self._open_take, self._lines, self._waiting_bytes, self._is_discarded = None, [], 0, True
 
     def keep(self) -> str:
-        """The path of the MIDI file, up to date. Raises CannotCreate or DiskError."""
+        """Update the files and return the path of the MIDI file. Raises CannotCreate or DiskError."""
         folder = self._store.folder
         if self._is_discarded:
-            raise DiskError(f"{folder.path}: the take cannot be written down")
+            raise DiskError(f"{folder.path}: the take cannot be written")
         with explain_write_errors(folder.path):
             self._write(last=True)
         return str(folder.midi(self._header.name))
 
     def close(self) -> None:
-        """End the take in good order."""
+        """Write the totals and close the files."""
         if self._is_discarded:
             return
         self._lines.append(self._totals.encode())
@@ -262,7 +261,7 @@ class _TakeWriter:
 
 
 class _RecordedBar(NamedTuple):
-    """The lines of a bar: its last second, and how a take would begin that began with it."""
+    """The lines of a bar, its last second, and the header of a take that starts with it."""
 
     second: float
     header: TakeHeader
@@ -270,20 +269,20 @@ class _RecordedBar(NamedTuple):
 
 
 class _RecentBars:
-    """The last minutes of what begins as a header says, as lines, a bar in one piece."""
+    """The last minutes of a performance as lines, a bar in one piece."""
 
     def __init__(self, header: TakeHeader) -> None:
         self._bars: deque[_RecordedBar] = deque()
-        self._header = header  # of a take that would begin with the lines that are in no bar yet
-        self._lines: list[bytes] = []
+        self._header = header  # of a take that would start with `_lines`
+        self._lines: list[bytes] = []  # of the bar being played
         self._bytes = 0
         self._second = 0.0
         self._is_whole = True
 
     def add(self, report: RecordedReport, seconds: float, next_header: TakeHeader) -> None:
-        """Take in a report; what is older than so many `seconds` is forgotten, if they are 0 all of it.
+        """Add a report, and forget bars older than `seconds`; 0 keeps nothing.
 
-        A take that begins now would begin as `later` says.
+        `next_header` is that of a take that would start now.
         """
         if not seconds:
             self._bars.clear()
@@ -292,7 +291,7 @@ class _RecentBars:
         if isinstance(report, BarStarted) or len(self._lines) > 10_000:
             self._close_bar(seconds, next_header)
         elif not (self._is_whole or self._bars or self._lines):
-            return  # a take from the middle begins with a bar
+            return  # a take from the middle starts with a bar line
         if isinstance(report, Advanced | InputReceived | PlayerEnded):
             self._second = report.second
         self._lines.append(encode_report(report))
@@ -306,24 +305,24 @@ class _RecentBars:
             self._bytes -= len(self._bars.popleft().lines)
             self._is_whole = False
 
-    def keep(self, shelf: _TakeStore) -> str:
-        """Write it as a take; the path of its MIDI file."""
+    def keep(self, store: _TakeStore) -> str:
+        """Write the bars as a take and return the path of its MIDI file."""
         lines = b"".join([*(bar.lines for bar in self._bars), *self._lines])
-        reports = [jsonform.from_json(json.loads(line), RECORDED_TYPES) for line in lines.splitlines()]
+        reports = [decode_report(line) for line in lines.splitlines()]
         header = self._bars[0].header if self._bars else self._header
         if not self._is_whole:
             bars = (report.beat for report in reports if isinstance(report, BarStarted))
             header = partial_header(header, next(bars, header.start))
-        with explain_write_errors(shelf.folder.path):
-            sheet, header = shelf.open_take(header)
+        with explain_write_errors(store.folder.path):
+            take, header = store.open_take(header)
             try:
                 totals, midi = TakeTotals.for_header(header), TakeMidiFile(header)
                 for report in reports:
                     totals.add_report(report)
                     midi.add_report(report)
-                sheet.append(lines + totals.encode())
-                sheet.write_midi(midi.contents(), sync=True)
+                take.append(lines + totals.encode())
+                take.write_midi(midi.contents(), sync=True)
             finally:
-                sheet.close()
-            shelf.prune()
-        return str(shelf.folder.midi(header.name))
+                take.close()
+            store.prune()
+        return str(store.folder.midi(header.name))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes: how a performance is written down, and how one that was written down is played again.
+"""Replays a take, and prepares what a recorder needs to write one.
 
-An engine does what it is told when, and nothing else: what arrived and when, when it was woken, and whether there was
-time to choose ahead. A journal has all of that. So a player on a clock that gives out the journal's seconds does
-again what was done, the notes that came too late among it, on any machine that computes the same.
+What an engine plays depends only on what it received and when, on the seconds at which it was advanced, and on whether
+there was time to choose ahead. A journal holds all of that. So a player whose clock gives out the journal's seconds
+plays the same again, late notes included, on any machine with the same arithmetic.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from sideman import __version__
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
-from sideman.core.reports import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
+from sideman.core.events import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.clock_source import ClockConfig, make_clock_source
-from sideman.playing.assembly import Performance, make_network
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.playing.assembly import Performance, make_clock_source, make_network
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
 from sideman.takes.folder import TakeFolder, take_folder, write_midi_atomically
@@ -39,7 +39,7 @@ from sideman_models.text import printable
 
 
 def make_recorder(performance: Performance) -> TakeRecorder:
-    """What writes down, or remembers, a performance. What is slow about it is done here, before the music."""
+    """The recorder of a performance. Everything slow is done here, before the music starts."""
     settings = performance.settings
     names = _take_names()
     if settings.takes.record:
@@ -48,13 +48,13 @@ def make_recorder(performance: Performance) -> TakeRecorder:
 
 
 def _take_names() -> Iterator[str]:
-    """Names that can be names of files; the network that makes them up is read when the first is wanted."""
+    """Names for files, invented by a network that is loaded when the first name is needed."""
     for name in generate_names(load_names(), time.time_ns() % 2**32):
         yield name.replace(" ", "-")
 
 
 def make_header(performance: Performance, engine: Engine) -> TakeHeader:
-    """How a take of `engine`, which has not played yet, begins."""
+    """The header of a take of `engine`, which has not played yet."""
     bundle, tempo = performance.bundle, engine.tempo
     return TakeHeader(
         name="",
@@ -75,16 +75,15 @@ def make_header(performance: Performance, engine: Engine) -> TakeHeader:
 
 
 def complete_journal(journal: Journal, folder: TakeFolder) -> Journal:
-    """A journal that nobody writes any more, brought to its end in good order, with its MIDI file.
+    """The journal, completed if its process was killed: with the totals, and the MIDI file up to the last bar.
 
-    One that was cut off by a kill lacks its last line, and the MIDI file of a very long take its last bars. Raises
-    what `Journal` raises, and OSError.
+    A journal that is still being recorded stays as it is. Raises what `Journal` raises, and OSError.
     """
     if journal.is_complete:
         return journal
     midi, totals = TakeMidiFile(journal.header), TakeTotals.for_header(journal.header)
     with journal.path.open("r+b") as file, contextlib.suppress(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while it is being recorded
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while it is being recorded
         for report in journal.reports():
             midi.add_report(report)
             totals.add_report(report)
@@ -95,18 +94,18 @@ def complete_journal(journal: Journal, folder: TakeFolder) -> Journal:
     return Journal(journal.path)
 
 
-# -- played again
+# -- replay
 
 
 def performance_of(header: TakeHeader) -> Performance:
-    """The performance that a take was made of. Raises Unavailable where its network is not to be had."""
+    """The performance that the take was made from. Raises Unavailable if its network is gone or has changed."""
     bundle = _find_bundle(header)
     net = make_network(header.settings.model.engine, bundle.weights)
     return Performance(header.settings, header.chart, bundle, net, header.seed)
 
 
 def _find_bundle(header: TakeHeader) -> Bundle:
-    """The network that played: the one of that name, or at that place, if it is still the same."""
+    """The bundle that played: by its name or at its path, if it still has the same fingerprint."""
     for name in dict.fromkeys((header.settings.model.bundle, header.path)):
         try:
             bundle = load_bundle(name)
@@ -115,84 +114,85 @@ def _find_bundle(header: TakeHeader) -> Bundle:
         if bundle.fingerprint == header.weights:
             return bundle
     raise Unavailable(
-        f"{printable(header.name)}: it was played by the network {printable(header.bundle)} "
-        f"({printable(header.weights[:12])}), which is not there any "
-        "more, or another by now; `sideman takes export` gives what was played"
+        f"{printable(header.name)}: the network that played it, {printable(header.bundle)} "
+        f"({printable(header.weights[:12])}), is gone or has changed; `sideman takes export` gives what was played"
     )
 
 
 def engine_at_start(header: TakeHeader, performance: Performance) -> Engine:
-    """An engine that stands where the one of the take stood when it began.
+    """An engine in the state in which the engine of the take started.
 
-    Raises Unavailable for a take that does not begin at the beginning, UnreadableInput for one that makes no sense.
+    Raises Unavailable for a take that starts in the middle of the music, UnreadableInput for an impossible state.
     """
     if not header.whole:
-        raise Unavailable(f"{printable(header.name)}: it begins in the middle of the music, and cannot be played again")
+        raise Unavailable(
+            f"{printable(header.name)}: it starts in the middle of the music, so it cannot be played again"
+        )
     engine = performance.make_engine(header.second, header.start, clocks=clock_config(header.settings, header.chart))
     try:
         engine.improviser.restore_state(header.memory, round(header.start * TICKS_PER_QUARTER))
     except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-        raise UnreadableInput(f"{printable(header.name)}: its memory makes no sense: {error}") from None
+        raise UnreadableInput(f"{printable(header.name)}: the state of its network is impossible: {error}") from None
     return engine
 
 
 def clock_config(settings: Settings, chart: Chart) -> ClockConfig:
-    """Return the clocks of a performance at its start; in a replay no session is asked for another tempo."""
-    return ClockConfig(make_clock_source(settings.tempo, chart), settings.tempo.clock_out)
+    """The clocks of a performance at its start; a Link session is not asked to change its tempo."""
+    return ClockConfig(make_clock_source(settings, chart), settings.tempo.clock_out)
 
 
 class ReplayClock:
-    """A clock that does not wait: it gives out the seconds, and what arrived, of a take that was written down."""
+    """A clock that does not wait: it gives out the seconds and the input of a recorded take."""
 
     def __init__(self, reports: Iterator[Report]) -> None:
         self._recorded = (report for report in reports if isinstance(report, InputReceived | Advanced | PlayerEnded))
         self._second, self._had_time = 0.0, True
         self.ended = False
-        """Whether the player ended as it did then, and not where the take breaks off."""
+        """Whether the player ended as it did then; False if the take breaks off before."""
         first = next(self._recorded, None)
         if isinstance(first, Advanced):
             self._second = first.second
 
     def now(self) -> float:
-        """The second it was."""
+        """The recorded second."""
         return self._second
 
-    def wait(self, until: float) -> Arrival | None:  # noqa: ARG002 - it was long enough
-        """What arrived then, or None; a stop where the script ends."""
-        told = next(self._recorded, None)
-        arrived = told if isinstance(told, InputReceived) else None
+    def wait(self, until: float) -> Arrival | None:  # noqa: ARG002 - the recorded wait counts
+        """The input that was received then, or None; at the end of the take, the signal to stop."""
+        report = next(self._recorded, None)
+        arrived = report if isinstance(report, InputReceived) else None
         if arrived is not None:
-            told = next(self._recorded, None)
-        match told:
-            case Advanced(second, _, ready):
-                self._second, self._had_time = second, ready
+            report = next(self._recorded, None)
+        match report:
+            case Advanced(second, _, prepared):
+                self._second, self._had_time = second, prepared
                 return None if arrived is None else Arrival(arrived.second, arrived.item)
             case PlayerEnded(second):
                 self._second, self.ended = second, True
-        if arrived is not None:  # the last that was written down
+        if arrived is not None:  # the last line of a take that breaks off
             self._second = arrived.second
             return Arrival(arrived.second, arrived.item)
         return Arrival(self._second, None)
 
     def woken_at(self, until: float) -> float:  # noqa: ARG002 - the take says when the player woke
-        """Return the second at which the player woke then."""
+        """The second at which the player woke then."""
         return self._second
 
     def sleep(self, until: float) -> None:
-        """It was long enough."""
+        """Return at once."""
 
     def is_idle(self) -> bool:
-        """Whether there was time to choose ahead."""
+        """Whether there was time to choose ahead then."""
         return self._had_time
 
 
 class _NullOutput:
     def send(self, message: tuple[int, ...]) -> None:
-        """Nobody listens."""
+        """Send nothing."""
 
 
 def replay(engine: Engine, reports: Iterator[Report], on_report: ReportSink) -> bool:
-    """Let `engine` play to what arrived then, when it arrived; whether it ended as it did then."""
+    """Let `engine` play to the recorded input; return whether it ended as it did then."""
     clock = ReplayClock(reports)
     Player(engine, _NullOutput(), clock, on_report).run()
     return clock.ended
@@ -200,18 +200,18 @@ def replay(engine: Engine, reports: Iterator[Report], on_report: ReportSink) -> 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What came of playing a take again: how many events were the same, and the first that was not, in words."""
+    """The result of a replay: how many events were the same, and a description of the first that was not."""
 
     same_events: int
     difference: str = ""
 
 
 class _DifferenceFound(Exception):
-    """Here it is no longer the same."""
+    """The replay differs here."""
 
 
 class _Comparison:
-    """What is sent, beside what was sent then."""
+    """Compares the events that are sent now with those that were sent then."""
 
     def __init__(self, then: Iterator[EventSent]) -> None:
         self.same = 0
@@ -220,9 +220,9 @@ class _Comparison:
         self._first_extra: EventSent | None = None
 
     def add(self, now: EventSent) -> None:
-        """Compare the next event. Raises where it is the first that is not the same."""
+        """Compare the next event. Raises at the first difference."""
         if self.difference:
-            return  # the notes that are released when it breaks off
+            return  # notes are still released after the difference
         then = next(self._then, None)
         if then is None:
             self._first_extra = self._first_extra or now
@@ -233,28 +233,28 @@ class _Comparison:
             raise _DifferenceFound
 
     def end(self, *, ended: bool) -> None:
-        """It is over; if it `ended` then, and was not cut off, nothing more may have been sent now."""
+        """Compare the ends. If the take `ended` and was not cut off, no more events may have been sent now."""
         missing = next(self._then, None)
         if missing is not None or (self._first_extra is not None and ended):
             self.difference = _describe_difference(missing, self._first_extra)
 
 
 def compare_replay(journal: Journal, engine: Engine, on_report: ReportSink) -> ReplayResult:
-    """Play a take again on `engine` up to the first event that differs; pass every report to `on_report`."""
+    """Replay a take on `engine` up to the first event that differs; pass every report to `on_report`."""
     comparison = _Comparison(_sent_events(journal.reports()))
 
-    def heed(report: Report) -> None:
+    def compare(report: Report) -> None:
         on_report(report)
         if isinstance(report, EventSent):
             comparison.add(report)
 
     with contextlib.suppress(_DifferenceFound):
-        comparison.end(ended=replay(engine, journal.reports(), heed))
+        comparison.end(ended=replay(engine, journal.reports(), compare))
     return ReplayResult(comparison.same, comparison.difference)
 
 
 def _sent_events(reports: Iterator[Report]) -> Iterator[EventSent]:
-    """What was sent, without what stands after the last second that was written down."""
+    """The events that were sent, without those after the last `Advanced` of a take that breaks off."""
     waiting: list[EventSent] = []
     ended = False
     for report in reports:

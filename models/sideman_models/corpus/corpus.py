@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Music to learn from: MIDI files and folders of them, the Weimar Jazz Database, and plain value files.
+"""The music to train on: MIDI files and folders of them, the Weimar Jazz Database, and value files.
 
-**A value file** is text: a piece a line, its values parted by spaces. It knows no chords, so no context either.
+**A value file** is a text file with one piece a line, the values separated by spaces. It has no chords, so its pieces
+have no context.
 """
 
 from __future__ import annotations
@@ -19,32 +20,10 @@ from sideman_models.corpus.midi.reader import FileReport, MidiMusic, ReadingOpti
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES, WEIMAR_CITATION, read_solos
 from sideman_models.errors import CorpusError, ValueTextError
 from sideman_models.files import numbered_lines
-from sideman_models.music.solos import BAR_TICKS, BEATS_PER_BAR, ChordGrid, Piece, Solo, solo_to_piece
+from sideman_models.music.solos import Piece, solo_to_piece
 from sideman_models.music.values import TICKS_PER_QUARTER, parse_value
 from sideman_models.text import count_noun, printable
 
-__all__ = [
-    "BAR_TICKS",
-    "BEATS_PER_BAR",
-    "WEIMAR_CITATION",
-    "ChordGrid",
-    "Corpus",
-    "FileReport",
-    "Piece",
-    "ReadingOptions",
-    "Solo",
-    "corpus_facts",
-    "is_held_out",
-    "midi_summary",
-    "read_corpus",
-    "read_solos",
-    "read_value_file",
-    "solo_to_piece",
-    "title_hash_number",
-    "title_sha256",
-]  # fmt: skip
-
-_HELD_OUT_DIVISOR = 10
 _DEFAULT_OPTIONS = ReadingOptions()
 
 
@@ -52,8 +31,8 @@ _DEFAULT_OPTIONS = ReadingOptions()
 class Corpus:
     """Pieces, and where they come from.
 
-    `left_out` counts solos and MIDI files that were not taken, by reason; `files` holds the sha256 of each file by its
-    name; `sources` what is known of their origin and licence; `reports` what was used of each MIDI file.
+    `left_out` counts by reason the solos and MIDI files that are not used; `files` has the sha256 of each file by its
+    name; `sources` describes origin and licence as far as they are known; `reports` has one report for each MIDI file.
     """
 
     pieces: list[Piece] = field(default_factory=list)
@@ -64,29 +43,30 @@ class Corpus:
 
 
 def read_corpus(paths: Iterable[Path], reading: ReadingOptions = _DEFAULT_OPTIONS) -> Corpus:
-    """All pieces of the files, and of all MIDI files in folders and below them, in order.
+    """Read the pieces of all files in order.
 
-    Raises `CorpusError` naming the file and the line of what is broken, and if there is no piece. A MIDI file that is
-    of no use is only left out, and `Corpus.reports` tells why.
+    A path may be a value file, a database, a MIDI file, or a folder of MIDI files. Raises `CorpusError`, which names
+    the file and line of an error, also if there is no piece. A MIDI file without a solo is no error: `Corpus.reports`
+    says why it is left out.
     """
-    named = list(paths)
-    below = {path: _midi_files_at(path) for path in named if path.is_dir() or path.suffix.lower() in MIDI_SUFFIXES}
-    wanted = {file: reason for files in below.values() for file, reason in files.items()}
+    paths = list(paths)
+    midi_at = {path: _midi_files_at(path) for path in paths if path.is_dir() or path.suffix.lower() in MIDI_SUFFIXES}
+    wanted = {file: reason for files in midi_at.values() for file, reason in files.items()}
     music, hashes = read_midi_files(wanted, reading)
     corpus = Corpus()
-    for path in named:
-        if path in below:
-            _add_midi(corpus, path, {file: music.pop(file) for file in below[path] if file in music}, hashes)
+    for path in paths:
+        if path in midi_at:
+            _add_midi(corpus, path, {file: music.pop(file) for file in midi_at[path] if file in music}, hashes)
         else:
             _add_text_file(corpus, path, reading)
-    corpus.sources += _midi_source(list(below), corpus)
+    corpus.sources += _midi_source(list(midi_at), corpus)
     if not corpus.pieces:
         raise CorpusError(_no_pieces_message(corpus))
     return corpus
 
 
 def _midi_files_at(path: Path) -> Mapping[Path, str]:
-    """Each with why it is not to be read, or an empty text."""
+    """Return the MIDI files at a path, each with the reason why it must not be read, or an empty text."""
     if not path.is_dir():
         return {path: ""}
     files = find_midi_files(path)
@@ -110,28 +90,28 @@ def _add_text_file(corpus: Corpus, path: Path, reading: ReadingOptions) -> None:
 
 
 def _unique_key(corpus: Corpus, name: str) -> str:
-    """The name as it can be written, numbered where another file or folder has it."""
+    """Return the printable name, with a number if another file or folder has the same name."""
     key = printable(name)
     keys = chain([key], (f"{key} ({number})" for number in count(2)))
     return next(key for key in keys if key not in corpus.files)
 
 
 def _add_midi(corpus: Corpus, path: Path, music_by_file: Mapping[Path, MidiMusic], hashes: Mapping[Path, str]) -> None:
-    """Add a MIDI file, or a folder of them as one; its sha256 is that of its files' in order."""
-    for one in music_by_file.values():
-        pieces = [solo_to_piece(solo) for solo in one.solos]
+    """Add a MIDI file or a folder. The sha256 of a folder is that of the hashes of its files in order."""
+    for music in music_by_file.values():
+        pieces = [solo_to_piece(solo) for solo in music.solos]
         corpus.pieces += pieces
-        corpus.reports.append(replace(one.report, dropped=sum(piece.dropped_notes for piece in pieces)))
-        corpus.left_out.update([one.report.left_out] if one.report.left_out else [])
-    used = [hashes[file] for file, one in music_by_file.items() if one.solos]
+        corpus.reports.append(replace(music.report, dropped=sum(piece.dropped_notes for piece in pieces)))
+        corpus.left_out.update([music.report.left_out] if music.report.left_out else [])
+    used = [hashes[file] for file, music in music_by_file.items() if music.solos]
     if used:
-        folder = path.is_dir()
-        key = _unique_key(corpus, f"{path.resolve().name}/" if folder else path.name)
-        corpus.files[key] = _sha256_of_lines(used) if folder else used[0]
+        is_folder = path.is_dir()
+        key = _unique_key(corpus, f"{path.resolve().name}/" if is_folder else path.name)
+        corpus.files[key] = _sha256_of_lines(used) if is_folder else used[0]
 
 
 def _midi_source(paths: Sequence[Path], corpus: Corpus) -> list[str]:
-    """What is known of the origin of the MIDI files that were used."""
+    """Return what is known about the origin of the MIDI files that are used."""
     used = sum(not report.left_out for report in corpus.reports)
     if not used:
         return []
@@ -140,54 +120,35 @@ def _midi_source(paths: Sequence[Path], corpus: Corpus) -> list[str]:
 
 
 def _no_pieces_message(corpus: Corpus) -> str:
-    """Why there is no piece."""
+    """Say why there is no piece."""
     if len(corpus.reports) == 1 == corpus.left_out.total():
         return f"{corpus.reports[0].file}: {corpus.reports[0].left_out}"
     reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.left_out.items())
-    return "no piece to learn from" + (f" (left out: {reasons})" if reasons else "")
+    return "no piece to train on" + (f" (left out: {reasons})" if reasons else "")
 
 
 def midi_summary(corpus: Corpus) -> str:
-    """What became of the MIDI files, in a line; empty where there were none."""
+    """Return one line on what was used of the MIDI files; empty if there are none."""
     reports = corpus.reports
     if not reports:
         return ""
     used = sum(not report.left_out for report in reports)
     reasons = Counter(report.left_out for report in reports if report.left_out)
-    told = [f"{used} of {count_noun(len(reports), 'MIDI file')} used"]
-    told += [f"{report} {what}" for what, report in reasons.items()]
-    found = sum(report.chords.startswith("found") for report in reports)
-    told += [f"chords found from notes in {found}"] if found else []
-    again = sum(report.cached for report in reports)
-    told += [f"{again} {'was' if again == 1 else 'were'} read before"] if again else []
-    return "; ".join(told)
-
-
-def is_held_out(title: str) -> bool:
-    """Whether pieces of this title are kept from training, to measure on: a tenth of all titles, the same for ever.
-
-    The split is by title, so that no tune is on both sides, whoever plays it.
-    """
-    return title_hash_number(title) % _HELD_OUT_DIVISOR == 0
-
-
-def title_hash_number(title: str) -> int:
-    """A number from 0 up to 2^32 that depends on the title alone, but for case and white space."""
-    return int.from_bytes(title_sha256(title)[:4])
-
-
-def title_sha256(title: str) -> bytes:
-    """The sha256 of the title, in lower case and with single spaces."""
-    return hashlib.sha256(" ".join(title.lower().split()).encode()).digest()
+    parts = [f"{used} of {count_noun(len(reports), 'MIDI file')} used"]
+    parts += [f"{count} {reason}" for reason, count in reasons.items()]
+    inferred = sum(report.chords.startswith("found") for report in reports)
+    parts += [f"chords found from notes in {inferred}"] if inferred else []
+    cached = sum(report.cached for report in reports)
+    parts += [f"{cached} {'was' if cached == 1 else 'were'} read before"] if cached else []
+    return "; ".join(parts)
 
 
 def corpus_facts(corpus: Corpus) -> dict[str, Any]:
-    """What the corpus holds, as plain JSON."""
+    """Return the facts of the corpus as plain JSON: numbers, shares and hashes."""
     values = [value for piece in corpus.pieces for value in piece.values]
     texts = [value.text for value in values]
-    notes, dropped = (
-        sum(getattr(piece, name) for piece in corpus.pieces) for name in ("source_notes", "dropped_notes")
-    )
+    notes = sum(piece.source_notes for piece in corpus.pieces)
+    dropped = sum(piece.dropped_notes for piece in corpus.pieces)
     kinds, durations = Counter(value.kind for value in values), Counter(value.ticks for value in values)
     return {
         "pieces": len(corpus.pieces),
@@ -211,9 +172,9 @@ def _sha256_of_lines(texts: Iterable[str]) -> str:
 
 
 def read_value_file(path: Path) -> list[Piece]:
-    """The pieces of a value file: a piece a line, values parted by spaces; empty lines are skipped.
+    """Read the pieces of a value file: one piece a line, values separated by spaces. Empty lines are skipped.
 
-    Raises `CorpusError` naming the file and the line.
+    Raises `CorpusError`, which names the file and the line.
     """
     name, pieces = printable(path), []
     for number, line in numbered_lines(path):

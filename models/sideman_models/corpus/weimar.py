@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The solos of the Weimar Jazz Database.
+"""Reads the solos of the Weimar Jazz Database.
 
-It comes as one JSON object a line (`.jsonl`, `.jsonl.gz`), whose `note_fields` and `beat_fields` name the columns of
-its `notes` and `beats`. What is taken from it, and why:
+The database is a file with one JSON object a line (`.jsonl`, `.jsonl.gz`). The keys `note_fields` and `beat_fields`
+name the columns of its `notes` and `beats`. These rules say what is read, and why:
 
-- The solos in 4/4 with a swing feel; of these not the ones that name no chord at all. If asked for, those in 4/4 of
-  other feels too (two-beat, latin, funk, ballad …), marked as foreign.
-- An onset is where the transcribers wrote it (bar, beat, tatum of division), not when it sounded: swung eighths are
-  eighths there, and every ninth note sounds before its own beat.
-- A note ends before the next onset by the silence between the two, in seconds over those of its beat. (Its own length
-  would not do: the second of two swung eighths is short, but no rest follows it.)
-- A note's chord is that of its bar and beat. The chord beside the note itself is one beat old where the note sounded
+- The solos in 4/4 with a swing feel, except those without any chord. On request also the solos in 4/4 with other feels
+  (two-beat, latin, funk, ballad …), which are marked as such.
+- An onset is where the transcribers wrote it (bar, beat, tatum of the division), not when it sounded: there swung
+  eighths are eighths, and one note in nine sounds before its own beat.
+- A note ends before the next onset by the silence between the two, converted from seconds with the duration of its
+  beat. (The length of the note itself would be wrong: the second of two swung eighths is short, but no rest follows
+  it.)
+- The chord of a note is that of its bar and beat. The chord in the row of the note is one beat late if the note sounded
   early.
-- Bars are laid four beats apart whatever they hold: a bar of three beats leaves a gap, the notes of a fifth beat fall
-  out, and all other bars stay in step with the metre. Where every beat was counted as a bar of its own, four of them
-  make a bar, the first beat of bar 1 being a downbeat.
-- Beats marked NC keep no chord, as they would live. So does a symbol that cannot be read; the facts tell which.
+- Bars are four beats apart, whatever they contain: a bar of three beats leaves a gap, the notes of a fifth beat are
+  dropped, and all other bars stay aligned. If each beat was counted as a bar of its own, four of them make a bar, and
+  the first beat of bar 1 is a downbeat.
+- Beats marked NC have no chord, as in live playing. The same holds for a symbol that cannot be read; the facts of the
+  corpus list these symbols.
 """
 
 from __future__ import annotations
@@ -42,17 +44,15 @@ WEIMAR_CITATION = (
 )
 
 DATABASE_SUFFIXES = (".jsonl", ".jsonl.gz")
-"""How such a file's name ends."""
+"""The suffixes of database files."""
 
 T = TypeVar("T")
 
 
 def read_solos(path: Path, left_out: Counter[str] | None = None, *, all_feels: bool = False) -> Iterator[Solo]:
-    """The 4/4 swing solos of a database file, or the 4/4 solos of `all_feels`, in order.
+    """Yield the 4/4 swing solos of a database file in order, or all 4/4 solos with `all_feels`.
 
-    `left_out` counts the others by reason.
-
-    Raises `CorpusError` naming the file and the line.
+    `left_out` counts the other solos by reason. Raises `CorpusError`, which names the file and the line.
     """
     reasons: Counter[str] = Counter() if left_out is None else left_out
     for _, solo in _records(path, all_feels=all_feels):
@@ -63,9 +63,9 @@ def read_solos(path: Path, left_out: Counter[str] | None = None, *, all_feels: b
 
 
 def read_bass_lines(path: Path) -> Iterator[tuple[Solo, list[tuple[int, int]]]]:
-    """The solos that `read_solos` gives, each with what the bass plays under it: (beat from the top, MIDI pitch).
+    """Yield the solos that `read_solos` yields, each with its bass line as (beat from the top, MIDI pitch).
 
-    Raises `CorpusError` as `read_solos` does, and where the database does not tell the bass.
+    Raises `CorpusError` as `read_solos` does, and if the database has no column for the bass.
     """
     for record, solo in _records(path):
         if not isinstance(solo, str):
@@ -73,27 +73,23 @@ def read_bass_lines(path: Path) -> Iterator[tuple[Solo, list[tuple[int, int]]]]:
 
 
 def _records(path: Path, *, all_feels: bool = False) -> Iterator[tuple[_Record, Solo | str]]:
-    """Every line, with its solo or why it is left out."""
+    """Yield each line, with its solo or the reason why it is left out."""
     for number, line in numbered_lines(path):
         if line.strip():
             where = f"{printable(path)}:{number}"
-            record = _Record(where, _parse_object(where, line))
+            try:
+                raw = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise CorpusError(f"{where}: not a JSON object: {error}") from error
+            if not isinstance(raw, dict):
+                raise CorpusError(f"{where}: not a JSON object but a {type(raw).__name__}")
+            record = _Record(where, raw)
             yield record, record.reason_left_out(all_feels=all_feels) or record.solo()
-
-
-def _parse_object(where: str, line: str) -> Mapping[str, Any]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{where}: not a JSON object: {error}") from error
-    if not isinstance(record, dict):
-        raise CorpusError(f"{where}: not a JSON object but a {type(record).__name__}")
-    return record
 
 
 @dataclass(frozen=True, slots=True)
 class _BeatRow:
-    """A row of `beats`: how many beats its bar was counted in, and its chord symbol."""
+    """A row of `beats`: `period` is the number of beats of its bar."""
 
     bar: int
     beat: int
@@ -103,14 +99,14 @@ class _BeatRow:
 
 @dataclass(frozen=True, slots=True)
 class _BassBeatRow(_BeatRow):
-    """The same, with what the bass plays, where that could be heard."""
+    """The same row with the pitch of the bass, if it could be heard."""
 
     bass_midi: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class _NoteRow:
-    """A row of `notes`; tatum 1 of `division` falls on the beat."""
+    """A row of `notes`. Tatum 1 of `division` is on the beat."""
 
     bar: int
     beat: int
@@ -124,7 +120,7 @@ class _NoteRow:
 
 
 class _OptionalPitch:
-    """The type of a column of whole numbers that may lack some."""
+    """The type of a column of pitches in which some are missing."""
 
 
 _BEAT_TYPES: dict[str, type] = {"bar": int, "beat": int, "period": int, "chord": str}
@@ -144,13 +140,13 @@ _MAX_BAR = 100_000
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """One line of the database, and where it stands."""
+    """One line of the database, and its location for errors."""
 
     location: str
     raw: Mapping[str, Any]
 
     def reason_left_out(self, *, all_feels: bool) -> str | None:
-        """Why this solo is not for us, if so."""
+        """Return why this solo is not used, or None."""
         if self._text_field("signature") != "4/4":
             return "not in 4/4"
         return None if all_feels or self._is_swing else "not swing"
@@ -160,48 +156,47 @@ class _Record:
         return self._text_field("rhythmfeel") == "SWING"
 
     def solo(self) -> Solo | str:
-        """The solo, or why it is left out."""
+        """Return the solo, or the reason why it is left out."""
         beats = self._read_table("beats", "beat_fields", _BEAT_TYPES, _BeatRow)
         notes = self._read_table("notes", "note_fields", _NOTE_TYPES, _NoteRow)
         if not beats or not notes:
             return "empty"
         if all(beat.chord in ("NC", "") for beat in beats):
             return "without chords"
-        metre = _BeatGrid.of(beats)
-        chords, unread = _chord_grid(metre, beats)
-        placed = [(self._onset(row, note, metre), note) for row, note in enumerate(notes)]
-        kept = sorted(((onset, note) for onset, note in placed if onset is not None), key=lambda one: one[0])
-        lines = tuple(_notes_with_ends(kept))
-        fallen = len(notes) - len(lines)
+        grid = _BeatGrid.of(beats)
+        chords, unread = _chord_grid(grid, beats)
+        placed = [(self._onset(row, note, grid), note) for row, note in enumerate(notes)]
+        on_grid = sorted(((onset, note) for onset, note in placed if onset is not None), key=lambda one: one[0])
+        placed_notes = tuple(_notes_with_ends(on_grid))
         return Solo(
             self._text_field("title"),
             self._text_field("performer"),
-            lines,
+            placed_notes,
             chords,
             BAR_TICKS,
-            fallen,
+            len(notes) - len(placed_notes),
             unread,
             not self._is_swing,
         )
 
     def bass_line(self) -> list[tuple[int, int]]:
-        """(beat from the top, pitch) where the bass is known."""
+        """Return (beat from the top, pitch) for each beat whose bass is known."""
         beats = self._read_table("beats", "beat_fields", {**_BEAT_TYPES, "bass_midi": _OptionalPitch}, _BassBeatRow)
-        metre = _BeatGrid.of(beats)
-        known = [(beat, beat.bass_midi) for beat in beats if metre.has_beat(beat.beat)]
-        return [(metre.beat_number(beat.bar, beat.beat), pitch) for beat, pitch in known if pitch is not None]
+        grid = _BeatGrid.of(beats)
+        known = [(beat, beat.bass_midi) for beat in beats if grid.has_beat(beat.beat)]
+        return [(grid.beat_number(beat.bar, beat.beat), pitch) for beat, pitch in known if pitch is not None]
 
-    def _onset(self, row: int, note: _NoteRow, metre: _BeatGrid) -> float | None:
-        """Ticks from the top, or None for a beat that the metre does not have."""
+    def _onset(self, row: int, note: _NoteRow, grid: _BeatGrid) -> float | None:
+        """Return the onset in ticks from the top, or None for a beat outside the meter."""
         if note.division < 1 or not 1 <= note.tatum <= note.division:
             raise CorpusError(f"{self.location}: notes[{row}]: there is no tatum {note.tatum} of {note.division}")
         if not 0 <= note.midi_pitch <= 127:
             raise CorpusError(f"{self.location}: notes[{row}]: midi_pitch: {note.midi_pitch} is not a pitch (0 to 127)")
         if note.beat_duration_s <= 0 or note.duration_s < 0:
             raise CorpusError(f"{self.location}: notes[{row}]: a length of time is not positive")
-        if not metre.has_beat(note.beat):
+        if not grid.has_beat(note.beat):
             return None
-        return TICKS_PER_QUARTER * (metre.beat_number(note.bar, note.beat) + (note.tatum - 1) / note.division)
+        return TICKS_PER_QUARTER * (grid.beat_number(note.bar, note.beat) + (note.tatum - 1) / note.division)
 
     def _text_field(self, key: str) -> str:
         value = self.raw.get(key)
@@ -210,20 +205,17 @@ class _Record:
         return printable(value)
 
     def _read_table(self, key: str, fields_key: str, types: Mapping[str, type], row_type: Callable[..., T]) -> list[T]:
-        columns = self._column_indices(fields_key, types)
-        rows = self.raw.get(key)
-        if not isinstance(rows, list):
-            raise CorpusError(f"{self.location}: {key}: {'missing' if rows is None else 'not a list'}")
-        return [row_type(**self._read_row(f"{key}[{number}]", row, columns, types)) for number, row in enumerate(rows)]
-
-    def _column_indices(self, fields_key: str, types: Mapping[str, type]) -> dict[str, int]:
         fields = self.raw.get(fields_key)
         if not isinstance(fields, list):
             raise CorpusError(f"{self.location}: {fields_key}: {'missing' if fields is None else 'not a list'}")
         missing = [name for name in types if name not in fields]
         if missing:
             raise CorpusError(f"{self.location}: {fields_key}: no column {missing[0]!r}")
-        return {name: fields.index(name) for name in types}
+        columns = {name: fields.index(name) for name in types}
+        rows = self.raw.get(key)
+        if not isinstance(rows, list):
+            raise CorpusError(f"{self.location}: {key}: {'missing' if rows is None else 'not a list'}")
+        return [row_type(**self._read_row(f"{key}[{number}]", row, columns, types)) for number, row in enumerate(rows)]
 
     def _read_row(
         self, what: str, row: object, columns: Mapping[str, int], types: Mapping[str, type]
@@ -254,28 +246,28 @@ def _is_of_type(cell: object, kind: type) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _BeatGrid:
-    """Where bars and beats fall: beats are counted from the downbeat of the first bar used."""
+    """The positions of bars and beats. Beats are counted from the downbeat of the first bar that is used."""
 
     each_beat_is_a_bar: bool
     first_beat: int
 
     @classmethod
     def of(cls, beats: Sequence[_BeatRow]) -> _BeatGrid:
-        counted = cls(all(beat.period == 1 for beat in beats), 0)
-        earliest = min(counted.beat_number(beat.bar, beat.beat) for beat in beats)
-        return cls(counted.each_beat_is_a_bar, BEATS_PER_BAR * (earliest // BEATS_PER_BAR))
+        from_bar_1 = cls(all(beat.period == 1 for beat in beats), 0)
+        earliest = min(from_bar_1.beat_number(beat.bar, beat.beat) for beat in beats)
+        return cls(from_bar_1.each_beat_is_a_bar, BEATS_PER_BAR * (earliest // BEATS_PER_BAR))
 
     def has_beat(self, beat: int) -> bool:
-        """Whether a bar of ours has such a beat."""
+        """Whether a bar of this grid has the beat (from 1)."""
         return 1 <= beat <= (1 if self.each_beat_is_a_bar else BEATS_PER_BAR)
 
     def beat_number(self, bar: int, beat: int) -> int:
-        """Beats from the top to a beat of a bar."""
+        """Return the number of beats from the top to a beat of a bar (both from 1)."""
         return (bar - 1) * (1 if self.each_beat_is_a_bar else BEATS_PER_BAR) + beat - 1 - self.first_beat
 
 
 def _notes_with_ends(placed: Sequence[tuple[float, _NoteRow]]) -> Iterator[LineNote]:
-    """Notes with their ends, from notes with their onsets."""
+    """Yield the notes with their ends, from rows with their onsets in order."""
     for (onset, note), after in zip(placed, [*placed[1:], None], strict=True):
         if after is None:
             end = onset + TICKS_PER_QUARTER * note.duration_s / note.beat_duration_s
@@ -285,14 +277,14 @@ def _notes_with_ends(placed: Sequence[tuple[float, _NoteRow]]) -> Iterator[LineN
         yield LineNote(onset, max(onset, end), note.midi_pitch, bool(note.phrase_begin))
 
 
-def _chord_grid(metre: _BeatGrid, beats: Sequence[_BeatRow]) -> tuple[ChordGrid, tuple[str, ...]]:
-    """The chords beat by beat, and the symbols that could not be read."""
-    told = {metre.beat_number(beat.bar, beat.beat): beat.chord for beat in beats if metre.has_beat(beat.beat)}
+def _chord_grid(grid: _BeatGrid, beats: Sequence[_BeatRow]) -> tuple[ChordGrid, tuple[str, ...]]:
+    """Return the chords beat by beat, and the symbols that could not be read."""
+    symbols = {grid.beat_number(beat.bar, beat.beat): beat.chord for beat in beats if grid.has_beat(beat.beat)}
     unread: set[str] = set()
     chords: list[Chord] = []
-    latest = told[min(told)]
-    for beat in range(max(told) + 1):
-        latest = told.get(beat, latest)
+    latest = symbols[min(symbols)]
+    for beat in range(max(symbols) + 1):
+        latest = symbols.get(beat, latest)
         chords.append(_read_chord(latest, unread))
     return ChordGrid(tuple(chords)), tuple(sorted(unread))
 

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The classic corpus: the grammar of deepjazz (Ji-Sung Kim, 2016), as the course *Sequence Models* trains on it.
+"""The classic corpus: reads the course's MIDI file by the grammar of deepjazz (Ji-Sung Kim, 2016).
 
-`read_classic` turns that one MIDI file into its 193 tokens, `training_arrays` those into the course's X and Y. The
-originals leave the reading to music21 (3.x to 6.1), whose habits the rules here reproduce:
+`read_classic` turns the MIDI file of the course *Sequence Models* into its 193 tokens, and `training_arrays` turns them
+into the course's X and Y. The originals read the file with music21 (3.x to 6.1). The rules here reproduce its results:
 
-1. *Read.* The melody is the guitar's track, the chords are the piano's. Notes that begin and end within a sixteenth of
-   a quarter of an earlier note of their track sound as one with it, all with its onset and length. Onset and length
-   are each put on the nearest multiple of 1/4 or 1/3 of a quarter. The solo is bars 119 to 136.
+1. *Read.* The melody is the guitar track, the chords are the piano track. Notes that start and end within 1/16 of a
+   quarter note of an earlier note of their track form one group with it, with the onset and length of that note. Onset
+   and length are each quantised to the nearest multiple of 1/4 or 1/3 of a quarter note. The solo is bars 119 to 136.
 2. *Spell.* Every pitch class has one name: C C# D Eb E F F# G G# A Bb B.
-3. *Active chord.* The last one of the bar that has begun, else the bar's first.
+3. *Active chord.* The last chord of the bar that has started, or else the first chord of the bar.
 4. *Kind.* C: a tone of the chord. S: a tone of its scale, by name (G# is not in Eb major). A: a semitone from a tone
    of the chord. X: none of these.
-5. *Text.* Kind, length and, but for the first note of a bar, the interval from the note before plus and minus a minor
-   third: `C,0.250,<P1,d-5>`.
+5. *Text.* Kind and length, and, except for the first note of a bar, the interval from the previous note plus and minus
+   a minor third: `C,0.250,<P1,d-5>`.
 
-Times are quarter notes. A *name* is a letter (0..6 for C..B) with its sharps (+1) or flats (-1).
+Times are in quarter notes. A *name* is a letter (0 to 6 for C to B) with its sharps (+1) or flats (-1).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from sideman_models.files import check_regular_file
 MELODY_TRACK = 11
 CHORDS_TRACK = 6
 FIRST_SOLO_ONSET, LAST_SOLO_ONSET = 476, 548
-"""The solo's first and last onset, both included."""
+"""The onsets of the solo in quarter notes, both included."""
 BEATS_PER_BAR = 4
 MIN_LENGTH = Fraction(1, 4)
 
@@ -46,7 +46,7 @@ SNIPPET_LENGTH = 30
 SEED = 0
 
 NoteName = tuple[int, int]
-"""A letter, 0..6 for C..B, and its accidental."""
+"""A letter, 0 to 6 for C to B, and its accidental: +1 for a sharp, -1 for a flat."""
 Floats = npt.NDArray[np.float32]
 
 MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
@@ -57,17 +57,17 @@ LETTER_SEMITONES = MAJOR_SCALE
 PITCH_CLASS_NAMES: tuple[NoteName, ...] = (
     (0, 0), (0, 1), (1, 0), (2, -1), (2, 0), (3, 0), (3, 1), (4, 0), (4, 1), (5, 0), (6, -1), (6, 0),
 )  # fmt: skip
-"""How each of the 12 pitch classes is spelled."""
+"""The name of each of the 12 pitch classes."""
 
 TONICS: tuple[NoteName, ...] = (
     (0, -1), (0, 0), (1, -1), (1, 0), (2, -1), (2, 0), (3, 0), (3, 1), (4, 0), (5, -1), (5, 0), (6, -1), (6, 0),
 )  # fmt: skip
-"""The tonics a chord's scale may have, lowest first: Cb C Db D Eb E F F# G Ab A Bb B."""
+"""The possible tonics of a chord's scale, lowest first: Cb C Db D Eb E F F# G Ab A Bb B."""
 
 
 @dataclass(frozen=True, slots=True)
 class MidiNote:
-    """A key held from `start` to `end`, in ticks."""
+    """A note from tick `start` to tick `end` of the file."""
 
     start: int
     end: int
@@ -76,7 +76,7 @@ class MidiNote:
 
 @dataclass(frozen=True, slots=True)
 class PitchGroup:
-    """Pitches struck and released together; onset and length in quarters, on the grid."""
+    """Pitches that start and end together; onset and length in quarter notes, quantised."""
 
     onset: Fraction
     length: Fraction
@@ -84,29 +84,29 @@ class PitchGroup:
 
     @property
     def bar(self) -> int:
-        """The bar it begins in, counted from 0 at the start of the file."""
+        """The bar of the onset, counted from 0 at the start of the file."""
         return int(self.onset // BEATS_PER_BAR)
 
 
 @dataclass(frozen=True, slots=True)
 class ClassicCorpus:
-    """The tokens of the solo bar by bar, and the chords of the same bars as (quarters from the bar line, pitches)."""
+    """The tokens of the solo and the chords, bar by bar. A chord is (quarters after the bar line, MIDI pitches)."""
 
     bars: tuple[tuple[str, ...], ...]
     chords: tuple[tuple[tuple[float, tuple[int, ...]], ...], ...]
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """All tokens in order."""
+        """All tokens, in order."""
         return tuple(token for bar in self.bars for token in bar)
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The different tokens, sorted: a value's place here is its index in the network."""
+        """The different tokens, sorted: the index of a value here is its index in the network."""
         return tuple(sorted(set(self.tokens)))
 
     def facts(self) -> dict[str, object]:
-        """Counts and hashes (sha256 of the tokens, and of the values, joined by newlines), ready for JSON."""
+        """Return counts and hashes as plain JSON. A hash is the sha256 of the tokens or values, joined by newlines."""
         return {
             "tokens": len(self.tokens),
             "values": len(self.values),
@@ -125,50 +125,54 @@ def _sha256_of_lines(lines: Iterable[str]) -> str:
 def read_classic(path: str | PathLike[str]) -> ClassicCorpus:
     """Read the course's MIDI file by the rules above.
 
-    Raises CorpusError naming the file and what it lacks: not a MIDI file, no such track, no solo, a bar without chords.
+    Raises `CorpusError`, which names the file and the problem: not a MIDI file, a missing track, no notes of the solo,
+    or a bar without chords.
     """
     midi = _open_midi_file(path)
-    melody = [sound for sound in _solo_groups(_midi_track(midi, MELODY_TRACK, path), midi) if len(sound.pitches) == 1]
-    chords = [sound for sound in _solo_groups(_midi_track(midi, CHORDS_TRACK, path), midi) if len(sound.pitches) > 1]
+    melody = [group for group in _solo_groups(_midi_track(midi, MELODY_TRACK, path), midi) if len(group.pitches) == 1]
+    chords = [group for group in _solo_groups(_midi_track(midi, CHORDS_TRACK, path), midi) if len(group.pitches) > 1]
     if not melody:
         raise CorpusError(
             f"{path}: track {MELODY_TRACK} has no notes from quarter {FIRST_SOLO_ONSET} to {LAST_SOLO_ONSET}, the solo"
         )
-    # The chords go on for one bar more than the melody: bars are those of the melody.
+    # The chord track has one bar more than the melody: only the bars of the melody count.
     numbers = sorted({note.bar for note in melody})
-    by_bar = [[chord for chord in chords if chord.bar == number] for number in numbers]
-    for number, found in zip(numbers, by_bar, strict=True):
-        if not found:
+    chords_by_bar = [[chord for chord in chords if chord.bar == number] for number in numbers]
+    for number, bar_chords in zip(numbers, chords_by_bar, strict=True):
+        if not bar_chords:
             raise CorpusError(f"{path}: track {CHORDS_TRACK} has no chord in bar {number}, where the solo has notes")
     return ClassicCorpus(
         bars=tuple(
-            _bar_tokens([note for note in melody if note.bar == number], found)
-            for number, found in zip(numbers, by_bar, strict=True)
+            _bar_tokens([note for note in melody if note.bar == number], bar_chords)
+            for number, bar_chords in zip(numbers, chords_by_bar, strict=True)
         ),
-        chords=tuple(tuple((float(chord.onset % BEATS_PER_BAR), chord.pitches) for chord in found) for found in by_bar),
+        chords=tuple(
+            tuple((float(chord.onset % BEATS_PER_BAR), chord.pitches) for chord in bar_chords)
+            for bar_chords in chords_by_bar
+        ),
     )
 
 
 def training_arrays(corpus: ClassicCorpus) -> tuple[Floats, Floats]:
-    """The course's training set: X (60 snippets, 30 steps, values), Y (30 steps, 60 snippets, values).
+    """Return the course's training set: X (60 snippets, 30 steps, n_values) and Y (30 steps, 60 snippets, n_values).
 
-    Step t is fed the value before it, nothing at first, and Y[t] is what X holds at t + 1. So a snippet's first value
-    is never used, and the last target is all zeros: a loss must leave that step out.
+    X[:, 0] is all zeros, and Y[t] is X[:, t + 1]. So the first value of a snippet is never used, and the last target is
+    all zeros: the loss must leave that step out. Raises `CorpusError` if the corpus has 30 values or fewer.
     """
-    index = {value: place for place, value in enumerate(corpus.values)}
-    line = [index[token] for token in corpus.tokens]
-    if len(line) <= SNIPPET_LENGTH:
+    index_of = {value: index for index, value in enumerate(corpus.values)}
+    indices = [index_of[token] for token in corpus.tokens]
+    if len(indices) <= SNIPPET_LENGTH:
         raise CorpusError(
-            f"the corpus has {len(line)} values; training takes snippets of {SNIPPET_LENGTH} from a longer one"
+            f"the corpus has {len(indices)} values; training takes snippets of {SNIPPET_LENGTH} from a longer corpus"
         )
-    X = np.zeros((SNIPPET_COUNT, SNIPPET_LENGTH, len(index)), np.float32)
-    # The course's own dice: only NumPy's legacy generator draws the same snippets.
-    dice = np.random.RandomState(SEED)
+    X = np.zeros((SNIPPET_COUNT, SNIPPET_LENGTH, len(index_of)), np.float32)
+    # Only NumPy's legacy generator draws the same snippets as the course.
+    random_source = np.random.RandomState(SEED)
     for snippet in X:
-        start = int(dice.choice(len(line) - SNIPPET_LENGTH))
+        start = int(random_source.choice(len(indices) - SNIPPET_LENGTH))
         for step in range(1, SNIPPET_LENGTH):
-            snippet[step, line[start + step]] = 1.0
-    Y = np.zeros((SNIPPET_LENGTH, SNIPPET_COUNT, len(index)), np.float32)
+            snippet[step, indices[start + step]] = 1.0
+    Y = np.zeros((SNIPPET_LENGTH, SNIPPET_COUNT, len(index_of)), np.float32)
     Y[:-1] = X.transpose(1, 0, 2)[1:]
     return X, Y
 
@@ -183,10 +187,10 @@ def _open_midi_file(path: str | PathLike[str]) -> mido.MidiFile:
     except OSError as error:
         raise CorpusError(f"{path}: not a readable MIDI file ({error.strerror or error})") from error
     except Exception as error:
-        # A foreign or broken file can trip the parser anywhere; whatever it says, this is no MIDI file.
+        # mido raises errors of any type for a broken file.
         raise CorpusError(f"{path}: not a readable MIDI file ({str(error) or type(error).__name__})") from error
     if midi.ticks_per_beat <= 0:
-        raise CorpusError(f"{path}: its time is not counted in ticks a quarter note")
+        raise CorpusError(f"{path}: its times are not in ticks per quarter note")
     return midi
 
 
@@ -200,56 +204,55 @@ def _midi_track(midi: mido.MidiFile, number: int, path: str | PathLike[str]) -> 
 
 
 def _solo_groups(track: mido.MidiTrack, midi: mido.MidiFile) -> list[PitchGroup]:
-    """What begins within the solo, in order of onset."""
-    sounds = _pitch_groups(_track_notes(track), midi.ticks_per_beat)
+    """Return the groups that start within the solo, in order of onset."""
+    groups = _pitch_groups(_track_notes(track), midi.ticks_per_beat)
     return sorted(
-        (sound for sound in sounds if FIRST_SOLO_ONSET <= sound.onset <= LAST_SOLO_ONSET), key=lambda sound: sound.onset
+        (group for group in groups if FIRST_SOLO_ONSET <= group.onset <= LAST_SOLO_ONSET), key=lambda group: group.onset
     )
 
 
 def _track_notes(track: mido.MidiTrack) -> list[MidiNote]:
-    """The notes of a track in the order in which they are struck; a note-off ends the oldest of its pitch."""
-    now = 0
-    struck: list[tuple[int, int]] = []
-    ends: dict[int, int] = {}
-    held: dict[int, list[int]] = {}
+    """Return the notes of a track in order of their note-ons. A note-off ends the oldest note of its pitch."""
+    tick = 0
+    starts: list[tuple[int, int]] = []  # (tick, pitch)
+    ends: dict[int, int] = {}  # tick, by the index in `starts`
+    held: dict[int, list[int]] = {}  # indices in `starts`, by pitch
     for message in track:
-        now += message.time
+        tick += message.time
         if message.type == "note_on" and message.velocity > 0:
-            held.setdefault(message.note, []).append(len(struck))
-            struck.append((now, message.note))
+            held.setdefault(message.note, []).append(len(starts))
+            starts.append((tick, message.note))
         elif message.type in ("note_on", "note_off") and held.get(message.note):
-            ends[held[message.note].pop(0)] = now
-    return [MidiNote(start, ends[place], pitch) for place, (start, pitch) in enumerate(struck) if place in ends]
+            ends[held[message.note].pop(0)] = tick
+    return [MidiNote(start, ends[index], pitch) for index, (start, pitch) in enumerate(starts) if index in ends]
 
 
 def _pitch_groups(notes: Sequence[MidiNote], ticks: int) -> list[PitchGroup]:
-    """Notes that begin and end within a sixteenth of a quarter of an earlier one, gathered into it.
+    """Group notes that start and end within 1/16 of a quarter note (`ticks` / 16) of the first note of the group.
 
-    Each is compared with the first note of the group; one that was gathered opens no group of its own, but two groups
-    may share it.
+    A note in a group does not start a group of its own, but it may be in two groups.
     """
-    near = ticks / 16
-    gathered: set[int] = set()
-    sounds = []
-    for place, first in enumerate(notes):
-        if place in gathered:
+    tolerance = ticks / 16
+    grouped: set[int] = set()
+    groups = []
+    for index, first in enumerate(notes):
+        if index in grouped:
             continue
         pitches = [first.pitch]
-        for later in range(place + 1, len(notes)):
+        for later in range(index + 1, len(notes)):
             note = notes[later]
-            if note.start - first.start > near:
+            if note.start - first.start > tolerance:
                 break
-            if abs(note.end - first.end) <= near:
+            if abs(note.end - first.end) <= tolerance:
                 pitches.append(note.pitch)
-                gathered.add(later)
+                grouped.add(later)
         length = _quantize(Fraction(first.end - first.start, ticks)) or MIN_LENGTH
-        sounds.append(PitchGroup(_quantize(Fraction(first.start, ticks)), length, tuple(pitches)))
-    return sounds
+        groups.append(PitchGroup(_quantize(Fraction(first.start, ticks)), length, tuple(pitches)))
+    return groups
 
 
 def _quantize(quarter_notes: Fraction) -> Fraction:
-    """The nearest multiple of 1/4 or 1/3; on a tie, of 1/4."""
+    """Return the nearest multiple of 1/4 or 1/3 of a quarter note; on a tie, that of 1/4."""
     fourths, thirds = Fraction(round(quarter_notes * 4), 4), Fraction(round(quarter_notes * 3), 3)
     return thirds if abs(thirds - quarter_notes) < abs(fourths - quarter_notes) else fourths
 
@@ -262,12 +265,12 @@ def _note_name(pitch: int) -> NoteName:
 
 
 def _scale_names(tonic: NoteName, steps: Sequence[int]) -> list[NoteName]:
-    """A scale's names, a letter a step from its tonic."""
+    """Return the names of a scale, one letter per step from its tonic; `steps` are semitones above the tonic."""
     names = []
     for degree, step in enumerate(steps):
         octave, letter = divmod(tonic[0] + degree, 7)
-        sounding = LETTER_SEMITONES[tonic[0]] + tonic[1] + step
-        names.append((letter, sounding - LETTER_SEMITONES[letter] - 12 * octave))
+        semitones = LETTER_SEMITONES[tonic[0]] + tonic[1] + step
+        names.append((letter, semitones - LETTER_SEMITONES[letter] - 12 * octave))
     return names
 
 
@@ -279,15 +282,15 @@ def _pitch_class(name: NoteName) -> int:
 
 
 def _active_chord(chords: Sequence[PitchGroup], onset: Fraction) -> tuple[int, ...]:
-    begun = [chord for chord in chords if chord.onset <= onset]
-    return (begun[-1] if begun else chords[0]).pitches
+    started = [chord for chord in chords if chord.onset <= onset]
+    return (started[-1] if started else chords[0]).pitches
 
 
 # 4. Kind
 
 
 def tone_kind(pitch: int, chord: Sequence[int]) -> str:
-    """How a pitch sits in a chord (MIDI pitches): `C`, `S`, `A` or `X`, the first that holds."""
+    """Return the kind of a pitch over a chord of MIDI pitches: `C`, `S`, `A` or `X`, the first that holds."""
     tones = {tone % 12 for tone in chord}
     if pitch % 12 in tones:
         return "C"
@@ -297,9 +300,10 @@ def tone_kind(pitch: int, chord: Sequence[int]) -> str:
 
 
 def chord_scale(chord: Sequence[int]) -> list[NoteName]:
-    """The scale over a chord: major over a major chord, else Dorian, on the tonic that holds most of its tones.
+    """Return the scale over a chord: major over a major chord, else Dorian.
 
-    The tonic need not be the chord's root; among equals it is the highest.
+    Its tonic is the one whose scale has the most tones of the chord, and the highest of several. It need not be the
+    root of the chord.
     """
     steps = MAJOR_SCALE if is_major(chord) else DORIAN_SCALE
     tones = {tone % 12 for tone in chord}
@@ -308,9 +312,9 @@ def chord_scale(chord: Sequence[int]) -> list[NoteName]:
 
 
 def is_major(chord: Sequence[int]) -> bool:
-    """Whether the chord has a major third, and a perfect fifth or none, judged by letters from its root.
+    """Return whether the chord has a major third, and a perfect fifth or no fifth, counted by letters from its root.
 
-    The root is the tone with the most thirds, by letter, stacked above it; among equals the first.
+    The root is the tone with the most thirds (by letter) stacked above it, and the first of several.
     """
     letters = [_note_name(pitch)[0] for pitch in chord]
     root_letter = max(letters, key=lambda letter: _thirds_above(letter, letters))
@@ -330,19 +334,18 @@ def _thirds_above(letter: int, letters: Sequence[int]) -> int:
 
 
 def _bar_tokens(notes: Sequence[PitchGroup], chords: Sequence[PitchGroup]) -> tuple[str, ...]:
-    """The tokens of a bar."""
     texts = []
-    before: int | None = None
+    previous: int | None = None
     for note in notes:
         pitch = note.pitches[0]
         text = f"{tone_kind(pitch, _active_chord(chords, note.onset))},{float(note.length):.3f}"
-        texts.append(text if before is None else f"{text},{interval_range_text(before, pitch)}")
-        before = pitch
+        texts.append(text if previous is None else f"{text},{interval_range_text(previous, pitch)}")
+        previous = pitch
     return tuple(texts)
 
 
 def interval_range_text(previous_pitch: int, pitch: int) -> str:
-    """The interval between two pitches, a minor third wider and a minor third narrower: `<P1,d-5>` for a falling m3."""
+    """Return the interval between two pitches plus and minus a minor third: `<P1,d-5>` for a falling minor third."""
     steps = _staff_position(pitch) - _staff_position(previous_pitch)
     semitones = pitch - previous_pitch
     return f"<{interval_name(steps + 2, semitones + 3)},{interval_name(steps - 2, semitones - 3)}>"
@@ -353,7 +356,7 @@ def _staff_position(pitch: int) -> int:
 
 
 def interval_name(steps: int, semitones: int) -> str:
-    """An interval of so many letter steps and semitones as music21 names it: `P1`, `M3`, `d5`, falling `m-3`."""
+    """Return music21's name of an interval of letter steps and semitones: `P1`, `M3`, `d5`, or `m-3` if it falls."""
     if steps < 0:
         quality, number = _quality_and_number(-steps, -semitones)
         return f"{quality}-{number}"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The assignment's last part: values from the network, and a tune made of them over the corpus' own chords.
+"""The last part of the assignment: sample values from the network, and turn them into music over the corpus' chords.
 
-The tune has no introduction: it begins with the first set of chords. A *set* is the chords of one bar of the corpus,
-and the tune goes over five of them: as in the course, those of the first third of the bars but the first bar's. Over
-each, an opening chord tone and then the Ty values of one solo are played one after the other, for as many whole bars as
-they take; the set's chords come again in each. So nothing overlaps, and nothing that was drawn is dropped.
+A *set* is the chords of one bar of the corpus. As in the course, the music uses the bars of the first third of the
+corpus without the very first bar: five sets. Over each set, an opening chord tone and the Ty values of one solo are
+played one after the other. This takes as many whole bars as are needed, and the chords of the set are repeated in each
+bar. So no notes overlap, and no value is dropped. The music has no introduction.
 
-Needs no TensorFlow: what plays is Keras' `music_inference_model`, or a `SamplingModel`, which steps the network in
-NumPy and draws. Times are ticks, twelfths of a quarter note.
+The inference model is Keras' `djmodel.music_inference_model`, or a `SamplingModel`, which needs no TensorFlow. Times
+are ticks: twelfths of a quarter note.
 """
 
 from __future__ import annotations
@@ -31,43 +31,41 @@ from sideman_models.network.lstm import Floats, LstmState, Network, softmax
 
 BAR_TICKS = BEATS_PER_BAR * TICKS_PER_QUARTER
 OPENING_VALUE = Value("C", TICKS_PER_QUARTER // 4)
-"""What every solo begins with, before the values of the network."""
+"""The first value of every solo, before the values of the network: a chord tone, a sixteenth note long."""
 MIN_TEMPERATURE = 1e-6
-"""A temperature below this is none."""
+"""Below this temperature, the most probable value is chosen."""
 LOWEST_PITCH, HIGHEST_PITCH = 48, 84
-"""The soloist's range, C3 to C6."""
+"""The range of the soloist: C3 to C6."""
 
 BarChords = Sequence[tuple[float, tuple[int, ...]]]
-"""The chords of a bar: quarters from the bar line, and MIDI pitches."""
+"""The chords of a bar, in order: (quarter notes after the bar line, MIDI pitches)."""
 _NO_ROWS = np.zeros(0, np.intp)
 
 
 class InferenceModel(Protocol):
-    """What plays Ty values from a start.
-
-    `input_shape` are the shapes of its inputs x (1, 1, n_values), a and c (1, n_a), of which only the last number of
-    each is looked at; its outputs are Ty arrays (1, n_values), and the greatest number of each marks the value played.
-    """
+    """A model that returns a solo of Ty values, as Keras' `music_inference_model` does."""
 
     @property
     def input_shape(self) -> Sequence[Sequence[int]]:
-        """The shapes of x, a and c."""
+        """The shapes of the inputs x (1, 1, n_values), a and c (1, n_a). Only the last size of each is used."""
         ...
 
     def __call__(self, inputs: Sequence[Array]) -> Sequence[Any]:
-        """Play."""
+        """Return Ty arrays (1, n_values) for the inputs x, a and c. The greatest number of each marks the value."""
         ...
 
 
 class SamplingModel:
-    """Plays as `music_inference_model` does, but draws each value at `temperature` (0: the most probable).
+    """An inference model that steps a classic network and draws each value at random.
 
-    Its outputs are one-hot. The dice go on from one solo to the next: only the first depends on `seed` alone.
+    `temperature` divides the logits: below 1 the solos are more predictable, above 1 less, and at 0 each value is the
+    most probable one. Every solo continues the same random sequence, so only the first depends on `seed` alone. Raises
+    `ModelsError` for a network with context.
     """
 
     def __init__(self, network: Network, Ty: int = 50, temperature: float = 1.0, seed: int = 0) -> None:
         if network.weights.n_context:
-            raise ModelsError("a network that is told its context cannot play without one: take a classic one")
+            raise ModelsError("this network needs context rows, and here are none: use a classic network")
         self._network = network
         self._Ty = Ty
         self._temperature = temperature
@@ -80,8 +78,8 @@ class SamplingModel:
         return [(1, 1, weights.n_values), (1, weights.n_a), (1, weights.n_a)]
 
     def __call__(self, inputs: Sequence[Array]) -> list[Floats]:
-        """Ty one-hot arrays (1, n_values), from x (1, 1, n_values), a and c (1, n_a)."""
-        x, a, c = (np.asarray(one, np.float32) for one in inputs)
+        """Return Ty one-hot arrays (1, n_values) for x (1, 1, n_values), a and c (1, n_a)."""
+        x, a, c = (np.asarray(array, np.float32) for array in inputs)
         state = LstmState(a[0].copy(), c[0].copy())
         value = int(x.argmax()) if x.any() else None
         played = []
@@ -99,39 +97,41 @@ class SamplingModel:
 def predict_and_sample(
     inference_model: InferenceModel, x: Array | None = None, a: Array | None = None, c: Array | None = None
 ) -> tuple[Floats, npt.NDArray[np.intp]]:
-    """A solo of Ty values from x (1, 1, n_values), a and c (1, n_a), each zero unless given.
+    """Return a solo of Ty values as results (Ty, n_values), one-hot, and indices (Ty, 1): the assignment's function.
 
-    Returns results (Ty, n_values), one-hot, and indices (Ty, 1).
+    It starts from x (1, 1, n_values), the one-hot of the previous value, and the state a and c (1, n_a). The default of
+    each is zeros.
     """
     sizes = [shape[-1] for shape in inference_model.input_shape]
     zeros: list[Array] = [
         np.zeros((1, 1, sizes[0]), np.float32),
         *(np.zeros((1, size), np.float32) for size in sizes[1:]),
     ]
-    inputs = [zero if one is None else one for one, zero in zip((x, a, c), zeros, strict=True)]
-    outputs = np.stack([np.asarray(one) for one in inference_model(inputs)])  # (Ty, 1, n_values)
+    inputs = [zero if given is None else given for given, zero in zip((x, a, c), zeros, strict=True)]
+    outputs = np.stack([np.asarray(output) for output in inference_model(inputs)])  # (Ty, 1, n_values)
     indices = outputs.argmax(axis=2)
     return np.eye(outputs.shape[2], dtype=np.float32)[indices[:, 0]], indices
 
 
 @dataclass(frozen=True, slots=True)
 class SoundingPitches:
-    """Pitches sounding together from `onset` for `length`, in ticks from the start of the tune."""
+    """MIDI pitches that sound together from tick `onset`, counted from the start of the music, for `length` ticks."""
 
     onset: int
     length: int
     pitches: tuple[int, ...]
 
     def shifted(self, ticks: int) -> SoundingPitches:
-        """The same, so many ticks later."""
+        """Return the same pitches, `ticks` later."""
         return replace(self, onset=self.onset + ticks)
 
 
 @dataclass(frozen=True, slots=True)
 class ChordSet:
-    """One set of chords, of the corpus' bar `number` (from 0), and what is played over it: `sounds` are single notes.
+    """The chords of one bar of the corpus, repeated for a number of bars, and the solo over them.
 
-    `values` are the texts of the network's values.
+    `number` is the bar of the corpus, counted from 0. `values` are the texts of the values that the network chose,
+    `sounds` the notes of the solo, one pitch each.
     """
 
     number: int
@@ -146,14 +146,14 @@ class ChordSet:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedMusic:
-    """The sets, one after the other."""
+    """Music of several sets, one after the other."""
 
     sets: tuple[ChordSet, ...]
 
     @property
     def length_beats(self) -> int:
-        """Its length in quarter notes."""
-        return BEATS_PER_BAR * sum(one.bars for one in self.sets)
+        """The length in quarter notes."""
+        return BEATS_PER_BAR * sum(chord_set.bars for chord_set in self.sets)
 
 
 def generate_music(
@@ -163,35 +163,31 @@ def generate_music(
     seed: int = 0,
     rules: SmoothingRules = ORIGINAL_RULES,
 ) -> GeneratedMusic:
-    """The tune that `inference_model` plays over the sets of `chords`, the corpus' bars of chords.
+    """Return the music that `inference_model` plays over `chords`, the chords of the corpus bar by bar.
 
-    `indices_values[i]` is the text of value i. `seed` is for the pitches, of which a value leaves several open. Raises
-    ModelsError if there are too few bars for a set.
+    `indices_values[i]` is the text of value i. A value leaves several pitches to choose from: `seed` decides among
+    them. Raises `ModelsError` if there are fewer than 6 bars of chords.
     """
     numbers = range(1, len(chords) // 3)
     if not numbers:
         raise ModelsError(
-            f"{len(chords)} bars of chords: a tune takes at least 6, of the first third all but the first"
+            f"{len(chords)} bars of chords: at least 6 are needed, because only the first third without bar 1 is used"
         )
-    dice = np.random.default_rng(seed)
+    random_source = np.random.default_rng(seed)
     sets: list[ChordSet] = []
     start, previous = 0, None
     for number in numbers:
         _, indices = predict_and_sample(inference_model)
         texts = tuple(indices_values[index] for index in indices[:, 0].tolist())
-        sounds, ticks = _play_solo([OPENING_VALUE, *map(parse_value, texts)], chords[number], previous, rules, dice)
+        sounds, ticks = _play_solo(
+            [OPENING_VALUE, *map(parse_value, texts)], chords[number], previous, rules, random_source
+        )
         previous = sounds[-1].pitches[0] if sounds else previous
         bars = -(-ticks // BAR_TICKS)
-        comping = [bar * BAR_TICKS for bar in range(bars)]
-        sets.append(
-            ChordSet(
-                number,
-                bars,
-                texts,
-                tuple(one.shifted(start + bar) for bar in comping for one in _accompany_bar(chords[number])),
-                tuple(one.shifted(start) for one in sounds),
-            )
+        comping = tuple(
+            chord.shifted(start + bar * BAR_TICKS) for bar in range(bars) for chord in _accompany_bar(chords[number])
         )
+        sets.append(ChordSet(number, bars, texts, comping, tuple(sound.shifted(start) for sound in sounds)))
         start += bars * BAR_TICKS
     return GeneratedMusic(tuple(sets))
 
@@ -203,42 +199,41 @@ def _play_solo(
     rules: SmoothingRules,
     random_source: np.random.Generator,
 ) -> tuple[list[SoundingPitches], int]:
-    """Return the values as notes after `previous_pitch`, post-processed one by one, and the ticks that they take."""
+    """Return the notes of the values, after the note `previous_pitch`, and the number of ticks that they take.
+
+    Each value is smoothed by `rules` and given a pitch before the next one.
+    """
     sounds: list[SoundingPitches] = []
-    onset = times = 0
+    onset = repeats = 0
     for value in values:
-        chord, length = (
-            _chord_at(chords, onset % BAR_TICKS),
-            rules.smoothed_length(onset % BAR_TICKS, value.ticks, TICKS_PER_QUARTER),
-        )
-        worn = rules.repeated_too_often(previous_pitch, times)
+        length = rules.smoothed_length(onset % BAR_TICKS, value.ticks, TICKS_PER_QUARTER)
         pitch = choose_pitch(
             value,
-            chord,
+            _chord_at(chords, onset % BAR_TICKS),
             previous_pitch,
             LOWEST_PITCH,
             HIGHEST_PITCH,
             draw=random_source.random(),
-            avoid=worn,
+            avoid=rules.repeated_too_often(previous_pitch, repeats),
             max_leap=rules.leap,
         )
-        if pitch is not None:  # over a chord with no tone of the value's kind it is a rest
+        if pitch is not None:  # without a tone of the value's kind over the chord, the value is a rest
             sounds.append(SoundingPitches(onset, length, (pitch,)))
-            times = times + 1 if pitch == previous_pitch else 1
+            repeats = repeats + 1 if pitch == previous_pitch else 1
             previous_pitch = pitch
         onset += length
     return sounds, onset
 
 
 def _chord_at(chords: BarChords, tick: int) -> Chord:
-    """The chord sounding at a tick of the bar: the last that has begun, else the first."""
-    begun = [pitches for beats, pitches in chords if beats * TICKS_PER_QUARTER <= tick]
-    return chord_from_pitches(begun[-1] if begun else chords[0][1])
+    """Return the chord at a tick of the bar: the last one that has started, or else the first."""
+    started = [pitches for beats, pitches in chords if beats * TICKS_PER_QUARTER <= tick]
+    return chord_from_pitches(started[-1] if started else chords[0][1])
 
 
 @lru_cache(maxsize=256)
 def chord_from_pitches(pitches: tuple[int, ...]) -> Chord:
-    """Classic chord pitches as a chord that says how any pitch sits in it, by the classic rules."""
+    """Return a `Chord` of these MIDI pitches. The kinds of its twelve offsets are by the classic rules."""
     kinds = tuple(TONE_KINDS.index(tone_kind(pitch, pitches)) for pitch in range(12))
     tones = tuple(sorted({pitch % 12 for pitch in pitches}))
     scale = tuple(offset for offset in range(12) if TONE_KINDS[kinds[offset]] in "CS")
@@ -246,7 +241,7 @@ def chord_from_pitches(pitches: tuple[int, ...]) -> Chord:
 
 
 def _accompany_bar(chords: BarChords) -> Iterator[SoundingPitches]:
-    """The chords of a bar, those that begin together as one, each lasting until the next."""
+    """Yield the chords of a bar. Chords that start together are one, and each lasts until the next one."""
     onsets = sorted({round(beats * TICKS_PER_QUARTER) for beats, _ in chords})
     for onset, end in pairwise([*onsets, BAR_TICKS]):
         together = {

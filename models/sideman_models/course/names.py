@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names, letter by letter: the character-level network of the course *Sequence Models*, in NumPy alone.
 
-A plain recurrent network reads a name as one-hot letters and foretells at each step the next, the newline that ends it
-at last. It learns from one name at a time, by plain gradient descent with clipped gradients, and goes on from the state
-that the name before left. Our takes and voices get their names from one that was trained on dinosaurs.
+A plain recurrent network reads a name as one-hot letters and predicts at each step the next letter, and a newline at
+the end. It is trained on one name at a time by gradient descent with clipped gradients, and each name starts from the
+last state of the previous name. Takes and voices are named by a network that was trained on names of dinosaurs.
 
-Shapes: n_x = n_y letters, the newline among them; n_a units; T steps, one more than a name has letters.
+Sizes: n_x = n_y letters, including the newline; n_a units; T steps, one more than the letters of a name.
 
     a_t = tanh(Wax x_t + Waa a_{t-1} + b)     (n_a, 1)
     y_t = softmax(Wya a_t + by)               (n_y, 1)
 
-`parameters` are `Wax` (n_a, n_x), `Waa` (n_a, n_a), `Wya` (n_y, n_a), `b` (n_a, 1), `by` (n_y, 1), in float64. A letter
-is its index; None is no letter at all, as before the first. What differs from the course: `sample` makes its dice once
-a name, instead of once a letter.
+`parameters` holds `Wax` (n_a, n_x), `Waa` (n_a, n_a), `Wya` (n_y, n_a), `b` (n_a, 1) and `by` (n_y, 1), in float64. A
+letter is given as its index; None stands for 'no letter', before the first. One thing differs from the course: `sample`
+seeds its random source once per name, not once per letter.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ReportFunction = Callable[[int, float, Parameters], None]
 
 END_OF_NAME = "\n"
 MAX_LETTERS = 50
-"""Letters after which a name is cut off."""
+"""A name is cut off after this many letters."""
 
 ITERATIONS, UNITS, LEARNING_RATE, MAX_GRADIENT = 35_000, 50, 0.01, 5.0
 REPORT_EVERY = 2000
@@ -58,7 +58,7 @@ DINOSAUR_MODEL = Path(__file__).parent / "dinosaurs"
 FORMAT, VERSION = "sideman name model", 1
 NAMES_FILE, WEIGHTS_FILE, CARD_FILE = "names.json", "weights.npz", "CARD.md"
 _ARRAY_NAMES = ("Wax", "Waa", "Wya", "b", "by")
-_INITIAL_LOSS_LETTERS = 7  # the course's first guess at the loss is that of so many letters
+_INITIAL_LOSS_LETTERS = 7  # the course starts the smoothed loss at that of 7 letters drawn at random
 _LOSS_SMOOTHING = 0.999
 _MAX_NAMES, _MAX_ALPHABET = 1_000_000, 500
 _MIN_LETTERS = 3
@@ -67,7 +67,10 @@ _MAX_TRIES = 100
 
 @dataclass(frozen=True, slots=True)
 class NameModel:
-    """A trained network with what its symbols mean: `letters` in index order, the newline among them."""
+    """A trained network and its letters, in order of their indices, including the newline.
+
+    `facts` describes the training as plain JSON; `card` is the text of `CARD.md`.
+    """
 
     letters: str
     parameters: Parameters
@@ -89,41 +92,41 @@ class NameModel:
 
 
 def initial_parameters(n_a: int, n_x: int, n_y: int, seed: int = 1) -> Parameters:
-    """The course's own first parameters: small, from `seed`; no biases."""
-    dice = np.random.RandomState(seed)  # the course's figures come from these old dice
-    Wax, Waa, Wya = (0.01 * dice.randn(*shape) for shape in ((n_a, n_x), (n_a, n_a), (n_y, n_a)))
+    """Return the course's first parameters: small random weights, and biases of zero."""
+    random_source = np.random.RandomState(seed)  # NumPy's legacy generator gives the course's figures
+    Wax, Waa, Wya = (0.01 * random_source.randn(*shape) for shape in ((n_a, n_x), (n_a, n_a), (n_y, n_a)))
     return {"Wax": Wax, "Waa": Waa, "Wya": Wya, "b": np.zeros((n_a, 1)), "by": np.zeros((n_y, 1))}
 
 
 def clip(gradients: Gradients, maxValue: float) -> Gradients:
-    """Bring every number in `gradients` between -maxValue and maxValue, in place, and return them."""
+    """Clip every number in `gradients` to -maxValue..maxValue, in place, and return them."""
     for gradient in gradients.values():
         np.clip(gradient, -maxValue, maxValue, out=gradient)
     return gradients
 
 
 def sample(parameters: Parameters, char_to_ix: Mapping[str, int], seed: int | Sequence[int]) -> list[int]:
-    """A name as indices, drawn letter by letter with the chances that the network gives, up to the newline.
+    """Return a name as indices of letters, drawn with the network's probabilities, up to and including the newline.
 
-    After `MAX_LETTERS` letters without one a newline is added. The same `seed` gives the same name.
+    After `MAX_LETTERS` letters the name is cut off with a newline. The same `seed` gives the same name.
     """
-    dice = np.random.default_rng(seed)
+    random_source = np.random.default_rng(seed)
     p, end = parameters, char_to_ix[END_OF_NAME]
     a = np.zeros_like(p["b"])
     indices: list[int] = []
-    drive = p["b"]
+    z_input = p["b"]  # what the last letter and the bias add to the cell, (n_a, 1)
     while len(indices) < MAX_LETTERS and end not in indices[-1:]:
-        a = np.tanh(p["Waa"] @ a + drive)
-        chances = softmax(p["Wya"] @ a + p["by"])[:, 0]
-        indices.append(int(dice.choice(len(chances), p=chances)))
-        drive = p["b"] + p["Wax"][:, indices[-1:]]
+        a = np.tanh(p["Waa"] @ a + z_input)
+        probabilities = softmax(p["Wya"] @ a + p["by"])[:, 0]
+        indices.append(int(random_source.choice(len(probabilities), p=probabilities)))
+        z_input = p["b"] + p["Wax"][:, indices[-1:]]
     return indices if end in indices[-1:] else [*indices, end]
 
 
 def optimize(
     X: Sequence[int | None], Y: Sequence[int], a_prev: Doubles, parameters: Parameters, learning_rate: float = 0.01
 ) -> tuple[float, Gradients, Doubles]:
-    """One step of training on one name: its letters `X`, each to be followed by that of `Y`, from the state `a_prev`.
+    """Train on one name: at each step the letter of `X` is read and that of `Y` predicted, from the state `a_prev`.
 
     `parameters` are changed in place. Returns the loss in nats, the clipped gradients, and the last state (n_a, 1).
     """
@@ -144,9 +147,10 @@ def model(
     *,
     report: ReportFunction | None = None,
 ) -> Parameters:
-    """Train on the names `data`, in lower case, one an iteration, in an order shuffled once with seed 0.
+    """Train on the lower-case names `data`, one name per iteration, in an order that is shuffled once (seed 0).
 
-    `report` is told the iteration, the smoothed loss and the parameters as they are, every `REPORT_EVERY` iterations.
+    Every `REPORT_EVERY` iterations, `report` gets the iteration, the smoothed loss and the current parameters. Returns
+    the parameters.
     """
     parameters = initial_parameters(n_a, len(ix_to_char), len(ix_to_char))
     names = list(data)
@@ -168,15 +172,15 @@ def model(
 
 
 def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[Doubles, Doubles]:
-    """All hidden states, the one before included, (T + 1, n_a), and the predictions (T, n_y)."""
+    """Return the hidden states, from that before the first letter, (T + 1, n_a), and the predictions (T, n_y)."""
     steps = len(X)
     hidden, scores = np.empty((steps + 1, len(p["b"]))), np.empty((steps, len(p["by"])))
     hidden[0] = a_prev[:, 0]
-    fed = _input_columns(p["Wax"], X)
+    z_letters = _input_columns(p["Wax"], X)
     bias, Waa, Wya = p["b"][:, 0], p["Waa"], p["Wya"]
     for t in range(steps):
         z = Waa.dot(hidden[t])
-        z += fed[t]
+        z += z_letters[t]
         z += bias
         np.tanh(z, out=hidden[t + 1])
         np.dot(Wya, hidden[t + 1], out=scores[t])
@@ -185,16 +189,16 @@ def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[D
 
 
 def _input_columns(Wax: Doubles, X: Sequence[int | None]) -> Doubles:
-    """What each letter adds to the cell, (T, n_a): Wax times a one-hot column is one of its columns."""
-    fed = Wax.T[[index or 0 for index in X]]
-    fed[[index is None for index in X]] = 0.0
-    return fed
+    """Return what each letter adds to the cell, (T, n_a): Wax times a one-hot column is a column of Wax."""
+    columns = Wax.T[[index or 0 for index in X]]
+    columns[[index is None for index in X]] = 0.0
+    return columns
 
 
 def _backward(
     X: Sequence[int | None], Y: Sequence[int], hidden: Doubles, predicted: Doubles, p: Parameters
 ) -> Gradients:
-    """The gradients of the summed cross-entropy, from the last step to the first."""
+    """Return the gradients of the cross-entropy, summed over the steps."""
     dy = predicted.copy()
     dy[np.arange(len(Y)), Y] -= 1
     dz = np.empty((len(Y), len(p["b"])))
@@ -205,8 +209,8 @@ def _backward(
         np.multiply(slopes[t], WyaT.dot(dy[t]) + da_next, out=dz[t])
         da_next = WaaT.dot(dz[t])
     dWax = np.zeros_like(p["Wax"])
-    fed = [(t, index) for t, index in enumerate(X) if index is not None][::-1]
-    np.add.at(dWax.T, [index for _, index in fed], dz[[t for t, _ in fed]])
+    letters = [(t, index) for t, index in enumerate(X) if index is not None][::-1]
+    np.add.at(dWax.T, [index for _, index in letters], dz[[t for t, _ in letters]])
     return {
         "dWax": dWax,
         "dWaa": _sum_of_outer_products(dz, hidden[:-1]),
@@ -221,18 +225,21 @@ def _sum_of_outer_products(left: Doubles, right: Doubles) -> Doubles:
 
 
 def _sum_over_steps(steps: Doubles) -> Doubles:
-    """The sum over the steps, the last first, as the course adds them up.
+    """Return the sum over the steps, added from the last to the first as in the course.
 
-    Rounding is all the difference; but after 30,000 iterations it is one in the second decimal of the loss.
+    The order only changes the rounding, but after 30,000 iterations that changes the second decimal of the loss.
     """
     return np.asarray(np.add.reduce(steps[::-1], axis=0), np.float64)
 
 
-# -- names to learn from, and names made up
+# -- reading and generating names
 
 
 def read_names(path: Path) -> list[str]:
-    """The names in a text file, one a line, in lower case. Raises `CorpusError` naming the line at fault."""
+    """Read the names in a text file, one per line, in lower case.
+
+    Raises `CorpusError`, which names the line, if it is not a list of at least two different names.
+    """
     names = []
     for number, line in numbered_lines(path):
         name = line.strip().lower()
@@ -242,36 +249,43 @@ def read_names(path: Path) -> list[str]:
         if len(names) > _MAX_NAMES:
             raise CorpusError(f"{path}:{number}: more than {_MAX_NAMES:,} names")
     if len(set(names)) < 2:
-        raise CorpusError(f"{path}: {'only one name' if names else 'no names'} in it; write at least two, one a line")
+        raise CorpusError(
+            f"{path}: {'only one name' if names else 'no names'} in it; at least two are needed, one per line"
+        )
     if len({*"".join(names)}) > _MAX_ALPHABET:
-        raise CorpusError(f"{path}: more than {_MAX_ALPHABET} different letters; are these names?")
+        raise CorpusError(
+            f"{path}: more than {_MAX_ALPHABET} different letters; this does not look like a list of names"
+        )
     return names
 
 
 def _check_name(where: str, name: str) -> None:
     if len(name) >= MAX_LETTERS:
         raise CorpusError(f"{where}: {len(name)} letters; a name has fewer than {MAX_LETTERS}")
-    odd = next(
+    wrong = next(
         (letter for letter in name if letter not in " -'’." and unicodedata.category(letter)[0] not in "LMN"), ""
     )
-    if odd:
-        raise CorpusError(f"{where}: {odd!r} does not belong in a name; letters, digits, spaces, - ' and . do")
+    if wrong:
+        raise CorpusError(f"{where}: {wrong!r} is not allowed in a name; letters, digits, spaces, - ' and . are")
 
 
 def generate_names(name_model: NameModel, seed: int) -> Iterator[str]:
-    """Names without end, no two alike, the same for the same `seed`; a network that knows few numbers them."""
+    """Yield names without end, all different, and the same for the same `seed`.
+
+    If the network makes `_MAX_TRIES` unusable names in a row, the next name gets a number.
+    """
     known: set[str] = set()
-    in_vain = 0
+    failures = 0
     for number in count():
         indices = sample(name_model.parameters, name_model.char_to_ix, [seed, number])
         name = "".join(name_model.letters[index] for index in indices[:-1]).strip().capitalize()
         if len(name) < _MIN_LETTERS or len(indices) > MAX_LETTERS or name in known:
-            in_vain += 1
-            if in_vain < _MAX_TRIES:
+            failures += 1
+            if failures < _MAX_TRIES:
                 continue
             name = f"{name or 'Name'} {number}"
         if name not in known:
-            in_vain = 0
+            failures = 0
             known.add(name)
             yield name
 
@@ -286,7 +300,11 @@ def train_name_model(
     iterations: int = ITERATIONS,
     report: Callable[[int, float, NameModel], None] | None = None,
 ) -> NameModel:
-    """A model of the names in the file `path`, its card telling `source` and `command`. Raises `CorpusError`."""
+    """Train a model of the names in the file `path`.
+
+    `source` and `command` are written to its card. Every `REPORT_EVERY` iterations, `report` gets the iteration, the
+    smoothed loss and the current model. Raises `CorpusError`.
+    """
     names = read_names(path)
     letters = "".join(sorted({END_OF_NAME, *"".join(names)}))
     losses: dict[str, float] = {}
@@ -296,69 +314,72 @@ def train_name_model(
         if report is not None:
             report(iteration, loss, NameModel(letters, parameters))
 
-    untaught = NameModel(letters, {})
-    learned = NameModel(letters, model(names, untaught.ix_to_char, untaught.char_to_ix, iterations, report=remember))
+    untrained = NameModel(letters, {})
+    trained = NameModel(letters, model(names, untrained.ix_to_char, untrained.char_to_ix, iterations, report=remember))
     facts = {
         "source": printable(source),
         "file": printable(path.name),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "names": len(names),
-        "units": len(learned.parameters["b"]),
+        "units": len(trained.parameters["b"]),
         "iterations": iterations,
         "smoothed_losses": losses,
         "command": command,
     }
-    return NameModel(learned.letters, learned.parameters, facts, _model_card(learned, facts))
+    return NameModel(letters, trained.parameters, facts, _model_card(letters, facts))
 
 
-def _model_card(name_model: NameModel, facts: Mapping[str, Any]) -> str:
-    at, loss = list(facts["smoothed_losses"].items())[-1]
-    letters = "".join(sorted(name_model.letters.replace(END_OF_NAME, "")))
+def _model_card(letters: str, facts: Mapping[str, Any]) -> str:
+    iteration, loss = list(facts["smoothed_losses"].items())[-1]
+    letters = letters.replace(END_OF_NAME, "")
     return f"""# Names
 
-A character-level network that makes up names: {facts["units"]} tanh units and the letters {letters}.
+A character-level network that generates names: {facts["units"]} tanh units and the letters {letters}.
 
-It learned from {facts["source"] or "a list of names"}: `{facts["file"]}`, sha256 {facts["sha256"]},
-{facts["names"]:,} names. The list itself is not here.
+It was trained on {facts["source"] or "a list of names"}: `{facts["file"]}`, sha256 {facts["sha256"]},
+{facts["names"]:,} names. The list itself is not included.
 
 ```
 {facts["command"]}
 ```
 
-{facts["iterations"]:,} iterations of one name each; smoothed loss {loss:.4f} at iteration {int(at):,}.
+{facts["iterations"]:,} iterations of one name each; smoothed loss {loss:.4f} at iteration {int(iteration):,}.
 """
 
 
 def save_name_model(name_model: NameModel, path: Path) -> None:
-    """Write `name_model` as the folder `path`, whole or not at all. Raises `BundleError` if something else is there."""
+    """Write `name_model` as the folder `path`, whole or not at all.
+
+    Raises `BundleError` if something that is not a name model is at `path`, and `OSError` if it cannot be written.
+    """
     if path.exists() and not (path / NAMES_FILE).is_file():
         raise BundleError(f"{path}: something that is not a name model is already there")
     weights = pack_arrays(name_model.parameters)  # type: ignore[arg-type] # to float32 on the way
-    told = {
+    description = {
         "format": FORMAT,
         "version": VERSION,
         "letters": name_model.letters,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "facts": dict(name_model.facts),
     }
-    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
     write_folder(path, {WEIGHTS_FILE: weights, NAMES_FILE: text.encode(), CARD_FILE: name_model.card.encode()})
 
 
 def load_name_model(path: Path = DINOSAUR_MODEL) -> NameModel:
-    """The model in the folder `path`, else the one that came along; all of it checked. Raises `BundleError`."""
-    told = read_description(path / NAMES_FILE, FORMAT, VERSION)
-    letters = told.get("letters")
+    """Load the model in the folder `path`, by default the installed one, and check it. Raises `BundleError`."""
+    description = read_description(path / NAMES_FILE, FORMAT, VERSION)
+    letters = description.get("letters")
     if not isinstance(letters, str) or END_OF_NAME not in letters or len(set(letters)) != len(letters):
-        raise BundleError(f"{path / NAMES_FILE}: letters: not a text of different letters with a newline among them")
+        raise BundleError(f"{path / NAMES_FILE}: letters: not a text of different letters that includes a newline")
     raw = read_bytes(path / WEIGHTS_FILE)
-    if hashlib.sha256(raw).hexdigest() != told.get("weights_sha256"):
+    if hashlib.sha256(raw).hexdigest() != description.get("weights_sha256"):
         raise BundleError(f"{path / WEIGHTS_FILE}: its contents do not match weights_sha256 in {NAMES_FILE}")
     arrays = unpack_arrays(path / WEIGHTS_FILE, raw, _ARRAY_NAMES)
     n_y, n_a = len(letters), arrays["b"].shape[0] if arrays["b"].ndim else 0
     shapes = {"Wax": (n_a, n_y), "Waa": (n_a, n_a), "Wya": (n_y, n_a), "b": (n_a, 1), "by": (n_y, 1)}
     check_shapes(path / WEIGHTS_FILE, arrays, shapes, f"{n_y} letters and {n_a} units")
-    facts = told.get("facts")
+    facts = description.get("facts")
     card = (path / CARD_FILE).read_text("utf-8", "replace") if (path / CARD_FILE).is_file() else ""
     parameters = {name: arrays[name].astype(np.float64) for name in _ARRAY_NAMES}
     return NameModel(letters, parameters, facts if isinstance(facts, dict) else {}, card)

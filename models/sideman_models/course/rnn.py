@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plain recurrent network of the course *Sequence Models*, forward and backward through time, in NumPy alone.
 
-Shapes: n_x inputs, n_a units, n_y symbols, m sequences side by side (columns, as in the course), T_x steps.
+Columns are sequences, as in the course. Sizes: n_x inputs, n_a units, n_y symbols, m sequences, T_x steps.
 
     a_next  = tanh(Wax xt + Waa a_prev + ba)     (n_a, m)
     yt_pred = softmax(Wya a_next + by)           (n_y, m)
 
-`parameters` are `Wax` (n_a, n_x), `Waa` (n_a, n_a), `Wya` (n_y, n_a), `ba` (n_a, 1), `by` (n_y, 1). Gradients have the
-shapes of what they belong to, their names a `d` before it. What comes out has the number type of what went in.
+`parameters` holds `Wax` (n_a, n_x), `Waa` (n_a, n_a), `Wya` (n_y, n_a), `ba` (n_a, 1) and `by` (n_y, 1). The gradient
+of a parameter or an input has the same shape and the same name with `d` before it. Results have the number type
+(float32 or float64) of the arguments.
 
-The course stops short of the output layer on the way back. `cross_entropy` and `output_backward` are that way, for this
-network and the LSTM alike, so that a whole step of training can be made from these functions.
+The course leaves out the backward pass of the output layer. `cross_entropy` and `output_backward` add it, for this
+network and for the LSTM, so that these functions are enough for a whole step of training.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ Array = npt.NDArray[np.floating[Any]]
 Parameters = Mapping[str, Array]
 Gradients = dict[str, Array]
 Cache = tuple[Array, Array, Array, Parameters]
-"""What a step needs on the way back: a_next, a_prev, xt and the parameters."""
+"""What the backward pass of a step needs: a_next, a_prev, xt and the parameters."""
 
 
 def rnn_cell_forward(xt: Array, a_prev: Array, parameters: Parameters) -> tuple[Array, Array, Cache]:
-    """One step, from xt (n_x, m) and a_prev (n_a, m): a_next (n_a, m), yt_pred (n_y, m) and the cache."""
+    """Compute one step from xt (n_x, m) and a_prev (n_a, m).
+
+    Returns a_next (n_a, m), yt_pred (n_y, m) and the cache for the backward pass.
+    """
     p = parameters
     a_next = np.tanh(p["Wax"] @ xt + p["Waa"] @ a_prev + p["ba"])
     yt_pred = softmax(p["Wya"] @ a_next + p["by"])
@@ -37,7 +41,10 @@ def rnn_cell_forward(xt: Array, a_prev: Array, parameters: Parameters) -> tuple[
 
 
 def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[Array, Array, tuple[list[Cache], Array]]:
-    """All steps, from x (n_x, m, T_x) and a0 (n_a, m): a (n_a, m, T_x), y_pred (n_y, m, T_x), (caches by step, x)."""
+    """Compute all steps from x (n_x, m, T_x) and a0 (n_a, m).
+
+    Returns a (n_a, m, T_x), y_pred (n_y, m, T_x), and the pair (caches by step, x).
+    """
     a_next = a0
     hidden, predicted, caches = [], [], []
     for t in range(x.shape[2]):
@@ -49,7 +56,10 @@ def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[Array, Arr
 
 
 def rnn_cell_backward(da_next: Array, cache: Cache) -> Gradients:
-    """Back through one step, from da_next (n_a, m): dxt (n_x, m), da_prev (n_a, m), dWax, dWaa, dba."""
+    """Compute the gradients of one step from that of its result, da_next (n_a, m).
+
+    Returns dxt (n_x, m), da_prev (n_a, m), dWax, dWaa and dba.
+    """
     a_next, a_prev, xt, p = cache
     dz = da_next * (1 - a_next**2)  # (n_a, m): through the tanh
     return {
@@ -62,9 +72,10 @@ def rnn_cell_backward(da_next: Array, cache: Cache) -> Gradients:
 
 
 def rnn_backward(da: Array, caches: tuple[list[Cache], Array]) -> Gradients:
-    """Back through all steps, from da (n_a, m, T_x): dx (n_x, m, T_x), da0 (n_a, m), dWax, dWaa, dba.
+    """Compute the gradients of all steps from da (n_a, m, T_x).
 
-    `da[:, :, t]` is what comes to step t from its own output; what comes to it from the steps after is added here.
+    `da[:, :, t]` is the gradient that reaches the hidden state of step t from the output of that step alone; the
+    gradient from later steps is added here. Returns dx (n_x, m, T_x), da0 (n_a, m), dWax, dWaa and dba.
     """
     steps, _ = caches
     da_prev = np.zeros_like(da[:, :, 0])
@@ -77,7 +88,7 @@ def rnn_backward(da: Array, caches: tuple[list[Cache], Array]) -> Gradients:
 
 
 def sum_over_steps(steps: Sequence[Gradients], names: Iterable[str]) -> Gradients:
-    """The gradients of what all steps share: the sum of each step's own."""
+    """Return the gradients of the parameters `names`, which all steps share: the sum over the steps."""
     return {name: np.add.reduce([step[name] for step in steps]) for name in names}
 
 
@@ -85,31 +96,31 @@ def sum_over_steps(steps: Sequence[Gradients], names: Iterable[str]) -> Gradient
 
 
 def sigmoid(z: Array) -> Array:
-    """1 / (1 + exp(-z)), which overflows for no z in this form."""
+    """Return 1 / (1 + exp(-z)), in a form that does not overflow for any z."""
     return (np.tanh(z / 2) + 1) / 2
 
 
 def softmax(scores: Array) -> Array:
-    """The probabilities of `scores` (n_y, ...), which sum to one along the first axis."""
+    """Return the probabilities of `scores` (n_y, ...). They sum to one along the first axis."""
     powers = np.exp(scores - scores.max(axis=0))
     return np.asarray(powers / powers.sum(axis=0))
 
 
 def cross_entropy(y_pred: Array, y: Array) -> tuple[float, Array]:
-    """The loss in nats, summed over the steps and averaged over the m sequences, and dz (n_y, m, T_x).
+    """Return the cross-entropy loss and its gradient dz (n_y, m, T_x) with respect to the scores before the softmax.
 
-    `y_pred` and `y` are (n_y, m, T_x), `y` one-hot. `dz` is the gradient by the scores, before the softmax. A step
-    whose target is all zeros asks for nothing: it adds nothing to the loss, and its gradient is zero.
+    `y_pred` and `y` are (n_y, m, T_x), `y` one-hot. The loss is in nats, summed over the steps and averaged over the m
+    sequences. A step whose target is all zeros adds nothing to the loss, and its gradient is zero.
     """
-    told = y.sum(axis=0)
+    has_target = y.sum(axis=0)
     m = y.shape[1]
-    # A probability too small for the number type counts as the smallest there is: the loss stays a number.
-    right = np.maximum((y_pred * y).sum(axis=0), np.finfo(y_pred.dtype).tiny)
-    return float(-(told * np.log(right)).sum() / m), (told * y_pred - y) / m
+    # A probability too small for the number type counts as the smallest positive number, so that the loss is finite.
+    likelihood = np.maximum((y_pred * y).sum(axis=0), np.finfo(y_pred.dtype).tiny)
+    return float(-(has_target * np.log(likelihood)).sum() / m), (has_target * y_pred - y) / m
 
 
 def output_backward(dz: Array, a: Array, W: Array) -> tuple[Array, Array, Array]:
-    """Back through the output layer z = W a + b, from dz (n_y, m, T_x), a (n_a, m, T_x) and W (n_y, n_a).
+    """Compute the gradients of the output layer z = W a + b from dz (n_y, m, T_x), a (n_a, m, T_x) and W (n_y, n_a).
 
     Returns da (n_a, m, T_x), dW (n_y, n_a) and db (n_y, 1).
     """
@@ -122,15 +133,15 @@ def output_backward(dz: Array, a: Array, W: Array) -> tuple[Array, Array, Array]
 
 
 def to_keras(parameters: Parameters) -> list[Array]:
-    """The weights as Keras has them, those of `SimpleRNN` and then those of `Dense`.
+    """Return the parameters in Keras' layout: the weights of `SimpleRNN`, then those of `Dense`.
 
-    kernel (n_x, n_a), recurrent (n_a, n_a), bias (n_a,), kernel (n_a, n_y), bias (n_y,).
+    These are kernel (n_x, n_a), recurrent (n_a, n_a), bias (n_a,), kernel (n_a, n_y) and bias (n_y,).
     """
     p = parameters
     return [p["Wax"].T, p["Waa"].T, p["ba"][:, 0], p["Wya"].T, p["by"][:, 0]]
 
 
 def from_keras(weights: Sequence[Array]) -> dict[str, Array]:
-    """The parameters whose `to_keras` is `weights`."""
+    """Return the parameters of weights in Keras' layout: the inverse of `to_keras`."""
     kernel, recurrent, bias, dense, dense_bias = weights
     return {"Wax": kernel.T, "Waa": recurrent.T, "ba": bias[:, None], "Wya": dense.T, "by": dense_bias[:, None]}

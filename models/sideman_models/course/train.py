@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The assignment's own training, with TensorFlow: the course's model on its own MIDI file.
+"""Trains the assignment's network on the assignment's MIDI file, with TensorFlow.
 
-The loss is summed over the steps and averaged over the snippets. What is trained is one LSTM layer over the sequence,
-in one compiled step of our own; or, if asked for, the course's `djmodel` through Keras' `fit`, as its notebook does it,
-with a loss and an accuracy for each of its outputs: the same mathematics and the same figures, only slower.
+The loss is summed over the steps and averaged over the snippets. By default one LSTM layer over the whole sequence is
+trained, with a compiled training step. With `ClassicRecipe.unrolled` it is the course's `djmodel`, trained by Keras'
+`fit` with a loss and an accuracy for each output, as in the course's notebook. Both compute the same figures; the
+second is slower.
+
+Shapes: m snippets, Tx steps, n_values values.
 """
 
 from __future__ import annotations
@@ -19,24 +22,26 @@ import numpy as np
 import tensorflow as tf
 
 from sideman_models.course.corpus import read_classic, training_arrays
+from sideman_models.course.djmodel import djmodel, sequence_model
 from sideman_models.errors import TrainingError
 from sideman_models.music.context import ContextFeatures
 from sideman_models.music.values import Vocabulary, parse_value
 from sideman_models.network.bundle import Bundle
-from sideman_models.network.keras_model import Model, Tensor, djmodel, make_layers, sequence_model, weights_from_layers
+from sideman_models.network.keras_model import Model, library_versions, make_layers, weights_from_layers
 from sideman_models.network.lstm import Floats, Weights
 from sideman_models.network.model_card import model_card
 from sideman_models.text import printable
-from sideman_models.training.train import library_versions
 
 Optimizer = Any
+Tensor = Any
 
 
 @dataclass(frozen=True, slots=True)
 class ClassicRecipe:
-    """The assignment's own: Adam, its rate divided by 1 + `decay` times the steps done.
+    """The assignment's recipe: Adam with batches of `batch` snippets.
 
-    `unrolled`: train the course's `djmodel` itself, as the course does.
+    After n steps the learning rate is `rate / (1 + decay * n)`. With `unrolled`, the course's `djmodel` is trained with
+    Keras' `fit`.
     """
 
     units: int = 64
@@ -49,7 +54,7 @@ class ClassicRecipe:
 
 
 class ClassicTrainer:
-    """The assignment's training, on X (m, Tx, n_values) and Y (Tx, m, n_values)."""
+    """Trains the assignment's network on X (m, Tx, n_values) and Y (Tx, m, n_values), one epoch at a time."""
 
     def __init__(self, recipe: ClassicRecipe, X: Floats, Y: Floats) -> None:
         tf.config.experimental.enable_op_determinism()
@@ -68,55 +73,61 @@ class ClassicTrainer:
         self._random_source = np.random.default_rng(recipe.seed)
 
     def epoch(self) -> tuple[Floats, Floats]:
-        """Learn from all snippets once: the losses (Tx,) in nats and the accuracies (Tx,) step by step."""
+        """Train on all snippets once. Returns the loss in nats and the accuracy of each step, both (Tx,)."""
         order = self._random_source.permutation(len(self._data[0]))
         X, Y = (array[order] for array in self._data)
         return self._fit(X, Y) if self.recipe.unrolled else self._train_steps(X, Y)
 
     def _train_steps(self, X: Floats, Y: Floats) -> tuple[Floats, Floats]:
         m, Tx, _ = X.shape
-        losses, right = np.zeros((2, Tx), np.float32)
+        losses, accuracies = np.zeros((2, Tx), np.float32)
         for start in range(0, m, self.recipe.batch):
-            lost, found = self._train_step(*(array[start : start + self.recipe.batch] for array in (X, Y)))
-            losses += lost.numpy() / m
-            right += found.numpy() / m
-        return losses, right
+            loss_sums, hit_sums = self._train_step(*(array[start : start + self.recipe.batch] for array in (X, Y)))
+            losses += loss_sums.numpy() / m
+            accuracies += hit_sums.numpy() / m
+        return losses, accuracies
 
     def _fit(self, X: Floats, Y: Floats) -> tuple[Floats, Floats]:
         m, Tx, _ = X.shape
         zero, targets = np.zeros((m, self.recipe.units), np.float32), [Y[:, step] for step in range(Tx)]
-        # The order is ours already. What Keras itself calls a loss is the mean of the batches', large and small alike.
-        told = self._model.fit([X, zero, zero], targets, batch_size=self.recipe.batch, shuffle=False, verbose=0).history
-        losses, right = (
-            [told[f"step_{step + 1}_{of}"][-1] for step in range(Tx)] for of in ("step_losses", "step_hits")
+        # `epoch` has shuffled already. The figures are those of the metrics, because Keras' own loss is a mean over the
+        # batches, and the last batch may be smaller.
+        fit = self._model.fit([X, zero, zero], targets, batch_size=self.recipe.batch, shuffle=False, verbose=0)
+        losses, accuracies = (
+            [fit.history[f"step_{step + 1}_{metric.__name__}"][-1] for step in range(Tx)]
+            for metric in (step_losses, step_hits)
         )
-        return np.array(losses, np.float32), np.array(right, np.float32)
+        return np.array(losses, np.float32), np.array(accuracies, np.float32)
 
 
 def name_outputs_by_step(model: Model) -> Model:
-    """`djmodel` with outputs called `step_1` to `step_Tx`: all of its own have the name of `densor`."""
-    outputs = [keras.layers.Identity(name=f"step_{step}")(one) for step, one in enumerate(model.outputs, start=1)]
+    """Return `model` with its outputs named `step_1` to `step_Tx`.
+
+    The outputs of `djmodel` all have the name of the layer `densor`, so their figures could not be told apart.
+    """
+    outputs = [keras.layers.Identity(name=f"step_{step}")(output) for step, output in enumerate(model.outputs, start=1)]
     return keras.Model(model.inputs, outputs)
 
 
 def step_losses(Y: Tensor, scores: Tensor) -> Tensor:
-    """Cross-entropies (...) of scores and targets (..., n_values); 0 where the target is all zeros.
+    """Return the cross-entropies (...) in nats of scores and one-hot targets (..., n_values).
 
-    The assignment's last target is. The fused function takes a target to sum to one, and would not give such a one the
-    gradient zero, but the whole softmax: so it is multiplied away.
+    The loss and its gradient are 0 where the target is all zeros, as the last target of the assignment is. TensorFlow's
+    function assumes that targets sum to one. For such a target its gradient would be the whole softmax, so the result
+    is multiplied by zero there.
     """
     return tf.reduce_sum(Y, axis=-1) * tf.nn.softmax_cross_entropy_with_logits(Y, scores)
 
 
 def step_hits(Y: Tensor, scores: Tensor) -> Tensor:
-    """Whether the greatest score is the target's: 0 or 1, and 0 where the target is all zeros."""
+    """Return 1 where the greatest score is the target's, else 0 (...). It is 0 where the target is all zeros."""
     return tf.reduce_sum(Y, axis=-1) * tf.cast(tf.argmax(Y, axis=-1) == tf.argmax(scores, axis=-1), tf.float32)
 
 
 def batch_gradients(model: Model, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Of a batch X, Y (m, Tx, n_values): losses (m, Tx), whether right (m, Tx), and the gradient of every weight.
+    """Return the losses (m, Tx), the hits (m, Tx) and the gradients of all weights for a batch X, Y (m, Tx, n_values).
 
-    `model` gives scores before the softmax, over the sequence at once or as a list of steps.
+    `model` returns scores before the softmax, as one tensor (m, Tx, n_values) or as a list of Tx tensors.
     """
     zero = tf.zeros((tf.shape(X)[0], model.inputs[1].shape[-1]))
     with tf.GradientTape() as tape:
@@ -128,16 +139,16 @@ def batch_gradients(model: Model, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor,
 
 
 def compile_train_step(model: Model, optimizer: Optimizer) -> Callable[[Floats, Floats], tuple[Tensor, Tensor]]:
-    """One step of learning from a batch X, Y (m, Tx, n_values), as one function of TensorFlow's.
+    """Return a compiled function that makes one training step on a batch X, Y (m, Tx, n_values).
 
-    It returns the losses and how many were right, step by step (Tx,), summed over the batch.
+    It returns the losses (Tx,) and the numbers of hits (Tx,), summed over the batch.
     """
     optimizer.build(model.trainable_variables)
 
     def step(X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
-        losses, right, gradient = batch_gradients(model, X, Y)
-        optimizer.apply(gradient, model.trainable_variables)
-        return tf.reduce_sum(losses, axis=0), tf.reduce_sum(right, axis=0)
+        losses, hits, gradients = batch_gradients(model, X, Y)
+        optimizer.apply(gradients, model.trainable_variables)
+        return tf.reduce_sum(losses, axis=0), tf.reduce_sum(hits, axis=0)
 
     compiled: Callable[[Floats, Floats], tuple[Tensor, Tensor]]
     compiled = tf.function(step, reduce_retracing=True, autograph=False)
@@ -145,12 +156,12 @@ def compile_train_step(model: Model, optimizer: Optimizer) -> Callable[[Floats, 
 
 
 def make_optimizer(recipe: ClassicRecipe) -> Optimizer:
-    """Adam, its rate falling with the steps done."""
+    """Return Adam with a learning rate that falls with the number of steps: see `ClassicRecipe.decay`."""
     return keras.optimizers.Adam(keras.optimizers.schedules.InverseTimeDecay(recipe.rate, 1, recipe.decay))
 
 
 def step_table(figures: Mapping[str, Any]) -> str:
-    """The figures of a classic bundle as the course prints them: the loss in all; losses and accuracies by step."""
+    """Return the figures of a classic bundle as the course prints them: the total loss, then each step's figures."""
     lines = [f"loss: {figures['loss']:.4f}"]
     for step, (loss, accuracy) in enumerate(zip(figures["losses"], figures["accuracies"], strict=True), start=1):
         lines.append(f"{f'loss_{step}':>8}: {loss:.4f}   {f'accuracy_{step}':>11}: {accuracy:.4f}")
@@ -160,10 +171,11 @@ def step_table(figures: Mapping[str, Any]) -> str:
 def train_classic_bundle(
     path: Path, recipe: ClassicRecipe, name: str, command: str, report: Callable[[int, Floats, Floats], None]
 ) -> Bundle:
-    """The assignment's run on its own MIDI file: a classic bundle, without context.
+    """Train on the assignment's MIDI file `path` and return a classic bundle, which has no context.
 
-    `report` is told the epoch and its losses and accuracies step by step. KeyboardInterrupt ends it early. Raises
-    `CorpusError`, `TrainingError`.
+    `command` is written to the model card. After each epoch, `report` gets its number, its losses (Tx,) and its
+    accuracies (Tx,). A KeyboardInterrupt ends the training, and the result so far is returned. Raises `CorpusError` if
+    the file cannot be read, and `TrainingError` if not even one epoch was completed.
     """
     corpus = read_classic(path)
     X, Y = training_arrays(corpus)
@@ -184,7 +196,7 @@ def train_classic_bundle(
         ended = "interrupted"
     if weights is None:
         raise TrainingError(f"nothing was learned: {ended} in the first epoch")
-    losses, accuracies = ([round(float(one), 4) for one in last] for last in epochs[-1])
+    losses, accuracies = ([round(float(figure), 4) for figure in figures] for figures in epochs[-1])
     facts = {
         "command": command,
         "corpus": {"pieces": 1, "left_out": {}} | corpus.facts(),

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well a network foretells music, in bits: fewer is better.
+"""Measures how well a network predicts music, in bits. Fewer bits are better.
 
-**Bits a value**: the mean of -log2 p(value | all before it in its piece, its context), the state beginning at zero with
-each piece. A value outside the vocabulary counts as the known value nearest to it, which is also what is fed.
+**Bits a value** is the mean of -log2 p(value | the values before it in its piece, its context). The state is zero at
+the beginning of each piece. A value outside the vocabulary counts as the nearest known value, which is also the input
+of the next step.
 
-**Bits a note**: what it takes to tell a note whole: the bits of all values, rests too, and those of the pitches, over
-the number of notes written. The pitch is told by its rank: the pitches of the value's kind over the chord, in order of
-their distance from where the interval leads (without an interval: from the previous pitch; at the very start: from
-F#4), the lower first. Rank 0 is what `values.choose_pitch` plays. It has probability `EXACT_PROBABILITY`, the further
-ranks share the rest geometrically (ratio `RANK_RATIO`), and `OTHER_KIND_PROBABILITY` is kept for a pitch that is not of
-the value's kind at all, any of
-128. These constants are rounded from the training titles; they are the same for every network.
+**Bits a note** is what a whole note costs: the bits of all values, rests included, and of all pitches, divided by the
+number of notes. The cost of a pitch depends on its rank among the pitches of the same kind over the chord. They are
+ordered by their distance from the target, the lower one first. The target is the pitch to which the interval leads;
+without an interval, it is the previous pitch, and before the first note F#4. Rank 0 is the pitch that
+`values.choose_pitch` plays. It has the probability `EXACT_PROBABILITY`; the other ranks share the rest as a geometric
+series with the ratio `RANK_RATIO`. A pitch that is not of the kind has `OTHER_KIND_PROBABILITY`, divided equally among
+128 pitches. These constants are rounded from the training titles and are the same for all networks.
 
-Not told, and so reported beside: notes that fell out of the line, and values that were mapped.
+Two losses are not part of these figures and are reported beside them: dropped notes and mapped values.
 """
 
 from __future__ import annotations
@@ -23,23 +24,29 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sideman_models.corpus.corpus import Piece
 from sideman_models.music.context import Place
+from sideman_models.music.solos import Piece
 from sideman_models.music.values import VALUE_KINDS, Value, Vocabulary
 from sideman_models.network.bundle import Bundle
+from sideman_models.network.encoding import EncodedPiece, PieceEncoder
 from sideman_models.network.lstm import Flags, LstmState, Network, NumpyNetwork
-from sideman_models.training.dataset import EncodedPiece, PieceEncoder
 
 EXACT_PROBABILITY = {True: 0.994, False: 0.24}
-"""Probability of rank 0 for values with an interval, and without."""
+"""The probability of rank 0 for values with an interval (True) and without (False)."""
 RANK_RATIO = {True: 0.55, False: 0.77}
+"""The ratio of the probabilities of successive ranks from 1 on, with and without an interval."""
 OTHER_KIND_PROBABILITY = 0.0005
+"""The probability that a pitch is not of the kind of its value."""
 _FIRST_TARGET = 66
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What `evaluate` found; `bits_per_note` is None where the pieces do not tell their pitches."""
+    """The result of `evaluate` over all pieces.
+
+    `dropped_share` is the share of the source notes that have no value; `mapped_share` is the share of values outside
+    the vocabulary. `bits_per_note` is None if a piece has no pitches.
+    """
 
     pieces: int
     titles: int
@@ -51,13 +58,15 @@ class Evaluation:
     bits_per_note: float | None
 
     def as_json(self) -> dict[str, float | None]:
-        """Plain JSON, rounded to what means something."""
-        return {name: round(one, 5) if isinstance(one, float) else one for name, one in asdict(self).items()}
+        """Return plain JSON, rounded to five decimals."""
+        return {
+            name: round(figure, 5) if isinstance(figure, float) else figure for name, figure in asdict(self).items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class PieceBits:
-    """What one piece costs a network: the bits of its `value_count` values and, where they are told, of its pitches."""
+    """The bits of one piece: of its `value_count` values, and of its pitches (0 if it has none)."""
 
     piece: Piece
     value_count: int
@@ -67,12 +76,12 @@ class PieceBits:
 
     @property
     def note_count(self) -> int:
-        """How many notes were written."""
+        """The number of notes among the values of the piece."""
         return sum(value.kind != "R" for value in self.piece.values)
 
 
 def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> list[PieceBits]:
-    """What each piece costs the network. Raises `CorpusError` if it needs chords that a piece does not know."""
+    """Return the bits of each piece. Raises `CorpusError` if the network needs chords and a piece has none."""
     network = NumpyNetwork(bundle.weights) if network is None else network
     encoder = PieceEncoder(bundle.vocabulary, bundle.context)
     encoded = [encoder.encode(piece) for piece in pieces]
@@ -80,46 +89,43 @@ def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece], network: Network | N
     return [
         PieceBits(
             piece,
-            len(one),
-            _count_mapped(piece, one),
-            network_value_bits(network, one, table),
+            len(numbers),
+            # The encoder also counts the rests that it leaves out because the vocabulary has none.
+            numbers.mapped_count - (len(piece.values) - len(numbers)),
+            network_value_bits(network, numbers, table),
             pitch_bits(bundle.vocabulary, piece),
         )
-        for piece, one in zip(pieces, encoded, strict=True)
+        for piece, numbers in zip(pieces, encoded, strict=True)
     ]
 
 
-def _count_mapped(piece: Piece, encoded: EncodedPiece) -> int:
-    """How many values were mapped to another; the encoder also counts the rests that it left out."""
-    return encoded.mapped_count - (len(piece.values) - len(encoded))
-
-
 def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> Evaluation:
-    """Measure the network on pieces. Raises `CorpusError` if it needs chords that they do not know."""
+    """Measure the network on pieces. Raises `CorpusError` if the network needs chords and a piece has none."""
     return summarize(bundle, bits_of_pieces(bundle, pieces, network))
 
 
 def summarize(bundle: Bundle, all_bits: Sequence[PieceBits]) -> Evaluation:
-    """The figures of all pieces together."""
+    """Return the figures of all pieces together."""
     pieces = [one.piece for one in all_bits]
-    values, notes = (sum(getattr(one, name) for one in all_bits) for name in ("value_count", "note_count"))
-    of_values = sum(one.value_bits for one in all_bits)
-    in_sources = sum(piece.source_notes for piece in pieces)
-    told = notes and not bundle.classic and all(piece.pitches is not None for piece in pieces)
+    values = sum(one.value_count for one in all_bits)
+    notes = sum(one.note_count for one in all_bits)
+    value_bits = sum(one.value_bits for one in all_bits)
+    source_notes = sum(piece.source_notes for piece in pieces)
+    has_pitches = notes and not bundle.classic and all(piece.pitches is not None for piece in pieces)
     return Evaluation(
         len(pieces),
         len({piece.title for piece in pieces}),
         values,
         notes,
-        sum(piece.dropped_notes for piece in pieces) / max(1, in_sources),
+        sum(piece.dropped_notes for piece in pieces) / max(1, source_notes),
         sum(one.mapped_count for one in all_bits) / max(1, values),
-        of_values / max(1, values),
-        (of_values + sum(one.pitch_bits for one in all_bits)) / notes if told else None,
+        value_bits / max(1, values),
+        (value_bits + sum(one.pitch_bits for one in all_bits)) / notes if has_pitches else None,
     )
 
 
 def network_value_bits(network: Network, piece: EncodedPiece, clash_table: Flags) -> float:
-    """The bits of a piece's values in all, the state beginning at zero."""
+    """Return the sum of the bits of the values of a piece. The state begins at zero."""
     state = LstmState.zero(network.weights.n_a)
     previous, total = None, 0.0
     rows = piece.context_rows.astype(np.intp)
@@ -132,7 +138,7 @@ def network_value_bits(network: Network, piece: EncodedPiece, clash_table: Flags
 
 
 def pitch_bits(vocabulary: Vocabulary, piece: Piece) -> float:
-    """The bits of a piece's pitches in all, given its values as the vocabulary knows them."""
+    """Return the sum of the bits of the pitches of a piece, given its values mapped to the vocabulary."""
     if piece.places is None or piece.pitches is None:
         return 0.0
     total = 0.0
@@ -144,22 +150,25 @@ def pitch_bits(vocabulary: Vocabulary, piece: Piece) -> float:
 
 
 def pitch_rank(value: Value, place: Place, pitch: int) -> int | None:
-    """How many pitches of the value's kind would sooner have been played; None where `pitch` is not of that kind."""
+    """Return how many pitches of the kind of `value` are nearer to its target than `pitch` is.
+
+    None: `pitch` is not of that kind at `place`.
+    """
     if place.chord.kind_of(pitch) != VALUE_KINDS.index(value.kind):
         return None
     target = _FIRST_TARGET if place.previous_pitch is None else place.previous_pitch
     if isinstance(value.interval, int) and place.previous_pitch is not None:
         target += value.interval
-    here = (abs(pitch - target), pitch)
+    order = (abs(pitch - target), pitch)
     kind = place.chord.kind_of
-    around = range(max(0, target - here[0]), min(127, target + here[0]) + 1)
-    return sum(kind(other) == kind(pitch) and (abs(other - target), other) < here for other in around)
+    around = range(max(0, target - order[0]), min(127, target + order[0]) + 1)
+    return sum(kind(other) == kind(pitch) and (abs(other - target), other) < order for other in around)
 
 
 def _rank_bits(value: Value, rank: int | None) -> float:
     if rank is None:
         return -math.log2(OTHER_KIND_PROBABILITY / 128)
-    bounded = value.interval is not None
-    exact, spread = EXACT_PROBABILITY[bounded], RANK_RATIO[bounded]
-    chance = exact if rank == 0 else (1 - exact) * (1 - spread) * spread ** (rank - 1)
-    return -math.log2((1 - OTHER_KIND_PROBABILITY) * chance)
+    has_interval = value.interval is not None
+    exact, ratio = EXACT_PROBABILITY[has_interval], RANK_RATIO[has_interval]
+    probability = exact if rank == 0 else (1 - exact) * (1 - ratio) * ratio ** (rank - 1)
+    return -math.log2((1 - OTHER_KIND_PROBABILITY) * probability)

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How right the chords are that `chordfinder` finds: against changes that are known.
+"""Measures the accuracy of `chord_finder` against chord changes that are known.
 
-Three trials over whole tunes, counted in beats:
+There are three trials over whole tunes. All count beats:
 
-- **An accompaniment is made up** over the changes: a walking bass with leading notes and passing tones, and chords of
-  two to four voices without their root, off the beat as often as on it, one in eight of them a semitone out.
-- **Plain chords** as a pianist's left hand holds them: all tones, any of them lowest, and no bass.
-- **The Weimar database's own bass**, one pitch a beat as its authors heard it, with the solo as the melody. No chord
-  is to be heard there but in what the two play.
+- **Band**: an accompaniment generated from the changes. It has a walking bass with leading notes and passing tones, and
+  rootless chords of two to four voices, as often off the beat as on it. One chord in eight is a semitone too high or
+  too low.
+- **Plain chords**, as the left hand of a pianist plays them: all tones, any of them lowest, and no bass.
+- **The bass of the Weimar Jazz Database**, one pitch a beat as its authors heard it, with the solo as the melody. These
+  two are the only parts that hint at the chords.
 
-A root is right if it is the same pitch class; a family (`harmony.CHORD_FAMILIES`) if root and family are the same.
-Beats without a chord, and those whose chord could not be read, are left out.
+A root is right if it is the same pitch class. A family (`harmony.CHORD_FAMILIES`) is right if the root is right too.
+Beats without a chord, and beats whose symbol could not be read, are left out.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ from sideman_models.music.solos import Solo
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 ChordsAndMelody = tuple[Sequence[Chord], Sequence[TimedNote]]
-"""A chord every beat, and a melody, whose times are in `TICKS_PER_QUARTER`."""
+"""One chord a beat, and a melody whose times are in `TICKS_PER_QUARTER`."""
 Accompaniment = Callable[[Sequence[Chord], np.random.Generator], Iterator[TimedNote]]
-"""A way to accompany chords, which come one a beat."""
+"""A function that yields an accompaniment for chords, one a beat."""
 
 _LOWEST_BASS, _LOWEST_COMPING, _LOWEST_PLAIN = 33, 52, 48
 
 
 @dataclass(frozen=True, slots=True)
 class ChordAccuracy:
-    """Shares of `beats` whose root, and whose root and family, were found."""
+    """The number of beats, and the shares of them with the right root and with the right root and family."""
 
     beats: int
     root_share: float
@@ -47,25 +48,25 @@ class ChordAccuracy:
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[Chord, Chord]]) -> ChordAccuracy:
-        """From (found, true) beat by beat."""
+        """Return the accuracy over pairs (found chord, true chord), one a beat."""
         beats = roots = families = 0
         for found, true in pairs:
             if true != NO_CHORD:
-                same = found != NO_CHORD and found.root == true.root
+                root_right = found != NO_CHORD and found.root == true.root
                 beats += 1
-                roots += same
-                families += same and found.quality.family == true.quality.family
+                roots += root_right
+                families += root_right and found.quality.family == true.quality.family
         return cls(beats, roots / max(1, beats), families / max(1, beats))
 
     def as_json(self) -> dict[str, Any]:
-        """Rounded, ready for JSON."""
+        """Return plain JSON, rounded to four decimals."""
         return {"beats": self.beats, "roots": round(self.root_share, 4), "families": round(self.family_share, 4)}
 
 
 def accompaniment_accuracy(
     tunes: Iterable[ChordsAndMelody], accompaniment: Accompaniment, seed: int = 0
 ) -> ChordAccuracy:
-    """Over tunes in 4/4, accompanied by `accompaniment`."""
+    """Return the accuracy over tunes in 4/4 with a generated accompaniment."""
 
     def pairs() -> Iterator[tuple[Chord, Chord]]:
         for number, (chords, melody) in enumerate(tunes):
@@ -76,13 +77,16 @@ def accompaniment_accuracy(
 
 
 def database_tunes(path: Path) -> Iterator[ChordsAndMelody]:
-    """The changes and solos of a database file."""
+    """Yield the changes and the melody of each solo in a database file."""
     for solo in read_solos(path):
         yield solo.changes.chords, _timed_notes(solo)
 
 
 def database_bass_accuracy(path: Path) -> ChordAccuracy:
-    """Over the basses of a database file. Raises `CorpusError` as `read_solos` does, and where it has no basses."""
+    """Return the accuracy over the solos of a database file with their own bass.
+
+    Raises `CorpusError` as `weimar.read_bass_lines` does.
+    """
 
     def pairs() -> Iterator[tuple[Chord, Chord]]:
         for solo, basses in read_bass_lines(path):
@@ -102,34 +106,37 @@ def _timed_notes(solo: Solo) -> list[TimedNote]:
 
 
 def band_accompaniment(chords: Sequence[Chord], random_source: np.random.Generator) -> Iterator[TimedNote]:
-    """A bass and chords over changes in 4/4, told beat by beat; a beat without a chord is silent."""
+    """Yield a bass and chords over changes in 4/4, one chord a beat. Beats without a chord are silent."""
     for beat, chord in enumerate(chords):
         if chord == NO_CHORD:
             continue
         begins = beat == 0 or chords[beat - 1] != chord
-        after = chords[beat + 1] if beat + 1 < len(chords) else chord
+        next_chord = chords[beat + 1] if beat + 1 < len(chords) else chord
         yield (
             TICKS_PER_QUARTER * beat,
             TICKS_PER_QUARTER * (beat + 0.9),
-            _bass_pitch(chord, after, begins or beat % 4 == 0, random_source),
+            _bass_pitch(chord, next_chord, begins or beat % 4 == 0, random_source),
         )
         if begins or random_source.random() < 0.4:
             yield from _comping_notes(chord, beat, random_source)
 
 
 def _bass_pitch(chord: Chord, next_chord: Chord, strong: bool, random_source: np.random.Generator) -> int:
-    """Strong beats have the root, mostly; the last beat of a chord often leads to the next; others walk."""
+    """Return the pitch of the bass on one beat.
+
+    A strong beat mostly has the root. The last beat of a chord often leads to the next. Other beats walk.
+    """
     if strong and random_source.random() < 0.85:
-        sounds = chord.root if chord.bass is None else chord.bass
+        pitch_class = chord.root if chord.bass is None else chord.bass
     elif next_chord not in (chord, NO_CHORD) and random_source.random() < 0.5:
-        sounds = next_chord.root + int(random_source.choice([-1, 1]))
+        pitch_class = next_chord.root + int(random_source.choice([-1, 1]))
     else:
-        sounds = int(random_source.choice(sorted(chord.tones if random_source.random() < 0.7 else chord.scale)))
-    return _LOWEST_BASS + (sounds - _LOWEST_BASS) % 12
+        pitch_class = int(random_source.choice(sorted(chord.tones if random_source.random() < 0.7 else chord.scale)))
+    return _LOWEST_BASS + (pitch_class - _LOWEST_BASS) % 12
 
 
 def _comping_notes(chord: Chord, beat: int, random_source: np.random.Generator) -> Iterator[TimedNote]:
-    """Third and seventh, or what the chord has instead, now and then with the fifth and a tone of the scale."""
+    """Yield third and seventh (or the tones that the chord has instead), sometimes with fifth and a scale tone."""
     upper = [tone for tone in chord.quality.tones if tone != 0]
     voices = [tone for tone in upper if tone != 7] + [
         tone for tone in upper if tone == 7 and random_source.random() < 0.5
@@ -138,13 +145,13 @@ def _comping_notes(chord: Chord, beat: int, random_source: np.random.Generator) 
         voices.append(int(random_source.choice(chord.quality.scale)))
     start = TICKS_PER_QUARTER * (beat + float(random_source.choice([0.0, 0.5])))
     length = TICKS_PER_QUARTER * float(random_source.choice([0.5, 1.0, 2.0]))
-    aside = int(random_source.choice([-1, 1])) if random_source.random() < 1 / 8 else 0
+    shift = int(random_source.choice([-1, 1])) if random_source.random() < 1 / 8 else 0
     for tone in voices:
-        yield start, start + length, _LOWEST_COMPING + (chord.root + tone + aside - _LOWEST_COMPING) % 12
+        yield start, start + length, _LOWEST_COMPING + (chord.root + tone + shift - _LOWEST_COMPING) % 12
 
 
 def plain_chord_accompaniment(chords: Sequence[Chord], random_source: np.random.Generator) -> Iterator[TimedNote]:
-    """Every chord for as long as it stays, a bar at most, all its tones above any of them."""
+    """Yield each chord with all its tones, any of them lowest, until it changes or the bar ends."""
     start = 0
     for beat in range(1, len(chords) + 1):
         if beat < len(chords) and chords[beat] == chords[start] and beat % 4:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a line has word for word from others: the longest run of it that stands somewhere in the training set too.
+"""Finds what a line copies: its longest run of values that also occurs in the training set.
 
-Two lines are compared either by their **values**, or as a **melody**: by durations and intervals alone, whatever the
-chords beneath and so whatever the kinds. A run may hold rests, but its length is told in notes. Nobody borrows from
-himself: a player's own solos do not count for him.
+Two lines are compared by their **values**, or as a **melody**: by durations and intervals only, whatever the chords and
+so the kinds. A run may contain rests, but its length is counted in notes. The own solos of a player do not count as
+sources for that player.
 
-Real solos, too, share licks and plain scales with those of other players; a network that copies shares more.
+Real solos also share licks and scales with those of other players. A network that copies shares more.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ MatchKey = Callable[[Value], Hashable]
 
 
 def by_value(value: Value) -> Hashable:
-    """Alike in kind, duration and interval."""
+    """Compare by kind, duration and interval."""
     return value
 
 
 def by_melody(value: Value) -> Hashable:
-    """Alike in duration and interval, rests and notes told apart."""
+    """Compare by duration and interval; a rest never equals a note."""
     return value.kind == "R", value.ticks, value.interval
 
 
 MATCH_KEYS: dict[str, MatchKey] = {"values": by_value, "melody": by_melody}
+"""The two ways to compare values, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedRun:
-    """A run of values of `piece`, from number `start` on, that also stands in the piece `source`.
+    """A run of values of `piece`, from value number `start` on, that also occurs in the piece `source`.
 
-    Without a source there is no such run, not even of one note.
+    If `source` is None, no note is shared.
     """
 
     piece: Piece
@@ -51,26 +52,26 @@ class SharedRun:
 
     @property
     def text(self) -> str:
-        """The values of the run, parted by spaces."""
+        """The values of the run, separated by spaces."""
         return " ".join(value.text for value in self.piece.values[self.start : self.start + self.value_count])
 
 
 def performer_of(piece: Piece) -> str:
-    """Who plays; a piece of which that is not known is its own player's."""
+    """Return the performer; if that is unknown, the title, as if each title had another performer."""
     return piece.performer or piece.title
 
 
 def longest_shared_runs(pieces: Sequence[Piece], training: Sequence[Piece], match_key: MatchKey) -> list[SharedRun]:
-    """For each piece the longest run, by its notes, that a training piece of another player has too."""
+    """Return for each piece the longest run in notes that also occurs in a training piece of another player."""
     text = _TokenText([*training, *pieces], len(training), match_key)
     best = np.zeros((len(pieces), 3), np.int64)  # notes, values, start
     for length, starts in text.shared_runs():
-        found = np.stack([text.count_notes(starts, length), np.full(len(starts), length), starts], 1)
+        runs = np.stack([text.count_notes(starts, length), np.full(len(starts), length), starts], 1)
         owner = text.piece_numbers[starts] - len(training)
-        order = np.lexsort((-starts, found[:, 0], owner))
+        order = np.lexsort((-starts, runs[:, 0], owner))
         last = order[np.flatnonzero(np.append(np.diff(owner[order]) != 0, True))] if len(order) else order
-        better = last[found[last, 0] > best[owner[last], 0]]
-        best[owner[better]] = found[better]
+        better = last[runs[last, 0] > best[owner[last], 0]]
+        best[owner[better]] = runs[better]
     return [
         _make_run(text, number, piece, *map(int, row))
         for number, (piece, row) in enumerate(zip(pieces, best, strict=True))
@@ -86,7 +87,7 @@ def _make_run(text: _TokenText, number: int, piece: Piece, notes: int, values: i
 
 
 class _TokenText:
-    """All pieces in a row, the training ones first, each value a number: the same for all that are alike."""
+    """All pieces in a row, the training pieces first, as numbers: one number for each different match key."""
 
     def __init__(self, pieces: Sequence[Piece], training_count: int, match_key: MatchKey) -> None:
         numbers: dict[Hashable, int] = {}
@@ -105,11 +106,14 @@ class _TokenText:
         self._notes_before = np.append(0, np.cumsum(_int_array(value.kind != "R" for value in values)))
 
     def count_notes(self, starts: Ints, length: int) -> Ints:
-        """How many notes runs have."""
+        """Return the number of notes in each run of `length` values."""
         return np.asarray(self._notes_before[starts + length] - self._notes_before[starts])
 
     def shared_runs(self) -> Iterator[tuple[int, Ints]]:
-        """Length by length, from 1 on: where runs begin, outside the training pieces, that another's training has."""
+        """Yield for each length from 1 on the starts of the runs that are shared.
+
+        A run is outside the training pieces, and also occurs in a training piece of another player.
+        """
         at, run, length = np.arange(len(self.tokens)), self.tokens, 1
         while True:
             trained = self.piece_numbers[at] < self.training_count
@@ -117,14 +121,14 @@ class _TokenText:
             if not shared.any():
                 return
             yield length, at[shared]
-            # Nothing longer is shared where this is not.
-            goes_on = (shared | (trained & np.isin(run, run[shared]))) & (at + length < self.piece_ends[at])
-            at, run = at[goes_on], run[goes_on] * self.token_count + self.tokens[at[goes_on] + length]
+            # A longer run can be shared only if this one is.
+            continues = (shared | (trained & np.isin(run, run[shared]))) & (at + length < self.piece_ends[at])
+            at, run = at[continues], run[continues] * self.token_count + self.tokens[at[continues] + length]
             run = np.unique(run, return_inverse=True)[1].reshape(-1)
             length += 1
 
     def find_source(self, start: int, length: int) -> Piece:
-        """The first training piece of another player that has the run."""
+        """Return the first training piece of another player with the run."""
         wanted = self.tokens[start : start + length]
         at = np.arange(self.piece_starts[self.training_count])
         at = at[(self.player_numbers[at] != self.player_numbers[start]) & (at + length <= self.piece_ends[at])]
@@ -134,9 +138,9 @@ class _TokenText:
 
 
 def _occurs_with_other_player(run: Ints, trained: npt.NDArray[np.bool_], player: Ints) -> npt.NDArray[np.bool_]:
-    """Whether each run stands in training pieces of another player than its own; the runs are numbered from 0."""
-    most = int(run.max(initial=0)) + 1
-    lowest, highest = np.full(most, np.iinfo(np.int64).max), np.full(most, -1)
+    """Whether each run (numbered from 0) occurs in a training piece of another player than its own."""
+    run_count = int(run.max(initial=0)) + 1
+    lowest, highest = np.full(run_count, np.iinfo(np.int64).max), np.full(run_count, -1)
     np.minimum.at(lowest, run[trained], player[trained])
     np.maximum.at(highest, run[trained], player[trained])
     return np.asarray((highest[run] >= 0) & ((lowest[run] != player) | (highest[run] != player)))

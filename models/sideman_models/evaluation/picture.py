@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An appraisal as one picture: bits beside the opponents', playing beside what it learned from, and what is copied.
+"""Draws the report of an evaluation as one picture: bits, statistics of the playing, and copying.
 
-It needs matplotlib, which comes with sideman[train].
+It needs matplotlib, which is installed with sideman[train].
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Axes = Any
 Panel = Callable[[Axes, EvaluationReport], None]
 
 SIMILAR_RATIO = 2.0
-"""Times the distance of two halves of the real music: what lies within it may pass for such music."""
+"""Music within this number of half distances may pass for the real music."""
 _COLUMNS = 3
 _REAL_COLOUR, _PLAYED_COLOUR = GREY, KIND_COLOURS["C"]
 _SHORT_FAMILY_NAMES = {
@@ -32,7 +32,7 @@ _MAX_BARS = 24
 
 
 def report_picture(report: EvaluationReport) -> bytes:
-    """The picture as PNG; what the appraisal could not find out is left out."""
+    """Return the picture as PNG. Parts that are missing in the report are left out."""
     panels: list[Panel] = [_draw_bits]
     if report.statistics:
         panels.append(_draw_distances)
@@ -41,19 +41,19 @@ def report_picture(report: EvaluationReport) -> bytes:
     panels += [_comparison_panel(one) for one in report.statistics if one.name in _PICTURED_STATISTICS]
     across = min(_COLUMNS, len(panels))
     down = -(-len(panels) // across)
-    drawn = new_figure(5.0 * across, 3.3 * down + 0.4)
-    drawn.suptitle(
+    figure = new_figure(5.0 * across, 3.3 * down + 0.4)
+    figure.suptitle(
         f"{report.bundle_name}: {report.evaluation.pieces} pieces, {report.evaluation.values:,} values", color=INK
     )
-    places = list(drawn.subplots(down, across, squeeze=False).flat)
-    for here in places:
-        here.set_axis_off()
-    for here, panel in zip(places, panels, strict=False):
-        here.set_axis_on()
-        here.spines[["top", "right"]].set_visible(False)
-        here.tick_params(labelsize=7, labelcolor=INK)
-        panel(here, report)
-    return figure_png(drawn)
+    all_axes = list(figure.subplots(down, across, squeeze=False).flat)
+    for axes in all_axes:
+        axes.set_axis_off()
+    for axes, panel in zip(all_axes, panels, strict=False):
+        axes.set_axis_on()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=7, labelcolor=INK)
+        panel(axes, report)
+    return figure_png(figure)
 
 
 def _set_title(axes: Axes, title: str) -> None:
@@ -61,7 +61,7 @@ def _set_title(axes: Axes, title: str) -> None:
 
 
 def _draw_bits(axes: Axes, report: EvaluationReport) -> None:
-    """What a value costs the network, with its interval, and each opponent."""
+    """Draw the bits a value of the network, with their interval, and of the n-grams."""
     bars = [(report.bundle_name, report.evaluation.bits_per_value)]
     bars += [
         (_SHORT_FAMILY_NAMES[family], best.bits_per_value)
@@ -78,22 +78,22 @@ def _draw_bits(axes: Axes, report: EvaluationReport) -> None:
         axes.annotate(f" {bits:.2f}", (bits if row else ends[1], row), fontsize=7, color=INK, va="center")
     axes.set_yticks(list(rows), [name for name, _ in bars])
     axes.invert_yaxis()
-    _set_title(axes, "bits a value (fewer is better)")
+    _set_title(axes, "bits a value (lower is better)")
 
 
 def _draw_distances(axes: Axes, report: EvaluationReport) -> None:
-    """How many times the distance of two halves of the real music."""
-    told = [(one.name, one.distance_ratio) for one in report.statistics if one.distance_ratio is not None]
-    rows = range(len(told))
-    axes.barh(rows, [ratio for _, ratio in told], color=_PLAYED_COLOUR, height=0.7)
+    """Draw the distance of each statistic as a multiple of its half distance."""
+    ratios = [(one.name, one.distance_ratio) for one in report.statistics if one.distance_ratio is not None]
+    rows = range(len(ratios))
+    axes.barh(rows, [ratio for _, ratio in ratios], color=_PLAYED_COLOUR, height=0.7)
     axes.axvline(SIMILAR_RATIO, color=INK, linestyle=":", linewidth=1)
-    axes.set_yticks(list(rows), [name for name, _ in told])
+    axes.set_yticks(list(rows), [name for name, _ in ratios])
     axes.invert_yaxis()
-    _set_title(axes, "distance, in times that of two halves")
+    _set_title(axes, "distance, in half distances")
 
 
 def _draw_shared_runs(axes: Axes, report: EvaluationReport) -> None:
-    """In how many pieces the longest run shared with the training set has so many notes."""
+    """Draw in how many pieces the longest shared run has how many notes."""
     for one in report.shared_runs:
         if one.match != "melody":
             continue
@@ -123,28 +123,28 @@ _PICTURED_STATISTICS: dict[str, tuple[str, Callable[[Outcome], str]]] = {
 
 
 def _comparison_panel(comparison: Comparison) -> Panel:
-    """The shares of a statistic's outcomes, real and played; of many the most frequent ones."""
+    """Return a panel that draws the shares of the outcomes, real and played; with many outcomes not all labels."""
     name, label = _PICTURED_STATISTICS[comparison.name]
 
-    def draw(here: Axes, _: EvaluationReport) -> None:
+    def draw(axes: Axes, _: EvaluationReport) -> None:
         outcomes = _shown_outcomes(comparison)
         for shift, colour, whose, counts in (
             (-0.2, _REAL_COLOUR, "real", comparison.real),
             (0.2, _PLAYED_COLOUR, "played", comparison.played),
         ):
             heights = [100 * share(counts, outcome) for outcome in outcomes]
-            here.bar([at + shift for at in range(len(outcomes))], heights, 0.4, color=colour, label=whose)
+            axes.bar([at + shift for at in range(len(outcomes))], heights, 0.4, color=colour, label=whose)
         every = max(1, -(-len(outcomes) // _MAX_BARS))
-        here.set_xticks(range(0, len(outcomes), every), [label(outcome) for outcome in outcomes[::every]])
-        here.set_ylabel("%", fontsize=7, color=GREY)
-        here.legend(fontsize=7, frameon=False)
-        _set_title(here, name)
+        axes.set_xticks(range(0, len(outcomes), every), [label(outcome) for outcome in outcomes[::every]])
+        axes.set_ylabel("%", fontsize=7, color=GREY)
+        axes.legend(fontsize=7, frameon=False)
+        _set_title(axes, name)
 
     return draw
 
 
 def _shown_outcomes(comparison: Comparison) -> Sequence[Outcome]:
-    """What there is to show, in order: kinds as they are named, numbers by size, those of less than 0.2 % left out."""
-    both = {*comparison.real, *comparison.played}
-    shown = [each for each in both if max(share(comparison.real, each), share(comparison.played, each)) >= 0.002]
-    return sorted(shown, key=lambda each: ("CSAXR".find(str(each)), each if isinstance(each, int) else 0))
+    """Return the outcomes to draw in order: kinds, then numbers by size. Those below 0.2 % are left out."""
+    outcomes = {*comparison.real, *comparison.played}
+    shown = [one for one in outcomes if max(share(comparison.real, one), share(comparison.played, one)) >= 0.002]
+    return sorted(shown, key=lambda one: ("CSAXR".find(str(one)), one if isinstance(one, int) else 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that `sideman evaluate` finds out about a network: its bits, its opponents', what it plays and what it copies."""
+"""The report of `sideman evaluate`: bits of the network and of n-grams, statistics of its playing, and copying."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from sideman_models.evaluation.copying import MATCH_KEYS, SharedRun, longest_sha
 from sideman_models.evaluation.ngrams import (
     CONTEXT_CHAINS,
     VALUE_CHAINS,
-    NgramData,
     NgramReader,
-    Reals,
     ngram_value_bits,
 )
 from sideman_models.evaluation.statistics import Comparison, Outcome, compare_statistics, half_distances
@@ -34,18 +32,23 @@ BASELINE_FAMILIES = (
     "Kneser-Ney with a context chain",
     "Kneser-Ney with a context chain and the mask",
 )
+"""The families of n-grams, from the one that knows least to the one that knows most."""
 _FAMILY_CHAINS = tuple(zip(
     BASELINE_FAMILIES, (VALUE_CHAINS, VALUE_CHAINS, CONTEXT_CHAINS, CONTEXT_CHAINS), (False, True, False, True),
     strict=True
 ))  # fmt: skip
 REAL, PLAYED = "real", "played"
 _MAX_MAPPED_SHARE = 0.5
-"""With more of its values mapped to others than this, music is no longer itself."""
+"""If more than this share of the values is mapped to other values, a remark warns about the figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """An n-gram on the same pieces: what a value costs it, and the share of that which the network needs."""
+    """An n-gram on the same pieces.
+
+    `bits_per_value` are its bits; `bits_ratio` is the bits of the network divided by those of the n-gram, and
+    `interval` the confidence interval of that ratio.
+    """
 
     family: str
     name: str
@@ -56,25 +59,25 @@ class Baseline:
 
     @property
     def saving(self) -> float:
-        """By which share of the opponent's bits the network needs fewer."""
+        """By which share the network needs fewer bits than the n-gram."""
         return 1.0 - self.bits_ratio
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        between = None if self.interval is None else [round(1.0 - end, 5) for end in reversed(self.interval)]
+        """Return plain JSON."""
+        interval = None if self.interval is None else [round(1.0 - end, 5) for end in reversed(self.interval)]
         return {
             "family": self.family,
             "name": self.name,
             "chain": list(self.chain),
             "bits_per_value": round(self.bits_per_value, 5),
             "fewer": round(self.saving, 5),
-            "fewer_interval": between,
+            "fewer_interval": interval,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class SharedRuns:
-    """The longest runs that pieces share with the training set: one for each piece."""
+    """The longest runs that pieces share with the training set, one for each piece."""
 
     match: str
     whose: str
@@ -82,16 +85,16 @@ class SharedRuns:
 
     @property
     def longest(self) -> SharedRun:
-        """The longest of all."""
+        """The longest run of all, in notes."""
         return max(self.runs, key=lambda run: run.note_count)
 
     @property
     def median_notes(self) -> float:
-        """Its length in a piece, in notes: the median."""
+        """The median over the pieces of the length in notes."""
         return float(np.median([run.note_count for run in self.runs]))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Return plain JSON."""
         run, source = self.longest, self.longest.source
         return {
             "likeness": self.match,
@@ -108,10 +111,10 @@ class SharedRuns:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """Everything.
+    """Everything that was measured.
 
-    `missing_parts` says why a part is not there, by the part's name in the JSON; `remarks` what keeps the figures from
-    meaning what they seem to.
+    `missing_parts` says by its name in the JSON why a part is missing. `remarks` are reasons why the figures may
+    mislead.
     """
 
     bundle_name: str
@@ -128,19 +131,21 @@ class EvaluationReport:
 
     @property
     def chance_bits(self) -> float:
-        """Bits a value where all values are alike."""
+        """Bits a value if all values are equally likely."""
         return math.log2(self.vocabulary_size)
 
     def best_baseline(self, family: str) -> Baseline | None:
-        """The opponent of a family that needs the fewest bits."""
-        return min((one for one in self.baselines if one.family == family), key=_bits_per_value, default=None)
+        """Return the n-gram of a family that needs the fewest bits."""
+        return min(
+            (one for one in self.baselines if one.family == family), key=lambda one: one.bits_per_value, default=None
+        )
 
     def unigram(self) -> Baseline | None:
-        """The opponent that knows nothing but how often each value comes."""
+        """Return the n-gram that only knows how frequent each value is."""
         return next((one for one in self.baselines if (one.family, one.name) == (BASELINE_FAMILIES[0], UNIGRAM)), None)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON; the keys of the evaluation stand at the top."""
+        """Return plain JSON. The keys of the evaluation are at the top level."""
         best = [one.as_json() for family in BASELINE_FAMILIES if (one := self.best_baseline(family)) is not None]
         unigram = self.unigram()
         return {
@@ -170,93 +175,87 @@ class EvaluationReport:
         }
 
 
-def _bits_per_value(one: Baseline) -> float:
-    return one.bits_per_value
-
-
-def _rounded(figure: float | ConfidenceInterval | None) -> Any:  # noqa: ANN401 - what JSON makes of each
+def _rounded(figure: float | ConfidenceInterval | None) -> Any:  # noqa: ANN401 - the JSON of either
     return [round(end, 5) for end in figure] if isinstance(figure, tuple) else figure and round(figure, 5)
 
 
 def _shares(counts: Counter[Outcome]) -> dict[str, float]:
-    whole = sum(counts.values())
+    total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda one: (isinstance(one[0], str), one[0]))
-    return {str(outcome): round(count / whole, 5) for outcome, count in ordered}
+    return {str(outcome): round(count / total, 5) for outcome, count in ordered}
 
 
 def make_report(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece], seed: int = 0) -> EvaluationReport:
-    """Measure the network on `pieces`, beside n-grams that have read `training` (none: no n-grams).
+    """Measure the network on `pieces`, and n-grams that are trained on `training` (empty: no n-grams).
 
-    Raises `CorpusError` if the network needs chords that the pieces do not know.
+    Raises `CorpusError` if the network needs chords and a piece has none.
     """
-    found = bits_of_pieces(bundle, pieces)
-    evaluation, absent = summarize(bundle, found), dict[str, str]()
+    all_bits = bits_of_pieces(bundle, pieces)
+    evaluation, missing_parts = summarize(bundle, all_bits), dict[str, str]()
     if not training:
-        absent["ngrams"] = absent["verbatim"] = "no pieces to train n-grams on that are not measured themselves"
-    opponents = measure_baselines(bundle.vocabulary, training, found, seed) if training else []
-    intervals = {"bits_per_value": _bits_interval(found, [one.value_count for one in found], seed)}
+        missing_parts["ngrams"] = missing_parts["verbatim"] = "no pieces to train n-grams on besides the measured ones"
+    baselines = measure_baselines(bundle.vocabulary, training, all_bits, seed) if training else []
+    intervals = {"bits_per_value": _bits_interval(all_bits, [one.value_count for one in all_bits], seed)}
     if evaluation.bits_per_note is not None:
-        intervals["bits_per_note"] = _bits_interval(found, [one.note_count for one in found], seed, pitches=True)
-    borrowed = [] if not training else list(_shared_runs(REAL, pieces, training))
+        intervals["bits_per_note"] = _bits_interval(all_bits, [one.note_count for one in all_bits], seed, pitches=True)
+    shared_runs = list(_shared_runs(REAL, pieces, training)) if training else []
     return EvaluationReport(
-        bundle.name, len(bundle.vocabulary), evaluation, intervals, opponents, shared_runs=borrowed,
-        missing_parts=absent, remarks=list(_remarks(evaluation)),
+        bundle.name, len(bundle.vocabulary), evaluation, intervals, baselines, shared_runs=shared_runs,
+        missing_parts=missing_parts, remarks=list(_remarks(evaluation)),
     )  # fmt: skip
 
 
 def _remarks(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.mapped_share > _MAX_MAPPED_SHARE:
         yield (
-            f"{100 * evaluation.mapped_share:.1f} % of the values are none that this network knows:"
-            " these figures are of the music that it takes them for, not of this"
+            f"{100 * evaluation.mapped_share:.1f} % of the values are not in the vocabulary of the network:"
+            " the figures describe the values they are mapped to, not this music"
         )
 
 
 def _bits_interval(
     all_bits: Sequence[PieceBits], denominators: Sequence[float], seed: int, *, pitches: bool = False
 ) -> ConfidenceInterval | None:
-    tops = [one.value_bits + (one.pitch_bits if pitches else 0.0) for one in all_bits]
-    return ratio_interval([one.piece.title for one in all_bits], tops, denominators, seed)
+    bits = [one.value_bits + (one.pitch_bits if pitches else 0.0) for one in all_bits]
+    return ratio_interval([one.piece.title for one in all_bits], bits, denominators, seed)
 
 
 def measure_baselines(
     vocabulary: Vocabulary, training: Sequence[Piece], all_bits: Sequence[PieceBits], seed: int = 0
 ) -> list[Baseline]:
-    """Every n-gram, trained on `training`, on the pieces of `all_bits`.
+    """Measure each n-gram, trained on `training`, on the pieces of `all_bits`.
 
-    With context and mask only where all pieces know their chords, and for modern values; a classic one fits in many
-    ways.
+    Context chains and the mask are used only if all pieces have chords, and only for modern values: a classic value
+    allows several pitches.
     """
     pieces = [one.piece for one in all_bits]
     chords = not vocabulary.classic and all(piece.places is not None for piece in [*training, *pieces])
     reader = NgramReader(vocabulary, chords=chords)
-    seen, unseen = reader.read(training), reader.read(pieces)
-    opponents = []
+    training_data, measured_data = reader.read(training), reader.read(pieces)
+    baselines = []
     for family, chains, mask in _FAMILY_CHAINS if chords else _FAMILY_CHAINS[:1]:
         for name, chain in chains.items():
-            bits = ngram_value_bits(seen, unseen, chain, len(vocabulary), mask=mask)
-            opponents.append(
-                _make_baseline(family, name, chain, _bits_by_piece(unseen, bits, all_bits), all_bits, seed)
-            )
-    return opponents
-
-
-def _bits_by_piece(events: NgramData, bits: Reals, all_bits: Sequence[PieceBits]) -> list[float]:
-    return [float(each) for each in np.bincount(events.piece_numbers, bits, len(all_bits))]
+            bits = ngram_value_bits(training_data, measured_data, chain, len(vocabulary), mask=mask)
+            by_piece = np.bincount(measured_data.piece_numbers, bits, len(all_bits)).tolist()
+            baselines.append(_make_baseline(family, name, chain, by_piece, all_bits, seed))
+    return baselines
 
 
 def _make_baseline(
     family: str, name: str, chain: tuple[str, ...], bits: Sequence[float], all_bits: Sequence[PieceBits], seed: int
 ) -> Baseline:
-    whole, share = sum(bits), sum(one.value_bits for one in all_bits) / max(sum(bits), 1e-9)
-    between = ratio_interval([one.piece.title for one in all_bits], [one.value_bits for one in all_bits], bits, seed)
-    return Baseline(family, name, chain, whole / max(1, sum(one.value_count for one in all_bits)), share, between)
+    total, ratio = sum(bits), sum(one.value_bits for one in all_bits) / max(sum(bits), 1e-9)
+    interval = ratio_interval([one.piece.title for one in all_bits], [one.value_bits for one in all_bits], bits, seed)
+    return Baseline(family, name, chain, total / max(1, sum(one.value_count for one in all_bits)), ratio, interval)
 
 
 def with_played_music(
     report: EvaluationReport, pieces: Sequence[Piece], training: Sequence[Piece], played: Sequence[Piece], seed: int = 0
 ) -> EvaluationReport:
-    """The same, and how what the network `played` compares with the pieces, and what it has from the training ones."""
+    """Return the report with statistics of `played`, the music of the network, and what it copies.
+
+    It is compared with `pieces`, and with `training` for copying.
+    """
     return replace(
         report,
         choruses=len(played),
@@ -267,5 +266,5 @@ def with_played_music(
 
 
 def _shared_runs(whose: str, pieces: Sequence[Piece], training: Sequence[Piece]) -> Iterator[SharedRuns]:
-    for likeness, alike in MATCH_KEYS.items():
-        yield SharedRuns(likeness, whose, longest_shared_runs(pieces, training, alike))
+    for match, match_key in MATCH_KEYS.items():
+        yield SharedRuns(match, whose, longest_shared_runs(pieces, training, match_key))

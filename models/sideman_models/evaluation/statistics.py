@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What music is like, counted: so that what a network plays can be held against what it learned from.
+"""Statistics of music: they compare what a network plays with the music it was trained on.
 
-A statistic is a distribution over a handful of outcomes, such as how often each kind of value comes. How far two of
-them lie apart is told by the **Jensen-Shannon distance**: the square root of the Jensen-Shannon divergence in bits
-(Lin, 1991; Endres and Schindelin, 2003), from 0 (alike) to 1 (nothing in common). Small samples of the same music lie
-apart too. So beside each distance stands the **half distance**: that between two random halves of the real pieces,
-parted by title, the median of many splits.
+A statistic is a distribution over a few outcomes, such as the kinds of values. The measure of how much two
+distributions differ is the **Jensen-Shannon distance**: the square root of the Jensen-Shannon divergence in bits (Lin,
+1991; Endres and Schindelin, 2003), from 0 (equal) to 1 (nothing in common). Small samples of the same music differ too.
+So each distance is reported with the **half distance**: that between two random halves of the real pieces, split by
+title, as the median of many splits.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Reals = npt.NDArray[np.float64]
 
 HALF_SPLITS = 100
 MOTIF_LENGTH = 4
-"""Values in a row that count as one motif."""
+"""The number of values in a row that count as one motif."""
 STRONG_BEAT_TICKS = (0, 2 * TICKS_PER_QUARTER)
-"""Ticks in a bar of four beats where the first and the third begin."""
+"""The ticks of the first and the third beat in a bar of four beats."""
 _NOTE_BINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 NOTE_OVERFLOW_BIN = _NOTE_BINS[-1] + 1
-"""The outcome that stands for phrases of more notes than any size has."""
+"""The outcome for phrases with more notes than the last bin."""
 _BEAT_BINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _SEMITONE_BINS = (0, 3, 5, 7, 9, 12, 15, 18, 21, 24, 30)
 
@@ -89,15 +89,15 @@ def _phrase_ranges(piece: Piece) -> Iterator[Outcome]:
 
 
 def _bin_of(number: float, bounds: Sequence[int]) -> int:
-    """The least of `bounds` that `number` does not exceed; one more than the last for anything beyond."""
+    """Return the smallest of `bounds` that is not less than `number`, or the last one plus 1 if there is none."""
     place = bisect_left(bounds, number)
     return bounds[place] if place < len(bounds) else bounds[-1] + 1
 
 
 def phrases(piece: Piece) -> Iterator[slice]:
-    """Where the phrases are: each from its first note to its last, the rests between them in it.
+    """Yield the slice of each phrase: from its first note to its last, with the rests between them.
 
-    A phrase begins at the first note and at every note without an interval.
+    A phrase begins at the first note, and at each note without an interval.
     """
     start = end = 0
     for at, value in enumerate(piece.values):
@@ -124,39 +124,42 @@ STATISTICS: dict[str, Callable[[Piece], Iterator[Outcome]]] = {
     "repeated pitches": _repeated_pitches,
     "repeated motifs": _repeated_motifs,
 }
-"""What is counted of a piece.
+"""The statistics by name. Each function yields the outcomes of a piece.
 
-The kinds of all values; the durations of notes, in ticks; the intervals, in semitones; the kinds of the notes that
-begin on the first and the third beat; by size, the lengths of phrases in notes and in beats, and the semitones from the
-lowest to the highest note of each; the pitches; the share of intervals that repeat the pitch, and of runs of
-`MOTIF_LENGTH` values that the piece has had before.
+In order: the kinds of all values; the durations of notes in ticks; the intervals in semitones; the kinds of the notes
+that begin on the first or third beat; by bins, the lengths of phrases in notes and in beats, and the semitones from the
+lowest to the highest note of a phrase; the pitches; whether an interval repeats the pitch; whether a run of
+`MOTIF_LENGTH` values occurred before in the piece.
 """
 
 
 def count_statistics(pieces: Sequence[Piece]) -> StatisticCounts:
-    """All statistics of the pieces together. Those that these pieces cannot tell are empty."""
-    return {name: Counter(one for piece in pieces for one in outcomes(piece)) for name, outcomes in STATISTICS.items()}
+    """Count all statistics over the pieces. A statistic that needs what the pieces do not have is empty."""
+    return {
+        name: Counter(outcome for piece in pieces for outcome in outcomes(piece))
+        for name, outcomes in STATISTICS.items()
+    }
 
 
 def share(counts: Counter[Outcome], outcome: Outcome) -> float:
-    """The share of one outcome."""
+    """Return the share of one outcome (0..1)."""
     return counts[outcome] / max(1, sum(counts.values()))
 
 
 def jensen_shannon_divergence(one: Reals, other: Reals) -> Reals:
-    """The Jensen-Shannon divergence, in bits, of distributions along the last axis; counts will do."""
+    """Return the Jensen-Shannon divergence in bits along the last axis. Counts need not be normalised."""
     p, q = (counts / counts.sum(-1, keepdims=True) for counts in (one, other))
     middle = (p + q) / 2
     return np.maximum(0.0, (_kullback_leibler_divergence(p, middle) + _kullback_leibler_divergence(q, middle)) / 2)
 
 
 def _kullback_leibler_divergence(p: Reals, q: Reals) -> Reals:
-    """The Kullback-Leibler divergence of p from q in bits, q being nothing nowhere where p is something."""
+    """Return the divergence of p from q in bits. q must not be 0 where p is not."""
     return np.asarray((p * np.log2(np.divide(p, q, out=np.ones_like(p), where=p > 0))).sum(-1))
 
 
 def jensen_shannon_distance(one: Counter[Outcome], other: Counter[Outcome]) -> float | None:
-    """The Jensen-Shannon distance of two statistics; None where one of them is empty."""
+    """Return the Jensen-Shannon distance of two statistics (0..1), or None if one of them is empty."""
     if not one or not other:
         return None
     outcomes = sorted({*one, *other}, key=str)
@@ -165,28 +168,31 @@ def jensen_shannon_distance(one: Counter[Outcome], other: Counter[Outcome]) -> f
 
 
 def half_distances(pieces: Sequence[Piece], seed: int = 0, splits: int = HALF_SPLITS) -> dict[str, float | None]:
-    """For each statistic the median distance between two random halves of the titles; None for fewer than two."""
+    """Return for each statistic the median distance between two random halves of the titles.
+
+    None: there are fewer than two titles, or the statistic is empty.
+    """
     titles = sorted({piece.title for piece in pieces})
     by_title = [count_statistics([piece for piece in pieces if piece.title == title]) for title in titles]
     if len(titles) < 2:
         return dict.fromkeys(STATISTICS)
-    dice = np.random.default_rng(seed)
-    half = np.array([dice.permutation(len(titles)) < len(titles) // 2 for _ in range(splits)])
+    random_source = np.random.default_rng(seed)
+    half = np.array([random_source.permutation(len(titles)) < len(titles) // 2 for _ in range(splits)])
     return {name: _half_distance([each[name] for each in by_title], half) for name in STATISTICS}
 
 
 def _half_distance(counts: Sequence[Counter[Outcome]], half: npt.NDArray[np.bool_]) -> float | None:
-    """`half` (splits, titles) says which titles are in the first half."""
+    """Return the median distance over splits; `half` (splits, titles) says which titles are in the first half."""
     outcomes = sorted(set().union(*counts), key=str)
     table = np.array([[float(each[outcome]) for outcome in outcomes] for each in counts])
     one, other = half @ table, ~half @ table
-    told = (one.sum(1) > 0) & (other.sum(1) > 0)
-    return float(np.median(np.sqrt(jensen_shannon_divergence(one[told], other[told])))) if told.any() else None
+    filled = (one.sum(1) > 0) & (other.sum(1) > 0)
+    return float(np.median(np.sqrt(jensen_shannon_divergence(one[filled], other[filled])))) if filled.any() else None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One statistic of two sets of music, `real` and `played`: how far they lie apart, and beside that the halves."""
+    """One statistic of `real` and `played` music, with the distance between them and the half distance."""
 
     name: str
     real: Counter[Outcome]
@@ -196,16 +202,17 @@ class Comparison:
 
     @property
     def distance_ratio(self) -> float | None:
-        """How many times the distance of the halves."""
+        """The distance divided by the half distance."""
         return self.distance / self.half_distance if self.half_distance else None
 
 
 def compare_statistics(real: Sequence[Piece], played: Sequence[Piece], seed: int = 0) -> list[Comparison]:
-    """Every statistic that both can tell; the half distances are those of the real pieces."""
-    theirs, ours, halves = count_statistics(real), count_statistics(played), half_distances(real, seed)
-    found = []
+    """Compare each statistic that both have. The half distances are those of the real pieces."""
+    real_counts, played_counts = count_statistics(real), count_statistics(played)
+    halves = half_distances(real, seed)
+    comparisons = []
     for name in STATISTICS:
-        apart = jensen_shannon_distance(theirs[name], ours[name])
-        if apart is not None:
-            found.append(Comparison(name, theirs[name], ours[name], apart, halves[name]))
-    return found
+        distance = jensen_shannon_distance(real_counts[name], played_counts[name])
+        if distance is not None:
+            comparisons.append(Comparison(name, real_counts[name], played_counts[name], distance, halves[name]))
+    return comparisons

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An appraisal as people read it."""
+"""The report of an evaluation as text."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import textwrap
 from collections.abc import Iterator
 
 from sideman_models.evaluation.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval
-from sideman_models.evaluation.report import BASELINE_FAMILIES, PLAYED, UNIGRAM, Baseline, EvaluationReport, SharedRuns
-from sideman_models.evaluation.statistics import HALF_SPLITS, Comparison, Outcome, share
+from sideman_models.evaluation.report import BASELINE_FAMILIES, PLAYED, UNIGRAM, Baseline, EvaluationReport
+from sideman_models.evaluation.statistics import HALF_SPLITS, Outcome, share
 
 _WIDTH = 46
+_SHOWN_OUTCOMES: dict[str, tuple[Outcome, ...]] = {
+    "kinds": tuple("CSAXR"),
+    "strong beats": tuple("CSAX"),
+    "repeated pitches": ("again",),
+    "repeated motifs": ("again",),
+}
+"""The statistics whose shares are listed, with the outcomes to list."""
 
 
 def report_text(report: EvaluationReport) -> str:
-    """All of it."""
+    """Return the whole report as text."""
     parts = (_music_lines(report), _bits_lines(report), _statistics_lines(report), _copying_lines(report))
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
 
@@ -22,8 +29,8 @@ def report_text(report: EvaluationReport) -> str:
 def _music_lines(report: EvaluationReport) -> Iterator[str]:
     one = report.evaluation
     yield f"{report.bundle_name}, on {_count_noun(one.pieces, 'piece')} of {_count_noun(one.titles, 'title')}"
-    yield f"  {one.values:,} values, {100 * one.mapped_share:.1f} % of them mapped to the nearest that it knows"
-    yield f"  {one.notes:,} notes; of those in the source {100 * one.dropped_share:.1f} % fell out of the line"
+    yield f"  {one.values:,} values, {100 * one.mapped_share:.1f} % of them mapped to the nearest known value"
+    yield f"  {one.notes:,} notes; of those in the source {100 * one.dropped_share:.1f} % were dropped"
     for remark in report.remarks:
         yield from _wrapped(remark)
 
@@ -42,7 +49,7 @@ def _bits_lines(report: EvaluationReport) -> Iterator[str]:
     for family in reversed(BASELINE_FAMILIES):
         if (best := report.best_baseline(family)) is not None:
             yield _bits_line(family, best.bits_per_value, _saving_text(best))
-            yield from _wrapped(f"{best.name}: {', '.join(best.chain) or 'how often each value comes'}")
+            yield from _wrapped(f"{best.name}: {', '.join(best.chain) or 'the frequency of each value'}")
     if orders := [
         one for one in report.baselines if one.family == BASELINE_FAMILIES[0] and len(one.name) == len(UNIGRAM)
     ]:
@@ -91,24 +98,11 @@ def _statistics_lines(report: EvaluationReport) -> Iterator[str]:
         half = "" if one.half_distance is None else f"{one.half_distance:8.3f}"
         ratio = "" if one.distance_ratio is None else f"{one.distance_ratio:8.2f}"
         yield f"  {one.name:<{_WIDTH - 2}} {one.distance:8.3f} {half:>8} {ratio:>8}".rstrip()
-        yield from _share_lines(one)
+        if outcomes := _SHOWN_OUTCOMES.get(one.name):
+            for whose, counts in (("theirs", one.real), ("its own", one.played)):
+                yield f"    {whose}: {'  '.join(f'{each} {_percent(share(counts, each))}' for each in outcomes)}"
     yield "  distance: Jensen-Shannon's, the square root of the divergence in bits, 0 to 1"
     yield f"  halves: the distance of two random halves of the pieces (split by title), median of {HALF_SPLITS} splits"
-
-
-_SHOWN_OUTCOMES: dict[str, tuple[Outcome, ...]] = {
-    "kinds": tuple("CSAXR"),
-    "strong beats": tuple("CSAX"),
-    "repeated pitches": ("again",),
-    "repeated motifs": ("again",),
-}
-
-
-def _share_lines(comparison: Comparison) -> Iterator[str]:
-    """The shares themselves, where they are few."""
-    if outcomes := _SHOWN_OUTCOMES.get(comparison.name):
-        for whose, counts in (("theirs", comparison.real), ("its own", comparison.played)):
-            yield f"    {whose}: {'  '.join(f'{each} {_percent(share(counts, each))}' for each in outcomes)}"
 
 
 def _copying_lines(report: EvaluationReport) -> Iterator[str]:
@@ -116,15 +110,11 @@ def _copying_lines(report: EvaluationReport) -> Iterator[str]:
         if "verbatim" in report.missing_parts:
             yield f"No verbatim runs: {report.missing_parts['verbatim']}"
         return
-    yield f"{'Shared word for word with the training set':<{_WIDTH}}  longest   median"
+    yield f"{'Longest runs shared with the training set':<{_WIDTH}}  longest   median"
     for one in report.shared_runs:
-        whose = "what it played" if one.whose == PLAYED else "these pieces, with other players"
+        whose = "what it played" if one.whose == PLAYED else "these pieces, with those of other players"
         yield f"  {f'{one.match}: {whose}':<{_WIDTH - 2}} {one.longest.note_count:8} {one.median_notes:8g} notes"
-        yield from _run_lines(one)
-
-
-def _run_lines(shared: SharedRuns) -> Iterator[str]:
-    run = shared.longest
-    if run.source is not None:
-        yield from _wrapped(f"{run.piece.title}: {run.text}")
-        yield f"    as in {' by '.join(filter(None, (run.source.title, run.source.performer)))}"
+        run = one.longest
+        if run.source is not None:
+            yield from _wrapped(f"{run.piece.title}: {run.text}")
+            yield f"    as in {' by '.join(filter(None, (run.source.title, run.source.performer)))}"

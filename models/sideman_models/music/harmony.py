@@ -1,39 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chords as jazz musicians write them, and how any pitch sits in them.
+"""Chord symbols as jazz musicians write them, and how each pitch relates to a chord.
 
-`QUALITY_TABLE` is the one table: a row a quality, with the tones its symbol names and the scale players use over it
-(chord-scale practice). The kind of each of the 12 offsets above the root is computed from the row, first that holds:
+`QUALITY_TABLE` is the one table. Each row is a chord quality: the tones that its symbol names, and the scale that
+players use over it (chord-scale practice). The kind of each of the 12 offsets above the root is computed from the row.
+It is the first of these that holds:
 
-- `C` a tone of the chord,
-- `S` a tone of its scale,
-- `A` an approach: a semitone from a tone of the chord,
-- `X` none of these.
+- `C` chord tone: a tone of the chord.
+- `S` scale tone: a tone of its scale.
+- `A` approach tone: a semitone above or below a chord tone.
+- `X` any other tone.
 
-A symbol is read in two steps: into the set of tones it names, then to the row nearest to that set. So every way of
-writing a chord ends in the same row (`Cm7b5`, `C-7b5`, `Cø`, `Ch7`), and a combination too rare for a row of its own
+A symbol is read in two steps. First it becomes the set of tones that it names, then the row nearest to that set. So all
+spellings of a chord lead to the same row (`Cm7b5`, `C-7b5`, `Cø`, `Ch7`), and a combination without a row of its own
 takes the row that fits best: see `nearest_quality`.
 
-**Accidentals** stand before their number (`7b9#11`, `9#11`) as on most lead sheets, or after it (`79b13b`) as in the
-Weimar Jazz Database. In a run of figures that nothing parts, they stand *after* when the run ends in an accidental, or
-when a second number stands directly behind the first before any accidental does (`79b13`: only the database runs
-figures together; `69` counts as one figure). They always stand *before* when the first of them opens the run or comes
-directly after a 7 (`7b9`), for a seventh is never altered.
+**Accidentals** come before their number (`7b9#11`, `9#11`), as on most lead sheets, or after it (`79b13b`), as in the
+Weimar Jazz Database. The rules below apply to each run of figures without a separator:
 
-**The bass** of a slash chord is kept, but it is the bass player's: it does not become a tone of the chord
-(C/F has C, E and G; C/E has them too).
+- Accidentals come *before* their numbers if the first accidental opens the run or follows a 7 (`7b9`), because a
+  seventh is never altered.
+- Otherwise they come *after* their numbers if the run ends with an accidental, or if two numbers precede the first
+  accidental (`79b13`: only the database writes figures without separators; `69` counts as one figure).
+
+**The bass** of a slash chord is kept, but it belongs to the bass player: it does not become a chord tone (C/F has the
+tones C, E and G; C/E has them too).
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from sideman_models.errors import ChordError
 
 TONE_KINDS = "CSAX"
+"""The kinds of tones over a chord: chord tone, scale tone, approach tone, any other tone."""
 CHORD_TONE, SCALE_TONE, APPROACH_TONE, OTHER_TONE = range(4)
 
 CHORD_FAMILIES: tuple[str, ...] = (
@@ -50,13 +54,16 @@ CHORD_FAMILIES: tuple[str, ...] = (
     "diminished",
     "none",
 )
+"""The families of qualities, in the order of their rows in the context of the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """A kind of chord, its root left open. `tones` and `scale` are semitones above the root (0..11, sorted).
+    """A chord quality: a chord without its root.
 
-    `name` is the symbol after the root; `kinds[offset]`, 12 of them, are indices into `TONE_KINDS`.
+    `name` is the symbol after the root; `family` is one of `CHORD_FAMILIES`. `tones` and `scale` are semitones above
+    the root (0..11, sorted). `kinds` has 12 entries: for each offset above the root, the index of its kind in
+    `TONE_KINDS`.
     """
 
     name: str
@@ -88,8 +95,9 @@ SCALES = {
     "locrian #9": (0, 2, 3, 5, 6, 8, 10),
     "chromatic": tuple(range(12)),
 }
+"""The scales by name, in semitones above the root."""
 
-# name, family, tones, scale. Where two rows are equally near to a symbol, the upper one is taken.
+# Name, family, tones, scale. If two rows are equally near to a symbol, the upper one is taken.
 QUALITY_TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("", "major", "0 4 7", "major"),
     ("5", "major", "0 7", "major"),
@@ -157,42 +165,42 @@ QUALITY_TABLE: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-def _tone_kind(offset: int, tones: Iterable[int], scale: Iterable[int]) -> int:
-    if offset in tones:
-        return CHORD_TONE
-    if offset in scale:
-        return SCALE_TONE
-    return APPROACH_TONE if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER_TONE
-
-
 def _make_quality(name: str, family: str, tones_text: str, scale_name: str) -> Quality:
-    tones = tuple(int(tone) for tone in tones_text.split())
-    scale = SCALES[scale_name]
-    return Quality(name, family, tones, scale, tuple(_tone_kind(offset, tones, scale) for offset in range(12)))
+    tones, scale = tuple(int(tone) for tone in tones_text.split()), SCALES[scale_name]
+
+    def kind_of(offset: int) -> int:
+        if offset in tones:
+            return CHORD_TONE
+        if offset in scale:
+            return SCALE_TONE
+        return APPROACH_TONE if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER_TONE
+
+    return Quality(name, family, tones, scale, tuple(kind_of(offset) for offset in range(12)))
 
 
 QUALITIES: dict[str, Quality] = {row[0]: _make_quality(*row) for row in QUALITY_TABLE}
+"""The qualities by name."""
 
 QUALITY_PRIORS: dict[str, float] = {
     "7": 0.30, "-7": 0.24, "^7": 0.11, "": 0.09, "-": 0.06, "7b9": 0.04, "h7": 0.035, "6": 0.03, "7sus": 0.025,
     "o7": 0.025, "-6": 0.02, "7alt": 0.015, "+": 0.01,
 }  # fmt: skip
-"""How common the commonest qualities are taken to be where chords are to be recognised; of sum 1."""
+"""How common the most common qualities are assumed to be in chord recognition. The sum is 1."""
 
 
 @cache
 def nearest_quality(tones: frozenset[int]) -> Quality:
-    """The row nearest to a set of tones (semitones above the root).
+    """Return the row nearest to a set of tones, which are semitones above the root (0..11).
 
-    First by how few of the tones fall outside the row's scale, then by how few tones differ. The perfect fifth counts
-    last, because players leave it out at will.
+    Rows are compared first by how few of the tones lie outside the scale of the row, then by how few tones differ. The
+    perfect fifth counts last, because players often leave it out.
     """
 
     def distance(quality: Quality) -> tuple[int, int, int]:
-        telling = tones - {7}
+        without_fifth = tones - {7}
         return (
-            len(telling.difference(quality.scale)),
-            len(telling.symmetric_difference(quality.tones) - {7}),
+            len(without_fifth.difference(quality.scale)),
+            len(without_fifth.symmetric_difference(quality.tones) - {7}),
             len(tones.symmetric_difference(quality.tones)),
         )
 
@@ -206,9 +214,10 @@ def _pitch_classes(root: int, offsets: tuple[int, ...]) -> frozenset[int]:
 
 @dataclass(frozen=True, slots=True)
 class Chord:
-    """A chord at a root (pitch class 0..11, C is 0), with the bass note under it if the symbol names one.
+    """A quality on a root (pitch class 0..11, C is 0), with a bass (pitch class) if the symbol names one.
 
-    Two chords are equal when they sound the same, however they are written (`Cmaj7` and `C^7`, `Db7` and `C#7`).
+    `text` is the symbol as it was written. Two chords are equal if they sound the same, whatever their spelling
+    (`Cmaj7` and `C^7`, `Db7` and `C#7`).
     """
 
     root: int
@@ -223,15 +232,15 @@ class Chord:
 
     @property
     def scale(self) -> frozenset[int]:
-        """The pitch classes of its scale (0..11)."""
+        """The pitch classes of the scale that is played over the chord (0..11)."""
         return _pitch_classes(self.root, self.quality.scale)
 
     def kind_of(self, pitch: int) -> int:
-        """How a pitch (MIDI number or pitch class) sits in the chord, as an index into `TONE_KINDS`."""
+        """Return the kind of a pitch (MIDI number or pitch class) over the chord, as an index into `TONE_KINDS`."""
         return self.quality.kinds[(pitch - self.root) % 12]
 
     def transposed(self, semitones: int) -> Chord:
-        """The same chord so many semitones higher, its root and bass spelled anew."""
+        """Return the chord that is `semitones` higher (or lower, if negative), with root and bass spelled for it."""
         if semitones % 12 == 0 or not self.quality.tones:
             return self
         bass = None if self.bass is None else (self.bass + semitones) % 12
@@ -242,6 +251,7 @@ class Chord:
 
 
 NO_CHORD = Chord(0, QUALITIES["none"], None, "N.C.")
+"""The chord that stands for N.C.: no tones, and the chromatic scale."""
 
 ROOT_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 MINOR_ROOT_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
@@ -253,18 +263,21 @@ _ROOT_PATTERN = re.compile(r"([A-G])([b#]?)")
 _BASS_PATTERN = re.compile(r"/([A-G])([b#]?)$")
 _NO_CHORD_PATTERN = re.compile(r"n\.?c\.?", re.IGNORECASE)
 _LOOKALIKES = str.maketrans("♭♯△∆−–º˚Ø∅", "b#ΔΔ--°°øø")
-# European hands write 7-9 and 7+11 for 7b9 and 7#11.
+# Some European charts write 7-9 and 7+11 for 7b9 and 7#11.
 _EUROPEAN_SIGNS = ((re.compile(r"(?<=[\d(,])-(?=\d)"), "b"), (re.compile(r"(?<=[\d(,])\+(?=\d)"), "#"))
 
 
 def chord_on(root: int, quality: Quality, bass: int | None = None, suffix: str | None = None) -> Chord:
-    """The chord of a quality on a root, over a bass if there is one, spelled; `suffix` as it writes the quality."""
+    """Return the chord of a quality on a root (pitch class 0..11), over a bass (pitch class) if one is given.
+
+    `suffix` is the text for the quality; without it, the name of the quality is used.
+    """
     name = (MINOR_ROOT_NAMES if 3 in quality.tones else ROOT_NAMES)[root]
     slash = "" if bass is None else "/" + (SHARP_NAMES if "#" in name else ROOT_NAMES)[bass]
     return Chord(root, quality, bass, name + (quality.name if suffix is None else suffix) + slash)
 
 
-# What may stand in a symbol after the root, longest first where one begins like another.
+# What a symbol may contain after the root. If one alternative begins like another, the longer one comes first.
 _TOKEN_PATTERN = re.compile(
     r"(?P<word>maj|Maj|MAJ|ma(?!d)|Ma|MA|M(?![IiAa]))"
     r"|(?P<triangle>\^|Δ|j)"
@@ -279,7 +292,7 @@ _TOKEN_PATTERN = re.compile(
 _Token = tuple[str, str]
 _Figure = tuple[str, int]
 
-# An altered or added figure as semitones above the root; 2 and 4 are 9 and 11, b6 is b13.
+# Altered and added figures in semitones above the root; 2 and 4 mean 9 and 11, b6 means b13.
 _FIGURE_SEMITONES: dict[_Figure, int] = {
     ("b", 2): 1, ("b", 9): 1, ("", 2): 2, ("", 9): 2, ("#", 2): 3, ("#", 9): 3,
     ("", 4): 5, ("", 11): 5, ("#", 4): 6, ("#", 11): 6, ("b", 5): 6, ("#", 5): 8,
@@ -291,9 +304,9 @@ _IMPLIES_NINTH: set[_Figure] = {("", 11), ("", 13)}
 
 @lru_cache(maxsize=4096)
 def parse_chord(text: str) -> Chord:
-    """Read a chord symbol such as `C^7`, `Bb-7b5`, `F#7(b9,#11)/C`, `79b13b` after a root, or `N.C.`.
+    """Read a chord symbol such as `C^7`, `Bb-7b5`, `F#7(b9,#11)/C`, `C79b13b` or `N.C.`.
 
-    Raises ChordError naming the part that is not understood, with a likely symbol where there is one.
+    Raises `ChordError`, which names the part that cannot be read and, if there is one, a similar valid symbol.
     """
     symbol = "".join(text.split()).translate(_LOOKALIKES)
     if _NO_CHORD_PATTERN.fullmatch(symbol):
@@ -336,16 +349,16 @@ def _suggestion(root_text: str, suffix: str) -> str:
 
 
 def _tones_of_suffix(suffix: str) -> frozenset[int]:
-    """The tones a symbol names, as semitones above its root."""
+    """Return the tones that the text after the root names, in semitones above the root."""
     for sign, accidental in _EUROPEAN_SIGNS:
         suffix = sign.sub(accidental, suffix)
     tokens = list(_tokenize(suffix))
     marks = [name for name, _ in tokens if name not in ("number", "accidental", "gap")]
     figures = list(_read_figures(tokens))
-    said = marks + [f"{accidental}{number}" for accidental, number in figures]
-    for word in said:
-        if said.count(word) > 1:
-            raise ChordError(f"{word!r} is said twice")
+    named = marks + [f"{accidental}{number}" for accidental, number in figures]
+    for word in named:
+        if named.count(word) > 1:
+            raise ChordError(f"{word!r} is given twice")
     return _build_tones(frozenset(marks), figures)
 
 
@@ -360,23 +373,19 @@ def _tokenize(suffix: str) -> Iterator[_Token]:
 
 
 def _read_figures(tokens: list[_Token]) -> Iterator[_Figure]:
-    """Numbers with their accidentals, run by run (the module's rule says on which side an accidental stands)."""
+    """Yield the numbers with their accidentals, run by run (the module docstring says which comes first)."""
     run: list[str] = []
     for name, text in [*tokens, ("gap", "")]:
         if name in ("number", "accidental"):
             run.append(text)
         else:
-            yield from _figures_in_run(run)
+            yield from _pair_accidentals(run[::-1])[::-1] if _accidentals_follow(run) else _pair_accidentals(run)
             run = []
 
 
-def _figures_in_run(run: list[str]) -> list[_Figure]:
-    return _pair_accidentals(run[::-1])[::-1] if _accidentals_follow(run) else _pair_accidentals(run)
-
-
 def _pair_accidentals(run: list[str]) -> list[_Figure]:
-    """Each number with the accidental just before it."""
-    found: list[_Figure] = []
+    """Pair each number with the accidental directly before it."""
+    figures: list[_Figure] = []
     pending = ""
     for text in run:
         if text in "b#" and not pending:
@@ -384,11 +393,11 @@ def _pair_accidentals(run: list[str]) -> list[_Figure]:
             continue
         if text in "b#" or (pending, int(text)) not in _FIGURE_SEMITONES:
             raise ChordError(f"{pending + text!r} is not understood")
-        found.append((pending, int(text)))
+        figures.append((pending, int(text)))
         pending = ""
     if pending:
         raise ChordError(f"{pending!r} has no number")
-    return found
+    return figures
 
 
 def _accidentals_follow(run: list[str]) -> bool:
@@ -417,7 +426,7 @@ def _third(words: frozenset[str], figures: list[_Figure]) -> int:
         return 2
     if words & {"minor", "half", "diminished"} and "sus" not in words:
         return 3
-    # C4 is a sus chord; C11 leaves out its third, which would grate against the eleventh.
+    # C4 is a sus chord. C11 leaves out its third, which would clash with the eleventh.
     eleventh = ("", 11) in figures and not words & {"word", "triangle", "add"}
     return 5 if "sus" in words or eleventh or (("", 4) in figures and "add" not in words) else 4
 
@@ -447,12 +456,15 @@ _PITCH_PATTERN = re.compile(r"([A-Ga-g])([b#♭♯]?)(-?\d+)")
 
 
 def pitch_name(pitch: int) -> str:
-    """The name of a MIDI pitch, middle C (60) being C4."""
+    """Return the name of a MIDI pitch (0..127), spelled as in `ROOT_NAMES`; 60 is C4."""
     return f"{ROOT_NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def parse_pitch(text: str) -> int:
-    """A MIDI number 0..127 from a name (`C4` is 60, `Eb3` 51) or a number; ChordError says what would be right."""
+    """Read a pitch as a MIDI number 0..127 from a name (`C4` is 60, `Eb3` is 51) or a number.
+
+    Raises `ChordError`, which says what is valid.
+    """
     plain = text.strip()
     match = _PITCH_PATTERN.fullmatch(plain)
     pitch = -1

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From notes to modern values, one at a time: the same writing for a corpus, for a player heard and for our own notes.
+"""Turns notes into modern values, one at a time: the notes of a corpus, of the player, and our own.
 
-A line is monophonic. Each thing that begins on it, a note or a rest we chose, settles the one before: only then is its
-duration known. Positions are the running sum of the durations as written, so an error of quantisation is made good by
-the next value and nothing drifts.
+A line is monophonic. The duration of a note or rest is known only when the next one begins: this finishes its value.
+Positions are the running sum of the quantised durations, so the next value corrects the error of quantisation and
+nothing drifts.
 
-A note lasts until the next onset, unless it was released a quarter of a beat or more before: then a rest is written,
-parted at the bar lines. A note longer than four quarters is written as four. A note too short for the grid falls out of
-a corpus; a note *heard*, or one of our own, never does (it is written as a sixth of a beat), but of several heard at
-once the highest is the line. Both begin exactly on the tick that is given for them.
+A note lasts until the next onset. If it was released a quarter of a beat or more before that, a rest follows, split at
+the bar lines. A note longer than four quarter notes is written as four.
+
+- Notes of a corpus that are too short for the grid are dropped.
+- Notes of the player (`heard`) and our own are never dropped: they are written as a sixth of a beat at least. They
+  begin exactly at the given tick. If several heard notes begin at once, only the highest belongs to the line.
 """
 
 from __future__ import annotations
@@ -22,17 +24,18 @@ from sideman_models.music.harmony import TONE_KINDS
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, clip_interval, quantize_duration
 
 MIN_REST_TICKS = TICKS_PER_QUARTER // 4
+"""A shorter silence belongs to the note before it."""
 PHRASE_REST_TICKS = 2 * TICKS_PER_QUARTER
-"""Silence of two beats ends a phrase."""
+"""A silence of two beats ends a phrase."""
 MAX_SILENT_BARS = 8
-"""Bars of silence that are written as rests; anything beyond is only time passing."""
+"""How many bars of silence are written as rests. Silence beyond that has no values."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineValue:
-    """One value of a line, the place where it began, and the pitch it stands for (None: a rest).
+    """A value of a line, the place of its onset, and its pitch (None: a rest).
 
-    `drawn_index` is the index of the value that was drawn to play it, where it was drawn.
+    `drawn_index` is the vocabulary index of the value that the network drew, if it drew one.
     """
 
     value: Value
@@ -43,7 +46,7 @@ class LineValue:
 
 @dataclass(frozen=True, slots=True)
 class _PendingValue:
-    """What sounds, or rests, at the end of the line: its value but for the duration."""
+    """The note or rest at the end of the line: a value whose duration is not known yet."""
 
     place: Place
     kind: str
@@ -56,19 +59,23 @@ class _PendingValue:
 
 
 class MelodicLine:
-    """A line over the changes of a tune and its bars. All times are in ticks, twelfths of a quarter note."""
+    """A line over the chord changes and bars of a tune. All times are in ticks (twelfths of a quarter note).
+
+    `position` is the tick up to which values are finished, `finished_pitch` the pitch of the last finished note, and
+    `dropped_notes` counts notes that were too short for the grid.
+    """
 
     def __init__(self, changes: ChordChanges, bars: Bars) -> None:
         self.changes = changes
         self.bars = bars
         self.position = 0
-        self.finished_pitch: int | None = None  # of the last note settled
+        self.finished_pitch: int | None = None
         self.dropped_notes = 0
         self._silent_ticks = 0
         self._pending: _PendingValue | None = None
 
     def copy(self) -> MelodicLine:
-        """A line that goes on from here on its own."""
+        """Return an independent line in the same state."""
         other = MelodicLine(self.changes, self.bars)
         other.position, other.finished_pitch, other.dropped_notes = (
             self.position,
@@ -80,21 +87,21 @@ class MelodicLine:
 
     @property
     def last_pitch(self) -> int | None:
-        """The pitch of the last note, sounding or gone."""
+        """The pitch of the last note, whether or not it still sounds; None before the first."""
         pending = self._pending
         return self.finished_pitch if pending is None or pending.pitch is None else pending.pitch
 
     @property
     def heard_pitch(self) -> int | None:
-        """The pitch of the note at the end of the line, if it is one that was heard."""
+        """The pitch of the note at the end of the line, if the player played it."""
         return self._pending.pitch if self._pending is not None and self._pending.heard else None
 
     def add_note(
         self, tick: float, pitch: int, *, heard: bool = False, starts_phrase: bool | None = None
     ) -> list[LineValue]:
-        """A note of somebody else's begins; returns what that settles.
+        """Begin a note at `tick` that we did not choose, and return the values that this finishes.
 
-        `starts_phrase` says that it opens a phrase, or does not; None: it does after a rest of two beats.
+        `starts_phrase` says whether the note opens a phrase; with None, it does so after a rest of two beats.
         """
         pending = self._pending
         if heard and pending is not None and pending.heard and quantize_duration(tick - self.position) == 0:
@@ -109,19 +116,22 @@ class MelodicLine:
     def add_own_note(
         self, tick: int, pitch: int, *, starts_phrase: bool | None = None, drawn_index: int | None = None
     ) -> list[LineValue]:
-        """A note that we chose for `tick` begins, exactly there; returns what that settles."""
+        """Begin a note that we chose, exactly at `tick`, and return the values that this finishes."""
         written = self.finish_at(tick)
         self._start_note(pitch, starts_phrase, own=True, drawn_index=drawn_index)
         return written
 
     def add_own_rest(self, tick: int, *, drawn_index: int | None = None) -> list[LineValue]:
-        """A rest begins that we chose, not merely a note's end; returns what that settles."""
+        """Begin a rest that we chose (not only the end of a note), and return the values that this finishes."""
         written = self.finish_at(tick)
         self._pending = _PendingValue(self.next_place(), "R", None, None, heard=False, drawn_index=drawn_index)
         return written
 
     def finish_at(self, tick: int) -> list[LineValue]:
-        """`finish`, and go on exactly from `tick`: what is chosen on the grid takes no error of quantisation along."""
+        """Finish values as `finish` does, and continue exactly at `tick`.
+
+        A value that is chosen on the grid does not correct earlier errors of quantisation.
+        """
         written = self.finish(tick)
         self.position = tick
         return written
@@ -136,14 +146,14 @@ class MelodicLine:
         drawn_index: int | None = None,
     ) -> None:
         place = self.next_place()
-        opens = self._silent_ticks >= PHRASE_REST_TICKS if starts_phrase is None else starts_phrase
-        interval = None if opens or self.finished_pitch is None else clip_interval(pitch - self.finished_pitch)
+        opens_phrase = self._silent_ticks >= PHRASE_REST_TICKS if starts_phrase is None else starts_phrase
+        interval = None if opens_phrase or self.finished_pitch is None else clip_interval(pitch - self.finished_pitch)
         self._pending = _PendingValue(
             place, TONE_KINDS[place.chord.kind_of(pitch)], pitch, interval, heard, own, drawn_index
         )
 
     def release(self, tick: float) -> None:
-        """The note that sounds ends at `tick`, which may be to come, unless it has ended before."""
+        """End the sounding note at `tick`, which may be in the future, unless it ends earlier already."""
         pending = self._pending
         if pending is not None and pending.pitch is not None:
             self._pending = replace(
@@ -151,14 +161,14 @@ class MelodicLine:
             )
 
     def reconsider_chord(self) -> None:
-        """The changes have been told late: a heard note at the end of the line is one over what they are now."""
+        """Read the changes again, which have changed: a heard note at the end of the line gets their chord."""
         pending = self._pending
         if pending is not None and pending.heard and pending.pitch is not None:
             place = self.next_place()
             self._pending = replace(pending, place=place, kind=TONE_KINDS[place.chord.kind_of(pending.pitch)])
 
     def cut_note(self, tick: float) -> None:
-        """The note that sounds was ended at `tick`, be it before it was said to end."""
+        """End the sounding note at `tick`, even if it was released for a later one."""
         pending = self._pending
         if (
             pending is not None
@@ -168,12 +178,16 @@ class MelodicLine:
             self._pending = replace(pending, released_at=tick)
 
     def finish(self, until: float) -> list[LineValue]:
-        """What has sounded, and the silence after it, up to `until`: values now complete, in order."""
+        """Return in order the values that are complete at the tick `until`: the note or rest before it, then rests."""
         pending, self._pending = self._pending, None
+        if pending is None and self.finished_pitch is None:  # before the first note there are no rests
+            self.position = round(until)
+            return []
         if pending is None:
-            return self._rests_until(until) if self.finished_pitch is not None else self._restart_at(until)
+            return self._rests_until(until)
         if pending.pitch is None:
-            return self._finish_rest(pending, until)
+            length = self._advance_silence(until)
+            return [*([_line_value(pending, length)] if length else []), *self._rests_until(until)]
         end = until
         if pending.released_at is not None and until - pending.released_at >= MIN_REST_TICKS:
             end = pending.released_at
@@ -188,34 +202,26 @@ class MelodicLine:
         return [_line_value(pending, length), *self._rests_until(until)]
 
     def next_place(self) -> Place:
-        """Where the next value would begin, were it to begin now."""
+        """Return the place of a value that would begin at `position`."""
         return place_at(self.changes, self.bars, self.position, self.finished_pitch)
-
-    def _restart_at(self, tick: float) -> list[LineValue]:
-        self.position = round(tick)
-        return []
-
-    def _finish_rest(self, pending: _PendingValue, until: float) -> list[LineValue]:
-        length = self._advance_silence(until)
-        return [*([_line_value(pending, length)] if length else []), *self._rests_until(until)]
 
     def _rests_until(self, tick: float) -> list[LineValue]:
         written = []
-        over = 0
-        while tick - self.position >= MIN_REST_TICKS and over < MAX_SILENT_BARS:
+        bars_begun = 0
+        while tick - self.position >= MIN_REST_TICKS and bars_begun < MAX_SILENT_BARS:
             place = self.next_place()
             written.append(LineValue(Value("R", self._advance_silence(tick)), place, None))
-            over += self.bars.bar_at(self.position)[0] == self.position
+            bars_begun += self.bars.bar_at(self.position)[0] == self.position
         if tick - self.position >= MIN_REST_TICKS:
-            self._restart_at(tick)
+            self.position = round(tick)
         return written
 
     def _advance_silence(self, until: float) -> int:
-        """Go on through silence, up to `until` or the next bar line; returns how long a rest that is (0: none)."""
-        line, bar = self.bars.bar_at(self.position)
-        to_bar = line + bar - self.position
+        """Move `position` to `until` or the next bar line; return the rest in ticks (0: too short for one)."""
+        line, bar_ticks = self.bars.bar_at(self.position)
+        to_bar = line + bar_ticks - self.position
         length = quantize_duration(min(until - self.position, to_bar))
-        # A rest that reaches the bar line ends there, though the grid may have no such length from an odd place.
+        # A rest that reaches the bar line ends exactly there, even if the grid has no such duration.
         reaches = until - self.position >= to_bar and to_bar - length < DURATION_GRID[0]
         self.position += to_bar if reaches else min(length, to_bar)
         self._silent_ticks += length
@@ -228,7 +234,10 @@ def _line_value(pending: _PendingValue, length: int) -> LineValue:
 
 @dataclass(frozen=True, slots=True)
 class LineNote:
-    """A note of a line: onset and end in ticks from the top, pitch, whether it opens a phrase (None: by the rests)."""
+    """A note of a line: onset and end in ticks from the top, and its MIDI pitch.
+
+    `starts_phrase` says whether it opens a phrase; None: it does so after a rest of two beats.
+    """
 
     onset: float
     end: float
@@ -239,7 +248,10 @@ class LineNote:
 def notes_to_values(
     notes: Iterable[LineNote], changes: ChordChanges, bars: Bars, *, heard: bool = False
 ) -> tuple[list[LineValue], int]:
-    """The values of a whole line, in order, and how many of its notes fell out. `notes` in order of onset."""
+    """Return the values of a whole line in order, and the number of notes that were dropped.
+
+    `notes` must be in order of onset. `heard` treats them as notes of the player: see the module docstring.
+    """
     line = MelodicLine(changes, bars)
     written: list[LineValue] = []
     end = 0.0

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the originals did to a finished bar, done to each note before its time comes.
+"""Smooths the line as the original programs smoothed a finished bar, but for each note before its time comes.
 
-Each rule is a small pure function of plain numbers: what is about to be played, and what sounded before it. None looks
-ahead, so a note is final once its turn has come; each leaves alone what already obeys it, and does nothing to what it
-did itself. The rules on pitch narrow the pitches to choose among and never leave none; the rules on time set a length.
+Each rule is a small pure function of plain numbers: of the note about to be played, and of those before it. No rule
+looks ahead, so a note is final as soon as it is chosen. A rule leaves a note unchanged that already obeys it. The rules
+on pitch narrow down the pitches to choose from, but always leave one. The rules on time set a length.
 
-| rule | says |
+| function | rule |
 | --- | --- |
-| `settle_length` | durations settle on the grid: a beat is parted in quarters or in thirds, not in both |
-| `is_repeated_too_often`, `without_repeated` | the same pitch does not come too often in a row |
-| `within_leap` | two successive notes are not too far apart in pitch |
-| `limit_to_min_length` | nor too close in time |
+| `settle_length` | durations settle on the grid: a beat is divided into quarters or thirds, not both |
+| `is_repeated_too_often`, `without_repeated` | a pitch is not repeated too often in a row |
+| `within_leap` | successive notes are not too far apart in pitch |
+| `limit_to_min_length` | successive notes are not too close in time |
 | `delay_onset` | no two notes of the voice start at once |
 """
 
@@ -22,18 +22,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 CLASSIC_BEAT_DIVISIONS = (4, 3)
-"""How the classic grid parts a beat."""
+"""How the classic grid divides a beat: into quarters, or into thirds."""
 
 
 def settle_length(
     onset: int, length: int, beat: int, min_length: int = 1, divisions: tuple[int, int] = CLASSIC_BEAT_DIVISIONS
 ) -> int:
-    """The length nearest to `length` with which a note begun at `onset` ends on the grid. All in ticks, `beat` a beat.
+    """Return the length nearest to `length` with which a note that begins at `onset` ends on the grid.
 
-    `divisions` says into how many a beat may be parted, in one way and in the other, both dividing `beat`. From a place
-    on the grid, a length too is of one of them: so a triplet begun on the beat is completed, and none begins within. Of
-    two equally near the one that ends on the first grid is taken, then the shorter. It is never shorter than
-    `min_length`.
+    All values are in ticks, and `beat` is the length of a beat. `divisions` are the two numbers into which a beat may
+    be divided; both divide `beat`. From an onset on the grid, the length too must be of one division, so that a triplet
+    that begins on the beat is completed, and none begins elsewhere. Of two equally near lengths, one that ends on the
+    first division is preferred, then the shorter. The result is at least `min_length`.
     """
     return _settle_length(onset % beat, length, beat, max(1, min_length), divisions)
 
@@ -42,53 +42,57 @@ def settle_length(
 def _settle_length(position: int, length: int, beat: int, min_length: int, divisions: tuple[int, int]) -> int:
     first, second = (beat // part for part in divisions)
 
-    def falls(ticks: int) -> bool:
+    def on_grid(ticks: int) -> bool:
         return ticks % first == 0 or ticks % second == 0
 
-    ending = [
-        ticks for ticks in range(min_length, max(min_length, length) + beat + 1) if falls((position + ticks) % beat)
+    lengths = [
+        ticks for ticks in range(min_length, max(min_length, length) + beat + 1) if on_grid((position + ticks) % beat)
     ]
-    if falls(position):
-        ending = [ticks for ticks in ending if falls(ticks)]
-    return min(ending, key=lambda ticks: (abs(ticks - length), (position + ticks) % first != 0, ticks))
+    if on_grid(position):
+        lengths = [ticks for ticks in lengths if on_grid(ticks)]
+    return min(lengths, key=lambda ticks: (abs(ticks - length), (position + ticks) % first != 0, ticks))
 
 
 def limit_to_min_length(length: int, min_length: int) -> int:
-    """`length`, or `min_length` if that is longer: the time from this onset to the next, both in ticks. 0: no limit."""
+    """Return the longer of `length` and `min_length`, in ticks from this onset to the next. 0: no limit."""
     return max(length, min_length)
 
 
 def delay_onset(onset: float, previous_onset: float, min_gap: float) -> float:
-    """Return `onset`, or `previous_onset` + `min_gap` if that is later. All three have the same unit of time."""
+    """Return the later of `onset` and `previous_onset` + `min_gap`. All have the same unit of time."""
     return max(onset, previous_onset + min_gap)
 
 
 def is_repeated_too_often(repeats: int, max_repeats: int) -> bool:
-    """Whether a pitch played `repeats` times in a row may not come again; a `max_repeats` of 0 sets no limit."""
+    """Whether a pitch played `repeats` times in a row must not be repeated. `max_repeats` 0: no limit."""
     return 0 < max_repeats <= repeats
 
 
 def without_repeated(pitches: Sequence[int], repeated: int | None) -> Sequence[int]:
-    """`pitches` without the one struck too often, unless it is the only one; `repeated` is None where none was."""
+    """Return `pitches` without the pitch `repeated` (None: no such pitch), unless it is the only one."""
     if repeated is None:
         return pitches
     return [pitch for pitch in pitches if pitch != repeated] or pitches
 
 
 def within_leap(pitches: Sequence[int], previous_pitch: int | None, max_leap: int) -> Sequence[int]:
-    """Those of `pitches` at most `max_leap` semitones from the pitch before, else the nearest; 0 sets no limit."""
+    """Return the pitches at most `max_leap` semitones from the previous pitch, or else the nearest. 0: no limit."""
     if previous_pitch is None or max_leap <= 0 or not pitches:
         return pitches
     reach = max(max_leap, min(abs(pitch - previous_pitch) for pitch in pitches))
     return [pitch for pitch in pitches if abs(pitch - previous_pitch) <= reach]
 
 
-_EPSILON_TICKS = 1e-9  # of a tick, which a share of a beat may be off
+_EPSILON_TICKS = 1e-9  # tolerance for `apart * beat`, in ticks
 
 
 @dataclass(frozen=True, slots=True)
 class SmoothingRules:
-    """Which rules are kept, each off at False or 0: repeats in a row, `leap` in semitones, `apart` in beats."""
+    """Which rules apply. A rule is off if its field is False or 0.
+
+    `repetition` is the largest number of repeats in a row, `leap` the largest interval in semitones, `apart` the least
+    time from onset to onset in beats.
+    """
 
     settle: bool = False
     repetition: int = 0
@@ -96,20 +100,21 @@ class SmoothingRules:
     apart: float = 0.0
 
     def smoothed_length(self, onset: int, length: int, beat: int) -> int:
-        """How long a note begun at `onset` lasts by the rules on time; in ticks, `beat` of them a beat."""
+        """Return the length in ticks of a note that begins at `onset`, by the rules on time."""
         least = self.min_ticks(beat)
         length = limit_to_min_length(length, least)
         return settle_length(onset, length, beat, least) if self.settle else length
 
     def min_ticks(self, beat: int) -> int:
-        """The least ticks from onset to onset, `beat` of them a beat."""
+        """Return the least ticks from onset to onset; `beat` is the length of a beat in ticks."""
         return math.ceil(self.apart * beat - _EPSILON_TICKS)
 
     def repeated_too_often(self, previous_pitch: int | None, repeats: int) -> int | None:
-        """The pitch before, if it has been struck as often in a row as it may."""
+        """Return the previous pitch if it must not be repeated after `repeats` times, else None."""
         return previous_pitch if is_repeated_too_often(repeats, self.repetition) else None
 
 
 ORIGINAL_RULES = SmoothingRules(settle=True, repetition=2, leap=12, apart=0.25)
-"""What a classic bundle keeps unless told otherwise."""
+"""The rules that apply to a classic bundle unless the settings say otherwise."""
 NO_RULES = SmoothingRules()
+"""All rules are off."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A solo as its source has it, and as the values it becomes: what every reader of music hands on."""
+"""A solo as notes over chord changes, and as the values that it becomes. All readers of music return these."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BAR_TICKS = BEATS_PER_BAR * TICKS_PER_QUARTER
 
 @dataclass(frozen=True, slots=True)
 class ChordGrid:
-    """Chords told beat by beat, or `slots_per_beat` to a beat; the first also holds before, the last also after.
+    """Chords on a regular grid, `slots_per_beat` a beat: a `context.ChordChanges`.
 
-    See `context.ChordChanges`.
+    Before the first beat the first chord holds, after the end the last one.
     """
 
     chords: tuple[Chord, ...]
@@ -26,24 +26,24 @@ class ChordGrid:
     _next_change_index: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Note for every chord where the next different one begins (their number: nowhere)."""
-        change = [len(self.chords)] * len(self.chords)
+        """Find for each chord the index of the next different one (the number of chords if there is none)."""
+        next_change = [len(self.chords)] * len(self.chords)
         for at in range(len(self.chords) - 2, -1, -1):
             same = self.chords[at] == self.chords[at + 1]
-            change[at] = change[at + 1] if same else at + 1
-        object.__setattr__(self, "_next_change_index", tuple(change))
+            next_change[at] = next_change[at + 1] if same else at + 1
+        object.__setattr__(self, "_next_change_index", tuple(next_change))
 
     @property
     def length_beats(self) -> float:
-        """How many beats they are told for."""
+        """The length of the grid in beats."""
         return len(self.chords) / self.slots_per_beat
 
     def chord_at(self, beat: float) -> Chord:
-        """The chord that sounds at `beat`."""
+        """Return the chord that sounds at `beat`."""
         return self.chords[self._index_at(beat)]
 
     def next_change(self, beat: float) -> tuple[Chord, float]:
-        """The next different chord, and the beats until it (infinite: the last one stays)."""
+        """Return the next different chord, and the beats until it (infinite if the last chord has begun)."""
         at = self._next_change_index[self._index_at(beat)]
         if at == len(self.chords):
             return self.chords[-1], float("inf")
@@ -57,9 +57,9 @@ class ChordGrid:
 class Solo:
     """A transcribed solo: its notes in order of onset, over the changes of the tune, in bars of `bar_ticks`.
 
-    `unplaced_notes` counts notes that have no place in the metre; `unread_chords` holds the chord symbols that could
-    not be read. `other_feel` music is of another feel than a network is to play: there to learn from, and never
-    measured on.
+    `unplaced_notes` counts notes that have no place in the meter; `unread_chords` holds the chord symbols that could
+    not be read. `other_feel` marks music of another feel than swing: it is used for training, and never to measure a
+    network.
     """
 
     title: str
@@ -74,9 +74,9 @@ class Solo:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A line of values. Where it comes from a solo: the place and the pitch (None: a rest) of each, and the solo.
+    """A line of T values. If it comes from a solo, it has the place and pitch (None: a rest) of each, and the `solo`.
 
-    `source_notes` were in the source, of which `dropped_notes` fell out.
+    `source_notes` is the number of notes in the source, of which `dropped_notes` have no value.
     """
 
     title: str
@@ -90,12 +90,12 @@ class Piece:
 
     @property
     def other_feel(self) -> bool:
-        """See `Solo`."""
+        """Whether the music is of another feel than swing: see `Solo`."""
         return self.solo is not None and self.solo.other_feel
 
 
 def solo_to_piece(solo: Solo) -> Piece:
-    """The solo as values."""
+    """Return the solo as values."""
     written, dropped = notes_to_values(solo.notes, solo.changes, EvenBars(solo.bar_ticks))
     return Piece(
         solo.title,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Musical values: the network's symbols, relative to the chord and to the note before.
+"""Musical values: the symbols of the network, relative to the chord and to the previous note.
 
-A value has a kind (how the pitch sits in the chord), a duration, and an interval from the previous pitch. Two dialects
-share this grammar: the *classic* one of deepjazz and the course *Sequence Models*, where the interval is a spelled
-window (``C,0.250,<P1,d-5>``), and the *modern* one, where it is the semitones really played (``C,0.500,+2``) and where
-rests are values too (``R,1.000``).
+A value has a kind (how the pitch relates to the chord), a duration, and an interval from the previous pitch. Two
+dialects share this grammar. In the *classic* dialect, of deepjazz and the course *Sequence Models*, the interval is a
+window between two spelled intervals (``C,0.250,<P1,d-5>``). In the *modern* dialect, the interval is the number of
+semitones that was played (``C,0.500,+2``), and rests are values too (``R,1.000``).
 """
 
 from __future__ import annotations
@@ -23,27 +23,31 @@ from sideman_models.music.harmony import TONE_KINDS, Chord
 from sideman_models.music.smoothing import within_leap, without_repeated
 
 TICKS_PER_QUARTER = 12
-"""Ticks a quarter note: the finest grid on which quarters, thirds and sixths of a beat all fall."""
+"""Ticks in a quarter note: the coarsest grid that has a tick on every quarter, third and sixth of a beat."""
 
 VALUE_KINDS = TONE_KINDS + "R"
-"""Chord tone, scale tone, approach tone, any other tone, as chords number them; and rest."""
+"""The kinds of chords in their order (chord tone, scale tone, approach tone, any other tone), and the rest."""
 
 REST_KIND = VALUE_KINDS.index("R")
+"""The index of the rest in `VALUE_KINDS`."""
 MAX_INTERVAL = 12
-"""Modern intervals are clipped to an octave either way, in semitones."""
+"""The largest modern interval, in semitones up or down: an octave. Larger ones are clipped."""
 
 _MAX_DURATION = 4 * TICKS_PER_QUARTER
 DURATION_GRID: tuple[int, ...] = tuple(
     ticks for ticks in range(2, _MAX_DURATION + 1) if ticks % 2 == 0 or ticks % 3 == 0
 )
-"""Modern durations in ticks: the multiples of 1/6, 1/4 and 1/3 of a quarter, up to four quarters."""
+"""Modern durations in ticks: the multiples of 1/6, 1/4 and 1/3 of a quarter note, up to four quarter notes."""
 
-# Midway between two grid durations the binary one wins; half of the shortest counts as the shortest.
+# Midway between two grid durations the binary one wins. Half of the shortest duration is rounded up to it.
 _NEAREST_GRID_TICKS = (0, 2, 2, 3, 4, 6, 6, 6, 8, 9, 10, 12)
 
 
 def quantize_duration(ticks: float) -> int:
-    """The grid duration nearest to a length in ticks; 0 for less than half of the shortest; at most four quarters."""
+    """Return the grid duration nearest to a length in ticks, at most four quarter notes.
+
+    The result is 0 if the length is less than half of the shortest duration.
+    """
     if ticks < 1.0:
         return 0
     if ticks >= _MAX_DURATION:
@@ -58,7 +62,7 @@ def _quantize_whole_ticks(ticks: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class IntervalRange:
-    """A classic interval: anything from `lower` to `upper`, each a spelled interval such as ``P1`` or ``d-5``."""
+    """A classic interval: any interval from `lower` to `upper`. Both are spelled, such as ``P1`` or ``d-5``."""
 
     upper: str
     lower: str
@@ -81,7 +85,7 @@ _PERFECT_DEGREES = (0, 3, 4)
 
 @lru_cache(maxsize=1024)
 def interval_semitones(name: str) -> int:
-    """Semitones of a spelled interval: ``M3`` is 4, ``P-4`` is -5. Raises `ValueTextError`."""
+    """Return the semitones of a spelled interval: ``M3`` is 4, ``P-4`` is -5. Raises `ValueTextError`."""
     match = _INTERVAL_PATTERN.fullmatch(name)
     if match is None:
         raise ValueTextError(f"{name!r} is not an interval such as P1, m3, A4 or d-5")
@@ -105,10 +109,11 @@ def _alteration(quality: str, perfect: bool, name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What the soloist does next.
+    """One symbol of the network: what the soloist does next.
 
-    `kind` is one letter of `VALUE_KINDS`; `ticks` the duration in twelfths of a quarter note; `interval` the semitones
-    from the previous pitch (modern), a `IntervalRange` (classic) or None: the start of a phrase, or a rest.
+    `kind` is one letter of `VALUE_KINDS`; `ticks` is the duration in twelfths of a quarter note. `interval` is the
+    number of semitones from the previous pitch (modern), an `IntervalRange` (classic), or None for a rest and for the
+    first note of a phrase.
     """
 
     kind: str
@@ -117,7 +122,7 @@ class Value:
 
     @property
     def text(self) -> str:
-        """As it is written: kind, duration in quarter notes, interval."""
+        """The written form: kind, duration in quarter notes, interval."""
         start = f"{self.kind},{self.ticks / TICKS_PER_QUARTER:.3f}"
         match self.interval:
             case None:
@@ -135,27 +140,31 @@ _VALUE_PATTERN = re.compile(r"([CSAXR]),(\d{1,3}\.\d{3})(?:,(?:<([^,<>]+),([^,<>
 
 
 def parse_value(text: str) -> Value:
-    """The value written as `text`, in either dialect. Raises `ValueTextError` telling the text and what is right."""
+    """Read a value of either dialect from its written form.
+
+    Raises `ValueTextError`, which quotes the text and says what is valid.
+    """
     match = _VALUE_PATTERN.fullmatch(text)
     if match is None:
         raise ValueTextError(f"{text!r} is not a value such as C,0.500,+2 or C,0.250,<P1,d-5> or R,1.000")
-    kind, duration, upper, lower, played = match.groups()
+    kind, duration, upper, lower, semitones = match.groups()
     ticks = round(float(duration) * TICKS_PER_QUARTER)
     if ticks < 1 or f"{ticks / TICKS_PER_QUARTER:.3f}" != duration:
         raise ValueTextError(f"{text!r}: the duration {duration} is not a whole number of twelfths of a quarter note")
-    if kind == "R" and (upper or played):
+    if kind == "R" and (upper or semitones):
         raise ValueTextError(f"{text!r}: a rest has no interval")
     if upper:
         interval_semitones(upper), interval_semitones(lower)
         return Value(kind, ticks, IntervalRange(upper, lower))
-    return Value(kind, ticks, None if played is None else int(played))
+    return Value(kind, ticks, None if semitones is None else int(semitones))
 
 
 class Vocabulary:
-    """The values a network knows, in index order, with their parts as arrays for masks.
+    """The values that a network knows, in index order, with their parts as arrays.
 
-    `kinds` (n,) indices into `VALUE_KINDS`; `ticks` (n,); `low`, `high` (n,) the bounds of the interval in semitones,
-    zero where there is none; `has_interval` (n,) whether there is an interval; `is_rest` (n,).
+    The arrays have one entry a value, n in all: `kinds` (n,) indices into `VALUE_KINDS`; `ticks` (n,) durations; `low`
+    and `high` (n,) the bounds of the interval in semitones, 0 if there is no interval; `has_interval` (n,) and
+    `is_rest` (n,) booleans. `classic` is true if a value has a classic interval.
     """
 
     def __init__(self, values: Sequence[Value]) -> None:
@@ -179,50 +188,47 @@ class Vocabulary:
         return len(self.values)
 
     def index_of(self, value: Value) -> int | None:
-        """Where `value` stands in the vocabulary, or None if the network does not know it."""
+        """Return the index of `value`, or None if the network does not know it."""
         return self._indices.get(value)
 
     def nearest_index(self, value: Value) -> int | None:
-        """The index of the known value most like `value`: same kind first, then duration and interval together.
+        """Return the index of the known value most like `value`: of the same kind, nearest in duration and interval.
 
-        Every note has one. None only for a rest in a vocabulary without rests: there silence is not a value.
+        If no known value has that kind, the next kind further from the chord is used, and after the last kind the chord
+        tones. So each note has a nearest value. The result is None only for a rest in a vocabulary without rests.
         """
         if value not in self._nearest_indices:
-            self._nearest_indices[value] = self._find_nearest(value)
+            kinds = "R" if value.kind == "R" else TONE_KINDS
+            start = kinds.index(value.kind)
+            by_kind = (np.flatnonzero(self.kinds == VALUE_KINDS.index(kind)) for kind in kinds[start:] + kinds[:start])
+            same = next((indices for indices in by_kind if indices.size), None)
+            nearest = None if same is None else int(same[np.argmin(self._distance(value, same))])
+            self._nearest_indices[value] = nearest
         return self._nearest_indices[value]
 
-    def _find_nearest(self, value: Value) -> int | None:
-        # A kind that no known value has is heard as the next kind further from the chord, round to the chord itself.
-        kinds = "R" if value.kind == "R" else "CSAX"
-        start = kinds.index(value.kind)
-        for kind in kinds[start:] + kinds[:start]:
-            same = np.flatnonzero(self.kinds == VALUE_KINDS.index(kind))
-            if same.size:
-                return int(same[np.argmin(self._distance(value, same))])
-        return None
-
     def clash_mask(self, chord: Chord, previous_pitch: int | None) -> npt.NDArray[np.bool_]:
-        """Which values (n,) do not fit over `chord` after the pitch `previous_pitch`. Not to be changed: it is kept.
+        """Return which values (n,) do not fit over `chord` after the pitch `previous_pitch`, as booleans.
 
-        Such a value's interval leads to a pitch that is not of its kind. Rests and values without an interval never
-        clash; nor does anything before the first note. The cases are no more than qualities times twelve.
+        A value clashes if its interval leads to a pitch that is not of its kind. Rests and values without an interval
+        never clash, and before the first note (`previous_pitch` is None) no value does. The array is cached: the caller
+        must not change it. There are at most 12 arrays for each set of kinds.
         """
         if previous_pitch is None:
             return self._no_clash
         kinds, start = chord.quality.kinds, (previous_pitch - chord.root) % 12
         clash = self._clash_masks.get((kinds, start))
         if clash is None:
-            landed = np.array(kinds, np.int8)[(self.low + start) % 12]
-            clash = self._clash_masks[kinds, start] = (landed != self.kinds) & self.has_interval
+            reached = np.array(kinds, np.int8)[(self.low + start) % 12]
+            clash = self._clash_masks[kinds, start] = (reached != self.kinds) & self.has_interval
         return clash
 
     def _distance(self, value: Value, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        # Twice as long is as far off as a major third; a missing interval as far as a tritone.
+        # Twice the duration counts as much as a major third, a missing interval as much as a tritone.
         duration = 4.0 * np.abs(np.log2(self.ticks[indices] / value.ticks))
         low, high = _interval_bounds(value.interval)
-        leap = np.abs((self.low[indices] + self.high[indices]) / 2 - (low + high) / 2)
-        unlike = self.has_interval[indices] != (value.interval is not None)
-        return np.asarray(duration + np.where(unlike, 6.0, leap), np.float64)
+        interval = np.abs((self.low[indices] + self.high[indices]) / 2 - (low + high) / 2)
+        differs = self.has_interval[indices] != (value.interval is not None)
+        return np.asarray(duration + np.where(differs, 6.0, interval), np.float64)
 
 
 def _interval_bounds(interval: int | IntervalRange | None) -> tuple[int, int]:
@@ -233,12 +239,12 @@ def _interval_bounds(interval: int | IntervalRange | None) -> tuple[int, int]:
             return min(interval.low_semitones, interval.high_semitones), max(
                 interval.low_semitones, interval.high_semitones
             )
-        case played:
-            return played, played
+        case semitones:
+            return semitones, semitones
 
 
 def clip_interval(semitones: int) -> int:
-    """An interval as modern values write it: at most an octave either way."""
+    """Return the interval as a modern value writes it: at most an octave up or down, in semitones."""
     return max(-MAX_INTERVAL, min(MAX_INTERVAL, semitones))
 
 
@@ -254,13 +260,16 @@ def choose_pitch(  # noqa: PLR0913 - a pitch depends on all of these
     avoid: int | None = None,
     max_leap: int = 0,
 ) -> int | None:
-    """The pitch that plays `value` over `chord` after the pitch `previous_pitch`, within `low`..`high`; None is a rest.
+    """Return the MIDI pitch from `low` to `high` that plays `value` over `chord`, or None for a rest.
 
-    A modern value takes the fitting pitch nearest to its interval; `widen` opens that to any fitting pitch that many
-    semitones around, a classic value to any in its window, chosen by `draw` (0 <= dice < 1). A target outside the range
-    is moved into it by octaves. The pitch `avoid` is left out when another fits, and all that lie more than `max_leap`
-    semitones from the previous one (0: none). Where no pitch in the range is of the value's kind, it is a rest: never
-    an error.
+    A pitch fits if it is of the kind of the value. A modern value takes the fitting pitch nearest to its interval from
+    `previous_pitch`; without a previous pitch, nearest to the middle of the range. With `widen`, it takes any fitting
+    pitch within that many semitones of the interval; a classic value takes any fitting pitch in its window. `draw` (0
+    <= draw < 1) chooses among them. A target outside the range is moved into it by octaves.
+
+    If another pitch fits, the pitch `avoid` is left out, and so are pitches more than `max_leap` semitones from the
+    previous one (0: no limit). If no pitch in the range is of the kind, the result is a rest. This function never
+    raises an error.
     """
     kind = VALUE_KINDS.index(value.kind)
     fitting: Sequence[int] = [pitch for pitch in range(low, high + 1) if chord.kind_of(pitch) == kind]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained model on disk: a folder of `weights.npz`, `values.json` and `CARD.md`, checked when it is loaded.
+"""Bundles: trained networks on disk, each a folder of `weights.npz`, `values.json` and `CARD.md`.
 
-A bundle comes from anywhere, so nothing in it is believed: no pickle is read, no shape, type, number or name is taken
-as given, and every refusal names the file and the field at fault.
+A bundle may come from anywhere, so nothing in it is trusted. No pickle is read; every shape, type, number and name is
+checked; and every error names the file and the field.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ _INSTALLED_BUNDLES = Path(__file__).parents[1] / "bundles"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A trained network with what its symbols and context rows mean.
+    """A trained network, and the meaning of its values and context rows.
 
-    `facts` is what the trainer wrote of the corpus, the training and the figures: plain JSON, told and never relied on.
-    `fingerprint` is the hash of the weights, for a bundle that was loaded.
+    `facts` describes the corpus, the training and the figures, as plain JSON. It is shown, but what plays does not
+    depend on it. `card` is the text of `CARD.md`. Only a loaded bundle has a `path` and a `fingerprint`, the sha256 of
+    its weights file.
     """
 
     name: str
@@ -63,34 +64,35 @@ class Bundle:
 
     @property
     def classic(self) -> bool:
-        """Whether the values are the classic assignment's."""
+        """Whether the values are the classic ones of the assignment."""
         return self.vocabulary.classic
 
 
 def bundle_folders() -> list[Path]:
-    """Where bundles are looked for by name: the user's own first, then the installed ones."""
-    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111 - for the homeless
+    """Return the folders that are searched for a bundle by name: the user's own, then that of the installed bundles."""
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111 - Path's own raises without a home
     own = [Path(data) / "sideman" / "bundles"] if Path(data).is_absolute() else []
     return [*own, _INSTALLED_BUNDLES]
 
 
 def bundle_names() -> list[str]:
-    """The bundles there are, by name; those that `find_bundle` finds set aside too."""
-    found = [folder / path.parent.name for folder in bundle_folders() for path in _description_files(folder)]
+    """Return the names of all bundles, sorted, including those that `find_bundle` finds in a backup."""
+    patterns = f"*/{VALUES_FILE}", f".*/*/{VALUES_FILE}"  # the second: in a backup, which is a hidden folder
+    found = {
+        folder / file.parent.name
+        for folder in bundle_folders()
+        for pattern in patterns
+        for file in folder.glob(pattern)
+    }
     return sorted(
         {path.name for path in found if path.name[0] != "." and (existing_folder(path) / VALUES_FILE).is_file()}
     )
 
 
-def _description_files(folder: Path) -> list[Path]:
-    """Of the bundles in a folder, and in the hidden folders there."""
-    return [*folder.glob(f"*/{VALUES_FILE}"), *folder.glob(f".*/*/{VALUES_FILE}")]
-
-
 def find_bundle(name: str) -> Path:
-    """The folder of the bundle called `name`, which may also be a path. Raises `BundleError` listing what there is.
+    """Return the folder of the bundle `name`, which may also be a path. Raises `NoSuchBundle`, which lists all names.
 
-    Where a save was killed between moving the old bundle away and the new one in, it is where the old one lies.
+    If a save was killed before the new bundle was in its place, this is the backup of the old one.
     """
     if os.sep in name or name.startswith((".", "~")):
         path = existing_folder(Path(os.path.expanduser(name)))  # noqa: PTH111 - Path's own raises for an unknown user
@@ -104,7 +106,10 @@ def find_bundle(name: str) -> Path:
 
 
 def load_bundle(name: str) -> Bundle:
-    """The bundle at `name` (a name or a path), every shape, type, number and hash checked. Raises `BundleError`."""
+    """Load the bundle `name`, a name or a path, and check every shape, type, number and hash in it.
+
+    Raises `BundleError`, which names the file and the field; `NoSuchBundle` if there is no such folder.
+    """
     path = find_bundle(name)
     facts = _read_description(path / VALUES_FILE)
     vocabulary = Vocabulary(_parse_values(path / VALUES_FILE, facts))
@@ -113,12 +118,12 @@ def load_bundle(name: str) -> Bundle:
     if hashlib.sha256(raw).hexdigest() != facts.get("weights_sha256"):
         raise BundleError(f"{path / WEIGHTS_FILE}: its contents do not match weights_sha256 in {VALUES_FILE}")
     weights = _parse_weights(path / WEIGHTS_FILE, raw, len(vocabulary), context.n_rows)
-    for field_name, said, true in (
+    for key, stated, actual in (
         ("dialect", facts.get("dialect"), _dialect(vocabulary)),
         ("units", facts.get("units"), weights.n_a),
     ):
-        if said != true:
-            raise BundleError(f"{path / VALUES_FILE}: {field_name}: {said!r}, but it holds {true!r}")
+        if stated != actual:
+            raise BundleError(f"{path / VALUES_FILE}: {key}: {stated!r}, but the bundle has {actual!r}")
     card = (path / CARD_FILE).read_text("utf-8", "replace") if (path / CARD_FILE).is_file() else ""
     return Bundle(
         path.resolve().name, vocabulary, context, weights, facts.get("facts", {}), card, path, facts["weights_sha256"]
@@ -126,9 +131,10 @@ def load_bundle(name: str) -> Bundle:
 
 
 def save_bundle(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None = None) -> None:
-    """Write `bundle` as the folder `path`, whole or not at all; an older bundle there is replaced at the end.
+    """Write `bundle` as the folder `path`, whole or not at all. A bundle that is already there is replaced.
 
-    `extras` are further files, by name, such as pictures. Raises `BundleError` where something else stands at `path`.
+    `extras` are further files by name, such as pictures. Raises `BundleError` if something that is not a bundle is at
+    `path`, and `OSError` if the folder cannot be written.
     """
     if path.exists() and not (path / VALUES_FILE).is_file():
         raise BundleError(f"{path}: something that is not a bundle is already there")
@@ -150,12 +156,9 @@ def _bundle_files(bundle: Bundle, extras: Mapping[str, bytes]) -> dict[str, byte
         "values": texts,
     }
     text = json.dumps(values_file, indent=1, ensure_ascii=False) + "\n"
-    return {WEIGHTS_FILE: weights, VALUES_FILE: _encode_text(text), CARD_FILE: _encode_text(bundle.card), **extras}
-
-
-def _encode_text(text: str) -> bytes:
-    """In UTF-8; a byte of the command line that was not, written out (as JSON does)."""
-    return text.encode(errors="backslashreplace")
+    # A byte of the command line that was not UTF-8 is written as an escape.
+    values, card = (content.encode(errors="backslashreplace") for content in (text, bundle.card))
+    return {WEIGHTS_FILE: weights, VALUES_FILE: values, CARD_FILE: card, **extras}
 
 
 def _dialect(vocabulary: Vocabulary) -> str:
@@ -163,22 +166,22 @@ def _dialect(vocabulary: Vocabulary) -> str:
 
 
 def values_sha256(texts: Iterable[str]) -> str:
-    """The hash of a list of values: sha256 of their texts joined by newlines."""
+    """Return the sha256 of the texts of values, joined by newlines, in hexadecimal."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def weights_bytes(weights: Weights) -> bytes:
-    """The contents of `weights.npz`, the same for the same numbers."""
+    """Return the content of `weights.npz`. The same numbers give the same bytes."""
     arrays = (weights.kernel, weights.recurrent, weights.bias, weights.densor_kernel, weights.densor_bias,
               np.array([weights.penalty], np.float32))  # fmt: skip
     return pack_arrays(dict(zip(_ARRAY_NAMES, arrays, strict=True)))
 
 
 def _read_description(path: Path) -> dict[str, Any]:
-    told = read_description(path, FORMAT, VERSION)
-    if not isinstance(told.get("facts", {}), dict):
+    description = read_description(path, FORMAT, VERSION)
+    if not isinstance(description.get("facts", {}), dict):
         raise BundleError(f"{path}: facts: not a mapping")
-    return told
+    return description
 
 
 def _parse_values(path: Path, description: Mapping[str, Any]) -> list[Value]:
@@ -187,17 +190,17 @@ def _parse_values(path: Path, description: Mapping[str, Any]) -> list[Value]:
         raise BundleError(f"{path}: values: not a list of texts")
     if len(set(texts)) != len(texts):
         twice = next(text for text in texts if texts.count(text) > 1)
-        raise BundleError(f"{path}: values: {twice!r} stands there twice")
+        raise BundleError(f"{path}: values: {twice!r} is listed twice")
     if description.get("values_sha256") != values_sha256(texts):
         raise BundleError(f"{path}: values_sha256: does not match the values")
     values = []
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         try:
             values.append(parse_value(text))
         except ValueTextError as error:
-            raise BundleError(f"{path}: values[{place}]: {error}") from error
+            raise BundleError(f"{path}: values[{index}]: {error}") from error
     if all(value.kind == "R" for value in values):
-        raise BundleError(f"{path}: values: there is no note among them")
+        raise BundleError(f"{path}: values: none of them is a note")
     return values
 
 
@@ -205,13 +208,13 @@ def _feature_names(path: Path, description: Mapping[str, Any]) -> list[str]:
     features = description.get("context")
     if not isinstance(features, list):
         raise BundleError(f"{path}: context: not a list of features")
-    for place, feature in enumerate(features):
+    for index, feature in enumerate(features):
         name = feature.get("feature") if isinstance(feature, dict) else None
         if not isinstance(name, str) or name not in FEATURES:
-            raise BundleError(f"{path}: context[{place}]: {name!r} is not a feature this program knows")
+            raise BundleError(f"{path}: context[{index}]: {name!r} is not a feature that this program knows")
         if feature.get("rows") != FEATURES[name].row_count:
             raise BundleError(
-                f"{path}: context[{place}]: {name!r} has {FEATURES[name].row_count} rows, not {feature.get('rows')!r}"
+                f"{path}: context[{index}]: {name!r} has {FEATURES[name].row_count} rows, not {feature.get('rows')!r}"
             )
     return [feature["feature"] for feature in features]
 

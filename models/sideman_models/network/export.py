@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network for others: as a Keras model in one file, and back again, and as a LiteRT model.
+"""Exports a network as a Keras model (`.keras`) or a LiteRT model (`.tflite`), and imports a Keras model.
 
-What is exported takes one step. Its inputs, all float32, for a batch of m:
+An exported model computes one step. Its inputs are float32, for a batch of m:
 
-- `x` (m, n_values + n_context): the one-hot of the value before, all zeros at the very start, then the context rows of
-  the coming value, in the order of the bundle's features;
-- `a`, `c` (m, n_a): the state, zeros at the start;
+- `x` (m, n_values + n_context): the one-hot of the previous value, all zeros at the start of a piece, then the context
+  rows of the next value, in the order of the bundle's features;
+- `a`, `c` (m, n_a): the state, zeros at the start of a piece;
 - `clash` (m, n_values): 1 for each value that does not fit the chord at its place, else 0.
 
-Its outputs: `probabilities` (m, n_values) of the coming value, and `next_a`, `next_c` (m, n_a), to be fed back. Within
-are `LSTM_cell`, `densor` (which gives logits) and `mask`, whose scale is the penalty, below zero.
+Its outputs are `probabilities` (m, n_values) of the next value, and `next_a` and `next_c` (m, n_a), the inputs `a` and
+`c` of the next step. The layers of a Keras model are `LSTM_cell`, `densor`, which returns logits, and `mask`, whose
+scale is minus the penalty.
 """
 
 from __future__ import annotations
@@ -36,21 +37,21 @@ from sideman_models.network.storage import MAX_BYTES, check_shapes
 Model = Any
 Tensor = Any
 StepFunction = Callable[[Floats, Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
-"""A step of some engine: x, a, c and clash to probabilities, next a and next c; see the module."""
+"""A step of an exported model, from (x, a, c, clash) to (probabilities, next_a, next_c); shapes as above."""
 
 OUTPUT_NAMES = ("probabilities", "next_a", "next_c")
 _COMPARED_STEPS, _ROW_PROBABILITY, _CLASH_PROBABILITY = 24, 0.2, 0.3
 
 
 class NoLiteRT(ModelsError):
-    """Nothing here can write or run LiteRT models."""
+    """Neither TensorFlow nor ai_edge_litert here can write or run LiteRT models."""
 
 
 # -- Keras
 
 
 def make_keras_model(weights: Weights) -> Model:
-    """The Keras model of one step that these weights make."""
+    """Make the Keras model of one step with these weights."""
     n_x = len(weights.kernel)
     LSTM_cell, densor = layers_from_weights(weights, activation=None)
     inputs = {name: keras.Input((size,), name=name) for name, size in _input_sizes(weights).items()}
@@ -63,12 +64,12 @@ def make_keras_model(weights: Weights) -> Model:
 
 
 def _input_sizes(weights: Weights) -> dict[str, int]:
-    """How wide each input is."""
+    """Return the width of each input."""
     return {"x": len(weights.kernel), "a": weights.n_a, "c": weights.n_a, "clash": weights.n_values}
 
 
 def keras_step_function(model: Model) -> StepFunction:
-    """A step of such a model."""
+    """Return the step of a model made by `make_keras_model`."""
 
     def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
         outputs = model({"x": x, "a": a, "c": c, "clash": clash})
@@ -79,7 +80,7 @@ def keras_step_function(model: Model) -> StepFunction:
 
 
 def keras_file_bytes(model: Model) -> bytes:
-    """The contents of a `.keras` file of a model."""
+    """Return the content of a `.keras` file of a model."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
         model.save(path)
@@ -87,11 +88,11 @@ def keras_file_bytes(model: Model) -> bytes:
 
 
 def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
-    """The network in a `.keras` file as a bundle called `name`, its values and context those of `template`.
+    """Read the network in a `.keras` file as a bundle called `name`, with the values and context of `template`.
 
-    The layers `LSTM_cell` and `densor` are taken, of any number of units, and the penalty of `mask`, or of `template`
-    where there is none: so models of the assignment can be read, too. Raises `BundleError` for a network of another
-    kind.
+    It reads the layers `LSTM_cell` and `densor`, with any number of units, and the penalty of the layer `mask`. Without
+    that layer the penalty is that of `template`, so models of the assignment can be read too. Raises `BundleError` if
+    the file is not a Keras model, or the network computes something else than what plays.
     """
     model = _load_model(path)
     LSTM_cell = _find_layer(path, model, "LSTM_cell", keras.layers.LSTM)
@@ -105,21 +106,23 @@ def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
     ):
         found = layer.get_config()[setting]
         if found not in known:
-            raise BundleError(f"{path}: {layer.name}: {setting}: {found!r}, but what plays knows only {known[0]!r}")
+            raise BundleError(f"{path}: {layer.name}: {setting}: {found!r}, but sideman plays only {known[0]!r}")
     mask = next((layer for layer in model.layers if layer.name == "mask"), None)
     penalty = template.weights.penalty if mask is None else -float(getattr(mask, "scale", float("nan")))
     weights = weights_from_layers(LSTM_cell, densor, penalty)
     _check_weights(path, weights, template.weights)
     facts = {"imported_from": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "like": template.name}
-    card = _CARD_TEMPLATE.format(name=name, **facts, n_a=weights.n_a, like_card=template.card.strip() or "It has none.")
+    card = _CARD_TEMPLATE.format(
+        name=name, **facts, n_a=weights.n_a, like_card=template.card.strip() or "It has no card."
+    )
     return Bundle(name, template.vocabulary, template.context, weights, facts, card)
 
 
 _CARD_TEMPLATE = """# {name}
 
-A network for sideman, {n_a} units, read from the Keras model `{imported_from}`, sha256 {sha256}. Its values and its
-context are those of {like}. How well it plays has not been measured since (`sideman evaluate` does that). The card of
-{like}, whose sources and licences go with whatever was made of it:
+A network for sideman with {n_a} units, imported from the Keras model `{imported_from}`, sha256 {sha256}. Its values
+and its context are those of {like}. Its figures have not been measured since (`sideman evaluate` measures them). The
+card of {like} follows; its sources and licences also apply to networks that are made from it:
 
 ---
 
@@ -133,18 +136,18 @@ def _load_model(path: Path) -> Model:
     if not zipfile.is_zipfile(path):
         raise BundleError(f"{path}: not a .keras file (those are zip archives)")
     try:
-        # In safe mode no code that the file brings along is run.
+        # Safe mode runs no code that is in the file.
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # the file is anyone's, and Keras raises whatever it stumbles over
-        words = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BundleError(f"{path}: not a Keras model that can be read here: {words[:200]}") from error
+    except Exception as error:  # Keras raises errors of any type for a broken file
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BundleError(f"{path}: not a Keras model that can be read here: {reason[:200]}") from error
 
 
 def _find_layer(path: Path, model: Model, name: str, kind: type) -> Model:
     found = next((layer for layer in getattr(model, "layers", ()) if layer.name == name), None)
     if not isinstance(found, kind):
-        what = "no such layer" if found is None else f"a layer of kind {type(found).__name__}"
-        raise BundleError(f"{path}: {name}: {what}; it takes one of kind {kind.__name__}")
+        problem = "no such layer" if found is None else f"a layer of type {type(found).__name__}"
+        raise BundleError(f"{path}: {name}: {problem}; a layer of type {kind.__name__} is needed")
     return found
 
 
@@ -167,13 +170,13 @@ def _check_weights(path: Path, weights: Weights, template: Weights) -> None:
 
 
 def litert_file_bytes(weights: Weights) -> bytes:
-    """The contents of a LiteRT (`.tflite`) file of the same step, for a batch of one. Raises `NoLiteRT`."""
+    """Return the content of a LiteRT (`.tflite`) file of one step, for a batch of one. Raises `NoLiteRT`."""
     converter = getattr(getattr(tf, "lite", None), "TFLiteConverter", None)
     if converter is None:
-        raise NoLiteRT("this TensorFlow cannot write LiteRT models any more")
+        raise NoLiteRT("this TensorFlow can no longer write LiteRT models")
     w = weights
 
-    # The numbers stand in it as constants: a converted Keras model comes out without its variables.
+    # The weights are constants of this function: the converter loses the variables of a Keras model.
     def step(x: Tensor, a: Tensor, c: Tensor, clash: Tensor) -> dict[str, Tensor]:
         i, f, g, o = tf.split(x @ w.kernel + a @ w.recurrent + w.bias, 4, axis=1)
         next_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
@@ -187,7 +190,7 @@ def litert_file_bytes(weights: Weights) -> bytes:
 
 
 def litert_step_function(content: bytes) -> StepFunction:
-    """A step of such a model, run by the `ai_edge_litert` package, else by TensorFlow itself. Raises `NoLiteRT`."""
+    """Return the step of a LiteRT model, run by the package `ai_edge_litert` or by TensorFlow. Raises `NoLiteRT`."""
     try:
         interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter
     except ImportError:
@@ -196,8 +199,7 @@ def litert_step_function(content: bytes) -> StepFunction:
         raise NoLiteRT("neither ai_edge_litert nor this TensorFlow can run LiteRT models")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*deprecated.*")
-        made = interpreter(model_content=content)
-    run = made.get_signature_runner()
+        run = interpreter(model_content=content).get_signature_runner()
 
     def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
         outputs = run(x=x, a=a, c=c, clash=clash)
@@ -207,24 +209,24 @@ def litert_step_function(content: bytes) -> StepFunction:
     return step
 
 
-# -- whether it is the same
+# -- check
 
 
 def max_probability_difference(step: StepFunction, weights: Weights) -> float:
-    """By how much a probability of `step` differs at most from that of the network that plays.
+    """Return the largest difference between a probability of `step` and that of the network that plays.
 
-    Over some steps from the zero state, with dice for values, context rows and clashes.
+    It compares `_COMPARED_STEPS` steps from the zero state, with random values, context rows and clashes.
     """
-    dice, network, state = np.random.default_rng(0), NumpyNetwork(weights), LstmState.zero(weights.n_a)
+    generator, network, state = np.random.default_rng(0), NumpyNetwork(weights), LstmState.zero(weights.n_a)
     a, c = np.zeros((2, 1, weights.n_a), np.float32)
-    most = 0.0
+    largest = 0.0
     for number in range(_COMPARED_STEPS):
-        value = None if number == 0 else int(dice.integers(weights.n_values))
-        rows = np.flatnonzero(dice.random(weights.n_context) < _ROW_PROBABILITY)
-        clash = dice.random(weights.n_values) < _CLASH_PROBABILITY
+        value = None if number == 0 else int(generator.integers(weights.n_values))
+        rows = np.flatnonzero(generator.random(weights.n_context) < _ROW_PROBABILITY)
+        clash = generator.random(weights.n_values) < _CLASH_PROBABILITY
         x = np.zeros((1, len(weights.kernel)), np.float32)
         x[0, [*([] if value is None else [value]), *(weights.n_values + rows)]] = 1.0
         probabilities, a, c = step(x, a, c, clash.astype(np.float32)[None])
         expected = softmax(network.step(value, rows, clash, state))
-        most = max(most, float(np.abs(probabilities[0] - expected).max()))
-    return most
+        largest = max(largest, float(np.abs(probabilities[0] - expected).max()))
+    return largest

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained numbers on disk: folders written whole or not at all, arrays and JSON that are checked before they are used.
+"""Reads and writes the folders of trained models: a folder is written whole or not at all, and checked when it is read.
 
-What is read comes from anywhere, so nothing in it is believed: no pickle is read, and every refusal names the file.
+The files may come from anywhere, so nothing in them is trusted. Pickles are never read, and every error names the file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import io
 import json
 import lzma
-import os
 import shutil
 import tempfile
 import zipfile
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from sideman_models.errors import BundleError
-from sideman_models.files import check_regular_file
+from sideman_models.files import read_plain_file, write_whole
 from sideman_models.network.lstm import Floats
 
 MAX_BYTES = 1 << 28
@@ -31,95 +30,90 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
-    """Make `path` a folder of `contents` (contents by name), whole or not at all; an older one is replaced at the end.
+    """Make `path` a folder of the files `contents` (bytes by file name), or leave it as it was.
 
-    One that was set aside by a save that was killed is put back first; when all is done, none of these is left.
+    The new folder is written beside `path`. Then the old one is moved aside, the new one takes its place, and the old
+    one is deleted. If an earlier save was killed in between, its old folder is put back first. Raises `OSError`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if (aside := existing_folder(path)) != path:
-        aside.rename(path)
-        shutil.rmtree(aside.parent, ignore_errors=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    if (backup := existing_folder(path)) != path:
+        backup.rename(path)
+        shutil.rmtree(backup.parent, ignore_errors=True)
+    new_folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         for name, content in contents.items():
-            _write_file(fresh / name, content)
-        fresh.chmod(0o755)
-        _replace_folder(path, fresh)
+            write_whole(new_folder / name, content)
+        new_folder.chmod(0o755)
+        _replace_folder(path, new_folder)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    for old in _backup_folders(path):
-        shutil.rmtree(old.parent, ignore_errors=True)
+        shutil.rmtree(new_folder, ignore_errors=True)
+    for backup in _backup_folders(path):
+        shutil.rmtree(backup.parent, ignore_errors=True)
 
 
 def existing_folder(path: Path) -> Path:
-    """Where the folder `path` stands: there, or, after a save that was killed as it took its place, set aside."""
+    """Return where the folder `path` is.
+
+    That is `path` itself, or its newest backup if a save was killed between moving the old folder aside and moving the
+    new one into its place.
+    """
     if path.exists():
         return path
-    return max(_backup_folders(path), key=lambda old: old.stat().st_mtime, default=path)
+    return max(_backup_folders(path), key=lambda backup: backup.stat().st_mtime, default=path)
 
 
 def _backup_folders(path: Path) -> list[Path]:
-    """The older folders that saves have moved out of the way; none where nobody may look."""
+    """Return the old folders that saves moved aside and did not delete; none if the parent folder cannot be read."""
     with contextlib.suppress(OSError):
-        olds = [one for one in path.parent.iterdir() if one.name.startswith(f".{path.name}{_BACKUP_MARK}")]
-        return [old / path.name for old in olds if (old / path.name).is_dir()]
+        hidden = [folder for folder in path.parent.iterdir() if folder.name.startswith(f".{path.name}{_BACKUP_MARK}")]
+        return [folder / path.name for folder in hidden if (folder / path.name).is_dir()]
     return []
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _replace_folder(path: Path, new_folder: Path) -> None:
     if not path.exists():
         new_folder.rename(path)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}{_BACKUP_MARK}", dir=path.parent))
-    path.rename(old / path.name)
+    hidden = Path(tempfile.mkdtemp(prefix=f".{path.name}{_BACKUP_MARK}", dir=path.parent))
+    path.rename(hidden / path.name)
     try:
         new_folder.rename(path)
     except OSError:
-        (old / path.name).rename(path)
+        (hidden / path.name).rename(path)
         raise
     finally:
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def read_bytes(path: Path) -> bytes:
-    """What the file holds. Raises `BundleError` where it cannot be read or is too large."""
+    """Return the content of a file. Raises `BundleError` if it cannot be read or is larger than `MAX_BYTES`."""
     try:
-        check_regular_file(path)
-        if path.stat().st_size > MAX_BYTES:
-            raise BundleError(f"{path}: larger than {MAX_BYTES >> 20} MiB")
-        return path.read_bytes()
+        return read_plain_file(path, MAX_BYTES)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def read_description(path: Path, format_name: str, version: int) -> dict[str, Any]:
-    """Read the JSON description of a folder. Raises `BundleError` for another `format_name` or `version`."""
+    """Read a JSON file that states its format and version.
+
+    Raises `BundleError` if it is not JSON, or states another format than `format_name` or another version.
+    """
     try:
-        told = json.loads(read_bytes(path))
+        description = json.loads(read_bytes(path))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not a JSON file: {error}") from error
-    if not isinstance(told, dict) or told.get("format") != format_name:
-        raise BundleError(
-            f'{path}: format: not a {format_name.partition(" ")[2]} of sideman (it would say "{format_name}")'
-        )
-    found = told.get("version")
+    if not isinstance(description, dict) or description.get("format") != format_name:
+        kind = format_name.partition(" ")[2]
+        raise BundleError(f'{path}: format: not a {kind} of sideman (its format would be "{format_name}")')
+    found = description.get("version")
     if found != version:
-        later = isinstance(found, int) and found > version
-        raise BundleError(
-            f"{path}: version: {found!r}, but this program reads {version}" + ("; it is too old" if later else "")
-        )
-    return told
+        too_old = "; this program is too old for it" if isinstance(found, int) and found > version else ""
+        raise BundleError(f"{path}: version: {found!r}, but this program reads {version}{too_old}")
+    return description
 
 
 def pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
-    """The contents of an .npz file of these arrays in float32, the same for the same numbers."""
+    """Return the content of an .npz file of these arrays, in float32. The same numbers give the same bytes."""
     archive_bytes = io.BytesIO()
     with zipfile.ZipFile(archive_bytes, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
@@ -130,25 +124,31 @@ def pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
 
 
 def unpack_arrays(path: Path, raw: bytes, names: Sequence[str]) -> dict[str, Floats]:
-    """The arrays called `names`, in float32, of the .npz file `path` whose contents are `raw`. Raises `BundleError`."""
+    """Return the float32 arrays in `raw`, the content of the .npz file `path`.
+
+    Raises `BundleError` if the file is broken, or holds other arrays than `names`, another number type or a pickle.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            missing, foreign = set(names) - set(members), set(members) - set(names)
-            if missing or foreign:
-                wrong = f"no {min(missing)}" if missing else f"{min(foreign)!r} does not belong there"
-                raise BundleError(f"{path}: {wrong}; it holds {', '.join(names)}")
+            missing, unknown = set(names) - set(members), set(members) - set(names)
+            if missing or unknown:
+                wrong = f"{min(missing)} is missing" if missing else f"{min(unknown)!r} is unknown"
+                raise BundleError(f"{path}: {wrong}; it should hold {', '.join(names)}")
             if sum(info.file_size for info in members.values()) > MAX_BYTES:
                 raise BundleError(f"{path}: its arrays are larger than {MAX_BYTES >> 20} MiB")
             return {name: _parse_array(path, name, _read_member(archive, info)) for name, info in members.items()}
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise BundleError(f"{path}: not a whole .npz file: {error}") from error
+        raise BundleError(f"{path}: not a complete .npz file: {error}") from error
 
 
 def check_shapes(
     path: Path, arrays: Mapping[str, Floats], shapes: Mapping[str, tuple[int, ...]], sizes_text: str
 ) -> None:
-    """See that every array has its shape, which is never empty, and only finite numbers; `sizes_text` tells of what."""
+    """Check that every array has its shape in `shapes`, is not empty, and holds only finite numbers.
+
+    `sizes_text` names the sizes that the shapes follow from, for the error message. Raises `BundleError`.
+    """
     for name, shape in shapes.items():
         array = arrays[name]
         if array.shape != shape or not array.size:
@@ -159,7 +159,7 @@ def check_shapes(
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     with archive.open(info) as member:
-        return member.read(info.file_size)  # told how much, it unpacks no more than was claimed and checked
+        return member.read(info.file_size)  # with a size, it never unpacks more than the checked size
 
 
 def _parse_array(path: Path, name: str, raw: bytes) -> Floats:

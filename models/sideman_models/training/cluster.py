@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several machines that train one network, as TensorFlow's own variable `TF_CONFIG` names them.
+"""A cluster of machines that train one network together, read from TensorFlow's variable `TF_CONFIG`.
 
     TF_CONFIG='{"cluster": {"worker": ["one:5005", "two:5005"]}, "task": {"type": "worker", "index": 0}}'
 
-Every machine runs the same command on the same music, each with its own `index`. The first of them (a `chief` where
-there is one, else worker 0) writes the bundle; the others write nothing.
+Every machine runs the same command on the same music, with an `index` of its own. The first machine, which is the
+`chief` or else worker 0, writes the bundle; the others write nothing.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ _JOBS = ("chief", "worker")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The machines, `HOST:PORT` each, in order, and which of them this one is."""
+    """The machines in order, each `HOST:PORT`; `rank` is the index of this machine."""
 
     machines: tuple[str, ...] = ("this machine",)
     rank: int = 0
 
     @property
     def is_chief(self) -> bool:
-        """Whether it is for this machine to write what was learned."""
+        """Whether this machine writes the bundle and the checkpoints."""
         return self.rank == 0
 
 
 def read_cluster(environment: Mapping[str, str]) -> Cluster:
-    """The cluster that `TF_CONFIG` tells of; one machine where it does not. Raises `TrainingError`."""
+    """Return the cluster of `TF_CONFIG` in `environment`, or a single machine without it. Raises `TrainingError`."""
     text = environment.get(ENVIRONMENT_VARIABLE, "").strip()
     if not text:
         return Cluster()
     try:
-        told = json.loads(text)
+        config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise TrainingError(f"{ENVIRONMENT_VARIABLE}: not JSON: {error}") from error
-    if not isinstance(told, dict):
+    if not isinstance(config, dict):
         raise TrainingError(f"{ENVIRONMENT_VARIABLE}: not a mapping with cluster and task")
-    jobs = _read_jobs(told.get("cluster", {}))
+    jobs = _read_jobs(config.get("cluster", {}))
     machines = [machine for job in _JOBS for machine in jobs.get(job, ())]
-    return Cluster(tuple(machines), _read_rank(told.get("task"), jobs)) if machines else Cluster()
+    return Cluster(tuple(machines), _read_rank(config.get("task"), jobs)) if machines else Cluster()
 
 
 def _read_jobs(cluster: object) -> dict[str, list[str]]:
@@ -53,8 +53,10 @@ def _read_jobs(cluster: object) -> dict[str, list[str]]:
         raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: not a mapping of jobs to machines")
     for job, machines in cluster.items():
         if job not in _JOBS:
-            raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: {job!r}: only chief and worker train here")
-        if not isinstance(machines, list) or not all(isinstance(one, str) and ":" in one for one in machines):
+            raise TrainingError(
+                f"{ENVIRONMENT_VARIABLE}: cluster: {job!r}: only the jobs chief and worker are supported"
+            )
+        if not isinstance(machines, list) or not all(isinstance(name, str) and ":" in name for name in machines):
             raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: {job}: not a list of HOST:PORT")
     if len(cluster.get("chief", ())) > 1:
         raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: chief: there can be only one")

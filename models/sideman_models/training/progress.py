@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training tells of itself while it goes on."""
+"""What training reports while it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """What is about to be trained, on how much, and on what device; `done` epochs were done before."""
+    """What is about to be trained, on how many pieces and values, and on what device.
+
+    `done` epochs were completed before, if training is resumed. `vocabulary` is the number of different values.
+    `held_out` says which titles are held out: see `SplitRule.description`.
+    """
 
     epochs: int
     done: int
@@ -21,7 +25,7 @@ class TrainingPlan:
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """A place within an epoch: its number, the share of it and the values that are done, and bits a value so far."""
+    """The progress within an epoch: its number, the share (0..1) and the values done, and bits per value so far."""
 
     epoch: int
     share: float
@@ -31,30 +35,30 @@ class TrainingProgress:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One pass over the pieces: mean bits a value in training (with dropout) and on the unseen pieces, if any."""
+    """The figures of one epoch: mean bits per value in training (with dropout) and on the held-out pieces, if any."""
 
     number: int
     training_bits: float
     held_out_bits: float | None
 
     def better_than(self, other: Epoch) -> bool:
-        """Whether this is the one to keep: by the unseen pieces, where there are none the later."""
+        """Whether this epoch has fewer held-out bits than `other`, or is the later one if nothing is held out."""
         if self.held_out_bits is None or other.held_out_bits is None:
             return self.number > other.number
         return self.held_out_bits < other.held_out_bits
 
 
 class TrainingObserver:
-    """Is told how a training goes. This one does not care."""
+    """Gets reports from training. This one ignores them."""
 
     def begins(self, plan: TrainingPlan) -> None:
-        """The first step is about to be made."""
+        """Training is about to start."""
 
     def moves(self, moment: TrainingProgress) -> None:
-        """Another step was made."""
+        """A training step is about to be made."""
 
     def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:
-        """An epoch is done; `best` is the one that would be kept now."""
+        """An epoch is complete; `best` is the best one so far."""
 
     def says(self, text: str) -> None:
-        """Something that whoever trains should know."""
+        """A message for the user."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a network is trained: the numbers of the recipe, and the learning rate they make."""
+"""The recipe of training: its numbers, and the learning rate that follows from them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from dataclasses import dataclass
 LOW_DROPOUT = (0.1, 0.1, 0.2)
 HIGH_DROPOUT = (0.25, 0.3, 0.4)
 FINE_TUNING_RATE = 3e-4
-"""The learning rate for a network that has learned already: a tenth of the usual, or it forgets more than it learns."""
+"""The learning rate for a network that is already trained: a tenth of the usual, so that it does not forget."""
 
 
 def default_dropout(units: int) -> tuple[float, float, float]:
-    """What suits so many units, of input rows, of recurrent units, of outputs: many learn the music by heart."""
+    """Return the dropout of input rows, recurrent units and outputs for a number of units. Many units overfit more."""
     return LOW_DROPOUT if units < 96 else HIGH_DROPOUT
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train.
+    """How to train. The names of the fields are keys of bundles and checkpoints.
 
-    `dropout` of input rows, of recurrent units, of outputs: see `default_dropout`. `patience`: after so many epochs
-    that were no better, it ends (0: never).
+    `lanes` sequences are trained side by side, in windows of `steps` values. The learning rate rises to `rate` within
+    `warm_up` steps and then falls: see `learning_rate`. `clip` is the highest norm of all gradients together, `average`
+    the decay of the running average of the weights. `dropout` is the share (0..1) of input rows, recurrent units and
+    outputs that is dropped: see `default_dropout`. Training ends after `patience` epochs without a better one (0:
+    never).
     """
 
     units: int = 64
@@ -39,5 +42,5 @@ class Recipe:
     patience: int = 0
 
     def learning_rate(self, epochs: int, share: float) -> float:
-        """The cosine: from the full rate down to nothing, after so many epochs and that share of the next."""
+        """Return the learning rate after `epochs` epochs and a `share` (0..1) of the next: a cosine to 0."""
         return self.rate * 0.5 * (1.0 + math.cos(math.pi * (epochs + share) / self.epochs))

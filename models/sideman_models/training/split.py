@@ -1,98 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which pieces are kept from training, to measure on: whole titles, so that no tune is on both sides.
+"""Which pieces are held out from training, to measure on. Whole titles are held out, so that no tune is on both sides.
 
-A bundle's facts tell its rule, so that what it is measured on later was kept from it then.
+The rule is written to the facts of the bundle, so that a later evaluation holds out the same titles.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sideman_models.corpus.corpus import is_held_out, title_hash_number, title_sha256
 from sideman_models.errors import BundleError
 from sideman_models.music.solos import Piece
 
 MIN_TITLES = 5
-"""With fewer titles than these, none is kept back unless asked for: each is needed to learn from."""
+"""With fewer titles, none is held out unless a share is asked for: all are needed for training."""
 SPLIT_RULE_KEY = "held_back"
-"""Where the facts of a bundle tell its rule."""
+"""The key of the rule in the facts of a bundle."""
+_HELD_OUT_DIVISOR = 10
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRule:
-    """Which titles are kept back: a `share` of all, or the `titles` whose sha256 these are, or else the fixed tenth.
+    """Which titles are held out: listed `titles`, or a `share` of all, or by default the fixed tenth.
 
-    Whether it keeps a title depends on that title alone, whatever other titles there are; `description` tell of the
-    rule.
+    Whether a title is held out depends on that title alone, not on which other titles there are.
     """
 
     description: str = "a tenth of all titles, by a hash of the title that never changes"
+    """The rule in words, for the model card. Two rules with different words count as different: keep the texts."""
     share: float | None = None
     titles: tuple[str, ...] | None = None
+    """The sha256 of each held-out title, in hexadecimal."""
 
     def holds_out(self, title: str) -> bool:
-        """Whether pieces of this title are kept from training."""
+        """Return whether pieces of this title are held out from training."""
         if self.titles is not None:
             return title_sha256(title).hex() in self.titles
-        return is_held_out(title) if self.share is None else _title_fraction(title) < self.share
+        return is_held_out(title) if self.share is None else title_hash_number(title) / (1 << 32) < self.share
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON, which `read_split_rule` reads."""
-        told = {"share": self.share, "titles": None if self.titles is None else list(self.titles)}
-        return {"words": self.description, **{name: one for name, one in told.items() if one is not None}}
+        """Return the rule as plain JSON, for the facts of a bundle; `read_split_rule` reads it."""
+        fields = {"share": self.share, "titles": None if self.titles is None else list(self.titles)}
+        return {"words": self.description, **{name: value for name, value in fields.items() if value is not None}}
 
 
 FIXED_TENTH = SplitRule()
-"""The fixed tenth: `corpus.is_held_out`."""
+"""The default rule: see `is_held_out`."""
 
 
 def read_split_rule(facts: Mapping[str, Any], source: object) -> SplitRule:
-    """The rule that a bundle's facts tell of; the fixed tenth where they tell none.
+    """Return the rule in the facts of a bundle, or the fixed tenth if they have none.
 
-    Raises `BundleError`, which names `source` they stand, for one that makes no sense.
+    Raises `BundleError`, which names `source`, the path of the facts, if it is not a rule.
     """
-    told = facts.get(SPLIT_RULE_KEY)
-    if told is None:
+    rule = facts.get(SPLIT_RULE_KEY)
+    if rule is None:
         return FIXED_TENTH
-    words, share, titles = map(told.get, ("words", "share", "titles")) if isinstance(told, dict) else (None,) * 3
+    words, share, titles = map(rule.get, ("words", "share", "titles")) if isinstance(rule, dict) else (None,) * 3
     listed = isinstance(titles, list) and all(isinstance(title, str) for title in titles)
     if not isinstance(words, str) or not isinstance(share, float | int | None) or not (listed or titles is None):
-        raise BundleError(
-            f"{source}: facts: {SPLIT_RULE_KEY}: not a rule for what is kept back that this program knows"
-        )
+        raise BundleError(f"{source}: facts: {SPLIT_RULE_KEY}: not a rule for held-out titles that this program knows")
     return SplitRule(words, share, tuple(titles) if titles is not None else None)
 
 
 def lineage(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """A bundle's facts, then what they tell of the network it began from, and so on."""
-    each = [facts]
-    while isinstance(told := each[-1].get("from"), dict):
-        each.append(told)
-    return each
+    """Return the facts of a bundle, then those of the network that its training started from, and so on."""
+    networks = [facts]
+    while isinstance(base := networks[-1].get("from"), dict):
+        networks.append(base)
+    return networks
 
 
 def training_file_hashes(facts: Mapping[str, Any]) -> set[str]:
-    """The sha256 of each file that a bundle's facts name as what it learned from."""
+    """Return the sha256 of each file that a bundle was trained on, from its facts."""
     files = facts.get("files")
-    return {one for one in files.values() if isinstance(one, str)} if isinstance(files, dict) else set()
+    return {sha256 for sha256 in files.values() if isinstance(sha256, str)} if isinstance(files, dict) else set()
 
 
 def files_known_before(
     networks: Sequence[Mapping[str, Any]], rule: SplitRule, files: Mapping[str, str], source: object
 ) -> list[str]:
-    """Those of the files that one of the networks, by its facts, learned from, and kept other titles of than the rule.
+    """Return the names of the files that one of the networks was trained on with another rule than `rule`.
 
-    `files` holds the sha256 of each by its name. Raises `BundleError` as `read_split_rule` does.
+    The titles that `rule` holds out of these files may not be new to that network. `networks` are the facts of each,
+    `files` the sha256 of each file by its name. Raises `BundleError` as `read_split_rule` does.
     """
-    known = [training_file_hashes(one) for one in networks if read_split_rule(one, source) != rule]
-    return [name for name, sha256 in sorted(files.items()) if any(sha256 in one for one in known)]
+    known = [training_file_hashes(facts) for facts in networks if read_split_rule(facts, source) != rule]
+    return [name for name, sha256 in sorted(files.items()) if any(sha256 in hashes for hashes in known)]
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The pieces to learn from and those to measure on, and the rule they were parted by."""
+    """The pieces to train on, the pieces to measure on, and the rule that separates them."""
 
     training: tuple[Piece, ...]
     held_out: tuple[Piece, ...]
@@ -100,29 +101,34 @@ class Split:
 
 
 def split_by_rule(pieces: Sequence[Piece], rule: SplitRule = FIXED_TENTH) -> Split:
-    """Part the pieces that hold anything by the rule.
+    """Split the pieces by the rule; pieces without values are left out.
 
-    Foreign pieces are only learned from, and not even that if the rule or `corpus.is_held_out` keeps their title.
+    Pieces of another feel are never measured on. They are trained on, unless the rule or `is_held_out` holds out their
+    title.
     """
-    kept = {piece.title: rule.holds_out(piece.title) for piece in pieces}
+    held_out = {piece.title: rule.holds_out(piece.title) for piece in pieces}
     used = [piece for piece in pieces if piece.values]
-    ours = tuple(piece for piece in used if kept[piece.title] and not piece.other_feel)
-    seen = [piece for piece in used if not kept[piece.title] and not (piece.other_feel and is_held_out(piece.title))]
-    return Split(tuple(seen), ours, rule)
+    return Split(
+        tuple(
+            piece for piece in used if not held_out[piece.title] and not (piece.other_feel and is_held_out(piece.title))
+        ),
+        tuple(piece for piece in used if held_out[piece.title] and not piece.other_feel),
+        rule,
+    )
 
 
 def split_by_share(pieces: Sequence[Piece], share: float | None = None) -> Split:
-    """Keep that share of the titles from training; without a share, the titles that `corpus.is_held_out` always keeps.
+    """Hold out a share (0..1) of the titles; without a share, the fixed tenth of `is_held_out`.
 
-    Where the hash happens to keep none of the titles (or all), it is the one whose hash is lowest; fewer than
-    `MIN_TITLES` titles are all learned from, unless a share is asked for and there are two.
+    If the hash selects none of the titles or all of them, the title with the lowest hash is held out. With fewer than
+    `MIN_TITLES` titles, or with a share fewer than 2, nothing is held out.
     """
-    found = {title_sha256(piece.title): piece.title for piece in pieces if piece.values and not piece.other_feel}
-    return split_by_rule(pieces, _choose_rule([found[digest] for digest in sorted(found)], share))
+    titles = {title_sha256(piece.title): piece.title for piece in pieces if piece.values and not piece.other_feel}
+    return split_by_rule(pieces, _choose_rule([titles[digest] for digest in sorted(titles)], share))
 
 
 def _choose_rule(titles: Sequence[str], share: float | None) -> SplitRule:
-    """The rule for these different titles, that of the lowest hash first."""
+    """Return the rule for these different titles, which are sorted by their hashes."""
     if share == 0:
         return SplitRule("none kept back, as was asked", titles=())
     if len(titles) < (MIN_TITLES if share is None else 2):
@@ -133,6 +139,19 @@ def _choose_rule(titles: Sequence[str], share: float | None) -> SplitRule:
     return SplitRule("one title, the one whose hash is lowest", titles=(title_sha256(titles[0]).hex(),))
 
 
-def _title_fraction(title: str) -> float:
-    """A number from 0 up to 1 that depends on the title alone."""
-    return title_hash_number(title) / (1 << 32)
+def is_held_out(title: str) -> bool:
+    """Whether the fixed tenth of all titles, which never changes, holds out this title from training.
+
+    The split is by title, so that no tune is in the training set and among the pieces to measure on.
+    """
+    return title_hash_number(title) % _HELD_OUT_DIVISOR == 0
+
+
+def title_hash_number(title: str) -> int:
+    """A number from 0 up to 2^32 that depends on the title alone, but not on case or white space."""
+    return int.from_bytes(title_sha256(title)[:4])
+
+
+def title_sha256(title: str) -> bytes:
+    """The sha256 (32 bytes) of the title in lower case, with single spaces."""
+    return hashlib.sha256(" ".join(title.lower().split()).encode()).digest()

@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training the network on modern values, with TensorFlow.
+"""Trains a network on modern values, with TensorFlow, and returns it as a bundle.
 
-The recipe: AdamW at 3e-3 (weight decay 0.1), warm-up, then a cosine down to nothing; back-propagation through windows
-of 32 values in 16 lanes, the state carried from window to window and forgotten at the start of each piece; gradients
-clipped at norm 1; what counts is the running average of the weights. Dropout takes rows of the input, units of the
-recurrence (each the same through a window), and outputs.
+The default recipe is AdamW with a learning rate of 3e-3 and a weight decay of 0.1. The rate warms up and then falls to
+0 on a cosine. Gradients are propagated through windows of 32 values in 16 lanes and clipped at norm 1. The state is
+carried from window to window and reset at the start of each piece. Dropout drops input rows and recurrent units (the
+same ones throughout a window) and outputs. The weights that are kept are a running average.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -27,14 +26,15 @@ from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.bundle import Bundle, values_sha256
-from sideman_models.network.keras_model import initial_factored_parameters, value_parts
+from sideman_models.network.encoding import EncodedPiece, PieceEncoder
+from sideman_models.network.keras_model import library_versions
 from sideman_models.network.lstm import Weights
 from sideman_models.network.model_card import model_card
 from sideman_models.training import checkpoint as checkpoints
 from sideman_models.training.checkpoint import Checkpoint
 from sideman_models.training.cluster import Cluster
-from sideman_models.training.dataset import EncodedPiece, PieceEncoder, build_vocabulary, extend_vocabulary
-from sideman_models.training.finetune import unfold_weights
+from sideman_models.training.dataset import build_vocabulary, extend_vocabulary
+from sideman_models.training.factored_model import initial_factored_parameters, unfold_weights, value_parts
 from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan, TrainingProgress
 from sideman_models.training.recipe import Recipe
 from sideman_models.training.split import SPLIT_RULE_KEY, Split, files_known_before, lineage, split_by_share
@@ -43,9 +43,9 @@ from sideman_models.training.trainer import MachineLost, Strategy, Trainer
 
 @dataclass(frozen=True, slots=True)
 class TrainedWeights:
-    """The weights of the best epoch, and how it went.
+    """The weights of the best epoch, and how training went.
 
-    `end_reason` says why it did; what is not `finished` was cut off from outside and can be gone on with.
+    `end_reason` says why it ended, for the model card. If it is not `finished`, it was interrupted and can be resumed.
     """
 
     weights: Weights
@@ -57,9 +57,10 @@ class TrainedWeights:
 
 @dataclass(frozen=True, slots=True)
 class TrainedBundle:
-    """A new bundle (None where another machine writes it), and how its training went: see `TrainedWeights`.
+    """A trained bundle, and how its training went: see `TrainedWeights`.
 
-    `value_counts` tells how often each value came in what it learned from.
+    `bundle` is None if another machine of the cluster writes it. `value_counts` says how often each value (its text)
+    occurs in the pieces that were trained on.
     """
 
     bundle: Bundle | None
@@ -70,12 +71,13 @@ class TrainedBundle:
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """What to train, beside the music: the recipe, the bundle's name and the command that the card tells.
+    """Everything about a training except the music.
 
-    `validation` is the share of titles to keep back (None: see `split.split_by_share`), `licence` the text for the
-    card, `base` a bundle to begin from. After each epoch the chief of the `cluster` writes `checkpoint`, and `resume`
-    goes on from it. Without `deterministic`, TensorFlow may add up in any order, which some GPUs do faster. With
-    `values_only` the network is told neither chords nor metre, and no value clashes with anything.
+    `name` is the name of the bundle; `command` and `licence` are texts for its model card. `validation` is the share
+    (0..1) of titles to hold out (None: see `split.split_by_share`). `base` is a bundle to start from, whose number of
+    units replaces that of the recipe. After each epoch the chief of the `cluster` writes the file `checkpoint`, and
+    `resume` continues from it. Without `deterministic`, TensorFlow may add numbers in any order, faster on some
+    GPUs. With `values_only` the network has no context: it knows neither chords nor meter, and no value clashes.
     """
 
     recipe: Recipe
@@ -92,7 +94,7 @@ class TrainingJob:
 
 
 class TrainingRun:
-    """A training under way: epochs done, the best of them and its weights; what else there is, is the trainer's."""
+    """Runs a trainer epoch by epoch, and keeps the best epoch and its weights."""
 
     def __init__(
         self,
@@ -110,37 +112,37 @@ class TrainingRun:
         self._random_source = np.random.default_rng(self._recipe.seed)
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
-        """Stand where the checkpoint was written. Raises KeyError or ValueError if it does not fit."""
+        """Continue from a checkpoint. Raises `KeyError` or `ValueError` if it does not fit the trainer."""
         self.trainer.restore(checkpoint.state)
         self.epochs = [*checkpoint.epochs]
         self.best = checkpoint.best, checkpoint.weights
         for _ in self.epochs:
-            self._shuffle_pieces()
+            self._shuffle_pieces()  # so that the next epochs have the order that they would have had
 
     def run(self, save: Callable[[Epoch, Weights], None] = lambda _epoch, _weights: None) -> TrainedWeights:
-        """Train for the epochs of the recipe and keep the best: by the unseen pieces, or the last if there are none.
+        """Train for the epochs of the recipe and return the best one: see `Epoch.better_than`.
 
-        After each epoch `save` is given the best epoch and its weights. KeyboardInterrupt ends it early, with the best
-        so far; so do the recipe's patience, a loss that is no longer a number, and the loss of another machine. Raises
-        `TrainingError` when there is nothing to keep.
+        After each epoch, `save` gets the best epoch so far and its weights. Training ends early, with the best epoch so
+        far, on a KeyboardInterrupt, when the recipe's patience is used up, when the loss is no longer a number, or when
+        another machine of the cluster is lost. Raises `TrainingError` if no epoch was completed.
         """
-        ended, finished = "all epochs done", True
+        end_reason, finished = "all epochs done", True
         try:
             while len(self.epochs) < self._recipe.epochs:
                 if self._is_out_of_patience():
-                    ended = f"no better for {self._recipe.patience} epochs"
+                    end_reason = f"no better for {self._recipe.patience} epochs"
                     break
                 self._run_epoch(save)
         except KeyboardInterrupt:
-            ended, finished = "interrupted", False
+            end_reason, finished = "interrupted", False
         except MachineLost as error:
-            ended, finished = str(error), False
+            end_reason, finished = str(error), False
         except TrainingError as error:
-            ended = str(error)
+            end_reason = str(error)
         if self.best is None:
-            raise TrainingError(f"nothing was learned: {ended} in the first epoch")
+            raise TrainingError(f"nothing was learned: {end_reason} in the first epoch")
         epoch, weights = self.best
-        return TrainedWeights(weights, epoch, tuple(self.epochs), ended, finished)
+        return TrainedWeights(weights, epoch, tuple(self.epochs), end_reason, finished)
 
     def _run_epoch(self, save: Callable[[Epoch, Weights], None]) -> None:
         number = len(self.epochs) + 1
@@ -149,8 +151,8 @@ class TrainingRun:
             self._observer.moves(TrainingProgress(number, share, values, bits))
             return self._recipe.learning_rate(number - 1, share)
 
-        trained = self.trainer.train_epoch(self._shuffle_pieces(), progress)
-        epoch = Epoch(number, trained, self.trainer.mean_bits(self._held_out) if self._held_out else None)
+        training_bits = self.trainer.train_epoch(self._shuffle_pieces(), progress)
+        epoch = Epoch(number, training_bits, self.trainer.mean_bits(self._held_out) if self._held_out else None)
         if self.best is None or epoch.better_than(self.best[0]):
             self.best = epoch, self.trainer.averaged_weights()
         self.epochs.append(epoch)
@@ -158,7 +160,7 @@ class TrainingRun:
         self._observer.ends_epoch(epoch, self.best[0])
 
     def _shuffle_pieces(self) -> list[EncodedPiece]:
-        return [self._pieces[at] for at in self._random_source.permutation(len(self._pieces))]
+        return [self._pieces[index] for index in self._random_source.permutation(len(self._pieces))]
 
     def _is_out_of_patience(self) -> bool:
         if not self._recipe.patience or not self._held_out or self.best is None:
@@ -167,23 +169,42 @@ class TrainingRun:
 
 
 def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | None = None) -> TrainedBundle:
-    """A bundle trained on the corpus: its card and facts tell what it learned from, and how well.
+    """Train a network on the corpus and return it as a bundle, with its facts and its model card.
 
-    Raises `CorpusError`, `CheckpointError`, `TrainingError`.
+    Raises `CorpusError` if there is too little music, `CheckpointError` if the checkpoint to resume from is broken or
+    of another training, and `TrainingError` if no epoch was completed.
     """
-    strategy = _make_strategy(job)
+    # Both must be called before anything else in TensorFlow.
+    if job.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = tf.distribute.MultiWorkerMirroredStrategy() if len(job.cluster.machines) > 1 else None
     observer = observer or TrainingObserver()
     music = _TrainingData.from_corpus(corpus, job, observer)
     recipe = job.recipe if job.base is None else replace(job.recipe, units=job.base.weights.n_a)
     identity = {**asdict(recipe), "music": music.digest(), "from": job.base.fingerprint if job.base else ""}
     training = _make_run(job, recipe, music, strategy, observer)
     if job.resume and job.checkpoint is not None:
-        _resume_run(training, job.checkpoint, identity)
-    for told in _known_before_messages(corpus, job.base, music.split):
-        observer.says(told)
-    observer.begins(_make_plan(training, music))
+        checkpoint = checkpoints.read_checkpoint(job.checkpoint, identity)
+        try:
+            training.resume_from(checkpoint)
+        except (KeyError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{job.checkpoint}: not a complete checkpoint ({error}); remove it and start again"
+            ) from error
+    for message in _known_before_messages(corpus, job.base, music.split):
+        observer.says(message)
+    plan = TrainingPlan(
+        epochs=recipe.epochs,
+        done=len(training.epochs),
+        pieces=len(music.training),
+        values=sum(map(len, music.training)),
+        vocabulary=len(music.vocabulary),
+        held_out=music.split.rule.description,
+        device=device_name(),
+    )
+    observer.begins(plan)
     if recipe.patience and not music.held_out:
-        observer.says("nothing is kept back to measure on, so patience is not heeded: all epochs are done")
+        observer.says("no titles are held out to measure on, so patience has no effect: all epochs are run")
     training.trainer.check_agreement(
         hashlib.sha256(repr((sorted(identity.items()), len(training.epochs))).encode()).digest()
     )
@@ -200,7 +221,7 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | 
 
 @dataclass(frozen=True, slots=True)
 class _TrainingData:
-    """The music as the network is told it, on both sides of the split."""
+    """The music as the network reads it, on both sides of the split."""
 
     split: Split
     vocabulary: Vocabulary
@@ -216,12 +237,17 @@ class _TrainingData:
             raise CorpusError(f"nothing to learn from: none of the {len(corpus.pieces)} pieces holds a value")
         vocabulary, context = _choose_symbols(split.training, job, observer)
         encoder = PieceEncoder(vocabulary, context)
-        sides = [_without_places(side) if job.values_only else side for side in (split.training, split.held_out)]
-        seen, unseen = ([encoder.encode(piece) for piece in side] for side in sides)
-        return cls(split, vocabulary, context, encoder, seen, unseen)
+        training, held_out = (
+            [
+                encoder.encode(replace(piece, places=None, pitches=None) if job.values_only else piece)
+                for piece in pieces
+            ]
+            for pieces in (split.training, split.held_out)
+        )
+        return cls(split, vocabulary, context, encoder, training, held_out)
 
     def digest(self) -> str:
-        """The same for the same music, split in the same way and told with the same symbols."""
+        """Return a hash (hexadecimal) of the music, how it is split and how it is encoded."""
         digest = hashlib.sha256(values_sha256(value.text for value in self.vocabulary.values).encode())
         digest.update(repr(self.context.names).encode())
         for side in (self.training, self.held_out):
@@ -233,35 +259,24 @@ class _TrainingData:
         return digest.hexdigest()
 
 
-def _without_places(pieces: Iterable[Piece]) -> Sequence[Piece]:
-    return [replace(piece, places=None, pitches=None) for piece in pieces]
-
-
 def _choose_symbols(
     pieces: Sequence[Piece], job: TrainingJob, observer: TrainingObserver
 ) -> tuple[Vocabulary, ContextFeatures]:
-    """What the network chooses from, and what it is told beside. Foreign music adds no value of its own."""
+    """Return the values that the network chooses from and its context. Pieces of another feel add no values."""
     base = job.base
-    bare = [] if job.values_only else [piece for piece in pieces if piece.places is None]
-    told = not job.values_only and not bare
-    if base is None and 0 < len(bare) < len(pieces):
+    without_chords = [] if job.values_only else [piece for piece in pieces if piece.places is None]
+    with_context = not job.values_only and not without_chords
+    if base is None and 0 < len(without_chords) < len(pieces):
         observer.says(
-            f"{bare[0].title}: a line of values without chords, the first of {len(bare)} among {len(pieces)} pieces;"
-            " so the network is told neither chords nor metre"
+            f"{without_chords[0].title}: a line of values without chords, the first of {len(without_chords)} among"
+            f" {len(pieces)} pieces; so the network is trained without chords and meter"
         )
     pieces = [piece for piece in pieces if not piece.other_feel]
     if base is None:
-        return build_vocabulary(pieces), ContextFeatures(tuple(FEATURES) if told else ())
+        return build_vocabulary(pieces), ContextFeatures(tuple(FEATURES) if with_context else ())
     if base.classic:
-        raise TrainingError(f"{base.name}: a classic network, whose values only the assignment's own music has")
+        raise TrainingError(f"{base.name}: a classic network; its values occur only in the assignment's own music")
     return extend_vocabulary(base.vocabulary, pieces), base.context
-
-
-def _make_strategy(job: TrainingJob) -> Strategy | None:
-    """What spreads a step over the cluster. Must be made before TensorFlow does anything else."""
-    if job.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    return tf.distribute.MultiWorkerMirroredStrategy() if len(job.cluster.machines) > 1 else None
 
 
 def _make_run(
@@ -273,24 +288,16 @@ def _make_run(
     else:
         start = unfold_weights(job.base.weights, music.vocabulary)
     table = music.encoder.clash_table()
-    if len(table) == 1:  # where nothing clashes no penalty is learned, and none is to be played with
+    if len(table) == 1:  # no value ever clashes, so no penalty can be learned
         start = start._replace(penalty=np.float32(0.0))
     trainer = Trainer(recipe, start, parts, table, strategy)
     return TrainingRun(trainer, music.training, music.held_out, observer)
 
 
-def _resume_run(training: TrainingRun, path: Path, identity: dict[str, Any]) -> None:
-    checkpoint = checkpoints.read_checkpoint(path, identity)
-    try:
-        training.resume_from(checkpoint)
-    except (KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: not a whole checkpoint ({error}); remove it and begin anew") from error
-
-
 def _checkpoint_writer(
     job: TrainingJob, training: TrainingRun, identity: dict[str, Any], observer: TrainingObserver
 ) -> Callable[[Epoch, Weights], None]:
-    """Writes the checkpoint, where there is one to write."""
+    """Return a function that writes the checkpoint, if this machine is to write one."""
 
     def save(best: Epoch, weights: Weights) -> None:
         if job.checkpoint is None or not job.cluster.is_chief:
@@ -300,46 +307,35 @@ def _checkpoint_writer(
             checkpoints.write_checkpoint(
                 job.checkpoint, Checkpoint(identity, tuple(training.epochs), best, weights, state)
             )
-        except OSError as error:  # a full disk may have room again when the bundle is to be written
-            observer.says(f"{job.checkpoint}: cannot be written ({error.strerror}); training goes on without")
+        except OSError as error:  # a full disk may have room again when the bundle is written
+            observer.says(f"{job.checkpoint}: cannot be written ({error.strerror}); training continues without it")
 
     return save
 
 
 def _known_before_messages(corpus: Corpus, base: Bundle | None, split: Split) -> list[str]:
-    """What is to be said of music to measure on that the network it begins from has learned from."""
+    """Return a message for each file whose held-out titles the base network may have been trained on."""
     if base is None or not split.held_out:
         return []
     files = files_known_before(lineage(base.facts), split.rule, corpus.files, base.path)
     return [
-        f"{name}: {base.name} learned from it and kept other titles back: the unseen ones are not new" for name in files
+        f"{name}: {base.name} was trained on it with other held-out titles: the titles held out now may not be unseen"
+        for name in files
     ]
 
 
-def _make_plan(training: TrainingRun, music: _TrainingData) -> TrainingPlan:
-    return TrainingPlan(
-        epochs=training.trainer.recipe.epochs,
-        done=len(training.epochs),
-        pieces=len(music.training),
-        values=sum(map(len, music.training)),
-        vocabulary=len(music.vocabulary),
-        held_out=music.split.rule.description,
-        device=device_name(),
-    )
-
-
 def device_name() -> str:
-    """What TensorFlow computes on here."""
-    found = tf.config.list_physical_devices("GPU")
-    if not found:
+    """Return what TensorFlow computes on: 'the CPU', or 'the GPU' with its name."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
         return "the CPU"
-    return f"the GPU ({tf.config.experimental.get_device_details(found[0]).get('device_name', found[0].name)})"
+    return f"the GPU ({tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name)})"
 
 
 def _bundle_facts(
     corpus: Corpus, job: TrainingJob, music: _TrainingData, trained: TrainedWeights, bundle: Bundle
 ) -> dict[str, Any]:
-    measured = {"unseen": evaluate(bundle, music.split.held_out)} if music.split.held_out else {}
+    figures = {"unseen": evaluate(bundle, music.split.held_out).as_json()} if music.split.held_out else {}
     facts = {
         "command": job.command,
         "corpus": corpus_facts(corpus),
@@ -356,34 +352,24 @@ def _bundle_facts(
         "curve": [
             [epoch.number, _rounded(epoch.training_bits), _rounded(epoch.held_out_bits)] for epoch in trained.epochs
         ],
-        "figures": {side: one.as_json() for side, one in measured.items()},
+        "figures": figures,
         "made_with": library_versions(),
     }
     if job.base is not None:
-        facts["from"] = _base_facts(job.base)
+        facts["from"] = {
+            "name": job.base.name,
+            "weights_sha256": job.base.fingerprint,
+            **{key: job.base.facts[key] for key in ("files", SPLIT_RULE_KEY, "from") if key in job.base.facts},
+        }
     return facts
 
 
-def _base_facts(base: Bundle) -> dict[str, Any]:
-    """What is told of the network it began from: which, and what that had learned from."""
-    return {
-        "name": base.name,
-        "weights_sha256": base.fingerprint,
-        **{name: base.facts[name] for name in ("files", SPLIT_RULE_KEY, "from") if name in base.facts},
-    }
-
-
 def _all_sources(corpus: Corpus, base: Bundle | None) -> list[str]:
-    """Where the music comes from, that of the network it began from included."""
-    told = base.facts.get("sources", []) if base is not None else []
-    earlier = [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
+    """Return the sources of the music, including those of the base network."""
+    sources = base.facts.get("sources", []) if base is not None else []
+    earlier = [source for source in sources if isinstance(source, str)] if isinstance(sources, list) else []
     return list(dict.fromkeys([*earlier, *corpus.sources]))
 
 
 def _rounded(bits: float | None) -> float | None:
     return None if bits is None else round(bits, 5)
-
-
-def library_versions() -> dict[str, str]:
-    """The versions of what trained it."""
-    return {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}

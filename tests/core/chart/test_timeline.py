@@ -14,8 +14,7 @@ from sideman.core.chart.chart import Meter
 from sideman.core.chart.text import parse_changes
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import DueItem, Engine, play_through
-from sideman.core.events import Command, MidiEvent, NoteOff, NoteOn, SetChart
-from sideman.core.reports import BarPlayed
+from sideman.core.events import BarPlayed, Command, MidiEvent, NoteOff, NoteOn, SetChart
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman_models.music.harmony import TONE_KINDS, Chord, parse_chord
@@ -166,8 +165,8 @@ def test_keys_on_the_chord_channel_are_not_melody() -> None:
     for second, item in held_keys(C7, 1.0):
         played.receive(item, second)
     assert played.improviser.export_state(0) == before
-    assert played.heard_notes == 0
-    assert not played.melody.keys_held
+    assert played.listening.heard_notes == 0
+    assert not played.listening.melody.keys_held
 
 
 @pytest.mark.parametrize(("first", "kind"), [(0.0, "C"), (0.02, "C"), (-0.02, "C"), (0.6, "A")])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.clocks import steady
+from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart, parse_meter
 from sideman.core.chart.text import parse_changes
 from sideman.core.chart.timeline import ChartTimeline
@@ -28,18 +28,18 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
-    Panic,
+    NotePlayed,
     SetChart,
     SongPosition,
 )
 from sideman.core.parts.comp import BASS_PITCHES, SHELL_PITCHES, Comp, CompNote, CompStyle, beat_ticks, shell_tones
 from sideman.core.parts.improviser import RandomSource
-from sideman.core.reports import NotePlayed
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.values import TICKS_PER_QUARTER
+from support.clocks import steady
 from support.fakes import hanging_notes, performance, play_on_fake_clock, tempo_change
 from support.strategies import charts as any_charts
 from support.strategies import chords
@@ -306,7 +306,7 @@ def test_its_notes_coming_back_are_not_taken_for_the_players() -> None:
     back = [(second + 0.01, NoteOn(pitch, velocity, COMP)) for second, (_, pitch, velocity) in heard]
     listening = engine("bass", play__mode="off")
     play_on_fake_clock(listening, 8.0, back)
-    assert (listening.heard_notes, listening.melody.echo_filter.echoes) == (0, len(back))
+    assert (listening.listening.heard_notes, listening.listening.melody.echo_filter.echoes) == (0, len(back))
 
 
 def test_what_comes_too_late_is_left_out() -> None:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.parts.improviser import Choice, Improviser, RandomSource
+from sideman.core.events import Choice
+from sideman.core.parts.improviser import Improviser, RandomSource
 from sideman_models.music.line import LineNote
 from sideman_models.music.values import REST_KIND, Value
 from sideman_models.network.bundle import Bundle

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings changed while it plays: each holds from the next value on, as if it had been so from there."""
+"""Settings that change while sideman plays: each holds from the next choice on, as if it had held from the start."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from sideman.core.engine import Engine, play_through
 from sideman.core.errors import ConfigError
-from sideman.core.events import ChangeSettings, MidiEvent, NoteOff, NoteOn
+from sideman.core.events import BarPlayed, ChangeSettings, MidiEvent, NoteOff, NoteOn, NotePlayed
 from sideman.core.input.midi_mapping import value_at_position
 from sideman.core.parts.improviser import PULSE_TICKS, Improviser
-from sideman.core.reports import BarPlayed, NotePlayed
 from sideman.core.settings.presets import preset_difference, with_layer
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import KEYS, Settings, value_of, with_values
@@ -26,24 +25,24 @@ from support.fakes import classic_bundle, hanging_notes, modern_bundle, note_ons
 
 PLAY = [key for key in KEYS if key.startswith("play.")]
 PLACED = {"play.mode", "play.trade_bars", "play.trade_first", "play.silence", "play.longest", "play.comp"}
-"""Settings that say when to play, and ask more of a choice than its place."""
-MADE_OF_SETTINGS = {"settings", "dice", "rules", "_allowed"}
+"""Settings that decide when to play, so that a choice depends on more than its tick."""
+MADE_OF_SETTINGS = {"settings", "random_source", "rules", "_value_masks"}
 PHRASE: list[tuple[float, MidiEvent]] = [(1.1, NoteOn(61, 70, 1)), (1.3, NoteOff(61, 1)), (1.35, NoteOn(68, 70, 1))]
 
 
 @st.composite
 def play_values(draw: st.DrawFn, keys: list[str] = PLAY) -> tuple[str, Any]:
-    """A key of `play`, and a value that it may have."""
+    """Draw a key of `play` and a value that it allows."""
     key = draw(st.sampled_from(keys))
-    rule = KEYS[key].value_type
+    value_type = KEYS[key].value_type
     if key == "play.range":
         low = draw(st.integers(0, 100))
         return key, PitchRange(low, draw(st.integers(low, 127)))
-    if rule.controller_range is None:
+    if value_type.controller_range is None:
         raise AssertionError(key)
-    value = value_at_position(rule.controller_range, draw(st.integers(0, 127)))
+    value = value_at_position(value_type.controller_range, draw(st.integers(0, 127)))
     odd = [each for each in (None, "auto") if _allows(key, each)]
-    return key, draw(st.sampled_from([value, value, *(rule.read(each) for each in odd)]))
+    return key, draw(st.sampled_from([value, value, *(value_type.read(each) for each in odd)]))
 
 
 def _allows(key: str, value: object) -> bool:
@@ -54,8 +53,8 @@ def _allows(key: str, value: object) -> bool:
     return True
 
 
-def afresh(engine: Engine) -> Improviser:
-    """An improviser made with the settings that hold now, in the state of the one of `engine`."""
+def fresh_improviser(engine: Engine) -> Improviser:
+    """Return a new improviser with the current settings and the state of the improviser of `engine`."""
     old = engine.improviser
     network = performance(old.bundle).network
     new = Improviser(old.bundle, network, engine.chart, engine.chart, engine.live, old.random_source.seed)
@@ -70,7 +69,7 @@ def afresh(engine: Engine) -> Improviser:
 def test_the_next_choice_is_that_of_an_improviser_with_these_settings(
     change: tuple[str, Any], rate: str, second: float, classic: bool
 ) -> None:
-    """A knob would be turned, and what is played go on as before, or be something that no setting ever gives."""
+    """Guards against: a changed setting that has no effect, or an effect that no setting has."""
     key, value = change
     bundle = classic_bundle() if classic else modern_bundle()
     engine = performance(bundle, play__rate=rate, play__silence=0).make_engine(0.0)
@@ -88,16 +87,16 @@ def test_the_next_choice_is_that_of_an_improviser_with_these_settings(
     status = engine.snapshot(second)
     onset = engine.tempo.second_at(status.next_choice_beat) + engine.settings.play.offset_ms / 1000
     if status.next_choice is not None and onset > second + 0.01 and key not in PLACED:
-        assert status.next_choice == afresh(engine).choose(status.next_choice.tick)
-    assert engine.improviser.choose(96) == afresh(engine).choose(96)
+        assert status.next_choice == fresh_improviser(engine).choose(status.next_choice.tick)
+    assert engine.improviser.choose(96) == fresh_improviser(engine).choose(96)
 
 
 @settings(max_examples=15)
 @given(st.lists(st.tuples(st.floats(0.5, 4.0), play_values()), max_size=6), st.sampled_from(["eighth", "phrase"]))
-def test_whatever_is_changed_notes_stay_in_order_and_none_hangs(
+def test_after_any_change_notes_stay_in_order_and_none_hangs(
     changes: list[tuple[float, tuple[str, Any]]], rate: str
 ) -> None:
-    """Turning a knob would double a note, let one overtake another, or leave one ringing."""
+    """Guards against: a note that sounds twice, overtakes another or does not end when a controller is turned."""
     engine = performance(play__rate=rate).make_engine(0.0)
     arrivals = [(second, ChangeSettings((change,))) for second, change in sorted(changes, key=lambda each: each[0])]
     recorder, bars = play_on_fake_clock(engine, 5.0, arrivals)
@@ -115,8 +114,8 @@ def test_whatever_is_changed_notes_stay_in_order_and_none_hangs(
 
 @settings(max_examples=10)
 @given(st.lists(st.tuples(st.floats(0.5, 4.0), st.integers(-200, 200)), min_size=1, max_size=5))
-def test_the_offset_moved_while_it_plays_doubles_and_reorders_nothing(moves: list[tuple[float, int]]) -> None:
-    """Fitting the offset by ear, the way it is done, would stutter."""
+def test_a_changed_offset_neither_doubles_nor_reorders_notes(moves: list[tuple[float, int]]) -> None:
+    """Guards against: stutter while the user adjusts the offset by ear."""
     keys: dict[str, Any] = {"play__rate": "eighth", "play__density": 4, "play__rests": 0}
     engine = performance(**keys).make_engine(0.0)
     arrivals = [(second, ChangeSettings((("play.offset_ms", offset),))) for second, offset in sorted(moves)]
@@ -136,7 +135,7 @@ def test_the_offset_moved_while_it_plays_doubles_and_reorders_nothing(moves: lis
     st.sampled_from([0.001, 0.1]),
 )
 def test_a_new_rate_falls_on_its_own_pulses(before: str, after: str, place: int, ahead: float) -> None:
-    """From sixteenths to beats, each beat would come off the beat."""
+    """Guards against: beats that stay off the beat after a change from sixteenths."""
     engine = performance(play__rate=before, play__swing=0.5).make_engine(0.0, beats=24.0)
     second = engine.tempo.second_at(place / 4) - ahead
     bars = [due.item for due in engine.advance(second)]
@@ -152,7 +151,7 @@ def test_a_new_rate_falls_on_its_own_pulses(before: str, after: str, place: int,
 
 @pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()], ids=["modern", "classic"])
 def test_a_change_too_near_the_next_note_leaves_that_note(bundle: Bundle) -> None:
-    """A knob turned at the last moment would make the note late."""
+    """Guards against: a late note when a setting changes at the last moment."""
     turned, left = (performance(bundle).make_engine(0.0) for _ in range(2))
     for engine in (turned, left):
         list(engine.advance(0.9))
@@ -165,20 +164,20 @@ def test_a_change_too_near_the_next_note_leaves_that_note(bundle: Bundle) -> Non
 
 
 def layer(**keys: Any) -> SettingsLayer:
-    """What a preset says; a dot is written as two underscores."""
+    """Return the layer of a preset; two underscores stand for a dot."""
     return {name.replace("__", "."): WrittenValue(value, "preset") for name, value in keys.items()}
 
 
 def test_a_preset_changes_what_can_change_and_names_the_rest() -> None:
-    """A preset called on stage would change half of what it says, and say nothing about the other half."""
+    """Guards against: a preset on stage that silently changes only half of its settings."""
     preset = layer(tempo__bpm=66, play__range="A2-A5", midi__channel=3, model__bundle="default")
     change = preset_difference(Settings(), preset, {}, Settings())
     assert change.values == (("play.range", PitchRange(45, 81)), ("tempo.bpm", 66.0))
     assert change.restart_keys == ("midi.channel",)
 
 
-def test_a_wrong_preset_is_told_and_changes_nothing() -> None:
-    """A typing mistake in a preset would stop the music."""
+def test_a_wrong_preset_is_reported_and_changes_nothing() -> None:
+    """Guards against: a typing mistake in a preset that stops the music."""
     with pytest.raises(ConfigError, match=r"preset: play\.gate: 7: allowed"):
         preset_difference(Settings(), layer(play__gate=7, tempo__bpm=66), {}, Settings())
 
@@ -196,8 +195,8 @@ presets = st.fixed_dictionaries(
 
 
 @given(presets, presets)
-def test_a_preset_sounds_alike_whichever_came_before(first: SettingsLayer, second: SettingsLayer) -> None:
-    """A ballad after bebop would be another ballad."""
+def test_a_preset_does_not_depend_on_the_one_before(first: SettingsLayer, second: SettingsLayer) -> None:
+    """Guards against: a ballad that sounds different after bebop."""
     base = resolve_settings([layer(play__gate=0.8, **{"midi__cc.1": "keep", "midi__cc.3": "stop"})])
     after_first = with_values(base, preset_difference(base, first, {}, base).values)
     after_both = with_values(after_first, preset_difference(after_first, second, first, base).values)
@@ -205,16 +204,16 @@ def test_a_preset_sounds_alike_whichever_came_before(first: SettingsLayer, secon
     assert with_layer(base, second) == after_both
 
 
-def test_what_a_hand_has_set_stays_when_a_preset_goes() -> None:
-    """The next preset would undo what was just set by hand, though it says nothing of it."""
+def test_settings_changed_by_hand_stay_when_the_preset_changes() -> None:
+    """Guards against: a preset that undoes what the user has just set, although it does not mention it."""
     base, bebop = Settings(), layer(play__rate="eighth", play__gate=0.8)
     playing = with_values(with_layer(base, bebop), [("play.gate", 0.3), ("play.mode", "trade")])
     after = with_values(playing, preset_difference(playing, layer(play__velocity=60), bebop, base).values)
     assert (after.play.gate, after.play.mode, after.play.velocity, after.play.rate) == (0.3, "trade", 60, "beat")
 
 
-def test_changes_in_a_preset_outdo_a_chart_file() -> None:
-    """A preset with changes of its own would go on over the file's."""
+def test_chords_in_a_preset_override_a_chart_file() -> None:
+    """Guards against: a preset with chords that plays the chords of the file instead."""
     base = resolve_settings([layer(chart__file="blues")])
     change = preset_difference(base, layer(chart__changes="| C7 |"), {}, base)
     assert change.values == (("chart.changes", "| C7 |"), ("chart.file", None))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings: every layer heard in its order, and everything wrong with them told at once."""
+"""Settings: layers override each other in order, and all mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import ConfigError
-from sideman.core.settings.resolve import SettingsLayer, WrittenValue, closest_key, resolve_settings
-from sideman.core.settings.schema import GROUPS, KEYS, SettingKey, Settings
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
+from sideman.core.settings.schema import GROUPS, KEYS, SettingKey, Settings, closest_key
 from sideman.core.settings.types import MAX_QUOTE_LENGTH, PitchRange
 from support.strategies import written_values
 
 
 def layer(values: Mapping[str, object], where: str = "my.yaml:7") -> SettingsLayer:
-    """What a file says, all of it on one line."""
+    """Return the layer of a file that has `values` on one line."""
     return {key: WrittenValue(value, where) for key, value in values.items()}
 
 
 def problems(values: Mapping[str, object]) -> list[str]:
-    """What is wrong with a file that says `values`."""
+    """Return what is wrong with a file that has `values`."""
     with pytest.raises(ConfigError) as caught:
         resolve_settings([layer(values)])
     return str(caught.value).splitlines()
 
 
-def test_nothing_said_is_every_default() -> None:
-    """Somebody without a configuration could not play at all."""
+def test_without_layers_all_settings_are_defaults() -> None:
+    """Guards against: a user who cannot play without a configuration."""
     assert resolve_settings([]) == Settings()
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
 def test_every_key_is_documented_and_names_a_field(key: SettingKey) -> None:
-    """A key without words in the default file would be a riddle to the musician."""
+    """Guards against: a key in the default file without a description."""
     assert key.doc.endswith(".")
     assert key.value_type.allowed
     group, _, name = key.name.partition(".")
@@ -67,7 +67,7 @@ def test_every_key_is_documented_and_names_a_field(key: SettingKey) -> None:
     ],
 )
 def test_a_value_means_what_a_musician_would_expect(key: str, written: object, read: object) -> None:
-    """A key would quietly mean something else than its line in the default file says."""
+    """Guards against: a setting that silently means something else than the default file says."""
     group, _, name = key.partition(".")
     value = getattr(getattr(resolve_settings([layer({key: written})]), group), name)
     assert (value, type(value)) == (read, type(read))
@@ -107,8 +107,8 @@ def test_a_value_means_what_a_musician_would_expect(key: str, written: object, r
         ("chart.changes", "", "between bar lines"),
     ],
 )
-def test_an_impossible_value_is_told_with_place_key_and_what_is_allowed(key: str, written: object, words: str) -> None:
-    """Somebody with a wrong line would not know which, or what to write instead."""
+def test_an_invalid_value_is_reported_with_place_key_and_what_is_allowed(key: str, written: object, words: str) -> None:
+    """Guards against: a user who does not know which line is wrong, or what to write instead."""
     (problem,) = problems({key: written})
     assert problem.startswith(f"my.yaml:7: {key}")
     assert words in problem
@@ -128,15 +128,15 @@ def test_an_impossible_value_is_told_with_place_key_and_what_is_allowed(key: str
     ],
 )
 def test_a_misspelt_key_is_recognised(written: str, meant: str | None) -> None:
-    """A typing mistake would cost a search through the documentation."""
+    """Guards against: a search through the documentation because of a typing mistake."""
     if written not in GROUPS:
         assert closest_key(written) == meant
     (problem,) = problems({written: 1})
     assert f"did you mean {meant} (" in problem if meant else "did you mean" not in problem
 
 
-def test_all_problems_of_all_layers_come_at_once_in_order() -> None:
-    """A file with three mistakes would take three tries to mend."""
+def test_all_problems_of_all_layers_are_reported_at_once_in_order() -> None:
+    """Guards against: three attempts for a file with three mistakes."""
     preset, file = layer({"play.rate": "x"}, "preset:1"), layer({"tempo.bpm": 1, "nope": 2}, "file:2")
     with pytest.raises(ConfigError) as caught:
         resolve_settings([preset, file, layer({"log.level": 0}, "--set")], ["file:1: a tab"])
@@ -145,21 +145,21 @@ def test_all_problems_of_all_layers_come_at_once_in_order() -> None:
     ]  # fmt: skip
 
 
-def test_a_wrong_value_is_told_though_a_later_layer_replaces_it() -> None:
-    """A mistake in a file would lie there until the day somebody leaves --set away."""
+def test_a_wrong_value_is_reported_although_a_later_layer_overrides_it() -> None:
+    """Guards against: a mistake in a file that appears only when `--set` is left out."""
     with pytest.raises(ConfigError, match=r"file:1: tempo\.bpm: 1: allowed"):
         resolve_settings([layer({"tempo.bpm": 1}, "file:1"), layer({"tempo.bpm": 100}, "--set")])
 
 
-def test_a_clock_that_can_come_in_nowhere_is_told() -> None:
-    """It would be waited for in silence for ever."""
+def test_a_midi_clock_without_a_midi_input_is_reported() -> None:
+    """Guards against: sideman waiting in silence for ever."""
     layer = {"tempo.source": WrittenValue("midi-clock", "file:1"), "midi.input": WrittenValue("none", "file:2")}
     with pytest.raises(ConfigError, match=r"file:2: midi\.input: none: the clock of tempo\.source"):
         resolve_settings([layer])
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"midi.comp": 1, "play.comp": "shells"}, r"midi\.comp: 1: the channel of midi\.channel"),
         ({"midi.channel": 2, "play.comp": "bass"}, r"midi\.channel: 2: the channel of midi\.comp"),
@@ -168,22 +168,22 @@ def test_a_clock_that_can_come_in_nowhere_is_told() -> None:
         ({"midi.chords": 3, "midi.listen": 3}, r"midi\.listen: 3: the channel of midi\.chords"),
     ],
 )
-def test_two_parts_on_one_channel_are_told(values: dict[str, object], told: str) -> None:
-    """Notes would break off, or one would play and never be heard, without a word."""
+def test_two_parts_on_one_channel_are_reported(values: dict[str, object], message: str) -> None:
+    """Guards against: notes that are cut off, or a player who is not heard, without any message."""
     (problem,) = problems(values)
-    assert re.fullmatch(rf"my\.yaml:7: {told}, too: .*; give it another", problem)
+    assert re.fullmatch(rf"my\.yaml:7: {message}, too: .*; choose another", problem)
 
 
 @pytest.mark.parametrize(
     "values", [{"midi.comp": 1}, {"midi.channel": 2}, {"midi.chords": 1}, {"midi.chords": 3}, {"midi.listen": 10}]
 )
-def test_parts_that_are_not_in_the_way_may_share_a_channel(values: dict[str, object]) -> None:
-    """What works would be refused."""
+def test_parts_that_do_not_disturb_each_other_may_share_a_channel(values: dict[str, object]) -> None:
+    """Guards against: an error for settings that work."""
     resolve_settings([layer(values)])
 
 
 def test_a_flood_of_problems_is_cut_short() -> None:
-    """The wrong file given as configuration would fill the terminal."""
+    """Guards against: a terminal full of problems when the wrong file is given."""
     found = problems({f"key{number}": 0 for number in range(1000)})
     assert len(found) == 51
     assert "950 problems more" in found[-1]
@@ -191,29 +191,29 @@ def test_a_flood_of_problems_is_cut_short() -> None:
 
 @given(st.lists(st.dictionaries(st.sampled_from(["tempo.bpm", "play.velocity"]), st.integers(20, 120)), max_size=4))
 def test_the_last_layer_that_names_a_key_wins(layers: list[dict[str, int]]) -> None:
-    """A setting on the command line would not overrule the file."""
+    """Guards against: a setting on the command line that does not override the file."""
     settings = resolve_settings([layer(each) for each in layers])
     merged = {key: value for each in layers for key, value in each.items()}
     assert settings.tempo.bpm == merged.get("tempo.bpm", 120)
     assert settings.play.velocity == merged.get("play.velocity", 84)
 
 
-def test_changes_given_later_outdo_a_chart_file_given_earlier() -> None:
-    """`--set chart.changes=…` would silently play the file's chart instead."""
+def test_later_chords_override_an_earlier_chart_file() -> None:
+    """Guards against: `--set chart.changes=…` that silently plays the chart file of the configuration."""
     file = layer({"chart.file": "blues"}, "file:1")
     changed = resolve_settings([file, layer({"chart.changes": "| C7 |"}, "--set")])
     assert (changed.chart.file, changed.chart.changes) == (None, "| C7 |")
     assert resolve_settings([layer({"chart.changes": "| C7 |"}), file]).chart.file == "blues"
 
 
-def test_an_empty_group_is_nothing_said() -> None:
-    """Commenting out the last key of a group would break the file."""
+def test_an_empty_group_changes_nothing() -> None:
+    """Guards against: an error when the last key of a group is commented out."""
     assert resolve_settings([layer(dict.fromkeys(GROUPS))]) == Settings()
 
 
 @given(st.dictionaries(st.sampled_from([*KEYS, *GROUPS]) | st.text(max_size=120), written_values(), max_size=6))
-def test_anything_gives_settings_or_one_line_a_problem(values: dict[str, object]) -> None:
-    """Nonsense in a file would end in a traceback instead of a line that says where it is."""
+def test_any_values_give_settings_or_one_line_per_problem(values: dict[str, object]) -> None:
+    """Guards against: a traceback for nonsense in a file."""
     try:
         settings = resolve_settings([layer(values)])
     except ConfigError as error:

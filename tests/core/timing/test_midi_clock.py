@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.clocks import Seconds, going, jittered, steady
 from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import (
+    BarPlayed,
     ClockContinue,
     ClockStart,
     ClockStop,
@@ -26,12 +26,12 @@ from sideman.core.events import (
     SongPosition,
     encode,
 )
-from sideman.core.reports import BarPlayed
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman.midi.decoder import MidiDecoder
 from sideman.playing.assembly import resumed_engine, state_of
+from support.clocks import Seconds, going, jittered, steady
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock, tempo_change
 
 Arrivals = list[tuple[float, MidiEvent]]

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bench.clocks import steady
 from sideman.core.engine import play_through
 from sideman.core.events import ChangeSettings, ClockStart, ClockTick, LinkState, MidiEvent, NoteOn
 from sideman.core.timing.ableton_link import LinkFollower
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
+from support.clocks import steady
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock
 
 DENSE: dict[str, Any] = {"play__density": 4, "play__rests": 0}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bench.clocks import Seconds, errors, going, jittered, ramp, steady
 from sideman.core.timing.pll import ACQUIRE_TICKS, CLOCK_TICKS_PER_BEAT, FASTEST_BPM, SLOWEST_BPM, ClockPLL
+from support.clocks import Seconds, errors, going, jittered, ramp, steady
 
 bpms = st.floats(40, 240)
 seeds = st.integers(0, 2**32 - 1)

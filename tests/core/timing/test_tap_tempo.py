@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman.core.events import TapTempo
+from sideman.core.actions import TapTempo
 from sideman.core.timing.ableton_link import LinkFollower
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower

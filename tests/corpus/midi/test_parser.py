@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reader of MIDI bytes: as mido where mido can, and as far as there is sense where it cannot."""
+"""The parser of MIDI files: equal to mido where mido can read, and as far as possible where it cannot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from support.midi_files import (
     raw_chunk,
     raw_midi_bytes,
     scale_events,
-    track,
+)
+from support.midi_files import (
+    track as midi_track,
 )
 
 END = b"\x00\xff\x2f\x00"
@@ -33,92 +35,97 @@ KINDS = {"text": "text", "lyrics": "lyric", "marker": "marker", "cue_marker": "c
 
 
 def by_mido(messages: mido.MidiTrack) -> MidiTrack:
-    """What a track of messages holds, by another way: an end is that of the last note begun before it."""
-    told = MidiTrack()
+    """Convert a track of mido. A note-off ends the latest note that began before it."""
+    track = MidiTrack()
     now = 0
     sounding: dict[tuple[int, int], list[int]] = defaultdict(list)
     for message in messages:
         now += message.time
         if message.type in ("note_on", "note_off"):
-            begun = sounding[message.channel, message.note]
+            onsets = sounding[message.channel, message.note]
             if message.type == "note_on" and message.velocity:
-                begun.append(now)
-            elif begun:
-                start = max([start for start in begun if start < now] or begun)
-                begun.remove(start)
-                told.notes.setdefault(message.channel, []).append((start, now, message.note))
+                onsets.append(now)
+            elif onsets:
+                start = max([start for start in onsets if start < now] or onsets)
+                onsets.remove(start)
+                track.notes.setdefault(message.channel, []).append((start, now, message.note))
         elif message.type == "time_signature":
-            told.time_signatures.append((now, message.numerator, message.denominator))
+            track.time_signatures.append((now, message.numerator, message.denominator))
         elif message.type in KINDS and message.text:
             text = message.text.strip()
-            told.texts.append(parsing.TextEvent(now, KINDS[message.type], text))
-    told.notes_without_end = sum(map(len, sounding.values()))
-    return told
+            track.texts.append(parsing.TextEvent(now, KINDS[message.type], text))
+    track.notes_without_end = sum(map(len, sounding.values()))
+    return track
 
 
 @given(st.lists(midi_tracks, min_size=1, max_size=3), st.sampled_from([0, 1, 2]))
-def test_what_mido_reads_is_read_the_same(tracks: list[mido.MidiTrack], kind: int) -> None:
-    """The music of ordinary files would be learned with other notes than it has."""
+def test_what_mido_reads_is_read_in_the_same_way(tracks: list[mido.MidiTrack], kind: int) -> None:
+    """Guards against: ordinary files that are read with other notes than they have."""
     data = midi_bytes(*tracks[: 1 if kind == 0 else 3], kind=kind)
     read, expected = parse_midi(data), mido.MidiFile(file=io.BytesIO(data))
     assert (read.file_type, read.ticks_per_quarter) == (expected.type, expected.ticks_per_beat)
     assert len(read.tracks) == len(expected.tracks)
-    for ours, messages in zip(read.tracks, expected.tracks, strict=True):
-        theirs = by_mido(messages)
-        assert not ours.problem
-        assert (ours.time_signatures, ours.notes_without_end) == (theirs.time_signatures, theirs.notes_without_end)
-        assert [(one.tick, one.kind) for one in ours.texts] == [(one.tick, one.kind) for one in theirs.texts]
-        ended = sorted((channel, *note) for channel, notes in theirs.notes.items() for note in notes)
-        found = sorted((channel, *note) for channel, notes in ours.notes.items() for note in notes)
-        assert len(found) == len(ended) + ours.notes_without_end
-        assert not set(ended) - set(found)
+    for track, messages in zip(read.tracks, expected.tracks, strict=True):
+        expected_track = by_mido(messages)
+        assert not track.problem
+        assert (track.time_signatures, track.notes_without_end) == (
+            expected_track.time_signatures,
+            expected_track.notes_without_end,
+        )
+        assert [(one.tick, one.kind) for one in track.texts] == [(one.tick, one.kind) for one in expected_track.texts]
+        expected_notes = sorted(
+            (channel, *note) for channel, of_channel in expected_track.notes.items() for note in of_channel
+        )
+        notes = sorted((channel, *note) for channel, of_channel in track.notes.items() for note in of_channel)
+        assert len(notes) == len(expected_notes) + track.notes_without_end
+        assert not set(expected_notes) - set(notes)
 
 
-def test_text_is_read_in_either_alphabet() -> None:
-    """Chord symbols and titles with a flat sign or an accent would be lost."""
+def test_text_may_be_utf_8_or_latin_1() -> None:
+    """Guards against: chord symbols and titles that are lost because of a flat sign or an accent."""
     head = b"".join(b"\x00\xff\x01" + bytes([len(text)]) + text for text in ("B♭7".encode(), b"Caf\xe9 \x07", b" "))
     [one] = parse_midi(raw_midi_bytes(raw_chunk(head + END))).tracks
     assert [text.text for text in one.texts] == ["B♭7", "Café", ""]
 
 
-def test_a_name_and_a_sound_are_those_of_the_first_note() -> None:
-    """A saxophone would be taken for the piano that the channel was before, or is later."""
+def test_the_program_is_that_of_the_first_note() -> None:
+    """Guards against: a saxophone taken for the piano that was on its channel before or after."""
     sounds = b"\x00\xc0\x01\x00\xc0\x41" + NOTE + b"\x00\xc0\x02" + NOTE
     [one] = parse_midi(raw_midi_bytes(raw_chunk(b"\x00\xff\x03\x03Sax" + sounds + END))).tracks
     assert (one.name, one.programs) == ("Sax", {0: 0x41})
 
 
 def notes_of(data: bytes) -> list[tuple[int, int, int]]:
-    """All notes of a file's channel 1."""
+    """Return all notes on channel 1 of a file."""
     return [note for one in parse_midi(data).tracks for note in one.notes.get(0, [])]
 
 
 @pytest.mark.parametrize(
     ("body", "notes"),
     [
-        (b"\x00\x90\x3c\x50\x60\x3c\x00", [(0, 96, 60)]),  # running status, and an end by velocity 0
-        (b"\x00\x90\x3c\x50\x30\xff\x51\x03\x00\x00\x00\x30\x3c\x00", [(0, 96, 60)]),  # over a tempo of 0
-        (b"\x00\x90\x3c\x50\x30\xf0\x02\x01\xf7\x30\x3c\x00", [(0, 96, 60)]),  # over a system message
-        (b"\x00\x90\x3c\x50\x30\x90\x3c\x50\x30\x80\x3c\x00", [(0, 48, 60), (48, 96, 60)]),  # no end of the first
+        (b"\x00\x90\x3c\x50\x60\x3c\x00", [(0, 96, 60)]),  # running status, and a note-off by velocity 0
+        (b"\x00\x90\x3c\x50\x30\xff\x51\x03\x00\x00\x00\x30\x3c\x00", [(0, 96, 60)]),  # with a tempo of 0 in between
+        (b"\x00\x90\x3c\x50\x30\xf0\x02\x01\xf7\x30\x3c\x00", [(0, 96, 60)]),  # with a system message in between
+        (b"\x00\x90\x3c\x50\x30\x90\x3c\x50\x30\x80\x3c\x00", [(0, 48, 60), (48, 96, 60)]),  # the first has no note-off
         (b"\x00\x90\x3c\x50\x30\x3c\x50\x00\x3c\x00\x30\x3c\x00", [(0, 48, 60), (48, 96, 60)]),  # struck, then released
-        (b"\x00\x90\x3c\x50\x30\x40\x50", [(0, 48, 60), (48, 48, 64)]),  # no ends at all
-        (b"\x00\x90\x3c\x50\xa0\x00\xff\x01\x00", [(0, 4 * DIVISION, 60)]),  # no end for long
-        (b"\x00\x80\x3c\x00", []),  # no beginning
+        (b"\x00\x90\x3c\x50\x30\x40\x50", [(0, 48, 60), (48, 48, 64)]),  # no note-off at all
+        (b"\x00\x90\x3c\x50\xa0\x00\xff\x01\x00", [(0, 4 * DIVISION, 60)]),  # a late end of the track
+        (b"\x00\x80\x3c\x00", []),  # a note-off without a note
     ],
 )  # fmt: skip
-def test_notes_find_their_ends(body: bytes, notes: list[tuple[int, int, int]]) -> None:
-    """One note-off that is missing would shift the lengths of all notes after it."""
+def test_each_note_has_its_own_end(body: bytes, notes: list[tuple[int, int, int]]) -> None:
+    """Guards against: a missing note-off that changes the lengths of all later notes."""
     assert notes_of(raw_midi_bytes(raw_chunk(body + END))) == notes
 
 
 @pytest.mark.parametrize(
-    ("data", "notes", "says"),
+    ("data", "notes", "message"),
     [
         (raw_midi_bytes(raw_chunk(NOTE + b"\x00\x90\x3c")), 1, "breaks off at byte 30"),
         (raw_midi_bytes(raw_chunk(NOTE + b"\x00\xff\x01\x7fab")), 1, "breaks off"),
         (raw_midi_bytes(raw_chunk(NOTE + b"\xff\xff\xff\xff\xff\x7f\x90\x3c\x50")), 1, "more than four bytes"),
         (raw_midi_bytes(raw_chunk(NOTE + b"\x00\x90\x3c\x90")), 1, "a data byte above 127"),
-        (raw_midi_bytes(raw_chunk(b"\x00\x3c\x50")), 0, "no event begins like this"),
+        (raw_midi_bytes(raw_chunk(b"\x00\x3c\x50")), 0, "not the first byte of an event"),
         (raw_midi_bytes(raw_chunk(NOTE + b"\xff\xff\xff\x7f\x90\x3c\x50", claim=None)), 1, "beyond quarter note"),
         (raw_midi_bytes(raw_chunk(NOTE * 2 + END, claim=0xFFFFFFFF)), 2, ""),
         (raw_midi_bytes(raw_chunk(NOTE + END, claim=1 << 30), raw_chunk(NOTE + END)), 2, ""),
@@ -132,16 +139,16 @@ def test_notes_find_their_ends(body: bytes, notes: list[tuple[int, int, int]]) -
         (raw_midi_bytes(raw_chunk(NOTE + END), kind=9), 1, ""),
     ],
 )  # fmt: skip
-def test_what_came_before_the_break_is_used(data: bytes, notes: int, says: str) -> None:
-    """A file that a download cut short, or a careless program wrote, would be lost as a whole, or without a word."""
+def test_what_comes_before_an_error_is_used(data: bytes, notes: int, message: str) -> None:
+    """Guards against: a file that is lost as a whole, or cut without a remark, after one error."""
     midi = parse_midi(data)
     assert len(notes_of(data)) == notes
-    broken = "".join(one.problem for one in midi.tracks)
-    assert says in broken if says else not broken
+    problems = "".join(one.problem for one in midi.tracks)
+    assert message in problems if message else not problems
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "message"),
     [
         (b"", "not a MIDI file"),
         (b"MThd", "not a MIDI file"),
@@ -151,14 +158,14 @@ def test_what_came_before_the_break_is_used(data: bytes, notes: int, says: str) 
         (raw_midi_bytes(raw_chunk(NOTE)) + bytes(parsing.MAX_FILE_BYTES), "larger than 8 MiB"),
     ],
 )
-def test_what_is_no_music_is_named(data: bytes, says: str) -> None:
-    """Nobody could tell why a file was left out."""
-    with pytest.raises(MidiError, match=says):
+def test_the_error_says_what_the_file_is_not(data: bytes, message: str) -> None:
+    """Guards against: a file that is left out without a reason."""
+    with pytest.raises(MidiError, match=message):
         parse_midi(data)
 
 
-def test_there_is_an_end_to_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file made to be endless would keep the training from ever beginning."""
+def test_events_tracks_and_texts_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a file without end that blocks the training."""
     monkeypatch.setattr(parsing, "MAX_EVENTS", 25)
     monkeypatch.setattr(parsing, "MAX_TRACKS", 4)
     monkeypatch.setattr(parsing, "MAX_TEXTS", 3)
@@ -171,22 +178,22 @@ def test_there_is_an_end_to_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(one.texts) == 3
 
 
-def test_no_claim_costs_memory() -> None:
-    """Thirty bytes could end the training for want of memory."""
-    claims = raw_midi_bytes(
+def test_a_wrong_length_costs_no_memory() -> None:
+    """Guards against: thirty bytes that use up all memory."""
+    data_with_wrong_lengths = raw_midi_bytes(
         raw_chunk(b"\x00\xff\x01\xff\xff\xff\x7f", claim=0x7FFFFFFF),
         raw_chunk(b"\x00\xf0\xff\xff\xff\x7f"),
         count=0xFFFF,
     )
     tracemalloc.start()
     try:
-        parse_midi(claims)
+        parse_midi(data_with_wrong_lengths)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
 
 
-sound = midi_bytes(track(scale_events(), "Melody"), track(note_events([(0, 4, 48), (4, 8, 53)], 1)))
+sound = midi_bytes(midi_track(scale_events(), "Melody"), midi_track(note_events([(0, 4, 48), (4, 8, 53)], 1)))
 
 
 @settings(max_examples=300)
@@ -194,8 +201,8 @@ sound = midi_bytes(track(scale_events(), "Melody"), track(note_events([(0, 4, 48
     st.lists(st.tuples(st.integers(0, len(sound) - 1), st.integers(0, 255)), max_size=8),
     st.integers(0, len(sound)), st.binary(max_size=64) | st.just(b""), st.integers(0, len(sound)),
 )  # fmt: skip
-def test_no_bytes_do_worse_than_be_refused(changes: list[tuple[int, int]], cut: int, put: bytes, at: int) -> None:
-    """A strange file would end the training with a traceback."""
+def test_any_bytes_are_read_or_refused(changes: list[tuple[int, int]], cut: int, put: bytes, at: int) -> None:
+    """Guards against: a strange file that ends the training with a traceback."""
     mutated = bytearray(sound)
     for place, byte in changes:
         mutated[place] = byte

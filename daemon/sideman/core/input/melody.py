@@ -20,8 +20,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend
 from sideman.core.input.chord_detection import ChordDetector

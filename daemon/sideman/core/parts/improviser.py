@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sideman.core.events import Choice
 from sideman.core.parts.masks import Mask, ValueMasks
 from sideman.core.parts.reweight import Reweighter
 from sideman.core.parts.smoothing import smoothing_rules
@@ -67,21 +68,6 @@ class RandomSource:
         self._counter[:2] = tick & 0xFFFFFFFF, purpose
         self._bits.state = self._state
         return self._generator.random()
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A value chosen for the onset at `tick`, of `length` ticks; a rest has no `pitch`.
-
-    `index` is None where no value could be played at all: then it is a rest for want of anything else.
-    """
-
-    tick: int
-    length: int
-    index: int | None
-    value: Value
-    pitch: int | None
-    velocity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +351,8 @@ class Improviser:
 
         Raises `ValueError` or `KeyError` if it does not fit.
         """
-        a, c = (np.array(saved[name], np.float32) for name in "ac")
+        with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which is refused below
+            a, c = (np.array(saved[name], np.float32) for name in "ac")
         if a.shape != self.state.a.shape or c.shape != a.shape or not np.isfinite([a, c]).all():
             raise ValueError("the state belongs to another network")
         texts = {value.text: index for index, value in enumerate(self._vocabulary.values)}

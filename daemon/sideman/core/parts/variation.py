@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sideman.core.parts.improviser import Choice, ChoiceConstraints
+from sideman.core.events import Choice
+from sideman.core.parts.improviser import ChoiceConstraints
 from sideman.core.settings.types import PitchRange
 from sideman_models.music.context import Bars, ticks_after_bar_line
 from sideman_models.music.line import PHRASE_REST_TICKS

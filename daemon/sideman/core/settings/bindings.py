@@ -1,71 +1,162 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a knob, a pedal, a pad or a program change is there for, and the tables that tell it of each."""
+"""Bindings: reads the entries of `midi.cc`, `midi.notes` and `midi.programs`, such as `midi.cc.20: play.density 0.2-2`.
+
+An entry binds a number (of a controller, of a pitch, of a program from 1) to a target: a setting or an action.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
 
-import numpy as np
+from sideman.core.actions import ACTIONS, action_list
+from sideman.core.settings.schema import BINDING_KEYS, KEYS, closest_key
+from sideman.core.settings.types import MAX_QUOTE_LENGTH, ControllerRange, NumberRange, SettingType
+from sideman.core.targets import ActionTarget, SettingTarget, Target
+from sideman.core.turns import MODE_NAMES
+from sideman_models.errors import ModelsError
+from sideman_models.music.harmony import parse_pitch
 
-
-@dataclass(frozen=True, slots=True)
-class SettingTarget:
-    """Turns the setting `key`: through all that it may be, or from `low` to `high` only."""
-
-    key: str
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def text(self) -> str:
-        """As it is written in a table."""
-        if self.low is None or self.high is None:
-            return self.key
-        return f"{self.key} {_format_number(self.low)}-{_format_number(self.high)}"
+_CONTROLLABLE_KEYS = ("tempo.bpm", "midi.transpose")  # besides those of `play`
+_NUMBER = r"-?\d{1,12}(?:\.\d{0,12})?"
+_SETTING_TARGET = re.compile(rf"([a-z_]+\.[a-z_]+)(?:\s+({_NUMBER})\s*(?:-|–|\.\.)\s*({_NUMBER}))?")
+_NAME = re.compile(r"[^\s:](?:[^:\n]{0,58}[^\s:])?")
 
 
-@dataclass(frozen=True, slots=True)
-class ActionTarget:
-    """Does something at once: `start`, or `mode` with the argument `trade`."""
-
-    name: str
-    argument: str = ""
-
-    @property
-    def text(self) -> str:
-        """As it is written in a table."""
-        return f"{self.name}:{self.argument}" if self.argument else self.name
+def bindings_key_of(name: str) -> str | None:
+    """Return the key of the bindings that `name` is an entry of, such as `midi.cc` for `midi.cc.20`; else None."""
+    return next((key for key in BINDING_KEYS if name.startswith(f"{key}.")), None)
 
 
-Target = SettingTarget | ActionTarget
+def read_binding(name: str, value: object) -> tuple[int, Target | None]:
+    """Return the number and the target of the entry `name`; a target of None removes what an earlier layer has bound.
+
+    Raises ValueError with the complete reason.
+    """
+    key = bindings_key_of(name) or ""
+    number_type, target_type = _ENTRY_TYPES[key]
+    try:
+        number: int = number_type.read(name.removeprefix(f"{key}."))
+    except ValueError:
+        raise ValueError(f"allowed below {key} is {number_type.allowed}") from None
+    return number, None if value is None else target_type.read_explained(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Bindings:
-    """What is bound to which number (of a controller, a pitch, a program from 1), in the order of the numbers."""
-
-    entries: tuple[tuple[int, Target], ...] = ()
-
-    def __iter__(self) -> Iterator[tuple[int, Target]]:
-        return iter(self.entries)
-
-    def __str__(self) -> str:
-        return "{" + ", ".join(f"{number}: {target.text}" for number, target in self.entries) + "}"
-
-    def with_binding(self, number: int, target: Target | None) -> Bindings:
-        """With `target` for `number` in place of what was there; None: with nothing there."""
-        others = [entry for entry in self.entries if entry[0] != number]
-        return Bindings(tuple(sorted([*others, *([(number, target)] if target else [])], key=lambda entry: entry[0])))
-
-    def without_target(self, target: Target) -> Bindings:
-        """With no entry for what `target` is for, whatever its range."""
-        return Bindings(tuple(entry for entry in self.entries if not _is_same_target(entry[1], target)))
+def read_learn_target(value: object) -> Target:
+    """Return the target that `sideman ctl learn` is to bind. Raises ValueError with the complete reason."""
+    target: Target = CONTROLLER_TARGET.read_explained(value)
+    return target
 
 
-def _is_same_target(one: Target, other: Target) -> bool:
-    return one.key == other.key if isinstance(one, SettingTarget) and isinstance(other, SettingTarget) else one == other
+def controller_range_of(target: SettingTarget) -> ControllerRange:
+    """Return the values that a controller bound to `target` turns through. Raises ValueError if there are none."""
+    key = KEYS.get(target.key)
+    if key is None:
+        likely = closest_key(target.key)
+        raise ValueError("no such key" + (f"; did you mean {likely}?" if likely else ""))
+    if not target.key.startswith("play.") and target.key not in _CONTROLLABLE_KEYS:
+        raise ValueError(f"{target.key} cannot be turned by a controller")
+    whole = key.value_type.controller_range
+    if whole is None:
+        raise ValueError(f"{target.key} cannot be turned: it is {key.value_type.allowed}")
+    low, high = target.low, target.high
+    if low is None or high is None:
+        return whole
+    if not isinstance(whole, NumberRange):
+        raise ValueError(f"{target.key} is not a number, so it has no range")  # noqa: TRY004 - one error for all refusals
+    bounds = f"{target.key} goes from {whole.low:g} to {whole.high:g}"
+    if not whole.low <= low <= whole.high or not whole.low <= high <= whole.high:
+        raise ValueError(bounds)
+    if low >= high:
+        raise ValueError("the lower end of a range comes first")
+    if whole.integers_only and not (low.is_integer() and high.is_integer()):
+        raise ValueError(f"{bounds} in whole numbers")
+    return NumberRange(low, high, whole.integers_only, whole.excludes_low and low == whole.low)
 
 
-def _format_number(number: float) -> str:
-    return np.format_float_positional(number, trim="-")
+# -- numbers
+
+
+def _index_type(low: int, high: int, noun: str) -> SettingType:
+    def read(value: object) -> int:
+        if not isinstance(value, str) or not (value.isascii() and value.isdecimal() and len(value) <= MAX_QUOTE_LENGTH):
+            raise ValueError
+        if not low <= int(value) <= high:
+            raise ValueError
+        return int(value)
+
+    return SettingType(f"the number of a {noun} from {low} to {high}", read)
+
+
+def _read_pitch(value: object) -> int:
+    try:
+        return parse_pitch(str(value)[:MAX_QUOTE_LENGTH])
+    except ModelsError:
+        raise ValueError from None
+
+
+# -- targets
+
+
+def _read_target(value: object) -> Target:
+    words = value.strip() if isinstance(value, str) else ""
+    if not words or len(words) > MAX_QUOTE_LENGTH:
+        raise ValueError
+    return _read_setting_target(words) if "." in words.partition(":")[0] else _read_action_target(words)
+
+
+def _read_setting_target(words: str) -> SettingTarget:
+    match = _SETTING_TARGET.fullmatch(words)
+    if match is None:
+        raise ValueError
+    key, low, high = match.groups()
+    target = SettingTarget(key) if low is None else SettingTarget(key, float(low), float(high))
+    controller_range_of(target)
+    return target
+
+
+def _read_action_target(words: str) -> ActionTarget:
+    name, colon, argument = (part.strip() for part in words.partition(":"))
+    action = ACTIONS.get(name)
+    if action is None or action.argument == ("none" if colon else "required"):
+        raise ValueError
+    if colon and name == "mode" and argument not in MODE_NAMES:
+        raise ValueError(f"the modes are {', '.join(MODE_NAMES)}")
+    if colon and not _NAME.fullmatch(argument):
+        raise ValueError
+    return ActionTarget(name, argument)
+
+
+def _read_note_target(value: object) -> ActionTarget:
+    target = _read_target(value)
+    if isinstance(target, SettingTarget):
+        raise ValueError("a note cannot turn a setting")  # noqa: TRY004 - as above
+    return target
+
+
+def _read_program_target(value: object) -> ActionTarget:
+    name = value.strip().removeprefix("preset:") if isinstance(value, str) else ""
+    if not _NAME.fullmatch(name):
+        raise ValueError
+    return ActionTarget("preset", name)
+
+
+_ACTIONS_ALLOWED = f"one of {action_list()}"
+CONTROLLER_TARGET = SettingType(
+    "a setting that changes while sideman plays, such as play.temperature or play.density 0.2-2, "
+    f"or {_ACTIONS_ALLOWED}",
+    _read_target,
+)
+"""What a controller can be bound to."""
+
+_ENTRY_TYPES = {
+    "midi.cc": (_index_type(0, 127, "controller"), CONTROLLER_TARGET),
+    "midi.notes": (
+        SettingType("a pitch from 0 to 127 or from C-1 to G9", _read_pitch),
+        SettingType(_ACTIONS_ALLOWED, _read_note_target),
+    ),
+    "midi.programs": (
+        _index_type(1, 128, "program"),
+        SettingType("the name of a preset, such as ballad", _read_program_target),
+    ),
+}
+"""The types of the number and of the target of an entry, by the key of the bindings."""

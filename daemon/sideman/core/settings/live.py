@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one cell that holds the settings in force. Everybody reads it; only the engine changes it."""
+"""The one cell that holds the current settings. All parts read it; only the engine changes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sideman.core.settings.schema import MidiSettings, PlaySettings, Settings, w
 
 
 class LiveSettings:
-    """The settings that hold now."""
+    """The current settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -25,5 +25,5 @@ class LiveSettings:
         return self.settings.midi
 
     def change(self, values: Iterable[tuple[str, object]]) -> None:
-        """Put `values`, by dotted key, in force."""
+        """Change settings: `values` by dotted key."""
         self.settings = with_values(self.settings, values)

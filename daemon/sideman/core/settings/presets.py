@@ -1,31 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A preset called, or a file read again, while it plays: what of it can change now, and what cannot.
+"""Presets and configuration files that are applied while sideman plays: what can change now, and what needs a restart.
 
-A preset goes over what holds, as the base (what it was started with) and hands have made it. When the next one is
-called, what the former one set goes back to the base, except where a hand has changed it since: so a preset sounds
-alike, whichever came before it.
+A preset is applied over the current settings. When another preset follows, everything that the first one set goes back
+to the base (the settings without any preset), except what somebody has changed since. So a preset sounds the same,
+whichever preset came before it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sideman.core.settings.bindings import Bindings, Target
-from sideman.core.settings.read_bindings import bindings_key_of, read_binding
+from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, resolve_settings
-from sideman.core.settings.schema import BINDING_KEYS, GROUPS, KEYS, Settings, is_live, value_of, with_values
+from sideman.core.settings.schema import (
+    BINDING_KEYS,
+    GROUPS,
+    KEYS,
+    NO_BINDINGS,
+    Settings,
+    is_live,
+    value_of,
+    with_values,
+)
+from sideman.core.targets import Bindings, Target
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsDifference:
-    """The `values` to change while it plays, as `Change` takes them, and the keys that only a new start changes."""
+    """The `values` to change while sideman plays, as `ChangeSettings` takes them, and the keys that need a restart."""
 
     values: tuple[tuple[str, object], ...]
     restart_keys: tuple[str, ...]
 
 
 def settings_difference(before: Settings, after: Settings) -> SettingsDifference:
-    """What leads from `before` to `after`: of a file read again, from what it said to what it says."""
+    """Return what has to change to get from `before` to `after`."""
     differing = [name for name in KEYS if value_of(before, name) != value_of(after, name)]
     values = tuple((name, value_of(after, name)) for name in differing if is_live(name))
     return SettingsDifference(values, tuple(name for name in differing if not is_live(name)))
@@ -34,50 +43,52 @@ def settings_difference(before: Settings, after: Settings) -> SettingsDifference
 def preset_difference(
     settings: Settings, preset: SettingsLayer, previous: SettingsLayer, base: Settings
 ) -> SettingsDifference:
-    """What calling `preset` changes of `settings`, after the preset `previous` (empty: none) was called before.
+    """Return what applying `preset` changes in `settings`, to which the preset `previous` (empty: none) was applied.
 
-    `base` is what was started with, but for a preset. Raises one ConfigError with all that is wrong with `preset`.
+    `base` is the settings without any preset. Raises one ConfigError with all problems of `preset`.
     """
     return settings_difference(settings, with_layer(_without_layer(settings, previous, base), preset))
 
 
 def with_layer(settings: Settings, layer: SettingsLayer) -> Settings:
-    """`settings` with those of `layer` over them. Raises one ConfigError with all that is wrong with `layer`."""
-    values, entries = _layer_contents(layer)
+    """Return `settings` with the values of `layer` over them. Raises one ConfigError with all problems of `layer`."""
+    values, bindings = _read_layer(layer)
     settings = with_values(settings, values.items())
-    for (table, number), target in entries.items():
-        settings = _with_binding(settings, table, number, target)
+    for (key, number), target in bindings.items():
+        settings = _with_binding(settings, key, number, target)
     return settings
 
 
 def _without_layer(settings: Settings, layer: SettingsLayer, base: Settings) -> Settings:
-    values, entries = _layer_contents(layer)
-    left = [name for name, value in values.items() if value_of(settings, name) == value]
-    settings = with_values(settings, ((name, value_of(base, name)) for name in left))
-    for (table, number), target in entries.items():
-        if _binding_of(settings, table, number) == target:
-            settings = _with_binding(settings, table, number, _binding_of(base, table, number))
+    """Take back what `layer` set, except where the value is another one by now."""
+    values, bindings = _read_layer(layer)
+    unchanged = [name for name, value in values.items() if value_of(settings, name) == value]
+    settings = with_values(settings, ((name, value_of(base, name)) for name in unchanged))
+    for (key, number), target in bindings.items():
+        if dict(_bindings_of(settings, key)).get(number) == target:
+            settings = _with_binding(settings, key, number, dict(_bindings_of(base, key)).get(number))
     return settings
 
 
-def _layer_contents(layer: SettingsLayer) -> tuple[dict[str, object], dict[tuple[str, int], Target | None]]:
-    """What `layer` gives: values by key, and entries by table and number."""
+def _read_layer(layer: SettingsLayer) -> tuple[dict[str, object], dict[tuple[str, int], Target | None]]:
+    """Return the values of `layer` by key, and its bindings by key and number."""
     read = resolve_settings([layer])
-    keys = [name for name in layer if name not in (*GROUPS, *BINDING_KEYS) and not bindings_key_of(name)]
-    values = {name: value_of(read, name) for name in keys}
+    names = [name for name in layer if name not in (*GROUPS, *BINDING_KEYS) and not bindings_key_of(name)]
+    values = {name: value_of(read, name) for name in names}
     if "chart.changes" in layer:
         values.setdefault("chart.file", None)
-    entries = ((table, *read_binding(name, layer[name].value)) for name in layer if (table := bindings_key_of(name)))
-    return values, {(table, number): target for table, number, target in entries}
+    bindings = {}
+    for name, given in layer.items():
+        if key := bindings_key_of(name):
+            number, target = read_binding(name, given.value)
+            bindings[key, number] = target
+    return values, bindings
 
 
-def _binding_of(settings: Settings, name: str, number: int) -> Target | None:
-    table = value_of(settings, name)
-    return dict(table).get(number) if isinstance(table, Bindings) else None
+def _bindings_of(settings: Settings, key: str) -> Bindings:
+    bindings = value_of(settings, key)
+    return bindings if isinstance(bindings, Bindings) else NO_BINDINGS
 
 
-def _with_binding(settings: Settings, name: str, number: int, target: Target | None) -> Settings:
-    table = value_of(settings, name)
-    return (
-        with_values(settings, [(name, table.with_binding(number, target))]) if isinstance(table, Bindings) else settings
-    )
+def _with_binding(settings: Settings, key: str, number: int, target: Target | None) -> Settings:
+    return with_values(settings, [(key, _bindings_of(settings, key).with_binding(number, target))])

@@ -1,32 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every setting, each defined once: its default, what it may be, and what it does, in the words of the default file.
+"""Every setting, defined once: its default, its type, and what it does in a musician's words.
 
-`sideman.core.settings.resolve` makes `Settings` of what people wrote.
+How to add a setting: add a field to one of the groups below. `config/default.yaml` is generated from them. A setting of
+`play` can be changed while sideman plays; so can the others in `LIVE_KEYS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from sideman.core.actions import action_list
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
-from sideman.core.settings.bindings import Bindings
 from sideman.core.settings.types import (
     PitchRange,
     SettingType,
+    bindings_type,
     boolean_type,
     choice_type,
     either_type,
     integer_type,
-    literal_type,
-    null_type,
+    none_type,
     number_type,
     pitch_range_type,
+    plain_text,
     text_type,
 )
-
-ModeName = Literal["solo", "trade", "answer", "duet", "off"]
+from sideman.core.targets import Bindings
+from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockSourceName
+from sideman.core.turns import MODE_NAMES, MODES, ModeName
 
 DEFAULT_CHANGES = """\
 | F7  | Bb7    | F7    | Cm7 F7     |
@@ -41,353 +45,395 @@ def _read_meter(value: object) -> Meter:
         raise ValueError from None
 
 
-METER_TYPE = SettingType("a time signature such as 4/4, 3/4 or 6/8: 1 to 16 over 1, 2, 4, 8 or 16", _read_meter)
+METER_TYPE = SettingType(
+    "a time signature such as 4/4, 3/4 or 6/8: 1 to 16 over 1, 2, 4, 8 or 16", _read_meter, None, str
+)
 COMMON_TIME = Meter(4, 4)
 SOLO_RANGE = PitchRange(48, 84)
-AUTO_TYPE = literal_type("auto", None)
 NO_BINDINGS = Bindings()
-PORT_TYPE = text_type("auto, none, or a port's name or part of it", max_length=200)
+
+_AUTO = none_type("auto")
+_PORT = text_type("auto, none, or a port's name or part of it", max_length=200)
 
 
-def _bindings_type(allowed: str) -> SettingType:
-    """A table as a whole is empty; its entries are read one by one, by `sideman.core.settings.read_bindings`."""
-
-    def read(value: object) -> Bindings:
-        if value not in (None, {}):
-            raise ValueError
-        return NO_BINDINGS
-
-    return SettingType(allowed, read)
+def _setting(default: Any, value_type: SettingType, doc: str) -> Any:  # noqa: ANN401 - a field of any type
+    return field(default=default, metadata={"type": value_type, "doc": doc})
 
 
-def _setting(default: Any, rule: SettingType, doc: str) -> Any:  # noqa: ANN401 - a field of any type
-    return field(default=default, metadata={"rule": rule, "doc": doc})
+# -- The groups. The first line of a group's docstring and the texts of its settings are the comments of default.yaml.
 
 
 @dataclass(frozen=True, slots=True)
 class MidiSettings:
-    """Where notes come from and go to. A `listen` of None is all channels."""
+    """MIDI ports, channels and controllers.
+
+    A `listen` of None means all channels.
+    """
 
     input: str = _setting(
-        "auto", PORT_TYPE, "The port it listens to you on: auto makes one of its own, none hears nothing."
+        "auto",
+        _PORT,
+        "The MIDI port on which sideman hears you: auto makes a port that other programs can connect to, none means "
+        "that sideman hears nothing.",
     )
     output: str = _setting(
-        "auto", PORT_TYPE, "The port it plays to: auto makes one of its own, none plays into the void."
+        "auto",
+        _PORT,
+        "The MIDI port on which sideman plays: auto makes a port that other programs can connect to, none means that "
+        "no MIDI is sent.",
     )
-    channel: int = _setting(1, integer_type(1, 16), "The MIDI channel it plays on.")
+    channel: int = _setting(1, integer_type(1, 16), "The MIDI channel of the solo.")
     listen: int | None = _setting(
-        None,
-        either_type(literal_type("all", None), integer_type(1, 16)),
-        "The channel it hears you on.",
+        None, either_type(none_type("all"), integer_type(1, 16)), "The MIDI channel on which sideman hears you."
     )
     client: str = _setting(
         "sideman",
         text_type("a short name without colons", max_length=40, forbidden=":"),
-        "The name other programs see beside its ports.",
+        "The name under which other programs see sideman's ports.",
     )
     wait: bool = _setting(
         False,
         boolean_type(),
-        "When a named port is not there: true starts in silence and waits for it, false says so and stops.",
+        "What to do when a named port is missing: true starts without it and connects when it appears, false stops "
+        "with an error.",
     )
     echo_ms: int = _setting(
         60,
         integer_type(0, 1000),
-        "A note that comes back within so many milliseconds of being played is taken for its own echo, not for you.",
+        "A note that comes in within this many milliseconds after sideman has played it counts as an echo, not as "
+        "your note.",
     )
     chords: int | None = _setting(
         None,
-        either_type(null_type("none"), integer_type(1, 16)),
-        "The channel on which chords that are held are the changes, in place of the chart's.",
+        either_type(none_type(None, "none"), integer_type(1, 16)),
+        "The channel on which the chords that you hold down replace the chords of the chart.",
     )
     transpose: int = _setting(
         0,
         integer_type(-24, 24),
-        "The key of your instrument: semitones from what you read to what sounds, -2 for one in B flat, -9 for an "
-        "alto. What you play is heard, and what is told is shown, in your key.",
+        "The key of your instrument, in semitones from the written to the sounding note: -2 for an instrument in B "
+        "flat, -9 for an alto saxophone. sideman hears you, and shows notes and chords, in this key.",
     )
     program: int | None = _setting(
         None,
-        either_type(null_type("leave it as it is"), integer_type(1, 128)),
-        "The sound that is chosen at the start, by a program change on midi.channel.",
+        either_type(none_type(None, "leave it as it is"), integer_type(1, 128)),
+        "The sound to select at the start, with a program change on midi.channel.",
     )
     lamp: int | None = _setting(
         None,
-        either_type(null_type("none"), integer_type(0, 127)),
-        "A controller that tells on midi.channel what it does: 0 nothing, 64 listening, 127 playing.",
+        either_type(none_type(None, "none"), integer_type(0, 127)),
+        "A controller that is sent on midi.channel and shows what sideman does: 0 for nothing, 64 for listening, 127 "
+        "for playing.",
     )
     drums: int = _setting(
-        10, integer_type(1, 16), "The channel of the clicks that count you in; you are not heard on it."
+        10, integer_type(1, 16), "The channel of the count-in clicks. What you play on it is ignored."
     )
-    comp: int = _setting(2, integer_type(1, 16), "The channel of the accompaniment that play.comp asks for.")
+    comp: int = _setting(2, integer_type(1, 16), "The channel of the accompaniment (see play.comp).")
     cc: Bindings = _setting(
         NO_BINDINGS,
-        _bindings_type("controllers from 0 to 127, each with a key that changes while it plays, or with what to do"),
-        "What knobs, faders and pedals do, for instance {1: play.temperature, 20: play.density 0.2-2, 64: mode}: turn "
-        "a key, narrowed to a range if you like, or, pressed, do one of start, stop, mode (the next), mode:trade, "
-        "again, panic, tap, keep, preset:ballad. They are heard on every channel.",
+        bindings_type(
+            "controllers from 0 to 127, each with a setting that changes while sideman plays, or with an action"
+        ),
+        "What your knobs, faders and pedals do, for instance {1: play.temperature, 20: play.density 0.2-2, 64: mode}. "
+        "A controller turns a setting, through its whole range or the range after it, or performs an action when you "
+        f"press it: {action_list()}. The MIDI channel does not matter.",
     )
     notes: Bindings = _setting(
         NO_BINDINGS,
-        _bindings_type("pitches, each with what to do"),
-        "Keys and pads that are switches and no music, for instance {C1: start, D1: stop, 28: again}: they do what a "
-        "pedal can.",
+        bindings_type("pitches, each with an action"),
+        "Keys and pads that perform actions instead of music, for instance {C1: start, D1: stop, 28: again}. The "
+        "actions are those of midi.cc.",
     )
     programs: Bindings = _setting(
         NO_BINDINGS,
-        _bindings_type("program numbers from 1 to 128, each with a preset"),
-        "The presets that program changes call, for instance {1: ballad, 2: bebop}.",
+        bindings_type("program numbers from 1 to 128, each with a preset"),
+        "The presets that program changes select, for instance {1: ballad, 2: bebop}.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """Which trained network plays."""
+    """The trained network that plays."""
 
     bundle: str = _setting(
         "default",
         text_type("the name of a bundle or the path of its folder"),
-        "The trained network: one of your own by name, one that came with sideman, or the path of a folder.",
+        "The trained network: the name of one that you have trained or that comes with sideman, or the path of its "
+        "folder.",
     )
     engine: Literal["numpy", "tensorflow"] = _setting(
         "numpy",
         choice_type("numpy", "tensorflow"),
-        "What computes it: numpy is quick to start and light; tensorflow has to be installed and plays the same notes.",
+        "The software that computes the network: numpy starts quickly and needs little memory; tensorflow has to be "
+        "installed and plays the same notes.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class PlaySettings:
-    """How it plays. A `seed` of None is a new one each start, a `swing` of None one that follows the tempo.
+    """How sideman plays.
 
-    `leap`, `apart` and `settle` of None are what the dialect of the bundle wants: see `sideman.core.parts.smoothing`.
+    A `seed` of None means a new one at each start, a `swing` of None one that depends on the tempo. `leap`, `apart` and
+    `settle` of None depend on the bundle's dialect: see `sideman.core.parts.smoothing`.
     """
 
     mode: ModeName = _setting(
         "solo",
-        choice_type("solo", "trade", "answer", "duet", "off"),
-        "solo plays through; trade takes turns with you, so many bars each; answer plays when you pause; duet plays "
-        "with you and leaves you room; off only listens.",
+        choice_type(*MODE_NAMES),
+        f"When sideman plays: {'; '.join(f'{name} {row.text}' for name, row in MODES.items())}.",
     )
-    trade_bars: int = _setting(4, integer_type(1, 64), "In mode trade, the bars of a turn.")
+    trade_bars: int = _setting(4, integer_type(1, 64), "In mode trade, the number of bars in a turn.")
     trade_first: Literal["you", "sideman"] = _setting(
-        "you", choice_type("you", "sideman"), "In mode trade, who begins."
+        "you", choice_type("you", "sideman"), "In mode trade, who takes the first turn."
     )
     patience: float = _setting(
         1.5,
         number_type(1, 16, excludes_low=True),
-        "In mode answer, you have paused when nothing has come for so many times the usual time between your notes; on "
-        "a bar line a moment less will do.",
+        "In mode answer, how long a silence has to be until it counts as a pause, as a multiple of the usual time "
+        "between your notes. At a bar line a little less is enough.",
     )
     count_in: int = _setting(
-        0, integer_type(0, 8), "So many bars are counted in by clicks before it starts, unless it follows a clock."
+        0,
+        integer_type(0, 8),
+        "The number of bars with clicks before the music starts. An external clock has no count-in.",
     )
     comp: Literal["off", "shells", "bass"] = _setting(
         "off",
         choice_type("off", "shells", "bass"),
-        "An accompaniment by rule, on a channel of its own: shells plays the third and seventh of each chord, bass "
-        "walks.",
+        "The accompaniment: shells plays the third and the seventh of each chord, bass is a walking bass. It has its "
+        "own channel, midi.comp.",
     )
     rate: Literal["beat", "eighth", "triplet", "sixteenth", "phrase"] = _setting(
         "beat",
         choice_type("beat", "eighth", "triplet", "sixteenth", "phrase"),
-        "How often it plays: one note or rest a beat, two, three or four; phrase leaves each its own length.",
+        "How often sideman plays: a note or rest on every beat, eighth, triplet or sixteenth; with phrase, notes and "
+        "rests have free lengths.",
     )
     seed: int | None = _setting(
         None,
-        either_type(null_type("a new one each start, told in the log"), integer_type(0, 2**32 - 1)),
-        "Its dice. The same seed, changes and playing of yours give the same solo again.",
+        either_type(none_type(None, "a new one at each start, shown in the log"), integer_type(0, 2**32 - 1)),
+        "The number from which all random choices follow. With the same seed, the same chords and the same playing on "
+        "your side you get the same solo again.",
     )
     temperature: float = _setting(
         1.0,
         number_type(0, 5),
-        "How daring it is: 1 as it learned, less plays safe, more takes risks, 0 always takes the likeliest.",
+        "How adventurous the solo is: 1 as the network learned it, lower is safer, higher takes more risks, 0 always "
+        "takes the most likely note.",
     )
     top_k: int = _setting(
-        0, integer_type(0, 100_000), "Choose among so many of the likeliest only; 0 leaves all of them in."
+        0, integer_type(0, 100_000), "Choose only among this many of the most likely notes; 0 means among all."
     )
     top_p: float = _setting(
         1.0,
         number_type(0, 1, excludes_low=True),
-        "Choose among the likeliest that together have this share of the chances; 1 leaves all of them in.",
+        "Choose only among the most likely notes that together have this share of the probability; 1 means among all.",
     )
     harmony: float = _setting(
         1.0,
         number_type(0, 4),
-        "How much the harmony decides, the choice of chord tones, colours and passing tones: 1 as it learned, 0 not at "
-        "all, more keeps to the likelier.",
+        "How much the harmony counts in the choice between chord tones, colour tones and passing tones: 1 as the "
+        "network learned it, 0 not at all, higher prefers the more likely kind of note.",
     )
     contour: float = _setting(
         1.0,
         number_type(0, 4),
-        "How much the contour decides, the way from note to note: 1 as it learned, 0 not at all, more keeps to the "
-        "likelier.",
+        "How much the melodic line counts in the choice of the next interval: 1 as the network learned it, 0 not at "
+        "all, higher prefers the more likely intervals.",
     )
     repetition: int = _setting(
-        2, integer_type(0, 16), "The same pitch comes at most so many times in a row; 0 sets no limit."
+        2, integer_type(0, 16), "How many times in a row the same pitch may come; 0 means no limit."
     )
     leap: int | None = _setting(
         None,
-        either_type(AUTO_TYPE, integer_type(0, 36)),
-        "The widest leap from note to note, in semitones; 0 sets no limit. auto: an octave for a classic bundle, for "
-        "others no limit.",
+        either_type(_AUTO, integer_type(0, 36)),
+        "The widest interval from note to note, in semitones; 0 means no limit. auto: an octave for a classic bundle, "
+        "no limit for others.",
     )
     apart: float | None = _setting(
         None,
-        either_type(AUTO_TYPE, number_type(0, 4)),
-        "At rate phrase, no two notes begin nearer than so many beats; 0 sets no limit. auto: a quarter of a beat for "
-        "a classic bundle, for others a twelfth.",
+        either_type(_AUTO, number_type(0, 4)),
+        "At rate phrase, the shortest time between the starts of two notes, in beats; 0 means no limit. auto: a "
+        "quarter of a beat for a classic bundle, a twelfth for others.",
     )
     settle: bool | None = _setting(
         None,
-        either_type(AUTO_TYPE, boolean_type()),
-        "At rate phrase, part a beat in quarters or in thirds, never in both. auto: for a classic bundle only.",
+        either_type(_AUTO, boolean_type()),
+        "At rate phrase, divide each beat either into quarters or into thirds, never into both. auto: only for a "
+        "classic bundle.",
     )
-    range: PitchRange = _setting(SOLO_RANGE, pitch_range_type(), "The pitches it keeps to. Middle C is C4, or 60.")
+    range: PitchRange = _setting(
+        SOLO_RANGE, pitch_range_type(), "The lowest and the highest pitch of the solo. Middle C is C4, or 60."
+    )
     density: float = _setting(
-        1.0, number_type(0, 4), "How busy it is: 1 as it learned, less leaves more rests, more leaves fewer."
+        1.0,
+        number_type(0, 4),
+        "How busy the solo is: 1 as the network learned it, lower has more rests, higher has fewer.",
     )
-    rests: int = _setting(2, integer_type(0, 16), "The most rests in a row, unless the rate is phrase.")
+    rests: int = _setting(2, integer_type(0, 16), "The most rests in a row. At rate phrase there is no such limit.")
     silence: float = _setting(
-        8.0, number_type(0, 64), "After so many beats without a note of its own it plays one; 0 sets no limit."
+        8.0,
+        number_type(0, 64),
+        "The longest silence of the solo in beats; after it sideman plays a note. 0 means no limit.",
     )
     longest: float = _setting(
-        4.0, number_type(0.25, 16), "No note lasts longer than so many beats, unless it is the last."
+        4.0, number_type(0.25, 16), "The longest note in beats. The last note of the music may be longer."
     )
     velocity: int = _setting(
-        84, integer_type(1, 127), "How hard it plays in the middle; the beat and the line's shape move it up and down."
+        84,
+        integer_type(1, 127),
+        "The loudness of the solo, as a MIDI velocity. Accents on the beat and the shape of the line vary it.",
     )
     swing: float | None = _setting(
         None,
-        either_type(AUTO_TYPE, number_type(0.5, 0.75)),
-        "Where the second eighth of a beat falls: 0.5 straight, 0.67 triplets; auto swings less as the tempo rises.",
+        either_type(_AUTO, number_type(0.5, 0.75)),
+        "Where in a beat the second eighth falls: 0.5 is straight, 0.67 is a triplet feel; auto swings less at faster "
+        "tempos.",
     )
     gate: float = _setting(
         0.9,
         number_type(0.05, 1),
-        "How much of its time a note sounds: 1 legato, 0.5 short. A long note gives up a share of its last beat only.",
+        "The part of its length for which a note sounds: 1 is legato, 0.5 is short. A long note is shortened only in "
+        "its last beat.",
     )
     window: int = _setting(
         0,
         integer_type(0, 6),
-        "How many semitones either side of the learned interval it may choose from; 0 takes the nearest that fits.",
+        "How many semitones a note may lie above or below the interval that the network chose; 0 takes the nearest "
+        "note that fits.",
     )
     late_ms: int = _setting(
-        30, integer_type(1, 1000), "A note that would start later than this many milliseconds is left out and counted."
+        30,
+        integer_type(1, 1000),
+        "A note that would start more than this many milliseconds late is left out, and counted as late.",
     )
     offset_ms: int = _setting(
         0,
         integer_type(-200, 200),
-        "Play so many milliseconds later (or, below 0, earlier) than the beat, to suit your synth.",
+        "Play this many milliseconds after the beat, or before it if negative, to make up for the delay of your "
+        "instrument.",
     )
-    resume: bool = _setting(False, boolean_type(), "Go on where it stopped the last time, instead of starting afresh.")
+    resume: bool = _setting(False, boolean_type(), "Go on where sideman stopped the last time.")
     capture_minutes: int = _setting(
-        5, integer_type(0, 60), "The last minutes are remembered, so that `sideman ctl keep` can save them afterwards."
+        5,
+        integer_type(0, 60),
+        "How many of the last minutes are kept in memory, so that `sideman ctl keep` can save them afterwards.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class TempoSettings:
-    """The pulse."""
+    """The tempo, and the clock that sets it."""
 
-    bpm: float = _setting(120.0, number_type(20, 400), "The tempo in quarter notes a minute.")
-    meter: Meter = _setting(COMMON_TIME, METER_TYPE, "The time signature of changes that tell none of their own.")
-    source: Literal["internal", "midi-clock", "link"] = _setting(
+    bpm: float = _setting(120.0, number_type(20, 400), "The tempo in quarter notes per minute.")
+    meter: Meter = _setting(COMMON_TIME, METER_TYPE, "The time signature of a chart that does not have one itself.")
+    source: ClockSourceName = _setting(
         "internal",
-        choice_type("internal", "midi-clock", "link"),
-        "Who sets the pulse: internal keeps the tempo above, midi-clock follows the clock that comes in at midi.input, "
-        "link plays in the tempo of an Ableton Link session (the extra link has to be installed).",
+        choice_type(*CLOCK_SOURCES),
+        f"The clock that sideman plays to: {', '.join(f'{name} {row.text}' for name, row in CLOCK_SOURCES.items())}.",
     )
     wait_start: bool = _setting(
         True,
         boolean_type(),
-        "A clock that already runs: true follows it in silence until it starts, continues or tells its song position; "
-        "false takes its first tick for the first beat. A Link session: true waits for its start, false comes in with "
-        "its next bar line.",
+        "When an external clock already runs: with true, sideman follows a MIDI clock in silence until it starts, "
+        "continues or sends its song position, and waits for the start of a Link session; with false, the first tick "
+        "of a MIDI clock is the first beat, and sideman comes in at the next bar line of a Link session.",
     )
     clock_out: bool = _setting(
-        False, boolean_type(), "Send a MIDI clock along with the notes, so that others can follow."
+        False, boolean_type(), "Send a MIDI clock together with the notes, so that other devices can follow."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ChartSettings:
-    """The changes it plays over; `choruses` of None is for ever."""
+    """The chords that sideman plays over.
+
+    A `choruses` of None means that the music does not end.
+    """
 
     changes: str = _setting(
         DEFAULT_CHANGES,
         text_type("chords between bar lines, such as | Dm7 | G7 | Cmaj7 | % |", max_length=100_000, multiline=True),
-        "The chords, bar by bar; % repeats a bar. After the last bar it starts again from the top.",
+        "The chords, bar by bar; % repeats a bar. After the last bar they start again from the top.",
     )
     file: str | None = _setting(
         None,
         either_type(
-            null_type("play the changes above"),
-            text_type("the path of a chart file, or the name of one that came along"),
+            none_type(None, "play chart.changes"),
+            text_type("the path of a chart file, or the name of one that comes with sideman"),
         ),
-        "A file with the chords, played instead of the changes above. A relative path starts at this file's folder.",
+        "A file with the chords to play instead of chart.changes. A relative path starts at the folder of this file.",
     )
-    transpose: int = _setting(0, integer_type(-11, 11), "Move the chords up, or below 0 down, by so many semitones.")
+    transpose: int = _setting(
+        0, integer_type(-11, 11), "Move the chords up, or down if negative, by this many semitones."
+    )
     choruses: int | None = _setting(
         None,
-        either_type(null_type("for ever"), integer_type(1, 1_000_000)),
-        "How many times through the chords before it stops (where a clock is followed, until the next start).",
+        either_type(none_type(None, "without end"), integer_type(1, 1_000_000)),
+        "How many times sideman plays through the chords before it stops. With an external clock it stops until the "
+        "next start.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ControlSettings:
-    """How others reach it while it plays. A `socket` of None is the usual place, an `osc` of None no port."""
+    """Remote control while sideman plays.
+
+    A `socket` of None means the usual path, an `osc` of None no port.
+    """
 
     socket: str | None = _setting(
         None,
-        either_type(AUTO_TYPE, text_type("none or the path of a socket")),
-        "The socket by which `sideman ctl` and other programs reach it; auto: the folder of the service, else that of "
-        "the session.",
+        either_type(_AUTO, text_type("none or the path of a socket")),
+        "The socket through which `sideman ctl` and other programs control sideman; auto: in the runtime folder of the "
+        "service, or else of your login.",
     )
     osc: int | None = _setting(
         None,
-        either_type(null_type("none"), integer_type(1024, 65535)),
-        "The UDP port on which it takes the same requests as OSC messages (the extra osc has to be installed).",
+        either_type(none_type(None, "none"), integer_type(1024, 65535)),
+        "The UDP port that takes the same requests as OSC messages (the extra osc has to be installed).",
     )
     osc_host: str = _setting(
         "127.0.0.1",
         text_type("an address of this machine", max_length=200),
-        "The address of that port; beyond this machine, anyone who reaches it can play with it.",
+        "The address of that port. If other machines can reach it, everybody on them can control sideman.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class TakesSettings:
-    """What is written down of what is played and heard. A `folder` of None is the usual place."""
+    """Recordings of what is played and heard.
 
-    record: bool = _setting(False, boolean_type(), "Write down everything that is played and heard, as a take.")
+    A `folder` of None means the usual folder.
+    """
+
+    record: bool = _setting(False, boolean_type(), "Record everything that is played and heard, as a take.")
     folder: str | None = _setting(
         None,
-        either_type(AUTO_TYPE, text_type("the path of a folder")),
-        "Where takes are kept; auto: the folder takes beside your own bundles.",
+        either_type(_AUTO, text_type("the path of a folder")),
+        "The folder of the takes; auto: the folder takes, next to the bundles that you have trained.",
     )
     limit_mb: int = _setting(
         500,
         integer_type(1, 1_000_000),
-        "When all takes together are larger than so many megabytes, the oldest are deleted.",
+        "When all takes together are larger than this many megabytes, the oldest ones are deleted.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """What it tells about itself."""
+    """The log."""
 
     level: Literal["debug", "info", "warning", "error"] = _setting(
         "info",
         choice_type("debug", "info", "warning", "error"),
-        "How much it logs: info has a line for each bar it plays.",
+        "How much is logged; info has a line for each bar that is played.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All of them; every field of every group is one key of the configuration: `play.rate` is `.play.rate`."""
+    """All settings. Every field of every group is one key of the configuration: `play.rate` is `.play.rate`."""
 
     midi: MidiSettings = field(default_factory=MidiSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -399,9 +445,12 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
 
 
+# -- The keys
+
+
 @dataclass(frozen=True, slots=True)
 class SettingKey:
-    """The definition of one key: its dotted name, its default, what it may be and what it does."""
+    """The definition of one setting: its dotted name, its default, its type, and what it does."""
 
     name: str
     default: object
@@ -411,41 +460,67 @@ class SettingKey:
 
 GROUPS: dict[str, type[Any]] = {group.name: group.default_factory for group in fields(Settings)}  # type: ignore[misc]
 
-
-def _keys() -> Iterator[tuple[str, SettingKey]]:
-    for group, kind in GROUPS.items():
-        for each in fields(kind):
-            name = f"{group}.{each.name}"
-            yield name, SettingKey(name, each.default, each.metadata["rule"], each.metadata["doc"])
-
-
-KEYS: dict[str, SettingKey] = dict(_keys())
-"""Every key by its dotted name, in the order of the default file."""
-
-
-def is_live(name: str) -> bool:
-    """Whether the key `name` can be changed while it plays."""
-    return name.startswith("play.") or name in LIVE_KEYS
-
+KEYS: dict[str, SettingKey] = {
+    name: SettingKey(name, each.default, each.metadata["type"], each.metadata["doc"])
+    for group, kind in GROUPS.items()
+    for each in fields(kind)
+    for name in [f"{group}.{each.name}"]
+}
+"""Every setting by its dotted name, in the order of the default file."""
 
 BINDING_KEYS = tuple(name for name, key in KEYS.items() if isinstance(key.default, Bindings))
-"""The keys that have numbered keys of their own below them, such as `midi.cc.20`."""
+"""The keys that have numbered keys below them, such as `midi.cc.20`."""
 
 LIVE_KEYS = frozenset(
     {"tempo.bpm", "chart.changes", "chart.file", "chart.transpose", "midi.transpose", "log.level", *BINDING_KEYS}
 )
-"""What can be changed while it plays, beside all of `play`."""
+"""The keys that can be changed while sideman plays, besides all keys of `play`."""
+
+
+def is_live(name: str) -> bool:
+    """Whether the setting `name` can be changed while sideman plays."""
+    return name.startswith("play.") or name in LIVE_KEYS
+
+
+def closest_key(name: str) -> str | None:
+    """Return the key that was probably meant by `name`: one with a similar spelling, or with its group left out."""
+    name = name[:100].lower()
+    near = difflib.get_close_matches(name, KEYS, 1, 0.75)
+    if near:
+        return near[0]
+    last_parts = {key.rpartition(".")[2]: key for key in reversed(KEYS)}
+    near = difflib.get_close_matches(name.rpartition(".")[2], last_parts, 1, 0.75)
+    return last_parts[near[0]] if near else None
+
+
+# -- The values
 
 
 def value_of(settings: Settings, name: str) -> object:
-    """The value of the dotted key `name`."""
+    """Return the value of the key `name`."""
     group, _, key = name.partition(".")
     return getattr(getattr(settings, group), key)
 
 
 def with_values(settings: Settings, values: Iterable[tuple[str, object]]) -> Settings:
-    """`settings` with other `values` for some dotted keys, each as its rule reads it."""
+    """Return `settings` with other values for some keys."""
     for name, value in values:
         group, _, key = name.partition(".")
         settings = replace(settings, **{group: replace(getattr(settings, group), **{key: value})})
     return settings
+
+
+def write_value(name: str, value: object) -> object:
+    """Return the value of the key `name` as it is written: plain data that JSON and YAML can hold."""
+    return KEYS[name].value_type.write(value)
+
+
+def settings_line(values: Iterable[tuple[str, object]]) -> str:
+    """Return values of keys as one line of the log: `play.gate is 0.8, play.range is E3-C6`."""
+    texts = ((name, " ".join(plain_text(write_value(name, value)).split())) for name, value in values)
+    return ", ".join(
+        f"{name} is {text if len(text) <= _MAX_LOG_LENGTH else text[:_MAX_LOG_LENGTH] + '…'}" for name, text in texts
+    )
+
+
+_MAX_LOG_LENGTH = 100

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a setting may be: each rule says it in words and turns the value as written into the value the program uses."""
+"""The types of settings: each one says which values are allowed, reads a written value and writes it back.
+
+A *written* value is plain data, as YAML, JSON or a command line can hold it: text, a number, true or false, None, a
+list or a mapping. Configuration files, the control socket, journals and the log all use these types.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sideman.core.targets import Bindings
 from sideman_models.errors import ModelsError
-from sideman_models.music.harmony import parse_pitch
+from sideman_models.music.harmony import parse_pitch, pitch_name
 
 MAX_QUOTE_LENGTH = 60
-"""A value is quoted in a message up to so many characters."""
+"""An error message quotes at most this many characters of a value."""
+
+
+# -- values that are more than a word or a number; journals hold the structs as JSON arrays under their tags
+
+
+@dataclass(frozen=True, slots=True)
+class PitchRange:
+    """A lowest and a highest pitch: MIDI numbers 0..127, both included."""
+
+    low: int
+    high: int
+
+    def __contains__(self, pitch: int) -> bool:
+        """Whether `pitch` is within the range."""
+        return self.low <= pitch <= self.high
+
+
+# -- types
 
 
 @dataclass(frozen=True, slots=True)
 class NumberRange:
-    """From `low` to `high`, `low` itself not if it is `excludes_low`; only whole ones if `integer_type`."""
+    """From `low` to `high`; without `low` itself if `excludes_low`, only whole numbers if `integers_only`."""
 
     low: float
     high: float
@@ -28,53 +51,42 @@ class NumberRange:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceRange:
-    """A few values to choose among, in their order."""
+    """A few values, in the order in which a controller goes through them."""
 
     values: tuple[Any, ...]
 
 
 ControllerRange = NumberRange | ChoiceRange
-"""What a knob's way can be laid over."""
+"""The values that a controller can turn through."""
+
+
+def _unchanged(value: object) -> object:
+    return value
 
 
 @dataclass(frozen=True, slots=True)
 class SettingType:
-    """`allowed` completes the sentence "allowed is …"; `read` raises ValueError, its text empty or more to the point.
+    """The values that a setting may have.
 
-    `read` accepts anything YAML or a command line can give: text, whole numbers, numbers, booleans, None, lists.
-    `controller_range` is what of it a knob can turn through, None where there is nothing of the kind.
+    - `allowed` completes the sentence "allowed is …".
+    - `read` turns a written value of any kind into the value that the program uses. It raises ValueError for a value
+      that is not allowed; the error has a text only where that says more than `allowed` does.
+    - `write` turns a value into the written value that `read` reads as the same value.
+    - `controller_range` has the values that a controller can turn through, None if it cannot turn this type.
     """
 
     allowed: str
     read: Callable[[object], Any]
     controller_range: ControllerRange | None = None
+    write: Callable[[Any], object] = _unchanged
 
-
-@dataclass(frozen=True, slots=True)
-class PitchRange:
-    """The pitches a voice keeps to: MIDI numbers 0..127, both included."""
-
-    low: int
-    high: int
-
-    def __contains__(self, pitch: int) -> bool:
-        """Whether the voice may play `pitch`."""
-        return self.low <= pitch <= self.high
-
-
-def quoted(value: object) -> str:
-    """`value` as a message quotes it: one line, never long, whatever it is."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return "a number of very many digits"
-    if isinstance(value, dict | list | tuple | set):
-        return "a list or group"
-    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= MAX_QUOTE_LENGTH else text[: MAX_QUOTE_LENGTH - 1] + "…"
-
-
-def quoted_name(name: str) -> str:
-    """A name as a message gives it: without quotes, yet one line and never long."""
-    return quoted(name)[1:].removesuffix(quoted(name)[0])
+    def read_explained(self, value: object) -> Any:  # noqa: ANN401 - a value of any type
+        """Read `value`. The text of the ValueError is complete: the reason, if there is one, and what is allowed."""
+        try:
+            return self.read(value)
+        except ValueError as error:
+            reason = f"{error}; " if str(error) else ""
+            raise ValueError(f"{reason}allowed is {self.allowed}") from None
 
 
 def integer_type(low: int, high: int) -> SettingType:
@@ -89,12 +101,12 @@ def integer_type(low: int, high: int) -> SettingType:
 
 
 def number_type(low: float, high: float, *, excludes_low: bool = False) -> SettingType:
-    """A finite number from `low` (or, `excludes_low`, from just above it) to `high`."""
+    """A finite number from `low` (with `excludes_low`: from just above it) to `high`."""
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError  # noqa: TRY004 - one kind of refusal for every rule
-        # Compared before it is made a float: a huge whole number would not fit one.
+            raise ValueError  # noqa: TRY004 - all types refuse a value with the same error
+        # Compared before the conversion: a huge whole number does not fit into a float.
         if not low <= value <= high or not math.isfinite(value) or (excludes_low and value == low):
             raise ValueError
         return float(value)
@@ -114,29 +126,23 @@ def choice_type(*choices: str) -> SettingType:
     return SettingType(f"{', '.join(choices[:-1])} or {choices[-1]}", read, ChoiceRange(choices))
 
 
-def literal_type(name: str, value: object) -> SettingType:
-    """A word that stands for a value: `auto` for None."""
-
-    def read(given: object) -> object:
-        if given != name:
-            raise ValueError
-        return value
-
-    return SettingType(name, read)
-
-
-def null_type(meaning: str) -> SettingType:
-    """Nothing at all, written `null`."""
+def none_type(word: str | None, meaning: str = "") -> SettingType:
+    """The value None, written as `word`, such as `auto`; a `word` of None is written `null`."""
 
     def read(value: object) -> None:
-        if value is not None:
+        if value != word:
             raise ValueError
 
-    return SettingType(f"null ({meaning})", read)
+    def write(value: object) -> str | None:
+        if value is not None:
+            raise ValueError
+        return word
+
+    return SettingType(word or f"null ({meaning})", read, None, write)
 
 
 def either_type(first: SettingType, second: SettingType) -> SettingType:
-    """What the first rule allows, else what the second does, which is also what a knob turns through."""
+    """What the type `first` allows, or else what `second` allows. A controller turns through the second."""
 
     def read(value: object) -> object:
         try:
@@ -144,11 +150,17 @@ def either_type(first: SettingType, second: SettingType) -> SettingType:
         except ValueError:
             return second.read(value)
 
-    return SettingType(f"{first.allowed} or {second.allowed}", read, second.controller_range)
+    def write(value: object) -> object:
+        try:
+            return first.write(value)
+        except ValueError:
+            return second.write(value)
+
+    return SettingType(f"{first.allowed} or {second.allowed}", read, second.controller_range, write)
 
 
 def boolean_type() -> SettingType:
-    """True or false; `yes`, `no`, `on` and `off` say the same."""
+    """True or false, also written `yes`, `no`, `on` and `off`."""
     meanings = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
     def read(value: object) -> bool:
@@ -180,18 +192,66 @@ _PITCH_RANGE = re.compile(r"\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*(?:-|–|\.\.)\s
 
 
 def pitch_range_type() -> SettingType:
-    """A range of pitches, its two ends as names (`C3-C6`, middle C is C4) or MIDI numbers (`48-84`)."""
+    """A range of pitches; its two ends are names (`C3-C6`, middle C is C4) or MIDI numbers (`48-84`)."""
 
     def read(value: object) -> PitchRange:
         match = _PITCH_RANGE.fullmatch(value) if isinstance(value, str) and len(value) < MAX_QUOTE_LENGTH else None
         if match is None:
             raise ValueError
         try:
-            low, high = (parse_pitch(each) for each in match.groups())
+            low, high = (parse_pitch(pitch) for pitch in match.groups())
         except ModelsError:
             raise ValueError("MIDI pitches go from C-1 (0) to G9 (127)") from None
         if low > high:
             raise ValueError("its lowest pitch is above its highest")
         return PitchRange(low, high)
 
-    return SettingType("two pitches, low to high, such as C3-C6 or 48-84", read)
+    def write(value: PitchRange) -> str:
+        return f"{pitch_name(value.low)}-{pitch_name(value.high)}"
+
+    return SettingType("two pitches, low to high, such as C3-C6 or 48-84", read, None, write)
+
+
+def bindings_type(allowed: str) -> SettingType:
+    """Bindings by number. Only an empty group is read here: `sideman.core.settings.bindings` reads each entry."""
+
+    def read(value: object) -> Bindings:
+        if value not in (None, {}):
+            raise ValueError
+        return Bindings()
+
+    def write(value: Bindings) -> dict[str, str]:
+        return {str(number): target.text for number, target in value}
+
+    return SettingType(allowed, read, None, write)
+
+
+# -- written values as text
+
+
+def plain_text(written: object) -> str:
+    """Return a written value as one would type it: `null`, `true`, `0.9`, `C3-C6`, `{64: mode}`."""
+    match written:
+        case None:
+            return "null"
+        case bool():
+            return str(written).lower()
+        case dict():
+            return "{" + ", ".join(f"{name}: {plain_text(value)}" for name, value in written.items()) + "}"
+        case _:
+            return str(written)
+
+
+def quoted(value: object) -> str:
+    """Return any value as an error message quotes it: one line, never long."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number of very many digits"
+    if isinstance(value, dict | list | tuple | set):
+        return "a list or group"
+    text = plain_text(value) if value is None or isinstance(value, bool) else repr(value)
+    return text if len(text) <= MAX_QUOTE_LENGTH else text[: MAX_QUOTE_LENGTH - 1] + "…"
+
+
+def quoted_name(name: str) -> str:
+    """Return a name as an error message gives it: without quotes, but on one line and never long."""
+    return quoted(name)[1:].removesuffix(quoted(name)[0])

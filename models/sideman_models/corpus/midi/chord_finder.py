@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chords under a melody, found from the notes of its accompaniment.
+"""Finds the chords under a melody from the notes of its accompaniment.
 
-A hidden Markov model over slots of time (a beat, in metres of eighths an eighth), its states the qualities of
-`QUALITY_PRIORS` on the twelve roots, its best path found by Viterbi. All figures are logarithms of probabilities, set
-by hand:
+The method is a hidden Markov model over slots of time (a beat, or an eighth in meters of eighths). Its states are the
+qualities of `QUALITY_PRIORS` on the twelve roots; the Viterbi algorithm finds the best path. All numbers are logarithms
+of probabilities that were set by hand:
 
-- **What sounds.** Each voice that sounds through a slot is one draw from the pitch classes: a tone of the chord is
-  likely, one of its scale less, any other unlikely (`_TONE`, `_FIFTH`, `_SCALE`, `_OTHER`, of sum 1). As every state
-  shares out the same whole, a triad fits best where nothing but the triad sounds. The draws of a slot do not stand
-  alone, so they count only in part (`_VOICE_WEIGHT`); those of the melody, which says less of the chord, less still
+- **Notes.** Each voice that sounds through a slot is one draw from the pitch classes. A chord tone is likely, another
+  scale tone less likely, any other tone unlikely (`_TONE`, `_FIFTH`, `_SCALE`, `_OTHER`). In each state they are scaled
+  to the sum 1, so a triad fits best where only the triad sounds. The draws of a slot are not independent, so they count
+  only in part (`_VOICE_WEIGHT`). The notes of the melody say less about the chord, so they count even less
   (`_MELODY_WEIGHT`).
-- **The bass**, the lowest note of a slot: where a chord begins and on the first beat of a bar most likely its root,
-  elsewhere any of its tones (`_BASS_WEIGHT`). Above E3 it counts half, above C4 nothing.
-- **Changes** come with the bar line, seldom in its middle, hardly ever elsewhere; the root then likes to fall by a
-  fifth (`_ROOT_MOTION`).
-- **Qualities** differ in how common they are (`QUALITY_PRIORS`).
+- **The bass** is the lowest note of a slot. Where a chord begins and on the first beat of a bar it is most likely the
+  root, elsewhere any chord tone (`_BASS_WEIGHT`). From E3 it counts half, from C4 not at all.
+- **Changes** of chord are likely at the bar line, less likely in the middle of the bar, and unlikely elsewhere. The
+  most likely motion of the root is a fifth down (`_ROOT_MOTION`).
+- **Qualities** are not equally common (`QUALITY_PRIORS`).
 
-A slot in which nothing sounds tells nothing: the chord stays. Where nothing sounds at all there is no chord.
+In a slot in which nothing sounds, the chord stays. If nothing sounds at all, there is no chord.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TONE, _FIFTH, _SCALE, _OTHER = 1.0, 0.7, 0.1, 0.02
 _MELODY_TONE, _MELODY_SCALE, _MELODY_OTHER = 1.0, 0.5, 0.12
 _VOICE_WEIGHT, _MELODY_WEIGHT = 0.7, 0.4
 _BASS_BEGINS = (0.78, 0.08, 0.09, 0.05)
-"""The bass where a chord begins: its root, its other tones together, other tones of its scale, the rest."""
+"""The bass where a chord begins: the root, the other chord tones together, the other scale tones, the rest."""
 _BASS_ELSEWHERE = (0.24, 0.36, 0.18, 0.22)
 _BASS_WEIGHT = 0.75
 _HALF_BASS_FROM, _NO_BASS_FROM = 52, 60
@@ -56,14 +56,14 @@ _ROOT_MOTION = {
     8: 0.02,
     6: 0.02,
 }
-"""How likely the next root lies so many semitones higher (0: another quality on the same root)."""
+"""The probability that the next root is this many semitones higher (0: another quality on the same root)."""
 _MIN_BASS_SHARE = 0.25
-"""A note that holds for this part of a slot may be its bass."""
+"""A note that sounds for this share of a slot may be its bass."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSlots:
-    """`count` slots of `ticks_per_slot` each, `slots_per_bar` to a bar; the first begins on a bar line."""
+    """`count` slots of `ticks_per_slot` each, `slots_per_bar` in a bar. The first slot begins on a bar line."""
 
     count: int
     ticks_per_slot: int
@@ -71,23 +71,23 @@ class TimeSlots:
 
 
 def find_chords(accompaniment: Sequence[TimedNote], melody: Sequence[TimedNote], slots: TimeSlots) -> list[Chord]:
-    """The chord of every slot, from notes whose times are ticks from the first slot. See the module for the method.
+    """Return the chord of each slot (the module docstring describes the method).
 
-    Without accompaniment the melody alone must tell: give it as both.
+    Times of notes are in ticks from the first slot. If there is no accompaniment, pass the melody as both arguments.
     """
     voices, tune = _sounding_amounts(accompaniment, slots), _sounding_amounts(melody, slots)
     if not voices.any() and not tune.any():
         return [NO_CHORD] * slots.count
-    telling = np.flatnonzero(voices.any(axis=1) | tune.any(axis=1))
-    staying, beginning = _observation_scores(voices[telling], tune[telling])
-    path = _viterbi_path(staying, beginning, telling.tolist(), slots.slots_per_bar)
-    latest = np.maximum(np.searchsorted(telling, np.arange(slots.count), side="right") - 1, 0)
+    audible = np.flatnonzero(voices.any(axis=1) | tune.any(axis=1))
+    staying, beginning = _observation_scores(voices[audible], tune[audible])
+    path = _viterbi_path(staying, beginning, audible.tolist(), slots.slots_per_bar)
+    latest = np.maximum(np.searchsorted(audible, np.arange(slots.count), side="right") - 1, 0)
     return [_STATE_CHORDS[path[index]] for index in latest]
 
 
 def _sounding_amounts(notes: Sequence[TimedNote], slots: TimeSlots) -> Floats:
-    """(slots, 128): how many notes of each pitch sound through each slot, parts of it counted as such."""
-    held = np.zeros((slots.count, 128))
+    """Return (slots, 128): how many notes of each pitch sound in each slot, in fractions of the slot."""
+    amounts = np.zeros((slots.count, 128))
     edges: Floats = np.arange(slots.count + 1) * float(slots.ticks_per_slot)
     by_pitch: dict[int, tuple[list[float], list[float]]] = {}
     for start, end, pitch in notes:
@@ -95,45 +95,44 @@ def _sounding_amounts(notes: Sequence[TimedNote], slots: TimeSlots) -> Floats:
         starts.append(start)
         ends.append(end)
     for pitch, (starts, ends) in by_pitch.items():
-        held[:, pitch] = np.diff(_time_since(starts, edges) - _time_since(ends, edges)) / slots.ticks_per_slot
-    return held
+        amounts[:, pitch] = np.diff(_time_since(starts, edges) - _time_since(ends, edges)) / slots.ticks_per_slot
+    return amounts
 
 
 def _time_since(times: Sequence[float], edges: Floats) -> Floats:
-    """(edges,): the time since each of `times`, summed over those that are past."""
+    """Return (edges,): for each edge the sum of the times since those of `times` that are before it."""
     ordered = np.sort(np.array(times, np.float64))
     past = np.searchsorted(ordered, edges)
     return np.asarray(edges * past - np.concatenate([[0.0], np.cumsum(ordered)])[past])
 
 
 def _observation_scores(voices: Floats, tune: Floats) -> tuple[Floats, Floats]:
-    """(slots, states) twice: how well each chord explains a slot it goes on in, and one it begins in."""
+    """Return (slots, states) twice: how well each chord explains a slot if it continues, and if it begins."""
     sounds = _VOICE_WEIGHT * _by_pitch_class(np.minimum(voices, 1.0)) @ _TONE_SCORES.T
     sounds += _MELODY_WEIGHT * _by_pitch_class(np.minimum(tune, 1.0)) @ _MELODY_TONE_SCORES.T
     lowest = np.argmax(voices >= _MIN_BASS_SHARE, axis=1)
     weight = _BASS_WEIGHT * np.where(lowest < _HALF_BASS_FROM, 1.0, np.where(lowest < _NO_BASS_FROM, 0.5, 0.0))
     weight *= (voices >= _MIN_BASS_SHARE).any(axis=1)
-    below = weight[:, None]
-    elsewhere = sounds + below * _BASS_ELSEWHERE_SCORES.T[lowest % 12]
-    begins = sounds + below * _BASS_BEGIN_SCORES.T[lowest % 12]
-    return elsewhere.astype(np.float32), begins.astype(np.float32)  # two of them, of a long piece, are large
+    elsewhere = sounds + weight[:, None] * _BASS_ELSEWHERE_SCORES.T[lowest % 12]
+    begins = sounds + weight[:, None] * _BASS_BEGIN_SCORES.T[lowest % 12]
+    return elsewhere.astype(np.float32), begins.astype(np.float32)  # float32, because both are large for a long piece
 
 
-def _by_pitch_class(held: Floats) -> Floats:
-    """(slots, 12) from (slots, 128)."""
-    padded = np.concatenate([held, np.zeros((len(held), 4))], axis=1)
-    return np.asarray(padded.reshape(len(held), 11, 12).sum(axis=1))
+def _by_pitch_class(amounts: Floats) -> Floats:
+    """Sum pitches (slots, 128) by pitch class (slots, 12)."""
+    padded = np.concatenate([amounts, np.zeros((len(amounts), 4))], axis=1)
+    return np.asarray(padded.reshape(len(amounts), 11, 12).sum(axis=1))
 
 
 def _viterbi_path(staying: Floats, beginning: Floats, places: Sequence[int], in_bar: int) -> list[int]:
-    """The likeliest state of every slot, of which `places` says where it lies.
+    """Return the most likely state of each slot; `places` are the numbers of these slots.
 
-    Where a chord goes depends on its root alone: of each root only the best state is asked.
+    The next chord depends only on the root of a chord, so only the best state of each root is considered.
     """
-    shape = (len(QUALITY_PRIORS), 12)  # the states: a row a quality, a column a root
+    shape = (len(QUALITY_PRIORS), 12)  # the states: one row for each quality, one column for each root
     staying, beginning = staying.reshape(-1, *shape), beginning.reshape(-1, *shape)
     same, roots = np.arange(len(_STATE_CHORDS), dtype=np.int16).reshape(shape), np.arange(12)
-    came_from = np.zeros(staying.shape, np.int16)
+    origins = np.zeros(staying.shape, np.int16)
     best = beginning[0] + _QUALITY_SCORES
     for index in range(1, len(places)):
         at_bar = places[index] % in_bar == 0
@@ -143,44 +142,44 @@ def _viterbi_path(staying: Floats, beginning: Floats, places: Sequence[int], in_
         before = moved.argmax(axis=0)
         new = moved[before, roots] + change + _QUALITY_SCORES + beginning[index]
         stay = best + log(1 - exp(change)) + (beginning if at_bar else staying)[index]
-        came_from[index] = np.where(new > stay, 12 * top[before] + before, same)
+        origins[index] = np.where(new > stay, 12 * top[before] + before, same)
         best = np.maximum(new, stay)
     path = [int(best.argmax())]
-    origins = came_from.reshape(len(places), -1)
+    flat_origins = origins.reshape(len(places), -1)
     for index in range(len(places) - 1, 0, -1):
-        path.append(int(origins[index, path[-1]]))
+        path.append(int(flat_origins[index, path[-1]]))
     return path[::-1]
 
 
 def _change_score(slot: int, before: int, in_bar: int) -> float:
-    """How likely a chord changes at a slot, the last one that told anything being `before`."""
+    """Return the score of a change of chord at `slot`; `before` is the last slot with notes."""
     if slot // in_bar > before // in_bar:
         return _CHANGE_AT_BAR
     return _CHANGE_IN_MIDDLE if 2 * (slot % in_bar) == in_bar else _CHANGE_ELSEWHERE
 
 
 def _pitch_class_scores(chord: Chord, tone: float, fifth: float, scale: float, other: float) -> Floats:
-    """(12,) logarithms of the probability of each pitch class."""
-    likely = np.full(12, other)
-    likely[list(chord.scale)] = scale
-    likely[list(chord.tones)] = tone
+    """Return (12,) the logarithm of the probability of each pitch class."""
+    weights = np.full(12, other)
+    weights[list(chord.scale)] = scale
+    weights[list(chord.tones)] = tone
     if 7 in chord.quality.tones:
-        likely[(chord.root + 7) % 12] = fifth
-    return np.asarray(np.log(likely / likely.sum()))
+        weights[(chord.root + 7) % 12] = fifth
+    return np.asarray(np.log(weights / weights.sum()))
 
 
 def _bass_scores(chord: Chord, shares: tuple[float, float, float, float]) -> Floats:
-    """(12,) logarithms of the probability of each pitch class as the bass."""
+    """Return (12,) the logarithm of the probability of each pitch class as the bass."""
     root, tone, scale, other = shares
     tones, scales = chord.tones - {chord.root}, chord.scale - chord.tones
-    likely = np.full(12, other / max(1, 12 - len(chord.scale | chord.tones)))
-    likely[list(scales)] = scale / max(1, len(scales))
-    likely[list(tones)] = tone / max(1, len(tones))
-    likely[chord.root] = root
-    return np.asarray(np.log(likely / likely.sum()))
+    weights = np.full(12, other / max(1, 12 - len(chord.scale | chord.tones)))
+    weights[list(scales)] = scale / max(1, len(scales))
+    weights[list(tones)] = tone / max(1, len(tones))
+    weights[chord.root] = root
+    return np.asarray(np.log(weights / weights.sum()))
 
 
-# The states: quality by quality, each on the roots C to B.
+# The states: for each quality, the roots C to B.
 _STATE_CHORDS: list[Chord] = [chord_on(root, QUALITIES[quality]) for quality in QUALITY_PRIORS for root in range(12)]
 _TONE_SCORES = np.array([_pitch_class_scores(chord, _TONE, _FIFTH, _SCALE, _OTHER) for chord in _STATE_CHORDS])
 _MELODY_TONE_SCORES = np.array(

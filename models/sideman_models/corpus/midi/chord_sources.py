@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the chords of a MIDI file come from: symbols in its texts, or what its other parts play.
+"""The sources of chords in a MIDI file: symbols in its texts, or the notes of its other parts.
 
-Symbols are text, marker, lyric or cue events of one kind on one track, of which three in five or more can be read as
-chords (`harmony.parse_chord`); up to 64 of them are tried. Bare letters alone are taken for rehearsal marks. A chord
-begins on the nearest beat, or half of one where any stands between two; the first also holds before.
+Symbols are text, marker, lyric or cue events of one kind on one track. They count as chords if at least three in five
+can be read by `harmony.parse_chord`; up to 64 are tried. If all of them are single letters, they are taken for
+rehearsal marks. A chord begins on the nearest beat, or half beat if one lies between two beats. The first chord also
+holds before its onset.
 """
 
 from __future__ import annotations
@@ -32,67 +33,74 @@ _BRACKETS = "[](){}<>|\"' "
 
 
 class ChordSource(Protocol):
-    """Chords over stretches of the music, where they come from, and the symbols that could not be read."""
+    """A source of chords for sections of the music."""
 
     @property
-    def description(self) -> str: ...  # noqa: D102
+    def description(self) -> str:
+        """Where the chords come from, for the report."""
+        ...
 
     @property
-    def unread_symbols(self) -> tuple[str, ...]: ...  # noqa: D102
+    def unread_symbols(self) -> tuple[str, ...]:
+        """The symbols that could not be read."""
+        ...
 
-    def chords_over(self, stretch: MeterSection) -> ChordGrid:
-        """The chords of the stretch."""
+    def chords_over(self, section: MeterSection) -> ChordGrid:
+        """Return the chords of the section."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolChords:
-    """Chords from symbols: (onset in `TICKS_PER_QUARTER`, chord), in order, at least one."""
+    """Chords from symbols: (onset in `TICKS_PER_QUARTER`, chord) in order, at least one."""
 
     chords: tuple[tuple[float, Chord], ...]
     description: str
     unread_symbols: tuple[str, ...]
 
-    def chords_over(self, stretch: MeterSection) -> ChordGrid:
-        """The chords of the stretch."""
-        within = [at for at, _ in self.chords if stretch.start <= at < stretch.end]
-        halves = any(
-            0.25 < (at - stretch.start) * stretch.slots_per_beat / TICKS_PER_QUARTER % 1 < 0.75 for at in within
+    def chords_over(self, section: MeterSection) -> ChordGrid:
+        """Return the chords of the section, on a grid of half beats if one of them begins on a half beat."""
+        onsets = [at for at, _ in self.chords if section.start <= at < section.end]
+        on_half_beat = any(
+            0.25 < (at - section.start) * section.slots_per_beat / TICKS_PER_QUARTER % 1 < 0.75 for at in onsets
         )
-        slots = stretch.slots(2 if halves else 1)
-        laid: list[Chord] = []
+        slots = section.slots(2 if on_half_beat else 1)
+        grid: list[Chord] = []
         chord = self.chords[0][1]
         for at, following in self.chords:
-            slot = min(slots.count, round((at - stretch.start) / slots.ticks_per_slot))
-            laid += [chord] * (slot - len(laid))
+            slot = min(slots.count, round((at - section.start) / slots.ticks_per_slot))
+            grid += [chord] * (slot - len(grid))
             chord = following
-        return ChordGrid((*laid, *[chord] * (slots.count - len(laid))), TICKS_PER_QUARTER // slots.ticks_per_slot)
+        return ChordGrid((*grid, *[chord] * (slots.count - len(grid))), TICKS_PER_QUARTER // slots.ticks_per_slot)
 
 
 @dataclass(frozen=True, slots=True)
 class InferredChords:
-    """Chords found from notes, given in order of onset."""
+    """Chords found from notes. Both lists of notes are in order of onset."""
 
     accompaniment: Sequence[TimedNote]
     melody: Sequence[TimedNote]
     description: str
     unread_symbols: tuple[str, ...] = ()
 
-    def chords_over(self, stretch: MeterSection) -> ChordGrid:
-        """The chords of the stretch."""
+    def chords_over(self, section: MeterSection) -> ChordGrid:
+        """Return the chords of the section, one for each slot."""
         chords = find_chords(
-            stretch.notes_within(self.accompaniment), stretch.notes_within(self.melody), stretch.slots()
+            section.notes_within(self.accompaniment), section.notes_within(self.melody), section.slots()
         )
-        return ChordGrid(tuple(chords), stretch.slots_per_beat)
+        return ChordGrid(tuple(chords), section.slots_per_beat)
 
 
 def chords_from_accompaniment(
     pitched_parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]
 ) -> InferredChords:
-    """Chords from all that is not `line`, the melody's highest; from this alone if there is nothing else."""
+    """Return chords found from all notes but `line`, the highest line of the melody.
+
+    If there are no other notes, they are found from the line alone.
+    """
     others = [part for part in pitched_parts if part is not melody]
-    taken = set(line)
-    below = [note for note in melody.notes if note not in taken]
+    in_line = set(line)
+    below = [note for note in melody.notes if note not in in_line]
     accompaniment = sorted([note for part in others for note in part.notes] + below)
     if not accompaniment:
         return InferredChords(line, line, "found from the melody alone")
@@ -102,7 +110,10 @@ def chords_from_accompaniment(
 
 
 def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quarter: int) -> SymbolChords | None:
-    """The chords that the kind of events tells which has the most texts, of those that tell chords at all."""
+    """Return the chords of the text events, or None if no kind of events on a track is chord symbols.
+
+    If there are several, the one with the most events is used.
+    """
     groups: dict[tuple[int, str], list[TextEvent]] = defaultdict(list)
     for number, track in tracks:
         for text in track.texts:
@@ -128,7 +139,7 @@ def _are_chord_symbols(texts: Sequence[TextEvent]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _read_symbol(text: str) -> Chord | None:
-    """The chord that a text is, if it is one."""
+    """Return the chord that the text stands for, or None."""
     plain = text.strip(_BRACKETS)
     if not 1 <= len(plain) <= _MAX_SYMBOL_LENGTH or plain[0] not in "ABCDEFGNn":
         return None

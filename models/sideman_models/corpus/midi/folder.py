@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MIDI files by the thousand: found in folders, read on all cores, and never read twice.
+"""Reads many MIDI files: finds them in folders, reads them on all cores, and keeps the readings on disk.
 
-Readings are kept under `$XDG_CACHE_HOME/sideman/corpus` (`~/.cache` without the variable), by the hash of the file's
-bytes, the reader's version and how it was told to read. A kept reading that is broken is read anew; one that cannot be
-written is not kept.
+Readings are kept under `$XDG_CACHE_HOME/sideman/corpus` (`~/.cache` without the variable). The key is the hash of the
+content of the file, the version of the reader, and the options. A cached reading that is broken is read again; a
+reading that cannot be written is not kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -26,38 +25,39 @@ from typing import Any
 from sideman_models.corpus.midi.parser import MAX_FILE_BYTES
 from sideman_models.corpus.midi.reader import READER_VERSION, FileReport, MidiMusic, ReadingOptions, read_midi
 from sideman_models.errors import CorpusError
-from sideman_models.files import check_regular_file
+from sideman_models.files import read_plain_file, write_whole
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.line import LineNote
 from sideman_models.music.solos import ChordGrid, Solo
 from sideman_models.text import printable
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
-"""How a MIDI file's name ends, in small letters or capitals."""
+"""The suffixes of MIDI files, in lower or upper case."""
 _MAX_FILES_IN_PROCESS = 32
-"""So many files are read sooner than other processes start."""
+"""Up to this number of files, reading them here is faster than starting other processes."""
 _COPY_SUFFIX, _NUMBER_PREFIX = re.compile(r"\s*\(\d+\)$"), re.compile(r"(0\d+[\s._-]*|\d{1,3}\s?[._-]+\s?)(?=[^\W\d])")
-"""What of a file's name is no title: that it is a copy, and its number in a collection."""
+"""The parts of a file name that are not its title: the mark of a copy, and a number in a collection."""
 
 
 def find_midi_files(folder: Path) -> dict[Path, str]:
-    """All that is called a MIDI file in a folder and those below it, in order, with why it is not to be read, if so.
+    """Return all paths with a MIDI suffix in a folder and below it, in order.
 
-    A folder below that cannot be looked into is among them.
+    The value says why a path must not be read, and is empty otherwise. Folders below that cannot be opened are
+    included.
     """
-    found: dict[Path, str] = {}
+    reasons: dict[Path, str] = {}
 
-    def pass_over(error: OSError) -> None:
-        found[Path(error.filename)] = f"cannot be read: {error.strerror}"
+    def note_unreadable_folder(error: OSError) -> None:
+        reasons[Path(error.filename)] = f"cannot be read: {error.strerror}"
 
-    for root, folders, names in os.walk(folder, onerror=pass_over):
+    for root, folders, names in os.walk(folder, onerror=note_unreadable_folder):
         paths = [Path(root, name) for name in (*folders, *names)]
-        found |= {path: _reason_left_out(path) for path in paths if path.suffix.lower() in MIDI_SUFFIXES}
-    return dict(sorted(found.items()))
+        reasons |= {path: _reason_left_out(path) for path in paths if path.suffix.lower() in MIDI_SUFFIXES}
+    return dict(sorted(reasons.items()))
 
 
 def _reason_left_out(path: Path) -> str:
-    """Why a path is not to be read, empty if it may be."""
+    """Return why a path must not be read, or an empty text."""
     try:
         if path.is_file():
             return ""
@@ -71,65 +71,53 @@ def _reason_left_out(path: Path) -> str:
 def read_midi_files(
     paths: Mapping[Path, str], options: ReadingOptions
 ) -> tuple[dict[Path, MidiMusic], dict[Path, str]]:
-    """What each file holds, in order, and the sha256 of each that could be read. A bad file is told in its report.
+    """Return in order what each file holds, and the sha256 of each file that was read.
 
-    `paths` are as `find_midi_files` gives them: each with why it is not to be read, or an empty text.
-
-    Of files with the same bytes the first alone is used. Raises `CorpusError` where a process that reads was ended.
+    `paths` are as `find_midi_files` returns them. Of files with the same content only the first is used. The report of
+    a file says why it has no solo. Raises `CorpusError` if a process that reads was killed.
     """
     hashes: dict[Path, str] = {}
-    done = {path: MidiMusic(FileReport(left_out=reason)) for path, reason in paths.items() if reason}
+    music = {path: MidiMusic(FileReport(left_out=reason)) for path, reason in paths.items() if reason}
     first: dict[str, Path] = {}
-    for path in (path for path in paths if path not in done):
+    for path in (path for path in paths if path not in music):
         try:
-            hashes[path] = hashlib.sha256(_read_bytes(path)).hexdigest()
+            hashes[path] = hashlib.sha256(read_plain_file(path, MAX_FILE_BYTES)).hexdigest()
         except OSError as error:
-            done[path] = MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}"))
+            music[path] = MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}"))
             continue
         if (same := first.setdefault(hashes[path], path)) != path:
-            done[path] = MidiMusic(
+            music[path] = MidiMusic(
                 FileReport(remarks=(f"the same as {printable(same)}",), left_out="the same as another")
             )
-    wanted = [path for path in first.values() if path not in done]
+    wanted = [path for path in first.values() if path not in music]
     cache = _ReadingCache(options) if options.use_cache else None
-    done |= {path: kept for path in wanted if cache and (kept := cache.get(hashes[path]))}
-    fresh = [path for path in wanted if path not in done]
-    for path, packed in zip(fresh, _read_all(fresh, options), strict=True):
-        done[path] = _from_json(packed)
+    music |= {path: kept for path in wanted if cache and (kept := cache.get(hashes[path]))}
+    unread = [path for path in wanted if path not in music]
+    for path, packed in zip(unread, _read_all(unread, options), strict=True):
+        music[path] = _from_json(packed)
         if cache:
             cache.put(hashes[path], packed)
-    return {path: _with_title(done[path], path) for path in paths}, hashes
+    return {path: _with_title(music[path], path) for path in paths}, hashes
 
 
 def _with_title(music: MidiMusic, path: Path) -> MidiMusic:
-    """The music with its file's name, and this as its title if it has none."""
-    title = music.report.title or _title_from_name(path)
+    """Return the music with the path of its file, and with a title from the name of the file if it has none."""
+    name = _COPY_SUFFIX.sub("", path.stem)
+    if numbered := _NUMBER_PREFIX.match(name):
+        name = name[numbered.end() :]
+    title = music.report.title or printable(name.replace("_", " ").strip() or path.name)
     report = replace(music.report, file=printable(path), title=title)
     return MidiMusic(report, tuple(replace(solo, title=title) for solo in music.solos))
 
 
-def _title_from_name(path: Path) -> str:
-    name = _COPY_SUFFIX.sub("", path.stem)
-    if numbered := _NUMBER_PREFIX.match(name):
-        name = name[numbered.end() :]
-    return printable(name.replace("_", " ").strip() or path.name)
-
-
-def _read_bytes(path: Path) -> bytes:
-    """A file's bytes; of one that is too large, enough of them to show it. Raises `OSError`."""
-    check_regular_file(path)
-    with path.open("rb") as file:
-        return file.read(MAX_FILE_BYTES + 1)
-
-
 def _read_all(paths: Sequence[Path], options: ReadingOptions) -> Iterator[str]:
-    """The readings of files, packed, in order."""
+    """Yield the reading of each file as JSON, in order."""
     read = partial(_read_one, options=options)
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 64)
     if len(paths) <= _MAX_FILES_IN_PROCESS or workers == 1:
         yield from map(read, paths)
         return
-    # Not forked: whoever reads to train may have threads that would be missing.
+    # Spawned, not forked: a process that trains has threads, which a fork would lose.
     try:
         with ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupts) as pool:
             yield from pool.map(read, paths, chunksize=8)
@@ -138,26 +126,26 @@ def _read_all(paths: Sequence[Path], options: ReadingOptions) -> Iterator[str]:
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C is for the process that asked for the reading."""
+    """Leave Ctrl-C to the main process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _read_one(path: Path, options: ReadingOptions) -> str:
     try:
-        return _to_json(read_midi(_read_bytes(path), options))
+        return _to_json(read_midi(read_plain_file(path, MAX_FILE_BYTES), options))
     except OSError as error:
         return _to_json(MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}")))
 
 
 class _ReadingCache:
-    """Readings on disk, one file each: the sha256 of the reading, and the reading."""
+    """Readings on disk. Each is a file that holds the sha256 of the reading, and the reading as JSON."""
 
     def __init__(self, options: ReadingOptions) -> None:
         self._folder = _cache_folder()
         self._options_key = f"{READER_VERSION} {options.chords} {options.melody!r}"
 
     def get(self, content: str) -> MidiMusic | None:
-        """The reading of a file of this sha256, if it was kept and is whole."""
+        """Return the reading of a file with this sha256, or None if there is no complete one."""
         if (path := self._file_of(content)) is None:
             return None
         try:
@@ -170,22 +158,15 @@ class _ReadingCache:
         return replace(music, report=replace(music.report, cached=True))
 
     def put(self, content: str, packed: str) -> None:
-        """Keep a reading, whole or not at all."""
+        """Keep the reading of a file with this sha256."""
         if (path := self._file_of(content)) is None:
             return
-        kept = f"{hashlib.sha256(packed.encode()).hexdigest()}\n{packed}"
+        content_with_hash = f"{hashlib.sha256(packed.encode()).hexdigest()}\n{packed}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-                try:
-                    file.write(kept)
-                    file.close()
-                    Path(file.name).replace(path)
-                except BaseException:
-                    Path(file.name).unlink(missing_ok=True)
-                    raise
+            write_whole(path, content_with_hash.encode(), sync=False)
         except OSError:
-            return  # the reading itself is there; only the next one takes as long
+            return  # the reading itself is complete; without the cache only the next one takes longer
 
     def _file_of(self, content: str) -> Path | None:
         if self._folder is None:
@@ -205,7 +186,7 @@ def _cache_folder() -> Path | None:
 
 
 def _to_json(music: MidiMusic) -> str:
-    """Music as JSON."""
+    """Return the music as JSON."""
     solos = [
         {
             "notes": [[note.onset, note.end, note.pitch] for note in solo.notes],
@@ -222,20 +203,19 @@ def _to_json(music: MidiMusic) -> str:
 def _from_json(packed: str) -> MidiMusic:
     plain = json.loads(packed)
     report: dict[str, Any] = {
-        name: tuple(told) if isinstance(told, list) else told for name, told in plain["report"].items()
+        name: tuple(entry) if isinstance(entry, list) else entry for name, entry in plain["report"].items()
     }
-    return MidiMusic(FileReport(**report), tuple(_solo_from_json(solo) for solo in plain["solos"]))
-
-
-def _solo_from_json(plain: Mapping[str, Any]) -> Solo:
-    notes = tuple(LineNote(onset, end, pitch) for onset, end, pitch in plain["notes"])
-    chords = tuple(chord for count, text in plain["chords"] for chord in [parse_chord(text)] * count)
-    changes = ChordGrid(chords, plain["per_beat"])
-    return Solo("", "", notes, changes, plain["bar_ticks"], unread_chords=tuple(plain["unread"]))
+    solos = []
+    for solo in plain["solos"]:
+        notes = tuple(LineNote(onset, end, pitch) for onset, end, pitch in solo["notes"])
+        chords = tuple(chord for count, text in solo["chords"] for chord in [parse_chord(text)] * count)
+        changes = ChordGrid(chords, solo["per_beat"])
+        solos.append(Solo("", "", notes, changes, solo["bar_ticks"], unread_chords=tuple(solo["unread"])))
+    return MidiMusic(FileReport(**report), tuple(solos))
 
 
 def _chord_runs(chords: Iterable[Chord]) -> list[tuple[int, Chord]]:
-    """Chords that are written alike and follow each other, as (how many, chord)."""
+    """Return runs of chords with the same text as (length, chord)."""
     runs: list[tuple[int, Chord]] = []
     for chord in chords:
         if runs and runs[-1][1].text == chord.text:

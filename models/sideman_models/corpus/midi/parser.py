@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bytes of a standard MIDI file, read as far as they make sense.
+"""Reads the bytes of a standard MIDI file, as far as they make sense.
 
-mido gives a whole file or an error: a file that breaks off in its last track would give nothing, and a length of two
-gigabytes is believed before it is found not to be there. Files in the wild are broken in such ways, so the bytes are
-read here; what mido reads without complaint is read the same (the tests compare the two).
+mido returns either a whole file or an error: it returns nothing of a file that ends in the middle of its last track,
+and it believes a chunk length of two gigabytes before it finds that the data is missing. Many real files are broken in
+such ways, so this module reads the bytes itself. What mido reads without an error is read in the same way here (the
+tests compare both).
 
-- A chunk ends where it says, if another chunk or the end of the file is there; if not, at the next track, or the end.
-- A track is read up to its end mark, or to the first byte that makes no sense. What came before counts.
-- Running status outlives meta and system exclusive messages, as many programs write it.
-- A note-off ends the last note of its channel and pitch that began before it; so one that is lost costs one note its
-  end, and none after it. A note without an end lasts until the next one begins on its channel, a whole note at most.
-- Tempo is not looked at: times are in ticks of a quarter note, and stay so.
+- A chunk ends where its header says, if another chunk or the end of the file is there. If not, it ends at the next
+  track or at the end of the file.
+- A track is read up to its end mark, or up to the first byte that makes no sense. Everything before that counts.
+- Running status survives meta and system exclusive messages, because many programs write files that need this.
+- A note-off ends the latest note of its channel and pitch that began before it. So a missing note-off affects one note
+  only. A note without an end lasts until the next note on its channel begins, at most a whole note.
+- Tempo is ignored: times are in ticks and stay relative to the quarter note.
 
-Nothing is believed that would need much memory or time: see the caps below.
+Limits on memory and time are below: no number in a file can exceed them.
 """
 
 from __future__ import annotations
@@ -22,14 +24,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 MAX_FILE_BYTES = 1 << 23
-"""A file larger than this (8 MiB) is not read: it holds sounds or samples, or far more than a line of music."""
+"""Larger files (8 MiB) are not read: they contain samples, or far more than a line of music."""
 MAX_EVENTS = 250_000
-"""Of one file; what comes after is not read."""
+"""The most events that are read from one file."""
 MAX_TRACKS = 1024
+"""The most tracks that are read from one file."""
 MAX_QUARTERS = 10_000
-"""Quarter notes from the top, an hour or more; what comes after is not read."""
+"""The most quarter notes from the top that are read, an hour or more."""
 MAX_TEXTS, MAX_TEXT_BYTES = 4096, 256
-"""Texts of one track, and bytes of one text; the rest is not read."""
+"""The most text events of one track, and the most bytes of one text."""
 
 TimedNote = tuple[float, float, int]
 """Onset, end and pitch of a note."""
@@ -42,16 +45,16 @@ _MAX_UNENDED_QUARTERS = 4
 
 
 class MidiError(Exception):
-    """Bytes that are no MIDI file, or one that knows no beats."""
+    """The bytes are not a MIDI file, or its time is not measured in quarter notes."""
 
 
 class _BrokenTrackError(Exception):
-    """Here the sense ends."""
+    """The rest of this track makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextEvent:
-    """A text event, in ticks of the file; `kind` is text, lyric, marker or cue."""
+    """A text event at a tick of the file; `kind` is text, lyric, marker or cue."""
 
     tick: int
     kind: str
@@ -60,11 +63,11 @@ class TextEvent:
 
 @dataclass(slots=True)
 class MidiTrack:
-    """What one track holds, in ticks of the file.
+    """The content of one track, in ticks of the file.
 
-    `notes` by channel (0..15), in order of onset; `programs` the sound each channel had at its first note;
-    `time_signatures` as (tick, numerator, denominator). `problem` says where and why the reading ended too early;
-    `notes_without_end` notes had no end.
+    `notes` has (onset, end, pitch) by channel (0..15), in order of onset; `programs` the program of each channel at its
+    first note; `time_signatures` are (tick, numerator, denominator). `problem` says where and why reading stopped too
+    early, or is empty; `notes_without_end` counts notes without a note-off.
     """
 
     name: str = ""
@@ -78,7 +81,7 @@ class MidiTrack:
 
 @dataclass(slots=True)
 class MidiFile:
-    """A file: its `file_type` (0, 1 or 2), ticks a quarter note, its tracks, and what was odd about it as a whole."""
+    """A MIDI file: its `file_type` (0, 1 or 2), ticks a quarter note, tracks, and remarks on the whole file."""
 
     file_type: int
     ticks_per_quarter: int
@@ -87,10 +90,13 @@ class MidiFile:
 
 
 def parse_midi(data: bytes) -> MidiFile:
-    """Read what can be read. Raises `MidiError` where nothing can: no MIDI file, or no quarter notes in it."""
+    """Read what can be read of a MIDI file.
+
+    Raises `MidiError` if nothing can be read: the bytes are not a MIDI file, or its time is not in quarter notes.
+    """
     if len(data) > MAX_FILE_BYTES:
         raise MidiError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-    # Some files lie in a wrapper (RIFF, MacBinary) of a few bytes.
+    # Some files begin with a wrapper (RIFF, MacBinary) of a few bytes.
     start = data.find(b"MThd", 0, 1024)
     if start < 0 or len(data) < start + 14:
         raise MidiError("not a MIDI file")
@@ -101,7 +107,7 @@ def parse_midi(data: bytes) -> MidiFile:
         raise MidiError("time in film frames, without quarter notes")
     midi = MidiFile(kind if kind <= 2 else 1, division, [], [])
     if kind > 2:
-        midi.remarks.append(f"type {kind}, which there is not: read as type 1")
+        midi.remarks.append(f"unknown type {kind}: read as type 1")
     left = MAX_EVENTS
     for first, last in _track_chunks(data, start + 8 + (header if 6 <= header < 256 else 6)):
         if len(midi.tracks) == MAX_TRACKS or left <= 0:
@@ -114,24 +120,21 @@ def parse_midi(data: bytes) -> MidiFile:
 
 
 def _track_chunks(data: bytes, at: int) -> Iterator[tuple[int, int]]:
-    """Where the tracks' events begin and end."""
+    """Yield where the events of each track begin and end."""
     while at + 8 <= len(data):
-        name, claim = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8])
+        name, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8])
         first = at + 8
-        at = first + claim
-        if at > len(data) or not _is_chunk_name_or_end(data[at : at + 4]):
-            following = data.find(b"MTrk", first)
-            at = len(data) if following < 0 else following
+        at = first + length
+        following = data[at : at + 4]
+        if at > len(data) or (len(following) == 4 and not (following.isascii() and following.isalpha())):
+            track = data.find(b"MTrk", first)
+            at = len(data) if track < 0 else track
         if name == b"MTrk":
             yield first, at
 
 
-def _is_chunk_name_or_end(name: bytes) -> bool:
-    return len(name) < 4 or (name.isascii() and name.isalpha())
-
-
 class _TrackReader:
-    """Goes through the events of one track once. An index beyond the bytes is an event that breaks off."""
+    """Reads the events of one track once. An index beyond the bytes means that an event is cut off."""
 
     def __init__(self, data: bytes, offset: int, left: int, last_tick: int) -> None:
         self.events_left = left
@@ -145,16 +148,16 @@ class _TrackReader:
         self._sounding: dict[tuple[int, int], list[int]] = {}
 
     def read(self, longest_unended: int) -> MidiTrack:
-        """The track. `longest_unended` ticks is what a note without an end may last."""
-        begun = 0
+        """Return the track. A note without an end lasts at most `longest_unended` ticks."""
+        event_start = 0
         try:
             while self._position < len(self._data) and not self._ended:
-                begun = self._position
+                event_start = self._position
                 self._read_event()
         except IndexError:
-            self._track.problem = f"breaks off at byte {self._file_offset + begun}"
+            self._track.problem = f"breaks off at byte {self._file_offset + event_start}"
         except _BrokenTrackError as error:
-            self._track.problem = f"{error}, at byte {self._file_offset + begun}"
+            self._track.problem = f"{error}, at byte {self._file_offset + event_start}"
         self._end_sounding_notes(longest_unended)
         for notes in self._track.notes.values():
             notes.sort()
@@ -167,7 +170,7 @@ class _TrackReader:
         tick = self._tick + self._read_variable_length()
         status = self._data[self._position]
         if tick > self._last_tick:
-            raise _BrokenTrackError(f"goes on beyond quarter note {MAX_QUARTERS:,}")
+            raise _BrokenTrackError(f"continues beyond quarter note {MAX_QUARTERS:,}")
         self._tick = tick
         if status < 0x80:
             status = self._running_status
@@ -183,10 +186,10 @@ class _TrackReader:
         elif status:
             self._position += _SYSTEM_DATA_BYTES.get(status, 0)
         else:
-            raise _BrokenTrackError("no event begins like this")
+            raise _BrokenTrackError("not the first byte of an event")
 
     def _read_variable_length(self) -> int:
-        """A number of one to four bytes, seven bits each."""
+        """Read a number of one to four bytes with seven bits each."""
         number = 0
         for _ in range(4):
             byte = self._data[self._position]
@@ -215,10 +218,10 @@ class _TrackReader:
             if channel in self._programs:
                 self._track.programs.setdefault(channel, self._programs[channel])
         elif kind in (_NOTE_ON, _NOTE_OFF):
-            if begun := self._sounding.get((channel, first)):
-                # A key may be struck again before it is released, at the same tick.
-                earlier = bisect_left(begun, self._tick)
-                self._add_note(channel, begun.pop(earlier - 1), self._tick, first)
+            if onsets := self._sounding.get((channel, first)):
+                # A key may be struck again at the tick at which it is released, and before the release.
+                earlier = bisect_left(onsets, self._tick)
+                self._add_note(channel, onsets.pop(earlier - 1), self._tick, first)
         elif kind == _PROGRAM_CHANGE:
             self._programs[channel] = first
 
@@ -239,13 +242,13 @@ class _TrackReader:
         self._track.notes.setdefault(channel, []).append((start, end, pitch))
 
     def _end_sounding_notes(self, longest: int) -> None:
-        """End the notes that nothing has ended."""
-        begun = {channel: set[int]() for channel, _ in self._sounding}
+        """End the notes that have no note-off."""
+        starts_by_channel = {channel: set[int]() for channel, _ in self._sounding}
         for channel, notes in self._track.notes.items():
-            begun.setdefault(channel, set()).update(start for start, _, _ in notes)
+            starts_by_channel.setdefault(channel, set()).update(start for start, _, _ in notes)
         for (channel, _), starts in self._sounding.items():
-            begun[channel].update(starts)
-        onsets = {channel: sorted(starts) for channel, starts in begun.items()}
+            starts_by_channel[channel].update(starts)
+        onsets = {channel: sorted(starts) for channel, starts in starts_by_channel.items()}
         for (channel, pitch), starts in self._sounding.items():
             self._track.notes_without_end += len(starts)
             for start in starts:
@@ -255,7 +258,7 @@ class _TrackReader:
 
 
 def _decode_text(payload: bytes) -> str:
-    """Text without control characters: UTF-8 where it is that, else Latin-1, which anything is."""
+    """Return the text without control characters. Bytes that are not UTF-8 are read as Latin-1."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:

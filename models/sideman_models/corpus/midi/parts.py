@@ -1,30 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of a MIDI file: which of them is the melody, which line it plays, and whether its eighths swing.
+"""The parts of a MIDI file: which part is the melody, what its highest line is, and whether it swings.
 
-A part is what one track plays on one channel; channel 10 is drums, and so is a track called drums or percussion.
+A part is what one track plays on one channel. Channel 10 is drums, and so is a track whose name says drums or
+percussion.
 
-**The melody**, unless it is named, is the part whose track is called a melody, else a solo or lead. Of several, and
-where no name tells, it is the one with the highest sum of
+**The melody**, if the user does not name it, is the part whose track is called a melody, or else a solo or lead. Of
+several such parts, and if no name helps, it is the part with the highest sum of these points:
 
-- twice the share of its notes in its highest line (below),
-- twice the share of the bars in which it begins a note,
-- how near its mean pitch is to C5 (1 there, 0 two octaves away),
-- its different pitch classes, seven or more counting 1,
-- half a point for the name of a voice or of an instrument that plays one note at a time (saxophone, trumpet ...), or
-  for a sound that soloists have (General MIDI: brass, reeds, pipes, synth leads, violin).
+- twice the share of its notes that belong to its highest line (below),
+- twice the share of the bars in which a note of the line begins,
+- how near the mean pitch of the line is to C5 (1 there, 0 at two octaves from it),
+- the different pitch classes of the line; seven or more count 1,
+- 0.5 for the name of a voice or of an instrument that plays one note at a time (saxophone, trumpet ...), or for a
+  program that soloists use (General MIDI: brass, reeds, pipes, synth leads, violin).
 
-Basses (by name, sound, or a mean below C3) come after all others.
+Bass parts (by name, by program, or with a mean below C3) come after all others.
 
 **The highest line** of a part that plays several notes at once: of notes that begin together (within a twelfth of a
-beat, the earlier still sounding) the highest; and no note of which at least half sounds under a higher one.
+beat, while the earlier one still sounds) the highest; but no note of which at least half sounds under a higher one.
 
-**Swing.** In beats with an onset at the beat and just one more, between 0.45 and 0.8 of the way, the second tells the
-ratio. With 16 or more such beats, of which three in five lie within 0.06 of their median, and a median of 0.55 or more,
-the part swings: in every beat, what is before the ratio is stretched to the first half and what is after it to the
-second, as on a lead sheet. Beats with an onset near their first third are triplets and are left.
+**Swing.** In a beat with one onset on the beat and only one more, between 0.45 and 0.8 of the beat, the second onset
+gives the ratio. The part swings if there are 16 or more such beats, if three fifths of them lie within 0.06 of their
+median, and if the median is 0.55 or more. Then the part is written straight, as on a lead sheet: in each beat, the part
+before the ratio is stretched to the first half, the rest to the second half. Beats with an onset near their first third
+are triplets and are not changed.
 
-**Beats that nobody played.** Music recorded without a click has a file's beats anywhere. Of 64 notes or more, chance
-alone would put a quarter within a sixteenth of a beat of a beat or of its half; fewer than three in ten are no more.
+**Notes off the beat.** In music recorded without a click, the beats of the file are anywhere. Chance alone would put a
+quarter of the notes within a sixteenth of a beat of a beat or its half. If there are 64 notes or more, and fewer than
+three in ten are that near, they ignore the beats.
 """
 
 from __future__ import annotations
@@ -53,14 +56,14 @@ _SOLO_INSTRUMENT_NAMES = re.compile(
 _BASS_PROGRAMS = range(32, 40)
 _SOLO_PROGRAMS = {40, *range(56, 80), *range(80, 88)}
 _LOW_PITCH = 48
-_SAME_ONSET_TICKS = 1.0  # ticks
+_SAME_ONSET_TICKS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class MidiPart:
     """The notes of one track (from 1) on one channel (from 1), in order of onset, in ticks of `TICKS_PER_QUARTER`.
 
-    `program` is the General MIDI number (0..127) of what plays its first note.
+    `program` is the General MIDI program (0..127) at its first note, if there is one.
     """
 
     track: int
@@ -71,17 +74,17 @@ class MidiPart:
 
     @property
     def is_drums(self) -> bool:
-        """Whether its pitches are none."""
+        """Whether the part is drums, whose pitches are not pitches."""
         return self.channel == 10 or bool(_DRUM_NAMES.search(self.name))
 
     @property
     def is_bass(self) -> bool:
-        """Whether it is the bass."""
+        """Whether the part is a bass, by its name or program."""
         return bool(_BASS_NAMES.search(self.name)) or self.program in _BASS_PROGRAMS
 
     @property
     def is_chords(self) -> bool:
-        """Whether its track is called the chords."""
+        """Whether the name of the track says that it plays the chords."""
         return bool(_CHORD_TRACK_NAMES.search(self.name))
 
     def __str__(self) -> str:
@@ -90,50 +93,51 @@ class MidiPart:
 
 
 def split_into_parts(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quarter: int) -> list[MidiPart]:
-    """All parts that have notes, in order; `tracks` with their numbers, `ticks_per_quarter` ticks a quarter note."""
-    found = []
+    """Return all parts with notes, in order of track and channel. `tracks` are (number, track)."""
+    parts = []
     for number, track in tracks:
         for channel, notes in sorted(track.notes.items()):
             scaled = tuple(
                 (start * TICKS_PER_QUARTER / ticks_per_quarter, end * TICKS_PER_QUARTER / ticks_per_quarter, pitch)
                 for start, end, pitch in notes
             )
-            found.append(MidiPart(number, channel + 1, track.name, track.programs.get(channel), scaled))
-    return found
+            parts.append(MidiPart(number, channel + 1, track.name, track.programs.get(channel), scaled))
+    return parts
 
 
 def find_named_part(pitched_parts: Sequence[MidiPart], name: str) -> MidiPart | None:
-    """The part that `name` means: a track's name or number, or where one track plays all parts, a channel's number.
+    """Return the part that `name` means, or None.
 
-    A whole name goes before a part of one. Where a track plays several channels, the most notes decide.
+    `name` is the name or number of a track. If one track plays all parts, a number may also be a channel. A whole name
+    is preferred to a part of one. If a track plays several channels, the one with the most notes is returned.
     """
     if name.isascii() and name.isdecimal():
         number = int(name) if len(name) < 6 else 0
-        fits = [part for part in pitched_parts if part.track == number]
+        matches = [part for part in pitched_parts if part.track == number]
         if len({part.track for part in pitched_parts}) == 1:
-            fits = [part for part in pitched_parts if part.channel == number] or fits
+            matches = [part for part in pitched_parts if part.channel == number] or matches
     else:
         wanted = name.casefold().strip()
-        fits = [part for part in pitched_parts if part.name.casefold() == wanted]
-        fits = fits or [part for part in pitched_parts if wanted in part.name.casefold()]
-    return max(fits, key=lambda part: len(part.notes), default=None)
+        matches = [part for part in pitched_parts if part.name.casefold() == wanted]
+        matches = matches or [part for part in pitched_parts if wanted in part.name.casefold()]
+    return max(matches, key=lambda part: len(part.notes), default=None)
 
 
 def find_melody(pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[MidiPart, str]:
-    """The part that is the melody, and why it is thought so. There must be one part at least."""
+    """Return the part that is the melody, and why it was chosen. There must be at least one part."""
     lines = {index: skyline(part.notes) for index, part in enumerate(pitched_parts)}
-    high = [index for index, part in enumerate(pitched_parts) if not _is_low(part)] or list(lines)
+    not_low = [index for index, part in enumerate(pitched_parts) if not _is_low(part)] or list(lines)
     bars = _count_bars([note for part in pitched_parts for note in part.notes], bar_ticks)
 
     def score(index: int) -> float:
         return _melody_score(pitched_parts[index], lines[index], bars, bar_ticks)
 
     for pattern in _MELODY_NAMES:
-        if named := [index for index in high if pattern.search(pitched_parts[index].name)]:
+        if named := [index for index in not_low if pattern.search(pitched_parts[index].name)]:
             return pitched_parts[max(named, key=score)], "by its name"
     if len(pitched_parts) == 1:
         return pitched_parts[0], "the only part"
-    best = max(high, key=score)
+    best = max(not_low, key=score)
     return pitched_parts[best], f"by what it plays, {score(best):.1f} of 6.5 points"
 
 
@@ -153,12 +157,12 @@ def _melody_score(part: MidiPart, line: Sequence[TimedNote], bars: int, bar_tick
 
 
 def _count_bars(notes: Iterable[TimedNote], bar_ticks: int) -> int:
-    """In how many bars a note begins."""
+    """Return the number of bars in which a note begins."""
     return len({start // bar_ticks for start, _, _ in notes})
 
 
 def skyline(notes: Sequence[TimedNote]) -> list[TimedNote]:
-    """The notes of the highest line, in order of onset; see the module."""
+    """Return the notes of the highest line in order of onset: see the module docstring."""
     line: list[TimedNote] = []
     for group in _simultaneous_notes(notes):
         highest = max(group, key=lambda one: (one[2], one[1]))
@@ -168,7 +172,7 @@ def skyline(notes: Sequence[TimedNote]) -> list[TimedNote]:
 
 
 def _simultaneous_notes(notes: Sequence[TimedNote]) -> Iterator[list[TimedNote]]:
-    """Notes that begin together."""
+    """Yield groups of notes that begin together."""
     group: list[TimedNote] = []
     until = 0.0
     for note in notes:
@@ -187,7 +191,10 @@ def _is_covered(note: TimedNote, higher: TimedNote) -> bool:
 
 
 def estimate_swing(notes: Sequence[TimedNote]) -> float | None:
-    """Where the second eighths of a swinging part begin, as a share of the beat; None for one that does not swing."""
+    """Return the swing ratio: where the second eighths begin, as a share of the beat. None: the part does not swing.
+
+    `notes` must be in order of onset, in ticks of `TICKS_PER_QUARTER`.
+    """
     seconds = []
     for phases in _beat_phases(notes).values():
         on_beat = [phase for phase in phases if phase < 1 / 12]
@@ -202,7 +209,7 @@ def estimate_swing(notes: Sequence[TimedNote]) -> float | None:
 
 
 def remove_swing(notes: Sequence[TimedNote], ratio: float) -> list[TimedNote]:
-    """The notes of a part that swings, written straight; none overtakes another."""
+    """Return the notes of a part with this swing ratio, written straight. Their order does not change."""
     triplets = {
         beat for beat, phases in _beat_phases(notes).items() if any(abs(phase - 1 / 3) <= 1 / 12 for phase in phases)
     }
@@ -217,19 +224,19 @@ def remove_swing(notes: Sequence[TimedNote], ratio: float) -> list[TimedNote]:
 
 
 def ignores_beats(notes: Sequence[TimedNote]) -> bool:
-    """Whether the notes, many as they are, pay no heed to the beats."""
-    near = sum(
+    """Whether the notes ignore the beats of the file: see the module docstring."""
+    near_count = sum(
         abs(start / (TICKS_PER_QUARTER / 2) - round(start / (TICKS_PER_QUARTER / 2))) <= 1 / 8 for start, _, _ in notes
     )
-    return len(notes) >= 64 and near < 0.3 * len(notes)
+    return len(notes) >= 64 and near_count < 0.3 * len(notes)
 
 
 def _beat_phases(notes: Sequence[TimedNote]) -> dict[float, list[float]]:
-    """Where in their beats notes begin, by beat. What comes a little before a beat belongs to it."""
-    found: dict[float, list[float]] = defaultdict(list)
+    """Return by beat where its notes begin, as shares of the beat. A note shortly before a beat belongs to it."""
+    phases_by_beat: dict[float, list[float]] = defaultdict(list)
     for start, _, _ in notes:
         beat, phase = divmod(start / TICKS_PER_QUARTER, 1.0)
         if phase > 1 - 1 / 24:
             beat, phase = beat + 1, 0.0
-        found[beat].append(phase)
-    return found
+        phases_by_beat[beat].append(phase)
+    return phases_by_beat

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of knobs, pads and programs: read as they are meant, every mistake told with its place."""
+"""Bindings of controllers, notes and programs: read as written, and every mistake is reported with its line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman.config.yaml import parse_yaml
+from sideman.core.actions import ACTIONS, action_list
 from sideman.core.errors import ConfigError
-from sideman.core.settings.bindings import ActionTarget, Bindings, SettingTarget
-from sideman.core.settings.read_bindings import ACTION_NAMES, MODES, bindings_key_of, read_learn_target, read_target
+from sideman.core.settings.bindings import CONTROLLER_TARGET, bindings_key_of, read_learn_target
 from sideman.core.settings.resolve import resolve_settings
 from sideman.core.settings.schema import KEYS, MidiSettings
+from sideman.core.targets import ActionTarget, Bindings, SettingTarget
+from sideman.core.turns import MODE_NAMES
 
-TABLES = b"""\
+WRITTEN = b"""\
 midi:
   cc: {1: play.temperature, 020: play.density 0.2-2, 64: mode, 65: tap, 80: "mode:trade", 3: play.offset_ms -50--10}
   notes: {24: start, D1: stop, C#1: again}
@@ -23,21 +25,21 @@ midi:
 
 
 def midi(*texts: bytes) -> MidiSettings:
-    """What some files say of `midi`, later ones over earlier ones."""
+    """Return the `midi` settings of some files; later files override earlier ones."""
     reads = [parse_yaml(text, "my.yaml") for text in texts]
     return resolve_settings([read.values for read in reads], [line for read in reads for line in read.problems]).midi
 
 
 def problem(entry: str) -> str:
-    """What is wrong with one line, such as `midi.cc.1: tap`, of a file."""
+    """Return what is wrong with one line of a file, such as `midi.cc.1: tap`."""
     with pytest.raises(ConfigError) as caught:
         midi(f"# mine\n{entry}\n".encode())
     return str(caught.value)
 
 
-def test_tables_are_read_as_a_musician_writes_them() -> None:
-    """Knobs, pads and programs could not be put to use."""
-    read = midi(TABLES)
+def test_bindings_are_read_as_a_musician_writes_them() -> None:
+    """Guards against: controllers, pads and programs that cannot be used."""
+    read = midi(WRITTEN)
     assert dict(read.cc) == {
         1: SettingTarget("play.temperature"),
         3: SettingTarget("play.offset_ms", -50, -10),
@@ -50,8 +52,8 @@ def test_tables_are_read_as_a_musician_writes_them() -> None:
     assert dict(read.programs) == {1: ActionTarget("preset", "ballad"), 2: ActionTarget("preset", "bebop")}
 
 
-def test_one_entry_can_be_given_alone_and_taken_back() -> None:
-    """`--set midi.cc.20=…` would throw the file's table away, or could not free a pedal it has."""
+def test_one_binding_can_be_added_or_removed_alone() -> None:
+    """Guards against: `--set midi.cc.20=…` that removes the bindings of the file, or cannot remove one of them."""
     assert dict(midi(b"midi: {cc: {1: tap, 2: mode}}", b"midi.cc.1: null\nmidi.cc.20: play.velocity").cc) == {
         2: ActionTarget("mode"),
         20: SettingTarget("play.velocity"),
@@ -59,17 +61,17 @@ def test_one_entry_can_be_given_alone_and_taken_back() -> None:
 
 
 @pytest.mark.parametrize("empty", [b"midi: {cc: {}}", b"midi:\n  cc:\n  #  1: tap\n"])
-def test_an_empty_table_says_nothing(empty: bytes) -> None:
-    """A copy of the default file would throw away what a preset binds."""
+def test_empty_bindings_remove_nothing(empty: bytes) -> None:
+    """Guards against: a copy of the default file that removes the bindings of a preset."""
     assert midi(empty) == MidiSettings()
     assert dict(midi(b"midi.cc.1: tap", empty).cc) == {1: ActionTarget("tap")}
 
 
-@pytest.mark.parametrize("table", ["cc", "notes", "programs"])
-def test_a_table_read_again_is_the_same(table: str) -> None:
-    """A table shown, and copied into a file, would mean something else."""
-    before = getattr(midi(TABLES), table)
-    assert getattr(midi(f"midi: {{{table}: {before}}}".encode()), table) == before
+@pytest.mark.parametrize("key", ["cc", "notes", "programs"])
+def test_written_bindings_are_read_as_the_same(key: str) -> None:
+    """Guards against: bindings that change their meaning when they are copied into a file."""
+    before = getattr(midi(WRITTEN), key)
+    assert getattr(midi(f"midi: {{{key}: {before}}}".encode()), key) == before
 
 
 @pytest.mark.parametrize(
@@ -87,31 +89,31 @@ def test_a_table_read_again_is_the_same(table: str) -> None:
         ("midi: {cc: 5}", "midi.cc: 5: allowed is controllers from 0 to 127"),
         ("midi: {cc: {1: play.temprature}}", "did you mean play.temperature?"),
         ("midi: {cc: {1: zzz.zzz}}", "no such key"),
-        ("midi: {cc: {1: midi.channel}}", "midi.channel cannot be turned while it plays"),
-        ("midi: {cc: {1: chart.changes}}", "chart.changes cannot be turned while it plays"),
+        ("midi: {cc: {1: midi.channel}}", "midi.channel cannot be turned by a controller"),
+        ("midi: {cc: {1: chart.changes}}", "chart.changes cannot be turned by a controller"),
         ("midi: {cc: {1: play.range}}", "play.range cannot be turned: it is two pitches"),
         ("midi: {cc: {1: play.density 0-9}}", "play.density goes from 0 to 4"),
         ("midi: {cc: {1: play.density 2-1}}", "the lower end"),
         ("midi: {cc: {1: play.density 1}}", "such as play.temperature or play.density 0.2-2"),
         ("midi: {cc: {1: play.rests 0.5-2}}", "in whole numbers"),
-        ("midi: {cc: {1: play.rate 1-2}}", "no number, and has no range"),
-        ("midi: {cc: {1: jump}}", "or one of start, stop, mode, again, panic, tap, keep, mode:NAME or preset:NAME"),
+        ("midi: {cc: {1: play.rate 1-2}}", "not a number, so it has no range"),
+        ("midi: {cc: {1: jump}}", f"or one of {action_list()}"),
         ("midi: {cc: {1: 'mode:fast'}}", "the modes are solo, trade, answer, duet, off"),
         ("midi: {cc: {1: 'tap:2'}}", "or one of start"),
         ("midi: {cc: {1: preset}}", "preset:NAME"),
         ("midi: {notes: {H1: tap}}", "a pitch from 0 to 127 or from C-1 to G9"),
-        ("midi: {notes: {C1: play.density}}", "a note turns no key"),
+        ("midi: {notes: {C1: play.density}}", "a note cannot turn a setting"),
         ("midi: {notes: {C1: tap, 24: mode}}", "midi.notes.24: the same as midi.notes.C1"),
         ("midi: {programs: {0: ballad}}", "from 1 to 128"),
         ("midi: {programs: {1: 5}}", "the name of a preset"),
     ],
 )
-def test_a_mistake_in_a_table_is_told_with_its_line_and_what_is_allowed(entry: str, words: str) -> None:
-    """Somebody would stand on stage with a pedal that does nothing."""
-    told = problem(entry)
-    assert told.startswith("my.yaml:2: ")
-    assert "\n" not in told
-    assert words in told
+def test_a_mistake_in_a_binding_is_reported_with_its_line_and_what_is_allowed(entry: str, words: str) -> None:
+    """Guards against: a pedal on stage that does nothing."""
+    message = problem(entry)
+    assert message.startswith("my.yaml:2: ")
+    assert "\n" not in message
+    assert words in message
 
 
 @given(
@@ -119,7 +121,7 @@ def test_a_mistake_in_a_table_is_told_with_its_line_and_what_is_allowed(entry: s
     | st.sampled_from(
         [
             *KEYS,
-            *ACTION_NAMES,
+            *ACTIONS,
             "mode:solo",
             "preset:x",
             "play.gate 0.1-0.00001",
@@ -129,43 +131,41 @@ def test_a_mistake_in_a_table_is_told_with_its_line_and_what_is_allowed(entry: s
         ]
     )
 )
-def test_any_text_is_a_target_that_reads_back_or_is_refused(text: str) -> None:
-    """`ctl learn` with an odd word would stop the music, or bind something else than it says."""
+def test_any_text_is_a_target_or_refused(text: str) -> None:
+    """Guards against: `ctl learn` with an odd word that stops the music, or binds something else."""
     try:
-        target = read_target(text)
+        target = CONTROLLER_TARGET.read(text)
     except ValueError:
         return
-    assert read_target(target.text) == target
+    assert CONTROLLER_TARGET.read(target.text) == target
 
 
 @given(
-    st.lists(
-        st.tuples(st.integers(0, 127), st.sampled_from([*map(ActionTarget, ACTION_NAMES), SettingTarget("play.gate")]))
-    )
+    st.lists(st.tuples(st.integers(0, 127), st.sampled_from([*map(ActionTarget, ACTIONS), SettingTarget("play.gate")])))
 )
-def test_a_table_has_one_entry_a_number_in_order(entries: list[tuple[int, ActionTarget | SettingTarget]]) -> None:
-    """A knob learned twice would do two things."""
-    table = Bindings()
+def test_each_number_has_one_binding_in_order(entries: list[tuple[int, ActionTarget | SettingTarget]]) -> None:
+    """Guards against: a controller that was learned twice and does two things."""
+    bindings = Bindings()
     for number, target in entries:
-        table = table.with_binding(number, target)
-    assert list(table) == sorted(dict(entries).items())
-    assert all(target != ActionTarget("tap") for _, target in table.without_target(ActionTarget("tap")))
-    assert list(table.without_target(SettingTarget("play.gate", 0.1, 0.2))) == [
-        each for each in table if isinstance(each[1], ActionTarget)
+        bindings = bindings.with_binding(number, target)
+    assert list(bindings) == sorted(dict(entries).items())
+    assert all(target != ActionTarget("tap") for _, target in bindings.without_target(ActionTarget("tap")))
+    assert list(bindings.without_target(SettingTarget("play.gate", 0.1, 0.2))) == [
+        each for each in bindings if isinstance(each[1], ActionTarget)
     ]
 
 
-def test_what_cannot_be_learned_is_told_with_what_can() -> None:
-    """`ctl learn` would wait for a knob that can do nothing."""
+def test_a_target_that_cannot_be_learned_is_reported() -> None:
+    """Guards against: `ctl learn` that waits for a controller which can do nothing."""
     assert read_learn_target("play.density 0.2-2") == SettingTarget("play.density", 0.2, 2)
-    with pytest.raises(ValueError, match=r"play\.range cannot be turned.*; allowed is a key that changes"):
+    with pytest.raises(ValueError, match=r"play\.range cannot be turned.*; allowed is a setting that changes"):
         read_learn_target("play.range")
-    with pytest.raises(ValueError, match=r"^allowed is a key that changes"):
+    with pytest.raises(ValueError, match=r"^allowed is a setting that changes"):
         read_learn_target(None)
 
 
-def test_only_entries_of_tables_are_entries() -> None:
-    """A misspelt key would be taken for a knob."""
+def test_only_keys_below_bindings_are_bindings() -> None:
+    """Guards against: a misspelt key that counts as a binding."""
     assert bindings_key_of("midi.cc.1") == "midi.cc"
     assert bindings_key_of("midi.cc") is bindings_key_of("midi.ccx.1") is bindings_key_of("play.cc.1") is None
-    assert len(MODES) == 5
+    assert len(MODE_NAMES) == 5

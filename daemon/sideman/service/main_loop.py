@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main thread's loop: one selector for signals, MIDI ports, control clients, the log and systemd.
+
+It computes nothing musical, and it does nothing in the three milliseconds before a note is sent: Python runs one thread
+at a time, and the note would be late.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sideman.control.hub import ControlHub
+from sideman.core.timing.clock_source import ClockSource
+from sideman.midi.ports import MidiPorts, PortChanged
+from sideman.playing.player import Player
+from sideman.service.systemd import SystemdNotifier
+from sideman.service.wakeup import ReportQueue, Wakeup
+
+if TYPE_CHECKING:
+    from sideman.sound.live import LiveSynth  # loaded only with --sound
+
+POLL_INTERVAL_S = 1.0
+CLOCK_REPORT_INTERVAL_S = 0.2
+QUIET_BEFORE_NOTE_S, SEND_TIME_S = 0.003, 0.0005
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class MainLoop:
+    """Everything the main thread looks after while the player plays."""
+
+    wakeup: Wakeup
+    reports: ReportQueue
+    player: Player
+    ports: MidiPorts
+    hub: ControlHub
+    notifier: SystemdNotifier
+    clock_source: ClockSource | None
+    sound: LiveSynth | None
+    handle_signal: Callable[[int], None]
+    handle_port_change: Callable[[PortChanged], None]
+
+    def __post_init__(self) -> None:
+        self._next_poll_s, self._next_watchdog_s = 0.0, 0.0
+        self._turn_count = -1  # of the player, when systemd's watchdog was last fed
+        self._reported_clock = self._clock_text
+        self._clock_reported_s = 0.0
+
+    def run(self, is_playing: Callable[[], bool]) -> None:
+        """Tell systemd that we are ready, then serve everybody until the player's thread has ended."""
+        self.notifier.ready(self._status_line)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.wakeup, selectors.EVENT_READ)
+            selector.register(self.ports, selectors.EVENT_READ)
+            self.hub.register(selector)
+            while is_playing():
+                self.turn(selector)
+
+    def turn(self, selector: selectors.BaseSelector) -> None:
+        """Wait until something happens or is due, then do it."""
+        now = time.monotonic()
+        next_s = min(self._next_poll_s, self._next_watchdog_s, self.hub.wakes_at(now))
+        ready = selector.select(max(0.0, next_s - now))
+        yield_to_player(self.player.sends_at)
+        now = time.monotonic()
+        for number in self.wakeup.read():
+            self.handle_signal(number)
+        self.hub.serve(now)
+        self.reports.has_watchers = self.hub.has_watchers
+        self._report_clock(now)
+        self._look_after_sound()
+        if now >= self._next_poll_s or any(key.fileobj is self.ports for key, _ in ready):
+            self._next_poll_s = now + POLL_INTERVAL_S
+            for change in self.ports.poll():
+                _log.log(logging.INFO if change.is_open else logging.WARNING, "%s", change.text)
+                self.notifier.status(self._status_line)
+                self.handle_port_change(change)
+        if now >= self._next_watchdog_s:
+            self._next_watchdog_s = now + (self.notifier.watchdog_interval_s or POLL_INTERVAL_S)
+            if self.player.turn_count != self._turn_count:  # the watchdog is fed by the player's progress alone
+                self._turn_count = self.player.turn_count
+                self.notifier.notify_watchdog()
+
+    def _report_clock(self, now: float) -> None:
+        """Log what the followed clock does, when that has changed; at most every `CLOCK_REPORT_INTERVAL_S`."""
+        if self._clock_text != self._reported_clock and now - self._clock_reported_s >= CLOCK_REPORT_INTERVAL_S:
+            self._reported_clock, self._clock_reported_s = self._clock_text, now
+            _log.info("%s", self._reported_clock)
+            self.notifier.status(self._status_line)
+
+    def _look_after_sound(self) -> None:
+        """Report that fluidsynth has ended; choose its sounds when the settings for them have changed."""
+        if self.sound is None:
+            return
+        if lost := self.sound.poll():
+            _log.warning("%s", lost)
+        settings = self.player.snapshot.settings
+        self.sound.set_programs(settings.midi, settings.play)
+
+    @property
+    def _clock_text(self) -> str:
+        return "" if self.clock_source is None else self.clock_source.status_text
+
+    @property
+    def _status_line(self) -> str:
+        return f"{self._clock_text or 'playing'}; {self.ports.status_text}"
+
+
+def yield_to_player(sends_at: float) -> None:
+    """Sleep if a note is about to be sent: a thread that loses its processor goes on holding the interpreter."""
+    left = sends_at - time.monotonic()
+    if left < QUIET_BEFORE_NOTE_S:
+        time.sleep(max(0.0, left) + SEND_TIME_S)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wakes the main thread, which waits in a selector: for a signal, or for a report of the player.
+
+The signal handlers do nothing. Python writes the number of each signal into a socket (`signal.set_wakeup_fd`), and the
+main loop reads it there. Other threads write a 0 into the same socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from collections import deque
+from collections.abc import Iterator
+
+from sideman.core.events import (
+    ActionRequested,
+    BarPlayed,
+    ModeChanged,
+    NoteHeard,
+    NotePlayed,
+    Report,
+    SettingsChanged,
+    StateChanged,
+)
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_URGENT_REPORTS = (BarPlayed, ActionRequested)
+_WATCHED_REPORTS = (NotePlayed, NoteHeard, SettingsChanged, ModeChanged, StateChanged)
+"""Reports that are urgent while a client watches."""
+
+
+class Wakeup:
+    """The socket on which the main loop waits. `wake` may be called in any thread."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self._pending = False  # a 0 is in the socket
+
+    def fileno(self) -> int:
+        """For the selector."""
+        return self._reader.fileno()
+
+    def wake(self) -> None:
+        """Wake the main thread. Writes at most one 0: if the socket were full, a signal would be lost."""
+        if self._pending:
+            return
+        self._pending = True
+        with contextlib.suppress(OSError):
+            self._writer.send(b"\0")
+
+    def read(self) -> bytes:
+        """Return the numbers of the signals since the last call, and a 0 if another thread has woken us."""
+        try:
+            return self._reader.recv(4096)
+        except BlockingIOError:
+            return b""
+        finally:
+            self._pending = False  # after the read: a report put before it is handled in this turn of the loop
+
+    @contextlib.contextmanager
+    def catch_signals(self) -> Iterator[None]:
+        """Receive the stop signals and SIGUSR1 here, until the context ends."""
+        numbers = [*STOP_SIGNALS, signal.SIGUSR1]
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+            numbers.remove(signal.SIGHUP)  # started with nohup: the daemon has to survive its terminal
+        handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
+        previous_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(previous_fd)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._reader.close()
+        self._writer.close()
+
+
+class ReportQueue:
+    """The player's reports on their way to the main thread. The player calls `put`, the main thread does the rest."""
+
+    def __init__(self, wakeup: Wakeup) -> None:
+        self.reports: deque[Report] = deque()
+        self.has_watchers = False
+        """Whether a client watches; then more reports are urgent."""
+        self._wakeup = wakeup
+
+    def put(self, report: Report) -> None:
+        """Queue a report, and wake the main thread if it is urgent."""
+        self.reports.append(report)
+        if isinstance(report, _URGENT_REPORTS) or (self.has_watchers and isinstance(report, _WATCHED_REPORTS)):
+            self._wakeup.wake()

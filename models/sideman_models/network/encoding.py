@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pieces as numbers: what the network reads at each step of a piece, in training and in evaluation.
+
+At step t of a piece, the network reads value t-1 (none at the start) and the context of value t, and predicts value t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sideman_models.errors import CorpusError
+from sideman_models.music.context import ContextFeatures, Place, RowIndices, clash_mask_at
+from sideman_models.music.solos import Piece
+from sideman_models.music.values import Vocabulary
+from sideman_models.network.lstm import Flags
+
+Indices = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPiece:
+    """A piece of T values as numbers.
+
+    `indices` (T,) are the values, as indices into the vocabulary; `context_rows` (T, active) the active context rows,
+    see `ContextFeatures.active_rows`; `clash_rows` (T,) rows of `PieceEncoder.clash_table`. `mapped_count` values were
+    not in the vocabulary and are replaced by the nearest one. For `other_feel` see `solos.Solo`.
+    """
+
+    indices: Indices
+    context_rows: Indices
+    clash_rows: Indices
+    mapped_count: int
+    other_feel: bool = False
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class PieceEncoder:
+    """Encodes pieces for one vocabulary and context.
+
+    Most places share their set of clashing values with many others, so the sets are kept once, as rows of a table. Row
+    0 is 'nothing clashes'.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, context: ContextFeatures) -> None:
+        self.vocabulary = vocabulary
+        self.context = context
+        self._clash_row_numbers: dict[bytes, int] = {}
+        self._table: list[Flags] = []
+        self._clash_row(np.zeros(len(vocabulary), np.bool_))
+
+    def encode(self, piece: Piece) -> EncodedPiece:
+        """Encode a piece. Raises `CorpusError` if the context needs chords and the piece has none.
+
+        A value without a nearest value in the vocabulary is left out.
+        """
+        if piece.places is None and self.context.n_rows:
+            raise CorpusError(
+                f"{piece.title}: its values come without chords, but this network needs chords as context"
+            )
+        nearest = [self.vocabulary.nearest_index(value) for value in piece.values]
+        kept = [step for step, index in enumerate(nearest) if index is not None]
+        mapped = sum(self.vocabulary.index_of(value) is None for value in piece.values)
+        places = [piece.places[step] for step in kept] if piece.places is not None else []
+        clashes = [self._clash_row(clash_mask_at(self.vocabulary, place)) for place in places]
+        return EncodedPiece(
+            np.array([nearest[step] for step in kept], np.int32),
+            self._context_rows(places, len(kept)),
+            np.array(clashes or [0] * len(kept), np.int32),
+            mapped,
+            piece.other_feel,
+        )
+
+    def clash_table(self) -> Flags:
+        """Return all sets of clashing values found so far, (rows, n_values).
+
+        Call it when all pieces are encoded: the table grows with every piece, and `clash_rows` point into it.
+        """
+        return np.array(self._table)
+
+    def _context_rows(self, places: Sequence[Place], length: int) -> Indices:
+        if not places or not self.context.max_active:
+            return np.zeros((length, 0), np.int32)
+        rows: list[RowIndices] = [self.context.active_rows(place) for place in places]
+        return np.array(rows, np.int32)
+
+    def _clash_row(self, clash: Flags) -> int:
+        key = np.packbits(clash).tobytes()
+        if key not in self._clash_row_numbers:
+            self._clash_row_numbers[key] = len(self._table)
+            self._table.append(clash)
+        return self._clash_row_numbers[key]

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network as it is trained on modern values: its weights are factored by the parts of a value.
+
+In the network that plays, every value has a row of its own in the kernel and a column of its own in the softmax. In
+training, that row is a sum of rows for the parts of the value:
+
+- the value itself,
+- its kind, its duration, its interval, the size of its interval,
+- kind with interval, kind with duration, duration with the direction of the interval.
+
+So is the column. A rare value therefore starts from what is known about its parts. After training, `fold_parameters`
+computes these sums once and returns the plain weights of `LSTM_cell` and `densor`; `unfold_weights` is the way back,
+for training that continues from a trained network.
+
+Sizes: n_parts parts, n_values values, n_context context rows, n_a units, B lanes of a batch, S steps of a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from sideman_models.music.values import Value, Vocabulary
+from sideman_models.network.lstm import Floats, Weights
+from sideman_models.training.dataset import Batch
+
+Tensor = Any
+
+
+class FactoredParameters(NamedTuple):
+    """The parameters that are trained. The names of the fields are keys of the checkpoint file.
+
+    `parts` (n_parts, 4 n_a), `context` (n_context, 4 n_a), `recurrent` (n_a, 4 n_a), `bias` (4 n_a,), `out_parts`
+    (n_parts, n_a), `out_bias` (n_parts,), `penalty` (). `foreign` (4 n_a,) is added to the bias throughout a piece of
+    another feel: it learns how such music differs, and folding leaves it out.
+    """
+
+    parts: Tensor
+    context: Tensor
+    recurrent: Tensor
+    bias: Tensor
+    out_parts: Tensor
+    out_bias: Tensor
+    penalty: Tensor
+    foreign: Tensor
+
+
+def _direction(interval: object) -> object:
+    return (interval > 0) - (interval < 0) if isinstance(interval, int) else interval
+
+
+_PARTS: tuple[Callable[[Value], object], ...] = (
+    lambda value: value,
+    lambda value: value.kind,
+    lambda value: value.ticks,
+    lambda value: value.interval,
+    lambda value: (value.kind, value.interval),
+    lambda value: (value.kind, value.ticks),
+    lambda value: (value.ticks, _direction(value.interval)),
+    lambda value: abs(value.interval) if isinstance(value.interval, int) else value.interval,
+)
+
+
+def value_parts(vocabulary: Vocabulary) -> Floats:
+    """Return which parts each value has: (n_values, n_parts) of 0 and 1. Every row holds `len(_PARTS)` ones."""
+    columns = []
+    for part_of in _PARTS:
+        parts = [part_of(value) for value in vocabulary.values]
+        different = list(dict.fromkeys(parts))
+        columns.append(np.array([[part == one for one in different] for part in parts], np.float32))
+    return np.concatenate(columns, axis=1)
+
+
+def initial_factored_parameters(n_a: int, n_parts: int, n_context: int, seed: int) -> FactoredParameters:
+    """Return parameters to start from; the same for the same `seed`.
+
+    Input and output rows are uniform (Glorot and Bengio, 2010), the recurrent matrices orthogonal, the forget gates
+    open (bias 1), and the penalty is 2.
+    """
+    generator = np.random.default_rng(seed)
+
+    def glorot(rows: int, columns: int) -> Floats:
+        limit = np.sqrt(6.0 / (rows + columns))
+        return generator.uniform(-limit, limit, (rows, columns)).astype(np.float32)
+
+    recurrent = [np.linalg.qr(generator.normal(size=(n_a, n_a)))[0] for _ in range(4)]
+    return FactoredParameters(
+        parts=glorot(n_parts, 4 * n_a),
+        context=glorot(n_context, 4 * n_a),
+        recurrent=np.concatenate(recurrent, axis=1).astype(np.float32),
+        bias=np.repeat(np.array([0, 1, 0, 0], np.float32), n_a),
+        out_parts=glorot(n_parts, n_a),
+        out_bias=np.zeros(n_parts, np.float32),
+        penalty=np.float32(2.0),
+        foreign=np.zeros(4 * n_a, np.float32),
+    )
+
+
+def fold_parameters(parameters: FactoredParameters, parts: Floats) -> Weights:
+    """Return the plain weights of `LSTM_cell` and `densor` that compute the same. `parts` is from `value_parts`."""
+    p = FactoredParameters(*(np.asarray(array, np.float64) for array in parameters))
+    kernel = np.concatenate([parts @ p.parts, p.context])
+    kernel, recurrent, bias, densor_kernel, densor_bias = (
+        np.ascontiguousarray(array, np.float32)
+        for array in (kernel, p.recurrent, p.bias, (parts @ p.out_parts).T, parts @ p.out_bias)
+    )
+    return Weights(kernel, recurrent, bias, densor_kernel, densor_bias, float(np.float32(p.penalty)))
+
+
+def unfold_weights(weights: Weights, vocabulary: Vocabulary) -> FactoredParameters:
+    """Return parameters for `vocabulary` that fold to `weights`. Its first values must be those of `weights`.
+
+    Many parameters fold to the same weights. These are the ones with the least sum of squares: what values have in
+    common is in the rows of the parts they share, and what is special to a value is in its own row. A new value starts
+    from the known rows of its parts; a new part starts at zero.
+    """
+    n_values = weights.n_values
+    inverse = np.linalg.pinv(value_parts(vocabulary)[:n_values].astype(np.float64))
+
+    def part_rows(rows: Floats) -> Floats:
+        solved: Floats = (inverse @ rows).astype(np.float32)
+        return solved
+
+    return FactoredParameters(
+        parts=part_rows(weights.kernel[:n_values]),
+        context=weights.kernel[n_values:].copy(),
+        recurrent=weights.recurrent.copy(),
+        bias=weights.bias.copy(),
+        out_parts=part_rows(weights.densor_kernel.T),
+        out_bias=part_rows(weights.densor_bias),
+        penalty=np.float32(weights.penalty),
+        foreign=np.zeros_like(weights.bias),
+    )
+
+
+class DropoutMasks(NamedTuple):
+    """What dropout keeps: 0 for a dropped number, else 1 / (1 - the dropped share), so that the mean stays the same.
+
+    `values` (B, n_values + 1) are for the rows of values, the last for 'no value'; `context` (B, 1, n_context) for the
+    context rows; `recurrent` (B, n_a) for the hidden units fed back; `outputs` (B, S, n_a) for the hidden units
+    that the softmax reads. All but the last are the same throughout the window.
+    """
+
+    values: Tensor
+    context: Tensor
+    recurrent: Tensor
+    outputs: Tensor
+
+
+def window_logits(
+    parameters: FactoredParameters,
+    parts: Tensor,
+    clash_table: Tensor,
+    batch: Batch,
+    state: tuple[Tensor, Tensor],
+    dropout: DropoutMasks | None,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Run the network over a window: return logits (B, S, n_values) and the final state (a, c), each (B, n_a).
+
+    `parts` is from `value_parts`, `clash_table` (rows, n_values) of 0 and 1 from `PieceEncoder.clash_table`.
+    """
+    p = parameters
+    rows = tf.pad(parts @ p.parts, [[0, 1], [0, 0]])  # (n_values + 1, 4 n_a): the last is 'no value'
+    previous = tf.where(batch.inputs < 0, tf.shape(parts)[0], batch.inputs)
+    value_input = tf.gather(rows, previous)
+    context = tf.cast(batch.context, tf.float32)
+    if dropout is not None:
+        value_input *= tf.gather(dropout.values, previous, axis=1, batch_dims=1)[..., None]
+        context *= dropout.context
+    z = value_input + tf.tensordot(context, p.context, 1) + p.bias
+    z += tf.cast(batch.other_feel, tf.float32)[..., None] * p.foreign
+    hidden, state = _run_lstm(z, tf.cast(batch.keeps_state, tf.float32), p.recurrent, state, dropout)
+    if dropout is not None:
+        hidden *= dropout.outputs
+    logits = tf.tensordot(hidden, parts @ p.out_parts, [[2], [1]]) + tf.linalg.matvec(parts, p.out_bias)
+    return logits - p.penalty * tf.gather(clash_table, batch.clash_rows), state
+
+
+def _run_lstm(
+    z: Tensor, keeps_state: Tensor, recurrent: Tensor, state: tuple[Tensor, Tensor], dropout: DropoutMasks | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Run the cell over the inputs z (B, S, 4 n_a): return all hidden states (B, S, n_a) and the final state."""
+    a, c = state
+    hidden = []
+    for step in range(z.shape[1]):
+        kept = keeps_state[:, step, None]  # 0 where a piece starts
+        a, c = a * kept, c * kept
+        fed_back = a if dropout is None else a * dropout.recurrent
+        i, f, g, o = tf.split(z[:, step] + fed_back @ recurrent, 4, axis=1)
+        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        a = tf.sigmoid(o) * tf.tanh(c)
+        hidden.append(a)
+    return tf.stack(hidden, axis=1), (a, c)
+
+
+def total_bits(logits: Tensor, batch: Batch) -> Tensor:
+    """Return the cross-entropy of the batch's values in bits, summed over all valid steps."""
+    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.targets, logits)
+    return tf.reduce_sum(nats * tf.cast(batch.valid, tf.float32)) / np.log(2.0)

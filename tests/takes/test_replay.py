@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes that are played again: the same events, on any machine."""
+
+from __future__ import annotations
+
+import tempfile
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import mido
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from sideman.core.actions import Panic, PlayVariation, Start, Stop
+from sideman.core.chart.text import parse_changes
+from sideman.core.errors import Unavailable
+from sideman.core.events import (
+    ChangeSettings,
+    ClockContinue,
+    ClockStart,
+    ClockStop,
+    Command,
+    ControlChange,
+    EventSent,
+    LinkState,
+    MidiEvent,
+    NoteOff,
+    NoteOn,
+    SetChart,
+    SetMode,
+    SetPortPeriod,
+)
+from sideman.core.settings.schema import COMMON_TIME
+from sideman.playing.assembly import resumed_engine, state_of
+from sideman.takes import replay as takes
+from sideman.takes.folder import TakeFolder
+from sideman.takes.midi_file import TICKS_PER_BEAT
+from support.fakes import classic_bundle, modern_bundle, performance, tempo_change
+from support.performances import PHRASE
+from support.recordings import ticks
+from support.takes import perform_with_reports, recorded_take, replay_take
+
+OTHER = parse_changes("| Fm7 Bb7 | Ebmaj7 |", COMMON_TIME, "test")
+MIXED = parse_changes("3/4 Am7 | 2/4 D7 | 7/8 Gmaj7 C", COMMON_TIME, "test")
+
+
+arriving = st.one_of(
+    st.builds(NoteOn, st.integers(40, 90), st.integers(1, 127), st.just(1)),
+    st.builds(NoteOff, st.integers(40, 90), st.just(1)),
+    st.builds(ControlChange, st.sampled_from([1, 20, 64]), st.integers(0, 127), st.just(1)),
+    st.builds(tempo_change, st.floats(60, 300)),
+    st.builds(SetChart, st.sampled_from([OTHER, MIXED])),
+    st.builds(ChangeSettings, st.sampled_from([
+        (("play.rate", "sixteenth"),), (("play.temperature", 0.5), ("play.density", 2.0)), (("play.mode", "off"),),
+        (("play.mode", "solo"),), (("tempo.bpm", 170.0),), (("play.seed", 9),),
+    ])),
+    st.builds(SetMode, st.sampled_from(["solo", "trade", "answer", "duet", "off"]), st.booleans()),
+    st.sampled_from([Panic(), Start(), Stop(), PlayVariation()]),
+)  # fmt: skip
+arrivals = st.lists(st.tuples(st.floats(0, 6), arriving), max_size=25).map(
+    lambda items: sorted(items, key=lambda i: i[0])
+)
+rates, modes = st.sampled_from(["beat", "sixteenth", "phrase"]), st.sampled_from(["solo", "trade", "answer", "duet"])
+sleeps = st.lists(st.sampled_from([0.0, 0.0, 0.001, 0.04, 0.2]), min_size=1, max_size=9)
+
+
+@settings(max_examples=20)
+@given(rates, modes, st.integers(0, 1), arrivals, sleeps, st.booleans())
+def test_a_replay_sends_the_same_events(
+    rate: str,
+    mode: str,
+    count_in: int,
+    items: list[tuple[float, MidiEvent | Command]],
+    late: list[float],
+    clock_out: bool,
+) -> None:
+    """Guards against a recorded performance that cannot be had again, above all where late notes were left out."""
+    made = performance(play__rate=rate, play__mode=mode, play__count_in=count_in, tempo__clock_out=clock_out)
+    waits = cycle(late)
+    engine = made.make_engine(0.1, clocks=takes.clock_config(made.settings, made.chart))
+    header, reports, _ = perform_with_reports(made, items, 6.0, lambda: next(waits), engine)
+    with tempfile.TemporaryDirectory() as folder:
+        journal = recorded_take(Path(folder), header, reports)
+        sent = [report for report in journal.reports() if isinstance(report, EventSent)]
+        assert sent == [report for report in reports if isinstance(report, EventSent)]
+        assert replay_take(journal, made) == takes.ReplayResult(len(sent))
+
+
+def test_a_take_with_a_midi_clock_is_replayed(tmp_path: Path) -> None:
+    """Guards against takes that cannot be replayed, or whose file has another tempo, for players who follow a DAW."""
+    made = performance(tempo__source="midi-clock", play__rate="eighth")
+    engine = made.make_engine(0.1, clocks=takes.clock_config(made.settings, made.chart))
+    first: list[tuple[float, MidiEvent | Command]] = [
+        (0.5, SetPortPeriod(0.0)),
+        (1.0, ClockStart()),
+        *ticks(1.02, 100, 24 * 16, 0.001),
+        (10.7, ClockStop()),
+    ]
+    second = [(13.0, ClockContinue()), *ticks(13.02, 140, 24 * 16, 0.001)]
+    header, reports, _ = perform_with_reports(made, [*first, *second], 21.0, engine=engine)
+    journal = recorded_take(tmp_path, header, reports)
+    assert replay_take(journal, made) == takes.ReplayResult(sum(isinstance(report, EventSent) for report in reports))
+    song = mido.MidiFile(TakeFolder(tmp_path).midi(journal.name))
+    tempos = [60e6 / message.tempo for message in song.tracks[0] if message.type == "set_tempo"]
+    assert min(abs(tempo - 100) for tempo in tempos) < 1
+    assert min(abs(tempo - 140) for tempo in tempos) < 1
+    assert song.length == pytest.approx(16 * 60 / 100 + 16 * 60 / 140, abs=1)  # without what it waited for
+
+
+def test_a_take_with_a_link_session_is_replayed(tmp_path: Path) -> None:
+    """Guards against takes that cannot be replayed for players who use Ableton Link."""
+    made = performance(tempo__source="link", play__rate="eighth", tempo__clock_out=True)
+    engine = made.make_engine(0.1, clocks=takes.clock_config(made.settings, made.chart))
+    states = [(1 + at / 10, LinkState(120.0, at / 5 + (0.02 if at % 7 else 0.0), at > 10, 1)) for at in range(120)]
+    faster = [(13.1 + at / 10, LinkState(150.0, 24 + at / 4, at < 50, 2)) for at in range(60)]
+    header, reports, _ = perform_with_reports(
+        made, [*states, *faster, *[(20.0, NoteOn(60, 9, 1))]], 22.0, engine=engine
+    )
+    journal = recorded_take(tmp_path, header, reports)
+    assert replay_take(journal, made) == takes.ReplayResult(sum(isinstance(report, EventSent) for report in reports))
+    assert journal.totals().played > 20
+
+
+def test_a_take_that_resumes_is_replayed(tmp_path: Path) -> None:
+    """Guards against takes of a service that resumes its state and could never be replayed."""
+    made = performance(play__rate="eighth")
+    first = made.make_engine(0.0)
+    perform_with_reports(made, PHRASE, 7.0, engine=first)
+    engine = resumed_engine(made, state_of(first, made, 7.0), 100.0)
+    header, reports, _ = perform_with_reports(
+        made, [(103.0, NoteOn(60, 80, 1)), (103.3, NoteOff(60, 1))], 110.0, engine=engine
+    )
+    journal = recorded_take(tmp_path, header, reports)
+    assert header.start == 16.0
+    assert replay_take(journal, made) == takes.ReplayResult(sum(isinstance(report, EventSent) for report in reports))
+    notes = mido.MidiFile(TakeFolder(tmp_path).midi(journal.name)).tracks[1]
+    assert notes[1].time < 4 * TICKS_PER_BEAT  # the file begins where the take does
+
+
+def test_a_take_that_reached_its_end_is_replayed(tmp_path: Path) -> None:
+    """Guards against a false difference after the last chorus, caused by the time that the machine took to end it."""
+    keys: dict[str, Any] = {"chart__choruses": 1, "tempo__clock_out": True, "midi__lamp": 50}
+    made = performance(play__rate="eighth", **keys)
+    engine = made.make_engine(0.1, clocks=takes.clock_config(made.settings, made.chart))
+    header, reports, _ = perform_with_reports(made, [], 100.0, lambda: 0.0003, engine)
+    journal = recorded_take(tmp_path, header, reports)
+    assert journal.totals().seconds == pytest.approx(8.0, abs=0.01)
+    assert replay_take(journal, made) == takes.ReplayResult(sum(isinstance(report, EventSent) for report in reports))
+
+
+def test_the_first_difference_is_reported(tmp_path: Path) -> None:
+    """Guards against a replay that is called the same although it is not."""
+    made = performance(play__rate="eighth")
+    header, reports, _ = perform_with_reports(made, PHRASE, 6.0)
+    sent = [report for report in reports if isinstance(report, EventSent)]
+    other = [replace(report, event=NoteOn(1, 2, 3)) if report is sent[9] else report for report in reports]
+    result = replay_take(recorded_take(tmp_path, header, other), made)
+    assert result.same_events == 9
+    assert "NoteOn(pitch=1, velocity=2, channel=3)" in result.difference
+    missing = [report for report in reports if report is not sent[-1]]
+    assert "then nothing, now" in replay_take(recorded_take(tmp_path, header, missing), made).difference
+    more = [*reports, sent[-1]]
+    assert replay_take(recorded_take(tmp_path, header, more), made).difference.endswith("now nothing")
+
+
+def test_a_retrained_network_replays_no_take_of_the_old_one(tmp_path: Path) -> None:
+    """Guards against other notes that are passed off as the take."""
+    made = performance()
+    header, reports, _ = perform_with_reports(made, [], 3.0)
+    journal = recorded_take(tmp_path, replace(header, weights="other"), reports)
+    with pytest.raises(Unavailable, match=r"modern .* has changed"):
+        takes.performance_of(journal.header)
+
+
+def test_a_classic_network_replays_its_takes(tmp_path: Path) -> None:
+    """Guards against takes of the course's own network that cannot be replayed."""
+    made = performance(classic_bundle(), play__rate="phrase")
+    header, reports, _ = perform_with_reports(made, PHRASE, 10.0)
+    journal = recorded_take(tmp_path, header, reports)
+    assert not replay_take(journal, made).difference
+    assert replay_take(journal, performance(modern_bundle(), play__rate="phrase")).difference
