@@ -19,11 +19,11 @@ def test_a_line_for_each_epoch_has_the_loss_and_the_time_left() -> None:
     times = iter([100.0, 103.0, 106.0])
     progress = PlainProgress(lines.append, lambda: next(times))
     with progress:
-        progress.begins(PLAN)
+        progress.on_start(PLAN)
         for number, unseen in ((11, 5.25), (12, None)):
-            progress.moves(TrainingProgress(number, 0.5, 2000, 6.1))
-            progress.ends_epoch(Epoch(number, 6.0, unseen), Epoch(11, 6.0, 5.25))
-        progress.says("something")
+            progress.on_progress(TrainingProgress(number, 0.5, 2000, 6.1))
+            progress.on_epoch_end(Epoch(number, 6.0, unseen), Epoch(11, 6.0, 5.25))
+        progress.on_message("something")
     assert lines == [
         "learning from 3 pieces, 4,000 values, 99 in the vocabulary, on the CPU; kept back to measure on: none [here]",
         "going on after epoch 10",
@@ -39,10 +39,10 @@ def test_a_terminal_shows_the_progress_within_an_epoch() -> None:
     screen = io.StringIO()
     console = rich.Console(file=screen, force_terminal=True, width=150)
     with BarProgress(console) as progress:
-        progress.begins(PLAN)
-        progress.moves(TrainingProgress(11, 0.0, 0, 0.0))
-        progress.moves(TrainingProgress(11, 0.5, 2000, 6.125))
-        progress.ends_epoch(Epoch(11, 6.0, 5.25), Epoch(11, 6.0, 5.25))
+        progress.on_start(PLAN)
+        progress.on_progress(TrainingProgress(11, 0.0, 0, 0.0))
+        progress.on_progress(TrainingProgress(11, 0.5, 2000, 6.125))
+        progress.on_epoch_end(Epoch(11, 6.0, 5.25), Epoch(11, 6.0, 5.25))
         progress._bar.refresh()
     shown = screen.getvalue()
     for part in ("epoch 11/20", "6.1250 bits a value", "values/s", "best 5.2500 (epoch 11)", "none [here]"):

@@ -25,7 +25,7 @@ class PlainProgress(TrainingObserver):
     def __exit__(self, *_: object) -> None:
         """Nothing is left to remove from the screen."""
 
-    def begins(self, plan: TrainingPlan) -> None:
+    def on_start(self, plan: TrainingPlan) -> None:
         """Write what the network is trained on, and with which device."""
         self._plan, self._start = plan, self._clock()
         music = f"{plan.pieces} pieces, {plan.values:,} values, {plan.vocabulary} in the vocabulary"
@@ -33,7 +33,7 @@ class PlainProgress(TrainingObserver):
         if plan.done:
             self._write(f"going on after epoch {plan.done}")
 
-    def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:  # noqa: ARG002 - for the bar
+    def on_epoch_end(self, epoch: Epoch, best: Epoch) -> None:  # noqa: ARG002 - for the bar
         """Write the line of an epoch."""
         epoch_s = (self._clock() - self._start) / (epoch.number - self._plan.done)
         unseen = "" if epoch.held_out_bits is None else f"   unseen {epoch.held_out_bits:.4f}"
@@ -41,7 +41,7 @@ class PlainProgress(TrainingObserver):
         number = f"epoch {epoch.number}/{self._plan.epochs}"
         self._write(f"{number}   bits a value: training {epoch.training_bits:.4f}{unseen}   {left}")
 
-    def says(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """Write a line of text."""
         self._write(text)
 
@@ -66,27 +66,27 @@ class BarProgress(PlainProgress):
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def begins(self, plan: TrainingPlan) -> None:
+    def on_start(self, plan: TrainingPlan) -> None:
         """Write the plan, and set the length of the bar."""
-        super().begins(plan)
+        super().on_start(plan)
         self._bar.reset(self._task, total=plan.epochs, completed=plan.done)
 
-    def moves(self, moment: TrainingProgress) -> None:
+    def on_progress(self, progress: TrainingProgress) -> None:
         """Move the bar."""
-        if not moment.values:
+        if not progress.values:
             self._epoch_start = self._clock()
             return
-        speed = moment.values / max(1e-9, self._clock() - self._epoch_start)
+        speed = progress.values / max(1e-9, self._clock() - self._epoch_start)
         self._bar.update(
             self._task,
-            description=f"epoch {moment.epoch}/{self._plan.epochs}",
-            completed=moment.epoch - 1 + moment.share,
-            bits=f"{moment.bits:.4f} bits a value",
+            description=f"epoch {progress.epoch}/{self._plan.epochs}",
+            completed=progress.epoch - 1 + progress.share,
+            bits=f"{progress.bits:.4f} bits a value",
             speed=f"{speed:,.0f} values/s",
         )
 
-    def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:
+    def on_epoch_end(self, epoch: Epoch, best: Epoch) -> None:
         """Write the line, and show the best epoch so far in the bar."""
-        super().ends_epoch(epoch, best)
+        super().on_epoch_end(epoch, best)
         best_text = "" if best.held_out_bits is None else f"best {best.held_out_bits:.4f} (epoch {best.number})"
         self._bar.update(self._task, completed=epoch.number, best=best_text)
