@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings and commands in the documentation work when they are copied, and its links lead somewhere."""
+"""The settings and commands of the documentation are valid."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def read(*words: str | Path) -> argparse.Namespace:
     return parser.parse_args([str(word) for word in words])
 
 
-def test_there_is_something_to_look_at() -> None:
-    """Guards against tests of this file that find nothing to test."""
+def test_the_pages_have_examples() -> None:
+    """Guards against: tests that pass because they find no examples."""
     assert sum(page == "setups.md" for page, _ in SETTINGS) >= 6
     assert {page for page, _ in RUNS} >= {"README.md", "setups.md"}
 
 
 @pytest.mark.parametrize(("page", "text"), SETTINGS)
 def test_settings_can_be_copied(page: str, text: str, tmp_path: Path) -> None:
-    """Guards against settings in a page that are refused when a user copies them."""
+    """Guards against: settings on a page that are refused."""
     file = tmp_path / page
     file.write_text(text, "utf-8")
     assert load_chart(load_settings(read("--config", file))).bars
@@ -49,7 +49,7 @@ def test_settings_can_be_copied(page: str, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("page", "words"), RUNS)
 def test_commands_can_be_copied(page: str, words: str) -> None:
-    """Guards against a command in a page that ends with an error."""
+    """Guards against: a command on a page that ends with an error."""
     options = shlex.split(words, comments=True)
     assert load_chart(load_settings(read(*options))).bars, page
 

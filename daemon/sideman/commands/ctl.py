@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers["get"].add_argument("key", metavar="KEY", nargs="?")
     parsers["set"].add_argument("key", metavar="KEY", help="such as play.temperature; or KEY=VALUE")
     parsers["set"].add_argument("value", metavar="VALUE", nargs="?")
-    parsers["mode"].add_argument("mode", metavar="MODE", help="solo, trade, answer, duet or off")
+    parsers["mode"].add_argument("mode", metavar="MODE", help="a mode that play.mode allows, such as trade")
     parsers["mode"].add_argument("--now", action="store_true", help="at once, instead of from the next bar on")
     parsers["mute"].add_argument("on", choices=("on", "off"), nargs="?")
     parsers["preset"].add_argument("preset", metavar="PRESET")

@@ -33,7 +33,6 @@ from sideman.core.settings.presets import SettingsDifference, preset_difference,
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import (
     KEYS,
-    ModeName,
     Settings,
     closest_key,
     is_live,
@@ -44,6 +43,7 @@ from sideman.core.settings.schema import (
 from sideman.core.settings.types import quoted, quoted_name
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
+from sideman.core.turns import ModeName
 from sideman.exit_status import exit_status_and_message
 
 CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})

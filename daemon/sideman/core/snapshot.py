@@ -9,7 +9,8 @@ from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartSpan
 from sideman.core.events import Choice, PlayState
 from sideman.core.positions import snapped_beat
-from sideman.core.settings.schema import ModeName, Settings
+from sideman.core.settings.schema import Settings
+from sideman.core.turns import ModeName
 from sideman_models.music.harmony import Chord
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from sideman.core.actions import ACTIONS
-from sideman.core.settings.schema import MODE_NAMES
+from sideman.core.turns import MODE_NAMES
 from sideman.watch import RequestMessage
 from sideman.watch.model import WatchState
 

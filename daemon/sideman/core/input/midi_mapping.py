@@ -34,8 +34,9 @@ from sideman.core.events import (
 )
 from sideman.core.ledger import SUSTAIN
 from sideman.core.settings.bindings import controller_range_of
-from sideman.core.settings.schema import MODE_NAMES, MidiSettings, ModeName, Settings, value_of
+from sideman.core.settings.schema import MidiSettings, Settings, value_of
 from sideman.core.settings.types import ActionTarget, ChoiceRange, ControllerRange, SettingTarget, Target
+from sideman.core.turns import MODE_NAMES, ModeName
 
 MIN_TURN_INTERVAL_S = 0.01
 """The shortest time between two changes that come from controllers."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from sideman.core.actions import ACTIONS, action_list
-from sideman.core.settings.schema import BINDING_KEYS, KEYS, MODE_NAMES, closest_key
+from sideman.core.settings.schema import BINDING_KEYS, KEYS, closest_key
 from sideman.core.settings.types import (
     MAX_QUOTE_LENGTH,
     ActionTarget,
@@ -19,6 +19,7 @@ from sideman.core.settings.types import (
     SettingType,
     Target,
 )
+from sideman.core.turns import MODE_NAMES
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_pitch
 

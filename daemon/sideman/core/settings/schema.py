@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from sideman.core.actions import action_list
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
@@ -29,10 +29,7 @@ from sideman.core.settings.types import (
     plain_text,
     text_type,
 )
-
-ModeName = Literal["solo", "trade", "answer", "duet", "off"]
-MODE_NAMES: tuple[ModeName, ...] = get_args(ModeName)
-"""The play modes, in the order in which the action `mode` goes through them."""
+from sideman.core.turns import MODE_NAMES, MODES, ModeName
 
 DEFAULT_CHANGES = """\
 | F7  | Bb7    | F7    | Cm7 F7     |
@@ -182,8 +179,7 @@ class PlaySettings:
     mode: ModeName = _setting(
         "solo",
         choice_type(*MODE_NAMES),
-        "When sideman plays: solo plays all the time; trade takes turns with you, play.trade_bars bars each; answer "
-        "plays when you pause; duet plays along with you and leaves you room; off only listens.",
+        f"When sideman plays: {'; '.join(f'{name} {row.text}' for name, row in MODES.items())}.",
     )
     trade_bars: int = _setting(4, integer_type(1, 64), "In mode trade, the number of bars in a turn.")
     trade_first: Literal["you", "sideman"] = _setting(

@@ -32,11 +32,11 @@ from sideman.core.events import (
     StateChanged,
     encode,
 )
-from sideman.core.parts.turns import AnswerMode, DuetMode, PlayerActivity
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
+from sideman.core.turns import MODE_NAMES, MODES, AnswerMode, DuetMode, PlayerActivity
 from sideman_models.music.context import EvenBars
 from sideman_models.music.harmony import CHORD_TONE
 from support.clocks import steady
@@ -48,8 +48,8 @@ Played = tuple[RecordingOutput, list[BarPlayed]]
 Arrivals = list[tuple[float, MidiEvent | Command]]
 BAR = 48
 STRAIGHT: dict[str, Any] = {"play__swing": 0.5, "play__density": 4, "play__rests": 0}
+modes = st.sampled_from(MODE_NAMES)
 rates = st.sampled_from(["beat", "eighth", "triplet", "sixteenth", "phrase"])
-MODES = ["solo", "trade", "answer", "duet", "off"]
 
 
 def engine(beats: float | None = None, **keys: Any) -> Engine:
@@ -244,7 +244,9 @@ def test_the_room_left_grows_with_every_note_of_yours(ticks: list[float], extra:
 
 
 @settings(max_examples=40)
-@given(st.sampled_from(MODES), st.sampled_from(MODES), st.floats(0.01, 7.9), rates, st.booleans(), st.booleans())
+@given(
+    st.sampled_from(MODE_NAMES), st.sampled_from(MODE_NAMES), st.floats(0.01, 7.9), rates, st.booleans(), st.booleans()
+)
 def test_a_new_mode_begins_at_the_bar_line_unless_told_now(
     before: str, after: Any, second: float, rate: str, now: bool, as_setting: bool
 ) -> None:
@@ -287,7 +289,7 @@ notes = st.builds(NoteOn, st.integers(40, 90), st.integers(1, 127), st.just(1)) 
     NoteOff, st.integers(40, 90), st.just(1)
 )
 commands = st.one_of(
-    st.builds(SetMode, st.sampled_from(MODES), st.booleans()),
+    st.builds(SetMode, st.sampled_from(MODE_NAMES), st.booleans()),
     st.sampled_from([PlayVariation(), Stop(), Start(), Panic(), tempo_change(300.0), tempo_change(90.0)]),
     st.builds(lambda rate: ChangeSettings((("play.rate", rate),)), rates),
     st.builds(lambda bars: ChangeSettings((("play.trade_bars", bars), ("play.count_in", bars - 1))), st.integers(1, 2)),
@@ -298,7 +300,7 @@ arrivals = st.lists(st.tuples(st.floats(0, 12), commands | notes), max_size=25).
 
 
 @settings(max_examples=50)
-@given(st.sampled_from(MODES), rates, arrivals, st.sampled_from([0, -120, 90]), st.integers(0, 1))
+@given(st.sampled_from(MODE_NAMES), rates, arrivals, st.sampled_from([0, -120, 90]), st.integers(0, 1))
 def test_whatever_is_asked_and_played_no_note_hangs_and_one_voice_plays(
     mode: str, rate: str, items: Arrivals, offset: int, counted: int
 ) -> None:
@@ -414,7 +416,7 @@ gaps = st.sampled_from([1e-4, 0.0208, 0.0208, 0.0208, 0.0417, 0.7])
 
 
 @settings(max_examples=40)
-@given(st.lists(st.tuples(gaps, ticks | commands | notes), max_size=150), st.sampled_from(MODES), st.booleans())
+@given(st.lists(st.tuples(gaps, ticks | commands | notes), max_size=150), st.sampled_from(MODE_NAMES), st.booleans())
 def test_by_no_clock_and_no_command_a_note_hangs(
     messages: list[tuple[float, MidiEvent | Command]], mode: str, sends: bool
 ) -> None:
@@ -605,3 +607,8 @@ def test_an_ear_lets_go_of_a_key_whose_end_was_lost() -> None:
     opens = AnswerMode(ear, EvenBars(BAR)).next_open_tick(0)
     assert opens is not None
     assert 16 * 12 <= opens <= 40 * 12
+
+
+def test_every_mode_has_a_row() -> None:
+    """Guards against a mode that can be set and cannot be played."""
+    assert tuple(MODES) == MODE_NAMES

@@ -2,7 +2,8 @@
 """Who plays when: THE table of play modes, as arithmetic on written ticks (12 a quarter note), known ahead of time.
 
 Because turns are known ahead, the first note of a turn is chosen while the player still plays, and falls on its pulse.
-To add a mode, write its class (see `PlayMode`) and add a row to `MODES`; nothing else lists the modes.
+To add a mode, name it in `ModeName`, write its class (see `PlayMode`) and give it a row in `MODES`; nothing else lists
+the modes.
 
 A pause, in mode `answer`, comes when no note has started for `play.patience` times the player's own pace, and no key
 is held. If the last bar line lies less than a sixth of a beat before that moment, the pause begins on the bar line:
@@ -16,11 +17,16 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from sideman.core.chart.timeline import ChartTimeline
 from sideman_models.music.context import Bars
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, quantize_duration
+
+ModeName = Literal["solo", "trade", "answer", "duet", "off"]
+"""The name of a mode, as in `play.mode`."""
+MODE_NAMES: tuple[ModeName, ...] = get_args(ModeName)
+"""All modes, in the order in which a pedal goes through them."""
 
 _CHORD_TICKS = TICKS_PER_QUARTER / 8
 """Notes that start closer together than this are one onset: a chord."""
@@ -37,7 +43,7 @@ class TurnSettings(Protocol):
     """The settings of `play` that turns depend on."""
 
     @property
-    def mode(self) -> str:
+    def mode(self) -> ModeName:
         """The mode in force."""
 
     @property
@@ -240,34 +246,34 @@ class ModeRow:
     counts_bars: bool = False
 
 
-MODES: Mapping[str, ModeRow] = {
-    "solo": ModeRow("plays through", lambda _context: SoloMode()),
-    "trade": ModeRow("takes turns with you, so many bars each", _trade, counts_bars=True),
+MODES: Mapping[ModeName, ModeRow] = {
+    "solo": ModeRow("plays all the time", lambda _context: SoloMode()),
+    "trade": ModeRow("takes turns with you, play.trade_bars bars each", _trade, counts_bars=True),
     "answer": ModeRow("plays when you pause", lambda context: AnswerMode(context.activity, context.timeline)),
-    "duet": ModeRow("plays with you and leaves you room", lambda context: DuetMode(context.activity)),
+    "duet": ModeRow("plays along with you and leaves you room", lambda context: DuetMode(context.activity)),
     "off": ModeRow("only listens", lambda _context: OffMode()),
 }
-"""Every mode by its name in `play.mode`, in the order in which a pedal goes through them."""
+"""Every mode by its name."""
 
 
 class TurnPlan:
     """The mode in force, and the mode that takes over at a later bar line, if one is scheduled."""
 
-    def __init__(self, live: LiveTurnSettings, timeline: ChartTimeline, activity: PlayerActivity) -> None:
+    def __init__(self, live: LiveTurnSettings, timeline: ChartTimeline) -> None:
+        self.activity = PlayerActivity(live)
         self._live = live
         self._timeline = timeline
-        self._activity = activity
         self._current = self._make_mode(live.play.mode, 0)
-        self._scheduled: tuple[int, str, PlayMode] | None = None
+        self._scheduled: tuple[int, ModeName, PlayMode] | None = None
 
-    def _make_mode(self, mode: str, start: int) -> PlayMode:
-        return MODES[mode].make(TurnContext(self._live.play, self._timeline, self._activity, start))
+    def _make_mode(self, mode: ModeName, start: int) -> PlayMode:
+        return MODES[mode].make(TurnContext(self._live.play, self._timeline, self.activity, start))
 
     def start(self, tick: int) -> None:
         """Put the mode of the settings in force from the bar line at `tick`, and forget a scheduled one."""
         self._current, self._scheduled = self._make_mode(self._live.play.mode, tick), None
 
-    def schedule_mode(self, mode: str, tick: int) -> None:
+    def schedule_mode(self, mode: ModeName, tick: int) -> None:
         """Let `mode` take over at the bar line at `tick`, in place of one that was scheduled before."""
         self._scheduled = tick, mode, self._make_mode(mode, tick)
 
@@ -276,7 +282,7 @@ class TurnPlan:
         self._scheduled = None
 
     @property
-    def scheduled(self) -> tuple[int, str] | None:
+    def scheduled(self) -> tuple[int, ModeName] | None:
         """The tick at which another mode takes over, and its name."""
         return self._scheduled and self._scheduled[:2]
 
