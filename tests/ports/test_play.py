@@ -302,7 +302,7 @@ def test_a_loop_is_measured_and_the_result_is_written(others: Others, tmp_path: 
     assert 0 < found["median_ms"] <= found["p95_ms"]
     assert found["offset_ms"] == -round(found["median_ms"] / 2)
     assert config.read_text() == f"# mine\nplay:\n  offset_ms: {found['offset_ms']}\n  density: 2\n"
-    assert "connect them now" in said
+    assert "connect the output to the input now" in said
 
 
 def test_without_a_loop_it_says_what_to_connect(others: Others, tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_without_a_loop_it_says_what_to_connect(others: Others, tmp_path: Path) 
     others.client("MidiOut", "mute").open_virtual_port("out")
     done = run_sideman("calibrate", "--output", "deaf", "--input", "mute", env={"HOME": str(tmp_path)})
     assert done.returncode == 69
-    assert "nothing came back" in done.stderr
+    assert "no note came back" in done.stderr
     assert "cable" in done.stderr
     assert not hanging_notes((message[0], message[1], message[2]) for message in list(others.heard.queue))
     assert others.heard.qsize() == 6
