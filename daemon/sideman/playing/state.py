@@ -37,9 +37,9 @@ def save_state(state: dict[str, Any], path: Path) -> None:
 def load_state(path: Path) -> dict[str, Any] | None:
     """Return the state saved at `path`; None if there is none, or if it cannot be read, which is logged."""
     try:
-        memory = json.loads(read_plain_file(path, _MAX_BYTES))
-        if isinstance(memory, dict) and memory.get("version") == STATE_VERSION:
-            return memory
+        state = json.loads(read_plain_file(path, _MAX_BYTES))
+        if isinstance(state, dict) and state.get("version") == STATE_VERSION:
+            return state
         _log.warning("%s: not a state of this version; starting afresh", path)
     except FileNotFoundError:
         pass

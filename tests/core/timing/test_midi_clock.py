@@ -323,6 +323,7 @@ def sending(beats: float | None = None, **keys: Any) -> Engine:
     return performance(**{**DENSE, **keys}).make_engine(0.0, beats=beats, clocks=ClockConfig(sends_midi_clock=True))
 
 
+@pytest.mark.slow
 def test_an_hour_of_sent_ticks_has_no_drift() -> None:
     """Guards against: a follower that is out of time before the set is over."""
     beats = 7200
