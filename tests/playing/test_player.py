@@ -181,7 +181,7 @@ def test_it_wakes_once_a_second_with_nothing_to_do() -> None:
         performance(play__mode="off", tempo__bpm=20).make_engine(0.0), RecordingOutput(clock), clock, lambda _: None
     )
     player.run()
-    assert player.turn_count >= 10 / MAX_SLEEP_S
+    assert player.wake_count >= 10 / MAX_SLEEP_S
 
 
 def test_it_waits_for_absolute_deadlines() -> None:

@@ -29,7 +29,7 @@ from sideman.core.events import (
 from sideman.playing.inbox import Arrival, Clock
 
 MAX_SLEEP_S = 1.0
-"""The longest wait: the watchdog is fed only while the player makes turns."""
+"""The longest wait: the watchdog is fed only while the player wakes again and again."""
 WAKE_AHEAD_S = 0.001
 """How long before a deadline the player wakes; what arrives in that time is taken in after sending."""
 SECOND_RELEASE_S = 0.015
@@ -48,7 +48,7 @@ class MidiOutput(Protocol):
 class Player:
     """Plays `engine` on `output` in the time of `clock`, and passes all reports to `on_report`.
 
-    `snapshot` is the state of the engine after the last turn of the loop; `turn_count` counts the turns. `sends_at` is
+    `snapshot` is the state of the engine after the last time it woke; `wake_count` counts these times. `sends_at` is
     the second at which something may be sent, infinite after it was sent.
     """
 
@@ -57,7 +57,7 @@ class Player:
         self.engine.report = on_report
         self.snapshot = engine.snapshot(clock.now())
         self.sends_at = math.inf
-        self.turn_count = 0
+        self.wake_count = 0
         self._output = output
         self._clock = clock
         self._on_report = on_report
@@ -74,7 +74,7 @@ class Player:
             self.engine.prepare(now)
             self._on_report(Advanced(now, self.engine.beat_at(now), prepared=True))
             while not self._stopping and (deadline := self.engine.deadline()) is not None:
-                self._run_turn(deadline)
+                self._wake_once(deadline)
         finally:
             self._release_all()
 
@@ -95,7 +95,7 @@ class Player:
                 if isinstance(event, NoteOff):
                     self._output.send(encode(event))
 
-    def _run_turn(self, deadline: float) -> None:
+    def _wake_once(self, deadline: float) -> None:
         self.sends_at = deadline
         now = self._wait(min(deadline, self._now() + MAX_SLEEP_S))
         if self._stopping:
@@ -108,7 +108,7 @@ class Player:
             self._prepare_ahead(now)
         self._on_report(Advanced(now, self.engine.beat_at(now), prepared=idle))
         self.snapshot = self.engine.snapshot(now)
-        self.turn_count += 1
+        self.wake_count += 1
 
     def _wait(self, until: float) -> float:
         """Take in an arrival, or wait until just before `until`; returns the second up to which to play."""
