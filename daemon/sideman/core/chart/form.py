@@ -65,7 +65,6 @@ class _RepeatedPart:
     """The bars from `first` to `last`, which are played more than once: `times` times if they have no endings."""
 
     first: int
-    opened: bool = False
     times: int = 2
     last: int = -1
     endings: list[_Ending] = field(default_factory=list)
@@ -123,7 +122,7 @@ class Form(Generic[T]):
         if self._open_part and self._open_part.endings and self._open_part.endings[-1].last == len(self) - 1:
             self._finish_part(self._open_part)
         if len(self) == MAX_BARS:
-            self._raise_too_long(len(self))
+            raise _too_long_error(self._make_error, len(self))
         self._bars.append(bar)
 
     def start_section(self, name: str) -> None:
@@ -143,7 +142,7 @@ class Form(Generic[T]):
             self._raise_problem(f"a repeat within {outer}; close the first with ':|' before opening the next")
         if self._open_part:
             self._finish_part(self._open_part)
-        self._open_part = _RepeatedPart(len(self), opened=True)
+        self._open_part = _RepeatedPart(len(self))
 
     def start_ending(self, numbers: tuple[int, ...]) -> None:
         """Begin an ending with the next bar, for the passes `numbers` (in rising order)."""
@@ -241,9 +240,6 @@ class Form(Generic[T]):
 
     def _raise_problem(self, problem: str, bar: int | None = None) -> NoReturn:
         raise self._make_error(problem, bar or len(self) + 1)
-
-    def _raise_too_long(self, bar: int) -> NoReturn:
-        raise _too_long_error(self._make_error, bar)
 
 
 def _too_long_error(make_error: ErrorFactory, bar: int) -> Exception:
