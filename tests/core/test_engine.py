@@ -171,7 +171,7 @@ def test_its_own_echo_changes_nothing() -> None:
         for due in list(looped.advance(second)):
             if not isinstance(due.item, BarPlayed):
                 assert looped.receive(due.item, second + 0.004) == []
-    assert looped.melody.echo_filter.echoes == sum(isinstance(event, NoteOn) for _, event in expected)
+    assert looped.listening.melody.echo_filter.echoes == sum(isinstance(event, NoteOn) for _, event in expected)
     assert looped.improviser.export_state(480) == alone.improviser.export_state(480)
 
 

@@ -102,7 +102,7 @@ def _figures(takes: list[tuple[RenderedTake, list[Note]]]) -> Figures:
 
 
 COLUMNS = (
-    "preset", "bpm", "notes a beat", "silence", "length", "interval", "leaps", "of the chord", "repeated", "pitches",
+    "preset", "bpm", "notes per beat", "silence", "length", "interval", "leaps", "of the chord", "repeated", "pitches",
     "velocity",
 )  # fmt: skip
 HEAD = f"| {' | '.join(COLUMNS)} |"

@@ -259,15 +259,15 @@ MODES: Mapping[ModeName, ModeRow] = {
 class TurnPlan:
     """The mode in force, and the mode that takes over at a later bar line, if one is scheduled."""
 
-    def __init__(self, live: LiveTurnSettings, timeline: ChartTimeline, activity: PlayerActivity) -> None:
+    def __init__(self, live: LiveTurnSettings, timeline: ChartTimeline) -> None:
+        self.activity = PlayerActivity(live)
         self._live = live
         self._timeline = timeline
-        self._activity = activity
         self._current = self._make_mode(live.play.mode, 0)
         self._scheduled: tuple[int, ModeName, PlayMode] | None = None
 
     def _make_mode(self, mode: ModeName, start: int) -> PlayMode:
-        return MODES[mode].make(TurnContext(self._live.play, self._timeline, self._activity, start))
+        return MODES[mode].make(TurnContext(self._live.play, self._timeline, self.activity, start))
 
     def start(self, tick: int) -> None:
         """Put the mode of the settings in force from the bar line at `tick`, and forget a scheduled one."""

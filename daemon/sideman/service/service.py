@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from sideman import __version__
 from sideman.config.sources import SettingsSources
-from sideman.control.api import ControlApi, Request
+from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
+from sideman.control.protocol import DaemonInfo
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
@@ -104,8 +105,8 @@ class Service:
                     performance.chart,
                     self._sources,
                     lambda: self._description(performance, ports),
+                    recorder.keep,
                 )
-                api.requests["keep"] = Request(lambda: {"take": recorder.keep()})
                 with contextlib.closing(self._make_hub(api, player, endpoints, recorder.record)) as hub:
                     self._play(player, ports, hub)
                 recorder.close()
@@ -194,11 +195,11 @@ class Service:
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
         _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, ports.status_text)
 
-    def _description(self, performance: Performance, ports: MidiPorts) -> dict[str, object]:
+    def _description(self, performance: Performance, ports: MidiPorts) -> DaemonInfo:
         """What the request `status` says of the daemon itself."""
         clock = "internal" if self._clock_source is None else self._clock_source.status_text
         name, bundle = self._settings.midi.client, performance.bundle.name
-        return {"version": __version__, "name": name, "bundle": bundle, "ports": ports.status_text, "clock": clock}
+        return DaemonInfo(__version__, name, bundle, ports.status_text, clock)
 
     def _make_hub(
         self, api: ControlApi, player: Player, endpoints: Endpoints, record: Callable[[Report], None]

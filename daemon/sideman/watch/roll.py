@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sideman.watch.model import NextNote, ViewNote, WatchState
+from sideman.control.protocol import NextNote
+from sideman.watch.model import ViewNote, WatchState
 
 LABEL_COLUMNS = 4
 """Columns to the left of the roll, for the names of the pitches."""

@@ -284,11 +284,8 @@ def _footer_lines(scene: WatchState, beat: float | None, height: int, looks: Gly
 
 def _next_line(scene: WatchState, beat: float | None, looks: Glyphs) -> Text:
     counts = "  ".join(f"{name} {count}" for name, count in scene.counts.items())
-    timing = "  ".join(f"{name} {number:.4g}" for name, number in scene.timing.items())
     late = "bold red" if scene.counts.get("late") else ""
-    return _join_parts(
-        (looks.printable(_next_note_text(scene, beat)), "cyan"), (counts, late), (looks.printable(timing), "dim")
-    )
+    return _join_parts((looks.printable(_next_note_text(scene, beat)), "cyan"), (counts, late))
 
 
 def _next_note_text(scene: WatchState, beat: float | None) -> str:

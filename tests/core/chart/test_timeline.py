@@ -159,8 +159,8 @@ def test_keys_that_hold_chords_are_not_heard_as_a_line() -> None:
     for second, item in grip(C7, 1.0):
         played.receive(item, second)
     assert played.improviser.export_state(0) == before
-    assert played.heard_notes == 0
-    assert not played.melody.keys_held
+    assert played.listening.heard_notes == 0
+    assert not played.listening.melody.keys_held
 
 
 @pytest.mark.parametrize(("first", "kind"), [(0.0, "C"), (0.02, "C"), (-0.02, "C"), (0.6, "A")])

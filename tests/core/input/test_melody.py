@@ -112,7 +112,7 @@ def test_a_pedal_lets_a_note_ring_for_a_bar_at_most(pedal_up: float | None, leng
         events += [(1 + pedal_up, ControlChange(PEDAL, 0, 1))]
     for second, event in sorted(events, key=lambda one: one[0]):
         played.receive(event, second)
-    assert not played.melody.keys_held
+    assert not played.listening.melody.keys_held
     first, *rests = texts(played, 120)
     assert first[2:7] == length
     assert rests

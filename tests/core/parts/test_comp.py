@@ -305,7 +305,7 @@ def test_its_notes_coming_back_are_not_taken_for_the_players() -> None:
     back = [(second + 0.01, NoteOn(pitch, velocity, COMP)) for second, (_, pitch, velocity) in heard]
     listening = engine("bass", play__mode="off")
     play_on_fake_clock(listening, 8.0, back)
-    assert (listening.heard_notes, listening.melody.echo_filter.echoes) == (0, len(back))
+    assert (listening.listening.heard_notes, listening.listening.melody.echo_filter.echoes) == (0, len(back))
 
 
 def test_what_comes_too_late_is_left_out() -> None:

@@ -184,7 +184,7 @@ def test_what_is_played_before_its_first_bar_line_is_heard() -> None:
     engine.receive(state(1.0), 0.0)
     engine.receive(NoteOn(60, 64, 1), 0.5)
     engine.receive(NoteOff(60, 1), 0.9)
-    assert engine.heard_notes == 1
+    assert engine.listening.heard_notes == 1
 
 
 changes = st.builds(

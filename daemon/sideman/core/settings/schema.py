@@ -31,8 +31,6 @@ from sideman.core.settings.types import (
 )
 from sideman.core.turns import MODE_NAMES, MODES, ModeName
 
-"""The play modes, in the order in which the action `mode` goes through them."""
-
 DEFAULT_CHANGES = """\
 | F7  | Bb7    | F7    | Cm7 F7     |
 | Bb7 | Bdim7  | F7    | Am7b5 D7b9 |
