@@ -63,7 +63,7 @@ def test_the_examples_of_the_control_page_are_right() -> None:
 
 
 def test_the_schema_describes_the_same_lines_as_before() -> None:
-    """Guards against: a program of somebody else that uses the schema and no longer finds its names."""
+    """Guards against: a program that uses the schema and no longer finds the names in it."""
     definitions = SCHEMA["$defs"]
     assert {each["$ref"].rpartition("/")[2] for each in SCHEMA["oneOf"]} == {"request", "reply", "event"}
     beat = definitions["BeatEvent"]

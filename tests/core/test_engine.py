@@ -44,6 +44,7 @@ def woken(played: Engine, gaps: list[float], until: float) -> Iterator[DueItem]:
                 return
 
 
+@pytest.mark.slow
 def test_an_hour_of_beats_falls_on_its_seconds() -> None:
     """Without it the music would drift against the band."""
     played = engine(beats=7200, play__density=4, play__rests=0, tempo__bpm=120)

@@ -193,6 +193,7 @@ def test_turns_are_as_many_bars_as_are_set(chart: Chart, rate: str, turn: int, o
     assert lines <= {choice.tick for bar in bars for choice in bar.choices}
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(short_charts(), short_charts(), st.floats(0, 12), rates, modes, styles, st.booleans())
 def test_a_chart_of_any_meter_takes_over_at_a_bar_line(

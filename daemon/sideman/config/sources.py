@@ -17,7 +17,7 @@ from sideman.core.errors import NoSuchInput, UnreadableInput
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings
-from sideman.core.settings.types import ActionTarget
+from sideman.core.targets import ActionTarget
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt")
 PATH_KEYS = ("chart.file", "model.bundle")

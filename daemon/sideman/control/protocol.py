@@ -402,7 +402,7 @@ class ModeEvent(_Event, frozen=True, tag="mode"):
 
 
 class ChangedEvent(_Event, frozen=True, tag="changed"):
-    """Settings have new values, whoever changed them."""
+    """Settings have new values: changed by a request, a controller or the daemon."""
 
     values: SettingValues
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,13 @@ from sideman.core.parts.improviser import Improviser
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.timeline import PlaySpan
-from sideman.core.timing.clock_source import INTERNAL_CLOCK, ClockConfig
+from sideman.core.timing.clock_source import (
+    CLOCK_SOURCES,
+    INTERNAL_CLOCK,
+    ClockConfig,
+    ClockSource,
+    ClockSourceOptions,
+)
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle, load_bundle
@@ -72,6 +78,18 @@ def make_network(engine: str, weights: Weights) -> Network:
         raise Unavailable(f"model.engine: tensorflow is not installed here ({error}); set it to numpy") from error
     made: Network = module.TensorFlowNetwork(weights)
     return made
+
+
+def make_clock_source(
+    settings: Settings,
+    chart: Chart,
+    on_change: Callable[[], None] = lambda: None,
+    request_tempo: Callable[[float], None] = lambda _bpm: None,
+) -> ClockSource | None:
+    """Return the clock source that `tempo.source` names; None for our own tempo. See `ClockSourceOptions`."""
+    tempo, bar_beats = settings.tempo, float(chart.meter.quarters)
+    options = ClockSourceOptions(tempo.bpm, tempo.wait_start, bar_beats, on_change, request_tempo)
+    return CLOCK_SOURCES[tempo.source].make(options)
 
 
 def resumed_engine(

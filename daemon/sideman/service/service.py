@@ -31,12 +31,12 @@ from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.clock_source import ClockConfig, ClockSource, make_clock_source
+from sideman.core.timing.clock_source import ClockConfig, ClockSource
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
 from sideman.midi.ports import OUTPUT, MidiPorts, PortChanged, PortRequest
-from sideman.playing.assembly import Performance, load_performance, resumed_engine, state_of
+from sideman.playing.assembly import Performance, load_performance, make_clock_source, resumed_engine, state_of
 from sideman.playing.inbox import Inbox
 from sideman.playing.player import Player
 from sideman.playing.state import load_state, save_state, state_folder
@@ -140,10 +140,10 @@ class Service:
         return LinkSession(tempo.bpm, bar, self._inbox.put) if tempo.source == "link" else None
 
     def _make_clock_source(self) -> ClockSource | None:
-        tempo, session = self._settings.tempo, self._link_session_joined
+        session = self._link_session_joined
         if session is None:
-            return make_clock_source(tempo, self._chart, self._wake_main_thread)
-        return make_clock_source(tempo, self._chart, self._wake_main_thread, session.request_tempo)
+            return make_clock_source(self._settings, self._chart, self._wake_main_thread)
+        return make_clock_source(self._settings, self._chart, self._wake_main_thread, session.request_tempo)
 
     @contextlib.contextmanager
     def _in_link_session(self) -> Iterator[None]:

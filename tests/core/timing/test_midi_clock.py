@@ -322,6 +322,7 @@ def sending(beats: float | None = None, **keys: Any) -> Engine:
     return performance(**{**DENSE, **keys}).make_engine(0.0, beats=beats, clocks=ClockConfig(sends_midi_clock=True))
 
 
+@pytest.mark.slow
 def test_an_hour_of_ticks_drifts_by_nothing() -> None:
     """Whoever follows would be out of time before the set is over."""
     beats = 7200

@@ -35,7 +35,8 @@ from sideman.core.events import (
 from sideman.core.ledger import SUSTAIN
 from sideman.core.settings.bindings import controller_range_of
 from sideman.core.settings.schema import MidiSettings, Settings, value_of
-from sideman.core.settings.types import ActionTarget, ChoiceRange, ControllerRange, SettingTarget, Target
+from sideman.core.settings.types import ChoiceRange, ControllerRange
+from sideman.core.targets import ActionTarget, SettingTarget, Target
 from sideman.core.turns import MODE_NAMES, ModeName
 
 MIN_TURN_INTERVAL_S = 0.01

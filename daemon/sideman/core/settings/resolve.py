@@ -13,7 +13,8 @@ from sideman.core.chart.chart import ChartError, parse_changes
 from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.schema import GROUPS, KEYS, NO_BINDINGS, Settings, TempoSettings, closest_key, value_of
-from sideman.core.settings.types import Bindings, quoted, quoted_name
+from sideman.core.settings.types import quoted, quoted_name
+from sideman.core.targets import Bindings
 
 MAX_PROBLEMS = 50
 """At most this many problems are reported. A file with more is probably not a configuration."""
