@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from sideman.core.chart.chart import ChartError, parse_changes
+from sideman.core.chart.chart import ChartError
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.schema import GROUPS, KEYS, NO_BINDINGS, Settings, TempoSettings, closest_key, value_of
