@@ -13,28 +13,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from sideman.config.sources import SettingsSources
+from sideman.control import protocol
 from sideman.control.codec import make_request
 from sideman.control.live_settings import LiveSettings
-from sideman.control.protocol import (
-    REQUESTS,
-    DaemonInfo,
-    GetRequest,
-    KeepRequest,
-    KeepResult,
-    LearnRequest,
-    LearnResult,
-    ModeRequest,
-    ModeResult,
-    MuteRequest,
-    MuteResult,
-    PresetRequest,
-    ReloadRequest,
-    Request,
-    SetRequest,
-    Status,
-    StatusRequest,
-    request_fields,
-)
+from sideman.control.protocol import REQUESTS, Request, request_fields
 from sideman.control.status import make_status
 from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
@@ -74,7 +56,7 @@ class ControlApi:
         snapshot: Callable[[], Snapshot],
         chart: Chart,
         sources: SettingsSources,
-        describe_daemon: Callable[[], DaemonInfo],
+        describe_daemon: Callable[[], protocol.DaemonInfo],
         keep_take: Callable[[], str],
     ) -> None:
         self._commands = commands
@@ -86,21 +68,19 @@ class ControlApi:
         self._mode_before_mute: ModeName | None = None  # while muted
         self._off_confirmed = False  # the player has reported mode 'off' since it was muted
         self._handlers: dict[type[Request], Callable[[Any], object]] = {
-            StatusRequest: lambda _: self.status(),
-            GetRequest: lambda request: self._live_settings.describe(request.key),
-            SetRequest: lambda request: self._live_settings.set(request.key, request.value),
-            PresetRequest: lambda request: self._live_settings.apply_preset(request.name),
-            ReloadRequest: lambda _: self._live_settings.reload(),
-            ModeRequest: self._change_mode,
-            MuteRequest: self._mute,
-            LearnRequest: self._learn,
-            KeepRequest: lambda _: KeepResult(keep_take()),
-            **{
-                REQUESTS[action.name]: partial(self._perform, action.command)
-                for action in ACTIONS.values()
-                if action.command is not None
-            },
+            protocol.StatusRequest: lambda _: self.status(),
+            protocol.GetRequest: lambda request: self._live_settings.describe(request.key),
+            protocol.SetRequest: lambda request: self._live_settings.set(request.key, request.value),
+            protocol.PresetRequest: lambda request: self._live_settings.apply_preset(request.name),
+            protocol.ReloadRequest: lambda _: self._live_settings.reload(),
+            protocol.ModeRequest: self._change_mode,
+            protocol.MuteRequest: self._mute,
+            protocol.LearnRequest: self._learn,
+            protocol.KeepRequest: lambda _: protocol.KeepResult(keep_take()),
         }
+        for action in ACTIONS.values():
+            if action.command is not None:
+                self._handlers[REQUESTS[action.name]] = partial(self._perform, action.command)
 
     @property
     def settings(self) -> Settings:
@@ -112,16 +92,16 @@ class ControlApi:
 
         Raises a SidemanError with the reason if it is refused.
         """
-        handler = self._handlers.get(type(request))
+        name, handler = request.__struct_config__.tag, self._handlers.get(type(request))
         if handler is None:
-            raise UsageError(f"{request.__struct_config__.tag}: only on the control socket")
+            raise UsageError(f"{name}: only on the control socket")
         try:
             return handler(request)
         except SidemanError:
             raise
         except Exception as error:
             if not isinstance(error, OSError):  # an error in this program, not of the system
-                _log.exception("%s failed", request.__struct_config__.tag)
+                _log.exception("%s failed", name)
             raise SidemanError(exit_status_and_message(error)[1]) from error
 
     def perform_action(self, action: str, argument: str) -> None:
@@ -146,27 +126,23 @@ class ControlApi:
                 if self._off_confirmed and mode != "off":  # else the mode was requested before the mute
                     self._mode_before_mute = None
                 self._off_confirmed = self._off_confirmed or mode == "off"
-            case _:
-                pass
 
-    def status(self) -> Status:
+    def status(self) -> protocol.Status:
         """Return the present status."""
         now, snapshot = self._commands.now(), self._snapshot()
         beats_ahead, uptime_s = snapshot.beats_since(now), now - self._started_s
         return make_status(snapshot, self._describe_daemon(), self.settings, beats_ahead, uptime_s)
 
-    # -- actions and the play mode
-
     def _perform(self, command: Command, _request: Request) -> None:
         self._commands.put(command)
 
-    def _change_mode(self, request: ModeRequest) -> ModeResult:
+    def _change_mode(self, request: protocol.ModeRequest) -> protocol.ModeResult:
         mode = resolve_settings([{"play.mode": WrittenValue(request.mode, "mode")}]).play.mode
         self._mode_before_mute, self._requested_mode = None, mode
         self._commands.put(SetMode(mode, request.now))
-        return ModeResult(mode)
+        return protocol.ModeResult(mode)
 
-    def _mute(self, request: MuteRequest) -> MuteResult:
+    def _mute(self, request: protocol.MuteRequest) -> protocol.MuteResult:
         mute = self._mode_before_mute is None if request.on is None else request.on
         if mute and self._mode_before_mute is None:
             playing = self._snapshot().mode
@@ -177,12 +153,12 @@ class ControlApi:
         elif not mute and self._mode_before_mute is not None:
             self._commands.put(SetMode(self._mode_before_mute, now=True))
             self._mode_before_mute = None
-        return MuteResult(mute)
+        return protocol.MuteResult(mute)
 
-    def _learn(self, request: LearnRequest) -> LearnResult:
+    def _learn(self, request: protocol.LearnRequest) -> protocol.LearnResult:
         try:
             target = read_learn_target(request.action if request.key is None else request.key)
         except ValueError as error:
             raise ConfigError(f"learn: {error}") from None
         self._commands.put(LearnBinding(target))
-        return LearnResult(target.text)
+        return protocol.LearnResult(target.text)

@@ -47,29 +47,19 @@ def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
     If the control socket cannot be made, the log says why and the daemon plays without it. Raises Unavailable if
     another daemon listens on the socket, or if the OSC port cannot be opened.
     """
+    control, listener, osc = settings.control, None, None
     with contextlib.ExitStack() as stack:
-        listener = _open_listener(settings)
-        if listener is not None:
-            stack.enter_context(contextlib.closing(listener))
-        control = settings.control
-        osc = None
+        path = socket_path(control.socket, settings.midi.client)
+        if path is not None:
+            try:
+                if control.socket is None:
+                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                listener = stack.enter_context(contextlib.closing(UnixListener(path)))
+            except OSError as error:
+                _log.warning("control.socket: %s: %s; playing without", path, error.strerror or error)
         if control.osc is not None:
             osc = stack.enter_context(contextlib.closing(OscPort(control.osc_host, control.osc)))
         yield Endpoints(listener, osc)
-
-
-def _open_listener(settings: Settings) -> UnixListener | None:
-    wanted = settings.control.socket
-    path = socket_path(wanted, settings.midi.client)
-    if path is None:
-        return None
-    try:
-        if wanted is None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return UnixListener(path)
-    except OSError as error:
-        _log.warning("control.socket: %s: %s; playing without", path, error.strerror or error)
-        return None
 
 
 class ControlHub:
@@ -140,20 +130,17 @@ class ControlHub:
             report = self._reports.popleft()
             self._record(report)
             self._api.handle_report(report)
-            self._act_on(report)
+            match report:
+                case BarPlayed() as bar:
+                    _log.info("%s", format_bar(bar, self._api.settings.midi.transpose), extra=_PUBLISHED)
+                case SettingsChanged(values):
+                    _log.info("%s", settings_line(values), extra=_PUBLISHED)
+                    level = dict(values).get("log.level")
+                    if isinstance(level, str):
+                        logging.getLogger().setLevel(level.upper())
+                case ModeChanged(mode):
+                    _log.info("play.mode is %s", mode, extra=_PUBLISHED)
+                case ActionRequested(action, argument):
+                    self._api.perform_action(action, argument)
             if watched:
                 yield from self._feed.report_events(report)
-
-    def _act_on(self, report: Report) -> None:
-        match report:
-            case BarPlayed() as bar:
-                _log.info("%s", format_bar(bar, self._api.settings.midi.transpose), extra=_PUBLISHED)
-            case SettingsChanged(values):
-                _log.info("%s", settings_line(values), extra=_PUBLISHED)
-                level = dict(values).get("log.level")
-                if isinstance(level, str):
-                    logging.getLogger().setLevel(level.upper())
-            case ModeChanged(mode):
-                _log.info("play.mode is %s", mode, extra=_PUBLISHED)
-            case ActionRequested(action, argument):
-                self._api.perform_action(action, argument)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+
+from msgspec import UNSET
 
 from sideman.config.scalars import parse_scalar
 from sideman.config.sources import SettingsSources, load_chart, read_preset
@@ -44,26 +45,36 @@ class LiveSettings:
 
     def describe(self, key: str | None) -> SettingInfo | dict[str, SettingInfo]:
         """Return what there is to know about the setting `key`, or about all."""
-        if key is None:
-            return {name: SettingInfo(**self._facts(name)) for name in KEYS}
-        if key not in KEYS:
+        if key is not None and key not in KEYS:
             likely = closest_key(key)
             raise UsageError(f"get: {quoted(key)}: no such key" + (f"; did you mean {likely}?" if likely else ""))
-        return SettingInfo(key=key, **self._facts(key))
-
-    def _facts(self, name: str) -> dict[str, Any]:
-        key = KEYS[name]
-        return {
-            "value": write_value(name, value_of(self.settings, name)),
-            "default": write_value(name, key.default),
-            "allowed": key.value_type.allowed,
-            "live": is_live(name),
-            "about": key.doc,
+        infos = {
+            name: SettingInfo(
+                key=UNSET if key is None else name,
+                value=write_value(name, value_of(self.settings, name)),
+                default=write_value(name, setting.default),
+                allowed=setting.value_type.allowed,
+                live=is_live(name),
+                about=setting.doc,
+            )
+            for name, setting in KEYS.items()
+            if key in (None, name)
         }
+        return infos if key is None else infos[key]
 
     def set(self, key: str, value: object) -> ChangedValues:
         """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`."""
-        wanted = self._settings_with(key, value)
+        meant = parse_scalar(value.strip()) if isinstance(value, str) else value  # text is read as on the command line
+        try:
+            wanted = with_layer(self.settings, {key: WrittenValue(meant, "set")})
+        except ConfigError as error:
+            if isinstance(meant, str) or meant == value:
+                raise
+            # On the command line the value looks like a number or a word of YAML, but it may be meant as text.
+            try:
+                wanted = with_layer(self.settings, {key: WrittenValue(value, "set")})
+            except ConfigError:
+                raise error from None
         table = bindings_key_of(key)
         if not is_live(table or key):
             raise ConfigError(f"{key}: cannot be changed while it plays; start sideman again to change it")
@@ -73,20 +84,6 @@ class LiveSettings:
         self._apply_values(differing)
         changed = {table or key, *differing}
         return ChangedValues({name: write_value(name, value_of(wanted, name)) for name in KEYS if name in changed})
-
-    def _settings_with(self, key: str, value: object) -> Settings:
-        """Return the settings with another value of `key`. Text is read as on the command line."""
-        meant = parse_scalar(value.strip()) if isinstance(value, str) else value
-        try:
-            return with_layer(self.settings, {key: WrittenValue(meant, "set")})
-        except ConfigError as error:
-            if isinstance(meant, str) or meant == value:
-                raise
-            # On the command line the value looks like a number or a word of YAML, but it may be meant as text.
-            try:
-                return with_layer(self.settings, {key: WrittenValue(value, "set")})
-            except ConfigError:
-                raise error from None
 
     def apply_preset(self, name: str) -> AppliedLayer:
         """Apply the settings of a preset, and take back those of the preset before it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sideman.control.protocol import ChartSummary, DaemonInfo, NextNote, SettingValues, Status
+from msgspec.structs import asdict
+
+from sideman.control.protocol import ChartSummary, DaemonInfo, NextNote, Status
 from sideman.core.settings.schema import KEYS, Settings, is_live, value_of, write_value
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
@@ -54,13 +56,8 @@ def make_status(
     """Return the status `beats_ahead` after the snapshot, with those `settings`."""
     chart, _ = snapshot.chart_position(beats_ahead)
     position = chart_position(snapshot, beats_ahead)
-    values: SettingValues = {name: write_value(name, value_of(settings, name)) for name in _STATUS_KEYS}
     return Status(
-        version=info.version,
-        name=info.name,
-        bundle=info.bundle,
-        ports=info.ports,
-        clock=info.clock,
+        **asdict(info),
         uptime_s=round(uptime_s, 1),
         seed=snapshot.seed,
         mode=snapshot.mode,
@@ -69,16 +66,12 @@ def make_status(
         bpm=round(snapshot.bpm, 3),
         beat=round(snapshot.beat + beats_ahead, 3),
         bar=snapshot.bar_number(beats_ahead),
-        top=position.top,
-        form_bar=position.form_bar,
-        chorus=position.chorus,
-        chord=position.chord,
-        next_chord=position.next_chord,
+        **position._asdict(),
         coming=next_note(snapshot),
         chart=ChartSummary(chart.info.title, len(chart.bars), str(chart.meter)),
         late=snapshot.late_notes,
         heard=snapshot.heard_notes,
         echoes=snapshot.echoes,
         played=snapshot.played_notes,
-        settings=values,
+        settings={name: write_value(name, value_of(settings, name)) for name in _STATUS_KEYS},
     )
