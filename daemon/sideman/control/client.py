@@ -62,7 +62,7 @@ class ControlClient:
         """
         try:
             with contextlib.suppress(ConnectionError):  # the daemon may have sent a reason before it hung up
-                self._send({"v": PROTOCOL_VERSION, "id": 1, "do": name, **fields})
+                self.send({"v": PROTOCOL_VERSION, "id": 1, "do": name, **fields})
             line = self._reader.readline()
         except TimeoutError:
             raise Unavailable(
@@ -84,14 +84,11 @@ class ControlClient:
             case _:
                 raise Unavailable(f"{self._path}: the program that answers there is not sideman")
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request | Mapping[str, object]) -> None:
         """Send a request without waiting for its answer, which comes among the `lines`.
 
         Raises OSError if the daemon has ended, or does not read what it is sent.
         """
-        self._send(request)
-
-    def _send(self, request: Request | Mapping[str, object]) -> None:
         # MSG_DONTWAIT: `request` may wait for the socket's timeout, but `send`, after `lines`, must not wait at all.
         self._socket.sendall(encode_request(request), socket.MSG_DONTWAIT)
 

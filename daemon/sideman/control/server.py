@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import math
 import selectors
-import socket
 import time
 from collections.abc import Callable, Iterable
 
@@ -173,34 +172,25 @@ class ControlServer:
                 _log.debug("control.socket: no further client can be accepted: %s", error.strerror)
                 break
             self._accepts_left -= 1
-            self._add_client(connection)
+            connection.setblocking(False)
+            client = Connection(connection, REQUESTS_PER_CLIENT)
+            if len(self._clients) >= MAX_CLIENTS:
+                client.reject(f"{MAX_CLIENTS} others are here already; come back later")
+            self._clients.append(client)
         self._is_accepting_paused = True
         self._selector.unregister(self._listener)
-
-    def _add_client(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        client = Connection(connection, REQUESTS_PER_CLIENT)
-        if len(self._clients) >= MAX_CLIENTS:
-            client.reject(f"{MAX_CLIENTS} others are here already; come back later")
-            connection.close()
-        else:
-            self._clients.append(client)
 
     def _update_clients(self) -> None:
         """Let the selector wait for what each client wants, and remove clients that are finished."""
         for client in self._clients:
-            wanted = 0 if client.is_finished else client.wanted_events
-            if wanted != client.registered_events:
-                self._register(client, wanted)
+            wanted, registered = 0 if client.is_finished else client.wanted_events, client.registered_events
+            if wanted and not registered:
+                self._selector.register(client.socket, wanted, client)
+            elif wanted and wanted != registered:
+                self._selector.modify(client.socket, wanted, client)
+            elif registered and not wanted:
+                self._selector.unregister(client.socket)
+            client.registered_events = wanted
             if client.is_finished:
                 client.socket.close()
         self._clients = [client for client in self._clients if not client.is_finished]
-
-    def _register(self, client: Connection, wanted: int) -> None:
-        if not client.registered_events:
-            self._selector.register(client.socket, wanted, client)
-        elif wanted:
-            self._selector.modify(client.socket, wanted, client)
-        else:
-            self._selector.unregister(client.socket)
-        client.registered_events = wanted
