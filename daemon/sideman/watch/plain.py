@@ -59,7 +59,7 @@ class PlainWriter:
             "seed": "" if state.seed is None else f"seed: {state.seed}",
             "tempo": f"tempo: {self._bpm:.0f} bpm" if self._bpm else "",
             "mode": f"mode: {state.mode}" if state.mode else "",
-            "state": state.state,
+            "doing": state.doing,
             "ports": f"ports: {state.ports}" if state.ports else "",
             "rolling": ("rolling" if state.rolling else "halted") if has_halted else "",
             "late": f"late: {count_noun(late, 'note')} left out" if late else "",
