@@ -16,7 +16,7 @@ from sideman.control.codec import decode_message, encode_line
 from sideman.control.feed import MAX_DELAY_S, STATUS_INTERVAL_S
 from sideman.control.hub import ControlHub, Endpoints
 from sideman.control.protocol import EVENTS, Event
-from sideman.core.chart.chart import parse_changes
+from sideman.core.chart.text import parse_changes
 from sideman.core.events import (
     ActionRequested,
     BarPlayed,

@@ -12,7 +12,8 @@ from sideman.charts.detect import read_chart, split_song
 from sideman.charts.ireal import IREAL_LINK, read_ireal
 from sideman.config import resources
 from sideman.config.yaml import YamlContent, read_yaml
-from sideman.core.chart.chart import Chart, ChartError, parse_changes
+from sideman.core.chart.chart import Chart, ChartError
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import NoSuchInput, UnreadableInput
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings

@@ -23,6 +23,7 @@ from sideman.core.settings.presets import SettingsDifference, preset_difference,
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue
 from sideman.core.settings.schema import KEYS, Settings, closest_key, is_live, value_of, with_values, write_value
 from sideman.core.settings.types import quoted
+from sideman.core.timing.clock_source import CLOCK_SOURCES
 
 CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})
 """The settings that lead to another chart."""
@@ -78,8 +79,9 @@ class LiveSettings:
         table = bindings_key_of(key)
         if not is_live(table or key):
             raise ConfigError(f"{key}: cannot be changed while it plays; start sideman again to change it")
-        if key == "tempo.bpm" and self.settings.tempo.source == "midi-clock":
-            raise ConfigError("tempo.bpm: the tempo comes from the MIDI clock, because tempo.source is midi-clock")
+        source = self.settings.tempo.source
+        if key == "tempo.bpm" and not CLOCK_SOURCES[source].accepts_tempo:
+            raise ConfigError(f"tempo.bpm: the tempo comes from outside, because tempo.source is {source}")
         differing = dict(settings_difference(self.settings, wanted).values)
         self._apply_values(differing)
         changed = {table or key, *differing}

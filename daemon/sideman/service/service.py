@@ -31,7 +31,7 @@ from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.clock_source import ClockConfig, ClockSource
+from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig, ClockSource
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
@@ -124,7 +124,7 @@ class Service:
 
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
-        midi, follows_clock = self._settings.midi, self._settings.tempo.source == "midi-clock"
+        midi, follows_clock = self._settings.midi, CLOCK_SOURCES[self._settings.tempo.source].needs_midi_input
         request = PortRequest(midi.output, midi.input, midi.client, midi.wait, follows_clock)
         ports = MidiPorts(request, self._inbox.put)
         for reason in ports.open():

@@ -308,7 +308,9 @@ def _checkpoint_writer(
                 job.checkpoint, Checkpoint(identity, tuple(training.epochs), best, weights, state)
             )
         except OSError as error:  # a full disk may have room again when the bundle is written
-            observer.on_message(f"{job.checkpoint}: cannot be written ({error.strerror}); training continues without it")
+            observer.on_message(
+                f"{job.checkpoint}: cannot be written ({error.strerror}); training continues without it"
+            )
 
     return save
 

@@ -90,10 +90,15 @@ class ClockSourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClockSourceRow:
-    """A row of the table: what the source does, in a musician's words, and how it is made; None for our own tempo."""
+    """A row of the table: what the source does, in a musician's words, and how it is made; None for our own tempo.
+
+    `accepts_tempo`: it can be asked for another tempo. `needs_midi_input`: it comes in at `midi.input`.
+    """
 
     text: str
     make: Callable[[ClockSourceOptions], ClockSource | None]
+    accepts_tempo: bool = True
+    needs_midi_input: bool = False
 
 
 ClockSourceName = Literal["internal", "midi-clock", "link"]
@@ -104,6 +109,8 @@ CLOCK_SOURCES: Mapping[ClockSourceName, ClockSourceRow] = {
     "midi-clock": ClockSourceRow(
         "follows the MIDI clock that comes in at midi.input",
         lambda options: MidiClockFollower(options.bpm, wait_start=options.wait_start, on_change=options.on_change),
+        accepts_tempo=False,
+        needs_midi_input=True,
     ),
     "link": ClockSourceRow(
         "plays in the tempo of an Ableton Link session (the extra link has to be installed)",
