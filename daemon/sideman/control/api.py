@@ -12,22 +12,28 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from msgspec.structs import asdict
+
 from sideman.config.sources import SettingsSources
 from sideman.control import protocol
 from sideman.control.codec import make_request
 from sideman.control.live_settings import LiveSettings
 from sideman.control.protocol import REQUESTS, Request, request_fields
-from sideman.control.status import make_status
 from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
 from sideman.core.events import Command, LearnBinding, ModeChanged, Report, SetMode, SettingsChanged
 from sideman.core.settings.bindings import read_learn_target
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
-from sideman.core.settings.schema import Settings, with_values
+from sideman.core.settings.schema import KEYS, Settings, is_live, value_of, with_values, write_value
 from sideman.core.snapshot import Snapshot
+from sideman.core.text import format_chord
 from sideman.core.turns import ModeName
 from sideman.exit_status import exit_status_and_message
+
+_LONG_KEYS = ("chart.changes",)  # too long for every status; `get` and the chart event have them
+_STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LONG_KEYS)
+_EPSILON_BEATS = 1e-6  # beats; what arithmetic may leave between a bar line and the beat that was waited for
 
 _log = logging.getLogger(__name__)
 
@@ -130,8 +136,25 @@ class ControlApi:
     def status(self) -> protocol.Status:
         """Return the present status."""
         now, snapshot = self._commands.now(), self._snapshot()
-        beats_ahead, uptime_s = snapshot.beats_since(now), now - self._started_s
-        return make_status(snapshot, self._describe_daemon(), self.settings, beats_ahead, uptime_s)
+        beats_ahead = snapshot.beats_since(now)
+        chart, _ = snapshot.chart_position(beats_ahead)
+        return protocol.Status(
+            **asdict(self._describe_daemon()),
+            **{**asdict(beat_event(snapshot, beats_ahead)), "beat": round(snapshot.beat + beats_ahead, 3)},
+            uptime_s=round(now - self._started_s, 1),
+            seed=snapshot.seed,
+            mode=snapshot.mode,
+            doing=snapshot.state,
+            rolling=snapshot.rolling,
+            bpm=round(snapshot.bpm, 3),
+            coming=next_note(snapshot),
+            chart=protocol.ChartSummary(chart.info.title, len(chart.bars), str(chart.meter)),
+            late=snapshot.late_notes,
+            heard=snapshot.heard_notes,
+            echoes=snapshot.echoes,
+            played=snapshot.played_notes,
+            settings={name: write_value(name, value_of(self.settings, name)) for name in _STATUS_KEYS},
+        )
 
     def _perform(self, command: Command, _request: Request) -> None:
         self._commands.put(command)
@@ -162,3 +185,27 @@ class ControlApi:
             raise ConfigError(f"learn: {error}") from None
         self._commands.put(LearnBinding(target))
         return protocol.LearnResult(target.text)
+
+
+def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
+    """Return the place in the music `beats_ahead` after the snapshot, its chords as the player reads them."""
+    chart, place = snapshot.chart_position(beats_ahead)
+    reached = max(0.0, place + _EPSILON_BEATS)
+    transpose = snapshot.settings.midi.transpose
+    return protocol.BeatEvent(
+        beat=round(snapshot.beat + beats_ahead),
+        bar=snapshot.bar_number(beats_ahead),
+        top=round(snapshot.beat + beats_ahead - place, 4),
+        form_bar=chart.bar_at(reached)[0] % len(chart.bars) + 1,
+        chorus=int(reached // chart.length) + 1,
+        chord=format_chord(snapshot.chord_and_next(beats_ahead)[0], transpose),
+        next_chord=format_chord(snapshot.chord_and_next(beats_ahead)[1], transpose),
+    )
+
+
+def next_note(snapshot: Snapshot) -> protocol.NextNote | None:
+    """Return what is chosen to be played next, if anything."""
+    choice = snapshot.next_choice
+    if choice is None:
+        return None
+    return protocol.NextNote(round(snapshot.next_choice_beat, 4), choice.pitch, choice.value.text)

@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterator
 from msgspec.structs import astuple
 
 from sideman.control import protocol
-from sideman.control.api import ControlApi
+from sideman.control.api import ControlApi, beat_event, next_note
 from sideman.control.protocol import Event
-from sideman.control.status import chart_position, next_note
 from sideman.core import events
 from sideman.core.chart.chart import Chart
 from sideman.core.settings.schema import write_value
@@ -87,9 +86,8 @@ class EventFeed:
             yield _chart_event(chart, transpose)
         number = math.floor(snapshot.beat + snapshot.beats_since(now) + _EPSILON_BEATS)
         if snapshot.rolling and number != self._beat:
-            self._beat, beats_ahead = number, number - snapshot.beat
-            position = chart_position(snapshot, beats_ahead)
-            yield protocol.BeatEvent(number, snapshot.bar_number(beats_ahead), *position)
+            self._beat = number
+            yield beat_event(snapshot, number - snapshot.beat)
         if snapshot.next_choice is not self._next_choice:
             self._next_choice = snapshot.next_choice
             coming = next_note(snapshot)
