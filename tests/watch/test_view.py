@@ -340,10 +340,10 @@ def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> 
 
 _PROGRAM = """
 import os, sys
-from sideman.control.codec import encode_request
+from sideman.control.codec import encode_json
 from sideman.watch import watch
 asks = os.fdopen(int(sys.argv[2]), "wb", buffering=0)
-send = lambda request: asks.write(encode_request(request))
+send = lambda request: asks.write(encode_json(request) + b"\\n")
 sys.exit(watch(os.fdopen(int(sys.argv[1])), sys.stdout, send=send))
 """
 

@@ -17,8 +17,8 @@ from msgspec.structs import asdict
 from sideman.config.sources import SettingsSources
 from sideman.control import protocol
 from sideman.control.codec import make_request
-from sideman.control.live_settings import LiveSettings
 from sideman.control.protocol import REQUESTS, Request, request_fields
+from sideman.control.settings_api import SettingsApi
 from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
@@ -69,16 +69,16 @@ class ControlApi:
         self._snapshot = snapshot
         self._describe_daemon = describe_daemon
         self._started_s = commands.now()
-        self._live_settings = LiveSettings(commands.put, snapshot().settings, chart, sources)
+        self._settings_api = SettingsApi(commands.put, snapshot().settings, chart, sources)
         self._requested_mode: ModeName | None = None  # until it takes effect at its bar line
         self._mode_before_mute: ModeName | None = None  # while muted
         self._off_confirmed = False  # the player has reported mode 'off' since it was muted
         self._handlers: dict[type[Request], Callable[[Any], object]] = {
             protocol.StatusRequest: lambda _: self.status(),
-            protocol.GetRequest: lambda request: self._live_settings.describe(request.key),
-            protocol.SetRequest: lambda request: self._live_settings.set(request.key, request.value),
-            protocol.PresetRequest: lambda request: self._live_settings.apply_preset(request.name),
-            protocol.ReloadRequest: lambda _: self._live_settings.reload(),
+            protocol.GetRequest: lambda request: self._settings_api.describe(request.key),
+            protocol.SetRequest: lambda request: self._settings_api.set(request.key, request.value),
+            protocol.PresetRequest: lambda request: self._settings_api.apply_preset(request.name),
+            protocol.ReloadRequest: lambda _: self._settings_api.reload(),
             protocol.ModeRequest: self._change_mode,
             protocol.MuteRequest: self._mute,
             protocol.LearnRequest: self._learn,
@@ -91,7 +91,7 @@ class ControlApi:
     @property
     def settings(self) -> Settings:
         """The settings that hold once all requested changes have taken effect."""
-        return self._live_settings.settings
+        return self._settings_api.settings
 
     def answer(self, request: Request) -> object:
         """Do what `request` says and return its result, as `Request.results` describes it.
@@ -125,9 +125,9 @@ class ControlApi:
         """Take over what the player reports as changed."""
         match report:
             case SettingsChanged(values):
-                self._live_settings.settings = with_values(self.settings, values)
+                self._settings_api.settings = with_values(self.settings, values)
             case ModeChanged(mode):
-                self._live_settings.settings = with_values(self.settings, [("play.mode", mode)])
+                self._settings_api.settings = with_values(self.settings, [("play.mode", mode)])
                 self._requested_mode = None
                 if self._off_confirmed and mode != "off":  # else the mode was requested before the mute
                     self._mode_before_mute = None

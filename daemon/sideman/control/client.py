@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sideman.control.codec import decode_message, encode_request
+from sideman.control.codec import decode_message, encode_json
 from sideman.control.protocol import PROTOCOL_VERSION, Answer, Refusal, Request
 from sideman.core.errors import NotPermitted, Unavailable, UnreadableInput
 
@@ -90,7 +90,7 @@ class ControlClient:
         Raises OSError if the daemon has ended, or does not read what it is sent.
         """
         # MSG_DONTWAIT: `request` may wait for the socket's timeout, but `send`, after `lines`, must not wait at all.
-        self._socket.sendall(encode_request(request), socket.MSG_DONTWAIT)
+        self._socket.sendall(encode_json(request) + b"\n", socket.MSG_DONTWAIT)
 
     def lines(self) -> Iterator[str]:
         """Return the lines that the daemon sends, one after the other, until it ends. Each is a JSON object."""

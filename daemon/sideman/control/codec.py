@@ -118,11 +118,6 @@ def _count_values(written: bytes) -> int:
     return len(written) - len(written.translate(None, b",[{"))
 
 
-def encode_request(request: Request | Mapping[str, object]) -> bytes:
-    """Return a request as a line, for a client to send."""
-    return encode_json(request) + b"\n"
-
-
 def encode_line(message: Message) -> bytes:
     """Return a message of the daemon as a line."""
     return b'{"v":%d,%b' % (PROTOCOL_VERSION, encode_json(message)[1:] + b"\n")

@@ -77,7 +77,14 @@ class ControlServer:
     def serve(self, now: float) -> None:
         """Do what there is to do, for a bounded time. It raises nothing, whatever clients do."""
         if now >= self._round_end_s:
-            self._begin_round(now)
+            self._round_end_s = now + ROUND_S
+            self._requests_left, self._accepts_left = REQUESTS_PER_ROUND, REQUESTS_PER_CLIENT
+            for client in self._clients:
+                client.requests_left = min(client.requests_left + REQUESTS_PER_CLIENT, REQUESTS_PER_CLIENT)
+            self._clients = [*self._clients[1:], *self._clients[:1]]  # so that no client is always the first
+            if self._is_accepting_paused:
+                self._is_accepting_paused = False
+                self._selector.register(self._listener, selectors.EVENT_READ)
         for key, events in self._selector.select(0):
             if key.data is None:
                 self._accept_clients()
@@ -107,17 +114,6 @@ class ControlServer:
         self._selector.close()
 
     # -- requests
-
-    def _begin_round(self, now: float) -> None:
-        self._round_end_s = now + ROUND_S
-        self._requests_left, self._accepts_left = REQUESTS_PER_ROUND, REQUESTS_PER_CLIENT
-        for client in self._clients:
-            client.requests_left = min(client.requests_left + REQUESTS_PER_CLIENT, REQUESTS_PER_CLIENT)
-        if self._clients:
-            self._clients.append(self._clients.pop(0))  # so that no client is always the first
-        if self._is_accepting_paused:
-            self._is_accepting_paused = False
-            self._selector.register(self._listener, selectors.EVENT_READ)
 
     def _answer_in_turn(self) -> None:
         """Answer one request of each client after the other, until the requests or this round's limits are used up."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes settings while the music plays: one value, a preset, or the configuration file read again.
+"""The part of the control API that changes settings while the music plays: one, a preset, or all from the file again.
 
 A change becomes commands for the player, which applies it with the next note. `settings` is already what will hold once
 the player has done so.
@@ -8,7 +8,7 @@ the player has done so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from msgspec import UNSET
 
@@ -29,20 +29,18 @@ CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})
 """The settings that lead to another chart."""
 
 
-class LiveSettings:
-    """The settings of a playing daemon, first as `settings`, read from `sources`, with `chart`.
+@dataclass
+class SettingsApi:
+    """Answers requests about the `settings`, which were first read from `sources`, and the `chart` that they lead to.
 
-    `put` leaves a command for the player.
+    `put` leaves a command for the player. `last_preset` was applied last.
     """
 
-    def __init__(
-        self, put: Callable[[Command], None], settings: Settings, chart: Chart, sources: SettingsSources
-    ) -> None:
-        self.settings = settings
-        self._put = put
-        self._chart = chart
-        self._sources = sources
-        self._last_preset: SettingsLayer | None = None
+    put: Callable[[Command], None]
+    settings: Settings
+    chart: Chart
+    sources: SettingsSources
+    last_preset: SettingsLayer | None = None
 
     def describe(self, key: str | None) -> SettingInfo | dict[str, SettingInfo]:
         """Return what there is to know about the setting `key`, or about all."""
@@ -89,20 +87,20 @@ class LiveSettings:
 
     def apply_preset(self, name: str) -> AppliedLayer:
         """Apply the settings of a preset, and take back those of the preset before it."""
-        preset, named = _preset_layer(name), self._sources.preset
-        previous = self._last_preset if self._last_preset is not None else _preset_layer(named) if named else {}
-        base = replace(self._sources, preset=None).read()
+        preset, named = _preset_layer(name), self.sources.preset
+        previous = self.last_preset if self.last_preset is not None else _preset_layer(named) if named else {}
+        base = replace(self.sources, preset=None).read()
         applied = self._apply_difference(preset_difference(self.settings, preset, previous, base))
-        self._last_preset = preset
+        self.last_preset = preset
         return applied
 
     def reload(self) -> AppliedLayer:
         """Read the sources again, as at the start. A chart file is read again even if its name is the same."""
-        difference = settings_difference(self.settings, self._sources.read())
+        difference = settings_difference(self.settings, self.sources.read())
         chart = load_chart(with_values(self.settings, difference.values))
         applied = self._apply_difference(difference)
         self._change_chart(chart)
-        self._last_preset = None
+        self.last_preset = None
         return applied
 
     def _apply_difference(self, difference: SettingsDifference) -> AppliedLayer:
@@ -117,13 +115,13 @@ class LiveSettings:
         if CHART_KEYS & values.keys():
             self._change_chart(load_chart(wanted))
         if values:
-            self._put(ChangeSettings(tuple(values.items())))
+            self.put(ChangeSettings(tuple(values.items())))
         self.settings = wanted
 
     def _change_chart(self, chart: Chart) -> None:
-        if chart != self._chart:
-            self._chart = chart
-            self._put(SetChart(chart))
+        if chart != self.chart:
+            self.chart = chart
+            self.put(SetChart(chart))
 
 
 def _preset_layer(name: str) -> SettingsLayer:
