@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import InitVar, dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec.structs import asdict
 
@@ -38,38 +39,26 @@ _EPSILON_BEATS = 1e-6  # beats; what arithmetic may leave between a bar line and
 _log = logging.getLogger(__name__)
 
 
-class CommandSink(Protocol):
-    """The player's inbox: where commands are left for the player, and the clock that it plays by."""
-
-    def put(self, item: Command) -> None:
-        """Leave a command, stamped with the current second."""
-
-    def now(self) -> float:
-        """Seconds of a clock that never goes back."""
-        ...
-
-
+@dataclass
 class ControlApi:
     """Answers requests to a daemon that plays `chart` with settings read from `sources`.
 
-    `snapshot` returns the player's latest snapshot and `describe_daemon` what else belongs to the status. `keep_take`
-    saves the last minutes and returns the path of the MIDI file.
+    `put` leaves a command for the player, and `now` is a clock that never goes back. `snapshot` returns the player's
+    latest snapshot and `describe_daemon` what else belongs to the status. `keep_take` saves the last minutes and
+    returns the path of the MIDI file.
     """
 
-    def __init__(
-        self,
-        commands: CommandSink,
-        snapshot: Callable[[], Snapshot],
-        chart: Chart,
-        sources: SettingsSources,
-        describe_daemon: Callable[[], protocol.DaemonInfo],
-        keep_take: Callable[[], str],
-    ) -> None:
-        self._commands = commands
-        self._snapshot = snapshot
-        self._describe_daemon = describe_daemon
-        self._started_s = commands.now()
-        self._settings_api = SettingsApi(commands.put, snapshot().settings, chart, sources)
+    put: Callable[[Command], None]
+    now: Callable[[], float]
+    snapshot: Callable[[], Snapshot]
+    chart: InitVar[Chart]
+    sources: InitVar[SettingsSources]
+    describe_daemon: Callable[[], protocol.DaemonInfo]
+    keep_take: Callable[[], str]
+
+    def __post_init__(self, chart: Chart, sources: SettingsSources) -> None:
+        self._started_s = self.now()
+        self._settings_api = SettingsApi(self.put, self.snapshot().settings, chart, sources)
         self._requested_mode: ModeName | None = None  # until it takes effect at its bar line
         self._mode_before_mute: ModeName | None = None  # while muted
         self._off_confirmed = False  # the player has reported mode 'off' since it was muted
@@ -82,7 +71,7 @@ class ControlApi:
             protocol.ModeRequest: self._change_mode,
             protocol.MuteRequest: self._mute,
             protocol.LearnRequest: self._learn,
-            protocol.KeepRequest: lambda _: protocol.KeepResult(keep_take()),
+            protocol.KeepRequest: lambda _: protocol.KeepResult(self.keep_take()),
         }
         for action in ACTIONS.values():
             if action.command is not None:
@@ -135,11 +124,11 @@ class ControlApi:
 
     def status(self) -> protocol.Status:
         """Return the present status."""
-        now, snapshot = self._commands.now(), self._snapshot()
+        now, snapshot = self.now(), self.snapshot()
         beats_ahead = snapshot.beats_since(now)
         chart, _ = snapshot.chart_position(beats_ahead)
         return protocol.Status(
-            **asdict(self._describe_daemon()),
+            **asdict(self.describe_daemon()),
             **{**asdict(beat_event(snapshot, beats_ahead)), "beat": round(snapshot.beat + beats_ahead, 3)},
             uptime_s=round(now - self._started_s, 1),
             seed=snapshot.seed,
@@ -157,24 +146,24 @@ class ControlApi:
         )
 
     def _perform(self, command: Command, _request: Request) -> None:
-        self._commands.put(command)
+        self.put(command)
 
     def _change_mode(self, request: protocol.ModeRequest) -> protocol.ModeResult:
         mode = resolve_settings([{"play.mode": WrittenValue(request.mode, "mode")}]).play.mode
         self._mode_before_mute, self._requested_mode = None, mode
-        self._commands.put(SetMode(mode, request.now))
+        self.put(SetMode(mode, request.now))
         return protocol.ModeResult(mode)
 
     def _mute(self, request: protocol.MuteRequest) -> protocol.MuteResult:
         mute = self._mode_before_mute is None if request.on is None else request.on
         if mute and self._mode_before_mute is None:
-            playing = self._snapshot().mode
+            playing = self.snapshot().mode
             mode = self._requested_mode or playing
             self._mode_before_mute = "solo" if mode == "off" else mode
             self._off_confirmed = playing == "off"
-            self._commands.put(SetMode("off", now=True))
+            self.put(SetMode("off", now=True))
         elif not mute and self._mode_before_mute is not None:
-            self._commands.put(SetMode(self._mode_before_mute, now=True))
+            self.put(SetMode(self._mode_before_mute, now=True))
             self._mode_before_mute = None
         return protocol.MuteResult(mute)
 
@@ -183,7 +172,7 @@ class ControlApi:
             target = read_learn_target(request.action if request.key is None else request.key)
         except ValueError as error:
             raise ConfigError(f"learn: {error}") from None
-        self._commands.put(LearnBinding(target))
+        self.put(LearnBinding(target))
         return protocol.LearnResult(target.text)
 
 

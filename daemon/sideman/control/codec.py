@@ -14,14 +14,12 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw, Struct
 
+from sideman.control import protocol
 from sideman.control.protocol import (
     MAX_ID_LENGTH,
     PROTOCOL_VERSION,
     REQUESTS,
-    Answer,
-    Event,
     Message,
-    Refusal,
     Request,
     RequestId,
     request_fields,
@@ -162,5 +160,5 @@ class _Head(Struct):
 
 
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
-_EVENT_DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-_ANSWER_DECODER, _REFUSAL_DECODER = msgspec.json.Decoder(Answer), msgspec.json.Decoder(Refusal)
+_EVENT_DECODER: msgspec.json.Decoder[protocol.Event] = msgspec.json.Decoder(protocol.Event)
+_ANSWER_DECODER, _REFUSAL_DECODER = msgspec.json.Decoder(protocol.Answer), msgspec.json.Decoder(protocol.Refusal)

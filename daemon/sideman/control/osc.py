@@ -55,11 +55,6 @@ class OscPort:
             self.socket.close()
             raise Unavailable(f"control.osc: port {port} of {host}: {error.strerror or error}") from None
 
-    @property
-    def number(self) -> int:
-        """The number of the port."""
-        return int(self.socket.getsockname()[1])
-
     def close(self) -> None:
         """Close the port."""
         self.socket.close()
