@@ -72,17 +72,13 @@ class ControlClient:
             line = ""
         if not line.endswith("\n"):
             raise Unavailable(f"{self._path}: the daemon ended before it answered")
-        try:
-            reply = decode_message(line)
-        except ValueError:
-            reply = None
-        match reply:
-            case Answer():
-                return reply.result
-            case Refusal():
-                raise RequestRefused(reply.error)
-            case _:
-                raise Unavailable(f"{self._path}: the program that answers there is not sideman")
+        with contextlib.suppress(ValueError):
+            match decode_message(line):
+                case Answer(result=result):
+                    return result
+                case Refusal(error=reason):
+                    raise RequestRefused(reason)
+        raise Unavailable(f"{self._path}: the program that answers there is not sideman")
 
     def send(self, request: Request | Mapping[str, object]) -> None:
         """Send a request without waiting for its answer, which comes among the `lines`.

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from rich.console import Console
@@ -38,14 +38,11 @@ def run_view(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], 
     view = TerminalView(stream, send)
     incoming: queue.Queue[str | None] = queue.Queue(_MAX_WAITING_LINES)
     threading.Thread(target=_read_lines, args=(lines, incoming), name="socket", daemon=True).start()
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        _sigterm_as_interrupt(),
-        raw_keyboard(sys.stdin) as keys,
-        view.console.screen(hide_cursor=True),
-    ):
-        while not view.feed_ended and not view.user_quit:
-            view.run_turn(incoming, keys)
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: the terminal has to be restored
+        with raw_keyboard(sys.stdin) as keys, view.console.screen(hide_cursor=True):
+            while not view.feed_ended and not view.user_quit:
+                view.run_turn(incoming, keys)
     if view.feed_ended:
         stream.write("the daemon has ended\n")
         stream.flush()
@@ -53,20 +50,13 @@ def run_view(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], 
 
 
 def _read_lines(lines: Iterable[str], incoming: queue.Queue[str | None]) -> None:
-    with contextlib.suppress(OSError, ValueError):  # the connection was lost, or closed
+    try:
         for line in lines:
             incoming.put(line)
-    incoming.put(None)
-
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end the view as Ctrl-C does, so that the terminal is restored."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
+    except (OSError, ValueError):
+        pass  # the connection was lost, or closed
     finally:
-        signal.signal(signal.SIGTERM, before)
+        incoming.put(None)
 
 
 class TerminalView:
