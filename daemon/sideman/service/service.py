@@ -100,7 +100,8 @@ class Service:
                 output = ports if self._sound is None else self._sound.with_ports(ports)
                 player = Player(engine, output, self._inbox, self._reports.put)
                 api = ControlApi(
-                    self._inbox,
+                    self._inbox.put,
+                    self._inbox.now,
                     lambda: player.snapshot,
                     performance.chart,
                     self._sources,
