@@ -15,6 +15,7 @@ the bar lines. A note longer than four quarter notes is written as four.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -76,14 +77,7 @@ class MelodicLine:
 
     def copy(self) -> MelodicLine:
         """Return an independent line in the same state."""
-        other = MelodicLine(self.changes, self.bars)
-        other.position, other.finished_pitch, other.dropped_notes = (
-            self.position,
-            self.finished_pitch,
-            self.dropped_notes,
-        )
-        other._silent_ticks, other._pending = self._silent_ticks, self._pending
-        return other
+        return copy.copy(self)
 
     @property
     def last_pitch(self) -> int | None:
@@ -166,16 +160,6 @@ class MelodicLine:
         if pending is not None and pending.heard and pending.pitch is not None:
             place = self.next_place()
             self._pending = replace(pending, place=place, kind=TONE_KINDS[place.chord.kind_of(pending.pitch)])
-
-    def cut_note(self, tick: float) -> None:
-        """End the sounding note at `tick`, even if it was released for a later one."""
-        pending = self._pending
-        if (
-            pending is not None
-            and pending.pitch is not None
-            and (pending.released_at is None or pending.released_at > tick)
-        ):
-            self._pending = replace(pending, released_at=tick)
 
     def finish(self, until: float) -> list[LineValue]:
         """Return in order the values that are complete at the tick `until`: the note or rest before it, then rests."""

@@ -68,14 +68,10 @@ class IntervalRange:
     lower: str
 
     @property
-    def high_semitones(self) -> int:
-        """The upper bound in semitones."""
-        return interval_semitones(self.upper)
-
-    @property
-    def low_semitones(self) -> int:
-        """The lower bound in semitones."""
-        return interval_semitones(self.lower)
+    def bounds(self) -> tuple[int, int]:
+        """The lower and the upper bound in semitones."""
+        one, other = interval_semitones(self.lower), interval_semitones(self.upper)
+        return min(one, other), max(one, other)
 
 
 _INTERVAL_PATTERN = re.compile(r"(P|M|m|A{1,4}|d{1,4})(-?)([1-9]\d?)")
@@ -91,20 +87,19 @@ def interval_semitones(name: str) -> int:
         raise ValueTextError(f"{name!r} is not an interval such as P1, m3, A4 or d-5")
     quality, minus, number = match.groups()
     octaves, step = divmod(int(number) - 1, 7)
-    size = 12 * octaves + _MAJOR_SCALE[step] + _alteration(quality, step in _PERFECT_DEGREES, name)
-    return -size if minus else size
-
-
-def _alteration(quality: str, perfect: bool, name: str) -> int:
+    perfect = step in _PERFECT_DEGREES
     if (quality == "P") != perfect and quality in "PMm":
         raise ValueTextError(
             f"there is no {name!r}: unisons, fourths and fifths are perfect, the others major or minor"
         )
+    size = 12 * octaves + _MAJOR_SCALE[step]
     if quality[0] == "A":
-        return len(quality)
-    if quality[0] == "d":
-        return -len(quality) - (0 if perfect else 1)
-    return -1 if quality == "m" else 0
+        size += len(quality)
+    elif quality[0] == "d":
+        size -= len(quality) + (0 if perfect else 1)
+    elif quality == "m":
+        size -= 1
+    return -size if minus else size
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +197,15 @@ class Vocabulary:
             start = kinds.index(value.kind)
             by_kind = (np.flatnonzero(self.kinds == VALUE_KINDS.index(kind)) for kind in kinds[start:] + kinds[:start])
             same = next((indices for indices in by_kind if indices.size), None)
-            nearest = None if same is None else int(same[np.argmin(self._distance(value, same))])
-            self._nearest_indices[value] = nearest
+            if same is None:
+                self._nearest_indices[value] = None
+                return None
+            # Twice the duration counts as much as a major third, a missing interval as much as a tritone.
+            duration = 4.0 * np.abs(np.log2(self.ticks[same] / value.ticks))
+            low, high = _interval_bounds(value.interval)
+            interval = np.abs((self.low[same] + self.high[same]) / 2 - (low + high) / 2)
+            differs = self.has_interval[same] != (value.interval is not None)
+            self._nearest_indices[value] = int(same[np.argmin(duration + np.where(differs, 6.0, interval))])
         return self._nearest_indices[value]
 
     def clash_mask(self, chord: Chord, previous_pitch: int | None) -> npt.NDArray[np.bool_]:
@@ -222,23 +224,13 @@ class Vocabulary:
             clash = self._clash_masks[kinds, start] = (reached != self.kinds) & self.has_interval
         return clash
 
-    def _distance(self, value: Value, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        # Twice the duration counts as much as a major third, a missing interval as much as a tritone.
-        duration = 4.0 * np.abs(np.log2(self.ticks[indices] / value.ticks))
-        low, high = _interval_bounds(value.interval)
-        interval = np.abs((self.low[indices] + self.high[indices]) / 2 - (low + high) / 2)
-        differs = self.has_interval[indices] != (value.interval is not None)
-        return np.asarray(duration + np.where(differs, 6.0, interval), np.float64)
-
 
 def _interval_bounds(interval: int | IntervalRange | None) -> tuple[int, int]:
     match interval:
         case None:
             return 0, 0
         case IntervalRange():
-            return min(interval.low_semitones, interval.high_semitones), max(
-                interval.low_semitones, interval.high_semitones
-            )
+            return interval.bounds
         case semitones:
             return semitones, semitones
 

@@ -176,7 +176,7 @@ class Improviser:
 
     def cut_note(self, tick: float) -> None:
         """Our note, if one sounds, was ended at `tick`, before its time."""
-        self._line.cut_note(tick)
+        self._line.release(tick)
 
     def sounding_ticks(self, length: int) -> float:
         """For how many of `length` ticks a note sounds: `gate` of it, the silence growing no longer after one beat."""
