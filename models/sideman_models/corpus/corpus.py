@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
@@ -59,10 +59,16 @@ def read_corpus(paths: Iterable[Path], reading: ReadingOptions = _DEFAULT_OPTION
             _add_midi(corpus, path, {file: music.pop(file) for file in midi_at[path] if file in music}, hashes)
         else:
             _add_text_file(corpus, path, reading)
-    corpus.sources += _midi_source(list(midi_at), corpus)
-    if not corpus.pieces:
-        raise CorpusError(_no_pieces_message(corpus))
-    return corpus
+    if used := sum(not report.left_out for report in corpus.reports):
+        places = [printable(path.resolve().name) for path in midi_at]
+        where = places[0] if len(places) == 1 else f"{len(places)} places"
+        corpus.sources.append(f"{where}: {count_noun(used, 'MIDI file')}, origin and licence not known to the program")
+    if corpus.pieces:
+        return corpus
+    if len(corpus.reports) == 1 == corpus.left_out.total():
+        raise CorpusError(f"{corpus.reports[0].file}: {corpus.reports[0].left_out}")
+    reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.left_out.items())
+    raise CorpusError("no piece to train on" + (f" (left out: {reasons})" if reasons else ""))
 
 
 def _midi_files_at(path: Path) -> Mapping[Path, str]:
@@ -108,23 +114,6 @@ def _add_midi(corpus: Corpus, path: Path, music_by_file: Mapping[Path, MidiMusic
         is_folder = path.is_dir()
         key = _unique_key(corpus, f"{path.resolve().name}/" if is_folder else path.name)
         corpus.files[key] = _sha256_of_lines(used) if is_folder else used[0]
-
-
-def _midi_source(paths: Sequence[Path], corpus: Corpus) -> list[str]:
-    """Return what is known about the origin of the MIDI files that are used."""
-    used = sum(not report.left_out for report in corpus.reports)
-    if not used:
-        return []
-    where = printable(paths[0].resolve().name) if len(paths) == 1 else f"{len(paths)} places"
-    return [f"{where}: {count_noun(used, 'MIDI file')}, origin and licence not known to the program"]
-
-
-def _no_pieces_message(corpus: Corpus) -> str:
-    """Say why there is no piece."""
-    if len(corpus.reports) == 1 == corpus.left_out.total():
-        return f"{corpus.reports[0].file}: {corpus.reports[0].left_out}"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.left_out.items())
-    return "no piece to train on" + (f" (left out: {reasons})" if reasons else "")
 
 
 def midi_summary(corpus: Corpus) -> str:

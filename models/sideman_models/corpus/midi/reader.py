@@ -25,7 +25,7 @@ from sideman_models.corpus.midi.chord_sources import (
     chords_from_accompaniment,
     chords_from_symbols,
 )
-from sideman_models.corpus.midi.meter import MeterSection, find_meter_sections
+from sideman_models.corpus.midi.meter import find_meter_sections
 from sideman_models.corpus.midi.parser import MAX_QUARTERS, MidiError, MidiFile, MidiTrack, TimedNote, parse_midi
 from sideman_models.corpus.midi.parts import (
     MidiPart,
@@ -132,29 +132,23 @@ def read_midi(data: bytes, options: ReadingOptions) -> MidiMusic:
     remarks = (*midi.remarks, *problems, *([f"{count_noun(unended, 'note')} without an end"] if unended else []))
     if not songs_read:
         return MidiMusic(FileReport(remarks=remarks, left_out=reasons[0] if reasons else "no notes"))
-    return _join_songs(songs_read, _title_in_file(midi), remarks)
+    return _join_songs(songs_read, midi, remarks)
 
 
-def _join_songs(songs: Sequence[MidiMusic], title: str, remarks: tuple[str, ...]) -> MidiMusic:
-    """Join the songs of a file."""
+def _join_songs(songs: Sequence[MidiMusic], midi: MidiFile, remarks: tuple[str, ...]) -> MidiMusic:
+    """Join the songs of a file, under the title that the file gives itself or under none."""
     reports = [song.report for song in songs]
+    first = midi.tracks[0]
+    is_title = midi.file_type == 1 and not first.notes and not _MEANINGLESS_NAMES.fullmatch(first.name)
     report = replace(
         reports[0],
-        title=title,
+        title=first.name if is_title else "",
         metres=tuple(dict.fromkeys(metre for one in reports for metre in one.metres)),
         bars=sum(one.bars for one in reports),
         notes=sum(one.notes for one in reports),
         remarks=(*remarks, *dict.fromkeys(remark for one in reports for remark in one.remarks)),
     )
     return MidiMusic(report, tuple(solo for song in songs for solo in song.solos))
-
-
-def _title_in_file(midi: MidiFile) -> str:
-    """Return the title that the file gives itself, or an empty text."""
-    if midi.file_type != 1 or not midi.tracks or midi.tracks[0].notes:
-        return ""
-    name = midi.tracks[0].name
-    return "" if _MEANINGLESS_NAMES.fullmatch(name) else name
 
 
 @dataclass(slots=True)
@@ -183,7 +177,12 @@ class _Song:
         chords = self._find_chords(pitched, melody, line)
         ratio = estimate_swing(line)
         straight = remove_swing(line, ratio) if ratio else line
-        solos = [solo for section in sections if (solo := _make_solo(section, straight, chords))]
+        solos = []
+        for section in sections:
+            if notes := section.notes_within(straight):
+                line_notes = tuple(LineNote(start, max(start, end), pitch) for start, end, pitch in notes)
+                changes, unread = chords.chords_over(section), chords.unread_symbols
+                solos.append(Solo("", "", line_notes, changes, section.bar_ticks, unread_chords=unread))
         if len(line) < len(melody.notes):
             remarks.append(f"{count_noun(len(melody.notes) - len(line), 'note')} below the melody in its own part")
         if ignores_beats(line):
@@ -226,11 +225,3 @@ class _Song:
         if track is not None:
             return InferredChords(track.notes, (), f"found from {track}")
         return chords_from_accompaniment(pitched_parts, melody, line)
-
-
-def _make_solo(section: MeterSection, line: Sequence[TimedNote], chords: ChordSource) -> Solo | None:
-    notes = section.notes_within(line)
-    if not notes:
-        return None
-    line_notes = tuple(LineNote(start, max(start, end), pitch) for start, end, pitch in notes)
-    return Solo("", "", line_notes, chords.chords_over(section), section.bar_ticks, unread_chords=chords.unread_symbols)
