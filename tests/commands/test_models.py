@@ -16,7 +16,8 @@ from sideman.cli import main
 from sideman.commands import models
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
 from sideman_models.errors import BundleError, NoSuchBundle
-from sideman_models.network.bundle import VALUES_FILE, WEIGHTS_FILE, load_bundle, save_bundle
+from sideman_models.network.bundle import VALUES_FILE, load_bundle, save_bundle
+from sideman_models.network.storage import WEIGHTS_FILE
 from support.fakes import classic_bundle, modern_bundle
 
 FIGURES = {"figures": {"unseen": {"bits_per_value": 4.25, "bits_per_note": 6.5}}}
@@ -122,7 +123,7 @@ def test_a_network_goes_to_litert_by_its_files_suffix(own: Path, capsys: pytest.
     except export.NoLiteRT as error:
         pytest.skip(str(error))
     assert run("export", "mine", "mine.tflite") == 0
-    assert "differ by" in capsys.readouterr().out
+    assert "differ from the original by" in capsys.readouterr().out
     assert Path("mine.tflite").read_bytes()[4:8] == b"TFL3"
 
 

@@ -162,7 +162,8 @@ class _Record(msgspec.Struct, frozen=True):
             if grid.has_beat(note.beat):
                 beat = grid.beat_number(note.bar, note.beat) + (note.tatum - 1) / note.division
                 on_grid.append((TICKS_PER_QUARTER * beat, note))
-        placed = tuple(_notes_with_ends(sorted(on_grid, key=lambda one: one[0])))
+        on_grid.sort(key=lambda one: one[0])
+        placed = tuple(_notes_with_ends(on_grid))
         title, performer, other_feel = printable(self.title), printable(self.performer), self.rhythmfeel != "SWING"
         return Solo(title, performer, placed, chords, BAR_TICKS, len(notes) - len(placed), unread, other_feel)
 

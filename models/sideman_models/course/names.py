@@ -33,11 +33,13 @@ from sideman_models.course.rnn import softmax
 from sideman_models.errors import BundleError, CorpusError
 from sideman_models.files import numbered_lines
 from sideman_models.network.storage import (
+    CARD_FILE,
+    WEIGHTS_FILE,
     check_shapes,
     pack_arrays,
-    read_bytes,
+    read_arrays,
+    read_card,
     read_description,
-    unpack_arrays,
     write_folder,
 )
 from sideman_models.text import printable
@@ -56,7 +58,7 @@ REPORT_EVERY = 2000
 DINOSAUR_MODEL = Path(__file__).parent / "dinosaurs"
 
 FORMAT, VERSION = "sideman name model", 1
-NAMES_FILE, WEIGHTS_FILE, CARD_FILE = "names.json", "weights.npz", "CARD.md"
+NAMES_FILE = "names.json"
 _ARRAY_NAMES = ("Wax", "Waa", "Wya", "b", "by")
 _INITIAL_LOSS_LETTERS = 7  # the course starts the smoothed loss at that of 7 letters drawn at random
 _LOSS_SMOOTHING = 0.999
@@ -176,7 +178,8 @@ def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[D
     steps = len(X)
     hidden, scores = np.empty((steps + 1, len(p["b"]))), np.empty((steps, len(p["by"])))
     hidden[0] = a_prev[:, 0]
-    z_letters = _input_columns(p["Wax"], X)
+    z_letters = p["Wax"].T[[index or 0 for index in X]]  # (T, n_a): Wax times a one-hot column is a column of Wax
+    z_letters[[index is None for index in X]] = 0.0
     bias, Waa, Wya = p["b"][:, 0], p["Waa"], p["Wya"]
     for t in range(steps):
         z = Waa.dot(hidden[t])
@@ -186,13 +189,6 @@ def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[D
         np.dot(Wya, hidden[t + 1], out=scores[t])
     predicted = np.asarray(softmax((scores + p["by"][:, 0]).T).T, np.float64)
     return hidden, predicted
-
-
-def _input_columns(Wax: Doubles, X: Sequence[int | None]) -> Doubles:
-    """Return what each letter adds to the cell, (T, n_a): Wax times a one-hot column is a column of Wax."""
-    columns = Wax.T[[index or 0 for index in X]]
-    columns[[index is None for index in X]] = 0.0
-    return columns
 
 
 def _backward(
@@ -372,14 +368,10 @@ def load_name_model(path: Path = DINOSAUR_MODEL) -> NameModel:
     letters = description.get("letters")
     if not isinstance(letters, str) or END_OF_NAME not in letters or len(set(letters)) != len(letters):
         raise BundleError(f"{path / NAMES_FILE}: letters: not a text of different letters that includes a newline")
-    raw = read_bytes(path / WEIGHTS_FILE)
-    if hashlib.sha256(raw).hexdigest() != description.get("weights_sha256"):
-        raise BundleError(f"{path / WEIGHTS_FILE}: its contents do not match weights_sha256 in {NAMES_FILE}")
-    arrays = unpack_arrays(path / WEIGHTS_FILE, raw, _ARRAY_NAMES)
+    arrays = read_arrays(path, description.get("weights_sha256"), _ARRAY_NAMES)
     n_y, n_a = len(letters), arrays["b"].shape[0] if arrays["b"].ndim else 0
     shapes = {"Wax": (n_a, n_y), "Waa": (n_a, n_a), "Wya": (n_y, n_a), "b": (n_a, 1), "by": (n_y, 1)}
     check_shapes(path / WEIGHTS_FILE, arrays, shapes, f"{n_y} letters and {n_a} units")
     facts = description.get("facts")
-    card = (path / CARD_FILE).read_text("utf-8", "replace") if (path / CARD_FILE).is_file() else ""
     parameters = {name: arrays[name].astype(np.float64) for name in _ARRAY_NAMES}
-    return NameModel(letters, parameters, facts if isinstance(facts, dict) else {}, card)
+    return NameModel(letters, parameters, facts if isinstance(facts, dict) else {}, read_card(path))

@@ -56,7 +56,7 @@ class _PendingValue:
     heard: bool
     own: bool = False
     drawn_index: int | None = None
-    released_at: float | None = None
+    released_at: float = math.inf
 
 
 class MelodicLine:
@@ -150,9 +150,7 @@ class MelodicLine:
         """End the sounding note at `tick`, which may be in the future, unless it ends earlier already."""
         pending = self._pending
         if pending is not None and pending.pitch is not None:
-            self._pending = replace(
-                pending, released_at=min(tick, math.inf if pending.released_at is None else pending.released_at)
-            )
+            self._pending = replace(pending, released_at=min(tick, pending.released_at))
 
     def reconsider_chord(self) -> None:
         """Read the changes again, which have changed: a heard note at the end of the line gets their chord."""
@@ -172,9 +170,7 @@ class MelodicLine:
         if pending.pitch is None:
             length = self._advance_silence(until)
             return [*([_line_value(pending, length)] if length else []), *self._rests_until(until)]
-        end = until
-        if pending.released_at is not None and until - pending.released_at >= MIN_REST_TICKS:
-            end = pending.released_at
+        end = pending.released_at if until - pending.released_at >= MIN_REST_TICKS else until
         length = quantize_duration(end - self.position)
         if not length and (pending.heard or pending.own or quantize_duration(until - self.position)):
             length = DURATION_GRID[0]

@@ -29,10 +29,10 @@ import numpy as np
 import tensorflow as tf
 
 from sideman_models.errors import BundleError, ModelsError
-from sideman_models.network.bundle import Bundle
+from sideman_models.network.bundle import Bundle, check_weight_arrays, weight_arrays
 from sideman_models.network.keras_model import layers_from_weights, weights_from_layers
 from sideman_models.network.lstm import Floats, LstmState, NumpyNetwork, Weights, softmax
-from sideman_models.network.storage import MAX_BYTES, check_shapes
+from sideman_models.network.storage import MAX_BYTES
 
 Model = Any
 Tensor = Any
@@ -110,7 +110,7 @@ def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
     mask = next((layer for layer in model.layers if layer.name == "mask"), None)
     penalty = template.weights.penalty if mask is None else -float(getattr(mask, "scale", float("nan")))
     weights = weights_from_layers(LSTM_cell, densor, penalty)
-    _check_weights(path, weights, template.weights)
+    check_weight_arrays(path, weight_arrays(weights), template.weights.n_values, template.weights.n_context)
     facts = {"imported_from": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "like": template.name}
     card = _CARD_TEMPLATE.format(
         name=name, **facts, n_a=weights.n_a, like_card=template.card.strip() or "It has no card."
@@ -149,21 +149,6 @@ def _find_layer(path: Path, model: Model, name: str, kind: type) -> Model:
         problem = "no such layer" if found is None else f"a layer of type {type(found).__name__}"
         raise BundleError(f"{path}: {name}: {problem}; a layer of type {kind.__name__} is needed")
     return found
-
-
-def _check_weights(path: Path, weights: Weights, template: Weights) -> None:
-    arrays = {
-        "LSTM_cell kernel": weights.kernel,
-        "LSTM_cell recurrent kernel": weights.recurrent,
-        "LSTM_cell bias": weights.bias,
-        "densor kernel": weights.densor_kernel,
-        "densor bias": weights.densor_bias,
-        "mask": np.array([weights.penalty], np.float32),
-    }
-    n_a, n_values, n_x = weights.n_a, template.n_values, len(template.kernel)
-    shapes = ((n_x, 4 * n_a), (n_a, 4 * n_a), (4 * n_a,), (n_a, n_values), (n_values,), (1,))
-    sizes = f"{n_values} values, {template.n_context} context rows and {n_a} units"
-    check_shapes(path, arrays, dict(zip(arrays, shapes, strict=True)), sizes)
 
 
 # -- LiteRT

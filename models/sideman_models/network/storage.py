@@ -7,6 +7,7 @@ The files may come from anywhere, so nothing in them is trusted. Pickles are nev
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import lzma
@@ -24,6 +25,7 @@ from sideman_models.errors import BundleError
 from sideman_models.files import read_plain_file, write_whole
 from sideman_models.network.lstm import Floats
 
+WEIGHTS_FILE, CARD_FILE = "weights.npz", "CARD.md"
 MAX_BYTES = 1 << 28
 _BACKUP_MARK = "-old-"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -93,6 +95,12 @@ def read_bytes(path: Path) -> bytes:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def read_card(path: Path) -> str:
+    """Return the text of the model card in the folder `path`, or an empty text."""
+    card = path / CARD_FILE
+    return card.read_text("utf-8", "replace") if card.is_file() else ""
+
+
 def read_description(path: Path, format_name: str, version: int) -> dict[str, Any]:
     """Read a JSON file that states its format and version.
 
@@ -123,11 +131,16 @@ def pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
     return archive_bytes.getvalue()
 
 
-def unpack_arrays(path: Path, raw: bytes, names: Sequence[str]) -> dict[str, Floats]:
-    """Return the float32 arrays in `raw`, the content of the .npz file `path`.
+def read_arrays(folder: Path, sha256: object, names: Sequence[str]) -> dict[str, Floats]:
+    """Return the float32 arrays of `weights.npz` in a folder. The content must have the hash `sha256` (hexadecimal).
 
-    Raises `BundleError` if the file is broken, or holds other arrays than `names`, another number type or a pickle.
+    Raises `BundleError` if the file is missing or broken, has another hash, or holds other arrays than `names`, another
+    number type or a pickle.
     """
+    path = folder / WEIGHTS_FILE
+    raw = read_bytes(path)
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        raise BundleError(f"{path}: its contents do not match weights_sha256")
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -137,7 +150,18 @@ def unpack_arrays(path: Path, raw: bytes, names: Sequence[str]) -> dict[str, Flo
                 raise BundleError(f"{path}: {wrong}; it should hold {', '.join(names)}")
             if sum(info.file_size for info in members.values()) > MAX_BYTES:
                 raise BundleError(f"{path}: its arrays are larger than {MAX_BYTES >> 20} MiB")
-            return {name: _parse_array(path, name, _read_member(archive, info)) for name, info in members.items()}
+            arrays = {}
+            for name, info in members.items():
+                with archive.open(info) as member:
+                    content = member.read(info.file_size)  # with a size, it never unpacks more than the checked size
+                try:
+                    array = np.load(io.BytesIO(content), allow_pickle=False)
+                except (ValueError, EOFError, OSError, MemoryError, SyntaxError) as error:
+                    raise BundleError(f"{path}: {name}: not an array of numbers: {error}") from error
+                if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+                    raise BundleError(f"{path}: {name}: not an array of float32")
+                arrays[name] = array
+            return arrays
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
         raise BundleError(f"{path}: not a complete .npz file: {error}") from error
 
@@ -155,18 +179,3 @@ def check_shapes(
             raise BundleError(f"{path}: {name}: shape {array.shape}, but {sizes_text} need {shape}")
         if not np.isfinite(array).all():
             raise BundleError(f"{path}: {name}: holds numbers that are not finite")
-
-
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    with archive.open(info) as member:
-        return member.read(info.file_size)  # with a size, it never unpacks more than the checked size
-
-
-def _parse_array(path: Path, name: str, raw: bytes) -> Floats:
-    try:
-        array = np.load(io.BytesIO(raw), allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError, SyntaxError) as error:
-        raise BundleError(f"{path}: {name}: not an array of numbers: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
-        raise BundleError(f"{path}: {name}: not an array of float32")
-    return array

@@ -123,20 +123,17 @@ def split_by_share(pieces: Sequence[Piece], share: float | None = None) -> Split
     If the hash selects none of the titles or all of them, the title with the lowest hash is held out. With fewer than
     `MIN_TITLES` titles, or with a share fewer than 2, nothing is held out.
     """
-    titles = {title_sha256(piece.title): piece.title for piece in pieces if piece.values and not piece.other_feel}
-    return split_by_rule(pieces, _choose_rule([titles[digest] for digest in sorted(titles)], share))
-
-
-def _choose_rule(titles: Sequence[str], share: float | None) -> SplitRule:
-    """Return the rule for these different titles, which are sorted by their hashes."""
+    by_hash = {title_sha256(piece.title): piece.title for piece in pieces if piece.values and not piece.other_feel}
+    titles = [by_hash[digest] for digest in sorted(by_hash)]
     if share == 0:
-        return SplitRule("none kept back, as was asked", titles=())
-    if len(titles) < (MIN_TITLES if share is None else 2):
-        return SplitRule(f"too few titles to keep any back ({len(titles)})", titles=())
-    rule = FIXED_TENTH if share is None else SplitRule(f"{share:.3g} of all titles, by a hash of the title", share)
-    if 0 < sum(map(rule.holds_out, titles)) < len(titles):
-        return rule
-    return SplitRule("one title, the one whose hash is lowest", titles=(title_sha256(titles[0]).hex(),))
+        rule = SplitRule("none kept back, as was asked", titles=())
+    elif len(titles) < (MIN_TITLES if share is None else 2):
+        rule = SplitRule(f"too few titles to keep any back ({len(titles)})", titles=())
+    else:
+        rule = FIXED_TENTH if share is None else SplitRule(f"{share:.3g} of all titles, by a hash of the title", share)
+        if not 0 < sum(map(rule.holds_out, titles)) < len(titles):
+            rule = SplitRule("one title, the one whose hash is lowest", titles=(title_sha256(titles[0]).hex(),))
+    return split_by_rule(pieces, rule)
 
 
 def is_held_out(title: str) -> bool:
