@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from sideman_models.errors import BundleError
 from sideman_models.music.solos import Piece
 
@@ -21,14 +23,13 @@ SPLIT_RULE_KEY = "held_back"
 _HELD_OUT_DIVISOR = 10
 
 
-@dataclass(frozen=True, slots=True)
-class SplitRule:
+class SplitRule(msgspec.Struct, frozen=True, omit_defaults=True, rename={"description": "words"}):
     """Which titles are held out: listed `titles`, or a `share` of all, or by default the fixed tenth.
 
     Whether a title is held out depends on that title alone, not on which other titles there are.
     """
 
-    description: str = "a tenth of all titles, by a hash of the title that never changes"
+    description: str
     """The rule in words, for the model card. Two rules with different words count as different: keep the texts."""
     share: float | None = None
     titles: tuple[str, ...] | None = None
@@ -42,11 +43,11 @@ class SplitRule:
 
     def as_json(self) -> dict[str, Any]:
         """Return the rule as plain JSON, for the facts of a bundle; `read_split_rule` reads it."""
-        fields = {"share": self.share, "titles": None if self.titles is None else list(self.titles)}
-        return {"words": self.description, **{name: value for name, value in fields.items() if value is not None}}
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
-FIXED_TENTH = SplitRule()
+FIXED_TENTH = SplitRule("a tenth of all titles, by a hash of the title that never changes")
 """The default rule: see `is_held_out`."""
 
 
@@ -56,13 +57,10 @@ def read_split_rule(facts: Mapping[str, Any], source: object) -> SplitRule:
     Raises `BundleError`, which names `source`, the path of the facts, if it is not a rule.
     """
     rule = facts.get(SPLIT_RULE_KEY)
-    if rule is None:
-        return FIXED_TENTH
-    words, share, titles = map(rule.get, ("words", "share", "titles")) if isinstance(rule, dict) else (None,) * 3
-    listed = isinstance(titles, list) and all(isinstance(title, str) for title in titles)
-    if not isinstance(words, str) or not isinstance(share, float | int | None) or not (listed or titles is None):
-        raise BundleError(f"{source}: facts: {SPLIT_RULE_KEY}: not a rule for held-out titles that this program knows")
-    return SplitRule(words, share, tuple(titles) if titles is not None else None)
+    try:
+        return FIXED_TENTH if rule is None else msgspec.convert(rule, SplitRule)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"{source}: facts: {SPLIT_RULE_KEY}: not a rule for held-out titles: {error}") from error
 
 
 def lineage(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
