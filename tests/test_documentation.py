@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documentation tells people to write is read as they would write it."""
+"""The settings and commands of the documentation are valid."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def read(*words: str | Path) -> argparse.Namespace:
     return parser.parse_args([str(word) for word in words])
 
 
-def test_there_is_something_to_look_at() -> None:
-    """The other tests would pass whatever is written."""
+def test_the_pages_have_examples() -> None:
+    """Guards against: tests that pass because they find no examples."""
     assert sum(page == "setups.md" for page, _ in SETTINGS) >= 6
     assert {page for page, _ in RUNS} >= {"README.md", "setups.md"}
 
 
 @pytest.mark.parametrize(("page", "text"), SETTINGS)
 def test_settings_can_be_copied(page: str, text: str, tmp_path: Path) -> None:
-    """Who copies them from the page would be told that they are wrong."""
+    """Guards against: settings on a page that are refused."""
     file = tmp_path / page
     file.write_text(text, "utf-8")
     assert load_chart(load_settings(read("--config", file))).bars
@@ -49,6 +49,17 @@ def test_settings_can_be_copied(page: str, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("page", "words"), RUNS)
 def test_commands_can_be_copied(page: str, words: str) -> None:
-    """A command of the page would end with an error."""
+    """Guards against: a command on a page that ends with an error."""
     options = shlex.split(words, comments=True)
     assert load_chart(load_settings(read(*options))).bars, page
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_links_lead_to_files(page: Path) -> None:
+    """Guards against a link in a page to a file that was moved or removed."""
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []

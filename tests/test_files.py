@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files whole or not at all, and the errors of a rendering that cannot be written."""
+"""Files are written whole or not at all, and errors name the path."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ FULL = Path("/dev/full")
 
 
 def render(out: Path, folder: Path) -> tuple[int, str]:
-    """Render a bar to `out`: the exit status, and what was said of it."""
+    """Render a bar to `out`. Returns the exit status and the messages."""
     done = run_sideman("render", "--out", str(out), "--bars", "1", "--set", f"model.bundle={write_bundle(folder)}")
     return done.returncode, done.stderr
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
-    """Without it a crash while writing would leave half a file where a good one was."""
+    """Guards against: a crash while writing leaves half a file."""
     path = tmp_path / "solo.mid"
     write_file(path, b"old")
     path.chmod(0o640)
@@ -31,7 +31,7 @@ def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    """Without it writing through a link would cut the link and leave its target old."""
+    """Guards against: writing through a link replaces the link."""
     (tmp_path / "link").symlink_to(tmp_path / "target")
     write_file(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
@@ -40,8 +40,8 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 @pytest.mark.subprocess
 @pytest.mark.skipif(not FULL.is_char_device(), reason="no /dev/full here")
-def test_a_full_disk_is_said_and_nothing_is_replaced(tmp_path: Path) -> None:
-    """Without it a full disk would look like a defect, or destroy what was there."""
+def test_a_full_disk_is_an_error_and_nothing_is_replaced(tmp_path: Path) -> None:
+    """Guards against: a full disk destroys the old file, or looks like an internal error."""
     status, words = render(FULL, tmp_path)
     assert status == 74
     assert "/dev/full: cannot be written: No space left on device" in words
@@ -50,8 +50,8 @@ def test_a_full_disk_is_said_and_nothing_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.subprocess
 @pytest.mark.parametrize("place", ["nowhere/solo.mid", "."])
-def test_a_place_where_no_file_can_be_is_said(place: str, tmp_path: Path) -> None:
-    """Without it a slip of the pen in the path would end in a traceback."""
+def test_an_impossible_path_is_an_error(place: str, tmp_path: Path) -> None:
+    """Guards against: a wrong path that causes a traceback."""
     status, words = render(tmp_path / place, tmp_path)
     assert status == 73
     assert "cannot be created" in words

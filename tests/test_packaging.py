@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people install: the wheel with all its data, the source archive that builds itself, the locked requirements."""
+"""What users install: the wheel with all its data, the source archive, the locked requirements."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: the wheel, and the source archive."""
+    """The built wheel and source archive."""
 
     wheel: Path
     sdist: Path
 
 
 def call(*command: str | Path, cwd: Path) -> str:
-    """What a command says that has to succeed, run without any path of ours."""
+    """Run a command that must succeed, without our import paths. Returns its output."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -42,19 +42,19 @@ def call(*command: str | Path, cwd: Path) -> str:
 
 
 def build(source: Path, target: Path) -> Built:
-    """Build wheel and source archive of the project at `source`, without any network."""
+    """Build wheel and source archive of the project at `source`, without a network."""
     call(sys.executable, "-m", "hatchling", "build", "-d", target, cwd=source)
     return Built(next(target.glob("*.whl")), next(target.glob("*.tar.gz")))
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """This very tree, built."""
+    """The wheel and source archive of this tree."""
     return build(ROOT, tmp_path_factory.mktemp("dist"))
 
 
 def files(folders: Mapping[str, str]) -> set[str]:
-    """The files under the folders of the tree, by the path they should have in the wheel."""
+    """The files in these folders, by the paths that they should have in the wheel."""
     return {
         f"{there}/{path.relative_to(ROOT / here).as_posix()}"
         for here, there in folders.items()
@@ -65,7 +65,7 @@ def files(folders: Mapping[str, str]) -> set[str]:
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_packages_their_data_and_nothing_else(built: Built) -> None:
-    """An installed sideman would lack its model or presets, or overwrite somebody else's package."""
+    """Guards against: an installation without its model or presets, or that overwrites another package."""
     with zipfile.ZipFile(built.wheel) as wheel:
         names = set(wheel.namelist())
     info = f"sideman-{__version__}.dist-info/"
@@ -76,7 +76,7 @@ def test_the_wheel_holds_the_packages_their_data_and_nothing_else(built: Built) 
 
 @pytest.mark.slow
 def test_the_source_archive_can_build_and_test_itself(built: Built, tmp_path: Path) -> None:
-    """A distribution that packages sideman could neither build nor check it."""
+    """Guards against: a source archive that cannot be built or tested."""
     call("tar", "-xzf", built.sdist, cwd=tmp_path)
     source = tmp_path / f"sideman-{__version__}"
     assert all((source / name).is_file() for name in ("Makefile", "LICENSE", "README.md", ".ci/run", *LOCKS))
@@ -88,7 +88,7 @@ def test_the_source_archive_can_build_and_test_itself(built: Built, tmp_path: Pa
 
 @pytest.fixture(scope="session")
 def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `sideman` command of an environment elsewhere that holds the wheel and, by a path, what it depends on."""
+    """The `sideman` command in a new environment with the wheel and its dependencies."""
     place = tmp_path_factory.mktemp("elsewhere")
     venv.create(place, with_pip=False, symlinks=True)
     python = place / "bin" / "python"
@@ -103,7 +103,7 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_an_installed_wheel_runs_far_from_any_checkout(installed: Path, tmp_path: Path) -> None:
-    """`pip install sideman` would end in a command that does not start."""
+    """Guards against: an installed command that does not start."""
     assert call(installed, "--version", cwd=tmp_path) == f"sideman {__version__}\n"
     find = "r.bundled_path('config', 'default.yaml'), r.find_resource('charts', 'blues', '.txt')"
     program = f"import sideman.config.resources as r; print({find})"
@@ -115,13 +115,13 @@ def test_an_installed_wheel_runs_far_from_any_checkout(installed: Path, tmp_path
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / "models/sideman_models/bundles/default").is_dir(), reason="no model was trained yet")
 def test_an_installed_wheel_plays_with_its_own_model(installed: Path, tmp_path: Path) -> None:
-    """`pip install sideman` would have nothing to play with."""
+    """Guards against: an installation without a network to play with."""
     call(installed, "render", "--preset", "bebop", "--bars", "2", "--out", tmp_path / "solo.mid", cwd=tmp_path)
     assert (tmp_path / "solo.mid").read_bytes().startswith(b"MThd")
 
 
 def pins(lock: str) -> dict[str, list[str]]:
-    """The requirements of a lock, by name; each with its condition, if it has one."""
+    """The requirements in a lock file by name, each with its condition, if any."""
     found: dict[str, list[str]] = {}
     for name, rest in re.findall(r"^([A-Za-z0-9_.-]+)==(.*?) \\$", (ROOT / lock).read_text("utf-8"), re.MULTILINE):
         found.setdefault(name.lower(), []).append(rest)
@@ -130,7 +130,7 @@ def pins(lock: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_has_hashes_and_no_addresses(lock: str) -> None:
-    """An installation could get other files than were tested, or depend on the machine the lock was made on."""
+    """Guards against: other files than the tested ones; locks that depend on one machine."""
     text = (ROOT / lock).read_text("utf-8")
     requirements = [each for each in re.split(r"\n(?=\S)", text) if not each.startswith("#")]
     assert requirements
@@ -139,7 +139,7 @@ def test_a_lock_has_hashes_and_no_addresses(lock: str) -> None:
 
 
 def test_the_locks_follow_the_project() -> None:
-    """What is installed would not be what the project asks for, or differ between playing and testing."""
+    """Guards against: locks that differ from the project's requirements, or from each other."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     play, dev = (pins(lock) for lock in LOCKS)
     groups = project["dependency-groups"]

@@ -19,11 +19,11 @@ from sideman.exit_status import DISK_ERRNOS, INTERRUPTED, exit_status_and_messag
 from sideman_models.text import printable
 
 COMMANDS = {
-    "run": "play: start the daemon in the foreground",
+    "run": "start the daemon in the foreground, and play",
     "ctl": "control the running daemon: status, settings, panic; or watch it play",
     "ports": "list the MIDI ports, and the ports that 'auto' would choose",
     "check": "check the configuration, and explain how to correct it",
-    "calibrate": "measure the delay of the sound through a loop of cables",
+    "calibrate": "measure the delay of notes through a loop of cables",
     "render": "write a solo to a MIDI file",
     "corpus": "describe a corpus of music",
     "train": "train a network on a corpus",

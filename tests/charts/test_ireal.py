@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts of iReal Pro: links and the HTML files it exports, written here by the format's other direction."""
+"""Reads charts of iReal Pro, links and exported HTML, which the tests write themselves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOUR = Meter(4, 4)
 
 
 def bars(music: str) -> list[str]:
-    """Each bar that a song's music gives, as `onset:chord` words."""
+    """Each bar of a song as `onset:chord` words."""
     chart = read_ireal(playlist_link(song_text("T", music)), "x")
     return [" ".join(f"{at:g}:{chord}" for at, chord in bar.chords) for bar in chart.bars]
 
@@ -31,15 +31,15 @@ def order(music: str) -> str:
 
 
 def refusal(text: str, wanted: str | None = None) -> str:
-    """The words in which a text is refused."""
+    """The message of the error that a text raises."""
     with pytest.raises(ChartError) as caught:
         read_ireal(text, "x.html", wanted)
     return str(caught.value)
 
 
 @given(st.text(alphabet="ABC-7^|{} [](),xNT4*Z", max_size=160))
-def test_music_is_put_in_order_again(music: str) -> None:
-    """Lost: the chords of a link come in the wrong order."""
+def test_music_is_unscrambled(music: str) -> None:
+    """Guards against: the chords of a link in the wrong order."""
     assert unscramble(scramble(music).removeprefix(MARK)) == music
 
 
@@ -67,7 +67,7 @@ def test_music_is_put_in_order_again(music: str) -> None:
     ],
 )
 def test_the_form_of_a_song_is_read(music: str, expected: str) -> None:
-    """Lost: a song of iReal Pro is played in another form than iReal Pro plays it."""
+    """Guards against: a song played in another form than in iReal Pro."""
     assert order(music) == expected
 
 
@@ -85,12 +85,12 @@ def test_the_form_of_a_song_is_read(music: str, expected: str) -> None:
     ],
 )
 def test_chords_stand_on_the_beats_of_their_cells(music: str, expected: list[str]) -> None:
-    """Lost: the harmony changes on another beat than the song shows."""
+    """Guards against: the harmony changes on another beat than the song shows."""
     assert bars(music) == expected
 
 
-def test_every_quality_of_its_keyboard_is_understood() -> None:
-    """Lost: a song is refused for a chord that iReal Pro itself offers."""
+def test_every_chord_of_its_keyboard_is_read() -> None:
+    """Guards against: a song refused for a chord that iReal Pro itself offers."""
     for quality in QUALITIES:
         read = read_ireal(playlist_link(song_text("T", f"T44[Eb{quality}/G   Z")), "x").bars[0].chords[0][1]
         assert read == parse_chord(f"Eb{quality.replace('add3', '')}/G")
@@ -105,8 +105,8 @@ QUALITIES = [
 ]  # fmt: skip
 
 
-def test_a_song_tells_what_it_is() -> None:
-    """Lost: a playlist cannot be told apart, or is played in four for a waltz."""
+def test_title_composer_key_and_tempo_are_read() -> None:
+    """Guards against: songs of a playlist without a title; a waltz played in 4/4."""
     chart = read_ireal(playlist_link(song_text("It's Raining = Or Not"[:12], "*iT34[C   |*AF   Z", "E-", 96)), "x")
     about = chart.info
     assert (about.title, about.composer, about.key, about.tempo) == ("It's Raining", "Nobody", "Em", 96)
@@ -115,7 +115,7 @@ def test_a_song_tells_what_it_is() -> None:
 
 
 def test_a_plain_link_of_the_older_kind_is_read() -> None:
-    """Lost: links made by hand, or by other programs, cannot be opened."""
+    """Guards against: links written by hand, or by other programs, that cannot be read."""
     text = "irealbook://Up=Last First=Medium Swing=Ab=n=T44*A{C^7 |A-7 |D-9 |G7#5 }"
     chart = read_ireal(text, "x")
     assert [str(bar.chords[0][1]) for bar in chart.bars] == ["C^7", "A-7", "D-9", "G7#5"] * 2
@@ -127,15 +127,15 @@ def test_a_plain_link_of_the_older_kind_is_read() -> None:
     ("wanted", "title"), [(None, "One"), ("1", "One"), ("2", "Two & Half"), ("two & half", "Two & Half"), ("3", "3rd")]
 )
 def test_a_song_of_a_playlist_is_chosen(tmp_path: Path, wanted: str | None, title: str) -> None:
-    """Lost: only the first song of an exported playlist can be played."""
+    """Guards against: only the first song of an exported playlist can be played."""
     first = playlist_link(song_text("One", "T44[C   Z"), song_text("Two & Half", "T44[D   Z"), name="Gig")
     file = tmp_path / "gig.html"
     file.write_text(html_page(first, playlist_link(song_text("3rd", "T44[E   Z"))), "utf-8")
     assert read_chart(file, FOUR, wanted).info.title == title
 
 
-def test_a_song_that_is_not_there_is_told() -> None:
-    """Lost: another song than the one named is played."""
+def test_an_unknown_song_is_an_error() -> None:
+    """Guards against: another song than the named one is played."""
     text = html_page(playlist_link(song_text("Blue Rain", "T44[C   Z"), song_text("Red Sun", "T44[C   Z")))
     assert "it has 2 songs, but none is '3'" in refusal(text, "3")
     assert "did you mean 'Blue Rain'?" in refusal(text, "blue ran")
@@ -153,7 +153,7 @@ def test_a_song_that_is_not_there_is_told() -> None:
         (playlist_link(song_text("T", "T47[C   Z")), "bar 1: 'T47' is not a meter"),
         (playlist_link(song_text("T", "T44[C   |{D   |E   Z")), "T, bar 2: the repeat '|:' is never closed"),
         (playlist_link(song_text("T", "T44[C   |D   <D.S. al Coda>Z")), "T, bar 2: 'D.S. al Coda' without a Segno"),
-        (playlist_link(song_text("T", "T44[C   |N2D   Z")), "T, bar 2: what comes next is the 1st ending"),
+        (playlist_link(song_text("T", "T44[C   |N2D   Z")), "T, bar 2: the next ending must be the 1st"),
         (playlist_link(song_text("T", "T44[ x   |C   Z")), "bar 1: a sign repeats more bars than"),
         (playlist_link(song_text("T", "T44[C   | xD   Z")), "bar 2: 'x' repeats whole bars"),
         (playlist_link(song_text("T", "T44[p   Z")), "bar 1: 'p' repeats the previous chord"),
@@ -163,8 +163,8 @@ def test_a_song_that_is_not_there_is_told() -> None:
         (playlist_link(song_text("", "T44[C   |H   Z")), "x.html, untitled, bar 2: 'H   Z'"),
     ],
 )
-def test_what_cannot_be_read_is_told_by_song_bar_and_symbol(text: str, words: str) -> None:
-    """Lost: somebody has to search a playlist of a thousand songs for what is wrong."""
+def test_an_error_names_song_bar_and_symbol(text: str, words: str) -> None:
+    """Guards against: a user has to search a playlist of a thousand songs for one error."""
     assert words in refusal(text)
 
 
@@ -201,13 +201,13 @@ _TOKENS += ["<Fine>", "<D.C. al Fine>", "<D.S. al Coda>", "<D.C. al 2nd End.>", 
 @given(st.lists(st.sampled_from([*_TOKENS, "C   |", "G7 C |", "|", "}"]), max_size=50))
 @example(["[", "C", "|", "r", "}"])
 def test_any_music_is_a_chart_or_a_chart_error(tokens: list[str]) -> None:
-    """Lost: a song that is a little different ends in a traceback, or never."""
+    """Guards against: an unusual song that causes a traceback or an endless loop."""
     _tried(playlist_link(song_text("T", "".join(tokens))))
 
 
 @given(st.text(max_size=200), st.sampled_from(["", "irealb://", "irealbook://", "<a href='irealb://"]), st.data())
 def test_any_file_is_a_chart_or_a_chart_error(text: str, before: str, data: st.DataObject) -> None:
-    """Lost: a broken download ends in a traceback."""
+    """Guards against: a broken download that causes a traceback."""
     _tried(before + text)
     whole = html_page(playlist_link(song_text("One", "T44{C   |N1D-7   }|N2E-7   ]F^7   |G7   |C   |D-7   |G7   Z")))
     first, end = sorted(data.draw(st.tuples(*[st.integers(0, len(whole))] * 2)))
@@ -215,7 +215,7 @@ def test_any_file_is_a_chart_or_a_chart_error(text: str, before: str, data: st.D
 
 
 def test_songs_are_found_in_a_large_file_without_reading_their_music() -> None:
-    """Lost: one broken song spoils a playlist of a thousand."""
+    """Guards against: one broken song makes a playlist of a thousand unreadable."""
     songs = [song_text(f"Song {number}", "T44[C   |H   Z") for number in range(999)]
     text = html_page(playlist_link(*songs, song_text("Good", "T44[C   Z"), name="All"))
     assert len(list(find_songs(text))) == 1000

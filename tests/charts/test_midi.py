@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chords of MIDI files as charts, and which kind a file is."""
+"""Reads the chords of MIDI files as charts, and detects the format of a chart file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sideman.charts.detect import read_chart, split_song
 from sideman.charts.midi import read_midi_chart
-from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.chart.chart import Chart, ChartError, Meter
+from sideman.core.chart.text import parse_changes
 from sideman_models.music.harmony import NO_CHORD
 from support import midi_files
 from support.strategies import charts
@@ -26,7 +27,7 @@ def bars(data: bytes) -> list[str]:
 
 
 def as_midi(chart: Chart) -> bytes:
-    """A chart as a file of chord symbols, and a click that lasts to its end."""
+    """A MIDI file with the chord symbols of a chart, and a click until its end."""
     numbered = enumerate(chart.bars)
     told = [(chart.beat_of_bar(number) + at, chord.text) for number, bar in numbered for at, chord in bar.chords]
     meters = [midi_files.meter_event(beat, meter.numerator, meter.denominator) for beat, meter in chart.meters]
@@ -38,7 +39,7 @@ def as_midi(chart: Chart) -> bytes:
 
 @given(charts())
 def test_chord_symbols_become_the_same_chart(chart: Chart) -> None:
-    """Lost: a take, or a file of chord symbols, is another tune when it is opened as a chart."""
+    """Guards against: a take, or a file of chord symbols, that becomes another tune as a chart."""
     assume(len(chart.meters) == 1)  # a bar before another meter may be taken for a pick-up
     assume(chart.meter.denominator < 16)  # half a sixteenth is beyond the grid that MIDI files are read on
     assume(any(len(chord.text) > 1 for bar in chart.bars for _, chord in bar.chords))  # letters alone are no symbols
@@ -47,7 +48,7 @@ def test_chord_symbols_become_the_same_chart(chart: Chart) -> None:
 
 
 def test_a_meter_holds_until_the_next() -> None:
-    """Lost: a file whose bars are not all of one length cannot be played over, or its chords slip."""
+    """Guards against: wrong chords, or an error, for a file that changes its meter."""
     chart = parse_changes("| Dm7 G7 | Cmaj7 | 3/4 Fmaj7 | Em7 A7 / | 4/4 Dm7 |", Meter(4, 4), "test")
     assert read_midi_chart(as_midi(chart), "x.mid") == chart
 
@@ -56,7 +57,7 @@ TRIADS = ([48, 64, 67, 71], [50, 65, 69, 72], [55, 65, 71, 74], [48, 64, 67, 71]
 
 
 def test_the_chords_of_a_chord_track_become_a_chart() -> None:
-    """Lost: a backing track cannot be played over."""
+    """Guards against: a backing track that cannot be used as a chart."""
     comp = midi_files.track(midi_files.block_chords(TRIADS), "Chords")
     data = midi_files.midi_bytes(
         midi_files.track([midi_files.meter_event(0, 4, 4)]),
@@ -68,8 +69,8 @@ def test_the_chords_of_a_chord_track_become_a_chart() -> None:
     assert [bar.chords[0][1].root for bar in read_midi_chart(midi_files.midi_bytes(comp), "x.mid").bars] == roots
 
 
-def test_a_pick_up_and_an_overhang_are_no_bars() -> None:
-    """Lost: the form is a bar longer than the tune, and the second chorus is off."""
+def test_pick_up_and_overhang_are_no_bars() -> None:
+    """Guards against: a form that is one bar too long, so that the second chorus is wrong."""
     texts = midi_files.marker_events([(1, "Dm7"), (5, "G7"), (7, "Db7"), (9, "Cmaj7")])
     meters = [midi_files.meter_event(0, 1, 4), midi_files.meter_event(1, 4, 4)]
     notes = midi_files.note_events([(0.5, 1, 69), (1, 9, 62), (9, 13.2, 60)])
@@ -89,7 +90,7 @@ def test_a_pick_up_and_an_overhang_are_no_bars() -> None:
     ],
 )
 def test_a_file_without_a_chart_says_why(data: bytes, words: str) -> None:
-    """Lost: nobody knows why a MIDI file cannot be played over."""
+    """Guards against: a refused MIDI file without a reason."""
     with pytest.raises(ChartError, match=r"x\.mid: ") as caught:
         read_midi_chart(data, "x.mid")
     assert words in str(caught.value)
@@ -97,7 +98,7 @@ def test_a_file_without_a_chart_says_why(data: bytes, words: str) -> None:
 
 @given(st.data())
 def test_a_broken_midi_file_is_a_chart_or_a_chart_error(data: st.DataObject) -> None:
-    """Lost: a file that breaks off ends in a traceback."""
+    """Guards against: a truncated file that causes a traceback."""
     whole = bytearray(
         midi_files.midi_bytes(
             midi_files.track(midi_files.marker_events([(0, "Dm7"), (4, "G7")])),
@@ -117,8 +118,8 @@ def test_a_broken_midi_file_is_a_chart_or_a_chart_error(data: st.DataObject) -> 
         assert all(chord == NO_CHORD or chord.tones for bar in chart.bars for _, chord in bar.chords)
 
 
-def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
-    """Lost: a chart with another ending to its name is not read."""
+def test_the_format_is_detected_by_the_content(tmp_path: Path) -> None:
+    """Guards against: a chart with an unusual suffix that is not read."""
     odd = tmp_path / "odd.dat"
     odd.write_bytes(midi_files.midi_bytes(midi_files.track(midi_files.marker_events([(0, "Dm7"), (4, "G7")]))))
     assert [str(bar.chords[0][1]) for bar in read_chart(odd, FOUR).bars] == ["Dm7", "G7"]
@@ -135,6 +136,6 @@ def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
     ("named", "parts"),
     [("a.html#3", ("a.html", "3")), ("a#b#Song#x", ("a#b#Song", "x")), ("a", ("a", None)), ("a#", ("a", None))],
 )
-def test_a_song_is_named_behind_its_file(named: str, parts: tuple[str, str | None]) -> None:
-    """Lost: a song of a playlist cannot be named in the configuration."""
+def test_a_song_is_named_after_its_file(named: str, parts: tuple[str, str | None]) -> None:
+    """Guards against: a configuration that cannot name a song of a playlist."""
     assert split_song(named) == parts

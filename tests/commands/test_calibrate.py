@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibrating: what is measured on a loop, and what becomes of the configuration that it is written to."""
+"""`sideman calibrate`: the measurement on a loop, and the change of the configuration file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from support.fakes import FakeClock, hanging_notes
 
 
 class Cable:
-    """An output that leads back to us: each note after `delay()` seconds, or never for None."""
+    """An output that comes back to us: each note after `delay()` seconds, or never for None."""
 
     def __init__(self, clock: FakeClock, delay: Callable[[], float | None]) -> None:
         self.sent: list[tuple[int, ...]] = []
@@ -34,7 +34,7 @@ class Cable:
         self._decoder = MidiDecoder()
 
     def send(self, message: tuple[int, ...]) -> None:
-        """Carry it."""
+        """Deliver the message after the delay."""
         self.sent.append(message)
         for event in self._decoder.feed(message):
             delay = self._delay() if isinstance(event, NoteOn) else 0.0
@@ -44,23 +44,23 @@ class Cable:
 
 
 def measured(delay: Callable[[], float | None], *others: Arrival) -> tuple[LoopMeasurement, Cable]:
-    """What a loop with that delay is found to be."""
+    """The measurement on a loop with this delay."""
     clock = FakeClock(list(others))
     cable = Cable(clock, delay)
     return LoopTest(cable, clock, 3, random.Random(1)).measure(NOTES), cable
 
 
 @given(st.floats(0.0001, 0.35))
-def test_the_loop_is_measured_and_half_of_it_is_made_good(delay: float) -> None:
-    """It would play too early or too late ever after."""
+def test_half_of_the_loop_is_compensated(delay: float) -> None:
+    """Guards against: all notes too early or too late after a calibration."""
     found, cable = measured(lambda: delay)
     assert found.round_trips_s == pytest.approx([delay] * NOTES)
     assert found.offset_ms == -round(500 * delay)
     assert not hanging_notes(message for message in cable.sent)
 
 
-def test_late_ones_and_lost_ones_do_not_move_the_middle() -> None:
-    """One hiccup of the machine would be cancelled on every note."""
+def test_late_and_lost_notes_do_not_change_the_median() -> None:
+    """Guards against: one late note of a busy machine shifts all notes."""
     delays = [0.006] * 20 + [0.1, None, 0.2, 0.006, 0.006]
     found, cable = measured(delays.pop)
     assert (found.sent, len(found.round_trips_s)) == (25, 24)
@@ -70,8 +70,8 @@ def test_late_ones_and_lost_ones_do_not_move_the_middle() -> None:
     assert not hanging_notes(message for message in cable.sent)
 
 
-def test_what_somebody_plays_meanwhile_is_not_taken_for_it() -> None:
-    """A hand on the keyboard would be measured as a quick cable."""
+def test_notes_that_somebody_plays_are_not_measured() -> None:
+    """Guards against: notes that somebody plays meanwhile are measured as the cable's."""
     others = [Arrival(n / 100, NoteOn(60, 12 if n % 2 else 90, 1)) for n in range(0, 400, 2)]
     found, _ = measured(lambda: 0.02, *others)
     assert found.round_trips_s == pytest.approx([0.02] * NOTES)
@@ -86,10 +86,10 @@ def test_what_somebody_plays_meanwhile_is_not_taken_for_it() -> None:
         (["--output", "no such port"], 69, "midi.output"),
     ],
 )
-def test_what_cannot_be_measured_is_said(
+def test_a_failed_measurement_is_an_error(
     arguments: list[str], status: int, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody without a cable would wait, or get a figure that means nothing."""
+    """Guards against: endless waiting, or a meaningless result, without a cable."""
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "there-is-none-of-this-name")
     assert cli.main(["calibrate", *arguments]) == status
     assert words in capsys.readouterr().err
@@ -113,7 +113,7 @@ LAID_OUT = {
 
 @pytest.mark.parametrize("before", LAID_OUT)
 def test_one_key_is_changed_and_nothing_else(before: str) -> None:
-    """Your notes beside the settings would be gone, or another setting with them."""
+    """Guards against: a user's comments or other settings are lost."""
     after = LAID_OUT[before]
     if after is None:
         with pytest.raises(ConfigError, match=r"play\.offset_ms: -7"):
@@ -131,8 +131,8 @@ lines = st.sampled_from([
 
 @settings(max_examples=150)
 @given(st.lists(lines, max_size=8), st.integers(-200, 200))
-def test_every_file_says_what_it_said_and_the_new_value(written: list[str], value: int) -> None:
-    """A configuration that is laid out in an unusual way would be broken by one command."""
+def test_any_file_keeps_its_content_and_has_the_new_value(written: list[str], value: int) -> None:
+    """Guards against: a configuration file with an unusual layout is damaged."""
     before = "\n".join(written).encode()
     try:
         after = edit_yaml(before, KEY, value, "test")
@@ -150,8 +150,8 @@ def test_every_file_says_what_it_said_and_the_new_value(written: list[str], valu
     assert [line for line in after.decode().split("\n") if "offset_ms" not in line and line] == kept
 
 
-def test_the_file_that_came_along_can_be_changed(tmp_path: Path) -> None:
-    """Whoever begins with the commented file, as the README says, could not write to it."""
+def test_the_default_file_can_be_changed(tmp_path: Path) -> None:
+    """Guards against: --write fails on a copy of the commented default file."""
     path = tmp_path / "config.yaml"
     whole = bundled_path("config", "default.yaml").read_text()
     path.write_text(whole)
@@ -164,8 +164,8 @@ def test_the_file_that_came_along_can_be_changed(tmp_path: Path) -> None:
     assert fresh.read_text() == "play.offset_ms: -5\n"
 
 
-def test_a_file_that_is_broken_is_left_alone(tmp_path: Path) -> None:
-    """A half-written configuration would be mangled further."""
+def test_a_broken_file_is_not_changed(tmp_path: Path) -> None:
+    """Guards against: a broken configuration file is changed."""
     path = tmp_path / "config.yaml"
     path.write_text("play: [\n")
     with pytest.raises(ConfigError, match=r"config.yaml:\d"):

@@ -30,7 +30,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def check(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    """What `sideman check` with these words gives: its status, output and errors."""
+    """Run `sideman check` with these words; its status, output and errors."""
     try:
         status = cli.main(["check", *words])
     except SystemExit as end:
@@ -40,7 +40,7 @@ def check(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, st
 
 
 def test_a_chart_is_printed_bar_by_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    """Lost: nobody can see whether a chart was read as it was meant."""
+    """Guards against: a user cannot see how a chart was read."""
     status, out, _ = check(capsys, "--chart", "waltz", "--transpose", "2")
     assert status == 0
     lines = out.splitlines()
@@ -55,8 +55,8 @@ def test_a_chart_is_printed_bar_by_bar(capsys: pytest.CaptureFixture[str]) -> No
     assert check(capsys, "--transpose", "-1")[1].splitlines()[1].startswith("| E7 | A7 |")
 
 
-def test_every_meter_of_a_chart_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lost: a tune that changes its meter is taken for one in 4/4 throughout."""
+def test_every_meter_of_a_chart_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a tune that changes its meter is shown as 4/4 only."""
     (tmp_path / "odd.chart").write_text("| C | 3/4 F | 4/4 G |")
     _, out, _ = check(capsys, "--chart", str(tmp_path / "odd.chart"))
     assert out.splitlines()[0].endswith("3 bars of 4/4, 3/4")
@@ -73,25 +73,25 @@ def test_every_meter_of_a_chart_is_told(tmp_path: Path, capsys: pytest.CaptureFi
         (["--chart", "irealb://x"], 65, "chart.file: it has no song of iReal Pro"),
     ],
 )
-def test_a_chart_that_cannot_be_shown_is_told(
+def test_a_chart_that_cannot_be_shown_is_an_error(
     capsys: pytest.CaptureFixture[str], words: list[str], status: int, message: str
 ) -> None:
-    """Lost: a script cannot tell a wrong chart from one that is missing."""
+    """Guards against: a script cannot distinguish a wrong chart from a missing one."""
     found, out, err = check(capsys, *words)
     assert (found, out) == (status, "")
     assert message in err
 
 
-def test_a_broken_chart_is_told_by_line_and_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lost: the player has to search a whole chart for one wrong sign."""
+def test_an_error_in_a_chart_names_line_and_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a user has to search a whole chart for one wrong sign."""
     file = write(tmp_path / "tune.chart", "title: X\n| C | D |\n| E | Fx |\n")
     status, _, err = check(capsys, "--chart", str(file))
     assert status == 65
     assert f"{file}, line 3, bar 4: 'Fx' is not a chord" in err
 
 
-def test_a_chart_of_ones_own_is_found_by_its_name(home: Path) -> None:
-    """Lost: one's own charts have to be named by their whole path, or the machine's win over them."""
+def test_a_users_chart_is_found_by_its_name(home: Path) -> None:
+    """Guards against: the user's charts need full paths, or those of the system win over them."""
     folder = home / ".config" / "sideman" / "charts"
     write(folder / "mine.chart", "| Ab7 |")
     write(folder / "coda.txt", "| Bb7 |")
@@ -100,7 +100,7 @@ def test_a_chart_of_ones_own_is_found_by_its_name(home: Path) -> None:
 
 
 def test_a_song_of_a_playlist_is_played_by_its_title(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lost: of an exported playlist only the first song can be played, or none from a configuration."""
+    """Guards against: only the first song of a playlist can be played, or none from the configuration."""
     file = write(
         tmp_path / "gig.html", html_page(playlist_link(song_text("One", "T44[C   Z"), song_text("Two", "T34[D   Z")))
     )
@@ -111,5 +111,5 @@ def test_a_song_of_a_playlist_is_played_by_its_title(tmp_path: Path, monkeypatch
 
 
 def test_a_link_is_a_chart() -> None:
-    """Lost: a link that somebody was sent has to be made a file first."""
+    """Guards against: a link has to be saved to a file before it can be used."""
     assert chart("--set", f"chart.file={playlist_link(song_text('One', 'T44[C   |G7   Z'))}").text() == "| C | G7 |"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman ctl` and a daemon that really runs: found, asked, watched, flooded. No ports are needed here."""
+"""`sideman ctl` with a real daemon that it finds, controls, watches and floods. No ports are needed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from sideman import cli
 from sideman.control.client import ControlClient, RequestRefused
 from sideman.control.hub import Endpoints, open_endpoints
 from sideman.control.paths import candidate_socket_paths, socket_file_name, socket_folder, socket_path
+from sideman.control.protocol import REQUESTS
 from sideman.core.errors import Unavailable
 from support.control import SocketClient
 from support.fakes import settings
@@ -40,8 +41,8 @@ def playing(folder: Path, *given: str, **env: str) -> Iterator[tuple[DaemonProce
 
 
 @pytest.mark.subprocess
-def test_a_daemon_is_asked_and_changed(tmp_path: Path, capsys: Said) -> None:
-    """Nothing of the control would work outside of the tests."""
+def test_a_daemon_answers_and_is_controlled(tmp_path: Path, capsys: Said) -> None:
+    """Guards against: control that works only in unit tests."""
     with playing(tmp_path) as (daemon, path):
 
         def ctl(*words: str) -> str:
@@ -72,8 +73,8 @@ def test_a_daemon_is_asked_and_changed(tmp_path: Path, capsys: Said) -> None:
 
 
 @pytest.mark.subprocess
-def test_what_the_daemon_refuses_is_told(tmp_path: Path, capsys: Said) -> None:
-    """A script could not tell that its setting was not taken."""
+def test_a_refused_request_is_an_error(tmp_path: Path, capsys: Said) -> None:
+    """Guards against: a script that does not notice a refused setting."""
     with playing(tmp_path) as (_, path):
         for words, status, why in (
             (("set", "play.temperature", "9"), 65, "allowed is a number from 0 to 5"),
@@ -87,10 +88,10 @@ def test_what_the_daemon_refuses_is_told(tmp_path: Path, capsys: Said) -> None:
 
 
 @pytest.mark.subprocess
-def test_a_chart_file_is_meant_from_where_you_are(
+def test_a_chart_path_is_relative_to_the_users_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
-    """The file you see would not be found by a daemon that was started elsewhere."""
+    """Guards against: a relative chart path that the daemon resolves in its own folder."""
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "mine.chart").write_text("title: Mine\n| Gm7 |\n")
     monkeypatch.chdir(tmp_path / "here")
@@ -100,8 +101,8 @@ def test_a_chart_file_is_meant_from_where_you_are(
 
 
 @pytest.mark.subprocess
-def test_watching_ends_with_the_daemon_and_with_who_reads(tmp_path: Path) -> None:
-    """`ctl watch | head` would never end, or end with an error."""
+def test_watching_ends_with_the_daemon_or_the_reader(tmp_path: Path) -> None:
+    """Guards against: `ctl watch | head` never ends, or ends with an error."""
     with playing(tmp_path) as (daemon, path):
         command = [sys.executable, "-m", "sideman", "ctl", "watch", "--json", "--socket", str(path)]
 
@@ -132,7 +133,7 @@ def test_watching_ends_with_the_daemon_and_with_who_reads(tmp_path: Path) -> Non
 
 @contextmanager
 def answering(folder: Path, said: bytes) -> Iterator[ControlClient]:
-    """A caller to whom somebody has said this, and hung up."""
+    """A client whose server has sent this and closed the connection."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "o.sock"))
         listener.listen()
@@ -143,21 +144,21 @@ def answering(folder: Path, said: bytes) -> Iterator[ControlClient]:
             yield caller
 
 
-def test_a_daemon_that_hangs_up_is_no_success(tmp_path: Path) -> None:
-    """`ctl panic` would say nothing and end with 0, and nothing be done."""
+def test_a_closed_connection_is_no_success(tmp_path: Path) -> None:
+    """Guards against: `ctl panic` ends with status 0 although nothing was done."""
     for number, (said, error, why) in enumerate((
         (b'{"v":1,"id":null,"ok":false,"error":"64 others are here already"}\n', RequestRefused, "64 others"),
         (b"", Unavailable, "ended before it answered"),
-        (b"HTTP/1.1 400 Bad Request\n", Unavailable, "is no sideman"),
-        (b"[]\n", Unavailable, "is no sideman"),
+        (b"HTTP/1.1 400 Bad Request\n", Unavailable, "is not sideman"),
+        (b"[]\n", Unavailable, "is not sideman"),
     )):  # fmt: skip
         (tmp_path / str(number)).mkdir()
         with answering(tmp_path / str(number), said) as caller, pytest.raises(error, match=why):
             caller.request("panic")
 
 
-def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
-    """After `q` the terminal would not come back until the daemon says or takes something: a frozen one never does."""
+def test_a_view_can_be_left_while_the_daemon_is_frozen(tmp_path: Path) -> None:
+    """Guards against: `q` does not leave the view while the daemon is frozen."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "o.sock"))
         listener.listen()
@@ -170,7 +171,7 @@ def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
         def press_many_keys() -> None:
             with contextlib.suppress(OSError):
                 while True:
-                    caller.send({"do": "tap"})
+                    caller.send(REQUESTS["tap"]())
 
         other, _ = listener.accept()
         with other:
@@ -189,8 +190,8 @@ def test_a_view_is_left_though_the_daemon_stands_still(tmp_path: Path) -> None:
 
 
 @pytest.mark.subprocess
-def test_asking_loads_little(tmp_path: Path) -> None:
-    """A key bound to `ctl panic` would act half a second late."""
+def test_a_request_loads_little(tmp_path: Path) -> None:
+    """Guards against: a key that is bound to `ctl panic` acts half a second late."""
     with playing(tmp_path) as (_, path):
         code = (
             "import sys; from sideman.cli import main;"
@@ -209,8 +210,8 @@ def test_asking_loads_little(tmp_path: Path) -> None:
 
 
 @pytest.mark.subprocess
-def test_it_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said) -> None:
-    """Everybody would have to name the socket."""
+def test_the_socket_is_found(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Said) -> None:
+    """Guards against: users have to name the socket."""
     run = tmp_path / "run"
     run.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(run))
@@ -239,8 +240,8 @@ def test_it_is_found_where_it_is(home: Path, monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.subprocess
-def test_a_killed_daemon_leaves_nothing_in_the_way(tmp_path: Path, capsys: Said) -> None:
-    """After a crash neither a new start nor `ctl` would know what to do."""
+def test_the_socket_of_a_killed_daemon_is_no_obstacle(tmp_path: Path, capsys: Said) -> None:
+    """Guards against: the socket of a killed daemon blocks a new start, or confuses `ctl`."""
     with playing(tmp_path) as (daemon, path):
         daemon.stop(signal.SIGKILL)
     assert path.exists()
@@ -251,7 +252,7 @@ def test_a_killed_daemon_leaves_nothing_in_the_way(tmp_path: Path, capsys: Said)
 
 
 def test_without_a_socket_it_plays_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A full or read-only disk, or a slip in a path, would end the music."""
+    """Guards against: a full or read-only disk, or a wrong path, ends the music."""
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file", tmp_path / "no" / "where", tmp_path / ("x" * 200)):
         with open_endpoints(settings(control__socket=str(path))) as opened:
@@ -262,8 +263,8 @@ def test_without_a_socket_it_plays_on(tmp_path: Path, caplog: pytest.LogCaptureF
 
 
 @pytest.mark.subprocess
-def test_floods_and_sleepers_change_no_note_and_delay_no_signal(tmp_path: Path) -> None:
-    """Any program of yours gone mad could be heard in the music."""
+def test_faulty_clients_delay_no_note_and_no_signal(tmp_path: Path) -> None:
+    """Guards against: a faulty client that makes notes late."""
     tune = ("chart.changes=| Dm7 | G7 |", "chart.choruses=2", "tempo.bpm=400", "play.late_ms=1000")
     with playing(tmp_path, *tune) as (alone, _):
         assert alone.stop() == 0
@@ -303,7 +304,7 @@ PESTS = (
 
 
 def _pester(path: Path, data: bytes, ended: threading.Event) -> None:
-    """Send, read nothing, come again: as long as there is somebody."""
+    """Send requests without reading the answers, and connect again, while the daemon runs."""
     while not ended.is_set():
         try:
             with socket.socket(socket.AF_UNIX) as way:
@@ -316,7 +317,7 @@ def _pester(path: Path, data: bytes, ended: threading.Event) -> None:
 
 
 def test_the_folder_of_the_socket_is_that_of_the_design(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """The service's socket would lie where nobody looks."""
+    """Guards against: the service's socket is in a folder where clients do not look."""
     assert socket_folder() == home / ".local" / "state" / "sideman"
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1")
     assert socket_folder() == Path("/run/user/1/sideman")

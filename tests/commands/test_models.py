@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman models`: what networks there are, what they are, and taking them elsewhere and back."""
+"""`sideman models`: list, show, export and import networks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(*words: str | Path) -> int:
 
 
 def test_the_list_names_every_network(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One could not see what there is to play with; a broken network would hide all others."""
+    """Guards against: a list that omits networks, or is empty because one is broken."""
     assert run("list") == 0
     rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
     modern, classic = modern_bundle().weights, classic_bundle().weights
@@ -63,7 +63,7 @@ def test_the_list_names_every_network(own: Path, capsys: pytest.CaptureFixture[s
 def test_without_any_network_the_list_says_so(
     own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An empty answer would look like a failure."""
+    """Guards against: an empty answer that looks like a failure."""
     monkeypatch.setattr(models, "bundle_names", list)
     run("list")
     assert "sideman train" in capsys.readouterr().out
@@ -72,7 +72,7 @@ def test_without_any_network_the_list_says_so(
 
 
 def test_a_network_is_shown_with_card_figures_and_pictures(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody would know what a network learned from, how well, and under which licence."""
+    """Guards against: a network without its training music, figures and licence."""
     run("show", "mine")
     shown = capsys.readouterr().out
     assert shown.startswith("# mine\n\nMusic of my own.")
@@ -89,7 +89,7 @@ def test_a_network_is_shown_with_card_figures_and_pictures(own: Path, capsys: py
 
 @pytest.mark.tensorflow
 def test_a_network_goes_to_keras_and_comes_back(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What was trained further in Keras could not be played."""
+    """Guards against: a network that was trained further in Keras cannot be played."""
     pytest.importorskip("tensorflow")
     assert run("export", "mine", "--to", "keras", "mine.keras") == 0
     assert "clash" in capsys.readouterr().out
@@ -115,7 +115,7 @@ def test_a_network_goes_to_keras_and_comes_back(own: Path, capsys: pytest.Captur
 
 @pytest.mark.tensorflow
 def test_a_network_goes_to_litert_by_its_files_suffix(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It could not be played where there is no Python."""
+    """Guards against: a network that cannot be used without Python."""
     pytest.importorskip("tensorflow")
     export = pytest.importorskip("sideman_models.network.export")
     try:
@@ -130,7 +130,7 @@ def test_a_network_goes_to_litert_by_its_files_suffix(own: Path, capsys: pytest.
 def test_without_tensorflow_the_extra_is_named(
     own: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever only plays would see a traceback."""
+    """Guards against: a traceback for users without TensorFlow."""
     monkeypatch.delitem(sys.modules, "sideman_models.network.export", raising=False)
     monkeypatch.delattr(sideman_models.network, "export", raising=False)
     monkeypatch.setitem(sys.modules, "keras", None)
@@ -148,8 +148,8 @@ def test_without_tensorflow_the_extra_is_named(
         (["export", "nothing", "x.keras"], NoSuchBundle),
     ],
 )
-def test_what_is_not_there_or_broken_is_told(words: list[str], error: type[Exception], own: Path) -> None:
-    """A slip of the pen would end in a traceback."""
+def test_missing_and_broken_files_are_errors(words: list[str], error: type[Exception], own: Path) -> None:
+    """Guards against: a typing mistake that causes a traceback."""
     with pytest.raises(error):
         run(*words)
     assert (own / "mine" / VALUES_FILE).is_file()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Silence for libraries that chat on stderr, and for them alone."""
+"""Suppresses what libraries write to stderr, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from sideman.commands.quiet import silence_stderr
 
 
-def test_what_libraries_say_meanwhile_is_not_heard_and_what_we_say_after_is(capfd: pytest.CaptureFixture[str]) -> None:
-    """A command's answer would drown in a library's remarks about the processor, or our own errors be lost."""
+def test_messages_of_libraries_are_suppressed_and_ours_are_not(capfd: pytest.CaptureFixture[str]) -> None:
+    """Guards against: an answer among messages of a library, or a lost error message of ours."""
     sys.stderr.write("before\n")
     with silence_stderr():
         os.write(2, b"chatter")
@@ -20,16 +20,16 @@ def test_what_libraries_say_meanwhile_is_not_heard_and_what_we_say_after_is(capf
     assert capfd.readouterr().err == "before\nafter"
 
 
-def test_an_exception_goes_its_way(capfd: pytest.CaptureFixture[str]) -> None:
-    """What went wrong would be hushed up, and with it all that is said later."""
+def test_an_exception_is_not_suppressed(capfd: pytest.CaptureFixture[str]) -> None:
+    """Guards against: an exception, and all later messages, are suppressed."""
     with pytest.raises(ZeroDivisionError), silence_stderr():
         raise ZeroDivisionError
     os.write(2, b"after")
     assert capfd.readouterr().err == "after"
 
 
-def test_a_process_without_stderr_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service started with its stderr closed could not train or export."""
+def test_a_closed_stderr_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: an error if stderr is closed."""
 
     def closed(_descriptor: int) -> int:
         raise OSError(9, "Bad file descriptor")

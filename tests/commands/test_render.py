@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rendering: takes written as MIDI files, pictures and sound, one or many, each to be had again."""
+"""`sideman render`: reproducible takes as MIDI files, pictures and sound, one or many."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FONT = b"RIFF\x04\x00\x00\x00sfbk"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with a bundle beside it."""
+    """A working folder with a bundle beside it."""
     write_bundle(tmp_path)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str | Path) -> int:
-    """The command in this process, with a bundle that nobody trained."""
+    """Run the command in this process, with an untrained bundle."""
     parser = argparse.ArgumentParser()
     render.add_arguments(parser)
     given = [*words, "--set", "model.bundle=../untrained"]
@@ -75,7 +75,7 @@ def fake_fluidsynth(folder: Path, monkeypatch: pytest.MonkeyPatch, does: str = "
 
 
 def test_the_seed_makes_the_take(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A solo one liked could not be had again, or `--seed` would mean something else than the setting."""
+    """Guards against: a solo that cannot be reproduced; `--seed` that differs from the setting."""
     run("--out", "a.mid", "--bars", "2", "--seed", "5")
     assert re.fullmatch(r"a\.mid: \d+ notes, 2 bars, seed 5, [\d,]+ × real time\n", capsys.readouterr().out)
     run("--out", "b.mid", "--bars", "2", "--set", "play.seed=5")
@@ -86,8 +86,8 @@ def test_the_seed_makes_the_take(folder: Path, capsys: pytest.CaptureFixture[str
     assert c == d != a
 
 
-def test_the_choruses_of_the_chart_are_its_length_unless_bars_are_told(folder: Path) -> None:
-    """A rendering would end somewhere in the middle, or never."""
+def test_the_length_is_chart_choruses_unless_bars_are_given(folder: Path) -> None:
+    """Guards against: a take that ends in the middle of a chorus, or never."""
     changes_of = ["--set", "chart.changes=| C7 | F7 | G7 |"]
     for words, bars in (
         ([], 32),
@@ -101,7 +101,7 @@ def test_the_choruses_of_the_chart_are_its_length_unless_bars_are_told(folder: P
 @settings(max_examples=40)
 @given(charts(), st.floats(1, 40))
 def test_the_chords_of_a_picture_are_those_of_the_chart(chart: Chart, beats: float) -> None:
-    """A picture would show other changes than were played over."""
+    """Guards against: a picture with other chords than those that were played over."""
     told = list(chord_symbols(chart, beats))
     assert told[0][0] == 0
     assert all(beat < beats for beat, _ in told)
@@ -113,7 +113,7 @@ def test_the_chords_of_a_picture_are_those_of_the_chart(chart: Chart, beats: flo
 @settings(max_examples=10)
 @given(st.sampled_from(["beat", "eighth", "phrase"]), st.integers(0, 2**32 - 1))
 def test_every_note_of_a_take_has_its_length(rate: str, seed: int) -> None:
-    """Notes would be missing in the picture, or last for ever."""
+    """Guards against: notes that are missing in the picture, or never end."""
     take = render_take(performance(play__rate=rate, play__seed=seed), 4, "take")
     notes = list(note_spans(take.events))
     assert len(notes) == take.notes
@@ -123,7 +123,7 @@ def test_every_note_of_a_take_has_its_length(rate: str, seed: int) -> None:
 
 
 def test_the_accompaniment_has_a_track_of_its_own(folder: Path) -> None:
-    """It would be written into the solo, and could not be muted, or would not be there at all."""
+    """Guards against: an accompaniment in the solo's track, or none at all."""
     solo = ("--bars", "4", "--seed", "1")
     run("--out", "a.mid", *solo)
     run("--out", "b.mid", *solo, "--set", "play.comp=bass")
@@ -140,7 +140,7 @@ def test_the_accompaniment_has_a_track_of_its_own(folder: Path) -> None:
 
 
 def test_many_takes_have_names_and_seeds_of_their_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One would have to render, name and seed by hand, or could not have the best of them again."""
+    """Guards against: many takes without names of their own, or that cannot be reproduced."""
     run("--takes", "3", "--out", "takes", "--seed", "5", "--bars", "2")
     *lines, last = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"3 takes, seed 5: 0\.2 minutes of music, [\d,]+ × real time", last)
@@ -158,8 +158,8 @@ def test_many_takes_have_names_and_seeds_of_their_own(folder: Path, capsys: pyte
     )
 
 
-def test_a_pattern_says_how_takes_are_called(folder: Path) -> None:
-    """Takes could not be sorted, or put where another program wants them."""
+def test_a_pattern_names_the_takes(folder: Path) -> None:
+    """Guards against: takes that cannot be sorted, or written where another program needs them."""
     run("--takes", "2", "--out", "{number}/{name}-{seed}.mid", "--seed", "5", "--bars", "1")
     assert [path.parent.name for path in sorted(folder.glob("*/*.mid"))] == ["1", "2"]
     assert all(re.fullmatch(r"[A-Z][a-z]+-\d+", path.stem) for path in folder.glob("*/*.mid"))
@@ -168,7 +168,7 @@ def test_a_pattern_says_how_takes_are_called(folder: Path) -> None:
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=5)
 def test_the_same_seed_is_always_the_same_take_and_none_has_anothers_name(seed: int) -> None:
-    """With one take more the others would change, or one overwrite another."""
+    """Guards against: one more take changes the others; a take overwrites another."""
     seeds = [take_seed(seed, number) for number in range(1, 6)]
     assert len({*seeds}) == 5
     model, known = load_names(), set[str]()
@@ -194,10 +194,10 @@ def test_the_same_seed_is_always_the_same_take_and_none_has_anothers_name(seed: 
         (["--out", "../untrained/values.json", "--takes", "2"], CannotCreate),
     ],
 )
-def test_what_cannot_be_written_is_told_before_it_is_played(
+def test_an_output_that_cannot_be_written_is_reported_first(
     words: list[str], error: type[SidemanError], folder: Path
 ) -> None:
-    """A slip of the pen would cost the wait, or other files."""
+    """Guards against: a typing mistake that is reported only after the long work, or costs files."""
     with pytest.raises(error):
         run(*words)
     assert not list(folder.rglob("*"))
@@ -207,7 +207,7 @@ def test_what_cannot_be_written_is_told_before_it_is_played(
 
 
 def test_a_picture_comes_with_the_take(folder: Path) -> None:
-    """Nobody could see what was played."""
+    """Guards against: a take without a picture."""
     pytest.importorskip("matplotlib")
     run("--out", "a.mid", "--picture", "a.png", "--bars", "2", "--seed", "1")
     run("--takes", "2", "--out", "takes", "--picture", "takes", "--bars", "2", "--seed", "1")
@@ -218,7 +218,7 @@ def test_a_picture_comes_with_the_take(folder: Path) -> None:
 def test_without_matplotlib_the_extra_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever only plays would see a traceback, or half of what was asked for."""
+    """Guards against: a traceback, or half of the files, for users without matplotlib."""
     for name in [name for name in sys.modules if name.startswith(("matplotlib", "sideman_models.pictures"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -233,7 +233,7 @@ def test_without_matplotlib_the_extra_is_named(
 
 @pytest.mark.subprocess
 def test_a_take_becomes_sound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A take could only be heard where there is a synthesizer to send it to."""
+    """Guards against: a take that cannot be heard without a synthesizer."""
     options = fake_fluidsynth(folder, monkeypatch)
     run("--out", "a.mid", "--wav", "a.wav", "--sound-font", "../font.sf2", "--bars", "2")
     assert Path("a.wav").read_bytes().startswith(b"RIFF")
@@ -243,7 +243,7 @@ def test_a_take_becomes_sound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.subprocess
 def test_the_users_own_sound_font_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One would have to name a sound font every time, or it would take a file that is none."""
+    """Guards against: the user's sound font is not found, or another kind of file is used."""
     options = fake_fluidsynth(folder, monkeypatch)
     own = folder.parent / "data" / "soundfonts"
     own.mkdir(parents=True)
@@ -263,10 +263,10 @@ def test_the_users_own_sound_font_comes_first(folder: Path, monkeypatch: pytest.
         ("printf 'RIFF' > $2", DiskError, "only a part"),
     ],
 )
-def test_a_synthesizer_that_fails_is_told_and_the_old_sound_stays(
+def test_if_fluidsynth_fails_the_old_sound_file_stays(
     does: str, error: type[SidemanError], words: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The program says with its status that all is well when nothing is: half a file would pass for a take."""
+    """Guards against: half a sound file, because fluidsynth ends with status 0 when it fails."""
     fake_fluidsynth(folder, monkeypatch, does)
     Path("a.wav").write_bytes(b"the old one")
     with pytest.raises(error, match=words):
@@ -276,23 +276,23 @@ def test_a_synthesizer_that_fails_is_told_and_the_old_sound_stays(
 
 
 @pytest.mark.parametrize("place", ["nowhere/a.wav", "."])
-def test_sound_that_can_go_nowhere_is_told(place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slip of the pen in the path would end in a traceback."""
+def test_a_wrong_path_for_sound_is_an_error(place: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a wrong path that causes a traceback."""
     fake_fluidsynth(folder, monkeypatch)
     with pytest.raises(CannotCreate):
         run("--out", "a.mid", "--wav", place, "--sound-font", "../font.sf2", "--bars", "2")
 
 
 def test_a_device_is_not_replaced_by_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--wav /dev/null` would take the device away."""
+    """Guards against: `--wav /dev/null` replaces the device."""
     fake_fluidsynth(folder, monkeypatch)
     with pytest.raises(CannotCreate):
         run("--out", "a.mid", "--wav", "/dev/null", "--sound-font", "../font.sf2", "--bars", "2")
     assert Path("/dev/null").is_char_device()
 
 
-def test_what_sound_needs_is_told_before_it_is_played(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One would wait for a take, and then read that there is no synthesizer."""
+def test_a_missing_fluidsynth_is_reported_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a missing fluidsynth that is reported only after the long work."""
     fake_fluidsynth(folder, monkeypatch)
     with pytest.raises(NoSuchInput, match="no such file"):
         find_fluidsynth(folder / "nothing.sf2")
@@ -309,7 +309,7 @@ def test_what_sound_needs_is_told_before_it_is_played(folder: Path, monkeypatch:
 
 @pytest.mark.slow
 def test_the_real_fluidsynth_plays_the_whole_take(folder: Path) -> None:
-    """The sound would end before the solo, or be silence."""
+    """Guards against: sound that ends before the solo, or silence."""
     if shutil.which("fluidsynth") is None:
         pytest.skip("no fluidsynth here")
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sideman takes`, and the daemon that records them: killed, stopped, without a disk."""
+"""`sideman takes`, and the daemon that records: killed, stopped, and without a disk."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ QUICK = ("midi.output=none", "midi.input=none", "tempo.bpm=400", "play.rate=eigh
 
 @pytest.fixture
 def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> TakeFolder:
-    """A home with the folder of takes in it, empty."""
+    """A home folder with an empty folder of takes."""
     monkeypatch.setenv("XDG_DATA_HOME", str(home))
     monkeypatch.chdir(home)
     return TakeFolder(home / "sideman" / "takes")
@@ -45,7 +45,7 @@ def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> TakeFolder:
 
 @pytest.fixture
 def take(folder: TakeFolder, home: Path) -> Journal:
-    """A take of an untrained network that is there on disk."""
+    """A take of an untrained network on disk."""
     made = performance(play__rate="eighth", model__bundle=str(write_bundle(home)))
     made = replace(made, bundle=load_bundle(str(write_bundle(home))))
     change = ChangeSettings((("play.rate", "sixteenth"),))
@@ -54,14 +54,14 @@ def take(folder: TakeFolder, home: Path) -> Journal:
 
 
 def run(*words: str | Path) -> int:
-    """The command, in this process."""
+    """Run the command in this process."""
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     return command.run(parser.parse_args([str(word) for word in words]))
 
 
-def test_the_list_tells_what_there_is(folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]) -> None:
-    """One could not find a take again; one that is broken would hide all others."""
+def test_the_list_shows_every_take(folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a list that omits takes, or is empty because one is broken."""
     folder.journal("2001-01-01-000000-Torn").write_bytes(b"garbage\n")
     run("list")
     head, torn, row = capsys.readouterr().out.splitlines()
@@ -77,10 +77,10 @@ def test_the_list_tells_what_there_is(folder: TakeFolder, take: Journal, capsys:
     assert (told["bars"], told["heard"], told["seed"], told["whole"]) == (5, 4, 1, True)
 
 
-def test_whatever_lies_among_the_takes_is_listed_and_left_alone(
+def test_other_files_among_the_takes_are_listed_and_not_touched(
     folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder, a pipe or a link to nothing would hide all takes, or be waited for."""
+    """Guards against: a folder, a pipe or a broken link hides all takes, or blocks the command."""
     folder.journal("2001-folder").mkdir()
     folder.journal("2001-link").symlink_to("nowhere")
     os.mkfifo(folder.journal("2001-pipe"))
@@ -103,12 +103,13 @@ ODD: st.SearchStrategy[object] = st.sampled_from([
 ])  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_journal_crashes_the_commands(
     data: st.DataObject, folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One file that was edited, or broke, would hide all takes behind a traceback, or take the terminal over."""
+    """Guards against: one damaged file hides all takes behind a traceback, or floods the terminal."""
     lines = [json.loads(line) for line in take.path.read_bytes().splitlines()]
     at = data.draw(st.sampled_from([0, 0, len(lines) - 1]) | st.integers(0, len(lines) - 1))
     inside = lines[at]
@@ -137,7 +138,7 @@ def test_no_journal_crashes_the_commands(
 def test_no_journal_writes_to_the_terminal_but_words(
     part: str, folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A take from somebody else could change the terminal, or fake the lines that are told."""
+    """Guards against: a take with control characters changes the terminal, or fakes lines."""
     odd = json.loads(take.header.encode()) | {part: "2001\n\x1b[31mred", "whole": False}
     folder.journal("2001-Odd").write_text(json.dumps(odd) + "\n", "utf-8")
     for words in (["show", "2001-Odd"], ["list"]):
@@ -149,15 +150,15 @@ def test_no_journal_writes_to_the_terminal_but_words(
 
 
 def test_without_any_take_the_list_says_so(folder: TakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    """An empty answer would look like a failure."""
+    """Guards against: an empty answer that looks like a failure."""
     run("list")
     assert "takes.record" in capsys.readouterr().out
     run("list", "--json")
     assert json.loads(capsys.readouterr().out) == []
 
 
-def test_a_take_is_shown_with_all_that_it_was(take: Journal, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody would know over what, and how, it was played."""
+def test_a_take_is_shown_with_chart_settings_and_bars(take: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards against: a take without its chart, settings and seed."""
     run("show", take.name)
     shown = capsys.readouterr().out
     assert "| Dm7 | G7 | Cmaj7 | A7alt |" in shown
@@ -173,7 +174,7 @@ def test_a_take_is_shown_with_all_that_it_was(take: Journal, capsys: pytest.Capt
 
 
 def test_a_take_is_shown_in_the_players_key(folder: TakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever plays an alto would read other notes than the log told."""
+    """Guards against: a take that shows an alto player other notes than the log did."""
     made = performance(play__rate="eighth", midi__transpose=-9)
     header, reports, _ = perform_with_reports(made, [(4.5, ChangeSettings((("midi.transpose", -2),)))], 9.0)
     recorded_take(folder.path, header, reports)
@@ -191,7 +192,7 @@ def test_a_take_is_shown_in_the_players_key(folder: TakeFolder, capsys: pytest.C
 def test_a_take_is_played_again_from_its_files(
     folder: TakeFolder, take: Journal, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same input and the same dice would not give the same notes."""
+    """Guards against: the same input and seed that give other notes."""
     assert run("replay", take.name, "--out", "again.mid") == 0
     assert "the same" in capsys.readouterr().out
     assert Path("again.mid").read_bytes() == folder.midi(take.name).read_bytes()
@@ -207,7 +208,7 @@ def test_a_take_is_played_again_from_its_files(
 
 
 def test_a_take_is_exported(folder: TakeFolder, take: Journal) -> None:
-    """A take could not be taken elsewhere."""
+    """Guards against: a take that other programs cannot use."""
     run("export", take.name, "--out", "copy.mid", "--picture", "roll.png")
     assert Path("copy.mid").read_bytes() == folder.midi(take.name).read_bytes()
     assert Path("roll.png").read_bytes().startswith(b"\x89PNG")
@@ -219,15 +220,15 @@ def test_a_take_is_exported(folder: TakeFolder, take: Journal) -> None:
 @pytest.mark.subprocess
 @pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="no fluidsynth here")
 def test_a_take_is_exported_as_sound(take: Journal) -> None:
-    """A take could not be heard without a synth."""
+    """Guards against: a take that cannot be heard without a synth."""
     run("export", take.name, "--wav", "take.wav")
     assert Path("take.wav").stat().st_size > take.totals().seconds * 44_100 * 4
 
 
-def test_what_is_named_is_deleted_and_nothing_else(
+def test_only_the_named_takes_are_deleted(
     folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One's best take would be gone for a slip of the hand."""
+    """Guards against: the wrong take is deleted."""
     sheet = OpenTake(folder, msgspec.structs.replace(take.header, name="2999-01-01-000000-Now"))
     with pytest.raises(NoSuchInput, match=f"did you mean {take.name}"):
         run("delete", take.name, take.name[:-1])
@@ -246,15 +247,15 @@ def test_what_is_named_is_deleted_and_nothing_else(
 
 
 @pytest.mark.parametrize("name", ["../x", "", ".", "x/y", "x\0y", "nothing"])
-def test_a_name_that_is_none_is_told(name: str, take: Journal) -> None:
-    """Files outside the folder could be deleted."""
+def test_a_path_is_no_name_of_a_take(name: str, take: Journal) -> None:
+    """Guards against: files outside the folder are deleted."""
     for words in (["show", name], ["delete", name], ["export", name, "--out", "x.mid"], ["replay", name]):
         with pytest.raises(NoSuchInput):
             run(*words)
 
 
-def test_a_broken_take_is_told_with_its_line(take: Journal) -> None:
-    """It would crash, or tell half of it as if that were all."""
+def test_an_error_in_a_take_names_its_line(take: Journal) -> None:
+    """Guards against: a crash, or half a take that is shown as complete."""
     lines = take.path.read_bytes().splitlines(keepends=True)
     take.path.write_bytes(b"".join([*lines[:5], b"garbage\n", *lines[6:]]))
     for words in (["show"], ["replay"], ["export", "--out", "x.mid"]):
@@ -264,7 +265,7 @@ def test_a_broken_take_is_told_with_its_line(take: Journal) -> None:
 
 @pytest.mark.subprocess
 def test_a_daemon_that_is_killed_leaves_a_take_up_to_the_last_bar(tmp_path: Path) -> None:
-    """A crash would cost the evening's best solo."""
+    """Guards against: a crash costs the evening's best solo."""
     env = {"XDG_DATA_HOME": str(tmp_path)}
     with running_daemon(tmp_path, *QUICK, **env) as daemon:
         daemon.wait_for("bar 4 ")
@@ -286,7 +287,7 @@ def test_a_daemon_that_is_killed_leaves_a_take_up_to_the_last_bar(tmp_path: Path
 
 @pytest.mark.subprocess
 def test_a_daemon_that_is_stopped_leaves_the_whole_take(tmp_path: Path) -> None:
-    """A take would lack its end, or the notes would go on sounding in it."""
+    """Guards against: a take without its end, or with notes that never end."""
     env = {"XDG_DATA_HOME": str(tmp_path / "elsewhere")}
     chosen = (*QUICK, f"takes.folder={tmp_path / 'takes'}", "chart.choruses=1", "chart.changes=| C | F |")
     with running_daemon(tmp_path, *chosen, **env) as daemon:
@@ -302,7 +303,7 @@ def test_a_daemon_that_is_stopped_leaves_the_whole_take(tmp_path: Path) -> None:
 
 @pytest.mark.subprocess
 def test_without_a_folder_the_music_goes_on(tmp_path: Path) -> None:
-    """A full or missing disk would end the music."""
+    """Guards against: a full or missing disk ends the music."""
     (tmp_path / "takes").write_text("a file in its place")
     chosen = (*QUICK, f"takes.folder={tmp_path / 'takes'}")
     with running_daemon(tmp_path, *chosen) as daemon:
@@ -312,8 +313,8 @@ def test_without_a_folder_the_music_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.subprocess
-def test_nothing_of_mido_is_loaded_by_whoever_plays() -> None:
-    """The daemon would be slower to start and larger."""
+def test_playing_does_not_load_mido() -> None:
+    """Guards against: a daemon that starts slower and needs more memory."""
     code = "import sideman.service.service, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=daemon_environment(), capture_output=True, text=True, check=True

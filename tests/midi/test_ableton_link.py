@@ -23,7 +23,7 @@ ALONE = "ip link set lo up && ip link set lo multicast on && ip route add 224.0.
 
 
 class Session:
-    """A Link session on a clock of its own, which runs by `drift` faster than ours and takes 5 µs to be asked."""
+    """A Link session whose clock runs faster than ours by `drift`; reading it takes 5 µs."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, drift: float = 0.0) -> None:
         self.tempo, self.playing, self.num_peers = 120.0, True, 1
@@ -39,7 +39,7 @@ class Session:
 
     @property
     def beat(self) -> float:
-        """At the present; to be told takes its time, half of it before and half of it after."""
+        """The present beat. Reading it takes time, half of it before and half of it after."""
         took = self.takes[0]
         self.takes.append(self.takes.pop(0))
         self.second += took
@@ -50,15 +50,15 @@ class Session:
         return (second - 100.0) * (1 + self._drift) * 2
 
     def looks(self, times: int) -> None:
-        """Let ours look so many times."""
+        """Let our session read the state so many times."""
         for _ in range(times):
             self.second += abletonlink.POLL_S
             self.ours._poll(self)
 
 
 @pytest.mark.parametrize("drift", [0.0, 20e-6, -500e-6])
-def test_only_what_is_new_is_passed_on_and_the_beat_stays_right(monkeypatch: pytest.MonkeyPatch, drift: float) -> None:
-    """The player would be woken thirty times a second for nothing, or drift away from the session in a long song."""
+def test_only_changes_are_reported_and_the_beat_stays_right(monkeypatch: pytest.MonkeyPatch, drift: float) -> None:
+    """Guards against: the player is woken thirty times per second, or drifts away in a long song."""
     session = Session(monkeypatch, drift)
     for _ in range(1000):
         session.looks(1)
@@ -68,8 +68,8 @@ def test_only_what_is_new_is_passed_on_and_the_beat_stays_right(monkeypatch: pyt
     assert len(session.states) <= 1 + 30 * abs(drift) / abletonlink.DRIFT_S + 1
 
 
-def test_every_change_is_passed_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would play on when the session is stopped."""
+def test_every_change_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: the music goes on when the session is stopped."""
     session = Session(monkeypatch)
     for name, value in (("playing", False), ("num_peers", 0), ("playing", True)):
         session.looks(3)
@@ -82,8 +82,8 @@ def test_every_change_is_passed_on_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert session.tempo == session.states[-1][0].bpm == 90.0
 
 
-def test_a_reading_that_was_held_up_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A moment in which the machine was busy would be heard as a stumble."""
+def test_a_slow_reading_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a busy moment of the machine that makes the beat jump."""
     session = Session(monkeypatch)
     session.takes = [0.004, 0.000005, 0.02]
     session.looks(20)
@@ -96,8 +96,10 @@ def test_a_reading_that_was_held_up_is_not_believed(monkeypatch: pytest.MonkeyPa
     assert len(session.states) == 1
 
 
-def test_a_library_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A network that is odd would end the solo, or keep the program from stopping."""
+def test_a_failing_library_does_not_end_the_music(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Guards against: a failing library ends the solo, or keeps the program from stopping."""
 
     def fail(_bpm: float) -> None:
         raise RuntimeError("no such network")
@@ -136,7 +138,7 @@ def off(beats: list[float]) -> list[float]:
 @pytest.mark.link
 @pytest.mark.slow
 def test_two_peers_are_in_time(scene: dict[str, Any], record_property: Any) -> None:
-    """It would play beside Live instead of with it. How near it is, is told and not judged: that is the machine's."""
+    """Guards against: not playing in time with Live. The precision depends on the machine, so it is only printed."""
     for part, bpm in (("first", FIRST_BPM), ("faster", THEN_BPM), ("again", THEN_BPM)):
         beats = scene[part]
         assert [round(later) - round(earlier) for earlier, later in pairwise(beats)] == [1] * (NOTES - 1)
@@ -149,7 +151,7 @@ def test_two_peers_are_in_time(scene: dict[str, Any], record_property: Any) -> N
 @pytest.mark.link
 @pytest.mark.slow
 def test_a_start_begins_on_a_bar_line_and_a_stop_is_silence(scene: dict[str, Any]) -> None:
-    """It would come in when it likes, or play on when the song is over."""
+    """Guards against: a start that is not on a bar line; music that goes on after the stop."""
     assert scene["before the start"] == scene["sounding after the stop"] == scene["sounding at the end"] == 0
     assert scene["between"] == []
     assert round(scene["first"][0]) % 4 == round(scene["again"][0]) % 4 == 0
@@ -159,13 +161,13 @@ def test_a_start_begins_on_a_bar_line_and_a_stop_is_silence(scene: dict[str, Any
 @pytest.mark.link
 @pytest.mark.slow
 def test_the_session_takes_its_tempo(scene: dict[str, Any]) -> None:
-    """A tempo tapped would be its own alone."""
+    """Guards against: a tapped tempo that the session does not follow."""
     assert scene["asked"] == pytest.approx(96.0, abs=0.01)
 
 
 @pytest.mark.subprocess
 def test_without_the_library_it_says_how_to_get_it(tmp_path: Path) -> None:
-    """Whoever sets tempo.source: link on a plain installation would get a defect's words, or silence."""
+    """Guards against: an internal error, or silence, if the library is not installed."""
     (tmp_path / "aalink.py").write_text("raise ImportError('no such thing')\n")
     env = daemon_environment()
     env["PYTHONPATH"] = f"{tmp_path}:{env['PYTHONPATH']}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What needs no MIDI system: bytes to events, names to ports, and an rtmidi that is broken, missing or another's."""
+"""Decoding, port names, and an rtmidi that is broken, missing or fake. No MIDI system is needed."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def _decoded(messages: Sequence[Sequence[int]]) -> list[MidiEvent]:
 
 
 @given(st.lists(_events))
-def test_what_is_sent_is_what_is_heard(events: list[MidiEvent]) -> None:
-    """Sideman would hear other notes than were played."""
+def test_encoded_events_are_decoded(events: list[MidiEvent]) -> None:
+    """Guards against: other notes are received than were played."""
     assert _decoded([encode(event) for event in events]) == events
 
 
 @given(st.lists(_events), st.randoms())
 def test_messages_may_come_in_pieces(events: list[MidiEvent], dice: Any) -> None:
-    """Notes would be lost where a driver cuts messages, leaves out a repeated status, or puts clock bytes between."""
+    """Guards against: lost notes if a driver splits messages, uses running status, or inserts clock bytes."""
     stream: list[int] = []
     status = 0
     for message in map(encode, events):
@@ -64,7 +64,7 @@ def test_messages_may_come_in_pieces(events: list[MidiEvent], dice: Any) -> None
 
 @given(st.lists(st.lists(st.integers(0, 255))))
 def test_nonsense_is_harmless(messages: list[list[int]]) -> None:
-    """A broken cable would end all hearing, or make sideman believe in notes that no keyboard has."""
+    """Guards against: a broken cable ends the input, or produces notes that nobody played."""
     for event in _decoded(messages):
         numbers = encode(event)
         assert 0x80 <= numbers[0] <= 0xEF
@@ -73,17 +73,17 @@ def test_nonsense_is_harmless(messages: list[list[int]]) -> None:
 
 @given(st.lists(st.integers(0, 127)), _events)
 def test_a_dump_does_not_hide_what_follows(dump: list[int], event: MidiEvent) -> None:
-    """Notes after a keyboard's dump of its memory would be lost, or the dump would be taken for notes."""
+    """Guards against: notes after a system exclusive dump are lost, or the dump is read as notes."""
     assert _decoded([(0xF0, *dump, 0xF7), tuple(dump), encode(event)]) == [event]
 
 
 def test_note_on_without_velocity_is_a_release() -> None:
-    """Most keyboards release notes this way: sideman would believe that all of them go on sounding."""
+    """Guards against: notes that seem never to end, because most keyboards release them in this way."""
     assert _decoded([(0x92, 60, 0)]) == [NoteOff(60, 3)]
 
 
 def test_an_error_of_the_receiver_does_not_escape(caplog: pytest.LogCaptureFixture) -> None:
-    """One defect would end all hearing, without a word."""
+    """Guards against: one error in the receiver ends the input silently."""
 
     def receive(_event: MidiEvent, _second: float) -> None:
         raise RuntimeError("a defect")
@@ -110,13 +110,13 @@ PORTS = ("Midi Through:Midi Through Port-0 14:0", "nanoKEY2:nanoKEY2 MIDI 1 20:0
     ],
 )
 def test_match(wanted: str, found: list[int]) -> None:
-    """A port would have to be named with the numbers that ALSA changes at each start, or one of two taken blindly."""
+    """Guards against: names that need ALSA's changing numbers; a random choice between two ports."""
     assert match_ports(wanted, PORTS) == found
 
 
 @given(st.lists(st.text(), unique=True), st.data())
 def test_a_full_name_always_matches(names: list[str], data: st.DataObject) -> None:
-    """There would be ports that one cannot name."""
+    """Guards against: ports that cannot be named."""
     if names:
         wanted = data.draw(st.sampled_from(names))
         assert names.index(wanted) in match_ports(wanted, names)
@@ -126,7 +126,7 @@ def test_a_full_name_always_matches(names: list[str], data: st.DataObject) -> No
     ("wanted", "meant"), [("nanoKEI2", PORTS[1]), ("Sinth:in", PORTS[2]), ("midi trough", PORTS[0]), ("Prophet", None)]
 )
 def test_nearest(wanted: str, meant: str | None) -> None:
-    """A slip of the pen would be harder to find."""
+    """Guards against: a typing mistake without a hint."""
     assert nearest_port_name(wanted, PORTS) == meant
 
 
@@ -144,7 +144,7 @@ def test_nearest(wanted: str, meant: str | None) -> None:
     ],
 )
 def test_own_ports(name: str, own: bool) -> None:
-    """Sideman would play to itself, or not to a port whose name only begins like its own."""
+    """Guards against: sideman plays to itself, or ignores a port with a similar name."""
     assert is_own_port(name, "sideman") is own
 
 
@@ -152,11 +152,11 @@ def test_own_ports(name: str, own: bool) -> None:
 
 
 class RtMidiError(Exception):
-    """What rtmidi raises."""
+    """The error of rtmidi."""
 
 
 class FakeClient:
-    """A MidiIn or MidiOut on a machine whose ports are `there`."""
+    """A MidiIn or MidiOut on a machine with the given ports."""
 
     def __init__(self, there: list[str]) -> None:
         self._there = there
@@ -173,7 +173,7 @@ class FakeClient:
         self.opened = self._there[port]
 
     def open_virtual_port(self, name: str) -> None:
-        """Be a port."""
+        """Open a virtual port."""
         self.opened = name
 
     def send_message(self, message: Sequence[int]) -> None:
@@ -187,21 +187,21 @@ class FakeClient:
         self.opened = None
 
     def delete(self) -> None:
-        """End."""
+        """Delete the client."""
         self.opened = None
 
     def ignore_types(self, **_what: bool) -> None:
-        """Nothing is heard here."""
+        """Does nothing: this client does not receive."""
 
     def set_callback(self, _callback: object) -> None:
-        """Nothing is heard here."""
+        """Does nothing: this client does not receive."""
 
     def cancel_callback(self) -> None:
-        """Nothing is heard here."""
+        """Does nothing: this client does not receive."""
 
 
 class FakeRtMidi(SimpleNamespace):
-    """The module, built for some systems, on a machine with these ports to play to and to hear from."""
+    """The module rtmidi, built for some systems, on a machine with these outputs and inputs."""
 
     def __init__(self, built: Sequence[int], outputs: Sequence[str] = (), inputs: Sequence[str] = ()) -> None:
         super().__init__(API_LINUX_ALSA=2, API_MACOSX_CORE=1, API_UNIX_JACK=3, API_WINDOWS_MM=4, API_RTMIDI_DUMMY=5)
@@ -218,13 +218,13 @@ class FakeRtMidi(SimpleNamespace):
         return self.players[-1]
 
     def MidiIn(self, _system: int, name: str) -> FakeClient:  # noqa: N802 - rtmidi's name
-        """A client that hears."""
+        """A client that receives."""
         return FakeClient(self.inputs)
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A maker of machines with another rtmidi."""
+    """Makes machines with a fake rtmidi."""
 
     def make(*built: int, **there: Sequence[str]) -> FakeRtMidi:
         fake = FakeRtMidi(built, **there)
@@ -239,8 +239,8 @@ def _link(**wanted: Any) -> MidiPorts:
     return MidiPorts(PortRequest(**wanted), lambda _event, _second: None)
 
 
-def test_nothing_wanted_needs_no_rtmidi(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who wants no ports could not run sideman where rtmidi cannot be built."""
+def test_without_ports_rtmidi_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: sideman needs rtmidi even without ports."""
     monkeypatch.setitem(sys.modules, "rtmidi", None)
     link = _link(output="none", input="none")
     assert link.open() == []
@@ -249,8 +249,8 @@ def test_nothing_wanted_needs_no_rtmidi(monkeypatch: pytest.MonkeyPatch) -> None
     link.close()
 
 
-def test_missing_rtmidi_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sideman would end with a traceback, or seem to play."""
+def test_missing_rtmidi_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a traceback, or a silent daemon, if rtmidi is missing."""
     monkeypatch.setitem(sys.modules, "rtmidi", None)
     with pytest.raises(Unavailable, match="python-rtmidi cannot be loaded"):
         _link()
@@ -258,14 +258,14 @@ def test_missing_rtmidi_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("built", [(), (5,)])
 def test_rtmidi_without_any_system_is_broken(machine: Any, built: tuple[int, ...]) -> None:
-    """Sideman would play for ever to nobody, and nobody would know why."""
+    """Guards against: silence without a reason if rtmidi has no MIDI system."""
     machine(*built)
     with pytest.raises(Unavailable, match="built without any MIDI system"):
         _link()
 
 
-def test_where_virtual_ports_do_not_exist_the_first_is_taken(machine: Any) -> None:
-    """`auto` would not work on Windows."""
+def test_without_virtual_ports_auto_takes_the_first_port(machine: Any) -> None:
+    """Guards against: `auto` that does not work on Windows."""
     machine(4, outputs=["Wavetable", "Piano"], inputs=["Keys"])
     link = _link()
     assert link.open() == []
@@ -274,7 +274,7 @@ def test_where_virtual_ports_do_not_exist_the_first_is_taken(machine: Any) -> No
 
 
 def test_alsa_comes_before_jack(machine: Any) -> None:
-    """Connections made on one system would be looked for on another."""
+    """Guards against: ports that change from one MIDI system to another."""
     machine(3, 2, 1)
     link = _link()
     link.open()
@@ -282,8 +282,8 @@ def test_alsa_comes_before_jack(machine: Any) -> None:
     link.close()
 
 
-def test_output_that_fails_is_opened_anew(machine: Any) -> None:
-    """One error of the driver would end sideman, or silence it for good."""
+def test_a_failed_output_is_opened_again(machine: Any) -> None:
+    """Guards against: one driver error ends sideman, or silences it for good."""
     there = machine(2, outputs=["Synth:in 20:0"])
     link = _link(output="Synth", input="none")
     link.open()
@@ -296,8 +296,8 @@ def test_output_that_fails_is_opened_anew(machine: Any) -> None:
     link.close()
 
 
-def test_reason_for_waiting_is_told_once(machine: Any) -> None:
-    """The log would fill with the same line while the synthesizer is off."""
+def test_the_reason_for_waiting_is_reported_once(machine: Any) -> None:
+    """Guards against: the same log line again and again while a synth is off."""
     there = machine(2, outputs=["Organ:in 20:0"])
     link = _link(output="Synth", input="none", wait=True)
     (reason,) = link.open()
@@ -319,7 +319,7 @@ def _printed(capsys: pytest.CaptureFixture[str], **options: bool) -> str:
 
 
 def test_ports_are_listed(machine: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Who looks for the name of a port would not find it."""
+    """Guards against: a list without the port that a user looks for."""
     machine(2, outputs=["Synth:in 20:0", "sideman-in:in 128:0"], inputs=["Keys:out 21:0"])
     assert _printed(capsys).splitlines() == [
         "ALSA",
@@ -330,7 +330,7 @@ def test_ports_are_listed(machine: Any, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_ports_for_programs(machine: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A script could not read what there is."""
+    """Guards against: a list that scripts cannot read."""
     machine(4, outputs=["Piano"])
     assert json.loads(_printed(capsys, json=True)) == {
         "systems": [{"name": "Windows MultiMedia", "outputs": ["Piano"], "inputs": []}],
@@ -339,6 +339,6 @@ def test_ports_for_programs(machine: Any, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_no_midi_system_is_an_answer(machine: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """On a machine without MIDI the command would fail instead of saying so."""
+    """Guards against: an error instead of an answer on a machine without MIDI."""
     machine(3)
     assert "there is no MIDI system" in _printed(capsys)

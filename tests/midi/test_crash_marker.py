@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mark on disk that lets the start after a kill release what was left sounding."""
+"""The marker file with which the next start releases notes that a killed daemon left sounding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.processes import write_bundle
 
 
 def test_a_mark_stays_until_its_port_is_open_again(tmp_path: Path) -> None:
-    """Without it a synth that is switched on later would go on with the note it was left with."""
+    """Guards against: a note that sounds on at a synth that is switched on later."""
     path = tmp_path / "state" / "playing.json"
     assert CrashMarker(path).mark_playing("Synth", [7, 2]) == []  # and is killed
     waiting = CrashMarker(path)
@@ -30,8 +30,8 @@ def test_a_mark_stays_until_its_port_is_open_again(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_an_end_in_good_order_keeps_the_marks_of_others(tmp_path: Path) -> None:
-    """Without it the mark of a port that has not come yet would be lost."""
+def test_a_normal_end_keeps_the_marks_of_other_ports(tmp_path: Path) -> None:
+    """Guards against: the mark of a port that does not exist yet is lost."""
     path = tmp_path / "playing.json"
     CrashMarker(path).mark_playing("Synth", [7])
     other = CrashMarker(path)
@@ -41,21 +41,21 @@ def test_an_end_in_good_order_keeps_the_marks_of_others(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=40) | st.sampled_from([b'{"b": [99]}', b'{"b": "x"}', b"[1]", b"7", b'{"b": [[]]}']))
-def test_a_broken_mark_is_none(content: bytes) -> None:
-    """Without it a file damaged by a power cut would keep the service from starting."""
+def test_a_broken_file_has_no_marks(content: bytes) -> None:
+    """Guards against: a damaged file keeps the service from starting."""
     path = Path.home() / "playing.json"
     path.write_bytes(content)
     assert CrashMarker(path).mark_playing("b", [1]) == []
 
 
-def test_no_place_for_a_mark_is_no_error(tmp_path: Path) -> None:
-    """Without it a read-only disk would stop the music."""
+def test_a_marker_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    """Guards against: a read-only disk stops the music."""
     (tmp_path / "file").write_text("in the way")
     assert CrashMarker(tmp_path / "file" / "playing.json").mark_playing("a", [1]) == []
 
 
-def test_what_was_left_is_released_before_the_first_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it a note cut off by a kill would sound until somebody switched the synth off."""
+def test_hanging_notes_are_released_before_the_first_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a note that sounds after a kill until somebody switches the synth off."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     CrashMarker(tmp_path / "playing-sideman.json").mark_playing("Synth", [7, 2])
     bundle = str(write_bundle(tmp_path))

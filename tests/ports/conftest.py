@@ -36,7 +36,7 @@ LONG = 20.0  # seconds: against hanging only
 
 
 def until(true: Callable[[], Any]) -> Any:
-    """What `true` answers as soon as it answers something."""
+    """Wait until `true` returns something, and return it."""
     pause = threading.Event()
     for _ in range(int(LONG / 0.01)):
         if answer := true():
@@ -46,7 +46,7 @@ def until(true: Callable[[], Any]) -> Any:
 
 
 class Jackd:
-    """A JACK server with the dummy driver, under a name of its own, that can be killed and started again."""
+    """A JACK server with the dummy driver and its own name, which can be killed and restarted."""
 
     period = 1024 / 48000
 
@@ -59,29 +59,29 @@ class Jackd:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Run, and answer when a client could connect."""
+        """Start, and return when a client can connect."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(self._answers)
 
     def stop(self) -> None:
-        """End in good order."""
+        """Stop normally."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
 
     def kill(self) -> None:
-        """Die at once."""
+        """Kill the server."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def runs(self) -> bool:
-        """Whether it lives."""
+        """Whether the server runs."""
         return self._process is not None and self._process.poll() is None
 
     @contextlib.contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Be stopped for a while."""
+        """Stop the process while the context lasts."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         try:
@@ -140,14 +140,14 @@ def system(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def only_jack(jackd: Jackd, monkeypatch: pytest.MonkeyPatch) -> Jackd:
-    """A machine whose only MIDI system is JACK, with its server."""
+    """A machine that has only JACK, with a running server."""
     running = Backends.running
     monkeypatch.setattr(ports.Backends, "running", lambda self: (s for s in running(self) if s == self.jack))
     return jackd
 
 
 class Others:
-    """The other programs: a keyboard to be heard and a synthesizer that hears."""
+    """Other programs: a keyboard and a synth."""
 
     def __init__(self, system: int) -> None:
         self._system = system
@@ -155,7 +155,7 @@ class Others:
         self.heard: queue.Queue[list[int]] = queue.Queue()
 
     def names(self) -> list[str]:
-        """Every port of any program: those one can listen to, then those one can play to."""
+        """All ports of all programs: first those that send, then those that receive."""
         return [*self.client("MidiIn", "look").get_ports(), *self.client("MidiOut", "look").get_ports()]
 
     def client(self, kind: str, name: str) -> Any:
@@ -166,14 +166,14 @@ class Others:
         return client
 
     def listen(self, link: MidiPorts) -> None:
-        """Connect a synthesizer to sideman's port; what it hears from now on is put in `heard`."""
+        """Connect a synth to sideman's port; it puts what it receives into `heard`."""
         synth = self.client("MidiIn", "synth")
         synth.set_callback(self._hear)
         synth.open_port(_index(synth, "sideman:out"), "in")
         self.meet(link)
 
     def synth(self, name: str) -> None:
-        """A synthesizer with a port of its own, `in`; what it hears is put in `heard`."""
+        """A synth with its own port `in`; it puts what it receives into `heard`."""
         synth = self.client("MidiIn", name)
         synth.set_callback(self._hear)
         synth.open_virtual_port("in")
@@ -183,7 +183,7 @@ class Others:
         self.shake(link.send, self.heard)
 
     def keyboard(self, heard: queue.Queue[tuple[MidiEvent, float]]) -> Any:
-        """A keyboard connected to sideman's port, which puts what it hears in `heard`."""
+        """A keyboard that is connected to sideman's port, which puts what it receives into `heard`."""
         keyboard = self.client("MidiOut", "keyboard")
         keyboard.open_port(_index(keyboard, "sideman-in:in"), "out")
         self.shake(keyboard.send_message, heard)
@@ -191,7 +191,7 @@ class Others:
 
     @staticmethod
     def shake(send: Callable[[Sequence[int]], object], heard: queue.Queue[Any]) -> None:
-        """Send until something arrives, a few times over: a new connection carries at once, but not yet reliably."""
+        """Send until messages arrive, several times: a new connection is not reliable at once."""
         for turn in range(2):
 
             def arrived(turn: int = turn) -> bool:
@@ -209,7 +209,7 @@ class Others:
         self.heard.put(message[0])
 
     def next(self) -> tuple[int, ...]:
-        """The next message heard."""
+        """The next received message."""
         return tuple(self.heard.get(timeout=LONG))
 
     def close(self) -> None:
@@ -246,7 +246,7 @@ def others(system: int) -> Iterator[Others]:
 
 
 class Dump:
-    """JACK's own MIDI monitor: written in C, so it loses nothing, however busy the machine is."""
+    """JACK's own MIDI monitor. It is written in C, so it loses nothing on a busy machine."""
 
     def __init__(self, others: Others) -> None:
         look = others.client("MidiOut", "look")

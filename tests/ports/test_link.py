@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way out and in on real virtual ports, with other programs at their other ends."""
+"""The MIDI output and input on real virtual ports, with other programs at the other ends."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Open = Callable[..., MidiPorts]
 
 @pytest.fixture
 def heard() -> queue.Queue[tuple[MidiEvent, float]]:
-    """What the link hears, with its time."""
+    """What the input receives, with its time."""
     return queue.Queue()
 
 
 @pytest.fixture
 def link(system: int, heard: queue.Queue[tuple[MidiEvent, float]]) -> Iterator[Open]:
-    """A maker of open links, closed at the end."""
+    """Makes open ports, which are closed at the end."""
     links: list[MidiPorts] = []
 
     def make(**wanted: Any) -> MidiPorts:
@@ -46,13 +46,13 @@ def link(system: int, heard: queue.Queue[tuple[MidiEvent, float]]) -> Iterator[O
 
 
 def _is_open(link: MidiPorts) -> bool:
-    """Whether 'auto' has its port; a JACK server at times refuses a client, and the link tries again."""
+    """Whether 'auto' has its port. A JACK server sometimes refuses a client; then we try again."""
     link.poll()
     return "in-process" not in link.status_text
 
 
 def _changes(link: MidiPorts) -> list[PortChanged]:
-    """The next changes, as the main loop would come to know of them."""
+    """The next changes, as the main loop gets them."""
     for _ in range(int(LONG / 0.1)):
         if changes := link.poll():
             return changes
@@ -61,7 +61,7 @@ def _changes(link: MidiPorts) -> list[PortChanged]:
 
 
 def test_stable_names(link: Open, others: Others) -> None:
-    """A connection saved in the user's patchbay would not be made again if the ports had other names at each start."""
+    """Guards against: port names that change, so that a patchbay cannot restore connections."""
     for _ in range(2):
         opened = link(client="sideman")
         names = others.names()
@@ -70,14 +70,14 @@ def test_stable_names(link: Open, others: Others) -> None:
         opened.close()
 
 
-def test_the_rounds_of_the_port_are_known(link: Open, only_jack: Jackd) -> None:
-    """A clock that is followed over JACK would be taken for one that loses ticks."""
+def test_the_period_of_the_port_is_known(link: Open, only_jack: Jackd) -> None:
+    """Guards against: a clock over JACK that seems to lose ticks."""
     assert link().input_period_s == pytest.approx(only_jack.period)
     assert link(client="deaf", input="none").input_period_s == 0.0
 
 
 def test_whole_and_in_order(link: Open, others: Others) -> None:
-    """The synthesizer would hear wrong notes, or releases before their notes."""
+    """Guards against: wrong notes, or note-offs before their note-ons."""
     opened = link()
     others.listen(opened)
     sent = [(0x90 | n % 16, n % 128, 1 + n % 127) for n in range(200)]
@@ -88,7 +88,7 @@ def test_whole_and_in_order(link: Open, others: Others) -> None:
 
 @pytest.mark.slow
 def test_release_before_closing_arrives(dump: Dump, link: Open) -> None:
-    """A note would hang in the synthesizer for ever when sideman ends."""
+    """Guards against: a note that hangs for ever when sideman ends."""
     for turn in range(100):
         opened = link(client=f"closing{turn}", input="none")
         dump.connect(f"closing{turn}:out")
@@ -103,8 +103,8 @@ def test_release_before_closing_arrives(dump: Dump, link: Open) -> None:
         dump.notes.clear()
 
 
-def test_a_jack_server_that_stands_still_is_not_sent_to(only_jack: Jackd, link: Open) -> None:
-    """Sideman would fill a buffer that nobody empties, and then hang with all it does."""
+def test_nothing_is_sent_to_a_stalled_jack_server(only_jack: Jackd, link: Open) -> None:
+    """Guards against: sideman fills a buffer of a stalled JACK server and then hangs."""
     opened = link(input="none")
     with only_jack.standing_still():
         assert [change.is_open for change in _changes(opened)] == [False]
@@ -114,7 +114,7 @@ def test_a_jack_server_that_stands_still_is_not_sent_to(only_jack: Jackd, link: 
 
 
 def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]) -> None:
-    """Sideman would not answer what is played to it."""
+    """Guards against: sideman does not hear what is played to it."""
     link(output="none")
     keyboard = others.keyboard(heard)
     before = time.monotonic()
@@ -131,7 +131,7 @@ def test_hears_notes_and_controllers(link: Open, others: Others, heard: queue.Qu
 
 
 def test_odd_bytes_are_harmless(link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]) -> None:
-    """A keyboard that sends clock, active sensing or a dump of its memory would stop sideman from hearing its notes."""
+    """Guards against: clock, active sensing or a dump of a keyboard blocks the notes."""
     link(output="none")
     keyboard = others.keyboard(heard)
     for message in [(0xFE,), (0xF8,), (0xF0, 1, 2, 3, 0xF7), (0xF2, 1, 1), (0xFA,), (0xD0, 3), (0xF6,), (0x90, 64, 80)]:
@@ -140,7 +140,7 @@ def test_odd_bytes_are_harmless(link: Open, others: Others, heard: queue.Queue[t
 
 
 def test_failing_receiver_is_survived(system: int, others: Others, caplog: pytest.LogCaptureFixture) -> None:
-    """One defect in what takes the notes would end all hearing, without a word."""
+    """Guards against: one error in the receiver ends the input silently."""
     heard: queue.Queue[tuple[MidiEvent, float]] = queue.Queue()
 
     def receive(event: MidiEvent, second: float) -> None:
@@ -159,7 +159,7 @@ def test_failing_receiver_is_survived(system: int, others: Others, caplog: pytes
 
 @pytest.mark.slow
 def test_closing_while_notes_pour_in(link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]) -> None:
-    """Sideman would hang, or crash, at its end when somebody plays on."""
+    """Guards against: sideman hangs or crashes at its end while somebody plays."""
     keys = others.client("MidiOut", "Keys")
     keys.open_virtual_port("out")
     done = threading.Event()
@@ -184,7 +184,7 @@ def test_closing_while_notes_pour_in(link: Open, others: Others, heard: queue.Qu
 
 
 def test_named_port(link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]) -> None:
-    """Who names a synthesizer or a keyboard in the settings would have to connect them by hand."""
+    """Guards against: named ports that have to be connected by hand."""
     others.synth("Big Synth")
     keys = others.client("MidiOut", "nanoKEY2")
     keys.open_virtual_port("keys")
@@ -200,7 +200,7 @@ def test_named_port(link: Open, others: Others, heard: queue.Queue[tuple[MidiEve
 
 
 def test_ambiguous_name_is_an_error(link: Open, others: Others) -> None:
-    """Sideman would play to one of two synthesizers at random."""
+    """Guards against: a random choice between two synths."""
     for name in ("Synth A", "Synth B"):
         others.client("MidiIn", name).open_virtual_port("in")
     with pytest.raises(Unavailable, match=r"(?s)midi.output: 'synth' matches .*'Synth A:in.*'Synth B:in"):
@@ -208,8 +208,8 @@ def test_ambiguous_name_is_an_error(link: Open, others: Others) -> None:
     assert "Synth B:in" in link(output="Synth B", input="none").output_name
 
 
-def test_unknown_name_lists_what_there_is(link: Open, others: Others) -> None:
-    """A slip of the pen in the settings would be hard to find, and our own ports would seem to be somebody's."""
+def test_an_unknown_name_lists_the_ports(link: Open, others: Others) -> None:
+    """Guards against: a typing mistake without a hint; our own ports in the list."""
     others.client("MidiIn", "Fantom").open_virtual_port("in")
     link(output="auto", input="auto")
     with pytest.raises(Unavailable) as error:
@@ -220,7 +220,7 @@ def test_unknown_name_lists_what_there_is(link: Open, others: Others) -> None:
 
 
 def test_waiting_for_a_port(link: Open, others: Others) -> None:
-    """Sideman as a service would end because the synthesizer is switched on later than the computer."""
+    """Guards against: the service ends because the synth is switched on later."""
     opened = link(output="Late Synth", input="none", wait=True)
     assert opened.output_name == "waiting for 'Late Synth'"
     opened.send((0x90, 60, 80))
@@ -234,7 +234,7 @@ def test_waiting_for_a_port(link: Open, others: Others) -> None:
 
 
 def test_named_port_goes_and_comes_back(link: Open, others: Others) -> None:
-    """Pulling the plug of the synthesizer would mean a restart of sideman."""
+    """Guards against: sideman must be restarted after a synth was unplugged."""
     opened = link(output="Synth", input="none", wait=True)
     for turn in range(3):
         others.synth("Synth")
@@ -248,8 +248,8 @@ def test_named_port_goes_and_comes_back(link: Open, others: Others) -> None:
         assert opened.output_name == "waiting for 'Synth'"
 
 
-def test_survey_names_other_programs_only(link: Open, others: Others) -> None:
-    """`sideman ports` would offer sideman to itself, or not offer a synthesizer that is there."""
+def test_only_ports_of_other_programs_are_listed(link: Open, others: Others) -> None:
+    """Guards against: `sideman ports` lists sideman itself, or omits a synth."""
     link()
     others.client("MidiIn", "Synth").open_virtual_port("in")
     others.client("MidiOut", "Keys").open_virtual_port("out")
@@ -260,7 +260,7 @@ def test_survey_names_other_programs_only(link: Open, others: Others) -> None:
 
 
 def test_jack_dies_and_returns(only_jack: Jackd, link: Open, others: Others, capfd: pytest.CaptureFixture[str]) -> None:
-    """The death of the JACK server would hang sideman, crash it, or leave it silent until its next start."""
+    """Guards against: sideman hangs, crashes or stays silent after the JACK server has died."""
     opened = link()
     stop = threading.Event()
 
@@ -289,8 +289,8 @@ def test_jack_dies_and_returns(only_jack: Jackd, link: Open, others: Others, cap
     assert capfd.readouterr() == ("", "")
 
 
-def test_jack_back_before_it_is_missed(only_jack: Jackd, link: Open, others: Others) -> None:
-    """A JACK server that its user restarts quickly would leave sideman connected to the dead one, or crash it."""
+def test_jack_restarts_before_we_notice(only_jack: Jackd, link: Open, others: Others) -> None:
+    """Guards against: sideman stays with the dead server, or crashes, after a quick restart of JACK."""
     opened = link()
     only_jack.kill()
     opened.send((0x90, 60, 80))
@@ -302,7 +302,7 @@ def test_jack_back_before_it_is_missed(only_jack: Jackd, link: Open, others: Oth
 
 
 def test_closing_when_jack_is_dead(only_jack: Jackd, link: Open) -> None:
-    """Sideman could not be stopped once the JACK server is gone."""
+    """Guards against: sideman cannot be stopped after the JACK server has died."""
     try:
         opened = link()
         only_jack.kill()
@@ -312,7 +312,7 @@ def test_closing_when_jack_is_dead(only_jack: Jackd, link: Open) -> None:
 
 
 def test_jack_period_is_known(only_jack: Jackd, link: Open) -> None:
-    """The last notes would be lost on a server with long periods, because sideman closes its port too early."""
+    """Guards against: the last notes are lost at a server with long periods."""
     opened = link()
     assert opened._backends is not None
     assert opened._backends.server is not None
@@ -320,7 +320,7 @@ def test_jack_period_is_known(only_jack: Jackd, link: Open) -> None:
 
 
 def test_no_file_is_left_open(only_jack: Jackd, others: Others) -> None:
-    """A sideman that runs for months beside a JACK server that comes and goes would run out of files."""
+    """Guards against: sideman runs out of file descriptors after many restarts of JACK."""
     counts = []
     for _ in range(4):
         opened = MidiPorts(PortRequest(), lambda _event, _second: None)

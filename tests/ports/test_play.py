@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole program on real ports, with a second program that listens and one that plays to it."""
+"""The whole program on real ports, with other programs that listen and play."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TIMES = 100
 
 
 class Synth:
-    """A program that listens to `port`, and notes when each message came."""
+    """A program that listens to `port` and records the time of each message."""
 
     def __init__(self, others: Others, port: str) -> None:
         self.heard: list[tuple[float, tuple[int, int, int]]] = []
@@ -43,16 +43,16 @@ class Synth:
             self._grown.notify_all()
 
     def until(self, notes: int) -> None:
-        """Wait until so many note-ons have come."""
+        """Wait until so many note-ons have arrived."""
         with self._grown:
             assert self._grown.wait_for(lambda: len(self.onsets()) >= notes, LONG)
 
     def onsets(self) -> list[float]:
-        """When notes were struck."""
+        """The times of the note-ons."""
         return [second for second, message in self.heard if message[0] & 0xF0 == 0x90 and message[2]]
 
     def messages(self) -> list[tuple[int, int, int]]:
-        """What came."""
+        """The received messages."""
         return [message for _, message in self.heard]
 
 
@@ -62,7 +62,7 @@ def _index(client: Any, port: str) -> int:
 
 @contextmanager
 def playing(folder: Path, client: str, *settings: str) -> Iterator[DaemonProcess]:
-    """A daemon whose ports have a name of their own; a busy machine makes its notes late, but leaves none out."""
+    """A daemon with its own port names. A busy machine makes notes late, but none is left out."""
     patient = ("play.late_ms=1000", "midi.echo_ms=1000")
     with running_daemon(
         folder, f"midi.client={client}", "play.density=4", "play.rests=0", *patient, *settings
@@ -71,7 +71,7 @@ def playing(folder: Path, client: str, *settings: str) -> Iterator[DaemonProcess
 
 
 def test_a_second_program_hears_one_value_a_beat(others: Others, tmp_path: Path) -> None:
-    """Without it nobody would hear it, or not in time."""
+    """Guards against: sideman is not heard, or not in time."""
     with playing(tmp_path, "beats", "tempo.bpm=240") as daemon:
         synth = Synth(others, "beats:out")
         synth.until(17)
@@ -85,7 +85,7 @@ def test_a_second_program_hears_one_value_a_beat(others: Others, tmp_path: Path)
 def test_over_and_over_every_note_is_released_and_the_release_arrives(
     dump: Dump, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Guards against a stopped service that sometimes leaves a note sounding on the synthesizer."""
+    """Guards against: a note that sometimes hangs when the service stops."""
     monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")  # a hundred daemons: without measuring each of them again
     ends = []
     for turn in range(TIMES):
@@ -99,7 +99,7 @@ def test_over_and_over_every_note_is_released_and_the_release_arrives(
 
 
 def test_a_take_of_what_was_played_to_it_is_played_again(others: Others, tmp_path: Path) -> None:
-    """Without it a take would be the same again in the tests only, where nothing is ever late."""
+    """Guards against: takes that can be replayed only in tests, where nothing is late."""
     env = {"XDG_DATA_HOME": str(tmp_path)}
     chosen = ("tempo.bpm=300", "play.rate=eighth", "takes.record=true", "play.late_ms=2")
     with running_daemon(tmp_path, "midi.client=taken", *chosen, **env) as daemon:
@@ -120,7 +120,7 @@ def test_a_take_of_what_was_played_to_it_is_played_again(others: Others, tmp_pat
 
 
 def test_what_is_played_to_it_moves_the_solo(others: Others, tmp_path: Path) -> None:
-    """Without it it would not listen on a real port."""
+    """Guards against: sideman does not listen on a real port."""
     bars = []
     for plays in (False, True):
         with playing(
@@ -143,7 +143,7 @@ def test_what_is_played_to_it_moves_the_solo(others: Others, tmp_path: Path) -> 
 
 
 def test_knob_pedal_and_pad_change_what_it_plays(others: Others, tmp_path: Path) -> None:
-    """On stage there would be no way to change anything without typing."""
+    """Guards against: nothing can be changed on stage without typing."""
     tables = ("midi.cc.20=play.velocity", "midi.cc.65=tap", "midi.notes.24=panic")
     with playing(tmp_path, "hands", "tempo.bpm=240", "play.velocity=1", *tables) as daemon:
         daemon.wait_for("ready")
@@ -168,10 +168,8 @@ def test_knob_pedal_and_pad_change_what_it_plays(others: Others, tmp_path: Path)
     assert not hanging_notes(synth.messages())
 
 
-def test_chords_held_on_their_channel_are_played_over_and_told_in_the_players_key(
-    others: Others, tmp_path: Path
-) -> None:
-    """Without it a left hand, or a chord pad, could not lead it on a real port."""
+def test_held_chords_are_played_over_and_shown_in_the_players_key(others: Others, tmp_path: Path) -> None:
+    """Guards against: chords that are held on a real port have no effect."""
     keys = ("midi.chords=3", "midi.transpose=-2", "tempo.bpm=300", "chart.changes=| F7 |", "chart.choruses=12")
     with playing(tmp_path, "led", *keys) as daemon:
         keyboard = others.client("MidiOut", "left-hand")
@@ -190,7 +188,7 @@ def _pass_on(keyboard: Any, message: tuple[list[int], float], _data: object) -> 
 
 
 def test_a_looped_cable_is_not_heard(others: Others, tmp_path: Path) -> None:
-    """Without it it would listen to itself, and play something else than it would alone."""
+    """Guards against: sideman hears itself, and plays something else than alone."""
     bars = []
     for looped in (False, True):
         with playing(
@@ -221,11 +219,11 @@ class Band:
         self.ticks: list[float] = []
 
     def send(self, byte: int) -> None:
-        """Say start, continue or stop."""
+        """Send start, continue or stop."""
         self._client.send_message([byte])
 
     def play(self, ticks: int) -> None:
-        """Go on for so many ticks, at absolute times."""
+        """Send so many ticks, at absolute times."""
         first = time.monotonic()
         for number in range(ticks):
             threading.Event().wait(max(0.0, first + number * self._period - time.monotonic()))
@@ -234,7 +232,7 @@ class Band:
 
 
 def test_it_plays_by_the_clock_of_another_program(others: Others, tmp_path: Path) -> None:
-    """Without it it could not play with a DAW, a drum machine or anybody else who has a tempo."""
+    """Guards against: sideman cannot play with a DAW or a drum machine."""
     with playing(tmp_path, "band", "tempo.source=midi-clock", "tempo.bpm=60", "play.rate=beat") as daemon:
         daemon.wait_for("ready: waiting for clock")
         synth, band = Synth(others, "band:out"), Band(others, "band-in:in", 100)
@@ -260,7 +258,7 @@ def test_it_plays_by_the_clock_of_another_program(others: Others, tmp_path: Path
 
 
 def test_another_program_can_follow_its_clock(others: Others, tmp_path: Path) -> None:
-    """Without it a drum machine would have to be started by hand, and would never be in time."""
+    """Guards against: a drum machine has to be started by hand, and is not in time."""
     heard: list[int] = []
     with playing(tmp_path, "leader", "tempo.clock_out=true", "tempo.bpm=240", "midi.input=none") as daemon:
         daemon.wait_for("ready")
@@ -279,7 +277,7 @@ def test_another_program_can_follow_its_clock(others: Others, tmp_path: Path) ->
 
 
 def _calibrate(others: Others, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The command, its output led into its input."""
+    """Run the command with its output connected to its input."""
     command = [sys.executable, "-m", "sideman", "calibrate", "--set", "midi.client=loop", "--notes", "8", *arguments]
     process = subprocess.Popen(
         command, env=daemon_environment(HOME=str(folder)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -291,8 +289,8 @@ def _calibrate(others: Others, folder: Path, *arguments: str) -> subprocess.Pope
     return process
 
 
-def test_a_loop_is_measured_and_written_down(others: Others, tmp_path: Path) -> None:
-    """Without it nobody could tell how much earlier it has to play."""
+def test_a_loop_is_measured_and_the_result_is_written(others: Others, tmp_path: Path) -> None:
+    """Guards against: a delay that users cannot measure."""
     config = tmp_path / ".config" / "sideman" / "config.yaml"
     config.parent.mkdir(parents=True)
     config.write_text("# mine\nplay:\n  density: 2\n")
@@ -304,16 +302,16 @@ def test_a_loop_is_measured_and_written_down(others: Others, tmp_path: Path) -> 
     assert 0 < found["median_ms"] <= found["p95_ms"]
     assert found["offset_ms"] == -round(found["median_ms"] / 2)
     assert config.read_text() == f"# mine\nplay:\n  offset_ms: {found['offset_ms']}\n  density: 2\n"
-    assert "connect them now" in said
+    assert "connect the output to the input now" in said
 
 
 def test_without_a_loop_it_says_what_to_connect(others: Others, tmp_path: Path) -> None:
-    """Without it somebody with the cable in the wrong hole would get a figure, or wait for ever."""
+    """Guards against: a meaningless result, or endless waiting, with a wrong connection."""
     others.synth("deaf")
     others.client("MidiOut", "mute").open_virtual_port("out")
     done = run_sideman("calibrate", "--output", "deaf", "--input", "mute", env={"HOME": str(tmp_path)})
     assert done.returncode == 69
-    assert "nothing came back" in done.stderr
+    assert "no note came back" in done.stderr
     assert "cable" in done.stderr
     assert not hanging_notes((message[0], message[1], message[2]) for message in list(others.heard.queue))
     assert others.heard.qsize() == 6

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audition: what is measured of a network's playing must be what it plays."""
+"""Playing over solos for `evaluate`: the measured music must be the music that is played."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from support.strategies import beat_changes, meters
 
 
 def solo(title: str = "Blues", beats: int = 32, bar_ticks: int = 48) -> Solo:
-    """A solo of which nothing is known but its changes."""
+    """A solo of which only the chords are known."""
     some = [parse_chord(text) for text in ("F7", "Bb7", "Gm7", "C7")]
     return Solo(title, "Nobody", (), ChordGrid(tuple(some[beat // 6 % 4] for beat in range(beats))), bar_ticks)
 
 
 def test_it_plays_what_the_player_would_play() -> None:
-    """The figures would be of another music than the one that is heard."""
+    """Guards against: figures of other music than users hear."""
     bundle, over = modern_bundle(), solo()
     [piece] = play_over_solos(bundle, [over], 1, seed=5)
     performance = Performance(RENDER_SETTINGS, chart_of_solo(over), bundle, NumpyNetwork(bundle.weights), 5)
@@ -44,7 +44,7 @@ def test_it_plays_what_the_player_would_play() -> None:
 
 
 def test_its_values_are_those_that_were_chosen() -> None:
-    """The gate or the swing would be taken for rhythm, and the durations for another's."""
+    """Guards against: gate or swing that changes the measured durations."""
     bundle = modern_bundle()
     [piece] = play_over_solos(bundle, [solo(beats=128)], 1, seed=2)
     assert piece.solo is not None
@@ -58,8 +58,8 @@ def test_its_values_are_those_that_were_chosen() -> None:
     assert all(before.end <= after.onset for before, after in pairwise(notes))
 
 
-def test_choruses_go_round_the_solos_each_with_dice_of_its_own() -> None:
-    """A hundred choruses would be one, a hundred times; or could not be had again."""
+def test_choruses_rotate_through_the_solos_with_seeds_of_their_own() -> None:
+    """Guards against: the same chorus again and again; choruses that cannot be reproduced."""
     solos = [solo("One"), solo("Two", 16)]
     pieces = list(play_over_solos(modern_bundle(), solos, 3, seed=1))
     assert [piece.title for piece in pieces] == ["One", "Two", "One"]
@@ -69,8 +69,8 @@ def test_choruses_go_round_the_solos_each_with_dice_of_its_own() -> None:
     assert list(play_over_solos(modern_bundle(), [], 3)) == []
 
 
-def test_a_classic_bundle_can_be_auditioned() -> None:
-    """The assignment's own network could not be held against the corpus."""
+def test_a_classic_bundle_can_play_over_solos() -> None:
+    """Guards against: a classic network that cannot be measured."""
     [piece] = play_over_solos(classic_bundle(), [solo()], 1)
     assert {value.kind for value in piece.values} <= set("CSAXR")
     assert len(piece.values) > 10
@@ -79,7 +79,7 @@ def test_a_classic_bundle_can_be_auditioned() -> None:
 @settings(max_examples=30)
 @given(beat_changes(), st.just(Meter(4, 4)) | meters())
 def test_the_chart_has_the_changes_of_the_solo(changes: ChordGrid, meter: Meter) -> None:
-    """The network would play over other chords than the solo it is held against."""
+    """Guards against: the network plays over other chords than the solo it is compared with."""
     bar_ticks = round(meter.quarters * TICKS_PER_QUARTER)
     chart = chart_of_solo(Solo("", "", (), changes, bar_ticks))
     assert float(chart.meter.quarters) * TICKS_PER_QUARTER == bar_ticks

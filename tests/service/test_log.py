@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log on a terminal, in systemd's journal, and with nobody left to read it."""
+"""The log on a terminal, in systemd's journal, and without a reader."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.processes import TIMEOUT_S
 
 
 def logged(stream: TextIO, level: str = "info") -> None:
-    """Say one thing of each level."""
+    """Log one message of each level."""
     log.configure_logging(level, stream)
     logger = logging.getLogger("test")
     for each in ("debug", "info", "warning", "error"):
@@ -29,7 +29,7 @@ def logged(stream: TextIO, level: str = "info") -> None:
 
 @pytest.fixture(autouse=True)
 def _log_put_back() -> Iterator[None]:
-    """Leave the log of the test run as it was."""
+    """Restore the logging of the test run."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
     yield
@@ -37,7 +37,7 @@ def _log_put_back() -> Iterator[None]:
 
 
 def test_the_terminal_gets_short_lines_with_the_time() -> None:
-    """The musician would not see when a bar was played, or what is a warning."""
+    """Guards against: log lines without a time, or warnings that are not marked."""
     stream = io.StringIO()
     logged(stream)
     lines = [line.partition(" ") for line in stream.getvalue().splitlines()]
@@ -46,7 +46,7 @@ def test_the_terminal_gets_short_lines_with_the_time() -> None:
 
 
 def test_the_journal_gets_priorities_and_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`journalctl -p warning` would show nothing, and every line the time twice."""
+    """Guards against: `journalctl -p warning` shows nothing; lines with two times."""
     path = tmp_path / "journal"
     with path.open("w") as stream:
         there = os.fstat(stream.fileno())
@@ -60,15 +60,15 @@ def test_the_journal_gets_priorities_and_no_time(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("level", ["debug", "warning"])
 def test_a_closed_terminal_does_not_stop_the_music(level: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """The solo would end with the window it was started in."""
+    """Guards against: the solo ends when its terminal is closed."""
     stream = io.StringIO()
     stream.close()
     logged(stream, level)
     assert capfd.readouterr().err == ""
 
 
-def test_a_terminal_that_stands_still_does_not_stop_the_music() -> None:
-    """After Ctrl-S, or into a pager, the daemon would heed no signal and answer nobody, once a buffer was full."""
+def test_a_blocked_terminal_does_not_stop_the_music() -> None:
+    """Guards against: after Ctrl-S, or in a pager, the daemon no longer reacts to signals and requests."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as end, os.fdopen(writing, "w") as stream:
         os.set_blocking(writing, False)

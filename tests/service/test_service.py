@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon as a process: starting, stopping, signals, systemd's notifications. No ports are needed here."""
+"""The daemon as a process: start, stop, signals, systemd. No ports are needed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ NO_PORTS = ("midi.output=none", "midi.input=none")
 
 
 @pytest.fixture
-def _a_process_of_its_own() -> Iterator[None]:
-    """The service makes its process fit for playing; ours goes back to what it was."""
+def _restore_interpreter() -> Iterator[None]:
+    """Undo what the service does to the interpreter."""
     interval = sys.getswitchinterval()
     yield
     sys.setswitchinterval(interval)
@@ -39,8 +39,8 @@ def _a_process_of_its_own() -> Iterator[None]:
 
 @pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_it_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
-    """Without it stopping the service would look like a failure."""
+def test_a_signal_ends_it_normally(number: signal.Signals, tmp_path: Path) -> None:
+    """Guards against: a normal stop that looks like a failure."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
         daemon.wait_for("bar 1")
         assert daemon.stop(number) == 0
@@ -48,7 +48,7 @@ def test_a_signal_ends_it_in_good_order(number: signal.Signals, tmp_path: Path) 
 
 @pytest.mark.subprocess
 def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) -> None:
-    """Without it a script could not know when it plays."""
+    """Guards against: a script cannot know when the daemon plays."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
         daemon.wait_for("bar 2")
         daemon.stop(signal.SIGTERM)
@@ -59,7 +59,7 @@ def test_one_line_says_ready_and_nothing_but_bars_comes_after(tmp_path: Path) ->
 
 @pytest.mark.subprocess
 def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
-    """Without it a tune with an end would never end."""
+    """Guards against: a daemon that does not end after the last chorus."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400", "chart.changes=| C |", "chart.choruses=2") as daemon:
         assert daemon.stop() == 0
     assert sum("bar" in line for line in daemon.log) >= 2
@@ -67,7 +67,7 @@ def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
 
 @pytest.mark.subprocess
 def test_quiet_is_quiet(tmp_path: Path) -> None:
-    """Without it a service's journal would fill with bars."""
+    """Guards against: a service's journal full of bars."""
     settings = (*NO_PORTS, "tempo.bpm=400", "chart.choruses=1", "log.level=warning")
     with running_daemon(tmp_path, *settings) as daemon:
         assert daemon.stop() == 0
@@ -76,7 +76,7 @@ def test_quiet_is_quiet(tmp_path: Path) -> None:
 
 @pytest.mark.subprocess
 def test_panic_plays_on(tmp_path: Path) -> None:
-    """Without it silencing a stuck synth would cost the solo."""
+    """Guards against: a panic that ends the solo."""
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400") as daemon:
         daemon.wait_for("bar 1")
         daemon.process.send_signal(signal.SIGUSR1)
@@ -86,8 +86,8 @@ def test_panic_plays_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.subprocess
-def test_systemd_is_told_the_truth(tmp_path: Path) -> None:
-    """Without it systemd would believe in a player that is not there, or kill one that plays."""
+def test_systemd_gets_true_notifications(tmp_path: Path) -> None:
+    """Guards against: systemd trusts a dead player, or kills one that plays."""
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
@@ -107,7 +107,7 @@ def test_systemd_is_told_the_truth(tmp_path: Path) -> None:
 
 @pytest.mark.subprocess
 def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
-    """Without it the service would begin anew after every restart of the machine."""
+    """Guards against: the service starts from the top after every reboot."""
     env = {"STATE_DIRECTORY": str(tmp_path / "state")}
     settings = (*NO_PORTS, "tempo.bpm=400", "play.resume=true", "play.seed=null")
     with running_daemon(tmp_path, *settings, **env) as daemon:
@@ -123,8 +123,8 @@ def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.subprocess
-def test_a_stopped_process_takes_up_the_beat_again(tmp_path: Path) -> None:
-    """Without it a laptop that was put to sleep would play everything it missed, at once."""
+def test_a_suspended_process_continues_on_the_beat(tmp_path: Path) -> None:
+    """Guards against: a laptop that wakes up plays all missed notes at once."""
     settings = (*NO_PORTS, "tempo.bpm=400")
     with running_daemon(tmp_path, *settings) as daemon:
         daemon.wait_for("bar 1")
@@ -140,9 +140,9 @@ def test_a_stopped_process_takes_up_the_beat_again(tmp_path: Path) -> None:
     assert bars[-1] - bars[0] >= len(bars)  # the bars it slept through are passed over, not played late
 
 
-@pytest.mark.usefixtures("_a_process_of_its_own")
+@pytest.mark.usefixtures("_restore_interpreter")
 def test_a_defect_in_the_main_thread_still_releases_every_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it an error while ports are looked after would leave a note sounding."""
+    """Guards against: an error in the main thread leaves a note sounding."""
     sent: list[tuple[int, int, int]] = []
 
     def fail(self: MainLoop, *_: object) -> None:
@@ -161,8 +161,8 @@ def test_a_defect_in_the_main_thread_still_releases_every_note(tmp_path: Path, m
     assert not hanging_notes(sent)
 
 
-def test_nobody_gets_busy_while_a_note_is_about_to_be_sent() -> None:
-    """Who asks for something at that moment would make the note late."""
+def test_the_main_thread_waits_while_a_note_is_about_to_be_sent() -> None:
+    """Guards against: a request at that moment makes the note late."""
     soon = time.monotonic() + QUIET_BEFORE_NOTE_S / 2
     yield_to_player(soon)
     assert time.monotonic() >= soon
@@ -172,7 +172,7 @@ def test_nobody_gets_busy_while_a_note_is_about_to_be_sent() -> None:
 
 @pytest.mark.parametrize(("numbers", "forced"), [((2,), False), ((2, 2), True), ((15, 15), False), ((1, 15), False)])
 def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it a player that hangs could only be killed from another terminal."""
+    """Guards against: a hanging daemon that can be killed only from another terminal."""
     left: list[int] = []
     monkeypatch.setattr("os._exit", left.append)
     chosen = settings(midi__output="none", midi__input="none")
@@ -203,7 +203,7 @@ def test_a_wake_up_during_a_read_is_not_lost() -> None:
 
 @pytest.mark.subprocess
 def test_the_first_note_is_on_time_however_early_it_must_be(tmp_path: Path) -> None:
-    """Without it a solo moved earlier for a slow synth would lack its first note."""
+    """Guards against: with a negative offset, the first note is lost."""
     settings = (*NO_PORTS, "play.offset_ms=-200", "chart.choruses=1", "tempo.bpm=400")
     with running_daemon(tmp_path, *settings) as daemon:
         assert daemon.stop() == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What systemd is told, as systemd would read it from its socket."""
+"""The notifications, as systemd reads them from its socket."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _manager(address: str) -> Iterator[socket.socket]:
         yield manager
 
 
-def test_all_it_says(tmp_path: Path) -> None:
-    """Systemd would not know that sideman plays, lives, or is ending, and would kill or restart it."""
+def test_all_notifications(tmp_path: Path) -> None:
+    """Guards against: systemd kills or restarts a daemon that works."""
     address = str(tmp_path / "notify")
     with _manager(address) as manager:
         notifier = SystemdNotifier({"NOTIFY_SOCKET": address})
@@ -37,7 +37,7 @@ def test_all_it_says(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/sys/kernel").exists(), reason="abstract sockets are Linux's")
 def test_abstract_socket() -> None:
-    """Systemd's own address is of this kind in containers: sideman would never seem ready there."""
+    """Guards against: the daemon never seems ready in a container, where the address is abstract."""
     name = f"sideman-test-{os.getpid()}"
     with _manager(f"\0{name}") as manager:
         SystemdNotifier({"NOTIFY_SOCKET": f"@{name}"}).ready("playing")
@@ -45,19 +45,19 @@ def test_abstract_socket() -> None:
 
 
 def test_silent_outside_systemd() -> None:
-    """Sideman could not be run by hand."""
+    """Guards against: sideman that cannot run without systemd."""
     notifier = SystemdNotifier({})
     notifier.ready("playing")
     assert notifier.watchdog_interval_s is None
 
 
 def test_manager_that_is_gone(tmp_path: Path) -> None:
-    """The music would stop because nobody listens to the status."""
+    """Guards against: the music stops because systemd does not listen."""
     SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).notify_watchdog()
 
 
-def test_busy_manager_does_not_hold_the_music(tmp_path: Path) -> None:
-    """A service manager that does not read would make sideman wait for it."""
+def test_a_busy_manager_does_not_block_the_music(tmp_path: Path) -> None:
+    """Guards against: sideman waits for a busy service manager."""
     address = str(tmp_path / "notify")
     with _manager(address):
         notifier = SystemdNotifier({"NOTIFY_SOCKET": address})
@@ -77,5 +77,5 @@ def test_busy_manager_does_not_hold_the_music(tmp_path: Path) -> None:
     ],
 )
 def test_watchdog_interval(environ: dict[str, str], interval: float | None) -> None:
-    """Sideman would be killed for not answering in time, or answer for another process."""
+    """Guards against: the watchdog kills sideman, or sideman answers for another process."""
     assert SystemdNotifier({"NOTIFY_SOCKET": "@nobody", **environ}).watchdog_interval_s == interval

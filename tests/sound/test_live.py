@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`run --sound`: a fluidsynth of our own that is fed every message, said so when it fails, and never left behind."""
+"""`run --sound`: fluidsynth gets every message, its failure is reported, and it always ends with us."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_PORTS = ("--set", "midi.output=none", "--set", "midi.input=none")
 
 
 def fake(folder: Path, does: str = PLAYS) -> FluidSynth:
-    """A fluidsynth that writes down what it is told, or does something else; `.ended` is there when it has ended."""
+    """A fake fluidsynth that records its commands, or does something else; it writes `.ended` at its end."""
     program, font = folder / "fluidsynth", folder / "font.sf2"
     program.write_text(f'#!/bin/sh\n{does}\necho > "$0.ended"\n')
     program.chmod(0o755)
@@ -41,12 +41,12 @@ def fake(folder: Path, does: str = PLAYS) -> FluidSynth:
 
 
 def heard(folder: Path) -> list[str]:
-    """What the fake was told, but the word that says when it is ready."""
+    """The commands that the fake got, without the one that asks whether it is ready."""
     return (folder / "fluidsynth.heard").read_text().splitlines()[1:]
 
 
 def until(true: Callable[[], T]) -> T:
-    """What `true` answers as soon as it answers something."""
+    """Wait until `true` returns something, and return it."""
     pause = threading.Event()
     for _ in range(int(TIMEOUT_S / 0.01)):
         if answer := true():
@@ -70,20 +70,20 @@ def until(true: Callable[[], T]) -> T:
         (ClockTick(), ""),
     ],
 )
-def test_a_message_is_told_in_the_synths_own_words(event: MidiEvent, command: str) -> None:
-    """A note would be another, on another channel, or never end."""
+def test_a_message_becomes_a_shell_command(event: MidiEvent, command: str) -> None:
+    """Guards against: a wrong note or channel, or a note that never ends."""
     assert shell_command(encode(event)) == command
 
 
 @given(st.tuples(st.integers(0x80, 0xFF), st.integers(0, 127), st.integers(0, 127)))
 def test_no_message_is_more_than_one_command(message: tuple[int, ...]) -> None:
-    """A message of a kind that is new to it would be taken for something else."""
+    """Guards against: an unknown message that becomes a wrong command."""
     assert re.fullmatch(r"((noteon|noteoff|cc|prog|pitch_bend) \d+ \d+( \d+)?)?", shell_command(message))
 
 
 @pytest.mark.subprocess
-def test_all_that_is_sent_is_played_and_its_end_is_ours(tmp_path: Path) -> None:
-    """Notes would be missing, or the synthesizer stay behind with its port and a core."""
+def test_all_messages_are_played_and_it_ends_with_us(tmp_path: Path) -> None:
+    """Guards against: missing notes; a fluidsynth process that is left behind."""
     with closing(LiveSynth(fake(tmp_path))) as sound:
         for event in (NoteOn(60, 80, 1), ClockTick(), NoteOff(60, 1)):
             sound.send(encode(event))
@@ -94,7 +94,7 @@ def test_all_that_is_sent_is_played_and_its_end_is_ours(tmp_path: Path) -> None:
 
 @pytest.mark.subprocess
 def test_each_voice_has_a_sound_that_suits_it(tmp_path: Path) -> None:
-    """The bass would be a piano, even after it was changed, or be chosen anew on every turn."""
+    """Guards against: a bass with a piano sound; program changes again and again."""
     with closing(LiveSynth(fake(tmp_path))) as sound:
         for comp in ("off", "bass", "bass", "shells"):
             chosen = settings(play__comp=comp, midi__program=67)
@@ -113,15 +113,15 @@ def test_each_voice_has_a_sound_that_suits_it(tmp_path: Path) -> None:
         ("exit 0", "fluidsynth has ended$"),
     ],
 )
-def test_a_synth_that_does_not_start_is_told_in_its_own_words(does: str, words: str, tmp_path: Path) -> None:
-    """One would sit in silence, and not know that there is no sound card."""
+def test_a_failed_start_is_reported_with_its_message(does: str, words: str, tmp_path: Path) -> None:
+    """Guards against: silence without a reason if there is no sound card."""
     with pytest.raises(Unavailable, match=words):
         LiveSynth(fake(tmp_path, does))
 
 
 @pytest.mark.subprocess
-def test_a_synth_that_cannot_be_run_is_told(tmp_path: Path) -> None:
-    """It would end in a traceback."""
+def test_a_synth_that_cannot_be_run_is_an_error(tmp_path: Path) -> None:
+    """Guards against: a traceback if fluidsynth cannot be run."""
     synth = fake(tmp_path)
     synth.program.chmod(0o644)
     with pytest.raises(Unavailable, match="cannot be run"):
@@ -129,8 +129,8 @@ def test_a_synth_that_cannot_be_run_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.subprocess
-def test_when_it_dies_that_is_told_once_and_the_music_goes_on(tmp_path: Path) -> None:
-    """A crash of the synthesizer would stop the solo, or fill the log."""
+def test_its_death_is_reported_once_and_the_music_goes_on(tmp_path: Path) -> None:
+    """Guards against: a crash of fluidsynth stops the solo, or floods the log."""
     with closing(
         LiveSynth(fake(tmp_path, 'read _ word; echo "$word"; read note; echo out of memory; exit 1'))
     ) as sound:
@@ -141,8 +141,8 @@ def test_when_it_dies_that_is_told_once_and_the_music_goes_on(tmp_path: Path) ->
 
 
 @pytest.mark.subprocess
-def test_when_it_stands_still_nobody_waits_for_it(tmp_path: Path) -> None:
-    """A synthesizer that hangs would take the player with it, or go on with a note for ever."""
+def test_a_stalled_synth_does_not_block_the_player(tmp_path: Path) -> None:
+    """Guards against: a hanging fluidsynth blocks the player, or a note sounds for ever."""
     with closing(LiveSynth(fake(tmp_path, 'read _ word; echo "$word"; exec sleep 1000'))) as sound:
         for _ in range(20_000):  # more than a pipe holds
             sound.send(encode(NoteOn(60, 80, 1)))
@@ -159,8 +159,8 @@ def test_when_it_stands_still_nobody_waits_for_it(tmp_path: Path) -> None:
         (["--sound-font", "none.sf2"], "--sound-font goes with --sound", 2),
     ],
 )
-def test_where_there_is_none_a_word_says_so(options: list[str], words: str, status: int, tmp_path: Path) -> None:
-    """One would wait for sound that cannot come."""
+def test_a_missing_fluidsynth_is_an_error(options: list[str], words: str, status: int, tmp_path: Path) -> None:
+    """Guards against: waiting for sound without fluidsynth or a sound font."""
     done = run_sideman("run", *NO_PORTS, *options, env={"PATH": str(tmp_path)})
     assert (done.returncode, words in done.stderr, "--sound" in done.stderr) == (status, True, True)
 
@@ -170,7 +170,7 @@ def test_where_there_is_none_a_word_says_so(options: list[str], words: str, stat
 
 @contextmanager
 def sounding(folder: Path, *options: str, **env: str) -> Iterator[DaemonProcess]:
-    """A daemon with sound, its home in `folder`."""
+    """A daemon with sound, and its home in `folder`."""
     given_ = ["--sound", *NO_PORTS, "--set", f"model.bundle={write_bundle(folder)}", "--set", "play.seed=1", *options]
     with closing(DaemonProcess(given_, {"HOME": str(folder), **env})) as daemon:
         yield daemon
@@ -178,8 +178,8 @@ def sounding(folder: Path, *options: str, **env: str) -> Iterator[DaemonProcess]
 
 @pytest.mark.subprocess
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_however_it_ends_the_synth_ends_with_it(number: signal.Signals, tmp_path: Path) -> None:
-    """After a crash a synthesizer would go on with the last note, and hold the sound card."""
+def test_the_synth_always_ends_with_the_daemon(number: signal.Signals, tmp_path: Path) -> None:
+    """Guards against: after a crash, fluidsynth goes on with the last note and keeps the sound card."""
     fake(tmp_path)
     fast = ("--sound-font", str(tmp_path / "font.sf2"), "--set", "tempo.bpm=400", "--set", "play.comp=bass")
     with sounding(tmp_path, *fast, PATH=f"{tmp_path}:{os.environ['PATH']}") as daemon:
@@ -199,7 +199,7 @@ def test_however_it_ends_the_synth_ends_with_it(number: signal.Signals, tmp_path
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="no fluidsynth here")
 def test_the_real_fluidsynth_is_heard_on_the_beat(tmp_path: Path) -> None:
-    """All would seem well, and there would be no sound, or not in time."""
+    """Guards against: no sound, or sound that is not in time, without an error."""
     try:
         find_fluidsynth(None)
     except Unavailable as error:
@@ -217,7 +217,7 @@ def test_the_real_fluidsynth_is_heard_on_the_beat(tmp_path: Path) -> None:
 
 
 def heard_in(path: Path) -> tuple[list[float], float]:
-    """The seconds at which something is struck in a sound file, and how loud the whole is (0 to 1)."""
+    """The seconds of the onsets in a sound file, and its loudness (0 to 1)."""
     with wave.open(str(path)) as file:
         rate, wires = file.getframerate(), file.readframes(file.getnframes())
     samples = np.frombuffer(wires, "<i2").reshape(-1, 2).mean(axis=1) / 32768

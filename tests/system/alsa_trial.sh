@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# sideman on ALSA's own sequencer, with ALSA's own programs at the other end of the cable.
+# Tries sideman on ALSA's sequencer, with ALSA's programs at the other end.
 #
-# Run it as root on a machine that may be spoilt and has a kernel with ALSA (an emulated one will do; no sound card is
+# Run it as root on a machine that may be damaged and whose kernel has ALSA (an emulated one will do; no sound card is
 # needed), alsa-utils, the modules snd-seq and snd-virmidi, and sideman in /opt/sideman:
 #
 #     bash alsa_trial.sh
 #
-# It prints a line for each thing tried, PASS, FAIL or SKIP; its status is 0 if nothing failed. Where the unit is
-# installed in /etc/systemd/system, it is tried as well. STOPS=100 tries as many stops of a playing process (else 20).
+# It prints PASS, FAIL or SKIP for each trial; its status is 0 if nothing failed. If the unit is installed in
+# /etc/systemd/system, it is tried as well. STOPS=100 sets the number of stops of a playing process (20).
 set -u
 
 SIDEMAN=/opt/sideman/bin/sideman
@@ -85,10 +85,10 @@ trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$WORK"' EXIT
 echo "     Linux $(uname -r)"
 "$SIDEMAN" ports | sed 's/^/     /'
 
-# -- ports of its own
+# -- its own ports
 try "it starts" play --set tempo.bpm=120
 [ $failures -eq 0 ] || exit 1
-try "it says that it plays on ALSA" logged 'ready: .*output sideman:out (ALSA), input sideman-in:in (ALSA)'
+try "the log says that it plays on ALSA" logged 'ready: .*output sideman:out (ALSA), input sideman-in:in (ALSA)'
 named() { aconnect -l | grep -A1 "^client [0-9]*: '$1' \[type=user" | grep -q "^ *0 '$2 *'"; }
 try "its output is 'sideman', port 'out'" named sideman out
 try "its input is 'sideman-in', port 'in'" named sideman-in in
@@ -102,9 +102,9 @@ one_a_beat() {
   more_bars 3
   after=$(count_ons)
   echo "     $((after - before)) notes in four bars"
-  [ $((after - before)) -ge 15 ] && [ $((after - before)) -le 17 ] # the ends of bars are told a moment later
+  [ $((after - before)) -ge 15 ] && [ $((after - before)) -le 17 ] # a bar is logged a moment after its end
 }
-try "aseqdump hears one note a beat" one_a_beat
+try "aseqdump hears one note per beat" one_a_beat
 try "it stops with status 0" stop
 try "every note that was heard is released" released
 as_written() { # what was heard is what is in the log, from where aseqdump came in to the last bar that was finished
@@ -116,11 +116,11 @@ as_written() { # what was heard is what is in the log, from where aseqdump came 
   done
   return 1
 }
-try "what was heard is what its log says" as_written
+try "the notes that were heard are those in its log" as_written
 try "its ports are gone" soon gone sideman
 deaf
 
-# -- no hanging note
+# -- no hanging notes
 listen
 many_stops() {
   local times pause
@@ -138,7 +138,7 @@ many_stops() {
 try "each of many stops while it plays releases every note" many_stops
 deaf
 
-# -- what it hears
+# -- the input
 "$SIDEMAN" render --out "$WORK/phrase.mid" --bars 2 --set play.seed=5 --set tempo.bpm=240 >/dev/null 2>&1
 alone() { play --set play.seed=3 --set tempo.bpm=240 && more_bars 5 && stop; }
 values() { sed -n 's/.* bar \([0-9]*\) |/\1 |/p' "$WORK/$1" | head -n 6; }
@@ -146,7 +146,7 @@ differs() { ! cmp -s <(values alone) <(values log); }
 same() { cmp -s <(values alone) <(values log); }
 try "a solo by itself" alone
 cp "$WORK/log" "$WORK/alone"
-try "the same once more" alone
+try "the same again" alone
 try "the same seed gives the same solo" same
 hears_file() {
   play --set play.seed=3 --set tempo.bpm=240 || return 1
@@ -174,14 +174,14 @@ loop() {
 }
 try "its own notes coming back change nothing" loop
 
-# -- ports of others
+# -- ports of other programs
 nowhere() {
   local status
   "$SIDEMAN" run --set midi.output=VirMIDY >"$WORK/log" 2>&1
   status=$?
   [ $status -eq 69 ] && logged VirMIDY && logged 'VirMIDI 0-0'
 }
-try "a port that is not there: status 69, and a list of those that are" nowhere
+try "an unknown port: status 69, and a list of the ports" nowhere
 sed 's/^/     /' "$WORK/log"
 listen
 to_another() { play --set midi.output=aseqdump --set midi.input=none && soon heard_more_than 4 && logged 'output aseqdump'; }
@@ -190,9 +190,9 @@ unplugged() {
   deaf
   soon logged 'aseqdump.* is gone' && more_bars 0 && kill -0 "$daemon"
 }
-try "the other program ends: that is noticed, and it plays on" unplugged
+try "the other program ends: sideman notices it and plays on" unplugged
 plugged() { listen && soon heard_more_than 4; }
-try "the other program is back: it hears the solo again" plugged
+try "the other program is back and hears the solo again" plugged
 try "it stops with status 0" stop
 try "every note that was heard is released" released
 deaf
@@ -203,7 +203,7 @@ if [ -n "$name" ]; then
     play --set 'midi.output=VirMIDI 0-1' --set midi.input=none && more_bars 0 || return 1
     timeout 20 sh -c "echo $name >$DRIVER/unbind" && soon logged 'VirMIDI 0-1.* is gone' && more_bars 0
   }
-  try "a card is taken out while it plays: that is noticed, and it plays on" pulled
+  try "a card is removed while it plays: sideman notices it and plays on" pulled
   put_back() {
     echo "$name" >"$DRIVER/bind" && soon logged 'VirMIDI 0-1.* is open' || return 1
     amidi -p hw:0,1 -d >"$WORK/raw" &
@@ -213,7 +213,7 @@ if [ -n "$name" ]; then
     deaf
     return $found
   }
-  try "the card is put back: it gets the solo again" put_back
+  try "the card is back and gets the solo again" put_back
   try "it stops with status 0" stop
 else echo "SKIP a card taken out: it is not to be had by its driver here"; fi
 
@@ -224,7 +224,7 @@ if [ -e /etc/systemd/system/sideman.service ] && [ -d /run/systemd/system ] && [
   unit() { systemctl start sideman && soon told; }
   heard_unit() { listen -p sideman && soon heard_more_than 4; }
   unit_stops() { systemctl stop sideman && [ "$(systemctl show sideman -p Result,ExecMainStatus --value | paste -sd' ')" = "success 0" ]; }
-  try "locked down as the unit is, it has ports at ALSA" unit
+  try "with the restrictions of the unit, it has ports at ALSA" unit
   systemctl status --no-pager -n 3 sideman | sed 's/^/     /' >"$WORK/log"
   try "and is heard" heard_unit
   try "systemctl stop: success" unit_stops

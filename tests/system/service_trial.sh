@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The unit under a real systemd: what a person with a headless box relies on, tried one by one.
+# Tries the unit with a real systemd: everything that the owner of a headless box relies on.
 #
-# Run it as root on a machine that may be spoilt (a container booted with systemd will do; MIDI ports are not needed),
+# Run it as root on a machine that may be damaged (a container booted with systemd will do; MIDI ports are not needed),
 # with sideman installed in /opt/sideman and systemd/sideman.service in /etc/systemd/system, as README says:
 #
 #     bash service_trial.sh
 #
-# It prints a line for each thing tried, PASS or FAIL, and the journal after a failure; its status is 0 if all passed.
-# It takes two minutes, most of them spent on the watchdog.
+# It prints PASS or FAIL for each trial, and the journal after a failure; its status is 0 if all passed. It takes two
+# minutes, most of them for the watchdog.
 set -u
 
 CONFIG=/etc/sideman/config.yaml
@@ -72,7 +72,7 @@ FAST='tempo: {bpm: 300}'
 settings "$FAST"
 
 # -- the unit itself
-try "systemd finds nothing to complain of in the unit" \
+try "systemd finds no error in the unit" \
   bash -c '[ -z "$(systemd-analyze verify --man=no sideman.service 2>&1 | grep -i sideman)" ]'
 try "it can be enabled" systemctl --quiet enable sideman
 
@@ -84,14 +84,14 @@ started_after_ready() {
 try "it starts, and plays" start
 [ $failures -eq 0 ] || exit 1 # there is nothing to try
 try "it is active, running" all_of "is ActiveState active" "is SubState running" "is NRestarts 0"
-try "systemd calls it started only after it was ready" soon started_after_ready
+try "systemd reports it as started only after it was ready" soon started_after_ready
 tells_ports() { systemctl show sideman -p StatusText --value | grep -q '^playing; output .*, input '; }
-try "the status text tells the ports" tells_ports
+try "the status text names the ports" tells_ports
 echo "     $(systemctl show sideman -p StatusText --value)"
 one_ready() { [ "$(said | grep -c ready)" -eq 1 ]; }
 try "exactly one line of its log says ready" one_ready
 informs() { said -p 6..6 | grep -q '^bar ' && ! said | grep -q '^<[0-9]>'; }
-try "the journal knows the priority of each line" informs
+try "each line of the journal has its priority" informs
 unprivileged() { [ "$(stat -c %u "/proc/$(main_pid)")" -ge 61184 ] && grep -q '^CapEff:\s*0*$' "/proc/$(main_pid)/status"; }
 try "it runs as a user of its own, without capabilities" unprivileged
 of_audio() { grep -qw "$(getent group audio | cut -d: -f3)" <(grep '^Groups:' "/proc/$(main_pid)/status"); }
@@ -104,7 +104,7 @@ panic() {
   systemctl kill -s USR1 sideman
   soon more_bars_than $((before + 2)) && [ "$(main_pid)" = "$pid" ] && is NRestarts 0
 }
-try "SIGUSR1 is a panic, and it plays on" panic
+try "SIGUSR1 is a panic, and the music goes on" panic
 
 # -- the control socket
 controls() {
@@ -116,11 +116,11 @@ controls() {
 }
 try "root reaches it by its control socket, whose mode is 0600" controls
 tells_change() { said | grep -q '^play.velocity is 99$'; }
-try "the journal tells what was changed" tells_change
+try "the journal shows the change" tells_change
 is_kept_out() { ! runuser -u nobody -- /opt/sideman/bin/sideman ctl panic 2>/dev/null; }
-try "somebody else does not reach it" is_kept_out
+try "another user does not reach it" is_kept_out
 
-# -- stopping, and going on
+# -- stop and resume
 stops_well() {
   stop
   all_of "is ActiveState inactive" "is SubState dead" "is Result success" "is ExecMainCode 1" "is ExecMainStatus 0"
@@ -132,7 +132,7 @@ try "no process is left" nobody_left
 try "its state is kept" test -s "$STATE"
 try "it starts again" start
 goes_on() { [ "$(first_bar)" -ge "$last_bar" ] && [ "$(first_bar)" -le $((last_bar + 3)) ] && [ "$(seed)" = "$seed_before" ]; }
-try "the solo goes on at the bar where it stopped, with the same dice" goes_on
+try "the solo continues at the bar where it stopped, with the same seed" goes_on
 echo "     stopped in bar $last_bar, went on in bar $(first_bar); seeds $seed_before, $(seed)"
 restarted() { systemctl restart sideman && soon more_bars_than 0 && is NRestarts 0; }
 try "systemctl restart" restarted
@@ -144,14 +144,14 @@ often() {
     systemctl reset-failed sideman 2>/dev/null # the starts counted
   done
 }
-try "stopped at any moment of its start, it ends well" often
+try "stopped at any moment of its start, it ends normally" often
 many_stops() {
   local times
   for times in $(seq 10); do start && stops_well && nobody_left || { echo "     at stop $times"; return 1; }; done
 }
 try "ten more stops" many_stops
 
-# -- what systemd mends
+# -- restarts by systemd
 comes_back() { # with another process, and plays
   local before=$1
   soon eval "[ \"\$(main_pid)\" != $before ] && [ \"\$(main_pid)\" != 0 ]" && soon more_bars_than 1 && is ActiveState active
@@ -170,7 +170,7 @@ frozen() {
   kill -STOP "$pid"
   comes_back "$pid" && journalctl -u sideman --no-pager | grep -q 'Watchdog timeout' && [ ! -e "/proc/$pid" ]
 }
-try "standing still, it is ended by the watchdog, started again, and plays" frozen
+try "if it hangs, the watchdog ends it, and it is started again and plays" frozen
 stop
 idle() {
   local pid
@@ -181,10 +181,10 @@ idle() {
   sleep 22 # twice the watchdog's time
   [ "$(main_pid)" = "$pid" ] && all_of "is ActiveState active" "is NRestarts 0"
 }
-try "with nothing to play it is still alive to the watchdog" idle
+try "without anything to play, it still feeds the watchdog" idle
 stop
 
-# -- what a restart cannot mend
+# -- errors that a restart does not help
 wrong() {
   settings "tempo: {bpm: fast}"
   systemctl reset-failed sideman
@@ -192,9 +192,9 @@ wrong() {
   sleep 3
   all_of "is ActiveState failed" "is Result exit-code" "is ExecMainStatus 78" "is NRestarts 0"
 }
-try "a mistake in the configuration ends it with 78, and it is not started again" wrong
+try "an error in the configuration ends it with 78, and it is not started again" wrong
 explained() { journalctl -u sideman -o cat --no-pager -p 3..3 | grep -q "$CONFIG.*tempo.bpm"; }
-try "the journal says as an error what is wrong, and where" explained
+try "the journal has the error and its place, with the priority of an error" explained
 unreadable() {
   settings "model: {bundle: /nonexistent}"
   systemctl reset-failed sideman
@@ -202,33 +202,33 @@ unreadable() {
   sleep 3
   all_of "is ActiveState failed" "is ExecMainStatus 66" "is NRestarts 0"
 }
-try "a network that is not there ends it with 66, and it is not started again" unreadable
+try "a missing network ends it with 66, and it is not started again" unreadable
 mended() { settings "$FAST" && start; }
-try "once that is mended, it starts" mended
+try "after the correction, it starts" mended
 stop
 
-# -- ports and state that are not as one would wish
+# -- missing ports, broken state
 waits() {
   settings "midi: {output: No Such Synth}"
   systemctl start sideman && is ActiveState active &&
     systemctl show sideman -p StatusText --value | grep -q "waiting for 'No Such Synth'"
 }
-try "a port that is not there yet is waited for, and the status says so" waits
+try "it waits for a missing port, and the status says so" waits
 stop
 settings "$FAST"
 spoilt() {
   echo 'not a state' >"$STATE"
   start && said -p 4..4 | grep -q "$STATE\|state.json" && is ActiveState active
 }
-try "a spoilt state is told of, and it plays afresh" spoilt
-try "it stops once more with status 0" stops_well
+try "a broken state file is reported, and it plays from the top" spoilt
+try "it stops again with status 0" stops_well
 ends() {
   settings "$FAST"$'\n'"chart: {changes: '| C |', choruses: 4}"
   rm -f "$STATE"
   systemctl reset-failed sideman
   systemctl start sideman && soon is ActiveState inactive && all_of "is Result success" "is NRestarts 0"
 }
-try "at the end of the last chorus it has done its work, and is not started again" ends
+try "after the last chorus it ends, and is not started again" ends
 
 rm -f "$CONFIG"
 echo

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# sideman heard through fluidsynth on ALSA: `--sound`, and the same by hand. A loop-back sound card records it.
+# Tries sideman with fluidsynth on ALSA: `--sound`, and fluidsynth started by hand. A loop-back sound card records.
 #
-# Run it as root on a machine that may be spoilt and has a kernel with ALSA (an emulated one will do), alsa-utils, the
+# Run it as root on a machine that may be damaged and whose kernel has ALSA (an emulated one will do), alsa-utils, the
 # modules snd-seq and snd-aloop, fluidsynth with a sound font, and sideman in /opt/sideman:
 #
 #     bash sound_trial.sh
 #
-# It prints a line for each thing tried, PASS or FAIL; its status is 0 if nothing failed.
+# It prints PASS or FAIL for each trial; its status is 0 if nothing failed.
 set -u
 
 SIDEMAN=/opt/sideman/bin/sideman
@@ -60,8 +60,8 @@ printf 'set audio.driver alsa\nset audio.alsa.device plughw:Loopback,0,0\n' >"$W
 echo "     Linux $(uname -r), $(fluidsynth --version 2>/dev/null | head -n 1)"
 
 try "--sound: it plays" play --sound
-try "it says with what" logged 'sound: fluidsynth with '
-try "its own port is there as well" logged 'output sideman:out (ALSA)'
+try "the log names the sound font" logged 'sound: fluidsynth with '
+try "its own port exists as well" logged 'output sideman:out (ALSA)'
 try "it is heard" loud
 try "it stops with status 0" stop
 try "and fluidsynth with it" soon no_synth
@@ -74,7 +74,7 @@ synth=$!
 listening() { aconnect -l | grep -q "FLUID Synth"; }
 try "by hand: fluidsynth has a port" soon listening
 try "sideman plays to it by a part of its name" play --set midi.output=FLUID
-try "it says so" logged 'output FLUID Synth'
+try "the log says so" logged 'output FLUID Synth'
 try "it is heard" loud
 try "it stops with status 0" stop
 kill "$synth"

@@ -147,7 +147,7 @@ def _export(args: argparse.Namespace) -> None:
     if not differs <= MAX_DIFFERENCE:
         raise SidemanError(f"{args.file}: its probabilities would differ by {differs:.1g}; not written")
     write_file(args.file, content)
-    print(f"{args.file}: written; its probabilities differ from the original by {differs:.1g} at most")
+    print(f"{args.file}: written; its probabilities differ by {differs:.1g} at most from the original")
     print(_STEP_INTERFACE.format(w=bundle.weights, n_x=len(bundle.weights.kernel)))
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.chart.chart import Chart
@@ -35,7 +36,6 @@ from sideman.core.events import (
     LinkState,
     MidiEvent,
     ModeChanged,
-    NoteHeard,
     NoteOff,
     NoteOn,
     NotePlayed,
@@ -52,9 +52,9 @@ from sideman.core.events import (
     StateChanged,
     ignore_report,
 )
-from sideman.core.input.melody import MelodyTracker, PlayerEvent
 from sideman.core.input.midi_mapping import MidiMapping
 from sideman.core.ledger import Ledger, release_channel
+from sideman.core.listening import Listening
 from sideman.core.parts.accompaniment import Accompaniment
 from sideman.core.parts.count_in import CountIn
 from sideman.core.parts.improviser import Improviser
@@ -66,16 +66,14 @@ from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.snapshot import Snapshot
 from sideman.core.timeline import PlaySpan, Timeline
-from sideman.core.timing.clock_source import INTERNAL_CLOCK, ClockConfig
+from sideman.core.timing.clock_source import CLOCK_SOURCES, INTERNAL_CLOCK, ClockConfig
 from sideman.core.timing.tap_tempo import TapTempoEstimator
 from sideman.core.timing.tempo import Tempo
 from sideman.core.transport import Transition, Transport
-from sideman.core.turns import MODES, ModeName, PlayerActivity, TurnPlan
+from sideman.core.turns import MODES, ModeName, TurnPlan
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.values import TICKS_PER_QUARTER
 
-TAKE_BACK_S = 0.003
-"""A choice is taken back for a note heard at least this many seconds before its onset: time enough to choose again."""
 START_LEAD_S = 0.1
 """The time from the command to start to the first beat, or to the first click."""
 LAMP: dict[PlayState, int] = {"idle": 0, "listening": 64, "playing": 127}
@@ -109,21 +107,19 @@ class Engine:
         clocks: ClockConfig = INTERNAL_CLOCK,
     ) -> None:
         self.report: ReportSink = ignore_report
-        self.heard_notes = 0
         self.live = live
         self.chart = chart
         self.improviser = improviser
         self.timeline = Timeline(live, chart, span)
         self.transport = Transport(self.timeline, clocks.source)
         self.ledger = Ledger(live.midi.channel)
-        self.melody = MelodyTracker(live, chart)
         self._mapping = MidiMapping()
         self._taps = TapTempoEstimator()
-        self._activity = PlayerActivity(live)
-        self._turns = TurnPlan(live, chart, self._activity)
-        self._soloist = Soloist(live, self.timeline, chart, improviser, self._turns)
-        self._accompaniment = Accompaniment(live, self.timeline, chart, improviser)
-        self._count_in = CountIn(live, self.timeline)
+        self._turns = TurnPlan(live, chart)
+        self._soloist = Soloist(self.timeline, improviser, self._turns)
+        self._accompaniment = Accompaniment(self.timeline, improviser)
+        self._count_in = CountIn(self.timeline)
+        self.listening = Listening(self.timeline, self.transport, self.ledger, self._soloist, self._turns, improviser)
         self._clock_out = MidiClockOut(self.timeline) if clocks.sends_midi_clock else None
         self._parts: list[Part] = [self._count_in, self._accompaniment, self._soloist]
         if self._clock_out is not None:
@@ -131,7 +127,6 @@ class Engine:
             if clocks.source is None:
                 self._clock_out.start_at(span.start)
         self._state: PlayState = "idle"
-        self._solo_note: int | None = None  # the number of the solo's last note in the ledger
         self._changes: dict[str, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
         self._bar_line = 0  # the tick of the next bar line
         self._bar_line_pending = False  # it lies before the end
@@ -162,7 +157,7 @@ class Engine:
         It is infinite while that depends on what comes in: music that was stopped, or that follows a clock, can start
         again at any time.
         """
-        input_due = min(self.transport.lost_at, self.melody.chord_detector.settle_at, self._mapping.next_due)
+        input_due = min(self.transport.lost_at, self.listening.chord_settles_at, self._mapping.next_due)
         if not self.transport.rolling:
             return input_due
         beat = min(self._next_step()[0], self._soloist.next_beat())
@@ -207,8 +202,8 @@ class Engine:
             next_choice_beat=math.nan if choice is None else self._soloist.sounding_beat(choice.tick) - top,
             seed=self.improviser.random_source.seed,
             late_notes=self.late_notes,
-            heard_notes=self.heard_notes,
-            echoes=self.melody.echo_filter.echoes,
+            heard_notes=self.listening.heard_notes,
+            echoes=self.listening.echo_filter.echoes,
             played_notes=self._soloist.played_notes,
             settings=self.settings,
         )
@@ -217,7 +212,7 @@ class Engine:
 
     def receive(self, item: MidiEvent | Command, second: float) -> list[MidiEvent]:
         """Take in an event or a command at `second`, up to which `advance` was called; returns what to send at once."""
-        is_echo = isinstance(item, NoteOn) and self.melody.echo_filter.is_echo(item, second)
+        is_echo = isinstance(item, NoteOn) and self.listening.echo_filter.is_echo(item, second)
         mapped = None if is_echo else self._mapping.handle(item, second, self.settings)
         if mapped is not None:
             return self._carry_out(mapped, second)
@@ -234,10 +229,11 @@ class Engine:
                 sent += self.receive(command, second)
         return sent
 
-    def _receive(self, item: MidiEvent | Command, second: float) -> list[MidiEvent]:  # noqa: C901, PLR0911 - one case a message
+    def _receive(self, item: MidiEvent | Command, second: float) -> list[MidiEvent]:  # noqa: C901, PLR0911, PLR0912 - one case a message
         match item:
             case NoteOn() | NoteOff() | ControlChange() | PitchBend():
-                self._hear(item, second)
+                for heard in self.listening.hear(item, second):
+                    self.report(heard)
             case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition() | LinkState():
                 return self._follow_clock(item, second)
             case Panic():
@@ -263,75 +259,11 @@ class Engine:
                 self._change_chart(chart)
         return []
 
-    # -- the player
-
-    def _hear(self, event: MidiEvent, second: float) -> None:
-        for player_event in self.melody.player_events(event, second):
-            # A note that started before a stop may end during it.
-            if self.transport.rolling or not isinstance(player_event, NoteOn):
-                self._hear_player(player_event, second)
-
-    def _hear_player(self, event: PlayerEvent, second: float) -> None:
-        rolling = self.transport.rolling
-        tempo = self.tempo if rolling else Tempo(self.tempo.bpm, second, self.transport.stopped_beat)
-        beat = tempo.beat_at(second)
-        if isinstance(event, NoteOn):
-            self._make_room(math.floor(self.timeline.unswung_tick(beat)), second)
-            self.heard_notes += 1
-        else:
-            self._reconsider(second)
-        self.melody.track(event, second, tempo, self.timeline.swing, self.improviser)
-        if isinstance(event, ControlChange):
-            return
-        if isinstance(event, NoteOn):
-            self._activity.note_on(self.timeline.unswung_tick(beat))
-        else:
-            self._activity.note_off(self.timeline.unswung_tick(beat), keys_held=self.melody.keys_held)
-        self.report(NoteHeard(beat, event))
-
-    def _make_room(self, tick: int, second: float) -> None:
-        """The player starts a note: stop at the next beat where the mode gives way, else choose again."""
-        if not self._turns.gives_way(tick):
-            self._reconsider(second)
-            return
-        stop = self._soloist.next_pulse(tick + 1, TICKS_PER_QUARTER)
-        self._soloist.give_way(stop)
-        if self._solo_note is not None:
-            self.ledger.end_by(self._solo_note, stop / TICKS_PER_QUARTER)
-
-    def _is_too_near(self, tick: int, second: float) -> bool:
-        """Whether there is no time left at `second` to choose again for the onset at `tick`."""
-        return self.timeline.second_at(self._soloist.sounding_beat(tick)) - second < TAKE_BACK_S
-
-    def _reconsider(self, second: float) -> None:
-        """Let what came in at `second` count for the next choice, unless that is too near."""
-        tick = self._soloist.next_tick()
-        if tick is None:
-            return
-        if self._is_too_near(tick, second):
-            self.prepare(second)
-        else:
-            self._soloist.take_back()
-
-    def _settle_chord(self, second: float) -> None:
-        """The keys on the chord channel have settled: their chord holds from when they went down."""
-        detected = self.melody.chord_detector.detect()
-        if detected is None:
-            return
-        self._reconsider(second)
-        chord, since = detected
-        if self.transport.rolling:
-            beat = self.melody.intended_beat(since, self.tempo, self.timeline.swing)
-        else:
-            beat = self.transport.stopped_beat
-        self.chart.hold_chord(chord, beat)
-        self.improviser.reconsider_changes()
-
     # -- commands
 
     def _tap_tempo(self, second: float) -> list[MidiEvent]:
-        """Take the tempo of the last taps. A MIDI clock cannot be asked for another; a Link session can."""
-        bpm = None if self.settings.tempo.source == "midi-clock" else self._taps.tap(second)
+        """Take the tempo of the last taps, unless the clock that we follow cannot be asked for another."""
+        bpm = self._taps.tap(second) if CLOCK_SOURCES[self.settings.tempo.source].accepts_tempo else None
         return [] if bpm is None else self.receive(ChangeSettings((("tempo.bpm", bpm),)), second)
 
     def _change_settings(self, values: tuple[tuple[str, object], ...], second: float) -> list[MidiEvent]:
@@ -340,12 +272,12 @@ class Engine:
         modes: list[ModeName] = [value for key, value in values if key == "play.mode"]  # type: ignore[misc]
         if changes:
             tick, bpm, rate = self._soloist.next_tick(), self.settings.tempo.bpm, self.live.play.rate
-            if tick is not None and self._is_too_near(tick, second):
+            if tick is not None and self.listening.is_too_near(tick, second):
                 self.prepare(second)
             self.live.change(changes)
             if self.settings.tempo.bpm != bpm:
                 self._change_tempo(self.settings.tempo.bpm, second)
-            if tick is not None and not self._is_too_near(tick, second):
+            if tick is not None and not self.listening.is_too_near(tick, second):
                 self._soloist.take_back()
             if self.live.play.rate != rate:
                 self._soloist.rate_changed()
@@ -471,17 +403,15 @@ class Engine:
         """Start at `second`: with the clicks, if bars are counted in, else with the first beat."""
         self.timeline.tempo = Tempo(self.tempo.bpm, second, self.timeline.start - self._count_in.beats)
         self._count_in.start()
-        self._decided(self._count_in)
 
     def _relocate(self, position: float, ahead: float = 0.0) -> None:
         """Continue at `position`, in beats from the top, at least `ahead` beats from here."""
         self.timeline.move(position, self.transport.stopped_beat, ahead)
         self._changes.clear()
-        self._activity.clear()
+        self._turns.activity.clear()
         self._set_bar_line(next_bar_line(self.chart, tick_at(self.timeline.start)))
         for part in self._parts:
             part.relocate()
-        self._solo_note = None
 
     # -- what is played
 
@@ -494,8 +424,8 @@ class Engine:
         yield from self._advance(second)
 
     def _advance(self, second: float) -> Iterator[DueItem]:
-        if (settle_at := self.melody.chord_detector.settle_at) <= second:
-            self._settle_chord(settle_at)
+        if (settle_at := self.listening.chord_settles_at) <= second:
+            self.listening.settle_chord(settle_at)
         if second >= (lost_at := self.transport.lost_at):
             reached = self.transport.furthest_beat(lost_at)
             for event in self._move_transport(self.transport.lose_clock(), lost_at, reached):
@@ -514,50 +444,44 @@ class Engine:
 
     def _next_step(self) -> tuple[float, _Step | Part]:
         """Return the beat of what comes next, and what it is; of equals the first in the order of the module's text."""
-        beat, rank, step = self.ledger.next_end, _END_RANK, self._end_note
-        found: _Step | Part = step
         line = self._bar_line / TICKS_PER_QUARTER
+        beat, rank, found = self.ledger.next_end, _END_RANK, cast("_Step | Part", self._end_note)
         if self._changes and line < beat:
             beat, found = line, self._make_changes
         if self._bar_line_pending and line < beat:
             beat, rank, found = line, _BAR_LINE_RANK, self._cross_bar_line
+        decision = 0
         for part in self._parts:
-            if part is self._soloist and self._soloist.choice is None:
-                continue  # it has not decided yet: see `prepare`
+            decided = part.decision
+            if decided is None:
+                continue  # see `prepare`
             onset = part.next_beat()
-            if onset < beat or (onset == beat and part.rank < rank):
-                beat, rank, found = onset, part.rank, part
+            if (onset, part.rank, decided) < (beat, rank, decision):
+                beat, rank, decision, found = onset, part.rank, decided, part
         return beat, found
 
     def prepare(self, second: float) -> None:
         """Let the parts choose ahead, at `second`, what they play next."""
         if not self.transport.rolling:
             return
-        for part in list(self._parts):
-            if part.prepare(second):
-                self._decided(part)
-
-    def _decided(self, part: Part) -> None:
-        """`part` has decided on its next onset: others that decided before it go first on the same beat."""
-        self._parts.remove(part)
-        self._parts.append(part)
+        for part in self._parts:
+            part.prepare(second)
 
     def _play(self, part: Part, beat: float, second: float) -> Iterator[DueItem]:
         for played in part.play(second):
             events = self._start_note(played, second) if isinstance(played, PlayedNote) else [played]
             yield from self._due(events, beat)
-        self._decided(part)
         part.sent()
 
     def _start_note(self, played: PlayedNote, second: float) -> list[MidiEvent]:
         """Enter a note in the ledger; returns what to send."""
         sent = self._update_state(played.beat, played.tick) if played.voice == "solo" else []
-        if played.ends_last and self._solo_note is not None:
-            sent += self.ledger.release_note(self._solo_note)
+        if played.voice == "solo" and self._soloist.note_id is not None:
+            sent += self.ledger.release_note(self._soloist.note_id)
         note_id, events = self.ledger.note_on(played.note, played.end)
         if played.voice == "solo":
-            self._solo_note = note_id
-        self.melody.echo_filter.note_sent(played.note, second)
+            self._soloist.note_id = note_id
+        self.listening.echo_filter.note_sent(played.note, second)
         self.report(NotePlayed(played.beat, played.end - played.beat, played.note, played.voice, played.value))
         return [*sent, *events]
 
@@ -579,7 +503,6 @@ class Engine:
             bar = BarPlayed(self.chart.bar_number_at(tick), chords, played)
             yield DueItem(beat, self.timeline.second_at(beat), bar)
         self._accompaniment.start_bar(tick)
-        self._decided(self._accompaniment)
         if self.timeline.end is None or beat < self.timeline.end:
             changes = tuple(self.chart.chords_within(beat, bar_ticks / TICKS_PER_QUARTER))
             self.report(BarStarted(beat, self.chart.meter_at(tick), changes))

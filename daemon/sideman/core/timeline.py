@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import count
 
 from sideman.core.chart.chart import Meter
 from sideman.core.chart.timeline import ChartTimeline
@@ -34,7 +35,7 @@ class PlaySpan:
 
 
 class Timeline:
-    """The times of a performance over `chart`. `start`, `top` and `end` are beats.
+    """The times of a performance over `chart`, by the settings of `live`. `start`, `top` and `end` are beats.
 
     Nothing is played before `start`. `top` is the beat on which the chart's first bar began the last time: positions
     that a clock gives are counted from there.
@@ -45,16 +46,17 @@ class Timeline:
         self.start = span.start
         self.top = 0.0
         self.end = span.end
-        self._live = live
-        self._chart = chart
+        self.live = live
+        self.chart = chart
         self._has_final_note = span.has_final_note
+        self._decisions = count(1)
 
     # -- seconds and beats
 
     @property
     def offset_s(self) -> float:
         """The seconds by which we play later than the beat; below 0 earlier."""
-        return self._live.play.offset_ms / 1000
+        return self.live.play.offset_ms / 1000
 
     def beat_at(self, second: float) -> float:
         """Return the beat that we play at `second`."""
@@ -70,24 +72,31 @@ class Timeline:
 
     def is_late(self, beat: float, second: float) -> bool:
         """Whether a note on `beat` would come more than `play.late_ms` too late at `second`."""
-        return second - self.second_at(beat) > self._live.play.late_ms / 1000
+        return second - self.second_at(beat) > self.live.play.late_ms / 1000
 
     # -- beats and written ticks
 
     @property
     def swing(self) -> float:
         """Where the second eighth note of a beat falls, as a share of the beat."""
-        swing = self._live.play.swing
+        swing = self.live.play.swing
         return default_swing(self.tempo.bpm) if swing is None else swing
 
     def swung_beat(self, tick: int) -> float:
         """Return the beat on which the written `tick` sounds. Swing starts again at each bar line."""
-        line, _ = self._chart.bar_at(tick)
+        line, _ = self.chart.bar_at(tick)
         return line / TICKS_PER_QUARTER + swung_beat(tick - line, self.swing)
 
     def unswung_tick(self, beat: float) -> float:
         """Return the tick (not rounded, but exact on ticks) at which a note that sounds on `beat` is written."""
-        return tick_at(exact_tick(beat, self._chart, self.swing) / TICKS_PER_QUARTER)
+        return tick_at(exact_tick(beat, self.chart, self.swing) / TICKS_PER_QUARTER)
+
+    def number_decision(self) -> int:
+        """Return the number of a decision on an onset, for all parts in order.
+
+        Of two parts that play on one beat, the one that decided on it first goes first.
+        """
+        return next(self._decisions)
 
     # -- start, top and end
 
@@ -104,7 +113,7 @@ class Timeline:
     @property
     def first_meter(self) -> Meter:
         """The meter of the bar in which the music begins."""
-        return self._chart.meter_at(self.start * TICKS_PER_QUARTER)
+        return self.chart.meter_at(self.start * TICKS_PER_QUARTER)
 
     def move(self, position: float, reached: float, ahead: float = 0.0) -> None:
         """Continue at `position`, in beats from the top, at least `ahead` beats after the beat `reached`.
@@ -112,20 +121,20 @@ class Timeline:
         The beats continue where the bar is at the same position as at `position`: after a whole number of bars, or
         of quarter notes where the bars of the chart have several lengths. A `position` below 0 lies before the top.
         """
-        lengths = {bar.meter.quarters for bar in self._chart.chart.bars}
+        lengths = {bar.meter.quarters for bar in self.chart.chart.bars}
         step = float(lengths.pop()) if len(lengths) == 1 else 1.0
         top = next_multiple(reached + ahead - position, step)
         if not self.end_after_choruses(top) and self.end is not None:
             self.end += top - self.top
         self.top, self.start = top, max(position, 0.0) + top
-        self._chart.move_top(top)
+        self.chart.move_top(top)
 
     def end_after_choruses(self, top: float) -> bool:
         """Set the end to `chart.choruses` times the chart after beat `top`; False where no number is set."""
-        choruses = self._live.settings.chart.choruses
+        choruses = self.live.settings.chart.choruses
         if not self._has_final_note or choruses is None:
             return False
-        self.end = top + choruses * self._chart.chart.length
+        self.end = top + choruses * self.chart.chart.length
         return True
 
     @property

@@ -197,7 +197,7 @@ class Journal:
     def reports(self) -> Iterator[Report]:
         """All reports, in order, up to the last whole line."""
         with open_file(self.path) as file:
-            file.seek(self._reports_start)
+            end = file.seek(self._reports_start)
             for number, line in enumerate(iter(lambda: file.readline(MAX_JOURNAL_LINE_BYTES), b""), 2):
                 if not line.endswith(b"\n"):
                     return  # the program was killed while it wrote this line
@@ -209,7 +209,7 @@ class Journal:
                     report = decode_report(line)
                 except ValueError as error:
                     raise self._error_at(number, str(error)) from None
-                self.read_to = file.tell()
+                self.read_to = end = end + len(line)
                 yield report
 
     def totals(self) -> TakeTotals:

@@ -22,16 +22,14 @@ from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
 from sideman.core.events import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.clock_source import ClockConfig, make_clock_source
-from sideman.playing.assembly import Performance, make_network
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.playing.assembly import Performance, make_clock_source, make_network
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
 from sideman.takes.folder import TakeFolder, take_folder, write_midi_atomically
 from sideman.takes.journal import Journal, TakeHeader, TakeTotals
 from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.recorder import TakeRecorder, timestamp
-from sideman_models.course.names import generate_names
-from sideman_models.course.names import load_name_model as load_names
 from sideman_models.errors import ModelsError
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle, load_bundle
@@ -49,7 +47,9 @@ def make_recorder(performance: Performance) -> TakeRecorder:
 
 def _take_names() -> Iterator[str]:
     """Names for files, invented by a network that is loaded when the first name is needed."""
-    for name in generate_names(load_names(), time.time_ns() % 2**32):
+    from sideman_models.course.names import generate_names, load_name_model  # needed only by who records
+
+    for name in generate_names(load_name_model(), time.time_ns() % 2**32):
         yield name.replace(" ", "-")
 
 
@@ -138,7 +138,7 @@ def engine_at_start(header: TakeHeader, performance: Performance) -> Engine:
 
 def clock_config(settings: Settings, chart: Chart) -> ClockConfig:
     """The clocks of a performance at its start; a Link session is not asked to change its tempo."""
-    return ClockConfig(make_clock_source(settings.tempo, chart), settings.tempo.clock_out)
+    return ClockConfig(make_clock_source(settings, chart), settings.tempo.clock_out)
 
 
 class ReplayClock:

@@ -36,7 +36,8 @@ from sideman.core.input.midi_mapping import (
 )
 from sideman.core.settings.bindings import controller_range_of
 from sideman.core.settings.schema import KEYS, NO_BINDINGS, Settings, value_of, with_values
-from sideman.core.settings.types import ActionTarget, NumberRange, SettingTarget, Target
+from sideman.core.settings.types import NumberRange
+from sideman.core.targets import ActionTarget, SettingTarget, Target
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock
@@ -406,11 +407,11 @@ def test_a_bound_note_is_never_heard_and_an_echo_performs_no_action() -> None:
     sent = [due.item for due in engine.advance(0.0) if isinstance(due.item, NoteOn)]
     before = engine.improviser.export_state(12)
     assert engine.receive(sent[0], 0.01) == []
-    assert engine.melody.echo_filter.echoes == 1
+    assert engine.listening.melody.echo_filter.echoes == 1
     assert engine.receive(NoteOn(24, 99, 7), 0.02) != []
     engine.receive(NoteOff(24, 7), 0.03)
     assert engine.improviser.export_state(12) == before
-    assert engine.heard_notes == 0
+    assert engine.listening.heard_notes == 0
 
 
 @pytest.mark.parametrize("learned", [False, True])
@@ -428,7 +429,7 @@ def test_a_pedal_that_is_bound_while_it_is_down_comes_up_as_music(*, learned: bo
     engine.receive(ControlChange(64, 127, 1), 6.0)
     engine.receive(ControlChange(64, 0, 1), 6.5)
     assert dict(engine.settings.midi.cc) == {64: target}
-    assert not engine.melody._sustained_channels
+    assert not engine.listening.melody._sustained_channels
 
 
 def test_two_presses_within_a_bar_move_two_modes_on() -> None:

@@ -18,7 +18,7 @@ from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.parts.soloist import Soloist
 from sideman.core.settings.live import LiveSettings
 from sideman.core.timeline import PlaySpan, Timeline
-from sideman.core.turns import PlayerActivity, TurnPlan
+from sideman.core.turns import TurnPlan
 from support.fakes import performance
 
 
@@ -30,11 +30,9 @@ class Scene:
         self.live, chart = LiveSettings(made.settings), ChartTimeline(made.chart)
         self.timeline = Timeline(self.live, chart, PlaySpan(0.0, 0.0, end, has_final_note=end is not None))
         improviser = Improviser(made.bundle, made.network, chart, chart, self.live, 1)
-        self.activity = PlayerActivity(self.live)
-        turns = TurnPlan(self.live, chart, self.activity)
-        self.soloist = Soloist(self.live, self.timeline, chart, improviser, turns)
-        self.accompaniment = Accompaniment(self.live, self.timeline, chart, improviser)
-        self.count_in = CountIn(self.live, self.timeline)
+        self.soloist = Soloist(self.timeline, improviser, TurnPlan(self.live, chart))
+        self.accompaniment = Accompaniment(self.timeline, improviser)
+        self.count_in = CountIn(self.timeline)
         self.clock = MidiClockOut(self.timeline)
 
     def play(self, part: Part, until: float, late_s: float = 0.0) -> list[PlayedNote | MidiEvent]:

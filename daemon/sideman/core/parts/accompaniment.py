@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.events import NoteOn
 from sideman.core.parts.comp import GATES, Comp, CompStyle
 from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.part import ONSET_RANK, PlayedNote
 from sideman.core.positions import tick_at
-from sideman.core.settings.live import LiveSettings
 from sideman.core.timeline import Timeline
 from sideman_models.music.context import ticks_after_bar_line
 
@@ -27,29 +25,26 @@ class _Onset:
 
 
 class Accompaniment:
-    """Accompanies over `chart`. It draws from the random source of the solo, for purposes of its own.
+    """Accompanies the solo. It draws from the random source of the solo, for purposes of its own.
 
     Each bar starts afresh at its bar line: there a change of `play.comp` takes effect.
     """
 
     rank: ClassVar[int] = ONSET_RANK
 
-    def __init__(self, live: LiveSettings, timeline: Timeline, chart: ChartTimeline, improviser: Improviser) -> None:
-        self.missed_notes = 0
-        self._live = live
-        self._timeline = timeline
-        self._chart = chart
+    def __init__(self, timeline: Timeline, improviser: Improviser) -> None:
+        self.missed_notes = self.decision = 0
+        self._timeline, self._chart, self._live = timeline, timeline.chart, timeline.live
         self._improviser = improviser
-        self._comp = Comp(chart)
+        self._comp = Comp(timeline.chart)
         self._next: _Onset | None = None
 
     def next_beat(self) -> float:
         """See `Part`."""
         return math.inf if self._next is None else self._next.beat
 
-    def prepare(self, second: float) -> bool:  # noqa: ARG002 - there is nothing to choose ahead
-        """See `Part`."""
-        return False
+    def prepare(self, second: float) -> None:
+        """See `Part`. There is nothing to choose ahead."""
 
     def start_bar(self, tick: int) -> None:
         """Play from `tick` to the end of its bar, in the style of the settings."""
@@ -88,5 +83,6 @@ class Accompaniment:
     def _announce(self, tick: int, current_tick: int, style: CompStyle) -> None:
         """Play next at `tick`, unless that lies beyond the bar of `current_tick`, or beyond the end."""
         same_bar = self._chart.bar_at(tick)[0] == self._chart.bar_at(current_tick)[0]
+        self.decision = self._timeline.number_decision()
         plays = style != "off" and same_bar and tick < self._timeline.end_tick
         self._next = _Onset(tick, self._timeline.swung_beat(tick), style) if plays else None

@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from sideman.core.events import NoteOn
 from sideman.core.parts.part import ONSET_RANK, PlayedNote
-from sideman.core.settings.live import LiveSettings
 from sideman.core.timeline import Timeline
 from sideman_models.music.values import TICKS_PER_QUARTER
 
@@ -25,10 +24,9 @@ class CountIn:
 
     rank: ClassVar[int] = ONSET_RANK
 
-    def __init__(self, live: LiveSettings, timeline: Timeline) -> None:
-        self.missed_notes = 0  # a click that comes too late is left out, and not counted
-        self._live = live
-        self._timeline = timeline
+    def __init__(self, timeline: Timeline) -> None:
+        self.missed_notes = self.decision = 0  # a click that comes too late is left out, and not counted
+        self._timeline, self._live = timeline, timeline.live
         self._clicks: deque[tuple[float, int]] = deque()  # beat and velocity
 
     @property
@@ -38,6 +36,7 @@ class CountIn:
 
     def start(self) -> None:
         """Count in to the beat on which the music begins."""
+        self.decision = self._timeline.number_decision()
         meter = self._timeline.first_meter
         count = self._live.play.count_in * meter.numerator
         for number in range(count):
@@ -48,9 +47,8 @@ class CountIn:
         """See `Part`."""
         return self._clicks[0][0] if self._clicks else math.inf
 
-    def prepare(self, second: float) -> bool:  # noqa: ARG002 - there is nothing to choose
-        """See `Part`."""
-        return False
+    def prepare(self, second: float) -> None:
+        """See `Part`. There is nothing to choose."""
 
     def play(self, second: float) -> Sequence[PlayedNote]:
         """See `Part`."""

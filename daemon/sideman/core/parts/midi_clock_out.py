@@ -38,7 +38,7 @@ class MidiClockOut:
     rank: ClassVar[int] = CLOCK_RANK
 
     def __init__(self, timeline: Timeline) -> None:
-        self.missed_notes = 0  # a clock has none
+        self.missed_notes = self.decision = 0  # a clock has no notes
         self._timeline = timeline
         self._running = False
         self._last_sent = 0  # tick, counted from the top of the music
@@ -53,9 +53,8 @@ class MidiClockOut:
         ahead = START_AHEAD_TICKS if self._next.starts else 0
         return (self._next.number - ahead) / CLOCK_TICKS_PER_BEAT
 
-    def prepare(self, second: float) -> bool:  # noqa: ARG002 - there is nothing to choose
-        """See `Part`."""
-        return False
+    def prepare(self, second: float) -> None:
+        """See `Part`. There is nothing to choose."""
 
     def play(self, second: float) -> Sequence[MidiEvent]:
         """See `Part`. If the machine stood still for more than a beat, the clock stops and starts at a new place."""

@@ -22,8 +22,8 @@ CLOCK_RANK, ONSET_RANK = 1, 3
 class PlayedNote:
     """A note that a part starts on `beat` and that ends on the beat `end`.
 
-    `tick` is its written onset; a note of the solo has the `value` that the network chose. `ends_last`: the part plays
-    one note at a time, so its last note ends here if it still sounds.
+    `tick` is its written onset; a note of the solo has the `value` that the network chose.
+    The solo plays one note at a time: its last note ends here if it still sounds.
     """
 
     note: NoteOn
@@ -32,7 +32,6 @@ class PlayedNote:
     voice: Voice
     tick: int
     value: Value | None = None
-    ends_last: bool = False
 
 
 class Part(Protocol):
@@ -43,11 +42,15 @@ class Part(Protocol):
     missed_notes: int
     """How many notes were left out because they would have come too late."""
 
+    @property
+    def decision(self) -> int | None:
+        """The number of the decision on the next onset (see `Timeline.number_decision`); None if it is still open."""
+
     def next_beat(self) -> float:
         """Return the beat of the next onset; infinite while that is not known."""
 
-    def prepare(self, second: float) -> bool:
-        """Choose ahead what comes next, if there is anything to choose; whether it was done just now."""
+    def prepare(self, second: float) -> None:
+        """Choose ahead what comes next, if there is anything to choose."""
 
     def play(self, second: float) -> Sequence[PlayedNote | MidiEvent]:
         """Play what `next_beat` announced; empty for a rest, and for what comes too late at `second`."""

@@ -14,14 +14,12 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.events import Choice, NoteOn
 from sideman.core.parts.improviser import PULSE_TICKS, ChoiceConstraints, Improviser
 from sideman.core.parts.part import ONSET_RANK, PlayedNote
 from sideman.core.parts.smoothing import MIN_ONSET_GAP_BEATS
 from sideman.core.parts.variation import MAX_PHRASE_CHOICES, Variation, last_phrase
 from sideman.core.positions import reached_beat, tick_at
-from sideman.core.settings.live import LiveSettings
 from sideman.core.timeline import Timeline
 from sideman.core.turns import ModeName, TurnPlan
 from sideman_models.music.context import next_bar_line
@@ -32,19 +30,17 @@ _TOO_SHORT_TO_HEAR_S = 0.003
 
 
 class Soloist:
-    """Plays one line over `chart` with `improviser`, in the turns of `turns`."""
+    """Plays one line with `improviser`, in the turns of `turns`."""
 
     rank: ClassVar[int] = ONSET_RANK
 
-    def __init__(
-        self, live: LiveSettings, timeline: Timeline, chart: ChartTimeline, improviser: Improviser, turns: TurnPlan
-    ) -> None:
+    def __init__(self, timeline: Timeline, improviser: Improviser, turns: TurnPlan) -> None:
         self.missed_notes = self.played_notes = 0
         self.choice: Choice | None = None
         """What is chosen to be played next."""
-        self._live = live
-        self._timeline = timeline
-        self._chart = chart
+        self.note_id: int | None = None
+        """The number of the last note in the ledger."""
+        self._timeline, self._chart, self._live = timeline, timeline.chart, timeline.live
         self._improviser = improviser
         self._turns = turns
         start = round(timeline.start * TICKS_PER_QUARTER)
@@ -53,6 +49,7 @@ class Soloist:
         self._last_tick = start - 1  # that of the last choice
         self._silent_since = start
         self._choice_beat = math.inf
+        self._decision = 0
         self._final_note_tick = math.inf  # as of the choice that is made
         self._last_beat = self._last_note_s = -math.inf  # of the last note: its beat, and the second meant for it
         self._unrecorded: Choice | None = None  # has been played, and is not yet known to the network
@@ -61,6 +58,11 @@ class Soloist:
         self._variation: Variation | None = None
 
     # -- when
+
+    @property
+    def decision(self) -> int | None:
+        """See `Part`."""
+        return None if self.choice is None else self._decision
 
     def next_beat(self) -> float:
         """See `Part`."""
@@ -107,10 +109,10 @@ class Soloist:
 
     # -- what
 
-    def prepare(self, second: float) -> bool:
+    def prepare(self, second: float) -> None:
         """See `Part`. An onset that is already too late is passed over, with all before it."""
         if self.choice is not None:
-            return False
+            return
         tick = self.next_tick()
         if tick is not None and self._timeline.is_late(self.sounding_beat(tick), second):
             self._next_tick = self.next_pulse(self._timeline.beat_at(second) * TICKS_PER_QUARTER)
@@ -118,11 +120,11 @@ class Soloist:
             self.missed_notes += 1
             tick = self.next_tick()
         if tick is None:
-            return False
+            return
+        self._decision = self._timeline.number_decision()
         self._choice_beat = self.sounding_beat(tick)
         self._final_note_tick = self._find_final_note()  # now, because there is no time for it when the choice is due
         self.choice = self._improviser.choose(tick, self._constraints(tick))
-        return True
 
     def _constraints(self, tick: int) -> ChoiceConstraints:
         if tick >= self._final_note_tick:
@@ -171,7 +173,7 @@ class Soloist:
         self._unrecorded = choice
         note = NoteOn(choice.pitch, choice.velocity, self._live.midi.channel)
         end = self._end_beat(choice, beat)
-        return [PlayedNote(note, beat, end, "solo", choice.tick, choice.value, ends_last=True)]
+        return [PlayedNote(note, beat, end, "solo", choice.tick, choice.value)]
 
     def sent(self) -> None:
         """See `Part`. The network's step takes longer than everything else, so it is taken after sending."""
@@ -282,7 +284,7 @@ class Soloist:
         self._turns.start(self._timeline.top_tick)
         self._phrase.clear()
         self._bar = []
-        self.choice = self._variation = None
+        self.choice = self._variation = self.note_id = None
         self._last_beat = -math.inf
         start = self.next_pulse(tick_at(self._timeline.start))
         self._start_tick = self._next_tick = self._silent_since = start
