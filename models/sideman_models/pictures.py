@@ -135,10 +135,8 @@ def _make_rows(rows: int, inches: float, title: str) -> tuple[Figure, list[Axes]
         axes.tick_params(length=0, pad=2)
         axes.spines[:].set_visible(False)
     scale_box = (left + row_width + 0.12 / width, bottoms[0] / height, 0.12 / width, inches / height)
-    scale_axes = figure.add_axes(scale_box)
-    scale = figure.colorbar(
-        ScalarMappable(_VELOCITY_RANGE, _VELOCITY_COLOURS), cax=scale_axes, ticks=range(20, 121, 20)
-    )
+    colours = ScalarMappable(_VELOCITY_RANGE, _VELOCITY_COLOURS)
+    scale = figure.colorbar(colours, cax=figure.add_axes(scale_box), ticks=range(20, 121, 20))
     scale.ax.set_ylim(20, 127)
     scale.set_label("velocity", fontsize=7, color=GREY)
     scale.ax.tick_params(labelsize=6, labelcolor=GREY, length=2)
@@ -165,10 +163,8 @@ def _draw_keyboard(axes: Axes, low: int, high: int, end: float) -> None:
 def _draw_rectangles(axes: Axes, bars: Sequence[tuple[float, float, int]], height: float, **look: Any) -> None:  # noqa: ANN401
     """Draw rectangles (start beat, end beat, pitch), all in one collection."""
     corners = ((0, -1), (1, -1), (1, 1), (0, 1))
-    axes.add_collection(
-        PolyCollection([[(bar[x], bar[2] + y * height / 2) for x, y in corners] for bar in bars], **look),
-        autolim=False,
-    )
+    rectangles = [[(bar[x], bar[2] + y * height / 2) for x, y in corners] for bar in bars]
+    axes.add_collection(PolyCollection(rectangles, **look), autolim=False)
 
 
 def _draw_bar_lines(axes: Axes, first: int, number: int, bar_start: BarStartFunction) -> None:

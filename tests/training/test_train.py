@@ -342,7 +342,7 @@ def test_a_full_disk_loses_neither_the_old_bundle_nor_the_training(
     assert "going on after epoch 2" in capsys.readouterr().out
     assert load_bundle(str(tmp_path / "mine")).weights.n_a == 4
     assert not (tmp_path / "mine.checkpoint.npz").exists()
-    with pytest.raises(NoSuchInput, match="no training to go on with"):
+    with pytest.raises(NoSuchInput, match="there is no training to continue"):
         command.run(train_arguments(*words, "--resume"))
 
 

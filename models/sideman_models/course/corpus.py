@@ -280,9 +280,7 @@ def chord_scale(chord: Sequence[int]) -> list[NoteName]:
     steps = MAJOR_SCALE if is_major(chord) else DORIAN_SCALE
     tones = {tone % 12 for tone in chord}
     scales = (_scale_names(tonic, steps) for tonic in reversed(TONICS))
-    return max(
-        scales, key=lambda scale: len(tones & {(LETTER_SEMITONES[letter] + sign) % 12 for letter, sign in scale})
-    )
+    return max(scales, key=lambda names: len(tones & {(LETTER_SEMITONES[name[0]] + name[1]) % 12 for name in names}))
 
 
 def is_major(chord: Sequence[int]) -> bool:

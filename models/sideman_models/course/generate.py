@@ -142,26 +142,14 @@ class ChordSet:
         return f'Generated {len(self.sounds)} sounds over {self.bars} bars of the set of chords ("{self.number}")'
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratedMusic:
-    """Music of several sets, one after the other."""
-
-    sets: tuple[ChordSet, ...]
-
-    @property
-    def length_beats(self) -> int:
-        """The length in quarter notes."""
-        return BEATS_PER_BAR * sum(chord_set.bars for chord_set in self.sets)
-
-
 def generate_music(
     inference_model: InferenceModel,
     indices_values: Mapping[int, str] | Sequence[str],
     chords: Sequence[BarChords],
     seed: int = 0,
     rules: SmoothingRules = ORIGINAL_RULES,
-) -> GeneratedMusic:
-    """Return the music that `inference_model` plays over `chords`, the chords of the corpus bar by bar.
+) -> tuple[ChordSet, ...]:
+    """Return the sets, one after the other, that `inference_model` plays over `chords`: the corpus' chords, bar by bar.
 
     `indices_values[i]` is the text of value i. A value leaves several pitches to choose from: `seed` decides among
     them. Raises `ModelsError` if there are fewer than 6 bars of chords.
@@ -181,12 +169,11 @@ def generate_music(
         sounds, ticks = _play_solo(values, chords[number], previous, rules, random_source)
         previous = sounds[-1].pitches[0] if sounds else previous
         bars = -(-ticks // BAR_TICKS)
-        comping = tuple(
-            chord.shifted(start + bar * BAR_TICKS) for bar in range(bars) for chord in _accompany_bar(chords[number])
-        )
+        accompaniment = list(_accompany_bar(chords[number]))
+        comping = tuple(chord.shifted(start + bar * BAR_TICKS) for bar in range(bars) for chord in accompaniment)
         sets.append(ChordSet(number, bars, texts, comping, tuple(sound.shifted(start) for sound in sounds)))
         start += bars * BAR_TICKS
-    return GeneratedMusic(tuple(sets))
+    return tuple(sets)
 
 
 def _play_solo(

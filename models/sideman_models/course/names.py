@@ -158,12 +158,10 @@ def model(
     names = list(data)
     np.random.RandomState(0).shuffle(names)
     loss = -np.log(1 / len(ix_to_char)) * _INITIAL_LOSS_LETTERS
-    a_prev = np.zeros((n_a, 1))
+    a_prev, end = np.zeros((n_a, 1)), char_to_ix[END_OF_NAME]
     for iteration in range(num_iterations):
         indices = [char_to_ix[letter] for letter in names[iteration % len(names)]]
-        current, _, a_prev = optimize(
-            [None, *indices], [*indices, char_to_ix[END_OF_NAME]], a_prev, parameters, LEARNING_RATE
-        )
+        current, _, a_prev = optimize([None, *indices], [*indices, end], a_prev, parameters, LEARNING_RATE)
         loss = loss * _LOSS_SMOOTHING + current * (1 - _LOSS_SMOOTHING)
         if report is not None and iteration % REPORT_EVERY == 0:
             report(iteration, loss, parameters)
@@ -258,9 +256,7 @@ def read_names(path: Path) -> list[str]:
 def _check_name(where: str, name: str) -> None:
     if len(name) >= MAX_LETTERS:
         raise CorpusError(f"{where}: {len(name)} letters; a name has fewer than {MAX_LETTERS}")
-    wrong = next(
-        (letter for letter in name if letter not in " -'’." and unicodedata.category(letter)[0] not in "LMN"), ""
-    )
+    wrong = next((one for one in name if one not in " -'’." and unicodedata.category(one)[0] not in "LMN"), "")
     if wrong:
         raise CorpusError(f"{where}: {wrong!r} is not allowed in a name; letters, digits, spaces, - ' and . are")
 

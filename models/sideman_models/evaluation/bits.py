@@ -59,9 +59,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, float | None]:
         """Return plain JSON, rounded to five decimals."""
-        return {
-            name: round(figure, 5) if isinstance(figure, float) else figure for name, figure in asdict(self).items()
-        }
+        return {name: round(one, 5) if isinstance(one, float) else one for name, one in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)

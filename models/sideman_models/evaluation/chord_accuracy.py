@@ -110,11 +110,8 @@ def band_accompaniment(chords: Sequence[Chord], random_source: np.random.Generat
             continue
         begins = beat == 0 or chords[beat - 1] != chord
         next_chord = chords[beat + 1] if beat + 1 < len(chords) else chord
-        yield (
-            TICKS_PER_QUARTER * beat,
-            TICKS_PER_QUARTER * (beat + 0.9),
-            _bass_pitch(chord, next_chord, begins or beat % 4 == 0, random_source),
-        )
+        bass = _bass_pitch(chord, next_chord, begins or beat % 4 == 0, random_source)
+        yield TICKS_PER_QUARTER * beat, TICKS_PER_QUARTER * (beat + 0.9), bass
         if begins or random_source.random() < 0.4:
             yield from _comping_notes(chord, beat, random_source)
 
@@ -157,10 +154,7 @@ def plain_chord_accompaniment(chords: Sequence[Chord], random_source: np.random.
         if chords[start] != NO_CHORD:
             tones = sorted(chords[start].tones)
             lowest = int(random_source.choice(tones))
+            begin, end = TICKS_PER_QUARTER * start, TICKS_PER_QUARTER * (beat - 0.1)
             for tone in tones:
-                yield (
-                    TICKS_PER_QUARTER * start,
-                    TICKS_PER_QUARTER * (beat - 0.1),
-                    _LOWEST_PLAIN + lowest + (tone - lowest) % 12,
-                )
+                yield begin, end, _LOWEST_PLAIN + lowest + (tone - lowest) % 12
         start = beat

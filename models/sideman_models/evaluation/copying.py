@@ -59,9 +59,8 @@ def longest_shared_runs(pieces: Sequence[Piece], training: Sequence[Piece], matc
     text = _TokenText([*training, *pieces], len(training), match_key)
     best = np.zeros((len(pieces), 3), np.int64)  # notes, values, start
     for length, starts in text.shared_runs():
-        runs = np.stack(
-            [text.notes_before[starts + length] - text.notes_before[starts], np.full(len(starts), length), starts], 1
-        )
+        notes = text.notes_before[starts + length] - text.notes_before[starts]
+        runs = np.stack([notes, np.full(len(starts), length), starts], 1)
         owner = text.piece_numbers[starts] - len(training)
         order = np.lexsort((-starts, runs[:, 0], owner))
         last = order[np.flatnonzero(np.append(np.diff(owner[order]) != 0, True))] if len(order) else order

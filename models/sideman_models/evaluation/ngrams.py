@@ -290,8 +290,7 @@ def ngram_value_bits(
     share, bits = clash_share(training), np.empty(len(targets))
     for start in range(0, len(targets), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
-        probabilities = apply_mask(
-            model.probabilities(histories[rows]), measured.clash_table[measured.clash_rows[rows]], share
-        )
+        clashes = measured.clash_table[measured.clash_rows[rows]]
+        probabilities = apply_mask(model.probabilities(histories[rows]), clashes, share)
         bits[rows] = -np.log2(probabilities[np.arange(len(probabilities)), targets[rows]])
     return bits

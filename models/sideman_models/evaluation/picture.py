@@ -39,9 +39,8 @@ def report_picture(report: EvaluationReport) -> bytes:
     across = min(_COLUMNS, len(panels))
     down = -(-len(panels) // across)
     figure = new_figure(5.0 * across, 3.3 * down + 0.4)
-    figure.suptitle(
-        f"{report.bundle_name}: {report.evaluation.pieces} pieces, {report.evaluation.values:,} values", color=INK
-    )
+    one = report.evaluation
+    figure.suptitle(f"{report.bundle_name}: {one.pieces} pieces, {one.values:,} values", color=INK)
     all_axes = list(figure.subplots(down, across, squeeze=False).flat)
     for axes in all_axes:
         axes.set_axis_off()

@@ -14,12 +14,7 @@ import numpy as np
 from sideman_models.evaluation.bits import Evaluation, PieceBits, bits_of_pieces, summarize
 from sideman_models.evaluation.bootstrap import ConfidenceInterval, ratio_interval
 from sideman_models.evaluation.copying import MATCH_KEYS, SharedRun, longest_shared_runs
-from sideman_models.evaluation.ngrams import (
-    CONTEXT_CHAINS,
-    VALUE_CHAINS,
-    NgramReader,
-    ngram_value_bits,
-)
+from sideman_models.evaluation.ngrams import CONTEXT_CHAINS, VALUE_CHAINS, NgramReader, ngram_value_bits
 from sideman_models.evaluation.statistics import Comparison, Outcome, compare_statistics, half_distances
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
@@ -136,9 +131,8 @@ class EvaluationReport:
 
     def best_baseline(self, family: str) -> Baseline | None:
         """Return the n-gram of a family that needs the fewest bits."""
-        return min(
-            (one for one in self.baselines if one.family == family), key=lambda one: one.bits_per_value, default=None
-        )
+        of_family = [one for one in self.baselines if one.family == family]
+        return min(of_family, key=lambda one: one.bits_per_value, default=None)
 
     def unigram(self) -> Baseline | None:
         """Return the n-gram that only knows how frequent each value is."""

@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -114,10 +115,7 @@ lowest to the highest note of a phrase; the pitches; whether an interval repeats
 
 def count_statistics(pieces: Sequence[Piece]) -> StatisticCounts:
     """Count all statistics over the pieces. A statistic that needs what the pieces do not have is empty."""
-    return {
-        name: Counter(outcome for piece in pieces for outcome in outcomes(piece))
-        for name, outcomes in STATISTICS.items()
-    }
+    return {name: Counter(chain.from_iterable(map(outcomes, pieces))) for name, outcomes in STATISTICS.items()}
 
 
 def share(counts: Counter[Outcome], outcome: Outcome) -> float:

@@ -392,7 +392,12 @@ def _build_tones(words: frozenset[str], figures: list[_Figure]) -> frozenset[int
         return frozenset(QUALITIES["7alt"].tones)
     if not words and figures == [("", 5)]:
         return frozenset(QUALITIES["5"].tones)
-    tones = {0, _third(words, figures), *_fifths(words, figures)}
+    fifths = {_FIGURE_SEMITONES[figure] for figure in figures if figure in (("b", 5), ("#", 5))}
+    if words & {"half", "diminished"}:
+        fifths.add(6)
+    elif "augmented" in words:
+        fifths.add(8)
+    tones = {0, _third(words, figures), *(fifths or {7})}
     tones |= {_FIGURE_SEMITONES[figure] for figure in figures if figure[1] not in (5, 7)}
     is_sixth_chord = ("", 6) in figures and ("", 7) not in figures
     if not is_sixth_chord and (
@@ -414,13 +419,6 @@ def _third(words: frozenset[str], figures: list[_Figure]) -> int:
     # C4 is a sus chord. C11 leaves out its third, which would clash with the eleventh.
     eleventh = ("", 11) in figures and not words & {"word", "triangle", "add"}
     return 5 if "sus" in words or eleventh or (("", 4) in figures and "add" not in words) else 4
-
-
-def _fifths(words: frozenset[str], figures: list[_Figure]) -> set[int]:
-    altered = {_FIGURE_SEMITONES[figure] for figure in figures if figure in (("b", 5), ("#", 5))}
-    if words & {"half", "diminished"}:
-        return altered | {6}
-    return altered | {8} if "augmented" in words else altered or {7}
 
 
 _PITCH_PATTERN = re.compile(r"([A-Ga-g])([b#♭♯]?)(-?\d+)")

@@ -142,9 +142,8 @@ class MelodicLine:
         place = self.next_place()
         opens_phrase = self._silent_ticks >= PHRASE_REST_TICKS if starts_phrase is None else starts_phrase
         interval = None if opens_phrase or self.finished_pitch is None else clip_interval(pitch - self.finished_pitch)
-        self._pending = _PendingValue(
-            place, TONE_KINDS[place.chord.kind_of(pitch)], pitch, interval, heard, own, drawn_index
-        )
+        kind = TONE_KINDS[place.chord.kind_of(pitch)]
+        self._pending = _PendingValue(place, kind, pitch, interval, heard, own, drawn_index)
 
     def release(self, tick: float) -> None:
         """End the sounding note at `tick`, which may be in the future, unless it ends earlier already."""

@@ -34,9 +34,7 @@ MAX_INTERVAL = 12
 """The largest modern interval, in semitones up or down: an octave. Larger ones are clipped."""
 
 _MAX_DURATION = 4 * TICKS_PER_QUARTER
-DURATION_GRID: tuple[int, ...] = tuple(
-    ticks for ticks in range(2, _MAX_DURATION + 1) if ticks % 2 == 0 or ticks % 3 == 0
-)
+DURATION_GRID = tuple(ticks for ticks in range(2, _MAX_DURATION + 1) if ticks % 2 == 0 or ticks % 3 == 0)
 """Modern durations in ticks: the multiples of 1/6, 1/4 and 1/3 of a quarter note, up to four quarter notes."""
 
 # Midway between two grid durations the binary one wins. Half of the shortest duration is rounded up to it.
@@ -170,9 +168,7 @@ class Vocabulary:
         bounds = [_interval_bounds(value.interval) for value in self.values]
         self.low: npt.NDArray[np.int16] = np.array([low for low, _ in bounds], np.int16)
         self.high: npt.NDArray[np.int16] = np.array([high for _, high in bounds], np.int16)
-        self.has_interval: npt.NDArray[np.bool_] = np.array(
-            [value.interval is not None for value in self.values], np.bool_
-        )
+        self.has_interval: npt.NDArray[np.bool_] = np.array([one.interval is not None for one in self.values], np.bool_)
         self.is_rest: npt.NDArray[np.bool_] = self.kinds == REST_KIND
         self._indices = {value: index for index, value in enumerate(self.values)}
         self._nearest_indices: dict[Value, int | None] = dict(self._indices)

@@ -208,8 +208,6 @@ def _feature_names(path: Path, description: Mapping[str, Any]) -> list[str]:
         name = feature.get("feature") if isinstance(feature, dict) else None
         if not isinstance(name, str) or name not in FEATURES:
             raise BundleError(f"{path}: context[{index}]: {name!r} is not a feature that this program knows")
-        if feature.get("rows") != FEATURES[name].row_count:
-            raise BundleError(
-                f"{path}: context[{index}]: {name!r} has {FEATURES[name].row_count} rows, not {feature.get('rows')!r}"
-            )
+        if feature.get("rows") != (rows := FEATURES[name].row_count):
+            raise BundleError(f"{path}: context[{index}]: {name!r} has {rows} rows, not {feature.get('rows')!r}")
     return [feature["feature"] for feature in features]

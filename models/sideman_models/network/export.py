@@ -20,7 +20,7 @@ import importlib
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,15 @@ def _input_sizes(weights: Weights) -> dict[str, int]:
 
 def keras_step_function(model: Model) -> StepFunction:
     """Return the step of a model made by `make_keras_model`."""
+    return _step_of(lambda **inputs: model(inputs))
+
+
+def _step_of(run: Callable[..., Mapping[str, Tensor]]) -> StepFunction:
+    """Return the step of a model that is called with its inputs by name and returns its outputs by name."""
 
     def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
-        outputs = model({"x": x, "a": a, "c": c, "clash": clash})
-        probabilities, next_a, next_c = (outputs[name].numpy() for name in OUTPUT_NAMES)
+        outputs = run(x=x, a=a, c=c, clash=clash)
+        probabilities, next_a, next_c = (np.asarray(outputs[name]) for name in OUTPUT_NAMES)
         return probabilities, next_a, next_c
 
     return step
@@ -112,9 +117,8 @@ def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
     weights = weights_from_layers(LSTM_cell, densor, penalty)
     check_weight_arrays(path, weight_arrays(weights), template.weights.n_values, template.weights.n_context)
     facts = {"imported_from": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "like": template.name}
-    card = _CARD_TEMPLATE.format(
-        name=name, **facts, n_a=weights.n_a, like_card=template.card.strip() or "It has no card."
-    )
+    like_card = template.card.strip() or "It has no card."
+    card = _CARD_TEMPLATE.format(name=name, **facts, n_a=weights.n_a, like_card=like_card)
     return Bundle(name, template.vocabulary, template.context, weights, facts, card)
 
 
@@ -184,14 +188,7 @@ def litert_step_function(content: bytes) -> StepFunction:
         raise NoLiteRT("neither ai_edge_litert nor this TensorFlow can run LiteRT models")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*deprecated.*")
-        run = interpreter(model_content=content).get_signature_runner()
-
-    def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
-        outputs = run(x=x, a=a, c=c, clash=clash)
-        probabilities, next_a, next_c = (outputs[name] for name in OUTPUT_NAMES)
-        return probabilities, next_a, next_c
-
-    return step
+        return _step_of(interpreter(model_content=content).get_signature_runner())
 
 
 # -- check

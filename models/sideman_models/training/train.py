@@ -294,11 +294,9 @@ def _checkpoint_writer(
     def save(best: Epoch, weights: Weights) -> None:
         if job.checkpoint is None or not job.cluster.is_chief:
             return
-        state = training.trainer.state()
+        checkpoint = Checkpoint(identity, tuple(training.epochs), best, weights, training.trainer.state())
         try:
-            checkpoints.write_checkpoint(
-                job.checkpoint, Checkpoint(identity, tuple(training.epochs), best, weights, state)
-            )
+            checkpoints.write_checkpoint(job.checkpoint, checkpoint)
         except OSError as error:  # a full disk may have room again when the bundle is written
             observer.on_message(
                 f"{job.checkpoint}: cannot be written ({error.strerror}); training continues without it"

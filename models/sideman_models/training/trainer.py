@@ -103,11 +103,9 @@ class Trainer:
         self._parts = parts
         self._clash_table = clash_table.astype(np.float32)
         with self._strategy.scope():
-            self._parameters, self._average = (
-                FactoredParameters(*(tf.Variable(array) for array in start)) for _ in range(2)
-            )
-            first, second = (
-                FactoredParameters(*(tf.Variable(np.zeros_like(array)) for array in start)) for _ in range(2)
+            zeros = [np.zeros_like(array) for array in start]
+            self._parameters, self._average, first, second = (
+                FactoredParameters(*map(tf.Variable, arrays)) for arrays in (start, start, zeros, zeros)
             )
         self._optimizer = AdamW(recipe, self._parameters, first, second)
         groups = {"learned": self._parameters, "average": self._average, "first": first, "second": second}
@@ -228,9 +226,8 @@ class Trainer:
         parameters = _as_tensors(self._parameters)
         with tf.GradientTape() as tape:
             tape.watch(parameters)
-            logits, state = window_logits(
-                parameters, self._parts, self._clash_table, window, state, self._dropout_masks(iteration)
-            )
+            masks = self._dropout_masks(iteration)
+            logits, state = window_logits(parameters, self._parts, self._clash_table, window, state, masks)
             bits = total_bits(logits, window)
             loss = bits * math.log(2.0) / values  # nats per value
         gradients = tape.gradient(loss, list(parameters), unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -66,23 +66,20 @@ class InferredChords:
 
     def chords_over(self, section: MeterSection) -> ChordGrid:
         """Return the chords of the section, one for each slot."""
-        chords = find_chords(
-            section.notes_within(self.accompaniment), section.notes_within(self.melody), section.slots()
-        )
+        below, melody = (section.notes_within(notes) for notes in (self.accompaniment, self.melody))
+        chords = find_chords(below, melody, section.slots())
         return ChordGrid(tuple(chords), section.slots_per_beat)
 
 
 ChordSource = SymbolChords | InferredChords
 
 
-def chords_from_accompaniment(
-    pitched_parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]
-) -> InferredChords:
+def chords_from_accompaniment(parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]) -> InferredChords:
     """Return chords found from all notes but `line`, the highest line of the melody.
 
     If there are no other notes, they are found from the line alone.
     """
-    others = [part for part in pitched_parts if part is not melody]
+    others = [part for part in parts if part is not melody]
     in_line = set(line)
     below = [note for note in melody.notes if note not in in_line]
     accompaniment = sorted([note for part in others for note in part.notes] + below)

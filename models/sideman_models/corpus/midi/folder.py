@@ -88,9 +88,8 @@ def read_midi_files(
             music[path] = MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}"))
             continue
         if (same := first.setdefault(hashes[path], path)) != path:
-            music[path] = MidiMusic(
-                FileReport(remarks=(f"the same as {printable(same)}",), left_out="the same as another")
-            )
+            report = FileReport(remarks=(f"the same as {printable(same)}",), left_out="the same as another")
+            music[path] = MidiMusic(report)
     wanted = [path for path in first.values() if path not in music]
     folder = _cache_folder() if options.use_cache else None
     cache = None if folder is None else _ReadingCache(folder, options)

@@ -217,9 +217,8 @@ def remove_swing(notes: Sequence[TimedNote], ratio: float) -> list[TimedNote]:
 
 def ignores_beats(notes: Sequence[TimedNote]) -> bool:
     """Whether the notes ignore the beats of the file: see the module docstring."""
-    near_count = sum(
-        abs(start / (TICKS_PER_QUARTER / 2) - round(start / (TICKS_PER_QUARTER / 2))) <= 1 / 8 for start, _, _ in notes
-    )
+    half_beat = TICKS_PER_QUARTER / 2
+    near_count = sum(abs(start / half_beat - round(start / half_beat)) <= 1 / 8 for start, _, _ in notes)
     return len(notes) >= 64 and near_count < 0.3 * len(notes)
 
 

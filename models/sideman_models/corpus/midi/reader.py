@@ -172,7 +172,12 @@ class _Song:
             for tick, numerator, denominator in track.time_signatures
         ]
         sections, remarks = find_meter_sections(signatures, end)
-        melody, why = self._find_melody(pitched, sections[0].bar_ticks)
+        if self.options.melody is None:
+            melody, why = find_melody(pitched, sections[0].bar_ticks)
+        elif named := find_named_part(pitched, self.options.melody):
+            melody, why = named, "as requested"
+        else:
+            raise _NoSoloError(f"no melody called {self.options.melody!r}")
         line = skyline(melody.notes)
         chords = self._find_chords(pitched, melody, line)
         ratio = estimate_swing(line)
@@ -198,17 +203,7 @@ class _Song:
         )
         return MidiMusic(report, tuple(solos))
 
-    def _find_melody(self, pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[MidiPart, str]:
-        if self.options.melody is None:
-            return find_melody(pitched_parts, bar_ticks)
-        part = find_named_part(pitched_parts, self.options.melody)
-        if part is None:
-            raise _NoSoloError(f"no melody called {self.options.melody!r}")
-        return part, "as requested"
-
-    def _find_chords(
-        self, pitched_parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]
-    ) -> ChordSource:
+    def _find_chords(self, parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]) -> ChordSource:
         option = self.options.chords
         symbols = chords_from_symbols(self.tracks, self.ticks_per_quarter) if option in ("auto", "text") else None
         if symbols is not None:
@@ -217,11 +212,11 @@ class _Song:
             raise _NoSoloError("no chord symbols in its texts")
         track = None
         if option.startswith(TRACK_PREFIX):
-            track = find_named_part(pitched_parts, option.removeprefix(TRACK_PREFIX))
+            track = find_named_part(parts, option.removeprefix(TRACK_PREFIX))
             if track is None:
                 raise _NoSoloError(f"no chords called {option.removeprefix(TRACK_PREFIX)!r}")
         elif option == "auto":
-            track = next((part for part in pitched_parts if part.is_chords and part is not melody), None)
+            track = next((part for part in parts if part.is_chords and part is not melody), None)
         if track is not None:
             return InferredChords(track.notes, (), f"found from {track}")
-        return chords_from_accompaniment(pitched_parts, melody, line)
+        return chords_from_accompaniment(parts, melody, line)
