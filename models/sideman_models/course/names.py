@@ -18,7 +18,6 @@ seeds its random source once per name, not once per letter.
 from __future__ import annotations
 
 import hashlib
-import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,16 +31,7 @@ import numpy.typing as npt
 from sideman_models.course.rnn import softmax
 from sideman_models.errors import BundleError, CorpusError
 from sideman_models.files import numbered_lines
-from sideman_models.network.storage import (
-    CARD_FILE,
-    WEIGHTS_FILE,
-    check_shapes,
-    pack_arrays,
-    read_arrays,
-    read_card,
-    read_description,
-    write_folder,
-)
+from sideman_models.network.storage import WEIGHTS_FILE, ModelFormat, check_shapes
 from sideman_models.text import printable
 
 Doubles = npt.NDArray[np.float64]
@@ -57,8 +47,8 @@ ITERATIONS, UNITS, LEARNING_RATE, MAX_GRADIENT = 35_000, 50, 0.01, 5.0
 REPORT_EVERY = 2000
 DINOSAUR_MODEL = Path(__file__).parent / "dinosaurs"
 
-FORMAT, VERSION = "sideman name model", 1
 NAMES_FILE = "names.json"
+_FORMAT = ModelFormat("sideman name model", 1, NAMES_FILE)
 _ARRAY_NAMES = ("Wax", "Waa", "Wya", "b", "by")
 _INITIAL_LOSS_LETTERS = 7  # the course starts the smoothed loss at that of 7 letters drawn at random
 _LOSS_SMOOTHING = 0.999
@@ -344,30 +334,20 @@ def save_name_model(name_model: NameModel, path: Path) -> None:
 
     Raises `BundleError` if something that is not a name model is at `path`, and `OSError` if it cannot be written.
     """
-    if path.exists() and not (path / NAMES_FILE).is_file():
-        raise BundleError(f"{path}: something that is not a name model is already there")
-    weights = pack_arrays(name_model.parameters)  # type: ignore[arg-type] # to float32 on the way
-    description = {
-        "format": FORMAT,
-        "version": VERSION,
-        "letters": name_model.letters,
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        "facts": dict(name_model.facts),
-    }
-    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
-    write_folder(path, {WEIGHTS_FILE: weights, NAMES_FILE: text.encode(), CARD_FILE: name_model.card.encode()})
+    arrays = {name: array.astype(np.float32) for name, array in name_model.parameters.items()}
+    description = {"letters": name_model.letters, "facts": dict(name_model.facts)}
+    _FORMAT.write(path, description, arrays, name_model.card, {})
 
 
 def load_name_model(path: Path = DINOSAUR_MODEL) -> NameModel:
     """Load the model in the folder `path`, by default the installed one, and check it. Raises `BundleError`."""
-    description = read_description(path / NAMES_FILE, FORMAT, VERSION)
+    description, arrays, card = _FORMAT.read(path, _ARRAY_NAMES)
     letters = description.get("letters")
     if not isinstance(letters, str) or END_OF_NAME not in letters or len(set(letters)) != len(letters):
         raise BundleError(f"{path / NAMES_FILE}: letters: not a text of different letters that includes a newline")
-    arrays = read_arrays(path, description.get("weights_sha256"), _ARRAY_NAMES)
     n_y, n_a = len(letters), arrays["b"].shape[0] if arrays["b"].ndim else 0
     shapes = {"Wax": (n_a, n_y), "Waa": (n_a, n_a), "Wya": (n_y, n_a), "b": (n_a, 1), "by": (n_y, 1)}
     check_shapes(path / WEIGHTS_FILE, arrays, shapes, f"{n_y} letters and {n_a} units")
     facts = description.get("facts")
     parameters = {name: arrays[name].astype(np.float64) for name in _ARRAY_NAMES}
-    return NameModel(letters, parameters, facts if isinstance(facts, dict) else {}, read_card(path))
+    return NameModel(letters, parameters, facts if isinstance(facts, dict) else {}, card)

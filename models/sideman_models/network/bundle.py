@@ -7,8 +7,6 @@ checked; and every error names the file and the field.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,21 +19,11 @@ from sideman_models.errors import BundleError, NoSuchBundle, ValueTextError
 from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.values import Value, Vocabulary, parse_value
 from sideman_models.network.lstm import Floats, Weights
-from sideman_models.network.storage import (
-    CARD_FILE,
-    WEIGHTS_FILE,
-    check_shapes,
-    existing_folder,
-    pack_arrays,
-    read_arrays,
-    read_card,
-    read_description,
-    write_folder,
-)
+from sideman_models.network.storage import WEIGHTS_FILE, ModelFormat, check_shapes, existing_folder
 from sideman_models.text import sha256_of_lines
 
-FORMAT, VERSION = "sideman bundle", 1
 VALUES_FILE = "values.json"
+_FORMAT = ModelFormat("sideman bundle", 1, VALUES_FILE)
 _ARRAY_NAMES = (
     "LSTM_cell/kernel",
     "LSTM_cell/recurrent_kernel",
@@ -114,20 +102,19 @@ def load_bundle(name: str) -> Bundle:
     Raises `BundleError`, which names the file and the field; `NoSuchBundle` if there is no such folder.
     """
     path = find_bundle(name)
-    description = read_description(path / VALUES_FILE, FORMAT, VERSION)
-    facts, sha256 = description.get("facts", {}), description.get("weights_sha256")
+    description, arrays, card = _FORMAT.read(path, _ARRAY_NAMES)
+    facts = description.get("facts", {})
     if not isinstance(facts, dict):
         raise BundleError(f"{path / VALUES_FILE}: facts: not a mapping")
     vocabulary = Vocabulary(_parse_values(path / VALUES_FILE, description))
     context = ContextFeatures(_feature_names(path / VALUES_FILE, description))
-    arrays = read_arrays(path, sha256, _ARRAY_NAMES)
     check_weight_arrays(path / WEIGHTS_FILE, arrays, len(vocabulary), context.n_rows)
     kernel, recurrent, bias, densor_kernel, densor_bias, penalty = (arrays[name] for name in _ARRAY_NAMES)
     weights = Weights(kernel, recurrent, bias, densor_kernel, densor_bias, float(penalty[0]))
     for key, actual in (("dialect", _dialect(vocabulary)), ("units", weights.n_a)):
         if description.get(key) != actual:
             raise BundleError(f"{path / VALUES_FILE}: {key}: {description.get(key)!r}, but the bundle has {actual!r}")
-    return Bundle(path.resolve().name, vocabulary, context, weights, facts, read_card(path), path, str(sha256))
+    return Bundle(path.resolve().name, vocabulary, context, weights, facts, card, path, description["weights_sha256"])
 
 
 def save_bundle(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None = None) -> None:
@@ -136,25 +123,16 @@ def save_bundle(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None =
     `extras` are further files by name, such as pictures. Raises `BundleError` if something that is not a bundle is at
     `path`, and `OSError` if the folder cannot be written.
     """
-    if path.exists() and not (path / VALUES_FILE).is_file():
-        raise BundleError(f"{path}: something that is not a bundle is already there")
-    weights = pack_arrays(weight_arrays(bundle.weights))
     texts = [value.text for value in bundle.vocabulary.values]
-    values_file = {
-        "format": FORMAT,
-        "version": VERSION,
+    description = {
         "dialect": _dialect(bundle.vocabulary),
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "values_sha256": sha256_of_lines(texts),
         "units": bundle.weights.n_a,
         "context": [{"feature": name, "rows": FEATURES[name].row_count} for name in bundle.context.names],
         "facts": dict(bundle.facts),
         "values": texts,
     }
-    text = json.dumps(values_file, indent=1, ensure_ascii=False) + "\n"
-    # A byte of the command line that was not UTF-8 is written as an escape.
-    values, card = (content.encode(errors="backslashreplace") for content in (text, bundle.card))
-    write_folder(path, {WEIGHTS_FILE: weights, VALUES_FILE: values, CARD_FILE: card, **(extras or {})})
+    _FORMAT.write(path, description, weight_arrays(bundle.weights), bundle.card, extras or {})
 
 
 def _dialect(vocabulary: Vocabulary) -> str:

@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,32 +96,64 @@ def read_bytes(path: Path) -> bytes:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def read_card(path: Path) -> str:
-    """Return the text of the model card in the folder `path`, or an empty text."""
-    card = path / CARD_FILE
-    return card.read_text("utf-8", "replace") if card.is_file() else ""
+@dataclass(frozen=True, slots=True)
+class ModelFormat:
+    """A kind of trained model: a folder of its weights, its card, and a JSON file `file` that describes it.
 
-
-def read_description(path: Path, format_name: str, version: int) -> dict[str, Any]:
-    """Read a JSON file that states its format and version.
-
-    Raises `BundleError` if it is not JSON, or states another format than `format_name` or another version.
+    The JSON file states the `name` and the `version` of the format, and the sha256 of the weights.
     """
-    try:
-        description = json.loads(read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not a JSON file: {error}") from error
-    if not isinstance(description, dict) or description.get("format") != format_name:
-        kind = format_name.partition(" ")[2]
-        raise BundleError(f'{path}: format: not a {kind} of sideman (its format would be "{format_name}")')
-    found = description.get("version")
-    if found != version:
-        too_old = "; this program is too old for it" if isinstance(found, int) and found > version else ""
-        raise BundleError(f"{path}: version: {found!r}, but this program reads {version}{too_old}")
-    return description
+
+    name: str
+    version: int
+    file: str
+
+    @property
+    def kind(self) -> str:
+        """What such a model is called in messages."""
+        return self.name.partition(" ")[2]
+
+    def write(
+        self,
+        folder: Path,
+        description: Mapping[str, Any],
+        arrays: Mapping[str, Floats],
+        card: str,
+        extras: Mapping[str, bytes],
+    ) -> None:
+        """Write a model, whole or not at all, with `extras`: further files by name.
+
+        Raises `BundleError` if something else is at `folder`, and `OSError` if it cannot be written.
+        """
+        if folder.exists() and not (folder / self.file).is_file():
+            raise BundleError(f"{folder}: something that is not a {self.kind} is already there")
+        weights = _pack_arrays(arrays)
+        stated = {"format": self.name, "version": self.version, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+        text = json.dumps({**stated, **description}, indent=1, ensure_ascii=False) + "\n"
+        # A byte of the command line that was not UTF-8 is written as an escape.
+        stated_bytes, card_bytes = (content.encode(errors="backslashreplace") for content in (text, card))
+        write_folder(folder, {WEIGHTS_FILE: weights, self.file: stated_bytes, CARD_FILE: card_bytes, **extras})
+
+    def read(self, folder: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Floats], str]:
+        """Return the description of a model, its arrays, which must be `names`, and its card, empty if it has none.
+
+        Raises `BundleError`, which names the file, if one is missing or broken, or is of another format or version.
+        """
+        path, card = folder / self.file, folder / CARD_FILE
+        try:
+            description = json.loads(read_bytes(path))
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{path}: not a JSON file: {error}") from error
+        if not isinstance(description, dict) or description.get("format") != self.name:
+            raise BundleError(f'{path}: format: not a {self.kind} of sideman (its format would be "{self.name}")')
+        found = description.get("version")
+        if found != self.version:
+            too_old = "; this program is too old for it" if isinstance(found, int) and found > self.version else ""
+            raise BundleError(f"{path}: version: {found!r}, but this program reads {self.version}{too_old}")
+        arrays = _read_arrays(folder / WEIGHTS_FILE, description.get("weights_sha256"), names)
+        return description, arrays, card.read_text("utf-8", "replace") if card.is_file() else ""
 
 
-def pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
+def _pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
     """Return the content of an .npz file of these arrays, in float32. The same numbers give the same bytes."""
     archive_bytes = io.BytesIO()
     with zipfile.ZipFile(archive_bytes, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -131,13 +164,12 @@ def pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
     return archive_bytes.getvalue()
 
 
-def read_arrays(folder: Path, sha256: object, names: Sequence[str]) -> dict[str, Floats]:
-    """Return the float32 arrays of `weights.npz` in a folder. The content must have the hash `sha256` (hexadecimal).
+def _read_arrays(path: Path, sha256: object, names: Sequence[str]) -> dict[str, Floats]:
+    """Return the float32 arrays of an .npz file, whose content must have the hash `sha256` (hexadecimal).
 
     Raises `BundleError` if the file is missing or broken, has another hash, or holds other arrays than `names`, another
     number type or a pickle.
     """
-    path = folder / WEIGHTS_FILE
     raw = read_bytes(path)
     if hashlib.sha256(raw).hexdigest() != sha256:
         raise BundleError(f"{path}: its contents do not match weights_sha256")
