@@ -22,9 +22,10 @@ from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 from sideman_models.network import storage as store
-from sideman_models.network.bundle import CARD_FILE, VALUES_FILE, WEIGHTS_FILE, load_bundle, save_bundle
+from sideman_models.network.bundle import VALUES_FILE, load_bundle, save_bundle
 from sideman_models.network.encoding import EncodedPiece, PieceEncoder
 from sideman_models.network.lstm import LstmState, NumpyNetwork, softmax
+from sideman_models.network.storage import CARD_FILE, WEIGHTS_FILE
 from sideman_models.training.dataset import (
     Batch,
     BatchWindows,

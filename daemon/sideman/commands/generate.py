@@ -18,7 +18,7 @@ from sideman.files import check_readable, write_file
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.corpus import BEATS_PER_BAR, read_classic
 from sideman_models.course.generate import (
-    GeneratedMusic,
+    ChordSet,
     InferenceModel,
     SamplingModel,
     SoundingPitches,
@@ -63,13 +63,14 @@ def run(args: argparse.Namespace) -> int:
         raise UnreadableInput(f"--model {args.model}: not a classic network; make one: sideman train --classic FILE")
     seed = secrets.randbelow(2**32) if args.seed is None else args.seed
     texts = [value.text for value in bundle.vocabulary.values]
-    tune = generate_music(_inference_model(args, bundle, seed), texts, corpus.chords, seed)
+    solos = generate_music(_inference_model(args, bundle, seed), texts, corpus.chords, seed)
+    bars = sum(solo.bars for solo in solos)
     meters = [(0.0, Meter(BEATS_PER_BAR, 4))]
-    write_file(args.out, midi_file_bytes(_midi_events(tune), BPM, meters, float(tune.length_beats), "sideman"))
-    for solo in tune.sets:
+    write_file(args.out, midi_file_bytes(_midi_events(solos), BPM, meters, float(BEATS_PER_BAR * bars), "sideman"))
+    for solo in solos:
         print(*([" ".join(solo.values)] if args.values else []), solo, sep="\n")
-    sounds = sum(len(solo.sounds) for solo in tune.sets)
-    print(f"{args.out}: {sounds} sounds, {tune.length_beats // BEATS_PER_BAR} bars, seed {seed}")
+    sounds = sum(len(solo.sounds) for solo in solos)
+    print(f"{args.out}: {sounds} sounds, {bars} bars, seed {seed}")
     return 0
 
 
@@ -100,10 +101,10 @@ def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> Inf
     return model
 
 
-def _midi_events(tune: GeneratedMusic) -> list[tuple[float, MidiEvent]]:
-    """The tune's notes in order of time. At the same beat, note-offs come before note-ons."""
-    events = [event for solo in tune.sets for event in _note_events(solo.sounds, *SOLO)]
-    events += [event for solo in tune.sets for event in _note_events(solo.chords, *COMPING)]
+def _midi_events(solos: tuple[ChordSet, ...]) -> list[tuple[float, MidiEvent]]:
+    """The notes of the solos and chords in order of time. At the same beat, note-offs come before note-ons."""
+    events = [event for solo in solos for event in _note_events(solo.sounds, *SOLO)]
+    events += [event for solo in solos for event in _note_events(solo.chords, *COMPING)]
     return sorted(events, key=lambda event: (event[0], isinstance(event[1], NoteOn)))
 
 
