@@ -58,8 +58,8 @@ _MAX_FIRST_GAP_S = 1.0  # two ticks further apart than this do not give a tempo
 class ClockPLL:
     """Follows the ticks of a clock. `period_s` is the time from tick to tick; before the second tick, that of `bpm`."""
 
-    def __init__(self, bpm: float, port_period_s: float = 0.0) -> None:
-        self.port_period_s = port_period_s
+    def __init__(self, bpm: float) -> None:
+        self.port_period_s = 0.0
         """The period of the rounds in which the port delivers messages; 0 if it delivers each message at once."""
         self.period_s = _clamp_period(60.0 / (CLOCK_TICKS_PER_BEAT * bpm))
         self.last_tick_s = 0.0
