@@ -290,20 +290,16 @@ class Improviser:
         must_sound = constraints.must_sound or enough_rests
         masks = values.masks_at(place, must_sound=must_sound, avoid_repeat=self._must_not_repeat)
         if settings.silence and not constraints.player_onsets_per_beat:
-            masks = self._without_long_rests(masks, settings.silence * TICKS_PER_QUARTER - constraints.silent_ticks)
+            ticks_left = settings.silence * TICKS_PER_QUARTER - constraints.silent_ticks
+            pulse = PULSE_TICKS.get(settings.rate)
+            if ticks_left < (pulse or DURATION_GRID[-1]):  # some rests are too long
+                too_long = self._vocabulary.is_rest & ((pulse or self._vocabulary.ticks) > ticks_left)
+                masks = tuple(mask & ~too_long for mask in masks)
         if constraints.must_be_chord_tone:
             return *(mask & (self._vocabulary.kinds == CHORD_TONE) for mask in masks), *masks
         if constraints.length is not None and settings.rate not in PULSE_TICKS:
             return *(mask & (self._vocabulary.ticks == constraints.length) for mask in masks), *masks
         return masks
-
-    def _without_long_rests(self, masks: tuple[Mask, ...], ticks_left: float) -> tuple[Mask, ...]:
-        """Return `masks` without the rests that are longer than `ticks_left`."""
-        pulse = PULSE_TICKS.get(self.settings.rate)
-        if ticks_left >= (pulse or DURATION_GRID[-1]):
-            return masks
-        too_long = self._vocabulary.is_rest & ((pulse or self._vocabulary.ticks) > ticks_left)
-        return tuple(mask & ~too_long for mask in masks)
 
     def _draw(self, logits: Logits, masks: Iterable[Mask], drawn: float) -> int | None:
         """Draw a value that the first mask with any value allows; None if all masks are empty."""
