@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
 from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn, ProgramChange
 from sideman.core.parts.comp import GM_PROGRAMS
-from sideman.core.settings.schema import MidiSettings, Settings
+from sideman.core.settings.schema import MidiSettings
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.names import NameModel, generate_names
@@ -57,7 +57,8 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
     events = [*((0.0, event) for event in engine.sound_setup()), *played]
     solo = tuple(event for event in events if not _is_accompaniment(event[1], settings.midi))
     comp = [event for event in events if _is_accompaniment(event[1], settings.midi)]
-    extra_tracks = [("comp", [_comp_program(settings), *comp])] if comp else []
+    program = ProgramChange(GM_PROGRAMS.get(settings.play.comp, 1) - 1, settings.midi.comp)
+    extra_tracks = [("comp", [(0.0, program), *comp])] if comp else []
     bpm, symbols = settings.tempo.bpm, chord_symbols(chart, beats)
     midi = midi_file_bytes(solo, bpm, meter_changes(chart, beats), beats, name, symbols, extra_tracks)
     return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi)
@@ -65,10 +66,6 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
 
 def _is_accompaniment(event: MidiEvent, midi: MidiSettings) -> bool:
     return isinstance(event, NoteOn | NoteOff) and event.channel == midi.comp != midi.channel
-
-
-def _comp_program(settings: Settings) -> tuple[float, MidiEvent]:
-    return 0.0, ProgramChange(GM_PROGRAMS.get(settings.play.comp, 1) - 1, settings.midi.comp)
 
 
 def take_seed(seed: int, number: int) -> int:
@@ -83,7 +80,7 @@ def take_name(names: NameModel, seed: int, known: set[str]) -> str:
     return name
 
 
-def note_spans(events: tuple[tuple[float, MidiEvent], ...]) -> Iterator[tuple[float, float, NoteOn]]:
+def note_spans(events: Iterable[tuple[float, MidiEvent]]) -> Iterator[tuple[float, float, NoteOn]]:
     """Yield onset, length (both in beats) and note-on of each note, in the order of their ends."""
     sounding: dict[int, tuple[float, NoteOn]] = {}
     for beat, event in events:
