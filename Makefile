@@ -4,6 +4,7 @@
 # make test    everything that a change has to pass, with branch coverage (installs TensorFlow into .venv as well)
 # make lint    the part of it that only reads the code
 # make docs    the API reference, into build/docs
+# make generate  write the generated files and tables again
 # make bench   how fast and punctual sideman is on this machine; ARGS="--json" prints JSON
 # make lock    resolve the dependencies again and write both locks (needs uv)
 # make clean   remove .venv and everything that the tools have written
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for below in 13 99; do for each in python3 python3.12 python3.
 	>/dev/null 2>&1 && { echo "$$each"; exit; }; done; done)
 ARGS   ?=
 
-.PHONY: env play quick test lint docs bench lock clean
+.PHONY: env play quick test lint docs generate bench lock clean
 .DELETE_ON_ERROR:
 
 env: $(VENV)/.play
@@ -45,6 +46,9 @@ lint: $(VENV)/.test
 docs: $(VENV)/.test
 	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/pdoc --output-directory build/docs $(PUBLIC)
 PUBLIC := sideman.control.client sideman_models
+
+generate: $(VENV)/.test
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.test
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)

@@ -96,7 +96,7 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     call(*pip, "install", "--quiet", "--no-deps", "--no-index", built.wheel, cwd=place)
     site = call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place).strip()
     ours = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
-    # A path in a .pth file is searched, but not its own .pth files: so the checkout is not found.
+    # A path named in a .pth file is searched, its own .pth files are not: the checkout stays out of reach.
     Path(site, "dependencies.pth").write_text("\n".join(ours), "utf-8")
     return place / "bin" / "sideman"
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from sideman.core.chart.chart import parse_changes
+from sideman.core.chart.text import parse_changes
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.playing.assembly import Performance, load_performance
 

@@ -153,7 +153,7 @@ def test_an_unknown_song_is_an_error() -> None:
         (playlist_link(song_text("T", "T47[C   Z")), "bar 1: 'T47' is not a meter"),
         (playlist_link(song_text("T", "T44[C   |{D   |E   Z")), "T, bar 2: the repeat '|:' is never closed"),
         (playlist_link(song_text("T", "T44[C   |D   <D.S. al Coda>Z")), "T, bar 2: 'D.S. al Coda' without a Segno"),
-        (playlist_link(song_text("T", "T44[C   |N2D   Z")), "T, bar 2: what comes next is the 1st ending"),
+        (playlist_link(song_text("T", "T44[C   |N2D   Z")), "T, bar 2: the next ending must be the 1st"),
         (playlist_link(song_text("T", "T44[ x   |C   Z")), "bar 1: a sign repeats more bars than"),
         (playlist_link(song_text("T", "T44[C   | xD   Z")), "bar 2: 'x' repeats whole bars"),
         (playlist_link(song_text("T", "T44[p   Z")), "bar 1: 'p' repeats the previous chord"),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sideman.charts.detect import read_chart, split_song
 from sideman.charts.midi import read_midi_chart
-from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.chart.chart import Chart, ChartError, Meter
+from sideman.core.chart.text import parse_changes
 from sideman_models.music.harmony import NO_CHORD
 from support import midi_files
 from support.strategies import charts

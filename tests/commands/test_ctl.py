@@ -21,6 +21,7 @@ from sideman import cli
 from sideman.control.client import ControlClient, RequestRefused
 from sideman.control.hub import Endpoints, open_endpoints
 from sideman.control.paths import candidate_socket_paths, socket_file_name, socket_folder, socket_path
+from sideman.control.protocol import REQUESTS
 from sideman.core.errors import Unavailable
 from support.control import SocketClient
 from support.fakes import settings
@@ -148,8 +149,8 @@ def test_a_closed_connection_is_no_success(tmp_path: Path) -> None:
     for number, (said, error, why) in enumerate((
         (b'{"v":1,"id":null,"ok":false,"error":"64 others are here already"}\n', RequestRefused, "64 others"),
         (b"", Unavailable, "ended before it answered"),
-        (b"HTTP/1.1 400 Bad Request\n", Unavailable, "is no sideman"),
-        (b"[]\n", Unavailable, "is no sideman"),
+        (b"HTTP/1.1 400 Bad Request\n", Unavailable, "is not sideman"),
+        (b"[]\n", Unavailable, "is not sideman"),
     )):  # fmt: skip
         (tmp_path / str(number)).mkdir()
         with answering(tmp_path / str(number), said) as caller, pytest.raises(error, match=why):
@@ -170,7 +171,7 @@ def test_a_view_can_be_left_while_the_daemon_is_frozen(tmp_path: Path) -> None:
         def press_many_keys() -> None:
             with contextlib.suppress(OSError):
                 while True:
-                    caller.send({"do": "tap"})
+                    caller.send(REQUESTS["tap"]())
 
         other, _ = listener.accept()
         with other:

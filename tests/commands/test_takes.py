@@ -103,6 +103,7 @@ ODD: st.SearchStrategy[object] = st.sampled_from([
 ])  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_journal_crashes_the_commands(

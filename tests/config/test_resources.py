@@ -11,7 +11,8 @@ import pytest
 from sideman.commands.common import add_settings_options, load_settings
 from sideman.config import resources
 from sideman.config.sources import config_path, load_chart
-from sideman.core.chart.chart import Chart, Meter, parse_changes
+from sideman.core.chart.chart import Chart, Meter
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
 from sideman.core.settings.schema import DEFAULT_CHANGES, Settings
 

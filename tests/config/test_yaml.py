@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from sideman.config import resources
 from sideman.config import yaml_events as yamlparser
-from sideman.config.default_file import default_yaml
 from sideman.config.scalars import parse_scalar
 from sideman.config.yaml import parse_yaml, read_yaml
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted
@@ -42,11 +41,6 @@ def test_the_default_file_is_the_defaults() -> None:
     read = read_yaml(resources.bundled_path("config", "default.yaml"))
     assert list(read.values) == list(KEYS)
     assert resolve_settings([read.values], read.problems) == Settings()
-
-
-def test_the_default_file_is_generated_from_the_schema() -> None:
-    """Guards against: a default file that describes a setting otherwise than `sideman ctl get` does."""
-    assert resources.bundled_path("config", "default.yaml").read_text("utf-8") == default_yaml()
 
 
 @pytest.mark.parametrize("name", resources.resource_names("presets", ".yaml"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OSC: the same requests over UDP, on a real port of this machine, before a real desk."""
+"""The OSC server, on a real UDP port of this machine, with a real control API."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.osc_packet import OscPacket
 
 from sideman.control.osc import OscPort, OscServer
+from sideman.control.protocol import REQUESTS
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S
 from sideman.core.actions import Panic
 from sideman.core.errors import Unavailable
@@ -30,28 +31,28 @@ from support.processes import TIMEOUT_S, running_daemon
 
 
 class Surface:
-    """A control surface: sends to the port, and takes the replies."""
+    """A control surface, which sends messages to the port and takes the replies."""
 
     def __init__(self) -> None:
-        self.house: ControlScene = control_scene()
+        self.scene: ControlScene = control_scene()
         self.port = OscPort("127.0.0.1", 0)
-        self.osc = OscServer(self.port, self.house.api.answer, self.house.api.argument_names)
-        self.way = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.way.settimeout(TIMEOUT_S)
+        self.osc = OscServer(self.port, self.scene.api.answer)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(TIMEOUT_S)
 
     def send(self, address: str, *arguments: object) -> None:
-        """Send a message, and have it served."""
-        self.way.sendto(message(address, *arguments), ("127.0.0.1", self.port.number))
+        """Send a message and let the server answer it."""
+        self.socket.sendto(message(address, *arguments), ("127.0.0.1", self.port.number))
         self.osc.serve(0.0)
 
     def reply(self) -> tuple[str, list[Any]]:
-        """The reply, which must be there."""
-        (told,) = OscPacket(self.way.recv(1 << 16)).messages
-        return told.message.address, told.message.params
+        """The reply, which must be there: its address and arguments."""
+        (reply,) = OscPacket(self.socket.recv(1 << 16)).messages
+        return reply.message.address, reply.message.params
 
     def close(self) -> None:
-        """Let go of both ends."""
-        self.way.close()
+        """Close both ends."""
+        self.socket.close()
         self.osc.close()
         self.port.close()
 
@@ -66,7 +67,7 @@ def message(address: str, *arguments: Any) -> bytes:
 
 @pytest.fixture
 def surface() -> Iterator[Surface]:
-    """A surface before a daemon."""
+    """A control surface that is connected to a daemon."""
     with closing(Surface()) as made:
         yield made
 
@@ -86,13 +87,13 @@ def surface() -> Iterator[Surface]:
 def test_a_fader_sets_a_setting(
     surface: Surface, address: str, arguments: tuple[object, ...], key: str, value: object
 ) -> None:
-    """A number of 32 bits would arrive as another one, or a whole one be refused as it has a point."""
+    """Guards against: a number of 32 bits that changes on its way, or a whole number that is refused as a fraction."""
     surface.send(address, *arguments)
-    assert surface.house.ask("get", key=key)["value"] == value
+    assert surface.scene.ask("get", key=key)["value"] == value
 
 
 def test_buttons_act_when_they_go_down(surface: Surface) -> None:
-    """Each press would count twice."""
+    """Guards against: buttons that act twice, when they are pressed and when they are released."""
     for pressed in (1.0, 0.0, 1, 0):
         surface.send("/sideman/panic", pressed)
     surface.send("/sideman/panic")
@@ -101,91 +102,96 @@ def test_buttons_act_when_they_go_down(surface: Surface) -> None:
     surface.send("/sideman/mute", 1.0)
     surface.send("/sideman/mute", 0.0)
     modes = [SetMode("trade", now=True), SetMode("duet"), SetMode("off", now=True), SetMode("duet", now=True)]
-    assert surface.house.commands == [Panic(), Panic(), Panic(), *modes]
+    assert surface.scene.commands == [Panic(), Panic(), Panic(), *modes]
 
 
-def test_questions_are_answered_and_mistakes_told(surface: Surface) -> None:
-    """A surface could show nothing, and nobody would know why a fader does nothing."""
+def test_get_and_status_are_answered_and_mistakes_reported(surface: Surface) -> None:
+    """Guards against: a surface that can show nothing, and against a fader that does nothing without a reason."""
     surface.send("/sideman/get", "play.gate")
-    address, (verb, told) = surface.reply()
-    assert (address, verb, json.loads(told)["value"]) == ("/sideman/reply", "get", 0.9)
+    address, (name, text) = surface.reply()
+    assert (address, name, json.loads(text)["value"]) == ("/sideman/reply", "get", 0.9)
     surface.send("/sideman/status")
     assert json.loads(surface.reply()[1][1])["mode"] == "solo"
     surface.send("/sideman/play/temperature", 9.0)
-    address, (verb, told) = surface.reply()
-    assert (address, verb) == ("/sideman/error", "set")
-    assert "allowed is a number from 0 to 5" in told
+    address, (name, text) = surface.reply()
+    assert (address, name) == ("/sideman/error", "set")
+    assert "allowed is a number from 0 to 5" in text
     surface.send("/sideman/dance")
     assert "no such request" in surface.reply()[1][1]
+    surface.send("/sideman/watch")
+    assert surface.reply()[1] == ["watch", "watch: only on the control socket"]
 
 
-def test_a_bundle_is_all_that_is_in_it(surface: Surface) -> None:
-    """A scene of a control surface, sent as one, would be lost."""
+def test_every_message_of_a_bundle_is_answered(surface: Surface) -> None:
+    """Guards against: the loss of a scene that a control surface sends as one bundle."""
     bundle = OscBundleBuilder(IMMEDIATELY)
     for key, value in (("gate", 0.5), ("density", 2.0)):
         builder = OscMessageBuilder(f"/sideman/play/{key}")
         builder.add_arg(value)
         bundle.add_content(builder.build())
-    surface.way.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+    surface.socket.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
     surface.osc.serve(0.0)
-    play = surface.house.engine.settings.play
+    play = surface.scene.engine.settings.play
     assert (play.gate, play.density) == (0.5, 2.0)
 
 
-def test_what_is_more_urgent_goes_before_each_message_of_a_bundle(surface: Surface) -> None:
-    """A note would wait while a whole scene of a control surface is set."""
+def test_the_player_goes_first_before_each_message_of_a_bundle(surface: Surface) -> None:
+    """Guards against: a note that waits while a whole scene of a control surface is set."""
     done: list[object] = []
-    osc = OscServer(surface.port, done.append, lambda _verb: (), lambda: done.append("a note"))
+    osc = OscServer(surface.port, done.append, lambda: done.append("a note"))
     bundle = OscBundleBuilder(IMMEDIATELY)
-    for verb in ("again", "tap"):
-        bundle.add_content(OscMessageBuilder(f"/sideman/{verb}").build())
-    surface.way.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+    for name in ("again", "tap"):
+        bundle.add_content(OscMessageBuilder(f"/sideman/{name}").build())
+    surface.socket.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
     with closing(osc):
         osc.serve(0.0)
-    assert done == ["a note", "a note", {"do": "again"}, "a note", {"do": "tap"}]
+    assert done == ["a note", "a note", REQUESTS["again"](), "a note", REQUESTS["tap"]()]
 
 
 @settings(max_examples=50)
 @given(st.binary(max_size=80) | st.binary(max_size=60).map(lambda tail: b"#bundle\0" + tail) |
        st.binary(max_size=40).map(lambda tail: b"/sideman/set\0\0\0\0" + tail))  # fmt: skip
-def test_garbage_is_passed_over(data: bytes) -> None:
-    """Any program that sends to the wrong port would end the music, or fill the log."""
+def test_data_that_is_not_osc_is_ignored(data: bytes) -> None:
+    """Guards against: a program that sends to the wrong port and ends the music, or fills the log."""
     with closing(Surface()) as surface:
-        surface.way.sendto(data, ("127.0.0.1", surface.port.number))
+        surface.socket.sendto(data, ("127.0.0.1", surface.port.number))
         surface.send("/other/play/gate", 0.1)
         surface.send("/sideman/play/gate", 0.4)
-        assert surface.house.engine.settings.play.gate == 0.4
+        assert surface.scene.engine.settings.play.gate == 0.4
         assert surface.osc.ignored >= 1
 
 
-def test_a_flood_takes_a_bounded_time(surface: Surface) -> None:
-    """A sequencer that sends a thousand messages a second would take the main thread from all others."""
+def test_a_flood_takes_a_bounded_time(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a sequencer that sends a thousand messages a second and keeps the main thread from all others."""
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)  # or a slow machine would pause earlier
     for _ in range(REQUESTS_PER_ROUND + 20):
-        surface.way.sendto(message("/sideman/panic"), ("127.0.0.1", surface.port.number))
+        surface.socket.sendto(message("/sideman/panic"), ("127.0.0.1", surface.port.number))
     for _ in range(5):
         surface.osc.serve(0.0)
-    assert len(surface.house.commands) == REQUESTS_PER_ROUND
+    assert len(surface.scene.commands) == REQUESTS_PER_ROUND
     assert surface.osc.wakes_at() == ROUND_S
     surface.osc.serve(2 * ROUND_S)
-    assert len(surface.house.commands) > REQUESTS_PER_ROUND
+    assert len(surface.scene.commands) > REQUESTS_PER_ROUND
 
 
-def test_what_takes_long_is_followed_by_a_rest_as_long(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sends long charts, one after the other or at once, would keep signals waiting, and the player."""
+def test_a_slow_request_is_followed_by_a_pause_of_the_same_length(
+    surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against: long charts, one after the other or in one bundle, that delay signals and the player."""
     second = 0.0
 
-    def think(_request: object) -> None:
+    def answer_slowly(_request: object) -> None:
         nonlocal second
         second += 10 * ROUND_S
 
     monkeypatch.setattr("time.monotonic", lambda: second)
-    osc = OscServer(surface.port, think, lambda _verb: ())
+    osc = OscServer(surface.port, answer_slowly)
     with closing(osc):
         bundle = OscBundleBuilder(IMMEDIATELY)
         for _ in range(2):
             bundle.add_content(OscMessageBuilder("/sideman/tap").build())
-            surface.way.sendto(message("/sideman/tap"), ("127.0.0.1", surface.port.number))
-        surface.way.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+            surface.socket.sendto(message("/sideman/tap"), ("127.0.0.1", surface.port.number))
+        surface.socket.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
         for number in range(4):
             osc.serve(float(number))
             assert second == pytest.approx(10 * ROUND_S * (number + 1))
@@ -194,16 +200,16 @@ def test_what_takes_long_is_followed_by_a_rest_as_long(surface: Surface, monkeyp
         assert osc.wakes_at() == math.inf
 
 
-def test_a_port_that_is_taken_says_so(surface: Surface) -> None:
-    """The daemon would seem to listen, and hear nothing."""
+def test_a_port_that_is_in_use_is_an_error(surface: Surface) -> None:
+    """Guards against: a daemon that seems to listen and receives nothing."""
     with pytest.raises(Unavailable, match=f"control.osc: port {surface.port.number} of 127.0.0.1"):
         OscPort("127.0.0.1", surface.port.number)
     with pytest.raises(Unavailable, match=r"control.osc_host: no\.such\.host\.invalid"):
         OscPort("no.such.host.invalid", 0)
 
 
-def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has not installed the extra would get a traceback."""
+def test_without_python_osc_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a traceback for a user who has not installed the extra."""
     monkeypatch.setitem(sys.modules, "pythonosc.osc_packet", None)
     with pytest.raises(Unavailable, match=r"python-osc is not installed; it comes with sideman\[osc\]"):
         OscPort("127.0.0.1", 0)
@@ -211,17 +217,17 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.subprocess
 def test_the_daemon_answers_osc(tmp_path: Path) -> None:
-    """Nothing of it would work outside of the tests."""
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as way:
-        way.bind(("127.0.0.1", 0))
-        way.settimeout(TIMEOUT_S)
+    """Guards against: an OSC server that works only in the tests."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as surface:
+        surface.bind(("127.0.0.1", 0))
+        surface.settimeout(TIMEOUT_S)
         with closing(OscPort("127.0.0.1", 0)) as port:
             free = port.number
         with running_daemon(tmp_path, "midi.output=none", "midi.input=none", f"control.osc={free}") as daemon:
             daemon.wait_for("ready")
-            way.sendto(message("/sideman/play/temperature", 0.5), ("127.0.0.1", free))
-            way.sendto(message("/sideman/get", "play.temperature"), ("127.0.0.1", free))
-            told = OscPacket(way.recv(1 << 16)).messages[0].message.params[1]
-            assert json.loads(told)["value"] == 0.5
+            surface.sendto(message("/sideman/play/temperature", 0.5), ("127.0.0.1", free))
+            surface.sendto(message("/sideman/get", "play.temperature"), ("127.0.0.1", free))
+            text = OscPacket(surface.recv(1 << 16)).messages[0].message.params[1]
+            assert json.loads(text)["value"] == 0.5
             daemon.wait_for("play.temperature is 0.5")
             assert daemon.stop(signal.SIGTERM) == 0

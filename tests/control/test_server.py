@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control socket: its lines, its file, and that nobody who comes can hurt it. Time is the test's own."""
+"""The server of the control socket: its lines, its file, and that no client can harm it. The tests move the clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import resource
 import socket
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.control.protocol import _decoder, _interruptible_decoder
+from sideman.control.connection import MAX_LINE_BYTES, MAX_UNSENT_BYTES
+from sideman.control.protocol import (
+    REQUESTS,
+    BeatEvent,
+    LogEvent,
+    PortsEvent,
+    Request,
+    SetRequest,
+    StatusRequest,
+)
 from sideman.control.server import (
     MAX_CLIENTS,
-    MAX_LINE_BYTES,
     MAX_MISTAKES,
-    MAX_UNSENT_BYTES,
     REQUESTS_PER_CLIENT,
     REQUESTS_PER_ROUND,
     ROUND_S,
@@ -35,28 +42,28 @@ from support.control import SocketClient, served_socket
 STATUS = {"do": "status", "id": 7}
 
 
-def answer(request: Mapping[str, object]) -> object:
-    """A desk of one verb."""
-    if request.get("do") != "status":
-        raise UsageError("no such request")
+def answer(request: Request) -> object:
+    """Answers one request and refuses the others."""
+    if not isinstance(request, StatusRequest):
+        raise UsageError("not now")
     return {"bpm": 120}
 
 
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[ControlServer]:
-    """A control socket."""
-    with served_socket(tmp_path, answer, lambda: [{"event": "chart"}]) as made:
+    """The server of a control socket."""
+    with served_socket(tmp_path, answer, lambda: [PortsEvent("none")]) as made:
         yield made
 
 
 def serve(control: ControlServer, second: float, turns: int = 3) -> None:
-    """As the main thread does, within one round."""
+    """Serve a few times within one round, as the main thread does."""
     for _ in range(turns):
         control.serve(second)
 
 
 def test_a_request_is_answered_with_its_id(control: ControlServer, tmp_path: Path) -> None:
-    """No program could tell which answer belongs to which request."""
+    """Guards against: answers that a program cannot assign to its requests."""
     client = SocketClient(tmp_path / "s")
     for number in (7, "a", None, 1.5, True):
         client.send_request(v=1, id=number, do="status")
@@ -64,17 +71,19 @@ def test_a_request_is_answered_with_its_id(control: ControlServer, tmp_path: Pat
     assert client.lines() == [
         {"v": 1, "id": number, "ok": True, "result": {"bpm": 120}} for number in (7, "a", None, 1.5, True)
     ]
-    client.send_request(do="nope", id=3)
-    client.send_request(v=2, do="status")
+    client.send_request(do="panic", id=3)
+    client.send_request(do="status", key=1, id=4)
+    client.send_request(v=2, do="status", id=5)
     serve(control, 1.0)
-    assert [(line["ok"], line["error"]) for line in client.lines()] == [
-        (False, "no such request"),
-        (False, "v: this sideman speaks version 1"),
+    assert [(line["ok"], line["id"], line["error"]) for line in client.lines()] == [
+        (False, 3, "not now"),
+        (False, 4, "status: Object contains unknown field `key`; status takes nothing"),
+        (False, 5, "v: this sideman speaks version 1"),
     ]
 
 
 def test_a_line_may_come_in_pieces_and_several_at_once(control: ControlServer, tmp_path: Path) -> None:
-    """What the system parts or joins on its way would be lost."""
+    """Guards against: the loss of requests that the system splits or joins on their way."""
     client = SocketClient(tmp_path / "s")
     data = b"".join(json.dumps({"do": "status", "id": number}).encode() + b"\r\n\n" for number in range(3))
     for at in range(0, len(data), 5):
@@ -83,8 +92,8 @@ def test_a_line_may_come_in_pieces_and_several_at_once(control: ControlServer, t
     assert [line["id"] for line in client.lines()] == [0, 1, 2]
 
 
-def test_who_sends_no_more_still_gets_the_answer(control: ControlServer, tmp_path: Path) -> None:
-    """`echo … | nc -U` would show nothing."""
+def test_a_client_that_has_stopped_sending_gets_its_answer(control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: an `echo … | nc -U` that shows nothing."""
     client = SocketClient(tmp_path / "s")
     client.send(json.dumps(STATUS).encode())
     client.connection.shutdown(socket.SHUT_WR)
@@ -93,33 +102,36 @@ def test_who_sends_no_more_still_gets_the_answer(control: ControlServer, tmp_pat
     assert not client.is_open
 
 
-def test_who_watches_is_told_first_how_it_stands_and_then_what_happens(control: ControlServer, tmp_path: Path) -> None:
-    """A view would have to wait for a change before it could show anything."""
+def test_a_watcher_gets_the_state_first_and_then_the_events(control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: a view that shows nothing until something changes."""
     watcher, other = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     watcher.send_request(do="watch", id=1)
-    watcher.connection.shutdown(socket.SHUT_WR)  # it may say no more, and go on reading
+    watcher.connection.shutdown(socket.SHUT_WR)  # it may stop sending and go on reading
     other.send_request(**STATUS)
     serve(control, 0.0)
     assert control.has_watchers
-    control.publish([{"event": "beat", "beat": 1}, {"event": "beat", "beat": 2}])
-    told = watcher.lines()
-    assert told[0] == {"v": 1, "id": 1, "ok": True, "result": None}
-    assert [line.get("event") for line in told[1:]] == ["chart", "beat", "beat"]
-    assert all(line["v"] == 1 for line in told)
+    control.publish([BeatEvent(beat, 1, 0.0, 1, 1, "C", "F") for beat in (1, 2)])
+    lines = watcher.lines()
+    assert lines[0] == {"v": 1, "id": 1, "ok": True, "result": None}
+    assert [line.get("event") for line in lines[1:]] == ["ports", "beat", "beat"]
+    assert all(line["v"] == 1 for line in lines)
     assert [line["id"] for line in other.lines()] == [7]
     watcher.connection.close()
-    control.publish([{"event": "beat"}])
+    control.publish([PortsEvent("")])
     assert not control.has_watchers
 
 
-# -- those who mean no good
+# -- clients that misbehave
 
 
-def test_a_flood_keeps_nobody_waiting_and_costs_a_bounded_time(control: ControlServer, tmp_path: Path) -> None:
-    """A program gone mad would take the main thread from signals and from everybody else."""
+def test_a_flood_delays_no_other_client_and_costs_a_bounded_time(
+    control: ControlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against: a program that keeps the main thread from signals and from all other clients."""
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)  # or a slow machine would pause earlier
     asked = 0
 
-    def count(request: Mapping[str, object]) -> object:
+    def count(request: Request) -> object:
         nonlocal asked
         asked += 1
         return answer(request)
@@ -130,7 +142,7 @@ def test_a_flood_keeps_nobody_waiting_and_costs_a_bounded_time(control: ControlS
     for flood in floods:
         flood.send(line * 2000)
     gentle = SocketClient(tmp_path / "s")
-    for number in range(4):  # until all are in
+    for number in range(4):  # until all clients are accepted
         gentle.lines()
         gentle.send_request(**STATUS)
         before = asked
@@ -146,8 +158,8 @@ def test_a_flood_keeps_nobody_waiting_and_costs_a_bounded_time(control: ControlS
     assert all(len(flood.lines()) <= 8 * REQUESTS_PER_CLIENT for flood in floods)
 
 
-def test_who_comes_again_and_again_gets_no_more(control: ControlServer, tmp_path: Path) -> None:
-    """A program that is let go of, and joins anew, would get round every limit."""
+def test_connecting_again_and_again_evades_no_limit(control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: a program that evades every limit by connecting again after each request."""
     for _ in range(3):
         clients = [SocketClient(tmp_path / "s") for _ in range(20)]
         serve(control, 0.0, turns=50)
@@ -159,15 +171,15 @@ def test_who_comes_again_and_again_gets_no_more(control: ControlServer, tmp_path
 def test_costly_requests_let_others_in_between(
     control: ControlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Charts of thousands of bars, one after the other, would keep signals and the watchdog waiting for seconds."""
+    """Guards against: charts of thousands of bars, one after the other, that delay signals and the watchdog."""
     second = 0.0
 
-    def think(request: Mapping[str, object]) -> object:
+    def answer_slowly(request: Request) -> object:
         nonlocal second
         second += 0.8 * ROUND_S
         return answer(request)
 
-    control._handle = think
+    control._handle = answer_slowly
     monkeypatch.setattr("time.monotonic", lambda: second)
     clients = [SocketClient(tmp_path / "s") for _ in range(10)]
     for client in clients:
@@ -180,8 +192,8 @@ def test_costly_requests_let_others_in_between(
     assert sum(len(client.lines()) for client in clients) == 8
 
 
-def test_long_requests_count_for_more(control: ControlServer, tmp_path: Path) -> None:
-    """Lines of nothing but brackets would keep the main thread busy all the time."""
+def test_long_requests_count_several_times(control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: long lines that keep the main thread busy all the time."""
     long, short = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     for _ in range(4):
         long.send(json.dumps({**STATUS, "v": 1, "id": "", "more": "x" * 20_000}).encode() + b"\n")
@@ -196,25 +208,25 @@ def test_long_requests_count_for_more(control: ControlServer, tmp_path: Path) ->
     assert 1 <= len(long.lines()) < 4
 
 
-def test_all_that_is_asked_is_answered_in_the_end(control: ControlServer, tmp_path: Path) -> None:
-    """A script that sends a hundred settings at once would lose some."""
+def test_all_requests_are_answered_in_the_end(control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: a script that sends a hundred settings at once and loses some."""
     client = SocketClient(tmp_path / "s")
     for number in range(100):
         client.send_request(do="status", id=number)
-    told: list[int] = []
+    answered: list[int] = []
     for number in range(100 // REQUESTS_PER_CLIENT + 1):
         serve(control, number * 2 * ROUND_S)
-        told += [line["id"] for line in client.lines()]
-    assert told == list(range(100))
+        answered += [line["id"] for line in client.lines()]
+    assert answered == list(range(100))
 
 
-def test_who_does_not_read_is_dropped(control: ControlServer, tmp_path: Path) -> None:
-    """A viewer that was stopped with Ctrl-Z would make the daemon's memory grow for ever."""
+def test_a_client_that_does_not_read_is_dropped(control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: a view, suspended with Ctrl-Z, that makes the daemon's memory grow without end."""
     sleeper, watcher = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     for client in (sleeper, watcher):
         client.send_request(do="watch")
     serve(control, 0.0)
-    event = {"event": "status", "text": "x" * 1000}
+    event = LogEvent("info", "x" * 1000)
     read = 0
     for _ in range(2 * MAX_UNSENT_BYTES // 1000):
         control.publish([event])
@@ -226,12 +238,12 @@ def test_who_does_not_read_is_dropped(control: ControlServer, tmp_path: Path) ->
     assert not sleeper.is_open
 
 
-def test_a_line_without_end_is_told_so_and_dropped(control: ControlServer, tmp_path: Path) -> None:
-    """Ten megabytes without a line's end would be kept in memory."""
+def test_a_line_that_does_not_end_ends_the_connection(control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: ten megabytes without a line end that are kept in memory."""
     client, other = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     sent, second = 0, 0.0
-    while sent < 10_000_000 and (went := client.send(b"x" * 100_000)):
-        sent, second = sent + went, second + 1
+    while sent < 10_000_000 and (count := client.send(b"x" * 100_000)):
+        sent, second = sent + count, second + 1
         serve(control, second)
     assert sent < 1_000_000
     assert [line["error"] for line in client.lines()] == [f"a line of more than {MAX_LINE_BYTES} bytes; good-bye"]
@@ -241,16 +253,16 @@ def test_a_line_without_end_is_told_so_and_dropped(control: ControlServer, tmp_p
     assert len(other.lines()) == 1
 
 
-def test_only_so_many_come_in(control: ControlServer, tmp_path: Path) -> None:
-    """A program that never closes its connections would take all our files."""
+def test_the_number_of_clients_is_limited(control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: a program that never closes its connections and uses up the daemon's file descriptors."""
     clients = []
     for _ in range(100):
         clients.append(SocketClient(tmp_path / "s"))
         serve(control, len(clients) * 2 * ROUND_S)
-    told = [client.lines() for client in clients]
+    lines = [client.lines() for client in clients]
     assert [client.is_open for client in clients] == [True] * MAX_CLIENTS + [False] * (100 - MAX_CLIENTS)
-    assert told[MAX_CLIENTS:] == [told[-1]] * (100 - MAX_CLIENTS)
-    assert "come back later" in told[-1][0]["error"]
+    assert lines[MAX_CLIENTS:] == [lines[-1]] * (100 - MAX_CLIENTS)
+    assert "come back later" in lines[-1][0]["error"]
     clients[0].connection.close()
     serve(control, 100.0)
     late = SocketClient(tmp_path / "s")
@@ -259,8 +271,8 @@ def test_only_so_many_come_in(control: ControlServer, tmp_path: Path) -> None:
     assert len(late.lines()) == 1
 
 
-def test_no_more_files_is_no_end(control: ControlServer, tmp_path: Path) -> None:
-    """On a machine that is short of files the main thread would spin, or end."""
+def test_running_out_of_file_descriptors_ends_nothing(control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: a main thread that spins or ends when the process has no file descriptors left."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     client, waiting = SocketClient(tmp_path / "s"), SocketClient(tmp_path / "s")
     serve(control, 0.0)
@@ -280,39 +292,89 @@ def test_no_more_files_is_no_end(control: ControlServer, tmp_path: Path) -> None
     assert waiting.is_open
 
 
-WRONG = [
-    (b"hello", "no JSON"),
-    (b"\xff\xfe\x00\x01", "no text"),
-    (b"[1]", "want an object"),
-    (b'{"do":NaN}', "NaN: no JSON"),
-    (b'{"do":1e999}', "too large a number"),
-    (b'{"do":' + b"9" * 5000 + b"}", "too large a number"),
-    (b'{"do":' + b"[" * 30_000 + b"]" * 30_000 + b"}", "nested too deeply"),
-    (b'{"do":[' + b"[]," * 20_000 + b"[]]}", "more than 500 values"),
+NOT_REQUESTS = [
+    (b"hello", "JSON is malformed"),
+    (b"\xff\xfe\x00\x01", "JSON is malformed"),
+    (b"[1]", "Expected `object`"),
+    (b'{"do":NaN}', "JSON is malformed"),
+    (b'{"do":"status","x":' + b"[" * 30_000 + b"]" * 30_000 + b"}", "nested too deeply"),
+    (b'{"do":"status","id":[1]}', "id: expected a number or a text"),
+    (b'{"do":"status","id":"' + b"x" * 300 + b'"}', "id: expected"),
+    (b'{"do":"status","id":"' + b"x" * 3000 + b'"}', "id: expected"),
+    (b'{"do":"status","id":1e999}', "id: expected"),
+    (b'{"do":"status"', "truncated"),
+    (b"\x00" * 100, "JSON is malformed"),
+]
+WRONG_REQUESTS = [
+    (b"{}", "do: ''"),
+    (b'{"do":"dance"}', "do: 'dance': no such request; there are status"),
+    (b'{"do":"' + b"x" * 5000 + b'"}', "no such request"),
+    (b'{"do":["status"]}', "no such request"),
+    (b'{"do":' + b"9" * 5000 + b"}", "no such request"),
+    (b'{"do":"status","x\\n":1}', "unknown field `x\\n`"),
+    (b'{"do":"set","key":"\xff","value":1}', "set: "),
+    (b'{"do":"set","key":"play.gate","value":1e999}', "set: Number out of range"),
+    (b'{"do":"set","key":"play.gate","value":' + b"9" * 5000 + b"}", "set: Integer value out of range"),
+    (b'{"do":"set","key":"play.gate","value":[' + b"[]," * 20_000 + b"[]]}", "set: more than 500 values"),
+    (b'{"do":"set","key":"play.gate","value":[' + b"[]," * 20_000 + b'[]],"value":","}', "set: more than 500 values"),
     (b"{" + b'"do":1,' * 5_000 + b'"do":"status"}', "more than 500 values"),
-    (b'{"do":"status","id":[1]}', "id: want a number or a text"),
-    (b'{"do":"status","id":"' + b"x" * 300 + b'"}', "id: want"),
-    (b'{"do":"status"', "no JSON"),
-    (b"\x00" * 100, "no JSON"),
 ]
 
 
-@pytest.mark.parametrize(("line", "why"), WRONG)
-def test_a_wrong_line_is_told_what_is_wrong(line: bytes, why: str, control: ControlServer, tmp_path: Path) -> None:
-    """A slip of the pen would end the connection, or the daemon."""
+@pytest.mark.parametrize(("line", "why"), NOT_REQUESTS)
+def test_a_line_that_is_not_a_request_is_refused(line: bytes, why: str, control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: a typing mistake that ends the connection, or the daemon."""
     client = SocketClient(tmp_path / "s")
     client.send(line + b"\n")
     client.send_request(**STATUS)
     for second in range(20):
         serve(control, float(second))
     wrong, right = client.lines()
-    assert wrong["ok"] is False
+    assert (wrong["ok"], wrong["id"]) == (False, None)
+    assert wrong["error"].startswith("not a request: ")
     assert why in wrong["error"]
     assert right["ok"] is True
 
 
-def test_what_is_more_urgent_goes_before_each_request(tmp_path: Path) -> None:
-    """A note would wait while many are answered one after the other."""
+@pytest.mark.parametrize(("line", "why"), WRONG_REQUESTS)
+def test_a_wrong_request_is_refused_under_its_id(line: bytes, why: str, control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: a program that waits for the answer to its request for ever."""
+    client = SocketClient(tmp_path / "s")
+    client.send(line[:-1] + (b"," if len(line) > 2 else b"") + b'"id":8}\n')
+    client.send_request(**STATUS)
+    for second in range(20):
+        serve(control, float(second))
+    wrong, right = client.lines()
+    assert (wrong["ok"], wrong["id"]) == (False, 8)
+    assert why in wrong["error"]
+    assert len(wrong["error"]) < 500
+    assert right["ok"] is True
+
+
+def test_a_long_text_may_contain_anything(tmp_path: Path) -> None:
+    """Guards against: a long chart that is refused because it contains many commas and brackets."""
+    requests: list[Request] = []
+    text = "[A] | C, F | " * 4000
+    with served_socket(tmp_path, requests.append) as control:
+        client = SocketClient(tmp_path / "s")
+        client.send_request(do="set", key="chart.changes", value=text)
+        serve(control, 0.0)
+        assert client.lines()[0]["ok"]
+    assert isinstance(requests[0], SetRequest)
+    assert requests[0].value == text
+
+
+def test_a_file_name_that_is_not_utf8_can_be_sent(tmp_path: Path) -> None:
+    """Guards against: a daemon that ends because a file name of another system stands in its status."""
+    with served_socket(tmp_path, lambda _: {"settings": {"chart.file": os.fsdecode(b"\xff.chart")}}) as control:
+        client = SocketClient(tmp_path / "s")
+        client.send_request(do="status")
+        serve(control, 0.0)
+        assert client.lines()[0]["result"] == {"settings": {"chart.file": "\\udcff.chart"}}
+
+
+def test_the_player_goes_first_before_each_request(tmp_path: Path) -> None:
+    """Guards against: a note that waits while many requests are answered one after the other."""
     done: list[object] = []
     listener = UnixListener(tmp_path / "s")
     with (
@@ -320,13 +382,13 @@ def test_what_is_more_urgent_goes_before_each_request(tmp_path: Path) -> None:
         closing(ControlServer(listener, done.append, list, lambda: done.append("a note"))) as control,
     ):
         client = SocketClient(tmp_path / "s")
-        client.send(b'{"do":1}\n{"do":2}\n')
+        client.send(b'{"do":"panic"}\n{"do":"tap"}\n')
         serve(control, 0.0)
-        assert done == ["a note", {"do": 1}, "a note", {"do": 2}]
+        assert done == ["a note", REQUESTS["panic"](), "a note", REQUESTS["tap"]()]
 
 
-def test_who_never_means_us_is_let_go(control: ControlServer, tmp_path: Path) -> None:
-    """A browser, or a stream of MIDI bytes, sent here by mistake would be answered for ever."""
+def test_a_client_that_sends_no_requests_is_disconnected(control: ControlServer, tmp_path: Path) -> None:
+    """Guards against: a browser, or a stream of MIDI bytes sent here by mistake, that is answered for ever."""
     client = SocketClient(tmp_path / "s")
     client.send(b"GET / HTTP/1.1\n" * 1000)
     for second in range(5):
@@ -337,8 +399,8 @@ def test_who_never_means_us_is_let_go(control: ControlServer, tmp_path: Path) ->
 
 @settings(max_examples=50)
 @given(pieces=st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=60) | st.just(b"\n")), max_size=20))
-def test_whatever_comes_others_are_answered(pieces: list[tuple[int, bytes]], tmp_path_factory: Any) -> None:
-    """Some unlucky bytes would end the daemon, and with it the music."""
+def test_whatever_a_client_sends_others_are_answered(pieces: list[tuple[int, bytes]], tmp_path_factory: Any) -> None:
+    """Guards against: bytes that end the daemon, and with it the music."""
     folder = tmp_path_factory.mktemp("fuzz")
     with served_socket(folder, answer) as control:
         wild = [SocketClient(folder / "s") for _ in range(3)]
@@ -358,26 +420,11 @@ def test_whatever_comes_others_are_answered(pieces: list[tuple[int, bytes]], tmp
             client.connection.close()
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
-)
-
-
-@settings(max_examples=50)
-@given(json_values, st.booleans(), st.booleans())
-def test_long_lines_are_read_as_short_ones(value: object, ascii_: bool, spaced: bool) -> None:
-    """A long chart would come out as another one than a short one."""
-    text = json.dumps(value, ensure_ascii=ascii_, indent=1 if spaced else None)
-    assert _interruptible_decoder.decode(text) == _decoder.decode(text) == value
-
-
 # -- the file
 
 
-def test_the_socket_is_its_owners_alone(tmp_path: Path) -> None:
-    """Anybody on the machine could play with it."""
+def test_only_the_owner_can_use_the_socket(tmp_path: Path) -> None:
+    """Guards against: other users of the machine who control the daemon."""
     before = os.umask(0)
     try:
         listener = UnixListener(tmp_path / "s")
@@ -389,11 +436,11 @@ def test_the_socket_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 def test_a_socket_left_by_a_dead_process_is_replaced(tmp_path: Path) -> None:
-    """After a power cut there would be no control until somebody removed a file."""
-    left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    left.bind(str(tmp_path / "s"))
-    left.listen()
-    left.close()
+    """Guards against: a power cut after which the daemon has no control socket until a file is removed by hand."""
+    stale = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    stale.bind(str(tmp_path / "s"))
+    stale.listen()
+    stale.close()
     with served_socket(tmp_path, answer) as control:
         client = SocketClient(tmp_path / "s")
         client.send_request(**STATUS)
@@ -401,8 +448,8 @@ def test_a_socket_left_by_a_dead_process_is_replaced(tmp_path: Path) -> None:
         assert len(client.lines()) == 1
 
 
-def test_a_second_daemon_is_told_how_to_be_another(tmp_path: Path) -> None:
-    """Two daemons would steal each other's requests."""
+def test_a_second_daemon_says_how_to_use_another_socket(tmp_path: Path) -> None:
+    """Guards against: two daemons that take each other's requests."""
     with served_socket(tmp_path, answer) as control:
         with pytest.raises(Unavailable, match=r"another sideman listens there; .*midi.client=NAME"):
             UnixListener(tmp_path / "s")
@@ -413,16 +460,16 @@ def test_a_second_daemon_is_told_how_to_be_another(tmp_path: Path) -> None:
         assert len(client.lines()) == 1
 
 
-def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
-    """A slip in control.socket would delete a file of the user's."""
+def test_a_file_that_is_not_a_socket_is_not_removed(tmp_path: Path) -> None:
+    """Guards against: a typing mistake in control.socket that deletes a file of the user."""
     (tmp_path / "s").write_text("my diary")
     with pytest.raises(FileExistsError):
         UnixListener(tmp_path / "s")
     assert (tmp_path / "s").read_text() == "my diary"
 
 
-def test_at_the_end_only_our_own_socket_is_removed(tmp_path: Path) -> None:
-    """An old daemon that ends late would cut off the new one."""
+def test_at_the_end_a_daemon_removes_only_its_own_socket(tmp_path: Path) -> None:
+    """Guards against: an old daemon that ends late and removes the socket of the new one."""
     old = UnixListener(tmp_path / "s")
     old.socket.close()
     new = UnixListener(tmp_path / "s")

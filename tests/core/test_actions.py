@@ -8,13 +8,12 @@ import argparse
 import pytest
 
 from sideman.commands import ctl
+from sideman.control.protocol import REQUESTS, request_fields, request_summary
 from sideman.core.actions import ACTIONS, Action, action_list
 from sideman.core.settings.bindings import read_learn_target
-from sideman.core.settings.types import ActionTarget
+from sideman.core.targets import ActionTarget
 from sideman.watch.keys import ACTION_KEYS, KEY_HELP, QUIT_KEYS
 from support.control import control_scene
-
-MAIN_THREAD = {"keep"}  # requests that the service adds
 
 
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
@@ -23,8 +22,8 @@ def test_an_action_can_be_bound_and_requested(action: Action) -> None:
     argument = {"mode": "trade", "preset": "ballad"}.get(action.name, "")
     written = f"{action.name}:{argument}" if action.argument == "required" else action.name
     assert read_learn_target(written) == ActionTarget(action.name, argument if action.argument == "required" else "")
-    requests = control_scene().api.requests
-    assert action.name in requests or action.name in MAIN_THREAD
+    control_scene().ask(action.name, **({request_fields(REQUESTS[action.name])[0]: argument} if argument else {}))
+    assert request_summary(REQUESTS[action.name]) == action.help
     parser = argparse.ArgumentParser()
     ctl.add_arguments(parser)
     assert parser.parse_args([action.name, *([argument] if argument else [])]).verb == action.name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine in time: everything at its beat, nothing twice, nothing left sounding."""
+"""The engine: everything on its beat, nothing twice, no hanging note."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sideman.core.actions import Panic
-from sideman.core.chart.chart import parse_changes
+from sideman.core.chart.text import parse_changes
 from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import BarPlayed, ControlChange, MidiEvent, NoteOff, NoteOn, SetChart, encode
 from sideman.core.timing.tempo import exact_tick
@@ -29,12 +29,12 @@ def engine(beats: float | None = None, second: float = 0.0, **keys: Any) -> Engi
 
 
 def events(dues: Iterator[DueItem]) -> list[tuple[float, MidiEvent]]:
-    """What was played, with its beats."""
+    """The events that were played, with their beats."""
     return [(due.beat, due.item) for due in dues if not isinstance(due.item, BarPlayed)]
 
 
 def woken(played: Engine, gaps: list[float], until: float) -> Iterator[DueItem]:
-    """Let `played` be advanced at irregular times, so many seconds apart, over and over."""
+    """Advance `played` at irregular times, `gaps` seconds apart, again and again."""
     second = 0.0
     while True:
         for gap in gaps:
@@ -44,8 +44,9 @@ def woken(played: Engine, gaps: list[float], until: float) -> Iterator[DueItem]:
                 return
 
 
+@pytest.mark.slow
 def test_an_hour_of_beats_falls_on_its_seconds() -> None:
-    """Without it the music would drift against the band."""
+    """Guards against: music that drifts from the band."""
     played = engine(beats=7200, play__density=4, play__rests=0, tempo__bpm=120)
     onsets = [due for due in play_through(played) if isinstance(due.item, NoteOn)]
     assert len(onsets) == 7200
@@ -54,18 +55,18 @@ def test_an_hour_of_beats_falls_on_its_seconds() -> None:
 
 @settings(max_examples=25)
 @given(rates, st.lists(st.floats(0.001, 0.9), min_size=1, max_size=9), st.sampled_from([90.0, 120.0, 251.0]))
-def test_whatever_the_wake_ups_the_same_is_played(rate: str, gaps: list[float], bpm: float) -> None:
-    """Without it a busy machine would change the notes, not merely delay them."""
+def test_the_same_is_played_whenever_the_engine_is_called(rate: str, gaps: list[float], bpm: float) -> None:
+    """Guards against: a busy machine that changes the notes and does not only delay them."""
     keys: dict[str, Any] = {"play__rate": rate, "tempo__bpm": bpm, "play__late_ms": 1000}
     smooth = events(play_through(engine(beats=32, **keys)))
     assert events(woken(engine(beats=32, **keys), gaps, 32 * 60 / bpm + 0.1)) == smooth
 
 
 @settings(max_examples=25)
-@example("phrase", 0.75, 0)  # a swung sixteenth falls behind the triplet after it
+@example("phrase", 0.75, 0)  # a swung sixteenth falls after the next triplet
 @given(rates, st.floats(0.5, 0.75), st.integers(0, 99))
 def test_events_come_in_order_and_every_note_ends(rate: str, swing: float, seed: int) -> None:
-    """Without it a note would hang, or end before it began."""
+    """Guards against: a note that hangs, or ends before it begins."""
     played = events(play_through(engine(beats=32, play__rate=rate, play__swing=swing, play__seed=seed)))
     beats = [beat for beat, _ in played]
     assert beats == sorted(beats)
@@ -82,7 +83,7 @@ def test_events_come_in_order_and_every_note_ends(rate: str, swing: float, seed:
 
 @pytest.mark.parametrize(("apart", "least"), [("auto", 1 / 12), (0.25, 1 / 12), (0.04, 0.04), (0, 0.0)])
 def test_no_two_notes_start_at_once(apart: float | str, least: float) -> None:
-    """Without it a triplet would be struck together with the swung sixteenth before it."""
+    """Guards against: a triplet that sounds together with the swung sixteenth before it."""
     keys: dict[str, Any] = {"play__rate": "phrase", "play__swing": 0.75, "play__seed": 0, "play__apart": apart}
     onsets = [beat for beat, event in events(play_through(engine(beats=64, **keys))) if isinstance(event, NoteOn)]
     gaps = [after - before for before, after in pairwise(onsets)]
@@ -92,7 +93,7 @@ def test_no_two_notes_start_at_once(apart: float | str, least: float) -> None:
 
 @pytest.mark.parametrize(("rate", "pulses"), [("beat", 1), ("eighth", 2), ("triplet", 3), ("sixteenth", 4)])
 def test_a_pulsed_rate_decides_on_every_pulse(rate: str, pulses: int) -> None:
-    """Without it 'one value a beat' would not be that."""
+    """Guards against: rate `beat` that does not choose a value on every beat."""
     bars = [due.item for due in play_through(engine(beats=16, play__rate=rate)) if isinstance(due.item, BarPlayed)]
     assert [len(bar.choices) for bar in bars] == [4 * pulses] * 4
     assert [choice.tick for bar in bars for choice in bar.choices] == list(range(0, 192, 12 // pulses))
@@ -100,7 +101,7 @@ def test_a_pulsed_rate_decides_on_every_pulse(rate: str, pulses: int) -> None:
 
 @pytest.mark.parametrize("gate", [0.05, 0.5, 0.9, 1.0])
 def test_gate_is_the_share_that_sounds(gate: float) -> None:
-    """Without it staccato and legato would sound alike."""
+    """Guards against: staccato and legato that sound alike."""
     played = events(play_through(engine(beats=16, play__gate=gate, play__swing=0.5)))
     starts = {event.pitch: 0.0 for _, event in played if isinstance(event, NoteOn)}
     for beat, event in played:
@@ -111,7 +112,7 @@ def test_gate_is_the_share_that_sounds(gate: float) -> None:
 
 
 def test_a_late_note_is_left_out_and_its_end_never() -> None:
-    """Without it a hiccup of the machine would be followed by notes off the beat, or by one that hangs."""
+    """Guards against: notes off the beat, or a hanging note, after the machine was busy."""
     played = engine(play__density=4, play__rests=0)
     on_time = events(played.advance(0.0))
     late = events(played.advance(0.5 + 0.031))
@@ -123,7 +124,7 @@ def test_a_late_note_is_left_out_and_its_end_never() -> None:
 
 @given(rates, st.floats(1.0, HOUR))
 def test_a_stop_of_the_machine_leaves_no_burst(rate: str, stop: float) -> None:
-    """Without it waking from suspend would play all the notes that were missed, at once."""
+    """Guards against: all missed notes at the same time when the machine wakes from suspend."""
     played = engine(play__rate=rate)
     before = events(played.advance(1.0))
     after = events(played.advance(1.0 + stop))
@@ -135,7 +136,7 @@ def test_a_stop_of_the_machine_leaves_no_burst(rate: str, stop: float) -> None:
 
 
 def test_notes_heard_change_what_comes_next_and_only_that() -> None:
-    """Without it it would not listen."""
+    """Guards against: a solo that does not listen."""
     silent, listening = engine(), engine()
     first = events(silent.advance(1.3))
     assert events(listening.advance(1.3)) == first
@@ -148,7 +149,7 @@ def test_notes_heard_change_what_comes_next_and_only_that() -> None:
 
 
 def test_a_note_too_near_to_the_beat_leaves_the_choice_alone() -> None:
-    """Without it a note at the last moment would make the next one late."""
+    """Guards against: a note at the last moment that makes the next one late."""
     prepared, unprepared = engine(), engine()
     for played in (prepared, unprepared):
         list(played.advance(0.9))
@@ -162,7 +163,7 @@ def test_a_note_too_near_to_the_beat_leaves_the_choice_alone() -> None:
 
 
 def test_its_own_echo_changes_nothing() -> None:
-    """Without it a looped cable or a DAW's thru would feed the solo with itself."""
+    """Guards against: a looped cable or the thru of a DAW that feeds the solo with itself."""
     alone, looped = engine(), engine()
     expected = []
     for step in range(400):
@@ -176,7 +177,7 @@ def test_its_own_echo_changes_nothing() -> None:
 
 
 def test_a_change_of_tempo_moves_no_beat() -> None:
-    """Without it the solo would trip over every tempo change."""
+    """Guards against: a solo that stumbles at every change of tempo."""
     played = engine()
     first = events(played.advance(0.95))
     played.receive(tempo_change(60.0), 1.0)
@@ -187,7 +188,7 @@ def test_a_change_of_tempo_moves_no_beat() -> None:
 
 
 def test_a_new_chart_takes_over_at_the_bar_line_and_leaves_no_note() -> None:
-    """Without it a note of the old chord would sound on over the new one."""
+    """Guards against: a note of the old chord that sounds on over the new one."""
     meter = performance().chart.meter
     played = engine(play__rate="phrase", play__gate=1)
     sent = events(played.advance(1.2))
@@ -202,7 +203,7 @@ def test_a_new_chart_takes_over_at_the_bar_line_and_leaves_no_note() -> None:
 
 
 def test_of_two_new_charts_before_a_bar_line_the_last_counts() -> None:
-    """Without it a change of mind would spoil the chords that still sound."""
+    """Guards against: a change of mind that spoils the chords that still sound."""
     meter = performance().chart.meter
     played = engine()
     list(played.advance(1.0))
@@ -214,7 +215,7 @@ def test_of_two_new_charts_before_a_bar_line_the_last_counts() -> None:
 
 @pytest.mark.parametrize("rate", ["beat", "eighth", "phrase"])
 def test_a_bar_of_odd_length_begins_on_its_bar_line(rate: str) -> None:
-    """Without it swing and pulse would drift against the bars of 7/8, and its downbeats come late."""
+    """Guards against: swing and pulse that drift in bars of 7/8, and downbeats that come late."""
     played = engine(beats=35.0, tempo__meter="7/8", play__rate=rate, play__swing=0.67, play__density=4, play__rests=0)
     beats = [due.beat for due in play_through(played) if isinstance(due.item, NoteOn)]
     if rate != "phrase":
@@ -223,7 +224,7 @@ def test_a_bar_of_odd_length_begins_on_its_bar_line(rate: str) -> None:
 
 
 def test_panic_silences_all_and_plays_on() -> None:
-    """Without it there would be no way out of a stuck synth but to stop the music."""
+    """Guards against: a stuck synth that only a stop of the music can silence."""
     played = engine(play__density=4, play__rests=0)
     sent = events(played.advance(0.1))
     panic = played.receive(Panic(), 0.1)
@@ -233,7 +234,7 @@ def test_panic_silences_all_and_plays_on() -> None:
 
 @given(rates)
 def test_the_end_of_the_choruses_is_the_end(rate: str) -> None:
-    """Without it it would play on alone after the tune, or leave its last note ringing."""
+    """Guards against: a solo that plays on after the song, or a last note that hangs."""
     played = engine(play__rate=rate, chart__choruses=2)
     sent = events(play_through(played))
     assert played.deadline() is None
@@ -243,18 +244,18 @@ def test_the_end_of_the_choruses_is_the_end(rate: str) -> None:
 
 @given(st.integers(-200, 200))
 def test_the_offset_moves_everything_alike(offset: int) -> None:
-    """Without it a slow synth could not be brought into time."""
+    """Guards against: a slow synth that cannot be brought into time."""
     plain = [due for due in play_through(engine(beats=8)) if not isinstance(due.item, BarPlayed)]
     moved = [
         due for due in play_through(engine(beats=8, play__offset_ms=offset)) if not isinstance(due.item, BarPlayed)
     ]
     assert [due.item for due in moved] == [due.item for due in plain]
-    shifts = [one.second - other.second for one, other in zip(moved, plain, strict=True)]
+    shifts = [late.second - due.second for late, due in zip(moved, plain, strict=True)]
     assert shifts == pytest.approx([offset / 1000] * len(shifts))
 
 
 def test_off_listens_and_is_silent() -> None:
-    """Without it there would be no way to let it listen only."""
+    """Guards against: no way to let it only listen."""
     played = engine(play__mode="off")
     before = played.improviser.export_state(120)
     assert events(played.advance(10.0)) == []
@@ -265,7 +266,7 @@ def test_off_listens_and_is_silent() -> None:
 
 
 def test_velocities_follow_beat_and_line() -> None:
-    """Without it every note would be struck alike, as no musician does."""
+    """Guards against: notes that are all equally loud, unlike any musician's."""
     played = events(play_through(engine(beats=64, play__rate="eighth", play__density=4)))
     notes = [(beat, event.velocity) for beat, event in played if isinstance(event, NoteOn)]
     on_beat = [velocity for beat, velocity in notes if beat % 1 == 0]
@@ -275,7 +276,7 @@ def test_velocities_follow_beat_and_line() -> None:
 
 
 def test_bars_are_reported_with_their_chords() -> None:
-    """Without it the log would not show what is played over what."""
+    """Guards against: a log that does not show what is played over what."""
     bars = [due.item for due in play_through(engine(beats=24)) if isinstance(due.item, BarPlayed)]
     symbols = CHANGES.replace("|", " ").split()
     assert [bar.chords[0].text for bar in bars] == [*symbols, *symbols[:2]]
@@ -283,6 +284,6 @@ def test_bars_are_reported_with_their_chords() -> None:
 
 
 def test_settings_are_frozen() -> None:
-    """Without it one part could change another's controls behind its back."""
+    """Guards against: one part that changes the settings of another."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         engine().settings.play.gate = 0.1  # type: ignore[misc]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from sideman.core.events import BarPlayed, BarStarted, Command, EventSent, MidiEvent, NoteOn, PlainCommand, Report
-from sideman.core.settings.types import Bindings, Target
+from sideman.core.targets import Bindings, Target
 
 WRITTEN = {
     "NoteOn": "pitch velocity channel",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No hanging note: the ledger against every order of strikes and releases."""
+"""No hanging note: the ledger with note-ons and releases in any order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sideman.core.ledger import Ledger, release_channel
 from support.fakes import hanging_notes
 
 keys = st.tuples(st.integers(0, 4), st.integers(1, 2))
-moves = st.lists(st.one_of(st.tuples(st.just("strike"), keys), st.tuples(st.just("release"), st.integers(0, 30))))
+moves = st.lists(st.one_of(st.tuples(st.just("start"), keys), st.tuples(st.just("release"), st.integers(0, 30))))
 
 
 def _perform(ledger: Ledger, moves: list[tuple[str, object]]) -> list[MidiEvent]:
@@ -31,7 +31,7 @@ def _perform(ledger: Ledger, moves: list[tuple[str, object]]) -> list[MidiEvent]
 
 @given(moves)
 def test_nothing_hangs_after_all_is_released(moves: list[tuple[str, object]]) -> None:
-    """Without it a note would go on for ever after the program has stopped."""
+    """Guards against: a note that sounds for ever after the program has stopped."""
     ledger = Ledger(3)
     sent = [*_perform(ledger, moves), *ledger.release_all()]
     assert not hanging_notes(encode(event) for event in sent)
@@ -40,8 +40,8 @@ def test_nothing_hangs_after_all_is_released(moves: list[tuple[str, object]]) ->
 
 
 @given(moves)
-def test_every_release_answers_one_strike(moves: list[tuple[str, object]]) -> None:
-    """Without it the end of an old note would cut off a newer one of the same pitch."""
+def test_every_note_off_ends_one_note_on(moves: list[tuple[str, object]]) -> None:
+    """Guards against: the end of an old note that cuts off a newer one of the same pitch."""
     ledger = Ledger(3)
     sounding: set[tuple[int, int]] = set()
     for event in _perform(ledger, moves):
@@ -53,7 +53,7 @@ def test_every_release_answers_one_strike(moves: list[tuple[str, object]]) -> No
 
 @given(moves, st.integers(1, 2))
 def test_one_channel_can_be_released_alone(moves: list[tuple[str, object]], channel: int) -> None:
-    """Without it a new mode of the soloist would cut off the accompaniment."""
+    """Guards against: a new mode of the soloist that cuts off the accompaniment."""
     ledger = Ledger(3)
     sent = _perform(ledger, moves)
     before = hanging_notes(encode(event) for event in sent)
@@ -63,7 +63,7 @@ def test_one_channel_can_be_released_alone(moves: list[tuple[str, object]], chan
 
 
 def test_a_panic_silences_every_channel_ever_used() -> None:
-    """Without it a synth that missed a note-off could not be silenced."""
+    """Guards against: a synth that missed a note-off and cannot be silenced."""
     ledger = Ledger(3)
     ledger.note_on(NoteOn(60, 80, 5))
     controls = [event for event in ledger.panic() if isinstance(event, ControlChange)]
@@ -71,7 +71,7 @@ def test_a_panic_silences_every_channel_ever_used() -> None:
 
 
 @given(st.integers(1, 16))
-def test_hushing_releases_every_pitch(channel: int) -> None:
-    """Without it some note left by a killed process would go on sounding."""
+def test_releasing_a_channel_releases_every_pitch(channel: int) -> None:
+    """Guards against: a note of a killed process that sounds on."""
     messages = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128)]
     assert not hanging_notes([*messages, *map(encode, release_channel(channel))])

@@ -12,9 +12,10 @@ from sideman.core.events import ClockContinue, ClockMessage, ClockStart, ClockSt
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.timeline import PlaySpan, Timeline
-from sideman.core.timing.clock_source import ClockSource, make_clock_source
+from sideman.core.timing.clock_source import ClockSource
 from sideman.core.timing.tempo import Tempo
 from sideman.core.transport import FOLLOWING, INTERNAL, Transition, Transport
+from sideman.playing.assembly import make_clock_source
 from support.fakes import performance, settings
 
 
@@ -118,7 +119,7 @@ messages = st.sampled_from([ClockTick(), ClockStart(), ClockContinue(), ClockSto
 @given(st.lists(st.one_of(messages, st.sampled_from(["start", "stop"])), max_size=30))
 def test_it_never_rolls_without_the_clock(items: list[ClockMessage | str]) -> None:
     """Guards against music that goes on while the clock that it follows stands still."""
-    source = make_clock_source(settings(tempo__source="midi-clock").tempo, performance().chart)
+    source = make_clock_source(settings(tempo__source="midi-clock"), performance().chart)
     assert source is not None
     made = transport(source)
     for number, item in enumerate(items):

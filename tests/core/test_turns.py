@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who plays when: every mode keeps its turns, first notes fall on their pulse, and no change leaves a note behind."""
+"""Play modes: every mode keeps its turns, first notes fall on their pulse, and no change leaves a note hanging."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def engine(beats: float | None = None, **keys: Any) -> Engine:
 
 
 def play(engine: Engine, until: float, arrivals: Iterable[tuple[float, MidiEvent | Command]] = ()) -> Played:
-    """What a player does, without its gathering of garbage, which would make these many performances slow."""
+    """Drive the engine as the player does, but without collecting garbage, which would make these tests slow."""
     recorder = RecordingOutput(FakeClock())
     bars: list[BarPlayed] = []
     engine.report = recorder.reports.append
 
-    def note(dues: Iterable[DueItem]) -> None:
+    def record(dues: Iterable[DueItem]) -> None:
         for due in dues:
             bars.append(due.item) if isinstance(due.item, BarPlayed) else recorder.send(encode(due.item))
 
@@ -75,12 +75,12 @@ def play(engine: Engine, until: float, arrivals: Iterable[tuple[float, MidiEvent
     for second, item in [*arrivals, (until, None)]:
         while (deadline := engine.deadline()) is not None and deadline <= second:
             recorder.clock.second = max(recorder.clock.second, deadline)
-            note(engine.advance(recorder.clock.second))
+            record(engine.advance(recorder.clock.second))
             engine.prepare(recorder.clock.second)
         if deadline is None:
             break
         recorder.clock.second = second
-        note(engine.advance(second))
+        record(engine.advance(second))
         if item is not None:
             send(engine.receive(item, second))
             engine.prepare(second)
@@ -94,7 +94,7 @@ def onsets(recorder: RecordingOutput) -> list[float]:
 
 
 def sounding(recorder: RecordingOutput) -> list[tuple[float, float]]:
-    """From which beat to which each of our notes sounds."""
+    """The beats on which each of our notes starts and ends."""
     spans, since = [], dict[int, float]()
     for second, message in recorder.sent:
         if message[0] & 0xF0 == 0x90:
@@ -104,7 +104,7 @@ def sounding(recorder: RecordingOutput) -> list[tuple[float, float]]:
     return spans
 
 
-def told(recorder: RecordingOutput, kind: type[Any]) -> list[Any]:
+def reports_of(recorder: RecordingOutput, kind: type[Any]) -> list[Any]:
     """The reports of one kind."""
     return [report for report in recorder.reports if isinstance(report, kind)]
 
@@ -117,7 +117,7 @@ def told(recorder: RecordingOutput, kind: type[Any]) -> list[Any]:
 def test_in_trade_nothing_of_ours_sounds_in_your_turn(
     rate: str, bars: int, ours: bool, meter: str, gate: float
 ) -> None:
-    """It would play into your four bars, or let a note hang over into them."""
+    """Guards against: notes of ours in the player's four bars."""
     first = "sideman" if ours else "you"
     made = performance(
         **STRAIGHT, play__mode="trade", play__trade_bars=bars, play__trade_first=first, play__rate=rate,
@@ -135,17 +135,17 @@ def test_in_trade_nothing_of_ours_sounds_in_your_turn(
 
 @pytest.mark.parametrize("rate", ["beat", "eighth", "sixteenth", "phrase"])
 def test_its_turn_begins_on_the_bar_line_while_you_play_up_to_the_last_sixteenth(rate: str) -> None:
-    """It would give up a beat to think, as others do."""
+    """Guards against: a first beat that is missing because it needs time to think."""
     played = engine(32, play__mode="trade", play__trade_bars=1, play__rate=rate)
     heard = phrases_as_input((0, 0.25, RUN), (8, 0.25, RUN))
     recorder, _ = play(played, 60.0, heard)
     assert {4.0, 12.0} <= set(onsets(recorder))
     silent, _ = play(engine(32, play__mode="trade", play__trade_bars=1, play__rate=rate), 60.0)
-    assert note_ons(recorder) != note_ons(silent)  # what you played carries over
+    assert note_ons(recorder) != note_ons(silent)  # what the player played has an effect
 
 
 def test_all_you_play_counts_for_its_first_note() -> None:
-    """Its answer would be to all but your last notes."""
+    """Guards against: an answer that does not know the player's last notes."""
     heard = phrases_as_input((0, 0.25, RUN))
     answers = set()
     for last in range(48, 84):
@@ -161,15 +161,15 @@ def test_all_you_play_counts_for_its_first_note() -> None:
 
 @pytest.mark.parametrize("rate", ["beat", "eighth", "sixteenth", "phrase"])
 def test_an_answer_falls_on_the_bar_line_after_your_last_sixteenth(rate: str) -> None:
-    """It would wait for a beat of silence before it knew that you had paused."""
+    """Guards against: a beat of silence before it notices that the player has paused."""
     recorder, _ = play(engine(8, play__mode="answer", play__rate=rate), 60.0, phrases_as_input((0, 0.25, RUN)))
     assert onsets(recorder)[0] == 4.0
 
 
 @settings(max_examples=25)
 @given(st.lists(st.floats(-0.008, 0.008), min_size=16, max_size=16), rates, st.sampled_from([0.5, 0.6]))
-def test_human_time_does_not_put_off_the_answer(early: list[float], rate: str, swing: Any) -> None:
-    """Only a machine would be answered on the bar line."""
+def test_uneven_playing_does_not_delay_the_answer(early: list[float], rate: str, swing: Any) -> None:
+    """Guards against: answers on the bar line only for players as exact as a machine."""
     heard: Arrivals = []
     for number, error in enumerate(early):
         beat = number // 4 + {0.6: (0, 0.3, 0.6, 0.8)}.get(swing, (0, 0.25, 0.5, 0.75))[number % 4]
@@ -183,7 +183,7 @@ def test_human_time_does_not_put_off_the_answer(early: list[float], rate: str, s
 @settings(max_examples=20)
 @given(st.sampled_from([0.25, 1 / 3, 0.5, 1.0]), rates, st.sampled_from([1.5, 2, 3]), st.integers(2, 9))
 def test_it_answers_when_you_have_paused_by_your_own_pace(beats: float, rate: str, patience: float, notes: int) -> None:
-    """It would cut you short in a ballad, or keep you waiting at a fast tempo."""
+    """Guards against: a player who is cut short in a ballad, or has to wait at a fast tempo."""
     phrase = phrases_as_input((0, beats, " ".join(RUN.split()[:notes])))
     recorder, _ = play(engine(24, play__mode="answer", play__rate=rate, play__patience=patience), 60.0, phrase)
     last = (notes - 1) * beats
@@ -195,7 +195,7 @@ def test_it_answers_when_you_have_paused_by_your_own_pace(beats: float, rate: st
 
 
 def test_it_waits_for_your_first_phrase_and_for_a_key_that_is_held() -> None:
-    """It would begin before you, or play over your long notes."""
+    """Guards against: music that begins before the player, or over the player's long notes."""
     recorder, _ = play(engine(16, play__mode="answer"), 60.0)
     assert onsets(recorder) == []
     held: Arrivals = [(0.5, NoteOn(60, 70, 1)), (4.9, NoteOff(60, 1))]
@@ -206,7 +206,7 @@ def test_it_waits_for_your_first_phrase_and_for_a_key_that_is_held() -> None:
 @settings(max_examples=20)
 @given(rates, st.floats(4.0, 12.0))
 def test_it_stops_within_a_beat_when_you_come_in(rate: str, second: float) -> None:
-    """You would have to shout it down."""
+    """Guards against: a player who cannot get a word in."""
     come_in: Arrivals = [(second, NoteOn(60, 70, 1))]
     played = engine(32, play__mode="answer", play__rate=rate, play__gate=1)
     recorder, _ = play(played, 60.0, [*phrases_as_input((0, 0.5, "D4 F4 A4")), *come_in])
@@ -218,7 +218,7 @@ def test_it_stops_within_a_beat_when_you_come_in(rate: str, second: float) -> No
 
 
 def test_in_a_duet_it_plays_the_less_the_more_you_play() -> None:
-    """You would both talk at once."""
+    """Guards against: two voices that talk at the same time."""
     played = []
     for beats in (None, 4.0, 1.0, 0.5, 0.25):
         yours = [] if beats is None else phrases_as_input((0, beats, " ".join(["C4"] * int(64 / beats))))
@@ -231,11 +231,11 @@ def test_in_a_duet_it_plays_the_less_the_more_you_play() -> None:
 
 @given(st.lists(st.floats(0, 96), max_size=40), st.floats(0, 96))
 def test_the_room_left_grows_with_every_note_of_yours(ticks: list[float], extra: float) -> None:
-    """More notes of yours would now and then make it play more."""
+    """Guards against: more notes of the player that make it play more."""
     fewer, more = PlayerActivity(LiveSettings(Settings())), PlayerActivity(LiveSettings(Settings()))
-    for ear, all_ticks in ((fewer, sorted(ticks)), (more, sorted([*ticks, extra]))):
+    for activity, all_ticks in ((fewer, sorted(ticks)), (more, sorted([*ticks, extra]))):
         for tick in all_ticks:
-            ear.note_on(tick)
+            activity.note_on(tick)
     assert DuetMode(more).player_onsets_per_beat(96) >= DuetMode(fewer).player_onsets_per_beat(96) - 0.25 - 1e-9
     assert DuetMode(more).player_onsets_per_beat(96) <= 97 / 1.5 / 4
 
@@ -247,24 +247,24 @@ def test_the_room_left_grows_with_every_note_of_yours(ticks: list[float], extra:
 @given(
     st.sampled_from(MODE_NAMES), st.sampled_from(MODE_NAMES), st.floats(0.01, 7.9), rates, st.booleans(), st.booleans()
 )
-def test_a_new_mode_begins_at_the_bar_line_unless_told_now(
+def test_a_new_mode_begins_at_the_bar_line_or_now(
     before: str, after: Any, second: float, rate: str, now: bool, as_setting: bool
 ) -> None:
-    """A press of a pedal would cut a phrase anywhere, or leave a note of the old mode in the new one."""
+    """Guards against: a pedal that cuts a phrase anywhere, or leaves a note of the old mode in the new one."""
     now = now and not as_setting
     asked = ChangeSettings((("play.mode", after),)) if as_setting else SetMode(after, now)
     played = engine(24, play__mode=before, play__rate=rate, play__gate=1)
     items: Arrivals = [*phrases_as_input((0, 0.5, "D4 F4")), (second, asked)]
     recorder, _ = play(played, 60.0, sorted(items, key=lambda item: item[0]))
-    sets = told(recorder, ModeChanged)
+    sets = reports_of(recorder, ModeChanged)
     if before == after:
         assert not sets
         return
     beat = 2 * second if now else (2 * second) // 4 * 4 + 4
-    assert [(each.mode, pytest.approx(beat)) for each in sets] == [(after, each.beat) for each in sets]
+    assert [(change.mode, pytest.approx(beat)) for change in sets] == [(after, change.beat) for change in sets]
     assert played.settings.play.mode == after
     assert not [span for span in sounding(recorder) if span[0] < beat - 1e-6 and span[1] > beat + 1e-6]
-    assert not told(recorder, SettingsChanged)
+    assert not reports_of(recorder, SettingsChanged)
     if after == "off":
         assert all(onset < beat or (now and onset == beat) for onset in onsets(recorder))
     if after in ("solo", "duet") and not now:
@@ -272,14 +272,14 @@ def test_a_new_mode_begins_at_the_bar_line_unless_told_now(
 
 
 def test_only_the_last_of_several_changes_counts() -> None:
-    """A change of mind would have two modes fight."""
+    """Guards against: two modes at the same time after a change of mind."""
     recorder, _ = play(engine(16), 60.0, [(1.0, SetMode("off")), (1.5, SetMode("trade")), (1.7, SetMode("solo"))])
-    assert not told(recorder, ModeChanged)
+    assert not reports_of(recorder, ModeChanged)
     assert onsets(recorder)[:8] == list(range(8))
 
 
 def test_a_turn_of_trade_can_be_made_longer_while_it_plays() -> None:
-    """Trading eights would need a new start."""
+    """Guards against: trading eights that needs a restart."""
     played = engine(64, play__mode="trade", play__trade_bars=1)
     recorder, _ = play(played, 60.0, [(1.0, ChangeSettings((("play.trade_bars", 2),)))])
     assert {int(onset // 4) for onset in onsets(recorder)} == {3, 4, 7, 8, 11, 12, 15}
@@ -301,15 +301,15 @@ arrivals = st.lists(st.tuples(st.floats(0, 12), commands | notes), max_size=25).
 
 @settings(max_examples=50)
 @given(st.sampled_from(MODE_NAMES), rates, arrivals, st.sampled_from([0, -120, 90]), st.integers(0, 1))
-def test_whatever_is_asked_and_played_no_note_hangs_and_one_voice_plays(
+def test_no_commands_and_no_input_leave_a_note_hanging(
     mode: str, rate: str, items: Arrivals, offset: int, counted: int
 ) -> None:
-    """Some press of a pedal at some unlucky moment would leave a note sounding, or two at once."""
+    """Guards against: a pedal pressed at an unlucky moment, and a note that hangs or two notes at the same time."""
     keys: dict[str, Any] = {"play__mode": mode, "play__rate": rate, "play__offset_ms": offset, "play__trade_bars": 1}
     keys.update(play__gate=1, play__count_in=counted, midi__lamp=20)
     recorders = [play(engine(**keys), 14.0, items)[0] for _ in range(2)]
     recorder = recorders[0]
-    assert recorder.sent == recorders[1].sent  # and it can be played again
+    assert recorder.sent == recorders[1].sent  # a replay is the same
     assert not hanging_notes(message for _, message in recorder.sent)
     held: set[int] = set()
     for _, (status, pitch, *_) in recorder.sent:
@@ -318,16 +318,16 @@ def test_whatever_is_asked_and_played_no_note_hangs_and_one_voice_plays(
             held.add(pitch)
         elif status == 0x80:
             held.discard(pitch)
-    beats = [report.beat for report in told(recorder, NotePlayed)]
+    beats = [report.beat for report in reports_of(recorder, NotePlayed)]
     assert beats == sorted(beats)
 
 
-# -- beginning, halting, counting in
+# -- start, stop, count-in
 
 
 @pytest.mark.parametrize(("meter", "clicks", "apart"), [("4/4", 4, 1.0), ("3/4", 3, 1.0), ("6/8", 6, 0.5)])
 def test_it_is_counted_in(meter: str, clicks: int, apart: float) -> None:
-    """You would not know when to begin."""
+    """Guards against: a player who does not know when to begin."""
     played = engine(8, tempo__meter=meter, play__count_in=2, midi__drums=11)
     recorder, _ = play(played, 60.0)
     drums = [(2 * second, message[2]) for second, message in recorder.sent if message[:2] == (0x9A, 37)]
@@ -339,8 +339,8 @@ def test_it_is_counted_in(meter: str, clicks: int, apart: float) -> None:
     assert not hanging_notes(message for _, message in recorder.sent)
 
 
-def test_what_is_halted_is_silent_and_begins_at_the_top() -> None:
-    """After a break it would go on in the middle of the tune."""
+def test_a_stop_silences_and_a_start_begins_at_the_top() -> None:
+    """Guards against: music that continues in the middle of the song after a break."""
     played = engine(play__rate="phrase", play__gate=1, play__count_in=1)
     recorder, bars = play(played, 13.5, [(5.3, Stop()), (9.0, Start())])
     assert not hanging_notes(message for second, message in recorder.sent if second <= 5.3)
@@ -348,16 +348,16 @@ def test_what_is_halted_is_silent_and_begins_at_the_top() -> None:
     assert not silent
     clicks = [second for second, message in recorder.sent if message[:2] == (0x99, 37)]
     assert clicks[4:] == pytest.approx([9.1, 9.6, 10.1, 10.6])
-    begins = [second for second, message in recorder.sent if message[0] == 0x90 and second > 9]
-    assert begins[0] == pytest.approx(11.1)
+    onsets_after = [second for second, message in recorder.sent if message[0] == 0x90 and second > 9]
+    assert onsets_after[0] == pytest.approx(11.1)
     assert [bar.number for bar in bars] == [1, 1]
     assert played.chart.chord_at(played.beat_at(11.2)).text == "Dm7"
-    doing = [report.state for report in told(recorder, StateChanged)]
-    assert doing == ["listening", "playing", "idle", "listening", "playing", "idle"]
+    states = [report.state for report in reports_of(recorder, StateChanged)]
+    assert states == ["listening", "playing", "idle", "listening", "playing", "idle"]
 
 
-def test_halted_it_waits_and_says_so() -> None:
-    """The service would end when somebody stops the music, or say that it plays."""
+def test_while_stopped_it_waits_and_shows_idle() -> None:
+    """Guards against: a daemon that ends when somebody stops the music, or shows that it plays."""
     played = engine()
     list(played.advance(1.0))
     played.receive(Stop(), 1.0)
@@ -372,8 +372,8 @@ def test_halted_it_waits_and_says_so() -> None:
 
 def clocked(seconds: Iterable[float]) -> Arrivals:
     """A clock that starts with its first tick."""
-    come: Arrivals = [(float(second), ClockTick()) for second in seconds]
-    return [(come[0][0] - 0.001, ClockStart()), *come]
+    arriving: Arrivals = [(float(second), ClockTick()) for second in seconds]
+    return [(arriving[0][0] - 0.001, ClockStart()), *arriving]
 
 
 def following(**keys: Any) -> Engine:
@@ -381,14 +381,14 @@ def following(**keys: Any) -> Engine:
     return performance(**{**STRAIGHT, **keys}).make_engine(0.0, clocks=ClockConfig(MidiClockFollower(120.0)))
 
 
-def test_by_a_clock_a_halt_lasts_until_begin_or_the_next_start() -> None:
-    """Beside a sequencer that runs there would be no way to pause it."""
+def test_with_a_clock_a_stop_lasts_until_a_start() -> None:
+    """Guards against: no way to pause beside a running sequencer."""
     true = steady(24, 120.0, start=0.1)
     items: Arrivals = sorted([*clocked(true), (3.1, Stop()), (6.1, Start())], key=lambda item: item[0])
     played = following(play__gate=1)
     recorder, _ = play(played, 11.9, items)
-    halted = [second for second, message in recorder.sent if 3.1 < second < 6.1]
-    assert not halted
+    while_stopped = [second for second, message in recorder.sent if 3.1 < second < 6.1]
+    assert not while_stopped
     later = [second for second, _ in note_ons(recorder) if second > 6.1]
     first = float(true[0])
     assert later == pytest.approx([first + beat / 2 for beat in range(13, 13 + len(later))], abs=0.003)
@@ -401,8 +401,8 @@ def test_by_a_clock_a_halt_lasts_until_begin_or_the_next_start() -> None:
 
 
 @pytest.mark.parametrize("mode", ["trade", "answer"])
-def test_by_a_clock_too_its_first_note_falls_on_the_bar_line(mode: str) -> None:
-    """With a band it would come in late."""
+def test_with_a_clock_the_first_note_of_a_turn_falls_on_the_bar_line(mode: str) -> None:
+    """Guards against: turns that begin late as soon as a band sets the tempo."""
     true = steady(16, 120.0, start=0.1)
     first = float(true[0])
     yours = [(second + first, event) for second, event in phrases_as_input((0, 0.25, RUN))]
@@ -417,10 +417,10 @@ gaps = st.sampled_from([1e-4, 0.0208, 0.0208, 0.0208, 0.0417, 0.7])
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(gaps, ticks | commands | notes), max_size=150), st.sampled_from(MODE_NAMES), st.booleans())
-def test_by_no_clock_and_no_command_a_note_hangs(
+def test_no_clock_and_no_commands_leave_a_note_hanging(
     messages: list[tuple[float, MidiEvent | Command]], mode: str, sends: bool
 ) -> None:
-    """A pedal pressed while the sequencer winds would leave a note sounding, or the clock behind us running."""
+    """Guards against: a pedal pressed while the sequencer winds, and a hanging note or a sent clock that runs on."""
     transport = MidiClockFollower(120.0, wait_start=False)
     made = performance(**STRAIGHT, play__mode=mode, play__rate="sixteenth", play__gate=1, play__trade_bars=1)
     second, items = 0.0, Arrivals()
@@ -433,29 +433,29 @@ def test_by_no_clock_and_no_command_a_note_hangs(
     assert not clock or clock[-1] == 0xFC
 
 
-def test_the_clock_we_send_halts_and_begins_with_the_music() -> None:
-    """The drum machine would play through the break, or start with the count-in."""
+def test_the_clock_we_send_stops_and_starts_with_the_music() -> None:
+    """Guards against: a drum machine that plays through the break, or starts with the count-in."""
     played = performance(**STRAIGHT, play__count_in=1).make_engine(0.0, clocks=ClockConfig(sends_midi_clock=True))
     recorder, _ = play(played, 13.0, [(5.3, Stop()), (8.0, Start())])
-    words = [(round(s, 2), m[0]) for s, m in recorder.sent if m[0] in (0xFA, 0xFB, 0xFC)]
-    assert words == [(1.99, 0xFA), (5.3, 0xFC), (10.09, 0xFA), (13.0, 0xFC)]
+    messages = [(round(s, 2), m[0]) for s, m in recorder.sent if m[0] in (0xFA, 0xFB, 0xFC)]
+    assert messages == [(1.99, 0xFA), (5.3, 0xFC), (10.09, 0xFA), (13.0, 0xFC)]
 
 
-def test_a_clock_that_is_passed_on_halts_too_and_tells_where_it_goes_on() -> None:
-    """The drum machine behind it would be in another bar."""
+def test_a_clock_that_is_passed_on_stops_too_and_continues_at_its_position() -> None:
+    """Guards against: a drum machine behind us that is in another bar."""
     true = steady(24, 120.0, start=0.1)
     played = performance(**STRAIGHT).make_engine(
         0.0, clocks=ClockConfig(MidiClockFollower(120.0), sends_midi_clock=True)
     )
     items = sorted([*clocked(true), (3.1, Stop()), (6.12, Start())], key=lambda item: item[0])
     recorder, _ = play(played, 8.0, items)
-    words = [message for _, message in recorder.sent if message[0] in (0xF2, 0xFA, 0xFB, 0xFC)]
-    place = 12 * 4 + 1  # sixteenths from the top: the first one after the word to begin, at 12.04 beats
-    assert words == [(0xFA,), (0xFC,), (0xF2, place, 0), (0xFB,), (0xFC,)]
+    messages = [message for _, message in recorder.sent if message[0] in (0xF2, 0xFA, 0xFB, 0xFC)]
+    position = 12 * 4 + 1  # sixteenths from the top: the first one after the start, at beat 12.04
+    assert messages == [(0xFA,), (0xFC,), (0xF2, position, 0), (0xFB,), (0xFC,)]
 
 
-def test_the_player_does_all_that_too() -> None:
-    """What these tests drive by hand would not be what is played."""
+def test_the_player_sends_what_these_tests_check() -> None:
+    """Guards against: tests that drive the engine in another way than the player does."""
     items: Arrivals = [
         *phrases_as_input((0, 0.25, RUN)), (3.1, SetMode("answer")), (5.3, Stop()), (9.0, Start()), (12.1,
         SetMode("solo", True)),
@@ -467,13 +467,13 @@ def test_the_player_does_all_that_too() -> None:
     assert [message for _, message in by_hand.sent] == sent[: len(by_hand.sent)]
 
 
-# -- the ending, the last phrase again, silence and length
+# -- the ending, variations, silence and length
 
 
 @pytest.mark.parametrize("changes", [CHANGES, "| Dm7 G7 | Cmaj7 A7 | Dm7 | G7 Cmaj7 |", "| C7 . F7 . . |", "| F7 |"])
 @pytest.mark.parametrize("rate", ["beat", "sixteenth", "phrase"])
 def test_it_ends_on_a_tone_of_the_last_chord(changes: str, rate: str) -> None:
-    """The tune would just break off."""
+    """Guards against: a song that just breaks off."""
     for seed in range(6):
         made = performance(chart__changes=changes, chart__choruses=2, play__rate=rate, play__seed=seed, play__swing=0.5)
         recorder, _ = play(made.make_engine(0.0), 60.0)
@@ -486,7 +486,7 @@ def test_it_ends_on_a_tone_of_the_last_chord(changes: str, rate: str) -> None:
 
 
 def test_in_your_turn_there_is_no_last_note_of_ours() -> None:
-    """It would spoil your ending."""
+    """Guards against: a final note of ours in the player's ending."""
     played = performance(**STRAIGHT, play__mode="trade", play__trade_bars=2, play__trade_first="sideman",
                          chart__choruses=1).make_engine(0.0)  # fmt: skip
     recorder, _ = play(played, 60.0)
@@ -499,8 +499,8 @@ def contour(pitches: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("rate", ["eighth", "phrase"])
-def test_again_keeps_rhythm_and_contour_and_changes_the_notes(rate: str) -> None:
-    """The riff you liked would come back as another one."""
+def test_a_variation_keeps_rhythm_and_contour_and_changes_the_notes(rate: str) -> None:
+    """Guards against: a riff somebody liked that comes back as another one."""
     changed = 0
     for seed in range(8):
         keys: dict[str, Any] = {"play__rate": rate, "play__seed": seed, "play__mode": "trade", "play__trade_bars": 1}
@@ -510,11 +510,11 @@ def test_again_keeps_rhythm_and_contour_and_changes_the_notes(rate: str) -> None
         rhythm = [(choice.tick - first[0].tick, choice.length) for choice in first]
         start = first[0].tick % BAR + 2 * BAR
         varied = [choice for choice in again if choice.tick >= start]
-        # up to two beats of rest: what was before them was another phrase
+        # two beats of rest end a phrase
         silent = [c for c in bars[0].choices if c.pitch is None and c.length >= 24]
         if silent:
             continue
-        varied = varied[: len(first)]  # then it goes on
+        varied = varied[: len(first)]  # after the variation the solo goes on
         assert [(choice.tick - start, choice.length) for choice in varied] == rhythm
         assert contour([c.pitch or 0 for c in varied]) == contour([c.pitch or 0 for c in first])
         changed += [c.pitch for c in varied] != [c.pitch for c in first]
@@ -522,8 +522,8 @@ def test_again_keeps_rhythm_and_contour_and_changes_the_notes(rate: str) -> None
     assert changed >= 3
 
 
-def test_with_nothing_to_vary_again_does_nothing() -> None:
-    """A pedal pressed too early would end the music, or begin it."""
+def test_without_a_phrase_there_is_no_variation() -> None:
+    """Guards against: a pedal pressed too early that ends the music, or begins it."""
     plain, _ = play(engine(16, play__mode="off"), 60.0)
     asked, _ = play(engine(16, play__mode="off"), 60.0, [(1.0, PlayVariation())])
     assert plain.sent == asked.sent == []
@@ -533,8 +533,8 @@ def test_with_nothing_to_vary_again_does_nothing() -> None:
 
 @settings(max_examples=15)
 @given(st.sampled_from([2.0, 3.0, 5.5]), rates, st.integers(0, 99))
-def test_it_never_falls_silent_for_longer_than_you_let_it(silence: float, rate: str, seed: int) -> None:
-    """The band would wait for a soloist who has fallen asleep."""
+def test_a_silence_is_never_longer_than_set(silence: float, rate: str, seed: int) -> None:
+    """Guards against: a band that waits for a soloist who has fallen asleep."""
     played = engine(48, play__silence=silence, play__rate=rate, play__density=0, play__rests=16, play__seed=seed)
     recorder, bars = play(played, 60.0)
     choices = [choice for bar in bars for choice in bar.choices]
@@ -548,8 +548,8 @@ def test_it_never_falls_silent_for_longer_than_you_let_it(silence: float, rate: 
 
 @settings(max_examples=15)
 @given(st.sampled_from([0.25, 0.5, 0.75]), st.integers(0, 99), rates)
-def test_no_note_is_longer_than_you_let_it(longest: float, seed: int, rate: str) -> None:
-    """It would drone."""
+def test_a_note_is_never_longer_than_set(longest: float, seed: int, rate: str) -> None:
+    """Guards against: a solo that drones."""
     recorder, _ = play(engine(32, play__longest=longest, play__seed=seed, play__rate=rate, play__gate=1), 60.0)
     assert all(end - start <= longest + 1e-6 for start, end in sounding(recorder))
 
@@ -558,7 +558,7 @@ def test_no_note_is_longer_than_you_let_it(longest: float, seed: int, rate: str)
 
 
 def test_its_sound_is_chosen_first_and_again_after_a_panic() -> None:
-    """It would solo with the sound that somebody left on the synth."""
+    """Guards against: a solo with the sound that somebody left on the synth."""
     recorder, _ = play(engine(8, midi__program=66, midi__channel=3), 60.0, [(1.1, Panic())])
     assert recorder.sent[0][1] == (0xC2, 65)
     after = [message for second, message in recorder.sent if second == 1.1]
@@ -567,25 +567,25 @@ def test_its_sound_is_chosen_first_and_again_after_a_panic() -> None:
 
 
 def test_the_lamp_shows_what_it_does() -> None:
-    """You would not see on stage whose turn it is."""
+    """Guards against: a stage on which nobody sees whose turn it is."""
     played = engine(16, play__mode="trade", play__trade_bars=1, midi__lamp=20)
     recorder, _ = play(played, 60.0, [(7.0, Stop()), (9.0, Start())])
     lamps = [(second, message[2]) for second, message in recorder.sent if message[:2] == (0xB0, 20)]
     assert lamps[:4] == [(0.0, 64), (2.0, 127), (4.0, 64), (6.0, 127)]
     assert lamps[4] == (7.0, 0)
-    doing = [{0: "idle", 64: "listening", 127: "playing"}[value] for _, value in lamps]
-    assert doing == [report.state for report in told(recorder, StateChanged)]
+    states = [{0: "idle", 64: "listening", 127: "playing"}[value] for _, value in lamps]
+    assert states == [report.state for report in reports_of(recorder, StateChanged)]
     first = next(at for at, (second, message) in enumerate(recorder.sent) if message[0] == 0x90)
     assert recorder.sent[first - 1][1] == encode_lamp(127)
 
 
 def encode_lamp(value: int) -> tuple[int, ...]:
-    """The lamp's message on the wire."""
+    """The bytes of the lamp's message."""
     return 0xB0, 20, value
 
 
-def test_the_status_tells_mode_doing_and_what_is_coming() -> None:
-    """What is shown on a screen would not be what happens."""
+def test_the_snapshot_has_mode_state_and_next_choice() -> None:
+    """Guards against: a screen that shows something else than what happens."""
     played = engine(play__mode="trade", play__trade_bars=1)
     list(played.advance(0.5))
     played.prepare(0.5)
@@ -599,12 +599,12 @@ def test_the_status_tells_mode_doing_and_what_is_coming() -> None:
     assert encode(NoteOn(1, 1, 1)) == (0x90, 1, 1)
 
 
-def test_an_ear_lets_go_of_a_key_whose_end_was_lost() -> None:
-    """A cable pulled out would leave it listening for ever."""
-    ear = PlayerActivity(LiveSettings(Settings()))
-    assert AnswerMode(ear, EvenBars(BAR)).next_open_tick(0) is None
-    ear.note_on(0.0)
-    opens = AnswerMode(ear, EvenBars(BAR)).next_open_tick(0)
+def test_a_held_key_counts_as_released_after_eight_bars() -> None:
+    """Guards against: a cable pulled out, after which it listens for ever."""
+    activity = PlayerActivity(LiveSettings(Settings()))
+    assert AnswerMode(activity, EvenBars(BAR)).next_open_tick(0) is None
+    activity.note_on(0.0)
+    opens = AnswerMode(activity, EvenBars(BAR)).next_open_tick(0)
     assert opens is not None
     assert 16 * 12 <= opens <= 40 * 12
 

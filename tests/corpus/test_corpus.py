@@ -302,6 +302,7 @@ def weimar() -> Corpus:
     return read_corpus([data_file("wjd/solos_train.jsonl.gz")])
 
 
+@pytest.mark.slow
 def test_the_database_is_read_whole(weimar: Corpus) -> None:
     """Guards against: a default network trained on less or other music than its card says."""
     facts = corpus_facts(weimar)

@@ -330,7 +330,7 @@ def test_unseen_means_what_this_network_did_not_see(
     assert run("--model", tmp_path / "any", path, "--unseen", "--json", "--choruses", "0") == 0
     report, warning = printed_json(capsys)
     assert report["remarks"] == [warning.strip()]
-    assert "a network that any began from learned from it" in warning
+    assert "a network from which any was trained has learned from it" in warning
 
 
 def test_a_remark_warns_if_most_values_are_mapped(

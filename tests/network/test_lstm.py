@@ -95,6 +95,7 @@ def test_probabilities_sum_to_one(logits: list[float]) -> None:
     assert (probabilities >= 0).all()
 
 
+@pytest.mark.slow
 def test_a_step_allocates_no_array() -> None:
     """Guards against: memory allocation in every step, in the real-time thread."""
     weights = random_weights(2000, 100, 1024, 1.5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop that plays, on a clock that jumps: what it sends is what is rendered, and nothing is left sounding."""
+"""The real-time loop, on a clock that jumps: it sends what is rendered, and leaves no note sounding."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ arrivals = st.lists(st.tuples(st.floats(0, 8), messages), max_size=30).map(
 
 @pytest.mark.parametrize("rate", ["beat", "eighth", "triplet", "sixteenth", "phrase"])
 def test_what_is_rendered_is_what_is_played(rate: str, tmp_path: Path) -> None:
-    """Without it a rendered solo would not be the one you heard."""
+    """Guards against: a rendered solo that is not the one that was heard."""
     made = performance(play__rate=rate)
     live, _ = play_on_fake_clock(made.make_engine(0.0, beats=32), 1e6)
     dues = list(play_through(performance(play__rate=rate).make_engine(0.0, beats=32)))
@@ -67,10 +67,10 @@ def test_what_is_rendered_is_what_is_played(rate: str, tmp_path: Path) -> None:
 
 @settings(max_examples=60)
 @given(rates, arrivals, st.floats(0, 0.2))
-def test_nothing_hangs_whatever_arrives_and_however_late(
+def test_nothing_hangs_with_any_input_and_any_delay(
     rate: str, items: list[tuple[float, MidiEvent]], oversleeps: float
 ) -> None:
-    """Without it some unlucky moment to stop would leave a note sounding."""
+    """Guards against: an unlucky moment to stop that leaves a note sounding."""
     recorder, _ = play_on_fake_clock(
         performance(play__rate=rate, midi__chords=3).make_engine(0.1), 8.0, items, oversleeps
     )
@@ -80,7 +80,7 @@ def test_nothing_hangs_whatever_arrives_and_however_late(
 @settings(max_examples=30)
 @given(rates, arrivals)
 def test_the_same_playing_gives_the_same_solo(rate: str, items: list[tuple[float, MidiEvent]]) -> None:
-    """Without it a take could not be played again, note for note."""
+    """Guards against: a take that cannot be replayed note for note."""
     first, again = (
         play_on_fake_clock(performance(play__rate=rate).make_engine(0.1), 8.0, items)[0].sent for _ in range(2)
     )
@@ -90,7 +90,7 @@ def test_the_same_playing_gives_the_same_solo(rate: str, items: list[tuple[float
 @settings(max_examples=30)
 @given(arrivals)
 def test_a_busy_input_makes_no_note_late(items: list[tuple[float, MidiEvent]]) -> None:
-    """Without it your own playing would push its notes off the beat."""
+    """Guards against: the player's notes that push ours off the beat."""
     recorder, _ = play_on_fake_clock(performance(play__density=4, play__rests=0).make_engine(0.0), 8.0, items)
     seconds = [second for second, _ in note_ons(recorder)]
     assert seconds == pytest.approx([beat / 2 for beat in range(len(seconds))], abs=1e-6)
@@ -98,7 +98,7 @@ def test_a_busy_input_makes_no_note_late(items: list[tuple[float, MidiEvent]]) -
 
 
 def test_nothing_is_sent_before_the_end() -> None:
-    """The lamp of who plays along would go out while the last beat still sounds."""
+    """Guards against: a lamp that goes out while the last beat still sounds."""
     made = performance(chart__choruses=1, play__mode="off", midi__lamp=20)
     recorder, _ = play_on_fake_clock(made.make_engine(0.0), 60.0)
     assert [second for second, _ in recorder.sent] == [0.0, 8.0]
@@ -108,18 +108,18 @@ class Sleepy(FakeClock):
     """A machine that is slow to wake after a long wait, and does not oversleep a short one."""
 
     watched: Player
-    promised = True  # whether the player had told when it would send, whenever it slept for that
+    promised = True  # whether `sends_at` was known before every sleep until a note
 
     def sleep(self, until: float) -> None:
-        """Jump to the very second."""
-        self.promised &= self.watched.sends_at <= until or not self.arrivals  # the stop is the last of these
+        """Jump to the exact second."""
+        self.promised &= self.watched.sends_at <= until or not self.arrivals  # the last arrival is the stop
         self.second = max(self.second, until)
 
 
 def on_a_sleepy_machine(
     items: list[tuple[float, MidiEvent | Command]], until: float = 8.0
 ) -> tuple[RecordingOutput, Sleepy]:
-    """What is sent and told where each wait takes nearly a millisecond too long."""
+    """What is sent and reported if each wait takes almost a millisecond too long."""
     clock = Sleepy(
         [*(Arrival(second, item) for second, item in items), Arrival(until, None)], lambda: 0.9 * WAKE_AHEAD_S
     )
@@ -133,13 +133,13 @@ def on_a_sleepy_machine(
 @settings(max_examples=30)
 @given(arrivals)
 def test_a_machine_slow_to_wake_plays_on_time(items: list[tuple[float, MidiEvent]]) -> None:
-    """Every note would be late by what a processor that has slept needs to get going, or by others who get busy."""
+    """Guards against: notes that are late because the processor has slept or others are busy."""
     recorder, clock = on_a_sleepy_machine([*items])
     sent = [report for report in recorder.reports if isinstance(report, EventSent)]
     both = zip(recorder.sent, sent, strict=False)
-    due = [(second, each.second) for (second, _), each in both if isinstance(each.event, NoteOn)]
+    due = [(second, report.second) for (second, _), report in both if isinstance(report.event, NoteOn)]
     late = [second - meant for second, meant in due if meant * 2 == round(meant * 2)]
-    assert late.count(0.0) >= len(late) - len(items)  # one may be found out while something else is taken in
+    assert late.count(0.0) >= len(late) - len(items)  # a note may fall due while an arrival is taken in
     assert clock.promised
 
 
@@ -149,8 +149,8 @@ near = st.tuples(st.integers(1, 15), st.floats(-2 * WAKE_AHEAD_S, WAKE_AHEAD_S),
 @settings(max_examples=30)
 @given(st.lists(near, min_size=1, max_size=10))
 def test_what_arrives_while_a_note_waits_to_be_sent_comes_after_it(items: list[tuple[int, float, MidiEvent]]) -> None:
-    """What you play would be put elsewhere than where you played it, or a take run backwards in time."""
-    timed = sorted(((beat / 2 + off, item) for beat, off, item in items), key=lambda each: each[0])
+    """Guards against: input that gets another time than it had, or a take whose time runs backwards."""
+    timed = sorted(((beat / 2 + off, item) for beat, off, item in items), key=lambda arrival: arrival[0])
     recorder, _ = on_a_sleepy_machine([*timed])
     seconds = [report.second for report in recorder.reports if isinstance(report, Advanced)]
     assert seconds == sorted(seconds)
@@ -159,7 +159,7 @@ def test_what_arrives_while_a_note_waits_to_be_sent_comes_after_it(items: list[t
 
 
 def test_an_exception_releases_every_note_first() -> None:
-    """Without it a defect would end with a note that sounds for ever."""
+    """Guards against: a defect that ends with a note that sounds for ever."""
 
     def fail(report: Report) -> None:
         if isinstance(report, BarPlayed):
@@ -175,17 +175,17 @@ def test_an_exception_releases_every_note_first() -> None:
 
 
 def test_it_wakes_once_a_second_with_nothing_to_do() -> None:
-    """Without it the watchdog would kill a player who merely listens."""
+    """Guards against: a watchdog that kills a player who only listens."""
     clock = FakeClock([Arrival(10.0, None)])
     player = Player(
         performance(play__mode="off", tempo__bpm=20).make_engine(0.0), RecordingOutput(clock), clock, lambda _: None
     )
     player.run()
-    assert player.turn_count >= 10 / MAX_SLEEP_S
+    assert player.wake_count >= 10 / MAX_SLEEP_S
 
 
-def test_it_waits_to_absolute_deadlines() -> None:
-    """Without it each oversleeping would add to the last, and the tempo would drag."""
+def test_it_waits_for_absolute_deadlines() -> None:
+    """Guards against: a tempo that drags because every delay is added to the last."""
     recorder, _ = play_on_fake_clock(
         performance(play__density=4, play__rests=0).make_engine(0.0), 60.0, oversleeps=0.002
     )

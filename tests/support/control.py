@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control API with a real engine behind it, in time that the test moves; and clients of a real control socket."""
+"""A control API with a real engine behind it, on a clock that the test moves; and clients of a real control socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from typing import Any
 
 from sideman.config.sources import SettingsSources
 from sideman.control.api import ControlApi
+from sideman.control.codec import encode_line, make_request
 from sideman.control.feed import EventFeed
+from sideman.control.protocol import Answer, DaemonInfo
 from sideman.control.server import ControlServer, RequestHandler
 from sideman.control.unix_listener import UnixListener
 from sideman.core.engine import Engine
@@ -22,12 +24,13 @@ from sideman.core.events import BarPlayed, Command, InputReceived, NoteOn, Repor
 from sideman.core.snapshot import Snapshot
 from support.fakes import FakeClock, performance
 
-ABOUT: dict[str, object] = dict.fromkeys(("version", "name", "bundle", "ports", "clock"), "the same throughout")
+DAEMON = DaemonInfo(version="1.0", name="sideman", bundle="modern", ports="plays to a port", clock="internal")
+KEPT_TAKE = "/takes/kept.mid"
 
 
 @dataclass
 class ControlScene:
-    """An engine that plays while `play_until` lets time pass, the API in front of it, and what both have done."""
+    """An engine that plays while `play_until` lets time pass, its control API and feed, and what they have produced."""
 
     engine: Engine
     sources: SettingsSources = field(default_factory=SettingsSources)
@@ -39,16 +42,18 @@ class ControlScene:
     def __post_init__(self) -> None:
         self.engine.report = self.reports.append
         self.snapshot = self.engine.snapshot(0.0)
-        self.api = ControlApi(self, lambda: self.snapshot, self.engine.chart.chart, self.sources, lambda: ABOUT)
+        self.api = ControlApi(
+            self, lambda: self.snapshot, self.engine.chart.chart, self.sources, lambda: DAEMON, lambda: KEPT_TAKE
+        )
         self.feed = EventFeed(self.api, lambda: self.snapshot)
 
     @property
     def status(self) -> Snapshot:
-        """The snapshot of the present second."""
+        """The present snapshot."""
         return self.engine.snapshot(self.clock.second)
 
     def put(self, item: Command) -> None:
-        """Pass a command to the engine at once, as inbox and player would."""
+        """Let the engine receive a command at once, as the inbox and the player do."""
         self.commands.append(item)
         self.reports.append(InputReceived(self.clock.second, self.engine.beat_at(self.clock.second), item))
         self.engine.receive(item, self.clock.second)
@@ -72,12 +77,12 @@ class ControlScene:
             self.engine.prepare(self.clock.second)
             self.snapshot = self.status
 
-    def ask(self, verb: str, **arguments: object) -> Any:
-        """The answer to a request, as a client would read it."""
-        return json.loads(json.dumps(self.api.answer({"do": verb, **arguments}), allow_nan=False))
+    def ask(self, name: str, /, **fields: object) -> Any:
+        """The result of a request, as it comes out of the socket."""
+        return json.loads(encode_line(Answer(None, True, self.api.answer(make_request(name, fields)))))["result"]
 
     def handle_reports(self) -> None:
-        """Pass the reports of the engine to the API."""
+        """Let the API handle what the engine has reported."""
         while self.reports:
             self.api.handle_report(self.reports.popleft())
 
@@ -88,7 +93,7 @@ def control_scene(sources: SettingsSources | None = None, **keys: Any) -> Contro
 
 
 class SocketClient:
-    """A program at the other end of the socket; it never blocks."""
+    """A client of the control socket that never waits."""
 
     def __init__(self, path: Path) -> None:
         self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -101,7 +106,7 @@ class SocketClient:
         self.connection.close()
 
     def send(self, data: bytes) -> int:
-        """Send as much as the socket takes at once; returns how much that was."""
+        """Send as much as can be sent at once, and return how much that was."""
         try:
             return self.connection.send(data)
         except OSError:
@@ -112,7 +117,7 @@ class SocketClient:
         self.send(json.dumps(request).encode() + b"\n")
 
     def lines(self) -> list[dict[str, Any]]:
-        """The whole lines received until now; `is_open` says whether more can come."""
+        """The whole lines that have come by now; `is_open` says whether more can come."""
         try:
             while data := self.connection.recv(1 << 20):
                 self._received += data
@@ -126,10 +131,10 @@ class SocketClient:
 
 
 @contextmanager
-def served_socket(folder: Path, answer: RequestHandler, welcome: Any = list) -> Iterator[ControlServer]:
-    """A control socket `folder/s`; the test calls `serve`."""
+def served_socket(folder: Path, handle: RequestHandler, initial_events: Any = list) -> Iterator[ControlServer]:
+    """The server of a control socket `folder/s`; the test calls `serve`."""
     listener = UnixListener(folder / "s")
-    control = ControlServer(listener, answer, welcome)
+    control = ControlServer(listener, handle, initial_events)
     try:
         yield control
     finally:

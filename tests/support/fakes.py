@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sideman.core.chart.chart import parse_changes
+from sideman.core.chart.text import parse_changes
 from sideman.core.engine import Engine
 from sideman.core.events import BarPlayed, ChangeSettings, Command, MidiEvent, Report
 from sideman.core.settings.resolve import WrittenValue, resolve_settings

@@ -20,7 +20,8 @@ if __name__ == "__main__":
 
 from sideman.config import resources  # noqa: E402
 from sideman.config.yaml import read_yaml  # noqa: E402
-from sideman.core.chart.chart import Chart, parse_changes  # noqa: E402
+from sideman.core.chart.chart import Chart  # noqa: E402
+from sideman.core.chart.text import parse_changes  # noqa: E402
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings  # noqa: E402
 from sideman.playing.assembly import load_performance  # noqa: E402
 from sideman.render.render import RenderedTake, note_spans, render_take  # noqa: E402

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT.parent / "daemon"), str(ROOT.parent / "models")]
 
-from sideman.core.chart.chart import parse_changes  # noqa: E402
+from sideman.core.chart.text import parse_changes  # noqa: E402
 from sideman.core.chart.timeline import ChartTimeline  # noqa: E402
 from sideman.core.engine import play_through  # noqa: E402
 from sideman.core.events import BarPlayed, NoteOn  # noqa: E402

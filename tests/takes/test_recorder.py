@@ -11,7 +11,7 @@ from pathlib import Path
 import mido
 import pytest
 
-from sideman.core.chart.chart import parse_changes
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import CannotCreate, DiskError, Unavailable
 from sideman.core.events import (
     Advanced,

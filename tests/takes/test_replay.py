@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sideman.core.actions import Panic, PlayVariation, Start, Stop
-from sideman.core.chart.chart import parse_changes
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import Unavailable
 from sideman.core.events import (
     ChangeSettings,

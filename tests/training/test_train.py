@@ -84,11 +84,11 @@ class Reported(TrainingObserver):
         self.epochs: list[Epoch] = []
         self.said: list[str] = []
 
-    def says(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """Remember a message."""
         self.said.append(text)
 
-    def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:
+    def on_epoch_end(self, epoch: Epoch, best: Epoch) -> None:
         """Remember an epoch."""
         self.epochs.append(epoch)
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sideman.charts.ireal import IREAL_LINK, read_ireal
-from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.chart.chart import Chart, ChartError, Meter
+from sideman.core.chart.text import parse_changes
 from sideman.files import read_file
 
 MAX_CHART_BYTES = 1 << 23

@@ -29,18 +29,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import unquote
 
-from sideman.core.chart.chart import (
-    Bar,
-    Chart,
-    ChartError,
-    ChartInfo,
-    Meter,
-    chord_onsets,
-    make_bar,
-    parse_key,
-    section_name,
-)
+from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
 from sideman.core.chart.form import SIGN_PATTERN, Form
+from sideman.core.chart.text import parse_key, section_name
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
 

@@ -29,19 +29,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
-from sideman.core.chart.chart import (
-    MAX_PROBLEM_LENGTH,
-    Bar,
-    Chart,
-    ChartError,
-    ChartInfo,
-    Meter,
-    chord_onsets,
-    make_bar,
-    parse_meter,
-    section_name,
-)
+from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar, parse_meter
 from sideman.core.chart.form import SIGN_PATTERN, Form, stands_before_bar
+from sideman.core.chart.text import MAX_PROBLEM_LENGTH, section_name
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import NO_CHORD, Chord, parse_chord
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from sideman.charts.detect import MAX_TEXT_BYTES
 from sideman.commands.common import add_options, add_reading_options, reading_options
-from sideman.core.chart.chart import ChartError, Meter, parse_changes
+from sideman.core.chart.chart import ChartError, Meter
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import UnreadableInput, UsageError
 from sideman.files import check_readable, read_file
 from sideman_models.corpus import corpus as modern

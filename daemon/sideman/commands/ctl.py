@@ -17,19 +17,8 @@ from typing import Any
 from sideman.config.resources import expand_user
 from sideman.control.client import connect
 from sideman.control.paths import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
-from sideman.core.actions import ACTIONS
+from sideman.control.protocol import REQUESTS, request_summary
 from sideman.core.errors import UsageError
-
-REQUESTS = {
-    "status": "what it plays now, and how",
-    "get": "one setting with its meaning and its allowed values; or all settings",
-    "set": "change a setting, from the next note on",
-    **{action.name: action.help for action in ACTIONS.values()},
-    "mute": "silence at once, or play again; without on or off: switch",
-    "reload": "read the configuration file again",
-    "learn": "bind the next controller that you move",
-    "watch": "show live what is played, heard and changed, until Ctrl-C",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(json=False, socket=None, name=None)
     _add_common_options(parser)
     requests = parser.add_subparsers(dest="verb", metavar="REQUEST", required=True)
-    parsers = {verb: requests.add_parser(verb, help=line, allow_abbrev=False) for verb, line in REQUESTS.items()}
+    parsers = {
+        name: requests.add_parser(name, help=request_summary(kind), allow_abbrev=False)
+        for name, kind in REQUESTS.items()
+    }
     for each in parsers.values():
         _add_common_options(each)
     parsers["get"].add_argument("key", metavar="KEY", nargs="?")

@@ -12,12 +12,13 @@ from sideman.charts.detect import read_chart, split_song
 from sideman.charts.ireal import IREAL_LINK, read_ireal
 from sideman.config import resources
 from sideman.config.yaml import YamlContent, read_yaml
-from sideman.core.chart.chart import Chart, ChartError, parse_changes
+from sideman.core.chart.chart import Chart, ChartError
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import NoSuchInput, UnreadableInput
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings
-from sideman.core.settings.types import ActionTarget
+from sideman.core.targets import ActionTarget
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt")
 PATH_KEYS = ("chart.file", "model.bundle")

@@ -1,28 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The other end of the control socket: for programs that ask a daemon, or watch it. Light to load."""
+"""A client of the control socket, for programs that control a running daemon or watch it.
+
+    >>> from sideman.control.client import connect
+    >>> from sideman.control.codec import decode_message
+    >>> from sideman.control.paths import candidate_socket_paths
+    >>> client = connect(candidate_socket_paths("sideman"))     # the daemon whose midi.client is "sideman"
+    >>> client.request("set", key="play.temperature", value=1.3)
+    {'changed': {'play.temperature': 1.3}}
+    >>> client.request("watch")
+    >>> for line in client.lines():
+    ...     event = decode_message(line)
+
+docs/control.md describes the requests, and `sideman.control.protocol` the events. The module loads fast, because a key
+that runs `sideman ctl` should act at once.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sideman.control.protocol import encode_line
+from sideman.control.codec import decode_message, encode_request
+from sideman.control.protocol import PROTOCOL_VERSION, Answer, Refusal, Request
 from sideman.core.errors import NotPermitted, Unavailable, UnreadableInput
 
 ANSWER_TIMEOUT_S = 10.0
-"""A daemon that has not answered by then does not."""
+"""Seconds after which a daemon that has not answered is taken to be gone."""
 
 
 class RequestRefused(UnreadableInput):
-    """The daemon refuses the request and says why."""
+    """The daemon refused a request. The text is its reason, one line for each problem."""
 
 
 class ControlClient:
-    """Connected to the daemon whose socket is at `path`. Raises OSError while nobody listens there."""
+    """A connection to the daemon whose control socket is at `path`.
+
+    Use `connect` to find the daemon. `request` is for one thread at a time. `lines` may wait in another thread, and
+    `close` ends that. Raises OSError if no daemon listens at `path`.
+    """
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -35,11 +53,16 @@ class ControlClient:
         self._reader = self._socket.makefile("r", encoding="utf-8", errors="replace", newline="\n")
         self._path = path
 
-    def request(self, verb: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever the answer is
-        """The result of a request. Raises Refused, or Unavailable where no answer comes."""
+    def request(self, name: str, /, **fields: object) -> Any:  # noqa: ANN401 - each request has its own result
+        """Send the request `name` with these fields, wait for the answer, and return its result as JSON values.
+
+        It must not be called after a `watch` request, because events would come in place of the answer. Raises
+        RequestRefused if the daemon refuses the request, and Unavailable if it does not answer within
+        `ANSWER_TIMEOUT_S` or is not a sideman daemon.
+        """
         try:
-            with contextlib.suppress(ConnectionError):  # whoever hangs up may have said why
-                self.send({"do": verb, **arguments})
+            with contextlib.suppress(ConnectionError):  # the daemon may have sent a reason before it hung up
+                self._send({"v": PROTOCOL_VERSION, "id": 1, "do": name, **fields})
             line = self._reader.readline()
         except TimeoutError:
             raise Unavailable(
@@ -49,33 +72,37 @@ class ControlClient:
             line = ""
         if not line.endswith("\n"):
             raise Unavailable(f"{self._path}: the daemon ended before it answered")
-        reply = self._parse_reply(line)
-        if not reply.get("ok"):
-            raise RequestRefused(str(reply.get("error")))
-        return reply.get("result")
-
-    def _parse_reply(self, line: str) -> Mapping[str, Any]:
         try:
-            reply = json.loads(line)
-        except (ValueError, RecursionError):
+            reply = decode_message(line)
+        except ValueError:
             reply = None
-        if not isinstance(reply, dict):
-            raise Unavailable(f"{self._path}: whoever answers there is no sideman")
-        return reply
+        match reply:
+            case Answer():
+                return reply.result
+            case Refusal():
+                raise RequestRefused(reply.error)
+            case _:
+                raise Unavailable(f"{self._path}: the program that answers there is not sideman")
 
-    def send(self, request: Mapping[str, object]) -> None:
-        """Send a request and wait for no answer. Raises OSError once the daemon has ended, or takes no more."""
-        # MSG_DONTWAIT: while an answer is awaited, for so long at most; else not at all.
-        self._socket.sendall(encode_line({"id": 1, **request}), socket.MSG_DONTWAIT)
+    def send(self, request: Request) -> None:
+        """Send a request without waiting for its answer, which comes among the `lines`.
+
+        Raises OSError if the daemon has ended, or does not read what it is sent.
+        """
+        self._send(request)
+
+    def _send(self, request: Request | Mapping[str, object]) -> None:
+        # MSG_DONTWAIT: `request` may wait for the socket's timeout, but `send`, after `lines`, must not wait at all.
+        self._socket.sendall(encode_request(request), socket.MSG_DONTWAIT)
 
     def lines(self) -> Iterator[str]:
-        """The lines that come, as they come, until the daemon ends."""
+        """Return the lines that the daemon sends, one after the other, until it ends. Each is a JSON object."""
         self._socket.settimeout(None)
         with contextlib.suppress(OSError):
             yield from self._reader
 
     def close(self) -> None:
-        """Let go of it, whoever still waits for its lines in another thread."""
+        """Close the connection, even while another thread waits in `lines`, which then ends."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._reader.close()
@@ -83,16 +110,16 @@ class ControlClient:
 
 
 def connect(paths: Iterable[Path]) -> ControlClient:
-    """The first daemon that listens at one of `paths`.
+    """Connect to the first daemon that listens at one of `paths`.
 
-    Raises Unavailable where there is none, and says where it was looked for; NotPermitted for one of somebody else's.
+    Raises Unavailable, with the places that were tried, if there is none; NotPermitted if it belongs to another user.
     """
-    looked = []
+    tried = []
     for path in paths:
         try:
             return ControlClient(path)
         except PermissionError:
-            raise NotPermitted(f"{path}: it belongs to somebody else; ask as that user, or with sudo") from None
+            raise NotPermitted(f"{path}: it belongs to another user; ask as that user, or with sudo") from None
         except OSError:
-            looked.append(str(path))
-    raise Unavailable(f"no sideman answers; looked at {', '.join(looked)}; start one with `sideman run`")
+            tried.append(str(path))
+    raise Unavailable(f"no sideman answers; looked at {', '.join(tried)}; start one with `sideman run`")

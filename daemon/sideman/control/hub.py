@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the daemon meets everybody else: what the player reports is logged, told and done; what others ask is answered.
+"""The hub between the player and everybody else: distributes the player's reports and serves clients.
 
-All of it happens in the main thread, a bounded piece at a time.
+Each report of the player is recorded, logged, acted on, and sent to the clients that watch. The requests of clients go
+to the control API. All of it happens in the main thread, a bounded piece at a time.
 """
 
 from __future__ import annotations
@@ -15,24 +16,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sideman.control.api import ControlApi
-from sideman.control.feed import EventFeed, FeedEvent
+from sideman.control.feed import EventFeed
 from sideman.control.osc import OscPort, OscServer
 from sideman.control.paths import socket_path
+from sideman.control.protocol import Event
 from sideman.control.server import ControlServer
 from sideman.control.unix_listener import UnixListener
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
 from sideman.core.settings.schema import Settings, settings_line
 from sideman.core.text import format_bar
 
-_MAX_REPORTS = 500  # reports that are looked at in one go: signals and systemd come in between
+_MAX_REPORTS = 500  # reports in one piece, so that signals and systemd do not wait long
+_PUBLISHED = {"published": True}  # marks log lines that clients also get as events
 
 _log = logging.getLogger(__name__)
-_PUBLISHED = {"told": True}  # those who watch are told of it otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where others come in, each of which there may be none."""
+    """Where clients can reach the daemon; None for what is not open."""
 
     listener: UnixListener | None = None
     osc: OscPort | None = None
@@ -40,10 +42,10 @@ class Endpoints:
 
 @contextlib.contextmanager
 def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
-    """The doors that `settings` ask for, closed again at the end.
+    """Open the control socket and the OSC port that `settings` ask for, and close them at the end.
 
-    Where the control socket cannot be made, the log says so and there is none. Raises Unavailable where another
-    daemon listens there, and for an OSC port that is not to be had.
+    If the control socket cannot be made, the log says why and the daemon plays without it. Raises Unavailable if
+    another daemon listens on the socket, or if the OSC port cannot be opened.
     """
     with contextlib.ExitStack() as stack:
         listener = _open_listener(settings)
@@ -71,9 +73,10 @@ def _open_listener(settings: Settings) -> UnixListener | None:
 
 
 class ControlHub:
-    """Takes in the `reports` that the player leaves, and serves those who come to the `open_endpoints`.
+    """Distributes the `reports` that the player leaves, and serves the clients at `endpoints`.
 
-    The `record` is given every report first; `yield_to_player` is called before each request, to let a note go first.
+    `record` gets every report first. `yield_to_player` is called before each request, so that a note that is about to
+    be sent goes first.
     """
 
     def __init__(
@@ -89,64 +92,59 @@ class ControlHub:
         self._feed = feed
         self._reports = reports
         self._record = record
-        self._control: ControlServer | None = None
+        self._socket_server: ControlServer | None = None
+        self._servers: list[ControlServer | OscServer] = []
         if endpoints.listener is not None:
-            self._control = ControlServer(endpoints.listener, api.answer, feed.initial_events, yield_to_player)
-        self._osc = (
-            OscServer(endpoints.osc, api.answer, api.argument_names, yield_to_player)
-            if endpoints.osc is not None
-            else None
-        )
+            self._socket_server = ControlServer(endpoints.listener, api.answer, feed.initial_events, yield_to_player)
+            self._servers.append(self._socket_server)
+        if endpoints.osc is not None:
+            self._servers.append(OscServer(endpoints.osc, api.answer, yield_to_player))
 
     @property
     def has_watchers(self) -> bool:
-        """Whether anybody watches."""
-        return self._control is not None and self._control.has_watchers
-
-    @property
-    def _servers(self) -> list[ControlServer | OscServer]:
-        return [way for way in (self._control, self._osc) if way is not None]
+        """Whether a client watches."""
+        return self._socket_server is not None and self._socket_server.has_watchers
 
     def register(self, selector: selectors.BaseSelector) -> None:
-        """Let `selector` wait for those who come."""
-        for way in self._servers:
-            selector.register(way, selectors.EVENT_READ)
+        """Let `selector` wait for clients."""
+        for server in self._servers:
+            selector.register(server, selectors.EVENT_READ)
 
     def wakes_at(self, now: float) -> float:
-        """The second when there is something to do, whatever the selector says; infinite if never."""
+        """Return the second when `serve` has something to do even if the selector reports nothing."""
         if len(self._reports) > _MAX_REPORTS:
             return now
-        news = self._feed.wakes_at(now) if self.has_watchers else math.inf
-        return min([news, *(way.wakes_at() for way in self._servers)])
+        feed_wakes_at = self._feed.wakes_at(now) if self.has_watchers else math.inf
+        return min([feed_wakes_at, *(server.wakes_at() for server in self._servers)])
 
     def serve(self, now: float) -> None:
-        """Look at what the player reports, answer what is asked, tell what there is to tell."""
+        """Distribute reports, send events and answer requests."""
         events = list(self._process_reports())
-        if self._control is not None and self._control.has_watchers:
-            self._control.publish([*events, *self._feed.timed_events(now)])
-        for way in self._servers:
-            way.serve(now)
+        if self._socket_server is not None and self.has_watchers:
+            self._socket_server.publish([*events, *self._feed.timed_events(now)])
+        for server in self._servers:
+            server.serve(now)
         self._feed.set_watched(watched=self.has_watchers)
 
     def close(self) -> None:
-        """Take in the last reports, and let go of everybody."""
+        """Distribute the last reports and close all connections."""
         while self._reports:
             list(self._process_reports())
-        for way in self._servers:
-            way.close()
+        for server in self._servers:
+            server.close()
         self._feed.set_watched(watched=False)
 
-    def _process_reports(self) -> Iterator[FeedEvent]:
+    def _process_reports(self) -> Iterator[Event]:
         watched = self.has_watchers
         for _ in range(min(_MAX_REPORTS, len(self._reports))):
             report = self._reports.popleft()
             self._record(report)
             self._api.handle_report(report)
-            self._handle_report(report)
+            self._act_on(report)
             if watched:
                 yield from self._feed.report_events(report)
 
-    def _handle_report(self, report: Report) -> None:
+    def _act_on(self, report: Report) -> None:
         match report:
             case BarPlayed() as bar:
                 _log.info("%s", format_bar(bar, self._api.settings.midi.transpose), extra=_PUBLISHED)
@@ -157,5 +155,5 @@ class ControlHub:
                     logging.getLogger().setLevel(level.upper())
             case ModeChanged(mode):
                 _log.info("play.mode is %s", mode, extra=_PUBLISHED)
-            case ActionRequested(verb, argument):
-                self._api.perform_action(verb, argument)
+            case ActionRequested(action, argument):
+                self._api.perform_action(action, argument)

@@ -1,39 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same requests as OSC messages: `/sideman/play/temperature 1.2`, `/sideman/mode trade`, `/sideman/panic`.
+"""The OSC server: the same requests as OSC messages, such as `/sideman/play/temperature 1.2` or `/sideman/mode trade`.
 
-Served in the main thread, like the control socket and with its bounds: in a round so many messages are answered, and
-the system drops what comes beyond that. Garbage is counted, and nothing else. The only module that imports python-osc.
+It runs in the main thread, with the limits of the control socket: in a round a limited number of messages is answered,
+and the system drops what comes beyond that. Messages that are not understood are counted and ignored. This is the only
+module that imports python-osc.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
 
+from msgspec.structs import fields as struct_fields
+
+from sideman.control.codec import encode_json, make_request
+from sideman.control.protocol import REQUESTS, Request, request_fields
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S, RequestHandler
 from sideman.core.errors import SidemanError, Unavailable
 
 PREFIX = "sideman"
 MAX_DATAGRAM_BYTES = 1 << 16
-"""Bytes of a datagram."""
-ANSWERED_REQUESTS = ("get", "status")
-"""The requests that are answered with more than silence."""
-
-_BOOLEAN_ARGUMENTS = ("on", "now")
-_DIGITS = 7  # what a number of 32 bits is good for
+_FLOAT32_DIGITS = 7  # the decimal digits that a float of 32 bits holds
 
 
 class OscPort:
-    """A UDP port that is ours: `port` at `host`; 0 takes one that is free.
+    """An open UDP port: `port` at `host`; 0 takes a free one.
 
-    Raises Unavailable where python-osc is not installed, or the port is not to be had.
+    Raises Unavailable if python-osc is not installed or the port cannot be opened.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -42,50 +41,46 @@ class OscPort:
 
     @property
     def number(self) -> int:
-        """The port."""
+        """The number of the port."""
         return int(self.socket.getsockname()[1])
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the port."""
         self.socket.close()
 
 
 class OscServer:
-    """Answers OSC messages sent to `port`. `handle` answers requests; `argument_names` orders a request's arguments.
+    """Answers OSC messages that are sent to `port`. `handle` answers requests.
 
-    `yield_to_player` is called before each packet and each message in it, so that what is more urgent goes first.
+    `yield_to_player` is called before each packet and each message in it, so that a note that is about to be sent goes
+    first.
     """
 
     def __init__(
-        self,
-        port: OscPort,
-        handle: RequestHandler,
-        argument_names: Callable[[str], Sequence[str]],
-        yield_to_player: Callable[[], None] = lambda: None,
+        self, port: OscPort, handle: RequestHandler, yield_to_player: Callable[[], None] = lambda: None
     ) -> None:
         self.ignored = 0
-        """Messages that were none, or not for us."""
+        """Messages that were not understood, and replies that could not be sent."""
         self._port = port
         self._socket = port.socket
         self._handle = handle
-        self._argument_names = argument_names
         self._yield_to_player = yield_to_player
         self._round_end_s, self._requests_left = -math.inf, REQUESTS_PER_ROUND
-        self._messages: deque[tuple[str, Sequence[object], Any]] = deque()  # of a packet, and who sent it
+        self._messages: deque[tuple[str, Sequence[object], Any]] = deque()  # address, arguments, sender
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
-        self._registered = True
+        self._is_listening = True
 
     def fileno(self) -> int:
-        """Readable when there is something to serve."""
+        """Return the descriptor that is readable when there is something to serve."""
         return self._selector.fileno()
 
     def wakes_at(self) -> float:
-        """The second when there is something to serve whether `fileno` is readable or not; infinite if never."""
-        return math.inf if self._registered else self._round_end_s
+        """Return the second when there is something to serve even if `fileno` is not readable; infinite if never."""
+        return math.inf if self._is_listening else self._round_end_s
 
     def serve(self, now: float) -> None:
-        """Answer what has come, for a bounded time. Nothing that is sent makes it raise."""
+        """Answer what has come, for a bounded time. It raises nothing, whatever is sent."""
         if now >= self._round_end_s:
             self._round_end_s, self._requests_left = now + ROUND_S, REQUESTS_PER_ROUND
         began = time.monotonic()
@@ -95,86 +90,80 @@ class OscServer:
                 self._yield_to_player()
                 self._handle_message(*self._messages.popleft())
             took = time.monotonic() - began
-            if took > ROUND_S:  # let signals in between, and rest as long
+            if took > ROUND_S:  # let signals in, and pause as long as it took
                 self._requests_left, self._round_end_s = 0, self._round_end_s + took
         self._set_listening(listening=self._requests_left > 0)
 
     def close(self) -> None:
-        """Serve nobody any more."""
+        """Stop serving."""
         self._selector.close()
 
     def _set_listening(self, *, listening: bool) -> None:
-        if listening and not self._registered:
+        if listening and not self._is_listening:
             self._selector.register(self._socket, selectors.EVENT_READ)
-        elif self._registered and not listening:
+        elif self._is_listening and not listening:
             self._selector.unregister(self._socket)
-        self._registered = listening
-
-    def _receive_datagram(self) -> tuple[bytes, Any] | None:
-        try:
-            return self._socket.recvfrom(MAX_DATAGRAM_BYTES)
-        except OSError:  # nothing more, or the word that somebody we answered has gone
-            return None
+        self._is_listening = listening
 
     def _receive_packet(self) -> bool:
         """Take the messages of the next packet, if there is one."""
-        came = self._receive_datagram()
-        if came is None:
+        try:
+            data, sender = self._socket.recvfrom(MAX_DATAGRAM_BYTES)
+        except OSError:  # there is no packet, or a client to which we replied is gone
             return False
         self._yield_to_player()
-        self._unpack(*came)
-        return True
-
-    def _unpack(self, data: bytes, sender: Any) -> None:  # noqa: ANN401 - an address as sockets have them
         try:
             messages = [(each.message.address, each.message.params) for each in self._port.packet(data).messages]
-        except Exception:  # noqa: BLE001 - whatever the library stumbles over, it was no OSC
+        except Exception:  # noqa: BLE001 - python-osc raises many kinds of errors for data that is not OSC
             self.ignored += 1
             messages = []
         if not messages:
-            self._requests_left -= 1  # garbage, too, has taken its time
+            self._requests_left -= 1  # so that a flood of wrong packets ends, too
         self._messages.extend((address, arguments, sender) for address, arguments in messages[:REQUESTS_PER_ROUND])
+        return True
 
-    def _handle_message(self, address: str, arguments: Sequence[object], sender: Any) -> None:  # noqa: ANN401 - as above
-        for verb, reply in self._replies(address, arguments):
-            self._reply(verb, reply, sender)
-
-    def _replies(self, address: str, arguments: Sequence[object]) -> Iterator[tuple[str, str | SidemanError]]:
-        """What to reply, if anything."""
-        request = self._parse_request(address, [_plain_number(each) for each in arguments])
-        if request is None:
+    def _handle_message(self, address: str, arguments: Sequence[object], sender: Any) -> None:  # noqa: ANN401 - an address as sockets have them
+        named = _name_and_fields(address, [_plain_number(argument) for argument in arguments])
+        if named is None:
             self.ignored += 1
             return
-        verb = str(request["do"])
+        name, fields = named
         try:
-            result = self._handle(request)
+            result = self._handle(make_request(name, fields))
         except SidemanError as error:
-            yield verb, error
+            self._send("error", name, str(error), sender)
             return
-        if verb in ANSWERED_REQUESTS:
-            yield verb, json.dumps(result)
+        if REQUESTS[name].osc_replies:
+            self._send("reply", name, encode_json(result).decode(), sender)
 
-    def _parse_request(self, address: str, arguments: list[object]) -> dict[str, object] | None:
-        """The request that a message stands for; None for one that is not for us, or says that a button came up."""
-        match address.split("/"):
-            case ["", prefix, group, key] if prefix == PREFIX and arguments:
-                return {"do": "set", "key": f"{group}.{key}", "value": arguments[0]}
-            case ["", prefix, verb] if prefix == PREFIX:
-                names = self._argument_names(verb)
-                if not names and arguments[:1] in ([0], [False]):
-                    return None
-                given = dict(zip(names, arguments, strict=False))
-                return {"do": verb, **{name: _as_boolean(name, value) for name, value in given.items()}}
-        return None
-
-    def _reply(self, verb: str, result: str | SidemanError, sender: Any) -> None:  # noqa: ANN401 - as above
-        message = self._port.builder(f"/{PREFIX}/{'error' if isinstance(result, SidemanError) else 'reply'}")
+    def _send(self, kind: str, name: str, text: str, sender: Any) -> None:  # noqa: ANN401 - as above
+        message = self._port.builder(f"/{PREFIX}/{kind}")
         try:
-            for text in (verb, str(result)):
-                message.add_arg(text)
+            message.add_arg(name)
+            message.add_arg(text)
             self._socket.sendto(message.build().dgram, sender)
-        except (OSError, ValueError, UnicodeError):
-            self.ignored += 1  # it does not listen, or it is too long for a datagram
+        except (OSError, ValueError):
+            self.ignored += 1  # the client is gone, or the text is too long for a datagram
+
+
+def _name_and_fields(address: str, arguments: list[object]) -> tuple[str, dict[str, object]] | None:
+    """Return the request of a message; None if it is not for us, or if it says that a button was released."""
+    match address.split("/"):
+        case ["", prefix, group, key] if prefix == PREFIX and arguments:
+            return "set", {"key": f"{group}.{key}", "value": arguments[0]}
+        case ["", prefix, name] if prefix == PREFIX:
+            fields = _typed_fields(REQUESTS[name], arguments) if name in REQUESTS else {}
+            return None if not fields and arguments[:1] in ([0], [False]) else (name, fields)
+    return None
+
+
+def _typed_fields(kind: type[Request], arguments: list[object]) -> dict[str, object]:
+    """Return the arguments under the names of the request's fields. OSC clients send 1 and 0 for true and false."""
+    types = {field.name: field.type for field in struct_fields(kind)}
+    return {
+        name: bool(value) if isinstance(value, int | float) and bool in (types[name], *get_args(types[name])) else value
+        for name, value in zip(request_fields(kind), arguments, strict=False)
+    }
 
 
 def _load_pythonosc() -> tuple[Any, Any]:
@@ -188,31 +177,27 @@ def _load_pythonosc() -> tuple[Any, Any]:
 
 
 def _is_not_pythonosc(record: logging.LogRecord) -> bool:
-    """The library logs a line for every wrong message: whoever sends them would fill the log."""
+    """Keep the library's lines out of the log: it writes one for every wrong message."""
     return "pythonosc" not in record.pathname
 
 
 def _bound_socket(host: str, port: int) -> socket.socket:
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        way = socket.socket(family, kind, proto)
+        bound = socket.socket(family, kind, proto)
     except OSError as error:
         raise Unavailable(f"control.osc_host: {host}: {error.strerror or error}") from None
     try:
-        way.bind(address)
-        way.setblocking(False)
+        bound.bind(address)
+        bound.setblocking(False)
     except OSError as error:
-        way.close()
+        bound.close()
         raise Unavailable(f"control.osc: port {port} of {host}: {error.strerror or error}") from None
-    return way
+    return bound
 
 
 def _plain_number(value: object) -> object:
-    """A number of 32 bits as it was meant: 1.2, not 1.2000000476837158; and 3, not 3.0."""
+    """Return a float of 32 bits as it was meant: 1.2 instead of 1.2000000476837158, 3 instead of 3.0."""
     if not isinstance(value, float) or not math.isfinite(value):
         return value
-    return int(value) if value.is_integer() else float(f"{value:.{_DIGITS}g}")
-
-
-def _as_boolean(name: str, value: object) -> object:
-    return bool(value) if name in _BOOLEAN_ARGUMENTS and isinstance(value, int | float) else value
+    return int(value) if value.is_integer() else float(f"{value:.{_FLOAT32_DIGITS}g}")

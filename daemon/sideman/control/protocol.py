@@ -1,104 +1,440 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lines of the control socket: JSON objects, one a line. What comes may have been written by anybody."""
+"""The control protocol: every line that passes through the control socket, as a struct.
+
+A line is one JSON object. A client sends requests, which are the subclasses of `Request`; the daemon replies to each
+with an `Answer` or a `Refusal`. After a `watch` request it sends the events in `Event` as well. `codec` turns lines
+into structs and structs into lines. It also adds `"v":1`, the version of the protocol, to what the daemon sends.
+
+`docs/control.schema.json`, the tables of `docs/control.md` and the help of `sideman ctl` are made from these structs:
+their docstrings are part of it.
+
+Within version 1 fields and events may be added, but never changed or removed. A field that is added to an event needs a
+default here, so that a newer program still understands an older daemon.
+"""
 
 from __future__ import annotations
 
-import json
-import json.scanner
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, ClassVar, cast, get_args
+
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
+
+from sideman.core.actions import ACTIONS, Action
 
 PROTOCOL_VERSION = 1
-SHORT_LINE_BYTES = 1024
-"""Bytes of a line that is read in no time."""
+MAX_ID_LENGTH = 200
+"""Characters of a request's id, which comes back in the reply."""
 
-_MAX_ID_LENGTH = 200
-_MAX_VALUES = 500
+RequestId = Annotated[str, Meta(max_length=MAX_ID_LENGTH)] | int | float | bool | None
+Beat = Annotated[float, Meta(ge=-1e9, le=1e9, description="quarter notes from the top of the music")]
+Pitch = Annotated[int, Meta(ge=0, le=127, description="a MIDI pitch as it sounds; middle C is 60")]
+Velocity = Annotated[int, Meta(ge=0, le=127)]
+BarNumber = Annotated[int, Meta(ge=-(10**12), le=10**12)]
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+Tempo = Annotated[float, Meta(gt=0, le=1000, description="beats per minute")]
+SettingName = Annotated[str, Meta(description="a setting, such as play.temperature")]
+SettingValue = Annotated[object, Meta(description="text, a number, true or false, null, or a list or group of these")]
+SettingValues = Annotated[dict[str, object], Meta(description="values by setting")]
 
-
-def encode_line(message: Mapping[str, object]) -> bytes:
-    """`message` as a line."""
-    return json.dumps({"v": PROTOCOL_VERSION, **message}, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-
-
-def encode_refusal(number: object, reason: str) -> bytes:
-    """The line that says why the request of that number cannot be."""
-    return encode_line({"id": number, "ok": False, "error": reason})
-
-
-def decode_request(line: bytes) -> Mapping[str, object]:
-    """The request in a line. ValueError says what is wrong."""
-    try:
-        text = line.decode()
-        request = (_decoder if len(text) <= SHORT_LINE_BYTES else _interruptible_decoder).decode(text)
-    except UnicodeDecodeError:
-        raise ValueError("no text (UTF-8)") from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error.msg} at character {error.pos + 1}") from None
-    if not isinstance(request, dict):
-        raise ValueError('want an object such as {"v":1,"id":1,"do":"status"}')  # noqa: TRY004 - a wrong line
-    _check_id(request.get("id"))
-    return request
+# These lists of words grow with the program, so a reader accepts any word. The JSON schema names the present ones.
+ModeWord = Annotated[str, Meta(title="mode")]
+StateWord = Annotated[str, Meta(title="state")]
+VoiceWord = Annotated[str, Meta(title="voice")]
 
 
-def _check_id(number: object) -> None:
-    """It goes back as it came, so it has to be something small."""
-    small = isinstance(number, str | int | float | None) and len(str(number)) <= _MAX_ID_LENGTH
-    if not small:
-        raise ValueError(f"id: want a number or a text of up to {_MAX_ID_LENGTH} characters")
+# -- what the daemon tells about itself
 
 
-def _finite_number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:20]}: too large a number")
-    return number
+class DaemonInfo(Struct, frozen=True):
+    """What a running daemon is, and what it is connected to."""
+
+    version: str
+    name: str
+    bundle: str
+    ports: str
+    clock: str
 
 
-def _reject_constant(text: str) -> object:
-    raise ValueError(f"{text}: no JSON")
+class NextNote(Struct, frozen=True):
+    """The note that is chosen to be played next; a rest has no pitch. Notes of the player can still change it."""
+
+    beat: Beat
+    pitch: Pitch | None
+    value: str
 
 
-def _bounded_integer(text: str) -> int:
-    if len(text) > _MAX_ID_LENGTH:
-        raise ValueError(f"{text[:20]}…: too large a number")
-    return int(text)
+class ChartSummary(Struct, frozen=True):
+    """The chart that is played, in short."""
+
+    title: str
+    bars: Count
+    meter: str
 
 
-class _InterruptibleDecoder(json.JSONDecoder):
-    """Decodes step by step in Python: the scanner in C would hold the interpreter for the whole of a long line.
+class Status(DaemonInfo, frozen=True):
+    """The state of the daemon. `StatusEvent` explains the fields."""
 
-    So would letting go of many values at once; a request has few.
+    uptime_s: float
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    mode: ModeWord
+    doing: StateWord
+    rolling: bool
+    bpm: Tempo
+    beat: Beat
+    bar: BarNumber
+    top: Beat
+    form_bar: BarNumber
+    chorus: BarNumber
+    chord: str
+    next_chord: str
+    coming: NextNote | None
+    chart: ChartSummary
+    late: Count
+    heard: Count
+    echoes: Count
+    played: Count
+    settings: SettingValues
+
+
+# -- the results of requests
+
+
+class SettingInfo(Struct, frozen=True, kw_only=True):
+    """A setting. In the answer for all settings each stands under its name and has no `key`."""
+
+    key: str | UnsetType = UNSET
+    value: SettingValue
+    default: SettingValue
+    allowed: str
+    live: Annotated[bool, Meta(description="whether it can be changed while the daemon plays")]
+    about: str
+
+
+class ChangedValues(Struct, frozen=True):
+    """The settings that have been changed."""
+
+    changed: SettingValues
+
+
+class AppliedLayer(Struct, frozen=True):
+    """The settings that have been changed, and those that only a restart can change."""
+
+    changed: SettingValues
+    restart: list[str]
+
+
+class ModeResult(Struct, frozen=True):
+    """The mode that was requested."""
+
+    mode: ModeWord
+
+
+class MuteResult(Struct, frozen=True):
+    """Whether the daemon is muted."""
+
+    mute: bool
+
+
+class LearnResult(Struct, frozen=True):
+    """The setting or action that the next controller will be bound to."""
+
+    learn: str
+
+
+class KeepResult(Struct, frozen=True):
+    """The path of the MIDI file of the take."""
+
+    take: str
+
+
+# -- requests
+
+
+class Request(Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fields=True):
+    """What a client asks of the daemon. Each subclass is one request; its docstring says what the request does."""
+
+    results: ClassVar[tuple[object, ...]] = ()
+    """What the result may be: structs, or containers of them. Without any it is null."""
+    osc_replies: ClassVar[bool] = False
+    """Whether an OSC client gets the answer; it always gets a refusal."""
+
+    v: Annotated[int, Meta(extra_json_schema={"const": PROTOCOL_VERSION})] = PROTOCOL_VERSION
+    id: Annotated[RequestId, Meta(description="comes back in the reply")] = None
+
+
+class StatusRequest(Request, frozen=True, tag="status"):
+    """Report the mode, tempo, position in the chart, ports, note counts and live settings."""
+
+    results = (Status,)
+    osc_replies = True
+
+
+class GetRequest(Request, frozen=True, tag="get"):
+    """Report a setting: its value, its default, what is allowed and what it does.
+
+    Without `key` it reports all settings, each under its name.
     """
 
-    def __init__(self, **hooks: Any) -> None:  # noqa: ANN401 - as JSONDecoder has them
-        super().__init__(**hooks)
-        self._values_left = 0
-        array, thing = self.parse_array, self.parse_object  # type: ignore[has-type]
-        self.parse_array = lambda at, scan: array(at, self._count_values(scan))
-        self.parse_object = lambda at, strict, scan, *rest: thing(at, strict, self._count_values(scan), *rest)
-        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
+    results = (SettingInfo, dict[str, SettingInfo])
+    osc_replies = True
 
-    def decode(self, s: str, *how: Any) -> Any:  # noqa: ANN401 - as JSONDecoder has it
-        self._values_left = _MAX_VALUES
-        return super().decode(s, *how)
-
-    def _count_values(self, scan: Callable[[str, int], Any]) -> Callable[[str, int], Any]:
-        def scan_and_count(text: str, at: int) -> Any:  # noqa: ANN401 - any value
-            self._values_left -= 1
-            if self._values_left < 0:
-                raise ValueError(f"more than {_MAX_VALUES} values in one request")
-            return scan(text, at)
-
-        return scan_and_count
+    key: SettingName | None = None
 
 
-_HOOKS: dict[str, Any] = {
-    "parse_float": _finite_number,
-    "parse_int": _bounded_integer,
-    "parse_constant": _reject_constant,
+class SetRequest(Request, frozen=True, tag="set"):
+    """Change a setting, from the next note on.
+
+    A value that is given as text is read as on the command line.
+    """
+
+    results = (ChangedValues,)
+
+    key: SettingName
+    value: SettingValue
+
+
+class ModeRequest(Request, frozen=True, tag="mode"):
+    """Change the play mode, from the next bar on.
+
+    With `now` it changes at once.
+    """
+
+    results = (ModeResult,)
+
+    mode: ModeWord
+    now: bool = False
+
+
+class MuteRequest(Request, frozen=True, tag="mute"):
+    """Fall silent at once and go on listening (mode `off`), or go back to the mode before.
+
+    `on` says which of the two; without it the request switches over.
+    """
+
+    results = (MuteResult,)
+
+    on: bool | None = None
+
+
+class PresetRequest(Request, frozen=True, tag="preset"):
+    """Use the settings of a preset."""
+
+    results = (AppliedLayer,)
+
+    name: str
+
+
+class ReloadRequest(Request, frozen=True, tag="reload"):
+    """Read the configuration file again, with the preset and the options of the start."""
+
+    results = (AppliedLayer,)
+
+
+class LearnRequest(Request, frozen=True, tag="learn"):
+    """Bind the controller that is moved next.
+
+    `key` names a setting (`play.density 0.2-2`), `action` an action (`mode:trade`).
+    """
+
+    results = (LearnResult,)
+
+    key: str | None = None
+    action: str | None = None
+
+
+class KeepRequest(Request, frozen=True, tag="keep"):
+    """Save the last minutes as a take."""
+
+    results = (KeepResult,)
+
+
+class WatchRequest(Request, frozen=True, tag="watch"):
+    """Watch what is played, heard and changed: events follow the answer."""
+
+
+def _action_request(action: Action) -> type[Request]:
+    """Return the request for an action that the engine performs without further fields, such as PanicRequest."""
+    doc = f"{action.help[0].upper()}{action.help[1:]}."
+    name = f"{action.name.capitalize()}Request"
+    options: dict[str, Any] = {"frozen": True, "tag": action.name, "module": __name__, "namespace": {"__doc__": doc}}
+    return cast("type[Request]", defstruct(name, [], bases=(Request,), **options))
+
+
+_OWN_REQUESTS = (
+    StatusRequest, GetRequest, SetRequest, ModeRequest, PresetRequest, KeepRequest, MuteRequest, ReloadRequest,
+    LearnRequest, WatchRequest,
+)  # fmt: skip
+REQUESTS: dict[str, type[Request]] = {
+    **{str(kind.__struct_config__.tag): kind for kind in _OWN_REQUESTS},
+    **{action.name: _action_request(action) for action in ACTIONS.values() if action.command is not None},
 }
-_decoder, _interruptible_decoder = json.JSONDecoder(**_HOOKS), _InterruptibleDecoder(**_HOOKS)
+"""The table of requests, by name: what the daemon answers, `sideman ctl` offers and the documentation describes."""
+
+
+def request_fields(kind: type[Request]) -> tuple[str, ...]:
+    """The names of a request's own fields, in the order in which OSC gives them."""
+    return kind.__match_args__
+
+
+def request_summary(kind: type[Request]) -> str:
+    """What a request does, in one sentence, as a help text: without a capital letter and a full stop."""
+    sentence = (kind.__doc__ or "").splitlines()[0]
+    return sentence[0].lower() + sentence[1:].removesuffix(".")
+
+
+# -- replies and events
+
+
+class Answer(Struct, frozen=True):
+    """The reply to a request that was done. `result` depends on the request; see `result_of`."""
+
+    id: RequestId
+    ok: Annotated[bool, Meta(extra_json_schema={"const": True})]
+    result: object
+
+
+class Refusal(Struct, frozen=True):
+    """The reply to a request that was refused. `error` says what is wrong, one line for each problem."""
+
+    id: RequestId
+    ok: Annotated[bool, Meta(extra_json_schema={"const": False})]
+    error: str
+
+
+class _Event(Struct, frozen=True, tag_field="event"):
+    """What a client gets after `watch`."""
+
+
+class ChartEvent(_Event, frozen=True, tag="chart"):
+    """The chart that is played: sent first, and again whenever another one takes over.
+
+    `bars` has the chords of each bar. `meters` and `sections` are pairs of a bar, counted from 0, and the meter or the
+    name of the section that begins there.
+    """
+
+    title: str
+    composer: str
+    key: str
+    meter: str
+    meters: list[tuple[BarNumber, str]]
+    bars: list[list[str]]
+    sections: list[tuple[BarNumber, str]]
+
+
+class PortsEvent(_Event, frozen=True, tag="ports"):
+    """The MIDI ports in one line: sent first, and again whenever a port comes or goes."""
+
+    text: str
+
+
+class StatusEvent(_Event, Status, frozen=True, tag="status"):
+    """The state of the daemon: sent first, twice a second, and whenever a setting changes.
+
+    `top` is the beat on which the current chart began. `form_bar` and `chorus` count from 1 in the chart, `bar` counts
+    from 1 in the whole music. `late` counts the notes that were left out because they would have come too late, `heard`
+    the notes of the player, `echoes` the daemon's own notes that came back to it, `played` the notes it has played.
+    """
+
+
+class BeatEvent(_Event, frozen=True, tag="beat"):
+    """A beat begins.
+
+    `bar` counts from 1 in the whole music. `top` is the beat on which the current chart began; `form_bar` and `chorus`
+    count from 1 in it.
+    """
+
+    beat: Annotated[int, Meta(ge=-(10**9), le=10**9, description="quarter notes from the top of the music")]
+    bar: BarNumber
+    top: Beat
+    form_bar: BarNumber
+    chorus: BarNumber
+    chord: str
+    next_chord: str
+
+
+class ValueEvent(_Event, frozen=True, tag="value"):
+    """The daemon plays a note of `beats` beats. `value` is what the network chose; null for a note made by a rule."""
+
+    beat: Beat
+    value: str | None
+    pitch: Pitch
+    beats: Annotated[float, Meta(ge=0, le=1000)]
+    velocity: Velocity
+    voice: VoiceWord
+
+
+class HeardEvent(_Event, frozen=True, tag="heard"):
+    """The player strikes a note (`on`) or releases it."""
+
+    beat: Beat
+    on: bool
+    pitch: Pitch
+    velocity: Velocity
+
+
+class BarValue(Struct, frozen=True):
+    """A note of a bar, or a rest, which has no pitch."""
+
+    value: str
+    pitch: Pitch | None
+
+
+class BarEvent(_Event, frozen=True, tag="bar"):
+    """A bar is over: its chords, and the values and pitches that were played in it."""
+
+    number: BarNumber
+    chords: list[str]
+    values: list[BarValue]
+
+
+class ComingEvent(_Event, frozen=True, tag="coming"):
+    """Another note is chosen to be played next, unless the player plays before; all null if there is none."""
+
+    beat: Beat | None
+    pitch: Pitch | None
+    value: str | None
+
+
+class ModeEvent(_Event, frozen=True, tag="mode"):
+    """The play mode has changed."""
+
+    mode: ModeWord
+    beat: Beat
+
+
+class ChangedEvent(_Event, frozen=True, tag="changed"):
+    """Settings have new values: changed by a request, a controller or the daemon."""
+
+    values: SettingValues
+
+
+class DoingEvent(_Event, frozen=True, tag="doing"):
+    """The daemon is now idle, listening or playing."""
+
+    doing: StateWord
+
+
+class TimingEvent(_Event, frozen=True, tag="timing"):
+    """The note counts so far: left out because they would have come too late, heard, echoes, and played."""
+
+    late: Count
+    heard: Count
+    echoes: Count
+    played: Count
+
+
+class LogEvent(_Event, frozen=True, tag="log"):
+    """A line of the log."""
+
+    level: Annotated[str, Meta(description="debug, info, warning, error or critical")]
+    text: str
+
+
+Event = (
+    ChartEvent | PortsEvent | StatusEvent | BeatEvent | ValueEvent | HeardEvent | BarEvent | ComingEvent | ModeEvent
+    | ChangedEvent | DoingEvent | TimingEvent | LogEvent
+)  # fmt: skip
+EVENTS: dict[str, type[Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Event)}
+"""The table of events, by name."""
+
+Message = Answer | Refusal | Event
+"""What the daemon sends."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making the control socket: its file belongs to its owner alone, and to one daemon at a time."""
+"""Makes the control socket: a file that only its owner can use, and that belongs to one daemon at a time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 from sideman.core.errors import Unavailable
 
 BACKLOG = 64
-"""How many may wait to be let in."""
+"""Clients that may wait to be accepted."""
 
 _MODE = 0o600
 
 
 class UnixListener:
-    """A Unix socket at `path` that listens, open to its owner only; it replaces one that a dead process has left.
+    """A listening Unix socket at `path`, open to its owner only. It replaces a socket that a dead process has left.
 
-    Raises Unavailable while another process listens there, and OSError where it cannot be made.
+    Raises Unavailable while another process listens there, and OSError if the socket cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,20 +33,20 @@ class UnixListener:
             self._own_file = self._current_file()
 
     def close(self) -> None:
-        """Remove it, unless another has taken its place, and listen no more."""
+        """Stop listening, and remove the file unless another daemon has replaced it."""
         with contextlib.suppress(OSError):
             if self._current_file() == self._own_file:
                 self.path.unlink()
         self.socket.close()
 
     def _current_file(self) -> tuple[int, int]:
-        found = self.path.lstat()
-        return found.st_ino, found.st_mtime_ns  # the number alone is given to the next file
+        status = self.path.lstat()
+        return status.st_ino, status.st_mtime_ns  # the inode alone does not do: the next file may get the same
 
 
 @contextlib.contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of `folder`: of two that start at once, one could remove the socket that the other has made."""
+    """Hold a lock on `folder`: of two daemons that start at once, one could remove the socket of the other."""
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,10 +58,10 @@ def _folder_lock(folder: Path) -> Iterator[None]:
 
 
 def _remove_stale_socket(path: Path) -> None:
-    """Remove a socket at `path` to which nobody listens."""
+    """Remove the socket at `path` if no process listens on it."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(17, "something that is no socket is there")
+            raise FileExistsError(17, "the file there is not a socket")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             probe.connect(os.fspath(path))
@@ -71,14 +71,14 @@ def _remove_stale_socket(path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     except BlockingIOError:
-        pass  # so many wait for an answer that there is no place for us
+        pass  # a daemon listens, but too many clients wait to be accepted
     hint = "give this one a name of its own (--set midi.client=NAME), or a control.socket"
     raise Unavailable(f"control.socket: {path}: another sideman listens there; {hint}")
 
 
 def _listening_socket(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o777 & ~_MODE)  # its mode is right from the moment it is there
+    mask = os.umask(0o777 & ~_MODE)  # so that the file has its mode from the beginning
     try:
         listener.bind(os.fspath(path))
         listener.listen(BACKLOG)

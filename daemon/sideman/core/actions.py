@@ -76,11 +76,16 @@ ACTIONS = {
         Action("stop", "stop the music until the next start", Stop()),
         Action("panic", "silence every note at once; the music goes on", Panic(), key="p"),
         # `SetMode` needs to know which mode comes next: see `sideman.core.input.midi_mapping`.
-        Action("mode", "change the play mode, from the next bar on", argument="optional", key="m"),
+        Action(
+            "mode",
+            "change the play mode at the next bar line: to the next one, or to NAME",
+            argument="optional",
+            key="m",
+        ),
         Action("tap", "tap the tempo", TapTempo(), key="t"),
         Action("again", "play the last phrase again, varied", PlayVariation(), key="a"),
         Action("keep", "save the last minutes as a take"),
-        Action("preset", "use the settings of a preset", argument="required"),
+        Action("preset", "use the settings of the preset NAME", argument="required"),
     )
 }
 """Every action by its name."""

@@ -66,7 +66,7 @@ from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.snapshot import Snapshot
 from sideman.core.timeline import PlaySpan, Timeline
-from sideman.core.timing.clock_source import INTERNAL_CLOCK, ClockConfig
+from sideman.core.timing.clock_source import CLOCK_SOURCES, INTERNAL_CLOCK, ClockConfig
 from sideman.core.timing.tap_tempo import TapTempoEstimator
 from sideman.core.timing.tempo import Tempo
 from sideman.core.transport import Transition, Transport
@@ -262,8 +262,8 @@ class Engine:
     # -- commands
 
     def _tap_tempo(self, second: float) -> list[MidiEvent]:
-        """Take the tempo of the last taps. A MIDI clock cannot be asked for another; a Link session can."""
-        bpm = None if self.settings.tempo.source == "midi-clock" else self._taps.tap(second)
+        """Take the tempo of the last taps, unless the clock that we follow cannot be asked for another."""
+        bpm = self._taps.tap(second) if CLOCK_SOURCES[self.settings.tempo.source].accepts_tempo else None
         return [] if bpm is None else self.receive(ChangeSettings((("tempo.bpm", bpm),)), second)
 
     def _change_settings(self, values: tuple[tuple[str, object], ...], second: float) -> list[MidiEvent]:

@@ -22,7 +22,7 @@ import msgspec
 
 from sideman.core.actions import ActionCommand
 from sideman.core.chart.chart import Chart, Meter
-from sideman.core.settings.types import Target
+from sideman.core.targets import Target
 from sideman.core.turns import ModeName
 from sideman_models.music.harmony import Chord
 from sideman_models.music.values import Value

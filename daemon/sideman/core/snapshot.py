@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How it stands: one snapshot, made by the player, that any thread may read."""
+"""A snapshot of the engine, made by the player's thread, that any thread may read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sideman_models.music.harmony import Chord
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How it stands at `second`.
+    """The state of the engine at `second`.
 
-    `beat` and `bar` (from 1) count from the top of the music, which is beat `top` of the engine; `charts` are the one
-    before and the one set last, with the engine's beat of its top; a chord that is `held_chord` takes their chords'
-    place. `next_choice` is what is chosen to be played next, on `next_choice_beat`, unless something is heard before.
-    `late_notes` counts the notes left out, `heard_notes` those of the player, `echoes` our own that came back.
+    `beat` and `bar` (from 1) count from the top of the music, which is on beat `top` of the timeline. `charts` are the
+    last two charts (see `ChartTimeline.charts`), in beats of the timeline; `held_chord` replaces their chords.
+    `next_choice` is the soloist's next choice, on `next_choice_beat`; it may still be taken back. `late_notes` counts
+    the notes that were left out, `heard_notes` the player's notes, `echoes` our own notes that came back.
     """
 
     second: float
@@ -44,28 +44,28 @@ class Snapshot:
     settings: Settings
 
     def beats_since(self, second: float) -> float:
-        """The quarter notes that have gone by at `second`, if nothing has come between."""
+        """Return the quarter notes from the snapshot to `second`, if nothing has changed in between."""
         return (second - self.second) * self.bpm / 60.0 if self.rolling else 0.0
 
     def chart_position(self, beats_ahead: float = 0.0) -> tuple[Chart, float]:
-        """The chart that is played `beats_ahead` beats from here, and the quarter notes since its first top."""
-        now, place = self._chart_span(beats_ahead)
-        return now.chart, place
+        """Return the chart that is played `beats_ahead` beats later, and the quarter notes since it took over."""
+        span, beat = self._chart_span(beats_ahead)
+        return span.chart, beat
 
     def chord_and_next(self, beats_ahead: float = 0.0) -> tuple[Chord, Chord]:
-        """The chord `beats_ahead` beats from here, and the next: after one that is held nobody knows what comes."""
-        now, place = self._chart_span(beats_ahead)
-        if self.held_chord is not None and now is self._chart_span(0.0)[0]:
+        """Return the chord `beats_ahead` beats later and the chord after it; a held chord twice, as no end is known."""
+        span, beat = self._chart_span(beats_ahead)
+        if self.held_chord is not None and span is self._chart_span(0.0)[0]:
             return self.held_chord, self.held_chord
-        return now.chart.chord_at(place), now.chart.next_change(place)[0]
+        return span.chart.chord_at(beat), span.chart.next_change(beat)[0]
 
     def bar_number(self, beats_ahead: float) -> int:
-        """The bar of the music, from 1, that sounds `beats_ahead` beats from here."""
-        now, place = self._chart_span(beats_ahead)
-        return now.bars_before + now.chart.bar_at(place)[0] + 1
+        """Return the number, from 1, of the bar that sounds `beats_ahead` beats later."""
+        span, beat = self._chart_span(beats_ahead)
+        return span.bars_before + span.chart.bar_at(beat)[0] + 1
 
-    def _chart_span(self, gone: float) -> tuple[ChartSpan, float]:
-        beat = self.top + self.beat + gone
-        before, last = self.charts
-        now = last if snapped_beat(beat) >= last.start else before
-        return now, beat - now.start
+    def _chart_span(self, beats_ahead: float) -> tuple[ChartSpan, float]:
+        beat = self.top + self.beat + beats_ahead
+        previous, current = self.charts
+        span = current if snapped_beat(beat) >= current.start else previous
+        return span, beat - span.start

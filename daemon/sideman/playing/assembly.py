@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A performance: what the settings ask for, put together. Live play and rendering start from the same one."""
+"""Makes an engine from the settings. Live play and rendering both start from a `Performance`."""
 
 from __future__ import annotations
 
 import importlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,20 +17,26 @@ from sideman.core.parts.improviser import Improviser
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.timeline import PlaySpan
-from sideman.core.timing.clock_source import INTERNAL_CLOCK, ClockConfig
+from sideman.core.timing.clock_source import (
+    CLOCK_SOURCES,
+    INTERNAL_CLOCK,
+    ClockConfig,
+    ClockSource,
+    ClockSourceOptions,
+)
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.network.lstm import Network, NumpyNetwork, Weights
 
-_SEED_COUNT = 2**32  # a new one is drawn from these: short enough to be read out and typed in
+_SEED_COUNT = 2**32  # a new seed is below this: short enough to be read aloud and typed in
 _MAX_SEED = 2**63
 _MAX_BEAT = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """The chart, the bundle and its network, and the seed: all that an engine needs but the time to begin."""
+    """Everything that an engine needs except the time at which it begins."""
 
     settings: Settings
     chart: Chart
@@ -41,10 +47,10 @@ class Performance:
     def make_engine(
         self, second: float, start: float = 0.0, beats: float | None = None, clocks: ClockConfig = INTERNAL_CLOCK
     ) -> Engine:
-        """An engine whose beat `start` falls on `second`; it ends after `beats`, else after the choruses asked for.
+        """Make an engine whose beat `start` falls on `second`; it ends after `beats`, else after `chart.choruses`.
 
-        A chorus that was under way at `start` is the first of these. A clock that is followed says when and where in
-        the changes the music begins.
+        The chorus that contains `start` is the first of these. If a clock is followed, the clock says when and where in
+        the chart the music begins.
         """
         choruses, length = self.settings.chart.choruses, self.chart.length
         end = None if beats is None else start + beats
@@ -56,14 +62,14 @@ class Performance:
 
 
 def load_performance(settings: Settings, chart: Chart) -> Performance:
-    """Load the network that `settings` name, to play over `chart`. Raises the error of what is missing or broken."""
+    """Load the bundle that `settings` name, to play over `chart`. Raises an error if it is missing or broken."""
     bundle = load_bundle(settings.model.bundle)
     seed = secrets.randbelow(_SEED_COUNT) if settings.play.seed is None else settings.play.seed
     return Performance(settings, chart, bundle, make_network(settings.model.engine, bundle.weights), seed)
 
 
 def make_network(engine: str, weights: Weights) -> Network:
-    """The engine of that name. TensorFlow is found by name only: nothing of ours loads it unless it is asked for."""
+    """Make the network with the engine of `model.engine`. TensorFlow is loaded only here, and only if it is named."""
     if engine == "numpy":
         return NumpyNetwork(weights)
     try:
@@ -74,18 +80,30 @@ def make_network(engine: str, weights: Weights) -> Network:
     return made
 
 
+def make_clock_source(
+    settings: Settings,
+    chart: Chart,
+    on_change: Callable[[], None] = lambda: None,
+    request_tempo: Callable[[float], None] = lambda _bpm: None,
+) -> ClockSource | None:
+    """Return the clock source that `tempo.source` names; None for our own tempo. See `ClockSourceOptions`."""
+    tempo, bar_beats = settings.tempo, float(chart.meter.quarters)
+    options = ClockSourceOptions(tempo.bpm, tempo.wait_start, bar_beats, on_change, request_tempo)
+    return CLOCK_SOURCES[tempo.source].make(options)
+
+
 def resumed_engine(
     performance: Performance, state: Mapping[str, Any], second: float, clocks: ClockConfig = INTERNAL_CLOCK
 ) -> Engine:
-    """An engine that goes on from `state`, with its dice, at the bar line after the place where it was left.
+    """Make an engine that continues from a saved `state`, with its seed, at the next bar line.
 
-    Raises `ValueError`, `KeyError` or `TypeError` for a memory of another bundle, or one that is broken.
+    Raises `ValueError`, `KeyError` or `TypeError` if the state belongs to another bundle or is broken.
     """
     if state["weights"] != performance.bundle.fingerprint:
         raise ValueError("it belongs to another bundle")
     beat, seed = float(state["beat"]), int(state["seed"])
     if not (0 <= beat < _MAX_BEAT and 0 <= seed < _MAX_SEED):
-        raise ValueError("its beat or seed is none")
+        raise ValueError("its beat or its seed is out of range")
     start = next_bar_line(ChartTimeline(performance.chart), beat * TICKS_PER_QUARTER) / TICKS_PER_QUARTER
     engine = replace(performance, seed=seed).make_engine(second, start, clocks=clocks)
     engine.improviser.restore_state(state, round(start * TICKS_PER_QUARTER))
@@ -93,13 +111,13 @@ def resumed_engine(
 
 
 def state_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
-    """What must be kept to go on later: the network's state, the place at `second`, the seed, and whose state it is."""
+    """Return what `resumed_engine` needs: the network's state, the beat at `second`, the seed and the bundle."""
     beat = max(engine.timeline.top, engine.beat_at(second))
     if engine.timeline.end is not None:
         beat = min(beat, engine.timeline.end)
-    whose = {
+    origin = {
         "weights": performance.bundle.fingerprint,
         "seed": engine.improviser.random_source.seed,
         "beat": beat - engine.timeline.top,
     }
-    return {**whose, **engine.improviser.export_state(beat * TICKS_PER_QUARTER)}
+    return {**origin, **engine.improviser.export_state(beat * TICKS_PER_QUARTER)}

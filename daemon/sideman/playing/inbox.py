@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real time: the clock and the inbox in which the player waits. The tests have a clock that jumps instead."""
+"""The player's clock, and the inbox in which other threads leave events and commands. Tests have a clock that jumps."""
 
 from __future__ import annotations
 
@@ -13,52 +13,47 @@ from sideman.core.events import Command, MidiEvent
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Something heard or asked for, stamped with the second it came in; None asks the player to stop."""
+    """An event or a command with the second at which it came in; None asks the player to stop."""
 
     second: float
     item: MidiEvent | Command | None
 
 
 class Clock(Protocol):
-    """Tells the time, and waits for an arrival."""
+    """Gives the time and waits for arrivals."""
 
     def now(self) -> float:
-        """Seconds that only grow."""
-        ...
+        """Return the second; it never decreases."""
 
     def wait(self, until: float) -> Arrival | None:
-        """The next arrival, or None once it is `until`."""
-        ...
+        """Return the next arrival, or None at the second `until`."""
 
     def woken_at(self, until: float) -> float:
         """Return the second up to which to play after a wait for `until`: `until`, or now if that is later."""
-        ...
 
     def sleep(self, until: float) -> None:
-        """Sleep until it is `until`, whatever arrives."""
-        ...
+        """Sleep until the second `until`, whatever arrives."""
 
     def is_idle(self) -> bool:
         """Whether no arrival is waiting."""
-        ...
 
 
 class Inbox:
-    """The monotonic clock, and the queue on which other threads leave what arrives. Any thread may put."""
+    """The system's monotonic clock, and a queue into which any thread may put events and commands."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
 
     def put(self, item: MidiEvent | Command | None, second: float | None = None) -> None:
-        """Leave something that came in at `second` (now, if not said)."""
+        """Leave something that came in at `second`, or now."""
         self._queue.put(Arrival(self.now() if second is None else second, item))
 
     def now(self) -> float:
-        """Seconds of the system's monotonic clock, which stands still while the machine is suspended."""
+        """Return the second of the monotonic clock, which stands still while the machine is suspended."""
         return time.monotonic()
 
     def wait(self, until: float) -> Arrival | None:
-        """The next arrival, or None once it is `until`: sleeps to that very second, never in slices."""
+        """See `Clock`. Sleeps once, exactly until `until`."""
         try:
             return self._queue.get(timeout=max(0.0, until - time.monotonic()))
         except queue.Empty:
@@ -69,10 +64,10 @@ class Inbox:
         return max(self.now(), until)
 
     def sleep(self, until: float) -> None:
-        """Sleep until it is `until`, whatever arrives; not at all where that is past."""
-        if (rest := until - time.monotonic()) > 0:
-            time.sleep(rest)
+        """See `Clock`."""
+        if (remaining_s := until - time.monotonic()) > 0:
+            time.sleep(remaining_s)
 
     def is_idle(self) -> bool:
-        """Whether no arrival is waiting."""
+        """See `Clock`."""
         return self._queue.empty()

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only loop that plays: wait for an arrival until just before the next deadline, then send what is due.
+"""The only real-time loop: waits for an arrival until just before the next deadline, then sends what the engine plays.
 
-A processor that has slept is slow at first: what is due takes many times as long to find out as when it is awake. So
-the player wakes a moment ahead, finds it out, and sleeps again, to the very second.
+A processor that has slept is slow at first: asking the engine then takes many times as long. So the player wakes
+`WAKE_AHEAD_S` before the deadline, asks the engine, and sleeps again until the exact second.
 
-It owns the engine, and with it the network's state, the dice and the ledger; it alone sends. Whatever ends it, every
-note that sounds is released first.
+The player owns the engine, and is the only one that sends notes. However it ends, it releases every sounding note.
 """
 
 from __future__ import annotations
@@ -30,27 +29,27 @@ from sideman.core.events import (
 from sideman.playing.inbox import Arrival, Clock
 
 MAX_SLEEP_S = 1.0
-"""The player wakes at least so often: this is the progress that feeds the watchdog."""
+"""The longest wait: the watchdog is fed only while the player wakes again and again."""
 WAKE_AHEAD_S = 0.001
-"""What is due is found out so long before its second; what arrives meanwhile is taken in once it is sent."""
+"""How long before a deadline the player wakes; what arrives in that time is taken in after sending."""
 SECOND_RELEASE_S = 0.015
-_COLLECT_S = 0.02  # time to the next deadline in which garbage may be collected
-_COLLECT_WITH_CLOCK_S = 0.005  # the same where there is a deadline every few milliseconds
+"""The time between the first and the second release of the notes at the end."""
+_COLLECT_S = 0.02  # garbage is collected if the next deadline is further away
+_COLLECT_WITH_CLOCK_S = 0.005  # the same while a MIDI clock is sent, with a deadline every few milliseconds
 
 
 class MidiOutput(Protocol):
-    """Where the notes go."""
+    """Takes MIDI messages."""
 
     def send(self, message: tuple[int, ...]) -> object:
         """Send one MIDI message; must not block."""
-        ...
 
 
 class Player:
-    """Plays `engine` on `output` in the time of `clock`, telling `on_report` of all that comes in and goes out.
+    """Plays `engine` on `output` in the time of `clock`, and passes all reports to `on_report`.
 
-    `snapshot` is how it stood after its last turn; `sends_at` the second when something may be sent, infinite once it
-    is.
+    `snapshot` is the state of the engine after the last time it woke; `wake_count` counts these times. `sends_at` is
+    the second at which something may be sent, infinite after it was sent.
     """
 
     def __init__(self, engine: Engine, output: MidiOutput, clock: Clock, on_report: ReportSink) -> None:
@@ -58,32 +57,33 @@ class Player:
         self.engine.report = on_report
         self.snapshot = engine.snapshot(clock.now())
         self.sends_at = math.inf
-        self.turn_count = 0
+        self.wake_count = 0
         self._output = output
         self._clock = clock
         self._on_report = on_report
         self._played_to_s = -math.inf  # the second up to which the engine has played
         self._stopping = False
+        self._garbage_pending = False  # a bar has passed since garbage was collected
         self._collect_s = _COLLECT_WITH_CLOCK_S if engine.settings.tempo.clock_out else _COLLECT_S
 
     def run(self) -> None:
-        """Play until asked to stop or until the end; then, or after any exception, release every note."""
+        """Play until the end, or until asked to stop; then, and after any exception, release every note."""
         try:
             now = self._played_to_s = self._clock.now()
             self._send(self.engine.open(now), now)
             self.engine.prepare(now)
             self._on_report(Advanced(now, self.engine.beat_at(now), prepared=True))
             while not self._stopping and (deadline := self.engine.deadline()) is not None:
-                self._run_turn(deadline)
+                self._wake_once(deadline)
         finally:
             self._release_all()
 
     def _release_all(self) -> None:
-        """Note-offs twice, a moment apart: a JACK client that misses its round loses what it should have carried.
+        """Send every note-off twice, a moment apart, because a JACK client that misses its round loses its messages.
 
-        Not so a clock's stop: to many a sequencer a second one means to go back to the top.
+        A clock stop is sent once: many sequencers go back to the top at a second one.
         """
-        # Music that ends by itself ends at that second, whenever it is found out: played again it is the same.
+        # Music that ends by itself ends at the second up to which it was played, so that a replay ends there too.
         now = self._now() if self._stopping else self._played_to_s
         releases = self.engine.silence()
         self._on_report(PlayerEnded(now, self.engine.beat_at(now)))
@@ -95,23 +95,23 @@ class Player:
                 if isinstance(event, NoteOff):
                     self._output.send(encode(event))
 
-    def _run_turn(self, deadline: float) -> None:
+    def _wake_once(self, deadline: float) -> None:
         self.sends_at = deadline
         now = self._wait(min(deadline, self._now() + MAX_SLEEP_S))
         if self._stopping:
-            return  # nothing more is struck, and nothing is worth choosing
+            return  # no more notes are to be played or chosen
         self._play_until(now)
         if now >= deadline:
             self.sends_at = math.inf
-        ready = self._clock.is_idle()
-        if ready:
+        idle = self._clock.is_idle()
+        if idle:
             self._prepare_ahead(now)
-        self._on_report(Advanced(now, self.engine.beat_at(now), ready))
+        self._on_report(Advanced(now, self.engine.beat_at(now), prepared=idle))
         self.snapshot = self.engine.snapshot(now)
-        self.turn_count += 1
+        self.wake_count += 1
 
     def _wait(self, until: float) -> float:
-        """Take in what arrives, or wait until just before `until`; the second to play up to."""
+        """Take in an arrival, or wait until just before `until`; returns the second up to which to play."""
         arrival = self._clock.wait(until - WAKE_AHEAD_S)
         now = self._now()
         if arrival is None:
@@ -120,7 +120,7 @@ class Player:
         return now
 
     def _now(self) -> float:
-        """The second it is, for whoever has played some of it ahead."""
+        """Return the second of the clock, but at least the second up to which the engine has played."""
         return max(self._clock.now(), self._played_to_s)
 
     def _receive(self, arrival: Arrival, now: float) -> None:
@@ -133,17 +133,17 @@ class Player:
         self._send(self.engine.receive(arrival.item, second), second)
 
     def _play_until(self, until: float) -> None:
-        """Send all that is due up to the second `until`, and not before it."""
+        """Send everything that the engine plays up to `until`, at that second."""
         self._played_to_s = max(self._played_to_s, until)
         bars = []
-        for each in self.engine.advance(until):
-            if isinstance(each.item, BarPlayed):
-                bars.append(each.item)
+        for due in self.engine.advance(until):
+            if isinstance(due.item, BarPlayed):
+                bars.append(due.item)
             else:
-                message = encode(each.item)
+                message = encode(due.item)
                 self._clock.sleep(until)
                 self._output.send(message)
-                self._on_report(EventSent(each.second, each.beat, each.item))
+                self._on_report(EventSent(due.second, due.beat, due.item))
         for bar in bars:
             self._on_report(bar)
             self._garbage_pending = True
@@ -154,10 +154,9 @@ class Player:
             self._on_report(EventSent(second, self.engine.beat_at(second), event))
 
     def _prepare_ahead(self, now: float) -> None:
+        """Choose ahead; once a bar, if there is time until the next deadline, collect garbage."""
         self.engine.prepare(now)
         deadline = self.engine.deadline()
         if self._garbage_pending and deadline is not None and deadline - self._clock.now() > self._collect_s:
             self._garbage_pending = False
             gc.collect()
-
-    _garbage_pending = False  # a bar has passed since garbage was last collected

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network's state over a restart: (a, c), the value to be fed next, the bar and the dice, in one small file."""
+"""Saves the state of a performance in one small file, so that the daemon continues with it after a restart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_BYTES = 1 << 24
 
 
 def state_folder() -> Path:
-    """Where the daemon keeps what it must not forget: the unit's folder, else the user's, else the machine's."""
+    """Return the folder of the saved state: of the systemd unit, else of the user, else of the system."""
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given)
@@ -26,7 +26,7 @@ def state_folder() -> Path:
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
-    """Write `state` to `path`, whole or not at all. A disk that refuses is told in the log and no more."""
+    """Write `state` to `path`, completely or not at all. A failure is only logged."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({"version": STATE_VERSION, **state}).encode())
@@ -35,11 +35,11 @@ def save_state(state: dict[str, Any], path: Path) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
-    """What was saved at `path`, or None where there is nothing, or nothing that can be read (told in the log)."""
+    """Return the state saved at `path`; None if there is none, or if it cannot be read, which is logged."""
     try:
-        memory = json.loads(read_plain_file(path, _MAX_BYTES))
-        if isinstance(memory, dict) and memory.get("version") == STATE_VERSION:
-            return memory
+        state = json.loads(read_plain_file(path, _MAX_BYTES))
+        if isinstance(state, dict) and state.get("version") == STATE_VERSION:
+            return state
         _log.warning("%s: not a state of this version; starting afresh", path)
     except FileNotFoundError:
         pass

@@ -48,7 +48,7 @@ class MainLoop:
 
     def __post_init__(self) -> None:
         self._next_poll_s, self._next_watchdog_s = 0.0, 0.0
-        self._turn_count = -1  # of the player, when systemd's watchdog was last fed
+        self._wake_count = -1  # of the player, when systemd's watchdog was last fed
         self._reported_clock = self._clock_text
         self._clock_reported_s = 0.0
 
@@ -83,8 +83,8 @@ class MainLoop:
                 self.handle_port_change(change)
         if now >= self._next_watchdog_s:
             self._next_watchdog_s = now + (self.notifier.watchdog_interval_s or POLL_INTERVAL_S)
-            if self.player.turn_count != self._turn_count:  # the watchdog is fed by the player's progress alone
-                self._turn_count = self.player.turn_count
+            if self.player.wake_count != self._wake_count:  # the watchdog is fed by the player's progress alone
+                self._wake_count = self.player.wake_count
                 self.notifier.notify_watchdog()
 
     def _report_clock(self, now: float) -> None:

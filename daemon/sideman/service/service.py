@@ -21,21 +21,22 @@ from typing import TYPE_CHECKING, Any
 
 from sideman import __version__
 from sideman.config.sources import SettingsSources
-from sideman.control.api import ControlApi, Request
+from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
+from sideman.control.protocol import DaemonInfo
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.clock_source import ClockConfig, ClockSource, make_clock_source
+from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig, ClockSource
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
 from sideman.midi.ports import OUTPUT, MidiPorts, PortChanged, PortRequest
-from sideman.playing.assembly import Performance, load_performance, resumed_engine, state_of
+from sideman.playing.assembly import Performance, load_performance, make_clock_source, resumed_engine, state_of
 from sideman.playing.inbox import Inbox
 from sideman.playing.player import Player
 from sideman.playing.state import load_state, save_state, state_folder
@@ -104,8 +105,8 @@ class Service:
                     performance.chart,
                     self._sources,
                     lambda: self._description(performance, ports),
+                    recorder.keep,
                 )
-                api.requests["keep"] = Request(lambda: {"take": recorder.keep()})
                 with contextlib.closing(self._make_hub(api, player, endpoints, recorder.record)) as hub:
                     self._play(player, ports, hub)
                 recorder.close()
@@ -123,7 +124,7 @@ class Service:
 
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
-        midi, follows_clock = self._settings.midi, self._settings.tempo.source == "midi-clock"
+        midi, follows_clock = self._settings.midi, CLOCK_SOURCES[self._settings.tempo.source].needs_midi_input
         request = PortRequest(midi.output, midi.input, midi.client, midi.wait, follows_clock)
         ports = MidiPorts(request, self._inbox.put)
         for reason in ports.open():
@@ -139,10 +140,10 @@ class Service:
         return LinkSession(tempo.bpm, bar, self._inbox.put) if tempo.source == "link" else None
 
     def _make_clock_source(self) -> ClockSource | None:
-        tempo, session = self._settings.tempo, self._link_session_joined
+        session = self._link_session_joined
         if session is None:
-            return make_clock_source(tempo, self._chart, self._wake_main_thread)
-        return make_clock_source(tempo, self._chart, self._wake_main_thread, session.request_tempo)
+            return make_clock_source(self._settings, self._chart, self._wake_main_thread)
+        return make_clock_source(self._settings, self._chart, self._wake_main_thread, session.request_tempo)
 
     @contextlib.contextmanager
     def _in_link_session(self) -> Iterator[None]:
@@ -194,11 +195,11 @@ class Service:
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
         _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, ports.status_text)
 
-    def _description(self, performance: Performance, ports: MidiPorts) -> dict[str, object]:
+    def _description(self, performance: Performance, ports: MidiPorts) -> DaemonInfo:
         """What the request `status` says of the daemon itself."""
         clock = "internal" if self._clock_source is None else self._clock_source.status_text
         name, bundle = self._settings.midi.client, performance.bundle.name
-        return {"version": __version__, "name": name, "bundle": bundle, "ports": ports.status_text, "clock": clock}
+        return DaemonInfo(__version__, name, bundle, ports.status_text, clock)
 
     def _make_hub(
         self, api: ControlApi, player: Player, endpoints: Endpoints, record: Callable[[Report], None]

@@ -39,7 +39,8 @@ from sideman.core.events import (
 )
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import KEYS, Settings, value_of, with_values, write_value
-from sideman.core.settings.types import Bindings, PitchRange, quoted
+from sideman.core.settings.types import PitchRange, quoted
+from sideman.core.targets import Bindings
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_chord
 from sideman_models.music.values import parse_value

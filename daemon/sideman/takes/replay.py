@@ -22,8 +22,8 @@ from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
 from sideman.core.events import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.clock_source import ClockConfig, make_clock_source
-from sideman.playing.assembly import Performance, make_network
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.playing.assembly import Performance, make_clock_source, make_network
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
 from sideman.takes.folder import TakeFolder, take_folder, write_midi_atomically
@@ -138,7 +138,7 @@ def engine_at_start(header: TakeHeader, performance: Performance) -> Engine:
 
 def clock_config(settings: Settings, chart: Chart) -> ClockConfig:
     """The clocks of a performance at its start; a Link session is not asked to change its tempo."""
-    return ClockConfig(make_clock_source(settings.tempo, chart), settings.tempo.clock_out)
+    return ClockConfig(make_clock_source(settings, chart), settings.tempo.clock_out)
 
 
 class ReplayClock:

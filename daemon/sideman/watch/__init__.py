@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `sideman ctl watch` shows: a live view on a terminal, plain lines elsewhere.
+"""The view of `sideman ctl watch`: a live picture on a terminal, plain lines elsewhere.
 
-It knows nothing but the lines of the control socket, and lives in a process of its own, so that it can disturb no note.
+It knows only what comes through the control socket, and it runs in a process of its own, so it cannot delay a note.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
-RequestMessage = dict[str, object]
+from sideman.control.protocol import Request
+
+RequestSender = Callable[[Request], None]
 
 
-def watch(lines: Iterable[str], stream: TextIO, *, send: Callable[[RequestMessage], None] | None = None) -> int:
-    """Show on `stream` what comes in `lines`, one JSON object each, until they end or the user leaves; the exit status.
+def watch(lines: Iterable[str], stream: TextIO, *, send: RequestSender | None = None) -> int:
+    """Show on `stream` what comes in `lines` of the control socket. Return the exit status.
 
-    With `send`, which takes a request of the control socket, some keys do something.
+    It ends with the lines, or when the user leaves. With `send`, which sends a request to the daemon, keys do more than
+    leave.
     """
     capable = stream.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
     rich = importlib.util.find_spec("rich") is not None
     if capable and rich:
-        from sideman.watch.view import run_view  # rich is loaded only where it can be seen
+        from sideman.watch.view import run_view  # rich takes long to load, so only where it is used
 
         return run_view(lines, stream, send=send)
     from sideman.watch.plain import write_plain

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of the live view, and the requests of the control socket that they stand for."""
+"""The keys of the live view, and the requests that they send."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import tty
 from collections.abc import Iterator
 from typing import TextIO
 
+from sideman.control.protocol import REQUESTS, ModeRequest, Request, SetRequest
 from sideman.core.actions import ACTIONS
 from sideman.core.turns import MODE_NAMES
-from sideman.watch import RequestMessage
 from sideman.watch.model import WatchState
 
 ACTION_KEYS = {action.key: action for action in ACTIONS.values() if action.key}
@@ -24,12 +24,12 @@ WARMER_KEYS, COOLER_KEYS = ("+", "=", "\x1b[A"), ("-", "\x1b[B")  # the arrows u
 TEMPERATURE_STEP = 0.1
 _TEMPERATURE, _MAX_TEMPERATURE = "play.temperature", 5.0
 _KEY = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
-_CONTROL_CHARACTERS = 6  # where tcgetattr has them
+_CONTROL_CHARACTERS = 6  # their index in what tcgetattr returns
 
 
 @contextlib.contextmanager
 def raw_keyboard(stream: TextIO | None) -> Iterator[int | None]:
-    """Read `stream` key by key, unseen, while it lasts: its descriptor, or None where it is no terminal."""
+    """Read `stream` key by key and without echo: its descriptor, or None if it is not a terminal."""
     if stream is None or stream.closed or not stream.isatty():
         yield None
         return
@@ -37,21 +37,21 @@ def raw_keyboard(stream: TextIO | None) -> Iterator[int | None]:
     before = termios.tcgetattr(number)
     try:
         tty.setcbreak(number)
-        _without_suspending(number)
+        _disable_suspend(number)
         yield number
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
 
 
-def _without_suspending(number: int) -> None:
-    """Ctrl-Z would leave the shell on our screen, without a cursor."""
+def _disable_suspend(number: int) -> None:
+    """Disable Ctrl-Z, which would leave the shell on the view's screen, without a cursor."""
     settings = termios.tcgetattr(number)
     settings[_CONTROL_CHARACTERS][termios.VSUSP] = os.fpathconf(number, "PC_VDISABLE").to_bytes(1, "big")
     termios.tcsetattr(number, termios.TCSANOW, settings)
 
 
 def read_keys(number: int | None, seconds: float) -> list[str]:
-    """The keys pressed within so many seconds: as soon as there is one, else none. A terminal that is gone says `q`."""
+    """Wait up to `seconds` for keys and return those pressed. A terminal that has been closed counts as `q`."""
     readable, _, _ = select.select([] if number is None else [number], [], [], seconds)
     if number is None or not readable:
         return []
@@ -59,22 +59,20 @@ def read_keys(number: int | None, seconds: float) -> list[str]:
         typed = os.read(number, 256).decode("utf-8", "replace")
     except OSError:
         typed = ""
-    return [found.replace("\x1bO", "\x1b[") for found in _KEY.findall(typed)] or [QUIT_KEYS[0]]
+    return [key.replace("\x1bO", "\x1b[") for key in _KEY.findall(typed)] or [QUIT_KEYS[0]]
 
 
-def request_for_key(key: str, state: WatchState) -> RequestMessage | None:
-    """What the key asks of the daemon; None for one that asks nothing."""
+def request_for_key(key: str, state: WatchState) -> Request | None:
+    """Return the request that a key sends, if any."""
     action = ACTION_KEYS.get(key)
     if action is not None and action.name == "mode":
         mode = state.requested_mode or state.mode
         following = MODE_NAMES.index(mode) + 1 if mode in MODE_NAMES else 0
-        return {"v": 1, "do": "mode", "mode": MODE_NAMES[following % len(MODE_NAMES)]}
+        return ModeRequest(MODE_NAMES[following % len(MODE_NAMES)])
     if action is not None:
-        return {"v": 1, "do": action.name}
+        return REQUESTS[action.name]()
     temperature = state.settings.get(_TEMPERATURE)
     if key in WARMER_KEYS + COOLER_KEYS and isinstance(temperature, int | float):
-        other = min(
-            max(temperature + (TEMPERATURE_STEP if key in WARMER_KEYS else -TEMPERATURE_STEP), 0.0), _MAX_TEMPERATURE
-        )
-        return {"v": 1, "do": "set", "key": _TEMPERATURE, "value": round(other, 2)}
+        step = TEMPERATURE_STEP if key in WARMER_KEYS else -TEMPERATURE_STEP
+        return SetRequest(_TEMPERATURE, round(min(max(temperature + step, 0.0), _MAX_TEMPERATURE), 2))
     return None

@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain lines for files, pipes and terminals that can draw nothing: one for each bar and for each change."""
+"""Plain lines for files, pipes and terminals that cannot draw: one line for each bar and for each change."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-from sideman.watch.model import WatchState, read_event
+from sideman.control.protocol import BarEvent, Message
+from sideman.watch.model import WatchState, read_message
 from sideman_models.text import count_noun, printable
 
-_TEMPO_CHANGE_BPM = 1.0  # beats a minute; a clock that is followed is never quite steady
+_TEMPO_CHANGE_BPM = 1.0  # beats per minute; an external clock is never quite steady
 
 
 def write_plain(lines: Iterable[str], stream: TextIO) -> int:
-    """Write what comes in `lines`, of the control socket, to `stream`, until they end or the user does; the status."""
-    teller = PlainWriter()
+    """Write what comes in `lines` of the control socket to `stream`, until they end or Ctrl-C. Return the status."""
+    writer = PlainWriter()
     try:
         for line in lines:
-            for told in teller.lines_for(read_event(line)):
-                stream.write(f"{told}\n")
+            for text in writer.lines_for(read_message(line)):
+                stream.write(f"{text}\n")
                 stream.flush()
         stream.write("the daemon has ended\n")
         stream.flush()
@@ -28,59 +29,49 @@ def write_plain(lines: Iterable[str], stream: TextIO) -> int:
 
 
 class PlainWriter:
-    """Puts events into words, and tells each state only when it is another one."""
+    """Describes events in lines of text, and each part of the state only when it has changed."""
 
     def __init__(self) -> None:
         self._state = WatchState()
         self._last_lines: dict[str, str] = {}
         self._bpm = 0.0
 
-    def lines_for(self, event: object) -> Iterator[str]:
-        """The lines for an event; most have none."""
-        if not isinstance(event, Mapping):
-            return
+    def lines_for(self, event: Message | None) -> Iterator[str]:
+        """Return the lines for an event; most events have none."""
         self._state.apply_event(event, 0.0)
-        if event.get("event") == "bar":
-            yield _format_bar(event, self._state)
+        if isinstance(event, BarEvent):
+            yield self._format_bar(event)
         while self._state.log:
             level, text = self._state.log.popleft()
             yield text if level == "info" else f"{level}: {text}"
-        yield from self._changed_states()
+        yield from self._changed_lines()
 
-    def _changed_states(self) -> Iterator[str]:
-        """What is another state than was told last."""
-        scene, late = self._state, self._state.counts.get("late", 0)
-        bars = f"{count_noun(len(scene.bars), 'bar')} of {', '.join(dict.fromkeys(map(str, scene.meters)))}"
-        if scene.bpm is not None and abs(scene.bpm - self._bpm) >= _TEMPO_CHANGE_BPM:
-            self._bpm = scene.bpm
-        halts = not scene.rolling or "rolling" in self._last_lines
-        states = {
-            "chart": f"chart: {scene.title or 'untitled'}, {bars}" if scene.bars else "",
-            "seed": "" if scene.seed is None else f"seed: {scene.seed}",
+    def _changed_lines(self) -> Iterator[str]:
+        state, late = self._state, self._state.counts.get("late", 0)
+        meters = ", ".join(dict.fromkeys(map(str, state.meters)))
+        if state.bpm is not None and abs(state.bpm - self._bpm) >= _TEMPO_CHANGE_BPM:
+            self._bpm = state.bpm
+        has_halted = not state.rolling or "rolling" in self._last_lines
+        lines = {
+            "chart": f"chart: {state.title or 'untitled'}, {count_noun(len(state.bars), 'bar')} of {meters}"
+            if state.bars
+            else "",
+            "seed": "" if state.seed is None else f"seed: {state.seed}",
             "tempo": f"tempo: {self._bpm:.0f} bpm" if self._bpm else "",
-            "mode": f"mode: {scene.mode}" if scene.mode else "",
-            "doing": scene.state,
-            "ports": f"ports: {scene.ports}" if scene.ports else "",
-            "rolling": ("rolling" if scene.rolling else "halted") if halts else "",
+            "mode": f"mode: {state.mode}" if state.mode else "",
+            "state": state.state,
+            "ports": f"ports: {state.ports}" if state.ports else "",
+            "rolling": ("rolling" if state.rolling else "halted") if has_halted else "",
             "late": f"late: {count_noun(late, 'note')} left out" if late else "",
         }
-        for name, text in states.items():
+        for name, text in lines.items():
             if text and self._last_lines.get(name) != text:
                 self._last_lines[name] = text
                 yield text
 
-
-def _format_bar(event: Mapping[str, object], scene: WatchState) -> str:
-    """A bar as the log has it: `bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -`."""
-    chords, values = event.get("chords"), event.get("values")
-    named = " ".join(printable(chord) for chord in chords) if isinstance(chords, list) else ""
-    played = " · ".join(_format_value(value, scene) for value in values) if isinstance(values, list) else ""
-    return f"bar {printable(event.get('number', '?'))} | {named} | {played or '-'}"
-
-
-def _format_value(told: object, scene: WatchState) -> str:
-    if not isinstance(told, Mapping):
-        return printable(told)
-    pitch = told.get("pitch")
-    name = scene.pitch_name(pitch) if isinstance(pitch, int) else ""
-    return f"{printable(told.get('value', '?'))} {name or '-'}"
+    def _format_bar(self, bar: BarEvent) -> str:
+        """Return a bar as the log has it: `bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -`."""
+        chords = " ".join(map(printable, bar.chords))
+        names = ("" if each.pitch is None else self._state.pitch_name(each.pitch) for each in bar.values)
+        values = (f"{printable(each.value)} {name or '-'}" for each, name in zip(bar.values, names, strict=True))
+        return f"bar {bar.number} | {chords} | {' · '.join(values) or '-'}"

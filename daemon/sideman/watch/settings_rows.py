@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The controls that are shown, and how: as a share of their range with the number, or as a word."""
+"""The settings that the view shows: as a bar and a number, or as a word."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_VALUE = 1e9
 
 @dataclass(frozen=True, slots=True)
 class ControlRow:
-    """A setting by its key; from `low`, an empty bar, to `high`, a full one. Without them it has no bar."""
+    """A setting and its label. The bar is empty at `low` and full at `high`; without them there is no bar."""
 
     label: str
     key: str
@@ -21,7 +21,7 @@ class ControlRow:
     high: float = 0.0
 
     def share_and_text(self, settings: Mapping[str, object]) -> tuple[float | None, str]:
-        """The share of its range, 0 to 1, None for what is no number; and what it is in few letters."""
+        """Return how full the bar is, 0 to 1 (None: no bar), and the value as a short text."""
         value = settings.get(self.key, "-")
         number = _number(value)
         if number is None or self.high <= self.low:
@@ -30,14 +30,14 @@ class ControlRow:
 
 
 def _number(value: object) -> float | None:
-    """The value if it is a number that a setting could have."""
+    """Return the value if it is a number that a setting can have."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if -_MAX_VALUE <= value <= _MAX_VALUE else None
 
 
 def _format_value(value: object) -> str:
-    """A setting's value as it would be written."""
+    """Return a value as it is written in the configuration."""
     if value is None:
         return "auto"
     if isinstance(value, bool):
@@ -64,4 +64,4 @@ CONTROL_ROWS = (
     ControlRow("longest", "play.longest"),
     ControlRow("offset_ms", "play.offset_ms"),
 )
-"""The ones that matter most to whoever plays along come first: a small terminal shows as many as it can."""
+"""The most important settings for a player come first, because a small terminal shows only some of them."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a training goes, for whoever started it: a line an epoch, and on a terminal a bar that moves between them."""
+"""The progress of a training: one line for each epoch, and a progress bar on a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPl
 
 
 class PlainProgress(TrainingObserver):
-    """Plain lines, one an epoch."""
+    """Writes one plain line for each epoch."""
 
     def __init__(self, write: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write or (lambda line: print(line, flush=True))  # noqa: T201 - it is what it is for
@@ -23,37 +23,37 @@ class PlainProgress(TrainingObserver):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is left on the screen."""
+        """Nothing is left to remove from the screen."""
 
-    def begins(self, plan: TrainingPlan) -> None:
-        """Say what will be learned from, and on what device."""
+    def on_start(self, plan: TrainingPlan) -> None:
+        """Write what the network is trained on, and with which device."""
         self._plan, self._start = plan, self._clock()
         music = f"{plan.pieces} pieces, {plan.values:,} values, {plan.vocabulary} in the vocabulary"
         self._write(f"learning from {music}, on {plan.device}; kept back to measure on: {plan.held_out}")
         if plan.done:
             self._write(f"going on after epoch {plan.done}")
 
-    def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:  # noqa: ARG002 - the bar shows it
-        """A line for the epoch."""
-        each = (self._clock() - self._start) / (epoch.number - self._plan.done)
+    def on_epoch_end(self, epoch: Epoch, best: Epoch) -> None:  # noqa: ARG002 - for the bar
+        """Write the line of an epoch."""
+        epoch_s = (self._clock() - self._start) / (epoch.number - self._plan.done)
         unseen = "" if epoch.held_out_bits is None else f"   unseen {epoch.held_out_bits:.4f}"
-        left = f"{each * (self._plan.epochs - epoch.number):.0f} s left"
+        left = f"{epoch_s * (self._plan.epochs - epoch.number):.0f} s left"
         number = f"epoch {epoch.number}/{self._plan.epochs}"
         self._write(f"{number}   bits a value: training {epoch.training_bits:.4f}{unseen}   {left}")
 
-    def says(self, text: str) -> None:
-        """A line of its own."""
+    def on_message(self, text: str) -> None:
+        """Write a line of text."""
         self._write(text)
 
 
 class BarProgress(PlainProgress):
-    """The same lines above a bar with the loss so far, the best epoch, values a second and the time left."""
+    """Writes the same lines above a bar with the present loss, the best epoch, the speed and the time left."""
 
     def __init__(self, console: Any = None) -> None:  # noqa: ANN401 - rich is loaded only here
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        told = "{task.fields[bits]}  {task.fields[best]}  {task.fields[speed]}"
-        columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn(told), TimeRemainingColumn())
+        figures = "{task.fields[bits]}  {task.fields[best]}  {task.fields[speed]}"
+        columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn(figures), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console, transient=True)
         super().__init__(lambda line: self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True))
         self._task = self._bar.add_task("starting", total=None, bits="", best="", speed="")
@@ -66,27 +66,27 @@ class BarProgress(PlainProgress):
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def begins(self, plan: TrainingPlan) -> None:
-        """The bar has a length now."""
-        super().begins(plan)
+    def on_start(self, plan: TrainingPlan) -> None:
+        """Write the plan, and set the length of the bar."""
+        super().on_start(plan)
         self._bar.reset(self._task, total=plan.epochs, completed=plan.done)
 
-    def moves(self, moment: TrainingProgress) -> None:
+    def on_progress(self, progress: TrainingProgress) -> None:
         """Move the bar."""
-        if not moment.values:
+        if not progress.values:
             self._epoch_start = self._clock()
             return
-        speed = moment.values / max(1e-9, self._clock() - self._epoch_start)
+        speed = progress.values / max(1e-9, self._clock() - self._epoch_start)
         self._bar.update(
             self._task,
-            description=f"epoch {moment.epoch}/{self._plan.epochs}",
-            completed=moment.epoch - 1 + moment.share,
-            bits=f"{moment.bits:.4f} bits a value",
+            description=f"epoch {progress.epoch}/{self._plan.epochs}",
+            completed=progress.epoch - 1 + progress.share,
+            bits=f"{progress.bits:.4f} bits a value",
             speed=f"{speed:,.0f} values/s",
         )
 
-    def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:
-        """The line, and the best so far."""
-        super().ends_epoch(epoch, best)
-        told = "" if best.held_out_bits is None else f"best {best.held_out_bits:.4f} (epoch {best.number})"
-        self._bar.update(self._task, completed=epoch.number, best=told)
+    def on_epoch_end(self, epoch: Epoch, best: Epoch) -> None:
+        """Write the line, and show the best epoch so far in the bar."""
+        super().on_epoch_end(epoch, best)
+        best_text = "" if best.held_out_bits is None else f"best {best.held_out_bits:.4f} (epoch {best.number})"
+        self._bar.update(self._task, completed=epoch.number, best=best_text)

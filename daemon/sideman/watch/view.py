@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The live view: takes in what comes, draws what has changed, heeds keys, and leaves the terminal as it found it."""
+"""The live view: takes in events, draws what has changed, reacts to keys, and leaves the terminal as it was."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from rich.console import Console
@@ -18,23 +18,23 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-from sideman.watch import RequestMessage
+from sideman.watch import RequestSender
 from sideman.watch.keys import KEY_HELP, QUIT_KEYS, raw_keyboard, read_keys, request_for_key
-from sideman.watch.model import WatchState, read_event
+from sideman.watch.model import WatchState, read_message
 from sideman.watch.roll import FINE_COLUMNS
 from sideman.watch.screen import draw_screen, glyphs_for
 
 FRAME_INTERVAL_S = 0.1
-"""Between two pictures at least."""
-_MAX_WAITING_LINES = 5000  # lines that may wait to be taken in; beyond that whoever sends them waits
+"""The shortest time between two pictures."""
+_MAX_WAITING_LINES = 5000  # lines that may wait to be taken in; then the thread that reads them waits
 _ENDED_TEXT = "the daemon has ended"
 _ERASE = (ControlType.ERASE_IN_LINE, 2)
 
 
-def run_view(lines: Iterable[str], stream: TextIO, *, send: Callable[[RequestMessage], None] | None = None) -> int:
-    """Show on the terminal `stream` what comes in `lines` until they end, or the user leaves; the exit status.
+def run_view(lines: Iterable[str], stream: TextIO, *, send: RequestSender | None = None) -> int:
+    """Show on the terminal `stream` what comes in `lines`, until they end or the user leaves. Return the exit status.
 
-    With `send`, which takes a request of the control socket, keys do more than leave.
+    With `send`, which sends a request to the daemon, keys do more than leave.
     """
     view = TerminalView(stream, send)
     incoming: queue.Queue[str | None] = queue.Queue(_MAX_WAITING_LINES)
@@ -58,7 +58,7 @@ def _read_lines(lines: Iterable[str], incoming: queue.Queue[str | None]) -> None
         for line in lines:
             incoming.put(line)
     except (OSError, ValueError):
-        pass  # a connection that breaks, or is closed, has ended
+        pass  # the connection was lost, or closed
     finally:
         incoming.put(None)
 
@@ -74,9 +74,9 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 class TerminalView:
-    """A scene on a terminal. `feed_ended`: nothing more will come; `user_quit`: the user has had enough."""
+    """Shows a daemon on a terminal. `feed_ended`: no more lines will come; `user_quit`: the user wants to leave."""
 
-    def __init__(self, stream: TextIO, send: Callable[[RequestMessage], None] | None) -> None:
+    def __init__(self, stream: TextIO, send: RequestSender | None) -> None:
         self.state = WatchState()
         self.feed_ended = False
         self.user_quit = False
@@ -87,48 +87,46 @@ class TerminalView:
         self._drawn_lines: list[Text] = []
         self._size = (0, 0)
         self._last_drawn: tuple[object, ...] = ()
-        self._received_count = 0
+        self._change_count = 0
 
     @contextlib.contextmanager
     def on_terminal(self) -> Iterator[None]:
-        """The terminal's other screen, without a cursor, while it lasts."""
+        """Use the terminal's alternate screen, without a cursor."""
         with self._console.screen(hide_cursor=True):
             yield
 
     def run_turn(self, incoming: queue.Queue[str | None], keys: int | None) -> None:
-        """Wait for a key for the time of a picture, take in what has come, and draw."""
+        """Wait for a key for the time of one picture, take in what has come, and draw."""
         for key in read_keys(keys, FRAME_INTERVAL_S):
             self._handle_key(key)
-        self._receive_all(incoming)
-        self._redraw(time.monotonic())
-
-    def _receive_all(self, incoming: queue.Queue[str | None]) -> None:
         second = time.monotonic()
         for _ in range(incoming.qsize()):
             line = incoming.get()
-            self.feed_ended = self.feed_ended or line is None
-            if line is not None:
-                self.state.apply_event(read_event(line), second)
-                self._received_count += 1
+            if line is None:
+                self.feed_ended = True
+            else:
+                self.state.apply_event(read_message(line), second)
+                self._change_count += 1
+        self._redraw(second)
 
     def _handle_key(self, key: str) -> None:
         self.user_quit = self.user_quit or key in QUIT_KEYS
-        asked = request_for_key(key, self.state)
-        if self._send is not None and asked is not None:
-            with contextlib.suppress(OSError):  # that the daemon has ended is told by the lines
-                self._send(asked)
-            self.state.apply_request(asked)
-            self._received_count += 1
+        request = request_for_key(key, self.state)
+        if self._send is not None and request is not None:
+            with contextlib.suppress(OSError):  # the daemon has ended; then the lines end, too
+                self._send(request)
+            self.state.apply_request(request)
+            self._change_count += 1
 
     # -- drawing
 
     def _redraw(self, second: float) -> None:
         size, beat = _terminal_size(self._stream), self.state.beat_at(second) or 0.0
-        quiet = int(second - (second if self.state.last_event_s is None else self.state.last_event_s))
-        shows = (size, self._received_count, int(beat * FINE_COLUMNS), quiet)
-        if shows == self._last_drawn:
+        quiet_s = 0 if self.state.last_event_s is None else int(second - self.state.last_event_s)
+        shown = (size, self._change_count, int(beat * FINE_COLUMNS), quiet_s)
+        if shown == self._last_drawn:
             return
-        self._last_drawn = shows
+        self._last_drawn = shown
         lines = draw_screen(self.state, second, *size, self._glyphs, KEY_HELP if self._send else "q quit")
         if size != self._size:
             self._size, self._drawn_lines = size, []
@@ -136,8 +134,8 @@ class TerminalView:
         self._write_lines(lines)
 
     def _write_lines(self, lines: list[Text]) -> None:
-        """Write the lines that are others than those on the screen."""
-        with self._console:  # all of them at once
+        """Write the lines that differ from those on the screen."""
+        with self._console:  # in one go
             for row, line in enumerate(lines):
                 if row < len(self._drawn_lines) and self._drawn_lines[row] == line:
                     continue
@@ -147,9 +145,9 @@ class TerminalView:
 
 
 def _terminal_size(stream: TextIO) -> tuple[int, int]:
-    """Columns and lines of the terminal, now."""
+    """Return the present columns and lines of the terminal."""
     try:
         width, height = os.get_terminal_size(stream.fileno())
-    except (OSError, ValueError):  # it is gone, and so will we be
+    except (OSError, ValueError):  # the terminal has been closed, and the view will end
         width, height = 0, 0
     return width or 80, height or 24

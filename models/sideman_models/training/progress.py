@@ -51,14 +51,14 @@ class Epoch:
 class TrainingObserver:
     """Gets reports from training. This one ignores them."""
 
-    def begins(self, plan: TrainingPlan) -> None:
+    def on_start(self, plan: TrainingPlan) -> None:
         """Training is about to start."""
 
-    def moves(self, moment: TrainingProgress) -> None:
+    def on_progress(self, progress: TrainingProgress) -> None:
         """A training step is about to be made."""
 
-    def ends_epoch(self, epoch: Epoch, best: Epoch) -> None:
+    def on_epoch_end(self, epoch: Epoch, best: Epoch) -> None:
         """An epoch is complete; `best` is the best one so far."""
 
-    def says(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """A message for the user."""

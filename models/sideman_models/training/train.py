@@ -148,7 +148,7 @@ class TrainingRun:
         number = len(self.epochs) + 1
 
         def progress(share: float, values: int, bits: float) -> float:
-            self._observer.moves(TrainingProgress(number, share, values, bits))
+            self._observer.on_progress(TrainingProgress(number, share, values, bits))
             return self._recipe.learning_rate(number - 1, share)
 
         training_bits = self.trainer.train_epoch(self._shuffle_pieces(), progress)
@@ -157,7 +157,7 @@ class TrainingRun:
             self.best = epoch, self.trainer.averaged_weights()
         self.epochs.append(epoch)
         save(*self.best)
-        self._observer.ends_epoch(epoch, self.best[0])
+        self._observer.on_epoch_end(epoch, self.best[0])
 
     def _shuffle_pieces(self) -> list[EncodedPiece]:
         return [self._pieces[index] for index in self._random_source.permutation(len(self._pieces))]
@@ -192,7 +192,7 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | 
                 f"{job.checkpoint}: not a complete checkpoint ({error}); remove it and start again"
             ) from error
     for message in _known_before_messages(corpus, job.base, music.split):
-        observer.says(message)
+        observer.on_message(message)
     plan = TrainingPlan(
         epochs=recipe.epochs,
         done=len(training.epochs),
@@ -202,9 +202,9 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | 
         held_out=music.split.rule.description,
         device=device_name(),
     )
-    observer.begins(plan)
+    observer.on_start(plan)
     if recipe.patience and not music.held_out:
-        observer.says("no titles are held out to measure on, so patience has no effect: all epochs are run")
+        observer.on_message("no titles are held out to measure on, so patience has no effect: all epochs are run")
     training.trainer.check_agreement(
         hashlib.sha256(repr((sorted(identity.items()), len(training.epochs))).encode()).digest()
     )
@@ -267,7 +267,7 @@ def _choose_symbols(
     without_chords = [] if job.values_only else [piece for piece in pieces if piece.places is None]
     with_context = not job.values_only and not without_chords
     if base is None and 0 < len(without_chords) < len(pieces):
-        observer.says(
+        observer.on_message(
             f"{without_chords[0].title}: a line of values without chords, the first of {len(without_chords)} among"
             f" {len(pieces)} pieces; so the network is trained without chords and meter"
         )
@@ -308,7 +308,9 @@ def _checkpoint_writer(
                 job.checkpoint, Checkpoint(identity, tuple(training.epochs), best, weights, state)
             )
         except OSError as error:  # a full disk may have room again when the bundle is written
-            observer.says(f"{job.checkpoint}: cannot be written ({error.strerror}); training continues without it")
+            observer.on_message(
+                f"{job.checkpoint}: cannot be written ({error.strerror}); training continues without it"
+            )
 
     return save
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes as musicians write them, and the chord at any beat."""
+"""Charts read from text, and the chord, the bar and the meter at any beat."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sideman.core.chart.chart import Bar, Chart, ChartError, Meter, parse_changes, parse_meter
+from sideman.core.chart.chart import Bar, Chart, ChartError, Meter, parse_meter
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError
+from sideman.core.positions import EPSILON_BEATS
 from sideman_models.music.harmony import parse_chord
 from support.strategies import charts
 
@@ -19,12 +21,12 @@ FOUR = Meter(4, 4)
 
 
 def read(text: str, meter: Meter = FOUR) -> Chart:
-    """The chart of a text, in four if nothing else is said."""
+    """The chart of a text; in 4/4 by default."""
     return parse_changes(text, meter, "blues.txt")
 
 
 def bars(text: str, meter: Meter = FOUR) -> list[str]:
-    """Each bar as `onset chord` words."""
+    """Each bar as text: `onset:chord onset:chord`."""
     return [" ".join(f"{at:g}:{chord}" for at, chord in bar.chords) for bar in read(text, meter).bars]
 
 
@@ -45,7 +47,7 @@ def bars(text: str, meter: Meter = FOUR) -> list[str]:
     ],
 )
 def test_chords_share_their_bar(text: str, meter: str, expected: str) -> None:
-    """Lost: the harmony changes on another beat than the musician meant."""
+    """Guards against: a harmony that changes on another beat than the musician means."""
     assert bars(text, parse_meter(meter)) == [expected]
 
 
@@ -66,7 +68,7 @@ def test_chords_share_their_bar(text: str, meter: str, expected: str) -> None:
     ],
 )
 def test_bars_and_repeats_are_written_out(text: str, expected: str) -> None:
-    """Lost: the form of the tune is wrong, and the daemon is lost after its first repeat."""
+    """Guards against: a wrong form, so that the solo is lost after the first repeat."""
     assert bars(text) == [f"0:{chord}" for chord in expected.split()]
 
 
@@ -80,17 +82,17 @@ def test_bars_and_repeats_are_written_out(text: str, expected: str) -> None:
         ("C :| :|", 2, "no bars to repeat"),
         ("|: C :|x1", 2, "2 to 64 times"),
         ("|: C :|x999999", 2, "2 to 64 times"),
-        ("C |x3", 2, "behind the end of a repeat"),
+        ("C |x3", 2, "must follow the end of a repeat"),
         ("% | C", 1, "there is none"),
         ("/ C", 1, "there is none"),
         ("C | % G", 2, "'%' repeats a whole bar"),
-        ("C | | D", 2, "nothing stands in it"),
+        ("C | | D", 2, "the bar is empty"),
         ("C D E F G A B C D", 1, "9 chords"),
         ("C | D : E", 2, "':' is not a chord"),
     ],
 )
 def test_an_error_names_source_bar_and_symbol(text: str, bar: int, problem: str) -> None:
-    """Lost: the player has to search a whole chart for one wrong sign."""
+    """Guards against: a musician who has to search a whole chart for one wrong sign."""
     with pytest.raises(ChartError) as caught:
         read(text)
     assert str(caught.value).startswith(f"blues.txt, bar {bar}: ")
@@ -100,20 +102,20 @@ def test_an_error_names_source_bar_and_symbol(text: str, bar: int, problem: str)
 
 @pytest.mark.parametrize("text", ["", " \n\n", "| |: :|", "# nothing yet", "||"])
 def test_an_empty_chart_is_refused(text: str) -> None:
-    """Lost: a chart file that was saved empty ends in a division by zero."""
+    """Guards against: a division by zero because a chart file was saved empty."""
     with pytest.raises(ChartError, match=r"blues\.txt"):
         read(text)
 
 
-def test_repeats_cannot_grow_without_end() -> None:
-    """Lost: a few mistyped signs fill the memory of the machine."""
+def test_repeats_cannot_exceed_the_longest_chart() -> None:
+    """Guards against: a few mistyped signs that fill the memory of the machine."""
     with pytest.raises(ChartError, match="grows beyond 4096 bars"):
         read("|: " + "C | " * 100 + ":|x64")
 
 
 @given(st.text(alphabet="CG7#m/|:%.x3 \n\t", max_size=40) | st.text(max_size=20))
 def test_any_text_is_a_chart_or_a_chart_error(text: str) -> None:
-    """Lost: a mistyped chart ends the program with a traceback."""
+    """Guards against: a mistyped chart that ends the program with a traceback."""
     try:
         chart = read(text)
     except ChartError as error:
@@ -125,7 +127,7 @@ def test_any_text_is_a_chart_or_a_chart_error(text: str) -> None:
 
 
 def test_a_meter_holds_until_the_next() -> None:
-    """Lost: a song whose bars are not all of one length could not be played, or its chords would slip."""
+    """Guards against: a song with bars of several lengths whose chords slip."""
     chart = parse_changes("| C | 3/4 Dm G | % | 4/4 C |", FOUR, "test")
     assert [bar.meter for bar in chart.bars] == [FOUR, Meter(3, 4), Meter(3, 4), FOUR]
     assert chart.length == 14.0
@@ -136,25 +138,25 @@ def test_a_meter_holds_until_the_next() -> None:
 
 @given(charts(), st.integers(-50, 50), st.floats(0, 0.999))
 def test_every_beat_is_in_its_bar(chart: Chart, index: int, share: float) -> None:
-    """Lost: bars would be counted wrong, and turns begin beside the bar line."""
+    """Guards against: wrong bar numbers, and turns that do not begin on a bar line."""
     start = chart.beat_of_bar(index)
     quarters = float(chart.bars[index % len(chart.bars)].meter.quarters)
-    found, beat = chart.bar_at(start + share * quarters)
-    assert (found, round(beat, 6)) == (index, round(start, 6))
+    bar_index, beat = chart.bar_at(start + share * quarters)
+    assert (bar_index, round(beat, 6)) == (index, round(start, 6))
     assert chart.beat_of_bar(index + 1) == pytest.approx(start + quarters)
     assert chart.chord_at(start) == chart.chords_in_bar(index)[0]
 
 
 @given(charts())
 def test_a_printed_chart_is_read_back(chart: Chart) -> None:
-    """Lost: a chart shown by the program cannot be pasted back into it."""
+    """Guards against: a chart shown by the program that cannot be pasted back into it."""
     again = parse_changes(chart.text(), chart.meter, "again")
     assert again == chart
     assert hash(again) == hash(chart)
 
 
 def test_a_chart_is_laid_out_four_bars_a_line() -> None:
-    """Lost: a long chart cannot be read by people."""
+    """Guards against: a long chart that people cannot read."""
     assert read("C | D G | E / / A | F | G :|").text().splitlines() == [
         "| C | D G | E / / A | F |",
         "| G | C | D G | E / / A |",
@@ -164,36 +166,36 @@ def test_a_chart_is_laid_out_four_bars_a_line() -> None:
 
 @given(charts(), st.integers(-3, 3), st.data())
 def test_the_chord_at_a_beat_is_the_one_written_there(chart: Chart, chorus: int, data: st.DataObject) -> None:
-    """Lost: notes are chosen for the chord before or after the one that sounds."""
+    """Guards against: notes that are chosen for the chord before or after the one that sounds."""
     number = data.draw(st.integers(0, len(chart.bars) - 1))
-    spans = chart.bars[number].chords
-    index = data.draw(st.integers(0, len(spans) - 1))
-    start, chord = spans[index]
-    end = spans[index + 1][0] if index + 1 < len(spans) else float(chart.bars[number].meter.quarters)
+    chords = chart.bars[number].chords
+    index = data.draw(st.integers(0, len(chords) - 1))
+    start, chord = chords[index]
+    end = chords[index + 1][0] if index + 1 < len(chords) else float(chart.bars[number].meter.quarters)
     top = chart.beat_of_bar(number + chorus * len(chart.bars))
     for place in (start, start - 1e-10, (start + end) / 2, end - 1e-6):
         assert chart.chord_at(top + place) == chord
-    assert chart.chords_in_bar(number + chorus * len(chart.bars)) == tuple(chord for _, chord in spans)
+    assert chart.chords_in_bar(number + chorus * len(chart.bars)) == tuple(chord for _, chord in chords)
 
 
 @given(charts(), st.floats(-500, 500))
 def test_the_next_change_is_the_next_different_chord(chart: Chart, beat: float) -> None:
-    """Lost: the network is told of a change that never comes, or comes at another beat."""
+    """Guards against: a network that expects a change which does not come, or comes on another beat."""
     chord, until = chart.next_change(beat)
     now = chart.chord_at(beat)
     if math.isinf(until):
-        assert {each for bar in chart.bars for _, each in bar.chords} == {now} == {chord}
+        assert {other for bar in chart.bars for _, other in bar.chords} == {now} == {chord}
         return
     assert chord != now
     assert 0 < until <= chart.length
     assert chart.chord_at(beat + until) == chord
-    assume(until > 1e-6)
-    for part in (0.25, 0.5, 0.999):
-        assert chart.chord_at(beat + until * part) == now
+    assume(until > 2 * EPSILON_BEATS)
+    for wait in (until / 4, until / 2, until - 2 * EPSILON_BEATS):
+        assert chart.chord_at(beat + wait) == now
 
 
-def test_a_change_goes_round_the_end_of_the_song() -> None:
-    """Lost: at the end of each chorus the soloist does not hear the top coming."""
+def test_the_next_change_can_be_at_the_top_of_the_next_chorus() -> None:
+    """Guards against: a soloist who does not prepare the top at the end of a chorus."""
     chart = read("C | G7 | C")
     assert chart.next_change(8.0) == (parse_chord("G7"), 8.0)
     assert chart.next_change(5.0) == (parse_chord("C"), 3.0)
@@ -202,7 +204,7 @@ def test_a_change_goes_round_the_end_of_the_song() -> None:
 
 @given(charts(), st.integers(-11, 11), st.floats(-50, 50))
 def test_transposing_a_chart_transposes_each_chord(chart: Chart, semitones: int, beat: float) -> None:
-    """Lost: `chart.transpose` changes the form of a tune, or only some of its chords."""
+    """Guards against: `chart.transpose` that changes the form of a song, or only some of its chords."""
     moved = chart.transposed(semitones)
     assert moved.chord_at(beat) == chart.chord_at(beat).transposed(semitones)
     assert moved.transposed(-semitones) == chart
@@ -212,7 +214,7 @@ def test_transposing_a_chart_transposes_each_chord(chart: Chart, semitones: int,
     ("text", "quarters"), [("4/4", 4), ("3/4", 3), ("6/8", 3), ("5/4", 5), ("7/8", Fraction(7, 2)), (" 2 / 2 ", 4)]
 )
 def test_meters_are_read(text: str, quarters: Fraction) -> None:
-    """Lost: a waltz is played in four."""
+    """Guards against: a waltz that is played in four."""
     meter = parse_meter(text)
     assert meter.quarters == quarters
     assert parse_meter(str(meter)) == meter
@@ -220,13 +222,13 @@ def test_meters_are_read(text: str, quarters: Fraction) -> None:
 
 @pytest.mark.parametrize("text", ["", "4", "0/4", "17/4", "4/3", "4/0", "-3/4", "4/4/4", "four", "٤/٤", "4/32"])
 def test_impossible_meters_are_refused(text: str) -> None:
-    """Lost: an impossible meter stops the daemon later, while it plays."""
+    """Guards against: a daemon that an impossible meter stops later, while it plays."""
     with pytest.raises(ChartError, match="is not a meter"):
         parse_meter(text)
 
 
 def test_a_chart_has_at_least_a_bar() -> None:
-    """Lost: a chart made by another part of the program may be empty and fail on stage."""
+    """Guards against: an empty chart, made by another part of the program, that fails on stage."""
     with pytest.raises(ChartError):
         Chart(())
     assert Chart((Bar(((0.0, parse_chord("C")),), FOUR),)).length == 4.0

@@ -7,20 +7,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sideman.core.chart.chart import Chart, ChartError, Meter, parse_changes
+from sideman.core.chart.chart import Chart, ChartError, Meter
 from sideman.core.chart.form import MAX_BARS
+from sideman.core.chart.text import parse_changes
 from sideman_models.music.harmony import ROOT_NAMES
 
 FOUR = Meter(4, 4)
 
 
 def read(text: str, meter: Meter = FOUR) -> Chart:
-    """The chart of a text, in four if nothing else is said."""
-    return parse_changes(text, meter, "tune.chart")
+    """The chart of a text; in 4/4 by default."""
+    return parse_changes(text, meter, "song.chart")
 
 
 def order(text: str) -> str:
-    """The chords of the bars in the order played, each bar having one."""
+    """The first chord of each bar, in the order played."""
     return " ".join(str(bar.chords[0][1]) for bar in read(text).bars)
 
 
@@ -39,8 +40,8 @@ def order(text: str) -> str:
         ("|: [1] A :| [2] B ||", "A B"),
     ],
 )
-def test_endings_are_taken_in_their_turn(text: str, expected: str) -> None:
-    """Lost: the second time through ends with the bars of the first."""
+def test_each_pass_takes_its_ending(text: str, expected: str) -> None:
+    """Guards against: a second pass that ends with the bars of the first ending."""
     assert order(text) == expected
 
 
@@ -70,8 +71,8 @@ def test_endings_are_taken_in_their_turn(text: str, expected: str) -> None:
         ("A | SEGNO B | C dal segno", "A B C B C"),
     ],
 )
-def test_a_return_goes_to_its_goal(text: str, expected: str | None) -> None:
-    """Lost: the head is played wrong from the D.S. on, and the coda at the wrong time or never."""
+def test_a_jump_leads_to_its_goal(text: str, expected: str | None) -> None:
+    """Guards against: a head that is played wrong after the D.S., or a coda played too early or never."""
     if expected is None:
         with pytest.raises(ChartError, match=r"without a Fine; write 'Fine' where it stands"):
             read(text)
@@ -82,29 +83,29 @@ def test_a_return_goes_to_its_goal(text: str, expected: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "problem"),
     [
-        ("C | [2] D", "bar 2", "what comes next is the 1st ending"),
-        ("|: C | [1] D :| [3] E", "bar 3", "the 2nd ending"),
+        ("C | [2] D", "bar 2", "the next ending must be the 1st"),
+        ("|: C | [1] D :| [3] E", "bar 3", "the next ending must be the 2nd"),
         ("|: C | [1] D | [2] E", "bar 3", "the 1st ending is not closed"),
         ("|: C | [1] D | E", "bar 2", "the 1st ending is never closed"),
         ("|: C | [1] D |: E :|", "bar 3", "a repeat within an ending"),
         ("|: C | [1] D :|x3 [2] E", "bar 2", "number the endings"),
         ("|: C | [1] D :| [2]", "bar 2", "the 2nd ending has no bars"),
-        ("|: C | [3-1] D :|", "bar 2", "what comes next is the 1st"),
-        ("|: C | [1-900] D :| [2] E", "bar 2", "the 1st ending"),
+        ("|: C | [3-1] D :|", "bar 2", "the next ending must be the 1st"),
+        ("|: C | [1-900] D :| [2] E", "bar 2", "the next ending must be the 1st"),
         ("C | D D.S.", "bar 2", "without a Segno"),
         ("C | D D.C. al Coda", "bar 2", "without a To Coda"),
         ("C To Coda | D D.C. al Coda", "bar 2", "without a Coda"),
-        ("C | D D.C. al 2nd ending", "bar 2", "never comes to its 2nd ending"),
-        ("C Fine | Segno D | E D.S. al Fine", "bar 3", "never comes to its Fine"),
-        ("Fine C", "bar 1", "must stand behind a bar, and there is none"),
-        ("C | Segno", "bar 1", "has no bars behind it"),
-        ("Segno C | Segno D", "bar 2", "stands twice, first at bar 1"),
+        ("C | D D.C. al 2nd ending", "bar 2", "does not reach its 2nd ending"),
+        ("C Fine | Segno D | E D.S. al Fine", "bar 3", "does not reach its Fine"),
+        ("Fine C", "bar 1", "must stand after a bar, but there is none"),
+        ("C | Segno", "bar 1", "has no bars after it"),
+        ("Segno C | Segno D", "bar 2", "is written twice, first at bar 1"),
         ("C Segno D", "bar 1", "before the first chord"),
-        ("C Fine D", "bar 1", "behind the last chord"),
+        ("C Fine D", "bar 1", "after the last chord"),
         ("C [A] D", "bar 1", "before the first chord"),
         ("C | [] D", "bar 2", "has no name"),
-        ("Coda C | D", "bar 1", "the coda is all there is"),
-        ("C | %%", "bar 2", "not so many"),
+        ("Coda C | D", "bar 1", "there is only a coda"),
+        ("C | %%", "bar 2", "there are fewer"),
         ("C | 3/4 %", "bar 2", "'%' repeats bars of another meter than 3/4"),
         ("C | 3/0 D", "bar 2", "'3/0' is not a meter"),
         ("C | 4/5 D", "bar 2", "is not a meter"),
@@ -114,17 +115,17 @@ def test_a_return_goes_to_its_goal(text: str, expected: str | None) -> None:
     ],
 )
 def test_an_error_of_form_names_line_bar_and_sign(text: str, place: str, problem: str) -> None:
-    """Lost: a form that cannot be played is played somehow, or its error cannot be found in a long chart."""
+    """Guards against: an impossible form that is played somehow, or an error that cannot be found in a long chart."""
     with pytest.raises(ChartError) as caught:
         read(text)
-    assert str(caught.value).startswith(f"tune.chart, {place}: ")
+    assert str(caught.value).startswith(f"song.chart, {place}: ")
     assert problem in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("text", "place", "problem"),
     [
-        ("composr: me\nC", "line 1", "the lines on top are title, composer, key, tempo and meter"),
+        ("composr: me\nC", "line 1", "the headers are title, composer, key, tempo and meter"),
         ("\ntempo: fast\nC", "line 2", "'fast' is not a tempo"),
         ("tempo: 1000\nC", "line 1", "20 to 400"),
         ("key: H\nC", "line 1", "'H' is not a key"),
@@ -132,37 +133,37 @@ def test_an_error_of_form_names_line_bar_and_sign(text: str, place: str, problem
         ("title: " + "x" * 300 + "\nC", "line 1", "200 printable characters"),
     ],
 )
-def test_a_wrong_line_on_top_is_told(text: str, place: str, problem: str) -> None:
-    """Lost: a mistyped line is taken for music, or left out unseen."""
+def test_a_wrong_header_is_reported(text: str, place: str, problem: str) -> None:
+    """Guards against: a mistyped header that is read as music, or ignored without a word."""
     with pytest.raises(ChartError) as caught:
         read(text)
-    assert str(caught.value).startswith(f"tune.chart, {place}: ")
+    assert str(caught.value).startswith(f"song.chart, {place}: ")
     assert problem in str(caught.value)
 
 
-def test_a_chart_tells_what_it_is() -> None:
-    """Lost: `sideman check --chart` shows no title and no sections, and a waltz is played in four."""
-    text = "# ours\ntitle: Rain, again\ncomposer: Nobody\nkey: B flat\ntempo: 92 bpm\nmeter: 3/4\n"
+def test_headers_and_sections_are_read() -> None:
+    """Guards against: `sideman check --chart` without title and sections, and a waltz that is played in four."""
+    text = "# ours\ntitle: Rain, again\ncomposer: A. Pianist\nkey: B flat\ntempo: 92 bpm\nmeter: 3/4\n"
     text += "[A]\n|: C | % :|\n[Out] F"
     with pytest.raises(ChartError, match="line 4: key: 'B flat' is not a key"):
         read(text)
     chart = read(text.replace("B flat", "bb minor"))
-    assert (chart.info.title, chart.info.composer, chart.info.key) == ("Rain, again", "Nobody", "Bbm")
+    assert (chart.info.title, chart.info.composer, chart.info.key) == ("Rain, again", "A. Pianist", "Bbm")
     assert (chart.info.tempo, chart.meter) == (92, Meter(3, 4))
     assert chart.info.sections == ((0, "A"), (2, "A"), (4, "Out"))
     assert chart.text().splitlines() == ["[A]", "| C | C |", "[A]", "| C | C |", "[Out]", "| F |"]
-    assert str(chart.transposed(2).info) == "Rain, again, by Nobody, in Cm, 92 bpm"
+    assert str(chart.transposed(2).info) == "Rain, again, by A. Pianist, in Cm, 92 bpm"
 
 
 def test_two_bars_are_repeated_and_beats_kept() -> None:
-    """Lost: the signs of a hand-written chart are not understood."""
+    """Guards against: signs of a hand-written chart that are not understood."""
     assert order("C | G7 | %% | F | %") == "C G7 C G7 F F"
     bars = [" ".join(f"{at:g}:{chord}" for at, chord in bar.chords) for bar in read("C / / G7 | N.C. | C . F").bars]
     assert bars == ["0:C 3:G7", "0:N.C.", "0:C 3:F"]
 
 
-def test_returns_cannot_grow_without_end() -> None:
-    """Lost: a few mistyped signs let the program run for ever, or fill the memory."""
+def test_jumps_cannot_exceed_the_longest_chart() -> None:
+    """Guards against: a few mistyped signs that keep the program busy for ever, or fill the memory."""
     nested = "|: " + "C | " * 62 + ":|x64 |: " + "D | " * 62 + " D.C. | E :| F D.C. | G D.C."
     with pytest.raises(ChartError, match=f"grows beyond {MAX_BARS} bars"):
         read(nested)
@@ -178,25 +179,25 @@ _WORDS = st.sampled_from([*_SIGNS, *_LINES, *_MARKS, *_BARS, *_BARS])
 @given(st.lists(_WORDS, max_size=40))
 @example(["C", "|", "Segno", "C", "|", "D.S.", "|", "D.C."])
 def test_any_signs_are_a_chart_or_a_chart_error(words: list[str]) -> None:
-    """Lost: signs in an order nobody thought of end in a traceback, or never."""
+    """Guards against: signs in an unforeseen order that end in a traceback, or in an endless loop."""
     try:
         chart = read(" ".join(words))
     except ChartError as error:
         message = str(error)
     else:
-        message = "tune.chart"
+        message = "song.chart"
         assert 1 <= len(chart.bars) <= MAX_BARS
         assert read(chart.text(), chart.meter) == chart
         assert read(chart.text(), chart.meter).info.sections == chart.info.sections
-    assert message.startswith("tune.chart")
+    assert message.startswith("song.chart")
 
 
 @st.composite
 def _written(draw: st.DrawFn) -> tuple[str, list[int]]:
-    """A form written part by part, and its bars in the order played, worked out by hand for each part."""
+    """The text of a form of several parts, and its bars in the order played, worked out part by part."""
     text, played, count = [], [], 0
 
-    def some() -> list[int]:
+    def next_bars() -> list[int]:
         nonlocal count
         first, count = count, count + draw(st.integers(1, 3))
         return list(range(first, count))
@@ -207,15 +208,15 @@ def _written(draw: st.DrawFn) -> tuple[str, list[int]]:
     for _ in range(draw(st.integers(1, 4))):
         match draw(st.sampled_from(["plain", "repeat", "endings"])):
             case "plain":
-                bars = some()
+                bars = next_bars()
                 text.append(f"| {cells(bars)} |\n")
                 played += bars
             case "repeat":
-                bars, times = some(), draw(st.integers(2, 4))
+                bars, times = next_bars(), draw(st.integers(2, 4))
                 text.append(f"|: {cells(bars)} :|x{times}\n")
                 played += bars * times
             case _:
-                common, first, last = some(), some(), some()
+                common, first, last = next_bars(), next_bars(), next_bars()
                 times = draw(st.integers(1, 3))
                 text.append(f"|: {cells(common)} | [1-{times}] {cells(first)} :| [{times + 1}] {cells(last)} ||\n")
                 played += (common + first) * times + common + last
@@ -225,13 +226,13 @@ def _written(draw: st.DrawFn) -> tuple[str, list[int]]:
 _CHORDS = [root + quality for quality in ("", "m", "7", "m7") for root in ROOT_NAMES]
 
 
-@given(_written(), st.sampled_from(["", "D.C. al Fine", "Fine alone"]))
-def test_forms_are_played_as_worked_out(form: tuple[str, list[int]], back: str) -> None:
-    """Lost: two parts after each other disturb each other's repeats."""
+@given(_written(), st.sampled_from(["", "D.C. al Fine", "Fine only"]))
+def test_parts_in_a_row_are_played_as_written(form: tuple[str, list[int]], jump: str) -> None:
+    """Guards against: parts in a row that disturb each other's repeats."""
     text, played = form
     names = [_CHORDS[bar] for bar in played]
-    if back == "Fine alone":
+    if jump == "Fine only":
         text, names = f"N.C. Fine\n{text}", ["N.C.", *names]
-    elif back:
+    elif jump:
         text, names = f"N.C. Fine\n{text} D.C. al Fine", ["N.C.", *names, "N.C."]
     assert order(text).split() == names

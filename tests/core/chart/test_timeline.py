@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts that follow one another, and chords that are held instead, while it plays."""
+"""The charts of a performance, one after another, and held chords that replace their chords."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.core.chart.chart import Meter, parse_changes
+from sideman.core.chart.chart import Meter
+from sideman.core.chart.text import parse_changes
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import BarPlayed, Command, MidiEvent, NoteOff, NoteOn, SetChart
@@ -26,20 +27,20 @@ C7, FMAJ7 = (48, 52, 55, 58), (53, 57, 60, 64)
 
 
 def chart(changes: str) -> Any:
-    """The chart of some changes in 4/4."""
+    """A chart in 4/4."""
     return parse_changes(changes, FOUR, "test")
 
 
-def grip(pitches: tuple[int, ...], second: float, length: float = 0.5) -> list[tuple[float, MidiEvent | Command]]:
-    """Keys of the chords' channel, down for `length` seconds."""
+def held_keys(pitches: tuple[int, ...], second: float, length: float = 0.5) -> list[tuple[float, MidiEvent | Command]]:
+    """Keys of the chord channel that are held for `length` seconds."""
     downs: list[tuple[float, MidiEvent | Command]] = [(second, NoteOn(pitch, 80, CHORDS)) for pitch in pitches]
     return [*downs, *((second + length, NoteOff(pitch, CHORDS)) for pitch in pitches)]
 
 
 def play(engine: Engine, arrivals: list[tuple[float, MidiEvent | Command]]) -> list[DueItem]:
-    """All that is played to the end, with what arrives meanwhile."""
+    """Everything that is played to the end while `arrivals` come in."""
     dues: list[DueItem] = []
-    for second, item in sorted(arrivals, key=lambda one: one[0]):
+    for second, item in sorted(arrivals, key=lambda arrival: arrival[0]):
         while (deadline := engine.deadline()) is not None and deadline <= second:
             dues += engine.advance(deadline)
         dues += engine.advance(second)
@@ -48,56 +49,56 @@ def play(engine: Engine, arrivals: list[tuple[float, MidiEvent | Command]]) -> l
 
 
 def bars(dues: list[DueItem]) -> list[list[str]]:
-    """The chords of each bar, as they are told."""
+    """The reported chords of each bar."""
     return [[chord.text for chord in due.item.chords] for due in dues if isinstance(due.item, BarPlayed)]
 
 
 def engine(beats: float, **keys: Any) -> Engine:
-    """An engine at a beat a second, chords held on channel 3, no swing."""
+    """An engine at one beat a second, without swing; chords are held on channel 3."""
     given: dict[str, Any] = {"midi__chords": CHORDS, "tempo__bpm": 60, "play__swing": 0.5, "play__density": 4, **keys}
     return performance(**given).make_engine(0.0, beats=beats)
 
 
-# The changes by themselves
+# The chart timeline alone
 
 
 @given(st.lists(st.tuples(st.floats(0, 8), chord_symbols()), max_size=12), st.floats(0, 100))
-def test_a_chord_that_is_held_lasts_until_the_next(gaps: list[tuple[float, str]], ask: float) -> None:
-    """Without it the harmony would fall back to the chart, or a bar that is over would be told in other chords."""
-    tune, beat = ChartTimeline(chart("| Dm7 | G7 C |")), 0.0
-    held: list[tuple[float, Chord]] = []
+def test_a_held_chord_lasts_until_the_next(gaps: list[tuple[float, str]], ask: float) -> None:
+    """Guards against: a harmony that falls back to the chart, or bars that are reported with other chords later."""
+    timeline, beat = ChartTimeline(chart("| Dm7 | G7 C |")), 0.0
+    chords: list[tuple[float, Chord]] = []
     for gap, symbol in gaps:
         beat += gap
-        tune.hold_chord(parse_chord(symbol), beat)
-        held = [one for one in held if one[0] < beat] + [(beat, parse_chord(symbol))]
-    latest = [chord for since, chord in held if since <= ask]
-    assert tune.chord_at(ask) == (latest[-1] if latest else tune.chart.chord_at(ask))
+        timeline.hold_chord(parse_chord(symbol), beat)
+        chords = [(since, chord) for since, chord in chords if since < beat] + [(beat, parse_chord(symbol))]
+    latest = [chord for since, chord in chords if since <= ask]
+    assert timeline.chord_at(ask) == (latest[-1] if latest else timeline.chart.chord_at(ask))
     if latest:
-        assert tune.next_change(ask) == (latest[-1], math.inf)
+        assert timeline.next_change(ask) == (latest[-1], math.inf)
 
 
-def test_a_bar_is_told_with_the_chords_that_were_held_in_it() -> None:
-    """Without it the log would show chords over which nothing was played."""
-    tune = ChartTimeline(chart("| Dm7 G7 |"))
-    tune.hold_chord(parse_chord("F"), 1.0)
-    tune.hold_chord(parse_chord("Bb"), 6.0)
-    told = [[chord.text for chord in tune.chords_in_bar(beat)] for beat in (0.0, 4.0, 8.0)]
-    assert told == [["Dm7", "F"], ["F", "Bb"], ["Bb"]]
+def test_a_bar_has_the_chords_that_were_held_in_it() -> None:
+    """Guards against: a log that shows chords over which nothing was played."""
+    timeline = ChartTimeline(chart("| Dm7 G7 |"))
+    timeline.hold_chord(parse_chord("F"), 1.0)
+    timeline.hold_chord(parse_chord("Bb"), 6.0)
+    shown = [[chord.text for chord in timeline.chords_in_bar(beat)] for beat in (0.0, 4.0, 8.0)]
+    assert shown == [["Dm7", "F"], ["F", "Bb"], ["Bb"]]
 
 
-def test_a_new_chart_ends_holding_at_its_bar_line() -> None:
-    """Without it a chart could not be gone back to, or would cut into the bar."""
-    tune = ChartTimeline(chart("| Dm7 |"))
-    tune.hold_chord(parse_chord("F"), 1.0)
-    tune.set_chart(chart("| Eb7 | Ab7 |"), 8.0)
-    tune.hold_chord(parse_chord("Bb"), 6.0)  # held after it was asked for, before it takes over
-    assert [tune.chord_at(beat).text for beat in (0.0, 2.0, 7.9, 8.0, 12.0)] == ["Dm7", "F", "Bb", "Eb7", "Ab7"]
-    assert tune.next_change(7.0) == (parse_chord("Eb7"), 1.0)
-    tune.hold_chord(parse_chord("C"), 9.0)
-    assert tune.chord_at(100.0).text == "C"
+def test_a_new_chart_ends_a_held_chord_at_its_bar_line() -> None:
+    """Guards against: a chart that cannot be played again after a held chord, or that cuts into a bar."""
+    timeline = ChartTimeline(chart("| Dm7 |"))
+    timeline.hold_chord(parse_chord("F"), 1.0)
+    timeline.set_chart(chart("| Eb7 | Ab7 |"), 8.0)
+    timeline.hold_chord(parse_chord("Bb"), 6.0)  # after the chart was set, before it takes over
+    assert [timeline.chord_at(beat).text for beat in (0.0, 2.0, 7.9, 8.0, 12.0)] == ["Dm7", "F", "Bb", "Eb7", "Ab7"]
+    assert timeline.next_change(7.0) == (parse_chord("Eb7"), 1.0)
+    timeline.hold_chord(parse_chord("C"), 9.0)
+    assert timeline.chord_at(100.0).text == "C"
 
 
-# While it plays
+# In an engine
 
 
 @settings(max_examples=25)
@@ -106,44 +107,49 @@ def test_a_new_chart_ends_holding_at_its_bar_line() -> None:
     st.sampled_from(["beat", "eighth", "phrase"]),
     st.booleans(),
 )
-def test_every_value_is_played_over_the_chord_of_its_moment(
+def test_every_value_is_played_over_the_chord_at_its_onset(
     gaps: list[tuple[float, tuple[int, ...]]], rate: str, sets: bool
 ) -> None:
-    """Without it it would go on playing over the chord before, or over one that is no longer meant."""
+    """Guards against: a solo that stays on the chord before, or on a chord that is over."""
     second = 0.0
     arrivals: list[tuple[float, MidiEvent | Command]] = []
-    changing: list[float] = []  # a value that falls here may be over the chord before or after
+    changing: list[float] = []  # near these seconds a value may belong to the chord before or after
     for gap, pitches in gaps:
         second += gap
         changing.append(second)
-        arrivals += grip(pitches, second, 0.09)
+        arrivals += held_keys(pitches, second, 0.09)
         second += 0.1
     if sets:
         arrivals.append((6.3, SetChart(chart("| Eb7 | Ab7 | B |"))))
     played = engine(32, play__rate=rate)
-    seen = 0
+    checked = 0
     for due in play(played, arrivals):
         for choice in due.item.choices if isinstance(due.item, BarPlayed) else ():
-            near = any(abs(choice.tick / 12 - each) < 0.11 for each in changing)
+            near = any(abs(choice.tick / 12 - change) < 0.11 for change in changing)
             if choice.pitch is not None and not near:
-                seen += 1
+                checked += 1
                 assert TONE_KINDS[played.chart.chord_at(choice.tick / 12).kind_of(choice.pitch)] == choice.value.kind
-    assert seen > 4
+    assert checked > 4
 
 
-def test_a_chord_counts_from_where_it_was_held_and_shows_in_the_bar() -> None:
-    """Without it a chord played on the bar line would come a beat late, or belong to the wrong bar."""
-    arrivals = [*grip(C7, 3.97), *grip(FMAJ7, 10.02), *grip((48, 55), 12.0), (17.0, SetChart(chart("| Eb7 |")))]
-    told = bars(play(engine(24), arrivals))
-    assert told == [["Dm7"], ["C7"], ["C7", "F^7"], ["F^7"], ["F^7"], ["Eb7"]]
+def test_a_held_chord_begins_at_its_intended_beat() -> None:
+    """Guards against: a chord played on the bar line that comes a beat late, or is shown in the wrong bar."""
+    arrivals = [
+        *held_keys(C7, 3.97),
+        *held_keys(FMAJ7, 10.02),
+        *held_keys((48, 55), 12.0),
+        (17.0, SetChart(chart("| Eb7 |"))),
+    ]
+    shown = bars(play(engine(24), arrivals))
+    assert shown == [["Dm7"], ["C7"], ["C7", "F^7"], ["F^7"], ["F^7"], ["Eb7"]]
 
 
-def test_it_is_woken_for_a_chord_and_the_coming_value_is_chosen_anew() -> None:
-    """Without it a chord would be noticed only when something else happens."""
+def test_a_held_chord_wakes_the_player_and_takes_back_the_choice() -> None:
+    """Guards against: a held chord that is noticed only when something else happens."""
     played = engine(16, play__rate="beat")
     list(played.advance(1.2))
     played.prepare(1.2)
-    for second, item in grip(FMAJ7, 1.3):
+    for second, item in held_keys(FMAJ7, 1.3):
         played.receive(item, second)
     assert played.deadline() == pytest.approx(1.34)
     assert list(played.advance(1.34)) == []
@@ -152,11 +158,11 @@ def test_it_is_woken_for_a_chord_and_the_coming_value_is_chosen_anew() -> None:
     assert played.deadline() == pytest.approx(2.0)
 
 
-def test_keys_that_hold_chords_are_not_heard_as_a_line() -> None:
-    """Without it the left hand would be answered as if it were the melody."""
+def test_keys_on_the_chord_channel_are_not_melody() -> None:
+    """Guards against: a left hand that is answered as if it were the melody."""
     played = engine(16, play__mode="off")
     before = played.improviser.export_state(0)
-    for second, item in grip(C7, 1.0):
+    for second, item in held_keys(C7, 1.0):
         played.receive(item, second)
     assert played.improviser.export_state(0) == before
     assert played.listening.heard_notes == 0
@@ -165,31 +171,31 @@ def test_keys_that_hold_chords_are_not_heard_as_a_line() -> None:
 
 @pytest.mark.parametrize(("first", "kind"), [(0.0, "C"), (0.02, "C"), (-0.02, "C"), (0.6, "A")])
 def test_a_melody_note_struck_with_its_chord_is_heard_over_it(first: float, kind: str) -> None:
-    """Without it whoever plays with both hands would be heard over the chord before, on every change."""
+    """Guards against: a two-handed player whose notes are heard over the chord before, at every change."""
     played = engine(16, play__mode="off")
-    arrivals = [*grip((54, 58, 61, 65), 4.0 + first), (4.0, NoteOn(66, 80, 1))]
-    for second, item in sorted(arrivals, key=lambda one: one[0]):
+    arrivals = [*held_keys((54, 58, 61, 65), 4.0 + first), (4.0, NoteOn(66, 80, 1))]
+    for second, item in sorted(arrivals, key=lambda arrival: arrival[0]):
         list(played.advance(second))
         played.receive(item, second)
     list(played.advance(5.0))
-    [value] = [one.value for one in played.improviser._line.copy().finish_at(60)]
-    assert value.kind == kind  # F#: the root of F#maj7, and no tone of G7
+    [value] = [written.value for written in played.improviser._line.copy().finish_at(60)]
+    assert value.kind == kind  # F#: the root of F#maj7, not a tone of G7
 
 
 def test_chords_of_a_transposing_player_sound_in_concert_pitch() -> None:
-    """Without it an accordion or a chord pad set to another key would lead the band into that key."""
-    told = bars(play(engine(8, midi__transpose=-2), grip(C7, 0.1)))
-    assert told == [["Dm7", "Bb7"], ["Bb7"]]
+    """Guards against: an accordion or chord pad in another key that leads the band into that key."""
+    shown = bars(play(engine(8, midi__transpose=-2), held_keys(C7, 0.1)))
+    assert shown == [["Dm7", "Bb7"], ["Bb7"]]
 
 
 def test_chords_can_be_held_before_the_music_starts() -> None:
-    """Without it a player who holds the first chord and then presses start would not be understood."""
+    """Guards against: a player who holds the first chord before pressing start, and is not understood."""
     made = performance(midi__chords=CHORDS, tempo__source="midi-clock")
     played = made.make_engine(
         0.0, clocks=ClockConfig(MidiClockFollower(120.0, wait_start=True, on_change=lambda: None))
     )
     assert played.deadline() == math.inf
-    for second, item in grip(C7, 1.0):
+    for second, item in held_keys(C7, 1.0):
         played.receive(item, second)
     assert played.deadline() == pytest.approx(1.04)
     assert list(played.advance(1.04)) == []
@@ -199,11 +205,11 @@ def test_chords_can_be_held_before_the_music_starts() -> None:
 
 @settings(max_examples=20)
 @given(st.sampled_from(["beat", "eighth", "phrase"]), st.floats(0.05, 15.9), st.integers(0, 9))
-def test_a_chart_that_takes_over_leaves_no_note_and_no_old_chord(rate: str, second: float, seed: int) -> None:
-    """Without it changing the tune while it plays would leave a note, or play on over the old changes."""
+def test_a_new_chart_leaves_no_note_and_no_old_chord(rate: str, second: float, seed: int) -> None:
+    """Guards against: a new song that begins with a hanging note, or goes on over the old changes."""
     played = engine(32, play__rate=rate, play__seed=seed, midi__chords=None, play__gate=1)
     dues = play(played, [(second, SetChart(chart("| Eb7 | Ab7 Db |")))])
-    line = math.floor(second / 4 + 1e-9) + 1  # a bar that has begun goes on
+    line = math.floor(second / 4 + 1e-9) + 1  # the bar that has begun is played to its end
     old, new = [["Dm7"], ["G7"], ["Cmaj7"], ["A7alt"]], [["Eb7"], ["Ab7", "Db"]]
     assert bars(dues) == [old[bar % 4] if bar < line else new[(bar - line) % 2] for bar in range(8)]
     sounding: set[int] = set()

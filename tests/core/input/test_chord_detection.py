@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chords that are held are recognised, count from the moment they are held, and last until the next."""
+"""Held chords are detected, count from the moment when they are held, and last until the next one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from sideman.core.input.chord_detection import SETTLE_S, ChordDetector, detect_chord
 from sideman_models.music.harmony import QUALITIES, QUALITY_PRIORS, Chord, chord_on, parse_chord, parse_pitch
 
-sought = [quality for quality in QUALITIES.values() if len(quality.tones) > 2]
+detectable = [quality for quality in QUALITIES.values() if len(quality.tones) > 2]
 
 
 @st.composite
-def grips(draw: st.DrawFn, qualities: list[str]) -> tuple[Chord, list[int]]:
-    """A chord and its tones as they may lie under the hands: any of them lowest, perhaps without the fifth."""
+def held_chords(draw: st.DrawFn, qualities: list[str]) -> tuple[Chord, list[int]]:
+    """A chord and the keys with which it is held: any tone lowest, perhaps without the fifth, perhaps doubled."""
     chord = chord_on(draw(st.integers(0, 11)), QUALITIES[draw(st.sampled_from(qualities))])
     tones = set(chord.tones)
     if len(tones) > 3 and draw(st.booleans()):
@@ -31,39 +31,39 @@ def grips(draw: st.DrawFn, qualities: list[str]) -> tuple[Chord, list[int]]:
 
 
 def fits(chord: Chord, pitches: list[int]) -> bool:
-    """Whether these are the tones of `chord`, but perhaps for its fifth."""
+    """Whether these are the tones of `chord`, with or without its fifth."""
     held = {pitch % 12 for pitch in pitches}
     return held <= chord.tones and chord.tones - held <= {(chord.root + 7) % 12}
 
 
-def blemishes(chord: Chord, pitches: list[int]) -> int:
-    """Those of the rule."""
+def flaws(chord: Chord, pitches: list[int]) -> int:
+    """The number of flaws (see the second rule)."""
     rare = chord.quality.name not in QUALITY_PRIORS and len(chord.tones) > 3
     return (min(pitches) % 12 != chord.root) + ({pitch % 12 for pitch in pitches} != chord.tones) + rare
 
 
 @settings(max_examples=300)
-@given(grips([quality.name for quality in sought]))
-def test_its_own_tones_give_a_chord_back_unless_they_are_another_one_too(grip: tuple[Chord, list[int]]) -> None:
-    """Without it the chords you hold would not be those that are played over."""
-    chord, pitches = grip
-    found = detect_chord(pitches)
-    assert found is not None
-    assert fits(found, pitches)
-    if (found.root, found.quality.family) != (chord.root, chord.quality.family):
-        assert chord.quality.name in ("-b6", "-7#5", "69#11") or blemishes(found, pitches) <= blemishes(chord, pitches)
-    assert found.bass == (None if min(pitches) % 12 == found.root else min(pitches) % 12)
+@given(held_chords([quality.name for quality in detectable]))
+def test_the_tones_of_a_chord_are_detected_as_that_chord_or_an_equal_one(example: tuple[Chord, list[int]]) -> None:
+    """Guards against: a solo over other chords than those that are held."""
+    chord, pitches = example
+    detected = detect_chord(pitches)
+    assert detected is not None
+    assert fits(detected, pitches)
+    if (detected.root, detected.quality.family) != (chord.root, chord.quality.family):
+        assert chord.quality.name in ("-b6", "-7#5", "69#11") or flaws(detected, pitches) <= flaws(chord, pitches)
+    assert detected.bass == (None if min(pitches) % 12 == detected.root else min(pitches) % 12)
 
 
 @pytest.mark.parametrize("name", ["", "-", "7", "^7", "7b9", "9", "-9"])
 @pytest.mark.parametrize("fifth", [True, False])
 def test_plain_chords_are_never_mistaken(name: str, fifth: bool) -> None:
-    """Without it the most usual chords would depend on how they lie under the hand."""
+    """Guards against: common chords whose detection depends on how they lie under the hand."""
     tones = [tone for tone in QUALITIES[name].tones if fifth or tone != 7]
     for root in range(12):
         for bass in tones if len(tones) > 2 else ():
-            found = detect_chord([36 + root + bass, *(60 + root + tone for tone in tones)])
-            assert found == chord_on(root, QUALITIES[name], (root + bass) % 12 if bass else None)
+            detected = detect_chord([36 + root + bass, *(60 + root + tone for tone in tones)])
+            assert detected == chord_on(root, QUALITIES[name], (root + bass) % 12 if bass else None)
 
 
 @pytest.mark.parametrize(
@@ -98,106 +98,106 @@ def test_plain_chords_are_never_mistaken(name: str, fifth: bool) -> None:
         ("F#2 A#2 C#3", "F#"),
     ],
 )
-def test_it_is_told_as_the_rule_says(keys: str, symbol: str) -> None:
-    """Without it ambiguous grips would be settled by chance."""
-    found = detect_chord([parse_pitch(key) for key in keys.split()])
-    assert found == parse_chord(symbol)
-    assert found == parse_chord(found.text)
+def test_ambiguous_keys_are_read_by_the_rules(keys: str, symbol: str) -> None:
+    """Guards against: ambiguous chords that are read at random."""
+    detected = detect_chord([parse_pitch(key) for key in keys.split()])
+    assert detected == parse_chord(symbol)
+    assert detected == parse_chord(detected.text)
 
 
 @pytest.mark.parametrize("keys", ["", "C3", "C3 G3", "C3 C4 G4", "C3 C#3 D3 D#3 E3 F3 F#3"])
 def test_too_few_notes_and_clusters_are_no_chord(keys: str) -> None:
-    """Without it a bass note, or a forearm, would change the harmony."""
+    """Guards against: a bass note, or a forearm on the keys, that changes the harmony."""
     assert detect_chord([parse_pitch(key) for key in keys.split()]) is None
 
 
-def told(held: ChordDetector) -> str | None:
-    """What is recognised when the time has come."""
+def settled(held: ChordDetector) -> str | None:
+    """The symbol of the chord that is detected after it has settled."""
     assert held.settle_at < math.inf
-    found = held.detect()
+    detected = held.detect()
     assert held.settle_at == math.inf
-    return found and found[0].text
+    return detected and detected[0].text
 
 
-def test_the_keys_need_not_come_down_at_once_and_the_chord_lasts() -> None:
-    """Without it half a chord would count, or the chord would go when the hand does."""
+def test_keys_pressed_one_after_the_other_are_a_chord_that_lasts() -> None:
+    """Guards against: half a chord that counts, or a chord that ends when the hand moves."""
     held = ChordDetector()
     for number, pitch in enumerate((48, 52, 55, 58)):
         assert held.settle_at == (math.inf if number == 0 else pytest.approx(1 + 0.03 * (number - 1) + SETTLE_S))
         held.note_on(pitch, 1 + 0.03 * number)
-    found = held.detect()
-    assert found is not None
-    assert found[0].text == "C7"
-    assert found[1] == pytest.approx(1.09)
+    detected = held.detect()
+    assert detected is not None
+    assert detected[0].text == "C7"
+    assert detected[1] == pytest.approx(1.09)
     for pitch in (58, 55, 52, 48):
         held.note_off(pitch, 2.0 + pitch / 10)
         assert held.settle_at == math.inf
 
 
 def test_keys_left_over_from_the_chord_before_do_not_belong_to_the_next() -> None:
-    """Without it legato playing would smear one chord into the next."""
+    """Guards against: legato playing that smears one chord into the next."""
     held = ChordDetector()
     for pitch in (48, 52, 55):
         held.note_on(pitch, 1.0)
-    assert told(held) == "C"
+    assert settled(held) == "C"
     for pitch in (53, 57, 60):
         held.note_on(pitch, 2.0)
-    told(held)
+    settled(held)
     for pitch in (48, 52, 55):
         held.note_off(pitch, 2.1)
-    assert told(held) == "F"
-    held.note_off(60, 3.0)  # the new one goes, key by key
+    assert settled(held) == "F"
+    held.note_off(60, 3.0)  # the new chord is released key by key
     assert held.settle_at == math.inf
 
 
 def test_a_bass_that_is_held_on_belongs_to_the_next_chord() -> None:
-    """Without it a pedal point could not be held."""
+    """Guards against: a pedal point that cannot be held."""
     held = ChordDetector()
     for pitch in (36, 52, 55, 58):
         held.note_on(pitch, 1.0)
-    assert told(held) == "C7"
+    assert settled(held) == "C7"
     for pitch in (52, 55, 58):
         held.note_off(pitch, 1.5)
     for pitch in (53, 57, 60):
         held.note_on(pitch, 2.0)
-    assert told(held) == "F/C"
+    assert settled(held) == "F/C"
 
 
 def test_a_staccato_chord_counts_whole() -> None:
-    """Without it stabs would not be heard as chords."""
+    """Guards against: stabs that are not heard as chords."""
     held = ChordDetector()
     for pitch in (48, 52, 55):
         held.note_on(pitch, 1.0)
     for pitch in (48, 52, 55):
         held.note_off(pitch, 1.02)
-    assert told(held) == "C"
+    assert settled(held) == "C"
     held.note_on(53, 2.0)
-    assert told(held) is None
+    assert settled(held) is None
 
 
-def test_a_stab_over_a_chord_that_is_held_lasts_when_that_comes_up() -> None:
-    """Without it letting go of the chord before would bring part of it back."""
+def test_a_stab_over_a_held_chord_outlasts_it() -> None:
+    """Guards against: the release of an old chord that brings part of it back."""
     held = ChordDetector()
     for pitch in (48, 52, 55, 58):
         held.note_on(pitch, 1.0)
-    told(held)
+    settled(held)
     for pitch in (65, 69, 72):
         held.note_on(pitch, 2.0)
     for pitch in (65, 69, 72):
         held.note_off(pitch, 2.02)
-    told(held)
+    settled(held)
     held.note_off(48, 3.0)
     assert held.settle_at == math.inf
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 127), st.floats(0, 0.1)), max_size=60))
-def test_whatever_is_held_it_is_a_chord_or_none(steps: list[tuple[bool, int, float]]) -> None:
-    """Without it some grip would stop the music."""
+def test_any_keys_are_a_chord_or_none(steps: list[tuple[bool, int, float]]) -> None:
+    """Guards against: keys that stop the music."""
     held, second = ChordDetector(), 0.0
-    for strikes, pitch, gap in steps:
+    for presses, pitch, gap in steps:
         second += gap
         if held.settle_at <= second:
-            found = held.detect()
-            assert found is None or (found[0] == parse_chord(found[0].text) and found[1] <= second)
-        (held.note_on if strikes else held.note_off)(pitch, second)
+            detected = held.detect()
+            assert detected is None or (detected[0] == parse_chord(detected[0].text) and detected[1] <= second)
+        (held.note_on if presses else held.note_off)(pitch, second)
         assert held.settle_at == math.inf or second <= held.settle_at <= second + SETTLE_S

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Telling the player from our own echo."""
+"""Separating the player's notes from our own echo."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ notes = st.builds(NoteOn, st.integers(50, 55), st.integers(1, 127), st.integers(
 
 
 @given(st.lists(notes, max_size=20), st.floats(0, 0.05), st.integers(1, 16))
-def test_own_notes_coming_back_are_dropped_all_of_them(sent: list[NoteOn], delay: float, channel: int) -> None:
-    """Without it a looped cable would make it answer itself for ever."""
-    listener = EchoFilter(None, 0.06)
+def test_all_echoes_are_dropped(sent: list[NoteOn], delay: float, channel: int) -> None:
+    """Guards against: a looped cable that makes it answer itself for ever."""
+    echo_filter = EchoFilter(None, 0.06)
     for number, note in enumerate(sent):
-        listener.note_sent(note, number * 0.1)
-        assert listener.filter_note(NoteOn(note.pitch, note.velocity, channel), number * 0.1 + delay) is None
-        assert listener.filter_note(NoteOff(note.pitch, channel), number * 0.1 + 0.09) is None
-    assert listener.echoes == len(sent)
+        echo_filter.note_sent(note, number * 0.1)
+        assert echo_filter.filter_note(NoteOn(note.pitch, note.velocity, channel), number * 0.1 + delay) is None
+        assert echo_filter.filter_note(NoteOff(note.pitch, channel), number * 0.1 + 0.09) is None
+    assert echo_filter.echoes == len(sent)
 
 
 @given(notes, st.integers(1, 127))
 def test_the_players_notes_are_never_taken_for_an_echo(note: NoteOn, velocity: int) -> None:
-    """Without it notes you play together with it would not be heard."""
-    listener = EchoFilter(None, 0.06)
-    listener.note_sent(note, 1.0)
+    """Guards against: the player's notes that are not heard because we play the same note."""
+    echo_filter = EchoFilter(None, 0.06)
+    echo_filter.note_sent(note, 1.0)
     other = NoteOn(note.pitch, velocity, note.channel)
-    assert (listener.filter_note(other, 1.01) is other) == (velocity != note.velocity)
-    assert listener.filter_note(note, 1.02) is None or velocity == note.velocity
-    assert listener.filter_note(note, 1.03) is note  # the second of that kind is the player's
-    assert listener.filter_note(NoteOff(note.pitch, note.channel), 1.04) is not None
+    assert (echo_filter.filter_note(other, 1.01) is other) == (velocity != note.velocity)
+    assert echo_filter.filter_note(note, 1.02) is None or velocity == note.velocity
+    assert echo_filter.filter_note(note, 1.03) is note  # the second of that kind is the player's
+    assert echo_filter.filter_note(NoteOff(note.pitch, note.channel), 1.04) is not None
 
 
 @given(notes)
 def test_an_echo_is_not_expected_for_ever(note: NoteOn) -> None:
-    """Without it a note you repeat a bar later would be lost."""
-    listener = EchoFilter(None, 0.06)
-    listener.note_sent(note, 1.0)
-    assert listener.filter_note(note, 1.0 + 0.061) is note
+    """Guards against: a note that is lost because the player repeats ours a bar later."""
+    echo_filter = EchoFilter(None, 0.06)
+    echo_filter.note_sent(note, 1.0)
+    assert echo_filter.filter_note(note, 1.0 + 0.061) is note
 
 
-def test_other_channels_and_controllers_are_not_the_line() -> None:
-    """Without it a drummer on channel 10 would be heard as a melody."""
-    listener = EchoFilter(2, 0.06)
-    assert listener.filter_note(NoteOn(60, 80, 10), 0.0) is None
-    assert listener.filter_note(ControlChange(1, 80, 2), 0.0) is None
-    assert listener.filter_note(NoteOff(60, 2), 0.0) is None
-    assert listener.filter_note(NoteOn(60, 80, 2), 0.0) == NoteOn(60, 80, 2)
+def test_other_channels_and_controllers_are_not_notes_of_the_player() -> None:
+    """Guards against: a drummer on channel 10 who is heard as a melody."""
+    echo_filter = EchoFilter(2, 0.06)
+    assert echo_filter.filter_note(NoteOn(60, 80, 10), 0.0) is None
+    assert echo_filter.filter_note(ControlChange(1, 80, 2), 0.0) is None
+    assert echo_filter.filter_note(NoteOff(60, 2), 0.0) is None
+    assert echo_filter.filter_note(NoteOn(60, 80, 2), 0.0) == NoteOn(60, 80, 2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the player's hands do becomes the line they mean, and the network follows it."""
+"""What the player plays becomes the melody that they mean, and the network follows it."""
 
 from __future__ import annotations
 
@@ -44,36 +44,36 @@ Events = Sequence[tuple[float, MidiEvent]]
 
 @dataclass
 class Notes:
-    """An ear that remembers: what began, and what ended, on which tick."""
+    """A melody sink that records the ticks and pitches of note-ons and note-offs."""
 
-    begun: list[tuple[float, int]] = field(default_factory=list)
+    started: list[tuple[float, int]] = field(default_factory=list)
     ended: list[tuple[float, int]] = field(default_factory=list)
 
     def player_note_on(self, tick: float, pitch: int) -> None:
-        """Remember."""
-        self.begun.append((tick, pitch))
+        """See `MelodySink`."""
+        self.started.append((tick, pitch))
 
     def player_note_off(self, tick: float, pitch: int) -> None:
-        """Remember."""
+        """See `MelodySink`."""
         self.ended.append((tick, pitch))
 
 
-def heard(events: Events, hearing: MelodyTracker | None = None, **midi: Any) -> Notes:
-    """What is made of some events, by their beats, in bars of 4/4."""
-    hearing, notes = hearing or MelodyTracker(LiveSettings(Settings(midi=MidiSettings(**midi))), EvenBars(BAR)), Notes()
+def heard(events: Events, tracker: MelodyTracker | None = None, **midi: Any) -> Notes:
+    """The melody of some events, whose seconds are beats, in bars of 4/4."""
+    tracker, notes = tracker or MelodyTracker(LiveSettings(Settings(midi=MidiSettings(**midi))), EvenBars(BAR)), Notes()
     for second, event in events:
-        for played in hearing.player_events(event, second):
-            hearing.track(played, second, TEMPO, 0.5, notes)
+        for played in tracker.player_events(event, second):
+            tracker.track(played, second, TEMPO, 0.5, notes)
     return notes
 
 
 def on(pitch: int, channel: int = 1) -> MidiEvent:
-    """A key goes down."""
+    """A note-on."""
     return NoteOn(pitch, 80, channel)
 
 
 def off(pitch: int, channel: int = 1) -> MidiEvent:
-    """A key comes up."""
+    """A note-off."""
     return NoteOff(pitch, channel)
 
 
@@ -81,17 +81,17 @@ def off(pitch: int, channel: int = 1) -> MidiEvent:
 
 
 @given(st.permutations([48, 55, 64, 71]), st.floats(0, 0.011))
-def test_of_a_cluster_the_highest_note_is_the_line(chord: list[int], apart: float) -> None:
-    """Without it a chord of yours would be heard as an arpeggio, or as its bass."""
+def test_the_highest_note_of_a_chord_is_the_melody(chord: list[int], apart: float) -> None:
+    """Guards against: a chord of the player that is heard as an arpeggio, or as its bass note."""
     notes = heard([(1 + apart * number, on(pitch)) for number, pitch in enumerate(chord)])
-    pitches = [pitch for _, pitch in notes.begun]
+    pitches = [pitch for _, pitch in notes.started]
     assert pitches == sorted(pitches)
     assert pitches[-1] == 71
-    assert all(tick == 12 for tick, _ in notes.begun)
+    assert all(tick == 12 for tick, _ in notes.started)
 
 
-def test_the_end_of_an_accompanying_note_does_not_end_the_line() -> None:
-    """Without it a melody held over moving chords would be heard as short notes."""
+def test_the_end_of_a_lower_note_does_not_end_the_melody_note() -> None:
+    """Guards against: a melody held over moving chords that is heard as short notes."""
     played = performance(play__mode="off").make_engine(0.0)
     for second, event in [(1.0, on(72)), (1.01, on(60)), (1.2, off(60)), (1.5, off(72))]:
         played.receive(event, second)
@@ -99,18 +99,18 @@ def test_the_end_of_an_accompanying_note_does_not_end_the_line() -> None:
 
 
 def texts(played: Engine, tick: int) -> list[str]:
-    """The values that are still to enter the network at `tick`."""
-    return [one.value.text for one in played.improviser._line.copy().finish_at(tick)]
+    """The values that have not entered the network yet at `tick`."""
+    return [written.value.text for written in played.improviser._line.copy().finish_at(tick)]
 
 
 @pytest.mark.parametrize(("pedal_up", "length"), [(None, "4.000"), (2.0, "2.000"), (0.5, "1.000")])
-def test_a_pedal_lets_a_note_ring_for_a_bar_at_most(pedal_up: float | None, length: str) -> None:
-    """Without it a pianist's notes would all be heard short, or the last one for ever."""
+def test_the_pedal_sustains_a_note_for_one_bar_at_most(pedal_up: float | None, length: str) -> None:
+    """Guards against: a pianist whose notes are all heard short, or whose last note is heard for ever."""
     played = performance(play__mode="off", tempo__bpm=60).make_engine(0.0)
     events: list[tuple[float, MidiEvent]] = [(0.1, ControlChange(PEDAL, 127, 1)), (1.0, on(60)), (2.0, off(60))]
     if pedal_up is not None:
         events += [(1 + pedal_up, ControlChange(PEDAL, 0, 1))]
-    for second, event in sorted(events, key=lambda one: one[0]):
+    for second, event in sorted(events, key=lambda event: event[0]):
         played.receive(event, second)
     assert not played.listening.melody.keys_held
     first, *rests = texts(played, 120)
@@ -119,8 +119,8 @@ def test_a_pedal_lets_a_note_ring_for_a_bar_at_most(pedal_up: float | None, leng
     assert all(rest.startswith("R") for rest in rests)
 
 
-def test_the_next_onset_ends_a_note_that_rings() -> None:
-    """Without it a pedal would blur the line into nothing but long notes and rests."""
+def test_the_next_onset_ends_a_sustained_note() -> None:
+    """Guards against: a pedal that turns the melody into long notes."""
     played = performance(play__mode="off", tempo__bpm=60).make_engine(0.0)
     events: Events = [(0.1, ControlChange(PEDAL, 64, 1)), (1.0, on(60)), (1.2, off(60)), (2.5, on(62))]
     for second, event in events:
@@ -130,24 +130,24 @@ def test_the_next_onset_ends_a_note_that_rings() -> None:
 
 
 def test_a_key_struck_again_ends_its_first_note() -> None:
-    """Without it repeated notes of keyboards that leave out the note-off would be heard as one long note."""
+    """Guards against: repeated notes without note-offs that are heard as one long note."""
     notes = heard([(1, on(60)), (1.5, on(60)), (2, off(60)), (2.1, off(60))])
-    assert notes.begun == [(12, 60), (18, 60)]
+    assert notes.started == [(12, 60), (18, 60)]
     assert [pitch for _, pitch in notes.ended] == [60]
 
 
 @given(st.integers(-8192, 8191), st.integers(-8192, 8191))
-def test_a_bent_note_is_heard_where_it_begins(bend: int, later: int) -> None:
-    """Without it a scooped or bent note would be heard a tone off."""
+def test_a_bent_note_is_heard_at_the_pitch_of_its_onset(bend: int, later: int) -> None:
+    """Guards against: a scooped or bent note that is heard a tone off."""
     events: Events = [(1.0, PitchBend(bend, 1)), (1.1, on(60)), (1.2, PitchBend(later, 1)), (1.9, off(60))]
     notes = heard(events)
-    assert abs(notes.begun[0][1] - (60 + bend / 4096)) <= 0.5
-    assert notes.ended[0][1] == notes.begun[0][1]
-    assert heard([(1, PitchBend(bend, 2)), (2, on(60))]).begun == [(24, 60)]
+    assert abs(notes.started[0][1] - (60 + bend / 4096)) <= 0.5
+    assert notes.ended[0][1] == notes.started[0][1]
+    assert heard([(1, PitchBend(bend, 2)), (2, on(60))]).started == [(24, 60)]
 
 
-def test_drums_and_chords_are_not_the_line() -> None:
-    """Without it a drum machine, or the left hand that holds the changes, would be heard as a melody."""
+def test_drums_and_held_chords_are_not_melody() -> None:
+    """Guards against: a drum machine, or the hand that holds the chords, that is heard as a melody."""
     events: list[tuple[float, MidiEvent]] = [
         (1.0, on(40, 10)),
         (2.0, on(41, 4)),
@@ -155,31 +155,33 @@ def test_drums_and_chords_are_not_the_line() -> None:
         (3.5, off(41, 4)),
         (3.6, off(40, 10)),
     ]
-    assert heard(events).begun == [(24, 41), (36, 42)]
-    assert heard(events, chords=4).begun == [(36, 42)]
-    assert heard(events, listen=10).begun == [(12, 40)]
-    assert heard(events, drums=2, chords=4).begun == [(12, 40)]
-    assert heard(events, listen=4, chords=4).begun == []
+    assert heard(events).started == [(24, 41), (36, 42)]
+    assert heard(events, chords=4).started == [(36, 42)]
+    assert heard(events, listen=10).started == [(12, 40)]
+    assert heard(events, drums=2, chords=4).started == [(12, 40)]
+    assert heard(events, listen=4, chords=4).started == []
 
 
-def test_all_notes_off_lets_go_of_all_keys() -> None:
-    """Without it a DAW that stops in the middle of a note would leave it held for ever."""
-    hearing = MelodyTracker(LiveSettings(Settings(midi=MidiSettings())), EvenBars(BAR))
-    notes = heard([(1, on(60)), (1.01, on(64)), (2, ControlChange(123, 0, 2)), (3, ControlChange(123, 0, 1))], hearing)
+def test_all_notes_off_releases_all_keys() -> None:
+    """Guards against: a DAW that stops in the middle of a note and leaves it held for ever."""
+    tracker = MelodyTracker(LiveSettings(Settings(midi=MidiSettings())), EvenBars(BAR))
+    notes = heard([(1, on(60)), (1.01, on(64)), (2, ControlChange(123, 0, 2)), (3, ControlChange(123, 0, 1))], tracker)
     assert [tick for tick, _ in notes.ended] == pytest.approx([36, 36], abs=0.2)
-    assert not hearing.keys_held
+    assert not tracker.keys_held
 
 
-def test_it_knows_whether_you_are_playing() -> None:
-    """Without it an answer would begin into your phrase."""
-    hearing = MelodyTracker(LiveSettings(Settings(midi=MidiSettings(chords=4))), EvenBars(BAR))
-    assert (hearing.keys_held, hearing.last_onset_tick, hearing.last_release_tick) == (False, None, None)
-    heard([(0.5, on(36, 4)), (0.9, ControlChange(PEDAL, 127, 1)), (1.0, on(60)), (1.5, on(64))], hearing)
-    assert (hearing.keys_held, hearing.last_onset_tick, hearing.last_release_tick) == (True, 18, None)
-    heard([(1.75, off(60))], hearing)
-    assert (hearing.keys_held, hearing.last_release_tick) == (True, None)
-    heard([(2.0, off(64))], hearing)
-    assert (hearing.keys_held, hearing.last_onset_tick, hearing.last_release_tick) == (False, 18, 24)
+def test_it_knows_whether_the_player_plays() -> None:
+    """Guards against: an answer that begins in the middle of the player's phrase."""
+    tracker = MelodyTracker(LiveSettings(Settings(midi=MidiSettings(chords=4))), EvenBars(BAR))
+    keys_held = [tracker.keys_held]
+    for events in (
+        [(0.5, on(36, 4)), (0.9, ControlChange(PEDAL, 127, 1)), (1.0, on(60)), (1.5, on(64))],
+        [(1.75, off(60))],
+        [(2.0, off(64))],
+    ):
+        heard(events, tracker)
+        keys_held.append(tracker.keys_held)
+    assert keys_held == [False, True, True, False]
 
 
 @given(
@@ -196,48 +198,48 @@ def test_it_knows_whether_you_are_playing() -> None:
     st.integers(-24, 24),
     st.none() | st.integers(1, 4),
 )
-def test_whatever_hands_do_there_is_one_line_in_order(
+def test_any_input_gives_one_melody_in_order(
     gaps: list[tuple[float, MidiEvent]], transpose: int, chords: int | None
 ) -> None:
-    """Without it some wild playing would crash it, or be heard in an order in which it was not played."""
+    """Guards against: wild playing that crashes it, or is heard in another order than it was played."""
     second, events = 0.0, []
     for gap, event in gaps:
         second += gap
         events.append((second, event))
     notes = heard(events, transpose=transpose, chords=chords)
-    ticks = [tick for tick, _ in notes.begun]
+    ticks = [tick for tick, _ in notes.started]
     assert ticks == sorted(ticks)
-    assert all(0 <= pitch <= 127 for _, pitch in [*notes.begun, *notes.ended])
+    assert all(0 <= pitch <= 127 for _, pitch in [*notes.started, *notes.ended])
     assert all(tick == int(tick) for tick in ticks)
 
 
-def test_whoever_swings_harder_than_we_do_is_soon_heard_in_eighths() -> None:
-    """Without it hard swing over a straight tune would be heard, and answered, in triplets."""
+def test_a_player_who_swings_harder_is_soon_heard_in_eighths() -> None:
+    """Guards against: hard swing over a straight song that is heard, and answered, in triplets."""
     onsets = [beat + place for beat in range(1, 20) for place in (0.0, 0.66)]
     notes = heard([(onset, on(60 + number % 7)) for number, onset in enumerate(onsets)])
-    places = [tick % 12 for tick, _ in notes.begun]
+    places = [tick % 12 for tick, _ in notes.started]
     assert places[:2] == [0, 8]
     assert places[-20:] == [0, 6] * 10
 
 
-# The key
+# Transposition
 
 
-def test_a_transposing_instrument_is_heard_as_it_sounds_and_shown_as_it_is_read() -> None:
-    """Without it a trumpeter's solo would be answered a tone off, or told in a key that is not theirs."""
-    told: list[Report] = []
+def test_a_transposing_instrument_is_heard_as_it_sounds() -> None:
+    """Guards against: a trumpeter's solo that is answered a tone off."""
+    reports: list[Report] = []
     played = performance(midi__transpose=-2, play__mode="off").make_engine(0.0)
-    played.report = told.append
+    played.report = reports.append
     played.receive(on(62), 1.0)
     played.receive(ChangeSettings((("midi.transpose", -9),)), 1.2)
     played.receive(off(62), 1.4)
     played.receive(on(62), 1.5)
-    pitches = [report.note.pitch for report in told if isinstance(report, NoteHeard)]
+    pitches = [report.note.pitch for report in reports if isinstance(report, NoteHeard)]
     assert pitches == [60, 60, 53]
 
 
-def test_a_bar_is_told_in_the_players_key() -> None:
-    """Without it a trumpeter would have to transpose what the log says."""
+def test_a_bar_is_written_in_the_players_key() -> None:
+    """Guards against: a trumpeter who has to transpose what the log says."""
     dues = play_through(performance(play__density=4).make_engine(0.0, beats=4))
     [bar] = [due.item for due in dues if isinstance(due.item, BarPlayed)]
     transposed = replace(bar, chords=tuple(chord.transposed(2) for chord in bar.chords))
@@ -252,7 +254,7 @@ def test_a_bar_is_told_in_the_players_key() -> None:
 
 @dataclass
 class Score:
-    """Notes as they are written, and how somebody plays them."""
+    """Written notes, and the events with which a player plays them."""
 
     notes: list[LineNote]
     events: list[tuple[float, MidiEvent]]
@@ -261,9 +263,9 @@ class Score:
 
 @st.composite
 def phrases(draw: st.DrawFn) -> Score:
-    """A phrase of quarters and eighths, swung, a little early and late, some notes short and some legato.
+    """A phrase of quarters and eighths, swung, a little early or late, some notes short and some legato.
 
-    So that no eighth can be meant for a triplet, it swings by 0.6 at most, and is off by a fortieth of a beat at most.
+    The swing is 0.6 at most and the error a fortieth of a beat at most, so that no eighth can mean a triplet.
     """
     swing, bpm = draw(st.floats(0.5, 0.6)), 120.0
     gaps = draw(st.lists(st.sampled_from([6, 6, 6, 12, 18]), min_size=2, max_size=16))
@@ -282,19 +284,19 @@ def phrases(draw: st.DrawFn) -> Score:
 
 
 def seconds(tick: float, swing: float, bpm: float) -> float:
-    """The second on which somebody plays what is written on `tick`."""
-    beat, place = divmod(tick, TICKS_PER_QUARTER)
-    share = place / 6 * swing if place < 6 else swing + (place - 6) / 6 * (1 - swing)
+    """The second at which a player plays a note that is written at `tick`."""
+    beat, tick_in_beat = divmod(tick, TICKS_PER_QUARTER)
+    share = tick_in_beat / 6 * swing if tick_in_beat < 6 else swing + (tick_in_beat - 6) / 6 * (1 - swing)
     return 1 + (beat + share) * 60 / bpm
 
 
 @settings(max_examples=40)
 @given(phrases(), st.floats(-0.02, 0.02))
 def test_the_network_follows_a_phrase_that_is_played_as_if_it_read_it(score: Score, off_by: float) -> None:
-    """Without it the answer would be to another phrase than the one you played, in time and in swing."""
+    """Guards against: an answer to another phrase than the one that was played, in time and in swing."""
     swing = min(0.75, max(0.5, score.swing + off_by))
     played = performance(play__mode="off", play__swing=swing).make_engine(1.0)
-    for second, event in sorted(score.events, key=lambda one: one[0]):
+    for second, event in sorted(score.events, key=lambda event: event[0]):
         played.receive(event, second)
     tick = BAR * (int(score.notes[-1].end) // BAR + 1)
     _, logits = played.improviser.predict(tick)
@@ -304,7 +306,7 @@ def test_the_network_follows_a_phrase_that_is_played_as_if_it_read_it(score: Sco
 @pytest.mark.parametrize("early", [0.0, 0.03, 0.045, 0.06])
 @pytest.mark.parametrize("before", [[], [(0.3, on(60)), (0.9, off(60))]])
 def test_the_first_note_of_a_phrase_belongs_to_the_bar_it_means(early: float, before: Events) -> None:
-    """Without it a phrase begun a little early would begin over the chord before, in the bar before."""
+    """Guards against: a phrase that begins a little early and is heard in the bar before, over its chord."""
     played = performance(play__mode="off", tempo__bpm=110).make_engine(0.0)
     second = 8 * 60 / 110 - early
     for when, event in [*before, (second, on(59)), (second + 0.4, off(59))]:
@@ -322,18 +324,18 @@ def test_the_first_note_of_a_phrase_belongs_to_the_bar_it_means(early: float, be
 def test_both_lines_enter_the_network_in_the_order_in_which_they_sounded(
     gaps: list[tuple[float, int]], rate: str, seed: int
 ) -> None:
-    """Without it the network would be told another conversation than the one that took place."""
-    told: list[Report] = []
+    """Guards against: a network that follows another conversation than the one that took place."""
+    reports: list[Report] = []
     entered: list[int] = []
     played = performance(play__rate=rate, play__seed=seed).make_engine(0.0)
-    played.report = told.append
+    played.report = reports.append
     feed = played.improviser._update_state
 
-    def entering(written: list[LineValue]) -> None:
-        entered.extend(one.pitch for one in written if one.pitch is not None)
+    def record_and_feed(written: list[LineValue]) -> None:
+        entered.extend(value.pitch for value in written if value.pitch is not None)
         feed(written)
 
-    played.improviser._update_state = entering  # type: ignore[method-assign, assignment]
+    played.improviser._update_state = record_and_feed  # type: ignore[method-assign, assignment]
     second = 0.0
     for gap, pitch in gaps:
         second += gap
@@ -344,7 +346,7 @@ def test_both_lines_enter_the_network_in_the_order_in_which_they_sounded(
     list(played.advance(second + 2))
     sounded = [
         report.note.pitch
-        for report in told
+        for report in reports
         if isinstance(report, NotePlayed) or (isinstance(report, NoteHeard) and isinstance(report.note, NoteOn))
     ]
     assert entered == sounded[: len(entered)]

@@ -36,7 +36,8 @@ from sideman.core.input.midi_mapping import (
 )
 from sideman.core.settings.bindings import controller_range_of
 from sideman.core.settings.schema import KEYS, NO_BINDINGS, Settings, value_of, with_values
-from sideman.core.settings.types import ActionTarget, NumberRange, SettingTarget, Target
+from sideman.core.settings.types import NumberRange
+from sideman.core.targets import ActionTarget, SettingTarget, Target
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock

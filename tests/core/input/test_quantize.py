@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where notes that people play would be written: the property on made-up playing, the figures on recorded solos."""
+"""Quantising: properties on generated playing, and figures on recorded solos."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ errors = st.floats(-0.01, 0.01)  # seconds
 
 @given(st.sampled_from([36, 42, 48, 60]), st.integers(0, 400), st.floats(40, 240), st.floats(0.5, 0.6), st.floats(0, 1))
 def test_an_early_note_belongs_to_the_bar_it_means(bar: int, number: int, bpm: float, swing: float, by: float) -> None:
-    """Without it a note 30 ms early would be heard in the bar before its own, and over that bar's chord."""
+    """Guards against: a note 30 ms early that is heard in the bar before, over that bar's chord."""
     early = by * (0.06 if bpm <= 110 and bar % 12 == 0 else 0.03)
     assert quantize(number * bar / 12 - early * bpm / 60, EvenBars(bar), swing, 60 / bpm) == number * bar
 
 
 @given(st.integers(0, 500), st.sampled_from([0, 3, 4, 6, 8, 9]), st.floats(40, 110), st.floats(0.5, 0.56), errors)
-def test_a_note_on_the_grid_is_written_there(beat: int, place: int, bpm: float, swing: float, error: float) -> None:
-    """Without it eighths, triplets and sixteenths of a person who plays a little unevenly would become one another."""
-    sounds = swung_beat(12 * beat + place, swing) + error * bpm / 60
-    assert quantize(sounds, EvenBars(BAR), swing, 60 / bpm, 12 * beat if place else None) == 12 * beat + place
+def test_a_note_on_the_grid_is_written_there(beat: int, tick: int, bpm: float, swing: float, error: float) -> None:
+    """Guards against: eighths, triplets and sixteenths that are confused when somebody plays a little unevenly."""
+    sounds = swung_beat(12 * beat + tick, swing) + error * bpm / 60
+    assert quantize(sounds, EvenBars(BAR), swing, 60 / bpm, 12 * beat if tick else None) == 12 * beat + tick
 
 
 @given(st.integers(0, 500), st.floats(60, 200), st.floats(0.5, 0.66), errors)
 def test_three_in_a_beat_are_a_triplet(beat: int, bpm: float, swing: float, error: float) -> None:
-    """Without it the last note of a triplet would become a swung eighth."""
+    """Guards against: the last note of a triplet that becomes a swung eighth."""
     ticks: list[int] = []
     for third in range(3):
         sounds = beat + third / 3 + (error * bpm / 60 if third == 2 else 0)
@@ -49,8 +49,8 @@ def test_three_in_a_beat_are_a_triplet(beat: int, bpm: float, swing: float, erro
 
 
 @given(st.floats(0, 500), st.floats(30, 400), swings, st.sampled_from([42, 48]), st.none() | st.integers(-3, 3))
-def test_a_place_is_never_far(beat: float, bpm: float, swing: float, bar: int, since: int | None) -> None:
-    """Without it what you play would be heard at another time than you play it, or two notes the wrong way round."""
+def test_a_note_is_never_moved_far(beat: float, bpm: float, swing: float, bar: int, since: int | None) -> None:
+    """Guards against: a note that is heard at another time than it was played, or two notes in the wrong order."""
     before = None if since is None else round(beat * 12) + since
     tick = quantize(beat, EvenBars(bar), swing, 60 / bpm, before)
     assert tick == before or abs(tick - exact_tick(beat, EvenBars(bar), swing)) <= 6
@@ -60,39 +60,39 @@ def test_a_place_is_never_far(beat: float, bpm: float, swing: float, bar: int, s
 @settings(max_examples=30)
 @given(st.floats(0.5, 0.72), st.integers(0, 99), st.sampled_from([42, 48]))
 def test_the_players_swing_is_measured(swing: float, seed: int, bar: int) -> None:
-    """Without it a player who swings harder than we do would be heard in triplets and sixteenths."""
-    own = SwingEstimator()
+    """Guards against: a player who swings harder than we do and is heard in triplets and sixteenths."""
+    estimator = SwingEstimator()
     wobble = [(seed * 7 + number * 31) % 11 / 500 - 0.01 for number in range(200)]
     beats = (top + beat for top in range(0, 600 * bar, bar) for beat in range(0, bar - 11, 12))
     for number, tick in enumerate(islice(beats, 60)):
-        own.add_onset(tick / 12 + wobble[number], EvenBars(bar))
-        if number % 4 == 3:  # a triplet now and then says nothing
-            own.add_onset(tick / 12 + 1 / 3, EvenBars(bar))
-            own.add_onset(tick / 12 + 2 / 3, EvenBars(bar))
+        estimator.add_onset(tick / 12 + wobble[number], EvenBars(bar))
+        if number % 4 == 3:  # triplets do not count
+            estimator.add_onset(tick / 12 + 1 / 3, EvenBars(bar))
+            estimator.add_onset(tick / 12 + 2 / 3, EvenBars(bar))
         elif number % 3:
-            own.add_onset(tick / 12 + swing + wobble[-number], EvenBars(bar))
-    assert own.estimate(0.54) == pytest.approx(swing, abs=0.015)
+            estimator.add_onset(tick / 12 + swing + wobble[-number], EvenBars(bar))
+    assert estimator.estimate(0.54) == pytest.approx(swing, abs=0.015)
 
 
-def test_until_it_is_heard_the_player_swings_as_we_do() -> None:
-    """Without it the first notes would be heard straight though everybody swings."""
-    own = SwingEstimator()
-    assert own.estimate(0.6) == 0.6
+def test_the_estimate_starts_with_our_swing() -> None:
+    """Guards against: first notes that are heard straight although everybody swings."""
+    estimator = SwingEstimator()
+    assert estimator.estimate(0.6) == 0.6
     for beat in range(20):
-        own.add_onset(beat, EvenBars(BAR))
-        own.add_onset(beat + 0.34, EvenBars(BAR))
-    assert own.estimate(0.6) == 0.6
+        estimator.add_onset(beat, EvenBars(BAR))
+        estimator.add_onset(beat + 0.34, EvenBars(BAR))
+    assert estimator.estimate(0.6) == 0.6
     for beat in range(20, 40):
-        own.add_onset(beat, EvenBars(BAR))
-        own.add_onset(beat + 0.77, EvenBars(BAR))
-    assert own.estimate(0.6) == 0.75
+        estimator.add_onset(beat, EvenBars(BAR))
+        estimator.add_onset(beat + 0.77, EvenBars(BAR))
+    assert estimator.estimate(0.6) == 0.75
 
 
 def _recorded(solos: int) -> Iterator[list[tuple[float, float, float]]]:
-    """Of recorded swing solos in 4/4, every onset: its beat as it sounded, as it is written, and seconds a beat."""
+    """Every onset of recorded swing solos in 4/4: its beat as played and as written, and the seconds of a beat."""
     with gzip.open(data_file("wjd/solos_train.jsonl.gz"), "rt", encoding="utf-8") as lines:
         records: Iterator[dict[str, Any]] = map(json.loads, lines)
-        swing = (one for one in records if one["signature"] == "4/4" and one["rhythmfeel"] == "SWING")
+        swing = (record for record in records if record["signature"] == "4/4" and record["rhythmfeel"] == "SWING")
         for record in islice(swing, 0, 20 * solos, 20):
             beats = [dict(zip(record["beat_fields"], row, strict=True)) for row in record["beats"]]
             times = [beat["onset_s"] for beat in beats]
@@ -110,23 +110,23 @@ def _onset(note: dict[str, Any], times: list[float], numbers: dict[tuple[int, in
 
 
 def test_recorded_solos_are_heard_as_they_are_written() -> None:
-    """Without it real playing would be heard worse than plain rounding hears it."""
+    """Guards against: real playing that is heard worse than by plain rounding."""
     endless = EvenBars(12 * 10_000)
-    notes = ours = rounded = downbeats = ours_on_them = rounded_on_them = 0
+    notes = ours = rounded = on_beat = ours_on_beat = rounded_on_beat = 0
     for onsets in _recorded(12):
-        own, before = SwingEstimator(), None
+        estimator, before = SwingEstimator(), None
         for beat, written, beat_s in onsets:
-            own.add_onset(beat, endless)
-            before = quantize(beat, endless, own.estimate(0.54), beat_s, before)
-            plain = min((0, 2, 3, 4, 6, 8, 9, 10, 12), key=lambda place: abs(place - unswung_tick(beat, 0.54) % 12))
+            estimator.add_onset(beat, endless)
+            before = quantize(beat, endless, estimator.estimate(0.54), beat_s, before)
+            plain = min((0, 2, 3, 4, 6, 8, 9, 10, 12), key=lambda tick: abs(tick - unswung_tick(beat, 0.54) % 12))
             plain += 12 * int(unswung_tick(beat, 0.54) // 12)
             notes += 1
             ours += before == 12 * written
             rounded += plain == 12 * written
             if written % 1 == 0:
-                downbeats += 1
-                ours_on_them += before == 12 * written
-                rounded_on_them += plain == 12 * written
+                on_beat += 1
+                ours_on_beat += before == 12 * written
+                rounded_on_beat += plain == 12 * written
     assert notes > 2000
     assert ours / notes > rounded / notes + 0.1
-    assert ours_on_them / downbeats > rounded_on_them / downbeats + 0.2
+    assert ours_on_beat / on_beat > rounded_on_beat / on_beat + 0.2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The accompaniment by rule: the chords' own tones, in time, and nothing of it in the solo's way."""
+"""The accompaniment: chord tones, in time, and no effect on the solo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.actions import Panic
-from sideman.core.chart.chart import Chart, parse_changes, parse_meter
+from sideman.core.chart.chart import Chart, parse_meter
+from sideman.core.chart.text import parse_changes
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import (
@@ -50,26 +51,26 @@ seeds = st.integers(0, 999)
 
 
 def accompany(chart: Chart, style: CompStyle, seed: int, bars: int = BARS) -> list[tuple[int, list[CompNote]]]:
-    """So many bars of it: the ticks of its onsets, and what it strikes there."""
-    comp, roll, tick, played = Comp(ChartTimeline(chart)), RandomSource(seed).draw, 0, []
+    """The accompaniment of `bars` bars: the ticks of its onsets, and the notes there."""
+    comp, draw, tick, played = Comp(ChartTimeline(chart)), RandomSource(seed).draw, 0, []
     while tick < chart.beat_of_bar(bars) * TICKS_PER_QUARTER:
-        played.append((tick, comp.notes_at(style, tick, 84, roll)))
-        tick = comp.next_onset(style, tick, roll)
+        played.append((tick, comp.notes_at(style, tick, 84, draw)))
+        tick = comp.next_onset(style, tick, draw)
     return played
 
 
 def chart_of(text: str, meter: str = "4/4") -> Chart:
-    """A chart from its changes."""
+    """A chart from text."""
     return parse_changes(text, parse_meter(meter), "test")
 
 
 def bar_lines(chart: Chart, bars: int = BARS) -> list[int]:
-    """The ticks on which so many bars begin, and the last one ends."""
+    """The ticks on which `bars` bars begin, and on which the last one ends."""
     return [round(chart.beat_of_bar(number) * TICKS_PER_QUARTER) for number in range(bars + 1)]
 
 
 def change_ticks(chart: Chart) -> set[int]:
-    """The ticks of `BARS` bars where a chord is written, be it the one before or another."""
+    """The ticks in `BARS` bars where a chord is written, even if it is the same as before."""
     bars = [(chart.beat_of_bar(number), chart.bars[number % len(chart.bars)]) for number in range(BARS)]
     return {math.ceil(float(line + at) * TICKS_PER_QUARTER - 1e-6) for line, bar in bars for at, _ in bar.chords}
 
@@ -80,8 +81,8 @@ def engine(style: str, chart: Chart | None = None, beats: float | None = 32, **k
     return (made if chart is None else replace(made, chart=chart)).make_engine(0.0, beats=beats)
 
 
-def struck(recorder: Any, channel: int = COMP) -> list[tuple[float, int]]:
-    """When what was struck on `channel`."""
+def played_notes(recorder: Any, channel: int = COMP) -> list[tuple[float, int]]:
+    """The seconds and pitches of the note-ons on `channel`."""
     return [(second, wire[1]) for second, wire in recorder.sent if wire[0] == 0x90 | channel - 1]
 
 
@@ -96,15 +97,15 @@ def struck(recorder: Any, channel: int = COMP) -> list[tuple[float, int]]:
         ("Csus", "F G"),
     ],
 )  # fmt: skip
-def test_a_shell_is_what_tells_the_chord(symbol: str, tones: str) -> None:
-    """One would hear a chord and not know whether it is major, minor or a seventh."""
+def test_a_shell_identifies_the_chord(symbol: str, tones: str) -> None:
+    """Guards against: a chord that sounds neither major nor minor nor like a seventh."""
     assert set(shell_tones(parse_chord(symbol))) == {parse_chord(tone).root for tone in tones.split()}
 
 
 @settings(max_examples=50)
 @given(st.lists(chords(), min_size=2, max_size=8), seeds)
-def test_shells_are_the_chords_own_and_lie_close(line: list[Chord], seed: int) -> None:
-    """The accompaniment would jump about, or get in the way of the bass."""
+def test_shells_are_chord_tones_in_a_close_position(line: list[Chord], seed: int) -> None:
+    """Guards against: an accompaniment that jumps about or collides with the bass."""
     chart = chart_of(" | ".join(chord.text for chord in line))
     for tick, notes in accompany(chart, "shells", seed):
         pitches = [note.pitch for note in notes]
@@ -115,7 +116,7 @@ def test_shells_are_the_chords_own_and_lie_close(line: list[Chord], seed: int) -
 
 
 def test_shells_move_by_steps() -> None:
-    """Two chords of a cadence would sound like two pianos."""
+    """Guards against: a cadence that sounds like two pianos."""
     played = accompany(chart_of("| Dm7 | G7 | Cmaj7 | C6 |"), "shells", 1)
     voicings = [[note.pitch for note in notes] for _, notes in played]
     assert all(abs(low - low2) + abs(high - high2) <= 4 for (low, high), (low2, high2) in pairwise(voicings))
@@ -123,8 +124,8 @@ def test_shells_move_by_steps() -> None:
 
 @settings(max_examples=50)
 @given(any_charts(), seeds)
-def test_shells_tell_every_change_and_every_bar(chart: Chart, seed: int) -> None:
-    """A chord would go by unheard, and the player would be lost."""
+def test_a_shell_is_played_on_every_change_and_bar_line(chart: Chart, seed: int) -> None:
+    """Guards against: a chord that is not heard, so that the player is lost."""
     onsets = [tick for tick, _ in accompany(chart, "shells", seed)]
     lines, previous = bar_lines(chart), None
     for tick in range(lines[-1]):
@@ -138,8 +139,8 @@ def test_shells_tell_every_change_and_every_bar(chart: Chart, seed: int) -> None
 
 @settings(max_examples=50)
 @given(any_charts(), seeds)
-def test_the_bass_walks_a_note_a_beat_and_tells_every_change(chart: Chart, seed: int) -> None:
-    """It would lose the beat, or a chord, in the meters and charts that nobody had thought of."""
+def test_the_bass_plays_every_beat_and_every_change(chart: Chart, seed: int) -> None:
+    """Guards against: a bass that loses the beat or a chord in an unusual meter or chart."""
     beats = {
         tick
         for line, end in pairwise(bar_lines(chart))
@@ -156,7 +157,7 @@ def test_the_bass_walks_a_note_a_beat_and_tells_every_change(chart: Chart, seed:
 @settings(max_examples=100)
 @given(any_charts(), seeds)
 def test_the_bass_plays_the_chord_or_a_step_to_the_next(chart: Chart, seed: int) -> None:
-    """It would play wrong notes."""
+    """Guards against: wrong notes."""
     lines = bar_lines(chart, BARS + 2)
     played = [
         (tick, chart.chord_at(tick / TICKS_PER_QUARTER), notes)
@@ -177,7 +178,7 @@ def test_the_bass_plays_the_chord_or_a_step_to_the_next(chart: Chart, seed: int)
 
 
 def test_the_bass_walks_to_the_next_root() -> None:
-    """It would be a row of tones, and not lead from chord to chord."""
+    """Guards against: a bass that does not lead from chord to chord."""
     steps = []
     for seed in range(20):
         played = accompany(chart_of("| Dm7 | G7 | Cmaj7 | A7 |"), "bass", seed)
@@ -197,20 +198,20 @@ def test_the_bass_walks_to_the_next_root() -> None:
         ("12/8", [0, 18, 36, 54]),
     ],
 )
-def test_a_beat_is_what_one_counts(meter: str, ticks: list[int]) -> None:
-    """In six-eight it would walk in eighths, or across the bar lines."""
+def test_a_beat_is_what_musicians_count(meter: str, ticks: list[int]) -> None:
+    """Guards against: a bass in eighths in 6/8, or one that walks across the bar lines."""
     assert [tick for tick, _ in accompany(chart_of("| C7 |", meter), "bass", 1, bars=1)] == ticks
 
 
 def test_a_chord_that_changes_under_it_is_followed_with_the_next_onset() -> None:
-    """Held chords would be answered a bar late."""
-    tune, roll = ChartTimeline(chart_of("| C7 |")), RandomSource(1).draw
-    comp = Comp(tune)
-    comp.notes_at("bass", 0, 84, roll)
-    assert comp.next_onset("bass", 0, roll) == 12
-    tune.hold_chord(parse_chord("F#m7"), 1.0)
-    assert [note.pitch % 12 for note in comp.notes_at("bass", 12, 84, roll)] == [6]
-    assert {note.pitch % 12 for note in comp.notes_at("shells", 12, 84, roll)} == {9, 4}
+    """Guards against: held chords that are followed a bar late."""
+    timeline, draw = ChartTimeline(chart_of("| C7 |")), RandomSource(1).draw
+    comp = Comp(timeline)
+    comp.notes_at("bass", 0, 84, draw)
+    assert comp.next_onset("bass", 0, draw) == 12
+    timeline.hold_chord(parse_chord("F#m7"), 1.0)
+    assert [note.pitch % 12 for note in comp.notes_at("bass", 12, 84, draw)] == [6]
+    assert {note.pitch % 12 for note in comp.notes_at("shells", 12, 84, draw)} == {9, 4}
 
 
 # -- in the engine
@@ -218,8 +219,8 @@ def test_a_chord_that_changes_under_it_is_followed_with_the_next_onset() -> None
 
 @settings(max_examples=25)
 @given(styles, any_charts(), st.sampled_from(["beat", "phrase"]), seeds)
-def test_the_solo_is_the_same_with_and_without(style: str, chart: Chart, rate: str, seed: int) -> None:
-    """The same seed would play another solo as soon as somebody wants to hear the changes."""
+def test_the_solo_is_the_same_without_accompaniment(style: str, chart: Chart, rate: str, seed: int) -> None:
+    """Guards against: a seed that plays another solo as soon as the accompaniment is on."""
 
     def solo(comp: str) -> list[tuple[float, MidiEvent]]:
         played = play_through(engine(comp, chart, play__rate=rate, play__seed=seed))
@@ -243,14 +244,14 @@ things = st.one_of(
 def test_nothing_hangs_and_nothing_overlaps(
     style: str, chart: Chart, given_: list[tuple[float, MidiEvent | Command]], late: float
 ) -> None:
-    """A note of the band would sound for ever, or the bass would become a chord."""
+    """Guards against: a note of the accompaniment that hangs, or a bass that becomes a chord."""
     items = sorted(given_, key=lambda item: item[0])
     recorder, _ = play_on_fake_clock(engine(style, chart, None, play__late_ms=1000), 4.0, items, late)
     assert not hanging_notes(message for _, message in recorder.sent)
     sounding: dict[int, float] = {}
     for second, (status, pitch, velocity) in recorder.sent:
         if status == 0x90 | COMP - 1 and velocity:
-            assert all(since == second for since in sounding.values())  # only what is struck together sounds together
+            assert all(since == second for since in sounding.values())  # notes that sound together started together
             sounding[pitch] = second
         elif status == 0x80 | COMP - 1:
             sounding.pop(pitch, None)
@@ -258,31 +259,31 @@ def test_nothing_hangs_and_nothing_overlaps(
 
 @pytest.mark.parametrize("mode", ["solo", "off"])
 def test_it_plays_in_every_mode_on_the_beat(mode: str) -> None:
-    """A player who wants only the band would have none."""
+    """Guards against: a player who wants only the accompaniment and has none."""
     recorder, _ = play_on_fake_clock(engine("bass", play__mode=mode, tempo__bpm=60), 100.0)
-    assert [second for second, _ in struck(recorder)] == [float(beat) for beat in range(32)]
-    told = [report for report in recorder.reports if isinstance(report, NotePlayed) and report.voice == "comp"]
-    assert [(report.beat, report.note.pitch) for report in told] == struck(recorder)
+    assert [second for second, _ in played_notes(recorder)] == [float(beat) for beat in range(32)]
+    reports = [report for report in recorder.reports if isinstance(report, NotePlayed) and report.voice == "comp"]
+    assert [(report.beat, report.note.pitch) for report in reports] == played_notes(recorder)
 
 
 def test_it_swings_with_the_solo() -> None:
-    """Band and solo would play their offbeats against each other."""
+    """Guards against: off-beats of solo and accompaniment that do not fall together."""
     recorder, _ = play_on_fake_clock(
         engine("shells", play__mode="off", play__swing=0.67, tempo__bpm=60, play__seed=2), 100.0
     )
-    places = {round(second % 1, 6) for second, _ in struck(recorder)}
-    assert places == {0.0, 0.67}
+    positions = {round(second % 1, 6) for second, _ in played_notes(recorder)}
+    assert positions == {0.0, 0.67}
 
 
-def test_another_accompaniment_comes_with_the_next_bar() -> None:
-    """It would break off in the middle of a bar, or need a new start."""
+def test_another_style_begins_at_the_next_bar() -> None:
+    """Guards against: a change of style in the middle of a bar, or one that needs a restart."""
     changes: Iterable[tuple[float, Command]] = (
         (1.5, ChangeSettings((("play.comp", "bass"),))),
         (9.5, ChangeSettings((("play.comp", "shells"),))),
         (13.5, ChangeSettings((("play.comp", "off"),))),
     )
     recorder, _ = play_on_fake_clock(engine("off", play__mode="off", tempo__bpm=60), 24.0, changes)
-    onsets = struck(recorder)
+    onsets = played_notes(recorder)
     assert [second for second, pitch in onsets if pitch in BASS_PITCHES and second < 12] == [
         4.0,
         5.0,
@@ -299,7 +300,7 @@ def test_another_accompaniment_comes_with_the_next_bar() -> None:
 
 
 def test_its_notes_coming_back_are_not_taken_for_the_players() -> None:
-    """A DAW that passes its input on would make it answer its own bass."""
+    """Guards against: a DAW that passes its input on, so that it answers its own bass."""
     alone, _ = play_on_fake_clock(engine("bass", play__mode="off"), 8.0)
     heard = [(second, wire) for second, wire in alone.sent if wire[0] == 0x90 | COMP - 1]
     back = [(second + 0.01, NoteOn(pitch, velocity, COMP)) for second, (_, pitch, velocity) in heard]
@@ -309,7 +310,7 @@ def test_its_notes_coming_back_are_not_taken_for_the_players() -> None:
 
 
 def test_what_comes_too_late_is_left_out() -> None:
-    """After a hiccup of the machine the band would play a burst of missed beats."""
+    """Guards against: a burst of missed beats after the machine was busy."""
     played = engine("bass", play__mode="off", tempo__bpm=60)
     list(played.advance(0.0))
     assert not [due for due in played.advance(2.5) if isinstance(due.item, NoteOn)]
@@ -318,8 +319,8 @@ def test_what_comes_too_late_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("sixteenths", "first"), [(0, 0.0), (18, 0.25), (16, 0.0), (31, 0.125)])
-def test_it_follows_a_clock_from_wherever_it_starts(sixteenths: int, first: float) -> None:
-    """In the middle of a song the band would come in a bar late, or twice at once."""
+def test_it_follows_a_clock_from_any_position(sixteenths: int, first: float) -> None:
+    """Guards against: an accompaniment that comes in a bar late, or twice, in the middle of a song."""
     true = [float(second) for second in steady(16, 120.0)]
     ticks: list[tuple[float, MidiEvent]] = [(second, ClockTick()) for second in true]
     place: list[tuple[float, MidiEvent]] = [
@@ -331,7 +332,7 @@ def test_it_follows_a_clock_from_wherever_it_starts(sixteenths: int, first: floa
     following = made.make_engine(0.0, clocks=ClockConfig(MidiClockFollower(120.0)))
     stop: list[tuple[float, MidiEvent]] = [(true[-1] + 0.01, ClockStop())]
     recorder, _ = play_on_fake_clock(following, 60.0, [*(place if sixteenths else start), *ticks, *stop])
-    seconds = [second for second, _ in struck(recorder)]
+    seconds = [second for second, _ in played_notes(recorder)]
     assert [second - true[0] for second in seconds] == pytest.approx(
         [first + beat / 2 for beat in range(len(seconds))], abs=0.002
     )
@@ -339,8 +340,8 @@ def test_it_follows_a_clock_from_wherever_it_starts(sixteenths: int, first: floa
     assert not hanging_notes(message for second, message in recorder.sent if second <= true[-1] + 0.02)
 
 
-def test_it_goes_with_the_clock_to_another_place() -> None:
-    """Wound back, the band would play on over the old place, twice at once, or with a note left from before."""
+def test_it_follows_the_clock_to_another_position() -> None:
+    """Guards against: an accompaniment at the old position, doubled or with a hanging note, after a jump."""
     true = [float(second) for second in steady(20, 120.0)]
     jump = 9 * CLOCK_TICKS_PER_BEAT + 5
     wound: list[tuple[float, MidiEvent]] = [
@@ -356,7 +357,7 @@ def test_it_goes_with_the_clock_to_another_place() -> None:
     )
     before = [message for second, message in recorder.sent if second < true[jump] - 0.005]
     assert not hanging_notes(before)
-    onsets = struck(recorder)
+    onsets = played_notes(recorder)
     beats = [*true[:jump:CLOCK_TICKS_PER_BEAT], *true[jump::CLOCK_TICKS_PER_BEAT]]
     assert [second for second, _ in onsets] == pytest.approx(beats[: len(onsets)], abs=0.003)
     roots = [pitch % 12 for second, pitch in onsets if second > true[jump] - 0.005]

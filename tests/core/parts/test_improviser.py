@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The next value: heard and played notes move the network as they should, and every control does what it says."""
+"""Choosing the next value: notes of both players enter the network, and every setting has its effect."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def line(phrase: list[tuple[int, int, int]]) -> list[LineNote]:
 @settings(max_examples=60)
 @given(phrases)
 def test_hearing_a_phrase_moves_the_network_like_reading_it(phrase: list[tuple[int, int, int]]) -> None:
-    """Without it the solo would answer something else than what you played."""
+    """Guards against: a solo that answers something else than what was played."""
     notes = line(phrase)
     tick = int(notes[-1].end) + 24
     player = improviser(play__mode="off")
@@ -54,14 +54,14 @@ def test_hearing_a_phrase_moves_the_network_like_reading_it(phrase: list[tuple[i
 
 @given(st.integers(36, 96), st.integers(0, 47))
 def test_a_note_just_heard_counts_for_the_very_next_value(pitch: int, tick: int) -> None:
-    """Without it the answer would always be a note behind."""
+    """Guards against: an answer that is always a note behind."""
     silent, heard = improviser(), improviser()
     heard.player_note_on(tick, pitch)
     assert not np.allclose(silent.predict(48)[1], heard.predict(48)[1])
 
 
 def test_what_is_fed_back_is_what_sounded() -> None:
-    """Without it the network would believe it had played other durations than it did."""
+    """Guards against: a network that is fed other durations than it played."""
     value = Value("C", 3, 2)
     for gate, written in ((0.9, ["C,1.000"]), (0.5, ["C,0.500", "R,0.500"])):
         bundle = modern_bundle()
@@ -75,23 +75,23 @@ def test_what_is_fed_back_is_what_sounded() -> None:
         assert [text[:7] for text in texts[: len(written)]] == written
 
 
-def test_a_key_that_comes_up_does_not_end_our_note_of_that_pitch() -> None:
-    """Without it the network would believe that its own note was cut short."""
+def test_a_released_key_does_not_end_our_note_of_that_pitch() -> None:
+    """Guards against: a network that sees its own note cut short."""
     player = improviser()
     player.player_note_on(0, 60)
     player.record_played(Choice(12, 12, 0, modern_bundle().vocabulary.values[0], 60, 80))
     player.player_note_off(15, 60)
-    assert [one.value.ticks for one in player._line.copy().finish_at(24)] == [12]
+    assert [written.value.ticks for written in player._line.copy().finish_at(24)] == [12]
 
 
 @given(st.floats(-0.4, 0.99))
-def test_what_we_play_together_is_told_whole(lag: float) -> None:
-    """Without it the network would forget its own note whenever you strike with it."""
+def test_simultaneous_notes_of_both_enter_the_line(lag: float) -> None:
+    """Guards against: a network that loses its own note whenever the player plays at the same time."""
     bundle = modern_bundle()
     player = improviser(bundle)
     for beat in range(1, 9):
-        strikes = [(12.0 * beat, None), (12.0 * beat + lag, 90)]
-        for tick, heard in sorted(strikes, key=lambda strike: strike[0]):
+        onsets = [(12.0 * beat, None), (12.0 * beat + lag, 90)]
+        for tick, heard in sorted(onsets, key=lambda onset: onset[0]):
             if heard is None:
                 player.record_played(Choice(12 * beat, 12, 0, bundle.vocabulary.values[0], 60, 80))
             else:
@@ -100,7 +100,7 @@ def test_what_we_play_together_is_told_whole(lag: float) -> None:
 
 
 def test_a_classic_network_is_fed_the_value_that_was_drawn() -> None:
-    """Without it the classic solo would not be the assignment's."""
+    """Guards against: a classic solo that is not that of the course."""
     bundle = classic_bundle()
     network = RecordingNetwork(bundle.weights)
     player = improviser(bundle, network)
@@ -115,7 +115,7 @@ def test_a_classic_network_is_fed_the_value_that_was_drawn() -> None:
 
 
 def solo(player: Improviser, ticks: int = 480) -> list[Choice]:
-    """What `player` plays by itself from the top, as it is chosen."""
+    """What `player` chooses and plays from the top, without input."""
     choices, tick = [], 0
     while tick < ticks:
         choices.append(player.choose(tick))
@@ -133,7 +133,7 @@ def leaps(choices: list[Choice]) -> list[int]:
 @settings(max_examples=25)
 @given(st.integers(0, 1000), st.sampled_from([1, 3, 5, 12]), st.sampled_from([0.25, 1 / 3, 0.5, 1]))
 def test_a_classic_solo_keeps_the_rules_of_the_originals(seed: int, leap: int, apart: float) -> None:
-    """Without it the classic bundle would play its rhythms off the grid, crowd its notes and jump about."""
+    """Guards against: a classic solo with rhythms off the grid, crowded notes and wide leaps."""
     keys: dict[str, Any] = {"play__leap": leap, "play__apart": apart, "play__seed": seed, "play__window": 2}
     choices = solo(improviser(classic_bundle(), play__rate="phrase", **keys))
     assert all(choice.tick % 12 in (0, 3, 4, 6, 8, 9) for choice in choices)
@@ -149,7 +149,7 @@ def test_a_classic_solo_keeps_the_rules_of_the_originals(seed: int, leap: int, a
 
 
 def test_without_its_rules_a_classic_solo_is_as_it_was_drawn() -> None:
-    """Without it the rules could not be turned off, nor their effect be shown."""
+    """Guards against: rules that cannot be turned off, so that their effect cannot be shown."""
     off: dict[str, Any] = {"play__settle": False, "play__leap": 0, "play__apart": 0, "play__repetition": 0}
     choices = solo(improviser(classic_bundle(), play__rate="phrase", **off))
     assert all(choice.length == choice.value.ticks for choice in choices)
@@ -157,26 +157,26 @@ def test_without_its_rules_a_classic_solo_is_as_it_was_drawn() -> None:
 
 
 def test_a_classic_network_is_fed_the_value_drawn_though_its_duration_settled() -> None:
-    """Without it the network would be led away from the music it has learned by what was tidied up for the ear."""
+    """Guards against: a network that leaves the music it has learned because its values were smoothed."""
     bundle = classic_bundle()
     network = RecordingNetwork(bundle.weights)
     player = improviser(bundle, network, play__rate="phrase")
-    tick, settled = 0, 0
+    tick, changed = 0, 0
     for _ in range(60):
         choice = player.choose(tick)
         player.record_played(choice)
         tick += choice.length
-        settled += choice.length != choice.value.ticks
+        changed += choice.length != choice.value.ticks
         network.fed_values.clear()
         player.predict(tick)
         assert network.fed_values[-1] == choice.index
-    assert settled
+    assert changed
 
 
 @settings(max_examples=25)
 @given(st.integers(0, 1000), st.sampled_from([2, 5, 12]), st.sampled_from([0, 0.25, 0.5]))
 def test_a_modern_solo_keeps_the_rules_in_what_it_draws(seed: int, leap: int, apart: float) -> None:
-    """Without it the knobs would change notes after they were chosen, and the network be told of others."""
+    """Guards against: rules that change notes after they were chosen, while the network is fed others."""
     keys: dict[str, Any] = {"play__leap": leap, "play__apart": apart, "play__settle": True, "play__seed": seed}
     choices = solo(improviser(play__rate="phrase", **keys))
     assert all(choice.length == choice.value.ticks for choice in choices)
@@ -186,7 +186,7 @@ def test_a_modern_solo_keeps_the_rules_in_what_it_draws(seed: int, leap: int, ap
 
 
 def test_a_modern_solo_is_left_as_it_was_learned() -> None:
-    """Without it rules made for another corpus would change how the default bundle plays."""
+    """Guards against: rules made for another corpus that change how the default bundle plays."""
     kept: dict[str, Any] = {"play__leap": 0, "play__apart": 0, "play__settle": False}
     assert solo(improviser(play__rate="phrase")) == solo(improviser(play__rate="phrase", **kept))
 
@@ -213,10 +213,10 @@ heard_notes = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 127)), max_s
 
 @settings(max_examples=150)
 @given(controls, ranges, heard_notes, st.sampled_from([modern_bundle(), classic_bundle()]))
-def test_whatever_the_controls_a_choice_is_a_pitch_in_range_or_a_rest(
+def test_with_any_settings_a_choice_is_a_pitch_in_range_or_a_rest(
     keys: dict[str, Any], span: tuple[int, int], heard: list[tuple[int, int]], bundle: Bundle
 ) -> None:
-    """Without it some turn of a knob would stop the music with an error, or leave the instrument's range."""
+    """Guards against: a knob that stops the music with an error, or leaves the range of the instrument."""
     low, high = span
     player = improviser(bundle, play__range=f"{low}-{high}", **keys)
     for tick, pitch in sorted(heard):
@@ -232,7 +232,7 @@ def test_whatever_the_controls_a_choice_is_a_pitch_in_range_or_a_rest(
 
 @given(st.integers(0, 1000))
 def test_choosing_changes_nothing(seed: int) -> None:
-    """Without it a choice taken back would leave traces, and the same performance would not repeat."""
+    """Guards against: a choice that leaves traces after it was taken back, so that a performance does not repeat."""
     player = improviser(play__seed=seed)
     player.player_note_on(0, 60)
     before = player.export_state(12)
@@ -240,8 +240,8 @@ def test_choosing_changes_nothing(seed: int) -> None:
     assert player.export_state(12) == before
 
 
-def test_temperature_nothing_takes_the_likeliest() -> None:
-    """Without it 'play safe' would still throw dice."""
+def test_temperature_0_takes_the_likeliest_value() -> None:
+    """Guards against: the safest setting that still plays at random."""
     player = improviser(play__temperature=0, play__repetition=0)
     place, logits = player.predict(0)
     kinds = {place.chord.kind_of(pitch) for pitch in range(12)}
@@ -250,15 +250,15 @@ def test_temperature_nothing_takes_the_likeliest() -> None:
 
 
 def test_top_k_of_one_is_the_likeliest_at_any_temperature() -> None:
-    """Without it top_k would let others in."""
+    """Guards against: `top_k` that lets other values in."""
     safe = improviser(play__temperature=0, play__repetition=0)
     for seed in range(20):
         assert improviser(play__top_k=1, play__repetition=0, play__seed=seed).choose(0).index == safe.choose(0).index
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2])
-def test_it_rests_at_most_so_many_pulses_in_a_row(limit: int) -> None:
-    """Without it the band would wait in silence for a soloist who has fallen asleep."""
+def test_rests_in_a_row_are_limited(limit: int) -> None:
+    """Guards against: a band that waits for a soloist who has fallen asleep."""
     player = improviser(play__density=0.01, play__rests=limit)
     rests = 0
     for beat in range(60):
@@ -270,8 +270,8 @@ def test_it_rests_at_most_so_many_pulses_in_a_row(limit: int) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2])
 @pytest.mark.parametrize("window", [0, 3])
-def test_a_pitch_comes_at_most_so_often_in_a_row(limit: int, window: int) -> None:
-    """Without it a network in love with one note would hammer it."""
+def test_repetitions_of_a_pitch_are_limited(limit: int, window: int) -> None:
+    """Guards against: a network that hammers one note."""
     bundle = modern_bundle()
     player = improviser(bundle, play__repetition=limit, play__window=window)
     pitches: list[int | None] = []
@@ -279,12 +279,12 @@ def test_a_pitch_comes_at_most_so_often_in_a_row(limit: int, window: int) -> Non
         choice = player.choose(12 * beat)
         pitches.append(choice.pitch)
         player.record_played(choice)
-    struck = [pitch for pitch in pitches if pitch is not None]
-    assert all(len(set(struck[start : start + limit + 1])) > 1 for start in range(len(struck) - limit))
+    played = [pitch for pitch in pitches if pitch is not None]
+    assert all(len(set(played[start : start + limit + 1])) > 1 for start in range(len(played) - limit))
 
 
 def test_density_leaves_room() -> None:
-    """Without it the knob for space would do nothing."""
+    """Guards against: a knob for space that has no effect."""
 
     def rests(density: float) -> int:
         player = improviser(play__density=density, play__rests=16)
@@ -299,18 +299,18 @@ def test_density_leaves_room() -> None:
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 10**6), st.integers(0, 2))
-def test_dice_depend_on_seed_tick_and_purpose_alone(seed: int, tick: int, purpose: int) -> None:
-    """Without it the same seed would not give the same solo."""
-    roll = RandomSource(seed).draw(tick, purpose)
-    assert 0 <= roll < 1
+def test_draws_depend_only_on_seed_tick_and_purpose(seed: int, tick: int, purpose: int) -> None:
+    """Guards against: a seed that does not give the same solo again."""
+    drawn = RandomSource(seed).draw(tick, purpose)
+    assert 0 <= drawn < 1
     other = RandomSource(seed)
     other.draw(tick + 1, purpose)
-    assert other.draw(tick, purpose) == roll
+    assert other.draw(tick, purpose) == drawn
 
 
 @pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()])
-def test_the_state_can_be_kept_and_gone_on_from(bundle: Bundle) -> None:
-    """Without it a restart of the service would forget what you have played together."""
+def test_a_saved_state_is_restored(bundle: Bundle) -> None:
+    """Guards against: a restart that forgets what was played together."""
     player, later = improviser(bundle), improviser(bundle)
     for tick in range(0, 96, 12):
         player.record_played(player.choose(tick))
@@ -324,8 +324,8 @@ def test_the_state_can_be_kept_and_gone_on_from(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize("broken", [{"a": [1.0]}, {"c": [float("nan")] * 16}, {"last": "Q,1.000"}, {"pitch": 400}])
-def test_a_state_of_something_else_is_refused(broken: dict[str, Any]) -> None:
-    """Without it a foreign or damaged state would be played as if it were ours."""
+def test_a_state_that_does_not_fit_is_refused(broken: dict[str, Any]) -> None:
+    """Guards against: a foreign or damaged state that is played."""
     player = improviser()
     with pytest.raises((ValueError, KeyError)):
         player.restore_state({**player.export_state(0), **broken}, 0)

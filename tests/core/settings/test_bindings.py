@@ -13,7 +13,7 @@ from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import CONTROLLER_TARGET, bindings_key_of, read_learn_target
 from sideman.core.settings.resolve import resolve_settings
 from sideman.core.settings.schema import KEYS, MidiSettings
-from sideman.core.settings.types import ActionTarget, Bindings, SettingTarget
+from sideman.core.targets import ActionTarget, Bindings, SettingTarget
 from sideman.core.turns import MODE_NAMES
 
 WRITTEN = b"""\

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Playing in an Ableton Link session: on its beats and bars, silent when it is stopped. On a clock that jumps."""
+"""Following an Ableton Link session: beats, bar lines, starts and stops."""
 
 from __future__ import annotations
 
@@ -40,47 +40,50 @@ START, STOP, TICK = (encode(event) for event in (ClockStart(), ClockStop(), Cloc
 
 
 def following(*, wait_start: bool = True, sends: bool = False, **keys: Any) -> tuple[Engine, LinkFollower, list[Any]]:
-    """An engine that plays in a session with bars of four beats, its transport, and what that tells and asks for."""
-    told: list[Any] = []
-    transport = LinkFollower(
-        4.0, wait_start=wait_start, on_change=lambda: told.append(transport.status_text), request_tempo=told.append
+    """An engine in a session with bars of four beats, the follower, and its status texts and requested tempos."""
+    reported: list[Any] = []
+    follower = LinkFollower(
+        4.0,
+        wait_start=wait_start,
+        on_change=lambda: reported.append(follower.status_text),
+        request_tempo=reported.append,
     )
-    return performance(**{**DENSE, **keys}).make_engine(0.0, clocks=ClockConfig(transport, sends)), transport, told
+    return performance(**{**DENSE, **keys}).make_engine(0.0, clocks=ClockConfig(follower, sends)), follower, reported
 
 
 def state(beat: float, bpm: float = 120.0, *, playing: bool = True, others: int = 1) -> LinkState:
-    """How a session stands."""
+    """The state of a session."""
     return LinkState(bpm, beat, playing, others)
 
 
 def onsets(engine: Engine, until: float, arrivals: Arrivals) -> list[float]:
-    """When notes are struck, all of them released."""
+    """The seconds of the note-ons; every note must be released."""
     recorder, _ = play_on_fake_clock(engine, until, arrivals)
     assert not hanging_notes(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
     return [second for second, _ in note_ons(recorder)]
 
 
 def test_it_begins_at_the_top_with_the_next_bar_line() -> None:
-    """It would come in anywhere in the bar, with the first bar's chords where the others have the third beat."""
-    engine, transport, told = following()
+    """Guards against: a start anywhere in the bar, so that its first chord meets the third beat of the others."""
+    engine, follower, reported = following()
     seconds = onsets(engine, 9.99, [(1.0, state(101.0))])  # beat 104 falls on second 2.5
     assert seconds == pytest.approx([2.5 + beat / 2 for beat in range(len(seconds))])
     assert len(seconds) == 15
-    assert transport.tempo.beat_at(2.5) == pytest.approx(0.0)
+    assert follower.tempo.beat_at(2.5) == pytest.approx(0.0)
     assert engine.chart.chord_at(engine.beat_at(4.6)) == engine.chart.chart.chord_at(4.2)
-    assert told == ["following Link at 120.0 bpm, 1 other"]
+    assert reported == ["following Link at 120.0 bpm, 1 other"]
 
 
-def test_a_session_that_is_stopped_is_waited_for() -> None:
-    """It would play while everybody else waits for the first beat."""
-    engine, _, told = following()
+def test_it_waits_while_the_session_is_stopped() -> None:
+    """Guards against: music that starts while everybody else waits for the first beat."""
+    engine, _, reported = following()
     arrivals: Arrivals = [(0.0, state(0.3, playing=False)), (3.0, state(6.3, playing=False)), (5.0, state(10.3))]
     assert onsets(engine, 7.01, arrivals) == pytest.approx([5.85, 6.35, 6.85])
-    assert told == ["waiting for the start of Link at 120.0 bpm, 1 other", "following Link at 120.0 bpm, 1 other"]
+    assert reported == ["waiting for the start of Link at 120.0 bpm, 1 other", "following Link at 120.0 bpm, 1 other"]
 
 
-def test_without_waiting_it_comes_in_though_nobody_has_started() -> None:
-    """Beside programs that share no start and stop, as Live does not unless told to, it would be silent for ever."""
+def test_without_wait_start_it_starts_in_a_stopped_session() -> None:
+    """Guards against: silence beside programs that share no start and stop, as Live by default."""
     engine, _, _ = following(wait_start=False)
     stopped = state(11.0, playing=False)
     assert onsets(engine, 3.01, [(1.0, stopped)]) == pytest.approx([1.5, 2.0, 2.5, 3.0])
@@ -90,20 +93,20 @@ def test_without_waiting_it_comes_in_though_nobody_has_started() -> None:
 
 
 def test_a_stop_silences_at_once_and_a_start_is_the_top() -> None:
-    """A note would sound on after the song is stopped, or the second take begin in the middle of the changes."""
-    engine, transport, _ = following(play__gate=1)
+    """Guards against: a note that sounds on after the stop, or a second take in the middle of the changes."""
+    engine, follower, _ = following(play__gate=1)
     arrivals: Arrivals = [(0.0, state(0.0)), (5.3, state(10.6, playing=False)), (8.0, state(16.1))]
     recorder, bars = play_on_fake_clock(engine, 12.01, arrivals)
     assert not hanging_notes(message for second, message in recorder.sent if second <= 5.3)
     seconds = [second for second, _ in note_ons(recorder)]
     assert next(second for second in seconds if second > 5.3) == pytest.approx(9.95)
-    assert transport.tempo.beat_at(9.95) == pytest.approx(0)
+    assert follower.tempo.beat_at(9.95) == pytest.approx(0)
     assert [bar.number for bar in bars] == [1, 2, 1]
 
 
 @pytest.mark.parametrize("bpm", [60.0, 97.0, 180.0])
 def test_a_tempo_that_changes_is_followed_on_the_beat(bpm: float) -> None:
-    """It would play in the old tempo beside the others."""
+    """Guards against: music that stays in the old tempo beside the others."""
     engine, _, _ = following()
     changes = 4.25  # in the middle of beat 8
     beats = 8.5 + bpm / 60 * 5
@@ -144,11 +147,11 @@ def test_a_tempo_that_is_always_moving_loses_no_beat(moves: list[tuple[float, fl
 
 @pytest.mark.parametrize(("to", "place"), [(31.0, 11.0), (30.0, 10.0), (29.5, 9.5), (25.0, 9.0), (28.4, 12.4)])
 def test_a_jump_of_the_beat_keeps_the_bar(to: float, place: float) -> None:
-    """When two sessions become one it would start the song again, or leave the others' bar lines."""
-    engine, transport, _ = following(play__gate=1)
+    """Guards against: two sessions that join, after which the song starts again or the bar lines differ."""
+    engine, follower, _ = following(play__gate=1)
     jumps = 5.3  # at beat 10.6 of the music
     recorder, _ = play_on_fake_clock(engine, 9.0, [(0.0, state(0.0)), (jumps, state(to))])
-    assert transport.tempo.beat_at(jumps) == pytest.approx(place)
+    assert follower.tempo.beat_at(jumps) == pytest.approx(place)
     assert engine.chart.chord_at(engine.beat_at(8.9)) == engine.chart.chart.chord_at(place + 7.2)
     assert not hanging_notes(message for _, message in recorder.sent)
     after = [second for second, _ in note_ons(recorder) if second > jumps - 0.01]
@@ -158,28 +161,28 @@ def test_a_jump_of_the_beat_keeps_the_bar(to: float, place: float) -> None:
 
 
 def test_a_beat_corrected_by_a_little_is_no_jump() -> None:
-    """Each correction of a clock would cut a note short."""
-    engine, transport, _ = following(play__gate=1)
+    """Guards against: a note that is cut at every small correction of the clock."""
+    engine, follower, _ = following(play__gate=1)
     recorder, _ = play_on_fake_clock(engine, 4.3, [(0.0, state(0.0)), (2.2, state(4.401)), (3.2, state(14.4))])
-    assert transport.tempo.beat_at(3.2) == pytest.approx(6.4)
-    assert not transport.relocated
+    assert follower.tempo.beat_at(3.2) == pytest.approx(6.4)
+    assert not follower.relocated
     assert [second for second, _ in note_ons(recorder)][-1] == pytest.approx(4.0)
     offs = [second for second, message in recorder.sent if message[0] & 0xF0 == 0x80]
     assert not [second for second in offs if second in (2.2, 3.2)]
 
 
-def test_our_own_wish_for_a_tempo_goes_to_the_session() -> None:
-    """Turning the tempo knob would put it out of time with everybody else."""
-    engine, _, told = following()
+def test_a_changed_tempo_setting_is_passed_to_the_session() -> None:
+    """Guards against: a tempo knob that takes us out of time with everybody else."""
+    engine, _, reported = following()
     engine.receive(state(0.0), 0.0)
     engine.receive(tempo_change(90.0), 1.0)
     engine.receive(ChangeSettings((("tempo.bpm", 100.0),)), 1.1)
-    assert told[1:] == [90.0, 100.0]
+    assert reported[1:] == [90.0, 100.0]
     assert engine.tempo.bpm == 120.0
 
 
 def test_what_is_played_before_its_first_bar_line_is_heard() -> None:
-    """The pick-up that you play into its first bar would be lost to it."""
+    """Guards against: a pick-up into the first bar that is not heard."""
     engine, _, _ = following()
     engine.receive(state(1.0), 0.0)
     engine.receive(NoteOn(60, 64, 1), 0.5)
@@ -205,7 +208,7 @@ gaps = st.sampled_from([0.0, 1e-4, 0.03, 0.4, 2.0])
 def test_no_session_leaves_a_note_sounding_or_takes_a_beat_back(
     items: Sequence[tuple[float, MidiEvent | Command]], wait_start: bool, sends: bool
 ) -> None:
-    """A peer that jumps about would end the solo, leave a note that sounds for ever, or tangle what was heard."""
+    """Guards against: a jumping peer that ends the solo, leaves a note hanging, or confuses what was heard."""
     engine, _, _ = following(wait_start=wait_start, sends=sends, play__rate="sixteenth", play__gate=1)
     second, arrivals, beats = 0.0, [], [0.0]
     for gap, item in items:
@@ -220,12 +223,12 @@ def test_no_session_leaves_a_note_sounding_or_takes_a_beat_back(
     assert not hanging_notes(message for _, message in recorder.sent if len(message) == 3 and message[0] < 0xF0)
     words = [message for _, message in recorder.sent if message in (START, STOP, (0xFB,))]
     assert not words or words[-1] == STOP
-    # Back by no more than what is moved along without a jump.
+    # A correction that is no jump may move a beat back a little.
     assert all(later >= earlier - 0.1001 for earlier, later in pairwise(beats))
 
 
 def test_the_clock_it_sends_goes_with_the_session() -> None:
-    """A drum machine behind it would not stop with Live, or be a sixteenth beside it after a jump."""
+    """Guards against: a drum machine behind us that does not stop with Live, or is off after a jump."""
     engine, _, _ = following(sends=True, play__gate=1)
     jump = 5.3
     arrivals: Arrivals = [(0.0, state(1.0)), (jump, state(40.2)), (9.0, state(47.6, playing=False))]

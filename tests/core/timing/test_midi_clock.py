@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Playing by somebody else's MIDI clock, and sending one: on its beats, from its places, silent when it is."""
+"""Following a MIDI clock, and sending one: beats, positions, starts and stops."""
 
 from __future__ import annotations
 
@@ -40,35 +40,35 @@ START, CONTINUE, STOP, TICK = (encode(event)[0] for event in (ClockStart(), Cloc
 
 
 def ticks(seconds: Iterable[float]) -> Arrivals:
-    """A tick at each of these."""
+    """A clock tick at each of these seconds."""
     return [(float(second), ClockTick()) for second in seconds]
 
 
 def following(
     *, beats: float | None = None, wait_start: bool = True, sends: bool = False, **keys: Any
 ) -> tuple[Engine, MidiClockFollower, list[str]]:
-    """An engine that follows a clock, its transport, and what that tells."""
-    told: list[str] = []
-    transport = MidiClockFollower(120.0, wait_start=wait_start, on_change=lambda: told.append(transport.status_text))
-    engine = performance(**{**DENSE, **keys}).make_engine(0.0, beats=beats, clocks=ClockConfig(transport, sends))
-    return engine, transport, told
+    """An engine that follows a clock, the follower, and the status texts that it reports."""
+    texts: list[str] = []
+    follower = MidiClockFollower(120.0, wait_start=wait_start, on_change=lambda: texts.append(follower.status_text))
+    engine = performance(**{**DENSE, **keys}).make_engine(0.0, beats=beats, clocks=ClockConfig(follower, sends))
+    return engine, follower, texts
 
 
 def band(true: Seconds, seed: int = 1) -> Arrivals:
     """A clock that starts with its first tick and stops after its last, its ticks up to 2 ms early or late."""
-    come = ticks(jittered(true, 0.002, seed))
-    return [(come[0][0] - 0.001, ClockStart()), *come, (come[-1][0] + 0.001, ClockStop())]
+    arriving = ticks(jittered(true, 0.002, seed))
+    return [(arriving[0][0] - 0.001, ClockStart()), *arriving, (arriving[-1][0] + 0.001, ClockStop())]
 
 
 def off(onsets: Sequence[float], beats: Sequence[float]) -> list[float]:
-    """How far each onset is from its beat, when there is one for each."""
+    """The distance of each onset from its beat; there must be one onset for each beat."""
     assert len(onsets) == len(beats)
     return [abs(onset - beat) for onset, beat in zip(onsets, beats, strict=True)]
 
 
 @pytest.mark.parametrize("bpm", [60.0, 97.0, 180.0])
 def test_every_note_falls_on_the_beat_of_the_clock(bpm: float) -> None:
-    """It would play beside the band: too fast, too slow, or off its beat."""
+    """Guards against: a solo beside the band: too fast, too slow, or off its beat."""
     true = steady(32, bpm)
     engine, _, _ = following()
     recorder, bars = play_on_fake_clock(engine, 100.0, band(true))
@@ -80,8 +80,8 @@ def test_every_note_falls_on_the_beat_of_the_clock(bpm: float) -> None:
     assert [bar.number for bar in bars] == list(range(1, len(bars) + 1))
 
 
-def test_what_it_plays_is_what_it_plays_alone() -> None:
-    """The band's clock would change the notes, not merely say when they come."""
+def test_a_clock_changes_no_note() -> None:
+    """Guards against: a clock that changes the notes and not only their time."""
     alone = performance(**DENSE).make_engine(0.0, beats=31)
     expected = [due.item.pitch for due in play_through(alone) if isinstance(due.item, NoteOn)]
     engine, _, _ = following(beats=31)
@@ -90,20 +90,20 @@ def test_what_it_plays_is_what_it_plays_alone() -> None:
     ] == expected
 
 
-def test_a_clock_that_runs_is_followed_in_silence_until_it_starts() -> None:
-    """It would come in anywhere in the bar, as soon as a machine is switched on."""
+def test_a_running_clock_is_followed_in_silence_until_it_starts() -> None:
+    """Guards against: a solo that comes in anywhere in the bar as soon as a machine is switched on."""
     true = steady(24, 100.0)
-    engine, _, told = following()
+    engine, _, texts = following()
     arrivals = ticks(true)
     arrivals.insert(16 * CLOCK_TICKS_PER_BEAT + 7, (float(true[16 * CLOCK_TICKS_PER_BEAT + 7]) - 0.01, ClockStart()))
     recorder, _ = play_on_fake_clock(engine, float(true[-1]), arrivals)
     onsets = [second for second, _ in note_ons(recorder)]
     assert max(off(onsets, true[16 * CLOCK_TICKS_PER_BEAT + 7 :: CLOCK_TICKS_PER_BEAT].tolist())) < 0.001
-    assert told == ["hearing a clock at 100.0 bpm, waiting for its start", "following 100.0 bpm"]
+    assert texts == ["hearing a clock at 100.0 bpm, waiting for its start", "following 100.0 bpm"]
 
 
-def test_without_waiting_its_first_tick_is_a_beat() -> None:
-    """Beside a drum machine that only ever sends ticks it would be silent for ever."""
+def test_without_wait_start_the_first_tick_is_a_beat() -> None:
+    """Guards against: silence beside a drum machine that never sends a start."""
     true = steady(8, 100.0)
     engine, _, _ = following(wait_start=False)
     recorder, _ = play_on_fake_clock(engine, float(true[-1]) + 0.02, ticks(true))
@@ -111,18 +111,18 @@ def test_without_waiting_its_first_tick_is_a_beat() -> None:
 
 
 @pytest.mark.parametrize("words", [(ClockContinue(),), (SongPosition(18),), (SongPosition(18), ClockContinue())])
-def test_a_running_clock_is_joined_at_the_place_it_tells(words: Sequence[MidiEvent]) -> None:
-    """Switched on in the middle of the tune, it would play the first bar's chords over the fifth's."""
+def test_a_running_clock_is_joined_at_its_position(words: Sequence[MidiEvent]) -> None:
+    """Guards against: a solo switched on in the middle of the song that plays the chords of the first bar."""
     true = steady(12, 120.0)
     joins = 4 * CLOCK_TICKS_PER_BEAT
     arrivals = ticks(true)
     arrivals[joins:joins] = [(float(true[joins]) - 0.01, word) for word in words]
-    engine, transport, _ = following()
+    engine, follower, _ = following()
     recorder, _ = play_on_fake_clock(engine, float(true[-1]) + 0.02, arrivals)
     place = 4.5 if SongPosition(18) in words else 0.0
-    assert transport.tempo.beat_at(float(true[joins])) == pytest.approx(place, abs=1e-6)
+    assert follower.tempo.beat_at(float(true[joins])) == pytest.approx(place, abs=1e-6)
     seconds = [second for second, _ in note_ons(recorder)]
-    first = float(true[joins]) + (0.25 if place else 0.0)  # half a beat to the next beat
+    first = float(true[joins]) + (0.25 if place else 0.0)  # the next beat is half a beat later
     assert max(off(seconds, [first + beat / 2 for beat in range(len(seconds))])) < 0.001
     beat = engine.beat_at(float(true[-1]))
     assert engine.chart.chord_at(beat) == engine.chart.chart.chord_at(place + 8)
@@ -131,7 +131,7 @@ def test_a_running_clock_is_joined_at_the_place_it_tells(words: Sequence[MidiEve
 @given(st.integers(1, 300), st.floats(0.0, 0.02), st.booleans())
 @settings(max_examples=15)
 def test_a_stop_silences_at_once_and_continue_goes_on_in_place(tick: int, later: float, ticking: bool) -> None:
-    """Stopping the song would leave a note sounding, or going on would repeat or leave out part of the line."""
+    """Guards against: a note that hangs after a stop, or a continue that repeats or skips a part of the line."""
     true, pause = steady(16, 120.0), 3.21
     last = float(true[tick - 1]) + later * 0.9
     rest = true[tick:] + pause
@@ -150,7 +150,7 @@ def test_a_stop_silences_at_once_and_continue_goes_on_in_place(tick: int, later:
 
 
 def test_a_new_start_is_the_top_of_the_chart() -> None:
-    """After the first take the second would begin in the middle of the changes."""
+    """Guards against: a second take that begins in the middle of the changes."""
     first, again = steady(6, 120.0), steady(9, 120.0, start=20.0)
     engine, _, _ = following(chart__choruses=2)
     recorder, bars = play_on_fake_clock(engine, 24.52, [*band(first), *band(again)[:-1]])
@@ -162,13 +162,14 @@ def test_a_new_start_is_the_top_of_the_chart() -> None:
 
 
 def test_after_the_last_chorus_it_waits_for_the_next_start() -> None:
-    """The program would be gone when the band counts in the second tune, or when somebody winds past the end."""
+    """Guards against: a daemon that is gone when the band counts in the second song, or winds past the end."""
     first, again = steady(20, 120.0), steady(20, 120.0, start=40.0)
     engine, _, _ = following(chart__choruses=1, play__gate=1)
     recorder, bars = play_on_fake_clock(engine, 100.0, [*band(first), *band(again)])
     onsets = [second for second, _ in note_ons(recorder)]
     assert [bar.number for bar in bars] == [1, 2, 3, 4] * 2
-    assert sum(second < 20 for second in onsets) == sum(second > 39 for second in onsets) == 13  # the last bar is one
+    # The last of the four bars is one note.
+    assert sum(second < 20 for second in onsets) == sum(second > 39 for second in onsets) == 13
     assert not hanging_notes(message for _, message in recorder.sent)
     engine, _, _ = following(chart__choruses=1)
     wound: Arrivals = [(0.0, SongPosition(64)), (0.01, ClockContinue()), *ticks(steady(8, 120.0)), (9.0, ClockStop())]
@@ -176,14 +177,14 @@ def test_after_the_last_chorus_it_waits_for_the_next_start() -> None:
     assert sum(second > 39 for second, _ in note_ons(recorder)) == 13
 
 
-def test_a_start_while_it_goes_begins_anew() -> None:
-    """A press of the start button would be passed over, and band and solo be in different bars."""
+def test_a_start_while_the_music_rolls_starts_again() -> None:
+    """Guards against: a press of the start button that is ignored, so that band and solo are in different bars."""
     true = steady(16, 120.0)
     arrivals = band(true)
     arrivals.insert(7 * CLOCK_TICKS_PER_BEAT + 1, (float(true[7 * CLOCK_TICKS_PER_BEAT]) - 0.004, ClockStart()))
-    engine, transport, _ = following(play__gate=1)
+    engine, follower, _ = following(play__gate=1)
     recorder, _ = play_on_fake_clock(engine, float(true[-1]) + 0.02, arrivals)
-    assert transport.tempo.beat_at(float(true[12 * CLOCK_TICKS_PER_BEAT])) == pytest.approx(5, abs=0.02)
+    assert follower.tempo.beat_at(float(true[12 * CLOCK_TICKS_PER_BEAT])) == pytest.approx(5, abs=0.02)
     assert engine.chart.chord_at(engine.beat_at(float(true[-1]) - 0.1)).text == engine.chart.chart.chord_at(8.9).text
     assert not hanging_notes(message for _, message in recorder.sent)
 
@@ -193,14 +194,14 @@ def test_a_start_while_it_goes_begins_anew() -> None:
 )
 @pytest.mark.parametrize("ahead", [0.00001, 0.0002, 0.0006, 0.0015])
 def test_a_loop_begins_with_its_first_note(words: tuple[MidiEvent, ...], ahead: float) -> None:
-    """A sequencer that loops says so when a note is on its way: the new one would be missing, or late, each time."""
+    """Guards against: a sequencer that loops, and whose first note is missing or late each time."""
     beats, loops = 4, 6
-    come = jittered(steady(beats * loops, 120.0), 0.001, 1)
-    arrivals: Arrivals = [(float(come[0]) - 0.01, ClockStart()), *ticks(come)]
-    tops = [float(come[number * beats * CLOCK_TICKS_PER_BEAT]) for number in range(1, loops)]
+    arriving = jittered(steady(beats * loops, 120.0), 0.001, 1)
+    arrivals: Arrivals = [(float(arriving[0]) - 0.01, ClockStart()), *ticks(arriving)]
+    tops = [float(arriving[number * beats * CLOCK_TICKS_PER_BEAT]) for number in range(1, loops)]
     arrivals += [(top - ahead, word) for top in tops for word in words]
     engine, _, _ = following(play__rate="eighth")
-    recorder, _ = play_on_fake_clock(engine, float(come[-1]), sorted(arrivals, key=lambda each: each[0]))
+    recorder, _ = play_on_fake_clock(engine, float(arriving[-1]), sorted(arrivals, key=lambda arrival: arrival[0]))
     for top in tops:
         *_, last = (second for second, _ in note_ons(recorder) if second < top + 0.2)
         assert last == pytest.approx(top, abs=0.003)
@@ -208,58 +209,58 @@ def test_a_loop_begins_with_its_first_note(words: tuple[MidiEvent, ...], ahead: 
 
 
 @pytest.mark.parametrize("bpm", [60.0, 120.0, 240.0])
-def test_a_clock_that_dies_is_noticed_within_two_beats(bpm: float) -> None:
-    """A cable pulled out would leave a solo without a band, and nobody would know why."""
+def test_a_lost_clock_is_noticed_within_two_beats(bpm: float) -> None:
+    """Guards against: a cable pulled out, and a solo that goes on without a band and without a word."""
     true = steady(16, bpm)
-    engine, transport, told = following(play__rate="phrase", play__gate=1)
+    engine, follower, texts = following(play__rate="phrase", play__gate=1)
     recorder, _ = play_on_fake_clock(engine, 60.0, band(true)[:-1])
     silent = float(true[-1]) + 2 * 60 / bpm
     assert not hanging_notes(message for second, message in recorder.sent if second <= silent)
     assert not [second for second, _ in note_ons(recorder) if second > silent]
-    assert told[-1] == transport.status_text == "clock lost, waiting for it"
+    assert texts[-1] == follower.status_text == "clock lost, waiting for it"
 
 
-def test_a_clock_that_comes_twice_is_told() -> None:
-    """Nobody would think of the second cable, or of the DAW's thru."""
+def test_a_doubled_clock_is_reported() -> None:
+    """Guards against: a second cable, or the thru of a DAW, that nothing points to."""
     once = steady(8, 120.0)
     twice = np.sort(np.concatenate([once, once[4 * CLOCK_TICKS_PER_BEAT :] + 0.0011]))
     fast = steady(16, 600.0)
-    for true, come, bpm in ((once, twice, 120.0), (fast, fast, 400.0)):
-        engine, _, told = following()
-        play_on_fake_clock(engine, float(true[-1]), [(float(true[0]) - 0.001, ClockStart()), *ticks(come)])
-        text, _, warning = told[-1].partition("; ")
+    for true, arriving, bpm in ((once, twice, 120.0), (fast, fast, 400.0)):
+        engine, _, texts = following()
+        play_on_fake_clock(engine, float(true[-1]), [(float(true[0]) - 0.001, ClockStart()), *ticks(arriving)])
+        text, _, warning = texts[-1].partition("; ")
         assert warning == "more ticks come than that: is the clock connected twice?"
         assert float(text.split()[1]) == pytest.approx(bpm, rel=0.01)
-    engine, _, told = following()
+    engine, _, texts = following()
     play_on_fake_clock(engine, float(once[-1]), band(once)[:-1])
-    assert told[-1] == "following 120.0 bpm"
+    assert texts[-1] == "following 120.0 bpm"
 
 
-def test_what_a_port_does_to_a_clock_is_known() -> None:
-    """Over JACK at long periods the whole program would play at the tempo of the sound card."""
+def test_the_period_of_the_port_reaches_the_clock() -> None:
+    """Guards against: JACK with long periods that makes the daemon play at the tempo of the sound card."""
     true, period = steady(60, 112.0), 1024 / 48000
-    engine, transport, _ = following()
-    transport.set_port_period(period)
-    come = np.ceil(true / period) * period
-    play_on_fake_clock(engine, float(true[-1]), [(float(come[0]) - 0.001, ClockStart()), *ticks(come)])
-    assert transport.tempo.beat_at(float(true[-1])) == pytest.approx(60, abs=0.05)
+    engine, follower, _ = following()
+    follower.set_port_period(period)
+    arriving = np.ceil(true / period) * period
+    play_on_fake_clock(engine, float(true[-1]), [(float(arriving[0]) - 0.001, ClockStart()), *ticks(arriving)])
+    assert follower.tempo.beat_at(float(true[-1])) == pytest.approx(60, abs=0.05)
 
 
 @pytest.mark.parametrize("wait_start", [True, False])
 def test_a_clock_that_comes_back_is_followed_again(wait_start: bool) -> None:
-    """One moment without a cable would be the end of the music."""
+    """Guards against: one moment without a cable that ends the music."""
     before, later = steady(8, 120.0), steady(8, 100.0, start=30.0)
-    come = ticks(later) if not wait_start else [(29.9, ClockStart()), *ticks(later)]
-    engine, transport, told = following(wait_start=wait_start)
-    recorder, _ = play_on_fake_clock(engine, float(later[-1]) + 0.02, [*band(before)[:-1], *come])
+    arriving = ticks(later) if not wait_start else [(29.9, ClockStart()), *ticks(later)]
+    engine, follower, texts = following(wait_start=wait_start)
+    recorder, _ = play_on_fake_clock(engine, float(later[-1]) + 0.02, [*band(before)[:-1], *arriving])
     seconds = [second for second, _ in note_ons(recorder) if second > 29]
     assert max(off(seconds, later[::CLOCK_TICKS_PER_BEAT].tolist()[-len(seconds) :])) < 0.001
     assert len(seconds) >= 6
-    assert told[-1] == transport.status_text == "following 100.0 bpm"
+    assert texts[-1] == follower.status_text == "following 100.0 bpm"
 
 
-def test_what_is_played_to_it_while_it_waits_is_not_heard() -> None:
-    """The tuning up before the song would be its first phrase."""
+def test_notes_before_the_start_are_not_heard() -> None:
+    """Guards against: the tuning before the song that becomes its first phrase."""
     engine, _, _ = following()
     before = engine.improviser.export_state(0)
     engine.receive(NoteOn(60, 64, 1), 1.0)
@@ -280,7 +281,7 @@ gaps = st.sampled_from([0.0, 1e-4, 0.0105, 0.0208, 0.0208, 0.0417, 0.7, 5.0])
 def test_no_clock_leaves_a_note_sounding(
     messages: list[tuple[float, MidiEvent]], wait_start: bool, sends: bool
 ) -> None:
-    """A machine that sends nonsense would end the solo, or leave it with a note that sounds for ever."""
+    """Guards against: a machine that sends nonsense and ends the solo, or leaves a note hanging."""
     engine, _, _ = following(wait_start=wait_start, sends=sends, play__rate="sixteenth", play__gate=1)
     second, arrivals = 0.0, []
     for gap, event in messages:
@@ -300,9 +301,9 @@ chunks = st.lists(st.sampled_from([0xF8, 0xF8, 0xF8, 0xFA, 0xFB, 0xFC, 0xF2, 0x9
 def test_no_bytes_at_any_rate_leave_a_note_sounding(
     heard: list[tuple[float, list[int]]], offset: int, coarse: bool
 ) -> None:
-    """A broken cable, or a program that sends its clock in clumps, would end the solo or hang a note."""
-    engine, transport, _ = following(wait_start=False, sends=True, play__rate="sixteenth", play__offset_ms=offset)
-    transport.set_port_period(1024 / 48000 if coarse else 0.0)
+    """Guards against: a broken cable, or a clock that comes in clumps, that ends the solo or leaves a note hanging."""
+    engine, follower, _ = following(wait_start=False, sends=True, play__rate="sixteenth", play__offset_ms=offset)
+    follower.set_port_period(1024 / 48000 if coarse else 0.0)
     second, arrivals, decoder = 0.0, [], MidiDecoder(clock=True)
     for gap, chunk in heard:
         second += gap
@@ -322,8 +323,9 @@ def sending(beats: float | None = None, **keys: Any) -> Engine:
     return performance(**{**DENSE, **keys}).make_engine(0.0, beats=beats, clocks=ClockConfig(sends_midi_clock=True))
 
 
-def test_an_hour_of_ticks_drifts_by_nothing() -> None:
-    """Whoever follows would be out of time before the set is over."""
+@pytest.mark.slow
+def test_an_hour_of_sent_ticks_has_no_drift() -> None:
+    """Guards against: a follower that is out of time before the set is over."""
     beats = 7200
     seconds = [due.second for due in play_through(sending(beats, play__mode="off")) if due.item == ClockTick()]
     assert len(seconds) == beats * CLOCK_TICKS_PER_BEAT
@@ -332,14 +334,14 @@ def test_an_hour_of_ticks_drifts_by_nothing() -> None:
 
 @pytest.mark.parametrize("rate", ["beat", "triplet", "sixteenth", "phrase"])
 def test_the_notes_are_as_without_a_clock(rate: str) -> None:
-    """Sending a clock would change, or move, what it plays."""
+    """Guards against: a sent clock that changes or moves the notes."""
     with_clock = [due for due in play_through(sending(32, play__rate=rate)) if isinstance(due.item, NoteOn | NoteOff)]
     alone = performance(**DENSE, play__rate=rate).make_engine(0.0, beats=32)
     assert with_clock == [due for due in play_through(alone) if not isinstance(due.item, BarPlayed)]
 
 
 def test_start_comes_first_and_stop_last_and_ticks_before_their_notes() -> None:
-    """A drum machine would begin a tick late, or run on after the end."""
+    """Guards against: a drum machine that begins a tick late, or runs on after the end."""
     recorder, _ = play_on_fake_clock(sending(8, play__gate=1, play__swing=0.5), 100.0)
     messages = [message[0] for _, message in recorder.sent]
     assert messages[:3] == [START, TICK, 0x90]
@@ -351,39 +353,39 @@ def test_start_comes_first_and_stop_last_and_ticks_before_their_notes() -> None:
 
 
 def listening(sent: Iterable[tuple[float, MidiEvent]]) -> MidiClockFollower:
-    """A transport that has followed all that was sent."""
-    transport = MidiClockFollower(120.0)
+    """A follower that has received every clock message that was sent."""
+    follower = MidiClockFollower(120.0)
     for second, event in sent:
         if not isinstance(event, NoteOn | NoteOff):
-            transport.receive(event, second)  # type: ignore[arg-type]
-    return transport
+            follower.receive(event, second)  # type: ignore[arg-type]
+    return follower
 
 
 def sent(dues: Iterable[DueItem]) -> Iterator[tuple[float, MidiEvent]]:
-    """What goes out, and when it was meant to."""
+    """The sent events with their seconds."""
     return ((due.second, due.item) for due in dues if not isinstance(due.item, BarPlayed))
 
 
-def test_who_follows_is_where_we_are_even_after_the_machine_stood_still() -> None:
-    """A laptop that slept for a while would leave the drum machine bars behind."""
+def test_a_follower_is_at_our_position_after_the_machine_stood_still() -> None:
+    """Guards against: a laptop that slept for a while and leaves the drum machine bars behind."""
     engine = sending()
     out = []
     for second in (*range(4), 3.3, *(400 + n / 100 for n in range(300))):
         out += [(max(float(second), due), event) for due, event in sent(engine.advance(float(second)))]
-    transport = listening(out)
+    follower = listening(out)
     assert ClockStop() in [event for _, event in out]
-    assert transport.rolling
-    assert transport.tempo.beat_at(403.0) == pytest.approx(engine.beat_at(403.0), abs=0.05)
+    assert follower.rolling
+    assert follower.tempo.beat_at(403.0) == pytest.approx(engine.beat_at(403.0), abs=0.05)
     assert len(out) < 400
 
 
-def test_what_is_resumed_tells_its_place() -> None:
-    """Going on where it stopped, it would send the drum machine to the top."""
+def test_a_resumed_performance_sends_its_position() -> None:
+    """Guards against: a drum machine that is sent to the top when the performance continues."""
     made = performance(**DENSE)
     engine = made.make_engine(0.0)
     list(engine.advance(5.1))
     again = resumed_engine(made, state_of(engine, made, 5.1), 0.5, ClockConfig(sends_midi_clock=True))
-    out = [each for tenth in range(1, 21) for each in sent(again.advance(tenth / 10))]
+    out = [item for tenth in range(1, 21) for item in sent(again.advance(tenth / 10))]
     assert [event for _, event in out][:3] == [SongPosition(48), ClockContinue(), ClockTick()]
     assert out[2][0] == 0.5
     assert listening(out).tempo.beat_at(2.0) == pytest.approx(again.beat_at(2.0))
@@ -391,14 +393,16 @@ def test_what_is_resumed_tells_its_place() -> None:
 
 @pytest.mark.parametrize("number", [97, 99, 101, 102, 103])
 @pytest.mark.parametrize("later", [-0.0008, -0.0003, 0.0001, 0.0004])
-def test_who_follows_behind_us_stays_in_step_over_a_stop(number: int, later: float) -> None:
-    """A stop beside a tick would leave the drum machine behind us a tick off, until somebody starts it anew."""
+def test_a_follower_behind_us_stays_in_step_over_a_stop(number: int, later: float) -> None:
+    """Guards against: a stop close to a tick that puts the drum machine behind us a tick off."""
     true = jittered(steady(8, 120.0), 0.0005, 3)
     stop, pause = float(true[number]) + later, 2.0
-    come = [second if second < stop else second + pause for second in map(float, true)]
-    words: Arrivals = [(come[0] - 0.01, ClockStart()), (stop, ClockStop()), (stop + pause - 0.02, ClockContinue())]
+    arriving = [second if second < stop else second + pause for second in map(float, true)]
+    words: Arrivals = [(arriving[0] - 0.01, ClockStart()), (stop, ClockStop()), (stop + pause - 0.02, ClockContinue())]
     engine, _, _ = following(sends=True, play__mode="off")
-    recorder, _ = play_on_fake_clock(engine, come[-1] + 0.005, sorted([*ticks(come), *words], key=lambda each: each[0]))
+    recorder, _ = play_on_fake_clock(
+        engine, arriving[-1] + 0.005, sorted([*ticks(arriving), *words], key=lambda arrival: arrival[0])
+    )
     place = 0
     for _, message in recorder.sent:
         if message[0] == encode(SongPosition(0))[0]:
@@ -407,8 +411,8 @@ def test_who_follows_behind_us_stays_in_step_over_a_stop(number: int, later: flo
     assert place == len(true)
 
 
-def test_a_clock_that_is_followed_is_passed_on() -> None:
-    """The drum machine behind it would not know that the band stops and goes on."""
+def test_a_followed_clock_is_passed_on() -> None:
+    """Guards against: a drum machine behind us that does not know that the band stops and continues."""
     true = steady(8, 120.0)
     engine, _, _ = following(sends=True)
     pause: Arrivals = [(14.5, ClockContinue()), *ticks(steady(4, 120.0, start=14.6))]
@@ -423,12 +427,12 @@ def test_a_clock_that_is_followed_is_passed_on() -> None:
     )
 
 
-# -- on the wire
+# -- as bytes
 
 
 @given(st.lists(timing, max_size=20))
 def test_a_clock_is_read_as_mido_writes_it(events: list[MidiEvent]) -> None:
-    """It would go on when the band stops, or be in another bar."""
+    """Guards against: music that goes on when the band stops, or is in another bar."""
     names = {ClockTick: "clock", ClockStart: "start", ClockContinue: "continue", ClockStop: "stop"}
     for event in events:
         position = {"pos": event.sixteenths} if isinstance(event, SongPosition) else {}
@@ -440,7 +444,7 @@ def test_a_clock_is_read_as_mido_writes_it(events: list[MidiEvent]) -> None:
 
 @given(st.lists(st.binary(max_size=6), max_size=20))
 def test_no_bytes_of_a_clock_change_the_notes(messages: list[bytes]) -> None:
-    """A clock in the middle of a note would swallow it."""
+    """Guards against: a clock message in the middle of a note that swallows the note."""
     heard = [[], []]  # type: list[list[MidiEvent]]
     for events, decoder in zip(heard, (MidiDecoder(), MidiDecoder(clock=True)), strict=True):
         for message in messages:

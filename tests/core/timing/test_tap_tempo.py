@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tap tempo: what a foot means."""
+"""Tap tempo."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from support.fakes import performance
 
 
 @given(st.floats(40, 400), st.integers(2, 20), st.lists(st.floats(-0.05, 0.05), min_size=20, max_size=20))
-def test_a_steady_foot_gives_its_tempo(bpm: float, count: int, unsteady: list[float]) -> None:
-    """Tapping along with a record would give another tempo than it has."""
+def test_a_steady_foot_gives_its_tempo(true_bpm: float, count: int, errors: list[float]) -> None:
+    """Guards against: another tempo than that of the record along which somebody taps."""
     taps = TapTempoEstimator()
-    tapped = [taps.tap(60 / bpm * (beat + unsteady[beat])) for beat in range(count)]
-    assert [each is None for each in tapped] == [True, *[False] * (count - 1)]
-    assert tapped[-1] == pytest.approx(bpm, rel=0.12)
+    tapped = [taps.tap(60 / true_bpm * (beat + errors[beat])) for beat in range(count)]
+    assert [bpm is None for bpm in tapped] == [True, *[False] * (count - 1)]
+    assert tapped[-1] == pytest.approx(true_bpm, rel=0.12)
 
 
 @given(st.lists(st.floats(0, 3), max_size=30))
 def test_any_taps_give_a_tempo_that_can_be_played(pauses: list[float]) -> None:
-    """A bouncing pedal would set a tempo at which nothing can be played."""
+    """Guards against: a bouncing pedal that sets an impossible tempo."""
     taps, second = TapTempoEstimator(), 0.0
     for pause in pauses:
         second += pause
@@ -35,14 +35,14 @@ def test_any_taps_give_a_tempo_that_can_be_played(pauses: list[float]) -> None:
 
 
 def test_one_missed_tap_does_no_harm() -> None:
-    """A foot that slips once would double the tempo."""
+    """Guards against: a foot that slips once and halves the tempo."""
     taps = TapTempoEstimator()
     tapped = [taps.tap(0.5 * beat) for beat in range(9) if beat != 6]
     assert tapped[-1] == 120.0
 
 
-def test_a_pause_begins_anew() -> None:
-    """The old tempo would linger in the new one."""
+def test_a_pause_starts_the_count_again() -> None:
+    """Guards against: an old tempo that influences the new one."""
     taps = TapTempoEstimator()
     for beat in range(8):
         taps.tap(0.5 * beat)
@@ -50,8 +50,8 @@ def test_a_pause_begins_anew() -> None:
     assert taps.tap(3.5 + MAX_TAP_GAP_S + 1.01) == 60.0
 
 
-def test_tapping_moves_no_beat_and_shows() -> None:
-    """The solo would trip over every tap, or the tempo shown not be the one played."""
+def test_tapping_moves_no_beat_and_sets_the_shown_tempo() -> None:
+    """Guards against: a solo that stumbles at every tap, or a shown tempo that is not the one played."""
     engine = performance().make_engine(0.0)
     for second in (1.0, 1.4, 1.8):
         list(engine.advance(second))
@@ -61,8 +61,8 @@ def test_tapping_moves_no_beat_and_shows() -> None:
     assert engine.tempo.bpm == engine.snapshot(1.8).settings.tempo.bpm == 150.0
 
 
-def test_a_clock_that_is_followed_hears_no_foot() -> None:
-    """A tap would tear us from the drum machine."""
+def test_taps_do_not_change_the_tempo_of_a_midi_clock() -> None:
+    """Guards against: a tap that separates us from the drum machine."""
     engine = performance(tempo__source="midi-clock").make_engine(
         0.0, clocks=ClockConfig(MidiClockFollower(120.0, wait_start=True, on_change=lambda: None))
     )
@@ -71,11 +71,11 @@ def test_a_clock_that_is_followed_hears_no_foot() -> None:
     assert engine.settings.tempo.bpm == 120.0
 
 
-def test_a_session_is_asked_for_what_is_tapped() -> None:
-    """In a Link session nobody of sideman's could set the tempo."""
-    asked: list[float] = []
-    transport = LinkFollower(4.0, wait_start=False, on_change=lambda: None, request_tempo=asked.append)
+def test_a_link_session_is_asked_for_the_tapped_tempo() -> None:
+    """Guards against: a Link session whose tempo cannot be set from here."""
+    requested: list[float] = []
+    transport = LinkFollower(4.0, wait_start=False, on_change=lambda: None, request_tempo=requested.append)
     engine = performance(tempo__source="link").make_engine(0.0, clocks=ClockConfig(transport))
     for second in (1.0, 1.4, 1.8):
         engine.receive(TapTempo(), second)
-    assert asked == [150.0]
+    assert requested == [150.0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beats and seconds."""
+"""Beats, seconds, and swing."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ ticks = st.integers(0, 10_000)
 
 
 @given(bpms, seconds, st.floats(0, 1e5))
-def test_a_beat_and_its_second_belong_to_each_other(bpm: float, second: float, beat: float) -> None:
-    """Without it a note would sound at another place than the one it was chosen for."""
+def test_beats_and_seconds_convert_back(bpm: float, second: float, beat: float) -> None:
+    """Guards against: a note that sounds at another place than the one it was chosen for."""
     tempo = Tempo(bpm, second, 8.0)
     assert tempo.beat_at(tempo.second_at(beat)) == pytest.approx(beat, abs=1e-6)
 
 
 @given(bpms, bpms, st.floats(0, 1e4))
 def test_a_tempo_change_moves_no_beat(before: float, after: float, second: float) -> None:
-    """Without it the music would stumble at every turn of the tempo knob."""
+    """Guards against: music that stumbles when the tempo knob is turned."""
     tempo = Tempo(before, 3.0, 0.0)
     assert tempo.with_bpm(after, second).beat_at(second) == pytest.approx(tempo.beat_at(second))
 
 
 @given(ticks, swings)
 def test_what_is_swung_can_be_unswung(tick: int, swing: float) -> None:
-    """Without it an eighth that the player swings as we do would be heard as something else than an eighth."""
+    """Guards against: an eighth that the player swings as we do, and that is not heard as an eighth."""
     if tick % 12 not in (2, 4, 8, 10):
         assert unswung_tick(swung_beat(tick, swing), swing) == pytest.approx(tick, abs=1e-6)
 
 
 @given(st.integers(0, 1000), swings)
 def test_swing_moves_eighths_and_leaves_beats_and_triplets(beat: int, swing: float) -> None:
-    """Without it swung playing would drag the beat, or bend triplets."""
+    """Guards against: swing that drags the beat or bends triplets."""
     assert swung_beat(12 * beat, swing) == beat
     assert swung_beat(12 * beat + 6, swing) == pytest.approx(beat + swing)
     assert swung_beat(12 * beat + 4, swing) == pytest.approx(beat + 1 / 3)
     assert swung_beat(12 * beat + 3, swing) == pytest.approx(beat + swing / 2)
 
 
-def test_fast_tunes_are_straight() -> None:
-    """Without it fast tunes would lope."""
+def test_fast_tempos_are_straight_by_default() -> None:
+    """Guards against: fast songs that limp."""
     assert default_swing(120) == 0.54
     assert default_swing(221) == 0.5

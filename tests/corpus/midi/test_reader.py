@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman import cli
-from sideman.core.chart.chart import Meter, parse_changes
+from sideman.core.chart.chart import Meter
+from sideman.core.chart.text import parse_changes
 from sideman_models.corpus.midi import folder, meter
 from sideman_models.corpus.midi.parts import estimate_swing, remove_swing, skyline
 from sideman_models.corpus.midi.reader import MidiMusic, ReadingOptions, read_midi

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form of a tune as it is written, and the order in which its bars are played.
+"""The form of a song as it is written, and the order in which its bars are played.
 
-Whatever a chart is read from, its bars and signs are told to a `Form` in the order in which they are written, and
-`Form.unfold` gives the bars in the order in which they sound, every repeat written out. The rules:
+Every reader of charts adds the bars and signs to a `Form` in the order in which they are written. `Form.unfold` returns
+the bars in the order in which they are played, with all repeats written out. The rules:
 
-- **Repeats.** A part is played twice, or as often as said. A repeat that is not opened goes back to where the last one
-  ended, or to the top. Repeats do not stand within one another.
-- **Endings** are numbered from 1 without a gap; each but the last ends its bars by closing the repeat. The part is
-  played as often as its highest number says, at least twice: with a first ending alone, the second time leaves it out.
-- **D.C., D.S.** are taken once each, the last time that their bar is played. From there to the goal (Fine, To Coda, or
-  an ending) repeats are not taken: each part is played once, with the ending that leads to the goal, else its last.
-  Without "al" they go to the Fine if there is one, else to the coda, else through to the end.
-- **To Coda** jumps to the coda after such a return; there, repeats are taken again.
-- **A coda that no D.C. or D.S. leads to** is a tune's last ending, played when all is over. A chart goes round for
-  ever, so it is left out.
-- **Fine** ends the chorus after a return, and else means nothing.
+- **Repeats.** A part is played twice, or as often as its repeat says. Without an opening sign a repeat goes back to the
+  end of the last repeat, or to the top. A repeat cannot contain another repeat.
+- **Endings** are numbered from 1 without a gap; every ending but the last closes the repeat at its end. The part is
+  played as often as the highest number says, at least twice: with a first ending only, the second pass leaves it out.
+- **D.C., D.S.** are each taken once, on the last pass through their bar. From there to the goal (Fine, To Coda, or an
+  ending) no repeat is taken: each part is played once, with the ending that leads to the goal, else with its last one.
+  Without "al" the goal is the Fine if there is one, else the coda, else the end.
+- **To Coda** jumps to the coda after a D.C. or D.S. From the coda on repeats are taken again.
+- **A coda that no D.C. or D.S. leads to** is the ending of the whole performance. A chart is played round and round, so
+  this coda is left out.
+- **Fine** ends the chorus after a D.C. or D.S.; otherwise it has no effect.
 
-So every form ends; one that would grow too long is refused.
+So every form has an end. A form that would be longer than `MAX_BARS` is refused.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ MAX_PASSES = 64
 
 T = TypeVar("T")
 ErrorFactory = Callable[[str, int], Exception]
-"""The error for a problem at a bar, counted from 1 as written."""
+"""Makes the error for a problem at a bar; bars are counted from 1, as written."""
 
 SIGN_PATTERN = (
     r"(?P<back>D\.[ \t]?[CS]\.?|Da[ \t]+Capo|Dal[ \t]+Segno)"
     r"(?:[ \t]+al[ \t]+(?P<goal>Fine|Coda|[1-9](?:st|nd|rd|th)?\.?(?:[ \t]+End(?:ing|\.)?)?))?"
     r"|(?P<tocoda>To[ \t]+Coda)|(?P<coda>Coda)|(?P<segno>Segno)|(?P<fine>Fine)"
 )
-"""A pattern (not minding case) for the signs that `Form.add_sign` understands."""
+"""The signs that `Form.add_sign` understands; upper and lower case are the same."""
 _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
 _ORDINALS = ("", "1st", "2nd", "3rd")
 
 
 def stands_before_bar(sign: str) -> bool:
-    """Whether a sign stands before the bar it belongs to, as Segno and Coda do; the others stand behind it."""
+    """Whether a sign stands before its bar, as Segno and Coda do; the other signs stand after it."""
     return sign.strip().lower() in ("segno", "coda")
 
 
 def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th: as endings are called."""
+    """Return the name of an ending: 1st, 2nd, 3rd, 4th."""
     return _ORDINALS[number] if number < len(_ORDINALS) else f"{number}th"
 
 
@@ -62,7 +62,7 @@ class _Ending:
 
 @dataclass(slots=True)
 class _RepeatedPart:
-    """Bars that are played more than once: from `first` to `last`, without endings so many `times`."""
+    """The bars from `first` to `last`, which are played more than once: `times` times if they have no endings."""
 
     first: int
     opened: bool = False
@@ -74,17 +74,17 @@ class _RepeatedPart:
         return max(2, self.endings[-1].numbers[-1]) if self.endings else self.times
 
     def ending_at(self, bar: int) -> _Ending | None:
-        """The ending that a bar of this part lies in."""
-        return next((each for each in reversed(self.endings) if each.first <= bar), None)
+        """Return the ending that contains a bar of this part."""
+        return next((ending for ending in reversed(self.endings) if ending.first <= bar), None)
 
     def last_bar_of(self, ending: _Ending | None) -> int:
-        """The last bar of an ending, or of the part itself."""
+        """Return the last bar of an ending, or of the part itself."""
         return self.last if ending is None or ending.last is None else ending.last
 
 
 @dataclass(frozen=True, slots=True)
 class _Jump:
-    """A D.C. or D.S.; `goal` is fine, coda, an ending's number, or nothing."""
+    """A D.C. or D.S. after `bar` (from 1). `goal` is "fine", "coda", the number of an ending, or empty."""
 
     text: str
     bar: int
@@ -93,7 +93,7 @@ class _Jump:
 
 
 class Form(Generic[T]):
-    """Collects bars (of any kind) and signs as written. Its methods raise what `make_error` makes of a problem."""
+    """Collects bars (of any type) and signs as written. Its methods raise the errors that `make_error` makes."""
 
     def __init__(self, make_error: ErrorFactory) -> None:
         self._make_error = make_error
@@ -110,16 +110,16 @@ class Form(Generic[T]):
         return len(self._bars)
 
     def last_bar(self, back: int = 1) -> T | None:
-        """The last bar written, or an earlier one; None if there are not so many."""
+        """Return the last bar written, or the one `back` bars from the end; None if there is none."""
         return self._bars[-back] if len(self._bars) >= back else None
 
     @property
     def next_ending(self) -> int:
-        """The number that the next ending has."""
+        """The number of the next ending."""
         return self._open_part.endings[-1].numbers[-1] + 1 if self._open_part and self._open_part.endings else 1
 
     def add_bar(self, bar: T) -> None:
-        """Write one bar more."""
+        """Add the next bar."""
         if self._open_part and self._open_part.endings and self._open_part.endings[-1].last == len(self) - 1:
             self._finish_part(self._open_part)
         if len(self) == MAX_BARS:
@@ -127,39 +127,39 @@ class Form(Generic[T]):
         self._bars.append(bar)
 
     def start_section(self, name: str) -> None:
-        """A part of the tune called so begins here."""
+        """Begin a section with the next bar."""
         self.double_bar()
         self._sections[len(self)] = name
 
     def double_bar(self) -> None:
-        """`||`: where a last ending ends that no `:|` closes. A new section, Segno and Coda do the same."""
+        """Add `||`: it closes a last ending that has no `:|`. A new section, a Segno and a Coda do the same."""
         if self._in_last_ending() and self._open_part:
             self._finish_part(self._open_part)
 
     def open_repeat(self) -> None:
-        """`|:`."""
+        """Add `|:`."""
         if self._open_part and not self._in_last_ending() and not self._closed_ending():
-            what = "an ending" if self._open_part.endings else "a repeat"
-            self._raise_problem(f"a repeat within {what}; close the first with ':|' before opening the next")
+            outer = "an ending" if self._open_part.endings else "a repeat"
+            self._raise_problem(f"a repeat within {outer}; close the first with ':|' before opening the next")
         if self._open_part:
             self._finish_part(self._open_part)
         self._open_part = _RepeatedPart(len(self), opened=True)
 
     def start_ending(self, numbers: tuple[int, ...]) -> None:
-        """A bracket: these times, what follows is played. `numbers` go up."""
+        """Begin an ending with the next bar, for the passes `numbers` (in rising order)."""
         part = self._open_part or _RepeatedPart(self._next_part_start)
         if part.endings and part.endings[-1].last is None:
             self._raise_problem(
                 f"the {ordinal(part.endings[-1].numbers[-1])} ending is not closed: put ':|' at its end"
             )
-        after = self.next_ending
-        if not numbers or numbers != tuple(range(after, after + len(numbers))) or numbers[-1] > MAX_PASSES:
-            self._raise_problem(f"what comes next is the {ordinal(after)} ending, [{after}]")
+        expected = self.next_ending
+        if not numbers or numbers != tuple(range(expected, expected + len(numbers))) or numbers[-1] > MAX_PASSES:
+            self._raise_problem(f"the next ending must be the {ordinal(expected)}, [{expected}]")
         part.endings.append(_Ending(numbers, len(self)))
         self._open_part = part
 
     def close_repeat(self, times: int | None) -> None:
-        """`:|`, with how often the part is played if that is said."""
+        """Add `:|`; the part is played `times` times, if that is given."""
         part = self._open_part or _RepeatedPart(self._next_part_start)
         ending = part.endings[-1] if part.endings else None
         if len(self) == (ending.first if ending else part.first) or (ending and ending.last is not None):
@@ -167,7 +167,7 @@ class Form(Generic[T]):
         if ending is not None:
             if times is not None:
                 self._raise_problem(
-                    f"'x{times}' behind an ending: number the endings instead, such as [1,2] and [3]", len(self)
+                    f"'x{times}' after an ending: number the endings instead, such as [1,2] and [3]", len(self)
                 )
             ending.last = len(self) - 1
             return
@@ -177,38 +177,40 @@ class Form(Generic[T]):
         self._finish_part(part)
 
     def add_sign(self, text: str) -> None:
-        """Segno, Coda, To Coda, Fine, D.C. or D.S. (al Fine, al Coda, al 2nd ending), at the bar line reached."""
+        """Add Segno, Coda, To Coda, Fine, D.C. or D.S. (al Fine, al Coda, al 2nd ending) at the current bar line."""
         match = _SIGN.fullmatch(text.strip())
         if match is None:
-            self._raise_problem(f"{text!r} is no sign: D.C., D.S., al Fine, al Coda, Segno, To Coda, Coda or Fine")
+            self._raise_problem(
+                f"{text!r} is not a sign; write D.C., D.S., al Fine, al Coda, Segno, To Coda, Coda or Fine"
+            )
         name = match.lastgroup or ""
         if match["back"]:
             name = "back"
         if len(self) == 0 and not stands_before_bar(name):
-            self._raise_problem(f"{text!r} must stand behind a bar, and there is none")
+            self._raise_problem(f"{text!r} must stand after a bar, but there is none")
         if name == "back":
             goal = (match["goal"] or "").lower()
             number = re.match(r"\d", goal)
-            back = re.sub(r"\s", "", match["back"].lower()).startswith(("d.s", "dals"))
-            self._jumps[len(self)] = _Jump(text, len(self), back, int(number[0]) if number else goal)
+            to_segno = re.sub(r"\s", "", match["back"].lower()).startswith(("d.s", "dals"))
+            self._jumps[len(self)] = _Jump(text, len(self), to_segno, int(number[0]) if number else goal)
             return
         if stands_before_bar(name):
             self.double_bar()
         if self._sign_positions.setdefault(name, len(self)) != len(self):
             self._raise_problem(
-                f"{text!r} stands twice, first at bar {self._sign_positions[name] + stands_before_bar(name)}; "
+                f"{text!r} is written twice, first at bar {self._sign_positions[name] + stands_before_bar(name)}; "
                 "one is enough"
             )
 
     def unfold(self) -> tuple[list[T], tuple[tuple[int, str], ...]]:
-        """The bars in the order played, and where (counted from 0) which section begins. No bars: none written."""
+        """Return the bars in the order played, and the sections: index of the first bar in that order, and name."""
         self._check_end()
         order = (
             _FormWalker(len(self), self._parts, self._sign_positions, self._jumps, self._make_error).order()
             if self._bars
             else []
         )
-        sections = tuple((at, self._sections[bar]) for at, bar in enumerate(order) if bar in self._sections)
+        sections = tuple((index, self._sections[bar]) for index, bar in enumerate(order) if bar in self._sections)
         return [self._bars[bar] for bar in order], sections
 
     def _check_end(self) -> None:
@@ -223,7 +225,7 @@ class Form(Generic[T]):
             self._raise_problem("the repeat '|:' is never closed: write ':|' where it ends", part.first + 1)
         for name in ("segno", "coda"):
             if self._bars and self._sign_positions.get(name) == len(self):
-                self._raise_problem(f"the {name.capitalize()} has no bars behind it", len(self))
+                self._raise_problem(f"the {name.capitalize()} has no bars after it", len(self))
 
     def _in_last_ending(self) -> bool:
         endings = self._open_part.endings if self._open_part else []
@@ -244,12 +246,12 @@ class Form(Generic[T]):
         raise _too_long_error(self._make_error, bar)
 
 
-def _too_long_error(fail: ErrorFactory, bar: int) -> Exception:
-    return fail(f"the chart grows beyond {MAX_BARS} bars, its repeats written out", bar)
+def _too_long_error(make_error: ErrorFactory, bar: int) -> Exception:
+    return make_error(f"the chart grows beyond {MAX_BARS} bars, with its repeats written out", bar)
 
 
 class _FormWalker:
-    """Goes through a form as its players do; bars are their indices."""
+    """Goes through a form as musicians play it. A bar is given by its index in the order written."""
 
     def __init__(
         self,
@@ -264,29 +266,29 @@ class _FormWalker:
         self._part_of = {bar: part for part in parts for bar in range(part.first, part.last + 1)}
         self._active_jump: _Jump | None = None
         self._taken_jumps: set[int] = set()
-        # A coda that nothing leads to is no part of a chorus.
+        # A coda that no jump leads to is not part of a chorus.
         self._end = count if jumps else sign_positions.get("coda", count)
 
     def order(self) -> list[int]:
-        """The indices of the bars in the order played."""
+        """Return the bars in the order played."""
         for line, jump in self._jumps.items():
             self._check_jump(line, jump)
         if self._end == 0:
-            raise self._make_error("the coda is all there is; write the bars that come before it", 1)
+            raise self._make_error("there is only a coda; write the bars before it", 1)
         order: list[int] = []
-        at: int | None = 0
-        while at is not None and at < self._end:
-            if (other := self._skip_target(at)) is not None:
-                at = other
+        bar: int | None = 0
+        while bar is not None and bar < self._end:
+            if (target := self._skip_target(bar)) is not None:
+                bar = target
                 continue
             if len(order) == MAX_BARS:
-                raise _too_long_error(self._make_error, at + 1)
-            order.append(at)
-            at = self._next_bar(at)
-        if self._active_jump and self._active_jump.goal and at is not None:
+                raise _too_long_error(self._make_error, bar + 1)
+            order.append(bar)
+            bar = self._next_bar(bar)
+        if self._active_jump and self._active_jump.goal and bar is not None:
             goal = self._active_jump.goal
             place = f"{ordinal(goal)} ending" if isinstance(goal, int) else goal.capitalize()
-            raise self._make_error(f"{self._active_jump.text!r} never comes to its {place}", self._active_jump.bar)
+            raise self._make_error(f"{self._active_jump.text!r} does not reach its {place}", self._active_jump.bar)
         return order
 
     def _check_jump(self, line: int, jump: _Jump) -> None:
@@ -300,7 +302,7 @@ class _FormWalker:
                 )
 
     def _skip_target(self, bar: int) -> int | None:
-        """Where to go on if this bar begins an ending that is not for this time."""
+        """Return the bar to continue with if `bar` begins an ending that is not played on this pass."""
         part = self._part_of.get(bar)
         ending = part.ending_at(bar) if part else None
         if part is None or ending is None or ending.first != bar or self._pass_number(part) in ending.numbers:
@@ -309,7 +311,7 @@ class _FormWalker:
         return part.endings[following].first if following < len(part.endings) else part.last_bar_of(ending) + 1
 
     def _pass_number(self, part: _RepeatedPart) -> int:
-        """Which time through a part this is: on the way to a goal, the one whose ending leads there."""
+        """Return the number of this pass through a part; after a jump, the pass whose ending leads to its goal."""
         if self._active_jump is None:
             return self._pass_numbers[part.first]
         if isinstance(self._active_jump.goal, int):
@@ -322,7 +324,7 @@ class _FormWalker:
         return part.pass_count()
 
     def _next_bar(self, bar: int) -> int | None:
-        """Where to go on after a bar; None: it was the last."""
+        """Return the bar that is played after `bar`; None after the last one."""
         line = bar + 1
         match self._active_jump and self._active_jump.goal:
             case "fine" if self._sign_positions["fine"] == line:
@@ -331,9 +333,9 @@ class _FormWalker:
                 self._active_jump = None
                 return self._sign_positions["coda"]
             case int(number) if self._ends_ending(bar, number):
-                # What is written between the ending and the sign has been played.
-                behind, self._active_jump = self._active_jump is not None and self._active_jump.bar > line, None
-                return None if behind else line
+                # If the jump stands after the ending, what lies between them has been played: the chorus ends here.
+                ended, self._active_jump = self._active_jump is not None and self._active_jump.bar > line, None
+                return None if ended else line
         if line in self._jumps and line not in self._taken_jumps and self._is_last_pass(bar):
             return self._take_jump(line)
         part = self._part_of.get(bar)
@@ -343,13 +345,13 @@ class _FormWalker:
         return line
 
     def _ends_ending(self, bar: int, number: int) -> bool:
-        """Whether this bar is the last of an ending of that number."""
+        """Whether `bar` is the last bar of the ending with this number."""
         part = self._part_of.get(bar)
         ending = part.ending_at(bar) if part else None
         return bool(part and ending and number in ending.numbers and bar == part.last_bar_of(ending))
 
     def _repeats_after(self, part: _RepeatedPart, bar: int) -> bool:
-        """Whether the part is to be played again after this bar."""
+        """Whether the part is played again after `bar`."""
         ending = part.ending_at(bar)
         closing = part.last if ending is None else ending.last
         return bar == closing and self._pass_numbers[part.first] < part.pass_count()

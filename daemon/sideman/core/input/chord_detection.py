@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chords that are held on a channel of their own: when they count, and which they are.
+"""Detects the chord that the player holds on the chord channel: when it counts, and which chord it is.
 
-**When.** The keys need not come down at once: a chord is told 40 ms after the last of them. It lasts when they come up,
-until the next one. Keys that are left over from the chord before, and come up after the new ones went down, did not
-belong to it: it is told anew without them. A staccato chord counts whole. The pedal makes no difference.
+**When.** The keys of a chord need not go down at the same time: it is detected `SETTLE_S` after the last key. After its
+keys are released it stays in force until the next chord. Keys of the chord before that are released only after the new
+keys went down do not belong to the new chord: it is then detected again without them. A short (staccato) chord keeps
+all its keys. The sustain pedal makes no difference.
 
-**Which.** The root is always among the keys, and there must be three different notes, else the chord before stays. Of
-all qualities of `sideman_models.music.harmony` on these roots the one is taken that comes first by
+**Which.** A chord needs three different notes, and its root is one of them; otherwise the chord before stays in force.
+Of all qualities in `sideman_models.music.harmony` on these roots, the first one is taken in the order of
 
-1. the fewest tones that are held and not in it, or in it and not held. Its perfect fifth may be left out (but not that
-   of 69#11, which would be a ninth chord a tone higher). A bass that is not in it counts half if nothing is missing;
-2. the fewest of three blemishes: another tone than the root in the bass, the fifth left out, a quality that is
-   neither a triad's nor among the common ones (`QUALITY_PRIORS` there);
-3. how common it is; 4. the root in the bass; 5. its fifth held; 6. the fewest tones that are not in it; 7. the
-   order of the table; 8. the root that lies nearest above the bass.
+1. the fewest misfits: held notes that are not in the chord, and chord tones that are not held. A perfect fifth may be
+   missing (but not that of 69#11, which would be a ninth chord a tone higher). If nothing is missing, a bass note that
+   is not in the chord counts half;
+2. the fewest of three flaws: the bass is not the root, the fifth is missing, the quality is neither a triad nor a
+   common one (in `QUALITY_PRIORS`);
+3. the most common quality; 4. the root in the bass; 5. the fifth held; 6. the fewest notes that are not in the chord;
+   7. the order of the table of qualities; 8. the root that lies nearest above the bass.
 
 So C E G A is C6, but Am7 over an A, and Am7/E over an E or a G; C E A is Am/C; C E Bb is C7; C F G is Csus, but Fsus2
-over an F and G7sus over a G; C E G is C/F over an F, but D9sus over a D; of a diminished seventh or an augmented chord
-the lowest note is the root. A bass that is not the root is told behind a slash. What differs by more than one tone from
-every chord is none. Two qualities are always told as commoner ones: C-b6 is Ab^7/C, and C-7#5 is Abadd9/C.
+over an F and G7sus over a G; C E G is C/F over an F, but D9sus over a D. The root of a diminished seventh or an
+augmented chord is its lowest note. A bass that is not the root is written after a slash. Notes with more than one
+misfit for every chord are no chord. Two qualities are always read as more common ones: C-b6 is Ab^7/C, and C-7#5 is
+Abadd9/C.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from functools import lru_cache
 from sideman_models.music.harmony import QUALITIES, QUALITY_PRIORS, Chord, Quality, chord_on
 
 SETTLE_S = 0.04
-"""A chord is told so many seconds after its last change."""
+"""A chord is detected this long after its keys last changed."""
 
 _MIN_NOTES = 3
 _MAX_MISFITS = 1
@@ -38,18 +41,18 @@ _FIFTH = 7
 
 
 class ChordDetector:
-    """The keys held on the chord channel. At the second `settle_at` ask which chord it is (infinite: no chord)."""
+    """Follows the keys on the chord channel. At the second `settle_at` a chord is to be detected (infinite: none)."""
 
     def __init__(self) -> None:
         self.settle_at = math.inf
         self._changed_at = 0.0
-        self._keys: dict[int, int] = {}  # the grip that each belongs to, by pitch
+        self._keys: dict[int, int] = {}  # the number of the chord that each held key belongs to, by pitch
         self._chord_number = 0
-        self._released_keys: set[int] = set()  # keys of this grip that came up before it was told
+        self._released_keys: set[int] = set()  # keys of this chord that were released before it settled
         self._is_releasing = False
 
     def note_on(self, pitch: int, second: float) -> None:
-        """A key goes down."""
+        """The player presses a key."""
         if self.settle_at == math.inf:
             self._chord_number += 1
         self._is_releasing = False
@@ -58,7 +61,7 @@ class ChordDetector:
         self._keys_changed(second)
 
     def note_off(self, pitch: int, second: float) -> None:
-        """A key comes up."""
+        """The player releases a key."""
         if self._keys.get(pitch) != self._chord_number:
             if self._keys.pop(pitch, None) is not None and not self._is_releasing:
                 self._keys_changed(second)
@@ -69,7 +72,7 @@ class ChordDetector:
             del self._keys[pitch]
 
     def detect(self) -> tuple[Chord, float] | None:
-        """The chord that is held, and the second since when; None where it is none."""
+        """Return the chord that is held and the second at which its keys last changed; None if it is no chord."""
         self.settle_at = math.inf
         chord = detect_chord(self._keys)
         self._is_releasing = bool(self._released_keys)
@@ -83,18 +86,18 @@ class ChordDetector:
 
 
 def detect_chord(pitches: Collection[int]) -> Chord | None:
-    """The chord of these MIDI pitches, by the rule above; None if they make none."""
+    """Return the chord of these MIDI pitches, by the rules above; None if they are no chord."""
     bass = min(pitches, default=0)
-    found = _root_and_quality(frozenset((pitch - bass) % 12 for pitch in pitches))
-    if found is None:
+    match = _root_and_quality(frozenset((pitch - bass) % 12 for pitch in pitches))
+    if match is None:
         return None
-    root, quality = found
+    root, quality = match
     return chord_on((bass + root) % 12, quality, bass % 12 if root else None)
 
 
 @lru_cache(maxsize=4096)
 def _root_and_quality(notes: frozenset[int]) -> tuple[int, Quality] | None:
-    """The root and the quality of some notes; notes and root are semitones above the bass."""
+    """Return the root and the quality of `notes`; notes and root are in semitones above the bass."""
     if len(notes) < _MIN_NOTES:
         return None
     ranked = [
@@ -102,19 +105,19 @@ def _root_and_quality(notes: frozenset[int]) -> tuple[int, Quality] | None:
         for root in sorted(notes)
         for rank, quality in _rank_qualities(frozenset((note - root) % 12 for note in notes), -root % 12)
     ]
-    (misfits, *_), root, quality = min(ranked, key=lambda one: one[0])
+    (misfits, *_), root, quality = min(ranked, key=lambda candidate: candidate[0])
     return (root, quality) if misfits <= _MAX_MISFITS else None
 
 
 def _rank_qualities(held: frozenset[int], bass: int) -> Iterator[tuple[tuple[float, ...], Quality]]:
-    """Every quality with what speaks against it, by the rule; all are semitones above a root."""
-    for row, (quality, tones, spared) in enumerate(_CANDIDATES):
-        odd, missing = held - tones, tones - held
-        foreign = bass in odd and len(held) > _MIN_NOTES and not missing
-        misfits = len(odd) + len(missing - spared) - (0.5 if foreign else 0)
-        fifthless, inverted, common = _FIFTH in missing, bass != 0, QUALITY_PRIORS.get(quality.name, 0.0)
-        rare = not common and len(tones) > _MIN_NOTES
-        yield (misfits, fifthless + inverted + rare, -common, inverted, fifthless, len(odd), row), quality
+    """Yield every quality with its rank by the rules (lowest first); `held` and `bass` are semitones above a root."""
+    for row, (quality, tones, optional) in enumerate(_CANDIDATES):
+        foreign, missing = held - tones, tones - held
+        foreign_bass = bass in foreign and len(held) > _MIN_NOTES and not missing
+        misfits = len(foreign) + len(missing - optional) - (0.5 if foreign_bass else 0)
+        no_fifth, inverted, prior = _FIFTH in missing, bass != 0, QUALITY_PRIORS.get(quality.name, 0.0)
+        rare = not prior and len(tones) > _MIN_NOTES
+        yield (misfits, no_fifth + inverted + rare, -prior, inverted, no_fifth, len(foreign), row), quality
 
 
 _CANDIDATES = [

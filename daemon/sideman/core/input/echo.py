@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reaches the input: the player's notes, our own coming back, and everything that is neither."""
+"""Separates the player's notes from our own notes that come back, and from channels that are not heard."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ _MAX_SENT_NOTES = 256
 
 
 class EchoFilter:
-    """Tells the player's notes from our own echo, on one channel (1..16) or on all (None).
+    """Lets the player's notes through, on one `channel` (1..16) or on all (None), and drops our own echoes.
 
-    Of all channels, that of the `drum_channel` is left out. The channel on which `chord_channel` are held is heard in
-    any case.
+    All channels do not include `drum_channel`. Notes on `chord_channel` are let through in any case.
 
-    A looped cable or a DAW's thru sends back the pitch and velocity we sent, perhaps on another channel. Each note we
-    send explains one such note heard within `echo_s` seconds; a second one is the player's.
+    A looped cable or the MIDI thru of a DAW sends our notes back with the same pitch and velocity, perhaps on another
+    channel. Each note that we send accounts for one such note within `echo_s` seconds; a second one is the player's.
     """
 
     def __init__(
@@ -30,27 +29,28 @@ class EchoFilter:
         self._sent_notes: deque[tuple[int, int, float]] = deque(maxlen=_MAX_SENT_NOTES)
         self._held_keys: set[tuple[int, int]] = set()
         self.echoes = 0
+        """How many notes were dropped as echoes."""
 
     def note_sent(self, note: NoteOn, second: float) -> None:
-        """We play `note` at `second`."""
+        """Remember that we sent `note` at `second`."""
         self._sent_notes.append((note.pitch, note.velocity, second))
 
     def is_echo(self, note: NoteOn, second: float) -> bool:
-        """Whether `note`, heard at `second`, is one of ours that comes back."""
+        """Whether `note`, heard at `second`, is an echo of one of ours."""
         return any(
             sent[:2] == (note.pitch, note.velocity) and 0 <= second - sent[2] <= self._echo_s
             for sent in self._sent_notes
         )
 
-    def accepts_channel(self, channel: int) -> bool:
-        """Whether what comes on `channel` can be the player's."""
+    def _accepts_channel(self, channel: int) -> bool:
+        """Whether notes on `channel` can be the player's."""
         return channel == self._chord_channel or (
             channel != self._drum_channel if self._channel is None else channel == self._channel
         )
 
     def filter_note(self, event: MidiEvent, second: float) -> NoteOn | NoteOff | None:
-        """The player's own note-on, or the end of one of the player's notes; None for anything else."""
-        if isinstance(event, NoteOn) and self.accepts_channel(event.channel):
+        """Return `event` if the player starts or ends a note with it, else None."""
+        if isinstance(event, NoteOn) and self._accepts_channel(event.channel):
             if self._consume_echo(event, second):
                 self.echoes += 1
                 return None

@@ -35,7 +35,9 @@ from sideman.core.events import (
 from sideman.core.ledger import SUSTAIN
 from sideman.core.settings.bindings import controller_range_of
 from sideman.core.settings.schema import MidiSettings, Settings, value_of
-from sideman.core.settings.types import ActionTarget, ChoiceRange, ControllerRange, SettingTarget, Target
+from sideman.core.settings.types import ChoiceRange, ControllerRange
+from sideman.core.targets import ActionTarget, SettingTarget, Target
+from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import MODE_NAMES, ModeName
 
 MIN_TURN_INTERVAL_S = 0.01
@@ -179,8 +181,8 @@ class MidiMapping:
         settings: Settings,
     ) -> tuple[MappedCommand, ...]:
         """Turn a setting with a controller that has moved from the position `previous`."""
-        if target.key == "tempo.bpm" and settings.tempo.source == "midi-clock":
-            return ()  # the MIDI clock sets the tempo
+        if target.key == "tempo.bpm" and not CLOCK_SOURCES[settings.tempo.source].accepts_tempo:
+            return ()  # the clock that is followed sets the tempo
         position = state.position or 0
         if target.key in self._pending_values:
             current = self._pending_values[target.key]

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An accompaniment by rule, so that a player without a band hears the changes: plain shells, or a walking bass.
+"""The rules of the accompaniment: shells or a walking bass, so that a player without a band hears the changes.
 
-Nothing here knows of seconds: `Comp` says at which tick it strikes next, and what. It asks for the chord only then, so
-a chord that changes under it is followed with the next onset.
+`Comp` says at which tick it plays next, and which notes. It reads the chord only at that tick, so it follows a chord
+that changes meanwhile. The part `accompaniment` plays it.
 
-**Shells** are two tones that tell a chord from others: the third and the seventh; the sixth where there is no seventh,
-the fifth where there is neither; in a suspended chord what stands for the third. They lie from C3 to C5, where the two
-voices move least from the shell before. They are struck on the bar line and with each change, and besides on the half
-of the second beat or on the third of each four, as the bar's dice say; what would come within a beat of a change gives
-way to it.
+**Shells** are the two tones that identify a chord: the third and the seventh; without a seventh the sixth, without
+either the fifth; in a suspended chord the tone in place of the third. They lie from C3 to C5, where the two voices move
+least from the shell before. They are played on the bar line, on every change of chord, and on one more place in each
+four beats: on the half of the second beat or on the third, as drawn for the bar. That one is left out less than a beat
+before a change.
 
-**Bass** walks from E1 to G3, a note a beat (and one more where a chord changes between two). A change brings its root,
-or the bass its symbol names; a bar line under the same chord its root or fifth. From there it goes on in one direction
-by tones of the chord and of its scale, and the last note before such a landing approaches it by a step: a semitone, or
-a whole tone of the scale. No pitch comes twice in a row.
+**Bass** walks from E1 to G3: a note on every beat, and one on a change between two beats. On a change it lands on the
+root, or on the bass that the chord symbol names; on a bar line under the same chord on the root or the fifth. From
+there it goes on in one direction by tones of the chord and of its scale. The last note before a landing approaches it
+by a step: a semitone, or a whole tone of the scale. No pitch comes twice in a row.
 
-A beat is a quarter note, in 6/8, 9/8, 12/8 a dotted one. Like swing, beats begin anew at every bar line. Where there is
-no chord there is a rest.
+A beat here is a quarter note; in 6/8, 9/8 and 12/8 it is a dotted quarter note. Beats start again at each bar line, as
+swing does. Where there is no chord there is a rest.
 """
 
 from __future__ import annotations
@@ -35,61 +35,61 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 
 CompStyle = Literal["off", "shells", "bass"]
 DrawFunction = Callable[[int, int], float]
-"""The dice: a number from 0 up to 1 for a tick and a purpose, always the same."""
+"""Returns a random number from 0 up to 1 that depends only on a tick and a purpose."""
 
 SHELL_PITCHES = range(48, 73)
 BASS_PITCHES = range(28, 56)
 GATES = {"off": 0.0, "shells": 0.85, "bass": 0.95}
-"""How much of the time to the next onset a note sounds."""
+"""The share of the time to the next onset for which a note sounds."""
 GM_PROGRAMS = {"shells": 1, "bass": 33}
-"""What each sounds best with, of the sounds of General MIDI (1..128): a piano, a double bass."""
+"""The General MIDI program (1..128) for each style: a piano, a double bass."""
 
-_FIGURE, _WALK, _LANDING, _SIDE, _TOUCH = range(16, 21)  # purposes of the dice; the solo has the first ones
+_FIGURE, _WALK, _LANDING, _DIRECTION, _TOUCH = range(16, 21)  # purposes of draws; the solo uses lower numbers
 _VELOCITY_REDUCTION = {"off": 0, "shells": 18, "bass": 6}
-_SHELL_CENTRE = 60  # of the shells
+_SHELL_CENTRE = 60
 _MIN_SHELL_INTERVAL = 3  # semitones between the two tones of a shell
 
 
 @dataclass(frozen=True, slots=True)
 class CompNote:
-    """A note to be struck: MIDI pitch and velocity."""
+    """A note to play: MIDI pitch and velocity."""
 
     pitch: int
     velocity: int
 
 
 def beat_ticks(meter: Meter) -> int:
-    """Ticks of a beat as one counts it: a quarter note, in compound time a dotted one."""
+    """Return the ticks of a beat as musicians count it: a quarter note, in compound meters a dotted one."""
     compound = meter.denominator >= 8 and meter.numerator > 3 and meter.numerator % 3 == 0
     return 3 * 4 * TICKS_PER_QUARTER // meter.denominator if compound else TICKS_PER_QUARTER
 
 
 class Comp:
-    """Accompanies `timeline`; ticks are twelfths of a quarter note."""
+    """Accompanies the chords of `timeline`. Ticks are written ticks."""
 
     def __init__(self, timeline: ChartTimeline) -> None:
         self._timeline = timeline
         self._last_shell: tuple[int, ...] = ()
-        self._last_pitch = (BASS_PITCHES[0] + BASS_PITCHES[-1]) // 2  # of the last note of the bass
-        self._last_chord: Chord = NO_CHORD  # under the last note of the bass
+        self._last_pitch = (BASS_PITCHES[0] + BASS_PITCHES[-1]) // 2  # of the bass
+        self._last_chord: Chord = NO_CHORD  # under the last bass note
         self._is_ascending = True
 
     # -- when
 
     def first_onset(self, tick: int) -> int:
-        """The first beat at or after `tick`, which may be the next bar line."""
-        line, bar = self._timeline.bar_at(tick)
+        """Return the first beat at or after `tick`; bar lines are beats."""
+        line, bar_ticks = self._timeline.bar_at(tick)
         beat = self._beat_ticks(tick)
-        return line + min(-(-(tick - line) // beat) * beat, bar)
+        return line + min(-(-(tick - line) // beat) * beat, bar_ticks)
 
     def next_onset(self, style: CompStyle, tick: int, draw: DrawFunction) -> int:
-        """The onset after the one at `tick`, at the latest the next bar line."""
-        line, bar = self._timeline.bar_at(tick)
-        end, beat = line + bar, self._beat_ticks(tick)
-        change = min(self._next_change_tick(tick), end)
+        """Return the onset after the one at `tick`, at the latest the next bar line."""
+        line, bar_ticks = self._timeline.bar_at(tick)
+        beat, change = self._beat_ticks(tick), min(self._next_change_tick(tick), line + bar_ticks)
         if style == "bass":
             return min(self.first_onset(tick + 1), change)
-        return next((hit for hit in self._shell_onsets(line, draw) if tick + beat <= hit <= change - beat), change)
+        onsets = self._shell_onsets(line, draw)
+        return next((onset for onset in onsets if tick + beat <= onset <= change - beat), change)
 
     def _beat_ticks(self, tick: int) -> int:
         return beat_ticks(self._timeline.meter_at(tick))
@@ -100,12 +100,12 @@ class Comp:
         return tick + self._timeline.bar_at(tick)[1] if math.isinf(change) else max(tick + 1, math.ceil(change))
 
     def _shell_onsets(self, line: int, draw: DrawFunction) -> Iterator[int]:
-        """Where shells are struck in the bar that begins at the tick `line`, if nothing changes."""
-        (_, bar), beat = self._timeline.bar_at(line), self._beat_ticks(line)
-        late = draw(line, _FIGURE) < 0.6 and beat == TICKS_PER_QUARTER
-        for first, beats in _beat_groups(-(-bar // beat)):
+        """Yield the onsets of shells in the bar that begins at the tick `line`, if the chord does not change."""
+        (_, bar_ticks), beat = self._timeline.bar_at(line), self._beat_ticks(line)
+        off_beat = draw(line, _FIGURE) < 0.6 and beat == TICKS_PER_QUARTER
+        for first, beats in _beat_groups(-(-bar_ticks // beat)):
             yield line + first * beat
-            if late and beats >= 2:
+            if off_beat and beats >= 2:
                 yield line + first * beat + beat * 3 // 2
             elif beats >= 3:
                 yield line + (first + 2) * beat
@@ -113,7 +113,7 @@ class Comp:
     # -- what
 
     def notes_at(self, style: CompStyle, tick: int, solo_velocity: int, draw: DrawFunction) -> list[CompNote]:
-        """What is struck at `tick`; `solo_velocity` is the velocity of the solo in the middle."""
+        """Return the notes at `tick`; `solo_velocity` is the mean velocity of the solo."""
         chord = self._chord_at(tick)
         if not chord.tones:
             self._last_chord = chord
@@ -130,65 +130,62 @@ class Comp:
         return self._timeline.chord_at(tick / TICKS_PER_QUARTER)
 
     def _velocity(self, style: CompStyle, tick: int, solo_velocity: int, draw: DrawFunction) -> int:
-        place = ticks_after_bar_line(self._timeline, tick)
-        accent = 4 if place == 0 else (0 if place % TICKS_PER_QUARTER == 0 else -4)
-        human = round(6 * (draw(tick, _TOUCH) - 0.5))
-        return max(1, min(127, solo_velocity - _VELOCITY_REDUCTION[style] + accent + human))
+        tick_in_bar = ticks_after_bar_line(self._timeline, tick)
+        accent = 4 if tick_in_bar == 0 else (0 if tick_in_bar % TICKS_PER_QUARTER == 0 else -4)
+        deviation = round(6 * (draw(tick, _TOUCH) - 0.5))
+        return max(1, min(127, solo_velocity - _VELOCITY_REDUCTION[style] + accent + deviation))
 
     # -- the bass
 
     def _walk(self, tick: int, chord: Chord, draw: DrawFunction) -> int:
         if self._is_landing(tick, chord, self._last_chord):
             pitch = self._nearest_pitch(self._landing_pitch_class(tick, chord, self._last_chord, draw))
-            self._is_ascending = self._goes_up(pitch, draw(tick, _SIDE))
+            low, high = BASS_PITCHES[0], BASS_PITCHES[-1]
+            self._is_ascending = draw(tick, _DIRECTION) < (high - pitch) / (high - low)  # likelier from a low pitch
             return pitch
-        following = self.next_onset("bass", tick, draw)
-        coming = self._chord_at(following)
-        if coming.tones and self._is_landing(following, coming, chord):
-            return self._approach(self._landing_pitch_class(following, coming, chord, draw), chord, draw(tick, _WALK))
+        next_tick = self.next_onset("bass", tick, draw)
+        next_chord = self._chord_at(next_tick)
+        if next_chord.tones and self._is_landing(next_tick, next_chord, chord):
+            landing = self._landing_pitch_class(next_tick, next_chord, chord, draw)
+            return self._approach(landing, chord, draw(tick, _WALK))
         return self._step_on(chord, draw(tick, _WALK))
 
     def _is_landing(self, tick: int, chord: Chord, before: Chord) -> bool:
+        """Whether the bass lands on a tone of `chord` at `tick`: on a bar line, and on a change of chord."""
         return ticks_after_bar_line(self._timeline, tick) == 0 or chord != before
 
     def _landing_pitch_class(self, tick: int, chord: Chord, before: Chord, draw: DrawFunction) -> int:
-        """The pitch class that the bass lands on at `tick`."""
-        ground = chord.root if chord.bass is None else chord.bass
+        """Return the pitch class on which the bass lands at `tick`."""
         if chord != before or draw(tick, _LANDING) < 0.5:
-            return ground
+            return chord.root if chord.bass is None else chord.bass
         fifth = next((offset for offset in (7, 6, 8) if offset in chord.quality.tones), 0)
         return (chord.root + fifth) % 12
 
     def _nearest_pitch(self, pitch_class: int) -> int:
-        """The pitch of that class nearest to the last, but not that itself."""
+        """Return the pitch of `pitch_class` that is nearest to the last pitch, but not the last pitch itself."""
         octaves = (pitch for pitch in BASS_PITCHES if pitch % 12 == pitch_class and pitch != self._last_pitch)
         return min(octaves, key=lambda pitch: (abs(pitch - self._last_pitch), pitch))
 
-    @staticmethod
-    def _goes_up(pitch: int, drawn: float) -> bool:
-        """Whether it goes up from `pitch`: the likelier the lower that is."""
-        return drawn < (BASS_PITCHES[-1] - pitch) / (BASS_PITCHES[-1] - BASS_PITCHES[0])
-
-    def _approach(self, ground: int, chord: Chord, drawn: float) -> int:
-        """A step beside the next landing: by a semitone, or by a whole tone of the scale; rather from where we are."""
-        landing = self._nearest_pitch(ground)
+    def _approach(self, pitch_class: int, chord: Chord, drawn: float) -> int:
+        """Return a pitch a semitone, or a whole tone of the scale, from the next landing; from our side first."""
+        landing = self._nearest_pitch(pitch_class)
         side = 1 if self._last_pitch > landing else -1
         steps = (side, 2 * side, -side, -2 * side) if drawn < 0.5 else (2 * side, side, -2 * side, -side)
         pitches = (landing + step for step in steps if abs(step) == 1 or (landing + step) % 12 in chord.scale)
-        there = (pitch for pitch in pitches if pitch in BASS_PITCHES and pitch != self._last_pitch)
-        return next(there, None) or self._step_on(chord, drawn)  # at the end of the range there may be none
+        allowed = (pitch for pitch in pitches if pitch in BASS_PITCHES and pitch != self._last_pitch)
+        return next(allowed, None) or self._step_on(chord, drawn)  # at the end of the range there may be none
 
     def _step_on(self, chord: Chord, drawn: float) -> int:
-        """On in the direction taken, to the next tone of the chord or of its scale; back where the range ends."""
-        wanted = chord.tones if drawn < 0.6 else chord.tones | chord.scale
-        up = [pitch for pitch in BASS_PITCHES if pitch > self._last_pitch and pitch % 12 in wanted]
-        down = [pitch for pitch in BASS_PITCHES if pitch < self._last_pitch and pitch % 12 in wanted]
+        """Return the next tone of the chord or its scale in the same direction; turn back at the end of the range."""
+        tones = chord.tones if drawn < 0.6 else chord.tones | chord.scale
+        up = [pitch for pitch in BASS_PITCHES if pitch > self._last_pitch and pitch % 12 in tones]
+        down = [pitch for pitch in BASS_PITCHES if pitch < self._last_pitch and pitch % 12 in tones]
         self._is_ascending = bool(up) if self._is_ascending else not down
         return up[0] if self._is_ascending else down[-1]
 
 
 def shell_tones(chord: Chord) -> tuple[int, ...]:
-    """The pitch classes that are played of `chord`: two, or none of no chord."""
+    """Return the two pitch classes of the shell of `chord`; none for no chord."""
     tones = chord.quality.tones
     if not tones:
         return ()
@@ -197,20 +194,20 @@ def shell_tones(chord: Chord) -> tuple[int, ...]:
     return (chord.root + third) % 12, (chord.root + seventh) % 12
 
 
-def _nearest_shell(classes: tuple[int, ...], before: tuple[int, ...]) -> tuple[int, ...]:
-    """Two pitches of those classes, low and high, which move least from the two `before`; then nearest the middle."""
+def _nearest_shell(pitch_classes: tuple[int, ...], before: tuple[int, ...]) -> tuple[int, ...]:
+    """Return two pitches of these classes that move least from the shell `before`; of equals those nearest C4."""
 
-    def moved(pair: tuple[int, int]) -> tuple[int, int]:
-        away = sum(abs(pitch - _SHELL_CENTRE) for pitch in pair)
-        return sum(abs(pitch - old) for pitch, old in zip(pair, before, strict=False)), away
+    def distance(pair: tuple[int, int]) -> tuple[int, int]:
+        from_centre = sum(abs(pitch - _SHELL_CENTRE) for pitch in pair)
+        return sum(abs(pitch - old) for pitch, old in zip(pair, before, strict=False)), from_centre
 
-    pitches = [pitch for pitch in SHELL_PITCHES if pitch % 12 in classes]
+    pitches = [pitch for pitch in SHELL_PITCHES if pitch % 12 in pitch_classes]
     pairs = ((low, high) for low, high in combinations(pitches, 2) if _MIN_SHELL_INTERVAL <= high - low < 12)
-    return min(pairs, key=moved)
+    return min(pairs, key=distance)
 
 
 def _beat_groups(beats: int) -> Iterator[tuple[int, int]]:
-    """A bar of so many beats parted in fours, fives in three and two: the first beat of each part, and its beats."""
+    """Divide a bar into groups of four beats (five beats into three and two); yield first beat and size of each."""
     first = 0
     while first < beats:
         left = beats - first

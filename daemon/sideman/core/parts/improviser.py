@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to play next: the network's state, the line so far, the controls and the dice give one value at a time.
+"""Chooses what the solo plays next, one value at a time, with the network.
 
-A choice is made ahead of its beat, on copies; only when it has sounded does it become part of the line, and with it
-of the network's state. So a choice can be taken back at no cost when the player plays something in between.
+A choice depends on the network's state, the line so far, the settings and the random source. It is made ahead of its
+onset on copies of the state and the line; only what has sounded enters the real ones. So a choice can be taken back at
+no cost when the player plays something in between.
 """
 
 from __future__ import annotations
@@ -38,31 +39,32 @@ PULSE_TICKS = {
     "triplet": TICKS_PER_QUARTER // 3,
     "sixteenth": TICKS_PER_QUARTER // 4,
 }
-"""Ticks of a pulse at each pulsed rate; at rate `phrase` a value lasts its own duration."""
+"""The ticks of a pulse at each rate; at rate `phrase`, which has no pulse, a value lasts its own duration."""
 
 MASK_SETTINGS = ("range", "rate", "window", "leap", "apart", "settle", "repetition", "longest")
-"""The settings that masks and rules are made from."""
+"""The settings from which the masks and the smoothing rules are made."""
 
 DUET_REST_BIAS = 1.5
-"""In a duet, by how much each onset a beat of the player raises the log-odds of a rest."""
+"""In a duet, each onset per beat of the player adds this to the logits of rests."""
 
-_MIN_TEMPERATURE = 1e-6  # a temperature below this is none
+_MIN_TEMPERATURE = 1e-6  # below it the likeliest value is chosen
+_MIN_DENSITY = 1e-9  # in place of 0, for its logarithm: only rests are left
 _VALUE_DRAW, _PITCH_DRAW, _VELOCITY_DRAW = range(3)
 
 
 class RandomSource:
-    """Throws that depend on the seed, the tick and the purpose alone, so that a choice taken back shifts no other."""
+    """Random numbers that depend only on seed, tick and purpose; so a choice that is taken back changes no other."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        # One generator set back to a counter before each throw: to make a new one takes seven times as long.
+        # One generator whose counter is set before each draw; making a new generator takes seven times as long.
         self._bits = np.random.Philox(key=seed)
         self._generator = np.random.Generator(self._bits)
         self._state: Any = self._bits.state
         self._counter = self._state["state"]["counter"]
 
     def draw(self, tick: int, purpose: int) -> float:
-        """A number from 0 up to, but not including, 1."""
+        """Return a number from 0 up to, but not including, 1."""
         self._counter[:2] = tick & 0xFFFFFFFF, purpose
         self._bits.state = self._state
         return self._generator.random()
@@ -70,27 +72,26 @@ class RandomSource:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceConstraints:
-    """What the moment asks of a choice, beside the settings.
-
-    To leave room to a player who is `player_onsets_per_beat` with so many onsets a beat; to end a silence of ours of
-    `silent_ticks` ticks in time; to take `length` ticks; to `must_rest`, or to sound; to be a `must_be_chord_tone` of
-    the chord; to keep `pitch_range` a range.
-    """
+    """What a choice has to respect besides the settings."""
 
     player_onsets_per_beat: float = 0.0
+    """How busy the player is whom we leave room; 0 if we leave none."""
     silent_ticks: int = 0
+    """How long we have been silent; a silence must not become longer than `play.silence`."""
     length: int | None = None
+    """The length of the choice; None: that of its value or pulse."""
     must_rest: bool = False
     must_sound: bool = False
     must_be_chord_tone: bool = False
     pitch_range: PitchRange | None = None
+    """The pitches allowed, in place of `play.range`."""
 
 
 UNCONSTRAINED = ChoiceConstraints()
 
 
 class Improviser:
-    """Improvises one line over `changes` and `bars` with the network of a bundle, by the settings of `live`."""
+    """Improvises one line over `changes` and `bars` with the network of a bundle and the settings of `live`."""
 
     def __init__(
         self, bundle: Bundle, network: Network, changes: ChordChanges, bars: Bars, live: LiveSettings, seed: int
@@ -114,7 +115,7 @@ class Improviser:
 
     @property
     def settings(self) -> PlaySettings:
-        """The settings in force; what is made from them is made again when they have changed."""
+        """The settings in force. If they have changed, masks, rules and random source are made again."""
         play = self._live.play
         if play is not self._play:
             before, self._play = self._play, play
@@ -133,7 +134,7 @@ class Improviser:
 
     @property
     def rules(self) -> SmoothingRules:
-        """The rules of smoothness in force."""
+        """The smoothing rules in force."""
         _ = self.settings
         return self._rules
 
@@ -141,45 +142,45 @@ class Improviser:
         settings = self._play if pitch_range is None else replace(self._play, range=pitch_range)
         return ValueMasks(self._vocabulary, settings, NO_RULES if self.bundle.classic else self._rules)
 
-    # -- what has sounded
+    # -- what was played
 
     def player_note_on(self, tick: float, pitch: int) -> None:
-        """The player strikes `pitch` at `tick`: what that settles enters the network, the note with the next step."""
+        """The player starts a note at `tick`: the values before it are complete now and enter the network."""
         self._count_repeats(pitch)
         self._update_state(self._line.add_note(tick, pitch, heard=True))
 
     def player_note_off(self, tick: float, pitch: int) -> None:
-        """The player's `pitch` ends at `tick`, which may be to come; an earlier end may still be told."""
+        """See `MelodySink`."""
         if self._line.heard_pitch == pitch:
             self._line.release(tick)
 
     def reconsider_changes(self) -> None:
-        """The changes are others, from a little while ago on: what the player struck meanwhile is heard over them."""
+        """The chord has changed, from a moment ago on: a note that the player started since then is heard over it."""
         self._line.reconsider_chord()
 
     def record_played(self, choice: Choice) -> None:
-        """`choice` has sounded (or was the silence it meant to be)."""
+        """`choice` has been played; a rest is played too."""
         self._count_repeats(choice.pitch)
         if choice.pitch is None:
             self._update_state(self._line.add_own_rest(choice.tick, drawn_index=choice.index))
             return
-        begins = True if choice.value.interval is None else None
+        starts_phrase = True if choice.value.interval is None else None
         self._update_state(
-            self._line.add_own_note(choice.tick, choice.pitch, starts_phrase=begins, drawn_index=choice.index)
+            self._line.add_own_note(choice.tick, choice.pitch, starts_phrase=starts_phrase, drawn_index=choice.index)
         )
         self._line.release(choice.tick + self.sounding_ticks(choice.length))
 
     def record_missed(self, choice: Choice) -> None:
-        """`choice` came too late to be played: the network is told of the silence in its place."""
+        """`choice` came too late to be played: the network gets a rest in its place."""
         self._count_repeats(None)
         self._update_state(self._line.add_own_rest(choice.tick))
 
     def cut_note(self, tick: float) -> None:
-        """Our note, if one sounds, was ended at `tick`, before its time."""
+        """End our note at `tick`, if it would end later."""
         self._line.cut_note(tick)
 
     def sounding_ticks(self, length: int) -> float:
-        """For how many of `length` ticks a note sounds: `gate` of it, the silence growing no longer after one beat."""
+        """Return how many of `length` ticks a note sounds: all but the share 1 - `play.gate` of its first beat."""
         return min(
             length - (1.0 - self.settings.gate) * min(length, TICKS_PER_QUARTER),
             self.settings.longest * TICKS_PER_QUARTER,
@@ -196,22 +197,24 @@ class Improviser:
         self._last_value = self._feed(written, self.state, self._last_value)
 
     def _feed(self, written: Iterable[LineValue], state: LstmState, last: int | None) -> int | None:
-        for one in written:
-            drawn = one.drawn_index if self.bundle.classic else None
-            index = self._vocabulary.nearest_index(one.value) if drawn is None else drawn
+        """Feed written values to `state`; the last one is not fed yet: it is returned, and fed with the next step."""
+        for line_value in written:
+            drawn = line_value.drawn_index if self.bundle.classic else None
+            index = self._vocabulary.nearest_index(line_value.value) if drawn is None else drawn
             if index is not None:
-                self._step(one.place, state, last)
+                self._step(line_value.place, state, last)
                 last = index
         return last
 
     def _step(self, place: Place, state: LstmState, last: int | None) -> npt.NDArray[np.float32]:
+        """Feed value `last` and the context of `place`; returns the logits of the value at `place`."""
         clash = clash_mask_at(self._vocabulary, place) if self._network.weights.penalty else None
         return self._network.step(last, self._context.active_rows(place), clash, state)
 
-    # -- what comes next
+    # -- choosing
 
     def predict(self, tick: int) -> tuple[Place, Logits]:
-        """The place of a value that begins at `tick`, and its logits (n_values,); nothing is changed."""
+        """Return the place of a value that begins at `tick`, and its logits (n_values,). Nothing is changed."""
         line = self._line.copy()
         self._lookahead_state.assign(self.state)
         last = self._feed(line.finish_at(tick), self._lookahead_state, self._last_value)
@@ -219,74 +222,78 @@ class Improviser:
         return place, self._step(place, self._lookahead_state, last).astype(np.float64)
 
     def choose(self, tick: int, constraints: ChoiceConstraints = UNCONSTRAINED) -> Choice:
-        """Choose the value whose onset is at `tick`, as the moment wishes; nothing is changed."""
+        """Choose the value that begins at `tick`, within `constraints`. Nothing is changed."""
         place, logits = self.predict(tick)
         previous = place.previous_pitch
-        index = self._choose_value(tick, place, logits, constraints)
+        index = None
+        if not constraints.must_rest:
+            logits = self._adjust_logits(logits, constraints.player_onsets_per_beat)
+            drawn = self.random_source.draw(tick, _VALUE_DRAW)
+            index = self._draw(logits, self._masks_for(place, constraints), drawn)
         length = constraints.length or self._ticks_to_pulse(tick)
         if index is None:
             return Choice(tick, length or TICKS_PER_QUARTER, None, Value("R", length or TICKS_PER_QUARTER), None, 0)
         value = self._vocabulary.values[index]
-        within = constraints.pitch_range or self.settings.range
-        roll = self.random_source.draw(tick, _PITCH_DRAW)
-        avoid, leap = previous if self._must_not_repeat else None, self.rules.leap
-        low, high, window = within.low, within.high, self.settings.window
-        pitch = choose_pitch(value, place.chord, previous, low, high, window, roll, avoid=avoid, max_leap=leap)
+        pitches = constraints.pitch_range or self.settings.range
+        pitch = choose_pitch(
+            value,
+            place.chord,
+            previous,
+            pitches.low,
+            pitches.high,
+            self.settings.window,
+            self.random_source.draw(tick, _PITCH_DRAW),
+            avoid=previous if self._must_not_repeat else None,
+            max_leap=self.rules.leap,
+        )
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
         return Choice(tick, length or self._value_ticks(tick, value), index, value, pitch, velocity)
 
-    def _choose_value(self, tick: int, place: Place, logits: Logits, constraints: ChoiceConstraints) -> int | None:
-        if constraints.must_rest:
-            return None
-        return self._draw(
-            self._adjust_logits(logits, constraints.player_onsets_per_beat),
-            self._masks_for(place, constraints),
-            self.random_source.draw(tick, _VALUE_DRAW),
-        )
-
     def _value_ticks(self, tick: int, value: Value) -> int:
-        """Ticks that `value` takes at `tick`: its own, which the rules of the originals may settle anew."""
+        """Return the length of `value` at `tick`; with a classic bundle the smoothing rules may change it."""
         if not self.bundle.classic:
             return value.ticks
         return self.rules.smoothed_length(ticks_after_bar_line(self._line.bars, tick), value.ticks, TICKS_PER_QUARTER)
 
     def _ticks_to_pulse(self, tick: int) -> int | None:
-        """Ticks from `tick` to the next pulse, of which one falls on every bar line; None at rate `phrase`."""
-        pulse, (line, bar) = PULSE_TICKS.get(self.settings.rate), self._line.bars.bar_at(tick)
-        place = tick - line
-        return pulse and min(pulse - place % pulse, bar - place)
+        """Return the ticks from `tick` to the next pulse; bar lines are pulses. None at rate `phrase`."""
+        pulse, (line, bar_ticks) = PULSE_TICKS.get(self.settings.rate), self._line.bars.bar_at(tick)
+        tick_in_bar = tick - line
+        return pulse and min(pulse - tick_in_bar % pulse, bar_ticks - tick_in_bar)
 
     @property
     def _must_not_repeat(self) -> bool:
-        """Whether the last pitch has been struck as often in a row as it may."""
+        """Whether the last pitch has been played as often in a row as the rules allow."""
         return is_repeated_too_often(self._repeats_in_a_row, self.rules.repetition)
 
     @property
     def _is_greedy(self) -> bool:
         return self.settings.temperature < _MIN_TEMPERATURE
 
-    def _adjust_logits(self, logits: Logits, player_onsets_per_beat: float = 0.0) -> Logits:
+    def _adjust_logits(self, logits: Logits, player_onsets_per_beat: float) -> Logits:
         settings = self.settings
         if settings.harmony != 1.0 or settings.contour != 1.0:
             logits = self._reweighter.reweight(logits, settings.harmony, settings.contour)
         if not self._is_greedy:
             logits = logits / settings.temperature
         if settings.density != 1.0:
-            floor = 1e-9  # a density of nothing leaves rests alone in the race
-            logits = logits - np.where(self._vocabulary.is_rest, math.log(max(settings.density, floor)), 0.0)
+            rest_bias = -math.log(max(settings.density, _MIN_DENSITY))
+            logits = logits + np.where(self._vocabulary.is_rest, rest_bias, 0.0)
         if player_onsets_per_beat:
             logits = logits + np.where(self._vocabulary.is_rest, DUET_REST_BIAS * player_onsets_per_beat, 0.0)
         return logits
 
     def _masks_for(self, place: Place, constraints: ChoiceConstraints) -> tuple[Mask, ...]:
+        """Return the masks to try one after the other, the strictest first."""
         settings = self.settings
-        forced = (
+        enough_rests = (
             settings.rate in PULSE_TICKS
             and self._rests_in_a_row >= settings.rests
             and not constraints.player_onsets_per_beat
         )
-        allowed = self._value_masks if constraints.pitch_range is None else self._make_masks(constraints.pitch_range)
-        masks = allowed.masks_at(place, must_sound=constraints.must_sound or forced, avoid_repeat=self._must_not_repeat)
+        values = self._value_masks if constraints.pitch_range is None else self._make_masks(constraints.pitch_range)
+        must_sound = constraints.must_sound or enough_rests
+        masks = values.masks_at(place, must_sound=must_sound, avoid_repeat=self._must_not_repeat)
         if settings.silence and not constraints.player_onsets_per_beat:
             masks = self._without_long_rests(masks, settings.silence * TICKS_PER_QUARTER - constraints.silent_ticks)
         if constraints.must_be_chord_tone:
@@ -296,14 +303,15 @@ class Improviser:
         return masks
 
     def _without_long_rests(self, masks: tuple[Mask, ...], ticks_left: float) -> tuple[Mask, ...]:
-        """`masks` without the rests that last longer than the ticks `left`."""
+        """Return `masks` without the rests that are longer than `ticks_left`."""
         pulse = PULSE_TICKS.get(self.settings.rate)
         if ticks_left >= (pulse or DURATION_GRID[-1]):
             return masks
-        lasting = self._vocabulary.is_rest & ((pulse or self._vocabulary.ticks) > ticks_left)
-        return tuple(mask & ~lasting for mask in masks)
+        too_long = self._vocabulary.is_rest & ((pulse or self._vocabulary.ticks) > ticks_left)
+        return tuple(mask & ~too_long for mask in masks)
 
     def _draw(self, logits: Logits, masks: Iterable[Mask], drawn: float) -> int | None:
+        """Draw a value that the first mask with any value allows; None if all masks are empty."""
         for mask in masks:
             if mask.any():
                 return self._draw_from(np.where(mask, logits, -np.inf), drawn)
@@ -317,45 +325,47 @@ class Improviser:
             weights = _nucleus(weights, self.settings.top_k, self.settings.top_p)
         total = weights.cumsum()
         index = int(total.searchsorted(drawn * total[-1], "right"))
-        return index if index < len(total) else int(np.flatnonzero(weights)[-1])  # the product was rounded up
+        return (
+            index if index < len(total) else int(np.flatnonzero(weights)[-1])
+        )  # rounding took the product beyond the sum
 
     def _velocity(self, tick: int, pitch: int, previous: int | None) -> int:
-        """The beat carries the weight, off-beats are lighter, a rising line grows and a falling one gives way."""
-        place = ticks_after_bar_line(self._line.bars, tick) % TICKS_PER_QUARTER
-        accent = 4 if place == 0 else (-2 if place == TICKS_PER_QUARTER // 2 else -7)
+        """Return a velocity: beats are loudest, off-beats softer; a rising line gets louder, a falling one softer."""
+        tick_in_beat = ticks_after_bar_line(self._line.bars, tick) % TICKS_PER_QUARTER
+        accent = 4 if tick_in_beat == 0 else (-2 if tick_in_beat == TICKS_PER_QUARTER // 2 else -7)
         contour = 0 if previous is None else max(-8, min(8, pitch - previous))
-        human = round(6 * (self.random_source.draw(tick, _VELOCITY_DRAW) - 0.5))
-        return max(1, min(127, self.settings.velocity + accent + contour + human))
+        deviation = round(6 * (self.random_source.draw(tick, _VELOCITY_DRAW) - 0.5))
+        return max(1, min(127, self.settings.velocity + accent + contour + deviation))
 
-    # -- the memory
+    # -- saving and restoring
 
     def export_state(self, tick: float) -> dict[str, Any]:
-        """The whole state at `tick` as plain numbers: (a, c), the value to be fed next, and the pitch before."""
+        """Return the state at `tick` in plain types: (a, c), the value to be fed next, and the pitch before."""
         line, state = self._line.copy(), self.state.copy()
         last = self._feed(line.finish(tick), state, self._last_value)
         text = None if last is None else self._vocabulary.values[last].text
         return {"a": state.a.tolist(), "c": state.c.tolist(), "last": text, "pitch": line.finished_pitch}
 
     def restore_state(self, saved: Mapping[str, Any], tick: int) -> None:
-        """Go on from a `saved` of the same bundle at `tick`, as if no time had passed.
+        """Continue at `tick` from a state that `export_state` returned for the same bundle, as if no time had passed.
 
-        Raises `ValueError` or `KeyError` for one that does not fit.
+        Raises `ValueError` or `KeyError` if it does not fit.
         """
         with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which is refused below
             a, c = (np.array(saved[name], np.float32) for name in "ac")
         if a.shape != self.state.a.shape or c.shape != a.shape or not np.isfinite([a, c]).all():
-            raise ValueError("a state of another network")
+            raise ValueError("the state belongs to another network")
         texts = {value.text: index for index, value in enumerate(self._vocabulary.values)}
         last = None if saved["last"] is None else texts[saved["last"]]
         pitch = saved["pitch"]
         if not (pitch is None or (isinstance(pitch, int) and 0 <= pitch <= 127)):
-            raise ValueError("a pitch that is none")
+            raise ValueError("the pitch is not a MIDI pitch")
         self.state.assign(LstmState(a, c))
         self._last_value, self._line.finished_pitch, self._line.position = last, pitch, tick
 
 
 def _nucleus(weights: Logits, top_k: int, top_p: float) -> Logits:
-    """`weights` with only the `top_k` greatest kept (0: all), of these the fewest that hold `top_p` of the whole."""
+    """Return `weights` with only the `top_k` greatest left (0: all), of these the fewest that make up `top_p`."""
     order = np.argsort(-weights, kind="stable")
     kept = order[: top_k or None]
     shares = weights[kept].cumsum() / weights[kept].sum()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which values may be drawn at a place, whatever the network thinks of them: range, rests, repetition and smoothness.
+"""Which values may be drawn at a place, whatever their probability: range, rests, repetition and smoothing rules.
 
-The parts that take time, and change only with the chord, the pitch before or the place in the beat, are kept once they
-are known.
+The masks that take time to compute depend only on the chord, the previous pitch or the tick in the beat. They are
+computed once and kept.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import numpy.typing as npt
 from sideman.core.settings.schema import PlaySettings
 from sideman_models.music.context import Place
 from sideman_models.music.harmony import Chord
-from sideman_models.music.smoothing import NO_RULES, SmoothingRules, settle_length, within_leap, without_repeated
+from sideman_models.music.smoothing import SmoothingRules, settle_length, within_leap, without_repeated
 from sideman_models.music.values import TICKS_PER_QUARTER, Vocabulary
 
 Mask = npt.NDArray[np.bool_]
 
-_GRID_DIVISIONS = (4, 6)  # modern durations know sixths of a beat too
+_GRID_DIVISIONS = (4, 6)  # of a beat; modern durations include sixths
 
 
 class ValueMasks:
-    """The masks (n,) of a vocabulary's n values for one set of settings."""
+    """The masks (n,) over the n values of a vocabulary, for one set of settings."""
 
-    def __init__(self, vocabulary: Vocabulary, settings: PlaySettings, rules: SmoothingRules = NO_RULES) -> None:
+    def __init__(self, vocabulary: Vocabulary, settings: PlaySettings, rules: SmoothingRules) -> None:
         self._vocabulary = vocabulary
         self._rules = replace(rules, settle=rules.settle and settings.rate == "phrase")
         self._longest = settings.longest * TICKS_PER_QUARTER
@@ -43,21 +43,23 @@ class ValueMasks:
         self._leap_masks: dict[tuple[Chord, int, bool], Mask] = {}
 
     def masks_at(self, place: Place, *, must_sound: bool, avoid_repeat: bool) -> tuple[Mask, ...]:
-        """What may be drawn: all rules kept; rougher; a pitch too often in a row as well; and shifted by octaves too.
+        """Return the masks to try one after the other, because the stricter ones may be empty.
 
-        `must_sound`: there have been rests enough; `avoid_repeat`: the last pitch has been struck often enough.
+        The first one keeps all rules. The next ones also allow, step by step: what the smoothing rules forbid; a pitch
+        repeated too often; an interval that leaves the range (its pitch is moved by octaves). `must_sound` forbids
+        rests, `avoid_repeat` the last pitch.
         """
         playable = self._chord_mask(place.chord)
         if must_sound:
             playable = playable & self._notes
-        reached = playable if place.previous_pitch is None else playable & self._reach_mask(place.previous_pitch)
-        moving = reached & self._changes_pitch if avoid_repeat else reached
+        in_range = playable if place.previous_pitch is None else playable & self._reach_mask(place.previous_pitch)
+        moving = in_range & self._changes_pitch if avoid_repeat else in_range
         if not self._has_smoothing:
-            return moving, reached, playable
-        return self._smoothed(moving, place, avoid_repeat=avoid_repeat), moving, reached, playable
+            return moving, in_range, playable
+        return self._smoothed(moving, place, avoid_repeat=avoid_repeat), moving, in_range, playable
 
     def _smoothed(self, mask: Mask, place: Place, *, avoid_repeat: bool) -> Mask:
-        """`mask` with what the rules on leaps and durations leave of it, unless they would leave no note."""
+        """Return the part of `mask` that the rules on leaps and durations allow, or `mask` if they allow no note."""
         smooth = mask & self._allowed_shapes
         if self._rules.settle:
             smooth &= self._grid_mask(place.tick_in_bar % TICKS_PER_QUARTER)
@@ -66,19 +68,19 @@ class ValueMasks:
         return smooth if (smooth & self._notes).any() else mask
 
     def _shape_mask(self, *, pulsed: bool) -> Mask:
-        """The values whose interval and duration the rules allow anywhere."""
+        """Return the values whose interval and duration the rules allow at every place."""
         values, rules = self._vocabulary, self._rules
-        shaped = np.ones(len(values), np.bool_)
+        allowed = np.ones(len(values), np.bool_)
         if rules.leap:
-            shaped &= ~(values.has_interval & ((values.low > rules.leap) | (values.high < -rules.leap)))
+            allowed &= ~(values.has_interval & ((values.low > rules.leap) | (values.high < -rules.leap)))
         if not pulsed:
-            shaped &= values.is_rest | (values.ticks >= rules.min_ticks(TICKS_PER_QUARTER)) & (
+            allowed &= values.is_rest | (values.ticks >= rules.min_ticks(TICKS_PER_QUARTER)) & (
                 values.ticks <= self._longest
             )
-        return shaped
+        return allowed
 
     def _leap_mask(self, chord: Chord, previous: int, *, avoid_repeat: bool) -> Mask:
-        """Rests, and the values of a kind that a pitch is of which lies within the widest leap."""
+        """Return rests, and the values of a kind that some pitch within the widest leap has."""
         key = chord, previous, avoid_repeat
         if key not in self._leap_masks:
             pitches = without_repeated(range(self._low, self._high + 1), previous if avoid_repeat else None)
@@ -87,17 +89,18 @@ class ValueMasks:
         return self._leap_masks[key]
 
     def _grid_mask(self, tick: int) -> Mask:
-        """The values that, begun at `tick` of a beat, the rule on the grid leaves alone."""
+        """Return the values that begin at `tick` of a beat and whose length the grid rule does not change."""
         if tick not in self._grid_masks:
-            lengths, which = np.unique(self._vocabulary.ticks, return_inverse=True)
-            settled = [
-                settle_length(tick, int(each), TICKS_PER_QUARTER, divisions=_GRID_DIVISIONS) == each for each in lengths
+            lengths, length_indices = np.unique(self._vocabulary.ticks, return_inverse=True)
+            unchanged = [
+                settle_length(tick, int(length), TICKS_PER_QUARTER, divisions=_GRID_DIVISIONS) == length
+                for length in lengths
             ]
-            self._grid_masks[tick] = np.array(settled)[which]
+            self._grid_masks[tick] = np.array(unchanged)[length_indices]
         return self._grid_masks[tick]
 
     def _chord_mask(self, chord: Chord) -> Mask:
-        """Rests, and the values of a kind that some pitch in range is of."""
+        """Return rests, and the values of a kind that some pitch in the range has."""
         if chord not in self._chord_masks:
             kinds = {chord.kind_of(pitch) for pitch in range(self._low, min(self._high, self._low + 11) + 1)}
             self._chord_masks[chord] = self._kind_mask(kinds)
@@ -107,7 +110,7 @@ class ValueMasks:
         return self._vocabulary.is_rest | np.isin(self._vocabulary.kinds, list(kinds))
 
     def _reach_mask(self, previous: int) -> Mask:
-        """The values whose interval, widened by the window, leads from `previous` into the range."""
+        """Return the values whose interval, widened by `play.window`, leads from `previous` into the range."""
         if previous not in self._reach_masks:
             low, high = self._low - previous - self._window, self._high - previous + self._window
             values = self._vocabulary

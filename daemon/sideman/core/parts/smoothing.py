@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which rules of post-processing a voice keeps, and how: see `sideman_models.music.smoothing` for the rules themselves.
+"""Which smoothing rules the solo keeps; `sideman_models.music.smoothing` has the rules themselves.
 
-A classic bundle keeps them as the originals did: a value drawn is changed before its time comes. With any other bundle
-the same aims only narrow what may be drawn (`sideman.core.parts.masks`); nothing that was drawn is ever changed.
+With a classic bundle they work as in the originals: a value that was drawn is changed before it is played. With any
+other bundle they only limit what may be drawn (`sideman.core.parts.masks`); what was drawn is never changed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from sideman_models.music.smoothing import ORIGINAL_RULES, SmoothingRules
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 MIN_ONSET_GAP_BEATS = 1 / TICKS_PER_QUARTER
-"""Beats between two onsets of a voice, whatever the swing does to them."""
+"""The least distance of two onsets of the solo, in beats, whatever the swing does to them."""
 
 MODERN_RULES = SmoothingRules(apart=MIN_ONSET_GAP_BEATS)
-"""What a bundle other than a classic one keeps unless told otherwise: it has learned the rest from what it heard."""
+"""The rules for a bundle that is not classic where the settings say `auto`: it has learned the rest from its corpus."""
 
 
 def smoothing_rules(settings: PlaySettings, *, classic: bool) -> SmoothingRules:
-    """The rules that `settings` give, those left to `auto` as the dialect of the bundle wants them."""
-    told = {name: value for name in ("settle", "leap", "apart") if (value := getattr(settings, name)) is not None}
-    return replace(ORIGINAL_RULES if classic else MODERN_RULES, repetition=settings.repetition, **told)
+    """Return the rules of `settings`; a rule set to `auto` is that of a classic or of any other bundle."""
+    given = {name: value for name in ("settle", "leap", "apart") if (value := getattr(settings, name)) is not None}
+    return replace(ORIGINAL_RULES if classic else MODERN_RULES, repetition=settings.repetition, **given)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last phrase once more, varied: the same rhythm and the same contour, other notes.
+"""The last phrase played again, varied: the same rhythm and the same contour with other notes.
 
-A phrase ends with two beats of rest. Its notes are chosen anew, each from the pitches that lie on the same side of the
-note before as they did, and that leave room in the range for the steps that follow in the same direction.
+A phrase begins after two beats of rest. In the variation each note is chosen from the pitches that lie on the same side
+of the note before as in the phrase, and that leave room in the range for the steps that follow in the same direction.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from sideman_models.music.context import Bars, ticks_after_bar_line
 from sideman_models.music.line import PHRASE_REST_TICKS
 
 MAX_PHRASE_BARS = 8
-"""A phrase that goes on for longer is varied from so many bars before its end."""
+"""Of a longer phrase only the last bars are varied."""
 MAX_PHRASE_CHOICES = 1024
-"""More than that many bars of the longest kind hold, at the highest rate."""
+"""More choices than `MAX_PHRASE_BARS` bars of the longest meter hold at the highest rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhraseStep:
-    """A note or a rest of a phrase: its onset and length in ticks.
+    """A note or a rest of a phrase: its onset and its length in ticks.
 
-    `direction` is how its pitch lies to the note before: -1 below, 0 the same, 1 above, None for a first note or a
-    rest. `room_below` and `room_above` are the semitones that the notes after it need there at least.
+    `direction` says where its pitch lies from the note before: -1 below, 0 the same, 1 above; None for the first note
+    and for a rest. The notes after it need `room_below` or `room_above` semitones at least.
     """
 
     tick: int
@@ -40,45 +40,45 @@ class PhraseStep:
 
 
 class Variation:
-    """Plays `phrase` again, varied, within `pitch_range` from the bar line `start` on, at the same places in a bar."""
+    """Plays `phrase` again, varied, within `pitch_range`, from the bar line at `start` on, where it was in its bar."""
 
     def __init__(self, phrase: Sequence[Choice], start: int, bars: Bars, pitch_range: PitchRange) -> None:
         self.start = start
         self._pitch_range = pitch_range
         self._previous_pitch: int | None = None
-        later = start - bars.bar_at(phrase[0].tick)[0]
-        self._steps = deque(_phrase_steps(phrase, later))
+        shift_ticks = start - bars.bar_at(phrase[0].tick)[0]
+        self._steps = deque(_phrase_steps(phrase, shift_ticks))
 
     def next_tick(self, tick: int) -> int | None:
-        """The tick of the part to be played next, if that is not before `tick`; None: it is over, or out of step."""
+        """Return the tick of the next step, at or after `tick`; None after the last step, or if one was skipped."""
         return self._steps[0].tick if self._steps and self._steps[0].tick >= tick else None
 
     def constraints(self, tick: int) -> ChoiceConstraints | None:
-        """How the choice at `tick` has to be, if that is the part to be played next."""
+        """Return the constraints of the choice at `tick`, if that is the next step."""
         if not self._steps or self._steps[0].tick != tick:
             return None
-        part = self._steps[0]
-        if part.is_rest:
-            return ChoiceConstraints(length=part.length, must_rest=True)
-        return ChoiceConstraints(length=part.length, must_sound=True, pitch_range=self._pitch_range_for(part))
+        step = self._steps[0]
+        if step.is_rest:
+            return ChoiceConstraints(length=step.length, must_rest=True)
+        return ChoiceConstraints(length=step.length, must_sound=True, pitch_range=self._pitch_range_for(step))
 
     def advance(self, pitch: int | None) -> None:
-        """The next part has been played."""
+        """The next step has been played, as a note of `pitch` or as a rest (None)."""
         self._steps.popleft()
         self._previous_pitch = self._previous_pitch if pitch is None else pitch
 
-    def _pitch_range_for(self, part: PhraseStep) -> PitchRange:
-        low, high = self._pitch_range.low + part.room_below, self._pitch_range.high - part.room_above
-        if part.direction is not None and self._previous_pitch is not None:
-            low = max(low, self._previous_pitch + part.direction) if part.direction >= 0 else low
-            high = min(high, self._previous_pitch + part.direction) if part.direction <= 0 else high
+    def _pitch_range_for(self, step: PhraseStep) -> PitchRange:
+        low, high = self._pitch_range.low + step.room_below, self._pitch_range.high - step.room_above
+        if step.direction is not None and self._previous_pitch is not None:
+            low = max(low, self._previous_pitch + step.direction) if step.direction >= 0 else low
+            high = min(high, self._previous_pitch + step.direction) if step.direction <= 0 else high
         return PitchRange(low, high) if low <= high else self._pitch_range
 
 
 def last_phrase(choices: Iterable[Choice], bars: Bars) -> list[Choice]:
-    """The last phrase of `choices`, which follow each other without a gap; empty where there is no note.
+    """Return the last phrase of `choices`, which follow each other without a gap; empty if there is no note.
 
-    It goes back to two beats of rest, at most eight bars; rests before and after it are no part of it.
+    It goes back to the last two beats of rest, at most `MAX_PHRASE_BARS` bars. It does not begin or end with a rest.
     """
     phrase: list[Choice] = []
     silent = 0
@@ -86,7 +86,8 @@ def last_phrase(choices: Iterable[Choice], bars: Bars) -> list[Choice]:
         silent = silent + choice.length if choice.pitch is None else 0
         if not phrase and choice.pitch is None:
             continue
-        if phrase and (silent >= PHRASE_REST_TICKS or choice.tick < _earliest_tick(_end_tick(phrase[0]), bars)):
+        phrase_end = phrase[0].tick + phrase[0].length if phrase else 0
+        if phrase and (silent >= PHRASE_REST_TICKS or choice.tick < _earliest_tick(phrase_end, bars)):
             break
         phrase.append(choice)
     while phrase and phrase[-1].pitch is None:
@@ -95,30 +96,30 @@ def last_phrase(choices: Iterable[Choice], bars: Bars) -> list[Choice]:
 
 
 def _earliest_tick(tick: int, bars: Bars) -> int:
-    """The tick that lies as `tick` does in its bar, `MAX_PHRASE_BARS` bars before."""
+    """Return the tick at the same position in its bar as `tick`, `MAX_PHRASE_BARS` bars before."""
     line, _ = bars.bar_at(tick)
     for _ in range(MAX_PHRASE_BARS):
         line, _ = bars.bar_at(line - 1)
     return line + ticks_after_bar_line(bars, tick)
 
 
-def _end_tick(choice: Choice) -> int:
-    return choice.tick + choice.length
-
-
 def _phrase_steps(phrase: Sequence[Choice], shift_ticks: int) -> list[PhraseStep]:
-    """The parts of `phrase`, so many ticks later."""
-    parts: list[PhraseStep] = []
+    """Return the steps of `phrase`, `shift_ticks` later."""
+    steps: list[PhraseStep] = []
     below = above = 0
-    for choice, way in reversed(list(zip(phrase, _directions(phrase), strict=True))):
-        parts.append(PhraseStep(choice.tick + shift_ticks, choice.length, choice.pitch is None, way, below, above))
-        if way:
-            below, above = (below + 1, 0) if way < 0 else (0, above + 1)
-    return parts[::-1]
+    for choice, direction in reversed(list(zip(phrase, _directions(phrase), strict=True))):
+        tick, is_rest = choice.tick + shift_ticks, choice.pitch is None
+        steps.append(PhraseStep(tick, choice.length, is_rest, direction, below, above))
+        if direction:
+            below, above = (below + 1, 0) if direction < 0 else (0, above + 1)
+    return steps[::-1]
 
 
 def _directions(phrase: Sequence[Choice]) -> Iterator[int | None]:
-    before: int | None = None
+    previous: int | None = None
     for choice in phrase:
-        yield None if choice.pitch is None or before is None else (choice.pitch > before) - (choice.pitch < before)
-        before = before if choice.pitch is None else choice.pitch
+        if choice.pitch is None or previous is None:
+            yield None
+        else:
+            yield (choice.pitch > previous) - (choice.pitch < previous)
+        previous = previous if choice.pitch is None else choice.pitch

@@ -10,15 +10,8 @@ import re
 
 from sideman.core.actions import ACTIONS, action_list
 from sideman.core.settings.schema import BINDING_KEYS, KEYS, closest_key
-from sideman.core.settings.types import (
-    MAX_QUOTE_LENGTH,
-    ActionTarget,
-    ControllerRange,
-    NumberRange,
-    SettingTarget,
-    SettingType,
-    Target,
-)
+from sideman.core.settings.types import MAX_QUOTE_LENGTH, ControllerRange, NumberRange, SettingType
+from sideman.core.targets import ActionTarget, SettingTarget, Target
 from sideman.core.turns import MODE_NAMES
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_pitch

@@ -22,7 +22,7 @@ from sideman.core.settings.schema import (
     value_of,
     with_values,
 )
-from sideman.core.settings.types import Bindings, Target
+from sideman.core.targets import Bindings, Target
 
 
 @dataclass(frozen=True, slots=True)

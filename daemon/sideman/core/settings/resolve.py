@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from sideman.core.chart.chart import ChartError, parse_changes
+from sideman.core.chart.chart import ChartError
+from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.schema import GROUPS, KEYS, NO_BINDINGS, Settings, TempoSettings, closest_key, value_of
-from sideman.core.settings.types import Bindings, quoted, quoted_name
+from sideman.core.settings.types import quoted, quoted_name
+from sideman.core.targets import Bindings
+from sideman.core.timing.clock_source import CLOCK_SOURCES
 
 MAX_PROBLEMS = 50
 """At most this many problems are reported. A file with more is probably not a configuration."""
@@ -133,11 +136,12 @@ def _chart_problems(values: Mapping[str, object], written: SettingsLayer) -> lis
 
 
 def _clock_problems(settings: Settings, written: SettingsLayer) -> list[str]:
-    """Without a MIDI input sideman would wait in silence for a MIDI clock, for ever."""
-    if settings.tempo.source != "midi-clock" or settings.midi.input != "none":
+    """Without a MIDI input sideman would wait in silence for ever for a clock that comes in there."""
+    source = settings.tempo.source
+    if not CLOCK_SOURCES[source].needs_midi_input or settings.midi.input != "none":
         return []
     where = written["midi.input"].source
-    return [f"{where}: midi.input: none: the clock of tempo.source: midi-clock comes in there; name a port, or auto"]
+    return [f"{where}: midi.input: none: the clock of tempo.source: {source} comes in there; name a port, or auto"]
 
 
 _DISTINCT_CHANNELS = {

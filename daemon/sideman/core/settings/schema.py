@@ -15,7 +15,6 @@ from typing import Any, Literal
 from sideman.core.actions import action_list
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
 from sideman.core.settings.types import (
-    Bindings,
     PitchRange,
     SettingType,
     bindings_type,
@@ -29,6 +28,8 @@ from sideman.core.settings.types import (
     plain_text,
     text_type,
 )
+from sideman.core.targets import Bindings
+from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockSourceName
 from sideman.core.turns import MODE_NAMES, MODES, ModeName
 
 DEFAULT_CHANGES = """\
@@ -326,12 +327,10 @@ class TempoSettings:
 
     bpm: float = _setting(120.0, number_type(20, 400), "The tempo in quarter notes per minute.")
     meter: Meter = _setting(COMMON_TIME, METER_TYPE, "The time signature of a chart that does not have one itself.")
-    source: Literal["internal", "midi-clock", "link"] = _setting(
+    source: ClockSourceName = _setting(
         "internal",
-        choice_type("internal", "midi-clock", "link"),
-        "The clock that sideman plays to: internal keeps the tempo of tempo.bpm, midi-clock follows the MIDI clock "
-        "that comes in at midi.input, link plays in the tempo of an Ableton Link session (the extra link has to be "
-        "installed).",
+        choice_type(*CLOCK_SOURCES),
+        f"The clock that sideman plays to: {', '.join(f'{name} {row.text}' for name, row in CLOCK_SOURCES.items())}.",
     )
     wait_start: bool = _setting(
         True,

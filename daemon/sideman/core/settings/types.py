@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-import numpy as np
-
+from sideman.core.targets import Bindings
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_pitch, pitch_name
 
@@ -36,64 +34,6 @@ class PitchRange:
     def __contains__(self, pitch: int) -> bool:
         """Whether `pitch` is within the range."""
         return self.low <= pitch <= self.high
-
-
-class SettingTarget(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Knob"):
-    """A binding that turns the setting `key`: through its whole range, or only from `low` to `high`."""
-
-    key: str
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def text(self) -> str:
-        """The target as it is written in a configuration: `play.density 0.2-2`."""
-        if self.low is None or self.high is None:
-            return self.key
-        low, high = (np.format_float_positional(number, trim="-") for number in (self.low, self.high))
-        return f"{self.key} {low}-{high}"
-
-
-class ActionTarget(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Action"):
-    """A binding that performs an action of `sideman.core.actions`: `start`, or `mode` with the argument `trade`."""
-
-    name: str
-    argument: str = ""
-
-    @property
-    def text(self) -> str:
-        """The target as it is written in a configuration: `mode:trade`."""
-        return f"{self.name}:{self.argument}" if self.argument else self.name
-
-
-Target = SettingTarget | ActionTarget
-
-
-class Bindings(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Table"):
-    """What is bound to each number (of a controller, a pitch, or a program from 1), sorted by number."""
-
-    entries: tuple[tuple[int, Target], ...] = ()
-
-    def __iter__(self) -> Iterator[tuple[int, Target]]:
-        return iter(self.entries)
-
-    def __str__(self) -> str:
-        return "{" + ", ".join(f"{number}: {target.text}" for number, target in self.entries) + "}"
-
-    def with_binding(self, number: int, target: Target | None) -> Bindings:
-        """Return these bindings with `number` bound to `target`, or not bound if that is None."""
-        others = [entry for entry in self.entries if entry[0] != number]
-        return Bindings(tuple(sorted([*others, *([(number, target)] if target else [])], key=lambda entry: entry[0])))
-
-    def without_target(self, target: Target) -> Bindings:
-        """Return these bindings without those to `target`; a setting's range makes no difference."""
-
-        def is_same(other: Target) -> bool:
-            if isinstance(other, SettingTarget) and isinstance(target, SettingTarget):
-                return other.key == target.key
-            return other == target
-
-        return Bindings(tuple(entry for entry in self.entries if not is_same(entry[1])))
 
 
 # -- types

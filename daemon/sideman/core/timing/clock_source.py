@@ -2,18 +2,17 @@
 """THE table of clock sources: what may set the pulse, by the name that `tempo.source` gives it.
 
 A clock source says where the music is and whether it rolls; the transport follows it. To add one, write its class
-beside this file, add a row to `CLOCK_SOURCES`, and let the service feed it with what comes in.
+beside this file, name it in `ClockSourceName`, give it a row in `CLOCK_SOURCES`, and let the service feed it with what
+comes in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from sideman.core.chart.chart import Chart
 from sideman.core.events import ClockMessage, LinkState
-from sideman.core.settings.schema import TempoSettings
 from sideman.core.timing.ableton_link import LinkFollower
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.tempo import Tempo
@@ -77,44 +76,50 @@ def _no_request(bpm: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ClockSourceOptions:
-    """What a clock source is made from.
+    """What a clock source is made from: settings of `tempo`, and the quarter notes of a bar.
 
-    `on_change` is called when its `status_text` has changed; `request_tempo` asks the session for another tempo.
+    `on_change` is called when the source's `status_text` has changed; `request_tempo` asks a session for another tempo.
     """
 
-    tempo: TempoSettings
+    bpm: float
+    wait_start: bool
     bar_beats: float
     on_change: Callable[[], None] = _no_callback
     request_tempo: Callable[[float], None] = _no_request
 
 
-def _midi_clock(options: ClockSourceOptions) -> ClockSource:
-    return MidiClockFollower(options.tempo.bpm, wait_start=options.tempo.wait_start, on_change=options.on_change)
+@dataclass(frozen=True, slots=True)
+class ClockSourceRow:
+    """A row of the table: what the source does, in a musician's words, and how it is made; None for our own tempo.
+
+    `accepts_tempo`: it can be asked for another tempo. `needs_midi_input`: it comes in at `midi.input`.
+    """
+
+    text: str
+    make: Callable[[ClockSourceOptions], ClockSource | None]
+    accepts_tempo: bool = True
+    needs_midi_input: bool = False
 
 
-def _link(options: ClockSourceOptions) -> ClockSource:
-    return LinkFollower(
-        options.bar_beats,
-        wait_start=options.tempo.wait_start,
-        on_change=options.on_change,
-        request_tempo=options.request_tempo,
-    )
+ClockSourceName = Literal["internal", "midi-clock", "link"]
+"""The name of a clock source, as in `tempo.source`."""
 
-
-CLOCK_SOURCES: Mapping[str, Callable[[ClockSourceOptions], ClockSource | None]] = {
-    "internal": lambda _options: None,
-    "midi-clock": _midi_clock,
-    "link": _link,
+CLOCK_SOURCES: Mapping[ClockSourceName, ClockSourceRow] = {
+    "internal": ClockSourceRow("keeps the tempo of tempo.bpm", lambda _options: None),
+    "midi-clock": ClockSourceRow(
+        "follows the MIDI clock that comes in at midi.input",
+        lambda options: MidiClockFollower(options.bpm, wait_start=options.wait_start, on_change=options.on_change),
+        accepts_tempo=False,
+        needs_midi_input=True,
+    ),
+    "link": ClockSourceRow(
+        "plays in the tempo of an Ableton Link session (the extra link has to be installed)",
+        lambda options: LinkFollower(
+            options.bar_beats,
+            wait_start=options.wait_start,
+            on_change=options.on_change,
+            request_tempo=options.request_tempo,
+        ),
+    ),
 }
-"""How each source is made; None for our own tempo."""
-
-
-def make_clock_source(
-    tempo: TempoSettings,
-    chart: Chart,
-    on_change: Callable[[], None] = _no_callback,
-    request_tempo: Callable[[float], None] = _no_request,
-) -> ClockSource | None:
-    """Return the source that `tempo.source` names, for music that begins in the meter of `chart`; None: our own."""
-    options = ClockSourceOptions(tempo, float(chart.meter.quarters), on_change, request_tempo)
-    return CLOCK_SOURCES[tempo.source](options)
+"""Every clock source by its name."""

@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ticks of a MIDI clock -> a straight line from ticks to seconds: a phase-locked loop of second order.
+"""Smooths the ticks of a MIDI clock: a second-order phase-locked loop.
 
-A tick, 24 to the quarter note, says where the music is, but comes a little early or late. The filter holds a line,
-the second of the last tick and the time from tick to tick, and answers each tick that comes by moving both a little
-towards it (gains `ALPHA` and `BETA`): it is locked to the phase, so that no error of the tempo can add up to a drift.
+A tick (24 a quarter note) arrives a little early or late. The loop keeps a line: the second of the last tick and the
+period, the time from tick to tick. Every tick moves both a little towards what was measured (gains `ALPHA` and `BETA`).
+Because the loop is locked to the phase, an error of the tempo cannot add up to a drift.
 
-- Acquired by least squares: the line through the first ticks, anew with each, up to `ACQUIRE_TICKS`; then the loop.
-- A tick is numbered by where it falls on the line: what falls on the last one again is a second copy, or the end of a
-  jam that was counted already, and what falls further on tells that ticks were lost between. Only the first
-  `COUNTED_TICKS` ticks, when the line is not sure yet, are simply counted: of a tick lost among these nobody will know.
-- A jump of the tempo: when the last `RECENT` ticks, counted as they came, agree on a tempo of their own, and make no
-  worse a line so than as they were numbered, they are numbered anew, and the line is acquired from them.
-- A port that carries messages in rounds (JACK: 21 ms at 1,024 frames) makes of a clock one of the round's tempo, with
-  a tick that seems lost, or comes twice, now and then. So when three in sixteen beats do, all are numbered as they
-  came, and only counted from then on. Ticks that are really lost look alike; hence it has to be known of the port.
-- After a gap, and where the phase is off by more than a quarter of a tick (`seat`), the tempo is kept and the phase
-  taken from the ticks that come.
-- A clock slower than 20 or faster than 400 beats a minute is followed at that limit.
+- **Acquisition**: the line is fitted by least squares through the first ticks, again with each tick, up to
+  `ACQUIRE_TICKS`. Then the loop takes over.
+- **Numbering**: a tick gets the number at which it falls on the line. A tick that falls on the last number again is a
+  second copy, or belongs to a jam of ticks that were counted before; a tick that falls further on means that ticks were
+  lost in between. The first `COUNTED_TICKS` ticks, while the line is uncertain, are simply counted: a loss among them
+  goes unnoticed.
+- **Tempo jump**: if the last `RECENT` ticks, numbered one by one, fit a straight line with another tempo at least as
+  well as they fit the current one (residual below `_AGREE` periods), they are renumbered and the line is fitted to
+  them.
+- **Coarse ports**: a port that delivers its messages in rounds (JACK: every 21 ms with 1,024 frames) moves the ticks to
+  its rounds, so that now and then a tick seems lost or doubled. If that happens three times in sixteen beats, all these
+  ticks are renumbered one by one, and later ticks are only counted. Ticks that are really lost look the same; therefore
+  this is done only if the port is known to be coarse (`port_period_s`).
+- **Gaps**: after more than `_GAP_TICKS` lost ticks, or if the music starts off the line by more than
+  `_PHASE_TOLERANCE` (`restart_phase`), the tempo is kept and the phase is taken from the next ticks.
+- **Limits**: a clock slower than 20 or faster than 400 beats a minute is followed at that limit.
 
-Delays that are never early (a busy machine, a slow cable) move the line by their mean: `play.offset_ms` is there for
-that. Seconds that go backward are taken for the latest seen. Pure: seconds come in, nothing is read.
+Delays that are never early (a busy machine, a slow cable) move the line by their mean; `play.offset_ms` corrects that.
+A second earlier than the last one counts as the last one.
 """
 
 from __future__ import annotations
@@ -33,45 +37,45 @@ CLOCK_TICKS_PER_BEAT = 24
 CLOCK_TICKS_PER_SIXTEENTH = CLOCK_TICKS_PER_BEAT // 4
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
 SHORTEST_PERIOD_S, LONGEST_PERIOD_S = (60.0 / (CLOCK_TICKS_PER_BEAT * bpm) for bpm in (FASTEST_BPM, SLOWEST_BPM))
-"""Seconds from tick to tick at the fastest and the slowest tempo."""
+"""The periods of the fastest and the slowest tempo."""
 ACQUIRE_TICKS = 32
 COUNTED_TICKS = 12
 RECENT = 7
 ALPHA, BETA = 0.11, 0.008
-"""Gains of phase and period, a damping of 0.61. Jitter comes through by the root of about α/2 + β/2α; a tempo whose
-period grows by c with each tick is followed c/β behind."""
-_AGREE = 0.25  # periods; ticks no further off their own line agree on a tempo
-_EQUAL_FIT_RATIO = 1.001
-_TRUSTED_TICKS = 8  # ticks whose own period is trusted more than the one known before
-_GAP_TICKS = 6  # ticks lost, after which the phase is taken anew
+"""The gains of phase and period; the damping is 0.61. Jitter is reduced to about the root of α/2 + β/2α of itself. If
+the period grows by c with every tick, the line is c/β behind."""
+_AGREE = 0.25  # periods; the greatest residual of ticks that agree on a tempo
+_EQUAL_FIT_RATIO = 1.001  # a residual greater by this factor is still as good a fit
+_TRUSTED_TICKS = 8  # from this many ticks on, their period replaces the one known before
+_GAP_TICKS = 6
 _PHASE_TOLERANCE = 0.25  # periods
 HISTORY_TICKS, _MIN_IRREGULAR_STEPS, _MAX_RECENT_IRREGULAR = 16 * CLOCK_TICKS_PER_BEAT, 3, 2
-_COARSE_PERIODS = 3.5  # periods
-_FINE_PERIODS = 0.25  # periods; rounds shorter than that only make ticks a little late
-_MAX_FIRST_GAP_S = 1.0  # so far apart, two ticks do not make a tempo
+_COARSE_PERIODS = 3.5  # periods; with a coarse port a shorter gap means no lost tick
+_FINE_PERIODS = 0.25  # periods; a port with shorter rounds is not coarse, its ticks are only a little late
+_MAX_FIRST_GAP_S = 1.0  # two ticks further apart than this do not give a tempo
 
 
 class ClockPLL:
-    """Follows ticks. `period_s` is the time from tick to tick in seconds: before the second tick, that of `bpm`."""
+    """Follows the ticks of a clock. `period_s` is the time from tick to tick; before the second tick, that of `bpm`."""
 
     def __init__(self, bpm: float, port_period_s: float = 0.0) -> None:
         self.port_period_s = port_period_s
-        """Seconds between the rounds in which the port carries messages; 0: it carries each at once."""
+        """The period of the rounds in which the port delivers messages; 0 if it delivers each message at once."""
         self.period_s = _clamp_period(60.0 / (CLOCK_TICKS_PER_BEAT * bpm))
         self.last_tick_s = 0.0
-        """Where the line has the last tick."""
+        """The second of the last tick on the line."""
         self.last_arrival_s = 0.0
-        """When the last tick came."""
+        """The second at which the last tick arrived."""
         self.lost_ticks = 0
-        """How many ticks never came."""
+        """How many ticks were lost on the way."""
         self.tempo_known = False
-        """Whether the tempo has been heard, and is not merely what was expected."""
+        """Whether the tempo was measured; otherwise it is the one expected."""
         self._tick_number = 0
-        self._points: list[tuple[int, float]] = []  # number and second of the ticks that the line is acquired from
+        self._points: list[tuple[int, float]] = []  # number and second of the ticks that the line is fitted to
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._history: deque[tuple[int, float]] = deque(maxlen=HISTORY_TICKS)
         self._coarse = False
-        self._irregular_ticks_left = 0  # ticks for which a step that was not one is to be thought of
+        self._irregular_ticks_left = 0  # for this many ticks an irregular step is remembered
 
     @property
     def bpm(self) -> float:
@@ -80,14 +84,14 @@ class ClockPLL:
 
     @property
     def locked(self) -> bool:
-        """Whether the line has been acquired, and the loop follows."""
+        """Whether the acquisition is over and the loop follows."""
         return len(self._points) >= ACQUIRE_TICKS
 
     def receive_tick(self, second: float) -> int:
-        """Take the tick that came at `last_tick_s`; by how many ticks the clock is further now.
+        """Take in a tick that arrived at `second`; returns by how many ticks the clock has advanced.
 
-        0: it was no new one. More than 1: some were lost before it. Less than 0: ticks of a tempo that has jumped had
-        been taken for more than they were.
+        0: it was a second copy. More than 1: ticks before it were lost. Less than 0: ticks are renumbered after a tempo
+        jump, and had been counted as too many.
         """
         before = self._tick_number
         second = max(second, self.last_arrival_s)
@@ -110,7 +114,7 @@ class ClockPLL:
         return self._tick_number - before
 
     def restart_phase(self, second: float) -> None:
-        """Start the music with the tick at `last_tick_s`. Take its phase, unless it falls where a tick was expected."""
+        """The music starts with the tick at `second`: take the phase from it, unless a tick was expected there."""
         if (
             abs(self._phase_error(second)) > _PHASE_TOLERANCE
             or second - self.last_arrival_s > _GAP_TICKS * self.period_s
@@ -118,6 +122,7 @@ class ClockPLL:
             self._points = []
 
     def _ticks_until(self, second: float) -> int:
+        """Return by how many numbers a tick at `second` lies after the last one."""
         if not self._points or not self.tempo_known:
             return 1
         if self._coarse and second - self.last_arrival_s < _COARSE_PERIODS * self.period_s:
@@ -125,7 +130,7 @@ class ClockPLL:
         return max(0, round((second - self.last_tick_s) / self.period_s))
 
     def _phase_error(self, second: float) -> float:
-        """How far `last_tick_s` is from the nearest tick of the line, in periods."""
+        """Return how far `second` is from the nearest tick of the line, in periods."""
         ticks = (second - self.last_tick_s) / self.period_s
         return ticks - round(ticks)
 
@@ -138,12 +143,12 @@ class ClockPLL:
             self._points.append((self._tick_number, second))
             self._acquire()
             return
-        due = self.last_tick_s + step * self.period_s
-        self.last_tick_s = due + ALPHA * (second - due)
-        self.period_s = _clamp_period(self.period_s + BETA * (second - due) / step)
+        expected = self.last_tick_s + step * self.period_s
+        self.last_tick_s = expected + ALPHA * (second - expected)
+        self.period_s = _clamp_period(self.period_s + BETA * (second - expected) / step)
 
     def _acquire(self) -> None:
-        """Lay the line through the points; by a few of them its phase only, if the tempo is known."""
+        """Fit the line to the points; if the tempo is known, the first points fit only its phase."""
         points = self._points
         if len(points) >= (_TRUSTED_TICKS if self.tempo_known else 2):
             self.period_s = _clamp_period(_slope_s(points))
@@ -152,26 +157,26 @@ class ClockPLL:
         self.tempo_known = self.tempo_known or len(points) >= COUNTED_TICKS
 
     def _detect_tempo_jump(self) -> None:
-        """Number the last ticks as they came, if that makes a better line of them than numbering them by the old one.
+        """Renumber the last ticks one by one if they then fit a line at least as well as with their numbers.
 
-        To one that was lost among them, and to a jam, the old line does better.
+        After a lost tick or a jam their numbers fit better.
         """
         first = self._recent[0][0]
         last = first + RECENT - 1
         if len(self._recent) < RECENT or not self.tempo_known or self._tick_number == last:
             return
-        came = [(first + place, second) for place, (_, second) in enumerate(self._recent)]
-        off, period = _residual_s(came), _slope_s(came)
-        if not SHORTEST_PERIOD_S <= period <= LONGEST_PERIOD_S or off > min(
+        points = [(first + index, second) for index, (_, second) in enumerate(self._recent)]
+        residual, period = _residual_s(points), _slope_s(points)
+        if not SHORTEST_PERIOD_S <= period <= LONGEST_PERIOD_S or residual > min(
             _AGREE * period, _EQUAL_FIT_RATIO * _residual_s(self._recent)
         ):
             return
         self.lost_ticks = max(0, self.lost_ticks + last - self._tick_number)
         self.period_s = period
-        self._renumber(came)
+        self._renumber(points)
 
     def _detect_coarse_timing(self) -> None:
-        """Count the ticks as they came, from now on too, if more seem lost, or double, than ever are."""
+        """If too many ticks seem lost or doubled, renumber them one by one and only count from now on."""
         if self._coarse or not self.tempo_known or self.port_period_s < _FINE_PERIODS * self.period_s:
             return
         if sum(step != 1 for step in _steps(self._recent)) > _MAX_RECENT_IRREGULAR:
@@ -181,12 +186,12 @@ class ClockPLL:
             return
         self._coarse = True
         numbers = accumulate((step if step > 2 else 1 for step in steps), initial=self._history[0][0])
-        came = [(number, second) for number, (_, second) in zip(numbers, self._history, strict=True)]
-        self.lost_ticks = max(0, self.lost_ticks + came[-1][0] - self._tick_number)
-        self._renumber(came)
+        points = [(number, second) for number, (_, second) in zip(numbers, self._history, strict=True)]
+        self.lost_ticks = max(0, self.lost_ticks + points[-1][0] - self._tick_number)
+        self._renumber(points)
 
     def _renumber(self, points: list[tuple[int, float]]) -> None:
-        """The last ticks were `came`: the line is acquired from them."""
+        """Replace the last ticks by `points` and fit the line to them."""
         self._tick_number, self._points = points[-1][0], points[-ACQUIRE_TICKS:]
         self._recent = deque(points, RECENT)
         for _ in points[1:]:
@@ -196,6 +201,7 @@ class ClockPLL:
 
 
 def _steps(points: Iterable[tuple[int, float]]) -> list[int]:
+    """Return the differences of the numbers of successive points."""
     return [after - before for (before, _), (after, _) in pairwise(points)]
 
 
@@ -204,23 +210,22 @@ def _clamp_period(period: float) -> float:
 
 
 def _residual_s(points: Sequence[tuple[int, float]]) -> float:
-    """The root of the mean square, in seconds, by which `points` are off their line of least squares."""
-    (middle, mean), slope = _mean_point(points), _slope_s(points)
-    return math.hypot(*(second - mean - (number - middle) * slope for number, second in points)) / math.sqrt(
-        len(points)
-    )
+    """Return the root mean square distance, in seconds, of `points` from their line of least squares."""
+    (mean_number, mean_s), slope = _mean_point(points), _slope_s(points)
+    errors = (second - mean_s - (number - mean_number) * slope for number, second in points)
+    return math.hypot(*errors) / math.sqrt(len(points))
 
 
 def _mean_point(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
-    """The mean number and the mean second: the line of least squares goes through it."""
+    """Return the mean number and the mean second; the line of least squares goes through this point."""
     return sum(number for number, _ in points) / len(points), sum(second for _, second in points) / len(points)
 
 
 def _slope_s(points: Sequence[tuple[int, float]]) -> float:
-    """Seconds from tick to tick on the line of least squares; 0 where all points have the same number."""
-    middle, mean = _mean_point(points)
-    spread = sum((number - middle) ** 2 for number, _ in points)
-    return sum((number - middle) * (second - mean) for number, second in points) / spread if spread else 0.0
+    """Return the period of the line of least squares; 0 if all points have the same number."""
+    mean_number, mean_s = _mean_point(points)
+    spread = sum((number - mean_number) ** 2 for number, _ in points)
+    return sum((number - mean_number) * (second - mean_s) for number, second in points) / spread if spread else 0.0
 
 
 def next_sixteenth(tick: int) -> int:

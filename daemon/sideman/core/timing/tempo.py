@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beats and seconds. A beat is a quarter note; the tempo is one straight line, and a change begins a new one."""
+"""Tempo and swing. A tempo is a straight line from beats (quarter notes) to seconds; a change starts a new line.
+
+A note is written at a tick (12 a quarter note) and sounds on a beat; swing makes the difference.
+"""
 
 from __future__ import annotations
 
@@ -26,36 +29,36 @@ class Tempo:
     beat: float
 
     def beat_at(self, second: float) -> float:
-        """The beat that falls on `second`."""
+        """Return the beat that falls on `second`."""
         return self.beat + (second - self.second) * self.bpm / 60.0
 
     def second_at(self, beat: float) -> float:
-        """The second on which `beat` falls."""
+        """Return the second on which `beat` falls."""
         return self.second + (beat - self.beat) * 60.0 / self.bpm
 
     def with_bpm(self, bpm: float, second: float) -> Tempo:
-        """The tempo that goes on from `second` with `bpm`, no beat moved."""
+        """Return the tempo that continues with `bpm` from the beat at `second`."""
         return Tempo(bpm, second, self.beat_at(second))
 
 
 def default_swing(bpm: float) -> float:
-    """How far into the beat the second eighth falls where nobody has set it."""
+    """Return the share of the beat after which the second eighth note falls if `play.swing` is not set."""
     return DEFAULT_SWING if bpm <= MAX_SWING_BPM else STRAIGHT
 
 
 def swung_beat(tick: int, swing: float) -> float:
-    """The beat on which the written `tick` (twelfths of a beat) sounds: the second eighth moves to `swing` of its beat.
+    """Return the beat on which the written `tick` sounds: the second eighth note moves to `swing` of its beat.
 
-    Sixteenths move in proportion; triplets, and sixths of a beat, stay where they are.
+    Sixteenths move in proportion; triplets and their halves stay where they are.
     """
-    beat, place = divmod(tick, TICKS_PER_QUARTER)
-    if place in _TRIPLETS:
-        return beat + place / TICKS_PER_QUARTER
-    return beat + _warp(place / TICKS_PER_QUARTER, STRAIGHT, swing)
+    beat, tick_in_beat = divmod(tick, TICKS_PER_QUARTER)
+    if tick_in_beat in _TRIPLETS:
+        return beat + tick_in_beat / TICKS_PER_QUARTER
+    return beat + _warp(tick_in_beat / TICKS_PER_QUARTER, STRAIGHT, swing)
 
 
 def unswung_tick(beat: float, swing: float) -> float:
-    """Where a note that sounds on `beat` would be written, in ticks (not rounded): `swung_beat` the other way."""
+    """Return the tick (not rounded) at which a note that sounds on `beat` is written; reverses `swung_beat`."""
     whole = math.floor(beat)
     return TICKS_PER_QUARTER * (whole + _warp(beat - whole, swing, STRAIGHT))
 
@@ -75,7 +78,8 @@ def exact_tick(beat: float, bars: Bars, swing: float) -> float:
     return line + unswung_tick(position, swing)
 
 
-def _warp(place: float, old_middle: float, new_middle: float) -> float:
-    if place < old_middle:
-        return place / old_middle * new_middle
-    return new_middle + (place - old_middle) / (1.0 - old_middle) * (1.0 - new_middle)
+def _warp(position: float, old_middle: float, new_middle: float) -> float:
+    """Move a position in a beat: both halves of the beat are stretched so that its middle moves."""
+    if position < old_middle:
+        return position / old_middle * new_middle
+    return new_middle + (position - old_middle) / (1.0 - old_middle) * (1.0 - new_middle)

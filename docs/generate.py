@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Generates the parts of the documentation that are tables in the code, so that they cannot differ.
+
+`python docs/generate.py` writes them, `python docs/generate.py --check` names those that differ and exits with 1. A
+generated part is a whole file (`@document`) or, in a page that people write, a section (`@section`) between the lines
+`<!-- generated: NAME -->` and `<!-- end -->`. To add one, write a function that returns its text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import fields as struct_fields
+
+from sideman.config.default_file import default_yaml
+from sideman.control.protocol import (
+    EVENTS,
+    PROTOCOL_VERSION,
+    REQUESTS,
+    Answer,
+    Refusal,
+    Request,
+    Status,
+    WatchRequest,
+    request_fields,
+)
+from sideman.core.actions import ACTIONS
+from sideman.core.events import PlayState, Voice
+from sideman.core.turns import MODE_NAMES
+
+ROOT = Path(__file__).parents[1]
+Generator = Callable[[], str]
+DOCUMENTS: dict[str, Generator] = {}
+"""The generated files, by their paths below `ROOT`."""
+SECTIONS: dict[str, Generator] = {}
+"""The generated sections, by their names; they may be in the README and in any page of `docs/`."""
+
+_JSON_WIDTH = 110
+_SECTION = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def document(path: str) -> Callable[[Generator], Generator]:
+    """Register the generator of a whole file."""
+    return lambda generator: DOCUMENTS.setdefault(path, generator)
+
+
+def section(name: str) -> Callable[[Generator], Generator]:
+    """Register the generator of a section."""
+    return lambda generator: SECTIONS.setdefault(name, generator)
+
+
+def generated_files() -> Iterator[tuple[Path, str]]:
+    """Return each file that is generated, or has a generated section, and the text that it should have."""
+    for path, generator in DOCUMENTS.items():
+        yield ROOT / path, generator()
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = page.read_text("utf-8")
+        if _SECTION.search(text):
+            yield page, _SECTION.sub(lambda found: f"{found[1]}{SECTIONS[found[2]]()}{found[3]}", text)
+
+
+def differing_files() -> list[Path]:
+    """Return the files that are not as they would be generated."""
+    return [path for path, text in generated_files() if not path.exists() or path.read_text("utf-8") != text]
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> int:
+    """Write the generated files, or with --check only name those that differ."""
+    differing = differing_files()
+    if sys.argv[1:] == ["--check"]:
+        for path in differing:
+            print(f"{path.relative_to(ROOT)} differs; run `make generate`")
+        return 1 if differing else 0
+    for path, text in generated_files():
+        if path in differing:
+            path.write_text(text, "utf-8")
+            print(path.relative_to(ROOT))
+    return 0
+
+
+# -- settings
+
+document("config/default.yaml")(default_yaml)
+
+
+@section("actions")
+def actions() -> str:
+    """Return the table of actions."""
+    rows = [
+        (", ".join(f"`{spelling}`" for spelling in action.spellings), action.help, f"`{action.key}`" * bool(action.key))
+        for action in ACTIONS.values()
+    ]
+    return table(("action", "what it does", "key in `ctl watch`"), rows)
+
+
+# -- the control socket
+
+
+WORDS = {"mode": MODE_NAMES, "state": get_args(PlayState), "voice": get_args(Voice)}
+"""The present words of the protocol's lists, which readers must expect to grow."""
+
+
+@document("docs/control.schema.json")
+def control_schema() -> str:
+    """Return the JSON schema of the control socket's lines."""
+    results = [result for kind in REQUESTS.values() for result in kind.results]
+    types = [*REQUESTS.values(), Answer, Refusal, *EVENTS.values(), *results]
+    schemas, components = msgspec.json.schema_components(
+        types, schema_hook=lambda _: {"description": "any JSON value"}, ref_template="#/$defs/{name}"
+    )
+    schema_of = dict(zip(map(repr, types), schemas, strict=True))
+    messages: list[type[Struct]] = [Answer, Refusal, *EVENTS.values()]
+    for kind in messages:
+        _add_version(components[kind.__name__])
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"The lines of sideman's control socket, version {PROTOCOL_VERSION}",
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in ("request", "reply", "event")],
+        "$defs": {
+            "request": {"oneOf": [schema_of[repr(kind)] for kind in REQUESTS.values()]},
+            "reply": {"oneOf": [schema_of[repr(kind)] for kind in (Answer, Refusal)]},
+            "event": {"oneOf": [schema_of[repr(kind)] for kind in EVENTS.values()]},
+            "result_of": {
+                "description": "the result of each request; null for a request that is not named here",
+                "type": "object",
+                "properties": {
+                    name: {"anyOf": [schema_of[repr(result)] for result in kind.results]}
+                    for name, kind in REQUESTS.items()
+                    if kind.results
+                },
+            },
+            **components,
+        },
+    }
+    return _formatted_json(_with_words(schema)) + "\n"
+
+
+def _formatted_json(value: Any, indent: str = "") -> str:
+    """Return JSON that puts into one line what has room there."""
+    line = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or len(indent) + len(line) <= _JSON_WIDTH:
+        return line
+    inner = indent + "  "
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(name)}: {_formatted_json(each, inner)}" for name, each in value.items()]
+    else:
+        parts = [_formatted_json(each, inner) for each in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return f"{opening}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{closing}"
+
+
+def _add_version(schema: dict[str, Any]) -> None:
+    """Add `v`, which `encode_line` adds to each line of the daemon."""
+    schema["properties"] = {"v": {"const": PROTOCOL_VERSION}, **schema["properties"]}
+    schema["required"] = ["v", *schema["required"]]
+
+
+def _with_words(schema: Any) -> Any:
+    """Return the schema with the lists of words, and each docstring in one line."""
+    match schema:
+        case {"type": "string", "title": str(title), **other} if title in WORDS:
+            return {**other, "enum": list(WORDS[title])}
+        case dict():
+            return {
+                name: " ".join(each.split()) if name == "description" and isinstance(each, str) else _with_words(each)
+                for name, each in schema.items()
+            }
+        case list():
+            return [_with_words(each) for each in schema]
+        case _:
+            return schema
+
+
+@section("control-requests")
+def control_requests() -> str:
+    """Return the table of requests."""
+    rows = [(f"`{name}`", _field_list(kind), _in_one_line(kind), _result(kind)) for name, kind in REQUESTS.items()]
+    return table(("`do`", "fields", "what it does", "`result`"), rows)
+
+
+@section("control-events")
+def control_events() -> str:
+    """Return the table of events."""
+    rows = [(f"`{name}`", _names(kind.__struct_fields__), _in_one_line(kind)) for name, kind in EVENTS.items()]
+    return table(("event", "fields", "when, and what it says"), rows)
+
+
+@section("control-osc")
+def control_osc() -> str:
+    """Return the table of OSC addresses."""
+    kinds = {name: kind for name, kind in REQUESTS.items() if kind is not WatchRequest}
+    plain = [name for name, kind in kinds.items() if not request_fields(kind)]
+    rows = [("`/sideman/GROUP/KEY`, such as `/sideman/play/temperature`", "the value")]
+    rows += [(f"`/sideman/{name}`", _field_list(kind)) for name, kind in kinds.items() if name not in plain]
+    rows += [(", ".join(f"`/sideman/{name}`" for name in plain), "none; a 0, when a button is released, does nothing")]
+    return table(("address", "arguments"), rows)
+
+
+def _field_list(kind: type[Request]) -> str:
+    fields = (field for field in struct_fields(kind) if field.name in request_fields(kind))
+    return ", ".join(f"`{field.name}`" + ("" if field.default is NODEFAULT else " (optional)") for field in fields)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _result(kind: type[Request]) -> str:
+    if Status in kind.results:
+        return "the fields of the event `status`, below"
+    structs = [result for result in kind.results if isinstance(result, type(Struct))]
+    return _names(structs[0].__struct_fields__) if structs else ""
+
+
+def _in_one_line(kind: type[Struct]) -> str:
+    return " ".join((kind.__doc__ or "").split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

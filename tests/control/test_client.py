@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control client, and that a playing daemon sends exactly what the protocol describes. No MIDI ports are needed."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sideman.control.client import RequestRefused, connect
+from sideman.control.codec import decode_message, encode_json, encode_line
+from sideman.control.protocol import EVENTS, REQUESTS
+from sideman.core.errors import Unavailable
+from support.processes import running_daemon
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "get": {"key": "play.gate"},
+    "set": {"key": "play.gate", "value": 0.5},
+    "mode": {"mode": "trade", "now": True},
+    "mute": {"on": True},
+    "preset": {"name": "bebop"},
+    "learn": {"key": "play.density 0.2-2"},
+}
+
+
+@pytest.mark.subprocess
+def test_a_playing_daemon_sends_what_the_protocol_describes(tmp_path: Path) -> None:
+    """Guards against: programs, written after the protocol, that fail on what a daemon really sends."""
+    path = tmp_path / "c.sock"
+    tune = ("tempo.bpm=240", "play.rate=eighth", "play.capture_minutes=1", f"takes.folder={tmp_path}")
+    with running_daemon(tmp_path, "midi.output=none", "midi.input=none", f"control.socket={path}", *tune) as daemon:
+        daemon.wait_for("ready")
+        with closing(connect([path])) as watcher, closing(connect([path])) as client:
+            watcher.request("watch")
+            lines = watcher.lines()
+            kinds = {_assert_is_as_described(next(lines)) for _ in range(3)}
+            for name in sorted(REQUESTS.keys() - {"watch"}, key="start".__eq__):  # the last one starts the music again
+                _assert_is_one_of(REQUESTS[name].results, client.request(name, **FIELDS.get(name, {})))
+            _assert_is_one_of(REQUESTS["get"].results, client.request("get"))
+            client.request("mode", mode="solo", now=True)
+            wanted = EVENTS.keys() - {"heard", "log"}  # no player takes part, and nothing goes wrong
+            for line in islice(lines, 500):
+                kinds.add(_assert_is_as_described(line))
+                if kinds >= wanted:
+                    break
+            assert kinds >= wanted
+            with pytest.raises(RequestRefused, match="allowed is a number from 0 to 5"):
+                client.request("set", key="play.temperature", value=9)
+
+
+def _assert_is_as_described(line: str) -> str:
+    """Assert that an event has all fields that the protocol describes, and no others. Return its name."""
+    assert json.loads(encode_line(decode_message(line))) == json.loads(line)
+    return str(json.loads(line)["event"])
+
+
+def _assert_is_one_of(types: tuple[object, ...], result: object) -> None:
+    """Assert that a result has the fields of one of the types, and no others."""
+    if not types:
+        assert result is None
+        return
+    for kind in types:
+        try:
+            decoded = msgspec.convert(result, kind)
+        except msgspec.ValidationError:
+            continue
+        if json.loads(encode_json(decoded)) == result:
+            return
+    raise AssertionError(f"{result} is none of {types}")
+
+
+def test_without_a_daemon_the_client_says_where_it_looked(tmp_path: Path) -> None:
+    """Guards against: a program that cannot tell its user which socket is missing."""
+    with pytest.raises(Unavailable, match=f"looked at {tmp_path / 'a'}, {tmp_path / 'b'}"):
+        connect([tmp_path / "a", tmp_path / "b"])
