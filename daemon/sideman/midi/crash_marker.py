@@ -60,8 +60,5 @@ def _read(path: Path) -> dict[str, list[int]]:
     except (OSError, ValueError, RecursionError):
         return {}
     items = list(marks.items())[:_MAX_PORTS] if isinstance(marks, dict) else []
-    return {port: channels for port, channels in items if _are_channels(channels)}
-
-
-def _are_channels(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(channel, int) and 1 <= channel <= 16 for channel in value)
+    lists = {port: channels for port, channels in items if isinstance(channels, list)}
+    return {port: each for port, each in lists.items() if all(isinstance(n, int) and 1 <= n <= 16 for n in each)}

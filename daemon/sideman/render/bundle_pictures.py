@@ -34,9 +34,8 @@ def bundle_pictures(bundle: Bundle, curve: list[Any], counts: Mapping[str, int],
 
     performance = Performance(_SAMPLE, chart, bundle, NumpyNetwork(bundle.weights), seed=0)
     take = render_take(performance, len(chart.bars), bundle.name)
-    notes = [
-        pictures.RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(take.events)
-    ]
+    spans = note_spans(take.events)
+    notes = [pictures.RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in spans]
     chords = list(chord_symbols(chart, take.beats))
     return {
         LEARNING: pictures.learning_curves([(number, seen, unseen) for number, seen, unseen in curve], bundle.name),

@@ -31,7 +31,7 @@ from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
 from sideman.core.settings.schema import Settings
-from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig, ClockSource
+from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
@@ -76,10 +76,11 @@ class Service:
         self._sound = sound
         self._inbox = Inbox()
         self._wakeup = Wakeup()
-        self._wake_main_thread = self._wakeup.wake
         self._reports = ReportQueue(self._wakeup)
-        self._link_session_joined = self._make_link_session()
-        self._clock_source = self._make_clock_source()
+        tempo, bar, wake = settings.tempo, float(chart.meter.quarters), self._wakeup.wake
+        self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if tempo.source == "link" else None
+        request_tempo = [link.request_tempo] if link is not None else []
+        self._clock_source = make_clock_source(settings, chart, wake, *request_tempo)
         self._notifier = SystemdNotifier()
         self._stop_signals = 0
         self._failure: BaseException | None = None
@@ -89,8 +90,12 @@ class Service:
         """Play until a signal or the end of the music. Returns the exit status. Call it once."""
         with contextlib.closing(self), self._wakeup.catch_signals(), open_endpoints(self._settings) as endpoints:
             performance = load_performance(self._settings, self._chart)
-            with self._open_ports() as ports, self._in_link_session():
-                saved = self._saved_state()
+            with self._open_ports() as ports, contextlib.ExitStack() as at_end:
+                if self._link_session is not None:
+                    at_end.callback(self._link_session.close)
+                    self._link_session.open()
+                resumes = self._settings.play.resume and self._settings.play.seed is None
+                saved = load_state(_state_file()) if resumes else None
                 self._mark_playing(ports)
                 recorder = make_recorder(performance)
                 prepare_interpreter()
@@ -135,28 +140,6 @@ class Service:
         finally:
             self._close_ports(ports)
 
-    def _make_link_session(self) -> LinkSession | None:
-        tempo, bar = self._settings.tempo, float(self._chart.meter.quarters)
-        return LinkSession(tempo.bpm, bar, self._inbox.put) if tempo.source == "link" else None
-
-    def _make_clock_source(self) -> ClockSource | None:
-        session = self._link_session_joined
-        if session is None:
-            return make_clock_source(self._settings, self._chart, self._wake_main_thread)
-        return make_clock_source(self._settings, self._chart, self._wake_main_thread, session.request_tempo)
-
-    @contextlib.contextmanager
-    def _in_link_session(self) -> Iterator[None]:
-        """Take part in the Link session, if the settings ask for one."""
-        if self._link_session_joined is None:
-            yield
-            return
-        self._link_session_joined.open()
-        try:
-            yield
-        finally:
-            self._link_session_joined.close()
-
     def _update_port_period(self, ports: MidiPorts) -> None:
         if self._clock_source is not None:
             self._inbox.put(SetPortPeriod(ports.input_period_s))
@@ -172,11 +155,6 @@ class Service:
             _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, ports.output_name)
         for channel in channels:
             self._inbox.put(ReleaseChannel(channel))
-
-    def _saved_state(self) -> dict[str, Any] | None:
-        """The state of the last run, if the settings ask to resume it."""
-        resumes = self._settings.play.resume and self._settings.play.seed is None
-        return load_state(_state_file()) if resumes else None
 
     def _make_engine(self, performance: Performance, saved: dict[str, Any] | None) -> Engine:
         second = self._inbox.now() + START_LEAD_S + max(0.0, -self._settings.play.offset_ms / 1000)

@@ -125,9 +125,8 @@ class LiveSynth:
                     self._ready.set()
                 elif line.strip() and not line.startswith(b">"):
                     self._last_output.append(line.decode("utf-8", "replace").strip())
-        self._failure = self._failure or ": ".join(
-            filter(None, [f"{FLUIDSYNTH} has ended", "; ".join(self._last_output)])
-        )
+        messages = "; ".join(self._last_output)
+        self._failure = self._failure or f"{FLUIDSYNTH} has ended" + (f": {messages}" if messages else "")
         self._ready.set()
 
 
