@@ -10,7 +10,6 @@ which a few lines can expand to gigabytes), tags, several documents, deep nestin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,22 +45,18 @@ def parse_yaml(data: bytes, name: str) -> YamlContent:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return YamlContent(problems=[f"{name}:{line}: not text (UTF-8); is it the right file?"])
-    problems = list(_find_bad_lines(text, name))
+        number = data.count(b"\n", 0, error.start) + 1
+        return YamlContent(problems=[f"{name}:{number}: not text (UTF-8); is it the right file?"])
+    problems = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if _BINARY.search(line):
+            problems.append(f"{name}:{number}: not a text file; is it the right one?")
+            break
+        if "\t" in line[: len(line) - len(line.lstrip())]:
+            problems.append(f"{name}:{number}: a tab at the start of the line; indent with spaces")
     if problems:
         return YamlContent(problems=problems)
     from sideman.config.yaml_events import SettingsParser  # imports PyYAML, which only a file needs
 
     parser = SettingsParser(text, name)
     return YamlContent(parser.read(), parser.problems)
-
-
-def _find_bad_lines(text: str, name: str) -> Iterator[str]:
-    """Yield a problem for each line that is indented with tabs, or has characters that are not text."""
-    for number, line in enumerate(text.split("\n"), 1):
-        if _BINARY.search(line):
-            yield f"{name}:{number}: not a text file; is it the right one?"
-            return
-        if "\t" in line[: len(line) - len(line.lstrip())]:
-            yield f"{name}:{number}: a tab at the start of the line; indent with spaces"

@@ -26,7 +26,7 @@ from sideman.core.events import (
     ReportSink,
     encode,
 )
-from sideman.playing.inbox import Arrival, Clock
+from sideman.playing.inbox import Clock
 
 MAX_SLEEP_S = 1.0
 """The longest wait: the watchdog is fed only while the player wakes again and again."""
@@ -105,7 +105,11 @@ class Player:
             self.sends_at = math.inf
         idle = self._clock.is_idle()
         if idle:
-            self._prepare_ahead(now)
+            self.engine.prepare(now)
+            next_s = self.engine.deadline()
+            if self._garbage_pending and next_s is not None and next_s - self._clock.now() > self._collect_s:
+                self._garbage_pending = False
+                gc.collect()
         self._on_report(Advanced(now, self.engine.beat_at(now), prepared=idle))
         self.snapshot = self.engine.snapshot(now)
         self.wake_count += 1
@@ -116,21 +120,18 @@ class Player:
         now = self._now()
         if arrival is None:
             return max(now, self._clock.woken_at(until))
-        self._receive(arrival, now)
+        if arrival.item is None:
+            self._stopping = True
+            return now
+        second = min(arrival.second, now)
+        self._play_until(second)
+        self._on_report(InputReceived(second, self.engine.beat_at(second), arrival.item))
+        self._send(self.engine.receive(arrival.item, second), second)
         return now
 
     def _now(self) -> float:
         """Return the second of the clock, but at least the second up to which the engine has played."""
         return max(self._clock.now(), self._played_to_s)
-
-    def _receive(self, arrival: Arrival, now: float) -> None:
-        if arrival.item is None:
-            self._stopping = True
-            return
-        second = min(arrival.second, now)
-        self._play_until(second)
-        self._on_report(InputReceived(second, self.engine.beat_at(second), arrival.item))
-        self._send(self.engine.receive(arrival.item, second), second)
 
     def _play_until(self, until: float) -> None:
         """Send everything that the engine plays up to `until`, at that second."""
@@ -152,11 +153,3 @@ class Player:
         for event in events:
             self._output.send(encode(event))
             self._on_report(EventSent(second, self.engine.beat_at(second), event))
-
-    def _prepare_ahead(self, now: float) -> None:
-        """Choose ahead; once a bar, if there is time until the next deadline, collect garbage."""
-        self.engine.prepare(now)
-        deadline = self.engine.deadline()
-        if self._garbage_pending and deadline is not None and deadline - self._clock.now() > self._collect_s:
-            self._garbage_pending = False
-            gc.collect()
