@@ -12,8 +12,8 @@ import json
 import random
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,7 +65,10 @@ def run(args: argparse.Namespace) -> int:
         if port == NO_PORT:
             raise Unavailable(f"{key}: none: a loop needs an output and an input; name a port, or auto")
     inbox = Inbox()
-    with _open_ports(midi, inbox) as ports:
+    # Under another name, so that a running daemon is not disturbed.
+    with closing(MidiPorts(PortRequest(midi.output, midi.input, f"{midi.client}-calibrate"), inbox.put)) as ports:
+        if missing := ports.open():
+            raise Unavailable("\n".join(missing))
         loop = LoopTest(ports, inbox, midi.channel)
         _connect(loop, ports, midi)
         result = loop.measure(args.notes)
@@ -159,19 +162,6 @@ class LoopTest:
             if isinstance(item, NoteOn) and (item.pitch, item.velocity) == (note.pitch, note.velocity):
                 return arrival.second
         return None
-
-
-@contextmanager
-def _open_ports(midi: MidiSettings, inbox: Inbox) -> Iterator[MidiPorts]:
-    """Both ports, under another name, so that a running daemon is not disturbed."""
-    ports = MidiPorts(PortRequest(midi.output, midi.input, f"{midi.client}-calibrate"), inbox.put)
-    missing = ports.open()
-    try:
-        if missing:
-            raise Unavailable("\n".join(missing))
-        yield ports
-    finally:
-        ports.close()
 
 
 def _connect(loop: LoopTest, ports: MidiPorts, midi: MidiSettings) -> None:

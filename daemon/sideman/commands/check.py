@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 from sideman.commands.common import add_options, add_settings_options, load_settings
@@ -92,9 +93,6 @@ def _ports(settings: Settings) -> str:
     """Opens the ports under another name, so that a running daemon is not disturbed."""
     midi = settings.midi
     request = PortRequest(midi.output, midi.input, f"{midi.client}-check", midi.wait)
-    ports = MidiPorts(request, lambda _event, _second: None)
-    try:
+    with closing(MidiPorts(request, lambda _event, _second: None)) as ports:
         missing = ports.open()
         return "\n".join([ports.status_text, *missing])
-    finally:
-        ports.close()

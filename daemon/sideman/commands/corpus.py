@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sideman.charts.detect import MAX_TEXT_BYTES
 from sideman.commands.common import add_options, add_reading_options, reading_options
@@ -24,9 +23,6 @@ from sideman_models.music.harmony import Chord
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import count_noun, printable
-
-if TYPE_CHECKING:
-    from sideman_models.evaluation.chord_accuracy import ChordAccuracy
 
 TRIAL_CHORUSES = 16
 """How many choruses of a chart are played to measure chord detection."""
@@ -107,25 +103,23 @@ def _report_lines(report: FileReport) -> Iterator[str]:
 
 
 def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
+    """How many chords of each file were right, in each trial."""
+    from sideman_models.evaluation import chord_accuracy as trials
+
     for path in args.files:
-        for trial, accuracy in _accuracy_trials(path):
+        of_database = path.name.endswith(DATABASE_SUFFIXES)
+        tunes = list(trials.database_tunes(path)) if of_database else [(_chorus_chords(path), ())]
+        results = {
+            "a band made up": trials.accompaniment_accuracy(tunes, trials.band_accompaniment),
+            "plain chords": trials.accompaniment_accuracy(tunes, trials.plain_chord_accompaniment),
+        }
+        results |= {"its own bass": trials.database_bass_accuracy(path)} if of_database else {}
+        for trial, accuracy in results.items():
             if args.json:
                 yield json.dumps({"file": printable(path), "trial": trial, **accuracy.as_json()})
             else:
                 shares = f"{accuracy.root_share:.1%} of the roots, {accuracy.family_share:.1%} of roots and families"
                 yield f"{printable(path)}, {trial}: {shares} found, in {count_noun(accuracy.beats, 'beat')}"
-
-
-def _accuracy_trials(path: Path) -> Iterator[tuple[str, ChordAccuracy]]:
-    """The name of each trial, and how many chords were right."""
-    from sideman_models.evaluation import chord_accuracy as trials
-
-    of_database = path.name.endswith(DATABASE_SUFFIXES)
-    tunes = list(trials.database_tunes(path)) if of_database else [(_chorus_chords(path), ())]
-    yield "a band made up", trials.accompaniment_accuracy(tunes, trials.band_accompaniment)
-    yield "plain chords", trials.accompaniment_accuracy(tunes, trials.plain_chord_accompaniment)
-    if of_database:
-        yield "its own bass", trials.database_bass_accuracy(path)
 
 
 def _chorus_chords(path: Path) -> Sequence[Chord]:
@@ -142,10 +136,9 @@ def _chorus_chords(path: Path) -> Sequence[Chord]:
 def _value_texts(values: Iterable[Value], known: Vocabulary | None) -> Iterator[str]:
     """The values as text. With `known`, each becomes the nearest known value; rests without one are left out."""
     for value in values:
-        index = known.nearest_index(value) if known else None
         if known is None:
             yield value.text
-        elif index is not None:
+        elif (index := known.nearest_index(value)) is not None:
             yield known.values[index].text
 
 

@@ -7,7 +7,6 @@ import argparse
 import importlib
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from sideman.files import check_readable, write_file
 from sideman.render.over_solos import play_over_solos
 from sideman_models.corpus.corpus import Corpus
 from sideman_models.errors import CorpusError
-from sideman_models.evaluation.report import EvaluationReport, make_report, with_played_music
+from sideman_models.evaluation.report import make_report, with_played_music
 from sideman_models.evaluation.text import report_text
 from sideman_models.music.solos import Piece
 from sideman_models.network.bundle import Bundle, load_bundle
@@ -70,7 +69,14 @@ def run(args: argparse.Namespace) -> int:
     remarks = _known_music_remarks(bundle, corpus, args)
     for remark in remarks:
         print(remark, file=sys.stderr)
-    report = _evaluate(bundle, pieces, training, args)
+    report = make_report(bundle, pieces, training, args.seed)
+    solos = [piece.solo for piece in pieces if piece.solo is not None]
+    if solos and args.choruses:
+        played = list(play_over_solos(bundle, solos, args.choruses, args.seed))
+        report = with_played_music(report, pieces, training, played, args.seed)
+    else:
+        why = "none were asked for" if solos else "these pieces have no chords to play over"
+        report = replace(report, missing_parts={**report.missing_parts, "statistics": why})
     report = replace(report, remarks=[*remarks, *report.remarks])
     print(json.dumps(report.as_json()) if args.json else report_text(report))
     if args.report:
@@ -107,15 +113,3 @@ def _known_music_remarks(bundle: Bundle, corpus: Corpus, args: argparse.Namespac
         files = [name for name, sha256 in sorted(corpus.files.items()) if sha256 in hashes]
         why = f"{bundle.name} learned from it, so the figures include music that it has seen (see --unseen)"
     return [f"{name}: {why}" for name in files]
-
-
-def _evaluate(
-    bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece], args: argparse.Namespace
-) -> EvaluationReport:
-    report = make_report(bundle, pieces, training, args.seed)
-    solos = [piece.solo for piece in pieces if piece.solo is not None]
-    if not solos or not args.choruses:
-        why = "none were asked for" if solos else "these pieces have no chords to play over"
-        return replace(report, missing_parts={**report.missing_parts, "statistics": why})
-    played = list(play_over_solos(bundle, solos, args.choruses, args.seed))
-    return with_played_music(report, pieces, training, played, args.seed)

@@ -53,7 +53,12 @@ def run(args: argparse.Namespace) -> int:
     Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, Unavailable, or CorpusError and BundleError of the
     models' package.
     """
-    _check(args)
+    check_readable(args.file)
+    check_numbers(args, {"steps": (1, MAX_VALUES), "temperature": (0, 100)})
+    if args.seed is not None and not 0 <= args.seed < 2**63:
+        raise UsageError(f"--seed {args.seed}: a whole number from 0")
+    if args.keras and args.temperature:
+        raise UsageError("--keras always chooses the most probable value: leave --temperature out")
     corpus, bundle = read_classic(args.file), load_bundle(args.model)
     if not bundle.classic:
         raise UnreadableInput(f"--model {args.model}: not a classic network; make one: sideman train --classic FILE")
@@ -70,15 +75,6 @@ def run(args: argparse.Namespace) -> int:
     sounds = sum(len(solo.sounds) for solo in tune.sets)
     print(f"{args.out}: {sounds} sounds, {tune.length_beats // BEATS_PER_BAR} bars, seed {seed}")
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    check_readable(args.file)
-    check_numbers(args, {"steps": (1, MAX_VALUES), "temperature": (0, 100)})
-    if args.seed is not None and not 0 <= args.seed < 2**63:
-        raise UsageError(f"--seed {args.seed}: a whole number from 0")
-    if args.keras and args.temperature:
-        raise UsageError("--keras always chooses the most probable value: leave --temperature out")
 
 
 def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> InferenceModel:

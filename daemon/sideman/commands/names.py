@@ -53,10 +53,15 @@ def run(args: argparse.Namespace) -> int:
     Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, BundleError or CorpusError.
     """
     _check(args)
+
+    def print_progress(iteration: int, loss: float, model: NameModel) -> None:
+        names = " · ".join(islice(generate_names(model, iteration), _SHOWN_NAMES))
+        print(f"iteration {iteration:>6}   smoothed loss {loss:.6f}   {names}", flush=True)
+
     if args.train is None:
         model = load_name_model(args.model or DINOSAUR_MODEL)
     else:
-        model = train_name_model(args.train, args.source, _command_line(args), args.iterations, _print_progress)
+        model = train_name_model(args.train, args.source, _command_line(args), args.iterations, print_progress)
         if args.out is not None:
             save_name_model(model, args.out)
             print(f"{args.out}: written")
@@ -78,12 +83,6 @@ def _check(args: argparse.Namespace) -> None:
             check_readable(path)
     if args.out is not None and args.out.exists() and not (args.out / NAMES_FILE).is_file():
         raise UsageError(f"--out {args.out}: something else than a name model is already there")
-
-
-def _print_progress(iteration: int, loss: float, model: NameModel) -> None:
-    """Print the smoothed loss, and some names that the network makes now."""
-    names = " · ".join(islice(generate_names(model, iteration), _SHOWN_NAMES))
-    print(f"iteration {iteration:>6}   smoothed loss {loss:.6f}   {names}", flush=True)
 
 
 def _command_line(args: argparse.Namespace) -> str:

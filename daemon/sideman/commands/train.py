@@ -227,7 +227,7 @@ def _make_watcher(cluster: Cluster) -> PlainProgress:
 
 def _with_pictures(bundle: Bundle, counts: Mapping[str, int]) -> tuple[Bundle, dict[str, bytes]]:
     """The bundle with pictures on its card, and the pictures."""
-    from sideman.render.bundle_pictures import PICTURES, bundle_pictures
+    from sideman.render.render import PICTURES, bundle_pictures
 
     try:
         pictures = bundle_pictures(bundle, bundle.facts["curve"], counts, load_chart(Settings()))

@@ -9,6 +9,7 @@ which a few lines can expand to gigabytes), tags, several documents, deep nestin
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,16 @@ from sideman.files import read_file
 MAX_CONFIG_BYTES = 1 << 20
 """The default file, which has every key with its description, has about 12,500 bytes."""
 
+_WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]{1,99}|[0-9]{1,99}(\.[0-9]{0,99})?)([eE][-+]?[0-9]{1,5})?")
+_WORDS: dict[str, object] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
+}
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -60,3 +71,12 @@ def parse_yaml(data: bytes, name: str) -> YamlContent:
 
     parser = SettingsParser(text, name)
     return YamlContent(parser.read(), parser.problems)
+
+
+def parse_scalar(text: str) -> object:
+    """Return the value of a plain scalar of YAML 1.2, in a file or on the command line: else the text itself."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _NUMBER.fullmatch(text) else text

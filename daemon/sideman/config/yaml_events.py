@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import yaml
 
-from sideman.config.scalars import parse_scalar
+from sideman.config.yaml import parse_scalar
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import BINDING_KEYS
 from sideman.core.settings.types import quoted, quoted_name

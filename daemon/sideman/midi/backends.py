@@ -34,7 +34,7 @@ from sideman.core.errors import Unavailable
 from sideman.core.events import MidiEvent
 from sideman.midi.decoder import MidiDecoder
 from sideman.midi.jack import RETRY_PAUSES_S, JackServer, load_libjack
-from sideman.midi.names import ambiguous_port_error, is_own_port, match_ports, port_not_found_error
+from sideman.midi.names import is_own_port, match_ports, nearest_port_name, quoted_names
 
 AUTO = "auto"
 
@@ -280,11 +280,15 @@ class MidiPort:
         names = [port.name for port in ports]
         found = [ports[n] for n in match_ports(self.wanted, names)]
         if not found:
-            raise port_not_found_error(self.key, self.wanted, names)
+            guess = nearest_port_name(self.wanted, names)
+            meant = f"; did you mean '{guess}'?" if guess else ""
+            ports_text = f"(the ports are: {quoted_names(names)})"
+            raise Unavailable(f"{self.key}: no port is called '{self.wanted}'{meant} {ports_text}")
         # Only those of the first system: a port at ALSA and one at JACK may be the same device.
         same = [port for port in found if port.backend == found[0].backend]
         if len(same) > 1:
-            raise ambiguous_port_error(self.key, self.wanted, [port.name for port in same])
+            matches = quoted_names([port.name for port in same])
+            raise Unavailable(f"{self.key}: '{self.wanted}' matches {matches}: write more of the name")
         return same[0]
 
     def _mark_open(self, backend: int, target: str) -> None:
@@ -310,15 +314,12 @@ def list_ports(client: str = "sideman") -> list[BackendPorts]:
     listings = []
     for system in systems.running():
         with contextlib.suppress(systems.rtmidi.RtMidiError):
-            outputs = _other_ports(systems.make_output(system), client)
-            inputs = _other_ports(systems.make_input(system), client)
+            names = []
+            for make_client in (systems.make_output, systems.make_input):
+                opened = make_client(system)
+                names.append(tuple(name for name in opened.get_ports() if not is_own_port(name, client)))
+                opened.delete()
             has_virtual_ports = systems.has_virtual_ports(system)
-            listings.append(BackendPorts(systems.backend_name(system), outputs, inputs, has_virtual_ports))
+            listings.append(BackendPorts(systems.backend_name(system), names[0], names[1], has_virtual_ports))
     systems.stop_watching()
     return listings
-
-
-def _other_ports(client: RtMidiClient, own: str) -> tuple[str, ...]:
-    names = tuple(name for name in client.get_ports() if not is_own_port(name, own))
-    client.delete()
-    return names

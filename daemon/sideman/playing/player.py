@@ -26,7 +26,7 @@ from sideman.core.events import (
     ReportSink,
     encode,
 )
-from sideman.playing.inbox import Clock
+from sideman.playing.inbox import Arrival, Clock
 
 MAX_SLEEP_S = 1.0
 """The longest wait: the watchdog is fed only while the player wakes again and again."""
@@ -120,18 +120,21 @@ class Player:
         now = self._now()
         if arrival is None:
             return max(now, self._clock.woken_at(until))
-        if arrival.item is None:
-            self._stopping = True
-            return now
-        second = min(arrival.second, now)
-        self._play_until(second)
-        self._on_report(InputReceived(second, self.engine.beat_at(second), arrival.item))
-        self._send(self.engine.receive(arrival.item, second), second)
+        self._receive(arrival, now)
         return now
 
     def _now(self) -> float:
         """Return the second of the clock, but at least the second up to which the engine has played."""
         return max(self._clock.now(), self._played_to_s)
+
+    def _receive(self, arrival: Arrival, now: float) -> None:
+        if arrival.item is None:
+            self._stopping = True
+            return
+        second = min(arrival.second, now)
+        self._play_until(second)
+        self._on_report(InputReceived(second, self.engine.beat_at(second), arrival.item))
+        self._send(self.engine.receive(arrival.item, second), second)
 
     def _play_until(self, until: float) -> None:
         """Send everything that the engine plays up to `until`, at that second."""

@@ -109,7 +109,7 @@ class Service:
                     lambda: player.snapshot,
                     performance.chart,
                     self._sources,
-                    lambda: self._description(performance, ports),
+                    lambda: self._describe(performance, ports),
                     recorder.keep,
                 )
                 with contextlib.closing(self._make_hub(api, player, endpoints, recorder.record)) as hub:
@@ -138,7 +138,14 @@ class Service:
         try:
             yield ports
         finally:
-            self._close_ports(ports)
+            # All notes are released by now: do not let a JACK server that hangs delay us, nor Ctrl-C.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            status = 0 if self._failure is None else SidemanError.exit_status
+            timeout = threading.Timer(CLOSE_TIMEOUT_S, os._exit, [status])
+            timeout.daemon = True
+            timeout.start()
+            ports.close()
+            timeout.cancel()
 
     def _update_port_period(self, ports: MidiPorts) -> None:
         if self._clock_source is not None:
@@ -173,7 +180,7 @@ class Service:
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
         _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, ports.status_text)
 
-    def _description(self, performance: Performance, ports: MidiPorts) -> DaemonInfo:
+    def _describe(self, performance: Performance, ports: MidiPorts) -> DaemonInfo:
         """What the request `status` says of the daemon itself."""
         clock = "internal" if self._clock_source is None else self._clock_source.status_text
         name, bundle = self._settings.midi.client, performance.bundle.name
@@ -190,6 +197,15 @@ class Service:
 
     def _play(self, player: Player, ports: MidiPorts, hub: ControlHub) -> None:
         """Play in a thread of its own, and serve everybody else in this one, until the player has ended."""
+
+        def run_player() -> None:
+            try:
+                player.run()
+            except BaseException as failure:  # noqa: BLE001 - raised again in the main thread
+                self._failure = failure
+            finally:
+                self._wakeup.wake()
+
         loop = MainLoop(
             self._wakeup,
             self._reports,
@@ -202,7 +218,7 @@ class Service:
             self._handle_signal,
             lambda change: self._handle_port_change(change, ports),
         )
-        thread = threading.Thread(target=self._run_player, args=(player,), name="player", daemon=True)
+        thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()
         try:
             loop.run(thread.is_alive)
@@ -215,14 +231,6 @@ class Service:
         self._notifier.stopping()
         if player.engine.late_notes:
             _log.info("%d notes came too late and were left out", player.engine.late_notes)
-
-    def _run_player(self, player: Player) -> None:
-        try:
-            player.run()
-        except BaseException as failure:  # noqa: BLE001 - raised again in the main thread
-            self._failure = failure
-        finally:
-            self._wakeup.wake()
 
     def _handle_signal(self, number: int) -> None:
         if number == signal.SIGUSR1:
@@ -238,18 +246,6 @@ class Service:
         if change.is_open and change.key == OUTPUT:
             self._inbox.put(Panic())  # the synth at the other end may have missed a note-off
             self._mark_playing(ports)
-
-    # -- stopping
-
-    def _close_ports(self, ports: MidiPorts) -> None:
-        """Close the ports. All notes are released by now: do not let a JACK server that hangs delay us, nor Ctrl-C."""
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        status = 0 if self._failure is None else SidemanError.exit_status
-        timeout = threading.Timer(CLOSE_TIMEOUT_S, os._exit, [status])
-        timeout.daemon = True
-        timeout.start()
-        ports.close()
-        timeout.cancel()
 
 
 def prepare_interpreter() -> None:

@@ -117,7 +117,13 @@ class TakeTotals(msgspec.Struct, kw_only=True):
         """Count the next report."""
         match report:
             case events.Advanced(second, beat) | events.PlayerEnded(second, beat) | events.InputReceived(second, beat):
-                self._advance(second, beat)
+                if beat < self.start:
+                    return
+                if beat != self.beat and self.second is not None:  # otherwise the music stands still
+                    seconds, beats = second - self.second, beat - self.beat
+                    self.seconds += seconds
+                    self.skipped += beats if beats > _JUMP_BEATS + max(0.0, seconds) * _MAX_BEATS_PER_S else 0.0
+                self.second, self.beat = second, beat
             case events.BarStarted():
                 self.bars += 1
             case events.EventSent(_, _, events.NoteOn()):
@@ -126,15 +132,6 @@ class TakeTotals(msgspec.Struct, kw_only=True):
                 self.heard += 1
             case _:
                 pass
-
-    def _advance(self, second: float, beat: float) -> None:
-        if beat < self.start:
-            return
-        if beat != self.beat and self.second is not None:  # otherwise the music stands still
-            seconds, beats = second - self.second, beat - self.beat
-            self.seconds += seconds
-            self.skipped += beats if beats > _JUMP_BEATS + max(0.0, seconds) * _MAX_BEATS_PER_S else 0.0
-        self.second, self.beat = second, beat
 
     @property
     def beats(self) -> float:
