@@ -14,7 +14,7 @@ import pytest
 
 from sideman.commands import train as command
 from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, UnreadableInput, UsageError
-from sideman.render.bundle_pictures import PICTURES
+from sideman.render.render import PICTURES
 from sideman_models.corpus.corpus import Corpus, read_corpus
 from sideman_models.errors import CorpusError, TrainingError
 from sideman_models.evaluation.bits import network_value_bits

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from msgspec import UNSET
 
-from sideman.config.scalars import parse_scalar
 from sideman.config.sources import SettingsSources, load_chart, read_preset
+from sideman.config.yaml import parse_scalar
 from sideman.control.protocol import AppliedLayer, ChangedValues, SettingInfo
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, UsageError
