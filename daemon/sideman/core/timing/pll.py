@@ -156,9 +156,8 @@ class ClockPLL:
             return
         points = [(first + index, second) for index, (_, second) in enumerate(self._recent)]
         residual, period = _residual_s(points), _slope_s(points)
-        if not SHORTEST_PERIOD_S <= period <= LONGEST_PERIOD_S or residual > min(
-            _AGREE * period, _EQUAL_FIT_RATIO * _residual_s(self._recent)
-        ):
+        largest_residual = min(_AGREE * period, _EQUAL_FIT_RATIO * _residual_s(self._recent))
+        if not SHORTEST_PERIOD_S <= period <= LONGEST_PERIOD_S or residual > largest_residual:
             return
         self.lost_ticks = max(0, self.lost_ticks + last - self._tick_number)
         self.period_s = period
