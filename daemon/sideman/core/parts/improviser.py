@@ -236,15 +236,17 @@ class Improviser:
             return Choice(tick, length or TICKS_PER_QUARTER, None, Value("R", length or TICKS_PER_QUARTER), None, 0)
         value = self._vocabulary.values[index]
         pitches = constraints.pitch_range or self.settings.range
+        window, drawn = self.settings.window, self.random_source.draw(tick, _PITCH_DRAW)
+        avoid = previous if self._must_not_repeat else None
         pitch = choose_pitch(
             value,
             place.chord,
             previous,
             pitches.low,
             pitches.high,
-            self.settings.window,
-            self.random_source.draw(tick, _PITCH_DRAW),
-            avoid=previous if self._must_not_repeat else None,
+            window,
+            drawn,
+            avoid=avoid,
             max_leap=self.rules.leap,
         )
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)

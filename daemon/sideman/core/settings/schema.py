@@ -517,10 +517,8 @@ def write_value(name: str, value: object) -> object:
 
 def settings_line(values: Iterable[tuple[str, object]]) -> str:
     """Return values of keys as one line of the log: `play.gate is 0.8, play.range is E3-C6`."""
-    texts = ((name, " ".join(plain_text(write_value(name, value)).split())) for name, value in values)
-    return ", ".join(
-        f"{name} is {text if len(text) <= _MAX_LOG_LENGTH else text[:_MAX_LOG_LENGTH] + '…'}" for name, text in texts
-    )
-
-
-_MAX_LOG_LENGTH = 100
+    texts = []
+    for name, value in values:
+        text = " ".join(plain_text(write_value(name, value)).split())
+        texts.append(f"{name} is {text if len(text) <= 100 else text[:100] + '…'}")
+    return ", ".join(texts)

@@ -104,7 +104,15 @@ class ClockPLL:
         if step:
             self._tick_number += step
             self.lost_ticks += step - 1
-            self._track(second, step)
+            if step > _GAP_TICKS:
+                self._points = []
+            if self.locked:
+                expected = self.last_tick_s + step * self.period_s
+                self.last_tick_s = expected + ALPHA * (second - expected)
+                self.period_s = _clamp_period(self.period_s + BETA * (second - expected) / step)
+            else:
+                self._points.append((self._tick_number, second))
+                self._acquire()
         self.last_arrival_s = second
         self._recent.append((self._tick_number, second))
         self._history.append((self._tick_number, second))
@@ -124,17 +132,6 @@ class ClockPLL:
             self._points = []
 
     # -- the line
-
-    def _track(self, second: float, step: int) -> None:
-        if step > _GAP_TICKS:
-            self._points = []
-        if not self.locked:
-            self._points.append((self._tick_number, second))
-            self._acquire()
-            return
-        expected = self.last_tick_s + step * self.period_s
-        self.last_tick_s = expected + ALPHA * (second - expected)
-        self.period_s = _clamp_period(self.period_s + BETA * (second - expected) / step)
 
     def _acquire(self) -> None:
         """Fit the line to the points; if the tempo is known, the first points fit only its phase."""
