@@ -78,9 +78,9 @@ class _Repeat:
         """Return the ending that contains a bar of this part."""
         return next((ending for ending in reversed(self.endings) if ending.first <= bar), None)
 
-    def last_bar_of(self, ending: _Ending | None) -> int:
-        """Return the last bar of an ending, or of the part itself."""
-        return self.last if ending is None or ending.last is None else ending.last
+    def last_bar_of(self, ending: _Ending) -> int:
+        """Return the last bar of an ending; the last ending need not be closed."""
+        return self.last if ending.last is None else ending.last
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,6 @@ class PitchRange:
     low: int
     high: int
 
-    def __contains__(self, pitch: int) -> bool:
-        """Whether `pitch` is within the range."""
-        return self.low <= pitch <= self.high
-
 
 # -- types
 

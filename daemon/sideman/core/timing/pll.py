@@ -66,8 +66,6 @@ class ClockPLL:
         """The second of the last tick on the line."""
         self.last_arrival_s = 0.0
         """The second at which the last tick arrived."""
-        self.lost_ticks = 0
-        """How many ticks were lost on the way."""
         self.tempo_known = False
         """Whether the tempo was measured; otherwise it is the one expected."""
         self._tick_number = 0
@@ -103,7 +101,6 @@ class ClockPLL:
             step = max(0, round((second - self.last_tick_s) / self.period_s))
         if step:
             self._tick_number += step
-            self.lost_ticks += step - 1
             if step > _GAP_TICKS:
                 self._points = []
             if self.locked:
@@ -156,7 +153,6 @@ class ClockPLL:
         largest_residual = min(_AGREE * period, _EQUAL_FIT_RATIO * _residual_s(self._recent))
         if not SHORTEST_PERIOD_S <= period <= LONGEST_PERIOD_S or residual > largest_residual:
             return
-        self.lost_ticks = max(0, self.lost_ticks + last - self._tick_number)
         self.period_s = period
         self._renumber(points)
 
@@ -172,7 +168,6 @@ class ClockPLL:
         self._coarse = True
         numbers = accumulate((step if step > 2 else 1 for step in steps), initial=self._history[0][0])
         points = [(number, second) for number, (_, second) in zip(numbers, self._history, strict=True)]
-        self.lost_ticks = max(0, self.lost_ticks + points[-1][0] - self._tick_number)
         self._renumber(points)
 
     def _renumber(self, points: list[tuple[int, float]]) -> None:
