@@ -177,7 +177,7 @@ class Improviser:
 
     def cut_note(self, tick: float) -> None:
         """End our note at `tick`, if it would end later."""
-        self._line.cut_note(tick)
+        self._line.release(tick)
 
     def sounding_ticks(self, length: int) -> float:
         """Return how many of `length` ticks a note sounds: all but the share 1 - `play.gate` of its first beat."""
