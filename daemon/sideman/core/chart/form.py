@@ -298,17 +298,19 @@ class _FormWalker:
                 # If the jump stands after the ending, what lies between them has been played: the chorus ends here.
                 self._active_jump = None
                 return None if jump and jump.bar > line else line
+        # A D.C. or D.S. is taken on the last pass through its bar.
         this_pass = self._pass_numbers[part.first] if part else 0
         last_pass = ending.numbers[-1] if ending else part.pass_count() if part else 0
         if line in self._jumps and line not in self._taken_jumps and (jump or this_pass >= last_pass):
             jump = self._jumps[line]
             self._taken_jumps.add(line)
-            if jump.goal == "":
+            if jump.goal == "":  # the goal is the Fine if there is one, else the coda, else the end
                 coda = "coda" if {"tocoda", "coda"} <= self._signs.keys() else ""
                 jump = replace(jump, goal="fine" if "fine" in self._signs else coda)
             self._active_jump = jump
             self._pass_numbers = dict.fromkeys(self._pass_numbers, 1)
             return self._signs["segno"] if jump.to_segno else 0
+        # The bar before a `:|` leads back to the start of its part; after a jump no repeat is taken.
         closing = ending.last if ending else part.last if part else None
         if part and jump is None and bar == closing and this_pass < part.pass_count():
             self._pass_numbers[part.first] += 1

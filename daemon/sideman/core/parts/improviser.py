@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sideman.core.events import Choice
 from sideman.core.parts.masks import Mask, ValueMasks
-from sideman.core.parts.reweight import Reweighter
+from sideman.core.parts.reweight import Logits, Reweighter
 from sideman.core.parts.smoothing import smoothing_rules
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import PlaySettings
@@ -30,8 +30,6 @@ from sideman_models.music.smoothing import NO_RULES, SmoothingRules, is_repeated
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import LstmState, Network
-
-Logits = npt.NDArray[np.float64]
 
 PULSE_TICKS = {
     "beat": TICKS_PER_QUARTER,
