@@ -22,8 +22,8 @@ FOUR = Meter(4, 4)
 def harmony(root: str = "C", kind: str = "major", text: str = "", more: str = "") -> str:
     """A chord symbol."""
     alter = {"b": "<root-alter>-1</root-alter>", "#": "<root-alter>1</root-alter>"}.get(root[1:], "")
-    attribute = f' text="{text}"' if text else ""
-    return f"<harmony><root><root-step>{root[0]}</root-step>{alter}</root><kind{attribute}>{kind}</kind>{more}</harmony>"
+    label = f' text="{text}"' if text else ""
+    return f"<harmony><root><root-step>{root[0]}</root-step>{alter}</root><kind{label}>{kind}</kind>{more}</harmony>"
 
 
 def rest(quarters: float = 4) -> str:
@@ -285,8 +285,8 @@ def compressed(
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:
         if container:
-            container = f'<container><rootfiles><rootfile full-path="{name}"/></rootfiles></container>'
-            archive.writestr("META-INF/container.xml", container)
+            listed = f'<container><rootfiles><rootfile full-path="{name}"/></rootfiles></container>'
+            archive.writestr("META-INF/container.xml", listed)
         archive.writestr("0.xml", "<nothing/>" if container else data)
         archive.writestr(name, data)
     return file.getvalue()
