@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from sideman_models.corpus.midi.reader import FileReport
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES
 from sideman_models.course.corpus import read_classic, training_arrays
 from sideman_models.music.harmony import Chord
-from sideman_models.music.values import Value, Vocabulary
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import count_noun, printable
 
@@ -77,7 +76,11 @@ def _modern_lines(args: argparse.Namespace) -> Iterator[str]:
     corpus = modern.read_corpus(args.files, reading_options(args))
     if args.values:
         known = load_bundle(args.model).vocabulary if args.model else None
-        yield from (" ".join(_value_texts(piece.values, known)) for piece in corpus.pieces)
+        for piece in corpus.pieces:
+            values = piece.values
+            if known:  # each becomes the nearest known value; rests without one are left out
+                values = tuple(known.values[at] for at in map(known.nearest_index, values) if at is not None)
+            yield " ".join(value.text for value in values)
     elif args.json:
         yield json.dumps({**modern.corpus_facts(corpus), "midi_files": [asdict(report) for report in corpus.reports]})
     else:
@@ -131,15 +134,6 @@ def _chorus_chords(path: Path) -> Sequence[Chord]:
     except ChartError as error:
         raise UnreadableInput(str(error)) from None
     return [chart.chord_at(beat) for beat in range(TRIAL_CHORUSES * int(chart.length))]
-
-
-def _value_texts(values: Iterable[Value], known: Vocabulary | None) -> Iterator[str]:
-    """The values as text. With `known`, each becomes the nearest known value; rests without one are left out."""
-    for value in values:
-        if known is None:
-            yield value.text
-        elif (index := known.nearest_index(value)) is not None:
-            yield known.values[index].text
 
 
 def _format_facts(facts: Mapping[str, object]) -> str:
