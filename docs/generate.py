@@ -35,7 +35,9 @@ from sideman.core.actions import ACTIONS
 from sideman.core.events import PlayState, Voice
 from sideman.core.settings.schema import GROUPS, KEYS, SettingKey
 from sideman.core.settings.types import plain_text
-from sideman.core.turns import MODE_NAMES
+from sideman.core.timing.clock_source import CLOCK_SOURCES
+from sideman.core.turns import MODE_NAMES, MODES
+from sideman.exit_status import exit_statuses
 
 ROOT = Path(__file__).parents[1]
 Generator = Callable[[], str]
@@ -143,6 +145,26 @@ def actions() -> str:
         for action in ACTIONS.values()
     ]
     return table(("action", "what it does", "key in `ctl watch`"), rows)
+
+
+@section("modes")
+def modes() -> str:
+    """Return the table of play modes."""
+    return table(("`play.mode`", "what sideman does"), ((f"`{name}`", row.text) for name, row in MODES.items()))
+
+
+@section("clock-sources")
+def clock_sources() -> str:
+    """Return the table of clock sources."""
+    return table(("`tempo.source`", "what it does"), ((f"`{name}`", row.text) for name, row in CLOCK_SOURCES.items()))
+
+
+@section("exit-statuses")
+def exit_status_table() -> str:
+    """Return the table of exit statuses."""
+    helps = {True: "yes", False: "no", None: ""}
+    rows = [(str(row.number), " ".join(row.meaning.split()), helps[row.restart_helps]) for row in exit_statuses()]
+    return table(("status", "meaning", "does a restart help?"), [("0", "Everything went well.", ""), *rows])
 
 
 # -- the control socket

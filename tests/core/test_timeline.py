@@ -20,7 +20,7 @@ offsets = st.integers(-200, 200)
 
 
 def timeline(span: PlaySpan | None = None, **keys: Any) -> tuple[Timeline, LiveSettings, ChartTimeline]:
-    """A timeline over four bars of 4/4 unless told otherwise, its settings and its chart."""
+    """A timeline, by default over four bars of 4/4, with its settings and its chart."""
     made = performance(**keys)
     live, chart = LiveSettings(made.settings), ChartTimeline(made.chart)
     return Timeline(live, chart, span or PlaySpan(1.0)), live, chart

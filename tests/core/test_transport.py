@@ -20,7 +20,7 @@ from support.fakes import performance, settings
 
 
 class FakeSource:
-    """A clock source that does as it is told."""
+    """A clock source whose state the test sets."""
 
     def __init__(self) -> None:
         self.rolling = self.relocated = False

@@ -302,18 +302,18 @@ class _IRealReader:
             self._form.add_bar(self._bar(cells, chords))
 
     def _repeat(self, back: int) -> None:
-        bar = self._form.last_bar(back)
-        if bar is None:
+        bars = self._form.last_bars(back)
+        if len(bars) < back:
             raise self._error("a sign repeats more bars than there are before it")
-        self._form.add_bar(bar)
-        self._last = bar.chords[-1][1]
+        self._form.add_bar(bars[0])
+        self._last = bars[0].chords[-1][1]
 
     def _bar(self, cells: list[Chord | str | None], chords: list[Chord]) -> Bar:
         """The chords on the beats of their cells, if there is a cell for each beat or half-beat; else spread evenly."""
         meter = self._meter
         if len(cells) in (meter.numerator, 2 * meter.numerator):
-            previous = self._form.last_bar()
-            sounding = previous.chords[-1][1] if previous and self._opening_line == "|" else chords[0]
+            previous = self._form.last_bars(1)
+            sounding = previous[0].chords[-1][1] if previous and self._opening_line == "|" else chords[0]
             filled: list[Chord] = []
             for cell in cells:
                 sounding = cell if isinstance(cell, Chord) else sounding

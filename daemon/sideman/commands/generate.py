@@ -64,16 +64,17 @@ def run(args: argparse.Namespace) -> int:
         raise UnreadableInput(f"--model {args.model}: not a classic network; make one: sideman train --classic FILE")
     seed = secrets.randbelow(2**32) if args.seed is None else args.seed
     texts = [value.text for value in bundle.vocabulary.values]
-    tune = generate_music(_inference_model(args, bundle, seed), texts, corpus.chords, seed)
-    events = [event for solo in tune.sets for event in _note_events(solo.sounds, *SOLO)]
-    events += [event for solo in tune.sets for event in _note_events(solo.chords, *COMPING)]
+    solos = generate_music(_inference_model(args, bundle, seed), texts, corpus.chords, seed)
+    events = [event for solo in solos for event in _note_events(solo.sounds, *SOLO)]
+    events += [event for solo in solos for event in _note_events(solo.chords, *COMPING)]
     events.sort(key=lambda event: (event[0], isinstance(event[1], NoteOn)))  # at the same beat, note-offs come first
+    bars = sum(solo.bars for solo in solos)
     meters = [(0.0, Meter(BEATS_PER_BAR, 4))]
-    write_file(args.out, midi_file_bytes(events, BPM, meters, float(tune.length_beats), "sideman"))
-    for solo in tune.sets:
+    write_file(args.out, midi_file_bytes(events, BPM, meters, float(BEATS_PER_BAR * bars), "sideman"))
+    for solo in solos:
         print(*([" ".join(solo.values)] if args.values else []), solo, sep="\n")
-    sounds = sum(len(solo.sounds) for solo in tune.sets)
-    print(f"{args.out}: {sounds} sounds, {tune.length_beats // BEATS_PER_BAR} bars, seed {seed}")
+    sounds = sum(len(solo.sounds) for solo in solos)
+    print(f"{args.out}: {sounds} sounds, {bars} bars, seed {seed}")
     return 0
 
 

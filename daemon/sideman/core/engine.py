@@ -452,11 +452,12 @@ class Engine:
             beat, rank, found = line, _BAR_LINE_RANK, self._cross_bar_line
         decision = 0
         for part in self._parts:
-            if part is self._soloist and self._soloist.choice is None:
-                continue  # it has not decided yet: see `prepare`
+            decided = part.decision
+            if decided is None:
+                continue  # see `prepare`
             onset = part.next_beat()
-            if (onset, part.rank, part.decision) < (beat, rank, decision):
-                beat, rank, decision, found = onset, part.rank, part.decision, part
+            if (onset, part.rank, decided) < (beat, rank, decision):
+                beat, rank, decision, found = onset, part.rank, decided, part
         return beat, found
 
     def prepare(self, second: float) -> None:

@@ -122,40 +122,32 @@ class PlayerActivity:
 
 
 class PlayMode(Protocol):
-    """A play mode: when it is our turn."""
+    """A play mode: when it is our turn. What a mode does not define holds as it stands here."""
 
-    gives_way: bool
+    gives_way: bool = False
     """Whether we stop at the next beat when the player comes in."""
 
     def next_open_tick(self, tick: int) -> int | None:
         """Return the first tick at or after `tick` at which we may start a note; None if that depends on the player."""
 
-    def turn_end(self, tick: int) -> float:
-        """Return the tick at which our turn that holds `tick` ends."""
+    def turn_end(self, tick: int) -> float:  # noqa: ARG002 - see the modes with turns
+        """Return the tick at which our turn that holds `tick` ends; infinite if it does not end."""
+        return math.inf
 
-    def player_onsets_per_beat(self, tick: int) -> float:
+    def player_onsets_per_beat(self, tick: int) -> float:  # noqa: ARG002 - see `DuetMode`
         """Return how busy the player is whom we leave room, in onsets per beat; 0 if we leave none."""
+        return 0.0
 
 
-class SoloMode:
+class SoloMode(PlayMode):
     """We play through."""
-
-    gives_way = False
 
     def next_open_tick(self, tick: int) -> int | None:
         """See `PlayMode`."""
         return tick
 
-    def turn_end(self, tick: int) -> float:  # noqa: ARG002
-        """See `PlayMode`."""
-        return math.inf
 
-    def player_onsets_per_beat(self, tick: int) -> float:  # noqa: ARG002
-        """See `PlayMode`."""
-        return 0.0
-
-
-class OffMode(SoloMode):
+class OffMode(PlayMode):
     """We never play."""
 
     def next_open_tick(self, tick: int) -> int | None:  # noqa: ARG002
@@ -163,7 +155,7 @@ class OffMode(SoloMode):
         return None
 
 
-class TradeMode(SoloMode):
+class TradeMode(PlayMode):
     """Turns of `bars` bars each, counted from the bar line at `start`; `we_start`: the first turn is ours."""
 
     def __init__(self, timeline: ChartTimeline, start: int, bars: int, *, we_start: bool) -> None:
@@ -189,7 +181,7 @@ class TradeMode(SoloMode):
         return self._timeline.bar_line_tick(self._first_bar + turn * self._bars)
 
 
-class AnswerMode(SoloMode):
+class AnswerMode(PlayMode):
     """We play while the player pauses."""
 
     gives_way = True
@@ -208,11 +200,15 @@ class AnswerMode(SoloMode):
         return max(tick, line if on_bar_line else math.ceil(pause))
 
 
-class DuetMode(SoloMode):
+class DuetMode(PlayMode):
     """We play all the time, and leave the player room."""
 
     def __init__(self, activity: PlayerActivity) -> None:
         self._activity = activity
+
+    def next_open_tick(self, tick: int) -> int | None:
+        """See `PlayMode`."""
+        return tick
 
     def player_onsets_per_beat(self, tick: int) -> float:
         """See `PlayMode`."""

@@ -12,7 +12,6 @@ the beat is reported again.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import queue
 import threading
@@ -92,6 +91,8 @@ class LinkSession:
         self._thread.join(_CLOSE_S)
 
     def _run(self) -> None:
+        import asyncio  # not needed without Link, and slow to load
+
         loop = asyncio.new_event_loop()
         try:
             link = loop.run_until_complete(self._make_link())

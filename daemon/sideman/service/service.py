@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,8 +104,15 @@ class Service:
                 self._log_start(performance, engine, ports)
                 output = ports if self._sound is None else self._sound.with_ports(ports)
                 player = Player(engine, output, self._inbox, self._reports.put)
-                info = partial(self._describe, performance, ports)
-                api = ControlApi(self._inbox, lambda: player.snapshot, self._chart, self._sources, info, recorder.keep)
+                api = ControlApi(
+                    self._inbox.put,
+                    self._inbox.now,
+                    lambda: player.snapshot,
+                    performance.chart,
+                    self._sources,
+                    lambda: self._describe(performance, ports),
+                    recorder.keep,
+                )
                 with contextlib.closing(self._make_hub(api, player, endpoints, recorder.record)) as hub:
                     self._play(player, ports, hub)
                 recorder.close()

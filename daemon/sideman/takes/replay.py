@@ -30,8 +30,6 @@ from sideman.takes.folder import TakeFolder, take_folder, write_midi_atomically
 from sideman.takes.journal import Journal, TakeHeader, TakeTotals
 from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.recorder import TakeRecorder, timestamp
-from sideman_models.course.names import generate_names
-from sideman_models.course.names import load_name_model as load_names
 from sideman_models.errors import ModelsError
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import load_bundle
@@ -49,7 +47,9 @@ def make_recorder(performance: Performance) -> TakeRecorder:
 
 def _take_names() -> Iterator[str]:
     """Names for files, invented by a network that is loaded when the first name is needed."""
-    for name in generate_names(load_names(), time.time_ns() % 2**32):
+    from sideman_models.course.names import generate_names, load_name_model  # needed only by who records
+
+    for name in generate_names(load_name_model(), time.time_ns() % 2**32):
         yield name.replace(" ", "-")
 
 

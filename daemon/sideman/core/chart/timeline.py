@@ -56,6 +56,7 @@ class ChartTimeline:
     def __init__(self, chart: Chart) -> None:
         self._previous = self._current = ChartSpan(0.0, chart)
         self._held: list[tuple[float, Chord | None]] = []  # held chords by the beat they hold from; None: the chart's
+        self._last_bar = (0, 0)  # its bar line, and its ticks; 0 ticks: none
 
     @property
     def chart(self) -> Chart:
@@ -68,6 +69,7 @@ class ChartTimeline:
         if beat > self._current.start:  # otherwise it replaces a chart that has not begun yet
             self._previous = self._current
         self._current = ChartSpan(beat, chart, bars_before)
+        self._last_bar = (0, 0)
         self._set_held(None, beat)
 
     def hold_chord(self, chord: Chord, beat: float) -> None:
@@ -80,6 +82,7 @@ class ChartTimeline:
     def move_top(self, top: float) -> None:
         """Move the top of the chart that was set last to beat `top`, which may lie in the past or in the future."""
         self._previous = self._current = ChartSpan(top, self.chart)
+        self._last_bar = (0, 0)
         if self.held_chord_at(math.inf) is None:
             self._held.clear()
 
@@ -150,10 +153,13 @@ class ChartTimeline:
 
     def bar_at(self, tick: float) -> tuple[int, int]:
         """Return the tick of the bar line at or before `tick`, and the number of ticks in its bar."""
-        span = self._span_at_tick(tick)
-        index = span.bar_at(tick)
-        line = span.bar_line_tick(index)
-        return line, span.bar_line_tick(index + 1) - line
+        line, ticks = self._last_bar  # most calls ask for the bar that was asked for before
+        if not line <= tick < line + ticks:
+            span = self._span_at_tick(tick)
+            index = span.bar_at(tick)
+            line = span.bar_line_tick(index)
+            self._last_bar = line, span.bar_line_tick(index + 1) - line
+        return self._last_bar
 
     def bar_number_at(self, tick: float) -> int:
         """Return the number of the bar at `tick`: 0 is the bar at the top of the music."""

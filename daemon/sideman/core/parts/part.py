@@ -41,8 +41,10 @@ class Part(Protocol):
     """`CLOCK_RANK` or `ONSET_RANK`."""
     missed_notes: int
     """How many notes were left out because they would have come too late."""
-    decision: int
-    """The number of the decision on the next onset: see `Timeline.number_decision`."""
+
+    @property
+    def decision(self) -> int | None:
+        """The number of the decision on the next onset (see `Timeline.number_decision`); None if it is still open."""
 
     def next_beat(self) -> float:
         """Return the beat of the next onset; infinite while that is not known."""

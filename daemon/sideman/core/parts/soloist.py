@@ -35,7 +35,7 @@ class Soloist:
     rank: ClassVar[int] = ONSET_RANK
 
     def __init__(self, timeline: Timeline, improviser: Improviser, turns: TurnPlan) -> None:
-        self.missed_notes = self.played_notes = self.decision = 0
+        self.missed_notes = self.played_notes = 0
         self.choice: Choice | None = None
         """What is chosen to be played next."""
         self.note_id: int | None = None
@@ -49,6 +49,7 @@ class Soloist:
         self._last_tick = start - 1  # that of the last choice
         self._silent_since = start
         self._choice_beat = math.inf
+        self._decision = 0
         self._final_note_tick = math.inf  # as of the choice that is made
         self._last_beat = self._last_note_s = -math.inf  # of the last note: its beat, and the second meant for it
         self._unrecorded: Choice | None = None  # has been played, and is not yet known to the network
@@ -57,6 +58,11 @@ class Soloist:
         self._variation: Variation | None = None
 
     # -- when
+
+    @property
+    def decision(self) -> int | None:
+        """See `Part`."""
+        return None if self.choice is None else self._decision
 
     def next_beat(self) -> float:
         """See `Part`."""
@@ -115,7 +121,7 @@ class Soloist:
             tick = self.next_tick()
         if tick is None:
             return
-        self.decision = self._timeline.number_decision()
+        self._decision = self._timeline.number_decision()
         self._choice_beat = self.sounding_beat(tick)
         self._final_note_tick = self._find_final_note()  # now, because there is no time for it when the choice is due
         self.choice = self._improviser.choose(tick, self._constraints(tick))

@@ -58,8 +58,8 @@ _MAX_FIRST_GAP_S = 1.0  # two ticks further apart than this do not give a tempo
 class ClockPLL:
     """Follows the ticks of a clock. `period_s` is the time from tick to tick; before the second tick, that of `bpm`."""
 
-    def __init__(self, bpm: float, port_period_s: float = 0.0) -> None:
-        self.port_period_s = port_period_s
+    def __init__(self, bpm: float) -> None:
+        self.port_period_s = 0.0
         """The period of the rounds in which the port delivers messages; 0 if it delivers each message at once."""
         self.period_s = _clamp_period(60.0 / (CLOCK_TICKS_PER_BEAT * bpm))
         self.last_tick_s = 0.0
@@ -97,7 +97,10 @@ class ClockPLL:
         second = max(second, self.last_arrival_s)
         if not self.tempo_known and second - self.last_arrival_s > _MAX_FIRST_GAP_S:
             self._points = []
-        step = self._ticks_until(second)
+        step = 1
+        only_counted = self._coarse and second - self.last_arrival_s < _COARSE_PERIODS * self.period_s
+        if self._points and self.tempo_known and not only_counted:
+            step = max(0, round((second - self.last_tick_s) / self.period_s))
         if step:
             self._tick_number += step
             self.lost_ticks += step - 1
@@ -115,24 +118,10 @@ class ClockPLL:
 
     def restart_phase(self, second: float) -> None:
         """The music starts with the tick at `second`: take the phase from it, unless a tick was expected there."""
-        if (
-            abs(self._phase_error(second)) > _PHASE_TOLERANCE
-            or second - self.last_arrival_s > _GAP_TICKS * self.period_s
-        ):
-            self._points = []
-
-    def _ticks_until(self, second: float) -> int:
-        """Return by how many numbers a tick at `second` lies after the last one."""
-        if not self._points or not self.tempo_known:
-            return 1
-        if self._coarse and second - self.last_arrival_s < _COARSE_PERIODS * self.period_s:
-            return 1
-        return max(0, round((second - self.last_tick_s) / self.period_s))
-
-    def _phase_error(self, second: float) -> float:
-        """Return how far `second` is from the nearest tick of the line, in periods."""
         ticks = (second - self.last_tick_s) / self.period_s
-        return ticks - round(ticks)
+        has_gap = second - self.last_arrival_s > _GAP_TICKS * self.period_s
+        if has_gap or abs(ticks - round(ticks)) > _PHASE_TOLERANCE:
+            self._points = []
 
     # -- the line
 
