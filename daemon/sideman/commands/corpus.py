@@ -44,10 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the facts or the values of all files together, with --classic of each file.
-
-    Raises NoSuchInput, NotPermitted, UnreadableInput, UsageError, CorpusError or BundleError.
-    """
+    """Print the facts or the values of all files together, with --classic of each file."""
     if args.model and (args.classic or not args.values):
         raise UsageError("--model needs --values, and excludes --classic")
     if args.chord_accuracy and (args.classic or args.values):

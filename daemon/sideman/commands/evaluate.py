@@ -44,11 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the figures.
-
-    Raises UsageError, NoSuchInput, NotPermitted, CannotCreate, ModuleNotFoundError (a picture without matplotlib),
-    BundleError or CorpusError.
-    """
+    """Print the figures."""
     check_numbers(args, {"choruses": (0, MAX_CHORUSES), "seed": (0, MAX_SEED - MAX_CHORUSES)})
     for path in [*args.files, *args.train]:
         check_readable(path)

@@ -38,10 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train if --train is given, then print names.
-
-    Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, BundleError or CorpusError.
-    """
+    """Train if --train is given, then print names."""
     _check(args)
 
     def print_progress(iteration: int, loss: float, model: name_models.NameModel) -> None:
