@@ -134,15 +134,12 @@ def _chorus_chords(path: Path) -> Sequence[Chord]:
 
 
 def _format_facts(facts: Mapping[str, object]) -> str:
-    width = max(map(len, facts))
-    return "\n".join(f"{name.replace('_', ' '):<{width}}  {_format_fact(fact)}" for name, fact in facts.items())
-
-
-def _format_fact(fact: object) -> str:
-    match fact:
-        case dict():
-            return "  ".join(f"{name} x {count}" for name, count in fact.items()) or "none"
-        case list():
-            return " ".join(map(str, fact)) or "none"
-        case _:
-            return str(fact)
+    width, lines = max(map(len, facts)), []
+    for name, fact in facts.items():
+        text = str(fact)
+        if isinstance(fact, dict):
+            text = "  ".join(f"{each} x {count}" for each, count in fact.items()) or "none"
+        elif isinstance(fact, list):
+            text = " ".join(map(str, fact)) or "none"
+        lines.append(f"{name.replace('_', ' '):<{width}}  {text}")
+    return "\n".join(lines)

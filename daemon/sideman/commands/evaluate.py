@@ -36,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         ("--choruses", "N", int, f"how many choruses the network plays over the pieces' chords ({CHORUSES}; 0: none)"),
         ("--seed", "N", int, "the random seed of everything that is drawn (0)"),
-        ("--report", "FILE.png", Path, "also draw the report as a picture"),
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--report", type=Path, metavar="FILE.png", help="also draw the report as a picture")
     parser.set_defaults(choruses=CHORUSES, seed=0)
     add_reading_options(parser)
 
