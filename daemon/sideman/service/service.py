@@ -31,6 +31,7 @@ from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
 from sideman.core.settings.schema import Settings
+from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig, ClockSource
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
@@ -165,8 +166,7 @@ class Service:
         """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port."""
         if not ports.has_output:
             return
-        midi = self._settings.midi
-        channels = self._crash_marker.mark_playing(ports.output_name, sorted({midi.channel, midi.comp}))
+        channels = self._crash_marker.mark_playing(ports.output_name, voice_channels(self._settings.midi))
         if channels:
             numbers = ", ".join(map(str, channels))
             _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, ports.output_name)

@@ -37,6 +37,7 @@ from sideman.control.protocol import (
     ValueEvent,
 )
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
+from sideman.core.settings.voices import VOICES
 from sideman_models.music.harmony import pitch_name
 from sideman_models.text import printable
 
@@ -108,7 +109,7 @@ class WatchState:
                 self._apply_status(event, second)
             case BeatEvent():
                 self._apply_position(event, second)
-            case ValueEvent(beat=beat, pitch=pitch, beats=beats, voice="solo" | "comp" as voice):
+            case ValueEvent(beat=beat, pitch=pitch, beats=beats, voice=voice) if voice in VOICES:
                 self._notes.append(ViewNote("own" if voice == "solo" else "comp", pitch, beat, beat + beats))
             case HeardEvent():
                 self._apply_heard(event)
