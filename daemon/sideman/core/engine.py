@@ -27,13 +27,9 @@ from sideman.core.events import (
     BarPlayed,
     BarStarted,
     ChangeSettings,
-    ClockContinue,
-    ClockStart,
-    ClockStop,
-    ClockTick,
+    ClockInput,
     Command,
     ControlChange,
-    LinkState,
     MidiEvent,
     ModeChanged,
     NoteOff,
@@ -48,7 +44,6 @@ from sideman.core.events import (
     SetMode,
     SetPortPeriod,
     SettingsChanged,
-    SongPosition,
     StateChanged,
     ignore_report,
 )
@@ -234,7 +229,7 @@ class Engine:
             case NoteOn() | NoteOff() | ControlChange() | PitchBend():
                 for heard in self.listening.hear(item, second):
                     self.report(heard)
-            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition() | LinkState():
+            case _ if isinstance(item, ClockInput):
                 return self._follow_clock(item, second)
             case Panic():
                 return [*self.ledger.panic(), *self.sound_setup()]
@@ -353,8 +348,7 @@ class Engine:
 
     # -- the transport
 
-    def _follow_clock(self, item: ClockTick | ClockStart | ClockContinue | ClockStop | SongPosition | LinkState,
-                      second: float) -> list[MidiEvent]:  # fmt: skip
+    def _follow_clock(self, item: ClockInput, second: float) -> list[MidiEvent]:
         reached = self.transport.furthest_beat(second)
         return self._move_transport(self.transport.follow(item, second), second, reached)
 

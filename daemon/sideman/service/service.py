@@ -138,7 +138,7 @@ class Service:
 
     def _make_link_session(self) -> LinkSession | None:
         tempo, bar = self._settings.tempo, float(self._chart.meter.quarters)
-        return LinkSession(tempo.bpm, bar, self._inbox.put) if tempo.source == "link" else None
+        return LinkSession(tempo.bpm, bar, self._inbox.put) if CLOCK_SOURCES[tempo.source].needs_link else None
 
     def _make_clock_source(self) -> ClockSource | None:
         session = self._link_session_joined
