@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -20,7 +21,6 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields as struct_fields
 
-from sideman.config.default_file import default_yaml
 from sideman.control.protocol import (
     EVENTS,
     PROTOCOL_VERSION,
@@ -34,6 +34,8 @@ from sideman.control.protocol import (
 )
 from sideman.core.actions import ACTIONS
 from sideman.core.events import PlayState, Voice
+from sideman.core.settings.schema import GROUPS, KEYS, SettingKey
+from sideman.core.settings.types import plain_text
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import MODE_NAMES, MODES
 from sideman.exit_status import exit_statuses
@@ -96,7 +98,44 @@ def main() -> int:
 
 # -- settings
 
-document("config/default.yaml")(default_yaml)
+_DEFAULT_HEAD = """\
+All settings of sideman, with their default values.
+
+To change some of them, copy this file to ~/.config/sideman/config.yaml (for a service: /etc/sideman/config.yaml), \
+edit the lines that you want to change and delete the others: a setting that your file leaves out keeps its default. \
+`sideman check` finds mistakes.
+
+Settings from several places override each other in this order: these defaults, a preset (--preset bebop), your file, \
+single settings on the command line (--set play.temperature=1.3 --set tempo.bpm=180)."""
+
+
+@document("config/default.yaml")
+def default_yaml() -> str:
+    """Return the default configuration: every setting with its default and its description."""
+    lines = [line for paragraph in _DEFAULT_HEAD.split("\n") for line in _comment(paragraph, "")]
+    for name, group in GROUPS.items():
+        lines += ["", *_comment((group.__doc__ or "").partition("\n")[0], ""), f"{name}:"]
+        keys = [key for key in KEYS.values() if key.name.startswith(f"{name}.")]
+        for number, key in enumerate(keys):
+            lines += [*([""] if number else []), *_setting(key)]
+    return "\n".join(lines) + "\n"
+
+
+def _setting(key: SettingKey) -> Iterator[str]:
+    yield from _comment(key.doc, "  ")
+    yield from _comment(f"Allowed: {key.value_type.allowed}.", "  ")
+    name, text = key.name.partition(".")[2], plain_text(key.value_type.write(key.default))
+    if "\n" in text:
+        yield f"  {name}: |"
+        yield textwrap.indent(text, "    ")
+    else:
+        yield f"  {name}: {text}"
+
+
+def _comment(paragraph: str, indent: str) -> list[str]:
+    start = f"{indent}# "
+    wrapper = textwrap.TextWrapper(100, start, start, break_long_words=False, break_on_hyphens=False)
+    return wrapper.wrap(paragraph) or [start.rstrip()]
 
 
 @section("actions")

@@ -36,6 +36,15 @@ COMMANDS = {
 """Each command and its line in the help. `sideman.commands` has a module of the same name."""
 
 
+_HELP = """usage: sideman COMMAND [OPTION]...
+
+A real-time MIDI improviser: it plays a jazz solo with you.
+
+{commands}
+
+`sideman COMMAND --help` shows the options of a command, `sideman --version` the version."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (default: sys.argv). Returns its exit status, see `sideman.exit_status`."""
     words = sys.argv[1:] if argv is None else list(argv)
@@ -47,8 +56,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED.number
-    except Exception as error:  # noqa: BLE001 - any error becomes one line and a status
-        return _report_error(error, traceback="--debug" in words or bool(os.environ.get("SIDEMAN_DEBUG")))
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
+        _drop_stdout()
+        return 0
+    except Exception as error:  # noqa: BLE001 - any error becomes a line for each problem, and a status
+        if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
+            _drop_stdout()
+        status, text = exit_status_and_message(error)
+        with contextlib.suppress(OSError):
+            if "--debug" in words or os.environ.get("SIDEMAN_DEBUG"):
+                sys.excepthook(type(error), error, error.__traceback__)
+            if sys.stderr is not None:
+                print("\n".join(f"sideman: {printable(line)}" for line in text.splitlines()), file=sys.stderr)
     return status
 
 
@@ -74,7 +93,8 @@ def _run(words: list[str]) -> int:
         front.add_argument("rest", nargs=argparse.REMAINDER)
         args = front.parse_args(words)
         if args.command is None:
-            print(_help_text())
+            lines = (f"  {name:10}{COMMANDS[name]}" for name in available_commands())
+            print(_HELP.format(commands="\n".join(lines)))
             return 0 if args.help else UsageError.exit_status
         return _command(args.command, ["--help"] if args.help else args.rest)
     except SystemExit as end:  # argparse raises it after --help and --version
@@ -97,33 +117,6 @@ def _command(name: str, words: list[str]) -> int:
 
 def _has_command(name: str) -> bool:
     return importlib.util.find_spec(f"sideman.commands.{name}") is not None
-
-
-def _help_text() -> str:
-    commands = "\n".join(f"  {name:10}{COMMANDS[name]}" for name in available_commands())
-    return f"""usage: sideman COMMAND [OPTION]...
-
-A real-time MIDI improviser: it plays a jazz solo with you.
-
-{commands}
-
-`sideman COMMAND --help` shows the options of a command, `sideman --version` the version."""
-
-
-def _report_error(error: Exception, *, traceback: bool) -> int:
-    """Print the error on stderr, one line per problem. Returns the exit status."""
-    if isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has closed it
-        _drop_stdout()
-        return 0
-    if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
-        _drop_stdout()
-    status, text = exit_status_and_message(error)
-    with contextlib.suppress(OSError):
-        if traceback:
-            sys.excepthook(type(error), error, error.__traceback__)
-        if sys.stderr is not None:
-            print("\n".join(f"sideman: {printable(line)}" for line in text.splitlines()), file=sys.stderr)
-    return status
 
 
 def _drop_stdout() -> None:

@@ -11,26 +11,19 @@ import errno
 import os
 from dataclasses import dataclass
 
-from sideman.core.errors import (
-    CannotCreate,
-    DiskError,
-    NoSuchInput,
-    NotPermitted,
-    SidemanError,
-    Unavailable,
-    UnreadableInput,
-)
+from sideman.core import errors
+from sideman.core.errors import SidemanError, Unavailable
 from sideman_models.errors import ModelsError, NoSuchBundle
 
 DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 _SAME_AS: dict[type[BaseException], type[SidemanError]] = {
-    ModelsError: UnreadableInput,
-    NoSuchBundle: NoSuchInput,
-    FileNotFoundError: NoSuchInput,
-    IsADirectoryError: NoSuchInput,
-    NotADirectoryError: NoSuchInput,
-    PermissionError: NotPermitted,
-    FileExistsError: CannotCreate,
+    ModelsError: errors.UnreadableInput,
+    NoSuchBundle: errors.NoSuchInput,
+    FileNotFoundError: errors.NoSuchInput,
+    IsADirectoryError: errors.NoSuchInput,
+    NotADirectoryError: errors.NoSuchInput,
+    PermissionError: errors.NotPermitted,
+    FileExistsError: errors.CannotCreate,
     MemoryError: Unavailable,
 }
 """Which of our errors an error from elsewhere amounts to. Any other error from elsewhere is an internal error."""
@@ -79,9 +72,9 @@ def _kind(error: Exception) -> type[SidemanError]:
     if isinstance(error, SidemanError):
         return type(error)
     if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
-        return DiskError
+        return errors.DiskError
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return NoSuchInput
+        return errors.NoSuchInput
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("sideman"):
         return Unavailable
     return next((_SAME_AS[base] for base in type(error).__mro__ if base in _SAME_AS), SidemanError)

@@ -13,14 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sideman.core.errors import (
-    CannotCreate,
-    DiskError,
-    NoSuchInput,
-    NotPermitted,
-    SidemanError,
-    UnreadableInput,
-)
+from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, NotPermitted, SidemanError, UnreadableInput
 from sideman_models.files import check_regular_file, read_plain_file, write_whole
 from sideman_models.text import printable
 

@@ -51,10 +51,6 @@ BarStartFunction = Callable[[int], float]
 """Returns the beat on which a bar starts. The bar is a number from 0, without an upper limit."""
 
 
-def _four_beat_bars(bar: int) -> float:
-    return 4.0 * bar
-
-
 @dataclass(frozen=True, slots=True)
 class RollNote:
     """A note of a piano roll: `onset` and `length` in beats (quarter notes), MIDI `pitch` and `velocity` (0..127)."""
@@ -89,19 +85,27 @@ def piano_roll(
     notes: Sequence[RollNote],
     chords: Sequence[tuple[float, str]],
     title: str,
-    bar_start: BarStartFunction = _four_beat_bars,
+    bar_start: BarStartFunction = lambda bar: 4.0 * bar,
 ) -> bytes:
     """Draw `notes` over `chords` as PNG, in rows of four or eight bars. The colour of a note is its velocity.
 
     A chord is (beat, name), sorted by beat. If there are more than `MAX_PICTURE_BARS` bars, only the first ones are
     drawn, and the title says so.
     """
-    bars = _bar_count(notes, chords, bar_start)
+    # All notes and the starts of all chords are drawn, and at least one bar.
+    note_ends = [note.onset + max(note.length, 0.0) for note in notes]
+    last = max([*note_ends, *(beat + 1e-6 for beat, _ in chords)], default=0.0)
+    bars = next(bars for bars in count(1) if bar_start(bars) >= last - 1e-9)
     shown = min(bars, MAX_PICTURE_BARS)
-    row_bars = _bars_per_row(shown, chords, bar_start)
+    in_eights = min(_font_sizes(chords, _longest_row_beats(shown, 8, bar_start)), default=_MAX_FONT_SIZE)
+    row_bars = 4 if shown <= _MAX_BARS_IN_FOURS or in_eights < _MIN_EIGHT_BAR_FONT_SIZE else 8
     rows, row_beats = math.ceil(shown / row_bars), _longest_row_beats(shown, row_bars, bar_start)
     font_size = min(_font_sizes(chords, row_beats), default=_MAX_FONT_SIZE)
-    low, high = _pitch_limits(notes)
+    # The pitches reach a semitone beyond the notes, and over at least `_MIN_SEMITONES`.
+    low = min((note.pitch for note in notes), default=60) - 1
+    high = max((note.pitch for note in notes), default=72) + 1
+    missing = max(0, _MIN_SEMITONES - (high - low))
+    low, high = low - missing // 2, high + (missing + 1) // 2
     title += f" (bars 1–{shown} of {bars})" if shown < bars else ""
     figure, all_axes = _make_rows(rows, (high - low + 1) * _SEMITONE_INCHES, title)
     for row, axes in enumerate(all_axes):
@@ -131,10 +135,8 @@ def _make_rows(rows: int, inches: float, title: str) -> tuple[Figure, list[Axes]
         axes.tick_params(length=0, pad=2)
         axes.spines[:].set_visible(False)
     scale_box = (left + row_width + 0.12 / width, bottoms[0] / height, 0.12 / width, inches / height)
-    scale_axes = figure.add_axes(scale_box)
-    scale = figure.colorbar(
-        ScalarMappable(_VELOCITY_RANGE, _VELOCITY_COLOURS), cax=scale_axes, ticks=range(20, 121, 20)
-    )
+    colours = ScalarMappable(_VELOCITY_RANGE, _VELOCITY_COLOURS)
+    scale = figure.colorbar(colours, cax=figure.add_axes(scale_box), ticks=range(20, 121, 20))
     scale.ax.set_ylim(20, 127)
     scale.set_label("velocity", fontsize=7, color=GREY)
     scale.ax.tick_params(labelsize=6, labelcolor=GREY, length=2)
@@ -142,24 +144,9 @@ def _make_rows(rows: int, inches: float, title: str) -> tuple[Figure, list[Axes]
     return figure, all_axes
 
 
-def _bar_count(notes: Sequence[RollNote], chords: Sequence[tuple[float, str]], bar_start: BarStartFunction) -> int:
-    """Return the number of bars that hold all notes and the starts of all chords, at least one."""
-    ends = [note.onset + max(note.length, 0.0) for note in notes]
-    end = max([*ends, *(beat + 1e-6 for beat, _ in chords)], default=0.0)
-    return next(bars for bars in count(1) if bar_start(bars) >= end - 1e-9)
-
-
 def _longest_row_beats(bar_count: int, row_bars: int, bar_start: BarStartFunction) -> float:
     """Return the beats of the longest row. All rows have the same scale, so this is the width of each."""
     return max(bar_start(first + row_bars) - bar_start(first) for first in range(0, bar_count, row_bars))
-
-
-def _pitch_limits(notes: Sequence[RollNote]) -> tuple[int, int]:
-    """Return the lowest and highest pitch to draw: a semitone beyond the notes, and at least `_MIN_SEMITONES` apart."""
-    low = min((note.pitch for note in notes), default=60) - 1
-    high = max((note.pitch for note in notes), default=72) + 1
-    missing = max(0, _MIN_SEMITONES - (high - low))
-    return low - missing // 2, high + (missing + 1) // 2
 
 
 def _draw_keyboard(axes: Axes, low: int, high: int, end: float) -> None:
@@ -176,10 +163,8 @@ def _draw_keyboard(axes: Axes, low: int, high: int, end: float) -> None:
 def _draw_rectangles(axes: Axes, bars: Sequence[tuple[float, float, int]], height: float, **look: Any) -> None:  # noqa: ANN401
     """Draw rectangles (start beat, end beat, pitch), all in one collection."""
     corners = ((0, -1), (1, -1), (1, 1), (0, 1))
-    axes.add_collection(
-        PolyCollection([[(bar[x], bar[2] + y * height / 2) for x, y in corners] for bar in bars], **look),
-        autolim=False,
-    )
+    rectangles = [[(bar[x], bar[2] + y * height / 2) for x, y in corners] for bar in bars]
+    axes.add_collection(PolyCollection(rectangles, **look), autolim=False)
 
 
 def _draw_bar_lines(axes: Axes, first: int, number: int, bar_start: BarStartFunction) -> None:
@@ -189,12 +174,6 @@ def _draw_bar_lines(axes: Axes, first: int, number: int, bar_start: BarStartFunc
     axes.vlines(starts, *axes.get_ylim(), color="#777777", linewidth=0.9)
     numbers = [str(first + bar + 1) for bar in range(number)]
     axes.set_xticks(starts[:-1], numbers, fontsize=7, color=GREY, ha="left")
-
-
-def _bars_per_row(bar_count: int, chords: Sequence[tuple[float, str]], bar_start: BarStartFunction) -> int:
-    """Return 4 if there are few bars or the chord names need the room, else 8."""
-    sizes = _font_sizes(chords, _longest_row_beats(bar_count, 8, bar_start))
-    return 4 if bar_count <= _MAX_BARS_IN_FOURS or min(sizes, default=_MAX_FONT_SIZE) < _MIN_EIGHT_BAR_FONT_SIZE else 8
 
 
 def _font_sizes(chords: Sequence[tuple[float, str]], beats: float) -> list[float]:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts for people: names that every file and terminal can hold, and nouns with their counts."""
+"""Texts: names that every file and terminal can hold, nouns with their counts, and hashes of lines."""
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
+from collections.abc import Iterable
 
 
 def printable(name: object) -> str:
@@ -12,11 +14,10 @@ def printable(name: object) -> str:
     A file name may contain any bytes. Python keeps the bytes that are not UTF-8 as surrogate characters, which cannot
     be written to a file or hashed.
     """
-    return "".join(letter if _is_printable(letter) else _escaped(letter) for letter in str(name))
-
-
-def _is_printable(letter: str) -> bool:
-    return letter.isprintable() or unicodedata.category(letter) == "Zs"
+    return "".join(
+        letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else _escaped(letter)
+        for letter in str(name)
+    )
 
 
 def _escaped(letter: str) -> str:
@@ -28,3 +29,8 @@ def _escaped(letter: str) -> str:
 def count_noun(count: int, noun: str) -> str:
     """Return the count and the noun, with a plural s if needed: `1 bar`, `2 bars`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def sha256_of_lines(lines: Iterable[str]) -> str:
+    """Return the sha256 (hexadecimal) of texts that are joined by newlines."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

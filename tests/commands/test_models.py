@@ -16,7 +16,8 @@ from sideman.cli import main
 from sideman.commands import models
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
 from sideman_models.errors import BundleError, NoSuchBundle
-from sideman_models.network.bundle import VALUES_FILE, WEIGHTS_FILE, load_bundle, save_bundle
+from sideman_models.network.bundle import VALUES_FILE, load_bundle, save_bundle
+from sideman_models.network.storage import WEIGHTS_FILE
 from support.fakes import classic_bundle, modern_bundle
 
 FIGURES = {"figures": {"unseen": {"bits_per_value": 4.25, "bits_per_note": 6.5}}}

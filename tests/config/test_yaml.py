@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from sideman.config import resources
 from sideman.config import yaml_events as yamlparser
-from sideman.config.scalars import parse_scalar
-from sideman.config.yaml import parse_yaml, read_yaml
+from sideman.config.yaml import parse_scalar, parse_yaml, read_yaml
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted
 from sideman.core.settings.resolve import resolve_settings
 from sideman.core.settings.schema import KEYS, Settings

@@ -36,13 +36,14 @@ class Surface:
     def __init__(self) -> None:
         self.scene: ControlScene = control_scene()
         self.port = OscPort("127.0.0.1", 0)
+        self.port_number: int = self.port.socket.getsockname()[1]
         self.osc = OscServer(self.port, self.scene.api.answer)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.settimeout(TIMEOUT_S)
 
     def send(self, address: str, *arguments: object) -> None:
         """Send a message and let the server answer it."""
-        self.socket.sendto(message(address, *arguments), ("127.0.0.1", self.port.number))
+        self.socket.sendto(message(address, *arguments), ("127.0.0.1", self.port_number))
         self.osc.serve(0.0)
 
     def reply(self) -> tuple[str, list[Any]]:
@@ -129,7 +130,7 @@ def test_every_message_of_a_bundle_is_answered(surface: Surface) -> None:
         builder = OscMessageBuilder(f"/sideman/play/{key}")
         builder.add_arg(value)
         bundle.add_content(builder.build())
-    surface.socket.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+    surface.socket.sendto(bundle.build().dgram, ("127.0.0.1", surface.port_number))
     surface.osc.serve(0.0)
     play = surface.scene.engine.settings.play
     assert (play.gate, play.density) == (0.5, 2.0)
@@ -142,7 +143,7 @@ def test_the_player_goes_first_before_each_message_of_a_bundle(surface: Surface)
     bundle = OscBundleBuilder(IMMEDIATELY)
     for name in ("again", "tap"):
         bundle.add_content(OscMessageBuilder(f"/sideman/{name}").build())
-    surface.socket.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+    surface.socket.sendto(bundle.build().dgram, ("127.0.0.1", surface.port_number))
     with closing(osc):
         osc.serve(0.0)
     assert done == ["a note", "a note", REQUESTS["again"](), "a note", REQUESTS["tap"]()]
@@ -154,7 +155,7 @@ def test_the_player_goes_first_before_each_message_of_a_bundle(surface: Surface)
 def test_data_that_is_not_osc_is_ignored(data: bytes) -> None:
     """Guards against: a program that sends to the wrong port and ends the music, or fills the log."""
     with closing(Surface()) as surface:
-        surface.socket.sendto(data, ("127.0.0.1", surface.port.number))
+        surface.socket.sendto(data, ("127.0.0.1", surface.port_number))
         surface.send("/other/play/gate", 0.1)
         surface.send("/sideman/play/gate", 0.4)
         assert surface.scene.engine.settings.play.gate == 0.4
@@ -165,7 +166,7 @@ def test_a_flood_takes_a_bounded_time(surface: Surface, monkeypatch: pytest.Monk
     """Guards against: a sequencer that sends a thousand messages a second and keeps the main thread from all others."""
     monkeypatch.setattr("time.monotonic", lambda: 0.0)  # or a slow machine would pause earlier
     for _ in range(REQUESTS_PER_ROUND + 20):
-        surface.socket.sendto(message("/sideman/panic"), ("127.0.0.1", surface.port.number))
+        surface.socket.sendto(message("/sideman/panic"), ("127.0.0.1", surface.port_number))
     for _ in range(5):
         surface.osc.serve(0.0)
     assert len(surface.scene.commands) == REQUESTS_PER_ROUND
@@ -190,8 +191,8 @@ def test_a_slow_request_is_followed_by_a_pause_of_the_same_length(
         bundle = OscBundleBuilder(IMMEDIATELY)
         for _ in range(2):
             bundle.add_content(OscMessageBuilder("/sideman/tap").build())
-            surface.socket.sendto(message("/sideman/tap"), ("127.0.0.1", surface.port.number))
-        surface.socket.sendto(bundle.build().dgram, ("127.0.0.1", surface.port.number))
+            surface.socket.sendto(message("/sideman/tap"), ("127.0.0.1", surface.port_number))
+        surface.socket.sendto(bundle.build().dgram, ("127.0.0.1", surface.port_number))
         for number in range(4):
             osc.serve(float(number))
             assert second == pytest.approx(10 * ROUND_S * (number + 1))
@@ -202,8 +203,8 @@ def test_a_slow_request_is_followed_by_a_pause_of_the_same_length(
 
 def test_a_port_that_is_in_use_is_an_error(surface: Surface) -> None:
     """Guards against: a daemon that seems to listen and receives nothing."""
-    with pytest.raises(Unavailable, match=f"control.osc: port {surface.port.number} of 127.0.0.1"):
-        OscPort("127.0.0.1", surface.port.number)
+    with pytest.raises(Unavailable, match=f"control.osc: port {surface.port_number} of 127.0.0.1"):
+        OscPort("127.0.0.1", surface.port_number)
     with pytest.raises(Unavailable, match=r"control.osc_host: no\.such\.host\.invalid"):
         OscPort("no.such.host.invalid", 0)
 
@@ -222,7 +223,7 @@ def test_the_daemon_answers_osc(tmp_path: Path) -> None:
         surface.bind(("127.0.0.1", 0))
         surface.settimeout(TIMEOUT_S)
         with closing(OscPort("127.0.0.1", 0)) as port:
-            free = port.number
+            free = port.socket.getsockname()[1]
         with running_daemon(tmp_path, "midi.output=none", "midi.input=none", f"control.osc={free}") as daemon:
             daemon.wait_for("ready")
             surface.sendto(message("/sideman/play/temperature", 0.5), ("127.0.0.1", free))

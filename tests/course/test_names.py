@@ -18,10 +18,8 @@ from hypothesis import strategies as st
 from sideman.commands import names as command
 from sideman.core.errors import NoSuchInput, UsageError
 from sideman_models.course.names import (
-    CARD_FILE,
     MAX_LETTERS,
     NAMES_FILE,
-    WEIGHTS_FILE,
     Doubles,
     NameModel,
     Parameters,
@@ -37,6 +35,7 @@ from sideman_models.course.names import (
 )
 from sideman_models.course.rnn import rnn_backward, rnn_forward
 from sideman_models.errors import BundleError, CorpusError
+from sideman_models.network.storage import CARD_FILE, WEIGHTS_FILE
 from support.data_files import data_file
 
 FEW = ["anna", "otto", "hannah", "ada", "bob"]

@@ -82,5 +82,5 @@ def test_the_command_reports_the_accuracy(tmp_path: Path, capsys: pytest.Capture
 def test_a_database_without_bass_notes_is_refused(tmp_path: Path) -> None:
     """Guards against: an accuracy that was never measured."""
     solos = write_database(tmp_path / "solos.jsonl", [solo_record([note_row(1, 1, 64)], beat_rows(["C^7"] * 4))])
-    with pytest.raises(CorpusError, match=r"solos.jsonl:1: beat_fields: no column 'bass_midi'"):
+    with pytest.raises(CorpusError, match=r"solos.jsonl:1: beats: .* required field `bass_midi`"):
         database_bass_accuracy(solos)

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from sideman_models.evaluation.copying import (
     MATCH_KEYS,
     MatchKey,
-    by_melody,
-    by_value,
     longest_shared_runs,
     performer_of,
 )
@@ -66,7 +64,7 @@ def test_a_copied_solo_is_found_with_its_source() -> None:
     """Guards against: a copy that is not found, or whose source is not named."""
     solo = tuple(ALPHABET[at * at % 5] for at in range(60))
     original, other = Piece("Ours", "A", solo), Piece("Other", "B", (ALPHABET[0],) * 60)
-    [run] = longest_shared_runs([Piece("New", "net", (ALPHABET[4], *solo))], [other, original], by_value)
+    [run] = longest_shared_runs([Piece("New", "net", (ALPHABET[4], *solo))], [other, original], MATCH_KEYS["values"])
     assert run.source is original
     assert run.value_count in (60, 61)
     assert run.note_count == sum(value.kind != "R" for value in solo)
@@ -75,5 +73,5 @@ def test_a_copied_solo_is_found_with_its_source() -> None:
 def test_a_melody_is_the_same_over_other_chords() -> None:
     """Guards against: a tune copied over other chords that is not found."""
     one, other = Piece("", "A", (ALPHABET[0],) * 9), Piece("", "B", (ALPHABET[1],) * 9)
-    assert longest_shared_runs([one], [other], by_value)[0].note_count == 0
-    assert longest_shared_runs([one], [other], by_melody)[0].note_count == 9
+    assert longest_shared_runs([one], [other], MATCH_KEYS["values"])[0].note_count == 0
+    assert longest_shared_runs([one], [other], MATCH_KEYS["melody"])[0].note_count == 9

@@ -166,9 +166,9 @@ def test_a_note_that_is_cut_short_is_written_as_short() -> None:
     line = MelodicLine(changes("C"), EVEN)
     line.add_own_note(0, 60)
     line.release(46)
-    line.cut_note(12)
+    line.release(12)
     assert texts(line.finish(24)) == "C,1.000 R,1.000"
     line.add_own_note(24, 62)
     line.release(30)
-    line.cut_note(36)
+    line.release(36)
     assert texts(line.finish(36)) == "S,0.500,+2 R,0.500"

@@ -24,15 +24,14 @@ from sideman_models.music.values import Value, Vocabulary
 from sideman_models.network import bundle as bundle_module
 from sideman_models.network import storage as store
 from sideman_models.network.bundle import (
-    CARD_FILE,
     VALUES_FILE,
-    WEIGHTS_FILE,
     Bundle,
     bundle_names,
     find_bundle,
     load_bundle,
     save_bundle,
 )
+from sideman_models.network.storage import CARD_FILE, WEIGHTS_FILE
 from support.fakes import random_weights
 from support.strategies import classic_values, modern_values
 

@@ -134,8 +134,8 @@ def not_finite() -> Any:
         (lambda: other_model(cell(recurrent_activation="hard_sigmoid"), densor()), "recurrent_activation"),
         (lambda: other_model(cell(use_bias=False), densor()), "use_bias: False"),
         (lambda: other_model(cell(), densor(activation="relu")), "densor: activation"),
-        (lambda: other_model(cell(), densor(5)), "densor kernel: shape"),
-        (lambda: export.make_keras_model(random_weights(9, 2, 3, 0.0)), "LSTM_cell kernel: shape"),
+        (lambda: other_model(cell(), densor(5)), "densor/kernel: shape"),
+        (lambda: export.make_keras_model(random_weights(9, 2, 3, 0.0)), "LSTM_cell/kernel: shape"),
         (not_finite, "not finite"),
     ],
 )

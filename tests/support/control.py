@@ -43,7 +43,13 @@ class ControlScene:
         self.engine.report = self.reports.append
         self.snapshot = self.engine.snapshot(0.0)
         self.api = ControlApi(
-            self, lambda: self.snapshot, self.engine.chart.chart, self.sources, lambda: DAEMON, lambda: KEPT_TAKE
+            self.put,
+            self.now,
+            lambda: self.snapshot,
+            self.engine.chart.chart,
+            self.sources,
+            lambda: DAEMON,
+            lambda: KEPT_TAKE,
         )
         self.feed = EventFeed(self.api, lambda: self.snapshot)
 

@@ -169,9 +169,7 @@ def read_classic_music(path: Path) -> tuple[list[Piece], list[Solo]]:
     """The classic corpus, with the played intervals in place of windows; and the default changes to play over."""
     values = [parse_value(token) for token in read_classic(path).tokens]
     played = tuple(
-        replace(value, interval=(value.interval.low_semitones + value.interval.high_semitones) // 2)
-        if isinstance(value.interval, IntervalRange)
-        else value
+        replace(value, interval=sum(value.interval.bounds) // 2) if isinstance(value.interval, IntervalRange) else value
         for value in values
     )
     changes = Settings().chart.changes

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from sideman.commands import train as command
 from sideman_models.errors import CheckpointError
-from sideman_models.network.bundle import VALUES_FILE, WEIGHTS_FILE
+from sideman_models.network.bundle import VALUES_FILE
 from sideman_models.network.lstm import Weights
+from sideman_models.network.storage import WEIGHTS_FILE
 from sideman_models.training import checkpoint
 from sideman_models.training.checkpoint import Checkpoint
 from sideman_models.training.progress import Epoch

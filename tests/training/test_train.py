@@ -14,7 +14,7 @@ import pytest
 
 from sideman.commands import train as command
 from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, UnreadableInput, UsageError
-from sideman.render.bundle_pictures import PICTURES
+from sideman.render.render import PICTURES
 from sideman_models.corpus.corpus import Corpus, read_corpus
 from sideman_models.errors import CorpusError, TrainingError
 from sideman_models.evaluation.bits import network_value_bits
@@ -22,9 +22,10 @@ from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 from sideman_models.network import storage as store
-from sideman_models.network.bundle import CARD_FILE, VALUES_FILE, WEIGHTS_FILE, load_bundle, save_bundle
+from sideman_models.network.bundle import VALUES_FILE, load_bundle, save_bundle
 from sideman_models.network.encoding import EncodedPiece, PieceEncoder
 from sideman_models.network.lstm import LstmState, NumpyNetwork, softmax
+from sideman_models.network.storage import CARD_FILE, WEIGHTS_FILE
 from sideman_models.training.dataset import (
     Batch,
     BatchWindows,
@@ -341,7 +342,7 @@ def test_a_full_disk_loses_neither_the_old_bundle_nor_the_training(
     assert "going on after epoch 2" in capsys.readouterr().out
     assert load_bundle(str(tmp_path / "mine")).weights.n_a == 4
     assert not (tmp_path / "mine.checkpoint.npz").exists()
-    with pytest.raises(NoSuchInput, match="no training to go on with"):
+    with pytest.raises(NoSuchInput, match="there is no training to continue"):
         command.run(train_arguments(*words, "--resume"))
 
 

@@ -133,7 +133,7 @@ def _is_printable(line: str) -> bool:
 def test_the_state_is_that_of_the_daemon() -> None:
     """Guards against: a view that shows another bar, tempo or setting than the one that is played."""
     state = state_at(PICTURE_SECOND)
-    assert (state.title, len(state.bars), str(state.meter)) == ("A Blues for Two", 12, "4/4")
+    assert (state.title, len(state.bars), str(state.meters[0])) == ("A Blues for Two", 12, "4/4")
     assert (state.chord, state.next_chord, state.bpm, state.seed) == ("Cm7", "F7", 120.0, 5)
     assert state.settings["play.temperature"] == 1.4
     heard = {(note.beat, note.pitch) for note in state.notes(13.0) if note.source == "heard"}
@@ -341,10 +341,10 @@ def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> 
 
 _PROGRAM = """
 import os, sys
-from sideman.control.codec import encode_request
+from sideman.control.codec import encode_json
 from sideman.watch import watch
 asks = os.fdopen(int(sys.argv[2]), "wb", buffering=0)
-send = lambda request: asks.write(encode_request(request))
+send = lambda request: asks.write(encode_json(request) + b"\\n")
 sys.exit(watch(os.fdopen(int(sys.argv[1])), sys.stdout, send=send))
 """
 

@@ -39,7 +39,11 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
 
         _reject_song(path, song)
         return read_musicxml(data, str(path))
-    text = _decode_text(data, path)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ChartError(f"{path}: not text (UTF-8) from line {line} on; is it the right file?") from None
     if IREAL_LINK.search(text) or path.suffix.lower() in (".html", ".htm"):
         return read_ireal(text, str(path), song)
     _reject_song(path, song)
@@ -51,11 +55,3 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
 def _reject_song(path: Path, song: str | None) -> None:
     if song is not None:
         raise ChartError(f"{path}: it has one song and is no playlist: leave out '#{song}'")
-
-
-def _decode_text(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ChartError(f"{path}: not text (UTF-8) from line {line} on; is it the right file?") from None

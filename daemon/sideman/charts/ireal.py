@@ -24,9 +24,8 @@ from __future__ import annotations
 import difflib
 import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 from urllib.parse import unquote
 
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
@@ -71,9 +70,8 @@ def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
     """
     songs = list(find_songs(text))
     if not songs:
-        raise ChartError(
-            f"{source}: it has no song of iReal Pro; export a song or a playlist as HTML, or share its link"
-        )
+        advice = "export a song or a playlist as HTML, or share its link"
+        raise ChartError(f"{source}: it has no song of iReal Pro; {advice}")
     song = songs[0] if wanted is None else _choose_song(songs, wanted, source)
     if len(song.music) > _MAX_MUSIC_LENGTH:
         raise ChartError(f"{source}, {song.title or 'untitled'}: its music is too long for a song")
@@ -84,7 +82,13 @@ def find_songs(text: str) -> Iterator[Song]:
     """The songs of all links in a text or in HTML."""
     for link in _links(text):
         body = IREAL_LINK.sub("", unquote(link), count=1)
-        yield from _scrambled_songs(body) if _SCRAMBLED_MARK in body else _plain_songs(body)
+        if _SCRAMBLED_MARK in body:
+            yield from _scrambled_songs(body)
+            continue
+        fields = body.split("=")
+        for first in range(0, len(fields) - 5, 6):
+            title, composer, _style, key, _n, music = fields[first : first + 6]
+            yield Song(_printable_text(title), _printable_text(composer), _tonic(key), None, music)
 
 
 def unscramble(music: str) -> str:
@@ -93,21 +97,15 @@ def unscramble(music: str) -> str:
     In each full block of 50, the characters 0 to 4 and 10 to 23 have changed places with those at the same distance
     from the block's end. A block that is followed by fewer than two characters is not scrambled.
     """
-    blocks: list[str] = []
-    while len(music) > _BLOCK_SIZE:
-        block, music = music[:_BLOCK_SIZE], music[_BLOCK_SIZE:]
-        blocks.append(block if len(music) < 2 else _unscramble_block(block))
-    music = "".join([*blocks, music])
+    cells = list(music)
+    for start in range(0, len(cells) - _BLOCK_SIZE - 1, _BLOCK_SIZE):
+        for at in (*range(5), *range(10, 24)):
+            left, right = start + at, start + _BLOCK_SIZE - 1 - at
+            cells[left], cells[right] = cells[right], cells[left]
+    music = "".join(cells)
     for short, long in _ABBREVIATIONS:
         music = music.replace(short, long)
     return music
-
-
-def _unscramble_block(block: str) -> str:
-    cells = list(block)
-    for at in (*range(5), *range(10, 24)):
-        cells[at], cells[-1 - at] = cells[-1 - at], cells[at]
-    return "".join(cells)
 
 
 def _links(text: str) -> Iterator[str]:
@@ -136,20 +134,8 @@ def _scrambled_songs(body: str) -> Iterator[Song]:
         tempo = next((float(field) for field in fields[at + 1 :] if re.fullmatch(r"[0-9]{2,3}", field)), None)
         music = fields[at].removeprefix(_SCRAMBLED_MARK)
         music = unscramble(music) if len(music) <= _MAX_MUSIC_LENGTH else music  # too long: refused later
-        yield Song(
-            _printable_text(names[0]),
-            _printable_text(names[1]),
-            _tonic(key),
-            tempo if tempo and 20 <= tempo <= 400 else None,
-            music,
-        )
-
-
-def _plain_songs(body: str) -> Iterator[Song]:
-    fields = body.split("=")
-    for first in range(0, len(fields) - 5, 6):
-        title, composer, _style, key, _n, music = fields[first : first + 6]
-        yield Song(_printable_text(title), _printable_text(composer), _tonic(key), None, music)
+        tempo = tempo if tempo and 20 <= tempo <= 400 else None
+        yield Song(_printable_text(names[0]), _printable_text(names[1]), _tonic(key), tempo, music)
 
 
 def _printable_text(text: str) -> str:
@@ -171,9 +157,8 @@ def _choose_song(songs: list[Song], wanted: str, source: str) -> Song:
         return songs[titles.index(wanted.casefold())]
     nearest = difflib.get_close_matches(wanted.casefold(), titles, 1)
     hint = f"; did you mean {songs[titles.index(nearest[0])].title!r}?" if nearest else ""
-    raise ChartError(
-        f"{source}: it has {len(songs)} songs, but none is {wanted!r}: give a title, or a number from 1{hint}"
-    )
+    missing = f"{source}: it has {len(songs)} songs, but none is {wanted!r}"
+    raise ChartError(f"{missing}: give a title, or a number from 1{hint}")
 
 
 class _IRealReader:
@@ -192,25 +177,20 @@ class _IRealReader:
         self._codas_left = 0
 
     def read(self) -> Chart:
-        for match in self._tokens():
-            kind = match.lastgroup or ""
-            self._take[kind](self, match[kind])
-        self._close_bar("Z")
-        bars, sections = self._form.unfold()
-        if not bars:
-            raise ChartError(f"{self._source}: no bars in its music")
-        song = self._song
-        return Chart(tuple(bars), ChartInfo(song.title, song.composer, song.key, song.tempo, sections))
-
-    def _tokens(self) -> Iterator[re.Match[str]]:
         music, at = self._song.music, 0
         self._codas_left = re.sub(r"<[^>]*>", "", music).count("Q")
         while at < len(music):
             match = _TOKEN.match(music, at)
             if match is None:
                 raise self._error(f"{music[at : at + 8]!r} is not known in the music of iReal Pro")
-            yield match
+            self._take(match.lastgroup or "", match[match.lastgroup or ""])
             at = match.end()
+        self._close_bar("Z")
+        bars, sections = self._form.unfold()
+        if not bars:
+            raise ChartError(f"{self._source}: no bars in its music")
+        song = self._song
+        return Chart(tuple(bars), ChartInfo(song.title, song.composer, song.key, song.tempo, sections))
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
         return ChartError(f"{self._source}, bar {bar or len(self._form) + 1}: {problem[:_MAX_PROBLEM_LENGTH]}")
@@ -219,22 +199,39 @@ class _IRealReader:
     def _is_blank(self) -> bool:
         return all(cell is None for cell in self._cells)
 
+    def _take(self, kind: str, text: str) -> None:
+        """Take the next token. Those of the kinds "other" and "nothing" do not change the music."""
+        match kind:
+            case "meter":
+                self._take_meter(text)
+            case "section":
+                self._start_section(text)
+            case "ending":
+                self._cells = [] if self._is_blank else self._cells
+                self._form.start_ending((int(text) or self._form.next_ending,))
+            case "text":
+                self._take_text(text)
+            case "chord" | "none":
+                self._take_chord("N.C." if kind == "none" else text)
+            case "hold" if self._last is None:
+                raise self._error("'p' repeats the previous chord, but there is none")
+            case "hold" | "bars" | "blank":
+                self._cells.append({"hold": self._last, "bars": text, "blank": None}[kind])
+            case "sign":
+                self._take_sign(text)
+            case "line":
+                self._take_line(text)
+
     def _take_meter(self, text: str) -> None:
         meter = Meter(12, 8) if text == "12" else Meter(int(text[0]), int(text[1]))
         if meter.denominator not in (2, 4, 8) or not meter.numerator:
             raise self._error(f"'T{text}' is not a meter: T44, T34, T68, T12 (12/8)")
         self._meter = meter
 
-    def _take_section(self, name: str) -> None:
+    def _start_section(self, name: str) -> None:
         title = section_name({"i": "Intro", "v": "Verse"}.get(name, name))
-        if self._is_blank:
-            self._cells = []
+        self._cells = [] if self._is_blank else self._cells
         self._form.start_section(title)
-
-    def _take_ending(self, number: str) -> None:
-        if self._is_blank:
-            self._cells = []
-        self._form.start_ending((int(number) or self._form.next_ending,))
 
     def _take_text(self, text: str) -> None:
         text = re.sub(r"^\*\d\d", "", text).strip()
@@ -243,9 +240,6 @@ class _IRealReader:
             self._times = int(times[1])
         elif sign and (sign["back"] or sign["fine"]):
             self._signs_after_chords.append(text)
-
-    def _take_other(self, _text: str) -> None:
-        """Ignored: it does not change the music."""
 
     def _take_chord(self, text: str) -> None:
         symbol = text.replace("*", "").replace("add3", "")  # a sus chord with its third is played as the sus chord
@@ -258,20 +252,6 @@ class _IRealReader:
         except ChordError as error:
             raise self._error(str(error)) from None
         self._cells.append(self._last)
-
-    def _take_none(self, _text: str) -> None:
-        self._take_chord("N.C.")
-
-    def _take_hold(self, _text: str) -> None:
-        if self._last is None:
-            raise self._error("'p' repeats the previous chord, but there is none")
-        self._cells.append(self._last)
-
-    def _take_bars(self, text: str) -> None:
-        self._cells.append(text)
-
-    def _take_blank(self, _text: str) -> None:
-        self._cells.append(None)
 
     def _take_sign(self, text: str) -> None:
         if text == "S":
@@ -305,13 +285,13 @@ class _IRealReader:
         elif is_blank and cells and self._opening_line == "|" and line != "Z" and self._last is not None:
             self._form.add_bar(Bar(((0.0, self._last),), self._meter))
         if not is_blank:
-            self._add(cells)
+            self._add_bar(cells)
         if cells or line != "|":
             for sign in self._signs_after_chords:
                 self._form.add_sign(sign)
             self._signs_after_chords = []
 
-    def _add(self, cells: list[Chord | str | None]) -> None:
+    def _add_bar(self, cells: list[Chord | str | None]) -> None:
         repeats = [cell for cell in cells if isinstance(cell, str)]
         chords = [cell for cell in cells if isinstance(cell, Chord)]
         if repeats and (chords or len(repeats) > 1):
@@ -323,18 +303,18 @@ class _IRealReader:
             self._form.add_bar(self._bar(cells, chords))
 
     def _repeat(self, back: int) -> None:
-        bar = self._form.last_bar(back)
-        if bar is None:
+        bars = self._form.last_bars(back)
+        if len(bars) < back:
             raise self._error("a sign repeats more bars than there are before it")
-        self._form.add_bar(bar)
-        self._last = bar.chords[-1][1]
+        self._form.add_bar(bars[0])
+        self._last = bars[0].chords[-1][1]
 
     def _bar(self, cells: list[Chord | str | None], chords: list[Chord]) -> Bar:
         """The chords on the beats of their cells, if there is a cell for each beat or half-beat; else spread evenly."""
         meter = self._meter
         if len(cells) in (meter.numerator, 2 * meter.numerator):
-            previous = self._form.last_bar()
-            sounding = previous.chords[-1][1] if previous and self._opening_line == "|" else chords[0]
+            previous = self._form.last_bars(1)
+            sounding = previous[0].chords[-1][1] if previous and self._opening_line == "|" else chords[0]
             filled: list[Chord] = []
             for cell in cells:
                 sounding = cell if isinstance(cell, Chord) else sounding
@@ -344,9 +324,3 @@ class _IRealReader:
         if not places:
             raise self._error(f"{len(chords)} chords; a bar of {meter} has at most {2 * meter.numerator}")
         return make_bar(chords, places, meter)
-
-    _take: ClassVar[dict[str, Callable[[_IRealReader, str], None]]] = {
-        "meter": _take_meter, "section": _take_section, "ending": _take_ending, "text": _take_text,
-        "other": _take_other, "chord": _take_chord, "line": _take_line, "sign": _take_sign, "none": _take_none,
-        "hold": _take_hold, "bars": _take_bars, "blank": _take_blank, "nothing": _take_other,
-    }  # fmt: skip

@@ -11,11 +11,10 @@ The parser is `sideman_models.corpus.midi.parser` instead of mido, because it al
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from math import ceil, floor
 
-from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar, parse_meter
+from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, chord_onsets, make_bar, parse_meter
 from sideman.core.chart.form import MAX_BARS
 from sideman_models.corpus.midi.chord_sources import (
     ChordSource,
@@ -25,9 +24,8 @@ from sideman_models.corpus.midi.chord_sources import (
     chords_from_symbols,
 )
 from sideman_models.corpus.midi.meter import MeterSection, find_meter_sections
-from sideman_models.corpus.midi.parser import MidiError, MidiTrack, parse_midi
+from sideman_models.corpus.midi.parser import MidiError, parse_midi
 from sideman_models.corpus.midi.parts import MidiPart, find_melody, skyline, split_into_parts
-from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 _EPSILON = 1e-6
@@ -44,68 +42,47 @@ def read_midi_chart(data: bytes, source: str) -> Chart:
     numbered = [each for each in enumerate(midi.tracks, 1) if midi.file_type != 2 or each[1].notes or each[1].texts]
     tracks = numbered[:1] if midi.file_type == 2 else numbered  # in type 2, every track is a song of its own
     pitched = [part for part in split_into_parts(tracks, midi.ticks_per_quarter) if not part.is_drums]
-    chords: ChordSource | None = chords_from_symbols(tracks, midi.ticks_per_quarter) or _find_chords(
-        pitched, tracks, midi.ticks_per_quarter
-    )
+    chords: ChordSource | None = chords_from_symbols(tracks, midi.ticks_per_quarter)
+    signatures = [
+        (tick * TICKS_PER_QUARTER / midi.ticks_per_quarter, numerator, denominator)
+        for _, track in tracks
+        for tick, numerator, denominator in track.time_signatures
+    ]
+    chords = chords or _find_chords(pitched, signatures)
     if chords is None:
-        raise ChartError(
-            f"{source}: it has no chord symbols in its texts, and no notes but drums to detect chords from"
-        )
-    last, end = _extent(pitched, chords)
-    sections, _ = find_meter_sections(_signatures(tracks, midi.ticks_per_quarter), end)
+        missing = "no chord symbols in its texts, and no notes but drums to detect chords from"
+        raise ChartError(f"{source}: it has {missing}")
+    onsets = [0.0, *(note[0] for part in pitched for note in part.notes)]
+    onsets += [chords.chords[-1][0]] if isinstance(chords, SymbolChords) else []
+    end = max([max(onsets) + 1, *(note[1] for part in pitched for note in part.notes)])
+    sections, _ = find_meter_sections(signatures, end)
     bars: list[Bar] = []
     for section in sections:
-        bars += _bars(
-            chords.chords_over(section),
-            _meter(section, source),
-            *_bar_range(section, last, is_last=section is sections[-1]),
-        )
+        try:
+            meter = parse_meter(section.meter)
+        except ChartError as error:
+            raise ChartError(f"{source}: {error}") from None
+        first, after = _bar_range(section, max(onsets), is_last=section is sections[-1])
+        places, grid = chord_onsets(2 * meter.numerator, meter), chords.chords_over(section)
+        for number in range(first, min(after, MAX_BARS + 2)):
+            at = number * float(meter.quarters) + _EPSILON
+            bars.append(make_bar([grid.chord_at(at + float(place)) for place in places], places, meter))
     if len(bars) > MAX_BARS:
         raise ChartError(f"{source}: {len(bars)} bars; a chart has at most {MAX_BARS}")
-    return Chart(tuple(bars), ChartInfo(title=_title(tracks)))
+    # The name of the first track, if it has no notes, is the title of the file.
+    title = tracks[0][1].name if tracks and not tracks[0][1].notes else ""
+    return Chart(tuple(bars), ChartInfo(title=" ".join(title.split())[:200] if title.isprintable() else ""))
 
 
-def _find_chords(
-    pitched: Sequence[MidiPart], tracks: Sequence[tuple[int, MidiTrack]], division: int
-) -> InferredChords | None:
+def _find_chords(pitched: Sequence[MidiPart], signatures: Sequence[tuple[float, int, int]]) -> InferredChords | None:
     named = next((part for part in pitched if part.is_chords), None)
     if named or len(pitched) == 1:
         return InferredChords((named or pitched[0]).notes, (), "")
     if not pitched:
         return None
-    bar_ticks = next(
-        (
-            round(4 * TICKS_PER_QUARTER * numerator / denominator)
-            for _, numerator, denominator in _signatures(tracks, division)
-        ),
-        4 * TICKS_PER_QUARTER,
-    )
-    melody, _ = find_melody(pitched, bar_ticks)
+    _, numerator, denominator = signatures[0] if signatures else (0.0, 4, 4)
+    melody, _ = find_melody(pitched, round(4 * TICKS_PER_QUARTER * numerator / denominator))
     return chords_from_accompaniment(pitched, melody, skyline(melody.notes))
-
-
-def _extent(pitched: Sequence[MidiPart], chords: ChordSource) -> tuple[float, float]:
-    """The last onset, and the end of the last note."""
-    onsets, ends = [0.0], [1.0]
-    for part in pitched:
-        onsets.append(max(note[0] for note in part.notes))
-        ends.append(max(note[1] for note in part.notes))
-    if isinstance(chords, SymbolChords):
-        onsets.append(chords.chords[-1][0])
-    return max(onsets), max(*ends, *(at + 1 for at in onsets))
-
-
-def _signatures(tracks: Sequence[tuple[int, MidiTrack]], division: int) -> Iterator[tuple[float, int, int]]:
-    for _, track in tracks:
-        for tick, numerator, denominator in track.time_signatures:
-            yield tick * TICKS_PER_QUARTER / division, numerator, denominator
-
-
-def _meter(section: MeterSection, source: str) -> Meter:
-    try:
-        return parse_meter(section.meter)
-    except ChartError as error:
-        raise ChartError(f"{source}: {error}") from None
 
 
 def _bar_range(section: MeterSection, last: float, *, is_last: bool) -> tuple[int, int]:
@@ -116,16 +93,3 @@ def _bar_range(section: MeterSection, last: float, *, is_last: bool) -> tuple[in
     begun = floor((last - section.start) / section.bar_ticks + _EPSILON) + 1
     sounding = ceil((section.end - section.start) / section.bar_ticks - _MAX_OVERHANG)
     return first, max(first + 1, begun, sounding)
-
-
-def _bars(changes: ChordGrid, meter: Meter, first: int, end: int) -> Iterator[Bar]:
-    places: list[Fraction] = chord_onsets(2 * meter.numerator, meter)
-    for number in range(first, min(end, MAX_BARS + 2)):
-        at = number * float(meter.quarters) + _EPSILON
-        yield make_bar([changes.chord_at(at + float(place)) for place in places], places, meter)
-
-
-def _title(tracks: Sequence[tuple[int, MidiTrack]]) -> str:
-    """The name of the first track if it has no notes: it is the title of the file."""
-    name = tracks[0][1].name if tracks and not tracks[0][1].notes else ""
-    return " ".join(name.split())[:200] if name.isprintable() else ""

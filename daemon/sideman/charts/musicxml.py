@@ -66,7 +66,15 @@ def read_musicxml(data: bytes, source: str) -> Chart:
     root = _parsed(_unzipped(data, source) if data.startswith(b"PK") else data, source)
     title = root.findtext("work/work-title") or root.findtext("movement-title") or ""
     composer = next((each.text or "" for each in root.iter("creator") if each.get("type") == "composer"), "")
-    bars, sections = _ScoreReader(source).read(_measures(root, source))
+    if root.tag != "score-partwise":
+        raise ChartError(f"{source}: {root.tag[:50]!r} is no score; save it as MusicXML, part by part (score-partwise)")
+    part = next((part for part in root.iter("part") if next(part.iter("harmony"), None) is not None), None)
+    if part is None:
+        raise ChartError(f"{source}: no chord symbols in it (no 'harmony' in any part)")
+    measures = [measure for measure in part.findall("measure") if measure.get("implicit") != "yes"]
+    if sum(len(measure) for measure in measures) > MOST_ELEMENTS:
+        raise ChartError(f"{source}: far too long for a chart: more than {MOST_ELEMENTS} elements in its measures")
+    bars, sections = _ScoreReader(source).read(measures)
     return Chart(bars, ChartInfo(section_name(title), section_name(composer), sections=sections))
 
 
@@ -109,19 +117,6 @@ def _parsed(data: bytes, source: str) -> ET.Element:
         return ET.fromstring(data)  # noqa: S314 - entities have been refused above
     except (ET.ParseError, ValueError, LookupError) as error:
         raise ChartError(f"{source}: not XML that can be read: {error}") from None
-
-
-def _measures(root: ET.Element, source: str) -> list[ET.Element]:
-    """The measures of the first part with chord symbols, without pick-ups."""
-    if root.tag != "score-partwise":
-        raise ChartError(f"{source}: {root.tag[:50]!r} is no score; save it as MusicXML, part by part (score-partwise)")
-    part = next((part for part in root.iter("part") if next(part.iter("harmony"), None) is not None), None)
-    if part is None:
-        raise ChartError(f"{source}: no chord symbols in it (no 'harmony' in any part)")
-    measures = [measure for measure in part.findall("measure") if measure.get("implicit") != "yes"]
-    if sum(len(measure) for measure in measures) > MOST_ELEMENTS:
-        raise ChartError(f"{source}: far too long for a chart: more than {MOST_ELEMENTS} elements in its measures")
-    return measures
 
 
 def _chord(harmony: ET.Element) -> Chord:
@@ -177,21 +172,6 @@ def _sign(direction: ET.Element) -> str | None:
     signs += [sign for sound in sounds for attribute, sign in _SOUNDS.items() if sound.get(attribute)]
     signs += [glyph.tag.capitalize() for glyph in direction.findall("direction-type/*") if glyph.tag in _GLYPHS]
     return signs[0] if signs else None
-
-
-def _times(repeat: ET.Element) -> int | None:
-    """How often the repeated bars are played; None if it is not said."""
-    times = repeat.get("times", "0").strip()
-    if not re.fullmatch(r"[0-9]{1,9}", times):
-        raise _ElementError(f"the times of <repeat> is {times!r}; it must be a whole number")
-    return int(times) or None
-
-
-def _ending_numbers(ending: ET.Element) -> tuple[int, ...]:
-    numbers = ending.get("number", "")
-    if numbers.strip("0123456789,. ") or len(numbers) > _LONGEST_LIST:
-        raise _ElementError(f"the number of <ending> is {numbers!r}; it must be such as '1' or '1,2'")
-    return tuple(int(number) for number in re.findall(r"[0-9]+", numbers))
 
 
 def _text(element: ET.Element) -> str:
@@ -304,13 +284,19 @@ class _ScoreReader:
                 self._form.open_repeat()
         for ending in barline.findall("ending"):
             if _choice(ending, "type", "start", "stop", "discontinue") == "start":
-                self._form.start_ending(_ending_numbers(ending) or (self._form.next_ending,))
+                numbers = ending.get("number", "")
+                if numbers.strip("0123456789,. ") or len(numbers) > _LONGEST_LIST:
+                    raise _ElementError(f"the number of <ending> is {numbers!r}; it must be such as '1' or '1,2'")
+                self._form.start_ending(tuple(map(int, re.findall(r"[0-9]+", numbers))) or (self._form.next_ending,))
 
     def _close(self, barline: ET.Element) -> None:
         endings = [_choice(each, "type", "start", "stop", "discontinue") for each in barline.findall("ending")]
         for repeat in barline.findall("repeat"):
             if _choice(repeat, "direction", "forward", "backward") == "backward":
-                self._form.close_repeat(None if endings else _times(repeat))
+                times = "0" if endings else repeat.get("times", "0").strip()
+                if not re.fullmatch(r"[0-9]{1,9}", times):
+                    raise _ElementError(f"the times of <repeat> is {times!r}; it must be a whole number")
+                self._form.close_repeat(int(times) or None)
                 return
         if "stop" in endings or "discontinue" in endings or barline.findtext("bar-style", "").strip() == "light-light":
             self._form.double_bar()

@@ -12,12 +12,12 @@ import json
 import random
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sideman.commands.common import add_settings_options, load_settings
+from sideman.commands.common import add_options, add_settings_options, load_settings
 from sideman.config import resources
 from sideman.config.sources import config_path
 from sideman.config.yaml_edit import set_key
@@ -43,11 +43,13 @@ _LOWEST, _HIGHEST = 48, 72
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman calibrate`."""
-    parser.add_argument("--output", metavar="PORT", help="the port to send to, instead of midi.output")
-    parser.add_argument("--input", metavar="PORT", help="the port to listen to, instead of midi.input")
-    parser.add_argument(
-        "--notes", metavar="N", type=int, default=NOTES, help=f"how many notes to send (default: {NOTES})"
+    add_options(
+        parser,
+        ("--output", "PORT", str, "the port to send to, instead of midi.output"),
+        ("--input", "PORT", str, "the port to listen to, instead of midi.input"),
+        ("--notes", "N", int, f"how many notes to send (default: {NOTES})"),
     )
+    parser.set_defaults(notes=NOTES)
     parser.add_argument("--write", action="store_true", help=f"write the result, {KEY}, to the configuration file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_settings_options(parser)
@@ -57,21 +59,38 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print the result, and write it with --write. Raises Unavailable if too few notes come back."""
     if not 1 <= args.notes <= MOST_NOTES:
         raise UsageError(f"--notes {args.notes}: 1 to {MOST_NOTES}")
-    midi = _chosen_ports(load_settings(args).midi, args)
+    midi = load_settings(args).midi
+    midi = replace(midi, output=args.output or midi.output, input=args.input or midi.input)
+    for key, port in (("midi.output", midi.output), ("midi.input", midi.input)):
+        if port == NO_PORT:
+            raise Unavailable(f"{key}: none: a loop needs an output and an input; name a port, or auto")
     inbox = Inbox()
-    with _open_ports(midi, inbox) as ports:
+    # Under another name, so that a running daemon is not disturbed.
+    with closing(MidiPorts(PortRequest(midi.output, midi.input, f"{midi.client}-calibrate"), inbox.put)) as ports:
+        if missing := ports.open():
+            raise Unavailable("\n".join(missing))
         loop = LoopTest(ports, inbox, midi.channel)
         _connect(loop, ports, midi)
         result = loop.measure(args.notes)
         port_names = ports.status_text
-    if len(result.round_trips_s) * 2 <= result.sent:
-        raise Unavailable(
-            f"only {len(result.round_trips_s)} of {result.sent} notes came back; is other music on the loop?"
-        )
+    if result.returned * 2 <= result.sent:
+        raise Unavailable(f"only {result.returned} of {result.sent} notes came back; is other music on the loop?")
     path = _config_file(args) if args.write else None
     if path is not None:
         set_key(path, KEY, result.offset_ms)
-    print(_as_json(result, path) if args.json else _as_text(result, port_names, path))
+    if args.json:
+        facts = {"notes": result.sent, "back": result.returned, "median_ms": result.median_ms, "p95_ms": result.p95_ms}
+        written = None if path is None else str(path)
+        print(json.dumps({**facts, "offset_ms": result.offset_ms, "written": written}, indent=2))
+        return 0
+    advice = f"written to {path}" if path else "put it into your configuration file, or use --write"
+    print(
+        f"{port_names}\n"
+        f"{result.returned} of {result.sent} notes came back; the loop takes "
+        f"{result.median_ms:.2f} ms (median), {result.p95_ms:.2f} ms (95th percentile)\n"
+        f"half of it, for the output:  {KEY}: {result.offset_ms}   ({advice})\n"
+        "The delay of the synth itself is not included: if the solo still sounds late, adjust by ear."
+    )
     return 0
 
 
@@ -83,6 +102,11 @@ class LoopMeasurement:
     round_trips_s: Sequence[float]
 
     @property
+    def returned(self) -> int:
+        """How many notes came back."""
+        return len(self.round_trips_s)
+
+    @property
     def median_ms(self) -> float:
         """The median delay of the whole loop."""
         return 1e3 * statistics.median(self.round_trips_s)
@@ -90,7 +114,7 @@ class LoopMeasurement:
     @property
     def p95_ms(self) -> float:
         """The delay that 95 % of the notes do not exceed."""
-        return 1e3 * sorted(self.round_trips_s)[round(0.95 * (len(self.round_trips_s) - 1))]
+        return 1e3 * sorted(self.round_trips_s)[round(0.95 * (self.returned - 1))]
 
     @property
     def offset_ms(self) -> int:
@@ -114,7 +138,9 @@ class LoopTest:
         times = []
         for _ in range(notes):
             times.append(self.measure_once(NOTE_TIMEOUT_S))
-            self._discard_until(self._clock.now() + self._random.uniform(*_PAUSES_S))
+            end = self._clock.now() + self._random.uniform(*_PAUSES_S)
+            while self._clock.wait(end) is not None:
+                pass  # what arrives in a pause is not ours
         return LoopMeasurement(notes, [time for time in times if time is not None])
 
     def measure_once(self, timeout_s: float) -> float | None:
@@ -137,41 +163,13 @@ class LoopTest:
                 return arrival.second
         return None
 
-    def _discard_until(self, until: float) -> None:
-        while self._clock.wait(until) is not None:
-            pass
-
-
-def _chosen_ports(midi: MidiSettings, args: argparse.Namespace) -> MidiSettings:
-    midi = replace(midi, output=args.output or midi.output, input=args.input or midi.input)
-    for key, port in (("midi.output", midi.output), ("midi.input", midi.input)):
-        if port == NO_PORT:
-            raise Unavailable(f"{key}: none: a loop needs an output and an input; name a port, or auto")
-    return midi
-
-
-@contextmanager
-def _open_ports(midi: MidiSettings, inbox: Inbox) -> Iterator[MidiPorts]:
-    """Both ports, under another name, so that a running daemon is not disturbed."""
-    ports = MidiPorts(PortRequest(midi.output, midi.input, f"{midi.client}-calibrate"), inbox.put)
-    missing = ports.open()
-    try:
-        if missing:
-            raise Unavailable("\n".join(missing))
-        yield ports
-    finally:
-        ports.close()
-
 
 def _connect(loop: LoopTest, ports: MidiPorts, midi: MidiSettings) -> None:
     """Send notes until one comes back. If a port is our own virtual port, the user has to connect it first."""
     is_virtual = AUTO in (midi.output, midi.input)
     if is_virtual:
-        print(
-            f"{ports.status_text}: connect the output to the input now ({CONNECT_TIMEOUT_S:g} s)",
-            file=sys.stderr,
-            flush=True,
-        )
+        advice = f"connect the output to the input now ({CONNECT_TIMEOUT_S:g} s)"
+        print(f"{ports.status_text}: {advice}", file=sys.stderr, flush=True)
     for _ in range(round(CONNECT_TIMEOUT_S / NOTE_TIMEOUT_S) if is_virtual else 3):
         if loop.measure_once(NOTE_TIMEOUT_S) is not None:
             return
@@ -189,26 +187,3 @@ def _config_file(args: argparse.Namespace) -> Path:
     if own is None:
         raise Unavailable("--write: this user has no home folder; name a file with --config")
     return own / "config.yaml"
-
-
-def _as_json(result: LoopMeasurement, path: Path | None) -> str:
-    facts = {
-        "notes": result.sent,
-        "back": len(result.round_trips_s),
-        "median_ms": result.median_ms,
-        "p95_ms": result.p95_ms,
-    }
-    return json.dumps(
-        {**facts, "offset_ms": result.offset_ms, "written": None if path is None else str(path)}, indent=2
-    )
-
-
-def _as_text(result: LoopMeasurement, port_names: str, path: Path | None) -> str:
-    advice = f"written to {path}" if path else "put it into your configuration file, or use --write"
-    return (
-        f"{port_names}\n"
-        f"{len(result.round_trips_s)} of {result.sent} notes came back; the loop takes "
-        f"{result.median_ms:.2f} ms (median), {result.p95_ms:.2f} ms (95th percentile)\n"
-        f"half of it, for the output:  {KEY}: {result.offset_ms}   ({advice})\n"
-        "The delay of the synth itself is not included: if the solo still sounds late, adjust by ear."
-    )

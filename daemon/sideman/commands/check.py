@@ -6,11 +6,11 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
-from sideman.commands.common import add_settings_options, load_settings
+from sideman.commands.common import add_options, add_settings_options, load_settings
 from sideman.config.sources import config_path, load_chart
-from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.clock_source import CLOCK_SOURCES
@@ -26,12 +26,11 @@ MAX_SHOWN_LENGTH = 200
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman check`."""
-    group = parser.add_argument_group(
-        "one chart", "print it bar by bar in the order of playing, and check nothing else"
-    )
-    group.add_argument("--chart", metavar="FILE", help="its file, name or link, as for chart.file")
-    group.add_argument(
-        "--transpose", metavar="N", type=int, help="transpose by N semitones, down if negative (chart.transpose)"
+    about = "print it bar by bar in the order of playing, and check nothing else"
+    add_options(
+        parser.add_argument_group("one chart", about),
+        ("--chart", "FILE", str, "its file, name or link, as for chart.file"),
+        ("--transpose", "N", int, "transpose by N semitones, down if negative (chart.transpose)"),
     )
     add_settings_options(parser)
 
@@ -43,45 +42,34 @@ def run(args: argparse.Namespace) -> int:
     """
     settings = load_settings(args)
     if args.chart is not None or args.transpose is not None:
-        print(_chart(_with_chart_options(settings, args)))
+        chart = settings.chart
+        transpose = chart.transpose if args.transpose is None else args.transpose
+        if not -11 <= transpose <= 11:
+            raise UsageError(f"--transpose {transpose}: -11 to 11 semitones")
+        if args.chart is not None and not args.chart.strip():
+            raise UsageError("--chart needs the file or the name of a chart")
+        print(_chart(replace(settings, chart=replace(chart, file=args.chart or chart.file, transpose=transpose))))
         return 0
     print(f"config  {config_path(args.config) or 'no file: all settings have their defaults'}")
     parts: dict[str, Callable[[Settings], str]] = {"chart": _chart, "model": _model, "tempo": _tempo, "ports": _ports}
-    statuses = [_check_part(name, part, settings) for name, part in parts.items()]
-    return next(filter(None, statuses), 0)
-
-
-def _check_part(name: str, part: Callable[[Settings], str], settings: Settings) -> int:
-    try:
-        status, text = 0, part(settings)
-    except (SidemanError, ModelsError, OSError) as error:
-        status, text = exit_status_and_message(error)
-        text = f"error: {text}"
-    print(f"{name:8}" + text.replace("\n", "\n" + " " * 8))
-    return status
+    statuses = []
+    for name, part in parts.items():
+        try:
+            text = part(settings)
+        except (SidemanError, ModelsError, OSError) as error:
+            status, text = exit_status_and_message(error)
+            statuses.append(status)
+            text = f"error: {text}"
+        print(f"{name:8}" + text.replace("\n", "\n" + " " * 8))
+    return statuses[0] if statuses else 0
 
 
 def _chart(settings: Settings) -> str:
     chart = load_chart(settings)
     source = settings.chart.file or "chart.changes"
     about = f"{chart.info}\n" if str(chart.info) else ""
-    return f"{source[:MAX_SHOWN_LENGTH]}, {len(chart.bars)} bars of {_meter_list(chart)}\n{about}{chart.text()}"
-
-
-def _meter_list(chart: Chart) -> str:
-    """The meters of its bars, in the order in which they first appear."""
-    return ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
-
-
-def _with_chart_options(settings: Settings, args: argparse.Namespace) -> Settings:
-    """The settings with the chart of the options."""
-    chart = settings.chart
-    transpose = chart.transpose if args.transpose is None else args.transpose
-    if not -11 <= transpose <= 11:
-        raise UsageError(f"--transpose {transpose}: -11 to 11 semitones")
-    if args.chart is not None and not args.chart.strip():
-        raise UsageError("--chart needs the file or the name of a chart")
-    return replace(settings, chart=replace(chart, file=args.chart or chart.file, transpose=transpose))
+    meters = ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
+    return f"{source[:MAX_SHOWN_LENGTH]}, {len(chart.bars)} bars of {meters}\n{about}{chart.text()}"
 
 
 def _model(settings: Settings) -> str:
@@ -107,11 +95,7 @@ def _tempo(settings: Settings) -> str:
 def _ports(settings: Settings) -> str:
     """Opens the ports under another name, so that a running daemon is not disturbed."""
     midi = settings.midi
-    ports = MidiPorts(
-        PortRequest(midi.output, midi.input, f"{midi.client}-check", midi.wait), lambda _event, _second: None
-    )
-    try:
+    request = PortRequest(midi.output, midi.input, f"{midi.client}-check", midi.wait)
+    with closing(MidiPorts(request, lambda _event, _second: None)) as ports:
         missing = ports.open()
         return "\n".join([ports.status_text, *missing])
-    finally:
-        ports.close()

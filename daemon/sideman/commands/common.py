@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sideman.config.scalars import parse_scalar
 from sideman.config.sources import SettingsSources
+from sideman.config.yaml import parse_scalar
 from sideman.core.errors import UsageError
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import Settings
@@ -28,22 +28,24 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--config", metavar="FILE", help="the configuration file, instead of the usual one")
     group.add_argument("--preset", metavar="NAME", help="a ready-made style, such as bebop")
-    group.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="one setting, such as tempo.bpm=160; may be repeated",
-    )
+    text = "one setting, such as tempo.bpm=160; may be repeated"
+    group.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=text)
     group.add_argument("-q", "--quiet", action="store_true", help="log only warnings and errors (log.level=warning)")
     group.add_argument("-v", "--verbose", action="store_true", help="log everything (log.level=debug)")
 
 
 def settings_sources(args: argparse.Namespace) -> SettingsSources:
     """The sources of the settings, by the options of `add_settings_options`. Raises UsageError."""
-    return SettingsSources(
-        args.preset, args.config, {**dict(_log_level_overrides(args)), **dict(_set_overrides(args.set))}
-    )
+    if args.quiet and args.verbose:
+        raise UsageError("--quiet and --verbose: choose one of them")
+    overrides = {"log.level": WrittenValue("warning", "--quiet")} if args.quiet else {}
+    overrides |= {"log.level": WrittenValue("debug", "--verbose")} if args.verbose else {}
+    for each in args.set:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise UsageError(f"--set {each}: write KEY=VALUE, such as tempo.bpm=160")
+        overrides[key.strip()] = WrittenValue(parse_scalar(value.strip()), "--set")
+    return SettingsSources(args.preset, args.config, overrides)
 
 
 def load_settings(args: argparse.Namespace) -> Settings:
@@ -51,29 +53,37 @@ def load_settings(args: argparse.Namespace) -> Settings:
     return settings_sources(args).read()
 
 
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the options that `reading_options` reads: how MIDI files become music to learn from."""
+def add_options(parser: argparse._ActionsContainer, *options: tuple[str, str, Callable[[str], Any], str]) -> None:
+    """Give `parser` options with a value: the option, the value's name in the help, its type, its help."""
+    for option, metavar, kind, text in options:
+        parser.add_argument(option, metavar=metavar, type=kind, help=text)
+
+
+def check_numbers(args: argparse.Namespace, ranges: Mapping[str, tuple[int, int]], words: str = "from") -> None:
+    """Raises UsageError for an option whose number is not in its range (the least, the most)."""
+    for name, (least, most) in ranges.items():
+        number = getattr(args, name)
+        if number is not None and not least <= number <= most:
+            raise UsageError(f"--{name} {number}: {words} {least} to {most}")
+
+
+def add_reading_options(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """Give `parser` the files of music, and the options for `read_music`. `more` is added to the help of the files."""
+    files = "MIDI file, folder of MIDI files, solo database (.jsonl, .jsonl.gz) or value file"
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help=files + more)
     group = parser.add_argument_group("MIDI files", "where to find their melody and their chords")
-    group.add_argument(
-        "--melody", metavar="TRACK", help="the track of the melody, by name or number (default: found automatically)"
+    melody = "the track of the melody, by name or number (default: found automatically)"
+    chords = (
+        "text: chord symbols in texts and markers; track:NAME: the chords that this track plays; infer: detected "
+        "from all parts but the melody; auto: the first of these that the file has"
     )
-    group.add_argument(
-        "--chords",
-        metavar="HOW",
-        default="auto",
-        help="text: chord symbols in texts and markers; track:NAME: the chords that this track plays; infer: detected"
-        " from all parts but the melody; auto: the first of these that the file has",
-    )
-    group.add_argument(
-        "--no-cache", action="store_true", help="do not use or write the cache of files that were read before"
-    )
+    add_options(group, ("--melody", "TRACK", str, melody), ("--chords", "HOW", str, chords))
+    unused = "do not use or write the cache of files that were read before"
+    group.add_argument("--no-cache", action="store_true", help=unused)
+    feels = "all: also learn from 4/4 solos that do not swing; measuring and playing still use swing (default: swing)"
     database = parser.add_argument_group("solo databases")
-    database.add_argument(
-        "--feels",
-        choices=("swing", "all"),
-        default="swing",
-        help="all: also learn from 4/4 solos that do not swing; measuring and playing still use swing (default: swing)",
-    )
+    database.add_argument("--feels", choices=("swing", "all"), default="swing", help=feels)
+    parser.set_defaults(chords="auto")
 
 
 def reading_options(args: argparse.Namespace) -> ReadingOptions:
@@ -104,22 +114,8 @@ def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:
     return corpus
 
 
-def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table. Each column is as wide as its widest cell."""
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print a table. Each column is as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _log_level_overrides(args: argparse.Namespace) -> Iterator[tuple[str, WrittenValue]]:
-    if args.quiet and args.verbose:
-        raise UsageError("--quiet and --verbose: choose one of them")
-    if args.quiet or args.verbose:
-        yield "log.level", WrittenValue("warning" if args.quiet else "debug", "--quiet" if args.quiet else "--verbose")
-
-
-def _set_overrides(settings: list[str]) -> Iterator[tuple[str, WrittenValue]]:
-    for each in settings:
-        key, equals, value = each.partition("=")
-        if not equals:
-            raise UsageError(f"--set {each}: write KEY=VALUE, such as tempo.bpm=160")
-        yield key.strip(), WrittenValue(parse_scalar(value.strip()), "--set")
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

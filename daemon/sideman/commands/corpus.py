@@ -8,57 +8,39 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sideman.charts.detect import MAX_TEXT_BYTES
-from sideman.commands.common import add_reading_options, reading_options
-from sideman.core.chart.chart import Chart, ChartError, Meter
+from sideman.commands.common import add_options, add_reading_options, reading_options
+from sideman.core.chart.chart import ChartError, Meter
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import UnreadableInput, UsageError
 from sideman.files import check_readable, read_file
 from sideman_models.corpus import corpus as modern
 from sideman_models.corpus.midi.reader import FileReport
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES
-from sideman_models.course.corpus import ClassicCorpus, read_classic, training_arrays
+from sideman_models.course.corpus import read_classic, training_arrays
 from sideman_models.music.harmony import Chord
 from sideman_models.music.values import Value, Vocabulary
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import count_noun, printable
 
-if TYPE_CHECKING:
-    from sideman_models.evaluation.chord_accuracy import ChordAccuracy
-
-Facts = Mapping[str, object]
 TRIAL_CHORUSES = 16
 """How many choruses of a chart are played to measure chord detection."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman corpus`."""
-    parser.add_argument(
-        "files",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="MIDI file, folder of MIDI files, solo database (.jsonl, .jsonl.gz) or value file",
-    )
     parser.add_argument("--classic", action="store_true", help="read a MIDI file by the rules of the classic corpus")
-    parser.add_argument(
-        "--model", metavar="BUNDLE", help="with --values: map the values to those that this network knows"
-    )
+    add_options(parser, ("--model", "BUNDLE", str, "with --values: map the values to those that this network knows"))
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print the facts as JSON")
-    form.add_argument(
-        "--values",
-        action="store_true",
-        help="print the values instead: one piece per line, with --classic one bar per line",
+    values = "print the values instead: one piece per line, with --classic one bar per line"
+    form.add_argument("--values", action="store_true", help=values)
+    accuracy = (
+        "instead: measure how many chords of these charts (.txt) and solo databases are detected from accompaniments "
+        "made up over them"
     )
-    parser.add_argument(
-        "--chord-accuracy",
-        action="store_true",
-        help="instead: measure how many chords of these charts (.txt) and solo databases are detected from"
-        " accompaniments made up over them",
-    )
+    parser.add_argument("--chord-accuracy", action="store_true", help=accuracy)
     add_reading_options(parser)
 
 
@@ -85,7 +67,10 @@ def _classic_lines(args: argparse.Namespace) -> Iterator[str]:
         if args.values:
             yield from (" ".join(bar) for bar in corpus.bars)
         else:
-            yield _format_facts({"file": printable(path), **_classic_facts(corpus)}, as_json=args.json)
+            facts: dict[str, object] = {"file": printable(path), **corpus.facts()}
+            for name, array in zip("XY", training_arrays(corpus), strict=True):
+                facts |= {f"{name}_shape": list(array.shape), f"{name}_sum": int(array.sum())}
+            yield json.dumps(facts) if args.json else _format_facts(facts)
 
 
 def _modern_lines(args: argparse.Namespace) -> Iterator[str]:
@@ -98,7 +83,7 @@ def _modern_lines(args: argparse.Namespace) -> Iterator[str]:
     else:
         yield from (line for report in corpus.reports for line in _report_lines(report))
         yield from [modern.midi_summary(corpus), ""] if corpus.reports else []
-        yield _format_facts(modern.corpus_facts(corpus), as_json=False)
+        yield _format_facts(modern.corpus_facts(corpus))
 
 
 def _report_lines(report: FileReport) -> Iterator[str]:
@@ -118,8 +103,18 @@ def _report_lines(report: FileReport) -> Iterator[str]:
 
 
 def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
+    """How many chords of each file were right, in each trial."""
+    from sideman_models.evaluation import chord_accuracy as trials
+
     for path in args.files:
-        for trial, accuracy in _accuracy_trials(path):
+        of_database = path.name.endswith(DATABASE_SUFFIXES)
+        tunes = list(trials.database_tunes(path)) if of_database else [(_chorus_chords(path), ())]
+        results = {
+            "a band made up": trials.accompaniment_accuracy(tunes, trials.band_accompaniment),
+            "plain chords": trials.accompaniment_accuracy(tunes, trials.plain_chord_accompaniment),
+        }
+        results |= {"its own bass": trials.database_bass_accuracy(path)} if of_database else {}
+        for trial, accuracy in results.items():
             if args.json:
                 yield json.dumps({"file": printable(path), "trial": trial, **accuracy.as_json()})
             else:
@@ -127,53 +122,27 @@ def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
                 yield f"{printable(path)}, {trial}: {shares} found, in {count_noun(accuracy.beats, 'beat')}"
 
 
-def _accuracy_trials(path: Path) -> Iterator[tuple[str, ChordAccuracy]]:
-    """The name of each trial, and how many chords were right."""
-    from sideman_models.evaluation import chord_accuracy as accuracy_trials
-
-    of_database = path.name.endswith(DATABASE_SUFFIXES)
-    tunes = list(accuracy_trials.database_tunes(path)) if of_database else [(_chorus_chords(_chart(path)), ())]
-    yield "a band made up", accuracy_trials.accompaniment_accuracy(tunes, accuracy_trials.band_accompaniment)
-    yield "plain chords", accuracy_trials.accompaniment_accuracy(tunes, accuracy_trials.plain_chord_accompaniment)
-    if of_database:
-        yield "its own bass", accuracy_trials.database_bass_accuracy(path)
-
-
-def _chart(path: Path) -> Chart:
+def _chorus_chords(path: Path) -> Sequence[Chord]:
+    """The chord at each beat of the trial's choruses of a chart."""
     try:
-        return parse_changes(read_file(path, MAX_TEXT_BYTES).decode("utf-8-sig"), Meter(4, 4), printable(path))
+        chart = parse_changes(read_file(path, MAX_TEXT_BYTES).decode("utf-8-sig"), Meter(4, 4), printable(path))
     except UnicodeDecodeError:
         raise UnreadableInput(f"{printable(path)}: not text (UTF-8); is it a chart?") from None
     except ChartError as error:
         raise UnreadableInput(str(error)) from None
-
-
-def _chorus_chords(chart: Chart) -> Sequence[Chord]:
-    """The chord at each beat of the trial's choruses."""
     return [chart.chord_at(beat) for beat in range(TRIAL_CHORUSES * int(chart.length))]
 
 
 def _value_texts(values: Iterable[Value], known: Vocabulary | None) -> Iterator[str]:
     """The values as text. With `known`, each becomes the nearest known value; rests without one are left out."""
     for value in values:
-        index = known.nearest_index(value) if known else None
         if known is None:
             yield value.text
-        elif index is not None:
+        elif (index := known.nearest_index(value)) is not None:
             yield known.values[index].text
 
 
-def _classic_facts(corpus: ClassicCorpus) -> Facts:
-    X, Y = training_arrays(corpus)
-    arrays: dict[str, object] = {}
-    for name, array in (("X", X), ("Y", Y)):
-        arrays |= {f"{name}_shape": list(array.shape), f"{name}_sum": int(array.sum())}
-    return corpus.facts() | arrays
-
-
-def _format_facts(facts: Facts, *, as_json: bool) -> str:
-    if as_json:
-        return json.dumps(facts)
+def _format_facts(facts: Mapping[str, object]) -> str:
     width = max(map(len, facts))
     return "\n".join(f"{name.replace('_', ' '):<{width}}  {_format_fact(fact)}" for name, fact in facts.items())
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sideman.config.resources import expand_user
-from sideman.control.client import ControlClient, connect
+from sideman.control.client import connect
 from sideman.control.paths import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
 from sideman.control.protocol import REQUESTS, request_summary
 from sideman.core.errors import UsageError
@@ -44,12 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_common_options(parser: argparse.ArgumentParser) -> None:
     """The options that may stand before or after the request."""
-    for name, what, hint in (
-        ("--socket", "PATH", "the socket of the daemon, instead of the usual one"),
-        ("--name", "NAME", "the daemon whose midi.client is NAME"),
-    ):
-        parser.add_argument(name, metavar=what, default=argparse.SUPPRESS, help=hint)
-    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, for programs")
+    unset = argparse.SUPPRESS
+    socket = "the socket of the daemon, instead of the usual one"
+    parser.add_argument("--socket", metavar="PATH", default=unset, help=socket)
+    parser.add_argument("--name", metavar="NAME", default=unset, help="the daemon whose midi.client is NAME")
+    parser.add_argument("--json", action="store_true", default=unset, help="print JSON, for programs")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,13 +57,17 @@ def run(args: argparse.Namespace) -> int:
     client = connect(_socket_paths(args.socket, args.name))
     try:
         result = client.request(args.verb, **arguments)
+        if args.verb == "watch" and not args.json:
+            from sideman.watch import watch
+
+            return watch(client.lines(), sys.stdout, send=client.send)
         if args.verb == "watch":
-            return _watch(client, plain=args.json)
-        text = (
-            json.dumps(result, ensure_ascii=False) if args.json else _FORMATTERS.get(args.verb, _format_default)(result)
-        )
-        if text:
-            print(text)
+            for line in client.lines():
+                print(line, end="", flush=True)
+        elif args.json:
+            print(json.dumps(result, ensure_ascii=False))
+        elif result is not None:
+            print(_FORMATTERS.get(args.verb, _format_value)(result))
         return 0
     finally:
         client.close()
@@ -138,6 +141,7 @@ def _set_arguments(key: str, value: str | None) -> dict[str, object]:
 def _format_status(answer: Mapping[str, Any]) -> str:
     chart, coming = answer["chart"], answer["coming"]
     notes = "{played} played, {heard} heard, {late} late, {echoes} echoes"
+    minutes, second = divmod(int(answer["uptime_s"]), 60)
     place = f"bar {answer['form_bar']} of {chart['bars']}, chorus {answer['chorus']}"
     lines = {
         "mode": f"{answer['mode']}, {answer['doing']}",
@@ -148,15 +152,9 @@ def _format_status(answer: Mapping[str, Any]) -> str:
         "ports": answer["ports"],
         "notes": notes.format_map(answer),
         "bundle": f"{answer['bundle']}; seed {answer['seed']}",
-        "sideman": f"{answer['version']}, '{answer['name']}', up {_format_uptime(answer['uptime_s'])}",
+        "sideman": f"{answer['version']}, '{answer['name']}', up {minutes // 60}:{minutes % 60:02}:{second:02}",
     }
     return "\n".join(f"{name:8} {text}" for name, text in lines.items() if text)
-
-
-def _format_uptime(seconds: float) -> str:
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}"
 
 
 def _format_settings(answer: Mapping[str, Any]) -> str:
@@ -178,10 +176,6 @@ def _format_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _format_default(answer: object) -> str:
-    return "" if answer is None else _format_value(answer)
-
-
 _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "status": _format_status,
     "get": _format_settings,
@@ -193,17 +187,3 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "learn": lambda answer: f"move the controller for {answer['learn']}",
     "mute": lambda answer: f"mute {'on' if answer['mute'] else 'off'}",
 }
-
-
-# -- watching
-
-
-def _watch(client: ControlClient, *, plain: bool) -> int:
-    """Show the events until the daemon ends, or the user leaves."""
-    if not plain:
-        from sideman.watch import watch
-
-        return watch(client.lines(), sys.stdout, send=client.send)
-    for line in client.lines():
-        print(line, end="", flush=True)
-    return 0

@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sideman.commands.common import add_reading_options, read_music
-from sideman.core.errors import CannotCreate, UsageError
+from sideman.commands.common import add_options, add_reading_options, check_numbers, read_music
+from sideman.core.errors import CannotCreate
 from sideman.files import check_readable, write_file
 from sideman.render.over_solos import play_over_solos
 from sideman_models.corpus.corpus import Corpus
 from sideman_models.errors import CorpusError
-from sideman_models.evaluation.report import EvaluationReport, make_report, with_played_music
+from sideman_models.evaluation.report import make_report, with_played_music
 from sideman_models.evaluation.text import report_text
 from sideman_models.music.solos import Piece
 from sideman_models.network.bundle import Bundle, load_bundle
@@ -34,37 +34,19 @@ _MAX_SEED = 2**32 - 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman evaluate`."""
-    parser.add_argument(
-        "files",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="MIDI file, folder of MIDI files, solo database (.jsonl, .jsonl.gz) or value file",
-    )
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="the network: a bundle's name, or its folder")
-    parser.add_argument(
-        "--unseen", action="store_true", help="measure only the titles that were held out when it was trained"
-    )
-    parser.add_argument(
-        "--train",
-        nargs="+",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="music to train the n-grams on (default with --unseen: the other titles)",
-    )
-    parser.add_argument(
-        "--choruses",
-        type=int,
-        default=CHORUSES,
-        metavar="N",
-        help=f"how many choruses the network plays over the pieces' chords ({CHORUSES}; 0: none)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the random seed of everything that is drawn (0)"
+    unseen = "measure only the titles that were held out when it was trained"
+    parser.add_argument("--unseen", action="store_true", help=unseen)
+    train = "music to train the n-grams on (default with --unseen: the other titles)"
+    parser.add_argument("--train", nargs="+", type=Path, default=[], metavar="FILE", help=train)
+    add_options(
+        parser,
+        ("--choruses", "N", int, f"how many choruses the network plays over the pieces' chords ({CHORUSES}; 0: none)"),
+        ("--seed", "N", int, "the random seed of everything that is drawn (0)"),
+        ("--report", "FILE.png", Path, "also draw the report as a picture"),
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--report", type=Path, metavar="FILE.png", help="also draw the report as a picture")
+    parser.set_defaults(choruses=CHORUSES, seed=0)
     add_reading_options(parser)
 
 
@@ -74,48 +56,41 @@ def run(args: argparse.Namespace) -> int:
     Raises UsageError, NoSuchInput, NotPermitted, CannotCreate, ModuleNotFoundError (a picture without matplotlib),
     BundleError or CorpusError.
     """
-    _check(args)
-    draw = _load_report_picture() if args.report else None
+    check_numbers(args, {"choruses": (0, MAX_CHORUSES), "seed": (0, _MAX_SEED - MAX_CHORUSES)})
+    for path in [*args.files, *args.train]:
+        check_readable(path)
+    if args.report:
+        if not args.report.parent.is_dir():
+            raise CannotCreate(f"{args.report}: cannot be created: there is no folder {args.report.parent}")
+        importlib.import_module("sideman_models.evaluation.picture")  # raises if matplotlib is not installed
     bundle = load_bundle(args.model)
     corpus = read_music(args.files, args)
     pieces, training = _measured_and_training(bundle, corpus, args)
     remarks = _known_music_remarks(bundle, corpus, args)
     for remark in remarks:
         print(remark, file=sys.stderr)
-    report = _evaluate(bundle, pieces, training, args)
+    report = make_report(bundle, pieces, training, args.seed)
+    solos = [piece.solo for piece in pieces if piece.solo is not None]
+    if solos and args.choruses:
+        played = list(play_over_solos(bundle, solos, args.choruses, args.seed))
+        report = with_played_music(report, pieces, training, played, args.seed)
+    else:
+        why = "none were asked for" if solos else "these pieces have no chords to play over"
+        report = replace(report, missing_parts={**report.missing_parts, "statistics": why})
     report = replace(report, remarks=[*remarks, *report.remarks])
     print(json.dumps(report.as_json()) if args.json else report_text(report))
-    if draw is not None:
-        write_file(args.report, draw(report))
+    if args.report:
+        from sideman_models.evaluation.picture import report_picture
+
+        write_file(args.report, report_picture(report))
     return 0
-
-
-def _load_report_picture() -> Callable[[EvaluationReport], bytes]:
-    """The function that draws the report. Raises now, before the long work, if matplotlib is not installed."""
-    from sideman_models.evaluation.picture import report_picture
-
-    return report_picture
-
-
-def _check(args: argparse.Namespace) -> None:
-    if not 0 <= args.choruses <= MAX_CHORUSES:
-        raise UsageError(f"--choruses {args.choruses}: from 0 to {MAX_CHORUSES}")
-    if not 0 <= args.seed <= _MAX_SEED - MAX_CHORUSES:
-        raise UsageError(f"--seed {args.seed}: from 0 to {_MAX_SEED - MAX_CHORUSES}")
-    for path in [*args.files, *args.train]:
-        check_readable(path)
-    if args.report and not args.report.parent.is_dir():
-        raise CannotCreate(f"{args.report}: cannot be created: there is no folder {args.report.parent}")
 
 
 def _measured_and_training(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
     """The pieces to measure, and the pieces to train the n-grams on. No title is in both."""
     split = split_by_rule(corpus.pieces, read_split_rule(bundle.facts, bundle.path))
-    pieces = (
-        [*split.held_out]
-        if args.unseen
-        else [piece for piece in split.training + split.held_out if not piece.other_feel]
-    )
+    everything = [piece for piece in split.training + split.held_out if not piece.other_feel]
+    pieces = [*split.held_out] if args.unseen else everything
     if not pieces and args.unseen:
         raise CorpusError(f"none of these pieces is of a title kept from {bundle.name} ({split.rule.description})")
     if not pieces:
@@ -138,15 +113,3 @@ def _known_music_remarks(bundle: Bundle, corpus: Corpus, args: argparse.Namespac
         files = [name for name, sha256 in sorted(corpus.files.items()) if sha256 in hashes]
         why = f"{bundle.name} learned from it, so the figures include music that it has seen (see --unseen)"
     return [f"{name}: {why}" for name in files]
-
-
-def _evaluate(
-    bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece], args: argparse.Namespace
-) -> EvaluationReport:
-    report = make_report(bundle, pieces, training, args.seed)
-    solos = [piece.solo for piece in pieces if piece.solo is not None]
-    if not solos or not args.choruses:
-        why = "none were asked for" if solos else "these pieces have no chords to play over"
-        return replace(report, missing_parts={**report.missing_parts, "statistics": why})
-    played = list(play_over_solos(bundle, solos, args.choruses, args.seed))
-    return with_played_music(report, pieces, training, played, args.seed)

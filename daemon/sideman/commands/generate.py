@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sideman.commands.common import add_options, check_numbers
 from sideman.commands.quiet import silence_stderr
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import Unavailable, UnreadableInput, UsageError
@@ -17,13 +18,7 @@ from sideman.core.events import MidiEvent, NoteOff, NoteOn
 from sideman.files import check_readable, write_file
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.corpus import BEATS_PER_BAR, read_classic
-from sideman_models.course.generate import (
-    GeneratedMusic,
-    InferenceModel,
-    SamplingModel,
-    SoundingPitches,
-    generate_music,
-)
+from sideman_models.course.generate import InferenceModel, SamplingModel, SoundingPitches, generate_music
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.network.lstm import NumpyNetwork
@@ -37,16 +32,17 @@ MAX_VALUES = 10_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman generate`."""
-    parser.add_argument(
-        "file", type=Path, metavar="FILE", help="the course's MIDI file; the solo is played over its chords"
-    )
+    file = "the course's MIDI file; the solo is played over its chords"
+    parser.add_argument("file", type=Path, metavar="FILE", help=file)
     parser.add_argument("--model", required=True, metavar="BUNDLE", help="a network made by `sideman train --classic`")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE.mid", help="the MIDI file to write")
-    parser.add_argument("--steps", type=int, default=50, metavar="N", help="values over each set of chords (50)")
-    parser.add_argument(
-        "--temperature", type=float, metavar="T", help="the temperature (1); 0 always chooses the most probable value"
+    add_options(
+        parser,
+        ("--steps", "N", int, "values over each set of chords (50)"),
+        ("--temperature", "T", float, "the temperature (1); 0 always chooses the most probable value"),
+        ("--seed", "N", int, "the random seed (default: a new one each time)"),
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="the random seed (default: a new one each time)")
+    parser.set_defaults(steps=50)
     parser.add_argument("--keras", action="store_true", help="use Keras' music_inference_model, at temperature 0")
     parser.add_argument("--values", action="store_true", help="also print the network's values, one solo per line")
 
@@ -57,32 +53,29 @@ def run(args: argparse.Namespace) -> int:
     Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, Unavailable, or CorpusError and BundleError of the
     models' package.
     """
-    _check(args)
+    check_readable(args.file)
+    check_numbers(args, {"steps": (1, MAX_VALUES), "temperature": (0, 100)})
+    if args.seed is not None and not 0 <= args.seed < 2**63:
+        raise UsageError(f"--seed {args.seed}: a whole number from 0")
+    if args.keras and args.temperature:
+        raise UsageError("--keras always chooses the most probable value: leave --temperature out")
     corpus, bundle = read_classic(args.file), load_bundle(args.model)
     if not bundle.classic:
         raise UnreadableInput(f"--model {args.model}: not a classic network; make one: sideman train --classic FILE")
     seed = secrets.randbelow(2**32) if args.seed is None else args.seed
     texts = [value.text for value in bundle.vocabulary.values]
-    tune = generate_music(_inference_model(args, bundle, seed), texts, corpus.chords, seed)
+    solos = generate_music(_inference_model(args, bundle, seed), texts, corpus.chords, seed)
+    events = [event for solo in solos for event in _note_events(solo.sounds, *SOLO)]
+    events += [event for solo in solos for event in _note_events(solo.chords, *COMPING)]
+    events.sort(key=lambda event: (event[0], isinstance(event[1], NoteOn)))  # at the same beat, note-offs come first
+    bars = sum(solo.bars for solo in solos)
     meters = [(0.0, Meter(BEATS_PER_BAR, 4))]
-    write_file(args.out, midi_file_bytes(_midi_events(tune), BPM, meters, float(tune.length_beats), "sideman"))
-    for solo in tune.sets:
+    write_file(args.out, midi_file_bytes(events, BPM, meters, float(BEATS_PER_BAR * bars), "sideman"))
+    for solo in solos:
         print(*([" ".join(solo.values)] if args.values else []), solo, sep="\n")
-    sounds = sum(len(solo.sounds) for solo in tune.sets)
-    print(f"{args.out}: {sounds} sounds, {tune.length_beats // BEATS_PER_BAR} bars, seed {seed}")
+    sounds = sum(len(solo.sounds) for solo in solos)
+    print(f"{args.out}: {sounds} sounds, {bars} bars, seed {seed}")
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    check_readable(args.file)
-    if not 1 <= args.steps <= MAX_VALUES:
-        raise UsageError(f"--steps {args.steps}: from 1 to {MAX_VALUES}")
-    if args.temperature is not None and not 0 <= args.temperature <= 100:
-        raise UsageError(f"--temperature {args.temperature}: from 0 to 100")
-    if args.seed is not None and not 0 <= args.seed < 2**63:
-        raise UsageError(f"--seed {args.seed}: a whole number from 0")
-    if args.keras and args.temperature:
-        raise UsageError("--keras always chooses the most probable value: leave --temperature out")
 
 
 def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> InferenceModel:
@@ -98,13 +91,6 @@ def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> Inf
         layers = keras_model.layers_from_weights(bundle.weights)
         model: InferenceModel = djmodel.music_inference_model(*layers, args.steps)
     return model
-
-
-def _midi_events(tune: GeneratedMusic) -> list[tuple[float, MidiEvent]]:
-    """The tune's notes in order of time. At the same beat, note-offs come before note-ons."""
-    events = [event for solo in tune.sets for event in _note_events(solo.sounds, *SOLO)]
-    events += [event for solo in tune.sets for event in _note_events(solo.chords, *COMPING)]
-    return sorted(events, key=lambda event: (event[0], isinstance(event[1], NoteOn)))
 
 
 def _note_events(sounds: tuple[SoundingPitches, ...], channel: int, velocity: int) -> Iterator[tuple[float, MidiEvent]]:

@@ -6,11 +6,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import format_table
+from sideman.commands.common import print_table
 from sideman.commands.quiet import silence_stderr
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.files import check_readable, write_file
@@ -37,9 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     exporting.add_argument("--to", choices=list(_SUFFIXES), help="the kind of file (default: by its suffix)")
     importing = actions.add_parser("import", help="make a network from a Keras model file")
     importing.add_argument("file", metavar="FILE.keras", type=Path, help="a model with the layers LSTM_cell and densor")
-    importing.add_argument(
-        "--like", required=True, metavar="NAME", help="the bundle that has the same values and context"
-    )
+    like = "the bundle that has the same values and context"
+    importing.add_argument("--like", required=True, metavar="NAME", help=like)
     importing.add_argument("--out", required=True, metavar="BUNDLE", type=Path, help="the folder to write")
 
 
@@ -52,52 +50,32 @@ def run(args: argparse.Namespace) -> int:
 # -- list and show
 
 
-@dataclass(frozen=True, slots=True)
-class _BundleRow:
-    """A bundle in the list: its facts, or the problem with it."""
-
-    name: str
-    path: Path
-    bundle: Bundle | None
-    problem: str = ""
-
-    def facts(self) -> dict[str, Any]:
-        """The members of its JSON object."""
-        if self.bundle is None:
-            return {"name": self.name, "path": str(self.path), "wrong": self.problem}
-        return _facts(self.bundle, self.path)
-
-    def row(self) -> list[str]:
-        """The cells of its table row."""
-        if self.bundle is None:
-            return [self.name, "broken", "", "", "", str(self.path)]
-        weights, unseen = self.bundle.weights, _unseen_figures(self.bundle)
-        sizes = ["classic" if self.bundle.classic else "modern", str(weights.n_a), str(weights.n_values)]
-        return [self.name, *sizes, _format_bits(unseen.get("bits_per_value")), str(self.path)]
-
-
 def _list(args: argparse.Namespace) -> None:
-    rows = [_bundle_row(name) for name in bundle_names()]
+    all_facts: list[dict[str, Any]] = []
+    rows = [["name", "dialect", "units", "values", "bits a value", "where"]]
+    for name in bundle_names():
+        path = find_bundle(name)
+        try:
+            facts = _facts(load_bundle(str(path)), path)
+        except BundleError as error:
+            all_facts.append({"name": name, "path": str(path), "wrong": str(error)})
+            rows.append([name, "broken", "", "", "", str(path)])
+            continue
+        all_facts.append(facts)
+        bits = facts["bits_per_value"]
+        sizes = [facts["dialect"], str(facts["units"]), str(facts["values"])]
+        rows.append([name, *sizes, f"{bits:.3f}" if isinstance(bits, float) else "-", str(path)])
     if args.json:
-        print(json.dumps([row.facts() for row in rows], ensure_ascii=False))
-        return
-    if not rows:
+        print(json.dumps(all_facts, ensure_ascii=False))
+    elif not all_facts:
         print("there are no networks; `sideman train` makes one")
-    head = ["name", "dialect", "units", "values", "bits a value", "where"]
-    for line in format_table([head, *(row.row() for row in rows)] if rows else []):
-        print(line)
-
-
-def _bundle_row(name: str) -> _BundleRow:
-    path = find_bundle(name)
-    try:
-        return _BundleRow(name, path, load_bundle(str(path)))
-    except BundleError as error:
-        return _BundleRow(name, path, None, str(error))
+    else:
+        print_table(rows)
 
 
 def _facts(bundle: Bundle, path: Path) -> dict[str, Any]:
-    weights = bundle.weights
+    weights, figures = bundle.weights, bundle.facts.get("figures")
+    unseen = figures.get("unseen") if isinstance(figures, Mapping) else None  # of music that it has not seen, if any
     return {
         "name": bundle.name,
         "path": str(path),
@@ -105,19 +83,8 @@ def _facts(bundle: Bundle, path: Path) -> dict[str, Any]:
         "units": weights.n_a,
         "values": weights.n_values,
         "context_rows": weights.n_context,
-        "bits_per_value": _unseen_figures(bundle).get("bits_per_value"),
+        "bits_per_value": unseen.get("bits_per_value") if isinstance(unseen, Mapping) else None,
     }
-
-
-def _unseen_figures(bundle: Bundle) -> Mapping[str, Any]:
-    """The figures on music that it had not seen, if its facts have any. They are only shown."""
-    figures = bundle.facts.get("figures")
-    unseen = figures.get("unseen") if isinstance(figures, Mapping) else None
-    return unseen if isinstance(unseen, Mapping) else {}
-
-
-def _format_bits(figure: object) -> str:
-    return f"{figure:.3f}" if isinstance(figure, float) else "-"
 
 
 def _show(args: argparse.Namespace) -> None:
@@ -143,28 +110,23 @@ def _export(args: argparse.Namespace) -> None:
         raise UsageError(f"{args.file}: the name must end in .keras or .tflite, or use --to")
     bundle = load_bundle(args.name)
     with silence_stderr():
-        content, differs = _exported(bundle, kind)
+        from sideman_models.network import export
+
+        try:
+            if kind == "keras":
+                model = export.make_keras_model(bundle.weights)
+                content, step = export.keras_file_bytes(model), export.keras_step_function(model)
+            else:
+                content = export.litert_file_bytes(bundle.weights)
+                step = export.litert_step_function(content)
+        except export.NoLiteRT as error:
+            raise Unavailable(f"--to litert: {error}") from error
+        differs = export.max_probability_difference(step, bundle.weights)
     if not differs <= MAX_DIFFERENCE:
         raise SidemanError(f"{args.file}: its probabilities would differ by {differs:.1g}; not written")
     write_file(args.file, content)
     print(f"{args.file}: written; its probabilities differ by {differs:.1g} at most from the original")
     print(_STEP_INTERFACE.format(w=bundle.weights, n_x=len(bundle.weights.kernel)))
-
-
-def _exported(bundle: Bundle, kind: str) -> tuple[bytes, float]:
-    """The content of the file, and the greatest difference of its probabilities from the original's."""
-    from sideman_models.network import export
-
-    try:
-        if kind == "keras":
-            model = export.make_keras_model(bundle.weights)
-            content, step = export.keras_file_bytes(model), export.keras_step_function(model)
-        else:
-            content = export.litert_file_bytes(bundle.weights)
-            step = export.litert_step_function(content)
-    except export.NoLiteRT as error:
-        raise Unavailable(f"--to litert: {error}") from error
-    return content, export.max_probability_difference(step, bundle.weights)
 
 
 _STEP_INTERFACE = """One step of the network, float32, for a batch of m (LiteRT: 1):

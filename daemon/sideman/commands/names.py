@@ -9,6 +9,7 @@ import shlex
 from itertools import islice
 from pathlib import Path
 
+from sideman.commands.common import add_options, check_numbers
 from sideman.core.errors import UsageError
 from sideman.files import check_readable
 from sideman_models.course.names import (
@@ -30,20 +31,20 @@ _SHOWN_NAMES = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman names`."""
-    parser.add_argument("--count", type=int, default=10, metavar="N", help="how many names (10)")
-    parser.add_argument("--seed", type=int, metavar="S", help="the random seed: the same seed makes the same names")
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="use a name network of your own")
-    group = parser.add_argument_group("training")
-    group.add_argument("--train", type=Path, metavar="FILE", help="first train on a list with one name per line")
-    group.add_argument("--out", type=Path, metavar="FOLDER", help="save the trained network in this folder")
-    group.add_argument(
-        "--iterations",
-        type=int,
-        default=ITERATIONS,
-        metavar="N",
-        help=f"how many names to train on in all ({ITERATIONS})",
+    add_options(
+        parser,
+        ("--count", "N", int, "how many names (10)"),
+        ("--seed", "S", int, "the random seed: the same seed makes the same names"),
+        ("--model", "FOLDER", Path, "use a name network of your own"),
     )
-    group.add_argument("--source", default="", metavar="TEXT", help="where the list comes from, for the card")
+    add_options(
+        parser.add_argument_group("training"),
+        ("--train", "FILE", Path, "first train on a list with one name per line"),
+        ("--out", "FOLDER", Path, "save the trained network in this folder"),
+        ("--iterations", "N", int, f"how many names to train on in all ({ITERATIONS})"),
+        ("--source", "TEXT", str, "where the list comes from, for the card"),
+    )
+    parser.set_defaults(count=10, iterations=ITERATIONS, source="")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,10 +53,15 @@ def run(args: argparse.Namespace) -> int:
     Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, BundleError or CorpusError.
     """
     _check(args)
+
+    def print_progress(iteration: int, loss: float, model: NameModel) -> None:
+        names = " · ".join(islice(generate_names(model, iteration), _SHOWN_NAMES))
+        print(f"iteration {iteration:>6}   smoothed loss {loss:.6f}   {names}", flush=True)
+
     if args.train is None:
         model = load_name_model(args.model or DINOSAUR_MODEL)
     else:
-        model = train_name_model(args.train, args.source, _command_line(args), args.iterations, _print_progress)
+        model = train_name_model(args.train, args.source, _command_line(args), args.iterations, print_progress)
         if args.out is not None:
             save_name_model(model, args.out)
             print(f"{args.out}: written")
@@ -66,10 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name, least, most in (("count", 1, MAX_NAMES), ("seed", 0, MAX_SEED), ("iterations", 1, 100_000_000)):
-        number = getattr(args, name)
-        if number is not None and not least <= number <= most:
-            raise UsageError(f"--{name} {number}: a whole number from {least} to {most}")
+    ranges = {"count": (1, MAX_NAMES), "seed": (0, MAX_SEED), "iterations": (1, 100_000_000)}
+    check_numbers(args, ranges, "a whole number from")
     if args.train is not None and args.model is not None:
         raise UsageError("--train and --model: choose one of them")
     if args.train is None and (args.out is not None or args.source):
@@ -79,12 +83,6 @@ def _check(args: argparse.Namespace) -> None:
             check_readable(path)
     if args.out is not None and args.out.exists() and not (args.out / NAMES_FILE).is_file():
         raise UsageError(f"--out {args.out}: something else than a name model is already there")
-
-
-def _print_progress(iteration: int, loss: float, model: NameModel) -> None:
-    """Print the smoothed loss, and some names that the network makes now."""
-    names = " · ".join(islice(generate_names(model, iteration), _SHOWN_NAMES))
-    print(f"iteration {iteration:>6}   smoothed loss {loss:.6f}   {names}", flush=True)
 
 
 def _command_line(args: argparse.Namespace) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sideman.commands.common import add_settings_options, load_settings
+from sideman.commands.common import add_options, add_settings_options, check_numbers, load_settings
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
 from sideman.files import explain_write_errors, write_file
@@ -35,26 +35,27 @@ Write = Callable[[RenderedTake, Path], None]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman render`."""
     parser.add_argument("--out", metavar="FILE.mid", type=Path, required=True, help="the MIDI file to write")
-    parser.add_argument("--picture", metavar="FILE.png", type=Path, help="also draw a piano roll over the chords")
-    parser.add_argument("--wav", metavar="FILE.wav", type=Path, help="also render it to a sound file with fluidsynth")
-    parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="the sound font for fluidsynth")
-    parser.add_argument(
-        "--bars", metavar="N", type=int, help=f"how many bars (default: chart.choruses, else {DEFAULT_BARS})"
+    takes = (
+        "write N solos, each with its own name and seed; then --out, --picture and --wav are folders, or paths with "
+        "{name}, {number} or {seed} in them"
     )
-    parser.add_argument("--seed", metavar="S", type=int, help="the random seed (short for --set play.seed=S)")
-    parser.add_argument(
-        "--takes",
-        metavar="N",
-        type=int,
-        help="write N solos, each with its own name and seed; then --out, --picture and --wav are folders,"
-        " or paths with {name}, {number} or {seed} in them",
+    add_options(
+        parser,
+        ("--picture", "FILE.png", Path, "also draw a piano roll over the chords"),
+        ("--wav", "FILE.wav", Path, "also render it to a sound file with fluidsynth"),
+        ("--sound-font", "FILE.sf2", Path, "the sound font for fluidsynth"),
+        ("--bars", "N", int, f"how many bars (default: chart.choruses, else {DEFAULT_BARS})"),
+        ("--seed", "S", int, "the random seed (short for --set play.seed=S)"),
+        ("--takes", "N", int, takes),
     )
     add_settings_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Render, and print what was written and how much faster than real time."""
-    _check(args)
+    check_numbers(args, {"bars": (1, MAX_RENDERED_BARS), "takes": (1, MAX_TAKES), "seed": (0, MAX_SEED)})
+    if args.sound_font is not None and args.wav is None:
+        raise UsageError("--sound-font needs --wav FILE.wav")
     settings = load_settings(args)
     if args.seed is not None:
         settings = replace(settings, play=replace(settings.play, seed=args.seed))
@@ -70,15 +71,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _render_many(performance, bars, outputs, args.takes)
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    for name, least, most in (("bars", 1, MAX_RENDERED_BARS), ("takes", 1, MAX_TAKES), ("seed", 0, MAX_SEED)):
-        number = getattr(args, name)
-        if number is not None and not least <= number <= most:
-            raise UsageError(f"--{name} {number}: from {least} to {most}")
-    if args.sound_font is not None and args.wav is None:
-        raise UsageError("--sound-font needs --wav FILE.wav")
 
 
 # -- what is written
@@ -120,7 +112,7 @@ class _OutputFile:
 
 def _outputs(args: argparse.Namespace) -> Iterator[_OutputFile]:
     """The requested outputs. Raises now, before anything is played, if matplotlib or fluidsynth is missing."""
-    yield _OutputFile("--out", args.out, ".mid", _write_midi)
+    yield _OutputFile("--out", args.out, ".mid", lambda take, path: write_file(path, take.midi))
     if args.picture is not None:
         importlib.import_module("sideman_models.pictures")  # raises if matplotlib is not installed
         yield _OutputFile("--picture", args.picture, ".png", _write_picture)
@@ -129,17 +121,13 @@ def _outputs(args: argparse.Namespace) -> Iterator[_OutputFile]:
         yield _OutputFile("--wav", args.wav, ".wav", lambda take, path: synth.render_wav(take.midi, path, take.seconds))
 
 
-def _write_midi(take: RenderedTake, path: Path) -> None:
-    write_file(path, take.midi)
-
-
 def _write_picture(take: RenderedTake, path: Path) -> None:
     from sideman_models.pictures import RollNote, piano_roll
 
     notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(take.events)]
+    chords = list(chord_symbols(take.chart, take.beats))
     title = f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
-    picture = piano_roll(notes, list(chord_symbols(take.chart, take.beats)), title, take.chart.beat_of_bar)
-    write_file(path, picture)
+    write_file(path, piano_roll(notes, chords, title, take.chart.beat_of_bar))
 
 
 # -- one take, or many

@@ -14,25 +14,15 @@ import importlib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import add_settings_options, format_table, load_settings
+from sideman.commands.common import add_settings_options, load_settings, print_table
+from sideman.core import events
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
-from sideman.core.events import (
-    BarPlayed,
-    BarStarted,
-    ChangeSettings,
-    EventSent,
-    InputReceived,
-    MidiEvent,
-    NoteOff,
-    NoteOn,
-    Report,
-)
+from sideman.core.events import MidiEvent, NoteOff, NoteOn, Report
 from sideman.core.settings.schema import Settings, with_values
 from sideman.core.text import format_bar
 from sideman.exit_status import REPLAY_DIFFERS
@@ -90,68 +80,52 @@ def _journal(folder: TakeFolder, name: str) -> Journal:
 # -- the list
 
 
-@dataclass(frozen=True, slots=True)
-class _TakeRow:
-    """A take in the list: its totals, or the problem with it."""
-
-    name: str
-    path: Path
-    size: int
-    journal: Journal | None
-    totals: TakeTotals | None
-    problem: str = ""
-
-    def facts(self) -> dict[str, Any]:
-        """The members of its JSON object."""
-        facts: dict[str, Any] = {"name": self.name, "path": str(self.path), "bytes": self.size}
-        if self.journal is None or self.totals is None:
-            return {**facts, "wrong": self.problem}
-        header, totals = self.journal.header, self.totals
-        return {
-            **facts,
-            "date": printable(header.date),
-            "seconds": round(totals.seconds, 3),
-            "bars": totals.bars,
-            "played": totals.played,
-            "heard": totals.heard,
-            "bpm": round(totals.bpm, 2),
-            "seed": header.seed,
-            "bundle": printable(header.bundle),
-            "whole": header.whole,
-            "recording": is_recording(self.path),
-        }
-
-    def row(self) -> list[str]:
-        """The cells of its table row."""
-        if self.journal is None or self.totals is None:
-            return [self.name, "", "", "", "", "", "", _format_size(self.size), f"broken: {self.problem}"]
-        totals, date = self.totals, printable(self.journal.header.date[:16].replace("T", " "))
-        numbers = [str(totals.bars), str(totals.played), str(totals.heard), f"{totals.bpm:.1f}"]
-        state = "recording" if is_recording(self.path) else "" if self.journal.header.whole else "a part"
-        return [self.name, date, _format_length(totals.seconds), *numbers, _format_size(self.size), state]
-
-
 def _list(args: argparse.Namespace, folder: TakeFolder) -> int:
-    rows = [_take_row(folder, name) for name in folder.names()]
+    all_facts: list[dict[str, Any]] = []
+    rows = [["name", "date", "length", "bars", "played", "heard", "bpm", "size", ""]]
+    for name in folder.names():
+        size = folder.size(name)
+        try:
+            journal = _journal(folder, name)
+            totals = journal.totals()
+            facts = _facts(journal, totals, size)
+        except (SidemanError, OSError) as error:
+            wrong = printable(error)
+            all_facts.append({"name": name, "path": str(folder.journal(name)), "bytes": size, "wrong": wrong})
+            rows.append([name, "", "", "", "", "", "", _format_size(size), f"broken: {wrong}"])
+            continue
+        all_facts.append(facts)
+        date = facts["date"][:16].replace("T", " ")
+        numbers = [str(totals.bars), str(totals.played), str(totals.heard), f"{totals.bpm:.1f}"]
+        state = "recording" if facts["recording"] else "" if facts["whole"] else "a part"
+        rows.append([name, date, _format_length(totals.seconds), *numbers, _format_size(size), state])
     if args.json:
-        print(json.dumps([row.facts() for row in rows], ensure_ascii=False))
-        return 0
-    if not rows:
+        print(json.dumps(all_facts, ensure_ascii=False))
+    elif not all_facts:
         print(f"no takes in {printable(folder.path)}; record with takes.record=true, or save with `sideman ctl keep`")
-        return 0
-    head = ["name", "date", "length", "bars", "played", "heard", "bpm", "size", ""]
-    for line in format_table([head, *(row.row() for row in rows)]):
-        print(line)
+    else:
+        print_table(rows)
     return 0
 
 
-def _take_row(folder: TakeFolder, name: str) -> _TakeRow:
-    path, size = folder.journal(name), folder.size(name)
-    try:
-        journal = _journal(folder, name)
-        return _TakeRow(name, path, size, journal, journal.totals())
-    except (SidemanError, OSError) as error:
-        return _TakeRow(name, path, size, None, None, printable(error))
+def _facts(journal: Journal, totals: TakeTotals, size: int) -> dict[str, Any]:
+    """The members of a take's JSON object."""
+    header = journal.header
+    return {
+        "name": journal.name,
+        "path": str(journal.path),
+        "bytes": size,
+        "date": printable(header.date),
+        "seconds": round(totals.seconds, 3),
+        "bars": totals.bars,
+        "played": totals.played,
+        "heard": totals.heard,
+        "bpm": round(totals.bpm, 2),
+        "seed": header.seed,
+        "bundle": printable(header.bundle),
+        "whole": header.whole,
+        "recording": is_recording(journal.path),
+    }
 
 
 def _format_length(seconds: float) -> str:
@@ -168,12 +142,11 @@ def _format_size(size: int) -> str:
 def _show(args: argparse.Namespace, folder: TakeFolder) -> int:
     journal = _journal(folder, args.name)
     header, totals = journal.header, journal.totals()
-    row = _TakeRow(journal.name, journal.path, folder.size(journal.name), journal, totals)
-    changed, lines = _changed_settings(header.settings), list(_log_lines(journal))
+    settings, usual, lines = settings_to_json(header.settings), settings_to_json(Settings()), list(_log_lines(journal))
     chart = header.chart.transposed(-header.settings.midi.transpose)  # as the player reads it
     if args.json:
-        more = {"settings": settings_to_json(header.settings), "chart": _chart_text(chart), "log": lines}
-        print(json.dumps({**row.facts(), **more}, ensure_ascii=False))
+        more = {"settings": settings, "chart": _chart_text(chart), "log": lines}
+        print(json.dumps({**_facts(journal, totals, folder.size(journal.name)), **more}, ensure_ascii=False))
         return 0
     print(
         f"{journal.name}: {totals.bars} bars, {_format_length(totals.seconds)} at {totals.bpm:.1f} bpm, "
@@ -183,19 +156,10 @@ def _show(args: argparse.Namespace, folder: TakeFolder) -> int:
     if not header.whole:
         print("it begins in the middle of the music and cannot be replayed")
     print(f"\n{printable(chart.info)}".rstrip() + f"\n{_chart_text(chart)}\n")
-    print("\n".join([*(printable(f"{name}: {value}") for name, value in changed.items()), ""] if changed else []))
+    changed = [name for name, value in settings.items() if value != usual[name] and "chart." not in name]
+    print("\n".join([*(printable(f"{name}: {settings[name]}") for name in changed), ""] if changed else []))
     print("\n".join(lines))
     return 0
-
-
-def _changed_settings(settings: Settings) -> dict[str, Any]:
-    """The settings that differ from their defaults, without those of the chart."""
-    defaults = settings_to_json(Settings())
-    return {
-        name: value
-        for name, value in settings_to_json(settings).items()
-        if value != defaults[name] and "chart." not in name
-    }
 
 
 def _chart_text(chart: Chart) -> str:
@@ -209,14 +173,12 @@ def _log_lines(journal: Journal) -> Iterator[str]:
     """The lines of the log while it was played, in the key that the player reads."""
     settings = journal.header.settings
     for report in journal.reports():
-        match report:
-            case BarPlayed():
-                yield format_bar(report, settings.midi.transpose)
-            case InputReceived(_, _, ChangeSettings(values)):
-                settings = with_values(settings, values)
-                yield printable(", ".join(f"{name} is {value}" for name, value in values))
-            case _:
-                pass
+        if isinstance(report, events.BarPlayed):
+            yield format_bar(report, settings.midi.transpose)
+        elif isinstance(report, events.InputReceived) and isinstance(report.item, events.ChangeSettings):
+            values = report.item.values
+            settings = with_values(settings, values)
+            yield printable(", ".join(f"{name} is {value}" for name, value in values))
 
 
 def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
@@ -248,22 +210,25 @@ def _picture(journal: Journal) -> bytes:
     from sideman_models.pictures import RollNote, piano_roll
 
     header = journal.header
-    events: list[tuple[float, MidiEvent]] = []
+    played: list[tuple[float, MidiEvent]] = []
     chords: list[tuple[float, str]] = []
     opening = float(header.chart.meter_at(header.start).quarters)
     begun = {bar * opening: opening for bar in range(max(1, header.count_in_bars))}
+    channel = header.settings.midi.channel
     for report in journal.reports():
         match report:
-            case EventSent(_, beat, NoteOn() | NoteOff() as note) if note.channel == header.settings.midi.channel:
-                events.append((beat - header.first_beat, note))
-            case BarStarted(beat, meter, changes):
+            case events.EventSent(_, beat, NoteOn() | NoteOff() as note) if note.channel == channel:
+                played.append((beat - header.first_beat, note))
+            case events.BarStarted(beat, meter, changes):
                 begun[beat - header.first_beat] = float(meter.quarters)
-                chords += [(beat + at - header.first_beat, chord.text) for at, chord in changes]
+                for at, chord in changes:
+                    if not chords or chords[-1][1] != chord.text:
+                        chords.append((beat + at - header.first_beat, chord.text))
             case _:
                 pass
-    notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(tuple(events))]
+    notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(played)]
     title = f"{journal.name} · seed {header.seed} · {journal.totals().bpm:.4g} bpm"
-    return piano_roll(notes, _chord_changes(chords), title, _bar_lines(sorted(begun.items())))
+    return piano_roll(notes, chords, title, _bar_lines(sorted(begun.items())))
 
 
 def _bar_lines(begun: Sequence[tuple[float, float]]) -> Callable[[int], float]:
@@ -276,29 +241,19 @@ def _bar_lines(begun: Sequence[tuple[float, float]]) -> Callable[[int], float]:
     return lambda bar: lines[bar] if bar < len(lines) else last + (bar - len(lines)) * length
 
 
-def _chord_changes(chords: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
-    return [each for at, each in enumerate(chords) if at == 0 or chords[at - 1][1] != each[1]]
-
-
 def _delete(args: argparse.Namespace, folder: TakeFolder) -> int:
     if args.all == bool(args.names):
         raise UsageError("name the takes to delete, or use --all --yes")
     if args.all and not args.yes:
-        raise UsageError(
-            f"--all would delete {len(folder.names())} takes in {printable(folder.path)}; confirm with --yes"
-        )
-    found = [
-        path.stem for path in map(folder.find, args.names or _finished_takes(folder))
-    ]  # an unknown name raises here, before any take is deleted
-    for name in found:
-        folder.delete(name)
-    print(f"{len(found)} deleted")
+        number = len(folder.names())
+        raise UsageError(f"--all would delete {number} takes in {printable(folder.path)}; confirm with --yes")
+    journals = [folder.find(name) for name in args.names or folder.names()]  # an unknown name raises here already
+    if args.all:
+        journals = [path for path in journals if not (is_recording(path) or is_folder(path))]
+    for path in journals:
+        folder.delete(path.stem)
+    print(f"{len(journals)} deleted")
     return 0
-
-
-def _finished_takes(folder: TakeFolder) -> list[str]:
-    journals = ((name, folder.journal(name)) for name in folder.names())
-    return [name for name, path in journals if not (is_recording(path) or is_folder(path))]
 
 
 def _replay(args: argparse.Namespace, folder: TakeFolder) -> int:

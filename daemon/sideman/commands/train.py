@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.commands.common import add_reading_options, read_music
+from sideman.commands.common import add_options, add_reading_options, check_numbers, read_music
 from sideman.commands.quiet import silence_stderr
 from sideman.config.sources import load_chart
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
@@ -45,61 +45,32 @@ _OPTIONS = {"base": "from", "deterministic": "no-deterministic"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman train`."""
-    parser.add_argument(
-        "files",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="MIDI file, folder of MIDI files, solo database (.jsonl, .jsonl.gz) or value file;"
-        " with --classic the assignment's MIDI file",
-    )
     parser.add_argument("--out", required=True, type=Path, metavar="BUNDLE", help="the folder to write")
     parser.add_argument("--name", help="its name on the card (default: the name of the folder)")
     parser.add_argument("--classic", action="store_true", help="train as in the assignment, on its MIDI file")
-    parser.add_argument(
-        "--unrolled", action="store_true", help="with --classic: the course's unrolled model, trained by fit"
+    unrolled = "with --classic: the course's unrolled model, trained by fit"
+    parser.add_argument("--unrolled", action="store_true", help=unrolled)
+    usual = Recipe()
+    dropout = "the shares of input rows, recurrent units and outputs to drop, such as 0.1,0.1,0.2 (by the units)"
+    add_options(parser, ("--licence", "TEXT|FILE", str, "the licence for the card: a text, or a file with it"))
+    add_options(
+        parser.add_argument_group("the recipe"),
+        ("--units", "N", int, f"units of the LSTM cell ({usual.units})"),
+        ("--epochs", "N", int, f"passes over the music ({usual.epochs}; classic 100)"),
+        ("--seed", "N", int, "the random seed of initial weights, order and dropout (0)"),
+        ("--rate", "R", float, f"the highest learning rate ({usual.rate}; with --from {FINE_TUNING_RATE})"),
+        ("--dropout", "ROWS,RECURRENT,OUTPUTS", _three_shares, dropout),
+        ("--patience", "N", int, "stop after N epochs without improvement (never)"),
+        ("--validation", "SHARE", float, "the share of titles to hold out for measuring, 0 for none (a fixed tenth)"),
     )
-    parser.add_argument("--licence", metavar="TEXT|FILE", help="the licence for the card: a text, or a file with it")
-    _add_recipe_options(parser.add_argument_group("the recipe"))
-    _add_training_options(parser.add_argument_group("training"))
-    add_reading_options(parser)
-
-
-def _add_recipe_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--units", type=int, metavar="N", help=f"units of the LSTM cell ({Recipe().units})")
-    group.add_argument(
-        "--epochs", type=int, metavar="N", help=f"passes over the music ({Recipe().epochs}; classic 100)"
-    )
-    group.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the random seed of initial weights, order and dropout (0)"
-    )
-    rates = f"{Recipe().rate}; with --from {FINE_TUNING_RATE}"
-    group.add_argument("--rate", type=float, metavar="R", help=f"the highest learning rate ({rates})")
-    group.add_argument(
-        "--dropout",
-        type=_three_shares,
-        metavar="ROWS,RECURRENT,OUTPUTS",
-        help="the shares of input rows, recurrent units and outputs to drop, such as 0.1,0.1,0.2 (by the units)",
-    )
-    group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without improvement (never)")
-    group.add_argument(
-        "--validation",
-        type=float,
-        metavar="SHARE",
-        help="the share of titles to hold out for measuring, 0 for none (a fixed tenth)",
-    )
-
-
-def _add_training_options(group: argparse._ArgumentGroup) -> None:
+    group = parser.add_argument_group("training")
     group.add_argument("--from", dest="base", metavar="BUNDLE", help="start from this network, and keep its values")
     group.add_argument("--values-only", action="store_true", help="train without the context of chords and meter")
     group.add_argument("--resume", action="store_true", help="continue a training that was interrupted")
-    group.add_argument(
-        "--deterministic",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="the same command makes the same bundle; some GPUs are faster without it",
-    )
+    same = "the same command makes the same bundle; some GPUs are faster without it"
+    group.add_argument("--deterministic", action=argparse.BooleanOptionalAction, default=True, help=same)
+    add_reading_options(parser, "; with --classic the assignment's MIDI file")
+    parser.set_defaults(seed=0)
 
 
 def _three_shares(text: str) -> tuple[float, float, float]:
@@ -118,34 +89,33 @@ def run(args: argparse.Namespace) -> int:
     """
     _check(args)
     if args.classic:
-        _try_to_write(args.out)
-        bundle = _train_classic(args)
-        with explain_write_errors(args.out):
-            save_bundle(bundle, args.out)
-        _print_result(args, bundle)
-        return 0
-    return _train(args)
+        _train_classic(args)
+    else:
+        _train(args)
+    return 0
 
 
-def _print_result(args: argparse.Namespace, bundle: Bundle) -> None:
-    print(f"{args.out}: written ({bundle.facts['ended']}, epoch {bundle.facts['best_epoch']} kept)")
+def _save(bundle: Bundle, folder: Path, pictures: Mapping[str, bytes] | None = None) -> None:
+    with explain_write_errors(folder):
+        save_bundle(bundle, folder, pictures)
+    print(f"{folder}: written ({bundle.facts['ended']}, epoch {bundle.facts['best_epoch']} kept)")
 
 
 def _check(args: argparse.Namespace) -> None:
-    ranges = (
-        ("units", 1, _MAX_NUMBER),
-        ("epochs", 1, _MAX_NUMBER),
-        ("seed", 0, _MAX_SEED),
-        ("patience", 1, _MAX_NUMBER),
-    )
-    for name, least, most in ranges:
-        number = getattr(args, name)
-        if number is not None and not least <= number <= most:
-            raise UsageError(f"--{name} {number}: a whole number from {least} to {most}")
+    whole = {
+        "units": (1, _MAX_NUMBER),
+        "epochs": (1, _MAX_NUMBER),
+        "seed": (0, _MAX_SEED),
+        "patience": (1, _MAX_NUMBER),
+    }
+    check_numbers(args, whole, "a whole number from")
     for path in args.files:
         check_readable(path)
-    if args.classic:
-        _check_classic(args)
+    if args.classic and len(args.files) != 1:
+        raise UsageError("--classic needs exactly one MIDI file")
+    if args.classic and (given := [name for name, usual in _MODERN_ONLY.items() if getattr(args, name) != usual]):
+        option = _OPTIONS.get(given[0], given[0].replace("_", "-"))
+        raise UsageError(f"--classic trains as in the assignment: --{option} does not go with it")
     if args.unrolled and not args.classic:
         raise UsageError("--unrolled needs --classic")
     _check_recipe(args)
@@ -163,14 +133,6 @@ def _try_to_write(path: Path) -> None:
             pass
 
 
-def _check_classic(args: argparse.Namespace) -> None:
-    if len(args.files) != 1:
-        raise UsageError("--classic needs exactly one MIDI file")
-    if given := [name for name, usual in _MODERN_ONLY.items() if getattr(args, name) != usual]:
-        option = _OPTIONS.get(given[0], given[0].replace("_", "-"))
-        raise UsageError(f"--classic trains as in the assignment: --{option} does not go with it")
-
-
 def _check_recipe(args: argparse.Namespace) -> None:
     if args.rate is not None and not 0 < args.rate <= 1:
         raise UsageError(f"--rate {args.rate}: must be more than 0 and at most 1")
@@ -184,11 +146,16 @@ def _check_recipe(args: argparse.Namespace) -> None:
         raise UsageError("--patience needs held-out titles, and --validation 0 holds out none")
 
 
-def _train(args: argparse.Namespace) -> int:
+def _train(args: argparse.Namespace) -> None:
     cluster = read_cluster(os.environ)
     unfinished = checkpoint.checkpoint_path(args.out)
-    _check_unfinished(args, unfinished, cluster)
-    base = None if args.base is None else _load_base(args)
+    if args.resume and not unfinished.exists():
+        raise NoSuchInput(f"{unfinished}: there is no training to continue; leave --resume out")
+    if unfinished.exists() and not args.resume and cluster.is_chief:
+        raise UsageError(f"{unfinished}: a training was interrupted here: go on with --resume, or remove this file")
+    base = None if args.base is None else load_bundle(args.base)
+    if base is not None and args.units not in (None, base.weights.n_a):
+        raise UsageError(f"--units {args.units}: {base.name} has {base.weights.n_a} units; leave --units out")
     licence = _licence(args.licence)
     corpus = read_music(args.files, args)
     if cluster.is_chief:
@@ -204,30 +171,13 @@ def _train(args: argparse.Namespace) -> int:
         learned = train_bundle(corpus, job, watcher)
     if learned.bundle is None:
         print(f"machine {cluster.rank} of TF_CONFIG: {learned.end_reason}; {cluster.machines[0]} writes the bundle")
-        return 0
+        return
     bundle, pictures = _with_pictures(learned.bundle, learned.value_counts)
-    with explain_write_errors(args.out):
-        save_bundle(bundle, args.out, pictures)
-    _print_result(args, bundle)
+    _save(bundle, args.out, pictures)
     if learned.finished:
         unfinished.unlink(missing_ok=True)
     elif unfinished.exists():
         print(f"{unfinished}: to continue, give the same command with --resume")
-    return 0
-
-
-def _check_unfinished(args: argparse.Namespace, unfinished: Path, cluster: Cluster) -> None:
-    if args.resume and not unfinished.exists():
-        raise NoSuchInput(f"{unfinished}: there is no training to continue; leave --resume out")
-    if unfinished.exists() and not args.resume and cluster.is_chief:
-        raise UsageError(f"{unfinished}: a training was interrupted here: go on with --resume, or remove this file")
-
-
-def _load_base(args: argparse.Namespace) -> Bundle:
-    base = load_bundle(args.base)
-    if args.units not in (None, base.weights.n_a):
-        raise UsageError(f"--units {args.units}: {base.name} has {base.weights.n_a} units; leave --units out")
-    return base
 
 
 def _make_recipe(args: argparse.Namespace, base: Bundle | None) -> Recipe:
@@ -249,36 +199,24 @@ def _licence(given: str | None) -> str:
     if not given:
         return ""
     try:
-        if not Path(given).exists():
-            _check_not_a_path(given)
-            return given
-        return read_plain_file(Path(given), _MAX_LICENCE_BYTES).decode("utf-8-sig")
+        if Path(given).exists():
+            return read_plain_file(Path(given), _MAX_LICENCE_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableInput(f"--licence {given}: not text (UTF-8); is it the right file?") from None
     except OSError as error:
         if "\n" in given or len(given) > 255:  # a text that is too long for a file name
             return given
         raise UnreadableInput(f"--licence {given}: cannot be read: {error.strerror}") from error
-
-
-def _check_not_a_path(text: str) -> None:
-    """Raises NoSuchInput if the text looks like the path of a file. A web address or a sentence does not."""
-    words = text.split()
-    is_path = text.endswith((".txt", ".md")) or (len(words) == 1 and os.sep in text)
-    if is_path and "\n" not in text and "://" not in text:
-        raise NoSuchInput(f"--licence {text}: no such file (a text must not look like a file name)")
-
-
-class _SilentProgress(PlainProgress):
-    """For the machines of a cluster that do not write the bundle."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda _line: None)
+    # A text that looks like the path of a file is a mistake; a web address or a sentence is not.
+    is_path = given.endswith((".txt", ".md")) or (len(given.split()) == 1 and os.sep in given)
+    if is_path and "\n" not in given and "://" not in given:
+        raise NoSuchInput(f"--licence {given}: no such file (a text must not look like a file name)")
+    return given
 
 
 def _make_watcher(cluster: Cluster) -> PlainProgress:
     if not cluster.is_chief:
-        return _SilentProgress()
+        return PlainProgress(lambda _line: None)  # only one machine of a cluster reports
     if sys.stdout is not None and sys.stdout.isatty():
         try:
             return BarProgress()
@@ -289,7 +227,7 @@ def _make_watcher(cluster: Cluster) -> PlainProgress:
 
 def _with_pictures(bundle: Bundle, counts: Mapping[str, int]) -> tuple[Bundle, dict[str, bytes]]:
     """The bundle with pictures on its card, and the pictures."""
-    from sideman.render.bundle_pictures import PICTURES, bundle_pictures
+    from sideman.render.render import PICTURES, bundle_pictures
 
     try:
         pictures = bundle_pictures(bundle, bundle.facts["curve"], counts, load_chart(Settings()))
@@ -299,24 +237,23 @@ def _with_pictures(bundle: Bundle, counts: Mapping[str, int]) -> tuple[Bundle, d
     return replace(bundle, card=model_card(bundle, bundle.facts, PICTURES)), pictures
 
 
-def _train_classic(args: argparse.Namespace) -> Bundle:
+def _train_classic(args: argparse.Namespace) -> None:
+    _try_to_write(args.out)
     with silence_stderr():
         from sideman_models.course.train import ClassicRecipe, step_table, train_classic_bundle
 
     usual = ClassicRecipe()
     units, epochs = args.units or usual.units, args.epochs or usual.epochs
     recipe = ClassicRecipe(units=units, epochs=epochs, seed=args.seed, unrolled=args.unrolled)
-    bundle = train_classic_bundle(args.files[0], recipe, _bundle_name(args), _command_line(args), _classic_progress)
+
+    def print_progress(epoch: int, losses: Floats, accuracies: Floats) -> None:
+        if epoch == 1 or epoch % 10 == 0:
+            accuracy = accuracies[:-1].mean()
+            print(f"epoch {epoch}   summed loss {losses.sum():.4f}   mean accuracy {accuracy:.4f}", flush=True)
+
+    bundle = train_classic_bundle(args.files[0], recipe, _bundle_name(args), _command_line(args), print_progress)
     print(step_table(bundle.facts["figures"]))
-    return bundle
-
-
-def _classic_progress(epoch: int, losses: Floats, accuracies: Floats) -> None:
-    """Prints every tenth epoch."""
-    if epoch == 1 or epoch % 10 == 0:
-        print(
-            f"epoch {epoch}   summed loss {losses.sum():.4f}   mean accuracy {accuracies[:-1].mean():.4f}", flush=True
-        )
+    _save(bundle, args.out)
 
 
 def _bundle_name(args: argparse.Namespace) -> str:
@@ -331,8 +268,8 @@ def _command_line(args: argparse.Namespace) -> str:
     words += ["--from", Path(args.base).name] if args.base else []
     words += ["--feels", args.feels] if args.feels != "swing" else []
     words += ["--values-only"] if args.values_only else []
-    options: dict[str, Any] = {name: getattr(args, name) for name in ("name", "licence", "units", "epochs", "seed")}
-    options |= {name: getattr(args, name) for name in ("rate", "patience", "validation")}
+    names = ("name", "licence", "units", "epochs", "seed", "rate", "patience", "validation")
+    options: dict[str, Any] = {name: getattr(args, name) for name in names}
     options |= {"melody": args.melody, "chords": None if args.chords == "auto" else args.chords}
     options["dropout"] = None if args.dropout is None else ",".join(f"{share:g}" for share in args.dropout)
     for name, given in options.items():

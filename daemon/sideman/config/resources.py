@@ -69,7 +69,5 @@ def find_resource(kind: str, name: str, *suffixes: str) -> Path | None:
 
 def resource_names(kind: str, *suffixes: str) -> list[str]:
     """Return the names that `find_resource` would find."""
-    folders = [*config_folders(), bundled_path("config")]
-    return sorted(
-        {path.stem for folder in folders for suffix in suffixes for path in (folder / kind).glob(f"*{suffix}")}
-    )
+    folders = [folder / kind for folder in (*config_folders(), bundled_path("config"))]
+    return sorted({path.stem for folder in folders for suffix in suffixes for path in folder.glob(f"*{suffix}")})

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,7 +46,16 @@ class SettingsSources:
         contents += [_resolve_paths(read_yaml(path), path.parent)] if path is not None else []
         layers: list[SettingsLayer] = [*(content.values for content in contents), self.overrides]
         problems = [problem for content in contents for problem in content.problems]
-        return resolve_settings(layers, [*problems, *_missing_preset_problems(layers)])
+        for name, given in (entry for layer in layers for entry in layer.items() if bindings_key_of(entry[0])):
+            try:
+                _, target = read_binding(name, given.value)
+            except ValueError:
+                continue  # resolve_settings reports it
+            preset = target.argument if isinstance(target, ActionTarget) and target.name == "preset" else None
+            if preset is not None and resources.find_resource(PRESETS[0], preset, PRESETS[1]) is None:
+                missing = f"{preset}: no such preset; {_available_hint(preset, *PRESETS)}"
+                problems.append(f"{given.source}: {name}: {missing}")
+        return resolve_settings(layers, problems)
 
 
 def read_preset(name: str) -> YamlContent:
@@ -56,19 +64,6 @@ def read_preset(name: str) -> YamlContent:
     if path is None:
         raise NoSuchInput(f"preset {name}: no such preset; {_available_hint(name, *PRESETS)}")
     return _resolve_paths(read_yaml(path), path.parent)
-
-
-def _missing_preset_problems(layers: Iterable[SettingsLayer]) -> Iterator[str]:
-    """Yield a line for each binding to a preset that does not exist."""
-    for name, given in (entry for layer in layers for entry in layer.items() if bindings_key_of(entry[0])):
-        try:
-            _, target = read_binding(name, given.value)
-        except ValueError:
-            continue  # resolve_settings reports it
-        if isinstance(target, ActionTarget) and target.name == "preset":
-            preset = target.argument
-            if resources.find_resource(PRESETS[0], preset, PRESETS[1]) is None:
-                yield f"{given.source}: {name}: {preset}: no such preset; {_available_hint(preset, *PRESETS)}"
 
 
 def config_path(named: str | None) -> Path | None:
@@ -119,9 +114,8 @@ def _chart_path(named: str) -> tuple[Path, str | None]:
             return found, song
     if os.sep in named:
         return resources.expand_user(split_song(named)[0]), None
-    raise NoSuchInput(
-        f"chart.file: {named}: no such file, and no chart of that name; {_available_hint(named, *CHARTS)}"
-    )
+    hint = _available_hint(named, *CHARTS)
+    raise NoSuchInput(f"chart.file: {named}: no such file, and no chart of that name; {hint}")
 
 
 def _available_hint(name: str, kind: str, *suffixes: str) -> str:

@@ -9,8 +9,8 @@ which a few lines can expand to gigabytes), tags, several documents, deep nestin
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,16 @@ from sideman.files import read_file
 MAX_CONFIG_BYTES = 1 << 20
 """The default file, which has every key with its description, has about 12,500 bytes."""
 
+_WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]{1,99}|[0-9]{1,99}(\.[0-9]{0,99})?)([eE][-+]?[0-9]{1,5})?")
+_WORDS: dict[str, object] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
+}
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -46,9 +56,15 @@ def parse_yaml(data: bytes, name: str) -> YamlContent:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return YamlContent(problems=[f"{name}:{line}: not text (UTF-8); is it the right file?"])
-    problems = list(_find_bad_lines(text, name))
+        number = data.count(b"\n", 0, error.start) + 1
+        return YamlContent(problems=[f"{name}:{number}: not text (UTF-8); is it the right file?"])
+    problems = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if _BINARY.search(line):
+            problems.append(f"{name}:{number}: not a text file; is it the right one?")
+            break
+        if "\t" in line[: len(line) - len(line.lstrip())]:
+            problems.append(f"{name}:{number}: a tab at the start of the line; indent with spaces")
     if problems:
         return YamlContent(problems=problems)
     from sideman.config.yaml_events import SettingsParser  # imports PyYAML, which only a file needs
@@ -57,11 +73,10 @@ def parse_yaml(data: bytes, name: str) -> YamlContent:
     return YamlContent(parser.read(), parser.problems)
 
 
-def _find_bad_lines(text: str, name: str) -> Iterator[str]:
-    """Yield a problem for each line that is indented with tabs, or has characters that are not text."""
-    for number, line in enumerate(text.split("\n"), 1):
-        if _BINARY.search(line):
-            yield f"{name}:{number}: not a text file; is it the right one?"
-            return
-        if "\t" in line[: len(line) - len(line.lstrip())]:
-            yield f"{name}:{number}: a tab at the start of the line; indent with spaces"
+def parse_scalar(text: str) -> object:
+    """Return the value of a plain scalar of YAML 1.2, in a file or on the command line: else the text itself."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _NUMBER.fullmatch(text) else text

@@ -34,35 +34,29 @@ def edit_yaml(data: bytes, key: str, value: int, name: str) -> bytes:
         raise ConfigError("\n".join(before.problems))
     end = "\r\n" if b"\r\n" in data else "\n"
     lines = data.decode("utf-8").split(end)
-    given = before.values.get(key)
-    edited = end.join(_replace_line(lines, given, value) if given else _add_line(lines, key, value)).encode()
+    if given := before.values.get(key):
+        number = int(given.source.rpartition(":")[2]) - 1
+        lines[number] = re.sub(r"^([^#]*?:)(?:\s[^#]*?)?(\s+#.*|\s*)$", rf"\g<1> {value}\g<2>", lines[number])
+    else:
+        lines = _with_line(lines, key, value)
+    edited = end.join(lines).encode()
     after = parse_yaml(edited, name)
     if after.problems or _file_values(after.values) != {**_file_values(before.values), key: value}:
         raise ConfigError(f"{name}: not changed, because of its layout; write {key}: {value} into it yourself")
     return edited
 
 
-def _replace_line(lines: list[str], given: WrittenValue, value: int) -> list[str]:
-    number = int(given.source.rpartition(":")[2]) - 1
-    line = re.sub(r"^([^#]*?:)(?:\s[^#]*?)?(\s+#.*|\s*)$", rf"\g<1> {value}\g<2>", lines[number])
-    return [*lines[:number], line, *lines[number + 1 :]]
-
-
-def _add_line(lines: list[str], key: str, value: int) -> list[str]:
+def _with_line(lines: list[str], key: str, value: int) -> list[str]:
     group, _, last = key.rpartition(".")
     for number, line in enumerate(lines):
         if re.fullmatch(rf"{group}:\s*(#.*)?", line):
             below = lines[number + 1 :]
-            return [*lines[: number + 1], f"{_indent_of(below)}{last}: {value}", *below]
+            first = next((line for line in below if line.strip() and not line.lstrip().startswith("#")), "")
+            indent = first[: len(first) - len(first.lstrip())] or "  "
+            return [*lines[: number + 1], f"{indent}{last}: {value}", *below]
     while lines and not lines[-1]:
         lines = lines[:-1]
     return [*lines, f"{key}: {value}", ""]
-
-
-def _indent_of(below: list[str]) -> str:
-    """Return the indentation of the first key in a group; `below` are the lines after the name of the group."""
-    first = next((line for line in below if line.strip() and not line.lstrip().startswith("#")), "")
-    return first[: len(first) - len(first.lstrip())] or "  "
 
 
 def _file_values(values: Mapping[str, WrittenValue]) -> dict[str, object]:

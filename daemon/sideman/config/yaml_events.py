@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import yaml
 
-from sideman.config.scalars import parse_scalar
+from sideman.config.yaml import parse_scalar
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import BINDING_KEYS
 from sideman.core.settings.types import quoted, quoted_name
@@ -31,9 +31,8 @@ class SettingsParser:
             self._loader = _LOADER(self._text)
             self._document()
         except _NestingError as error:
-            self._problem(
-                error.line, f"more than {MAX_DEPTH} levels deep; there are groups of keys, and nothing deeper"
-            )
+            problem = f"more than {MAX_DEPTH} levels deep; there are groups of keys, and nothing deeper"
+            self._problem(error.line, problem)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"

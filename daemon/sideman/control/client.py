@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sideman.control.codec import decode_message, encode_request
+from sideman.control.codec import decode_message, encode_json
 from sideman.control.protocol import PROTOCOL_VERSION, Answer, Refusal, Request
 from sideman.core.errors import NotPermitted, Unavailable, UnreadableInput
 
@@ -62,7 +62,7 @@ class ControlClient:
         """
         try:
             with contextlib.suppress(ConnectionError):  # the daemon may have sent a reason before it hung up
-                self._send({"v": PROTOCOL_VERSION, "id": 1, "do": name, **fields})
+                self.send({"v": PROTOCOL_VERSION, "id": 1, "do": name, **fields})
             line = self._reader.readline()
         except TimeoutError:
             raise Unavailable(
@@ -72,28 +72,21 @@ class ControlClient:
             line = ""
         if not line.endswith("\n"):
             raise Unavailable(f"{self._path}: the daemon ended before it answered")
-        try:
-            reply = decode_message(line)
-        except ValueError:
-            reply = None
-        match reply:
-            case Answer():
-                return reply.result
-            case Refusal():
-                raise RequestRefused(reply.error)
-            case _:
-                raise Unavailable(f"{self._path}: the program that answers there is not sideman")
+        with contextlib.suppress(ValueError):
+            match decode_message(line):
+                case Answer(result=result):
+                    return result
+                case Refusal(error=reason):
+                    raise RequestRefused(reason)
+        raise Unavailable(f"{self._path}: the program that answers there is not sideman")
 
-    def send(self, request: Request) -> None:
+    def send(self, request: Request | Mapping[str, object]) -> None:
         """Send a request without waiting for its answer, which comes among the `lines`.
 
         Raises OSError if the daemon has ended, or does not read what it is sent.
         """
-        self._send(request)
-
-    def _send(self, request: Request | Mapping[str, object]) -> None:
         # MSG_DONTWAIT: `request` may wait for the socket's timeout, but `send`, after `lines`, must not wait at all.
-        self._socket.sendall(encode_request(request), socket.MSG_DONTWAIT)
+        self._socket.sendall(encode_json(request) + b"\n", socket.MSG_DONTWAIT)
 
     def lines(self) -> Iterator[str]:
         """Return the lines that the daemon sends, one after the other, until it ends. Each is a JSON object."""

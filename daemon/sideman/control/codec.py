@@ -14,14 +14,12 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw, Struct
 
+from sideman.control import protocol
 from sideman.control.protocol import (
     MAX_ID_LENGTH,
     PROTOCOL_VERSION,
     REQUESTS,
-    Answer,
-    Event,
     Message,
-    Refusal,
     Request,
     RequestId,
     request_fields,
@@ -118,11 +116,6 @@ def _count_values(written: bytes) -> int:
     return len(written) - len(written.translate(None, b",[{"))
 
 
-def encode_request(request: Request | Mapping[str, object]) -> bytes:
-    """Return a request as a line, for a client to send."""
-    return encode_json(request) + b"\n"
-
-
 def encode_line(message: Message) -> bytes:
     """Return a message of the daemon as a line."""
     return b'{"v":%d,%b' % (PROTOCOL_VERSION, encode_json(message)[1:] + b"\n")
@@ -167,5 +160,5 @@ class _Head(Struct):
 
 
 _HEAD_DECODER = msgspec.json.Decoder(_Head)
-_EVENT_DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-_ANSWER_DECODER, _REFUSAL_DECODER = msgspec.json.Decoder(Answer), msgspec.json.Decoder(Refusal)
+_EVENT_DECODER: msgspec.json.Decoder[protocol.Event] = msgspec.json.Decoder(protocol.Event)
+_ANSWER_DECODER, _REFUSAL_DECODER = msgspec.json.Decoder(protocol.Answer), msgspec.json.Decoder(protocol.Refusal)

@@ -14,37 +14,11 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import astuple
 
-from sideman.control.api import ControlApi
-from sideman.control.protocol import (
-    BarEvent,
-    BarValue,
-    BeatEvent,
-    ChangedEvent,
-    ChartEvent,
-    ComingEvent,
-    DoingEvent,
-    Event,
-    HeardEvent,
-    LogEvent,
-    ModeEvent,
-    PortsEvent,
-    StatusEvent,
-    TimingEvent,
-    ValueEvent,
-)
-from sideman.control.status import chart_position, next_note
+from sideman.control import protocol
+from sideman.control.api import ControlApi, beat_event, next_note
+from sideman.control.protocol import Event
+from sideman.core import events
 from sideman.core.chart.chart import Chart
-from sideman.core.events import (
-    BarPlayed,
-    Choice,
-    ModeChanged,
-    NoteHeard,
-    NoteOn,
-    NotePlayed,
-    Report,
-    SettingsChanged,
-    StateChanged,
-)
 from sideman.core.settings.schema import write_value
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
@@ -67,7 +41,7 @@ class EventFeed:
         # What was sent last:
         self._beat: int | None = None
         self._chart, self._transpose = snapshot().chart_position()[0], 0
-        self._next_choice: Choice | None = None
+        self._next_choice: events.Choice | None = None
         self._ports = ""
 
     def initial_events(self) -> Iterator[Event]:
@@ -75,29 +49,31 @@ class EventFeed:
         status = self._api.status()
         yield _chart_event(self._snapshot().chart_position()[0], self._api.settings.midi.transpose)
         self._ports = status.ports
-        yield PortsEvent(status.ports)
-        yield StatusEvent(*astuple(status))
+        yield protocol.PortsEvent(status.ports)
+        yield protocol.StatusEvent(*astuple(status))
 
-    def report_events(self, report: Report) -> Iterator[Event]:
+    def report_events(self, report: events.Report) -> Iterator[Event]:
         """Return the events that follow from `report`."""
         top = self._snapshot().top
         match report:
-            case NotePlayed(beat, beats, note, voice, value):
+            case events.NotePlayed(beat, beats, note, voice, value):
                 text = None if value is None else value.text
-                yield ValueEvent(round(beat - top, 4), text, note.pitch, round(beats, 4), note.velocity, voice)
-            case NoteHeard(beat, note):
-                velocity = note.velocity if isinstance(note, NoteOn) else 0
-                yield HeardEvent(round(beat - top, 4), isinstance(note, NoteOn), note.pitch, velocity)
-            case BarPlayed(number, chords, choices):
+                yield protocol.ValueEvent(round(beat - top, 4), text, note.pitch, round(beats, 4), note.velocity, voice)
+            case events.NoteHeard(beat, note):
+                velocity = note.velocity if isinstance(note, events.NoteOn) else 0
+                yield protocol.HeardEvent(round(beat - top, 4), isinstance(note, events.NoteOn), note.pitch, velocity)
+            case events.BarPlayed(number, chords, choices):
                 shown = [format_chord(chord, self._api.settings.midi.transpose) for chord in chords]
-                yield BarEvent(number, shown, [BarValue(choice.value.text, choice.pitch) for choice in choices])
-            case SettingsChanged(values):
-                yield ChangedEvent({name: write_value(name, value) for name, value in values})
-            case ModeChanged(mode, beat):
-                yield ModeEvent(mode, round(beat - top, 4))
-            case StateChanged(state):
-                yield DoingEvent(state)
-        if isinstance(report, SettingsChanged | ModeChanged | StateChanged):
+                yield protocol.BarEvent(
+                    number, shown, [protocol.BarValue(choice.value.text, choice.pitch) for choice in choices]
+                )
+            case events.SettingsChanged(values):
+                yield protocol.ChangedEvent({name: write_value(name, value) for name, value in values})
+            case events.ModeChanged(mode, beat):
+                yield protocol.ModeEvent(mode, round(beat - top, 4))
+            case events.StateChanged(state):
+                yield protocol.DoingEvent(state)
+        if isinstance(report, events.SettingsChanged | events.ModeChanged | events.StateChanged):
             self._next_status_s = -math.inf
 
     def timed_events(self, now: float) -> Iterator[Event]:
@@ -108,16 +84,24 @@ class EventFeed:
         if chart is not self._chart or transpose != self._transpose:
             self._chart, self._transpose = chart, transpose
             yield _chart_event(chart, transpose)
-        yield from self._beat_events(snapshot, now)
+        number = math.floor(snapshot.beat + snapshot.beats_since(now) + _EPSILON_BEATS)
+        if snapshot.rolling and number != self._beat:
+            self._beat = number
+            yield beat_event(snapshot, number - snapshot.beat)
         if snapshot.next_choice is not self._next_choice:
             self._next_choice = snapshot.next_choice
             coming = next_note(snapshot)
-            yield ComingEvent(None, None, None) if coming is None else ComingEvent(*astuple(coming))
-        for level, text in self._log.take_lines():
-            yield LogEvent(level, text)
+            yield protocol.ComingEvent(None, None, None) if coming is None else protocol.ComingEvent(*astuple(coming))
+        while self._log.lines:
+            yield protocol.LogEvent(*self._log.lines.popleft())
         if now >= self._next_status_s:
             self._next_status_s = now + STATUS_INTERVAL_S
-            yield from self._status_events()
+            status = self._api.status()
+            if status.ports != self._ports:
+                self._ports = status.ports
+                yield protocol.PortsEvent(status.ports)
+            yield protocol.TimingEvent(status.late, status.heard, status.echoes, status.played)
+            yield protocol.StatusEvent(*astuple(status))
 
     def wakes_at(self, now: float) -> float:
         """Return the second when `timed_events` may have something next."""
@@ -129,35 +113,17 @@ class EventFeed:
     def set_watched(self, *, watched: bool) -> None:
         """Collect log lines while a client watches, and only then."""
         root = logging.getLogger()
-        if watched == (self._log in root.handlers):
-            return
-        if watched:
+        if not watched:
+            root.removeHandler(self._log)
+        elif self._log not in root.handlers:
             root.addHandler(self._log)
             self._beat = None
-        else:
-            root.removeHandler(self._log)
-
-    def _beat_events(self, snapshot: Snapshot, now: float) -> Iterator[Event]:
-        number = math.floor(snapshot.beat + snapshot.beats_since(now) + _EPSILON_BEATS)
-        if not snapshot.rolling or number == self._beat:
-            return
-        self._beat = number
-        beats_ahead = number - snapshot.beat
-        yield BeatEvent(number, snapshot.bar_number(beats_ahead), *chart_position(snapshot, beats_ahead))
-
-    def _status_events(self) -> Iterator[Event]:
-        status = self._api.status()
-        if status.ports != self._ports:
-            self._ports = status.ports
-            yield PortsEvent(status.ports)
-        yield TimingEvent(status.late, status.heard, status.echoes, status.played)
-        yield StatusEvent(*astuple(status))
 
 
-def _chart_event(chart: Chart, transpose: int) -> ChartEvent:
+def _chart_event(chart: Chart, transpose: int) -> protocol.ChartEvent:
     """Return the chart as the player reads it; `transpose` leads from what is read to what sounds."""
     chart = chart.transposed(-transpose)
-    return ChartEvent(
+    return protocol.ChartEvent(
         title=chart.info.title,
         composer=chart.info.composer,
         key=chart.info.key,
@@ -169,16 +135,12 @@ def _chart_event(chart: Chart, transpose: int) -> ChartEvent:
 
 
 class _LogBuffer(logging.Handler):
-    """Keeps the last lines of the log until they are taken, without those that are also sent as events."""
+    """Keeps the last `lines` of the log, level and text, without those that are also sent as events."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: deque[tuple[str, str]] = deque(maxlen=_MAX_LOG_LINES)
+        self.lines: deque[tuple[str, str]] = deque(maxlen=_MAX_LOG_LINES)
 
     def emit(self, record: logging.LogRecord) -> None:
         if not getattr(record, "published", False):
-            self._lines.append((record.levelname.lower(), record.getMessage()))
-
-    def take_lines(self) -> Iterator[tuple[str, str]]:
-        while self._lines:
-            yield self._lines.popleft()
+            self.lines.append((record.levelname.lower(), record.getMessage()))

@@ -47,31 +47,22 @@ def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
     If the control socket cannot be made, the log says why and the daemon plays without it. Raises Unavailable if
     another daemon listens on the socket, or if the OSC port cannot be opened.
     """
+    control, listener, osc = settings.control, None, None
     with contextlib.ExitStack() as stack:
-        listener = _open_listener(settings)
-        if listener is not None:
-            stack.enter_context(contextlib.closing(listener))
-        control = settings.control
-        osc = None
+        path = socket_path(control.socket, settings.midi.client)
+        if path is not None:
+            try:
+                if control.socket is None:
+                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                listener = stack.enter_context(contextlib.closing(UnixListener(path)))
+            except OSError as error:
+                _log.warning("control.socket: %s: %s; playing without", path, error.strerror or error)
         if control.osc is not None:
             osc = stack.enter_context(contextlib.closing(OscPort(control.osc_host, control.osc)))
         yield Endpoints(listener, osc)
 
 
-def _open_listener(settings: Settings) -> UnixListener | None:
-    wanted = settings.control.socket
-    path = socket_path(wanted, settings.midi.client)
-    if path is None:
-        return None
-    try:
-        if wanted is None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return UnixListener(path)
-    except OSError as error:
-        _log.warning("control.socket: %s: %s; playing without", path, error.strerror or error)
-        return None
-
-
+@dataclass
 class ControlHub:
     """Distributes the `reports` that the player leaves, and serves the clients at `endpoints`.
 
@@ -79,26 +70,22 @@ class ControlHub:
     be sent goes first.
     """
 
-    def __init__(
-        self,
-        api: ControlApi,
-        feed: EventFeed,
-        reports: deque[Report],
-        endpoints: Endpoints,
-        record: Callable[[Report], None] = ignore_report,
-        yield_to_player: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._api = api
-        self._feed = feed
-        self._reports = reports
-        self._record = record
+    api: ControlApi
+    feed: EventFeed
+    reports: deque[Report]
+    endpoints: Endpoints
+    record: Callable[[Report], None] = ignore_report
+    yield_to_player: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
         self._socket_server: ControlServer | None = None
         self._servers: list[ControlServer | OscServer] = []
-        if endpoints.listener is not None:
-            self._socket_server = ControlServer(endpoints.listener, api.answer, feed.initial_events, yield_to_player)
+        answer, listener, osc = self.api.answer, self.endpoints.listener, self.endpoints.osc
+        if listener is not None:
+            self._socket_server = ControlServer(listener, answer, self.feed.initial_events, self.yield_to_player)
             self._servers.append(self._socket_server)
-        if endpoints.osc is not None:
-            self._servers.append(OscServer(endpoints.osc, api.answer, yield_to_player))
+        if osc is not None:
+            self._servers.append(OscServer(osc, answer, self.yield_to_player))
 
     @property
     def has_watchers(self) -> bool:
@@ -112,48 +99,45 @@ class ControlHub:
 
     def wakes_at(self, now: float) -> float:
         """Return the second when `serve` has something to do even if the selector reports nothing."""
-        if len(self._reports) > _MAX_REPORTS:
+        if len(self.reports) > _MAX_REPORTS:
             return now
-        feed_wakes_at = self._feed.wakes_at(now) if self.has_watchers else math.inf
+        feed_wakes_at = self.feed.wakes_at(now) if self.has_watchers else math.inf
         return min([feed_wakes_at, *(server.wakes_at() for server in self._servers)])
 
     def serve(self, now: float) -> None:
         """Distribute reports, send events and answer requests."""
         events = list(self._process_reports())
         if self._socket_server is not None and self.has_watchers:
-            self._socket_server.publish([*events, *self._feed.timed_events(now)])
+            self._socket_server.publish([*events, *self.feed.timed_events(now)])
         for server in self._servers:
             server.serve(now)
-        self._feed.set_watched(watched=self.has_watchers)
+        self.feed.set_watched(watched=self.has_watchers)
 
     def close(self) -> None:
         """Distribute the last reports and close all connections."""
-        while self._reports:
+        while self.reports:
             list(self._process_reports())
         for server in self._servers:
             server.close()
-        self._feed.set_watched(watched=False)
+        self.feed.set_watched(watched=False)
 
     def _process_reports(self) -> Iterator[Event]:
         watched = self.has_watchers
-        for _ in range(min(_MAX_REPORTS, len(self._reports))):
-            report = self._reports.popleft()
-            self._record(report)
-            self._api.handle_report(report)
-            self._act_on(report)
+        for _ in range(min(_MAX_REPORTS, len(self.reports))):
+            report = self.reports.popleft()
+            self.record(report)
+            self.api.handle_report(report)
+            match report:
+                case BarPlayed() as bar:
+                    _log.info("%s", format_bar(bar, self.api.settings.midi.transpose), extra=_PUBLISHED)
+                case SettingsChanged(values):
+                    _log.info("%s", settings_line(values), extra=_PUBLISHED)
+                    level = dict(values).get("log.level")
+                    if isinstance(level, str):
+                        logging.getLogger().setLevel(level.upper())
+                case ModeChanged(mode):
+                    _log.info("play.mode is %s", mode, extra=_PUBLISHED)
+                case ActionRequested(action, argument):
+                    self.api.perform_action(action, argument)
             if watched:
-                yield from self._feed.report_events(report)
-
-    def _act_on(self, report: Report) -> None:
-        match report:
-            case BarPlayed() as bar:
-                _log.info("%s", format_bar(bar, self._api.settings.midi.transpose), extra=_PUBLISHED)
-            case SettingsChanged(values):
-                _log.info("%s", settings_line(values), extra=_PUBLISHED)
-                level = dict(values).get("log.level")
-                if isinstance(level, str):
-                    logging.getLogger().setLevel(level.upper())
-            case ModeChanged(mode):
-                _log.info("play.mode is %s", mode, extra=_PUBLISHED)
-            case ActionRequested(action, argument):
-                self._api.perform_action(action, argument)
+                yield from self.feed.report_events(report)

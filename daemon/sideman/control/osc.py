@@ -36,13 +36,24 @@ class OscPort:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self.packet, self.builder = _load_pythonosc()
-        self.socket = _bound_socket(host, port)
-
-    @property
-    def number(self) -> int:
-        """The number of the port."""
-        return int(self.socket.getsockname()[1])
+        try:
+            from pythonosc.osc_message_builder import OscMessageBuilder
+            from pythonosc.osc_packet import OscPacket
+        except ImportError:
+            raise Unavailable("control.osc: python-osc is not installed; it comes with sideman[osc]") from None
+        logging.getLogger().addFilter(_is_not_pythonosc)
+        self.packet, self.builder = OscPacket, OscMessageBuilder
+        try:
+            family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+            self.socket = socket.socket(family, kind, proto)
+        except OSError as error:
+            raise Unavailable(f"control.osc_host: {host}: {error.strerror or error}") from None
+        try:
+            self.socket.bind(address)
+            self.socket.setblocking(False)
+        except OSError as error:
+            self.socket.close()
+            raise Unavailable(f"control.osc: port {port} of {host}: {error.strerror or error}") from None
 
     def close(self) -> None:
         """Close the port."""
@@ -92,18 +103,16 @@ class OscServer:
             took = time.monotonic() - began
             if took > ROUND_S:  # let signals in, and pause as long as it took
                 self._requests_left, self._round_end_s = 0, self._round_end_s + took
-        self._set_listening(listening=self._requests_left > 0)
+        listens = self._requests_left > 0
+        if listens and not self._is_listening:
+            self._selector.register(self._socket, selectors.EVENT_READ)
+        elif self._is_listening and not listens:
+            self._selector.unregister(self._socket)
+        self._is_listening = listens
 
     def close(self) -> None:
         """Stop serving."""
         self._selector.close()
-
-    def _set_listening(self, *, listening: bool) -> None:
-        if listening and not self._is_listening:
-            self._selector.register(self._socket, selectors.EVENT_READ)
-        elif self._is_listening and not listening:
-            self._selector.unregister(self._socket)
-        self._is_listening = listening
 
     def _receive_packet(self) -> bool:
         """Take the messages of the next packet, if there is one."""
@@ -147,53 +156,27 @@ class OscServer:
 
 
 def _name_and_fields(address: str, arguments: list[object]) -> tuple[str, dict[str, object]] | None:
-    """Return the request of a message; None if it is not for us, or if it says that a button was released."""
+    """Return the request of a message; None if it is not for us, or if it says that a button was released.
+
+    OSC clients send 1 and 0 for true and false.
+    """
     match address.split("/"):
         case ["", prefix, group, key] if prefix == PREFIX and arguments:
             return "set", {"key": f"{group}.{key}", "value": arguments[0]}
         case ["", prefix, name] if prefix == PREFIX:
-            fields = _typed_fields(REQUESTS[name], arguments) if name in REQUESTS else {}
+            kind = REQUESTS.get(name, Request)
+            types = {field.name: field.type for field in struct_fields(kind)}
+            fields = dict(zip(request_fields(kind), arguments, strict=False))
+            for field, value in fields.items():
+                if isinstance(value, int | float) and bool in (types[field], *get_args(types[field])):
+                    fields[field] = bool(value)
             return None if not fields and arguments[:1] in ([0], [False]) else (name, fields)
     return None
-
-
-def _typed_fields(kind: type[Request], arguments: list[object]) -> dict[str, object]:
-    """Return the arguments under the names of the request's fields. OSC clients send 1 and 0 for true and false."""
-    types = {field.name: field.type for field in struct_fields(kind)}
-    return {
-        name: bool(value) if isinstance(value, int | float) and bool in (types[name], *get_args(types[name])) else value
-        for name, value in zip(request_fields(kind), arguments, strict=False)
-    }
-
-
-def _load_pythonosc() -> tuple[Any, Any]:
-    try:
-        from pythonosc.osc_message_builder import OscMessageBuilder
-        from pythonosc.osc_packet import OscPacket
-    except ImportError:
-        raise Unavailable("control.osc: python-osc is not installed; it comes with sideman[osc]") from None
-    logging.getLogger().addFilter(_is_not_pythonosc)
-    return OscPacket, OscMessageBuilder
 
 
 def _is_not_pythonosc(record: logging.LogRecord) -> bool:
     """Keep the library's lines out of the log: it writes one for every wrong message."""
     return "pythonosc" not in record.pathname
-
-
-def _bound_socket(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        bound = socket.socket(family, kind, proto)
-    except OSError as error:
-        raise Unavailable(f"control.osc_host: {host}: {error.strerror or error}") from None
-    try:
-        bound.bind(address)
-        bound.setblocking(False)
-    except OSError as error:
-        bound.close()
-        raise Unavailable(f"control.osc: port {port} of {host}: {error.strerror or error}") from None
-    return bound
 
 
 def _plain_number(value: object) -> object:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import math
 import selectors
-import socket
 import time
 from collections.abc import Callable, Iterable
 
@@ -78,7 +77,14 @@ class ControlServer:
     def serve(self, now: float) -> None:
         """Do what there is to do, for a bounded time. It raises nothing, whatever clients do."""
         if now >= self._round_end_s:
-            self._begin_round(now)
+            self._round_end_s = now + ROUND_S
+            self._requests_left, self._accepts_left = REQUESTS_PER_ROUND, REQUESTS_PER_CLIENT
+            for client in self._clients:
+                client.requests_left = min(client.requests_left + REQUESTS_PER_CLIENT, REQUESTS_PER_CLIENT)
+            self._clients = [*self._clients[1:], *self._clients[:1]]  # so that no client is always the first
+            if self._is_accepting_paused:
+                self._is_accepting_paused = False
+                self._selector.register(self._listener, selectors.EVENT_READ)
         for key, events in self._selector.select(0):
             if key.data is None:
                 self._accept_clients()
@@ -108,17 +114,6 @@ class ControlServer:
         self._selector.close()
 
     # -- requests
-
-    def _begin_round(self, now: float) -> None:
-        self._round_end_s = now + ROUND_S
-        self._requests_left, self._accepts_left = REQUESTS_PER_ROUND, REQUESTS_PER_CLIENT
-        for client in self._clients:
-            client.requests_left = min(client.requests_left + REQUESTS_PER_CLIENT, REQUESTS_PER_CLIENT)
-        if self._clients:
-            self._clients.append(self._clients.pop(0))  # so that no client is always the first
-        if self._is_accepting_paused:
-            self._is_accepting_paused = False
-            self._selector.register(self._listener, selectors.EVENT_READ)
 
     def _answer_in_turn(self) -> None:
         """Answer one request of each client after the other, until the requests or this round's limits are used up."""
@@ -173,34 +168,25 @@ class ControlServer:
                 _log.debug("control.socket: no further client can be accepted: %s", error.strerror)
                 break
             self._accepts_left -= 1
-            self._add_client(connection)
+            connection.setblocking(False)
+            client = Connection(connection, REQUESTS_PER_CLIENT)
+            if len(self._clients) >= MAX_CLIENTS:
+                client.reject(f"{MAX_CLIENTS} others are here already; come back later")
+            self._clients.append(client)
         self._is_accepting_paused = True
         self._selector.unregister(self._listener)
-
-    def _add_client(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        client = Connection(connection, REQUESTS_PER_CLIENT)
-        if len(self._clients) >= MAX_CLIENTS:
-            client.reject(f"{MAX_CLIENTS} others are here already; come back later")
-            connection.close()
-        else:
-            self._clients.append(client)
 
     def _update_clients(self) -> None:
         """Let the selector wait for what each client wants, and remove clients that are finished."""
         for client in self._clients:
-            wanted = 0 if client.is_finished else client.wanted_events
-            if wanted != client.registered_events:
-                self._register(client, wanted)
+            wanted, registered = 0 if client.is_finished else client.wanted_events, client.registered_events
+            if wanted and not registered:
+                self._selector.register(client.socket, wanted, client)
+            elif wanted and wanted != registered:
+                self._selector.modify(client.socket, wanted, client)
+            elif registered and not wanted:
+                self._selector.unregister(client.socket)
+            client.registered_events = wanted
             if client.is_finished:
                 client.socket.close()
         self._clients = [client for client in self._clients if not client.is_finished]
-
-    def _register(self, client: Connection, wanted: int) -> None:
-        if not client.registered_events:
-            self._selector.register(client.socket, wanted, client)
-        elif wanted:
-            self._selector.modify(client.socket, wanted, client)
-        else:
-            self._selector.unregister(client.socket)
-        client.registered_events = wanted

@@ -29,7 +29,17 @@ class UnixListener:
         self.path = path
         with _folder_lock(path.parent):
             _remove_stale_socket(path)
-            self.socket = _listening_socket(path)
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            mask = os.umask(0o777 & ~_MODE)  # so that the file has its mode from the beginning
+            try:
+                self.socket.bind(os.fspath(path))
+                self.socket.listen(BACKLOG)
+                self.socket.setblocking(False)
+            except BaseException:
+                self.socket.close()
+                raise
+            finally:
+                os.umask(mask)
             self._own_file = self._current_file()
 
     def close(self) -> None:
@@ -74,18 +84,3 @@ def _remove_stale_socket(path: Path) -> None:
         pass  # a daemon listens, but too many clients wait to be accepted
     hint = "give this one a name of its own (--set midi.client=NAME), or a control.socket"
     raise Unavailable(f"control.socket: {path}: another sideman listens there; {hint}")
-
-
-def _listening_socket(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o777 & ~_MODE)  # so that the file has its mode from the beginning
-    try:
-        listener.bind(os.fspath(path))
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    finally:
-        os.umask(mask)
-    return listener

@@ -7,22 +7,18 @@ are sounding pitches; only the text is transposed.
 
 from __future__ import annotations
 
-from sideman.core.events import BarPlayed, Choice
+from sideman.core.events import BarPlayed
 from sideman_models.music.harmony import Chord, pitch_name
 
 
 def format_bar(bar: BarPlayed, transpose: int = 0) -> str:
     """Return a line such as ``bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -``."""
     chords = " ".join(format_chord(chord, transpose) for chord in bar.chords)
-    return f"bar {bar.number} | {chords} | " + (
-        " · ".join(_format_choice(choice, transpose) for choice in bar.choices) or "-"
-    )
+    pitches = ("-" if choice.pitch is None else pitch_name(choice.pitch - transpose) for choice in bar.choices)
+    choices = (f"{choice.value.text} {pitch}" for choice, pitch in zip(bar.choices, pitches, strict=True))
+    return f"bar {bar.number} | {chords} | {' · '.join(choices) or '-'}"
 
 
 def format_chord(chord: Chord, transpose: int = 0) -> str:
     """Return the symbol of `chord` as the player reads it."""
     return chord.transposed(-transpose).text
-
-
-def _format_choice(choice: Choice, transpose: int) -> str:
-    return f"{choice.value.text} {'-' if choice.pitch is None else pitch_name(choice.pitch - transpose)}"

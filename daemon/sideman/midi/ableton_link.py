@@ -95,7 +95,14 @@ class LinkSession:
 
         loop = asyncio.new_event_loop()
         try:
-            self._participate(loop.run_until_complete(self._make_link()))
+            link = loop.run_until_complete(self._make_link())
+            link.quantum, link.start_stop_sync_enabled, link.enabled = self._bar_beats, True, True
+            try:
+                self._find_peers(link)
+                while not self._closing.wait(POLL_S):
+                    self._poll(link)
+            finally:
+                link.enabled = False
         except Exception:  # noqa: BLE001 - the music must go on
             _log.exception("Link has failed; the music goes on in its present tempo")
         finally:
@@ -103,15 +110,6 @@ class LinkSession:
 
     async def _make_link(self) -> Any:  # noqa: ANN401
         return self._aalink.Link(self._bpm)
-
-    def _participate(self, link: Any) -> None:  # noqa: ANN401
-        link.quantum, link.start_stop_sync_enabled, link.enabled = self._bar_beats, True, True
-        try:
-            self._find_peers(link)
-            while not self._closing.wait(POLL_S):
-                self._poll(link)
-        finally:
-            link.enabled = False
 
     def _find_peers(self, link: Any) -> None:  # noqa: ANN401
         """Look for peers. Without any, start the session, with its first bar line at once."""
@@ -129,15 +127,13 @@ class LinkSession:
         if requested_bpm is not None:
             link.tempo = requested_bpm
         second, state, took = read_session(link)
-        if took < DRIFT_S and self._is_new(state, second):
+        if took >= DRIFT_S:
+            return
+        last = self._last
+        is_new = last is None or (last.bpm, last.playing, last.peers) != (state.bpm, state.playing, state.peers)
+        if is_new or abs(self._tempo.second_at(state.beat) - second) > DRIFT_S:
             self._last, self._tempo = state, Tempo(state.bpm, second, state.beat)
             self._on_state(state, second)
-
-    def _is_new(self, state: LinkState, second: float) -> bool:
-        last = self._last
-        if last is None or (last.bpm, last.playing, last.peers) != (state.bpm, state.playing, state.peers):
-            return True
-        return abs(self._tempo.second_at(state.beat) - second) > DRIFT_S
 
 
 def describe_session(bpm: float, bar_beats: float) -> str:

@@ -28,13 +28,13 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sideman.core.errors import Unavailable
 from sideman.core.events import MidiEvent
 from sideman.midi.decoder import MidiDecoder
 from sideman.midi.jack import RETRY_PAUSES_S, JackServer, load_libjack
-from sideman.midi.names import ambiguous_port_error, is_own_port, match_ports, port_not_found_error
+from sideman.midi.names import is_own_port, match_ports, nearest_port_name, quoted_names
 
 AUTO = "auto"
 
@@ -102,7 +102,12 @@ class Backends:
 
     def running(self) -> Iterator[int]:
         """The systems that can be used now: JACK only while its server runs."""
-        return (system for system in self._built if system != self.jack or self._jack_runs())
+        for system in self._built:
+            if system == self.jack and self.server is None and self._libjack is not None and not self._server_probed:
+                self._server_probed = True
+                self.server = JackServer.connect(self._libjack, f"{self.client}-watch", self._on_server_lost)
+            if system != self.jack or (self.server is not None and not self.server.has_died):
+                yield system
 
     def forget_server_probe(self) -> None:
         """Probe for the JACK server again at the next `running`. Probing takes time, so it is done once per poll."""
@@ -128,8 +133,7 @@ class Backends:
 
     def make_output(self, system: int) -> RtMidiClient:
         """A client that sends. Raises RtMidiError if the system does not run."""
-        client: RtMidiClient = self.rtmidi.MidiOut(system, name=self.client)
-        return client
+        return cast(RtMidiClient, self.rtmidi.MidiOut(system, name=self.client))
 
     def make_input(self, system: int, receive: ReceiveCallback | None = None, *, clock: bool = False) -> RtMidiClient:
         """A client that receives, with `clock` also clock messages. Raises RtMidiError if the system does not run."""
@@ -137,14 +141,7 @@ class Backends:
         client.ignore_types(sysex=True, timing=not clock, active_sense=True)
         if receive is not None:
             client.set_callback(input_callback(receive, clock=clock))
-        result: RtMidiClient = client
-        return result
-
-    def _jack_runs(self) -> bool:
-        if self.server is None and self._libjack is not None and not self._server_probed:
-            self._server_probed = True
-            self.server = JackServer.connect(self._libjack, f"{self.client}-watch", self._on_server_lost)
-        return self.server is not None and not self.server.has_died
+        return cast(RtMidiClient, client)
 
 
 def _rtmidi() -> Any:  # noqa: ANN401 - the module has no types
@@ -152,9 +149,8 @@ def _rtmidi() -> Any:  # noqa: ANN401 - the module has no types
     try:
         import rtmidi
     except ImportError as error:
-        raise Unavailable(
-            f"python-rtmidi cannot be loaded ({error}): install it again, or set midi.output and midi.input to none"
-        ) from error
+        advice = "install it again, or set midi.output and midi.input to none"
+        raise Unavailable(f"python-rtmidi cannot be loaded ({error}): {advice}") from error
     return rtmidi
 
 
@@ -206,10 +202,8 @@ class MidiPort:
         found = [(system, client.get_ports()) for system, client in clients if client is not None]
         if not found:
             raise Unavailable(f"{self.key}: {no_backend_message()}")
-        own = self._backends.client
-        return [
-            PortInfo(s, n, name) for s, names in found for n, name in enumerate(names) if not is_own_port(name, own)
-        ]
+        ports = [PortInfo(system, n, name) for system, names in found for n, name in enumerate(names)]
+        return [port for port in ports if not is_own_port(port.name, self._backends.client)]
 
     def virtual_backend(self) -> int | None:
         """The first system that runs and has virtual ports."""
@@ -226,7 +220,7 @@ class MidiPort:
                 self._clients[system].open_virtual_port(self._label)
                 self._mark_open(system, "")
             else:
-                port = self._choose_port(self.available_ports())
+                port = self._choose_port()
                 self._clients[port.backend].open_port(port.index, self._label)
                 self._mark_open(port.backend, port.name)
         except self._backends.rtmidi.RtMidiError as error:
@@ -279,17 +273,22 @@ class MidiPort:
             time.sleep(pause)
         return self._clients.get(system)
 
-    def _choose_port(self, ports: Sequence[PortInfo]) -> PortInfo:
+    def _choose_port(self) -> PortInfo:
+        ports = self.available_ports()
         if self.wanted == AUTO and ports:
             return ports[0]
         names = [port.name for port in ports]
         found = [ports[n] for n in match_ports(self.wanted, names)]
         if not found:
-            raise port_not_found_error(self.key, self.wanted, names)
+            guess = nearest_port_name(self.wanted, names)
+            meant = f"; did you mean '{guess}'?" if guess else ""
+            ports_text = f"(the ports are: {quoted_names(names)})"
+            raise Unavailable(f"{self.key}: no port is called '{self.wanted}'{meant} {ports_text}")
         # Only those of the first system: a port at ALSA and one at JACK may be the same device.
         same = [port for port in found if port.backend == found[0].backend]
         if len(same) > 1:
-            raise ambiguous_port_error(self.key, self.wanted, [port.name for port in same])
+            matches = quoted_names([port.name for port in same])
+            raise Unavailable(f"{self.key}: '{self.wanted}' matches {matches}: write more of the name")
         return same[0]
 
     def _mark_open(self, backend: int, target: str) -> None:
@@ -315,16 +314,12 @@ def list_ports(client: str = "sideman") -> list[BackendPorts]:
     listings = []
     for system in systems.running():
         with contextlib.suppress(systems.rtmidi.RtMidiError):
-            outputs = _other_ports(systems.make_output(system), client)
-            inputs = _other_ports(systems.make_input(system), client)
-            listings.append(
-                BackendPorts(systems.backend_name(system), outputs, inputs, systems.has_virtual_ports(system))
-            )
+            names = []
+            for make_client in (systems.make_output, systems.make_input):
+                opened = make_client(system)
+                names.append(tuple(name for name in opened.get_ports() if not is_own_port(name, client)))
+                opened.delete()
+            has_virtual_ports = systems.has_virtual_ports(system)
+            listings.append(BackendPorts(systems.backend_name(system), names[0], names[1], has_virtual_ports))
     systems.stop_watching()
     return listings
-
-
-def _other_ports(client: RtMidiClient, own: str) -> tuple[str, ...]:
-    names = tuple(name for name in client.get_ports() if not is_own_port(name, own))
-    client.delete()
-    return names

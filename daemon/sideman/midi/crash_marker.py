@@ -27,7 +27,15 @@ class CrashMarker:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._left_over = _read(path)
+        try:
+            marks = json.loads(read_plain_file(path, _MAX_BYTES))
+        except (OSError, ValueError, RecursionError):
+            marks = None
+        items = list(marks.items())[:_MAX_PORTS] if isinstance(marks, dict) else []
+        lists = {port: channels for port, channels in items if isinstance(channels, list)}
+        self._left_over: dict[str, list[int]] = {
+            port: each for port, each in lists.items() if all(isinstance(n, int) and 1 <= n <= 16 for n in each)
+        }
         self._current: dict[str, list[int]] = {}
 
     def mark_playing(self, port: str, channels: Sequence[int]) -> list[int]:
@@ -52,16 +60,3 @@ class CrashMarker:
                 self._path.unlink(missing_ok=True)
         except OSError as error:
             _log.debug("%s: cannot be written: %s", self._path, error.strerror)
-
-
-def _read(path: Path) -> dict[str, list[int]]:
-    try:
-        marks = json.loads(read_plain_file(path, _MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    items = list(marks.items())[:_MAX_PORTS] if isinstance(marks, dict) else []
-    return {port: channels for port, channels in items if _are_channels(channels)}
-
-
-def _are_channels(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(channel, int) and 1 <= channel <= 16 for channel in value)

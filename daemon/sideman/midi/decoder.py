@@ -12,26 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sideman.core.events import (
-    CLOCK_MESSAGES,
-    CONTROL_CHANGE,
-    NOTE_OFF,
-    NOTE_ON,
-    PITCH_BEND,
-    PITCH_BEND_CENTRE,
-    PROGRAM_CHANGE,
-    SONG_POSITION,
-    ControlChange,
-    MidiEvent,
-    NoteOff,
-    NoteOn,
-    PitchBend,
-    ProgramChange,
-    SongPosition,
-)
+from sideman.core import events
 
 _STATUS, _SYSTEM, _REAL_TIME = 0x80, 0xF0, 0xF8
-_ONE_DATA_BYTE = (PROGRAM_CHANGE, 0xD0)  # program change and channel pressure; all other channel messages have two
+_ONE_DATA_BYTE = (
+    events.PROGRAM_CHANGE,
+    0xD0,
+)  # the second is channel pressure; all other channel messages have two
 
 
 class MidiDecoder:
@@ -44,40 +31,35 @@ class MidiDecoder:
         self._status = 0
         self._data: list[int] = []
 
-    def feed(self, message: Iterable[int]) -> Iterator[MidiEvent]:
+    def feed(self, message: Iterable[int]) -> Iterator[events.MidiEvent]:
         """The events that are complete with `message`, in order. A note-on with velocity 0 becomes a note-off."""
         for byte in message:
             if byte >= _REAL_TIME:
-                if self._clock and byte in CLOCK_MESSAGES:
-                    yield CLOCK_MESSAGES[byte]
+                if self._clock and byte in events.CLOCK_MESSAGES:
+                    yield events.CLOCK_MESSAGES[byte]
             elif byte >= _STATUS:
-                self._status = byte if byte < _SYSTEM or (self._clock and byte == SONG_POSITION) else 0
+                self._status = byte if byte < _SYSTEM or (self._clock and byte == events.SONG_POSITION) else 0
                 self._data.clear()
             elif self._status:
                 yield from self._data_byte(byte)
 
-    def _data_byte(self, byte: int) -> Iterator[MidiEvent]:
+    def _data_byte(self, byte: int) -> Iterator[events.MidiEvent]:
         self._data.append(byte)
-        kind = self._status & 0xF0
+        kind, channel = self._status & 0xF0, (self._status & 0x0F) + 1
         if len(self._data) < (1 if kind in _ONE_DATA_BYTE else 2):
             return
-        if self._status == SONG_POSITION:
-            event: MidiEvent | None = SongPosition(self._data[0] | self._data[1] << 7)
-            self._status = 0  # a system message has no running status
-        else:
-            event = _event(kind, (self._status & 0x0F) + 1, *self._data)
+        first, second = self._data[0], self._data[-1]
         self._data.clear()
-        if event is not None:
-            yield event
-
-
-def _event(kind: int, channel: int, first: int, second: int = 0) -> MidiEvent | None:
-    if kind == NOTE_ON and second:
-        return NoteOn(first, second, channel)
-    if kind in (NOTE_ON, NOTE_OFF):
-        return NoteOff(first, channel)
-    if kind == CONTROL_CHANGE:
-        return ControlChange(first, second, channel)
-    if kind == PROGRAM_CHANGE:
-        return ProgramChange(first, channel)
-    return PitchBend((first | second << 7) - PITCH_BEND_CENTRE, channel) if kind == PITCH_BEND else None
+        if self._status == events.SONG_POSITION:
+            self._status = 0  # a system message has no running status
+            yield events.SongPosition(first | second << 7)
+        elif kind == events.NOTE_ON and second:
+            yield events.NoteOn(first, second, channel)
+        elif kind in (events.NOTE_ON, events.NOTE_OFF):
+            yield events.NoteOff(first, channel)
+        elif kind == events.CONTROL_CHANGE:
+            yield events.ControlChange(first, second, channel)
+        elif kind == events.PROGRAM_CHANGE:
+            yield events.ProgramChange(first, channel)
+        elif kind == events.PITCH_BEND:
+            yield events.PitchBend((first | second << 7) - events.PITCH_BEND_CENTRE, channel)

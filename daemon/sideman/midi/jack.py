@@ -30,7 +30,14 @@ def load_libjack(extension: str) -> ctypes.CDLL | None:
     if sys.platform == "win32":
         return None
     library = ctypes.CDLL(extension)
-    _silence_messages(library)
+    # libjack and libasound write errors to stderr. The function that replaces their handlers is a C function that
+    # ignores its arguments: a Python function could still be called from libjack's threads after Python has ended.
+    ignore = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
+    for name in ("jack_set_error_function", "jack_set_info_function", "snd_lib_error_set_handler"):
+        if hasattr(library, name):
+            setter = getattr(library, name)
+            setter.argtypes = (ctypes.c_void_p,)
+            setter(ignore)
     if not hasattr(library, "jack_client_open"):
         return None
     os.environ.setdefault("JACK_NO_START_SERVER", "1")
@@ -41,20 +48,6 @@ def load_libjack(extension: str) -> ctypes.CDLL | None:
     for name in ("jack_client_close", "jack_get_buffer_size", "jack_get_sample_rate", "jack_last_frame_time"):
         getattr(library, name).argtypes = (ctypes.c_void_p,)
     return library
-
-
-def _silence_messages(library: ctypes.CDLL) -> None:
-    """Replace the handlers with which libjack and libasound write errors to stderr.
-
-    The replacement is a C function that ignores its arguments. A Python function would not do: libjack could call it
-    from its own threads after Python has ended.
-    """
-    ignore = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
-    for name in ("jack_set_error_function", "jack_set_info_function", "snd_lib_error_set_handler"):
-        if hasattr(library, name):
-            setter = getattr(library, name)
-            setter.argtypes = (ctypes.c_void_p,)
-            setter(ignore)
 
 
 class JackServer:

@@ -7,8 +7,6 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from sideman.core.errors import Unavailable
-
 
 def match_ports(wanted: str, names: Sequence[str]) -> list[int]:
     """The indices in `names` of the ports called `wanted`: exact matches, else names that contain it in any case.
@@ -39,18 +37,6 @@ def nearest_port_name(wanted: str, names: Sequence[str]) -> str | None:
 def is_own_port(name: str, client: str) -> bool:
     """Whether a port belongs to us, or to another sideman of the same name (JACK appends -01)."""
     return re.match(rf"{re.escape(client)}(-in)?(-\d+)?:", name) is not None
-
-
-def ambiguous_port_error(key: str, wanted: str, names: Sequence[str]) -> Unavailable:
-    """The error for a name that matches several ports."""
-    return Unavailable(f"{key}: '{wanted}' matches {quoted_names(names)}: write more of the name")
-
-
-def port_not_found_error(key: str, wanted: str, names: Sequence[str]) -> Unavailable:
-    """The error for a name that matches no port, with the most similar name and all names."""
-    guess = nearest_port_name(wanted, names)
-    meant = f"; did you mean '{guess}'?" if guess else ""
-    return Unavailable(f"{key}: no port is called '{wanted}'{meant} (the ports are: {quoted_names(names)})")
 
 
 def quoted_names(names: Sequence[str]) -> str:

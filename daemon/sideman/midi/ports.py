@@ -94,15 +94,10 @@ class MidiPorts:
     def input_period_s(self) -> float:
         """The period in which the input delivers messages (JACK); 0 if it delivers each at once."""
         port, backends = self._ports.get(INPUT), self._backends
-        if (
-            port is None
-            or backends is None
-            or backends.server is None
-            or backends.server_lost()
-            or not port.has_client(backends.jack)
-        ):
+        server = backends.server if backends else None
+        if not port or not backends or not server or server.has_died or not port.has_client(backends.jack):
             return 0.0
-        return backends.server.period_s
+        return server.period_s
 
     @property
     def status_text(self) -> str:
@@ -148,7 +143,9 @@ class MidiPorts:
         if self._backends is not None:
             if INPUT in self._ports:
                 self._ports[INPUT].stop_receiving()
-            self._wait_until_sent(self._backends)
+            if self._backends.server is not None and self._output_client is not None:
+                self._backends.server.wait_periods(3, MAX_LINGER_S)  # periods can be longer on a busy machine
+            time.sleep(max(CALLBACK_DRAIN_S, self._last_sent_s + LINGER_S - time.monotonic()))
             self._detach_output()
             for step in (MidiPort.close_port, MidiPort.delete_clients):
                 for port in self._ports.values():
@@ -165,27 +162,15 @@ class MidiPorts:
             return NO_PORT
         return port.title or (IN_PROCESS if port.wanted == AUTO else f"waiting for '{port.wanted}'")
 
-    def _wait_until_sent(self, backends: Backends) -> None:
-        """Wait until what was sent has left: some periods of the server, which can be longer on a busy machine."""
-        if backends.server is not None and self._output_client is not None:
-            backends.server.wait_periods(3, MAX_LINGER_S)
-        time.sleep(max(CALLBACK_DRAIN_S, self._last_sent_s + LINGER_S - time.monotonic()))
-
     def _open_port(self, port: MidiPort) -> None:
         port.open()
         self._missing_reasons.pop(port.key, None)
         if port.key == OUTPUT:
             with self._lock:
                 self._output_client, self._failure = port.open_client, ""
-        self._leave_unused_jack()
-
-    def _leave_unused_jack(self) -> None:
-        """Close our client at JACK when every requested port was found elsewhere."""
-        ports = self._ports.values()
-        if self._backends is not None and not any(
-            port.open_client is None or port.has_client(self._backends.jack) for port in ports
-        ):
-            self._backends.stop_watching()
+        others, backends = self._ports.values(), self._backends
+        if backends and not any(other.open_client is None or other.has_client(backends.jack) for other in others):
+            backends.stop_watching()  # every requested port was found elsewhere than at JACK
 
     def _check_stalled_server(self) -> Iterator[PortChanged]:
         """Send nothing while the JACK server is stalled: rtmidi's buffer for it would fill, and then rtmidi hangs."""
@@ -210,16 +195,14 @@ class MidiPorts:
                 port.delete_client(self._backends.jack)
             self._backends.stop_watching()
         for port in self._ports.values():
-            if port.open_client is not None and self._is_broken(port):
+            has_failed = port.key == OUTPUT and bool(self._failure)
+            if port.open_client is not None and (has_failed or not port.is_connected()):
                 if port.key == OUTPUT:
                     self._detach_output()
                 port.close_port()
         for key, title in titles.items():
             if self._ports[key].open_client is None:
                 yield PortChanged(key, False, f"{key}: {title} is gone; looking for it")
-
-    def _is_broken(self, port: MidiPort) -> bool:
-        return not port.is_connected() or (port.key == OUTPUT and bool(self._failure))
 
     def _detach_output(self) -> None:
         with self._lock:

@@ -105,7 +105,11 @@ class Player:
             self.sends_at = math.inf
         idle = self._clock.is_idle()
         if idle:
-            self._prepare_ahead(now)
+            self.engine.prepare(now)
+            next_s = self.engine.deadline()
+            if self._garbage_pending and next_s is not None and next_s - self._clock.now() > self._collect_s:
+                self._garbage_pending = False
+                gc.collect()
         self._on_report(Advanced(now, self.engine.beat_at(now), prepared=idle))
         self.snapshot = self.engine.snapshot(now)
         self.wake_count += 1
@@ -152,11 +156,3 @@ class Player:
         for event in events:
             self._output.send(encode(event))
             self._on_report(EventSent(second, self.engine.beat_at(second), event))
-
-    def _prepare_ahead(self, now: float) -> None:
-        """Choose ahead; once a bar, if there is time until the next deadline, collect garbage."""
-        self.engine.prepare(now)
-        deadline = self.engine.deadline()
-        if self._garbage_pending and deadline is not None and deadline - self._clock.now() > self._collect_s:
-            self._garbage_pending = False
-            gc.collect()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from typing import Any
 
 import mido
 
@@ -32,39 +33,28 @@ def midi_file_bytes(
     `sideman corpus` reads. `extra_tracks` are (name, events). All are in order of time.
     """
     song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
-    song.tracks.append(_conductor_track(bpm, meters, chords))
-    song.tracks += [_track(track_events, length, title) for title, track_events in ((name, events), *extra_tracks)]
+    signs = [
+        (beat, mido.MetaMessage("time_signature", numerator=meter.numerator, denominator=meter.denominator))
+        for beat, meter in meters
+    ]
+    signs += [(beat, mido.MetaMessage("marker", text=symbol)) for beat, symbol in chords]
+    signs.sort(key=lambda timed: timed[0])
+    song.tracks.append(_track(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm)), signs, 0.0))
+    for title, track_events in ((name, events), *extra_tracks):
+        messages = [(beat, mido.Message.from_bytes(encode(event))) for beat, event in track_events]
+        song.tracks.append(_track(mido.MetaMessage("track_name", name=title), messages, length))
     file = io.BytesIO()
     song.save(file=file)
     return file.getvalue()
 
 
-def _conductor_track(
-    bpm: float, meters: Iterable[tuple[float, Meter]], chords: Iterable[tuple[float, str]]
-) -> mido.MidiTrack:
-    tempo = mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))
-    messages = [(beat, _signature(meter)) for beat, meter in meters]
-    messages += [(beat, mido.MetaMessage("marker", text=symbol)) for beat, symbol in chords]
-    track = mido.MidiTrack([tempo])
+def _track(first: Any, messages: Iterable[tuple[float, Any]], length: float) -> mido.MidiTrack:  # noqa: ANN401
+    """A track of mido's messages at their beats, at least `length` beats long."""
+    track = mido.MidiTrack([first])
     now = 0
-    for beat, message in sorted(messages, key=lambda timed: timed[0]):
+    for beat, message in messages:
         tick = round(beat * TICKS_PER_BEAT)
         track.append(message.copy(time=tick - now))
-        now = tick
-    track.append(mido.MetaMessage("end_of_track"))
-    return track
-
-
-def _signature(meter: Meter) -> mido.MetaMessage:
-    return mido.MetaMessage("time_signature", numerator=meter.numerator, denominator=meter.denominator)
-
-
-def _track(events: Iterable[tuple[float, MidiEvent]], length: float, name: str) -> mido.MidiTrack:
-    track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
-    now = 0
-    for beat, event in events:
-        tick = round(beat * TICKS_PER_BEAT)
-        track.append(mido.Message.from_bytes(encode(event), time=tick - now))
         now = tick
     track.append(mido.MetaMessage("end_of_track", time=max(0, round(length * TICKS_PER_BEAT) - now)))
     return track

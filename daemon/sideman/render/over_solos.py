@@ -15,11 +15,9 @@ from fractions import Fraction
 
 from sideman.core.chart.chart import Bar, Chart, Meter
 from sideman.core.engine import play_through
-from sideman.core.events import BarPlayed, Choice
+from sideman.core.events import BarPlayed
 from sideman.core.settings.schema import PlaySettings, Settings
 from sideman.playing.assembly import Performance
-from sideman_models.music.context import ChordChanges
-from sideman_models.music.harmony import Chord
 from sideman_models.music.line import LineNote
 from sideman_models.music.solos import Piece, Solo, solo_to_piece
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -40,30 +38,29 @@ def play_over_solos(
     for number in range(choruses if solos else 0):
         solo = solos[number % len(solos)]
         chart = chart_of_solo(solo)
-        played = _choices(Performance(settings, chart, bundle, network, seed + number), chart.length)
-        notes = tuple(_notes(played))
-        yield solo_to_piece(Solo(solo.title, bundle.name, notes, solo.changes, solo.bar_ticks))
-
-
-def _choices(performance: Performance, beats: float) -> Iterator[Choice]:
-    """The engine's choices in the first `beats` beats."""
-    for due in play_through(performance.make_engine(0.0, beats=beats)):
-        if isinstance(due.item, BarPlayed):
-            yield from due.item.choices
-
-
-def _notes(choices: Iterator[Choice]) -> Iterator[LineNote]:
-    for choice in choices:
-        if choice.pitch is not None:
-            starts_phrase = True if choice.value.interval is None else None
-            yield LineNote(choice.tick, choice.tick + choice.length, choice.pitch, starts_phrase)
+        engine = Performance(settings, chart, bundle, network, seed + number).make_engine(0.0, beats=chart.length)
+        bars = [due.item for due in play_through(engine) if isinstance(due.item, BarPlayed)]
+        notes = [
+            LineNote(each.tick, each.tick + each.length, each.pitch, True if each.value.interval is None else None)
+            for bar in bars
+            for each in bar.choices
+            if each.pitch is not None
+        ]
+        yield solo_to_piece(Solo(solo.title, bundle.name, tuple(notes), solo.changes, solo.bar_ticks))
 
 
 def chart_of_solo(solo: Solo) -> Chart:
     """The chords of a solo as a chart in its meter. The last bar is filled up."""
     meter, bar = _meter(solo.bar_ticks), Fraction(solo.bar_ticks, TICKS_PER_QUARTER)
     count = max(1, math.ceil(solo.changes.length_beats * TICKS_PER_QUARTER / solo.bar_ticks))
-    return Chart(tuple(Bar(tuple(_chords(solo.changes, number * bar, bar)), meter) for number in range(count)))
+    bars: list[Bar] = []
+    for start in (number * bar for number in range(count)):
+        chords, at = [], float(start)
+        while at < start + bar:
+            chords.append((at - float(start), solo.changes.chord_at(at)))
+            at += max(solo.changes.next_change(at)[1], 1 / TICKS_PER_QUARTER)
+        bars.append(Bar(tuple(chords), meter))
+    return Chart(tuple(bars))
 
 
 def _meter(bar_ticks: int) -> Meter:
@@ -73,11 +70,3 @@ def _meter(bar_ticks: int) -> Meter:
         if not rest and 1 <= numerator <= 16:
             return Meter(numerator, denominator)
     raise ValueError(f"no meter has bars of {bar_ticks} ticks")
-
-
-def _chords(changes: ChordChanges, start: Fraction, beats: Fraction) -> Iterator[tuple[float, Chord]]:
-    """The chords of one bar, each with its onset in beats from the bar line."""
-    at = float(start)
-    while at < start + beats:
-        yield at - float(start), changes.chord_at(at)
-        at += max(changes.next_change(at)[1], 1 / TICKS_PER_QUARTER)

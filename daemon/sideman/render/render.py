@@ -1,21 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renders a take: plays a solo on a clock that does not wait, and makes its MIDI file."""
+"""Renders a take: plays a solo on a clock that does not wait, and makes its MIDI file; draws what a bundle plays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
 from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn, ProgramChange, Voice
-from sideman.core.settings.schema import MidiSettings, Settings
+from sideman.core.settings.schema import MidiSettings, PlaySettings, Settings
 from sideman.core.settings.voices import VOICES, voice_of_channel
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.names import NameModel, generate_names
+from sideman_models.network.bundle import Bundle
+from sideman_models.network.lstm import NumpyNetwork
+
+LEARNING, VALUES, SAMPLE = "learning.png", "values.png", "sample.png"
+PICTURES = (
+    (LEARNING, "Bits per value, epoch by epoch"),
+    (VALUES, "The values it learned from, and how often each occurs"),
+    (SAMPLE, "A chorus it plays"),
+)
+"""The file name of each picture, and what it shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,7 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
     for beat, event in events:
         tracks[_voice_of(event, settings.midi)].append((beat, event))
     solo = tuple(tracks.pop("solo"))
-    extra_tracks = [(name, [_program(name, settings), *track]) for name, track in tracks.items() if track]
+    extra_tracks = [(name, [(0.0, _program_of(name, settings)), *track]) for name, track in tracks.items() if track]
     bpm, symbols = settings.tempo.bpm, chord_symbols(chart, beats)
     midi = midi_file_bytes(solo, bpm, meter_changes(chart, beats), beats, name, symbols, extra_tracks)
     return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi)
@@ -69,9 +80,9 @@ def _voice_of(event: MidiEvent, midi: MidiSettings) -> Voice:
     return voice_of_channel(event.channel, midi) if isinstance(event, NoteOn | NoteOff) else "solo"
 
 
-def _program(voice: Voice, settings: Settings) -> tuple[float, MidiEvent]:
+def _program_of(voice: Voice, settings: Settings) -> MidiEvent:
     row, midi = VOICES[voice], settings.midi
-    return 0.0, ProgramChange((row.program(midi, settings.play) or 1) - 1, row.channel(midi))
+    return ProgramChange((row.program(midi, settings.play) or 1) - 1, row.channel(midi))
 
 
 def take_seed(seed: int, number: int) -> int:
@@ -86,7 +97,7 @@ def take_name(names: NameModel, seed: int, known: set[str]) -> str:
     return name
 
 
-def note_spans(events: tuple[tuple[float, MidiEvent], ...]) -> Iterator[tuple[float, float, NoteOn]]:
+def note_spans(events: Iterable[tuple[float, MidiEvent]]) -> Iterator[tuple[float, float, NoteOn]]:
     """Yield onset, length (both in beats) and note-on of each note, in the order of their ends."""
     sounding: dict[int, tuple[float, NoteOn]] = {}
     for beat, event in events:
@@ -113,3 +124,24 @@ def chord_symbols(chart: Chart, beats: float) -> Iterator[tuple[float, str]]:
     while beat < beats:
         yield beat, chart.chord_at(beat).text
         beat += chart.next_change(beat)[1]
+
+
+def bundle_pictures(bundle: Bundle, curve: list[Any], counts: Mapping[str, int], chart: Chart) -> dict[str, bytes]:
+    """The pictures of a bundle as PNG, by file name. The chorus is played over `chart`.
+
+    `curve` has (epoch, bits in training, bits on unseen pieces or None), `counts` the number of each value in the music
+    it learned from. Raises ModuleNotFoundError if matplotlib is not installed.
+    """
+    from sideman_models import pictures
+
+    sample = Settings(play=PlaySettings(rate="phrase"))
+    performance = Performance(sample, chart, bundle, NumpyNetwork(bundle.weights), seed=0)
+    take = render_take(performance, len(chart.bars), bundle.name)
+    spans = note_spans(take.events)
+    notes = [pictures.RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in spans]
+    chords = list(chord_symbols(chart, take.beats))
+    return {
+        LEARNING: pictures.learning_curves([(number, seen, unseen) for number, seen, unseen in curve], bundle.name),
+        VALUES: pictures.value_frequencies(counts, f"{bundle.name}: values it learned from"),
+        SAMPLE: pictures.piano_roll(notes, chords, f"{bundle.name}: a chorus", chart.beat_of_bar),
+    }

@@ -24,7 +24,8 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     handler: logging.Handler = logging.NullHandler()
     if stream is not None:  # sys.stderr is None if it was closed before the start
         handler = _StderrHandler(stream)
-        handler.setFormatter(_JournalFormatter() if _is_journal(stream) else _TerminalFormatter())
+        to_journal = os.environ.get("JOURNAL_STREAM", "") == _file_number(stream)  # systemd names its socket there
+        handler.setFormatter(_JournalFormatter() if to_journal else _TerminalFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
@@ -61,20 +62,16 @@ class _TerminalFormatter(logging.Formatter):
 
 
 class _JournalFormatter(logging.Formatter):
-    def __init__(self) -> None:
-        super().__init__("%(message)s")
-
     def format(self, record: logging.LogRecord) -> str:
         priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
         # Each line needs its priority: the journal would give the rest of a traceback the default one.
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines() or [""])
 
 
-def _is_journal(stream: TextIO) -> bool:
-    """Whether `stream` is the socket to the journal, as systemd names it in $JOURNAL_STREAM."""
-    journal = os.environ.get("JOURNAL_STREAM", "")
+def _file_number(stream: TextIO) -> str | None:
+    """The device and the inode of a stream; None if it is no file."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError, AttributeError):
-        return False
-    return journal == f"{status.st_dev}:{status.st_ino}"
+        return None
+    return f"{status.st_dev}:{status.st_ino}"

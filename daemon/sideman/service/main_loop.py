@@ -73,7 +73,10 @@ class MainLoop:
             self.handle_signal(number)
         self.hub.serve(now)
         self.reports.has_watchers = self.hub.has_watchers
-        self._report_clock(now)
+        if self._clock_text != self._reported_clock and now - self._clock_reported_s >= CLOCK_REPORT_INTERVAL_S:
+            self._reported_clock, self._clock_reported_s = self._clock_text, now
+            _log.info("%s", self._reported_clock)
+            self.notifier.status(self._status_line)
         self._look_after_sound()
         if now >= self._next_poll_s or any(key.fileobj is self.ports for key, _ in ready):
             self._next_poll_s = now + POLL_INTERVAL_S
@@ -86,13 +89,6 @@ class MainLoop:
             if self.player.wake_count != self._wake_count:  # the watchdog is fed by the player's progress alone
                 self._wake_count = self.player.wake_count
                 self.notifier.notify_watchdog()
-
-    def _report_clock(self, now: float) -> None:
-        """Log what the followed clock does, when that has changed; at most every `CLOCK_REPORT_INTERVAL_S`."""
-        if self._clock_text != self._reported_clock and now - self._clock_reported_s >= CLOCK_REPORT_INTERVAL_S:
-            self._reported_clock, self._clock_reported_s = self._clock_text, now
-            _log.info("%s", self._reported_clock)
-            self.notifier.status(self._status_line)
 
     def _look_after_sound(self) -> None:
         """Report that fluidsynth has ended; choose its sounds when the settings for them have changed."""

@@ -32,7 +32,7 @@ from sideman.core.errors import SidemanError
 from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.voices import voice_channels
-from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig, ClockSource
+from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
@@ -77,10 +77,12 @@ class Service:
         self._sound = sound
         self._inbox = Inbox()
         self._wakeup = Wakeup()
-        self._wake_main_thread = self._wakeup.wake
         self._reports = ReportQueue(self._wakeup)
-        self._link_session_joined = self._make_link_session()
-        self._clock_source = self._make_clock_source()
+        tempo, bar, wake = settings.tempo, float(chart.meter.quarters), self._wakeup.wake
+        needs_link = CLOCK_SOURCES[tempo.source].needs_link
+        self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if needs_link else None
+        request_tempo = [link.request_tempo] if link is not None else []
+        self._clock_source = make_clock_source(settings, chart, wake, *request_tempo)
         self._notifier = SystemdNotifier()
         self._stop_signals = 0
         self._failure: BaseException | None = None
@@ -90,8 +92,12 @@ class Service:
         """Play until a signal or the end of the music. Returns the exit status. Call it once."""
         with contextlib.closing(self), self._wakeup.catch_signals(), open_endpoints(self._settings) as endpoints:
             performance = load_performance(self._settings, self._chart)
-            with self._open_ports() as ports, self._in_link_session():
-                saved = self._saved_state()
+            with self._open_ports() as ports, contextlib.ExitStack() as at_end:
+                if self._link_session is not None:
+                    at_end.callback(self._link_session.close)
+                    self._link_session.open()
+                resumes = self._settings.play.resume and self._settings.play.seed is None
+                saved = load_state(_state_file()) if resumes else None
                 self._mark_playing(ports)
                 recorder = make_recorder(performance)
                 prepare_interpreter()
@@ -101,11 +107,12 @@ class Service:
                 output = ports if self._sound is None else self._sound.with_ports(ports)
                 player = Player(engine, output, self._inbox, self._reports.put)
                 api = ControlApi(
-                    self._inbox,
+                    self._inbox.put,
+                    self._inbox.now,
                     lambda: player.snapshot,
                     performance.chart,
                     self._sources,
-                    lambda: self._description(performance, ports),
+                    lambda: self._describe(performance, ports),
                     recorder.keep,
                 )
                 with contextlib.closing(self._make_hub(api, player, endpoints, recorder.record)) as hub:
@@ -134,29 +141,14 @@ class Service:
         try:
             yield ports
         finally:
-            self._close_ports(ports)
-
-    def _make_link_session(self) -> LinkSession | None:
-        tempo, bar = self._settings.tempo, float(self._chart.meter.quarters)
-        return LinkSession(tempo.bpm, bar, self._inbox.put) if CLOCK_SOURCES[tempo.source].needs_link else None
-
-    def _make_clock_source(self) -> ClockSource | None:
-        session = self._link_session_joined
-        if session is None:
-            return make_clock_source(self._settings, self._chart, self._wake_main_thread)
-        return make_clock_source(self._settings, self._chart, self._wake_main_thread, session.request_tempo)
-
-    @contextlib.contextmanager
-    def _in_link_session(self) -> Iterator[None]:
-        """Take part in the Link session, if the settings ask for one."""
-        if self._link_session_joined is None:
-            yield
-            return
-        self._link_session_joined.open()
-        try:
-            yield
-        finally:
-            self._link_session_joined.close()
+            # All notes are released by now: do not let a JACK server that hangs delay us, nor Ctrl-C.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            status = 0 if self._failure is None else SidemanError.exit_status
+            timeout = threading.Timer(CLOSE_TIMEOUT_S, os._exit, [status])
+            timeout.daemon = True
+            timeout.start()
+            ports.close()
+            timeout.cancel()
 
     def _update_port_period(self, ports: MidiPorts) -> None:
         if self._clock_source is not None:
@@ -172,11 +164,6 @@ class Service:
             _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, ports.output_name)
         for channel in channels:
             self._inbox.put(ReleaseChannel(channel))
-
-    def _saved_state(self) -> dict[str, Any] | None:
-        """The state of the last run, if the settings ask to resume it."""
-        resumes = self._settings.play.resume and self._settings.play.seed is None
-        return load_state(_state_file()) if resumes else None
 
     def _make_engine(self, performance: Performance, saved: dict[str, Any] | None) -> Engine:
         second = self._inbox.now() + START_LEAD_S + max(0.0, -self._settings.play.offset_ms / 1000)
@@ -195,7 +182,7 @@ class Service:
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
         _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, ports.status_text)
 
-    def _description(self, performance: Performance, ports: MidiPorts) -> DaemonInfo:
+    def _describe(self, performance: Performance, ports: MidiPorts) -> DaemonInfo:
         """What the request `status` says of the daemon itself."""
         clock = "internal" if self._clock_source is None else self._clock_source.status_text
         name, bundle = self._settings.midi.client, performance.bundle.name
@@ -212,6 +199,15 @@ class Service:
 
     def _play(self, player: Player, ports: MidiPorts, hub: ControlHub) -> None:
         """Play in a thread of its own, and serve everybody else in this one, until the player has ended."""
+
+        def run_player() -> None:
+            try:
+                player.run()
+            except BaseException as failure:  # noqa: BLE001 - raised again in the main thread
+                self._failure = failure
+            finally:
+                self._wakeup.wake()
+
         loop = MainLoop(
             self._wakeup,
             self._reports,
@@ -224,7 +220,7 @@ class Service:
             self._handle_signal,
             lambda change: self._handle_port_change(change, ports),
         )
-        thread = threading.Thread(target=self._run_player, args=(player,), name="player", daemon=True)
+        thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()
         try:
             loop.run(thread.is_alive)
@@ -237,14 +233,6 @@ class Service:
         self._notifier.stopping()
         if player.engine.late_notes:
             _log.info("%d notes came too late and were left out", player.engine.late_notes)
-
-    def _run_player(self, player: Player) -> None:
-        try:
-            player.run()
-        except BaseException as failure:  # noqa: BLE001 - raised again in the main thread
-            self._failure = failure
-        finally:
-            self._wakeup.wake()
 
     def _handle_signal(self, number: int) -> None:
         if number == signal.SIGUSR1:
@@ -260,18 +248,6 @@ class Service:
         if change.is_open and change.key == OUTPUT:
             self._inbox.put(Panic())  # the synth at the other end may have missed a note-off
             self._mark_playing(ports)
-
-    # -- stopping
-
-    def _close_ports(self, ports: MidiPorts) -> None:
-        """Close the ports. All notes are released by now: do not let a JACK server that hangs delay us, nor Ctrl-C."""
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        status = 0 if self._failure is None else SidemanError.exit_status
-        timeout = threading.Timer(CLOSE_TIMEOUT_S, os._exit, [status])
-        timeout.daemon = True
-        timeout.start()
-        ports.close()
-        timeout.cancel()
 
 
 def prepare_interpreter() -> None:

@@ -18,8 +18,12 @@ class SystemdNotifier:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self.watchdog_interval_s = _watchdog_interval_s(environ) if address else None
-        """Seconds between two calls of `notify_watchdog`; None if systemd has no watchdog for us."""
+        allowed = environ.get("WATCHDOG_USEC", "") if address else ""
+        is_ours = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        has_watchdog = is_ours and allowed.isascii() and allowed.isdigit() and int(allowed) > 0
+        self.watchdog_interval_s = int(allowed) / 2e6 if has_watchdog else None
+        """Seconds between two calls of `notify_watchdog`: half the time that systemd allows, as sd_watchdog_enabled(3)
+        advises; None if systemd has no watchdog for us."""
 
     def ready(self, status: str) -> None:
         """The daemon plays now."""
@@ -42,14 +46,6 @@ class SystemdNotifier:
             return
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.sendto(message.encode(), socket.MSG_DONTWAIT, self._address)
-
-
-def _watchdog_interval_s(environ: Mapping[str, str]) -> float | None:
-    """Half the time that the service manager allows, as sd_watchdog_enabled(3) advises; None without a watchdog."""
-    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
-        return None
-    allowed = environ.get("WATCHDOG_USEC", "")
-    return int(allowed) / 2e6 if allowed.isascii() and allowed.isdigit() and int(allowed) else None
 
 
 def _single_line(text: str) -> str:

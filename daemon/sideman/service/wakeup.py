@@ -13,20 +13,14 @@ import socket
 from collections import deque
 from collections.abc import Iterator
 
-from sideman.core.events import (
-    ActionRequested,
-    BarPlayed,
-    ModeChanged,
-    NoteHeard,
-    NotePlayed,
-    Report,
-    SettingsChanged,
-    StateChanged,
-)
+from sideman.core import events
+from sideman.core.events import Report
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_URGENT_REPORTS = (BarPlayed, ActionRequested)
-_WATCHED_REPORTS = (NotePlayed, NoteHeard, SettingsChanged, ModeChanged, StateChanged)
+_URGENT_REPORTS = (events.BarPlayed, events.ActionRequested)
+_WATCHED_REPORTS = (
+    events.NotePlayed, events.NoteHeard, events.SettingsChanged, events.ModeChanged, events.StateChanged
+)  # fmt: skip
 """Reports that are urgent while a client watches."""
 
 

@@ -51,25 +51,20 @@ class FluidSynth:
         with explain_write_errors(wav), tempfile.TemporaryDirectory(prefix=f".{wav.name}-", dir=wav.parent) as folder:
             midi_file, wav_file = Path(folder, "take.mid"), Path(folder, "take.wav")
             midi_file.write_bytes(midi)
-            self._check(wav_file, seconds, wav, self._run(midi_file, wav_file))
+            options = ["-n", "-i", "-q", "-r", str(SAMPLE_RATE), "-T", "wav", "-O", "s16", "-F", str(wav_file)]
+            command = [str(self.program), *options, str(self.sound_font), str(midi_file)]
+            try:
+                done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+            except OSError as error:
+                raise Unavailable(f"--wav: {self.program} cannot be run: {error.strerror}") from error
+            # Its exit status is 0 even if it fails.
+            output = done.stderr.decode("utf-8", "replace").strip()
+            message = f": {output.splitlines()[-1]}" if output else ""
+            if not (wav_file.is_file() and _file_head(wav_file).startswith(b"RIFF")):
+                raise Unavailable(f"--wav: {self.program} wrote no sound{message}")
+            if wav_file.stat().st_size < _HEADER_BYTES + int(seconds * SAMPLE_RATE) * _FRAME_BYTES:
+                raise DiskError(f"{wav}: {self.program} wrote only a part of the sound; is the disk full?{message}")
             wav_file.replace(wav)
-
-    def _run(self, midi: Path, wav: Path) -> str:
-        """Run fluidsynth. Returns its messages, because its exit status is 0 even if it fails."""
-        options = ["-n", "-i", "-q", "-r", str(SAMPLE_RATE), "-T", "wav", "-O", "s16", "-F", str(wav)]
-        command = [str(self.program), *options, str(self.sound_font), str(midi)]
-        try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
-        except OSError as error:
-            raise Unavailable(f"--wav: {self.program} cannot be run: {error.strerror}") from error
-        return done.stderr.decode("utf-8", "replace").strip()
-
-    def _check(self, wav_file: Path, seconds: float, wav: Path, output: str) -> None:
-        message = f": {output.splitlines()[-1]}" if output else ""
-        if not (wav_file.is_file() and _file_head(wav_file).startswith(b"RIFF")):
-            raise Unavailable(f"--wav: {self.program} wrote no sound{message}")
-        if wav_file.stat().st_size < _HEADER_BYTES + int(seconds * SAMPLE_RATE) * _FRAME_BYTES:
-            raise DiskError(f"{wav}: {self.program} wrote only a part of the sound; is the disk full?{message}")
 
 
 def find_fluidsynth(sound_font: Path | None, option: str = "--wav") -> FluidSynth:
@@ -81,19 +76,15 @@ def find_fluidsynth(sound_font: Path | None, option: str = "--wav") -> FluidSynt
     program = shutil.which(EXECUTABLE)
     if program is None:
         raise Unavailable(f"{option}: {EXECUTABLE} is not installed (Debian: fluidsynth; Homebrew: fluid-synth)")
-    font = next(_find_fonts(), None) if sound_font is None else _checked_font(sound_font)
+    if sound_font is not None and not sound_font.exists():
+        raise NoSuchInput(f"--sound-font {sound_font}: no such file")
+    if sound_font is not None and not _is_font(sound_font):
+        raise UnreadableInput(f"--sound-font {sound_font}: not a sound font (.sf2 or .sf3)")
+    font = next(_find_fonts(), None) if sound_font is None else sound_font
     if font is None:
         folders = ", ".join(map(str, _font_folders()))
         raise Unavailable(f"{option}: no sound font in {folders}; name one with --sound-font FILE.sf2")
     return FluidSynth(Path(program), font)
-
-
-def _checked_font(font: Path) -> Path:
-    if not font.exists():
-        raise NoSuchInput(f"--sound-font {font}: no such file")
-    if not _is_font(font):
-        raise UnreadableInput(f"--sound-font {font}: not a sound font (.sf2 or .sf3)")
-    return font
 
 
 def _is_font(path: Path) -> bool:
@@ -117,12 +108,12 @@ def _font_folders() -> list[Path]:
 
 def _find_fonts() -> Iterator[Path]:
     """All sound fonts, folder by folder; the well-known ones with all instruments first."""
+
+    def rank(path: Path) -> tuple[int, str]:
+        name = path.name.lower()
+        ranks = (rank for rank, start in enumerate(_PREFERRED_FONTS) if name.startswith(start))
+        return next(ranks, len(_PREFERRED_FONTS)), name
+
     for folder in _font_folders():
         found = [path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES] if folder.is_dir() else []
-        yield from filter(_is_font, sorted(found, key=_font_rank))
-
-
-def _font_rank(path: Path) -> tuple[int, str]:
-    name = path.name.lower()
-    ranks = (rank for rank, start in enumerate(_PREFERRED_FONTS) if name.startswith(start))
-    return next(ranks, len(_PREFERRED_FONTS)), name
+        yield from filter(_is_font, sorted(found, key=rank))

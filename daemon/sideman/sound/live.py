@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
 from sideman.core.errors import Unavailable
 from sideman.core.events import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PITCH_BEND, PROGRAM_CHANGE, ProgramChange, encode
@@ -56,7 +56,17 @@ class LiveSynth:
         self._programs: list[tuple[int, int]] = []  # the chosen programs: (program, channel)
         self._last_output: deque[str] = deque(maxlen=2)  # its last messages
         self._ready = threading.Event()
-        self._process, self._pipe, output = _start_process(synth)
+        command = [str(synth.program), "-n", "-q", "-j", "-g", str(GAIN), str(synth.sound_font)]
+        pipe = subprocess.PIPE
+        try:  # it runs in its own session, so that Ctrl-C reaches only us
+            self._process = subprocess.Popen(  # noqa: S603 - the fluidsynth in the user's PATH
+                command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        except OSError as error:
+            raise Unavailable(f"--sound: {synth.program} cannot be run: {error.strerror}") from error
+        self._input, output = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
+        self._pipe = self._input.fileno()
+        os.set_blocking(self._pipe, False)
         self._reader = threading.Thread(target=self._read_output, args=(output,), name=FLUIDSYNTH, daemon=True)
         self._reader.start()
         self._write(b"echo " + _READY_TEXT)
@@ -102,7 +112,7 @@ class LiveSynth:
 
     def _stop(self, timeout_s: float) -> None:
         self._failure = self._failure or "it was closed"
-        os.close(self._pipe)
+        self._input.close()
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -128,9 +138,8 @@ class LiveSynth:
                     self._ready.set()
                 elif line.strip() and not line.startswith(b">"):
                     self._last_output.append(line.decode("utf-8", "replace").strip())
-        self._failure = self._failure or ": ".join(
-            filter(None, [f"{FLUIDSYNTH} has ended", "; ".join(self._last_output)])
-        )
+        messages = "; ".join(self._last_output)
+        self._failure = self._failure or f"{FLUIDSYNTH} has ended" + (f": {messages}" if messages else "")
         self._ready.set()
 
 
@@ -153,25 +162,3 @@ def shell_command(message: Sequence[int]) -> str:
     if kind == PITCH_BEND:
         return f"pitch_bend {channel} {message[1] | message[2] << 7}"
     return _COMMANDS.get(kind, "").format(channel, *message[1:])
-
-
-def _start_process(synth: FluidSynth) -> tuple[subprocess.Popen[bytes], int, IO[bytes]]:
-    """Start fluidsynth. Returns the process, our end of its input, and its output.
-
-    It runs in its own session, so that Ctrl-C reaches only us.
-    """
-    command = [str(synth.program), "-n", "-q", "-j", "-g", str(GAIN), str(synth.sound_font)]
-    (their_input, our_input), (our_output, their_output) = os.pipe(), os.pipe()
-    os.set_blocking(our_input, False)
-    try:
-        process = subprocess.Popen(  # noqa: S603 - the fluidsynth in the user's PATH
-            command, stdin=their_input, stdout=their_output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    except OSError as error:
-        os.close(our_input)
-        os.close(our_output)
-        raise Unavailable(f"--sound: {synth.program} cannot be run: {error.strerror}") from error
-    finally:
-        os.close(their_input)
-        os.close(their_output)
-    return process, our_input, os.fdopen(our_output, "rb")

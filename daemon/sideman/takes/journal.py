@@ -18,21 +18,10 @@ from typing import Annotated, Any, BinaryIO
 
 import msgspec
 
+from sideman.core import events
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, UnreadableInput
-from sideman.core.events import (
-    MAX_TIME,
-    Advanced,
-    BarStarted,
-    Beat,
-    EventSent,
-    InputReceived,
-    NoteHeard,
-    NoteOn,
-    PlayerEnded,
-    Report,
-    Second,
-)
+from sideman.core.events import MAX_TIME, Beat, Report, Second
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.types import quoted
 from sideman.files import open_file
@@ -90,9 +79,8 @@ class TakeHeader(msgspec.Struct, frozen=True):
             "settings": settings_to_json(self.settings),
             "chart": msgspec.to_builtins(WrittenChart.of(self.chart)),
         }
-        text = json.dumps(
-            {"format": JOURNAL_FORMAT, "version": JOURNAL_VERSION, **fields}, ensure_ascii=False, separators=(",", ":")
-        )
+        line = {"format": JOURNAL_FORMAT, "version": JOURNAL_VERSION, **fields}
+        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
@@ -128,25 +116,22 @@ class TakeTotals(msgspec.Struct, kw_only=True):
     def add_report(self, report: Report) -> None:
         """Count the next report."""
         match report:
-            case Advanced(second, beat) | PlayerEnded(second, beat) | InputReceived(second, beat):
-                self._advance(second, beat)
-            case BarStarted():
+            case events.Advanced(second, beat) | events.PlayerEnded(second, beat) | events.InputReceived(second, beat):
+                if beat < self.start:
+                    return
+                if beat != self.beat and self.second is not None:  # otherwise the music stands still
+                    seconds, beats = second - self.second, beat - self.beat
+                    self.seconds += seconds
+                    self.skipped += beats if beats > _JUMP_BEATS + max(0.0, seconds) * _MAX_BEATS_PER_S else 0.0
+                self.second, self.beat = second, beat
+            case events.BarStarted():
                 self.bars += 1
-            case EventSent(_, _, NoteOn()):
+            case events.EventSent(_, _, events.NoteOn()):
                 self.played += 1
-            case NoteHeard(_, NoteOn()):
+            case events.NoteHeard(_, events.NoteOn()):
                 self.heard += 1
             case _:
                 pass
-
-    def _advance(self, second: float, beat: float) -> None:
-        if beat < self.start:
-            return
-        if beat != self.beat and self.second is not None:  # otherwise the music stands still
-            seconds, beats = second - self.second, beat - self.beat
-            self.seconds += seconds
-            self.skipped += beats if beats > _JUMP_BEATS + max(0.0, seconds) * _MAX_BEATS_PER_S else 0.0
-        self.second, self.beat = second, beat
 
     @property
     def beats(self) -> float:

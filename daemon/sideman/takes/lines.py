@@ -14,28 +14,19 @@ from typing import Any, Self
 
 import msgspec
 
-from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, parse_meter
+from sideman.core import events
+from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, parse_meter
 from sideman.core.errors import ConfigError
 from sideman.core.events import (
     Advanced,
-    BarNumber,
     BarPlayed,
     BarStarted,
     Beat,
-    ChangeSettings,
-    Choice,
-    DataByte,
     EventSent,
     InputReceived,
     Message,
-    MidiEvent,
     NoteHeard,
-    Pitch,
-    PlainCommand,
     PlayerEnded,
-    Real,
-    Second,
-    SetChart,
 )
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import KEYS, Settings, value_of, with_values, write_value
@@ -52,12 +43,21 @@ _MAX_REASON_LENGTH = 300
 def encode_report(report: RecordedReport) -> bytes:
     """The line of a report, with its line break."""
     match report:
-        case InputReceived():
-            return encode_line(_InputLine.of(report))
-        case BarStarted():
-            return encode_line(_BarStartedLine.of(report))
-        case BarPlayed():
-            return encode_line(_BarPlayedLine.of(report))
+        case InputReceived(second, beat, item):
+            if isinstance(item, events.SetChart):
+                return encode_line(_InputLine(second, beat, _SetChartLine(WrittenChart.of(item.chart))))
+            if isinstance(item, events.ChangeSettings):
+                written = tuple((name, setting_to_json(name, value)) for name, value in item.values)
+                return encode_line(_InputLine(second, beat, _ChangeSettingsLine(written)))
+            return encode_line(_InputLine(second, beat, item))
+        case BarStarted(beat, meter, changes):
+            return encode_line(_BarStartedLine(beat, str(meter), tuple((at, chord.text) for at, chord in changes)))
+        case BarPlayed(number, chords, choices):
+            lines = tuple(
+                _ChoiceLine(each.tick, each.length, each.index, each.value.text, each.pitch, each.velocity)
+                for each in choices
+            )
+            return encode_line(_BarPlayedLine(number, tuple(chord.text for chord in chords), lines))
         case _:
             return encode_line(report)
 
@@ -70,8 +70,26 @@ def encode_line(content: msgspec.Struct) -> bytes:
 def decode_report(line: bytes) -> RecordedReport:
     """The report of a line. Raises ValueError."""
     try:
-        read = _DECODER.decode(line)
-        return read.report() if isinstance(read, _InputLine | _BarStartedLine | _BarPlayedLine) else read
+        read: RecordedReport | _InputLine | _BarStartedLine | _BarPlayedLine = _DECODER.decode(line)
+        match read:
+            case _InputLine(second, beat, item):
+                if isinstance(item, _SetChartLine):
+                    return InputReceived(second, beat, events.SetChart(item.chart.chart()))
+                if isinstance(item, _ChangeSettingsLine):
+                    values = tuple(_setting_from_json(name, value) for name, value in item.values)
+                    return InputReceived(second, beat, events.ChangeSettings(values))
+                return InputReceived(second, beat, item)
+            case _BarStartedLine(beat, meter, changes):
+                chords = tuple((at, parse_chord(text)) for at, text in changes)
+                return BarStarted(beat, parse_meter(meter), chords)
+            case _BarPlayedLine(number, texts, lines):
+                choices = tuple(
+                    events.Choice(one.tick, one.length, one.index, parse_value(one.value), one.pitch, one.velocity)
+                    for one in lines
+                )
+                return BarPlayed(number, tuple(map(parse_chord, texts)), choices)
+            case report:
+                return report
     except msgspec.ValidationError as error:
         raise ValueError(explain(error)) from None
     except (ChartError, ModelsError) as error:
@@ -136,7 +154,7 @@ class WrittenInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     composer: str
     key: str
-    tempo: Real | None
+    tempo: events.Real | None
     sections: tuple[tuple[int, str], ...]
 
 
@@ -169,17 +187,13 @@ class WrittenChart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             bars = []
             for number, chords in enumerate(self.bars):
                 meter = parse_meter(changes[number]) if number in changes else meter
-                bars.append(_read_bar(chords, meter))
+                onsets = [at for at, _ in chords]
+                if not onsets or onsets[0] != 0 or onsets != sorted(set(onsets)) or onsets[-1] >= meter.quarters:
+                    raise ChartError("chords out of their bar")
+                bars.append(Bar(tuple((at, parse_chord(text)) for at, text in chords), meter))
             return Chart(tuple(bars), ChartInfo(**msgspec.structs.asdict(self.about)))
         except (ChartError, ModelsError) as error:
             raise ValueError(f"not a chart: {error}") from None
-
-
-def _read_bar(chords: tuple[tuple[float, str], ...], meter: Meter) -> Bar:
-    onsets = [at for at, _ in chords]
-    if not onsets or onsets[0] != 0 or onsets != sorted(set(onsets)) or onsets[-1] >= meter.quarters:
-        raise ChartError("chords out of their bar")
-    return Bar(tuple((at, parse_chord(text)) for at, text in chords), meter)
 
 
 # -- reports
@@ -190,44 +204,20 @@ class _ChoiceLine(Message, frozen=True, tag="Choice"):
     length: int
     index: int | None
     value: str
-    pitch: Pitch | None
-    velocity: DataByte
-
-    @classmethod
-    def of(cls, choice: Choice) -> Self:
-        return cls(choice.tick, choice.length, choice.index, choice.value.text, choice.pitch, choice.velocity)
-
-    def choice(self) -> Choice:
-        return Choice(self.tick, self.length, self.index, parse_value(self.value), self.pitch, self.velocity)
+    pitch: events.Pitch | None
+    velocity: events.DataByte
 
 
 class _BarPlayedLine(Message, frozen=True, tag="BarPlayed"):
-    number: BarNumber
+    number: events.BarNumber
     chords: tuple[str, ...]
     choices: tuple[_ChoiceLine, ...]
-
-    @classmethod
-    def of(cls, bar: BarPlayed) -> Self:
-        return cls(bar.number, tuple(chord.text for chord in bar.chords), tuple(map(_ChoiceLine.of, bar.choices)))
-
-    def report(self) -> BarPlayed:
-        return BarPlayed(
-            self.number, tuple(map(parse_chord, self.chords)), tuple(choice.choice() for choice in self.choices)
-        )
 
 
 class _BarStartedLine(Message, frozen=True, tag="BarBegun"):
     beat: Beat
     meter: str
     changes: tuple[tuple[Beat, str], ...]
-
-    @classmethod
-    def of(cls, bar: BarStarted) -> Self:
-        return cls(bar.beat, str(bar.meter), tuple((at, chord.text) for at, chord in bar.changes))
-
-    def report(self) -> BarStarted:
-        changes = tuple((at, parse_chord(text)) for at, text in self.changes)
-        return BarStarted(self.beat, parse_meter(self.meter), changes)
 
 
 class _SetChartLine(Message, frozen=True, tag="SetChart"):
@@ -239,30 +229,9 @@ class _ChangeSettingsLine(Message, frozen=True, tag="Change"):
 
 
 class _InputLine(Message, frozen=True, tag="Arrived"):
-    second: Second
+    second: events.Second
     beat: Beat
-    item: MidiEvent | PlainCommand | _SetChartLine | _ChangeSettingsLine
-
-    @classmethod
-    def of(cls, report: InputReceived) -> Self:
-        match report.item:
-            case SetChart(chart):
-                return cls(report.second, report.beat, _SetChartLine(WrittenChart.of(chart)))
-            case ChangeSettings(values):
-                written = tuple((name, setting_to_json(name, value)) for name, value in values)
-                return cls(report.second, report.beat, _ChangeSettingsLine(written))
-            case item:
-                return cls(report.second, report.beat, item)
-
-    def report(self) -> InputReceived:
-        match self.item:
-            case _SetChartLine(form):
-                return InputReceived(self.second, self.beat, SetChart(form.chart()))
-            case _ChangeSettingsLine(values):
-                read = tuple(_setting_from_json(name, value) for name, value in values)
-                return InputReceived(self.second, self.beat, ChangeSettings(read))
-            case item:
-                return InputReceived(self.second, self.beat, item)
+    item: events.MidiEvent | events.PlainCommand | _SetChartLine | _ChangeSettingsLine
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=float)

@@ -12,27 +12,15 @@ import struct
 from collections import deque
 from collections.abc import Iterable
 
+from sideman.core import events
 from sideman.core.chart.chart import Meter
-from sideman.core.events import (
-    Advanced,
-    BarStarted,
-    ControlChange,
-    EventSent,
-    InputReceived,
-    NoteHeard,
-    NoteOff,
-    NoteOn,
-    PitchBend,
-    PlayerEnded,
-    ProgramChange,
-    Report,
-    encode,
-)
+from sideman.core.events import ControlChange, PitchBend, ProgramChange, encode
 from sideman.takes.journal import TakeHeader
 from sideman.takes.lines import settings_to_json
 
 TICKS_PER_BEAT = 960
 _TEXT, _NAME, _MARKER, _END, _TEMPO, _METER = 0x01, 0x03, 0x06, 0x2F, 0x51, 0x58
+_PLAYED = (events.NoteOn, events.NoteOff, ControlChange, ProgramChange, PitchBend)
 _MIN_BEAT_US, _MAX_BEAT_US = 60_000, 6_000_000
 """The length of a beat at 1000 and at 10 bpm, in microseconds; anything else is a jump and no tempo."""
 _TEMPO_TOLERANCE_S = 0.0005
@@ -118,25 +106,25 @@ class TakeMidiFile:
         """Take over the header when the take has got its name."""
         self._header, self._head = header, _conductor_head(header, self._opening_meter)
 
-    def add_report(self, report: Report) -> None:
+    def add_report(self, report: events.Report) -> None:
         """Add what a report says, if it belongs in the file."""
         match report:
-            case BarStarted(beat, meter, changes):
+            case events.BarStarted(beat, meter, changes):
                 self._add_meter(beat, meter)
                 self._end_tick = max(self._end_tick, self._tick(beat))
                 for at, chord in changes:
                     if chord.text != self._chord:
                         self._chord = chord.text
                         self._markers.append((self._tick(beat + at), _MARKER, chord.text.encode("utf-8", "replace")))
-            case EventSent(_, beat, NoteOn() | NoteOff() | ControlChange() | ProgramChange() | PitchBend() as event):
+            case events.EventSent(_, beat, event) if isinstance(event, _PLAYED):
                 self._played_track.add(self._tick(beat), encode(event))
-            case NoteHeard(beat, note):
+            case events.NoteHeard(beat, note):
                 self._heard_track.add(self._tick(beat), encode(note))
-            case InputReceived(second, beat, item):
+            case events.InputReceived(second, beat, item):
                 self._advance(second, beat, immediately=self._has_exact_tempo)
                 if isinstance(item, ControlChange | ProgramChange | PitchBend):
                     self._heard_track.add(self._tick(beat), encode(item))
-            case Advanced(second, beat) | PlayerEnded(second, beat):
+            case events.Advanced(second, beat) | events.PlayerEnded(second, beat):
                 self._advance(second, beat)
             case _:
                 pass
@@ -147,11 +135,8 @@ class TakeMidiFile:
         end = max(self._end_tick, *(track.current_tick for track in tracks))
         head = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), TICKS_PER_BEAT)
         conductor = self._conductor_track.chunk(self._head, end, self._markers)
-        voices = [
-            track.chunk(_text_event(_NAME, name), end)
-            for name, track in zip(("played", "heard"), tracks[1:], strict=True)
-        ]
-        return b"".join((head, conductor, *voices))
+        played = self._played_track.chunk(_text_event(_NAME, "played"), end)
+        return b"".join((head, conductor, played, self._heard_track.chunk(_text_event(_NAME, "heard"), end)))
 
     def _tick(self, beat: float) -> int:
         return max(0, round((beat - self._start) * TICKS_PER_BEAT))

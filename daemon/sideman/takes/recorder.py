@@ -18,18 +18,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from sideman.core import events
 from sideman.core.errors import DiskError, Unavailable
-from sideman.core.events import (
-    Advanced,
-    BarPlayed,
-    BarStarted,
-    InputReceived,
-    ModeChanged,
-    PlayerEnded,
-    Report,
-    SetChart,
-    SettingsChanged,
-)
+from sideman.core.events import Advanced, BarStarted, InputReceived, PlayerEnded, Report
 from sideman.core.settings.schema import TakesSettings, with_values
 from sideman.files import explain_write_errors
 from sideman.takes.folder import OpenTake, TakeFolder
@@ -76,19 +67,16 @@ class TakeRecorder:
                 self._writer.add(report, self._header)
             if self._recent is not None:
                 self._recent.add(report, 60.0 * self._minutes, self._header)
-        self._update_header(report, self._header)
-
-    def _update_header(self, report: Report, header: TakeHeader) -> None:
-        """Keep the header up to date for a take that starts later."""
+        header = self._header  # it is kept up to date for a take that starts later
         match report:
-            case SettingsChanged(values):
+            case events.SettingsChanged(values):
                 settings = with_values(header.settings, values)
                 seed = dict(values).get("play.seed")
                 self._header = replace(header, settings=settings, seed=seed if isinstance(seed, int) else header.seed)
                 self._minutes = settings.play.capture_minutes
-            case ModeChanged(mode):
+            case events.ModeChanged(mode):
                 self._header = replace(header, settings=with_values(header.settings, [("play.mode", mode)]))
-            case InputReceived(_, _, SetChart(chart)):
+            case InputReceived(_, _, events.SetChart(chart)):
                 self._header = replace(header, chart=chart)
             case _:
                 pass
@@ -170,7 +158,12 @@ class _TakeWriter:
     def add(self, report: RecordedReport, next_header: TakeHeader) -> None:
         """Add a report. `next_header` is that of a take that would start now."""
         if isinstance(report, BarStarted):
-            self._start_bar(report, next_header)
+            self._bar_over = True
+            too_large = self._open_take is not None and self._open_take.total_size > self._store.limit // 4
+            if too_large:
+                self.close()
+            if too_large or self._is_discarded:
+                self._start(partial_header(next_header, report.beat))
         if isinstance(report, Advanced | InputReceived | PlayerEnded):
             self._second = report.second
         if self._is_discarded:
@@ -180,31 +173,31 @@ class _TakeWriter:
         self._waiting_bytes += len(line)
         self._midi.add_report(report)
         self._totals.add_report(report)
-        at_bar = self._bar_over and isinstance(report, BarPlayed | Advanced)
+        at_bar = self._bar_over and isinstance(report, events.BarPlayed | Advanced)
         if at_bar or isinstance(report, PlayerEnded) or self._second - self._updated_at > MAX_WRITE_INTERVAL_S:
             self._update_files()
 
-    def _start_bar(self, bar: BarStarted, next_header: TakeHeader) -> None:
-        self._bar_over = True
-        too_large = self._open_take is not None and self._open_take.total_size > self._store.limit // 4
-        if too_large:
-            self.close()
-        if too_large or self._is_discarded:
-            self._start(partial_header(next_header, bar.beat))
-
     def _update_files(self, *, last: bool = False) -> None:
         self._bar_over, self._updated_at = False, self._second
-        if self._retry_at is not None and self._second < self._retry_at and not last:
-            self._discard_if_too_much()
-            return
-        try:
-            self._write(last=last)
-        except OSError as error:
-            self._write_failed(error)
-            return
-        if self._retry_at is not None:
-            self._retry_at = None
-            _log.info("take %s can be written again", self._header.name)
+        was_deleted = False
+        if self._retry_at is None or self._second >= self._retry_at or last:
+            try:
+                self._write(last=last)
+            except OSError as error:
+                if self._retry_at is None:
+                    where, why = self._store.folder.path, error.strerror or error
+                    _log.warning("%s: the take cannot be written: %s; sideman tries again each minute", where, why)
+                self._retry_at = self._second + RETRY_S
+                was_deleted = self._open_take is not None and self._open_take.is_deleted
+            else:
+                if self._retry_at is not None:
+                    _log.info("take %s can be written again", self._header.name)
+                self._retry_at = None
+        if was_deleted or self._waiting_bytes > MAX_WAITING_BYTES:
+            # Forget the waiting lines; the take ends with what the disk has of it.
+            if self._open_take is not None:
+                self._open_take.close()
+            self._open_take, self._lines, self._waiting_bytes, self._is_discarded = None, [], 0, True
 
     def _write(self, *, last: bool) -> None:
         if self._open_take is None:
@@ -220,25 +213,6 @@ class _TakeWriter:
         if take.total_size > self._pruned_at + self._store.limit // 16:
             self._pruned_at = take.total_size
             self._store.prune()
-
-    def _write_failed(self, error: OSError) -> None:
-        if self._retry_at is None:
-            where, why = self._store.folder.path, error.strerror or error
-            _log.warning("%s: the take cannot be written: %s; sideman tries again each minute", where, why)
-        self._retry_at = self._second + RETRY_S
-        if self._open_take is not None and self._open_take.is_deleted:
-            self._discard()
-        self._discard_if_too_much()
-
-    def _discard_if_too_much(self) -> None:
-        if self._waiting_bytes > MAX_WAITING_BYTES:
-            self._discard()
-
-    def _discard(self) -> None:
-        """Forget the waiting lines; the take ends with what the disk has of it."""
-        if self._open_take is not None:
-            self._open_take.close()
-        self._open_take, self._lines, self._waiting_bytes, self._is_discarded = None, [], 0, True
 
     def keep(self) -> str:
         """Update the files and return the path of the MIDI file. Raises CannotCreate or DiskError."""
@@ -289,21 +263,18 @@ class _RecentBars:
             self._lines, self._bytes, self._is_whole = [], 0, False
             return
         if isinstance(report, BarStarted) or len(self._lines) > 10_000:
-            self._close_bar(seconds, next_header)
+            if self._lines:
+                self._bars.append(_RecordedBar(self._second, self._header, b"".join(self._lines)))
+                self._bytes += len(self._bars[-1].lines)
+            self._lines, self._header = [], next_header
+            while self._bars and (self._bars[0].second < self._second - seconds or self._bytes > MAX_RECENT_BYTES):
+                self._bytes -= len(self._bars.popleft().lines)
+                self._is_whole = False
         elif not (self._is_whole or self._bars or self._lines):
             return  # a take from the middle starts with a bar line
         if isinstance(report, Advanced | InputReceived | PlayerEnded):
             self._second = report.second
         self._lines.append(encode_report(report))
-
-    def _close_bar(self, seconds: float, next_header: TakeHeader) -> None:
-        if self._lines:
-            self._bars.append(_RecordedBar(self._second, self._header, b"".join(self._lines)))
-            self._bytes += len(self._bars[-1].lines)
-        self._lines, self._header = [], next_header
-        while self._bars and (self._bars[0].second < self._second - seconds or self._bytes > MAX_RECENT_BYTES):
-            self._bytes -= len(self._bars.popleft().lines)
-            self._is_whole = False
 
     def keep(self, store: _TakeStore) -> str:
         """Write the bars as a take and return the path of its MIDI file."""

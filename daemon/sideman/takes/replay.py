@@ -32,7 +32,7 @@ from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.recorder import TakeRecorder, timestamp
 from sideman_models.errors import ModelsError
 from sideman_models.music.values import TICKS_PER_QUARTER
-from sideman_models.network.bundle import Bundle, load_bundle
+from sideman_models.network.bundle import load_bundle
 from sideman_models.text import printable
 
 
@@ -99,20 +99,14 @@ def complete_journal(journal: Journal, folder: TakeFolder) -> Journal:
 
 def performance_of(header: TakeHeader) -> Performance:
     """The performance that the take was made from. Raises Unavailable if its network is gone or has changed."""
-    bundle = _find_bundle(header)
-    net = make_network(header.settings.model.engine, bundle.weights)
-    return Performance(header.settings, header.chart, bundle, net, header.seed)
-
-
-def _find_bundle(header: TakeHeader) -> Bundle:
-    """The bundle that played: by its name or at its path, if it still has the same fingerprint."""
     for name in dict.fromkeys((header.settings.model.bundle, header.path)):
         try:
             bundle = load_bundle(name)
         except ModelsError:
             continue
         if bundle.fingerprint == header.weights:
-            return bundle
+            network = make_network(header.settings.model.engine, bundle.weights)
+            return Performance(header.settings, header.chart, bundle, network, header.seed)
     raise Unavailable(
         f"{printable(header.name)}: the network that played it, {printable(header.bundle)} "
         f"({printable(header.weights[:12])}), is gone or has changed; `sideman takes export` gives what was played"
@@ -125,9 +119,8 @@ def engine_at_start(header: TakeHeader, performance: Performance) -> Engine:
     Raises Unavailable for a take that starts in the middle of the music, UnreadableInput for an impossible state.
     """
     if not header.whole:
-        raise Unavailable(
-            f"{printable(header.name)}: it starts in the middle of the music, so it cannot be played again"
-        )
+        why = "it starts in the middle of the music, so it cannot be played again"
+        raise Unavailable(f"{printable(header.name)}: {why}")
     engine = performance.make_engine(header.second, header.start, clocks=clock_config(header.settings, header.chart))
     try:
         engine.improviser.restore_state(header.memory, round(header.start * TICKS_PER_QUARTER))
@@ -210,47 +203,32 @@ class _DifferenceFound(Exception):
     """The replay differs here."""
 
 
-class _Comparison:
-    """Compares the events that are sent now with those that were sent then."""
-
-    def __init__(self, then: Iterator[EventSent]) -> None:
-        self.same = 0
-        self.difference = ""
-        self._then = then
-        self._first_extra: EventSent | None = None
-
-    def add(self, now: EventSent) -> None:
-        """Compare the next event. Raises at the first difference."""
-        if self.difference:
-            return  # notes are still released after the difference
-        then = next(self._then, None)
-        if then is None:
-            self._first_extra = self._first_extra or now
-        elif then == now:
-            self.same += 1
-        else:
-            self.difference = _describe_difference(then, now)
-            raise _DifferenceFound
-
-    def end(self, *, ended: bool) -> None:
-        """Compare the ends. If the take `ended` and was not cut off, no more events may have been sent now."""
-        missing = next(self._then, None)
-        if missing is not None or (self._first_extra is not None and ended):
-            self.difference = _describe_difference(missing, self._first_extra)
-
-
 def compare_replay(journal: Journal, engine: Engine, on_report: ReportSink) -> ReplayResult:
     """Replay a take on `engine` up to the first event that differs; pass every report to `on_report`."""
-    comparison = _Comparison(_sent_events(journal.reports()))
+    sent_then = _sent_events(journal.reports())
+    same, difference = 0, ""
+    first_extra: EventSent | None = None
 
     def compare(report: Report) -> None:
+        nonlocal same, difference, first_extra
         on_report(report)
-        if isinstance(report, EventSent):
-            comparison.add(report)
+        if difference or not isinstance(report, EventSent):
+            return  # notes are still released after the difference
+        then = next(sent_then, None)
+        if then is None:
+            first_extra = first_extra or report
+        elif then == report:
+            same += 1
+        else:
+            difference = _describe_difference(then, report)
+            raise _DifferenceFound
 
     with contextlib.suppress(_DifferenceFound):
-        comparison.end(ended=replay(engine, journal.reports(), compare))
-    return ReplayResult(comparison.same, comparison.difference)
+        ended = replay(engine, journal.reports(), compare)
+        missing = next(sent_then, None)
+        if missing is not None or (first_extra is not None and ended):  # a take that was cut off may lack events
+            difference = _describe_difference(missing, first_extra)
+    return ReplayResult(same, difference)
 
 
 def _sent_events(reports: Iterator[Report]) -> Iterator[EventSent]:

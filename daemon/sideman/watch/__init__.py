@@ -13,10 +13,8 @@ from typing import TextIO
 
 from sideman.control.protocol import Request
 
-RequestSender = Callable[[Request], None]
 
-
-def watch(lines: Iterable[str], stream: TextIO, *, send: RequestSender | None = None) -> int:
+def watch(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], None] | None = None) -> int:
     """Show on `stream` what comes in `lines` of the control socket. Return the exit status.
 
     It ends with the lines, or when the user leaves. With `send`, which sends a request to the daemon, keys do more than

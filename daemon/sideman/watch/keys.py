@@ -37,17 +37,13 @@ def raw_keyboard(stream: TextIO | None) -> Iterator[int | None]:
     before = termios.tcgetattr(number)
     try:
         tty.setcbreak(number)
-        _disable_suspend(number)
+        # Without Ctrl-Z, which would leave the shell on the view's screen, without a cursor.
+        settings = termios.tcgetattr(number)
+        settings[_CONTROL_CHARACTERS][termios.VSUSP] = os.fpathconf(number, "PC_VDISABLE").to_bytes(1, "big")
+        termios.tcsetattr(number, termios.TCSANOW, settings)
         yield number
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
-
-
-def _disable_suspend(number: int) -> None:
-    """Disable Ctrl-Z, which would leave the shell on the view's screen, without a cursor."""
-    settings = termios.tcgetattr(number)
-    settings[_CONTROL_CHARACTERS][termios.VSUSP] = os.fpathconf(number, "PC_VDISABLE").to_bytes(1, "big")
-    termios.tcsetattr(number, termios.TCSANOW, settings)
 
 
 def read_keys(number: int | None, seconds: float) -> list[str]:

@@ -9,39 +9,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Literal
 
+from sideman.control import protocol
 from sideman.control.codec import decode_message
-from sideman.control.protocol import (
-    BeatEvent,
-    ChangedEvent,
-    ChartEvent,
-    ComingEvent,
-    DoingEvent,
-    HeardEvent,
-    LogEvent,
-    Message,
-    ModeEvent,
-    ModeRequest,
-    NextNote,
-    PortsEvent,
-    Refusal,
-    Request,
-    SetRequest,
-    StatusEvent,
-    TimingEvent,
-    ValueEvent,
-)
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
 from sideman.core.settings.voices import VOICES
 from sideman_models.music.harmony import pitch_name
 from sideman_models.text import printable
 
-NoteSource = Literal["own", "comp", "heard"]
+NoteSource = Literal["own", "comp", "heard", "next"]
 
 MAX_NOTES = 1000
 """Notes that are kept: more than any terminal can show."""
@@ -49,6 +30,8 @@ MAX_LOG_LINES = 20
 _MAX_AHEAD_BEATS = 1.0  # beats; without events the music is assumed to go on in tempo for this long
 _JUMP_BACK_BEATS = 0.5  # beats; a step back of more than this means that the music continues somewhere else
 _EPSILON_BEATS = 1e-6  # beats; for positions that were rounded in the daemon
+_KEPT_FIELDS = ("mode", "doing", "rolling", "bpm", "seed", "ports", "clock", "top", "chord", "next_chord")
+"""The fields of events that the state keeps under the same names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +64,11 @@ class WatchState:
     mode: str = ""
     requested_mode: str = ""
     """A mode that the user has requested, until it takes effect."""
-    state: str = ""
+    doing: str = ""
     seed: int | None = None
     ports: str = ""
     clock: str = ""
-    next_note: NextNote | None = None
+    next_note: protocol.NextNote | None = None
     counts: dict[str, int] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MAX_LOG_LINES))
@@ -99,57 +82,63 @@ class WatchState:
     _notes: deque[ViewNote] = field(default_factory=lambda: deque(maxlen=MAX_NOTES))
     _held_onsets: dict[int, float] = field(default_factory=dict)
 
-    def apply_event(self, event: Message | None, second: float) -> None:
+    def apply_event(self, event: protocol.Message | None, second: float) -> None:
         """Take in what came at `second`, of a clock that never goes back. None is ignored."""
         if event is None:
             return
         self.last_event_s = second
-        match event:
-            case StatusEvent():
-                self._apply_status(event, second)
-            case BeatEvent():
-                self._apply_position(event, second)
-            case ValueEvent(beat=beat, pitch=pitch, beats=beats, voice=voice) if voice in VOICES:
-                self._notes.append(ViewNote("own" if voice == "solo" else "comp", pitch, beat, beat + beats))
-            case HeardEvent():
-                self._apply_heard(event)
-            case ComingEvent(beat, pitch, value):
-                self.next_note = None if beat is None else NextNote(beat, pitch, printable(value or ""))
-            case ChartEvent():
-                self._apply_chart(event)
-            case _:
-                self._apply_text(event)
+        for name in _KEPT_FIELDS:
+            if hasattr(event, name):
+                value = getattr(event, name)
+                setattr(self, name, printable(value) if isinstance(value, str) else value)
+        if self.requested_mode == self.mode:
+            self.requested_mode = ""
+        if isinstance(event, protocol.StatusEvent | protocol.BeatEvent):
+            self._apply_position(event, second)
+        if isinstance(event, protocol.StatusEvent | protocol.TimingEvent):
+            self.counts = {name: getattr(event, name) for name in ("late", "heard", "echoes", "played")}
+        self._apply_music(event)
+        self._apply_text(event)
 
-    def _apply_text(self, event: Message) -> None:
+    def _apply_music(self, event: protocol.Message) -> None:
         match event:
-            case ModeEvent(mode):
-                self._set_mode(mode)
-            case DoingEvent(state):
-                self.state = printable(state)
-            case PortsEvent(text):
-                self.ports = printable(text)
-            case ChangedEvent(values):
+            case protocol.StatusEvent(coming=coming):
+                self.next_note = coming and protocol.NextNote(coming.beat, coming.pitch, printable(coming.value))
+            case protocol.ComingEvent(beat, pitch, value):
+                self.next_note = None if beat is None else protocol.NextNote(beat, pitch, printable(value or ""))
+            case protocol.ValueEvent(beat=beat, pitch=pitch, beats=beats, voice=voice) if voice in VOICES:
+                self._notes.append(ViewNote("own" if voice == "solo" else "comp", pitch, beat, beat + beats))
+            case protocol.HeardEvent(beat, on, pitch):
+                onset = self._held_onsets.pop(pitch, None)
+                if onset is not None:
+                    self._notes.append(ViewNote("heard", pitch, onset, max(onset, beat)))
+                if on:
+                    self._held_onsets[pitch] = beat
+            case protocol.ChartEvent():
+                self._apply_chart(event)
+
+    def _apply_text(self, event: protocol.Message) -> None:
+        match event:
+            case protocol.StatusEvent(settings=values):
+                self.settings |= values
+            case protocol.ChangedEvent(values):
                 self.settings |= values
                 self._add_log("info", ", ".join(f"{name} is {value}" for name, value in values.items()))
-            case TimingEvent():
-                self._set_counts(event)
-            case LogEvent(level, text):
+            case protocol.PortsEvent(text):
+                self.ports = printable(text)
+            case protocol.LogEvent(level, text):
                 self._add_log(level, text)
-            case Refusal():
+            case protocol.Refusal():
                 self.requested_mode = ""
                 self._add_log("error", event.error)
-            case _:
-                pass
 
-    def apply_request(self, request: Request) -> None:
+    def apply_request(self, request: protocol.Request) -> None:
         """Assume that the daemon does what the user requests, so that the next key can start from it."""
         match request:
-            case ModeRequest(mode):
+            case protocol.ModeRequest(mode):
                 self.requested_mode = mode
-            case SetRequest(key, value):
+            case protocol.SetRequest(key, value):
                 self.settings[key] = value
-            case _:
-                pass
 
     def beat_at(self, second: float) -> float | None:
         """Return the beat at `second`. After the last known beat it goes on in tempo, for one beat at most."""
@@ -170,11 +159,6 @@ class WatchState:
         transpose = self.settings.get("midi.transpose")
         shown = pitch - transpose if isinstance(transpose, int) else pitch
         return pitch_name(shown) if 0 <= shown <= 127 else ""
-
-    @property
-    def meter(self) -> Meter:
-        """The meter of the first bar."""
-        return self.meters[0]
 
     def bar_at(self, beat: float) -> int:
         """Return the bar that contains `beat`, counted from 0 at the top of the chart that is played."""
@@ -204,71 +188,37 @@ class WatchState:
         named = [index for index, chord in enumerate(chords) if chord == self.chord]
         return min(named, key=lambda index: abs(index - share), default=share)
 
-    # -- events
-
-    def _apply_status(self, status: StatusEvent, second: float) -> None:
-        self.bpm, self.seed, self.rolling = status.bpm, status.seed, status.rolling
-        self._apply_position(status, second)
-        self._set_mode(status.mode)
-        self.state = printable(status.doing)
-        self._set_counts(status)
-        self.ports, self.clock = printable(status.ports), printable(status.clock)
-        self.settings |= status.settings
-        coming = status.coming
-        self.next_note = coming and NextNote(coming.beat, coming.pitch, printable(coming.value))
-
-    def _apply_position(self, event: StatusEvent | BeatEvent, second: float) -> None:
+    def _apply_position(self, event: protocol.StatusEvent | protocol.BeatEvent, second: float) -> None:
         if self._beat is not None and event.beat < self._beat - _JUMP_BACK_BEATS:
             self._notes.clear()
             self._held_onsets.clear()
             self.next_note = None
         self._beat, self._beat_s = event.beat, second
-        self.top = event.top
         self.bars_before = event.bar - 1 - self.bar_at(event.beat)
-        self.chord, self.next_chord = printable(event.chord), printable(event.next_chord)
 
-    def _apply_heard(self, event: HeardEvent) -> None:
-        onset = self._held_onsets.pop(event.pitch, None)
-        if onset is not None:
-            self._notes.append(ViewNote("heard", event.pitch, onset, max(onset, event.beat)))
-        if event.on:
-            self._held_onsets[event.pitch] = event.beat
-
-    def _apply_chart(self, chart: ChartEvent) -> None:
+    def _apply_chart(self, chart: protocol.ChartEvent) -> None:
         if not chart.bars:
             return
         self.bars = tuple(tuple(map(printable, bar)) for bar in chart.bars)
         self.title = printable(chart.title)
         self.sections = tuple((bar, printable(name)) for bar, name in chart.sections)
-        self.meters = tuple(_bar_meters([(0, chart.meter), *chart.meters], len(chart.bars)))
+        changes, meter, meters = {0: chart.meter, **dict(chart.meters)}, Meter(4, 4), []
+        for bar in range(len(chart.bars)):
+            with suppress(ChartError):  # a meter that makes no sense is ignored
+                meter = parse_meter(changes[bar]) if bar in changes else meter
+            meters.append(meter)
+        self.meters = tuple(meters)
         quarters = (float(meter.quarters) for meter in self.meters)
         self._bar_line_beats = tuple(accumulate(quarters, initial=0.0))
-
-    def _set_mode(self, mode: str) -> None:
-        self.mode = printable(mode)
-        self.requested_mode = "" if self.requested_mode == self.mode else self.requested_mode
-
-    def _set_counts(self, event: StatusEvent | TimingEvent) -> None:
-        self.counts = {"late": event.late, "heard": event.heard, "echoes": event.echoes, "played": event.played}
 
     def _add_log(self, level: str, text: str) -> None:
         if text:
             self.log.append((printable(level).lower(), printable(text)))
 
 
-def read_message(line: str) -> Message | None:
+def read_message(line: str) -> protocol.Message | None:
     """Return the message in a line; None for a line that is not understood."""
     try:
         return decode_message(line)
     except ValueError:
         return None
-
-
-def _bar_meters(changes: Iterable[tuple[int, str]], bars: int) -> Iterator[Meter]:
-    """Return the meter of each of `bars` bars. A meter that makes no sense is ignored."""
-    by_bar, meter = dict(changes), Meter(4, 4)
-    for bar in range(bars):
-        if bar in by_bar:
-            with suppress(ChartError):
-                meter = parse_meter(by_bar[bar])
-        yield meter

@@ -38,28 +38,25 @@ class PlainWriter:
 
     def lines_for(self, event: Message | None) -> Iterator[str]:
         """Return the lines for an event; most events have none."""
-        self._state.apply_event(event, 0.0)
+        state = self._state
+        state.apply_event(event, 0.0)
         if isinstance(event, BarEvent):
             yield self._format_bar(event)
-        while self._state.log:
-            level, text = self._state.log.popleft()
+        while state.log:
+            level, text = state.log.popleft()
             yield text if level == "info" else f"{level}: {text}"
-        yield from self._changed_lines()
-
-    def _changed_lines(self) -> Iterator[str]:
-        state, late = self._state, self._state.counts.get("late", 0)
         meters = ", ".join(dict.fromkeys(map(str, state.meters)))
+        chart = f"{state.title or 'untitled'}, {count_noun(len(state.bars), 'bar')} of {meters}"
+        late = state.counts.get("late", 0)
         if state.bpm is not None and abs(state.bpm - self._bpm) >= _TEMPO_CHANGE_BPM:
             self._bpm = state.bpm
         has_halted = not state.rolling or "rolling" in self._last_lines
         lines = {
-            "chart": f"chart: {state.title or 'untitled'}, {count_noun(len(state.bars), 'bar')} of {meters}"
-            if state.bars
-            else "",
+            "chart": f"chart: {chart}" if state.bars else "",
             "seed": "" if state.seed is None else f"seed: {state.seed}",
             "tempo": f"tempo: {self._bpm:.0f} bpm" if self._bpm else "",
             "mode": f"mode: {state.mode}" if state.mode else "",
-            "state": state.state,
+            "doing": state.doing,
             "ports": f"ports: {state.ports}" if state.ports else "",
             "rolling": ("rolling" if state.rolling else "halted") if has_halted else "",
             "late": f"late: {count_noun(late, 'note')} left out" if late else "",

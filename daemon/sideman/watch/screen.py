@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate, groupby, islice, pairwise
 from operator import itemgetter
@@ -14,11 +14,21 @@ from rich.text import Text
 
 from sideman.watch.model import WatchState
 from sideman.watch.roll import CELLS, LABEL_COLUMNS, draw_roll
-from sideman.watch.settings_rows import CONTROL_ROWS, ControlRow
+from sideman_models.text import printable
 
 BARS_PER_LINE, NARROW_BARS_PER_LINE = 4, 2
-CONTROLS_WIDTH = 27
+SETTINGS_WIDTH = 27
+_SETTINGS = {
+    "temperature": (0, 2), "density": (0, 2), "harmony": (0, 2), "contour": (0, 2), "rate": None, "swing": (0.5, 0.75),
+    "gate": (0, 1), "velocity": (0, 127), "comp": None, "range": None, "repetition": None, "top_p": (0, 1),
+    "top_k": None, "rests": None, "longest": None, "offset_ms": None,
+}  # fmt: skip
+"""The settings below `play` that are shown, and where the bar of each is empty and full; None: it has no bar.
+
+The most important ones for a player come first, because a small terminal shows only some of them.
+"""
 _BAR_CELLS = 8
+_MAX_VALUE = 1e9  # a larger number is no value of these settings
 _SILENT_AFTER_S = 3.0  # a daemon that works sends its status twice a second
 _MAX_PULSES = 8  # pulses of a bar that are shown one by one
 _MAX_SECTION_LENGTH = 10
@@ -45,17 +55,13 @@ class Glyphs:
         return text.translate({0x266D: "b", 0x266F: "#"}).encode("ascii", "replace").decode()
 
 
-def _by_letter(kinds: dict[str, str]) -> dict[str, str]:
-    """Return the character for each letter of the roll, from two for each kind: the onset and what follows."""
-    return {letter: shown for kind, pair in kinds.items() for letter, shown in zip(CELLS[kind], pair, strict=True)}
-
-
+_ROLL_LETTERS = "O=Y-c?B|:"
 UTF8 = Glyphs(
-    _by_letter({"own": "●━", "heard": "○─", "comp": "··", "next": "◌◌", "both": "◉◉", "now": "││", "bar": "┊┊"}),
+    dict(zip(_ROLL_LETTERS, "●━○─·◌◉│┊", strict=True)),
     rule="─", current_bar="▶", bar_line="│", full="█", empty="░", utf8=True,
 )  # fmt: skip
 ASCII = Glyphs(
-    _by_letter({"own": "#=", "heard": "o-", "comp": "..", "next": "??", "both": "@@", "now": "||", "bar": "::"}),
+    dict(zip(_ROLL_LETTERS, "#=o-.?@|:", strict=True)),
     rule="-", current_bar=">", bar_line="|", full="#", empty=".", utf8=False,
 )  # fmt: skip
 _COERCED_LOCALES = ("C.UTF-8", "C.utf8")
@@ -98,13 +104,10 @@ def draw_screen(
     if body >= 3:
         lines += _body_lines(state, 0.0 if beat is None else beat, width, body, glyphs)
     lines += [*(Text() for _ in range(height - len(lines) - len(footer))), *footer]
-    return [_fit_line(line, width) for line in lines[:height]]
-
-
-def _fit_line(line: Text, width: int) -> Text:
-    line.truncate(width, overflow="crop")
-    line.rstrip()
-    return line
+    for line in lines[:height]:
+        line.truncate(width, overflow="crop")
+        line.rstrip()
+    return lines[:height]
 
 
 def _join_parts(*parts: str | tuple[str, str], gap: str = "   ") -> Text:
@@ -117,7 +120,15 @@ def _join_parts(*parts: str | tuple[str, str], gap: str = "   ") -> Text:
 
 
 def _title_line(state: WatchState, beat: float | None, second: float, width: int, glyphs: Glyphs) -> Text:
-    place = "" if beat is None else _position_text(state, state.bar_at(beat))
+    bar = None if beat is None else state.bar_at(beat)
+    if bar is None:
+        place = ""
+    elif not state.bars:
+        place = f"bar {bar + 1}"
+    elif bar < 0:
+        place = "count-in"
+    else:
+        place = f"chorus {bar // len(state.bars) + 1}   bar {bar % len(state.bars) + 1} of {len(state.bars)}"
     quiet = 0.0 if state.last_event_s is None else second - state.last_event_s
     silent = f"no word for {quiet:.0f} s" if quiet > _SILENT_AFTER_S else ""
     seed = "" if state.seed is None else f"seed {state.seed}"
@@ -126,42 +137,23 @@ def _title_line(state: WatchState, beat: float | None, second: float, width: int
     return _join_parts((silent, "bold red"), (name, "bold cyan"), place, (title, "bold"), (seed, "dim"))
 
 
-def _position_text(state: WatchState, bar: int) -> str:
-    if not state.bars:
-        return f"bar {bar + 1}"
-    if bar < 0:
-        return "count-in"
-    chorus, place = divmod(bar, len(state.bars))
-    return f"chorus {chorus + 1}   bar {place + 1} of {len(state.bars)}"
-
-
 def _pulse_line(state: WatchState, beat: float | None, width: int, glyphs: Glyphs) -> Text:
+    """Return the mode, the tempo, the pulses of the bar with the present one in brackets, and the chords."""
     narrow = width < _NARROW
     bpm = "" if state.bpm is None else f"{state.bpm:.{0 if narrow else 1}f} bpm"
     halted = "" if state.rolling else "halted"
-    does = ": ".join(filter(None, [" > ".join(filter(None, [state.mode, state.requested_mode])), state.state]))
-    beats = "" if beat is None else _beat_marks(state, beat)
+    does = ": ".join(filter(None, [" > ".join(filter(None, [state.mode, state.requested_mode])), state.doing]))
+    pulses = ""
+    if beat is not None:
+        bar = state.bar_at(beat)
+        meter = state.meter_of_bar(bar)
+        at = math.floor((beat - state.bar_line_beat(bar)) * meter.denominator / 4 + 1e-6) % meter.numerator
+        marks = [f"[{number + 1}]" if number == at else f" {number + 1} " for number in range(meter.numerator)]
+        pulses = f"{meter} {''.join(marks)}" if len(marks) <= _MAX_PULSES else f"{meter}  {marks[at]}"
     chords = [state.chord, state.next_chord if state.next_chord != state.chord else ""]
     changes = glyphs.printable(" > ".join(filter(None, chords)))
-    return _join_parts(
-        (glyphs.printable(does), "bold green"),
-        (halted, "yellow"),
-        bpm,
-        beats,
-        (changes, "bold"),
-        gap="  " if narrow else "   ",
-    )
-
-
-def _beat_marks(state: WatchState, beat: float) -> str:
-    """Return the pulses of the bar, with the present one in brackets."""
-    bar = state.bar_at(beat)
-    meter = state.meter_of_bar(bar)
-    at = math.floor((beat - state.bar_line_beat(bar)) * meter.denominator / 4 + 1e-6) % meter.numerator
-    if meter.numerator > _MAX_PULSES:
-        return f"{meter}  [{at + 1}]"
-    marks = (f"[{number + 1}]" if number == at else f" {number + 1} " for number in range(meter.numerator))
-    return f"{meter} {''.join(marks)}"
+    parts = ((glyphs.printable(does), "bold green"), (halted, "yellow"), bpm, pulses, (changes, "bold"))
+    return _join_parts(*parts, gap="  " if narrow else "   ")
 
 
 # -- the chart
@@ -171,41 +163,27 @@ def _chart_lines(state: WatchState, beat: float | None, width: int, room: int, g
     """Return `room` lines of the chart around the current bar; each section begins a new line."""
     if not state.bars:
         return []
-    here = None if beat is None else state.bar_at(beat)
-    current = None if here is None else here % len(state.bars)
+    current = None if beat is None else state.bar_at(beat) % len(state.bars)
     across = NARROW_BARS_PER_LINE if width < _NARROWEST else BARS_PER_LINE
-    rows = list(_chart_rows(state, across))
-    at = next((n for n, (_, bars) in enumerate(rows) if current in bars), 0)
-    first = max(0, min(at - (room - 1) // 2, len(rows) - room))
-    margin = min(_MAX_SECTION_LENGTH, max(cell_len(glyphs.printable(name)) for name, _ in rows)) + 1
+    names = {bar: glyphs.printable(name) for bar, name in state.sections if 0 <= bar < len(state.bars)}
+    rows = [
+        range(bar, min(bar + across, end))
+        for first, end in pairwise(sorted({0, *names, len(state.bars)}))
+        for bar in range(first, end, across)
+    ]
+    at = next((number for number, bars in enumerate(rows) if current in bars), 0)
+    top = max(0, min(at - (room - 1) // 2, len(rows) - room))
+    margin = min(_MAX_SECTION_LENGTH, max(map(cell_len, names.values()), default=0)) + 1
     cell = max(4, (width - margin - 1) // across)
-    return [_chart_row(state, beat, current, row, (margin, cell), glyphs) for row in rows[first : first + room]]
-
-
-def _chart_rows(state: WatchState, across: int) -> Iterator[tuple[str, range]]:
-    """Return each line of the chart, of up to `across` bars: the section that begins there, and its bars."""
-    names = {bar: name for bar, name in state.sections if 0 <= bar < len(state.bars)}
-    for first, end in pairwise(sorted({0, *names, len(state.bars)})):
-        for bar in range(first, end, across):
-            yield names.get(bar, "") if bar == first else "", range(bar, min(bar + across, end))
-
-
-def _chart_row(
-    state: WatchState,
-    beat: float | None,
-    current: int | None,
-    row: tuple[str, range],
-    size: tuple[int, int],
-    glyphs: Glyphs,
-) -> Text:
-    (name, bars), (margin, cell) = row, size
-    line = Text().append(f"{set_cell_size(glyphs.printable(name), margin - 1)} ", "dim")
-    for bar in bars:
-        here = beat if bar == current else None
-        line.append(glyphs.bar_line if here is None else glyphs.current_bar, "dim" if here is None else "bold")
-        line.append_text(_chart_bar(state, bar, here, cell - 1, glyphs))
-    line.append(glyphs.bar_line, "dim")
-    return line
+    lines = []
+    for bars in rows[top : top + room]:
+        line = Text().append(f"{set_cell_size(names.get(bars.start, ''), margin - 1)} ", "dim")
+        for bar in bars:
+            here = beat if bar == current else None
+            line.append(glyphs.bar_line if here is None else glyphs.current_bar, "dim" if here is None else "bold")
+            line.append_text(_chart_bar(state, bar, here, cell - 1, glyphs))
+        lines.append(line.append(glyphs.bar_line, "dim"))
+    return lines
 
 
 def _chart_bar(state: WatchState, bar: int, beat: float | None, width: int, glyphs: Glyphs) -> Text:
@@ -225,9 +203,8 @@ def _chart_bar(state: WatchState, bar: int, beat: float | None, width: int, glyp
 def _legend_line(width: int, glyphs: Glyphs, keys: str) -> Text:
     """Return the line that explains the marks of the roll and the keys."""
     kinds = {"own": "sideman", "heard": "you", "next": "next"}
-    marks = " ".join(
-        "".join(glyphs.roll_cells[letter] for letter in CELLS[kind]) + f" {who}" for kind, who in kinds.items()
-    )
+    notes = {kind: "".join(glyphs.roll_cells[letter] for letter in CELLS[kind]) for kind in kinds}
+    marks = " ".join(f"{notes[kind]} {who}" for kind, who in kinds.items())
     line = f"{glyphs.rule} {marks} "
     keys = f" {glyphs.printable(keys)} " if keys else ""
     fill = glyphs.rule * max(0, width - len(line) - len(keys) - 2)
@@ -236,13 +213,13 @@ def _legend_line(width: int, glyphs: Glyphs, keys: str) -> Text:
 
 def _body_lines(state: WatchState, beat: float, width: int, height: int, glyphs: Glyphs) -> list[Text]:
     """Return the roll and, if there is room, the settings beside it."""
-    beside = width >= CONTROLS_WIDTH + 45
-    across = width - CONTROLS_WIDTH - 1 if beside else width
+    beside = width >= SETTINGS_WIDTH + 45
+    across = width - SETTINGS_WIDTH - 1 if beside else width
     lines = [_roll_line(line, glyphs) for line in draw_roll(state, beat, across, height)]
     if beside:
-        for line, control in zip(lines, CONTROL_ROWS, strict=False):
+        for line, name in zip(lines, _SETTINGS, strict=False):
             line.truncate(across + 1, overflow="crop", pad=True)
-            line.append_text(_control_line(state, control, glyphs))
+            line.append_text(_setting_line(name, state.settings.get(f"play.{name}", "-"), glyphs))
     return lines
 
 
@@ -257,14 +234,17 @@ def _roll_line(line: str, glyphs: Glyphs) -> Text:
     return text
 
 
-def _control_line(state: WatchState, control: ControlRow, glyphs: Glyphs) -> Text:
-    share, text = control.share_and_text(state.settings)
-    if share is None:
-        return Text(f"{control.label:11} {glyphs.printable(text)[: CONTROLS_WIDTH - 12]}")
-    full = round(share * _BAR_CELLS)
-    line = Text(f"{control.label:11} ")
+def _setting_line(name: str, value: object, glyphs: Glyphs) -> Text:
+    """Return the name of a setting and its value: as a bar and a number, or as it is written in the configuration."""
+    line, limits = Text(f"{name:11} "), _SETTINGS[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MAX_VALUE <= value <= _MAX_VALUE:
+        return line.append(glyphs.printable("auto" if value is None else printable(value))[: SETTINGS_WIDTH - 12])
+    if limits is None:
+        return line.append(f"{value:.4g}")
+    low, high = limits
+    full = round((min(max(value, low), high) - low) / (high - low) * _BAR_CELLS)
     line.append(glyphs.full * full, "cyan").append(glyphs.empty * (_BAR_CELLS - full), "dim")
-    return line.append(f" {text}")
+    return line.append(f" {value:.4g}")
 
 
 # -- the footer
@@ -273,29 +253,17 @@ def _control_line(state: WatchState, control: ControlRow, glyphs: Glyphs) -> Tex
 def _footer_lines(state: WatchState, beat: float | None, height: int, glyphs: Glyphs) -> list[Text]:
     """Return the next note, the counts, the ports and the log, as far as there is room for them."""
     room = 0 if height < 5 else 1 if height < 8 else 2 if height < 14 else 3 + height // 16 - 1
-    log = [_log_line(level, text, glyphs) for level, text in state.log]
+    coming, said = state.next_note, "next: nothing"
+    if coming is not None:
+        pitch = "rest" if coming.pitch is None else state.pitch_name(coming.pitch)
+        when = "" if beat is None else f" in {max(0.0, coming.beat - beat):.1f} beats"
+        said = f"next: {pitch}{when} ({coming.value})"
+    counts = "  ".join(f"{name} {count}" for name, count in state.counts.items())
+    next_line = _join_parts((glyphs.printable(said), "cyan"), (counts, "bold red" if state.counts.get("late") else ""))
     clock = "" if state.clock == "internal" else state.clock
     ports = _join_parts((glyphs.printable(state.ports), "dim"), (glyphs.printable(clock), "dim"))
+    log = [Text(glyphs.printable(text), _LOG_STYLES.get(level, "dim")) for level, text in state.log]
     if room <= 2:
-        return [_next_line(state, beat, glyphs), *(log[-1:] or [ports])][:room]
+        return [next_line, *(log[-1:] or [ports])][:room]
     last = log[-(room - 2) :]
-    return [_next_line(state, beat, glyphs), ports, *last, *(Text() for _ in range(room - 2 - len(last)))]
-
-
-def _next_line(state: WatchState, beat: float | None, glyphs: Glyphs) -> Text:
-    counts = "  ".join(f"{name} {count}" for name, count in state.counts.items())
-    late = "bold red" if state.counts.get("late") else ""
-    return _join_parts((glyphs.printable(_next_note_text(state, beat)), "cyan"), (counts, late))
-
-
-def _next_note_text(state: WatchState, beat: float | None) -> str:
-    """Return the note that is planned, and when it will be played."""
-    if state.next_note is None:
-        return "next: nothing"
-    pitch = "rest" if state.next_note.pitch is None else state.pitch_name(state.next_note.pitch)
-    when = "" if beat is None else f" in {max(0.0, state.next_note.beat - beat):.1f} beats"
-    return f"next: {pitch}{when} ({state.next_note.value})"
-
-
-def _log_line(level: str, text: str, glyphs: Glyphs) -> Text:
-    return Text(glyphs.printable(text), _LOG_STYLES.get(level, "dim"))
+    return [next_line, ports, *last, *(Text() for _ in range(room - 2 - len(last)))]

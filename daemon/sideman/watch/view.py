@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from rich.console import Console
@@ -18,7 +18,7 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-from sideman.watch import RequestSender
+from sideman.control.protocol import Request
 from sideman.watch.keys import KEY_HELP, QUIT_KEYS, raw_keyboard, read_keys, request_for_key
 from sideman.watch.model import WatchState, read_message
 from sideman.watch.roll import FINE_COLUMNS
@@ -27,11 +27,10 @@ from sideman.watch.screen import draw_screen, glyphs_for
 FRAME_INTERVAL_S = 0.1
 """The shortest time between two pictures."""
 _MAX_WAITING_LINES = 5000  # lines that may wait to be taken in; then the thread that reads them waits
-_ENDED_TEXT = "the daemon has ended"
 _ERASE = (ControlType.ERASE_IN_LINE, 2)
 
 
-def run_view(lines: Iterable[str], stream: TextIO, *, send: RequestSender | None = None) -> int:
+def run_view(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], None] | None = None) -> int:
     """Show on the terminal `stream` what comes in `lines`, until they end or the user leaves. Return the exit status.
 
     With `send`, which sends a request to the daemon, keys do more than leave.
@@ -39,16 +38,13 @@ def run_view(lines: Iterable[str], stream: TextIO, *, send: RequestSender | None
     view = TerminalView(stream, send)
     incoming: queue.Queue[str | None] = queue.Queue(_MAX_WAITING_LINES)
     threading.Thread(target=_read_lines, args=(lines, incoming), name="socket", daemon=True).start()
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        _sigterm_as_interrupt(),
-        raw_keyboard(sys.stdin) as keys,
-        view.on_terminal(),
-    ):
-        while not view.feed_ended and not view.user_quit:
-            view.run_turn(incoming, keys)
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: the terminal has to be restored
+        with raw_keyboard(sys.stdin) as keys, view.console.screen(hide_cursor=True):
+            while not view.feed_ended and not view.user_quit:
+                view.run_turn(incoming, keys)
     if view.feed_ended:
-        stream.write(f"{_ENDED_TEXT}\n")
+        stream.write("the daemon has ended\n")
         stream.flush()
     return 0
 
@@ -63,91 +59,62 @@ def _read_lines(lines: Iterable[str], incoming: queue.Queue[str | None]) -> None
         incoming.put(None)
 
 
-@contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end the view as Ctrl-C does, so that the terminal is restored."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 class TerminalView:
     """Shows a daemon on a terminal. `feed_ended`: no more lines will come; `user_quit`: the user wants to leave."""
 
-    def __init__(self, stream: TextIO, send: RequestSender | None) -> None:
-        self.state = WatchState()
+    def __init__(self, stream: TextIO, send: Callable[[Request], None] | None) -> None:
+        self.console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self.feed_ended = False
         self.user_quit = False
+        self._state = WatchState()
         self._stream = stream
         self._send = send
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._glyphs = glyphs_for(stream.encoding, os.environ)
         self._drawn_lines: list[Text] = []
         self._size = (0, 0)
         self._last_drawn: tuple[object, ...] = ()
         self._change_count = 0
 
-    @contextlib.contextmanager
-    def on_terminal(self) -> Iterator[None]:
-        """Use the terminal's alternate screen, without a cursor."""
-        with self._console.screen(hide_cursor=True):
-            yield
-
     def run_turn(self, incoming: queue.Queue[str | None], keys: int | None) -> None:
         """Wait for a key for the time of one picture, take in what has come, and draw."""
         for key in read_keys(keys, FRAME_INTERVAL_S):
-            self._handle_key(key)
+            self.user_quit = self.user_quit or key in QUIT_KEYS
+            request = request_for_key(key, self._state)
+            if self._send is not None and request is not None:
+                with contextlib.suppress(OSError):  # the daemon has ended; then the lines end, too
+                    self._send(request)
+                self._state.apply_request(request)
+                self._change_count += 1
         second = time.monotonic()
         for _ in range(incoming.qsize()):
             line = incoming.get()
             if line is None:
                 self.feed_ended = True
             else:
-                self.state.apply_event(read_message(line), second)
+                self._state.apply_event(read_message(line), second)
                 self._change_count += 1
         self._redraw(second)
 
-    def _handle_key(self, key: str) -> None:
-        self.user_quit = self.user_quit or key in QUIT_KEYS
-        request = request_for_key(key, self.state)
-        if self._send is not None and request is not None:
-            with contextlib.suppress(OSError):  # the daemon has ended; then the lines end, too
-                self._send(request)
-            self.state.apply_request(request)
-            self._change_count += 1
-
-    # -- drawing
-
     def _redraw(self, second: float) -> None:
-        size, beat = _terminal_size(self._stream), self.state.beat_at(second) or 0.0
-        quiet_s = 0 if self.state.last_event_s is None else int(second - self.state.last_event_s)
+        """Write the lines of the picture that differ from those on the screen."""
+        try:
+            width, height = os.get_terminal_size(self._stream.fileno())
+        except (OSError, ValueError):  # the terminal has been closed, and the view will end
+            width, height = 0, 0
+        size, beat = (width or 80, height or 24), self._state.beat_at(second) or 0.0
+        quiet_s = 0 if self._state.last_event_s is None else int(second - self._state.last_event_s)
         shown = (size, self._change_count, int(beat * FINE_COLUMNS), quiet_s)
         if shown == self._last_drawn:
             return
         self._last_drawn = shown
-        lines = draw_screen(self.state, second, *size, self._glyphs, KEY_HELP if self._send else "q quit")
+        lines = draw_screen(self._state, second, *size, self._glyphs, KEY_HELP if self._send else "q quit")
         if size != self._size:
             self._size, self._drawn_lines = size, []
-            self._console.size = size
-        self._write_lines(lines)
-
-    def _write_lines(self, lines: list[Text]) -> None:
-        """Write the lines that differ from those on the screen."""
-        with self._console:  # in one go
+            self.console.size = size
+        with self.console:  # in one go
             for row, line in enumerate(lines):
                 if row < len(self._drawn_lines) and self._drawn_lines[row] == line:
                     continue
-                self._console.control(Control((ControlType.CURSOR_MOVE_TO, 0, row), _ERASE))
-                self._console.print(line, end="", no_wrap=True, overflow="ignore", crop=True)
+                self.console.control(Control((ControlType.CURSOR_MOVE_TO, 0, row), _ERASE))
+                self.console.print(line, end="", no_wrap=True, overflow="ignore", crop=True)
         self._drawn_lines = lines
-
-
-def _terminal_size(stream: TextIO) -> tuple[int, int]:
-    """Return the present columns and lines of the terminal."""
-    try:
-        width, height = os.get_terminal_size(stream.fileno())
-    except (OSError, ValueError):  # the terminal has been closed, and the view will end
-        width, height = 0, 0
-    return width or 80, height or 24

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from sideman_models.errors import CorpusError, ValueTextError
 from sideman_models.files import numbered_lines
 from sideman_models.music.solos import Piece, solo_to_piece
 from sideman_models.music.values import TICKS_PER_QUARTER, parse_value
-from sideman_models.text import count_noun, printable
+from sideman_models.text import count_noun, printable, sha256_of_lines
 
 _DEFAULT_OPTIONS = ReadingOptions()
 
@@ -50,7 +50,14 @@ def read_corpus(paths: Iterable[Path], reading: ReadingOptions = _DEFAULT_OPTION
     says why it is left out.
     """
     paths = list(paths)
-    midi_at = {path: _midi_files_at(path) for path in paths if path.is_dir() or path.suffix.lower() in MIDI_SUFFIXES}
+    midi_at: dict[Path, Mapping[Path, str]] = {}  # each file with the reason why it must not be read, or an empty text
+    for path in paths:
+        if path.is_dir():
+            midi_at[path] = find_midi_files(path)
+            if not midi_at[path]:
+                raise CorpusError(f"{printable(path)}: no MIDI files in the folder ({', '.join(MIDI_SUFFIXES)})")
+        elif path.suffix.lower() in MIDI_SUFFIXES:
+            midi_at[path] = {path: ""}
     wanted = {file: reason for files in midi_at.values() for file, reason in files.items()}
     music, hashes = read_midi_files(wanted, reading)
     corpus = Corpus()
@@ -59,20 +66,16 @@ def read_corpus(paths: Iterable[Path], reading: ReadingOptions = _DEFAULT_OPTION
             _add_midi(corpus, path, {file: music.pop(file) for file in midi_at[path] if file in music}, hashes)
         else:
             _add_text_file(corpus, path, reading)
-    corpus.sources += _midi_source(list(midi_at), corpus)
-    if not corpus.pieces:
-        raise CorpusError(_no_pieces_message(corpus))
-    return corpus
-
-
-def _midi_files_at(path: Path) -> Mapping[Path, str]:
-    """Return the MIDI files at a path, each with the reason why it must not be read, or an empty text."""
-    if not path.is_dir():
-        return {path: ""}
-    files = find_midi_files(path)
-    if not files:
-        raise CorpusError(f"{printable(path)}: no MIDI files in the folder ({', '.join(MIDI_SUFFIXES)})")
-    return files
+    if used := sum(not report.left_out for report in corpus.reports):
+        places = [printable(path.resolve().name) for path in midi_at]
+        where = places[0] if len(places) == 1 else f"{len(places)} places"
+        corpus.sources.append(f"{where}: {count_noun(used, 'MIDI file')}, origin and licence not known to the program")
+    if corpus.pieces:
+        return corpus
+    if len(corpus.reports) == 1 == corpus.left_out.total():
+        raise CorpusError(f"{corpus.reports[0].file}: {corpus.reports[0].left_out}")
+    reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.left_out.items())
+    raise CorpusError("no piece to train on" + (f" (left out: {reasons})" if reasons else ""))
 
 
 def _add_text_file(corpus: Corpus, path: Path, reading: ReadingOptions) -> None:
@@ -91,8 +94,7 @@ def _add_text_file(corpus: Corpus, path: Path, reading: ReadingOptions) -> None:
 
 def _unique_key(corpus: Corpus, name: str) -> str:
     """Return the printable name, with a number if another file or folder has the same name."""
-    key = printable(name)
-    keys = chain([key], (f"{key} ({number})" for number in count(2)))
+    keys = (f"{printable(name)} ({number})" if number > 1 else printable(name) for number in count(1))
     return next(key for key in keys if key not in corpus.files)
 
 
@@ -107,24 +109,7 @@ def _add_midi(corpus: Corpus, path: Path, music_by_file: Mapping[Path, MidiMusic
     if used:
         is_folder = path.is_dir()
         key = _unique_key(corpus, f"{path.resolve().name}/" if is_folder else path.name)
-        corpus.files[key] = _sha256_of_lines(used) if is_folder else used[0]
-
-
-def _midi_source(paths: Sequence[Path], corpus: Corpus) -> list[str]:
-    """Return what is known about the origin of the MIDI files that are used."""
-    used = sum(not report.left_out for report in corpus.reports)
-    if not used:
-        return []
-    where = printable(paths[0].resolve().name) if len(paths) == 1 else f"{len(paths)} places"
-    return [f"{where}: {count_noun(used, 'MIDI file')}, origin and licence not known to the program"]
-
-
-def _no_pieces_message(corpus: Corpus) -> str:
-    """Say why there is no piece."""
-    if len(corpus.reports) == 1 == corpus.left_out.total():
-        return f"{corpus.reports[0].file}: {corpus.reports[0].left_out}"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in corpus.left_out.items())
-    return "no piece to train on" + (f" (left out: {reasons})" if reasons else "")
+        corpus.files[key] = sha256_of_lines(used) if is_folder else used[0]
 
 
 def midi_summary(corpus: Corpus) -> str:
@@ -162,13 +147,9 @@ def corpus_facts(corpus: Corpus) -> dict[str, Any]:
         "different_values": len(set(values)),
         "kinds": {kind: kinds[kind] for kind in "CSAXR" if kinds[kind]},
         "durations": {f"{ticks / TICKS_PER_QUARTER:.3f}": count for ticks, count in sorted(durations.items())},
-        "values_sha256": _sha256_of_lines(texts),
-        "different_values_sha256": _sha256_of_lines(sorted(set(texts))),
+        "values_sha256": sha256_of_lines(texts),
+        "different_values_sha256": sha256_of_lines(sorted(set(texts))),
     }
-
-
-def _sha256_of_lines(texts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def read_value_file(path: Path) -> list[Piece]:

@@ -24,10 +24,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
 
 from sideman_models.errors import ChordError, CorpusError
 from sideman_models.files import numbered_lines
@@ -47,6 +50,8 @@ DATABASE_SUFFIXES = (".jsonl", ".jsonl.gz")
 """The suffixes of database files."""
 
 T = TypeVar("T")
+_Bar = Annotated[int, Meta(ge=-100_000, le=100_000)]
+_Pitch = Annotated[int, Meta(ge=0, le=127)]
 
 
 def read_solos(path: Path, left_out: Counter[str] | None = None, *, all_feels: bool = False) -> Iterator[Solo]:
@@ -78,170 +83,102 @@ def _records(path: Path, *, all_feels: bool = False) -> Iterator[tuple[_Record, 
         if line.strip():
             where = f"{printable(path)}:{number}"
             try:
-                raw = json.loads(line)
+                raw = json.loads(line, parse_constant=_refuse_constant)
+                record = msgspec.convert({**raw, "location": where} if isinstance(raw, dict) else raw, _Record)
             except (ValueError, RecursionError) as error:
                 raise CorpusError(f"{where}: not a JSON object: {error}") from error
-            if not isinstance(raw, dict):
-                raise CorpusError(f"{where}: not a JSON object but a {type(raw).__name__}")
-            record = _Record(where, raw)
+            except msgspec.ValidationError as error:
+                raise CorpusError(f"{where}: {error}") from error
             yield record, record.reason_left_out(all_feels=all_feels) or record.solo()
 
 
-@dataclass(frozen=True, slots=True)
-class _BeatRow:
+def _refuse_constant(name: str) -> None:
+    """Refuse what Python reads as JSON although it is none: NaN and the infinities."""
+    raise ValueError(f"{name} is not a number")
+
+
+class _BeatRow(msgspec.Struct, frozen=True):
     """A row of `beats`: `period` is the number of beats of its bar."""
 
-    bar: int
+    bar: _Bar
     beat: int
     period: int
     chord: str
 
 
-@dataclass(frozen=True, slots=True)
-class _BassBeatRow(_BeatRow):
+class _BassBeatRow(_BeatRow, frozen=True):
     """The same row with the pitch of the bass, if it could be heard."""
 
-    bass_midi: int | None
+    bass_midi: _Pitch | None
 
 
-@dataclass(frozen=True, slots=True)
-class _NoteRow:
+class _NoteRow(msgspec.Struct, frozen=True):
     """A row of `notes`. Tatum 1 of `division` is on the beat."""
 
-    bar: int
+    bar: _Bar
     beat: int
-    tatum: int
-    division: int
-    onset_s: float
-    duration_s: float
-    beat_duration_s: float
-    midi_pitch: int
+    tatum: Annotated[int, Meta(ge=1)]
+    division: Annotated[int, Meta(ge=1)]
+    onset_s: Annotated[float, Meta(gt=-1e6, lt=1e6)]
+    duration_s: Annotated[float, Meta(ge=0, lt=1e6)]
+    beat_duration_s: Annotated[float, Meta(gt=0, lt=1e6)]
+    midi_pitch: _Pitch
     phrase_begin: int
 
 
-class _OptionalPitch:
-    """The type of a column of pitches in which some are missing."""
-
-
-_BEAT_TYPES: dict[str, type] = {"bar": int, "beat": int, "period": int, "chord": str}
-_NOTE_TYPES: dict[str, type] = {
-    "bar": int,
-    "beat": int,
-    "tatum": int,
-    "division": int,
-    "onset_s": float,
-    "duration_s": float,
-    "beat_duration_s": float,
-    "midi_pitch": int,
-    "phrase_begin": int,
-}
-_MAX_BAR = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(msgspec.Struct, frozen=True):
     """One line of the database, and its location for errors."""
 
     location: str
-    raw: Mapping[str, Any]
+    title: str
+    performer: str
+    signature: str
+    rhythmfeel: str
+    note_fields: list[str]
+    notes: list[list[Any]]
+    beat_fields: list[str]
+    beats: list[list[Any]]
 
     def reason_left_out(self, *, all_feels: bool) -> str | None:
         """Return why this solo is not used, or None."""
-        if self._text_field("signature") != "4/4":
+        if self.signature != "4/4":
             return "not in 4/4"
-        return None if all_feels or self._is_swing else "not swing"
-
-    @property
-    def _is_swing(self) -> bool:
-        return self._text_field("rhythmfeel") == "SWING"
+        return None if all_feels or self.rhythmfeel == "SWING" else "not swing"
 
     def solo(self) -> Solo | str:
         """Return the solo, or the reason why it is left out."""
-        beats = self._read_table("beats", "beat_fields", _BEAT_TYPES, _BeatRow)
-        notes = self._read_table("notes", "note_fields", _NOTE_TYPES, _NoteRow)
+        beats = self._read_table("beats", self.beat_fields, self.beats, list[_BeatRow])
+        notes = self._read_table("notes", self.note_fields, self.notes, list[_NoteRow])
         if not beats or not notes:
             return "empty"
         if all(beat.chord in ("NC", "") for beat in beats):
             return "without chords"
         grid = _BeatGrid.of(beats)
         chords, unread = _chord_grid(grid, beats)
-        placed = [(self._onset(row, note, grid), note) for row, note in enumerate(notes)]
-        on_grid = sorted(((onset, note) for onset, note in placed if onset is not None), key=lambda one: one[0])
-        placed_notes = tuple(_notes_with_ends(on_grid))
-        return Solo(
-            self._text_field("title"),
-            self._text_field("performer"),
-            placed_notes,
-            chords,
-            BAR_TICKS,
-            len(notes) - len(placed_notes),
-            unread,
-            not self._is_swing,
-        )
+        on_grid: list[tuple[float, _NoteRow]] = []
+        for row, note in enumerate(notes):
+            if note.tatum > note.division:
+                raise CorpusError(f"{self.location}: notes[{row}]: there is no tatum {note.tatum} of {note.division}")
+            if grid.has_beat(note.beat):
+                beat = grid.beat_number(note.bar, note.beat) + (note.tatum - 1) / note.division
+                on_grid.append((TICKS_PER_QUARTER * beat, note))
+        on_grid.sort(key=lambda one: one[0])
+        placed = tuple(_notes_with_ends(on_grid))
+        title, performer, other_feel = printable(self.title), printable(self.performer), self.rhythmfeel != "SWING"
+        return Solo(title, performer, placed, chords, BAR_TICKS, len(notes) - len(placed), unread, other_feel)
 
     def bass_line(self) -> list[tuple[int, int]]:
         """Return (beat from the top, pitch) for each beat whose bass is known."""
-        beats = self._read_table("beats", "beat_fields", {**_BEAT_TYPES, "bass_midi": _OptionalPitch}, _BassBeatRow)
+        beats = self._read_table("beats", self.beat_fields, self.beats, list[_BassBeatRow])
         grid = _BeatGrid.of(beats)
         known = [(beat, beat.bass_midi) for beat in beats if grid.has_beat(beat.beat)]
         return [(grid.beat_number(beat.bar, beat.beat), pitch) for beat, pitch in known if pitch is not None]
 
-    def _onset(self, row: int, note: _NoteRow, grid: _BeatGrid) -> float | None:
-        """Return the onset in ticks from the top, or None for a beat outside the meter."""
-        if note.division < 1 or not 1 <= note.tatum <= note.division:
-            raise CorpusError(f"{self.location}: notes[{row}]: there is no tatum {note.tatum} of {note.division}")
-        if not 0 <= note.midi_pitch <= 127:
-            raise CorpusError(f"{self.location}: notes[{row}]: midi_pitch: {note.midi_pitch} is not a pitch (0 to 127)")
-        if note.beat_duration_s <= 0 or note.duration_s < 0:
-            raise CorpusError(f"{self.location}: notes[{row}]: a length of time is not positive")
-        if not grid.has_beat(note.beat):
-            return None
-        return TICKS_PER_QUARTER * (grid.beat_number(note.bar, note.beat) + (note.tatum - 1) / note.division)
-
-    def _text_field(self, key: str) -> str:
-        value = self.raw.get(key)
-        if not isinstance(value, str):
-            raise CorpusError(f"{self.location}: {key}: {'missing' if value is None else 'not a text'}")
-        return printable(value)
-
-    def _read_table(self, key: str, fields_key: str, types: Mapping[str, type], row_type: Callable[..., T]) -> list[T]:
-        fields = self.raw.get(fields_key)
-        if not isinstance(fields, list):
-            raise CorpusError(f"{self.location}: {fields_key}: {'missing' if fields is None else 'not a list'}")
-        missing = [name for name in types if name not in fields]
-        if missing:
-            raise CorpusError(f"{self.location}: {fields_key}: no column {missing[0]!r}")
-        columns = {name: fields.index(name) for name in types}
-        rows = self.raw.get(key)
-        if not isinstance(rows, list):
-            raise CorpusError(f"{self.location}: {key}: {'missing' if rows is None else 'not a list'}")
-        return [row_type(**self._read_row(f"{key}[{number}]", row, columns, types)) for number, row in enumerate(rows)]
-
-    def _read_row(
-        self, what: str, row: object, columns: Mapping[str, int], types: Mapping[str, type]
-    ) -> dict[str, Any]:
-        if not isinstance(row, list) or len(row) <= max(columns.values()):
-            raise CorpusError(f"{self.location}: {what}: not a list of all its columns")
-        cells = {name: row[column] for name, column in columns.items()}
-        for name, cell in cells.items():
-            if not _is_of_type(cell, types[name]):
-                raise CorpusError(f"{self.location}: {what}: {name}: {cell!r} is not {_TYPE_NAMES[types[name]]}")
-        if abs(cells["bar"]) > _MAX_BAR:
-            raise CorpusError(f"{self.location}: {what}: bar: {cells['bar']} is too far away")
-        return cells
-
-
-_TYPE_NAMES = {int: "a whole number", _OptionalPitch: "a whole number or null", float: "a number", str: "a text"}
-
-
-def _is_of_type(cell: object, kind: type) -> bool:
-    if isinstance(cell, bool):
-        return False
-    if kind is _OptionalPitch:
-        return cell is None or (isinstance(cell, int) and 0 <= cell <= 127)
-    if kind is float:
-        return isinstance(cell, int | float) and abs(cell) < 1e6
-    return isinstance(cell, kind)
+    def _read_table(self, key: str, fields: list[str], rows: list[list[Any]], row_types: type[list[T]]) -> list[T]:
+        try:
+            return msgspec.convert([dict(zip(fields, row, strict=False)) for row in rows], row_types)
+        except msgspec.ValidationError as error:
+            raise CorpusError(f"{self.location}: {key}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,15 +222,9 @@ def _chord_grid(grid: _BeatGrid, beats: Sequence[_BeatRow]) -> tuple[ChordGrid, 
     latest = symbols[min(symbols)]
     for beat in range(max(symbols) + 1):
         latest = symbols.get(beat, latest)
-        chords.append(_read_chord(latest, unread))
+        try:
+            chords.append(NO_CHORD if latest in ("", "NC") else parse_chord(latest))
+        except ChordError:
+            unread.add(latest)
+            chords.append(NO_CHORD)
     return ChordGrid(tuple(chords)), tuple(sorted(unread))
-
-
-def _read_chord(text: str, unread: set[str]) -> Chord:
-    if text in ("", "NC"):
-        return NO_CHORD
-    try:
-        return parse_chord(text)
-    except ChordError:
-        unread.add(text)
-        return NO_CHORD

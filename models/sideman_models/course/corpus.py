@@ -19,9 +19,8 @@ Times are in quarter notes. A *name* is a letter (0 to 6 for C to B) with its sh
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
@@ -33,6 +32,7 @@ import numpy.typing as npt
 
 from sideman_models.errors import CorpusError
 from sideman_models.files import check_regular_file
+from sideman_models.text import sha256_of_lines
 
 MELODY_TRACK = 11
 CHORDS_TRACK = 6
@@ -113,13 +113,9 @@ class ClassicCorpus:
             "tokens_per_bar": [len(bar) for bar in self.bars],
             "kinds": {kind: sum(token[0] == kind for token in self.tokens) for kind in "CSAX"},
             "durations": dict(sorted(Counter(token.split(",")[1] for token in self.tokens).items())),
-            "tokens_sha256": _sha256_of_lines(self.tokens),
-            "values_sha256": _sha256_of_lines(self.values),
+            "tokens_sha256": sha256_of_lines(self.tokens),
+            "values_sha256": sha256_of_lines(self.values),
         }
-
-
-def _sha256_of_lines(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def read_classic(path: str | PathLike[str]) -> ClassicCorpus:
@@ -129,28 +125,21 @@ def read_classic(path: str | PathLike[str]) -> ClassicCorpus:
     or a bar without chords.
     """
     midi = _open_midi_file(path)
-    melody = [group for group in _solo_groups(_midi_track(midi, MELODY_TRACK, path), midi) if len(group.pitches) == 1]
-    chords = [group for group in _solo_groups(_midi_track(midi, CHORDS_TRACK, path), midi) if len(group.pitches) > 1]
+    melody = [group for group in _solo_groups(midi, MELODY_TRACK, path) if len(group.pitches) == 1]
+    chord_groups = [group for group in _solo_groups(midi, CHORDS_TRACK, path) if len(group.pitches) > 1]
     if not melody:
         raise CorpusError(
             f"{path}: track {MELODY_TRACK} has no notes from quarter {FIRST_SOLO_ONSET} to {LAST_SOLO_ONSET}, the solo"
         )
     # The chord track has one bar more than the melody: only the bars of the melody count.
-    numbers = sorted({note.bar for note in melody})
-    chords_by_bar = [[chord for chord in chords if chord.bar == number] for number in numbers]
-    for number, bar_chords in zip(numbers, chords_by_bar, strict=True):
+    bars, chords = [], []
+    for number in sorted({note.bar for note in melody}):
+        bar_chords = [chord for chord in chord_groups if chord.bar == number]
         if not bar_chords:
             raise CorpusError(f"{path}: track {CHORDS_TRACK} has no chord in bar {number}, where the solo has notes")
-    return ClassicCorpus(
-        bars=tuple(
-            _bar_tokens([note for note in melody if note.bar == number], bar_chords)
-            for number, bar_chords in zip(numbers, chords_by_bar, strict=True)
-        ),
-        chords=tuple(
-            tuple((float(chord.onset % BEATS_PER_BAR), chord.pitches) for chord in bar_chords)
-            for bar_chords in chords_by_bar
-        ),
-    )
+        bars.append(_bar_tokens([note for note in melody if note.bar == number], bar_chords))
+        chords.append(tuple((float(chord.onset % BEATS_PER_BAR), chord.pitches) for chord in bar_chords))
+    return ClassicCorpus(tuple(bars), tuple(chords))
 
 
 def training_arrays(corpus: ClassicCorpus) -> tuple[Floats, Floats]:
@@ -194,21 +183,16 @@ def _open_midi_file(path: str | PathLike[str]) -> mido.MidiFile:
     return midi
 
 
-def _midi_track(midi: mido.MidiFile, number: int, path: str | PathLike[str]) -> mido.MidiTrack:
+def _solo_groups(midi: mido.MidiFile, number: int, path: str | PathLike[str]) -> list[PitchGroup]:
+    """Return the groups of a track that start within the solo, in order of onset."""
     if number >= len(midi.tracks):
         raise CorpusError(
             f"{path}: no track {number}, only 0 to {len(midi.tracks) - 1}; "
             f"the classic corpus has its melody in track {MELODY_TRACK} and its chords in track {CHORDS_TRACK}"
         )
-    return midi.tracks[number]
-
-
-def _solo_groups(track: mido.MidiTrack, midi: mido.MidiFile) -> list[PitchGroup]:
-    """Return the groups that start within the solo, in order of onset."""
-    groups = _pitch_groups(_track_notes(track), midi.ticks_per_beat)
-    return sorted(
-        (group for group in groups if FIRST_SOLO_ONSET <= group.onset <= LAST_SOLO_ONSET), key=lambda group: group.onset
-    )
+    groups = _pitch_groups(_track_notes(midi.tracks[number]), midi.ticks_per_beat)
+    within = [group for group in groups if FIRST_SOLO_ONSET <= group.onset <= LAST_SOLO_ONSET]
+    return sorted(within, key=lambda group: group.onset)
 
 
 def _track_notes(track: mido.MidiTrack) -> list[MidiNote]:
@@ -274,18 +258,6 @@ def _scale_names(tonic: NoteName, steps: Sequence[int]) -> list[NoteName]:
     return names
 
 
-def _pitch_class(name: NoteName) -> int:
-    return (LETTER_SEMITONES[name[0]] + name[1]) % 12
-
-
-# 3. The active chord
-
-
-def _active_chord(chords: Sequence[PitchGroup], onset: Fraction) -> tuple[int, ...]:
-    started = [chord for chord in chords if chord.onset <= onset]
-    return (started[-1] if started else chords[0]).pitches
-
-
 # 4. Kind
 
 
@@ -308,7 +280,7 @@ def chord_scale(chord: Sequence[int]) -> list[NoteName]:
     steps = MAJOR_SCALE if is_major(chord) else DORIAN_SCALE
     tones = {tone % 12 for tone in chord}
     scales = (_scale_names(tonic, steps) for tonic in reversed(TONICS))
-    return max(scales, key=lambda scale: len(tones.intersection(map(_pitch_class, scale))))
+    return max(scales, key=lambda names: len(tones & {(LETTER_SEMITONES[name[0]] + name[1]) % 12 for name in names}))
 
 
 def is_major(chord: Sequence[int]) -> bool:
@@ -317,7 +289,10 @@ def is_major(chord: Sequence[int]) -> bool:
     The root is the tone with the most thirds (by letter) stacked above it, and the first of several.
     """
     letters = [_note_name(pitch)[0] for pitch in chord]
-    root_letter = max(letters, key=lambda letter: _thirds_above(letter, letters))
+    root_letter = max(
+        letters,
+        key=lambda letter: next((count for count in range(6) if (letter + 2 * (count + 1)) % 7 not in letters), 6),
+    )
     root = chord[letters.index(root_letter)]
 
     def above(steps: int) -> set[int]:
@@ -326,11 +301,7 @@ def is_major(chord: Sequence[int]) -> bool:
     return above(2) == {4} and above(4) <= {7}
 
 
-def _thirds_above(letter: int, letters: Sequence[int]) -> int:
-    return next((count for count in range(6) if (letter + 2 * (count + 1)) % 7 not in letters), 6)
-
-
-# 5. Text
+# 3. The active chord, and 5. text
 
 
 def _bar_tokens(notes: Sequence[PitchGroup], chords: Sequence[PitchGroup]) -> tuple[str, ...]:
@@ -338,7 +309,8 @@ def _bar_tokens(notes: Sequence[PitchGroup], chords: Sequence[PitchGroup]) -> tu
     previous: int | None = None
     for note in notes:
         pitch = note.pitches[0]
-        text = f"{tone_kind(pitch, _active_chord(chords, note.onset))},{float(note.length):.3f}"
+        active = [chord for chord in chords if chord.onset <= note.onset][-1:] or chords
+        text = f"{tone_kind(pitch, active[0].pitches)},{float(note.length):.3f}"
         texts.append(text if previous is None else f"{text},{interval_range_text(previous, pitch)}")
         previous = pitch
     return tuple(texts)
@@ -357,19 +329,14 @@ def _staff_position(pitch: int) -> int:
 
 def interval_name(steps: int, semitones: int) -> str:
     """Return music21's name of an interval of letter steps and semitones: `P1`, `M3`, `d5`, or `m-3` if it falls."""
-    if steps < 0:
-        quality, number = _quality_and_number(-steps, -semitones)
-        return f"{quality}-{number}"
-    quality, number = _quality_and_number(steps, semitones)
-    return f"{quality}{number}"
-
-
-def _quality_and_number(steps: int, semitones: int) -> tuple[str, int]:
+    minus = "-" if steps < 0 else ""
+    steps, semitones = abs(steps), -semitones if minus else semitones
     octaves, letter = divmod(steps, 7)
     wider = semitones - 12 * octaves - LETTER_SEMITONES[letter]
-    perfect = letter in (0, 3, 4)
     if wider > 0:
-        return "A" * wider, steps + 1
-    if perfect:
-        return "d" * -wider or "P", steps + 1
-    return ("M", "m")[-wider] if wider > -2 else "d" * (-wider - 1), steps + 1
+        quality = "A" * wider
+    elif letter in (0, 3, 4):  # unison, fourth and fifth are perfect
+        quality = "d" * -wider or "P"
+    else:
+        quality = ("M", "m")[-wider] if wider > -2 else "d" * (-wider - 1)
+    return f"{quality}{minus}{steps + 1}"

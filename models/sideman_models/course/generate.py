@@ -84,14 +84,14 @@ class SamplingModel:
         value = int(x.argmax()) if x.any() else None
         played = []
         for _ in range(self._Ty):
-            value = self._draw(self._network.step(value, _NO_ROWS, None, state))
+            logits = self._network.step(value, _NO_ROWS, None, state)
+            if self._temperature < MIN_TEMPERATURE:
+                value = int(logits.argmax())
+            else:
+                probabilities = softmax(logits / np.float32(self._temperature))
+                value = int(self._random_source.choice(len(logits), p=probabilities))
             played.append(np.eye(1, x.shape[2], value, dtype=np.float32))
         return played
-
-    def _draw(self, logits: Floats) -> int:
-        if self._temperature < MIN_TEMPERATURE:
-            return int(logits.argmax())
-        return int(self._random_source.choice(len(logits), p=softmax(logits / np.float32(self._temperature))))
 
 
 def predict_and_sample(
@@ -103,10 +103,8 @@ def predict_and_sample(
     each is zeros.
     """
     sizes = [shape[-1] for shape in inference_model.input_shape]
-    zeros: list[Array] = [
-        np.zeros((1, 1, sizes[0]), np.float32),
-        *(np.zeros((1, size), np.float32) for size in sizes[1:]),
-    ]
+    zeros: list[Array] = [np.zeros((1, 1, sizes[0]), np.float32)]
+    zeros += [np.zeros((1, size), np.float32) for size in sizes[1:]]
     inputs = [zero if given is None else given for given, zero in zip((x, a, c), zeros, strict=True)]
     outputs = np.stack([np.asarray(output) for output in inference_model(inputs)])  # (Ty, 1, n_values)
     indices = outputs.argmax(axis=2)
@@ -144,26 +142,14 @@ class ChordSet:
         return f'Generated {len(self.sounds)} sounds over {self.bars} bars of the set of chords ("{self.number}")'
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratedMusic:
-    """Music of several sets, one after the other."""
-
-    sets: tuple[ChordSet, ...]
-
-    @property
-    def length_beats(self) -> int:
-        """The length in quarter notes."""
-        return BEATS_PER_BAR * sum(chord_set.bars for chord_set in self.sets)
-
-
 def generate_music(
     inference_model: InferenceModel,
     indices_values: Mapping[int, str] | Sequence[str],
     chords: Sequence[BarChords],
     seed: int = 0,
     rules: SmoothingRules = ORIGINAL_RULES,
-) -> GeneratedMusic:
-    """Return the music that `inference_model` plays over `chords`, the chords of the corpus bar by bar.
+) -> tuple[ChordSet, ...]:
+    """Return the sets, one after the other, that `inference_model` plays over `chords`: the corpus' chords, bar by bar.
 
     `indices_values[i]` is the text of value i. A value leaves several pitches to choose from: `seed` decides among
     them. Raises `ModelsError` if there are fewer than 6 bars of chords.
@@ -179,17 +165,15 @@ def generate_music(
     for number in numbers:
         _, indices = predict_and_sample(inference_model)
         texts = tuple(indices_values[index] for index in indices[:, 0].tolist())
-        sounds, ticks = _play_solo(
-            [OPENING_VALUE, *map(parse_value, texts)], chords[number], previous, rules, random_source
-        )
+        values = [OPENING_VALUE, *map(parse_value, texts)]
+        sounds, ticks = _play_solo(values, chords[number], previous, rules, random_source)
         previous = sounds[-1].pitches[0] if sounds else previous
         bars = -(-ticks // BAR_TICKS)
-        comping = tuple(
-            chord.shifted(start + bar * BAR_TICKS) for bar in range(bars) for chord in _accompany_bar(chords[number])
-        )
+        accompaniment = list(_accompany_bar(chords[number]))
+        comping = tuple(chord.shifted(start + bar * BAR_TICKS) for bar in range(bars) for chord in accompaniment)
         sets.append(ChordSet(number, bars, texts, comping, tuple(sound.shifted(start) for sound in sounds)))
         start += bars * BAR_TICKS
-    return GeneratedMusic(tuple(sets))
+    return tuple(sets)
 
 
 def _play_solo(
@@ -207,9 +191,11 @@ def _play_solo(
     onset = repeats = 0
     for value in values:
         length = rules.smoothed_length(onset % BAR_TICKS, value.ticks, TICKS_PER_QUARTER)
+        # The chord is the last one of the bar that has started, or else the first.
+        started = [pitches for beats, pitches in chords if beats * TICKS_PER_QUARTER <= onset % BAR_TICKS]
         pitch = choose_pitch(
             value,
-            _chord_at(chords, onset % BAR_TICKS),
+            chord_from_pitches(started[-1] if started else chords[0][1]),
             previous_pitch,
             LOWEST_PITCH,
             HIGHEST_PITCH,
@@ -225,12 +211,6 @@ def _play_solo(
     return sounds, onset
 
 
-def _chord_at(chords: BarChords, tick: int) -> Chord:
-    """Return the chord at a tick of the bar: the last one that has started, or else the first."""
-    started = [pitches for beats, pitches in chords if beats * TICKS_PER_QUARTER <= tick]
-    return chord_from_pitches(started[-1] if started else chords[0][1])
-
-
 @lru_cache(maxsize=256)
 def chord_from_pitches(pitches: tuple[int, ...]) -> Chord:
     """Return a `Chord` of these MIDI pitches. The kinds of its twelve offsets are by the classic rules."""
@@ -244,7 +224,5 @@ def _accompany_bar(chords: BarChords) -> Iterator[SoundingPitches]:
     """Yield the chords of a bar. Chords that start together are one, and each lasts until the next one."""
     onsets = sorted({round(beats * TICKS_PER_QUARTER) for beats, _ in chords})
     for onset, end in pairwise([*onsets, BAR_TICKS]):
-        together = {
-            pitch for beats, pitches in chords for pitch in pitches if round(beats * TICKS_PER_QUARTER) == onset
-        }
+        together = {pitch for beats, group in chords for pitch in group if round(beats * TICKS_PER_QUARTER) == onset}
         yield SoundingPitches(onset, end - onset, tuple(sorted(together)))

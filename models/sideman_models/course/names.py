@@ -18,7 +18,6 @@ seeds its random source once per name, not once per letter.
 from __future__ import annotations
 
 import hashlib
-import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,14 +31,7 @@ import numpy.typing as npt
 from sideman_models.course.rnn import softmax
 from sideman_models.errors import BundleError, CorpusError
 from sideman_models.files import numbered_lines
-from sideman_models.network.storage import (
-    check_shapes,
-    pack_arrays,
-    read_bytes,
-    read_description,
-    unpack_arrays,
-    write_folder,
-)
+from sideman_models.network.storage import WEIGHTS_FILE, ModelFormat, check_shapes
 from sideman_models.text import printable
 
 Doubles = npt.NDArray[np.float64]
@@ -55,8 +47,8 @@ ITERATIONS, UNITS, LEARNING_RATE, MAX_GRADIENT = 35_000, 50, 0.01, 5.0
 REPORT_EVERY = 2000
 DINOSAUR_MODEL = Path(__file__).parent / "dinosaurs"
 
-FORMAT, VERSION = "sideman name model", 1
-NAMES_FILE, WEIGHTS_FILE, CARD_FILE = "names.json", "weights.npz", "CARD.md"
+NAMES_FILE = "names.json"
+_FORMAT = ModelFormat("sideman name model", 1, NAMES_FILE)
 _ARRAY_NAMES = ("Wax", "Waa", "Wya", "b", "by")
 _INITIAL_LOSS_LETTERS = 7  # the course starts the smoothed loss at that of 7 letters drawn at random
 _LOSS_SMOOTHING = 0.999
@@ -156,12 +148,10 @@ def model(
     names = list(data)
     np.random.RandomState(0).shuffle(names)
     loss = -np.log(1 / len(ix_to_char)) * _INITIAL_LOSS_LETTERS
-    a_prev = np.zeros((n_a, 1))
+    a_prev, end = np.zeros((n_a, 1)), char_to_ix[END_OF_NAME]
     for iteration in range(num_iterations):
         indices = [char_to_ix[letter] for letter in names[iteration % len(names)]]
-        current, _, a_prev = optimize(
-            [None, *indices], [*indices, char_to_ix[END_OF_NAME]], a_prev, parameters, LEARNING_RATE
-        )
+        current, _, a_prev = optimize([None, *indices], [*indices, end], a_prev, parameters, LEARNING_RATE)
         loss = loss * _LOSS_SMOOTHING + current * (1 - _LOSS_SMOOTHING)
         if report is not None and iteration % REPORT_EVERY == 0:
             report(iteration, loss, parameters)
@@ -176,7 +166,8 @@ def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[D
     steps = len(X)
     hidden, scores = np.empty((steps + 1, len(p["b"]))), np.empty((steps, len(p["by"])))
     hidden[0] = a_prev[:, 0]
-    z_letters = _input_columns(p["Wax"], X)
+    z_letters = p["Wax"].T[[index or 0 for index in X]]  # (T, n_a): Wax times a one-hot column is a column of Wax
+    z_letters[[index is None for index in X]] = 0.0
     bias, Waa, Wya = p["b"][:, 0], p["Waa"], p["Wya"]
     for t in range(steps):
         z = Waa.dot(hidden[t])
@@ -186,13 +177,6 @@ def _forward(X: Sequence[int | None], a_prev: Doubles, p: Parameters) -> tuple[D
         np.dot(Wya, hidden[t + 1], out=scores[t])
     predicted = np.asarray(softmax((scores + p["by"][:, 0]).T).T, np.float64)
     return hidden, predicted
-
-
-def _input_columns(Wax: Doubles, X: Sequence[int | None]) -> Doubles:
-    """Return what each letter adds to the cell, (T, n_a): Wax times a one-hot column is a column of Wax."""
-    columns = Wax.T[[index or 0 for index in X]]
-    columns[[index is None for index in X]] = 0.0
-    return columns
 
 
 def _backward(
@@ -262,9 +246,7 @@ def read_names(path: Path) -> list[str]:
 def _check_name(where: str, name: str) -> None:
     if len(name) >= MAX_LETTERS:
         raise CorpusError(f"{where}: {len(name)} letters; a name has fewer than {MAX_LETTERS}")
-    wrong = next(
-        (letter for letter in name if letter not in " -'’." and unicodedata.category(letter)[0] not in "LMN"), ""
-    )
+    wrong = next((one for one in name if one not in " -'’." and unicodedata.category(one)[0] not in "LMN"), "")
     if wrong:
         raise CorpusError(f"{where}: {wrong!r} is not allowed in a name; letters, digits, spaces, - ' and . are")
 
@@ -352,34 +334,20 @@ def save_name_model(name_model: NameModel, path: Path) -> None:
 
     Raises `BundleError` if something that is not a name model is at `path`, and `OSError` if it cannot be written.
     """
-    if path.exists() and not (path / NAMES_FILE).is_file():
-        raise BundleError(f"{path}: something that is not a name model is already there")
-    weights = pack_arrays(name_model.parameters)  # type: ignore[arg-type] # to float32 on the way
-    description = {
-        "format": FORMAT,
-        "version": VERSION,
-        "letters": name_model.letters,
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        "facts": dict(name_model.facts),
-    }
-    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
-    write_folder(path, {WEIGHTS_FILE: weights, NAMES_FILE: text.encode(), CARD_FILE: name_model.card.encode()})
+    arrays = {name: array.astype(np.float32) for name, array in name_model.parameters.items()}
+    description = {"letters": name_model.letters, "facts": dict(name_model.facts)}
+    _FORMAT.write(path, description, arrays, name_model.card, {})
 
 
 def load_name_model(path: Path = DINOSAUR_MODEL) -> NameModel:
     """Load the model in the folder `path`, by default the installed one, and check it. Raises `BundleError`."""
-    description = read_description(path / NAMES_FILE, FORMAT, VERSION)
+    description, arrays, card = _FORMAT.read(path, _ARRAY_NAMES)
     letters = description.get("letters")
     if not isinstance(letters, str) or END_OF_NAME not in letters or len(set(letters)) != len(letters):
         raise BundleError(f"{path / NAMES_FILE}: letters: not a text of different letters that includes a newline")
-    raw = read_bytes(path / WEIGHTS_FILE)
-    if hashlib.sha256(raw).hexdigest() != description.get("weights_sha256"):
-        raise BundleError(f"{path / WEIGHTS_FILE}: its contents do not match weights_sha256 in {NAMES_FILE}")
-    arrays = unpack_arrays(path / WEIGHTS_FILE, raw, _ARRAY_NAMES)
     n_y, n_a = len(letters), arrays["b"].shape[0] if arrays["b"].ndim else 0
     shapes = {"Wax": (n_a, n_y), "Waa": (n_a, n_a), "Wya": (n_y, n_a), "b": (n_a, 1), "by": (n_y, 1)}
     check_shapes(path / WEIGHTS_FILE, arrays, shapes, f"{n_y} letters and {n_a} units")
     facts = description.get("facts")
-    card = (path / CARD_FILE).read_text("utf-8", "replace") if (path / CARD_FILE).is_file() else ""
     parameters = {name: arrays[name].astype(np.float64) for name in _ARRAY_NAMES}
     return NameModel(letters, parameters, facts if isinstance(facts, dict) else {}, card)

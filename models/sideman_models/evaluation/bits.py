@@ -59,9 +59,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, float | None]:
         """Return plain JSON, rounded to five decimals."""
-        return {
-            name: round(figure, 5) if isinstance(figure, float) else figure for name, figure in asdict(self).items()
-        }
+        return {name: round(one, 5) if isinstance(one, float) else one for name, one in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +84,13 @@ def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece], network: Network | N
     encoder = PieceEncoder(bundle.vocabulary, bundle.context)
     encoded = [encoder.encode(piece) for piece in pieces]
     table = encoder.clash_table()
-    return [
-        PieceBits(
-            piece,
-            len(numbers),
-            # The encoder also counts the rests that it leaves out because the vocabulary has none.
-            numbers.mapped_count - (len(piece.values) - len(numbers)),
-            network_value_bits(network, numbers, table),
-            pitch_bits(bundle.vocabulary, piece),
-        )
-        for piece, numbers in zip(pieces, encoded, strict=True)
-    ]
+    all_bits = []
+    for piece, numbers in zip(pieces, encoded, strict=True):
+        # The encoder also counts the rests that it leaves out because the vocabulary has none.
+        mapped = numbers.mapped_count - (len(piece.values) - len(numbers))
+        bits = network_value_bits(network, numbers, table), pitch_bits(bundle.vocabulary, piece)
+        all_bits.append(PieceBits(piece, len(numbers), mapped, *bits))
+    return all_bits
 
 
 def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> Evaluation:
@@ -144,8 +138,17 @@ def pitch_bits(vocabulary: Vocabulary, piece: Piece) -> float:
     total = 0.0
     for value, place, pitch in zip(piece.values, piece.places, piece.pitches, strict=True):
         index = vocabulary.nearest_index(value)
-        if index is not None and pitch is not None:
-            total += _rank_bits(vocabulary.values[index], pitch_rank(vocabulary.values[index], place, pitch))
+        if index is None or pitch is None:
+            continue
+        known = vocabulary.values[index]
+        rank, has_interval = pitch_rank(known, place, pitch), known.interval is not None
+        exact, ratio = EXACT_PROBABILITY[has_interval], RANK_RATIO[has_interval]
+        if rank is None:
+            probability = OTHER_KIND_PROBABILITY / 128
+        else:
+            share = exact if rank == 0 else (1 - exact) * (1 - ratio) * ratio ** (rank - 1)
+            probability = (1 - OTHER_KIND_PROBABILITY) * share
+        total -= math.log2(probability)
     return total
 
 
@@ -163,12 +166,3 @@ def pitch_rank(value: Value, place: Place, pitch: int) -> int | None:
     kind = place.chord.kind_of
     around = range(max(0, target - order[0]), min(127, target + order[0]) + 1)
     return sum(kind(other) == kind(pitch) and (abs(other - target), other) < order for other in around)
-
-
-def _rank_bits(value: Value, rank: int | None) -> float:
-    if rank is None:
-        return -math.log2(OTHER_KIND_PROBABILITY / 128)
-    has_interval = value.interval is not None
-    exact, ratio = EXACT_PROBABILITY[has_interval], RANK_RATIO[has_interval]
-    probability = exact if rank == 0 else (1 - exact) * (1 - ratio) * ratio ** (rank - 1)
-    return -math.log2((1 - OTHER_KIND_PROBABILITY) * probability)

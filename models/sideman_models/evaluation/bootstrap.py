@@ -31,9 +31,7 @@ def ratio_interval(
     names, title = np.unique(np.array(titles, dtype=object).astype(str), return_inverse=True)
     if len(names) < 2:
         return None
-    top, bottom = (
-        np.bincount(title, np.asarray(numbers, np.float64), len(names)) for numbers in (numerators, denominators)
-    )
+    top, bottom = (np.bincount(title, np.asarray(each, np.float64), len(names)) for each in (numerators, denominators))
     drawn = np.random.default_rng(seed).integers(len(names), size=(resamples, len(names)))
     bottoms = bottom[drawn].sum(1)
     ratios = (top[drawn].sum(1)[bottoms > 0]) / bottoms[bottoms > 0]

@@ -33,7 +33,6 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 ChordsAndMelody = tuple[Sequence[Chord], Sequence[TimedNote]]
 """One chord a beat, and a melody whose times are in `TICKS_PER_QUARTER`."""
 Accompaniment = Callable[[Sequence[Chord], np.random.Generator], Iterator[TimedNote]]
-"""A function that yields an accompaniment for chords, one a beat."""
 
 _LOWEST_BASS, _LOWEST_COMPING, _LOWEST_PLAIN = 33, 52, 48
 
@@ -67,13 +66,11 @@ def accompaniment_accuracy(
     tunes: Iterable[ChordsAndMelody], accompaniment: Accompaniment, seed: int = 0
 ) -> ChordAccuracy:
     """Return the accuracy over tunes in 4/4 with a generated accompaniment."""
-
-    def pairs() -> Iterator[tuple[Chord, Chord]]:
-        for number, (chords, melody) in enumerate(tunes):
-            played = list(accompaniment(chords, np.random.default_rng(seed + number)))
-            yield from zip(find_chords(played, melody, _beat_slots(chords)), chords, strict=True)
-
-    return ChordAccuracy.from_pairs(pairs())
+    return ChordAccuracy.from_pairs(
+        pair
+        for number, (chords, melody) in enumerate(tunes)
+        for pair in _found_and_true(list(accompaniment(chords, np.random.default_rng(seed + number))), melody, chords)
+    )
 
 
 def database_tunes(path: Path) -> Iterator[ChordsAndMelody]:
@@ -90,15 +87,16 @@ def database_bass_accuracy(path: Path) -> ChordAccuracy:
 
     def pairs() -> Iterator[tuple[Chord, Chord]]:
         for solo, basses in read_bass_lines(path):
-            chords = solo.changes.chords
             played = [(TICKS_PER_QUARTER * beat, TICKS_PER_QUARTER * (beat + 0.9), pitch) for beat, pitch in basses]
-            yield from zip(find_chords(played, _timed_notes(solo), _beat_slots(chords)), chords, strict=True)
+            yield from _found_and_true(played, _timed_notes(solo), solo.changes.chords)
 
     return ChordAccuracy.from_pairs(pairs())
 
 
-def _beat_slots(chords: Sequence[Chord]) -> TimeSlots:
-    return TimeSlots(len(chords), TICKS_PER_QUARTER, 4)
+def _found_and_true(
+    played: Sequence[TimedNote], melody: Sequence[TimedNote], chords: Sequence[Chord]
+) -> Iterator[tuple[Chord, Chord]]:
+    return zip(find_chords(played, melody, TimeSlots(len(chords), TICKS_PER_QUARTER, 4)), chords, strict=True)
 
 
 def _timed_notes(solo: Solo) -> list[TimedNote]:
@@ -112,11 +110,8 @@ def band_accompaniment(chords: Sequence[Chord], random_source: np.random.Generat
             continue
         begins = beat == 0 or chords[beat - 1] != chord
         next_chord = chords[beat + 1] if beat + 1 < len(chords) else chord
-        yield (
-            TICKS_PER_QUARTER * beat,
-            TICKS_PER_QUARTER * (beat + 0.9),
-            _bass_pitch(chord, next_chord, begins or beat % 4 == 0, random_source),
-        )
+        bass = _bass_pitch(chord, next_chord, begins or beat % 4 == 0, random_source)
+        yield TICKS_PER_QUARTER * beat, TICKS_PER_QUARTER * (beat + 0.9), bass
         if begins or random_source.random() < 0.4:
             yield from _comping_notes(chord, beat, random_source)
 
@@ -159,10 +154,7 @@ def plain_chord_accompaniment(chords: Sequence[Chord], random_source: np.random.
         if chords[start] != NO_CHORD:
             tones = sorted(chords[start].tones)
             lowest = int(random_source.choice(tones))
+            begin, end = TICKS_PER_QUARTER * start, TICKS_PER_QUARTER * (beat - 0.1)
             for tone in tones:
-                yield (
-                    TICKS_PER_QUARTER * start,
-                    TICKS_PER_QUARTER * (beat - 0.1),
-                    _LOWEST_PLAIN + lowest + (tone - lowest) % 12,
-                )
+                yield begin, end, _LOWEST_PLAIN + lowest + (tone - lowest) % 12
         start = beat

@@ -23,18 +23,11 @@ Ints = npt.NDArray[np.int64]
 MatchKey = Callable[[Value], Hashable]
 
 
-def by_value(value: Value) -> Hashable:
-    """Compare by kind, duration and interval."""
-    return value
-
-
-def by_melody(value: Value) -> Hashable:
-    """Compare by duration and interval; a rest never equals a note."""
-    return value.kind == "R", value.ticks, value.interval
-
-
-MATCH_KEYS: dict[str, MatchKey] = {"values": by_value, "melody": by_melody}
-"""The two ways to compare values, by name."""
+MATCH_KEYS: dict[str, MatchKey] = {
+    "values": lambda value: value,
+    "melody": lambda value: (value.kind == "R", value.ticks, value.interval),
+}
+"""The two ways to compare values, by name. As a melody, a rest never equals a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +59,19 @@ def longest_shared_runs(pieces: Sequence[Piece], training: Sequence[Piece], matc
     text = _TokenText([*training, *pieces], len(training), match_key)
     best = np.zeros((len(pieces), 3), np.int64)  # notes, values, start
     for length, starts in text.shared_runs():
-        runs = np.stack([text.count_notes(starts, length), np.full(len(starts), length), starts], 1)
+        notes = text.notes_before[starts + length] - text.notes_before[starts]
+        runs = np.stack([notes, np.full(len(starts), length), starts], 1)
         owner = text.piece_numbers[starts] - len(training)
         order = np.lexsort((-starts, runs[:, 0], owner))
         last = order[np.flatnonzero(np.append(np.diff(owner[order]) != 0, True))] if len(order) else order
         better = last[runs[last, 0] > best[owner[last], 0]]
         best[owner[better]] = runs[better]
-    return [
-        _make_run(text, number, piece, *map(int, row))
-        for number, (piece, row) in enumerate(zip(pieces, best, strict=True))
-    ]
-
-
-def _make_run(text: _TokenText, number: int, piece: Piece, notes: int, values: int, start: int) -> SharedRun:
-    if not notes:
-        return SharedRun(piece, 0, 0, 0, None)
-    return SharedRun(
-        piece, start - text.piece_starts[text.training_count + number], values, notes, text.find_source(start, values)
-    )
+    shared = []
+    for number, (piece, (notes, values, start)) in enumerate(zip(pieces, best.tolist(), strict=True)):
+        first = text.piece_starts[len(training) + number]
+        source = text.find_source(start, values) if notes else None
+        shared.append(SharedRun(piece, start - first if notes else 0, values, notes, source))
+    return shared
 
 
 class _TokenText:
@@ -103,11 +91,7 @@ class _TokenText:
         players: dict[str, int] = {}
         own = _int_array(players.setdefault(performer_of(piece), len(players)) for piece in pieces)
         self.player_numbers = np.repeat(own, lengths)
-        self._notes_before = np.append(0, np.cumsum(_int_array(value.kind != "R" for value in values)))
-
-    def count_notes(self, starts: Ints, length: int) -> Ints:
-        """Return the number of notes in each run of `length` values."""
-        return np.asarray(self._notes_before[starts + length] - self._notes_before[starts])
+        self.notes_before = np.append(0, np.cumsum(_int_array(value.kind != "R" for value in values)))
 
     def shared_runs(self) -> Iterator[tuple[int, Ints]]:
         """Yield for each length from 1 on the starts of the runs that are shared.

@@ -42,11 +42,8 @@ CLASH_ITEM = "what fits"
 """The item that says which values clash: the kinds of all pitches around the previous one."""
 CONTEXT_ITEMS = tuple(name for name, feature in FEATURES.items() if feature.max_active == 1)
 """The items that say where a value falls: those features of the network that have one row."""
-PREVIOUS_IS_REST, PREVIOUS_DURATION, PREVIOUS_INTERVAL = (
-    "value -1 a rest",
-    "duration of value -1",
-    "interval of value -1",
-)
+PREVIOUS_IS_REST = "value -1 a rest"
+PREVIOUS_DURATION, PREVIOUS_INTERVAL = "duration of value -1", "interval of value -1"
 """Items for one part of the previous value. They help if the whole value was rare in training."""
 _MIN_DISCOUNT = 0.1
 _DEFAULT_DISCOUNT = 0.5
@@ -120,9 +117,8 @@ class NgramData:
 
     def histories(self, chain: Sequence[str]) -> Ints:
         """Return the items of `chain` (T, len(chain)). Raises KeyError for an item that these pieces do not have."""
-        return (
-            np.stack([self.items[name] for name in chain], 1) if chain else np.zeros((len(self.targets), 0), np.int64)
-        )
+        empty = np.zeros((len(self.targets), 0), np.int64)
+        return np.stack([self.items[name] for name in chain], 1) if chain else empty
 
 
 class NgramReader:
@@ -146,7 +142,16 @@ class NgramReader:
             )
             for steps in range(1, MAX_ORDER)
         }
-        items |= self._value_parts(items[previous_value_item(1)])
+        # The parts of the previous values. Before the first value each part has a number of its own.
+        vocabulary, previous = self.vocabulary, items[previous_value_item(1)]
+        middle = vocabulary.low.astype(np.int64) + vocabulary.high
+        intervals = np.where(vocabulary.has_interval, middle - middle.min(initial=0) + 2, 0)
+        for name, numbers, before_first in (
+            (PREVIOUS_IS_REST, vocabulary.is_rest, 2),
+            (PREVIOUS_DURATION, vocabulary.ticks, 0),
+            (PREVIOUS_INTERVAL, intervals, 1),
+        ):
+            items[name] = np.append(numbers, before_first).astype(np.int64)[previous]
         if self._context_items:
             rows = _concatenate([one.context_rows for one in encoded if len(one)]).reshape(
                 len(targets), len(self._context_items)
@@ -154,18 +159,6 @@ class NgramReader:
             items |= {name: rows[:, column] for column, name in enumerate(self._context_items)}
             items[CLASH_ITEM] = clash_rows
         return NgramData(targets, piece_numbers, items, clash_rows, self._encoder.clash_table())
-
-    def _value_parts(self, values: Ints) -> dict[str, Ints]:
-        """Return the parts of the previous values. Before the first value each part has a number of its own."""
-        vocabulary = self.vocabulary
-        middle = vocabulary.low.astype(np.int64) + vocabulary.high
-        intervals = np.where(vocabulary.has_interval, middle - middle.min(initial=0) + 2, 0)
-        parts = {
-            PREVIOUS_IS_REST: (vocabulary.is_rest, 2),
-            PREVIOUS_DURATION: (vocabulary.ticks, 0),
-            PREVIOUS_INTERVAL: (intervals, 1),
-        }
-        return {name: np.append(numbers, start).astype(np.int64)[values] for name, (numbers, start) in parts.items()}
 
 
 def _concatenate(arrays: Sequence[npt.NDArray[np.int32]]) -> Ints:
@@ -204,7 +197,12 @@ class KneserNey:
         pairs, counts = np.unique(contexts[-1] * n_values + targets, return_counts=True)
         self._depths: list[_Depth] = []
         for key, width in zip(reversed(keys), reversed(widths), strict=True):
-            self._depths.insert(0, _make_depth(key, width, pairs, counts, n_values))
+            context = pairs // n_values
+            total = np.bincount(context, counts, len(key))
+            discount = np.array(discounts(counts))[np.minimum(counts, 3) - 1]
+            shares, freed = (counts - discount) / total[context], np.bincount(context, discount, len(key)) / total
+            first = np.searchsorted(context, np.arange(len(key) + 1))
+            self._depths.insert(0, _Depth(key, width, pairs, shares, first, freed))
             parents = key // width
             pairs, counts = np.unique(parents[pairs // n_values] * n_values + pairs % n_values, return_counts=True)
 
@@ -252,21 +250,6 @@ def _find_sorted(keys: Ints, wanted: Ints) -> tuple[Ints, Flags]:
     return place, keys[place] == wanted
 
 
-def _make_depth(keys: Ints, width: int, pairs: Ints, counts: Ints, n_values: int) -> _Depth:
-    context = pairs // n_values
-    total = np.bincount(context, counts, len(keys))
-    discount = np.array(discounts(counts))[np.minimum(counts, 3) - 1]
-    freed = np.bincount(context, discount, len(keys)) / total
-    return _Depth(
-        keys,
-        width,
-        pairs,
-        (counts - discount) / total[context],
-        np.searchsorted(context, np.arange(len(keys) + 1)),
-        freed,
-    )
-
-
 def discounts(counts: Ints) -> tuple[float, float, float]:
     """Return the discounts of counts 1, 2, and 3 or more, from all counts.
 
@@ -307,8 +290,7 @@ def ngram_value_bits(
     share, bits = clash_share(training), np.empty(len(targets))
     for start in range(0, len(targets), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
-        probabilities = apply_mask(
-            model.probabilities(histories[rows]), measured.clash_table[measured.clash_rows[rows]], share
-        )
+        clashes = measured.clash_table[measured.clash_rows[rows]]
+        probabilities = apply_mask(model.probabilities(histories[rows]), clashes, share)
         bits[rows] = -np.log2(probabilities[np.arange(len(probabilities)), targets[rows]])
     return bits

@@ -7,7 +7,7 @@ It needs matplotlib, which is installed with sideman[train].
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from sideman_models.evaluation.report import BASELINE_FAMILIES, PLAYED, EvaluationReport
@@ -22,12 +22,9 @@ SIMILAR_RATIO = 2.0
 """Music within this number of half distances may pass for the real music."""
 _COLUMNS = 3
 _REAL_COLOUR, _PLAYED_COLOUR = GREY, KIND_COLOURS["C"]
-_SHORT_FAMILY_NAMES = {
-    BASELINE_FAMILIES[0]: "values alone",
-    BASELINE_FAMILIES[1]: "values, mask",
-    BASELINE_FAMILIES[2]: "context chain",
-    BASELINE_FAMILIES[3]: "context chain, mask",
-}
+_SHORT_FAMILY_NAMES = dict(
+    zip(BASELINE_FAMILIES, ("values alone", "values, mask", "context chain", "context chain, mask"), strict=True)
+)
 _MAX_BARS = 24
 
 
@@ -42,9 +39,8 @@ def report_picture(report: EvaluationReport) -> bytes:
     across = min(_COLUMNS, len(panels))
     down = -(-len(panels) // across)
     figure = new_figure(5.0 * across, 3.3 * down + 0.4)
-    figure.suptitle(
-        f"{report.bundle_name}: {report.evaluation.pieces} pieces, {report.evaluation.values:,} values", color=INK
-    )
+    one = report.evaluation
+    figure.suptitle(f"{report.bundle_name}: {one.pieces} pieces, {one.values:,} values", color=INK)
     all_axes = list(figure.subplots(down, across, squeeze=False).flat)
     for axes in all_axes:
         axes.set_axis_off()
@@ -123,11 +119,19 @@ _PICTURED_STATISTICS: dict[str, tuple[str, Callable[[Outcome], str]]] = {
 
 
 def _comparison_panel(comparison: Comparison) -> Panel:
-    """Return a panel that draws the shares of the outcomes, real and played; with many outcomes not all labels."""
+    """Return a panel that draws the shares of the outcomes, real and played; with many outcomes not all labels.
+
+    The outcomes are in order: kinds, then numbers by size. Those below 0.2 % are left out.
+    """
     name, label = _PICTURED_STATISTICS[comparison.name]
+    shown = [
+        one
+        for one in {*comparison.real, *comparison.played}
+        if max(share(comparison.real, one), share(comparison.played, one)) >= 0.002
+    ]
+    outcomes = sorted(shown, key=lambda one: ("CSAXR".find(str(one)), one if isinstance(one, int) else 0))
 
     def draw(axes: Axes, _: EvaluationReport) -> None:
-        outcomes = _shown_outcomes(comparison)
         for shift, colour, whose, counts in (
             (-0.2, _REAL_COLOUR, "real", comparison.real),
             (0.2, _PLAYED_COLOUR, "played", comparison.played),
@@ -141,10 +145,3 @@ def _comparison_panel(comparison: Comparison) -> Panel:
         _set_title(axes, name)
 
     return draw
-
-
-def _shown_outcomes(comparison: Comparison) -> Sequence[Outcome]:
-    """Return the outcomes to draw in order: kinds, then numbers by size. Those below 0.2 % are left out."""
-    outcomes = {*comparison.real, *comparison.played}
-    shown = [one for one in outcomes if max(share(comparison.real, one), share(comparison.played, one)) >= 0.002]
-    return sorted(shown, key=lambda one: ("CSAXR".find(str(one)), one if isinstance(one, int) else 0))

@@ -14,12 +14,7 @@ import numpy as np
 from sideman_models.evaluation.bits import Evaluation, PieceBits, bits_of_pieces, summarize
 from sideman_models.evaluation.bootstrap import ConfidenceInterval, ratio_interval
 from sideman_models.evaluation.copying import MATCH_KEYS, SharedRun, longest_shared_runs
-from sideman_models.evaluation.ngrams import (
-    CONTEXT_CHAINS,
-    VALUE_CHAINS,
-    NgramReader,
-    ngram_value_bits,
-)
+from sideman_models.evaluation.ngrams import CONTEXT_CHAINS, VALUE_CHAINS, NgramReader, ngram_value_bits
 from sideman_models.evaluation.statistics import Comparison, Outcome, compare_statistics, half_distances
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
@@ -136,9 +131,8 @@ class EvaluationReport:
 
     def best_baseline(self, family: str) -> Baseline | None:
         """Return the n-gram of a family that needs the fewest bits."""
-        return min(
-            (one for one in self.baselines if one.family == family), key=lambda one: one.bits_per_value, default=None
-        )
+        of_family = [one for one in self.baselines if one.family == family]
+        return min(of_family, key=lambda one: one.bits_per_value, default=None)
 
     def unigram(self) -> Baseline | None:
         """Return the n-gram that only knows how frequent each value is."""
@@ -191,7 +185,12 @@ def make_report(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piec
     Raises `CorpusError` if the network needs chords and a piece has none.
     """
     all_bits = bits_of_pieces(bundle, pieces)
-    evaluation, missing_parts = summarize(bundle, all_bits), dict[str, str]()
+    evaluation, missing_parts, remarks = summarize(bundle, all_bits), dict[str, str](), []
+    if evaluation.mapped_share > _MAX_MAPPED_SHARE:
+        remarks.append(
+            f"{100 * evaluation.mapped_share:.1f} % of the values are not in the vocabulary of the network:"
+            " the figures describe the values they are mapped to, not this music"
+        )
     if not training:
         missing_parts["ngrams"] = missing_parts["verbatim"] = "no pieces to train n-grams on besides the measured ones"
     baselines = measure_baselines(bundle.vocabulary, training, all_bits, seed) if training else []
@@ -201,16 +200,8 @@ def make_report(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piec
     shared_runs = list(_shared_runs(REAL, pieces, training)) if training else []
     return EvaluationReport(
         bundle.name, len(bundle.vocabulary), evaluation, intervals, baselines, shared_runs=shared_runs,
-        missing_parts=missing_parts, remarks=list(_remarks(evaluation)),
+        missing_parts=missing_parts, remarks=remarks,
     )  # fmt: skip
-
-
-def _remarks(evaluation: Evaluation) -> Iterator[str]:
-    if evaluation.mapped_share > _MAX_MAPPED_SHARE:
-        yield (
-            f"{100 * evaluation.mapped_share:.1f} % of the values are not in the vocabulary of the network:"
-            " the figures describe the values they are mapped to, not this music"
-        )
 
 
 def _bits_interval(
@@ -228,7 +219,8 @@ def measure_baselines(
     Context chains and the mask are used only if all pieces have chords, and only for modern values: a classic value
     allows several pitches.
     """
-    pieces = [one.piece for one in all_bits]
+    pieces, titles = [one.piece for one in all_bits], [one.piece.title for one in all_bits]
+    network_bits, value_count = [one.value_bits for one in all_bits], sum(one.value_count for one in all_bits)
     chords = not vocabulary.classic and all(piece.places is not None for piece in [*training, *pieces])
     reader = NgramReader(vocabulary, chords=chords)
     training_data, measured_data = reader.read(training), reader.read(pieces)
@@ -237,16 +229,10 @@ def measure_baselines(
         for name, chain in chains.items():
             bits = ngram_value_bits(training_data, measured_data, chain, len(vocabulary), mask=mask)
             by_piece = np.bincount(measured_data.piece_numbers, bits, len(all_bits)).tolist()
-            baselines.append(_make_baseline(family, name, chain, by_piece, all_bits, seed))
+            ratio = sum(network_bits) / max(sum(by_piece), 1e-9)
+            interval = ratio_interval(titles, network_bits, by_piece, seed)
+            baselines.append(Baseline(family, name, chain, sum(by_piece) / max(1, value_count), ratio, interval))
     return baselines
-
-
-def _make_baseline(
-    family: str, name: str, chain: tuple[str, ...], bits: Sequence[float], all_bits: Sequence[PieceBits], seed: int
-) -> Baseline:
-    total, ratio = sum(bits), sum(one.value_bits for one in all_bits) / max(sum(bits), 1e-9)
-    interval = ratio_interval([one.piece.title for one in all_bits], [one.value_bits for one in all_bits], bits, seed)
-    return Baseline(family, name, chain, total / max(1, sum(one.value_count for one in all_bits)), ratio, interval)
 
 
 def with_played_music(

@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -38,24 +39,8 @@ _BEAT_BINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _SEMITONE_BINS = (0, 3, 5, 7, 9, 12, 15, 18, 21, 24, 30)
 
 
-def _kinds(piece: Piece) -> Iterator[Outcome]:
-    return (value.kind for value in piece.values)
-
-
-def _durations(piece: Piece) -> Iterator[Outcome]:
-    return (value.ticks for value in piece.values if value.kind != "R")
-
-
 def _intervals(piece: Piece) -> Iterator[Outcome]:
     return (value.interval for value in piece.values if isinstance(value.interval, int))
-
-
-def _pitches(piece: Piece) -> Iterator[Outcome]:
-    return (pitch for pitch in piece.pitches or () if pitch is not None)
-
-
-def _repeated_pitches(piece: Piece) -> Iterator[Outcome]:
-    return ("again" if interval == 0 else "another" for interval in _intervals(piece))
 
 
 def _repeated_motifs(piece: Piece) -> Iterator[Outcome]:
@@ -70,16 +55,6 @@ def _strong_beats(piece: Piece) -> Iterator[Outcome]:
     for value, place in zip(piece.values, piece.places or (), strict=False):
         if value.kind != "R" and place.tick_in_bar % BAR_TICKS in STRONG_BEAT_TICKS:
             yield value.kind
-
-
-def _phrase_notes(piece: Piece) -> Iterator[Outcome]:
-    for phrase in phrases(piece):
-        yield _bin_of(sum(value.kind != "R" for value in piece.values[phrase]), _NOTE_BINS)
-
-
-def _phrase_beats(piece: Piece) -> Iterator[Outcome]:
-    for phrase in phrases(piece):
-        yield _bin_of(sum(value.ticks for value in piece.values[phrase]) / TICKS_PER_QUARTER, _BEAT_BINS)
 
 
 def _phrase_ranges(piece: Piece) -> Iterator[Outcome]:
@@ -113,15 +88,20 @@ def phrases(piece: Piece) -> Iterator[slice]:
 
 
 STATISTICS: dict[str, Callable[[Piece], Iterator[Outcome]]] = {
-    "kinds": _kinds,
-    "durations": _durations,
+    "kinds": lambda piece: (value.kind for value in piece.values),
+    "durations": lambda piece: (value.ticks for value in piece.values if value.kind != "R"),
     "intervals": _intervals,
     "strong beats": _strong_beats,
-    "phrases in notes": _phrase_notes,
-    "phrases in beats": _phrase_beats,
+    "phrases in notes": lambda piece: (
+        _bin_of(sum(value.kind != "R" for value in piece.values[phrase]), _NOTE_BINS) for phrase in phrases(piece)
+    ),
+    "phrases in beats": lambda piece: (
+        _bin_of(sum(value.ticks for value in piece.values[phrase]) / TICKS_PER_QUARTER, _BEAT_BINS)
+        for phrase in phrases(piece)
+    ),
     "ranges of phrases": _phrase_ranges,
-    "pitches": _pitches,
-    "repeated pitches": _repeated_pitches,
+    "pitches": lambda piece: (pitch for pitch in piece.pitches or () if pitch is not None),
+    "repeated pitches": lambda piece: ("again" if interval == 0 else "another" for interval in _intervals(piece)),
     "repeated motifs": _repeated_motifs,
 }
 """The statistics by name. Each function yields the outcomes of a piece.
@@ -135,10 +115,7 @@ lowest to the highest note of a phrase; the pitches; whether an interval repeats
 
 def count_statistics(pieces: Sequence[Piece]) -> StatisticCounts:
     """Count all statistics over the pieces. A statistic that needs what the pieces do not have is empty."""
-    return {
-        name: Counter(outcome for piece in pieces for outcome in outcomes(piece))
-        for name, outcomes in STATISTICS.items()
-    }
+    return {name: Counter(chain.from_iterable(map(outcomes, pieces))) for name, outcomes in STATISTICS.items()}
 
 
 def share(counts: Counter[Outcome], outcome: Outcome) -> float:
@@ -177,17 +154,16 @@ def half_distances(pieces: Sequence[Piece], seed: int = 0, splits: int = HALF_SP
     if len(titles) < 2:
         return dict.fromkeys(STATISTICS)
     random_source = np.random.default_rng(seed)
-    half = np.array([random_source.permutation(len(titles)) < len(titles) // 2 for _ in range(splits)])
-    return {name: _half_distance([each[name] for each in by_title], half) for name in STATISTICS}
-
-
-def _half_distance(counts: Sequence[Counter[Outcome]], half: npt.NDArray[np.bool_]) -> float | None:
-    """Return the median distance over splits; `half` (splits, titles) says which titles are in the first half."""
-    outcomes = sorted(set().union(*counts), key=str)
-    table = np.array([[float(each[outcome]) for outcome in outcomes] for each in counts])
-    one, other = half @ table, ~half @ table
-    filled = (one.sum(1) > 0) & (other.sum(1) > 0)
-    return float(np.median(np.sqrt(jensen_shannon_divergence(one[filled], other[filled])))) if filled.any() else None
+    in_first_half = np.array([random_source.permutation(len(titles)) < len(titles) // 2 for _ in range(splits)])
+    medians: dict[str, float | None] = dict.fromkeys(STATISTICS)
+    for name in STATISTICS:
+        outcomes = sorted(set().union(*(counts[name] for counts in by_title)), key=str)
+        table = np.array([[float(counts[name][outcome]) for outcome in outcomes] for counts in by_title])
+        one, other = in_first_half @ table, ~in_first_half @ table  # (splits, outcomes)
+        filled = (one.sum(1) > 0) & (other.sum(1) > 0)
+        if filled.any():
+            medians[name] = float(np.median(np.sqrt(jensen_shannon_divergence(one[filled], other[filled]))))
+    return medians
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,17 +50,13 @@ def _bits_lines(report: EvaluationReport) -> Iterator[str]:
         if (best := report.best_baseline(family)) is not None:
             yield _bits_line(family, best.bits_per_value, _saving_text(best))
             yield from _wrapped(f"{best.name}: {', '.join(best.chain) or 'the frequency of each value'}")
-    if orders := [
-        one for one in report.baselines if one.family == BASELINE_FAMILIES[0] and len(one.name) == len(UNIGRAM)
-    ]:
+    on_values = [one for one in report.baselines if one.family == BASELINE_FAMILIES[0]]
+    if orders := [one for one in on_values if len(one.name) == len(UNIGRAM)]:
         yield f"    plain orders 1 to {len(orders)}: {'  '.join(f'{one.bits_per_value:.3f}' for one in orders)}"
     if (unigram := report.unigram()) is not None:
         yield _bits_line("unigram", unigram.bits_per_value, _saving_text(unigram))
-    yield _bits_line(
-        f"chance, {report.vocabulary_size} values",
-        report.chance_bits,
-        _percent(1 - one.bits_per_value / report.chance_bits),
-    )
+    saving = _percent(1 - one.bits_per_value / report.chance_bits)
+    yield _bits_line(f"chance, {report.vocabulary_size} values", report.chance_bits, saving)
     if "ngrams" in report.missing_parts:
         yield f"  no n-grams: {report.missing_parts['ngrams']}"
 

@@ -175,25 +175,11 @@ class ContextFeatures:
         The last few thousand results are cached, because a tune returns to the same places, and each place is looked up
         twice: when the value is chosen and when it is played. The caller must not change the array.
         """
-        chord, next_chord = place.chord, place.next_chord
+        now, then = place.chord, place.next_chord
         beats = bisect_left(_CHANGE_BOUNDS, place.beats_to_change)
-        key = (
-            place.tick_in_bar,
-            chord.root,
-            chord.quality.name,
-            next_chord.root,
-            next_chord.quality.name,
-            beats,
-            place.previous_pitch,
-        )
-        rows = self._cache.get(key)
-        if rows is None:
-            if len(self._cache) >= _MAX_CACHED:
-                self._cache.clear()
-            rows = self._cache[key] = self._find_active_rows(place)
-        return rows
-
-    def _find_active_rows(self, place: Place) -> RowIndices:
+        key = (place.tick_in_bar, now.root, now.quality.name, then.root, then.quality.name, beats, place.previous_pitch)
+        if (cached := self._cache.get(key)) is not None:
+            return cached
         active: list[int] = []
         start = 0
         for name in self.names:
@@ -201,7 +187,10 @@ class ContextFeatures:
             active.extend(start + row for row in feature.active_rows(place))
             start += feature.row_count
         active.extend([self.n_rows] * (self.max_active - len(active)))
-        return np.array(active, np.intp)
+        if len(self._cache) >= _MAX_CACHED:
+            self._cache.clear()
+        rows = self._cache[key] = np.array(active, np.intp)
+        return rows
 
 
 def clash_mask_at(vocabulary: Vocabulary, place: Place) -> npt.NDArray[np.bool_]:

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
@@ -39,22 +38,6 @@ from sideman_models.errors import ChordError
 TONE_KINDS = "CSAX"
 """The kinds of tones over a chord: chord tone, scale tone, approach tone, any other tone."""
 CHORD_TONE, SCALE_TONE, APPROACH_TONE, OTHER_TONE = range(4)
-
-CHORD_FAMILIES: tuple[str, ...] = (
-    "major",
-    "sixth",
-    "minor",
-    "minor seventh",
-    "tonic minor",
-    "dominant",
-    "altered",
-    "augmented",
-    "sus",
-    "half-diminished",
-    "diminished",
-    "none",
-)
-"""The families of qualities, in the order of their rows in the context of the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +148,10 @@ QUALITY_TABLE: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
+CHORD_FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(family for _, family, _, _ in QUALITY_TABLE))
+"""The families of qualities in the order of the table, which is that of their rows in the context of the network."""
+
+
 def _make_quality(name: str, family: str, tones_text: str, scale_name: str) -> Quality:
     tones, scale = tuple(int(tone) for tone in tones_text.split()), SCALES[scale_name]
 
@@ -243,8 +230,11 @@ class Chord:
         """Return the chord that is `semitones` higher (or lower, if negative), with root and bass spelled for it."""
         if semitones % 12 == 0 or not self.quality.tones:
             return self
-        bass = None if self.bass is None else (self.bass + semitones) % 12
-        return chord_on((self.root + semitones) % 12, self.quality, bass, _quality_text(self))
+        bass, root = None, _ROOT_PATTERN.match(self.text)
+        suffix = self.text[root.end() if root else 0 :]
+        if self.bass is not None:
+            bass, suffix = (self.bass + semitones) % 12, _BASS_PATTERN.sub("", suffix)
+        return chord_on((self.root + semitones) % 12, self.quality, bass, suffix)
 
     def __str__(self) -> str:
         return self.text
@@ -302,6 +292,11 @@ _NEEDS_SEVENTH: set[_Figure] = {("", 7), ("", 9), ("", 11), ("", 13), ("b", 9), 
 _IMPLIES_NINTH: set[_Figure] = {("", 11), ("", 13)}
 
 
+_SUGGESTED_SUFFIXES = [name for name in QUALITIES if name not in ("", "none")] + [
+    "maj7", "m7", "m", "m7b5", "dim7", "mMaj7", "aug", "alt", "maj9", "m9", "sus4", "7sus4",
+]  # fmt: skip
+
+
 @lru_cache(maxsize=4096)
 def parse_chord(text: str) -> Chord:
     """Read a chord symbol such as `C^7`, `Bb-7b5`, `F#7(b9,#11)/C`, `C79b13b` or `N.C.`.
@@ -313,14 +308,22 @@ def parse_chord(text: str) -> Chord:
         return NO_CHORD
     root = _ROOT_PATTERN.match(symbol)
     if root is None:
-        raise ChordError(_no_root_message(text, symbol))
+        capital = symbol[:1].upper() + symbol[1:]
+        hint = f"; did you mean {capital!r}?" if _ROOT_PATTERN.match(capital) and capital != symbol else ""
+        raise ChordError(f"{text!r} is not a chord: it must begin with its root, A to G, or be 'N.C.' for none{hint}")
     body = symbol[root.end() :].replace("6/9", "69")
     bass = _BASS_PATTERN.search(body)
     suffix = body[: bass.start()] if bass else body
     try:
         quality = nearest_quality(_tones_of_suffix(suffix))
     except ChordError as error:
-        raise ChordError(f"{text!r} is not a chord: {error}{_suggestion(root.group(), suffix)}") from None
+        near = difflib.get_close_matches(suffix, _SUGGESTED_SUFFIXES, n=1, cutoff=0.4)
+        hint = (
+            f"did you mean {root.group() + near[0]!r}?"
+            if near
+            else "symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
+        )
+        raise ChordError(f"{text!r} is not a chord: {error}; {hint}") from None
     return Chord(_pitch_class(root), quality, _pitch_class(bass) if bass else None, symbol)
 
 
@@ -328,33 +331,19 @@ def _pitch_class(match: re.Match[str]) -> int:
     return (_LETTER_PITCH_CLASSES[match[1]] + _ACCIDENTAL_SEMITONES[match[2]]) % 12
 
 
-def _quality_text(chord: Chord) -> str:
-    root = _ROOT_PATTERN.match(chord.text)
-    body = chord.text[root.end() if root else 0 :]
-    return _BASS_PATTERN.sub("", body) if chord.bass is not None else body
-
-
-def _no_root_message(text: str, symbol: str) -> str:
-    capital = symbol[:1].upper() + symbol[1:]
-    hint = f"; did you mean {capital!r}?" if _ROOT_PATTERN.match(capital) and capital != symbol else ""
-    return f"{text!r} is not a chord: it must begin with its root, A to G, or be 'N.C.' for none{hint}"
-
-
-def _suggestion(root_text: str, suffix: str) -> str:
-    common = [*QUALITIES, "maj7", "m7", "m", "m7b5", "dim7", "mMaj7", "aug", "alt", "maj9", "m9", "sus4", "7sus4"]
-    near = difflib.get_close_matches(suffix, [name for name in common if name not in ("", "none")], n=1, cutoff=0.4)
-    return (
-        f"; did you mean {root_text + near[0]!r}?" if near else "; symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
-    )
-
-
 def _tones_of_suffix(suffix: str) -> frozenset[int]:
     """Return the tones that the text after the root names, in semitones above the root."""
     for sign, accidental in _EUROPEAN_SIGNS:
         suffix = sign.sub(accidental, suffix)
-    tokens = list(_tokenize(suffix))
+    tokens: list[_Token] = []
+    while suffix:
+        match = _TOKEN_PATTERN.match(suffix)
+        if match is None or match.lastgroup is None:
+            raise ChordError(f"{suffix!r} is not understood")
+        tokens.append((match.lastgroup, match.group()))
+        suffix = suffix[match.end() :]
     marks = [name for name, _ in tokens if name not in ("number", "accidental", "gap")]
-    figures = list(_read_figures(tokens))
+    figures = _read_figures(tokens)
     named = marks + [f"{accidental}{number}" for accidental, number in figures]
     for word in named:
         if named.count(word) > 1:
@@ -362,25 +351,23 @@ def _tones_of_suffix(suffix: str) -> frozenset[int]:
     return _build_tones(frozenset(marks), figures)
 
 
-def _tokenize(suffix: str) -> Iterator[_Token]:
-    at = 0
-    while at < len(suffix):
-        match = _TOKEN_PATTERN.match(suffix, at)
-        if match is None or match.lastgroup is None:
-            raise ChordError(f"{suffix[at:]!r} is not understood")
-        yield match.lastgroup, match.group()
-        at = match.end()
-
-
-def _read_figures(tokens: list[_Token]) -> Iterator[_Figure]:
-    """Yield the numbers with their accidentals, run by run (the module docstring says which comes first)."""
+def _read_figures(tokens: list[_Token]) -> list[_Figure]:
+    """Return the numbers with their accidentals, run by run (the module docstring says which comes first)."""
+    figures: list[_Figure] = []
     run: list[str] = []
-    for name, text in [*tokens, ("gap", "")]:
+    for name, token in [*tokens, ("gap", "")]:
         if name in ("number", "accidental"):
-            run.append(text)
-        else:
-            yield from _pair_accidentals(run[::-1])[::-1] if _accidentals_follow(run) else _pair_accidentals(run)
-            run = []
+            run.append(token)
+            continue
+        first = next((index for index, text in enumerate(run) if text in "b#"), 0)
+        accidentals_follow = (
+            first > 0
+            and run[first - 1] != "7"
+            and (run[-1] in "b#" or (first >= 2 and run[first - 2 : first] != ["6", "9"]))
+        )
+        figures += _pair_accidentals(run[::-1])[::-1] if accidentals_follow else _pair_accidentals(run)
+        run = []
+    return figures
 
 
 def _pair_accidentals(run: list[str]) -> list[_Figure]:
@@ -400,22 +387,25 @@ def _pair_accidentals(run: list[str]) -> list[_Figure]:
     return figures
 
 
-def _accidentals_follow(run: list[str]) -> bool:
-    first = next((index for index, text in enumerate(run) if text in "b#"), 0)
-    if first == 0 or run[first - 1] == "7":
-        return False
-    return run[-1] in "b#" or (first >= 2 and run[first - 2 : first] != ["6", "9"])
-
-
 def _build_tones(words: frozenset[str], figures: list[_Figure]) -> frozenset[int]:
     if "alt" in words:
         return frozenset(QUALITIES["7alt"].tones)
     if not words and figures == [("", 5)]:
         return frozenset(QUALITIES["5"].tones)
-    tones = {0, _third(words, figures), *_fifths(words, figures)}
+    fifths = {_FIGURE_SEMITONES[figure] for figure in figures if figure in (("b", 5), ("#", 5))}
+    if words & {"half", "diminished"}:
+        fifths.add(6)
+    elif "augmented" in words:
+        fifths.add(8)
+    tones = {0, _third(words, figures), *(fifths or {7})}
     tones |= {_FIGURE_SEMITONES[figure] for figure in figures if figure[1] not in (5, 7)}
-    if _has_seventh(words, figures):
-        tones.add(_seventh(words))
+    is_sixth_chord = ("", 6) in figures and ("", 7) not in figures
+    if not is_sixth_chord and (
+        words & {"triangle", "half"}
+        or ("", 7) in figures
+        or ("add" not in words and _NEEDS_SEVENTH.intersection(figures))
+    ):
+        tones.add(11 if words & {"word", "triangle"} else 9 if "diminished" in words else 10)
         if "add" not in words and _IMPLIES_NINTH.intersection(figures) and all(number != 9 for _, number in figures):
             tones.add(2)
     return frozenset(tones) - ({3, 4} if "no3" in words else set()) - ({7} if "no5" in words else set())
@@ -429,27 +419,6 @@ def _third(words: frozenset[str], figures: list[_Figure]) -> int:
     # C4 is a sus chord. C11 leaves out its third, which would clash with the eleventh.
     eleventh = ("", 11) in figures and not words & {"word", "triangle", "add"}
     return 5 if "sus" in words or eleventh or (("", 4) in figures and "add" not in words) else 4
-
-
-def _fifths(words: frozenset[str], figures: list[_Figure]) -> set[int]:
-    altered = {_FIGURE_SEMITONES[figure] for figure in figures if figure in (("b", 5), ("#", 5))}
-    if words & {"half", "diminished"}:
-        return altered | {6}
-    return altered | {8} if "augmented" in words else altered or {7}
-
-
-def _has_seventh(words: frozenset[str], figures: list[_Figure]) -> bool:
-    if ("", 6) in figures and ("", 7) not in figures:
-        return False
-    if words & {"triangle", "half"} or ("", 7) in figures:
-        return True
-    return "add" not in words and bool(_NEEDS_SEVENTH.intersection(figures))
-
-
-def _seventh(words: frozenset[str]) -> int:
-    if words & {"word", "triangle"}:
-        return 11
-    return 9 if "diminished" in words else 10
 
 
 _PITCH_PATTERN = re.compile(r"([A-Ga-g])([b#♭♯]?)(-?\d+)")

@@ -15,6 +15,7 @@ the bar lines. A note longer than four quarter notes is written as four.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -55,7 +56,7 @@ class _PendingValue:
     heard: bool
     own: bool = False
     drawn_index: int | None = None
-    released_at: float | None = None
+    released_at: float = math.inf
 
 
 class MelodicLine:
@@ -76,14 +77,7 @@ class MelodicLine:
 
     def copy(self) -> MelodicLine:
         """Return an independent line in the same state."""
-        other = MelodicLine(self.changes, self.bars)
-        other.position, other.finished_pitch, other.dropped_notes = (
-            self.position,
-            self.finished_pitch,
-            self.dropped_notes,
-        )
-        other._silent_ticks, other._pending = self._silent_ticks, self._pending
-        return other
+        return copy.copy(self)
 
     @property
     def last_pitch(self) -> int | None:
@@ -148,17 +142,14 @@ class MelodicLine:
         place = self.next_place()
         opens_phrase = self._silent_ticks >= PHRASE_REST_TICKS if starts_phrase is None else starts_phrase
         interval = None if opens_phrase or self.finished_pitch is None else clip_interval(pitch - self.finished_pitch)
-        self._pending = _PendingValue(
-            place, TONE_KINDS[place.chord.kind_of(pitch)], pitch, interval, heard, own, drawn_index
-        )
+        kind = TONE_KINDS[place.chord.kind_of(pitch)]
+        self._pending = _PendingValue(place, kind, pitch, interval, heard, own, drawn_index)
 
     def release(self, tick: float) -> None:
         """End the sounding note at `tick`, which may be in the future, unless it ends earlier already."""
         pending = self._pending
         if pending is not None and pending.pitch is not None:
-            self._pending = replace(
-                pending, released_at=min(tick, math.inf if pending.released_at is None else pending.released_at)
-            )
+            self._pending = replace(pending, released_at=min(tick, pending.released_at))
 
     def reconsider_chord(self) -> None:
         """Read the changes again, which have changed: a heard note at the end of the line gets their chord."""
@@ -166,16 +157,6 @@ class MelodicLine:
         if pending is not None and pending.heard and pending.pitch is not None:
             place = self.next_place()
             self._pending = replace(pending, place=place, kind=TONE_KINDS[place.chord.kind_of(pending.pitch)])
-
-    def cut_note(self, tick: float) -> None:
-        """End the sounding note at `tick`, even if it was released for a later one."""
-        pending = self._pending
-        if (
-            pending is not None
-            and pending.pitch is not None
-            and (pending.released_at is None or pending.released_at > tick)
-        ):
-            self._pending = replace(pending, released_at=tick)
 
     def finish(self, until: float) -> list[LineValue]:
         """Return in order the values that are complete at the tick `until`: the note or rest before it, then rests."""
@@ -188,9 +169,7 @@ class MelodicLine:
         if pending.pitch is None:
             length = self._advance_silence(until)
             return [*([_line_value(pending, length)] if length else []), *self._rests_until(until)]
-        end = until
-        if pending.released_at is not None and until - pending.released_at >= MIN_REST_TICKS:
-            end = pending.released_at
+        end = pending.released_at if until - pending.released_at >= MIN_REST_TICKS else until
         length = quantize_duration(end - self.position)
         if not length and (pending.heard or pending.own or quantize_duration(until - self.position)):
             length = DURATION_GRID[0]

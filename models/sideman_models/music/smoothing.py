@@ -45,9 +45,8 @@ def _settle_length(position: int, length: int, beat: int, min_length: int, divis
     def on_grid(ticks: int) -> bool:
         return ticks % first == 0 or ticks % second == 0
 
-    lengths = [
-        ticks for ticks in range(min_length, max(min_length, length) + beat + 1) if on_grid((position + ticks) % beat)
-    ]
+    longest = max(min_length, length) + beat
+    lengths = [ticks for ticks in range(min_length, longest + 1) if on_grid((position + ticks) % beat)]
     if on_grid(position):
         lengths = [ticks for ticks in lengths if on_grid(ticks)]
     return min(lengths, key=lambda ticks: (abs(ticks - length), (position + ticks) % first != 0, ticks))

@@ -97,13 +97,7 @@ class Piece:
 def solo_to_piece(solo: Solo) -> Piece:
     """Return the solo as values."""
     written, dropped = notes_to_values(solo.notes, solo.changes, EvenBars(solo.bar_ticks))
-    return Piece(
-        solo.title,
-        solo.performer,
-        tuple(one.value for one in written),
-        tuple(one.place for one in written),
-        tuple(one.pitch for one in written),
-        len(solo.notes) + solo.unplaced_notes,
-        dropped + solo.unplaced_notes,
-        solo,
-    )
+    values, places = tuple(one.value for one in written), tuple(one.place for one in written)
+    pitches, unplaced = tuple(one.pitch for one in written), solo.unplaced_notes
+    notes = len(solo.notes) + unplaced
+    return Piece(solo.title, solo.performer, values, places, pitches, notes, dropped + unplaced, solo)

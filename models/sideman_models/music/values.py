@@ -34,9 +34,7 @@ MAX_INTERVAL = 12
 """The largest modern interval, in semitones up or down: an octave. Larger ones are clipped."""
 
 _MAX_DURATION = 4 * TICKS_PER_QUARTER
-DURATION_GRID: tuple[int, ...] = tuple(
-    ticks for ticks in range(2, _MAX_DURATION + 1) if ticks % 2 == 0 or ticks % 3 == 0
-)
+DURATION_GRID = tuple(ticks for ticks in range(2, _MAX_DURATION + 1) if ticks % 2 == 0 or ticks % 3 == 0)
 """Modern durations in ticks: the multiples of 1/6, 1/4 and 1/3 of a quarter note, up to four quarter notes."""
 
 # Midway between two grid durations the binary one wins. Half of the shortest duration is rounded up to it.
@@ -68,14 +66,10 @@ class IntervalRange:
     lower: str
 
     @property
-    def high_semitones(self) -> int:
-        """The upper bound in semitones."""
-        return interval_semitones(self.upper)
-
-    @property
-    def low_semitones(self) -> int:
-        """The lower bound in semitones."""
-        return interval_semitones(self.lower)
+    def bounds(self) -> tuple[int, int]:
+        """The lower and the upper bound in semitones."""
+        one, other = interval_semitones(self.lower), interval_semitones(self.upper)
+        return min(one, other), max(one, other)
 
 
 _INTERVAL_PATTERN = re.compile(r"(P|M|m|A{1,4}|d{1,4})(-?)([1-9]\d?)")
@@ -91,20 +85,19 @@ def interval_semitones(name: str) -> int:
         raise ValueTextError(f"{name!r} is not an interval such as P1, m3, A4 or d-5")
     quality, minus, number = match.groups()
     octaves, step = divmod(int(number) - 1, 7)
-    size = 12 * octaves + _MAJOR_SCALE[step] + _alteration(quality, step in _PERFECT_DEGREES, name)
-    return -size if minus else size
-
-
-def _alteration(quality: str, perfect: bool, name: str) -> int:
+    perfect = step in _PERFECT_DEGREES
     if (quality == "P") != perfect and quality in "PMm":
         raise ValueTextError(
             f"there is no {name!r}: unisons, fourths and fifths are perfect, the others major or minor"
         )
+    size = 12 * octaves + _MAJOR_SCALE[step]
     if quality[0] == "A":
-        return len(quality)
-    if quality[0] == "d":
-        return -len(quality) - (0 if perfect else 1)
-    return -1 if quality == "m" else 0
+        size += len(quality)
+    elif quality[0] == "d":
+        size -= len(quality) + (0 if perfect else 1)
+    elif quality == "m":
+        size -= 1
+    return -size if minus else size
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +168,7 @@ class Vocabulary:
         bounds = [_interval_bounds(value.interval) for value in self.values]
         self.low: npt.NDArray[np.int16] = np.array([low for low, _ in bounds], np.int16)
         self.high: npt.NDArray[np.int16] = np.array([high for _, high in bounds], np.int16)
-        self.has_interval: npt.NDArray[np.bool_] = np.array(
-            [value.interval is not None for value in self.values], np.bool_
-        )
+        self.has_interval: npt.NDArray[np.bool_] = np.array([one.interval is not None for one in self.values], np.bool_)
         self.is_rest: npt.NDArray[np.bool_] = self.kinds == REST_KIND
         self._indices = {value: index for index, value in enumerate(self.values)}
         self._nearest_indices: dict[Value, int | None] = dict(self._indices)
@@ -202,8 +193,15 @@ class Vocabulary:
             start = kinds.index(value.kind)
             by_kind = (np.flatnonzero(self.kinds == VALUE_KINDS.index(kind)) for kind in kinds[start:] + kinds[:start])
             same = next((indices for indices in by_kind if indices.size), None)
-            nearest = None if same is None else int(same[np.argmin(self._distance(value, same))])
-            self._nearest_indices[value] = nearest
+            if same is None:
+                self._nearest_indices[value] = None
+                return None
+            # Twice the duration counts as much as a major third, a missing interval as much as a tritone.
+            duration = 4.0 * np.abs(np.log2(self.ticks[same] / value.ticks))
+            low, high = _interval_bounds(value.interval)
+            interval = np.abs((self.low[same] + self.high[same]) / 2 - (low + high) / 2)
+            differs = self.has_interval[same] != (value.interval is not None)
+            self._nearest_indices[value] = int(same[np.argmin(duration + np.where(differs, 6.0, interval))])
         return self._nearest_indices[value]
 
     def clash_mask(self, chord: Chord, previous_pitch: int | None) -> npt.NDArray[np.bool_]:
@@ -222,23 +220,13 @@ class Vocabulary:
             clash = self._clash_masks[kinds, start] = (reached != self.kinds) & self.has_interval
         return clash
 
-    def _distance(self, value: Value, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        # Twice the duration counts as much as a major third, a missing interval as much as a tritone.
-        duration = 4.0 * np.abs(np.log2(self.ticks[indices] / value.ticks))
-        low, high = _interval_bounds(value.interval)
-        interval = np.abs((self.low[indices] + self.high[indices]) / 2 - (low + high) / 2)
-        differs = self.has_interval[indices] != (value.interval is not None)
-        return np.asarray(duration + np.where(differs, 6.0, interval), np.float64)
-
 
 def _interval_bounds(interval: int | IntervalRange | None) -> tuple[int, int]:
     match interval:
         case None:
             return 0, 0
         case IntervalRange():
-            return min(interval.low_semitones, interval.high_semitones), max(
-                interval.low_semitones, interval.high_semitones
-            )
+            return interval.bounds
         case semitones:
             return semitones, semitones
 

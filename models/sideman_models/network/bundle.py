@@ -7,10 +7,8 @@ checked; and every error names the file and the field.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,19 +18,12 @@ import numpy as np
 from sideman_models.errors import BundleError, NoSuchBundle, ValueTextError
 from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.values import Value, Vocabulary, parse_value
-from sideman_models.network.lstm import Weights
-from sideman_models.network.storage import (
-    check_shapes,
-    existing_folder,
-    pack_arrays,
-    read_bytes,
-    read_description,
-    unpack_arrays,
-    write_folder,
-)
+from sideman_models.network.lstm import Floats, Weights
+from sideman_models.network.storage import WEIGHTS_FILE, ModelFormat, check_shapes, existing_folder
+from sideman_models.text import sha256_of_lines
 
-FORMAT, VERSION = "sideman bundle", 1
-WEIGHTS_FILE, VALUES_FILE, CARD_FILE = "weights.npz", "values.json", "CARD.md"
+VALUES_FILE = "values.json"
+_FORMAT = ModelFormat("sideman bundle", 1, VALUES_FILE)
 _ARRAY_NAMES = (
     "LSTM_cell/kernel",
     "LSTM_cell/recurrent_kernel",
@@ -111,23 +102,19 @@ def load_bundle(name: str) -> Bundle:
     Raises `BundleError`, which names the file and the field; `NoSuchBundle` if there is no such folder.
     """
     path = find_bundle(name)
-    facts = _read_description(path / VALUES_FILE)
-    vocabulary = Vocabulary(_parse_values(path / VALUES_FILE, facts))
-    context = ContextFeatures(_feature_names(path / VALUES_FILE, facts))
-    raw = read_bytes(path / WEIGHTS_FILE)
-    if hashlib.sha256(raw).hexdigest() != facts.get("weights_sha256"):
-        raise BundleError(f"{path / WEIGHTS_FILE}: its contents do not match weights_sha256 in {VALUES_FILE}")
-    weights = _parse_weights(path / WEIGHTS_FILE, raw, len(vocabulary), context.n_rows)
-    for key, stated, actual in (
-        ("dialect", facts.get("dialect"), _dialect(vocabulary)),
-        ("units", facts.get("units"), weights.n_a),
-    ):
-        if stated != actual:
-            raise BundleError(f"{path / VALUES_FILE}: {key}: {stated!r}, but the bundle has {actual!r}")
-    card = (path / CARD_FILE).read_text("utf-8", "replace") if (path / CARD_FILE).is_file() else ""
-    return Bundle(
-        path.resolve().name, vocabulary, context, weights, facts.get("facts", {}), card, path, facts["weights_sha256"]
-    )
+    description, arrays, card = _FORMAT.read(path, _ARRAY_NAMES)
+    facts = description.get("facts", {})
+    if not isinstance(facts, dict):
+        raise BundleError(f"{path / VALUES_FILE}: facts: not a mapping")
+    vocabulary = Vocabulary(_parse_values(path / VALUES_FILE, description))
+    context = ContextFeatures(_feature_names(path / VALUES_FILE, description))
+    check_weight_arrays(path / WEIGHTS_FILE, arrays, len(vocabulary), context.n_rows)
+    kernel, recurrent, bias, densor_kernel, densor_bias, penalty = (arrays[name] for name in _ARRAY_NAMES)
+    weights = Weights(kernel, recurrent, bias, densor_kernel, densor_bias, float(penalty[0]))
+    for key, actual in (("dialect", _dialect(vocabulary)), ("units", weights.n_a)):
+        if description.get(key) != actual:
+            raise BundleError(f"{path / VALUES_FILE}: {key}: {description.get(key)!r}, but the bundle has {actual!r}")
+    return Bundle(path.resolve().name, vocabulary, context, weights, facts, card, path, description["weights_sha256"])
 
 
 def save_bundle(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None = None) -> None:
@@ -136,52 +123,39 @@ def save_bundle(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None =
     `extras` are further files by name, such as pictures. Raises `BundleError` if something that is not a bundle is at
     `path`, and `OSError` if the folder cannot be written.
     """
-    if path.exists() and not (path / VALUES_FILE).is_file():
-        raise BundleError(f"{path}: something that is not a bundle is already there")
-    write_folder(path, _bundle_files(bundle, extras or {}))
-
-
-def _bundle_files(bundle: Bundle, extras: Mapping[str, bytes]) -> dict[str, bytes]:
-    weights = weights_bytes(bundle.weights)
     texts = [value.text for value in bundle.vocabulary.values]
-    values_file = {
-        "format": FORMAT,
-        "version": VERSION,
+    description = {
         "dialect": _dialect(bundle.vocabulary),
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        "values_sha256": values_sha256(texts),
+        "values_sha256": sha256_of_lines(texts),
         "units": bundle.weights.n_a,
         "context": [{"feature": name, "rows": FEATURES[name].row_count} for name in bundle.context.names],
         "facts": dict(bundle.facts),
         "values": texts,
     }
-    text = json.dumps(values_file, indent=1, ensure_ascii=False) + "\n"
-    # A byte of the command line that was not UTF-8 is written as an escape.
-    values, card = (content.encode(errors="backslashreplace") for content in (text, bundle.card))
-    return {WEIGHTS_FILE: weights, VALUES_FILE: values, CARD_FILE: card, **extras}
+    _FORMAT.write(path, description, weight_arrays(bundle.weights), bundle.card, extras or {})
 
 
 def _dialect(vocabulary: Vocabulary) -> str:
     return "classic" if vocabulary.classic else "modern"
 
 
-def values_sha256(texts: Iterable[str]) -> str:
-    """Return the sha256 of the texts of values, joined by newlines, in hexadecimal."""
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+def weight_arrays(weights: Weights) -> dict[str, Floats]:
+    """Return the arrays by their names in `weights.npz`."""
+    penalty = np.array([weights.penalty], np.float32)
+    kernels = weights.kernel, weights.recurrent, weights.bias, weights.densor_kernel, weights.densor_bias
+    return dict(zip(_ARRAY_NAMES, (*kernels, penalty), strict=True))
 
 
-def weights_bytes(weights: Weights) -> bytes:
-    """Return the content of `weights.npz`. The same numbers give the same bytes."""
-    arrays = (weights.kernel, weights.recurrent, weights.bias, weights.densor_kernel, weights.densor_bias,
-              np.array([weights.penalty], np.float32))  # fmt: skip
-    return pack_arrays(dict(zip(_ARRAY_NAMES, arrays, strict=True)))
+def check_weight_arrays(path: Path, arrays: Mapping[str, Floats], n_values: int, n_context: int) -> None:
+    """Check that `arrays` (see `weight_arrays`) fit these numbers of values and context rows, with any number of units.
 
-
-def _read_description(path: Path) -> dict[str, Any]:
-    description = read_description(path, FORMAT, VERSION)
-    if not isinstance(description.get("facts", {}), dict):
-        raise BundleError(f"{path}: facts: not a mapping")
-    return description
+    Raises `BundleError`, which names the file `path`.
+    """
+    recurrent = arrays["LSTM_cell/recurrent_kernel"]
+    n_a = recurrent.shape[0] if recurrent.ndim == 2 else 0
+    shapes = ((n_values + n_context, 4 * n_a), (n_a, 4 * n_a), (4 * n_a,), (n_a, n_values), (n_values,), (1,))
+    sizes = f"{n_values} values, {n_context} context rows and {n_a} units"
+    check_shapes(path, arrays, dict(zip(_ARRAY_NAMES, shapes, strict=True)), sizes)
 
 
 def _parse_values(path: Path, description: Mapping[str, Any]) -> list[Value]:
@@ -191,7 +165,7 @@ def _parse_values(path: Path, description: Mapping[str, Any]) -> list[Value]:
     if len(set(texts)) != len(texts):
         twice = next(text for text in texts if texts.count(text) > 1)
         raise BundleError(f"{path}: values: {twice!r} is listed twice")
-    if description.get("values_sha256") != values_sha256(texts):
+    if description.get("values_sha256") != sha256_of_lines(texts):
         raise BundleError(f"{path}: values_sha256: does not match the values")
     values = []
     for index, text in enumerate(texts):
@@ -212,19 +186,6 @@ def _feature_names(path: Path, description: Mapping[str, Any]) -> list[str]:
         name = feature.get("feature") if isinstance(feature, dict) else None
         if not isinstance(name, str) or name not in FEATURES:
             raise BundleError(f"{path}: context[{index}]: {name!r} is not a feature that this program knows")
-        if feature.get("rows") != FEATURES[name].row_count:
-            raise BundleError(
-                f"{path}: context[{index}]: {name!r} has {FEATURES[name].row_count} rows, not {feature.get('rows')!r}"
-            )
+        if feature.get("rows") != (rows := FEATURES[name].row_count):
+            raise BundleError(f"{path}: context[{index}]: {name!r} has {rows} rows, not {feature.get('rows')!r}")
     return [feature["feature"] for feature in features]
-
-
-def _parse_weights(path: Path, raw: bytes, n_values: int, n_context: int) -> Weights:
-    arrays = unpack_arrays(path, raw, _ARRAY_NAMES)
-    recurrent = arrays["LSTM_cell/recurrent_kernel"]
-    n_a = recurrent.shape[0] if recurrent.ndim == 2 else 0
-    shapes = ((n_values + n_context, 4 * n_a), (n_a, 4 * n_a), (4 * n_a,), (n_a, n_values), (n_values,), (1,))
-    sizes = f"{n_values} values, {n_context} context rows and {n_a} units"
-    check_shapes(path, arrays, dict(zip(_ARRAY_NAMES, shapes, strict=True)), sizes)
-    kernel, recurrent, bias, densor_kernel, densor_bias, penalty = (arrays[name] for name in _ARRAY_NAMES)
-    return Weights(kernel, recurrent, bias, densor_kernel, densor_bias, float(penalty[0]))

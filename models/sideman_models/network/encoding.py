@@ -6,14 +6,13 @@ At step t of a piece, the network reads value t-1 (none at the start) and the co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from sideman_models.errors import CorpusError
-from sideman_models.music.context import ContextFeatures, Place, RowIndices, clash_mask_at
+from sideman_models.music.context import ContextFeatures, clash_mask_at
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.lstm import Flags
@@ -67,14 +66,12 @@ class PieceEncoder:
         kept = [step for step, index in enumerate(nearest) if index is not None]
         mapped = sum(self.vocabulary.index_of(value) is None for value in piece.values)
         places = [piece.places[step] for step in kept] if piece.places is not None else []
-        clashes = [self._clash_row(clash_mask_at(self.vocabulary, place)) for place in places]
-        return EncodedPiece(
-            np.array([nearest[step] for step in kept], np.int32),
-            self._context_rows(places, len(kept)),
-            np.array(clashes or [0] * len(kept), np.int32),
-            mapped,
-            piece.other_feel,
-        )
+        clashes = [self._clash_row(clash_mask_at(self.vocabulary, place)) for place in places] or [0] * len(kept)
+        context_rows = np.zeros((len(kept), 0), np.int32)
+        if places and self.context.max_active:
+            context_rows = np.array([self.context.active_rows(place) for place in places], np.int32)
+        indices = np.array([nearest[step] for step in kept], np.int32)
+        return EncodedPiece(indices, context_rows, np.array(clashes, np.int32), mapped, piece.other_feel)
 
     def clash_table(self) -> Flags:
         """Return all sets of clashing values found so far, (rows, n_values).
@@ -82,12 +79,6 @@ class PieceEncoder:
         Call it when all pieces are encoded: the table grows with every piece, and `clash_rows` point into it.
         """
         return np.array(self._table)
-
-    def _context_rows(self, places: Sequence[Place], length: int) -> Indices:
-        if not places or not self.context.max_active:
-            return np.zeros((length, 0), np.int32)
-        rows: list[RowIndices] = [self.context.active_rows(place) for place in places]
-        return np.array(rows, np.int32)
 
     def _clash_row(self, clash: Flags) -> int:
         key = np.packbits(clash).tobytes()

@@ -20,7 +20,7 @@ import importlib
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,10 @@ import numpy as np
 import tensorflow as tf
 
 from sideman_models.errors import BundleError, ModelsError
-from sideman_models.network.bundle import Bundle
+from sideman_models.network.bundle import Bundle, check_weight_arrays, weight_arrays
 from sideman_models.network.keras_model import layers_from_weights, weights_from_layers
 from sideman_models.network.lstm import Floats, LstmState, NumpyNetwork, Weights, softmax
-from sideman_models.network.storage import MAX_BYTES, check_shapes
+from sideman_models.network.storage import MAX_BYTES
 
 Model = Any
 Tensor = Any
@@ -70,10 +70,15 @@ def _input_sizes(weights: Weights) -> dict[str, int]:
 
 def keras_step_function(model: Model) -> StepFunction:
     """Return the step of a model made by `make_keras_model`."""
+    return _step_of(lambda **inputs: model(inputs))
+
+
+def _step_of(run: Callable[..., Mapping[str, Tensor]]) -> StepFunction:
+    """Return the step of a model that is called with its inputs by name and returns its outputs by name."""
 
     def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
-        outputs = model({"x": x, "a": a, "c": c, "clash": clash})
-        probabilities, next_a, next_c = (outputs[name].numpy() for name in OUTPUT_NAMES)
+        outputs = run(x=x, a=a, c=c, clash=clash)
+        probabilities, next_a, next_c = (np.asarray(outputs[name]) for name in OUTPUT_NAMES)
         return probabilities, next_a, next_c
 
     return step
@@ -110,11 +115,10 @@ def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
     mask = next((layer for layer in model.layers if layer.name == "mask"), None)
     penalty = template.weights.penalty if mask is None else -float(getattr(mask, "scale", float("nan")))
     weights = weights_from_layers(LSTM_cell, densor, penalty)
-    _check_weights(path, weights, template.weights)
+    check_weight_arrays(path, weight_arrays(weights), template.weights.n_values, template.weights.n_context)
     facts = {"imported_from": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "like": template.name}
-    card = _CARD_TEMPLATE.format(
-        name=name, **facts, n_a=weights.n_a, like_card=template.card.strip() or "It has no card."
-    )
+    like_card = template.card.strip() or "It has no card."
+    card = _CARD_TEMPLATE.format(name=name, **facts, n_a=weights.n_a, like_card=like_card)
     return Bundle(name, template.vocabulary, template.context, weights, facts, card)
 
 
@@ -151,21 +155,6 @@ def _find_layer(path: Path, model: Model, name: str, kind: type) -> Model:
     return found
 
 
-def _check_weights(path: Path, weights: Weights, template: Weights) -> None:
-    arrays = {
-        "LSTM_cell kernel": weights.kernel,
-        "LSTM_cell recurrent kernel": weights.recurrent,
-        "LSTM_cell bias": weights.bias,
-        "densor kernel": weights.densor_kernel,
-        "densor bias": weights.densor_bias,
-        "mask": np.array([weights.penalty], np.float32),
-    }
-    n_a, n_values, n_x = weights.n_a, template.n_values, len(template.kernel)
-    shapes = ((n_x, 4 * n_a), (n_a, 4 * n_a), (4 * n_a,), (n_a, n_values), (n_values,), (1,))
-    sizes = f"{n_values} values, {template.n_context} context rows and {n_a} units"
-    check_shapes(path, arrays, dict(zip(arrays, shapes, strict=True)), sizes)
-
-
 # -- LiteRT
 
 
@@ -199,14 +188,7 @@ def litert_step_function(content: bytes) -> StepFunction:
         raise NoLiteRT("neither ai_edge_litert nor this TensorFlow can run LiteRT models")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*deprecated.*")
-        run = interpreter(model_content=content).get_signature_runner()
-
-    def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
-        outputs = run(x=x, a=a, c=c, clash=clash)
-        probabilities, next_a, next_c = (outputs[name] for name in OUTPUT_NAMES)
-        return probabilities, next_a, next_c
-
-    return step
+        return _step_of(interpreter(model_content=content).get_signature_runner())
 
 
 # -- check

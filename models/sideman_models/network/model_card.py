@@ -14,10 +14,16 @@ def model_card(bundle: Bundle, facts: Mapping[str, Any], pictures: Sequence[tupl
 
     `pictures` are pairs: the name of a file in the bundle, and what it shows.
     """
+    weights, features = bundle.weights, ", ".join(bundle.context.names)
+    summary = (
+        f"A network for sideman: one LSTM cell of {weights.n_a} units and one softmax over {weights.n_values}"
+        f" musical values ({'classic' if bundle.classic else 'modern'})."
+    )
+    summary += f" It reads {weights.n_context} context rows: {features}." if features else ""
     licence = str(facts.get("licence") or "").strip()
     sections = [
         [f"# {bundle.name}"],
-        [_summary(bundle)],
+        [summary],
         _music_section(facts),
         ["## Licence", "", licence] if licence else [],
         _training_section(facts),
@@ -25,14 +31,6 @@ def model_card(bundle: Bundle, facts: Mapping[str, Any], pictures: Sequence[tupl
         *([f"![{shown}]({name})"] for name, shown in pictures),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
-
-
-def _summary(bundle: Bundle) -> str:
-    weights, features = bundle.weights, ", ".join(bundle.context.names)
-    dialect = "classic" if bundle.classic else "modern"
-    cell = f"A network for sideman: one LSTM cell of {weights.n_a} units and one softmax over {weights.n_values}"
-    context = f" It reads {weights.n_context} context rows: {features}." if features else ""
-    return f"{cell} musical values ({dialect}).{context}"
 
 
 def _music_section(facts: Mapping[str, Any]) -> list[str]:

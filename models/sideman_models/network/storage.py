@@ -7,6 +7,7 @@ The files may come from anywhere, so nothing in them is trusted. Pickles are nev
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import lzma
@@ -15,6 +16,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from sideman_models.errors import BundleError
 from sideman_models.files import read_plain_file, write_whole
 from sideman_models.network.lstm import Floats
 
+WEIGHTS_FILE, CARD_FILE = "weights.npz", "CARD.md"
 MAX_BYTES = 1 << 28
 _BACKUP_MARK = "-old-"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -93,26 +96,64 @@ def read_bytes(path: Path) -> bytes:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def read_description(path: Path, format_name: str, version: int) -> dict[str, Any]:
-    """Read a JSON file that states its format and version.
+@dataclass(frozen=True, slots=True)
+class ModelFormat:
+    """A kind of trained model: a folder of its weights, its card, and a JSON file `file` that describes it.
 
-    Raises `BundleError` if it is not JSON, or states another format than `format_name` or another version.
+    The JSON file states the `name` and the `version` of the format, and the sha256 of the weights.
     """
-    try:
-        description = json.loads(read_bytes(path))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not a JSON file: {error}") from error
-    if not isinstance(description, dict) or description.get("format") != format_name:
-        kind = format_name.partition(" ")[2]
-        raise BundleError(f'{path}: format: not a {kind} of sideman (its format would be "{format_name}")')
-    found = description.get("version")
-    if found != version:
-        too_old = "; this program is too old for it" if isinstance(found, int) and found > version else ""
-        raise BundleError(f"{path}: version: {found!r}, but this program reads {version}{too_old}")
-    return description
+
+    name: str
+    version: int
+    file: str
+
+    @property
+    def kind(self) -> str:
+        """What such a model is called in messages."""
+        return self.name.partition(" ")[2]
+
+    def write(
+        self,
+        folder: Path,
+        description: Mapping[str, Any],
+        arrays: Mapping[str, Floats],
+        card: str,
+        extras: Mapping[str, bytes],
+    ) -> None:
+        """Write a model, whole or not at all, with `extras`: further files by name.
+
+        Raises `BundleError` if something else is at `folder`, and `OSError` if it cannot be written.
+        """
+        if folder.exists() and not (folder / self.file).is_file():
+            raise BundleError(f"{folder}: something that is not a {self.kind} is already there")
+        weights = _pack_arrays(arrays)
+        stated = {"format": self.name, "version": self.version, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+        text = json.dumps({**stated, **description}, indent=1, ensure_ascii=False) + "\n"
+        # A byte of the command line that was not UTF-8 is written as an escape.
+        stated_bytes, card_bytes = (content.encode(errors="backslashreplace") for content in (text, card))
+        write_folder(folder, {WEIGHTS_FILE: weights, self.file: stated_bytes, CARD_FILE: card_bytes, **extras})
+
+    def read(self, folder: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Floats], str]:
+        """Return the description of a model, its arrays, which must be `names`, and its card, empty if it has none.
+
+        Raises `BundleError`, which names the file, if one is missing or broken, or is of another format or version.
+        """
+        path, card = folder / self.file, folder / CARD_FILE
+        try:
+            description = json.loads(read_bytes(path))
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{path}: not a JSON file: {error}") from error
+        if not isinstance(description, dict) or description.get("format") != self.name:
+            raise BundleError(f'{path}: format: not a {self.kind} of sideman (its format would be "{self.name}")')
+        found = description.get("version")
+        if found != self.version:
+            too_old = "; this program is too old for it" if isinstance(found, int) and found > self.version else ""
+            raise BundleError(f"{path}: version: {found!r}, but this program reads {self.version}{too_old}")
+        arrays = _read_arrays(folder / WEIGHTS_FILE, description.get("weights_sha256"), names)
+        return description, arrays, card.read_text("utf-8", "replace") if card.is_file() else ""
 
 
-def pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
+def _pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
     """Return the content of an .npz file of these arrays, in float32. The same numbers give the same bytes."""
     archive_bytes = io.BytesIO()
     with zipfile.ZipFile(archive_bytes, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -123,11 +164,15 @@ def pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
     return archive_bytes.getvalue()
 
 
-def unpack_arrays(path: Path, raw: bytes, names: Sequence[str]) -> dict[str, Floats]:
-    """Return the float32 arrays in `raw`, the content of the .npz file `path`.
+def _read_arrays(path: Path, sha256: object, names: Sequence[str]) -> dict[str, Floats]:
+    """Return the float32 arrays of an .npz file, whose content must have the hash `sha256` (hexadecimal).
 
-    Raises `BundleError` if the file is broken, or holds other arrays than `names`, another number type or a pickle.
+    Raises `BundleError` if the file is missing or broken, has another hash, or holds other arrays than `names`, another
+    number type or a pickle.
     """
+    raw = read_bytes(path)
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        raise BundleError(f"{path}: its contents do not match weights_sha256")
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -137,7 +182,18 @@ def unpack_arrays(path: Path, raw: bytes, names: Sequence[str]) -> dict[str, Flo
                 raise BundleError(f"{path}: {wrong}; it should hold {', '.join(names)}")
             if sum(info.file_size for info in members.values()) > MAX_BYTES:
                 raise BundleError(f"{path}: its arrays are larger than {MAX_BYTES >> 20} MiB")
-            return {name: _parse_array(path, name, _read_member(archive, info)) for name, info in members.items()}
+            arrays = {}
+            for name, info in members.items():
+                with archive.open(info) as member:
+                    content = member.read(info.file_size)  # with a size, it never unpacks more than the checked size
+                try:
+                    array = np.load(io.BytesIO(content), allow_pickle=False)
+                except (ValueError, EOFError, OSError, MemoryError, SyntaxError) as error:
+                    raise BundleError(f"{path}: {name}: not an array of numbers: {error}") from error
+                if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+                    raise BundleError(f"{path}: {name}: not an array of float32")
+                arrays[name] = array
+            return arrays
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
         raise BundleError(f"{path}: not a complete .npz file: {error}") from error
 
@@ -155,18 +211,3 @@ def check_shapes(
             raise BundleError(f"{path}: {name}: shape {array.shape}, but {sizes_text} need {shape}")
         if not np.isfinite(array).all():
             raise BundleError(f"{path}: {name}: holds numbers that are not finite")
-
-
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    with archive.open(info) as member:
-        return member.read(info.file_size)  # with a size, it never unpacks more than the checked size
-
-
-def _parse_array(path: Path, name: str, raw: bytes) -> Floats:
-    try:
-        array = np.load(io.BytesIO(raw), allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError, SyntaxError) as error:
-        raise BundleError(f"{path}: {name}: not an array of numbers: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
-        raise BundleError(f"{path}: {name}: not an array of float32")
-    return array

@@ -56,9 +56,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "best": checkpoint.best.number,
     }
     arrays: dict[str, Any] = {_STATE_PREFIX + name: array for name, array in checkpoint.state.items()}
-    arrays |= {
-        _BEST_PREFIX + field.name: np.asarray(getattr(checkpoint.weights, field.name)) for field in fields(Weights)
-    }
+    arrays |= {_BEST_PREFIX + one.name: np.asarray(getattr(checkpoint.weights, one.name)) for one in fields(Weights)}
     arrays[_DESCRIPTION_KEY] = np.frombuffer(json.dumps(description).encode(), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
@@ -87,9 +85,7 @@ def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise CheckpointError(f"{path}: not a complete checkpoint ({error}); remove it and start again") from error
-    state = {
-        name.removeprefix(_STATE_PREFIX): array for name, array in arrays.items() if name.startswith(_STATE_PREFIX)
-    }
+    state = {name.removeprefix(_STATE_PREFIX): arrays[name] for name in arrays if name.startswith(_STATE_PREFIX)}
     return Checkpoint(identity, epochs, best, Weights(**weights), state)
 
 
@@ -97,7 +93,6 @@ def _check_identity(path: Path, stored: PlainJson, wanted: PlainJson) -> None:
     if stored.get("music") != wanted.get("music"):
         raise CheckpointError(f"{path}: of training on other music, or on the same music with another split")
     for name in {**wanted, **stored}:
-        if stored.get(name) != wanted.get(name):
-            raise CheckpointError(
-                f"{path}: of another training: {name} is {stored.get(name)} there, not {wanted.get(name)}"
-            )
+        there, here = stored.get(name), wanted.get(name)
+        if there != here:
+            raise CheckpointError(f"{path}: of another training: {name} is {there} there, not {here}")

@@ -9,14 +9,27 @@ Every machine runs the same command on the same music, with an `index` of its ow
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
 
 from sideman_models.errors import TrainingError
 
 ENVIRONMENT_VARIABLE = "TF_CONFIG"
-_JOBS = ("chief", "worker")
+
+
+class _Task(msgspec.Struct, frozen=True):
+    type: str = ""
+    index: int = -1
+
+
+class _Config(msgspec.Struct, frozen=True):
+    """`TF_CONFIG`: the machines of each job, each HOST:PORT, and what this machine is."""
+
+    cluster: dict[Literal["chief", "worker"], list[Annotated[str, msgspec.Meta(pattern=".+:.+")]]] = {}
+    task: _Task = _Task()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +51,20 @@ def read_cluster(environment: Mapping[str, str]) -> Cluster:
     if not text:
         return Cluster()
     try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: not a mapping with cluster and task")
-    jobs = _read_jobs(config.get("cluster", {}))
-    machines = [machine for job in _JOBS for machine in jobs.get(job, ())]
-    return Cluster(tuple(machines), _read_rank(config.get("task"), jobs)) if machines else Cluster()
-
-
-def _read_jobs(cluster: object) -> dict[str, list[str]]:
-    if not isinstance(cluster, dict):
-        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: not a mapping of jobs to machines")
-    for job, machines in cluster.items():
-        if job not in _JOBS:
-            raise TrainingError(
-                f"{ENVIRONMENT_VARIABLE}: cluster: {job!r}: only the jobs chief and worker are supported"
-            )
-        if not isinstance(machines, list) or not all(isinstance(name, str) and ":" in name for name in machines):
-            raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: {job}: not a list of HOST:PORT")
-    if len(cluster.get("chief", ())) > 1:
+        config = msgspec.json.decode(text, type=_Config)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: {error}") from error
+    jobs, task = config.cluster, config.task
+    chiefs, workers = jobs.get("chief", []), jobs.get("worker", [])
+    if len(chiefs) > 1:
         raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: chief: there can be only one")
-    return cluster
-
-
-def _read_rank(task: object, jobs: Mapping[str, list[str]]) -> int:
-    job, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
-    if not isinstance(job, str) or job not in jobs:
-        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: task: type: {job!r} is none of {', '.join(jobs)}")
-    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(jobs[job]):
+    if not chiefs and not workers:
+        return Cluster()
+    if task.type not in jobs:
+        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: task: type: {task.type!r} is none of {', '.join(jobs)}")
+    if not 0 <= task.index < len(jobs[task.type]):
+        last = len(jobs[task.type]) - 1
         raise TrainingError(
-            f"{ENVIRONMENT_VARIABLE}: task: index: {index!r}, but {job} has machines 0 to {len(jobs[job]) - 1}"
+            f"{ENVIRONMENT_VARIABLE}: task: index: {task.index}, but {task.type} has machines 0 to {last}"
         )
-    return index if job == "chief" else len(jobs.get("chief", ())) + index
+    return Cluster((*chiefs, *workers), task.index if task.type == "chief" else len(chiefs) + task.index)

@@ -68,15 +68,11 @@ class Batch(NamedTuple):
     @classmethod
     def empty(cls, lanes: int, steps: int, n_context: int) -> Batch:
         """Return a window without music: no step is valid."""
-        return cls(
-            np.full((lanes, steps), -1, np.int32),
-            np.zeros((lanes, steps), np.int32),
-            np.zeros((lanes, steps, n_context), np.bool_),
-            np.zeros((lanes, steps), np.int32),
-            np.zeros((lanes, steps), np.bool_),
-            np.zeros((lanes, steps), np.bool_),
-            np.zeros((lanes, steps), np.bool_),
-        )
+        shape = lanes, steps
+        keeps_state, valid, other_feel = (np.zeros(shape, np.bool_) for _ in range(3))
+        inputs, targets, clash_rows = np.full(shape, -1, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        context = np.zeros((*shape, n_context), np.bool_)
+        return cls(inputs, targets, context, clash_rows, keeps_state, valid, other_feel)
 
     def add_piece(self, lane: int, start: int, piece: EncodedPiece) -> None:
         """Write a piece into a lane from step `start`, which may be negative. What does not fit is left out."""

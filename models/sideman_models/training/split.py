@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from sideman_models.errors import BundleError
 from sideman_models.music.solos import Piece
 
@@ -21,14 +23,13 @@ SPLIT_RULE_KEY = "held_back"
 _HELD_OUT_DIVISOR = 10
 
 
-@dataclass(frozen=True, slots=True)
-class SplitRule:
+class SplitRule(msgspec.Struct, frozen=True, omit_defaults=True, rename={"description": "words"}):
     """Which titles are held out: listed `titles`, or a `share` of all, or by default the fixed tenth.
 
     Whether a title is held out depends on that title alone, not on which other titles there are.
     """
 
-    description: str = "a tenth of all titles, by a hash of the title that never changes"
+    description: str
     """The rule in words, for the model card. Two rules with different words count as different: keep the texts."""
     share: float | None = None
     titles: tuple[str, ...] | None = None
@@ -42,11 +43,11 @@ class SplitRule:
 
     def as_json(self) -> dict[str, Any]:
         """Return the rule as plain JSON, for the facts of a bundle; `read_split_rule` reads it."""
-        fields = {"share": self.share, "titles": None if self.titles is None else list(self.titles)}
-        return {"words": self.description, **{name: value for name, value in fields.items() if value is not None}}
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
-FIXED_TENTH = SplitRule()
+FIXED_TENTH = SplitRule("a tenth of all titles, by a hash of the title that never changes")
 """The default rule: see `is_held_out`."""
 
 
@@ -56,13 +57,10 @@ def read_split_rule(facts: Mapping[str, Any], source: object) -> SplitRule:
     Raises `BundleError`, which names `source`, the path of the facts, if it is not a rule.
     """
     rule = facts.get(SPLIT_RULE_KEY)
-    if rule is None:
-        return FIXED_TENTH
-    words, share, titles = map(rule.get, ("words", "share", "titles")) if isinstance(rule, dict) else (None,) * 3
-    listed = isinstance(titles, list) and all(isinstance(title, str) for title in titles)
-    if not isinstance(words, str) or not isinstance(share, float | int | None) or not (listed or titles is None):
-        raise BundleError(f"{source}: facts: {SPLIT_RULE_KEY}: not a rule for held-out titles that this program knows")
-    return SplitRule(words, share, tuple(titles) if titles is not None else None)
+    try:
+        return FIXED_TENTH if rule is None else msgspec.convert(rule, SplitRule)
+    except msgspec.ValidationError as error:
+        raise BundleError(f"{source}: facts: {SPLIT_RULE_KEY}: not a rule for held-out titles: {error}") from error
 
 
 def lineage(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -123,20 +121,17 @@ def split_by_share(pieces: Sequence[Piece], share: float | None = None) -> Split
     If the hash selects none of the titles or all of them, the title with the lowest hash is held out. With fewer than
     `MIN_TITLES` titles, or with a share fewer than 2, nothing is held out.
     """
-    titles = {title_sha256(piece.title): piece.title for piece in pieces if piece.values and not piece.other_feel}
-    return split_by_rule(pieces, _choose_rule([titles[digest] for digest in sorted(titles)], share))
-
-
-def _choose_rule(titles: Sequence[str], share: float | None) -> SplitRule:
-    """Return the rule for these different titles, which are sorted by their hashes."""
+    by_hash = {title_sha256(piece.title): piece.title for piece in pieces if piece.values and not piece.other_feel}
+    titles = [by_hash[digest] for digest in sorted(by_hash)]
     if share == 0:
-        return SplitRule("none kept back, as was asked", titles=())
-    if len(titles) < (MIN_TITLES if share is None else 2):
-        return SplitRule(f"too few titles to keep any back ({len(titles)})", titles=())
-    rule = FIXED_TENTH if share is None else SplitRule(f"{share:.3g} of all titles, by a hash of the title", share)
-    if 0 < sum(map(rule.holds_out, titles)) < len(titles):
-        return rule
-    return SplitRule("one title, the one whose hash is lowest", titles=(title_sha256(titles[0]).hex(),))
+        rule = SplitRule("none kept back, as was asked", titles=())
+    elif len(titles) < (MIN_TITLES if share is None else 2):
+        rule = SplitRule(f"too few titles to keep any back ({len(titles)})", titles=())
+    else:
+        rule = FIXED_TENTH if share is None else SplitRule(f"{share:.3g} of all titles, by a hash of the title", share)
+        if not 0 < sum(map(rule.holds_out, titles)) < len(titles):
+            rule = SplitRule("one title, the one whose hash is lowest", titles=(title_sha256(titles[0]).hex(),))
+    return split_by_rule(pieces, rule)
 
 
 def is_held_out(title: str) -> bool:

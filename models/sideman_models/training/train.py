@@ -25,11 +25,12 @@ from sideman_models.evaluation.bits import evaluate
 from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
-from sideman_models.network.bundle import Bundle, values_sha256
+from sideman_models.network.bundle import Bundle
 from sideman_models.network.encoding import EncodedPiece, PieceEncoder
 from sideman_models.network.keras_model import library_versions
 from sideman_models.network.lstm import Weights
 from sideman_models.network.model_card import model_card
+from sideman_models.text import sha256_of_lines
 from sideman_models.training import checkpoint as checkpoints
 from sideman_models.training.checkpoint import Checkpoint
 from sideman_models.training.cluster import Cluster
@@ -126,11 +127,11 @@ class TrainingRun:
         far, on a KeyboardInterrupt, when the recipe's patience is used up, when the loss is no longer a number, or when
         another machine of the cluster is lost. Raises `TrainingError` if no epoch was completed.
         """
-        end_reason, finished = "all epochs done", True
+        end_reason, finished, patience = "all epochs done", True, self._recipe.patience
         try:
             while len(self.epochs) < self._recipe.epochs:
-                if self._is_out_of_patience():
-                    end_reason = f"no better for {self._recipe.patience} epochs"
+                if self.best and self._held_out and 0 < patience <= len(self.epochs) - self.best[0].number:
+                    end_reason = f"no better for {patience} epochs"
                     break
                 self._run_epoch(save)
         except KeyboardInterrupt:
@@ -161,11 +162,6 @@ class TrainingRun:
 
     def _shuffle_pieces(self) -> list[EncodedPiece]:
         return [self._pieces[index] for index in self._random_source.permutation(len(self._pieces))]
-
-    def _is_out_of_patience(self) -> bool:
-        if not self._recipe.patience or not self._held_out or self.best is None:
-            return False
-        return len(self.epochs) - self.best[0].number >= self._recipe.patience
 
 
 def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | None = None) -> TrainedBundle:
@@ -205,18 +201,16 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | 
     observer.on_start(plan)
     if recipe.patience and not music.held_out:
         observer.on_message("no titles are held out to measure on, so patience has no effect: all epochs are run")
-    training.trainer.check_agreement(
-        hashlib.sha256(repr((sorted(identity.items()), len(training.epochs))).encode()).digest()
-    )
+    agreed = hashlib.sha256(repr((sorted(identity.items()), len(training.epochs))).encode()).digest()
+    training.trainer.check_agreement(agreed)
     trained = training.run(_checkpoint_writer(job, training, identity, observer))
     counts = Counter(value.text for piece in music.split.training for value in piece.values)
-    if not job.cluster.is_chief:
-        return TrainedBundle(None, counts, trained.end_reason, trained.finished)
-    bundle = Bundle(job.name, music.vocabulary, music.context, trained.weights)
-    facts = _bundle_facts(corpus, replace(job, recipe=recipe), music, trained, bundle)
-    return TrainedBundle(
-        replace(bundle, facts=facts, card=model_card(bundle, facts)), counts, trained.end_reason, trained.finished
-    )
+    bundle = None
+    if job.cluster.is_chief:
+        bundle = Bundle(job.name, music.vocabulary, music.context, trained.weights)
+        facts = _bundle_facts(corpus, replace(job, recipe=recipe), music, trained, bundle)
+        bundle = replace(bundle, facts=facts, card=model_card(bundle, facts))
+    return TrainedBundle(bundle, counts, trained.end_reason, trained.finished)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,18 +231,16 @@ class _TrainingData:
             raise CorpusError(f"nothing to learn from: none of the {len(corpus.pieces)} pieces holds a value")
         vocabulary, context = _choose_symbols(split.training, job, observer)
         encoder = PieceEncoder(vocabulary, context)
-        training, held_out = (
-            [
-                encoder.encode(replace(piece, places=None, pitches=None) if job.values_only else piece)
-                for piece in pieces
-            ]
-            for pieces in (split.training, split.held_out)
-        )
-        return cls(split, vocabulary, context, encoder, training, held_out)
+
+        def encode(pieces: Sequence[Piece]) -> list[EncodedPiece]:
+            read = [replace(piece, places=None, pitches=None) for piece in pieces] if job.values_only else pieces
+            return [encoder.encode(piece) for piece in read]
+
+        return cls(split, vocabulary, context, encoder, encode(split.training), encode(split.held_out))
 
     def digest(self) -> str:
         """Return a hash (hexadecimal) of the music, how it is split and how it is encoded."""
-        digest = hashlib.sha256(values_sha256(value.text for value in self.vocabulary.values).encode())
+        digest = hashlib.sha256(sha256_of_lines(value.text for value in self.vocabulary.values).encode())
         digest.update(repr(self.context.names).encode())
         for side in (self.training, self.held_out):
             digest.update(b"side")
@@ -302,11 +294,9 @@ def _checkpoint_writer(
     def save(best: Epoch, weights: Weights) -> None:
         if job.checkpoint is None or not job.cluster.is_chief:
             return
-        state = training.trainer.state()
+        checkpoint = Checkpoint(identity, tuple(training.epochs), best, weights, training.trainer.state())
         try:
-            checkpoints.write_checkpoint(
-                job.checkpoint, Checkpoint(identity, tuple(training.epochs), best, weights, state)
-            )
+            checkpoints.write_checkpoint(job.checkpoint, checkpoint)
         except OSError as error:  # a full disk may have room again when the bundle is written
             observer.on_message(
                 f"{job.checkpoint}: cannot be written ({error.strerror}); training continues without it"
@@ -338,11 +328,13 @@ def _bundle_facts(
     corpus: Corpus, job: TrainingJob, music: _TrainingData, trained: TrainedWeights, bundle: Bundle
 ) -> dict[str, Any]:
     figures = {"unseen": evaluate(bundle, music.split.held_out).as_json()} if music.split.held_out else {}
+    known = job.base.facts.get("sources") if job.base is not None else None
+    earlier = [source for source in known if isinstance(source, str)] if isinstance(known, list) else []
     facts = {
         "command": job.command,
         "corpus": corpus_facts(corpus),
         "files": corpus.files,
-        "sources": _all_sources(corpus, job.base),
+        "sources": list(dict.fromkeys([*earlier, *corpus.sources])),
         "licence": job.licence,
         "trained_on": {"pieces": len(music.training), "values": sum(map(len, music.training))},
         "kept_back": music.split.rule.description,
@@ -364,13 +356,6 @@ def _bundle_facts(
             **{key: job.base.facts[key] for key in ("files", SPLIT_RULE_KEY, "from") if key in job.base.facts},
         }
     return facts
-
-
-def _all_sources(corpus: Corpus, base: Bundle | None) -> list[str]:
-    """Return the sources of the music, including those of the base network."""
-    sources = base.facts.get("sources", []) if base is not None else []
-    earlier = [source for source in sources if isinstance(source, str)] if isinstance(sources, list) else []
-    return list(dict.fromkeys([*earlier, *corpus.sources]))
 
 
 def _rounded(bits: float | None) -> float | None:

@@ -103,13 +103,17 @@ class Trainer:
         self._parts = parts
         self._clash_table = clash_table.astype(np.float32)
         with self._strategy.scope():
-            self._parameters, self._average = (
-                FactoredParameters(*(tf.Variable(array) for array in start)) for _ in range(2)
+            zeros = [np.zeros_like(array) for array in start]
+            self._parameters, self._average, first, second = (
+                FactoredParameters(*map(tf.Variable, arrays)) for arrays in (start, start, zeros, zeros)
             )
-            self._first_moment, self._second_moment = (
-                FactoredParameters(*(tf.Variable(np.zeros_like(array)) for array in start)) for _ in range(2)
-            )
-        self._optimizer = AdamW(recipe, self._parameters, self._first_moment, self._second_moment)
+        self._optimizer = AdamW(recipe, self._parameters, first, second)
+        groups = {"learned": self._parameters, "average": self._average, "first": first, "second": second}
+        self._variables = {
+            f"{group}/{name}": variable
+            for group, variables in groups.items()
+            for name, variable in variables._asdict().items()
+        }
         self._iteration = 0
         # No branch in these functions depends on a tensor, so they compile without autograph, which is faster.
         self._step = tf.function(self._train_step, autograph=False)
@@ -121,12 +125,12 @@ class Trainer:
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything that training continues from, by the names in the checkpoint."""
-        arrays = {name: variable.numpy() for name, variable in self._named_variables()}
+        arrays = {name: variable.numpy() for name, variable in self._variables.items()}
         return {**arrays, "iteration": np.array(self._iteration)}
 
     def restore(self, state: Arrays) -> None:
         """Continue from what `state` returned. Raises `KeyError` or `ValueError` if it does not fit."""
-        for name, variable in self._named_variables():
+        for name, variable in self._variables.items():
             variable.assign(state[name])
         self._iteration = int(state["iteration"])
 
@@ -143,17 +147,12 @@ class Trainer:
         for number in range(len(windows)):
             rate = progress(number / len(windows), values, total / max(1, values))
             rate *= min(1.0, (self._iteration + 1) / self.recipe.warm_up)
-            bits, state = self._run_step(
-                self._step,
-                self._local_batch(windows, number),
-                state,
-                tf.constant(windows.value_count(number), tf.float32),
-                tf.constant(rate, tf.float32),
-                tf.constant(self._iteration),
-            )
+            count = windows.value_count(number)
+            numbers = tf.constant(count, tf.float32), tf.constant(rate, tf.float32), tf.constant(self._iteration)
+            bits, state = self._run_step(self._step, self._local_batch(windows, number), state, *numbers)
             self._iteration += 1
             total += float(bits)
-            values += windows.value_count(number)
+            values += count
             if not math.isfinite(total):
                 raise TrainingError(f"the loss is no longer a number (step {self._iteration})")
         return total / sum(map(len, pieces))
@@ -179,19 +178,6 @@ class Trainer:
             raise TrainingError(
                 "the machines of TF_CONFIG do not train the same: give all of them the same music and options"
             )
-
-    def _named_variables(self) -> list[tuple[str, Tensor]]:
-        groups = {
-            "learned": self._parameters,
-            "average": self._average,
-            "first": self._first_moment,
-            "second": self._second_moment,
-        }
-        return [
-            (f"{group}/{name}", variable)
-            for group, variables in groups.items()
-            for name, variable in variables._asdict().items()
-        ]
 
     def _run_step(self, step: Callable[..., Any], *args: Tensor) -> Any:  # noqa: ANN401 - whatever the step returns
         try:
@@ -240,9 +226,8 @@ class Trainer:
         parameters = _as_tensors(self._parameters)
         with tf.GradientTape() as tape:
             tape.watch(parameters)
-            logits, state = window_logits(
-                parameters, self._parts, self._clash_table, window, state, self._dropout_masks(iteration)
-            )
+            masks = self._dropout_masks(iteration)
+            logits, state = window_logits(parameters, self._parts, self._clash_table, window, state, masks)
             bits = total_bits(logits, window)
             loss = bits * math.log(2.0) / values  # nats per value
         gradients = tape.gradient(loss, list(parameters), unconnected_gradients=tf.UnconnectedGradients.ZERO)

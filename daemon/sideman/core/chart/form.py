@@ -28,6 +28,7 @@ from typing import Generic, NoReturn, TypeVar
 
 MAX_BARS = 4096
 MAX_PASSES = 64
+_TOO_LONG = f"the chart grows beyond {MAX_BARS} bars, with its repeats written out"
 
 T = TypeVar("T")
 ErrorFactory = Callable[[str, int], Exception]
@@ -41,6 +42,7 @@ SIGN_PATTERN = (
 """The signs that `Form.add_sign` understands; upper and lower case are the same."""
 _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
 _ORDINALS = ("", "1st", "2nd", "3rd")
+_SIGN_NAMES = {"tocoda": "To Coda", "coda": "Coda", "segno": "Segno", "fine": "Fine"}
 
 
 def stands_before_bar(sign: str) -> bool:
@@ -108,9 +110,9 @@ class Form(Generic[T]):
         """How many bars have been written."""
         return len(self._bars)
 
-    def last_bar(self, back: int = 1) -> T | None:
-        """Return the last bar written, or the one `back` bars from the end; None if there is none."""
-        return self._bars[-back] if len(self._bars) >= back else None
+    def last_bars(self, count: int) -> list[T]:
+        """Return the last `count` bars written, or all of them if there are fewer."""
+        return self._bars[-count:]
 
     @property
     def next_ending(self) -> int:
@@ -122,7 +124,7 @@ class Form(Generic[T]):
         if self._open_part and self._open_part.endings and self._open_part.endings[-1].last == len(self) - 1:
             self._finish_part(self._open_part)
         if len(self) == MAX_BARS:
-            raise _too_long_error(self._make_error, len(self))
+            self._raise_problem(_TOO_LONG, len(self))
         self._bars.append(bar)
 
     def start_section(self, name: str) -> None:
@@ -137,20 +139,19 @@ class Form(Generic[T]):
 
     def open_repeat(self) -> None:
         """Add `|:`."""
-        if self._open_part and not self._in_last_ending() and not self._closed_ending():
-            outer = "an ending" if self._open_part.endings else "a repeat"
-            self._raise_problem(f"a repeat within {outer}; close the first with ':|' before opening the next")
-        if self._open_part:
-            self._finish_part(self._open_part)
+        if part := self._open_part:
+            if not self._in_last_ending() and not (part.endings and part.endings[-1].last is not None):
+                outer = "an ending" if part.endings else "a repeat"
+                self._raise_problem(f"a repeat within {outer}; close the first with ':|' before opening the next")
+            self._finish_part(part)
         self._open_part = _RepeatedPart(len(self))
 
     def start_ending(self, numbers: tuple[int, ...]) -> None:
         """Begin an ending with the next bar, for the passes `numbers` (in rising order)."""
         part = self._open_part or _RepeatedPart(self._next_part_start)
         if part.endings and part.endings[-1].last is None:
-            self._raise_problem(
-                f"the {ordinal(part.endings[-1].numbers[-1])} ending is not closed: put ':|' at its end"
-            )
+            number = ordinal(part.endings[-1].numbers[-1])
+            self._raise_problem(f"the {number} ending is not closed: put ':|' at its end")
         expected = self.next_ending
         if not numbers or numbers != tuple(range(expected, expected + len(numbers))) or numbers[-1] > MAX_PASSES:
             self._raise_problem(f"the next ending must be the {ordinal(expected)}, [{expected}]")
@@ -165,9 +166,8 @@ class Form(Generic[T]):
             self._raise_problem("the repeat ':|' has no bars to repeat")
         if ending is not None:
             if times is not None:
-                self._raise_problem(
-                    f"'x{times}' after an ending: number the endings instead, such as [1,2] and [3]", len(self)
-                )
+                problem = f"'x{times}' after an ending: number the endings instead, such as [1,2] and [3]"
+                self._raise_problem(problem, len(self))
             ending.last = len(self) - 1
             return
         if times is not None and not 2 <= times <= MAX_PASSES:
@@ -182,9 +182,7 @@ class Form(Generic[T]):
             self._raise_problem(
                 f"{text!r} is not a sign; write D.C., D.S., al Fine, al Coda, Segno, To Coda, Coda or Fine"
             )
-        name = match.lastgroup or ""
-        if match["back"]:
-            name = "back"
+        name = "back" if match["back"] else match.lastgroup or ""
         if len(self) == 0 and not stands_before_bar(name):
             self._raise_problem(f"{text!r} must stand after a bar, but there is none")
         if name == "back":
@@ -203,16 +201,6 @@ class Form(Generic[T]):
 
     def unfold(self) -> tuple[list[T], tuple[tuple[int, str], ...]]:
         """Return the bars in the order played, and the sections: index of the first bar in that order, and name."""
-        self._check_end()
-        order = (
-            _FormWalker(len(self), self._parts, self._sign_positions, self._jumps, self._make_error).order()
-            if self._bars
-            else []
-        )
-        sections = tuple((index, self._sections[bar]) for index, bar in enumerate(order) if bar in self._sections)
-        return [self._bars[bar] for bar in order], sections
-
-    def _check_end(self) -> None:
         part = self._open_part
         if part and part.endings:
             if part.endings[-1].first == len(self):
@@ -222,16 +210,18 @@ class Form(Generic[T]):
             self._finish_part(part)
         elif part:
             self._raise_problem("the repeat '|:' is never closed: write ':|' where it ends", part.first + 1)
+        if not self._bars:
+            return [], ()
         for name in ("segno", "coda"):
-            if self._bars and self._sign_positions.get(name) == len(self):
+            if self._sign_positions.get(name) == len(self):
                 self._raise_problem(f"the {name.capitalize()} has no bars after it", len(self))
+        order = _FormWalker(len(self), self._parts, self._sign_positions, self._jumps, self._make_error).order()
+        sections = tuple((index, self._sections[bar]) for index, bar in enumerate(order) if bar in self._sections)
+        return [self._bars[bar] for bar in order], sections
 
     def _in_last_ending(self) -> bool:
         endings = self._open_part.endings if self._open_part else []
         return len(endings) > 1 and endings[-1].first < len(self)
-
-    def _closed_ending(self) -> bool:
-        return bool(self._open_part and self._open_part.endings and self._open_part.endings[-1].last is not None)
 
     def _finish_part(self, part: _RepeatedPart) -> None:
         part.last = len(self) - 1
@@ -242,10 +232,6 @@ class Form(Generic[T]):
         raise self._make_error(problem, bar or len(self) + 1)
 
 
-def _too_long_error(make_error: ErrorFactory, bar: int) -> Exception:
-    return make_error(f"the chart grows beyond {MAX_BARS} bars, with its repeats written out", bar)
-
-
 class _FormWalker:
     """Goes through a form as musicians play it. A bar is given by its index in the order written."""
 
@@ -253,58 +239,51 @@ class _FormWalker:
         self,
         count: int,
         parts: list[_RepeatedPart],
-        sign_positions: dict[str, int],
+        signs: dict[str, int],
         jumps: dict[int, _Jump],
-        make_error: ErrorFactory,
+        error: ErrorFactory,
     ) -> None:
-        self._parts, self._sign_positions, self._jumps, self._make_error = parts, sign_positions, jumps, make_error
+        self._signs, self._jumps, self._error = signs, jumps, error
         self._pass_numbers = {part.first: 1 for part in parts}
         self._part_of = {bar: part for part in parts for bar in range(part.first, part.last + 1)}
         self._active_jump: _Jump | None = None
         self._taken_jumps: set[int] = set()
         # A coda that no jump leads to is not part of a chorus.
-        self._end = count if jumps else sign_positions.get("coda", count)
+        self._end = count if jumps else signs.get("coda", count)
 
     def order(self) -> list[int]:
         """Return the bars in the order played."""
         for line, jump in self._jumps.items():
-            self._check_jump(line, jump)
+            goal_signs = {"fine": ["fine"], "coda": ["tocoda", "coda"]}.get(str(jump.goal), [])
+            for sign in ["segno", *goal_signs] if jump.to_segno else goal_signs:
+                if sign not in self._signs:
+                    name = _SIGN_NAMES[sign]
+                    raise self._error(f"{jump.text!r} without a {name}; write {name!r} where it stands", line)
         if self._end == 0:
-            raise self._make_error("there is only a coda; write the bars before it", 1)
+            raise self._error("there is only a coda; write the bars before it", 1)
         order: list[int] = []
         bar: int | None = 0
         while bar is not None and bar < self._end:
-            if (target := self._skip_target(bar)) is not None:
-                bar = target
+            part, ending = self._place_of(bar)
+            if part and ending and ending.first == bar and self._pass_number(part) not in ending.numbers:
+                # An ending that is not played on this pass: continue with the next ending, or after the part.
+                following = part.endings.index(ending) + 1
+                bar = part.endings[following].first if following < len(part.endings) else part.last_bar_of(ending) + 1
                 continue
             if len(order) == MAX_BARS:
-                raise _too_long_error(self._make_error, bar + 1)
+                raise self._error(_TOO_LONG, bar + 1)
             order.append(bar)
             bar = self._next_bar(bar)
         if self._active_jump and self._active_jump.goal and bar is not None:
             goal = self._active_jump.goal
             place = f"{ordinal(goal)} ending" if isinstance(goal, int) else goal.capitalize()
-            raise self._make_error(f"{self._active_jump.text!r} does not reach its {place}", self._active_jump.bar)
+            raise self._error(f"{self._active_jump.text!r} does not reach its {place}", self._active_jump.bar)
         return order
 
-    def _check_jump(self, line: int, jump: _Jump) -> None:
-        needs = ["segno"] if jump.to_segno else []
-        needs += {"fine": ["fine"], "coda": ["tocoda", "coda"]}.get(str(jump.goal), [])
-        names = {"tocoda": "To Coda", "coda": "Coda", "segno": "Segno", "fine": "Fine"}
-        for name in needs:
-            if name not in self._sign_positions:
-                raise self._make_error(
-                    f"{jump.text!r} without a {names[name]}; write {names[name]!r} where it stands", line
-                )
-
-    def _skip_target(self, bar: int) -> int | None:
-        """Return the bar to continue with if `bar` begins an ending that is not played on this pass."""
+    def _place_of(self, bar: int) -> tuple[_RepeatedPart | None, _Ending | None]:
+        """Return the repeated part and the ending that contain `bar`."""
         part = self._part_of.get(bar)
-        ending = part.ending_at(bar) if part else None
-        if part is None or ending is None or ending.first != bar or self._pass_number(part) in ending.numbers:
-            return None
-        following = part.endings.index(ending) + 1
-        return part.endings[following].first if following < len(part.endings) else part.last_bar_of(ending) + 1
+        return part, part.ending_at(bar) if part else None
 
     def _pass_number(self, part: _RepeatedPart) -> int:
         """Return the number of this pass through a part; after a jump, the pass whose ending leads to its goal."""
@@ -312,59 +291,37 @@ class _FormWalker:
             return self._pass_numbers[part.first]
         if isinstance(self._active_jump.goal, int):
             return self._active_jump.goal
-        line = self._sign_positions.get({"fine": "fine", "coda": "tocoda"}.get(self._active_jump.goal, ""))
-        if line is not None and part.first < line <= part.last + 1:
-            ending = part.ending_at(line - 1)
-            if ending is not None:
-                return ending.numbers[-1]
-        return part.pass_count()
+        line = self._signs.get({"fine": "fine", "coda": "tocoda"}.get(self._active_jump.goal, ""))
+        ending = part.ending_at(line - 1) if line is not None and part.first < line <= part.last + 1 else None
+        return ending.numbers[-1] if ending else part.pass_count()
 
     def _next_bar(self, bar: int) -> int | None:
         """Return the bar that is played after `bar`; None after the last one."""
-        line = bar + 1
-        match self._active_jump and self._active_jump.goal:
-            case "fine" if self._sign_positions["fine"] == line:
+        line, jump = bar + 1, self._active_jump
+        part, ending = self._place_of(bar)
+        match jump and jump.goal:
+            case "fine" if self._signs["fine"] == line:
                 return None
-            case "coda" if self._sign_positions["tocoda"] == line:
+            case "coda" if self._signs["tocoda"] == line:
                 self._active_jump = None
-                return self._sign_positions["coda"]
-            case int(number) if self._ends_ending(bar, number):
+                return self._signs["coda"]
+            case int(number) if part and ending and number in ending.numbers and bar == part.last_bar_of(ending):
                 # If the jump stands after the ending, what lies between them has been played: the chorus ends here.
-                ended, self._active_jump = self._active_jump is not None and self._active_jump.bar > line, None
-                return None if ended else line
-        if line in self._jumps and line not in self._taken_jumps and self._is_last_pass(bar):
-            return self._take_jump(line)
-        part = self._part_of.get(bar)
-        if part and self._active_jump is None and self._repeats_after(part, bar):
+                self._active_jump = None
+                return None if jump and jump.bar > line else line
+        this_pass = self._pass_numbers[part.first] if part else 0
+        last_pass = ending.numbers[-1] if ending else part.pass_count() if part else 0
+        if line in self._jumps and line not in self._taken_jumps and (jump or this_pass >= last_pass):
+            jump = self._jumps[line]
+            self._taken_jumps.add(line)
+            if jump.goal == "":
+                coda = "coda" if {"tocoda", "coda"} <= self._signs.keys() else ""
+                jump = replace(jump, goal="fine" if "fine" in self._signs else coda)
+            self._active_jump = jump
+            self._pass_numbers = dict.fromkeys(self._pass_numbers, 1)
+            return self._signs["segno"] if jump.to_segno else 0
+        closing = ending.last if ending else part.last if part else None
+        if part and jump is None and bar == closing and this_pass < part.pass_count():
             self._pass_numbers[part.first] += 1
             return part.first
         return line
-
-    def _ends_ending(self, bar: int, number: int) -> bool:
-        """Whether `bar` is the last bar of the ending with this number."""
-        part = self._part_of.get(bar)
-        ending = part.ending_at(bar) if part else None
-        return bool(part and ending and number in ending.numbers and bar == part.last_bar_of(ending))
-
-    def _repeats_after(self, part: _RepeatedPart, bar: int) -> bool:
-        """Whether the part is played again after `bar`."""
-        ending = part.ending_at(bar)
-        closing = part.last if ending is None else ending.last
-        return bar == closing and self._pass_numbers[part.first] < part.pass_count()
-
-    def _is_last_pass(self, bar: int) -> bool:
-        part = self._part_of.get(bar)
-        if part is None or self._active_jump:
-            return True
-        ending = part.ending_at(bar)
-        return self._pass_numbers[part.first] >= (ending.numbers[-1] if ending else part.pass_count())
-
-    def _take_jump(self, line: int) -> int:
-        jump = self._jumps[line]
-        self._taken_jumps.add(line)
-        if jump.goal == "":
-            coda = "coda" if {"tocoda", "coda"} <= self._sign_positions.keys() else ""
-            jump = replace(jump, goal="fine" if "fine" in self._sign_positions else coda)
-        self._active_jump = jump
-        self._pass_numbers = dict.fromkeys(self._pass_numbers, 1)
-        return self._sign_positions["segno"] if jump.to_segno else 0

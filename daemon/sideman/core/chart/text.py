@@ -41,7 +41,6 @@ _TOKEN = re.compile(
     r"(?P<line>:?\|+:?(?:\s*x\s*(?P<times>\d{1,9}))?|\n)|\[(?P<mark>[^\]\n|]{0,300})\]"
     rf"|(?P<sign>(?i:{re.sub(r'P<[a-z]+>', ':', SIGN_PATTERN)}))(?=[\s|:\[]|$)|(?P<word>[^\s|:]+|:)"
 )
-_HEADER_NAMES = "title, composer, key, tempo and meter"
 
 
 def parse_changes(text: str, meter: Meter, source: str) -> Chart:
@@ -76,6 +75,22 @@ def section_name(text: str) -> str:
     return "" if _ENDING.fullmatch(name) else name[:MAX_NAME_LENGTH].strip()
 
 
+def _checked_text(text: str) -> str:
+    """Return a title or a name if it is printable and not too long. Raises ValueError."""
+    if not text.isprintable() or len(text) > MAX_NAME_LENGTH:
+        raise ValueError(f"{MAX_NAME_LENGTH} printable characters at most")
+    return text
+
+
+_HEADER_PARSERS: dict[str, Callable[[str], Any]] = {
+    "title": _checked_text,
+    "composer": _checked_text,
+    "key": parse_key,
+    "tempo": parse_tempo,
+    "meter": parse_meter,
+}
+
+
 class _ChartReader:
     """Reads the tokens of a chart in one pass; a bar line closes the bar before it."""
 
@@ -94,7 +109,15 @@ class _ChartReader:
     def read(self, text: str) -> Chart:
         lines = _COMMENT.sub("", text).replace("\r\n", "\n").split("\n")
         self._has_several_lines = len(text.strip().splitlines()) > 1
-        first_line = self._read_headers(lines)
+        first_line = len(lines)  # the index of the line on which the music begins
+        for number, line in enumerate(lines):
+            self._line = number + 1
+            if match := _HEADER.fullmatch(line):
+                self._read_header(match[1].lower(), match[2].strip())
+            elif line.strip():
+                first_line = number
+                self._line = max(1, number)  # the line break before the music adds one
+                break
         for match in _TOKEN.finditer("\n".join(["", *lines[first_line:]]) if first_line else "\n".join(lines)):
             self._read_token(match)
         self._close_bar()
@@ -103,34 +126,16 @@ class _ChartReader:
             raise ChartError(f"{self._source}: no chords; write changes such as | Dm7 | G7 | Cmaj7 | % |")
         return Chart(tuple(bars), replace(self._info, sections=sections))
 
-    def _read_headers(self, lines: list[str]) -> int:
-        """Read the header lines; returns the index of the line on which the music begins."""
-        for number, line in enumerate(lines):
-            self._line = number + 1
-            match = _HEADER.fullmatch(line)
-            if match:
-                self._read_header(match[1].lower(), match[2].strip())
-            elif line.strip():
-                self._line = max(1, number)  # the line break before the music adds one
-                return number
-        return len(lines)
-
     def _read_header(self, name: str, text: str) -> None:
-        parsers: dict[str, Callable[[str], Any]] = {
-            "title": _checked_text,
-            "composer": _checked_text,
-            "key": parse_key,
-            "tempo": parse_tempo,
-            "meter": parse_meter,
-        }
-        if name not in parsers:
-            raise ChartError(f"{self._source}, line {self._line}: {name + ':'!r}: the headers are {_HEADER_NAMES}")
+        place = f"{self._source}, line {self._line}"
+        if name not in _HEADER_PARSERS:
+            raise ChartError(f"{place}: {name + ':'!r}: the headers are title, composer, key, tempo and meter")
         if not text:
             return
         try:
-            value = parsers[name](text)
+            value = _HEADER_PARSERS[name](text)
         except (ValueError, ChartError) as error:
-            raise ChartError(f"{self._source}, line {self._line}: {name}: {error}") from None
+            raise ChartError(f"{place}: {name}: {error}") from None
         if isinstance(value, Meter):
             self._meter = value
         else:
@@ -144,15 +149,20 @@ class _ChartReader:
         if match["mark"] is not None:
             self._read_mark(match["mark"].strip())
         elif match["sign"]:
-            self._read_sign(match["sign"])
+            if not self._words:
+                self._form.add_sign(match["sign"])
+            elif stands_before_bar(match["sign"]):
+                raise self._error(f"{match['sign']!r} must stand before the first chord of its bar")
+            else:
+                self._signs_after_chords.append(match["sign"])
         elif not self._words and _METER.fullmatch(match["word"]):
             try:
                 self._meter = parse_meter(match["word"])
             except ChartError as error:
                 raise self._error(str(error)) from None
+        elif self._signs_after_chords:
+            raise self._error(f"{self._signs_after_chords[0]!r} must stand after the last chord of its bar")
         else:
-            if self._signs_after_chords:
-                raise self._error(f"{self._signs_after_chords[0]!r} must stand after the last chord of its bar")
             self._words.append(match["word"])
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
@@ -173,14 +183,6 @@ class _ChartReader:
             self._form.start_section(name)
         else:
             raise self._error("'[]' has no name: write a section's, such as [A], or an ending's number, such as [1]")
-
-    def _read_sign(self, text: str) -> None:
-        if not self._words:
-            self._form.add_sign(text)
-        elif stands_before_bar(text):
-            raise self._error(f"{text!r} must stand before the first chord of its bar")
-        else:
-            self._signs_after_chords.append(text)
 
     def _read_bar_line(self, line: str, times: str | None) -> None:
         is_single = line == "|"
@@ -212,8 +214,7 @@ class _ChartReader:
         if words not in (["%"], ["%%"]):
             return [self._make_bar(words)]
         count = len(words[0])
-        before = [self._form.last_bar(back) for back in range(count, 0, -1)]
-        bars = [bar for bar in before if bar is not None]
+        bars = self._form.last_bars(count)
         if any(bar.meter != self._meter for bar in bars):
             raise self._error(f"{words[0]!r} repeats bars of another meter than {self._meter}; write the chords")
         if len(bars) < count:
@@ -226,29 +227,18 @@ class _ChartReader:
         if not onsets:
             most = 2 * self._meter.numerator
             raise self._error(f"{len(words)} chords, but a bar of {self._meter} holds {most} at most")
-        bar_before = self._form.last_bar()
-        chord = bar_before.chords[-1][1] if bar_before else None
+        bars_before = self._form.last_bars(1)
+        chord = bars_before[0].chords[-1][1] if bars_before else None
         chords: list[Chord] = []
         for word in words:
-            chord = self._read_chord(word, chord)
+            if word in ("%", "%%"):
+                raise self._error(f"{word!r} repeats a whole bar and stands alone in it; '/' keeps the chord before it")
+            if word not in ("/", "."):
+                try:
+                    chord = parse_chord(word)
+                except ChordError as error:
+                    raise self._error(str(error)) from None
+            elif chord is None:
+                raise self._error(f"{word!r} keeps the chord before it, but there is none; write a chord")
             chords.append(chord)
         return make_bar(chords, onsets, self._meter)
-
-    def _read_chord(self, word: str, chord_before: Chord | None) -> Chord:
-        if word in ("/", "."):
-            if chord_before is None:
-                raise self._error(f"{word!r} keeps the chord before it, but there is none; write a chord")
-            return chord_before
-        if word in ("%", "%%"):
-            raise self._error(f"{word!r} repeats a whole bar and stands alone in it; '/' keeps the chord before it")
-        try:
-            return parse_chord(word)
-        except ChordError as error:
-            raise self._error(str(error)) from None
-
-
-def _checked_text(text: str) -> str:
-    """Return a title or a name if it is printable and not too long. Raises ValueError."""
-    if not text.isprintable() or len(text) > MAX_NAME_LENGTH:
-        raise ValueError(f"{MAX_NAME_LENGTH} printable characters at most")
-    return text

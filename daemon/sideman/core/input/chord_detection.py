@@ -27,7 +27,7 @@ Abadd9/C.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import lru_cache
 
 from sideman_models.music.harmony import QUALITIES, QUALITY_PRIORS, Chord, Quality, chord_on
@@ -100,24 +100,19 @@ def _root_and_quality(notes: frozenset[int]) -> tuple[int, Quality] | None:
     """Return the root and the quality of `notes`; notes and root are in semitones above the bass."""
     if len(notes) < _MIN_NOTES:
         return None
-    ranked = [
-        (rank, root, quality)
-        for root in sorted(notes)
-        for rank, quality in _rank_qualities(frozenset((note - root) % 12 for note in notes), -root % 12)
-    ]
-    (misfits, *_), root, quality = min(ranked, key=lambda candidate: candidate[0])
-    return (root, quality) if misfits <= _MAX_MISFITS else None
-
-
-def _rank_qualities(held: frozenset[int], bass: int) -> Iterator[tuple[tuple[float, ...], Quality]]:
-    """Yield every quality with its rank by the rules (lowest first); `held` and `bass` are semitones above a root."""
-    for row, (quality, tones, optional) in enumerate(_CANDIDATES):
-        foreign, missing = held - tones, tones - held
-        foreign_bass = bass in foreign and len(held) > _MIN_NOTES and not missing
-        misfits = len(foreign) + len(missing - optional) - (0.5 if foreign_bass else 0)
-        no_fifth, inverted, prior = _FIFTH in missing, bass != 0, QUALITY_PRIORS.get(quality.name, 0.0)
-        rare = not prior and len(tones) > _MIN_NOTES
-        yield (misfits, no_fifth + inverted + rare, -prior, inverted, no_fifth, len(foreign), row), quality
+    ranked: list[tuple[tuple[float, ...], int, Quality]] = []
+    for root in sorted(notes):
+        held, bass = {(note - root) % 12 for note in notes}, -root % 12
+        for row, (quality, tones, optional) in enumerate(_CANDIDATES):
+            foreign, missing = held - tones, tones - held
+            foreign_bass = bass in foreign and len(held) > _MIN_NOTES and not missing
+            misfits = len(foreign) + len(missing - optional) - (0.5 if foreign_bass else 0)
+            no_fifth, inverted, prior = _FIFTH in missing, bass != 0, QUALITY_PRIORS.get(quality.name, 0.0)
+            rare = not prior and len(tones) > _MIN_NOTES
+            rank = (misfits, no_fifth + inverted + rare, -prior, inverted, no_fifth, len(foreign), row)
+            ranked.append((rank, root, quality))
+    (fewest_misfits, *_), root, quality = min(ranked, key=lambda candidate: candidate[0])
+    return (root, quality) if fewest_misfits <= _MAX_MISFITS else None
 
 
 _CANDIDATES = [

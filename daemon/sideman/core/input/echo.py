@@ -37,35 +37,29 @@ class EchoFilter:
 
     def is_echo(self, note: NoteOn, second: float) -> bool:
         """Whether `note`, heard at `second`, is an echo of one of ours."""
-        return any(
-            sent[:2] == (note.pitch, note.velocity) and 0 <= second - sent[2] <= self._echo_s
-            for sent in self._sent_notes
-        )
-
-    def _accepts_channel(self, channel: int) -> bool:
-        """Whether notes on `channel` can be the player's."""
-        return channel == self._chord_channel or (
-            channel != self._drum_channel if self._channel is None else channel == self._channel
-        )
+        return self._sent_note_of(note, second) is not None
 
     def filter_note(self, event: MidiEvent, second: float) -> NoteOn | NoteOff | None:
         """Return `event` if the player starts or ends a note with it, else None."""
-        if isinstance(event, NoteOn) and self._accepts_channel(event.channel):
-            if self._consume_echo(event, second):
-                self.echoes += 1
-                return None
-            self._held_keys.add((event.channel, event.pitch))
-            return event
         if isinstance(event, NoteOff) and (event.channel, event.pitch) in self._held_keys:
             self._held_keys.discard((event.channel, event.pitch))
             return event
-        return None
+        if not isinstance(event, NoteOn):
+            return None
+        channel = event.channel
+        is_heard = channel != self._drum_channel if self._channel is None else channel == self._channel
+        if not is_heard and channel != self._chord_channel:
+            return None
+        if (sent := self._sent_note_of(event, second)) is not None:
+            self._sent_notes.remove(sent)
+            self.echoes += 1
+            return None
+        self._held_keys.add((channel, event.pitch))
+        return event
 
-    def _consume_echo(self, note: NoteOn, second: float) -> bool:
-        while self._sent_notes and second - self._sent_notes[0][2] > self._echo_s:
-            self._sent_notes.popleft()
+    def _sent_note_of(self, note: NoteOn, second: float) -> tuple[int, int, float] | None:
+        """Return the first note that we sent within `echo_s` before `second` and whose echo `note` can be."""
         for sent in self._sent_notes:
-            if sent[:2] == (note.pitch, note.velocity) and second >= sent[2]:
-                self._sent_notes.remove(sent)
-                return True
-        return False
+            if sent[:2] == (note.pitch, note.velocity) and 0 <= second - sent[2] <= self._echo_s:
+                return sent
+        return None

@@ -99,8 +99,12 @@ class MelodyTracker:
                 return [] if note is None else self._receive_note(note, second)
             case PitchBend(value, channel):
                 self._bends[channel] = math.floor(BEND_SEMITONES * value / _FULL_BEND + 0.5)
-            case ControlChange(number, _, channel) if number == SUSTAIN and channel != self._chords_channel:
-                return self._receive_pedal(event)
+            case ControlChange(number, value, channel) if number == SUSTAIN and channel != self._chords_channel:
+                if value >= _PEDAL_DOWN_FROM:
+                    self._sustained_channels.add(channel)
+                elif channel in self._sustained_channels:
+                    self._sustained_channels.remove(channel)
+                    return [event]
             case ControlChange(number, _, channel) if number in (ALL_SOUND_OFF, ALL_NOTES_OFF):
                 keys = [key for key_channel, key in self._pressed_keys if key_channel == channel]
                 return [release for key in keys for release in self._receive_note(NoteOff(key, channel), second)]
@@ -123,14 +127,6 @@ class MelodyTracker:
             self.chord_detector.note_off(pitch, second)
         return []
 
-    def _receive_pedal(self, pedal: ControlChange) -> list[PlayerEvent]:
-        if pedal.value >= _PEDAL_DOWN_FROM:
-            self._sustained_channels.add(pedal.channel)
-        elif pedal.channel in self._sustained_channels:
-            self._sustained_channels.remove(pedal.channel)
-            return [pedal]
-        return []
-
     # -- onsets and ends
 
     def intended_beat(self, second: float, tempo: Tempo, swing: float) -> float:
@@ -145,7 +141,16 @@ class MelodyTracker:
     def track(self, event: PlayerEvent, second: float, tempo: Tempo, swing: float, sink: MelodySink) -> None:
         """Pass an event of `player_events` to `sink`; `swing` is our own swing, the default for the player's."""
         if isinstance(event, NoteOn):
-            self._track_note_on(event, second, tempo, swing, sink)
+            onset_tick = self._last_onset_tick
+            if second - self._chord_onset_s > CLUSTER_S or onset_tick is None:
+                beat, self._chord_onset_s = tempo.beat_at(second), second
+                self._swing_estimator.add_onset(beat, self._bars)
+                onset_tick = self._quantized_tick(beat, tempo, swing, self._last_onset_tick)
+                if onset_tick != self._last_onset_tick:
+                    self._top_note, self._last_onset_tick = None, onset_tick
+            if self._top_note is None or event.pitch > self._top_note.pitch:
+                self._top_note = event
+                sink.player_note_on(onset_tick, event.pitch)
             return
         tick = exact_tick(tempo.beat_at(second), self._bars, self._swing_estimator.estimate(swing))
         if isinstance(event, NoteOff):
@@ -158,19 +163,6 @@ class MelodyTracker:
         """End a note, unless another key of its channel still holds the same pitch."""
         if (channel, pitch) not in ((key_channel, held) for (key_channel, _), held in self._pressed_keys.items()):
             sink.player_note_off(tick, pitch)
-
-    def _track_note_on(self, note: NoteOn, second: float, tempo: Tempo, swing: float, sink: MelodySink) -> None:
-        tick = self._last_onset_tick
-        if second - self._chord_onset_s > CLUSTER_S or tick is None:
-            beat, self._chord_onset_s = tempo.beat_at(second), second
-            self._swing_estimator.add_onset(beat, self._bars)
-            tick = self._quantized_tick(beat, tempo, swing, self._last_onset_tick)
-            if tick != self._last_onset_tick:
-                self._top_note = None
-                self._last_onset_tick = tick
-        if self._top_note is None or note.pitch > self._top_note.pitch:
-            self._top_note = note
-            sink.player_note_on(tick, note.pitch)
 
 
 def _fold_into_midi(pitch: int) -> int:

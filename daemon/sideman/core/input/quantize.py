@@ -79,18 +79,14 @@ class SwingEstimator:
             line, position = line + bar_ticks, position - bar_ticks / TICKS_PER_QUARTER
         number = math.floor(position + _NEAR_BEAT)
         if (line, number) != self._beat:
-            self._finish_beat()
-            self._beat = line, number
+            earliest, latest = _SECOND_EIGHTH_RANGE
+            match self._onset_positions:
+                case [first, second] if first <= _NEAR_BEAT and earliest <= second <= latest:
+                    self._ratios.append(second)
+            self._beat, self._onset_positions = (line, number), []
         self._onset_positions.append(position - number)
 
     def estimate(self, default: float) -> float:
         """Return the player's swing: 0.5 is straight, 0.67 triplets. It begins at `default`."""
         least, most = _SWING_RANGE
         return max(least, min(most, median([*self._ratios, *[default] * _PRIOR_BEATS])))
-
-    def _finish_beat(self) -> None:
-        earliest, latest = _SECOND_EIGHTH_RANGE
-        match self._onset_positions:
-            case [first, second] if first <= _NEAR_BEAT and earliest <= second <= latest:
-                self._ratios.append(second)
-        self._onset_positions = []

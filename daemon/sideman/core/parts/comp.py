@@ -82,7 +82,10 @@ class Comp:
     def next_onset(self, style: CompStyle, tick: int, draw: DrawFunction) -> int:
         """Return the onset after the one at `tick`, at the latest the next bar line."""
         line, bar_ticks = self._timeline.bar_at(tick)
-        beat, change = self._beat_ticks(tick), min(self._next_change_tick(tick), line + bar_ticks)
+        beat, next_chord = self._beat_ticks(tick), self._timeline.next_change_tick(tick)
+        change = line + bar_ticks
+        if not math.isinf(next_chord):
+            change = min(change, max(tick + 1, math.ceil(next_chord)))
         if style == "bass":
             return min(self.first_onset(tick + 1), change)
         onsets = self._shell_onsets(line, draw)
@@ -91,21 +94,19 @@ class Comp:
     def _beat_ticks(self, tick: int) -> int:
         return beat_ticks(self._timeline.meter_at(tick))
 
-    def _next_change_tick(self, tick: int) -> int:
-        """Return the first tick of the next chord; if the chord never changes, a tick in the next bar."""
-        change = self._timeline.next_change_tick(tick)
-        return tick + self._timeline.bar_at(tick)[1] if math.isinf(change) else max(tick + 1, math.ceil(change))
-
     def _shell_onsets(self, line: int, draw: DrawFunction) -> Iterator[int]:
         """Yield the onsets of shells in the bar that begins at the tick `line`, if the chord does not change."""
         (_, bar_ticks), beat = self._timeline.bar_at(line), self._beat_ticks(line)
         off_beat = draw(line, _FIGURE) < 0.6 and beat == TICKS_PER_QUARTER
-        for first, beats in _beat_groups(-(-bar_ticks // beat)):
+        first, beats = 0, -(-bar_ticks // beat)
+        while first < beats:  # in groups of four beats; five beats are three and two
+            group = 3 if beats - first == 5 else min(beats - first, 4)
             yield line + first * beat
-            if off_beat and beats >= 2:
+            if off_beat and group >= 2:
                 yield line + first * beat + beat * 3 // 2
-            elif beats >= 3:
+            elif group >= 3:
                 yield line + (first + 2) * beat
+            first += group
 
     # -- what
 
@@ -115,7 +116,10 @@ class Comp:
         if not chord.tones:
             self._last_chord = chord
             return []
-        velocity = self._velocity(style, tick, solo_velocity, draw)
+        tick_in_bar = ticks_after_bar_line(self._timeline, tick)
+        accent = 4 if tick_in_bar == 0 else (0 if tick_in_bar % TICKS_PER_QUARTER == 0 else -4)
+        deviation = round(6 * (draw(tick, _TOUCH) - 0.5))
+        velocity = max(1, min(127, solo_velocity - _VELOCITY_REDUCTION[style] + accent + deviation))
         if style == "shells":
             self._last_shell = _nearest_shell(shell_tones(chord), self._last_shell)
             return [CompNote(pitch, velocity) for pitch in self._last_shell]
@@ -126,12 +130,6 @@ class Comp:
     def _chord_at(self, tick: int) -> Chord:
         return self._timeline.chord_at(tick / TICKS_PER_QUARTER)
 
-    def _velocity(self, style: CompStyle, tick: int, solo_velocity: int, draw: DrawFunction) -> int:
-        tick_in_bar = ticks_after_bar_line(self._timeline, tick)
-        accent = 4 if tick_in_bar == 0 else (0 if tick_in_bar % TICKS_PER_QUARTER == 0 else -4)
-        deviation = round(6 * (draw(tick, _TOUCH) - 0.5))
-        return max(1, min(127, solo_velocity - _VELOCITY_REDUCTION[style] + accent + deviation))
-
     # -- the bass
 
     def _walk(self, tick: int, chord: Chord, draw: DrawFunction) -> int:
@@ -140,12 +138,23 @@ class Comp:
             low, high = BASS_PITCHES[0], BASS_PITCHES[-1]
             self._is_ascending = draw(tick, _DIRECTION) < (high - pitch) / (high - low)  # likelier from a low pitch
             return pitch
-        next_tick = self.next_onset("bass", tick, draw)
+        next_tick, drawn = self.next_onset("bass", tick, draw), draw(tick, _WALK)
         next_chord = self._chord_at(next_tick)
         if next_chord.tones and self._is_landing(next_tick, next_chord, chord):
-            landing = self._landing_pitch_class(next_tick, next_chord, chord, draw)
-            return self._approach(landing, chord, draw(tick, _WALK))
-        return self._step_on(chord, draw(tick, _WALK))
+            # Approach it by a semitone, or a whole tone of the scale, from our side first.
+            landing = self._nearest_pitch(self._landing_pitch_class(next_tick, next_chord, chord, draw))
+            side = 1 if self._last_pitch > landing else -1
+            steps = (side, 2 * side, -side, -2 * side) if drawn < 0.5 else (2 * side, side, -2 * side, -side)
+            pitches = (landing + step for step in steps if abs(step) == 1 or (landing + step) % 12 in chord.scale)
+            for pitch in pitches:  # at the end of the range there may be none
+                if pitch in BASS_PITCHES and pitch != self._last_pitch:
+                    return pitch
+        # Go on to the next tone of the chord or its scale in the same direction; turn back at the end of the range.
+        tones = chord.tones if drawn < 0.6 else chord.tones | chord.scale
+        up = [pitch for pitch in BASS_PITCHES if pitch > self._last_pitch and pitch % 12 in tones]
+        down = [pitch for pitch in BASS_PITCHES if pitch < self._last_pitch and pitch % 12 in tones]
+        self._is_ascending = bool(up) if self._is_ascending else not down
+        return up[0] if self._is_ascending else down[-1]
 
     def _is_landing(self, tick: int, chord: Chord, before: Chord) -> bool:
         """Whether the bass lands on a tone of `chord` at `tick`: on a bar line, and on a change of chord."""
@@ -162,23 +171,6 @@ class Comp:
         """Return the pitch of `pitch_class` that is nearest to the last pitch, but not the last pitch itself."""
         octaves = (pitch for pitch in BASS_PITCHES if pitch % 12 == pitch_class and pitch != self._last_pitch)
         return min(octaves, key=lambda pitch: (abs(pitch - self._last_pitch), pitch))
-
-    def _approach(self, pitch_class: int, chord: Chord, drawn: float) -> int:
-        """Return a pitch a semitone, or a whole tone of the scale, from the next landing; from our side first."""
-        landing = self._nearest_pitch(pitch_class)
-        side = 1 if self._last_pitch > landing else -1
-        steps = (side, 2 * side, -side, -2 * side) if drawn < 0.5 else (2 * side, side, -2 * side, -side)
-        pitches = (landing + step for step in steps if abs(step) == 1 or (landing + step) % 12 in chord.scale)
-        allowed = (pitch for pitch in pitches if pitch in BASS_PITCHES and pitch != self._last_pitch)
-        return next(allowed, None) or self._step_on(chord, drawn)  # at the end of the range there may be none
-
-    def _step_on(self, chord: Chord, drawn: float) -> int:
-        """Return the next tone of the chord or its scale in the same direction; turn back at the end of the range."""
-        tones = chord.tones if drawn < 0.6 else chord.tones | chord.scale
-        up = [pitch for pitch in BASS_PITCHES if pitch > self._last_pitch and pitch % 12 in tones]
-        down = [pitch for pitch in BASS_PITCHES if pitch < self._last_pitch and pitch % 12 in tones]
-        self._is_ascending = bool(up) if self._is_ascending else not down
-        return up[0] if self._is_ascending else down[-1]
 
 
 def shell_tones(chord: Chord) -> tuple[int, ...]:
@@ -201,13 +193,3 @@ def _nearest_shell(pitch_classes: tuple[int, ...], before: tuple[int, ...]) -> t
     pitches = [pitch for pitch in SHELL_PITCHES if pitch % 12 in pitch_classes]
     pairs = ((low, high) for low, high in combinations(pitches, 2) if _MIN_SHELL_INTERVAL <= high - low < 12)
     return min(pairs, key=distance)
-
-
-def _beat_groups(beats: int) -> Iterator[tuple[int, int]]:
-    """Divide a bar into groups of four beats (five beats into three and two); yield first beat and size of each."""
-    first = 0
-    while first < beats:
-        left = beats - first
-        size = 3 if left == 5 else min(left, 4)
-        yield first, size
-        first += size

@@ -177,7 +177,7 @@ class Improviser:
 
     def cut_note(self, tick: float) -> None:
         """End our note at `tick`, if it would end later."""
-        self._line.cut_note(tick)
+        self._line.release(tick)
 
     def sounding_ticks(self, length: int) -> float:
         """Return how many of `length` ticks a note sounds: all but the share 1 - `play.gate` of its first beat."""
@@ -230,7 +230,10 @@ class Improviser:
             logits = self._adjust_logits(logits, constraints.player_onsets_per_beat)
             drawn = self.random_source.draw(tick, _VALUE_DRAW)
             index = self._draw(logits, self._masks_for(place, constraints), drawn)
-        length = constraints.length or self._ticks_to_pulse(tick)
+        length, (line, bar_ticks) = constraints.length, self._line.bars.bar_at(tick)
+        tick_in_bar = tick - line
+        if length is None and (pulse := PULSE_TICKS.get(self.settings.rate)):
+            length = min(pulse - tick_in_bar % pulse, bar_ticks - tick_in_bar)  # bar lines are pulses
         if index is None:
             return Choice(tick, length or TICKS_PER_QUARTER, None, Value("R", length or TICKS_PER_QUARTER), None, 0)
         value = self._vocabulary.values[index]
@@ -247,19 +250,11 @@ class Improviser:
             max_leap=self.rules.leap,
         )
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
-        return Choice(tick, length or self._value_ticks(tick, value), index, value, pitch, velocity)
-
-    def _value_ticks(self, tick: int, value: Value) -> int:
-        """Return the length of `value` at `tick`; with a classic bundle the smoothing rules may change it."""
-        if not self.bundle.classic:
-            return value.ticks
-        return self.rules.smoothed_length(ticks_after_bar_line(self._line.bars, tick), value.ticks, TICKS_PER_QUARTER)
-
-    def _ticks_to_pulse(self, tick: int) -> int | None:
-        """Return the ticks from `tick` to the next pulse; bar lines are pulses. None at rate `phrase`."""
-        pulse, (line, bar_ticks) = PULSE_TICKS.get(self.settings.rate), self._line.bars.bar_at(tick)
-        tick_in_bar = tick - line
-        return pulse and min(pulse - tick_in_bar % pulse, bar_ticks - tick_in_bar)
+        if length is None:
+            length = value.ticks
+            if self.bundle.classic:  # the smoothing rules may change the length
+                length = self.rules.smoothed_length(tick_in_bar, length, TICKS_PER_QUARTER)
+        return Choice(tick, length, index, value, pitch, velocity)
 
     @property
     def _must_not_repeat(self) -> bool:
@@ -295,29 +290,23 @@ class Improviser:
         must_sound = constraints.must_sound or enough_rests
         masks = values.masks_at(place, must_sound=must_sound, avoid_repeat=self._must_not_repeat)
         if settings.silence and not constraints.player_onsets_per_beat:
-            masks = self._without_long_rests(masks, settings.silence * TICKS_PER_QUARTER - constraints.silent_ticks)
+            ticks_left = settings.silence * TICKS_PER_QUARTER - constraints.silent_ticks
+            pulse = PULSE_TICKS.get(settings.rate)
+            if ticks_left < (pulse or DURATION_GRID[-1]):  # some rests are too long
+                too_long = self._vocabulary.is_rest & ((pulse or self._vocabulary.ticks) > ticks_left)
+                masks = tuple(mask & ~too_long for mask in masks)
         if constraints.must_be_chord_tone:
             return *(mask & (self._vocabulary.kinds == CHORD_TONE) for mask in masks), *masks
         if constraints.length is not None and settings.rate not in PULSE_TICKS:
             return *(mask & (self._vocabulary.ticks == constraints.length) for mask in masks), *masks
         return masks
 
-    def _without_long_rests(self, masks: tuple[Mask, ...], ticks_left: float) -> tuple[Mask, ...]:
-        """Return `masks` without the rests that are longer than `ticks_left`."""
-        pulse = PULSE_TICKS.get(self.settings.rate)
-        if ticks_left >= (pulse or DURATION_GRID[-1]):
-            return masks
-        too_long = self._vocabulary.is_rest & ((pulse or self._vocabulary.ticks) > ticks_left)
-        return tuple(mask & ~too_long for mask in masks)
-
     def _draw(self, logits: Logits, masks: Iterable[Mask], drawn: float) -> int | None:
         """Draw a value that the first mask with any value allows; None if all masks are empty."""
-        for mask in masks:
-            if mask.any():
-                return self._draw_from(np.where(mask, logits, -np.inf), drawn)
-        return None
-
-    def _draw_from(self, logits: Logits, drawn: float) -> int:
+        mask = next((mask for mask in masks if mask.any()), None)
+        if mask is None:
+            return None
+        logits = np.where(mask, logits, -np.inf)
         if self._is_greedy:
             return int(logits.argmax())
         weights = np.exp(logits - logits.max())
@@ -325,9 +314,8 @@ class Improviser:
             weights = _nucleus(weights, self.settings.top_k, self.settings.top_p)
         total = weights.cumsum()
         index = int(total.searchsorted(drawn * total[-1], "right"))
-        return (
-            index if index < len(total) else int(np.flatnonzero(weights)[-1])
-        )  # rounding took the product beyond the sum
+        # Rounding may take the product beyond the sum; then it is the last value.
+        return index if index < len(total) else int(np.flatnonzero(weights)[-1])
 
     def _velocity(self, tick: int, pitch: int, previous: int | None) -> int:
         """Return a velocity: beats are loudest, off-beats softer; a rising line gets louder, a falling one softer."""

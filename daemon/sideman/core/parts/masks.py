@@ -30,8 +30,13 @@ class ValueMasks:
     def __init__(self, vocabulary: Vocabulary, settings: PlaySettings, rules: SmoothingRules) -> None:
         self._vocabulary = vocabulary
         self._rules = replace(rules, settle=rules.settle and settings.rate == "phrase")
-        self._longest = settings.longest * TICKS_PER_QUARTER
-        self._allowed_shapes = self._shape_mask(pulsed=settings.rate != "phrase")
+        shapes = np.ones(len(vocabulary), np.bool_)  # the intervals and durations that the rules allow at every place
+        if rules.leap:
+            shapes &= ~(vocabulary.has_interval & ((vocabulary.low > rules.leap) | (vocabulary.high < -rules.leap)))
+        if settings.rate == "phrase":
+            shortest, longest = rules.min_ticks(TICKS_PER_QUARTER), settings.longest * TICKS_PER_QUARTER
+            shapes &= vocabulary.is_rest | (vocabulary.ticks >= shortest) & (vocabulary.ticks <= longest)
+        self._allowed_shapes = shapes
         self._has_smoothing = bool(self._rules.settle or self._rules.leap or not self._allowed_shapes.all())
         self._window = settings.window
         self._low, self._high = settings.range.low, settings.range.high
@@ -56,28 +61,12 @@ class ValueMasks:
         moving = in_range & self._changes_pitch if avoid_repeat else in_range
         if not self._has_smoothing:
             return moving, in_range, playable
-        return self._smoothed(moving, place, avoid_repeat=avoid_repeat), moving, in_range, playable
-
-    def _smoothed(self, mask: Mask, place: Place, *, avoid_repeat: bool) -> Mask:
-        """Return the part of `mask` that the rules on leaps and durations allow, or `mask` if they allow no note."""
-        smooth = mask & self._allowed_shapes
+        smooth = moving & self._allowed_shapes
         if self._rules.settle:
             smooth &= self._grid_mask(place.tick_in_bar % TICKS_PER_QUARTER)
         if self._rules.leap and place.previous_pitch is not None:
             smooth &= self._leap_mask(place.chord, place.previous_pitch, avoid_repeat=avoid_repeat)
-        return smooth if (smooth & self._notes).any() else mask
-
-    def _shape_mask(self, *, pulsed: bool) -> Mask:
-        """Return the values whose interval and duration the rules allow at every place."""
-        values, rules = self._vocabulary, self._rules
-        allowed = np.ones(len(values), np.bool_)
-        if rules.leap:
-            allowed &= ~(values.has_interval & ((values.low > rules.leap) | (values.high < -rules.leap)))
-        if not pulsed:
-            allowed &= values.is_rest | (values.ticks >= rules.min_ticks(TICKS_PER_QUARTER)) & (
-                values.ticks <= self._longest
-            )
-        return allowed
+        return smooth if (smooth & self._notes).any() else moving, moving, in_range, playable
 
     def _leap_mask(self, chord: Chord, previous: int, *, avoid_repeat: bool) -> Mask:
         """Return rests, and the values of a kind that some pitch within the widest leap has."""

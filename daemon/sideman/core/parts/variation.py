@@ -8,7 +8,7 @@ of the note before as in the phrase, and that leave room in the range for the st
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sideman.core.events import Choice
@@ -60,19 +60,17 @@ class Variation:
         step = self._steps[0]
         if step.is_rest:
             return ChoiceConstraints(length=step.length, must_rest=True)
-        return ChoiceConstraints(length=step.length, must_sound=True, pitch_range=self._pitch_range_for(step))
+        low, high = self._pitch_range.low + step.room_below, self._pitch_range.high - step.room_above
+        if step.direction is not None and self._previous_pitch is not None:
+            low = max(low, self._previous_pitch + step.direction) if step.direction >= 0 else low
+            high = min(high, self._previous_pitch + step.direction) if step.direction <= 0 else high
+        pitch_range = PitchRange(low, high) if low <= high else self._pitch_range
+        return ChoiceConstraints(length=step.length, must_sound=True, pitch_range=pitch_range)
 
     def advance(self, pitch: int | None) -> None:
         """The next step has been played, as a note of `pitch` or as a rest (None)."""
         self._steps.popleft()
         self._previous_pitch = self._previous_pitch if pitch is None else pitch
-
-    def _pitch_range_for(self, step: PhraseStep) -> PitchRange:
-        low, high = self._pitch_range.low + step.room_below, self._pitch_range.high - step.room_above
-        if step.direction is not None and self._previous_pitch is not None:
-            low = max(low, self._previous_pitch + step.direction) if step.direction >= 0 else low
-            high = min(high, self._previous_pitch + step.direction) if step.direction <= 0 else high
-        return PitchRange(low, high) if low <= high else self._pitch_range
 
 
 def last_phrase(choices: Iterable[Choice], bars: Bars) -> list[Choice]:
@@ -105,21 +103,16 @@ def _earliest_tick(tick: int, bars: Bars) -> int:
 
 def _phrase_steps(phrase: Sequence[Choice], shift_ticks: int) -> list[PhraseStep]:
     """Return the steps of `phrase`, `shift_ticks` later."""
+    directions: list[int | None] = []
+    before: int | None = None
+    for pitch in (choice.pitch for choice in phrase):
+        directions.append(None if pitch is None or before is None else (pitch > before) - (pitch < before))
+        before = before if pitch is None else pitch
     steps: list[PhraseStep] = []
     below = above = 0
-    for choice, direction in reversed(list(zip(phrase, _directions(phrase), strict=True))):
+    for choice, direction in zip(reversed(phrase), reversed(directions), strict=True):
         tick, is_rest = choice.tick + shift_ticks, choice.pitch is None
         steps.append(PhraseStep(tick, choice.length, is_rest, direction, below, above))
         if direction:
             below, above = (below + 1, 0) if direction < 0 else (0, above + 1)
     return steps[::-1]
-
-
-def _directions(phrase: Sequence[Choice]) -> Iterator[int | None]:
-    previous: int | None = None
-    for choice in phrase:
-        if choice.pitch is None or previous is None:
-            yield None
-        else:
-            yield (choice.pitch > previous) - (choice.pitch < previous)
-        previous = previous if choice.pitch is None else choice.pitch

@@ -101,21 +101,15 @@ def _read_target(value: object) -> Target:
     words = value.strip() if isinstance(value, str) else ""
     if not words or len(words) > MAX_QUOTE_LENGTH:
         raise ValueError
-    return _read_setting_target(words) if "." in words.partition(":")[0] else _read_action_target(words)
-
-
-def _read_setting_target(words: str) -> SettingTarget:
-    match = _SETTING_TARGET.fullmatch(words)
-    if match is None:
-        raise ValueError
-    key, low, high = match.groups()
-    target = SettingTarget(key) if low is None else SettingTarget(key, float(low), float(high))
-    controller_range_of(target)
-    return target
-
-
-def _read_action_target(words: str) -> ActionTarget:
     name, colon, argument = (part.strip() for part in words.partition(":"))
+    if "." in name:
+        match = _SETTING_TARGET.fullmatch(words)
+        if match is None:
+            raise ValueError
+        key, low, high = match.groups()
+        target = SettingTarget(key) if low is None else SettingTarget(key, float(low), float(high))
+        controller_range_of(target)  # refuses what cannot be turned
+        return target
     action = ACTIONS.get(name)
     if action is None or action.argument == ("none" if colon else "required"):
         raise ValueError

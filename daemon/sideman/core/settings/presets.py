@@ -47,7 +47,14 @@ def preset_difference(
 
     `base` is the settings without any preset. Raises one ConfigError with all problems of `preset`.
     """
-    return settings_difference(settings, with_layer(_without_layer(settings, previous, base), preset))
+    values, bindings = _read_layer(previous)
+    # What `previous` set goes back to the base, except where the value is another one by now.
+    unchanged = [name for name, value in values.items() if value_of(settings, name) == value]
+    after = with_values(settings, ((name, value_of(base, name)) for name in unchanged))
+    for (key, number), target in bindings.items():
+        if dict(_bindings_of(after, key)).get(number) == target:
+            after = _with_binding(after, key, number, dict(_bindings_of(base, key)).get(number))
+    return settings_difference(settings, with_layer(after, preset))
 
 
 def with_layer(settings: Settings, layer: SettingsLayer) -> Settings:
@@ -56,17 +63,6 @@ def with_layer(settings: Settings, layer: SettingsLayer) -> Settings:
     settings = with_values(settings, values.items())
     for (key, number), target in bindings.items():
         settings = _with_binding(settings, key, number, target)
-    return settings
-
-
-def _without_layer(settings: Settings, layer: SettingsLayer, base: Settings) -> Settings:
-    """Take back what `layer` set, except where the value is another one by now."""
-    values, bindings = _read_layer(layer)
-    unchanged = [name for name, value in values.items() if value_of(settings, name) == value]
-    settings = with_values(settings, ((name, value_of(base, name)) for name in unchanged))
-    for (key, number), target in bindings.items():
-        if dict(_bindings_of(settings, key)).get(number) == target:
-            settings = _with_binding(settings, key, number, dict(_bindings_of(base, key)).get(number))
     return settings
 
 

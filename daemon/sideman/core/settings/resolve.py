@@ -14,7 +14,7 @@ from sideman.core.chart.chart import ChartError
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import bindings_key_of, read_binding
-from sideman.core.settings.schema import GROUPS, KEYS, NO_BINDINGS, Settings, TempoSettings, closest_key, value_of
+from sideman.core.settings.schema import GROUPS, KEYS, NO_BINDINGS, Settings, closest_key, value_of
 from sideman.core.settings.types import quoted, quoted_name
 from sideman.core.settings.voices import VOICES
 from sideman.core.targets import Bindings
@@ -46,26 +46,13 @@ def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = 
     values: dict[str, object] = {}
     written: dict[str, WrittenValue] = {}
     for layer in layers:
-        # A layer with chords asks for these chords: they override the chart file of an earlier layer.
-        if "chart.changes" in layer and "chart.file" not in layer:
-            values.pop("chart.file", None)
-        names: dict[tuple[str, int], str] = {}
-        for name, given in layer.items():
-            if name in GROUPS and given.value in (None, {}):
-                continue  # `play:` with every key below it commented out
-            try:
-                if bindings_key_of(name):
-                    _add_binding(name, given, values, names)
-                elif not isinstance(
-                    value := _read_value(name, given), Bindings
-                ):  # a group with no entries says nothing
-                    values[name] = value
-                    written[name] = given
-            except _SettingError as error:
-                found.append(f"{given.source}: {error}")
-    settings = _build_settings(values)
-    found += [*_chart_problems(values, written), *_clock_problems(settings, written)]
-    found += _channel_problems(settings, written)
+        found += _add_layer(layer, values, written)
+    groups: dict[str, dict[str, object]] = {name: {} for name in GROUPS}
+    for name, value in values.items():
+        group, _, key = name.partition(".")
+        groups[group][key] = value
+    settings = Settings(**{name: GROUPS[name](**members) for name, members in groups.items()})
+    found += _problems_between(settings, written)
     if len(found) > MAX_PROBLEMS:
         found[MAX_PROBLEMS:] = [f"… and {len(found) - MAX_PROBLEMS} problems more"]
     if found:
@@ -73,77 +60,43 @@ def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = 
     return settings
 
 
-class _SettingError(Exception):
-    """One key is wrong; the text lacks only the place."""
+def _add_layer(layer: SettingsLayer, values: dict[str, object], written: dict[str, WrittenValue]) -> list[str]:
+    """Add what `layer` gives to the `values` of all layers and to what was `written`; returns the problems."""
+    # A layer with chords asks for these chords: they override the chart file of an earlier layer.
+    if "chart.changes" in layer and "chart.file" not in layer:
+        values.pop("chart.file", None)
+    problems = []
+    first_names: dict[tuple[str, int], str] = {}  # of the bindings of this layer: C1 and 24 mean the same pitch
+    for name, given in layer.items():
+        if name in GROUPS and given.value in (None, {}):
+            continue  # `play:` with every key below it commented out
+        place = f"{given.source}: {quoted_name(name)}"
+        try:
+            if key := bindings_key_of(name):
+                number, target = read_binding(name, given.value)
+                first_name = first_names.setdefault((key, number), name)
+                if first_name != name:
+                    problems.append(f"{place}: the same as {quoted_name(first_name)}, which is given already")
+                    continue
+                before = values.get(key)
+                bindings = before if isinstance(before, Bindings) else NO_BINDINGS
+                values[key] = bindings.with_binding(number, target)
+            elif not isinstance(value := _read_value(name, given.value), Bindings):  # a group without entries
+                values[name], written[name] = value, given
+        except ValueError as error:
+            problems.append(f"{place}: {quoted(given.value)}: {error}")
+    return problems
 
 
-def _read_value(name: str, given: WrittenValue) -> object:
-    key = KEYS.get(name)
-    if key is None:
-        raise _SettingError(_unknown_key_message(name, given.value))
-    try:
-        return key.value_type.read_explained(given.value)
-    except ValueError as error:
-        raise _SettingError(f"{name}: {quoted(given.value)}: {error}") from None
-
-
-def _unknown_key_message(name: str, value: object) -> str:
+def _read_value(name: str, value: object) -> object:
+    if key := KEYS.get(name):
+        return key.value_type.read_explained(value)
     if name in GROUPS:
         inside = ", ".join(each.name for each in fields(GROUPS[name]))
-        return f"{name}: {quoted(value)}: a group, not a key; put under it any of {inside}"
+        raise ValueError(f"a group, not a key; put under it any of {inside}")
     likely = closest_key(name)
     hint = f"; did you mean {likely} ({KEYS[likely].value_type.allowed})?" if likely else ""
-    return f"{quoted_name(name)}: {quoted(value)}: no such key{hint}"
-
-
-def _add_binding(name: str, given: WrittenValue, values: dict[str, object], names: dict[tuple[str, int], str]) -> None:
-    """Add the entry `name` to the bindings in `values`, which collect the entries of all layers.
-
-    `names` has the entries of this layer so far: the names C1 and 24 mean the same pitch.
-    """
-    key = bindings_key_of(name) or ""
-    try:
-        number, target = read_binding(name, given.value)
-    except ValueError as error:
-        raise _SettingError(f"{quoted_name(name)}: {quoted(given.value)}: {error}") from None
-    first_name = names.setdefault((key, number), name)
-    if first_name != name:
-        raise _SettingError(f"{quoted_name(name)}: the same as {quoted_name(first_name)}, which is given already")
-    bindings = values.get(key)
-    values[key] = (bindings if isinstance(bindings, Bindings) else NO_BINDINGS).with_binding(number, target)
-
-
-def _build_settings(values: Mapping[str, object]) -> Settings:
-    groups: dict[str, dict[str, object]] = {name: {} for name in GROUPS}
-    for name, value in values.items():
-        group, _, key = name.partition(".")
-        groups[group][key] = value
-    return Settings(**{name: GROUPS[name](**members) for name, members in groups.items()})
-
-
-# -- problems between settings
-
-
-def _chart_problems(values: Mapping[str, object], written: SettingsLayer) -> list[str]:
-    """Read the chords here as well, so that a wrong chord is reported together with everything else."""
-    given = written.get("chart.changes")
-    if given is None or values.get("chart.file") is not None:
-        return []
-    meter = values.get("tempo.meter", TempoSettings().meter)
-    try:
-        parse_changes(str(values["chart.changes"]), meter, f"{given.source}: chart.changes")  # type: ignore[arg-type]
-    except ChartError as error:
-        return [str(error)]
-    return []
-
-
-def _clock_problems(settings: Settings, written: SettingsLayer) -> list[str]:
-    """Without a MIDI input sideman would wait in silence for ever for a clock that comes in there."""
-    source = settings.tempo.source
-    if not CLOCK_SOURCES[source].needs_midi_input or settings.midi.input != "none":
-        return []
-    where = written["midi.input"].source
-    return [f"{where}: midi.input: none: the clock of tempo.source: {source} comes in there; name a port, or auto"]
+    raise ValueError(f"no such key{hint}")
 
 
 _DISTINCT_CHANNELS = {
@@ -157,17 +110,29 @@ _DISTINCT_CHANNELS = {
 """Channels that must differ, and why."""
 
 
-def _channel_problems(settings: Settings, written: SettingsLayer) -> list[str]:
-    """Report channels that must differ and do not. The defaults differ, so one of the two was written."""
+def _problems_between(settings: Settings, written: SettingsLayer) -> list[str]:
+    """Return the problems of values that do not fit together."""
     problems = []
+    # The chords are read here as well, so that a wrong chord is reported together with everything else.
+    if "chart.changes" in written and settings.chart.file is None:
+        source = f"{written['chart.changes'].source}: chart.changes"
+        try:
+            parse_changes(settings.chart.changes, settings.tempo.meter, source)
+        except ChartError as error:
+            problems.append(str(error))
+    # Without a MIDI input sideman would wait in silence for ever for a clock that comes in there.
+    clock = settings.tempo.source
+    if CLOCK_SOURCES[clock].needs_midi_input and settings.midi.input == "none":
+        where = written["midi.input"].source
+        reason = f"the clock of tempo.source: {clock} comes in there; name a port, or auto"
+        problems.append(f"{where}: midi.input: none: {reason}")
     for keys, reason in _DISTINCT_CHANNELS.items():
         channel, other = (value_of(settings, key) for key in keys)
         idle = any(row.channel_key in keys and not row.plays(settings.play) for row in VOICES.values())
         if channel is None or channel != other or idle:
             continue
-        name = [key for key in written if key in keys][-1]
+        name = [key for key in written if key in keys][-1]  # the defaults differ, so one of the two was written
         same = keys[1] if name == keys[0] else keys[0]
-        problems.append(
-            f"{written[name].source}: {name}: {channel}: the channel of {same}, too: {reason}; choose another"
-        )
+        place = f"{written[name].source}: {name}: {channel}"
+        problems.append(f"{place}: the channel of {same}, too: {reason}; choose another")
     return problems

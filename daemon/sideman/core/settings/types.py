@@ -144,18 +144,16 @@ def none_type(word: str | None, meaning: str = "") -> SettingType:
 def either_type(first: SettingType, second: SettingType) -> SettingType:
     """What the type `first` allows, or else what `second` allows. A controller turns through the second."""
 
-    def read(value: object) -> object:
-        try:
-            return first.read(value)
-        except ValueError:
-            return second.read(value)
+    def either(convert: Callable[[Any], object], convert_otherwise: Callable[[Any], object]) -> Callable[[Any], object]:
+        def convert_either(value: object) -> object:
+            try:
+                return convert(value)
+            except ValueError:
+                return convert_otherwise(value)
 
-    def write(value: object) -> object:
-        try:
-            return first.write(value)
-        except ValueError:
-            return second.write(value)
+        return convert_either
 
+    read, write = either(first.read, second.read), either(first.write, second.write)
     return SettingType(f"{first.allowed} or {second.allowed}", read, second.controller_range, write)
 
 

@@ -82,10 +82,14 @@ class LinkFollower:
         self._starts_unprompted = self._starts_unprompted and not item.playing
         if not (item.playing or self._starts_unprompted):
             self.rolling = False
-        elif self.rolling:
-            self._follow_beat(item.beat - expected_beat)
-        else:
-            self._start_at_next_bar()
+        elif self.rolling:  # follow a jump of the beat, but not by whole bars
+            jump_beats = item.beat - expected_beat
+            whole_bars = round(jump_beats / self._bar_beats) * self._bar_beats
+            self._start_beat += whole_bars
+            self.relocated = self.relocated or abs(jump_beats - whole_bars) > JUMP_BEATS
+        else:  # start at the next bar line
+            self._start_beat = math.ceil(item.beat / self._bar_beats) * self._bar_beats
+            self.rolling = self.relocated = True
         if self.status_text != self._shown_text:
             self._shown_text = self.status_text
             self._on_change()
@@ -103,13 +107,3 @@ class LinkFollower:
 
     def set_port_period(self, period_s: float) -> None:
         """See `ClockSource`. A session does not come through a MIDI port."""
-
-    def _start_at_next_bar(self) -> None:
-        self._start_beat = math.ceil(self._session_tempo.beat / self._bar_beats) * self._bar_beats
-        self.rolling = self.relocated = True
-
-    def _follow_beat(self, jump_beats: float) -> None:
-        """The session's beat is `jump_beats` later than expected: follow it, but not by whole bars."""
-        bars = round(jump_beats / self._bar_beats) * self._bar_beats
-        self._start_beat += bars
-        self.relocated = self.relocated or abs(jump_beats - bars) > JUMP_BEATS

@@ -97,7 +97,10 @@ class ClockPLL:
         second = max(second, self.last_arrival_s)
         if not self.tempo_known and second - self.last_arrival_s > _MAX_FIRST_GAP_S:
             self._points = []
-        step = self._ticks_until(second)
+        step = 1
+        only_counted = self._coarse and second - self.last_arrival_s < _COARSE_PERIODS * self.period_s
+        if self._points and self.tempo_known and not only_counted:
+            step = max(0, round((second - self.last_tick_s) / self.period_s))
         if step:
             self._tick_number += step
             self.lost_ticks += step - 1
@@ -115,24 +118,10 @@ class ClockPLL:
 
     def restart_phase(self, second: float) -> None:
         """The music starts with the tick at `second`: take the phase from it, unless a tick was expected there."""
-        if (
-            abs(self._phase_error(second)) > _PHASE_TOLERANCE
-            or second - self.last_arrival_s > _GAP_TICKS * self.period_s
-        ):
-            self._points = []
-
-    def _ticks_until(self, second: float) -> int:
-        """Return by how many numbers a tick at `second` lies after the last one."""
-        if not self._points or not self.tempo_known:
-            return 1
-        if self._coarse and second - self.last_arrival_s < _COARSE_PERIODS * self.period_s:
-            return 1
-        return max(0, round((second - self.last_tick_s) / self.period_s))
-
-    def _phase_error(self, second: float) -> float:
-        """Return how far `second` is from the nearest tick of the line, in periods."""
         ticks = (second - self.last_tick_s) / self.period_s
-        return ticks - round(ticks)
+        has_gap = second - self.last_arrival_s > _GAP_TICKS * self.period_s
+        if has_gap or abs(ticks - round(ticks)) > _PHASE_TOLERANCE:
+            self._points = []
 
     # -- the line
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import exp, log
 
 import numpy as np
@@ -42,21 +43,8 @@ _BASS_ELSEWHERE = (0.24, 0.36, 0.18, 0.22)
 _BASS_WEIGHT = 0.75
 _HALF_BASS_FROM, _NO_BASS_FROM = 52, 60
 _CHANGE_AT_BAR, _CHANGE_IN_MIDDLE, _CHANGE_ELSEWHERE = log(0.8), log(0.4), log(0.02)
-_ROOT_MOTION = {
-    0: 0.05,
-    5: 0.40,
-    2: 0.12,
-    11: 0.10,
-    7: 0.07,
-    9: 0.06,
-    3: 0.06,
-    10: 0.04,
-    1: 0.03,
-    4: 0.03,
-    8: 0.02,
-    6: 0.02,
-}
-"""The probability that the next root is this many semitones higher (0: another quality on the same root)."""
+_ROOT_MOTION = (0.05, 0.03, 0.12, 0.06, 0.03, 0.40, 0.02, 0.07, 0.02, 0.06, 0.04, 0.10)
+"""The probability that the next root is 0 to 11 semitones higher (0: another quality on the same root)."""
 _MIN_BASS_SHARE = 0.25
 """A note that sounds for this share of a slot may be its bass."""
 
@@ -79,7 +67,18 @@ def find_chords(accompaniment: Sequence[TimedNote], melody: Sequence[TimedNote],
     if not voices.any() and not tune.any():
         return [NO_CHORD] * slots.count
     audible = np.flatnonzero(voices.any(axis=1) | tune.any(axis=1))
-    staying, beginning = _observation_scores(voices[audible], tune[audible])
+    sounds = _VOICE_WEIGHT * _by_pitch_class(np.minimum(voices[audible], 1.0)) @ _TONE_SCORES.T
+    sounds += _MELODY_WEIGHT * _by_pitch_class(np.minimum(tune[audible], 1.0)) @ _MELODY_TONE_SCORES.T
+    may_be_bass = voices[audible] >= _MIN_BASS_SHARE
+    lowest = np.argmax(may_be_bass, axis=1)
+    weight = _BASS_WEIGHT * np.where(lowest < _HALF_BASS_FROM, 1.0, np.where(lowest < _NO_BASS_FROM, 0.5, 0.0))
+    weight *= may_be_bass.any(axis=1)
+    # How well each state explains each slot if its chord continues there, and if it begins there. Both are float32,
+    # because they are large for a long piece.
+    staying, beginning = (
+        (sounds + weight[:, None] * scores.T[lowest % 12]).astype(np.float32)
+        for scores in (_BASS_ELSEWHERE_SCORES, _BASS_BEGIN_SCORES)
+    )
     path = _viterbi_path(staying, beginning, audible.tolist(), slots.slots_per_bar)
     latest = np.maximum(np.searchsorted(audible, np.arange(slots.count), side="right") - 1, 0)
     return [_STATE_CHORDS[path[index]] for index in latest]
@@ -106,18 +105,6 @@ def _time_since(times: Sequence[float], edges: Floats) -> Floats:
     return np.asarray(edges * past - np.concatenate([[0.0], np.cumsum(ordered)])[past])
 
 
-def _observation_scores(voices: Floats, tune: Floats) -> tuple[Floats, Floats]:
-    """Return (slots, states) twice: how well each chord explains a slot if it continues, and if it begins."""
-    sounds = _VOICE_WEIGHT * _by_pitch_class(np.minimum(voices, 1.0)) @ _TONE_SCORES.T
-    sounds += _MELODY_WEIGHT * _by_pitch_class(np.minimum(tune, 1.0)) @ _MELODY_TONE_SCORES.T
-    lowest = np.argmax(voices >= _MIN_BASS_SHARE, axis=1)
-    weight = _BASS_WEIGHT * np.where(lowest < _HALF_BASS_FROM, 1.0, np.where(lowest < _NO_BASS_FROM, 0.5, 0.0))
-    weight *= (voices >= _MIN_BASS_SHARE).any(axis=1)
-    elsewhere = sounds + weight[:, None] * _BASS_ELSEWHERE_SCORES.T[lowest % 12]
-    begins = sounds + weight[:, None] * _BASS_BEGIN_SCORES.T[lowest % 12]
-    return elsewhere.astype(np.float32), begins.astype(np.float32)  # float32, because both are large for a long piece
-
-
 def _by_pitch_class(amounts: Floats) -> Floats:
     """Sum pitches (slots, 128) by pitch class (slots, 12)."""
     padded = np.concatenate([amounts, np.zeros((len(amounts), 4))], axis=1)
@@ -125,7 +112,7 @@ def _by_pitch_class(amounts: Floats) -> Floats:
 
 
 def _viterbi_path(staying: Floats, beginning: Floats, places: Sequence[int], in_bar: int) -> list[int]:
-    """Return the most likely state of each slot; `places` are the numbers of these slots.
+    """Return the most likely state of each slot with notes; `places` are the numbers of these slots.
 
     The next chord depends only on the root of a chord, so only the best state of each root is considered.
     """
@@ -134,14 +121,16 @@ def _viterbi_path(staying: Floats, beginning: Floats, places: Sequence[int], in_
     same, roots = np.arange(len(_STATE_CHORDS), dtype=np.int16).reshape(shape), np.arange(12)
     origins = np.zeros(staying.shape, np.int16)
     best = beginning[0] + _QUALITY_SCORES
-    for index in range(1, len(places)):
-        at_bar = places[index] % in_bar == 0
-        change = _change_score(places[index], places[index - 1], in_bar)
+    for index, (last, slot) in enumerate(pairwise(places), 1):
+        if slot // in_bar > last // in_bar:
+            change = _CHANGE_AT_BAR
+        else:
+            change = _CHANGE_IN_MIDDLE if 2 * (slot % in_bar) == in_bar else _CHANGE_ELSEWHERE
         top = best.argmax(axis=0)
         moved = best[top, roots][:, None] + _ROOT_MOTION_SCORES
         before = moved.argmax(axis=0)
         new = moved[before, roots] + change + _QUALITY_SCORES + beginning[index]
-        stay = best + log(1 - exp(change)) + (beginning if at_bar else staying)[index]
+        stay = best + log(1 - exp(change)) + (staying if slot % in_bar else beginning)[index]
         origins[index] = np.where(new > stay, 12 * top[before] + before, same)
         best = np.maximum(new, stay)
     path = [int(best.argmax())]
@@ -149,13 +138,6 @@ def _viterbi_path(staying: Floats, beginning: Floats, places: Sequence[int], in_
     for index in range(len(places) - 1, 0, -1):
         path.append(int(flat_origins[index, path[-1]]))
     return path[::-1]
-
-
-def _change_score(slot: int, before: int, in_bar: int) -> float:
-    """Return the score of a change of chord at `slot`; `before` is the last slot with notes."""
-    if slot // in_bar > before // in_bar:
-        return _CHANGE_AT_BAR
-    return _CHANGE_IN_MIDDLE if 2 * (slot % in_bar) == in_bar else _CHANGE_ELSEWHERE
 
 
 def _pitch_class_scores(chord: Chord, tone: float, fifth: float, scale: float, other: float) -> Floats:

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 from sideman_models.corpus.midi.chord_finder import find_chords
 from sideman_models.corpus.midi.meter import MeterSection
@@ -30,24 +29,6 @@ _MAX_GROUPS = 16
 _MAX_UNREAD = 32
 _MAX_SYMBOL_LENGTH = 20
 _BRACKETS = "[](){}<>|\"' "
-
-
-class ChordSource(Protocol):
-    """A source of chords for sections of the music."""
-
-    @property
-    def description(self) -> str:
-        """Where the chords come from, for the report."""
-        ...
-
-    @property
-    def unread_symbols(self) -> tuple[str, ...]:
-        """The symbols that could not be read."""
-        ...
-
-    def chords_over(self, section: MeterSection) -> ChordGrid:
-        """Return the chords of the section."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +66,20 @@ class InferredChords:
 
     def chords_over(self, section: MeterSection) -> ChordGrid:
         """Return the chords of the section, one for each slot."""
-        chords = find_chords(
-            section.notes_within(self.accompaniment), section.notes_within(self.melody), section.slots()
-        )
+        below, melody = (section.notes_within(notes) for notes in (self.accompaniment, self.melody))
+        chords = find_chords(below, melody, section.slots())
         return ChordGrid(tuple(chords), section.slots_per_beat)
 
 
-def chords_from_accompaniment(
-    pitched_parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]
-) -> InferredChords:
+ChordSource = SymbolChords | InferredChords
+
+
+def chords_from_accompaniment(parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]) -> InferredChords:
     """Return chords found from all notes but `line`, the highest line of the melody.
 
     If there are no other notes, they are found from the line alone.
     """
-    others = [part for part in pitched_parts if part is not melody]
+    others = [part for part in parts if part is not melody]
     in_line = set(line)
     below = [note for note in melody.notes if note not in in_line]
     accompaniment = sorted([note for part in others for note in part.notes] + below)
@@ -120,21 +101,17 @@ def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quart
             groups[number, text.kind].append(text)
     largest = sorted(groups.items(), key=lambda group: -len(group[1]))[:_MAX_GROUPS]
     for (number, kind), texts in largest:
-        if _are_chord_symbols(texts):
-            chords = tuple(
-                (one.tick * TICKS_PER_QUARTER / ticks_per_quarter, chord)
-                for one in texts
-                if (chord := _read_symbol(one.text))
-            )
-            unread = tuple(sorted({one.text for one in texts if _read_symbol(one.text) is None})[:_MAX_UNREAD])
-            return SymbolChords(chords, f"{len(chords)} symbols, {kind} events of track {number}", unread)
+        tried = [one.text for one in texts[:: -(-len(texts) // _MAX_TRIED)]]
+        read = [text for text in tried if _read_symbol(text) is not None]
+        if len(read) < _MIN_SYMBOL_SHARE * len(tried) or all(len(text.strip(_BRACKETS)) == 1 for text in read):
+            continue
+        onsets = [one.tick * TICKS_PER_QUARTER / ticks_per_quarter for one in texts]
+        symbols = [_read_symbol(one.text) for one in texts]
+        chords = tuple((onset, chord) for onset, chord in zip(onsets, symbols, strict=True) if chord is not None)
+        unread = {one.text for one, chord in zip(texts, symbols, strict=True) if chord is None}
+        description = f"{len(chords)} symbols, {kind} events of track {number}"
+        return SymbolChords(chords, description, tuple(sorted(unread)[:_MAX_UNREAD]))
     return None
-
-
-def _are_chord_symbols(texts: Sequence[TextEvent]) -> bool:
-    tried = [text.text for text in texts[:: -(-len(texts) // _MAX_TRIED)]]
-    read = [text for text in tried if _read_symbol(text) is not None]
-    return len(read) >= _MIN_SYMBOL_SHARE * len(tried) and any(len(text.strip(_BRACKETS)) > 1 for text in read)
 
 
 @lru_cache(maxsize=4096)

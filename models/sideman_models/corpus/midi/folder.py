@@ -13,20 +13,22 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from sideman_models.corpus.midi.parser import MAX_FILE_BYTES
 from sideman_models.corpus.midi.reader import READER_VERSION, FileReport, MidiMusic, ReadingOptions, read_midi
 from sideman_models.errors import CorpusError
 from sideman_models.files import read_plain_file, write_whole
-from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.music.harmony import parse_chord
 from sideman_models.music.line import LineNote
 from sideman_models.music.solos import ChordGrid, Solo
 from sideman_models.text import printable
@@ -86,11 +88,11 @@ def read_midi_files(
             music[path] = MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}"))
             continue
         if (same := first.setdefault(hashes[path], path)) != path:
-            music[path] = MidiMusic(
-                FileReport(remarks=(f"the same as {printable(same)}",), left_out="the same as another")
-            )
+            report = FileReport(remarks=(f"the same as {printable(same)}",), left_out="the same as another")
+            music[path] = MidiMusic(report)
     wanted = [path for path in first.values() if path not in music]
-    cache = _ReadingCache(options) if options.use_cache else None
+    folder = _cache_folder() if options.use_cache else None
+    cache = None if folder is None else _ReadingCache(folder, options)
     music |= {path: kept for path in wanted if cache and (kept := cache.get(hashes[path]))}
     unread = [path for path in wanted if path not in music]
     for path, packed in zip(unread, _read_all(unread, options), strict=True):
@@ -119,15 +121,11 @@ def _read_all(paths: Sequence[Path], options: ReadingOptions) -> Iterator[str]:
         return
     # Spawned, not forked: a process that trains has threads, which a fork would lose.
     try:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupts) as pool:
+        ignore_interrupts = signal.signal, (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
+        with ProcessPoolExecutor(workers, get_context("spawn"), *ignore_interrupts) as pool:
             yield from pool.map(read, paths, chunksize=8)
     except BrokenProcessPool as error:
         raise CorpusError("a process that read MIDI files was ended by the system (too little memory?)") from error
-
-
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the main process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _read_one(path: Path, options: ReadingOptions) -> str:
@@ -138,18 +136,16 @@ def _read_one(path: Path, options: ReadingOptions) -> str:
 
 
 class _ReadingCache:
-    """Readings on disk. Each is a file that holds the sha256 of the reading, and the reading as JSON."""
+    """Readings in a folder. Each is a file that holds the sha256 of the reading, and the reading as JSON."""
 
-    def __init__(self, options: ReadingOptions) -> None:
-        self._folder = _cache_folder()
+    def __init__(self, folder: Path, options: ReadingOptions) -> None:
+        self._folder = folder
         self._options_key = f"{READER_VERSION} {options.chords} {options.melody!r}"
 
     def get(self, content: str) -> MidiMusic | None:
         """Return the reading of a file with this sha256, or None if there is no complete one."""
-        if (path := self._file_of(content)) is None:
-            return None
         try:
-            digest, _, packed = path.read_text("utf-8").partition("\n")
+            digest, _, packed = self._file_of(content).read_text("utf-8").partition("\n")
         except (OSError, ValueError):
             return None
         if hashlib.sha256(packed.encode()).hexdigest() != digest:
@@ -159,8 +155,7 @@ class _ReadingCache:
 
     def put(self, content: str, packed: str) -> None:
         """Keep the reading of a file with this sha256."""
-        if (path := self._file_of(content)) is None:
-            return
+        path = self._file_of(content)
         content_with_hash = f"{hashlib.sha256(packed.encode()).hexdigest()}\n{packed}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,9 +163,7 @@ class _ReadingCache:
         except OSError:
             return  # the reading itself is complete; without the cache only the next one takes longer
 
-    def _file_of(self, content: str) -> Path | None:
-        if self._folder is None:
-            return None
+    def _file_of(self, content: str) -> Path:
         key = hashlib.sha256(f"{self._options_key} {content}".encode(errors="backslashreplace")).hexdigest()
         return self._folder / key[:2] / f"{key}.json"
 
@@ -186,11 +179,10 @@ def _cache_folder() -> Path | None:
 
 
 def _to_json(music: MidiMusic) -> str:
-    """Return the music as JSON."""
     solos = [
         {
             "notes": [[note.onset, note.end, note.pitch] for note in solo.notes],
-            "chords": [[count, chord.text] for count, chord in _chord_runs(solo.changes.chords)],
+            "chords": [[len(list(run)), text] for text, run in groupby(chord.text for chord in solo.changes.chords)],
             "per_beat": solo.changes.slots_per_beat,
             "bar_ticks": solo.bar_ticks,
             "unread": solo.unread_chords,
@@ -202,24 +194,11 @@ def _to_json(music: MidiMusic) -> str:
 
 def _from_json(packed: str) -> MidiMusic:
     plain = json.loads(packed)
-    report: dict[str, Any] = {
-        name: tuple(entry) if isinstance(entry, list) else entry for name, entry in plain["report"].items()
-    }
+    report = msgspec.convert(plain["report"], FileReport)
     solos = []
     for solo in plain["solos"]:
         notes = tuple(LineNote(onset, end, pitch) for onset, end, pitch in solo["notes"])
         chords = tuple(chord for count, text in solo["chords"] for chord in [parse_chord(text)] * count)
         changes = ChordGrid(chords, solo["per_beat"])
         solos.append(Solo("", "", notes, changes, solo["bar_ticks"], unread_chords=tuple(solo["unread"])))
-    return MidiMusic(FileReport(**report), tuple(solos))
-
-
-def _chord_runs(chords: Iterable[Chord]) -> list[tuple[int, Chord]]:
-    """Return runs of chords with the same text as (length, chord)."""
-    runs: list[tuple[int, Chord]] = []
-    for chord in chords:
-        if runs and runs[-1][1].text == chord.text:
-            runs[-1] = (runs[-1][0] + 1, chord)
-        else:
-            runs.append((1, chord))
-    return runs
+    return MidiMusic(report, tuple(solos))

@@ -74,17 +74,13 @@ def find_meter_sections(signatures: Iterable[TimeSignature], end: float) -> tupl
             changes.append((at, meter, bar_ticks))
     if len(changes) > MAX_SECTIONS:
         remarks.append(f"the meter changes more than {MAX_SECTIONS} times: later changes are ignored")
-    return _make_sections(changes[:MAX_SECTIONS], end), list(dict.fromkeys(remarks))
-
-
-def _make_sections(changes: Sequence[tuple[float, str, int]], end: float) -> list[MeterSection]:
     sections: list[MeterSection] = []
     pick_up: float | None = None
-    for (start, meter, bar_ticks), (until, _, next_bar_ticks) in pairwise([*changes, (end, "", 0)]):
+    for (start, meter, bar_ticks), (until, _, next_bar_ticks) in pairwise([*changes[:MAX_SECTIONS], (end, "", 0)]):
         if until - start < next_bar_ticks and pick_up is None:
             pick_up = start
             continue
         bar_line = start if pick_up is None else start - bar_ticks
         sections.append(MeterSection(meter, bar_ticks, bar_line, start if pick_up is None else pick_up, until))
         pick_up = None
-    return sections
+    return sections, list(dict.fromkeys(remarks))

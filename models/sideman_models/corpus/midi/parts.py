@@ -126,11 +126,22 @@ def find_named_part(pitched_parts: Sequence[MidiPart], name: str) -> MidiPart | 
 def find_melody(pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[MidiPart, str]:
     """Return the part that is the melody, and why it was chosen. There must be at least one part."""
     lines = {index: skyline(part.notes) for index, part in enumerate(pitched_parts)}
-    not_low = [index for index, part in enumerate(pitched_parts) if not _is_low(part)] or list(lines)
+    means = [fmean(pitch for _, _, pitch in part.notes) for part in pitched_parts]
+    not_low = [
+        index for index, part in enumerate(pitched_parts) if not part.is_bass and means[index] >= _LOW_PITCH
+    ] or list(lines)
     bars = _count_bars([note for part in pitched_parts for note in part.notes], bar_ticks)
 
     def score(index: int) -> float:
-        return _melody_score(pitched_parts[index], lines[index], bars, bar_ticks)
+        part, line = pitched_parts[index], lines[index]
+        pitches = [pitch for _, _, pitch in line]
+        return (
+            2 * len(line) / len(part.notes)
+            + 2 * _count_bars(line, bar_ticks) / bars
+            + max(0.0, 1 - abs(fmean(pitches) - 72) / 24)
+            + min(1.0, len({pitch % 12 for pitch in pitches}) / 7)
+            + (0.5 if part.program in _SOLO_PROGRAMS or _SOLO_INSTRUMENT_NAMES.search(part.name) else 0.0)
+        )
 
     for pattern in _MELODY_NAMES:
         if named := [index for index in not_low if pattern.search(pitched_parts[index].name)]:
@@ -139,21 +150,6 @@ def find_melody(pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[Midi
         return pitched_parts[0], "the only part"
     best = max(not_low, key=score)
     return pitched_parts[best], f"by what it plays, {score(best):.1f} of 6.5 points"
-
-
-def _is_low(part: MidiPart) -> bool:
-    return part.is_bass or fmean(pitch for _, _, pitch in part.notes) < _LOW_PITCH
-
-
-def _melody_score(part: MidiPart, line: Sequence[TimedNote], bars: int, bar_ticks: int) -> float:
-    mean = fmean(pitch for _, _, pitch in line)
-    return (
-        2 * len(line) / len(part.notes)
-        + 2 * _count_bars(line, bar_ticks) / bars
-        + max(0.0, 1 - abs(mean - 72) / 24)
-        + min(1.0, len({pitch % 12 for _, _, pitch in line}) / 7)
-        + (0.5 if part.program in _SOLO_PROGRAMS or _SOLO_INSTRUMENT_NAMES.search(part.name) else 0.0)
-    )
 
 
 def _count_bars(notes: Iterable[TimedNote], bar_ticks: int) -> int:
@@ -165,8 +161,9 @@ def skyline(notes: Sequence[TimedNote]) -> list[TimedNote]:
     """Return the notes of the highest line in order of onset: see the module docstring."""
     line: list[TimedNote] = []
     for group in _simultaneous_notes(notes):
-        highest = max(group, key=lambda one: (one[2], one[1]))
-        if not line or highest[2] >= line[-1][2] or not _is_covered(highest, line[-1]):
+        highest = start, end, pitch = max(group, key=lambda one: (one[2], one[1]))
+        covered = line[-1][1] - start if line and line[-1][2] > pitch else 0.0
+        if covered <= 0 or covered < (end - start) / 2:
             line.append(highest)
     return line
 
@@ -183,11 +180,6 @@ def _simultaneous_notes(notes: Sequence[TimedNote]) -> Iterator[list[TimedNote]]
         group.append(note)
     if group:
         yield group
-
-
-def _is_covered(note: TimedNote, higher: TimedNote) -> bool:
-    covered = higher[1] - note[0]
-    return covered > 0 and covered >= (note[1] - note[0]) / 2
 
 
 def estimate_swing(notes: Sequence[TimedNote]) -> float | None:
@@ -225,9 +217,8 @@ def remove_swing(notes: Sequence[TimedNote], ratio: float) -> list[TimedNote]:
 
 def ignores_beats(notes: Sequence[TimedNote]) -> bool:
     """Whether the notes ignore the beats of the file: see the module docstring."""
-    near_count = sum(
-        abs(start / (TICKS_PER_QUARTER / 2) - round(start / (TICKS_PER_QUARTER / 2))) <= 1 / 8 for start, _, _ in notes
-    )
+    half_beat = TICKS_PER_QUARTER / 2
+    near_count = sum(abs(start / half_beat - round(start / half_beat)) <= 1 / 8 for start, _, _ in notes)
     return len(notes) >= 64 and near_count < 0.3 * len(notes)
 
 

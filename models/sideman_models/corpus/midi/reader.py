@@ -25,7 +25,7 @@ from sideman_models.corpus.midi.chord_sources import (
     chords_from_accompaniment,
     chords_from_symbols,
 )
-from sideman_models.corpus.midi.meter import MeterSection, find_meter_sections
+from sideman_models.corpus.midi.meter import find_meter_sections
 from sideman_models.corpus.midi.parser import MAX_QUARTERS, MidiError, MidiFile, MidiTrack, TimedNote, parse_midi
 from sideman_models.corpus.midi.parts import (
     MidiPart,
@@ -132,29 +132,23 @@ def read_midi(data: bytes, options: ReadingOptions) -> MidiMusic:
     remarks = (*midi.remarks, *problems, *([f"{count_noun(unended, 'note')} without an end"] if unended else []))
     if not songs_read:
         return MidiMusic(FileReport(remarks=remarks, left_out=reasons[0] if reasons else "no notes"))
-    return _join_songs(songs_read, _title_in_file(midi), remarks)
+    return _join_songs(songs_read, midi, remarks)
 
 
-def _join_songs(songs: Sequence[MidiMusic], title: str, remarks: tuple[str, ...]) -> MidiMusic:
-    """Join the songs of a file."""
+def _join_songs(songs: Sequence[MidiMusic], midi: MidiFile, remarks: tuple[str, ...]) -> MidiMusic:
+    """Join the songs of a file, under the title that the file gives itself or under none."""
     reports = [song.report for song in songs]
+    first = midi.tracks[0]
+    is_title = midi.file_type == 1 and not first.notes and not _MEANINGLESS_NAMES.fullmatch(first.name)
     report = replace(
         reports[0],
-        title=title,
+        title=first.name if is_title else "",
         metres=tuple(dict.fromkeys(metre for one in reports for metre in one.metres)),
         bars=sum(one.bars for one in reports),
         notes=sum(one.notes for one in reports),
         remarks=(*remarks, *dict.fromkeys(remark for one in reports for remark in one.remarks)),
     )
     return MidiMusic(report, tuple(solo for song in songs for solo in song.solos))
-
-
-def _title_in_file(midi: MidiFile) -> str:
-    """Return the title that the file gives itself, or an empty text."""
-    if midi.file_type != 1 or not midi.tracks or midi.tracks[0].notes:
-        return ""
-    name = midi.tracks[0].name
-    return "" if _MEANINGLESS_NAMES.fullmatch(name) else name
 
 
 @dataclass(slots=True)
@@ -178,12 +172,22 @@ class _Song:
             for tick, numerator, denominator in track.time_signatures
         ]
         sections, remarks = find_meter_sections(signatures, end)
-        melody, why = self._find_melody(pitched, sections[0].bar_ticks)
+        if self.options.melody is None:
+            melody, why = find_melody(pitched, sections[0].bar_ticks)
+        elif named := find_named_part(pitched, self.options.melody):
+            melody, why = named, "as requested"
+        else:
+            raise _NoSoloError(f"no melody called {self.options.melody!r}")
         line = skyline(melody.notes)
         chords = self._find_chords(pitched, melody, line)
         ratio = estimate_swing(line)
         straight = remove_swing(line, ratio) if ratio else line
-        solos = [solo for section in sections if (solo := _make_solo(section, straight, chords))]
+        solos = []
+        for section in sections:
+            if notes := section.notes_within(straight):
+                line_notes = tuple(LineNote(start, max(start, end), pitch) for start, end, pitch in notes)
+                changes, unread = chords.chords_over(section), chords.unread_symbols
+                solos.append(Solo("", "", line_notes, changes, section.bar_ticks, unread_chords=unread))
         if len(line) < len(melody.notes):
             remarks.append(f"{count_noun(len(melody.notes) - len(line), 'note')} below the melody in its own part")
         if ignores_beats(line):
@@ -199,17 +203,7 @@ class _Song:
         )
         return MidiMusic(report, tuple(solos))
 
-    def _find_melody(self, pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[MidiPart, str]:
-        if self.options.melody is None:
-            return find_melody(pitched_parts, bar_ticks)
-        part = find_named_part(pitched_parts, self.options.melody)
-        if part is None:
-            raise _NoSoloError(f"no melody called {self.options.melody!r}")
-        return part, "as requested"
-
-    def _find_chords(
-        self, pitched_parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]
-    ) -> ChordSource:
+    def _find_chords(self, parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]) -> ChordSource:
         option = self.options.chords
         symbols = chords_from_symbols(self.tracks, self.ticks_per_quarter) if option in ("auto", "text") else None
         if symbols is not None:
@@ -218,19 +212,11 @@ class _Song:
             raise _NoSoloError("no chord symbols in its texts")
         track = None
         if option.startswith(TRACK_PREFIX):
-            track = find_named_part(pitched_parts, option.removeprefix(TRACK_PREFIX))
+            track = find_named_part(parts, option.removeprefix(TRACK_PREFIX))
             if track is None:
                 raise _NoSoloError(f"no chords called {option.removeprefix(TRACK_PREFIX)!r}")
         elif option == "auto":
-            track = next((part for part in pitched_parts if part.is_chords and part is not melody), None)
+            track = next((part for part in parts if part.is_chords and part is not melody), None)
         if track is not None:
             return InferredChords(track.notes, (), f"found from {track}")
-        return chords_from_accompaniment(pitched_parts, melody, line)
-
-
-def _make_solo(section: MeterSection, line: Sequence[TimedNote], chords: ChordSource) -> Solo | None:
-    notes = section.notes_within(line)
-    if not notes:
-        return None
-    line_notes = tuple(LineNote(start, max(start, end), pitch) for start, end, pitch in notes)
-    return Solo("", "", line_notes, chords.chords_over(section), section.bar_ticks, unread_chords=chords.unread_symbols)
+        return chords_from_accompaniment(parts, melody, line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes settings while the music plays: one value, a preset, or the configuration file read again.
+"""The part of the control API that changes settings while the music plays: one, a preset, or all from the file again.
 
 A change becomes commands for the player, which applies it with the next note. `settings` is already what will hold once
 the player has done so.
@@ -8,11 +8,12 @@ the player has done so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-from sideman.config.scalars import parse_scalar
+from msgspec import UNSET
+
 from sideman.config.sources import SettingsSources, load_chart, read_preset
+from sideman.config.yaml import parse_scalar
 from sideman.control.protocol import AppliedLayer, ChangedValues, SettingInfo
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, UsageError
@@ -28,43 +29,51 @@ CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})
 """The settings that lead to another chart."""
 
 
-class LiveSettings:
-    """The settings of a playing daemon, first as `settings`, read from `sources`, with `chart`.
+@dataclass
+class SettingsApi:
+    """Answers requests about the `settings`, which were first read from `sources`, and the `chart` that they lead to.
 
-    `put` leaves a command for the player.
+    `put` leaves a command for the player. `last_preset` was applied last.
     """
 
-    def __init__(
-        self, put: Callable[[Command], None], settings: Settings, chart: Chart, sources: SettingsSources
-    ) -> None:
-        self.settings = settings
-        self._put = put
-        self._chart = chart
-        self._sources = sources
-        self._last_preset: SettingsLayer | None = None
+    put: Callable[[Command], None]
+    settings: Settings
+    chart: Chart
+    sources: SettingsSources
+    last_preset: SettingsLayer | None = None
 
     def describe(self, key: str | None) -> SettingInfo | dict[str, SettingInfo]:
         """Return what there is to know about the setting `key`, or about all."""
-        if key is None:
-            return {name: SettingInfo(**self._facts(name)) for name in KEYS}
-        if key not in KEYS:
+        if key is not None and key not in KEYS:
             likely = closest_key(key)
             raise UsageError(f"get: {quoted(key)}: no such key" + (f"; did you mean {likely}?" if likely else ""))
-        return SettingInfo(key=key, **self._facts(key))
-
-    def _facts(self, name: str) -> dict[str, Any]:
-        key = KEYS[name]
-        return {
-            "value": write_value(name, value_of(self.settings, name)),
-            "default": write_value(name, key.default),
-            "allowed": key.value_type.allowed,
-            "live": is_live(name),
-            "about": key.doc,
+        infos = {
+            name: SettingInfo(
+                key=UNSET if key is None else name,
+                value=write_value(name, value_of(self.settings, name)),
+                default=write_value(name, setting.default),
+                allowed=setting.value_type.allowed,
+                live=is_live(name),
+                about=setting.doc,
+            )
+            for name, setting in KEYS.items()
+            if key in (None, name)
         }
+        return infos if key is None else infos[key]
 
     def set(self, key: str, value: object) -> ChangedValues:
         """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`."""
-        wanted = self._settings_with(key, value)
+        meant = parse_scalar(value.strip()) if isinstance(value, str) else value  # text is read as on the command line
+        try:
+            wanted = with_layer(self.settings, {key: WrittenValue(meant, "set")})
+        except ConfigError as error:
+            if isinstance(meant, str) or meant == value:
+                raise
+            # On the command line the value looks like a number or a word of YAML, but it may be meant as text.
+            try:
+                wanted = with_layer(self.settings, {key: WrittenValue(value, "set")})
+            except ConfigError:
+                raise error from None
         table = bindings_key_of(key)
         if not is_live(table or key):
             raise ConfigError(f"{key}: cannot be changed while it plays; start sideman again to change it")
@@ -76,36 +85,22 @@ class LiveSettings:
         changed = {table or key, *differing}
         return ChangedValues({name: write_value(name, value_of(wanted, name)) for name in KEYS if name in changed})
 
-    def _settings_with(self, key: str, value: object) -> Settings:
-        """Return the settings with another value of `key`. Text is read as on the command line."""
-        meant = parse_scalar(value.strip()) if isinstance(value, str) else value
-        try:
-            return with_layer(self.settings, {key: WrittenValue(meant, "set")})
-        except ConfigError as error:
-            if isinstance(meant, str) or meant == value:
-                raise
-            # On the command line the value looks like a number or a word of YAML, but it may be meant as text.
-            try:
-                return with_layer(self.settings, {key: WrittenValue(value, "set")})
-            except ConfigError:
-                raise error from None
-
     def apply_preset(self, name: str) -> AppliedLayer:
         """Apply the settings of a preset, and take back those of the preset before it."""
-        preset, named = _preset_layer(name), self._sources.preset
-        previous = self._last_preset if self._last_preset is not None else _preset_layer(named) if named else {}
-        base = replace(self._sources, preset=None).read()
+        preset, named = _preset_layer(name), self.sources.preset
+        previous = self.last_preset if self.last_preset is not None else _preset_layer(named) if named else {}
+        base = replace(self.sources, preset=None).read()
         applied = self._apply_difference(preset_difference(self.settings, preset, previous, base))
-        self._last_preset = preset
+        self.last_preset = preset
         return applied
 
     def reload(self) -> AppliedLayer:
         """Read the sources again, as at the start. A chart file is read again even if its name is the same."""
-        difference = settings_difference(self.settings, self._sources.read())
+        difference = settings_difference(self.settings, self.sources.read())
         chart = load_chart(with_values(self.settings, difference.values))
         applied = self._apply_difference(difference)
         self._change_chart(chart)
-        self._last_preset = None
+        self.last_preset = None
         return applied
 
     def _apply_difference(self, difference: SettingsDifference) -> AppliedLayer:
@@ -120,13 +115,13 @@ class LiveSettings:
         if CHART_KEYS & values.keys():
             self._change_chart(load_chart(wanted))
         if values:
-            self._put(ChangeSettings(tuple(values.items())))
+            self.put(ChangeSettings(tuple(values.items())))
         self.settings = wanted
 
     def _change_chart(self, chart: Chart) -> None:
-        if chart != self._chart:
-            self._chart = chart
-            self._put(SetChart(chart))
+        if chart != self.chart:
+            self.chart = chart
+            self.put(SetChart(chart))
 
 
 def _preset_layer(name: str) -> SettingsLayer:
