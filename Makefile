@@ -28,7 +28,7 @@ play: env
 
 # The same markers as in tests/conftest.py, which fails a test that starts a process without one of them.
 quick: $(VENV)/.test
-	$(BIN)/python -m pytest -q --hypothesis-profile=quick \
+	$(BIN)/python -m pytest -q -n auto --hypothesis-profile=quick \
 		-m "not (link or ports or slow or subprocess or system or tensorflow)" $(ARGS)
 
 test: lint

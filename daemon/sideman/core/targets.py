@@ -48,9 +48,6 @@ class Bindings(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     def __iter__(self) -> Iterator[tuple[int, Target]]:
         return iter(self.entries)
 
-    def __str__(self) -> str:
-        return "{" + ", ".join(f"{number}: {target.text}" for number, target in self.entries) + "}"
-
     def with_binding(self, number: int, target: Target | None) -> Bindings:
         """Return these bindings with `number` bound to `target`, or not bound if that is None."""
         others = [entry for entry in self.entries if entry[0] != number]
@@ -59,9 +56,7 @@ class Bindings(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     def without_target(self, target: Target) -> Bindings:
         """Return these bindings without those to `target`; a setting's range makes no difference."""
 
-        def is_same(other: Target) -> bool:
-            if isinstance(other, SettingTarget) and isinstance(target, SettingTarget):
-                return other.key == target.key
-            return other == target
+        def compared(bound: Target) -> Target | str:
+            return bound.key if isinstance(bound, SettingTarget) else bound
 
-        return Bindings(tuple(entry for entry in self.entries if not is_same(entry[1])))
+        return Bindings(tuple(entry for entry in self.entries if compared(entry[1]) != compared(target)))

@@ -12,7 +12,8 @@ from sideman.core.actions import ACTIONS, action_list
 from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import CONTROLLER_TARGET, bindings_key_of, read_learn_target
 from sideman.core.settings.resolve import resolve_settings
-from sideman.core.settings.schema import KEYS, MidiSettings
+from sideman.core.settings.schema import KEYS, MidiSettings, write_value
+from sideman.core.settings.types import plain_text
 from sideman.core.targets import ActionTarget, Bindings, SettingTarget
 from sideman.core.turns import MODE_NAMES
 
@@ -71,7 +72,8 @@ def test_empty_bindings_remove_nothing(empty: bytes) -> None:
 def test_written_bindings_are_read_as_the_same(key: str) -> None:
     """Guards against: bindings that change their meaning when they are copied into a file."""
     before = getattr(midi(WRITTEN), key)
-    assert getattr(midi(f"midi: {{{key}: {before}}}".encode()), key) == before
+    written = plain_text(write_value(f"midi.{key}", before))
+    assert getattr(midi(f"midi: {{{key}: {written}}}".encode()), key) == before
 
 
 @pytest.mark.parametrize(

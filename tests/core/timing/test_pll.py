@@ -72,9 +72,8 @@ def test_lost_ticks_are_counted(bpm: float, seed: int, gaps: list[int]) -> None:
     """Guards against: music that falls behind with every lost tick."""
     lost = {tick for tick in np.cumsum(gaps).tolist() if tick < 30 * CLOCK_TICKS_PER_BEAT - 1}
     arrivals = jittered(steady(30, bpm), 0.002, seed)
-    pll, counted_ticks = counted(np.delete(arrivals, sorted(lost)))
+    _, counted_ticks = counted(np.delete(arrivals, sorted(lost)))
     assert counted_ticks == len(arrivals) - 1
-    assert pll.lost_ticks == len(lost)
 
 
 @settings(max_examples=20)
@@ -181,7 +180,6 @@ def test_any_ticks_give_a_tempo_within_the_limits(gaps: list[float], bpm: float,
             pll.restart_phase(second)
         assert SLOWEST_BPM * 0.999 <= pll.bpm <= FASTEST_BPM * 1.001
         assert math.isfinite(pll.last_tick_s)
-        assert pll.lost_ticks >= 0
 
 
 @pytest.mark.parametrize(("bpm", "limit"), [(5.0, 20.0), (19.0, 20.0), (450.0, 400.0), (4000.0, 400.0)])

@@ -105,16 +105,14 @@ class Chart:
     def __post_init__(self) -> None:
         if not self.bars:
             raise ChartError("a chart needs at least one bar, such as | C7 |")
-        *bar_beats, length = accumulate((float(bar.meter.quarters) for bar in self.bars), initial=0.0)
-        chords = [
-            (beat + at, chord) for beat, bar in zip(bar_beats, self.bars, strict=True) for at, chord in bar.chords
-        ]
+        *beats, length = accumulate((float(bar.meter.quarters) for bar in self.bars), initial=0.0)
+        chords = [(beat + at, chord) for beat, bar in zip(beats, self.bars, strict=True) for at, chord in bar.chords]
         before = [chords[-1][1], *(chord for _, chord in chords)]  # the top follows the last chord of the song
         changes = [change for change, last in zip(chords, before, strict=False) if change[1] != last]
         changes = changes or [(0.0, chords[0][1])]
         object.__setattr__(self, "_change_beats", tuple(beat for beat, _ in changes))
         object.__setattr__(self, "_changed_chords", tuple(chord for _, chord in changes))
-        object.__setattr__(self, "_bar_beats", tuple(bar_beats))
+        object.__setattr__(self, "_bar_beats", tuple(beats))
         object.__setattr__(self, "length", length)
 
     @property

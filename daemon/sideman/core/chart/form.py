@@ -63,7 +63,7 @@ class _Ending:
 
 
 @dataclass(slots=True)
-class _RepeatedPart:
+class _Repeat:
     """The bars from `first` to `last`, which are played more than once: `times` times if they have no endings."""
 
     first: int
@@ -78,9 +78,9 @@ class _RepeatedPart:
         """Return the ending that contains a bar of this part."""
         return next((ending for ending in reversed(self.endings) if ending.first <= bar), None)
 
-    def last_bar_of(self, ending: _Ending | None) -> int:
-        """Return the last bar of an ending, or of the part itself."""
-        return self.last if ending is None or ending.last is None else ending.last
+    def last_bar_of(self, ending: _Ending) -> int:
+        """Return the last bar of an ending; the last ending need not be closed."""
+        return self.last if ending.last is None else ending.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ class Form(Generic[T]):
     def __init__(self, make_error: ErrorFactory) -> None:
         self._make_error = make_error
         self._bars: list[T] = []
-        self._parts: list[_RepeatedPart] = []
-        self._open_part: _RepeatedPart | None = None
+        self._parts: list[_Repeat] = []
+        self._open_part: _Repeat | None = None
         self._next_part_start = 0
         self._sections: dict[int, str] = {}
         self._sign_positions: dict[str, int] = {}
@@ -124,7 +124,7 @@ class Form(Generic[T]):
         if self._open_part and self._open_part.endings and self._open_part.endings[-1].last == len(self) - 1:
             self._finish_part(self._open_part)
         if len(self) == MAX_BARS:
-            self._raise_problem(_TOO_LONG, len(self))
+            self._fail(_TOO_LONG, len(self))
         self._bars.append(bar)
 
     def start_section(self, name: str) -> None:
@@ -142,36 +142,34 @@ class Form(Generic[T]):
         if part := self._open_part:
             if not self._in_last_ending() and not (part.endings and part.endings[-1].last is not None):
                 outer = "an ending" if part.endings else "a repeat"
-                self._raise_problem(f"a repeat within {outer}; close the first with ':|' before opening the next")
+                self._fail(f"a repeat within {outer}; close the first with ':|' before opening the next")
             self._finish_part(part)
-        self._open_part = _RepeatedPart(len(self))
+        self._open_part = _Repeat(len(self))
 
     def start_ending(self, numbers: tuple[int, ...]) -> None:
         """Begin an ending with the next bar, for the passes `numbers` (in rising order)."""
-        part = self._open_part or _RepeatedPart(self._next_part_start)
+        part = self._open_part or _Repeat(self._next_part_start)
         if part.endings and part.endings[-1].last is None:
-            number = ordinal(part.endings[-1].numbers[-1])
-            self._raise_problem(f"the {number} ending is not closed: put ':|' at its end")
+            self._fail(f"the {ordinal(part.endings[-1].numbers[-1])} ending is not closed: put ':|' at its end")
         expected = self.next_ending
         if not numbers or numbers != tuple(range(expected, expected + len(numbers))) or numbers[-1] > MAX_PASSES:
-            self._raise_problem(f"the next ending must be the {ordinal(expected)}, [{expected}]")
+            self._fail(f"the next ending must be the {ordinal(expected)}, [{expected}]")
         part.endings.append(_Ending(numbers, len(self)))
         self._open_part = part
 
     def close_repeat(self, times: int | None) -> None:
         """Add `:|`; the part is played `times` times, if that is given."""
-        part = self._open_part or _RepeatedPart(self._next_part_start)
+        part = self._open_part or _Repeat(self._next_part_start)
         ending = part.endings[-1] if part.endings else None
         if len(self) == (ending.first if ending else part.first) or (ending and ending.last is not None):
-            self._raise_problem("the repeat ':|' has no bars to repeat")
+            self._fail("the repeat ':|' has no bars to repeat")
         if ending is not None:
             if times is not None:
-                problem = f"'x{times}' after an ending: number the endings instead, such as [1,2] and [3]"
-                self._raise_problem(problem, len(self))
+                self._fail(f"'x{times}' after an ending: number the endings instead, such as [1,2] and [3]", len(self))
             ending.last = len(self) - 1
             return
         if times is not None and not 2 <= times <= MAX_PASSES:
-            self._raise_problem(f"'x{times}': a part is played 2 to {MAX_PASSES} times")
+            self._fail(f"'x{times}': a part is played 2 to {MAX_PASSES} times")
         part.times = times or part.times
         self._finish_part(part)
 
@@ -179,12 +177,10 @@ class Form(Generic[T]):
         """Add Segno, Coda, To Coda, Fine, D.C. or D.S. (al Fine, al Coda, al 2nd ending) at the current bar line."""
         match = _SIGN.fullmatch(text.strip())
         if match is None:
-            self._raise_problem(
-                f"{text!r} is not a sign; write D.C., D.S., al Fine, al Coda, Segno, To Coda, Coda or Fine"
-            )
+            self._fail(f"{text!r} is not a sign; write D.C., D.S., al Fine, al Coda, Segno, To Coda, Coda or Fine")
         name = "back" if match["back"] else match.lastgroup or ""
         if len(self) == 0 and not stands_before_bar(name):
-            self._raise_problem(f"{text!r} must stand after a bar, but there is none")
+            self._fail(f"{text!r} must stand after a bar, but there is none")
         if name == "back":
             goal = (match["goal"] or "").lower()
             number = re.match(r"\d", goal)
@@ -193,28 +189,26 @@ class Form(Generic[T]):
             return
         if stands_before_bar(name):
             self.double_bar()
-        if self._sign_positions.setdefault(name, len(self)) != len(self):
-            self._raise_problem(
-                f"{text!r} is written twice, first at bar {self._sign_positions[name] + stands_before_bar(name)}; "
-                "one is enough"
-            )
+        first = self._sign_positions.setdefault(name, len(self))
+        if first != len(self):
+            self._fail(f"{text!r} is written twice, first at bar {first + stands_before_bar(name)}; one is enough")
 
     def unfold(self) -> tuple[list[T], tuple[tuple[int, str], ...]]:
         """Return the bars in the order played, and the sections: index of the first bar in that order, and name."""
         part = self._open_part
         if part and part.endings:
             if part.endings[-1].first == len(self):
-                self._raise_problem(f"the {ordinal(part.endings[-1].numbers[0])} ending has no bars", max(1, len(self)))
+                self._fail(f"the {ordinal(part.endings[-1].numbers[0])} ending has no bars", max(1, len(self)))
             if len(part.endings) == 1 and part.endings[0].last is None:
-                self._raise_problem("the 1st ending is never closed: put ':|' at its end", part.endings[0].first + 1)
+                self._fail("the 1st ending is never closed: put ':|' at its end", part.endings[0].first + 1)
             self._finish_part(part)
         elif part:
-            self._raise_problem("the repeat '|:' is never closed: write ':|' where it ends", part.first + 1)
+            self._fail("the repeat '|:' is never closed: write ':|' where it ends", part.first + 1)
         if not self._bars:
             return [], ()
         for name in ("segno", "coda"):
             if self._sign_positions.get(name) == len(self):
-                self._raise_problem(f"the {name.capitalize()} has no bars after it", len(self))
+                self._fail(f"the {name.capitalize()} has no bars after it", len(self))
         order = _FormWalker(len(self), self._parts, self._sign_positions, self._jumps, self._make_error).order()
         sections = tuple((index, self._sections[bar]) for index, bar in enumerate(order) if bar in self._sections)
         return [self._bars[bar] for bar in order], sections
@@ -223,12 +217,12 @@ class Form(Generic[T]):
         endings = self._open_part.endings if self._open_part else []
         return len(endings) > 1 and endings[-1].first < len(self)
 
-    def _finish_part(self, part: _RepeatedPart) -> None:
+    def _finish_part(self, part: _Repeat) -> None:
         part.last = len(self) - 1
         self._parts.append(part)
         self._open_part, self._next_part_start = None, len(self)
 
-    def _raise_problem(self, problem: str, bar: int | None = None) -> NoReturn:
+    def _fail(self, problem: str, bar: int | None = None) -> NoReturn:
         raise self._make_error(problem, bar or len(self) + 1)
 
 
@@ -236,12 +230,7 @@ class _FormWalker:
     """Goes through a form as musicians play it. A bar is given by its index in the order written."""
 
     def __init__(
-        self,
-        count: int,
-        parts: list[_RepeatedPart],
-        signs: dict[str, int],
-        jumps: dict[int, _Jump],
-        error: ErrorFactory,
+        self, count: int, parts: list[_Repeat], signs: dict[str, int], jumps: dict[int, _Jump], error: ErrorFactory
     ) -> None:
         self._signs, self._jumps, self._error = signs, jumps, error
         self._pass_numbers = {part.first: 1 for part in parts}
@@ -280,12 +269,12 @@ class _FormWalker:
             raise self._error(f"{self._active_jump.text!r} does not reach its {place}", self._active_jump.bar)
         return order
 
-    def _place_of(self, bar: int) -> tuple[_RepeatedPart | None, _Ending | None]:
+    def _place_of(self, bar: int) -> tuple[_Repeat | None, _Ending | None]:
         """Return the repeated part and the ending that contain `bar`."""
         part = self._part_of.get(bar)
         return part, part.ending_at(bar) if part else None
 
-    def _pass_number(self, part: _RepeatedPart) -> int:
+    def _pass_number(self, part: _Repeat) -> int:
         """Return the number of this pass through a part; after a jump, the pass whose ending leads to its goal."""
         if self._active_jump is None:
             return self._pass_numbers[part.first]
@@ -309,17 +298,19 @@ class _FormWalker:
                 # If the jump stands after the ending, what lies between them has been played: the chorus ends here.
                 self._active_jump = None
                 return None if jump and jump.bar > line else line
+        # A D.C. or D.S. is taken on the last pass through its bar.
         this_pass = self._pass_numbers[part.first] if part else 0
         last_pass = ending.numbers[-1] if ending else part.pass_count() if part else 0
         if line in self._jumps and line not in self._taken_jumps and (jump or this_pass >= last_pass):
             jump = self._jumps[line]
             self._taken_jumps.add(line)
-            if jump.goal == "":
+            if jump.goal == "":  # the goal is the Fine if there is one, else the coda, else the end
                 coda = "coda" if {"tocoda", "coda"} <= self._signs.keys() else ""
                 jump = replace(jump, goal="fine" if "fine" in self._signs else coda)
             self._active_jump = jump
             self._pass_numbers = dict.fromkeys(self._pass_numbers, 1)
             return self._signs["segno"] if jump.to_segno else 0
+        # The bar before a `:|` leads back to the start of its part; after a jump no repeat is taken.
         closing = ending.last if ending else part.last if part else None
         if part and jump is None and bar == closing and this_pass < part.pass_count():
             self._pass_numbers[part.first] += 1

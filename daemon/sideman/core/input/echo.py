@@ -6,26 +6,22 @@ from __future__ import annotations
 from collections import deque
 
 from sideman.core.events import MidiEvent, NoteOff, NoteOn
+from sideman.core.settings.schema import MidiSettings
 
 _MAX_SENT_NOTES = 256
 
 
 class EchoFilter:
-    """Lets the player's notes through, on one `channel` (1..16) or on all (None), and drops our own echoes.
+    """Lets the player's notes through, on the channel `midi.listen` or on all, and drops our own echoes.
 
-    All channels do not include `drum_channel`. Notes on `chord_channel` are let through in any case.
+    All channels do not include `midi.drums`. Notes on `midi.chords` are let through in any case.
 
     A looped cable or the MIDI thru of a DAW sends our notes back with the same pitch and velocity, perhaps on another
-    channel. Each note that we send accounts for one such note within `echo_s` seconds; a second one is the player's.
+    channel. Each note that we send accounts for one such note within `midi.echo_ms`; a second one is the player's.
     """
 
-    def __init__(
-        self, channel: int | None, echo_s: float, *, drum_channel: int | None = None, chord_channel: int | None = None
-    ) -> None:
-        self._channel = channel
-        self._drum_channel = drum_channel
-        self._chord_channel = chord_channel
-        self._echo_s = echo_s
+    def __init__(self, midi: MidiSettings) -> None:
+        self._midi = midi
         self._sent_notes: deque[tuple[int, int, float]] = deque(maxlen=_MAX_SENT_NOTES)
         self._held_keys: set[tuple[int, int]] = set()
         self.echoes = 0
@@ -46,9 +42,9 @@ class EchoFilter:
             return event
         if not isinstance(event, NoteOn):
             return None
-        channel = event.channel
-        is_heard = channel != self._drum_channel if self._channel is None else channel == self._channel
-        if not is_heard and channel != self._chord_channel:
+        channel, midi = event.channel, self._midi
+        is_heard = channel != midi.drums if midi.listen is None else channel == midi.listen
+        if not is_heard and channel != midi.chords:
             return None
         if (sent := self._sent_note_of(event, second)) is not None:
             self._sent_notes.remove(sent)
@@ -58,8 +54,8 @@ class EchoFilter:
         return event
 
     def _sent_note_of(self, note: NoteOn, second: float) -> tuple[int, int, float] | None:
-        """Return the first note that we sent within `echo_s` before `second` and whose echo `note` can be."""
+        """Return the first note that we sent not long before `second` and whose echo `note` can be."""
         for sent in self._sent_notes:
-            if sent[:2] == (note.pitch, note.velocity) and 0 <= second - sent[2] <= self._echo_s:
+            if sent[:2] == (note.pitch, note.velocity) and 0 <= second - sent[2] <= self._midi.echo_ms / 1000:
                 return sent
         return None

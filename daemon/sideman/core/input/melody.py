@@ -65,9 +65,7 @@ class MelodyTracker:
 
     def __init__(self, live: LiveSettings, bars: Bars) -> None:
         midi = live.midi
-        self.echo_filter = EchoFilter(
-            midi.listen, midi.echo_ms / 1000, drum_channel=midi.drums, chord_channel=midi.chords
-        )
+        self.echo_filter = EchoFilter(midi)
         self.chord_detector = ChordDetector()
         self._live = live
         self._bars = bars

@@ -48,6 +48,7 @@ UNBINDABLE_CONTROLLERS = frozenset({0, 32, *range(120, 128)})
 """Controllers that cannot be learned, since keyboards send them unasked: bank selection and channel modes."""
 
 MappedCommand = Command | ActionRequested
+MappedCommands = tuple[MappedCommand, ...]
 
 _MAX_POSITION = 127
 _ON_OFF = ChoiceRange((False, True))
@@ -77,7 +78,7 @@ class MidiMapping:
         self._pending_values: dict[str, object] = {}  # of controllers that moved again within MIN_TURN_INTERVAL_S
         self._flushed_at = -math.inf
 
-    def handle(self, item: MidiEvent | Command, second: float, settings: Settings) -> tuple[MappedCommand, ...] | None:
+    def handle(self, item: MidiEvent | Command, second: float, settings: Settings) -> MappedCommands | None:
         """Return the commands for `item`, which came in at `second`; None if it is not bound and goes on as music."""
         self._load_bindings(settings.midi)
         match item:
@@ -104,7 +105,7 @@ class MidiMapping:
         """The second at which `flush` has something to return; infinite if nothing is pending."""
         return self._flushed_at + MIN_TURN_INTERVAL_S if self._pending_values else math.inf
 
-    def flush(self, second: float) -> tuple[MappedCommand, ...]:
+    def flush(self, second: float) -> MappedCommands:
         """Return the pending values of controllers if they are due at `second`."""
         if second < self.next_due:
             return ()
@@ -154,33 +155,24 @@ class MidiMapping:
             self._sustained_channels.add(item.channel)
         return False
 
-    def _controller_moved(
-        self, item: ControlChange, second: float, settings: Settings
-    ) -> tuple[MappedCommand, ...] | None:
+    def _controller_moved(self, item: ControlChange, second: float, settings: Settings) -> MappedCommands | None:
         number, position = item.number, item.value
         if self._learn_target is not None and number not in UNBINDABLE_CONTROLLERS:
             self._controllers[number] = _ControllerState(position)
             return self._learn(self._learn_target, "midi.cc", number, settings.midi)
-        action, turned = self._action_targets["cc"].get(number), self._setting_targets.get(number)
-        if action is None and turned is None:
+        action, is_turned = self._action_targets["cc"].get(number), number in self._setting_targets
+        if action is None and not is_turned:
             return None
         state = self._controllers.setdefault(number, _ControllerState())
         previous, state.position = state.position, position
-        if turned is not None:
-            return self._turn(*turned, state, previous, second, settings)
+        if is_turned:
+            return self._turn(number, previous, second, settings)
         pressed = position >= PRESSED_FROM and (previous is None or previous < PRESSED_FROM)
         return self._perform(action, settings) if action and pressed else ()
 
-    def _turn(
-        self,
-        target: SettingTarget,
-        controller_range: ControllerRange,
-        state: _ControllerState,
-        previous: int | None,
-        second: float,
-        settings: Settings,
-    ) -> tuple[MappedCommand, ...]:
-        """Turn a setting with a controller that has moved from the position `previous`."""
+    def _turn(self, number: int, previous: int | None, second: float, settings: Settings) -> MappedCommands:
+        """Turn a setting with the controller `number`, which has moved from the position `previous`."""
+        (target, controller_range), state = self._setting_targets[number], self._controllers[number]
         if target.key == "tempo.bpm" and not CLOCK_SOURCES[settings.tempo.source].accepts_tempo:
             return ()  # the clock that is followed sets the tempo
         position = state.position or 0
@@ -201,7 +193,7 @@ class MidiMapping:
 
     # -- actions
 
-    def _note_on(self, pitch: int, channel: int, settings: Settings) -> tuple[MappedCommand, ...] | None:
+    def _note_on(self, pitch: int, channel: int, settings: Settings) -> MappedCommands | None:
         learned = self._learn_target if isinstance(self._learn_target, ActionTarget) else None
         action = self._action_targets["notes"].get(pitch)
         if action is None and learned is None:
@@ -212,7 +204,7 @@ class MidiMapping:
             return self._learn(learned, "midi.notes", pitch, settings.midi)
         return self._perform(action, settings) if action else ()
 
-    def _perform(self, target: ActionTarget, settings: Settings) -> tuple[MappedCommand, ...]:
+    def _perform(self, target: ActionTarget, settings: Settings) -> MappedCommands:
         """Return the command of an action, or the request for the main thread if it has none."""
         if target.name == "mode":
             last = self._requested_mode or settings.play.mode
@@ -222,7 +214,7 @@ class MidiMapping:
 
     # -- learning
 
-    def _learn(self, target: Target, key: str, number: int, midi: MidiSettings) -> tuple[MappedCommand, ...]:
+    def _learn(self, target: Target, key: str, number: int, midi: MidiSettings) -> MappedCommands:
         """Bind `target` to what has just been moved. Earlier bindings of either of them are removed."""
         self._learn_target = None
         after = {"midi.cc": midi.cc.without_target(target), "midi.notes": midi.notes.without_target(target)}
@@ -260,19 +252,13 @@ def position_of_value(controller_range: ControllerRange, value: object) -> float
     return min(max(position, 0.0), float(_MAX_POSITION))
 
 
-def reaches_value(
-    controller_range: ControllerRange, value: object, previous_position: int | None, position: int
-) -> bool:
-    """Whether a controller that moves from `previous_position` to `position` reaches or passes `value`.
+def reaches_value(controller_range: ControllerRange, value: object, previous: int | None, position: int) -> bool:
+    """Whether a controller that moves from `previous` to `position` reaches or passes `value`.
 
     A switch always does, and so does every controller whose setting has a value that no position gives, such as auto.
     """
     goal = position_of_value(controller_range, value)
-    if (
-        goal is None
-        or controller_range == _ON_OFF
-        or value_at_position(controller_range, position) == value
-        or abs(position - goal) <= 1
-    ):
+    if goal is None or controller_range == _ON_OFF or abs(position - goal) <= 1:
         return True
-    return previous_position is not None and (previous_position - goal) * (position - goal) <= 0
+    passes_goal = previous is not None and (previous - goal) * (position - goal) <= 0
+    return passes_goal or value_at_position(controller_range, position) == value

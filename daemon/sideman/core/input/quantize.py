@@ -45,9 +45,8 @@ def quantize(beat: float, bars: Bars, swing: float, beat_s: float, previous_tick
     """
     line, bar_ticks, position = position_in_bar(beat, bars)
     beat_tick = math.floor(position) * TICKS_PER_QUARTER  # of the beat before, from the bar line
-    grid = sorted(
-        {min(beat_tick + tick, bar_ticks) for tick in (*HANDICAP_S, TICKS_PER_QUARTER, TICKS_PER_QUARTER + 2)}
-    )
+    ticks = (*HANDICAP_S, TICKS_PER_QUARTER, TICKS_PER_QUARTER + 2)
+    grid = sorted({min(beat_tick + tick, bar_ticks) for tick in ticks})
     later = [tick for tick in grid if previous_tick is None or line + tick > previous_tick]
     in_triplet = previous_tick == line + beat_tick + TICKS_PER_QUARTER // 3
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sideman.core.events import Choice
 from sideman.core.parts.masks import MASK_SETTINGS, Mask, ValueMasks
-from sideman.core.parts.reweight import Reweighter
+from sideman.core.parts.reweight import Logits, Reweighter
 from sideman.core.parts.smoothing import smoothing_rules
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import PlaySettings
@@ -30,8 +30,6 @@ from sideman_models.music.smoothing import NO_RULES, SmoothingRules, is_repeated
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch
 from sideman_models.network.bundle import Bundle
 from sideman_models.network.lstm import LstmState, Network
-
-Logits = npt.NDArray[np.float64]
 
 PULSE_TICKS = {
     "beat": TICKS_PER_QUARTER,
@@ -178,10 +176,8 @@ class Improviser:
 
     def sounding_ticks(self, length: int) -> float:
         """Return how many of `length` ticks a note sounds: all but the share 1 - `play.gate` of its first beat."""
-        return min(
-            length - (1.0 - self.settings.gate) * min(length, TICKS_PER_QUARTER),
-            self.settings.longest * TICKS_PER_QUARTER,
-        )
+        ticks = length - (1.0 - self.settings.gate) * min(length, TICKS_PER_QUARTER)
+        return min(ticks, self.settings.longest * TICKS_PER_QUARTER)
 
     def _count_repeats(self, pitch: int | None) -> None:
         if pitch is None:
@@ -235,15 +231,17 @@ class Improviser:
             return Choice(tick, length or TICKS_PER_QUARTER, None, Value("R", length or TICKS_PER_QUARTER), None, 0)
         value = self._vocabulary.values[index]
         pitches = constraints.pitch_range or self.settings.range
+        window, drawn = self.settings.window, self.random_source.draw(tick, _PITCH_DRAW)
+        avoid = previous if self._must_not_repeat else None
         pitch = choose_pitch(
             value,
             place.chord,
             previous,
             pitches.low,
             pitches.high,
-            self.settings.window,
-            self.random_source.draw(tick, _PITCH_DRAW),
-            avoid=previous if self._must_not_repeat else None,
+            window,
+            drawn,
+            avoid=avoid,
             max_leap=self.rules.leap,
         )
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
@@ -277,24 +275,20 @@ class Improviser:
 
     def _masks_for(self, place: Place, constraints: ChoiceConstraints) -> tuple[Mask, ...]:
         """Return the masks to try one after the other, the strictest first."""
-        settings = self.settings
-        enough_rests = (
-            settings.rate in PULSE_TICKS
-            and self._rests_in_a_row >= settings.rests
-            and not constraints.player_onsets_per_beat
-        )
+        settings, leaves_room = self.settings, bool(constraints.player_onsets_per_beat)
+        pulse = PULSE_TICKS.get(settings.rate)
+        enough_rests = pulse is not None and self._rests_in_a_row >= settings.rests and not leaves_room
         values = self._value_masks if constraints.pitch_range is None else self._make_masks(constraints.pitch_range)
         must_sound = constraints.must_sound or enough_rests
         masks = values.masks_at(place, must_sound=must_sound, avoid_repeat=self._must_not_repeat)
-        if settings.silence and not constraints.player_onsets_per_beat:
+        if settings.silence and not leaves_room:
             ticks_left = settings.silence * TICKS_PER_QUARTER - constraints.silent_ticks
-            pulse = PULSE_TICKS.get(settings.rate)
             if ticks_left < (pulse or DURATION_GRID[-1]):  # some rests are too long
                 too_long = self._vocabulary.is_rest & ((pulse or self._vocabulary.ticks) > ticks_left)
                 masks = tuple(mask & ~too_long for mask in masks)
         if constraints.must_be_chord_tone:
             return *(mask & (self._vocabulary.kinds == CHORD_TONE) for mask in masks), *masks
-        if constraints.length is not None and settings.rate not in PULSE_TICKS:
+        if constraints.length is not None and pulse is None:
             return *(mask & (self._vocabulary.ticks == constraints.length) for mask in masks), *masks
         return masks
 

@@ -84,11 +84,8 @@ class ValueMasks:
         """Return the values that begin at `tick` of a beat and whose length the grid rule does not change."""
         if tick not in self._grid_masks:
             lengths, length_indices = np.unique(self._vocabulary.ticks, return_inverse=True)
-            unchanged = [
-                settle_length(tick, int(length), TICKS_PER_QUARTER, divisions=_GRID_DIVISIONS) == length
-                for length in lengths
-            ]
-            self._grid_masks[tick] = np.array(unchanged)[length_indices]
+            settled = [settle_length(tick, int(n), TICKS_PER_QUARTER, divisions=_GRID_DIVISIONS) for n in lengths]
+            self._grid_masks[tick] = (np.array(settled) == lengths)[length_indices]
         return self._grid_masks[tick]
 
     def _chord_mask(self, chord: Chord) -> Mask:

@@ -19,6 +19,7 @@ from sideman_models.music.harmony import parse_pitch
 _CONTROLLABLE_KEYS = ("tempo.bpm", "midi.transpose")  # besides those of `play`
 _NUMBER = r"-?\d{1,12}(?:\.\d{0,12})?"
 _SETTING_TARGET = re.compile(rf"([a-z_]+\.[a-z_]+)(?:\s+({_NUMBER})\s*(?:-|–|\.\.)\s*({_NUMBER}))?")
+_DIGITS = re.compile(rf"[0-9]{{1,{MAX_QUOTE_LENGTH}}}")
 _NAME = re.compile(r"[^\s:](?:[^:\n]{0,58}[^\s:])?")
 
 
@@ -78,9 +79,7 @@ def controller_range_of(target: SettingTarget) -> ControllerRange:
 
 def _index_type(low: int, high: int, noun: str) -> SettingType:
     def read(value: object) -> int:
-        if not isinstance(value, str) or not (value.isascii() and value.isdecimal() and len(value) <= MAX_QUOTE_LENGTH):
-            raise ValueError
-        if not low <= int(value) <= high:
+        if not isinstance(value, str) or not _DIGITS.fullmatch(value) or not low <= int(value) <= high:
             raise ValueError
         return int(value)
 

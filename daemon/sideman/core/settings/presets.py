@@ -12,16 +12,7 @@ from dataclasses import dataclass
 
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, resolve_settings
-from sideman.core.settings.schema import (
-    BINDING_KEYS,
-    GROUPS,
-    KEYS,
-    NO_BINDINGS,
-    Settings,
-    is_live,
-    value_of,
-    with_values,
-)
+from sideman.core.settings.schema import BINDING_KEYS, GROUPS, KEYS, Settings, is_live, value_of, with_values
 from sideman.core.targets import Bindings, Target
 
 
@@ -83,7 +74,7 @@ def _read_layer(layer: SettingsLayer) -> tuple[dict[str, object], dict[tuple[str
 
 def _bindings_of(settings: Settings, key: str) -> Bindings:
     bindings = value_of(settings, key)
-    return bindings if isinstance(bindings, Bindings) else NO_BINDINGS
+    return bindings if isinstance(bindings, Bindings) else Bindings()
 
 
 def _with_binding(settings: Settings, key: str, number: int, target: Target | None) -> Settings:

@@ -20,10 +20,9 @@ from sideman.core.settings.types import (
     bindings_type,
     boolean_type,
     choice_type,
-    either_type,
     integer_type,
-    none_type,
     number_type,
+    optional_type,
     pitch_range_type,
     plain_text,
     text_type,
@@ -52,7 +51,6 @@ COMMON_TIME = Meter(4, 4)
 SOLO_RANGE = PitchRange(48, 84)
 NO_BINDINGS = Bindings()
 
-_AUTO = none_type("auto")
 _PORT = text_type("auto, none, or a port's name or part of it", max_length=200)
 
 
@@ -84,7 +82,7 @@ class MidiSettings:
     )
     channel: int = _setting(1, integer_type(1, 16), "The MIDI channel of the solo.")
     listen: int | None = _setting(
-        None, either_type(none_type("all"), integer_type(1, 16)), "The MIDI channel on which sideman hears you."
+        None, optional_type("all", integer_type(1, 16)), "The MIDI channel on which sideman hears you."
     )
     client: str = _setting(
         "sideman",
@@ -105,7 +103,7 @@ class MidiSettings:
     )
     chords: int | None = _setting(
         None,
-        either_type(none_type(None, "none"), integer_type(1, 16)),
+        optional_type(None, integer_type(1, 16), "none"),
         "The channel on which the chords that you hold down replace the chords of the chart.",
     )
     transpose: int = _setting(
@@ -116,12 +114,12 @@ class MidiSettings:
     )
     program: int | None = _setting(
         None,
-        either_type(none_type(None, "leave it as it is"), integer_type(1, 128)),
+        optional_type(None, integer_type(1, 128), "leave it as it is"),
         "The sound to select at the start, with a program change on midi.channel.",
     )
     lamp: int | None = _setting(
         None,
-        either_type(none_type(None, "none"), integer_type(0, 127)),
+        optional_type(None, integer_type(0, 127), "none"),
         "A controller that is sent on midi.channel and shows what sideman does: 0 for nothing, 64 for listening, 127 "
         "for playing.",
     )
@@ -211,7 +209,7 @@ class PlaySettings:
     )
     seed: int | None = _setting(
         None,
-        either_type(none_type(None, "a new one at each start, shown in the log"), integer_type(0, 2**32 - 1)),
+        optional_type(None, integer_type(0, 2**32 - 1), "a new one at each start, shown in the log"),
         "The number from which all random choices follow. With the same seed, the same chords and the same playing on "
         "your side you get the same solo again.",
     )
@@ -246,19 +244,19 @@ class PlaySettings:
     )
     leap: int | None = _setting(
         None,
-        either_type(_AUTO, integer_type(0, 36)),
+        optional_type("auto", integer_type(0, 36)),
         "The widest interval from note to note, in semitones; 0 means no limit. auto: an octave for a classic bundle, "
         "no limit for others.",
     )
     apart: float | None = _setting(
         None,
-        either_type(_AUTO, number_type(0, 4)),
+        optional_type("auto", number_type(0, 4)),
         "At rate phrase, the shortest time between the starts of two notes, in beats; 0 means no limit. auto: a "
         "quarter of a beat for a classic bundle, a twelfth for others.",
     )
     settle: bool | None = _setting(
         None,
-        either_type(_AUTO, boolean_type()),
+        optional_type("auto", boolean_type()),
         "At rate phrase, divide each beat either into quarters or into thirds, never into both. auto: only for a "
         "classic bundle.",
     )
@@ -286,7 +284,7 @@ class PlaySettings:
     )
     swing: float | None = _setting(
         None,
-        either_type(_AUTO, number_type(0.5, 0.75)),
+        optional_type("auto", number_type(0.5, 0.75)),
         "Where in a beat the second eighth falls: 0.5 is straight, 0.67 is a triplet feel; auto swings less at faster "
         "tempos.",
     )
@@ -358,9 +356,10 @@ class ChartSettings:
     )
     file: str | None = _setting(
         None,
-        either_type(
-            none_type(None, "play chart.changes"),
+        optional_type(
+            None,
             text_type("the path of a chart file, or the name of one that comes with sideman"),
+            "play chart.changes",
         ),
         "A file with the chords to play instead of chart.changes. A relative path starts at the folder of this file.",
     )
@@ -369,7 +368,7 @@ class ChartSettings:
     )
     choruses: int | None = _setting(
         None,
-        either_type(none_type(None, "without end"), integer_type(1, 1_000_000)),
+        optional_type(None, integer_type(1, 1_000_000), "without end"),
         "How many times sideman plays through the chords before it stops. With an external clock it stops until the "
         "next start.",
     )
@@ -384,13 +383,13 @@ class ControlSettings:
 
     socket: str | None = _setting(
         None,
-        either_type(_AUTO, text_type("none or the path of a socket")),
+        optional_type("auto", text_type("none or the path of a socket")),
         "The socket through which `sideman ctl` and other programs control sideman; auto: in the runtime folder of the "
         "service, or else of your login.",
     )
     osc: int | None = _setting(
         None,
-        either_type(none_type(None, "none"), integer_type(1024, 65535)),
+        optional_type(None, integer_type(1024, 65535), "none"),
         "The UDP port that takes the same requests as OSC messages (the extra osc has to be installed).",
     )
     osc_host: str = _setting(
@@ -410,7 +409,7 @@ class TakesSettings:
     record: bool = _setting(False, boolean_type(), "Record everything that is played and heard, as a take.")
     folder: str | None = _setting(
         None,
-        either_type(_AUTO, text_type("the path of a folder")),
+        optional_type("auto", text_type("the path of a folder")),
         "The folder of the takes; auto: the folder takes, next to the bundles that you have trained.",
     )
     limit_mb: int = _setting(
@@ -517,10 +516,8 @@ def write_value(name: str, value: object) -> object:
 
 def settings_line(values: Iterable[tuple[str, object]]) -> str:
     """Return values of keys as one line of the log: `play.gate is 0.8, play.range is E3-C6`."""
-    texts = ((name, " ".join(plain_text(write_value(name, value)).split())) for name, value in values)
-    return ", ".join(
-        f"{name} is {text if len(text) <= _MAX_LOG_LENGTH else text[:_MAX_LOG_LENGTH] + '…'}" for name, text in texts
-    )
-
-
-_MAX_LOG_LENGTH = 100
+    texts = []
+    for name, value in values:
+        text = " ".join(plain_text(write_value(name, value)).split())
+        texts.append(f"{name} is {text if len(text) <= 100 else text[:100] + '…'}")
+    return ", ".join(texts)

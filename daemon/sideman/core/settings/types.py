@@ -31,10 +31,6 @@ class PitchRange:
     low: int
     high: int
 
-    def __contains__(self, pitch: int) -> bool:
-        """Whether `pitch` is within the range."""
-        return self.low <= pitch <= self.high
-
 
 # -- types
 
@@ -126,35 +122,20 @@ def choice_type(*choices: str) -> SettingType:
     return SettingType(f"{', '.join(choices[:-1])} or {choices[-1]}", read, ChoiceRange(choices))
 
 
-def none_type(word: str | None, meaning: str = "") -> SettingType:
-    """The value None, written as `word`, such as `auto`; a `word` of None is written `null`."""
+def optional_type(word: str | None, value_type: SettingType, meaning: str = "") -> SettingType:
+    """The value None, or else a value of `value_type`, through which a controller turns.
 
-    def read(value: object) -> None:
-        if value != word:
-            raise ValueError
+    None is written as `word`, such as `auto`; without a word it is written `null`, and `meaning` says what it means.
+    """
 
-    def write(value: object) -> str | None:
-        if value is not None:
-            raise ValueError
-        return word
+    def read(value: object) -> object:
+        return None if value == word else value_type.read(value)
 
-    return SettingType(word or f"null ({meaning})", read, None, write)
+    def write(value: object) -> object:
+        return word if value is None else value_type.write(value)
 
-
-def either_type(first: SettingType, second: SettingType) -> SettingType:
-    """What the type `first` allows, or else what `second` allows. A controller turns through the second."""
-
-    def either(convert: Callable[[Any], object], convert_otherwise: Callable[[Any], object]) -> Callable[[Any], object]:
-        def convert_either(value: object) -> object:
-            try:
-                return convert(value)
-            except ValueError:
-                return convert_otherwise(value)
-
-        return convert_either
-
-    read, write = either(first.read, second.read), either(first.write, second.write)
-    return SettingType(f"{first.allowed} or {second.allowed}", read, second.controller_range, write)
+    allowed = f"{word or f'null ({meaning})'} or {value_type.allowed}"
+    return SettingType(allowed, read, value_type.controller_range, write)
 
 
 def boolean_type() -> SettingType:

@@ -66,8 +66,6 @@ class ClockPLL:
         """The second of the last tick on the line."""
         self.last_arrival_s = 0.0
         """The second at which the last tick arrived."""
-        self.lost_ticks = 0
-        """How many ticks were lost on the way."""
         self.tempo_known = False
         """Whether the tempo was measured; otherwise it is the one expected."""
         self._tick_number = 0
@@ -103,8 +101,15 @@ class ClockPLL:
             step = max(0, round((second - self.last_tick_s) / self.period_s))
         if step:
             self._tick_number += step
-            self.lost_ticks += step - 1
-            self._track(second, step)
+            if step > _GAP_TICKS:
+                self._points = []
+            if self.locked:
+                expected = self.last_tick_s + step * self.period_s
+                self.last_tick_s = expected + ALPHA * (second - expected)
+                self.period_s = _clamp_period(self.period_s + BETA * (second - expected) / step)
+            else:
+                self._points.append((self._tick_number, second))
+                self._acquire()
         self.last_arrival_s = second
         self._recent.append((self._tick_number, second))
         self._history.append((self._tick_number, second))
@@ -124,17 +129,6 @@ class ClockPLL:
             self._points = []
 
     # -- the line
-
-    def _track(self, second: float, step: int) -> None:
-        if step > _GAP_TICKS:
-            self._points = []
-        if not self.locked:
-            self._points.append((self._tick_number, second))
-            self._acquire()
-            return
-        expected = self.last_tick_s + step * self.period_s
-        self.last_tick_s = expected + ALPHA * (second - expected)
-        self.period_s = _clamp_period(self.period_s + BETA * (second - expected) / step)
 
     def _acquire(self) -> None:
         """Fit the line to the points; if the tempo is known, the first points fit only its phase."""
@@ -156,11 +150,9 @@ class ClockPLL:
             return
         points = [(first + index, second) for index, (_, second) in enumerate(self._recent)]
         residual, period = _residual_s(points), _slope_s(points)
-        if not SHORTEST_PERIOD_S <= period <= LONGEST_PERIOD_S or residual > min(
-            _AGREE * period, _EQUAL_FIT_RATIO * _residual_s(self._recent)
-        ):
+        largest_residual = min(_AGREE * period, _EQUAL_FIT_RATIO * _residual_s(self._recent))
+        if not SHORTEST_PERIOD_S <= period <= LONGEST_PERIOD_S or residual > largest_residual:
             return
-        self.lost_ticks = max(0, self.lost_ticks + last - self._tick_number)
         self.period_s = period
         self._renumber(points)
 
@@ -176,7 +168,6 @@ class ClockPLL:
         self._coarse = True
         numbers = accumulate((step if step > 2 else 1 for step in steps), initial=self._history[0][0])
         points = [(number, second) for number, (_, second) in zip(numbers, self._history, strict=True)]
-        self.lost_ticks = max(0, self.lost_ticks + points[-1][0] - self._tick_number)
         self._renumber(points)
 
     def _renumber(self, points: list[tuple[int, float]]) -> None:
