@@ -2,8 +2,9 @@
 """Generates the parts of the documentation that are tables in the code, so that they cannot differ.
 
 `python docs/generate.py` writes them, `python docs/generate.py --check` names those that differ and exits with 1. A
-generated part is a whole file (`@document`) or, in a page that people write, a section (`@section`) between the lines
-`<!-- generated: NAME -->` and `<!-- end -->`. To add one, write a function that returns its text.
+generated part is a whole file (`@document`; of systemd's unit one line is generated) or, in a page that people write,
+a section (`@section`) between the lines `<!-- generated: NAME -->` and `<!-- end -->`. To add one, write a function
+that returns its text.
 """
 
 from __future__ import annotations
@@ -165,6 +166,14 @@ def exit_status_table() -> str:
     helps = {True: "yes", False: "no", None: ""}
     rows = [(str(row.number), " ".join(row.meaning.split()), helps[row.restart_helps]) for row in exit_statuses()]
     return table(("status", "meaning", "does a restart help?"), [("0", "Everything went well.", ""), *rows])
+
+
+@document("systemd/sideman.service")
+def systemd_unit() -> str:
+    """Return systemd's unit, with the exit statuses after which a restart does not help."""
+    numbers = " ".join(str(row.number) for row in exit_statuses() if row.restart_helps is False)
+    unit = (ROOT / "systemd/sideman.service").read_text("utf-8")
+    return re.sub(r"(?m)^(RestartPreventExitStatus=).*$", rf"\g<1>{numbers}", unit)
 
 
 # -- the control socket

@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from sideman.control.codec import ReceivedRequest, decode_message
+from sideman.core.turns import MODE_NAMES
 from support.processes import ROOT
 
 
@@ -69,6 +70,6 @@ def test_the_schema_describes_the_same_lines_as_before() -> None:
     beat = definitions["BeatEvent"]
     assert beat["required"] == ["v", "event", *list(beat["properties"])[2:]]
     assert beat["properties"]["event"] == {"enum": ["beat"]}
-    assert definitions["ModeEvent"]["properties"]["mode"] == {"enum": ["solo", "trade", "answer", "duet", "off"]}
+    assert definitions["ModeEvent"]["properties"]["mode"] == {"enum": list(MODE_NAMES)}
     assert definitions["SetRequest"]["additionalProperties"] is False
     assert definitions["result_of"]["properties"].keys() >= {"status", "get", "set", "preset", "reload", "keep"}

@@ -2,7 +2,7 @@
 """The table of exit statuses, and the exit status and message for any error.
 
 `sideman.core.errors` gives each of our errors its number, its meaning and whether a restart helps. This module adds the
-errors that come from elsewhere, and the two statuses that are no errors. A test compares systemd's unit with the table.
+errors that come from elsewhere, and the two statuses that are no errors. systemd's unit is generated from the table.
 """
 
 from __future__ import annotations

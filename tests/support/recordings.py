@@ -20,6 +20,7 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import numpy as np
@@ -61,6 +62,7 @@ from sideman.render.render import render_take  # noqa: E402
 from sideman.takes import replay as takes  # noqa: E402
 from sideman.takes.folder import TakeFolder  # noqa: E402
 from sideman.takes.journal import Journal  # noqa: E402
+from sideman.takes.lines import settings_to_json  # noqa: E402
 from sideman.takes.midi_file import TakeMidiFile  # noqa: E402
 from support.takes import perform_with_reports, recorded_take  # noqa: E402
 
@@ -464,10 +466,14 @@ def journal_of(name: str, folder: Path) -> Journal:
 
 
 def midi_hash(journal: Journal) -> str:
-    """A hash of the MIDI file of a take."""
-    midi = TakeMidiFile(journal.header)
-    for report in journal.reports():
-        midi.add_report(report)
+    """A hash of the MIDI file of a take. It names the settings; those that are newer than the take do not count."""
+    with journal.path.open(encoding="utf-8") as lines:
+        recorded = json.loads(next(lines))["settings"]
+    known = {name: value for name, value in settings_to_json(journal.header.settings).items() if name in recorded}
+    with patch("sideman.takes.midi_file.settings_to_json", return_value=known):
+        midi = TakeMidiFile(journal.header)
+        for report in journal.reports():
+            midi.add_report(report)
     return hashlib.sha256(midi.contents()).hexdigest()[:16]
 
 

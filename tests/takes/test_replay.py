@@ -34,6 +34,7 @@ from sideman.core.events import (
     SetPortPeriod,
 )
 from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.turns import MODE_NAMES
 from sideman.playing.assembly import resumed_engine, state_of
 from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder
@@ -57,13 +58,13 @@ arriving = st.one_of(
         (("play.rate", "sixteenth"),), (("play.temperature", 0.5), ("play.density", 2.0)), (("play.mode", "off"),),
         (("play.mode", "solo"),), (("tempo.bpm", 170.0),), (("play.seed", 9),),
     ])),
-    st.builds(SetMode, st.sampled_from(["solo", "trade", "answer", "duet", "off"]), st.booleans()),
+    st.builds(SetMode, st.sampled_from(MODE_NAMES), st.booleans()),
     st.sampled_from([Panic(), Start(), Stop(), PlayVariation()]),
 )  # fmt: skip
 arrivals = st.lists(st.tuples(st.floats(0, 6), arriving), max_size=25).map(
     lambda items: sorted(items, key=lambda i: i[0])
 )
-rates, modes = st.sampled_from(["beat", "sixteenth", "phrase"]), st.sampled_from(["solo", "trade", "answer", "duet"])
+rates, modes = st.sampled_from(["beat", "sixteenth", "phrase"]), st.sampled_from(MODE_NAMES)
 sleeps = st.lists(st.sampled_from([0.0, 0.0, 0.001, 0.04, 0.2]), min_size=1, max_size=9)
 
 

@@ -43,6 +43,7 @@ from sideman.control.protocol import (
     StatusEvent,
 )
 from sideman.watch import plain, watch
+from sideman.watch.keys import KEY_HELP
 from sideman.watch.model import WatchState, read_message
 from sideman_models.text import printable
 from support.processes import TIMEOUT_S, daemon_environment
@@ -451,11 +452,10 @@ def test_the_view_draws_resizes_and_ends_with_the_daemon() -> None:
     state = state_at(PICTURE_SECOND)
     state.apply_event(HALTED, PICTURE_SECOND)
     with watching(COLUMNS="30") as view:  # a shell may have left a wrong width there
-        keys = "q quit  p panic  m mode  t tap  a again  +- temp"
         assert view.terminal.modes & {"?1049", "?25"} == {"?1049"}
         for width, height in ((80, 24), (50, 12), (120, 40)):
             wanted = "".join(
-                f"{line.plain}\n" for line in draw_screen(state, PICTURE_SECOND, width, height, UTF8, keys)
+                f"{line.plain}\n" for line in draw_screen(state, PICTURE_SECOND, width, height, UTF8, KEY_HELP)
             )
             if (width, height) != (80, 24):
                 view.resize(width, height)

@@ -32,26 +32,25 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
     if data.startswith((b"MThd", b"RIFF")) or path.suffix.lower() in (".mid", ".midi", ".kar"):
         from sideman.charts.midi import read_midi_chart  # loaded only if it is needed
 
-        _reject_song(path, song)
-        return read_midi_chart(data, str(path))
-    if data.startswith(b"PK") or b"<score-" in data[:4096] or path.suffix.lower() in _SCORE_SUFFIXES:
+        chart = read_midi_chart(data, str(path))
+    elif data.startswith(b"PK") or b"<score-" in data[:4096] or path.suffix.lower() in _SCORE_SUFFIXES:
         from sideman.charts.musicxml import read_musicxml
 
-        _reject_song(path, song)
-        return read_musicxml(data, str(path))
+        chart = read_musicxml(data, str(path))
+    elif IREAL_LINK.search(text := _decode_text(data, path)) or path.suffix.lower() in (".html", ".htm"):
+        return read_ireal(text, str(path), song)
+    elif len(text) > MAX_TEXT_BYTES:
+        raise ChartError(f"{path}: larger than {MAX_TEXT_BYTES >> 20} MiB; is it the right file?")
+    else:
+        chart = parse_changes(text, meter, str(path))
+    if song is not None:
+        raise ChartError(f"{path}: it has one song and is no playlist: leave out '#{song}'")
+    return chart
+
+
+def _decode_text(data: bytes, path: Path) -> str:
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ChartError(f"{path}: not text (UTF-8) from line {line} on; is it the right file?") from None
-    if IREAL_LINK.search(text) or path.suffix.lower() in (".html", ".htm"):
-        return read_ireal(text, str(path), song)
-    _reject_song(path, song)
-    if len(text) > MAX_TEXT_BYTES:
-        raise ChartError(f"{path}: larger than {MAX_TEXT_BYTES >> 20} MiB; is it the right file?")
-    return parse_changes(text, meter, str(path))
-
-
-def _reject_song(path: Path, song: str | None) -> None:
-    if song is not None:
-        raise ChartError(f"{path}: it has one song and is no playlist: leave out '#{song}'")

@@ -13,6 +13,7 @@ from sideman.commands.common import add_options, add_settings_options, load_sett
 from sideman.config.sources import config_path, load_chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings.schema import Settings
+from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.exit_status import exit_status_and_message
 from sideman.midi.ableton_link import describe_session
 from sideman.midi.ports import MidiPorts, PortRequest
@@ -81,12 +82,14 @@ def _model(settings: Settings) -> str:
 def _tempo(settings: Settings) -> str:
     """Which clock sets the tempo. A Link session is joined for a moment, to count its peers."""
     tempo = settings.tempo
+    row = CLOCK_SOURCES[tempo.source]
     if tempo.source == "internal":
         return f"{tempo.bpm:g} bpm, internal clock"
-    if tempo.source == "midi-clock":
+    if row.needs_midi_input:
         return "from the MIDI clock at midi.input"
-    bar = float(load_chart(settings).meter.quarters)
-    return f"from Ableton Link: {describe_session(tempo.bpm, bar)}"
+    if row.needs_link:
+        return f"from Ableton Link: {describe_session(tempo.bpm, float(load_chart(settings).meter.quarters))}"
+    return f"{tempo.source}: {row.text}"
 
 
 def _ports(settings: Settings) -> str:

@@ -27,13 +27,9 @@ from sideman.core.events import (
     BarPlayed,
     BarStarted,
     ChangeSettings,
-    ClockContinue,
-    ClockStart,
-    ClockStop,
-    ClockTick,
+    ClockInput,
     Command,
     ControlChange,
-    LinkState,
     MidiEvent,
     ModeChanged,
     NoteOff,
@@ -48,7 +44,6 @@ from sideman.core.events import (
     SetMode,
     SetPortPeriod,
     SettingsChanged,
-    SongPosition,
     StateChanged,
     ignore_report,
 )
@@ -83,7 +78,6 @@ _END_RANK, _BAR_LINE_RANK = 0, 2
 
 _Step = Callable[[float, float], Iterator["DueItem"]]
 """Does what is due on a beat, at a second."""
-_TURN_LENGTHS = {"play.trade_bars", "play.trade_first"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +228,7 @@ class Engine:
             case NoteOn() | NoteOff() | ControlChange() | PitchBend():
                 for heard in self.listening.hear(item, second):
                     self.report(heard)
-            case ClockTick() | ClockStart() | ClockContinue() | ClockStop() | SongPosition() | LinkState():
+            case _ if isinstance(item, ClockInput):
                 reached = self.transport.furthest_beat(second)
                 return self._move_transport(self.transport.follow(item, second), second, reached)
             case Panic():
@@ -279,7 +273,7 @@ class Engine:
                 self._soloist.rate_changed()
             self.report(SettingsChanged(changes))
         sent = self._request_mode(modes[-1], second) if modes else []
-        return [*sent, *self._count_turns_again()] if any(key in _TURN_LENGTHS for key, _ in changes) else sent
+        return [*sent, *self._count_turns_again({key for key, _ in changes})]
 
     def _change_tempo(self, bpm: float, second: float) -> None:
         if self.transport.clock is None:
@@ -336,11 +330,11 @@ class Engine:
         self.report(ModeChanged(self.live.play.mode, beat))
         return self.ledger.release_all(self.live.midi.channel)
 
-    def _count_turns_again(self) -> list[MidiEvent]:
-        """The length of the turns has changed: a mode that has turns counts them from the next bar line."""
+    def _count_turns_again(self, changed: set[str]) -> list[MidiEvent]:
+        """If the mode counts its turns by a setting that has changed, count them from the next bar line."""
         scheduled = self._turns.scheduled
         mode = scheduled[1] if scheduled else self.live.play.mode
-        if not MODES[mode].counts_bars:
+        if MODES[mode].counted_by.isdisjoint(changed):
             return []
         if not self.transport.rolling:
             return self._start_mode(mode, self.transport.stopped_beat)

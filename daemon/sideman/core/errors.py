@@ -2,7 +2,7 @@
 """The errors that the program reports, each with its exit status.
 
 The numbers are those of sysexits.h and stand only here. `sideman.exit_status` makes the table of exit statuses from
-these classes: a subclass with a number, a docstring and `restart_helps` is all that a new exit status needs.
+these classes: a direct subclass with a number, a docstring and `restart_helps` is all that a new one needs.
 """
 
 from __future__ import annotations

@@ -139,6 +139,10 @@ class LinkState(Message, frozen=True, tag="LinkState"):
     peers: int
 
 
+ClockInput = ClockMessage | LinkState
+"""What the clocks that are followed send."""
+
+
 class ReleaseChannel(Message, frozen=True, tag="Hush"):
     """Release every pitch on `channel`: an earlier process that was killed may have left notes sounding there."""
 

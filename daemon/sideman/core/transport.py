@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sideman.core.events import ClockMessage, LinkState
+from sideman.core.events import ClockInput
 from sideman.core.timeline import Timeline
 from sideman.core.timing.clock_source import ClockSource
 
@@ -94,7 +94,7 @@ class Transport:
             return Transition("waiting")
         return self._take(trigger)
 
-    def follow(self, item: ClockMessage | LinkState, second: float) -> Transition:
+    def follow(self, item: ClockInput, second: float) -> Transition:
         """Pass a message to the clock source and take the transition that follows from what the clock does."""
         if self.clock is None:
             return Transition(self.state)

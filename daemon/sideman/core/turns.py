@@ -234,17 +234,19 @@ def _trade(context: TurnContext) -> PlayMode:
 class ModeRow:
     """A row of the table: what the mode does, in a musician's words, and how it is made.
 
-    `counts_bars`: its turns count bars from where it begins, so a change of their length begins it again.
+    `counted_by` are the settings by which its turns count bars; a change of one begins the mode again.
     """
 
     text: str
     make: Callable[[TurnContext], PlayMode]
-    counts_bars: bool = False
+    counted_by: frozenset[str] = frozenset()
 
 
 MODES: Mapping[ModeName, ModeRow] = {
     "solo": ModeRow("plays all the time", lambda _context: SoloMode()),
-    "trade": ModeRow("takes turns with you, play.trade_bars bars each", _trade, counts_bars=True),
+    "trade": ModeRow(
+        "takes turns with you, play.trade_bars bars each", _trade, frozenset({"play.trade_bars", "play.trade_first"})
+    ),
     "answer": ModeRow("plays when you pause", lambda context: AnswerMode(context.activity, context.timeline)),
     "duet": ModeRow("plays along with you and leaves you room", lambda context: DuetMode(context.activity)),
     "off": ModeRow("only listens", lambda _context: OffMode()),

@@ -11,9 +11,9 @@ import numpy as np
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
-from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn, ProgramChange
-from sideman.core.parts.comp import GM_PROGRAMS
+from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn, ProgramChange, Voice
 from sideman.core.settings.schema import MidiSettings, PlaySettings, Settings
+from sideman.core.settings.voices import VOICES, voice_of_channel
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
 from sideman_models.course.names import NameModel, generate_names
@@ -33,7 +33,7 @@ PICTURES = (
 class RenderedTake:
     """A solo of `beats` beats over `chart` at `bpm`. `events` (beat, event) are in order.
 
-    `midi` is the content of its MIDI file, in which the accompaniment has a track of its own.
+    `midi` is the content of its MIDI file, in which each voice that accompanies has a track of its own.
     """
 
     name: str
@@ -66,17 +66,23 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
     played = [(due.beat, due.item) for due in play_through(engine) if not isinstance(due.item, BarPlayed)]
     settings, chart, beats = performance.settings, performance.chart, engine.timeline.end or 0.0
     events = [*((0.0, event) for event in engine.sound_setup()), *played]
-    solo = tuple(event for event in events if not _is_accompaniment(event[1], settings.midi))
-    comp = [event for event in events if _is_accompaniment(event[1], settings.midi)]
-    program = ProgramChange(GM_PROGRAMS.get(settings.play.comp, 1) - 1, settings.midi.comp)
-    extra_tracks = [("comp", [(0.0, program), *comp])] if comp else []
+    tracks: dict[Voice, list[tuple[float, MidiEvent]]] = {name: [] for name in VOICES}
+    for beat, event in events:
+        tracks[_voice_of(event, settings.midi)].append((beat, event))
+    solo = tuple(tracks.pop("solo"))
+    extra_tracks = [(name, [(0.0, _program_of(name, settings)), *track]) for name, track in tracks.items() if track]
     bpm, symbols = settings.tempo.bpm, chord_symbols(chart, beats)
     midi = midi_file_bytes(solo, bpm, meter_changes(chart, beats), beats, name, symbols, extra_tracks)
     return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi)
 
 
-def _is_accompaniment(event: MidiEvent, midi: MidiSettings) -> bool:
-    return isinstance(event, NoteOn | NoteOff) and event.channel == midi.comp != midi.channel
+def _voice_of(event: MidiEvent, midi: MidiSettings) -> Voice:
+    return voice_of_channel(event.channel, midi) if isinstance(event, NoteOn | NoteOff) else "solo"
+
+
+def _program_of(voice: Voice, settings: Settings) -> MidiEvent:
+    row, midi = VOICES[voice], settings.midi
+    return ProgramChange((row.program(midi, settings.play) or 1) - 1, row.channel(midi))
 
 
 def take_seed(seed: int, number: int) -> int:

@@ -31,6 +31,7 @@ from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
 from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
 from sideman.core.settings.schema import Settings
+from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
@@ -78,7 +79,8 @@ class Service:
         self._wakeup = Wakeup()
         self._reports = ReportQueue(self._wakeup)
         tempo, bar, wake = settings.tempo, float(chart.meter.quarters), self._wakeup.wake
-        self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if tempo.source == "link" else None
+        needs_link = CLOCK_SOURCES[tempo.source].needs_link
+        self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if needs_link else None
         request_tempo = [link.request_tempo] if link is not None else []
         self._clock_source = make_clock_source(settings, chart, wake, *request_tempo)
         self._notifier = SystemdNotifier()
@@ -156,8 +158,7 @@ class Service:
         """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port."""
         if not ports.has_output:
             return
-        midi = self._settings.midi
-        channels = self._crash_marker.mark_playing(ports.output_name, sorted({midi.channel, midi.comp}))
+        channels = self._crash_marker.mark_playing(ports.output_name, voice_channels(self._settings.midi))
         if channels:
             numbers = ", ".join(map(str, channels))
             _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, ports.output_name)

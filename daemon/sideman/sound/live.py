@@ -21,8 +21,8 @@ from typing import IO, cast
 
 from sideman.core.errors import Unavailable
 from sideman.core.events import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PITCH_BEND, PROGRAM_CHANGE, ProgramChange, encode
-from sideman.core.parts.comp import GM_PROGRAMS
 from sideman.core.settings.schema import MidiSettings, PlaySettings
+from sideman.core.settings.voices import VOICES, voice_of_channel
 from sideman.midi.ports import MidiPorts
 from sideman.sound.fluidsynth import EXECUTABLE as FLUIDSYNTH
 from sideman.sound.fluidsynth import FluidSynth
@@ -75,9 +75,12 @@ class LiveSynth:
             raise Unavailable(f"--sound: {self._failure or f'{FLUIDSYNTH} did not start within {LOAD_TIMEOUT_S:g} s'}")
 
     def set_programs(self, midi: MidiSettings, play: PlaySettings) -> None:
-        """Choose the General MIDI sounds: midi.program for the solo, and a matching one for the accompaniment."""
-        programs = [(midi.program, midi.channel)] if midi.program is not None else []
-        programs += [(GM_PROGRAMS[play.comp], midi.comp)] if play.comp != "off" and midi.comp != midi.channel else []
+        """Choose the General MIDI sounds: midi.program for the solo, and what suits each other voice."""
+        programs = [
+            (program, row.channel(midi))
+            for name, row in VOICES.items()
+            if (program := row.program(midi, play)) is not None and voice_of_channel(row.channel(midi), midi) == name
+        ]
         if programs != self._programs:
             self._programs = programs
             for program, channel in programs:

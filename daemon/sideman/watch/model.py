@@ -18,6 +18,7 @@ from typing import Literal
 from sideman.control import protocol
 from sideman.control.codec import decode_message
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
+from sideman.core.settings.voices import VOICES
 from sideman_models.music.harmony import pitch_name
 from sideman_models.text import printable
 
@@ -105,7 +106,7 @@ class WatchState:
                 self.next_note = coming and protocol.NextNote(coming.beat, coming.pitch, printable(coming.value))
             case protocol.ComingEvent(beat, pitch, value):
                 self.next_note = None if beat is None else protocol.NextNote(beat, pitch, printable(value or ""))
-            case protocol.ValueEvent(beat=beat, pitch=pitch, beats=beats, voice="solo" | "comp" as voice):
+            case protocol.ValueEvent(beat=beat, pitch=pitch, beats=beats, voice=voice) if voice in VOICES:
                 self._notes.append(ViewNote("own" if voice == "solo" else "comp", pitch, beat, beat + beats))
             case protocol.HeardEvent(beat, on, pitch):
                 onset = self._held_onsets.pop(pitch, None)

@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.events import Choice
 from sideman.core.parts.improviser import Improviser, RandomSource
+from sideman.core.parts.masks import MASK_SETTINGS, ValueMasks
+from sideman.core.parts.smoothing import smoothing_rules
+from sideman.core.settings.schema import PlaySettings
 from sideman_models.music.line import LineNote
 from sideman_models.music.values import REST_KIND, Value
 from sideman_models.network.bundle import Bundle
@@ -329,3 +332,19 @@ def test_a_state_that_does_not_fit_is_refused(broken: dict[str, Any]) -> None:
     player = improviser()
     with pytest.raises((ValueError, KeyError)):
         player.restore_state({**player.export_state(0), **broken}, 0)
+
+
+@pytest.mark.parametrize("rate", ["beat", "phrase"])
+@pytest.mark.parametrize("bundle", [classic_bundle(), modern_bundle()])
+def test_masks_are_made_again_for_every_setting_that_they_are_made_from(bundle: Bundle, rate: str) -> None:
+    """Guards against: a new setting that changes the masks at the start, and nothing while sideman plays."""
+    read = set()
+
+    class Recorded:
+        def __getattr__(self, name: str) -> object:
+            read.add(name)
+            return rate if name == "rate" else getattr(PlaySettings(), name)
+
+    recorded: Any = Recorded()
+    ValueMasks(bundle.vocabulary, recorded, smoothing_rules(recorded, classic=bundle.classic))
+    assert {"range", "rate", "window", "leap"} <= read <= set(MASK_SETTINGS)

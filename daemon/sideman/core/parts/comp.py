@@ -41,9 +41,6 @@ SHELL_PITCHES = range(48, 73)
 BASS_PITCHES = range(28, 56)
 GATES = {"off": 0.0, "shells": 0.85, "bass": 0.95}
 """The share of the time to the next onset for which a note sounds."""
-GM_PROGRAMS = {"shells": 1, "bass": 33}
-"""The General MIDI program (1..128) for each style: a piano, a double bass."""
-
 _FIGURE, _WALK, _LANDING, _DIRECTION, _TOUCH = range(16, 21)  # purposes of draws; the solo uses lower numbers
 _VELOCITY_REDUCTION = {"off": 0, "shells": 18, "bass": 6}
 _SHELL_CENTRE = 60

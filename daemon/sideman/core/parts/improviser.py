@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sideman.core.events import Choice
-from sideman.core.parts.masks import Mask, ValueMasks
+from sideman.core.parts.masks import MASK_SETTINGS, Mask, ValueMasks
 from sideman.core.parts.reweight import Logits, Reweighter
 from sideman.core.parts.smoothing import smoothing_rules
 from sideman.core.settings.live import LiveSettings
@@ -38,9 +38,6 @@ PULSE_TICKS = {
     "sixteenth": TICKS_PER_QUARTER // 4,
 }
 """The ticks of a pulse at each rate; at rate `phrase`, which has no pulse, a value lasts its own duration."""
-
-MASK_SETTINGS = ("range", "rate", "window", "leap", "apart", "settle", "repetition", "longest")
-"""The settings from which the masks and the smoothing rules are made."""
 
 DUET_REST_BIAS = 1.5
 """In a duet, each onset per beat of the player adds this to the logits of rests."""

@@ -19,6 +19,9 @@ from sideman_models.music.harmony import Chord
 from sideman_models.music.smoothing import SmoothingRules, settle_length, within_leap, without_repeated
 from sideman_models.music.values import TICKS_PER_QUARTER, Vocabulary
 
+MASK_SETTINGS = ("range", "rate", "window", "leap", "apart", "settle", "repetition", "longest")
+"""The settings from which the masks and the smoothing rules are made."""
+
 Mask = npt.NDArray[np.bool_]
 
 _GRID_DIVISIONS = (4, 6)  # of a beat; modern durations include sixths

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import combinations
 
 from sideman.core.chart.chart import ChartError
 from sideman.core.chart.text import parse_changes
@@ -15,6 +16,7 @@ from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.schema import GROUPS, KEYS, NO_BINDINGS, Settings, closest_key, value_of
 from sideman.core.settings.types import quoted, quoted_name
+from sideman.core.settings.voices import VOICES
 from sideman.core.targets import Bindings
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 
@@ -98,7 +100,10 @@ def _read_value(name: str, value: object) -> object:
 
 
 _DISTINCT_CHANNELS = {
-    ("midi.comp", "midi.channel"): "the accompaniment and the solo would cut off each other's notes",
+    **{
+        (other.channel_key, row.channel_key): f"{other.text} and {row.text} would cut off each other's notes"
+        for row, other in combinations(VOICES.values(), 2)
+    },
     ("midi.chords", "midi.drums"): "sideman does not hear you on the channel of the clicks",
     ("midi.chords", "midi.listen"): "what you hold there are chords, and your notes are heard nowhere else",
 }
@@ -123,7 +128,8 @@ def _problems_between(settings: Settings, written: SettingsLayer) -> list[str]:
         problems.append(f"{where}: midi.input: none: {reason}")
     for keys, reason in _DISTINCT_CHANNELS.items():
         channel, other = (value_of(settings, key) for key in keys)
-        if channel is None or channel != other or (keys[0] == "midi.comp" and settings.play.comp == "off"):
+        idle = any(row.channel_key in keys and not row.plays(settings.play) for row in VOICES.values())
+        if channel is None or channel != other or idle:
             continue
         name = [key for key in written if key in keys][-1]  # the defaults differ, so one of the two was written
         same = keys[1] if name == keys[0] else keys[0]

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from sideman.core.events import ClockMessage, LinkState
+from sideman.core.events import ClockInput, LinkState
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, next_sixteenth
 from sideman.core.timing.tempo import Tempo
 
@@ -73,7 +73,7 @@ class LinkFollower:
         state = "following Link" if self.rolling else "waiting for the start of Link"
         return f"{state} at {self._state.bpm:.1f} bpm, {peers}"
 
-    def receive(self, item: ClockMessage | LinkState, second: float) -> None:
+    def receive(self, item: ClockInput, second: float) -> None:
         """Take in the state of the session at `second`; messages of a MIDI clock are ignored."""
         if not isinstance(item, LinkState):
             return

@@ -2,8 +2,8 @@
 """THE table of clock sources: what may set the pulse, by the name that `tempo.source` gives it.
 
 A clock source says where the music is and whether it rolls; the transport follows it. To add one, write its class
-beside this file, name it in `ClockSourceName`, give it a row in `CLOCK_SOURCES`, and let the service feed it with what
-comes in.
+beside this file, name it in `ClockSourceName` and give it a row in `CLOCK_SOURCES`. A MIDI clock and Link reach it by
+themselves. Anything else needs a message in `ClockInput`, and a feeder in the service that puts it into the inbox.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from sideman.core.events import ClockMessage, LinkState
+from sideman.core.events import ClockInput
 from sideman.core.timing.ableton_link import LinkFollower
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.tempo import Tempo
@@ -38,7 +38,7 @@ class ClockSource(Protocol):
     def status_text(self) -> str:
         """What the clock does, in words for the log."""
 
-    def receive(self, item: ClockMessage | LinkState, second: float) -> None:
+    def receive(self, item: ClockInput, second: float) -> None:
         """Take in a message of the clock that came at `second`."""
 
     def lost_at(self) -> float:
@@ -92,13 +92,15 @@ class ClockSourceOptions:
 class ClockSourceRow:
     """A row of the table: what the source does, in a musician's words, and how it is made; None for our own tempo.
 
-    `accepts_tempo`: it can be asked for another tempo. `needs_midi_input`: it comes in at `midi.input`.
+    `accepts_tempo`: it can be asked for another tempo. `needs_midi_input`: it is a MIDI clock, and comes in at
+    `midi.input`. `needs_link`: it follows an Ableton Link session, which the service joins.
     """
 
     text: str
     make: Callable[[ClockSourceOptions], ClockSource | None]
     accepts_tempo: bool = True
     needs_midi_input: bool = False
+    needs_link: bool = False
 
 
 ClockSourceName = Literal["internal", "midi-clock", "link"]
@@ -120,6 +122,7 @@ CLOCK_SOURCES: Mapping[ClockSourceName, ClockSourceRow] = {
             on_change=options.on_change,
             request_tempo=options.request_tempo,
         ),
+        needs_link=True,
     ),
 }
 """Every clock source by its name."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from sideman.core.events import ClockContinue, ClockMessage, ClockStart, ClockStop, ClockTick, LinkState, SongPosition
+from sideman.core.events import ClockContinue, ClockInput, ClockStart, ClockStop, ClockTick, SongPosition
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, CLOCK_TICKS_PER_SIXTEENTH, ClockPLL
 from sideman.core.timing.tempo import Tempo
 
@@ -75,7 +75,7 @@ class MidiClockFollower:
             return f"hearing a clock at {self._shown_bpm:.1f} bpm, waiting for its start"
         return "clock lost, waiting for it" if self._was_lost else "waiting for clock"
 
-    def receive(self, item: ClockMessage | LinkState, second: float) -> None:
+    def receive(self, item: ClockInput, second: float) -> None:
         """Take in a message of the clock that came at `second`."""
         match item:
             case ClockTick():
