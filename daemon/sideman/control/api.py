@@ -24,6 +24,7 @@ from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
 from sideman.core.events import Command, LearnBinding, ModeChanged, Report, SetMode, SettingsChanged
+from sideman.core.positions import reached_beat
 from sideman.core.settings.bindings import read_learn_target
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import KEYS, Settings, is_live, value_of, with_values, write_value
@@ -34,8 +35,6 @@ from sideman.exit_status import exit_status_and_message
 
 _LONG_KEYS = ("chart.changes",)  # too long for every status; `get` and the chart event have them
 _STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LONG_KEYS)
-_EPSILON_BEATS = 1e-6  # beats; what arithmetic may leave between a bar line and the beat that was waited for
-
 _log = logging.getLogger(__name__)
 
 
@@ -179,7 +178,7 @@ class ControlApi:
 def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
     """Return the place in the music `beats_ahead` after the snapshot, its chords as the player reads them."""
     chart, place = snapshot.chart_position(beats_ahead)
-    reached = max(0.0, place + _EPSILON_BEATS)
+    reached = max(0.0, reached_beat(place))
     transpose = snapshot.settings.midi.transpose
     return protocol.BeatEvent(
         beat=round(snapshot.beat + beats_ahead),

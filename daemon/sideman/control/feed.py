@@ -19,6 +19,7 @@ from sideman.control.api import ControlApi, beat_event, next_note
 from sideman.control.protocol import Event
 from sideman.core import events
 from sideman.core.chart.chart import Chart
+from sideman.core.positions import reached_beat
 from sideman.core.settings.schema import write_value
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
@@ -27,7 +28,6 @@ MAX_DELAY_S = 0.05
 """The next note, a new chart and log lines are sent within this time."""
 STATUS_INTERVAL_S = 0.5
 _MAX_LOG_LINES = 100
-_EPSILON_BEATS = 1e-6  # beats; what arithmetic may leave between a beat and the second it was expected on
 
 
 class EventFeed:
@@ -84,7 +84,7 @@ class EventFeed:
         if chart is not self._chart or transpose != self._transpose:
             self._chart, self._transpose = chart, transpose
             yield _chart_event(chart, transpose)
-        number = math.floor(snapshot.beat + snapshot.beats_since(now) + _EPSILON_BEATS)
+        number = math.floor(reached_beat(snapshot.beat + snapshot.beats_since(now)))
         if snapshot.rolling and number != self._beat:
             self._beat = number
             yield beat_event(snapshot, number - snapshot.beat)
@@ -107,7 +107,7 @@ class EventFeed:
         """Return the second when `timed_events` may have something next."""
         snapshot = self._snapshot()
         beat = snapshot.beat + snapshot.beats_since(now)
-        seconds = (math.floor(beat + _EPSILON_BEATS) + 1 - beat) * 60 / snapshot.bpm if snapshot.rolling else math.inf
+        seconds = (math.floor(reached_beat(beat)) + 1 - beat) * 60 / snapshot.bpm if snapshot.rolling else math.inf
         return now + min(seconds, MAX_DELAY_S)
 
     def set_watched(self, *, watched: bool) -> None:
