@@ -29,9 +29,9 @@ def bars(data: bytes) -> list[str]:
 def as_midi(chart: Chart) -> bytes:
     """A MIDI file with the chord symbols of a chart, and a click until its end."""
     numbered = enumerate(chart.bars)
-    told = [(chart.beat_of_bar(number) + at, chord.text) for number, bar in numbered for at, chord in bar.chords]
+    symbols = [(chart.beat_of_bar(number) + at, chord.text) for number, bar in numbered for at, chord in bar.chords]
     meters = [midi_files.meter_event(beat, meter.numerator, meter.denominator) for beat, meter in chart.meters]
-    head = [*meters, *midi_files.marker_events(told)]
+    head = [*meters, *midi_files.marker_events(symbols)]
     return midi_files.midi_bytes(
         midi_files.track(head, "Ours"), midi_files.track(midi_files.note_events([(0, chart.length, 60)]), "Pad")
     )

@@ -22,8 +22,8 @@ FOUR = Meter(4, 4)
 def harmony(root: str = "C", kind: str = "major", text: str = "", more: str = "") -> str:
     """A chord symbol."""
     alter = {"b": "<root-alter>-1</root-alter>", "#": "<root-alter>1</root-alter>"}.get(root[1:], "")
-    told = f' text="{text}"' if text else ""
-    return f"<harmony><root><root-step>{root[0]}</root-step>{alter}</root><kind{told}>{kind}</kind>{more}</harmony>"
+    label = f' text="{text}"' if text else ""
+    return f"<harmony><root><root-step>{root[0]}</root-step>{alter}</root><kind{label}>{kind}</kind>{more}</harmony>"
 
 
 def rest(quarters: float = 4) -> str:
@@ -125,8 +125,8 @@ def test_the_form_of_a_score_is_read(bars: list[str], expected: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_chord_is_read(kind: str) -> None:
     """Guards against: a score is refused for one of its chords, or plays another."""
-    told = "<bass><bass-step>E</bass-step><bass-alter>-1</bass-alter></bass>"
-    chord = read_musicxml(score(bar(harmony("Bb", kind, more=told), rest())), "x").bars[0].chords[0][1]
+    bass = "<bass><bass-step>E</bass-step><bass-alter>-1</bass-alter></bass>"
+    chord = read_musicxml(score(bar(harmony("Bb", kind, more=bass), rest())), "x").bars[0].chords[0][1]
     assert chord == parse_chord(f"Bb{KINDS[kind]}/Eb")
 
 
@@ -158,8 +158,8 @@ def test_chords_stand_on_their_beats() -> None:
     first = bar(time(3, 4), harmony(), rest(1), harmony("D"), rest(1), moved, rest(1))
     pick_up = f'<measure number="0" implicit="yes">{rest(1)}</measure>'
     chart = read_musicxml(score(pick_up, first, bar(harmony("A"), rest(3))), "x")
-    told = [[(at, str(chord)) for at, chord in each.chords] for each in chart.bars]
-    assert told == [[(0, "C"), (1, "D"), (2.5, "G")], [(0, "A")]]
+    printed = [[(at, str(chord)) for at, chord in each.chords] for each in chart.bars]
+    assert printed == [[(0, "C"), (1, "D"), (2.5, "G")], [(0, "A")]]
     assert (chart.meter, chart.info.title, chart.info.composer) == (Meter(3, 4), "Ours", "Nobody")
 
 
@@ -285,8 +285,8 @@ def compressed(
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:
         if container:
-            told = f'<container><rootfiles><rootfile full-path="{name}"/></rootfiles></container>'
-            archive.writestr("META-INF/container.xml", told)
+            listed = f'<container><rootfiles><rootfile full-path="{name}"/></rootfiles></container>'
+            archive.writestr("META-INF/container.xml", listed)
         archive.writestr("0.xml", "<nothing/>" if container else data)
         archive.writestr(name, data)
     return file.getvalue()

@@ -225,9 +225,9 @@ def test_the_socket_is_found(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_pa
             assert cli.main(["ctl", *words, "status"]) == 0
             assert "'alto'" in capsys.readouterr().out
         assert cli.main(["ctl", "--name", "tenor", "status"]) == 69
-        told = capsys.readouterr().err
-        assert str(run / "sideman" / "control-tenor.sock") in told
-        assert "/run/sideman/control-tenor.sock" in told
+        printed = capsys.readouterr().err
+        assert str(run / "sideman" / "control-tenor.sock") in printed
+        assert "/run/sideman/control-tenor.sock" in printed
         again = [sys.executable, "-m", "sideman", "run", "--set", "midi.output=none", "--set", "midi.input=none"]
         second = subprocess.run(
             again, env=daemon_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False

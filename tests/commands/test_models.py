@@ -54,10 +54,10 @@ def test_the_list_names_every_network(own: Path, capsys: pytest.CaptureFixture[s
     assert rows["old"][1:] == ["classic", str(classic.n_a), str(classic.n_values), "-", str(own / "old")]
     assert rows["torn"][1:] == ["broken", str(own / "torn")]
     run("list", "--json")
-    told = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
-    assert told["mine"]["bits_per_value"] == 4.25
-    assert told["old"]["bits_per_value"] is None
-    assert "do not match" in told["torn"]["wrong"]
+    printed = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert printed["mine"]["bits_per_value"] == 4.25
+    assert printed["old"]["bits_per_value"] is None
+    assert "do not match" in printed["torn"]["wrong"]
 
 
 def test_without_any_network_the_list_says_so(
@@ -81,10 +81,10 @@ def test_a_network_is_shown_with_card_figures_and_pictures(own: Path, capsys: py
     run("show", own / "old")
     assert "It has no card." in capsys.readouterr().out
     run("show", "mine", "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert told["facts"] == FIGURES
-    assert told["pictures"] == [str(own / "mine" / "a.png")]
-    assert told["units"] == modern_bundle().weights.n_a
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["facts"] == FIGURES
+    assert printed["pictures"] == [str(own / "mine" / "a.png")]
+    assert printed["units"] == modern_bundle().weights.n_a
 
 
 @pytest.mark.tensorflow

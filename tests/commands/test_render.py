@@ -102,11 +102,11 @@ def test_the_length_is_chart_choruses_unless_bars_are_given(folder: Path) -> Non
 @given(charts(), st.floats(1, 40))
 def test_the_chords_of_a_picture_are_those_of_the_chart(chart: Chart, beats: float) -> None:
     """Guards against: a picture with other chords than those that were played over."""
-    told = list(chord_symbols(chart, beats))
-    assert told[0][0] == 0
-    assert all(beat < beats for beat, _ in told)
+    printed = list(chord_symbols(chart, beats))
+    assert printed[0][0] == 0
+    assert all(beat < beats for beat, _ in printed)
     for half in range(int(2 * beats)):
-        name = [text for beat, text in told if beat <= half / 2 + 1e-6][-1]
+        name = [text for beat, text in printed if beat <= half / 2 + 1e-6][-1]
         assert name == chart.chord_at(half / 2).text
 
 
@@ -144,8 +144,8 @@ def test_many_takes_have_names_and_seeds_of_their_own(folder: Path, capsys: pyte
     run("--takes", "3", "--out", "takes", "--seed", "5", "--bars", "2")
     *lines, last = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"3 takes, seed 5: 0\.2 minutes of music, [\d,]+ × real time", last)
-    told = [re.fullmatch(r"takes/(\w+)\.mid: \d+ notes, 2 bars, seed (\d+)", line) for line in lines]
-    found = {match[1]: match[2] for match in told if match}
+    printed = [re.fullmatch(r"takes/(\w+)\.mid: \d+ notes, 2 bars, seed (\d+)", line) for line in lines]
+    found = {match[1]: match[2] for match in printed if match}
     assert len(found) == len({*found.values()}) == 3
     for name, seed in found.items():
         run("--out", "again.mid", "--seed", seed, "--bars", "2")

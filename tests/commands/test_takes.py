@@ -71,10 +71,10 @@ def test_the_list_shows_every_take(folder: TakeFolder, take: Journal, capsys: py
     totals = take.totals()
     assert row.split()[:1] + row.split()[3:8] == [take.name, "0:08", str(totals.bars), str(totals.played), "4", "120.0"]
     run("list", "--json")
-    broken, told = json.loads(capsys.readouterr().out)
+    broken, printed = json.loads(capsys.readouterr().out)
     assert "not the journal of a take" in broken["wrong"]
-    assert told["name"] == take.name
-    assert (told["bars"], told["heard"], told["seed"], told["whole"]) == (5, 4, 1, True)
+    assert printed["name"] == take.name
+    assert (printed["bars"], printed["heard"], printed["seed"], printed["whole"]) == (5, 4, 1, True)
 
 
 def test_other_files_among_the_takes_are_listed_and_not_touched(
@@ -167,10 +167,10 @@ def test_a_take_is_shown_with_chart_settings_and_bars(take: Journal, capsys: pyt
     assert "\nplay.rate is sixteenth\n" in shown
     assert "\nbar 4 | A7alt | " in shown
     run("show", take.name, "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert told["settings"]["play.rate"] == "eighth"
-    assert told["settings"]["play.temperature"] == 1.0
-    assert any(line.startswith("bar 2 | G7") for line in told["log"])
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["settings"]["play.rate"] == "eighth"
+    assert printed["settings"]["play.temperature"] == 1.0
+    assert any(line.startswith("bar 2 | G7") for line in printed["log"])
 
 
 def test_a_take_is_shown_in_the_players_key(folder: TakeFolder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -275,8 +275,8 @@ def test_a_daemon_that_is_killed_leaves_a_take_up_to_the_last_bar(tmp_path: Path
     (name,) = folder.names()
     song = mido.MidiFile(folder.midi(name), charset="utf-8")  # before any command has looked at it
     assert [sum(message.time for message in track) / song.ticks_per_beat >= 16 for track in song.tracks] == [True] * 3
-    told = json.loads(run_sideman("takes", "list", "--json", env=env).stdout)
-    assert (told[0]["name"], told[0]["bars"] >= 4) == (name, True)
+    printed = json.loads(run_sideman("takes", "list", "--json", env=env).stdout)
+    assert (printed[0]["name"], printed[0]["bars"] >= 4) == (name, True)
     bars = [line.partition("bar ")[2] for line in daemon.log if " bar " in line]
     shown = run_sideman("takes", "show", name, env=env).stdout
     assert all(f"bar {bar}\n" in shown for bar in bars[:4])

@@ -295,9 +295,9 @@ def test_a_loop_is_measured_and_the_result_is_written(others: Others, tmp_path: 
     config.parent.mkdir(parents=True)
     config.write_text("# mine\nplay:\n  density: 2\n")
     process = _calibrate(others, tmp_path, "--json", "--write")
-    told, said = process.communicate(timeout=LONG)
+    printed, said = process.communicate(timeout=LONG)
     assert process.returncode == 0, said
-    found = json.loads(told)
+    found = json.loads(printed)
     assert found["notes"] == found["back"] == 8
     assert 0 < found["median_ms"] <= found["p95_ms"]
     assert found["offset_ms"] == -round(found["median_ms"] / 2)

@@ -94,14 +94,14 @@ def test_systemd_gets_true_notifications(tmp_path: Path) -> None:
         manager.settimeout(TIMEOUT_S)
         env = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "200000"}
         with running_daemon(tmp_path, *NO_PORTS, **env) as daemon:
-            told = manager.recv(4096).decode()
-            assert told.startswith("READY=1")
-            assert "STATUS=playing; output none" in told
-            while "WATCHDOG=1" not in told:
-                told = manager.recv(4096).decode()
+            printed = manager.recv(4096).decode()
+            assert printed.startswith("READY=1")
+            assert "STATUS=playing; output none" in printed
+            while "WATCHDOG=1" not in printed:
+                printed = manager.recv(4096).decode()
             daemon.process.send_signal(signal.SIGTERM)
-            while "STOPPING=1" not in told:
-                told = manager.recv(4096).decode()
+            while "STOPPING=1" not in printed:
+                printed = manager.recv(4096).decode()
             assert daemon.stop() == 0
 
 

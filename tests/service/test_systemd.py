@@ -31,8 +31,8 @@ def test_all_notifications(tmp_path: Path) -> None:
         notifier.status("two\nlines")
         notifier.notify_watchdog()
         notifier.stopping()
-        told = [manager.recv(4096).decode() for _ in range(4)]
-    assert told == ["READY=1\nSTATUS=playing", "STATUS=two lines", "WATCHDOG=1", "STOPPING=1\nSTATUS=stopping"]
+        printed = [manager.recv(4096).decode() for _ in range(4)]
+    assert printed == ["READY=1\nSTATUS=playing", "STATUS=two lines", "WATCHDOG=1", "STOPPING=1\nSTATUS=stopping"]
 
 
 @pytest.mark.skipif(not Path("/proc/sys/kernel").exists(), reason="abstract sockets are Linux's")

@@ -55,7 +55,7 @@ def until(true: Callable[[], T]) -> T:
     raise AssertionError("it never came true")
 
 
-# -- what it is told
+# -- what it is printed
 
 
 @pytest.mark.parametrize(
@@ -187,12 +187,12 @@ def test_the_synth_always_ends_with_the_daemon(number: signal.Signals, tmp_path:
         daemon.wait_for("bar 2")
         daemon.stop(number)
     until((tmp_path / "fluidsynth.ended").exists)
-    told = heard(tmp_path)
-    assert told[0] == "prog 1 32"
-    assert {line.split()[1] for line in told if line.startswith("noteon")} == {"0", "1"}
+    printed = heard(tmp_path)
+    assert printed[0] == "prog 1 32"
+    assert {line.split()[1] for line in printed if line.startswith("noteon")} == {"0", "1"}
     if number != signal.SIGKILL:
-        left = {tuple(line.split()[1:3]) for line in told if line.startswith("noteon")}
-        last = {key: [line.split()[0] for line in told if tuple(line.split()[1:3]) == key][-1] for key in left}
+        left = {tuple(line.split()[1:3]) for line in printed if line.startswith("noteon")}
+        last = {key: [line.split()[0] for line in printed if tuple(line.split()[1:3]) == key][-1] for key in left}
         assert set(last.values()) == {"noteoff"}
 
 

@@ -229,7 +229,8 @@ class Engine:
                 for heard in self.listening.hear(item, second):
                     self.report(heard)
             case _ if isinstance(item, ClockInput):
-                return self._follow_clock(item, second)
+                reached = self.transport.furthest_beat(second)
+                return self._move_transport(self.transport.follow(item, second), second, reached)
             case Panic():
                 return [*self.ledger.panic(), *self.sound_setup()]
             case ReleaseChannel(channel):
@@ -237,14 +238,14 @@ class Engine:
             case Start():
                 return self._move_transport(self.transport.command("start"), second)
             case Stop():
-                reached = self.transport.furthest_beat(second)
-                return self._move_transport(self.transport.command("stop"), second, reached)
+                return self._move_transport(self.transport.command("stop"), second)
             case SetMode(mode, now):
                 return self._request_mode(mode, second, now=now)
             case PlayVariation():
                 self._soloist.play_variation(self._bar_line)
-            case TapTempo():
-                return self._tap_tempo(second)
+            case TapTempo() if CLOCK_SOURCES[self.settings.tempo.source].accepts_tempo:
+                if (bpm := self._taps.tap(second)) is not None:
+                    return self.receive(ChangeSettings((("tempo.bpm", bpm),)), second)
             case SetPortPeriod(period_s) if self.transport.clock is not None:
                 self.transport.clock.set_port_period(period_s)
             case ChangeSettings(values):
@@ -254,11 +255,6 @@ class Engine:
         return []
 
     # -- commands
-
-    def _tap_tempo(self, second: float) -> list[MidiEvent]:
-        """Take the tempo of the last taps, unless the clock that we follow cannot be asked for another."""
-        bpm = self._taps.tap(second) if CLOCK_SOURCES[self.settings.tempo.source].accepts_tempo else None
-        return [] if bpm is None else self.receive(ChangeSettings((("tempo.bpm", bpm),)), second)
 
     def _change_settings(self, values: tuple[tuple[str, object], ...], second: float) -> list[MidiEvent]:
         """Apply changed settings from the next note that can still be chosen again; a mode from the next bar line."""
@@ -346,10 +342,6 @@ class Engine:
         return []
 
     # -- the transport
-
-    def _follow_clock(self, item: ClockInput, second: float) -> list[MidiEvent]:
-        reached = self.transport.furthest_beat(second)
-        return self._move_transport(self.transport.follow(item, second), second, reached)
 
     def _move_transport(self, transition: Transition, second: float, reached: float | None = None) -> list[MidiEvent]:
         """Do what a transition of the transport asks for; the music had come to the beat `reached`."""

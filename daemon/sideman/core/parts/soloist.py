@@ -162,7 +162,10 @@ class Soloist:
             self._bar.append(choice)
             self._record(choice)
             return []
-        if self._was_played_already(beat, second) or self._timeline.is_late(beat, second):
+        # Sent early, a note may have been played for the same time just before, in what a jump has ended.
+        played_already = beat <= reached_beat(self._timeline.beat_at(self._last_note_s))
+        played_already &= second - self._last_note_s > _TOO_SHORT_TO_HEAR_S
+        if played_already or self._timeline.is_late(beat, second):
             self.missed_notes += 1
             self._continue_after(replace(choice, pitch=None))
             self._improviser.record_missed(choice)
@@ -185,13 +188,6 @@ class Soloist:
         """Return what was played since the last call."""
         played, self._bar = tuple(self._bar), []
         return played
-
-    def _was_played_already(self, beat: float, second: float) -> bool:
-        """Whether a note was played for the same time just before: sent early, it belonged to what a jump has ended."""
-        return (
-            beat <= reached_beat(self._timeline.beat_at(self._last_note_s))
-            and second - self._last_note_s > _TOO_SHORT_TO_HEAR_S
-        )
 
     def _cut_to_room(self, choice: Choice) -> Choice:
         """Return `choice`, ending at the latest with its turn, the final note or the variation that follows."""
@@ -219,20 +215,18 @@ class Soloist:
             self._phrase.clear()
             self._silent_since = choice.tick
         self._last_tick = choice.tick
-        if self._variation is not None and choice.tick >= self._variation.start:
-            self._advance_variation(self._variation, choice)
+        variation = self._variation
+        if variation is not None and choice.tick >= variation.start:
+            if self._phrase and self._phrase[-1].tick < variation.start:
+                self._phrase.clear()
+            if variation.next_tick(choice.tick) == choice.tick:
+                variation.advance(choice.pitch)
+            if variation.next_tick(choice.tick) is None:
+                self._variation = None
         self._next_tick = choice.tick + choice.length
         if choice.pitch is not None:
             self._silent_since = self._next_tick
         self._phrase.append(choice)
-
-    def _advance_variation(self, variation: Variation, choice: Choice) -> None:
-        if self._phrase and self._phrase[-1].tick < variation.start:
-            self._phrase.clear()
-        if variation.next_tick(choice.tick) == choice.tick:
-            variation.advance(choice.pitch)
-        if variation.next_tick(choice.tick) is None:
-            self._variation = None
 
     # -- what changes while it plays
 
