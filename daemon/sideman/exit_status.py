@@ -44,7 +44,7 @@ INTERRUPTED = ExitStatus(130, "Ctrl-C, or a second Ctrl-C while the daemon stops
 
 def exit_statuses() -> list[ExitStatus]:
     """The whole table, by number. Status 0, success, is not in it."""
-    classes: list[type[SidemanError]] = [SidemanError, *(kind for kind in SidemanError.__subclasses__())]
+    classes: list[type[SidemanError]] = [SidemanError, *SidemanError.__subclasses__()]
     rows = [ExitStatus(kind.exit_status, kind.__doc__ or "", kind.restart_helps) for kind in classes]
     return sorted([*rows, REPLAY_DIFFERS, INTERRUPTED], key=lambda row: row.number)
 

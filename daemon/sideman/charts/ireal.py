@@ -72,7 +72,18 @@ def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
     if not songs:
         advice = "export a song or a playlist as HTML, or share its link"
         raise ChartError(f"{source}: it has no song of iReal Pro; {advice}")
-    song = songs[0] if wanted is None else _choose_song(songs, wanted, source)
+    titles = [song.title.casefold() for song in songs]
+    if wanted is None:
+        song = songs[0]
+    elif re.fullmatch(r"[0-9]{1,6}", wanted) and 1 <= int(wanted) <= len(songs):
+        song = songs[int(wanted) - 1]
+    elif wanted.casefold() in titles:
+        song = songs[titles.index(wanted.casefold())]
+    else:
+        nearest = difflib.get_close_matches(wanted.casefold(), titles, 1)
+        hint = f"; did you mean {songs[titles.index(nearest[0])].title!r}?" if nearest else ""
+        missing = f"{source}: it has {len(songs)} songs, but none is {wanted!r}"
+        raise ChartError(f"{missing}: give a title, or a number from 1{hint}")
     if len(song.music) > _MAX_MUSIC_LENGTH:
         raise ChartError(f"{source}, {song.title or 'untitled'}: its music is too long for a song")
     return _IRealReader(song, f"{source}, {song.title or 'untitled'}").read()
@@ -147,18 +158,6 @@ def _tonic(text: str) -> str:
         return parse_key(text)
     except ValueError:
         return ""
-
-
-def _choose_song(songs: list[Song], wanted: str, source: str) -> Song:
-    if re.fullmatch(r"[0-9]{1,6}", wanted) and 1 <= int(wanted) <= len(songs):
-        return songs[int(wanted) - 1]
-    titles = [song.title.casefold() for song in songs]
-    if wanted.casefold() in titles:
-        return songs[titles.index(wanted.casefold())]
-    nearest = difflib.get_close_matches(wanted.casefold(), titles, 1)
-    hint = f"; did you mean {songs[titles.index(nearest[0])].title!r}?" if nearest else ""
-    missing = f"{source}: it has {len(songs)} songs, but none is {wanted!r}"
-    raise ChartError(f"{missing}: give a title, or a number from 1{hint}")
 
 
 class _IRealReader:

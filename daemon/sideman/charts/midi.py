@@ -16,13 +16,7 @@ from math import ceil, floor
 
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, chord_onsets, make_bar, parse_meter
 from sideman.core.chart.form import MAX_BARS
-from sideman_models.corpus.midi.chord_sources import (
-    ChordSource,
-    InferredChords,
-    SymbolChords,
-    chords_from_accompaniment,
-    chords_from_symbols,
-)
+from sideman_models.corpus.midi import chord_sources
 from sideman_models.corpus.midi.meter import MeterSection, find_meter_sections
 from sideman_models.corpus.midi.parser import MidiError, parse_midi
 from sideman_models.corpus.midi.parts import MidiPart, find_melody, skyline, split_into_parts
@@ -42,7 +36,7 @@ def read_midi_chart(data: bytes, source: str) -> Chart:
     numbered = [each for each in enumerate(midi.tracks, 1) if midi.file_type != 2 or each[1].notes or each[1].texts]
     tracks = numbered[:1] if midi.file_type == 2 else numbered  # in type 2, every track is a song of its own
     pitched = [part for part in split_into_parts(tracks, midi.ticks_per_quarter) if not part.is_drums]
-    chords: ChordSource | None = chords_from_symbols(tracks, midi.ticks_per_quarter)
+    chords: chord_sources.ChordSource | None = chord_sources.chords_from_symbols(tracks, midi.ticks_per_quarter)
     signatures = [
         (tick * TICKS_PER_QUARTER / midi.ticks_per_quarter, numerator, denominator)
         for _, track in tracks
@@ -53,7 +47,7 @@ def read_midi_chart(data: bytes, source: str) -> Chart:
         missing = "no chord symbols in its texts, and no notes but drums to detect chords from"
         raise ChartError(f"{source}: it has {missing}")
     onsets = [0.0, *(note[0] for part in pitched for note in part.notes)]
-    onsets += [chords.chords[-1][0]] if isinstance(chords, SymbolChords) else []
+    onsets += [chords.chords[-1][0]] if isinstance(chords, chord_sources.SymbolChords) else []
     end = max([max(onsets) + 1, *(note[1] for part in pitched for note in part.notes)])
     sections, _ = find_meter_sections(signatures, end)
     bars: list[Bar] = []
@@ -74,15 +68,17 @@ def read_midi_chart(data: bytes, source: str) -> Chart:
     return Chart(tuple(bars), ChartInfo(title=" ".join(title.split())[:200] if title.isprintable() else ""))
 
 
-def _find_chords(pitched: Sequence[MidiPart], signatures: Sequence[tuple[float, int, int]]) -> InferredChords | None:
+def _find_chords(
+    pitched: Sequence[MidiPart], signatures: Sequence[tuple[float, int, int]]
+) -> chord_sources.ChordSource | None:
     named = next((part for part in pitched if part.is_chords), None)
     if named or len(pitched) == 1:
-        return InferredChords((named or pitched[0]).notes, (), "")
+        return chord_sources.InferredChords((named or pitched[0]).notes, (), "")
     if not pitched:
         return None
     _, numerator, denominator = signatures[0] if signatures else (0.0, 4, 4)
     melody, _ = find_melody(pitched, round(4 * TICKS_PER_QUARTER * numerator / denominator))
-    return chords_from_accompaniment(pitched, melody, skyline(melody.notes))
+    return chord_sources.chords_from_accompaniment(pitched, melody, skyline(melody.notes))
 
 
 def _bar_range(section: MeterSection, last: float, *, is_last: bool) -> tuple[int, int]:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from sideman_models.corpus.corpus import Corpus
     from sideman_models.corpus.midi.reader import ReadingOptions
 
+MAX_SEED = 2**32 - 1
+
 
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the options that `load_settings` reads."""
-    group = parser.add_argument_group(
-        "settings", "later ones override earlier ones: defaults, preset, configuration file, --set"
-    )
+    order = "later ones override earlier ones: defaults, preset, configuration file, --set"
+    group = parser.add_argument_group("settings", order)
     group.add_argument("--config", metavar="FILE", help="the configuration file, instead of the usual one")
     group.add_argument("--preset", metavar="NAME", help="a ready-made style, such as bebop")
     text = "one setting, such as tempo.bpm=160; may be repeated"
@@ -65,6 +66,12 @@ def check_numbers(args: argparse.Namespace, ranges: Mapping[str, tuple[int, int]
         number = getattr(args, name)
         if number is not None and not least <= number <= most:
             raise UsageError(f"--{name} {number}: {words} {least} to {most}")
+
+
+def check_out_folder(folder: Path, marker: str, kind: str) -> None:
+    """Raises UsageError if something else than `kind`, which has a file `marker`, is at the place for the output."""
+    if folder.exists() and not (folder / marker).is_file():
+        raise UsageError(f"--out {folder}: something else than {kind} is already there")
 
 
 def add_reading_options(parser: argparse.ArgumentParser, more: str = "") -> None:

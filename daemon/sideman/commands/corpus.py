@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from sideman_models.corpus.midi.reader import FileReport
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES
 from sideman_models.course.corpus import read_classic, training_arrays
 from sideman_models.music.harmony import Chord
-from sideman_models.music.values import Value, Vocabulary
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import count_noun, printable
 
@@ -45,10 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the facts or the values of all files together, with --classic of each file.
-
-    Raises NoSuchInput, NotPermitted, UnreadableInput, UsageError, CorpusError or BundleError.
-    """
+    """Print the facts or the values of all files together, with --classic of each file."""
     if args.model and (args.classic or not args.values):
         raise UsageError("--model needs --values, and excludes --classic")
     if args.chord_accuracy and (args.classic or args.values):
@@ -77,7 +73,11 @@ def _modern_lines(args: argparse.Namespace) -> Iterator[str]:
     corpus = modern.read_corpus(args.files, reading_options(args))
     if args.values:
         known = load_bundle(args.model).vocabulary if args.model else None
-        yield from (" ".join(_value_texts(piece.values, known)) for piece in corpus.pieces)
+        for piece in corpus.pieces:
+            values = piece.values
+            if known:  # each becomes the nearest known value; rests without one are left out
+                values = tuple(known.values[at] for at in map(known.nearest_index, values) if at is not None)
+            yield " ".join(value.text for value in values)
     elif args.json:
         yield json.dumps({**modern.corpus_facts(corpus), "midi_files": [asdict(report) for report in corpus.reports]})
     else:
@@ -133,25 +133,13 @@ def _chorus_chords(path: Path) -> Sequence[Chord]:
     return [chart.chord_at(beat) for beat in range(TRIAL_CHORUSES * int(chart.length))]
 
 
-def _value_texts(values: Iterable[Value], known: Vocabulary | None) -> Iterator[str]:
-    """The values as text. With `known`, each becomes the nearest known value; rests without one are left out."""
-    for value in values:
-        if known is None:
-            yield value.text
-        elif (index := known.nearest_index(value)) is not None:
-            yield known.values[index].text
-
-
 def _format_facts(facts: Mapping[str, object]) -> str:
-    width = max(map(len, facts))
-    return "\n".join(f"{name.replace('_', ' '):<{width}}  {_format_fact(fact)}" for name, fact in facts.items())
-
-
-def _format_fact(fact: object) -> str:
-    match fact:
-        case dict():
-            return "  ".join(f"{name} x {count}" for name, count in fact.items()) or "none"
-        case list():
-            return " ".join(map(str, fact)) or "none"
-        case _:
-            return str(fact)
+    width, lines = max(map(len, facts)), []
+    for name, fact in facts.items():
+        text = str(fact)
+        if isinstance(fact, dict):
+            text = "  ".join(f"{each} x {count}" for each, count in fact.items()) or "none"
+        elif isinstance(fact, list):
+            text = " ".join(map(str, fact)) or "none"
+        lines.append(f"{name.replace('_', ' '):<{width}}  {text}")
+    return "\n".join(lines)

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from sideman.commands.common import add_options, add_reading_options, check_numbers, read_music
+from sideman.commands.common import MAX_SEED, add_options, add_reading_options, check_numbers, read_music
 from sideman.core.errors import CannotCreate
 from sideman.files import check_readable, write_file
 from sideman.render.over_solos import play_over_solos
@@ -20,16 +20,9 @@ from sideman_models.evaluation.report import make_report, with_played_music
 from sideman_models.evaluation.text import report_text
 from sideman_models.music.solos import Piece
 from sideman_models.network.bundle import Bundle, load_bundle
-from sideman_models.training.split import (
-    files_known_before,
-    lineage,
-    read_split_rule,
-    split_by_rule,
-    training_file_hashes,
-)
+from sideman_models.training import split as splits
 
 CHORUSES, MAX_CHORUSES = 100, 100_000
-_MAX_SEED = 2**32 - 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,20 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         ("--choruses", "N", int, f"how many choruses the network plays over the pieces' chords ({CHORUSES}; 0: none)"),
         ("--seed", "N", int, "the random seed of everything that is drawn (0)"),
-        ("--report", "FILE.png", Path, "also draw the report as a picture"),
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--report", type=Path, metavar="FILE.png", help="also draw the report as a picture")
     parser.set_defaults(choruses=CHORUSES, seed=0)
     add_reading_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the figures.
-
-    Raises UsageError, NoSuchInput, NotPermitted, CannotCreate, ModuleNotFoundError (a picture without matplotlib),
-    BundleError or CorpusError.
-    """
-    check_numbers(args, {"choruses": (0, MAX_CHORUSES), "seed": (0, _MAX_SEED - MAX_CHORUSES)})
+    """Print the figures."""
+    check_numbers(args, {"choruses": (0, MAX_CHORUSES), "seed": (0, MAX_SEED - MAX_CHORUSES)})
     for path in [*args.files, *args.train]:
         check_readable(path)
     if args.report:
@@ -88,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _measured_and_training(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> tuple[list[Piece], list[Piece]]:
     """The pieces to measure, and the pieces to train the n-grams on. No title is in both."""
-    split = split_by_rule(corpus.pieces, read_split_rule(bundle.facts, bundle.path))
+    split = splits.split_by_rule(corpus.pieces, splits.read_split_rule(bundle.facts, bundle.path))
     everything = [piece for piece in split.training + split.held_out if not piece.other_feel]
     pieces = [*split.held_out] if args.unseen else everything
     if not pieces and args.unseen:
@@ -104,12 +93,12 @@ def _measured_and_training(bundle: Bundle, corpus: Corpus, args: argparse.Namesp
 
 def _known_music_remarks(bundle: Bundle, corpus: Corpus, args: argparse.Namespace) -> list[str]:
     """A remark for each measured file that the network has learned from."""
-    own, *before = lineage(bundle.facts)
+    own, *before = splits.lineage(bundle.facts)
     if args.unseen:
-        files = files_known_before(before, read_split_rule(own, bundle.path), corpus.files, bundle.path)
+        files = splits.files_known_before(before, splits.read_split_rule(own, bundle.path), corpus.files, bundle.path)
         why = f"a network from which {bundle.name} was trained has learned from it, and held out other titles"
     else:
-        hashes = set().union(*map(training_file_hashes, (own, *before)))
+        hashes = set().union(*map(splits.training_file_hashes, (own, *before)))
         files = [name for name, sha256 in sorted(corpus.files.items()) if sha256 in hashes]
         why = f"{bundle.name} learned from it, so the figures include music that it has seen (see --unseen)"
     return [f"{name}: {why}" for name in files]

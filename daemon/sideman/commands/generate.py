@@ -48,11 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the tune, and print what was written.
-
-    Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, Unavailable, or CorpusError and BundleError of the
-    models' package.
-    """
+    """Write the tune, and print what was written."""
     check_readable(args.file)
     check_numbers(args, {"steps": (1, MAX_VALUES), "temperature": (0, 100)})
     if args.seed is not None and not 0 <= args.seed < 2**63:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import print_table
+from sideman.commands.common import check_out_folder, print_table
 from sideman.commands.quiet import silence_stderr
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.files import check_readable, write_file
@@ -140,8 +140,7 @@ _STEP_INTERFACE = """One step of the network, float32, for a batch of m (LiteRT:
 
 def _import(args: argparse.Namespace) -> None:
     check_readable(args.file)
-    if args.out.exists() and not (args.out / VALUES_FILE).is_file():
-        raise UsageError(f"--out {args.out}: something else than a bundle is already there")
+    check_out_folder(args.out, VALUES_FILE, "a bundle")
     like = load_bundle(args.like)
     with silence_stderr():
         from sideman_models.network.export import read_keras_file

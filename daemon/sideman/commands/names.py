@@ -9,23 +9,13 @@ import shlex
 from itertools import islice
 from pathlib import Path
 
-from sideman.commands.common import add_options, check_numbers
+from sideman.commands.common import MAX_SEED, add_options, check_numbers, check_out_folder
 from sideman.core.errors import UsageError
 from sideman.files import check_readable
-from sideman_models.course.names import (
-    DINOSAUR_MODEL,
-    ITERATIONS,
-    NAMES_FILE,
-    NameModel,
-    generate_names,
-    load_name_model,
-    save_name_model,
-    train_name_model,
-)
+from sideman_models.course import names as name_models
 from sideman_models.text import printable
 
 MAX_NAMES = 100_000
-MAX_SEED = 2**32 - 1
 _SHOWN_NAMES = 3
 
 
@@ -41,32 +31,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument_group("training"),
         ("--train", "FILE", Path, "first train on a list with one name per line"),
         ("--out", "FOLDER", Path, "save the trained network in this folder"),
-        ("--iterations", "N", int, f"how many names to train on in all ({ITERATIONS})"),
+        ("--iterations", "N", int, f"how many names to train on in all ({name_models.ITERATIONS})"),
         ("--source", "TEXT", str, "where the list comes from, for the card"),
     )
-    parser.set_defaults(count=10, iterations=ITERATIONS, source="")
+    parser.set_defaults(count=10, iterations=name_models.ITERATIONS, source="")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train if --train is given, then print names.
-
-    Raises UsageError, NoSuchInput, NotPermitted, UnreadableInput, BundleError or CorpusError.
-    """
+    """Train if --train is given, then print names."""
     _check(args)
 
-    def print_progress(iteration: int, loss: float, model: NameModel) -> None:
-        names = " · ".join(islice(generate_names(model, iteration), _SHOWN_NAMES))
+    def print_progress(iteration: int, loss: float, model: name_models.NameModel) -> None:
+        names = " · ".join(islice(name_models.generate_names(model, iteration), _SHOWN_NAMES))
         print(f"iteration {iteration:>6}   smoothed loss {loss:.6f}   {names}", flush=True)
 
     if args.train is None:
-        model = load_name_model(args.model or DINOSAUR_MODEL)
+        model = name_models.load_name_model(args.model or name_models.DINOSAUR_MODEL)
     else:
-        model = train_name_model(args.train, args.source, _command_line(args), args.iterations, print_progress)
+        command = _command_line(args)
+        model = name_models.train_name_model(args.train, args.source, command, args.iterations, print_progress)
         if args.out is not None:
-            save_name_model(model, args.out)
+            name_models.save_name_model(model, args.out)
             print(f"{args.out}: written")
     seed = secrets.randbelow(MAX_SEED) if args.seed is None else args.seed
-    for name in islice(generate_names(model, seed), args.count):
+    for name in islice(name_models.generate_names(model, seed), args.count):
         print(name)
     return 0
 
@@ -81,8 +69,8 @@ def _check(args: argparse.Namespace) -> None:
     for path in (args.train, args.model):
         if path is not None:
             check_readable(path)
-    if args.out is not None and args.out.exists() and not (args.out / NAMES_FILE).is_file():
-        raise UsageError(f"--out {args.out}: something else than a name model is already there")
+    if args.out is not None:
+        check_out_folder(args.out, name_models.NAMES_FILE, "a name model")
 
 
 def _command_line(args: argparse.Namespace) -> str:

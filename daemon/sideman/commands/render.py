@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sideman.commands.common import add_options, add_settings_options, check_numbers, load_settings
+from sideman.commands.common import MAX_SEED, add_options, add_settings_options, check_numbers, load_settings
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
 from sideman.files import explain_write_errors, write_file
@@ -26,7 +26,6 @@ from sideman_models.course.names import load_name_model as load_names
 DEFAULT_BARS = 32
 MAX_RENDERED_BARS = 100_000
 MAX_TAKES = 10_000
-MAX_SEED = 2**32 - 1
 PLACEHOLDERS = ("{name}", "{number}", "{seed}")
 
 Write = Callable[[RenderedTake, Path], None]
@@ -63,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
     outputs = list(_outputs(args))
     performance = load_performance(settings, load_chart(settings))
     bars = args.bars or (None if settings.chart.choruses else DEFAULT_BARS)
+    for output in outputs:
+        output.check(many=args.takes is not None)
     if args.takes is None:
-        for output in outputs:
-            output.check_single()
         take, spent = _render(performance, bars, "sideman", [(output, output.path) for output in outputs])
         print(f"{_summary(take, [output.path for output in outputs])}, {_format_speed(take.seconds, spent)}")
     else:
@@ -89,14 +88,11 @@ class _OutputFile:
     def _is_pattern(self) -> bool:
         return any(place in str(self.path) for place in PLACEHOLDERS)
 
-    def check_single(self) -> None:
-        """Check that the path names one file."""
-        if self._is_pattern:
+    def check(self, *, many: bool) -> None:
+        """Check that the path names one file, or allows `many`."""
+        if self._is_pattern and not many:
             raise UsageError(f"{self.option} {self.path}: {' and '.join(PLACEHOLDERS)} need --takes N")
-
-    def check_multiple(self) -> None:
-        """Check that the path allows several files."""
-        if not self._is_pattern and self.path.suffix.lower() == self.suffix:
+        if many and not self._is_pattern and self.path.suffix.lower() == self.suffix:
             places = " or ".join(PLACEHOLDERS)
             raise UsageError(f"{self.option} {self.path}: with --takes, give a folder, or a path with {places} in it")
 
@@ -104,10 +100,8 @@ class _OutputFile:
         """The path for one take: the pattern filled in, else a file of that name in the folder."""
         if not self._is_pattern:
             return self.path / f"{name}{self.suffix}"
-        text = str(self.path)
-        for place, word in zip(PLACEHOLDERS, (name, number, seed), strict=True):
-            text = text.replace(place, str(word))
-        return Path(text)
+        text = str(self.path).replace("{name}", name).replace("{number}", str(number))
+        return Path(text.replace("{seed}", str(seed)))
 
 
 def _outputs(args: argparse.Namespace) -> Iterator[_OutputFile]:
@@ -149,8 +143,6 @@ def _render(
 
 def _render_many(performance: Performance, bars: int | None, outputs: Sequence[_OutputFile], count: int) -> None:
     """Render `count` takes, each with its own seed and name. Each is written at once."""
-    for output in outputs:
-        output.check_multiple()
     model, known = load_names(), set[str]()
     played = spent = 0.0
     for number in range(1, count + 1):

@@ -28,9 +28,8 @@ _log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman run`."""
-    parser.add_argument(
-        "--sound", action="store_true", help="play through fluidsynth as well, so that you hear it at once"
-    )
+    sound = "play through fluidsynth as well, so that you hear it at once"
+    parser.add_argument("--sound", action="store_true", help=sound)
     parser.add_argument("--sound-font", metavar="FILE.sf2", type=Path, help="the sound font for fluidsynth")
     add_settings_options(parser)
 

@@ -13,7 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sideman.commands.common import add_options, add_reading_options, check_numbers, read_music
+from sideman.commands.common import (
+    MAX_SEED,
+    add_options,
+    add_reading_options,
+    check_numbers,
+    check_out_folder,
+    read_music,
+)
 from sideman.commands.quiet import silence_stderr
 from sideman.config.sources import load_chart
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
@@ -32,7 +39,6 @@ if TYPE_CHECKING:
     from sideman_models.network.lstm import Floats
 
 _MAX_LICENCE_BYTES = 1 << 16
-_MAX_SEED = 2**32 - 1
 _MAX_NUMBER = 1 << 20
 _MODERN_ONLY = {
     "rate": None, "dropout": None, "patience": None, "validation": None, "licence": None, "base": None,
@@ -102,12 +108,7 @@ def _save(bundle: Bundle, folder: Path, pictures: Mapping[str, bytes] | None = N
 
 
 def _check(args: argparse.Namespace) -> None:
-    whole = {
-        "units": (1, _MAX_NUMBER),
-        "epochs": (1, _MAX_NUMBER),
-        "seed": (0, _MAX_SEED),
-        "patience": (1, _MAX_NUMBER),
-    }
+    whole = dict.fromkeys(("units", "epochs", "patience"), (1, _MAX_NUMBER)) | {"seed": (0, MAX_SEED)}
     check_numbers(args, whole, "a whole number from")
     for path in args.files:
         check_readable(path)
@@ -120,9 +121,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--unrolled needs --classic")
     _check_recipe(args)
     with explain_write_errors(args.out):
-        is_other = args.out.exists() and not (args.out / VALUES_FILE).is_file()
-    if is_other:
-        raise UsageError(f"--out {args.out}: something else than a bundle is already there")
+        check_out_folder(args.out, VALUES_FILE, "a bundle")
 
 
 def _try_to_write(path: Path) -> None:

@@ -84,7 +84,12 @@ class Backends:
     """
 
     def __init__(self, client: str, on_server_lost: Callable[[], None] = lambda: None) -> None:
-        self.rtmidi = _rtmidi()
+        try:
+            import rtmidi  # without ports, sideman does not need it
+        except ImportError as error:
+            advice = "install it again, or set midi.output and midi.input to none"
+            raise Unavailable(f"python-rtmidi cannot be loaded ({error}): {advice}") from error
+        self.rtmidi: Any = rtmidi  # it has no types
         self.client = client
         self.server: JackServer | None = None
         self.jack: int = self.rtmidi.API_UNIX_JACK
@@ -142,16 +147,6 @@ class Backends:
         if receive is not None:
             client.set_callback(input_callback(receive, clock=clock))
         return cast(RtMidiClient, client)
-
-
-def _rtmidi() -> Any:  # noqa: ANN401 - the module has no types
-    """The module rtmidi. Imported late: without ports, sideman does not need it."""
-    try:
-        import rtmidi
-    except ImportError as error:
-        advice = "install it again, or set midi.output and midi.input to none"
-        raise Unavailable(f"python-rtmidi cannot be loaded ({error}): {advice}") from error
-    return rtmidi
 
 
 def input_callback(

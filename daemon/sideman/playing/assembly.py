@@ -17,13 +17,7 @@ from sideman.core.parts.improviser import Improviser
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.timeline import PlaySpan
-from sideman.core.timing.clock_source import (
-    CLOCK_SOURCES,
-    INTERNAL_CLOCK,
-    ClockConfig,
-    ClockSource,
-    ClockSourceOptions,
-)
+from sideman.core.timing.clock_source import CLOCK_SOURCES, INTERNAL_CLOCK, ClockConfig, ClockSource, ClockSourceOptions
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import Bundle, load_bundle

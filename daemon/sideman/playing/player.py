@@ -14,18 +14,9 @@ import math
 from collections.abc import Iterable
 from typing import Protocol
 
+from sideman.core import events
 from sideman.core.engine import Engine
-from sideman.core.events import (
-    Advanced,
-    BarPlayed,
-    EventSent,
-    InputReceived,
-    MidiEvent,
-    NoteOff,
-    PlayerEnded,
-    ReportSink,
-    encode,
-)
+from sideman.core.events import MidiEvent, ReportSink, encode
 from sideman.playing.inbox import Arrival, Clock
 
 MAX_SLEEP_S = 1.0
@@ -72,7 +63,7 @@ class Player:
             now = self._played_to_s = self._clock.now()
             self._send(self.engine.open(now), now)
             self.engine.prepare(now)
-            self._on_report(Advanced(now, self.engine.beat_at(now), prepared=True))
+            self._on_report(events.Advanced(now, self.engine.beat_at(now), prepared=True))
             while not self._stopping and (deadline := self.engine.deadline()) is not None:
                 self._wake_once(deadline)
         finally:
@@ -86,13 +77,13 @@ class Player:
         # Music that ends by itself ends at the second up to which it was played, so that a replay ends there too.
         now = self._now() if self._stopping else self._played_to_s
         releases = self.engine.silence()
-        self._on_report(PlayerEnded(now, self.engine.beat_at(now)))
+        self._on_report(events.PlayerEnded(now, self.engine.beat_at(now)))
         self._clock.sleep(now)
         self._send(releases, now)
         if releases:
             self._clock.wait(self._clock.now() + SECOND_RELEASE_S)
             for event in releases:
-                if isinstance(event, NoteOff):
+                if isinstance(event, events.NoteOff):
                     self._output.send(encode(event))
 
     def _wake_once(self, deadline: float) -> None:
@@ -110,7 +101,7 @@ class Player:
             if self._garbage_pending and next_s is not None and next_s - self._clock.now() > self._collect_s:
                 self._garbage_pending = False
                 gc.collect()
-        self._on_report(Advanced(now, self.engine.beat_at(now), prepared=idle))
+        self._on_report(events.Advanced(now, self.engine.beat_at(now), prepared=idle))
         self.snapshot = self.engine.snapshot(now)
         self.wake_count += 1
 
@@ -133,7 +124,7 @@ class Player:
             return
         second = min(arrival.second, now)
         self._play_until(second)
-        self._on_report(InputReceived(second, self.engine.beat_at(second), arrival.item))
+        self._on_report(events.InputReceived(second, self.engine.beat_at(second), arrival.item))
         self._send(self.engine.receive(arrival.item, second), second)
 
     def _play_until(self, until: float) -> None:
@@ -141,18 +132,18 @@ class Player:
         self._played_to_s = max(self._played_to_s, until)
         bars = []
         for due in self.engine.advance(until):
-            if isinstance(due.item, BarPlayed):
+            if isinstance(due.item, events.BarPlayed):
                 bars.append(due.item)
             else:
                 message = encode(due.item)
                 self._clock.sleep(until)
                 self._output.send(message)
-                self._on_report(EventSent(due.second, due.beat, due.item))
+                self._on_report(events.EventSent(due.second, due.beat, due.item))
         for bar in bars:
             self._on_report(bar)
             self._garbage_pending = True
 
-    def _send(self, events: Iterable[MidiEvent], second: float) -> None:
-        for event in events:
+    def _send(self, messages: Iterable[MidiEvent], second: float) -> None:
+        for event in messages:
             self._output.send(encode(event))
-            self._on_report(EventSent(second, self.engine.beat_at(second), event))
+            self._on_report(events.EventSent(second, self.engine.beat_at(second), event))

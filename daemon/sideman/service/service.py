@@ -94,8 +94,8 @@ class Service:
             performance = load_performance(self._settings, self._chart)
             with self._open_ports() as ports, contextlib.ExitStack() as at_end:
                 if self._link_session is not None:
-                    at_end.callback(self._link_session.close)
                     self._link_session.open()
+                    at_end.callback(self._link_session.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
                 saved = load_state(_state_file()) if resumes else None
                 self._mark_playing(ports)

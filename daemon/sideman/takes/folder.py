@@ -19,6 +19,7 @@ from sideman.config import resources
 from sideman.core.errors import NoSuchInput, UsageError
 from sideman.playing.state import state_folder
 from sideman.takes.journal import TakeHeader
+from sideman_models.files import write_whole
 from sideman_models.network.bundle import bundle_folders
 from sideman_models.text import printable
 
@@ -77,7 +78,8 @@ class TakeFolder:
         if is_recording(self.journal(name)):
             raise UsageError(f"{printable(name)}: it is being recorded; stop the recording first")
         midi = self.midi(name)
-        for path in (_temporary_path(midi), midi, self.journal(name)):  # the journal last: takes are found by it
+        unfinished = self.path.glob(f".{midi.name}-*")  # of a process that was killed while it wrote the MIDI file
+        for path in (*unfinished, midi, self.journal(name)):  # the journal last: takes are found by it
             path.unlink(missing_ok=True)
 
     def prune(self, limit: int) -> list[str]:
@@ -119,30 +121,6 @@ def is_recording(journal: Path) -> bool:
     except OSError:
         pass
     return False
-
-
-def write_midi_atomically(path: Path, contents: bytes, *, sync: bool) -> None:
-    """Replace the MIDI file at `path` by `contents`, or leave it as it is. Raises OSError.
-
-    Unlike `sideman.files.write_atomically` it waits for the disk only if `sync`, and its temporary file always has the
-    same name, so that a process that is killed leaves no file which `TakeFolder.delete` does not know.
-    """
-    temporary = _temporary_path(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(contents)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-
-
-def _temporary_path(path: Path) -> Path:
-    return path.with_name(f".{path.name}.new")
 
 
 class OpenTake:
@@ -196,7 +174,7 @@ class OpenTake:
 
     def write_midi(self, contents: bytes, *, sync: bool = False) -> None:
         """Replace the MIDI file; `sync` waits for the disk."""
-        write_midi_atomically(self._midi, contents, sync=sync)
+        write_whole(self._midi, contents, sync=sync)
         self.midi_size = len(contents)
 
     def close(self) -> None:

@@ -17,17 +17,7 @@ import msgspec
 from sideman.core import events
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, parse_meter
 from sideman.core.errors import ConfigError
-from sideman.core.events import (
-    Advanced,
-    BarPlayed,
-    BarStarted,
-    Beat,
-    EventSent,
-    InputReceived,
-    Message,
-    NoteHeard,
-    PlayerEnded,
-)
+from sideman.core.events import Advanced, BarPlayed, BarStarted, EventSent, InputReceived, NoteHeard, PlayerEnded
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import KEYS, Settings, value_of, with_values, write_value
 from sideman.core.settings.types import PitchRange, quoted
@@ -165,7 +155,7 @@ class WrittenChart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """
 
     meter: str
-    bars: tuple[tuple[tuple[Beat, str], ...], ...]
+    bars: tuple[tuple[tuple[events.Beat, str], ...], ...]
     meters: tuple[tuple[int, str], ...] = ()
     about: WrittenInfo
 
@@ -199,7 +189,7 @@ class WrittenChart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 # -- reports
 
 
-class _ChoiceLine(Message, frozen=True, tag="Choice"):
+class _ChoiceLine(events.Message, frozen=True, tag="Choice"):
     tick: int
     length: int
     index: int | None
@@ -208,29 +198,29 @@ class _ChoiceLine(Message, frozen=True, tag="Choice"):
     velocity: events.DataByte
 
 
-class _BarPlayedLine(Message, frozen=True, tag="BarPlayed"):
+class _BarPlayedLine(events.Message, frozen=True, tag="BarPlayed"):
     number: events.BarNumber
     chords: tuple[str, ...]
     choices: tuple[_ChoiceLine, ...]
 
 
-class _BarStartedLine(Message, frozen=True, tag="BarBegun"):
-    beat: Beat
+class _BarStartedLine(events.Message, frozen=True, tag="BarBegun"):
+    beat: events.Beat
     meter: str
-    changes: tuple[tuple[Beat, str], ...]
+    changes: tuple[tuple[events.Beat, str], ...]
 
 
-class _SetChartLine(Message, frozen=True, tag="SetChart"):
+class _SetChartLine(events.Message, frozen=True, tag="SetChart"):
     chart: WrittenChart
 
 
-class _ChangeSettingsLine(Message, frozen=True, tag="Change"):
+class _ChangeSettingsLine(events.Message, frozen=True, tag="Change"):
     values: tuple[tuple[str, Any], ...]
 
 
-class _InputLine(Message, frozen=True, tag="Arrived"):
+class _InputLine(events.Message, frozen=True, tag="Arrived"):
     second: events.Second
-    beat: Beat
+    beat: events.Beat
     item: events.MidiEvent | events.PlainCommand | _SetChartLine | _ChangeSettingsLine
 
 

@@ -26,11 +26,12 @@ from sideman.core.timing.clock_source import ClockConfig
 from sideman.playing.assembly import Performance, make_clock_source, make_network
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
-from sideman.takes.folder import TakeFolder, take_folder, write_midi_atomically
+from sideman.takes.folder import TakeFolder, take_folder
 from sideman.takes.journal import Journal, TakeHeader, TakeTotals
 from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.recorder import TakeRecorder, timestamp
 from sideman_models.errors import ModelsError
+from sideman_models.files import write_whole
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import printable
@@ -87,7 +88,7 @@ def complete_journal(journal: Journal, folder: TakeFolder) -> Journal:
         for report in journal.reports():
             midi.add_report(report)
             totals.add_report(report)
-        write_midi_atomically(folder.midi(journal.name), midi.contents(), sync=True)
+        write_whole(folder.midi(journal.name), midi.contents())
         file.truncate(journal.read_to)
         file.seek(0, 2)
         file.write(totals.encode())
