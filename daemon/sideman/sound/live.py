@@ -79,7 +79,8 @@ class LiveSynth:
         programs = [
             (program, row.channel(midi))
             for name, row in VOICES.items()
-            if (program := row.program(midi, play)) is not None and voice_of_channel(row.channel(midi), midi) == name
+            if row.plays(play) and voice_of_channel(row.channel(midi), midi) == name
+            if (program := row.program(midi, play)) is not None
         ]
         if programs != self._programs:
             self._programs = programs
