@@ -115,9 +115,11 @@ class NumpyNetwork:
         # order i f o g, and those of the three sigmoids are halved in advance (exact in binary).
         order = np.concatenate([np.arange(2 * n_a), np.arange(3 * n_a, 4 * n_a), np.arange(2 * n_a, 3 * n_a)])
         half = np.repeat(np.array([0.5, 1.0], np.float32), [3 * n_a, n_a])
-        # The row of zeros at the end is 'no row'. `take` would copy an array that is not contiguous at every step.
-        kernel = np.vstack([weights.kernel, np.zeros((1, 4 * n_a), np.float32)])
-        self._kernel = np.ascontiguousarray(kernel[:, order] * half)  # (n_values + n_context + 1, 4 n_a)
+        # The row of zeros at the end is 'no row'. The columns are ordered in place: copies as large as the kernel would
+        # stay in the memory of the daemon.
+        self._kernel = np.zeros((len(weights.kernel) + 1, 4 * n_a), np.float32)  # (n_values + n_context + 1, 4 n_a)
+        np.take(weights.kernel, order, axis=1, out=self._kernel[:-1], mode="clip")
+        self._kernel *= half
         self._context = self._kernel[weights.n_values :]  # (n_context + 1, 4 n_a)
         self._recurrent = np.ascontiguousarray(weights.recurrent[:, order] * half)  # (n_a, 4 n_a)
         self._bias = weights.bias[order] * half  # (4 n_a,)
