@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import importlib.util
 import io
@@ -35,6 +36,8 @@ COMMANDS = {
 }
 """Each command and its line in the help. `sideman.commands` has a module of the same name."""
 
+_GC_THRESHOLD = 50_000
+"""Objects between two garbage collections: loading makes many objects and no garbage."""
 
 _HELP = """usage: sideman COMMAND [OPTION]...
 
@@ -47,6 +50,7 @@ A real-time MIDI improviser: it plays a jazz solo with you.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (default: sys.argv). Returns its exit status, see `sideman.exit_status`."""
+    gc.set_threshold(_GC_THRESHOLD)
     words = sys.argv[1:] if argv is None else list(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as for stderr: no name or title raises UnicodeEncodeError
