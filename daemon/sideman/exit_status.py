@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sideman.core import errors
 from sideman.core.errors import SidemanError, Unavailable
@@ -29,8 +30,7 @@ _SAME_AS: dict[type[BaseException], type[SidemanError]] = {
 """Which of our errors an error from elsewhere amounts to. Any other error from elsewhere is an internal error."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExitStatus:
+class ExitStatus(Struct, frozen=True):
     """One row of the table. `restart_helps` is None for a status with which the daemon never fails."""
 
     number: int

@@ -25,8 +25,9 @@ import difflib
 import html
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
 from sideman.core.chart.form import SIGN_PATTERN, Form
@@ -52,8 +53,7 @@ _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
 _TIMES = re.compile(r"(\d{1,3})\s*x", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Song:
+class Song(Struct, frozen=True):
     """A song of a link, with its music unscrambled."""
 
     title: str

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.osc import OscPort, OscServer
@@ -32,8 +34,7 @@ _PUBLISHED = {"published": True}  # marks log lines that clients also get as eve
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
+class Endpoints(Struct, frozen=True):
     """Where clients can reach the daemon; None for what is not open."""
 
     listener: UnixListener | None = None

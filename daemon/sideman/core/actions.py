@@ -13,10 +13,10 @@ How to add an action:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 
 
 class _Command(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -47,8 +47,7 @@ ActionCommand = Start | Stop | Panic | TapTempo | PlayVariation
 """The commands of actions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """One action: its name, what it does in a musician's words, and the engine's `command` for it, if it has one.
 
     `argument` says whether a name may or must follow, as in `mode:trade`. `key` is its key in the live view.

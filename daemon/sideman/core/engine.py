@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.chart.chart import Chart
@@ -80,8 +81,7 @@ _Step = Callable[[float, float], Iterator["DueItem"]]
 """Does what is due on a beat, at a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class DueItem:
+class DueItem(Struct, frozen=True):
     """An event to send, or the report of a bar, with the beat and the second that were meant for it."""
 
     beat: float

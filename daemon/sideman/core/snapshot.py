@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartSpan
@@ -14,8 +14,7 @@ from sideman.core.turns import ModeName
 from sideman_models.music.harmony import Chord
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """The state of the engine at `second`.
 
     `beat` and `bar` (from 1) count from the top of the music, which is on beat `top` of the timeline. `charts` are the

@@ -9,8 +9,9 @@ the music continues at a later beat with the same position in the bar, and the c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import count
+
+from msgspec import Struct
 
 from sideman.core.chart.chart import Meter
 from sideman.core.chart.timeline import ChartTimeline
@@ -20,8 +21,7 @@ from sideman.core.timing.tempo import Tempo, default_swing, exact_tick, swung_be
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 
-@dataclass(frozen=True, slots=True)
-class PlaySpan:
+class PlaySpan(Struct, frozen=True):
     """What is to be played: from the bar line on beat `start`, which falls on `second`, to beat `end`.
 
     Without an `end` the music does not end by itself. With a clock that is followed, the clock says when it begins.

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from sideman.core.events import ClockInput
 from sideman.core.timeline import Timeline
@@ -26,8 +27,7 @@ Trigger = Literal["start", "stop", "clock starts", "clock jumps", "clock stops"]
 Then = Literal["", "restart", "join", "rejoin"]
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Struct, frozen=True):
     """What a trigger does: the new state, whether all notes are released, and how the music starts again."""
 
     state: State

@@ -15,9 +15,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, Protocol, get_args
+
+from msgspec import Struct
 
 from sideman.core.chart.timeline import ChartTimeline
 from sideman_models.music.context import Bars
@@ -215,8 +216,7 @@ class DuetMode(PlayMode):
         return self._activity.onsets_per_beat(tick)
 
 
-@dataclass(frozen=True, slots=True)
-class TurnContext:
+class TurnContext(Struct, frozen=True):
     """What a mode is made from when it begins at the bar line at `start`."""
 
     settings: TurnSettings
@@ -230,8 +230,7 @@ def _trade(context: TurnContext) -> PlayMode:
     return TradeMode(context.timeline, context.start, settings.trade_bars, we_start=settings.trade_first == "sideman")
 
 
-@dataclass(frozen=True, slots=True)
-class ModeRow:
+class ModeRow(Struct, frozen=True):
     """A row of the table: what the mode does, in a musician's words, and how it is made.
 
     `counted_by` are the settings by which its turns count bars; a change of one begins the mode again.

@@ -27,8 +27,9 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
+
+from msgspec import Struct
 
 from sideman.core.errors import Unavailable
 from sideman.core.events import MidiEvent
@@ -67,8 +68,7 @@ class RtMidiClient(Protocol):
         """Stop receiving (MidiIn)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PortInfo:
+class PortInfo(Struct, frozen=True):
     """A real port: its MIDI system, its index in that system's list, and its name."""
 
     backend: int
@@ -293,8 +293,7 @@ class MidiPort:
             self.delete_client(other)
 
 
-@dataclass(frozen=True, slots=True)
-class BackendPorts:
+class BackendPorts(Struct, frozen=True):
     """A running MIDI system, and the names of its real ports."""
 
     backend: str

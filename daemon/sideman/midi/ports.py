@@ -19,8 +19,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from sideman.core.errors import Unavailable
 from sideman.midi.backends import AUTO, Backends, MidiPort, ReceiveCallback, RtMidiClient
@@ -33,8 +34,7 @@ CLOSE_STEP_S = 0.01  # libjack crashes if a client closes while it is notified t
 OUTPUT, INPUT = "midi.output", "midi.input"
 
 
-@dataclass(frozen=True, slots=True)
-class PortRequest:
+class PortRequest(Struct, frozen=True):
     """The requested ports (AUTO, NO_PORT or a name), our client name, and whether a named port may appear later.
 
     With `clock`, the input also receives clock messages.
@@ -47,8 +47,7 @@ class PortRequest:
     clock: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PortChanged:
+class PortChanged(Struct, frozen=True):
     """A port was opened or lost, or cannot be opened for a new reason. `key` is OUTPUT or INPUT; `text` for the log."""
 
     key: str

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import queue
 import time
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from sideman.core.events import Command, MidiEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """An event or a command with the second at which it came in; None asks the player to stop."""
 
     second: float

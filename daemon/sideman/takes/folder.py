@@ -12,8 +12,9 @@ import errno
 import fcntl
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from sideman.config import resources
 from sideman.core.errors import NoSuchInput, UsageError
@@ -29,8 +30,7 @@ _SMALL_BYTES = 1_000_000
 """A MIDI file up to this size is rewritten at each bar line, one of twice the size at every second one, and so on."""
 
 
-@dataclass(frozen=True, slots=True)
-class TakeFolder:
+class TakeFolder(Struct, frozen=True):
     """The takes in the folder at `path`, which need not exist."""
 
     path: Path

@@ -13,8 +13,9 @@ import fcntl
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 from sideman import __version__
 from sideman.core.chart.chart import Chart
@@ -192,8 +193,7 @@ def replay(engine: Engine, reports: Iterator[Report], on_report: ReportSink) -> 
     return clock.ended
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayResult:
+class ReplayResult(Struct, frozen=True):
     """The result of a replay: how many events were the same, and a description of the first that was not."""
 
     same_events: int

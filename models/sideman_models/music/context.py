@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.music.harmony import CHORD_FAMILIES, NO_CHORD, TONE_KINDS, Chord
 from sideman_models.music.values import TICKS_PER_QUARTER, Vocabulary
@@ -42,8 +42,7 @@ class Bars(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class EvenBars:
+class EvenBars(Struct, frozen=True):
     """Bars that are all `ticks` long. The first begins at tick 0."""
 
     ticks: int
@@ -64,8 +63,7 @@ def next_bar_line(bars: Bars, tick: float) -> int:
     return line if line == tick else line + length
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """What is known about a value before it is chosen.
 
     `tick_in_bar` is its onset in ticks after the bar line; `chord` is the chord at the onset, `next_chord` the next
@@ -116,8 +114,7 @@ def _kinds_above(pitch: int | None, chord: Chord) -> Sequence[int]:
     return [len(TONE_KINDS) * offset + kinds[(start + offset) % 12] for offset in range(12)]
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(Struct, frozen=True):
     """A group of `row_count` one-hot rows, of which at most `max_active` are on at once.
 
     `active_rows` returns the rows that are on at a place, each 0..row_count-1.

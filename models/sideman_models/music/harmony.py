@@ -33,6 +33,8 @@ import re
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
+from msgspec import Struct
+
 from sideman_models.errors import ChordError
 
 TONE_KINDS = "CSAX"
@@ -40,8 +42,7 @@ TONE_KINDS = "CSAX"
 CHORD_TONE, SCALE_TONE, APPROACH_TONE, OTHER_TONE = range(4)
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
+class Quality(Struct, frozen=True):
     """A chord quality: a chord without its root.
 
     `name` is the symbol after the root; `family` is one of `CHORD_FAMILIES`. `tones` and `scale` are semitones above

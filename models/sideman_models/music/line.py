@@ -20,6 +20,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from msgspec import Struct
+
 from sideman_models.music.context import Bars, ChordChanges, Place, place_at
 from sideman_models.music.harmony import TONE_KINDS
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, clip_interval, quantize_duration
@@ -32,8 +34,7 @@ MAX_SILENT_BARS = 8
 """How many bars of silence are written as rests. Silence beyond that has no values."""
 
 
-@dataclass(frozen=True, slots=True)
-class LineValue:
+class LineValue(Struct, frozen=True):
     """A value of a line, the place of its onset, and its pitch (None: a rest).
 
     `drawn_index` is the vocabulary index of the value that the network drew, if it drew one.
@@ -211,8 +212,7 @@ def _line_value(pending: _PendingValue, length: int) -> LineValue:
     return LineValue(Value(pending.kind, length, pending.interval), pending.place, pending.pitch, pending.drawn_index)
 
 
-@dataclass(frozen=True, slots=True)
-class LineNote:
+class LineNote(Struct, frozen=True):
     """A note of a line: onset and end in ticks from the top, and its MIDI pitch.
 
     `starts_phrase` says whether it opens a phrase; None: it does so after a rest of two beats.

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.errors import ValueTextError
 from sideman_models.music.harmony import TONE_KINDS, Chord
@@ -58,8 +59,7 @@ def _quantize_whole_ticks(ticks: int) -> int:
     return TICKS_PER_QUARTER * (ticks // TICKS_PER_QUARTER) + _NEAREST_GRID_TICKS[ticks % TICKS_PER_QUARTER]
 
 
-@dataclass(frozen=True, slots=True)
-class IntervalRange:
+class IntervalRange(Struct, frozen=True):
     """A classic interval: any interval from `lower` to `upper`. Both are spelled, such as ``P1`` or ``d-5``."""
 
     upper: str

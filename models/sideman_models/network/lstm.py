@@ -25,6 +25,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.music.context import RowIndices
 
@@ -32,8 +33,7 @@ Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class LstmState:
+class LstmState(Struct, frozen=True):
     """The memory of the network between two steps: hidden state `a` and cell state `c`, each (n_a,).
 
     There is no other memory: a copy of the state is enough to continue a solo later, or to redo a choice.

@@ -16,11 +16,11 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from sideman_models.errors import BundleError
 from sideman_models.files import read_plain_file, write_whole
@@ -96,8 +96,7 @@ def read_bytes(path: Path) -> bytes:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFormat:
+class ModelFormat(Struct, frozen=True):
     """A kind of trained model: a folder of its weights, its card, and a JSON file `file` that describes it.
 
     The JSON file states the `name` and the `version` of the format, and the sha256 of the weights.

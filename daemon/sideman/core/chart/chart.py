@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import accumulate, pairwise
 
+from msgspec import Struct
+
 from sideman.core.errors import ConfigError
 from sideman.core.positions import snapped_beat
 from sideman_models.music.harmony import Chord, parse_chord
@@ -26,8 +28,7 @@ class ChartError(ConfigError):
     """A chart or a meter that cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meter:
+class Meter(Struct, frozen=True):
     """A time signature: 1 to 16 notes of 1/1 to 1/16 in a bar."""
 
     numerator: int
@@ -50,8 +51,7 @@ def parse_meter(text: str) -> Meter:
     raise ChartError(f"{text!r} is not a meter: write 4/4, 3/4, 6/8 (1 to 16 over 1, 2, 4, 8 or 16)")
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Struct, frozen=True):
     """The chords of a bar, each with its onset in quarter notes from the bar line.
 
     The first chord begins at 0, and two chords in a row are never equal.

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from sideman.core.events import NoteOn
 from sideman.core.parts.comp import GATES, Comp, CompStyle
@@ -17,8 +18,7 @@ from sideman.core.timeline import Timeline
 from sideman_models.music.context import ticks_after_bar_line
 
 
-@dataclass(frozen=True, slots=True)
-class _Onset:
+class _Onset(Struct, frozen=True):
     tick: int
     beat: float
     style: CompStyle

@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
+
+from msgspec import Struct
 
 from sideman.core.chart.chart import Meter
 from sideman.core.chart.timeline import ChartTimeline
@@ -47,8 +48,7 @@ _SHELL_CENTRE = 60
 _MIN_SHELL_INTERVAL = 3  # semitones between the two tones of a shell
 
 
-@dataclass(frozen=True, slots=True)
-class CompNote:
+class CompNote(Struct, frozen=True):
     """A note to play: MIDI pitch and velocity."""
 
     pitch: int

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman.core.events import Choice
 from sideman.core.parts.masks import MASK_SETTINGS, Mask, ValueMasks
@@ -65,8 +66,7 @@ class RandomSource:
         return self._generator.random()
 
 
-@dataclass(frozen=True, slots=True)
-class ChoiceConstraints:
+class ChoiceConstraints(Struct, frozen=True):
     """What a choice has to respect besides the settings."""
 
     player_onsets_per_beat: float = 0.0

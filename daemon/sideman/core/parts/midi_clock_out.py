@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, MidiEvent, SongPosition
 from sideman.core.parts.part import CLOCK_RANK
@@ -24,8 +25,7 @@ _SONG_POSITIONS = 1 << 14
 """How many sixteenths a song position can count: 1,024 bars of 4/4. After them it begins again."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Tick:
+class _Tick(Struct, frozen=True):
     """A tick by its number from beat 0; `starts`: not the tick itself, but the message that it is the next."""
 
     number: int

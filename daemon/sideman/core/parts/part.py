@@ -8,8 +8,9 @@ of an onset is settled when the part decides on it: a later change of the swing 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
+
+from msgspec import Struct
 
 from sideman.core.events import MidiEvent, NoteOn, Voice
 from sideman_models.music.values import Value
@@ -18,8 +19,7 @@ CLOCK_RANK, ONSET_RANK = 1, 3
 """What goes first on one beat: note ends and changes of mode or chart (0), the clock, bar lines (2), onsets."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlayedNote:
+class PlayedNote(Struct, frozen=True):
     """A note that a part starts on `beat` and that ends on the beat `end`.
 
     `tick` is its written onset; a note of the solo has the `value` that the network chose.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sideman.core.events import Choice
 from sideman.core.parts.improviser import ChoiceConstraints
@@ -23,8 +24,7 @@ MAX_PHRASE_CHOICES = 1024
 """More choices than `MAX_PHRASE_BARS` bars of the longest meter hold at the highest rate."""
 
 
-@dataclass(frozen=True, slots=True)
-class PhraseStep:
+class PhraseStep(Struct, frozen=True):
     """A note or a rest of a phrase: its onset and its length in ticks.
 
     `direction` says where its pitch lies from the note before: -1 below, 0 the same, 1 above; None for the first note

@@ -7,8 +7,10 @@ Nothing is read or written here: `sideman.config` reads the files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import combinations
+
+from msgspec import Struct
 
 from sideman.core.chart.chart import ChartError
 from sideman.core.chart.text import parse_changes
@@ -24,8 +26,7 @@ MAX_PROBLEMS = 50
 """At most this many problems are reported. A file with more is probably not a configuration."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenValue:
+class WrittenValue(Struct, frozen=True):
     """A value as a person wrote it, and where: `sideman.yaml:12`, `--set`."""
 
     value: object

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from sideman.core.actions import action_list
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
 from sideman.core.settings.types import (
@@ -447,8 +449,7 @@ class Settings:
 # -- The keys
 
 
-@dataclass(frozen=True, slots=True)
-class SettingKey:
+class SettingKey(Struct, frozen=True):
     """The definition of one setting: its dotted name, its default, its type, and what it does."""
 
     name: str

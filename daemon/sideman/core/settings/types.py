@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from sideman.core.targets import Bindings
 from sideman_models.errors import ModelsError
@@ -24,8 +25,7 @@ MAX_QUOTE_LENGTH = 60
 # -- values that are more than a word or a number; journals hold the structs as JSON arrays under their tags
 
 
-@dataclass(frozen=True, slots=True)
-class PitchRange:
+class PitchRange(Struct, frozen=True):
     """A lowest and a highest pitch: MIDI numbers 0..127, both included."""
 
     low: int
@@ -35,8 +35,7 @@ class PitchRange:
 # -- types
 
 
-@dataclass(frozen=True, slots=True)
-class NumberRange:
+class NumberRange(Struct, frozen=True):
     """From `low` to `high`; without `low` itself if `excludes_low`, only whole numbers if `integers_only`."""
 
     low: float
@@ -45,8 +44,7 @@ class NumberRange:
     excludes_low: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChoiceRange:
+class ChoiceRange(Struct, frozen=True):
     """A few values, in the order in which a controller goes through them."""
 
     values: tuple[Any, ...]
@@ -60,8 +58,7 @@ def _unchanged(value: object) -> object:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class SettingType:
+class SettingType(Struct, frozen=True):
     """The values that a setting may have.
 
     - `allowed` completes the sentence "allowed is …".

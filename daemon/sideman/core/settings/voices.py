@@ -8,7 +8,8 @@ follow this table. The clicks are not in it: they are too short to hang, and not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sideman.core.events import Voice
 from sideman.core.settings.schema import MidiSettings, PlaySettings
@@ -17,8 +18,7 @@ COMP_PROGRAMS = {"shells": 1, "bass": 33}
 """The General MIDI program (1..128) for each style of the accompaniment: a piano, a double bass."""
 
 
-@dataclass(frozen=True, slots=True)
-class VoiceRow:
+class VoiceRow(Struct, frozen=True):
     """A row of the table: what musicians call the voice, and the key of its channel.
 
     `program` returns the General MIDI program (1..128) that suits it; None chooses none. `plays` says whether the

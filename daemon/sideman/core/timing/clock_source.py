@@ -9,8 +9,9 @@ themselves. Anything else needs a message in `ClockInput`, and a feeder in the s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from sideman.core.events import ClockInput
 from sideman.core.timing.ableton_link import LinkFollower
@@ -54,8 +55,7 @@ class ClockSource(Protocol):
         """The port delivers its messages in rounds of `period_s`; 0: each at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClockConfig:
+class ClockConfig(Struct, frozen=True):
     """The clocks of a performance: the source that is followed, if any, and whether we send a MIDI clock."""
 
     source: ClockSource | None = None
@@ -74,8 +74,7 @@ def _no_request(bpm: float) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class ClockSourceOptions:
+class ClockSourceOptions(Struct, frozen=True):
     """What a clock source is made from: settings of `tempo`, and the quarter notes of a bar.
 
     `on_change` is called when the source's `status_text` has changed; `request_tempo` asks a session for another tempo.
@@ -88,8 +87,7 @@ class ClockSourceOptions:
     request_tempo: Callable[[float], None] = _no_request
 
 
-@dataclass(frozen=True, slots=True)
-class ClockSourceRow:
+class ClockSourceRow(Struct, frozen=True):
     """A row of the table: what the source does, in a musician's words, and how it is made; None for our own tempo.
 
     `accepts_tempo`: it can be asked for another tempo. `needs_midi_input`: it is a MIDI clock, and comes in at

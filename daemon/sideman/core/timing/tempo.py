@@ -7,7 +7,8 @@ A note is written at a tick (12 a quarter note) and sounds on a beat; swing make
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sideman_models.music.context import Bars
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -20,8 +21,7 @@ MAX_SWING_BPM = 220.0
 _TRIPLETS = (2, 4, 8, 10)
 
 
-@dataclass(frozen=True, slots=True)
-class Tempo:
+class Tempo(Struct, frozen=True):
     """`bpm` quarter notes a minute, through the point where `beat` falls on `second`."""
 
     bpm: float
