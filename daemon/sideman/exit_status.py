@@ -68,7 +68,7 @@ def exit_status_and_message(error: Exception) -> tuple[int, str]:
 
 
 def _kind(error: Exception) -> type[SidemanError]:
-    """The class of ours that `error` is, or amounts to."""
+    """The class of our errors that `error` is, or amounts to."""
     if isinstance(error, SidemanError):
         return type(error)
     if isinstance(error, OSError) and error.errno in DISK_ERRNOS:

@@ -191,7 +191,7 @@ def test_the_part_of_a_transposing_instrument_is_read_as_it_sounds() -> None:
     ],
 )
 def test_a_score_that_cannot_be_read_says_where(data: bytes, message: str) -> None:
-    """Guards against: nobody knows what is wrong with a score."""
+    """Guards against: an error that does not say what is wrong with a score."""
     with pytest.raises(ChartError) as caught:
         read_musicxml(data, "x.xml")
     assert str(caught.value).startswith("x.xml")

@@ -12,7 +12,7 @@ from sideman.commands.quiet import silence_stderr
 
 
 def test_messages_of_libraries_are_suppressed_and_ours_are_not(capfd: pytest.CaptureFixture[str]) -> None:
-    """Guards against: an answer among messages of a library, or a lost error message of ours."""
+    """Guards against: an answer among messages of a library, or the loss of our own error message."""
     sys.stderr.write("before\n")
     with silence_stderr():
         os.write(2, b"chatter")

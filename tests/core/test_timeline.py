@@ -36,7 +36,7 @@ def test_a_second_and_its_beat_are_each_others_inverse(beat: float, bpm: float, 
 
 @given(st.integers(0, 2000), swings, st.sampled_from(["4/4", "3/4", "5/4"]))
 def test_swing_is_undone_exactly(tick: int, swing: float | None, meter: str) -> None:
-    """Guards against a note of ours that the network would see at another place than it was written."""
+    """Guards against a note of our solo that the network would see at another place than it was written."""
     made, _, _ = timeline(tempo__meter=meter, play__swing="auto" if swing is None else swing)
     straight = tick % 12 not in (2, 4, 8, 10)  # triplets stay where swung sixteenths move
     if straight:

@@ -63,7 +63,7 @@ def transport(source: ClockSource | None = None) -> Transport:
 
 
 def test_our_own_clock_rolls_from_the_start() -> None:
-    """Guards against a solo that waits for a start that nobody gives."""
+    """Guards against a solo that waits for a start that never comes."""
     made = transport()
     assert made.rolling
     assert made.command("start") == INTERNAL["rolling", "start"] == Transition("rolling", True, "restart")
@@ -107,7 +107,7 @@ def test_a_stop_holds_until_the_command_or_the_next_start_of_the_clock() -> None
 
 @pytest.mark.parametrize("table", [INTERNAL, FOLLOWING])
 def test_only_a_music_that_rolled_is_silenced(table: dict[tuple[str, str], Transition]) -> None:
-    """Guards against notes that hang when the music stops, and against clock stops that nobody started."""
+    """Guards against notes that hang when the music stops, and against a stop of a clock that was never started."""
     for (state, _), transition in table.items():
         assert transition.silences == (state == "rolling")
         assert transition.then == "" or transition.state == "rolling"

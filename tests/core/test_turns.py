@@ -117,7 +117,7 @@ def reports_of(recorder: RecordingOutput, kind: type[Any]) -> list[Any]:
 def test_in_trade_nothing_of_ours_sounds_in_your_turn(
     rate: str, bars: int, ours: bool, meter: str, gate: float
 ) -> None:
-    """Guards against: notes of ours in the player's four bars."""
+    """Guards against: our notes in the player's four bars."""
     first = "sideman" if ours else "you"
     made = performance(
         **STRAIGHT, play__mode="trade", play__trade_bars=bars, play__trade_first=first, play__rate=rate,
@@ -486,7 +486,7 @@ def test_it_ends_on_a_tone_of_the_last_chord(changes: str, rate: str) -> None:
 
 
 def test_in_your_turn_there_is_no_last_note_of_ours() -> None:
-    """Guards against: a final note of ours in the player's ending."""
+    """Guards against: our final note in the player's ending."""
     played = performance(**STRAIGHT, play__mode="trade", play__trade_bars=2, play__trade_first="sideman",
                          chart__choruses=1).make_engine(0.0)  # fmt: skip
     recorder, _ = play(played, 60.0)
@@ -567,7 +567,7 @@ def test_its_sound_is_chosen_first_and_again_after_a_panic() -> None:
 
 
 def test_the_lamp_shows_what_it_does() -> None:
-    """Guards against: a stage on which nobody sees whose turn it is."""
+    """Guards against: a stage on which the players cannot see whose turn it is."""
     played = engine(16, play__mode="trade", play__trade_bars=1, midi__lamp=20)
     recorder, _ = play(played, 60.0, [(7.0, Stop()), (9.0, Start())])
     lamps = [(second, message[2]) for second, message in recorder.sent if message[:2] == (0xB0, 20)]

@@ -31,7 +31,7 @@ from support.strategies import beat_changes, chord_symbols
 @settings(max_examples=30)
 @given(beat_changes(), st.integers(0, 9), st.sampled_from([band_accompaniment, plain_chord_accompaniment]))
 def test_a_generated_accompaniment_can_be_played(changes: ChordGrid, seed: int, playing: Accompaniment) -> None:
-    """Guards against: an accuracy that is measured on what nobody would play."""
+    """Guards against: an accuracy that is measured on what no musician would play."""
     chords = changes.chords
     for start, end, pitch in playing(chords, np.random.default_rng(seed)):
         assert 0 <= start < end

@@ -46,11 +46,11 @@ class Session:
         return self.beat_at(self.second - took / 2)
 
     def beat_at(self, second: float) -> float:
-        """The beat at a second of ours."""
+        """The beat at one of our seconds."""
         return (second - 100.0) * (1 + self._drift) * 2
 
     def looks(self, times: int) -> None:
-        """Let our session read the state so many times."""
+        """Let our session read the state this number of times."""
         for _ in range(times):
             self.second += abletonlink.POLL_S
             self.ours._poll(self)

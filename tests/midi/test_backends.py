@@ -64,7 +64,7 @@ def test_messages_may_come_in_pieces(events: list[MidiEvent], dice: Any) -> None
 
 @given(st.lists(st.lists(st.integers(0, 255))))
 def test_nonsense_is_harmless(messages: list[list[int]]) -> None:
-    """Guards against: a broken cable ends the input, or produces notes that nobody played."""
+    """Guards against: a broken cable ends the input, or produces notes that were not played."""
     for event in _decoded(messages):
         numbers = encode(event)
         assert 0x80 <= numbers[0] <= 0xEF

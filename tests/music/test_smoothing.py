@@ -43,7 +43,7 @@ def test_every_note_ends_on_the_grid(onset: int, length: int, beat: int, least: 
 
 @given(st.lists(lengths, max_size=30))
 def test_a_beat_is_divided_into_quarters_or_thirds(drawn: list[int]) -> None:
-    """Guards against: a beat that is half a triplet, which nobody can play."""
+    """Guards against: a beat that is half a triplet, which no musician can play."""
     onset, onsets = 0, [0]
     for length in drawn:
         onset += settle_length(onset, length, TICKS_PER_QUARTER)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real virtual ports: ALSA's where there is a sequencer, else of a JACK server of ours, else a skip (in CI: a failure).
+"""Real virtual ports: ALSA's where there is a sequencer, else of our own JACK server, else a skip (in CI: a failure).
 
 The server's period is long (21 ms). A listener in Python that is late by a period, as happens at 64 frames on a busy
 machine without real-time rights, reads what its buffer holds by then: the same message over and over.
@@ -90,7 +90,7 @@ class Jackd:
             self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
-        # Not by a client of libjack's: with a dead one of ours still there, it would make the next deletion crash.
+        # Not by a client of libjack: with a dead client of our own still there, it would make the next deletion crash.
         assert self._process is not None
         if self._process.poll() is not None:
             pytest.fail("jackd ends at once; a machine can run eight: see what `jackd -d dummy` says")

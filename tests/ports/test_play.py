@@ -43,7 +43,7 @@ class Synth:
             self._grown.notify_all()
 
     def until(self, notes: int) -> None:
-        """Wait until so many note-ons have arrived."""
+        """Wait until this number of note-ons has arrived."""
         with self._grown:
             assert self._grown.wait_for(lambda: len(self.onsets()) >= notes, LONG)
 
@@ -223,7 +223,7 @@ class Band:
         self._client.send_message([byte])
 
     def play(self, ticks: int) -> None:
-        """Send so many ticks, at absolute times."""
+        """Send this number of ticks, at absolute times."""
         first = time.monotonic()
         for number in range(ticks):
             threading.Event().wait(max(0.0, first + number * self._period - time.monotonic()))

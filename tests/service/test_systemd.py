@@ -53,7 +53,7 @@ def test_silent_outside_systemd() -> None:
 
 def test_manager_that_is_gone(tmp_path: Path) -> None:
     """Guards against: the music stops because systemd does not listen."""
-    SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).notify_watchdog()
+    SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "no-socket")}).notify_watchdog()
 
 
 def test_a_busy_manager_does_not_block_the_music(tmp_path: Path) -> None:
@@ -78,4 +78,4 @@ def test_a_busy_manager_does_not_block_the_music(tmp_path: Path) -> None:
 )
 def test_watchdog_interval(environ: dict[str, str], interval: float | None) -> None:
     """Guards against: the watchdog kills sideman, or sideman answers for another process."""
-    assert SystemdNotifier({"NOTIFY_SOCKET": "@nobody", **environ}).watchdog_interval_s == interval
+    assert SystemdNotifier({"NOTIFY_SOCKET": "@no-socket", **environ}).watchdog_interval_s == interval

@@ -51,7 +51,7 @@ def test_totals_do_not_count_the_time_while_stopped(tick: int, later: float, tmp
 
 
 def test_totals_do_not_count_skipped_beats(tmp_path: Path) -> None:
-    """Guards against a list that shows a tempo nobody played, after the music was restarted."""
+    """Guards against a list that shows a tempo that was not played, after the music was restarted."""
     header, reports, _ = perform_with_reports(performance(play__rate="eighth"), [(4.3, Start()), (7.7, Start())], 10.1)
     totals = recorded_take(tmp_path, header, reports).totals()
     assert totals.seconds == pytest.approx(10.0, abs=0.01)

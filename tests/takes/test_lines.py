@@ -179,6 +179,6 @@ CHART = '"meter":"4/4","about":{"title":"","composer":"","key":"","tempo":null,"
     ],
 )  # fmt: skip
 def test_an_error_says_what_is_wrong(line: bytes, problem: str) -> None:
-    """Guards against a journal that nobody can repair by hand."""
+    """Guards against a journal that cannot be repaired by hand."""
     with pytest.raises(ValueError, match=problem):
         decode_report(line)

@@ -173,7 +173,7 @@ def test_waiting_lines_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_last_minutes_can_be_kept(tmp_path: Path) -> None:
-    """Guards against losing the best solo of the evening because nobody pressed record."""
+    """Guards against losing the best solo of the evening because record was not pressed."""
     made = performance()
     header, reports, _ = perform_with_reports(made, PHRASE, 80.0)
     recorder = take_recorder(tmp_path, record=False, minutes=1)

@@ -26,7 +26,7 @@ MAX_CLIENTS = 64
 """Clients at a time."""
 ROUND_S, REQUESTS_PER_CLIENT, REQUESTS_PER_ROUND = 0.02, 8, 64
 MAX_MISTAKES = 10
-"""Lines in a row that are not requests: a client that sends so many was not meant for this socket."""
+"""Lines in a row that are not requests: a client that sends this number of them was not meant for this socket."""
 
 RequestHandler = Callable[[Request], object]
 

@@ -131,7 +131,7 @@ class LiveSynth:
             pass  # it has ended; `_read_output` finds the reason
 
     def _read_output(self, output: IO[bytes]) -> None:
-        """Read what fluidsynth prints: it echoes every command, and would block if nobody read it."""
+        """Read what fluidsynth prints: it echoes every command, and would block if its output were not read."""
         with output:
             for line in output:
                 if line.strip() == _READY_TEXT:

@@ -103,7 +103,7 @@ class ClassicTrainer:
 def name_outputs_by_step(model: Model) -> Model:
     """Return `model` with its outputs named `step_1` to `step_Tx`.
 
-    The outputs of `djmodel` all have the name of the layer `densor`, so their figures could not be told apart.
+    The outputs of `djmodel` all have the name of the layer `densor`, so their figures would have the same names.
     """
     outputs = [keras.layers.Identity(name=f"step_{step}")(output) for step, output in enumerate(model.outputs, start=1)]
     return keras.Model(model.inputs, outputs)

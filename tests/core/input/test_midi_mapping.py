@@ -319,7 +319,7 @@ moves = st.one_of(
 
 @given(st.lists(moves, max_size=40))
 def test_after_any_events_each_target_is_bound_once(items: list[MidiEvent | Command]) -> None:
-    """Guards against: two pedals with one action, or a binding to a controller that nobody moves by hand."""
+    """Guards against: two pedals with one action, or a binding to a controller that is not moved by hand."""
     scene = MappingScene()
     for item in items:
         scene(item)

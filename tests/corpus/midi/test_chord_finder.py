@@ -76,7 +76,7 @@ def test_passing_notes_change_no_chord() -> None:
 
 
 def test_silence_keeps_the_chord() -> None:
-    """Guards against: breaks over chords that nobody played."""
+    """Guards against: breaks over chords that were not played."""
     notes = [note for note in bars("D-7", "G7", "G7", "G7") if note[0] < 2 * BAR]
     assert found_symbols(notes, 4) == ["D-7"] * 4 + ["G7"] * 12
     assert found_symbols([], 2) == [NO_CHORD.text] * 8

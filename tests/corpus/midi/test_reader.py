@@ -318,7 +318,7 @@ def test_what_comes_before_an_error_is_used() -> None:
 
 
 def test_notes_without_an_end_are_reported() -> None:
-    """Guards against: lengths that nobody played, unnoticed in the music."""
+    """Guards against: lengths that were not played, unnoticed in the music."""
     notes = [(at, mido.Message("note_on", note=60 + at, velocity=9)) for at in range(8)]
     reading = music(track(notes))
     assert reading.report.remarks == ("8 notes without an end",)
@@ -343,7 +343,7 @@ def test_any_file_is_read_or_left_out(tracks: list[mido.MidiTrack], kind: int, o
 
 
 def test_music_that_ignores_the_beat_is_reported() -> None:
-    """Guards against: a free recording learned as rhythms that nobody played."""
+    """Guards against: a free recording learned as rhythms that were not played."""
     message = "the notes ignore the beats of the file: was it recorded without a click?"
     free = [(at * 0.7183, at * 0.7183 + 0.6, 60 + at % 9) for at in range(100)]
     assert message in music(track(note_events(free))).report.remarks

@@ -32,7 +32,7 @@ class EchoFilter:
         self._sent_notes.append((note.pitch, note.velocity, second))
 
     def is_echo(self, note: NoteOn, second: float) -> bool:
-        """Whether `note`, heard at `second`, is an echo of one of ours."""
+        """Whether `note`, heard at `second`, is an echo of a note that we sent."""
         return self._sent_note_of(note, second) is not None
 
     def filter_note(self, event: MidiEvent, second: float) -> NoteOn | NoteOff | None:

@@ -259,7 +259,7 @@ class Soloist:
         self._next_tick = min(self._next_tick, max(tick, self._start_tick))
 
     def play_variation(self, tick: int) -> None:
-        """Play the last phrase again, varied, from the first bar line at or after `tick` in a turn of ours."""
+        """Play the last phrase again, varied, from the first bar line at or after `tick` in one of our turns."""
         phrase = last_phrase(self._phrase, self._chart)
         start = self._turns.next_open_tick(tick)
         if phrase and start is not None:
