@@ -11,7 +11,6 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count, pairwise
 from typing import Any
 
@@ -22,6 +21,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from msgspec import Struct
 
 from sideman_models.music.harmony import pitch_name
 
@@ -51,8 +51,7 @@ BarStartFunction = Callable[[int], float]
 """Returns the beat on which a bar starts. The bar is a number from 0, without an upper limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class RollNote:
+class RollNote(Struct, frozen=True):
     """A note of a piano roll: `onset` and `length` in beats (quarter notes), MIDI `pitch` and `velocity` (0..127)."""
 
     onset: float

@@ -19,7 +19,7 @@ from sideman.service.service import THREAD_SWITCH_S
 from sideman_models.evaluation.bits import bits_of_pieces
 from sideman_models.music.solos import ChordGrid, Piece, Solo
 from sideman_models.music.values import TICKS_PER_QUARTER
-from sideman_models.network.bundle import Bundle
+from sideman_models.network.bundle import Bundle, load_bundle
 from sideman_models.network.encoding import PieceEncoder
 from sideman_models.network.lstm import LstmState, NumpyNetwork
 
@@ -30,9 +30,10 @@ _CHORUSES = 4
 def figures(effort: float) -> Iterator[Figure]:
     """The only figure of this module."""
     made = performance()
-    pieces = list(play_over_solos(made.bundle, [_solo(made.chart)], max(1, round(_CHORUSES * effort)), SEED))
+    bundle = load_bundle(made.settings.model.bundle)
+    pieces = list(play_over_solos(bundle, [_solo(made.chart)], max(1, round(_CHORUSES * effort)), SEED))
     values = sum(len(piece.values) for piece in pieces)
-    actions = {"ours": (1, lambda: bits_of_pieces(made.bundle, pieces)), "steps": (1, _steps(made.bundle, pieces))}
+    actions = {"ours": (1, lambda: bits_of_pieces(bundle, pieces)), "steps": (1, _steps(bundle, pieces))}
     with undisturbed(THREAD_SWITCH_S):
         seconds = {name: median(each) for name, each in in_turns(max(1, round(10 * effort)), actions).items()}
     ratio = seconds["ours"] / seconds["steps"]

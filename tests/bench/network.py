@@ -15,6 +15,7 @@ from sideman.core.parts.improviser import Improviser
 from sideman.service.service import THREAD_SWITCH_S
 from sideman_models.music.context import Place, clash_mask_at
 from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.network.bundle import load_bundle
 from sideman_models.network.lstm import Floats, LstmState, Network, NumpyNetwork, Weights
 
 UNITS, VALUES = 64, 78
@@ -47,7 +48,7 @@ def classic_weights() -> Weights:
 
 def stepping(network: Network) -> Callable[[], object]:
     """A function that takes one step after another of a network without context."""
-    state, values = LstmState.zero(network.weights.n_a), cycle(range(network.weights.n_values))
+    state, values = LstmState.zero(network.n_a), cycle(range(network.n_values))
     return lambda: network.step(next(values), _NO_ROWS, None, state)
 
 
@@ -61,7 +62,7 @@ def _classic_step(rounds: int) -> Figure:
 
 def _default_step(rounds: int) -> Figure:
     made = performance()
-    improviser, weights = made.make_engine(0.0).improviser, made.network.weights
+    improviser, weights = made.make_engine(0.0).improviser, load_bundle(made.settings.model.bundle).weights
     places, step = cycle(_places(improviser)), _step_at(improviser, made.network)
     actions = {"ours": (_EACH, lambda: step(next(places))), "products": (_EACH, _products(weights))}
     times = in_turns(rounds, actions)
@@ -112,11 +113,11 @@ def _places(improviser: Improviser) -> list[Place]:
 
 def _step_at(improviser: Improviser, network: Network) -> Callable[[Place], Floats]:
     """A step as the improviser takes it: the context rows of the place, its clash mask, and the network."""
-    bundle, state = improviser.bundle, LstmState.zero(network.weights.n_a)
-    values = cycle(range(network.weights.n_values))
+    bundle, state = improviser.bundle, LstmState.zero(network.n_a)
+    values = cycle(range(network.n_values))
 
     def step(place: Place) -> Floats:
-        clash = clash_mask_at(bundle.vocabulary, place) if network.weights.penalty else None
+        clash = clash_mask_at(bundle.vocabulary, place) if network.penalty else None
         return network.step(next(values), bundle.context.active_rows(place), clash, state)
 
     return step

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from bench.figures import Budget, Figure, median
 from bench.scene import SEED, performance, undisturbed
@@ -55,7 +55,8 @@ class _Counting:
     """A network that counts its steps."""
 
     def __init__(self, network: Network) -> None:
-        self.weights = network.weights
+        self.n_a, self.n_values, self.n_context = network.n_a, network.n_values, network.n_context
+        self.penalty = network.penalty
         self.steps = 0
         self._step = network.step
 
@@ -67,10 +68,10 @@ class _Counting:
 
 def _seconds_of_steps(made: Performance, steps: int) -> float:
     """How long `steps` steps take alone, with the most context rows and a mask."""
-    weights, state = made.network.weights, LstmState.zero(made.network.weights.n_a)
-    rows, clash = np.arange(made.bundle.context.max_active), np.zeros(weights.n_values, np.bool_)
+    n_values, state = made.network.n_values, LstmState.zero(made.network.n_a)
+    rows, clash = np.arange(made.bundle.context.max_active), np.zeros(n_values, np.bool_)
     step: Callable[..., Floats] = made.network.step
     start = time.perf_counter()
     for number in range(steps):
-        step(number % weights.n_values, rows, clash, state)
+        step(number % n_values, rows, clash, state)
     return time.perf_counter() - start

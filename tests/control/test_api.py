@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sideman.config.sources import SettingsSources
 from sideman.control.protocol import REQUESTS, PresetRequest, Request, SetRequest, request_fields

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -285,5 +284,5 @@ def test_bars_are_reported_with_their_chords() -> None:
 
 def test_settings_are_frozen() -> None:
     """Guards against: one part that changes the settings of another."""
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         engine().settings.play.gate = 0.1  # type: ignore[misc]

@@ -52,7 +52,7 @@ def uniform_weights(vocabulary: Vocabulary, context: ContextFeatures) -> Weights
 def test_a_uniform_network_needs_the_bits_of_its_vocabulary(corpus: Corpus) -> None:
     """Guards against: figures that are not bits."""
     vocabulary, context = build_vocabulary(corpus.pieces), ContextFeatures(list(FEATURES))
-    bundle = Bundle("uniform", vocabulary, context, uniform_weights(vocabulary, context))
+    bundle = Bundle("uniform", vocabulary, context, weights=uniform_weights(vocabulary, context))
     figures = evaluate(bundle, corpus.pieces)
     assert figures.bits_per_value == pytest.approx(math.log2(len(vocabulary)))
     assert figures.values == sum(len(piece.values) for piece in corpus.pieces)
@@ -64,7 +64,7 @@ def test_a_uniform_network_needs_the_bits_of_its_vocabulary(corpus: Corpus) -> N
 def test_each_piece_begins_with_the_zero_state(corpus: Corpus) -> None:
     """Guards against: figures that depend on the order of the pieces."""
     vocabulary, context = build_vocabulary(corpus.pieces), ContextFeatures(list(FEATURES))
-    bundle = Bundle("any", vocabulary, context, random_weights(len(vocabulary), context.n_rows, 6, 1.0))
+    bundle = Bundle("any", vocabulary, context, weights=random_weights(len(vocabulary), context.n_rows, 6, 1.0))
     one, other = (evaluate(bundle, pieces) for pieces in (corpus.pieces, corpus.pieces[::-1]))
     assert one.bits_per_value == pytest.approx(other.bits_per_value)
 
@@ -72,16 +72,16 @@ def test_each_piece_begins_with_the_zero_state(corpus: Corpus) -> None:
 def test_pieces_without_pitches_have_no_bits_a_note() -> None:
     """Guards against: a figure that means nothing."""
     vocabulary = Vocabulary([Value("C", 6, 2), Value("R", 12)])
-    bundle = Bundle("any", vocabulary, ContextFeatures(), random_weights(2, 0, 3, 0.0))
+    bundle = Bundle("any", vocabulary, ContextFeatures(), weights=random_weights(2, 0, 3, 0.0))
     figures = evaluate(bundle, [Piece("", "", (Value("C", 6, 2), Value("C", 6, 3)), source_notes=2)])
     assert figures.bits_per_note is None
     assert figures.mapped_share == 0.5
-    silent = Bundle("any", Vocabulary([Value("C", 6, 2)]), ContextFeatures(), random_weights(1, 0, 3, 0.0))
+    silent = Bundle("any", Vocabulary([Value("C", 6, 2)]), ContextFeatures(), weights=random_weights(1, 0, 3, 0.0))
     figures = evaluate(silent, [Piece("", "", (Value("C", 6, 2), Value("R", 6), Value("C", 6, 3)), source_notes=2)])
     assert (figures.values, figures.mapped_share) == (2, 0.5)
     with pytest.raises(CorpusError, match="without chords"):
         evaluate(
-            Bundle("any", vocabulary, ContextFeatures(["beat"]), random_weights(2, 4, 3, 0.0)),
+            Bundle("any", vocabulary, ContextFeatures(["beat"]), weights=random_weights(2, 4, 3, 0.0)),
             [Piece("", "", (Value("C", 6),))],
         )
 
@@ -127,7 +127,7 @@ def save_random_bundle(vocabulary: Vocabulary, folder: Path, context: ContextFea
     """Save a bundle with random weights; return its path."""
     context = context or ContextFeatures()
     weights = random_weights(len(vocabulary), context.n_rows, 6, 1.0)
-    save_bundle(Bundle("any", vocabulary, context, weights), folder / "any")
+    save_bundle(Bundle("any", vocabulary, context, weights=weights), folder / "any")
     return str(folder / "any")
 
 
@@ -314,7 +314,7 @@ def test_unseen_means_what_this_network_did_not_see(
     vocabulary = build_vocabulary(music.pieces)
     facts = {"files": music.files, "held_back": split.rule.as_json()}
     weights = random_weights(len(vocabulary), 0, 6, 1.0)
-    save_bundle(Bundle("any", vocabulary, ContextFeatures(), weights, facts), tmp_path / "any")
+    save_bundle(Bundle("any", vocabulary, ContextFeatures(), facts, weights=weights), tmp_path / "any")
     assert run("--model", tmp_path / "any", path, "--unseen", "--json", "--choruses", "0") == 0
     report, warning = printed_json(capsys)
     assert report["pieces"] == len(split.held_out) > 0
@@ -326,7 +326,7 @@ def test_unseen_means_what_this_network_did_not_see(
     assert report["remarks"] == [warning.strip()]
     assert warning.startswith("tiny.jsonl: any learned from it")
     base = {"from": {"files": music.files, "held_back": split_by_share(music.pieces, 0).rule.as_json()}}
-    save_bundle(Bundle("any", vocabulary, ContextFeatures(), weights, {**facts, **base}), tmp_path / "any")
+    save_bundle(Bundle("any", vocabulary, ContextFeatures(), {**facts, **base}, weights=weights), tmp_path / "any")
     assert run("--model", tmp_path / "any", path, "--unseen", "--json", "--choruses", "0") == 0
     report, warning = printed_json(capsys)
     assert report["remarks"] == [warning.strip()]

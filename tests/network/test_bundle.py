@@ -42,7 +42,7 @@ CONTEXT = ContextFeatures(["beat", "register"])
 def some_bundle(name: str = "mine") -> Bundle:
     """Return a bundle of four values."""
     weights = random_weights(len(KNOWN), CONTEXT.n_rows, 5, 1.5)
-    return Bundle(name, Vocabulary(KNOWN), CONTEXT, weights, {"seed": 3}, "# mine\n")
+    return Bundle(name, Vocabulary(KNOWN), CONTEXT, {"seed": 3}, "# mine\n", weights=weights)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_any_network_can_be_saved(tmp_path: Path, values: list[Value], features:
     values = [*values, *([] if any(value.kind != "R" for value in values) else KNOWN[:1])]
     context = ContextFeatures(features)
     weights = random_weights(len(values), context.n_rows, units, 1.5)
-    save_bundle(Bundle("any", Vocabulary(values), context, weights), tmp_path / "any")
+    save_bundle(Bundle("any", Vocabulary(values), context, weights=weights), tmp_path / "any")
     loaded = load_bundle(str(tmp_path / "any"))
     assert list(loaded.vocabulary.values) == values
     assert loaded.context.names == tuple(features)
@@ -129,7 +129,9 @@ def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_bundle_replaces_an_older_one(saved: Path) -> None:
     """Guards against: an old network that keeps playing, or a mixture of both."""
-    save_bundle(Bundle("mine", Vocabulary(KNOWN[:2]), ContextFeatures(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
+    save_bundle(
+        Bundle("mine", Vocabulary(KNOWN[:2]), ContextFeatures(), {}, "", weights=random_weights(2, 0, 3, 0.0)), saved
+    )
     assert len(load_bundle(str(saved)).vocabulary) == 2
     assert [path.name for path in saved.parent.iterdir()] == ["mine"]
 
@@ -287,7 +289,9 @@ def test_a_save_that_was_killed_loses_nothing(saved: Path, monkeypatch: pytest.M
     assert load_bundle("mine").fingerprint == before.fingerprint
     found = load_bundle(str(saved))
     assert (found.name, found.fingerprint, found.path) == ("mine", before.fingerprint, backup)
-    save_bundle(Bundle("mine", Vocabulary(KNOWN[:2]), ContextFeatures(), random_weights(2, 0, 3, 0.0), {}, ""), saved)
+    save_bundle(
+        Bundle("mine", Vocabulary(KNOWN[:2]), ContextFeatures(), {}, "", weights=random_weights(2, 0, 3, 0.0)), saved
+    )
     assert len(load_bundle(str(saved)).vocabulary) == 2
     assert sorted(path.name for path in saved.parent.iterdir()) == [".git", ".mine-x8", "mine"]
 

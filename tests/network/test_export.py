@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from sideman_models.errors import BundleError
 from sideman_models.network.bundle import Bundle

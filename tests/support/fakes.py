@@ -51,7 +51,7 @@ def modern_bundle() -> Bundle:
     vocabulary = Vocabulary([*notes, *(Value("R", ticks) for ticks in (3, 6, 12, 24))])
     context = ContextFeatures(list(FEATURES))
     weights = random_weights(len(vocabulary), context.n_rows, UNITS, penalty=4.0)
-    return Bundle("modern", vocabulary, context, weights, fingerprint="modern")
+    return Bundle("modern", vocabulary, context, weights=weights, fingerprint="modern")
 
 
 @cache
@@ -67,7 +67,7 @@ def classic_bundle() -> Bundle:
     notes = [Value(kind, ticks, window) for kind in "CSAX" for ticks in (3, 4, 6) for window in windows]
     vocabulary = Vocabulary(notes)
     weights = random_weights(len(vocabulary), 0, UNITS, penalty=0.0)
-    return Bundle("classic", vocabulary, ContextFeatures(), weights, fingerprint="classic")
+    return Bundle("classic", vocabulary, ContextFeatures(), weights=weights, fingerprint="classic")
 
 
 def settings(**keys: Any) -> Settings:
@@ -141,7 +141,8 @@ class RecordingNetwork:
     """A network that records the values it is fed, and steps the real one."""
 
     def __init__(self, weights: Weights) -> None:
-        self.weights = weights
+        self.n_a, self.n_values, self.n_context = weights.n_a, weights.n_values, weights.n_context
+        self.penalty = weights.penalty
         self.fed_values: list[int | None] = []
         self._real = NumpyNetwork(weights)
 

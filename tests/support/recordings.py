@@ -15,7 +15,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -24,6 +24,7 @@ from unittest.mock import patch
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 ROOT = Path(__file__).parents[1]
 if __name__ == "__main__":

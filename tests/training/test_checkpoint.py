@@ -44,8 +44,7 @@ def a_checkpoint(seed: int = 0, epochs: int = 3) -> Checkpoint:
 def same(one: Checkpoint, other: Checkpoint) -> bool:
     """Return whether two checkpoints are equal to the last bit."""
     arrays = all(
-        np.array_equal(getattr(one.weights, name), getattr(other.weights, name))
-        for name in Weights.__dataclass_fields__
+        np.array_equal(getattr(one.weights, name), getattr(other.weights, name)) for name in Weights.__struct_fields__
     )
     states = one.state.keys() == other.state.keys()
     states = states and all(np.array_equal(one.state[name], other.state[name]) for name in one.state)

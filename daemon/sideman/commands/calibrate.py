@@ -14,8 +14,10 @@ import statistics
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman.commands.common import add_options, add_settings_options, load_settings
 from sideman.config import resources
@@ -94,8 +96,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class LoopMeasurement:
+class LoopMeasurement(Struct, frozen=True):
     """How many notes were sent, and the delay in seconds of each note that came back."""
 
     sent: int

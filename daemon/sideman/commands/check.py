@@ -7,7 +7,8 @@ import argparse
 import importlib.util
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from sideman.commands.common import add_options, add_settings_options, load_settings
 from sideman.config.sources import config_path, load_chart

@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from sideman.charts.detect import MAX_TEXT_BYTES
 from sideman.commands.common import add_options, add_reading_options, reading_options

@@ -7,8 +7,9 @@ import argparse
 import importlib
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from sideman.commands.common import MAX_SEED, add_options, add_reading_options, check_numbers, read_music
 from sideman.core.errors import CannotCreate

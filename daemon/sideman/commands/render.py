@@ -10,8 +10,10 @@ import argparse
 import importlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman.commands.common import MAX_SEED, add_options, add_settings_options, check_numbers, load_settings
 from sideman.config.sources import load_chart
@@ -75,8 +77,7 @@ def run(args: argparse.Namespace) -> int:
 # -- what is written
 
 
-@dataclass(frozen=True, slots=True)
-class _OutputFile:
+class _OutputFile(Struct, frozen=True):
     """One kind of output file, and its path or path pattern."""
 
     option: str

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from sideman.charts.detect import read_chart, split_song
 from sideman.charts.ireal import IREAL_LINK, read_ireal
@@ -24,8 +25,7 @@ PATH_KEYS = ("chart.file", "model.bundle")
 """In a file, a relative path in these keys starts at the folder of that file."""
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsSources:
+class SettingsSources(Struct, frozen=True):
     """The preset, the configuration file and the single settings that the user named.
 
     They override each other in this order: defaults, preset, configuration file, `overrides`.

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from sideman.core.errors import ConfigError
 from sideman.core.settings.resolve import WrittenValue
@@ -34,8 +35,7 @@ _WORDS: dict[str, object] = {
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
-class YamlContent:
+class YamlContent(Struct, frozen=True):
     """The values of a file by dotted key, in order, and a line for each problem."""
 
     values: dict[str, WrittenValue] = field(default_factory=dict)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import InitVar, dataclass
 from functools import partial
 from typing import Any
 
@@ -38,7 +37,6 @@ _STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LON
 _log = logging.getLogger(__name__)
 
 
-@dataclass
 class ControlApi:
     """Answers requests to a daemon that plays `chart` with settings read from `sources`.
 
@@ -47,16 +45,19 @@ class ControlApi:
     returns the path of the MIDI file.
     """
 
-    put: Callable[[Command], None]
-    now: Callable[[], float]
-    snapshot: Callable[[], Snapshot]
-    chart: InitVar[Chart]
-    sources: InitVar[SettingsSources]
-    describe_daemon: Callable[[], protocol.DaemonInfo]
-    keep_take: Callable[[], str]
-
-    def __post_init__(self, chart: Chart, sources: SettingsSources) -> None:
-        self._started_s = self.now()
+    def __init__(
+        self,
+        put: Callable[[Command], None],
+        now: Callable[[], float],
+        snapshot: Callable[[], Snapshot],
+        chart: Chart,
+        sources: SettingsSources,
+        describe_daemon: Callable[[], protocol.DaemonInfo],
+        keep_take: Callable[[], str],
+    ) -> None:
+        self.put, self.now, self.snapshot = put, now, snapshot
+        self.describe_daemon, self.keep_take = describe_daemon, keep_take
+        self._started_s = now()
         self._settings_api = SettingsApi(self.put, self.snapshot().settings, chart, sources)
         self._requested_mode: ModeName | None = None  # until it takes effect at its bar line
         self._mode_before_mute: ModeName | None = None  # while muted

@@ -13,7 +13,6 @@ import math
 import selectors
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -63,8 +62,7 @@ def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
         yield Endpoints(listener, osc)
 
 
-@dataclass
-class ControlHub:
+class ControlHub(Struct, dict=True):
     """Distributes the `reports` that the player leaves, and serves the clients at `endpoints`.
 
     `record` gets every report first. `yield_to_player` is called before each request, so that a note that is about to

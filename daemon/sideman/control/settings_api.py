@@ -8,9 +8,9 @@ the player has done so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from sideman.config.sources import SettingsSources, load_chart, read_preset
 from sideman.config.yaml import parse_scalar
@@ -29,8 +29,7 @@ CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})
 """The settings that lead to another chart."""
 
 
-@dataclass
-class SettingsApi:
+class SettingsApi(Struct):
     """Answers requests about the `settings`, which were first read from `sources`, and the `chart` that they lead to.
 
     `put` leaves a command for the player. `last_preset` was applied last.

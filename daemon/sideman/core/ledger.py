@@ -7,7 +7,8 @@ Every note-on is entered here before it is sent, and leaves only with its note-o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn
 
@@ -17,8 +18,7 @@ Key = tuple[int, int]
 """Channel and pitch."""
 
 
-@dataclass(slots=True)
-class _SoundingNote:
+class _SoundingNote(Struct):
     note_id: int
     end: float  # beat
     order: int  # of two notes that end on one beat, the one whose end was set first ends first

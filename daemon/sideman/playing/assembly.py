@@ -6,8 +6,10 @@ from __future__ import annotations
 import importlib
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
@@ -20,7 +22,7 @@ from sideman.core.timeline import PlaySpan
 from sideman.core.timing.clock_source import CLOCK_SOURCES, INTERNAL_CLOCK, ClockConfig, ClockSource, ClockSourceOptions
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.values import TICKS_PER_QUARTER
-from sideman_models.network.bundle import Bundle, load_bundle
+from sideman_models.network.bundle import BundleInfo, load_bundle
 from sideman_models.network.lstm import Network, NumpyNetwork, Weights
 
 _SEED_COUNT = 2**32  # a new seed is below this: short enough to be read aloud and typed in
@@ -28,13 +30,12 @@ _MAX_SEED = 2**63
 _MAX_BEAT = 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Performance:
+class Performance(Struct, frozen=True):
     """Everything that an engine needs except the time at which it begins."""
 
     settings: Settings
     chart: Chart
-    bundle: Bundle
+    bundle: BundleInfo
     network: Network
     seed: int
 
@@ -59,7 +60,7 @@ def load_performance(settings: Settings, chart: Chart) -> Performance:
     """Load the bundle that `settings` name, to play over `chart`. Raises an error if it is missing or broken."""
     bundle = load_bundle(settings.model.bundle)
     seed = secrets.randbelow(_SEED_COUNT) if settings.play.seed is None else settings.play.seed
-    return Performance(settings, chart, bundle, make_network(settings.model.engine, bundle.weights), seed)
+    return Performance(settings, chart, bundle.info, make_network(settings.model.engine, bundle.weights), seed)
 
 
 def make_network(engine: str, weights: Weights) -> Network:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
@@ -29,8 +29,7 @@ PICTURES = (
 """The file name of each picture, and what it shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedTake:
+class RenderedTake(Struct, frozen=True):
     """A solo of `beats` beats over `chart` at `bpm`. `events` (beat, event) are in order.
 
     `midi` is the content of its MIDI file, in which each voice that accompanies has a track of its own.

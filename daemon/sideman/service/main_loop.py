@@ -11,8 +11,9 @@ import logging
 import selectors
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from sideman.control.hub import ControlHub
 from sideman.core.timing.clock_source import ClockSource
@@ -31,8 +32,7 @@ QUIET_BEFORE_NOTE_S, SEND_TIME_S = 0.003, 0.0005
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class MainLoop:
+class MainLoop(Struct, dict=True):
     """Everything the main thread looks after while the player plays."""
 
     wakeup: Wakeup

@@ -177,7 +177,7 @@ class Service:
 
     def _log_start(self, performance: Performance, engine: Engine, ports: MidiPorts) -> None:
         bundle, settings = performance.bundle, self._settings
-        network = f"{len(bundle.vocabulary)} values, {bundle.weights.n_a} units, {settings.model.engine}"
+        network = f"{len(bundle.vocabulary)} values, {performance.network.n_a} units, {settings.model.engine}"
         _log.info("bundle %s (%s); seed %d", bundle.name, network, engine.improviser.random_source.seed)
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
         _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, ports.status_text)

@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from sideman.config import resources
 from sideman.core.errors import CannotCreate, DiskError, NoSuchInput, Unavailable, UnreadableInput
@@ -33,8 +34,7 @@ _SUFFIXES = (".sf2", ".sf3")
 _PREFERRED_FONTS = ("default", "fluidr3_gm", "generaluser", "timgm6mb")
 
 
-@dataclass(frozen=True, slots=True)
-class FluidSynth:
+class FluidSynth(Struct, frozen=True):
     """The path of fluidsynth, and the sound font for it."""
 
     program: Path

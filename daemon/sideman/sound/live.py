@@ -16,8 +16,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import IO, cast
+
+from msgspec import Struct
 
 from sideman.core.errors import Unavailable
 from sideman.core.events import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PITCH_BEND, PROGRAM_CHANGE, ProgramChange, encode
@@ -144,8 +145,7 @@ class LiveSynth:
         self._ready.set()
 
 
-@dataclass(frozen=True, slots=True)
-class PortsAndSynth:
+class PortsAndSynth(Struct, frozen=True):
     """The MIDI port and the sound as one output."""
 
     ports: MidiPorts

@@ -108,7 +108,7 @@ def performance_of(header: TakeHeader) -> Performance:
             continue
         if bundle.fingerprint == header.weights:
             network = make_network(header.settings.model.engine, bundle.weights)
-            return Performance(header.settings, header.chart, bundle, network, header.seed)
+            return Performance(header.settings, header.chart, bundle.info, network, header.seed)
     raise Unavailable(
         f"{printable(header.name)}: the network that played it, {printable(header.bundle)} "
         f"({printable(header.weights[:12])}), is gone or has changed; `sideman takes export` gives what was played"

@@ -11,9 +11,10 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Literal
+
+from msgspec import Struct, field
 
 from sideman.control import protocol
 from sideman.control.codec import decode_message
@@ -34,8 +35,7 @@ _KEPT_FIELDS = ("mode", "doing", "rolling", "bpm", "seed", "ports", "clock", "to
 """The fields of events that the state keeps under the same names."""
 
 
-@dataclass(frozen=True, slots=True)
-class ViewNote:
+class ViewNote(Struct, frozen=True):
     """A note and its player, from `beat` to `end`."""
 
     source: NoteSource
@@ -44,8 +44,7 @@ class ViewNote:
     end: float
 
 
-@dataclass(slots=True)
-class WatchState:
+class WatchState(Struct):
     """What the view knows. `apply_event` takes an event in; before the first event of a kind, its part is empty."""
 
     title: str = ""

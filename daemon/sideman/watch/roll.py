@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sideman.watch.model import ViewNote, WatchState
 
@@ -27,8 +28,7 @@ CELLS = {
 """The letters of each kind of cell: of a note's onset and of what follows, of the bar lines, of the present."""
 
 
-@dataclass(frozen=True, slots=True)
-class RollView:
+class RollView(Struct, frozen=True):
     """The part of the music that a roll shows: beats from `first` on, pitches from `lowest_pitch` up."""
 
     first: float

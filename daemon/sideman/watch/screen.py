@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import accumulate, groupby, islice, pairwise
 from operator import itemgetter
 
+from msgspec import Struct
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
@@ -36,8 +36,7 @@ _NARROW, _NARROWEST = 60, 36
 _LOG_STYLES = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(Struct, frozen=True):
     """The characters of the picture: `draw_roll` maps the letters of the roll, `full` and `empty` draw the settings."""
 
     roll_cells: dict[str, str]

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sideman_models.corpus.midi.folder import MIDI_SUFFIXES, find_midi_files, read_midi_files
 from sideman_models.corpus.midi.reader import FileReport, MidiMusic, ReadingOptions
@@ -27,8 +29,7 @@ from sideman_models.text import count_noun, printable, sha256_of_lines
 _DEFAULT_OPTIONS = ReadingOptions()
 
 
-@dataclass(slots=True)
-class Corpus:
+class Corpus(Struct):
     """Pieces, and where they come from.
 
     `left_out` counts by reason the solos and MIDI files that are not used; `files` has the sha256 of each file by its

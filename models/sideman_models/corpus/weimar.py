@@ -25,12 +25,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from sideman_models.errors import ChordError, CorpusError
 from sideman_models.files import numbered_lines
@@ -181,8 +180,7 @@ class _Record(msgspec.Struct, frozen=True):
             raise CorpusError(f"{self.location}: {key}: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _BeatGrid:
+class _BeatGrid(Struct, frozen=True):
     """The positions of bars and beats. Beats are counted from the downbeat of the first bar that is used."""
 
     each_beat_is_a_bar: bool

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -29,6 +28,7 @@ from pathlib import Path
 import mido
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.errors import CorpusError
 from sideman_models.files import check_regular_file
@@ -65,8 +65,7 @@ TONICS: tuple[NoteName, ...] = (
 """The possible tonics of a chord's scale, lowest first: Cb C Db D Eb E F F# G Ab A Bb B."""
 
 
-@dataclass(frozen=True, slots=True)
-class MidiNote:
+class MidiNote(Struct, frozen=True):
     """A note from tick `start` to tick `end` of the file."""
 
     start: int
@@ -74,8 +73,7 @@ class MidiNote:
     pitch: int
 
 
-@dataclass(frozen=True, slots=True)
-class PitchGroup:
+class PitchGroup(Struct, frozen=True):
     """Pitches that start and end together; onset and length in quarter notes, quantised."""
 
     onset: Fraction
@@ -88,8 +86,7 @@ class PitchGroup:
         return int(self.onset // BEATS_PER_BAR)
 
 
-@dataclass(frozen=True, slots=True)
-class ClassicCorpus:
+class ClassicCorpus(Struct, frozen=True):
     """The tokens of the solo and the chords, bar by bar. A chord is (quarters after the bar line, MIDI pitches)."""
 
     bars: tuple[tuple[str, ...], ...]

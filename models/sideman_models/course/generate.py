@@ -13,13 +13,14 @@ are ticks: twelfths of a quarter note.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman_models.course.corpus import BEATS_PER_BAR, tone_kind
 from sideman_models.course.rnn import Array
@@ -64,7 +65,7 @@ class SamplingModel:
     """
 
     def __init__(self, network: Network, Ty: int = 50, temperature: float = 1.0, seed: int = 0) -> None:
-        if network.weights.n_context:
+        if network.n_context:
             raise ModelsError("this network needs context rows, and here are none: use a classic network")
         self._network = network
         self._Ty = Ty
@@ -74,8 +75,8 @@ class SamplingModel:
     @property
     def input_shape(self) -> Sequence[Sequence[int]]:
         """The shapes of x, a and c."""
-        weights = self._network.weights
-        return [(1, 1, weights.n_values), (1, weights.n_a), (1, weights.n_a)]
+        n_values, n_a = self._network.n_values, self._network.n_a
+        return [(1, 1, n_values), (1, n_a), (1, n_a)]
 
     def __call__(self, inputs: Sequence[Array]) -> list[Floats]:
         """Return Ty one-hot arrays (1, n_values) for x (1, 1, n_values), a and c (1, n_a)."""
@@ -111,8 +112,7 @@ def predict_and_sample(
     return np.eye(outputs.shape[2], dtype=np.float32)[indices[:, 0]], indices
 
 
-@dataclass(frozen=True, slots=True)
-class SoundingPitches:
+class SoundingPitches(Struct, frozen=True):
     """MIDI pitches that sound together from tick `onset`, counted from the start of the music, for `length` ticks."""
 
     onset: int
@@ -124,8 +124,7 @@ class SoundingPitches:
         return replace(self, onset=self.onset + ticks)
 
 
-@dataclass(frozen=True, slots=True)
-class ChordSet:
+class ChordSet(Struct, frozen=True):
     """The chords of one bar of the corpus, repeated for a number of bars, and the solo over them.
 
     `number` is the bar of the corpus, counted from 0. `values` are the texts of the values that the network chose,

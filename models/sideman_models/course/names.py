@@ -20,13 +20,13 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from sideman_models.course.rnn import softmax
 from sideman_models.errors import BundleError, CorpusError
@@ -57,8 +57,7 @@ _MIN_LETTERS = 3
 _MAX_TRIES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class NameModel:
+class NameModel(Struct, frozen=True):
     """A trained network and its letters, in order of their indices, including the newline.
 
     `facts` describes the training as plain JSON; `card` is the text of `CARD.md`.

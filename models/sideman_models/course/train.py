@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from sideman_models.course.corpus import read_classic, training_arrays
 from sideman_models.course.djmodel import djmodel, sequence_model
@@ -36,8 +37,7 @@ Optimizer = Any
 Tensor = Any
 
 
-@dataclass(frozen=True, slots=True)
-class ClassicRecipe:
+class ClassicRecipe(Struct, frozen=True):
     """The assignment's recipe: Adam with batches of `batch` snippets.
 
     After n steps the learning rate is `rate / (1 + decay * n)`. With `unrolled`, the course's `djmodel` is trained with
@@ -210,5 +210,5 @@ def train_classic_bundle(
         "figures": {"loss": round(float(epochs[-1][0].sum()), 4), "losses": losses, "accuracies": accuracies},
         "made_with": library_versions(),
     }
-    bundle = Bundle(name, Vocabulary([parse_value(text) for text in corpus.values]), ContextFeatures(), weights)
+    bundle = Bundle(name, Vocabulary([parse_value(text) for text in corpus.values]), ContextFeatures(), weights=weights)
     return replace(bundle, facts=facts, card=model_card(bundle, facts))

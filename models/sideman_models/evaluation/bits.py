@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from sideman_models.music.context import Place
 from sideman_models.music.solos import Piece
@@ -40,8 +41,7 @@ OTHER_KIND_PROBABILITY = 0.0005
 _FIRST_TARGET = 66
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     """The result of `evaluate` over all pieces.
 
     `dropped_share` is the share of the source notes that have no value; `mapped_share` is the share of values outside
@@ -62,8 +62,7 @@ class Evaluation:
         return {name: round(one, 5) if isinstance(one, float) else one for name, one in asdict(self).items()}
 
 
-@dataclass(frozen=True, slots=True)
-class PieceBits:
+class PieceBits(Struct, frozen=True):
     """The bits of one piece: of its `value_count` values, and of its pitches (0 if it has none)."""
 
     piece: Piece
@@ -120,7 +119,7 @@ def summarize(bundle: Bundle, all_bits: Sequence[PieceBits]) -> Evaluation:
 
 def network_value_bits(network: Network, piece: EncodedPiece, clash_table: Flags) -> float:
     """Return the sum of the bits of the values of a piece. The state begins at zero."""
-    state = LstmState.zero(network.weights.n_a)
+    state = LstmState.zero(network.n_a)
     previous, total = None, 0.0
     rows = piece.context_rows.astype(np.intp)
     for step, index in enumerate(piece.indices.tolist()):

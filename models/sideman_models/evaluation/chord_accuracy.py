@@ -17,11 +17,11 @@ Beats without a chord, and beats whose symbol could not be read, are left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from sideman_models.corpus.midi.chord_finder import TimeSlots, find_chords
 from sideman_models.corpus.midi.parser import TimedNote
@@ -37,8 +37,7 @@ Accompaniment = Callable[[Sequence[Chord], np.random.Generator], Iterator[TimedN
 _LOWEST_BASS, _LOWEST_COMPING, _LOWEST_PLAIN = 33, 52, 48
 
 
-@dataclass(frozen=True, slots=True)
-class ChordAccuracy:
+class ChordAccuracy(Struct, frozen=True):
     """The number of beats, and the shares of them with the right root and with the right root and family."""
 
     beats: int

@@ -11,10 +11,10 @@ Real solos also share licks and scales with those of other players. A network th
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
@@ -30,8 +30,7 @@ MATCH_KEYS: dict[str, MatchKey] = {
 """The two ways to compare values, by name. As a melody, a rest never equals a note."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedRun:
+class SharedRun(Struct, frozen=True):
     """A run of values of `piece`, from value number `start` on, that also occurs in the piece `source`.
 
     If `source` is None, no note is shared.

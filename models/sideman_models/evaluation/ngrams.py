@@ -23,10 +23,10 @@ together get the share that they have in training. All other values share the re
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.solos import Piece
@@ -100,8 +100,7 @@ is measured, with the mask (chains 2 to 4) and without it (5 to 8). So any luck 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class NgramData:
+class NgramData(Struct, frozen=True):
     """Pieces as an n-gram reads them: T values in all, one piece after the other.
 
     `targets` (T,) are indices into the vocabulary; `piece_numbers` (T,) say to which piece each belongs; `items` has by
@@ -165,8 +164,7 @@ def _concatenate(arrays: Sequence[npt.NDArray[np.int32]]) -> Ints:
     return np.concatenate(arrays or [np.zeros(0, np.int32)]).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class _Depth:
+class _Depth(Struct, frozen=True):
     """The counts of one depth.
 
     `keys` (contexts,) are sorted: number of the parent context times `width` plus the item. `pairs` are sorted: context

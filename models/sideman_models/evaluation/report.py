@@ -6,10 +6,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sideman_models.evaluation.bits import Evaluation, PieceBits, bits_of_pieces, summarize
 from sideman_models.evaluation.bootstrap import ConfidenceInterval, ratio_interval
@@ -37,8 +38,7 @@ _MAX_MAPPED_SHARE = 0.5
 """If more than this share of the values is mapped to other values, a remark warns about the figures."""
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(Struct, frozen=True):
     """An n-gram on the same pieces.
 
     `bits_per_value` are its bits; `bits_ratio` is the bits of the network divided by those of the n-gram, and
@@ -70,8 +70,7 @@ class Baseline:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class SharedRuns:
+class SharedRuns(Struct, frozen=True):
     """The longest runs that pieces share with the training set, one for each piece."""
 
     match: str
@@ -104,8 +103,7 @@ class SharedRuns:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationReport:
+class EvaluationReport(Struct, frozen=True):
     """Everything that was measured.
 
     `missing_parts` says by its name in the JSON why a part is missing. `remarks` are reasons why the figures may

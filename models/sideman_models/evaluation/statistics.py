@@ -14,11 +14,11 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.music.solos import BAR_TICKS, Piece
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -166,8 +166,7 @@ def half_distances(pieces: Sequence[Piece], seed: int = 0, splits: int = HALF_SP
     return medians
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """One statistic of `real` and `played` music, with the distance between them and the half distance."""
 
     name: str

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from msgspec import Struct
@@ -200,8 +199,7 @@ def _pitch_classes(root: int, offsets: tuple[int, ...]) -> frozenset[int]:
     return frozenset((root + offset) % 12 for offset in offsets)
 
 
-@dataclass(frozen=True, slots=True)
-class Chord:
+class Chord(Struct, frozen=True, eq=False):
     """A quality on a root (pitch class 0..11, C is 0), with a bass (pitch class) if the symbol names one.
 
     `text` is the symbol as it was written. Two chords are equal if they sound the same, whatever their spelling
@@ -211,7 +209,20 @@ class Chord:
     root: int
     quality: Quality
     bass: int | None
-    text: str = field(compare=False)
+    text: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Chord) and self._sound == other._sound
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # the structs' own `!=` does not ask `__eq__`
+
+    def __hash__(self) -> int:
+        return hash(self._sound)
+
+    @property
+    def _sound(self) -> tuple[int, Quality, int | None]:
+        return self.root, self.quality, self.bass
 
     @property
     def tones(self) -> frozenset[int]:

@@ -18,9 +18,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman_models.music.context import Bars, ChordChanges, Place, place_at
 from sideman_models.music.harmony import TONE_KINDS
@@ -46,8 +46,7 @@ class LineValue(Struct, frozen=True):
     drawn_index: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _PendingValue:
+class _PendingValue(Struct, frozen=True):
     """The note or rest at the end of the line: a value whose duration is not known yet."""
 
     place: Place

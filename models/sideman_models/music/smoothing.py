@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 CLASSIC_BEAT_DIVISIONS = (4, 3)
 """How the classic grid divides a beat: into quarters, or into thirds."""
@@ -85,8 +86,7 @@ def within_leap(pitches: Sequence[int], previous_pitch: int | None, max_leap: in
 _EPSILON_TICKS = 1e-9  # tolerance for `apart * beat`, in ticks
 
 
-@dataclass(frozen=True, slots=True)
-class SmoothingRules:
+class SmoothingRules(Struct, frozen=True):
     """Which rules apply. A rule is off if its field is False or 0.
 
     `repetition` is the largest number of repeats in a row, `leap` the largest interval in semitones, `apart` the least

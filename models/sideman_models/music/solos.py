@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cached_property
+
+from msgspec import Struct
 
 from sideman_models.music.context import EvenBars, Place
 from sideman_models.music.harmony import Chord
@@ -14,8 +16,7 @@ BEATS_PER_BAR = 4
 BAR_TICKS = BEATS_PER_BAR * TICKS_PER_QUARTER
 
 
-@dataclass(frozen=True, slots=True)
-class ChordGrid:
+class ChordGrid(Struct, frozen=True, dict=True):
     """Chords on a regular grid, `slots_per_beat` a beat: a `context.ChordChanges`.
 
     Before the first beat the first chord holds, after the end the last one.
@@ -23,15 +24,15 @@ class ChordGrid:
 
     chords: tuple[Chord, ...]
     slots_per_beat: int = 1
-    _next_change_index: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        """Find for each chord the index of the next different one (the number of chords if there is none)."""
+    @cached_property
+    def _next_change_index(self) -> tuple[int, ...]:
+        """For each chord the index of the next different one (the number of chords if there is none)."""
         next_change = [len(self.chords)] * len(self.chords)
         for at in range(len(self.chords) - 2, -1, -1):
             same = self.chords[at] == self.chords[at + 1]
             next_change[at] = next_change[at + 1] if same else at + 1
-        object.__setattr__(self, "_next_change_index", tuple(next_change))
+        return tuple(next_change)
 
     @property
     def length_beats(self) -> float:
@@ -53,8 +54,7 @@ class ChordGrid:
         return max(0, min(len(self.chords) - 1, int(beat * self.slots_per_beat)))
 
 
-@dataclass(frozen=True, slots=True)
-class Solo:
+class Solo(Struct, frozen=True):
     """A transcribed solo: its notes in order of onset, over the changes of the tune, in bars of `bar_ticks`.
 
     `unplaced_notes` counts notes that have no place in the meter; `unread_chords` holds the chord symbols that could
@@ -72,8 +72,7 @@ class Solo:
     other_feel: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A line of T values. If it comes from a solo, it has the place and pitch (None: a rest) of each, and the `solo`.
 
     `source_notes` is the number of notes in the source, of which `dropped_notes` have no value.

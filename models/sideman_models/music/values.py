@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -100,8 +99,7 @@ def interval_semitones(name: str) -> int:
     return -size if minus else size
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """One symbol of the network: what the soloist does next.
 
     `kind` is one letter of `VALUE_KINDS`; `ticks` is the duration in twelfths of a quarter note. `interval` is the

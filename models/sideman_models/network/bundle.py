@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from sideman_models.errors import BundleError, NoSuchBundle, ValueTextError
 from sideman_models.music.context import FEATURES, ContextFeatures
@@ -35,9 +35,8 @@ _ARRAY_NAMES = (
 _INSTALLED_BUNDLES = Path(__file__).parents[1] / "bundles"
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A trained network, and the meaning of its values and context rows.
+class BundleInfo(Struct, frozen=True):
+    """What a bundle says of its network: above all the meaning of the values and of the context rows.
 
     `facts` describes the corpus, the training and the figures, as plain JSON. It is shown, but what plays does not
     depend on it. `card` is the text of `CARD.md`. Only a loaded bundle has a `path` and a `fingerprint`, the sha256 of
@@ -47,7 +46,6 @@ class Bundle:
     name: str
     vocabulary: Vocabulary
     context: ContextFeatures
-    weights: Weights
     facts: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
     path: Path | None = None
@@ -57,6 +55,17 @@ class Bundle:
     def classic(self) -> bool:
         """Whether the values are the classic ones of the assignment."""
         return self.vocabulary.classic
+
+
+class Bundle(BundleInfo, frozen=True, kw_only=True):
+    """A trained network with its weights. What plays keeps only the `info`, and frees the weights."""
+
+    weights: Weights
+
+    @property
+    def info(self) -> BundleInfo:
+        """The bundle without its weights."""
+        return BundleInfo(*(getattr(self, name) for name in BundleInfo.__struct_fields__))
 
 
 def bundle_folders() -> list[Path]:
@@ -114,7 +123,8 @@ def load_bundle(name: str) -> Bundle:
     for key, actual in (("dialect", _dialect(vocabulary)), ("units", weights.n_a)):
         if description.get(key) != actual:
             raise BundleError(f"{path / VALUES_FILE}: {key}: {description.get(key)!r}, but the bundle has {actual!r}")
-    return Bundle(path.resolve().name, vocabulary, context, weights, facts, card, path, description["weights_sha256"])
+    own_name, fingerprint = path.resolve().name, description["weights_sha256"]
+    return Bundle(own_name, vocabulary, context, facts, card, path, fingerprint, weights=weights)
 
 
 def save_bundle(bundle: Bundle, path: Path, extras: Mapping[str, bytes] | None = None) -> None:

@@ -6,10 +6,9 @@ At step t of a piece, the network reads value t-1 (none at the start) and the co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.errors import CorpusError
 from sideman_models.music.context import ContextFeatures, clash_mask_at
@@ -20,8 +19,7 @@ from sideman_models.network.lstm import Flags
 Indices = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedPiece:
+class EncodedPiece(Struct, frozen=True):
     """A piece of T values as numbers.
 
     `indices` (T,) are the values, as indices into the vocabulary; `context_rows` (T, active) the active context rows,

@@ -119,7 +119,7 @@ def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
     facts = {"imported_from": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "like": template.name}
     like_card = template.card.strip() or "It has no card."
     card = _CARD_TEMPLATE.format(name=name, **facts, n_a=weights.n_a, like_card=like_card)
-    return Bundle(name, template.vocabulary, template.context, weights, facts, card)
+    return Bundle(name, template.vocabulary, template.context, facts, card, weights=weights)
 
 
 _CARD_TEMPLATE = """# {name}

@@ -68,8 +68,8 @@ class TensorFlowNetwork:
     """Steps the network with a compiled TensorFlow function, made from `single_step_model`. See `lstm.Network`."""
 
     def __init__(self, weights: Weights) -> None:
-        self.weights = weights
-        n_x = len(weights.kernel)
+        self.n_a, self.n_values, self.n_context = weights.n_a, weights.n_values, weights.n_context
+        self.penalty, n_x = weights.penalty, len(weights.kernel)
         model = single_step_model(*layers_from_weights(weights, activation=None), n_x, weights.penalty)
         self._model = model
         shapes = (n_x, weights.n_a, weights.n_a, weights.n_values)
@@ -84,7 +84,7 @@ class TensorFlowNetwork:
         self._x.fill(0.0)
         if value is not None:
             self._x[0, value] = 1.0
-        self._x[0, self.weights.n_values + rows] = 1.0
+        self._x[0, self.n_values + rows] = 1.0
         clashes = self._no_clash if clash is None else clash.astype(np.float32)[None]
         logits, a, c = self._step(self._x[:, :-1], state.a[None], state.c[None], clashes)
         np.copyto(state.a, a.numpy()[0])

@@ -20,7 +20,6 @@ with its gradients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -57,8 +56,7 @@ class LstmState(Struct, frozen=True):
         np.copyto(self.c, other.c)
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """The trained weights.
 
     The cell has `kernel` W (n_values + n_context, 4 n_a), `recurrent` U (n_a, 4 n_a) and `bias` b (4 n_a,). The softmax
@@ -90,9 +88,15 @@ class Weights:
 
 
 class Network(Protocol):
-    """A trained network that can be stepped: `NumpyNetwork` here, `TensorFlowNetwork` in `network.keras_model`."""
+    """A trained network that can be stepped: `NumpyNetwork` here, `TensorFlowNetwork` in `network.keras_model`.
 
-    weights: Weights
+    The sizes and the penalty are those of its `Weights`.
+    """
+
+    n_a: int
+    n_values: int
+    n_context: int
+    penalty: float
 
     def step(self, value: int | None, rows: RowIndices, clash: Flags | None, state: LstmState) -> Floats:
         """Advance `state` in place by one step and return the logits (n_values,) of the next value.
@@ -106,11 +110,15 @@ class Network(Protocol):
 
 
 class NumpyNetwork:
-    """Steps the network in NumPy. The buffers are kept, so that a step allocates no array."""
+    """Steps the network in NumPy. The buffers are kept, so that a step allocates no array.
+
+    It keeps its own copy of the weights, in the order in which they are used, so that those of a bundle can be freed.
+    """
 
     def __init__(self, weights: Weights) -> None:
-        self.weights = weights
-        n_a = weights.n_a
+        n_a = self.n_a = weights.n_a
+        self.n_values, self.n_context = weights.n_values, weights.n_context
+        self.penalty = weights.penalty
         # One tanh computes all four gates, because sigmoid(z) = (1 + tanh(z / 2)) / 2. So the columns are put in the
         # order i f o g, and those of the three sigmoids are halved in advance (exact in binary).
         order = np.concatenate([np.arange(2 * n_a), np.arange(3 * n_a, 4 * n_a), np.arange(2 * n_a, 3 * n_a)])
@@ -123,7 +131,8 @@ class NumpyNetwork:
         self._context = self._kernel[weights.n_values :]  # (n_context + 1, 4 n_a)
         self._recurrent = np.ascontiguousarray(weights.recurrent[:, order] * half)  # (n_a, 4 n_a)
         self._bias = weights.bias[order] * half  # (4 n_a,)
-        self._densor = np.ascontiguousarray(weights.densor_kernel)  # (n_a, n_values)
+        self._densor = weights.densor_kernel.copy()  # (n_a, n_values)
+        self._densor_bias = weights.densor_bias.copy()  # (n_values,)
         self._penalty = np.float32(weights.penalty)
         self._z = np.empty(4 * n_a, np.float32)
         self._context_sum = np.empty(4 * n_a, np.float32)
@@ -159,8 +168,8 @@ class NumpyNetwork:
         np.multiply(state.a, o, out=state.a)
         # logits = a' D + d - penalty * clash
         np.dot(state.a, self._densor, out=self._logits)
-        self._logits += self.weights.densor_bias
-        if clash is not None and self.weights.penalty:
+        self._logits += self._densor_bias
+        if clash is not None and self.penalty:
             np.subtract(self._logits, self._penalty, out=self._logits, where=clash)
         return self._logits
 

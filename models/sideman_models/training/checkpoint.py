@@ -8,12 +8,13 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from sideman_models.errors import CheckpointError
 from sideman_models.files import read_plain_file, write_whole
@@ -26,8 +27,7 @@ _MAX_BYTES = 1 << 30
 _DESCRIPTION_KEY, _STATE_PREFIX, _BEST_PREFIX = "about", "state/", "best/"
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """The state of training after an epoch.
 
     `identity` says which training it is: the recipe, and hashes of the music and of the network that it started from.
@@ -56,7 +56,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "best": checkpoint.best.number,
     }
     arrays: dict[str, Any] = {_STATE_PREFIX + name: array for name, array in checkpoint.state.items()}
-    arrays |= {_BEST_PREFIX + one.name: np.asarray(getattr(checkpoint.weights, one.name)) for one in fields(Weights)}
+    arrays |= {_BEST_PREFIX + name: np.asarray(array) for name, array in asdict(checkpoint.weights).items()}
     arrays[_DESCRIPTION_KEY] = np.frombuffer(json.dumps(description).encode(), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
@@ -79,7 +79,7 @@ def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
         _check_identity(path, description["identity"], json.loads(json.dumps(identity)))
         epochs = tuple(Epoch(*row) for row in description["epochs"])
         best = next(epoch for epoch in epochs if epoch.number == description["best"])
-        weights = {field.name: arrays[_BEST_PREFIX + field.name] for field in fields(Weights)}
+        weights = {name: arrays[_BEST_PREFIX + name] for name in Weights.__struct_fields__}
         weights["penalty"] = float(weights["penalty"])
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error

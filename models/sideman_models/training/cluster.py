@@ -10,10 +10,10 @@ Every machine runs the same command on the same music, with an `index` of its ow
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Struct
 
 from sideman_models.errors import TrainingError
 
@@ -32,8 +32,7 @@ class _Config(msgspec.Struct, frozen=True):
     task: _Task = _Task()
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """The machines in order, each `HOST:PORT`; `rank` is the index of this machine."""
 
     machines: tuple[str, ...] = ("this machine",)

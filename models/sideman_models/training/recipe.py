@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 LOW_DROPOUT = (0.1, 0.1, 0.2)
 HIGH_DROPOUT = (0.25, 0.3, 0.4)
@@ -17,8 +18,7 @@ def default_dropout(units: int) -> tuple[float, float, float]:
     return LOW_DROPOUT if units < 96 else HIGH_DROPOUT
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """How to train. The names of the fields are keys of bundles and checkpoints.
 
     `lanes` sequences are trained side by side, in windows of `steps` values. The learning rate rises to `rate` within

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from sideman_models.errors import BundleError
 from sideman_models.music.solos import Piece
@@ -89,8 +89,7 @@ def files_known_before(
     return [name for name, sha256 in sorted(files.items()) if any(sha256 in hashes for hashes in known)]
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """The pieces to train on, the pieces to measure on, and the rule that separates them."""
 
     training: tuple[Piece, ...]

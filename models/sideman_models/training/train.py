@@ -12,12 +12,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from sideman_models.corpus.corpus import Corpus, corpus_facts
 from sideman_models.errors import CheckpointError, CorpusError, TrainingError
@@ -42,8 +43,7 @@ from sideman_models.training.split import SPLIT_RULE_KEY, Split, files_known_bef
 from sideman_models.training.trainer import MachineLost, Strategy, Trainer
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedWeights:
+class TrainedWeights(Struct, frozen=True):
     """The weights of the best epoch, and how training went.
 
     `end_reason` says why it ended, for the model card. If it is not `finished`, it was interrupted and can be resumed.
@@ -56,8 +56,7 @@ class TrainedWeights:
     finished: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedBundle:
+class TrainedBundle(Struct, frozen=True):
     """A trained bundle, and how its training went: see `TrainedWeights`.
 
     `bundle` is None if another machine of the cluster writes it. `value_counts` says how often each value (its text)
@@ -70,8 +69,7 @@ class TrainedBundle:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingJob:
+class TrainingJob(Struct, frozen=True):
     """Everything about a training except the music.
 
     `name` is the name of the bundle; `command` and `licence` are texts for its model card. `validation` is the share
@@ -207,14 +205,13 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | 
     counts = Counter(value.text for piece in music.split.training for value in piece.values)
     bundle = None
     if job.cluster.is_chief:
-        bundle = Bundle(job.name, music.vocabulary, music.context, trained.weights)
+        bundle = Bundle(job.name, music.vocabulary, music.context, weights=trained.weights)
         facts = _bundle_facts(corpus, replace(job, recipe=recipe), music, trained, bundle)
         bundle = replace(bundle, facts=facts, card=model_card(bundle, facts))
     return TrainedBundle(bundle, counts, trained.end_reason, trained.finished)
 
 
-@dataclass(frozen=True, slots=True)
-class _TrainingData:
+class _TrainingData(Struct, frozen=True):
     """The music as the network reads it, on both sides of the split."""
 
     split: Split

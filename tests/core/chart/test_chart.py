@@ -232,3 +232,13 @@ def test_a_chart_has_at_least_a_bar() -> None:
     with pytest.raises(ChartError):
         Chart(())
     assert Chart((Bar(((0.0, parse_chord("C")),), FOUR),)).length == 4.0
+
+
+def test_charts_of_the_same_bars_are_equal() -> None:
+    """Guards against: a chart that counts as changed, and starts again, because its title was corrected."""
+    plain, titled, other = read("| F7 |"), read("title: Blues\n| F7 |"), read("| F7 | F7 |")
+    assert titled.info != plain.info
+    assert titled == plain
+    assert not titled != plain  # noqa: SIM202 - a struct has a `!=` of its own
+    assert hash(titled) == hash(plain)
+    assert other != plain

@@ -56,7 +56,7 @@ def _allows(key: str, value: object) -> bool:
 def fresh_improviser(engine: Engine) -> Improviser:
     """Return a new improviser with the current settings and the state of the improviser of `engine`."""
     old = engine.improviser
-    network = performance(old.bundle).network
+    network = performance(classic_bundle() if old.bundle.classic else modern_bundle()).network
     new = Improviser(old.bundle, network, engine.chart, engine.chart, engine.live, old.random_source.seed)
     for name, each in vars(old).items():
         if name not in MADE_OF_SETTINGS:

@@ -7,10 +7,10 @@ import errno
 import hashlib
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from sideman import cli
 from sideman_models.corpus.corpus import corpus_facts, midi_summary, read_corpus

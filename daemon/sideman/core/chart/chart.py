@@ -11,11 +11,12 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman.core.errors import ConfigError
 from sideman.core.positions import snapped_beat
@@ -61,8 +62,7 @@ class Bar(Struct, frozen=True):
     meter: Meter
 
 
-@dataclass(frozen=True, slots=True)
-class ChartInfo:
+class ChartInfo(Struct, frozen=True):
     """What a chart says besides its bars; a field is empty or None where the chart does not say it.
 
     `key` is the symbol of the tonic chord (`Bb`, `Am`), `tempo` is in quarter notes a minute. `sections` are pairs of a
@@ -84,8 +84,7 @@ class ChartInfo:
         return ", ".join(filter(None, [*parts, f"{self.tempo:g} bpm" if self.tempo else ""]))
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Struct, frozen=True, eq=False, dict=True):
     """A song's bars in the order played, repeats written out; never empty. It is played round and round.
 
     Two charts with the same bars are equal, whatever their `info` says. A bar's index counts from 0 at the top and goes
@@ -93,27 +92,40 @@ class Chart:
     """
 
     bars: tuple[Bar, ...]
-    info: ChartInfo = field(default=ChartInfo(), compare=False)
-    _change_beats: tuple[float, ...] = field(init=False, repr=False, compare=False)
-    """The beats of the first chorus on which the chord changes."""
-    _changed_chords: tuple[Chord, ...] = field(init=False, repr=False, compare=False)
-    """The chords that begin on these beats."""
-    _bar_beats: tuple[float, ...] = field(init=False, repr=False, compare=False)
-    length: float = field(init=False, repr=False, compare=False)
-    """The length of a chorus in quarter notes."""
+    info: ChartInfo = ChartInfo()
 
     def __post_init__(self) -> None:
         if not self.bars:
             raise ChartError("a chart needs at least one bar, such as | C7 |")
-        *beats, length = accumulate((float(bar.meter.quarters) for bar in self.bars), initial=0.0)
-        chords = [(beat + at, chord) for beat, bar in zip(beats, self.bars, strict=True) for at, chord in bar.chords]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Chart) and self.bars == other.bars
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # the structs' own `!=` does not ask `__eq__`
+
+    def __hash__(self) -> int:
+        return hash(self.bars)
+
+    @cached_property
+    def length(self) -> float:
+        """The length of a chorus in quarter notes."""
+        return self._bar_beats[-1]
+
+    @cached_property
+    def _bar_beats(self) -> tuple[float, ...]:
+        """The beats on which the bars of the first chorus begin, and its end."""
+        return tuple(accumulate((float(bar.meter.quarters) for bar in self.bars), initial=0.0))
+
+    @cached_property
+    def _changes(self) -> tuple[tuple[float, ...], tuple[Chord, ...]]:
+        """The beats of the first chorus on which the chord changes, and the chords that begin on them."""
+        bars = zip(self._bar_beats, self.bars, strict=False)
+        chords = [(beat + at, chord) for beat, bar in bars for at, chord in bar.chords]
         before = [chords[-1][1], *(chord for _, chord in chords)]  # the top follows the last chord of the song
         changes = [change for change, last in zip(chords, before, strict=False) if change[1] != last]
         changes = changes or [(0.0, chords[0][1])]
-        object.__setattr__(self, "_change_beats", tuple(beat for beat, _ in changes))
-        object.__setattr__(self, "_changed_chords", tuple(chord for _, chord in changes))
-        object.__setattr__(self, "_bar_beats", tuple(beats))
-        object.__setattr__(self, "length", length)
+        return tuple(beat for beat, _ in changes), tuple(chord for _, chord in changes)
 
     @property
     def meter(self) -> Meter:
@@ -130,7 +142,7 @@ class Chart:
     def bar_at(self, beat: float) -> tuple[int, float]:
         """Return the index of the bar that sounds at `beat`, and the beat on which it begins."""
         chorus, chorus_beat = divmod(snapped_beat(beat), self.length)
-        index = bisect_right(self._bar_beats, chorus_beat) - 1
+        index = bisect_right(self._bar_beats, chorus_beat, hi=len(self.bars)) - 1
         return int(chorus) * len(self.bars) + index, chorus * self.length + self._bar_beats[index]
 
     def beat_of_bar(self, bar_index: int) -> float:
@@ -144,7 +156,8 @@ class Chart:
 
     def chord_at(self, beat: float) -> Chord:
         """Return the chord that sounds at `beat`."""
-        return self._changed_chords[bisect_right(self._change_beats, snapped_beat(beat) % self.length) - 1]
+        beats, chords = self._changes
+        return chords[bisect_right(beats, snapped_beat(beat) % self.length) - 1]
 
     def next_change(self, beat: float) -> tuple[Chord, float]:
         """Return the next different chord and the quarter notes until it; infinite if the chord never changes."""
@@ -153,13 +166,14 @@ class Chart:
 
     def next_change_beat(self, beat: float) -> tuple[Chord, float]:
         """Return the next different chord and the beat on which it begins; infinite if the chord never changes."""
-        if len(self._changed_chords) == 1:
-            return self._changed_chords[0], math.inf
+        beats, chords = self._changes
+        if len(chords) == 1:
+            return chords[0], math.inf
         chorus, chorus_beat = divmod(snapped_beat(beat), self.length)
-        index = bisect_right(self._change_beats, chorus_beat)
-        if index < len(self._change_beats):
-            return self._changed_chords[index], chorus * self.length + self._change_beats[index]
-        return self._changed_chords[0], (chorus + 1) * self.length + self._change_beats[0]
+        index = bisect_right(beats, chorus_beat)
+        if index < len(beats):
+            return chords[index], chorus * self.length + beats[index]
+        return chords[0], (chorus + 1) * self.length + beats[0]
 
     def chords_in_bar(self, bar_index: int) -> tuple[Chord, ...]:
         """Return the chords of a bar."""

@@ -23,8 +23,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Generic, NoReturn, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 MAX_BARS = 4096
 MAX_PASSES = 64
@@ -55,15 +57,13 @@ def ordinal(number: int) -> str:
     return _ORDINALS[number] if number < len(_ORDINALS) else f"{number}th"
 
 
-@dataclass(slots=True)
-class _Ending:
+class _Ending(Struct):
     numbers: tuple[int, ...]
     first: int
     last: int | None = None
 
 
-@dataclass(slots=True)
-class _Repeat:
+class _Repeat(Struct):
     """The bars from `first` to `last`, which are played more than once: `times` times if they have no endings."""
 
     first: int
@@ -83,8 +83,7 @@ class _Repeat:
         return self.last if ending.last is None else ending.last
 
 
-@dataclass(frozen=True, slots=True)
-class _Jump:
+class _Jump(Struct, frozen=True):
     """A D.C. or D.S. after `bar` (from 1). `goal` is "fine", "coda", the number of an ending, or empty."""
 
     text: str

@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
+
+from msgspec import Struct
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman_models.music.harmony import Chord
@@ -21,22 +23,23 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 _MAX_HELD_CHORDS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class ChartSpan:
+class ChartSpan(Struct, frozen=True, dict=True):
     """`chart`, from beat `start` on; `bars_before` is the number of bars from the top of the music to `start`."""
 
     start: float
     chart: Chart
     bars_before: int = 0
-    tick: int = field(init=False, repr=False)
-    """The tick of `start`."""
-    _bar_lines: tuple[int, ...] = field(init=False, repr=False)
-    """The ticks of the chart's bar lines and of its end, from the top of the chart."""
 
-    def __post_init__(self) -> None:
-        bar_lines = (round(self.chart.beat_of_bar(bar) * TICKS_PER_QUARTER) for bar in range(len(self.chart.bars) + 1))
-        object.__setattr__(self, "tick", round(self.start * TICKS_PER_QUARTER))
-        object.__setattr__(self, "_bar_lines", tuple(bar_lines))
+    @cached_property
+    def tick(self) -> int:
+        """The tick of `start`."""
+        return round(self.start * TICKS_PER_QUARTER)
+
+    @cached_property
+    def _bar_lines(self) -> tuple[int, ...]:
+        """The ticks of the chart's bar lines and of its end, from the top of the chart."""
+        bars = range(len(self.chart.bars) + 1)
+        return tuple(round(self.chart.beat_of_bar(bar) * TICKS_PER_QUARTER) for bar in bars)
 
     def bar_at(self, tick: float) -> int:
         """Return the index of the bar at `tick`, as in `Chart`: 0 at `start`, and on through all choruses."""

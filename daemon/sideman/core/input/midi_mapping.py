@@ -17,7 +17,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sideman.core.actions import ACTIONS
 from sideman.core.events import (
@@ -54,8 +55,7 @@ _MAX_POSITION = 127
 _ON_OFF = ChoiceRange((False, True))
 
 
-@dataclass(slots=True)
-class _ControllerState:
+class _ControllerState(Struct):
     """The last position (None: unknown) and the last value of a controller; whether it has picked up its setting."""
 
     position: int | None = None

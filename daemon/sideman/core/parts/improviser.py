@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman.core.events import Choice
 from sideman.core.parts.masks import MASK_SETTINGS, Mask, ValueMasks
@@ -29,7 +29,7 @@ from sideman_models.music.harmony import CHORD_TONE
 from sideman_models.music.line import LineValue, MelodicLine
 from sideman_models.music.smoothing import NO_RULES, SmoothingRules, is_repeated_too_often
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch
-from sideman_models.network.bundle import Bundle
+from sideman_models.network.bundle import BundleInfo
 from sideman_models.network.lstm import LstmState, Network
 
 PULSE_TICKS = {
@@ -89,13 +89,13 @@ class Improviser:
     """Improvises one line over `changes` and `bars` with the network of a bundle and the settings of `live`."""
 
     def __init__(
-        self, bundle: Bundle, network: Network, changes: ChordChanges, bars: Bars, live: LiveSettings, seed: int
+        self, bundle: BundleInfo, network: Network, changes: ChordChanges, bars: Bars, live: LiveSettings, seed: int
     ) -> None:
         self.bundle = bundle
         self._live = live
         self._play = live.play
         self._random_source = RandomSource(seed)
-        self.state = LstmState.zero(network.weights.n_a)
+        self.state = LstmState.zero(network.n_a)
         self._network = network
         self._vocabulary = bundle.vocabulary
         self._context = bundle.context
@@ -104,7 +104,7 @@ class Improviser:
         self._reweighter = Reweighter(bundle.vocabulary)
         self._line = MelodicLine(changes, bars)
         self._last_value: int | None = None
-        self._lookahead_state = LstmState.zero(network.weights.n_a)
+        self._lookahead_state = LstmState.zero(network.n_a)
         self._rests_in_a_row = 0
         self._repeats_in_a_row = 0
 
@@ -201,7 +201,7 @@ class Improviser:
 
     def _step(self, place: Place, state: LstmState, last: int | None) -> npt.NDArray[np.float32]:
         """Feed value `last` and the context of `place`; returns the logits of the value at `place`."""
-        clash = clash_mask_at(self._vocabulary, place) if self._network.weights.penalty else None
+        clash = clash_mask_at(self._vocabulary, place) if self._network.penalty else None
         return self._network.step(last, self._context.active_rows(place), clash, state)
 
     # -- choosing

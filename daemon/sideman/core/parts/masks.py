@@ -8,10 +8,10 @@ computed once and kept.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from sideman.core.settings.schema import PlaySettings
 from sideman_models.music.context import Place

@@ -7,7 +7,7 @@ other bundle they only limit what may be drawn (`sideman.core.parts.masks`); wha
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from sideman.core.settings.schema import PlaySettings
 from sideman_models.music.smoothing import ORIGINAL_RULES, SmoothingRules

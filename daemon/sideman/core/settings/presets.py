@@ -8,7 +8,7 @@ whichever preset came before it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, resolve_settings
@@ -16,8 +16,7 @@ from sideman.core.settings.schema import BINDING_KEYS, GROUPS, KEYS, Settings, i
 from sideman.core.targets import Bindings, Target
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsDifference:
+class SettingsDifference(Struct, frozen=True):
     """The `values` to change while sideman plays, as `ChangeSettings` takes them, and the keys that need a restart."""
 
     values: tuple[tuple[str, object], ...]

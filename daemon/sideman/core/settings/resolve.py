@@ -7,7 +7,6 @@ Nothing is read or written here: `sideman.config` reads the files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from itertools import combinations
 
 from msgspec import Struct
@@ -93,7 +92,7 @@ def _read_value(name: str, value: object) -> object:
     if key := KEYS.get(name):
         return key.value_type.read_explained(value)
     if name in GROUPS:
-        inside = ", ".join(each.name for each in fields(GROUPS[name]))
+        inside = ", ".join(GROUPS[name].__struct_fields__)
         raise ValueError(f"a group, not a key; put under it any of {inside}")
     likely = closest_key(name)
     hint = f"; did you mean {likely} ({KEYS[likely].value_type.allowed})?" if likely else ""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman.core.actions import action_list
 from sideman.core.chart.chart import ChartError, Meter, parse_meter
@@ -56,15 +56,19 @@ NO_BINDINGS = Bindings()
 _PORT = text_type("auto, none, or a port's name or part of it", max_length=200)
 
 
+_definitions: list[tuple[SettingType, str]] = []
+"""The type and the text of each setting, in the order of the fields below. A field of a struct has no room for them."""
+
+
 def _setting(default: Any, value_type: SettingType, doc: str) -> Any:  # noqa: ANN401 - a field of any type
-    return field(default=default, metadata={"type": value_type, "doc": doc})
+    _definitions.append((value_type, doc))
+    return default
 
 
 # -- The groups. The first line of a group's docstring and the texts of its settings are the comments of default.yaml.
 
 
-@dataclass(frozen=True, slots=True)
-class MidiSettings:
+class MidiSettings(Struct, frozen=True):
     """MIDI ports, channels and controllers.
 
     A `listen` of None means all channels.
@@ -151,8 +155,7 @@ class MidiSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSettings:
+class ModelSettings(Struct, frozen=True):
     """The trained network that plays."""
 
     bundle: str = _setting(
@@ -169,8 +172,7 @@ class ModelSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PlaySettings:
+class PlaySettings(Struct, frozen=True):
     """How sideman plays.
 
     A `seed` of None means a new one at each start, a `swing` of None one that depends on the tempo. `leap`, `apart` and
@@ -321,8 +323,7 @@ class PlaySettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TempoSettings:
+class TempoSettings(Struct, frozen=True):
     """The tempo, and the clock that sets it."""
 
     bpm: float = _setting(120.0, number_type(20, 400), "The tempo in quarter notes per minute.")
@@ -344,8 +345,7 @@ class TempoSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ChartSettings:
+class ChartSettings(Struct, frozen=True):
     """The chords that sideman plays over.
 
     A `choruses` of None means that the music does not end.
@@ -376,8 +376,7 @@ class ChartSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ControlSettings:
+class ControlSettings(Struct, frozen=True):
     """Remote control while sideman plays.
 
     A `socket` of None means the usual path, an `osc` of None no port.
@@ -401,8 +400,7 @@ class ControlSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TakesSettings:
+class TakesSettings(Struct, frozen=True):
     """Recordings of what is played and heard.
 
     A `folder` of None means the usual folder.
@@ -421,8 +419,7 @@ class TakesSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LogSettings:
+class LogSettings(Struct, frozen=True):
     """The log."""
 
     level: Literal["debug", "info", "warning", "error"] = _setting(
@@ -432,18 +429,17 @@ class LogSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """All settings. Every field of every group is one key of the configuration: `play.rate` is `.play.rate`."""
 
-    midi: MidiSettings = field(default_factory=MidiSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
-    play: PlaySettings = field(default_factory=PlaySettings)
-    tempo: TempoSettings = field(default_factory=TempoSettings)
-    chart: ChartSettings = field(default_factory=ChartSettings)
-    control: ControlSettings = field(default_factory=ControlSettings)
-    takes: TakesSettings = field(default_factory=TakesSettings)
-    log: LogSettings = field(default_factory=LogSettings)
+    midi: MidiSettings = MidiSettings()
+    model: ModelSettings = ModelSettings()
+    play: PlaySettings = PlaySettings()
+    tempo: TempoSettings = TempoSettings()
+    chart: ChartSettings = ChartSettings()
+    control: ControlSettings = ControlSettings()
+    takes: TakesSettings = TakesSettings()
+    log: LogSettings = LogSettings()
 
 
 # -- The keys
@@ -458,13 +454,16 @@ class SettingKey(Struct, frozen=True):
     doc: str
 
 
-GROUPS: dict[str, type[Any]] = {group.name: group.default_factory for group in fields(Settings)}  # type: ignore[misc]
+GROUPS: dict[str, type[Any]] = {name: type(getattr(Settings(), name)) for name in Settings.__struct_fields__}
 
-KEYS: dict[str, SettingKey] = {
-    name: SettingKey(name, each.default, each.metadata["type"], each.metadata["doc"])
+_FIELDS = [
+    (f"{group}.{name}", default)
     for group, kind in GROUPS.items()
-    for each in fields(kind)
-    for name in [f"{group}.{each.name}"]
+    for name, default in zip(kind.__struct_fields__, kind.__struct_defaults__, strict=True)
+]
+KEYS: dict[str, SettingKey] = {
+    name: SettingKey(name, default, value_type, doc)
+    for (name, default), (value_type, doc) in zip(_FIELDS, _definitions, strict=True)
 }
 """Every setting by its dotted name, in the order of the default file."""
 

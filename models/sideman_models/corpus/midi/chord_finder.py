@@ -22,12 +22,12 @@ In a slot in which nothing sounds, the chord stays. If nothing sounds at all, th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.corpus.midi.parser import TimedNote
 from sideman_models.music.harmony import NO_CHORD, QUALITIES, QUALITY_PRIORS, Chord, chord_on
@@ -49,8 +49,7 @@ _MIN_BASS_SHARE = 0.25
 """A note that sounds for this share of a slot may be its bass."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimeSlots:
+class TimeSlots(Struct, frozen=True):
     """`count` slots of `ticks_per_slot` each, `slots_per_bar` in a bar. The first slot begins on a bar line."""
 
     count: int

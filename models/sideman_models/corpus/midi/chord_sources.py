@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from sideman_models.corpus.midi.chord_finder import find_chords
 from sideman_models.corpus.midi.meter import MeterSection
@@ -31,8 +32,7 @@ _MAX_SYMBOL_LENGTH = 20
 _BRACKETS = "[](){}<>|\"' "
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolChords:
+class SymbolChords(Struct, frozen=True):
     """Chords from symbols: (onset in `TICKS_PER_QUARTER`, chord) in order, at least one."""
 
     chords: tuple[tuple[float, Chord], ...]
@@ -55,8 +55,7 @@ class SymbolChords:
         return ChordGrid((*grid, *[chord] * (slots.count - len(grid))), TICKS_PER_QUARTER // slots.ticks_per_slot)
 
 
-@dataclass(frozen=True, slots=True)
-class InferredChords:
+class InferredChords(Struct, frozen=True):
     """Chords found from notes. Both lists of notes are in order of onset."""
 
     accompaniment: Sequence[TimedNote]

@@ -16,13 +16,13 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import asdict, replace
 
 from sideman_models.corpus.midi.parser import MAX_FILE_BYTES
 from sideman_models.corpus.midi.reader import READER_VERSION, FileReport, MidiMusic, ReadingOptions, read_midi

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, gcd
+
+from msgspec import Struct
 
 from sideman_models.corpus.midi.chord_finder import TimeSlots
 from sideman_models.corpus.midi.parser import TimedNote
@@ -26,8 +27,7 @@ TimeSignature = tuple[float, int, int]
 """Position in `TICKS_PER_QUARTER`, numerator and denominator."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeterSection:
+class MeterSection(Struct, frozen=True):
     """Bars of one length from the bar line `start` to `end`, in ticks of `TICKS_PER_QUARTER`.
 
     The music begins at `music_start`: before `start` there is a pick-up, if there is one.

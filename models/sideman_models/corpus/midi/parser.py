@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 MAX_FILE_BYTES = 1 << 23
 """Larger files (8 MiB) are not read: they contain samples, or far more than a line of music."""
@@ -52,8 +53,7 @@ class _BrokenTrackError(Exception):
     """The rest of this track makes no sense."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextEvent:
+class TextEvent(Struct, frozen=True):
     """A text event at a tick of the file; `kind` is text, lyric, marker or cue."""
 
     tick: int
@@ -61,8 +61,7 @@ class TextEvent:
     text: str
 
 
-@dataclass(slots=True)
-class MidiTrack:
+class MidiTrack(Struct):
     """The content of one track, in ticks of the file.
 
     `notes` has (onset, end, pitch) by channel (0..15), in order of onset; `programs` the program of each channel at its
@@ -79,8 +78,7 @@ class MidiTrack:
     notes_without_end: int = 0
 
 
-@dataclass(slots=True)
-class MidiFile:
+class MidiFile(Struct):
     """A MIDI file: its `file_type` (0, 1 or 2), ticks a quarter note, tracks, and remarks on the whole file."""
 
     file_type: int

@@ -35,8 +35,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from statistics import fmean, median
+
+from msgspec import Struct
 
 from sideman_models.corpus.midi.parser import MidiTrack, TimedNote
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -59,8 +60,7 @@ _LOW_PITCH = 48
 _SAME_ONSET_TICKS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class MidiPart:
+class MidiPart(Struct, frozen=True):
     """The notes of one track (from 1) on one channel (from 1), in order of onset, in ticks of `TICKS_PER_QUARTER`.
 
     `program` is the General MIDI program (0..127) at its first note, if there is one.

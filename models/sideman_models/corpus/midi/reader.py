@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman_models.corpus.midi.chord_sources import (
     ChordSource,
@@ -53,8 +55,7 @@ _MEANINGLESS_NAMES = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingOptions:
+class ReadingOptions(Struct, frozen=True):
     """How music is read.
 
     For MIDI files, `melody` is the name or number of a track (None: the program chooses), and `chords` is `auto`,
@@ -68,8 +69,7 @@ class ReadingOptions:
     all_feels: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FileReport:
+class FileReport(Struct, frozen=True):
     """What was used of a file, what was not, and why.
 
     `left_out` says why nothing was used; otherwise it is empty. The melody has `notes` notes, of which `dropped` have
@@ -91,8 +91,7 @@ class FileReport:
     cached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MidiMusic:
+class MidiMusic(Struct, frozen=True):
     """The solos of one file. They have no title yet if only the name of the file gives one."""
 
     report: FileReport
@@ -151,8 +150,7 @@ def _join_songs(songs: Sequence[MidiMusic], midi: MidiFile, remarks: tuple[str, 
     return MidiMusic(report, tuple(solo for song in songs for solo in song.solos))
 
 
-@dataclass(slots=True)
-class _Song:
+class _Song(Struct):
     """Tracks that sound together, each with its number."""
 
     tracks: Sequence[tuple[int, MidiTrack]]
