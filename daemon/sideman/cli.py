@@ -17,7 +17,7 @@ from typing import NoReturn
 from sideman import __version__
 from sideman.core.errors import UsageError
 from sideman.exit_status import DISK_ERRNOS, INTERRUPTED, exit_status_and_message
-from sideman_models.text import printable
+from sideman_models.text import closest, printable
 
 COMMANDS = {
     "run": "start the daemon in the foreground, and play",
@@ -107,10 +107,8 @@ def _run(words: list[str]) -> int:
 
 def _command(name: str, words: list[str]) -> int:
     if name not in COMMANDS or not _has_command(name):
-        import difflib  # needed only after a mistake
-
-        near = difflib.get_close_matches(name, available_commands(), 1)
-        hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(available_commands())}"
+        near = closest(name, available_commands())
+        hint = f"did you mean {near}?" if near else f"the commands are {', '.join(available_commands())}"
         raise UsageError(f"{name}: no such command; {hint}")
     module = importlib.import_module(f"sideman.commands.{name}")
     parser = _Parser(f"sideman {name}", description=f"sideman {name}: {COMMANDS[name]}.", allow_abbrev=False)

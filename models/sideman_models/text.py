@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts: names that every file and terminal can hold, nouns with their counts, and hashes of lines."""
+"""Texts: names that every file and terminal can hold, nearest names, nouns with their counts, and hashes of lines."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ def _escaped(letter: str) -> str:
     if "\udc80" <= letter <= "\udcff":  # the surrogates that Python uses for bytes that are not UTF-8
         return f"\\x{ord(letter) - 0xDC00:02x}"
     return ascii(letter)[1:-1]
+
+
+def closest(wanted: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the choice whose spelling is nearest to `wanted`; None if all are less similar than `cutoff` (0 to 1)."""
+    import difflib  # needed only after a mistake
+
+    return next(iter(difflib.get_close_matches(wanted, list(choices), 1, cutoff)), None)
 
 
 def count_noun(count: int, noun: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sideman.charts.ireal import IREAL_LINK, read_ireal
+from sideman.charts import IREAL_LINK
 from sideman.core.chart.chart import Chart, ChartError, Meter
 from sideman.core.chart.text import parse_changes
 from sideman.files import read_file
@@ -38,6 +38,8 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
 
         chart = read_musicxml(data, str(path))
     elif IREAL_LINK.search(text := _decode_text(data, path)) or path.suffix.lower() in (".html", ".htm"):
+        from sideman.charts.ireal import read_ireal
+
         return read_ireal(text, str(path), song)
     elif len(text) > MAX_TEXT_BYTES:
         raise ChartError(f"{path}: larger than {MAX_TEXT_BYTES >> 20} MiB; is it the right file?")

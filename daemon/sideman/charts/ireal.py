@@ -21,7 +21,6 @@ evenly, like the chords of a text. `sideman.core.chart.form` says how the signs 
 
 from __future__ import annotations
 
-import difflib
 import html
 import re
 from collections.abc import Iterator
@@ -29,13 +28,14 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from sideman.charts import IREAL_LINK
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
 from sideman.core.chart.form import SIGN_PATTERN, Form
 from sideman.core.chart.text import parse_key, section_name
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
+from sideman_models.text import closest
 
-IREAL_LINK = re.compile(r"ireal(?:b|book)://", re.IGNORECASE)
 _SCRAMBLED_MARK = "1r34LbKcu7"
 _BLOCK_SIZE = 50
 _ABBREVIATIONS = (("Kcl", "| x"), ("LZ", " |"), ("XyQ", "   "))
@@ -80,8 +80,8 @@ def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
     elif wanted.casefold() in titles:
         song = songs[titles.index(wanted.casefold())]
     else:
-        nearest = difflib.get_close_matches(wanted.casefold(), titles, 1)
-        hint = f"; did you mean {songs[titles.index(nearest[0])].title!r}?" if nearest else ""
+        near = closest(wanted.casefold(), titles)
+        hint = f"; did you mean {songs[titles.index(near)].title!r}?" if near is not None else ""
         missing = f"{source}: it has {len(songs)} songs, but none is {wanted!r}"
         raise ChartError(f"{missing}: give a title, or a number from 1{hint}")
     if len(song.music) > _MAX_MUSIC_LENGTH:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from sideman.charts import IREAL_LINK
 from sideman.charts.detect import read_chart, split_song
-from sideman.charts.ireal import IREAL_LINK, read_ireal
 from sideman.config import resources
 from sideman.config.yaml import YamlContent, read_yaml
 from sideman.core.chart.chart import Chart, ChartError
@@ -19,6 +19,7 @@ from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings
 from sideman.core.targets import ActionTarget
+from sideman_models.text import closest
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt")
 PATH_KEYS = ("chart.file", "model.bundle")
@@ -96,6 +97,8 @@ def load_chart(settings: Settings) -> Chart:
     else:
         try:
             if IREAL_LINK.match(named):
+                from sideman.charts.ireal import read_ireal  # loaded only if it is needed
+
                 chart = read_ireal(named, "chart.file")
             else:
                 path, song = _chart_path(named)
@@ -119,8 +122,6 @@ def _chart_path(named: str) -> tuple[Path, str | None]:
 
 
 def _available_hint(name: str, kind: str, *suffixes: str) -> str:
-    import difflib  # only a mistake needs it
-
     names = resources.resource_names(kind, *suffixes)
-    near = difflib.get_close_matches(name, names, 1)
-    return f"there are {', '.join(names) or 'none'}" + (f"; did you mean {near[0]}?" if near else "")
+    near = closest(name, names)
+    return f"there are {', '.join(names) or 'none'}" + (f"; did you mean {near}?" if near else "")

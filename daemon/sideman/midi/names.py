@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
+
+from sideman_models.text import closest
 
 
 def match_ports(wanted: str, names: Sequence[str]) -> list[int]:
@@ -30,8 +31,8 @@ def nearest_port_name(wanted: str, names: Sequence[str]) -> str | None:
     parts = {
         part.casefold(): name for name in reversed(names) for part in (name, _without_numbers(name), *name.split(":"))
     }
-    found = difflib.get_close_matches(wanted.casefold(), parts, 1, 0.5)
-    return parts[found[0]] if found else None
+    found = closest(wanted.casefold(), parts, 0.5)
+    return parts[found] if found is not None else None
 
 
 def is_own_port(name: str, client: str) -> bool:

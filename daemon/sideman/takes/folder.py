@@ -22,7 +22,7 @@ from sideman.playing.state import state_folder
 from sideman.takes.journal import TakeHeader
 from sideman_models.files import write_whole
 from sideman_models.network.bundle import bundle_folders
-from sideman_models.text import printable
+from sideman_models.text import closest, printable
 
 JOURNAL, MIDI = ".jsonl", ".mid"
 _NAME = re.compile(r"\w[\w .’'-]*")
@@ -56,11 +56,9 @@ class TakeFolder(Struct, frozen=True):
         name = name.removesuffix(JOURNAL).removesuffix(MIDI)
         if _NAME.fullmatch(name) and os.path.lexists(self.journal(name)):
             return self.journal(name)
-        import difflib  # needed only after a mistake
-
         names = self.names()
-        near = difflib.get_close_matches(name, names, 1) or [each for each in names if name and name in each][-1:]
-        hint = f"did you mean {printable(near[0])}?" if near else f"there are {len(names)} in {printable(self.path)}"
+        near = closest(name, names) or next((each for each in reversed(names) if name and name in each), None)
+        hint = f"did you mean {printable(near)}?" if near else f"there are {len(names)} in {printable(self.path)}"
         raise NoSuchInput(f"{printable(name)}: no such take; {hint}")
 
     def size(self, name: str) -> int:

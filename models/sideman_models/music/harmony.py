@@ -28,13 +28,13 @@ tones C, E and G; C/E has them too).
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import cache, lru_cache
 
 from msgspec import Struct
 
 from sideman_models.errors import ChordError
+from sideman_models.text import closest
 
 TONE_KINDS = "CSAX"
 """The kinds of tones over a chord: chord tone, scale tone, approach tone, any other tone."""
@@ -329,11 +329,9 @@ def parse_chord(text: str) -> Chord:
     try:
         quality = nearest_quality(_tones_of_suffix(suffix))
     except ChordError as error:
-        near = difflib.get_close_matches(suffix, _SUGGESTED_SUFFIXES, n=1, cutoff=0.4)
+        near = closest(suffix, _SUGGESTED_SUFFIXES, 0.4)
         hint = (
-            f"did you mean {root.group() + near[0]!r}?"
-            if near
-            else "symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
+            f"did you mean {root.group() + near!r}?" if near else "symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
         )
         raise ChordError(f"{text!r} is not a chord: {error}; {hint}") from None
     return Chord(_pitch_class(root), quality, _pitch_class(bass) if bass else None, symbol)

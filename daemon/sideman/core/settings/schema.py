@@ -7,7 +7,6 @@ How to add a setting: add a field to one of the groups below. `config/default.ya
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -32,6 +31,7 @@ from sideman.core.settings.types import (
 from sideman.core.targets import Bindings
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockSourceName
 from sideman.core.turns import MODE_NAMES, MODES, ModeName
+from sideman_models.text import closest
 
 DEFAULT_CHANGES = """\
 | F7  | Bb7    | F7    | Cm7 F7     |
@@ -484,12 +484,10 @@ def is_live(name: str) -> bool:
 def closest_key(name: str) -> str | None:
     """Return the key that was probably meant by `name`: one with a similar spelling, or with its group left out."""
     name = name[:100].lower()
-    near = difflib.get_close_matches(name, KEYS, 1, 0.75)
-    if near:
-        return near[0]
+    if near := closest(name, KEYS, 0.75):
+        return near
     last_parts = {key.rpartition(".")[2]: key for key in reversed(KEYS)}
-    near = difflib.get_close_matches(name.rpartition(".")[2], last_parts, 1, 0.75)
-    return last_parts[near[0]] if near else None
+    return last_parts.get(closest(name.rpartition(".")[2], last_parts, 0.75) or "")
 
 
 # -- The values
