@@ -35,7 +35,6 @@ def test_nothing_hangs_after_all_is_released(moves: list[tuple[str, object]]) ->
     ledger = Ledger(3)
     sent = [*_perform(ledger, moves), *ledger.release_all()]
     assert not hanging_notes(encode(event) for event in sent)
-    assert len(ledger) == 0
     assert ledger.release_all() == []
 
 
@@ -59,7 +58,7 @@ def test_one_channel_can_be_released_alone(moves: list[tuple[str, object]], chan
     before = hanging_notes(encode(event) for event in sent)
     after = hanging_notes(encode(event) for event in [*sent, *ledger.release_all(channel)])
     assert after == {key: velocity for key, velocity in before.items() if key[0] != channel - 1}
-    assert len(ledger) == len(after)
+    assert len(ledger.release_all()) == len(after)
 
 
 def test_a_panic_silences_every_channel_ever_used() -> None:

@@ -80,6 +80,6 @@ def test_a_held_chord_holds_from_when_its_keys_went_down() -> None:
     scene = Scene(midi__chords=3)
     for pitch in (53, 57, 60, 63):
         assert list(scene.listening.hear(NoteOn(pitch, 70, 3), 2.0)) == []
-    scene.listening.settle_chord(scene.listening.chord_settles_at)
+    scene.listening.settle_chord(scene.listening.chord_detector.settle_at)
     assert scene.chart.chord_at(4.0).text == "F7"
     assert scene.chart.chord_at(3.9).text == "Dm7"

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.actions import Panic, PlayVariation, Start, Stop
+from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.engine import DueItem, Engine
 from sideman.core.events import (
     BarPlayed,
@@ -33,11 +34,9 @@ from sideman.core.events import (
     encode,
 )
 from sideman.core.settings.live import LiveSettings
-from sideman.core.settings.schema import Settings
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
-from sideman.core.turns import MODE_NAMES, MODES, AnswerMode, DuetMode, PlayerActivity
-from sideman_models.music.context import EvenBars
+from sideman.core.turns import MODE_NAMES, MODES, ModeName, TurnPlan
 from sideman_models.music.harmony import CHORD_TONE
 from support.clocks import steady
 from support.fakes import CHANGES, FakeClock, RecordingOutput, hanging_notes, note_ons, performance, tempo_change
@@ -86,6 +85,12 @@ def play(engine: Engine, until: float, arrivals: Iterable[tuple[float, MidiEvent
             engine.prepare(second)
     send(engine.silence())
     return recorder, bars
+
+
+def turn_plan(mode: ModeName) -> TurnPlan:
+    """The turns in `mode`, without an engine."""
+    made = performance(play__mode=mode)
+    return TurnPlan(LiveSettings(made.settings), ChartTimeline(made.chart))
 
 
 def onsets(recorder: RecordingOutput) -> list[float]:
@@ -232,12 +237,13 @@ def test_in_a_duet_it_plays_the_less_the_more_you_play() -> None:
 @given(st.lists(st.floats(0, 96), max_size=40), st.floats(0, 96))
 def test_the_room_left_grows_with_every_note_of_yours(ticks: list[float], extra: float) -> None:
     """Guards against: more notes of the player that make it play more."""
-    fewer, more = PlayerActivity(LiveSettings(Settings())), PlayerActivity(LiveSettings(Settings()))
-    for activity, all_ticks in ((fewer, sorted(ticks)), (more, sorted([*ticks, extra]))):
+    fewer, more = turn_plan("duet"), turn_plan("duet")
+    for turns, all_ticks in ((fewer, sorted(ticks)), (more, sorted([*ticks, extra]))):
         for tick in all_ticks:
-            activity.note_on(tick)
-    assert DuetMode(more).player_onsets_per_beat(96) >= DuetMode(fewer).player_onsets_per_beat(96) - 0.25 - 1e-9
-    assert DuetMode(more).player_onsets_per_beat(96) <= 97 / 1.5 / 4
+            turns.activity.note_on(tick)
+    busier = more.mode_at(96).player_onsets_per_beat(96)
+    assert busier >= fewer.mode_at(96).player_onsets_per_beat(96) - 0.25 - 1e-9
+    assert busier <= 97 / 1.5 / 4
 
 
 # -- a change of mode
@@ -601,10 +607,10 @@ def test_the_snapshot_has_mode_state_and_next_choice() -> None:
 
 def test_a_held_key_counts_as_released_after_eight_bars() -> None:
     """Guards against: a cable pulled out, after which it listens for ever."""
-    activity = PlayerActivity(LiveSettings(Settings()))
-    assert AnswerMode(activity, EvenBars(BAR)).next_open_tick(0) is None
-    activity.note_on(0.0)
-    opens = AnswerMode(activity, EvenBars(BAR)).next_open_tick(0)
+    turns = turn_plan("answer")
+    assert turns.next_open_tick(0) is None
+    turns.activity.note_on(0.0)
+    opens = turns.next_open_tick(0)
     assert opens is not None
     assert 16 * 12 <= opens <= 40 * 12
 

@@ -15,11 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 
-class _Command(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class _Command(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A command without arguments. Its tag is its name in journals, see `sideman.core.events`."""
 
 

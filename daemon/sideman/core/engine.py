@@ -16,37 +16,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import cast
+from functools import partial
 
 from msgspec import Struct
 
+from sideman.core import events
 from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.events import (
-    ActionRequested,
-    BarPlayed,
-    BarStarted,
     ChangeSettings,
     ClockInput,
     Command,
     ControlChange,
     MidiEvent,
-    ModeChanged,
     NoteOff,
     NoteOn,
-    NotePlayed,
-    PitchBend,
     PlayState,
-    ProgramChange,
-    ReleaseChannel,
-    ReportSink,
-    SetChart,
-    SetMode,
-    SetPortPeriod,
-    SettingsChanged,
-    StateChanged,
-    ignore_report,
 )
 from sideman.core.input.midi_mapping import MidiMapping
 from sideman.core.ledger import Ledger, release_channel
@@ -57,12 +43,12 @@ from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.midi_clock_out import MidiClockOut
 from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.parts.soloist import Soloist
-from sideman.core.positions import tick_at, whole_tick_at
+from sideman.core.positions import reached_beat, tick_at, whole_tick_at
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.snapshot import Snapshot
 from sideman.core.timeline import PlaySpan, Timeline
-from sideman.core.timing.clock_source import CLOCK_SOURCES, INTERNAL_CLOCK, ClockConfig
+from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.core.timing.tap_tempo import TapTempoEstimator
 from sideman.core.timing.tempo import Tempo
 from sideman.core.transport import Transition, Transport
@@ -86,21 +72,16 @@ class DueItem(Struct, frozen=True):
 
     beat: float
     second: float
-    item: MidiEvent | BarPlayed
+    item: MidiEvent | events.BarPlayed
 
 
 class Engine:
     """Plays what `improviser` chooses over `chart`, for the time of `span`, with the clocks of `clocks`."""
 
     def __init__(
-        self,
-        live: LiveSettings,
-        chart: ChartTimeline,
-        improviser: Improviser,
-        span: PlaySpan,
-        clocks: ClockConfig = INTERNAL_CLOCK,
+        self, live: LiveSettings, chart: ChartTimeline, improviser: Improviser, span: PlaySpan, clocks: ClockConfig
     ) -> None:
-        self.report: ReportSink = ignore_report
+        self.report: events.ReportSink = events.ignore_report
         self.live = live
         self.chart = chart
         self.improviser = improviser
@@ -122,8 +103,6 @@ class Engine:
                 self._clock_out.start_at(span.start)
         self._state: PlayState = "idle"
         self._changes: dict[str, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
-        self._bar_line = 0  # the tick of the next bar line
-        self._bar_line_pending = False  # it lies before the end
         self._set_bar_line(next_bar_line(chart, round(span.start * TICKS_PER_QUARTER)))
 
     @property
@@ -151,7 +130,7 @@ class Engine:
         It is infinite while that depends on what comes in: music that was stopped, or that follows a clock, can start
         again at any time.
         """
-        input_due = min(self.transport.lost_at, self.listening.chord_settles_at, self._mapping.next_due)
+        input_due = min(self.transport.lost_at, self.listening.chord_detector.settle_at, self._mapping.next_due)
         if not self.transport.rolling:
             return input_due
         beat = min(self._next_step()[0], self._soloist.next_beat())
@@ -169,7 +148,7 @@ class Engine:
     def sound_setup(self) -> list[MidiEvent]:
         """Return the program and the lamp: what a synthesizer that was away has to be sent again."""
         midi = self.live.midi
-        program = [] if midi.program is None else [ProgramChange(midi.program - 1, midi.channel)]
+        program = [] if midi.program is None else [events.ProgramChange(midi.program - 1, midi.channel)]
         return [*program, *self._lamp()]
 
     def silence(self) -> list[MidiEvent]:
@@ -213,11 +192,11 @@ class Engine:
         sent = self._receive(item, second)
         return [*sent, *self._update_state(self.timeline.beat_at(second))]
 
-    def _carry_out(self, commands: Iterable[Command | ActionRequested], second: float) -> list[MidiEvent]:
+    def _carry_out(self, commands: Iterable[Command | events.ActionRequested], second: float) -> list[MidiEvent]:
         """Carry out what a knob, a pedal or a key asks for; what needs the main thread is reported."""
         sent: list[MidiEvent] = []
         for command in commands:
-            if isinstance(command, ActionRequested):
+            if isinstance(command, events.ActionRequested):
                 self.report(command)
             else:
                 sent += self.receive(command, second)
@@ -225,32 +204,31 @@ class Engine:
 
     def _receive(self, item: MidiEvent | Command, second: float) -> list[MidiEvent]:  # noqa: C901, PLR0911, PLR0912 - one case a message
         match item:
-            case NoteOn() | NoteOff() | ControlChange() | PitchBend():
+            case NoteOn() | NoteOff() | ControlChange() | events.PitchBend():
                 for heard in self.listening.hear(item, second):
                     self.report(heard)
             case _ if isinstance(item, ClockInput):
-                reached = self.transport.furthest_beat(second)
-                return self._move_transport(self.transport.follow(item, second), second, reached)
+                return self._move_transport(self.transport.follow(item, second), second)
             case Panic():
                 return [*self.ledger.panic(), *self.sound_setup()]
-            case ReleaseChannel(channel):
+            case events.ReleaseChannel(channel):
                 return release_channel(channel)
             case Start():
                 return self._move_transport(self.transport.command("start"), second)
             case Stop():
                 return self._move_transport(self.transport.command("stop"), second)
-            case SetMode(mode, now):
+            case events.SetMode(mode, now):
                 return self._request_mode(mode, second, now=now)
             case PlayVariation():
                 self._soloist.play_variation(self._bar_line)
             case TapTempo() if CLOCK_SOURCES[self.settings.tempo.source].accepts_tempo:
                 if (bpm := self._taps.tap(second)) is not None:
                     return self.receive(ChangeSettings((("tempo.bpm", bpm),)), second)
-            case SetPortPeriod(period_s) if self.transport.clock is not None:
+            case events.SetPortPeriod(period_s) if self.transport.clock is not None:
                 self.transport.clock.set_port_period(period_s)
             case ChangeSettings(values):
                 return self._change_settings(values, second)
-            case SetChart(chart):
+            case events.SetChart(chart):
                 self._change_chart(chart)
         return []
 
@@ -265,21 +243,21 @@ class Engine:
             if tick is not None and self.listening.is_too_near(tick, second):
                 self.prepare(second)
             self.live.change(changes)
-            if self.settings.tempo.bpm != bpm:
-                self._change_tempo(self.settings.tempo.bpm, second)
+            if (new_bpm := self.settings.tempo.bpm) != bpm:
+                if self.transport.clock is None:
+                    self.timeline.tempo = self.tempo.with_bpm(new_bpm, second)
+                else:
+                    self.transport.clock.request_tempo(new_bpm)
             if tick is not None and not self.listening.is_too_near(tick, second):
                 self._soloist.take_back()
             if self.live.play.rate != rate:
                 self._soloist.rate_changed()
-            self.report(SettingsChanged(changes))
+            self.report(events.SettingsChanged(changes))
         sent = self._request_mode(modes[-1], second) if modes else []
-        return [*sent, *self._count_turns_again({key for key, _ in changes})]
-
-    def _change_tempo(self, bpm: float, second: float) -> None:
-        if self.transport.clock is None:
-            self.timeline.tempo = self.tempo.with_bpm(bpm, second)
-        else:
-            self.transport.clock.request_tempo(bpm)
+        mode = self._turns.scheduled.name if self._turns.scheduled else self.live.play.mode
+        if any(key in MODES[mode].counted_by for key, _ in changes):  # its turns are counted again
+            sent += self._schedule_mode(mode)
+        return sent
 
     def _change_chart(self, chart: Chart) -> None:
         """Play over `chart` from the next bar line. An end that was set moves to a bar line of the new chart.
@@ -299,25 +277,26 @@ class Engine:
 
     def _request_mode(self, mode: ModeName, second: float, *, now: bool = False) -> list[MidiEvent]:
         self._soloist.take_back()
-        scheduled = self._turns.scheduled
         if mode == self.live.play.mode:
-            if scheduled is not None and scheduled[1] != mode:
-                self._turns.cancel_scheduled()
+            if self._turns.scheduled is not None and self._turns.scheduled.name != mode:
+                self._turns.scheduled = None
             return []
+        if now and self.transport.rolling:
+            return self._start_mode(mode, self.timeline.beat_at(second))
+        return self._schedule_mode(mode)
+
+    def _schedule_mode(self, mode: ModeName) -> list[MidiEvent]:
+        """Play in `mode` from the next bar line on, or at once while the music stands."""
         if not self.transport.rolling:
             return self._start_mode(mode, self.transport.stopped_beat)
-        if now:
-            return self._start_mode(mode, self.timeline.beat_at(second))
-        self._schedule_mode(mode)
-        return []
-
-    def _schedule_mode(self, mode: ModeName) -> None:
-        self._soloist.schedule_mode(mode, self._bar_line)
+        self._turns.schedule_mode(mode, self._bar_line)
+        self._soloist.give_way(self._bar_line)
         self._changes.setdefault("mode", self._start_scheduled_mode)
+        return []
 
     def _start_scheduled_mode(self, beat: float) -> list[MidiEvent]:
         scheduled = self._turns.scheduled
-        return [] if scheduled is None else [*self._start_mode(scheduled[1], beat), *self._update_state(beat)]
+        return [] if scheduled is None else [*self._start_mode(scheduled.name, beat), *self._update_state(beat)]
 
     def _start_mode(self, mode: ModeName, beat: float) -> list[MidiEvent]:
         """Play in `mode` from `beat` on, where our notes end; its turns count from the bar line before."""
@@ -327,39 +306,23 @@ class Engine:
         self.live.change([("play.mode", mode)])
         line, _ = self.chart.bar_at(tick_at(beat))
         self._soloist.start_mode(tick, line)
-        self.report(ModeChanged(self.live.play.mode, beat))
+        self.report(events.ModeChanged(self.live.play.mode, beat))
         return self.ledger.release_all(self.live.midi.channel)
-
-    def _count_turns_again(self, changed: set[str]) -> list[MidiEvent]:
-        """If the mode counts its turns by a setting that has changed, count them from the next bar line."""
-        scheduled = self._turns.scheduled
-        mode = scheduled[1] if scheduled else self.live.play.mode
-        if MODES[mode].counted_by.isdisjoint(changed):
-            return []
-        if not self.transport.rolling:
-            return self._start_mode(mode, self.transport.stopped_beat)
-        self._schedule_mode(mode)
-        return []
 
     # -- the transport
 
-    def _move_transport(self, transition: Transition, second: float, reached: float | None = None) -> list[MidiEvent]:
-        """Do what a transition of the transport asks for; the music had come to the beat `reached`."""
-        if reached is None:
-            reached = self.transport.furthest_beat(second)
-        sent = self._stand_still(reached) if transition.silences else []
-        clock = self.transport.clock
+    def _move_transport(self, transition: Transition, second: float) -> list[MidiEvent]:
+        """Do what a transition of the transport asks for."""
+        sent = self._stand_still(self.transport.furthest_beat(second)) if transition.silences else []
+        clock, rejoins = self.transport.clock, transition.then == "rejoin"
         if transition.then == "restart":
             self._restart(second)
         elif clock is not None and self.transport.rolling:
-            if transition.then == "rejoin":
+            if rejoins or (transition.then == "join" and clock.relocated):
                 clock.relocated = False
-                self._relocate(clock.tempo.beat_at(second))
-            elif transition.then == "join" and clock.relocated:
-                clock.relocated = False
-                self._relocate(clock.tempo.beat)
+                self._relocate(clock.tempo.beat_at(second) if rejoins else clock.tempo.beat)
             self.timeline.tempo = Tempo(clock.tempo.bpm, clock.tempo.second, clock.tempo.beat + self.timeline.top)
-            if self._clock_out is not None and transition.then == "rejoin":
+            if self._clock_out is not None and rejoins:
                 self._clock_out.start_after(clock.tick)
             elif self._clock_out is not None and transition.then == "join":
                 sent += self._clock_out.join(clock.tick, clock.tempo.beat)
@@ -369,11 +332,12 @@ class Engine:
         """The music stops at the beat `reached`: release everything; a scheduled mode starts here."""
         self.transport.stand_at(reached)
         if self._clock_out is not None:
-            self._clock_out.cancel()
+            self._clock_out.relocate()
         sent = self.silence()
-        scheduled = self._turns.scheduled
         self._soloist.take_back()  # it may have been chosen for the scheduled mode
-        return [*sent, *(self._start_mode(scheduled[1], self.transport.stopped_beat) if scheduled else [])]
+        if self._turns.scheduled:
+            sent += self._start_mode(self._turns.scheduled.name, self.transport.stopped_beat)
+        return sent
 
     def _restart(self, second: float) -> None:
         """Start the music from its top, counted in."""
@@ -386,8 +350,7 @@ class Engine:
 
     def _start_tempo(self, second: float) -> None:
         """Start at `second`: with the clicks, if bars are counted in, else with the first beat."""
-        self.timeline.tempo = Tempo(self.tempo.bpm, second, self.timeline.start - self._count_in.beats)
-        self._count_in.start()
+        self.timeline.tempo = Tempo(self.tempo.bpm, second, self._count_in.start())
 
     def _relocate(self, position: float, ahead: float = 0.0) -> None:
         """Continue at `position`, in beats from the top, at least `ahead` beats from here."""
@@ -409,32 +372,32 @@ class Engine:
         yield from self._advance(second)
 
     def _advance(self, second: float) -> Iterator[DueItem]:
-        if (settle_at := self.listening.chord_settles_at) <= second:
+        if (settle_at := self.listening.chord_detector.settle_at) <= second:
             self.listening.settle_chord(settle_at)
         if second >= (lost_at := self.transport.lost_at):
             reached = self.transport.furthest_beat(lost_at)
-            for event in self._move_transport(self.transport.lose_clock(), lost_at, reached):
+            for event in self._move_transport(self.transport.lose_clock(), lost_at):
                 yield DueItem(reached, lost_at, event)
         if not self.transport.rolling:
             return
         self.transport.note_played_to(second)
-        reached = self.timeline.reached_at(second)
+        reached = reached_beat(self.timeline.beat_at(second))
         while True:
             if self._soloist.next_beat() <= reached:
                 self.prepare(second)
             beat, step = self._next_step()
             if beat > reached:
                 return
-            yield from step(beat, second) if callable(step) else self._play(step, beat, second)
+            yield from step(beat, second)
 
-    def _next_step(self) -> tuple[float, _Step | Part]:
-        """Return the beat of what comes next, and what it is; of equals the first in the order of the module's text."""
+    def _next_step(self) -> tuple[float, _Step]:
+        """Return the beat of what comes next, and its step; of equals the first in the order of the module's text."""
         line = self._bar_line / TICKS_PER_QUARTER
-        beat, rank, found = self.ledger.next_end, _END_RANK, cast("_Step | Part", self._end_note)
+        beat, rank, step = self.ledger.next_end, _END_RANK, self._end_note
         if self._changes and line < beat:
-            beat, found = line, self._make_changes
+            beat, step = line, self._make_changes
         if self._bar_line_pending and line < beat:
-            beat, rank, found = line, _BAR_LINE_RANK, self._cross_bar_line
+            beat, rank, step = line, _BAR_LINE_RANK, self._cross_bar_line
         decision = 0
         for part in self._parts:
             decided = part.decision
@@ -442,33 +405,31 @@ class Engine:
                 continue  # see `prepare`
             onset = part.next_beat()
             if (onset, part.rank, decided) < (beat, rank, decision):
-                beat, rank, decision, found = onset, part.rank, decided, part
-        return beat, found
+                beat, rank, decision, step = onset, part.rank, decided, partial(self._play, part)
+        return beat, step
 
     def prepare(self, second: float) -> None:
-        """Let the parts choose ahead, at `second`, what they play next."""
-        if not self.transport.rolling:
-            return
-        for part in self._parts:
-            part.prepare(second)
+        """Let the soloist choose ahead, at `second`, what it plays next."""
+        if self.transport.rolling:
+            self._soloist.prepare(second)
 
     def _play(self, part: Part, beat: float, second: float) -> Iterator[DueItem]:
         for played in part.play(second):
-            events = self._start_note(played, second) if isinstance(played, PlayedNote) else [played]
-            yield from self._due(events, beat)
-        part.sent()
+            sent = self._start_note(played, second) if isinstance(played, PlayedNote) else [played]
+            yield from self._due(sent, beat)
+        self._soloist.sent()
 
     def _start_note(self, played: PlayedNote, second: float) -> list[MidiEvent]:
         """Enter a note in the ledger; returns what to send."""
         sent = self._update_state(played.beat, played.tick) if played.voice == "solo" else []
         if played.voice == "solo" and self._soloist.note_id is not None:
             sent += self.ledger.release_note(self._soloist.note_id)
-        note_id, events = self.ledger.note_on(played.note, played.end)
+        note_id, started = self.ledger.note_on(played.note, played.end)
         if played.voice == "solo":
             self._soloist.note_id = note_id
         self.listening.echo_filter.note_sent(played.note, second)
-        self.report(NotePlayed(played.beat, played.end - played.beat, played.note, played.voice, played.value))
-        return [*sent, *events]
+        self.report(events.NotePlayed(played.beat, played.end - played.beat, played.note, played.voice, played.value))
+        return [*sent, *started]
 
     def _end_note(self, beat: float, second: float) -> Iterator[DueItem]:  # noqa: ARG002 - the same for every step
         yield from self._due(self.ledger.release_next(), beat)
@@ -485,23 +446,23 @@ class Engine:
         if played or (self.live.play.mode != "off" and beat > self.timeline.start):
             last_line, _ = self.chart.bar_at(tick - 1)
             chords = self.chart.chords_in_bar(last_line / TICKS_PER_QUARTER)
-            bar = BarPlayed(self.chart.bar_number_at(tick), chords, played)
+            bar = events.BarPlayed(self.chart.bar_number_at(tick), chords, played)
             yield DueItem(beat, self.timeline.second_at(beat), bar)
         self._accompaniment.start_bar(tick)
-        if self.timeline.end is None or beat < self.timeline.end:
+        if beat < self.timeline.end:
             changes = tuple(self.chart.chords_within(beat, bar_ticks / TICKS_PER_QUARTER))
-            self.report(BarStarted(beat, self.chart.meter_at(tick), changes))
+            self.report(events.BarStarted(beat, self.chart.meter_at(tick), changes))
         # If the machine stood still, continue with the bar that sounds now.
         sounding_line, _ = self.chart.bar_at(self.timeline.beat_at(second) * TICKS_PER_QUARTER)
         self._set_bar_line(max(tick + bar_ticks, sounding_line))
 
     def _set_bar_line(self, tick: int) -> None:
-        self._bar_line = tick
-        self._bar_line_pending = tick <= self.timeline.end_tick
+        self._bar_line = tick  # of the next bar line
+        self._bar_line_pending = tick <= self.timeline.end_tick  # it lies before the end
 
-    def _due(self, events: Iterable[MidiEvent], beat: float) -> Iterator[DueItem]:
+    def _due(self, sent: Iterable[MidiEvent], beat: float) -> Iterator[DueItem]:
         second = self.timeline.second_at(beat)
-        return (DueItem(beat, second, event) for event in events)
+        return (DueItem(beat, second, event) for event in sent)
 
     # -- what is shown
 
@@ -518,7 +479,7 @@ class Engine:
         if state == self._state:
             return []
         self._state = state
-        self.report(StateChanged(state))
+        self.report(events.StateChanged(state))
         return self._lamp()
 
     def _lamp(self) -> list[MidiEvent]:

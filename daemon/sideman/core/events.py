@@ -30,25 +30,16 @@ from sideman_models.music.values import Value
 MAX_TIME = 1e12
 """Seconds or beats: no performance lasts as long, so a larger number in a journal is a mistake."""
 
-Pitch = Annotated[int, msgspec.Meta(ge=0, le=127)]
-"""A MIDI pitch; middle C is 60."""
-Velocity = Annotated[int, msgspec.Meta(ge=1, le=127)]
-"""The velocity of a note-on; 0 would be a note-off."""
+Pitch = Annotated[int, msgspec.Meta(ge=0, le=127)]  # middle C is 60
+Velocity = Annotated[int, msgspec.Meta(ge=1, le=127)]  # of a note-on; 0 would be a note-off
 Channel = Annotated[int, msgspec.Meta(ge=1, le=16)]
-"""A MIDI channel."""
-DataByte = Annotated[int, msgspec.Meta(ge=0, le=127)]
-"""Any other number of seven bits: a controller, its value, a program."""
-Bend = Annotated[int, msgspec.Meta(ge=-8192, le=8191)]
-"""The position of a pitch wheel, 0 at rest."""
-Sixteenths = Annotated[int, msgspec.Meta(ge=0, le=16383)]
-"""A song position: sixteenth notes from the start."""
-BarNumber = Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]
-"""The number of a bar; the first one after the count-in is 1."""
+DataByte = Annotated[int, msgspec.Meta(ge=0, le=127)]  # any other: a controller, its value, a program
+Bend = Annotated[int, msgspec.Meta(ge=-8192, le=8191)]  # the position of a pitch wheel, 0 at rest
+Sixteenths = Annotated[int, msgspec.Meta(ge=0, le=16383)]  # a song position: sixteenth notes from the start
+BarNumber = Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]  # the first one after the count-in is 1
 Real = Annotated[float, msgspec.Meta(ge=-MAX_TIME, le=MAX_TIME)]
-Second = Real
-"""A moment, in seconds of the player's clock, or a length in seconds."""
-Beat = Real
-"""A moment, in quarter notes since the player began, or a length in quarter notes."""
+Second = Real  # a moment of the player's clock, or a length
+Beat = Real  # a moment, in quarter notes since the player began, or a length
 
 PlayState = Literal["idle", "listening", "playing"]
 Voice = Literal["solo", "comp", "clicks"]

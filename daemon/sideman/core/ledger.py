@@ -7,6 +7,7 @@ Every note-on is entered here before it is sent, and leaves only with its note-o
 from __future__ import annotations
 
 import math
+from itertools import count
 
 from msgspec import Struct
 
@@ -29,11 +30,8 @@ class Ledger:
 
     def __init__(self, channel: int) -> None:
         self._sounding: dict[Key, _SoundingNote] = {}
-        self._last_note_id = self._last_order = 0
+        self._numbers = count(1)  # of notes, and of the ends that are set
         self._channels = {channel}
-
-    def __len__(self) -> int:
-        return len(self._sounding)
 
     def note_on(self, note: NoteOn, end: float = math.inf) -> tuple[int, list[MidiEvent]]:
         """Enter `note`, which ends on beat `end`.
@@ -42,16 +40,16 @@ class Ledger:
         """
         key = (note.channel, note.pitch)
         released: list[MidiEvent] = [NoteOff(note.pitch, note.channel)] if key in self._sounding else []
-        self._last_note_id += 1
-        self._sounding[key] = _SoundingNote(self._last_note_id, end, self._next_order())
+        number = next(self._numbers)
+        self._sounding[key] = _SoundingNote(number, end, number)
         self._channels.add(note.channel)
-        return self._last_note_id, [*released, note]
+        return number, [*released, note]
 
     def end_by(self, note_id: int, beat: float) -> None:
         """Let the note end on `beat` at the latest, if it still sounds."""
         for sounding in self._sounding.values():
             if sounding.note_id == note_id and beat < sounding.end:
-                sounding.end, sounding.order = beat, self._next_order()
+                sounding.end, sounding.order = beat, next(self._numbers)
 
     @property
     def next_end(self) -> float:
@@ -82,10 +80,6 @@ class Ledger:
         del self._sounding[key]
         channel, pitch = key
         return [NoteOff(pitch, channel)]
-
-    def _next_order(self) -> int:
-        self._last_order += 1
-        return self._last_order
 
 
 def release_channel(channel: int) -> list[MidiEvent]:

@@ -11,8 +11,7 @@ import math
 from collections.abc import Iterator
 
 from sideman.core.events import ControlChange, MidiEvent, NoteHeard, NoteOn
-from sideman.core.input.echo import EchoFilter
-from sideman.core.input.melody import MelodyTracker, PlayerEvent
+from sideman.core.input.melody import MelodyTracker
 from sideman.core.ledger import Ledger
 from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.soloist import Soloist
@@ -40,6 +39,8 @@ class Listening:
     ) -> None:
         self.heard_notes = 0
         self.melody = MelodyTracker(timeline.live, timeline.chart)
+        self.echo_filter = self.melody.echo_filter
+        self.chord_detector = self.melody.chord_detector
         self._timeline = timeline
         self._transport = transport
         self._ledger = ledger
@@ -47,45 +48,32 @@ class Listening:
         self._turns = turns
         self._improviser = improviser
 
-    @property
-    def echo_filter(self) -> EchoFilter:
-        """What recognises our own notes when they come back."""
-        return self.melody.echo_filter
-
-    @property
-    def chord_settles_at(self) -> float:
-        """The second at which to call `settle_chord`; infinite if no key of the chord channel has moved."""
-        return self.melody.chord_detector.settle_at
-
-    def hear(self, event: MidiEvent, second: float) -> Iterator[NoteHeard]:
+    def hear(self, received: MidiEvent, second: float) -> Iterator[NoteHeard]:
         """Take in what came from the player's port; yields the notes of the player in it."""
-        for player_event in self.melody.player_events(event, second):
-            # A note that started before a stop may end during it.
-            if self._transport.rolling or not isinstance(player_event, NoteOn):
-                yield from self._hear_player(player_event, second)
-
-    def _hear_player(self, event: PlayerEvent, second: float) -> Iterator[NoteHeard]:
-        tempo = self._timeline.tempo
-        if not self._transport.rolling:
-            tempo = Tempo(tempo.bpm, second, self._transport.stopped_beat)
-        beat = tempo.beat_at(second)
-        tick = self._timeline.unswung_tick(beat)
-        if isinstance(event, NoteOn) and self._turns.gives_way(math.floor(tick)):
-            stop = self._soloist.next_pulse(math.floor(tick) + 1, TICKS_PER_QUARTER)
-            self._soloist.give_way(stop)
-            if self._soloist.note_id is not None:
-                self._ledger.end_by(self._soloist.note_id, stop / TICKS_PER_QUARTER)
-        else:
-            self.reconsider(second)
-        self.melody.track(event, second, tempo, self._timeline.swing, self._improviser)
-        if isinstance(event, ControlChange):
-            return
-        if isinstance(event, NoteOn):
-            self.heard_notes += 1
-            self._turns.activity.note_on(tick)
-        else:
-            self._turns.activity.note_off(tick, keys_held=self.melody.keys_held)
-        yield NoteHeard(beat, event)
+        for event in self.melody.player_events(received, second):
+            tempo = self._timeline.tempo
+            if not self._transport.rolling:
+                if isinstance(event, NoteOn):
+                    continue  # but a note that started before a stop may end during it
+                tempo = Tempo(tempo.bpm, second, self._transport.stopped_beat)
+            beat = tempo.beat_at(second)
+            tick = self._timeline.unswung_tick(beat)
+            if isinstance(event, NoteOn) and self._turns.mode_at(math.floor(tick)).gives_way:
+                stop = self._soloist.next_pulse(math.floor(tick) + 1, TICKS_PER_QUARTER)
+                self._soloist.give_way(stop)
+                if self._soloist.note_id is not None:
+                    self._ledger.end_by(self._soloist.note_id, stop / TICKS_PER_QUARTER)
+            else:
+                self.reconsider(second)
+            self.melody.track(event, second, tempo, self._timeline.swing, self._improviser)
+            if isinstance(event, ControlChange):
+                continue
+            if isinstance(event, NoteOn):
+                self.heard_notes += 1
+                self._turns.activity.note_on(tick)
+            else:
+                self._turns.activity.note_off(tick, keys_held=self.melody.keys_held)
+            yield NoteHeard(beat, event)
 
     def is_too_near(self, tick: int, second: float) -> bool:
         """Whether there is no time left at `second` to choose again for the onset at `tick`."""
@@ -103,7 +91,7 @@ class Listening:
 
     def settle_chord(self, second: float) -> None:
         """The keys on the chord channel have settled: their chord holds from when they went down."""
-        detected = self.melody.chord_detector.detect()
+        detected = self.chord_detector.detect()
         if detected is None:
             return
         self.reconsider(second)

@@ -13,9 +13,8 @@ from itertools import count
 
 from msgspec import Struct
 
-from sideman.core.chart.chart import Meter
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.positions import next_multiple, reached_beat, tick_at
+from sideman.core.positions import next_multiple, tick_at
 from sideman.core.settings.live import LiveSettings
 from sideman.core.timing.tempo import Tempo, default_swing, exact_tick, swung_beat
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -37,19 +36,20 @@ class PlaySpan(Struct, frozen=True):
 class Timeline:
     """The times of a performance over `chart`, by the settings of `live`. `start`, `top` and `end` are beats.
 
-    Nothing is played before `start`. `top` is the beat on which the chart's first bar began the last time: positions
-    that a clock gives are counted from there.
+    Nothing is played before `start`. `end` is infinite if the music does not end by itself. `top` is the beat on which
+    the chart's first bar began the last time: positions that a clock gives are counted from there.
     """
 
     def __init__(self, live: LiveSettings, chart: ChartTimeline, span: PlaySpan) -> None:
         self.tempo = Tempo(live.settings.tempo.bpm, span.second, span.start)
         self.start = span.start
         self.top = 0.0
-        self.end = span.end
+        self.end = math.inf if span.end is None else span.end
         self.live = live
         self.chart = chart
-        self._has_final_note = span.has_final_note
-        self._decisions = count(1)
+        self.has_final_note = span.has_final_note
+        self.decisions = count(1)
+        """The numbers of the decisions on onsets, for all parts in order; see `Part.decision`."""
 
     # -- seconds and beats
 
@@ -61,10 +61,6 @@ class Timeline:
     def beat_at(self, second: float) -> float:
         """Return the beat that we play at `second`."""
         return self.tempo.beat_at(second - self.offset_s)
-
-    def reached_at(self, second: float) -> float:
-        """Return the beat up to which everything is to be played at `second`."""
-        return reached_beat(self.beat_at(second))
 
     def second_at(self, beat: float) -> float:
         """Return the second at which we play `beat`."""
@@ -91,29 +87,12 @@ class Timeline:
         """Return the tick (not rounded, but exact on ticks) at which a note that sounds on `beat` is written."""
         return tick_at(exact_tick(beat, self.chart, self.swing) / TICKS_PER_QUARTER)
 
-    def number_decision(self) -> int:
-        """Return the number of a decision on an onset, for all parts in order.
-
-        Of two parts that play on one beat, the one that decided on it first goes first.
-        """
-        return next(self._decisions)
-
     # -- start, top and end
 
     @property
     def end_tick(self) -> float:
         """The written tick at which the music ends; infinite if it does not end by itself."""
-        return math.inf if self.end is None else tick_at(self.end)
-
-    @property
-    def top_tick(self) -> int:
-        """The written tick of `top`, which is always a whole one."""
-        return round(self.top * TICKS_PER_QUARTER)
-
-    @property
-    def first_meter(self) -> Meter:
-        """The meter of the bar in which the music begins."""
-        return self.chart.meter_at(self.start * TICKS_PER_QUARTER)
+        return self.end if self.end == math.inf else tick_at(self.end)
 
     def move(self, position: float, reached: float, ahead: float = 0.0) -> None:
         """Continue at `position`, in beats from the top, at least `ahead` beats after the beat `reached`.
@@ -124,7 +103,7 @@ class Timeline:
         lengths = {bar.meter.quarters for bar in self.chart.chart.bars}
         step = float(lengths.pop()) if len(lengths) == 1 else 1.0
         top = next_multiple(reached + ahead - position, step)
-        if not self.end_after_choruses(top) and self.end is not None:
+        if not self.end_after_choruses(top):
             self.end += top - self.top
         self.top, self.start = top, max(position, 0.0) + top
         self.chart.move_top(top)
@@ -132,12 +111,7 @@ class Timeline:
     def end_after_choruses(self, top: float) -> bool:
         """Set the end to `chart.choruses` times the chart after beat `top`; False where no number is set."""
         choruses = self.live.settings.chart.choruses
-        if not self._has_final_note or choruses is None:
+        if not self.has_final_note or choruses is None:
             return False
         self.end = top + choruses * self.chart.chart.length
         return True
-
-    @property
-    def has_final_note(self) -> bool:
-        """Whether the music ends on a note of its own that lasts to the end."""
-        return self._has_final_note

@@ -113,9 +113,8 @@ class Transport:
 
     def lose_clock(self) -> Transition:
         """The clock has not been heard for too long."""
-        if self.clock is None:
-            return Transition(self.state)
-        self.clock.mark_lost()
+        if self.clock is not None:
+            self.clock.mark_lost()
         return self._take("clock stops")
 
     def _take(self, trigger: Trigger) -> Transition:

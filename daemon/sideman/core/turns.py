@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Literal, Protocol, get_args
 
 from msgspec import Struct
 
 from sideman.core.chart.timeline import ChartTimeline
-from sideman_models.music.context import Bars
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, quantize_duration
 
 ModeName = Literal["solo", "trade", "answer", "duet", "off"]
@@ -40,38 +39,34 @@ _LOST_NOTE_OFF_TICKS = 32 * TICKS_PER_QUARTER
 """If a key is held for this long and nothing else comes, its note-off counts as lost."""
 
 
-class TurnSettings(Protocol):
-    """The settings of `play` that turns depend on."""
+class _TurnSettings(Protocol):
+    """The settings of `play` that turns depend on.
+
+    `trade_bars` are the bars of a turn in mode `trade`; `trade_first` has the first one, `you` or `sideman`. In mode
+    `answer` a pause lasts `patience` times the pace.
+    """
 
     @property
-    def mode(self) -> ModeName:
-        """The mode in force."""
-
+    def mode(self) -> ModeName: ...
     @property
-    def trade_bars(self) -> int:
-        """The bars of a turn in mode `trade`."""
-
+    def trade_bars(self) -> int: ...
     @property
-    def trade_first(self) -> str:
-        """Who has the first turn in mode `trade`: `you` or `sideman`."""
-
+    def trade_first(self) -> str: ...
     @property
-    def patience(self) -> float:
-        """How many times the pace a pause lasts in mode `answer`."""
+    def patience(self) -> float: ...
 
 
-class LiveTurnSettings(Protocol):
+class _LiveTurnSettings(Protocol):
     """The cell from which turns read the settings in force."""
 
     @property
-    def play(self) -> TurnSettings:
-        """The settings of `play`."""
+    def play(self) -> _TurnSettings: ...
 
 
 class PlayerActivity:
     """What the player has done, as far as turns depend on it. Ticks are written ticks."""
 
-    def __init__(self, live: LiveTurnSettings) -> None:
+    def __init__(self, live: _LiveTurnSettings) -> None:
         self._live = live
         self._onsets: deque[float] = deque(maxlen=_PACE_ONSETS + 1)  # of the current phrase
         self._recent_onsets: deque[float] = deque(maxlen=256)
@@ -123,13 +118,27 @@ class PlayerActivity:
 
 
 class PlayMode(Protocol):
-    """A play mode: when it is our turn. What a mode does not define holds as it stands here."""
+    """A play mode: when it is our turn, from the bar line at `start` on. Without a rule of its own we play through."""
 
     gives_way: bool = False
     """Whether we stop at the next beat when the player comes in."""
+    name: ModeName
+    start: int
+    _settings: _TurnSettings
+    _timeline: ChartTimeline
+    _activity: PlayerActivity
+    _first_bar: int
+
+    def __init__(
+        self, name: ModeName, start: int, settings: _TurnSettings, timeline: ChartTimeline, activity: PlayerActivity
+    ) -> None:
+        self.name, self.start = name, start
+        self._settings, self._timeline, self._activity = settings, timeline, activity
+        self._first_bar = timeline.bar_number_at(start)  # now: the timeline forgets old charts
 
     def next_open_tick(self, tick: int) -> int | None:
         """Return the first tick at or after `tick` at which we may start a note; None if that depends on the player."""
+        return tick
 
     def turn_end(self, tick: int) -> float:  # noqa: ARG002 - see the modes with turns
         """Return the tick at which our turn that holds `tick` ends; infinite if it does not end."""
@@ -143,10 +152,6 @@ class PlayMode(Protocol):
 class SoloMode(PlayMode):
     """We play through."""
 
-    def next_open_tick(self, tick: int) -> int | None:
-        """See `PlayMode`."""
-        return tick
-
 
 class OffMode(PlayMode):
     """We never play."""
@@ -157,29 +162,23 @@ class OffMode(PlayMode):
 
 
 class TradeMode(PlayMode):
-    """Turns of `bars` bars each, counted from the bar line at `start`; `we_start`: the first turn is ours."""
-
-    def __init__(self, timeline: ChartTimeline, start: int, bars: int, *, we_start: bool) -> None:
-        self._timeline = timeline
-        self._start = start
-        self._first_bar = timeline.bar_number_at(start)
-        self._bars = bars
-        self._we_start = we_start
+    """Turns of `play.trade_bars` bars each, counted from `start`; the first one is that of `play.trade_first`."""
 
     def next_open_tick(self, tick: int) -> int | None:
         """See `PlayMode`."""
         turn = max(0, self._turn_at(tick))
-        return max(tick, self._start) if (turn % 2 == 0) == self._we_start else self._turn_start(turn + 1)
+        is_ours = (turn % 2 == 0) == (self._settings.trade_first == "sideman")
+        return max(tick, self.start) if is_ours else self._turn_start(turn + 1)
 
     def turn_end(self, tick: int) -> float:
         """See `PlayMode`."""
         return self._turn_start(self._turn_at(tick) + 1)
 
     def _turn_at(self, tick: int) -> int:
-        return (self._timeline.bar_number_at(tick) - self._first_bar) // self._bars
+        return (self._timeline.bar_number_at(tick) - self._first_bar) // self._settings.trade_bars
 
     def _turn_start(self, turn: int) -> int:
-        return self._timeline.bar_line_tick(self._first_bar + turn * self._bars)
+        return self._timeline.bar_line_tick(self._first_bar + turn * self._settings.trade_bars)
 
 
 class AnswerMode(PlayMode):
@@ -187,16 +186,12 @@ class AnswerMode(PlayMode):
 
     gives_way = True
 
-    def __init__(self, activity: PlayerActivity, bars: Bars) -> None:
-        self._activity = activity
-        self._bars = bars
-
     def next_open_tick(self, tick: int) -> int | None:
         """See `PlayMode`."""
         pause = self._activity.pause_tick()
         if pause == math.inf:
             return None
-        line, _ = self._bars.bar_at(pause)
+        line, _ = self._timeline.bar_at(pause)
         on_bar_line = pause - line < DURATION_GRID[0] and self._activity.is_idle_after(line)
         return max(tick, line if on_bar_line else math.ceil(pause))
 
@@ -204,107 +199,72 @@ class AnswerMode(PlayMode):
 class DuetMode(PlayMode):
     """We play all the time, and leave the player room."""
 
-    def __init__(self, activity: PlayerActivity) -> None:
-        self._activity = activity
-
-    def next_open_tick(self, tick: int) -> int | None:
-        """See `PlayMode`."""
-        return tick
-
     def player_onsets_per_beat(self, tick: int) -> float:
         """See `PlayMode`."""
         return self._activity.onsets_per_beat(tick)
 
 
-class TurnContext(Struct, frozen=True):
-    """What a mode is made from when it begins at the bar line at `start`."""
-
-    settings: TurnSettings
-    timeline: ChartTimeline
-    activity: PlayerActivity
-    start: int
-
-
-def _trade(context: TurnContext) -> PlayMode:
-    settings = context.settings
-    return TradeMode(context.timeline, context.start, settings.trade_bars, we_start=settings.trade_first == "sideman")
-
-
 class ModeRow(Struct, frozen=True):
-    """A row of the table: what the mode does, in a musician's words, and how it is made.
+    """A row of the table: what the mode does, in a musician's words, and its class.
 
     `counted_by` are the settings by which its turns count bars; a change of one begins the mode again.
     """
 
     text: str
-    make: Callable[[TurnContext], PlayMode]
+    mode_class: type[PlayMode]
     counted_by: frozenset[str] = frozenset()
 
 
 MODES: Mapping[ModeName, ModeRow] = {
-    "solo": ModeRow("plays all the time", lambda _context: SoloMode()),
+    "solo": ModeRow("plays all the time", SoloMode),
     "trade": ModeRow(
-        "takes turns with you, play.trade_bars bars each", _trade, frozenset({"play.trade_bars", "play.trade_first"})
+        "takes turns with you, play.trade_bars bars each",
+        TradeMode,
+        frozenset({"play.trade_bars", "play.trade_first"}),
     ),
-    "answer": ModeRow("plays when you pause", lambda context: AnswerMode(context.activity, context.timeline)),
-    "duet": ModeRow("plays along with you and leaves you room", lambda context: DuetMode(context.activity)),
-    "off": ModeRow("only listens", lambda _context: OffMode()),
+    "answer": ModeRow("plays when you pause", AnswerMode),
+    "duet": ModeRow("plays along with you and leaves you room", DuetMode),
+    "off": ModeRow("only listens", OffMode),
 }
 """Every mode by its name."""
 
 
 class TurnPlan:
-    """The mode in force, and the mode that takes over at a later bar line, if one is scheduled."""
+    """The mode in force, and the mode that takes over at a later bar line, if one is `scheduled`."""
 
-    def __init__(self, live: LiveTurnSettings, timeline: ChartTimeline) -> None:
+    def __init__(self, live: _LiveTurnSettings, timeline: ChartTimeline) -> None:
         self.activity = PlayerActivity(live)
         self._live = live
         self._timeline = timeline
-        self._current = self._make_mode(live.play.mode, 0)
-        self._scheduled: tuple[int, ModeName, PlayMode] | None = None
+        self.start(0)
 
-    def _make_mode(self, mode: ModeName, start: int) -> PlayMode:
-        return MODES[mode].make(TurnContext(self._live.play, self._timeline, self.activity, start))
+    def _make_mode(self, name: ModeName, start: int) -> PlayMode:
+        return MODES[name].mode_class(name, start, self._live.play, self._timeline, self.activity)
 
     def start(self, tick: int) -> None:
         """Put the mode of the settings in force from the bar line at `tick`, and forget a scheduled one."""
-        self._current, self._scheduled = self._make_mode(self._live.play.mode, tick), None
+        self._current = self._make_mode(self._live.play.mode, tick)
+        self.scheduled: PlayMode | None = None
 
-    def schedule_mode(self, mode: ModeName, tick: int) -> None:
-        """Let `mode` take over at the bar line at `tick`, in place of one that was scheduled before."""
-        self._scheduled = tick, mode, self._make_mode(mode, tick)
-
-    def cancel_scheduled(self) -> None:
-        """Keep the mode in force."""
-        self._scheduled = None
-
-    @property
-    def scheduled(self) -> tuple[int, ModeName] | None:
-        """The tick at which another mode takes over, and its name."""
-        return self._scheduled and self._scheduled[:2]
+    def schedule_mode(self, name: ModeName, tick: int) -> None:
+        """Let another mode take over at the bar line at `tick`, in place of one that was scheduled before."""
+        self.scheduled = self._make_mode(name, tick)
 
     def next_open_tick(self, tick: int) -> int | None:
         """See `PlayMode`."""
-        if self._scheduled is None:
+        if self.scheduled is None:
             return self._current.next_open_tick(tick)
-        change_tick, _, next_mode = self._scheduled
+        change_tick = self.scheduled.start
         opens = self._current.next_open_tick(tick) if tick < change_tick else None
         if opens is not None and opens < change_tick:
             return opens
-        return next_mode.next_open_tick(max(tick, change_tick))
+        return self.scheduled.next_open_tick(max(tick, change_tick))
 
     def turn_end(self, tick: int) -> float:
         """See `PlayMode`."""
-        end = self._mode_at(tick).turn_end(tick)
-        return min(end, self._scheduled[0]) if self._scheduled and tick < self._scheduled[0] else end
+        end = self.mode_at(tick).turn_end(tick)
+        return min(end, self.scheduled.start) if self.scheduled and tick < self.scheduled.start else end
 
-    def player_onsets_per_beat(self, tick: int) -> float:
-        """See `PlayMode`."""
-        return self._mode_at(tick).player_onsets_per_beat(tick)
-
-    def gives_way(self, tick: int) -> bool:
-        """See `PlayMode`."""
-        return self._mode_at(tick).gives_way
-
-    def _mode_at(self, tick: int) -> PlayMode:
-        return self._scheduled[2] if self._scheduled and tick >= self._scheduled[0] else self._current
+    def mode_at(self, tick: int) -> PlayMode:
+        """Return the mode that holds at `tick`."""
+        return self.scheduled if self.scheduled and tick >= self.scheduled.start else self._current

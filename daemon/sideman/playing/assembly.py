@@ -107,9 +107,7 @@ def resumed_engine(
 
 def state_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
     """Return what `resumed_engine` needs: the network's state, the beat at `second`, the seed and the bundle."""
-    beat = max(engine.timeline.top, engine.beat_at(second))
-    if engine.timeline.end is not None:
-        beat = min(beat, engine.timeline.end)
+    beat = min(max(engine.timeline.top, engine.beat_at(second)), engine.timeline.end)
     origin = {
         "weights": performance.bundle.fingerprint,
         "seed": engine.improviser.random_source.seed,

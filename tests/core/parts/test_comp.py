@@ -32,7 +32,7 @@ from sideman.core.events import (
     SetChart,
     SongPosition,
 )
-from sideman.core.parts.comp import BASS_PITCHES, SHELL_PITCHES, Comp, CompNote, CompStyle, beat_ticks, shell_tones
+from sideman.core.parts.comp import BASS_PITCHES, SHELL_PITCHES, Comp, CompStyle, beat_ticks, shell_tones
 from sideman.core.parts.improviser import RandomSource
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
@@ -50,11 +50,11 @@ styles = st.sampled_from(["shells", "bass"])
 seeds = st.integers(0, 999)
 
 
-def accompany(chart: Chart, style: CompStyle, seed: int, bars: int = BARS) -> list[tuple[int, list[CompNote]]]:
+def accompany(chart: Chart, style: CompStyle, seed: int, bars: int = BARS) -> list[tuple[int, list[NoteOn]]]:
     """The accompaniment of `bars` bars: the ticks of its onsets, and the notes there."""
     comp, draw, tick, played = Comp(ChartTimeline(chart)), RandomSource(seed).draw, 0, []
     while tick < chart.beat_of_bar(bars) * TICKS_PER_QUARTER:
-        played.append((tick, comp.notes_at(style, tick, 84, draw)))
+        played.append((tick, comp.notes_at(style, tick, 84, 1, draw)))
         tick = comp.next_onset(style, tick, draw)
     return played
 
@@ -207,11 +207,11 @@ def test_a_chord_that_changes_under_it_is_followed_with_the_next_onset() -> None
     """Guards against: held chords that are followed a bar late."""
     timeline, draw = ChartTimeline(chart_of("| C7 |")), RandomSource(1).draw
     comp = Comp(timeline)
-    comp.notes_at("bass", 0, 84, draw)
+    comp.notes_at("bass", 0, 84, 1, draw)
     assert comp.next_onset("bass", 0, draw) == 12
     timeline.hold_chord(parse_chord("F#m7"), 1.0)
-    assert [note.pitch % 12 for note in comp.notes_at("bass", 12, 84, draw)] == [6]
-    assert {note.pitch % 12 for note in comp.notes_at("shells", 12, 84, draw)} == {9, 4}
+    assert [note.pitch % 12 for note in comp.notes_at("bass", 12, 84, 1, draw)] == [6]
+    assert {note.pitch % 12 for note in comp.notes_at("shells", 12, 84, 1, draw)} == {9, 4}
 
 
 # -- in the engine

@@ -39,11 +39,12 @@ class Scene:
         """Play one part up to a beat."""
         played: list[PlayedNote | MidiEvent] = []
         while True:
-            part.prepare(self.timeline.second_at(part.next_beat()) if part.next_beat() < math.inf else 0.0)
+            if part is self.soloist:
+                part.prepare(self.timeline.second_at(part.next_beat()) if part.next_beat() < math.inf else 0.0)
             if (beat := part.next_beat()) >= until:
                 return played
             played += part.play(self.timeline.second_at(beat) + late_s)
-            part.sent()
+            self.soloist.sent()
 
 
 def notes(played: list[PlayedNote | MidiEvent]) -> list[PlayedNote]:
@@ -112,8 +113,7 @@ def test_the_beat_of_an_onset_is_settled_when_it_is_announced() -> None:
 def test_clicks_count_in_and_a_late_one_is_only_left_out() -> None:
     """Guards against clicks after the first beat, or against a count-in without its accent."""
     scene = Scene(play__count_in=2)
-    assert scene.count_in.beats == 8
-    scene.count_in.start()
+    assert scene.count_in.start() == -8
     played = notes(scene.play(scene.count_in, 0))
     assert [note.beat for note in played] == [*range(-8, 0)]
     assert [note.note.velocity > 100 for note in played] == [True, False, False, False] * 2

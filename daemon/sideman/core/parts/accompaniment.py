@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 from msgspec import Struct
 
-from sideman.core.events import NoteOn
 from sideman.core.parts.comp import GATES, Comp, CompStyle
 from sideman.core.parts.improviser import Improviser
-from sideman.core.parts.part import ONSET_RANK, PlayedNote
+from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.positions import tick_at
 from sideman.core.timeline import Timeline
 from sideman_models.music.context import ticks_after_bar_line
@@ -24,16 +22,15 @@ class _Onset(Struct, frozen=True):
     style: CompStyle
 
 
-class Accompaniment:
+class Accompaniment(Part):
     """Accompanies the solo. It draws from the random source of the solo, for purposes of its own.
 
     Each bar starts afresh at its bar line: there a change of `play.comp` takes effect.
     """
 
-    rank: ClassVar[int] = ONSET_RANK
+    decision = 0
 
     def __init__(self, timeline: Timeline, improviser: Improviser) -> None:
-        self.missed_notes = self.decision = 0
         self._timeline, self._chart, self._live = timeline, timeline.chart, timeline.live
         self._improviser = improviser
         self._comp = Comp(timeline.chart)
@@ -42,9 +39,6 @@ class Accompaniment:
     def next_beat(self) -> float:
         """See `Part`."""
         return math.inf if self._next is None else self._next.beat
-
-    def prepare(self, second: float) -> None:
-        """See `Part`. There is nothing to choose ahead."""
 
     def start_bar(self, tick: int) -> None:
         """Play from `tick` to the end of its bar, in the style of the settings."""
@@ -61,17 +55,9 @@ class Accompaniment:
             self.missed_notes += 1
             return []
         end = onset.beat + (self._timeline.swung_beat(following) - onset.beat) * GATES[onset.style]
-        if self._timeline.end is not None:
-            end = min(end, self._timeline.end)
-        notes = self._comp.notes_at(onset.style, onset.tick, self._live.play.velocity, draw)
-        channel = self._live.midi.comp
-        return [
-            PlayedNote(NoteOn(note.pitch, note.velocity, channel), onset.beat, end, "comp", onset.tick)
-            for note in notes
-        ]
-
-    def sent(self) -> None:
-        """See `Part`."""
+        end = min(end, self._timeline.end)
+        notes = self._comp.notes_at(onset.style, onset.tick, self._live.play.velocity, self._live.midi.comp, draw)
+        return [PlayedNote(note, onset.beat, end, "comp", onset.tick) for note in notes]
 
     def relocate(self) -> None:
         """See `Part`. In the middle of a bar it starts at once; on a bar line, with the bar."""
@@ -83,6 +69,6 @@ class Accompaniment:
     def _announce(self, tick: int, current_tick: int, style: CompStyle) -> None:
         """Play next at `tick`, unless that lies beyond the bar of `current_tick`, or beyond the end."""
         same_bar = self._chart.bar_at(tick)[0] == self._chart.bar_at(current_tick)[0]
-        self.decision = self._timeline.number_decision()
+        self.decision = next(self._timeline.decisions)
         plays = style != "off" and same_bar and tick < self._timeline.end_tick
         self._next = _Onset(tick, self._timeline.swung_beat(tick), style) if plays else None

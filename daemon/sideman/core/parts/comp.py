@@ -26,10 +26,9 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Literal
 
-from msgspec import Struct
-
 from sideman.core.chart.chart import Meter
 from sideman.core.chart.timeline import ChartTimeline
+from sideman.core.events import NoteOn
 from sideman_models.music.context import ticks_after_bar_line
 from sideman_models.music.harmony import NO_CHORD, Chord
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -46,13 +45,6 @@ _FIGURE, _WALK, _LANDING, _DIRECTION, _TOUCH = range(16, 21)  # purposes of draw
 _VELOCITY_REDUCTION = {"off": 0, "shells": 18, "bass": 6}
 _SHELL_CENTRE = 60
 _MIN_SHELL_INTERVAL = 3  # semitones between the two tones of a shell
-
-
-class CompNote(Struct, frozen=True):
-    """A note to play: MIDI pitch and velocity."""
-
-    pitch: int
-    velocity: int
 
 
 def beat_ticks(meter: Meter) -> int:
@@ -76,13 +68,13 @@ class Comp:
     def first_onset(self, tick: int) -> int:
         """Return the first beat at or after `tick`; bar lines are beats."""
         line, bar_ticks = self._timeline.bar_at(tick)
-        beat = self._beat_ticks(tick)
+        beat = beat_ticks(self._timeline.meter_at(tick))
         return line + min(-(-(tick - line) // beat) * beat, bar_ticks)
 
     def next_onset(self, style: CompStyle, tick: int, draw: DrawFunction) -> int:
         """Return the onset after the one at `tick`, at the latest the next bar line."""
         line, bar_ticks = self._timeline.bar_at(tick)
-        beat, next_chord = self._beat_ticks(tick), self._timeline.next_change_tick(tick)
+        beat, next_chord = beat_ticks(self._timeline.meter_at(tick)), self._timeline.next_change_tick(tick)
         change = line + bar_ticks
         if not math.isinf(next_chord):
             change = min(change, max(tick + 1, math.ceil(next_chord)))
@@ -91,12 +83,9 @@ class Comp:
         onsets = self._shell_onsets(line, draw)
         return next((onset for onset in onsets if tick + beat <= onset <= change - beat), change)
 
-    def _beat_ticks(self, tick: int) -> int:
-        return beat_ticks(self._timeline.meter_at(tick))
-
     def _shell_onsets(self, line: int, draw: DrawFunction) -> Iterator[int]:
         """Yield the onsets of shells in the bar that begins at the tick `line`, if the chord does not change."""
-        (_, bar_ticks), beat = self._timeline.bar_at(line), self._beat_ticks(line)
+        (_, bar_ticks), beat = self._timeline.bar_at(line), beat_ticks(self._timeline.meter_at(line))
         off_beat = draw(line, _FIGURE) < 0.6 and beat == TICKS_PER_QUARTER
         first, beats = 0, -(-bar_ticks // beat)
         while first < beats:  # in groups of four beats; five beats are three and two
@@ -110,8 +99,10 @@ class Comp:
 
     # -- what
 
-    def notes_at(self, style: CompStyle, tick: int, solo_velocity: int, draw: DrawFunction) -> list[CompNote]:
-        """Return the notes at `tick`; `solo_velocity` is the mean velocity of the solo."""
+    def notes_at(
+        self, style: CompStyle, tick: int, solo_velocity: int, channel: int, draw: DrawFunction
+    ) -> list[NoteOn]:
+        """Return the notes at `tick`, on `channel`; `solo_velocity` is the mean velocity of the solo."""
         chord = self._chord_at(tick)
         if not chord.tones:
             self._last_chord = chord
@@ -122,10 +113,9 @@ class Comp:
         velocity = max(1, min(127, solo_velocity - _VELOCITY_REDUCTION[style] + accent + deviation))
         if style == "shells":
             self._last_shell = _nearest_shell(shell_tones(chord), self._last_shell)
-            return [CompNote(pitch, velocity) for pitch in self._last_shell]
-        self._last_pitch = self._walk(tick, chord, draw)
-        self._last_chord = chord
-        return [CompNote(self._last_pitch, velocity)]
+            return [NoteOn(pitch, velocity, channel) for pitch in self._last_shell]
+        self._last_pitch, self._last_chord = self._walk(tick, chord, draw), chord
+        return [NoteOn(self._last_pitch, velocity, channel)]
 
     def _chord_at(self, tick: int) -> Chord:
         return self._timeline.chord_at(tick / TICKS_PER_QUARTER)

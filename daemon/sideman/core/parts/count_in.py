@@ -6,10 +6,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from typing import ClassVar
 
 from sideman.core.events import NoteOn
-from sideman.core.parts.part import ONSET_RANK, PlayedNote
+from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.timeline import Timeline
 from sideman_models.music.values import TICKS_PER_QUARTER
 
@@ -19,36 +18,28 @@ ACCENT_VELOCITY, CLICK_VELOCITY = 112, 80
 """The velocities of the first click of a bar and of the others."""
 
 
-class CountIn:
-    """Plays clicks on the drum channel before the first beat of the music."""
+class CountIn(Part):
+    """Plays clicks on the drum channel before the music. One that comes too late is left out, and not counted."""
 
-    rank: ClassVar[int] = ONSET_RANK
+    decision = 0
 
     def __init__(self, timeline: Timeline) -> None:
-        self.missed_notes = self.decision = 0  # a click that comes too late is left out, and not counted
         self._timeline, self._live = timeline, timeline.live
         self._clicks: deque[tuple[float, int]] = deque()  # beat and velocity
 
-    @property
-    def beats(self) -> float:
-        """How many beats are counted in before the music begins."""
-        return self._live.play.count_in * float(self._timeline.first_meter.quarters)
-
-    def start(self) -> None:
-        """Count in to the beat on which the music begins."""
-        self.decision = self._timeline.number_decision()
-        meter = self._timeline.first_meter
+    def start(self) -> float:
+        """Count in to the beat on which the music begins; returns the beat of the first click, or that beat."""
+        self.decision = next(self._timeline.decisions)
+        meter = self._timeline.chart.meter_at(self._timeline.start * TICKS_PER_QUARTER)
         count = self._live.play.count_in * meter.numerator
         for number in range(count):
             beat = self._timeline.start - (count - number) * 4 / meter.denominator
             self._clicks.append((beat, CLICK_VELOCITY if number % meter.numerator else ACCENT_VELOCITY))
+        return min(self.next_beat(), self._timeline.start)
 
     def next_beat(self) -> float:
         """See `Part`."""
         return self._clicks[0][0] if self._clicks else math.inf
-
-    def prepare(self, second: float) -> None:
-        """See `Part`. There is nothing to choose."""
 
     def play(self, second: float) -> Sequence[PlayedNote]:
         """See `Part`."""
@@ -57,9 +48,6 @@ class CountIn:
             return []
         note = NoteOn(CLICK_PITCH, velocity, self._live.midi.drums)
         return [PlayedNote(note, beat, beat + CLICK_BEATS, "clicks", round(beat * TICKS_PER_QUARTER))]
-
-    def sent(self) -> None:
-        """See `Part`."""
 
     def relocate(self) -> None:
         """See `Part`."""

@@ -18,9 +18,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.core.events import Choice
-from sideman.core.parts.masks import MASK_SETTINGS, Mask, ValueMasks
+from sideman.core.parts.masks import MASK_SETTINGS, Mask, ValueMasks, smoothing_rules
 from sideman.core.parts.reweight import Logits, Reweighter
-from sideman.core.parts.smoothing import smoothing_rules
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import PlaySettings
 from sideman.core.settings.types import PitchRange
@@ -155,15 +154,14 @@ class Improviser:
 
     def record_played(self, choice: Choice) -> None:
         """`choice` has been played; a rest is played too."""
-        self._count_repeats(choice.pitch)
-        if choice.pitch is None:
-            self._update_state(self._line.add_own_rest(choice.tick, drawn_index=choice.index))
+        tick, pitch, index = choice.tick, choice.pitch, choice.index
+        self._count_repeats(pitch)
+        if pitch is None:
+            self._update_state(self._line.add_own_rest(tick, drawn_index=index))
             return
         starts_phrase = True if choice.value.interval is None else None
-        self._update_state(
-            self._line.add_own_note(choice.tick, choice.pitch, starts_phrase=starts_phrase, drawn_index=choice.index)
-        )
-        self._line.release(choice.tick + self.sounding_ticks(choice.length))
+        self._update_state(self._line.add_own_note(tick, pitch, starts_phrase=starts_phrase, drawn_index=index))
+        self._line.release(tick + self.sounding_ticks(choice.length))
 
     def record_missed(self, choice: Choice) -> None:
         """`choice` came too late to be played: the network gets a rest in its place."""
@@ -232,17 +230,9 @@ class Improviser:
         value = self._vocabulary.values[index]
         pitches = constraints.pitch_range or self.settings.range
         window, drawn = self.settings.window, self.random_source.draw(tick, _PITCH_DRAW)
-        avoid = previous if self._must_not_repeat else None
+        avoid, max_leap = previous if self._must_not_repeat else None, self.rules.leap
         pitch = choose_pitch(
-            value,
-            place.chord,
-            previous,
-            pitches.low,
-            pitches.high,
-            window,
-            drawn,
-            avoid=avoid,
-            max_leap=self.rules.leap,
+            value, place.chord, previous, pitches.low, pitches.high, window, drawn, avoid=avoid, max_leap=max_leap
         )
         velocity = 0 if pitch is None else self._velocity(tick, pitch, previous)
         if length is None:
@@ -256,15 +246,11 @@ class Improviser:
         """Whether the last pitch has been played as often in a row as the rules allow."""
         return is_repeated_too_often(self._repeats_in_a_row, self.rules.repetition)
 
-    @property
-    def _is_greedy(self) -> bool:
-        return self.settings.temperature < _MIN_TEMPERATURE
-
     def _adjust_logits(self, logits: Logits, player_onsets_per_beat: float) -> Logits:
         settings = self.settings
         if settings.harmony != 1.0 or settings.contour != 1.0:
             logits = self._reweighter.reweight(logits, settings.harmony, settings.contour)
-        if not self._is_greedy:
+        if settings.temperature >= _MIN_TEMPERATURE:
             logits = logits / settings.temperature
         if settings.density != 1.0:
             rest_bias = -math.log(max(settings.density, _MIN_DENSITY))
@@ -298,7 +284,7 @@ class Improviser:
         if mask is None:
             return None
         logits = np.where(mask, logits, -np.inf)
-        if self._is_greedy:
+        if self.settings.temperature < _MIN_TEMPERATURE:
             return int(logits.argmax())
         weights = np.exp(logits - logits.max())
         if self.settings.top_k or self.settings.top_p < 1.0:

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which values may be drawn at a place, whatever their probability: range, rests, repetition and smoothing rules.
 
+With a classic bundle the smoothing rules work as in the originals: a value that was drawn is changed before it is
+played. With any other bundle they only limit what may be drawn; what was drawn is never changed.
+`sideman_models.music.smoothing` has the rules themselves.
+
 The masks that take time to compute depend only on the chord, the previous pitch or the tick in the beat. They are
 computed once and kept.
 """
@@ -16,15 +20,34 @@ from msgspec.structs import replace
 from sideman.core.settings.schema import PlaySettings
 from sideman_models.music.context import Place
 from sideman_models.music.harmony import Chord
-from sideman_models.music.smoothing import SmoothingRules, settle_length, within_leap, without_repeated
+from sideman_models.music.smoothing import (
+    ORIGINAL_RULES,
+    SmoothingRules,
+    settle_length,
+    within_leap,
+    without_repeated,
+)
 from sideman_models.music.values import TICKS_PER_QUARTER, Vocabulary
 
 MASK_SETTINGS = ("range", "rate", "window", "leap", "apart", "settle", "repetition", "longest")
 """The settings from which the masks and the smoothing rules are made."""
 
+MIN_ONSET_GAP_BEATS = 1 / TICKS_PER_QUARTER
+"""The least distance of two onsets of the solo, in beats, whatever the swing does to them."""
+
 Mask = npt.NDArray[np.bool_]
 
 _GRID_DIVISIONS = (4, 6)  # of a beat; modern durations include sixths
+
+
+def smoothing_rules(settings: PlaySettings, *, classic: bool) -> SmoothingRules:
+    """Return the rules of `settings`; a rule set to `auto` is that of a classic or of any other bundle.
+
+    By itself a bundle that is not classic keeps only the gap between onsets: it has learned the rest from its corpus.
+    """
+    given = {name: value for name in ("settle", "leap", "apart") if (value := getattr(settings, name)) is not None}
+    automatic = ORIGINAL_RULES if classic else SmoothingRules(apart=MIN_ONSET_GAP_BEATS)
+    return replace(automatic, repetition=settings.repetition, **given)
 
 
 class ValueMasks:

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
-
-from msgspec import Struct
 
 from sideman.core.events import ClockContinue, ClockStart, ClockStop, ClockTick, MidiEvent, SongPosition
-from sideman.core.parts.part import CLOCK_RANK
+from sideman.core.parts.part import CLOCK_RANK, Part
 from sideman.core.positions import reached_beat
 from sideman.core.timeline import Timeline
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, CLOCK_TICKS_PER_SIXTEENTH, next_sixteenth
@@ -25,24 +22,18 @@ _SONG_POSITIONS = 1 << 14
 """How many sixteenths a song position can count: 1,024 bars of 4/4. After them it begins again."""
 
 
-class _Tick(Struct, frozen=True):
-    """A tick by its number from beat 0; `starts`: not the tick itself, but the message that it is the next."""
-
-    number: int
-    starts: bool
-
-
-class MidiClockOut:
+class MidiClockOut(Part):
     """Sends a MIDI clock in the time of `timeline`."""
 
-    rank: ClassVar[int] = CLOCK_RANK
+    rank = CLOCK_RANK
+    decision = 0
 
     def __init__(self, timeline: Timeline) -> None:
-        self.missed_notes = self.decision = 0  # a clock has no notes
         self._timeline = timeline
         self._running = False
         self._last_sent = 0  # tick, counted from the top of the music
-        self._next: _Tick | None = None
+        self._next: int | None = None  # tick, counted from beat 0
+        self._starts = False  # what is next is not the tick itself, but the message that it is the next
 
     # -- the part
 
@@ -50,33 +41,26 @@ class MidiClockOut:
         """See `Part`."""
         if self._next is None:
             return math.inf
-        ahead = START_AHEAD_TICKS if self._next.starts else 0
-        return (self._next.number - ahead) / CLOCK_TICKS_PER_BEAT
-
-    def prepare(self, second: float) -> None:
-        """See `Part`. There is nothing to choose."""
+        return (self._next - (START_AHEAD_TICKS if self._starts else 0)) / CLOCK_TICKS_PER_BEAT
 
     def play(self, second: float) -> Sequence[MidiEvent]:
         """See `Part`. If the machine stood still for more than a beat, the clock stops and starts at a new place."""
         tick, self._next = self._next, None
         if tick is None:
             return []
-        if tick.starts:
-            return self._start(tick.number - self._top)
+        if self._starts:
+            return self._start(tick - self._top)
         now = math.floor(self._timeline.beat_at(second) * CLOCK_TICKS_PER_BEAT)
-        if now - tick.number > CLOCK_TICKS_PER_BEAT:
+        if now - tick > CLOCK_TICKS_PER_BEAT:
             self._announce(next_sixteenth(now), starts=True)
             return self.stop_messages()
-        self._announce(tick.number + 1, starts=False)
-        self._last_sent = tick.number - self._top
+        self._announce(tick + 1, starts=False)
+        self._last_sent = tick - self._top
         return [ClockTick()]
 
-    def sent(self) -> None:
-        """See `Part`."""
-
     def relocate(self) -> None:
-        """See `Part`. The clock is started again by `start_at` or `join`."""
-        self.cancel()
+        """See `Part`. No tick is announced until the clock is started again."""
+        self._next = None
 
     # -- starting and stopping
 
@@ -98,10 +82,6 @@ class MidiClockOut:
         self._announce(tick + self._top, starts=True)
         return []
 
-    def cancel(self) -> None:
-        """Announce no tick."""
-        self._next = None
-
     def stop_messages(self) -> list[MidiEvent]:
         """Stop the clock if it runs, and return what to send."""
         was_running, self._running = self._running, False
@@ -113,22 +93,17 @@ class MidiClockOut:
         return round(self._timeline.top * CLOCK_TICKS_PER_BEAT)
 
     def _announce(self, number: int, *, starts: bool) -> None:
-        end = math.inf if self._timeline.end is None else self._timeline.end * CLOCK_TICKS_PER_BEAT
-        if number < end:
-            self._next = _Tick(number, starts)
+        if number < self._timeline.end * CLOCK_TICKS_PER_BEAT:
+            self._next, self._starts = number, starts
 
     def _start(self, tick: int) -> list[MidiEvent]:
-        """Start with `tick`, counted from the top: announce it, or the one after it if it has been sent already."""
-        was_sent = tick % CLOCK_TICKS_PER_SIXTEENTH and tick == self._last_sent
-        self._announce((tick + 1 if was_sent else tick) + self._top, starts=False)
-        return self._start_messages(tick)
-
-    def _start_messages(self, tick: int) -> list[MidiEvent]:
-        """Return what says that the next tick is `tick`, counted from the top.
+        """Start with `tick`, counted from the top, or the one after it if it has been sent; returns what says so.
 
         A position between two sixteenths cannot be sent: a follower that stopped with us stands at our last tick.
         That may be one tick before or after the clock that we follow, if its stop came close to a tick.
         """
+        was_sent = tick % CLOCK_TICKS_PER_SIXTEENTH and tick == self._last_sent
+        self._announce((tick + 1 if was_sent else tick) + self._top, starts=False)
         self._running = True
         if tick == 0:
             return [ClockStart()]

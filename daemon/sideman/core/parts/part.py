@@ -8,7 +8,7 @@ of an onset is settled when the part decides on it: a later change of the swing 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -37,26 +37,23 @@ class PlayedNote(Struct, frozen=True):
 class Part(Protocol):
     """One voice of the performance, or our clock. Beats are those of the timeline; seconds are passed in."""
 
-    rank: ClassVar[int]
+    rank: int = ONSET_RANK
     """`CLOCK_RANK` or `ONSET_RANK`."""
-    missed_notes: int
+    missed_notes: int = 0
     """How many notes were left out because they would have come too late."""
 
     @property
     def decision(self) -> int | None:
-        """The number of the decision on the next onset (see `Timeline.number_decision`); None if it is still open."""
+        """The number of the decision on the next onset (see `Timeline.decisions`); None if it is still open.
+
+        Of two parts that play on one beat, the one that decided on it first goes first.
+        """
 
     def next_beat(self) -> float:
         """Return the beat of the next onset; infinite while that is not known."""
 
-    def prepare(self, second: float) -> None:
-        """Choose ahead what comes next, if there is anything to choose."""
-
     def play(self, second: float) -> Sequence[PlayedNote | MidiEvent]:
         """Play what `next_beat` announced; empty for a rest, and for what comes too late at `second`."""
-
-    def sent(self) -> None:
-        """What `play` returned has been sent: now is the time for what takes time."""
 
     def relocate(self) -> None:
         """The music continues at the start of the timeline; nothing sounds, and nothing announced is to be played."""

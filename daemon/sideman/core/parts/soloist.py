@@ -10,18 +10,17 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from typing import ClassVar
 
 from msgspec.structs import replace
 
 from sideman.core.events import Choice, NoteOn
 from sideman.core.parts.improviser import PULSE_TICKS, ChoiceConstraints, Improviser
-from sideman.core.parts.part import ONSET_RANK, PlayedNote
-from sideman.core.parts.smoothing import MIN_ONSET_GAP_BEATS
+from sideman.core.parts.masks import MIN_ONSET_GAP_BEATS
+from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.parts.variation import MAX_PHRASE_CHOICES, Variation, last_phrase
 from sideman.core.positions import reached_beat, tick_at
 from sideman.core.timeline import Timeline
-from sideman.core.turns import ModeName, TurnPlan
+from sideman.core.turns import TurnPlan
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.smoothing import delay_onset
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -29,13 +28,11 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 _TOO_SHORT_TO_HEAR_S = 0.003
 
 
-class Soloist:
+class Soloist(Part):
     """Plays one line with `improviser`, in the turns of `turns`."""
 
-    rank: ClassVar[int] = ONSET_RANK
-
     def __init__(self, timeline: Timeline, improviser: Improviser, turns: TurnPlan) -> None:
-        self.missed_notes = self.played_notes = 0
+        self.played_notes = 0
         self.choice: Choice | None = None
         """What is chosen to be played next."""
         self.note_id: int | None = None
@@ -43,19 +40,15 @@ class Soloist:
         self._timeline, self._chart, self._live = timeline, timeline.chart, timeline.live
         self._improviser = improviser
         self._turns = turns
-        start = round(timeline.start * TICKS_PER_QUARTER)
-        self._start_tick = start  # nothing is played before
-        self._next_tick = start  # the first tick at which we may continue
-        self._last_tick = start - 1  # that of the last choice
-        self._silent_since = start
         self._choice_beat = math.inf
         self._decision = 0
         self._final_note_tick = math.inf  # as of the choice that is made
-        self._last_beat = self._last_note_s = -math.inf  # of the last note: its beat, and the second meant for it
+        self._last_note_s = -math.inf  # the second meant for the last note
         self._unrecorded: Choice | None = None  # has been played, and is not yet known to the network
         self._bar: list[Choice] = []
         self._phrase: deque[Choice] = deque(maxlen=MAX_PHRASE_CHOICES)
         self._variation: Variation | None = None
+        self.relocate()
 
     # -- when
 
@@ -75,19 +68,15 @@ class Soloist:
         """Return the tick of the next choice; None if it is not known, or there is none."""
         if self.choice is not None:
             return self.choice.tick
-        tick = self._next_open_tick(self._next_tick)
-        if tick is not None and self._variation is not None and tick >= self._variation.start:
-            step = self._variation.next_tick(tick)
-            tick = tick if step is None or self._turns.next_open_tick(step) != step else step
-        return None if tick is None or tick >= self._timeline.end_tick else tick
-
-    def _next_open_tick(self, tick: int) -> int | None:
-        """Return the first tick at or after `tick` at which we may start a note: `tick` itself, or a pulse."""
+        tick = self._next_tick
         while (opens := self._turns.next_open_tick(tick)) != tick:
             if opens is None:
                 return None
             tick = self.next_pulse(opens)
-        return tick
+        if self._variation is not None and tick >= self._variation.start:
+            step = self._variation.next_tick(tick)
+            tick = tick if step is None or self._turns.next_open_tick(step) != step else step
+        return tick if tick < self._timeline.end_tick else None
 
     def is_our_turn(self, tick: int) -> bool:
         """Whether we may start a note at `tick`."""
@@ -110,7 +99,7 @@ class Soloist:
     # -- what
 
     def prepare(self, second: float) -> None:
-        """See `Part`. An onset that is already too late is passed over, with all before it."""
+        """Choose ahead what comes next. An onset that is already too late is passed over, with all before it."""
         if self.choice is not None:
             return
         tick = self.next_tick()
@@ -121,7 +110,7 @@ class Soloist:
             tick = self.next_tick()
         if tick is None:
             return
-        self._decision = self._timeline.number_decision()
+        self._decision = next(self._timeline.decisions)
         self._choice_beat = self.sounding_beat(tick)
         self._final_note_tick = self._find_final_note()  # now, because there is no time for it when the choice is due
         self.choice = self._improviser.choose(tick, self._constraints(tick))
@@ -133,7 +122,8 @@ class Soloist:
         varied = None if self._variation is None else self._variation.constraints(tick)
         silent_ticks = tick - self._silent_since if tick == self._next_tick else 0
         return varied or ChoiceConstraints(
-            player_onsets_per_beat=self._turns.player_onsets_per_beat(tick), silent_ticks=max(0, silent_ticks)
+            player_onsets_per_beat=self._turns.mode_at(tick).player_onsets_per_beat(tick),
+            silent_ticks=max(0, silent_ticks),
         )
 
     def _find_final_note(self) -> float:
@@ -175,11 +165,15 @@ class Soloist:
         self._bar.append(choice)
         self._unrecorded = choice
         note = NoteOn(choice.pitch, choice.velocity, self._live.midi.channel)
-        end = self._end_beat(choice, beat)
+        end = self._timeline.end
+        if choice.tick < self._final_note_tick:  # `play.gate` of the time to the next onset
+            next_onset = max(self._timeline.swung_beat(choice.tick + choice.length), beat + MIN_ONSET_GAP_BEATS)
+            sounding = self._improviser.sounding_ticks(choice.length)
+            end = min(beat + (next_onset - beat) * sounding / choice.length, end)
         return [PlayedNote(note, beat, end, "solo", choice.tick, choice.value)]
 
     def sent(self) -> None:
-        """See `Part`. The network's step takes longer than everything else, so it is taken after sending."""
+        """What `play` returned has been sent: now is the time for the network's step, which takes longest."""
         if self._unrecorded is not None:
             choice, self._unrecorded = self._unrecorded, None
             self._record(choice)
@@ -196,15 +190,6 @@ class Soloist:
             bounds.append(self._variation.start)
         room = min((bound for bound in bounds if bound > choice.tick), default=math.inf) - choice.tick
         return choice if choice.length <= room else replace(choice, length=round(room))
-
-    def _end_beat(self, choice: Choice, beat: float) -> float:
-        """Return the beat of the note-off: `play.gate` of the time to the next onset, never beyond the end."""
-        end = math.inf if self._timeline.end is None else self._timeline.end
-        if choice.tick >= self._final_note_tick:
-            return end
-        next_onset = max(self._timeline.swung_beat(choice.tick + choice.length), beat + MIN_ONSET_GAP_BEATS)
-        sounding = self._improviser.sounding_ticks(choice.length)
-        return min(beat + (next_onset - beat) * sounding / choice.length, end)
 
     def _record(self, choice: Choice) -> None:
         self._continue_after(choice)
@@ -234,11 +219,6 @@ class Soloist:
         """`play.rate` has changed: continue on a pulse of the new rate, unless a choice is already made."""
         if self.choice is None:
             self._next_tick = self.next_pulse(self._next_tick, PULSE_TICKS.get(self._live.play.rate, 1))
-
-    def schedule_mode(self, mode: ModeName, tick: int) -> None:
-        """Let `mode` take over at the bar line at `tick`."""
-        self._turns.schedule_mode(mode, tick)
-        self.give_way(tick)
 
     def start_mode(self, tick: float, line: int) -> None:
         """From `tick` on, play in the mode of the settings, whose turns count from the bar line at `line`."""
@@ -275,11 +255,13 @@ class Soloist:
 
     def relocate(self) -> None:
         """See `Part`. Turns count from the top of the music."""
-        self._turns.start(self._timeline.top_tick)
+        self._turns.start(round(self._timeline.top * TICKS_PER_QUARTER))
         self._phrase.clear()
         self._bar = []
         self.choice = self._variation = self.note_id = None
-        self._last_beat = -math.inf
+        self._last_beat = -math.inf  # of the last note
         start = self.next_pulse(tick_at(self._timeline.start))
-        self._start_tick = self._next_tick = self._silent_since = start
-        self._last_tick = start - 1
+        self._start_tick = start  # nothing is played before
+        self._next_tick = start  # the first tick at which we may continue
+        self._last_tick = start - 1  # that of the last choice
+        self._silent_since = start

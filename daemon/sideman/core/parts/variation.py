@@ -8,7 +8,8 @@ of the note before as in the phrase, and that leave room in the range for the st
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Reversible, Sequence
+from itertools import dropwhile
 
 from msgspec import Struct
 
@@ -46,8 +47,19 @@ class Variation:
         self.start = start
         self._pitch_range = pitch_range
         self._previous_pitch: int | None = None
+        self._steps: deque[PhraseStep] = deque()
         shift_ticks = start - bars.bar_at(phrase[0].tick)[0]
-        self._steps = deque(_phrase_steps(phrase, shift_ticks))
+        directions: list[int | None] = []
+        before: int | None = None
+        for pitch in (choice.pitch for choice in phrase):
+            directions.append(None if pitch is None or before is None else (pitch > before) - (pitch < before))
+            before = before if pitch is None else pitch
+        below = above = 0  # the room for the steps after it, so these come first
+        for choice, direction in zip(reversed(phrase), reversed(directions), strict=True):
+            tick, is_rest = choice.tick + shift_ticks, choice.pitch is None
+            self._steps.appendleft(PhraseStep(tick, choice.length, is_rest, direction, below, above))
+            if direction:
+                below, above = (below + 1, 0) if direction < 0 else (0, above + 1)
 
     def next_tick(self, tick: int) -> int | None:
         """Return the tick of the next step, at or after `tick`; None after the last step, or if one was skipped."""
@@ -73,46 +85,26 @@ class Variation:
         self._previous_pitch = self._previous_pitch if pitch is None else pitch
 
 
-def last_phrase(choices: Iterable[Choice], bars: Bars) -> list[Choice]:
+def last_phrase(choices: Reversible[Choice], bars: Bars) -> list[Choice]:
     """Return the last phrase of `choices`, which follow each other without a gap; empty if there is no note.
 
     It goes back to the last two beats of rest, at most `MAX_PHRASE_BARS` bars. It does not begin or end with a rest.
     """
+    backwards = list(dropwhile(lambda choice: choice.pitch is None, reversed(choices)))
+    if not backwards:
+        return []
+    end = backwards[0].tick + backwards[0].length
+    line, _ = bars.bar_at(end)
+    for _ in range(MAX_PHRASE_BARS):
+        line, _ = bars.bar_at(line - 1)
+    earliest = line + ticks_after_bar_line(bars, end)  # the same position in its bar
     phrase: list[Choice] = []
     silent = 0
-    for choice in reversed(list(choices)):
+    for choice in backwards:
         silent = silent + choice.length if choice.pitch is None else 0
-        if not phrase and choice.pitch is None:
-            continue
-        phrase_end = phrase[0].tick + phrase[0].length if phrase else 0
-        if phrase and (silent >= PHRASE_REST_TICKS or choice.tick < _earliest_tick(phrase_end, bars)):
+        if silent >= PHRASE_REST_TICKS or choice.tick < earliest:
             break
         phrase.append(choice)
     while phrase and phrase[-1].pitch is None:
         phrase.pop()
     return phrase[::-1]
-
-
-def _earliest_tick(tick: int, bars: Bars) -> int:
-    """Return the tick at the same position in its bar as `tick`, `MAX_PHRASE_BARS` bars before."""
-    line, _ = bars.bar_at(tick)
-    for _ in range(MAX_PHRASE_BARS):
-        line, _ = bars.bar_at(line - 1)
-    return line + ticks_after_bar_line(bars, tick)
-
-
-def _phrase_steps(phrase: Sequence[Choice], shift_ticks: int) -> list[PhraseStep]:
-    """Return the steps of `phrase`, `shift_ticks` later."""
-    directions: list[int | None] = []
-    before: int | None = None
-    for pitch in (choice.pitch for choice in phrase):
-        directions.append(None if pitch is None or before is None else (pitch > before) - (pitch < before))
-        before = before if pitch is None else pitch
-    steps: list[PhraseStep] = []
-    below = above = 0
-    for choice, direction in zip(reversed(phrase), reversed(directions), strict=True):
-        tick, is_rest = choice.tick + shift_ticks, choice.pitch is None
-        steps.append(PhraseStep(tick, choice.length, is_rest, direction, below, above))
-        if direction:
-            below, above = (below + 1, 0) if direction < 0 else (0, above + 1)
-    return steps[::-1]
