@@ -156,14 +156,8 @@ class Chart:
         if len(self._changed_chords) == 1:
             return self._changed_chords[0], math.inf
         chorus, chorus_beat = divmod(snapped_beat(beat), self.length)
-        index = bisect_right(self._change_beats, chorus_beat)
-        if index < len(self._change_beats):
-            return self._changed_chords[index], chorus * self.length + self._change_beats[index]
-        return self._changed_chords[0], (chorus + 1) * self.length + self._change_beats[0]
-
-    def chords_in_bar(self, bar_index: int) -> tuple[Chord, ...]:
-        """Return the chords of a bar."""
-        return tuple(chord for _, chord in self.bars[bar_index % len(self.bars)].chords)
+        more, index = divmod(bisect_right(self._change_beats, chorus_beat), len(self._change_beats))
+        return self._changed_chords[index], (chorus + more) * self.length + self._change_beats[index]
 
     def transposed(self, semitones: int) -> Chart:
         """Return the same song, `semitones` higher."""
@@ -210,13 +204,12 @@ def _bar_text(bar: Bar, meter_before: Meter) -> str:
     changes.
     """
     meter = bar.meter
-    if meter != meter_before:
-        return f"{meter} {_bar_text(bar, meter)}"
+    meter_text = "" if meter == meter_before else f"{meter} "
     chords = {onset: chord.text for onset, chord in bar.chords}
     for count in (len(chords), meter.numerator, 2 * meter.numerator):
         onsets = [float(onset) for onset in chord_onsets(count, meter)]
         if chords.keys() <= set(onsets):
-            return " ".join(chords.get(onset, "/") for onset in onsets)
+            return meter_text + " ".join(chords.get(onset, "/") for onset in onsets)
     raise ValueError(f"{bar} changes between the half-beats of {meter}")
 
 

@@ -42,7 +42,6 @@ SIGN_PATTERN = (
 """The signs that `Form.add_sign` understands; upper and lower case are the same."""
 _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
 _ORDINALS = ("", "1st", "2nd", "3rd")
-_SIGN_NAMES = {"tocoda": "To Coda", "coda": "Coda", "segno": "Segno", "fine": "Fine"}
 
 
 def stands_before_bar(sign: str) -> bool:
@@ -246,7 +245,7 @@ class _FormWalker:
             goal_signs = {"fine": ["fine"], "coda": ["tocoda", "coda"]}.get(str(jump.goal), [])
             for sign in ["segno", *goal_signs] if jump.to_segno else goal_signs:
                 if sign not in self._signs:
-                    name = _SIGN_NAMES[sign]
+                    name = "To Coda" if sign == "tocoda" else sign.capitalize()
                     raise self._error(f"{jump.text!r} without a {name}; write {name!r} where it stands", line)
         if self._end == 0:
             raise self._error("there is only a coda; write the bars before it", 1)

@@ -46,8 +46,7 @@ class ChartSpan:
 
     def bar_line_tick(self, bar: int) -> int:
         """Return the tick on which the bar with this index begins."""
-        chorus, index = divmod(bar, len(self.chart.bars))
-        return self.tick + chorus * self._bar_lines[-1] + self._bar_lines[index]
+        return self.tick + round(self.chart.beat_of_bar(bar) * TICKS_PER_QUARTER)
 
 
 class ChartTimeline:
@@ -93,8 +92,7 @@ class ChartTimeline:
 
     def chord_at(self, beat: float) -> Chord:
         """Return the chord at `beat`."""
-        held = self.held_chord_at(beat)
-        if held is not None:
+        if (held := self.held_chord_at(beat)) is not None:
             return held
         span = self._span_at(beat)
         return span.chart.chord_at(beat - span.start)
@@ -126,8 +124,6 @@ class ChartTimeline:
         span, tick = self._span_at(beat), round(beat * TICKS_PER_QUARTER)
         index, (_, bar_ticks) = span.bar_at(tick), self.bar_at(tick)
         held = [since for since, _ in self._held if beat < since < beat + bar_ticks / TICKS_PER_QUARTER]
-        if not held and self.held_chord_at(beat) is None:
-            return span.chart.chords_in_bar(index)
         onsets = [beat + onset for onset, _ in span.chart.bars[index % len(span.chart.bars)].chords]
         return tuple(chord for chord, _ in groupby(map(self.chord_at, sorted({*onsets, *held}))))
 

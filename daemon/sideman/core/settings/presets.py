@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, resolve_settings
 from sideman.core.settings.schema import BINDING_KEYS, GROUPS, KEYS, Settings, is_live, value_of, with_values
-from sideman.core.targets import Bindings, Target
+from sideman.core.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def preset_difference(
     unchanged = [name for name, value in values.items() if value_of(settings, name) == value]
     after = with_values(settings, ((name, value_of(base, name)) for name in unchanged))
     for (key, number), target in bindings.items():
-        if dict(_bindings_of(after, key)).get(number) == target:
-            after = _with_binding(after, key, number, dict(_bindings_of(base, key)).get(number))
+        if dict(value_of(after, key)).get(number) == target:
+            after = _with_binding(after, key, number, dict(value_of(base, key)).get(number))
     return settings_difference(settings, with_layer(after, preset))
 
 
@@ -72,10 +72,5 @@ def _read_layer(layer: SettingsLayer) -> tuple[dict[str, object], dict[tuple[str
     return values, bindings
 
 
-def _bindings_of(settings: Settings, key: str) -> Bindings:
-    bindings = value_of(settings, key)
-    return bindings if isinstance(bindings, Bindings) else Bindings()
-
-
 def _with_binding(settings: Settings, key: str, number: int, target: Target | None) -> Settings:
-    return with_values(settings, [(key, _bindings_of(settings, key).with_binding(number, target))])
+    return with_values(settings, [(key, value_of(settings, key).with_binding(number, target))])

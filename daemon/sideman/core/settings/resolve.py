@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from itertools import combinations
+from typing import Any
 
 from msgspec import Struct
 
@@ -16,7 +17,7 @@ from sideman.core.chart.chart import ChartError
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import bindings_key_of, read_binding
-from sideman.core.settings.schema import GROUPS, KEYS, NO_BINDINGS, Settings, closest_key, value_of
+from sideman.core.settings.schema import GROUPS, KEYS, NO_BINDINGS, Settings, closest_key, value_of, with_values
 from sideman.core.settings.types import quoted, quoted_name
 from sideman.core.settings.voices import VOICES
 from sideman.core.targets import Bindings
@@ -44,15 +45,11 @@ def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = 
     each of `problems` (those found while the layers were read) and for each problem found here.
     """
     found = list(problems)
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     written: dict[str, WrittenValue] = {}
     for layer in layers:
         found += _add_layer(layer, values, written)
-    groups: dict[str, dict[str, object]] = {name: {} for name in GROUPS}
-    for name, value in values.items():
-        group, _, key = name.partition(".")
-        groups[group][key] = value
-    settings = Settings(**{name: GROUPS[name](**members) for name, members in groups.items()})
+    settings = with_values(Settings(), values.items())
     found += _problems_between(settings, written)
     if len(found) > MAX_PROBLEMS:
         found[MAX_PROBLEMS:] = [f"… and {len(found) - MAX_PROBLEMS} problems more"]
@@ -61,7 +58,7 @@ def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = 
     return settings
 
 
-def _add_layer(layer: SettingsLayer, values: dict[str, object], written: dict[str, WrittenValue]) -> list[str]:
+def _add_layer(layer: SettingsLayer, values: dict[str, Any], written: dict[str, WrittenValue]) -> list[str]:
     """Add what `layer` gives to the `values` of all layers and to what was `written`; returns the problems."""
     # A layer with chords asks for these chords: they override the chart file of an earlier layer.
     if "chart.changes" in layer and "chart.file" not in layer:
@@ -79,9 +76,7 @@ def _add_layer(layer: SettingsLayer, values: dict[str, object], written: dict[st
                 if first_name != name:
                     problems.append(f"{place}: the same as {quoted_name(first_name)}, which is given already")
                     continue
-                before = values.get(key)
-                bindings = before if isinstance(before, Bindings) else NO_BINDINGS
-                values[key] = bindings.with_binding(number, target)
+                values[key] = values.get(key, NO_BINDINGS).with_binding(number, target)
             elif not isinstance(value := _read_value(name, given.value), Bindings):  # a group without entries
                 values[name], written[name] = value, given
         except ValueError as error:

@@ -496,7 +496,7 @@ def closest_key(name: str) -> str | None:
 # -- The values
 
 
-def value_of(settings: Settings, name: str) -> object:
+def value_of(settings: Settings, name: str) -> Any:  # noqa: ANN401 - a value of any type
     """Return the value of the key `name`."""
     group, _, key = name.partition(".")
     return getattr(getattr(settings, group), key)

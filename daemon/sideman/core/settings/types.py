@@ -54,10 +54,6 @@ ControllerRange = NumberRange | ChoiceRange
 """The values that a controller can turn through."""
 
 
-def _unchanged(value: object) -> object:
-    return value
-
-
 class SettingType(Struct, frozen=True):
     """The values that a setting may have.
 
@@ -71,7 +67,7 @@ class SettingType(Struct, frozen=True):
     allowed: str
     read: Callable[[object], Any]
     controller_range: ControllerRange | None = None
-    write: Callable[[Any], object] = _unchanged
+    write: Callable[[Any], object] = lambda value: value
 
     def read_explained(self, value: object) -> Any:  # noqa: ANN401 - a value of any type
         """Read `value`. The text of the ValueError is complete: the reason, if there is one, and what is allowed."""
