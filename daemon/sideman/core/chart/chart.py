@@ -21,8 +21,6 @@ from sideman.core.errors import ConfigError
 from sideman.core.positions import snapped_beat
 from sideman_models.music.harmony import Chord, parse_chord
 
-BARS_PER_LINE = 4
-
 
 class ChartError(ConfigError):
     """A chart or a meter that cannot be read."""
@@ -95,9 +93,8 @@ class Chart:
     bars: tuple[Bar, ...]
     info: ChartInfo = field(default=ChartInfo(), compare=False)
     _change_beats: tuple[float, ...] = field(init=False, repr=False, compare=False)
-    """The beats of the first chorus on which the chord changes."""
     _changed_chords: tuple[Chord, ...] = field(init=False, repr=False, compare=False)
-    """The chords that begin on these beats."""
+    """The chord changes of the first chorus: their beats, and the chords that begin on them."""
     _bar_beats: tuple[float, ...] = field(init=False, repr=False, compare=False)
     length: float = field(init=False, repr=False, compare=False)
     """The length of a chorus in quarter notes."""
@@ -178,7 +175,7 @@ class Chart:
         lines: list[str] = []
         for first, end in pairwise(starts):
             lines += [names[first]] if first in names else []
-            rows = (cells[at : min(at + BARS_PER_LINE, end)] for at in range(first, end, BARS_PER_LINE))
+            rows = (cells[at : min(at + 4, end)] for at in range(first, end, 4))
             lines += [f"| {' | '.join(row)} |" for row in rows]
         return "\n".join(lines)
 

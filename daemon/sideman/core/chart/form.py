@@ -269,7 +269,6 @@ class _FormWalker:
         return order
 
     def _place_of(self, bar: int) -> tuple[_Repeat | None, _Ending | None]:
-        """Return the repeated part and the ending that contain `bar`."""
         part = self._part_of.get(bar)
         return part, part.ending_at(bar) if part else None
 

@@ -9,10 +9,11 @@ top of the music; before it they go on backwards, as in a chart.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman_models.music.harmony import Chord
@@ -129,13 +130,11 @@ class ChartTimeline:
 
     def held_chord_at(self, beat: float) -> Chord | None:
         """Return the held chord that replaces the chart's chord at `beat`, if there is one."""
-        count = bisect_right(self._held, beat, key=lambda entry: entry[0])
+        count = bisect_right(self._held, beat, key=itemgetter(0))
         return self._held[count - 1][1] if count else None
 
     def _set_held(self, chord: Chord | None, beat: float) -> None:
-        while self._held and self._held[-1][0] >= beat:
-            del self._held[-1]
-        self._held.append((beat, chord))
+        self._held[bisect_left(self._held, beat, key=itemgetter(0)) :] = [(beat, chord)]
         del self._held[:-_MAX_HELD_CHORDS]
 
     def chords_within(self, beat: float, beats: float) -> Iterator[tuple[float, Chord]]:

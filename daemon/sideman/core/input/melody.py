@@ -43,7 +43,6 @@ BEND_SEMITONES = 2
 
 _FULL_BEND = 8192
 _PEDAL_DOWN_FROM = 64
-_PITCH_COUNT = 128
 
 
 class MelodySink(Protocol):
@@ -112,7 +111,7 @@ class MelodyTracker:
         key = note.channel, note.pitch
         if isinstance(note, NoteOn):
             pitch = note.pitch + self._bends.get(note.channel, 0) + self._live.midi.transpose
-            while not 0 <= pitch < _PITCH_COUNT:
+            while not 0 <= pitch < 128:
                 pitch += 12 if pitch < 0 else -12
             self._pressed_keys[key] = pitch
         elif key in self._pressed_keys:

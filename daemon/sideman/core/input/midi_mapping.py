@@ -168,7 +168,6 @@ class MidiMapping:
     def _turn(
         self, target: SettingTarget, state: _ControllerState, previous: int | None, second: float, settings: Settings
     ) -> MappedCommands:
-        """Turn a setting with a controller that has moved from the position `previous`."""
         if target.key == "tempo.bpm" and not CLOCK_SOURCES[settings.tempo.source].accepts_tempo:
             return ()  # the clock that is followed sets the tempo
         position, controller_range = state.position or 0, controller_range_of(target)

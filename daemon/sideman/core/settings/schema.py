@@ -517,8 +517,5 @@ def write_value(name: str, value: object) -> object:
 
 def settings_line(values: Iterable[tuple[str, object]]) -> str:
     """Return values of keys as one line of the log: `play.gate is 0.8, play.range is E3-C6`."""
-    texts = []
-    for name, value in values:
-        text = " ".join(plain_text(write_value(name, value)).split())
-        texts.append(f"{name} is {text if len(text) <= 100 else text[:100] + '…'}")
-    return ", ".join(texts)
+    texts = ((name, " ".join(plain_text(write_value(name, value)).split())) for name, value in values)
+    return ", ".join(f"{name} is {text if len(text) <= 100 else text[:100] + '…'}" for name, text in texts)
