@@ -195,11 +195,7 @@ def chord_onsets(count: int, meter: Meter) -> list[Fraction]:
 
 
 def _bar_text(bar: Bar, meter_before: Meter) -> str:
-    """Return the text of a bar in the shortest form that is read back as this bar.
-
-    That is its chords alone, else one word for each beat, else one for each half-beat. The meter is written where it
-    changes.
-    """
+    """Return the shortest text that is read back as this bar: its chords, or a word for each beat or half-beat."""
     meter = bar.meter
     meter_text = "" if meter == meter_before else f"{meter} "
     chords = {onset: chord.text for onset, chord in bar.chords}

@@ -41,7 +41,6 @@ SIGN_PATTERN = (
 )
 """The signs that `Form.add_sign` understands; upper and lower case are the same."""
 _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
-_ORDINALS = ("", "1st", "2nd", "3rd")
 
 
 def stands_before_bar(sign: str) -> bool:
@@ -51,7 +50,7 @@ def stands_before_bar(sign: str) -> bool:
 
 def ordinal(number: int) -> str:
     """Return the name of an ending: 1st, 2nd, 3rd, 4th."""
-    return _ORDINALS[number] if number < len(_ORDINALS) else f"{number}th"
+    return {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
 
 
 @dataclass(slots=True)
@@ -74,7 +73,6 @@ class _Repeat:
         return max(2, self.endings[-1].numbers[-1]) if self.endings else self.times
 
     def ending_at(self, bar: int) -> _Ending | None:
-        """Return the ending that contains a bar of this part."""
         return next((ending for ending in reversed(self.endings) if ending.first <= bar), None)
 
     def last_bar_of(self, ending: _Ending) -> int:
@@ -255,8 +253,7 @@ class _FormWalker:
             part, ending = self._place_of(bar)
             if part and ending and ending.first == bar and self._pass_number(part) not in ending.numbers:
                 # An ending that is not played on this pass: continue with the next ending, or after the part.
-                following = part.endings.index(ending) + 1
-                bar = part.endings[following].first if following < len(part.endings) else part.last_bar_of(ending) + 1
+                bar = part.last_bar_of(ending) + 1
                 continue
             if len(order) == MAX_BARS:
                 raise self._error(_TOO_LONG, bar + 1)

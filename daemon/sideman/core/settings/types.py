@@ -22,17 +22,11 @@ MAX_QUOTE_LENGTH = 60
 """An error message quotes at most this many characters of a value."""
 
 
-# -- values that are more than a word or a number; journals hold the structs as JSON arrays under their tags
-
-
 class PitchRange(Struct, frozen=True):
     """A lowest and a highest pitch: MIDI numbers 0..127, both included."""
 
     low: int
     high: int
-
-
-# -- types
 
 
 class NumberRange(Struct, frozen=True):

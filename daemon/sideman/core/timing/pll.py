@@ -197,10 +197,7 @@ def _residual_s(points: Sequence[tuple[int, float]]) -> float:
 
 
 def _fitted_line(points: Sequence[tuple[int, float]]) -> tuple[float, float, float]:
-    """Return the mean number and second, through which the line of least squares goes, and its period.
-
-    The period is 0 if all points have the same number.
-    """
+    """Return the line of least squares: its mean number and second, and its period (0 if all numbers are equal)."""
     mean_number, mean_s = (sum(column) / len(points) for column in zip(*points, strict=True))
     spread = sum((number - mean_number) ** 2 for number, _ in points)
     products = sum((number - mean_number) * (second - mean_s) for number, second in points)
