@@ -64,10 +64,9 @@ def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = 
 
 def with_entries(settings: Settings, entries: Mapping[EntryName, Any]) -> Settings:
     """Return `settings` with other values for some settings and bindings; a target of None removes a binding."""
+    settings = with_values(settings, ((name, value) for name, value in entries.items() if isinstance(name, str)))
     for name, value in entries.items():
-        if isinstance(name, str):
-            settings = with_values(settings, [(name, value)])
-        else:
+        if not isinstance(name, str):
             key, number = name
             settings = with_values(settings, [(key, value_of(settings, key).with_binding(number, value))])
     return settings

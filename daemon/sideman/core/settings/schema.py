@@ -504,10 +504,11 @@ def value_of(settings: Settings, name: str) -> Any:  # noqa: ANN401 - a value of
 
 def with_values(settings: Settings, values: Iterable[tuple[str, object]]) -> Settings:
     """Return `settings` with other values for some keys."""
+    groups: dict[str, dict[str, Any]] = {}
     for name, value in values:
         group, _, key = name.partition(".")
-        settings = replace(settings, **{group: replace(getattr(settings, group), **{key: value})})
-    return settings
+        groups.setdefault(group, {})[key] = value
+    return replace(settings, **{name: replace(getattr(settings, name), **changed) for name, changed in groups.items()})
 
 
 def write_value(name: str, value: object) -> object:
