@@ -144,7 +144,7 @@ def test_every_beat_is_in_its_bar(chart: Chart, index: int, share: float) -> Non
     bar_index, beat = chart.bar_at(start + share * quarters)
     assert (bar_index, round(beat, 6)) == (index, round(start, 6))
     assert chart.beat_of_bar(index + 1) == pytest.approx(start + quarters)
-    assert chart.chord_at(start) == chart.chords_in_bar(index)[0]
+    assert chart.chord_at(start) == chart.bars[index % len(chart.bars)].chords[0][1]
 
 
 @given(charts())
@@ -175,7 +175,6 @@ def test_the_chord_at_a_beat_is_the_one_written_there(chart: Chart, chorus: int,
     top = chart.beat_of_bar(number + chorus * len(chart.bars))
     for place in (start, start - 1e-10, (start + end) / 2, end - 1e-6):
         assert chart.chord_at(top + place) == chord
-    assert chart.chords_in_bar(number + chorus * len(chart.bars)) == tuple(chord for _, chord in chords)
 
 
 @given(charts(), st.floats(-500, 500))

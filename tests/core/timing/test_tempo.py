@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman.core.timing.tempo import Tempo, default_swing, swung_beat, unswung_tick
+from sideman.core.timing.tempo import Tempo, default_swing, exact_tick, swung_beat
+from sideman_models.music.context import EvenBars
 
 bpms = st.floats(20, 400)
 seconds = st.floats(-1e4, 1e5)
@@ -33,7 +34,7 @@ def test_a_tempo_change_moves_no_beat(before: float, after: float, second: float
 def test_what_is_swung_can_be_unswung(tick: int, swing: float) -> None:
     """Guards against: an eighth that the player swings as we do, and that is not heard as an eighth."""
     if tick % 12 not in (2, 4, 8, 10):
-        assert unswung_tick(swung_beat(tick, swing), swing) == pytest.approx(tick, abs=1e-6)
+        assert exact_tick(swung_beat(tick, swing), EvenBars(48), swing) == pytest.approx(tick, abs=1e-6)
 
 
 @given(st.integers(0, 1000), swings)

@@ -22,8 +22,6 @@ from sideman.core.errors import ConfigError
 from sideman.core.positions import snapped_beat
 from sideman_models.music.harmony import Chord, parse_chord
 
-BARS_PER_LINE = 4
-
 
 class ChartError(ConfigError):
     """A chart or a meter that cannot be read."""
@@ -170,14 +168,8 @@ class Chart(Struct, frozen=True, eq=False, dict=True):
         if len(chords) == 1:
             return chords[0], math.inf
         chorus, chorus_beat = divmod(snapped_beat(beat), self.length)
-        index = bisect_right(beats, chorus_beat)
-        if index < len(beats):
-            return chords[index], chorus * self.length + beats[index]
-        return chords[0], (chorus + 1) * self.length + beats[0]
-
-    def chords_in_bar(self, bar_index: int) -> tuple[Chord, ...]:
-        """Return the chords of a bar."""
-        return tuple(chord for _, chord in self.bars[bar_index % len(self.bars)].chords)
+        more, index = divmod(bisect_right(beats, chorus_beat), len(beats))
+        return chords[index], (chorus + more) * self.length + beats[index]
 
     def transposed(self, semitones: int) -> Chart:
         """Return the same song, `semitones` higher."""
@@ -198,7 +190,7 @@ class Chart(Struct, frozen=True, eq=False, dict=True):
         lines: list[str] = []
         for first, end in pairwise(starts):
             lines += [names[first]] if first in names else []
-            rows = (cells[at : min(at + BARS_PER_LINE, end)] for at in range(first, end, BARS_PER_LINE))
+            rows = (cells[at : min(at + 4, end)] for at in range(first, end, 4))
             lines += [f"| {' | '.join(row)} |" for row in rows]
         return "\n".join(lines)
 
@@ -218,19 +210,14 @@ def chord_onsets(count: int, meter: Meter) -> list[Fraction]:
 
 
 def _bar_text(bar: Bar, meter_before: Meter) -> str:
-    """Return the text of a bar in the shortest form that is read back as this bar.
-
-    That is its chords alone, else one word for each beat, else one for each half-beat. The meter is written where it
-    changes.
-    """
+    """Return the shortest text that is read back as this bar: its chords, or a word for each beat or half-beat."""
     meter = bar.meter
-    if meter != meter_before:
-        return f"{meter} {_bar_text(bar, meter)}"
+    meter_text = "" if meter == meter_before else f"{meter} "
     chords = {onset: chord.text for onset, chord in bar.chords}
     for count in (len(chords), meter.numerator, 2 * meter.numerator):
         onsets = [float(onset) for onset in chord_onsets(count, meter)]
         if chords.keys() <= set(onsets):
-            return " ".join(chords.get(onset, "/") for onset in onsets)
+            return meter_text + " ".join(chords.get(onset, "/") for onset in onsets)
     raise ValueError(f"{bar} changes between the half-beats of {meter}")
 
 

@@ -43,8 +43,6 @@ SIGN_PATTERN = (
 )
 """The signs that `Form.add_sign` understands; upper and lower case are the same."""
 _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
-_ORDINALS = ("", "1st", "2nd", "3rd")
-_SIGN_NAMES = {"tocoda": "To Coda", "coda": "Coda", "segno": "Segno", "fine": "Fine"}
 
 
 def stands_before_bar(sign: str) -> bool:
@@ -54,7 +52,7 @@ def stands_before_bar(sign: str) -> bool:
 
 def ordinal(number: int) -> str:
     """Return the name of an ending: 1st, 2nd, 3rd, 4th."""
-    return _ORDINALS[number] if number < len(_ORDINALS) else f"{number}th"
+    return {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
 
 
 class _Ending(Struct):
@@ -75,7 +73,6 @@ class _Repeat(Struct):
         return max(2, self.endings[-1].numbers[-1]) if self.endings else self.times
 
     def ending_at(self, bar: int) -> _Ending | None:
-        """Return the ending that contains a bar of this part."""
         return next((ending for ending in reversed(self.endings) if ending.first <= bar), None)
 
     def last_bar_of(self, ending: _Ending) -> int:
@@ -245,7 +242,7 @@ class _FormWalker:
             goal_signs = {"fine": ["fine"], "coda": ["tocoda", "coda"]}.get(str(jump.goal), [])
             for sign in ["segno", *goal_signs] if jump.to_segno else goal_signs:
                 if sign not in self._signs:
-                    name = _SIGN_NAMES[sign]
+                    name = "To Coda" if sign == "tocoda" else sign.capitalize()
                     raise self._error(f"{jump.text!r} without a {name}; write {name!r} where it stands", line)
         if self._end == 0:
             raise self._error("there is only a coda; write the bars before it", 1)
@@ -255,8 +252,7 @@ class _FormWalker:
             part, ending = self._place_of(bar)
             if part and ending and ending.first == bar and self._pass_number(part) not in ending.numbers:
                 # An ending that is not played on this pass: continue with the next ending, or after the part.
-                following = part.endings.index(ending) + 1
-                bar = part.endings[following].first if following < len(part.endings) else part.last_bar_of(ending) + 1
+                bar = part.last_bar_of(ending) + 1
                 continue
             if len(order) == MAX_BARS:
                 raise self._error(_TOO_LONG, bar + 1)
@@ -269,7 +265,6 @@ class _FormWalker:
         return order
 
     def _place_of(self, bar: int) -> tuple[_Repeat | None, _Ending | None]:
-        """Return the repeated part and the ending that contain `bar`."""
         part = self._part_of.get(bar)
         return part, part.ending_at(bar) if part else None
 

@@ -116,10 +116,9 @@ class _ChartReader:
             if match := _HEADER.fullmatch(line):
                 self._read_header(match[1].lower(), match[2].strip())
             elif line.strip():
-                first_line = number
-                self._line = max(1, number)  # the line break before the music adds one
+                self._line = first_line = number  # the line break before the music adds one
                 break
-        for match in _TOKEN.finditer("\n".join(["", *lines[first_line:]]) if first_line else "\n".join(lines)):
+        for match in _TOKEN.finditer("\n".join(["", *lines[first_line:]])):
             self._read_token(match)
         self._close_bar()
         bars, sections = self._form.unfold()

@@ -9,10 +9,11 @@ top of the music; before it they go on backwards, as in a chart.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import groupby
+from operator import itemgetter
 
 from msgspec import Struct
 
@@ -49,8 +50,7 @@ class ChartSpan(Struct, frozen=True, dict=True):
 
     def bar_line_tick(self, bar: int) -> int:
         """Return the tick on which the bar with this index begins."""
-        chorus, index = divmod(bar, len(self.chart.bars))
-        return self.tick + chorus * self._bar_lines[-1] + self._bar_lines[index]
+        return self.tick + round(self.chart.beat_of_bar(bar) * TICKS_PER_QUARTER)
 
 
 class ChartTimeline:
@@ -96,8 +96,7 @@ class ChartTimeline:
 
     def chord_at(self, beat: float) -> Chord:
         """Return the chord at `beat`."""
-        held = self.held_chord_at(beat)
-        if held is not None:
+        if (held := self.held_chord_at(beat)) is not None:
             return held
         span = self._span_at(beat)
         return span.chart.chord_at(beat - span.start)
@@ -129,20 +128,16 @@ class ChartTimeline:
         span, tick = self._span_at(beat), round(beat * TICKS_PER_QUARTER)
         index, (_, bar_ticks) = span.bar_at(tick), self.bar_at(tick)
         held = [since for since, _ in self._held if beat < since < beat + bar_ticks / TICKS_PER_QUARTER]
-        if not held and self.held_chord_at(beat) is None:
-            return span.chart.chords_in_bar(index)
         onsets = [beat + onset for onset, _ in span.chart.bars[index % len(span.chart.bars)].chords]
         return tuple(chord for chord, _ in groupby(map(self.chord_at, sorted({*onsets, *held}))))
 
     def held_chord_at(self, beat: float) -> Chord | None:
         """Return the held chord that replaces the chart's chord at `beat`, if there is one."""
-        count = bisect_right(self._held, beat, key=lambda entry: entry[0])
+        count = bisect_right(self._held, beat, key=itemgetter(0))
         return self._held[count - 1][1] if count else None
 
     def _set_held(self, chord: Chord | None, beat: float) -> None:
-        while self._held and self._held[-1][0] >= beat:
-            del self._held[-1]
-        self._held.append((beat, chord))
+        self._held[bisect_left(self._held, beat, key=itemgetter(0)) :] = [(beat, chord)]
         del self._held[:-_MAX_HELD_CHORDS]
 
     def chords_within(self, beat: float, beats: float) -> Iterator[tuple[float, Chord]]:

@@ -12,9 +12,7 @@ _MAX_SENT_NOTES = 256
 
 
 class EchoFilter:
-    """Lets the player's notes through, on the channel `midi.listen` or on all, and drops our own echoes.
-
-    All channels do not include `midi.drums`. Notes on `midi.chords` are let through in any case.
+    """Lets the player's notes on the channels that are heard (see `melody`) through, and drops our own echoes.
 
     A looped cable or the MIDI thru of a DAW sends our notes back with the same pitch and velocity, perhaps on another
     channel. Each note that we send accounts for one such note within `midi.echo_ms`; a second one is the player's.

@@ -43,7 +43,6 @@ BEND_SEMITONES = 2
 
 _FULL_BEND = 8192
 _PEDAL_DOWN_FROM = 64
-_PITCH_COUNT = 128
 
 
 class MelodySink(Protocol):
@@ -111,7 +110,9 @@ class MelodyTracker:
     def _receive_note(self, note: NoteOn | NoteOff, second: float) -> list[PlayerEvent]:
         key = note.channel, note.pitch
         if isinstance(note, NoteOn):
-            pitch = _fold_into_midi(note.pitch + self._bends.get(note.channel, 0) + self._live.midi.transpose)
+            pitch = note.pitch + self._bends.get(note.channel, 0) + self._live.midi.transpose
+            while not 0 <= pitch < 128:
+                pitch += 12 if pitch < 0 else -12
             self._pressed_keys[key] = pitch
         elif key in self._pressed_keys:
             pitch = self._pressed_keys.pop(key)
@@ -161,9 +162,3 @@ class MelodyTracker:
         """End a note, unless another key of its channel still holds the same pitch."""
         if (channel, pitch) not in ((key_channel, held) for (key_channel, _), held in self._pressed_keys.items()):
             sink.player_note_off(tick, pitch)
-
-
-def _fold_into_midi(pitch: int) -> int:
-    if pitch < 0:
-        return pitch % 12
-    return pitch if pitch < _PITCH_COUNT else pitch - 12 * ((pitch - _PITCH_COUNT) // 12 + 1)

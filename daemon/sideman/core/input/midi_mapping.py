@@ -52,7 +52,6 @@ MappedCommand = Command | ActionRequested
 MappedCommands = tuple[MappedCommand, ...]
 
 _MAX_POSITION = 127
-_ON_OFF = ChoiceRange((False, True))
 
 
 class _ControllerState(Struct):
@@ -68,8 +67,9 @@ class MidiMapping:
 
     def __init__(self) -> None:
         self._midi: MidiSettings | None = None  # the bindings below are those of these settings
-        self._setting_targets: dict[int, tuple[SettingTarget, ControllerRange]] = {}  # by controller
-        self._action_targets: dict[str, dict[int, ActionTarget]] = {}  # by "cc", "notes" or "programs", and number
+        self._controller_targets: dict[int, Target] = {}
+        self._note_targets: dict[int, ActionTarget] = {}
+        self._program_targets: dict[int, ActionTarget] = {}  # by program, from 1
         self._controllers: dict[int, _ControllerState] = {}
         self._held_switches: set[tuple[int, int]] = set()  # channel and pitch of bound notes that are down
         self._sustained_channels: set[int] = set()  # the channels whose sustain pedal is down and was not bound then
@@ -89,7 +89,7 @@ class MidiMapping:
             case NoteOff(pitch, channel) if (channel, pitch) in self._held_switches:
                 self._held_switches.discard((channel, pitch))
                 return ()
-            case ProgramChange(program) if target := self._action_targets["programs"].get(program + 1):
+            case ProgramChange(program) if target := self._program_targets.get(program + 1):
                 return self._perform(target, settings)
             case LearnBinding(target):
                 self._learn_target = target
@@ -116,18 +116,14 @@ class MidiMapping:
         """Take over changed bindings. A controller with another target has to pick up its value again."""
         if midi is self._midi:
             return
-        self._midi, before = midi, self._setting_targets
-        self._setting_targets = {
-            number: (target, controller_range_of(target))
-            for number, target in midi.cc
-            if isinstance(target, SettingTarget)
-        }
-        self._action_targets = {
-            name: {number: target for number, target in bindings if isinstance(target, ActionTarget)}
-            for name, bindings in (("cc", midi.cc), ("notes", midi.notes), ("programs", midi.programs))
-        }
+        self._midi, before = midi, self._controller_targets
+        self._controller_targets = dict(midi.cc)
+        self._note_targets, self._program_targets = (
+            {number: target for number, target in bindings if isinstance(target, ActionTarget)}
+            for bindings in (midi.notes, midi.programs)
+        )
         for number, state in self._controllers.items():
-            state.picked_up = state.picked_up and self._setting_targets.get(number) == before.get(number)
+            state.picked_up = state.picked_up and self._controller_targets.get(number) == before.get(number)
 
     def _settings_changed(self, values: tuple[tuple[str, object], ...]) -> None:
         """Take note of new values from any source. A controller that gave another value has to pick it up again."""
@@ -135,9 +131,9 @@ class MidiMapping:
             self._pending_values.pop(key, None)
             if key == "play.mode":
                 self._requested_mode = next(mode for mode in MODE_NAMES if mode == value)
-            for number, (target, _) in self._setting_targets.items():
-                state = self._controllers.get(number)
-                if state is not None and target.key == key and state.last_value != value:
+            for number, state in self._controllers.items():
+                target = self._controller_targets.get(number)
+                if isinstance(target, SettingTarget) and target.key == key and state.last_value != value:
                     state.picked_up = False
 
     # -- controllers
@@ -150,8 +146,7 @@ class MidiMapping:
             was_down = item.channel in self._sustained_channels
             self._sustained_channels.discard(item.channel)
             return was_down
-        bound = item.number in self._action_targets["cc"] or item.number in self._setting_targets
-        if not bound and self._learn_target is None:
+        if item.number not in self._controller_targets and self._learn_target is None:
             self._sustained_channels.add(item.channel)
         return False
 
@@ -160,22 +155,22 @@ class MidiMapping:
         if self._learn_target is not None and number not in UNBINDABLE_CONTROLLERS:
             self._controllers[number] = _ControllerState(position)
             return self._learn(self._learn_target, "midi.cc", number, settings.midi)
-        action, is_turned = self._action_targets["cc"].get(number), number in self._setting_targets
-        if action is None and not is_turned:
+        target = self._controller_targets.get(number)
+        if target is None:
             return None
         state = self._controllers.setdefault(number, _ControllerState())
         previous, state.position = state.position, position
-        if is_turned:
-            return self._turn(number, previous, second, settings)
+        if isinstance(target, SettingTarget):
+            return self._turn(target, state, previous, second, settings)
         pressed = position >= PRESSED_FROM and (previous is None or previous < PRESSED_FROM)
-        return self._perform(action, settings) if action and pressed else ()
+        return self._perform(target, settings) if pressed else ()
 
-    def _turn(self, number: int, previous: int | None, second: float, settings: Settings) -> MappedCommands:
-        """Turn a setting with the controller `number`, which has moved from the position `previous`."""
-        (target, controller_range), state = self._setting_targets[number], self._controllers[number]
+    def _turn(
+        self, target: SettingTarget, state: _ControllerState, previous: int | None, second: float, settings: Settings
+    ) -> MappedCommands:
         if target.key == "tempo.bpm" and not CLOCK_SOURCES[settings.tempo.source].accepts_tempo:
             return ()  # the clock that is followed sets the tempo
-        position = state.position or 0
+        position, controller_range = state.position or 0, controller_range_of(target)
         if target.key in self._pending_values:
             current = self._pending_values[target.key]
         elif target.key == "play.mode":  # a requested mode waits for its bar line
@@ -194,15 +189,14 @@ class MidiMapping:
     # -- actions
 
     def _note_on(self, pitch: int, channel: int, settings: Settings) -> MappedCommands | None:
-        learned = self._learn_target if isinstance(self._learn_target, ActionTarget) else None
-        action = self._action_targets["notes"].get(pitch)
-        if action is None and learned is None:
-            self._held_switches.discard((channel, pitch))
-            return None
-        self._held_switches.add((channel, pitch))
-        if learned is not None:
-            return self._learn(learned, "midi.notes", pitch, settings.midi)
-        return self._perform(action, settings) if action else ()
+        if isinstance(self._learn_target, ActionTarget):
+            self._held_switches.add((channel, pitch))
+            return self._learn(self._learn_target, "midi.notes", pitch, settings.midi)
+        if target := self._note_targets.get(pitch):
+            self._held_switches.add((channel, pitch))
+            return self._perform(target, settings)
+        self._held_switches.discard((channel, pitch))
+        return None
 
     def _perform(self, target: ActionTarget, settings: Settings) -> MappedCommands:
         """Return the command of an action, or the request for the main thread if it has none."""
@@ -258,7 +252,7 @@ def reaches_value(controller_range: ControllerRange, value: object, previous: in
     A switch always does, and so does every controller whose setting has a value that no position gives, such as auto.
     """
     goal = position_of_value(controller_range, value)
-    if goal is None or controller_range == _ON_OFF or abs(position - goal) <= 1:
+    if goal is None or controller_range == ChoiceRange((False, True)) or abs(position - goal) <= 1:
         return True
     passes_goal = previous is not None and (previous - goal) * (position - goal) <= 0
     return passes_goal or value_at_position(controller_range, position) == value

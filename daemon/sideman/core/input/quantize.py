@@ -32,8 +32,8 @@ MAX_AHEAD_TICKS = 2.0
 
 _TRIPLET_HANDICAP = {8: 6, 6: 8}
 _NEAR_BEAT = 0.12  # beats; an onset this near to a beat is on the beat
-_SECOND_EIGHTH_RANGE = (0.42, 0.78)
-_SWING_RANGE = (0.5, 0.75)
+_EARLIEST_SECOND_EIGHTH, _LATEST_SECOND_EIGHTH = 0.42, 0.78
+_LEAST_SWING, _MOST_SWING = 0.5, 0.75
 _MEASURED_BEATS = 12
 _PRIOR_BEATS = 3  # beats with our own swing in the median
 
@@ -53,10 +53,9 @@ def quantize(beat: float, bars: Bars, swing: float, beat_s: float, previous_tick
     def distance_s(tick: int) -> float:
         if tick == bar_ticks:
             return abs(position - tick / TICKS_PER_QUARTER) * beat_s
-        handicap = HANDICAP_S[tick % TICKS_PER_QUARTER]
-        if in_triplet and tick - beat_tick in _TRIPLET_HANDICAP:
-            handicap = HANDICAP_S[_TRIPLET_HANDICAP[tick - beat_tick]]
-        return abs(position - swung_beat(tick, swing)) * beat_s + handicap
+        place = tick - beat_tick
+        place = _TRIPLET_HANDICAP.get(place, place) if in_triplet else place
+        return abs(position - swung_beat(tick, swing)) * beat_s + HANDICAP_S[place % TICKS_PER_QUARTER]
 
     best = line + min(later or grid, key=distance_s)
     too_late = not later or best - beat * TICKS_PER_QUARTER > MAX_AHEAD_TICKS
@@ -78,14 +77,13 @@ class SwingEstimator:
             line, position = line + bar_ticks, position - bar_ticks / TICKS_PER_QUARTER
         number = math.floor(position + _NEAR_BEAT)
         if (line, number) != self._beat:
-            earliest, latest = _SECOND_EIGHTH_RANGE
             match self._onset_positions:
-                case [first, second] if first <= _NEAR_BEAT and earliest <= second <= latest:
-                    self._ratios.append(second)
+                case [first, second] if first <= _NEAR_BEAT:
+                    if _EARLIEST_SECOND_EIGHTH <= second <= _LATEST_SECOND_EIGHTH:
+                        self._ratios.append(second)
             self._beat, self._onset_positions = (line, number), []
         self._onset_positions.append(position - number)
 
     def estimate(self, default: float) -> float:
         """Return the player's swing: 0.5 is straight, 0.67 triplets. It begins at `default`."""
-        least, most = _SWING_RANGE
-        return max(least, min(most, median([*self._ratios, *[default] * _PRIOR_BEATS])))
+        return max(_LEAST_SWING, min(_MOST_SWING, median([*self._ratios, *[default] * _PRIOR_BEATS])))

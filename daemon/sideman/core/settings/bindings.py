@@ -7,6 +7,7 @@ An entry binds a number (of a controller, of a pitch, of a program from 1) to a 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from sideman.core.actions import ACTIONS, action_list
 from sideman.core.settings.schema import BINDING_KEYS, KEYS, closest_key
@@ -48,6 +49,7 @@ def read_learn_target(value: object) -> Target:
     return target
 
 
+@lru_cache  # it is asked for at every turn of a controller
 def controller_range_of(target: SettingTarget) -> ControllerRange:
     """Return the values that a controller bound to `target` turns through. Raises ValueError if there are none."""
     key = KEYS.get(target.key)

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from sideman.core.settings.bindings import bindings_key_of, read_binding
-from sideman.core.settings.resolve import SettingsLayer, resolve_settings
-from sideman.core.settings.schema import BINDING_KEYS, GROUPS, KEYS, Settings, is_live, value_of, with_values
-from sideman.core.targets import Bindings, Target
+from sideman.core.settings.resolve import EntryName, SettingsLayer, read_layer, resolve_settings, with_entries
+from sideman.core.settings.schema import KEYS, Settings, is_live, value_of
 
 
 class SettingsDifference(Struct, frozen=True):
@@ -37,44 +35,21 @@ def preset_difference(
 
     `base` is the settings without any preset. Raises one ConfigError with all problems of `preset`.
     """
-    values, bindings = _read_layer(previous)
     # What `previous` set goes back to the base, except where the value is another one by now.
-    unchanged = [name for name, value in values.items() if value_of(settings, name) == value]
-    after = with_values(settings, ((name, value_of(base, name)) for name in unchanged))
-    for (key, number), target in bindings.items():
-        if dict(_bindings_of(after, key)).get(number) == target:
-            after = _with_binding(after, key, number, dict(_bindings_of(base, key)).get(number))
+    entries, _ = read_layer(previous)
+    unchanged = [name for name, value in entries.items() if _value_at(settings, name) == value]
+    after = with_entries(settings, {name: _value_at(base, name) for name in unchanged})
     return settings_difference(settings, with_layer(after, preset))
 
 
 def with_layer(settings: Settings, layer: SettingsLayer) -> Settings:
     """Return `settings` with the values of `layer` over them. Raises one ConfigError with all problems of `layer`."""
-    values, bindings = _read_layer(layer)
-    settings = with_values(settings, values.items())
-    for (key, number), target in bindings.items():
-        settings = _with_binding(settings, key, number, target)
-    return settings
+    resolve_settings([layer])
+    return with_entries(settings, read_layer(layer)[0])
 
 
-def _read_layer(layer: SettingsLayer) -> tuple[dict[str, object], dict[tuple[str, int], Target | None]]:
-    """Return the values of `layer` by key, and its bindings by key and number."""
-    read = resolve_settings([layer])
-    names = [name for name in layer if name not in (*GROUPS, *BINDING_KEYS) and not bindings_key_of(name)]
-    values = {name: value_of(read, name) for name in names}
-    if "chart.changes" in layer:
-        values.setdefault("chart.file", None)
-    bindings = {}
-    for name, given in layer.items():
-        if key := bindings_key_of(name):
-            number, target = read_binding(name, given.value)
-            bindings[key, number] = target
-    return values, bindings
-
-
-def _bindings_of(settings: Settings, key: str) -> Bindings:
-    bindings = value_of(settings, key)
-    return bindings if isinstance(bindings, Bindings) else Bindings()
-
-
-def _with_binding(settings: Settings, key: str, number: int, target: Target | None) -> Settings:
-    return with_values(settings, [(key, _bindings_of(settings, key).with_binding(number, target))])
+def _value_at(settings: Settings, name: EntryName) -> object:
+    if isinstance(name, str):
+        return value_of(settings, name)
+    key, number = name
+    return dict(value_of(settings, key)).get(number)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 from msgspec import Struct
 
@@ -15,7 +16,7 @@ from sideman.core.chart.chart import ChartError
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError
 from sideman.core.settings.bindings import bindings_key_of, read_binding
-from sideman.core.settings.schema import GROUPS, KEYS, NO_BINDINGS, Settings, closest_key, value_of
+from sideman.core.settings.schema import GROUPS, KEYS, Settings, closest_key, value_of, with_values
 from sideman.core.settings.types import quoted, quoted_name
 from sideman.core.settings.voices import VOICES
 from sideman.core.targets import Bindings
@@ -35,6 +36,9 @@ class WrittenValue(Struct, frozen=True):
 SettingsLayer = Mapping[str, WrittenValue]
 """The values of one source by dotted key, in the order in which they were written."""
 
+EntryName = str | tuple[str, int]
+"""What a layer gives a value to: the dotted key of a setting, or the key and the number of a binding."""
+
 
 def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = ()) -> Settings:
     """Return the settings of `layers`: later layers override earlier ones, and all override the defaults.
@@ -42,16 +46,13 @@ def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = 
     Every value of every layer is checked, also one that a later layer overrides. Raises one ConfigError with a line for
     each of `problems` (those found while the layers were read) and for each problem found here.
     """
-    found = list(problems)
-    values: dict[str, object] = {}
+    found, settings = list(problems), Settings()
     written: dict[str, WrittenValue] = {}
     for layer in layers:
-        found += _add_layer(layer, values, written)
-    groups: dict[str, dict[str, object]] = {name: {} for name in GROUPS}
-    for name, value in values.items():
-        group, _, key = name.partition(".")
-        groups[group][key] = value
-    settings = Settings(**{name: GROUPS[name](**members) for name, members in groups.items()})
+        entries, layer_problems = read_layer(layer)
+        found += layer_problems
+        settings = with_entries(settings, entries)
+        written |= {name: given for name, given in layer.items() if name in entries}
     found += _problems_between(settings, written)
     if len(found) > MAX_PROBLEMS:
         found[MAX_PROBLEMS:] = [f"… and {len(found) - MAX_PROBLEMS} problems more"]
@@ -60,13 +61,24 @@ def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = 
     return settings
 
 
-def _add_layer(layer: SettingsLayer, values: dict[str, object], written: dict[str, WrittenValue]) -> list[str]:
-    """Add what `layer` gives to the `values` of all layers and to what was `written`; returns the problems."""
+def with_entries(settings: Settings, entries: Mapping[EntryName, Any]) -> Settings:
+    """Return `settings` with other values for some settings and bindings; a target of None removes a binding."""
+    settings = with_values(settings, ((name, value) for name, value in entries.items() if isinstance(name, str)))
+    for name, value in entries.items():
+        if not isinstance(name, str):
+            key, number = name
+            settings = with_values(settings, [(key, value_of(settings, key).with_binding(number, value))])
+    return settings
+
+
+def read_layer(layer: SettingsLayer) -> tuple[dict[EntryName, Any], list[str]]:
+    """Return what `layer` gives, and its problems."""
+    entries: dict[EntryName, Any] = {}
     # A layer with chords asks for these chords: they override the chart file of an earlier layer.
     if "chart.changes" in layer and "chart.file" not in layer:
-        values.pop("chart.file", None)
+        entries["chart.file"] = None
     problems = []
-    first_names: dict[tuple[str, int], str] = {}  # of the bindings of this layer: C1 and 24 mean the same pitch
+    first_names: dict[EntryName, str] = {}  # of the bindings: C1 and 24 mean the same pitch
     for name, given in layer.items():
         if name in GROUPS and given.value in (None, {}):
             continue  # `play:` with every key below it commented out
@@ -74,18 +86,15 @@ def _add_layer(layer: SettingsLayer, values: dict[str, object], written: dict[st
         try:
             if key := bindings_key_of(name):
                 number, target = read_binding(name, given.value)
-                first_name = first_names.setdefault((key, number), name)
-                if first_name != name:
+                if (first_name := first_names.setdefault((key, number), name)) == name:
+                    entries[key, number] = target
+                else:
                     problems.append(f"{place}: the same as {quoted_name(first_name)}, which is given already")
-                    continue
-                before = values.get(key)
-                bindings = before if isinstance(before, Bindings) else NO_BINDINGS
-                values[key] = bindings.with_binding(number, target)
             elif not isinstance(value := _read_value(name, given.value), Bindings):  # a group without entries
-                values[name], written[name] = value, given
+                entries[name] = value
         except ValueError as error:
             problems.append(f"{place}: {quoted(given.value)}: {error}")
-    return problems
+    return entries, problems
 
 
 def _read_value(name: str, value: object) -> object:

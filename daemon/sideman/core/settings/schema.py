@@ -493,7 +493,7 @@ def closest_key(name: str) -> str | None:
 # -- The values
 
 
-def value_of(settings: Settings, name: str) -> object:
+def value_of(settings: Settings, name: str) -> Any:  # noqa: ANN401 - a value of any type
     """Return the value of the key `name`."""
     group, _, key = name.partition(".")
     return getattr(getattr(settings, group), key)
@@ -501,10 +501,11 @@ def value_of(settings: Settings, name: str) -> object:
 
 def with_values(settings: Settings, values: Iterable[tuple[str, object]]) -> Settings:
     """Return `settings` with other values for some keys."""
+    groups: dict[str, dict[str, Any]] = {}
     for name, value in values:
         group, _, key = name.partition(".")
-        settings = replace(settings, **{group: replace(getattr(settings, group), **{key: value})})
-    return settings
+        groups.setdefault(group, {})[key] = value
+    return replace(settings, **{name: replace(getattr(settings, name), **changed) for name, changed in groups.items()})
 
 
 def write_value(name: str, value: object) -> object:
@@ -514,8 +515,5 @@ def write_value(name: str, value: object) -> object:
 
 def settings_line(values: Iterable[tuple[str, object]]) -> str:
     """Return values of keys as one line of the log: `play.gate is 0.8, play.range is E3-C6`."""
-    texts = []
-    for name, value in values:
-        text = " ".join(plain_text(write_value(name, value)).split())
-        texts.append(f"{name} is {text if len(text) <= 100 else text[:100] + '…'}")
-    return ", ".join(texts)
+    texts = ((name, " ".join(plain_text(write_value(name, value)).split())) for name, value in values)
+    return ", ".join(f"{name} is {text if len(text) <= 100 else text[:100] + '…'}" for name, text in texts)

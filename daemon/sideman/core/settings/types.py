@@ -22,17 +22,11 @@ MAX_QUOTE_LENGTH = 60
 """An error message quotes at most this many characters of a value."""
 
 
-# -- values that are more than a word or a number; journals hold the structs as JSON arrays under their tags
-
-
 class PitchRange(Struct, frozen=True):
     """A lowest and a highest pitch: MIDI numbers 0..127, both included."""
 
     low: int
     high: int
-
-
-# -- types
 
 
 class NumberRange(Struct, frozen=True):
@@ -54,10 +48,6 @@ ControllerRange = NumberRange | ChoiceRange
 """The values that a controller can turn through."""
 
 
-def _unchanged(value: object) -> object:
-    return value
-
-
 class SettingType(Struct, frozen=True):
     """The values that a setting may have.
 
@@ -71,7 +61,7 @@ class SettingType(Struct, frozen=True):
     allowed: str
     read: Callable[[object], Any]
     controller_range: ControllerRange | None = None
-    write: Callable[[Any], object] = _unchanged
+    write: Callable[[Any], object] = lambda value: value
 
     def read_explained(self, value: object) -> Any:  # noqa: ANN401 - a value of any type
         """Read `value`. The text of the ValueError is complete: the reason, if there is one, and what is allowed."""

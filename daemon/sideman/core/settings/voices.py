@@ -32,8 +32,7 @@ class VoiceRow(Struct, frozen=True):
 
     def channel(self, midi: MidiSettings) -> int:
         """Return its channel."""
-        channel: int = getattr(midi, self.channel_key.removeprefix("midi."))
-        return channel
+        return int(getattr(midi, self.channel_key.removeprefix("midi.")))
 
 
 VOICES: Mapping[Voice, VoiceRow] = {

@@ -37,7 +37,6 @@ class LinkFollower:
     def __init__(
         self,
         bar_beats: float,
-        *,
         wait_start: bool = True,
         on_change: Callable[[], None] = lambda: None,
         request_tempo: Callable[[float], None] = lambda _bpm: None,
@@ -47,7 +46,7 @@ class LinkFollower:
         self._bar_beats = bar_beats
         self._starts_unprompted = not wait_start  # the music rolls although the session does not play
         self._on_change = on_change
-        self._request_tempo = request_tempo
+        self.request_tempo = request_tempo  # it is in force when the session has taken it over
         self._state: LinkState | None = None
         self._session_tempo = Tempo(120.0, 0.0, 0.0)  # from beats of the session to seconds
         self._start_beat = 0.0  # the beat of the session on which the music begins
@@ -100,10 +99,6 @@ class LinkFollower:
 
     def mark_lost(self) -> None:
         """See `ClockSource`. A session is never lost."""
-
-    def request_tempo(self, bpm: float) -> None:
-        """Ask the session for another tempo; it is in force when the session has taken it over."""
-        self._request_tempo(bpm)
 
     def set_port_period(self, period_s: float) -> None:
         """See `ClockSource`. A session does not come through a MIDI port."""

@@ -48,7 +48,7 @@ class ClockSource(Protocol):
     def mark_lost(self) -> None:
         """The clock is lost."""
 
-    def request_tempo(self, bpm: float) -> None:
+    def request_tempo(self, bpm: float, /) -> None:
         """Ask for another tempo; a clock that cannot be asked goes on as before."""
 
     def set_port_period(self, period_s: float) -> None:
@@ -66,14 +66,6 @@ INTERNAL_CLOCK = ClockConfig()
 """Our own tempo; no MIDI clock is sent."""
 
 
-def _no_callback() -> None:
-    pass
-
-
-def _no_request(bpm: float) -> None:
-    pass
-
-
 class ClockSourceOptions(Struct, frozen=True):
     """What a clock source is made from: settings of `tempo`, and the quarter notes of a bar.
 
@@ -83,8 +75,8 @@ class ClockSourceOptions(Struct, frozen=True):
     bpm: float
     wait_start: bool
     bar_beats: float
-    on_change: Callable[[], None] = _no_callback
-    request_tempo: Callable[[float], None] = _no_request
+    on_change: Callable[[], None] = lambda: None
+    request_tempo: Callable[[float], None] = lambda _bpm: None
 
 
 class ClockSourceRow(Struct, frozen=True):
@@ -114,12 +106,7 @@ CLOCK_SOURCES: Mapping[ClockSourceName, ClockSourceRow] = {
     ),
     "link": ClockSourceRow(
         "plays in the tempo of an Ableton Link session (the extra link has to be installed)",
-        lambda options: LinkFollower(
-            options.bar_beats,
-            wait_start=options.wait_start,
-            on_change=options.on_change,
-            request_tempo=options.request_tempo,
-        ),
+        lambda options: LinkFollower(options.bar_beats, options.wait_start, options.on_change, options.request_tempo),
         needs_link=True,
     ),
 }

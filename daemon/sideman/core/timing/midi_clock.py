@@ -35,9 +35,9 @@ class MidiClockFollower:
 
     def __init__(self, bpm: float, *, wait_start: bool = True, on_change: Callable[[], None] = lambda: None) -> None:
         self.rolling = False
-        """Whether the music rolls now."""
         self.relocated = False
-        """Whether the clock has jumped to another position; the engine sets it to False when it has gone there."""
+        self.tick = 0
+        """The last tick, counted from the top of the music."""
         self._wait_start = wait_start
         self._on_change = on_change
         self._pll = ClockPLL(bpm)
@@ -45,7 +45,6 @@ class MidiClockFollower:
         self._stopped = False
         self._armed = False  # the music rolls from the next tick on
         self._armed_s = 0.0
-        self._tick = 0  # the last one, counted from the top of the music
         self._resume_tick: int | None = None  # where the music continues; None: not known
         self._was_lost = False
         self._shown_bpm = 0.0
@@ -56,12 +55,7 @@ class MidiClockFollower:
     @property
     def tempo(self) -> Tempo:
         """From beats, counted from the top of the music, to seconds."""
-        return Tempo(self._pll.bpm, self._pll.last_tick_s, self._tick / CLOCK_TICKS_PER_BEAT)
-
-    @property
-    def tick(self) -> int:
-        """The last tick, counted from the top of the music."""
-        return self._tick
+        return Tempo(self._pll.bpm, self._pll.last_tick_s, self.tick / CLOCK_TICKS_PER_BEAT)
 
     @property
     def status_text(self) -> str:
@@ -94,8 +88,6 @@ class MidiClockFollower:
             case ClockStop():
                 self._stop_rolling()
                 self._stopped, self._armed, self._alive = True, False, False
-            case _:
-                pass
         self._notify_if_changed()
 
     def set_port_period(self, period_s: float) -> None:
@@ -110,7 +102,7 @@ class MidiClockFollower:
 
     def mark_lost(self) -> None:
         """The clock is lost; the music has continued without it until now."""
-        self._tick += _LOST_TICKS
+        self.tick += _LOST_TICKS
         self._stop_rolling()
         self._alive, self._armed, self._was_lost, self._shown_bpm = False, False, True, 0.0
         self._notify_if_changed()
@@ -124,31 +116,30 @@ class MidiClockFollower:
         passed = self._pll.receive_tick(second)
         self._alive = True
         if self.rolling:
-            self._tick += passed
-        elif self._armed and self._resume_tick is not None:
-            self._roll(self._resume_tick)
-        elif not (self._wait_start or self._stopped):
+            self.tick += passed
+        elif self._armed or not (self._wait_start or self._stopped):
             if self._resume_tick is None:
                 self._locate(0)
-            self._roll(-(-(self._resume_tick or 0) // CLOCK_TICKS_PER_BEAT) * CLOCK_TICKS_PER_BEAT)
+            self.tick = self._resume_tick or 0
+            if not self._armed:  # the next beat
+                self.tick = -(-self.tick // CLOCK_TICKS_PER_BEAT) * CLOCK_TICKS_PER_BEAT
+            self.rolling, self._armed, self._was_lost = True, False, False
         self._measure_tempo(passed)
 
     def _measure_tempo(self, passed: int) -> None:
         """Measure the tempo to show: that of whole beats, which varies less than that of the line."""
         self._measured_ticks += passed
         self._measured_messages += 1
-        if not self._pll.locked:
-            self._measured_ticks, self._measured_messages, self._measured_from_s = 0, 0, self._pll.last_tick_s
-            return
-        if not self._shown_bpm:
-            self._shown_bpm = self._pll.bpm
-        if self._measured_ticks >= CLOCK_TICKS_PER_BEAT:
+        if self._pll.locked:
+            self._shown_bpm = self._shown_bpm or self._pll.bpm
+            if self._measured_ticks < CLOCK_TICKS_PER_BEAT:
+                return
             elapsed_s = max(self._pll.last_tick_s - self._measured_from_s, 1e-3)
             bpm = 60.0 / CLOCK_TICKS_PER_BEAT * self._measured_ticks / elapsed_s
             self._has_excess_ticks = self._measured_messages > _EXCESS_TICKS_RATIO * self._measured_ticks
-            self._measured_ticks, self._measured_messages, self._measured_from_s = 0, 0, self._pll.last_tick_s
             if abs(bpm - self._shown_bpm) >= _TEMPO_CHANGE_BPM:
                 self._shown_bpm = bpm
+        self._measured_ticks, self._measured_messages, self._measured_from_s = 0, 0, self._pll.last_tick_s
 
     def _locate(self, tick: int) -> None:
         self._stop_rolling()
@@ -157,13 +148,9 @@ class MidiClockFollower:
     def _arm(self, second: float) -> None:
         self._armed, self._armed_s, self._stopped = True, second, False
 
-    def _roll(self, tick: int) -> None:
-        self._tick = tick
-        self.rolling, self._armed, self._was_lost = True, False, False
-
     def _stop_rolling(self) -> None:
         if self.rolling:
-            self.rolling, self._resume_tick = False, self._tick + 1
+            self.rolling, self._resume_tick = False, self.tick + 1
 
     def _notify_if_changed(self) -> None:
         if self.status_text != self._shown_text:

@@ -133,9 +133,9 @@ class ClockPLL:
     def _acquire(self) -> None:
         """Fit the line to the points; if the tempo is known, the first points fit only its phase."""
         points = self._points
+        number, second, period_s = _fitted_line(points)
         if len(points) >= (_TRUSTED_TICKS if self.tempo_known else 2):
-            self.period_s = _clamp_period(_slope_s(points))
-        number, second = _mean_point(points)
+            self.period_s = _clamp_period(period_s)
         self.last_tick_s = second + (self._tick_number - number) * self.period_s
         self.tempo_known = self.tempo_known or len(points) >= COUNTED_TICKS
 
@@ -149,7 +149,7 @@ class ClockPLL:
         if len(self._recent) < RECENT or not self.tempo_known or self._tick_number == last:
             return
         points = [(first + index, second) for index, (_, second) in enumerate(self._recent)]
-        residual, period = _residual_s(points), _slope_s(points)
+        residual, (_, _, period) = _residual_s(points), _fitted_line(points)
         largest_residual = min(_AGREE * period, _EQUAL_FIT_RATIO * _residual_s(self._recent))
         if not SHORTEST_PERIOD_S <= period <= LONGEST_PERIOD_S or residual > largest_residual:
             return
@@ -191,21 +191,17 @@ def _clamp_period(period: float) -> float:
 
 def _residual_s(points: Sequence[tuple[int, float]]) -> float:
     """Return the root mean square distance, in seconds, of `points` from their line of least squares."""
-    (mean_number, mean_s), slope = _mean_point(points), _slope_s(points)
+    mean_number, mean_s, slope = _fitted_line(points)
     errors = (second - mean_s - (number - mean_number) * slope for number, second in points)
     return math.hypot(*errors) / math.sqrt(len(points))
 
 
-def _mean_point(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
-    """Return the mean number and the mean second; the line of least squares goes through this point."""
-    return sum(number for number, _ in points) / len(points), sum(second for _, second in points) / len(points)
-
-
-def _slope_s(points: Sequence[tuple[int, float]]) -> float:
-    """Return the period of the line of least squares; 0 if all points have the same number."""
-    mean_number, mean_s = _mean_point(points)
+def _fitted_line(points: Sequence[tuple[int, float]]) -> tuple[float, float, float]:
+    """Return the line of least squares: its mean number and second, and its period (0 if all numbers are equal)."""
+    mean_number, mean_s = (sum(column) / len(points) for column in zip(*points, strict=True))
     spread = sum((number - mean_number) ** 2 for number, _ in points)
-    return sum((number - mean_number) * (second - mean_s) for number, second in points) / spread if spread else 0.0
+    products = sum((number - mean_number) * (second - mean_s) for number, second in points)
+    return mean_number, mean_s, products / spread if spread else 0.0
 
 
 def next_sixteenth(tick: int) -> int:

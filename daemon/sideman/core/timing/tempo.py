@@ -57,12 +57,6 @@ def swung_beat(tick: int, swing: float) -> float:
     return beat + _warp(tick_in_beat / TICKS_PER_QUARTER, STRAIGHT, swing)
 
 
-def unswung_tick(beat: float, swing: float) -> float:
-    """Return the tick (not rounded) at which a note that sounds on `beat` is written; reverses `swung_beat`."""
-    whole = math.floor(beat)
-    return TICKS_PER_QUARTER * (whole + _warp(beat - whole, swing, STRAIGHT))
-
-
 def position_in_bar(beat: float, bars: Bars) -> tuple[int, int, float]:
     """Return the tick of the bar line before `beat`, the ticks of its bar, and the beats since the bar line.
 
@@ -73,9 +67,10 @@ def position_in_bar(beat: float, bars: Bars) -> tuple[int, int, float]:
 
 
 def exact_tick(beat: float, bars: Bars, swing: float) -> float:
-    """Return the tick, not rounded, of what sounds on `beat`."""
+    """Return the tick (not rounded) at which a note that sounds on `beat` is written; reverses `swung_beat`."""
     line, _, position = position_in_bar(beat, bars)
-    return line + unswung_tick(position, swing)
+    whole = math.floor(position)
+    return line + TICKS_PER_QUARTER * (whole + _warp(position - whole, swing, STRAIGHT))
 
 
 def _warp(position: float, old_middle: float, new_middle: float) -> float:
