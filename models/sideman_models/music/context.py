@@ -27,11 +27,9 @@ class ChordChanges(Protocol):
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at `beat`."""
-        ...
 
     def next_change(self, beat: float) -> tuple[Chord, float]:
         """Return the next different chord after `beat`, and the beats until it (infinite if there is none)."""
-        ...
 
 
 class Bars(Protocol):
@@ -39,7 +37,6 @@ class Bars(Protocol):
 
     def bar_at(self, tick: float) -> tuple[int, int]:
         """Return the tick of the bar line at or before `tick`, and the length of the bar after it in ticks."""
-        ...
 
 
 class EvenBars(Struct, frozen=True):
@@ -86,6 +83,8 @@ def place_at(changes: ChordChanges, bars: Bars, tick: int, previous_pitch: int |
 
 
 _BEATS_PER_BAR = 4
+_BAR_TICKS = _BEATS_PER_BAR * TICKS_PER_QUARTER
+_FAMILY_COUNT = len(CHORD_FAMILIES)
 _REGISTER_COUNT = 8
 _NO_OFFSET = 12
 _CHANGE_BOUNDS = (1.0, 2.0, 3.0, 4.0, 8.0)
@@ -130,15 +129,11 @@ def _one_row(row_count: int, row_of: Callable[[Place], int]) -> Feature:
 
 
 FEATURES: dict[str, Feature] = {
-    "position in the bar": _one_row(
-        _BEATS_PER_BAR * TICKS_PER_QUARTER, lambda place: place.tick_in_bar % (_BEATS_PER_BAR * TICKS_PER_QUARTER)
-    ),
+    "position in the bar": _one_row(_BAR_TICKS, lambda place: place.tick_in_bar % _BAR_TICKS),
     "place in the beat": _one_row(TICKS_PER_QUARTER, lambda place: place.tick_in_bar % TICKS_PER_QUARTER),
     "beat": _one_row(_BEATS_PER_BAR, lambda place: place.tick_in_bar // TICKS_PER_QUARTER % _BEATS_PER_BAR),
-    "chord family now": _one_row(len(CHORD_FAMILIES), lambda place: CHORD_FAMILIES.index(place.chord.quality.family)),
-    "chord family next": _one_row(
-        len(CHORD_FAMILIES), lambda place: CHORD_FAMILIES.index(place.next_chord.quality.family)
-    ),
+    "chord family now": _one_row(_FAMILY_COUNT, lambda place: CHORD_FAMILIES.index(place.chord.quality.family)),
+    "chord family next": _one_row(_FAMILY_COUNT, lambda place: CHORD_FAMILIES.index(place.next_chord.quality.family)),
     "root motion": _one_row(13, _root_motion),
     "beats to the change": _one_row(6, lambda place: bisect_left(_CHANGE_BOUNDS, place.beats_to_change)),
     "register": _one_row(_REGISTER_COUNT + 1, lambda place: _register(place.previous_pitch)),

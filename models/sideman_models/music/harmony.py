@@ -278,9 +278,8 @@ _TOKEN_PATTERN = re.compile(
     r"|(?P<augmented>aug|\+)"
     r"|(?P<sus2>sus2)|(?P<sus>sus4?)|(?P<alt>alt)|(?P<add>add)"
     r"|(?P<no3>(?:no|omit)3)|(?P<no5>(?:no|omit)5)"
-    r"|(?P<number>13|11|[245679])|(?P<accidental>[b#])|(?P<gap>[(),]+)"
+    r"|(?P<run>(?:13|11|[245679b#])+)|(?P<gap>[(),]+)"
 )
-_Token = tuple[str, str]
 _Figure = tuple[str, int]
 
 # Altered and added figures in semitones above the root; 2 and 4 mean 9 and 11, b6 means b13.
@@ -291,7 +290,6 @@ _FIGURE_SEMITONES: dict[_Figure, int] = {
 }  # fmt: skip
 _NEEDS_SEVENTH: set[_Figure] = {("", 7), ("", 9), ("", 11), ("", 13), ("b", 9), ("#", 9), ("b", 13)}
 _IMPLIES_NINTH: set[_Figure] = {("", 11), ("", 13)}
-
 
 _SUGGESTED_SUFFIXES = [name for name in QUALITIES if name not in ("", "none")] + [
     "maj7", "m7", "m", "m7b5", "dim7", "mMaj7", "aug", "alt", "maj9", "m9", "sus4", "7sus4",
@@ -318,12 +316,9 @@ def parse_chord(text: str) -> Chord:
     try:
         quality = nearest_quality(_tones_of_suffix(suffix))
     except ChordError as error:
-        near = difflib.get_close_matches(suffix, _SUGGESTED_SUFFIXES, n=1, cutoff=0.4)
-        hint = (
-            f"did you mean {root.group() + near[0]!r}?"
-            if near
-            else "symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
-        )
+        hint = "symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
+        if near := difflib.get_close_matches(suffix, _SUGGESTED_SUFFIXES, n=1, cutoff=0.4):
+            hint = f"did you mean {root.group() + near[0]!r}?"
         raise ChordError(f"{text!r} is not a chord: {error}; {hint}") from None
     return Chord(_pitch_class(root), quality, _pitch_class(bass) if bass else None, symbol)
 
@@ -336,15 +331,15 @@ def _tones_of_suffix(suffix: str) -> frozenset[int]:
     """Return the tones that the text after the root names, in semitones above the root."""
     for sign, accidental in _EUROPEAN_SIGNS:
         suffix = sign.sub(accidental, suffix)
-    tokens: list[_Token] = []
+    tokens: list[tuple[str | None, str]] = []
     while suffix:
         match = _TOKEN_PATTERN.match(suffix)
-        if match is None or match.lastgroup is None:
+        if match is None:
             raise ChordError(f"{suffix!r} is not understood")
         tokens.append((match.lastgroup, match.group()))
         suffix = suffix[match.end() :]
-    marks = [name for name, _ in tokens if name not in ("number", "accidental", "gap")]
-    figures = _read_figures(tokens)
+    marks = [name for name, _ in tokens if name and name not in ("run", "gap")]
+    figures = [figure for name, run in tokens if name == "run" for figure in _read_figures(run)]
     named = marks + [f"{accidental}{number}" for accidental, number in figures]
     for word in named:
         if named.count(word) > 1:
@@ -352,30 +347,18 @@ def _tones_of_suffix(suffix: str) -> frozenset[int]:
     return _build_tones(frozenset(marks), figures)
 
 
-def _read_figures(tokens: list[_Token]) -> list[_Figure]:
-    """Return the numbers with their accidentals, run by run (the module docstring says which comes first)."""
-    figures: list[_Figure] = []
-    run: list[str] = []
-    for name, token in [*tokens, ("gap", "")]:
-        if name in ("number", "accidental"):
-            run.append(token)
-            continue
-        first = next((index for index, text in enumerate(run) if text in "b#"), 0)
-        accidentals_follow = (
-            first > 0
-            and run[first - 1] != "7"
-            and (run[-1] in "b#" or (first >= 2 and run[first - 2 : first] != ["6", "9"]))
-        )
-        figures += _pair_accidentals(run[::-1])[::-1] if accidentals_follow else _pair_accidentals(run)
-        run = []
-    return figures
-
-
-def _pair_accidentals(run: list[str]) -> list[_Figure]:
-    """Pair each number with the accidental directly before it."""
+def _read_figures(run: str) -> list[_Figure]:
+    """Return the numbers of a run with their accidentals (the module docstring says which comes first)."""
+    texts = re.findall("13|11|.", run)
+    first = next((index for index, text in enumerate(texts) if text in "b#"), 0)
+    accidentals_follow = (
+        first > 0
+        and texts[first - 1] != "7"
+        and (texts[-1] in "b#" or (first >= 2 and texts[first - 2 : first] != ["6", "9"]))
+    )
     figures: list[_Figure] = []
     pending = ""
-    for text in run:
+    for text in reversed(texts) if accidentals_follow else texts:
         if text in "b#" and not pending:
             pending = text
             continue
@@ -385,7 +368,7 @@ def _pair_accidentals(run: list[str]) -> list[_Figure]:
         pending = ""
     if pending:
         raise ChordError(f"{pending!r} has no number")
-    return figures
+    return figures[::-1] if accidentals_follow else figures
 
 
 def _build_tones(words: frozenset[str], figures: list[_Figure]) -> frozenset[int]:

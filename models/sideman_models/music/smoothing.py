@@ -21,19 +21,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-CLASSIC_BEAT_DIVISIONS = (4, 3)
-"""How the classic grid divides a beat: into quarters, or into thirds."""
 
-
-def settle_length(
-    onset: int, length: int, beat: int, min_length: int = 1, divisions: tuple[int, int] = CLASSIC_BEAT_DIVISIONS
-) -> int:
+def settle_length(onset: int, length: int, beat: int, min_length: int = 1, divisions: tuple[int, int] = (4, 3)) -> int:
     """Return the length nearest to `length` with which a note that begins at `onset` ends on the grid.
 
     All values are in ticks, and `beat` is the length of a beat. `divisions` are the two numbers into which a beat may
-    be divided; both divide `beat`. From an onset on the grid, the length too must be of one division, so that a triplet
-    that begins on the beat is completed, and none begins elsewhere. Of two equally near lengths, one that ends on the
-    first division is preferred, then the shorter. The result is at least `min_length`.
+    be divided, quarters or thirds in the classic grid; both divide `beat`. From an onset on the grid, the length too
+    must be of one division, so that a triplet that begins on the beat is completed, and none begins elsewhere. Of two
+    equally near lengths, one that ends on the first division is preferred, then the shorter. The result is at least
+    `min_length`.
     """
     return _settle_length(onset % beat, length, beat, max(1, min_length), divisions)
 
@@ -82,9 +78,6 @@ def within_leap(pitches: Sequence[int], previous_pitch: int | None, max_leap: in
     return [pitch for pitch in pitches if abs(pitch - previous_pitch) <= reach]
 
 
-_EPSILON_TICKS = 1e-9  # tolerance for `apart * beat`, in ticks
-
-
 @dataclass(frozen=True, slots=True)
 class SmoothingRules:
     """Which rules apply. A rule is off if its field is False or 0.
@@ -106,7 +99,7 @@ class SmoothingRules:
 
     def min_ticks(self, beat: int) -> int:
         """Return the least ticks from onset to onset; `beat` is the length of a beat in ticks."""
-        return math.ceil(self.apart * beat - _EPSILON_TICKS)
+        return math.ceil(self.apart * beat - 1e-9)  # the product may be a little too large
 
     def repeated_too_often(self, previous_pitch: int | None, repeats: int) -> int | None:
         """Return the previous pitch if it must not be repeated after `repeats` times, else None."""

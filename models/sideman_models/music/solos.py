@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from sideman_models.music.context import EvenBars, Place
 from sideman_models.music.harmony import Chord
@@ -27,10 +28,10 @@ class ChordGrid:
 
     def __post_init__(self) -> None:
         """Find for each chord the index of the next different one (the number of chords if there is none)."""
-        next_change = [len(self.chords)] * len(self.chords)
-        for at in range(len(self.chords) - 2, -1, -1):
-            same = self.chords[at] == self.chords[at + 1]
-            next_change[at] = next_change[at + 1] if same else at + 1
+        next_change: list[int] = []
+        for _, run in groupby(self.chords):
+            count = len(list(run))
+            next_change += [len(next_change) + count] * count
         object.__setattr__(self, "_next_change_index", tuple(next_change))
 
     @property

@@ -99,16 +99,14 @@ def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quart
     for number, track in tracks:
         for text in track.texts:
             groups[number, text.kind].append(text)
-    largest = sorted(groups.items(), key=lambda group: -len(group[1]))[:_MAX_GROUPS]
-    for (number, kind), texts in largest:
+    for (number, kind), texts in sorted(groups.items(), key=lambda group: -len(group[1]))[:_MAX_GROUPS]:
         tried = [one.text for one in texts[:: -(-len(texts) // _MAX_TRIED)]]
-        read = [text for text in tried if _read_symbol(text) is not None]
+        read = [text for text in tried if _read_symbol(text)]
         if len(read) < _MIN_SYMBOL_SHARE * len(tried) or all(len(text.strip(_BRACKETS)) == 1 for text in read):
             continue
-        onsets = [one.tick * TICKS_PER_QUARTER / ticks_per_quarter for one in texts]
-        symbols = [_read_symbol(one.text) for one in texts]
-        chords = tuple((onset, chord) for onset, chord in zip(onsets, symbols, strict=True) if chord is not None)
-        unread = {one.text for one, chord in zip(texts, symbols, strict=True) if chord is None}
+        symbols = [(one, _read_symbol(one.text)) for one in texts]
+        chords = tuple((one.tick * TICKS_PER_QUARTER / ticks_per_quarter, chord) for one, chord in symbols if chord)
+        unread = {one.text for one, chord in symbols if chord is None}
         description = f"{len(chords)} symbols, {kind} events of track {number}"
         return SymbolChords(chords, description, tuple(sorted(unread)[:_MAX_UNREAD]))
     return None
