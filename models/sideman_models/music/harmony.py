@@ -155,15 +155,10 @@ CHORD_FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(family for _, family, _, _
 
 def _make_quality(name: str, family: str, tones_text: str, scale_name: str) -> Quality:
     tones, scale = tuple(int(tone) for tone in tones_text.split()), SCALES[scale_name]
-
-    def kind_of(offset: int) -> int:
-        if offset in tones:
-            return CHORD_TONE
-        if offset in scale:
-            return SCALE_TONE
-        return APPROACH_TONE if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER_TONE
-
-    return Quality(name, family, tones, scale, tuple(kind_of(offset) for offset in range(12)))
+    approach = [(tone + step) % 12 for tone in tones for step in (-1, 1)]
+    groups = ((CHORD_TONE, tones), (SCALE_TONE, scale), (APPROACH_TONE, approach), (OTHER_TONE, range(12)))
+    kinds = tuple(next(kind for kind, group in groups if offset in group) for offset in range(12))
+    return Quality(name, family, tones, scale, kinds)
 
 
 QUALITIES: dict[str, Quality] = {row[0]: _make_quality(*row) for row in QUALITY_TABLE}
@@ -381,7 +376,15 @@ def _build_tones(words: frozenset[str], figures: list[_Figure]) -> frozenset[int
         fifths.add(6)
     elif "augmented" in words:
         fifths.add(8)
-    tones = {0, _third(words, figures), *(fifths or {7})}
+    # C4 is a sus chord. C11 leaves out its third, which would clash with the eleventh.
+    eleventh = ("", 11) in figures and not words & {"word", "triangle", "add"}
+    if "sus2" in words:
+        third = 2
+    elif words & {"minor", "half", "diminished"} and "sus" not in words:
+        third = 3
+    else:
+        third = 5 if "sus" in words or eleventh or (("", 4) in figures and "add" not in words) else 4
+    tones = {0, third, *(fifths or {7})}
     tones |= {_FIGURE_SEMITONES[figure] for figure in figures if figure[1] not in (5, 7)}
     is_sixth_chord = ("", 6) in figures and ("", 7) not in figures
     if not is_sixth_chord and (
@@ -393,16 +396,6 @@ def _build_tones(words: frozenset[str], figures: list[_Figure]) -> frozenset[int
         if "add" not in words and _IMPLIES_NINTH.intersection(figures) and all(number != 9 for _, number in figures):
             tones.add(2)
     return frozenset(tones) - ({3, 4} if "no3" in words else set()) - ({7} if "no5" in words else set())
-
-
-def _third(words: frozenset[str], figures: list[_Figure]) -> int:
-    if "sus2" in words:
-        return 2
-    if words & {"minor", "half", "diminished"} and "sus" not in words:
-        return 3
-    # C4 is a sus chord. C11 leaves out its third, which would clash with the eleventh.
-    eleventh = ("", 11) in figures and not words & {"word", "triangle", "add"}
-    return 5 if "sus" in words or eleventh or (("", 4) in figures and "add" not in words) else 4
 
 
 _PITCH_PATTERN = re.compile(r"([A-Ga-g])([b#♭♯]?)(-?\d+)")

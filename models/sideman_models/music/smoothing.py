@@ -10,7 +10,7 @@ on pitch narrow down the pitches to choose from, but always leave one. The rules
 | `settle_length` | durations settle on the grid: a beat is divided into quarters or thirds, not both |
 | `is_repeated_too_often`, `without_repeated` | a pitch is not repeated too often in a row |
 | `within_leap` | successive notes are not too far apart in pitch |
-| `limit_to_min_length` | successive notes are not too close in time |
+| `SmoothingRules.min_ticks` | successive notes are not too close in time |
 | `delay_onset` | no two notes of the voice start at once |
 """
 
@@ -46,11 +46,6 @@ def _settle_length(position: int, length: int, beat: int, min_length: int, divis
     if on_grid(position):
         lengths = [ticks for ticks in lengths if on_grid(ticks)]
     return min(lengths, key=lambda ticks: (abs(ticks - length), (position + ticks) % first != 0, ticks))
-
-
-def limit_to_min_length(length: int, min_length: int) -> int:
-    """Return the longer of `length` and `min_length`, in ticks from this onset to the next. 0: no limit."""
-    return max(length, min_length)
 
 
 def delay_onset(onset: float, previous_onset: float, min_gap: float) -> float:
@@ -94,8 +89,7 @@ class SmoothingRules:
     def smoothed_length(self, onset: int, length: int, beat: int) -> int:
         """Return the length in ticks of a note that begins at `onset`, by the rules on time."""
         least = self.min_ticks(beat)
-        length = limit_to_min_length(length, least)
-        return settle_length(onset, length, beat, least) if self.settle else length
+        return settle_length(onset, length, beat, least) if self.settle else max(length, least)
 
     def min_ticks(self, beat: int) -> int:
         """Return the least ticks from onset to onset; `beat` is the length of a beat in ticks."""

@@ -28,9 +28,7 @@ TICKS_PER_QUARTER = 12
 
 VALUE_KINDS = TONE_KINDS + "R"
 """The kinds of chords in their order (chord tone, scale tone, approach tone, any other tone), and the rest."""
-
 REST_KIND = VALUE_KINDS.index("R")
-"""The index of the rest in `VALUE_KINDS`."""
 MAX_INTERVAL = 12
 """The largest modern interval, in semitones up or down: an octave. Larger ones are clipped."""
 

@@ -37,7 +37,7 @@ MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 """The suffixes of MIDI files, in lower or upper case."""
 _MAX_FILES_IN_PROCESS = 32
 """Up to this number of files, reading them here is faster than starting other processes."""
-_COPY_SUFFIX, _NUMBER_PREFIX = re.compile(r"\s*\(\d+\)$"), re.compile(r"(0\d+[\s._-]*|\d{1,3}\s?[._-]+\s?)(?=[^\W\d])")
+_COPY_SUFFIX, _NUMBER_PREFIX = re.compile(r"\s*\(\d+\)$"), re.compile(r"^(0\d+[\s._-]*|\d{1,3}\s?[._-]+\s?)(?=[^\W\d])")
 """The parts of a file name that are not its title: the mark of a copy, and a number in a collection."""
 
 
@@ -97,9 +97,7 @@ def read_midi_files(
 
 def _with_title(music: MidiMusic, path: Path) -> MidiMusic:
     """Return the music with the path of its file, and with a title from the name of the file if it has none."""
-    name = _COPY_SUFFIX.sub("", path.stem)
-    if numbered := _NUMBER_PREFIX.match(name):
-        name = name[numbered.end() :]
+    name = _NUMBER_PREFIX.sub("", _COPY_SUFFIX.sub("", path.stem))
     title = music.report.title or printable(name.replace("_", " ").strip() or path.name)
     report = replace(music.report, file=printable(path), title=title)
     return MidiMusic(report, tuple(replace(solo, title=title) for solo in music.solos))

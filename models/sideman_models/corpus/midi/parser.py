@@ -91,10 +91,7 @@ class MidiFile:
 
 
 def parse_midi(data: bytes) -> MidiFile:
-    """Read what can be read of a MIDI file.
-
-    Raises `MidiError` if nothing can be read: the bytes are not a MIDI file, or its time is not in quarter notes.
-    """
+    """Read what can be read of a MIDI file. Raises `MidiError` if nothing can be read."""
     if len(data) > MAX_FILE_BYTES:
         raise MidiError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
     # Some files begin with a wrapper (RIFF, MacBinary) of a few bytes.
@@ -143,7 +140,6 @@ class _TrackReader:
         self._file_offset = offset
         self._last_tick = last_tick
         self._position = self._tick = self._running_status = 0
-        self._ended = False
         self._track = MidiTrack()
         self._programs: dict[int, int] = {}
         self._sounding: dict[tuple[int, int], list[int]] = {}
@@ -152,7 +148,7 @@ class _TrackReader:
         """Return the track. A note without an end lasts at most `longest_unended` ticks."""
         event_start = 0
         try:
-            while self._position < len(self._data) and not self._ended:
+            while self._position < len(self._data):
                 event_start = self._position
                 self._read_event()
         except IndexError:
@@ -232,7 +228,7 @@ class _TrackReader:
         self._position += 1
         payload = self._read_payload()
         if kind == _END_OF_TRACK:
-            self._ended = True
+            self._position = len(self._data)
         elif kind == _TIME_SIGNATURE and len(payload) >= 2 and payload[0] and payload[1] <= 6:
             self._track.time_signatures.append((self._tick, payload[0], 1 << payload[1]))
         elif kind in _TEXT_META_TYPES and payload and len(self._track.texts) < MAX_TEXTS:

@@ -127,9 +127,6 @@ def find_melody(pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[Midi
     """Return the part that is the melody, and why it was chosen. There must be at least one part."""
     bars = _count_bars([note for part in pitched_parts for note in part.notes], bar_ticks)
 
-    def is_low(part: MidiPart) -> bool:
-        return part.is_bass or fmean(pitch for _, _, pitch in part.notes) < _LOW_PITCH
-
     def score(part: MidiPart) -> float:
         line = skyline(part.notes)
         pitches = [pitch for _, _, pitch in line]
@@ -141,7 +138,9 @@ def find_melody(pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[Midi
             + (0.5 if part.program in _SOLO_PROGRAMS or _SOLO_INSTRUMENT_NAMES.search(part.name) else 0.0)
         )
 
-    not_low = [part for part in pitched_parts if not is_low(part)] or pitched_parts
+    not_low = [
+        part for part in pitched_parts if not part.is_bass and fmean(pitch for _, _, pitch in part.notes) >= _LOW_PITCH
+    ] or pitched_parts
     for pattern in _MELODY_NAMES:
         if named := [part for part in not_low if pattern.search(part.name)]:
             return max(named, key=score), "by its name"
