@@ -109,8 +109,7 @@ def piano_roll(
         start, end = bar_start(first), bar_start(first + bar_count)
         axes.set_xlim(start, start + row_beats)
         axes.set_ylim(low - 0.5, high + 0.5)
-        _draw_keyboard(axes, low, high, end)
-        _draw_bar_lines(axes, first, bar_count, bar_start)
+        _draw_grid(axes, low, high, first, [bar_start(first + bar) for bar in range(bar_count + 1)])
         _draw_chord_names(axes, chords, start, end, font_size)
         _draw_notes(axes, notes, start, end)
     return figure_png(figure)
@@ -153,15 +152,20 @@ def _fit_rows(
     return beats, max(_MIN_FONT_SIZE, min([_MAX_FONT_SIZE, *sizes]))
 
 
-def _draw_keyboard(axes: Axes, low: int, high: int, end: float) -> None:
-    """Shade the black keys up to the beat `end`, separate the octaves with lines, and name most white keys."""
-    start = axes.get_xlim()[0]
+def _draw_grid(axes: Axes, low: int, high: int, first_bar: int, bar_lines: Sequence[float]) -> None:
+    """Shade the black keys and name most white ones; draw lines between octaves, beats and bars; number the bars."""
+    start, end = bar_lines[0], bar_lines[-1]
     black = [pitch for pitch in range(low, high + 1) if pitch % 12 in _BLACK_KEYS]
     bottoms = [pitch - 0.5 for pitch in range(low, high + 1) if pitch % 12 == 0]
     _draw_rectangles(axes, [(start, end, pitch) for pitch in black], 1.0, facecolor="#f1f3f6", linewidth=0)
     axes.hlines(bottoms, start, end, color="#c5c9d0", linewidth=0.6)
     named = [pitch for pitch in range(max(0, low), min(127, high) + 1) if pitch % 12 in _NAMED_KEYS]
     axes.set_yticks(named, [pitch_name(pitch) for pitch in named], fontsize=6, color=INK)
+    beats = [line + beat for line, after in pairwise(bar_lines) for beat in range(1, math.ceil(after - line))]
+    axes.vlines(beats, *axes.get_ylim(), color="#dcdfe4", linewidth=0.6)
+    axes.vlines(bar_lines, *axes.get_ylim(), color="#777777", linewidth=0.9)
+    numbers = [str(first_bar + bar) for bar in range(1, len(bar_lines))]
+    axes.set_xticks(bar_lines[:-1], numbers, fontsize=7, color=GREY, ha="left")
 
 
 def _draw_rectangles(axes: Axes, bars: Sequence[tuple[float, float, int]], height: float, **look: Any) -> None:  # noqa: ANN401
@@ -169,15 +173,6 @@ def _draw_rectangles(axes: Axes, bars: Sequence[tuple[float, float, int]], heigh
     corners = ((0, -1), (1, -1), (1, 1), (0, 1))
     rectangles = [[(bar[x], bar[2] + y * height / 2) for x, y in corners] for bar in bars]
     axes.add_collection(PolyCollection(rectangles, **look), autolim=False)
-
-
-def _draw_bar_lines(axes: Axes, first: int, number: int, bar_start: BarStartFunction) -> None:
-    starts = [bar_start(first + bar) for bar in range(number + 1)]
-    beats = [start + beat for start, end in pairwise(starts) for beat in range(1, math.ceil(end - start))]
-    axes.vlines(beats, *axes.get_ylim(), color="#dcdfe4", linewidth=0.6)
-    axes.vlines(starts, *axes.get_ylim(), color="#777777", linewidth=0.9)
-    numbers = [str(first + bar + 1) for bar in range(number)]
-    axes.set_xticks(starts[:-1], numbers, fontsize=7, color=GREY, ha="left")
 
 
 def _draw_chord_names(axes: Axes, chords: Sequence[tuple[float, str]], start: float, end: float, size: float) -> None:

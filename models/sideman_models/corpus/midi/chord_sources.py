@@ -22,6 +22,7 @@ from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.text import count_noun
 
 _MIN_SYMBOL_SHARE = 0.6
 _MAX_TRIED = 64
@@ -85,7 +86,7 @@ def chords_from_accompaniment(parts: Sequence[MidiPart], melody: MidiPart, line:
     accompaniment = sorted([note for part in others for note in part.notes] + below)
     if not accompaniment:
         return InferredChords(line, line, "found from the melody alone")
-    sources = [f"{len(others)} other part{'s' * (len(others) != 1)}"] if others else []
+    sources = [count_noun(len(others), "other part")] if others else []
     sources += ["the notes below the melody"] if below else []
     return InferredChords(accompaniment, line, f"found from {' and '.join(sources)}")
 
