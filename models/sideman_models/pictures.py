@@ -81,10 +81,7 @@ def figure_png(figure: Figure) -> bytes:
 
 
 def piano_roll(
-    notes: Sequence[RollNote],
-    chords: Sequence[tuple[float, str]],
-    title: str,
-    bar_start: BarStartFunction = lambda bar: 4.0 * bar,
+    notes: Sequence[RollNote], chords: Sequence[tuple[float, str]], title: str, bar_start: BarStartFunction
 ) -> bytes:
     """Draw `notes` over `chords` as PNG, in rows of four or eight bars. The colour of a note is its velocity.
 
@@ -96,24 +93,22 @@ def piano_roll(
     last = max([*note_ends, *(beat + 1e-6 for beat, _ in chords)], default=0.0)
     bars = next(bars for bars in count(1) if bar_start(bars) >= last - 1e-9)
     shown = min(bars, MAX_PICTURE_BARS)
-    in_eights = min(_font_sizes(chords, _longest_row_beats(shown, 8, bar_start)), default=_MAX_FONT_SIZE)
-    row_bars = 4 if shown <= _MAX_BARS_IN_FOURS or in_eights < _MIN_EIGHT_BAR_FONT_SIZE else 8
-    rows, row_beats = math.ceil(shown / row_bars), _longest_row_beats(shown, row_bars, bar_start)
-    font_size = min(_font_sizes(chords, row_beats), default=_MAX_FONT_SIZE)
+    row_bars, row_beats, font_size = 8, *_fit_rows(chords, shown, 8, bar_start)
+    if shown <= _MAX_BARS_IN_FOURS or font_size < _MIN_EIGHT_BAR_FONT_SIZE:
+        row_bars, row_beats, font_size = 4, *_fit_rows(chords, shown, 4, bar_start)
     # The pitches reach a semitone beyond the notes, and over at least `_MIN_SEMITONES`.
     low = min((note.pitch for note in notes), default=60) - 1
     high = max((note.pitch for note in notes), default=72) + 1
     missing = max(0, _MIN_SEMITONES - (high - low))
     low, high = low - missing // 2, high + (missing + 1) // 2
     title += f" (bars 1–{shown} of {bars})" if shown < bars else ""
-    figure, all_axes = _make_rows(rows, (high - low + 1) * _SEMITONE_INCHES, title)
+    figure, all_axes = _make_rows(math.ceil(shown / row_bars), (high - low + 1) * _SEMITONE_INCHES, title)
     for row, axes in enumerate(all_axes):
         first, bar_count = row * row_bars, min(row_bars, shown - row * row_bars)
         start, end = bar_start(first), bar_start(first + bar_count)
         axes.set_xlim(start, start + row_beats)
         axes.set_ylim(low - 0.5, high + 0.5)
-        _draw_keyboard(axes, low, high, end)
-        _draw_bar_lines(axes, first, bar_count, bar_start)
+        _draw_grid(axes, low, high, first, [bar_start(first + bar) for bar in range(bar_count + 1)])
         _draw_chord_names(axes, chords, start, end, font_size)
         _draw_notes(axes, notes, start, end)
     return figure_png(figure)
@@ -143,20 +138,33 @@ def _make_rows(rows: int, inches: float, title: str) -> tuple[Figure, list[Axes]
     return figure, all_axes
 
 
-def _longest_row_beats(bar_count: int, row_bars: int, bar_start: BarStartFunction) -> float:
-    """Return the beats of the longest row. All rows have the same scale, so this is the width of each."""
-    return max(bar_start(first + row_bars) - bar_start(first) for first in range(0, bar_count, row_bars))
+def _fit_rows(
+    chords: Sequence[tuple[float, str]], bar_count: int, row_bars: int, bar_start: BarStartFunction
+) -> tuple[float, float]:
+    """Return the beats of the longest row, and the font size in which each chord name ends before the next one.
+
+    All rows have the same scale, so the longest one is the width of each.
+    """
+    beats = max(bar_start(first + row_bars) - bar_start(first) for first in range(0, bar_count, row_bars))
+    points = _ROLL_INCHES * 72 / beats  # per beat
+    sizes = [(after - beat) * points / (0.75 * len(name) + 0.4) for (beat, name), (after, _) in pairwise(chords)]
+    return beats, max(_MIN_FONT_SIZE, min([_MAX_FONT_SIZE, *sizes]))
 
 
-def _draw_keyboard(axes: Axes, low: int, high: int, end: float) -> None:
-    """Shade the black keys up to the beat `end`, separate the octaves with lines, and name most white keys."""
-    start = axes.get_xlim()[0]
+def _draw_grid(axes: Axes, low: int, high: int, first_bar: int, bar_lines: Sequence[float]) -> None:
+    """Shade the black keys and name most white ones; draw lines between octaves, beats and bars; number the bars."""
+    start, end = bar_lines[0], bar_lines[-1]
     black = [pitch for pitch in range(low, high + 1) if pitch % 12 in _BLACK_KEYS]
     bottoms = [pitch - 0.5 for pitch in range(low, high + 1) if pitch % 12 == 0]
     _draw_rectangles(axes, [(start, end, pitch) for pitch in black], 1.0, facecolor="#f1f3f6", linewidth=0)
     axes.hlines(bottoms, start, end, color="#c5c9d0", linewidth=0.6)
     named = [pitch for pitch in range(max(0, low), min(127, high) + 1) if pitch % 12 in _NAMED_KEYS]
     axes.set_yticks(named, [pitch_name(pitch) for pitch in named], fontsize=6, color=INK)
+    beats = [line + beat for line, after in pairwise(bar_lines) for beat in range(1, math.ceil(after - line))]
+    axes.vlines(beats, *axes.get_ylim(), color="#dcdfe4", linewidth=0.6)
+    axes.vlines(bar_lines, *axes.get_ylim(), color="#777777", linewidth=0.9)
+    numbers = [str(first_bar + bar) for bar in range(1, len(bar_lines))]
+    axes.set_xticks(bar_lines[:-1], numbers, fontsize=7, color=GREY, ha="left")
 
 
 def _draw_rectangles(axes: Axes, bars: Sequence[tuple[float, float, int]], height: float, **look: Any) -> None:  # noqa: ANN401
@@ -164,23 +172,6 @@ def _draw_rectangles(axes: Axes, bars: Sequence[tuple[float, float, int]], heigh
     corners = ((0, -1), (1, -1), (1, 1), (0, 1))
     rectangles = [[(bar[x], bar[2] + y * height / 2) for x, y in corners] for bar in bars]
     axes.add_collection(PolyCollection(rectangles, **look), autolim=False)
-
-
-def _draw_bar_lines(axes: Axes, first: int, number: int, bar_start: BarStartFunction) -> None:
-    starts = [bar_start(first + bar) for bar in range(number + 1)]
-    beats = [start + beat for start, end in pairwise(starts) for beat in range(1, math.ceil(end - start))]
-    axes.vlines(beats, *axes.get_ylim(), color="#dcdfe4", linewidth=0.6)
-    axes.vlines(starts, *axes.get_ylim(), color="#777777", linewidth=0.9)
-    numbers = [str(first + bar + 1) for bar in range(number)]
-    axes.set_xticks(starts[:-1], numbers, fontsize=7, color=GREY, ha="left")
-
-
-def _font_sizes(chords: Sequence[tuple[float, str]], beats: float) -> list[float]:
-    """Return for each chord name the font size in which it ends before the next one, in rows of `beats` beats."""
-    gaps = [after - beat for (beat, _), (after, _) in pairwise(chords)]
-    points = _ROLL_INCHES * 72 / beats  # per beat
-    sizes = [gap * points / (0.75 * len(name) + 0.4) for gap, (_, name) in zip(gaps, chords, strict=False)]
-    return [max(_MIN_FONT_SIZE, min(_MAX_FONT_SIZE, size)) for size in sizes]
 
 
 def _draw_chord_names(axes: Axes, chords: Sequence[tuple[float, str]], start: float, end: float, size: float) -> None:
@@ -205,38 +196,31 @@ def _draw_notes(axes: Axes, notes: Sequence[RollNote], start: float, end: float)
 # -- curves and bars
 
 
-def learning_curves(
-    epochs: Sequence[tuple[int, float, float | None]], title: str, unit: str = "bits per value"
-) -> bytes:
+def learning_curves(epochs: Sequence[tuple[int, float, float | None]], title: str) -> bytes:
     """Draw the loss by epoch as PNG. `epochs` are (number, training loss, loss on unseen music or None)."""
-    figure = new_figure(8.0, 4.5)
-    axes = _plain_axes(figure, title)
-    _draw_curve(axes, [(number, loss) for number, loss, _ in epochs], "training", "#2b6cb0")
-    unseen = [(number, loss) for number, _, loss in epochs if loss is not None and math.isfinite(loss)]
-    if unseen:
+    figure, axes = _plain_figure(4.5, title)
+    look = {"marker": "o", "markersize": 3, "linewidth": 1.6}
+    numbers, losses = [number for number, _, _ in epochs], [loss for _, loss, _ in epochs]
+    axes.plot(numbers, losses, **look, label="training", color="#2b6cb0")
+    if unseen := [(number, loss) for number, _, loss in epochs if loss is not None and math.isfinite(loss)]:
         best = min(unseen, key=lambda point: point[1])
-        _draw_curve(axes, unseen, f"unseen (best {best[1]:.3f}, epoch {best[0]})", "#d9822b")
+        label = f"unseen (best {best[1]:.3f}, epoch {best[0]})"
+        axes.plot(*zip(*unseen, strict=True), **look, label=label, color="#d9822b")
         axes.plot(*best, "o", markersize=11, markerfacecolor="none", markeredgecolor="#d9822b")
     axes.set_xlabel("epoch", color=INK)
-    axes.set_ylabel(unit, color=INK, parse_math=False)
+    axes.set_ylabel("bits per value", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     axes.grid(axis="y", color="#e6e8ec")
     return figure_png(figure)
 
 
-def _draw_curve(axes: Axes, points: Sequence[tuple[int, float]], label: str, colour: str) -> None:
-    numbers, losses = [number for number, _ in points], [loss for _, loss in points]
-    axes.plot(numbers, losses, marker="o", markersize=3, linewidth=1.6, label=label, color=colour)
-
-
 def value_frequencies(counts: Mapping[str, int], title: str) -> bytes:
     """Draw as PNG how often each of the most frequent values occurs, with its share. The colour is the kind."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown, total = ranked[:_MAX_VALUES], sum(counts.values())
-    figure = new_figure(8.0, 1.2 + 0.19 * max(4, len(shown)))
     title += f" ({len(shown)} of {len(ranked):,})" if len(shown) < len(ranked) else ""
-    axes = _plain_axes(figure, title)
+    figure, axes = _plain_figure(1.2 + 0.19 * max(4, len(shown)), title)
     colours = [KIND_COLOURS.get(name.partition(",")[0], "#2b6cb0") for name, _ in shown]
     bars = axes.barh(range(len(shown)), [count for _, count in shown], color=colours, height=0.78)
     labels = [f"{count:,} ({count / total:.1%})" for _, count in shown] if total else []
@@ -248,10 +232,10 @@ def value_frequencies(counts: Mapping[str, int], title: str) -> bytes:
     return figure_png(figure)
 
 
-def _plain_axes(figure: Figure, title: str) -> Axes:
+def _plain_figure(height: float, title: str) -> tuple[Figure, Axes]:
+    figure = new_figure(8.0, height)
     axes = figure.subplots()
     axes.set_title(title, color=INK, fontsize=12, parse_math=False)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, labelcolor=INK)
-    return axes
+    return figure, axes

@@ -14,16 +14,15 @@ def printable(name: object) -> str:
     A file name may contain any bytes. Python keeps the bytes that are not UTF-8 as surrogate characters, which cannot
     be written to a file or hashed.
     """
-    return "".join(
-        letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else _escaped(letter)
-        for letter in str(name)
-    )
-
-
-def _escaped(letter: str) -> str:
-    if "\udc80" <= letter <= "\udcff":  # the surrogates that Python uses for bytes that are not UTF-8
-        return f"\\x{ord(letter) - 0xDC00:02x}"
-    return ascii(letter)[1:-1]
+    text = ""
+    for letter in str(name):
+        if letter.isprintable() or unicodedata.category(letter) == "Zs":
+            text += letter
+        elif "\udc80" <= letter <= "\udcff":  # the surrogates that Python uses for bytes that are not UTF-8
+            text += f"\\x{ord(letter) - 0xDC00:02x}"
+        else:
+            text += ascii(letter)[1:-1]
+    return text
 
 
 def closest(wanted: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:

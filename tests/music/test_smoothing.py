@@ -17,7 +17,6 @@ from sideman_models.music.smoothing import (
     SmoothingRules,
     delay_onset,
     is_repeated_too_often,
-    limit_to_min_length,
     settle_length,
     within_leap,
     without_repeated,
@@ -80,10 +79,11 @@ def test_no_two_notes_start_at_once(onsets: list[float], least: float) -> None:
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_notes_are_kept_apart_and_no_further(length: int, least: int) -> None:
     """Guards against: notes that crowd, or notes that are stretched although they have enough room."""
-    apart = limit_to_min_length(length, least)
+    rules = SmoothingRules(apart=least / TICKS_PER_QUARTER)
+    apart = rules.smoothed_length(0, length, TICKS_PER_QUARTER)
     assert apart >= least
     assert apart == length or length < least
-    assert limit_to_min_length(apart, least) == apart
+    assert rules.smoothed_length(0, apart, TICKS_PER_QUARTER) == apart
 
 
 @given(pitches, st.integers(0, 127), st.integers(1, 24))

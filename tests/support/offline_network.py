@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sideman.core.chart.timeline import ChartTimeline
 from sideman_models.music.context import EvenBars, Place, clash_mask_at, place_at
-from sideman_models.music.line import LineNote, LineValue, notes_to_values
+from sideman_models.music.line import LineNote, LineValue, MelodicLine
 from sideman_models.network.bundle import Bundle
 from support.fakes import performance
 
@@ -20,8 +20,13 @@ BARS = EvenBars(48)
 def offline_distribution(bundle: Bundle, notes: list[LineNote], tick: int) -> npt.NDArray[np.float64]:
     """The distribution at `tick` after `notes` as a corpus writes them, over `fakes.CHANGES`."""
     changes = ChartTimeline(performance().chart)
-    written, _ = notes_to_values([*notes, LineNote(tick, tick + 12, 60)], changes, BARS, heard=True)
-    return distribution_after(bundle, written[:-1], place_at(changes, BARS, tick, notes[-1].pitch))
+    line = MelodicLine(changes, BARS)
+    written: list[LineValue] = []
+    for note in notes:
+        written += line.add_note(note.onset, note.pitch, heard=True, starts_phrase=note.starts_phrase)
+        line.release(note.end)
+    written += line.add_note(tick, 60, heard=True)
+    return distribution_after(bundle, written, place_at(changes, BARS, tick, notes[-1].pitch))
 
 
 def distribution_after(bundle: Bundle, written: Iterable[LineValue], place: Place) -> npt.NDArray[np.float64]:

@@ -33,7 +33,12 @@ from sideman_models.course.corpus import read_classic  # noqa: E402
 from sideman_models.evaluation.statistics import count_statistics, half_distances, jensen_shannon_distance  # noqa: E402
 from sideman_models.music.line import LineNote  # noqa: E402
 from sideman_models.music.solos import ChordGrid, Piece, Solo, solo_to_piece  # noqa: E402
-from sideman_models.music.values import TICKS_PER_QUARTER, IntervalRange, parse_value  # noqa: E402
+from sideman_models.music.values import (  # noqa: E402
+    TICKS_PER_QUARTER,
+    IntervalRange,
+    interval_bounds,
+    parse_value,
+)
 from sideman_models.network.bundle import Bundle, load_bundle  # noqa: E402
 from sideman_models.network.lstm import NumpyNetwork  # noqa: E402
 from sideman_models.training.split import split_by_rule  # noqa: E402
@@ -171,7 +176,9 @@ def read_classic_music(path: Path) -> tuple[list[Piece], list[Solo]]:
     """The classic corpus, with the played intervals in place of windows; and the default changes to play over."""
     values = [parse_value(token) for token in read_classic(path).tokens]
     played = tuple(
-        replace(value, interval=sum(value.interval.bounds) // 2) if isinstance(value.interval, IntervalRange) else value
+        replace(value, interval=sum(interval_bounds(value.interval)) // 2)
+        if isinstance(value.interval, IntervalRange)
+        else value
         for value in values
     )
     changes = Settings().chart.changes

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The music to train on: MIDI files and folders of them, the Weimar Jazz Database, and value files.
 
-**A value file** is a text file with one piece a line, the values separated by spaces. It has no chords, so its pieces
-have no context.
+**A value file** is a text file with one piece a line, the values separated by spaces. Empty lines are skipped. It has
+no chords, so its pieces have no context.
 """
 
 from __future__ import annotations
@@ -82,9 +82,7 @@ def read_corpus(paths: Iterable[Path], reading: ReadingOptions = _DEFAULT_OPTION
 def _add_text_file(corpus: Corpus, path: Path, reading: ReadingOptions) -> None:
     """Add a database or a value file."""
     if path.name.endswith(DATABASE_SUFFIXES):
-        corpus.pieces += [
-            solo_to_piece(solo) for solo in read_solos(path, corpus.left_out, all_feels=reading.all_feels)
-        ]
+        corpus.pieces += map(solo_to_piece, read_solos(path, corpus.left_out, all_feels=reading.all_feels))
         source = WEIMAR_CITATION
     else:
         corpus.pieces += read_value_file(path)
@@ -154,10 +152,7 @@ def corpus_facts(corpus: Corpus) -> dict[str, Any]:
 
 
 def read_value_file(path: Path) -> list[Piece]:
-    """Read the pieces of a value file: one piece a line, values separated by spaces. Empty lines are skipped.
-
-    Raises `CorpusError`, which names the file and the line.
-    """
+    """Read the pieces of a value file. Raises `CorpusError`, which names the file and the line."""
     name, pieces = printable(path), []
     for number, line in numbered_lines(path):
         if not (texts := line.split()):

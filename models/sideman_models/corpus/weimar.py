@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from sideman_models.errors import ChordError, CorpusError
 from sideman_models.files import numbered_lines
@@ -58,12 +58,11 @@ def read_solos(path: Path, left_out: Counter[str] | None = None, *, all_feels: b
 
     `left_out` counts the other solos by reason. Raises `CorpusError`, which names the file and the line.
     """
-    reasons: Counter[str] = Counter() if left_out is None else left_out
     for _, solo in _records(path, all_feels=all_feels):
-        if isinstance(solo, str):
-            reasons[solo] += 1
-        else:
+        if not isinstance(solo, str):
             yield solo
+        elif left_out is not None:
+            left_out[solo] += 1
 
 
 def read_bass_lines(path: Path) -> Iterator[tuple[Solo, list[tuple[int, int]]]]:
@@ -88,7 +87,7 @@ def _records(path: Path, *, all_feels: bool = False) -> Iterator[tuple[_Record, 
                 raise CorpusError(f"{where}: not a JSON object: {error}") from error
             except msgspec.ValidationError as error:
                 raise CorpusError(f"{where}: {error}") from error
-            yield record, record.reason_left_out(all_feels=all_feels) or record.solo()
+            yield record, record.solo(all_feels=all_feels)
 
 
 def _refuse_constant(name: str) -> None:
@@ -138,40 +137,38 @@ class _Record(msgspec.Struct, frozen=True):
     beat_fields: list[str]
     beats: list[list[Any]]
 
-    def reason_left_out(self, *, all_feels: bool) -> str | None:
-        """Return why this solo is not used, or None."""
+    def solo(self, *, all_feels: bool) -> Solo | str:
+        """Return the solo, or the reason why it is left out."""
+        other_feel = self.rhythmfeel != "SWING"
         if self.signature != "4/4":
             return "not in 4/4"
-        return None if all_feels or self.rhythmfeel == "SWING" else "not swing"
-
-    def solo(self) -> Solo | str:
-        """Return the solo, or the reason why it is left out."""
+        if other_feel and not all_feels:
+            return "not swing"
         beats = self._read_table("beats", self.beat_fields, self.beats, list[_BeatRow])
         notes = self._read_table("notes", self.note_fields, self.notes, list[_NoteRow])
         if not beats or not notes:
             return "empty"
         if all(beat.chord in ("NC", "") for beat in beats):
             return "without chords"
-        grid = _BeatGrid.of(beats)
+        grid = _BeatGrid(beats)
         chords, unread = _chord_grid(grid, beats)
         on_grid: list[tuple[float, _NoteRow]] = []
         for row, note in enumerate(notes):
             if note.tatum > note.division:
                 raise CorpusError(f"{self.location}: notes[{row}]: there is no tatum {note.tatum} of {note.division}")
-            if grid.has_beat(note.beat):
-                beat = grid.beat_number(note.bar, note.beat) + (note.tatum - 1) / note.division
-                on_grid.append((TICKS_PER_QUARTER * beat, note))
+            if (beat := grid.beat_number(note)) is not None:
+                on_grid.append((TICKS_PER_QUARTER * (beat + (note.tatum - 1) / note.division), note))
         on_grid.sort(key=lambda one: one[0])
         placed = tuple(_notes_with_ends(on_grid))
-        title, performer, other_feel = printable(self.title), printable(self.performer), self.rhythmfeel != "SWING"
+        title, performer = printable(self.title), printable(self.performer)
         return Solo(title, performer, placed, chords, BAR_TICKS, len(notes) - len(placed), unread, other_feel)
 
     def bass_line(self) -> list[tuple[int, int]]:
         """Return (beat from the top, pitch) for each beat whose bass is known."""
         beats = self._read_table("beats", self.beat_fields, self.beats, list[_BassBeatRow])
-        grid = _BeatGrid.of(beats)
-        known = [(beat, beat.bass_midi) for beat in beats if grid.has_beat(beat.beat)]
-        return [(grid.beat_number(beat.bar, beat.beat), pitch) for beat, pitch in known if pitch is not None]
+        grid = _BeatGrid(beats)
+        known = [(grid.beat_number(beat), beat.bass_midi) for beat in beats]
+        return [(beat, pitch) for beat, pitch in known if beat is not None and pitch is not None]
 
     def _read_table(self, key: str, fields: list[str], rows: list[list[Any]], row_types: type[list[T]]) -> list[T]:
         try:
@@ -180,25 +177,19 @@ class _Record(msgspec.Struct, frozen=True):
             raise CorpusError(f"{self.location}: {key}: {error}") from error
 
 
-class _BeatGrid(Struct, frozen=True):
+class _BeatGrid:
     """The positions of bars and beats. Beats are counted from the downbeat of the first bar that is used."""
 
-    each_beat_is_a_bar: bool
-    first_beat: int
+    def __init__(self, beats: Sequence[_BeatRow]) -> None:
+        self._bar_beats = 1 if all(beat.period == 1 for beat in beats) else BEATS_PER_BAR
+        earliest = min((beat.bar - 1) * self._bar_beats + beat.beat - 1 for beat in beats)
+        self._first_beat = BEATS_PER_BAR * (earliest // BEATS_PER_BAR)
 
-    @classmethod
-    def of(cls, beats: Sequence[_BeatRow]) -> _BeatGrid:
-        from_bar_1 = cls(all(beat.period == 1 for beat in beats), 0)
-        earliest = min(from_bar_1.beat_number(beat.bar, beat.beat) for beat in beats)
-        return cls(from_bar_1.each_beat_is_a_bar, BEATS_PER_BAR * (earliest // BEATS_PER_BAR))
-
-    def has_beat(self, beat: int) -> bool:
-        """Whether a bar of this grid has the beat (from 1)."""
-        return 1 <= beat <= (1 if self.each_beat_is_a_bar else BEATS_PER_BAR)
-
-    def beat_number(self, bar: int, beat: int) -> int:
-        """Return the number of beats from the top to a beat of a bar (both from 1)."""
-        return (bar - 1) * (1 if self.each_beat_is_a_bar else BEATS_PER_BAR) + beat - 1 - self.first_beat
+    def beat_number(self, row: _BeatRow | _NoteRow) -> int | None:
+        """Return the number of beats from the top to the beat of a row, or None if no bar of this grid has it."""
+        if not 1 <= row.beat <= self._bar_beats:
+            return None
+        return (row.bar - 1) * self._bar_beats + row.beat - 1 - self._first_beat
 
 
 def _notes_with_ends(placed: Sequence[tuple[float, _NoteRow]]) -> Iterator[LineNote]:
@@ -214,7 +205,7 @@ def _notes_with_ends(placed: Sequence[tuple[float, _NoteRow]]) -> Iterator[LineN
 
 def _chord_grid(grid: _BeatGrid, beats: Sequence[_BeatRow]) -> tuple[ChordGrid, tuple[str, ...]]:
     """Return the chords beat by beat, and the symbols that could not be read."""
-    symbols = {grid.beat_number(beat.bar, beat.beat): beat.chord for beat in beats if grid.has_beat(beat.beat)}
+    symbols = {at: beat.chord for beat in beats if (at := grid.beat_number(beat)) is not None}
     unread: set[str] = set()
     chords: list[Chord] = []
     latest = symbols[min(symbols)]

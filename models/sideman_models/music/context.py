@@ -27,11 +27,9 @@ class ChordChanges(Protocol):
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at `beat`."""
-        ...
 
     def next_change(self, beat: float) -> tuple[Chord, float]:
         """Return the next different chord after `beat`, and the beats until it (infinite if there is none)."""
-        ...
 
 
 class Bars(Protocol):
@@ -39,7 +37,6 @@ class Bars(Protocol):
 
     def bar_at(self, tick: float) -> tuple[int, int]:
         """Return the tick of the bar line at or before `tick`, and the length of the bar after it in ticks."""
-        ...
 
 
 class EvenBars(Struct, frozen=True):
@@ -86,6 +83,8 @@ def place_at(changes: ChordChanges, bars: Bars, tick: int, previous_pitch: int |
 
 
 _BEATS_PER_BAR = 4
+_BAR_TICKS = _BEATS_PER_BAR * TICKS_PER_QUARTER
+_FAMILY_COUNT = len(CHORD_FAMILIES)
 _REGISTER_COUNT = 8
 _NO_OFFSET = 12
 _CHANGE_BOUNDS = (1.0, 2.0, 3.0, 4.0, 8.0)
@@ -115,46 +114,34 @@ def _kinds_above(pitch: int | None, chord: Chord) -> Sequence[int]:
 
 
 class Feature(Struct, frozen=True):
-    """A group of `row_count` one-hot rows, of which at most `max_active` are on at once.
-
-    `active_rows` returns the rows that are on at a place, each 0..row_count-1.
-    """
+    """A group of one-hot rows. `active_rows` returns those that are on: at most `max_active`, each 0..row_count-1."""
 
     row_count: int
-    max_active: int
     active_rows: Callable[[Place], Sequence[int]]
-
-
-def _one_row(row_count: int, row_of: Callable[[Place], int]) -> Feature:
-    return Feature(row_count, 1, lambda place: [row_of(place)])
+    max_active: int = 1
 
 
 FEATURES: dict[str, Feature] = {
-    "position in the bar": _one_row(
-        _BEATS_PER_BAR * TICKS_PER_QUARTER, lambda place: place.tick_in_bar % (_BEATS_PER_BAR * TICKS_PER_QUARTER)
+    "position in the bar": Feature(_BAR_TICKS, lambda place: [place.tick_in_bar % _BAR_TICKS]),
+    "place in the beat": Feature(TICKS_PER_QUARTER, lambda place: [place.tick_in_bar % TICKS_PER_QUARTER]),
+    "beat": Feature(_BEATS_PER_BAR, lambda place: [place.tick_in_bar // TICKS_PER_QUARTER % _BEATS_PER_BAR]),
+    "chord family now": Feature(_FAMILY_COUNT, lambda place: [CHORD_FAMILIES.index(place.chord.quality.family)]),
+    "chord family next": Feature(_FAMILY_COUNT, lambda place: [CHORD_FAMILIES.index(place.next_chord.quality.family)]),
+    "root motion": Feature(13, lambda place: [_root_motion(place)]),
+    "beats to the change": Feature(6, lambda place: [bisect_left(_CHANGE_BOUNDS, place.beats_to_change)]),
+    "register": Feature(_REGISTER_COUNT + 1, lambda place: [_register(place.previous_pitch)]),
+    "previous pitch from the root now": Feature(13, lambda place: [_from_root(place.previous_pitch, place.chord)]),
+    "previous pitch from the root next": Feature(
+        13, lambda place: [_from_root(place.previous_pitch, place.next_chord)]
     ),
-    "place in the beat": _one_row(TICKS_PER_QUARTER, lambda place: place.tick_in_bar % TICKS_PER_QUARTER),
-    "beat": _one_row(_BEATS_PER_BAR, lambda place: place.tick_in_bar // TICKS_PER_QUARTER % _BEATS_PER_BAR),
-    "chord family now": _one_row(len(CHORD_FAMILIES), lambda place: CHORD_FAMILIES.index(place.chord.quality.family)),
-    "chord family next": _one_row(
-        len(CHORD_FAMILIES), lambda place: CHORD_FAMILIES.index(place.next_chord.quality.family)
-    ),
-    "root motion": _one_row(13, _root_motion),
-    "beats to the change": _one_row(6, lambda place: bisect_left(_CHANGE_BOUNDS, place.beats_to_change)),
-    "register": _one_row(_REGISTER_COUNT + 1, lambda place: _register(place.previous_pitch)),
-    "previous pitch from the root now": _one_row(13, lambda place: _from_root(place.previous_pitch, place.chord)),
-    "previous pitch from the root next": _one_row(13, lambda place: _from_root(place.previous_pitch, place.next_chord)),
     "kinds of the twelve offsets now": Feature(
-        12 * len(TONE_KINDS), 12, lambda place: _kinds_above(place.previous_pitch, place.chord)
+        12 * len(TONE_KINDS), lambda place: _kinds_above(place.previous_pitch, place.chord), max_active=12
     ),
     "kinds of the twelve offsets next": Feature(
-        12 * len(TONE_KINDS), 12, lambda place: _kinds_above(place.previous_pitch, place.next_chord)
+        12 * len(TONE_KINDS), lambda place: _kinds_above(place.previous_pitch, place.next_chord), max_active=12
     ),
 }
-"""The features that a bundle may name, by name.
-
-Positions count within four beats; in a longer bar the count starts again after four.
-"""
+"""The features that a bundle may name. Positions count within four beats; in a longer bar the count starts again."""
 
 
 class ContextFeatures:

@@ -154,15 +154,10 @@ CHORD_FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(family for _, family, _, _
 
 def _make_quality(name: str, family: str, tones_text: str, scale_name: str) -> Quality:
     tones, scale = tuple(int(tone) for tone in tones_text.split()), SCALES[scale_name]
-
-    def kind_of(offset: int) -> int:
-        if offset in tones:
-            return CHORD_TONE
-        if offset in scale:
-            return SCALE_TONE
-        return APPROACH_TONE if any((offset - tone) % 12 in (1, 11) for tone in tones) else OTHER_TONE
-
-    return Quality(name, family, tones, scale, tuple(kind_of(offset) for offset in range(12)))
+    approach = [(tone + step) % 12 for tone in tones for step in (-1, 1)]
+    groups = ((CHORD_TONE, tones), (SCALE_TONE, scale), (APPROACH_TONE, approach), (OTHER_TONE, range(12)))
+    kinds = tuple(next(kind for kind, group in groups if offset in group) for offset in range(12))
+    return Quality(name, family, tones, scale, kinds)
 
 
 QUALITIES: dict[str, Quality] = {row[0]: _make_quality(*row) for row in QUALITY_TABLE}
@@ -289,9 +284,8 @@ _TOKEN_PATTERN = re.compile(
     r"|(?P<augmented>aug|\+)"
     r"|(?P<sus2>sus2)|(?P<sus>sus4?)|(?P<alt>alt)|(?P<add>add)"
     r"|(?P<no3>(?:no|omit)3)|(?P<no5>(?:no|omit)5)"
-    r"|(?P<number>13|11|[245679])|(?P<accidental>[b#])|(?P<gap>[(),]+)"
+    r"|(?P<run>(?:13|11|[245679b#])+)|(?P<gap>[(),]+)"
 )
-_Token = tuple[str, str]
 _Figure = tuple[str, int]
 
 # Altered and added figures in semitones above the root; 2 and 4 mean 9 and 11, b6 means b13.
@@ -302,7 +296,6 @@ _FIGURE_SEMITONES: dict[_Figure, int] = {
 }  # fmt: skip
 _NEEDS_SEVENTH: set[_Figure] = {("", 7), ("", 9), ("", 11), ("", 13), ("b", 9), ("#", 9), ("b", 13)}
 _IMPLIES_NINTH: set[_Figure] = {("", 11), ("", 13)}
-
 
 _SUGGESTED_SUFFIXES = [name for name in QUALITIES if name not in ("", "none")] + [
     "maj7", "m7", "m", "m7b5", "dim7", "mMaj7", "aug", "alt", "maj9", "m9", "sus4", "7sus4",
@@ -329,10 +322,9 @@ def parse_chord(text: str) -> Chord:
     try:
         quality = nearest_quality(_tones_of_suffix(suffix))
     except ChordError as error:
-        near = closest(suffix, _SUGGESTED_SUFFIXES, 0.4)
-        hint = (
-            f"did you mean {root.group() + near!r}?" if near else "symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
-        )
+        hint = "symbols look like C7, Dm7, Ebmaj7, F#ø, G7b9 or C/E"
+        if near := closest(suffix, _SUGGESTED_SUFFIXES, 0.4):
+            hint = f"did you mean {root.group() + near!r}?"
         raise ChordError(f"{text!r} is not a chord: {error}; {hint}") from None
     return Chord(_pitch_class(root), quality, _pitch_class(bass) if bass else None, symbol)
 
@@ -345,15 +337,15 @@ def _tones_of_suffix(suffix: str) -> frozenset[int]:
     """Return the tones that the text after the root names, in semitones above the root."""
     for sign, accidental in _EUROPEAN_SIGNS:
         suffix = sign.sub(accidental, suffix)
-    tokens: list[_Token] = []
+    tokens: list[tuple[str | None, str]] = []
     while suffix:
         match = _TOKEN_PATTERN.match(suffix)
-        if match is None or match.lastgroup is None:
+        if match is None:
             raise ChordError(f"{suffix!r} is not understood")
         tokens.append((match.lastgroup, match.group()))
         suffix = suffix[match.end() :]
-    marks = [name for name, _ in tokens if name not in ("number", "accidental", "gap")]
-    figures = _read_figures(tokens)
+    marks = [name for name, _ in tokens if name and name not in ("run", "gap")]
+    figures = [figure for name, run in tokens if name == "run" for figure in _read_figures(run)]
     named = marks + [f"{accidental}{number}" for accidental, number in figures]
     for word in named:
         if named.count(word) > 1:
@@ -361,30 +353,18 @@ def _tones_of_suffix(suffix: str) -> frozenset[int]:
     return _build_tones(frozenset(marks), figures)
 
 
-def _read_figures(tokens: list[_Token]) -> list[_Figure]:
-    """Return the numbers with their accidentals, run by run (the module docstring says which comes first)."""
-    figures: list[_Figure] = []
-    run: list[str] = []
-    for name, token in [*tokens, ("gap", "")]:
-        if name in ("number", "accidental"):
-            run.append(token)
-            continue
-        first = next((index for index, text in enumerate(run) if text in "b#"), 0)
-        accidentals_follow = (
-            first > 0
-            and run[first - 1] != "7"
-            and (run[-1] in "b#" or (first >= 2 and run[first - 2 : first] != ["6", "9"]))
-        )
-        figures += _pair_accidentals(run[::-1])[::-1] if accidentals_follow else _pair_accidentals(run)
-        run = []
-    return figures
-
-
-def _pair_accidentals(run: list[str]) -> list[_Figure]:
-    """Pair each number with the accidental directly before it."""
+def _read_figures(run: str) -> list[_Figure]:
+    """Return the numbers of a run with their accidentals (the module docstring says which comes first)."""
+    texts = re.findall("13|11|.", run)
+    first = next((index for index, text in enumerate(texts) if text in "b#"), 0)
+    accidentals_follow = (
+        first > 0
+        and texts[first - 1] != "7"
+        and (texts[-1] in "b#" or (first >= 2 and texts[first - 2 : first] != ["6", "9"]))
+    )
     figures: list[_Figure] = []
     pending = ""
-    for text in run:
+    for text in reversed(texts) if accidentals_follow else texts:
         if text in "b#" and not pending:
             pending = text
             continue
@@ -394,7 +374,7 @@ def _pair_accidentals(run: list[str]) -> list[_Figure]:
         pending = ""
     if pending:
         raise ChordError(f"{pending!r} has no number")
-    return figures
+    return figures[::-1] if accidentals_follow else figures
 
 
 def _build_tones(words: frozenset[str], figures: list[_Figure]) -> frozenset[int]:
@@ -407,7 +387,15 @@ def _build_tones(words: frozenset[str], figures: list[_Figure]) -> frozenset[int
         fifths.add(6)
     elif "augmented" in words:
         fifths.add(8)
-    tones = {0, _third(words, figures), *(fifths or {7})}
+    # C4 is a sus chord. C11 leaves out its third, which would clash with the eleventh.
+    eleventh = ("", 11) in figures and not words & {"word", "triangle", "add"}
+    if "sus2" in words:
+        third = 2
+    elif words & {"minor", "half", "diminished"} and "sus" not in words:
+        third = 3
+    else:
+        third = 5 if "sus" in words or eleventh or (("", 4) in figures and "add" not in words) else 4
+    tones = {0, third, *(fifths or {7})}
     tones |= {_FIGURE_SEMITONES[figure] for figure in figures if figure[1] not in (5, 7)}
     is_sixth_chord = ("", 6) in figures and ("", 7) not in figures
     if not is_sixth_chord and (
@@ -419,16 +407,6 @@ def _build_tones(words: frozenset[str], figures: list[_Figure]) -> frozenset[int
         if "add" not in words and _IMPLIES_NINTH.intersection(figures) and all(number != 9 for _, number in figures):
             tones.add(2)
     return frozenset(tones) - ({3, 4} if "no3" in words else set()) - ({7} if "no5" in words else set())
-
-
-def _third(words: frozenset[str], figures: list[_Figure]) -> int:
-    if "sus2" in words:
-        return 2
-    if words & {"minor", "half", "diminished"} and "sus" not in words:
-        return 3
-    # C4 is a sus chord. C11 leaves out its third, which would clash with the eleventh.
-    eleventh = ("", 11) in figures and not words & {"word", "triangle", "add"}
-    return 5 if "sus" in words or eleventh or (("", 4) in figures and "add" not in words) else 4
 
 
 _PITCH_PATTERN = re.compile(r"([A-Ga-g])([b#♭♯]?)(-?\d+)")

@@ -104,7 +104,7 @@ class MelodicLine:
             written: list[LineValue] = []
         else:
             written = self.finish_at(round(tick)) if heard else self.finish(tick)
-        self._start_note(pitch, starts_phrase, heard=heard)
+        self._start_note(pitch, starts_phrase, heard=heard, own=False)
         return written
 
     def add_own_note(
@@ -112,7 +112,7 @@ class MelodicLine:
     ) -> list[LineValue]:
         """Begin a note that we chose, exactly at `tick`, and return the values that this finishes."""
         written = self.finish_at(tick)
-        self._start_note(pitch, starts_phrase, own=True, drawn_index=drawn_index)
+        self._start_note(pitch, starts_phrase, heard=False, own=True, drawn_index=drawn_index)
         return written
 
     def add_own_rest(self, tick: int, *, drawn_index: int | None = None) -> list[LineValue]:
@@ -131,13 +131,7 @@ class MelodicLine:
         return written
 
     def _start_note(
-        self,
-        pitch: int,
-        starts_phrase: bool | None,
-        *,
-        heard: bool = False,
-        own: bool = False,
-        drawn_index: int | None = None,
+        self, pitch: int, starts_phrase: bool | None, *, heard: bool, own: bool, drawn_index: int | None = None
     ) -> None:
         place = self.next_place()
         opens_phrase = self._silent_ticks >= PHRASE_REST_TICKS if starts_phrase is None else starts_phrase
@@ -161,24 +155,27 @@ class MelodicLine:
     def finish(self, until: float) -> list[LineValue]:
         """Return in order the values that are complete at the tick `until`: the note or rest before it, then rests."""
         pending, self._pending = self._pending, None
-        if pending is None and self.finished_pitch is None:  # before the first note there are no rests
-            self.position = round(until)
-            return []
         if pending is None:
+            if self.finished_pitch is None:  # before the first note there are no rests
+                self.position = round(until)
             return self._rests_until(until)
         if pending.pitch is None:
             length = self._advance_silence(until)
-            return [*([_line_value(pending, length)] if length else []), *self._rests_until(until)]
-        end = pending.released_at if until - pending.released_at >= MIN_REST_TICKS else until
-        length = quantize_duration(end - self.position)
-        if not length and (pending.heard or pending.own or quantize_duration(until - self.position)):
-            length = DURATION_GRID[0]
+        else:
+            end = pending.released_at if until - pending.released_at >= MIN_REST_TICKS else until
+            length = quantize_duration(end - self.position)
+            if not length and (pending.heard or pending.own or quantize_duration(until - self.position)):
+                length = DURATION_GRID[0]
+            if length:
+                self.finished_pitch, self._silent_ticks = pending.pitch, 0
+                self.position = max(self.position + length, round(end) if length == DURATION_GRID[-1] else 0)
+            else:
+                self.dropped_notes += 1
+        rests = self._rests_until(until)
         if not length:
-            self.dropped_notes += 1
-            return self._rests_until(until)
-        self.finished_pitch, self._silent_ticks = pending.pitch, 0
-        self.position = max(self.position + length, round(end) if length == DURATION_GRID[-1] else 0)
-        return [_line_value(pending, length), *self._rests_until(until)]
+            return rests
+        value = Value(pending.kind, length, pending.interval)
+        return [LineValue(value, pending.place, pending.pitch, pending.drawn_index), *rests]
 
     def next_place(self) -> Place:
         """Return the place of a value that would begin at `position`."""
@@ -207,10 +204,6 @@ class MelodicLine:
         return length
 
 
-def _line_value(pending: _PendingValue, length: int) -> LineValue:
-    return LineValue(Value(pending.kind, length, pending.interval), pending.place, pending.pitch, pending.drawn_index)
-
-
 class LineNote(Struct, frozen=True):
     """A note of a line: onset and end in ticks from the top, and its MIDI pitch.
 
@@ -223,18 +216,13 @@ class LineNote(Struct, frozen=True):
     starts_phrase: bool | None = None
 
 
-def notes_to_values(
-    notes: Iterable[LineNote], changes: ChordChanges, bars: Bars, *, heard: bool = False
-) -> tuple[list[LineValue], int]:
-    """Return the values of a whole line in order, and the number of notes that were dropped.
-
-    `notes` must be in order of onset. `heard` treats them as notes of the player: see the module docstring.
-    """
+def notes_to_values(notes: Iterable[LineNote], changes: ChordChanges, bars: Bars) -> tuple[list[LineValue], int]:
+    """Return the values of a whole line, `notes` in order of onset, and the number of notes that were dropped."""
     line = MelodicLine(changes, bars)
     written: list[LineValue] = []
     end = 0.0
     for note in notes:
-        written += line.add_note(note.onset, note.pitch, heard=heard, starts_phrase=note.starts_phrase)
+        written += line.add_note(note.onset, note.pitch, starts_phrase=note.starts_phrase)
         line.release(note.end)
         end = note.end
     written += line.finish(end)

@@ -10,7 +10,7 @@ on pitch narrow down the pitches to choose from, but always leave one. The rules
 | `settle_length` | durations settle on the grid: a beat is divided into quarters or thirds, not both |
 | `is_repeated_too_often`, `without_repeated` | a pitch is not repeated too often in a row |
 | `within_leap` | successive notes are not too far apart in pitch |
-| `limit_to_min_length` | successive notes are not too close in time |
+| `SmoothingRules.min_ticks` | successive notes are not too close in time |
 | `delay_onset` | no two notes of the voice start at once |
 """
 
@@ -22,19 +22,15 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-CLASSIC_BEAT_DIVISIONS = (4, 3)
-"""How the classic grid divides a beat: into quarters, or into thirds."""
 
-
-def settle_length(
-    onset: int, length: int, beat: int, min_length: int = 1, divisions: tuple[int, int] = CLASSIC_BEAT_DIVISIONS
-) -> int:
+def settle_length(onset: int, length: int, beat: int, min_length: int = 1, divisions: tuple[int, int] = (4, 3)) -> int:
     """Return the length nearest to `length` with which a note that begins at `onset` ends on the grid.
 
     All values are in ticks, and `beat` is the length of a beat. `divisions` are the two numbers into which a beat may
-    be divided; both divide `beat`. From an onset on the grid, the length too must be of one division, so that a triplet
-    that begins on the beat is completed, and none begins elsewhere. Of two equally near lengths, one that ends on the
-    first division is preferred, then the shorter. The result is at least `min_length`.
+    be divided, quarters or thirds in the classic grid; both divide `beat`. From an onset on the grid, the length too
+    must be of one division, so that a triplet that begins on the beat is completed, and none begins elsewhere. Of two
+    equally near lengths, one that ends on the first division is preferred, then the shorter. The result is at least
+    `min_length`.
     """
     return _settle_length(onset % beat, length, beat, max(1, min_length), divisions)
 
@@ -51,11 +47,6 @@ def _settle_length(position: int, length: int, beat: int, min_length: int, divis
     if on_grid(position):
         lengths = [ticks for ticks in lengths if on_grid(ticks)]
     return min(lengths, key=lambda ticks: (abs(ticks - length), (position + ticks) % first != 0, ticks))
-
-
-def limit_to_min_length(length: int, min_length: int) -> int:
-    """Return the longer of `length` and `min_length`, in ticks from this onset to the next. 0: no limit."""
-    return max(length, min_length)
 
 
 def delay_onset(onset: float, previous_onset: float, min_gap: float) -> float:
@@ -83,9 +74,6 @@ def within_leap(pitches: Sequence[int], previous_pitch: int | None, max_leap: in
     return [pitch for pitch in pitches if abs(pitch - previous_pitch) <= reach]
 
 
-_EPSILON_TICKS = 1e-9  # tolerance for `apart * beat`, in ticks
-
-
 class SmoothingRules(Struct, frozen=True):
     """Which rules apply. A rule is off if its field is False or 0.
 
@@ -101,12 +89,11 @@ class SmoothingRules(Struct, frozen=True):
     def smoothed_length(self, onset: int, length: int, beat: int) -> int:
         """Return the length in ticks of a note that begins at `onset`, by the rules on time."""
         least = self.min_ticks(beat)
-        length = limit_to_min_length(length, least)
-        return settle_length(onset, length, beat, least) if self.settle else length
+        return settle_length(onset, length, beat, least) if self.settle else max(length, least)
 
     def min_ticks(self, beat: int) -> int:
         """Return the least ticks from onset to onset; `beat` is the length of a beat in ticks."""
-        return math.ceil(self.apart * beat - _EPSILON_TICKS)
+        return math.ceil(self.apart * beat - 1e-9)  # the product may be a little too large
 
     def repeated_too_often(self, previous_pitch: int | None, repeats: int) -> int | None:
         """Return the previous pitch if it must not be repeated after `repeats` times, else None."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import groupby
 
 from msgspec import Struct
 
@@ -28,10 +29,10 @@ class ChordGrid(Struct, frozen=True, dict=True):
     @cached_property
     def _next_change_index(self) -> tuple[int, ...]:
         """For each chord the index of the next different one (the number of chords if there is none)."""
-        next_change = [len(self.chords)] * len(self.chords)
-        for at in range(len(self.chords) - 2, -1, -1):
-            same = self.chords[at] == self.chords[at + 1]
-            next_change[at] = next_change[at + 1] if same else at + 1
+        next_change: list[int] = []
+        for _, run in groupby(self.chords):
+            count = len(list(run))
+            next_change += [len(next_change) + count] * count
         return tuple(next_change)
 
     @property

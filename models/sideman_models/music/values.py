@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -27,9 +27,7 @@ TICKS_PER_QUARTER = 12
 
 VALUE_KINDS = TONE_KINDS + "R"
 """The kinds of chords in their order (chord tone, scale tone, approach tone, any other tone), and the rest."""
-
 REST_KIND = VALUE_KINDS.index("R")
-"""The index of the rest in `VALUE_KINDS`."""
 MAX_INTERVAL = 12
 """The largest modern interval, in semitones up or down: an octave. Larger ones are clipped."""
 
@@ -50,12 +48,9 @@ def quantize_duration(ticks: float) -> int:
         return 0
     if ticks >= _MAX_DURATION:
         return _MAX_DURATION
-    around = (_quantize_whole_ticks(math.floor(ticks)), _quantize_whole_ticks(math.ceil(ticks)))
-    return min(around, key=lambda grid: abs(grid - ticks))
-
-
-def _quantize_whole_ticks(ticks: int) -> int:
-    return TICKS_PER_QUARTER * (ticks // TICKS_PER_QUARTER) + _NEAREST_GRID_TICKS[ticks % TICKS_PER_QUARTER]
+    around = (divmod(whole, TICKS_PER_QUARTER) for whole in (math.floor(ticks), math.ceil(ticks)))
+    nearest = (TICKS_PER_QUARTER * quarters + _NEAREST_GRID_TICKS[rest] for quarters, rest in around)
+    return min(nearest, key=lambda grid: abs(grid - ticks))
 
 
 class IntervalRange(Struct, frozen=True):
@@ -63,12 +58,6 @@ class IntervalRange(Struct, frozen=True):
 
     upper: str
     lower: str
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The lower and the upper bound in semitones."""
-        one, other = interval_semitones(self.lower), interval_semitones(self.upper)
-        return min(one, other), max(one, other)
 
 
 _INTERVAL_PATTERN = re.compile(r"(P|M|m|A{1,4}|d{1,4})(-?)([1-9]\d?)")
@@ -123,9 +112,6 @@ class Value(Struct, frozen=True):
             case interval:
                 return f"{start},{interval:+d}"
 
-    def __str__(self) -> str:
-        return self.text
-
 
 _VALUE_PATTERN = re.compile(r"([CSAXR]),(\d{1,3}\.\d{3})(?:,(?:<([^,<>]+),([^,<>]+)>|([+-]\d{1,2})))?")
 
@@ -163,7 +149,7 @@ class Vocabulary:
         self.classic = any(isinstance(value.interval, IntervalRange) for value in self.values)
         self.kinds: npt.NDArray[np.int8] = np.array([VALUE_KINDS.index(value.kind) for value in self.values], np.int8)
         self.ticks: npt.NDArray[np.int16] = np.array([value.ticks for value in self.values], np.int16)
-        bounds = [_interval_bounds(value.interval) for value in self.values]
+        bounds = [interval_bounds(value.interval) for value in self.values]
         self.low: npt.NDArray[np.int16] = np.array([low for low, _ in bounds], np.int16)
         self.high: npt.NDArray[np.int16] = np.array([high for _, high in bounds], np.int16)
         self.has_interval: npt.NDArray[np.bool_] = np.array([one.interval is not None for one in self.values], np.bool_)
@@ -196,7 +182,7 @@ class Vocabulary:
                 return None
             # Twice the duration counts as much as a major third, a missing interval as much as a tritone.
             duration = 4.0 * np.abs(np.log2(self.ticks[same] / value.ticks))
-            low, high = _interval_bounds(value.interval)
+            low, high = interval_bounds(value.interval)
             interval = np.abs((self.low[same] + self.high[same]) / 2 - (low + high) / 2)
             differs = self.has_interval[same] != (value.interval is not None)
             self._nearest_indices[value] = int(same[np.argmin(duration + np.where(differs, 6.0, interval))])
@@ -219,12 +205,14 @@ class Vocabulary:
         return clash
 
 
-def _interval_bounds(interval: int | IntervalRange | None) -> tuple[int, int]:
+def interval_bounds(interval: int | IntervalRange | None) -> tuple[int, int]:
+    """Return the lowest and the highest interval in semitones, 0 if there is none."""
     match interval:
         case None:
             return 0, 0
-        case IntervalRange():
-            return interval.bounds
+        case IntervalRange(one, other):
+            low, high = sorted((interval_semitones(one), interval_semitones(other)))
+            return low, high
         case semitones:
             return semitones, semitones
 
@@ -262,27 +250,20 @@ def choose_pitch(  # noqa: PLR0913 - a pitch depends on all of these
     if kind == REST_KIND or not fitting:
         return None
     fitting = within_leap(without_repeated(fitting, avoid), previous_pitch, max_leap)
-    if previous_pitch is None:
-        return _nearest_pitch(fitting, (low + high) // 2)
-    least, most = _interval_bounds(value.interval)
-    if value.interval is not None:
-        least, most = least - widen, most + widen
-    if least != most:
-        choice = [pitch for pitch in fitting if least <= pitch - previous_pitch <= most]
-        if isinstance(value.interval, IntervalRange):
-            choice = [pitch for pitch in choice if pitch != previous_pitch] or choice
-        if choice:
-            return choice[int(draw * len(choice))]
-    return _nearest_pitch(fitting, _fold_into_range(previous_pitch + (least + most) // 2, low, high))
-
-
-def _nearest_pitch(fitting: Iterable[int], target: int) -> int:
+    target = (low + high) // 2
+    if previous_pitch is not None:
+        least, most = interval_bounds(value.interval)
+        if value.interval is not None:
+            least, most = least - widen, most + widen
+        if least != most:
+            choice: Sequence[int] = [pitch for pitch in fitting if least <= pitch - previous_pitch <= most]
+            if isinstance(value.interval, IntervalRange):
+                choice = without_repeated(choice, previous_pitch)
+            if choice:
+                return choice[int(draw * len(choice))]
+        target = previous_pitch + (least + most) // 2
+        if target < low:
+            target = min(high, low + (target - low) % 12)
+        elif target > high:
+            target = max(low, high - (high - target) % 12)
     return min(fitting, key=lambda pitch: (abs(pitch - target), pitch))
-
-
-def _fold_into_range(target: int, low: int, high: int) -> int:
-    if target < low:
-        target += -(-(low - target) // 12) * 12
-    elif target > high:
-        target -= -(-(target - high) // 12) * 12
-    return max(low, min(high, target))

@@ -87,19 +87,17 @@ def _sounding_amounts(notes: Sequence[TimedNote], slots: TimeSlots) -> Floats:
     """Return (slots, 128): how many notes of each pitch sound in each slot, in fractions of the slot."""
     amounts = np.zeros((slots.count, 128))
     edges: Floats = np.arange(slots.count + 1) * float(slots.ticks_per_slot)
-    by_pitch: dict[int, tuple[list[float], list[float]]] = {}
-    for start, end, pitch in notes:
-        starts, ends = by_pitch.setdefault(pitch, ([], []))
-        starts.append(start)
-        ends.append(end)
-    for pitch, (starts, ends) in by_pitch.items():
-        amounts[:, pitch] = np.diff(_time_since(starts, edges) - _time_since(ends, edges)) / slots.ticks_per_slot
+    starts, ends, pitches = np.array(notes, np.float64).reshape(-1, 3).T
+    for pitch in {pitch for _, _, pitch in notes}:
+        same = pitches == pitch
+        sounding = _time_since(starts[same], edges) - _time_since(ends[same], edges)
+        amounts[:, pitch] = np.diff(sounding) / slots.ticks_per_slot
     return amounts
 
 
-def _time_since(times: Sequence[float], edges: Floats) -> Floats:
+def _time_since(times: Floats, edges: Floats) -> Floats:
     """Return (edges,): for each edge the sum of the times since those of `times` that are before it."""
-    ordered = np.sort(np.array(times, np.float64))
+    ordered = np.sort(times)
     past = np.searchsorted(ordered, edges)
     return np.asarray(edges * past - np.concatenate([[0.0], np.cumsum(ordered)])[past])
 

@@ -23,6 +23,7 @@ from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.solos import ChordGrid
 from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.text import count_noun
 
 _MIN_SYMBOL_SHARE = 0.6
 _MAX_TRIED = 64
@@ -84,7 +85,7 @@ def chords_from_accompaniment(parts: Sequence[MidiPart], melody: MidiPart, line:
     accompaniment = sorted([note for part in others for note in part.notes] + below)
     if not accompaniment:
         return InferredChords(line, line, "found from the melody alone")
-    sources = [f"{len(others)} other part{'s' * (len(others) != 1)}"] if others else []
+    sources = [count_noun(len(others), "other part")] if others else []
     sources += ["the notes below the melody"] if below else []
     return InferredChords(accompaniment, line, f"found from {' and '.join(sources)}")
 
@@ -98,16 +99,14 @@ def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quart
     for number, track in tracks:
         for text in track.texts:
             groups[number, text.kind].append(text)
-    largest = sorted(groups.items(), key=lambda group: -len(group[1]))[:_MAX_GROUPS]
-    for (number, kind), texts in largest:
+    for (number, kind), texts in sorted(groups.items(), key=lambda group: -len(group[1]))[:_MAX_GROUPS]:
         tried = [one.text for one in texts[:: -(-len(texts) // _MAX_TRIED)]]
-        read = [text for text in tried if _read_symbol(text) is not None]
+        read = [text for text in tried if _read_symbol(text)]
         if len(read) < _MIN_SYMBOL_SHARE * len(tried) or all(len(text.strip(_BRACKETS)) == 1 for text in read):
             continue
-        onsets = [one.tick * TICKS_PER_QUARTER / ticks_per_quarter for one in texts]
-        symbols = [_read_symbol(one.text) for one in texts]
-        chords = tuple((onset, chord) for onset, chord in zip(onsets, symbols, strict=True) if chord is not None)
-        unread = {one.text for one, chord in zip(texts, symbols, strict=True) if chord is None}
+        symbols = [(one, _read_symbol(one.text)) for one in texts]
+        chords = tuple((one.tick * TICKS_PER_QUARTER / ticks_per_quarter, chord) for one, chord in symbols if chord)
+        unread = {one.text for one, chord in symbols if chord is None}
         description = f"{len(chords)} symbols, {kind} events of track {number}"
         return SymbolChords(chords, description, tuple(sorted(unread)[:_MAX_UNREAD]))
     return None

@@ -37,7 +37,7 @@ MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 """The suffixes of MIDI files, in lower or upper case."""
 _MAX_FILES_IN_PROCESS = 32
 """Up to this number of files, reading them here is faster than starting other processes."""
-_COPY_SUFFIX, _NUMBER_PREFIX = re.compile(r"\s*\(\d+\)$"), re.compile(r"(0\d+[\s._-]*|\d{1,3}\s?[._-]+\s?)(?=[^\W\d])")
+_COPY_SUFFIX, _NUMBER_PREFIX = re.compile(r"\s*\(\d+\)$"), re.compile(r"^(0\d+[\s._-]*|\d{1,3}\s?[._-]+\s?)(?=[^\W\d])")
 """The parts of a file name that are not its title: the mark of a copy, and a number in a collection."""
 
 
@@ -53,21 +53,16 @@ def find_midi_files(folder: Path) -> dict[Path, str]:
         reasons[Path(error.filename)] = f"cannot be read: {error.strerror}"
 
     for root, folders, names in os.walk(folder, onerror=note_unreadable_folder):
-        paths = [Path(root, name) for name in (*folders, *names)]
-        reasons |= {path: _reason_left_out(path) for path in paths if path.suffix.lower() in MIDI_SUFFIXES}
+        for found, reason in ((folders, "cannot be read: a folder"), (names, "")):
+            paths = (Path(root, name) for name in found)
+            reasons |= {path: reason for path in paths if path.suffix.lower() in MIDI_SUFFIXES}
     return dict(sorted(reasons.items()))
 
 
-def _reason_left_out(path: Path) -> str:
-    """Return why a path must not be read, or an empty text."""
-    try:
-        if path.is_file():
-            return ""
-        if path.is_dir():
-            return "cannot be read: a folder"
-        return f"cannot be read: {'not a plain file' if path.exists() else 'a link to nothing'}"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
+def _unreadable(path: Path, error: OSError) -> MidiMusic:
+    """Return a report that says why a file cannot be read."""
+    is_lost = isinstance(error, FileNotFoundError) and path.is_symlink()
+    return MidiMusic(FileReport(left_out=f"cannot be read: {'a link to nothing' if is_lost else error.strerror}"))
 
 
 def read_midi_files(
@@ -85,28 +80,24 @@ def read_midi_files(
         try:
             hashes[path] = hashlib.sha256(read_plain_file(path, MAX_FILE_BYTES)).hexdigest()
         except OSError as error:
-            music[path] = MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}"))
+            music[path] = _unreadable(path, error)
             continue
         if (same := first.setdefault(hashes[path], path)) != path:
             report = FileReport(remarks=(f"the same as {printable(same)}",), left_out="the same as another")
             music[path] = MidiMusic(report)
-    wanted = [path for path in first.values() if path not in music]
-    folder = _cache_folder() if options.use_cache else None
-    cache = None if folder is None else _ReadingCache(folder, options)
-    music |= {path: kept for path in wanted if cache and (kept := cache.get(hashes[path]))}
-    unread = [path for path in wanted if path not in music]
+    caches = {path: _cache_file(hashes[path], options) for path in first.values()}
+    music |= {path: kept for path, cache in caches.items() if cache and (kept := _read_cache(cache))}
+    unread = [path for path in first.values() if path not in music]
     for path, packed in zip(unread, _read_all(unread, options), strict=True):
         music[path] = _from_json(packed)
-        if cache:
-            cache.put(hashes[path], packed)
+        if cache := caches[path]:
+            _write_cache(cache, packed)
     return {path: _with_title(music[path], path) for path in paths}, hashes
 
 
 def _with_title(music: MidiMusic, path: Path) -> MidiMusic:
     """Return the music with the path of its file, and with a title from the name of the file if it has none."""
-    name = _COPY_SUFFIX.sub("", path.stem)
-    if numbered := _NUMBER_PREFIX.match(name):
-        name = name[numbered.end() :]
+    name = _NUMBER_PREFIX.sub("", _COPY_SUFFIX.sub("", path.stem))
     title = music.report.title or printable(name.replace("_", " ").strip() or path.name)
     report = replace(music.report, file=printable(path), title=title)
     return MidiMusic(report, tuple(replace(solo, title=title) for solo in music.solos))
@@ -132,50 +123,43 @@ def _read_one(path: Path, options: ReadingOptions) -> str:
     try:
         return _to_json(read_midi(read_plain_file(path, MAX_FILE_BYTES), options))
     except OSError as error:
-        return _to_json(MidiMusic(FileReport(left_out=f"cannot be read: {error.strerror}")))
+        return _to_json(_unreadable(path, error))
 
 
-class _ReadingCache:
-    """Readings in a folder. Each is a file that holds the sha256 of the reading, and the reading as JSON."""
-
-    def __init__(self, folder: Path, options: ReadingOptions) -> None:
-        self._folder = folder
-        self._options_key = f"{READER_VERSION} {options.chords} {options.melody!r}"
-
-    def get(self, content: str) -> MidiMusic | None:
-        """Return the reading of a file with this sha256, or None if there is no complete one."""
-        try:
-            digest, _, packed = self._file_of(content).read_text("utf-8").partition("\n")
-        except (OSError, ValueError):
-            return None
-        if hashlib.sha256(packed.encode()).hexdigest() != digest:
-            return None
-        music = _from_json(packed)
-        return replace(music, report=replace(music.report, cached=True))
-
-    def put(self, content: str, packed: str) -> None:
-        """Keep the reading of a file with this sha256."""
-        path = self._file_of(content)
-        content_with_hash = f"{hashlib.sha256(packed.encode()).hexdigest()}\n{packed}"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, content_with_hash.encode(), sync=False)
-        except OSError:
-            return  # the reading itself is complete; without the cache only the next one takes longer
-
-    def _file_of(self, content: str) -> Path:
-        key = hashlib.sha256(f"{self._options_key} {content}".encode(errors="backslashreplace")).hexdigest()
-        return self._folder / key[:2] / f"{key}.json"
-
-
-def _cache_folder() -> Path | None:
+def _cache_file(content: str, options: ReadingOptions) -> Path | None:
+    """Return where the reading of a file with the sha256 `content` is kept, or None if readings are not kept."""
+    if not options.use_cache:
+        return None
     given = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(given):  # noqa: PTH117 - the rule of the XDG specification: others are ignored
-        return Path(given) / "sideman" / "corpus"
     try:
-        return Path.home() / ".cache" / "sideman" / "corpus"
+        # The XDG specification says that a path that is not absolute is ignored.
+        base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"  # noqa: PTH117
     except RuntimeError:
         return None
+    facts = f"{READER_VERSION} {options.chords} {options.melody!r} {content}"
+    key = hashlib.sha256(facts.encode(errors="backslashreplace")).hexdigest()
+    return base / "sideman" / "corpus" / key[:2] / f"{key}.json"
+
+
+def _read_cache(cache: Path) -> MidiMusic | None:
+    """Return the reading that the file holds after its sha256, or None if there is no complete one."""
+    try:
+        digest, _, packed = cache.read_text("utf-8").partition("\n")
+    except (OSError, ValueError):
+        return None
+    if hashlib.sha256(packed.encode()).hexdigest() != digest:
+        return None
+    music = _from_json(packed)
+    return replace(music, report=replace(music.report, cached=True))
+
+
+def _write_cache(cache: Path, packed: str) -> None:
+    content = f"{hashlib.sha256(packed.encode()).hexdigest()}\n{packed}"
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(cache, content.encode(), sync=False)
+    except OSError:
+        return  # the reading itself is complete; without the cache only the next one takes longer
 
 
 def _to_json(music: MidiMusic) -> str:

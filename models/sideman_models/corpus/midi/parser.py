@@ -20,6 +20,7 @@ Limits on memory and time are below: no number in a file can exceed them.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
 
 from msgspec import Struct, field
@@ -70,7 +71,7 @@ class MidiTrack(Struct):
     """
 
     name: str = ""
-    notes: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
+    notes: defaultdict[int, list[tuple[int, int, int]]] = field(default_factory=lambda: defaultdict(list))
     programs: dict[int, int] = field(default_factory=dict)
     texts: list[TextEvent] = field(default_factory=list)
     time_signatures: list[tuple[int, int, int]] = field(default_factory=list)
@@ -88,10 +89,7 @@ class MidiFile(Struct):
 
 
 def parse_midi(data: bytes) -> MidiFile:
-    """Read what can be read of a MIDI file.
-
-    Raises `MidiError` if nothing can be read: the bytes are not a MIDI file, or its time is not in quarter notes.
-    """
+    """Read what can be read of a MIDI file. Raises `MidiError` if nothing can be read."""
     if len(data) > MAX_FILE_BYTES:
         raise MidiError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
     # Some files begin with a wrapper (RIFF, MacBinary) of a few bytes.
@@ -140,7 +138,6 @@ class _TrackReader:
         self._file_offset = offset
         self._last_tick = last_tick
         self._position = self._tick = self._running_status = 0
-        self._ended = False
         self._track = MidiTrack()
         self._programs: dict[int, int] = {}
         self._sounding: dict[tuple[int, int], list[int]] = {}
@@ -149,7 +146,7 @@ class _TrackReader:
         """Return the track. A note without an end lasts at most `longest_unended` ticks."""
         event_start = 0
         try:
-            while self._position < len(self._data) and not self._ended:
+            while self._position < len(self._data):
                 event_start = self._position
                 self._read_event()
         except IndexError:
@@ -207,10 +204,11 @@ class _TrackReader:
 
     def _read_channel_message(self, kind: int, channel: int) -> None:
         first = self._data[self._position]
-        second = 0 if kind in (_PROGRAM_CHANGE, _CHANNEL_PRESSURE) else self._data[self._position + 1]
+        has_second = kind not in (_PROGRAM_CHANGE, _CHANNEL_PRESSURE)
+        second = self._data[self._position + 1] if has_second else 0
         if (first | second) > 127:
             raise _BrokenTrackError("a data byte above 127")
-        self._position += 1 if kind in (_PROGRAM_CHANGE, _CHANNEL_PRESSURE) else 2
+        self._position += 1 + has_second
         if kind == _NOTE_ON and second:
             self._sounding.setdefault((channel, first), []).append(self._tick)
             if channel in self._programs:
@@ -219,7 +217,7 @@ class _TrackReader:
             if onsets := self._sounding.get((channel, first)):
                 # A key may be struck again at the tick at which it is released, and before the release.
                 earlier = bisect_left(onsets, self._tick)
-                self._add_note(channel, onsets.pop(earlier - 1), self._tick, first)
+                self._track.notes[channel].append((onsets.pop(earlier - 1), self._tick, first))
         elif kind == _PROGRAM_CHANGE:
             self._programs[channel] = first
 
@@ -228,7 +226,7 @@ class _TrackReader:
         self._position += 1
         payload = self._read_payload()
         if kind == _END_OF_TRACK:
-            self._ended = True
+            self._position = len(self._data)
         elif kind == _TIME_SIGNATURE and len(payload) >= 2 and payload[0] and payload[1] <= 6:
             self._track.time_signatures.append((self._tick, payload[0], 1 << payload[1]))
         elif kind in _TEXT_META_TYPES and payload and len(self._track.texts) < MAX_TEXTS:
@@ -236,23 +234,19 @@ class _TrackReader:
         elif kind == _TRACK_NAME or (kind == _INSTRUMENT_NAME and not self._track.name):
             self._track.name = _decode_text(payload)
 
-    def _add_note(self, channel: int, start: int, end: int, pitch: int) -> None:
-        self._track.notes.setdefault(channel, []).append((start, end, pitch))
-
     def _end_sounding_notes(self, longest: int) -> None:
         """End the notes that have no note-off."""
-        starts_by_channel = {channel: set[int]() for channel, _ in self._sounding}
-        for channel, notes in self._track.notes.items():
-            starts_by_channel.setdefault(channel, set()).update(start for start, _, _ in notes)
+        onsets = {channel: [start for start, _, _ in notes] for channel, notes in self._track.notes.items()}
         for (channel, _), starts in self._sounding.items():
-            starts_by_channel[channel].update(starts)
-        onsets = {channel: sorted(starts) for channel, starts in starts_by_channel.items()}
+            onsets.setdefault(channel, []).extend(starts)
+        for in_channel in onsets.values():
+            in_channel.sort()
         for (channel, pitch), starts in self._sounding.items():
             self._track.notes_without_end += len(starts)
             for start in starts:
                 following = bisect_right(onsets[channel], start)
                 end = onsets[channel][following] if following < len(onsets[channel]) else self._tick
-                self._add_note(channel, start, min(end, start + longest), pitch)
+                self._track.notes[channel].append((start, min(end, start + longest), pitch))
 
 
 def _decode_text(payload: bytes) -> str:

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
 from msgspec import Struct
@@ -55,7 +55,7 @@ _SOLO_INSTRUMENT_NAMES = re.compile(
     re.IGNORECASE,
 )
 _BASS_PROGRAMS = range(32, 40)
-_SOLO_PROGRAMS = {40, *range(56, 80), *range(80, 88)}
+_SOLO_PROGRAMS = {40, *range(56, 88)}
 _LOW_PITCH = 48
 _SAME_ONSET_TICKS = 1.0
 
@@ -125,15 +125,10 @@ def find_named_part(pitched_parts: Sequence[MidiPart], name: str) -> MidiPart | 
 
 def find_melody(pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[MidiPart, str]:
     """Return the part that is the melody, and why it was chosen. There must be at least one part."""
-    lines = {index: skyline(part.notes) for index, part in enumerate(pitched_parts)}
-    means = [fmean(pitch for _, _, pitch in part.notes) for part in pitched_parts]
-    not_low = [
-        index for index, part in enumerate(pitched_parts) if not part.is_bass and means[index] >= _LOW_PITCH
-    ] or list(lines)
     bars = _count_bars([note for part in pitched_parts for note in part.notes], bar_ticks)
 
-    def score(index: int) -> float:
-        part, line = pitched_parts[index], lines[index]
+    def score(part: MidiPart) -> float:
+        line = skyline(part.notes)
         pitches = [pitch for _, _, pitch in line]
         return (
             2 * len(line) / len(part.notes)
@@ -143,13 +138,16 @@ def find_melody(pitched_parts: Sequence[MidiPart], bar_ticks: int) -> tuple[Midi
             + (0.5 if part.program in _SOLO_PROGRAMS or _SOLO_INSTRUMENT_NAMES.search(part.name) else 0.0)
         )
 
+    not_low = [
+        part for part in pitched_parts if not part.is_bass and fmean(pitch for _, _, pitch in part.notes) >= _LOW_PITCH
+    ] or pitched_parts
     for pattern in _MELODY_NAMES:
-        if named := [index for index in not_low if pattern.search(pitched_parts[index].name)]:
-            return pitched_parts[max(named, key=score)], "by its name"
+        if named := [part for part in not_low if pattern.search(part.name)]:
+            return max(named, key=score), "by its name"
     if len(pitched_parts) == 1:
         return pitched_parts[0], "the only part"
     best = max(not_low, key=score)
-    return pitched_parts[best], f"by what it plays, {score(best):.1f} of 6.5 points"
+    return best, f"by what it plays, {score(best):.1f} of 6.5 points"
 
 
 def _count_bars(notes: Iterable[TimedNote], bar_ticks: int) -> int:
@@ -159,27 +157,21 @@ def _count_bars(notes: Iterable[TimedNote], bar_ticks: int) -> int:
 
 def skyline(notes: Sequence[TimedNote]) -> list[TimedNote]:
     """Return the notes of the highest line in order of onset: see the module docstring."""
+    groups: list[list[TimedNote]] = []  # of notes that begin together
+    until = 0.0
+    for note in notes:
+        if not groups or note[0] - groups[-1][0][0] >= _SAME_ONSET_TICKS or note[0] >= until:
+            groups.append([])
+            until = note[1]
+        until = max(until, note[1])
+        groups[-1].append(note)
     line: list[TimedNote] = []
-    for group in _simultaneous_notes(notes):
+    for group in groups:
         highest = start, end, pitch = max(group, key=lambda one: (one[2], one[1]))
         covered = line[-1][1] - start if line and line[-1][2] > pitch else 0.0
         if covered <= 0 or covered < (end - start) / 2:
             line.append(highest)
     return line
-
-
-def _simultaneous_notes(notes: Sequence[TimedNote]) -> Iterator[list[TimedNote]]:
-    """Yield groups of notes that begin together."""
-    group: list[TimedNote] = []
-    until = 0.0
-    for note in notes:
-        if group and (note[0] - group[0][0] >= _SAME_ONSET_TICKS or note[0] >= until):
-            yield group
-            group = []
-        until = max(until, note[1]) if group else note[1]
-        group.append(note)
-    if group:
-        yield group
 
 
 def estimate_swing(notes: Sequence[TimedNote]) -> float | None:

@@ -21,14 +21,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sideman_models.corpus.midi.chord_sources import (
-    ChordSource,
-    InferredChords,
-    chords_from_accompaniment,
-    chords_from_symbols,
-)
+from sideman_models.corpus.midi.chord_sources import InferredChords, chords_from_accompaniment, chords_from_symbols
 from sideman_models.corpus.midi.meter import find_meter_sections
-from sideman_models.corpus.midi.parser import MAX_QUARTERS, MidiError, MidiFile, MidiTrack, TimedNote, parse_midi
+from sideman_models.corpus.midi.parser import MAX_QUARTERS, MidiError, MidiTrack, TimedNote, parse_midi
 from sideman_models.corpus.midi.parts import (
     MidiPart,
     estimate_swing,
@@ -112,30 +107,24 @@ def read_midi(data: bytes, options: ReadingOptions) -> MidiMusic:
     except MidiError as error:
         return MidiMusic(FileReport(left_out=str(error)))
     numbered = list(enumerate(midi.tracks, 1))
-    songs = [[one] for one in numbered] if midi.file_type == 2 else [numbered]
-    songs_read: list[MidiMusic] = []
+    songs: list[MidiMusic] = []
     reasons: list[str] = []
     quarters_left = float(MAX_QUARTERS)
-    for song in songs:
+    for tracks in [[one] for one in numbered] if midi.file_type == 2 else [numbered]:
         if quarters_left <= 0:
-            midi.remarks.append(f"only its first {len(songs_read)} songs are read")
+            midi.remarks.append(f"only its first {len(songs)} songs are read")
             break
         try:
-            songs_read.append(_Song(song, midi.ticks_per_quarter, options).read())
+            songs.append(_read_song(tracks, midi.ticks_per_quarter, options))
         except _NoSoloError as reason:
             reasons.append(str(reason))
         else:
-            quarters_left -= sum(solo.changes.length_beats for solo in songs_read[-1].solos)
-    problems = [f"track {number} {track.problem}" for number, track in numbered if track.problem]
-    unended = sum(track.notes_without_end for track in midi.tracks)
-    remarks = (*midi.remarks, *problems, *([f"{count_noun(unended, 'note')} without an end"] if unended else []))
-    if not songs_read:
-        return MidiMusic(FileReport(remarks=remarks, left_out=reasons[0] if reasons else "no notes"))
-    return _join_songs(songs_read, midi, remarks)
-
-
-def _join_songs(songs: Sequence[MidiMusic], midi: MidiFile, remarks: tuple[str, ...]) -> MidiMusic:
-    """Join the songs of a file, under the title that the file gives itself or under none."""
+            quarters_left -= sum(solo.changes.length_beats for solo in songs[-1].solos)
+    midi.remarks.extend(f"track {number} {track.problem}" for number, track in numbered if track.problem)
+    if unended := sum(track.notes_without_end for track in midi.tracks):
+        midi.remarks.append(f"{count_noun(unended, 'note')} without an end")
+    if not songs:
+        return MidiMusic(FileReport(remarks=tuple(midi.remarks), left_out=reasons[0] if reasons else "no notes"))
     reports = [song.report for song in songs]
     first = midi.tracks[0]
     is_title = midi.file_type == 1 and not first.notes and not _MEANINGLESS_NAMES.fullmatch(first.name)
@@ -145,76 +134,70 @@ def _join_songs(songs: Sequence[MidiMusic], midi: MidiFile, remarks: tuple[str, 
         metres=tuple(dict.fromkeys(metre for one in reports for metre in one.metres)),
         bars=sum(one.bars for one in reports),
         notes=sum(one.notes for one in reports),
-        remarks=(*remarks, *dict.fromkeys(remark for one in reports for remark in one.remarks)),
+        remarks=(*midi.remarks, *dict.fromkeys(remark for one in reports for remark in one.remarks)),
     )
     return MidiMusic(report, tuple(solo for song in songs for solo in song.solos))
 
 
-class _Song(Struct):
-    """Tracks that sound together, each with its number."""
+def _read_song(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quarter: int, options: ReadingOptions) -> MidiMusic:
+    """Return the solos of tracks that sound together. Raises `_NoSoloError`."""
+    parts = split_into_parts(tracks, ticks_per_quarter)
+    pitched = [part for part in parts if not part.is_drums]
+    if not pitched:
+        raise _NoSoloError("only drums" if parts else "no notes")
+    end = max(max(note[1], note[0] + 1) for part in parts for note in part.notes)
+    signatures = [
+        (tick * TICKS_PER_QUARTER / ticks_per_quarter, numerator, denominator)
+        for _, track in tracks
+        for tick, numerator, denominator in track.time_signatures
+    ]
+    sections, remarks = find_meter_sections(signatures, end)
+    if options.melody is None:
+        melody, why = find_melody(pitched, sections[0].bar_ticks)
+    elif named := find_named_part(pitched, options.melody):
+        melody, why = named, "as requested"
+    else:
+        raise _NoSoloError(f"no melody called {options.melody!r}")
+    line = skyline(melody.notes)
+    symbols = chords_from_symbols(tracks, ticks_per_quarter) if options.chords in ("auto", "text") else None
+    chords = symbols or _infer_chords(options.chords, pitched, melody, line)
+    ratio = estimate_swing(line)
+    straight = remove_swing(line, ratio) if ratio else line
+    solos = []
+    for section in sections:
+        if notes := section.notes_within(straight):
+            line_notes = tuple(LineNote(start, max(start, end), pitch) for start, end, pitch in notes)
+            changes, unread = chords.chords_over(section), chords.unread_symbols
+            solos.append(Solo("", "", line_notes, changes, section.bar_ticks, unread_chords=unread))
+    if len(line) < len(melody.notes):
+        remarks.append(f"{count_noun(len(melody.notes) - len(line), 'note')} below the melody in its own part")
+    if ignores_beats(line):
+        remarks.append("the notes ignore the beats of the file: was it recorded without a click?")
+    report = FileReport(
+        melody=f"{melody}, {why}",
+        chords=chords.description,
+        metres=tuple(dict.fromkeys(section.meter for section in sections)),
+        bars=sum(section.bar_count for section in sections),
+        notes=sum(len(solo.notes) for solo in solos),
+        swing=None if ratio is None else round(ratio, 3),
+        remarks=tuple(remarks),
+    )
+    return MidiMusic(report, tuple(solos))
 
-    tracks: Sequence[tuple[int, MidiTrack]]
-    ticks_per_quarter: int
-    options: ReadingOptions
 
-    def read(self) -> MidiMusic:
-        """Return the solos. Raises `_NoSoloError`."""
-        parts = split_into_parts(self.tracks, self.ticks_per_quarter)
-        pitched = [part for part in parts if not part.is_drums]
-        if not pitched:
-            raise _NoSoloError("only drums" if parts else "no notes")
-        end = max(max(note[1], note[0] + 1) for part in parts for note in part.notes)
-        signatures = [
-            (tick * TICKS_PER_QUARTER / self.ticks_per_quarter, numerator, denominator)
-            for _, track in self.tracks
-            for tick, numerator, denominator in track.time_signatures
-        ]
-        sections, remarks = find_meter_sections(signatures, end)
-        if self.options.melody is None:
-            melody, why = find_melody(pitched, sections[0].bar_ticks)
-        elif named := find_named_part(pitched, self.options.melody):
-            melody, why = named, "as requested"
-        else:
-            raise _NoSoloError(f"no melody called {self.options.melody!r}")
-        line = skyline(melody.notes)
-        chords = self._find_chords(pitched, melody, line)
-        ratio = estimate_swing(line)
-        straight = remove_swing(line, ratio) if ratio else line
-        solos = []
-        for section in sections:
-            if notes := section.notes_within(straight):
-                line_notes = tuple(LineNote(start, max(start, end), pitch) for start, end, pitch in notes)
-                changes, unread = chords.chords_over(section), chords.unread_symbols
-                solos.append(Solo("", "", line_notes, changes, section.bar_ticks, unread_chords=unread))
-        if len(line) < len(melody.notes):
-            remarks.append(f"{count_noun(len(melody.notes) - len(line), 'note')} below the melody in its own part")
-        if ignores_beats(line):
-            remarks.append("the notes ignore the beats of the file: was it recorded without a click?")
-        report = FileReport(
-            melody=f"{melody}, {why}",
-            chords=chords.description,
-            metres=tuple(dict.fromkeys(section.meter for section in sections)),
-            bars=sum(section.bar_count for section in sections),
-            notes=sum(len(solo.notes) for solo in solos),
-            swing=None if ratio is None else round(ratio, 3),
-            remarks=tuple(remarks),
-        )
-        return MidiMusic(report, tuple(solos))
-
-    def _find_chords(self, parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]) -> ChordSource:
-        option = self.options.chords
-        symbols = chords_from_symbols(self.tracks, self.ticks_per_quarter) if option in ("auto", "text") else None
-        if symbols is not None:
-            return symbols
-        if option == "text":
-            raise _NoSoloError("no chord symbols in its texts")
-        track = None
-        if option.startswith(TRACK_PREFIX):
-            track = find_named_part(parts, option.removeprefix(TRACK_PREFIX))
-            if track is None:
-                raise _NoSoloError(f"no chords called {option.removeprefix(TRACK_PREFIX)!r}")
-        elif option == "auto":
-            track = next((part for part in parts if part.is_chords and part is not melody), None)
-        if track is not None:
-            return InferredChords(track.notes, (), f"found from {track}")
+def _infer_chords(
+    option: str, parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]
+) -> InferredChords:
+    if option == "text":
+        raise _NoSoloError("no chord symbols in its texts")
+    track = None
+    if option == "auto":
+        track = next((part for part in parts if part.is_chords and part is not melody), None)
+    elif option.startswith(TRACK_PREFIX):
+        name = option.removeprefix(TRACK_PREFIX)
+        track = find_named_part(parts, name)
+        if track is None:
+            raise _NoSoloError(f"no chords called {name!r}")
+    if track is None:
         return chords_from_accompaniment(parts, melody, line)
+    return InferredChords(track.notes, (), f"found from {track}")
