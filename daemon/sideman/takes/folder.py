@@ -46,9 +46,7 @@ class TakeFolder(Struct, frozen=True):
     def names(self) -> list[str]:
         """The names of all takes, the oldest first."""
         with contextlib.suppress(OSError):
-            files = (entry.name for entry in os.scandir(self.path))
-            names = (file.removesuffix(JOURNAL) for file in files if file.endswith(JOURNAL))
-            return sorted(name for name in names if _NAME.fullmatch(name))
+            return sorted(path.stem for path in self.path.glob(f"*{JOURNAL}") if _NAME.fullmatch(path.stem))
         return []
 
     def find(self, name: str) -> Path:
@@ -112,14 +110,11 @@ def is_folder(journal: Path) -> bool:
 def is_recording(journal: Path) -> bool:
     """Whether a process is writing the journal now."""
     try:
-        if not journal.is_file():
-            return False
-        with journal.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
+        if journal.is_file():
+            with journal.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
     return False
 
 
@@ -127,10 +122,9 @@ class OpenTake:
     """The files of a take that is being written. Every method may raise OSError, and then leaves no half line."""
 
     def __init__(self, folder: TakeFolder, header: TakeHeader) -> None:
-        self.name = header.name
-        self._midi = folder.midi(header.name)
+        self.header = header
+        self.path, self.midi_path = folder.journal(header.name), folder.midi(header.name)
         folder.path.mkdir(parents=True, exist_ok=True)
-        self.path = folder.journal(header.name)
         self.size = self.midi_size = 0
         self._bars = 0
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -174,7 +168,7 @@ class OpenTake:
 
     def write_midi(self, contents: bytes, *, sync: bool = False) -> None:
         """Replace the MIDI file; `sync` waits for the disk."""
-        write_whole(self._midi, contents, sync=sync)
+        write_whole(self.midi_path, contents, sync=sync)
         self.midi_size = len(contents)
 
     def close(self) -> None:
