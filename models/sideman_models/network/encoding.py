@@ -49,9 +49,7 @@ class PieceEncoder:
     def __init__(self, vocabulary: Vocabulary, context: ContextFeatures) -> None:
         self.vocabulary = vocabulary
         self.context = context
-        self._clash_row_numbers: dict[bytes, int] = {}
-        self._table: list[Flags] = []
-        self._clash_row(np.zeros(len(vocabulary), np.bool_))
+        self._clash_rows = {bytes(len(vocabulary)): 0}  # the row of each set, whose key is its flags, a byte each
 
     def encode(self, piece: Piece) -> EncodedPiece:
         """Encode a piece. Raises `CorpusError` if the context needs chords and the piece has none.
@@ -78,11 +76,7 @@ class PieceEncoder:
 
         Call it when all pieces are encoded: the table grows with every piece, and `clash_rows` point into it.
         """
-        return np.array(self._table)
+        return np.array([np.frombuffer(flags, np.bool_) for flags in self._clash_rows])
 
     def _clash_row(self, clash: Flags) -> int:
-        key = np.packbits(clash).tobytes()
-        if key not in self._clash_row_numbers:
-            self._clash_row_numbers[key] = len(self._table)
-            self._table.append(clash)
-        return self._clash_row_numbers[key]
+        return self._clash_rows.setdefault(clash.tobytes(), len(self._clash_rows))

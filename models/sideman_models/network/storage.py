@@ -35,21 +35,28 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
     """Make `path` a folder of the files `contents` (bytes by file name), or leave it as it was.
 
-    The new folder is written beside `path`. Then the old one is moved aside, the new one takes its place, and the old
-    one is deleted. If an earlier save was killed in between, its old folder is put back first. Raises `OSError`.
+    The new folder is written in a hidden folder beside `path`. Then the old one is moved there, the new one takes its
+    place, and the old one is deleted. If an earlier save was killed in between, its old folder is put back first.
+    Raises `OSError`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if (backup := existing_folder(path)) != path:
         backup.rename(path)
         shutil.rmtree(backup.parent, ignore_errors=True)
-    new_folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    hidden = Path(tempfile.mkdtemp(prefix=f".{path.name}{_BACKUP_MARK}", dir=path.parent))
+    old_folder, new_folder = hidden / path.name, hidden / f"{path.name}-new"
     try:
+        new_folder.mkdir()
         for name, content in contents.items():
             write_whole(new_folder / name, content)
         new_folder.chmod(0o755)
-        _replace_folder(path, new_folder)
+        if path.exists():
+            path.rename(old_folder)
+        new_folder.rename(path)
     finally:
-        shutil.rmtree(new_folder, ignore_errors=True)
+        if old_folder.exists() and not path.exists():  # the new folder could not take its place
+            old_folder.rename(path)
+        shutil.rmtree(hidden, ignore_errors=True)
     for backup in _backup_folders(path):
         shutil.rmtree(backup.parent, ignore_errors=True)
 
@@ -71,21 +78,6 @@ def _backup_folders(path: Path) -> list[Path]:
         hidden = [folder for folder in path.parent.iterdir() if folder.name.startswith(f".{path.name}{_BACKUP_MARK}")]
         return [folder / path.name for folder in hidden if (folder / path.name).is_dir()]
     return []
-
-
-def _replace_folder(path: Path, new_folder: Path) -> None:
-    if not path.exists():
-        new_folder.rename(path)
-        return
-    hidden = Path(tempfile.mkdtemp(prefix=f".{path.name}{_BACKUP_MARK}", dir=path.parent))
-    path.rename(hidden / path.name)
-    try:
-        new_folder.rename(path)
-    except OSError:
-        (hidden / path.name).rename(path)
-        raise
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def read_bytes(path: Path) -> bytes:
