@@ -134,8 +134,6 @@ class TakeTotals(msgspec.Struct, kw_only=True):
                 self.played += 1
             case events.NoteHeard(_, events.NoteOn()):
                 self.heard += 1
-            case _:
-                pass
 
     @property
     def bpm(self) -> float:

@@ -119,8 +119,6 @@ class TakeMidiFile:
                     self._heard_track.add(self._tick(beat), encode(item))
             case events.Advanced(second, beat) | events.PlayerEnded(second, beat):
                 self._advance(second, beat)
-            case _:
-                pass
 
     def contents(self) -> bytes:
         """The bytes of the file."""

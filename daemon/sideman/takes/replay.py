@@ -192,13 +192,14 @@ class _DifferenceFound(Exception):
 def compare_replay(journal: Journal, engine: Engine, on_report: ReportSink) -> ReplayResult:
     """Replay a take on `engine` up to the first event that differs; pass every report to `on_report`."""
     clock, sent_then = ReplayClock(journal.reports()), _sent_events(journal.reports())
-    same, difference = 0, ""
+    same = 0
     first_extra: EventSent | None = None
+    different: tuple[EventSent | None, EventSent | None] | None = None  # then, now
 
     def compare(report: Report) -> None:
-        nonlocal same, difference, first_extra
+        nonlocal same, different, first_extra
         on_report(report)
-        if difference or not isinstance(report, EventSent):
+        if different or not isinstance(report, EventSent):
             return  # notes are still released after the difference
         then = next(sent_then, None)
         if then is None:
@@ -206,15 +207,18 @@ def compare_replay(journal: Journal, engine: Engine, on_report: ReportSink) -> R
         elif then == report:
             same += 1
         else:
-            difference = _describe_difference(then, report)
+            different = then, report
             raise _DifferenceFound
 
     with contextlib.suppress(_DifferenceFound):
         Player(engine, _NullOutput(), clock, compare).run()
         missing = next(sent_then, None)
         if missing is not None or (first_extra is not None and clock.ended):  # a take that was cut off may lack events
-            difference = _describe_difference(missing, first_extra)
-    return ReplayResult(same, difference)
+            different = missing, first_extra
+    if different is None:
+        return ReplayResult(same)
+    then, now = ("nothing" if sent is None else f"{sent.event} on beat {sent.beat!r}" for sent in different)
+    return ReplayResult(same, f"then {then}, now {now}")
 
 
 def _sent_events(reports: Iterator[Report]) -> Iterator[EventSent]:
@@ -228,8 +232,3 @@ def _sent_events(reports: Iterator[Report]) -> Iterator[EventSent]:
             waiting = []
             if isinstance(report, PlayerEnded):
                 yield from (each for each in reports if isinstance(each, EventSent))
-
-
-def _describe_difference(then: EventSent | None, now: EventSent | None) -> str:
-    was, is_now = (f"{sent.event} on beat {sent.beat!r}" if sent is not None else "nothing" for sent in (then, now))
-    return f"then {was}, now {is_now}"

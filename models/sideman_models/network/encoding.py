@@ -65,10 +65,9 @@ class PieceEncoder:
         mapped = sum(self.vocabulary.index_of(value) is None for value in piece.values)
         places = [piece.places[step] for step in kept] if piece.places is not None else []
         clashes = [self._clash_row(clash_mask_at(self.vocabulary, place)) for place in places] or [0] * len(kept)
-        context_rows = np.zeros((len(kept), 0), np.int32)
-        if places and self.context.max_active:
-            context_rows = np.array([self.context.active_rows(place) for place in places], np.int32)
+        rows = np.array([self.context.active_rows(place) for place in places], np.int32)
         indices = np.array([nearest[step] for step in kept], np.int32)
+        context_rows = rows.reshape(len(kept), self.context.max_active)
         return EncodedPiece(indices, context_rows, np.array(clashes, np.int32), mapped, piece.other_feel)
 
     def clash_table(self) -> Flags:

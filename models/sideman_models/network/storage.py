@@ -29,7 +29,6 @@ from sideman_models.network.lstm import Floats
 WEIGHTS_FILE, CARD_FILE = "weights.npz", "CARD.md"
 MAX_BYTES = 1 << 28
 _BACKUP_MARK = "-old-"
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
@@ -117,7 +116,14 @@ class ModelFormat(Struct, frozen=True):
         """
         if folder.exists() and not (folder / self.file).is_file():
             raise BundleError(f"{folder}: something that is not a {self.kind} is already there")
-        weights = _pack_arrays(arrays)
+        archive_bytes = io.BytesIO()
+        with zipfile.ZipFile(archive_bytes, "w", zipfile.ZIP_DEFLATED) as archive:
+            for array_name, array in arrays.items():
+                member = io.BytesIO()
+                np.lib.format.write_array(member, np.ascontiguousarray(array, np.float32), allow_pickle=False)
+                # `ZipInfo` has a date of its own, so the same numbers give the same bytes.
+                archive.writestr(zipfile.ZipInfo(f"{array_name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
+        weights = archive_bytes.getvalue()
         stated = {"format": self.name, "version": self.version, "weights_sha256": hashlib.sha256(weights).hexdigest()}
         text = json.dumps({**stated, **description}, indent=1, ensure_ascii=False) + "\n"
         # A byte of the command line that was not UTF-8 is written as an escape.
@@ -142,17 +148,6 @@ class ModelFormat(Struct, frozen=True):
             raise BundleError(f"{path}: version: {found!r}, but this program reads {self.version}{too_old}")
         arrays = _read_arrays(folder / WEIGHTS_FILE, description.get("weights_sha256"), names)
         return description, arrays, card.read_text("utf-8", "replace") if card.is_file() else ""
-
-
-def _pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
-    """Return the content of an .npz file of these arrays, in float32. The same numbers give the same bytes."""
-    archive_bytes = io.BytesIO()
-    with zipfile.ZipFile(archive_bytes, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(array, np.float32), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH), member.getvalue(), zipfile.ZIP_DEFLATED)
-    return archive_bytes.getvalue()
 
 
 def _read_arrays(path: Path, sha256: object, names: Sequence[str]) -> dict[str, Floats]:
