@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import re
 from pathlib import Path
@@ -28,6 +29,8 @@ JOURNAL, MIDI = ".jsonl", ".mid"
 _NAME = re.compile(r"\w[\w .’'-]*")
 _SMALL_BYTES = 1_000_000
 """A MIDI file up to this size is rewritten at each bar line, one of twice the size at every second one, and so on."""
+
+_log = logging.getLogger(__name__)
 
 
 class TakeFolder(Struct, frozen=True):
@@ -80,18 +83,17 @@ class TakeFolder(Struct, frozen=True):
         for path in (*unfinished, midi, self.journal(name)):  # the journal last: takes are found by it
             path.unlink(missing_ok=True)
 
-    def prune(self, limit: int) -> list[str]:
-        """Delete the oldest takes until all takes fill at most `limit` bytes; return the names of the deleted."""
-        sizes, deleted = {name: self.size(name) for name in self.names()}, []
+    def prune(self, limit: int) -> None:
+        """Delete the oldest takes until all takes fill at most `limit` bytes, and log the names of the deleted."""
+        sizes = {name: self.size(name) for name in self.names()}
         total = sum(sizes.values())
         for name, size in sizes.items():
             if total <= limit:
                 break
             with contextlib.suppress(UsageError, OSError):
                 self.delete(name)
-                deleted.append(name)
                 total -= size
-        return deleted
+                _log.info("take %s deleted: the takes were larger than takes.limit_mb", name)
 
 
 def take_folder(named: str | None) -> TakeFolder:

@@ -188,11 +188,8 @@ def _conductor_head(header: TakeHeader, meter: Meter) -> bytes:
     texts = [f"title: {header.chart.info.title}"] if header.chart.info.title else []
     texts += [f"seed: {header.seed}", f"bundle: {header.bundle}", f"recorded {header.date} by sideman {header.sideman}"]
     texts += [f"{name}: {value}" for name, value in settings_to_json(header.settings).items()]
-    opening = (
-        _meta_event(_NAME, header.name),
-        _meter_event(meter),
-        _tempo_event(_microseconds(header.settings.tempo.bpm)),
-    )
+    beat_us = _microseconds(header.settings.tempo.bpm)
+    opening = _meta_event(_NAME, header.name), _meter_event(meter), _tempo_event(beat_us)
     return b"".join(b"\0" + event for event in (*opening, *(_meta_event(_TEXT, text) for text in texts)))
 
 

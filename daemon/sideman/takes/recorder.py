@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.core import events
@@ -88,29 +89,23 @@ def timestamp() -> str:
     return datetime.now(tz=UTC).astimezone().isoformat(timespec="seconds")
 
 
-class _TakeStore:
+class _TakeStore(Struct, frozen=True):
     """The folder for new takes, and their names. All takes together fill at most `limit` bytes."""
 
-    def __init__(self, folder: TakeFolder, limit: int, names: Iterator[str]) -> None:
-        self.folder = folder
-        self.limit = limit
-        self._names = names
+    folder: TakeFolder
+    limit: int
+    names: Iterator[str]
 
     def open_take(self, header: TakeHeader) -> OpenTake:
         """Create the files of a new take, whose header gets its name here. Raises OSError."""
         date = datetime.fromisoformat(header.date)
-        for name in islice(self._names, _MAX_NAME_TRIES):
+        for name in islice(self.names, _MAX_NAME_TRIES):
             try:
                 return OpenTake(self.folder, replace(header, name=f"{date:%Y-%m-%d-%H%M%S}-{name}"))
             except FileExistsError:
                 if not self.folder.path.is_dir():
                     raise
         raise FileExistsError(f"{self.folder.path}: all names that were tried are taken")
-
-    def prune(self) -> None:
-        """Delete the oldest takes if all takes together are too large."""
-        for name in self.folder.prune(self.limit):
-            _log.info("take %s deleted: the takes were larger than takes.limit_mb", name)
 
 
 def partial_header(header: TakeHeader, beat: float) -> TakeHeader:
@@ -134,20 +129,19 @@ class _TakeWriter:
         self._totals = TakeTotals.for_header(header)
         self._waiting = bytearray()  # lines
         self._pruned_at = 0
-        self._is_discarded = False  # lines were lost: another take starts at the next bar line
+        self._is_over = False  # it was closed, or lines were lost: another take starts at the next bar line
 
     def add(self, report: RecordedReport, next_header: TakeHeader) -> None:
         """Add a report. `next_header` is that of a take that would start now."""
         if isinstance(report, BarStarted):
             self._bar_over = True
-            too_large = self._open_take is not None and self._open_take.total_size > self._store.limit // 4
-            if too_large:
+            if self._open_take is not None and self._open_take.total_size > self._store.limit // 4:
                 self.close()
-            if too_large or self._is_discarded:
+            if self._is_over:
                 self._start(partial_header(next_header, report.beat))
         if isinstance(report, Advanced | InputReceived | PlayerEnded):
             self._second = report.second
-        if self._is_discarded:
+        if self._is_over:
             return
         self._waiting += encode_report(report)
         self._midi.add_report(report)
@@ -172,15 +166,15 @@ class _TakeWriter:
                 if self._retry_at is not None:
                     _log.info("take %s can be written again", take.header.name)
                 self._retry_at = None
-        if was_deleted or len(self._waiting) > MAX_WAITING_BYTES:
-            # Forget the waiting lines; the take ends with what the disk has of it.
+        if last or was_deleted or len(self._waiting) > MAX_WAITING_BYTES:
+            # Forget waiting lines; the take ends with what the disk has of it.
             if self._open_take is not None:
                 self._open_take.close()
-            self._open_take, self._waiting, self._is_discarded = None, bytearray(), True
+            self._open_take, self._waiting, self._is_over = None, bytearray(), True
 
     def _write(self, *, last: bool) -> OpenTake:
         if self._open_take is None:
-            self._store.prune()
+            self._store.folder.prune(self._store.limit)
             self._open_take = self._store.open_take(self._header)
             self._midi.set_header(self._open_take.header)
         take = self._open_take
@@ -190,26 +184,22 @@ class _TakeWriter:
             take.write_midi(self._midi.contents(), sync=last)
         if take.total_size > self._pruned_at + self._store.limit // 16:
             self._pruned_at = take.total_size
-            self._store.prune()
+            self._store.folder.prune(self._store.limit)
         return take
 
     def keep(self) -> str:
         """Update the files and return the path of the MIDI file. Raises CannotCreate or DiskError."""
         folder = self._store.folder
-        if self._is_discarded:
+        if self._is_over:
             raise DiskError(f"{folder.path}: the take cannot be written")
         with explain_write_errors(folder.path):
             return str(self._write(last=True).midi_path)
 
     def close(self) -> None:
         """Write the totals and close the files."""
-        if self._is_discarded:
-            return
-        self._waiting += self._totals.encode()
-        self._update_files(last=True)
-        if self._open_take is not None:
-            self._open_take.close()
-            self._open_take = None
+        if not self._is_over:
+            self._waiting += self._totals.encode()
+            self._update_files(last=True)
 
 
 class _RecordedBar(NamedTuple):
@@ -271,5 +261,5 @@ class _RecentBars:
             with contextlib.closing(self._store.open_take(header)) as take:
                 take.append(lines + TakeTotals.for_header(header, reports).encode())
                 take.write_midi(TakeMidiFile(take.header, reports).contents(), sync=True)
-            self._store.prune()
+            self._store.folder.prune(self._store.limit)
         return str(take.midi_path)

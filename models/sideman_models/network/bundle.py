@@ -23,7 +23,7 @@ from sideman_models.network.storage import WEIGHTS_FILE, ModelFormat, check_shap
 from sideman_models.text import sha256_of_lines
 
 VALUES_FILE = "values.json"
-_FORMAT = ModelFormat("sideman bundle", 1, VALUES_FILE)
+_FORMAT = ModelFormat("bundle", 1, VALUES_FILE)
 _ARRAY_NAMES = (
     "LSTM_cell/kernel",
     "LSTM_cell/recurrent_kernel",

@@ -57,9 +57,7 @@ class PieceEncoder:
         A value without a nearest value in the vocabulary is left out.
         """
         if piece.places is None and self.context.n_rows:
-            raise CorpusError(
-                f"{piece.title}: its values come without chords, but this network needs chords as context"
-            )
+            raise CorpusError(f"{piece.title}: its values come without chords, but this network needs them as context")
         nearest = [self.vocabulary.nearest_index(value) for value in piece.values]
         kept = [step for step, index in enumerate(nearest) if index is not None]
         mapped = sum(self.vocabulary.index_of(value) is None for value in piece.values)

@@ -62,9 +62,7 @@ def layers_from_weights(weights: Weights, activation: str | None = "softmax") ->
 
 def weights_from_layers(LSTM_cell: Layer, densor: Layer, penalty: float = 0.0) -> Weights:
     """Return the weights of the two layers, to be stepped in NumPy or saved in a bundle."""
-    kernel, recurrent, bias = LSTM_cell.cell.get_weights()
-    densor_kernel, densor_bias = densor.get_weights()
-    return Weights(kernel, recurrent, bias, densor_kernel, densor_bias, penalty)
+    return Weights(*[*LSTM_cell.cell.get_weights(), *densor.get_weights(), penalty])
 
 
 class TensorFlowNetwork:

@@ -61,11 +61,7 @@ def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def existing_folder(path: Path) -> Path:
-    """Return where the folder `path` is.
-
-    That is `path` itself, or its newest backup if a save was killed between moving the old folder aside and moving the
-    new one into its place.
-    """
+    """Return `path`, or its newest backup if a save was killed after it had moved the old folder to a hidden one."""
     if path.exists():
         return path
     return max(_backup_folders(path), key=lambda backup: backup.stat().st_mtime, default=path)
@@ -90,17 +86,12 @@ def read_bytes(path: Path) -> bytes:
 class ModelFormat(Struct, frozen=True):
     """A kind of trained model: a folder of its weights, its card, and a JSON file `file` that describes it.
 
-    The JSON file states the `name` and the `version` of the format, and the sha256 of the weights.
+    The JSON file states the format, which is `sideman` and the `kind`, its `version`, and the sha256 of the weights.
     """
 
-    name: str
+    kind: str
     version: int
     file: str
-
-    @property
-    def kind(self) -> str:
-        """What such a model is called in messages."""
-        return self.name.partition(" ")[2]
 
     def write(
         self,
@@ -124,7 +115,8 @@ class ModelFormat(Struct, frozen=True):
                 # `ZipInfo` has a date of its own, so the same numbers give the same bytes.
                 archive.writestr(zipfile.ZipInfo(f"{array_name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
         weights = archive_bytes.getvalue()
-        stated = {"format": self.name, "version": self.version, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+        sha256 = hashlib.sha256(weights).hexdigest()
+        stated = {"format": f"sideman {self.kind}", "version": self.version, "weights_sha256": sha256}
         text = json.dumps({**stated, **description}, indent=1, ensure_ascii=False) + "\n"
         # A byte of the command line that was not UTF-8 is written as an escape.
         stated_bytes, card_bytes = (content.encode(errors="backslashreplace") for content in (text, card))
@@ -140,8 +132,10 @@ class ModelFormat(Struct, frozen=True):
             description = json.loads(read_bytes(path))
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{path}: not a JSON file: {error}") from error
-        if not isinstance(description, dict) or description.get("format") != self.name:
-            raise BundleError(f'{path}: format: not a {self.kind} of sideman (its format would be "{self.name}")')
+        if not isinstance(description, dict) or description.get("format") != f"sideman {self.kind}":
+            raise BundleError(
+                f'{path}: format: not a {self.kind} of sideman (its format would be "sideman {self.kind}")'
+            )
         found = description.get("version")
         if found != self.version:
             too_old = "; this program is too old for it" if isinstance(found, int) and found > self.version else ""
@@ -184,16 +178,14 @@ def _read_arrays(path: Path, sha256: object, names: Sequence[str]) -> dict[str, 
         raise BundleError(f"{path}: not a complete .npz file: {error}") from error
 
 
-def check_shapes(
-    path: Path, arrays: Mapping[str, Floats], shapes: Mapping[str, tuple[int, ...]], sizes_text: str
-) -> None:
+def check_shapes(path: Path, arrays: Mapping[str, Floats], shapes: Mapping[str, tuple[int, ...]], sizes: str) -> None:
     """Check that every array has its shape in `shapes`, is not empty, and holds only finite numbers.
 
-    `sizes_text` names the sizes that the shapes follow from, for the error message. Raises `BundleError`.
+    `sizes` names the sizes that the shapes follow from, for the error message. Raises `BundleError`.
     """
     for name, shape in shapes.items():
         array = arrays[name]
         if array.shape != shape or not array.size:
-            raise BundleError(f"{path}: {name}: shape {array.shape}, but {sizes_text} need {shape}")
+            raise BundleError(f"{path}: {name}: shape {array.shape}, but {sizes} need {shape}")
         if not np.isfinite(array).all():
             raise BundleError(f"{path}: {name}: holds numbers that are not finite")
