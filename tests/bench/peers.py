@@ -49,11 +49,12 @@ def main(rounds: int) -> None:
     model = keras_model.single_step_model(LSTM_cell, densor, VALUES)
     LSTM_cell.set_weights([weights.kernel, weights.recurrent, weights.bias])
     densor.set_weights([weights.densor_kernel, weights.densor_bias])
-    inputs = [
-        np.eye(1, VALUES, dtype=np.float32),
-        *np.zeros((2, 1, UNITS), np.float32),
-        np.zeros((1, VALUES), np.float32),
-    ]
+    inputs = {
+        "x": np.eye(1, VALUES, dtype=np.float32),
+        "a": np.zeros((1, UNITS), np.float32),
+        "c": np.zeros((1, UNITS), np.float32),
+        "clash": np.zeros((1, VALUES), np.float32),
+    }
     actions: dict[str, tuple[int, Callable[[], object]]] = {
         "ours": (100, stepping(NumpyNetwork(weights))),
         _PREDICT: (2, lambda: model.predict(inputs, verbose=0)),

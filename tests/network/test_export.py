@@ -42,9 +42,7 @@ def written(path: Path, model: Any) -> Path:
 def test_the_keras_model_has_the_same_probabilities(size: tuple[int, int, int, float]) -> None:
     """Guards against: a Keras model that differs from the network that plays in context, mask or state."""
     weights = random_weights(*size)
-    assert (
-        export.max_probability_difference(export.keras_step_function(export.make_keras_model(weights)), weights) <= SAME
-    )
+    assert export.max_probability_difference(export.make_keras_model(weights), weights) <= SAME
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -65,10 +63,7 @@ def test_a_difference_anywhere_is_seen(name: str) -> None:
     """Guards against: a wrong export that passes the check."""
     weights = random_weights(12, 5, 4, 2.0)
     other = replace(weights, **{name: getattr(weights, name) * np.float32(1.1)})
-    assert (
-        export.max_probability_difference(export.keras_step_function(export.make_keras_model(other)), weights)
-        > 10 * SAME
-    )
+    assert export.max_probability_difference(export.make_keras_model(other), weights) > 10 * SAME
 
 
 @pytest.mark.parametrize("bundle", [modern_bundle(), classic_bundle()], ids=["modern", "classic"])

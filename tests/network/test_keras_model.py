@@ -108,8 +108,8 @@ def test_weights_from_keras_layers_play_the_same() -> None:
     model = keras_model.single_step_model(LSTM_cell, densor, 9)
     weights = keras_model.weights_from_layers(LSTM_cell, densor)
     state = LstmState(*np.random.default_rng(1).normal(size=(2, 6)).astype(np.float32))
-    inputs = [np.eye(9, dtype=np.float32)[[3]], state.a[None], state.c[None], np.zeros((1, 9), np.float32)]
-    logits, a, c = model(inputs)
+    x, clash = np.eye(9, dtype=np.float32)[[3]], np.zeros((1, 9), np.float32)
+    outputs = model({"x": x, "a": state.a[None], "c": state.c[None], "clash": clash})
     stepped = NumpyNetwork(weights).step(3, np.zeros(0, np.intp), None, state)
-    for one, other in ((logits, stepped), (a, state.a), (c, state.c)):
-        np.testing.assert_allclose(one.numpy()[0], other, atol=1e-6)
+    for name, other in (("logits", stepped), ("next_a", state.a), ("next_c", state.c)):
+        np.testing.assert_allclose(outputs[name].numpy()[0], other, atol=1e-6)

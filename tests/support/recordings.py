@@ -60,12 +60,11 @@ from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_s
 from sideman.core.settings.schema import with_values  # noqa: E402
 from sideman.playing.assembly import Performance, load_performance, resumed_engine, state_of  # noqa: E402
 from sideman.render.render import render_take  # noqa: E402
-from sideman.takes import replay as takes  # noqa: E402
 from sideman.takes.folder import TakeFolder  # noqa: E402
 from sideman.takes.journal import Journal  # noqa: E402
 from sideman.takes.lines import settings_to_json  # noqa: E402
 from sideman.takes.midi_file import TakeMidiFile  # noqa: E402
-from support.takes import perform_with_reports, recorded_take  # noqa: E402
+from support.takes import clock_config, perform_with_reports, recorded_take  # noqa: E402
 
 RECORDED = ROOT / "recorded"
 RENDERS = RECORDED / "renders.json"
@@ -429,7 +428,7 @@ def record(scene: Scene, folder: Path) -> Journal:
     """The take of a scene, played by this version of the program."""
     settings = settings_of(scene.keys)
     made = load_performance(settings, load_chart(settings))
-    clocks, waits = takes.clock_config(made.settings, made.chart), cycle(scene.oversleeps)
+    clocks, waits = clock_config(made), cycle(scene.oversleeps)
     engine = made.make_engine(0.1, clocks=clocks)
     if scene.goes_on:
         perform_with_reports(made, phrases(25, 7), 7.3, engine=engine)
@@ -472,9 +471,7 @@ def midi_hash(journal: Journal) -> str:
         recorded = json.loads(next(lines))["settings"]
     known = {name: value for name, value in settings_to_json(journal.header.settings).items() if name in recorded}
     with patch("sideman.takes.midi_file.settings_to_json", return_value=known):
-        midi = TakeMidiFile(journal.header)
-        for report in journal.reports():
-            midi.add_report(report)
+        midi = TakeMidiFile(journal.header, journal.reports())
     return hashlib.sha256(midi.contents()).hexdigest()[:16]
 
 

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from sideman.core.engine import Engine
 from sideman.core.events import Command, MidiEvent, Report
-from sideman.playing.assembly import Performance
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.playing.assembly import Performance, make_clock_source
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
 from sideman.takes import replay as takes
@@ -29,10 +30,15 @@ def take_names() -> Iterator[str]:
     return (f"Name-{number}" for number in count())
 
 
-def take_recorder(folder: Path, *, record: bool = True, minutes: int = 5, limit_mb: int = 500) -> Writer:
-    """A recorder of takes in `folder`."""
+def take_recorder(folder: Path, header: TakeHeader, *, record: bool = True, limit_mb: int = 500) -> Writer:
+    """A recorder of takes in `folder`, of a performance with this header."""
     settings = replace(performance().settings.takes, record=record, limit_mb=limit_mb)
-    return Writer(TakeFolder(folder), settings, minutes, take_names())
+    return Writer(TakeFolder(folder), settings, take_names(), header)
+
+
+def clock_config(made: Performance) -> ClockConfig:
+    """The clocks with which the daemon begins a performance, without a Link session."""
+    return ClockConfig(make_clock_source(made.settings, made.chart), made.settings.tempo.clock_out)
 
 
 def perform_with_reports(
@@ -48,12 +54,9 @@ def perform_with_reports(
     return header, output.reports, output
 
 
-def recorded_take(
-    folder: Path, header: TakeHeader, reports: Iterable[Report], recorder: Writer | None = None
-) -> Journal:
+def recorded_take(folder: Path, header: TakeHeader, reports: Iterable[Report], limit_mb: int = 500) -> Journal:
     """Record the take of such a performance."""
-    recorder = take_recorder(folder) if recorder is None else recorder
-    recorder.start(header)
+    recorder = take_recorder(folder, header, limit_mb=limit_mb)
     for report in reports:
         recorder.record(report)
     recorder.close()

@@ -24,7 +24,7 @@ from sideman.takes.midi_file import TakeMidiFile
 from support.fakes import performance
 from support.performances import PHRASE
 from support.recordings import ticks
-from support.takes import perform_with_reports, recorded_take, replay_take
+from support.takes import clock_config, perform_with_reports, recorded_take, replay_take
 
 
 @pytest.mark.parametrize("tick", [47, 48, 96, 144])
@@ -32,7 +32,7 @@ from support.takes import perform_with_reports, recorded_take, replay_take
 def test_totals_do_not_count_the_time_while_stopped(tick: int, later: float, tmp_path: Path) -> None:
     """Guards against a stop, while a note is on its way, that becomes a slow tempo in the file and in the list."""
     made = performance(tempo__source="midi-clock", play__rate="eighth", play__swing=0.5)
-    engine = made.make_engine(0.1, clocks=takes.clock_config(made.settings, made.chart))
+    engine = made.make_engine(0.1, clocks=clock_config(made))
     clock = ticks(1.02, 120, 24 * 6, 0.001) + ticks(4.02, 120, 24 * 6, 0.001)
     stop = clock[tick][0] + later
     first: list[tuple[float, MidiEvent | Command]] = [(1.0, ClockStart()), *(each for each in clock if each[0] < stop)]
@@ -76,11 +76,9 @@ def test_a_journal_cut_off_anywhere_is_read_up_to_its_last_line(percent: int, to
         assert not replay_take(cut, made).difference
         assert not replay_take(takes.complete_journal(cut, folder), made).difference
         ended = takes.complete_journal(cut, folder)
-        assert ended.is_complete
+        assert ended.written_totals is not None
         assert list(ended.reports()) == whole[: kept - 1]
-        midi = TakeMidiFile(ended.header)
-        for report in whole[: kept - 1]:
-            midi.add_report(report)
+        midi = TakeMidiFile(ended.header, whole[: kept - 1])
         assert folder.midi(ended.name).read_bytes() == midi.contents()
         assert len(mido.MidiFile(file=io.BytesIO(midi.contents())).tracks) == 3
 
@@ -147,9 +145,9 @@ def test_impossible_totals_are_counted_again(change: dict[str, Any], tmp_path: P
     changed = {"total": {**json.loads(last)["total"], **change}}
     right.path.write_bytes(b"".join([*lines, json.dumps(changed, separators=(",", ":")).encode() + b"\n"]))
     journal = Journal(right.path)
-    assert not journal.is_complete
+    assert journal.written_totals is None
     assert journal.totals() == right.totals()
-    assert takes.complete_journal(journal, TakeFolder(tmp_path)).is_complete
+    assert takes.complete_journal(journal, TakeFolder(tmp_path)).written_totals is not None
     assert right.path.read_bytes() == b"".join([*lines, last])
 
 

@@ -30,6 +30,7 @@ from sideman.takes import replay as takes
 from sideman.takes.folder import TakeFolder
 from sideman.takes.journal import Journal, TakeHeader
 from sideman.takes.midi_file import TICKS_PER_BEAT
+from sideman.takes.recorder import _RecentBars, _TakeWriter
 from support.fakes import performance
 from support.performances import PHRASE
 from support.takes import perform_with_reports, recorded_take, replay_take, take_recorder
@@ -41,8 +42,7 @@ def test_the_files_are_complete_at_every_bar_line(tmp_path: Path) -> None:
     """Guards against a kill -9 that costs more than the bar being played."""
     made = performance(play__rate="eighth")
     header, reports, _ = perform_with_reports(made, PHRASE, 9.0)
-    recorder, folder = take_recorder(tmp_path), TakeFolder(tmp_path)
-    recorder.start(header)
+    recorder, folder = take_recorder(tmp_path, header), TakeFolder(tmp_path)
     started = checked = 0.0
     for report in reports:
         recorder.record(report)
@@ -63,7 +63,7 @@ def test_a_take_that_grows_too_large_continues_in_another(tmp_path: Path, monkey
     monkeypatch.setattr("sideman.takes.recorder._MEGABYTE", 40_000)
     made = performance(play__rate="sixteenth", tempo__bpm=300)
     header, reports, _ = perform_with_reports(made, [], 20.0)
-    recorded_take(tmp_path, header, reports, take_recorder(tmp_path, limit_mb=1))
+    recorded_take(tmp_path, header, reports, limit_mb=1)
     folder = TakeFolder(tmp_path)
     names = folder.names()
     assert len(names) > 1
@@ -86,8 +86,7 @@ def test_a_folder_that_cannot_be_written_is_reported_once(
     header, reports, _ = perform_with_reports(made, PHRASE, 24.0)
     place = tmp_path / "takes"
     place.write_text("not a folder")
-    recorder = take_recorder(place)
-    recorder.start(header)
+    recorder = take_recorder(place, header)
     with caplog.at_level(logging.INFO):
         for report in reports:
             if isinstance(report, Advanced) and report.second > 12 and place.is_file():
@@ -117,8 +116,7 @@ def test_a_full_disk_leaves_no_half_lines(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", write)
-    recorder = take_recorder(tmp_path)
-    recorder.start(header)
+    recorder = take_recorder(tmp_path, header)
     for report in reports:
         second = report.second if isinstance(report, Advanced) else second
         recorder.record(report)
@@ -137,8 +135,7 @@ def test_a_take_whose_files_are_deleted_continues_in_another(
     monkeypatch.setattr("sideman.takes.recorder.RETRY_S", 4.0)
     made = performance(play__rate="eighth")
     header, reports, _ = perform_with_reports(made, PHRASE, 24.0)
-    folder, recorder = TakeFolder(tmp_path / "takes"), take_recorder(tmp_path / "takes")
-    recorder.start(header)
+    folder, recorder = TakeFolder(tmp_path / "takes"), take_recorder(tmp_path / "takes", header)
     is_deleted = False
     for report in reports:
         if isinstance(report, Advanced) and report.second > 6 and not is_deleted:
@@ -161,12 +158,11 @@ def test_waiting_lines_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     header, reports, _ = perform_with_reports(performance(play__rate="eighth"), [], 20.0)
     place = tmp_path / "takes"
     place.write_text("not a folder")
-    recorder = take_recorder(place)
-    recorder.start(header)
+    recorder = take_recorder(place, header)
     for report in reports:
         recorder.record(report)
-        assert recorder._writer is not None
-        assert recorder._writer._waiting_bytes < 10_000
+        assert isinstance(recorder._sink, _TakeWriter)
+        assert len(recorder._sink._waiting) < 10_000
     with pytest.raises((CannotCreate, DiskError)):
         recorder.keep()
     recorder.close()
@@ -174,10 +170,9 @@ def test_waiting_lines_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_last_minutes_can_be_kept(tmp_path: Path) -> None:
     """Guards against losing the best solo of the evening because record was not pressed."""
-    made = performance()
+    made = performance(play__capture_minutes=1)
     header, reports, _ = perform_with_reports(made, PHRASE, 80.0)
-    recorder = take_recorder(tmp_path, record=False, minutes=1)
-    recorder.start(header)
+    recorder = take_recorder(tmp_path, header, record=False)
     folder = TakeFolder(tmp_path)
     for report in reports:
         if isinstance(report, Advanced) and 20 < report.second < 21 and not folder.names():
@@ -192,27 +187,25 @@ def test_the_last_minutes_can_be_kept(tmp_path: Path) -> None:
     assert not part.header.whole
     assert part.totals().seconds == pytest.approx(61, abs=3)
     assert mido.MidiFile(folder.midi(part.name)).length == pytest.approx(part.totals().seconds, abs=0.1)
-    assert recorder._recent is not None
-    assert recorder._recent._bytes < 40_000
+    assert isinstance(recorder._sink, _RecentBars)
+    assert recorder._sink._bytes < 40_000
 
 
 def test_with_zero_minutes_nothing_is_remembered(tmp_path: Path) -> None:
     """Guards against recording somebody who has switched it off."""
-    header, reports, _ = perform_with_reports(performance(), [], 5.0)
-    recorder = take_recorder(tmp_path, record=False, minutes=0)
-    recorder.start(header)
+    header, reports, _ = perform_with_reports(performance(play__capture_minutes=0), [], 5.0)
+    recorder = take_recorder(tmp_path, header, record=False)
     for report in reports:
         recorder.record(report)
-    assert recorder._recent is not None
-    assert not recorder._recent._lines
+    assert isinstance(recorder._sink, _RecentBars)
+    assert not recorder._sink._lines
     with pytest.raises(Unavailable, match="capture_minutes"):
         recorder.keep()
 
 
-def keep_take(folder: Path, header: TakeHeader, reports: list[Report], minutes: int = 5) -> Journal:
+def keep_take(folder: Path, header: TakeHeader, reports: list[Report]) -> Journal:
     """The take that `keep` saves at the end of a performance that is not recorded."""
-    recorder = take_recorder(folder, record=False, minutes=minutes)
-    recorder.start(header)
+    recorder = take_recorder(folder, header, record=False)
     for report in reports:
         recorder.record(report)
     return Journal(TakeFolder(folder).journal(Path(recorder.keep()).stem))
@@ -246,7 +239,7 @@ def test_a_partial_take_begins_with_the_settings_of_its_start(tmp_path: Path) ->
     ]
     after = (70.0, ChangeSettings((("play.seed", 11), ("play.temperature", 0.5))))
     header, reports, _ = perform_with_reports(performance(play__capture_minutes=1), [*before, after], 80.0)
-    began = keep_take(tmp_path, header, reports, minutes=1).header
+    began = keep_take(tmp_path, header, reports).header
     assert not began.whole
     assert (began.seed, began.settings.play.seed) == (9, 9)
     assert began.settings.play.mode == "duet"
@@ -260,7 +253,7 @@ def test_a_take_with_a_gap_is_not_whole(at_first: int, tmp_path: Path) -> None:
         (second, ChangeSettings((("play.capture_minutes", minutes),))) for second, minutes in ((4.0, 0), (8.5, 5))
     ]
     header, reports, _ = perform_with_reports(performance(play__capture_minutes=at_first), switches, 20.0)
-    journal = keep_take(tmp_path, header, reports, minutes=at_first)
+    journal = keep_take(tmp_path, header, reports)
     assert not journal.header.whole
     assert journal.header.start == 20.0
     assert journal.totals().seconds == pytest.approx(10, abs=0.1)
@@ -270,8 +263,7 @@ def test_a_take_with_a_gap_is_not_whole(at_first: int, tmp_path: Path) -> None:
 def test_keep_saves_the_take_being_recorded(tmp_path: Path) -> None:
     """Guards against a second copy, or an error, for those who ask to keep what is being recorded."""
     header, reports, _ = perform_with_reports(performance(), [], 5.0)
-    recorder = take_recorder(tmp_path)
-    recorder.start(header)
+    recorder = take_recorder(tmp_path, header)
     for report in reports[:-3]:
         recorder.record(report)
     assert Path(recorder.keep()).is_file()

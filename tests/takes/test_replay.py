@@ -42,7 +42,7 @@ from sideman.takes.midi_file import TICKS_PER_BEAT
 from support.fakes import classic_bundle, modern_bundle, performance, tempo_change
 from support.performances import PHRASE
 from support.recordings import ticks
-from support.takes import perform_with_reports, recorded_take, replay_take
+from support.takes import clock_config, perform_with_reports, recorded_take, replay_take
 
 OTHER = parse_changes("| Fm7 Bb7 | Ebmaj7 |", COMMON_TIME, "test")
 MIXED = parse_changes("3/4 Am7 | 2/4 D7 | 7/8 Gmaj7 C", COMMON_TIME, "test")
@@ -81,7 +81,7 @@ def test_a_replay_sends_the_same_events(
     """Guards against a recorded performance that cannot be had again, above all where late notes were left out."""
     made = performance(play__rate=rate, play__mode=mode, play__count_in=count_in, tempo__clock_out=clock_out)
     waits = cycle(late)
-    engine = made.make_engine(0.1, clocks=takes.clock_config(made.settings, made.chart))
+    engine = made.make_engine(0.1, clocks=clock_config(made))
     header, reports, _ = perform_with_reports(made, items, 6.0, lambda: next(waits), engine)
     with tempfile.TemporaryDirectory() as folder:
         journal = recorded_take(Path(folder), header, reports)
@@ -93,7 +93,7 @@ def test_a_replay_sends_the_same_events(
 def test_a_take_with_a_midi_clock_is_replayed(tmp_path: Path) -> None:
     """Guards against takes that cannot be replayed, or whose file has another tempo, for players who follow a DAW."""
     made = performance(tempo__source="midi-clock", play__rate="eighth")
-    engine = made.make_engine(0.1, clocks=takes.clock_config(made.settings, made.chart))
+    engine = made.make_engine(0.1, clocks=clock_config(made))
     first: list[tuple[float, MidiEvent | Command]] = [
         (0.5, SetPortPeriod(0.0)),
         (1.0, ClockStart()),
@@ -114,7 +114,7 @@ def test_a_take_with_a_midi_clock_is_replayed(tmp_path: Path) -> None:
 def test_a_take_with_a_link_session_is_replayed(tmp_path: Path) -> None:
     """Guards against takes that cannot be replayed for players who use Ableton Link."""
     made = performance(tempo__source="link", play__rate="eighth", tempo__clock_out=True)
-    engine = made.make_engine(0.1, clocks=takes.clock_config(made.settings, made.chart))
+    engine = made.make_engine(0.1, clocks=clock_config(made))
     states = [(1 + at / 10, LinkState(120.0, at / 5 + (0.02 if at % 7 else 0.0), at > 10, 1)) for at in range(120)]
     faster = [(13.1 + at / 10, LinkState(150.0, 24 + at / 4, at < 50, 2)) for at in range(60)]
     header, reports, _ = perform_with_reports(
@@ -145,7 +145,7 @@ def test_a_take_that_reached_its_end_is_replayed(tmp_path: Path) -> None:
     """Guards against a false difference after the last chorus, caused by the time that the machine took to end it."""
     keys: dict[str, Any] = {"chart__choruses": 1, "tempo__clock_out": True, "midi__lamp": 50}
     made = performance(play__rate="eighth", **keys)
-    engine = made.make_engine(0.1, clocks=takes.clock_config(made.settings, made.chart))
+    engine = made.make_engine(0.1, clocks=clock_config(made))
     header, reports, _ = perform_with_reports(made, [], 100.0, lambda: 0.0003, engine)
     journal = recorded_take(tmp_path, header, reports)
     assert journal.totals().seconds == pytest.approx(8.0, abs=0.01)

@@ -114,8 +114,8 @@ def _export(args: argparse.Namespace) -> None:
 
         try:
             if kind == "keras":
-                model = export.make_keras_model(bundle.weights)
-                content, step = export.keras_file_bytes(model), export.keras_step_function(model)
+                step = export.make_keras_model(bundle.weights)
+                content = export.keras_file_bytes(step)
             else:
                 content = export.litert_file_bytes(bundle.weights)
                 step = export.litert_step_function(content)

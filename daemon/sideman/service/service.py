@@ -44,7 +44,7 @@ from sideman.playing.state import load_state, save_state, state_folder
 from sideman.service.main_loop import MainLoop, yield_to_player
 from sideman.service.systemd import SystemdNotifier
 from sideman.service.wakeup import STOP_SIGNALS, ReportQueue, Wakeup
-from sideman.takes.replay import make_header, make_recorder
+from sideman.takes.replay import make_header, prepare_recorder
 
 if TYPE_CHECKING:
     from sideman.sound.live import LiveSynth  # loaded only with --sound
@@ -99,10 +99,10 @@ class Service:
                 resumes = self._settings.play.resume and self._settings.play.seed is None
                 saved = load_state(_state_file()) if resumes else None
                 self._mark_playing(ports)
-                recorder = make_recorder(performance)
+                start_recorder = prepare_recorder(performance)
                 prepare_interpreter()
                 engine = self._make_engine(performance, saved)  # from here to the first beat, nothing slow
-                recorder.start(make_header(performance, engine))
+                recorder = start_recorder(make_header(performance, engine))
                 self._log_start(performance, engine, ports)
                 output = ports if self._sound is None else self._sound.with_ports(ports)
                 player = Player(engine, output, self._inbox, self._reports.put)

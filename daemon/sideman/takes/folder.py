@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import re
 from pathlib import Path
@@ -29,6 +30,8 @@ _NAME = re.compile(r"\w[\w .’'-]*")
 _SMALL_BYTES = 1_000_000
 """A MIDI file up to this size is rewritten at each bar line, one of twice the size at every second one, and so on."""
 
+_log = logging.getLogger(__name__)
+
 
 class TakeFolder(Struct, frozen=True):
     """The takes in the folder at `path`, which need not exist."""
@@ -46,9 +49,7 @@ class TakeFolder(Struct, frozen=True):
     def names(self) -> list[str]:
         """The names of all takes, the oldest first."""
         with contextlib.suppress(OSError):
-            files = (entry.name for entry in os.scandir(self.path))
-            names = (file.removesuffix(JOURNAL) for file in files if file.endswith(JOURNAL))
-            return sorted(name for name in names if _NAME.fullmatch(name))
+            return sorted(path.stem for path in self.path.glob(f"*{JOURNAL}") if _NAME.fullmatch(path.stem))
         return []
 
     def find(self, name: str) -> Path:
@@ -80,18 +81,17 @@ class TakeFolder(Struct, frozen=True):
         for path in (*unfinished, midi, self.journal(name)):  # the journal last: takes are found by it
             path.unlink(missing_ok=True)
 
-    def prune(self, limit: int) -> list[str]:
-        """Delete the oldest takes until all takes fill at most `limit` bytes; return the names of the deleted."""
-        sizes, deleted = {name: self.size(name) for name in self.names()}, []
+    def prune(self, limit: int) -> None:
+        """Delete the oldest takes until all takes fill at most `limit` bytes, and log the names of the deleted."""
+        sizes = {name: self.size(name) for name in self.names()}
         total = sum(sizes.values())
         for name, size in sizes.items():
             if total <= limit:
                 break
             with contextlib.suppress(UsageError, OSError):
                 self.delete(name)
-                deleted.append(name)
                 total -= size
-        return deleted
+                _log.info("take %s deleted: the takes were larger than takes.limit_mb", name)
 
 
 def take_folder(named: str | None) -> TakeFolder:
@@ -110,14 +110,11 @@ def is_folder(journal: Path) -> bool:
 def is_recording(journal: Path) -> bool:
     """Whether a process is writing the journal now."""
     try:
-        if not journal.is_file():
-            return False
-        with journal.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
+        if journal.is_file():
+            with journal.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
     return False
 
 
@@ -125,10 +122,9 @@ class OpenTake:
     """The files of a take that is being written. Every method may raise OSError, and then leaves no half line."""
 
     def __init__(self, folder: TakeFolder, header: TakeHeader) -> None:
-        self.name = header.name
-        self._midi = folder.midi(header.name)
+        self.header = header
+        self.path, self.midi_path = folder.journal(header.name), folder.midi(header.name)
         folder.path.mkdir(parents=True, exist_ok=True)
-        self.path = folder.journal(header.name)
         self.size = self.midi_size = 0
         self._bars = 0
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -172,7 +168,7 @@ class OpenTake:
 
     def write_midi(self, contents: bytes, *, sync: bool = False) -> None:
         """Replace the MIDI file; `sync` waits for the disk."""
-        write_whole(self._midi, contents, sync=sync)
+        write_whole(self.midi_path, contents, sync=sync)
         self.midi_size = len(contents)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ line is not read.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -74,12 +74,13 @@ class TakeHeader(msgspec.Struct, frozen=True):
 
     def encode(self) -> bytes:
         """The first line of the file."""
-        fields = {
+        line = {
+            "format": JOURNAL_FORMAT,
+            "version": JOURNAL_VERSION,
             **msgspec.structs.asdict(self),
             "settings": settings_to_json(self.settings),
             "chart": msgspec.to_builtins(WrittenChart.of(self.chart)),
         }
-        line = {"format": JOURNAL_FORMAT, "version": JOURNAL_VERSION, **fields}
         text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace") + b"\n"
 
@@ -108,10 +109,13 @@ class TakeTotals(msgspec.Struct, kw_only=True):
     skipped: Annotated[float, msgspec.Meta(ge=0, le=MAX_TIME)] = 0.0
 
     @classmethod
-    def for_header(cls, header: TakeHeader) -> TakeTotals:
-        """The totals of a take with this header and no reports yet."""
+    def for_header(cls, header: TakeHeader, reports: Iterable[Report] = ()) -> TakeTotals:
+        """The totals of a take with this header and these first reports."""
         start = header.first_beat
-        return cls(start=start, bars=header.count_in_bars, beat=start, seconds=0.0, played=0, heard=0)
+        totals = cls(start=start, bars=header.count_in_bars, beat=start, seconds=0.0, played=0, heard=0)
+        for report in reports:
+            totals.add_report(report)
+        return totals
 
     def add_report(self, report: Report) -> None:
         """Count the next report."""
@@ -130,26 +134,16 @@ class TakeTotals(msgspec.Struct, kw_only=True):
                 self.played += 1
             case events.NoteHeard(_, events.NoteOn()):
                 self.heard += 1
-            case _:
-                pass
-
-    @property
-    def beats(self) -> float:
-        """How many beats the take lasts."""
-        return self.beat - self.start - self.skipped
 
     @property
     def bpm(self) -> float:
         """The mean tempo, or 0 for a take of no length."""
-        return 60 * self.beats / self.seconds if self.seconds > 1e-6 else 0.0
+        beats = self.beat - self.start - self.skipped
+        return 60 * beats / self.seconds if self.seconds > 1e-6 else 0.0
 
     def encode(self) -> bytes:
         """The last line of the file."""
-        return encode_line(_TotalsLine(self))
-
-
-class _TotalsLine(msgspec.Struct):
-    total: TakeTotals
+        return encode_line({"total": self})
 
 
 class Journal:
@@ -160,24 +154,18 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size_bytes = self.read_to = 0
-        """The size of the file, and the end of the last line that was read."""
         with open_file(self.path) as file:
             first = file.readline(MAX_JOURNAL_LINE_BYTES)
             self._reports_start = self.read_to = len(first)
+            """`read_to` is the end of the last line that was read."""
             self.header = self._read_header(first)
-            self.size_bytes = file.seek(0, 2)
             self.written_totals = self._read_totals(file)
+            """The last line, with the totals; None if it is missing."""
 
     @property
     def name(self) -> str:
         """The take's name, which is that of its files."""
         return self.path.stem
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the last line, with the totals, is there."""
-        return self.written_totals is not None
 
     def reports(self) -> Iterator[Report]:
         """All reports, in order, up to the last whole line."""
@@ -199,12 +187,7 @@ class Journal:
 
     def totals(self) -> TakeTotals:
         """The totals of the take; they are counted if the file does not hold them."""
-        if self.written_totals is not None:
-            return self.written_totals
-        totals = TakeTotals.for_header(self.header)
-        for report in self.reports():
-            totals.add_report(report)
-        return totals
+        return self.written_totals or TakeTotals.for_header(self.header, self.reports())
 
     def _error_at(self, number: int, reason: str) -> UnreadableInput:
         return UnreadableInput(f"{printable(self.path)}:{number}: {printable(reason)}")
@@ -234,12 +217,12 @@ class Journal:
 
     def _read_totals(self, file: BinaryIO) -> TakeTotals | None:
         """The totals of the last line, if there are any and they can be true."""
-        file.seek(max(self._reports_start, self.size_bytes - 1000))
-        last = file.read().splitlines(keepends=True)[-1:]
-        if not last or not last[0].startswith(_TOTALS_START) or not last[0].endswith(b"}}\n"):
+        file.seek(max(self._reports_start, file.seek(0, 2) - 1000))
+        *_, last = file.read().splitlines(keepends=True) or [b""]
+        if not (last.startswith(_TOTALS_START) and last.endswith(b"}}\n")):
             return None
         try:
-            totals = msgspec.json.decode(last[0], type=_TotalsLine).total
+            totals = msgspec.json.decode(last, type=dict[str, TakeTotals])["total"]
         except (ValueError, RecursionError):
             return None
         as_begun = totals.start == self.header.first_beat

@@ -32,28 +32,29 @@ _MAX_REASON_LENGTH = 300
 
 def encode_report(report: RecordedReport) -> bytes:
     """The line of a report, with its line break."""
+    line: msgspec.Struct = report
     match report:
         case InputReceived(second, beat, item):
             if isinstance(item, events.SetChart):
-                return encode_line(_InputLine(second, beat, _SetChartLine(WrittenChart.of(item.chart))))
-            if isinstance(item, events.ChangeSettings):
-                written = tuple((name, setting_to_json(name, value)) for name, value in item.values)
-                return encode_line(_InputLine(second, beat, _ChangeSettingsLine(written)))
-            return encode_line(_InputLine(second, beat, item))
+                line = _InputLine(second, beat, _SetChartLine(WrittenChart.of(item.chart)))
+            elif isinstance(item, events.ChangeSettings):
+                values = tuple((name, _setting_to_json(name, value)) for name, value in item.values)
+                line = _InputLine(second, beat, _ChangeSettingsLine(values))
+            else:
+                line = _InputLine(second, beat, item)
         case BarStarted(beat, meter, changes):
-            return encode_line(_BarStartedLine(beat, str(meter), tuple((at, chord.text) for at, chord in changes)))
+            line = _BarStartedLine(beat, str(meter), tuple((at, chord.text) for at, chord in changes))
         case BarPlayed(number, chords, choices):
             lines = tuple(
                 _ChoiceLine(each.tick, each.length, each.index, each.value.text, each.pitch, each.velocity)
                 for each in choices
             )
-            return encode_line(_BarPlayedLine(number, tuple(chord.text for chord in chords), lines))
-        case _:
-            return encode_line(report)
+            line = _BarPlayedLine(number, tuple(chord.text for chord in chords), lines)
+    return encode_line(line)
 
 
-def encode_line(content: msgspec.Struct) -> bytes:
-    """Any struct as a line of JSON, with its line break."""
+def encode_line(content: object) -> bytes:
+    """Any struct, or a dict of structs, as a line of JSON, with its line break."""
     return _ENCODER.encode(content) + b"\n"
 
 
@@ -99,10 +100,10 @@ def explain(error: msgspec.ValidationError) -> str:
 
 def settings_to_json(settings: Settings) -> dict[str, Any]:
     """Every key with its value as people write it."""
-    return {name: setting_to_json(name, value_of(settings, name)) for name in KEYS}
+    return {name: _setting_to_json(name, value_of(settings, name)) for name in KEYS}
 
 
-def setting_to_json(name: str, value: object) -> object:
+def _setting_to_json(name: str, value: object) -> object:
     """`value` as people write it for the key `name`, but bindings as a tagged array and pitches as numbers."""
     match value:
         case Bindings():

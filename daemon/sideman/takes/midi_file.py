@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sideman.core import events
 from sideman.core.chart.chart import Meter
@@ -35,42 +35,31 @@ class TrackWriter:
         self._data = bytearray()
         self._sounding: dict[tuple[int, int], None] = {}
 
-    def add(self, tick: int, message: tuple[int, ...]) -> None:
-        """Add a channel message."""
-        self._advance_to(tick)
-        self._data += bytes(message)
+    def add(self, tick: int, message: Sequence[int]) -> None:
+        """Add a channel message or a meta event."""
+        self._data += _variable_length(max(0, tick - self.current_tick)) + bytes(message)
+        self.current_tick = max(self.current_tick, tick)
         kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1])
         if kind == 0x90:
             self._sounding[key] = None
         elif kind == 0x80:
             self._sounding.pop(key, None)
 
-    def meta(self, tick: int, kind: int, content: bytes) -> None:
-        """Add a meta event."""
-        self._advance_to(tick)
-        self._data += _encode_meta(kind, content)
-
-    def chunk(self, head: bytes, end: int, pending: Iterable[tuple[int, int, bytes]] = ()) -> bytes:
-        """The track as a chunk of a file: the bytes `head`, the events, the `pending` meta events, the end.
+    def chunk(self, end: int, head: bytes = b"", pending: Iterable[tuple[int, bytes]] = ()) -> bytes:
+        """The track as a chunk of a file: the bytes `head`, the events, the `pending` events and their ticks, the end.
 
         It ends at tick `end` or at the last event; notes that still sound are released there.
         """
         rest, now = bytearray(), self.current_tick
-        for tick, kind, content in pending:
-            rest += _variable_length(max(0, tick - now)) + _encode_meta(kind, content)
+        releases = [(end, bytes((0x80 | channel, pitch, 0))) for channel, pitch in self._sounding]
+        for tick, event in (*pending, *releases, (end, _meta_event(_END, b""))):
+            rest += _variable_length(max(0, tick - now)) + event
             now = max(now, tick)
-        for channel, pitch in self._sounding:
-            rest += _variable_length(max(0, end - now)) + bytes((0x80 | channel, pitch, 0))
-            now = max(now, end)
-        rest += _variable_length(max(0, end - now)) + _encode_meta(_END, b"")
         return b"".join((b"MTrk", struct.pack(">I", len(head) + len(self._data) + len(rest)), head, self._data, rest))
 
-    def _advance_to(self, tick: int) -> None:
-        self._data += _variable_length(max(0, tick - self.current_tick))
-        self.current_tick = max(self.current_tick, tick)
 
-
-def _encode_meta(kind: int, content: bytes) -> bytes:
+def _meta_event(kind: int, content: bytes | str) -> bytes:
+    content = content.encode("utf-8", "replace") if isinstance(content, str) else content
     return bytes((0xFF, kind)) + _variable_length(len(content)) + content
 
 
@@ -83,17 +72,19 @@ def _variable_length(number: int) -> bytes:
 
 
 class TakeMidiFile:
-    """The MIDI file of the take with this header."""
+    """The MIDI file of the take with this header and these first reports."""
 
-    def __init__(self, header: TakeHeader) -> None:
+    def __init__(self, header: TakeHeader, reports: Iterable[events.Report] = ()) -> None:
         self._start = header.first_beat
         self._conductor_track, self._played_track, self._heard_track = TrackWriter(), TrackWriter(), TrackWriter()
+        self._played_track.add(0, _meta_event(_NAME, "played"))
+        self._heard_track.add(0, _meta_event(_NAME, "heard"))
         self._header = header
         self._opening_meter = self._meter = header.chart.meter_at(header.start)
         self._head = _conductor_head(header, self._opening_meter)
         self._meter_tick = 0  # where a meter was last written
         self._chord = ""
-        self._markers: deque[tuple[int, int, bytes]] = deque()  # of bars reported ahead of time
+        self._markers: deque[tuple[int, bytes]] = deque()  # of bars reported ahead of time
         self._end_tick = 0
         self._beat_us = _microseconds(header.settings.tempo.bpm)
         self._has_exact_tempo = header.settings.tempo.source == "internal"
@@ -101,6 +92,8 @@ class TakeMidiFile:
         self._is_anchored = header.whole  # otherwise the second of the first beat is still to be found
         self._last_point = header.second, header.first_beat
         self._skew_s = 0.0  # by how much the clock is ahead of the file, which leaves out the time while stopped
+        for report in reports:
+            self.add_report(report)
 
     def set_header(self, header: TakeHeader) -> None:
         """Take over the header when the take has got its name."""
@@ -115,7 +108,7 @@ class TakeMidiFile:
                 for at, chord in changes:
                     if chord.text != self._chord:
                         self._chord = chord.text
-                        self._markers.append((self._tick(beat + at), _MARKER, chord.text.encode("utf-8", "replace")))
+                        self._markers.append((self._tick(beat + at), _meta_event(_MARKER, chord.text)))
             case events.EventSent(_, beat, event) if isinstance(event, _PLAYED):
                 self._played_track.add(self._tick(beat), encode(event))
             case events.NoteHeard(beat, note):
@@ -126,17 +119,14 @@ class TakeMidiFile:
                     self._heard_track.add(self._tick(beat), encode(item))
             case events.Advanced(second, beat) | events.PlayerEnded(second, beat):
                 self._advance(second, beat)
-            case _:
-                pass
 
     def contents(self) -> bytes:
         """The bytes of the file."""
         tracks = (self._conductor_track, self._played_track, self._heard_track)
         end = max(self._end_tick, *(track.current_tick for track in tracks))
         head = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), TICKS_PER_BEAT)
-        conductor = self._conductor_track.chunk(self._head, end, self._markers)
-        played = self._played_track.chunk(_text_event(_NAME, "played"), end)
-        return b"".join((head, conductor, played, self._heard_track.chunk(_text_event(_NAME, "heard"), end)))
+        conductor = self._conductor_track.chunk(end, self._head, self._markers)
+        return b"".join((head, conductor, self._played_track.chunk(end), self._heard_track.chunk(end)))
 
     def _tick(self, beat: float) -> int:
         return max(0, round((beat - self._start) * TICKS_PER_BEAT))
@@ -151,7 +141,7 @@ class TakeMidiFile:
             self._opening_meter, self._head = meter, _conductor_head(self._header, meter)
         elif meter != self._meter or (tick - self._meter_tick) % round(meter.quarters * TICKS_PER_BEAT):
             self._meter_tick = tick
-            self._markers.append((tick, _METER, _signature(meter)))
+            self._markers.append((tick, _meter_event(meter)))
         self._meter = meter
 
     def _advance(self, second: float, beat: float, *, immediately: bool = False) -> None:
@@ -178,15 +168,19 @@ class TakeMidiFile:
                 self._beat_us, expected = us, beats * us / 1e6
                 tick = self._tick(self._written_beat)
                 while self._markers and self._markers[0][0] <= tick:
-                    self._conductor_track.meta(*self._markers.popleft())
-                self._conductor_track.meta(tick, _TEMPO, us.to_bytes(3, "big"))
+                    self._conductor_track.add(*self._markers.popleft())
+                self._conductor_track.add(tick, _tempo_event(us))
             else:
                 self._skew_s += seconds - expected  # the music jumped to another place
         self._written_beat, self._written_s = beat, self._written_s + expected
 
 
-def _signature(meter: Meter) -> bytes:
-    return bytes((meter.numerator, meter.denominator.bit_length() - 1, 24, 8))
+def _meter_event(meter: Meter) -> bytes:
+    return _meta_event(_METER, bytes((meter.numerator, meter.denominator.bit_length() - 1, 24, 8)))
+
+
+def _tempo_event(beat_us: int) -> bytes:
+    return _meta_event(_TEMPO, beat_us.to_bytes(3, "big"))
 
 
 def _conductor_head(header: TakeHeader, meter: Meter) -> bytes:
@@ -194,16 +188,9 @@ def _conductor_head(header: TakeHeader, meter: Meter) -> bytes:
     texts = [f"title: {header.chart.info.title}"] if header.chart.info.title else []
     texts += [f"seed: {header.seed}", f"bundle: {header.bundle}", f"recorded {header.date} by sideman {header.sideman}"]
     texts += [f"{name}: {value}" for name, value in settings_to_json(header.settings).items()]
-    events = [
-        _text_event(_NAME, header.name),
-        _variable_length(0) + _encode_meta(_METER, _signature(meter)),
-        _variable_length(0) + _encode_meta(_TEMPO, _microseconds(header.settings.tempo.bpm).to_bytes(3, "big")),
-    ]
-    return b"".join([*events, *(_text_event(_TEXT, text) for text in texts)])
-
-
-def _text_event(kind: int, text: str) -> bytes:
-    return _variable_length(0) + _encode_meta(kind, text.encode("utf-8", "replace"))
+    beat_us = _microseconds(header.settings.tempo.bpm)
+    opening = _meta_event(_NAME, header.name), _meter_event(meter), _tempo_event(beat_us)
+    return b"".join(b"\0" + event for event in (*opening, *(_meta_event(_TEXT, text) for text in texts)))
 
 
 def _microseconds(bpm: float) -> int:

@@ -9,6 +9,7 @@ minute, and meanwhile it keeps the lines in memory, up to a limit.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.core import events
@@ -42,44 +44,30 @@ _log = logging.getLogger(__name__)
 
 
 class TakeRecorder:
-    """Writes takes if `takes.record` is set, otherwise keeps the last `minutes`. `names` are for new takes."""
+    """Writes takes if `takes.record` is set, otherwise keeps the last minutes. `names` are for new takes.
 
-    def __init__(self, folder: TakeFolder, takes: TakesSettings, minutes: int, names: Iterator[str]) -> None:
-        self._store = _TakeStore(folder, takes.limit_mb * _MEGABYTE, names)
-        self._record = takes.record
-        self._minutes = minutes
-        self._header: TakeHeader | None = None  # of a take that would start now
-        self._writer: _TakeWriter | None = None
-        self._recent: _RecentBars | None = None
+    `header` is that of the first take, which gets its name when it is written.
+    """
 
-    def start(self, header: TakeHeader) -> None:
-        """Begin a take. `header` gets its name when it is written."""
-        self._header = header
-        self._writer = _TakeWriter(self._store, header) if self._record else None
-        self._recent = None if self._record else _RecentBars(header)
+    def __init__(self, folder: TakeFolder, takes: TakesSettings, names: Iterator[str], header: TakeHeader) -> None:
+        store = _TakeStore(folder, takes.limit_mb * _MEGABYTE, names)
+        self._header = header  # of a take that would start now
+        self._sink = _TakeWriter(store, header) if takes.record else _RecentBars(store, header)
 
     def record(self, report: Report) -> None:
         """Record the next report. Problems of the disk are logged, never raised."""
-        if self._header is None:
-            return
+        header = self._header
         if isinstance(report, RecordedReport):
-            if self._writer is not None:
-                self._writer.add(report, self._header)
-            if self._recent is not None:
-                self._recent.add(report, 60.0 * self._minutes, self._header)
-        header = self._header  # it is kept up to date for a take that starts later
+            self._sink.add(report, header)
         match report:
             case events.SettingsChanged(values):
                 settings = with_values(header.settings, values)
                 seed = dict(values).get("play.seed")
                 self._header = replace(header, settings=settings, seed=seed if isinstance(seed, int) else header.seed)
-                self._minutes = settings.play.capture_minutes
             case events.ModeChanged(mode):
                 self._header = replace(header, settings=with_values(header.settings, [("play.mode", mode)]))
             case InputReceived(_, _, events.SetChart(chart)):
                 self._header = replace(header, chart=chart)
-            case _:
-                pass
 
     def keep(self) -> str:
         """Save the last minutes as a take and return the path of its MIDI file.
@@ -87,16 +75,13 @@ class TakeRecorder:
         While a take is being written, update its files instead. Raises Unavailable if nothing is kept in memory,
         CannotCreate or DiskError.
         """
-        if self._writer is not None:
-            return self._writer.keep()
-        if self._recent is None or not self._minutes:
+        if isinstance(self._sink, _RecentBars) and not self._header.settings.play.capture_minutes:
             raise Unavailable("no minutes are kept in memory: play.capture_minutes is 0")
-        return self._recent.keep(self._store)
+        return self._sink.keep()
 
     def close(self) -> None:
         """End the take: the music is over."""
-        if self._writer is not None:
-            self._writer.close()
+        self._sink.close()
 
 
 def timestamp() -> str:
@@ -104,30 +89,23 @@ def timestamp() -> str:
     return datetime.now(tz=UTC).astimezone().isoformat(timespec="seconds")
 
 
-class _TakeStore:
+class _TakeStore(Struct, frozen=True):
     """The folder for new takes, and their names. All takes together fill at most `limit` bytes."""
 
-    def __init__(self, folder: TakeFolder, limit: int, names: Iterator[str]) -> None:
-        self.folder = folder
-        self.limit = limit
-        self._names = names
+    folder: TakeFolder
+    limit: int
+    names: Iterator[str]
 
-    def open_take(self, header: TakeHeader) -> tuple[OpenTake, TakeHeader]:
-        """Create the files of a new take; also return its header with the name in it. Raises OSError."""
+    def open_take(self, header: TakeHeader) -> OpenTake:
+        """Create the files of a new take, whose header gets its name here. Raises OSError."""
         date = datetime.fromisoformat(header.date)
-        for name in islice(self._names, _MAX_NAME_TRIES):
-            named = replace(header, name=f"{date:%Y-%m-%d-%H%M%S}-{name}")
+        for name in islice(self.names, _MAX_NAME_TRIES):
             try:
-                return OpenTake(self.folder, named), named
+                return OpenTake(self.folder, replace(header, name=f"{date:%Y-%m-%d-%H%M%S}-{name}"))
             except FileExistsError:
                 if not self.folder.path.is_dir():
                     raise
         raise FileExistsError(f"{self.folder.path}: all names that were tried are taken")
-
-    def prune(self) -> None:
-        """Delete the oldest takes if all takes together are too large."""
-        for name in self.folder.prune(self.limit):
-            _log.info("take %s deleted: the takes were larger than takes.limit_mb", name)
 
 
 def partial_header(header: TakeHeader, beat: float) -> TakeHeader:
@@ -141,36 +119,31 @@ class _TakeWriter:
     def __init__(self, store: _TakeStore, header: TakeHeader) -> None:
         self._store = store
         self._open_take: OpenTake | None = None
-        self._pruned_at = 0
         self._retry_at: float | None = None  # the disk fails; the second of the next try
-        self._lines: list[bytes] = []
-        self._waiting_bytes = 0
         self._bar_over = False
         self._second = self._updated_at = header.second
-        self._is_discarded = False  # lines were lost: another take starts at the next bar line
         self._start(header)
 
     def _start(self, header: TakeHeader) -> None:
         self._header, self._midi = header, TakeMidiFile(header)
         self._totals = TakeTotals.for_header(header)
-        self._lines, self._waiting_bytes, self._is_discarded = [], 0, False
+        self._waiting = bytearray()  # lines
+        self._pruned_at = 0
+        self._is_over = False  # it was closed, or lines were lost: another take starts at the next bar line
 
     def add(self, report: RecordedReport, next_header: TakeHeader) -> None:
         """Add a report. `next_header` is that of a take that would start now."""
         if isinstance(report, BarStarted):
             self._bar_over = True
-            too_large = self._open_take is not None and self._open_take.total_size > self._store.limit // 4
-            if too_large:
+            if self._open_take is not None and self._open_take.total_size > self._store.limit // 4:
                 self.close()
-            if too_large or self._is_discarded:
+            if self._is_over:
                 self._start(partial_header(next_header, report.beat))
         if isinstance(report, Advanced | InputReceived | PlayerEnded):
             self._second = report.second
-        if self._is_discarded:
+        if self._is_over:
             return
-        line = encode_report(report)
-        self._lines.append(line)
-        self._waiting_bytes += len(line)
+        self._waiting += encode_report(report)
         self._midi.add_report(report)
         self._totals.add_report(report)
         at_bar = self._bar_over and isinstance(report, events.BarPlayed | Advanced)
@@ -182,7 +155,7 @@ class _TakeWriter:
         was_deleted = False
         if self._retry_at is None or self._second >= self._retry_at or last:
             try:
-                self._write(last=last)
+                take = self._write(last=last)
             except OSError as error:
                 if self._retry_at is None:
                     where, why = self._store.folder.path, error.strerror or error
@@ -191,47 +164,42 @@ class _TakeWriter:
                 was_deleted = self._open_take is not None and self._open_take.is_deleted
             else:
                 if self._retry_at is not None:
-                    _log.info("take %s can be written again", self._header.name)
+                    _log.info("take %s can be written again", take.header.name)
                 self._retry_at = None
-        if was_deleted or self._waiting_bytes > MAX_WAITING_BYTES:
-            # Forget the waiting lines; the take ends with what the disk has of it.
+        if last or was_deleted or len(self._waiting) > MAX_WAITING_BYTES:
+            # Forget waiting lines; the take ends with what the disk has of it.
             if self._open_take is not None:
                 self._open_take.close()
-            self._open_take, self._lines, self._waiting_bytes, self._is_discarded = None, [], 0, True
+            self._open_take, self._waiting, self._is_over = None, bytearray(), True
 
-    def _write(self, *, last: bool) -> None:
+    def _write(self, *, last: bool) -> OpenTake:
         if self._open_take is None:
-            self._store.prune()
-            self._open_take, self._header = self._store.open_take(self._header)
-            self._midi.set_header(self._header)
-            self._pruned_at = 0
+            self._store.folder.prune(self._store.limit)
+            self._open_take = self._store.open_take(self._header)
+            self._midi.set_header(self._open_take.header)
         take = self._open_take
-        take.append(b"".join(self._lines))
-        self._lines, self._waiting_bytes = [], 0
+        take.append(bytes(self._waiting))
+        self._waiting.clear()
         if take.is_midi_due() or last:
             take.write_midi(self._midi.contents(), sync=last)
         if take.total_size > self._pruned_at + self._store.limit // 16:
             self._pruned_at = take.total_size
-            self._store.prune()
+            self._store.folder.prune(self._store.limit)
+        return take
 
     def keep(self) -> str:
         """Update the files and return the path of the MIDI file. Raises CannotCreate or DiskError."""
         folder = self._store.folder
-        if self._is_discarded:
+        if self._is_over:
             raise DiskError(f"{folder.path}: the take cannot be written")
         with explain_write_errors(folder.path):
-            self._write(last=True)
-        return str(folder.midi(self._header.name))
+            return str(self._write(last=True).midi_path)
 
     def close(self) -> None:
         """Write the totals and close the files."""
-        if self._is_discarded:
-            return
-        self._lines.append(self._totals.encode())
-        self._update_files(last=True)
-        if self._open_take is not None:
-            self._open_take.close()
-            self._open_take = None
+        if not self._is_over:
+            self._waiting += self._totals.encode()
+            self._update_files(last=True)
 
 
 class _RecordedBar(NamedTuple):
@@ -245,7 +213,8 @@ class _RecordedBar(NamedTuple):
 class _RecentBars:
     """The last minutes of a performance as lines, a bar in one piece."""
 
-    def __init__(self, header: TakeHeader) -> None:
+    def __init__(self, store: _TakeStore, header: TakeHeader) -> None:
+        self._store = store
         self._bars: deque[_RecordedBar] = deque()
         self._header = header  # of a take that would start with `_lines`
         self._lines: list[bytes] = []  # of the bar being played
@@ -253,11 +222,12 @@ class _RecentBars:
         self._second = 0.0
         self._is_whole = True
 
-    def add(self, report: RecordedReport, seconds: float, next_header: TakeHeader) -> None:
-        """Add a report, and forget bars older than `seconds`; 0 keeps nothing.
+    def add(self, report: RecordedReport, next_header: TakeHeader) -> None:
+        """Add a report, and forget bars older than `play.capture_minutes`; 0 keeps nothing.
 
         `next_header` is that of a take that would start now.
         """
+        seconds = 60.0 * next_header.settings.play.capture_minutes
         if not seconds:
             self._bars.clear()
             self._lines, self._bytes, self._is_whole = [], 0, False
@@ -276,7 +246,10 @@ class _RecentBars:
             self._second = report.second
         self._lines.append(encode_report(report))
 
-    def keep(self, store: _TakeStore) -> str:
+    def close(self) -> None:
+        """There is nothing to close: the bars are in memory."""
+
+    def keep(self) -> str:
         """Write the bars as a take and return the path of its MIDI file."""
         lines = b"".join([*(bar.lines for bar in self._bars), *self._lines])
         reports = [decode_report(line) for line in lines.splitlines()]
@@ -284,16 +257,9 @@ class _RecentBars:
         if not self._is_whole:
             bars = (report.beat for report in reports if isinstance(report, BarStarted))
             header = partial_header(header, next(bars, header.start))
-        with explain_write_errors(store.folder.path):
-            take, header = store.open_take(header)
-            try:
-                totals, midi = TakeTotals.for_header(header), TakeMidiFile(header)
-                for report in reports:
-                    totals.add_report(report)
-                    midi.add_report(report)
-                take.append(lines + totals.encode())
-                take.write_midi(midi.contents(), sync=True)
-            finally:
-                take.close()
-            store.prune()
-        return str(store.folder.midi(header.name))
+        with explain_write_errors(self._store.folder.path):
+            with contextlib.closing(self._store.open_take(header)) as take:
+                take.append(lines + TakeTotals.for_header(header, reports).encode())
+                take.write_midi(TakeMidiFile(take.header, reports).contents(), sync=True)
+            self._store.folder.prune(self._store.limit)
+        return str(take.midi_path)

@@ -12,23 +12,22 @@ import contextlib
 import fcntl
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 
 from msgspec import Struct
 
 from sideman import __version__
-from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
 from sideman.core.events import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
-from sideman.core.settings.schema import Settings
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.playing.assembly import Performance, make_clock_source, make_network
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
 from sideman.takes.folder import TakeFolder, take_folder
-from sideman.takes.journal import Journal, TakeHeader, TakeTotals
+from sideman.takes.journal import Journal, TakeHeader
 from sideman.takes.midi_file import TakeMidiFile
 from sideman.takes.recorder import TakeRecorder, timestamp
 from sideman_models.errors import ModelsError
@@ -38,13 +37,13 @@ from sideman_models.network.bundle import load_bundle
 from sideman_models.text import printable
 
 
-def make_recorder(performance: Performance) -> TakeRecorder:
-    """The recorder of a performance. Everything slow is done here, before the music starts."""
+def prepare_recorder(performance: Performance) -> Callable[[TakeHeader], TakeRecorder]:
+    """What makes the recorder of a performance from its header. All that is slow is done here, before the music."""
     settings = performance.settings
     names = _take_names()
     if settings.takes.record:
         names = chain([next(names)], names)
-    return TakeRecorder(take_folder(settings.takes.folder), settings.takes, settings.play.capture_minutes, names)
+    return partial(TakeRecorder, take_folder(settings.takes.folder), settings.takes, names)
 
 
 def _take_names() -> Iterator[str]:
@@ -81,17 +80,14 @@ def complete_journal(journal: Journal, folder: TakeFolder) -> Journal:
 
     A journal that is still being recorded stays as it is. Raises what `Journal` raises, and OSError.
     """
-    if journal.is_complete:
+    if journal.written_totals is not None:
         return journal
-    midi, totals = TakeMidiFile(journal.header), TakeTotals.for_header(journal.header)
     with journal.path.open("r+b") as file, contextlib.suppress(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while it is being recorded
-        for report in journal.reports():
-            midi.add_report(report)
-            totals.add_report(report)
-        write_whole(folder.midi(journal.name), midi.contents())
-        file.truncate(journal.read_to)
-        file.seek(0, 2)
+        write_whole(folder.midi(journal.name), TakeMidiFile(journal.header, journal.reports()).contents())
+        totals = journal.totals()
+        file.seek(journal.read_to)
+        file.truncate()
         file.write(totals.encode())
     return Journal(journal.path)
 
@@ -123,17 +119,15 @@ def engine_at_start(header: TakeHeader, performance: Performance) -> Engine:
     if not header.whole:
         why = "it starts in the middle of the music, so it cannot be played again"
         raise Unavailable(f"{printable(header.name)}: {why}")
-    engine = performance.make_engine(header.second, header.start, clocks=clock_config(header.settings, header.chart))
+    settings = header.settings
+    # A Link session is not asked to change its tempo.
+    clocks = ClockConfig(make_clock_source(settings, header.chart), settings.tempo.clock_out)
+    engine = performance.make_engine(header.second, header.start, clocks=clocks)
     try:
         engine.improviser.restore_state(header.memory, round(header.start * TICKS_PER_QUARTER))
     except (ValueError, KeyError, TypeError, ArithmeticError) as error:
         raise UnreadableInput(f"{printable(header.name)}: the state of its network is impossible: {error}") from None
     return engine
-
-
-def clock_config(settings: Settings, chart: Chart) -> ClockConfig:
-    """The clocks of a performance at its start; a Link session is not asked to change its tempo."""
-    return ClockConfig(make_clock_source(settings, chart), settings.tempo.clock_out)
 
 
 class ReplayClock:
@@ -154,20 +148,18 @@ class ReplayClock:
 
     def wait(self, until: float) -> Arrival | None:  # noqa: ARG002 - the recorded wait counts
         """The input that was received then, or None; at the end of the take, the signal to stop."""
-        report = next(self._recorded, None)
-        arrived = report if isinstance(report, InputReceived) else None
-        if arrived is not None:
-            report = next(self._recorded, None)
+        report, arrival = next(self._recorded, None), None
+        if isinstance(report, InputReceived):
+            arrival, report = Arrival(report.second, report.item), next(self._recorded, None)
         match report:
             case Advanced(second, _, prepared):
                 self._second, self._had_time = second, prepared
-                return None if arrived is None else Arrival(arrived.second, arrived.item)
+                return arrival
             case PlayerEnded(second):
                 self._second, self.ended = second, True
-        if arrived is not None:  # the last line of a take that breaks off
-            self._second = arrived.second
-            return Arrival(arrived.second, arrived.item)
-        return Arrival(self._second, None)
+        if arrival is not None:  # the last line of a take that breaks off
+            self._second = arrival.second
+        return arrival or Arrival(self._second, None)
 
     def woken_at(self, until: float) -> float:  # noqa: ARG002 - the take says when the player woke
         """The second at which the player woke then."""
@@ -186,13 +178,6 @@ class _NullOutput:
         """Send nothing."""
 
 
-def replay(engine: Engine, reports: Iterator[Report], on_report: ReportSink) -> bool:
-    """Let `engine` play to the recorded input; return whether it ended as it did then."""
-    clock = ReplayClock(reports)
-    Player(engine, _NullOutput(), clock, on_report).run()
-    return clock.ended
-
-
 class ReplayResult(Struct, frozen=True):
     """The result of a replay: how many events were the same, and a description of the first that was not."""
 
@@ -206,14 +191,15 @@ class _DifferenceFound(Exception):
 
 def compare_replay(journal: Journal, engine: Engine, on_report: ReportSink) -> ReplayResult:
     """Replay a take on `engine` up to the first event that differs; pass every report to `on_report`."""
-    sent_then = _sent_events(journal.reports())
-    same, difference = 0, ""
+    clock, sent_then = ReplayClock(journal.reports()), _sent_events(journal.reports())
+    same = 0
     first_extra: EventSent | None = None
+    different: tuple[EventSent | None, EventSent | None] | None = None  # then, now
 
     def compare(report: Report) -> None:
-        nonlocal same, difference, first_extra
+        nonlocal same, different, first_extra
         on_report(report)
-        if difference or not isinstance(report, EventSent):
+        if different or not isinstance(report, EventSent):
             return  # notes are still released after the difference
         then = next(sent_then, None)
         if then is None:
@@ -221,36 +207,28 @@ def compare_replay(journal: Journal, engine: Engine, on_report: ReportSink) -> R
         elif then == report:
             same += 1
         else:
-            difference = _describe_difference(then, report)
+            different = then, report
             raise _DifferenceFound
 
     with contextlib.suppress(_DifferenceFound):
-        ended = replay(engine, journal.reports(), compare)
+        Player(engine, _NullOutput(), clock, compare).run()
         missing = next(sent_then, None)
-        if missing is not None or (first_extra is not None and ended):  # a take that was cut off may lack events
-            difference = _describe_difference(missing, first_extra)
-    return ReplayResult(same, difference)
+        if missing is not None or (first_extra is not None and clock.ended):  # a take that was cut off may lack events
+            different = missing, first_extra
+    if different is None:
+        return ReplayResult(same)
+    then, now = ("nothing" if sent is None else f"{sent.event} on beat {sent.beat!r}" for sent in different)
+    return ReplayResult(same, f"then {then}, now {now}")
 
 
 def _sent_events(reports: Iterator[Report]) -> Iterator[EventSent]:
     """The events that were sent, without those after the last `Advanced` of a take that breaks off."""
     waiting: list[EventSent] = []
-    ended = False
     for report in reports:
-        match report:
-            case EventSent():
-                waiting.append(report)
-            case Advanced() | PlayerEnded():
-                yield from waiting
-                waiting, ended = [], isinstance(report, PlayerEnded)
-            case _:
-                pass
-    if ended:
-        yield from waiting
-
-
-def _describe_difference(then: EventSent | None, now: EventSent | None) -> str:
-    def words(sent: EventSent | None) -> str:
-        return "nothing" if sent is None else f"{sent.event} on beat {sent.beat!r}"
-
-    return f"then {words(then)}, now {words(now)}"
+        if isinstance(report, EventSent):
+            waiting.append(report)
+        elif isinstance(report, Advanced | PlayerEnded):
+            yield from waiting
+            waiting = []
+            if isinstance(report, PlayerEnded):
+                yield from (each for each in reports if isinstance(each, EventSent))

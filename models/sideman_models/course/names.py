@@ -48,7 +48,7 @@ REPORT_EVERY = 2000
 DINOSAUR_MODEL = Path(__file__).parent / "dinosaurs"
 
 NAMES_FILE = "names.json"
-_FORMAT = ModelFormat("sideman name model", 1, NAMES_FILE)
+_FORMAT = ModelFormat("name model", 1, NAMES_FILE)
 _ARRAY_NAMES = ("Wax", "Waa", "Wya", "b", "by")
 _INITIAL_LOSS_LETTERS = 7  # the course starts the smoothed loss at that of 7 letters drawn at random
 _LOSS_SMOOTHING = 0.999

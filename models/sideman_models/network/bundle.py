@@ -23,7 +23,7 @@ from sideman_models.network.storage import WEIGHTS_FILE, ModelFormat, check_shap
 from sideman_models.text import sha256_of_lines
 
 VALUES_FILE = "values.json"
-_FORMAT = ModelFormat("sideman bundle", 1, VALUES_FILE)
+_FORMAT = ModelFormat("bundle", 1, VALUES_FILE)
 _ARRAY_NAMES = (
     "LSTM_cell/kernel",
     "LSTM_cell/recurrent_kernel",
@@ -78,15 +78,9 @@ def bundle_folders() -> list[Path]:
 def bundle_names() -> list[str]:
     """Return the names of all bundles, sorted, including those that `find_bundle` finds in a backup."""
     patterns = f"*/{VALUES_FILE}", f".*/*/{VALUES_FILE}"  # the second: in a backup, which is a hidden folder
-    found = {
-        folder / file.parent.name
-        for folder in bundle_folders()
-        for pattern in patterns
-        for file in folder.glob(pattern)
-    }
-    return sorted(
-        {path.name for path in found if path.name[0] != "." and (existing_folder(path) / VALUES_FILE).is_file()}
-    )
+    files = ((folder, file) for folder in bundle_folders() for pattern in patterns for file in folder.glob(pattern))
+    found = {folder / file.parent.name for folder, file in files if file.parent.name[0] != "."}
+    return sorted({path.name for path in found if (existing_folder(path) / VALUES_FILE).is_file()})
 
 
 def find_bundle(name: str) -> Path:

@@ -47,9 +47,7 @@ class PieceEncoder:
     def __init__(self, vocabulary: Vocabulary, context: ContextFeatures) -> None:
         self.vocabulary = vocabulary
         self.context = context
-        self._clash_row_numbers: dict[bytes, int] = {}
-        self._table: list[Flags] = []
-        self._clash_row(np.zeros(len(vocabulary), np.bool_))
+        self._clash_rows = {bytes(len(vocabulary)): 0}  # the row of each set, whose key is its flags, a byte each
 
     def encode(self, piece: Piece) -> EncodedPiece:
         """Encode a piece. Raises `CorpusError` if the context needs chords and the piece has none.
@@ -57,18 +55,15 @@ class PieceEncoder:
         A value without a nearest value in the vocabulary is left out.
         """
         if piece.places is None and self.context.n_rows:
-            raise CorpusError(
-                f"{piece.title}: its values come without chords, but this network needs chords as context"
-            )
+            raise CorpusError(f"{piece.title}: its values come without chords, but this network needs them as context")
         nearest = [self.vocabulary.nearest_index(value) for value in piece.values]
         kept = [step for step, index in enumerate(nearest) if index is not None]
         mapped = sum(self.vocabulary.index_of(value) is None for value in piece.values)
         places = [piece.places[step] for step in kept] if piece.places is not None else []
         clashes = [self._clash_row(clash_mask_at(self.vocabulary, place)) for place in places] or [0] * len(kept)
-        context_rows = np.zeros((len(kept), 0), np.int32)
-        if places and self.context.max_active:
-            context_rows = np.array([self.context.active_rows(place) for place in places], np.int32)
+        rows = np.array([self.context.active_rows(place) for place in places], np.int32)
         indices = np.array([nearest[step] for step in kept], np.int32)
+        context_rows = rows.reshape(len(kept), self.context.max_active)
         return EncodedPiece(indices, context_rows, np.array(clashes, np.int32), mapped, piece.other_feel)
 
     def clash_table(self) -> Flags:
@@ -76,11 +71,7 @@ class PieceEncoder:
 
         Call it when all pieces are encoded: the table grows with every piece, and `clash_rows` point into it.
         """
-        return np.array(self._table)
+        return np.array([np.frombuffer(flags, np.bool_) for flags in self._clash_rows])
 
     def _clash_row(self, clash: Flags) -> int:
-        key = np.packbits(clash).tobytes()
-        if key not in self._clash_row_numbers:
-            self._clash_row_numbers[key] = len(self._table)
-            self._table.append(clash)
-        return self._clash_row_numbers[key]
+        return self._clash_rows.setdefault(clash.tobytes(), len(self._clash_rows))

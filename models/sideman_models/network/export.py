@@ -30,14 +30,13 @@ import tensorflow as tf
 
 from sideman_models.errors import BundleError, ModelsError
 from sideman_models.network.bundle import Bundle, check_weight_arrays, weight_arrays
-from sideman_models.network.keras_model import layers_from_weights, weights_from_layers
+from sideman_models.network.keras_model import Layer, Model, layers_from_weights, single_step_model, weights_from_layers
 from sideman_models.network.lstm import Floats, LstmState, NumpyNetwork, Weights, softmax
 from sideman_models.network.storage import MAX_BYTES
 
-Model = Any
 Tensor = Any
-StepFunction = Callable[[Floats, Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
-"""A step of an exported model, from (x, a, c, clash) to (probabilities, next_a, next_c); shapes as above."""
+StepFunction = Callable[[dict[str, Floats]], Mapping[str, Tensor]]
+"""A step of an exported model, from its inputs to its outputs, both by name; a Keras model is one."""
 
 OUTPUT_NAMES = ("probabilities", "next_a", "next_c")
 _COMPARED_STEPS, _ROW_PROBABILITY, _CLASH_PROBABILITY = 24, 0.2, 0.3
@@ -52,36 +51,11 @@ class NoLiteRT(ModelsError):
 
 def make_keras_model(weights: Weights) -> Model:
     """Make the Keras model of one step with these weights."""
-    n_x = len(weights.kernel)
-    LSTM_cell, densor = layers_from_weights(weights, activation=None)
-    inputs = {name: keras.Input((size,), name=name) for name, size in _input_sizes(weights).items()}
-    x = keras.layers.Reshape((1, n_x), name="reshapor")(inputs["x"])
-    a, _, c = LSTM_cell(x, initial_state=[inputs["a"], inputs["c"]])
-    mask = keras.layers.Rescaling(-weights.penalty, name="mask")
-    logits = keras.layers.Add(name="logits")([densor(a), mask(inputs["clash"])])
+    layers = layers_from_weights(weights, activation=None)
+    model = single_step_model(*layers, len(weights.kernel), weights.penalty)
+    logits, a, c = (model.output[name] for name in ("logits", "next_a", "next_c"))
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
-    return keras.Model(inputs, dict(zip(OUTPUT_NAMES, (probabilities, a, c), strict=True)), name="sideman")
-
-
-def _input_sizes(weights: Weights) -> dict[str, int]:
-    """Return the width of each input."""
-    return {"x": len(weights.kernel), "a": weights.n_a, "c": weights.n_a, "clash": weights.n_values}
-
-
-def keras_step_function(model: Model) -> StepFunction:
-    """Return the step of a model made by `make_keras_model`."""
-    return _step_of(lambda **inputs: model(inputs))
-
-
-def _step_of(run: Callable[..., Mapping[str, Tensor]]) -> StepFunction:
-    """Return the step of a model that is called with its inputs by name and returns its outputs by name."""
-
-    def step(x: Floats, a: Floats, c: Floats, clash: Floats) -> tuple[Floats, Floats, Floats]:
-        outputs = run(x=x, a=a, c=c, clash=clash)
-        probabilities, next_a, next_c = (np.asarray(outputs[name]) for name in OUTPUT_NAMES)
-        return probabilities, next_a, next_c
-
-    return step
+    return keras.Model(model.input, dict(zip(OUTPUT_NAMES, (probabilities, a, c), strict=True)), name="sideman")
 
 
 def keras_file_bytes(model: Model) -> bytes:
@@ -99,9 +73,9 @@ def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
     that layer the penalty is that of `template`, so models of the assignment can be read too. Raises `BundleError` if
     the file is not a Keras model, or the network computes something else than what plays.
     """
-    model = _load_model(path)
-    LSTM_cell = _find_layer(path, model, "LSTM_cell", keras.layers.LSTM)
-    densor = _find_layer(path, model, "densor", keras.layers.Dense)
+    layers = {layer.name: layer for layer in getattr(_load_model(path), "layers", ())}
+    LSTM_cell = _layer(path, layers, "LSTM_cell", keras.layers.LSTM)
+    densor = _layer(path, layers, "densor", keras.layers.Dense)
     for layer, setting, known in (
         (LSTM_cell, "activation", ("tanh",)),
         (LSTM_cell, "recurrent_activation", ("sigmoid",)),
@@ -112,8 +86,7 @@ def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
         found = layer.get_config()[setting]
         if found not in known:
             raise BundleError(f"{path}: {layer.name}: {setting}: {found!r}, but sideman plays only {known[0]!r}")
-    mask = next((layer for layer in model.layers if layer.name == "mask"), None)
-    penalty = template.weights.penalty if mask is None else -float(getattr(mask, "scale", float("nan")))
+    penalty = -float(getattr(layers["mask"], "scale", float("nan"))) if "mask" in layers else template.weights.penalty
     weights = weights_from_layers(LSTM_cell, densor, penalty)
     check_weight_arrays(path, weight_arrays(weights), template.weights.n_values, template.weights.n_context)
     facts = {"imported_from": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "like": template.name}
@@ -147,8 +120,8 @@ def _load_model(path: Path) -> Model:
         raise BundleError(f"{path}: not a Keras model that can be read here: {reason[:200]}") from error
 
 
-def _find_layer(path: Path, model: Model, name: str, kind: type) -> Model:
-    found = next((layer for layer in getattr(model, "layers", ()) if layer.name == name), None)
+def _layer(path: Path, layers: Mapping[str, Layer], name: str, kind: type) -> Layer:
+    found = layers.get(name)
     if not isinstance(found, kind):
         problem = "no such layer" if found is None else f"a layer of type {type(found).__name__}"
         raise BundleError(f"{path}: {name}: {problem}; a layer of type {kind.__name__} is needed")
@@ -173,7 +146,8 @@ def litert_file_bytes(weights: Weights) -> bytes:
         probabilities = tf.nn.softmax(next_a @ w.densor_kernel + w.densor_bias - w.penalty * clash)
         return dict(zip(OUTPUT_NAMES, (probabilities, next_a, next_c), strict=True))
 
-    specs = {name: tf.TensorSpec((1, size), tf.float32, name) for name, size in _input_sizes(w).items()}
+    sizes = {"x": len(w.kernel), "a": w.n_a, "c": w.n_a, "clash": w.n_values}
+    specs = {name: tf.TensorSpec((1, size), tf.float32, name) for name, size in sizes.items()}
     traced = tf.function(step, autograph=False).get_concrete_function(**specs)
     return bytes(converter.from_concrete_functions([traced], tf.Module()).convert())
 
@@ -188,7 +162,8 @@ def litert_step_function(content: bytes) -> StepFunction:
         raise NoLiteRT("neither ai_edge_litert nor this TensorFlow can run LiteRT models")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*deprecated.*")
-        return _step_of(interpreter(model_content=content).get_signature_runner())
+        run = interpreter(model_content=content).get_signature_runner()
+    return lambda inputs: run(**inputs)
 
 
 # -- check
@@ -208,7 +183,8 @@ def max_probability_difference(step: StepFunction, weights: Weights) -> float:
         clash = generator.random(weights.n_values) < _CLASH_PROBABILITY
         x = np.zeros((1, len(weights.kernel)), np.float32)
         x[0, [*([] if value is None else [value]), *(weights.n_values + rows)]] = 1.0
-        probabilities, a, c = step(x, a, c, clash.astype(np.float32)[None])
+        outputs = step({"x": x, "a": a, "c": c, "clash": clash.astype(np.float32)[None]})
+        probabilities, a, c = (np.asarray(outputs[name]) for name in OUTPUT_NAMES)
         expected = softmax(network.step(value, rows, clash, state))
         largest = max(largest, float(np.abs(probabilities[0] - expected).max()))
     return largest

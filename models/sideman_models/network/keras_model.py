@@ -35,15 +35,18 @@ def make_layers(
 
 
 def single_step_model(LSTM_cell: Layer, densor: Layer, n_x: int, penalty: float = 0.0) -> Model:
-    """Make a model of one step of the network.
+    """Make a model of one step of the network, with its inputs and outputs by name.
 
-    Inputs: x (m, n_x), a and c (m, n_a), clash (m, n_values). Outputs: the result of `densor` minus `penalty` where
-    `clash` is 1 (m, n_values), and the next a and c (m, n_a).
+    Inputs: `x` (m, n_x), `a` and `c` (m, n_a), `clash` (m, n_values). Outputs: `logits` (m, n_values), the result of
+    `densor` minus `penalty` where `clash` is 1, and `next_a` and `next_c` (m, n_a).
     """
-    x, clash = keras.Input((n_x,), name="x"), keras.Input((densor.units,), name="clash")
-    a0, c0 = keras.Input((LSTM_cell.units,), name="a"), keras.Input((LSTM_cell.units,), name="c")
-    a, _, c = LSTM_cell(keras.layers.Reshape((1, n_x))(x), initial_state=[a0, c0])
-    return keras.Model([x, a0, c0, clash], [densor(a) - penalty * clash, a, c])
+    sizes = {"x": n_x, "a": LSTM_cell.units, "c": LSTM_cell.units, "clash": densor.units}
+    inputs = {name: keras.Input((size,), name=name) for name, size in sizes.items()}
+    x = keras.layers.Reshape((1, n_x), name="reshapor")(inputs["x"])
+    a, _, c = LSTM_cell(x, initial_state=[inputs["a"], inputs["c"]])
+    mask = keras.layers.Rescaling(-penalty, name="mask")
+    logits = keras.layers.Add(name="logits")([densor(a), mask(inputs["clash"])])
+    return keras.Model(inputs, {"logits": logits, "next_a": a, "next_c": c})
 
 
 def layers_from_weights(weights: Weights, activation: str | None = "softmax") -> tuple[Layer, Layer]:
@@ -59,9 +62,7 @@ def layers_from_weights(weights: Weights, activation: str | None = "softmax") ->
 
 def weights_from_layers(LSTM_cell: Layer, densor: Layer, penalty: float = 0.0) -> Weights:
     """Return the weights of the two layers, to be stepped in NumPy or saved in a bundle."""
-    kernel, recurrent, bias = LSTM_cell.cell.get_weights()
-    densor_kernel, densor_bias = densor.get_weights()
-    return Weights(kernel, recurrent, bias, densor_kernel, densor_bias, penalty)
+    return Weights(*[*LSTM_cell.cell.get_weights(), *densor.get_weights(), penalty])
 
 
 class TensorFlowNetwork:
@@ -71,10 +72,8 @@ class TensorFlowNetwork:
         self.n_a, self.n_values, self.n_context = weights.n_a, weights.n_values, weights.n_context
         self.penalty, n_x = weights.penalty, len(weights.kernel)
         model = single_step_model(*layers_from_weights(weights, activation=None), n_x, weights.penalty)
-        self._model = model
-        shapes = (n_x, weights.n_a, weights.n_a, weights.n_values)
-        signature = [tf.TensorSpec((1, size), tf.float32) for size in shapes]
-        self._step = tf.function(lambda *inputs: model(list(inputs)), input_signature=signature, autograph=False)
+        signature = {name: tf.TensorSpec((1, one.shape[1]), tf.float32) for name, one in model.input.items()}
+        self._step = tf.function(model, input_signature=[signature], autograph=False)
         self._x = np.zeros((1, n_x + 1), np.float32)  # the last column is 'no row'; it is cut off
         self._no_clash = np.zeros((1, weights.n_values), np.float32)
         self.step(None, np.zeros(0, np.intp), None, LstmState.zero(weights.n_a))  # compile before playing
@@ -86,10 +85,10 @@ class TensorFlowNetwork:
             self._x[0, value] = 1.0
         self._x[0, self.n_values + rows] = 1.0
         clashes = self._no_clash if clash is None else clash.astype(np.float32)[None]
-        logits, a, c = self._step(self._x[:, :-1], state.a[None], state.c[None], clashes)
-        np.copyto(state.a, a.numpy()[0])
-        np.copyto(state.c, c.numpy()[0])
-        return np.asarray(logits.numpy()[0], np.float32)
+        next_step = self._step({"x": self._x[:, :-1], "a": state.a[None], "c": state.c[None], "clash": clashes})
+        np.copyto(state.a, next_step["next_a"].numpy()[0])
+        np.copyto(state.c, next_step["next_c"].numpy()[0])
+        return np.asarray(next_step["logits"].numpy()[0], np.float32)
 
 
 def library_versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sideman_models.network.bundle import Bundle
+from sideman_models.text import count_noun
 
 
 def model_card(bundle: Bundle, facts: Mapping[str, Any], pictures: Sequence[tuple[str, str]] = ()) -> str:
@@ -47,19 +48,11 @@ def _music_section(facts: Mapping[str, Any]) -> list[str]:
 def _training_section(facts: Mapping[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in facts["made_with"].items())
     base = facts.get("from")
-    start = (
-        [f"Training started from the network {base['name']} (weights {base['weights_sha256']}).", ""] if base else []
-    )
-    return [
-        "## Training",
-        "",
-        *start,
-        "```",
-        facts["command"],
-        "```",
-        "",
-        f"{facts['epochs']} epoch{'' if facts['epochs'] == 1 else 's'} ({facts['ended']}), with {versions}.",
-    ]
+    lines = ["## Training", ""]
+    if base:
+        lines += [f"Training started from the network {base['name']} (weights {base['weights_sha256']}).", ""]
+    lines += ["```", facts["command"], "```", ""]
+    return [*lines, f"{count_noun(facts['epochs'], 'epoch')} ({facts['ended']}), with {versions}."]
 
 
 def _figures_section(bundle: Bundle, facts: Mapping[str, Any]) -> list[str]:
@@ -68,15 +61,8 @@ def _figures_section(bundle: Bundle, facts: Mapping[str, Any]) -> list[str]:
     lines = ["## Prediction of unseen music", ""]
     figures = facts["figures"].get("unseen")
     if figures is None:
-        reason = facts.get("kept_back", "too few pieces to hold any out")
-        return [*lines, f"Not measured: {reason}."]
-    rows = [(name.replace("_", " "), value) for name, value in figures.items() if value is not None]
-    return [
-        *lines,
-        f"Measured on titles that were held out from training: {facts['kept_back']}.",
-        f"The same titles decided which epoch was kept: epoch {facts['best_epoch']}.",
-        "",
-        "| figure | |",
-        "| --- | --- |",
-        *(f"| {name} | {value} |" for name, value in rows),
-    ]
+        return [*lines, f"Not measured: {facts.get('kept_back', 'too few pieces to hold any out')}."]
+    lines.append(f"Measured on titles that were held out from training: {facts['kept_back']}.")
+    lines.append(f"The same titles decided which epoch was kept: epoch {facts['best_epoch']}.")
+    rows = [f"| {name.replace('_', ' ')} | {value} |" for name, value in figures.items() if value is not None]
+    return [*lines, "", "| figure | |", "| --- | --- |", *rows]

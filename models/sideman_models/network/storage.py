@@ -29,37 +29,39 @@ from sideman_models.network.lstm import Floats
 WEIGHTS_FILE, CARD_FILE = "weights.npz", "CARD.md"
 MAX_BYTES = 1 << 28
 _BACKUP_MARK = "-old-"
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
     """Make `path` a folder of the files `contents` (bytes by file name), or leave it as it was.
 
-    The new folder is written beside `path`. Then the old one is moved aside, the new one takes its place, and the old
-    one is deleted. If an earlier save was killed in between, its old folder is put back first. Raises `OSError`.
+    The new folder is written in a hidden folder beside `path`. Then the old one is moved there, the new one takes its
+    place, and the old one is deleted. If an earlier save was killed in between, its old folder is put back first.
+    Raises `OSError`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if (backup := existing_folder(path)) != path:
         backup.rename(path)
         shutil.rmtree(backup.parent, ignore_errors=True)
-    new_folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    hidden = Path(tempfile.mkdtemp(prefix=f".{path.name}{_BACKUP_MARK}", dir=path.parent))
+    old_folder, new_folder = hidden / path.name, hidden / f"{path.name}-new"
     try:
+        new_folder.mkdir()
         for name, content in contents.items():
             write_whole(new_folder / name, content)
         new_folder.chmod(0o755)
-        _replace_folder(path, new_folder)
+        if path.exists():
+            path.rename(old_folder)
+        new_folder.rename(path)
     finally:
-        shutil.rmtree(new_folder, ignore_errors=True)
+        if old_folder.exists() and not path.exists():  # the new folder could not take its place
+            old_folder.rename(path)
+        shutil.rmtree(hidden, ignore_errors=True)
     for backup in _backup_folders(path):
         shutil.rmtree(backup.parent, ignore_errors=True)
 
 
 def existing_folder(path: Path) -> Path:
-    """Return where the folder `path` is.
-
-    That is `path` itself, or its newest backup if a save was killed between moving the old folder aside and moving the
-    new one into its place.
-    """
+    """Return `path`, or its newest backup if a save was killed after it had moved the old folder to a hidden one."""
     if path.exists():
         return path
     return max(_backup_folders(path), key=lambda backup: backup.stat().st_mtime, default=path)
@@ -73,21 +75,6 @@ def _backup_folders(path: Path) -> list[Path]:
     return []
 
 
-def _replace_folder(path: Path, new_folder: Path) -> None:
-    if not path.exists():
-        new_folder.rename(path)
-        return
-    hidden = Path(tempfile.mkdtemp(prefix=f".{path.name}{_BACKUP_MARK}", dir=path.parent))
-    path.rename(hidden / path.name)
-    try:
-        new_folder.rename(path)
-    except OSError:
-        (hidden / path.name).rename(path)
-        raise
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-
-
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file. Raises `BundleError` if it cannot be read or is larger than `MAX_BYTES`."""
     try:
@@ -99,17 +86,12 @@ def read_bytes(path: Path) -> bytes:
 class ModelFormat(Struct, frozen=True):
     """A kind of trained model: a folder of its weights, its card, and a JSON file `file` that describes it.
 
-    The JSON file states the `name` and the `version` of the format, and the sha256 of the weights.
+    The JSON file states the format, which is `sideman` and the `kind`, its `version`, and the sha256 of the weights.
     """
 
-    name: str
+    kind: str
     version: int
     file: str
-
-    @property
-    def kind(self) -> str:
-        """What such a model is called in messages."""
-        return self.name.partition(" ")[2]
 
     def write(
         self,
@@ -125,8 +107,16 @@ class ModelFormat(Struct, frozen=True):
         """
         if folder.exists() and not (folder / self.file).is_file():
             raise BundleError(f"{folder}: something that is not a {self.kind} is already there")
-        weights = _pack_arrays(arrays)
-        stated = {"format": self.name, "version": self.version, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+        archive_bytes = io.BytesIO()
+        with zipfile.ZipFile(archive_bytes, "w", zipfile.ZIP_DEFLATED) as archive:
+            for array_name, array in arrays.items():
+                member = io.BytesIO()
+                np.lib.format.write_array(member, np.ascontiguousarray(array, np.float32), allow_pickle=False)
+                # `ZipInfo` has a date of its own, so the same numbers give the same bytes.
+                archive.writestr(zipfile.ZipInfo(f"{array_name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
+        weights = archive_bytes.getvalue()
+        sha256 = hashlib.sha256(weights).hexdigest()
+        stated = {"format": f"sideman {self.kind}", "version": self.version, "weights_sha256": sha256}
         text = json.dumps({**stated, **description}, indent=1, ensure_ascii=False) + "\n"
         # A byte of the command line that was not UTF-8 is written as an escape.
         stated_bytes, card_bytes = (content.encode(errors="backslashreplace") for content in (text, card))
@@ -142,25 +132,16 @@ class ModelFormat(Struct, frozen=True):
             description = json.loads(read_bytes(path))
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{path}: not a JSON file: {error}") from error
-        if not isinstance(description, dict) or description.get("format") != self.name:
-            raise BundleError(f'{path}: format: not a {self.kind} of sideman (its format would be "{self.name}")')
+        if not isinstance(description, dict) or description.get("format") != f"sideman {self.kind}":
+            raise BundleError(
+                f'{path}: format: not a {self.kind} of sideman (its format would be "sideman {self.kind}")'
+            )
         found = description.get("version")
         if found != self.version:
             too_old = "; this program is too old for it" if isinstance(found, int) and found > self.version else ""
             raise BundleError(f"{path}: version: {found!r}, but this program reads {self.version}{too_old}")
         arrays = _read_arrays(folder / WEIGHTS_FILE, description.get("weights_sha256"), names)
         return description, arrays, card.read_text("utf-8", "replace") if card.is_file() else ""
-
-
-def _pack_arrays(arrays: Mapping[str, Floats]) -> bytes:
-    """Return the content of an .npz file of these arrays, in float32. The same numbers give the same bytes."""
-    archive_bytes = io.BytesIO()
-    with zipfile.ZipFile(archive_bytes, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(array, np.float32), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH), member.getvalue(), zipfile.ZIP_DEFLATED)
-    return archive_bytes.getvalue()
 
 
 def _read_arrays(path: Path, sha256: object, names: Sequence[str]) -> dict[str, Floats]:
@@ -197,16 +178,14 @@ def _read_arrays(path: Path, sha256: object, names: Sequence[str]) -> dict[str, 
         raise BundleError(f"{path}: not a complete .npz file: {error}") from error
 
 
-def check_shapes(
-    path: Path, arrays: Mapping[str, Floats], shapes: Mapping[str, tuple[int, ...]], sizes_text: str
-) -> None:
+def check_shapes(path: Path, arrays: Mapping[str, Floats], shapes: Mapping[str, tuple[int, ...]], sizes: str) -> None:
     """Check that every array has its shape in `shapes`, is not empty, and holds only finite numbers.
 
-    `sizes_text` names the sizes that the shapes follow from, for the error message. Raises `BundleError`.
+    `sizes` names the sizes that the shapes follow from, for the error message. Raises `BundleError`.
     """
     for name, shape in shapes.items():
         array = arrays[name]
         if array.shape != shape or not array.size:
-            raise BundleError(f"{path}: {name}: shape {array.shape}, but {sizes_text} need {shape}")
+            raise BundleError(f"{path}: {name}: shape {array.shape}, but {sizes} need {shape}")
         if not np.isfinite(array).all():
             raise BundleError(f"{path}: {name}: holds numbers that are not finite")
