@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.control.connection import MAX_LINE_BYTES, MAX_UNSENT_BYTES
 from sideman.control.protocol import (
     REQUESTS,
     BeatEvent,
@@ -29,7 +28,9 @@ from sideman.control.protocol import (
 )
 from sideman.control.server import (
     MAX_CLIENTS,
+    MAX_LINE_BYTES,
     MAX_MISTAKES,
+    MAX_UNSENT_BYTES,
     REQUESTS_PER_CLIENT,
     REQUESTS_PER_ROUND,
     ROUND_S,
