@@ -36,7 +36,7 @@ from sideman.control.server import (
     ROUND_S,
     ControlServer,
 )
-from sideman.control.unix_listener import UnixListener
+from sideman.control.socket_file import UnixListener
 from sideman.core.errors import Unavailable, UsageError
 from support.control import SocketClient, served_socket
 

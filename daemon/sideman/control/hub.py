@@ -20,10 +20,9 @@ from msgspec import Struct
 from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.osc import OscPort, OscServer
-from sideman.control.paths import socket_path
 from sideman.control.protocol import Event
 from sideman.control.server import ControlServer
-from sideman.control.unix_listener import UnixListener
+from sideman.control.socket_file import UnixListener, socket_path
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
 from sideman.core.settings.schema import Settings, settings_line
 from sideman.core.text import format_bar

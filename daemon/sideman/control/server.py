@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 
 from sideman.control.codec import ReceivedRequest, encode_line
 from sideman.control.protocol import Answer, Event, Refusal, Request, WatchRequest
-from sideman.control.unix_listener import UnixListener
+from sideman.control.socket_file import UnixListener
 from sideman.core.errors import SidemanError
 
 MAX_CLIENTS = 64  # at a time
