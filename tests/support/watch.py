@@ -52,9 +52,9 @@ from sideman.core.events import (  # noqa: E402
     Report,
     SettingsChanged,
 )
-from sideman.watch.keys import KEY_HELP  # noqa: E402
 from sideman.watch.model import WatchState  # noqa: E402
 from sideman.watch.screen import UTF8, Glyphs, draw_screen  # noqa: E402
+from sideman.watch.view import KEY_HELP  # noqa: E402
 from support.fakes import performance, play_on_fake_clock  # noqa: E402
 
 GOLDEN = ROOT / "golden"

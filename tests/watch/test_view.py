@@ -43,7 +43,6 @@ from sideman.control.protocol import (
     StatusEvent,
 )
 from sideman.watch import plain, watch
-from sideman.watch.keys import KEY_HELP
 from sideman.watch.model import WatchState, read_message
 from sideman_models.text import printable
 from support.processes import TIMEOUT_S, daemon_environment
@@ -54,6 +53,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from sideman.watch.screen import ASCII, UTF8, Glyphs, draw_screen, glyphs_for
+from sideman.watch.view import KEY_HELP
 from support.watch import (
     GOLDEN,
     PICTURE_SECOND,
