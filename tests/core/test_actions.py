@@ -32,7 +32,8 @@ def test_an_action_can_be_bound_and_requested(action: Action) -> None:
 def test_an_action_has_its_own_key() -> None:
     """Guards against: a key of the live view that performs another action than the view says."""
     pytest.importorskip("rich")
-    from sideman.watch.view import ACTION_KEYS, KEY_HELP, QUIT_KEYS
+    from sideman.watch.screen import KEY_HELP
+    from sideman.watch.view import ACTION_KEYS, QUIT_KEYS
 
     assert len(ACTION_KEYS) == sum(action.key != "" for action in ACTIONS.values())
     assert not ACTION_KEYS.keys() & {*QUIT_KEYS, "+", "-", "="}

@@ -24,14 +24,13 @@ from sideman_models.text import printable
 
 NoteSource = Literal["own", "comp", "heard", "next"]
 
-MAX_NOTES = 1000
-"""Notes that are kept: more than any terminal can show."""
-MAX_LOG_LINES = 20
+_MAX_NOTES = 1000  # that are kept: more than any terminal can show
+_MAX_LOG_LINES = 20
 _MAX_AHEAD_BEATS = 1.0  # beats; without events the music is assumed to go on in tempo for this long
 _JUMP_BACK_BEATS = 0.5  # beats; a step back of more than this means that the music continues somewhere else
 _EPSILON_BEATS = 1e-6  # beats; for positions that were rounded in the daemon
+# The fields of events that the state keeps under the same names:
 _KEPT_FIELDS = ("mode", "doing", "rolling", "bpm", "seed", "ports", "clock", "top", "chord", "next_chord")
-"""The fields of events that the state keeps under the same names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +49,16 @@ class WatchState:
 
     title: str = ""
     bars: tuple[tuple[str, ...], ...] = ()
-    meters: tuple[Meter, ...] = (Meter(4, 4),)
-    """The meter of each bar."""
+    meters: tuple[Meter, ...] = (Meter(4, 4),)  # of each bar
     sections: tuple[tuple[int, str], ...] = ()
-    top: float = 0.0
-    """The beat on which the chart began."""
-    bars_before: int = 0
-    """The number of bars that were played before that."""
+    top: float = 0.0  # the beat on which the chart began
+    bars_before: int = 0  # the number of bars that were played before that
     chord: str = ""
     next_chord: str = ""
     bpm: float | None = None
     rolling: bool = True
     mode: str = ""
-    requested_mode: str = ""
-    """A mode that the user has requested, until it takes effect."""
+    requested_mode: str = ""  # by the user, until it takes effect
     doing: str = ""
     seed: int | None = None
     ports: str = ""
@@ -71,15 +66,13 @@ class WatchState:
     next_note: protocol.NextNote | None = None
     counts: dict[str, int] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
-    log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MAX_LOG_LINES))
+    log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_MAX_LOG_LINES))
     """Level and text of the last lines, the newest at the end."""
-    last_event_s: float | None = None
-    """The second of the last event."""
-    _bar_line_beats: tuple[float, ...] = (0.0, 4.0)
-    """The beats from the top of the chart to its bar lines, and to its end."""
+    last_event_s: float | None = None  # its second
+    _bar_line_beats: tuple[float, ...] = (0.0, 4.0)  # from the top of the chart to its bar lines, and to its end
     _beat: float | None = None
     _beat_s: float = 0.0
-    _notes: deque[ViewNote] = field(default_factory=lambda: deque(maxlen=MAX_NOTES))
+    _notes: deque[ViewNote] = field(default_factory=lambda: deque(maxlen=_MAX_NOTES))
     _held_onsets: dict[int, float] = field(default_factory=dict)
 
     def apply_event(self, event: protocol.Message | None, second: float) -> None:
@@ -150,9 +143,8 @@ class WatchState:
     def notes(self, beat: float) -> Iterator[ViewNote]:
         """Return the notes that are kept. Those that the player still holds end at `beat`."""
         yield from self._notes
-        yield from (
-            ViewNote("heard", pitch, onset, max(onset, beat)) for pitch, onset in list(self._held_onsets.items())
-        )
+        for pitch, onset in self._held_onsets.items():
+            yield ViewNote("heard", pitch, onset, max(onset, beat))
 
     def pitch_name(self, pitch: int) -> str:
         """Return the name of a MIDI pitch in the key of the player's instrument; empty if there is none."""

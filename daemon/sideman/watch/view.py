@@ -15,6 +15,7 @@ import threading
 import time
 import tty
 from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from typing import TextIO
 
 from rich.console import Console
@@ -33,19 +34,14 @@ ACTION_KEYS = {action.key: action for action in ACTIONS.values() if action.key}
 QUIT_KEYS = ("q", "Q")
 _TEMPERATURE, _MAX_TEMPERATURE = "play.temperature", 5.0
 _TEMPERATURE_STEPS = {"+": 0.1, "=": 0.1, "\x1b[A": 0.1, "-": -0.1, "\x1b[B": -0.1}  # the arrows up and down among them
-KEY_HELP = "  ".join(["q quit", *(f"{key} {action.name}" for key, action in ACTION_KEYS.items()), "+- temp"])
 _KEY = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
-_CONTROL_CHARACTERS = 6  # their index in what tcgetattr returns
 _FRAME_INTERVAL_S = 0.1  # the shortest time between two pictures
 _MAX_WAITING_LINES = 5000  # lines that may wait to be taken in; then the thread that reads them waits
 _ERASE = (ControlType.ERASE_IN_LINE, 2)
 
 
-def run_view(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], None] | None = None) -> int:
-    """Show on the terminal `stream` what comes in `lines`, until they end or the user leaves. Return the exit status.
-
-    With `send`, which sends a request to the daemon, keys do more than leave.
-    """
+def run_view(lines: Iterable[str], stream: TextIO, send: Callable[[Request], None]) -> None:
+    """Show on the terminal `stream` what comes in `lines`, until they end or the user leaves. See `watch`."""
     view = TerminalView(stream, send)
     incoming: queue.Queue[str | None] = queue.Queue(_MAX_WAITING_LINES)
     threading.Thread(target=_read_lines, args=(lines, incoming), name="socket", daemon=True).start()
@@ -57,7 +53,6 @@ def run_view(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], 
     if view.feed_ended:
         stream.write("the daemon has ended\n")
         stream.flush()
-    return 0
 
 
 def _read_lines(lines: Iterable[str], incoming: queue.Queue[str | None]) -> None:
@@ -73,7 +68,7 @@ def _read_lines(lines: Iterable[str], incoming: queue.Queue[str | None]) -> None
 class TerminalView:
     """Shows a daemon on a terminal. `feed_ended`: no more lines will come; `user_quit`: the user wants to leave."""
 
-    def __init__(self, stream: TextIO, send: Callable[[Request], None] | None) -> None:
+    def __init__(self, stream: TextIO, send: Callable[[Request], None]) -> None:
         self.console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self.feed_ended = False
         self.user_quit = False
@@ -82,7 +77,6 @@ class TerminalView:
         self._send = send
         self._glyphs = glyphs_for(stream.encoding, os.environ)
         self._drawn_lines: list[Text] = []
-        self._size = (0, 0)
         self._last_drawn: tuple[object, ...] = ()
         self._change_count = 0
 
@@ -91,7 +85,7 @@ class TerminalView:
         for key in read_keys(keys, _FRAME_INTERVAL_S):
             self.user_quit = self.user_quit or key in QUIT_KEYS
             request = request_for_key(key, self._state)
-            if self._send is not None and request is not None:
+            if request is not None:
                 with contextlib.suppress(OSError):  # the daemon has ended; then the lines end, too
                     self._send(request)
                 self._state.apply_request(request)
@@ -117,17 +111,15 @@ class TerminalView:
         shown = (size, self._change_count, int(beat * FINE_COLUMNS), quiet_s)
         if shown == self._last_drawn:
             return
+        lines = draw_screen(self._state, second, *size, self._glyphs)
+        if self._last_drawn[:1] != (size,):
+            self._drawn_lines, self.console.size = [], size
         self._last_drawn = shown
-        lines = draw_screen(self._state, second, *size, self._glyphs, KEY_HELP if self._send else "q quit")
-        if size != self._size:
-            self._size, self._drawn_lines = size, []
-            self.console.size = size
         with self.console:  # in one go
-            for row, line in enumerate(lines):
-                if row < len(self._drawn_lines) and self._drawn_lines[row] == line:
-                    continue
-                self.console.control(Control((ControlType.CURSOR_MOVE_TO, 0, row), _ERASE))
-                self.console.print(line, end="", no_wrap=True, overflow="ignore", crop=True)
+            for row, (line, before) in enumerate(zip_longest(lines, self._drawn_lines)):
+                if line != before:
+                    self.console.control(Control((ControlType.CURSOR_MOVE_TO, 0, row), _ERASE))
+                    self.console.print(line, end="", no_wrap=True, overflow="ignore", crop=True)
         self._drawn_lines = lines
 
 
@@ -146,7 +138,7 @@ def raw_keyboard(stream: TextIO | None) -> Iterator[int | None]:
         tty.setcbreak(number)
         # Without Ctrl-Z, which would leave the shell on the view's screen, without a cursor.
         settings = termios.tcgetattr(number)
-        settings[_CONTROL_CHARACTERS][termios.VSUSP] = os.fpathconf(number, "PC_VDISABLE").to_bytes(1, "big")
+        settings[tty.CC][termios.VSUSP] = os.fpathconf(number, "PC_VDISABLE").to_bytes(1, "big")
         termios.tcsetattr(number, termios.TCSANOW, settings)
         yield number
     finally:
