@@ -74,7 +74,7 @@ class ControlApi:
         }
         for action in ACTIONS.values():
             if action.command is not None:
-                self._handlers[REQUESTS[action.name]] = partial(self._perform, action.command)
+                self._handlers[REQUESTS[action.name]] = partial(lambda command, _: self.put(command), action.command)
 
     @property
     def settings(self) -> Settings:
@@ -144,9 +144,6 @@ class ControlApi:
             settings={name: write_value(name, value_of(self.settings, name)) for name in _STATUS_KEYS},
         )
 
-    def _perform(self, command: Command, _request: Request) -> None:
-        self.put(command)
-
     def _change_mode(self, request: protocol.ModeRequest) -> protocol.ModeResult:
         mode = resolve_settings([{"play.mode": WrittenValue(request.mode, "mode")}]).play.mode
         self._mode_before_mute, self._requested_mode = None, mode
@@ -179,6 +176,7 @@ def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
     """Return the place in the music `beats_ahead` after the snapshot, its chords as the player reads them."""
     chart, place = snapshot.chart_position(beats_ahead)
     reached = max(0.0, reached_beat(place))
+    chord, next_chord = snapshot.chord_and_next(beats_ahead)
     transpose = snapshot.settings.midi.transpose
     return protocol.BeatEvent(
         beat=round(snapshot.beat + beats_ahead),
@@ -186,8 +184,8 @@ def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
         top=round(snapshot.beat + beats_ahead - place, 4),
         form_bar=chart.bar_at(reached)[0] % len(chart.bars) + 1,
         chorus=int(reached // chart.length) + 1,
-        chord=format_chord(snapshot.chord_and_next(beats_ahead)[0], transpose),
-        next_chord=format_chord(snapshot.chord_and_next(beats_ahead)[1], transpose),
+        chord=format_chord(chord, transpose),
+        next_chord=format_chord(next_chord, transpose),
     )
 
 

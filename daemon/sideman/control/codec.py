@@ -27,9 +27,7 @@ from sideman.control.protocol import (
 from sideman.core.errors import UsageError
 from sideman_models.text import printable
 
-MAX_VALUES = 500
-"""Values in one request, those in lists and groups included."""
-
+MAX_VALUES = 500  # in one request, those in lists and groups included
 _DECODING_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)  # a DecodeError is no ValueError in old versions
 _MAX_ID_BYTES = 6 * MAX_ID_LENGTH + 2  # in JSON a character may take six bytes (\u00e9), and a text has two quotes
 

@@ -25,8 +25,7 @@ from sideman.core.settings.schema import KEYS, Settings, closest_key, is_live, v
 from sideman.core.settings.types import quoted
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 
-CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})
-"""The settings that lead to another chart."""
+_CHART_KEYS = {"chart.changes", "chart.file", "chart.transpose"}  # that lead to another chart
 
 
 @dataclass
@@ -112,7 +111,7 @@ class SettingsApi:
     def _apply_values(self, values: Mapping[str, object]) -> None:
         """Apply values of live keys. If the chart is wrong, raises its error and applies nothing."""
         wanted = with_values(self.settings, values.items())
-        if CHART_KEYS & values.keys():
+        if _CHART_KEYS & values.keys():
             self._change_chart(load_chart(wanted))
         if values:
             self.put(ChangeSettings(tuple(values.items())))
