@@ -95,7 +95,7 @@ class ControlHub:
     def register(self, selector: selectors.BaseSelector) -> None:
         """Let `selector` wait for clients."""
         for server in self._servers:
-            selector.register(server, selectors.EVENT_READ)
+            selector.register(server.selector, selectors.EVENT_READ)
 
     def wakes_at(self, now: float) -> float:
         """Return the second when `serve` has something to do even if the selector reports nothing."""

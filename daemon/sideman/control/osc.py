@@ -77,15 +77,11 @@ class OscServer:
         self._yield_to_player = yield_to_player
         self._round_end_s, self._requests_left = -math.inf, REQUESTS_PER_ROUND
         self._messages: deque[tuple[str, Sequence[object], Any]] = deque()  # address, arguments, sender
-        self._selector = selectors.DefaultSelector()  # waits for the port only while requests are left
-        self._selector.register(self._socket, selectors.EVENT_READ)
-
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when there is something to serve."""
-        return self._selector.fileno()
+        self.selector = selectors.DefaultSelector()  # of the port, while requests are left
+        self.selector.register(self._socket, selectors.EVENT_READ)
 
     def wakes_at(self) -> float:
-        """Return the second when there is something to serve even if `fileno` is not readable; infinite if never."""
+        """Return the second when there is something to serve even if `selector` is not readable; infinite if never."""
         return math.inf if self._requests_left > 0 else self._round_end_s
 
     def serve(self, now: float) -> None:
@@ -104,13 +100,13 @@ class OscServer:
                 self._requests_left, self._round_end_s = 0, self._round_end_s + took
         listens = self._requests_left > 0
         if listens and not listened:
-            self._selector.register(self._socket, selectors.EVENT_READ)
+            self.selector.register(self._socket, selectors.EVENT_READ)
         elif listened and not listens:
-            self._selector.unregister(self._socket)
+            self.selector.unregister(self._socket)
 
     def close(self) -> None:
         """Stop serving."""
-        self._selector.close()
+        self.selector.close()
 
     def _receive_packet(self) -> bool:
         """Take the messages of the next packet, if there is one."""

@@ -21,8 +21,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 from sideman.core.actions import ACTIONS, Action
 
 PROTOCOL_VERSION = 1
-MAX_ID_LENGTH = 200
-"""Characters of a request's id, which comes back in the reply."""
+MAX_ID_LENGTH = 200  # characters of a request's id, which comes back in the reply
 
 RequestId = Annotated[str, Meta(max_length=MAX_ID_LENGTH)] | int | float | bool | None
 Beat = Annotated[float, Meta(ge=-1e9, le=1e9, description="quarter notes from the top of the music")]

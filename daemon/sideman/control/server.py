@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server of the control socket, which other programs of the same user connect to. docs/control.md describes it.
 
-It runs in the main thread: `fileno` is readable when there is something to `serve`, and `serve` takes a bounded time
-whatever clients do. Time is divided into rounds of `ROUND_S`. In each round at most `REQUESTS_PER_CLIENT` requests of a
-client are answered, and at most `REQUESTS_PER_ROUND` of all clients, in turn; a long request counts once for each KiB.
-What a client sends beyond that stays in the system's buffers, where only the client has to wait for it. A client that
-sends no requests, or does not read its messages, is disconnected.
+It runs in the main thread: its `selector` is readable when there is something to `serve`, and `serve` takes a bounded
+time whatever clients do. Time is divided into rounds of `ROUND_S`. In each round at most `REQUESTS_PER_CLIENT` requests
+of a client are answered, and at most `REQUESTS_PER_ROUND` of all clients, in turn; a long request counts once for each
+KiB. What a client sends beyond that stays in the system's buffers, where only the client has to wait for it. A client
+that sends no requests, or does not read its messages, is disconnected.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class ControlServer:
         self._initial_events = initial_events
         self._yield_to_player = yield_to_player
         self._clients: list[Connection] = []
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._listener, selectors.EVENT_READ)
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self._listener, selectors.EVENT_READ)
         self._round_end_s = -math.inf
         self._requests_left = REQUESTS_PER_ROUND
         self._accepts_left = REQUESTS_PER_CLIENT  # 0: the selector does not wait for the listener until the next round
@@ -64,12 +64,8 @@ class ControlServer:
         """Whether a client watches."""
         return any(client.is_watching for client in self._clients)
 
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when there is something to serve."""
-        return self._selector.fileno()
-
     def wakes_at(self) -> float:
-        """Return the second when there is something to serve even if `fileno` is not readable; infinite if never."""
+        """Return the second when there is something to serve even if `selector` is not readable; infinite if never."""
         waiting = not self._accepts_left or any(client.has_request for client in self._clients)
         return self._round_end_s if waiting else math.inf
 
@@ -77,13 +73,13 @@ class ControlServer:
         """Do what there is to do, for a bounded time. It raises nothing, whatever clients do."""
         if now >= self._round_end_s:
             if not self._accepts_left:
-                self._selector.register(self._listener, selectors.EVENT_READ)
+                self.selector.register(self._listener, selectors.EVENT_READ)
             self._round_end_s = now + ROUND_S
             self._requests_left, self._accepts_left = REQUESTS_PER_ROUND, REQUESTS_PER_CLIENT
             for client in self._clients:
                 client.requests_left = min(client.requests_left + REQUESTS_PER_CLIENT, REQUESTS_PER_CLIENT)
             self._clients = [*self._clients[1:], *self._clients[:1]]  # so that no client is always the first
-        for key, events in self._selector.select(0):
+        for key, events in self.selector.select(0):
             if key.data is None:
                 self._accept_clients()
                 continue
@@ -109,7 +105,7 @@ class ControlServer:
         for client in self._clients:
             client.socket.close()
         self._clients.clear()
-        self._selector.close()
+        self.selector.close()
 
     # -- requests
 
@@ -172,16 +168,16 @@ class ControlServer:
                 client.reject(f"{MAX_CLIENTS} others are here already; come back later")
             self._clients.append(client)
         self._accepts_left = 0
-        self._selector.unregister(self._listener)
+        self.selector.unregister(self._listener)
 
     def _update_clients(self) -> None:
         """Let the selector wait for what each client wants, and remove clients that are finished."""
         for client in self._clients:
             wanted, registered = 0 if client.is_finished else client.wanted_events, client.registered_events
             if registered and wanted != registered:
-                self._selector.unregister(client.socket)
+                self.selector.unregister(client.socket)
             if wanted and wanted != registered:
-                self._selector.register(client.socket, wanted, client)
+                self.selector.register(client.socket, wanted, client)
             client.registered_events = wanted
             if client.is_finished:
                 client.socket.close()

@@ -98,7 +98,12 @@ def draw_screen(state: WatchState, second: float, width: int, height: int, glyph
         lines.append(_legend_line(width, glyphs))
     body = height - len(lines) - len(footer)
     if body >= 3:
-        lines += _body_lines(state, 0.0 if beat is None else beat, width, body, glyphs)
+        across = width - SETTINGS_WIDTH - 1 if width >= SETTINGS_WIDTH + 45 else width
+        roll = [_roll_line(line, glyphs) for line in draw_roll(state, beat or 0.0, across, body)]
+        for line, name in zip(roll, _SETTINGS if across < width else (), strict=False):
+            line.truncate(across + 1, overflow="crop", pad=True)
+            line.append_text(_setting_line(name, state.settings.get(f"play.{name}", "-"), glyphs))
+        lines += roll
     lines += [*(Text() for _ in range(height - len(lines) - len(footer))), *footer]
     for line in lines[:height]:
         line.truncate(width, overflow="crop")
@@ -203,18 +208,6 @@ def _legend_line(width: int, glyphs: Glyphs) -> Text:
     line, keys = f"{glyphs.rule} {marks} ", f" {KEY_HELP} "
     fill = glyphs.rule * max(0, width - len(line) - len(keys) - 2)
     return Text(f"{line}{fill}{keys}{glyphs.rule * 2}", "dim")
-
-
-def _body_lines(state: WatchState, beat: float, width: int, height: int, glyphs: Glyphs) -> list[Text]:
-    """Return the roll and, if there is room, the settings beside it."""
-    beside = width >= SETTINGS_WIDTH + 45
-    across = width - SETTINGS_WIDTH - 1 if beside else width
-    lines = [_roll_line(line, glyphs) for line in draw_roll(state, beat, across, height)]
-    if beside:
-        for line, name in zip(lines, _SETTINGS, strict=False):
-            line.truncate(across + 1, overflow="crop", pad=True)
-            line.append_text(_setting_line(name, state.settings.get(f"play.{name}", "-"), glyphs))
-    return lines
 
 
 def _roll_line(line: str, glyphs: Glyphs) -> Text:
