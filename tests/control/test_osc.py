@@ -37,7 +37,7 @@ class Surface:
         self.scene: ControlScene = control_scene()
         self.port = OscPort("127.0.0.1", 0)
         self.port_number: int = self.port.socket.getsockname()[1]
-        self.osc = OscServer(self.port, self.scene.api.answer)
+        self.osc = OscServer(self.port, self.scene.api.answer, lambda: None)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.settimeout(TIMEOUT_S)
 
@@ -187,7 +187,7 @@ def test_a_slow_request_is_followed_by_a_pause_of_the_same_length(
         second += 10 * ROUND_S
 
     monkeypatch.setattr("time.monotonic", lambda: second)
-    osc = OscServer(surface.port, answer_slowly)
+    osc = OscServer(surface.port, answer_slowly, lambda: None)
     with closing(osc):
         bundle = OscBundleBuilder(IMMEDIATELY)
         for _ in range(2):

@@ -9,6 +9,8 @@ were tried, the slowest took 0.17 ms. Only a list or group of tens of thousands 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -115,19 +117,8 @@ def encode_json(value: object) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_encodable(msgspec.to_builtins(value)))
-
-
-def _encodable(value: object) -> object:
-    match value:
-        case str():
-            return value.encode("utf-8", "backslashreplace").decode()
-        case dict():
-            return {_encodable(key): _encodable(each) for key, each in value.items()}
-        case list():
-            return [_encodable(each) for each in value]
-        case _:
-            return value
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
+        return re.sub("[\ud800-\udfff]", lambda found: rf"\\u{ord(found[0]):x}", text).encode()
 
 
 def decode_message(line: str | bytes) -> protocol.Message:

@@ -68,9 +68,7 @@ class OscServer:
     first.
     """
 
-    def __init__(
-        self, port: OscPort, handle: RequestHandler, yield_to_player: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, port: OscPort, handle: RequestHandler, yield_to_player: Callable[[], None]) -> None:
         self._port = port
         self._socket = port.socket
         self._handle = handle
