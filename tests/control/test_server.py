@@ -137,7 +137,7 @@ def test_a_flood_delays_no_other_client_and_costs_a_bounded_time(
         asked += 1
         return answer(request)
 
-    control._handle = count
+    control.handle = count
     floods = [SocketClient(tmp_path / "s") for _ in range(20)]
     line = json.dumps(STATUS).encode() + b"\n"
     for flood in floods:
@@ -180,7 +180,7 @@ def test_costly_requests_let_others_in_between(
         second += 0.8 * ROUND_S
         return answer(request)
 
-    control._handle = answer_slowly
+    control.handle = answer_slowly
     monkeypatch.setattr("time.monotonic", lambda: second)
     clients = [SocketClient(tmp_path / "s") for _ in range(10)]
     for client in clients:

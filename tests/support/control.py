@@ -140,7 +140,7 @@ class SocketClient:
 def served_socket(folder: Path, handle: RequestHandler, initial_events: Any = list) -> Iterator[ControlServer]:
     """The server of a control socket `folder/s`; the test calls `serve`."""
     listener = UnixListener(folder / "s")
-    control = ControlServer(listener, handle, initial_events)
+    control = ControlServer(listener, handle, initial_events, lambda: None)
     try:
         yield control
     finally:

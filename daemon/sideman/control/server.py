@@ -16,6 +16,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from sideman.control.codec import ReceivedRequest, encode_line
 from sideman.control.protocol import Answer, Event, Refusal, Request, WatchRequest
@@ -35,26 +36,22 @@ RequestHandler = Callable[[Request], object]
 _log = logging.getLogger(__name__)
 
 
+@dataclass
 class ControlServer:
     """Serves the clients of `listener`. `handle` answers requests; a new watcher gets `initial_events` first.
 
     `yield_to_player` is called before each request, so that a note that is about to be sent goes first.
     """
 
-    def __init__(
-        self,
-        listener: UnixListener,
-        handle: RequestHandler,
-        initial_events: Callable[[], Iterable[Event]],
-        yield_to_player: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._listener = listener.socket
-        self._handle = handle
-        self._initial_events = initial_events
-        self._yield_to_player = yield_to_player
+    listener: UnixListener
+    handle: RequestHandler
+    initial_events: Callable[[], Iterable[Event]]
+    yield_to_player: Callable[[], None]
+
+    def __post_init__(self) -> None:
         self._clients: list[Connection] = []
         self.selector = selectors.DefaultSelector()
-        self.selector.register(self._listener, selectors.EVENT_READ)
+        self.selector.register(self.listener.socket, selectors.EVENT_READ)
         self._round_end_s = -math.inf
         self._requests_left = REQUESTS_PER_ROUND
         self._accepts_left = REQUESTS_PER_CLIENT  # 0: the selector does not wait for the listener until the next round
@@ -73,7 +70,7 @@ class ControlServer:
         """Do what there is to do, for a bounded time. It raises nothing, whatever clients do."""
         if now >= self._round_end_s:
             if not self._accepts_left:
-                self.selector.register(self._listener, selectors.EVENT_READ)
+                self.selector.register(self.listener.socket, selectors.EVENT_READ)
             self._round_end_s = now + ROUND_S
             self._requests_left, self._accepts_left = REQUESTS_PER_ROUND, REQUESTS_PER_CLIENT
             for client in self._clients:
@@ -116,7 +113,7 @@ class ControlServer:
         while asking and self._requests_left:
             for client in asking[: self._requests_left]:
                 self._requests_left -= 1
-                self._yield_to_player()
+                self.yield_to_player()
                 self._answer_one(client)
                 took = time.monotonic() - began
                 if took > ROUND_S:  # such as charts of thousands of bars: let signals in, and pause as long as it took
@@ -140,14 +137,14 @@ class ControlServer:
         client.mistakes = 0
         try:
             request = received.read()
-            result = None if isinstance(request, WatchRequest) else self._handle(request)
+            result = None if isinstance(request, WatchRequest) else self.handle(request)
         except SidemanError as error:
             client.send(encode_line(Refusal(received.id, False, str(error))))
             return
         client.send(encode_line(Answer(received.id, True, result)))
         if isinstance(request, WatchRequest):
             client.is_watching = True
-            client.send(b"".join(map(encode_line, self._initial_events())))
+            client.send(b"".join(map(encode_line, self.initial_events())))
 
     # -- clients
 
@@ -155,7 +152,7 @@ class ControlServer:
         """Accept new clients, a limited number in a round: a client that is disconnected may come back at once."""
         while self._accepts_left:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = self.listener.socket.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -168,7 +165,7 @@ class ControlServer:
                 client.reject(f"{MAX_CLIENTS} others are here already; come back later")
             self._clients.append(client)
         self._accepts_left = 0
-        self.selector.unregister(self._listener)
+        self.selector.unregister(self.listener.socket)
 
     def _update_clients(self) -> None:
         """Let the selector wait for what each client wants, and remove clients that are finished."""

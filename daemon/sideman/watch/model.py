@@ -87,7 +87,12 @@ class WatchState:
         if self.requested_mode == self.mode:
             self.requested_mode = ""
         if isinstance(event, protocol.StatusEvent | protocol.BeatEvent):
-            self._apply_position(event, second)
+            if self._beat is not None and event.beat < self._beat - _JUMP_BACK_BEATS:
+                self._notes.clear()
+                self._held_onsets.clear()
+                self.next_note = None
+            self._beat, self._beat_s = event.beat, second
+            self.bars_before = event.bar - 1 - self.bar_at(event.beat)
         if isinstance(event, protocol.StatusEvent | protocol.TimingEvent):
             self.counts = {name: getattr(event, name) for name in ("late", "heard", "echoes", "played")}
         self._apply_music(event)
@@ -107,7 +112,7 @@ class WatchState:
                     self._notes.append(ViewNote("heard", pitch, onset, max(onset, beat)))
                 if on:
                     self._held_onsets[pitch] = beat
-            case protocol.ChartEvent():
+            case protocol.ChartEvent() if event.bars:
                 self._apply_chart(event)
 
     def _apply_text(self, event: protocol.Message) -> None:
@@ -180,17 +185,7 @@ class WatchState:
         named = [index for index, chord in enumerate(chords) if chord == self.chord]
         return min(named, key=lambda index: abs(index - share), default=share)
 
-    def _apply_position(self, event: protocol.StatusEvent | protocol.BeatEvent, second: float) -> None:
-        if self._beat is not None and event.beat < self._beat - _JUMP_BACK_BEATS:
-            self._notes.clear()
-            self._held_onsets.clear()
-            self.next_note = None
-        self._beat, self._beat_s = event.beat, second
-        self.bars_before = event.bar - 1 - self.bar_at(event.beat)
-
     def _apply_chart(self, chart: protocol.ChartEvent) -> None:
-        if not chart.bars:
-            return
         self.bars = tuple(tuple(map(printable, bar)) for bar in chart.bars)
         self.title = printable(chart.title)
         self.sections = tuple((bar, printable(name)) for bar, name in chart.sections)
