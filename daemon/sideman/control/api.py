@@ -87,10 +87,7 @@ class ControlApi:
         return self._settings_api.settings
 
     def answer(self, request: Request) -> object:
-        """Do what `request` says and return its result, as `Request.results` describes it.
-
-        Raises a SidemanError with the reason if it is refused.
-        """
+        """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason."""
         name, handler = request.__struct_config__.tag, self._handlers.get(type(request))
         if handler is None:
             raise UsageError(f"{name}: only on the control socket")

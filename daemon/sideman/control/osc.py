@@ -64,8 +64,7 @@ class OscPort:
 class OscServer:
     """Answers OSC messages that are sent to `port`. `handle` answers requests.
 
-    `yield_to_player` is called before each packet and each message in it, so that a note that is about to be sent goes
-    first.
+    `yield_to_player` is called before each packet and each message in it: a note about to be sent goes first.
     """
 
     def __init__(self, port: OscPort, handle: RequestHandler, yield_to_player: Callable[[], None]) -> None:

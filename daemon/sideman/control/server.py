@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 class ControlServer:
     """Serves the clients of `listener`. `handle` answers requests; a new watcher gets `initial_events` first.
 
-    `yield_to_player` is called before each request, so that a note that is about to be sent goes first.
+    `yield_to_player` is called before each request: a note about to be sent goes first.
     """
 
     listener: UnixListener

@@ -38,10 +38,7 @@ def socket_file_name(client: str) -> str:
 
 
 def socket_path(wanted: str | None, client: str) -> Path | None:
-    """Return the socket's path for a control.socket of `wanted` (None: auto) and a midi.client of `client`.
-
-    None means that the daemon has no socket.
-    """
+    """Return the path for a control.socket of `wanted` (None: auto) and a midi.client of `client`; None: no socket."""
     if wanted == NO_SOCKET:
         return None
     return expand_user(wanted) if wanted is not None else socket_folder() / socket_file_name(client)
