@@ -66,7 +66,7 @@ def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
 class ControlHub:
     """Distributes the `reports` that the player leaves, and serves the clients at `endpoints`.
 
-    `record` gets every report first. `yield_to_player` is called before each request: a note about to be sent goes first.
+    `record` gets each report first. `yield_to_player` is called before each request: a note that is due goes first.
     """
 
     api: ControlApi

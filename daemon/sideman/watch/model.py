@@ -68,7 +68,7 @@ class WatchState:
     settings: dict[str, object] = field(default_factory=dict)
     log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_MAX_LOG_LINES))
     """Level and text of the last lines, the newest at the end."""
-    last_event_s: float | None = None  # its second
+    last_event_s: float | None = None  # the second of the last event
     _bar_line_beats: tuple[float, ...] = (0.0, 4.0)  # from the top of the chart to its bar lines, and to its end
     _beat: float | None = None
     _beat_s: float = 0.0
