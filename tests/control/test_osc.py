@@ -37,7 +37,7 @@ class Surface:
         self.scene: ControlScene = control_scene()
         self.port = OscPort("127.0.0.1", 0)
         self.port_number: int = self.port.socket.getsockname()[1]
-        self.osc = OscServer(self.port, self.scene.api.answer)
+        self.osc = OscServer(self.port, self.scene.api.answer, lambda: None)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.settimeout(TIMEOUT_S)
 
@@ -67,8 +67,9 @@ def message(address: str, *arguments: Any) -> bytes:
 
 
 @pytest.fixture
-def surface() -> Iterator[Surface]:
-    """A control surface that is connected to a daemon."""
+def surface(monkeypatch: pytest.MonkeyPatch) -> Iterator[Surface]:
+    """A control surface that is connected to a daemon. Time stands still: a slow machine would pause."""
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
     with closing(Surface()) as made:
         yield made
 
@@ -154,17 +155,17 @@ def test_the_player_goes_first_before_each_message_of_a_bundle(surface: Surface)
        st.binary(max_size=40).map(lambda tail: b"/sideman/set\0\0\0\0" + tail))  # fmt: skip
 def test_data_that_is_not_osc_is_ignored(data: bytes) -> None:
     """Guards against: a program that sends to the wrong port and ends the music, or fills the log."""
-    with closing(Surface()) as surface:
+    with pytest.MonkeyPatch.context() as patch, closing(Surface()) as surface:
+        patch.setattr("time.monotonic", lambda: 0.0)
         surface.socket.sendto(data, ("127.0.0.1", surface.port_number))
         surface.send("/other/play/gate", 0.1)
         surface.send("/sideman/play/gate", 0.4)
         assert surface.scene.engine.settings.play.gate == 0.4
-        assert surface.osc.ignored >= 1
+        assert len(surface.scene.commands) == 1
 
 
-def test_a_flood_takes_a_bounded_time(surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flood_takes_a_bounded_time(surface: Surface) -> None:
     """Guards against: a sequencer that sends a thousand messages a second and keeps the main thread from all others."""
-    monkeypatch.setattr("time.monotonic", lambda: 0.0)  # or a slow machine would pause earlier
     for _ in range(REQUESTS_PER_ROUND + 20):
         surface.socket.sendto(message("/sideman/panic"), ("127.0.0.1", surface.port_number))
     for _ in range(5):
@@ -186,7 +187,7 @@ def test_a_slow_request_is_followed_by_a_pause_of_the_same_length(
         second += 10 * ROUND_S
 
     monkeypatch.setattr("time.monotonic", lambda: second)
-    osc = OscServer(surface.port, answer_slowly)
+    osc = OscServer(surface.port, answer_slowly, lambda: None)
     with closing(osc):
         bundle = OscBundleBuilder(IMMEDIATELY)
         for _ in range(2):

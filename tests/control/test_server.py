@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sideman.control.connection import MAX_LINE_BYTES, MAX_UNSENT_BYTES
 from sideman.control.protocol import (
     REQUESTS,
     BeatEvent,
@@ -29,13 +28,15 @@ from sideman.control.protocol import (
 )
 from sideman.control.server import (
     MAX_CLIENTS,
+    MAX_LINE_BYTES,
     MAX_MISTAKES,
+    MAX_UNSENT_BYTES,
     REQUESTS_PER_CLIENT,
     REQUESTS_PER_ROUND,
     ROUND_S,
     ControlServer,
 )
-from sideman.control.unix_listener import UnixListener
+from sideman.control.socket_file import UnixListener
 from sideman.core.errors import Unavailable, UsageError
 from support.control import SocketClient, served_socket
 
@@ -136,7 +137,7 @@ def test_a_flood_delays_no_other_client_and_costs_a_bounded_time(
         asked += 1
         return answer(request)
 
-    control._handle = count
+    control.handle = count
     floods = [SocketClient(tmp_path / "s") for _ in range(20)]
     line = json.dumps(STATUS).encode() + b"\n"
     for flood in floods:
@@ -179,7 +180,7 @@ def test_costly_requests_let_others_in_between(
         second += 0.8 * ROUND_S
         return answer(request)
 
-    control._handle = answer_slowly
+    control.handle = answer_slowly
     monkeypatch.setattr("time.monotonic", lambda: second)
     clients = [SocketClient(tmp_path / "s") for _ in range(10)]
     for client in clients:

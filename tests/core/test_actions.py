@@ -12,7 +12,6 @@ from sideman.control.protocol import REQUESTS, request_fields, request_summary
 from sideman.core.actions import ACTIONS, Action, action_list
 from sideman.core.settings.bindings import read_learn_target
 from sideman.core.targets import ActionTarget
-from sideman.watch.keys import ACTION_KEYS, KEY_HELP, QUIT_KEYS
 from support.control import control_scene
 
 
@@ -32,6 +31,10 @@ def test_an_action_can_be_bound_and_requested(action: Action) -> None:
 
 def test_an_action_has_its_own_key() -> None:
     """Guards against: a key of the live view that performs another action than the view says."""
+    pytest.importorskip("rich")
+    from sideman.watch.screen import KEY_HELP
+    from sideman.watch.view import ACTION_KEYS, QUIT_KEYS
+
     assert len(ACTION_KEYS) == sum(action.key != "" for action in ACTIONS.values())
     assert not ACTION_KEYS.keys() & {*QUIT_KEYS, "+", "-", "="}
     assert all(f"  {key} {action.name}  " in KEY_HELP for key, action in ACTION_KEYS.items())

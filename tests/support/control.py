@@ -18,7 +18,7 @@ from sideman.control.codec import encode_line, make_request
 from sideman.control.feed import EventFeed
 from sideman.control.protocol import Answer, DaemonInfo
 from sideman.control.server import ControlServer, RequestHandler
-from sideman.control.unix_listener import UnixListener
+from sideman.control.socket_file import UnixListener
 from sideman.core.engine import Engine
 from sideman.core.events import BarPlayed, Command, InputReceived, NoteOn, Report
 from sideman.core.snapshot import Snapshot
@@ -140,7 +140,7 @@ class SocketClient:
 def served_socket(folder: Path, handle: RequestHandler, initial_events: Any = list) -> Iterator[ControlServer]:
     """The server of a control socket `folder/s`; the test calls `serve`."""
     listener = UnixListener(folder / "s")
-    control = ControlServer(listener, handle, initial_events)
+    control = ControlServer(listener, handle, initial_events, lambda: None)
     try:
         yield control
     finally:

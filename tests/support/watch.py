@@ -52,7 +52,6 @@ from sideman.core.events import (  # noqa: E402
     Report,
     SettingsChanged,
 )
-from sideman.watch.keys import KEY_HELP  # noqa: E402
 from sideman.watch.model import WatchState  # noqa: E402
 from sideman.watch.screen import UTF8, Glyphs, draw_screen  # noqa: E402
 from support.fakes import performance, play_on_fake_clock  # noqa: E402
@@ -128,7 +127,7 @@ def chart_event(bars: list[list[str]], **fields: Any) -> ChartEvent:
 
 def screen_text(width: int, height: int, glyphs: Glyphs = UTF8) -> str:
     """The picture at `PICTURE_SECOND`, as text."""
-    drawn = draw_screen(state_at(PICTURE_SECOND), PICTURE_SECOND, width, height, glyphs, KEY_HELP)
+    drawn = draw_screen(state_at(PICTURE_SECOND), PICTURE_SECOND, width, height, glyphs)
     return "".join(f"{line.plain}\n" for line in drawn)
 
 

@@ -42,9 +42,9 @@ from sideman.control.protocol import (
     SetRequest,
     StatusEvent,
 )
-from sideman.watch import plain, watch
-from sideman.watch.keys import KEY_HELP
+from sideman.watch import watch
 from sideman.watch.model import WatchState, read_message
+from sideman.watch.plain import plain_lines
 from sideman_models.text import printable
 from support.processes import TIMEOUT_S, daemon_environment
 
@@ -204,10 +204,9 @@ def test_the_sounding_chord_of_a_bar_with_two_is_marked() -> None:
 def test_no_event_breaks_the_view(events: list[Event], size: tuple[int, int]) -> None:
     """Guards against: a daemon of another version, or a program that imitates one, that ends the view."""
     state = WatchState()
-    writer = plain.PlainWriter()
     for number, event in enumerate(events):
         state.apply_event(event, float(number))
-        assert all(_is_printable(line) for line in writer.lines_for(event))
+    assert all(map(_is_printable, plain_lines(events)))
     for glyphs in (UTF8, ASCII):
         drawn = draw_screen(state, float(len(events)), *size, glyphs)
         assert len(drawn) == size[1]
@@ -229,7 +228,7 @@ def test_no_text_takes_the_terminal_over() -> None:
         Refusal(None, False, evil),
     ):
         state.apply_event(event, 0.0)
-        assert all(_is_printable(line) for line in plain.PlainWriter().lines_for(event))
+        assert all(map(_is_printable, plain_lines([event])))
     assert all(_is_printable(line.plain) for line in draw_screen(state, 0.0, 300, 50, UTF8))
 
 
@@ -264,7 +263,7 @@ def test_pictures_are_as_they_were(width: int, height: int) -> None:
 @pytest.mark.parametrize("glyphs", [UTF8, ASCII])
 def test_the_players_can_be_told_apart_without_colour(glyphs: Glyphs) -> None:
     """Guards against: the notes of both players looking alike without colours, or to the colour-blind."""
-    kinds = [{glyphs.roll_cells[letter] for letter in letters} for letters in ("O=", "Y-", "c", "?", "B", "|:")]
+    kinds = [{glyphs.roll_cells(letter) for letter in letters} for letters in ("O=", "Y-", "c", "?", "B", "|:")]
     assert sum(map(len, kinds)) == len(set.union(*kinds))
 
 
@@ -308,7 +307,7 @@ def test_the_view_says_when_the_daemon_is_silent() -> None:
 def test_a_pipe_gets_a_line_for_each_bar_and_change() -> None:
     """Guards against: a pipe that gets escape sequences, or nothing to read."""
     pipe = io.StringIO()
-    assert watch(socket_lines(*(event for _, event in performance_events(16.0))), pipe) == 0
+    assert watch(socket_lines(*(event for _, event in performance_events(16.0))), pipe, send=print) == 0
     written = pipe.getvalue().splitlines()
     assert written[0] == "chart: A Blues for Two, 12 bars of 4/4"
     assert [line for line in written if line.startswith("bar ")][2].startswith("bar 3 | F7 | ")
@@ -320,10 +319,10 @@ def test_a_pipe_gets_a_line_for_each_bar_and_change() -> None:
 
 def test_a_slightly_unsteady_tempo_is_written_once() -> None:
     """Guards against: two lines a second about the tempo of an external clock."""
-    writer = plain.PlainWriter()
-    lines = [list(writer.lines_for(status_event(bpm=bpm))) for bpm in (120.4, 119.6, 120.5, 97.0)]
-    assert "tempo: 120 bpm" in lines[0]
-    assert lines[1:] == [[], [], ["tempo: 97 bpm"]]
+    events = [status_event(bpm=bpm) for bpm in (120.4, 119.6, 120.5, 97.0)]
+    first = list(plain_lines(events[:1]))
+    assert "tempo: 120 bpm" in first
+    assert list(plain_lines(events)) == [*first, "tempo: 97 bpm"]
 
 
 def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +331,7 @@ def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TERM", "xterm")
     screen = io.StringIO()
     screen.isatty = lambda: True  # type: ignore[method-assign]
-    assert watch(socket_lines(ModeEvent("trade", 0.0)), screen) == 0
+    assert watch(socket_lines(ModeEvent("trade", 0.0)), screen, send=print) == 0
     assert screen.getvalue().splitlines()[1:] == ["mode: trade", "the daemon has ended"]
     assert "sideman[watch]" in screen.getvalue()
 
@@ -454,9 +453,7 @@ def test_the_view_draws_resizes_and_ends_with_the_daemon() -> None:
     with watching(COLUMNS="30") as view:  # a shell may have left a wrong width there
         assert view.terminal.modes & {"?1049", "?25"} == {"?1049"}
         for width, height in ((80, 24), (50, 12), (120, 40)):
-            wanted = "".join(
-                f"{line.plain}\n" for line in draw_screen(state, PICTURE_SECOND, width, height, UTF8, KEY_HELP)
-            )
+            wanted = "".join(f"{line.plain}\n" for line in draw_screen(state, PICTURE_SECOND, width, height, UTF8))
             if (width, height) != (80, 24):
                 view.resize(width, height)
             view.until(partial(_shows, wanted))

@@ -16,8 +16,8 @@ from typing import Any
 
 from sideman.config.resources import expand_user
 from sideman.control.client import connect
-from sideman.control.paths import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
 from sideman.control.protocol import REQUESTS, request_summary
+from sideman.control.socket_file import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
 from sideman.core.errors import UsageError
 
 

@@ -8,30 +8,35 @@ it, and answers with what will hold from the next note on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from msgspec.structs import asdict
+from msgspec import UNSET, Struct
+from msgspec.structs import asdict, replace
 
-from sideman.config.sources import SettingsSources
+from sideman.config.sources import SettingsSources, load_chart, read_preset
+from sideman.config.yaml import parse_scalar
 from sideman.control import protocol
 from sideman.control.codec import make_request
 from sideman.control.protocol import REQUESTS, Request, request_fields
-from sideman.control.settings_api import SettingsApi
+from sideman.core import events
 from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
-from sideman.core.events import Command, LearnBinding, ModeChanged, Report, SetMode, SettingsChanged
 from sideman.core.positions import reached_beat
-from sideman.core.settings.bindings import read_learn_target
-from sideman.core.settings.resolve import WrittenValue, resolve_settings
-from sideman.core.settings.schema import KEYS, Settings, is_live, value_of, with_values, write_value
+from sideman.core.settings.bindings import bindings_key_of, read_learn_target
+from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
+from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
+from sideman.core.settings.schema import KEYS, Settings, closest_key, is_live, value_of, with_values, write_value
+from sideman.core.settings.types import quoted
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
+from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import ModeName
 from sideman.exit_status import exit_status_and_message
 
+_CHART_KEYS = {"chart.changes", "chart.file", "chart.transpose"}  # that lead to another chart
 _LONG_KEYS = ("chart.changes",)  # too long for every status; `get` and the chart event have them
 _STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LONG_KEYS)
 _log = logging.getLogger(__name__)
@@ -47,7 +52,7 @@ class ControlApi:
 
     def __init__(
         self,
-        put: Callable[[Command], None],
+        put: Callable[[events.Command], None],
         now: Callable[[], float],
         snapshot: Callable[[], Snapshot],
         chart: Chart,
@@ -58,7 +63,7 @@ class ControlApi:
         self.put, self.now, self.snapshot = put, now, snapshot
         self.describe_daemon, self.keep_take = describe_daemon, keep_take
         self._started_s = now()
-        self._settings_api = SettingsApi(self.put, self.snapshot().settings, chart, sources)
+        self._settings_api = _SettingsApi(self.put, self.snapshot().settings, chart, sources)
         self._requested_mode: ModeName | None = None  # until it takes effect at its bar line
         self._mode_before_mute: ModeName | None = None  # while muted
         self._off_confirmed = False  # the player has reported mode 'off' since it was muted
@@ -75,7 +80,7 @@ class ControlApi:
         }
         for action in ACTIONS.values():
             if action.command is not None:
-                self._handlers[REQUESTS[action.name]] = partial(self._perform, action.command)
+                self._handlers[REQUESTS[action.name]] = partial(lambda command, _: self.put(command), action.command)
 
     @property
     def settings(self) -> Settings:
@@ -83,10 +88,7 @@ class ControlApi:
         return self._settings_api.settings
 
     def answer(self, request: Request) -> object:
-        """Do what `request` says and return its result, as `Request.results` describes it.
-
-        Raises a SidemanError with the reason if it is refused.
-        """
+        """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason."""
         name, handler = request.__struct_config__.tag, self._handlers.get(type(request))
         if handler is None:
             raise UsageError(f"{name}: only on the control socket")
@@ -110,12 +112,12 @@ class ControlApi:
         except SidemanError as error:
             _log.warning("%s", error)
 
-    def handle_report(self, report: Report) -> None:
+    def handle_report(self, report: events.Report) -> None:
         """Take over what the player reports as changed."""
         match report:
-            case SettingsChanged(values):
+            case events.SettingsChanged(values):
                 self._settings_api.settings = with_values(self.settings, values)
-            case ModeChanged(mode):
+            case events.ModeChanged(mode):
                 self._settings_api.settings = with_values(self.settings, [("play.mode", mode)])
                 self._requested_mode = None
                 if self._off_confirmed and mode != "off":  # else the mode was requested before the mute
@@ -145,13 +147,10 @@ class ControlApi:
             settings={name: write_value(name, value_of(self.settings, name)) for name in _STATUS_KEYS},
         )
 
-    def _perform(self, command: Command, _request: Request) -> None:
-        self.put(command)
-
     def _change_mode(self, request: protocol.ModeRequest) -> protocol.ModeResult:
         mode = resolve_settings([{"play.mode": WrittenValue(request.mode, "mode")}]).play.mode
         self._mode_before_mute, self._requested_mode = None, mode
-        self.put(SetMode(mode, request.now))
+        self.put(events.SetMode(mode, request.now))
         return protocol.ModeResult(mode)
 
     def _mute(self, request: protocol.MuteRequest) -> protocol.MuteResult:
@@ -161,9 +160,9 @@ class ControlApi:
             mode = self._requested_mode or playing
             self._mode_before_mute = "solo" if mode == "off" else mode
             self._off_confirmed = playing == "off"
-            self.put(SetMode("off", now=True))
+            self.put(events.SetMode("off", now=True))
         elif not mute and self._mode_before_mute is not None:
-            self.put(SetMode(self._mode_before_mute, now=True))
+            self.put(events.SetMode(self._mode_before_mute, now=True))
             self._mode_before_mute = None
         return protocol.MuteResult(mute)
 
@@ -172,7 +171,7 @@ class ControlApi:
             target = read_learn_target(request.action if request.key is None else request.key)
         except ValueError as error:
             raise ConfigError(f"learn: {error}") from None
-        self.put(LearnBinding(target))
+        self.put(events.LearnBinding(target))
         return protocol.LearnResult(target.text)
 
 
@@ -180,6 +179,7 @@ def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
     """Return the place in the music `beats_ahead` after the snapshot, its chords as the player reads them."""
     chart, place = snapshot.chart_position(beats_ahead)
     reached = max(0.0, reached_beat(place))
+    chord, next_chord = snapshot.chord_and_next(beats_ahead)
     transpose = snapshot.settings.midi.transpose
     return protocol.BeatEvent(
         beat=round(snapshot.beat + beats_ahead),
@@ -187,8 +187,8 @@ def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
         top=round(snapshot.beat + beats_ahead - place, 4),
         form_bar=chart.bar_at(reached)[0] % len(chart.bars) + 1,
         chorus=int(reached // chart.length) + 1,
-        chord=format_chord(snapshot.chord_and_next(beats_ahead)[0], transpose),
-        next_chord=format_chord(snapshot.chord_and_next(beats_ahead)[1], transpose),
+        chord=format_chord(chord, transpose),
+        next_chord=format_chord(next_chord, transpose),
     )
 
 
@@ -198,3 +198,109 @@ def next_note(snapshot: Snapshot) -> protocol.NextNote | None:
     if choice is None:
         return None
     return protocol.NextNote(round(snapshot.next_choice_beat, 4), choice.pitch, choice.value.text)
+
+
+# -- settings
+
+
+class _SettingsApi(Struct):
+    """Answers requests about the `settings`, which were first read from `sources`, and the `chart` that they lead to.
+
+    `put` leaves a command for the player. `last_preset` was applied last.
+    """
+
+    put: Callable[[events.Command], None]
+    settings: Settings
+    chart: Chart
+    sources: SettingsSources
+    last_preset: SettingsLayer | None = None
+
+    def describe(self, key: str | None) -> protocol.SettingInfo | dict[str, protocol.SettingInfo]:
+        """Return what there is to know about the setting `key`, or about all."""
+        if key is not None and key not in KEYS:
+            likely = closest_key(key)
+            raise UsageError(f"get: {quoted(key)}: no such key" + (f"; did you mean {likely}?" if likely else ""))
+        infos = {
+            name: protocol.SettingInfo(
+                key=UNSET if key is None else name,
+                value=write_value(name, value_of(self.settings, name)),
+                default=write_value(name, setting.default),
+                allowed=setting.value_type.allowed,
+                live=is_live(name),
+                about=setting.doc,
+            )
+            for name, setting in KEYS.items()
+            if key in (None, name)
+        }
+        return infos if key is None else infos[key]
+
+    def set(self, key: str, value: object) -> protocol.ChangedValues:
+        """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`."""
+        meant = parse_scalar(value.strip()) if isinstance(value, str) else value  # text is read as on the command line
+        try:
+            wanted = with_layer(self.settings, {key: WrittenValue(meant, "set")})
+        except ConfigError as error:
+            if isinstance(meant, str) or meant == value:
+                raise
+            # On the command line the value looks like a number or a word of YAML, but it may be meant as text.
+            try:
+                wanted = with_layer(self.settings, {key: WrittenValue(value, "set")})
+            except ConfigError:
+                raise error from None
+        table = bindings_key_of(key)
+        if not is_live(table or key):
+            raise ConfigError(f"{key}: cannot be changed while it plays; start sideman again to change it")
+        source = self.settings.tempo.source
+        if key == "tempo.bpm" and not CLOCK_SOURCES[source].accepts_tempo:
+            raise ConfigError(f"tempo.bpm: the tempo comes from outside, because tempo.source is {source}")
+        differing = dict(settings_difference(self.settings, wanted).values)
+        self._apply_values(differing)
+        changed = {table or key, *differing}
+        return protocol.ChangedValues(
+            {name: write_value(name, value_of(wanted, name)) for name in KEYS if name in changed}
+        )
+
+    def apply_preset(self, name: str) -> protocol.AppliedLayer:
+        """Apply the settings of a preset, and take back those of the preset before it."""
+        preset, named = _preset_layer(name), self.sources.preset
+        previous = self.last_preset if self.last_preset is not None else _preset_layer(named) if named else {}
+        base = replace(self.sources, preset=None).read()
+        applied = self._apply_difference(preset_difference(self.settings, preset, previous, base))
+        self.last_preset = preset
+        return applied
+
+    def reload(self) -> protocol.AppliedLayer:
+        """Read the sources again, as at the start. A chart file is read again even if its name is the same."""
+        difference = settings_difference(self.settings, self.sources.read())
+        chart = load_chart(with_values(self.settings, difference.values))
+        applied = self._apply_difference(difference)
+        self._change_chart(chart)
+        self.last_preset = None
+        return applied
+
+    def _apply_difference(self, difference: SettingsDifference) -> protocol.AppliedLayer:
+        values = dict(difference.values)
+        self._apply_values(values)
+        changed = {name: write_value(name, value) for name, value in values.items()}
+        return protocol.AppliedLayer(changed, list(difference.restart_keys))
+
+    def _apply_values(self, values: Mapping[str, object]) -> None:
+        """Apply values of live keys. If the chart is wrong, raises its error and applies nothing."""
+        wanted = with_values(self.settings, values.items())
+        if _CHART_KEYS & values.keys():
+            self._change_chart(load_chart(wanted))
+        if values:
+            self.put(events.ChangeSettings(tuple(values.items())))
+        self.settings = wanted
+
+    def _change_chart(self, chart: Chart) -> None:
+        if chart != self.chart:
+            self.chart = chart
+            self.put(events.SetChart(chart))
+
+
+def _preset_layer(name: str) -> SettingsLayer:
+    content = read_preset(name)
+    if content.problems:
+        raise ConfigError("\n".join(content.problems))
+    return content.values

@@ -3,7 +3,7 @@
 
     >>> from sideman.control.client import connect
     >>> from sideman.control.codec import decode_message
-    >>> from sideman.control.paths import candidate_socket_paths
+    >>> from sideman.control.socket_file import candidate_socket_paths
     >>> client = connect(candidate_socket_paths("sideman"))     # the daemon whose midi.client is "sideman"
     >>> client.request("set", key="play.temperature", value=1.3)
     {'changed': {'play.temperature': 1.3}}

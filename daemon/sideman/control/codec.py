@@ -9,32 +9,23 @@ were tried, the slowest took 0.17 ms. Only a list or group of tens of thousands 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 
 import msgspec
 from msgspec import Raw, Struct
 
 from sideman.control import protocol
-from sideman.control.protocol import (
-    MAX_ID_LENGTH,
-    PROTOCOL_VERSION,
-    REQUESTS,
-    Message,
-    Request,
-    RequestId,
-    request_fields,
-)
 from sideman.core.errors import UsageError
 from sideman_models.text import printable
 
-MAX_VALUES = 500
-"""Values in one request, those in lists and groups included."""
-
+MAX_VALUES = 500  # in one request, those in lists and groups included
 _DECODING_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)  # a DecodeError is no ValueError in old versions
-_MAX_ID_BYTES = 6 * MAX_ID_LENGTH + 2  # in JSON a character may take six bytes (\u00e9), and a text has two quotes
+_MAX_ID_BYTES = 6 * protocol.MAX_ID_LENGTH + 2  # a character may take six bytes (\u00e9), and a text has two quotes
 
 
-def make_request(name: str, fields: Mapping[str, object]) -> Request:
+def make_request(name: str, fields: Mapping[str, object]) -> protocol.Request:
     """Return the request of that name with these fields. Raises UsageError with the reason if it is wrong."""
     kind = _request_kind(name)
     try:
@@ -50,7 +41,7 @@ class ReceivedRequest:
     reason if the line is not a request at all.
     """
 
-    id: RequestId
+    id: protocol.RequestId
 
     def __init__(self, line: bytes) -> None:
         self._line = line
@@ -61,12 +52,12 @@ class ReceivedRequest:
         try:
             self.id = _ID_DECODER.decode(bytes(self._outline.id)[: _MAX_ID_BYTES + 1])
         except _DECODING_ERRORS:
-            raise ValueError(f"id: expected a number or a text of up to {MAX_ID_LENGTH} characters") from None
+            raise ValueError(f"id: expected a number or a text of up to {protocol.MAX_ID_LENGTH} characters") from None
 
-    def read(self) -> Request:
+    def read(self) -> protocol.Request:
         """Return the request. Raises UsageError with the reason if it is wrong."""
-        if bytes(self._outline.v) != str(PROTOCOL_VERSION).encode():
-            raise UsageError(f"v: this sideman speaks version {PROTOCOL_VERSION}")
+        if bytes(self._outline.v) != str(protocol.PROTOCOL_VERSION).encode():
+            raise UsageError(f"v: this sideman speaks version {protocol.PROTOCOL_VERSION}")
         try:
             name = _NAME_DECODER.decode(bytes(self._outline.do)[: _MAX_ID_BYTES + 1])
         except _DECODING_ERRORS:
@@ -84,26 +75,26 @@ class ReceivedRequest:
 class _Outline(Struct):
     """The parts of a request that are read first, each still as it is written."""
 
-    v: Raw = Raw(str(PROTOCOL_VERSION))
+    v: Raw = Raw(str(protocol.PROTOCOL_VERSION))
     id: Raw = Raw("null")
     do: Raw = Raw("null")
     value: Raw = Raw("null")
 
 
 _OUTLINE_DECODER = msgspec.json.Decoder(_Outline)
-_ID_DECODER: msgspec.json.Decoder[RequestId] = msgspec.json.Decoder(RequestId)
+_ID_DECODER: msgspec.json.Decoder[protocol.RequestId] = msgspec.json.Decoder(protocol.RequestId)
 _NAME_DECODER = msgspec.json.Decoder(str)
-_REQUEST_DECODERS = {kind: msgspec.json.Decoder(kind) for kind in REQUESTS.values()}
+_REQUEST_DECODERS = {kind: msgspec.json.Decoder(kind) for kind in protocol.REQUESTS.values()}
 
 
-def _request_kind(name: str) -> type[Request]:
-    if name not in REQUESTS:
-        raise UsageError(f"do: {printable(name)[:60]!r}: no such request; there are {', '.join(REQUESTS)}")
-    return REQUESTS[name]
+def _request_kind(name: str) -> type[protocol.Request]:
+    if name not in protocol.REQUESTS:
+        raise UsageError(f"do: {printable(name)[:60]!r}: no such request; there are {', '.join(protocol.REQUESTS)}")
+    return protocol.REQUESTS[name]
 
 
-def _wrong_fields(kind: type[Request], error: Exception) -> UsageError:
-    name, fields = kind.__struct_config__.tag, ", ".join(request_fields(kind)) or "nothing"
+def _wrong_fields(kind: type[protocol.Request], error: Exception) -> UsageError:
+    name, fields = kind.__struct_config__.tag, ", ".join(protocol.request_fields(kind)) or "nothing"
     return UsageError(f"{name}: {printable(error)[:200]}; {name} takes {fields}")
 
 
@@ -116,9 +107,9 @@ def _count_values(written: bytes) -> int:
     return len(written) - len(written.translate(None, b",[{"))
 
 
-def encode_line(message: Message) -> bytes:
+def encode_line(message: protocol.Message) -> bytes:
     """Return a message of the daemon as a line."""
-    return b'{"v":%d,%b' % (PROTOCOL_VERSION, encode_json(message)[1:] + b"\n")
+    return b'{"v":%d,%b' % (protocol.PROTOCOL_VERSION, encode_json(message)[1:] + b"\n")
 
 
 def encode_json(value: object) -> bytes:
@@ -126,22 +117,11 @@ def encode_json(value: object) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_encodable(msgspec.to_builtins(value)))
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
+        return re.sub("[\ud800-\udfff]", lambda found: rf"\\u{ord(found[0]):x}", text).encode()
 
 
-def _encodable(value: object) -> object:
-    match value:
-        case str():
-            return value.encode("utf-8", "backslashreplace").decode()
-        case dict():
-            return {_encodable(key): _encodable(each) for key, each in value.items()}
-        case list():
-            return [_encodable(each) for each in value]
-        case _:
-            return value
-
-
-def decode_message(line: str | bytes) -> Message:
+def decode_message(line: str | bytes) -> protocol.Message:
     """Return the message in a line of the daemon. Raises ValueError if it is not one, or of an unknown kind."""
     try:
         head = _HEAD_DECODER.decode(line)

@@ -24,8 +24,7 @@ from sideman.core.settings.schema import write_value
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
 
-MAX_DELAY_S = 0.05
-"""The next note, a new chart and log lines are sent within this time."""
+MAX_DELAY_S = 0.05  # within this time the next note, a new chart and log lines are sent
 STATUS_INTERVAL_S = 0.5
 _MAX_LOG_LINES = 100
 

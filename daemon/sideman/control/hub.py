@@ -19,10 +19,9 @@ from msgspec import Struct
 from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.osc import OscPort, OscServer
-from sideman.control.paths import socket_path
 from sideman.control.protocol import Event
 from sideman.control.server import ControlServer
-from sideman.control.unix_listener import UnixListener
+from sideman.control.socket_file import UnixListener, socket_path
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
 from sideman.core.settings.schema import Settings, settings_line
 from sideman.core.text import format_bar
@@ -65,8 +64,7 @@ def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
 class ControlHub(Struct, dict=True):
     """Distributes the `reports` that the player leaves, and serves the clients at `endpoints`.
 
-    `record` gets every report first. `yield_to_player` is called before each request, so that a note that is about to
-    be sent goes first.
+    `record` gets each report first. `yield_to_player` is called before each request: a note that is due goes first.
     """
 
     api: ControlApi
@@ -94,7 +92,7 @@ class ControlHub(Struct, dict=True):
     def register(self, selector: selectors.BaseSelector) -> None:
         """Let `selector` wait for clients."""
         for server in self._servers:
-            selector.register(server, selectors.EVENT_READ)
+            selector.register(server.selector, selectors.EVENT_READ)
 
     def wakes_at(self, now: float) -> float:
         """Return the second when `serve` has something to do even if the selector reports nothing."""

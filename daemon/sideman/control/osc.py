@@ -2,12 +2,13 @@
 """The OSC server: the same requests as OSC messages, such as `/sideman/play/temperature 1.2` or `/sideman/mode trade`.
 
 It runs in the main thread, with the limits of the control socket: in a round a limited number of messages is answered,
-and the system drops what comes beyond that. Messages that are not understood are counted and ignored. This is the only
+and the system drops what comes beyond that. Messages that are not understood are ignored. This is the only
 module that imports python-osc.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import selectors
@@ -25,7 +26,7 @@ from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S, RequestHandler
 from sideman.core.errors import SidemanError, Unavailable
 
 PREFIX = "sideman"
-MAX_DATAGRAM_BYTES = 1 << 16
+_MAX_DATAGRAM_BYTES = 1 << 16
 _FLOAT32_DIGITS = 7  # the decimal digits that a float of 32 bits holds
 
 
@@ -63,35 +64,26 @@ class OscPort:
 class OscServer:
     """Answers OSC messages that are sent to `port`. `handle` answers requests.
 
-    `yield_to_player` is called before each packet and each message in it, so that a note that is about to be sent goes
-    first.
+    `yield_to_player` is called before each packet and each message in it: a note about to be sent goes first.
     """
 
-    def __init__(
-        self, port: OscPort, handle: RequestHandler, yield_to_player: Callable[[], None] = lambda: None
-    ) -> None:
-        self.ignored = 0
-        """Messages that were not understood, and replies that could not be sent."""
+    def __init__(self, port: OscPort, handle: RequestHandler, yield_to_player: Callable[[], None]) -> None:
         self._port = port
         self._socket = port.socket
         self._handle = handle
         self._yield_to_player = yield_to_player
         self._round_end_s, self._requests_left = -math.inf, REQUESTS_PER_ROUND
         self._messages: deque[tuple[str, Sequence[object], Any]] = deque()  # address, arguments, sender
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._socket, selectors.EVENT_READ)
-        self._is_listening = True
-
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when there is something to serve."""
-        return self._selector.fileno()
+        self.selector = selectors.DefaultSelector()  # of the port, while requests are left
+        self.selector.register(self._socket, selectors.EVENT_READ)
 
     def wakes_at(self) -> float:
-        """Return the second when there is something to serve even if `fileno` is not readable; infinite if never."""
-        return math.inf if self._is_listening else self._round_end_s
+        """Return the second when there is something to serve even if `selector` is not readable; infinite if never."""
+        return math.inf if self._requests_left > 0 else self._round_end_s
 
     def serve(self, now: float) -> None:
         """Answer what has come, for a bounded time. It raises nothing, whatever is sent."""
+        listened = self._requests_left > 0
         if now >= self._round_end_s:
             self._round_end_s, self._requests_left = now + ROUND_S, REQUESTS_PER_ROUND
         began = time.monotonic()
@@ -104,27 +96,25 @@ class OscServer:
             if took > ROUND_S:  # let signals in, and pause as long as it took
                 self._requests_left, self._round_end_s = 0, self._round_end_s + took
         listens = self._requests_left > 0
-        if listens and not self._is_listening:
-            self._selector.register(self._socket, selectors.EVENT_READ)
-        elif self._is_listening and not listens:
-            self._selector.unregister(self._socket)
-        self._is_listening = listens
+        if listens and not listened:
+            self.selector.register(self._socket, selectors.EVENT_READ)
+        elif listened and not listens:
+            self.selector.unregister(self._socket)
 
     def close(self) -> None:
         """Stop serving."""
-        self._selector.close()
+        self.selector.close()
 
     def _receive_packet(self) -> bool:
         """Take the messages of the next packet, if there is one."""
         try:
-            data, sender = self._socket.recvfrom(MAX_DATAGRAM_BYTES)
+            data, sender = self._socket.recvfrom(_MAX_DATAGRAM_BYTES)
         except OSError:  # there is no packet, or a client to which we replied is gone
             return False
         self._yield_to_player()
         try:
             messages = [(each.message.address, each.message.params) for each in self._port.packet(data).messages]
         except Exception:  # noqa: BLE001 - python-osc raises many kinds of errors for data that is not OSC
-            self.ignored += 1
             messages = []
         if not messages:
             self._requests_left -= 1  # so that a flood of wrong packets ends, too
@@ -134,25 +124,20 @@ class OscServer:
     def _handle_message(self, address: str, arguments: Sequence[object], sender: Any) -> None:  # noqa: ANN401 - an address as sockets have them
         named = _name_and_fields(address, [_plain_number(argument) for argument in arguments])
         if named is None:
-            self.ignored += 1
             return
         name, fields = named
         try:
             result = self._handle(make_request(name, fields))
+            if not REQUESTS[name].osc_replies:
+                return
+            kind, text = "reply", encode_json(result).decode()
         except SidemanError as error:
-            self._send("error", name, str(error), sender)
-            return
-        if REQUESTS[name].osc_replies:
-            self._send("reply", name, encode_json(result).decode(), sender)
-
-    def _send(self, kind: str, name: str, text: str, sender: Any) -> None:  # noqa: ANN401 - as above
+            kind, text = "error", str(error)
         message = self._port.builder(f"/{PREFIX}/{kind}")
-        try:
+        with contextlib.suppress(OSError, ValueError):  # the client is gone, or the text is too long for a datagram
             message.add_arg(name)
             message.add_arg(text)
             self._socket.sendto(message.build().dgram, sender)
-        except (OSError, ValueError):
-            self.ignored += 1  # the client is gone, or the text is too long for a datagram
 
 
 def _name_and_fields(address: str, arguments: list[object]) -> tuple[str, dict[str, object]] | None:

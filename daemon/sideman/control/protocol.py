@@ -21,8 +21,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 from sideman.core.actions import ACTIONS, Action
 
 PROTOCOL_VERSION = 1
-MAX_ID_LENGTH = 200
-"""Characters of a request's id, which comes back in the reply."""
+MAX_ID_LENGTH = 200  # characters of a request's id, which comes back in the reply
 
 RequestId = Annotated[str, Meta(max_length=MAX_ID_LENGTH)] | int | float | bool | None
 Beat = Annotated[float, Meta(ge=-1e9, le=1e9, description="quarter notes from the top of the music")]
@@ -204,6 +203,20 @@ class ModeRequest(Request, frozen=True, tag="mode"):
     now: bool = False
 
 
+class PresetRequest(Request, frozen=True, tag="preset"):
+    """Use the settings of a preset."""
+
+    results = (AppliedLayer,)
+
+    name: str
+
+
+class KeepRequest(Request, frozen=True, tag="keep"):
+    """Save the last minutes as a take."""
+
+    results = (KeepResult,)
+
+
 class MuteRequest(Request, frozen=True, tag="mute"):
     """Fall silent at once and go on listening (mode `off`), or go back to the mode before.
 
@@ -213,14 +226,6 @@ class MuteRequest(Request, frozen=True, tag="mute"):
     results = (MuteResult,)
 
     on: bool | None = None
-
-
-class PresetRequest(Request, frozen=True, tag="preset"):
-    """Use the settings of a preset."""
-
-    results = (AppliedLayer,)
-
-    name: str
 
 
 class ReloadRequest(Request, frozen=True, tag="reload"):
@@ -241,12 +246,6 @@ class LearnRequest(Request, frozen=True, tag="learn"):
     action: str | None = None
 
 
-class KeepRequest(Request, frozen=True, tag="keep"):
-    """Save the last minutes as a take."""
-
-    results = (KeepResult,)
-
-
 class WatchRequest(Request, frozen=True, tag="watch"):
     """Watch what is played, heard and changed: events follow the answer."""
 
@@ -259,14 +258,8 @@ def _action_request(action: Action) -> type[Request]:
     return cast("type[Request]", defstruct(name, [], bases=(Request,), **options))
 
 
-_OWN_REQUESTS = (
-    StatusRequest, GetRequest, SetRequest, ModeRequest, PresetRequest, KeepRequest, MuteRequest, ReloadRequest,
-    LearnRequest, WatchRequest,
-)  # fmt: skip
-REQUESTS: dict[str, type[Request]] = {
-    **{str(kind.__struct_config__.tag): kind for kind in _OWN_REQUESTS},
-    **{action.name: _action_request(action) for action in ACTIONS.values() if action.command is not None},
-}
+REQUESTS: dict[str, type[Request]] = {str(kind.__struct_config__.tag): kind for kind in Request.__subclasses__()}
+REQUESTS |= {action.name: _action_request(action) for action in ACTIONS.values() if action.command is not None}
 """The table of requests, by name: what the daemon answers, `sideman ctl` offers and the documentation describes."""
 
 

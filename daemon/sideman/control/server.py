@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server of the control socket, which other programs of the same user connect to. docs/control.md describes it.
 
-It runs in the main thread: `fileno` is readable when there is something to `serve`, and `serve` takes a bounded time
-whatever clients do. Time is divided into rounds of `ROUND_S`. In each round at most `REQUESTS_PER_CLIENT` requests of a
-client are answered, and at most `REQUESTS_PER_ROUND` of all clients, in turn; a long request counts once for each KiB.
-What a client sends beyond that stays in the system's buffers, where only the client has to wait for it. A client that
-sends no requests, or does not read its messages, is disconnected.
+It runs in the main thread: its `selector` is readable when there is something to `serve`, and `serve` takes a bounded
+time whatever clients do. Time is divided into rounds of `ROUND_S`. In each round at most `REQUESTS_PER_CLIENT` requests
+of a client are answered, and at most `REQUESTS_PER_ROUND` of all clients, in turn; a long request counts once for each
+KiB. What a client sends beyond that stays in the system's buffers, where only the client has to wait for it. A client
+that sends no requests, or does not read its messages, is disconnected.
 """
 
 from __future__ import annotations
@@ -13,79 +13,70 @@ from __future__ import annotations
 import logging
 import math
 import selectors
+import socket
 import time
 from collections.abc import Callable, Iterable
 
+from msgspec import Struct
+
 from sideman.control.codec import ReceivedRequest, encode_line
-from sideman.control.connection import Connection
 from sideman.control.protocol import Answer, Event, Refusal, Request, WatchRequest
-from sideman.control.unix_listener import UnixListener
+from sideman.control.socket_file import UnixListener
 from sideman.core.errors import SidemanError
 
-MAX_CLIENTS = 64
-"""Clients at a time."""
-ROUND_S, REQUESTS_PER_CLIENT, REQUESTS_PER_ROUND = 0.02, 8, 64
+MAX_CLIENTS = 64  # at a time
+MAX_LINE_BYTES = 1 << 16  # the longest requests are those that contain a chart
+MAX_UNSENT_BYTES = 1 << 18  # that wait for a client to read them
 MAX_MISTAKES = 10
 """Lines in a row that are not requests: a client that sends this number of them was not meant for this socket."""
+ROUND_S, REQUESTS_PER_CLIENT, REQUESTS_PER_ROUND = 0.02, 8, 64
+_LONG_REQUEST_BYTES = 1024  # each of these counts as one more request
 
 RequestHandler = Callable[[Request], object]
-
-_LONG_REQUEST_BYTES = 1024  # each of these counts as one more request
 
 _log = logging.getLogger(__name__)
 
 
-class ControlServer:
+class ControlServer(Struct, dict=True):
     """Serves the clients of `listener`. `handle` answers requests; a new watcher gets `initial_events` first.
 
-    `yield_to_player` is called before each request, so that a note that is about to be sent goes first.
+    `yield_to_player` is called before each request: a note about to be sent goes first.
     """
 
-    def __init__(
-        self,
-        listener: UnixListener,
-        handle: RequestHandler,
-        initial_events: Callable[[], Iterable[Event]],
-        yield_to_player: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._listener = listener.socket
-        self._handle = handle
-        self._initial_events = initial_events
-        self._yield_to_player = yield_to_player
+    listener: UnixListener
+    handle: RequestHandler
+    initial_events: Callable[[], Iterable[Event]]
+    yield_to_player: Callable[[], None]
+
+    def __post_init__(self) -> None:
         self._clients: list[Connection] = []
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self._is_accepting_paused = False  # until the next round
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.listener.socket, selectors.EVENT_READ)
         self._round_end_s = -math.inf
         self._requests_left = REQUESTS_PER_ROUND
-        self._accepts_left = REQUESTS_PER_CLIENT
+        self._accepts_left = REQUESTS_PER_CLIENT  # 0: the selector does not wait for the listener until the next round
 
     @property
     def has_watchers(self) -> bool:
         """Whether a client watches."""
         return any(client.is_watching for client in self._clients)
 
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when there is something to serve."""
-        return self._selector.fileno()
-
     def wakes_at(self) -> float:
-        """Return the second when there is something to serve even if `fileno` is not readable; infinite if never."""
-        waiting = self._is_accepting_paused or any(client.has_request for client in self._clients)
+        """Return the second when there is something to serve even if `selector` is not readable; infinite if never."""
+        waiting = not self._accepts_left or any(client.has_request for client in self._clients)
         return self._round_end_s if waiting else math.inf
 
     def serve(self, now: float) -> None:
         """Do what there is to do, for a bounded time. It raises nothing, whatever clients do."""
         if now >= self._round_end_s:
+            if not self._accepts_left:
+                self.selector.register(self.listener.socket, selectors.EVENT_READ)
             self._round_end_s = now + ROUND_S
             self._requests_left, self._accepts_left = REQUESTS_PER_ROUND, REQUESTS_PER_CLIENT
             for client in self._clients:
                 client.requests_left = min(client.requests_left + REQUESTS_PER_CLIENT, REQUESTS_PER_CLIENT)
             self._clients = [*self._clients[1:], *self._clients[:1]]  # so that no client is always the first
-            if self._is_accepting_paused:
-                self._is_accepting_paused = False
-                self._selector.register(self._listener, selectors.EVENT_READ)
-        for key, events in self._selector.select(0):
+        for key, events in self.selector.select(0):
             if key.data is None:
                 self._accept_clients()
                 continue
@@ -103,7 +94,7 @@ class ControlServer:
             return
         for client in self._clients:
             if client.is_watching:
-                client.send_lines(lines)
+                client.send(lines)
         self._update_clients()
 
     def close(self) -> None:
@@ -111,7 +102,7 @@ class ControlServer:
         for client in self._clients:
             client.socket.close()
         self._clients.clear()
-        self._selector.close()
+        self.selector.close()
 
     # -- requests
 
@@ -122,7 +113,7 @@ class ControlServer:
         while asking and self._requests_left:
             for client in asking[: self._requests_left]:
                 self._requests_left -= 1
-                self._yield_to_player()
+                self.yield_to_player()
                 self._answer_one(client)
                 took = time.monotonic() - began
                 if took > ROUND_S:  # such as charts of thousands of bars: let signals in, and pause as long as it took
@@ -139,29 +130,29 @@ class ControlServer:
             received = ReceivedRequest(line)
         except ValueError as error:
             client.mistakes += 1
-            client.send(Refusal(None, False, f"not a request: {error}"))
+            client.send(encode_line(Refusal(None, False, f"not a request: {error}")))
             if client.mistakes >= MAX_MISTAKES:
                 client.reject("nothing here is a request; good-bye")
             return
         client.mistakes = 0
         try:
             request = received.read()
-            result = None if isinstance(request, WatchRequest) else self._handle(request)
+            result = None if isinstance(request, WatchRequest) else self.handle(request)
         except SidemanError as error:
-            client.send(Refusal(received.id, False, str(error)))
+            client.send(encode_line(Refusal(received.id, False, str(error))))
             return
-        client.send(Answer(received.id, True, result))
+        client.send(encode_line(Answer(received.id, True, result)))
         if isinstance(request, WatchRequest):
             client.is_watching = True
-            client.send(*self._initial_events())
+            client.send(b"".join(map(encode_line, self.initial_events())))
 
     # -- clients
 
     def _accept_clients(self) -> None:
         """Accept new clients, a limited number in a round: a client that is disconnected may come back at once."""
-        while self._accepts_left > 0:
+        while self._accepts_left:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = self.listener.socket.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -169,24 +160,99 @@ class ControlServer:
                 break
             self._accepts_left -= 1
             connection.setblocking(False)
-            client = Connection(connection, REQUESTS_PER_CLIENT)
+            client = Connection(connection)
             if len(self._clients) >= MAX_CLIENTS:
                 client.reject(f"{MAX_CLIENTS} others are here already; come back later")
             self._clients.append(client)
-        self._is_accepting_paused = True
-        self._selector.unregister(self._listener)
+        self._accepts_left = 0
+        self.selector.unregister(self.listener.socket)
 
     def _update_clients(self) -> None:
         """Let the selector wait for what each client wants, and remove clients that are finished."""
         for client in self._clients:
             wanted, registered = 0 if client.is_finished else client.wanted_events, client.registered_events
-            if wanted and not registered:
-                self._selector.register(client.socket, wanted, client)
-            elif wanted and wanted != registered:
-                self._selector.modify(client.socket, wanted, client)
-            elif registered and not wanted:
-                self._selector.unregister(client.socket)
+            if registered and wanted != registered:
+                self.selector.unregister(client.socket)
+            if wanted and wanted != registered:
+                self.selector.register(client.socket, wanted, client)
             client.registered_events = wanted
             if client.is_finished:
                 client.socket.close()
         self._clients = [client for client in self._clients if not client.is_finished]
+
+
+class Connection:
+    """One client's connection: bytes in and out, never waiting, never more than a bounded amount."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.is_watching = False
+        self.mistakes = 0  # lines in a row that were not requests
+        self.requests_left = (
+            REQUESTS_PER_CLIENT  # in this round; what a long one takes too much counts for later rounds
+        )
+        self.registered_events = 0  # what the server's selector waits for
+        self._received = bytearray()
+        self._unsent = bytearray()
+        self._has_ended = False  # the client sends no more, but may still read
+        self._is_gone = False
+
+    @property
+    def has_request(self) -> bool:
+        """Whether a whole line has come. The last line of a client may lack its line end."""
+        return not self._is_gone and (b"\n" in self._received or (self._has_ended and bool(self._received)))
+
+    @property
+    def wanted_events(self) -> int:
+        """What the selector has to wait for. While a request waits for its answer, nothing more is read."""
+        read = 0 if self._has_ended or self.has_request else selectors.EVENT_READ
+        return read | (selectors.EVENT_WRITE if self._unsent else 0)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the connection can be closed: nothing more will come and nothing is left to send."""
+        return self._is_gone or (self._has_ended and not (self.has_request or self._unsent or self.is_watching))
+
+    def read(self) -> None:
+        """Take in what has come, up to the size of one line."""
+        try:
+            data = self.socket.recv(MAX_LINE_BYTES + 1 - len(self._received))
+        except BlockingIOError:
+            return
+        except OSError:
+            self._is_gone = True
+            return
+        self._has_ended = not data
+        self._received += data
+        if len(self._received) > MAX_LINE_BYTES and b"\n" not in self._received:
+            self.reject(f"a line of more than {MAX_LINE_BYTES} bytes; good-bye")
+
+    def next_line(self) -> bytes:
+        """Take the next line."""
+        length = self._received.find(b"\n") + 1 or len(self._received)
+        line = bytes(self._received[:length])
+        del self._received[:length]
+        return line
+
+    def send(self, lines: bytes) -> None:
+        """Send lines as soon as the client reads them. A client that leaves too much unread is dropped."""
+        self._unsent += lines
+        self.flush()
+        if len(self._unsent) > MAX_UNSENT_BYTES:
+            _log.info("control.socket: a client that does not read was disconnected")
+            self._is_gone = True
+
+    def reject(self, reason: str) -> None:
+        """Send the reason, as far as it can be sent at once, and end the connection."""
+        self.send(encode_line(Refusal(None, False, reason)))
+        self._is_gone = True
+
+    def flush(self) -> None:
+        """Send what can be sent now."""
+        try:
+            while self._unsent:
+                del self._unsent[: self.socket.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._is_gone = True

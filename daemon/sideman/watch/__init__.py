@@ -14,20 +14,20 @@ from typing import TextIO
 from sideman.control.protocol import Request
 
 
-def watch(lines: Iterable[str], stream: TextIO, *, send: Callable[[Request], None] | None = None) -> int:
+def watch(lines: Iterable[str], stream: TextIO, send: Callable[[Request], None]) -> int:
     """Show on `stream` what comes in `lines` of the control socket. Return the exit status.
 
-    It ends with the lines, or when the user leaves. With `send`, which sends a request to the daemon, keys do more than
-    leave.
+    It ends with the lines, or when the user leaves. `send` sends the request of a key to the daemon.
     """
     capable = stream.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
-    rich = importlib.util.find_spec("rich") is not None
-    if capable and rich:
+    if capable and importlib.util.find_spec("rich") is not None:
         from sideman.watch.view import run_view  # rich takes long to load, so only where it is used
 
-        return run_view(lines, stream, send=send)
-    from sideman.watch.plain import write_plain
+        run_view(lines, stream, send)
+    else:
+        from sideman.watch.plain import write_plain
 
-    if capable:
-        stream.write("without rich there are only lines; install sideman[watch] to see more\n")
-    return write_plain(lines, stream)
+        if capable:
+            stream.write("without rich there are only lines; install sideman[watch] to see more\n")
+        write_plain(lines, stream)
+    return 0

@@ -25,14 +25,13 @@ from sideman_models.text import printable
 
 NoteSource = Literal["own", "comp", "heard", "next"]
 
-MAX_NOTES = 1000
-"""Notes that are kept: more than any terminal can show."""
-MAX_LOG_LINES = 20
+_MAX_NOTES = 1000  # that are kept: more than any terminal can show
+_MAX_LOG_LINES = 20
 _MAX_AHEAD_BEATS = 1.0  # beats; without events the music is assumed to go on in tempo for this long
 _JUMP_BACK_BEATS = 0.5  # beats; a step back of more than this means that the music continues somewhere else
 _EPSILON_BEATS = 1e-6  # beats; for positions that were rounded in the daemon
+# The fields of events that the state keeps under the same names:
 _KEPT_FIELDS = ("mode", "doing", "rolling", "bpm", "seed", "ports", "clock", "top", "chord", "next_chord")
-"""The fields of events that the state keeps under the same names."""
 
 
 class ViewNote(Struct, frozen=True):
@@ -49,20 +48,16 @@ class WatchState(Struct):
 
     title: str = ""
     bars: tuple[tuple[str, ...], ...] = ()
-    meters: tuple[Meter, ...] = (Meter(4, 4),)
-    """The meter of each bar."""
+    meters: tuple[Meter, ...] = (Meter(4, 4),)  # of each bar
     sections: tuple[tuple[int, str], ...] = ()
-    top: float = 0.0
-    """The beat on which the chart began."""
-    bars_before: int = 0
-    """The number of bars that were played before that."""
+    top: float = 0.0  # the beat on which the chart began
+    bars_before: int = 0  # the number of bars that were played before that
     chord: str = ""
     next_chord: str = ""
     bpm: float | None = None
     rolling: bool = True
     mode: str = ""
-    requested_mode: str = ""
-    """A mode that the user has requested, until it takes effect."""
+    requested_mode: str = ""  # by the user, until it takes effect
     doing: str = ""
     seed: int | None = None
     ports: str = ""
@@ -70,15 +65,13 @@ class WatchState(Struct):
     next_note: protocol.NextNote | None = None
     counts: dict[str, int] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
-    log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MAX_LOG_LINES))
+    log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=_MAX_LOG_LINES))
     """Level and text of the last lines, the newest at the end."""
-    last_event_s: float | None = None
-    """The second of the last event."""
-    _bar_line_beats: tuple[float, ...] = (0.0, 4.0)
-    """The beats from the top of the chart to its bar lines, and to its end."""
+    last_event_s: float | None = None  # the second of the last event
+    _bar_line_beats: tuple[float, ...] = (0.0, 4.0)  # from the top of the chart to its bar lines, and to its end
     _beat: float | None = None
     _beat_s: float = 0.0
-    _notes: deque[ViewNote] = field(default_factory=lambda: deque(maxlen=MAX_NOTES))
+    _notes: deque[ViewNote] = field(default_factory=lambda: deque(maxlen=_MAX_NOTES))
     _held_onsets: dict[int, float] = field(default_factory=dict)
 
     def apply_event(self, event: protocol.Message | None, second: float) -> None:
@@ -93,7 +86,12 @@ class WatchState(Struct):
         if self.requested_mode == self.mode:
             self.requested_mode = ""
         if isinstance(event, protocol.StatusEvent | protocol.BeatEvent):
-            self._apply_position(event, second)
+            if self._beat is not None and event.beat < self._beat - _JUMP_BACK_BEATS:
+                self._notes.clear()
+                self._held_onsets.clear()
+                self.next_note = None
+            self._beat, self._beat_s = event.beat, second
+            self.bars_before = event.bar - 1 - self.bar_at(event.beat)
         if isinstance(event, protocol.StatusEvent | protocol.TimingEvent):
             self.counts = {name: getattr(event, name) for name in ("late", "heard", "echoes", "played")}
         self._apply_music(event)
@@ -113,7 +111,7 @@ class WatchState(Struct):
                     self._notes.append(ViewNote("heard", pitch, onset, max(onset, beat)))
                 if on:
                     self._held_onsets[pitch] = beat
-            case protocol.ChartEvent():
+            case protocol.ChartEvent() if event.bars:
                 self._apply_chart(event)
 
     def _apply_text(self, event: protocol.Message) -> None:
@@ -149,9 +147,8 @@ class WatchState(Struct):
     def notes(self, beat: float) -> Iterator[ViewNote]:
         """Return the notes that are kept. Those that the player still holds end at `beat`."""
         yield from self._notes
-        yield from (
-            ViewNote("heard", pitch, onset, max(onset, beat)) for pitch, onset in list(self._held_onsets.items())
-        )
+        for pitch, onset in self._held_onsets.items():
+            yield ViewNote("heard", pitch, onset, max(onset, beat))
 
     def pitch_name(self, pitch: int) -> str:
         """Return the name of a MIDI pitch in the key of the player's instrument; empty if there is none."""
@@ -187,17 +184,7 @@ class WatchState(Struct):
         named = [index for index, chord in enumerate(chords) if chord == self.chord]
         return min(named, key=lambda index: abs(index - share), default=share)
 
-    def _apply_position(self, event: protocol.StatusEvent | protocol.BeatEvent, second: float) -> None:
-        if self._beat is not None and event.beat < self._beat - _JUMP_BACK_BEATS:
-            self._notes.clear()
-            self._held_onsets.clear()
-            self.next_note = None
-        self._beat, self._beat_s = event.beat, second
-        self.bars_before = event.bar - 1 - self.bar_at(event.beat)
-
     def _apply_chart(self, chart: protocol.ChartEvent) -> None:
-        if not chart.bars:
-            return
         self.bars = tuple(tuple(map(printable, bar)) for bar in chart.bars)
         self.title = printable(chart.title)
         self.sections = tuple((bar, printable(name)) for bar, name in chart.sections)

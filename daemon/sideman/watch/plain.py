@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TextIO
 
 from sideman.control.protocol import BarEvent, Message
@@ -13,48 +15,34 @@ from sideman_models.text import count_noun, printable
 _TEMPO_CHANGE_BPM = 1.0  # beats per minute; an external clock is never quite steady
 
 
-def write_plain(lines: Iterable[str], stream: TextIO) -> int:
-    """Write what comes in `lines` of the control socket to `stream`, until they end or Ctrl-C. Return the status."""
-    writer = PlainWriter()
-    try:
-        for line in lines:
-            for text in writer.lines_for(read_message(line)):
-                stream.write(f"{text}\n")
-                stream.flush()
-        stream.write("the daemon has ended\n")
-        stream.flush()
-    except KeyboardInterrupt:
-        pass
-    return 0
+def write_plain(lines: Iterable[str], stream: TextIO) -> None:
+    """Write what comes in `lines` of the control socket to `stream`, until they end or Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
+        for text in chain(plain_lines(map(read_message, lines)), ["the daemon has ended"]):
+            stream.write(f"{text}\n")
+            stream.flush()
 
 
-class PlainWriter:
-    """Describes events in lines of text, and each part of the state only when it has changed."""
-
-    def __init__(self) -> None:
-        self._state = WatchState()
-        self._last_lines: dict[str, str] = {}
-        self._bpm = 0.0
-
-    def lines_for(self, event: Message | None) -> Iterator[str]:
-        """Return the lines for an event; most events have none."""
-        state = self._state
-        state.apply_event(event, 0.0)
-        if isinstance(event, BarEvent):
-            yield self._format_bar(event)
+def plain_lines(messages: Iterable[Message | None]) -> Iterator[str]:
+    """Describe `messages` in lines of text, and each part of the state only when it has changed."""
+    state, last_lines, bpm = WatchState(), dict[str, str](), 0.0
+    for message in messages:
+        state.apply_event(message, 0.0)
+        if isinstance(message, BarEvent):
+            yield _format_bar(message, state)
         while state.log:
             level, text = state.log.popleft()
             yield text if level == "info" else f"{level}: {text}"
         meters = ", ".join(dict.fromkeys(map(str, state.meters)))
         chart = f"{state.title or 'untitled'}, {count_noun(len(state.bars), 'bar')} of {meters}"
         late = state.counts.get("late", 0)
-        if state.bpm is not None and abs(state.bpm - self._bpm) >= _TEMPO_CHANGE_BPM:
-            self._bpm = state.bpm
-        has_halted = not state.rolling or "rolling" in self._last_lines
+        if state.bpm is not None and abs(state.bpm - bpm) >= _TEMPO_CHANGE_BPM:
+            bpm = state.bpm
+        has_halted = not state.rolling or "rolling" in last_lines
         lines = {
             "chart": f"chart: {chart}" if state.bars else "",
             "seed": "" if state.seed is None else f"seed: {state.seed}",
-            "tempo": f"tempo: {self._bpm:.0f} bpm" if self._bpm else "",
+            "tempo": f"tempo: {bpm:.0f} bpm" if bpm else "",
             "mode": f"mode: {state.mode}" if state.mode else "",
             "doing": state.doing,
             "ports": f"ports: {state.ports}" if state.ports else "",
@@ -62,13 +50,14 @@ class PlainWriter:
             "late": f"late: {count_noun(late, 'note')} left out" if late else "",
         }
         for name, text in lines.items():
-            if text and self._last_lines.get(name) != text:
-                self._last_lines[name] = text
+            if text and last_lines.get(name) != text:
+                last_lines[name] = text
                 yield text
 
-    def _format_bar(self, bar: BarEvent) -> str:
-        """Return a bar as the log has it: `bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -`."""
-        chords = " ".join(map(printable, bar.chords))
-        names = ("" if each.pitch is None else self._state.pitch_name(each.pitch) for each in bar.values)
-        values = (f"{printable(each.value)} {name or '-'}" for each, name in zip(bar.values, names, strict=True))
-        return f"bar {bar.number} | {chords} | {' · '.join(values) or '-'}"
+
+def _format_bar(bar: BarEvent, state: WatchState) -> str:
+    """Return a bar as the log has it: `bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -`."""
+    chords = " ".join(map(printable, bar.chords))
+    names = ("" if each.pitch is None else state.pitch_name(each.pitch) for each in bar.values)
+    values = (f"{printable(each.value)} {name or '-'}" for each, name in zip(bar.values, names, strict=True))
+    return f"bar {bar.number} | {chords} | {' · '.join(values) or '-'}"

@@ -12,10 +12,12 @@ from msgspec import Struct
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from sideman.core.actions import ACTIONS
 from sideman.watch.model import WatchState
 from sideman.watch.roll import CELLS, LABEL_COLUMNS, draw_roll
 from sideman_models.text import printable
 
+KEY_HELP = "  ".join(["q quit", *(f"{each.key} {each.name}" for each in ACTIONS.values() if each.key), "+- temp"])
 BARS_PER_LINE, NARROW_BARS_PER_LINE = 4, 2
 SETTINGS_WIDTH = 27
 _SETTINGS = {
@@ -37,9 +39,9 @@ _LOG_STYLES = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
 
 
 class Glyphs(Struct, frozen=True):
-    """The characters of the picture: `draw_roll` maps the letters of the roll, `full` and `empty` draw the settings."""
+    """The characters of the picture: `roll` for the letters of `draw_roll`, `full` and `empty` for the settings."""
 
-    roll_cells: dict[str, str]
+    roll: str
     rule: str
     current_bar: str
     bar_line: str
@@ -53,18 +55,14 @@ class Glyphs(Struct, frozen=True):
             return text
         return text.translate({0x266D: "b", 0x266F: "#"}).encode("ascii", "replace").decode()
 
+    def roll_cells(self, letters: str) -> str:
+        """Return cells of the roll, given as the letters of `CELLS`, as this terminal can show them."""
+        return letters.translate(str.maketrans("O=Y-c?B|:", self.roll))
 
-_ROLL_LETTERS = "O=Y-c?B|:"
-UTF8 = Glyphs(
-    dict(zip(_ROLL_LETTERS, "●━○─·◌◉│┊", strict=True)),
-    rule="─", current_bar="▶", bar_line="│", full="█", empty="░", utf8=True,
-)  # fmt: skip
-ASCII = Glyphs(
-    dict(zip(_ROLL_LETTERS, "#=o-.?@|:", strict=True)),
-    rule="-", current_bar=">", bar_line="|", full="#", empty=".", utf8=False,
-)  # fmt: skip
-_COERCED_LOCALES = ("C.UTF-8", "C.utf8")
-"""The locales that Python itself sets in the environment if it names none."""
+
+UTF8 = Glyphs("●━○─·◌◉│┊", rule="─", current_bar="▶", bar_line="│", full="█", empty="░", utf8=True)
+ASCII = Glyphs("#=o-.?@|:", rule="-", current_bar=">", bar_line="|", full="#", empty=".", utf8=False)
+_COERCED_LOCALES = ("C.UTF-8", "C.utf8")  # those that Python itself sets in the environment if it names none
 
 
 def glyphs_for(encoding: str | None, environment: Mapping[str, str]) -> Glyphs:
@@ -87,10 +85,8 @@ _STYLES = {
 _CELL_STYLES = {letter: _STYLES[kind] for kind, pair in CELLS.items() for letter in pair}
 
 
-def draw_screen(
-    state: WatchState, second: float, width: int, height: int, glyphs: Glyphs, keys: str = ""
-) -> list[Text]:
-    """Return the picture at `second`: `height` lines of at most `width` cells. `keys` explains the keys."""
+def draw_screen(state: WatchState, second: float, width: int, height: int, glyphs: Glyphs) -> list[Text]:
+    """Return the picture at `second`: `height` lines of at most `width` cells."""
     beat = state.beat_at(second)
     footer = _footer_lines(state, beat, height, glyphs)
     lines = [_title_line(state, beat, second, width, glyphs), _pulse_line(state, beat, width, glyphs)]
@@ -98,10 +94,15 @@ def draw_screen(
     if height >= 7:
         lines += _chart_lines(state, beat, width, room, glyphs)
     if height >= 12:
-        lines.append(_legend_line(width, glyphs, keys))
+        lines.append(_legend_line(width, glyphs))
     body = height - len(lines) - len(footer)
     if body >= 3:
-        lines += _body_lines(state, 0.0 if beat is None else beat, width, body, glyphs)
+        across = width - SETTINGS_WIDTH - 1 if width >= SETTINGS_WIDTH + 45 else width
+        roll = [_roll_line(line, glyphs) for line in draw_roll(state, beat or 0.0, across, body)]
+        for line, name in zip(roll, _SETTINGS if across < width else (), strict=False):
+            line.truncate(across + 1, overflow="crop", pad=True)
+            line.append_text(_setting_line(name, state.settings.get(f"play.{name}", "-"), glyphs))
+        lines += roll
     lines += [*(Text() for _ in range(height - len(lines) - len(footer))), *footer]
     for line in lines[:height]:
         line.truncate(width, overflow="crop")
@@ -199,27 +200,13 @@ def _chart_bar(state: WatchState, bar: int, beat: float | None, width: int, glyp
 # -- the middle
 
 
-def _legend_line(width: int, glyphs: Glyphs, keys: str) -> Text:
+def _legend_line(width: int, glyphs: Glyphs) -> Text:
     """Return the line that explains the marks of the roll and the keys."""
     kinds = {"own": "sideman", "heard": "you", "next": "next"}
-    notes = {kind: "".join(glyphs.roll_cells[letter] for letter in CELLS[kind]) for kind in kinds}
-    marks = " ".join(f"{notes[kind]} {who}" for kind, who in kinds.items())
-    line = f"{glyphs.rule} {marks} "
-    keys = f" {glyphs.printable(keys)} " if keys else ""
+    marks = " ".join(f"{glyphs.roll_cells(CELLS[kind])} {who}" for kind, who in kinds.items())
+    line, keys = f"{glyphs.rule} {marks} ", f" {KEY_HELP} "
     fill = glyphs.rule * max(0, width - len(line) - len(keys) - 2)
     return Text(f"{line}{fill}{keys}{glyphs.rule * 2}", "dim")
-
-
-def _body_lines(state: WatchState, beat: float, width: int, height: int, glyphs: Glyphs) -> list[Text]:
-    """Return the roll and, if there is room, the settings beside it."""
-    beside = width >= SETTINGS_WIDTH + 45
-    across = width - SETTINGS_WIDTH - 1 if beside else width
-    lines = [_roll_line(line, glyphs) for line in draw_roll(state, beat, across, height)]
-    if beside:
-        for line, name in zip(lines, _SETTINGS, strict=False):
-            line.truncate(across + 1, overflow="crop", pad=True)
-            line.append_text(_setting_line(name, state.settings.get(f"play.{name}", "-"), glyphs))
-    return lines
 
 
 def _roll_line(line: str, glyphs: Glyphs) -> Text:
@@ -229,7 +216,7 @@ def _roll_line(line: str, glyphs: Glyphs) -> Text:
     styles = islice(accumulate(own, lambda before, style: style or before, initial="dim"), 1, None)
     text = Text().append(label, "dim")
     for style, run in groupby(zip(styles, cells, strict=True), itemgetter(0)):
-        text.append("".join(glyphs.roll_cells.get(letter, letter) for _, letter in run), style)
+        text.append(glyphs.roll_cells("".join(letter for _, letter in run)), style)
     return text
 
 
@@ -251,7 +238,7 @@ def _setting_line(name: str, value: object, glyphs: Glyphs) -> Text:
 
 def _footer_lines(state: WatchState, beat: float | None, height: int, glyphs: Glyphs) -> list[Text]:
     """Return the next note, the counts, the ports and the log, as far as there is room for them."""
-    room = 0 if height < 5 else 1 if height < 8 else 2 if height < 14 else 3 + height // 16 - 1
+    room = 0 if height < 5 else 1 if height < 8 else 2 if height < 14 else 2 + height // 16
     coming, said = state.next_note, "next: nothing"
     if coming is not None:
         pitch = "rest" if coming.pitch is None else state.pitch_name(coming.pitch)

@@ -16,8 +16,6 @@ class PlainProgress(TrainingObserver):
     def __init__(self, write: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write or (lambda line: print(line, flush=True))  # noqa: T201 - it is what it is for
         self._clock = clock
-        self._plan = TrainingPlan(epochs=0, done=0, pieces=0, values=0, vocabulary=0, held_out="", device="")
-        self._start = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +55,6 @@ class BarProgress(PlainProgress):
         self._bar = Progress(*columns, console=console, transient=True)
         super().__init__(lambda line: self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True))
         self._task = self._bar.add_task("starting", total=None, bits="", best="", speed="")
-        self._epoch_start = 0.0
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -73,7 +70,7 @@ class BarProgress(PlainProgress):
 
     def on_progress(self, progress: TrainingProgress) -> None:
         """Move the bar."""
-        if not progress.values:
+        if not progress.values:  # an epoch begins
             self._epoch_start = self._clock()
             return
         speed = progress.values / max(1e-9, self._clock() - self._epoch_start)

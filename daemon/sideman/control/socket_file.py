@@ -1,22 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the control socket: a file that only its owner can use, and that belongs to one daemon at a time."""
+"""The file of the control socket: where the daemon makes it and other programs look for it, and how it is made."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from sideman.config.resources import expand_user
 from sideman.core.errors import Unavailable
+from sideman.playing.state import state_folder
 
-BACKLOG = 64
-"""Clients that may wait to be accepted."""
+NO_SOCKET = "none"
+DEFAULT_CLIENT = "sideman"
+_SERVICE_FOLDER = Path("/run/sideman")  # where the systemd service has its socket
+_BACKLOG = 64  # clients that may wait to be accepted
 
-_MODE = 0o600
+
+def socket_folder() -> Path:
+    """Return the folder for the socket: the service manager's, else the login session's, else the state folder."""
+    for variable, below in (("RUNTIME_DIRECTORY", ""), ("XDG_RUNTIME_DIR", "sideman")):
+        folder = Path(os.environ.get(variable, "").split(":")[0] or ".", below)
+        if folder.is_absolute():
+            return folder
+    return state_folder()
+
+
+def socket_file_name(client: str) -> str:
+    """Return the socket's file name for a daemon whose midi.client is `client`, so that several can run."""
+    plain = re.sub(r"[^\w.+-]", "_", client)
+    return "control.sock" if client == DEFAULT_CLIENT else f"control-{plain}.sock"
+
+
+def socket_path(wanted: str | None, client: str) -> Path | None:
+    """Return the path for a control.socket of `wanted` (None: auto) and a midi.client of `client`; None: no socket."""
+    if wanted == NO_SOCKET:
+        return None
+    return expand_user(wanted) if wanted is not None else socket_folder() / socket_file_name(client)
+
+
+def candidate_socket_paths(client: str) -> Iterator[Path]:
+    """Return the default paths for a daemon called `client`: those of this user, then that of the service."""
+    paths = [folder / socket_file_name(client) for folder in (socket_folder(), state_folder(), _SERVICE_FOLDER)]
+    yield from dict.fromkeys(paths)
 
 
 class UnixListener:
@@ -30,10 +61,10 @@ class UnixListener:
         with _folder_lock(path.parent):
             _remove_stale_socket(path)
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            mask = os.umask(0o777 & ~_MODE)  # so that the file has its mode from the beginning
+            mask = os.umask(0o177)  # so that the file has the mode 0600 from the beginning
             try:
                 self.socket.bind(os.fspath(path))
-                self.socket.listen(BACKLOG)
+                self.socket.listen(_BACKLOG)
                 self.socket.setblocking(False)
             except BaseException:
                 self.socket.close()
@@ -75,9 +106,7 @@ def _remove_stale_socket(path: Path) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             probe.connect(os.fspath(path))
-    except FileNotFoundError:
-        return
-    except ConnectionRefusedError:
+    except (FileNotFoundError, ConnectionRefusedError):
         path.unlink(missing_ok=True)
         return
     except BlockingIOError:
