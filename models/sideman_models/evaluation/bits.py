@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
+from msgspec import Struct, structs
 
 from sideman_models.music.context import Place
 from sideman_models.music.solos import Piece
@@ -40,8 +40,7 @@ OTHER_KIND_PROBABILITY = 0.0005
 _FIRST_TARGET = 66
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     """The result of `evaluate` over all pieces.
 
     `dropped_share` is the share of the source notes that have no value; `mapped_share` is the share of values outside
@@ -59,11 +58,10 @@ class Evaluation:
 
     def as_json(self) -> dict[str, float | None]:
         """Return plain JSON, rounded to five decimals."""
-        return {name: round(one, 5) if isinstance(one, float) else one for name, one in asdict(self).items()}
+        return {name: round(one, 5) if isinstance(one, float) else one for name, one in structs.asdict(self).items()}
 
 
-@dataclass(frozen=True, slots=True)
-class PieceBits:
+class PieceBits(Struct, frozen=True):
     """The bits of one piece: of its `value_count` values, and of its pitches (0 if it has none)."""
 
     piece: Piece
@@ -78,10 +76,9 @@ class PieceBits:
         return sum(value.kind != "R" for value in self.piece.values)
 
 
-def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> list[PieceBits]:
+def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece]) -> list[PieceBits]:
     """Return the bits of each piece. Raises `CorpusError` if the network needs chords and a piece has none."""
-    network = NumpyNetwork(bundle.weights) if network is None else network
-    encoder = PieceEncoder(bundle.vocabulary, bundle.context)
+    network, encoder = NumpyNetwork(bundle.weights), PieceEncoder(bundle.vocabulary, bundle.context)
     encoded = [encoder.encode(piece) for piece in pieces]
     table = encoder.clash_table()
     all_bits = []
@@ -93,25 +90,23 @@ def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece], network: Network | N
     return all_bits
 
 
-def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> Evaluation:
+def evaluate(bundle: Bundle, pieces: Sequence[Piece]) -> Evaluation:
     """Measure the network on pieces. Raises `CorpusError` if the network needs chords and a piece has none."""
-    return summarize(bundle, bits_of_pieces(bundle, pieces, network))
+    return summarize(bundle, bits_of_pieces(bundle, pieces))
 
 
 def summarize(bundle: Bundle, all_bits: Sequence[PieceBits]) -> Evaluation:
     """Return the figures of all pieces together."""
     pieces = [one.piece for one in all_bits]
-    values = sum(one.value_count for one in all_bits)
-    notes = sum(one.note_count for one in all_bits)
+    values, notes = sum(one.value_count for one in all_bits), sum(one.note_count for one in all_bits)
     value_bits = sum(one.value_bits for one in all_bits)
-    source_notes = sum(piece.source_notes for piece in pieces)
     has_pitches = notes and not bundle.classic and all(piece.pitches is not None for piece in pieces)
     return Evaluation(
         len(pieces),
         len({piece.title for piece in pieces}),
         values,
         notes,
-        sum(piece.dropped_notes for piece in pieces) / max(1, source_notes),
+        sum(piece.dropped_notes for piece in pieces) / max(1, sum(piece.source_notes for piece in pieces)),
         sum(one.mapped_count for one in all_bits) / max(1, values),
         value_bits / max(1, values),
         (value_bits + sum(one.pitch_bits for one in all_bits)) / notes if has_pitches else None,
@@ -162,7 +157,6 @@ def pitch_rank(value: Value, place: Place, pitch: int) -> int | None:
     target = _FIRST_TARGET if place.previous_pitch is None else place.previous_pitch
     if isinstance(value.interval, int) and place.previous_pitch is not None:
         target += value.interval
-    order = (abs(pitch - target), pitch)
-    kind = place.chord.kind_of
+    order, kind = (abs(pitch - target), pitch), place.chord.kind_of
     around = range(max(0, target - order[0]), min(127, target + order[0]) + 1)
     return sum(kind(other) == kind(pitch) and (abs(other - target), other) < order for other in around)

@@ -10,19 +10,17 @@ Real solos also share licks and scales with those of other players. A network th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Value
 
 Ints = npt.NDArray[np.int64]
 MatchKey = Callable[[Value], Hashable]
-
-
 MATCH_KEYS: dict[str, MatchKey] = {
     "values": lambda value: value,
     "melody": lambda value: (value.kind == "R", value.ticks, value.interval),
@@ -30,8 +28,7 @@ MATCH_KEYS: dict[str, MatchKey] = {
 """The two ways to compare values, by name. As a melody, a rest never equals a note."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedRun:
+class SharedRun(Struct, frozen=True):
     """A run of values of `piece`, from value number `start` on, that also occurs in the piece `source`.
 
     If `source` is None, no note is shared.
@@ -81,7 +78,7 @@ class _TokenText:
         numbers: dict[Hashable, int] = {}
         self.pieces, self.training_count = pieces, training_count
         values = [value for piece in pieces for value in piece.values]
-        self.tokens = _int_array(numbers.setdefault(match_key(value), len(numbers)) for value in values)
+        self.tokens = np.fromiter((numbers.setdefault(match_key(value), len(numbers)) for value in values), np.int64)
         self.token_count = len(numbers)
         lengths = [len(piece.values) for piece in pieces]
         ends = np.cumsum(np.array(lengths, np.int64))
@@ -89,9 +86,9 @@ class _TokenText:
         self.piece_numbers = np.repeat(np.arange(len(pieces)), lengths)
         self.piece_ends = np.repeat(ends, lengths)
         players: dict[str, int] = {}
-        own = _int_array(players.setdefault(performer_of(piece), len(players)) for piece in pieces)
+        own = np.fromiter((players.setdefault(performer_of(piece), len(players)) for piece in pieces), np.int64)
         self.player_numbers = np.repeat(own, lengths)
-        self.notes_before = np.append(0, np.cumsum(_int_array(value.kind != "R" for value in values)))
+        self.notes_before = np.append(0, np.cumsum(np.fromiter((value.kind != "R" for value in values), np.int64)))
 
     def shared_runs(self) -> Iterator[tuple[int, Ints]]:
         """Yield for each length from 1 on the starts of the runs that are shared.
@@ -113,10 +110,9 @@ class _TokenText:
 
     def find_source(self, start: int, length: int) -> Piece:
         """Return the first training piece of another player with the run."""
-        wanted = self.tokens[start : start + length]
         at = np.arange(self.piece_starts[self.training_count])
         at = at[(self.player_numbers[at] != self.player_numbers[start]) & (at + length <= self.piece_ends[at])]
-        for step, token in enumerate(wanted):
+        for step, token in enumerate(self.tokens[start : start + length]):
             at = at[self.tokens[at + step] == token]
         return self.pieces[int(self.piece_numbers[at[0]])]
 
@@ -128,7 +124,3 @@ def _occurs_with_other_player(run: Ints, trained: npt.NDArray[np.bool_], player:
     np.minimum.at(lowest, run[trained], player[trained])
     np.maximum.at(highest, run[trained], player[trained])
     return np.asarray((highest[run] >= 0) & ((lowest[run] != player) | (highest[run] != player)))
-
-
-def _int_array(numbers: Iterable[int]) -> Ints:
-    return np.fromiter(numbers, np.int64)

@@ -23,10 +23,10 @@ together get the share that they have in training. All other values share the re
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.solos import Piece
@@ -45,8 +45,6 @@ CONTEXT_ITEMS = tuple(name for name, feature in FEATURES.items() if feature.max_
 PREVIOUS_IS_REST = "value -1 a rest"
 PREVIOUS_DURATION, PREVIOUS_INTERVAL = "duration of value -1", "interval of value -1"
 """Items for one part of the previous value. They help if the whole value was rare in training."""
-_MIN_DISCOUNT = 0.1
-_DEFAULT_DISCOUNT = 0.5
 _CHUNK_ROWS = 2048
 
 
@@ -100,8 +98,7 @@ is measured, with the mask (chains 2 to 4) and without it (5 to 8). So any luck 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class NgramData:
+class NgramData(Struct, frozen=True):
     """Pieces as an n-gram reads them: T values in all, one piece after the other.
 
     `targets` (T,) are indices into the vocabulary; `piece_numbers` (T,) say to which piece each belongs; `items` has by
@@ -153,11 +150,9 @@ class NgramReader:
         ):
             items[name] = np.append(numbers, before_first).astype(np.int64)[previous]
         if self._context_items:
-            rows = _concatenate([one.context_rows for one in encoded if len(one)]).reshape(
-                len(targets), len(self._context_items)
-            )
-            items |= {name: rows[:, column] for column, name in enumerate(self._context_items)}
-            items[CLASH_ITEM] = clash_rows
+            rows = _concatenate([one.context_rows for one in encoded if len(one)])
+            columns = rows.reshape(len(targets), len(self._context_items)).T
+            items |= {**dict(zip(self._context_items, columns, strict=True)), CLASH_ITEM: clash_rows}
         return NgramData(targets, piece_numbers, items, clash_rows, self._encoder.clash_table())
 
 
@@ -165,8 +160,7 @@ def _concatenate(arrays: Sequence[npt.NDArray[np.int32]]) -> Ints:
     return np.concatenate(arrays or [np.zeros(0, np.int32)]).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class _Depth:
+class _Depth(Struct, frozen=True):
     """The counts of one depth.
 
     `keys` (contexts,) are sorted: number of the parent context times `width` plus the item. `pairs` are sorted: context
@@ -250,7 +244,7 @@ def _find_sorted(keys: Ints, wanted: Ints) -> tuple[Ints, Flags]:
     return place, keys[place] == wanted
 
 
-def discounts(counts: Ints) -> tuple[float, float, float]:
+def discounts(counts: Ints) -> tuple[float, ...]:
     """Return the discounts of counts 1, 2, and 3 or more, from all counts.
 
     With n_i things counted i times and Y = n_1 / (n_1 + 2 n_2), D_i = i - (i + 1) Y n_{i+1} / n_i. If there are none of
@@ -258,9 +252,7 @@ def discounts(counts: Ints) -> tuple[float, float, float]:
     """
     n = np.bincount(np.minimum(counts, 5), minlength=6)
     y = n[1] / max(1, n[1] + 2 * n[2])
-    estimates = [i - (i + 1) * y * n[i + 1] / n[i] if n[1] and n[i] else _DEFAULT_DISCOUNT for i in (1, 2, 3)]
-    one, two, more = (float(max(_MIN_DISCOUNT, estimate)) for estimate in estimates)
-    return one, two, more
+    return tuple(max(0.1, float(i - (i + 1) * y * n[i + 1] / n[i])) if n[1] and n[i] else 0.5 for i in (1, 2, 3))
 
 
 def clash_share(data: NgramData) -> float:
