@@ -8,12 +8,13 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from sideman_models.errors import CheckpointError
 from sideman_models.files import read_plain_file, write_whole
@@ -26,8 +27,7 @@ _MAX_BYTES = 1 << 30
 _DESCRIPTION_KEY, _STATE_PREFIX, _BEST_PREFIX = "about", "state/", "best/"
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """The state of training after an epoch.
 
     `identity` says which training it is: the recipe, and hashes of the music and of the network that it started from.
@@ -76,7 +76,13 @@ def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
         description = json.loads(arrays.pop(_DESCRIPTION_KEY).tobytes())
         if description["version"] != _VERSION:
             raise CheckpointError(f"{path}: written by another version of this program; remove it and start again")
-        _check_identity(path, description["identity"], json.loads(json.dumps(identity)))
+        stored, wanted = description["identity"], json.loads(json.dumps(identity))
+        if stored.get("music") != wanted.get("music"):
+            raise CheckpointError(f"{path}: of training on other music, or on the same music with another split")
+        for name in {**wanted, **stored}:
+            there, here = stored.get(name), wanted.get(name)
+            if there != here:
+                raise CheckpointError(f"{path}: of another training: {name} is {there} there, not {here}")
         epochs = tuple(Epoch(*row) for row in description["epochs"])
         best = next(epoch for epoch in epochs if epoch.number == description["best"])
         weights = {field.name: arrays[_BEST_PREFIX + field.name] for field in fields(Weights)}
@@ -87,12 +93,3 @@ def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
         raise CheckpointError(f"{path}: not a complete checkpoint ({error}); remove it and start again") from error
     state = {name.removeprefix(_STATE_PREFIX): arrays[name] for name in arrays if name.startswith(_STATE_PREFIX)}
     return Checkpoint(identity, epochs, best, Weights(**weights), state)
-
-
-def _check_identity(path: Path, stored: PlainJson, wanted: PlainJson) -> None:
-    if stored.get("music") != wanted.get("music"):
-        raise CheckpointError(f"{path}: of training on other music, or on the same music with another split")
-    for name in {**wanted, **stored}:
-        there, here = stored.get(name), wanted.get(name)
-        if there != here:
-            raise CheckpointError(f"{path}: of another training: {name} is {there} there, not {here}")

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingPlan:
+class TrainingPlan(Struct, frozen=True):
     """What is about to be trained, on how many pieces and values, and on what device.
 
     `done` epochs were completed before, if training is resumed. `vocabulary` is the number of different values.
@@ -23,8 +22,7 @@ class TrainingPlan:
     device: str
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingProgress:
+class TrainingProgress(Struct, frozen=True):
     """The progress within an epoch: its number, the share (0..1) and the values done, and bits per value so far."""
 
     epoch: int
@@ -33,8 +31,7 @@ class TrainingProgress:
     bits: float
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(Struct, frozen=True):
     """The figures of one epoch: mean bits per value in training (with dropout) and on the held-out pieces, if any."""
 
     number: int

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -43,8 +42,7 @@ class SplitRule(msgspec.Struct, frozen=True, omit_defaults=True, rename={"descri
 
     def as_json(self) -> dict[str, Any]:
         """Return the rule as plain JSON, for the facts of a bundle; `read_split_rule` reads it."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain
+        return dict(msgspec.to_builtins(self))
 
 
 FIXED_TENTH = SplitRule("a tenth of all titles, by a hash of the title that never changes")
@@ -89,8 +87,7 @@ def files_known_before(
     return [name for name, sha256 in sorted(files.items()) if any(sha256 in hashes for hashes in known)]
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(msgspec.Struct, frozen=True):
     """The pieces to train on, the pieces to measure on, and the rule that separates them."""
 
     training: tuple[Piece, ...]

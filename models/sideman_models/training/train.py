@@ -12,12 +12,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from msgspec import Struct
 
 from sideman_models.corpus.corpus import Corpus, corpus_facts
 from sideman_models.errors import CheckpointError, CorpusError, TrainingError
@@ -42,8 +43,7 @@ from sideman_models.training.split import SPLIT_RULE_KEY, Split, files_known_bef
 from sideman_models.training.trainer import MachineLost, Strategy, Trainer
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedWeights:
+class TrainedWeights(Struct, frozen=True):
     """The weights of the best epoch, and how training went.
 
     `end_reason` says why it ended, for the model card. If it is not `finished`, it was interrupted and can be resumed.
@@ -56,8 +56,7 @@ class TrainedWeights:
     finished: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedBundle:
+class TrainedBundle(Struct, frozen=True):
     """A trained bundle, and how its training went: see `TrainedWeights`.
 
     `bundle` is None if another machine of the cluster writes it. `value_counts` says how often each value (its text)
@@ -89,7 +88,7 @@ class TrainingJob:
     base: Bundle | None = None
     checkpoint: Path | None = None
     resume: bool = False
-    cluster: Cluster = field(default_factory=Cluster)
+    cluster: Cluster = Cluster()
     deterministic: bool = True
     values_only: bool = False
 
@@ -213,8 +212,7 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | 
     return TrainedBundle(bundle, counts, trained.end_reason, trained.finished)
 
 
-@dataclass(frozen=True, slots=True)
-class _TrainingData:
+class _TrainingData(Struct, frozen=True):
     """The music as the network reads it, on both sides of the split."""
 
     split: Split
@@ -344,7 +342,8 @@ def _bundle_facts(
         "best_epoch": trained.best.number,
         "ended": trained.end_reason,
         "curve": [
-            [epoch.number, _rounded(epoch.training_bits), _rounded(epoch.held_out_bits)] for epoch in trained.epochs
+            [epoch.number, round(epoch.training_bits, 5), epoch.held_out_bits and round(epoch.held_out_bits, 5)]
+            for epoch in trained.epochs
         ],
         "figures": figures,
         "made_with": library_versions(),
@@ -356,7 +355,3 @@ def _bundle_facts(
             **{key: job.base.facts[key] for key in ("files", SPLIT_RULE_KEY, "from") if key in job.base.facts},
         }
     return facts
-
-
-def _rounded(bits: float | None) -> float | None:
-    return None if bits is None else round(bits, 5)
