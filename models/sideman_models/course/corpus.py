@@ -228,14 +228,12 @@ def _quantize(quarter_notes: Fraction) -> Fraction:
 # 2. Spell
 
 
-def _scale_names(tonic: NoteName, steps: Sequence[int]) -> list[NoteName]:
-    """Return the names of a scale, one letter per step from its tonic; `steps` are semitones above the tonic."""
-    names = []
+def _scale_names(tonic: NoteName, steps: Sequence[int]) -> Iterator[NoteName]:
+    """Yield the names of a scale, one letter per step from its tonic; `steps` are semitones above the tonic."""
     for degree, step in enumerate(steps):
         octave, letter = divmod(tonic[0] + degree, 7)
         semitones = LETTER_SEMITONES[tonic[0]] + tonic[1] + step
-        names.append((letter, semitones - LETTER_SEMITONES[letter] - 12 * octave))
-    return names
+        yield letter, semitones - LETTER_SEMITONES[letter] - 12 * octave
 
 
 # 4. Kind
@@ -259,7 +257,7 @@ def chord_scale(chord: Sequence[int]) -> list[NoteName]:
     """
     steps = MAJOR_SCALE if is_major(chord) else DORIAN_SCALE
     tones = {tone % 12 for tone in chord}
-    scales = (_scale_names(tonic, steps) for tonic in reversed(TONICS))
+    scales = (list(_scale_names(tonic, steps)) for tonic in reversed(TONICS))
     return max(scales, key=lambda names: len(tones & {(LETTER_SEMITONES[name[0]] + name[1]) % 12 for name in names}))
 
 

@@ -40,8 +40,7 @@ Tensor = Any
 class ClassicRecipe:
     """The assignment's recipe: Adam with batches of `batch` snippets.
 
-    After n steps the learning rate is `rate / (1 + decay * n)`. With `unrolled`, the course's `djmodel` is trained with
-    Keras' `fit`.
+    After n steps the learning rate is `rate / (1 + decay * n)`.
     """
 
     units: int = 64
@@ -79,9 +78,8 @@ class ClassicTrainer:
         """Train on all snippets once. Returns the loss in nats and the accuracy of each step, both (Tx,)."""
         order = self._random_source.permutation(len(self._data[0]))
         X, Y = (array[order] for array in self._data)
-        return self._fit(X, Y) if self.recipe.unrolled else self._train_steps(X, Y)
-
-    def _train_steps(self, X: Floats, Y: Floats) -> tuple[Floats, Floats]:
+        if self.recipe.unrolled:
+            return self._fit(X, Y)
         m, Tx, _ = X.shape
         losses, accuracies = np.zeros((2, Tx), np.float32)
         for start in range(0, m, self.recipe.batch):

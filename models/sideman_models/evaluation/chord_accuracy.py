@@ -110,24 +110,15 @@ def band_accompaniment(chords: Sequence[Chord], random_source: np.random.Generat
             continue
         begins = beat == 0 or chords[beat - 1] != chord
         next_chord = chords[beat + 1] if beat + 1 < len(chords) else chord
-        bass = _bass_pitch(chord, next_chord, begins or beat % 4 == 0, random_source)
-        yield _bass_note(beat, bass)
+        if (begins or beat % 4 == 0) and random_source.random() < 0.85:  # a strong beat mostly has the root
+            bass = chord.root if chord.bass is None else chord.bass
+        elif next_chord not in (chord, NO_CHORD) and random_source.random() < 0.5:  # often leads to the next
+            bass = next_chord.root + int(random_source.choice([-1, 1]))
+        else:  # other beats walk
+            bass = int(random_source.choice(sorted(chord.tones if random_source.random() < 0.7 else chord.scale)))
+        yield _bass_note(beat, _LOWEST_BASS + (bass - _LOWEST_BASS) % 12)
         if begins or random_source.random() < 0.4:
             yield from _comping_notes(chord, beat, random_source)
-
-
-def _bass_pitch(chord: Chord, next_chord: Chord, strong: bool, random_source: np.random.Generator) -> int:
-    """Return the pitch of the bass on one beat.
-
-    A strong beat mostly has the root. The last beat of a chord often leads to the next. Other beats walk.
-    """
-    if strong and random_source.random() < 0.85:
-        pitch_class = chord.root if chord.bass is None else chord.bass
-    elif next_chord not in (chord, NO_CHORD) and random_source.random() < 0.5:
-        pitch_class = next_chord.root + int(random_source.choice([-1, 1]))
-    else:
-        pitch_class = int(random_source.choice(sorted(chord.tones if random_source.random() < 0.7 else chord.scale)))
-    return _LOWEST_BASS + (pitch_class - _LOWEST_BASS) % 12
 
 
 def _comping_notes(chord: Chord, beat: int, random_source: np.random.Generator) -> Iterator[TimedNote]:

@@ -98,7 +98,12 @@ class _TokenText:
         at, run, length = np.arange(len(self.tokens)), self.tokens, 1
         while True:
             trained = self.piece_numbers[at] < self.training_count
-            shared = ~trained & _occurs_with_other_player(run, trained, self.player_numbers[at])
+            player, run_count = self.player_numbers[at], int(run.max(initial=0)) + 1
+            # The lowest and the highest player number of each run (numbered from 0) among the training pieces.
+            lowest, highest = np.full(run_count, np.iinfo(np.int64).max), np.full(run_count, -1)
+            np.minimum.at(lowest, run[trained], player[trained])
+            np.maximum.at(highest, run[trained], player[trained])
+            shared = ~trained & (highest[run] >= 0) & ((lowest[run] != player) | (highest[run] != player))
             if not shared.any():
                 return
             yield length, at[shared]
@@ -115,12 +120,3 @@ class _TokenText:
         for step, token in enumerate(self.tokens[start : start + length]):
             at = at[self.tokens[at + step] == token]
         return self.pieces[int(self.piece_numbers[at[0]])]
-
-
-def _occurs_with_other_player(run: Ints, trained: npt.NDArray[np.bool_], player: Ints) -> npt.NDArray[np.bool_]:
-    """Whether each run (numbered from 0) occurs in a training piece of another player than its own."""
-    run_count = int(run.max(initial=0)) + 1
-    lowest, highest = np.full(run_count, np.iinfo(np.int64).max), np.full(run_count, -1)
-    np.minimum.at(lowest, run[trained], player[trained])
-    np.maximum.at(highest, run[trained], player[trained])
-    return np.asarray((highest[run] >= 0) & ((lowest[run] != player) | (highest[run] != player)))

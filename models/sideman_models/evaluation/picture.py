@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the report of an evaluation as one picture: bits, statistics of the playing, and copying.
-
-It needs matplotlib, which is installed with sideman[train].
-"""
+"""Draws the report of an evaluation (bits, playing, copying) as one picture, with matplotlib of sideman[train]."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 from sideman_models.evaluation.bits import Evaluation, PieceBits, bits_of_pieces, summarize
 from sideman_models.evaluation.copying import MATCH_KEYS, SharedRun, longest_shared_runs
 from sideman_models.evaluation.ngrams import CONTEXT_CHAINS, VALUE_CHAINS, NgramReader, ngram_value_bits
-from sideman_models.evaluation.statistics import Comparison, Outcome, compare_statistics, half_distances
+from sideman_models.evaluation.statistics import Comparison, Outcome, compare_statistics, half_distances, share
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.bundle import Bundle
@@ -181,9 +181,8 @@ def _rounded(figure: float | ConfidenceInterval | None) -> Any:  # noqa: ANN401 
 
 
 def _shares(counts: Counter[Outcome]) -> dict[str, float]:
-    total = sum(counts.values())
-    ordered = sorted(counts.items(), key=lambda one: (isinstance(one[0], str), one[0]))
-    return {str(outcome): round(count / total, 5) for outcome, count in ordered}
+    ordered = sorted(counts, key=lambda outcome: (isinstance(outcome, str), outcome))
+    return {str(outcome): round(share(counts, outcome), 5) for outcome in ordered}
 
 
 def make_report(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece], seed: int = 0) -> EvaluationReport:

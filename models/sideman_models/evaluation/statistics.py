@@ -14,7 +14,7 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -67,17 +67,10 @@ def phrases(piece: Piece) -> Iterator[slice]:
 
     A phrase begins at the first note, and at each note without an interval.
     """
-    start = end = 0
-    for at, value in enumerate(piece.values):
-        if value.kind == "R":
-            continue
-        if end and value.interval is None:
-            yield slice(start, end)
-        if not end or value.interval is None:
-            start = at
-        end = at + 1
-    if end:
-        yield slice(start, end)
+    notes = [at for at, value in enumerate(piece.values) if value.kind != "R"]
+    firsts = [number for number, at in enumerate(notes) if number == 0 or piece.values[at].interval is None]
+    for first, end in pairwise([*firsts, len(notes)]):
+        yield slice(notes[first], notes[end - 1] + 1)
 
 
 STATISTICS: dict[str, Callable[[Piece], Iterator[Outcome]]] = {

@@ -19,7 +19,6 @@ MIN_TITLES = 5
 """With fewer titles, none is held out unless a share is asked for: all are needed for training."""
 SPLIT_RULE_KEY = "held_back"
 """The key of the rule in the facts of a bundle."""
-_HELD_OUT_DIVISOR = 10
 
 
 class SplitRule(msgspec.Struct, frozen=True, omit_defaults=True, rename={"description": "words"}):
@@ -101,15 +100,9 @@ def split_by_rule(pieces: Sequence[Piece], rule: SplitRule = FIXED_TENTH) -> Spl
     Pieces of another feel are never measured on. They are trained on, unless the rule or `is_held_out` holds out their
     title.
     """
-    held_out = {piece.title: rule.holds_out(piece.title) for piece in pieces}
-    used = [piece for piece in pieces if piece.values]
-    return Split(
-        tuple(
-            piece for piece in used if not held_out[piece.title] and not (piece.other_feel and is_held_out(piece.title))
-        ),
-        tuple(piece for piece in used if held_out[piece.title] and not piece.other_feel),
-        rule,
-    )
+    used = [(piece, rule.holds_out(piece.title)) for piece in pieces if piece.values]
+    training = [piece for piece, held in used if not held and not (piece.other_feel and is_held_out(piece.title))]
+    return Split(tuple(training), tuple(piece for piece, held in used if held and not piece.other_feel), rule)
 
 
 def split_by_share(pieces: Sequence[Piece], share: float | None = None) -> Split:
@@ -132,11 +125,8 @@ def split_by_share(pieces: Sequence[Piece], share: float | None = None) -> Split
 
 
 def is_held_out(title: str) -> bool:
-    """Whether the fixed tenth of all titles, which never changes, holds out this title from training.
-
-    The split is by title, so that no tune is in the training set and among the pieces to measure on.
-    """
-    return title_hash_number(title) % _HELD_OUT_DIVISOR == 0
+    """Whether the fixed tenth of all titles, which never changes, holds out this title from training."""
+    return title_hash_number(title) % 10 == 0
 
 
 def title_hash_number(title: str) -> int:

@@ -1,11 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a network on modern values, with TensorFlow, and returns it as a bundle.
-
-The default recipe is AdamW with a learning rate of 3e-3 and a weight decay of 0.1. The rate warms up and then falls to
-0 on a cosine. Gradients are propagated through windows of 32 values in 16 lanes and clipped at norm 1. The state is
-carried from window to window and reset at the start of each piece. Dropout drops input rows and recurrent units (the
-same ones throughout a window) and outputs. The weights that are kept are a running average.
-"""
+"""Trains a network on modern values by a `recipe.Recipe`, with TensorFlow, and returns it as a bundle."""
 
 from __future__ import annotations
 
