@@ -58,12 +58,9 @@ def value_chain(order: int) -> tuple[str, ...]:
     return tuple(previous_value_item(steps) for steps in range(1, order))
 
 
-VALUE_CHAINS: dict[str, tuple[str, ...]] = {
-    **{f"order {order}": value_chain(order) for order in range(1, MAX_ORDER + 1)},
-    **{
-        f"order {order}, parted": (PREVIOUS_IS_REST, PREVIOUS_DURATION, *value_chain(order))
-        for order in range(2, MAX_ORDER + 1)
-    },
+VALUE_CHAINS = {f"order {order}": value_chain(order) for order in range(1, MAX_ORDER + 1)} | {
+    f"order {order}, parted": (PREVIOUS_IS_REST, PREVIOUS_DURATION, *value_chain(order))
+    for order in range(2, MAX_ORDER + 1)
 }
 """N-grams on values alone, by name.
 

@@ -67,14 +67,13 @@ class Baseline(Struct, frozen=True):
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON."""
-        interval = None if self.interval is None else [round(1.0 - end, 5) for end in reversed(self.interval)]
         return {
             "family": self.family,
             "name": self.name,
             "chain": list(self.chain),
             "bits_per_value": round(self.bits_per_value, 5),
             "fewer": round(self.saving, 5),
-            "fewer_interval": interval,
+            "fewer_interval": self.interval and [round(1.0 - end, 5) for end in reversed(self.interval)],
         }
 
 
