@@ -19,8 +19,7 @@ from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
 from sideman_models.corpus.corpus import Corpus, read_corpus
 from sideman_models.errors import CorpusError
 from sideman_models.evaluation.bits import EXACT_PROBABILITY, OTHER_KIND_PROBABILITY, evaluate, pitch_bits, pitch_rank
-from sideman_models.evaluation.bootstrap import ratio_interval
-from sideman_models.evaluation.report import BASELINE_FAMILIES
+from sideman_models.evaluation.report import BASELINE_FAMILIES, ratio_interval
 from sideman_models.evaluation.statistics import STATISTICS
 from sideman_models.music.context import FEATURES, ContextFeatures, Place
 from sideman_models.music.harmony import Chord, parse_chord

@@ -19,9 +19,10 @@ Times are in quarter notes. A *name* is a letter (0 to 6 for C to B) with its sh
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from operator import attrgetter
 from os import PathLike
 from pathlib import Path
 
@@ -39,11 +40,9 @@ CHORDS_TRACK = 6
 FIRST_SOLO_ONSET, LAST_SOLO_ONSET = 476, 548
 """The onsets of the solo in quarter notes, both included."""
 BEATS_PER_BAR = 4
-MIN_LENGTH = Fraction(1, 4)
 
 SNIPPET_COUNT = 60
 SNIPPET_LENGTH = 30
-SEED = 0
 
 NoteName = tuple[int, int]
 """A letter, 0 to 6 for C to B, and its accidental: +1 for a sharp, -1 for a flat."""
@@ -65,12 +64,12 @@ TONICS: tuple[NoteName, ...] = (
 """The possible tonics of a chord's scale, lowest first: Cb C Db D Eb E F F# G Ab A Bb B."""
 
 
-class MidiNote(Struct, frozen=True):
-    """A note from tick `start` to tick `end` of the file."""
+class MidiNote(Struct):
+    """A note from tick `start` to tick `end` of the file; while it has no end, -1."""
 
     start: int
-    end: int
     pitch: int
+    end: int = -1
 
 
 class PitchGroup(Struct, frozen=True):
@@ -134,7 +133,7 @@ def read_classic(path: str | PathLike[str]) -> ClassicCorpus:
         bar_chords = [chord for chord in chord_groups if chord.bar == number]
         if not bar_chords:
             raise CorpusError(f"{path}: track {CHORDS_TRACK} has no chord in bar {number}, where the solo has notes")
-        bars.append(_bar_tokens([note for note in melody if note.bar == number], bar_chords))
+        bars.append(tuple(_bar_tokens([note for note in melody if note.bar == number], bar_chords)))
         chords.append(tuple((float(chord.onset % BEATS_PER_BAR), chord.pitches) for chord in bar_chords))
     return ClassicCorpus(tuple(bars), tuple(chords))
 
@@ -145,22 +144,16 @@ def training_arrays(corpus: ClassicCorpus) -> tuple[Floats, Floats]:
     X[:, 0] is all zeros, and Y[t] is X[:, t + 1]. So the first value of a snippet is never used, and the last target is
     all zeros: the loss must leave that step out. Raises `CorpusError` if the corpus has 30 values or fewer.
     """
-    index_of = {value: index for index, value in enumerate(corpus.values)}
-    indices = [index_of[token] for token in corpus.tokens]
+    values, indices = np.unique(corpus.tokens, return_inverse=True)
     if len(indices) <= SNIPPET_LENGTH:
         raise CorpusError(
             f"the corpus has {len(indices)} values; training takes snippets of {SNIPPET_LENGTH} from a longer corpus"
         )
-    X = np.zeros((SNIPPET_COUNT, SNIPPET_LENGTH, len(index_of)), np.float32)
     # Only NumPy's legacy generator draws the same snippets as the course.
-    random_source = np.random.RandomState(SEED)
-    for snippet in X:
-        start = int(random_source.choice(len(indices) - SNIPPET_LENGTH))
-        for step in range(1, SNIPPET_LENGTH):
-            snippet[step, indices[start + step]] = 1.0
-    Y = np.zeros((SNIPPET_LENGTH, SNIPPET_COUNT, len(index_of)), np.float32)
-    Y[:-1] = X.transpose(1, 0, 2)[1:]
-    return X, Y
+    starts = np.random.RandomState(0).choice(len(indices) - SNIPPET_LENGTH, SNIPPET_COUNT)
+    X = np.eye(len(values), dtype=np.float32)[indices[starts[:, None] + np.arange(SNIPPET_LENGTH)]]
+    X[:, 0] = 0.0
+    return X, np.roll(X.transpose(1, 0, 2), -1, axis=0)
 
 
 # 1. Read
@@ -170,11 +163,9 @@ def _open_midi_file(path: str | PathLike[str]) -> mido.MidiFile:
     try:
         check_regular_file(Path(path))
         midi = mido.MidiFile(path)
-    except OSError as error:
-        raise CorpusError(f"{path}: not a readable MIDI file ({error.strerror or error})") from error
-    except Exception as error:
-        # mido raises errors of any type for a broken file.
-        raise CorpusError(f"{path}: not a readable MIDI file ({str(error) or type(error).__name__})") from error
+    except Exception as error:  # mido raises errors of any type for a broken file
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise CorpusError(f"{path}: not a readable MIDI file ({reason})") from error
     if midi.ticks_per_beat <= 0:
         raise CorpusError(f"{path}: its times are not in ticks per quarter note")
     return midi
@@ -187,35 +178,32 @@ def _solo_groups(midi: mido.MidiFile, number: int, path: str | PathLike[str]) ->
             f"{path}: no track {number}, only 0 to {len(midi.tracks) - 1}; "
             f"the classic corpus has its melody in track {MELODY_TRACK} and its chords in track {CHORDS_TRACK}"
         )
-    groups = _pitch_groups(_track_notes(midi.tracks[number]), midi.ticks_per_beat)
-    within = [group for group in groups if FIRST_SOLO_ONSET <= group.onset <= LAST_SOLO_ONSET]
-    return sorted(within, key=lambda group: group.onset)
+    groups = sorted(_pitch_groups(_track_notes(midi.tracks[number]), midi.ticks_per_beat), key=attrgetter("onset"))
+    return [group for group in groups if FIRST_SOLO_ONSET <= group.onset <= LAST_SOLO_ONSET]
 
 
 def _track_notes(track: mido.MidiTrack) -> list[MidiNote]:
     """Return the notes of a track in order of their note-ons. A note-off ends the oldest note of its pitch."""
     tick = 0
-    starts: list[tuple[int, int]] = []  # (tick, pitch)
-    ends: dict[int, int] = {}  # tick, by the index in `starts`
-    held: dict[int, list[int]] = {}  # indices in `starts`, by pitch
+    notes: list[MidiNote] = []
+    held: dict[int, list[MidiNote]] = defaultdict(list)  # by pitch
     for message in track:
         tick += message.time
         if message.type == "note_on" and message.velocity > 0:
-            held.setdefault(message.note, []).append(len(starts))
-            starts.append((tick, message.note))
-        elif message.type in ("note_on", "note_off") and held.get(message.note):
-            ends[held[message.note].pop(0)] = tick
-    return [MidiNote(start, ends[index], pitch) for index, (start, pitch) in enumerate(starts) if index in ends]
+            notes.append(MidiNote(tick, message.note))
+            held[message.note].append(notes[-1])
+        elif message.type in ("note_on", "note_off") and held[message.note]:
+            held[message.note].pop(0).end = tick
+    return [note for note in notes if note.end >= 0]
 
 
-def _pitch_groups(notes: Sequence[MidiNote], ticks: int) -> list[PitchGroup]:
+def _pitch_groups(notes: Sequence[MidiNote], ticks: int) -> Iterator[PitchGroup]:
     """Group notes that start and end within 1/16 of a quarter note (`ticks` / 16) of the first note of the group.
 
     A note in a group does not start a group of its own, but it may be in two groups.
     """
     tolerance = ticks / 16
     grouped: set[int] = set()
-    groups = []
     for index, first in enumerate(notes):
         if index in grouped:
             continue
@@ -227,9 +215,8 @@ def _pitch_groups(notes: Sequence[MidiNote], ticks: int) -> list[PitchGroup]:
             if abs(note.end - first.end) <= tolerance:
                 pitches.append(note.pitch)
                 grouped.add(later)
-        length = _quantize(Fraction(first.end - first.start, ticks)) or MIN_LENGTH
-        groups.append(PitchGroup(_quantize(Fraction(first.start, ticks)), length, tuple(pitches)))
-    return groups
+        length = _quantize(Fraction(first.end - first.start, ticks)) or Fraction(1, 4)
+        yield PitchGroup(_quantize(Fraction(first.start, ticks)), length, tuple(pitches))
 
 
 def _quantize(quarter_notes: Fraction) -> Fraction:
@@ -241,18 +228,12 @@ def _quantize(quarter_notes: Fraction) -> Fraction:
 # 2. Spell
 
 
-def _note_name(pitch: int) -> NoteName:
-    return PITCH_CLASS_NAMES[pitch % 12]
-
-
-def _scale_names(tonic: NoteName, steps: Sequence[int]) -> list[NoteName]:
-    """Return the names of a scale, one letter per step from its tonic; `steps` are semitones above the tonic."""
-    names = []
+def _scale_names(tonic: NoteName, steps: Sequence[int]) -> Iterator[NoteName]:
+    """Yield the names of a scale, one letter per step from its tonic; `steps` are semitones above the tonic."""
     for degree, step in enumerate(steps):
         octave, letter = divmod(tonic[0] + degree, 7)
         semitones = LETTER_SEMITONES[tonic[0]] + tonic[1] + step
-        names.append((letter, semitones - LETTER_SEMITONES[letter] - 12 * octave))
-    return names
+        yield letter, semitones - LETTER_SEMITONES[letter] - 12 * octave
 
 
 # 4. Kind
@@ -263,7 +244,7 @@ def tone_kind(pitch: int, chord: Sequence[int]) -> str:
     tones = {tone % 12 for tone in chord}
     if pitch % 12 in tones:
         return "C"
-    if _note_name(pitch) in chord_scale(chord):
+    if PITCH_CLASS_NAMES[pitch % 12] in chord_scale(chord):
         return "S"
     return "A" if tones & {(pitch - 1) % 12, (pitch + 1) % 12} else "X"
 
@@ -276,7 +257,7 @@ def chord_scale(chord: Sequence[int]) -> list[NoteName]:
     """
     steps = MAJOR_SCALE if is_major(chord) else DORIAN_SCALE
     tones = {tone % 12 for tone in chord}
-    scales = (_scale_names(tonic, steps) for tonic in reversed(TONICS))
+    scales = (list(_scale_names(tonic, steps)) for tonic in reversed(TONICS))
     return max(scales, key=lambda names: len(tones & {(LETTER_SEMITONES[name[0]] + name[1]) % 12 for name in names}))
 
 
@@ -285,7 +266,7 @@ def is_major(chord: Sequence[int]) -> bool:
 
     The root is the tone with the most thirds (by letter) stacked above it, and the first of several.
     """
-    letters = [_note_name(pitch)[0] for pitch in chord]
+    letters = [PITCH_CLASS_NAMES[pitch % 12][0] for pitch in chord]
     root_letter = max(
         letters,
         key=lambda letter: next((count for count in range(6) if (letter + 2 * (count + 1)) % 7 not in letters), 6),
@@ -293,7 +274,8 @@ def is_major(chord: Sequence[int]) -> bool:
     root = chord[letters.index(root_letter)]
 
     def above(steps: int) -> set[int]:
-        return {(pitch - root) % 12 for pitch in chord if (_note_name(pitch)[0] - root_letter) % 7 == steps}
+        tones = zip(chord, letters, strict=True)
+        return {(pitch - root) % 12 for pitch, letter in tones if (letter - root_letter) % 7 == steps}
 
     return above(2) == {4} and above(4) <= {7}
 
@@ -301,27 +283,21 @@ def is_major(chord: Sequence[int]) -> bool:
 # 3. The active chord, and 5. text
 
 
-def _bar_tokens(notes: Sequence[PitchGroup], chords: Sequence[PitchGroup]) -> tuple[str, ...]:
-    texts = []
+def _bar_tokens(notes: Sequence[PitchGroup], chords: Sequence[PitchGroup]) -> Iterator[str]:
     previous: int | None = None
     for note in notes:
         pitch = note.pitches[0]
         active = [chord for chord in chords if chord.onset <= note.onset][-1:] or chords
         text = f"{tone_kind(pitch, active[0].pitches)},{float(note.length):.3f}"
-        texts.append(text if previous is None else f"{text},{interval_range_text(previous, pitch)}")
+        yield text if previous is None else f"{text},{interval_range_text(previous, pitch)}"
         previous = pitch
-    return tuple(texts)
 
 
 def interval_range_text(previous_pitch: int, pitch: int) -> str:
     """Return the interval between two pitches plus and minus a minor third: `<P1,d-5>` for a falling minor third."""
-    steps = _staff_position(pitch) - _staff_position(previous_pitch)
-    semitones = pitch - previous_pitch
+    before, after = (7 * (each // 12) + PITCH_CLASS_NAMES[each % 12][0] for each in (previous_pitch, pitch))
+    steps, semitones = after - before, pitch - previous_pitch
     return f"<{interval_name(steps + 2, semitones + 3)},{interval_name(steps - 2, semitones - 3)}>"
-
-
-def _staff_position(pitch: int) -> int:
-    return 7 * (pitch // 12) + _note_name(pitch)[0]
 
 
 def interval_name(steps: int, semitones: int) -> str:

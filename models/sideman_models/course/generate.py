@@ -20,7 +20,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
-from msgspec.structs import replace
 
 from sideman_models.course.corpus import BEATS_PER_BAR, tone_kind
 from sideman_models.course.rnn import Array
@@ -119,10 +118,6 @@ class SoundingPitches(Struct, frozen=True):
     length: int
     pitches: tuple[int, ...]
 
-    def shifted(self, ticks: int) -> SoundingPitches:
-        """Return the same pitches, `ticks` later."""
-        return replace(self, onset=self.onset + ticks)
-
 
 class ChordSet(Struct, frozen=True):
     """The chords of one bar of the corpus, repeated for a number of bars, and the solo over them.
@@ -165,29 +160,29 @@ def generate_music(
         _, indices = predict_and_sample(inference_model)
         texts = tuple(indices_values[index] for index in indices[:, 0].tolist())
         values = [OPENING_VALUE, *map(parse_value, texts)]
-        sounds, ticks = _play_solo(values, chords[number], previous, rules, random_source)
+        sounds, end = _play_solo(values, chords[number], start, previous, rules, random_source)
         previous = sounds[-1].pitches[0] if sounds else previous
-        bars = -(-ticks // BAR_TICKS)
-        accompaniment = list(_accompany_bar(chords[number]))
-        comping = tuple(chord.shifted(start + bar * BAR_TICKS) for bar in range(bars) for chord in accompaniment)
-        sets.append(ChordSet(number, bars, texts, comping, tuple(sound.shifted(start) for sound in sounds)))
-        start += bars * BAR_TICKS
+        bar_starts = range(start, end, BAR_TICKS)
+        comping = tuple(chord for bar_start in bar_starts for chord in _accompany_bar(chords[number], bar_start))
+        sets.append(ChordSet(number, len(bar_starts), texts, comping, tuple(sounds)))
+        start += len(bar_starts) * BAR_TICKS
     return tuple(sets)
 
 
 def _play_solo(
     values: Sequence[Value],
     chords: BarChords,
+    onset: int,
     previous_pitch: int | None,
     rules: SmoothingRules,
     random_source: np.random.Generator,
 ) -> tuple[list[SoundingPitches], int]:
-    """Return the notes of the values, after the note `previous_pitch`, and the number of ticks that they take.
+    """Return the notes of the values from tick `onset` on, after the note `previous_pitch`, and the tick of their end.
 
-    Each value is smoothed by `rules` and given a pitch before the next one.
+    `onset` begins a bar. Each value is smoothed by `rules` and given a pitch before the next one.
     """
     sounds: list[SoundingPitches] = []
-    onset = repeats = 0
+    repeats = 0
     for value in values:
         length = rules.smoothed_length(onset % BAR_TICKS, value.ticks, TICKS_PER_QUARTER)
         # The chord is the last one of the bar that has started, or else the first.
@@ -219,9 +214,12 @@ def chord_from_pitches(pitches: tuple[int, ...]) -> Chord:
     return Chord(0, Quality("", "none", tones, scale, kinds), None, " ".join(map(pitch_name, sorted(pitches))))
 
 
-def _accompany_bar(chords: BarChords) -> Iterator[SoundingPitches]:
-    """Yield the chords of a bar. Chords that start together are one, and each lasts until the next one."""
+def _accompany_bar(chords: BarChords, start: int) -> Iterator[SoundingPitches]:
+    """Yield the chords of a bar that begins at tick `start`.
+
+    Chords that start together are one, and each lasts until the next one.
+    """
     onsets = sorted({round(beats * TICKS_PER_QUARTER) for beats, _ in chords})
     for onset, end in pairwise([*onsets, BAR_TICKS]):
         together = {pitch for beats, group in chords for pitch in group if round(beats * TICKS_PER_QUARTER) == onset}
-        yield SoundingPitches(onset, end - onset, tuple(sorted(together)))
+        yield SoundingPitches(start + onset, end - onset, tuple(sorted(together)))

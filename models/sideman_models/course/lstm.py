@@ -56,15 +56,12 @@ def lstm_forward(
 
     Returns a (n_a, m, T_x), y (n_y, m, T_x), c (n_a, m, T_x), and the pair (caches by step, x).
     """
-    a_next, c_next = a0, np.zeros_like(a0) if c0 is None else c0
-    hidden, predicted, cells, caches = [], [], [], []
+    a_next, c_next, steps = a0, np.zeros_like(a0) if c0 is None else c0, []
     for t in range(x.shape[2]):
-        a_next, c_next, yt_pred, cache = lstm_cell_forward(x[:, :, t], a_next, c_next, parameters)
-        hidden.append(a_next)
-        predicted.append(yt_pred)
-        cells.append(c_next)
-        caches.append(cache)
-    return np.stack(hidden, axis=2), np.stack(predicted, axis=2), np.stack(cells, axis=2), (caches, x)
+        steps.append(lstm_cell_forward(x[:, :, t], a_next, c_next, parameters))
+        a_next, c_next = steps[-1][:2]
+    hidden, cells, predicted, caches = zip(*steps, strict=True)
+    return np.stack(hidden, axis=2), np.stack(predicted, axis=2), np.stack(cells, axis=2), ([*caches], x)
 
 
 def lstm_cell_backward(da_next: Array, dc_next: Array, cache: Cache) -> Gradients:

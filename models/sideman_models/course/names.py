@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct, field
+from msgspec import Struct
 
 from sideman_models.course.rnn import softmax
 from sideman_models.errors import BundleError, CorpusError
@@ -37,7 +37,6 @@ from sideman_models.text import printable
 Doubles = npt.NDArray[np.float64]
 Parameters = dict[str, Doubles]
 Gradients = dict[str, Doubles]
-ReportFunction = Callable[[int, float, Parameters], None]
 
 END_OF_NAME = "\n"
 MAX_LETTERS = 50
@@ -65,18 +64,8 @@ class NameModel(Struct, frozen=True):
 
     letters: str
     parameters: Parameters
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = {}
     card: str = ""
-
-    @property
-    def char_to_ix(self) -> dict[str, int]:
-        """The index of each letter."""
-        return {letter: index for index, letter in enumerate(self.letters)}
-
-    @property
-    def ix_to_char(self) -> dict[int, str]:
-        """The letter of each index."""
-        return dict(enumerate(self.letters))
 
 
 # -- the course's functions
@@ -136,7 +125,7 @@ def model(
     num_iterations: int = ITERATIONS,
     n_a: int = UNITS,
     *,
-    report: ReportFunction | None = None,
+    report: Callable[[int, float, Parameters], None] | None = None,
 ) -> Parameters:
     """Train on the lower-case names `data`, one name per iteration, in an order that is shuffled once (seed 0).
 
@@ -225,12 +214,14 @@ def read_names(path: Path) -> list[str]:
     """
     names = []
     for number, line in numbered_lines(path):
-        name = line.strip().lower()
-        if name:
-            _check_name(f"{printable(path)}:{number}", name)
-            names.append(name)
+        where, name = f"{printable(path)}:{number}", line.strip().lower()
+        if len(name) >= MAX_LETTERS:
+            raise CorpusError(f"{where}: {len(name)} letters; a name has fewer than {MAX_LETTERS}")
+        if wrong := next((one for one in name if one not in " -'’." and unicodedata.category(one)[0] not in "LMN"), ""):
+            raise CorpusError(f"{where}: {wrong!r} is not allowed in a name; letters, digits, spaces, - ' and . are")
+        names += [name] if name else []
         if len(names) > _MAX_NAMES:
-            raise CorpusError(f"{path}:{number}: more than {_MAX_NAMES:,} names")
+            raise CorpusError(f"{where}: more than {_MAX_NAMES:,} names")
     if len(set(names)) < 2:
         raise CorpusError(
             f"{path}: {'only one name' if names else 'no names'} in it; at least two are needed, one per line"
@@ -242,23 +233,16 @@ def read_names(path: Path) -> list[str]:
     return names
 
 
-def _check_name(where: str, name: str) -> None:
-    if len(name) >= MAX_LETTERS:
-        raise CorpusError(f"{where}: {len(name)} letters; a name has fewer than {MAX_LETTERS}")
-    wrong = next((one for one in name if one not in " -'’." and unicodedata.category(one)[0] not in "LMN"), "")
-    if wrong:
-        raise CorpusError(f"{where}: {wrong!r} is not allowed in a name; letters, digits, spaces, - ' and . are")
-
-
 def generate_names(name_model: NameModel, seed: int) -> Iterator[str]:
     """Yield names without end, all different, and the same for the same `seed`.
 
     If the network makes `_MAX_TRIES` unusable names in a row, the next name gets a number.
     """
     known: set[str] = set()
+    char_to_ix = {letter: index for index, letter in enumerate(name_model.letters)}
     failures = 0
     for number in count():
-        indices = sample(name_model.parameters, name_model.char_to_ix, [seed, number])
+        indices = sample(name_model.parameters, char_to_ix, [seed, number])
         name = "".join(name_model.letters[index] for index in indices[:-1]).strip().capitalize()
         if len(name) < _MIN_LETTERS or len(indices) > MAX_LETTERS or name in known:
             failures += 1
@@ -288,6 +272,7 @@ def train_name_model(
     """
     names = read_names(path)
     letters = "".join(sorted({END_OF_NAME, *"".join(names)}))
+    ix_to_char, char_to_ix = dict(enumerate(letters)), {letter: index for index, letter in enumerate(letters)}
     losses: dict[str, float] = {}
 
     def remember(iteration: int, loss: float, parameters: Parameters) -> None:
@@ -295,19 +280,18 @@ def train_name_model(
         if report is not None:
             report(iteration, loss, NameModel(letters, parameters))
 
-    untrained = NameModel(letters, {})
-    trained = NameModel(letters, model(names, untrained.ix_to_char, untrained.char_to_ix, iterations, report=remember))
+    parameters = model(names, ix_to_char, char_to_ix, iterations, report=remember)
     facts = {
         "source": printable(source),
         "file": printable(path.name),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "names": len(names),
-        "units": len(trained.parameters["b"]),
+        "units": UNITS,
         "iterations": iterations,
         "smoothed_losses": losses,
         "command": command,
     }
-    return NameModel(letters, trained.parameters, facts, _model_card(letters, facts))
+    return NameModel(letters, parameters, facts, _model_card(letters, facts))
 
 
 def _model_card(letters: str, facts: Mapping[str, Any]) -> str:

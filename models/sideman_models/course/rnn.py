@@ -45,14 +45,12 @@ def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[Array, Arr
 
     Returns a (n_a, m, T_x), y_pred (n_y, m, T_x), and the pair (caches by step, x).
     """
-    a_next = a0
-    hidden, predicted, caches = [], [], []
+    a_next, steps = a0, []
     for t in range(x.shape[2]):
-        a_next, yt_pred, cache = rnn_cell_forward(x[:, :, t], a_next, parameters)
-        hidden.append(a_next)
-        predicted.append(yt_pred)
-        caches.append(cache)
-    return np.stack(hidden, axis=2), np.stack(predicted, axis=2), (caches, x)
+        steps.append(rnn_cell_forward(x[:, :, t], a_next, parameters))
+        a_next = steps[-1][0]
+    hidden, predicted, caches = zip(*steps, strict=True)
+    return np.stack(hidden, axis=2), np.stack(predicted, axis=2), ([*caches], x)
 
 
 def rnn_cell_backward(da_next: Array, cache: Cache) -> Gradients:

@@ -40,8 +40,7 @@ Tensor = Any
 class ClassicRecipe(Struct, frozen=True):
     """The assignment's recipe: Adam with batches of `batch` snippets.
 
-    After n steps the learning rate is `rate / (1 + decay * n)`. With `unrolled`, the course's `djmodel` is trained with
-    Keras' `fit`.
+    After n steps the learning rate is `rate / (1 + decay * n)`.
     """
 
     units: int = 64
@@ -63,7 +62,10 @@ class ClassicTrainer:
         self.recipe = recipe
         self.LSTM_cell, self.densor, reshapor = make_layers(recipe.units, n_values, activation=None)
         if recipe.unrolled:
-            self._model = name_outputs_by_step(djmodel(Tx, self.LSTM_cell, self.densor, reshapor))
+            model = djmodel(Tx, self.LSTM_cell, self.densor, reshapor)
+            # All outputs have the name of the layer `densor`; their figures need different names.
+            outputs = [keras.layers.Identity(name=f"step_{step}")(one) for step, one in enumerate(model.outputs, 1)]
+            self._model = keras.Model(model.inputs, outputs)
             metrics = [[step_losses, step_hits] for _ in range(Tx)]
             self._model.compile(make_optimizer(recipe), loss=[step_losses] * Tx, metrics=metrics)
         else:
@@ -76,9 +78,8 @@ class ClassicTrainer:
         """Train on all snippets once. Returns the loss in nats and the accuracy of each step, both (Tx,)."""
         order = self._random_source.permutation(len(self._data[0]))
         X, Y = (array[order] for array in self._data)
-        return self._fit(X, Y) if self.recipe.unrolled else self._train_steps(X, Y)
-
-    def _train_steps(self, X: Floats, Y: Floats) -> tuple[Floats, Floats]:
+        if self.recipe.unrolled:
+            return self._fit(X, Y)
         m, Tx, _ = X.shape
         losses, accuracies = np.zeros((2, Tx), np.float32)
         for start in range(0, m, self.recipe.batch):
@@ -98,15 +99,6 @@ class ClassicTrainer:
             for metric in (step_losses, step_hits)
         )
         return np.array(losses, np.float32), np.array(accuracies, np.float32)
-
-
-def name_outputs_by_step(model: Model) -> Model:
-    """Return `model` with its outputs named `step_1` to `step_Tx`.
-
-    The outputs of `djmodel` all have the name of the layer `densor`, so their figures would have the same names.
-    """
-    outputs = [keras.layers.Identity(name=f"step_{step}")(output) for step, output in enumerate(model.outputs, start=1)]
-    return keras.Model(model.inputs, outputs)
 
 
 def step_losses(Y: Tensor, scores: Tensor) -> Tensor:

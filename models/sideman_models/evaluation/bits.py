@@ -22,8 +22,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec import Struct, structs
 
 from sideman_models.music.context import Place
 from sideman_models.music.solos import Piece
@@ -59,7 +58,7 @@ class Evaluation(Struct, frozen=True):
 
     def as_json(self) -> dict[str, float | None]:
         """Return plain JSON, rounded to five decimals."""
-        return {name: round(one, 5) if isinstance(one, float) else one for name, one in asdict(self).items()}
+        return {name: round(one, 5) if isinstance(one, float) else one for name, one in structs.asdict(self).items()}
 
 
 class PieceBits(Struct, frozen=True):
@@ -77,10 +76,9 @@ class PieceBits(Struct, frozen=True):
         return sum(value.kind != "R" for value in self.piece.values)
 
 
-def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> list[PieceBits]:
+def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece]) -> list[PieceBits]:
     """Return the bits of each piece. Raises `CorpusError` if the network needs chords and a piece has none."""
-    network = NumpyNetwork(bundle.weights) if network is None else network
-    encoder = PieceEncoder(bundle.vocabulary, bundle.context)
+    network, encoder = NumpyNetwork(bundle.weights), PieceEncoder(bundle.vocabulary, bundle.context)
     encoded = [encoder.encode(piece) for piece in pieces]
     table = encoder.clash_table()
     all_bits = []
@@ -92,25 +90,23 @@ def bits_of_pieces(bundle: Bundle, pieces: Sequence[Piece], network: Network | N
     return all_bits
 
 
-def evaluate(bundle: Bundle, pieces: Sequence[Piece], network: Network | None = None) -> Evaluation:
+def evaluate(bundle: Bundle, pieces: Sequence[Piece]) -> Evaluation:
     """Measure the network on pieces. Raises `CorpusError` if the network needs chords and a piece has none."""
-    return summarize(bundle, bits_of_pieces(bundle, pieces, network))
+    return summarize(bundle, bits_of_pieces(bundle, pieces))
 
 
 def summarize(bundle: Bundle, all_bits: Sequence[PieceBits]) -> Evaluation:
     """Return the figures of all pieces together."""
     pieces = [one.piece for one in all_bits]
-    values = sum(one.value_count for one in all_bits)
-    notes = sum(one.note_count for one in all_bits)
+    values, notes = sum(one.value_count for one in all_bits), sum(one.note_count for one in all_bits)
     value_bits = sum(one.value_bits for one in all_bits)
-    source_notes = sum(piece.source_notes for piece in pieces)
     has_pitches = notes and not bundle.classic and all(piece.pitches is not None for piece in pieces)
     return Evaluation(
         len(pieces),
         len({piece.title for piece in pieces}),
         values,
         notes,
-        sum(piece.dropped_notes for piece in pieces) / max(1, source_notes),
+        sum(piece.dropped_notes for piece in pieces) / max(1, sum(piece.source_notes for piece in pieces)),
         sum(one.mapped_count for one in all_bits) / max(1, values),
         value_bits / max(1, values),
         (value_bits + sum(one.pitch_bits for one in all_bits)) / notes if has_pitches else None,
@@ -161,7 +157,6 @@ def pitch_rank(value: Value, place: Place, pitch: int) -> int | None:
     target = _FIRST_TARGET if place.previous_pitch is None else place.previous_pitch
     if isinstance(value.interval, int) and place.previous_pitch is not None:
         target += value.interval
-    order = (abs(pitch - target), pitch)
-    kind = place.chord.kind_of
+    order, kind = (abs(pitch - target), pitch), place.chord.kind_of
     around = range(max(0, target - order[0]), min(127, target + order[0]) + 1)
     return sum(kind(other) == kind(pitch) and (abs(other - target), other) < order for other in around)

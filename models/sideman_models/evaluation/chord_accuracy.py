@@ -17,6 +17,7 @@ Beats without a chord, and beats whose symbol could not be read, are left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +62,12 @@ class ChordAccuracy(Struct, frozen=True):
         return {"beats": self.beats, "roots": round(self.root_share, 4), "families": round(self.family_share, 4)}
 
 
-def accompaniment_accuracy(
-    tunes: Iterable[ChordsAndMelody], accompaniment: Accompaniment, seed: int = 0
-) -> ChordAccuracy:
+def accompaniment_accuracy(tunes: Iterable[ChordsAndMelody], accompaniment: Accompaniment) -> ChordAccuracy:
     """Return the accuracy over tunes in 4/4 with a generated accompaniment."""
     return ChordAccuracy.from_pairs(
         pair
         for number, (chords, melody) in enumerate(tunes)
-        for pair in _found_and_true(list(accompaniment(chords, np.random.default_rng(seed + number))), melody, chords)
+        for pair in _found_and_true(list(accompaniment(chords, np.random.default_rng(number))), melody, chords)
     )
 
 
@@ -83,19 +82,21 @@ def database_bass_accuracy(path: Path) -> ChordAccuracy:
 
     Raises `CorpusError` as `weimar.read_bass_lines` does.
     """
-
-    def pairs() -> Iterator[tuple[Chord, Chord]]:
-        for solo, basses in read_bass_lines(path):
-            played = [(TICKS_PER_QUARTER * beat, TICKS_PER_QUARTER * (beat + 0.9), pitch) for beat, pitch in basses]
-            yield from _found_and_true(played, _timed_notes(solo), solo.changes.chords)
-
-    return ChordAccuracy.from_pairs(pairs())
+    return ChordAccuracy.from_pairs(
+        pair
+        for solo, basses in read_bass_lines(path)
+        for pair in _found_and_true(list(starmap(_bass_note, basses)), _timed_notes(solo), solo.changes.chords)
+    )
 
 
 def _found_and_true(
     played: Sequence[TimedNote], melody: Sequence[TimedNote], chords: Sequence[Chord]
 ) -> Iterator[tuple[Chord, Chord]]:
     return zip(find_chords(played, melody, TimeSlots(len(chords), TICKS_PER_QUARTER, 4)), chords, strict=True)
+
+
+def _bass_note(beat: int, pitch: int) -> TimedNote:
+    return TICKS_PER_QUARTER * beat, TICKS_PER_QUARTER * (beat + 0.9), pitch
 
 
 def _timed_notes(solo: Solo) -> list[TimedNote]:
@@ -109,32 +110,20 @@ def band_accompaniment(chords: Sequence[Chord], random_source: np.random.Generat
             continue
         begins = beat == 0 or chords[beat - 1] != chord
         next_chord = chords[beat + 1] if beat + 1 < len(chords) else chord
-        bass = _bass_pitch(chord, next_chord, begins or beat % 4 == 0, random_source)
-        yield TICKS_PER_QUARTER * beat, TICKS_PER_QUARTER * (beat + 0.9), bass
+        if (begins or beat % 4 == 0) and random_source.random() < 0.85:  # a strong beat mostly has the root
+            bass = chord.root if chord.bass is None else chord.bass
+        elif next_chord not in (chord, NO_CHORD) and random_source.random() < 0.5:  # often leads to the next
+            bass = next_chord.root + int(random_source.choice([-1, 1]))
+        else:  # other beats walk
+            bass = int(random_source.choice(sorted(chord.tones if random_source.random() < 0.7 else chord.scale)))
+        yield _bass_note(beat, _LOWEST_BASS + (bass - _LOWEST_BASS) % 12)
         if begins or random_source.random() < 0.4:
             yield from _comping_notes(chord, beat, random_source)
 
 
-def _bass_pitch(chord: Chord, next_chord: Chord, strong: bool, random_source: np.random.Generator) -> int:
-    """Return the pitch of the bass on one beat.
-
-    A strong beat mostly has the root. The last beat of a chord often leads to the next. Other beats walk.
-    """
-    if strong and random_source.random() < 0.85:
-        pitch_class = chord.root if chord.bass is None else chord.bass
-    elif next_chord not in (chord, NO_CHORD) and random_source.random() < 0.5:
-        pitch_class = next_chord.root + int(random_source.choice([-1, 1]))
-    else:
-        pitch_class = int(random_source.choice(sorted(chord.tones if random_source.random() < 0.7 else chord.scale)))
-    return _LOWEST_BASS + (pitch_class - _LOWEST_BASS) % 12
-
-
 def _comping_notes(chord: Chord, beat: int, random_source: np.random.Generator) -> Iterator[TimedNote]:
     """Yield third and seventh (or the tones that the chord has instead), sometimes with fifth and a scale tone."""
-    upper = [tone for tone in chord.quality.tones if tone != 0]
-    voices = [tone for tone in upper if tone != 7] + [
-        tone for tone in upper if tone == 7 and random_source.random() < 0.5
-    ]
+    voices = [tone for tone in chord.quality.tones if tone and (tone != 7 or random_source.random() < 0.5)]
     if random_source.random() < 0.25:
         voices.append(int(random_source.choice(chord.quality.scale)))
     start = TICKS_PER_QUARTER * (beat + float(random_source.choice([0.0, 0.5])))

@@ -10,7 +10,7 @@ Real solos also share licks and scales with those of other players. A network th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,6 @@ from sideman_models.music.values import Value
 
 Ints = npt.NDArray[np.int64]
 MatchKey = Callable[[Value], Hashable]
-
-
 MATCH_KEYS: dict[str, MatchKey] = {
     "values": lambda value: value,
     "melody": lambda value: (value.kind == "R", value.ticks, value.interval),
@@ -80,7 +78,7 @@ class _TokenText:
         numbers: dict[Hashable, int] = {}
         self.pieces, self.training_count = pieces, training_count
         values = [value for piece in pieces for value in piece.values]
-        self.tokens = _int_array(numbers.setdefault(match_key(value), len(numbers)) for value in values)
+        self.tokens = np.fromiter((numbers.setdefault(match_key(value), len(numbers)) for value in values), np.int64)
         self.token_count = len(numbers)
         lengths = [len(piece.values) for piece in pieces]
         ends = np.cumsum(np.array(lengths, np.int64))
@@ -88,9 +86,9 @@ class _TokenText:
         self.piece_numbers = np.repeat(np.arange(len(pieces)), lengths)
         self.piece_ends = np.repeat(ends, lengths)
         players: dict[str, int] = {}
-        own = _int_array(players.setdefault(performer_of(piece), len(players)) for piece in pieces)
+        own = np.fromiter((players.setdefault(performer_of(piece), len(players)) for piece in pieces), np.int64)
         self.player_numbers = np.repeat(own, lengths)
-        self.notes_before = np.append(0, np.cumsum(_int_array(value.kind != "R" for value in values)))
+        self.notes_before = np.append(0, np.cumsum(np.fromiter((value.kind != "R" for value in values), np.int64)))
 
     def shared_runs(self) -> Iterator[tuple[int, Ints]]:
         """Yield for each length from 1 on the starts of the runs that are shared.
@@ -100,7 +98,12 @@ class _TokenText:
         at, run, length = np.arange(len(self.tokens)), self.tokens, 1
         while True:
             trained = self.piece_numbers[at] < self.training_count
-            shared = ~trained & _occurs_with_other_player(run, trained, self.player_numbers[at])
+            player, run_count = self.player_numbers[at], int(run.max(initial=0)) + 1
+            # The lowest and the highest player number of each run (numbered from 0) among the training pieces.
+            lowest, highest = np.full(run_count, np.iinfo(np.int64).max), np.full(run_count, -1)
+            np.minimum.at(lowest, run[trained], player[trained])
+            np.maximum.at(highest, run[trained], player[trained])
+            shared = ~trained & (highest[run] >= 0) & ((lowest[run] != player) | (highest[run] != player))
             if not shared.any():
                 return
             yield length, at[shared]
@@ -112,22 +115,8 @@ class _TokenText:
 
     def find_source(self, start: int, length: int) -> Piece:
         """Return the first training piece of another player with the run."""
-        wanted = self.tokens[start : start + length]
         at = np.arange(self.piece_starts[self.training_count])
         at = at[(self.player_numbers[at] != self.player_numbers[start]) & (at + length <= self.piece_ends[at])]
-        for step, token in enumerate(wanted):
+        for step, token in enumerate(self.tokens[start : start + length]):
             at = at[self.tokens[at + step] == token]
         return self.pieces[int(self.piece_numbers[at[0]])]
-
-
-def _occurs_with_other_player(run: Ints, trained: npt.NDArray[np.bool_], player: Ints) -> npt.NDArray[np.bool_]:
-    """Whether each run (numbered from 0) occurs in a training piece of another player than its own."""
-    run_count = int(run.max(initial=0)) + 1
-    lowest, highest = np.full(run_count, np.iinfo(np.int64).max), np.full(run_count, -1)
-    np.minimum.at(lowest, run[trained], player[trained])
-    np.maximum.at(highest, run[trained], player[trained])
-    return np.asarray((highest[run] >= 0) & ((lowest[run] != player) | (highest[run] != player)))
-
-
-def _int_array(numbers: Iterable[int]) -> Ints:
-    return np.fromiter(numbers, np.int64)

@@ -45,8 +45,6 @@ CONTEXT_ITEMS = tuple(name for name, feature in FEATURES.items() if feature.max_
 PREVIOUS_IS_REST = "value -1 a rest"
 PREVIOUS_DURATION, PREVIOUS_INTERVAL = "duration of value -1", "interval of value -1"
 """Items for one part of the previous value. They help if the whole value was rare in training."""
-_MIN_DISCOUNT = 0.1
-_DEFAULT_DISCOUNT = 0.5
 _CHUNK_ROWS = 2048
 
 
@@ -60,12 +58,9 @@ def value_chain(order: int) -> tuple[str, ...]:
     return tuple(previous_value_item(steps) for steps in range(1, order))
 
 
-VALUE_CHAINS: dict[str, tuple[str, ...]] = {
-    **{f"order {order}": value_chain(order) for order in range(1, MAX_ORDER + 1)},
-    **{
-        f"order {order}, parted": (PREVIOUS_IS_REST, PREVIOUS_DURATION, *value_chain(order))
-        for order in range(2, MAX_ORDER + 1)
-    },
+VALUE_CHAINS = {f"order {order}": value_chain(order) for order in range(1, MAX_ORDER + 1)} | {
+    f"order {order}, parted": (PREVIOUS_IS_REST, PREVIOUS_DURATION, *value_chain(order))
+    for order in range(2, MAX_ORDER + 1)
 }
 """N-grams on values alone, by name.
 
@@ -152,11 +147,9 @@ class NgramReader:
         ):
             items[name] = np.append(numbers, before_first).astype(np.int64)[previous]
         if self._context_items:
-            rows = _concatenate([one.context_rows for one in encoded if len(one)]).reshape(
-                len(targets), len(self._context_items)
-            )
-            items |= {name: rows[:, column] for column, name in enumerate(self._context_items)}
-            items[CLASH_ITEM] = clash_rows
+            rows = _concatenate([one.context_rows for one in encoded if len(one)])
+            columns = rows.reshape(len(targets), len(self._context_items)).T
+            items |= {**dict(zip(self._context_items, columns, strict=True)), CLASH_ITEM: clash_rows}
         return NgramData(targets, piece_numbers, items, clash_rows, self._encoder.clash_table())
 
 
@@ -248,7 +241,7 @@ def _find_sorted(keys: Ints, wanted: Ints) -> tuple[Ints, Flags]:
     return place, keys[place] == wanted
 
 
-def discounts(counts: Ints) -> tuple[float, float, float]:
+def discounts(counts: Ints) -> tuple[float, ...]:
     """Return the discounts of counts 1, 2, and 3 or more, from all counts.
 
     With n_i things counted i times and Y = n_1 / (n_1 + 2 n_2), D_i = i - (i + 1) Y n_{i+1} / n_i. If there are none of
@@ -256,9 +249,7 @@ def discounts(counts: Ints) -> tuple[float, float, float]:
     """
     n = np.bincount(np.minimum(counts, 5), minlength=6)
     y = n[1] / max(1, n[1] + 2 * n[2])
-    estimates = [i - (i + 1) * y * n[i + 1] / n[i] if n[1] and n[i] else _DEFAULT_DISCOUNT for i in (1, 2, 3)]
-    one, two, more = (float(max(_MIN_DISCOUNT, estimate)) for estimate in estimates)
-    return one, two, more
+    return tuple(max(0.1, float(i - (i + 1) * y * n[i + 1] / n[i])) if n[1] and n[i] else 0.5 for i in (1, 2, 3))
 
 
 def clash_share(data: NgramData) -> float:

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the report of an evaluation as one picture: bits, statistics of the playing, and copying.
-
-It needs matplotlib, which is installed with sideman[train].
-"""
+"""Draws the report of an evaluation (bits, playing, copying) as one picture, with matplotlib of sideman[train]."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sideman_models.evaluation.report import BASELINE_FAMILIES, PLAYED, EvaluationReport
@@ -16,7 +14,6 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.pictures import GREY, INK, KIND_COLOURS, figure_png, new_figure
 
 Axes = Any
-Panel = Callable[[Axes, EvaluationReport], None]
 
 SIMILAR_RATIO = 2.0
 """Music within this number of half distances may pass for the real music."""
@@ -30,33 +27,40 @@ _MAX_BARS = 24
 
 def report_picture(report: EvaluationReport) -> bytes:
     """Return the picture as PNG. Parts that are missing in the report are left out."""
-    panels: list[Panel] = [_draw_bits]
+    panels: list[tuple[str, Callable[[Axes], None]]]
+    panels = [("bits a value (lower is better)", partial(_draw_bits, report))]
     if report.statistics:
-        panels.append(_draw_distances)
+        panels.append(("distance, in half distances", partial(_draw_distances, report)))
     if report.shared_runs:
-        panels.append(_draw_shared_runs)
-    panels += [_comparison_panel(one) for one in report.statistics if one.name in _PICTURED_STATISTICS]
+        panels.append(("longest melody shared with the training set", partial(_draw_shared_runs, report)))
+    for one in report.statistics:
+        if one.name in _PICTURED_STATISTICS:
+            title, label = _PICTURED_STATISTICS[one.name]
+            panels.append((title, partial(_draw_comparison, one, label)))
     across = min(_COLUMNS, len(panels))
     down = -(-len(panels) // across)
     figure = new_figure(5.0 * across, 3.3 * down + 0.4)
-    one = report.evaluation
-    figure.suptitle(f"{report.bundle_name}: {one.pieces} pieces, {one.values:,} values", color=INK)
+    measured = report.evaluation
+    figure.suptitle(f"{report.bundle_name}: {measured.pieces} pieces, {measured.values:,} values", color=INK)
     all_axes = list(figure.subplots(down, across, squeeze=False).flat)
-    for axes in all_axes:
+    for axes in all_axes[len(panels) :]:
         axes.set_axis_off()
-    for axes, panel in zip(all_axes, panels, strict=False):
-        axes.set_axis_on()
+    for axes, (title, draw) in zip(all_axes, panels, strict=False):
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=7, labelcolor=INK)
-        panel(axes, report)
+        axes.set_title(title, fontsize=9, color=INK, loc="left")
+        draw(axes)
     return figure_png(figure)
 
 
-def _set_title(axes: Axes, title: str) -> None:
-    axes.set_title(title, fontsize=9, color=INK, loc="left")
+def _draw_rows(axes: Axes, rows: Sequence[tuple[str, float]], colours: Sequence[str]) -> None:
+    """Draw a horizontal bar for each row (its name, its length), the first one at the top."""
+    axes.barh(range(len(rows)), [length for _, length in rows], color=colours, height=0.7)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.invert_yaxis()
 
 
-def _draw_bits(axes: Axes, report: EvaluationReport) -> None:
+def _draw_bits(report: EvaluationReport, axes: Axes) -> None:
     """Draw the bits a value of the network, with their interval, and of the n-grams."""
     bars = [(report.bundle_name, report.evaluation.bits_per_value)]
     bars += [
@@ -66,29 +70,21 @@ def _draw_bits(axes: Axes, report: EvaluationReport) -> None:
     ]
     bars += [("unigram", one.bits_per_value)] if (one := report.unigram()) else []
     bars.append(("chance", report.chance_bits))
-    rows = range(len(bars))
-    axes.barh(rows, [bits for _, bits in bars], color=[_PLAYED_COLOUR] + [_REAL_COLOUR] * (len(bars) - 1), height=0.7)
+    _draw_rows(axes, bars, [_PLAYED_COLOUR] + [_REAL_COLOUR] * (len(bars) - 1))
     ends = report.intervals.get("bits_per_value") or (bars[0][1],) * 2
     axes.plot(ends, [0, 0], color=INK, linewidth=2)
-    for row, (_, bits) in zip(rows, bars, strict=True):
+    for row, (_, bits) in enumerate(bars):
         axes.annotate(f" {bits:.2f}", (bits if row else ends[1], row), fontsize=7, color=INK, va="center")
-    axes.set_yticks(list(rows), [name for name, _ in bars])
-    axes.invert_yaxis()
-    _set_title(axes, "bits a value (lower is better)")
 
 
-def _draw_distances(axes: Axes, report: EvaluationReport) -> None:
+def _draw_distances(report: EvaluationReport, axes: Axes) -> None:
     """Draw the distance of each statistic as a multiple of its half distance."""
     ratios = [(one.name, one.distance_ratio) for one in report.statistics if one.distance_ratio is not None]
-    rows = range(len(ratios))
-    axes.barh(rows, [ratio for _, ratio in ratios], color=_PLAYED_COLOUR, height=0.7)
+    _draw_rows(axes, ratios, [_PLAYED_COLOUR] * len(ratios))
     axes.axvline(SIMILAR_RATIO, color=INK, linestyle=":", linewidth=1)
-    axes.set_yticks(list(rows), [name for name, _ in ratios])
-    axes.invert_yaxis()
-    _set_title(axes, "distance, in half distances")
 
 
-def _draw_shared_runs(axes: Axes, report: EvaluationReport) -> None:
+def _draw_shared_runs(report: EvaluationReport, axes: Axes) -> None:
     """Draw in how many pieces the longest shared run has how many notes."""
     for one in report.shared_runs:
         if one.match != "melody":
@@ -101,47 +97,36 @@ def _draw_shared_runs(axes: Axes, report: EvaluationReport) -> None:
     axes.set_xlabel("notes", fontsize=7, color=GREY)
     axes.set_ylabel("% of pieces", fontsize=7, color=GREY)
     axes.legend(fontsize=7, frameon=False)
-    _set_title(axes, "longest melody shared with the training set")
-
-
-def _beats_text(outcome: Outcome) -> str:
-    return f"{int(outcome) / TICKS_PER_QUARTER:.2f}".rstrip("0").rstrip(".")
 
 
 _PICTURED_STATISTICS: dict[str, tuple[str, Callable[[Outcome], str]]] = {
     "kinds": ("kinds", str),
     "strong beats": ("kinds on beats 1 and 3", str),
-    "durations": ("durations in beats", _beats_text),
+    "durations": ("durations in beats", lambda ticks: f"{round(int(ticks) / TICKS_PER_QUARTER, 2):g}"),
     "intervals": ("intervals in semitones", str),
     "phrases in notes": ("notes in a phrase, up to", lambda most: str(most) if most != NOTE_OVERFLOW_BIN else "more"),
     "pitches": ("pitches", str),
 }
 
 
-def _comparison_panel(comparison: Comparison) -> Panel:
-    """Return a panel that draws the shares of the outcomes, real and played; with many outcomes not all labels.
+def _draw_comparison(comparison: Comparison, label: Callable[[Outcome], str], axes: Axes) -> None:
+    """Draw the shares of the outcomes, real and played; with many outcomes not all labels.
 
     The outcomes are in order: kinds, then numbers by size. Those below 0.2 % are left out.
     """
-    name, label = _PICTURED_STATISTICS[comparison.name]
     shown = [
         one
         for one in {*comparison.real, *comparison.played}
         if max(share(comparison.real, one), share(comparison.played, one)) >= 0.002
     ]
     outcomes = sorted(shown, key=lambda one: ("CSAXR".find(str(one)), one if isinstance(one, int) else 0))
-
-    def draw(axes: Axes, _: EvaluationReport) -> None:
-        for shift, colour, whose, counts in (
-            (-0.2, _REAL_COLOUR, "real", comparison.real),
-            (0.2, _PLAYED_COLOUR, "played", comparison.played),
-        ):
-            heights = [100 * share(counts, outcome) for outcome in outcomes]
-            axes.bar([at + shift for at in range(len(outcomes))], heights, 0.4, color=colour, label=whose)
-        every = max(1, -(-len(outcomes) // _MAX_BARS))
-        axes.set_xticks(range(0, len(outcomes), every), [label(outcome) for outcome in outcomes[::every]])
-        axes.set_ylabel("%", fontsize=7, color=GREY)
-        axes.legend(fontsize=7, frameon=False)
-        _set_title(axes, name)
-
-    return draw
+    for shift, colour, whose, counts in (
+        (-0.2, _REAL_COLOUR, "real", comparison.real),
+        (0.2, _PLAYED_COLOUR, "played", comparison.played),
+    ):
+        heights = [100 * share(counts, outcome) for outcome in outcomes]
+        axes.bar([at + shift for at in range(len(outcomes))], heights, 0.4, color=colour, label=whose)
+    every = max(1, -(-len(outcomes) // _MAX_BARS))
+    axes.set_xticks(range(0, len(outcomes), every), [label(outcome) for outcome in outcomes[::every]])
+    axes.set_ylabel("%", fontsize=7, color=GREY)
+    axes.legend(fontsize=7, frameon=False)

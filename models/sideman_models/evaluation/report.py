@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of `sideman evaluate`: bits of the network and of n-grams, statistics of its playing, and copying."""
+"""The report of `sideman evaluate`: bits of the network and of n-grams, statistics of its playing, and copying.
+
+Confidence intervals are by the bootstrap over titles: the values of one tune are not independent, and the figures
+should hold for other tunes. So whole titles are drawn with replacement, as many as there are (percentile intervals:
+Efron, *Bootstrap Methods*, 1979).
+"""
 
 from __future__ import annotations
 
@@ -13,10 +18,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from sideman_models.evaluation.bits import Evaluation, PieceBits, bits_of_pieces, summarize
-from sideman_models.evaluation.bootstrap import ConfidenceInterval, ratio_interval
 from sideman_models.evaluation.copying import MATCH_KEYS, SharedRun, longest_shared_runs
 from sideman_models.evaluation.ngrams import CONTEXT_CHAINS, VALUE_CHAINS, NgramReader, ngram_value_bits
-from sideman_models.evaluation.statistics import Comparison, Outcome, compare_statistics, half_distances
+from sideman_models.evaluation.statistics import Comparison, Outcome, compare_statistics, half_distances, share
 from sideman_models.music.solos import Piece
 from sideman_models.music.values import Vocabulary
 from sideman_models.network.bundle import Bundle
@@ -33,6 +37,10 @@ _FAMILY_CHAINS = tuple(zip(
     BASELINE_FAMILIES, (VALUE_CHAINS, VALUE_CHAINS, CONTEXT_CHAINS, CONTEXT_CHAINS), (False, True, False, True),
     strict=True
 ))  # fmt: skip
+RESAMPLES = 1000
+CONFIDENCE_LEVEL = 0.95
+ConfidenceInterval = tuple[float, float]
+"""The lower and the upper bound."""
 REAL, PLAYED = "real", "played"
 _MAX_MAPPED_SHARE = 0.5
 """If more than this share of the values is mapped to other values, a remark warns about the figures."""
@@ -59,14 +67,13 @@ class Baseline(Struct, frozen=True):
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON."""
-        interval = None if self.interval is None else [round(1.0 - end, 5) for end in reversed(self.interval)]
         return {
             "family": self.family,
             "name": self.name,
             "chain": list(self.chain),
             "bits_per_value": round(self.bits_per_value, 5),
             "fewer": round(self.saving, 5),
-            "fewer_interval": interval,
+            "fewer_interval": self.interval and [round(1.0 - end, 5) for end in reversed(self.interval)],
         }
 
 
@@ -149,21 +156,21 @@ class EvaluationReport(Struct, frozen=True):
             "best_ngrams": best,
             "ngrams": [one.as_json() for one in self.baselines],
             "choruses": self.choruses,
-            "statistics": {one.name: self._statistic_json(one) for one in self.statistics},
+            "statistics": {
+                one.name: {
+                    "distance": round(one.distance, 5),
+                    "divergence": round(one.distance**2, 5),
+                    "halves": _rounded(one.half_distance),
+                    "times_halves": _rounded(one.distance_ratio),
+                    "halves_of_all": _rounded(self.half_distances.get(one.name)),
+                    REAL: _shares(one.real),
+                    PLAYED: _shares(one.played),
+                }
+                for one in self.statistics
+            },
             "verbatim": [one.as_json() for one in self.shared_runs],
             "absent": dict(self.missing_parts),
             "remarks": list(self.remarks),
-        }
-
-    def _statistic_json(self, one: Comparison) -> dict[str, Any]:
-        return {
-            "distance": round(one.distance, 5),
-            "divergence": round(one.distance**2, 5),
-            "halves": _rounded(one.half_distance),
-            "times_halves": _rounded(one.distance_ratio),
-            "halves_of_all": _rounded(self.half_distances.get(one.name)),
-            REAL: _shares(one.real),
-            PLAYED: _shares(one.played),
         }
 
 
@@ -172,9 +179,8 @@ def _rounded(figure: float | ConfidenceInterval | None) -> Any:  # noqa: ANN401 
 
 
 def _shares(counts: Counter[Outcome]) -> dict[str, float]:
-    total = sum(counts.values())
-    ordered = sorted(counts.items(), key=lambda one: (isinstance(one[0], str), one[0]))
-    return {str(outcome): round(count / total, 5) for outcome, count in ordered}
+    ordered = sorted(counts, key=lambda outcome: (isinstance(outcome, str), outcome))
+    return {str(outcome): round(share(counts, outcome), 5) for outcome in ordered}
 
 
 def make_report(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece], seed: int = 0) -> EvaluationReport:
@@ -191,26 +197,40 @@ def make_report(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piec
         )
     if not training:
         missing_parts["ngrams"] = missing_parts["verbatim"] = "no pieces to train n-grams on besides the measured ones"
-    baselines = measure_baselines(bundle.vocabulary, training, all_bits, seed) if training else []
-    intervals = {"bits_per_value": _bits_interval(all_bits, [one.value_count for one in all_bits], seed)}
+    titles, bits = [one.piece.title for one in all_bits], [one.value_bits for one in all_bits]
+    intervals = {"bits_per_value": ratio_interval(titles, bits, [one.value_count for one in all_bits], seed)}
     if evaluation.bits_per_note is not None:
-        intervals["bits_per_note"] = _bits_interval(all_bits, [one.note_count for one in all_bits], seed, pitches=True)
-    shared_runs = list(_shared_runs(REAL, pieces, training)) if training else []
+        bits = [one.value_bits + one.pitch_bits for one in all_bits]
+        intervals["bits_per_note"] = ratio_interval(titles, bits, [one.note_count for one in all_bits], seed)
     return EvaluationReport(
-        bundle.name, len(bundle.vocabulary), evaluation, intervals, baselines, shared_runs=shared_runs,
-        missing_parts=missing_parts, remarks=remarks,
+        bundle.name, len(bundle.vocabulary), evaluation, intervals,
+        measure_baselines(bundle.vocabulary, training, all_bits, seed) if training else [],
+        shared_runs=list(_shared_runs(REAL, pieces, training)), missing_parts=missing_parts, remarks=remarks,
     )  # fmt: skip
 
 
-def _bits_interval(
-    all_bits: Sequence[PieceBits], denominators: Sequence[float], seed: int, *, pitches: bool = False
+def ratio_interval(
+    titles: Sequence[str], numerators: Sequence[float], denominators: Sequence[float], seed: int = 0
 ) -> ConfidenceInterval | None:
-    bits = [one.value_bits + (one.pitch_bits if pitches else 0.0) for one in all_bits]
-    return ratio_interval([one.piece.title for one in all_bits], bits, denominators, seed)
+    """Return the confidence interval of sum(`numerators`) / sum(`denominators`), or None for fewer than two titles.
+
+    All three sequences have one entry for each piece. `CONFIDENCE_LEVEL` is the level.
+    """
+    names, title = np.unique(np.array(titles, dtype=object).astype(str), return_inverse=True)
+    if len(names) < 2:
+        return None
+    top, bottom = (np.bincount(title, np.asarray(each, np.float64), len(names)) for each in (numerators, denominators))
+    drawn = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
+    bottoms = bottom[drawn].sum(1)
+    ratios = (top[drawn].sum(1)[bottoms > 0]) / bottoms[bottoms > 0]
+    if not len(ratios):
+        return None
+    low, high = np.percentile(ratios, [50 * (1 - CONFIDENCE_LEVEL), 50 * (1 + CONFIDENCE_LEVEL)])
+    return float(low), float(high)
 
 
 def measure_baselines(
-    vocabulary: Vocabulary, training: Sequence[Piece], all_bits: Sequence[PieceBits], seed: int = 0
+    vocabulary: Vocabulary, training: Sequence[Piece], all_bits: Sequence[PieceBits], seed: int
 ) -> list[Baseline]:
     """Measure each n-gram, trained on `training`, on the pieces of `all_bits`.
 
@@ -245,10 +265,10 @@ def with_played_music(
         choruses=len(played),
         statistics=compare_statistics(pieces, played, seed),
         half_distances=half_distances([*training, *pieces], seed),
-        shared_runs=[*report.shared_runs, *(_shared_runs(PLAYED, played, training) if training else [])],
+        shared_runs=[*report.shared_runs, *_shared_runs(PLAYED, played, training)],
     )
 
 
 def _shared_runs(whose: str, pieces: Sequence[Piece], training: Sequence[Piece]) -> Iterator[SharedRuns]:
-    for match, match_key in MATCH_KEYS.items():
+    for match, match_key in MATCH_KEYS.items() if training else ():
         yield SharedRuns(match, whose, longest_shared_runs(pieces, training, match_key))

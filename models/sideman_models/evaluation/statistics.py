@@ -14,7 +14,7 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,6 @@ from sideman_models.music.solos import BAR_TICKS, Piece
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 Outcome = str | int
-StatisticCounts = Mapping[str, Counter[Outcome]]
 Reals = npt.NDArray[np.float64]
 
 HALF_SPLITS = 100
@@ -51,12 +50,6 @@ def _repeated_motifs(piece: Piece) -> Iterator[Outcome]:
         seen.add(motif)
 
 
-def _strong_beats(piece: Piece) -> Iterator[Outcome]:
-    for value, place in zip(piece.values, piece.places or (), strict=False):
-        if value.kind != "R" and place.tick_in_bar % BAR_TICKS in STRONG_BEAT_TICKS:
-            yield value.kind
-
-
 def _phrase_ranges(piece: Piece) -> Iterator[Outcome]:
     for phrase in phrases(piece) if piece.pitches else ():
         pitches = [pitch for pitch in (piece.pitches or ())[phrase] if pitch is not None]
@@ -74,24 +67,21 @@ def phrases(piece: Piece) -> Iterator[slice]:
 
     A phrase begins at the first note, and at each note without an interval.
     """
-    start = end = 0
-    for at, value in enumerate(piece.values):
-        if value.kind == "R":
-            continue
-        if end and value.interval is None:
-            yield slice(start, end)
-        if not end or value.interval is None:
-            start = at
-        end = at + 1
-    if end:
-        yield slice(start, end)
+    notes = [at for at, value in enumerate(piece.values) if value.kind != "R"]
+    firsts = [number for number, at in enumerate(notes) if number == 0 or piece.values[at].interval is None]
+    for first, end in pairwise([*firsts, len(notes)]):
+        yield slice(notes[first], notes[end - 1] + 1)
 
 
 STATISTICS: dict[str, Callable[[Piece], Iterator[Outcome]]] = {
     "kinds": lambda piece: (value.kind for value in piece.values),
     "durations": lambda piece: (value.ticks for value in piece.values if value.kind != "R"),
     "intervals": _intervals,
-    "strong beats": _strong_beats,
+    "strong beats": lambda piece: (
+        value.kind
+        for value, place in zip(piece.values, piece.places or (), strict=False)
+        if value.kind != "R" and place.tick_in_bar % BAR_TICKS in STRONG_BEAT_TICKS
+    ),
     "phrases in notes": lambda piece: (
         _bin_of(sum(value.kind != "R" for value in piece.values[phrase]), _NOTE_BINS) for phrase in phrases(piece)
     ),
@@ -113,7 +103,7 @@ lowest to the highest note of a phrase; the pitches; whether an interval repeats
 """
 
 
-def count_statistics(pieces: Sequence[Piece]) -> StatisticCounts:
+def count_statistics(pieces: Sequence[Piece]) -> Mapping[str, Counter[Outcome]]:
     """Count all statistics over the pieces. A statistic that needs what the pieces do not have is empty."""
     return {name: Counter(chain.from_iterable(map(outcomes, pieces))) for name, outcomes in STATISTICS.items()}
 
@@ -125,14 +115,10 @@ def share(counts: Counter[Outcome], outcome: Outcome) -> float:
 
 def jensen_shannon_divergence(one: Reals, other: Reals) -> Reals:
     """Return the Jensen-Shannon divergence in bits along the last axis. Counts need not be normalised."""
-    p, q = (counts / counts.sum(-1, keepdims=True) for counts in (one, other))
-    middle = (p + q) / 2
-    return np.maximum(0.0, (_kullback_leibler_divergence(p, middle) + _kullback_leibler_divergence(q, middle)) / 2)
-
-
-def _kullback_leibler_divergence(p: Reals, q: Reals) -> Reals:
-    """Return the divergence of p from q in bits. q must not be 0 where p is not."""
-    return np.asarray((p * np.log2(np.divide(p, q, out=np.ones_like(p), where=p > 0))).sum(-1))
+    both = np.stack([counts / counts.sum(-1, keepdims=True) for counts in (one, other)])
+    # The mean of the Kullback-Leibler divergences of each from their middle; 0 log 0 counts as 0.
+    logarithms = np.log2(np.divide(both, both.mean(0), out=np.ones_like(both), where=both > 0))
+    return np.asarray(np.maximum(0.0, (both * logarithms).sum(-1).mean(0)))
 
 
 def jensen_shannon_distance(one: Counter[Outcome], other: Counter[Outcome]) -> float | None:
@@ -144,18 +130,18 @@ def jensen_shannon_distance(one: Counter[Outcome], other: Counter[Outcome]) -> f
     return math.sqrt(float(jensen_shannon_divergence(*counts)))
 
 
-def half_distances(pieces: Sequence[Piece], seed: int = 0, splits: int = HALF_SPLITS) -> dict[str, float | None]:
+def half_distances(pieces: Sequence[Piece], seed: int = 0) -> dict[str, float | None]:
     """Return for each statistic the median distance between two random halves of the titles.
 
     None: there are fewer than two titles, or the statistic is empty.
     """
     titles = sorted({piece.title for piece in pieces})
     by_title = [count_statistics([piece for piece in pieces if piece.title == title]) for title in titles]
-    if len(titles) < 2:
-        return dict.fromkeys(STATISTICS)
-    random_source = np.random.default_rng(seed)
-    in_first_half = np.array([random_source.permutation(len(titles)) < len(titles) // 2 for _ in range(splits)])
     medians: dict[str, float | None] = dict.fromkeys(STATISTICS)
+    if len(titles) < 2:
+        return medians
+    random_source = np.random.default_rng(seed)
+    in_first_half = np.array([random_source.permutation(len(titles)) < len(titles) // 2 for _ in range(HALF_SPLITS)])
     for name in STATISTICS:
         outcomes = sorted(set().union(*(counts[name] for counts in by_title)), key=str)
         table = np.array([[float(counts[name][outcome]) for outcome in outcomes] for counts in by_title])
@@ -185,9 +171,8 @@ def compare_statistics(real: Sequence[Piece], played: Sequence[Piece], seed: int
     """Compare each statistic that both have. The half distances are those of the real pieces."""
     real_counts, played_counts = count_statistics(real), count_statistics(played)
     halves = half_distances(real, seed)
-    comparisons = []
-    for name in STATISTICS:
-        distance = jensen_shannon_distance(real_counts[name], played_counts[name])
-        if distance is not None:
-            comparisons.append(Comparison(name, real_counts[name], played_counts[name], distance, halves[name]))
-    return comparisons
+    return [
+        Comparison(name, real_counts[name], played_counts[name], distance, halves[name])
+        for name in STATISTICS
+        if (distance := jensen_shannon_distance(real_counts[name], played_counts[name])) is not None
+    ]

@@ -6,8 +6,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from sideman_models.evaluation.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval
-from sideman_models.evaluation.report import BASELINE_FAMILIES, PLAYED, UNIGRAM, Baseline, EvaluationReport
+from sideman_models.evaluation.report import (
+    BASELINE_FAMILIES,
+    CONFIDENCE_LEVEL,
+    PLAYED,
+    UNIGRAM,
+    Baseline,
+    ConfidenceInterval,
+    EvaluationReport,
+)
 from sideman_models.evaluation.statistics import HALF_SPLITS, Outcome, share
 
 _WIDTH = 46
@@ -28,15 +35,12 @@ def report_text(report: EvaluationReport) -> str:
 
 def _music_lines(report: EvaluationReport) -> Iterator[str]:
     one = report.evaluation
-    yield f"{report.bundle_name}, on {_count_noun(one.pieces, 'piece')} of {_count_noun(one.titles, 'title')}"
+    pieces, titles = "piece" if one.pieces == 1 else "pieces", "title" if one.titles == 1 else "titles"
+    yield f"{report.bundle_name}, on {one.pieces:,} {pieces} of {one.titles:,} {titles}"
     yield f"  {one.values:,} values, {100 * one.mapped_share:.1f} % of them mapped to the nearest known value"
     yield f"  {one.notes:,} notes; of those in the source {100 * one.dropped_share:.1f} % were dropped"
     for remark in report.remarks:
         yield from _wrapped(remark)
-
-
-def _count_noun(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _bits_lines(report: EvaluationReport) -> Iterator[str]:

@@ -76,7 +76,13 @@ def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
         description = json.loads(arrays.pop(_DESCRIPTION_KEY).tobytes())
         if description["version"] != _VERSION:
             raise CheckpointError(f"{path}: written by another version of this program; remove it and start again")
-        _check_identity(path, description["identity"], json.loads(json.dumps(identity)))
+        stored, wanted = description["identity"], json.loads(json.dumps(identity))
+        if stored.get("music") != wanted.get("music"):
+            raise CheckpointError(f"{path}: of training on other music, or on the same music with another split")
+        for name in {**wanted, **stored}:
+            there, here = stored.get(name), wanted.get(name)
+            if there != here:
+                raise CheckpointError(f"{path}: of another training: {name} is {there} there, not {here}")
         epochs = tuple(Epoch(*row) for row in description["epochs"])
         best = next(epoch for epoch in epochs if epoch.number == description["best"])
         weights = {name: arrays[_BEST_PREFIX + name] for name in Weights.__struct_fields__}
@@ -87,12 +93,3 @@ def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
         raise CheckpointError(f"{path}: not a complete checkpoint ({error}); remove it and start again") from error
     state = {name.removeprefix(_STATE_PREFIX): arrays[name] for name in arrays if name.startswith(_STATE_PREFIX)}
     return Checkpoint(identity, epochs, best, Weights(**weights), state)
-
-
-def _check_identity(path: Path, stored: PlainJson, wanted: PlainJson) -> None:
-    if stored.get("music") != wanted.get("music"):
-        raise CheckpointError(f"{path}: of training on other music, or on the same music with another split")
-    for name in {**wanted, **stored}:
-        there, here = stored.get(name), wanted.get(name)
-        if there != here:
-            raise CheckpointError(f"{path}: of another training: {name} is {there} there, not {here}")

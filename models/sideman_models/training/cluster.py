@@ -13,11 +13,8 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
 
 from sideman_models.errors import TrainingError
-
-ENVIRONMENT_VARIABLE = "TF_CONFIG"
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -32,7 +29,7 @@ class _Config(msgspec.Struct, frozen=True):
     task: _Task = _Task()
 
 
-class Cluster(Struct, frozen=True):
+class Cluster(msgspec.Struct, frozen=True):
     """The machines in order, each `HOST:PORT`; `rank` is the index of this machine."""
 
     machines: tuple[str, ...] = ("this machine",)
@@ -46,24 +43,22 @@ class Cluster(Struct, frozen=True):
 
 def read_cluster(environment: Mapping[str, str]) -> Cluster:
     """Return the cluster of `TF_CONFIG` in `environment`, or a single machine without it. Raises `TrainingError`."""
-    text = environment.get(ENVIRONMENT_VARIABLE, "").strip()
+    text = environment.get("TF_CONFIG", "").strip()
     if not text:
         return Cluster()
     try:
         config = msgspec.json.decode(text, type=_Config)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: {error}") from error
+        raise TrainingError(f"TF_CONFIG: {error}") from error
     jobs, task = config.cluster, config.task
     chiefs, workers = jobs.get("chief", []), jobs.get("worker", [])
     if len(chiefs) > 1:
-        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: cluster: chief: there can be only one")
+        raise TrainingError("TF_CONFIG: cluster: chief: there can be only one")
     if not chiefs and not workers:
         return Cluster()
     if task.type not in jobs:
-        raise TrainingError(f"{ENVIRONMENT_VARIABLE}: task: type: {task.type!r} is none of {', '.join(jobs)}")
-    if not 0 <= task.index < len(jobs[task.type]):
-        last = len(jobs[task.type]) - 1
-        raise TrainingError(
-            f"{ENVIRONMENT_VARIABLE}: task: index: {task.index}, but {task.type} has machines 0 to {last}"
-        )
+        raise TrainingError(f"TF_CONFIG: task: type: {task.type!r} is none of {', '.join(jobs)}")
+    last = len(jobs[task.type]) - 1
+    if not 0 <= task.index <= last:
+        raise TrainingError(f"TF_CONFIG: task: index: {task.index}, but {task.type} has machines 0 to {last}")
     return Cluster((*chiefs, *workers), task.index if task.type == "chief" else len(chiefs) + task.index)

@@ -65,15 +65,6 @@ class Batch(NamedTuple):
     valid: Flags
     other_feel: Flags
 
-    @classmethod
-    def empty(cls, lanes: int, steps: int, n_context: int) -> Batch:
-        """Return a window without music: no step is valid."""
-        shape = lanes, steps
-        keeps_state, valid, other_feel = (np.zeros(shape, np.bool_) for _ in range(3))
-        inputs, targets, clash_rows = np.full(shape, -1, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-        context = np.zeros((*shape, n_context), np.bool_)
-        return cls(inputs, targets, context, clash_rows, keeps_state, valid, other_feel)
-
     def add_piece(self, lane: int, start: int, piece: EncodedPiece) -> None:
         """Write a piece into a lane from step `start`, which may be negative. What does not fit is left out."""
         first, last = max(0, -start), min(len(piece), self.targets.shape[1] - start)
@@ -122,7 +113,11 @@ class BatchWindows:
         """Make a window, numbered from 0, of all lanes or of the given ones."""
         start = window * self.steps
         chosen = range(len(self._lane_lengths)) if lanes is None else lanes
-        batch = Batch.empty(len(chosen), self.steps, self._n_context)
+        shape = len(chosen), self.steps
+        inputs, targets, clash_rows = np.full(shape, -1, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        keeps_state, valid, other_feel = (np.zeros(shape, np.bool_) for _ in range(3))
+        context = np.zeros((*shape, self._n_context), np.bool_)
+        batch = Batch(inputs, targets, context, clash_rows, keeps_state, valid, other_feel)
         for row, lane in enumerate(chosen):
             starts = self._starts[lane]
             first = max(0, bisect_right(starts, start) - 1)

@@ -48,10 +48,6 @@ class FactoredParameters(NamedTuple):
     foreign: Tensor
 
 
-def _direction(interval: object) -> object:
-    return (interval > 0) - (interval < 0) if isinstance(interval, int) else interval
-
-
 _PARTS: tuple[Callable[[Value], object], ...] = (
     lambda value: value,
     lambda value: value.kind,
@@ -59,7 +55,7 @@ _PARTS: tuple[Callable[[Value], object], ...] = (
     lambda value: value.interval,
     lambda value: (value.kind, value.interval),
     lambda value: (value.kind, value.ticks),
-    lambda value: (value.ticks, _direction(value.interval)),
+    lambda value: (value.ticks, np.sign(value.interval) if isinstance(value.interval, int) else value.interval),
     lambda value: abs(value.interval) if isinstance(value.interval, int) else value.interval,
 )
 
@@ -119,18 +115,15 @@ def unfold_weights(weights: Weights, vocabulary: Vocabulary) -> FactoredParamete
     """
     n_values = weights.n_values
     inverse = np.linalg.pinv(value_parts(vocabulary)[:n_values].astype(np.float64))
-
-    def part_rows(rows: Floats) -> Floats:
-        solved: Floats = (inverse @ rows).astype(np.float32)
-        return solved
-
+    by_value = (weights.kernel[:n_values], weights.densor_kernel.T, weights.densor_bias)
+    parts, out_parts, out_bias = ((inverse @ rows).astype(np.float32) for rows in by_value)
     return FactoredParameters(
-        parts=part_rows(weights.kernel[:n_values]),
+        parts=parts,
         context=weights.kernel[n_values:].copy(),
         recurrent=weights.recurrent.copy(),
         bias=weights.bias.copy(),
-        out_parts=part_rows(weights.densor_kernel.T),
-        out_bias=part_rows(weights.densor_bias),
+        out_parts=out_parts,
+        out_bias=out_bias,
         penalty=np.float32(weights.penalty),
         foreign=np.zeros_like(weights.bias),
     )
@@ -171,29 +164,21 @@ def window_logits(
         value_input *= tf.gather(dropout.values, previous, axis=1, batch_dims=1)[..., None]
         context *= dropout.context
     z = value_input + tf.tensordot(context, p.context, 1) + p.bias
-    z += tf.cast(batch.other_feel, tf.float32)[..., None] * p.foreign
-    hidden, state = _run_lstm(z, tf.cast(batch.keeps_state, tf.float32), p.recurrent, state, dropout)
-    if dropout is not None:
-        hidden *= dropout.outputs
-    logits = tf.tensordot(hidden, parts @ p.out_parts, [[2], [1]]) + tf.linalg.matvec(parts, p.out_bias)
-    return logits - p.penalty * tf.gather(clash_table, batch.clash_rows), state
-
-
-def _run_lstm(
-    z: Tensor, keeps_state: Tensor, recurrent: Tensor, state: tuple[Tensor, Tensor], dropout: DropoutMasks | None
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Run the cell over the inputs z (B, S, 4 n_a): return all hidden states (B, S, n_a) and the final state."""
-    a, c = state
-    hidden = []
+    z += tf.cast(batch.other_feel, tf.float32)[..., None] * p.foreign  # (B, S, 4 n_a)
+    keeps_state, (a, c), steps = tf.cast(batch.keeps_state, tf.float32), state, []
     for step in range(z.shape[1]):
         kept = keeps_state[:, step, None]  # 0 where a piece starts
         a, c = a * kept, c * kept
         fed_back = a if dropout is None else a * dropout.recurrent
-        i, f, g, o = tf.split(z[:, step] + fed_back @ recurrent, 4, axis=1)
+        i, f, g, o = tf.split(z[:, step] + fed_back @ p.recurrent, 4, axis=1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
         a = tf.sigmoid(o) * tf.tanh(c)
-        hidden.append(a)
-    return tf.stack(hidden, axis=1), (a, c)
+        steps.append(a)
+    hidden = tf.stack(steps, axis=1)  # (B, S, n_a)
+    if dropout is not None:
+        hidden *= dropout.outputs
+    logits = tf.tensordot(hidden, parts @ p.out_parts, [[2], [1]]) + tf.linalg.matvec(parts, p.out_bias)
+    return logits - p.penalty * tf.gather(clash_table, batch.clash_rows), (a, c)
 
 
 def total_bits(logits: Tensor, batch: Batch) -> Tensor:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from sideman_models.errors import BundleError
 from sideman_models.music.solos import Piece
@@ -20,7 +19,6 @@ MIN_TITLES = 5
 """With fewer titles, none is held out unless a share is asked for: all are needed for training."""
 SPLIT_RULE_KEY = "held_back"
 """The key of the rule in the facts of a bundle."""
-_HELD_OUT_DIVISOR = 10
 
 
 class SplitRule(msgspec.Struct, frozen=True, omit_defaults=True, rename={"description": "words"}):
@@ -43,8 +41,7 @@ class SplitRule(msgspec.Struct, frozen=True, omit_defaults=True, rename={"descri
 
     def as_json(self) -> dict[str, Any]:
         """Return the rule as plain JSON, for the facts of a bundle; `read_split_rule` reads it."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain
+        return dict(msgspec.to_builtins(self))
 
 
 FIXED_TENTH = SplitRule("a tenth of all titles, by a hash of the title that never changes")
@@ -89,7 +86,7 @@ def files_known_before(
     return [name for name, sha256 in sorted(files.items()) if any(sha256 in hashes for hashes in known)]
 
 
-class Split(Struct, frozen=True):
+class Split(msgspec.Struct, frozen=True):
     """The pieces to train on, the pieces to measure on, and the rule that separates them."""
 
     training: tuple[Piece, ...]
@@ -103,15 +100,9 @@ def split_by_rule(pieces: Sequence[Piece], rule: SplitRule = FIXED_TENTH) -> Spl
     Pieces of another feel are never measured on. They are trained on, unless the rule or `is_held_out` holds out their
     title.
     """
-    held_out = {piece.title: rule.holds_out(piece.title) for piece in pieces}
-    used = [piece for piece in pieces if piece.values]
-    return Split(
-        tuple(
-            piece for piece in used if not held_out[piece.title] and not (piece.other_feel and is_held_out(piece.title))
-        ),
-        tuple(piece for piece in used if held_out[piece.title] and not piece.other_feel),
-        rule,
-    )
+    used = [(piece, rule.holds_out(piece.title)) for piece in pieces if piece.values]
+    training = [piece for piece, held in used if not held and not (piece.other_feel and is_held_out(piece.title))]
+    return Split(tuple(training), tuple(piece for piece, held in used if held and not piece.other_feel), rule)
 
 
 def split_by_share(pieces: Sequence[Piece], share: float | None = None) -> Split:
@@ -134,11 +125,8 @@ def split_by_share(pieces: Sequence[Piece], share: float | None = None) -> Split
 
 
 def is_held_out(title: str) -> bool:
-    """Whether the fixed tenth of all titles, which never changes, holds out this title from training.
-
-    The split is by title, so that no tune is in the training set and among the pieces to measure on.
-    """
-    return title_hash_number(title) % _HELD_OUT_DIVISOR == 0
+    """Whether the fixed tenth of all titles, which never changes, holds out this title from training."""
+    return title_hash_number(title) % 10 == 0
 
 
 def title_hash_number(title: str) -> int:

@@ -1,11 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a network on modern values, with TensorFlow, and returns it as a bundle.
-
-The default recipe is AdamW with a learning rate of 3e-3 and a weight decay of 0.1. The rate warms up and then falls to
-0 on a cosine. Gradients are propagated through windows of 32 values in 16 lanes and clipped at norm 1. The state is
-carried from window to window and reset at the start of each piece. Dropout drops input rows and recurrent units (the
-same ones throughout a window) and outputs. The weights that are kept are a running average.
-"""
+"""Trains a network on modern values by a `recipe.Recipe`, with TensorFlow, and returns it as a bundle."""
 
 from __future__ import annotations
 
@@ -17,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from sideman_models.corpus.corpus import Corpus, corpus_facts
@@ -87,7 +81,7 @@ class TrainingJob(Struct, frozen=True):
     base: Bundle | None = None
     checkpoint: Path | None = None
     resume: bool = False
-    cluster: Cluster = field(default_factory=Cluster)
+    cluster: Cluster = Cluster()
     deterministic: bool = True
     values_only: bool = False
 
@@ -341,7 +335,8 @@ def _bundle_facts(
         "best_epoch": trained.best.number,
         "ended": trained.end_reason,
         "curve": [
-            [epoch.number, _rounded(epoch.training_bits), _rounded(epoch.held_out_bits)] for epoch in trained.epochs
+            [epoch.number, round(epoch.training_bits, 5), epoch.held_out_bits and round(epoch.held_out_bits, 5)]
+            for epoch in trained.epochs
         ],
         "figures": figures,
         "made_with": library_versions(),
@@ -353,7 +348,3 @@ def _bundle_facts(
             **{key: job.base.facts[key] for key in ("files", SPLIT_RULE_KEY, "from") if key in job.base.facts},
         }
     return facts
-
-
-def _rounded(bits: float | None) -> float | None:
-    return None if bits is None else round(bits, 5)

@@ -31,9 +31,6 @@ from sideman_models.training.factored_model import (
 from sideman_models.training.recipe import Recipe
 
 Strategy = Any
-Replica = Any
-ProgressFunction = Callable[[float, int, float], float]
-Arrays = Mapping[str, npt.NDArray[Any]]
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam's decay rates, and the number that prevents a division by zero
 
@@ -115,6 +112,8 @@ class Trainer:
             for name, variable in variables._asdict().items()
         }
         self._iteration = 0
+        zero = tf.zeros((recipe.lanes // self._replicas, recipe.units))
+        self._zero_state = zero, zero
         # No branch in these functions depends on a tensor, so they compile without autograph, which is faster.
         self._step = tf.function(self._train_step, autograph=False)
         self._measure = tf.function(self._measure_step, autograph=False)
@@ -128,13 +127,13 @@ class Trainer:
         arrays = {name: variable.numpy() for name, variable in self._variables.items()}
         return {**arrays, "iteration": np.array(self._iteration)}
 
-    def restore(self, state: Arrays) -> None:
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue from what `state` returned. Raises `KeyError` or `ValueError` if it does not fit."""
         for name, variable in self._variables.items():
             variable.assign(state[name])
         self._iteration = int(state["iteration"])
 
-    def train_epoch(self, pieces: Sequence[EncodedPiece], progress: ProgressFunction) -> float:
+    def train_epoch(self, pieces: Sequence[EncodedPiece], progress: Callable[[float, int, float], float]) -> float:
         """Train once on the pieces, in this order. Returns bits per value.
 
         Before each step, `progress` gets the share (0..1) of the epoch and the values that are done, and bits per value
@@ -142,8 +141,7 @@ class Trainer:
         out, and `MachineLost` when another machine is lost.
         """
         windows = BatchWindows(pieces, self.n_context, self.recipe.lanes, self.recipe.steps)
-        state = self._zero_state()
-        total, values = 0.0, 0
+        state, total, values = self._zero_state, 0.0, 0
         for number in range(len(windows)):
             rate = progress(number / len(windows), values, total / max(1, values))
             rate *= min(1.0, (self._iteration + 1) / self.recipe.warm_up)
@@ -160,8 +158,7 @@ class Trainer:
     def mean_bits(self, pieces: Sequence[EncodedPiece]) -> float:
         """Return bits per value of the averaged weights on pieces, without dropout."""
         windows = BatchWindows(pieces, self.n_context, self.recipe.lanes, self.recipe.steps)
-        state = self._zero_state()
-        total = 0.0
+        state, total = self._zero_state, 0.0
         for number in range(len(windows)):
             bits, state = self._run_step(self._measure, self._local_batch(windows, number), state)
             total += float(bits)
@@ -172,7 +169,7 @@ class Trainer:
         if self._replicas == 1:
             return
         mine = np.frombuffer(digest, np.uint8).astype(np.float32)
-        total = tf.function(lambda: self._strategy.run(_all_reduce_constant, args=(mine,)), autograph=False)
+        total = tf.function(lambda: self._strategy.run(lambda: _all_reduce_sum(tf.constant(mine))), autograph=False)
         summed = self._first_replica(self._run_step(total)).numpy()
         if not np.array_equal(summed, mine * self._replicas):
             raise TrainingError(
@@ -189,19 +186,15 @@ class Trainer:
                 raise
             raise MachineLost("another machine was lost") from error
 
-    def _zero_state(self) -> tuple[Tensor, Tensor]:
-        zero = tf.zeros((self.recipe.lanes // self._replicas, self.recipe.units))
-        return zero, zero
-
     def _local_batch(self, windows: BatchWindows, window: int) -> Batch:
         """Return this machine's lanes of a window."""
         if self._replicas == 1:
-            return _batch_tensors(windows.batch(window))
+            return Batch(*map(tf.constant, windows.batch(window)))
 
-        def lanes_of(replica: Replica) -> Batch:
+        def lanes_of(replica: Any) -> Batch:  # noqa: ANN401 - TensorFlow has no types
             share = self.recipe.lanes // self._replicas
             first = replica.replica_id_in_sync_group * share
-            return _batch_tensors(windows.batch(window, range(first, first + share)))
+            return Batch(*map(tf.constant, windows.batch(window, range(first, first + share))))
 
         batch: Batch = self._strategy.experimental_distribute_values_from_function(lanes_of)
         return batch
@@ -223,7 +216,7 @@ class Trainer:
         self, window: Batch, state: tuple[Tensor, Tensor], values: Tensor, iteration: Tensor
     ) -> tuple[Tensor, tuple[Tensor, Tensor], list[Tensor]]:
         """Return the bits of a window on all machines, the state of this machine's lanes, and the clipped gradients."""
-        parameters = _as_tensors(self._parameters)
+        parameters = FactoredParameters(*map(tf.convert_to_tensor, self._parameters))
         with tf.GradientTape() as tape:
             tape.watch(parameters)
             masks = self._dropout_masks(iteration)
@@ -240,7 +233,8 @@ class Trainer:
         return self._first_replica(bits), state
 
     def _compute_bits(self, window: Batch, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        logits, state = window_logits(_as_tensors(self._average), self._parts, self._clash_table, window, state, None)
+        average = FactoredParameters(*map(tf.convert_to_tensor, self._average))
+        logits, state = window_logits(average, self._parts, self._clash_table, window, state, None)
         bits = total_bits(logits, window)
         return (bits if self._replicas == 1 else _all_reduce_sum(bits)), state
 
@@ -269,15 +263,3 @@ def _update_average(average: Tensor, learned: Tensor, decay: Tensor) -> None:
 def _all_reduce_sum(local: Tensor) -> Tensor:
     """Return the sum over all machines."""
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, local)
-
-
-def _all_reduce_constant(mine: Floats) -> Tensor:
-    return _all_reduce_sum(tf.constant(mine))
-
-
-def _as_tensors(variables: FactoredParameters) -> FactoredParameters:
-    return FactoredParameters(*(tf.convert_to_tensor(variable) for variable in variables))
-
-
-def _batch_tensors(window: Batch) -> Batch:
-    return Batch(*(tf.constant(array) for array in window))
