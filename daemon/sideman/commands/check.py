@@ -10,7 +10,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from sideman.commands.common import add_options, add_settings_options, load_settings
-from sideman.config.sources import config_path, load_chart
+from sideman.config.resources import config_path
+from sideman.config.sources import load_chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.clock_source import CLOCK_SOURCES

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sideman.config.resources import expand_user
+from sideman.config.resources import config_path, expand_user
 from sideman.control.client import connect
 from sideman.control.paths import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
 from sideman.control.protocol import REQUESTS, request_summary
@@ -87,10 +87,7 @@ def _socket_paths(named: str | None, name: str | None) -> Iterator[Path]:
 
 
 def _configured_path(name: str | None) -> Path | None:
-    from sideman.config.resources import default_config_file
-
-    named = os.environ.get("SIDEMAN_CONFIG")
-    path = expand_user(named) if named else default_config_file()
+    path = config_path(None)
     if path is None:
         return None
     from sideman.config.yaml import read_yaml  # loaded only if the usual places have no daemon

@@ -49,8 +49,11 @@ def config_folders() -> Iterator[Path]:
     yield _SYSTEM
 
 
-def default_config_file() -> Path | None:
-    """Return the configuration file to use when the user names none, or None if there is none."""
+def config_path(named: str | None) -> Path | None:
+    """Return the configuration file to read: --config, else $SIDEMAN_CONFIG, else the default one if there is one."""
+    named = named if named is not None else os.environ.get("SIDEMAN_CONFIG") or None
+    if named is not None:
+        return expand_user(named)
     paths = (folder / "config.yaml" for folder in config_folders())
     return next((path for path in paths if os.path.lexists(path)), None)
 
