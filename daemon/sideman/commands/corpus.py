@@ -49,8 +49,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--model needs --values, and excludes --classic")
     if args.chord_accuracy and (args.classic or args.values):
         raise UsageError("--chord-accuracy excludes --classic and --values")
-    for path in args.files:
-        check_readable(path)
+    check_readable(*args.files)
     lines = _accuracy_lines if args.chord_accuracy else _classic_lines if args.classic else _modern_lines
     for line in lines(args):
         print(line)

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import add_options, check_numbers
-from sideman.commands.quiet import silence_stderr
+from sideman.commands.common import add_options, check_numbers, silence_stderr
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import Unavailable, UnreadableInput, UsageError
 from sideman.core.events import MidiEvent, NoteOff, NoteOn

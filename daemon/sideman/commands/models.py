@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import check_out_folder, print_table
-from sideman.commands.quiet import silence_stderr
+from sideman.commands.common import check_out_folder, print_list, silence_stderr
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.files import check_readable, write_file
 from sideman_models.errors import BundleError
@@ -65,12 +64,7 @@ def _list(args: argparse.Namespace) -> None:
         bits = facts["bits_per_value"]
         sizes = [facts["dialect"], str(facts["units"]), str(facts["values"])]
         rows.append([name, *sizes, f"{bits:.3f}" if isinstance(bits, float) else "-", str(path)])
-    if args.json:
-        print(json.dumps(all_facts, ensure_ascii=False))
-    elif not all_facts:
-        print("there are no networks; `sideman train` makes one")
-    else:
-        print_table(rows)
+    print_list(all_facts, rows, "there are no networks; `sideman train` makes one", as_json=args.json)
 
 
 def _facts(bundle: Bundle, path: Path) -> dict[str, Any]:

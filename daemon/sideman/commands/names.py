@@ -66,9 +66,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--train and --model: choose one of them")
     if args.train is None and (args.out is not None or args.source):
         raise UsageError("--out and --source need --train FILE")
-    for path in (args.train, args.model):
-        if path is not None:
-            check_readable(path)
+    check_readable(*filter(None, (args.train, args.model)))
     if args.out is not None:
         check_out_folder(args.out, name_models.NAMES_FILE, "a name model")
 

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import add_settings_options, load_settings, print_table
+from sideman.commands.common import add_settings_options, load_settings, print_list
 from sideman.core import events
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
@@ -99,12 +99,8 @@ def _list(args: argparse.Namespace, folder: TakeFolder) -> int:
         numbers = [str(totals.bars), str(totals.played), str(totals.heard), f"{totals.bpm:.1f}"]
         state = "recording" if facts["recording"] else "" if facts["whole"] else "a part"
         rows.append([name, date, _format_length(totals.seconds), *numbers, _format_size(size), state])
-    if args.json:
-        print(json.dumps(all_facts, ensure_ascii=False))
-    elif not all_facts:
-        print(f"no takes in {printable(folder.path)}; record with takes.record=true, or save with `sideman ctl keep`")
-    else:
-        print_table(rows)
+    nothing = f"no takes in {printable(folder.path)}; record with takes.record=true, or save with `sideman ctl keep`"
+    print_list(all_facts, rows, nothing, as_json=args.json)
     return 0
 
 

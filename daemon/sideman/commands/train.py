@@ -20,8 +20,8 @@ from sideman.commands.common import (
     check_numbers,
     check_out_folder,
     read_music,
+    silence_stderr,
 )
-from sideman.commands.quiet import silence_stderr
 from sideman.config.sources import load_chart
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings.schema import Settings
@@ -110,8 +110,7 @@ def _save(bundle: Bundle, folder: Path, pictures: Mapping[str, bytes] | None = N
 def _check(args: argparse.Namespace) -> None:
     whole = dict.fromkeys(("units", "epochs", "patience"), (1, _MAX_NUMBER)) | {"seed": (0, MAX_SEED)}
     check_numbers(args, whole, "a whole number from")
-    for path in args.files:
-        check_readable(path)
+    check_readable(*args.files)
     if args.classic and len(args.files) != 1:
         raise UsageError("--classic needs exactly one MIDI file")
     if args.classic and (given := [name for name, usual in _MODERN_ONLY.items() if getattr(args, name) != usual]):

@@ -15,8 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sideman import __version__
@@ -29,7 +28,7 @@ from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
+from sideman.core.events import ReleaseChannel, SetPortPeriod
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
@@ -42,8 +41,8 @@ from sideman.playing.inbox import Inbox
 from sideman.playing.player import Player
 from sideman.playing.state import load_state, save_state, state_folder
 from sideman.service.main_loop import MainLoop, yield_to_player
-from sideman.service.systemd import SystemdNotifier
 from sideman.service.wakeup import STOP_SIGNALS, ReportQueue, Wakeup
+from sideman.takes.recorder import TakeRecorder
 from sideman.takes.replay import make_header, make_recorder
 
 if TYPE_CHECKING:
@@ -64,13 +63,7 @@ class Service:
     The music goes to the MIDI output, and to `sound` as well if there is one.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        chart: Chart,
-        sources: SettingsSources = SettingsSources(),  # noqa: B008 - frozen
-        sound: LiveSynth | None = None,
-    ) -> None:
+    def __init__(self, settings: Settings, chart: Chart, sources: SettingsSources, sound: LiveSynth | None) -> None:
         self._settings = settings
         self._chart = chart
         self._sources = sources
@@ -83,21 +76,22 @@ class Service:
         self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if needs_link else None
         request_tempo = [link.request_tempo] if link is not None else []
         self._clock_source = make_clock_source(settings, chart, wake, *request_tempo)
-        self._notifier = SystemdNotifier()
         self._stop_signals = 0
         self._failure: BaseException | None = None
+        self._state_file = state_folder() / "state.json"
         self._crash_marker = CrashMarker(state_folder() / f"playing-{settings.midi.client}.json")
 
     def run(self) -> int:
         """Play until a signal or the end of the music. Returns the exit status. Call it once."""
-        with contextlib.closing(self), self._wakeup.catch_signals(), open_endpoints(self._settings) as endpoints:
+        wakeup = self._wakeup
+        with contextlib.closing(wakeup), wakeup.catch_signals(), open_endpoints(self._settings) as endpoints:
             performance = load_performance(self._settings, self._chart)
             with self._open_ports() as ports, contextlib.ExitStack() as at_end:
                 if self._link_session is not None:
                     self._link_session.open()
                     at_end.callback(self._link_session.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
-                saved = load_state(_state_file()) if resumes else None
+                saved = load_state(self._state_file) if resumes else None
                 self._mark_playing(ports)
                 recorder = make_recorder(performance)
                 prepare_interpreter()
@@ -106,27 +100,15 @@ class Service:
                 self._log_start(performance, engine, ports)
                 output = ports if self._sound is None else self._sound.with_ports(ports)
                 player = Player(engine, output, self._inbox, self._reports.put)
-                api = ControlApi(
-                    self._inbox.put,
-                    self._inbox.now,
-                    lambda: player.snapshot,
-                    performance.chart,
-                    self._sources,
-                    lambda: self._describe(performance, ports),
-                    recorder.keep,
-                )
-                with contextlib.closing(self._make_hub(api, player, endpoints, recorder.record)) as hub:
+                hub = self._make_hub(performance, ports, player, recorder, endpoints)
+                with contextlib.closing(hub):
                     self._play(player, ports, hub)
                 recorder.close()
                 if engine.settings.play.resume:
-                    save_state(state_of(engine, performance, time.monotonic()), _state_file())
+                    save_state(state_of(engine, performance, time.monotonic()), self._state_file)
         if self._failure is not None:
             raise self._failure
         return 0
-
-    def close(self) -> None:
-        """Close what wakes the main thread."""
-        self._wakeup.close()
 
     # -- starting
 
@@ -172,7 +154,7 @@ class Service:
             try:
                 return resumed_engine(performance, saved, second, clocks)
             except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-                _log.warning("%s: does not fit (%s); starting from the top", _state_file(), error)
+                _log.warning("%s: does not fit (%s); starting from the top", self._state_file, error)
         return performance.make_engine(second, clocks=clocks)
 
     def _log_start(self, performance: Performance, engine: Engine, ports: MidiPorts) -> None:
@@ -182,18 +164,20 @@ class Service:
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
         _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, ports.status_text)
 
-    def _describe(self, performance: Performance, ports: MidiPorts) -> DaemonInfo:
-        """What the request `status` says of the daemon itself."""
-        clock = "internal" if self._clock_source is None else self._clock_source.status_text
-        name, bundle = self._settings.midi.client, performance.bundle.name
-        return DaemonInfo(__version__, name, bundle, ports.status_text, clock)
-
     def _make_hub(
-        self, api: ControlApi, player: Player, endpoints: Endpoints, record: Callable[[Report], None]
+        self, performance: Performance, ports: MidiPorts, player: Player, recorder: TakeRecorder, endpoints: Endpoints
     ) -> ControlHub:
+        inbox, reports, name = self._inbox, self._reports.reports, self._settings.midi.client
+
+        def describe() -> DaemonInfo:
+            clock = "internal" if self._clock_source is None else self._clock_source.status_text
+            return DaemonInfo(__version__, name, performance.bundle.name, ports.status_text, clock)
+
+        api = ControlApi(
+            inbox.put, inbox.now, lambda: player.snapshot, performance.chart, self._sources, describe, recorder.keep
+        )
         feed = EventFeed(api, lambda: player.snapshot)
-        reports = self._reports.reports
-        return ControlHub(api, feed, reports, endpoints, record, lambda: yield_to_player(player.sends_at))
+        return ControlHub(api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at))
 
     # -- playing
 
@@ -214,7 +198,6 @@ class Service:
             player,
             ports,
             hub,
-            self._notifier,
             self._clock_source,
             self._sound,
             self._handle_signal,
@@ -230,7 +213,6 @@ class Service:
             thread.join(CLOSE_TIMEOUT_S)
             if not thread.is_alive():
                 self._crash_marker.clear()
-        self._notifier.stopping()
         if player.engine.late_notes:
             _log.info("%d notes came too late and were left out", player.engine.late_notes)
 
@@ -256,7 +238,3 @@ def prepare_interpreter() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-
-
-def _state_file() -> Path:
-    return state_folder() / "state.json"
