@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from sideman.charts.detect import MAX_TEXT_BYTES
+from sideman.charts.detect import read_chart
 from sideman.commands.common import add_options, add_reading_options, reading_options
 from sideman.core.chart.chart import ChartError, Meter
-from sideman.core.chart.text import parse_changes
 from sideman.core.errors import UnreadableInput, UsageError
-from sideman.files import check_readable, read_file
+from sideman.files import check_readable
 from sideman_models.corpus import corpus as modern
 from sideman_models.corpus.midi.reader import FileReport
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES
@@ -124,9 +123,7 @@ def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
 def _chorus_chords(path: Path) -> Sequence[Chord]:
     """The chord at each beat of the trial's choruses of a chart."""
     try:
-        chart = parse_changes(read_file(path, MAX_TEXT_BYTES).decode("utf-8-sig"), Meter(4, 4), printable(path))
-    except UnicodeDecodeError:
-        raise UnreadableInput(f"{printable(path)}: not text (UTF-8); is it a chart?") from None
+        chart = read_chart(path, Meter(4, 4))
     except ChartError as error:
         raise UnreadableInput(str(error)) from None
     return [chart.chord_at(beat) for beat in range(TRIAL_CHORUSES * int(chart.length))]

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from sideman.commands.common import add_options, check_numbers, silence_stderr
 from sideman.core.chart.chart import Meter
@@ -79,13 +77,12 @@ def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> Inf
         return SamplingModel(NumpyNetwork(bundle.weights), args.steps, temperature, seed)
     with silence_stderr():
         try:
-            djmodel: Any = importlib.import_module("sideman_models.course.djmodel")
-            keras_model: Any = importlib.import_module("sideman_models.network.keras_model")
+            from sideman_models.course.djmodel import music_inference_model
+            from sideman_models.network.keras_model import layers_from_weights
         except ImportError as error:
             raise Unavailable(f"--keras: TensorFlow is not installed here ({error}); leave --keras out") from error
-        layers = keras_model.layers_from_weights(bundle.weights)
-        model: InferenceModel = djmodel.music_inference_model(*layers, args.steps)
-    return model
+        model: InferenceModel = music_inference_model(*layers_from_weights(bundle.weights), args.steps)
+        return model
 
 
 def _note_events(sounds: tuple[SoundingPitches, ...], channel: int, velocity: int) -> Iterator[tuple[float, MidiEvent]]:

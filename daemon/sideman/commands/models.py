@@ -56,14 +56,13 @@ def _list(args: argparse.Namespace) -> None:
         path = find_bundle(name)
         try:
             facts = _facts(load_bundle(str(path)), path)
+            sizes, bits = [str(facts[each]) for each in ("dialect", "units", "values")], facts["bits_per_value"]
+            row = [name, *sizes, f"{bits:.3f}" if isinstance(bits, float) else "-", str(path)]
         except BundleError as error:
-            all_facts.append({"name": name, "path": str(path), "wrong": str(error)})
-            rows.append([name, "broken", "", "", "", str(path)])
-            continue
+            facts = {"name": name, "path": str(path), "wrong": str(error)}
+            row = [name, "broken", "", "", "", str(path)]
         all_facts.append(facts)
-        bits = facts["bits_per_value"]
-        sizes = [facts["dialect"], str(facts["units"]), str(facts["values"])]
-        rows.append([name, *sizes, f"{bits:.3f}" if isinstance(bits, float) else "-", str(path)])
+        rows.append(row)
     print_list(all_facts, rows, "there are no networks; `sideman train` makes one", as_json=args.json)
 
 

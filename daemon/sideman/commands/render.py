@@ -28,8 +28,6 @@ MAX_RENDERED_BARS = 100_000
 MAX_TAKES = 10_000
 PLACEHOLDERS = ("{name}", "{number}", "{seed}")
 
-Write = Callable[[RenderedTake, Path], None]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman render`."""
@@ -82,7 +80,7 @@ class _OutputFile:
     option: str
     path: Path
     suffix: str
-    write: Write
+    write: Callable[[RenderedTake, Path], None]
 
     @property
     def _is_pattern(self) -> bool:

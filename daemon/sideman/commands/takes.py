@@ -89,16 +89,15 @@ def _list(args: argparse.Namespace, folder: TakeFolder) -> int:
             journal = _journal(folder, name)
             totals = journal.totals()
             facts = _facts(journal, totals, size)
+            date = facts["date"][:16].replace("T", " ")
+            numbers = [str(totals.bars), str(totals.played), str(totals.heard), f"{totals.bpm:.1f}"]
+            state = "recording" if facts["recording"] else "" if facts["whole"] else "a part"
+            row = [name, date, _format_length(totals.seconds), *numbers, _format_size(size), state]
         except (SidemanError, OSError) as error:
-            wrong = printable(error)
-            all_facts.append({"name": name, "path": str(folder.journal(name)), "bytes": size, "wrong": wrong})
-            rows.append([name, "", "", "", "", "", "", _format_size(size), f"broken: {wrong}"])
-            continue
+            facts = {"name": name, "path": str(folder.journal(name)), "bytes": size, "wrong": printable(error)}
+            row = [name, *[""] * 6, _format_size(size), f"broken: {facts['wrong']}"]
         all_facts.append(facts)
-        date = facts["date"][:16].replace("T", " ")
-        numbers = [str(totals.bars), str(totals.played), str(totals.heard), f"{totals.bpm:.1f}"]
-        state = "recording" if facts["recording"] else "" if facts["whole"] else "a part"
-        rows.append([name, date, _format_length(totals.seconds), *numbers, _format_size(size), state])
+        rows.append(row)
     nothing = f"no takes in {printable(folder.path)}; record with takes.record=true, or save with `sideman ctl keep`"
     print_list(all_facts, rows, nothing, as_json=args.json)
     return 0

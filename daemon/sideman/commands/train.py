@@ -94,10 +94,7 @@ def run(args: argparse.Namespace) -> int:
     package. If the bundle cannot be written (CannotCreate, DiskError), an older bundle is still there.
     """
     _check(args)
-    if args.classic:
-        _train_classic(args)
-    else:
-        _train(args)
+    (_train_classic if args.classic else _train)(args)
     return 0
 
 
@@ -161,8 +158,9 @@ def _train(args: argparse.Namespace) -> None:
     with silence_stderr():
         from sideman_models.training.train import TrainingJob, train_bundle
     recipe = _make_recipe(args, base)
+    name = printable(args.name or args.out.name)
     job = TrainingJob(
-        recipe, _bundle_name(args), _command_line(args), args.validation, licence, base, unfinished, args.resume,
+        recipe, name, _command_line(args), args.validation, licence, base, unfinished, args.resume,
         cluster, args.deterministic, args.values_only,
     )  # fmt: skip
     with _make_watcher(cluster) as watcher:
@@ -249,13 +247,10 @@ def _train_classic(args: argparse.Namespace) -> None:
             accuracy = accuracies[:-1].mean()
             print(f"epoch {epoch}   summed loss {losses.sum():.4f}   mean accuracy {accuracy:.4f}", flush=True)
 
-    bundle = train_classic_bundle(args.files[0], recipe, _bundle_name(args), _command_line(args), print_progress)
+    name = printable(args.name or args.out.name)
+    bundle = train_classic_bundle(args.files[0], recipe, name, _command_line(args), print_progress)
     print(step_table(bundle.facts["figures"]))
     _save(bundle, args.out)
-
-
-def _bundle_name(args: argparse.Namespace) -> str:
-    return printable(args.name or args.out.name)
 
 
 def _command_line(args: argparse.Namespace) -> str:

@@ -19,7 +19,7 @@ from sideman.core.timing.clock_source import ClockSource
 from sideman.midi.ports import MidiPorts, PortChanged
 from sideman.playing.player import Player
 from sideman.service.systemd import SystemdNotifier
-from sideman.service.wakeup import ReportQueue, Wakeup
+from sideman.service.wakeup import ReportQueue
 
 if TYPE_CHECKING:
     from sideman.sound.live import LiveSynth  # loaded only with --sound
@@ -35,7 +35,6 @@ _log = logging.getLogger(__name__)
 class MainLoop:
     """Everything the main thread looks after while the player plays."""
 
-    wakeup: Wakeup
     reports: ReportQueue
     player: Player
     ports: MidiPorts
@@ -43,7 +42,7 @@ class MainLoop:
     clock_source: ClockSource | None
     sound: LiveSynth | None
     handle_signal: Callable[[int], None]
-    handle_port_change: Callable[[PortChanged], None]
+    handle_port_change: Callable[[PortChanged, MidiPorts], None]
 
     def __post_init__(self) -> None:
         self._notifier = SystemdNotifier()
@@ -56,7 +55,7 @@ class MainLoop:
         """Tell systemd that we are ready, then serve everybody until the player's thread has ended."""
         self._notifier.ready(self._status_line)
         with selectors.DefaultSelector() as selector:
-            selector.register(self.wakeup, selectors.EVENT_READ)
+            selector.register(self.reports.wakeup, selectors.EVENT_READ)
             selector.register(self.ports, selectors.EVENT_READ)
             self.hub.register(selector)
             while is_playing():
@@ -70,7 +69,7 @@ class MainLoop:
         ready = selector.select(max(0.0, next_s - now))
         yield_to_player(self.player.sends_at)
         now = time.monotonic()
-        for number in self.wakeup.read():
+        for number in self.reports.wakeup.read():
             self.handle_signal(number)
         self.hub.serve(now)
         self.reports.has_watchers = self.hub.has_watchers
@@ -78,27 +77,22 @@ class MainLoop:
             self._reported_clock, self._clock_reported_s = self._clock_text, now
             _log.info("%s", self._reported_clock)
             self._notifier.status(self._status_line)
-        self._look_after_sound()
+        if self.sound is not None:
+            if lost := self.sound.poll():  # fluidsynth has ended
+                _log.warning("%s", lost)
+            settings = self.player.snapshot.settings
+            self.sound.set_programs(settings.midi, settings.play)  # does nothing if they are as before
         if now >= self._next_poll_s or any(key.fileobj is self.ports for key, _ in ready):
             self._next_poll_s = now + POLL_INTERVAL_S
             for change in self.ports.poll():
                 _log.log(logging.INFO if change.is_open else logging.WARNING, "%s", change.text)
                 self._notifier.status(self._status_line)
-                self.handle_port_change(change)
+                self.handle_port_change(change, self.ports)
         if now >= self._next_watchdog_s:
             self._next_watchdog_s = now + (self._notifier.watchdog_interval_s or POLL_INTERVAL_S)
             if self.player.wake_count != self._wake_count:  # the watchdog is fed by the player's progress alone
                 self._wake_count = self.player.wake_count
                 self._notifier.notify_watchdog()
-
-    def _look_after_sound(self) -> None:
-        """Report that fluidsynth has ended; choose its sounds when the settings for them have changed."""
-        if self.sound is None:
-            return
-        if lost := self.sound.poll():
-            _log.warning("%s", lost)
-        settings = self.player.snapshot.settings
-        self.sound.set_programs(settings.midi, settings.play)
 
     @property
     def _clock_text(self) -> str:

@@ -193,15 +193,7 @@ class Service:
                 self._wakeup.wake()
 
         loop = MainLoop(
-            self._wakeup,
-            self._reports,
-            player,
-            ports,
-            hub,
-            self._clock_source,
-            self._sound,
-            self._handle_signal,
-            lambda change: self._handle_port_change(change, ports),
+            self._reports, player, ports, hub, self._clock_source, self._sound, self._handle_signal, self._port_changed
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()
@@ -225,7 +217,7 @@ class Service:
                 os._exit(INTERRUPTED.number)
             self._inbox.put(None)
 
-    def _handle_port_change(self, change: PortChanged, ports: MidiPorts) -> None:
+    def _port_changed(self, change: PortChanged, ports: MidiPorts) -> None:
         self._update_port_period(ports)
         if change.is_open and change.key == OUTPUT:
             self._inbox.put(Panic())  # the synth at the other end may have missed a note-off

@@ -82,10 +82,10 @@ class ReportQueue:
         self.reports: deque[Report] = deque()
         self.has_watchers = False
         """Whether a client watches; then more reports are urgent."""
-        self._wakeup = wakeup
+        self.wakeup = wakeup
 
     def put(self, report: Report) -> None:
         """Queue a report, and wake the main thread if it is urgent."""
         self.reports.append(report)
         if isinstance(report, _URGENT_REPORTS) or (self.has_watchers and isinstance(report, _WATCHED_REPORTS)):
-            self._wakeup.wake()
+            self.wakeup.wake()
