@@ -18,7 +18,7 @@ from sideman_models.files import check_regular_file, read_plain_file, write_whol
 from sideman_models.text import printable
 
 
-def read_file(path: Path, max_bytes: int, too_large: type[SidemanError] = UnreadableInput) -> bytes:
+def read_file(path: Path, max_bytes: int, too_large: type[SidemanError]) -> bytes:
     """Return the content of a file that must exist.
 
     Raises NoSuchInput or NotPermitted, and `too_large` for a file of more than `max_bytes` bytes.

@@ -14,7 +14,6 @@ import statistics
 import sys
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from sideman.commands.common import add_options, add_settings_options, load_settings
 from sideman.config import resources
@@ -71,8 +70,12 @@ def run(args: argparse.Namespace) -> int:
         _connect(loop, ports, midi)
         result = loop.measure(args.notes)
         port_names = ports.status_text
-    path = _config_file(args) if args.write else None
-    if path is not None:
+    path = None
+    if args.write:  # to the file that is read, else to a new one of the user
+        own = resources.user_config_folder()
+        path = resources.config_path(args.config) or (own and own / "config.yaml")
+        if path is None:
+            raise Unavailable("--write: this user has no home folder; name a file with --config")
         set_key(path, KEY, result.offset_ms)
     if args.json:
         print(json.dumps({**asdict(result), "written": path and str(path)}, indent=2))
@@ -162,12 +165,3 @@ def _connect(loop: LoopTest, ports: MidiPorts, midi: MidiSettings) -> None:
         f"no note came back ({ports.status_text}): connect the output to the input with a cable, a loop-back port, or "
         "the thru of a synth; --output and --input choose other ports (sideman ports lists them)"
     )
-
-
-def _config_file(args: argparse.Namespace) -> Path:
-    """The configuration file to write to: the one that is read, else a new one of the user."""
-    if (path := resources.config_path(args.config)) is not None:
-        return path
-    if (own := resources.user_config_folder()) is None:
-        raise Unavailable("--write: this user has no home folder; name a file with --config")
-    return own / "config.yaml"

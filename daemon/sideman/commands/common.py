@@ -90,8 +90,9 @@ def add_reading_options(parser: argparse.ArgumentParser, more: str = "") -> None
     unused = "do not use or write the cache of files that were read before"
     group.add_argument("--no-cache", action="store_true", help=unused)
     feels = "all: also learn from 4/4 solos that do not swing; measuring and playing still use swing (default: swing)"
-    database = parser.add_argument_group("solo databases")
-    database.add_argument("--feels", choices=("swing", "all"), default="swing", help=feels)
+    parser.add_argument_group("solo databases").add_argument(
+        "--feels", choices=("swing", "all"), default="swing", help=feels
+    )
     parser.set_defaults(chords="auto")
 
 
@@ -147,11 +148,10 @@ def silence_stderr() -> Iterator[None]:
     except OSError:  # stderr is closed
         yield
         return
-    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(null, 2)
+        with Path(os.devnull).open("wb") as null:
+            os.dup2(null.fileno(), 2)
         yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-        os.close(null)

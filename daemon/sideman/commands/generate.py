@@ -24,7 +24,6 @@ BPM = 130.0
 """The course's tempo."""
 SOLO, COMPING = (1, 92), (2, 56)
 """Channel and velocity of the solo and of its chords."""
-MAX_VALUES = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the tune, and print what was written."""
     check_readable(args.file)
-    check_numbers(args, {"steps": (1, MAX_VALUES), "temperature": (0, 100)})
+    check_numbers(args, {"steps": (1, 10_000), "temperature": (0, 100)})
     if args.seed is not None and not 0 <= args.seed < 2**63:
         raise UsageError(f"--seed {args.seed}: a whole number from 0")
     if args.keras and args.temperature:

@@ -38,8 +38,6 @@ from sideman_models.training.recipe import FINE_TUNING_RATE, Recipe, default_dro
 if TYPE_CHECKING:
     from sideman_models.network.lstm import Floats
 
-_MAX_LICENCE_BYTES = 1 << 16
-_MAX_NUMBER = 1 << 20
 _MODERN_ONLY = {
     "rate": None, "dropout": None, "patience": None, "validation": None, "licence": None, "base": None,
     "resume": False, "values_only": False, "deterministic": True,
@@ -105,7 +103,7 @@ def _save(bundle: Bundle, folder: Path, pictures: Mapping[str, bytes] | None = N
 
 
 def _check(args: argparse.Namespace) -> None:
-    whole = dict.fromkeys(("units", "epochs", "patience"), (1, _MAX_NUMBER)) | {"seed": (0, MAX_SEED)}
+    whole = dict.fromkeys(("units", "epochs", "patience"), (1, 1 << 20)) | {"seed": (0, MAX_SEED)}
     check_numbers(args, whole, "a whole number from")
     check_readable(*args.files)
     if args.classic and len(args.files) != 1:
@@ -196,7 +194,7 @@ def _licence(given: str | None) -> str:
         return ""
     try:
         if Path(given).exists():
-            return read_plain_file(Path(given), _MAX_LICENCE_BYTES).decode("utf-8-sig")
+            return read_plain_file(Path(given), 1 << 16).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableInput(f"--licence {given}: not text (UTF-8); is it the right file?") from None
     except OSError as error:
