@@ -147,7 +147,7 @@ def test_a_defect_in_the_main_thread_still_releases_every_note(tmp_path: Path, m
 
     def fail(self: MainLoop, *_: object) -> None:
         while not sent:
-            select.select([self.reports.wakeup], [], [], 0.01)
+            select.select([self.wakeup], [], [], 0.01)
         raise RuntimeError("a defect")
 
     chosen = settings(

@@ -21,9 +21,6 @@ from sideman.midi.ports import MidiPorts, PortRequest
 from sideman_models.errors import ModelsError
 from sideman_models.network.bundle import load_bundle
 
-MAX_SHOWN_LENGTH = 200
-"""Characters of a chart's file name, or link, that are shown."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman check`."""
@@ -67,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _chart(settings: Settings) -> str:
     chart = load_chart(settings)
-    source = settings.chart.file or "chart.changes"
+    source = (settings.chart.file or "chart.changes")[:200]  # it may be a link with the whole chart in it
     about = f"{chart.info}\n" if str(chart.info) else ""
     meters = ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
-    return f"{source[:MAX_SHOWN_LENGTH]}, {len(chart.bars)} bars of {meters}\n{about}{chart.text()}"
+    return f"{source}, {len(chart.bars)} bars of {meters}\n{about}{chart.text()}"
 
 
 def _model(settings: Settings) -> str:

@@ -22,9 +22,6 @@ from sideman_models.music.harmony import Chord
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import count_noun, printable
 
-TRIAL_CHORUSES = 16
-"""How many choruses of a chart are played to measure chord detection."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman corpus`."""
@@ -121,12 +118,12 @@ def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _chorus_chords(path: Path) -> Sequence[Chord]:
-    """The chord at each beat of the trial's choruses of a chart."""
+    """The chord at each beat of the 16 choruses of a chart that are played to measure chord detection."""
     try:
         chart = read_chart(path, Meter(4, 4))
     except ChartError as error:
         raise UnreadableInput(str(error)) from None
-    return [chart.chord_at(beat) for beat in range(TRIAL_CHORUSES * int(chart.length))]
+    return [chart.chord_at(beat) for beat in range(16 * int(chart.length))]
 
 
 def _format_facts(facts: Mapping[str, object]) -> str:

@@ -15,9 +15,6 @@ from sideman.files import check_readable, write_file
 from sideman_models.errors import BundleError
 from sideman_models.network.bundle import VALUES_FILE, Bundle, bundle_names, find_bundle, load_bundle, save_bundle
 
-MAX_DIFFERENCE = 1e-5
-"""The most by which the probabilities of an exported network may differ."""
-
 _SUFFIXES = {"keras": ".keras", "litert": ".tflite"}
 
 
@@ -115,7 +112,7 @@ def _export(args: argparse.Namespace) -> None:
         except export.NoLiteRT as error:
             raise Unavailable(f"--to litert: {error}") from error
         differs = export.max_probability_difference(step, bundle.weights)
-    if not differs <= MAX_DIFFERENCE:
+    if not differs <= 1e-5:
         raise SidemanError(f"{args.file}: its probabilities would differ by {differs:.1g}; not written")
     write_file(args.file, content)
     print(f"{args.file}: written; its probabilities differ by {differs:.1g} at most from the original")

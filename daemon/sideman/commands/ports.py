@@ -25,8 +25,9 @@ def run(args: argparse.Namespace) -> int:
     input_ = _auto_choice(listings, f"{CLIENT}-in:in", lambda one: one.inputs)
     if args.json:
         systems = [{"name": one.backend, "outputs": list(one.outputs), "inputs": list(one.inputs)} for one in listings]
-        facts = {"systems": systems, "auto": {"output": output, "input": input_}}
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        print(
+            json.dumps({"systems": systems, "auto": {"output": output, "input": input_}}, indent=2, ensure_ascii=False)
+        )
         return 0
     lines = [] if listings else [no_backend_message()]
     for one in listings:

@@ -22,7 +22,7 @@ from sideman.commands.common import add_settings_options, load_settings, print_l
 from sideman.core import events
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
-from sideman.core.events import MidiEvent, NoteOff, NoteOn, Report
+from sideman.core.events import MidiEvent, NoteOff, NoteOn
 from sideman.core.settings.schema import Settings, with_values
 from sideman.core.text import format_bar
 from sideman.exit_status import REPLAY_DIFFERS
@@ -254,14 +254,9 @@ def _delete(args: argparse.Namespace, folder: TakeFolder) -> int:
 def _replay(args: argparse.Namespace, folder: TakeFolder) -> int:
     journal = _journal(folder, args.name)
     midi = TakeMidiFile(journal.header)
-
-    def add_to_midi(report: Report) -> None:
-        if args.out is not None:
-            midi.add_report(report)
-
     engine = engine_at_start(journal.header, performance_of(journal.header))
     gc.freeze()  # existing objects are not examined at each bar
-    result = compare_replay(journal, engine, add_to_midi)
+    result = compare_replay(journal, engine, midi.add_report if args.out is not None else events.ignore_report)
     if args.out is not None:
         write_file(args.out, midi.contents())
     if result.difference:

@@ -44,7 +44,6 @@ _MODERN_ONLY = {
     "melody": None, "chords": "auto", "no_cache": False, "feels": "swing",
 }  # fmt: skip
 """The options that --classic excludes, with their defaults."""
-_OPTIONS = {"base": "from", "deterministic": "no-deterministic"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +108,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.classic and len(args.files) != 1:
         raise UsageError("--classic needs exactly one MIDI file")
     if args.classic and (given := [name for name, usual in _MODERN_ONLY.items() if getattr(args, name) != usual]):
-        option = _OPTIONS.get(given[0], given[0].replace("_", "-"))
+        names = {"base": "from", "deterministic": "no-deterministic"}
+        option = names.get(given[0], given[0].replace("_", "-"))
         raise UsageError(f"--classic trains as in the assignment: --{option} does not go with it")
     if args.unrolled and not args.classic:
         raise UsageError("--unrolled needs --classic")

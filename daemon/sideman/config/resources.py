@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from sideman.core.errors import Unavailable
@@ -41,12 +40,9 @@ def user_config_folder() -> Path | None:
         return None
 
 
-def config_folders() -> Iterator[Path]:
-    """Yield the folders of configurations: the user's, then the machine's."""
-    user_folder = user_config_folder()
-    if user_folder is not None:
-        yield user_folder
-    yield _SYSTEM
+def config_folders() -> list[Path]:
+    """Return the folders of configurations: the user's, then the machine's."""
+    return list(filter(None, (user_config_folder(), _SYSTEM)))
 
 
 def config_path(named: str | None) -> Path | None:

@@ -95,12 +95,12 @@ class SettingsParser:
             self._problem(event, "merge keys (<<) are not read here; write the keys out")
             return None
         name = parse_scalar(event.value) if event.implicit[0] else event.value
+        if isinstance(name, str):
+            return name
         if numbered and isinstance(name, int) and not isinstance(name, bool):
             return str(name)
-        if not isinstance(name, str):
-            self._problem(event, f"{event.value or 'nothing'} as a key; a key has to be a name such as bpm")
-            return None
-        return name
+        self._problem(event, f"{event.value or 'nothing'} as a key; a key has to be a name such as bpm")
+        return None
 
     def _value(self, name: str, key: yaml.Event, event: yaml.Event) -> None:
         """Read the value of `key`, which begins with `event`."""

@@ -19,7 +19,7 @@ from sideman.core.timing.clock_source import ClockSource
 from sideman.midi.ports import MidiPorts, PortChanged
 from sideman.playing.player import Player
 from sideman.service.systemd import SystemdNotifier
-from sideman.service.wakeup import ReportQueue
+from sideman.service.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from sideman.sound.live import LiveSynth  # loaded only with --sound
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 class MainLoop:
     """Everything the main thread looks after while the player plays."""
 
-    reports: ReportQueue
+    wakeup: Wakeup
     player: Player
     ports: MidiPorts
     hub: ControlHub
@@ -55,7 +55,7 @@ class MainLoop:
         """Tell systemd that we are ready, then serve everybody until the player's thread has ended."""
         self._notifier.ready(self._status_line)
         with selectors.DefaultSelector() as selector:
-            selector.register(self.reports.wakeup, selectors.EVENT_READ)
+            selector.register(self.wakeup, selectors.EVENT_READ)
             selector.register(self.ports, selectors.EVENT_READ)
             self.hub.register(selector)
             while is_playing():
@@ -69,10 +69,10 @@ class MainLoop:
         ready = selector.select(max(0.0, next_s - now))
         yield_to_player(self.player.sends_at)
         now = time.monotonic()
-        for number in self.reports.wakeup.read():
+        for number in self.wakeup.read():
             self.handle_signal(number)
         self.hub.serve(now)
-        self.reports.has_watchers = self.hub.has_watchers
+        self.wakeup.has_watchers = self.hub.has_watchers
         if self._clock_text != self._reported_clock and now - self._clock_reported_s >= CLOCK_REPORT_INTERVAL_S:
             self._reported_clock, self._clock_reported_s = self._clock_text, now
             _log.info("%s", self._reported_clock)

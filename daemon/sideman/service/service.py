@@ -41,7 +41,7 @@ from sideman.playing.inbox import Inbox
 from sideman.playing.player import Player
 from sideman.playing.state import load_state, save_state, state_folder
 from sideman.service.main_loop import MainLoop, yield_to_player
-from sideman.service.wakeup import STOP_SIGNALS, ReportQueue, Wakeup
+from sideman.service.wakeup import STOP_SIGNALS, Wakeup
 from sideman.takes.recorder import TakeRecorder
 from sideman.takes.replay import make_header, make_recorder
 
@@ -70,7 +70,6 @@ class Service:
         self._sound = sound
         self._inbox = Inbox()
         self._wakeup = Wakeup()
-        self._reports = ReportQueue(self._wakeup)
         tempo, bar, wake = settings.tempo, float(chart.meter.quarters), self._wakeup.wake
         needs_link = CLOCK_SOURCES[tempo.source].needs_link
         self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if needs_link else None
@@ -99,7 +98,7 @@ class Service:
                 recorder.start(make_header(performance, engine))
                 self._log_start(performance, engine, ports)
                 output = ports if self._sound is None else self._sound.with_ports(ports)
-                player = Player(engine, output, self._inbox, self._reports.put)
+                player = Player(engine, output, self._inbox, self._wakeup.put)
                 hub = self._make_hub(performance, ports, player, recorder, endpoints)
                 with contextlib.closing(hub):
                     self._play(player, ports, hub)
@@ -167,7 +166,7 @@ class Service:
     def _make_hub(
         self, performance: Performance, ports: MidiPorts, player: Player, recorder: TakeRecorder, endpoints: Endpoints
     ) -> ControlHub:
-        inbox, reports, name = self._inbox, self._reports.reports, self._settings.midi.client
+        inbox, reports, name = self._inbox, self._wakeup.reports, self._settings.midi.client
 
         def describe() -> DaemonInfo:
             clock = "internal" if self._clock_source is None else self._clock_source.status_text
@@ -193,7 +192,7 @@ class Service:
                 self._wakeup.wake()
 
         loop = MainLoop(
-            self._reports, player, ports, hub, self._clock_source, self._sound, self._handle_signal, self._port_changed
+            self._wakeup, player, ports, hub, self._clock_source, self._sound, self._handle_signal, self._port_changed
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()
