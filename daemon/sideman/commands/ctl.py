@@ -91,7 +91,13 @@ def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
         case "get" if args.key is not None:
             given = {"key": args.key}
         case "set":
-            given = _set_arguments(args.key, args.value)
+            key, equals, value = args.key.partition("=") if args.value is None else (args.key, "=", args.value)
+            if not equals:
+                raise UsageError(f"set {key}: write KEY VALUE, such as tempo.bpm 160")
+            key, value = key.strip(), value.strip()
+            if key == "chart.file" and Path(value.partition("#")[0]).exists():
+                value = os.path.abspath(value)  # noqa: PTH100 - a song may follow it; the daemon runs in another folder
+            given = {"key": key, "value": value}
         case "mode":
             given = {"mode": args.mode, "now": args.now}
         case "mute" if args.on is not None:
@@ -101,17 +107,6 @@ def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
         case "learn":
             given = {"key" if "." in args.target else "action": args.target}
     return given
-
-
-def _set_arguments(key: str, value: str | None) -> dict[str, object]:
-    if value is None:
-        key, equals, value = key.partition("=")
-        if not equals:
-            raise UsageError(f"set {key}: write KEY VALUE, such as tempo.bpm 160")
-    key, value = key.strip(), value.strip()
-    if key == "chart.file" and Path(value.partition("#")[0]).exists():
-        value = os.path.abspath(value)  # noqa: PTH100 - a song may follow it; the daemon runs in another folder
-    return {"key": key, "value": value}
 
 
 # -- answers for people

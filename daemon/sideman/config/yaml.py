@@ -70,7 +70,7 @@ def parse_yaml(data: bytes, name: str) -> YamlContent:
         return YamlContent(problems=problems)
     from sideman.config.yaml_events import SettingsParser  # imports PyYAML, which only a file needs
 
-    return SettingsParser(text, name).read()
+    return SettingsParser(name).read(text)
 
 
 def parse_scalar(text: str) -> object:

@@ -18,17 +18,16 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class SettingsParser:
     """Goes through the events once and builds nothing but the flat values."""
 
-    def __init__(self, text: str, name: str) -> None:
-        self._text = text
+    def __init__(self, name: str) -> None:
         self._name = name
         self._content = YamlContent()
         self._lines: dict[str, int] = {}  # of every key and group so far
         self._depth = 0  # how many groups and lists are open
 
-    def read(self) -> YamlContent:
-        """Return the values by dotted key, in order, and a line for each problem."""
+    def read(self, text: str) -> YamlContent:
+        """Return the values in `text` by dotted key, in order, and a line for each problem."""
         try:
-            self._loader = _LOADER(self._text)
+            self._loader = _LOADER(text)
             self._next()  # the start of the stream
             if isinstance(self._next(), yaml.StreamEndEvent):
                 return self._content  # the file has only comments

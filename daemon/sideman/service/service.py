@@ -99,8 +99,7 @@ class Service:
                 self._log_start(performance, engine, ports)
                 output = ports if self._sound is None else self._sound.with_ports(ports)
                 player = Player(engine, output, self._inbox, self._wakeup.put)
-                hub = self._make_hub(performance, ports, player, recorder, endpoints)
-                with contextlib.closing(hub):
+                with contextlib.closing(self._make_hub(performance, ports, player, recorder, endpoints)) as hub:
                     self._play(player, ports, hub)
                 recorder.close()
                 if engine.settings.play.resume:
