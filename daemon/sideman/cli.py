@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def available_commands() -> list[str]:
     """The commands that are installed."""
-    return [name for name in COMMANDS if _has_command(name)]
+    return [name for name in COMMANDS if importlib.util.find_spec(f"sideman.commands.{name}") is not None]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,30 +95,23 @@ def _run(words: list[str]) -> int:
         front.add_argument("--debug", action="store_true")
         front.add_argument("command", nargs="?")
         front.add_argument("rest", nargs=argparse.REMAINDER)
-        args = front.parse_args(words)
-        if args.command is None:
-            lines = (f"  {name:10}{COMMANDS[name]}" for name in available_commands())
+        args, commands = front.parse_args(words), available_commands()
+        name = args.command
+        if name is None:
+            lines = (f"  {each:10}{COMMANDS[each]}" for each in commands)
             print(_HELP.format(commands="\n".join(lines)))
             return 0 if args.help else UsageError.exit_status
-        return _command(args.command, ["--help"] if args.help else args.rest)
+        if name not in commands:
+            near = closest(name, commands)
+            hint = f"did you mean {near}?" if near else f"the commands are {', '.join(commands)}"
+            raise UsageError(f"{name}: no such command; {hint}")
+        module = importlib.import_module(f"sideman.commands.{name}")
+        parser = _Parser(f"sideman {name}", description=f"sideman {name}: {COMMANDS[name]}.", allow_abbrev=False)
+        parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        module.add_arguments(parser)
+        return int(module.run(parser.parse_args(["--help"] if args.help else args.rest)))
     except SystemExit as end:  # argparse raises it after --help and --version
         return int(end.code or 0)
-
-
-def _command(name: str, words: list[str]) -> int:
-    if name not in COMMANDS or not _has_command(name):
-        near = closest(name, available_commands())
-        hint = f"did you mean {near}?" if near else f"the commands are {', '.join(available_commands())}"
-        raise UsageError(f"{name}: no such command; {hint}")
-    module = importlib.import_module(f"sideman.commands.{name}")
-    parser = _Parser(f"sideman {name}", description=f"sideman {name}: {COMMANDS[name]}.", allow_abbrev=False)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    module.add_arguments(parser)
-    return int(module.run(parser.parse_args(words)))
-
-
-def _has_command(name: str) -> bool:
-    return importlib.util.find_spec(f"sideman.commands.{name}") is not None
 
 
 def _drop_stdout() -> None:

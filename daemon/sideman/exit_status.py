@@ -27,6 +27,7 @@ _SAME_AS: dict[type[BaseException], type[SidemanError]] = {
     FileExistsError: errors.CannotCreate,
     MemoryError: Unavailable,
 }
+_OF_ERRNO = dict.fromkeys(DISK_ERRNOS, errors.DiskError) | {errno.ENAMETOOLONG: errors.NoSuchInput}
 """Which of our errors an error from elsewhere amounts to. Any other error from elsewhere is an internal error."""
 
 
@@ -51,30 +52,20 @@ def exit_statuses() -> list[ExitStatus]:
 
 def exit_status_and_message(error: Exception) -> tuple[int, str]:
     """The exit status with which `error` ends the program, and the message for it, one line per problem."""
-    kind = _kind(error)
+    kind = next((_SAME_AS[base] for base in type(error).__mro__ if base in _SAME_AS), SidemanError)
     match error:
-        case SidemanError() | ModelsError():
+        case SidemanError():
+            kind, text = type(error), str(error)
+        case ModelsError():
             text = str(error)
-        case ModuleNotFoundError() if kind is Unavailable:
-            text = f"{error.name} is not installed; training needs it: install sideman[train]"
+        case ModuleNotFoundError(name=str(name)) if name and not name.startswith("sideman"):
+            kind, text = Unavailable, f"{name} is not installed; training needs it: install sideman[train]"
         case MemoryError():
             text = "not enough memory; give the program less to do at once, or more memory"
         case OSError():
+            kind = _OF_ERRNO.get(error.errno or 0, kind)
             where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
             text = f"{where}{error.strerror or error}"
         case _:
             text = f"an internal error of sideman: {type(error).__name__}: {error} (--debug shows where)"
     return kind.exit_status, text
-
-
-def _kind(error: Exception) -> type[SidemanError]:
-    """The class of our errors that `error` is, or amounts to."""
-    if isinstance(error, SidemanError):
-        return type(error)
-    if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
-        return errors.DiskError
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return errors.NoSuchInput
-    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("sideman"):
-        return Unavailable
-    return next((_SAME_AS[base] for base in type(error).__mro__ if base in _SAME_AS), SidemanError)

@@ -18,7 +18,7 @@ from sideman_models.files import check_regular_file, read_plain_file, write_whol
 from sideman_models.text import printable
 
 
-def read_file(path: Path, max_bytes: int, too_large: type[SidemanError] = UnreadableInput) -> bytes:
+def read_file(path: Path, max_bytes: int, too_large: type[SidemanError]) -> bytes:
     """Return the content of a file that must exist.
 
     Raises NoSuchInput or NotPermitted, and `too_large` for a file of more than `max_bytes` bytes.
@@ -53,16 +53,17 @@ def open_file(path: Path) -> BinaryIO:
         raise UnreadableInput(f"{printable(path)}: cannot be read: {error.strerror}") from None
 
 
-def check_readable(path: Path) -> None:
-    """Check that `path` is a file or folder that can be read. Raises NoSuchInput, NotPermitted, UnreadableInput."""
-    if not path.exists():
-        raise NoSuchInput(f"{printable(path)}: no such file")
-    try:
-        check_regular_file(path)
-    except OSError as error:
-        raise UnreadableInput(f"{printable(path)}: {error.strerror}; save its content to a file first") from None
-    if not os.access(path, os.R_OK):
-        raise NotPermitted(f"{printable(path)}: not permitted to read it")
+def check_readable(*paths: Path) -> None:
+    """Check that these are files or folders that can be read. Raises NoSuchInput, NotPermitted, UnreadableInput."""
+    for path in paths:
+        if not path.exists():
+            raise NoSuchInput(f"{printable(path)}: no such file")
+        try:
+            check_regular_file(path)
+        except OSError as error:
+            raise UnreadableInput(f"{printable(path)}: {error.strerror}; save its content to a file first") from None
+        if not os.access(path, os.R_OK):
+            raise NotPermitted(f"{printable(path)}: not permitted to read it")
 
 
 def write_file(path: Path, content: bytes) -> None:

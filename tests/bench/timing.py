@@ -19,6 +19,7 @@ import numpy as np
 
 from bench.figures import Budget, Figure, Samples, median, p99
 from bench.scene import SEED, performance, undisturbed
+from sideman.config.sources import SettingsSources
 from sideman.core.engine import Engine, play_through
 from sideman.core.events import BarPlayed, NoteOff, NoteOn
 from sideman.midi.ports import NO_PORT, MidiPorts, PortRequest
@@ -59,7 +60,8 @@ def unread_log() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     root.handlers = []  # otherwise they would be closed
     with Path(os.devnull).open("w", encoding="utf-8") as null:
-        log.configure_logging("info", null)
+        with contextlib.redirect_stderr(null):
+            log.configure_logging("info")
         try:
             yield
         finally:
@@ -108,7 +110,7 @@ def _late(meant: Sequence[float], start: float, sent: Sequence[float]) -> list[f
 
 def _daemon(made: Performance) -> tuple[float, list[float]]:
     """The second of the daemon's first beat, and the seconds at which it sent."""
-    daemon = _Daemon(made.settings, made.chart)
+    daemon = _Daemon(made.settings, made.chart, SettingsSources(), None)
     daemon.run()
     return daemon.start, daemon.output.seconds
 

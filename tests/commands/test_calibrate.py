@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from sideman import cli
 from sideman.commands.calibrate import KEY, NOTES, LoopMeasurement, LoopTest
 from sideman.config.resources import bundled_path
-from sideman.config.yaml import parse_yaml
-from sideman.config.yaml_edit import edit_yaml, set_key
-from sideman.core.errors import ConfigError
+from sideman.config.yaml import edit_yaml, parse_yaml, set_key
+from sideman.core.errors import ConfigError, Unavailable
 from sideman.core.events import NoteOn
 from sideman.midi.decoder import MidiDecoder
 from sideman.playing.inbox import Arrival
@@ -47,14 +46,15 @@ def measured(delay: Callable[[], float | None], *others: Arrival) -> tuple[LoopM
     """The measurement on a loop with this delay."""
     clock = FakeClock(list(others))
     cable = Cable(clock, delay)
-    return LoopTest(cable, clock, 3, random.Random(1)).measure(NOTES), cable
+    random.seed(1)
+    return LoopTest(cable, clock, 3).measure(NOTES), cable
 
 
 @given(st.floats(0.0001, 0.35))
 def test_half_of_the_loop_is_compensated(delay: float) -> None:
     """Guards against: all notes too early or too late after a calibration."""
     found, cable = measured(lambda: delay)
-    assert found.round_trips_s == pytest.approx([delay] * NOTES)
+    assert (found.back, found.median_ms, found.p95_ms) == pytest.approx((NOTES, 1e3 * delay, 1e3 * delay))
     assert found.offset_ms == -round(500 * delay)
     assert not hanging_notes(message for message in cable.sent)
 
@@ -63,18 +63,25 @@ def test_late_and_lost_notes_do_not_change_the_median() -> None:
     """Guards against: one late note of a busy machine shifts all notes."""
     delays = [0.006] * 20 + [0.1, None, 0.2, 0.006, 0.006]
     found, cable = measured(delays.pop)
-    assert (found.sent, len(found.round_trips_s)) == (25, 24)
+    assert (found.notes, found.back) == (25, 24)
     assert found.median_ms == pytest.approx(6.0)
     assert found.p95_ms == pytest.approx(100.0)
     assert found.offset_ms == -3
     assert not hanging_notes(message for message in cable.sent)
 
 
+def test_too_few_notes_are_an_error() -> None:
+    """Guards against: a result that other music on the loop has made."""
+    delays = [None] * 13 + [0.006] * 12
+    with pytest.raises(Unavailable, match="only 12 of 25 notes came back"):
+        measured(delays.pop)
+
+
 def test_notes_that_somebody_plays_are_not_measured() -> None:
     """Guards against: notes that somebody plays meanwhile are measured as the cable's."""
     others = [Arrival(n / 100, NoteOn(60, 12 if n % 2 else 90, 1)) for n in range(0, 400, 2)]
     found, _ = measured(lambda: 0.02, *others)
-    assert found.round_trips_s == pytest.approx([0.02] * NOTES)
+    assert (found.back, found.median_ms, found.p95_ms) == pytest.approx((NOTES, 20.0, 20.0))
 
 
 @pytest.mark.parametrize(

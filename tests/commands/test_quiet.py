@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sideman.commands.quiet import silence_stderr
+from sideman.commands.common import silence_stderr
 
 
 def test_messages_of_libraries_are_suppressed_and_ours_are_not(capfd: pytest.CaptureFixture[str]) -> None:

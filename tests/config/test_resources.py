@@ -10,7 +10,7 @@ import pytest
 
 from sideman.commands.common import add_settings_options, load_settings
 from sideman.config import resources
-from sideman.config.sources import config_path, load_chart
+from sideman.config.sources import load_chart
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
@@ -62,7 +62,7 @@ def test_default_paths_are_tried_in_order(home: Path, tmp_path: Path, monkeypatc
     """Guards against: a file at the documented path that is silently ignored."""
     machine = tmp_path / "etc"
     monkeypatch.setattr(resources, "_SYSTEM", machine)
-    assert config_path(None) is None
+    assert resources.config_path(None) is None
     for bpm, path in enumerate([machine / "config.yaml", home / ".config" / "sideman" / "config.yaml"], 100):
         write(path, f"tempo: {{bpm: {bpm}}}\n")
         assert settings().tempo.bpm == bpm

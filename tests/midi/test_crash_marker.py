@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sideman.config.sources import load_chart
+from sideman.config.sources import SettingsSources, load_chart
 from sideman.core.events import NoteOn, encode
 from sideman.midi.crash_marker import CrashMarker
 from sideman.service.service import Service
@@ -65,7 +65,7 @@ def test_hanging_notes_are_released_before_the_first_note(tmp_path: Path, monkey
     monkeypatch.setattr("sideman.midi.ports.MidiPorts.has_output", True)
     monkeypatch.setattr("sideman.midi.ports.MidiPorts.output_name", "Synth")
     monkeypatch.setattr("sideman.service.service.prepare_interpreter", lambda: None)
-    assert Service(chosen, load_chart(chosen)).run() == 0
+    assert Service(chosen, load_chart(chosen), SettingsSources(), None).run() == 0
     first = next(number for number, message in enumerate(sent) if message[0] & 0xF0 == 0x90)
     left = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128) for channel in (7, 2)]
     assert not hanging_notes([*left, *sent[:first]])

@@ -21,7 +21,8 @@ from support.processes import TIMEOUT_S
 
 def logged(stream: TextIO, level: str = "info") -> None:
     """Log one message of each level."""
-    log.configure_logging(level, stream)
+    with contextlib.redirect_stderr(stream):
+        log.configure_logging(level)
     logger = logging.getLogger("test")
     for each in ("debug", "info", "warning", "error"):
         getattr(logger, each)("%s said", each)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from sideman.config.sources import load_chart
+from sideman.config.sources import SettingsSources, load_chart
 from sideman.midi.ports import MidiPorts
 from sideman.service.main_loop import QUIET_BEFORE_NOTE_S, MainLoop, yield_to_player
 from sideman.service.service import Service
@@ -156,7 +156,7 @@ def test_a_defect_in_the_main_thread_still_releases_every_note(tmp_path: Path, m
     monkeypatch.setattr(MidiPorts, "send", lambda _self, message: sent.append(tuple(message)))
     monkeypatch.setattr(MainLoop, "turn", fail)
     with pytest.raises(RuntimeError, match="a defect"):
-        Service(chosen, load_chart(chosen)).run()
+        Service(chosen, load_chart(chosen), SettingsSources(), None).run()
     assert sent
     assert not hanging_notes(sent)
 
@@ -176,7 +176,8 @@ def test_a_second_ctrl_c_forces(numbers: tuple[int, ...], forced: bool, monkeypa
     left: list[int] = []
     monkeypatch.setattr("os._exit", left.append)
     chosen = settings(midi__output="none", midi__input="none")
-    with closing(Service(chosen, load_chart(chosen))) as service:
+    service = Service(chosen, load_chart(chosen), SettingsSources(), None)
+    with closing(service._wakeup):
         for number in numbers:
             service._handle_signal(number)
     assert left == ([130] if forced else [])

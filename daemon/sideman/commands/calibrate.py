@@ -12,17 +12,14 @@ import json
 import random
 import statistics
 import sys
-from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from sideman.commands.common import add_options, add_settings_options, load_settings
 from sideman.config import resources
-from sideman.config.sources import config_path
-from sideman.config.yaml_edit import set_key
+from sideman.config.yaml import set_key
 from sideman.core.errors import Unavailable, UsageError
 from sideman.core.events import NoteOff, NoteOn, encode
 from sideman.core.settings.schema import MidiSettings
@@ -75,20 +72,20 @@ def run(args: argparse.Namespace) -> int:
         _connect(loop, ports, midi)
         result = loop.measure(args.notes)
         port_names = ports.status_text
-    if result.returned * 2 <= result.sent:
-        raise Unavailable(f"only {result.returned} of {result.sent} notes came back; is other music on the loop?")
-    path = _config_file(args) if args.write else None
-    if path is not None:
+    path = None
+    if args.write:  # to the file that is read, else to a new one of the user
+        own = resources.user_config_folder()
+        path = resources.config_path(args.config) or (own and own / "config.yaml")
+        if path is None:
+            raise Unavailable("--write: this user has no home folder; name a file with --config")
         set_key(path, KEY, result.offset_ms)
     if args.json:
-        facts = {"notes": result.sent, "back": result.returned, "median_ms": result.median_ms, "p95_ms": result.p95_ms}
-        written = None if path is None else str(path)
-        print(json.dumps({**facts, "offset_ms": result.offset_ms, "written": written}, indent=2))
+        print(json.dumps({**asdict(result), "written": path and str(path)}, indent=2))
         return 0
     advice = f"written to {path}" if path else "put it into your configuration file, or use --write"
     print(
         f"{port_names}\n"
-        f"{result.returned} of {result.sent} notes came back; the loop takes "
+        f"{result.back} of {result.notes} notes came back; the loop takes "
         f"{result.median_ms:.2f} ms (median), {result.p95_ms:.2f} ms (95th percentile)\n"
         f"half of it, for the output:  {KEY}: {result.offset_ms}   ({advice})\n"
         "The delay of the synth itself is not included: if the solo still sounds late, adjust by ear."
@@ -97,71 +94,61 @@ def run(args: argparse.Namespace) -> int:
 
 
 class LoopMeasurement(Struct, frozen=True):
-    """How many notes were sent, and the delay in seconds of each note that came back."""
+    """How many notes were sent and came back, and the delay of the whole loop: its median and its 95th percentile.
 
-    sent: int
-    round_trips_s: Sequence[float]
+    `offset_ms` is the value for play.offset_ms: half the median, earlier.
+    """
 
-    @property
-    def returned(self) -> int:
-        """How many notes came back."""
-        return len(self.round_trips_s)
-
-    @property
-    def median_ms(self) -> float:
-        """The median delay of the whole loop."""
-        return 1e3 * statistics.median(self.round_trips_s)
-
-    @property
-    def p95_ms(self) -> float:
-        """The delay that 95 % of the notes do not exceed."""
-        return 1e3 * sorted(self.round_trips_s)[round(0.95 * (self.returned - 1))]
-
-    @property
-    def offset_ms(self) -> int:
-        """The value for play.offset_ms: half the delay, earlier."""
-        return -round(self.median_ms / 2)
+    notes: int
+    back: int
+    median_ms: float
+    p95_ms: float
+    offset_ms: int
 
 
-class LoopTest:
+class LoopTest(Struct, frozen=True):
     """Sends notes on `channel` to `output` and waits for them at `clock`. Pitches and pauses are random."""
 
-    def __init__(
-        self, output: MidiOutput, clock: Clock, channel: int, random_source: random.Random | None = None
-    ) -> None:
-        self._output = output
-        self._clock = clock
-        self._channel = channel
-        self._random = random_source or random.Random()
+    output: MidiOutput
+    clock: Clock
+    channel: int
 
     def measure(self, notes: int) -> LoopMeasurement:
-        """Send `notes` notes, with pauses so irregular that no other music can be mistaken for them."""
+        """Send `notes` notes, with pauses so irregular that no other music can be mistaken for them.
+
+        Raises Unavailable if no more than half of them come back.
+        """
         times = []
         for _ in range(notes):
-            times.append(self.measure_once(NOTE_TIMEOUT_S))
-            end = self._clock.now() + self._random.uniform(*_PAUSES_S)
-            while self._clock.wait(end) is not None:
+            times.append(self.measure_once())
+            end = self.clock.now() + random.uniform(*_PAUSES_S)
+            while self.clock.wait(end) is not None:
                 pass  # what arrives in a pause is not ours
-        return LoopMeasurement(notes, [time for time in times if time is not None])
+        delays_ms = sorted(1e3 * time for time in times if time is not None)
+        back = len(delays_ms)
+        if back * 2 <= notes:
+            raise Unavailable(f"only {back} of {notes} notes came back; is other music on the loop?")
+        median_ms = statistics.median(delays_ms)
+        return LoopMeasurement(notes, back, median_ms, delays_ms[round(0.95 * (back - 1))], -round(median_ms / 2))
 
-    def measure_once(self, timeout_s: float) -> float | None:
-        """Send one note. Returns its delay in seconds, or None if it does not come back within `timeout_s`."""
-        note = NoteOn(self._random.randint(_LOWEST, _HIGHEST), _VELOCITY, self._channel)
-        sent = self._clock.now()
-        self._output.send(encode(note))
+    def measure_once(self) -> float | None:
+        """Send one note. Returns its delay in seconds, or None if it does not come back in time."""
+        note = NoteOn(random.randint(_LOWEST, _HIGHEST), _VELOCITY, self.channel)
+        sent = self.clock.now()
+        self.output.send(encode(note))
         try:
-            returned = self._wait_for_return(note, sent + min(_NOTE_LENGTH_S, timeout_s))
+            returned = self._wait_for_return(note, sent + _NOTE_LENGTH_S)
         finally:
-            self._output.send(encode(NoteOff(note.pitch, note.channel)))
-        returned = self._wait_for_return(note, sent + timeout_s) if returned is None else returned
+            self.output.send(encode(NoteOff(note.pitch, note.channel)))
+        returned = self._wait_for_return(note, sent + NOTE_TIMEOUT_S) if returned is None else returned
         return None if returned is None else returned - sent
 
     def _wait_for_return(self, note: NoteOn, until: float) -> float | None:
         """The second at which the note came back, on any channel: a loop may change it."""
-        while (arrival := self._clock.wait(until)) is not None:
-            item = arrival.item
-            if isinstance(item, NoteOn) and (item.pitch, item.velocity) == (note.pitch, note.velocity):
-                return arrival.second
+        while (arrival := self.clock.wait(until)) is not None:
+            match arrival.item:
+                case NoteOn(note.pitch, note.velocity):
+                    return arrival.second
         return None
 
 
@@ -172,19 +159,9 @@ def _connect(loop: LoopTest, ports: MidiPorts, midi: MidiSettings) -> None:
         advice = f"connect the output to the input now ({CONNECT_TIMEOUT_S:g} s)"
         print(f"{ports.status_text}: {advice}", file=sys.stderr, flush=True)
     for _ in range(round(CONNECT_TIMEOUT_S / NOTE_TIMEOUT_S) if is_virtual else 3):
-        if loop.measure_once(NOTE_TIMEOUT_S) is not None:
+        if loop.measure_once() is not None:
             return
     raise Unavailable(
         f"no note came back ({ports.status_text}): connect the output to the input with a cable, a loop-back port, or "
         "the thru of a synth; --output and --input choose other ports (sideman ports lists them)"
     )
-
-
-def _config_file(args: argparse.Namespace) -> Path:
-    """The configuration file to write to: the one that is read, else a new one of the user."""
-    path, own = config_path(args.config), resources.user_config_folder()
-    if path is not None:
-        return path
-    if own is None:
-        raise Unavailable("--write: this user has no home folder; name a file with --config")
-    return own / "config.yaml"

@@ -11,7 +11,8 @@ from contextlib import closing
 from msgspec.structs import replace
 
 from sideman.commands.common import add_options, add_settings_options, load_settings
-from sideman.config.sources import config_path, load_chart
+from sideman.config.resources import config_path
+from sideman.config.sources import load_chart
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.core.settings.schema import Settings
 from sideman.core.timing.clock_source import CLOCK_SOURCES
@@ -20,9 +21,6 @@ from sideman.midi.ableton_link import describe_session
 from sideman.midi.ports import MidiPorts, PortRequest
 from sideman_models.errors import ModelsError
 from sideman_models.network.bundle import load_bundle
-
-MAX_SHOWN_LENGTH = 200
-"""Characters of a chart's file name, or link, that are shown."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _chart(settings: Settings) -> str:
     chart = load_chart(settings)
-    source = settings.chart.file or "chart.changes"
+    source = (settings.chart.file or "chart.changes")[:200]  # it may be a link with the whole chart in it
     about = f"{chart.info}\n" if str(chart.info) else ""
     meters = ", ".join(dict.fromkeys(str(bar.meter) for bar in chart.bars))
-    return f"{source[:MAX_SHOWN_LENGTH]}, {len(chart.bars)} bars of {meters}\n{about}{chart.text()}"
+    return f"{source}, {len(chart.bars)} bars of {meters}\n{about}{chart.text()}"
 
 
 def _model(settings: Settings) -> str:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that several commands have: those for the settings, and those for reading music."""
+"""What several commands share: options for settings and for reading music, checks of options, lists, quiet imports."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +17,6 @@ from sideman.config.yaml import parse_scalar
 from sideman.core.errors import UsageError
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import Settings
-from sideman.files import check_readable
 
 if TYPE_CHECKING:
     from sideman_models.corpus.corpus import Corpus
@@ -88,8 +90,9 @@ def add_reading_options(parser: argparse.ArgumentParser, more: str = "") -> None
     unused = "do not use or write the cache of files that were read before"
     group.add_argument("--no-cache", action="store_true", help=unused)
     feels = "all: also learn from 4/4 solos that do not swing; measuring and playing still use swing (default: swing)"
-    database = parser.add_argument_group("solo databases")
-    database.add_argument("--feels", choices=("swing", "all"), default="swing", help=feels)
+    parser.add_argument_group("solo databases").add_argument(
+        "--feels", choices=("swing", "all"), default="swing", help=feels
+    )
     parser.set_defaults(chords="auto")
 
 
@@ -104,25 +107,51 @@ def reading_options(args: argparse.Namespace) -> ReadingOptions:
     return ReadingOptions(args.melody, args.chords, not args.no_cache, args.feels == "all")
 
 
-def read_music(paths: Iterable[Path], args: argparse.Namespace) -> Corpus:
-    """Read the music in these files, by the options of `add_reading_options`.
+def read_music(paths: Sequence[Path], args: argparse.Namespace) -> Corpus:
+    """Read the music in these files, by the options of `add_reading_options`. `check_readable` has passed the files.
 
-    A line on standard error sums up what was read from MIDI files. Raises UsageError, CorpusError, and what
-    `check_readable` raises.
+    A line on standard error sums up what was read from MIDI files. Raises UsageError and CorpusError.
     """
     from sideman_models.corpus.corpus import midi_summary, read_corpus
 
-    files, options = list(paths), reading_options(args)
-    for path in files:
-        check_readable(path)
-    corpus = read_corpus(files, options)
+    corpus = read_corpus(paths, reading_options(args))
     if summary := midi_summary(corpus):
         print(f"{summary} (more with: sideman corpus)", file=sys.stderr)
     return corpus
 
 
-def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print a table. Each column is as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+def print_list(
+    facts: Sequence[Mapping[str, Any]], rows: Sequence[Sequence[str]], nothing: str, *, as_json: bool
+) -> None:
+    """Print the `facts` about the members of a list as JSON, or `rows` (a heading, then the members) as a table."""
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+    elif not facts:
+        print(nothing)
+    else:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@contextmanager
+def silence_stderr() -> Iterator[None]:
+    """Discard what is written to stderr's file descriptor while the context lasts.
+
+    TensorFlow's C++ code writes there without Python, even if its own switch forbids it. Exceptions are not affected.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:  # stderr is closed
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as null:
+            os.dup2(null.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from sideman.charts.detect import MAX_TEXT_BYTES
+from sideman.charts.detect import read_chart
 from sideman.commands.common import add_options, add_reading_options, reading_options
 from sideman.core.chart.chart import ChartError, Meter
-from sideman.core.chart.text import parse_changes
 from sideman.core.errors import UnreadableInput, UsageError
-from sideman.files import check_readable, read_file
+from sideman.files import check_readable
 from sideman_models.corpus import corpus as modern
 from sideman_models.corpus.midi.reader import FileReport
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES
@@ -23,9 +22,6 @@ from sideman_models.course.corpus import read_classic, training_arrays
 from sideman_models.music.harmony import Chord
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import count_noun, printable
-
-TRIAL_CHORUSES = 16
-"""How many choruses of a chart are played to measure chord detection."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--model needs --values, and excludes --classic")
     if args.chord_accuracy and (args.classic or args.values):
         raise UsageError("--chord-accuracy excludes --classic and --values")
-    for path in args.files:
-        check_readable(path)
+    check_readable(*args.files)
     lines = _accuracy_lines if args.chord_accuracy else _classic_lines if args.classic else _modern_lines
     for line in lines(args):
         print(line)
@@ -124,14 +119,12 @@ def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _chorus_chords(path: Path) -> Sequence[Chord]:
-    """The chord at each beat of the trial's choruses of a chart."""
+    """The chord at each beat of the 16 choruses of a chart that are played to measure chord detection."""
     try:
-        chart = parse_changes(read_file(path, MAX_TEXT_BYTES).decode("utf-8-sig"), Meter(4, 4), printable(path))
-    except UnicodeDecodeError:
-        raise UnreadableInput(f"{printable(path)}: not text (UTF-8); is it a chart?") from None
+        chart = read_chart(path, Meter(4, 4))
     except ChartError as error:
         raise UnreadableInput(str(error)) from None
-    return [chart.chord_at(beat) for beat in range(TRIAL_CHORUSES * int(chart.length))]
+    return [chart.chord_at(beat) for beat in range(16 * int(chart.length))]
 
 
 def _format_facts(facts: Mapping[str, object]) -> str:

@@ -7,6 +7,7 @@ It needs only the control socket and loads little, so that a key that is bound t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -14,24 +15,26 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sideman.config.resources import expand_user
+from sideman.config.resources import config_path, expand_user
 from sideman.control.client import connect
 from sideman.control.protocol import REQUESTS, request_summary
 from sideman.control.socket_file import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
-from sideman.core.errors import UsageError
+from sideman.core.errors import SidemanError, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The requests with their arguments. --json, --socket and --name may stand before or after the request."""
     parser.set_defaults(json=False, socket=None, name=None)
-    _add_common_options(parser)
     requests = parser.add_subparsers(dest="verb", metavar="REQUEST", required=True)
     parsers = {
         name: requests.add_parser(name, help=request_summary(kind), allow_abbrev=False)
         for name, kind in REQUESTS.items()
     }
-    for each in parsers.values():
-        _add_common_options(each)
+    unset, socket = argparse.SUPPRESS, "the socket of the daemon, instead of the usual one"
+    for each in (parser, *parsers.values()):
+        each.add_argument("--socket", metavar="PATH", default=unset, help=socket)
+        each.add_argument("--name", metavar="NAME", default=unset, help="the daemon whose midi.client is NAME")
+        each.add_argument("--json", action="store_true", default=unset, help="print JSON, for programs")
     parsers["get"].add_argument("key", metavar="KEY", nargs="?")
     parsers["set"].add_argument("key", metavar="KEY", help="such as play.temperature; or KEY=VALUE")
     parsers["set"].add_argument("value", metavar="VALUE", nargs="?")
@@ -42,20 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers["learn"].add_argument("target", metavar="TARGET", help="a setting, such as play.temperature, or a request")
 
 
-def _add_common_options(parser: argparse.ArgumentParser) -> None:
-    """The options that may stand before or after the request."""
-    unset = argparse.SUPPRESS
-    socket = "the socket of the daemon, instead of the usual one"
-    parser.add_argument("--socket", metavar="PATH", default=unset, help=socket)
-    parser.add_argument("--name", metavar="NAME", default=unset, help="the daemon whose midi.client is NAME")
-    parser.add_argument("--json", action="store_true", default=unset, help="print JSON, for programs")
-
-
 def run(args: argparse.Namespace) -> int:
     """Send the request and print the answer. Returns the exit status."""
     arguments = _request_arguments(args)
-    client = connect(_socket_paths(args.socket, args.name))
-    try:
+    with contextlib.closing(connect(_socket_paths(args.socket, args.name))) as client:
         result = client.request(args.verb, **arguments)
         if args.verb == "watch" and not args.json:
             from sideman.watch import watch
@@ -68,9 +61,7 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(result, ensure_ascii=False))
         elif result is not None:
             print(_FORMATTERS.get(args.verb, _format_value)(result))
-        return 0
-    finally:
-        client.close()
+    return 0
 
 
 def _socket_paths(named: str | None, name: str | None) -> Iterator[Path]:
@@ -80,29 +71,17 @@ def _socket_paths(named: str | None, name: str | None) -> Iterator[Path]:
         return
     usual = list(candidate_socket_paths(name or DEFAULT_CLIENT))
     yield from usual[:-1]
-    configured = _configured_path(name)
-    if configured is not None and configured not in usual:
-        yield configured
+    if (file := config_path(None)) is not None:
+        from sideman.config.yaml import read_yaml  # loaded only if the usual places have no daemon
+
+        with contextlib.suppress(SidemanError):
+            values = {key: given.value for key, given in read_yaml(file).values.items()}
+            wanted, client = values.get("control.socket"), values.get("midi.client")
+            known = wanted if isinstance(wanted, str) and wanted not in ("auto", NO_SOCKET) else None
+            configured = socket_path(known, name or (client if isinstance(client, str) else DEFAULT_CLIENT))
+            if configured is not None and configured not in usual:
+                yield configured
     yield usual[-1]
-
-
-def _configured_path(name: str | None) -> Path | None:
-    from sideman.config.resources import default_config_file
-
-    named = os.environ.get("SIDEMAN_CONFIG")
-    path = expand_user(named) if named else default_config_file()
-    if path is None:
-        return None
-    from sideman.config.yaml import read_yaml  # loaded only if the usual places have no daemon
-    from sideman.core.errors import SidemanError
-
-    try:
-        values = {key: given.value for key, given in read_yaml(path).values.items()}
-    except SidemanError:
-        return None
-    wanted, client = values.get("control.socket"), values.get("midi.client")
-    known = wanted if isinstance(wanted, str) and wanted not in ("auto", NO_SOCKET) else None
-    return socket_path(known, name or (client if isinstance(client, str) else DEFAULT_CLIENT))
 
 
 def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
@@ -112,7 +91,13 @@ def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
         case "get" if args.key is not None:
             given = {"key": args.key}
         case "set":
-            given = _set_arguments(args.key, args.value)
+            key, equals, value = args.key.partition("=") if args.value is None else (args.key, "=", args.value)
+            if not equals:
+                raise UsageError(f"set {key}: write KEY VALUE, such as tempo.bpm 160")
+            key, value = key.strip(), value.strip()
+            if key == "chart.file" and Path(value.partition("#")[0]).exists():
+                value = os.path.abspath(value)  # noqa: PTH100 - a song may follow it; the daemon runs in another folder
+            given = {"key": key, "value": value}
         case "mode":
             given = {"mode": args.mode, "now": args.now}
         case "mute" if args.on is not None:
@@ -122,17 +107,6 @@ def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
         case "learn":
             given = {"key" if "." in args.target else "action": args.target}
     return given
-
-
-def _set_arguments(key: str, value: str | None) -> dict[str, object]:
-    if value is None:
-        key, equals, value = key.partition("=")
-        if not equals:
-            raise UsageError(f"set {key}: write KEY VALUE, such as tempo.bpm 160")
-    key, value = key.strip(), value.strip()
-    if key == "chart.file" and Path(value.partition("#")[0]).exists():
-        value = os.path.abspath(value)  # noqa: PTH100 - a song may follow it; the daemon runs in another folder
-    return {"key": key, "value": value}
 
 
 # -- answers for people

@@ -47,8 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the figures."""
     check_numbers(args, {"choruses": (0, MAX_CHORUSES), "seed": (0, MAX_SEED - MAX_CHORUSES)})
-    for path in [*args.files, *args.train]:
-        check_readable(path)
+    check_readable(*args.files, *args.train)
     if args.report:
         if not args.report.parent.is_dir():
             raise CannotCreate(f"{args.report}: cannot be created: there is no folder {args.report.parent}")

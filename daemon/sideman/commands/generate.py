@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from sideman.commands.common import add_options, check_numbers
-from sideman.commands.quiet import silence_stderr
+from sideman.commands.common import add_options, check_numbers, silence_stderr
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import Unavailable, UnreadableInput, UsageError
 from sideman.core.events import MidiEvent, NoteOff, NoteOn
@@ -27,7 +24,6 @@ BPM = 130.0
 """The course's tempo."""
 SOLO, COMPING = (1, 92), (2, 56)
 """Channel and velocity of the solo and of its chords."""
-MAX_VALUES = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the tune, and print what was written."""
     check_readable(args.file)
-    check_numbers(args, {"steps": (1, MAX_VALUES), "temperature": (0, 100)})
+    check_numbers(args, {"steps": (1, 10_000), "temperature": (0, 100)})
     if args.seed is not None and not 0 <= args.seed < 2**63:
         raise UsageError(f"--seed {args.seed}: a whole number from 0")
     if args.keras and args.temperature:
@@ -80,13 +76,12 @@ def _inference_model(args: argparse.Namespace, bundle: Bundle, seed: int) -> Inf
         return SamplingModel(NumpyNetwork(bundle.weights), args.steps, temperature, seed)
     with silence_stderr():
         try:
-            djmodel: Any = importlib.import_module("sideman_models.course.djmodel")
-            keras_model: Any = importlib.import_module("sideman_models.network.keras_model")
+            from sideman_models.course.djmodel import music_inference_model
+            from sideman_models.network.keras_model import layers_from_weights
         except ImportError as error:
             raise Unavailable(f"--keras: TensorFlow is not installed here ({error}); leave --keras out") from error
-        layers = keras_model.layers_from_weights(bundle.weights)
-        model: InferenceModel = djmodel.music_inference_model(*layers, args.steps)
-    return model
+        model: InferenceModel = music_inference_model(*layers_from_weights(bundle.weights), args.steps)
+        return model
 
 
 def _note_events(sounds: tuple[SoundingPitches, ...], channel: int, velocity: int) -> Iterator[tuple[float, MidiEvent]]:

@@ -9,15 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import check_out_folder, print_table
-from sideman.commands.quiet import silence_stderr
+from sideman.commands.common import check_out_folder, print_list, silence_stderr
 from sideman.core.errors import SidemanError, Unavailable, UsageError
 from sideman.files import check_readable, write_file
 from sideman_models.errors import BundleError
 from sideman_models.network.bundle import VALUES_FILE, Bundle, bundle_names, find_bundle, load_bundle, save_bundle
-
-MAX_DIFFERENCE = 1e-5
-"""The most by which the probabilities of an exported network may differ."""
 
 _SUFFIXES = {"keras": ".keras", "litert": ".tflite"}
 
@@ -57,20 +53,14 @@ def _list(args: argparse.Namespace) -> None:
         path = find_bundle(name)
         try:
             facts = _facts(load_bundle(str(path)), path)
+            sizes, bits = [str(facts[each]) for each in ("dialect", "units", "values")], facts["bits_per_value"]
+            row = [name, *sizes, f"{bits:.3f}" if isinstance(bits, float) else "-", str(path)]
         except BundleError as error:
-            all_facts.append({"name": name, "path": str(path), "wrong": str(error)})
-            rows.append([name, "broken", "", "", "", str(path)])
-            continue
+            facts = {"name": name, "path": str(path), "wrong": str(error)}
+            row = [name, "broken", "", "", "", str(path)]
         all_facts.append(facts)
-        bits = facts["bits_per_value"]
-        sizes = [facts["dialect"], str(facts["units"]), str(facts["values"])]
-        rows.append([name, *sizes, f"{bits:.3f}" if isinstance(bits, float) else "-", str(path)])
-    if args.json:
-        print(json.dumps(all_facts, ensure_ascii=False))
-    elif not all_facts:
-        print("there are no networks; `sideman train` makes one")
-    else:
-        print_table(rows)
+        rows.append(row)
+    print_list(all_facts, rows, "there are no networks; `sideman train` makes one", as_json=args.json)
 
 
 def _facts(bundle: Bundle, path: Path) -> dict[str, Any]:
@@ -122,7 +112,7 @@ def _export(args: argparse.Namespace) -> None:
         except export.NoLiteRT as error:
             raise Unavailable(f"--to litert: {error}") from error
         differs = export.max_probability_difference(step, bundle.weights)
-    if not differs <= MAX_DIFFERENCE:
+    if not differs <= 1e-5:
         raise SidemanError(f"{args.file}: its probabilities would differ by {differs:.1g}; not written")
     write_file(args.file, content)
     print(f"{args.file}: written; its probabilities differ by {differs:.1g} at most from the original")

@@ -15,9 +15,6 @@ from sideman.files import check_readable
 from sideman_models.course import names as name_models
 from sideman_models.text import printable
 
-MAX_NAMES = 100_000
-_SHOWN_NAMES = 3
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `sideman names`."""
@@ -42,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
 
     def print_progress(iteration: int, loss: float, model: name_models.NameModel) -> None:
-        names = " · ".join(islice(name_models.generate_names(model, iteration), _SHOWN_NAMES))
+        names = " · ".join(islice(name_models.generate_names(model, iteration), 3))
         print(f"iteration {iteration:>6}   smoothed loss {loss:.6f}   {names}", flush=True)
 
     if args.train is None:
@@ -60,15 +57,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    ranges = {"count": (1, MAX_NAMES), "seed": (0, MAX_SEED), "iterations": (1, 100_000_000)}
+    ranges = {"count": (1, 100_000), "seed": (0, MAX_SEED), "iterations": (1, 100_000_000)}
     check_numbers(args, ranges, "a whole number from")
     if args.train is not None and args.model is not None:
         raise UsageError("--train and --model: choose one of them")
     if args.train is None and (args.out is not None or args.source):
         raise UsageError("--out and --source need --train FILE")
-    for path in (args.train, args.model):
-        if path is not None:
-            check_readable(path)
+    check_readable(*filter(None, (args.train, args.model)))
     if args.out is not None:
         check_out_folder(args.out, name_models.NAMES_FILE, "a name model")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from sideman.midi.backends import list_ports, no_backend_message
+from sideman.midi.backends import BackendPorts, list_ports, no_backend_message
 from sideman.midi.ports import IN_PROCESS
 
 CLIENT = "sideman"
@@ -21,12 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the ports. A machine without any MIDI system is not an error."""
     listings = list_ports(CLIENT)
-    output = _auto_choice([(one.backend, one.has_virtual_ports, one.outputs) for one in listings], f"{CLIENT}:out")
-    input_ = _auto_choice([(one.backend, one.has_virtual_ports, one.inputs) for one in listings], f"{CLIENT}-in:in")
+    output = _auto_choice(listings, f"{CLIENT}:out", lambda one: one.outputs)
+    input_ = _auto_choice(listings, f"{CLIENT}-in:in", lambda one: one.inputs)
     if args.json:
         systems = [{"name": one.backend, "outputs": list(one.outputs), "inputs": list(one.inputs)} for one in listings]
-        facts = {"systems": systems, "auto": {"output": output, "input": input_}}
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        print(
+            json.dumps({"systems": systems, "auto": {"output": output, "input": input_}}, indent=2, ensure_ascii=False)
+        )
         return 0
     lines = [] if listings else [no_backend_message()]
     for one in listings:
@@ -39,11 +40,8 @@ def _port_lines(title: str, names: Sequence[str]) -> list[str]:
     return [f"  {title if n == 0 else '':8} {name}" for n, name in enumerate(names or ["none"])]
 
 
-def _auto_choice(systems: Sequence[tuple[str, bool, Sequence[str]]], own_name: str) -> str:
-    """The first virtual port, which we call `own_name`, else the first real port, as `MidiPort.open` chooses.
-
-    `systems` has the name of each system, whether it has virtual ports, and its real ports.
-    """
-    virtual = [f"{own_name} ({system})" for system, has_virtual_ports, _ in systems if has_virtual_ports]
-    real = [f"{name} ({system})" for system, _, names in systems for name in names]
+def _auto_choice(systems: list[BackendPorts], own_name: str, names: Callable[[BackendPorts], Sequence[str]]) -> str:
+    """The first virtual port, which we call `own_name`, else the first real port, as `MidiPort.open` chooses."""
+    virtual = [f"{own_name} ({one.backend})" for one in systems if one.has_virtual_ports]
+    real = [f"{name} ({one.backend})" for one in systems for name in names(one)]
     return next(iter(virtual + real), IN_PROCESS)

@@ -26,11 +26,7 @@ from sideman.sound.fluidsynth import find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
 
 DEFAULT_BARS = 32
-MAX_RENDERED_BARS = 100_000
-MAX_TAKES = 10_000
 PLACEHOLDERS = ("{name}", "{number}", "{seed}")
-
-Write = Callable[[RenderedTake, Path], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render, and print what was written and how much faster than real time."""
-    check_numbers(args, {"bars": (1, MAX_RENDERED_BARS), "takes": (1, MAX_TAKES), "seed": (0, MAX_SEED)})
+    check_numbers(args, {"bars": (1, 100_000), "takes": (1, 10_000), "seed": (0, MAX_SEED)})
     if args.sound_font is not None and args.wav is None:
         raise UsageError("--sound-font needs --wav FILE.wav")
     settings = load_settings(args)
@@ -67,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
     for output in outputs:
         output.check(many=args.takes is not None)
     if args.takes is None:
-        take, spent = _render(performance, bars, "sideman", [(output, output.path) for output in outputs])
-        print(f"{_summary(take, [output.path for output in outputs])}, {_format_speed(take.seconds, spent)}")
+        files = [(output, output.path) for output in outputs]
+        summary, played, spent = _render(performance, bars, "sideman", files)
+        print(f"{summary}, {_format_speed(played, spent)}")
     else:
         _render_many(performance, bars, outputs, args.takes)
     return 0
@@ -83,7 +80,7 @@ class _OutputFile(Struct, frozen=True):
     option: str
     path: Path
     suffix: str
-    write: Write
+    write: Callable[[RenderedTake, Path], None]
 
     @property
     def _is_pattern(self) -> bool:
@@ -130,8 +127,8 @@ def _write_picture(take: RenderedTake, path: Path) -> None:
 
 def _render(
     performance: Performance, bars: int | None, name: str, files: Sequence[tuple[_OutputFile, Path]]
-) -> tuple[RenderedTake, float]:
-    """Play a take and write its files. Also returns the seconds that it took to make the MIDI file's content."""
+) -> tuple[str, float, float]:
+    """Play a take and write its files. Returns a line about it, and in seconds its length and the time to make it."""
     if len({path.absolute() for _, path in files}) < len(files):
         raise UsageError(f"{' and '.join(output.option for output, _ in files)}: the same file {files[0][1]}")
     start = time.perf_counter()
@@ -139,13 +136,14 @@ def _render(
     spent = time.perf_counter() - start
     for output, path in files:
         output.write(take, path)
-    return take, spent
+    paths = ", ".join(str(path) for _, path in files)
+    return f"{paths}: {take.notes} notes, {take.bars} bars, seed {take.seed}", take.seconds, spent
 
 
 def _render_many(performance: Performance, bars: int | None, outputs: Sequence[_OutputFile], count: int) -> None:
     """Render `count` takes, each with its own seed and name. Each is written at once."""
     model, known = load_names(), set[str]()
-    played = spent = 0.0
+    played, spent = 0.0, 0.0
     for number in range(1, count + 1):
         seed = take_seed(performance.seed, number)
         name = take_name(model, seed, known)
@@ -153,14 +151,10 @@ def _render_many(performance: Performance, bars: int | None, outputs: Sequence[_
         for _, path in files:
             with explain_write_errors(path.parent):
                 path.parent.mkdir(parents=True, exist_ok=True)
-        take, seconds = _render(replace(performance, seed=seed), bars, name, files)
-        played, spent = played + take.seconds, spent + seconds
-        print(_summary(take, [path for _, path in files]), flush=True)
+        summary, seconds, spent_seconds = _render(replace(performance, seed=seed), bars, name, files)
+        played, spent = played + seconds, spent + spent_seconds
+        print(summary, flush=True)
     print(f"{count} takes, seed {performance.seed}: {played / 60:.1f} minutes of music, {_format_speed(played, spent)}")
-
-
-def _summary(take: RenderedTake, paths: Sequence[Path]) -> str:
-    return f"{', '.join(map(str, paths))}: {take.notes} notes, {take.bars} bars, seed {take.seed}"
 
 
 def _format_speed(played: float, spent: float) -> str:

@@ -10,18 +10,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sideman.commands.common import add_settings_options, settings_sources
 from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
-from sideman.core.settings.schema import Settings
 from sideman.service import log
-
-if TYPE_CHECKING:
-    from sideman.sound.live import LiveSynth
 
 _log = logging.getLogger(__name__)
 
@@ -44,20 +38,13 @@ def run(args: argparse.Namespace) -> int:
     settings = sources.read()
     log.configure_logging(settings.log.level)
     chart = load_chart(settings)
-    with _open_sound(args, settings) as sound:
+    with contextlib.ExitStack() as at_end:
+        sound = None
+        if args.sound:
+            from sideman.sound.fluidsynth import find_fluidsynth
+            from sideman.sound.live import LiveSynth
+
+            sound = at_end.enter_context(contextlib.closing(LiveSynth(find_fluidsynth(args.sound_font, "--sound"))))
+            sound.set_programs(settings.midi, settings.play)
+            _log.info("sound: %s", sound.description)
         return Service(settings, chart, sources, sound).run()
-
-
-@contextlib.contextmanager
-def _open_sound(args: argparse.Namespace, settings: Settings) -> Iterator[LiveSynth | None]:
-    """Run fluidsynth while the context lasts, if --sound was given."""
-    if not args.sound:
-        yield None
-        return
-    from sideman.sound.fluidsynth import find_fluidsynth
-    from sideman.sound.live import LiveSynth
-
-    with contextlib.closing(LiveSynth(find_fluidsynth(args.sound_font, "--sound"))) as sound:
-        sound.set_programs(settings.midi, settings.play)
-        _log.info("sound: %s", sound.description)
-        yield sound

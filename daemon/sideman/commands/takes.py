@@ -18,11 +18,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from sideman.commands.common import add_settings_options, load_settings, print_table
+from sideman.commands.common import add_settings_options, load_settings, print_list
 from sideman.core import events
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
-from sideman.core.events import MidiEvent, NoteOff, NoteOn, Report
+from sideman.core.events import MidiEvent, NoteOff, NoteOn
 from sideman.core.settings.schema import Settings, with_values
 from sideman.core.text import format_bar
 from sideman.exit_status import REPLAY_DIFFERS
@@ -89,22 +89,17 @@ def _list(args: argparse.Namespace, folder: TakeFolder) -> int:
             journal = _journal(folder, name)
             totals = journal.totals()
             facts = _facts(journal, totals, size)
+            date = facts["date"][:16].replace("T", " ")
+            numbers = [str(totals.bars), str(totals.played), str(totals.heard), f"{totals.bpm:.1f}"]
+            state = "recording" if facts["recording"] else "" if facts["whole"] else "a part"
+            row = [name, date, _format_length(totals.seconds), *numbers, _format_size(size), state]
         except (SidemanError, OSError) as error:
-            wrong = printable(error)
-            all_facts.append({"name": name, "path": str(folder.journal(name)), "bytes": size, "wrong": wrong})
-            rows.append([name, "", "", "", "", "", "", _format_size(size), f"broken: {wrong}"])
-            continue
+            facts = {"name": name, "path": str(folder.journal(name)), "bytes": size, "wrong": printable(error)}
+            row = [name, *[""] * 6, _format_size(size), f"broken: {facts['wrong']}"]
         all_facts.append(facts)
-        date = facts["date"][:16].replace("T", " ")
-        numbers = [str(totals.bars), str(totals.played), str(totals.heard), f"{totals.bpm:.1f}"]
-        state = "recording" if facts["recording"] else "" if facts["whole"] else "a part"
-        rows.append([name, date, _format_length(totals.seconds), *numbers, _format_size(size), state])
-    if args.json:
-        print(json.dumps(all_facts, ensure_ascii=False))
-    elif not all_facts:
-        print(f"no takes in {printable(folder.path)}; record with takes.record=true, or save with `sideman ctl keep`")
-    else:
-        print_table(rows)
+        rows.append(row)
+    nothing = f"no takes in {printable(folder.path)}; record with takes.record=true, or save with `sideman ctl keep`"
+    print_list(all_facts, rows, nothing, as_json=args.json)
     return 0
 
 
@@ -259,14 +254,9 @@ def _delete(args: argparse.Namespace, folder: TakeFolder) -> int:
 def _replay(args: argparse.Namespace, folder: TakeFolder) -> int:
     journal = _journal(folder, args.name)
     midi = TakeMidiFile(journal.header)
-
-    def add_to_midi(report: Report) -> None:
-        if args.out is not None:
-            midi.add_report(report)
-
     engine = engine_at_start(journal.header, performance_of(journal.header))
     gc.freeze()  # existing objects are not examined at each bar
-    result = compare_replay(journal, engine, add_to_midi)
+    result = compare_replay(journal, engine, midi.add_report if args.out is not None else events.ignore_report)
     if args.out is not None:
         write_file(args.out, midi.contents())
     if result.difference:

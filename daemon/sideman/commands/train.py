@@ -21,8 +21,8 @@ from sideman.commands.common import (
     check_numbers,
     check_out_folder,
     read_music,
+    silence_stderr,
 )
-from sideman.commands.quiet import silence_stderr
 from sideman.config.sources import load_chart
 from sideman.core.errors import NoSuchInput, UnreadableInput, UsageError
 from sideman.core.settings.schema import Settings
@@ -39,15 +39,12 @@ from sideman_models.training.recipe import FINE_TUNING_RATE, Recipe, default_dro
 if TYPE_CHECKING:
     from sideman_models.network.lstm import Floats
 
-_MAX_LICENCE_BYTES = 1 << 16
-_MAX_NUMBER = 1 << 20
 _MODERN_ONLY = {
     "rate": None, "dropout": None, "patience": None, "validation": None, "licence": None, "base": None,
     "resume": False, "values_only": False, "deterministic": True,
     "melody": None, "chords": "auto", "no_cache": False, "feels": "swing",
 }  # fmt: skip
 """The options that --classic excludes, with their defaults."""
-_OPTIONS = {"base": "from", "deterministic": "no-deterministic"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,10 +92,7 @@ def run(args: argparse.Namespace) -> int:
     package. If the bundle cannot be written (CannotCreate, DiskError), an older bundle is still there.
     """
     _check(args)
-    if args.classic:
-        _train_classic(args)
-    else:
-        _train(args)
+    (_train_classic if args.classic else _train)(args)
     return 0
 
 
@@ -109,14 +103,14 @@ def _save(bundle: Bundle, folder: Path, pictures: Mapping[str, bytes] | None = N
 
 
 def _check(args: argparse.Namespace) -> None:
-    whole = dict.fromkeys(("units", "epochs", "patience"), (1, _MAX_NUMBER)) | {"seed": (0, MAX_SEED)}
+    whole = dict.fromkeys(("units", "epochs", "patience"), (1, 1 << 20)) | {"seed": (0, MAX_SEED)}
     check_numbers(args, whole, "a whole number from")
-    for path in args.files:
-        check_readable(path)
+    check_readable(*args.files)
     if args.classic and len(args.files) != 1:
         raise UsageError("--classic needs exactly one MIDI file")
     if args.classic and (given := [name for name, usual in _MODERN_ONLY.items() if getattr(args, name) != usual]):
-        option = _OPTIONS.get(given[0], given[0].replace("_", "-"))
+        names = {"base": "from", "deterministic": "no-deterministic"}
+        option = names.get(given[0], given[0].replace("_", "-"))
         raise UsageError(f"--classic trains as in the assignment: --{option} does not go with it")
     if args.unrolled and not args.classic:
         raise UsageError("--unrolled needs --classic")
@@ -163,8 +157,9 @@ def _train(args: argparse.Namespace) -> None:
     with silence_stderr():
         from sideman_models.training.train import TrainingJob, train_bundle
     recipe = _make_recipe(args, base)
+    name = printable(args.name or args.out.name)
     job = TrainingJob(
-        recipe, _bundle_name(args), _command_line(args), args.validation, licence, base, unfinished, args.resume,
+        recipe, name, _command_line(args), args.validation, licence, base, unfinished, args.resume,
         cluster, args.deterministic, args.values_only,
     )  # fmt: skip
     with _make_watcher(cluster) as watcher:
@@ -200,7 +195,7 @@ def _licence(given: str | None) -> str:
         return ""
     try:
         if Path(given).exists():
-            return read_plain_file(Path(given), _MAX_LICENCE_BYTES).decode("utf-8-sig")
+            return read_plain_file(Path(given), 1 << 16).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableInput(f"--licence {given}: not text (UTF-8); is it the right file?") from None
     except OSError as error:
@@ -251,13 +246,10 @@ def _train_classic(args: argparse.Namespace) -> None:
             accuracy = accuracies[:-1].mean()
             print(f"epoch {epoch}   summed loss {losses.sum():.4f}   mean accuracy {accuracy:.4f}", flush=True)
 
-    bundle = train_classic_bundle(args.files[0], recipe, _bundle_name(args), _command_line(args), print_progress)
+    name = printable(args.name or args.out.name)
+    bundle = train_classic_bundle(args.files[0], recipe, name, _command_line(args), print_progress)
     print(step_table(bundle.facts["figures"]))
     _save(bundle, args.out)
-
-
-def _bundle_name(args: argparse.Namespace) -> str:
-    return printable(args.name or args.out.name)
 
 
 def _command_line(args: argparse.Namespace) -> str:

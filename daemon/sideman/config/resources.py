@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from sideman.core.errors import Unavailable
@@ -41,16 +40,16 @@ def user_config_folder() -> Path | None:
         return None
 
 
-def config_folders() -> Iterator[Path]:
-    """Yield the folders of configurations: the user's, then the machine's."""
-    user_folder = user_config_folder()
-    if user_folder is not None:
-        yield user_folder
-    yield _SYSTEM
+def config_folders() -> list[Path]:
+    """Return the folders of configurations: the user's, then the machine's."""
+    return list(filter(None, (user_config_folder(), _SYSTEM)))
 
 
-def default_config_file() -> Path | None:
-    """Return the configuration file to use when the user names none, or None if there is none."""
+def config_path(named: str | None) -> Path | None:
+    """Return the configuration file to read: --config, else $SIDEMAN_CONFIG, else the default one if there is one."""
+    named = named if named is not None else os.environ.get("SIDEMAN_CONFIG") or None
+    if named is not None:
+        return expand_user(named)
     paths = (folder / "config.yaml" for folder in config_folders())
     return next((path for path in paths if os.path.lexists(path)), None)
 

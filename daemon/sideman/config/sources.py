@@ -43,8 +43,8 @@ class SettingsSources(Struct, frozen=True):
         layers.
         """
         contents = [read_preset(self.preset)] if self.preset is not None else []
-        path = config_path(self.config)
-        contents += [_resolve_paths(read_yaml(path), path.parent)] if path is not None else []
+        path = resources.config_path(self.config)
+        contents += [_read(path)] if path is not None else []
         layers: list[SettingsLayer] = [*(content.values for content in contents), self.overrides]
         problems = [problem for content in contents for problem in content.problems]
         for name, given in (entry for layer in layers for entry in layer.items() if bindings_key_of(entry[0])):
@@ -64,25 +64,18 @@ def read_preset(name: str) -> YamlContent:
     path = resources.find_resource(PRESETS[0], name, PRESETS[1])
     if path is None:
         raise NoSuchInput(f"preset {name}: no such preset; {_available_hint(name, *PRESETS)}")
-    return _resolve_paths(read_yaml(path), path.parent)
+    return _read(path)
 
 
-def config_path(named: str | None) -> Path | None:
-    """Return the configuration file to read: --config, else $SIDEMAN_CONFIG, else the default one if there is one."""
-    named = named if named is not None else os.environ.get("SIDEMAN_CONFIG") or None
-    return resources.expand_user(named) if named is not None else resources.default_config_file()
-
-
-def _resolve_paths(content: YamlContent, folder: Path) -> YamlContent:
-    """Make relative paths absolute if they exist in `folder`; other names stay, to be found as charts or bundles."""
+def _read(file: Path) -> YamlContent:
+    """Read a file. Relative paths that exist are made absolute; other names stay, to be found as charts or bundles."""
+    content, folder = read_yaml(file), file.parent
     for key in PATH_KEYS:
-        given = content.values.get(key)
-        if given is None or not isinstance(given.value, str) or "\0" in given.value:
-            continue
-        path = folder / Path(given.value)
-        exists = os.path.lexists(path) or os.path.lexists(folder / split_song(given.value)[0])
-        if (os.sep in given.value or "." in given.value) and exists:
-            content.values[key] = WrittenValue(str(path.absolute()), given.source)
+        match content.values.get(key):
+            case WrittenValue(str(name), source) if "\0" not in name and (os.sep in name or "." in name):
+                path = folder / name
+                if os.path.lexists(path) or os.path.lexists(folder / split_song(name)[0]):
+                    content.values[key] = WrittenValue(str(path.absolute()), source)
     return content
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads configuration files: a small subset of YAML, with the line number of every key.
+"""Reads configuration files: a small subset of YAML, with the line number of every key. Changes single values in them.
 
 A file maps keys to values or to groups of keys. Everything that settings do not need is refused, with its line number:
 a list or a scalar instead of the mapping, duplicate keys, keys that are not text, anchors, aliases and merge keys (with
@@ -17,7 +17,8 @@ from msgspec import Struct, field
 
 from sideman.core.errors import ConfigError
 from sideman.core.settings.resolve import WrittenValue
-from sideman.files import read_file
+from sideman.core.settings.schema import GROUPS
+from sideman.files import explain_write_errors, read_file, write_file
 
 MAX_CONFIG_BYTES = 1 << 20
 """The default file, which has every key with its description, has about 12,500 bytes."""
@@ -69,8 +70,7 @@ def parse_yaml(data: bytes, name: str) -> YamlContent:
         return YamlContent(problems=problems)
     from sideman.config.yaml_events import SettingsParser  # imports PyYAML, which only a file needs
 
-    parser = SettingsParser(text, name)
-    return YamlContent(parser.read(), parser.problems)
+    return SettingsParser(name).read(text)
 
 
 def parse_scalar(text: str) -> object:
@@ -80,3 +80,47 @@ def parse_scalar(text: str) -> object:
     if _WHOLE.fullmatch(text):
         return int(text)
     return float(text) if _NUMBER.fullmatch(text) else text
+
+
+def set_key(path: Path, key: str, value: int) -> None:
+    """Set `key`, such as play.offset_ms, to `value` in the file at `path`, which is created if it does not exist.
+
+    Everything else stays as it is, comments too. Raises ConfigError if the file has mistakes or an unusual layout;
+    NotPermitted, CannotCreate or DiskError if it cannot be read or written.
+    """
+    before = read_file(path, MAX_CONFIG_BYTES, ConfigError) if path.exists() else b""
+    after = edit_yaml(before, key, value, str(path))
+    with explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, after)
+
+
+def edit_yaml(data: bytes, key: str, value: int, name: str) -> bytes:
+    """Return `data`, the content of the file called `name`, with `value` for `key`. Raises ConfigError."""
+    before = parse_yaml(data, name)
+    if before.problems:
+        raise ConfigError("\n".join(before.problems))
+    end = "\r\n" if b"\r\n" in data else "\n"
+    lines = data.decode("utf-8").split(end)
+    group, _, last = key.rpartition(".")
+    heads = [number for number, line in enumerate(lines, 1) if re.fullmatch(rf"{group}:\s*(#.*)?", line)]
+    if given := before.values.get(key):
+        number = int(given.source.rpartition(":")[2]) - 1
+        lines[number] = re.sub(r"^([^#]*?:)(?:\s[^#]*?)?(\s+#.*|\s*)$", rf"\g<1> {value}\g<2>", lines[number])
+    elif heads:
+        indents = (found[1] for line in lines[heads[0] :] if (found := re.match(r"(\s*)[^\s#]", line)))
+        lines.insert(heads[0], f"{next(indents, '') or '  '}{last}: {value}")
+    else:
+        while lines and not lines[-1]:
+            lines.pop()
+        lines += [f"{key}: {value}", ""]
+    edited = end.join(lines).encode()
+    after = parse_yaml(edited, name)
+    if after.problems or _file_values(after) != {**_file_values(before), key: value}:
+        raise ConfigError(f"{name}: not changed, because of its layout; write {key}: {value} into it yourself")
+    return edited
+
+
+def _file_values(content: YamlContent) -> dict[str, object]:
+    """The values of a file without its empty groups."""
+    return {name: given.value for name, given in content.values.items() if name not in GROUPS}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import yaml
 
-from sideman.config.yaml import parse_scalar
+from sideman.config.yaml import YamlContent, parse_scalar
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import BINDING_KEYS
 from sideman.core.settings.types import quoted, quoted_name
@@ -18,52 +18,58 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class SettingsParser:
     """Goes through the events once and builds nothing but the flat values."""
 
-    def __init__(self, text: str, name: str) -> None:
-        self._text = text
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._values: dict[str, WrittenValue] = {}
-        self.problems: list[str] = []
+        self._content = YamlContent()
         self._lines: dict[str, int] = {}  # of every key and group so far
+        self._depth = 0  # how many groups and lists are open
 
-    def read(self) -> dict[str, WrittenValue]:
-        """Return the values by dotted key, in order; `problems` then has a line for each problem."""
+    def read(self, text: str) -> YamlContent:
+        """Return the values in `text` by dotted key, in order, and a line for each problem."""
         try:
-            self._loader = _LOADER(self._text)
-            self._document()
+            self._loader = _LOADER(text)
+            self._next()  # the start of the stream
+            if isinstance(self._next(), yaml.StreamEndEvent):
+                return self._content  # the file has only comments
+            root = self._next()
+            if isinstance(root, yaml.MappingStartEvent):
+                self._is_plain(root)
+                self._mapping("")
+            elif not (isinstance(root, yaml.ScalarEvent) and not root.value):
+                what = "a list" if isinstance(root, yaml.SequenceStartEvent) else "a single value"
+                self._problem(root, f"{what}, where keys and values belong, such as `tempo: {{bpm: 120}}`")
+                return self._content
+            self._next()  # the end of the document
+            after = self._next()
+            if isinstance(after, yaml.DocumentStartEvent):
+                self._problem(after, "a second document begins here; put everything into one")
         except _NestingError as error:
-            problem = f"more than {MAX_DEPTH} levels deep; there are groups of keys, and nothing deeper"
-            self._problem(error.line, problem)
+            self._problem(
+                error.event, f"more than {MAX_DEPTH} levels deep; there are groups of keys, and nothing deeper"
+            )
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
-            self._problem(mark.line + 1 if mark else 1, f"not YAML: {reason}")
-        return self._values
+            self._content.problems.append(f"{self._name}:{mark.line + 1 if mark else 1}: not YAML: {reason}")
+        return self._content
 
-    def _problem(self, line: int, text: str) -> None:
-        self.problems.append(f"{self._name}:{line}: {text}")
+    def _problem(self, event: yaml.Event, text: str) -> None:
+        self._content.problems.append(f"{self._name}:{_line(event)}: {text}")
 
     def _next(self) -> yaml.Event:
         event: yaml.Event = self._loader.get_event()
+        self._depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if self._depth > MAX_DEPTH:
+            raise _NestingError(event)
         return event
 
-    def _document(self) -> None:
-        self._next()  # the start of the stream
-        if isinstance(self._next(), yaml.StreamEndEvent):
-            return  # the file has only comments
-        root = self._next()
-        if isinstance(root, yaml.MappingStartEvent):
-            self._is_plain(root)
-            self._mapping("", 1)
-        elif not (isinstance(root, yaml.ScalarEvent) and not root.value):
-            what = "a list" if isinstance(root, yaml.SequenceStartEvent) else "a single value"
-            self._problem(_line(root), f"{what}, where keys and values belong, such as `tempo: {{bpm: 120}}`")
-            return
-        self._next()  # the end of the document
-        after = self._next()
-        if isinstance(after, yaml.DocumentStartEvent):
-            self._problem(_line(after), "a second document begins here; put everything into one")
+    def _skip(self, event: yaml.Event) -> None:
+        """Skip the whole value that begins with `event`."""
+        outside = self._depth - isinstance(event, yaml.CollectionStartEvent)
+        while self._depth > outside:
+            self._next()
 
-    def _mapping(self, prefix: str, depth: int) -> int:
+    def _mapping(self, prefix: str) -> int:
         """Read the keys of a group to its end, and return their number."""
         count = 0
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
@@ -73,75 +79,63 @@ class SettingsParser:
             if name is None:
                 self._skip(value)
             else:
-                self._value(prefix + name, value, _line(event), depth)
+                self._value(prefix + name, event, value)
         return count
 
     def _key(self, event: yaml.Event, *, numbered: bool) -> str | None:
         """Return the name of a key, or None if it is not valid. Bindings have `numbered` keys: whole numbers."""
         if not isinstance(event, yaml.ScalarEvent):
-            self._problem(_line(event), "a key has to be a name such as bpm, not a list, a group or an alias")
+            self._problem(event, "a key has to be a name such as bpm, not a list, a group or an alias")
             self._skip(event)
             return None
         if not self._is_plain(event):
             return None
         if event.implicit[0] and event.value == "<<":
-            self._problem(_line(event), "merge keys (<<) are not read here; write the keys out")
+            self._problem(event, "merge keys (<<) are not read here; write the keys out")
             return None
         name = parse_scalar(event.value) if event.implicit[0] else event.value
+        if isinstance(name, str):
+            return name
         if numbered and isinstance(name, int) and not isinstance(name, bool):
             return str(name)
-        if not isinstance(name, str):
-            self._problem(_line(event), f"{event.value or 'nothing'} as a key; a key has to be a name such as bpm")
-            return None
-        return name
+        self._problem(event, f"{event.value or 'nothing'} as a key; a key has to be a name such as bpm")
+        return None
 
-    def _value(self, name: str, event: yaml.Event, line: int, depth: int) -> None:
+    def _value(self, name: str, key: yaml.Event, event: yaml.Event) -> None:
+        """Read the value of `key`, which begins with `event`."""
         if name in self._lines:
-            self._problem(line, f"{quoted_name(name)}: given twice; line {self._lines[name]} has it already")
-        self._lines.setdefault(name, line)
+            self._problem(key, f"{quoted_name(name)}: given twice; line {self._lines[name]} has it already")
+        self._lines.setdefault(name, _line(key))
         if not self._is_plain(event):
             self._skip(event)
-        elif isinstance(event, yaml.ScalarEvent):
-            self._add_value(name, parse_scalar(event.value) if event.implicit[0] else event.value, line)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            self._skip(event)
-            self._add_value(name, [], line)
-        elif depth >= MAX_DEPTH:
-            raise _NestingError(_line(event))
-        elif not self._mapping(f"{name}.", depth + 1):
-            self._add_value(name, {}, line)
-
-    def _add_value(self, name: str, value: object, line: int) -> None:
-        self._values.setdefault(name, WrittenValue(value, f"{self._name}:{line}"))
+            return
+        value: object
+        match event:
+            case yaml.ScalarEvent():
+                value = parse_scalar(event.value) if event.implicit[0] else event.value
+            case yaml.SequenceStartEvent():
+                self._skip(event)
+                value = []
+            case _:
+                if self._mapping(f"{name}."):
+                    return
+                value = {}
+        self._content.values.setdefault(name, WrittenValue(value, f"{self._name}:{_line(key)}"))
 
     def _is_plain(self, event: yaml.Event) -> bool:
         """Whether `event` has no alias, anchor or tag; each of them is a problem."""
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:  # an alias too names its anchor
-            self._problem(_line(event), "anchors (&) and aliases (*) are not read here; write the values out")
+            self._problem(event, "anchors (&) and aliases (*) are not read here; write the values out")
             return False
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
-            self._problem(_line(event), f"tags such as {quoted(event.tag)} are not read here; write the plain value")
+            self._problem(event, f"tags such as {quoted(event.tag)} are not read here; write the plain value")
             return False
         return True
 
-    def _skip(self, event: yaml.Event) -> None:
-        """Skip the whole value that begins with `event`."""
-        depth = 0
-        while True:
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            if depth == 0:
-                return
-            if depth > MAX_DEPTH:
-                raise _NestingError(_line(event))
-            event = self._next()
-
 
 class _NestingError(Exception):
-    def __init__(self, line: int) -> None:
-        self.line = line
+    def __init__(self, event: yaml.Event) -> None:
+        self.event = event
 
 
 def _line(event: yaml.Event) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -15,26 +16,26 @@ WRITE_TIMEOUT_S = 0.1
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 
 
-def configure_logging(level: str, stream: TextIO | None = None) -> None:
-    """Log messages of `level` (debug, info, warning, error) and above to `stream`, by default stderr.
+def configure_logging(level: str) -> None:
+    """Log messages of `level` (debug, info, warning, error) and above to stderr.
 
     Lines for systemd's journal have their priority instead of the time, which the journal records itself.
     """
-    stream = sys.stderr if stream is None else stream
     handler: logging.Handler = logging.NullHandler()
-    if stream is not None:  # sys.stderr is None if it was closed before the start
-        handler = _StderrHandler(stream)
-        to_journal = os.environ.get("JOURNAL_STREAM", "") == _file_number(stream)  # systemd names its socket there
-        handler.setFormatter(_JournalFormatter() if to_journal else _TerminalFormatter())
+    if sys.stderr is not None:  # it is None if it was closed before the start
+        handler = _StderrHandler(sys.stderr)
+        handler.setFormatter(_TerminalFormatter("%(asctime)s.%(msecs)03d %(message)s", "%H:%M:%S"))
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be closed, or no file
+            status = os.fstat(sys.stderr.fileno())
+            if os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}":  # systemd names its socket there
+                handler.setFormatter(_JournalFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
     """Never blocks or fails when stderr is closed or not read: a solo must not stop because a terminal does."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self._timeout_s = WRITE_TIMEOUT_S
+    _timeout_s = WRITE_TIMEOUT_S
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or drop it if stderr does not accept it in time: the main thread must not block."""
@@ -51,14 +52,9 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 class _TerminalFormatter(logging.Formatter):
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s.%(msecs)03d %(message)s", "%H:%M:%S")
-
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
-        if record.levelno < logging.WARNING:
-            return line
-        return line.replace(" ", f" {record.levelname.lower()}: ", 1)
+        return line if record.levelno < logging.WARNING else line.replace(" ", f" {record.levelname.lower()}: ", 1)
 
 
 class _JournalFormatter(logging.Formatter):
@@ -66,12 +62,3 @@ class _JournalFormatter(logging.Formatter):
         priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
         # Each line needs its priority: the journal would give the rest of a traceback the default one.
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines() or [""])
-
-
-def _file_number(stream: TextIO) -> str | None:
-    """The device and the inode of a stream; None if it is no file."""
-    try:
-        status = os.fstat(stream.fileno())
-    except (OSError, ValueError, AttributeError):
-        return None
-    return f"{status.st_dev}:{status.st_ino}"

@@ -20,7 +20,7 @@ from sideman.core.timing.clock_source import ClockSource
 from sideman.midi.ports import MidiPorts, PortChanged
 from sideman.playing.player import Player
 from sideman.service.systemd import SystemdNotifier
-from sideman.service.wakeup import ReportQueue, Wakeup
+from sideman.service.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from sideman.sound.live import LiveSynth  # loaded only with --sound
@@ -36,17 +36,16 @@ class MainLoop(Struct, dict=True):
     """Everything the main thread looks after while the player plays."""
 
     wakeup: Wakeup
-    reports: ReportQueue
     player: Player
     ports: MidiPorts
     hub: ControlHub
-    notifier: SystemdNotifier
     clock_source: ClockSource | None
     sound: LiveSynth | None
     handle_signal: Callable[[int], None]
-    handle_port_change: Callable[[PortChanged], None]
+    handle_port_change: Callable[[PortChanged, MidiPorts], None]
 
     def __post_init__(self) -> None:
+        self._notifier = SystemdNotifier()
         self._next_poll_s, self._next_watchdog_s = 0.0, 0.0
         self._wake_count = -1  # of the player, when systemd's watchdog was last fed
         self._reported_clock = self._clock_text
@@ -54,13 +53,14 @@ class MainLoop(Struct, dict=True):
 
     def run(self, is_playing: Callable[[], bool]) -> None:
         """Tell systemd that we are ready, then serve everybody until the player's thread has ended."""
-        self.notifier.ready(self._status_line)
+        self._notifier.ready(self._status_line)
         with selectors.DefaultSelector() as selector:
             selector.register(self.wakeup, selectors.EVENT_READ)
             selector.register(self.ports, selectors.EVENT_READ)
             self.hub.register(selector)
             while is_playing():
                 self.turn(selector)
+        self._notifier.stopping()
 
     def turn(self, selector: selectors.BaseSelector) -> None:
         """Wait until something happens or is due, then do it."""
@@ -72,32 +72,27 @@ class MainLoop(Struct, dict=True):
         for number in self.wakeup.read():
             self.handle_signal(number)
         self.hub.serve(now)
-        self.reports.has_watchers = self.hub.has_watchers
+        self.wakeup.has_watchers = self.hub.has_watchers
         if self._clock_text != self._reported_clock and now - self._clock_reported_s >= CLOCK_REPORT_INTERVAL_S:
             self._reported_clock, self._clock_reported_s = self._clock_text, now
             _log.info("%s", self._reported_clock)
-            self.notifier.status(self._status_line)
-        self._look_after_sound()
+            self._notifier.status(self._status_line)
+        if self.sound is not None:
+            if lost := self.sound.poll():  # fluidsynth has ended
+                _log.warning("%s", lost)
+            settings = self.player.snapshot.settings
+            self.sound.set_programs(settings.midi, settings.play)  # does nothing if they are as before
         if now >= self._next_poll_s or any(key.fileobj is self.ports for key, _ in ready):
             self._next_poll_s = now + POLL_INTERVAL_S
             for change in self.ports.poll():
                 _log.log(logging.INFO if change.is_open else logging.WARNING, "%s", change.text)
-                self.notifier.status(self._status_line)
-                self.handle_port_change(change)
+                self._notifier.status(self._status_line)
+                self.handle_port_change(change, self.ports)
         if now >= self._next_watchdog_s:
-            self._next_watchdog_s = now + (self.notifier.watchdog_interval_s or POLL_INTERVAL_S)
+            self._next_watchdog_s = now + (self._notifier.watchdog_interval_s or POLL_INTERVAL_S)
             if self.player.wake_count != self._wake_count:  # the watchdog is fed by the player's progress alone
                 self._wake_count = self.player.wake_count
-                self.notifier.notify_watchdog()
-
-    def _look_after_sound(self) -> None:
-        """Report that fluidsynth has ended; choose its sounds when the settings for them have changed."""
-        if self.sound is None:
-            return
-        if lost := self.sound.poll():
-            _log.warning("%s", lost)
-        settings = self.player.snapshot.settings
-        self.sound.set_programs(settings.midi, settings.play)
+                self._notifier.notify_watchdog()
 
     @property
     def _clock_text(self) -> str:

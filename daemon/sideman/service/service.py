@@ -15,8 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sideman import __version__
@@ -29,7 +28,7 @@ from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import ReleaseChannel, Report, SetPortPeriod
+from sideman.core.events import ReleaseChannel, SetPortPeriod
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
@@ -42,8 +41,8 @@ from sideman.playing.inbox import Inbox
 from sideman.playing.player import Player
 from sideman.playing.state import load_state, save_state, state_folder
 from sideman.service.main_loop import MainLoop, yield_to_player
-from sideman.service.systemd import SystemdNotifier
-from sideman.service.wakeup import STOP_SIGNALS, ReportQueue, Wakeup
+from sideman.service.wakeup import STOP_SIGNALS, Wakeup
+from sideman.takes.recorder import TakeRecorder
 from sideman.takes.replay import make_header, prepare_recorder
 
 if TYPE_CHECKING:
@@ -64,40 +63,34 @@ class Service:
     The music goes to the MIDI output, and to `sound` as well if there is one.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        chart: Chart,
-        sources: SettingsSources = SettingsSources(),  # noqa: B008 - frozen
-        sound: LiveSynth | None = None,
-    ) -> None:
+    def __init__(self, settings: Settings, chart: Chart, sources: SettingsSources, sound: LiveSynth | None) -> None:
         self._settings = settings
         self._chart = chart
         self._sources = sources
         self._sound = sound
         self._inbox = Inbox()
         self._wakeup = Wakeup()
-        self._reports = ReportQueue(self._wakeup)
         tempo, bar, wake = settings.tempo, float(chart.meter.quarters), self._wakeup.wake
         needs_link = CLOCK_SOURCES[tempo.source].needs_link
         self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if needs_link else None
         request_tempo = [link.request_tempo] if link is not None else []
         self._clock_source = make_clock_source(settings, chart, wake, *request_tempo)
-        self._notifier = SystemdNotifier()
         self._stop_signals = 0
         self._failure: BaseException | None = None
+        self._state_file = state_folder() / "state.json"
         self._crash_marker = CrashMarker(state_folder() / f"playing-{settings.midi.client}.json")
 
     def run(self) -> int:
         """Play until a signal or the end of the music. Returns the exit status. Call it once."""
-        with contextlib.closing(self), self._wakeup.catch_signals(), open_endpoints(self._settings) as endpoints:
+        wakeup = self._wakeup
+        with contextlib.closing(wakeup), wakeup.catch_signals(), open_endpoints(self._settings) as endpoints:
             performance = load_performance(self._settings, self._chart)
             with self._open_ports() as ports, contextlib.ExitStack() as at_end:
                 if self._link_session is not None:
                     self._link_session.open()
                     at_end.callback(self._link_session.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
-                saved = load_state(_state_file()) if resumes else None
+                saved = load_state(self._state_file) if resumes else None
                 self._mark_playing(ports)
                 start_recorder = prepare_recorder(performance)
                 prepare_interpreter()
@@ -105,28 +98,15 @@ class Service:
                 recorder = start_recorder(make_header(performance, engine))
                 self._log_start(performance, engine, ports)
                 output = ports if self._sound is None else self._sound.with_ports(ports)
-                player = Player(engine, output, self._inbox, self._reports.put)
-                api = ControlApi(
-                    self._inbox.put,
-                    self._inbox.now,
-                    lambda: player.snapshot,
-                    performance.chart,
-                    self._sources,
-                    lambda: self._describe(performance, ports),
-                    recorder.keep,
-                )
-                with contextlib.closing(self._make_hub(api, player, endpoints, recorder.record)) as hub:
+                player = Player(engine, output, self._inbox, self._wakeup.put)
+                with contextlib.closing(self._make_hub(performance, ports, player, recorder, endpoints)) as hub:
                     self._play(player, ports, hub)
                 recorder.close()
                 if engine.settings.play.resume:
-                    save_state(state_of(engine, performance, time.monotonic()), _state_file())
+                    save_state(state_of(engine, performance, time.monotonic()), self._state_file)
         if self._failure is not None:
             raise self._failure
         return 0
-
-    def close(self) -> None:
-        """Close what wakes the main thread."""
-        self._wakeup.close()
 
     # -- starting
 
@@ -172,7 +152,7 @@ class Service:
             try:
                 return resumed_engine(performance, saved, second, clocks)
             except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-                _log.warning("%s: does not fit (%s); starting from the top", _state_file(), error)
+                _log.warning("%s: does not fit (%s); starting from the top", self._state_file, error)
         return performance.make_engine(second, clocks=clocks)
 
     def _log_start(self, performance: Performance, engine: Engine, ports: MidiPorts) -> None:
@@ -182,18 +162,20 @@ class Service:
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
         _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, ports.status_text)
 
-    def _describe(self, performance: Performance, ports: MidiPorts) -> DaemonInfo:
-        """What the request `status` says of the daemon itself."""
-        clock = "internal" if self._clock_source is None else self._clock_source.status_text
-        name, bundle = self._settings.midi.client, performance.bundle.name
-        return DaemonInfo(__version__, name, bundle, ports.status_text, clock)
-
     def _make_hub(
-        self, api: ControlApi, player: Player, endpoints: Endpoints, record: Callable[[Report], None]
+        self, performance: Performance, ports: MidiPorts, player: Player, recorder: TakeRecorder, endpoints: Endpoints
     ) -> ControlHub:
+        inbox, reports, name = self._inbox, self._wakeup.reports, self._settings.midi.client
+
+        def describe() -> DaemonInfo:
+            clock = "internal" if self._clock_source is None else self._clock_source.status_text
+            return DaemonInfo(__version__, name, performance.bundle.name, ports.status_text, clock)
+
+        api = ControlApi(
+            inbox.put, inbox.now, lambda: player.snapshot, performance.chart, self._sources, describe, recorder.keep
+        )
         feed = EventFeed(api, lambda: player.snapshot)
-        reports = self._reports.reports
-        return ControlHub(api, feed, reports, endpoints, record, lambda: yield_to_player(player.sends_at))
+        return ControlHub(api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at))
 
     # -- playing
 
@@ -209,16 +191,7 @@ class Service:
                 self._wakeup.wake()
 
         loop = MainLoop(
-            self._wakeup,
-            self._reports,
-            player,
-            ports,
-            hub,
-            self._notifier,
-            self._clock_source,
-            self._sound,
-            self._handle_signal,
-            lambda change: self._handle_port_change(change, ports),
+            self._wakeup, player, ports, hub, self._clock_source, self._sound, self._handle_signal, self._port_changed
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()
@@ -230,7 +203,6 @@ class Service:
             thread.join(CLOSE_TIMEOUT_S)
             if not thread.is_alive():
                 self._crash_marker.clear()
-        self._notifier.stopping()
         if player.engine.late_notes:
             _log.info("%d notes came too late and were left out", player.engine.late_notes)
 
@@ -243,7 +215,7 @@ class Service:
                 os._exit(INTERRUPTED.number)
             self._inbox.put(None)
 
-    def _handle_port_change(self, change: PortChanged, ports: MidiPorts) -> None:
+    def _port_changed(self, change: PortChanged, ports: MidiPorts) -> None:
         self._update_port_period(ports)
         if change.is_open and change.key == OUTPUT:
             self._inbox.put(Panic())  # the synth at the other end may have missed a note-off
@@ -251,12 +223,10 @@ class Service:
 
 
 def prepare_interpreter() -> None:
-    """Prepare the process for playing: existing objects are never collected, and threads take turns quickly."""
+    """Prepare the process for playing: existing objects are never collected, and threads take turns quickly.
+
+    They are not collected before either: that would take 10 ms of the start and free next to nothing.
+    """
     sys.setswitchinterval(THREAD_SWITCH_S)
-    gc.collect()
     gc.freeze()
     gc.disable()
-
-
-def _state_file() -> Path:
-    return state_folder() / "state.json"

@@ -27,26 +27,23 @@ class SystemdNotifier:
 
     def ready(self, status: str) -> None:
         """The daemon plays now."""
-        self._send(f"READY=1\nSTATUS={_single_line(status)}")
+        self._send(READY="1", STATUS=status)
 
     def status(self, status: str) -> None:
         """Set the line for `systemctl status`."""
-        self._send(f"STATUS={_single_line(status)}")
+        self._send(STATUS=status)
 
     def notify_watchdog(self) -> None:
         """The daemon works. Call this at least every `watchdog_interval_s` seconds, and only if it is true."""
-        self._send("WATCHDOG=1")
+        self._send(WATCHDOG="1")
 
-    def stopping(self, status: str = "stopping") -> None:
+    def stopping(self) -> None:
         """The daemon has begun to stop."""
-        self._send(f"STOPPING=1\nSTATUS={_single_line(status)}")
+        self._send(STOPPING="1", STATUS="stopping")
 
-    def _send(self, message: str) -> None:
+    def _send(self, **lines: str) -> None:
         if not self._address:
             return
+        message = "\n".join(f"{key}={' '.join(value.split())}" for key, value in lines.items())
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.sendto(message.encode(), socket.MSG_DONTWAIT, self._address)
-
-
-def _single_line(text: str) -> str:
-    return " ".join(text.split())

@@ -25,9 +25,12 @@ _WATCHED_REPORTS = (
 
 
 class Wakeup:
-    """The socket on which the main loop waits. `wake` may be called in any thread."""
+    """The socket on which the main loop waits, and the player's reports. Any thread may call `wake` and `put`."""
 
     def __init__(self) -> None:
+        self.reports: deque[Report] = deque()
+        self.has_watchers = False
+        """Whether a client watches; then more reports are urgent."""
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -44,6 +47,12 @@ class Wakeup:
         self._pending = True
         with contextlib.suppress(OSError):
             self._writer.send(b"\0")
+
+    def put(self, report: Report) -> None:
+        """Queue a report for the main thread, and wake it if the report is urgent."""
+        self.reports.append(report)
+        if isinstance(report, _URGENT_REPORTS) or (self.has_watchers and isinstance(report, _WATCHED_REPORTS)):
+            self.wake()
 
     def read(self) -> bytes:
         """Return the numbers of the signals since the last call, and a 0 if another thread has woken us."""
@@ -73,19 +82,3 @@ class Wakeup:
         """Close the socket."""
         self._reader.close()
         self._writer.close()
-
-
-class ReportQueue:
-    """The player's reports on their way to the main thread. The player calls `put`, the main thread does the rest."""
-
-    def __init__(self, wakeup: Wakeup) -> None:
-        self.reports: deque[Report] = deque()
-        self.has_watchers = False
-        """Whether a client watches; then more reports are urgent."""
-        self._wakeup = wakeup
-
-    def put(self, report: Report) -> None:
-        """Queue a report, and wake the main thread if it is urgent."""
-        self.reports.append(report)
-        if isinstance(report, _URGENT_REPORTS) or (self.has_watchers and isinstance(report, _WATCHED_REPORTS)):
-            self._wakeup.wake()

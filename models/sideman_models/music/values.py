@@ -112,6 +112,9 @@ class Value(Struct, frozen=True):
             case interval:
                 return f"{start},{interval:+d}"
 
+    def __str__(self) -> str:
+        return self.text
+
 
 _VALUE_PATTERN = re.compile(r"([CSAXR]),(\d{1,3}\.\d{3})(?:,(?:<([^,<>]+),([^,<>]+)>|([+-]\d{1,2})))?")
 
