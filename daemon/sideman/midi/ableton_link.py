@@ -93,20 +93,18 @@ class LinkSession:
     def _run(self) -> None:
         import asyncio  # not needed without Link, and slow to load
 
-        loop = asyncio.new_event_loop()
         try:
-            link = loop.run_until_complete(self._make_link())
-            link.quantum, link.start_stop_sync_enabled, link.enabled = self._bar_beats, True, True
-            try:
-                self._find_peers(link)
-                while not self._closing.wait(POLL_S):
-                    self._poll(link)
-            finally:
-                link.enabled = False
+            with asyncio.Runner() as runner:
+                link = runner.run(self._make_link())
+                link.quantum, link.start_stop_sync_enabled, link.enabled = self._bar_beats, True, True
+                try:
+                    self._find_peers(link)
+                    while not self._closing.wait(POLL_S):
+                        self._poll(link)
+                finally:
+                    link.enabled = False
         except Exception:  # noqa: BLE001 - the music must go on
             _log.exception("Link has failed; the music goes on in its present tempo")
-        finally:
-            loop.close()
 
     async def _make_link(self) -> Any:  # noqa: ANN401
         return self._aalink.Link(self._bpm)
