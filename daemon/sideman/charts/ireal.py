@@ -37,7 +37,6 @@ from sideman_models.music.harmony import Chord, parse_chord
 IREAL_LINK = re.compile(r"ireal(?:b|book)://", re.IGNORECASE)
 _SCRAMBLED_MARK = "1r34LbKcu7"
 _BLOCK_SIZE = 50
-_ABBREVIATIONS = (("Kcl", "| x"), ("LZ", " |"), ("XyQ", "   "))
 _MAX_TITLE_LENGTH = 100
 _MAX_MUSIC_LENGTH = 1 << 14
 """Characters of the music of one song; a full page of iReal Pro has about two thousand."""
@@ -47,6 +46,7 @@ _TOKEN = re.compile(
     r"T(?P<meter>\d\d)|\*(?P<section>[A-Za-z])|N(?P<ending>\d)|<(?P<text>[^>]*)>|(?P<other>\([^)]*\))"
     r"|(?P<chord>[A-GW][b#]?(?:\*[^*]*\*|sus|alt|add|[-+^#bhoø\d])*(?:/[A-G][b#]?)?)"
     r"|(?P<line>[|\[\]{}Z])|(?P<sign>[SQ])|(?P<none>n)|(?P<hold>p)|(?P<bars>[xr])|(?P<blank>\s)|(?P<nothing>[,\"slfUY])"
+    r"|(?P<unknown>(?s:.{1,8}))"
 )
 _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
 _TIMES = re.compile(r"(\d{1,3})\s*x", re.IGNORECASE)
@@ -82,8 +82,15 @@ def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
 
 def find_songs(text: str) -> Iterator[tuple[ChartInfo, str]]:
     """The songs of all links in a text or in HTML: the facts of each, and its music, unscrambled."""
-    for link in _links(text):
-        body = IREAL_LINK.sub("", unquote(link), count=1)
+    is_html = re.search(r"<\s*(?:a|html|body|head|p|!doctype)\b", text, re.IGNORECASE) is not None
+    end = 0
+    while match := IREAL_LINK.search(text, end):
+        before = text[match.start() - 1 : match.start()]
+        stop = before if before in ('"', "'") else r"[\s<>\"']" if is_html else r"[\r\n]"
+        found = re.compile(stop).search(text, match.end())
+        end = found.start() if found else len(text)
+        link = text[match.end() : end]
+        body = unquote(html.unescape(link) if is_html else link)
         fields = body.split("=")
         if _SCRAMBLED_MARK in body:
             yield from _scrambled_songs(body)
@@ -104,22 +111,7 @@ def unscramble(music: str) -> str:
         for at in (*range(5), *range(10, 24)):
             left, right = start + at, start + _BLOCK_SIZE - 1 - at
             cells[left], cells[right] = cells[right], cells[left]
-    music = "".join(cells)
-    for short, long in _ABBREVIATIONS:
-        music = music.replace(short, long)
-    return music
-
-
-def _links(text: str) -> Iterator[str]:
-    is_html = re.search(r"<\s*(?:a|html|body|head|p|!doctype)\b", text, re.IGNORECASE) is not None
-    end = 0
-    while match := IREAL_LINK.search(text, end):
-        before = text[match.start() - 1 : match.start()]
-        stop = before if before in ('"', "'") else r"[\s<>\"']" if is_html else r"[\r\n]"
-        found = re.compile(stop).search(text, match.end())
-        end = found.start() if found else len(text)
-        link = text[match.start() : end]
-        yield html.unescape(link) if is_html else link
+    return "".join(cells).replace("Kcl", "| x").replace("LZ", " |").replace("XyQ", "   ")
 
 
 def _scrambled_songs(body: str) -> Iterator[tuple[ChartInfo, str]]:
@@ -164,14 +156,12 @@ class _IRealReader:
         self._codas_left = 0
 
     def read(self, info: ChartInfo, music: str) -> Chart:
-        at = 0
         self._codas_left = re.sub(r"<[^>]*>", "", music).count("Q")
-        while at < len(music):
-            match = _TOKEN.match(music, at)
-            if match is None:
-                raise self._error(f"{music[at : at + 8]!r} is not known in the music of iReal Pro")
-            self._take(match.lastgroup or "", match[match.lastgroup or ""])
-            at = match.end()
+        for match in _TOKEN.finditer(music):
+            kind = match.lastgroup or ""
+            if kind == "unknown":
+                raise self._error(f"{match[kind]!r} is not known in the music of iReal Pro")
+            self._take(kind, match[kind])
         self._take_line("Z")
         bars, sections = self._form.unfold()
         if not bars:
@@ -217,10 +207,9 @@ class _IRealReader:
 
     def _take_text(self, text: str) -> None:
         text = re.sub(r"^\*\d\d", "", text).strip()
-        sign, times = _SIGN.fullmatch(text), _TIMES.fullmatch(text)
-        if times:
+        if times := _TIMES.fullmatch(text):
             self._times = int(times[1])
-        elif sign and (sign["back"] or sign["fine"]):
+        elif (sign := _SIGN.fullmatch(text)) and (sign["back"] or sign["fine"]):
             self._signs_after_chords.append(text)
 
     def _take_chord(self, text: str) -> None:

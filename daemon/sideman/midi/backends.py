@@ -159,11 +159,11 @@ class MidiPort:
     ) -> None:
         self.key, self.wanted = key, wanted
         self.open_client: RtMidiClient | None = None  # the client whose port is open
-        self.title = ""  # of the open port
+        self.title = ""  # of the port that was opened last
         self.clients: dict[int, RtMidiClient] = {}  # by system
         self._backends, self._own_name, self._make_client = backends, own_name, make_client
         self._label = own_name.partition(":")[2]
-        self._target = ""  # the real port that we are connected to; "" for a virtual port
+        self._target = ""  # the real port that was opened last; "" for a virtual port
         self._callbacks: list[object] = []
 
     def open(self) -> None:
@@ -188,14 +188,12 @@ class MidiPort:
         """Close the port, but keep the client to look for the port again."""
         if self.open_client is not None:
             self.open_client.close_port()
-        self._mark_closed()
+            self.open_client = None
 
     def delete_client(self, backend: int) -> None:
         """Delete the client at one system, and with it its port."""
-        client = self.clients.pop(backend, None)
-        if client is self.open_client:
-            self._mark_closed()
-        if client is not None:
+        if (client := self.clients.pop(backend, None)) is not None:
+            self.open_client = None if client is self.open_client else self.open_client
             client.delete()
 
     def stop_receiving(self) -> None:
@@ -208,9 +206,6 @@ class MidiPort:
         """Delete every client."""
         for system in list(self.clients):
             self.delete_client(system)
-
-    def _mark_closed(self) -> None:
-        self.open_client, self._target, self.title = None, "", ""
 
     def _client(self, system: int) -> RtMidiClient | None:
         pauses = RETRY_PAUSES_S if system == self._backends.jack else (0.0,)

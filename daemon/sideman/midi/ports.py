@@ -93,10 +93,9 @@ class MidiPorts:
     def input_period_s(self) -> float:
         """The period in which the input delivers messages (JACK); 0 if it delivers each at once."""
         port, backends = self._ports.get(INPUT), self._backends
-        server = backends.server if backends else None
-        if not port or not backends or not server or server.has_died or backends.jack not in port.clients:
-            return 0.0
-        return server.period_s
+        if port and backends and (server := backends.server) and not server.has_died and backends.jack in port.clients:
+            return server.period_s
+        return 0.0
 
     @property
     def status_text(self) -> str:
@@ -159,7 +158,9 @@ class MidiPorts:
         port = self._ports.get(key)
         if port is None:
             return NO_PORT
-        return port.title or (IN_PROCESS if port.wanted == AUTO else f"waiting for '{port.wanted}'")
+        if port.open_client is not None:
+            return port.title
+        return IN_PROCESS if port.wanted == AUTO else f"waiting for '{port.wanted}'"
 
     def _open_port(self, port: MidiPort) -> None:
         port.open()

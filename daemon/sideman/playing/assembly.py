@@ -7,7 +7,7 @@ import importlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
@@ -67,11 +67,10 @@ def make_network(engine: str, weights: Weights) -> Network:
     if engine == "numpy":
         return NumpyNetwork(weights)
     try:
-        module: Any = importlib.import_module("sideman_models.network.keras_model")
+        module = importlib.import_module("sideman_models.network.keras_model")
     except ImportError as error:
         raise Unavailable(f"model.engine: tensorflow is not installed here ({error}); set it to numpy") from error
-    made: Network = module.TensorFlowNetwork(weights)
-    return made
+    return cast(Network, module.TensorFlowNetwork(weights))
 
 
 def make_clock_source(
@@ -109,9 +108,9 @@ def state_of(engine: Engine, performance: Performance, second: float) -> dict[st
     beat = max(engine.timeline.top, engine.beat_at(second))
     if engine.timeline.end is not None:
         beat = min(beat, engine.timeline.end)
-    origin = {
+    return {
         "weights": performance.bundle.fingerprint,
         "seed": engine.improviser.random_source.seed,
         "beat": beat - engine.timeline.top,
+        **engine.improviser.export_state(beat * TICKS_PER_QUARTER),
     }
-    return {**origin, **engine.improviser.export_state(beat * TICKS_PER_QUARTER)}
