@@ -25,7 +25,6 @@ import difflib
 import html
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from urllib.parse import unquote
 
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
@@ -166,7 +165,7 @@ class _IRealReader:
         bars, sections = self._form.unfold()
         if not bars:
             raise ChartError(f"{self._source}: no bars in its music")
-        return Chart(tuple(bars), replace(info, sections=sections))
+        return Chart(tuple(bars), ChartInfo(info.title, info.composer, info.key, info.tempo, sections))
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
         return ChartError(f"{self._source}, bar {bar or len(self._form) + 1}: {problem[:_MAX_PROBLEM_LENGTH]}")

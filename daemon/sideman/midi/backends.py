@@ -81,8 +81,7 @@ class Backends:
             )
         self._libjack = load_libjack(self.rtmidi._rtmidi.__file__)  # noqa: SLF001 - there is no public name for the extension
         self._on_server_lost = on_server_lost
-        self.server_probed = False
-        """Whether `running` has probed for the JACK server. This takes time: it is done once until this is reset."""
+        self.server_probed = False  # probing for the JACK server takes time: `running` does it only once after this
 
     def running(self) -> Iterator[int]:
         """The systems that can be used now: JACK only while its server runs."""

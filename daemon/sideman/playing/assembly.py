@@ -7,7 +7,7 @@ import importlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
@@ -70,7 +70,8 @@ def make_network(engine: str, weights: Weights) -> Network:
         module = importlib.import_module("sideman_models.network.keras_model")
     except ImportError as error:
         raise Unavailable(f"model.engine: tensorflow is not installed here ({error}); set it to numpy") from error
-    return cast(Network, module.TensorFlowNetwork(weights))
+    made: Network = module.TensorFlowNetwork(weights)
+    return made
 
 
 def make_clock_source(
