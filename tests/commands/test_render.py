@@ -298,7 +298,7 @@ def test_a_missing_fluidsynth_is_reported_first(folder: Path, monkeypatch: pytes
         find_fluidsynth(folder / "nothing.sf2")
     with pytest.raises(UnreadableInput, match="not a sound font"):
         find_fluidsynth(Path(__file__))
-    monkeypatch.setattr("sideman.sound.fluidsynth._FONT_FOLDERS", (str(folder),))
+    monkeypatch.setattr("sideman.sound.fluidsynth._FONT_FOLDERS", {str(folder): (".",)})
     with pytest.raises(Unavailable, match="--sound-font"):
         run("--out", "a.mid", "--wav", "a.wav")
     monkeypatch.setenv("PATH", str(folder))

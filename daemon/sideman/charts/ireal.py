@@ -26,8 +26,6 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from msgspec import Struct
-
 from sideman.charts import IREAL_LINK
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
 from sideman.core.chart.form import SIGN_PATTERN, Form
@@ -38,7 +36,6 @@ from sideman_models.text import closest
 
 _SCRAMBLED_MARK = "1r34LbKcu7"
 _BLOCK_SIZE = 50
-_ABBREVIATIONS = (("Kcl", "| x"), ("LZ", " |"), ("XyQ", "   "))
 _MAX_TITLE_LENGTH = 100
 _MAX_MUSIC_LENGTH = 1 << 14
 """Characters of the music of one song; a full page of iReal Pro has about two thousand."""
@@ -48,19 +45,10 @@ _TOKEN = re.compile(
     r"T(?P<meter>\d\d)|\*(?P<section>[A-Za-z])|N(?P<ending>\d)|<(?P<text>[^>]*)>|(?P<other>\([^)]*\))"
     r"|(?P<chord>[A-GW][b#]?(?:\*[^*]*\*|sus|alt|add|[-+^#bhoø\d])*(?:/[A-G][b#]?)?)"
     r"|(?P<line>[|\[\]{}Z])|(?P<sign>[SQ])|(?P<none>n)|(?P<hold>p)|(?P<bars>[xr])|(?P<blank>\s)|(?P<nothing>[,\"slfUY])"
+    r"|(?P<unknown>(?s:.{1,8}))"
 )
 _SIGN = re.compile(SIGN_PATTERN, re.IGNORECASE)
 _TIMES = re.compile(r"(\d{1,3})\s*x", re.IGNORECASE)
-
-
-class Song(Struct, frozen=True):
-    """A song of a link, with its music unscrambled."""
-
-    title: str
-    composer: str
-    key: str
-    tempo: float | None
-    music: str
 
 
 def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
@@ -72,34 +60,43 @@ def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
     if not songs:
         advice = "export a song or a playlist as HTML, or share its link"
         raise ChartError(f"{source}: it has no song of iReal Pro; {advice}")
-    titles = [song.title.casefold() for song in songs]
+    titles = [info.title.casefold() for info, _ in songs]
     if wanted is None:
-        song = songs[0]
+        index = 0
     elif re.fullmatch(r"[0-9]{1,6}", wanted) and 1 <= int(wanted) <= len(songs):
-        song = songs[int(wanted) - 1]
+        index = int(wanted) - 1
     elif wanted.casefold() in titles:
-        song = songs[titles.index(wanted.casefold())]
+        index = titles.index(wanted.casefold())
     else:
         near = closest(wanted.casefold(), titles)
-        hint = f"; did you mean {songs[titles.index(near)].title!r}?" if near is not None else ""
+        hint = f"; did you mean {songs[titles.index(near)][0].title!r}?" if near is not None else ""
         missing = f"{source}: it has {len(songs)} songs, but none is {wanted!r}"
         raise ChartError(f"{missing}: give a title, or a number from 1{hint}")
-    if len(song.music) > _MAX_MUSIC_LENGTH:
-        raise ChartError(f"{source}, {song.title or 'untitled'}: its music is too long for a song")
-    return _IRealReader(song, f"{source}, {song.title or 'untitled'}").read()
+    info, music = songs[index]
+    place = f"{source}, {info.title or 'untitled'}"
+    if len(music) > _MAX_MUSIC_LENGTH:
+        raise ChartError(f"{place}: its music is too long for a song")
+    return _IRealReader(place).read(info, music)
 
 
-def find_songs(text: str) -> Iterator[Song]:
-    """The songs of all links in a text or in HTML."""
-    for link in _links(text):
-        body = IREAL_LINK.sub("", unquote(link), count=1)
+def find_songs(text: str) -> Iterator[tuple[ChartInfo, str]]:
+    """The songs of all links in a text or in HTML: the facts of each, and its music, unscrambled."""
+    is_html = re.search(r"<\s*(?:a|html|body|head|p|!doctype)\b", text, re.IGNORECASE) is not None
+    end = 0
+    while match := IREAL_LINK.search(text, end):
+        before = text[match.start() - 1 : match.start()]
+        stop = before if before in ('"', "'") else r"[\s<>\"']" if is_html else r"[\r\n]"
+        found = re.compile(stop).search(text, match.end())
+        end = found.start() if found else len(text)
+        link = text[match.end() : end]
+        body = unquote(html.unescape(link) if is_html else link)
+        fields = body.split("=")
         if _SCRAMBLED_MARK in body:
             yield from _scrambled_songs(body)
-            continue
-        fields = body.split("=")
-        for first in range(0, len(fields) - 5, 6):
-            title, composer, _style, key, _n, music = fields[first : first + 6]
-            yield Song(_printable_text(title), _printable_text(composer), _tonic(key), None, music)
+        else:
+            for first in range(0, len(fields) - 5, 6):
+                title, composer, _style, key, _n, music = fields[first : first + 6]
+                yield _song_info(title, composer, key), music
 
 
 def unscramble(music: str) -> str:
@@ -113,27 +110,10 @@ def unscramble(music: str) -> str:
         for at in (*range(5), *range(10, 24)):
             left, right = start + at, start + _BLOCK_SIZE - 1 - at
             cells[left], cells[right] = cells[right], cells[left]
-    music = "".join(cells)
-    for short, long in _ABBREVIATIONS:
-        music = music.replace(short, long)
-    return music
+    return "".join(cells).replace("Kcl", "| x").replace("LZ", " |").replace("XyQ", "   ")
 
 
-def _links(text: str) -> Iterator[str]:
-    is_html = re.search(r"<\s*(?:a|html|body|head|p|!doctype)\b", text, re.IGNORECASE) is not None
-    end = 0
-    for match in IREAL_LINK.finditer(text):
-        if match.start() < end:
-            continue
-        before = text[match.start() - 1 : match.start()]
-        stop = before if before in ('"', "'") and before else r"[\s<>\"']" if is_html else r"[\r\n]"
-        found = re.compile(stop).search(text, match.end())
-        end = found.start() if found else len(text)
-        link = text[match.start() : end]
-        yield html.unescape(link) if is_html else link
-
-
-def _scrambled_songs(body: str) -> Iterator[Song]:
+def _scrambled_songs(body: str) -> Iterator[tuple[ChartInfo, str]]:
     for each in body.split("==="):
         fields = each.split("=")
         at = next((number for number, field in enumerate(fields) if field.startswith(_SCRAMBLED_MARK)), None)
@@ -145,26 +125,25 @@ def _scrambled_songs(body: str) -> Iterator[Song]:
         tempo = next((float(field) for field in fields[at + 1 :] if re.fullmatch(r"[0-9]{2,3}", field)), None)
         music = fields[at].removeprefix(_SCRAMBLED_MARK)
         music = unscramble(music) if len(music) <= _MAX_MUSIC_LENGTH else music  # too long: refused later
-        tempo = tempo if tempo and 20 <= tempo <= 400 else None
-        yield Song(_printable_text(names[0]), _printable_text(names[1]), _tonic(key), tempo, music)
+        yield _song_info(names[0], names[1], key, tempo if tempo and 20 <= tempo <= 400 else None), music
 
 
-def _printable_text(text: str) -> str:
-    return " ".join("".join(each if each.isprintable() else " " for each in text[: 2 * _MAX_TITLE_LENGTH]).split())
+def _song_info(title: str, composer: str, key: str, tempo: float | None = None) -> ChartInfo:
+    def printable_text(text: str) -> str:
+        return " ".join("".join(each if each.isprintable() else " " for each in text[: 2 * _MAX_TITLE_LENGTH]).split())
 
-
-def _tonic(text: str) -> str:
     try:
-        return parse_key(text)
+        tonic = parse_key(key)
     except ValueError:
-        return ""
+        tonic = ""
+    return ChartInfo(printable_text(title), printable_text(composer), tonic, tempo)
 
 
 class _IRealReader:
     """Reads the music of a song from its first token to its last."""
 
-    def __init__(self, song: Song, place: str) -> None:
-        self._song, self._source = song, place
+    def __init__(self, source: str) -> None:
+        self._source = source
         self._form: Form[Bar] = Form(self._error)
         self._meter = Meter(4, 4)
         self._cells: list[Chord | str | None] = []  # a chord; "x" or "r"; None for a blank
@@ -175,21 +154,18 @@ class _IRealReader:
         self._second_repeat_due = False  # the second of the two bars that an `r` repeats
         self._codas_left = 0
 
-    def read(self) -> Chart:
-        music, at = self._song.music, 0
+    def read(self, info: ChartInfo, music: str) -> Chart:
         self._codas_left = re.sub(r"<[^>]*>", "", music).count("Q")
-        while at < len(music):
-            match = _TOKEN.match(music, at)
-            if match is None:
-                raise self._error(f"{music[at : at + 8]!r} is not known in the music of iReal Pro")
-            self._take(match.lastgroup or "", match[match.lastgroup or ""])
-            at = match.end()
-        self._close_bar("Z")
+        for match in _TOKEN.finditer(music):
+            kind = match.lastgroup or ""
+            if kind == "unknown":
+                raise self._error(f"{match[kind]!r} is not known in the music of iReal Pro")
+            self._take(kind, match[kind])
+        self._take_line("Z")
         bars, sections = self._form.unfold()
         if not bars:
             raise ChartError(f"{self._source}: no bars in its music")
-        song = self._song
-        return Chart(tuple(bars), ChartInfo(song.title, song.composer, song.key, song.tempo, sections))
+        return Chart(tuple(bars), ChartInfo(info.title, info.composer, info.key, info.tempo, sections))
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
         return ChartError(f"{self._source}, bar {bar or len(self._form) + 1}: {problem[:_MAX_PROBLEM_LENGTH]}")
@@ -203,11 +179,12 @@ class _IRealReader:
         match kind:
             case "meter":
                 self._take_meter(text)
-            case "section":
-                self._start_section(text)
-            case "ending":
+            case "section" | "ending":
                 self._cells = [] if self._is_blank else self._cells
-                self._form.start_ending((int(text) or self._form.next_ending,))
+                if kind == "section":
+                    self._form.start_section(section_name({"i": "Intro", "v": "Verse"}.get(text, text)))
+                else:
+                    self._form.start_ending((int(text) or self._form.next_ending,))
             case "text":
                 self._take_text(text)
             case "chord" | "none":
@@ -227,17 +204,11 @@ class _IRealReader:
             raise self._error(f"'T{text}' is not a meter: T44, T34, T68, T12 (12/8)")
         self._meter = meter
 
-    def _start_section(self, name: str) -> None:
-        title = section_name({"i": "Intro", "v": "Verse"}.get(name, name))
-        self._cells = [] if self._is_blank else self._cells
-        self._form.start_section(title)
-
     def _take_text(self, text: str) -> None:
         text = re.sub(r"^\*\d\d", "", text).strip()
-        sign, times = _SIGN.fullmatch(text), _TIMES.fullmatch(text)
-        if times:
+        if times := _TIMES.fullmatch(text):
             self._times = int(times[1])
-        elif sign and (sign["back"] or sign["fine"]):
+        elif (sign := _SIGN.fullmatch(text)) and (sign["back"] or sign["fine"]):
             self._signs_after_chords.append(text)
 
     def _take_chord(self, text: str) -> None:
@@ -253,31 +224,17 @@ class _IRealReader:
         self._cells.append(self._last)
 
     def _take_sign(self, text: str) -> None:
-        if text == "S":
-            self._form.add_sign("Segno")
-            return
-        self._codas_left -= 1
-        if self._codas_left == 0:
-            self._form.add_sign("Coda")
-        elif self._is_blank:
-            self._form.add_sign("To Coda")
+        sign = "Segno"
+        if text == "Q":
+            self._codas_left -= 1
+            sign = "To Coda" if self._codas_left else "Coda"
+        if sign == "To Coda" and not self._is_blank:
+            self._signs_after_chords.append(sign)
         else:
-            self._signs_after_chords.append("To Coda")
+            self._form.add_sign(sign)
 
     def _take_line(self, line: str) -> None:
-        self._close_bar(line)
-        if line == "{":
-            self._form.open_repeat()
-        elif line == "}":
-            self._form.close_repeat(self._times)
-            self._times = None
-        elif line != "|":
-            self._form.double_bar()
-        self._opening_line = line
-
-    def _close_bar(self, line: str) -> None:
-        cells, self._cells = self._cells, []
-        is_blank = all(cell is None for cell in cells)
+        is_blank, cells, self._cells = self._is_blank, self._cells, []
         if self._second_repeat_due and (cells or line != "|"):
             self._repeat(2)
             self._second_repeat_due = False
@@ -289,17 +246,14 @@ class _IRealReader:
             for sign in self._signs_after_chords:
                 self._form.add_sign(sign)
             self._signs_after_chords = []
-
-    def _add_bar(self, cells: list[Chord | str | None]) -> None:
-        repeats = [cell for cell in cells if isinstance(cell, str)]
-        chords = [cell for cell in cells if isinstance(cell, Chord)]
-        if repeats and (chords or len(repeats) > 1):
-            raise self._error(f"{repeats[0]!r} repeats whole bars and must be alone in its bar")
-        if repeats:
-            self._repeat(1 if repeats == ["x"] else 2)
-            self._second_repeat_due = repeats == ["r"]
-        else:
-            self._form.add_bar(self._bar(cells, chords))
+        if line == "{":
+            self._form.open_repeat()
+        elif line == "}":
+            self._form.close_repeat(self._times)
+            self._times = None
+        elif line != "|":
+            self._form.double_bar()
+        self._opening_line = line
 
     def _repeat(self, back: int) -> None:
         bars = self._form.last_bars(back)
@@ -308,18 +262,22 @@ class _IRealReader:
         self._form.add_bar(bars[0])
         self._last = bars[0].chords[-1][1]
 
-    def _bar(self, cells: list[Chord | str | None], chords: list[Chord]) -> Bar:
-        """The chords on the beats of their cells, if there is a cell for each beat or half-beat; else spread evenly."""
+    def _add_bar(self, cells: list[Chord | str | None]) -> None:
+        """Add a bar; if it has a cell for each beat or half-beat, chords stand on the beats of their cells."""
+        repeats = [cell for cell in cells if isinstance(cell, str)]
+        chords = [cell for cell in cells if isinstance(cell, Chord)]
+        if repeats and (chords or len(repeats) > 1):
+            raise self._error(f"{repeats[0]!r} repeats whole bars and must be alone in its bar")
+        if repeats:
+            self._repeat(1 if repeats == ["x"] else 2)
+            self._second_repeat_due = repeats == ["r"]
+            return
         meter = self._meter
         if len(cells) in (meter.numerator, 2 * meter.numerator):
             previous = self._form.last_bars(1)
-            sounding = previous[0].chords[-1][1] if previous and self._opening_line == "|" else chords[0]
-            filled: list[Chord] = []
-            for cell in cells:
-                sounding = cell if isinstance(cell, Chord) else sounding
-                filled.append(sounding)
-            return make_bar(filled, chord_onsets(len(cells), meter), meter)
+            last = previous[0].chords[-1][1] if previous and self._opening_line == "|" else chords[0]
+            chords = [last := cell if isinstance(cell, Chord) else last for cell in cells]
         places = chord_onsets(len(chords), meter)
         if not places:
             raise self._error(f"{len(chords)} chords; a bar of {meter} has at most {2 * meter.numerator}")
-        return make_bar(chords, places, meter)
+        self._form.add_bar(make_bar(chords, places, meter))

@@ -36,13 +36,12 @@ def read_midi_chart(data: bytes, source: str) -> Chart:
     numbered = [each for each in enumerate(midi.tracks, 1) if midi.file_type != 2 or each[1].notes or each[1].texts]
     tracks = numbered[:1] if midi.file_type == 2 else numbered  # in type 2, every track is a song of its own
     pitched = [part for part in split_into_parts(tracks, midi.ticks_per_quarter) if not part.is_drums]
-    chords: chord_sources.ChordSource | None = chord_sources.chords_from_symbols(tracks, midi.ticks_per_quarter)
     signatures = [
         (tick * TICKS_PER_QUARTER / midi.ticks_per_quarter, numerator, denominator)
         for _, track in tracks
         for tick, numerator, denominator in track.time_signatures
     ]
-    chords = chords or _find_chords(pitched, signatures)
+    chords = chord_sources.chords_from_symbols(tracks, midi.ticks_per_quarter) or _find_chords(pitched, signatures)
     if chords is None:
         missing = "no chord symbols in its texts, and no notes but drums to detect chords from"
         raise ChartError(f"{source}: it has {missing}")

@@ -14,9 +14,6 @@ Only the first part that has a chord symbol is read, from a score written part b
 
 Measures with `implicit="yes"` (pick-ups) are skipped. All other elements and attributes are ignored, whether or not the
 schema of MusicXML allows them. A value that is read but makes no sense is a ChartError that names the bar.
-
-The functions from `_chord` to `_choice` read one element, without what stands before it. `_ScoreReader` goes through
-the elements in order and keeps what one means for the next: divisions, transposition, meter, position and form.
 """
 
 from __future__ import annotations
@@ -138,8 +135,7 @@ def _chord(harmony: ET.Element) -> Chord:
 def _note(harmony: ET.Element, name: str) -> str | None:
     """The name, such as `Bb`, of the root or the bass; None if there is none."""
     note = harmony.find(name)
-    step = None if note is None else note.findtext(f"{name}-step")
-    if note is None or step is None:
+    if note is None or (step := note.findtext(f"{name}-step")) is None:
         return None
     step = step.strip()
     if step not in tuple("ABCDEFG"):
@@ -165,15 +161,6 @@ def _figure(degree: ET.Element) -> str:
     return _ALTERS.get(alter, "") + str(number)
 
 
-def _sign(direction: ET.Element) -> str | None:
-    """The sign that a direction means: by its words, or else by its attributes for the sound, or else by its glyph."""
-    sounds = [direction] if direction.tag == "sound" else direction.findall("sound")
-    signs = [text for words in direction.findall("direction-type/words") if _SIGN.fullmatch(text := _text(words))]
-    signs += [sign for sound in sounds for attribute, sign in _SOUNDS.items() if sound.get(attribute)]
-    signs += [glyph.tag.capitalize() for glyph in direction.findall("direction-type/*") if glyph.tag in _GLYPHS]
-    return signs[0] if signs else None
-
-
 def _text(element: ET.Element) -> str:
     return (element.text or "").strip()
 
@@ -195,7 +182,7 @@ def _choice(element: ET.Element, attribute: str, *allowed: str) -> str | None:
 
 
 class _ScoreReader:
-    """Goes through the measures of a part once, from the first to the last."""
+    """Goes through the measures of a part once, in order, and keeps what each element means for those after it."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -269,9 +256,16 @@ class _ScoreReader:
         return (-duration if element.tag == "backup" else duration) / self._divisions
 
     def _direction(self, direction: ET.Element) -> list[str]:
-        """Enter the sign or the section that begins with this bar. Return the sign that belongs to its end."""
-        sign = _sign(direction)
-        if sign and stands_before_bar(sign):
+        """Enter the sign or the section that begins with this bar. Return the sign that belongs to its end.
+
+        The words say which sign it is, or else the attributes for the sound, or else the glyph.
+        """
+        sounds = [direction] if direction.tag == "sound" else direction.findall("sound")
+        signs = [text for words in direction.findall("direction-type/words") if _SIGN.fullmatch(text := _text(words))]
+        signs += [sign for sound in sounds for attribute, sign in _SOUNDS.items() if sound.get(attribute)]
+        signs += [glyph.tag.capitalize() for glyph in direction.findall("direction-type/*") if glyph.tag in _GLYPHS]
+        sign = signs[0] if signs else ""
+        if stands_before_bar(sign):
             self._form.add_sign(sign)
         for rehearsal in direction.findall("direction-type/rehearsal"):
             if name := section_name(_text(rehearsal)):
@@ -306,8 +300,7 @@ class _ScoreReader:
         places = chord_onsets(2 * self._meter.numerator, self._meter)
         half_beat = self._meter.quarters / len(places)
         begins = {min(max(0, round(at / half_beat)), len(places) - 1): chord for at, chord in chords}
-        filled: list[Chord] = []
-        for index in range(len(places)):
-            self._last_chord = begins.get(index, self._last_chord)
-            filled.append(self._last_chord)
+        last = self._last_chord
+        filled = [last := begins.get(index, last) for index in range(len(places))]
+        self._last_chord = last
         return make_bar(filled, places, self._meter)

@@ -73,7 +73,7 @@ class LinkSession:
         self._on_state = on_state
         self._requested_bpm: float | None = None
         self._closing = threading.Event()
-        self._last: LinkState | None = None
+        self._reported: tuple[float, bool, int] | None = None  # the tempo, whether it plays, and the number of peers
         self._tempo = Tempo(bpm, 0.0, 0.0)
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
@@ -93,20 +93,18 @@ class LinkSession:
     def _run(self) -> None:
         import asyncio  # not needed without Link, and slow to load
 
-        loop = asyncio.new_event_loop()
         try:
-            link = loop.run_until_complete(self._make_link())
-            link.quantum, link.start_stop_sync_enabled, link.enabled = self._bar_beats, True, True
-            try:
-                self._find_peers(link)
-                while not self._closing.wait(POLL_S):
-                    self._poll(link)
-            finally:
-                link.enabled = False
+            with asyncio.Runner() as runner:
+                link = runner.run(self._make_link())
+                link.quantum, link.start_stop_sync_enabled, link.enabled = self._bar_beats, True, True
+                try:
+                    self._find_peers(link)
+                    while not self._closing.wait(POLL_S):
+                        self._poll(link)
+                finally:
+                    link.enabled = False
         except Exception:  # noqa: BLE001 - the music must go on
             _log.exception("Link has failed; the music goes on in its present tempo")
-        finally:
-            loop.close()
 
     async def _make_link(self) -> Any:  # noqa: ANN401
         return self._aalink.Link(self._bpm)
@@ -129,10 +127,9 @@ class LinkSession:
         second, state, took = read_session(link)
         if took >= DRIFT_S:
             return
-        last = self._last
-        is_new = last is None or (last.bpm, last.playing, last.peers) != (state.bpm, state.playing, state.peers)
-        if is_new or abs(self._tempo.second_at(state.beat) - second) > DRIFT_S:
-            self._last, self._tempo = state, Tempo(state.bpm, second, state.beat)
+        facts = state.bpm, state.playing, state.peers
+        if facts != self._reported or abs(self._tempo.second_at(state.beat) - second) > DRIFT_S:
+            self._reported, self._tempo = facts, Tempo(state.bpm, second, state.beat)
             self._on_state(state, second)
 
 

@@ -46,34 +46,13 @@ ReceiveCallback = Callable[[MidiEvent, float], None]
 class RtMidiClient(Protocol):
     """The methods of an rtmidi client, MidiIn or MidiOut, that we use."""
 
-    def get_ports(self) -> list[str]:
-        """The names of the real ports that it can connect to."""
-
-    def open_port(self, port: int, name: str) -> object:
-        """Connect to one of them."""
-
-    def open_virtual_port(self, name: str) -> object:
-        """Open a virtual port that others can connect to."""
-
-    def close_port(self) -> None:
-        """Close the port."""
-
-    def delete(self) -> None:
-        """Delete the client."""
-
-    def send_message(self, message: Sequence[int]) -> None:
-        """Send a message (MidiOut)."""
-
-    def cancel_callback(self) -> None:
-        """Stop receiving (MidiIn)."""
-
-
-class PortInfo(Struct, frozen=True):
-    """A real port: its MIDI system, its index in that system's list, and its name."""
-
-    backend: int
-    index: int
-    name: str
+    get_ports: Callable[[], list[str]]  # the names of the real ports that it can connect to
+    open_port: Callable[[int, str], object]  # connect to one of them, by a port of our own with this name
+    open_virtual_port: Callable[[str], object]  # open a virtual port that others can connect to
+    close_port: Callable[[], None]
+    delete: Callable[[], None]
+    send_message: Callable[[Sequence[int]], None]  # MidiOut
+    cancel_callback: Callable[[], None]  # MidiIn: stop receiving
 
 
 class Backends:
@@ -93,9 +72,8 @@ class Backends:
         self.client = client
         self.server: JackServer | None = None
         self.jack: int = self.rtmidi.API_UNIX_JACK
-        order = ("API_LINUX_ALSA", "API_UNIX_JACK", "API_MACOSX_CORE", "API_WINDOWS_MM")
-        built = self.rtmidi.get_compiled_api()
-        self._built = [system for system in (getattr(self.rtmidi, name) for name in order) if system in built]
+        order = (rtmidi.API_LINUX_ALSA, self.jack, rtmidi.API_MACOSX_CORE, rtmidi.API_WINDOWS_MM)
+        self._built = [system for system in order if system in rtmidi.get_compiled_api()]
         if not self._built:
             raise Unavailable(
                 "the installed python-rtmidi was built without any MIDI system: build it again where the "
@@ -103,20 +81,16 @@ class Backends:
             )
         self._libjack = load_libjack(self.rtmidi._rtmidi.__file__)  # noqa: SLF001 - there is no public name for the extension
         self._on_server_lost = on_server_lost
-        self._server_probed = False
+        self.server_probed = False  # probing for the JACK server takes time: `running` does it only once after this
 
     def running(self) -> Iterator[int]:
         """The systems that can be used now: JACK only while its server runs."""
         for system in self._built:
-            if system == self.jack and self.server is None and self._libjack is not None and not self._server_probed:
-                self._server_probed = True
+            if system == self.jack and self.server is None and self._libjack is not None and not self.server_probed:
+                self.server_probed = True
                 self.server = JackServer.connect(self._libjack, f"{self.client}-watch", self._on_server_lost)
             if system != self.jack or (self.server is not None and not self.server.has_died):
                 yield system
-
-    def forget_server_probe(self) -> None:
-        """Probe for the JACK server again at the next `running`. Probing takes time, so it is done once per poll."""
-        self._server_probed = False
 
     def backend_name(self, system: int) -> str:
         """The name of a system for the user."""
@@ -184,40 +158,24 @@ class MidiPort:
     ) -> None:
         self.key, self.wanted = key, wanted
         self.open_client: RtMidiClient | None = None  # the client whose port is open
-        self.title = ""  # of the open port
+        self.title = ""  # of the port that was opened last
+        self.clients: dict[int, RtMidiClient] = {}  # by system
         self._backends, self._own_name, self._make_client = backends, own_name, make_client
         self._label = own_name.partition(":")[2]
-        self._target = ""  # the real port that we are connected to; "" for a virtual port
-        self._clients: dict[int, RtMidiClient] = {}
+        self._target = ""  # the real port that was opened last; "" for a virtual port
         self._callbacks: list[object] = []
-
-    def available_ports(self) -> list[PortInfo]:
-        """All real ports, system by system. Raises Unavailable if no system runs."""
-        clients = [(system, self._client(system)) for system in self._backends.running()]
-        found = [(system, client.get_ports()) for system, client in clients if client is not None]
-        if not found:
-            raise Unavailable(f"{self.key}: {no_backend_message()}")
-        ports = [PortInfo(system, n, name) for system, names in found for n, name in enumerate(names)]
-        return [port for port in ports if not is_own_port(port.name, self._backends.client)]
-
-    def virtual_backend(self) -> int | None:
-        """The first system that runs and has virtual ports."""
-        for system in self._backends.running():
-            if self._backends.has_virtual_ports(system) and self._client(system) is not None:
-                return system
-        return None
 
     def open(self) -> None:
         """Find the requested port and open it. Raises Unavailable with the reason and the existing ports."""
-        system = self.virtual_backend() if self.wanted == AUTO else None
         try:
-            if system is not None:
-                self._clients[system].open_virtual_port(self._label)
-                self._mark_open(system, "")
-            else:
-                port = self._choose_port()
-                self._clients[port.backend].open_port(port.index, self._label)
-                self._mark_open(port.backend, port.name)
+            for system in self._backends.running() if self.wanted == AUTO else ():
+                if self._backends.has_virtual_ports(system) and (client := self._client(system)) is not None:
+                    client.open_virtual_port(self._label)
+                    self._mark_open(system, "")
+                    return
+            system, index, name = self._choose_port()
+            self.clients[system].open_port(index, self._label)
+            self._mark_open(system, name)
         except self._backends.rtmidi.RtMidiError as error:
             raise Unavailable(f"{self.key}: {error}") from error
 
@@ -229,50 +187,47 @@ class MidiPort:
         """Close the port, but keep the client to look for the port again."""
         if self.open_client is not None:
             self.open_client.close_port()
-        self._mark_closed()
+            self.open_client = None
 
     def delete_client(self, backend: int) -> None:
         """Delete the client at one system, and with it its port."""
-        client = self._clients.pop(backend, None)
-        if client is self.open_client:
-            self._mark_closed()
-        if client is not None:
+        if (client := self.clients.pop(backend, None)) is not None:
+            self.open_client = None if client is self.open_client else self.open_client
             client.delete()
 
     def stop_receiving(self) -> None:
         """Stop receiving. The module's docstring says why this comes some time before the client is deleted."""
-        for client in self._clients.values():
+        for client in self.clients.values():
             self._callbacks += gc.get_referents(client)
             client.cancel_callback()
 
     def delete_clients(self) -> None:
         """Delete every client."""
-        for system in list(self._clients):
+        for system in list(self.clients):
             self.delete_client(system)
-
-    def has_client(self, backend: int) -> bool:
-        """Whether we have a client at that system."""
-        return backend in self._clients
-
-    def _mark_closed(self) -> None:
-        self.open_client, self._target, self.title = None, "", ""
 
     def _client(self, system: int) -> RtMidiClient | None:
         pauses = RETRY_PAUSES_S if system == self._backends.jack else (0.0,)
         for pause in pauses:
-            if system in self._clients:
+            if system in self.clients:
                 break
             with contextlib.suppress(self._backends.rtmidi.RtMidiError):  # the system does not run
-                self._clients[system] = self._make_client(system)
+                self.clients[system] = self._make_client(system)
                 break
             time.sleep(pause)
-        return self._clients.get(system)
+        return self.clients.get(system)
 
-    def _choose_port(self) -> PortInfo:
-        ports = self.available_ports()
+    def _choose_port(self) -> tuple[int, int, str]:
+        """The system of the requested real port, its index in that system's list, and its name."""
+        clients = [(system, self._client(system)) for system in self._backends.running()]
+        listed = [(system, client.get_ports()) for system, client in clients if client is not None]
+        if not listed:
+            raise Unavailable(f"{self.key}: {no_backend_message()}")
+        ports = [(system, index, name) for system, names in listed for index, name in enumerate(names)]
+        ports = [port for port in ports if not is_own_port(port[2], self._backends.client)]
         if self.wanted == AUTO and ports:
             return ports[0]
-        names = [port.name for port in ports]
+        names = [name for _, _, name in ports]
         found = [ports[n] for n in match_ports(self.wanted, names)]
         if not found:
             guess = nearest_port_name(self.wanted, names)
@@ -280,16 +235,16 @@ class MidiPort:
             ports_text = f"(the ports are: {quoted_names(names)})"
             raise Unavailable(f"{self.key}: no port is called '{self.wanted}'{meant} {ports_text}")
         # Only those of the first system: a port at ALSA and one at JACK may be the same device.
-        same = [port for port in found if port.backend == found[0].backend]
+        same = [port for port in found if port[0] == found[0][0]]
         if len(same) > 1:
-            matches = quoted_names([port.name for port in same])
+            matches = quoted_names([name for _, _, name in same])
             raise Unavailable(f"{self.key}: '{self.wanted}' matches {matches}: write more of the name")
         return same[0]
 
     def _mark_open(self, backend: int, target: str) -> None:
-        self.open_client, self._target = self._clients[backend], target
+        self.open_client, self._target = self.clients[backend], target
         self.title = f"{target or self._own_name} ({self._backends.backend_name(backend)})"
-        for other in [other for other in self._clients if other != backend]:
+        for other in [other for other in self.clients if other != backend]:
             self.delete_client(other)
 
 

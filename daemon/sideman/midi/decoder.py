@@ -15,10 +15,7 @@ from collections.abc import Iterable, Iterator
 from sideman.core import events
 
 _STATUS, _SYSTEM, _REAL_TIME = 0x80, 0xF0, 0xF8
-_ONE_DATA_BYTE = (
-    events.PROGRAM_CHANGE,
-    0xD0,
-)  # the second is channel pressure; all other channel messages have two
+_ONE_DATA_BYTE = (events.PROGRAM_CHANGE, 0xD0)  # 0xD0 is channel pressure; all other channel messages have two
 
 
 class MidiDecoder:

@@ -20,8 +20,7 @@ def match_ports(wanted: str, names: Sequence[str]) -> list[int]:
         lambda name: _without_numbers(wanted) == _without_numbers(name),
         lambda name: wanted.casefold() in name.casefold(),
     ):
-        found = [n for n, name in enumerate(names) if matches(name)]
-        if found:
+        if found := [n for n, name in enumerate(names) if matches(name)]:
             return found
     return []
 

@@ -93,10 +93,9 @@ class MidiPorts:
     def input_period_s(self) -> float:
         """The period in which the input delivers messages (JACK); 0 if it delivers each at once."""
         port, backends = self._ports.get(INPUT), self._backends
-        server = backends.server if backends else None
-        if not port or not backends or not server or server.has_died or not port.has_client(backends.jack):
-            return 0.0
-        return server.period_s
+        if port and backends and (server := backends.server) and not server.has_died and backends.jack in port.clients:
+            return server.period_s
+        return 0.0
 
     @property
     def status_text(self) -> str:
@@ -159,7 +158,9 @@ class MidiPorts:
         port = self._ports.get(key)
         if port is None:
             return NO_PORT
-        return port.title or (IN_PROCESS if port.wanted == AUTO else f"waiting for '{port.wanted}'")
+        if port.open_client is not None:
+            return port.title
+        return IN_PROCESS if port.wanted == AUTO else f"waiting for '{port.wanted}'"
 
     def _open_port(self, port: MidiPort) -> None:
         port.open()
@@ -168,7 +169,7 @@ class MidiPorts:
             with self._lock:
                 self._output_client, self._failure = port.open_client, ""
         others, backends = self._ports.values(), self._backends
-        if backends and not any(other.open_client is None or other.has_client(backends.jack) for other in others):
+        if backends and not any(other.open_client is None or backends.jack in other.clients for other in others):
             backends.stop_watching()  # every requested port was found elsewhere than at JACK
 
     def _check_stalled_server(self) -> Iterator[PortChanged]:
@@ -210,7 +211,7 @@ class MidiPorts:
     def _reopen_ports(self) -> Iterator[PortChanged]:
         """Look for the requested ports that are not open."""
         if self._backends is not None:
-            self._backends.forget_server_probe()
+            self._backends.server_probed = False
         for port in self._ports.values():
             if port.open_client is not None:
                 continue

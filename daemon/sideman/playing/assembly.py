@@ -68,7 +68,7 @@ def make_network(engine: str, weights: Weights) -> Network:
     if engine == "numpy":
         return NumpyNetwork(weights)
     try:
-        module: Any = importlib.import_module("sideman_models.network.keras_model")
+        module = importlib.import_module("sideman_models.network.keras_model")
     except ImportError as error:
         raise Unavailable(f"model.engine: tensorflow is not installed here ({error}); set it to numpy") from error
     made: Network = module.TensorFlowNetwork(weights)
@@ -108,9 +108,9 @@ def resumed_engine(
 def state_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
     """Return what `resumed_engine` needs: the network's state, the beat at `second`, the seed and the bundle."""
     beat = min(max(engine.timeline.top, engine.beat_at(second)), engine.timeline.end)
-    origin = {
+    return {
         "weights": performance.bundle.fingerprint,
         "seed": engine.improviser.random_source.seed,
         "beat": beat - engine.timeline.top,
+        **engine.improviser.export_state(beat * TICKS_PER_QUARTER),
     }
-    return {**origin, **engine.improviser.export_state(beat * TICKS_PER_QUARTER)}

@@ -49,9 +49,7 @@ class Player:
         self.snapshot = engine.snapshot(clock.now())
         self.sends_at = math.inf
         self.wake_count = 0
-        self._output = output
-        self._clock = clock
-        self._on_report = on_report
+        self._output, self._clock, self._on_report = output, clock, on_report
         self._played_to_s = -math.inf  # the second up to which the engine has played
         self._stopping = False
         self._garbage_pending = False  # a bar has passed since garbage was collected
@@ -88,7 +86,13 @@ class Player:
 
     def _wake_once(self, deadline: float) -> None:
         self.sends_at = deadline
-        now = self._wait(min(deadline, self._now() + MAX_SLEEP_S))
+        until = min(deadline, self._now() + MAX_SLEEP_S)
+        arrival = self._clock.wait(until - WAKE_AHEAD_S)
+        now = self._now()
+        if arrival is None:
+            now = max(now, self._clock.woken_at(until))
+        else:
+            self._receive(arrival, now)
         if self._stopping:
             return  # no more notes are to be played or chosen
         self._play_until(now)
@@ -104,15 +108,6 @@ class Player:
         self._on_report(events.Advanced(now, self.engine.beat_at(now), prepared=idle))
         self.snapshot = self.engine.snapshot(now)
         self.wake_count += 1
-
-    def _wait(self, until: float) -> float:
-        """Take in an arrival, or wait until just before `until`; returns the second up to which to play."""
-        arrival = self._clock.wait(until - WAKE_AHEAD_S)
-        now = self._now()
-        if arrival is None:
-            return max(now, self._clock.woken_at(until))
-        self._receive(arrival, now)
-        return now
 
     def _now(self) -> float:
         """Return the second of the clock, but at least the second up to which the engine has played."""

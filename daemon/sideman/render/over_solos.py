@@ -27,9 +27,7 @@ from sideman_models.network.lstm import NumpyNetwork
 RENDER_SETTINGS = Settings(play=PlaySettings(rate="phrase"))
 
 
-def play_over_solos(
-    bundle: Bundle, solos: Sequence[Solo], choruses: int, seed: int = 0, settings: Settings = RENDER_SETTINGS
-) -> Iterator[Piece]:
+def play_over_solos(bundle: Bundle, solos: Sequence[Solo], choruses: int, seed: int = 0) -> Iterator[Piece]:
     """Play `choruses` choruses, each over the chords of one solo, one solo after the other.
 
     A chorus has the length of its solo. Each starts with a new engine, and with the next seed from `seed` on.
@@ -38,7 +36,8 @@ def play_over_solos(
     for number in range(choruses if solos else 0):
         solo = solos[number % len(solos)]
         chart = chart_of_solo(solo)
-        engine = Performance(settings, chart, bundle, network, seed + number).make_engine(0.0, beats=chart.length)
+        performance = Performance(RENDER_SETTINGS, chart, bundle, network, seed + number)
+        engine = performance.make_engine(0.0, beats=chart.length)
         bars = [due.item for due in play_through(engine) if isinstance(due.item, BarPlayed)]
         notes = [
             LineNote(each.tick, each.tick + each.length, each.pitch, True if each.value.interval is None else None)

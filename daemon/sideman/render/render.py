@@ -12,7 +12,7 @@ from msgspec import Struct
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
 from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn, ProgramChange, Voice
-from sideman.core.settings.schema import MidiSettings, PlaySettings, Settings
+from sideman.core.settings.schema import PlaySettings, Settings
 from sideman.core.settings.voices import VOICES, voice_of_channel
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
@@ -67,16 +67,13 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
     events = [*((0.0, event) for event in engine.sound_setup()), *played]
     tracks: dict[Voice, list[tuple[float, MidiEvent]]] = {name: [] for name in VOICES}
     for beat, event in events:
-        tracks[_voice_of(event, settings.midi)].append((beat, event))
+        voice = voice_of_channel(event.channel, settings.midi) if isinstance(event, NoteOn | NoteOff) else "solo"
+        tracks[voice].append((beat, event))
     solo = tuple(tracks.pop("solo"))
     extra_tracks = [(name, [(0.0, _program_of(name, settings)), *track]) for name, track in tracks.items() if track]
     bpm, symbols = settings.tempo.bpm, chord_symbols(chart, beats)
     midi = midi_file_bytes(solo, bpm, meter_changes(chart, beats), beats, name, symbols, extra_tracks)
     return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi)
-
-
-def _voice_of(event: MidiEvent, midi: MidiSettings) -> Voice:
-    return voice_of_channel(event.channel, midi) if isinstance(event, NoteOn | NoteOff) else "solo"
 
 
 def _program_of(voice: Voice, settings: Settings) -> MidiEvent:

@@ -20,16 +20,11 @@ EXECUTABLE = "fluidsynth"
 SAMPLE_RATE = 44_100
 _FRAME_BYTES = 4  # two channels of 16 bits
 _HEADER_BYTES = 44
-_FONT_FOLDERS = (
-    "/usr/share/sounds/sf2",
-    "/usr/share/soundfonts",
-    "/usr/share/sounds/sf3",
-    "/usr/local/share/sounds/sf2",
-    "/usr/local/share/soundfonts",
-    "/usr/local/share/fluidsynth/sf2",
-    "/opt/homebrew/share/soundfonts",
-    "/opt/homebrew/share/fluid-synth/sf2",
-)
+_FONT_FOLDERS = {
+    "/usr/share": ("sounds/sf2", "soundfonts", "sounds/sf3"),
+    "/usr/local/share": ("sounds/sf2", "soundfonts", "fluidsynth/sf2"),
+    "/opt/homebrew/share": ("soundfonts", "fluid-synth/sf2"),
+}
 _SUFFIXES = (".sf2", ".sf3")
 _PREFERRED_FONTS = ("default", "fluidr3_gm", "generaluser", "timgm6mb")
 
@@ -103,17 +98,17 @@ def _file_head(path: Path) -> bytes:
 def _font_folders() -> list[Path]:
     """The folders that may have sound fonts, the user's own first."""
     data = os.environ.get("XDG_DATA_HOME") or str(resources.expand_user("~/.local/share"))
-    return [*(Path(data, name) for name in ("sounds/sf2", "soundfonts")), *map(Path, _FONT_FOLDERS)]
+    folders = {data: ("sounds/sf2", "soundfonts"), **_FONT_FOLDERS}
+    return [Path(base, name) for base, names in folders.items() for name in names]
 
 
 def _find_fonts() -> Iterator[Path]:
     """All sound fonts, folder by folder; the well-known ones with all instruments first."""
 
-    def rank(path: Path) -> tuple[int, str]:
+    def rank(path: Path) -> tuple[list[bool], str]:
         name = path.name.lower()
-        ranks = (rank for rank, start in enumerate(_PREFERRED_FONTS) if name.startswith(start))
-        return next(ranks, len(_PREFERRED_FONTS)), name
+        return [not name.startswith(start) for start in _PREFERRED_FONTS], name
 
     for folder in _font_folders():
-        found = [path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES] if folder.is_dir() else []
+        found = [path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES]
         yield from filter(_is_font, sorted(found, key=rank))
