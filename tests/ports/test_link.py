@@ -16,8 +16,7 @@ import pytest
 from ports.conftest import LONG, Dump, Jackd, Others, until
 from sideman.core.errors import Unavailable
 from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend, ProgramChange
-from sideman.midi.backends import list_ports
-from sideman.midi.ports import MidiPorts, PortChanged, PortRequest
+from sideman.midi.ports import MidiPorts, PortChanged, PortRequest, list_ports
 
 pytestmark = pytest.mark.ports
 Open = Callable[..., MidiPorts]
@@ -314,9 +313,7 @@ def test_closing_when_jack_is_dead(only_jack: Jackd, link: Open) -> None:
 def test_jack_period_is_known(only_jack: Jackd, link: Open) -> None:
     """Guards against: the last notes are lost at a server with long periods."""
     opened = link()
-    assert opened._backends is not None
-    assert opened._backends.server is not None
-    assert opened._backends.server.period_s == pytest.approx(only_jack.period)
+    assert opened.input_period_s == pytest.approx(only_jack.period)
 
 
 def test_no_file_is_left_open(only_jack: Jackd, others: Others) -> None:

@@ -23,8 +23,7 @@ from sideman.config.yaml import set_key
 from sideman.core.errors import Unavailable, UsageError
 from sideman.core.events import NoteOff, NoteOn, encode
 from sideman.core.settings.schema import MidiSettings
-from sideman.midi.backends import AUTO
-from sideman.midi.ports import NO_PORT, MidiPorts, PortRequest
+from sideman.midi.ports import AUTO, NO_PORT, MidiPorts, PortRequest
 from sideman.playing.inbox import Clock, Inbox
 from sideman.playing.player import MidiOutput
 

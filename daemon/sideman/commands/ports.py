@@ -7,8 +7,8 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 
-from sideman.midi.backends import BackendPorts, list_ports, no_backend_message
-from sideman.midi.ports import IN_PROCESS
+from sideman.midi.drivers import no_system_message
+from sideman.midi.ports import IN_PROCESS, SystemPorts, list_ports
 
 CLIENT = "sideman"
 
@@ -24,14 +24,14 @@ def run(args: argparse.Namespace) -> int:
     output = _auto_choice(listings, f"{CLIENT}:out", lambda one: one.outputs)
     input_ = _auto_choice(listings, f"{CLIENT}-in:in", lambda one: one.inputs)
     if args.json:
-        systems = [{"name": one.backend, "outputs": list(one.outputs), "inputs": list(one.inputs)} for one in listings]
+        systems = [{"name": one.system, "outputs": list(one.outputs), "inputs": list(one.inputs)} for one in listings]
         print(
             json.dumps({"systems": systems, "auto": {"output": output, "input": input_}}, indent=2, ensure_ascii=False)
         )
         return 0
-    lines = [] if listings else [no_backend_message()]
+    lines = [] if listings else [no_system_message()]
     for one in listings:
-        lines += [one.backend, *_port_lines("outputs", one.outputs), *_port_lines("inputs", one.inputs)]
+        lines += [one.system, *_port_lines("outputs", one.outputs), *_port_lines("inputs", one.inputs)]
     print("\n".join([*lines, f"auto would choose: output {output}, input {input_}"]))
     return 0
 
@@ -40,8 +40,8 @@ def _port_lines(title: str, names: Sequence[str]) -> list[str]:
     return [f"  {title if n == 0 else '':8} {name}" for n, name in enumerate(names or ["none"])]
 
 
-def _auto_choice(systems: list[BackendPorts], own_name: str, names: Callable[[BackendPorts], Sequence[str]]) -> str:
-    """The first virtual port, which we call `own_name`, else the first real port, as `MidiPort.open` chooses."""
-    virtual = [f"{own_name} ({one.backend})" for one in systems if one.has_virtual_ports]
-    real = [f"{name} ({one.backend})" for one in systems for name in names(one)]
+def _auto_choice(systems: list[SystemPorts], own_name: str, names: Callable[[SystemPorts], Sequence[str]]) -> str:
+    """The first virtual port, which we call `own_name`, else the first real port, as `MidiPorts` chooses."""
+    virtual = [f"{own_name} ({one.system})" for one in systems if one.has_virtual_ports]
+    real = [f"{name} ({one.system})" for one in systems for name in names(one)]
     return next(iter(virtual + real), IN_PROCESS)

@@ -17,7 +17,7 @@ def match_ports(wanted: str, names: Sequence[str]) -> list[int]:
     """
     for matches in (
         lambda name: wanted == name,
-        lambda name: _without_numbers(wanted) == _without_numbers(name),
+        lambda name: same_port(wanted, name),
         lambda name: wanted.casefold() in name.casefold(),
     ):
         if found := [n for n, name in enumerate(names) if matches(name)]:
@@ -35,8 +35,16 @@ def nearest_port_name(wanted: str, names: Sequence[str]) -> str | None:
 
 
 def is_own_port(name: str, client: str) -> bool:
-    """Whether a port belongs to us, or to another sideman of the same name (JACK appends -01)."""
-    return re.match(rf"{re.escape(client)}(-in)?(-\d+)?:", name) is not None
+    """Whether a port belongs to us, or to another sideman of the same name (JACK appends -01); not to `sideman-2`."""
+    return re.match(rf"{re.escape(client)}(-in)?(-\d\d)?:", name) is not None
+
+
+def same_port(name: str, other: str) -> bool:
+    """Whether two names are those of one port: the numbers that a system appends change when a device comes back.
+
+    ALSA appends client and port (` 24:0`), PipeWire's bridge to JACK the client in brackets (` [24]`).
+    """
+    return _without_numbers(name) == _without_numbers(other)
 
 
 def quoted_names(names: Sequence[str]) -> str:
@@ -45,4 +53,4 @@ def quoted_names(names: Sequence[str]) -> str:
 
 
 def _without_numbers(name: str) -> str:
-    return re.sub(r" \d+:\d+$", "", name)
+    return re.sub(r" \d+:\d+$| ?\[\d+\]", "", name)

@@ -25,7 +25,7 @@ from sideman.service.wakeup import Wakeup
 if TYPE_CHECKING:
     from sideman.sound.live import LiveSynth  # loaded only with --sound
 
-POLL_INTERVAL_S = 1.0
+POLL_INTERVAL_S = 0.4  # a device that was away for a moment is heard again within a second
 CLOCK_REPORT_INTERVAL_S = 0.2
 QUIET_BEFORE_NOTE_S, SEND_TIME_S = 0.003, 0.0005
 
