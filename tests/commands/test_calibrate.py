@@ -115,6 +115,9 @@ LAID_OUT = {
     'play:\n  "offset_ms": 4\n': 'play:\n  "offset_ms": -7\n',
     "tempo: {bpm: 90}\n...\n": None,
     "{tempo: {bpm: 90}}\n": None,
+    "\r\n\n    play.offset_ms: 3\n": None,
+    "# by ear\rplay.offset_ms: 3\n": None,
+    "# by ear\u2028\nplay.offset_ms: 3\r\n": None,
 }
 
 

@@ -87,10 +87,11 @@ def test_other_files_among_the_takes_are_listed_and_not_touched(
     run("list")
     _, *strange, row = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in strange] == ["2001-folder", "2001-link", "2001-pipe"]
-    assert all("not a plain file" in line for line in strange)
+    problems = ("a folder, not a file", "a link to nothing", "not a plain file; save its content to a file first")
+    assert all(line.endswith(problem) for line, problem in zip(strange, problems, strict=True))
     assert row.startswith(take.name)
-    for name in ("2001-folder", "2001-link", "2001-pipe"):
-        with pytest.raises(UnreadableInput, match="not a plain file"):
+    for name, problem in zip(("2001-folder", "2001-link", "2001-pipe"), problems, strict=True):
+        with pytest.raises(UnreadableInput if name == "2001-pipe" else NoSuchInput, match=problem):
             run("show", name)
     with pytest.raises(UsageError, match="a folder"):
         run("delete", "2001-folder")

@@ -25,9 +25,8 @@ def run(args: argparse.Namespace) -> int:
     input_ = _auto_choice(listings, f"{CLIENT}-in:in", lambda one: one.inputs)
     if args.json:
         systems = [{"name": one.backend, "outputs": list(one.outputs), "inputs": list(one.inputs)} for one in listings]
-        print(
-            json.dumps({"systems": systems, "auto": {"output": output, "input": input_}}, indent=2, ensure_ascii=False)
-        )
+        auto = {"output": output, "input": input_}
+        print(json.dumps({"systems": systems, "auto": auto}, indent=2, ensure_ascii=False))
         return 0
     lines = [] if listings else [no_backend_message()]
     for one in listings:

@@ -42,28 +42,25 @@ _STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LON
 _log = logging.getLogger(__name__)
 
 
-class ControlApi:
-    """Answers requests to a daemon that plays `chart` with settings read from `sources`.
+class ControlApi(Struct, dict=True):
+    """Answers requests to a daemon that starts with `chart`, and with settings read from `sources`.
 
     `put` leaves a command for the player, and `now` is a clock that never goes back. `snapshot` returns the player's
     latest snapshot and `describe_daemon` what else belongs to the status. `keep_take` saves the last minutes and
     returns the path of the MIDI file.
     """
 
-    def __init__(
-        self,
-        put: Callable[[events.Command], None],
-        now: Callable[[], float],
-        snapshot: Callable[[], Snapshot],
-        chart: Chart,
-        sources: SettingsSources,
-        describe_daemon: Callable[[], protocol.DaemonInfo],
-        keep_take: Callable[[], str],
-    ) -> None:
-        self.put, self.now, self.snapshot = put, now, snapshot
-        self.describe_daemon, self.keep_take = describe_daemon, keep_take
-        self._started_s = now()
-        self._settings_api = _SettingsApi(self.put, self.snapshot().settings, chart, sources)
+    put: Callable[[events.Command], None]
+    now: Callable[[], float]
+    snapshot: Callable[[], Snapshot]
+    chart: Chart
+    sources: SettingsSources
+    describe_daemon: Callable[[], protocol.DaemonInfo]
+    keep_take: Callable[[], str]
+
+    def __post_init__(self) -> None:
+        self._started_s = self.now()
+        self._settings_api = _SettingsApi(self.put, self.snapshot().settings, self.chart, self.sources)
         self._requested_mode: ModeName | None = None  # until it takes effect at its bar line
         self._mode_before_mute: ModeName | None = None  # while muted
         self._off_confirmed = False  # the player has reported mode 'off' since it was muted
@@ -128,7 +125,7 @@ class ControlApi:
         """Return the present status."""
         now, snapshot = self.now(), self.snapshot()
         beats_ahead = snapshot.beats_since(now)
-        chart, _ = snapshot.chart_position(beats_ahead)
+        chart = snapshot.chart_span(beats_ahead)[0].chart
         return protocol.Status(
             **asdict(self.describe_daemon()),
             **{**asdict(beat_event(snapshot, beats_ahead)), "beat": round(snapshot.beat + beats_ahead, 3)},
@@ -177,7 +174,7 @@ class ControlApi:
 
 def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
     """Return the place in the music `beats_ahead` after the snapshot, its chords as the player reads them."""
-    chart, place = snapshot.chart_position(beats_ahead)
+    span, place = snapshot.chart_span(beats_ahead)
     reached = max(0.0, reached_beat(place))
     chord, next_chord = snapshot.chord_and_next(beats_ahead)
     transpose = snapshot.settings.midi.transpose
@@ -185,8 +182,8 @@ def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
         beat=round(snapshot.beat + beats_ahead),
         bar=snapshot.bar_number(beats_ahead),
         top=round(snapshot.beat + beats_ahead - place, 4),
-        form_bar=chart.bar_at(reached)[0] % len(chart.bars) + 1,
-        chorus=int(reached // chart.length) + 1,
+        form_bar=span.chart.bar_at(reached)[0] % len(span.chart.bars) + 1,
+        chorus=int(reached // span.chart.length) + 1,
         chord=format_chord(chord, transpose),
         next_chord=format_chord(next_chord, transpose),
     )
