@@ -163,11 +163,10 @@ class WrittenChart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     @classmethod
     def of(cls, chart: Chart) -> Self:
         """The form of a chart."""
-        before = [chart.meter, *(bar.meter for bar in chart.bars)]
         return cls(
             meter=str(chart.meter),
             bars=tuple(tuple((at, chord.text) for at, chord in bar.chords) for bar in chart.bars),
-            meters=tuple((at, str(bar.meter)) for at, bar in enumerate(chart.bars) if bar.meter != before[at]),
+            meters=tuple((chart.bar_at(beat)[0], str(meter)) for beat, meter in chart.meters[1:]),
             about=msgspec.convert(chart.info, WrittenInfo, from_attributes=True),
         )
 
