@@ -47,7 +47,7 @@ class EventFeed:
         """Return what a new client has to know first."""
         status = self._api.status()
         yield _chart_event(self._snapshot().chart_span()[0].chart, self._api.settings.midi.transpose)
-        self._ports = self._ports or status.ports  # other clients may still have to get to know that they have changed
+        self._ports = self._ports or status.ports  # a change is still to be sent to the other clients
         yield protocol.PortsEvent(status.ports)
         yield protocol.StatusEvent(*astuple(status))
 
