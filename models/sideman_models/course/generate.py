@@ -215,10 +215,7 @@ def chord_from_pitches(pitches: tuple[int, ...]) -> Chord:
 
 
 def _accompany_bar(chords: BarChords, start: int) -> Iterator[SoundingPitches]:
-    """Yield the chords of a bar that begins at tick `start`.
-
-    Chords that start together are one, and each lasts until the next one.
-    """
+    """Yield the chords of a bar from tick `start` on: those that start together are one, until the next one."""
     onsets = sorted({round(beats * TICKS_PER_QUARTER) for beats, _ in chords})
     for onset, end in pairwise([*onsets, BAR_TICKS]):
         together = {pitch for beats, group in chords for pitch in group if round(beats * TICKS_PER_QUARTER) == onset}

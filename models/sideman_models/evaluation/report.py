@@ -256,10 +256,7 @@ def measure_baselines(
 def with_played_music(
     report: EvaluationReport, pieces: Sequence[Piece], training: Sequence[Piece], played: Sequence[Piece], seed: int = 0
 ) -> EvaluationReport:
-    """Return the report with statistics of `played`, the music of the network, and what it copies.
-
-    It is compared with `pieces`, and with `training` for copying.
-    """
+    """Return the report with statistics of `played` beside `pieces`, and with what it copies from `training`."""
     return replace(
         report,
         choruses=len(played),

@@ -131,10 +131,7 @@ def jensen_shannon_distance(one: Counter[Outcome], other: Counter[Outcome]) -> f
 
 
 def half_distances(pieces: Sequence[Piece], seed: int = 0) -> dict[str, float | None]:
-    """Return for each statistic the median distance between two random halves of the titles.
-
-    None: there are fewer than two titles, or the statistic is empty.
-    """
+    """Return by statistic the median distance of random halves of the titles (None: empty, or under two titles)."""
     titles = sorted({piece.title for piece in pieces})
     by_title = [count_statistics([piece for piece in pieces if piece.title == title]) for title in titles]
     medians: dict[str, float | None] = dict.fromkeys(STATISTICS)

@@ -60,7 +60,8 @@ class PieceEncoder:
         kept = [step for step, index in enumerate(nearest) if index is not None]
         mapped = sum(self.vocabulary.index_of(value) is None for value in piece.values)
         places = [piece.places[step] for step in kept] if piece.places is not None else []
-        clashes = [self._clash_row(clash_mask_at(self.vocabulary, place)) for place in places] or [0] * len(kept)
+        sets = (clash_mask_at(self.vocabulary, place).tobytes() for place in places)
+        clashes = [self._clash_rows.setdefault(flags, len(self._clash_rows)) for flags in sets] or [0] * len(kept)
         rows = np.array([self.context.active_rows(place) for place in places], np.int32)
         indices = np.array([nearest[step] for step in kept], np.int32)
         context_rows = rows.reshape(len(kept), self.context.max_active)
@@ -72,6 +73,3 @@ class PieceEncoder:
         Call it when all pieces are encoded: the table grows with every piece, and `clash_rows` point into it.
         """
         return np.array([np.frombuffer(flags, np.bool_) for flags in self._clash_rows])
-
-    def _clash_row(self, clash: Flags) -> int:
-        return self._clash_rows.setdefault(clash.tobytes(), len(self._clash_rows))

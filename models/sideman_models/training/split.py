@@ -49,10 +49,7 @@ FIXED_TENTH = SplitRule("a tenth of all titles, by a hash of the title that neve
 
 
 def read_split_rule(facts: Mapping[str, Any], source: object) -> SplitRule:
-    """Return the rule in the facts of a bundle, or the fixed tenth if they have none.
-
-    Raises `BundleError`, which names `source`, the path of the facts, if it is not a rule.
-    """
+    """Return a bundle's rule, or without one the fixed tenth. Raises `BundleError`, which names `source`, its path."""
     rule = facts.get(SPLIT_RULE_KEY)
     try:
         return FIXED_TENTH if rule is None else msgspec.convert(rule, SplitRule)
