@@ -256,11 +256,7 @@ def generate_names(name_model: NameModel, seed: int) -> Iterator[str]:
 
 
 def train_name_model(
-    path: Path,
-    source: str,
-    command: str,
-    iterations: int = ITERATIONS,
-    report: Callable[[int, float, NameModel], None] | None = None,
+    path: Path, source: str, command: str, iterations: int, report: Callable[[int, float, NameModel], None]
 ) -> NameModel:
     """Train a model of the names in the file `path`.
 
@@ -274,8 +270,7 @@ def train_name_model(
 
     def remember(iteration: int, loss: float, parameters: Parameters) -> None:
         losses[str(iteration)] = round(loss, 6)
-        if report is not None:
-            report(iteration, loss, NameModel(letters, parameters))
+        report(iteration, loss, NameModel(letters, parameters))
 
     parameters = model(names, ix_to_char, char_to_ix, iterations, report=remember)
     facts = {

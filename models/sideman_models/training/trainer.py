@@ -84,12 +84,7 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        start: FactoredParameters,
-        parts: Floats,
-        clash_table: Flags,
-        strategy: Strategy | None = None,
+        self, recipe: Recipe, start: FactoredParameters, parts: Floats, clash_table: Flags, strategy: Strategy = None
     ) -> None:
         self.recipe = recipe
         self.n_context = int(start.context.shape[0])
