@@ -25,7 +25,7 @@ from sideman_models.course.corpus import BEATS_PER_BAR, tone_kind
 from sideman_models.course.rnn import Array
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import TONE_KINDS, Chord, Quality, pitch_name
-from sideman_models.music.smoothing import ORIGINAL_RULES, SmoothingRules
+from sideman_models.music.smoothing import ORIGINAL_RULES, SmoothingRules, is_repeated_too_often
 from sideman_models.music.values import TICKS_PER_QUARTER, Value, choose_pitch, parse_value
 from sideman_models.network.lstm import Floats, LstmState, Network, softmax
 
@@ -194,7 +194,7 @@ def _play_solo(
             LOWEST_PITCH,
             HIGHEST_PITCH,
             draw=random_source.random(),
-            avoid=rules.repeated_too_often(previous_pitch, repeats),
+            avoid=previous_pitch if is_repeated_too_often(repeats, rules.repetition) else None,
             max_leap=rules.leap,
         )
         if pitch is not None:  # without a tone of the value's kind over the chord, the value is a rest

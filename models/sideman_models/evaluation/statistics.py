@@ -63,10 +63,7 @@ def _bin_of(number: float, bounds: Sequence[int]) -> int:
 
 
 def phrases(piece: Piece) -> Iterator[slice]:
-    """Yield the slice of each phrase: from its first note to its last, with the rests between them.
-
-    A phrase begins at the first note, and at each note without an interval.
-    """
+    """Yield the slice of each phrase, first to last note. It begins at the first note or one without an interval."""
     notes = [at for at, value in enumerate(piece.values) if value.kind != "R"]
     firsts = [number for number, at in enumerate(notes) if number == 0 or piece.values[at].interval is None]
     for first, end in pairwise([*firsts, len(notes)]):

@@ -50,10 +50,7 @@ class PieceEncoder:
         self._clash_rows = {bytes(len(vocabulary)): 0}  # the row of each set, whose key is its flags, a byte each
 
     def encode(self, piece: Piece) -> EncodedPiece:
-        """Encode a piece. Raises `CorpusError` if the context needs chords and the piece has none.
-
-        A value without a nearest value in the vocabulary is left out.
-        """
+        """Encode a piece. A value without a nearest one is left out. Raises `CorpusError` if it lacks needed chords."""
         if piece.places is None and self.context.n_rows:
             raise CorpusError(f"{piece.title}: its values come without chords, but this network needs them as context")
         nearest = [self.vocabulary.nearest_index(value) for value in piece.values]

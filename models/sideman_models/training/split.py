@@ -39,10 +39,6 @@ class SplitRule(msgspec.Struct, frozen=True, omit_defaults=True, rename={"descri
             return title_sha256(title).hex() in self.titles
         return is_held_out(title) if self.share is None else title_hash_number(title) / (1 << 32) < self.share
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the rule as plain JSON, for the facts of a bundle; `read_split_rule` reads it."""
-        return dict(msgspec.to_builtins(self))
-
 
 FIXED_TENTH = SplitRule("a tenth of all titles, by a hash of the title that never changes")
 """The default rule: see `is_held_out`."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import tensorflow as tf
 from msgspec import Struct
@@ -275,8 +276,7 @@ def _known_before_messages(corpus: Corpus, base: Bundle | None, split: Split) ->
 
 def device_name() -> str:
     """Return what TensorFlow computes on: 'the CPU', or 'the GPU' with its name."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
+    if not (gpus := tf.config.list_physical_devices("GPU")):
         return "the CPU"
     return f"the GPU ({tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name)})"
 
@@ -295,7 +295,7 @@ def _bundle_facts(
         "licence": job.licence,
         "trained_on": {"pieces": len(music.training), "values": sum(map(len, music.training))},
         "kept_back": music.split.rule.description,
-        SPLIT_RULE_KEY: music.split.rule.as_json(),
+        SPLIT_RULE_KEY: msgspec.to_builtins(music.split.rule),
         "recipe": asdict(job.recipe),
         "epochs": len(training.epochs),
         "best_epoch": best.number,

@@ -88,10 +88,7 @@ def chords_from_accompaniment(parts: Sequence[MidiPart], melody: MidiPart, line:
 
 
 def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]]) -> SymbolChords | None:
-    """Return the chords of the text events, or None if no kind of events on a track is chord symbols.
-
-    If there are several, the one with the most events is used.
-    """
+    """Return the chords of the largest group (kind and track) of text events that is chord symbols, or None."""
     groups: dict[tuple[int, str], list[TextEvent]] = defaultdict(list)
     for number, track in tracks:
         for text in track.texts:
