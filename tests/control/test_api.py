@@ -260,7 +260,7 @@ def configured(home: Path) -> ControlScene:
     (folder / "config.yaml").write_text("play:\n  gate: 0.6\ntempo:\n  bpm: 100\n")
     sources = SettingsSources("mine", None, {"play.density": WrittenValue(2, "--set")})
     scene = control_scene(sources)
-    scene.api._settings_api.settings = scene.engine.live.settings = sources.read()
+    scene.api.settings_api.settings = scene.engine.live.settings = sources.read()
     return scene
 
 

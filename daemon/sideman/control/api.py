@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class ControlApi(Struct, dict=True):
-    """Answers requests to a daemon that starts with `chart`, and with settings read from `sources`.
+    """Answers requests to a daemon; those about settings are answered by `settings_api`.
 
     `put` leaves a command for the player, and `now` is a clock that never goes back. `snapshot` returns the player's
     latest snapshot and `describe_daemon` what else belongs to the status. `keep_take` saves the last minutes and
@@ -53,23 +53,21 @@ class ControlApi(Struct, dict=True):
     put: Callable[[events.Command], None]
     now: Callable[[], float]
     snapshot: Callable[[], Snapshot]
-    chart: Chart
-    sources: SettingsSources
+    settings_api: SettingsApi
     describe_daemon: Callable[[], protocol.DaemonInfo]
     keep_take: Callable[[], str]
 
     def __post_init__(self) -> None:
         self._started_s = self.now()
-        self._settings_api = _SettingsApi(self.put, self.snapshot().settings, self.chart, self.sources)
         self._requested_mode: ModeName | None = None  # until it takes effect at its bar line
         self._mode_before_mute: ModeName | None = None  # while muted
         self._off_confirmed = False  # the player has reported mode 'off' since it was muted
         self._handlers: dict[type[Request], Callable[[Any], object]] = {
             protocol.StatusRequest: lambda _: self.status(),
-            protocol.GetRequest: lambda request: self._settings_api.describe(request.key),
-            protocol.SetRequest: lambda request: self._settings_api.set(request.key, request.value),
-            protocol.PresetRequest: lambda request: self._settings_api.apply_preset(request.name),
-            protocol.ReloadRequest: lambda _: self._settings_api.reload(),
+            protocol.GetRequest: lambda request: self.settings_api.describe(request.key),
+            protocol.SetRequest: lambda request: self.settings_api.set(request.key, request.value),
+            protocol.PresetRequest: lambda request: self.settings_api.apply_preset(request.name),
+            protocol.ReloadRequest: lambda _: self.settings_api.reload(),
             protocol.ModeRequest: self._change_mode,
             protocol.MuteRequest: self._mute,
             protocol.LearnRequest: self._learn,
@@ -82,7 +80,7 @@ class ControlApi(Struct, dict=True):
     @property
     def settings(self) -> Settings:
         """The settings that hold once all requested changes have taken effect."""
-        return self._settings_api.settings
+        return self.settings_api.settings
 
     def answer(self, request: Request) -> object:
         """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason."""
@@ -113,9 +111,9 @@ class ControlApi(Struct, dict=True):
         """Take over what the player reports as changed."""
         match report:
             case events.SettingsChanged(values):
-                self._settings_api.settings = with_values(self.settings, values)
+                self.settings_api.settings = with_values(self.settings, values)
             case events.ModeChanged(mode):
-                self._settings_api.settings = with_values(self.settings, [("play.mode", mode)])
+                self.settings_api.settings = with_values(self.settings, [("play.mode", mode)])
                 self._requested_mode = None
                 if self._off_confirmed and mode != "off":  # else the mode was requested before the mute
                     self._mode_before_mute = None
@@ -200,7 +198,7 @@ def next_note(snapshot: Snapshot) -> protocol.NextNote | None:
 # -- settings
 
 
-class _SettingsApi(Struct):
+class SettingsApi(Struct):
     """Answers requests about the `settings`, which were first read from `sources`, and the `chart` that they lead to.
 
     `put` leaves a command for the player. `last_preset` was applied last.

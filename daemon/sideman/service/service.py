@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from sideman import __version__
 from sideman.config.sources import SettingsSources
-from sideman.control.api import ControlApi
+from sideman.control.api import ControlApi, SettingsApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.control.protocol import DaemonInfo
@@ -171,9 +171,8 @@ class Service:
             clock = "internal" if self._clock_source is None else self._clock_source.status_text
             return DaemonInfo(__version__, name, performance.bundle.name, ports.status_text, clock)
 
-        api = ControlApi(
-            inbox.put, inbox.now, lambda: player.snapshot, performance.chart, self._sources, describe, recorder.keep
-        )
+        settings_api = SettingsApi(inbox.put, player.snapshot.settings, performance.chart, self._sources)
+        api = ControlApi(inbox.put, inbox.now, lambda: player.snapshot, settings_api, describe, recorder.keep)
         feed = EventFeed(api, lambda: player.snapshot)
         return ControlHub(api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at))
 
