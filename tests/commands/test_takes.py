@@ -23,7 +23,6 @@ from msgspec.structs import replace
 from sideman.commands import takes as command
 from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
 from sideman.core.events import BarPlayed, ChangeSettings
-from sideman.core.text import format_bar
 from sideman.takes.folder import OpenTake, TakeFolder
 from sideman.takes.journal import Journal
 from sideman_models.network.bundle import load_bundle
@@ -184,7 +183,7 @@ def test_a_take_is_shown_in_the_players_key(folder: TakeFolder, capsys: pytest.C
     bars = [report for report in reports if isinstance(report, BarPlayed)]
     keys = [-9, -9, -2, -2]
     assert [line for line in shown.splitlines() if line.startswith("bar ")] == [
-        format_bar(bar, key) for bar, key in zip(bars, keys, strict=True)
+        bar.text(key) for bar, key in zip(bars, keys, strict=True)
     ]
     assert "| Bm7 | E7 | Amaj7 | F#7alt |" in shown
     assert "\nbar 2 | E7 | " in shown

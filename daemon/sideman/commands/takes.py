@@ -24,7 +24,6 @@ from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
 from sideman.core.events import MidiEvent, NoteOff, NoteOn
 from sideman.core.settings.schema import Settings, with_values
-from sideman.core.text import format_bar
 from sideman.exit_status import REPLAY_DIFFERS
 from sideman.files import write_file
 from sideman.render.render import take_picture
@@ -169,7 +168,7 @@ def _log_lines(journal: Journal) -> Iterator[str]:
     settings = journal.header.settings
     for report in journal.reports():
         if isinstance(report, events.BarPlayed):
-            yield format_bar(report, settings.midi.transpose)
+            yield report.text(settings.midi.transpose)
         elif isinstance(report, events.InputReceived) and isinstance(report.item, events.ChangeSettings):
             values = report.item.values
             settings = with_values(settings, values)

@@ -31,7 +31,6 @@ from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_s
 from sideman.core.settings.schema import KEYS, Settings, closest_key, is_live, value_of, with_values, write_value
 from sideman.core.settings.types import quoted
 from sideman.core.snapshot import Snapshot
-from sideman.core.text import format_chord
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import ModeName
 from sideman.exit_status import exit_status_and_message
@@ -182,8 +181,8 @@ def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
         top=round(snapshot.beat + beats_ahead - place, 4),
         form_bar=span.chart.bar_at(reached)[0] % len(span.chart.bars) + 1,
         chorus=int(reached // span.chart.length) + 1,
-        chord=format_chord(chord, transpose),
-        next_chord=format_chord(next_chord, transpose),
+        chord=chord.transposed(-transpose).text,
+        next_chord=next_chord.transposed(-transpose).text,
     )
 
 

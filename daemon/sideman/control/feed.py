@@ -22,7 +22,6 @@ from sideman.core.chart.chart import Chart
 from sideman.core.positions import reached_beat
 from sideman.core.settings.schema import write_value
 from sideman.core.snapshot import Snapshot
-from sideman.core.text import format_chord
 
 MAX_DELAY_S = 0.05  # within this time the next note, a new chart and log lines are sent
 STATUS_INTERVAL_S = 0.5
@@ -62,7 +61,7 @@ class EventFeed:
                 velocity = note.velocity if isinstance(note, events.NoteOn) else 0
                 yield protocol.HeardEvent(round(beat - top, 4), isinstance(note, events.NoteOn), note.pitch, velocity)
             case events.BarPlayed(number, chords, choices):
-                shown = [format_chord(chord, self._api.settings.midi.transpose) for chord in chords]
+                shown = [chord.transposed(-self._api.settings.midi.transpose).text for chord in chords]
                 values = [protocol.BarValue(choice.value.text, choice.pitch) for choice in choices]
                 yield protocol.BarEvent(number, shown, values)
             case events.SettingsChanged(changed):

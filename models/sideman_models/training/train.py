@@ -32,7 +32,7 @@ from sideman_models.training.checkpoint import Checkpoint, PlainJson
 from sideman_models.training.cluster import Cluster
 from sideman_models.training.dataset import build_vocabulary, extend_vocabulary
 from sideman_models.training.factored_model import initial_factored_parameters, unfold_weights, value_parts
-from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan, TrainingProgress
+from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan
 from sideman_models.training.recipe import Recipe
 from sideman_models.training.split import SPLIT_RULE_KEY, Split, files_known_before, lineage, split_by_share
 from sideman_models.training.trainer import MachineLost, Strategy, Trainer
@@ -126,7 +126,7 @@ class TrainingRun:
         number = len(self.epochs) + 1
 
         def progress(share: float, values: int, bits: float) -> float:
-            self._observer.on_progress(TrainingProgress(number, share, values, bits))
+            self._observer.on_progress(number, share, values, bits)
             return self._recipe.learning_rate(number - 1, share)
 
         training_bits = self.trainer.train_epoch(self._shuffle_pieces(), progress)
