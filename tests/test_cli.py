@@ -116,7 +116,7 @@ def test_no_command_is_a_usage_error_and_lists_the_commands(capfd: pytest.Captur
     """Guards against: a user who types only `sideman` gets no help."""
     assert cli.main([]) == 2
     shown = capfd.readouterr().out
-    assert all(f"  {name} " in shown for name in cli.available_commands())
+    assert all(f"  {name} " in shown for name in cli.COMMANDS)
     assert cli.main(["--help"]) == 0
 
 
@@ -145,7 +145,7 @@ def test_a_usage_error_is_one_line(words: list[str], line: str, capfd: pytest.Ca
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", cli.available_commands())
+@pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_has_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Guards against: a command without help."""
     assert cli.main([name, "--help"]) == 0

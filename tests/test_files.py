@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sideman.files import write_file
+from sideman.core.errors import ConfigError, NoSuchInput, UnreadableInput
+from sideman.files import check_readable, open_file, read_file, write_file
 from support.processes import run_sideman, write_bundle
 
 FULL = Path("/dev/full")
@@ -36,6 +39,20 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     write_file(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("read", [open_file, check_readable, lambda path: read_file(path, 8, ConfigError)])
+def test_what_cannot_be_read_has_the_same_error_everywhere(read: Callable[[Path], object], tmp_path: Path) -> None:
+    """Guards against: another exit status for the same mistake, a pipe that blocks, a name that moves the cursor."""
+    os.mkfifo(tmp_path / "a\x1bpipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(UnreadableInput, match=r"/a\\x1bpipe: not a plain file; save its content to a file first$"):
+        read(tmp_path / "a\x1bpipe")
+    with pytest.raises(NoSuchInput, match=r"/link: a link to nothing$"):
+        read(tmp_path / "link")
+    for name in ("none", "no\0name"):
+        with pytest.raises(NoSuchInput, match=r"no such file$"):
+            read(tmp_path / name)
 
 
 @pytest.mark.subprocess

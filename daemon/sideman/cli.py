@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import gc
 import importlib
-import importlib.util
 import io
 import os
 import sys
@@ -75,11 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def available_commands() -> list[str]:
-    """The commands that are installed."""
-    return [name for name in COMMANDS if importlib.util.find_spec(f"sideman.commands.{name}") is not None]
-
-
 class _Parser(argparse.ArgumentParser):
     """Reports a usage error in one line, like all other errors."""
 
@@ -95,15 +89,13 @@ def _run(words: list[str]) -> int:
         front.add_argument("--debug", action="store_true")
         front.add_argument("command", nargs="?")
         front.add_argument("rest", nargs=argparse.REMAINDER)
-        args, commands = front.parse_args(words), available_commands()
-        name = args.command
-        if name is None:
-            lines = (f"  {each:10}{COMMANDS[each]}" for each in commands)
-            print(_HELP.format(commands="\n".join(lines)))
+        args = front.parse_args(words)
+        if (name := args.command) is None:
+            print(_HELP.format(commands="\n".join(f"  {each:10}{text}" for each, text in COMMANDS.items())))
             return 0 if args.help else UsageError.exit_status
-        if name not in commands:
-            near = closest(name, commands)
-            hint = f"did you mean {near}?" if near else f"the commands are {', '.join(commands)}"
+        if name not in COMMANDS:
+            near = closest(name, COMMANDS)
+            hint = f"did you mean {near}?" if near else f"the commands are {', '.join(COMMANDS)}"
             raise UsageError(f"{name}: no such command; {hint}")
         module = importlib.import_module(f"sideman.commands.{name}")
         parser = _Parser(f"sideman {name}", description=f"sideman {name}: {COMMANDS[name]}.", allow_abbrev=False)

@@ -21,49 +21,51 @@ from sideman_models.text import printable
 def read_file(path: Path, max_bytes: int, too_large: type[SidemanError]) -> bytes:
     """Return the content of a file that must exist.
 
-    Raises NoSuchInput or NotPermitted, and `too_large` for a file of more than `max_bytes` bytes.
+    Raises what `open_file` raises, and `too_large` for a file of more than `max_bytes` bytes.
     """
     if str(path) == os.devnull:  # the usual way to say "no file"
         return b""
-    try:
-        return read_plain_file(path, max_bytes)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: the name contains a NUL
-        raise NoSuchInput(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise NoSuchInput(f"{path}: a folder, not a file") from None
-    except PermissionError:
-        raise NotPermitted(f"{path}: not permitted to read it") from None
-    except OSError as error:
-        if error.errno == errno.EFBIG:
-            raise too_large(f"{path}: {error.strerror}; is it the right file?") from None
-        raise NoSuchInput(f"{path}: {error.strerror or error}") from None
+    with _explain_read_errors(path):
+        try:
+            return read_plain_file(path, max_bytes)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            raise too_large(f"{printable(path)}: {error.strerror}; is it the right file?") from None
 
 
 def open_file(path: Path) -> BinaryIO:
     """Open a plain file that may be too large to be read at once. Raises NoSuchInput, NotPermitted, UnreadableInput."""
-    try:
-        if not path.is_file() and os.path.lexists(path):  # opening a pipe would block
-            raise UnreadableInput(f"{printable(path)}: not a plain file, or a link to nothing")
+    with _explain_read_errors(path):
+        check_regular_file(path)  # opening a pipe would block
         return path.open("rb")
-    except FileNotFoundError:
-        raise NoSuchInput(f"{printable(path)}: no such file") from None
-    except PermissionError:
-        raise NotPermitted(f"{printable(path)}: not permitted to read it") from None
-    except OSError as error:
-        raise UnreadableInput(f"{printable(path)}: cannot be read: {error.strerror}") from None
 
 
 def check_readable(*paths: Path) -> None:
     """Check that these are files or folders that can be read. Raises NoSuchInput, NotPermitted, UnreadableInput."""
     for path in paths:
-        if not path.exists():
-            raise NoSuchInput(f"{printable(path)}: no such file")
-        try:
+        with _explain_read_errors(path):
             check_regular_file(path)
-        except OSError as error:
-            raise UnreadableInput(f"{printable(path)}: {error.strerror}; save its content to a file first") from None
-        if not os.access(path, os.R_OK):
-            raise NotPermitted(f"{printable(path)}: not permitted to read it")
+            path.stat()
+            if not os.access(path, os.R_OK):
+                raise PermissionError
+
+
+@contextmanager
+def _explain_read_errors(path: Path) -> Iterator[None]:
+    """Turn an error while `path` is opened or read into NoSuchInput, NotPermitted or UnreadableInput."""
+    name = printable(path)
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: the name contains a NUL
+        raise NoSuchInput(f"{name}: {'a link to nothing' if path.is_symlink() else 'no such file'}") from None
+    except IsADirectoryError:
+        raise NoSuchInput(f"{name}: a folder, not a file") from None
+    except PermissionError:
+        raise NotPermitted(f"{name}: not permitted to read it") from None
+    except OSError as error:
+        advice = "; save its content to a file first" if error.errno == errno.EINVAL else ""
+        raise UnreadableInput(f"{name}: {error.strerror or error}{advice}") from None
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -141,10 +141,7 @@ def _make_rows(rows: int, inches: float, title: str) -> tuple[Figure, list[Axes]
 def _fit_rows(
     chords: Sequence[tuple[float, str]], bar_count: int, row_bars: int, bar_start: BarStartFunction
 ) -> tuple[float, float]:
-    """Return the beats of the longest row, and the font size in which each chord name ends before the next one.
-
-    All rows have the same scale, so the longest one is the width of each.
-    """
+    """Return the beats of the longest row, the scale of all rows, and the font size that keeps chord names apart."""
     beats = max(bar_start(first + row_bars) - bar_start(first) for first in range(0, bar_count, row_bars))
     points = _ROLL_INCHES * 72 / beats  # per beat
     sizes = [(after - beat) * points / (0.75 * len(name) + 0.4) for (beat, name), (after, _) in pairwise(chords)]

@@ -87,7 +87,7 @@ def test_notes_that_somebody_plays_are_not_measured() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["--notes", "0"], 2, "--notes 0: 1 to 1000"),
+        (["--notes", "0"], 2, "--notes 0: from 1 to 1000"),
         (["--input", "none"], 69, "midi.input: none: a loop needs an output and an input"),
         (["--output", "none"], 69, "midi.output: none: a loop needs an output and an input"),
         (["--output", "no such port"], 69, "midi.output"),
@@ -115,6 +115,9 @@ LAID_OUT = {
     'play:\n  "offset_ms": 4\n': 'play:\n  "offset_ms": -7\n',
     "tempo: {bpm: 90}\n...\n": None,
     "{tempo: {bpm: 90}}\n": None,
+    "\r\n\n    play.offset_ms: 3\n": None,
+    "# by ear\rplay.offset_ms: 3\n": None,
+    "# by ear\u2028\nplay.offset_ms: 3\r\n": None,
 }
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from sideman.config.sources import SettingsSources
 from sideman.control.protocol import REQUESTS, PresetRequest, Request, SetRequest, request_fields
 from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
-from sideman.core.errors import ConfigError, NoSuchInput, SidemanError
+from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UnreadableInput
 from sideman.core.events import ChangeSettings, ModeChanged, SetChart, SetMode, SettingsChanged
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, settings_line, value_of, write_value
@@ -148,7 +148,7 @@ def test_a_chart_file_can_be_set_and_moved(tmp_path: Path) -> None:
 def test_a_pipe_is_refused_as_a_chart(tmp_path: Path) -> None:
     """Guards against: a daemon that reads from a pipe for ever and ignores all signals."""
     os.mkfifo(tmp_path / "pipe.chart")
-    with pytest.raises(NoSuchInput, match=r"pipe.chart: not a plain file"):
+    with pytest.raises(UnreadableInput, match=r"pipe.chart: not a plain file"):
         control_scene().ask("set", key="chart.file", value=str(tmp_path / "pipe.chart"))
 
 
@@ -260,7 +260,7 @@ def configured(home: Path) -> ControlScene:
     (folder / "config.yaml").write_text("play:\n  gate: 0.6\ntempo:\n  bpm: 100\n")
     sources = SettingsSources("mine", None, {"play.density": WrittenValue(2, "--set")})
     scene = control_scene(sources)
-    scene.api._settings_api.settings = scene.engine.live.settings = sources.read()
+    scene.api.settings_api.settings = scene.engine.live.settings = sources.read()
     return scene
 
 

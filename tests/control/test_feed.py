@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sideman.control.codec import decode_message, encode_line
 from sideman.control.feed import MAX_DELAY_S, STATUS_INTERVAL_S
@@ -143,6 +144,19 @@ def test_chords_are_sent_as_the_player_reads_them() -> None:
     scene.ask("set", key="midi.transpose", value=0)
     again = watch(scene, 2.4)
     assert [event["bars"] for event in again if event["event"] == "chart"] == [[["Dm7"], ["G7"]]]
+
+
+def test_the_ports_are_sent_to_all_clients_when_they_change() -> None:
+    """Guards against: a client that watches already misses a change, because a new client has been sent it."""
+    scene = control_scene()
+    ports = []
+    for name in ("plays to a port", "plays to another"):
+        info = replace(scene.api.describe_daemon(), ports=name)
+        scene.api.describe_daemon = lambda info=info: info  # type: ignore[misc]
+        ports += [event["text"] for event in as_lines(scene.feed.initial_events()) if event["event"] == "ports"]
+    assert ports == ["plays to a port", "plays to another"]
+    sent = [event["text"] for event in watch(scene, 2 * STATUS_INTERVAL_S) if event["event"] == "ports"]
+    assert sent == ["plays to another"]
 
 
 def test_the_chart_is_sent_first_and_whenever_it_changes() -> None:

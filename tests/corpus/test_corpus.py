@@ -169,6 +169,7 @@ BROKEN: Mapping[str, tuple[object, str]] = {
     "no division": ({"notes": [note_row(1, 1, 60, 1, 0)]}, r"Expected `int` >= 1 - at `\$\[0\].division`"),
     "no time": ({"notes": [note_row(1, 1, 60, beat_duration_s=0)]}, r"Expected `float` > 0.0 - at `\$\[0\].beat_dur"),
     "endless time": ({"notes": [note_row(1, 1, 60, duration_s=float("inf"))]}, "Infinity is not a number"),
+    "beats in no bar": ({"beats": [[0.0, 1, 9, 4, "C"]]}, "beats: none of them lies in a bar"),
     "a bar far away": ({"beats": [[0.0, 10**9, 1, 4, "C"]]}, r"Expected `int` <= 100000 - at `\$\[0\].bar`"),
 }
 

@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -311,7 +312,7 @@ def test_unseen_means_what_this_network_did_not_see(
     music = read_corpus([path])
     split = split_by_share(music.pieces, share)
     vocabulary = build_vocabulary(music.pieces)
-    facts = {"files": music.files, "held_back": split.rule.as_json()}
+    facts = {"files": music.files, "held_back": msgspec.to_builtins(split.rule)}
     weights = random_weights(len(vocabulary), 0, 6, 1.0)
     save_bundle(Bundle("any", vocabulary, ContextFeatures(), facts, weights=weights), tmp_path / "any")
     assert run("--model", tmp_path / "any", path, "--unseen", "--json", "--choruses", "0") == 0
@@ -324,7 +325,7 @@ def test_unseen_means_what_this_network_did_not_see(
     report, warning = printed_json(capsys)
     assert report["remarks"] == [warning.strip()]
     assert warning.startswith("tiny.jsonl: any learned from it")
-    base = {"from": {"files": music.files, "held_back": split_by_share(music.pieces, 0).rule.as_json()}}
+    base = {"from": {"files": music.files, "held_back": msgspec.to_builtins(split_by_share(music.pieces, 0).rule)}}
     save_bundle(Bundle("any", vocabulary, ContextFeatures(), {**facts, **base}, weights=weights), tmp_path / "any")
     assert run("--model", tmp_path / "any", path, "--unseen", "--json", "--choruses", "0") == 0
     report, warning = printed_json(capsys)

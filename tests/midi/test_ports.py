@@ -379,7 +379,7 @@ def test_ports_for_programs(machine: Any, capsys: pytest.CaptureFixture[str]) ->
     """Guards against: a list that scripts cannot read."""
     machine(4, outputs=["Piano"])
     assert json.loads(_printed(capsys, json=True)) == {
-        "systems": [{"name": "Windows MultiMedia", "outputs": ["Piano"], "inputs": []}],
+        "systems": [{"name": "Windows MultiMedia", "library": "", "outputs": ["Piano"], "inputs": []}],
         "auto": {"output": "Piano (Windows MultiMedia)", "input": "in-process"},
     }
 

@@ -184,7 +184,9 @@ def smooth(kept: SmoothingRules, drawn: list[tuple[int, int]]) -> list[tuple[int
     for drawn_length, drawn_pitch in drawn:
         length = kept.smoothed_length(onset, drawn_length, TICKS_PER_QUARTER)
         choice = within_leap(
-            without_repeated(range(128), kept.repeated_too_often(previous, times)), previous, kept.leap
+            without_repeated(range(128), previous if is_repeated_too_often(times, kept.repetition) else None),
+            previous,
+            kept.leap,
         )
         pitch = min(choice, key=lambda each: (abs(each - drawn_pitch), each))
         times = times + 1 if pitch == previous else 1

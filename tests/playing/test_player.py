@@ -55,7 +55,7 @@ def test_what_is_rendered_is_what_is_played(rate: str, tmp_path: Path) -> None:
     assert [second for second, _ in live.sent] == pytest.approx([due.second for due in sounding], abs=1e-6)
     path = tmp_path / "solo.mid"
     events = [(due.beat, due.item) for due in dues if not isinstance(due.item, BarPlayed)]
-    path.write_bytes(midi_file_bytes(events, 120.0, [(0.0, made.chart.meter)], 32.0, "test"))
+    path.write_bytes(midi_file_bytes([("test", events)], 120.0, [(0.0, made.chart.meter)], 32.0))
     now, written = 0, []
     for message in mido.MidiFile(path).tracks[1]:
         now += message.time

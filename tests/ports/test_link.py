@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import re
 import select
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +19,8 @@ import pytest
 
 from ports.conftest import LONG, Dump, Jackd, Others, until
 from sideman.core.errors import Unavailable
-from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend, ProgramChange
-from sideman.midi.ports import MidiPorts, PortChanged, PortRequest, list_ports
+from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend, PortChanged, ProgramChange
+from sideman.midi.ports import MidiPorts, PortRequest, list_ports
 
 pytestmark = pytest.mark.ports
 Open = Callable[..., MidiPorts]
@@ -325,3 +329,52 @@ def test_no_file_is_left_open(only_jack: Jackd, others: Others) -> None:
         opened.close()
         counts.append(len(list(Path("/proc/self/fd").iterdir())))
     assert counts[1] == counts[-1]
+
+
+@pytest.mark.parametrize("is_noticed", [True, False], ids=["long", "too short to be noticed"])
+def test_an_unplugged_keyboard_is_heard_again(
+    link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]], is_noticed: bool
+) -> None:
+    """Guards against: a keyboard that comes back, is logged as open, and stays deaf for ever; a key that hangs."""
+    opened = link(output="none", input="Keys", wait=True)
+    for turn in range(4):
+        keys = others.client("MidiOut", "Keys")
+        keys.open_virtual_port("out")
+        if turn == 0 or is_noticed:
+            until(lambda: any(change.is_open for change in opened.poll()))
+        else:
+            assert [change.is_open for change in _changes(opened)] == [False, True]
+            assert heard.get(timeout=LONG)[0] == NoteOff(59 + turn, 1)
+        others.shake(keys.send_message, heard)
+        keys.send_message((0x90, 60 + turn, 80))
+        assert heard.get(timeout=LONG)[0] == NoteOn(60 + turn, 80, 1)
+        others.close()
+        if is_noticed:
+            until(lambda: any(not change.is_open for change in opened.poll()))
+            assert heard.get(timeout=LONG)[0] == NoteOff(60 + turn, 1)
+
+
+def test_a_port_that_jack_has_removed_is_made_again(
+    only_jack: Jackd, link: Open, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against: sideman goes on saying that its port is open after JACK has thrown its client out."""
+    opened = link(input="none")
+    ours = opened._ports["midi.output"].port
+    assert ours is not None
+    assert ours.exists()
+    monkeypatch.setattr(ours, "exists", lambda: False)  # only JACK itself can remove the client of a living process
+    assert [change.is_open for change in _changes(opened)] == [False, True]
+    others.listen(opened)
+    opened.send((0x90, 61, 80))
+    assert others.next() == (0x90, 61, 80)
+
+
+@pytest.mark.subprocess
+def test_there_is_one_libjack_and_it_is_the_systems(only_jack: Jackd) -> None:
+    """Guards against: two versions of libjack in one process, which break the graph of the server for all programs."""
+    program = "from sideman.midi.rtmidi_driver import import_rtmidi; r = import_rtmidi(); r.MidiOut(r.API_UNIX_JACK)"
+    environment = {**os.environ, "LD_DEBUG": "bindings", "LD_BIND_NOW": "1"}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    bound = re.findall(r"binding file \S*_rtmidi\S* \[0\] to (\S+) \[0\]: normal symbol `jack_\w+'", run.stderr)
+    assert bound
+    assert {Path(file).name.partition(".")[0] for file in bound} == {"libjack"}

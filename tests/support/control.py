@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sideman.config.sources import SettingsSources
-from sideman.control.api import ControlApi
+from sideman.control.api import ControlApi, SettingsApi
 from sideman.control.codec import encode_line, make_request
 from sideman.control.feed import EventFeed
 from sideman.control.protocol import Answer, DaemonInfo
@@ -42,14 +42,9 @@ class ControlScene:
     def __post_init__(self) -> None:
         self.engine.report = self.reports.append
         self.snapshot = self.engine.snapshot(0.0)
+        settings_api = SettingsApi(self.put, self.snapshot.settings, self.engine.chart.chart, self.sources)
         self.api = ControlApi(
-            self.put,
-            self.now,
-            lambda: self.snapshot,
-            self.engine.chart.chart,
-            self.sources,
-            lambda: DAEMON,
-            lambda: KEPT_TAKE,
+            self.put, self.now, lambda: self.snapshot, settings_api, lambda: DAEMON, lambda: KEPT_TAKE
         )
         self.feed = EventFeed(self.api, lambda: self.snapshot)
 

@@ -17,7 +17,6 @@ if __name__ == "__main__":
 
 from sideman.core.actions import PlayVariation  # noqa: E402
 from sideman.core.events import Command, ControlChange, MidiEvent, NoteOff, NoteOn, SetMode  # noqa: E402
-from sideman.core.text import format_bar  # noqa: E402
 from sideman_models.music.harmony import parse_pitch, pitch_name  # noqa: E402
 from support.fakes import classic_bundle, modern_bundle, performance, play_on_fake_clock  # noqa: E402
 
@@ -123,7 +122,7 @@ def perform_as_text(name: str) -> str:
     made = performance(bundle, **PERFORMANCES[name])
     beats = None if made.settings.chart.choruses else made.chart.beat_of_bar(BARS)
     recorder, bars = play_on_fake_clock(made.make_engine(0.0, beats=beats), 60.0, INPUTS.get(name, ()))
-    lines = [format_bar(bar) for bar in bars]
+    lines = [bar.text() for bar in bars]
     lines += [_note_line(second, message) for second, message in recorder.sent]
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import mido
 import pytest
 
-from sideman.core.events import Command, ControlChange, EventSent, MidiEvent, NoteHeard, NoteOn, PitchBend
+from sideman.core.events import Command, ControlChange, EventSent, MidiEvent, NoteHeard, NoteOn, PitchBend, PortChanged
 from sideman.takes.folder import TakeFolder
 from sideman.takes.midi_file import TICKS_PER_BEAT
 from sideman_models.corpus.midi.reader import ReadingOptions, read_midi
@@ -26,6 +26,7 @@ def test_the_midi_file_has_everything_played_and_heard(tmp_path: Path) -> None:
         (5.5, ControlChange(64, 127, 1)),
     ]
     header, reports, output = perform_with_reports(made, [*PHRASE, *wheel], 12.0)
+    reports = [*reports, PortChanged("midi.input", False, "midi.input: Keys is gone")]
     journal = recorded_take(tmp_path, header, reports)
     path = TakeFolder(tmp_path).midi(journal.name)
     song = mido.MidiFile(path, charset="utf-8")
@@ -40,6 +41,7 @@ def test_the_midi_file_has_everything_played_and_heard(tmp_path: Path) -> None:
     assert [tuple(message.bytes()) for message in played if not message.is_meta] == [
         bytes_ for _, bytes_ in _sent(output)
     ]
+    assert [message.text for message in heard if message.type == "text"] == ["midi.input: Keys is gone"]
     notes = [message.note for message in heard if message.type == "note_on"]
     assert notes == [
         report.note.pitch for report in reports if isinstance(report, NoteHeard) and isinstance(report.note, NoteOn)

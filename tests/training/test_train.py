@@ -73,9 +73,11 @@ class Learned:
         )
         return Trainer(recipe, start, parts, self.table)
 
-    def training(self, trainer: Trainer, watcher: TrainingObserver | None = None) -> train.TrainingRun:
-        """Return a run that has not started."""
-        return train.TrainingRun(trainer, self.seen, self.unseen, watcher)
+    def train(self, trainer: Trainer, watcher: TrainingObserver | None = None) -> train.TrainingRun:
+        """Run a training without checkpoints."""
+        training = train.TrainingRun(trainer, self.seen, self.unseen, watcher or TrainingObserver())
+        training.run({}, None)
+        return training
 
 
 class Reported(TrainingObserver):
@@ -137,13 +139,15 @@ def test_training_learns_and_measures_like_evaluate(tiny: Learned) -> None:
     """Guards against: training without effect, or figures that differ from those of the bundle."""
     trainer = tiny.trainer()
     before = trainer.mean_bits(tiny.unseen)
-    trained = tiny.training(trainer).run()
+    trained = tiny.train(trainer)
     assert trained.end_reason == "all epochs done"
-    assert trained.best.held_out_bits == min(epoch.held_out_bits or 99 for epoch in trained.epochs)
-    assert (trained.best.held_out_bits or 99) < before - 0.5
-    network = NumpyNetwork(trained.weights)
+    assert trained.best
+    best, weights = trained.best
+    assert best.held_out_bits == min(epoch.held_out_bits or 99 for epoch in trained.epochs)
+    assert (best.held_out_bits or 99) < before - 0.5
+    network = NumpyNetwork(weights)
     bits = sum(network_value_bits(network, piece, tiny.table) for piece in tiny.unseen) / sum(map(len, tiny.unseen))
-    assert bits == pytest.approx(trained.best.held_out_bits, abs=1e-4)
+    assert bits == pytest.approx(best.held_out_bits, abs=1e-4)
 
 
 def test_the_state_is_carried_from_window_to_window(tiny: Learned) -> None:
@@ -169,14 +173,15 @@ def test_the_best_epoch_is_kept(tiny: Learned, monkeypatch: pytest.MonkeyPatch, 
 
     reported = Reported()
     monkeypatch.setattr(trainer, "train_epoch", failing)
-    trained = tiny.training(trainer, reported).run()
-    assert list(trained.epochs) == reported.epochs
+    trained = tiny.train(trainer, reported)
+    assert trained.epochs == reported.epochs
     assert len(reported.epochs) == 2
     assert trained.finished == (fault == "nan")
     assert ("interrupted" if fault == "interrupt" else "no longer a number") in trained.end_reason
-    assert all(np.isfinite(one).all() for one in (trained.weights.kernel, trained.weights.densor_bias))
+    assert trained.best
+    assert all(np.isfinite(one).all() for one in (trained.best[1].kernel, trained.best[1].densor_bias))
     with pytest.raises(TrainingError, match="nothing was learned"):
-        tiny.training(trainer).run()
+        tiny.train(trainer)
 
 
 def test_the_learning_rate_falls_to_zero() -> None:
@@ -244,8 +249,9 @@ def test_patience_ends_training_that_does_not_improve(tiny: Learned, monkeypatch
     bits = iter([4.0, 3.0, 3.5, 3.1, 2.0, 1.0])
     monkeypatch.setattr(trainer, "train_epoch", lambda _pieces, _progress: 3.0)
     monkeypatch.setattr(trainer, "mean_bits", lambda _pieces: next(bits))
-    trained = tiny.training(trainer).run()
-    assert (trained.best.number, len(trained.epochs), trained.end_reason) == (2, 4, "no better for 2 epochs")
+    trained = tiny.train(trainer)
+    assert trained.best
+    assert (trained.best[0].number, len(trained.epochs), trained.end_reason) == (2, 4, "no better for 2 epochs")
     assert trained.finished
 
 
@@ -487,7 +493,9 @@ def test_music_without_values_is_reported() -> None:
     """Guards against: a traceback for music without values."""
     with pytest.raises(CorpusError, match="none of the 2 pieces holds a value"):
         train.train_bundle(
-            Corpus([Piece("One", "", ()), Piece("Two", "", ())]), train.TrainingJob(SMALL, "mine", "sideman train")
+            Corpus([Piece("One", "", ()), Piece("Two", "", ())]),
+            train.TrainingJob(SMALL, "mine", "sideman train"),
+            TrainingObserver(),
         )
 
 
@@ -509,7 +517,7 @@ def test_a_second_interrupt_ends_the_program(tiny: Learned, monkeypatch: pytest.
     monkeypatch.setattr(train, "evaluate", again)
     job = train.TrainingJob(SMALL, "mine", "sideman train", checkpoint=tmp_path / "mine.checkpoint.npz")
     with pytest.raises(KeyboardInterrupt):
-        train.train_bundle(tiny.corpus, job)
+        train.train_bundle(tiny.corpus, job, TrainingObserver())
     assert (tmp_path / "mine.checkpoint.npz").exists()
 
 
@@ -522,4 +530,4 @@ def test_too_little_memory_is_reported(tiny: Learned, monkeypatch: pytest.Monkey
     trainer = tiny.trainer()
     monkeypatch.setattr(trainer, "_step", exhausted)
     with pytest.raises(TrainingError, match="not enough memory"):
-        tiny.training(trainer).run()
+        tiny.train(trainer)

@@ -8,7 +8,7 @@ import io
 import pytest
 
 from sideman.watch.training_progress import BarProgress, PlainProgress
-from sideman_models.training.progress import Epoch, TrainingPlan, TrainingProgress
+from sideman_models.training.progress import Epoch, TrainingPlan
 
 PLAN = TrainingPlan(epochs=20, done=10, pieces=3, values=4000, vocabulary=99, held_out="none [here]", device="the CPU")
 
@@ -21,7 +21,7 @@ def test_a_line_for_each_epoch_has_the_loss_and_the_time_left() -> None:
     with progress:
         progress.on_start(PLAN)
         for number, unseen in ((11, 5.25), (12, None)):
-            progress.on_progress(TrainingProgress(number, 0.5, 2000, 6.1))
+            progress.on_progress(number, 0.5, 2000, 6.1)
             progress.on_epoch_end(Epoch(number, 6.0, unseen), Epoch(11, 6.0, 5.25))
         progress.on_message("something")
     assert lines == [
@@ -40,8 +40,8 @@ def test_a_terminal_shows_the_progress_within_an_epoch() -> None:
     console = rich.Console(file=screen, force_terminal=True, width=150)
     with BarProgress(console) as progress:
         progress.on_start(PLAN)
-        progress.on_progress(TrainingProgress(11, 0.0, 0, 0.0))
-        progress.on_progress(TrainingProgress(11, 0.5, 2000, 6.125))
+        progress.on_progress(11, 0.0, 0, 0.0)
+        progress.on_progress(11, 0.5, 2000, 6.125)
         progress.on_epoch_end(Epoch(11, 6.0, 5.25), Epoch(11, 6.0, 5.25))
         progress._bar.refresh()
     shown = screen.getvalue()

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from sideman.charts import IREAL_LINK
 from sideman.core.chart.chart import Chart, ChartError, Meter
 from sideman.core.chart.text import parse_changes
 from sideman.files import read_file
 
+IREAL_LINK = re.compile(r"ireal(?:b|book)://", re.IGNORECASE)
+"""How a link of iReal Pro begins. It stands here so that a chart of another format is recognised without its reader."""
 MAX_CHART_BYTES = 1 << 23
 """A larger file is not read: no chart is that large, and hardly any score."""
 MAX_TEXT_BYTES = 1 << 20

@@ -26,10 +26,10 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from sideman.charts import IREAL_LINK
+from sideman.charts.detect import IREAL_LINK
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar
 from sideman.core.chart.form import SIGN_PATTERN, Form
-from sideman.core.chart.text import parse_key, section_name
+from sideman.core.chart.text import MAX_PROBLEM_LENGTH, parse_key, section_name, unfolded_chart
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.text import closest
@@ -39,7 +39,6 @@ _BLOCK_SIZE = 50
 _MAX_TITLE_LENGTH = 100
 _MAX_MUSIC_LENGTH = 1 << 14
 """Characters of the music of one song; a full page of iReal Pro has about two thousand."""
-_MAX_PROBLEM_LENGTH = 300
 
 _TOKEN = re.compile(
     r"T(?P<meter>\d\d)|\*(?P<section>[A-Za-z])|N(?P<ending>\d)|<(?P<text>[^>]*)>|(?P<other>\([^)]*\))"
@@ -162,13 +161,10 @@ class _IRealReader:
                 raise self._error(f"{match[kind]!r} is not known in the music of iReal Pro")
             self._take(kind, match[kind])
         self._take_line("Z")
-        bars, sections = self._form.unfold()
-        if not bars:
-            raise ChartError(f"{self._source}: no bars in its music")
-        return Chart(tuple(bars), ChartInfo(info.title, info.composer, info.key, info.tempo, sections))
+        return unfolded_chart(self._form, info, f"{self._source}: no bars in its music")
 
     def _error(self, problem: str, bar: int | None = None) -> ChartError:
-        return ChartError(f"{self._source}, bar {bar or len(self._form) + 1}: {problem[:_MAX_PROBLEM_LENGTH]}")
+        return ChartError(f"{self._source}, bar {bar or len(self._form) + 1}: {problem[:MAX_PROBLEM_LENGTH]}")
 
     @property
     def _is_blank(self) -> bool:

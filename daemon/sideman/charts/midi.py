@@ -35,13 +35,9 @@ def read_midi_chart(data: bytes, source: str) -> Chart:
         raise ChartError(f"{source}: {error}") from None
     numbered = [each for each in enumerate(midi.tracks, 1) if midi.file_type != 2 or each[1].notes or each[1].texts]
     tracks = numbered[:1] if midi.file_type == 2 else numbered  # in type 2, every track is a song of its own
-    pitched = [part for part in split_into_parts(tracks, midi.ticks_per_quarter) if not part.is_drums]
-    signatures = [
-        (tick * TICKS_PER_QUARTER / midi.ticks_per_quarter, numerator, denominator)
-        for _, track in tracks
-        for tick, numerator, denominator in track.time_signatures
-    ]
-    chords = chord_sources.chords_from_symbols(tracks, midi.ticks_per_quarter) or _find_chords(pitched, signatures)
+    pitched = [part for part in split_into_parts(tracks) if not part.is_drums]
+    signatures = [signature for _, track in tracks for signature in track.time_signatures]
+    chords = chord_sources.chords_from_symbols(tracks) or _find_chords(pitched, signatures)
     if chords is None:
         missing = "no chord symbols in its texts, and no notes but drums to detect chords from"
         raise ChartError(f"{source}: it has {missing}")

@@ -28,7 +28,7 @@ from xml.etree import ElementTree as ET
 
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar, parse_meter
 from sideman.core.chart.form import SIGN_PATTERN, Form, stands_before_bar
-from sideman.core.chart.text import MAX_PROBLEM_LENGTH, section_name
+from sideman.core.chart.text import MAX_PROBLEM_LENGTH, section_name, unfolded_chart
 from sideman_models.errors import ChordError
 from sideman_models.music.harmony import NO_CHORD, Chord, parse_chord
 
@@ -71,8 +71,7 @@ def read_musicxml(data: bytes, source: str) -> Chart:
     measures = [measure for measure in part.findall("measure") if measure.get("implicit") != "yes"]
     if sum(len(measure) for measure in measures) > MOST_ELEMENTS:
         raise ChartError(f"{source}: far too long for a chart: more than {MOST_ELEMENTS} elements in its measures")
-    bars, sections = _ScoreReader(source).read(measures)
-    return Chart(bars, ChartInfo(section_name(title), section_name(composer), sections=sections))
+    return _ScoreReader(source).read(measures, ChartInfo(section_name(title), section_name(composer)))
 
 
 def _unzipped(data: bytes, source: str) -> bytes:
@@ -192,17 +191,13 @@ class _ScoreReader:
         self._transpose = 0  # in semitones, from the written to the sounding pitch
         self._last_chord: Chord = NO_CHORD
 
-    def read(self, measures: Iterable[ET.Element]) -> tuple[tuple[Bar, ...], tuple[tuple[int, str], ...]]:
-        """The bars in the order played, and (bar, name) of each section."""
+    def read(self, measures: Iterable[ET.Element], info: ChartInfo) -> Chart:
         for number, measure in enumerate(measures, 1):
             try:
                 self._measure(measure)
             except (_ElementError, ChordError) as error:
                 raise self._error(str(error), number) from None
-        bars, sections = self._form.unfold()
-        if not bars:
-            raise ChartError(f"{self._source}: no bars in it")
-        return tuple(bars), sections
+        return unfolded_chart(self._form, info, f"{self._source}: no bars in it")
 
     def _error(self, problem: str, bar: int) -> ChartError:
         """The error for a problem in a bar. Bars are counted from 1 as written, without pick-ups."""
@@ -260,9 +255,10 @@ class _ScoreReader:
 
         The words say which sign it is, or else the attributes for the sound, or else the glyph.
         """
-        sounds = [direction] if direction.tag == "sound" else direction.findall("sound")
         signs = [text for words in direction.findall("direction-type/words") if _SIGN.fullmatch(text := _text(words))]
-        signs += [sign for sound in sounds for attribute, sign in _SOUNDS.items() if sound.get(attribute)]
+        signs += [
+            sign for sound in direction.iter("sound") for attribute, sign in _SOUNDS.items() if sound.get(attribute)
+        ]
         signs += [glyph.tag.capitalize() for glyph in direction.findall("direction-type/*") if glyph.tag in _GLYPHS]
         sign = signs[0] if signs else ""
         if stands_before_bar(sign):

@@ -17,10 +17,10 @@ from contextlib import closing
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from sideman.commands.common import add_options, add_settings_options, load_settings
+from sideman.commands.common import add_options, add_settings_options, check_numbers, load_settings
 from sideman.config import resources
 from sideman.config.yaml import set_key
-from sideman.core.errors import Unavailable, UsageError
+from sideman.core.errors import Unavailable
 from sideman.core.events import NoteOff, NoteOn, encode
 from sideman.core.settings.schema import MidiSettings
 from sideman.midi.ports import AUTO, NO_PORT, MidiPorts, PortRequest
@@ -55,8 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print the result, and write it with --write. Raises Unavailable if too few notes come back."""
-    if not 1 <= args.notes <= MOST_NOTES:
-        raise UsageError(f"--notes {args.notes}: 1 to {MOST_NOTES}")
+    check_numbers(args, {"notes": (1, MOST_NOTES)})
     midi = load_settings(args).midi
     midi = replace(midi, output=args.output or midi.output, input=args.input or midi.input)
     for key, port in (("midi.output", midi.output), ("midi.input", midi.input)):

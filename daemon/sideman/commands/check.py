@@ -97,4 +97,5 @@ def _ports(settings: Settings) -> str:
     request = PortRequest(midi.output, midi.input, f"{midi.client}-check", midi.wait)
     with closing(MidiPorts(request, lambda _event, _second: None)) as ports:
         missing = ports.open()
-        return "\n".join([ports.status_text, *missing])
+        by = [f"by {ports.library_text}"] if ports.library_text else []
+        return "\n".join([ports.status_text, *by, *missing])

@@ -5,21 +5,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import asdict
 
-from sideman.charts.detect import read_chart
 from sideman.commands.common import add_options, add_reading_options, reading_options
-from sideman.core.chart.chart import ChartError, Meter
-from sideman.core.errors import UnreadableInput, UsageError
+from sideman.config.sources import load_chart
+from sideman.core.errors import UsageError
+from sideman.core.settings.schema import Settings, with_values
 from sideman.files import check_readable
 from sideman_models.corpus import corpus as modern
 from sideman_models.corpus.midi.reader import FileReport
 from sideman_models.corpus.weimar import DATABASE_SUFFIXES
 from sideman_models.course.corpus import read_classic, training_arrays
-from sideman_models.music.harmony import Chord
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import count_noun, printable
 
@@ -104,7 +102,11 @@ def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
 
     for path in args.files:
         of_database = path.name.endswith(DATABASE_SUFFIXES)
-        tunes = list(trials.database_tunes(path)) if of_database else [(_chorus_chords(path), ())]
+        if of_database:
+            tunes = list(trials.database_tunes(path))
+        else:
+            chart = load_chart(with_values(Settings(), [("chart.file", str(path))]))
+            tunes = [([chart.chord_at(beat) for beat in range(16 * int(chart.length))], ())]  # 16 choruses
         results = {
             "a band made up": trials.accompaniment_accuracy(tunes, trials.band_accompaniment),
             "plain chords": trials.accompaniment_accuracy(tunes, trials.plain_chord_accompaniment),
@@ -116,15 +118,6 @@ def _accuracy_lines(args: argparse.Namespace) -> Iterator[str]:
             else:
                 shares = f"{accuracy.root_share:.1%} of the roots, {accuracy.family_share:.1%} of roots and families"
                 yield f"{printable(path)}, {trial}: {shares} found, in {count_noun(accuracy.beats, 'beat')}"
-
-
-def _chorus_chords(path: Path) -> Sequence[Chord]:
-    """The chord at each beat of the 16 choruses of a chart that are played to measure chord detection."""
-    try:
-        chart = read_chart(path, Meter(4, 4))
-    except ChartError as error:
-        raise UnreadableInput(str(error)) from None
-    return [chart.chord_at(beat) for beat in range(16 * int(chart.length))]
 
 
 def _format_facts(facts: Mapping[str, object]) -> str:

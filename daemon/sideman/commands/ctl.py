@@ -85,7 +85,6 @@ def _socket_paths(named: str | None, name: str | None) -> Iterator[Path]:
 
 
 def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
-    """The arguments of the request."""
     given: dict[str, object] = {}
     match args.verb:
         case "get" if args.key is not None:

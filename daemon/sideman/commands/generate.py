@@ -46,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the tune, and print what was written."""
     check_readable(args.file)
-    check_numbers(args, {"steps": (1, 10_000), "temperature": (0, 100)})
-    if args.seed is not None and not 0 <= args.seed < 2**63:
-        raise UsageError(f"--seed {args.seed}: a whole number from 0")
+    check_numbers(args, {"steps": (1, 10_000), "temperature": (0, 100), "seed": (0, 2**63 - 1)})
     if args.keras and args.temperature:
         raise UsageError("--keras always chooses the most probable value: leave --temperature out")
     corpus, bundle = read_classic(args.file), load_bundle(args.model)
@@ -62,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     events.sort(key=lambda event: (event[0], isinstance(event[1], NoteOn)))  # at the same beat, note-offs come first
     bars = sum(solo.bars for solo in solos)
     meters = [(0.0, Meter(BEATS_PER_BAR, 4))]
-    write_file(args.out, midi_file_bytes(events, BPM, meters, float(BEATS_PER_BAR * bars), "sideman"))
+    write_file(args.out, midi_file_bytes([("sideman", events)], BPM, meters, float(BEATS_PER_BAR * bars)))
     for solo in solos:
         print(*([" ".join(solo.values)] if args.values else []), solo, sep="\n")
     sounds = sum(len(solo.sounds) for solo in solos)

@@ -23,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list the networks: your own and the installed ones")
     showing = actions.add_parser("show", help="show one network: its card, figures and pictures")
-    showing.add_argument("name", metavar="NAME", help="a bundle's name, or its folder")
+    exporting = actions.add_parser("export", help="write a model file for Keras or LiteRT")
+    for action in (showing, exporting):
+        action.add_argument("name", metavar="NAME", help="a bundle's name, or its folder")
     for action in (listing, showing):
         action.add_argument("--json", action="store_true", help="print JSON")
-    exporting = actions.add_parser("export", help="write a model file for Keras or LiteRT")
-    exporting.add_argument("name", metavar="NAME", help="a bundle's name, or its folder")
     exporting.add_argument("file", metavar="FILE", type=Path, help="the file to write")
     exporting.add_argument("--to", choices=list(_SUFFIXES), help="the kind of file (default: by its suffix)")
     importing = actions.add_parser("import", help="make a network from a Keras model file")

@@ -36,7 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train if --train is given, then print names."""
-    _check(args)
+    ranges = {"count": (1, 100_000), "seed": (0, MAX_SEED), "iterations": (1, 100_000_000)}
+    check_numbers(args, ranges, "a whole number from")
+    if args.train is not None and args.model is not None:
+        raise UsageError("--train and --model: choose one of them")
+    if args.train is None and (args.out is not None or args.source):
+        raise UsageError("--out and --source need --train FILE")
+    check_readable(*filter(None, (args.train, args.model)))
+    if args.out is not None:
+        check_out_folder(args.out, name_models.NAMES_FILE, "a name model")
 
     def print_progress(iteration: int, loss: float, model: name_models.NameModel) -> None:
         names = " · ".join(islice(name_models.generate_names(model, iteration), 3))
@@ -54,18 +62,6 @@ def run(args: argparse.Namespace) -> int:
     for name in islice(name_models.generate_names(model, seed), args.count):
         print(name)
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    ranges = {"count": (1, 100_000), "seed": (0, MAX_SEED), "iterations": (1, 100_000_000)}
-    check_numbers(args, ranges, "a whole number from")
-    if args.train is not None and args.model is not None:
-        raise UsageError("--train and --model: choose one of them")
-    if args.train is None and (args.out is not None or args.source):
-        raise UsageError("--out and --source need --train FILE")
-    check_readable(*filter(None, (args.train, args.model)))
-    if args.out is not None:
-        check_out_folder(args.out, name_models.NAMES_FILE, "a name model")
 
 
 def _command_line(args: argparse.Namespace) -> str:

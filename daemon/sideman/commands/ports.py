@@ -24,14 +24,17 @@ def run(args: argparse.Namespace) -> int:
     output = _auto_choice(listings, f"{CLIENT}:out", lambda one: one.outputs)
     input_ = _auto_choice(listings, f"{CLIENT}-in:in", lambda one: one.inputs)
     if args.json:
-        systems = [{"name": one.system, "outputs": list(one.outputs), "inputs": list(one.inputs)} for one in listings]
-        print(
-            json.dumps({"systems": systems, "auto": {"output": output, "input": input_}}, indent=2, ensure_ascii=False)
-        )
+        systems = [
+            {"name": one.system, "library": one.library, "outputs": list(one.outputs), "inputs": list(one.inputs)}
+            for one in listings
+        ]
+        auto = {"output": output, "input": input_}
+        print(json.dumps({"systems": systems, "auto": auto}, indent=2, ensure_ascii=False))
         return 0
     lines = [] if listings else [no_system_message()]
     for one in listings:
-        lines += [one.system, *_port_lines("outputs", one.outputs), *_port_lines("inputs", one.inputs)]
+        title = f"{one.system}, by {one.library}" if one.library else one.system
+        lines += [title, *_port_lines("outputs", one.outputs), *_port_lines("inputs", one.inputs)]
     print("\n".join([*lines, f"auto would choose: output {output}, input {input_}"]))
     return 0
 

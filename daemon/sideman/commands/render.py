@@ -20,7 +20,7 @@ from sideman.config.sources import load_chart
 from sideman.core.errors import UsageError
 from sideman.files import explain_write_errors, write_file
 from sideman.playing.assembly import Performance, load_performance
-from sideman.render.render import RenderedTake, chord_symbols, note_spans, render_take, take_name, take_seed
+from sideman.render.render import RenderedTake, chord_symbols, render_take, take_name, take_picture, take_seed
 from sideman.service import log
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman_models.course.names import load_name_model as load_names
@@ -114,12 +114,8 @@ def _outputs(args: argparse.Namespace) -> Iterator[_OutputFile]:
 
 
 def _write_picture(take: RenderedTake, path: Path) -> None:
-    from sideman_models.pictures import RollNote, piano_roll
-
-    notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(take.events)]
-    chords = list(chord_symbols(take.chart, take.beats))
-    title = f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
-    write_file(path, piano_roll(notes, chords, title, take.chart.beat_of_bar))
+    chords, title = chord_symbols(take.chart, take.beats), f"{take.name} · seed {take.seed} · {take.bpm:g} bpm"
+    write_file(path, take_picture(take.events, chords, title, take.chart.beat_of_bar))
 
 
 # -- one take, or many

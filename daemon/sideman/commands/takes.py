@@ -24,10 +24,9 @@ from sideman.core.chart.chart import Chart
 from sideman.core.errors import SidemanError, UsageError
 from sideman.core.events import MidiEvent, NoteOff, NoteOn
 from sideman.core.settings.schema import Settings, with_values
-from sideman.core.text import format_bar
 from sideman.exit_status import REPLAY_DIFFERS
 from sideman.files import write_file
-from sideman.render.render import note_spans
+from sideman.render.render import take_picture
 from sideman.sound.fluidsynth import find_fluidsynth
 from sideman.takes.folder import TakeFolder, is_folder, is_recording, take_folder
 from sideman.takes.journal import Journal, TakeTotals
@@ -169,7 +168,7 @@ def _log_lines(journal: Journal) -> Iterator[str]:
     settings = journal.header.settings
     for report in journal.reports():
         if isinstance(report, events.BarPlayed):
-            yield format_bar(report, settings.midi.transpose)
+            yield report.text(settings.midi.transpose)
         elif isinstance(report, events.InputReceived) and isinstance(report.item, events.ChangeSettings):
             values = report.item.values
             settings = with_values(settings, values)
@@ -188,9 +187,7 @@ def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
     if args.picture is not None:
         importlib.import_module("sideman_models.pictures")  # raises if matplotlib is not installed
     journal = _journal(folder, args.name)
-    midi = TakeMidiFile(journal.header)
-    for report in journal.reports():
-        midi.add_report(report)
+    midi = TakeMidiFile(journal.header, journal.reports())
     if args.out is not None:
         write_file(args.out, midi.contents())
     if args.picture is not None:
@@ -202,8 +199,6 @@ def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
 
 
 def _picture(journal: Journal) -> bytes:
-    from sideman_models.pictures import RollNote, piano_roll
-
     header = journal.header
     played: list[tuple[float, MidiEvent]] = []
     chords: list[tuple[float, str]] = []
@@ -221,9 +216,8 @@ def _picture(journal: Journal) -> bytes:
                         chords.append((beat + at - header.first_beat, chord.text))
             case _:
                 pass
-    notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(played)]
     title = f"{journal.name} · seed {header.seed} · {journal.totals().bpm:.4g} bpm"
-    return piano_roll(notes, chords, title, _bar_lines(sorted(begun.items())))
+    return take_picture(played, chords, title, _bar_lines(sorted(begun.items())))
 
 
 def _bar_lines(begun: Sequence[tuple[float, float]]) -> Callable[[int], float]:

@@ -114,20 +114,6 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--classic trains as in the assignment: --{option} does not go with it")
     if args.unrolled and not args.classic:
         raise UsageError("--unrolled needs --classic")
-    _check_recipe(args)
-    with explain_write_errors(args.out):
-        check_out_folder(args.out, VALUES_FILE, "a bundle")
-
-
-def _try_to_write(path: Path) -> None:
-    """Make the bundle's parent folder and write into it, so that an error does not come only after the training."""
-    with explain_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent):
-            pass
-
-
-def _check_recipe(args: argparse.Namespace) -> None:
     if args.rate is not None and not 0 < args.rate <= 1:
         raise UsageError(f"--rate {args.rate}: must be more than 0 and at most 1")
     if args.dropout is not None and not all(0 <= share < 1 for share in args.dropout):
@@ -138,6 +124,16 @@ def _check_recipe(args: argparse.Namespace) -> None:
         raise UsageError("--values-only cannot be combined with --from: the context of that network is fixed")
     if args.patience is not None and args.validation == 0:
         raise UsageError("--patience needs held-out titles, and --validation 0 holds out none")
+    with explain_write_errors(args.out):
+        check_out_folder(args.out, VALUES_FILE, "a bundle")
+
+
+def _try_to_write(path: Path) -> None:
+    """Make the bundle's parent folder and write into it, so that an error does not come only after the training."""
+    with explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent):
+            pass
 
 
 def _train(args: argparse.Namespace) -> None:

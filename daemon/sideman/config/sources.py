@@ -8,8 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from sideman.charts import IREAL_LINK
-from sideman.charts.detect import read_chart, split_song
+from sideman.charts.detect import IREAL_LINK, read_chart, split_song
 from sideman.config import resources
 from sideman.config.yaml import YamlContent, read_yaml
 from sideman.core.chart.chart import Chart, ChartError

@@ -33,6 +33,8 @@ _WORDS: dict[str, object] = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
 }
+_LINE_END = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+"""The line ends by which PyYAML counts lines."""
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -101,7 +103,9 @@ def edit_yaml(data: bytes, key: str, value: int, name: str) -> bytes:
     if before.problems:
         raise ConfigError("\n".join(before.problems))
     end = "\r\n" if b"\r\n" in data else "\n"
-    lines = data.decode("utf-8").split(end)
+    text = data.decode("utf-8")
+    lines = _LINE_END.split(text)
+    is_mixed = end.join(lines) != text  # it has more than one kind of line end
     group, _, last = key.rpartition(".")
     heads = [number for number, line in enumerate(lines, 1) if re.fullmatch(rf"{group}:\s*(#.*)?", line)]
     if given := before.values.get(key):
@@ -116,7 +120,7 @@ def edit_yaml(data: bytes, key: str, value: int, name: str) -> bytes:
         lines += [f"{key}: {value}", ""]
     edited = end.join(lines).encode()
     after = parse_yaml(edited, name)
-    if after.problems or _file_values(after) != {**_file_values(before), key: value}:
+    if is_mixed or after.problems or _file_values(after) != {**_file_values(before), key: value}:
         raise ConfigError(f"{name}: not changed, because of its layout; write {key}: {value} into it yourself")
     return edited
 

@@ -44,9 +44,8 @@ class SettingsParser:
             if isinstance(after, yaml.DocumentStartEvent):
                 self._problem(after, "a second document begins here; put everything into one")
         except _NestingError as error:
-            self._problem(
-                error.event, f"more than {MAX_DEPTH} levels deep; there are groups of keys, and nothing deeper"
-            )
+            problem = f"more than {MAX_DEPTH} levels deep; there are groups of keys, and nothing deeper"
+            self._problem(error.event, problem)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
@@ -102,7 +101,6 @@ class SettingsParser:
         return None
 
     def _value(self, name: str, key: yaml.Event, event: yaml.Event) -> None:
-        """Read the value of `key`, which begins with `event`."""
         if name in self._lines:
             self._problem(key, f"{quoted_name(name)}: given twice; line {self._lines[name]} has it already")
         self._lines.setdefault(name, _line(key))

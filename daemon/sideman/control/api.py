@@ -31,7 +31,6 @@ from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_s
 from sideman.core.settings.schema import KEYS, Settings, closest_key, is_live, value_of, with_values, write_value
 from sideman.core.settings.types import quoted
 from sideman.core.snapshot import Snapshot
-from sideman.core.text import format_chord
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import ModeName
 from sideman.exit_status import exit_status_and_message
@@ -42,37 +41,32 @@ _STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LON
 _log = logging.getLogger(__name__)
 
 
-class ControlApi:
-    """Answers requests to a daemon that plays `chart` with settings read from `sources`.
+class ControlApi(Struct, dict=True):
+    """Answers requests to a daemon; those about settings are answered by `settings_api`.
 
     `put` leaves a command for the player, and `now` is a clock that never goes back. `snapshot` returns the player's
     latest snapshot and `describe_daemon` what else belongs to the status. `keep_take` saves the last minutes and
     returns the path of the MIDI file.
     """
 
-    def __init__(
-        self,
-        put: Callable[[events.Command], None],
-        now: Callable[[], float],
-        snapshot: Callable[[], Snapshot],
-        chart: Chart,
-        sources: SettingsSources,
-        describe_daemon: Callable[[], protocol.DaemonInfo],
-        keep_take: Callable[[], str],
-    ) -> None:
-        self.put, self.now, self.snapshot = put, now, snapshot
-        self.describe_daemon, self.keep_take = describe_daemon, keep_take
-        self._started_s = now()
-        self._settings_api = _SettingsApi(self.put, self.snapshot().settings, chart, sources)
+    put: Callable[[events.Command], None]
+    now: Callable[[], float]
+    snapshot: Callable[[], Snapshot]
+    settings_api: SettingsApi
+    describe_daemon: Callable[[], protocol.DaemonInfo]
+    keep_take: Callable[[], str]
+
+    def __post_init__(self) -> None:
+        self._started_s = self.now()
         self._requested_mode: ModeName | None = None  # until it takes effect at its bar line
         self._mode_before_mute: ModeName | None = None  # while muted
         self._off_confirmed = False  # the player has reported mode 'off' since it was muted
         self._handlers: dict[type[Request], Callable[[Any], object]] = {
             protocol.StatusRequest: lambda _: self.status(),
-            protocol.GetRequest: lambda request: self._settings_api.describe(request.key),
-            protocol.SetRequest: lambda request: self._settings_api.set(request.key, request.value),
-            protocol.PresetRequest: lambda request: self._settings_api.apply_preset(request.name),
-            protocol.ReloadRequest: lambda _: self._settings_api.reload(),
+            protocol.GetRequest: lambda request: self.settings_api.describe(request.key),
+            protocol.SetRequest: lambda request: self.settings_api.set(request.key, request.value),
+            protocol.PresetRequest: lambda request: self.settings_api.apply_preset(request.name),
+            protocol.ReloadRequest: lambda _: self.settings_api.reload(),
             protocol.ModeRequest: self._change_mode,
             protocol.MuteRequest: self._mute,
             protocol.LearnRequest: self._learn,
@@ -85,7 +79,7 @@ class ControlApi:
     @property
     def settings(self) -> Settings:
         """The settings that hold once all requested changes have taken effect."""
-        return self._settings_api.settings
+        return self.settings_api.settings
 
     def answer(self, request: Request) -> object:
         """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason."""
@@ -116,9 +110,9 @@ class ControlApi:
         """Take over what the player reports as changed."""
         match report:
             case events.SettingsChanged(values):
-                self._settings_api.settings = with_values(self.settings, values)
+                self.settings_api.settings = with_values(self.settings, values)
             case events.ModeChanged(mode):
-                self._settings_api.settings = with_values(self.settings, [("play.mode", mode)])
+                self.settings_api.settings = with_values(self.settings, [("play.mode", mode)])
                 self._requested_mode = None
                 if self._off_confirmed and mode != "off":  # else the mode was requested before the mute
                     self._mode_before_mute = None
@@ -128,7 +122,7 @@ class ControlApi:
         """Return the present status."""
         now, snapshot = self.now(), self.snapshot()
         beats_ahead = snapshot.beats_since(now)
-        chart, _ = snapshot.chart_position(beats_ahead)
+        chart = snapshot.chart_span(beats_ahead)[0].chart
         return protocol.Status(
             **asdict(self.describe_daemon()),
             **{**asdict(beat_event(snapshot, beats_ahead)), "beat": round(snapshot.beat + beats_ahead, 3)},
@@ -177,7 +171,7 @@ class ControlApi:
 
 def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
     """Return the place in the music `beats_ahead` after the snapshot, its chords as the player reads them."""
-    chart, place = snapshot.chart_position(beats_ahead)
+    span, place = snapshot.chart_span(beats_ahead)
     reached = max(0.0, reached_beat(place))
     chord, next_chord = snapshot.chord_and_next(beats_ahead)
     transpose = snapshot.settings.midi.transpose
@@ -185,10 +179,10 @@ def beat_event(snapshot: Snapshot, beats_ahead: float) -> protocol.BeatEvent:
         beat=round(snapshot.beat + beats_ahead),
         bar=snapshot.bar_number(beats_ahead),
         top=round(snapshot.beat + beats_ahead - place, 4),
-        form_bar=chart.bar_at(reached)[0] % len(chart.bars) + 1,
-        chorus=int(reached // chart.length) + 1,
-        chord=format_chord(chord, transpose),
-        next_chord=format_chord(next_chord, transpose),
+        form_bar=span.chart.bar_at(reached)[0] % len(span.chart.bars) + 1,
+        chorus=int(reached // span.chart.length) + 1,
+        chord=chord.transposed(-transpose).text,
+        next_chord=next_chord.transposed(-transpose).text,
     )
 
 
@@ -203,7 +197,7 @@ def next_note(snapshot: Snapshot) -> protocol.NextNote | None:
 # -- settings
 
 
-class _SettingsApi(Struct):
+class SettingsApi(Struct):
     """Answers requests about the `settings`, which were first read from `sources`, and the `chart` that they lead to.
 
     `put` leaves a command for the player. `last_preset` was applied last.

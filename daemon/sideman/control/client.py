@@ -65,9 +65,8 @@ class ControlClient:
                 self.send({"v": PROTOCOL_VERSION, "id": 1, "do": name, **fields})
             line = self._reader.readline()
         except TimeoutError:
-            raise Unavailable(
-                f"{self._path}: no answer within {ANSWER_TIMEOUT_S:g} seconds; does it still run?"
-            ) from None
+            reason = f"no answer within {ANSWER_TIMEOUT_S:g} seconds; does it still run?"
+            raise Unavailable(f"{self._path}: {reason}") from None
         except OSError:
             line = ""
         if not line.endswith("\n"):

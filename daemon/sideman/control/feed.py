@@ -22,7 +22,6 @@ from sideman.core.chart.chart import Chart
 from sideman.core.positions import reached_beat
 from sideman.core.settings.schema import write_value
 from sideman.core.snapshot import Snapshot
-from sideman.core.text import format_chord
 
 MAX_DELAY_S = 0.05  # within this time the next note, a new chart and log lines are sent
 STATUS_INTERVAL_S = 0.5
@@ -39,15 +38,15 @@ class EventFeed:
         self._next_status_s = -math.inf
         # What was sent last:
         self._beat: int | None = None
-        self._chart, self._transpose = snapshot().chart_position()[0], 0
+        self._chart, self._transpose = snapshot().chart_span()[0].chart, 0
         self._next_choice: events.Choice | None = None
         self._ports = ""
 
     def initial_events(self) -> Iterator[Event]:
         """Return what a new client has to know first."""
         status = self._api.status()
-        yield _chart_event(self._snapshot().chart_position()[0], self._api.settings.midi.transpose)
-        self._ports = status.ports
+        yield _chart_event(self._snapshot().chart_span()[0].chart, self._api.settings.midi.transpose)
+        self._ports = self._ports or status.ports  # a change is still to be sent to the other clients
         yield protocol.PortsEvent(status.ports)
         yield protocol.StatusEvent(*astuple(status))
 
@@ -62,12 +61,11 @@ class EventFeed:
                 velocity = note.velocity if isinstance(note, events.NoteOn) else 0
                 yield protocol.HeardEvent(round(beat - top, 4), isinstance(note, events.NoteOn), note.pitch, velocity)
             case events.BarPlayed(number, chords, choices):
-                shown = [format_chord(chord, self._api.settings.midi.transpose) for chord in chords]
-                yield protocol.BarEvent(
-                    number, shown, [protocol.BarValue(choice.value.text, choice.pitch) for choice in choices]
-                )
-            case events.SettingsChanged(values):
-                yield protocol.ChangedEvent({name: write_value(name, value) for name, value in values})
+                shown = [chord.transposed(-self._api.settings.midi.transpose).text for chord in chords]
+                values = [protocol.BarValue(choice.value.text, choice.pitch) for choice in choices]
+                yield protocol.BarEvent(number, shown, values)
+            case events.SettingsChanged(changed):
+                yield protocol.ChangedEvent({name: write_value(name, value) for name, value in changed})
             case events.ModeChanged(mode, beat):
                 yield protocol.ModeEvent(mode, round(beat - top, 4))
             case events.StateChanged(state):
@@ -78,7 +76,7 @@ class EventFeed:
     def timed_events(self, now: float) -> Iterator[Event]:
         """Return the events that depend on time alone, at the second `now`."""
         snapshot = self._snapshot()
-        chart, _ = snapshot.chart_position(snapshot.beats_since(now))
+        chart = snapshot.chart_span(snapshot.beats_since(now))[0].chart
         transpose = self._api.settings.midi.transpose
         if chart is not self._chart or transpose != self._transpose:
             self._chart, self._transpose = chart, transpose
@@ -114,6 +112,7 @@ class EventFeed:
         root = logging.getLogger()
         if not watched:
             root.removeHandler(self._log)
+            self._ports = ""
         elif self._log not in root.handlers:
             root.addHandler(self._log)
             self._beat = None

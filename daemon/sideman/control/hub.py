@@ -24,7 +24,6 @@ from sideman.control.server import ControlServer
 from sideman.control.socket_file import UnixListener, socket_path
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
 from sideman.core.settings.schema import Settings, settings_line
-from sideman.core.text import format_bar
 
 _MAX_REPORTS = 500  # reports in one piece, so that signals and systemd do not wait long
 _PUBLISHED = {"published": True}  # marks log lines that clients also get as events
@@ -126,7 +125,7 @@ class ControlHub(Struct, dict=True):
             self.api.handle_report(report)
             match report:
                 case BarPlayed() as bar:
-                    _log.info("%s", format_bar(bar, self.api.settings.midi.transpose), extra=_PUBLISHED)
+                    _log.info("%s", bar.text(self.api.settings.midi.transpose), extra=_PUBLISHED)
                 case SettingsChanged(values):
                     _log.info("%s", settings_line(values), extra=_PUBLISHED)
                     level = dict(values).get("log.level")

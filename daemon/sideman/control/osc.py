@@ -42,7 +42,8 @@ class OscPort:
             from pythonosc.osc_packet import OscPacket
         except ImportError:
             raise Unavailable("control.osc: python-osc is not installed; it comes with sideman[osc]") from None
-        logging.getLogger().addFilter(_is_not_pythonosc)
+        # The library writes a line to the log for every wrong message.
+        logging.getLogger().addFilter(lambda record: "pythonosc" not in record.pathname)
         self.packet, self.builder = OscPacket, OscMessageBuilder
         try:
             family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
@@ -157,11 +158,6 @@ def _name_and_fields(address: str, arguments: list[object]) -> tuple[str, dict[s
                     fields[field] = bool(value)
             return None if not fields and arguments[:1] in ([0], [False]) else (name, fields)
     return None
-
-
-def _is_not_pythonosc(record: logging.LogRecord) -> bool:
-    """Keep the library's lines out of the log: it writes one for every wrong message."""
-    return "pythonosc" not in record.pathname
 
 
 def _plain_number(value: object) -> object:

@@ -188,9 +188,7 @@ class Connection:
         self.socket = connection
         self.is_watching = False
         self.mistakes = 0  # lines in a row that were not requests
-        self.requests_left = (
-            REQUESTS_PER_CLIENT  # in this round; what a long one takes too much counts for later rounds
-        )
+        self.requests_left = REQUESTS_PER_CLIENT  # in this round; negative after a long one, to be made up for later
         self.registered_events = 0  # what the server's selector waits for
         self._received = bytearray()
         self._unsent = bytearray()

@@ -49,8 +49,7 @@ from sideman.core.settings.schema import Settings
 from sideman.core.snapshot import Snapshot
 from sideman.core.timeline import PlaySpan, Timeline
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
-from sideman.core.timing.tap_tempo import TapTempoEstimator
-from sideman.core.timing.tempo import Tempo
+from sideman.core.timing.tempo import TapTempoEstimator, Tempo
 from sideman.core.transport import Transition, Transport
 from sideman.core.turns import MODES, ModeName, TurnPlan
 from sideman_models.music.context import next_bar_line

@@ -2,7 +2,7 @@
 """The errors that the program reports, each with its exit status.
 
 The numbers are those of sysexits.h and stand only here. `sideman.exit_status` makes the table of exit statuses from
-these classes: a direct subclass with a number, a docstring and `restart_helps` is all that a new one needs.
+these classes: a new one needs a direct subclass with its number, a docstring and, where it is False, `restart_helps`.
 """
 
 from __future__ import annotations
@@ -17,56 +17,38 @@ class SidemanError(Exception):
     restart_helps: ClassVar[bool] = True
     """Whether a service manager should start the program again after this error."""
 
+    def __init_subclass__(cls, status: int | None = None, *, restart_helps: bool = True) -> None:
+        if status is not None:
+            cls.exit_status, cls.restart_helps = status, restart_helps
 
-class UsageError(SidemanError):
+
+class UsageError(SidemanError, status=2, restart_helps=False):
     """The command line asks for something that does not exist."""
 
-    exit_status = 2
-    restart_helps = False
 
-
-class UnreadableInput(SidemanError):
+class UnreadableInput(SidemanError, status=65, restart_helps=False):
     """A file exists but cannot be understood: a MIDI file, a bundle, a chart, a take."""
 
-    exit_status = 65
-    restart_helps = False
 
-
-class NoSuchInput(SidemanError):
+class NoSuchInput(SidemanError, status=66, restart_helps=False):
     """A file or folder does not exist."""
 
-    exit_status = 66
-    restart_helps = False
 
-
-class Unavailable(SidemanError):
+class Unavailable(SidemanError, status=69):
     """Something the program needs is not available: a port, a running daemon, TensorFlow, memory."""
 
-    exit_status = 69
 
-
-class CannotCreate(SidemanError):
+class CannotCreate(SidemanError, status=73, restart_helps=False):
     """A file cannot be created at the requested place."""
 
-    exit_status = 73
-    restart_helps = False
 
-
-class DiskError(SidemanError):
+class DiskError(SidemanError, status=74):
     """The disk is full or broken."""
 
-    exit_status = 74
 
-
-class NotPermitted(SidemanError):
+class NotPermitted(SidemanError, status=77, restart_helps=False):
     """The operating system does not permit it."""
 
-    exit_status = 77
-    restart_helps = False
 
-
-class ConfigError(SidemanError):
+class ConfigError(SidemanError, status=78, restart_helps=False):
     """The configuration is wrong, or the chart in it."""
-
-    exit_status = 78
-    restart_helps = False

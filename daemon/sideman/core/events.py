@@ -24,7 +24,7 @@ from sideman.core.actions import ActionCommand
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.targets import Target
 from sideman.core.turns import ModeName
-from sideman_models.music.harmony import Chord
+from sideman_models.music.harmony import Chord, pitch_name
 from sideman_models.music.values import Value
 
 MAX_TIME = 1e12
@@ -199,6 +199,17 @@ class BarPlayed(Message, frozen=True):
     chords: tuple[Chord, ...]
     choices: tuple[Choice, ...]
 
+    def text(self, transpose: int = 0) -> str:
+        """Return a line such as ``bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -``, in the key of the player's instrument.
+
+        `transpose` is `midi.transpose`, the semitones from the written to the sounding pitch. Inside the program all
+        pitches are sounding pitches; only what is shown is transposed.
+        """
+        chords = " ".join(chord.transposed(-transpose).text for chord in self.chords)
+        pitches = ("-" if choice.pitch is None else pitch_name(choice.pitch - transpose) for choice in self.choices)
+        choices = (f"{choice.value.text} {pitch}" for choice, pitch in zip(self.choices, pitches, strict=True))
+        return f"bar {self.number} | {chords} | {' · '.join(choices) or '-'}"
+
 
 class BarStarted(Message, frozen=True):
     """A bar begins on `beat`. `changes` are its chords, each with its onset in quarter notes from the bar line."""
@@ -286,6 +297,14 @@ class ActionRequested(Message, frozen=True):
     argument: str = ""
 
 
+class PortChanged(Message, frozen=True, tag="PortChanged"):
+    """A port was opened or lost, or cannot be opened for a new reason. `key` is its setting; `text` is for the log."""
+
+    key: str
+    is_open: bool
+    text: str
+
+
 Report = (
     BarPlayed
     | BarStarted
@@ -299,6 +318,7 @@ Report = (
     | ModeChanged
     | StateChanged
     | ActionRequested
+    | PortChanged
 )
 ReportSink = Callable[[Report], None]
 """What reports are given to. It is called in the player's thread, where time is short: it stores them for later."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartSpan
 from sideman.core.events import Choice, PlayState
 from sideman.core.positions import snapped_beat
@@ -46,24 +45,20 @@ class Snapshot(Struct, frozen=True):
         """Return the quarter notes from the snapshot to `second`, if nothing has changed in between."""
         return (second - self.second) * self.bpm / 60.0 if self.rolling else 0.0
 
-    def chart_position(self, beats_ahead: float = 0.0) -> tuple[Chart, float]:
-        """Return the chart that is played `beats_ahead` beats later, and the quarter notes since it took over."""
-        span, beat = self._chart_span(beats_ahead)
-        return span.chart, beat
-
     def chord_and_next(self, beats_ahead: float = 0.0) -> tuple[Chord, Chord]:
         """Return the chord `beats_ahead` beats later and the chord after it; a held chord twice, as no end is known."""
-        span, beat = self._chart_span(beats_ahead)
-        if self.held_chord is not None and span is self._chart_span(0.0)[0]:
+        span, beat = self.chart_span(beats_ahead)
+        if self.held_chord is not None and span is self.chart_span()[0]:
             return self.held_chord, self.held_chord
         return span.chart.chord_at(beat), span.chart.next_change(beat)[0]
 
     def bar_number(self, beats_ahead: float) -> int:
         """Return the number, from 1, of the bar that sounds `beats_ahead` beats later."""
-        span, beat = self._chart_span(beats_ahead)
+        span, beat = self.chart_span(beats_ahead)
         return span.bars_before + span.chart.bar_at(beat)[0] + 1
 
-    def _chart_span(self, beats_ahead: float) -> tuple[ChartSpan, float]:
+    def chart_span(self, beats_ahead: float = 0.0) -> tuple[ChartSpan, float]:
+        """Return the span of the chart played `beats_ahead` beats later, and the quarter notes since it took over."""
         beat = self.top + self.beat + beats_ahead
         previous, current = self.charts
         span = current if snapped_beat(beat) >= current.start else previous

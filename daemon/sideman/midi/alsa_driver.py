@@ -25,6 +25,7 @@ class AlsaDriver:
 
     title = "ALSA"
     has_virtual_ports = True
+    library = ""
     period_s = 0.0
 
     def __init__(self, alsa: Any, client: str, on_change: Callable[[], None]) -> None:

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Protocol
 
-from sideman.core.errors import SidemanError
-
 SendBytes = Sequence[int]
 """One whole MIDI message of 1 to 3 bytes."""
 ReceiveBytes = Callable[[Iterable[int]], None]
@@ -27,7 +25,7 @@ class Direction(Enum):
     INPUT = "in"
 
 
-class DriverError(SidemanError):
+class DriverError(Exception):
     """A MIDI system has refused something, or has ended. The text is that of the system."""
 
 
@@ -86,6 +84,10 @@ class MidiDriver(Protocol):
 
     def is_stalled(self) -> bool | None:
         """Whether the system stands still; None if it is too early to say, or if it cannot be known."""
+
+    @property
+    def library(self) -> str:
+        """Which library serves it, where there may be more than one; otherwise empty."""
 
     @property
     def period_s(self) -> float:

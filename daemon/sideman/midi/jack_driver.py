@@ -25,7 +25,15 @@ from collections.abc import Callable
 from typing import Any
 
 from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes
-from sideman.midi.jack import IS_INPUT, IS_OUTPUT, LINGER_PERIODS, MAX_LINGER_S, RETRY_PAUSES_S, JackServer
+from sideman.midi.jack import (
+    IS_INPUT,
+    IS_OUTPUT,
+    LINGER_PERIODS,
+    MAX_LINGER_S,
+    RETRY_PAUSES_S,
+    JackServer,
+    libjack_text,
+)
 from sideman.midi.rtmidi_driver import LINGER_S, RtMidiClient, make_client
 
 _PROOF_MESSAGES, _MOST_UNPROVED_MESSAGES = 800, 1400
@@ -49,6 +57,11 @@ class JackDriver:
         self._rtmidi, self._library, self._client, self._on_death = rtmidi, library, client, on_death
         self._server: JackServer | None = None
         self._looked = False  # for a server: that takes time, so only once after each `forget`
+
+    @property
+    def library(self) -> str:
+        """See `MidiDriver`."""
+        return libjack_text(self._library)
 
     @property
     def server(self) -> JackServer:

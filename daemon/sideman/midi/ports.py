@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from sideman.core.errors import Unavailable
-from sideman.core.events import MidiEvent, NoteOff, NoteOn
+from sideman.core.events import MidiEvent, NoteOff, NoteOn, PortChanged
 from sideman.midi.decoder import MidiDecoder
 from sideman.midi.driver import Direction, DriverError, DriverPort, MidiDriver
 from sideman.midi.drivers import load_drivers, no_system_message
@@ -58,14 +58,6 @@ class PortRequest(Struct, frozen=True):
     client: str = "sideman"
     wait: bool = False
     clock: bool = False
-
-
-class PortChanged(Struct, frozen=True):
-    """A port was opened or lost, or cannot be opened for a new reason. `key` is OUTPUT or INPUT; `text` for the log."""
-
-    key: str
-    is_open: bool
-    text: str
 
 
 class _RequestedPort(Struct):
@@ -126,6 +118,11 @@ class MidiPorts:
     def status_text(self) -> str:
         """Output and input in one line."""
         return f"output {self._port_title(OUTPUT)}, input {self._port_title(INPUT)}"
+
+    @property
+    def library_text(self) -> str:
+        """Which library serves an open port, where there may be more than one; otherwise empty."""
+        return next((port.driver.library for port in self._ports.values() if port.driver and port.driver.library), "")
 
     def open(self) -> list[str]:
         """Open the ports. Returns a reason for each that cannot be opened; Unavailable if a named port may not wait."""
@@ -330,6 +327,7 @@ class SystemPorts(Struct, frozen=True):
     """A running MIDI system, and the names of its real ports."""
 
     system: str
+    library: str  # which one serves it, where there may be more than one
     outputs: tuple[str, ...]
     inputs: tuple[str, ...]
     has_virtual_ports: bool
@@ -346,7 +344,7 @@ def list_ports(client: str = "sideman") -> list[SystemPorts]:
                     tuple(name for name in driver.targets(direction) if not is_own_port(name, client))
                     for direction in Direction
                 )
-                listings.append(SystemPorts(driver.title, outputs, inputs, driver.has_virtual_ports))
+                listings.append(SystemPorts(driver.title, driver.library, outputs, inputs, driver.has_virtual_ports))
     for driver in drivers:
         driver.close()
     return listings

@@ -60,7 +60,7 @@ def make_client(rtmidi: Any, api: int, direction: Direction, name: str, *, clock
 class RtMidiDriver:
     """CoreMIDI or Windows' MIDI. There are always ports, and losses are seen in the list of ports alone."""
 
-    period_s = 0.0
+    period_s, library = 0.0, ""
 
     def __init__(self, rtmidi: Any, api: int, client: str) -> None:
         self.title = str(rtmidi.get_api_display_name(api))

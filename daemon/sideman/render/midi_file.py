@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes a finished performance as a standard MIDI file. The only module of the daemon that uses mido.
 
-mido writes whole files only. The MIDI file of a take grows while it is played; `sideman.takes.midi_file` writes it.
+`sideman.takes.midi_file` writes the MIDI file of a take, which grows while it is played, and says why without mido.
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ TICKS_PER_BEAT = 960
 
 
 def midi_file_bytes(
-    events: Iterable[tuple[float, MidiEvent]],
+    tracks: Iterable[tuple[str, Iterable[tuple[float, MidiEvent]]]],
     bpm: float,
     meters: Iterable[tuple[float, Meter]],
     length: float,
-    name: str,
     chords: Iterable[tuple[float, str]] = (),
-    extra_tracks: Iterable[tuple[str, Iterable[tuple[float, MidiEvent]]]] = (),
 ) -> bytes:
-    """The content of a MIDI file with `events` (beat, event) in a track called `name`, `length` beats long.
+    """The content of a MIDI file with these `tracks` (name, events with their beats), `length` beats long.
 
     `meters` (beat, meter) become time signatures. `chords` (beat, symbol) become markers, which sequencers show and
-    `sideman corpus` reads. `extra_tracks` are (name, events). All are in order of time.
+    `sideman corpus` reads. All are in order of time.
     """
     song = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
     signs = [
@@ -40,9 +38,9 @@ def midi_file_bytes(
     signs += [(beat, mido.MetaMessage("marker", text=symbol)) for beat, symbol in chords]
     signs.sort(key=lambda timed: timed[0])
     song.tracks.append(_track(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm)), signs, 0.0))
-    for title, track_events in ((name, events), *extra_tracks):
-        messages = [(beat, mido.Message.from_bytes(encode(event))) for beat, event in track_events]
-        song.tracks.append(_track(mido.MetaMessage("track_name", name=title), messages, length))
+    for name, events in tracks:
+        messages = [(beat, mido.Message.from_bytes(encode(event))) for beat, event in events]
+        song.tracks.append(_track(mido.MetaMessage("track_name", name=name), messages, length))
     file = io.BytesIO()
     song.save(file=file)
     return file.getvalue()

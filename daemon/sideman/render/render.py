@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from msgspec import Struct
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
 from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn, ProgramChange, Voice
-from sideman.core.settings.schema import PlaySettings, Settings
+from sideman.core.settings.schema import Settings
 from sideman.core.settings.voices import VOICES, voice_of_channel
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
@@ -70,9 +70,9 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
         voice = voice_of_channel(event.channel, settings.midi) if isinstance(event, NoteOn | NoteOff) else "solo"
         tracks[voice].append((beat, event))
     solo = tuple(tracks.pop("solo"))
-    extra_tracks = [(name, [(0.0, _program_of(name, settings)), *track]) for name, track in tracks.items() if track]
+    others = [(voice, [(0.0, _program_of(voice, settings)), *track]) for voice, track in tracks.items() if track]
     bpm, symbols = settings.tempo.bpm, chord_symbols(chart, beats)
-    midi = midi_file_bytes(solo, bpm, meter_changes(chart, beats), beats, name, symbols, extra_tracks)
+    midi = midi_file_bytes([(name, solo), *others], bpm, meter_changes(chart, beats), beats, symbols)
     return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi)
 
 
@@ -122,22 +122,36 @@ def chord_symbols(chart: Chart, beats: float) -> Iterator[tuple[float, str]]:
         beat += chart.next_change(beat)[1]
 
 
+def take_picture(
+    events: Iterable[tuple[float, MidiEvent]],
+    chords: Iterable[tuple[float, str]],
+    title: str,
+    bar_line: Callable[[int], float],
+) -> bytes:
+    """A piano roll of `events` over `chords`, both with their beats, as PNG. `bar_line` gives the beat of a bar line.
+
+    Raises ModuleNotFoundError if matplotlib is not installed.
+    """
+    from sideman_models.pictures import RollNote, piano_roll
+
+    notes = [RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in note_spans(events)]
+    return piano_roll(notes, list(chords), title, bar_line)
+
+
 def bundle_pictures(bundle: Bundle, curve: list[Any], counts: Mapping[str, int], chart: Chart) -> dict[str, bytes]:
     """The pictures of a bundle as PNG, by file name. The chorus is played over `chart`.
 
     `curve` has (epoch, bits in training, bits on unseen pieces or None), `counts` the number of each value in the music
     it learned from. Raises ModuleNotFoundError if matplotlib is not installed.
     """
+    from sideman.render.over_solos import RENDER_SETTINGS
     from sideman_models import pictures
 
-    sample = Settings(play=PlaySettings(rate="phrase"))
-    performance = Performance(sample, chart, bundle, NumpyNetwork(bundle.weights), seed=0)
+    performance = Performance(RENDER_SETTINGS, chart, bundle, NumpyNetwork(bundle.weights), seed=0)
     take = render_take(performance, len(chart.bars), bundle.name)
-    spans = note_spans(take.events)
-    notes = [pictures.RollNote(onset, length, note.pitch, note.velocity) for onset, length, note in spans]
-    chords = list(chord_symbols(chart, take.beats))
+    chords, title = chord_symbols(chart, take.beats), f"{bundle.name}: a chorus"
     return {
         LEARNING: pictures.learning_curves([(number, seen, unseen) for number, seen, unseen in curve], bundle.name),
         VALUES: pictures.value_frequencies(counts, f"{bundle.name}: values it learned from"),
-        SAMPLE: pictures.piano_roll(notes, chords, f"{bundle.name}: a chorus", chart.beat_of_bar),
+        SAMPLE: take_picture(take.events, chords, title, chart.beat_of_bar),
     }

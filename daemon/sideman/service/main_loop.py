@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from sideman.control.hub import ControlHub
+from sideman.core.events import PortChanged
 from sideman.core.timing.clock_source import ClockSource
-from sideman.midi.ports import MidiPorts, PortChanged
+from sideman.midi.ports import MidiPorts
 from sideman.playing.player import Player
 from sideman.service.systemd import SystemdNotifier
 from sideman.service.wakeup import Wakeup

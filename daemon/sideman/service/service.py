@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from sideman import __version__
 from sideman.config.sources import SettingsSources
-from sideman.control.api import ControlApi
+from sideman.control.api import ControlApi, SettingsApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.control.protocol import DaemonInfo
@@ -28,14 +28,14 @@ from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
 from sideman.core.errors import SidemanError
-from sideman.core.events import ReleaseChannel, SetPortPeriod
+from sideman.core.events import PortChanged, ReleaseChannel, SetPortPeriod
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
-from sideman.midi.ports import OUTPUT, MidiPorts, PortChanged, PortRequest
+from sideman.midi.ports import OUTPUT, MidiPorts, PortRequest
 from sideman.playing.assembly import Performance, load_performance, make_clock_source, resumed_engine, state_of
 from sideman.playing.inbox import Inbox
 from sideman.playing.player import Player
@@ -171,9 +171,8 @@ class Service:
             clock = "internal" if self._clock_source is None else self._clock_source.status_text
             return DaemonInfo(__version__, name, performance.bundle.name, ports.status_text, clock)
 
-        api = ControlApi(
-            inbox.put, inbox.now, lambda: player.snapshot, performance.chart, self._sources, describe, recorder.keep
-        )
+        settings_api = SettingsApi(inbox.put, player.snapshot.settings, performance.chart, self._sources)
+        api = ControlApi(inbox.put, inbox.now, lambda: player.snapshot, settings_api, describe, recorder.keep)
         feed = EventFeed(api, lambda: player.snapshot)
         return ControlHub(api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at))
 
@@ -216,6 +215,7 @@ class Service:
             self._inbox.put(None)
 
     def _port_changed(self, change: PortChanged, ports: MidiPorts) -> None:
+        self._wakeup.put(change)
         self._update_port_period(ports)
         if change.is_open and change.key == OUTPUT:
             self._inbox.put(Panic())  # the synth at the other end may have missed a note-off

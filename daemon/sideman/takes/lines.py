@@ -17,7 +17,16 @@ import msgspec
 from sideman.core import events
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, parse_meter
 from sideman.core.errors import ConfigError
-from sideman.core.events import Advanced, BarPlayed, BarStarted, EventSent, InputReceived, NoteHeard, PlayerEnded
+from sideman.core.events import (
+    Advanced,
+    BarPlayed,
+    BarStarted,
+    EventSent,
+    InputReceived,
+    NoteHeard,
+    PlayerEnded,
+    PortChanged,
+)
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import KEYS, Settings, value_of, with_values, write_value
 from sideman.core.settings.types import PitchRange, quoted
@@ -26,7 +35,7 @@ from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_chord
 from sideman_models.music.values import parse_value
 
-RecordedReport = BarStarted | BarPlayed | EventSent | InputReceived | NoteHeard | Advanced | PlayerEnded
+RecordedReport = BarStarted | BarPlayed | EventSent | InputReceived | NoteHeard | Advanced | PlayerEnded | PortChanged
 _MAX_REASON_LENGTH = 300
 
 
@@ -163,11 +172,10 @@ class WrittenChart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     @classmethod
     def of(cls, chart: Chart) -> Self:
         """The form of a chart."""
-        before = [chart.meter, *(bar.meter for bar in chart.bars)]
         return cls(
             meter=str(chart.meter),
             bars=tuple(tuple((at, chord.text) for at, chord in bar.chords) for bar in chart.bars),
-            meters=tuple((at, str(bar.meter)) for at, bar in enumerate(chart.bars) if bar.meter != before[at]),
+            meters=tuple((chart.bar_at(beat)[0], str(meter)) for beat, meter in chart.meters[1:]),
             about=msgspec.convert(chart.info, WrittenInfo, from_attributes=True),
         )
 
@@ -228,5 +236,5 @@ class _InputLine(events.Message, frozen=True, tag="Arrived"):
 _ENCODER = msgspec.json.Encoder(enc_hook=float)
 """The hook is for numbers of NumPy's types."""
 _DECODER = msgspec.json.Decoder(
-    EventSent | NoteHeard | Advanced | PlayerEnded | _InputLine | _BarStartedLine | _BarPlayedLine
+    EventSent | NoteHeard | Advanced | PlayerEnded | PortChanged | _InputLine | _BarStartedLine | _BarPlayedLine
 )

@@ -119,6 +119,9 @@ class TakeMidiFile:
                     self._heard_track.add(self._tick(beat), encode(item))
             case events.Advanced(second, beat) | events.PlayerEnded(second, beat):
                 self._advance(second, beat)
+            case events.PortChanged(key, _, text):
+                track = self._heard_track if key == "midi.input" else self._played_track
+                track.add(self._tick(self._last_point[1]), _meta_event(_TEXT, text))
 
     def contents(self) -> bytes:
         """The bytes of the file."""

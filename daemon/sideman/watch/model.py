@@ -111,8 +111,18 @@ class WatchState(Struct):
                     self._notes.append(ViewNote("heard", pitch, onset, max(onset, beat)))
                 if on:
                     self._held_onsets[pitch] = beat
-            case protocol.ChartEvent() if event.bars:
-                self._apply_chart(event)
+            case protocol.ChartEvent() as chart if chart.bars:
+                self.bars = tuple(tuple(map(printable, bar)) for bar in chart.bars)
+                self.title = printable(chart.title)
+                self.sections = tuple((bar, printable(name)) for bar, name in chart.sections)
+                changes, meter, meters = {0: chart.meter, **dict(chart.meters)}, Meter(4, 4), []
+                for bar in range(len(chart.bars)):
+                    with suppress(ChartError):  # a meter that makes no sense is ignored
+                        meter = parse_meter(changes[bar]) if bar in changes else meter
+                    meters.append(meter)
+                self.meters = tuple(meters)
+                quarters = (float(meter.quarters) for meter in self.meters)
+                self._bar_line_beats = tuple(accumulate(quarters, initial=0.0))
 
     def _apply_text(self, event: protocol.Message) -> None:
         match event:
@@ -183,19 +193,6 @@ class WatchState(Struct):
         share = max(0, min(int(place * len(chords)), len(chords) - 1))
         named = [index for index, chord in enumerate(chords) if chord == self.chord]
         return min(named, key=lambda index: abs(index - share), default=share)
-
-    def _apply_chart(self, chart: protocol.ChartEvent) -> None:
-        self.bars = tuple(tuple(map(printable, bar)) for bar in chart.bars)
-        self.title = printable(chart.title)
-        self.sections = tuple((bar, printable(name)) for bar, name in chart.sections)
-        changes, meter, meters = {0: chart.meter, **dict(chart.meters)}, Meter(4, 4), []
-        for bar in range(len(chart.bars)):
-            with suppress(ChartError):  # a meter that makes no sense is ignored
-                meter = parse_meter(changes[bar]) if bar in changes else meter
-            meters.append(meter)
-        self.meters = tuple(meters)
-        quarters = (float(meter.quarters) for meter in self.meters)
-        self._bar_line_beats = tuple(accumulate(quarters, initial=0.0))
 
     def _add_log(self, level: str, text: str) -> None:
         if text:

@@ -29,7 +29,9 @@ def plain_lines(messages: Iterable[Message | None]) -> Iterator[str]:
     for message in messages:
         state.apply_event(message, 0.0)
         if isinstance(message, BarEvent):
-            yield _format_bar(message, state)
+            names = ("" if each.pitch is None else state.pitch_name(each.pitch) for each in message.values)
+            values = (f"{printable(it.value)} {name or '-'}" for it, name in zip(message.values, names, strict=True))
+            yield f"bar {message.number} | {' '.join(map(printable, message.chords))} | {' · '.join(values) or '-'}"
         while state.log:
             level, text = state.log.popleft()
             yield text if level == "info" else f"{level}: {text}"
@@ -53,11 +55,3 @@ def plain_lines(messages: Iterable[Message | None]) -> Iterator[str]:
             if text and last_lines.get(name) != text:
                 last_lines[name] = text
                 yield text
-
-
-def _format_bar(bar: BarEvent, state: WatchState) -> str:
-    """Return a bar as the log has it: `bar 3 | F7 | C,0.500,+2 Eb4 · R,1.000 -`."""
-    chords = " ".join(map(printable, bar.chords))
-    names = ("" if each.pitch is None else state.pitch_name(each.pitch) for each in bar.values)
-    values = (f"{printable(each.value)} {name or '-'}" for each, name in zip(bar.values, names, strict=True))
-    return f"bar {bar.number} | {chords} | {' · '.join(values) or '-'}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan, TrainingProgress
+from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan
 
 
 class PlainProgress(TrainingObserver):
@@ -68,17 +68,17 @@ class BarProgress(PlainProgress):
         super().on_start(plan)
         self._bar.reset(self._task, total=plan.epochs, completed=plan.done)
 
-    def on_progress(self, progress: TrainingProgress) -> None:
+    def on_progress(self, epoch: int, share: float, values: int, bits: float) -> None:
         """Move the bar."""
-        if not progress.values:  # an epoch begins
+        if not values:  # an epoch begins
             self._epoch_start = self._clock()
             return
-        speed = progress.values / max(1e-9, self._clock() - self._epoch_start)
+        speed = values / max(1e-9, self._clock() - self._epoch_start)
         self._bar.update(
             self._task,
-            description=f"epoch {progress.epoch}/{self._plan.epochs}",
-            completed=progress.epoch - 1 + progress.share,
-            bits=f"{progress.bits:.4f} bits a value",
+            description=f"epoch {epoch}/{self._plan.epochs}",
+            completed=epoch - 1 + share,
+            bits=f"{bits:.4f} bits a value",
             speed=f"{speed:,.0f} values/s",
         )
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -151,7 +151,10 @@ class _Record(msgspec.Struct, frozen=True):
         if all(beat.chord in ("NC", "") for beat in beats):
             return "without chords"
         grid = _BeatGrid(beats)
-        chords, unread = _chord_grid(grid, beats)
+        symbols = {at: beat.chord for beat in beats if (at := grid.beat_number(beat)) is not None}
+        if not symbols:
+            raise CorpusError(f"{self.location}: beats: none of them lies in a bar")
+        chords, unread = _chord_grid(symbols)
         on_grid: list[tuple[float, _NoteRow]] = []
         for row, note in enumerate(notes):
             if note.tatum > note.division:
@@ -203,9 +206,8 @@ def _notes_with_ends(placed: Sequence[tuple[float, _NoteRow]]) -> Iterator[LineN
         yield LineNote(onset, max(onset, end), note.midi_pitch, bool(note.phrase_begin))
 
 
-def _chord_grid(grid: _BeatGrid, beats: Sequence[_BeatRow]) -> tuple[ChordGrid, tuple[str, ...]]:
-    """Return the chords beat by beat, and the symbols that could not be read."""
-    symbols = {at: beat.chord for beat in beats if (at := grid.beat_number(beat)) is not None}
+def _chord_grid(symbols: Mapping[int, str]) -> tuple[ChordGrid, tuple[str, ...]]:
+    """Return the chords beat by beat, from the symbols by their beats, and the symbols that could not be read."""
     unread: set[str] = set()
     chords: list[Chord] = []
     latest = symbols[min(symbols)]

@@ -120,7 +120,14 @@ def read_classic(path: str | PathLike[str]) -> ClassicCorpus:
     Raises `CorpusError`, which names the file and the problem: not a MIDI file, a missing track, no notes of the solo,
     or a bar without chords.
     """
-    midi = _open_midi_file(path)
+    try:
+        check_regular_file(Path(path))
+        midi = mido.MidiFile(path)
+    except Exception as error:  # mido raises errors of any type for a broken file
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise CorpusError(f"{path}: not a readable MIDI file ({reason})") from error
+    if midi.ticks_per_beat <= 0:
+        raise CorpusError(f"{path}: its times are not in ticks per quarter note")
     melody = [group for group in _solo_groups(midi, MELODY_TRACK, path) if len(group.pitches) == 1]
     chord_groups = [group for group in _solo_groups(midi, CHORDS_TRACK, path) if len(group.pitches) > 1]
     if not melody:
@@ -157,18 +164,6 @@ def training_arrays(corpus: ClassicCorpus) -> tuple[Floats, Floats]:
 
 
 # 1. Read
-
-
-def _open_midi_file(path: str | PathLike[str]) -> mido.MidiFile:
-    try:
-        check_regular_file(Path(path))
-        midi = mido.MidiFile(path)
-    except Exception as error:  # mido raises errors of any type for a broken file
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise CorpusError(f"{path}: not a readable MIDI file ({reason})") from error
-    if midi.ticks_per_beat <= 0:
-        raise CorpusError(f"{path}: its times are not in ticks per quarter note")
-    return midi
 
 
 def _solo_groups(midi: mido.MidiFile, number: int, path: str | PathLike[str]) -> list[PitchGroup]:

@@ -25,7 +25,7 @@ from sideman_models.course.corpus import BEATS_PER_BAR, tone_kind
 from sideman_models.course.rnn import Array
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import TONE_KINDS, Chord, Quality, pitch_name
-from sideman_models.music.smoothing import ORIGINAL_RULES, SmoothingRules
+from sideman_models.music.smoothing import ORIGINAL_RULES, SmoothingRules, is_repeated_too_often
 from sideman_models.music.values import TICKS_PER_QUARTER, Value, choose_pitch, parse_value
 from sideman_models.network.lstm import Floats, LstmState, Network, softmax
 
@@ -194,7 +194,7 @@ def _play_solo(
             LOWEST_PITCH,
             HIGHEST_PITCH,
             draw=random_source.random(),
-            avoid=rules.repeated_too_often(previous_pitch, repeats),
+            avoid=previous_pitch if is_repeated_too_often(repeats, rules.repetition) else None,
             max_leap=rules.leap,
         )
         if pitch is not None:  # without a tone of the value's kind over the chord, the value is a rest
@@ -215,10 +215,7 @@ def chord_from_pitches(pitches: tuple[int, ...]) -> Chord:
 
 
 def _accompany_bar(chords: BarChords, start: int) -> Iterator[SoundingPitches]:
-    """Yield the chords of a bar that begins at tick `start`.
-
-    Chords that start together are one, and each lasts until the next one.
-    """
+    """Yield the chords of a bar from tick `start` on: those that start together are one, until the next one."""
     onsets = sorted({round(beats * TICKS_PER_QUARTER) for beats, _ in chords})
     for onset, end in pairwise([*onsets, BAR_TICKS]):
         together = {pitch for beats, group in chords for pitch in group if round(beats * TICKS_PER_QUARTER) == onset}

@@ -33,10 +33,7 @@ KERAS_GATE_ORDER = "ifco"
 def lstm_cell_forward(
     xt: Array, a_prev: Array, c_prev: Array, parameters: Parameters
 ) -> tuple[Array, Array, Array, Cache]:
-    """Compute one step from xt (n_x, m), a_prev and c_prev (n_a, m).
-
-    Returns a_next and c_next (n_a, m), yt_pred (n_y, m) and the cache for the backward pass.
-    """
+    """Compute a step from xt (n_x, m), a_prev, c_prev (n_a, m): a_next, c_next (n_a, m), yt_pred (n_y, m), cache."""
     p = parameters
     stacked = np.concatenate([a_prev, xt])  # (n_a + n_x, m)
     ft = sigmoid(p["Wf"] @ stacked + p["bf"])  # forget, (n_a, m) like all gates

@@ -57,10 +57,7 @@ _MAX_TRIES = 100
 
 
 class NameModel(Struct, frozen=True):
-    """A trained network and its letters, in order of their indices, including the newline.
-
-    `facts` describes the training as plain JSON; `card` is the text of `CARD.md`.
-    """
+    """A trained network, its letters by index with the newline, the facts of its training (plain JSON), its card."""
 
     letters: str
     parameters: Parameters
@@ -259,11 +256,7 @@ def generate_names(name_model: NameModel, seed: int) -> Iterator[str]:
 
 
 def train_name_model(
-    path: Path,
-    source: str,
-    command: str,
-    iterations: int = ITERATIONS,
-    report: Callable[[int, float, NameModel], None] | None = None,
+    path: Path, source: str, command: str, iterations: int, report: Callable[[int, float, NameModel], None]
 ) -> NameModel:
     """Train a model of the names in the file `path`.
 
@@ -277,8 +270,7 @@ def train_name_model(
 
     def remember(iteration: int, loss: float, parameters: Parameters) -> None:
         losses[str(iteration)] = round(loss, 6)
-        if report is not None:
-            report(iteration, loss, NameModel(letters, parameters))
+        report(iteration, loss, NameModel(letters, parameters))
 
     parameters = model(names, ix_to_char, char_to_ix, iterations, report=remember)
     facts = {
@@ -313,10 +305,7 @@ It was trained on {facts["source"] or "a list of names"}: `{facts["file"]}`, sha
 
 
 def save_name_model(name_model: NameModel, path: Path) -> None:
-    """Write `name_model` as the folder `path`, whole or not at all.
-
-    Raises `BundleError` if something that is not a name model is at `path`, and `OSError` if it cannot be written.
-    """
+    """Write `name_model` as the folder `path`, whole or not at all. Raises as `ModelFormat.write` does."""
     arrays = {name: array.astype(np.float32) for name, array in name_model.parameters.items()}
     description = {"letters": name_model.letters, "facts": dict(name_model.facts)}
     _FORMAT.write(path, description, arrays, name_model.card, {})

@@ -30,10 +30,7 @@ Cache = tuple[Array, Array, Array, Parameters]
 
 
 def rnn_cell_forward(xt: Array, a_prev: Array, parameters: Parameters) -> tuple[Array, Array, Cache]:
-    """Compute one step from xt (n_x, m) and a_prev (n_a, m).
-
-    Returns a_next (n_a, m), yt_pred (n_y, m) and the cache for the backward pass.
-    """
+    """Compute a step from xt (n_x, m), a_prev (n_a, m). Returns a_next (n_a, m), yt_pred (n_y, m) and its cache."""
     p = parameters
     a_next = np.tanh(p["Wax"] @ xt + p["Waa"] @ a_prev + p["ba"])
     yt_pred = softmax(p["Wya"] @ a_next + p["by"])
@@ -41,10 +38,7 @@ def rnn_cell_forward(xt: Array, a_prev: Array, parameters: Parameters) -> tuple[
 
 
 def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[Array, Array, tuple[list[Cache], Array]]:
-    """Compute all steps from x (n_x, m, T_x) and a0 (n_a, m).
-
-    Returns a (n_a, m, T_x), y_pred (n_y, m, T_x), and the pair (caches by step, x).
-    """
+    """Compute all steps of x (n_x, m, T_x) from a0 (n_a, m): a (n_a, m, T_x), y_pred (n_y, m, T_x), (caches, x)."""
     a_next, steps = a0, []
     for t in range(x.shape[2]):
         steps.append(rnn_cell_forward(x[:, :, t], a_next, parameters))
@@ -54,10 +48,7 @@ def rnn_forward(x: Array, a0: Array, parameters: Parameters) -> tuple[Array, Arr
 
 
 def rnn_cell_backward(da_next: Array, cache: Cache) -> Gradients:
-    """Compute the gradients of one step from that of its result, da_next (n_a, m).
-
-    Returns dxt (n_x, m), da_prev (n_a, m), dWax, dWaa and dba.
-    """
+    """Compute a step's gradients from da_next (n_a, m): dxt (n_x, m), da_prev (n_a, m), dWax, dWaa and dba."""
     a_next, a_prev, xt, p = cache
     dz = da_next * (1 - a_next**2)  # (n_a, m): through the tanh
     return {

@@ -38,10 +38,7 @@ Tensor = Any
 
 
 class ClassicRecipe(Struct, frozen=True):
-    """The assignment's recipe: Adam with batches of `batch` snippets.
-
-    After n steps the learning rate is `rate / (1 + decay * n)`.
-    """
+    """Adam with batches of `batch` snippets. After n steps the learning rate is `rate / (1 + decay * n)`."""
 
     units: int = 64
     epochs: int = 100
@@ -131,10 +128,7 @@ def batch_gradients(model: Model, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor,
 
 
 def compile_train_step(model: Model, optimizer: Optimizer) -> Callable[[Floats, Floats], tuple[Tensor, Tensor]]:
-    """Return a compiled function that makes one training step on a batch X, Y (m, Tx, n_values).
-
-    It returns the losses (Tx,) and the numbers of hits (Tx,), summed over the batch.
-    """
+    """Return a compiled step on X, Y (m, Tx, n_values). It returns losses (Tx,) and hits (Tx,), summed over m."""
     optimizer.build(model.trainable_variables)
 
     def step(X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:

@@ -148,10 +148,7 @@ def pitch_bits(vocabulary: Vocabulary, piece: Piece) -> float:
 
 
 def pitch_rank(value: Value, place: Place, pitch: int) -> int | None:
-    """Return how many pitches of the kind of `value` are nearer to its target than `pitch` is.
-
-    None: `pitch` is not of that kind at `place`.
-    """
+    """Return how many pitches of the value's kind are nearer to its target than `pitch`, or None if that is not one."""
     if place.chord.kind_of(pitch) != VALUE_KINDS.index(value.kind):
         return None
     target = _FIRST_TARGET if place.previous_pitch is None else place.previous_pitch

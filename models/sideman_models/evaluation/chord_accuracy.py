@@ -78,10 +78,7 @@ def database_tunes(path: Path) -> Iterator[ChordsAndMelody]:
 
 
 def database_bass_accuracy(path: Path) -> ChordAccuracy:
-    """Return the accuracy over the solos of a database file with their own bass.
-
-    Raises `CorpusError` as `weimar.read_bass_lines` does.
-    """
+    """Return the accuracy over a database's solos with their own bass. Raises `CorpusError` as `read_bass_lines`."""
     return ChordAccuracy.from_pairs(
         pair
         for solo, basses in read_bass_lines(path)

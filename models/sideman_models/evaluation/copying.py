@@ -29,10 +29,7 @@ MATCH_KEYS: dict[str, MatchKey] = {
 
 
 class SharedRun(Struct, frozen=True):
-    """A run of values of `piece`, from value number `start` on, that also occurs in the piece `source`.
-
-    If `source` is None, no note is shared.
-    """
+    """The values of `piece` from number `start` on that also occur in the piece `source` (None: no note is shared)."""
 
     piece: Piece
     start: int

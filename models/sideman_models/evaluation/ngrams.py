@@ -71,20 +71,14 @@ _FROM_ROOT_NOW, _FROM_ROOT_NEXT = "previous pitch from the root now", "previous 
 _BEAT, _REGISTER, _FAMILY = "place in the beat", "register", "chord family now"
 _CLASH_ITEMS_FIRST = (_FROM_ROOT_NOW, CLASH_ITEM, _BEAT, *value_chain(3))
 CONTEXT_CHAINS: dict[str, tuple[str, ...]] = {
-    f"chain {number}": items
-    for number, items in enumerate(
-        (
-            ("position in the bar", previous_value_item(1)),
-            (_BEAT, previous_value_item(1)),
-            (PREVIOUS_IS_REST, _BEAT, PREVIOUS_DURATION, previous_value_item(1)),
-            (PREVIOUS_IS_REST, _BEAT, PREVIOUS_DURATION, PREVIOUS_INTERVAL),
-            _CLASH_ITEMS_FIRST,
-            (PREVIOUS_IS_REST, *_CLASH_ITEMS_FIRST),
-            (PREVIOUS_IS_REST, *_CLASH_ITEMS_FIRST, _FROM_ROOT_NEXT, _REGISTER),
-            (PREVIOUS_IS_REST, *_CLASH_ITEMS_FIRST, _FAMILY, _FROM_ROOT_NEXT, _REGISTER, previous_value_item(3)),
-        ),
-        1,
-    )
+    "chain 1": ("position in the bar", previous_value_item(1)),
+    "chain 2": (_BEAT, previous_value_item(1)),
+    "chain 3": (PREVIOUS_IS_REST, _BEAT, PREVIOUS_DURATION, previous_value_item(1)),
+    "chain 4": (PREVIOUS_IS_REST, _BEAT, PREVIOUS_DURATION, PREVIOUS_INTERVAL),
+    "chain 5": _CLASH_ITEMS_FIRST,
+    "chain 6": (PREVIOUS_IS_REST, *_CLASH_ITEMS_FIRST),
+    "chain 7": (PREVIOUS_IS_REST, *_CLASH_ITEMS_FIRST, _FROM_ROOT_NEXT, _REGISTER),
+    "chain 8": (PREVIOUS_IS_REST, *_CLASH_ITEMS_FIRST, _FAMILY, _FROM_ROOT_NEXT, _REGISTER, previous_value_item(3)),
 }
 """The context chains that are compared, by name.
 
@@ -221,10 +215,7 @@ class KneserNey:
         return probabilities
 
     def _contexts_by_depth(self, histories: Ints) -> Iterator[tuple[_Depth, Ints, Flags]]:
-        """Yield for each depth the context (T,) of each history, and whether it was seen in training.
-
-        The context of a history that was not seen is arbitrary.
-        """
+        """Yield by depth the context (T,) of each history, and whether training saw it; if not, it is arbitrary."""
         context, known = np.zeros(len(histories), np.int64), np.full(len(histories), bool(self._depths[0].keys.size))
         items = [np.zeros(len(histories), np.int64), *histories.T]
         for depth, item in zip(self._depths, items, strict=True):

@@ -183,7 +183,7 @@ def _shares(counts: Counter[Outcome]) -> dict[str, float]:
     return {str(outcome): round(share(counts, outcome), 5) for outcome in ordered}
 
 
-def make_report(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece], seed: int = 0) -> EvaluationReport:
+def make_report(bundle: Bundle, pieces: Sequence[Piece], training: Sequence[Piece], seed: int) -> EvaluationReport:
     """Measure the network on `pieces`, and n-grams that are trained on `training` (empty: no n-grams).
 
     Raises `CorpusError` if the network needs chords and a piece has none.
@@ -254,12 +254,9 @@ def measure_baselines(
 
 
 def with_played_music(
-    report: EvaluationReport, pieces: Sequence[Piece], training: Sequence[Piece], played: Sequence[Piece], seed: int = 0
+    report: EvaluationReport, pieces: Sequence[Piece], training: Sequence[Piece], played: Sequence[Piece], seed: int
 ) -> EvaluationReport:
-    """Return the report with statistics of `played`, the music of the network, and what it copies.
-
-    It is compared with `pieces`, and with `training` for copying.
-    """
+    """Return the report with statistics of `played` beside `pieces`, and with what it copies from `training`."""
     return replace(
         report,
         choruses=len(played),

@@ -63,10 +63,7 @@ def _bin_of(number: float, bounds: Sequence[int]) -> int:
 
 
 def phrases(piece: Piece) -> Iterator[slice]:
-    """Yield the slice of each phrase: from its first note to its last, with the rests between them.
-
-    A phrase begins at the first note, and at each note without an interval.
-    """
+    """Yield the slice of each phrase, first to last note. It begins at the first note or one without an interval."""
     notes = [at for at, value in enumerate(piece.values) if value.kind != "R"]
     firsts = [number for number, at in enumerate(notes) if number == 0 or piece.values[at].interval is None]
     for first, end in pairwise([*firsts, len(notes)]):
@@ -131,10 +128,7 @@ def jensen_shannon_distance(one: Counter[Outcome], other: Counter[Outcome]) -> f
 
 
 def half_distances(pieces: Sequence[Piece], seed: int = 0) -> dict[str, float | None]:
-    """Return for each statistic the median distance between two random halves of the titles.
-
-    None: there are fewer than two titles, or the statistic is empty.
-    """
+    """Return by statistic the median distance of random halves of the titles (None: empty, or under two titles)."""
     titles = sorted({piece.title for piece in pieces})
     by_title = [count_statistics([piece for piece in pieces if piece.title == title]) for title in titles]
     medians: dict[str, float | None] = dict.fromkeys(STATISTICS)

@@ -418,10 +418,7 @@ def pitch_name(pitch: int) -> str:
 
 
 def parse_pitch(text: str) -> int:
-    """Read a pitch as a MIDI number 0..127 from a name (`C4` is 60, `Eb3` is 51) or a number.
-
-    Raises `ChordError`, which says what is valid.
-    """
+    """Read a MIDI pitch 0..127 from a name (`C4` is 60) or a number. Raises `ChordError`, which says what is valid."""
     plain = text.strip()
     match = _PITCH_PATTERN.fullmatch(plain)
     pitch = -1

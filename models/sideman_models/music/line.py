@@ -35,10 +35,7 @@ MAX_SILENT_BARS = 8
 
 
 class LineValue(Struct, frozen=True):
-    """A value of a line, the place of its onset, and its pitch (None: a rest).
-
-    `drawn_index` is the vocabulary index of the value that the network drew, if it drew one.
-    """
+    """A value of a line, its place, its pitch (None: a rest), and its vocabulary index if the network drew it."""
 
     value: Value
     place: Place
@@ -205,10 +202,7 @@ class MelodicLine:
 
 
 class LineNote(Struct, frozen=True):
-    """A note of a line: onset and end in ticks from the top, and its MIDI pitch.
-
-    `starts_phrase` says whether it opens a phrase; None: it does so after a rest of two beats.
-    """
+    """A note: onset and end in ticks from the top, MIDI pitch, and whether it opens a phrase (None: see `add_note`)."""
 
     onset: float
     end: float

@@ -95,10 +95,6 @@ class SmoothingRules(Struct, frozen=True):
         """Return the least ticks from onset to onset; `beat` is the length of a beat in ticks."""
         return math.ceil(self.apart * beat - 1e-9)  # the product may be a little too large
 
-    def repeated_too_often(self, previous_pitch: int | None, repeats: int) -> int | None:
-        """Return the previous pitch if it must not be repeated after `repeats` times, else None."""
-        return previous_pitch if is_repeated_too_often(repeats, self.repetition) else None
-
 
 ORIGINAL_RULES = SmoothingRules(settle=True, repetition=2, leap=12, apart=0.25)
 """The rules that apply to a classic bundle unless the settings say otherwise."""

@@ -18,10 +18,7 @@ BAR_TICKS = BEATS_PER_BAR * TICKS_PER_QUARTER
 
 
 class ChordGrid(Struct, frozen=True, dict=True):
-    """Chords on a regular grid, `slots_per_beat` a beat: a `context.ChordChanges`.
-
-    Before the first beat the first chord holds, after the end the last one.
-    """
+    """Chords, `slots_per_beat` a beat: a `context.ChordChanges`. The first also holds before, the last after them."""
 
     chords: tuple[Chord, ...]
     slots_per_beat: int = 1

@@ -40,10 +40,7 @@ _NEAREST_GRID_TICKS = (0, 2, 2, 3, 4, 6, 6, 6, 8, 9, 10, 12)
 
 
 def quantize_duration(ticks: float) -> int:
-    """Return the grid duration nearest to a length in ticks, at most four quarter notes.
-
-    The result is 0 if the length is less than half of the shortest duration.
-    """
+    """Return the grid duration nearest to `ticks`, at most four quarter notes; 0 below half of the shortest one."""
     if ticks < 1.0:
         return 0
     if ticks >= _MAX_DURATION:
@@ -120,10 +117,7 @@ _VALUE_PATTERN = re.compile(r"([CSAXR]),(\d{1,3}\.\d{3})(?:,(?:<([^,<>]+),([^,<>
 
 
 def parse_value(text: str) -> Value:
-    """Read a value of either dialect from its written form.
-
-    Raises `ValueTextError`, which quotes the text and says what is valid.
-    """
+    """Read a value of either dialect. Raises `ValueTextError`, which quotes the text and says what is valid."""
     match = _VALUE_PATTERN.fullmatch(text)
     if match is None:
         raise ValueTextError(f"{text!r} is not a value such as C,0.500,+2 or C,0.250,<P1,d-5> or R,1.000")

@@ -151,10 +151,7 @@ def weight_arrays(weights: Weights) -> dict[str, Floats]:
 
 
 def check_weight_arrays(path: Path, arrays: Mapping[str, Floats], n_values: int, n_context: int) -> None:
-    """Check that `arrays` (see `weight_arrays`) fit these numbers of values and context rows, with any number of units.
-
-    Raises `BundleError`, which names the file `path`.
-    """
+    """Check the arrays against the sizes, for any number of units. Raises `BundleError`, which names `path`."""
     recurrent = arrays["LSTM_cell/recurrent_kernel"]
     n_a = recurrent.shape[0] if recurrent.ndim == 2 else 0
     shapes = ((n_values + n_context, 4 * n_a), (n_a, 4 * n_a), (4 * n_a,), (n_a, n_values), (n_values,), (1,))

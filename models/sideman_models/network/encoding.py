@@ -50,17 +50,15 @@ class PieceEncoder:
         self._clash_rows = {bytes(len(vocabulary)): 0}  # the row of each set, whose key is its flags, a byte each
 
     def encode(self, piece: Piece) -> EncodedPiece:
-        """Encode a piece. Raises `CorpusError` if the context needs chords and the piece has none.
-
-        A value without a nearest value in the vocabulary is left out.
-        """
+        """Encode a piece. A value without a nearest one is left out. Raises `CorpusError` if it lacks needed chords."""
         if piece.places is None and self.context.n_rows:
             raise CorpusError(f"{piece.title}: its values come without chords, but this network needs them as context")
         nearest = [self.vocabulary.nearest_index(value) for value in piece.values]
         kept = [step for step, index in enumerate(nearest) if index is not None]
         mapped = sum(self.vocabulary.index_of(value) is None for value in piece.values)
         places = [piece.places[step] for step in kept] if piece.places is not None else []
-        clashes = [self._clash_row(clash_mask_at(self.vocabulary, place)) for place in places] or [0] * len(kept)
+        sets = (clash_mask_at(self.vocabulary, place).tobytes() for place in places)
+        clashes = [self._clash_rows.setdefault(flags, len(self._clash_rows)) for flags in sets] or [0] * len(kept)
         rows = np.array([self.context.active_rows(place) for place in places], np.int32)
         indices = np.array([nearest[step] for step in kept], np.int32)
         context_rows = rows.reshape(len(kept), self.context.max_active)
@@ -72,6 +70,3 @@ class PieceEncoder:
         Call it when all pieces are encoded: the table grows with every piece, and `clash_rows` point into it.
         """
         return np.array([np.frombuffer(flags, np.bool_) for flags in self._clash_rows])
-
-    def _clash_row(self, clash: Flags) -> int:
-        return self._clash_rows.setdefault(clash.tobytes(), len(self._clash_rows))

@@ -65,10 +65,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
-    """Read the checkpoint of the training `identity`.
-
-    Raises `CheckpointError` if the file is broken or is the checkpoint of another training.
-    """
+    """Read the checkpoint of `identity`. Raises `CheckpointError` if it is broken or of another training."""
     try:
         content = io.BytesIO(read_plain_file(path, _MAX_BYTES))
         with np.load(content, allow_pickle=False) as file:

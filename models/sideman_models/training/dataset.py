@@ -22,30 +22,28 @@ MIN_VALUE_COUNT = 10
 
 def build_vocabulary(pieces: Iterable[Piece], min_count: int = MIN_VALUE_COUNT) -> Vocabulary:
     """Return the values that occur at least `min_count` times, sorted. Raises `CorpusError` if they are too few."""
-    kept = sorted(_frequent_values(pieces, min_count), key=_sort_key)
+    vocabulary = extend_vocabulary(Vocabulary([]), pieces, min_count)
+    kept = vocabulary.values
     if all(value.kind == "R" for value in kept):
         raise CorpusError(f"too little music to learn from: no note value occurs {min_count} times in it")
     if len(kept) == 1:
         raise CorpusError(
             f"too little music to learn from: only {kept[0]} occurs {min_count} times, so there is nothing to choose"
         )
-    return Vocabulary(kept)
+    return vocabulary
 
 
 def extend_vocabulary(vocabulary: Vocabulary, pieces: Iterable[Piece], min_count: int = MIN_VALUE_COUNT) -> Vocabulary:
     """Return the values of `vocabulary` in their order, followed by the new frequent values of the pieces, sorted."""
-    new = [value for value in _frequent_values(pieces, min_count) if vocabulary.index_of(value) is None]
-    return Vocabulary([*vocabulary.values, *sorted(new, key=_sort_key)])
-
-
-def _frequent_values(pieces: Iterable[Piece], min_count: int) -> list[Value]:
     counts = Counter(value for piece in pieces for value in piece.values)
-    return [value for value, count in counts.items() if count >= min_count]
+    frequent = [value for value, count in counts.items() if count >= min_count]
+    new = [value for value in frequent if vocabulary.index_of(value) is None]
 
+    def sort_key(value: Value) -> tuple[str, int, bool, int]:
+        interval = value.interval if isinstance(value.interval, int) else 0
+        return value.kind, value.ticks, value.interval is not None, interval
 
-def _sort_key(value: Value) -> tuple[str, int, bool, int | str]:
-    interval = value.interval if isinstance(value.interval, int) else 0
-    return value.kind, value.ticks, value.interval is not None, interval
+    return Vocabulary([*vocabulary.values, *sorted(new, key=sort_key)])
 
 
 class Batch(NamedTuple):

@@ -22,15 +22,6 @@ class TrainingPlan(Struct, frozen=True):
     device: str
 
 
-class TrainingProgress(Struct, frozen=True):
-    """The progress within an epoch: its number, the share (0..1) and the values done, and bits per value so far."""
-
-    epoch: int
-    share: float
-    values: int
-    bits: float
-
-
 class Epoch(Struct, frozen=True):
     """The figures of one epoch: mean bits per value in training (with dropout) and on the held-out pieces, if any."""
 
@@ -51,8 +42,8 @@ class TrainingObserver:
     def on_start(self, plan: TrainingPlan) -> None:
         """Training is about to start."""
 
-    def on_progress(self, progress: TrainingProgress) -> None:
-        """A training step is about to be made."""
+    def on_progress(self, epoch: int, share: float, values: int, bits: float) -> None:
+        """A step is about to be made: the epoch, its share (0..1) and values done, and bits per value so far."""
 
     def on_epoch_end(self, epoch: Epoch, best: Epoch) -> None:
         """An epoch is complete; `best` is the best one so far."""

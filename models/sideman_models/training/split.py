@@ -39,20 +39,13 @@ class SplitRule(msgspec.Struct, frozen=True, omit_defaults=True, rename={"descri
             return title_sha256(title).hex() in self.titles
         return is_held_out(title) if self.share is None else title_hash_number(title) / (1 << 32) < self.share
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the rule as plain JSON, for the facts of a bundle; `read_split_rule` reads it."""
-        return dict(msgspec.to_builtins(self))
-
 
 FIXED_TENTH = SplitRule("a tenth of all titles, by a hash of the title that never changes")
 """The default rule: see `is_held_out`."""
 
 
 def read_split_rule(facts: Mapping[str, Any], source: object) -> SplitRule:
-    """Return the rule in the facts of a bundle, or the fixed tenth if they have none.
-
-    Raises `BundleError`, which names `source`, the path of the facts, if it is not a rule.
-    """
+    """Return a bundle's rule, or without one the fixed tenth. Raises `BundleError`, which names `source`, its path."""
     rule = facts.get(SPLIT_RULE_KEY)
     try:
         return FIXED_TENTH if rule is None else msgspec.convert(rule, SplitRule)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import tensorflow as tf
 from msgspec import Struct
@@ -27,31 +28,20 @@ from sideman_models.network.lstm import Weights
 from sideman_models.network.model_card import model_card
 from sideman_models.text import sha256_of_lines
 from sideman_models.training import checkpoint as checkpoints
-from sideman_models.training.checkpoint import Checkpoint
+from sideman_models.training.checkpoint import Checkpoint, PlainJson
 from sideman_models.training.cluster import Cluster
 from sideman_models.training.dataset import build_vocabulary, extend_vocabulary
 from sideman_models.training.factored_model import initial_factored_parameters, unfold_weights, value_parts
-from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan, TrainingProgress
+from sideman_models.training.progress import Epoch, TrainingObserver, TrainingPlan
 from sideman_models.training.recipe import Recipe
 from sideman_models.training.split import SPLIT_RULE_KEY, Split, files_known_before, lineage, split_by_share
 from sideman_models.training.trainer import MachineLost, Strategy, Trainer
 
-
-class TrainedWeights(Struct, frozen=True):
-    """The weights of the best epoch, and how training went.
-
-    `end_reason` says why it ended, for the model card. If it is not `finished`, it was interrupted and can be resumed.
-    """
-
-    weights: Weights
-    best: Epoch
-    epochs: tuple[Epoch, ...]
-    end_reason: str
-    finished: bool = True
+Pieces = Sequence[EncodedPiece]
 
 
 class TrainedBundle(Struct, frozen=True):
-    """A trained bundle, and how its training went: see `TrainedWeights`.
+    """A trained bundle, and how its training went: see `TrainingRun`.
 
     `bundle` is None if another machine of the cluster writes it. `value_counts` says how often each value (its text)
     occurs in the pieces that were trained on.
@@ -67,9 +57,9 @@ class TrainingJob(Struct, frozen=True):
     """Everything about a training except the music.
 
     `name` is the name of the bundle; `command` and `licence` are texts for its model card. `validation` is the share
-    (0..1) of titles to hold out (None: see `split.split_by_share`). `base` is a bundle to start from, whose number of
-    units replaces that of the recipe. After each epoch the chief of the `cluster` writes the file `checkpoint`, and
-    `resume` continues from it. Without `deterministic`, TensorFlow may add numbers in any order, faster on some
+    (0..1) of titles to hold out (None: see `split.split_by_share`). `base` is a bundle to start from, with as many
+    units as the recipe has. After each epoch the chief of the `cluster` writes the file `checkpoint`, and `resume`
+    continues from it. Without `deterministic`, TensorFlow may add numbers in any order, faster on some
     GPUs. With `values_only` the network has no context: it knows neither chords nor meter, and no value clashes.
     """
 
@@ -87,21 +77,19 @@ class TrainingJob(Struct, frozen=True):
 
 
 class TrainingRun:
-    """Runs a trainer epoch by epoch, and keeps the best epoch and its weights."""
+    """Runs a trainer epoch by epoch, and keeps its `epochs` and the `best` one with its weights.
 
-    def __init__(
-        self,
-        trainer: Trainer,
-        pieces: Sequence[EncodedPiece],
-        held_out: Sequence[EncodedPiece],
-        observer: TrainingObserver | None = None,
-    ) -> None:
+    `end_reason` says why it ended, for the model card. If it is not `finished`, it was interrupted and can be resumed.
+    """
+
+    def __init__(self, trainer: Trainer, pieces: Pieces, held_out: Pieces, observer: TrainingObserver) -> None:
         self.trainer = trainer
         self.epochs: list[Epoch] = []
         self.best: tuple[Epoch, Weights] | None = None
+        self.end_reason, self.finished = "all epochs done", True
         self._recipe = trainer.recipe
         self._pieces, self._held_out = pieces, held_out
-        self._observer = observer or TrainingObserver()
+        self._observer = observer
         self._random_source = np.random.default_rng(self._recipe.seed)
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
@@ -112,36 +100,33 @@ class TrainingRun:
         for _ in self.epochs:
             self._shuffle_pieces()  # so that the next epochs have the order that they would have had
 
-    def run(self, save: Callable[[Epoch, Weights], None] = lambda _epoch, _weights: None) -> TrainedWeights:
+    def run(self, identity: PlainJson, checkpoint: Path | None) -> tuple[Epoch, Weights]:
         """Train for the epochs of the recipe and return the best one: see `Epoch.better_than`.
 
-        After each epoch, `save` gets the best epoch so far and its weights. Training ends early, with the best epoch so
+        Each epoch is written to the file `checkpoint`, if one is given. Training ends early, with the best epoch so
         far, on a KeyboardInterrupt, when the recipe's patience is used up, when the loss is no longer a number, or when
         another machine of the cluster is lost. Raises `TrainingError` if no epoch was completed.
         """
-        end_reason, finished, patience = "all epochs done", True, self._recipe.patience
+        patience = self._recipe.patience
         try:
             while len(self.epochs) < self._recipe.epochs:
                 if self.best and self._held_out and 0 < patience <= len(self.epochs) - self.best[0].number:
-                    end_reason = f"no better for {patience} epochs"
+                    self.end_reason = f"no better for {patience} epochs"
                     break
-                self._run_epoch(save)
+                self._run_epoch(identity, checkpoint)
         except KeyboardInterrupt:
-            end_reason, finished = "interrupted", False
-        except MachineLost as error:
-            end_reason, finished = str(error), False
+            self.end_reason, self.finished = "interrupted", False
         except TrainingError as error:
-            end_reason = str(error)
+            self.end_reason, self.finished = str(error), not isinstance(error, MachineLost)
         if self.best is None:
-            raise TrainingError(f"nothing was learned: {end_reason} in the first epoch")
-        epoch, weights = self.best
-        return TrainedWeights(weights, epoch, tuple(self.epochs), end_reason, finished)
+            raise TrainingError(f"nothing was learned: {self.end_reason} in the first epoch")
+        return self.best
 
-    def _run_epoch(self, save: Callable[[Epoch, Weights], None]) -> None:
+    def _run_epoch(self, identity: PlainJson, path: Path | None) -> None:
         number = len(self.epochs) + 1
 
         def progress(share: float, values: int, bits: float) -> float:
-            self._observer.on_progress(TrainingProgress(number, share, values, bits))
+            self._observer.on_progress(number, share, values, bits)
             return self._recipe.learning_rate(number - 1, share)
 
         training_bits = self.trainer.train_epoch(self._shuffle_pieces(), progress)
@@ -149,14 +134,19 @@ class TrainingRun:
         if self.best is None or epoch.better_than(self.best[0]):
             self.best = epoch, self.trainer.averaged_weights()
         self.epochs.append(epoch)
-        save(*self.best)
+        try:
+            if path is not None:
+                checkpoint = Checkpoint(identity, tuple(self.epochs), *self.best, self.trainer.state())
+                checkpoints.write_checkpoint(path, checkpoint)
+        except OSError as error:  # a full disk may have room again when the bundle is written
+            self._observer.on_message(f"{path}: cannot be written ({error.strerror}); training continues without it")
         self._observer.on_epoch_end(epoch, self.best[0])
 
     def _shuffle_pieces(self) -> list[EncodedPiece]:
         return [self._pieces[index] for index in self._random_source.permutation(len(self._pieces))]
 
 
-def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | None = None) -> TrainedBundle:
+def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -> TrainedBundle:
     """Train a network on the corpus and return it as a bundle, with its facts and its model card.
 
     Raises `CorpusError` if there is too little music, `CheckpointError` if the checkpoint to resume from is broken or
@@ -166,11 +156,9 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | 
     if job.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if len(job.cluster.machines) > 1 else None
-    observer = observer or TrainingObserver()
     music = _TrainingData.from_corpus(corpus, job, observer)
-    recipe = job.recipe if job.base is None else replace(job.recipe, units=job.base.weights.n_a)
-    identity = {**asdict(recipe), "music": music.digest(), "from": job.base.fingerprint if job.base else ""}
-    training = _make_run(job, recipe, music, strategy, observer)
+    identity = {**asdict(job.recipe), "music": music.digest(), "from": job.base.fingerprint if job.base else ""}
+    training = TrainingRun(_make_trainer(job, music, strategy), music.training, music.held_out, observer)
     if job.resume and job.checkpoint is not None:
         checkpoint = checkpoints.read_checkpoint(job.checkpoint, identity)
         try:
@@ -182,7 +170,7 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | 
     for message in _known_before_messages(corpus, job.base, music.split):
         observer.on_message(message)
     plan = TrainingPlan(
-        epochs=recipe.epochs,
+        epochs=job.recipe.epochs,
         done=len(training.epochs),
         pieces=len(music.training),
         values=sum(map(len, music.training)),
@@ -191,18 +179,18 @@ def train_bundle(corpus: Corpus, job: TrainingJob, observer: TrainingObserver | 
         device=device_name(),
     )
     observer.on_start(plan)
-    if recipe.patience and not music.held_out:
+    if job.recipe.patience and not music.held_out:
         observer.on_message("no titles are held out to measure on, so patience has no effect: all epochs are run")
     agreed = hashlib.sha256(repr((sorted(identity.items()), len(training.epochs))).encode()).digest()
     training.trainer.check_agreement(agreed)
-    trained = training.run(_checkpoint_writer(job, training, identity, observer))
+    best, weights = training.run(identity, job.checkpoint if job.cluster.is_chief else None)
     counts = Counter(value.text for piece in music.split.training for value in piece.values)
     bundle = None
     if job.cluster.is_chief:
-        bundle = Bundle(job.name, music.vocabulary, music.context, weights=trained.weights)
-        facts = _bundle_facts(corpus, replace(job, recipe=recipe), music, trained, bundle)
+        bundle = Bundle(job.name, music.vocabulary, music.context, weights=weights)
+        facts = _bundle_facts(corpus, job, music, training, best, bundle)
         bundle = replace(bundle, facts=facts, card=model_card(bundle, facts))
-    return TrainedBundle(bundle, counts, trained.end_reason, trained.finished)
+    return TrainedBundle(bundle, counts, training.end_reason, training.finished)
 
 
 class _TrainingData(Struct, frozen=True):
@@ -212,8 +200,8 @@ class _TrainingData(Struct, frozen=True):
     vocabulary: Vocabulary
     context: ContextFeatures
     encoder: PieceEncoder
-    training: Sequence[EncodedPiece]
-    held_out: Sequence[EncodedPiece]
+    training: Pieces
+    held_out: Pieces
 
     @classmethod
     def from_corpus(cls, corpus: Corpus, job: TrainingJob, observer: TrainingObserver) -> _TrainingData:
@@ -262,9 +250,8 @@ def _choose_symbols(
     return extend_vocabulary(base.vocabulary, pieces), base.context
 
 
-def _make_run(
-    job: TrainingJob, recipe: Recipe, music: _TrainingData, strategy: Strategy | None, observer: TrainingObserver
-) -> TrainingRun:
+def _make_trainer(job: TrainingJob, music: _TrainingData, strategy: Strategy) -> Trainer:
+    recipe = job.recipe
     parts = value_parts(music.vocabulary)
     if job.base is None:
         start = initial_factored_parameters(recipe.units, parts.shape[1], music.context.n_rows, recipe.seed)
@@ -273,27 +260,7 @@ def _make_run(
     table = music.encoder.clash_table()
     if len(table) == 1:  # no value ever clashes, so no penalty can be learned
         start = start._replace(penalty=np.float32(0.0))
-    trainer = Trainer(recipe, start, parts, table, strategy)
-    return TrainingRun(trainer, music.training, music.held_out, observer)
-
-
-def _checkpoint_writer(
-    job: TrainingJob, training: TrainingRun, identity: dict[str, Any], observer: TrainingObserver
-) -> Callable[[Epoch, Weights], None]:
-    """Return a function that writes the checkpoint, if this machine is to write one."""
-
-    def save(best: Epoch, weights: Weights) -> None:
-        if job.checkpoint is None or not job.cluster.is_chief:
-            return
-        checkpoint = Checkpoint(identity, tuple(training.epochs), best, weights, training.trainer.state())
-        try:
-            checkpoints.write_checkpoint(job.checkpoint, checkpoint)
-        except OSError as error:  # a full disk may have room again when the bundle is written
-            observer.on_message(
-                f"{job.checkpoint}: cannot be written ({error.strerror}); training continues without it"
-            )
-
-    return save
+    return Trainer(recipe, start, parts, table, strategy)
 
 
 def _known_before_messages(corpus: Corpus, base: Bundle | None, split: Split) -> list[str]:
@@ -309,14 +276,13 @@ def _known_before_messages(corpus: Corpus, base: Bundle | None, split: Split) ->
 
 def device_name() -> str:
     """Return what TensorFlow computes on: 'the CPU', or 'the GPU' with its name."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
+    if not (gpus := tf.config.list_physical_devices("GPU")):
         return "the CPU"
     return f"the GPU ({tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name)})"
 
 
 def _bundle_facts(
-    corpus: Corpus, job: TrainingJob, music: _TrainingData, trained: TrainedWeights, bundle: Bundle
+    corpus: Corpus, job: TrainingJob, music: _TrainingData, training: TrainingRun, best: Epoch, bundle: Bundle
 ) -> dict[str, Any]:
     figures = {"unseen": evaluate(bundle, music.split.held_out).as_json()} if music.split.held_out else {}
     known = job.base.facts.get("sources") if job.base is not None else None
@@ -329,14 +295,14 @@ def _bundle_facts(
         "licence": job.licence,
         "trained_on": {"pieces": len(music.training), "values": sum(map(len, music.training))},
         "kept_back": music.split.rule.description,
-        SPLIT_RULE_KEY: music.split.rule.as_json(),
+        SPLIT_RULE_KEY: msgspec.to_builtins(music.split.rule),
         "recipe": asdict(job.recipe),
-        "epochs": len(trained.epochs),
-        "best_epoch": trained.best.number,
-        "ended": trained.end_reason,
+        "epochs": len(training.epochs),
+        "best_epoch": best.number,
+        "ended": training.end_reason,
         "curve": [
             [epoch.number, round(epoch.training_bits, 5), epoch.held_out_bits and round(epoch.held_out_bits, 5)]
-            for epoch in trained.epochs
+            for epoch in training.epochs
         ],
         "figures": figures,
         "made_with": library_versions(),

@@ -84,12 +84,7 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        start: FactoredParameters,
-        parts: Floats,
-        clash_table: Flags,
-        strategy: Strategy | None = None,
+        self, recipe: Recipe, start: FactoredParameters, parts: Floats, clash_table: Flags, strategy: Strategy = None
     ) -> None:
         self.recipe = recipe
         self.n_context = int(start.context.shape[0])
@@ -208,8 +203,12 @@ class Trainer:
         # At first the average decays faster, so that it soon forgets the initial weights.
         age = tf.cast(iteration, tf.float32)
         decay = tf.minimum(self.recipe.average, (1.0 + age) / (10.0 + age))
+
+        def follow(average: Tensor, learned: Tensor, decay: Tensor) -> None:
+            average.assign(decay * average + (1.0 - decay) * learned)
+
         for average, learned in zip(self._average, self._parameters, strict=True):
-            self._strategy.extended.update(average, _update_average, args=(learned, decay), group=False)
+            self._strategy.extended.update(average, follow, args=(learned, decay), group=False)
         return self._first_replica(bits), state
 
     def _compute_gradients(
@@ -254,10 +253,6 @@ class Trainer:
             uniform = tf.random.stateless_uniform(shape, [self.recipe.seed * len(shapes) + number, iteration])
             masks.append(tf.cast(uniform[first : first + lane_count] >= share, tf.float32) / (1.0 - share))
         return DropoutMasks(*masks)
-
-
-def _update_average(average: Tensor, learned: Tensor, decay: Tensor) -> None:
-    average.assign(decay * average + (1.0 - decay) * learned)
 
 
 def _all_reduce_sum(local: Tensor) -> Tensor:

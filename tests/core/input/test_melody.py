@@ -28,7 +28,6 @@ from sideman.core.events import (
 from sideman.core.input.melody import MelodyTracker
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import MidiSettings, Settings
-from sideman.core.text import format_bar
 from sideman.core.timing.tempo import Tempo
 from sideman_models.music.context import EvenBars
 from sideman_models.music.line import LineNote, LineValue
@@ -244,9 +243,9 @@ def test_a_bar_is_written_in_the_players_key() -> None:
     [bar] = [due.item for due in dues if isinstance(due.item, BarPlayed)]
     transposed = replace(bar, chords=tuple(chord.transposed(2) for chord in bar.chords))
     raised = [replace(choice, pitch=choice.pitch and choice.pitch + 2) for choice in bar.choices]
-    assert format_bar(bar, -2) == format_bar(replace(transposed, choices=tuple(raised)))
-    assert "| Em7 |" in format_bar(bar, -2)
-    assert format_bar(bar, 0) == format_bar(bar)
+    assert bar.text(-2) == replace(transposed, choices=tuple(raised)).text()
+    assert "| Em7 |" in bar.text(-2)
+    assert bar.text(0) == bar.text()
 
 
 # The network

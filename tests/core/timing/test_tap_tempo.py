@@ -11,7 +11,7 @@ from sideman.core.actions import TapTempo
 from sideman.core.timing.ableton_link import LinkFollower
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
-from sideman.core.timing.tap_tempo import MAX_TAP_GAP_S, TapTempoEstimator
+from sideman.core.timing.tempo import MAX_TAP_GAP_S, TapTempoEstimator
 from support.fakes import performance
 
 

@@ -76,6 +76,14 @@ def section_name(text: str) -> str:
     return "" if _ENDING.fullmatch(name) else name[:MAX_NAME_LENGTH].strip()
 
 
+def unfolded_chart(form: Form[Bar], info: ChartInfo, missing: str) -> Chart:
+    """Return the chart of a form. A form without bars is a ChartError with the text `missing`."""
+    bars, sections = form.unfold()
+    if not bars:
+        raise ChartError(missing)
+    return Chart(tuple(bars), replace(info, sections=sections))
+
+
 def _checked_text(text: str) -> str:
     """Return a title or a name if it is printable and not too long. Raises ValueError."""
     if not text.isprintable() or len(text) > MAX_NAME_LENGTH:
@@ -121,10 +129,8 @@ class _ChartReader:
         for match in _TOKEN.finditer("\n".join(["", *lines[first_line:]])):
             self._read_token(match)
         self._close_bar()
-        bars, sections = self._form.unfold()
-        if not bars:
-            raise ChartError(f"{self._source}: no chords; write changes such as | Dm7 | G7 | Cmaj7 | % |")
-        return Chart(tuple(bars), replace(self._info, sections=sections))
+        missing = f"{self._source}: no chords; write changes such as | Dm7 | G7 | Cmaj7 | % |"
+        return unfolded_chart(self._form, self._info, missing)
 
     def _read_header(self, name: str, text: str) -> None:
         place = f"{self._source}, line {self._line}"

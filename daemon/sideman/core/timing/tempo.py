@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tempo and swing. A tempo is a straight line from beats (quarter notes) to seconds; a change starts a new line.
+"""Tempo, swing, taps. A tempo is a straight line from beats (quarter notes) to seconds; a change starts a new line.
 
 A note is written at a tick (12 a quarter note) and sounds on a beat; swing makes the difference.
 """
@@ -7,9 +7,13 @@ A note is written at a tick (12 a quarter note) and sounds on a beat; swing make
 from __future__ import annotations
 
 import math
+from collections import deque
+from itertools import pairwise
+from statistics import median
 
 from msgspec import Struct
 
+from sideman.core.timing.pll import FASTEST_BPM, SLOWEST_BPM
 from sideman_models.music.context import Bars
 from sideman_models.music.values import TICKS_PER_QUARTER
 
@@ -18,6 +22,9 @@ DEFAULT_SWING = 0.54
 MAX_SWING_BPM = 220.0
 """Above this tempo eighths are played straight unless the swing is set."""
 
+MAX_TAP_GAP_S = 2.0
+"""After a longer pause the taps are counted from the start again."""
+_MAX_TAPS = 9  # with eight intervals between them
 _TRIPLETS = (2, 4, 8, 10)
 
 
@@ -78,3 +85,23 @@ def _warp(position: float, old_middle: float, new_middle: float) -> float:
     if position < old_middle:
         return position / old_middle * new_middle
     return new_middle + (position - old_middle) / (1.0 - old_middle) * (1.0 - new_middle)
+
+
+class TapTempoEstimator:
+    """Estimates a tempo from the last taps."""
+
+    def __init__(self) -> None:
+        self._tap_seconds: deque[float] = deque(maxlen=_MAX_TAPS)
+
+    def tap(self, second: float) -> float | None:
+        """Take a tap at `second` and return the tempo in beats a minute; None after a first tap.
+
+        It is the tempo of the median interval, so that a tap too few or too many does no harm.
+        """
+        if self._tap_seconds and not 0 < second - self._tap_seconds[-1] <= MAX_TAP_GAP_S:
+            self._tap_seconds.clear()
+        self._tap_seconds.append(second)
+        if len(self._tap_seconds) < 2:
+            return None
+        interval = median(after - before for before, after in pairwise(self._tap_seconds))
+        return round(min(max(60.0 / interval, SLOWEST_BPM), FASTEST_BPM), 1)

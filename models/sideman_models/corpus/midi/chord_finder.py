@@ -104,8 +104,7 @@ def _time_since(times: Floats, edges: Floats) -> Floats:
 
 def _by_pitch_class(amounts: Floats) -> Floats:
     """Sum pitches (slots, 128) by pitch class (slots, 12)."""
-    padded = np.concatenate([amounts, np.zeros((len(amounts), 4))], axis=1)
-    return np.asarray(padded.reshape(len(amounts), 11, 12).sum(axis=1))
+    return np.asarray(np.pad(amounts, ((0, 0), (0, 4))).reshape(-1, 11, 12).sum(axis=1))
 
 
 def _viterbi_path(staying: Floats, beginning: Floats, places: Sequence[int], in_bar: int) -> list[int]:

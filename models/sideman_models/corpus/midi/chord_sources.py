@@ -75,10 +75,7 @@ ChordSource = SymbolChords | InferredChords
 
 
 def chords_from_accompaniment(parts: Sequence[MidiPart], melody: MidiPart, line: Sequence[TimedNote]) -> InferredChords:
-    """Return chords found from all notes but `line`, the highest line of the melody.
-
-    If there are no other notes, they are found from the line alone.
-    """
+    """Return chords found from all notes but the highest `line` of the melody, or from it if there are no others."""
     others = [part for part in parts if part is not melody]
     in_line = set(line)
     below = [note for note in melody.notes if note not in in_line]
@@ -90,11 +87,8 @@ def chords_from_accompaniment(parts: Sequence[MidiPart], melody: MidiPart, line:
     return InferredChords(accompaniment, line, f"found from {' and '.join(sources)}")
 
 
-def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quarter: int) -> SymbolChords | None:
-    """Return the chords of the text events, or None if no kind of events on a track is chord symbols.
-
-    If there are several, the one with the most events is used.
-    """
+def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]]) -> SymbolChords | None:
+    """Return the chords of the largest group (kind and track) of text events that is chord symbols, or None."""
     groups: dict[tuple[int, str], list[TextEvent]] = defaultdict(list)
     for number, track in tracks:
         for text in track.texts:
@@ -105,7 +99,7 @@ def chords_from_symbols(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quart
         if len(read) < _MIN_SYMBOL_SHARE * len(tried) or all(len(text.strip(_BRACKETS)) == 1 for text in read):
             continue
         symbols = [(one, _read_symbol(one.text)) for one in texts]
-        chords = tuple((one.tick * TICKS_PER_QUARTER / ticks_per_quarter, chord) for one, chord in symbols if chord)
+        chords = tuple((one.tick, chord) for one, chord in symbols if chord)
         unread = {one.text for one, chord in symbols if chord is None}
         description = f"{len(chords)} symbols, {kind} events of track {number}"
         return SymbolChords(chords, description, tuple(sorted(unread)[:_MAX_UNREAD]))

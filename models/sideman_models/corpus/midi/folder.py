@@ -8,6 +8,7 @@ reading that cannot be written is not kept.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -91,7 +92,11 @@ def read_midi_files(
     for path, packed in zip(unread, _read_all(unread, options), strict=True):
         music[path] = _from_json(packed)
         if cache := caches[path]:
-            _write_cache(cache, packed)
+            # The reading itself is complete: without the cache only the next one takes longer.
+            with contextlib.suppress(OSError):
+                cache.parent.mkdir(parents=True, exist_ok=True)
+                content = f"{hashlib.sha256(packed.encode()).hexdigest()}\n{packed}"
+                write_whole(cache, content.encode(), sync=False)
     return {path: _with_title(music[path], path) for path in paths}, hashes
 
 
@@ -151,15 +156,6 @@ def _read_cache(cache: Path) -> MidiMusic | None:
         return None
     music = _from_json(packed)
     return replace(music, report=replace(music.report, cached=True))
-
-
-def _write_cache(cache: Path, packed: str) -> None:
-    content = f"{hashlib.sha256(packed.encode()).hexdigest()}\n{packed}"
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(cache, content.encode(), sync=False)
-    except OSError:
-        return  # the reading itself is complete; without the cache only the next one takes longer
 
 
 def _to_json(music: MidiMusic) -> str:

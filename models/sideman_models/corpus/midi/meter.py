@@ -23,9 +23,6 @@ from sideman_models.music.values import TICKS_PER_QUARTER
 MAX_SECTIONS = 256
 _MAX_METER_NUMBER = 16
 
-TimeSignature = tuple[float, int, int]
-"""Position in `TICKS_PER_QUARTER`, numerator and denominator."""
-
 
 class MeterSection(Struct, frozen=True):
     """Bars of one length from the bar line `start` to `end`, in ticks of `TICKS_PER_QUARTER`.
@@ -60,8 +57,10 @@ class MeterSection(Struct, frozen=True):
         return [(start - self.start, min(end, self.end) - self.start, pitch) for start, end, pitch in notes[first:last]]
 
 
-def find_meter_sections(signatures: Iterable[TimeSignature], end: float) -> tuple[list[MeterSection], list[str]]:
-    """Return the sections up to `end`, at least one, and remarks on signatures that are ignored."""
+def find_meter_sections(
+    signatures: Iterable[tuple[float, int, int]], end: float
+) -> tuple[list[MeterSection], list[str]]:
+    """Return the sections up to `end`, at least one, and remarks on ignored signatures (see `MidiTrack`)."""
     changes = [(0.0, "4/4", BAR_TICKS)]
     remarks: list[str] = []
     for at, numerator, denominator in sorted(signatures):

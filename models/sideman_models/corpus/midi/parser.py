@@ -12,7 +12,7 @@ tests compare both).
 - Running status survives meta and system exclusive messages, because many programs write files that need this.
 - A note-off ends the latest note of its channel and pitch that began before it. So a missing note-off affects one note
   only. A note without an end lasts until the next note on its channel begins, at most a whole note.
-- Tempo is ignored: times are in ticks and stay relative to the quarter note.
+- Tempo is ignored: times are in ticks of `TICKS_PER_QUARTER`, whatever the ticks of the file are.
 
 Limits on memory and time are below: no number in a file can exceed them.
 """
@@ -24,6 +24,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from msgspec import Struct, field
+
+from sideman_models.music.values import TICKS_PER_QUARTER
 
 MAX_FILE_BYTES = 1 << 23
 """Larger files (8 MiB) are not read: they contain samples, or far more than a line of music."""
@@ -55,15 +57,15 @@ class _BrokenTrackError(Exception):
 
 
 class TextEvent(Struct, frozen=True):
-    """A text event at a tick of the file; `kind` is text, lyric, marker or cue."""
+    """A text event; `kind` is text, lyric, marker or cue."""
 
-    tick: int
+    tick: float
     kind: str
     text: str
 
 
 class MidiTrack(Struct):
-    """The content of one track, in ticks of the file.
+    """The content of one track, in ticks of `TICKS_PER_QUARTER`.
 
     `notes` has (onset, end, pitch) by channel (0..15), in order of onset; `programs` the program of each channel at its
     first note; `time_signatures` are (tick, numerator, denominator). `problem` says where and why reading stopped too
@@ -71,19 +73,18 @@ class MidiTrack(Struct):
     """
 
     name: str = ""
-    notes: defaultdict[int, list[tuple[int, int, int]]] = field(default_factory=lambda: defaultdict(list))
+    notes: defaultdict[int, list[TimedNote]] = field(default_factory=lambda: defaultdict(list))
     programs: dict[int, int] = field(default_factory=dict)
     texts: list[TextEvent] = field(default_factory=list)
-    time_signatures: list[tuple[int, int, int]] = field(default_factory=list)
+    time_signatures: list[tuple[float, int, int]] = field(default_factory=list)
     problem: str = ""
     notes_without_end: int = 0
 
 
 class MidiFile(Struct):
-    """A MIDI file: its `file_type` (0, 1 or 2), ticks a quarter note, tracks, and remarks on the whole file."""
+    """A MIDI file: its `file_type` (0, 1 or 2), its tracks, and remarks on the whole file."""
 
     file_type: int
-    ticks_per_quarter: int
     tracks: list[MidiTrack]
     remarks: list[str]
 
@@ -101,7 +102,7 @@ def parse_midi(data: bytes) -> MidiFile:
         raise MidiError("no ticks a quarter note")
     if division >= 0x8000:
         raise MidiError("time in film frames, without quarter notes")
-    midi = MidiFile(kind if kind <= 2 else 1, division, [], [])
+    midi = MidiFile(kind if kind <= 2 else 1, [], [])
     if kind > 2:
         midi.remarks.append(f"unknown type {kind}: read as type 1")
     left = MAX_EVENTS
@@ -109,8 +110,8 @@ def parse_midi(data: bytes) -> MidiFile:
         if len(midi.tracks) == MAX_TRACKS or left <= 0:
             midi.remarks.append(f"only the first {len(midi.tracks)} tracks are read")
             break
-        reader = _TrackReader(data[first:last], first, left, MAX_QUARTERS * division)
-        midi.tracks.append(reader.read(_MAX_UNENDED_QUARTERS * division))
+        reader = _TrackReader(data[first:last], first, left, division)
+        midi.tracks.append(reader.read())
         left = reader.events_left
     return midi
 
@@ -132,18 +133,18 @@ def _track_chunks(data: bytes, at: int) -> Iterator[tuple[int, int]]:
 class _TrackReader:
     """Reads the events of one track once. An index beyond the bytes means that an event is cut off."""
 
-    def __init__(self, data: bytes, offset: int, left: int, last_tick: int) -> None:
+    def __init__(self, data: bytes, offset: int, left: int, ticks_per_quarter: int) -> None:
         self.events_left = left
         self._data = data
         self._file_offset = offset
-        self._last_tick = last_tick
+        self._ticks_per_quarter = ticks_per_quarter
         self._position = self._tick = self._running_status = 0
         self._track = MidiTrack()
         self._programs: dict[int, int] = {}
         self._sounding: dict[tuple[int, int], list[int]] = {}
 
-    def read(self, longest_unended: int) -> MidiTrack:
-        """Return the track. A note without an end lasts at most `longest_unended` ticks."""
+    def read(self) -> MidiTrack:
+        """Return the track."""
         event_start = 0
         try:
             while self._position < len(self._data):
@@ -153,10 +154,16 @@ class _TrackReader:
             self._track.problem = f"breaks off at byte {self._file_offset + event_start}"
         except _BrokenTrackError as error:
             self._track.problem = f"{error}, at byte {self._file_offset + event_start}"
-        self._end_sounding_notes(longest_unended)
-        for notes in self._track.notes.values():
-            notes.sort()
+        self._end_sounding_notes()
+        for channel, notes in self._track.notes.items():
+            self._track.notes[channel] = sorted(
+                (self._scaled(start), self._scaled(end), pitch) for start, end, pitch in notes
+            )
         return self._track
+
+    def _scaled(self, tick: float) -> float:
+        """Return a tick of the file in ticks of `TICKS_PER_QUARTER`."""
+        return tick * TICKS_PER_QUARTER / self._ticks_per_quarter
 
     def _read_event(self) -> None:
         self.events_left -= 1
@@ -164,7 +171,7 @@ class _TrackReader:
             raise _BrokenTrackError(f"more than {MAX_EVENTS:,} events")
         tick = self._tick + self._read_variable_length()
         status = self._data[self._position]
-        if tick > self._last_tick:
+        if tick > MAX_QUARTERS * self._ticks_per_quarter:
             raise _BrokenTrackError(f"continues beyond quarter note {MAX_QUARTERS:,}")
         self._tick = tick
         if status < 0x80:
@@ -228,14 +235,16 @@ class _TrackReader:
         if kind == _END_OF_TRACK:
             self._position = len(self._data)
         elif kind == _TIME_SIGNATURE and len(payload) >= 2 and payload[0] and payload[1] <= 6:
-            self._track.time_signatures.append((self._tick, payload[0], 1 << payload[1]))
+            self._track.time_signatures.append((self._scaled(self._tick), payload[0], 1 << payload[1]))
         elif kind in _TEXT_META_TYPES and payload and len(self._track.texts) < MAX_TEXTS:
-            self._track.texts.append(TextEvent(self._tick, _TEXT_META_TYPES[kind], _decode_text(payload)))
+            text = TextEvent(self._scaled(self._tick), _TEXT_META_TYPES[kind], _decode_text(payload))
+            self._track.texts.append(text)
         elif kind == _TRACK_NAME or (kind == _INSTRUMENT_NAME and not self._track.name):
             self._track.name = _decode_text(payload)
 
-    def _end_sounding_notes(self, longest: int) -> None:
+    def _end_sounding_notes(self) -> None:
         """End the notes that have no note-off."""
+        longest = _MAX_UNENDED_QUARTERS * self._ticks_per_quarter
         onsets = {channel: [start for start, _, _ in notes] for channel, notes in self._track.notes.items()}
         for (channel, _), starts in self._sounding.items():
             onsets.setdefault(channel, []).extend(starts)

@@ -92,17 +92,13 @@ class MidiPart(Struct, frozen=True):
         return f"track {self.track}{name}, channel {self.channel}"
 
 
-def split_into_parts(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quarter: int) -> list[MidiPart]:
+def split_into_parts(tracks: Sequence[tuple[int, MidiTrack]]) -> list[MidiPart]:
     """Return all parts with notes, in order of track and channel. `tracks` are (number, track)."""
-    parts = []
-    for number, track in tracks:
-        for channel, notes in sorted(track.notes.items()):
-            scaled = tuple(
-                (start * TICKS_PER_QUARTER / ticks_per_quarter, end * TICKS_PER_QUARTER / ticks_per_quarter, pitch)
-                for start, end, pitch in notes
-            )
-            parts.append(MidiPart(number, channel + 1, track.name, track.programs.get(channel), scaled))
-    return parts
+    return [
+        MidiPart(number, channel + 1, track.name, track.programs.get(channel), tuple(notes))
+        for number, track in tracks
+        for channel, notes in sorted(track.notes.items())
+    ]
 
 
 def find_named_part(pitched_parts: Sequence[MidiPart], name: str) -> MidiPart | None:

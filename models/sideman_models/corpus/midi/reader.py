@@ -36,7 +36,6 @@ from sideman_models.corpus.midi.parts import (
 )
 from sideman_models.music.line import LineNote
 from sideman_models.music.solos import Solo
-from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.text import count_noun
 
 READER_VERSION = 4
@@ -98,10 +97,7 @@ class _NoSoloError(Exception):
 
 
 def read_midi(data: bytes, options: ReadingOptions) -> MidiMusic:
-    """Return everything that the bytes of a file hold, together with a report.
-
-    This function raises no error: `FileReport.left_out` says why a file has no solo.
-    """
+    """Return all that the bytes of a file hold. Raises no error: `FileReport.left_out` says why it has no solo."""
     try:
         midi = parse_midi(data)
     except MidiError as error:
@@ -115,7 +111,7 @@ def read_midi(data: bytes, options: ReadingOptions) -> MidiMusic:
             midi.remarks.append(f"only its first {len(songs)} songs are read")
             break
         try:
-            songs.append(_read_song(tracks, midi.ticks_per_quarter, options))
+            songs.append(_read_song(tracks, options))
         except _NoSoloError as reason:
             reasons.append(str(reason))
         else:
@@ -139,18 +135,14 @@ def read_midi(data: bytes, options: ReadingOptions) -> MidiMusic:
     return MidiMusic(report, tuple(solo for song in songs for solo in song.solos))
 
 
-def _read_song(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quarter: int, options: ReadingOptions) -> MidiMusic:
+def _read_song(tracks: Sequence[tuple[int, MidiTrack]], options: ReadingOptions) -> MidiMusic:
     """Return the solos of tracks that sound together. Raises `_NoSoloError`."""
-    parts = split_into_parts(tracks, ticks_per_quarter)
+    parts = split_into_parts(tracks)
     pitched = [part for part in parts if not part.is_drums]
     if not pitched:
         raise _NoSoloError("only drums" if parts else "no notes")
     end = max(max(note[1], note[0] + 1) for part in parts for note in part.notes)
-    signatures = [
-        (tick * TICKS_PER_QUARTER / ticks_per_quarter, numerator, denominator)
-        for _, track in tracks
-        for tick, numerator, denominator in track.time_signatures
-    ]
+    signatures = [signature for _, track in tracks for signature in track.time_signatures]
     sections, remarks = find_meter_sections(signatures, end)
     if options.melody is None:
         melody, why = find_melody(pitched, sections[0].bar_ticks)
@@ -159,7 +151,7 @@ def _read_song(tracks: Sequence[tuple[int, MidiTrack]], ticks_per_quarter: int, 
     else:
         raise _NoSoloError(f"no melody called {options.melody!r}")
     line = skyline(melody.notes)
-    symbols = chords_from_symbols(tracks, ticks_per_quarter) if options.chords in ("auto", "text") else None
+    symbols = chords_from_symbols(tracks) if options.chords in ("auto", "text") else None
     chords = symbols or _infer_chords(options.chords, pitched, melody, line)
     ratio = estimate_swing(line)
     straight = remove_swing(line, ratio) if ratio else line
