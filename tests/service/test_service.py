@@ -8,6 +8,7 @@ import math
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from sideman.service.main_loop import QUIET_BEFORE_NOTE_S, MainLoop, yield_to_pl
 from sideman.service.service import Service
 from sideman.service.wakeup import Wakeup
 from support.fakes import hanging_notes, settings
-from support.processes import TIMEOUT_S, running_daemon, write_bundle
+from support.processes import TIMEOUT_S, daemon_environment, running_daemon, write_bundle
 
 NO_PORTS = ("midi.output=none", "midi.input=none")
 
@@ -63,6 +64,20 @@ def test_it_ends_by_itself_after_the_choruses(tmp_path: Path) -> None:
     with running_daemon(tmp_path, *NO_PORTS, "tempo.bpm=400", "chart.changes=| C |", "chart.choruses=2") as daemon:
         assert daemon.stop() == 0
     assert sum("bar" in line for line in daemon.log) >= 2
+
+
+@pytest.mark.subprocess
+def test_a_port_that_never_returns_does_not_keep_the_process(tmp_path: Path) -> None:
+    """Guards against: a daemon that spins in a library for ever, deaf to SIGTERM, until the machine is switched off."""
+    words = ["--set", f"model.bundle={write_bundle(tmp_path)}", "--set", "control.socket=none"]
+    program = Path(__file__).parents[1] / "support" / "hanging_daemon.py"
+    no_ports = [word for setting in NO_PORTS for word in ("--set", setting)]
+    command = [sys.executable, str(program), *words, *no_ports]
+    run = subprocess.run(
+        command, env=daemon_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    assert run.returncode == 1
+    assert "hanging_daemon.py" in run.stderr
 
 
 @pytest.mark.subprocess

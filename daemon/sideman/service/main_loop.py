@@ -7,8 +7,10 @@ at a time, and the note would be late.
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import selectors
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 POLL_INTERVAL_S = 0.4  # a device that was away for a moment is heard again within a second
 CLOCK_REPORT_INTERVAL_S = 0.2
+HANG_TIMEOUT_S = 10.0
 QUIET_BEFORE_NOTE_S, SEND_TIME_S = 0.003, 0.0005
 
 _log = logging.getLogger(__name__)
@@ -47,7 +50,7 @@ class MainLoop(Struct, dict=True):
 
     def __post_init__(self) -> None:
         self._notifier = SystemdNotifier()
-        self._next_poll_s, self._next_watchdog_s = 0.0, 0.0
+        self._next_poll_s, self._next_watchdog_s, self._next_guard_s = 0.0, 0.0, 0.0
         self._wake_count = -1  # of the player, when systemd's watchdog was last fed
         self._reported_clock = self._clock_text
         self._clock_reported_s = 0.0
@@ -59,9 +62,23 @@ class MainLoop(Struct, dict=True):
             selector.register(self.wakeup, selectors.EVENT_READ)
             selector.register(self.ports, selectors.EVENT_READ)
             self.hub.register(selector)
-            while is_playing():
-                self.turn(selector)
+            try:
+                while is_playing():
+                    self._guard_against_hanging()
+                    self.turn(selector)
+            finally:
+                faulthandler.cancel_dump_traceback_later()
         self._notifier.stopping()
+
+    def _guard_against_hanging(self) -> None:
+        """Let the process end, with all stacks on stderr, if this is not called again for `HANG_TIMEOUT_S`.
+
+        A library that never returns and keeps Python's lock leaves no thread of ours a chance, and no signal either.
+        The next start releases the notes that sound.
+        """
+        if sys.__stderr__ is not None and (now := time.monotonic()) >= self._next_guard_s:
+            self._next_guard_s = now + HANG_TIMEOUT_S / 4
+            faulthandler.dump_traceback_later(HANG_TIMEOUT_S, exit=True, file=sys.__stderr__)
 
     def turn(self, selector: selectors.BaseSelector) -> None:
         """Wait until something happens or is due, then do it."""
