@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +18,6 @@ from typing import Any
 from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes
 from sideman.midi.rtmidi_driver import LINGER_S
 
-_WAKE = b"\xfe"  # active sensing: wakes a reader, and means nothing to it
 _LISTENER_ERRORS = (-errno.EAGAIN, -errno.ENOMEM, -errno.ENOSPC)
 
 
@@ -101,9 +102,9 @@ class _Reader:
         self._alsa, self._receive = alsa, receive
         self._on_announcement: Callable[[], None] = _ignore
         with _as_driver_error(alsa):
-            self.client = alsa.SequencerClient(client)
+            self.client = alsa.client.SequencerClientBase(client)
             self.port = self.client.create_port(port, caps=caps)
-        self._is_open = True
+        self._stop_reader, self._stop_writer = socket.socketpair()
         self._thread = threading.Thread(target=self._read, name=f"alsa-{port}", daemon=True)
         self._thread.start()
 
@@ -115,11 +116,11 @@ class _Reader:
 
     def stop(self) -> None:
         """Read nothing more. Returns when the thread has ended."""
-        if self._is_open:
-            self._is_open = False
-            with _as_driver_error(self._alsa):
-                self.client.event_output_direct(self._alsa.MidiBytesEvent(_WAKE), port=self.port, dest=self.port)
+        if self._thread.is_alive():
+            self._stop_writer.send(b"!")
             self._thread.join()
+            self._stop_writer.close()
+            self._stop_reader.close()
 
     def close(self) -> None:
         """Close the client."""
@@ -127,13 +128,19 @@ class _Reader:
         self.client.close()
 
     def _read(self) -> None:
-        while self._is_open:
-            with contextlib.suppress(self._alsa.ALSAError):  # the kernel has dropped messages: go on
-                event = self.client.event_input(prefer_bytes=True)
-                if isinstance(event, self._alsa.MidiBytesEvent):
-                    self._receive(event.midi_bytes)
-                else:
-                    self._on_announcement()
+        descriptors = self._alsa.ffi.new("struct pollfd[]", 1)
+        self._alsa.alsa.snd_seq_poll_descriptors(self.client.handle, descriptors, 1, select.POLLIN)
+        sources = select.poll()
+        sources.register(descriptors[0].fd, select.POLLIN)
+        sources.register(self._stop_reader, select.POLLIN)
+        while not any(source == self._stop_reader.fileno() for source, _ in sources.poll()):
+            with contextlib.suppress(self._alsa.ALSAError):  # nothing more waits, or the kernel has dropped messages
+                while True:
+                    event = self.client.event_input(prefer_bytes=True)
+                    if isinstance(event, self._alsa.MidiBytesEvent):
+                        self._receive(event.midi_bytes)
+                    else:
+                        self._on_announcement()
 
 
 class AlsaPort:
@@ -156,7 +163,7 @@ class AlsaPort:
         else:
             own = client
             with _as_driver_error(alsa):
-                # Not `SequencerClient`: that one would wait for a listener that does not read.
+                # Not `SequencerClient`: that one waits for a listener that does not read.
                 self._sequencer = alsa.client.SequencerClientBase(own)
                 self._port = self._sequencer.create_port("out", caps=alsa.READ_PORT)
         self.name = f"{own}:{direction.value}"
