@@ -198,11 +198,13 @@ class AlsaPort:
     def send(self, message: SendBytes) -> None:
         """See `DriverPort`. What a listener does not take, because it does not read, is lost to that listener alone."""
         event = self._alsa.MidiBytesEvent(bytes(message))
-        try:
-            self._sequencer.event_output_direct(event, port=self._port)
+        try:  # not by `event_output_direct`, which in alsa-midi 1.0.4 only fills the buffer
+            self._sequencer.event_output(event, port=self._port)
+            self._sequencer.drain_output()
         except self._alsa.ALSAError as error:
             if error.errnum not in _LISTENER_ERRORS:
                 raise DriverError(str(error)) from error
+            self._sequencer.drop_output_buffer()
 
     def stop_receiving(self) -> None:
         """See `DriverPort`."""
