@@ -28,7 +28,16 @@ from sideman.core.positions import reached_beat
 from sideman.core.settings.bindings import bindings_key_of, read_learn_target
 from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
-from sideman.core.settings.schema import KEYS, Settings, closest_key, is_live, value_of, with_values, write_value
+from sideman.core.settings.schema import (
+    CHART_KEYS,
+    KEYS,
+    Settings,
+    closest_key,
+    is_live,
+    value_of,
+    with_values,
+    write_value,
+)
 from sideman.core.settings.types import quoted
 from sideman.core.snapshot import Snapshot
 from sideman.core.text import format_chord
@@ -36,7 +45,6 @@ from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import ModeName
 from sideman.exit_status import exit_status_and_message
 
-_CHART_KEYS = {"chart.changes", "chart.file", "chart.transpose"}  # that lead to another chart
 _LONG_KEYS = ("chart.changes",)  # too long for every status; `get` and the chart event have them
 _STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LONG_KEYS)
 _log = logging.getLogger(__name__)
@@ -287,7 +295,7 @@ class _SettingsApi(Struct):
     def _apply_values(self, values: Mapping[str, object]) -> None:
         """Apply values of live keys. If the chart is wrong, raises its error and applies nothing."""
         wanted = with_values(self.settings, values.items())
-        if _CHART_KEYS & values.keys():
+        if CHART_KEYS & values.keys():
             self._change_chart(load_chart(wanted))
         if values:
             self.put(events.ChangeSettings(tuple(values.items())))
