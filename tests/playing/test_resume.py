@@ -14,11 +14,23 @@ from msgspec.structs import replace
 from sideman.core.actions import PlayVariation, Start
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine
-from sideman.core.events import ChangeSettings, Command, MidiEvent, NoteOff, NoteOn, SetChart, SetMode
+from sideman.core.events import (
+    BarStarted,
+    ChangeSettings,
+    Command,
+    EventSent,
+    MidiEvent,
+    NoteOff,
+    NoteOn,
+    SetChart,
+    SetMode,
+)
 from sideman.core.turns import MODE_NAMES
 from sideman.playing.assembly import resumed_engine, state_of
+from sideman.playing.inbox import Arrival
+from sideman.playing.player import Player, Remembered
 from sideman_models.music.values import TICKS_PER_QUARTER
-from support.fakes import classic_bundle, performance
+from support.fakes import FakeClock, RecordingOutput, classic_bundle, performance
 from support.strategies import charts
 
 BEATS_AFTER = 16.0
@@ -141,3 +153,32 @@ def test_it_goes_on_as_it_would_have_without_the_break(
     went_on = from_beat(place, play(again, [], 1000.0 + length))
     expected = from_beat(place, play(whole, played, interrupted.timeline.second_at(place) + length))
     assert went_on == expected
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(settings_keys(), charts(), breaks())
+def test_what_is_left_once_a_bar_is_enough(keys: dict[str, Any], chart: Chart, broken: tuple[Arrivals, float]) -> None:
+    """Guards against: a kill that loses more than a bar, or a bar after which another solo begins."""
+    played, second = broken
+    made = replace(performance(**keys), chart=chart)
+    engine = made.make_engine(0.0)
+    clock = FakeClock([*(Arrival(at, item) for at, item in played), Arrival(second + 8.0, None)])
+    recorder = RecordingOutput(clock)
+    left: list[tuple[float, Remembered]] = []
+
+    def on_remembered() -> None:
+        assert player.remembered is not None
+        left.append((clock.second, player.remembered))
+
+    player = Player(engine, recorder, clock, recorder.reports.append, on_remembered)
+    player.run()
+    assert len(left) >= sum(isinstance(report, BarStarted) for report in recorder.reports)
+    sent = [(report.beat, report.event) for report in recorder.reports if isinstance(report, EventSent)]
+    settled = [remembered for at, remembered in left if at >= second and remembered.memory.end is None]
+    for memory in [remembered.memory for remembered in settled[:: max(1, len(settled) // 2)]]:
+        now = replace(made, settings=engine.settings, chart=engine.chart.chart)
+        again = resumed_engine(now, json.loads(json.dumps(state_of(memory, made))), 0.0)
+        place = again.timeline.start
+        onsets = [(beat, event) for beat, event in from_beat(place, sent) if isinstance(event, NoteOn)]
+        went_on = [(beat, event) for beat, event in play(again, [], 9.0) if isinstance(event, NoteOn)]
+        assert went_on[: len(onsets)] == onsets

@@ -46,7 +46,7 @@ def main() -> int:
     print(f"kills                            {len(kills)}, {sum(kill.sounding > 0 for kill in kills)} in a note")
     print(f"notes that hang after the start  {hanging}")
     print(f"place lost, in bars              median {median(lost):.2f}, worst {max(lost):.3f}")
-    print(f"other notes than without kills   {wrong}")
+    print(f"other notes than without kills   {wrong}; {sum(kill.unheard for kill in kills)} did not reach the listener")
     print(f"gap, in beats at 240 bpm         median {median(gaps):.1f}, worst {max(gaps):.1f}")
     return int(hanging > 0 or wrong > 0 or max(lost) > 1)
 

@@ -7,6 +7,7 @@ it, and answers with what will hold from the next note on.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -94,6 +95,17 @@ class ControlApi:
     def settings(self) -> Settings:
         """The settings that hold once all requested changes have taken effect."""
         return self._settings_api.settings
+
+    @property
+    def last_preset(self) -> str | None:
+        """The preset that was applied last; None: none since the settings were read."""
+        last = self._settings_api.last_preset
+        return None if last is None else last[0]
+
+    def recall_preset(self, name: str) -> None:
+        """The settings are those with a preset that was applied before a restart; without it, if it is gone by now."""
+        with contextlib.suppress(SidemanError):
+            self._settings_api.last_preset = name, _preset_layer(name)
 
     def answer(self, request: Request) -> object:
         """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason."""
@@ -214,14 +226,14 @@ def next_note(snapshot: Snapshot) -> protocol.NextNote | None:
 class _SettingsApi(Struct):
     """Answers requests about the `settings`, which were first read from `sources`, and the `chart` that they lead to.
 
-    `put` leaves a command for the player. `last_preset` was applied last.
+    `put` leaves a command for the player. `last_preset` was applied last: its name and its values.
     """
 
     put: Callable[[events.Command], None]
     settings: Settings
     chart: Chart
     sources: SettingsSources
-    last_preset: SettingsLayer | None = None
+    last_preset: tuple[str, SettingsLayer] | None = None
 
     def describe(self, key: str | None) -> protocol.SettingInfo | dict[str, protocol.SettingInfo]:
         """Return what there is to know about the setting `key`, or about all."""
@@ -271,10 +283,10 @@ class _SettingsApi(Struct):
     def apply_preset(self, name: str) -> protocol.AppliedLayer:
         """Apply the settings of a preset, and take back those of the preset before it."""
         preset, named = _preset_layer(name), self.sources.preset
-        previous = self.last_preset if self.last_preset is not None else _preset_layer(named) if named else {}
+        previous = self.last_preset[1] if self.last_preset is not None else _preset_layer(named) if named else {}
         base = replace(self.sources, preset=None).read()
         applied = self._apply_difference(preset_difference(self.settings, preset, previous, base))
-        self.last_preset = preset
+        self.last_preset = name, preset
         return applied
 
     def reload(self) -> protocol.AppliedLayer:

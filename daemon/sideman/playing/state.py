@@ -102,13 +102,17 @@ class StateKeeper:
         self._configured = configured
         self._fails = False
 
-    def keep(self, remembered: Remembered, *, sync: bool = False) -> None:
-        """Write what the player has left, if `play.resume` is on; `sync`: wait until the disk has it."""
+    def keep(self, remembered: Remembered, preset: str | None = None, *, sync: bool = False) -> None:
+        """Write what the player has left, if `play.resume` is on, and the `preset` that was applied last.
+
+        `sync`: wait until the disk has it.
+        """
         if not remembered.settings.play.resume:
             return
         state = {
             "version": STATE_VERSION,
             **state_of(remembered.memory, self._performance),
+            "preset": preset,
             "settings": changed_settings(self._configured, remembered.settings),
         }
         try:

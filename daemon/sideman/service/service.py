@@ -87,6 +87,7 @@ class Service:
         self._clock_source = make_clock_source(settings, chart, wake, *request_tempo)
         self._stop_signals = 0
         self._failure: BaseException | None = None
+        self._last_preset: str | None = None  # that was applied before the restart
         self._state_file = state_path(settings.midi.client)
         self._crash_marker = CrashMarker(state_folder() / f"playing-{settings.midi.client}.json")
 
@@ -114,7 +115,7 @@ class Service:
                     self._play(player, ports, hub, keeper)
                 recorder.close()
                 if player.remembered is not None:
-                    keeper.keep(player.remembered, sync=True)
+                    keeper.keep(player.remembered, hub.api.last_preset, sync=True)
         if self._failure is not None:
             raise self._failure
         return 0
@@ -171,15 +172,18 @@ class Service:
         path, state = found
         try:
             resumed = self._with_changes(performance, state.get("settings", {}), path)
-            memory = resumed_engine(resumed, state, 0.0, self._clocks).memory()
+            engine = resumed_engine(resumed, state, 0.0, self._clocks)
         except (ValueError, KeyError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
             if path != self._state_file and isinstance(error, OtherBundle):
                 _log.warning("%s: %s; it stays for who plays that one; starting from the top", path, error)
             else:
                 set_aside(path, str(error) if isinstance(error, OtherBundle) else f"does not fit ({error})")
             return performance, None
-        _log.info("%s: going on from there", path)
-        return resumed, memory
+        preset = state.get("preset")
+        self._last_preset = preset if isinstance(preset, str) else None
+        place = "the clock says where" if self._clock_source else f"bar {engine.snapshot(0.0).bar}"
+        _log.info("%s: going on: %s", path, place)
+        return resumed, engine.memory()
 
     def _with_changes(self, performance: Performance, changes: Mapping[str, Any], path: Path) -> Performance:
         settings, left = with_changes(self._settings, changes)
@@ -224,6 +228,8 @@ class Service:
         api = ControlApi(
             inbox.put, inbox.now, lambda: player.snapshot, performance.chart, self._sources, describe, recorder.keep
         )
+        if self._last_preset is not None:
+            api.recall_preset(self._last_preset)
         feed = EventFeed(api, lambda: player.snapshot)
         return ControlHub(api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at))
 
@@ -249,7 +255,7 @@ class Service:
             self._sound,
             self._handle_signal,
             self._port_changed,
-            keeper.keep,
+            lambda remembered: keeper.keep(remembered, hub.api.last_preset),
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()
