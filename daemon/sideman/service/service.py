@@ -30,7 +30,8 @@ from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine, EngineMemory
 from sideman.core.errors import SidemanError
-from sideman.core.events import ReleaseChannel, SetPortPeriod
+from sideman.core.events import ReleaseChannel, SetPortPeriod, encode
+from sideman.core.ledger import release_channel
 from sideman.core.settings.presets import settings_difference
 from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.settings.voices import voice_channels
@@ -101,8 +102,10 @@ class Service:
                     self._link_session.open()
                     at_end.callback(self._link_session.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
+                for channel in self._mark_playing(ports):  # and again when the player starts: JACK may lose a round
+                    for event in release_channel(channel):
+                        ports.send(encode(event))
                 performance, memory = self._resume(performance) if resumes else (performance, None)
-                self._mark_playing(ports)
                 start_recorder = prepare_recorder(performance)
                 prepare_interpreter()
                 engine = self._make_engine(performance, memory)  # from here to the first beat, nothing slow
@@ -146,16 +149,20 @@ class Service:
         if self._clock_source is not None:
             self._inbox.put(SetPortPeriod(ports.input_period_s))
 
-    def _mark_playing(self, ports: MidiPorts) -> None:
-        """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port."""
+    def _mark_playing(self, ports: MidiPorts) -> list[int]:
+        """Leave a mark in case we are killed. Let the player release the notes that a killed daemon has left here.
+
+        Returns the channels of these notes.
+        """
         if not ports.has_output:
-            return
+            return []
         channels = self._crash_marker.mark_playing(ports.output_name, voice_channels(self._settings.midi))
         if channels:
             numbers = ", ".join(map(str, channels))
             _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, ports.output_name)
         for channel in channels:
             self._inbox.put(ReleaseChannel(channel))
+        return channels
 
     @property
     def _clocks(self) -> ClockConfig:
