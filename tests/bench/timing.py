@@ -13,14 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bench.figures import Budget, Figure, Samples, median, p99
 from bench.scene import SEED, performance, undisturbed
 from sideman.config.sources import SettingsSources
-from sideman.core.engine import Engine, play_through
+from sideman.core.engine import Engine, EngineMemory, play_through
 from sideman.core.events import BarPlayed, NoteOff, NoteOn
 from sideman.midi.ports import NO_PORT, MidiPorts, PortRequest
 from sideman.playing.assembly import Performance
@@ -129,8 +128,8 @@ class _Daemon(Service):
         finally:
             self.output.close()
 
-    def _make_engine(self, performance: Performance, kept: dict[str, Any] | None) -> Engine:
-        engine = super()._make_engine(performance, kept)
+    def _make_engine(self, performance: Performance, memory: EngineMemory | None) -> Engine:
+        engine = super()._make_engine(performance, memory)
         self.start = engine.tempo.second
         return engine
 

@@ -157,8 +157,8 @@ def test_after_a_restart_a_performance_resumes_at_its_position() -> None:
     restarted = made.make_engine(0.0)
     play_on_fake_clock(restarted, 9.2, [(5.0, Start())])
     position = restarted.snapshot(9.2).beat
-    saved = state_of(restarted, made, 9.2)
-    assert saved["beat"] == pytest.approx(position)
+    saved = state_of(restarted.memory(), made)
+    assert saved["memory"]["beat"] - saved["memory"]["top"] == pytest.approx(position, abs=1.0)
     again = resumed_engine(made, saved, 0.0)
     assert again.snapshot(0.0).beat == pytest.approx(12.0)
     assert again.snapshot(0.0).chord_and_next()[0].text == "A7alt"

@@ -100,6 +100,13 @@ class Jackd:
 @pytest.fixture(scope="session")
 def jackd() -> Iterator[Jackd]:
     """A JACK server that runs as long as the tests do."""
+    with running_server() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running_server() -> Iterator[Jackd]:
+    """A JACK server, which all programs that are started meanwhile use."""
     with _server_name() as name:
         os.environ["JACK_DEFAULT_SERVER"] = name
         server = Jackd(name)
@@ -240,6 +247,21 @@ def others(system: int) -> Iterator[Others]:
     programs = Others(system)
     yield programs
     programs.close()
+
+
+@contextlib.contextmanager
+def midi_programs() -> Iterator[Others]:
+    """Other programs, for a script: on ALSA, or else on a JACK server that runs meanwhile."""
+    import rtmidi
+
+    system = int(rtmidi.API_LINUX_ALSA)
+    with contextlib.ExitStack() as stack:
+        try:
+            rtmidi.MidiOut(system).delete()
+        except rtmidi.SystemError:
+            stack.enter_context(running_server())
+            system = int(rtmidi.API_UNIX_JACK)
+        yield stack.enter_context(contextlib.closing(Others(system)))
 
 
 class Dump:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import json
 import math
 import select
 import signal
@@ -14,16 +16,20 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sideman.config.sources import SettingsSources, load_chart
+from sideman.control.client import ControlClient
 from sideman.midi.ports import MidiPorts
+from sideman.playing.player import Player, Remembered
+from sideman.service import main_loop
 from sideman.service.main_loop import QUIET_BEFORE_NOTE_S, MainLoop, yield_to_player
 from sideman.service.service import Service
 from sideman.service.wakeup import Wakeup
-from support.fakes import hanging_notes, settings
-from support.processes import TIMEOUT_S, daemon_environment, running_daemon, write_bundle
+from support.fakes import FakeClock, RecordingOutput, hanging_notes, performance, settings
+from support.processes import TIMEOUT_S, DaemonProcess, daemon_environment, running_daemon, write_bundle
 
 NO_PORTS = ("midi.output=none", "midi.input=none")
 
@@ -137,6 +143,80 @@ def test_the_state_is_kept_for_the_next_start(tmp_path: Path) -> None:
     assert seed == next(line for line in daemon.log if "seed" in line).partition("seed ")[2]
 
 
+def resuming(folder: Path, *settings: str, client: str = "sideman") -> contextlib.AbstractContextManager[DaemonProcess]:
+    """A daemon that goes on where it was, with a control socket in `folder`, where its state is too."""
+    chosen = ("tempo.bpm=400", "play.resume=true", "play.seed=null", f"control.socket={folder / client}")
+    return running_daemon(
+        folder, *NO_PORTS, *chosen, f"midi.client={client}", *settings, STATE_DIRECTORY=str(folder / "state")
+    )
+
+
+@pytest.mark.subprocess
+def test_what_was_changed_while_it_played_outlives_a_kill(tmp_path: Path) -> None:
+    """Guards against: a knob's setting, a preset or a mute that is forgotten when the box is switched off."""
+    with resuming(tmp_path) as daemon:
+        daemon.wait_for(" bar ")
+        with closing(ControlClient(tmp_path / "sideman")) as control:
+            control.request("preset", name="ballad")
+            control.request("set", key="play.density", value=1.5)
+            control.request("mode", mode="trade")
+        daemon.wait_for("play.mode is trade")
+        daemon.wait_for(" bar ", 4)
+        daemon.process.kill()
+    with resuming(tmp_path, "play.velocity=33") as daemon:
+        daemon.wait_for("ready")
+        with closing(ControlClient(tmp_path / "sideman")) as control:
+            changed = control.request("status")["settings"]
+            assert (changed["play.density"], changed["play.mode"]) == (1.5, "trade")
+            assert changed["tempo.bpm"] < 100
+            assert changed["play.velocity"] == 33
+            applied = control.request("preset", name="bebop")["changed"]
+        assert daemon.stop(signal.SIGTERM) == 0
+    assert any("as it was changed while it played" in line and "play.density is 1.5" in line for line in daemon.log)
+    assert applied["tempo.bpm"] > 100  # what the ballad has set goes back first
+
+
+@pytest.mark.subprocess
+def test_a_state_of_another_bundle_is_set_aside(tmp_path: Path) -> None:
+    """Guards against: numbers of one network that are fed to another, or a place in the music that is lost."""
+    with resuming(tmp_path) as daemon:
+        daemon.wait_for(" bar ", 2)
+        daemon.process.kill()
+    path = tmp_path / "state" / "state-sideman.json"
+    kept = path.read_bytes()
+    with resuming(tmp_path, "model.bundle=default") as daemon:
+        daemon.wait_for(" bar 1 ")
+        assert daemon.stop(signal.SIGTERM) == 0
+    (line,) = [line for line in daemon.log if "another bundle" in line]
+    assert str(path) in line
+    assert path.with_name("state-sideman.aside-1.json").read_bytes() == kept
+    assert json.loads(path.read_bytes())["weights"] != json.loads(kept)["weights"]
+
+
+@pytest.mark.subprocess
+def test_two_daemons_keep_two_places(tmp_path: Path) -> None:
+    """Guards against: a daemon that goes on with the solo of another."""
+    for client in ("left", "right"):
+        with resuming(tmp_path, client=client) as daemon:
+            daemon.wait_for(" bar 1 ")
+            daemon.stop(signal.SIGTERM)
+    seeds = {json.loads(path.read_bytes())["memory"]["improviser"]["seed"] for path in (tmp_path / "state").iterdir()}
+    assert len(seeds) == 2
+
+
+@pytest.mark.subprocess
+def test_a_state_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
+    """Guards against: a full disk that ends the music, or that fills the log."""
+    (tmp_path / "state").write_text("in the way")
+    with resuming(tmp_path) as daemon:
+        daemon.wait_for(" bar ", 3)
+        (tmp_path / "state").unlink()
+        daemon.wait_for("the state is saved again")
+        assert daemon.stop(signal.SIGTERM) == 0
+    assert sum("the state cannot be saved" in line for line in daemon.log) == 1
+    assert (tmp_path / "state" / "state-sideman.json").exists()
+
+
 @pytest.mark.subprocess
 def test_a_suspended_process_continues_on_the_beat(tmp_path: Path) -> None:
     """Guards against: a laptop that wakes up plays all missed notes at once."""
@@ -183,6 +263,23 @@ def test_the_main_thread_waits_while_a_note_is_about_to_be_sent() -> None:
     assert time.monotonic() >= soon
     for second in (math.inf, time.monotonic() + 1e6):
         yield_to_player(second)  # or this test would not end
+
+
+def test_the_state_is_not_written_just_before_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a note that is late because a file is written at that moment."""
+    steps: list[object] = []
+    monkeypatch.setattr(main_loop, "yield_to_player", steps.append)
+    played = performance().make_engine(0.0)
+    clock = FakeClock()
+    player = Player(played, RecordingOutput(clock), clock, lambda _: None)
+    nothing: Any = None
+    loop = MainLoop(nothing, player, nothing, nothing, None, None, nothing, nothing, steps.append)
+    loop._keep_state()
+    assert steps == []
+    player.sends_at, player.remembered = 12.5, Remembered(played.memory(), played.settings)
+    for _ in range(2):
+        loop._keep_state()
+    assert steps == [12.5, player.remembered]
 
 
 @pytest.mark.parametrize(("numbers", "forced"), [((2,), False), ((2, 2), True), ((15, 15), False), ((1, 15), False)])

@@ -432,7 +432,7 @@ def record(scene: Scene, folder: Path) -> Journal:
     engine = made.make_engine(0.1, clocks=clocks)
     if scene.goes_on:
         perform_with_reports(made, phrases(25, 7), 7.3, engine=engine)
-        engine = resumed_engine(made, state_of(engine, made, 7.3), 100.0, clocks)
+        engine = resumed_engine(made, state_of(engine.memory(), made), 100.0, clocks)
     header, reports, _ = perform_with_reports(made, scene.arrives(), scene.until, lambda: next(waits), engine)
     header = msgspec.structs.replace(header, path="", date="2026-11-22T12:00:00+00:00", python="3.11")
     return recorded_take(folder, header, reports)

@@ -12,7 +12,7 @@
 set -u
 
 CONFIG=/etc/sideman/config.yaml
-STATE=/var/lib/sideman/state.json
+STATE=/var/lib/sideman/state-sideman.json
 LONG=20 # seconds: nothing here takes as long, unless it never comes
 failures=0
 

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sideman.core.chart.chart import Chart, Meter
+from sideman.core.chart.written import WrittenChart
 from sideman.core.events import Command, InputReceived, MidiEvent
 from sideman.core.settings.schema import KEYS, Settings, with_values
 from sideman.core.settings.voices import VOICES, voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.takes.lines import (
     RecordedReport,
-    WrittenChart,
     decode_report,
     encode_report,
     settings_from_json,

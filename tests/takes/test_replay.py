@@ -130,7 +130,7 @@ def test_a_take_that_resumes_is_replayed(tmp_path: Path) -> None:
     made = performance(play__rate="eighth")
     first = made.make_engine(0.0)
     perform_with_reports(made, PHRASE, 7.0, engine=first)
-    engine = resumed_engine(made, state_of(first, made, 7.0), 100.0)
+    engine = resumed_engine(made, state_of(first.memory(), made), 100.0)
     header, reports, _ = perform_with_reports(
         made, [(103.0, NoteOn(60, 80, 1)), (103.3, NoteOff(60, 1))], 110.0, engine=engine
     )

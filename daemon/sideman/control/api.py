@@ -7,6 +7,7 @@ it, and answers with what will hold from the next note on.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -28,14 +29,22 @@ from sideman.core.positions import reached_beat
 from sideman.core.settings.bindings import bindings_key_of, read_learn_target
 from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
-from sideman.core.settings.schema import KEYS, Settings, closest_key, is_live, value_of, with_values, write_value
+from sideman.core.settings.schema import (
+    CHART_KEYS,
+    KEYS,
+    Settings,
+    closest_key,
+    is_live,
+    value_of,
+    with_values,
+    write_value,
+)
 from sideman.core.settings.types import quoted
 from sideman.core.snapshot import Snapshot
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import ModeName
 from sideman.exit_status import exit_status_and_message
 
-_CHART_KEYS = {"chart.changes", "chart.file", "chart.transpose"}  # that lead to another chart
 _LONG_KEYS = ("chart.changes",)  # too long for every status; `get` and the chart event have them
 _STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LONG_KEYS)
 _log = logging.getLogger(__name__)
@@ -80,6 +89,17 @@ class ControlApi(Struct, dict=True):
     def settings(self) -> Settings:
         """The settings that hold once all requested changes have taken effect."""
         return self.settings_api.settings
+
+    @property
+    def last_preset(self) -> str | None:
+        """The preset that was applied last; None: none since the settings were read."""
+        last = self.settings_api.last_preset
+        return None if last is None else last[0]
+
+    def recall_preset(self, name: str) -> None:
+        """The settings are those with a preset that was applied before a restart; without it, if it is gone by now."""
+        with contextlib.suppress(SidemanError):
+            self.settings_api.last_preset = name, _preset_layer(name)
 
     def answer(self, request: Request) -> object:
         """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason."""
@@ -200,14 +220,14 @@ def next_note(snapshot: Snapshot) -> protocol.NextNote | None:
 class SettingsApi(Struct):
     """Answers requests about the `settings`, which were first read from `sources`, and the `chart` that they lead to.
 
-    `put` leaves a command for the player. `last_preset` was applied last.
+    `put` leaves a command for the player. `last_preset` was applied last: its name and its values.
     """
 
     put: Callable[[events.Command], None]
     settings: Settings
     chart: Chart
     sources: SettingsSources
-    last_preset: SettingsLayer | None = None
+    last_preset: tuple[str, SettingsLayer] | None = None
 
     def describe(self, key: str | None) -> protocol.SettingInfo | dict[str, protocol.SettingInfo]:
         """Return what there is to know about the setting `key`, or about all."""
@@ -257,10 +277,10 @@ class SettingsApi(Struct):
     def apply_preset(self, name: str) -> protocol.AppliedLayer:
         """Apply the settings of a preset, and take back those of the preset before it."""
         preset, named = _preset_layer(name), self.sources.preset
-        previous = self.last_preset if self.last_preset is not None else _preset_layer(named) if named else {}
+        previous = self.last_preset[1] if self.last_preset is not None else _preset_layer(named) if named else {}
         base = replace(self.sources, preset=None).read()
         applied = self._apply_difference(preset_difference(self.settings, preset, previous, base))
-        self.last_preset = preset
+        self.last_preset = name, preset
         return applied
 
     def reload(self) -> protocol.AppliedLayer:
@@ -281,7 +301,7 @@ class SettingsApi(Struct):
     def _apply_values(self, values: Mapping[str, object]) -> None:
         """Apply values of live keys. If the chart is wrong, raises its error and applies nothing."""
         wanted = with_values(self.settings, values.items())
-        if _CHART_KEYS & values.keys():
+        if CHART_KEYS & values.keys():
             self._change_chart(load_chart(wanted))
         if values:
             self.put(events.ChangeSettings(tuple(values.items())))

@@ -15,15 +15,16 @@ start a note on one beat, the one that decided on it first goes first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from typing import Literal
 
 from msgspec import Struct
 
 from sideman.core import events
 from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.chart.chart import Chart
-from sideman.core.chart.timeline import ChartTimeline
+from sideman.core.chart.timeline import ChartsMemory, ChartTimeline
 from sideman.core.events import (
     ChangeSettings,
     ClockInput,
@@ -37,12 +38,12 @@ from sideman.core.events import (
 from sideman.core.input.midi_mapping import MidiMapping
 from sideman.core.ledger import Ledger, release_channel
 from sideman.core.listening import Listening
-from sideman.core.parts.accompaniment import Accompaniment
+from sideman.core.parts.accompaniment import Accompaniment, AccompanimentMemory
 from sideman.core.parts.count_in import CountIn
-from sideman.core.parts.improviser import Improviser
+from sideman.core.parts.improviser import Improviser, ImproviserMemory
 from sideman.core.parts.midi_clock_out import MidiClockOut
 from sideman.core.parts.part import Part, PlayedNote
-from sideman.core.parts.soloist import Soloist
+from sideman.core.parts.soloist import Soloist, SoloistMemory
 from sideman.core.positions import reached_beat, tick_at, whole_tick_at
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
@@ -51,7 +52,7 @@ from sideman.core.timeline import PlaySpan, Timeline
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.core.timing.tempo import TapTempoEstimator, Tempo
 from sideman.core.transport import Transition, Transport
-from sideman.core.turns import MODES, ModeName, TurnPlan
+from sideman.core.turns import MODES, ModeName, TurnPlan, TurnsMemory
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.values import TICKS_PER_QUARTER
 
@@ -62,6 +63,8 @@ LAMP: dict[PlayState, int] = {"idle": 0, "listening": 64, "playing": 127}
 
 _END_RANK, _BAR_LINE_RANK = 0, 2
 
+ChangeName = Literal["mode", "chart"]
+"""What can change on a bar line."""
 _Step = Callable[[float, float], Iterator["DueItem"]]
 """Does what is due on a beat, at a second."""
 
@@ -72,6 +75,28 @@ class DueItem(Struct, frozen=True):
     beat: float
     second: float
     item: MidiEvent | events.BarPlayed
+
+
+class EngineMemory(Struct, frozen=True):
+    """All that an engine needs to go on with the same music, as plain data; `bar_line` is the tick of the next one.
+
+    It has got to `beat`, nothing is played before `start`, and `end` is None if the music does not end by itself.
+    `changes` are what takes effect on the next bar line, in order.
+    """
+
+    beat: float
+    bar_line: int
+    start: float
+    top: float
+    end: float | None
+    changes: tuple[ChangeName, ...]
+    rate: str
+    choruses: int | None
+    improviser: ImproviserMemory
+    charts: ChartsMemory
+    turns: TurnsMemory
+    soloist: SoloistMemory
+    accompaniment: AccompanimentMemory
 
 
 class Engine:
@@ -101,7 +126,7 @@ class Engine:
             if clocks.source is None:
                 self._clock_out.start_at(span.start)
         self._state: PlayState = "idle"
-        self._changes: dict[str, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
+        self._changes: dict[ChangeName, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
         self._set_bar_line(next_bar_line(chart, round(span.start * TICKS_PER_QUARTER)))
 
     @property
@@ -269,8 +294,11 @@ class Engine:
             self._bar_line / TICKS_PER_QUARTER
         ):
             self.timeline.end = next_bar_line(self.chart, end) / TICKS_PER_QUARTER
-        self._changes["chart"] = lambda _beat: self.ledger.release_all()
+        self._changes["chart"] = self._end_chart
         self._soloist.chart_changed(self._bar_line)
+
+    def _end_chart(self, beat: float) -> list[MidiEvent]:  # noqa: ARG002 - the same for every change
+        return self.ledger.release_all()
 
     # -- the mode
 
@@ -462,6 +490,50 @@ class Engine:
     def _due(self, sent: Iterable[MidiEvent], beat: float) -> Iterator[DueItem]:
         second = self.timeline.second_at(beat)
         return (DueItem(beat, second, event) for event in sent)
+
+    # -- saving and restoring
+
+    @property
+    def next_bar_line(self) -> int:
+        """The tick of the next bar line."""
+        return self._bar_line
+
+    def memory(self) -> EngineMemory:
+        """Return all that is needed to go on with the same music, as plain data that shares nothing with the engine."""
+        timeline, choruses = self.timeline, self.settings.chart.choruses
+        return EngineMemory(
+            min(max(timeline.start, self.transport.reached_beat), timeline.end),
+            self._bar_line,
+            timeline.start,
+            timeline.top,
+            None if timeline.end == math.inf else timeline.end,
+            tuple(self._changes),
+            self.live.play.rate,
+            choruses,
+            self.improviser.memory(),
+            self.chart.memory(),
+            self._turns.memory(),
+            self._soloist.memory(),
+            self._accompaniment.memory(),
+        )
+
+    def recall(self, memory: EngineMemory) -> None:
+        """Go on from `memory`, which is of the same bundle. Raises ValueError, KeyError or ChordError.
+
+        The beats of the tempo stay. Nothing sounds yet, and no key of the player is down.
+        """
+        timeline = self.timeline
+        timeline.start, timeline.top = memory.start, memory.top
+        timeline.end = math.inf if memory.end is None else memory.end
+        self.chart.recall(memory.charts)
+        self.improviser.recall(memory.improviser)
+        self._turns.recall(memory.turns)
+        self._soloist.recall(memory.soloist)
+        self._accompaniment.recall(memory.accompaniment)
+        self._set_bar_line(memory.bar_line)
+        changes: Mapping[ChangeName, Callable[[float], list[MidiEvent]]]
+        changes = {"mode": self._start_scheduled_mode, "chart": self._end_chart}
+        self._changes = {name: changes[name] for name in memory.changes}
 
     # -- what is shown
 

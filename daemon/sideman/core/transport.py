@@ -78,6 +78,11 @@ class Transport:
         """Everything up to `second` has been played."""
         self._played_to_s = max(self._played_to_s, second)
 
+    @property
+    def reached_beat(self) -> float:
+        """How far the music has been played; before it was, below every beat."""
+        return self._timeline.beat_at(self._played_to_s) if self.rolling else self.stopped_beat
+
     def furthest_beat(self, second: float) -> float:
         """Return how far the beats have come at `second`; with a negative offset, what was played ahead counts."""
         second = max(second, self._played_to_s)

@@ -63,6 +63,24 @@ class _LiveTurnSettings(Protocol):
     def play(self) -> _TurnSettings: ...
 
 
+class ModeMemory(Struct, frozen=True):
+    """A mode as plain data, counted from the bar line at the tick `start`, the bar with number `first_bar`."""
+
+    name: ModeName
+    start: int
+    first_bar: int
+
+
+class TurnsMemory(Struct, frozen=True):
+    """The state of the turns as plain data; `onsets` and `recent_onsets` are the player's, in ticks."""
+
+    current: ModeMemory
+    scheduled: ModeMemory | None
+    onsets: tuple[float, ...]
+    recent_onsets: tuple[float, ...]
+    last_release: float | None
+
+
 class PlayerActivity:
     """What the player has done, as far as turns depend on it. Ticks are written ticks."""
 
@@ -92,6 +110,18 @@ class PlayerActivity:
         self._onsets.clear()
         self._recent_onsets.clear()
         self._keys_held = False
+
+    def memory(self, current: ModeMemory, scheduled: ModeMemory | None) -> TurnsMemory:
+        """Return the state as plain data. Keys that are held are not in it: their releases will not be heard."""
+        last_release = None if self._last_release == -math.inf else self._last_release
+        return TurnsMemory(current, scheduled, tuple(self._onsets), tuple(self._recent_onsets), last_release)
+
+    def recall(self, memory: TurnsMemory) -> None:
+        """Continue from `memory`."""
+        self.clear()
+        self._onsets.extend(memory.onsets)
+        self._recent_onsets.extend(memory.recent_onsets)
+        self._last_release = -math.inf if memory.last_release is None else memory.last_release
 
     def pause_tick(self) -> float:
         """Return the tick at which the player pauses unless another note comes; infinite before the first note."""
@@ -135,6 +165,14 @@ class PlayMode(Protocol):
         self.name, self.start = name, start
         self._settings, self._timeline, self._activity = settings, timeline, activity
         self._first_bar = timeline.bar_number_at(start)  # now: the timeline forgets old charts
+
+    def memory(self) -> ModeMemory:
+        """Return the mode as plain data."""
+        return ModeMemory(self.name, self.start, self._first_bar)
+
+    def count_from(self, bar: int) -> None:
+        """Count turns from the bar with this number, which began at `start` in a chart that is forgotten by now."""
+        self._first_bar = bar
 
     def next_open_tick(self, tick: int) -> int | None:
         """Return the first tick at or after `tick` at which we may start a note; None if that depends on the player."""
@@ -245,6 +283,22 @@ class TurnPlan:
         """Put the mode of the settings in force from the bar line at `tick`, and forget a scheduled one."""
         self._current = self._make_mode(self._live.play.mode, tick)
         self.scheduled: PlayMode | None = None
+
+    def memory(self) -> TurnsMemory:
+        """Return the state as plain data."""
+        scheduled = None if self.scheduled is None else self.scheduled.memory()
+        return self.activity.memory(self._current.memory(), scheduled)
+
+    def recall(self, memory: TurnsMemory) -> None:
+        """Continue from `memory`."""
+        self.activity.recall(memory)
+        self._current = self._recalled_mode(memory.current)
+        self.scheduled = None if memory.scheduled is None else self._recalled_mode(memory.scheduled)
+
+    def _recalled_mode(self, memory: ModeMemory) -> PlayMode:
+        mode = self._make_mode(memory.name, memory.start)
+        mode.count_from(memory.first_bar)
+        return mode
 
     def schedule_mode(self, name: ModeName, tick: int) -> None:
         """Let another mode take over at the bar line at `tick`, in place of one that was scheduled before."""

@@ -8,18 +8,21 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.engine import Engine
+from sideman.core.engine import Engine, EngineMemory
 from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
+from sideman.core.positions import reached_beat
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.timeline import PlaySpan
 from sideman.core.timing.clock_source import CLOCK_SOURCES, INTERNAL_CLOCK, ClockConfig, ClockSource, ClockSourceOptions
+from sideman_models.errors import ModelsError
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import BundleInfo, load_bundle
@@ -28,6 +31,11 @@ from sideman_models.network.lstm import Network, NumpyNetwork, Weights
 _SEED_COUNT = 2**32  # a new seed is below this: short enough to be read aloud and typed in
 _MAX_SEED = 2**63
 _MAX_BEAT = 1e9
+_MAX_STEPS = 100_000  # in a bar; only a memory that is broken needs more
+
+
+class OtherBundle(ValueError):
+    """A state of another bundle than the one that plays."""
 
 
 class Performance(Struct, frozen=True):
@@ -87,15 +95,88 @@ def make_clock_source(
     return CLOCK_SOURCES[tempo.source].make(options)
 
 
+def state_of(memory: EngineMemory, performance: Performance) -> dict[str, Any]:
+    """Return what `resumed_engine` needs, as JSON can hold it: the memory of an engine, and its bundle."""
+    return {"weights": performance.bundle.fingerprint, "memory": msgspec.to_builtins(memory)}
+
+
 def resumed_engine(
     performance: Performance, state: Mapping[str, Any], second: float, clocks: ClockConfig = INTERNAL_CLOCK
 ) -> Engine:
-    """Make an engine that continues from a saved `state`, with its seed, at the next bar line.
+    """Make an engine that continues from a saved `state` at the next bar line, which falls on `second`.
 
-    Raises `ValueError`, `KeyError` or `TypeError` if the state belongs to another bundle or is broken.
+    It plays what the engine that was saved would have played from there on. If the chart, the mode or the rate is
+    another by now, or if a clock is followed, which gives the place, it keeps what the network knows, and the seed.
+    Raises `ValueError`, `KeyError`, `TypeError` or `ArithmeticError` if the state is of another bundle or broken.
     """
     if state["weights"] != performance.bundle.fingerprint:
-        raise ValueError("it belongs to another bundle")
+        raise OtherBundle(f"it belongs to another bundle than {performance.bundle.name}")
+    if "memory" not in state:
+        return _resumed_network(performance, state, second, clocks)  # a state that an earlier version has saved
+    memory = read_memory(state["memory"])
+    rehearsal = engine_from(replace(memory, start=memory.beat), performance, 0.0)
+    rehearsal.timeline.start = memory.start
+    place = memory.bar_line / TICKS_PER_QUARTER
+    if (
+        clocks.source is not None
+        or not _is_same_music(memory, rehearsal, performance.chart)
+        or place >= rehearsal.timeline.end
+    ):
+        settled = rehearsal.improviser.export_state(memory.beat * TICKS_PER_QUARTER)
+        settled |= {"beat": memory.beat - memory.top, "seed": memory.improviser.seed}
+        return _resumed_network(performance, settled, second, clocks)
+    _play_silently(rehearsal, place)
+    return engine_from(replace(rehearsal.memory(), start=place), performance, second, clocks)
+
+
+def engine_from(
+    memory: EngineMemory, performance: Performance, second: float, clocks: ClockConfig = INTERNAL_CLOCK
+) -> Engine:
+    """Make an engine that goes on from `memory` with its first bar, which falls on `second`.
+
+    The memory is that of an engine that has not begun to play. Raises ValueError or KeyError if it is broken.
+    """
+    engine = replace(performance, seed=memory.improviser.seed).make_engine(second, memory.start, clocks=clocks)
+    recall(engine, memory)
+    return engine
+
+
+def read_memory(written: object) -> EngineMemory:
+    """Read the memory of an engine from plain data. Raises ValueError."""
+    try:
+        return msgspec.convert(written, EngineMemory)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+
+
+def recall(engine: Engine, memory: EngineMemory) -> None:
+    """Let `engine` go on from `memory`. Raises `ValueError` or `KeyError`."""
+    try:
+        engine.recall(memory)
+    except ModelsError as error:  # a chord or a value that does not exist
+        raise ValueError(str(error)) from None
+
+
+def _is_same_music(memory: EngineMemory, rehearsal: Engine, chart: Chart) -> bool:
+    """Whether the settings still ask for what was played."""
+    settings = rehearsal.settings
+    asked = chart, settings.play.mode, settings.play.rate, settings.chart.choruses
+    return asked == (rehearsal.chart.chart, memory.turns.current.name, memory.rate, memory.choruses)
+
+
+def _play_silently(engine: Engine, place: float) -> None:
+    """Let `engine` play what comes before beat `place`, for nobody: what the bar would have been without the break."""
+    for _ in range(_MAX_STEPS):
+        due = engine.deadline()
+        if due is None or reached_beat(engine.timeline.beat_at(due)) >= place:
+            return
+        for _event in engine.advance(due):
+            pass
+    raise ValueError("the bar does not end")
+
+
+def _resumed_network(performance: Performance, state: Mapping[str, Any], second: float, clocks: ClockConfig) -> Engine:
+    """Make an engine with the network's state, the seed and the beat of `state`, at the next bar line."""
     beat, seed = float(state["beat"]), int(state["seed"])
     if not (0 <= beat < _MAX_BEAT and 0 <= seed < _MAX_SEED):
         raise ValueError("its beat or its seed is out of range")
@@ -103,14 +184,3 @@ def resumed_engine(
     engine = replace(performance, seed=seed).make_engine(second, start, clocks=clocks)
     engine.improviser.restore_state(state, round(start * TICKS_PER_QUARTER))
     return engine
-
-
-def state_of(engine: Engine, performance: Performance, second: float) -> dict[str, Any]:
-    """Return what `resumed_engine` needs: the network's state, the beat at `second`, the seed and the bundle."""
-    beat = min(max(engine.timeline.top, engine.beat_at(second)), engine.timeline.end)
-    return {
-        "weights": performance.bundle.fingerprint,
-        "seed": engine.improviser.random_source.seed,
-        "beat": beat - engine.timeline.top,
-        **engine.improviser.export_state(beat * TICKS_PER_QUARTER),
-    }

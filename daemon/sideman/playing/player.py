@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from msgspec import Struct
+
 from sideman.core import events
-from sideman.core.engine import Engine
+from sideman.core.engine import Engine, EngineMemory
 from sideman.core.events import MidiEvent, ReportSink, encode
+from sideman.core.settings.schema import Settings
 from sideman.playing.inbox import Arrival, Clock
 
 MAX_SLEEP_S = 1.0
@@ -36,19 +39,38 @@ class MidiOutput(Protocol):
         """Send one MIDI message; must not block."""
 
 
+class Remembered(Struct, frozen=True):
+    """What a restart needs: the memory of the engine, and the settings in force."""
+
+    memory: EngineMemory
+    settings: Settings
+
+
 class Player:
     """Plays `engine` on `output` in the time of `clock`, and passes all reports to `on_report`.
 
     `snapshot` is the state of the engine after the last time it woke; `wake_count` counts these times. `sends_at` is
-    the second at which something may be sent, infinite after it was sent.
+    the second at which something may be sent, infinite after it was sent. `remembered` is what a restart needs: it is
+    left once a bar, while the music stands after each change, and at the end unless that is a failure; `on_remembered`
+    is called each time.
     """
 
-    def __init__(self, engine: Engine, output: MidiOutput, clock: Clock, on_report: ReportSink) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        output: MidiOutput,
+        clock: Clock,
+        on_report: ReportSink,
+        on_remembered: Callable[[], None] = lambda: None,
+    ) -> None:
         self.engine = engine
         self.engine.report = on_report
         self.snapshot = engine.snapshot(clock.now())
         self.sends_at = math.inf
         self.wake_count = 0
+        self.remembered: Remembered | None = None
+        self._on_remembered = on_remembered
+        self._remembered_at: tuple[int, Settings | None] | None = None
         self._output, self._clock, self._on_report = output, clock, on_report
         self._played_to_s = -math.inf  # the second up to which the engine has played
         self._stopping = False
@@ -66,6 +88,7 @@ class Player:
                 self._wake_once(deadline)
         finally:
             self._release_all()
+        self._remember()
 
     def _release_all(self) -> None:
         """Send every note-off twice, a moment apart, because a JACK client that misses its round loses its messages.
@@ -101,6 +124,7 @@ class Player:
         idle = self._clock.is_idle()
         if idle:
             self.engine.prepare(now)
+            self._remember_each_bar()
             next_s = self.engine.deadline()
             if self._garbage_pending and next_s is not None and next_s - self._clock.now() > self._collect_s:
                 self._garbage_pending = False
@@ -108,6 +132,16 @@ class Player:
         self._on_report(events.Advanced(now, self.engine.beat_at(now), prepared=idle))
         self.snapshot = self.engine.snapshot(now)
         self.wake_count += 1
+
+    def _remember_each_bar(self) -> None:
+        at = self.engine.next_bar_line, None if self.engine.transport.rolling else self.engine.settings
+        if at != self._remembered_at:
+            self._remembered_at = at
+            self._remember()
+
+    def _remember(self) -> None:
+        self.remembered = Remembered(self.engine.memory(), self.engine.settings)
+        self._on_remembered()
 
     def _now(self) -> float:
         """Return the second of the clock, but at least the second up to which the engine has played."""

@@ -1,18 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saves the state of a performance in one small file, so that the daemon continues with it after a restart."""
+"""The state of a performance in one small file: the daemon goes on from it after a restart, a kill or a crash.
+
+A client (`midi.client`) has a file of its own. The player leaves a memory once a bar and at the end, and the main
+thread writes it, whole or not at all. It does not wait for the disk before the end: a process that is killed loses
+nothing before the last bar line, but a power cut may cost the last seconds.
+
+Besides the memory of the engine the file holds the settings that were changed while it played. Each is changed again
+at the next start, unless its value in the configuration is another one by then: who edits the configuration means it.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import re
+from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, is_live, value_of, with_values
+from sideman.core.settings.written import setting_from_json, setting_to_json
+from sideman.playing.assembly import Performance, state_of
+from sideman.playing.player import Remembered
 from sideman_models.files import read_plain_file, write_whole
 
 _log = logging.getLogger(__name__)
-STATE_VERSION = 1
+STATE_VERSION = 2
+_READ_VERSIONS = (1, STATE_VERSION)
 _MAX_BYTES = 1 << 24
 
 
@@ -25,24 +43,121 @@ def state_folder() -> Path:
     return base / "sideman" if base.is_absolute() else Path("/var/lib/sideman")
 
 
-def save_state(state: dict[str, Any], path: Path) -> None:
-    """Write `state` to `path`, completely or not at all. A failure is only logged."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({"version": STATE_VERSION, **state}).encode())
-    except OSError as error:
-        _log.warning("%s: the state could not be saved: %s", path, error.strerror)
+def state_path(client: str) -> Path:
+    """Return the path of the state of the daemon whose midi.client is `client`."""
+    plain = re.sub(r"[^\w.+-]", "_", client)
+    return state_folder() / f"state-{plain}.json"
+
+
+def find_state(own: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Return the state at the path `own`, or else the one that all clients had together, and where it is."""
+    path = own if os.path.lexists(own) else own.with_name("state.json")
+    state = load_state(path)
+    return None if state is None else (path, state)
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
-    """Return the state saved at `path`; None if there is none, or if it cannot be read, which is logged."""
+    """Return the state saved at `path`; None if there is none. A file that cannot be one is set aside."""
     try:
         state = json.loads(read_plain_file(path, _MAX_BYTES))
-        if isinstance(state, dict) and state.get("version") == STATE_VERSION:
-            return state
-        _log.warning("%s: not a state of this version; starting afresh", path)
     except FileNotFoundError:
-        pass
-    except (OSError, ValueError, RecursionError) as error:
-        _log.warning("%s: the state cannot be read (%s); starting afresh", path, error)
+        return None
+    except OSError as error:
+        set_aside(path, f"cannot be read: {error.strerror}")
+        return None
+    except (ValueError, RecursionError):
+        set_aside(path, "torn, or not a saved state")
+        return None
+    if not isinstance(state, dict) or "version" not in state or "weights" not in state:
+        set_aside(path, "not a saved state of sideman")
+    elif state["version"] not in _READ_VERSIONS:
+        versions = " and ".join(map(str, _READ_VERSIONS))
+        set_aside(path, f"its version is {state['version']!r:.40}, and this sideman reads {versions}")
+    else:
+        return state
     return None
+
+
+def set_aside(path: Path, reason: str) -> None:
+    """Rename a file that cannot be continued from, and log where it is kept."""
+    names = (path.with_name(f"{path.stem}.aside-{number}{path.suffix}") for number in count(1))
+    aside = next(name for name in names if not os.path.lexists(name))
+    try:
+        path.rename(aside)
+        kept = f"kept as {aside.name}"
+    except OSError as error:
+        kept = f"it cannot be renamed: {error.strerror}"
+    _log.warning("%s: %s; %s; sideman starts afresh", path, reason, kept)
+
+
+class StateKeeper:
+    """Keeps the state of `performance` in the file at `path`; `configured` are the settings without live changes.
+
+    A disk that fails is logged once, and so is the first time that it works again.
+    """
+
+    def __init__(self, path: Path, performance: Performance, configured: Settings) -> None:
+        self._path = path
+        self._performance = performance
+        self._configured = configured
+        self._fails = False
+
+    def keep(self, remembered: Remembered, preset: str | None = None, *, sync: bool = False) -> None:
+        """Write what the player has left, if `play.resume` is on, and the `preset` that was applied last.
+
+        `sync`: wait until the disk has it.
+        """
+        if not remembered.settings.play.resume:
+            return
+        state = {
+            "version": STATE_VERSION,
+            **state_of(remembered.memory, self._performance),
+            "preset": preset,
+            "settings": changed_settings(self._configured, remembered.settings),
+        }
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._path, msgspec.json.encode(state), sync=sync)
+        except OSError as error:
+            if not self._fails:
+                why = error.strerror or error
+                _log.warning("%s: the state cannot be saved: %s; sideman tries again each bar", self._path, why)
+            self._fails = True
+        else:
+            if self._fails:
+                _log.info("%s: the state is saved again", self._path)
+            self._fails = False
+
+
+# -- settings that were changed while it played
+
+
+def changed_settings(configured: Settings, settings: Settings) -> dict[str, tuple[object, object]]:
+    """Return the live keys with other values in `settings` than in `configured`: both values, as JSON can hold them.
+
+    The keys of the chart belong together: if one has changed, all are there.
+    """
+    changed = {name for name in KEYS if is_live(name) and value_of(configured, name) != value_of(settings, name)}
+    changed |= CHART_KEYS if changed & CHART_KEYS else set()
+    pairs = {name: (value_of(configured, name), value_of(settings, name)) for name in KEYS if name in changed}
+    return {name: (setting_to_json(name, one), setting_to_json(name, other)) for name, (one, other) in pairs.items()}
+
+
+def with_changes(configured: Settings, changes: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+    """Return `configured` with what `changed_settings` returned, and the keys that are left as they are configured.
+
+    These are keys whose value in the configuration has changed since, and values that are not allowed any more. Raises
+    ValueError or TypeError if `changes` is broken.
+    """
+    values: dict[str, object] = {}
+    left: list[str] = []
+    for name, (before, after) in changes.items():
+        try:
+            same = is_live(name) and setting_to_json(name, value_of(configured, name)) == before
+            values |= dict([setting_from_json(name, after)]) if same else {}
+        except (AttributeError, ValueError):  # no such key any more, or no such value
+            same = False
+        left += [] if same else [name]
+    if CHART_KEYS & set(left):
+        left += sorted(CHART_KEYS & values.keys())
+    return with_values(configured, ((name, value) for name, value in values.items() if name not in left)), left

@@ -21,7 +21,7 @@ from sideman.control.hub import ControlHub
 from sideman.core.events import PortChanged
 from sideman.core.timing.clock_source import ClockSource
 from sideman.midi.ports import MidiPorts
-from sideman.playing.player import Player
+from sideman.playing.player import Player, Remembered
 from sideman.service.systemd import SystemdNotifier
 from sideman.service.wakeup import Wakeup
 
@@ -47,6 +47,7 @@ class MainLoop(Struct, dict=True):
     sound: LiveSynth | None
     handle_signal: Callable[[int], None]
     handle_port_change: Callable[[PortChanged, MidiPorts], None]
+    keep_state: Callable[[Remembered], None]
 
     def __post_init__(self) -> None:
         self._notifier = SystemdNotifier()
@@ -54,6 +55,7 @@ class MainLoop(Struct, dict=True):
         self._wake_count = -1  # of the player, when systemd's watchdog was last fed
         self._reported_clock = self._clock_text
         self._clock_reported_s = 0.0
+        self._kept: Remembered | None = None  # what was passed on last
 
     def run(self, is_playing: Callable[[], bool]) -> None:
         """Tell systemd that we are ready, then serve everybody until the player's thread has ended."""
@@ -106,11 +108,20 @@ class MainLoop(Struct, dict=True):
                 _log.log(logging.INFO if change.is_open else logging.WARNING, "%s", change.text)
                 self._notifier.status(self._status_line)
                 self.handle_port_change(change, self.ports)
+        self._keep_state()
         if now >= self._next_watchdog_s:
             self._next_watchdog_s = now + (self._notifier.watchdog_interval_s or POLL_INTERVAL_S)
             if self.player.wake_count != self._wake_count:  # the watchdog is fed by the player's progress alone
                 self._wake_count = self.player.wake_count
                 self._notifier.notify_watchdog()
+
+    def _keep_state(self) -> None:
+        """Pass on what the player has left once a bar for the next start, if it is new."""
+        remembered = self.player.remembered
+        if remembered is not None and remembered is not self._kept:
+            yield_to_player(self.player.sends_at)
+            self.keep_state(remembered)
+            self._kept = remembered
 
     @property
     def _clock_text(self) -> str:

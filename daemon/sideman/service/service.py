@@ -14,32 +14,43 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from sideman import __version__
-from sideman.config.sources import SettingsSources
+from sideman.config.sources import SettingsSources, load_chart
 from sideman.control.api import ControlApi, SettingsApi
 from sideman.control.feed import EventFeed
 from sideman.control.hub import ControlHub, Endpoints, open_endpoints
 from sideman.control.protocol import DaemonInfo
 from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
-from sideman.core.engine import Engine
+from sideman.core.engine import Engine, EngineMemory
 from sideman.core.errors import SidemanError
-from sideman.core.events import PortChanged, ReleaseChannel, SetPortPeriod
-from sideman.core.settings.schema import Settings
+from sideman.core.events import PortChanged, ReleaseChannel, SetPortPeriod, encode
+from sideman.core.ledger import release_channel
+from sideman.core.settings.presets import settings_difference
+from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
 from sideman.midi.ports import OUTPUT, MidiPorts, PortRequest
-from sideman.playing.assembly import Performance, load_performance, make_clock_source, resumed_engine, state_of
+from sideman.playing.assembly import (
+    OtherBundle,
+    Performance,
+    engine_from,
+    load_performance,
+    make_clock_source,
+    resumed_engine,
+)
 from sideman.playing.inbox import Inbox
 from sideman.playing.player import Player
-from sideman.playing.state import load_state, save_state, state_folder
+from sideman.playing.state import StateKeeper, find_state, set_aside, state_folder, state_path, with_changes
 from sideman.service.main_loop import MainLoop, yield_to_player
 from sideman.service.wakeup import STOP_SIGNALS, Wakeup
 from sideman.takes.recorder import TakeRecorder
@@ -77,7 +88,8 @@ class Service:
         self._clock_source = make_clock_source(settings, chart, wake, *request_tempo)
         self._stop_signals = 0
         self._failure: BaseException | None = None
-        self._state_file = state_folder() / "state.json"
+        self._last_preset: str | None = None  # that was applied before the restart
+        self._state_file = state_path(settings.midi.client)
         self._crash_marker = CrashMarker(state_folder() / f"playing-{settings.midi.client}.json")
 
     def run(self) -> int:
@@ -90,20 +102,23 @@ class Service:
                     self._link_session.open()
                     at_end.callback(self._link_session.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
-                saved = load_state(self._state_file) if resumes else None
-                self._mark_playing(ports)
+                for channel in self._mark_playing(ports):  # and again when the player starts: JACK may lose a round
+                    for event in release_channel(channel):
+                        ports.send(encode(event))
+                performance, memory = self._resume(performance) if resumes else (performance, None)
                 start_recorder = prepare_recorder(performance)
                 prepare_interpreter()
-                engine = self._make_engine(performance, saved)  # from here to the first beat, nothing slow
+                engine = self._make_engine(performance, memory)  # from here to the first beat, nothing slow
                 recorder = start_recorder(make_header(performance, engine))
                 self._log_start(performance, engine, ports)
                 output = ports if self._sound is None else self._sound.with_ports(ports)
-                player = Player(engine, output, self._inbox, self._wakeup.put)
+                player = Player(engine, output, self._inbox, self._wakeup.put, self._wakeup.wake)
+                keeper = StateKeeper(self._state_file, performance, self._settings)
                 with contextlib.closing(self._make_hub(performance, ports, player, recorder, endpoints)) as hub:
-                    self._play(player, ports, hub)
+                    self._play(player, ports, hub, keeper)
                 recorder.close()
-                if engine.settings.play.resume:
-                    save_state(state_of(engine, performance, time.monotonic()), self._state_file)
+                if player.remembered is not None:
+                    keeper.keep(player.remembered, hub.api.last_preset, sync=True)
         if self._failure is not None:
             raise self._failure
         return 0
@@ -134,29 +149,75 @@ class Service:
         if self._clock_source is not None:
             self._inbox.put(SetPortPeriod(ports.input_period_s))
 
-    def _mark_playing(self, ports: MidiPorts) -> None:
-        """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port."""
+    def _mark_playing(self, ports: MidiPorts) -> list[int]:
+        """Leave a mark in case we are killed. Let the player release the notes that a killed daemon has left here.
+
+        Returns the channels of these notes.
+        """
         if not ports.has_output:
-            return
+            return []
         channels = self._crash_marker.mark_playing(ports.output_name, voice_channels(self._settings.midi))
         if channels:
             numbers = ", ".join(map(str, channels))
             _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, ports.output_name)
         for channel in channels:
             self._inbox.put(ReleaseChannel(channel))
+        return channels
 
-    def _make_engine(self, performance: Performance, saved: dict[str, Any] | None) -> Engine:
-        second = self._inbox.now() + START_LEAD_S + max(0.0, -self._settings.play.offset_ms / 1000)
-        clocks = ClockConfig(self._clock_source, self._settings.tempo.clock_out)
-        if saved is not None:
+    @property
+    def _clocks(self) -> ClockConfig:
+        return ClockConfig(self._clock_source, self._settings.tempo.clock_out)
+
+    def _resume(self, performance: Performance) -> tuple[Performance, EngineMemory | None]:
+        """Return the performance with the settings that were changed while it played, and where it goes on.
+
+        Without a saved state that fits, it starts from the top.
+        """
+        found = find_state(self._state_file)
+        if found is None:
+            return performance, None
+        path, state = found
+        try:
+            resumed = self._with_changes(performance, state.get("settings", {}), path)
+            engine = resumed_engine(resumed, state, 0.0, self._clocks)
+        except (ValueError, KeyError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+            if path != self._state_file and isinstance(error, OtherBundle):
+                _log.warning("%s: %s; it stays for who plays that one; starting from the top", path, error)
+            else:
+                set_aside(path, str(error) if isinstance(error, OtherBundle) else f"does not fit ({error})")
+            return performance, None
+        preset = state.get("preset")
+        self._last_preset = preset if isinstance(preset, str) else None
+        place = "the clock says where" if self._clock_source else f"bar {engine.snapshot(0.0).bar}"
+        _log.info("%s: going on: %s", path, place)
+        return resumed, engine.memory()
+
+    def _with_changes(self, performance: Performance, changes: Mapping[str, Any], path: Path) -> Performance:
+        settings, left = with_changes(self._settings, changes)
+        if left:
+            names = ", ".join(left)
+            _log.info("%s: changed while it played, but the configuration is another one by now: %s", path, names)
+        chart = self._chart
+        if CHART_KEYS & changes.keys() and not CHART_KEYS & set(left):
             try:
-                return resumed_engine(performance, saved, second, clocks)
-            except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-                _log.warning("%s: does not fit (%s); starting from the top", self._state_file, error)
-        return performance.make_engine(second, clocks=clocks)
+                chart = load_chart(settings)
+            except SidemanError as error:
+                _log.warning("%s; playing over the chart of the configuration", error)
+                configured = [(name, value_of(self._settings, name)) for name in CHART_KEYS]
+                settings = with_values(settings, configured)
+        if differing := settings_difference(self._settings, settings).values:
+            _log.info("as it was changed while it played: %s", settings_line(differing))
+            logging.getLogger().setLevel(settings.log.level.upper())
+        return replace(performance, settings=settings, chart=chart)
+
+    def _make_engine(self, performance: Performance, memory: EngineMemory | None) -> Engine:
+        second = self._inbox.now() + START_LEAD_S + max(0.0, -performance.settings.play.offset_ms / 1000)
+        if memory is None:
+            return performance.make_engine(second, clocks=self._clocks)
+        return engine_from(memory, performance, second, self._clocks)
 
     def _log_start(self, performance: Performance, engine: Engine, ports: MidiPorts) -> None:
-        bundle, settings = performance.bundle, self._settings
+        bundle, settings = performance.bundle, performance.settings
         network = f"{len(bundle.vocabulary)} values, {performance.network.n_a} units, {settings.model.engine}"
         _log.info("bundle %s (%s); seed %d", bundle.name, network, engine.improviser.random_source.seed)
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
@@ -173,12 +234,14 @@ class Service:
 
         settings_api = SettingsApi(inbox.put, player.snapshot.settings, performance.chart, self._sources)
         api = ControlApi(inbox.put, inbox.now, lambda: player.snapshot, settings_api, describe, recorder.keep)
+        if self._last_preset is not None:
+            api.recall_preset(self._last_preset)
         feed = EventFeed(api, lambda: player.snapshot)
         return ControlHub(api, feed, reports, endpoints, recorder.record, lambda: yield_to_player(player.sends_at))
 
     # -- playing
 
-    def _play(self, player: Player, ports: MidiPorts, hub: ControlHub) -> None:
+    def _play(self, player: Player, ports: MidiPorts, hub: ControlHub, keeper: StateKeeper) -> None:
         """Play in a thread of its own, and serve everybody else in this one, until the player has ended."""
 
         def run_player() -> None:
@@ -190,7 +253,15 @@ class Service:
                 self._wakeup.wake()
 
         loop = MainLoop(
-            self._wakeup, player, ports, hub, self._clock_source, self._sound, self._handle_signal, self._port_changed
+            self._wakeup,
+            player,
+            ports,
+            hub,
+            self._clock_source,
+            self._sound,
+            self._handle_signal,
+            self._port_changed,
+            lambda remembered: keeper.keep(remembered, hub.api.last_preset),
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()

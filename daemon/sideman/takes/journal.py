@@ -20,12 +20,13 @@ import msgspec
 
 from sideman.core import events
 from sideman.core.chart.chart import Chart
+from sideman.core.chart.written import WrittenChart
 from sideman.core.errors import ConfigError, UnreadableInput
 from sideman.core.events import MAX_TIME, Beat, Report, Second
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.types import quoted
 from sideman.files import open_file
-from sideman.takes.lines import WrittenChart, decode_report, encode_line, explain, settings_from_json, settings_to_json
+from sideman.takes.lines import decode_report, encode_line, explain, settings_from_json, settings_to_json
 from sideman_models.text import printable
 
 JOURNAL_FORMAT, JOURNAL_VERSION = "sideman take", 1

@@ -10,12 +10,13 @@ What is read is checked, and `ValueError` says what is wrong and where in the li
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from sideman.core import events
-from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, parse_meter
+from sideman.core.chart.chart import ChartError, parse_meter
+from sideman.core.chart.written import WrittenChart
 from sideman.core.errors import ConfigError
 from sideman.core.events import (
     Advanced,
@@ -28,9 +29,9 @@ from sideman.core.events import (
     PortChanged,
 )
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
-from sideman.core.settings.schema import KEYS, Settings, value_of, with_values, write_value
-from sideman.core.settings.types import PitchRange, quoted
-from sideman.core.targets import Bindings
+from sideman.core.settings.schema import KEYS, Settings, value_of, with_values
+from sideman.core.settings.types import quoted
+from sideman.core.settings.written import setting_from_json, setting_to_json
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_chord
 from sideman_models.music.values import parse_value
@@ -47,7 +48,7 @@ def encode_report(report: RecordedReport) -> bytes:
             if isinstance(item, events.SetChart):
                 line = _InputLine(second, beat, _SetChartLine(WrittenChart.of(item.chart)))
             elif isinstance(item, events.ChangeSettings):
-                values = tuple((name, _setting_to_json(name, value)) for name, value in item.values)
+                values = tuple((name, setting_to_json(name, value)) for name, value in item.values)
                 line = _InputLine(second, beat, _ChangeSettingsLine(values))
             else:
                 line = _InputLine(second, beat, item)
@@ -76,7 +77,7 @@ def decode_report(line: bytes) -> RecordedReport:
                 if isinstance(item, _SetChartLine):
                     return InputReceived(second, beat, events.SetChart(item.chart.chart()))
                 if isinstance(item, _ChangeSettingsLine):
-                    values = tuple(_setting_from_json(name, value) for name, value in item.values)
+                    values = tuple(setting_from_json(name, value) for name, value in item.values)
                     return InputReceived(second, beat, events.ChangeSettings(values))
                 return InputReceived(second, beat, item)
             case _BarStartedLine(beat, meter, changes):
@@ -109,18 +110,7 @@ def explain(error: msgspec.ValidationError) -> str:
 
 def settings_to_json(settings: Settings) -> dict[str, Any]:
     """Every key with its value as people write it."""
-    return {name: _setting_to_json(name, value_of(settings, name)) for name in KEYS}
-
-
-def _setting_to_json(name: str, value: object) -> object:
-    """`value` as people write it for the key `name`, but bindings as a tagged array and pitches as numbers."""
-    match value:
-        case Bindings():
-            return msgspec.json.decode(msgspec.json.encode(value))
-        case PitchRange(low, high):
-            return f"{low}-{high}"
-        case _:
-            return write_value(name, value)
+    return {name: setting_to_json(name, value_of(settings, name)) for name in KEYS}
 
 
 def settings_from_json(written: dict[str, Any], where: str) -> Settings:
@@ -128,71 +118,9 @@ def settings_from_json(written: dict[str, Any], where: str) -> Settings:
     bindings = {name: value for name, value in written.items() if isinstance(value, list) and name in KEYS}
     others = {name: WrittenValue(value, where) for name, value in written.items() if name not in bindings}
     try:
-        return with_values(resolve_settings([others]), [_setting_from_json(*each) for each in bindings.items()])
+        return with_values(resolve_settings([others]), [setting_from_json(*each) for each in bindings.items()])
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from None
-
-
-def _setting_from_json(name: str, value: object) -> tuple[str, object]:
-    key = KEYS.get(name)
-    if key is None:
-        raise ValueError(f"{quoted(name)}: no such key")
-    try:
-        if isinstance(value, list) and isinstance(key.default, Bindings):
-            return name, msgspec.convert(value, Bindings)
-        return name, key.value_type.read(value)
-    except ValueError:
-        raise ValueError(f"{name}: {quoted(value)}: allowed is {key.value_type.allowed}") from None
-
-
-# -- charts
-
-
-class WrittenInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is written about a chart besides its chords: the fields of `ChartInfo`."""
-
-    title: str
-    composer: str
-    key: str
-    tempo: events.Real | None
-    sections: tuple[tuple[int, str], ...]
-
-
-class WrittenChart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A chart bar by bar, each chord with its onset, so that any onsets can be written, unlike in `Chart.text`.
-
-    `meter` is that of the first bar; `meters` are the bars where it changes, counted from 0.
-    """
-
-    meter: str
-    bars: tuple[tuple[tuple[events.Beat, str], ...], ...]
-    meters: tuple[tuple[int, str], ...] = ()
-    about: WrittenInfo
-
-    @classmethod
-    def of(cls, chart: Chart) -> Self:
-        """The form of a chart."""
-        return cls(
-            meter=str(chart.meter),
-            bars=tuple(tuple((at, chord.text) for at, chord in bar.chords) for bar in chart.bars),
-            meters=tuple((chart.bar_at(beat)[0], str(meter)) for beat, meter in chart.meters[1:]),
-            about=msgspec.convert(chart.info, WrittenInfo, from_attributes=True),
-        )
-
-    def chart(self) -> Chart:
-        """The chart of this form. Raises ValueError."""
-        try:
-            meter, changes = parse_meter(self.meter), dict(self.meters)
-            bars = []
-            for number, chords in enumerate(self.bars):
-                meter = parse_meter(changes[number]) if number in changes else meter
-                onsets = [at for at, _ in chords]
-                if not onsets or onsets[0] != 0 or onsets != sorted(set(onsets)) or onsets[-1] >= meter.quarters:
-                    raise ChartError("chords out of their bar")
-                bars.append(Bar(tuple((at, parse_chord(text)) for at, text in chords), meter))
-            return Chart(tuple(bars), ChartInfo(**msgspec.structs.asdict(self.about)))
-        except (ChartError, ModelsError) as error:
-            raise ValueError(f"not a chart: {error}") from None
 
 
 # -- reports

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 
+import msgspec
 from msgspec import Struct
 
 from sideman import __version__
@@ -23,7 +24,7 @@ from sideman.core.engine import Engine
 from sideman.core.errors import Unavailable, UnreadableInput
 from sideman.core.events import Advanced, EventSent, InputReceived, PlayerEnded, Report, ReportSink
 from sideman.core.timing.clock_source import ClockConfig
-from sideman.playing.assembly import Performance, make_clock_source, make_network
+from sideman.playing.assembly import Performance, make_clock_source, make_network, read_memory, recall
 from sideman.playing.inbox import Arrival
 from sideman.playing.player import Player
 from sideman.takes.folder import TakeFolder, take_folder
@@ -35,6 +36,8 @@ from sideman_models.files import write_whole
 from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.network.bundle import load_bundle
 from sideman_models.text import printable
+
+_ENGINE = "engine"  # the key of the engine's memory in that of the header
 
 
 def prepare_recorder(performance: Performance) -> Callable[[TakeHeader], TakeRecorder]:
@@ -57,6 +60,9 @@ def _take_names() -> Iterator[str]:
 def make_header(performance: Performance, engine: Engine) -> TakeHeader:
     """The header of a take of `engine`, which has not played yet."""
     bundle, tempo = performance.bundle, engine.tempo
+    memory = engine.improviser.export_state(tempo.beat * TICKS_PER_QUARTER)
+    if tempo.beat > 0:  # it goes on with music that was played before
+        memory |= {_ENGINE: msgspec.to_builtins(engine.memory())}
     return TakeHeader(
         name="",
         date=timestamp(),
@@ -67,7 +73,7 @@ def make_header(performance: Performance, engine: Engine) -> TakeHeader:
         weights=bundle.fingerprint,
         start=tempo.beat,
         second=tempo.second,
-        memory=engine.improviser.export_state(tempo.beat * TICKS_PER_QUARTER),
+        memory=memory,
         settings=performance.settings,
         chart=performance.chart,
         sideman=__version__,
@@ -125,6 +131,8 @@ def engine_at_start(header: TakeHeader, performance: Performance) -> Engine:
     engine = performance.make_engine(header.second, header.start, clocks=clocks)
     try:
         engine.improviser.restore_state(header.memory, round(header.start * TICKS_PER_QUARTER))
+        if _ENGINE in header.memory:  # takes of earlier versions have only the state of the network
+            recall(engine, read_memory(header.memory[_ENGINE]))
     except (ValueError, KeyError, TypeError, ArithmeticError) as error:
         raise UnreadableInput(f"{printable(header.name)}: the state of its network is impossible: {error}") from None
     return engine

@@ -23,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman_models.music.context import Bars, ChordChanges, Place, place_at
-from sideman_models.music.harmony import TONE_KINDS
+from sideman_models.music.harmony import TONE_KINDS, parse_chord
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, clip_interval, quantize_duration
 
 MIN_REST_TICKS = TICKS_PER_QUARTER // 4
@@ -56,6 +56,32 @@ class _PendingValue(Struct, frozen=True):
     released_at: float = math.inf
 
 
+class PendingMemory(Struct, frozen=True):
+    """The note or rest at the end of a line as plain data: chords as symbols, None for what is infinite."""
+
+    tick_in_bar: int
+    chord: str
+    next_chord: str
+    beats_to_change: float | None
+    previous_pitch: int | None
+    kind: str
+    pitch: int | None
+    interval: int | None
+    heard: bool
+    own: bool
+    drawn_index: int | None
+    released_at: float | None
+
+
+class LineMemory(Struct, frozen=True):
+    """A line as plain data, which `MelodicLine.recall` takes."""
+
+    position: int
+    finished_pitch: int | None
+    silent_ticks: int
+    pending: PendingMemory | None
+
+
 class MelodicLine:
     """A line over the chord changes and bars of a tune. All times are in ticks (twelfths of a quarter note).
 
@@ -75,6 +101,17 @@ class MelodicLine:
     def copy(self) -> MelodicLine:
         """Return an independent line in the same state."""
         return copy.copy(self)
+
+    def memory(self) -> LineMemory:
+        """Return the state of the line as plain data."""
+        pending = None if self._pending is None else _remembered(self._pending)
+        return LineMemory(self.position, self.finished_pitch, self._silent_ticks, pending)
+
+    def recall(self, memory: LineMemory) -> None:
+        """Continue from `memory`. Raises ChordError."""
+        self.position, self.finished_pitch = memory.position, memory.finished_pitch
+        self._silent_ticks = memory.silent_ticks
+        self._pending = None if memory.pending is None else _recalled(memory.pending)
 
     @property
     def last_pitch(self) -> int | None:
@@ -199,6 +236,41 @@ class MelodicLine:
         self.position += to_bar if reaches else min(length, to_bar)
         self._silent_ticks += length
         return length
+
+
+def _remembered(pending: _PendingValue) -> PendingMemory:
+    place = pending.place
+    return PendingMemory(
+        place.tick_in_bar,
+        place.chord.text,
+        place.next_chord.text,
+        None if place.beats_to_change == math.inf else place.beats_to_change,
+        place.previous_pitch,
+        pending.kind,
+        pending.pitch,
+        pending.interval,
+        pending.heard,
+        pending.own,
+        pending.drawn_index,
+        None if pending.released_at == math.inf else pending.released_at,
+    )
+
+
+def _recalled(memory: PendingMemory) -> _PendingValue:
+    beats = math.inf if memory.beats_to_change is None else memory.beats_to_change
+    chord, following = parse_chord(memory.chord), parse_chord(memory.next_chord)
+    place = Place(memory.tick_in_bar, chord, following, beats, memory.previous_pitch)
+    released_at = math.inf if memory.released_at is None else memory.released_at
+    return _PendingValue(
+        place,
+        memory.kind,
+        memory.pitch,
+        memory.interval,
+        memory.heard,
+        memory.own,
+        memory.drawn_index,
+        released_at,
+    )
 
 
 class LineNote(Struct, frozen=True):

@@ -384,7 +384,7 @@ def test_a_resumed_performance_sends_its_position() -> None:
     made = performance(**DENSE)
     engine = made.make_engine(0.0)
     list(engine.advance(5.1))
-    again = resumed_engine(made, state_of(engine, made, 5.1), 0.5, ClockConfig(sends_midi_clock=True))
+    again = resumed_engine(made, state_of(engine.memory(), made), 0.5, ClockConfig(sends_midi_clock=True))
     out = [item for tenth in range(1, 21) for item in sent(again.advance(tenth / 10))]
     assert [event for _, event in out][:3] == [SongPosition(48), ClockContinue(), ClockTick()]
     assert out[2][0] == 0.5

@@ -18,10 +18,12 @@ from operator import itemgetter
 from msgspec import Struct
 
 from sideman.core.chart.chart import Chart, Meter
-from sideman_models.music.harmony import Chord
+from sideman.core.chart.written import WrittenChart
+from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 _MAX_HELD_CHORDS = 256
+_KEPT_CHORDS = 16  # more than a line that is one bar old can ask for
 
 
 class ChartSpan(Struct, frozen=True, dict=True):
@@ -35,6 +37,11 @@ class ChartSpan(Struct, frozen=True, dict=True):
     def tick(self) -> int:
         """The tick of `start`."""
         return round(self.start * TICKS_PER_QUARTER)
+
+    @cached_property
+    def written_chart(self) -> WrittenChart:
+        """The chart as plain data; made once, because a memory is left each bar."""
+        return WrittenChart.of(self.chart)
 
     @cached_property
     def _bar_lines(self) -> tuple[int, ...]:
@@ -53,6 +60,22 @@ class ChartSpan(Struct, frozen=True, dict=True):
         return self.tick + round(self.chart.beat_of_bar(bar) * TICKS_PER_QUARTER)
 
 
+class SpanMemory(Struct, frozen=True):
+    """A chart as plain data, with the beat on which it took over and the bars before it."""
+
+    start: float
+    chart: WrittenChart
+    bars_before: int
+
+
+class ChartsMemory(Struct, frozen=True):
+    """The chords and bars of a performance as plain data; a held chord is a symbol, or None for the chart's."""
+
+    previous: SpanMemory
+    current: SpanMemory
+    held: tuple[tuple[float, str | None], ...]
+
+
 class ChartTimeline:
     """The chord and the bar at any beat or tick of the performance."""
 
@@ -65,6 +88,20 @@ class ChartTimeline:
     def chart(self) -> Chart:
         """The chart that was set last."""
         return self._current.chart
+
+    def memory(self) -> ChartsMemory:
+        """Return the state as plain data."""
+        previous, current = (SpanMemory(span.start, span.written_chart, span.bars_before) for span in self.charts)
+        held = ((beat, None if chord is None else chord.text) for beat, chord in self._held[-_KEPT_CHORDS:])
+        return ChartsMemory(previous, current, tuple(held))
+
+    def recall(self, memory: ChartsMemory) -> None:
+        """Continue from `memory`. Raises ValueError or ChordError."""
+        self._previous, self._current = (
+            ChartSpan(span.start, span.chart.chart(), span.bars_before) for span in (memory.previous, memory.current)
+        )
+        self._held = [(beat, None if text is None else parse_chord(text)) for beat, text in memory.held]
+        self._last_bar = (0, 0)
 
     def set_chart(self, chart: Chart, beat: float) -> None:
         """Let `chart` take over from its top at the bar line on `beat`; it also ends a held chord."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from sideman.core.parts.comp import GATES, Comp, CompStyle
+from sideman.core.parts.comp import GATES, Comp, CompMemory, CompStyle
 from sideman.core.parts.improviser import Improviser
 from sideman.core.parts.part import Part, PlayedNote
 from sideman.core.positions import tick_at
@@ -20,6 +20,13 @@ class _Onset(Struct, frozen=True):
     tick: int
     beat: float
     style: CompStyle
+
+
+class AccompanimentMemory(Struct, frozen=True):
+    """The state of the accompaniment as plain data: its next onset, and what it played last."""
+
+    next: _Onset | None
+    comp: CompMemory
 
 
 class Accompaniment(Part):
@@ -58,6 +65,15 @@ class Accompaniment(Part):
         end = min(end, self._timeline.end)
         notes = self._comp.notes_at(onset.style, onset.tick, self._live.play.velocity, self._live.midi.comp, draw)
         return [PlayedNote(note, onset.beat, end, "comp", onset.tick) for note in notes]
+
+    def memory(self) -> AccompanimentMemory:
+        """Return the state as plain data."""
+        return AccompanimentMemory(self._next, self._comp.memory())
+
+    def recall(self, memory: AccompanimentMemory) -> None:
+        """Continue from `memory`. Raises ChordError."""
+        self._next = memory.next
+        self._comp.recall(memory.comp)
 
     def relocate(self) -> None:
         """See `Part`. In the middle of a bar it starts at once; on a bar line, with the bar."""

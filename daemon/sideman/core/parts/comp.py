@@ -26,11 +26,13 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Literal
 
+from msgspec import Struct
+
 from sideman.core.chart.chart import Meter
 from sideman.core.chart.timeline import ChartTimeline
 from sideman.core.events import NoteOn
 from sideman_models.music.context import ticks_after_bar_line
-from sideman_models.music.harmony import NO_CHORD, Chord
+from sideman_models.music.harmony import NO_CHORD, Chord, parse_chord
 from sideman_models.music.values import TICKS_PER_QUARTER
 
 CompStyle = Literal["off", "shells", "bass"]
@@ -53,6 +55,15 @@ def beat_ticks(meter: Meter) -> int:
     return 3 * 4 * TICKS_PER_QUARTER // meter.denominator if compound else TICKS_PER_QUARTER
 
 
+class CompMemory(Struct, frozen=True):
+    """What the accompaniment played last, as plain data; `last_chord` is a chord symbol."""
+
+    last_shell: tuple[int, ...]
+    last_pitch: int
+    last_chord: str
+    is_ascending: bool
+
+
 class Comp:
     """Accompanies the chords of `timeline`. Ticks are written ticks."""
 
@@ -62,6 +73,15 @@ class Comp:
         self._last_pitch = (BASS_PITCHES[0] + BASS_PITCHES[-1]) // 2  # of the bass
         self._last_chord: Chord = NO_CHORD  # under the last bass note
         self._is_ascending = True
+
+    def memory(self) -> CompMemory:
+        """Return the state as plain data."""
+        return CompMemory(self._last_shell, self._last_pitch, self._last_chord.text, self._is_ascending)
+
+    def recall(self, memory: CompMemory) -> None:
+        """Continue from `memory`. Raises ChordError."""
+        self._last_shell, self._last_pitch = memory.last_shell, memory.last_pitch
+        self._last_chord, self._is_ascending = parse_chord(memory.last_chord), memory.is_ascending
 
     # -- when
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from sideman.core.events import Choice
@@ -25,7 +25,7 @@ from sideman.core.settings.schema import PlaySettings
 from sideman.core.settings.types import PitchRange
 from sideman_models.music.context import Bars, ChordChanges, Place, clash_mask_at, ticks_after_bar_line
 from sideman_models.music.harmony import CHORD_TONE
-from sideman_models.music.line import LineValue, MelodicLine
+from sideman_models.music.line import LineMemory, LineValue, MelodicLine
 from sideman_models.music.smoothing import NO_RULES, SmoothingRules, is_repeated_too_often
 from sideman_models.music.values import DURATION_GRID, TICKS_PER_QUARTER, Value, choose_pitch
 from sideman_models.network.bundle import BundleInfo
@@ -82,6 +82,18 @@ class ChoiceConstraints(Struct, frozen=True):
 
 
 UNCONSTRAINED = ChoiceConstraints()
+
+
+class ImproviserMemory(Struct, frozen=True):
+    """The state of an improviser as plain data; `last` is the value to be fed next, in its written form."""
+
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    a: list[float]
+    c: list[float]
+    last: str | None
+    rests_in_a_row: int
+    repeats_in_a_row: int
+    line: LineMemory
 
 
 class Improviser:
@@ -303,6 +315,25 @@ class Improviser:
         return max(1, min(127, self.settings.velocity + accent + contour + deviation))
 
     # -- saving and restoring
+
+    def memory(self) -> ImproviserMemory:
+        """Return the whole state, as plain data."""
+        return ImproviserMemory(
+            self.random_source.seed,
+            self.state.a.tolist(),
+            self.state.c.tolist(),
+            None if self._last_value is None else self._vocabulary.values[self._last_value].text,
+            self._rests_in_a_row,
+            self._repeats_in_a_row,
+            self._line.memory(),
+        )
+
+    def recall(self, memory: ImproviserMemory) -> None:
+        """Continue from `memory`, which is of the same bundle. Raises `ValueError`, `KeyError` or ChordError."""
+        pitch, position = memory.line.finished_pitch, memory.line.position
+        self.restore_state({"a": memory.a, "c": memory.c, "last": memory.last, "pitch": pitch}, position)
+        self._rests_in_a_row, self._repeats_in_a_row = memory.rests_in_a_row, memory.repeats_in_a_row
+        self._line.recall(memory.line)
 
     def export_state(self, tick: float) -> dict[str, Any]:
         """Return the state at `tick` in plain types: (a, c), the value to be fed next, and the pitch before."""

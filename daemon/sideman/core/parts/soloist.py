@@ -11,21 +11,41 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from sideman.core.events import Choice, NoteOn
 from sideman.core.parts.improviser import PULSE_TICKS, ChoiceConstraints, Improviser
 from sideman.core.parts.masks import MIN_ONSET_GAP_BEATS
 from sideman.core.parts.part import Part, PlayedNote
-from sideman.core.parts.variation import MAX_PHRASE_CHOICES, Variation, last_phrase
+from sideman.core.parts.variation import (
+    MAX_PHRASE_BARS,
+    MAX_PHRASE_CHOICES,
+    Variation,
+    VariationMemory,
+    bar_line_before,
+    last_phrase,
+)
 from sideman.core.positions import reached_beat, tick_at
 from sideman.core.timeline import Timeline
 from sideman.core.turns import TurnPlan
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.smoothing import delay_onset
-from sideman_models.music.values import TICKS_PER_QUARTER
+from sideman_models.music.values import TICKS_PER_QUARTER, Value
 
 _TOO_SHORT_TO_HEAR_S = 0.003
+
+
+class SoloistMemory(Struct, frozen=True):
+    """The state of the soloist as plain data; `phrase` has onset, length and pitch of each choice since it began."""
+
+    next_tick: int
+    start_tick: int
+    last_tick: int
+    silent_since: int
+    last_beat: float | None
+    phrase: tuple[tuple[int, int, int | None], ...]
+    variation: VariationMemory | None
 
 
 class Soloist(Part):
@@ -212,6 +232,34 @@ class Soloist(Part):
         if choice.pitch is not None:
             self._silent_since = self._next_tick
         self._phrase.append(choice)
+
+    # -- saving and restoring
+
+    def memory(self) -> SoloistMemory:
+        """Return the state as plain data. The choice that is made is not in it: it is made again, and is the same."""
+        oldest = bar_line_before(self._chart, self._next_tick, MAX_PHRASE_BARS + 1)  # before it, nothing is varied
+        phrase = tuple((each.tick, each.length, each.pitch) for each in self._phrase if each.tick >= oldest)
+        return SoloistMemory(
+            self._next_tick,
+            self._start_tick,
+            self._last_tick,
+            self._silent_since,
+            None if self._last_beat == -math.inf else self._last_beat,
+            phrase,
+            None if self._variation is None else self._variation.memory(),
+        )
+
+    def recall(self, memory: SoloistMemory) -> None:
+        """Continue from `memory`."""
+        self.choice = self.note_id = None
+        self._next_tick, self._start_tick, self._last_tick = memory.next_tick, memory.start_tick, memory.last_tick
+        self._silent_since = memory.silent_since
+        self._last_beat = -math.inf if memory.last_beat is None else memory.last_beat
+        self._phrase.clear()
+        for tick, length, pitch in memory.phrase:  # of its choices only these three matter
+            self._phrase.append(Choice(tick, length, None, Value("R", length), pitch, 0))
+        variation = memory.variation
+        self._variation = None if variation is None else Variation.recalled(variation, self._chart)
 
     # -- what changes while it plays
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Reversible, Sequence
 from itertools import dropwhile
+from typing import Self
 
 from msgspec import Struct
 
@@ -40,6 +41,15 @@ class PhraseStep(Struct, frozen=True):
     room_above: int
 
 
+class VariationMemory(Struct, frozen=True):
+    """A variation as plain data: what of it is still to be played."""
+
+    start: int
+    pitch_range: PitchRange
+    previous_pitch: int | None
+    steps: tuple[PhraseStep, ...]
+
+
 class Variation:
     """Plays `phrase` again, varied, within `pitch_range`, from the bar line at `start` on, where it was in its bar."""
 
@@ -48,7 +58,7 @@ class Variation:
         self._pitch_range = pitch_range
         self._previous_pitch: int | None = None
         self._steps: deque[PhraseStep] = deque()
-        shift_ticks = start - bars.bar_at(phrase[0].tick)[0]
+        shift_ticks = start - bars.bar_at(phrase[0].tick)[0] if phrase else 0
         directions: list[int | None] = []
         before: int | None = None
         for pitch in (choice.pitch for choice in phrase):
@@ -60,6 +70,18 @@ class Variation:
             self._steps.appendleft(PhraseStep(tick, choice.length, is_rest, direction, below, above))
             if direction:
                 below, above = (below + 1, 0) if direction < 0 else (0, above + 1)
+
+    def memory(self) -> VariationMemory:
+        """Return the state as plain data."""
+        return VariationMemory(self.start, self._pitch_range, self._previous_pitch, tuple(self._steps))
+
+    @classmethod
+    def recalled(cls, memory: VariationMemory, bars: Bars) -> Self:
+        """Return a variation that continues from `memory`."""
+        variation = cls((), memory.start, bars, memory.pitch_range)
+        variation._steps.extend(memory.steps)
+        variation._previous_pitch = memory.previous_pitch
+        return variation
 
     def next_tick(self, tick: int) -> int | None:
         """Return the tick of the next step, at or after `tick`; None after the last step, or if one was skipped."""
@@ -85,6 +107,14 @@ class Variation:
         self._previous_pitch = self._previous_pitch if pitch is None else pitch
 
 
+def bar_line_before(bars: Bars, tick: float, count: int) -> int:
+    """Return the tick of the bar line `count` bars before that of the bar at `tick`."""
+    line, _ = bars.bar_at(tick)
+    for _ in range(count):
+        line, _ = bars.bar_at(line - 1)
+    return line
+
+
 def last_phrase(choices: Reversible[Choice], bars: Bars) -> list[Choice]:
     """Return the last phrase of `choices`, which follow each other without a gap; empty if there is no note.
 
@@ -94,10 +124,9 @@ def last_phrase(choices: Reversible[Choice], bars: Bars) -> list[Choice]:
     if not backwards:
         return []
     end = backwards[0].tick + backwards[0].length
-    line, _ = bars.bar_at(end)
-    for _ in range(MAX_PHRASE_BARS):
-        line, _ = bars.bar_at(line - 1)
-    earliest = line + ticks_after_bar_line(bars, end)  # the same position in its bar
+    earliest = bar_line_before(bars, end, MAX_PHRASE_BARS) + ticks_after_bar_line(
+        bars, end
+    )  # the same position in its bar
     phrase: list[Choice] = []
     silent = 0
     for choice in backwards:

@@ -315,7 +315,11 @@ class PlaySettings(Struct, frozen=True):
         "Play this many milliseconds after the beat, or before it if negative, to make up for the delay of your "
         "instrument.",
     )
-    resume: bool = _setting(False, boolean_type(), "Go on where sideman stopped the last time.")
+    resume: bool = _setting(
+        False,
+        boolean_type(),
+        "Go on where sideman stopped, or was killed, the last time. With a seed, it starts afresh.",
+    )
     capture_minutes: int = _setting(
         5,
         integer_type(0, 60),
@@ -470,9 +474,10 @@ KEYS: dict[str, SettingKey] = {
 BINDING_KEYS = tuple(name for name, key in KEYS.items() if isinstance(key.default, Bindings))
 """The keys that have numbered keys below them, such as `midi.cc.20`."""
 
-LIVE_KEYS = frozenset(
-    {"tempo.bpm", "chart.changes", "chart.file", "chart.transpose", "midi.transpose", "log.level", *BINDING_KEYS}
-)
+CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})
+"""The keys that lead to another chart."""
+
+LIVE_KEYS = frozenset({"tempo.bpm", "midi.transpose", "log.level", *CHART_KEYS, *BINDING_KEYS})
 """The keys that can be changed while sideman plays, besides all keys of `play`."""
 
 
