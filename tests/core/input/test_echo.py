@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
+import heapq
+from itertools import count
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman.core.events import (
+    ActionRequested,
+    BarPlayed,
     ClockContinue,
     ClockStart,
     ClockStop,
@@ -21,6 +27,9 @@ from sideman.core.events import (
 )
 from sideman.core.input.echo import EchoFilter
 from sideman.core.settings.schema import MidiSettings
+from sideman.core.timing.clock_source import ClockConfig
+from sideman.core.timing.midi_clock import MidiClockFollower
+from support.fakes import performance
 
 channels = st.integers(1, 16).filter(lambda channel: channel != MidiSettings().drums)
 notes = st.builds(NoteOn, st.integers(50, 55), st.integers(1, 127), channels)
@@ -113,3 +122,44 @@ def test_the_ticks_of_our_clock_that_come_back_are_told_from_those_that_we_follo
         echo_filter.event_sent(ClockTick(), second)
         heard += not echo_filter.is_echo(ClockTick(), second + 0.0001)
     assert heard >= len(without_loop) - 50
+
+
+@pytest.mark.parametrize("delay", [0.002, 0.007, 0.015])
+def test_a_clock_that_we_follow_and_pass_on_into_a_loop_starts_once_and_keeps_its_tempo(delay: float) -> None:
+    """Guards against: music that begins again and again because its own start comes back, or runs twice as fast."""
+    keys: dict[str, Any] = {"tempo__source": "midi-clock", "tempo__clock_out": True, "midi__program": 5}
+    keys["midi__programs.5"] = "wild"
+    made = performance(**keys)
+    clock = MidiClockFollower(120.0)
+    engine, order = made.make_engine(0.0, clocks=ClockConfig(clock, sends_midi_clock=True)), count()
+    arrivals: list[tuple[float, int, MidiEvent]] = []
+
+    def arrive(second: float, event: MidiEvent) -> None:
+        heapq.heappush(arrivals, (second, next(order), event))
+
+    arrive(1.0, ClockStart())
+    for tick in range(24 * 16):
+        arrive(1.02 + tick / 48, ClockTick())
+    sent: list[MidiEvent] = []
+    reports: list[object] = []
+    engine.report = reports.append
+
+    def send(events: list[MidiEvent], second: float) -> None:
+        sent.extend(events)
+        for event in events:
+            arrive(second + delay, event)
+
+    send(engine.open(0.0), 0.0)
+    while arrivals and arrivals[0][0] < 8.0:
+        second = min(arrivals[0][0], max(engine.deadline() or 0.0, 0.0))
+        send([due.item for due in engine.advance(second) if not isinstance(due.item, BarPlayed)], second)
+        while arrivals and arrivals[0][0] <= second:
+            at, _, event = heapq.heappop(arrivals)
+            send(engine.receive(event, at), at)
+    assert sent.count(ClockStart()) == 1
+    assert sent.count(ClockTick()) == pytest.approx(7 * 48, abs=3)
+    assert clock.rolling
+    assert clock.tempo.bpm == pytest.approx(120, abs=1)
+    assert clock.tick == pytest.approx(48 * 6.98, abs=3)
+    assert not [report for report in reports if isinstance(report, ActionRequested)]
+    assert engine.listening.heard_notes == 0
