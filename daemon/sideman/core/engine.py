@@ -143,14 +143,17 @@ class Engine:
         if self.transport.clock is None:
             self._start_tempo(self.tempo.second)
         self._update_state(self.timeline.beat_at(second))
-        return self._sent(self.sound_setup(second), second)
+        return self._sent(self._setup(second), second)
 
-    def sound_setup(self, second: float) -> list[MidiEvent]:
-        """Return the program, the lamp and the knobs: what a machine that was away has to be sent again."""
+    def sound_setup(self) -> list[MidiEvent]:
+        """Return the program and the lamp: what a synthesizer that was away has to be sent again."""
         midi = self.live.midi
         program = [] if midi.program is None else [events.ProgramChange(midi.program - 1, midi.channel)]
-        knobs = self._mapping.feedback(second, self.settings, everything=True)
-        return [*program, *self._lamp(), *knobs]
+        return [*program, *self._lamp()]
+
+    def _setup(self, second: float) -> list[MidiEvent]:
+        """Return what everything at the other end of the port has to be sent: the synthesizer and the controllers."""
+        return [*self.sound_setup(), *self._mapping.feedback(second, self.settings, everything=True)]
 
     def silence(self) -> list[MidiEvent]:
         """Release everything that sounds and stop our clock; send what this returns before you leave the engine."""
@@ -221,7 +224,7 @@ class Engine:
             case _ if isinstance(item, ClockInput):
                 return self._move_transport(self.transport.follow(item, second), second)
             case Panic():
-                return [*self.ledger.panic(), *self.sound_setup(second)]
+                return [*self.ledger.panic(), *self._setup(second)]
             case events.ReleaseChannel(channel):
                 return release_channel(channel)
             case Start():

@@ -64,7 +64,7 @@ def render_take(performance: Performance, bars: int | None, name: str) -> Render
     engine = performance.make_engine(0.0, beats=None if bars is None else performance.chart.beat_of_bar(bars))
     played = [(due.beat, due.item) for due in play_through(engine) if not isinstance(due.item, BarPlayed)]
     settings, chart, beats = performance.settings, performance.chart, engine.timeline.end or 0.0
-    events = [*((0.0, event) for event in engine.sound_setup(0.0)), *played]
+    events = [*((0.0, event) for event in engine.sound_setup()), *played]
     tracks: dict[Voice, list[tuple[float, MidiEvent]]] = {name: [] for name in VOICES}
     for beat, event in events:
         voice = voice_of_channel(event.channel, settings.midi) if isinstance(event, NoteOn | NoteOff) else "solo"
