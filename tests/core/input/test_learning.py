@@ -142,6 +142,14 @@ def test_a_pedal_that_only_trembles_or_comes_up_is_no_press() -> None:
     assert scene.hear(4, 30, 10, 0) is None
 
 
+def test_an_encoding_that_is_named_is_taken_from_knobs_that_have_it() -> None:
+    """Guards against: `learn "play.gate relative sign-magnitude"` that binds a fader which trembled."""
+    target = SettingTarget("play.gate", form="relative sign-magnitude")
+    scene = LearningScene(target)
+    assert scene.hear(7, 100, 101, 99, 100) is None
+    assert scene.hear(20, 1, 1, 65) == Learned("midi.cc", 20, 65, target.form)
+
+
 def test_learning_can_be_cancelled() -> None:
     """Guards against: a knob that is bound long after the request was given up."""
     scene = LearningScene()

@@ -42,6 +42,7 @@ UNBINDABLE_CONTROLLERS = frozenset(
 """Controllers that cannot be learned: no hand moves them alone, and keyboards send some of them unasked."""
 
 _REMEMBERED = 32  # values of a controller
+_FEW_STEPS = 3  # messages of an endless knob whose encoding is known
 _FASTEST = 15  # the most steps in one message by which an endless knob is recognised
 _FARTHEST = 48  # no hand moves a knob with an end so far in one message
 _RIGHT, _LEFT = frozenset(range(1, _FASTEST + 1)), frozenset(range(128 - _FASTEST, 128))
@@ -94,6 +95,12 @@ class _Candidate(Struct):
         if self.before is None and self.values == [MAX_POSITION]:
             return True
         return max(self.values) >= PRESSED_FROM and self._reach > TREMBLE
+
+    def is_turned(self, form: ControllerForm) -> bool:
+        """Whether it is turned if it is an endless knob with this encoding."""
+        sent = set(self.values)
+        fits = any(sent <= right | left for each, right, left in _ENCODINGS if each == form)
+        return fits and len(self.values) >= _FEW_STEPS and bool(sent & _SINGLE_STEPS)
 
     @property
     def _steady(self) -> bool:
@@ -162,7 +169,7 @@ class ControllerLearner:
         return self._hear_candidate((item.channel, "midi.cc", item.number), item.value, second, known)
 
     def note(self, item: ControlChange, second: float) -> None:
-        """Take in a message that is certainly not meant to be learned."""
+        """Remember a message, without taking it for a movement to learn."""
         first = fine_pair_number(item.number)
         lower = None if first is None else self._seen.get((item.channel, first))
         is_pair = lower is not None and second - lower.second <= HALF_WAIT_S
@@ -190,7 +197,7 @@ class ControllerLearner:
         if key == "midi.nrpn":
             return "absolute" if candidate.has_moved else None
         if self.target.form.startswith("relative"):
-            return self.target.form if len(candidate.values) > 1 else None
+            return self.target.form if candidate.is_turned(self.target.form) else None
         fine = self._seen.get((channel, number + 32))
         if number < 32 and fine is not None and fine.is_second_half:
             return "14-bit" if candidate.has_moved else None
