@@ -84,3 +84,12 @@ def explain_write_errors(path: Path) -> Iterator[None]:
         if isinstance(error, kinds) or error.errno == errno.ENAMETOOLONG:
             raise CannotCreate(f"{path}: cannot be created: {error.strerror}") from error
         raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def state_folder() -> Path:
+    """Return the folder of the saved state: of the systemd unit, else of the user, else of the system."""
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given)
+    base = Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"))  # noqa: PTH111 - never raises
+    return base / "sideman" if base.is_absolute() else Path("/var/lib/sideman")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sideman import cli
 from sideman.commands.calibrate import KEY, NOTES, LoopMeasurement, LoopTest
 from sideman.config.resources import bundled_path
-from sideman.config.yaml import edit_yaml, parse_yaml, set_key
+from sideman.config.yaml import edit_yaml, parse_yaml, set_keys
 from sideman.core.errors import ConfigError, Unavailable
 from sideman.core.events import NoteOn
 from sideman.midi.decoder import MidiDecoder
@@ -111,13 +111,13 @@ LAID_OUT = {
     "play:\n  offset_ms:\n": "play:\n  offset_ms: -7\n",
     "play.offset_ms: 3\r\ntempo: {bpm: 90}\r\n": "play.offset_ms: -7\r\ntempo: {bpm: 90}\r\n",
     "play: {density: 2}": "play: {density: 2}\nplay.offset_ms: -7\n",
-    "play: {density: 2, offset_ms: 4}\n": None,
+    "play: {density: 2, offset_ms: 4}\n": "play: {density: 2, offset_ms: -7}\n",
     'play:\n  "offset_ms": 4\n': 'play:\n  "offset_ms": -7\n',
     "tempo: {bpm: 90}\n...\n": None,
     "{tempo: {bpm: 90}}\n": None,
-    "\r\n\n    play.offset_ms: 3\n": None,
-    "# by ear\rplay.offset_ms: 3\n": None,
-    "# by ear\u2028\nplay.offset_ms: 3\r\n": None,
+    "\r\n\n    play.offset_ms: 3\n": "\r\n\n    play.offset_ms: -7\n",
+    "# by ear\rplay.offset_ms: 3\n": "# by ear\rplay.offset_ms: -7\n",
+    "# by ear\u2028\nplay.offset_ms: 3\r\n": "# by ear\u2028\nplay.offset_ms: -7\r\n",
 }
 
 
@@ -127,9 +127,9 @@ def test_one_key_is_changed_and_nothing_else(before: str) -> None:
     after = LAID_OUT[before]
     if after is None:
         with pytest.raises(ConfigError, match=r"play\.offset_ms: -7"):
-            edit_yaml(before.encode(), KEY, -7, "test")
+            edit_yaml(before.encode(), {KEY: -7}, "test")
     else:
-        assert edit_yaml(before.encode(), KEY, -7, "test").decode() == after
+        assert edit_yaml(before.encode(), {KEY: -7}, "test").decode() == after
 
 
 lines = st.sampled_from([
@@ -145,7 +145,7 @@ def test_any_file_keeps_its_content_and_has_the_new_value(written: list[str], va
     """Guards against: a configuration file with an unusual layout is damaged."""
     before = "\n".join(written).encode()
     try:
-        after = edit_yaml(before, KEY, value, "test")
+        after = edit_yaml(before, {KEY: value}, "test")
     except ConfigError:
         return
     read, fresh = parse_yaml(before, "test"), parse_yaml(after, "test")
@@ -166,11 +166,11 @@ def test_the_default_file_can_be_changed(tmp_path: Path) -> None:
     whole = bundled_path("config", "default.yaml").read_text()
     path.write_text(whole)
     path.chmod(0o640)
-    set_key(path, KEY, -5)
+    set_keys(path, {KEY: -5})
     assert path.read_text() == whole.replace("  offset_ms: 0\n", "  offset_ms: -5\n")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     fresh = tmp_path / "new" / "config.yaml"
-    set_key(fresh, KEY, -5)
+    set_keys(fresh, {KEY: -5})
     assert fresh.read_text() == "play.offset_ms: -5\n"
 
 
@@ -179,5 +179,5 @@ def test_a_broken_file_is_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("play: [\n")
     with pytest.raises(ConfigError, match=r"config.yaml:\d"):
-        set_key(path, KEY, -5)
+        set_keys(path, {KEY: -5})
     assert path.read_text() == "play: [\n"

@@ -157,6 +157,73 @@ def test_a_closed_connection_is_no_success(tmp_path: Path) -> None:
             caller.request("panic")
 
 
+@contextmanager
+def daemon_that_says(folder: Path, *said: object) -> Iterator[tuple[Path, list[str]]]:
+    """The socket of a daemon that says this after the requests `watch` and `learn`; and what it was requested then."""
+    requested: list[str] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "o.sock"))
+        listener.listen()
+
+        def serve() -> None:
+            other, _ = listener.accept()
+            with other, other.makefile("r") as lines:
+                requested.append(lines.readline())
+                with contextlib.suppress(OSError):  # a client that gives up does not wait for the answers
+                    other.sendall(b'{"v":1,"id":1,"ok":true,"result":null}\n')
+                requested.append(lines.readline())
+                with contextlib.suppress(OSError):
+                    other.sendall(b"".join(json.dumps(each).encode() + b"\n" for each in said))
+                    other.shutdown(socket.SHUT_WR)
+                requested.extend(lines)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield folder / "o.sock", requested
+        thread.join(TIMEOUT_S)
+
+
+MOVE = {"v": 1, "id": None, "ok": True, "result": {"learn": "play.gate"}}
+LEARNED = {"event": "learned", "binding": "midi.cc.74", "target": "play.gate relative", "file": "", "problem": ""}
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "out"),
+    [
+        ([{"event": "doing", "doing": "idle"}, MOVE, {"event": "new"}, LEARNED], 0, "midi.cc.74: play.gate relative\n"),
+        ([MOVE, {**LEARNED, "file": "/my.yaml"}], 0, "midi.cc.74: play.gate relative; written to /my.yaml\n"),
+        ([MOVE, {**LEARNED, "problem": "no room"}], 65, "not written: no room"),
+        ([MOVE, {**LEARNED, "target": "play.rate"}], 65, "another request came in between: midi.cc.74: play.rate"),
+        ([LEARNED], 69, "the daemon ended before a controller was moved"),
+        ([{"v": 1, "id": None, "ok": False, "error": "learn: no such key"}], 65, "learn: no such key"),
+    ],
+)
+def test_learn_answers_in_the_terminal_that_requested_it(
+    said: list[object], status: int, out: str, tmp_path: Path, capsys: Said
+) -> None:
+    """Guards against: a musician who moves knob after knob without knowing whether one was bound."""
+    with daemon_that_says(tmp_path, *said) as (path, requested):
+        assert cli.main(["ctl", "--socket", str(path), "learn", "play.gate", "--write"]) == status
+    shown = capsys.readouterr()
+    assert out in shown.out + shown.err
+    assert ("move the controller for play.gate; Ctrl-C cancels" in shown.out) == (MOVE in said)
+    assert json.loads(requested[1]) == {"do": "learn", "key": "play.gate", "write": True}
+
+
+def test_ctrl_c_cancels_learning(tmp_path: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against: a knob that is bound long after the musician gave up."""
+
+    def interrupted(_client: ControlClient) -> Iterator[str]:
+        yield json.dumps(MOVE)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ControlClient, "lines", interrupted)
+    with daemon_that_says(tmp_path) as (path, requested):
+        assert cli.main(["ctl", "--socket", str(path), "learn", "play.gate"]) == 130
+    assert json.loads(requested[2]) == {"do": "learn", "cancel": True}
+    assert "move the controller" in capsys.readouterr().out
+
+
 def test_a_view_can_be_left_while_the_daemon_is_frozen(tmp_path: Path) -> None:
     """Guards against: `q` does not leave the view while the daemon is frozen."""
     with socket.socket(socket.AF_UNIX) as listener:

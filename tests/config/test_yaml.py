@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sideman.config import resources
 from sideman.config import yaml_events as yamlparser
-from sideman.config.yaml import parse_scalar, parse_yaml, read_yaml
+from sideman.config.yaml import edit_yaml, parse_scalar, parse_setting, parse_yaml, read_yaml
 from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted
 from sideman.core.settings.resolve import resolve_settings
 from sideman.core.settings.schema import KEYS, Settings
@@ -204,3 +204,75 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(ConfigError, match="larger than 1 MiB"):
         read_yaml(path)
+
+
+def test_a_group_can_be_typed_as_in_a_file() -> None:
+    """Guards against: `--set 'midi.cc={1: play.temperature}'`, as the README writes it, that is refused."""
+    typed = parse_setting("midi.cc", "{1: play.temperature, 20: play.density 0.2-2, 66: 'mode:trade'}", "--set")
+    assert {name: given.value for name, given in typed.items()} == {
+        "midi.cc.1": "play.temperature",
+        "midi.cc.20": "play.density 0.2-2",
+        "midi.cc.66": "mode:trade",
+    }
+    assert {given.source for given in typed.values()} == {"--set"}
+    assert parse_setting("play", "{gate: 0.5}", "--set")["play.gate"].value == 0.5
+    assert parse_setting("midi.cc", "{}", "--set")["midi.cc"].value == {}
+    assert parse_setting("chart.changes", "{C}", "--set")["chart.changes"].value == "{C}"
+
+
+@pytest.mark.parametrize(
+    "text", ["{1: tap", "{1: tap, 1: mode}", "{1: &a tap}", "{1: tap}\nplay.seed: 3", "{\udcff: 1}"]
+)
+def test_a_typed_group_with_a_mistake_is_reported(text: str) -> None:
+    """Guards against: bindings typed on the command line that are silently left out."""
+    with pytest.raises(ConfigError, match=r"^--set"):
+        parse_setting("midi.cc", text, "--set")
+
+
+BINDINGS_WRITTEN = {
+    "": "midi.cc.74: play.density 0.2-2\n",
+    "play.gate: 1\n": "play.gate: 1\nmidi.cc.74: play.density 0.2-2\n",
+    "midi:\n  cc:\n    1: tap  # foot\n": "midi:\n  cc:\n    74: play.density 0.2-2\n    1: tap  # foot\n",
+    "midi:\n  cc:\n    # none yet\n": "midi:\n  cc:\n    74: play.density 0.2-2\n    # none yet\n",
+    "midi:\n    channel: 2\n": "midi:\n    cc.74: play.density 0.2-2\n    channel: 2\n",
+    "midi:\n  cc: {1: tap}  # mine\n": "midi:\n  cc: {74: play.density 0.2-2, 1: tap}  # mine\n",
+    "midi: {cc: {}}\n": "midi: {cc: {74: play.density 0.2-2}}\n",
+    "midi.cc: {20: play.density, 1: tap}\n": "midi.cc: {74: play.density 0.2-2, 20: null, 1: tap}\n",
+    "midi:\n  cc:\n    20: play.density\n    1: tap\n": "midi:\n  cc:\n    74: play.density 0.2-2\n    1: tap\n",
+    "midi.cc.74: mode # was\r\nplay.gate: 1\r\n": "midi.cc.74: play.density 0.2-2 # was\r\nplay.gate: 1\r\n",
+    "\ufeffmidi.cc: {74: 'mode:trade'}": "\ufeffmidi.cc: {74: play.density 0.2-2}",
+}
+
+
+@pytest.mark.usefixtures("_either_parser")
+@pytest.mark.parametrize("before", BINDINGS_WRITTEN)
+def test_a_binding_is_written_into_any_layout(before: str) -> None:
+    """Guards against: `ctl learn --write` that spoils a configuration, or binds one setting to two knobs."""
+    removed = dict.fromkeys(["midi.cc.20"] if "20:" in before else [])
+    after = edit_yaml(before.encode(), {**removed, "midi.cc.74": "play.density 0.2-2"}, "my.yaml")
+    assert after.decode() == BINDINGS_WRITTEN[before]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["midi:", "  cc:", "    1: tap", "    20: play.gate # x", "  cc: {20: play.gate}", "midi.cc:",
+                         "  20: play.gate", "midi: {cc: {", "}}", "# midi:", "", "play: {gate: 1}", "midi.cc.20: tap",
+                         "  channel: 3", "...", "{"]),
+        max_size=7,
+    ),
+    st.sampled_from(["play.gate 0.1-1 relative", "mode:trade", "preset:my 'own'", None]),
+)  # fmt: skip
+def test_any_file_gets_the_binding_or_is_left_alone(lines: list[str], target: str | None) -> None:
+    """Guards against: a configuration file with an unusual layout that loses what it had."""
+    before = "\n".join(lines).encode()
+    try:
+        after = parse_yaml(edit_yaml(before, {"midi.cc.20": target}, "my.yaml"), "my.yaml")
+    except ConfigError:
+        return
+    then = parse_yaml(before, "my.yaml")
+    assert not after.problems
+    assert (after.values["midi.cc.20"].value if "midi.cc.20" in after.values else None) == target
+    groups = ("midi.cc.20", "midi.cc", "midi", "play")
+    assert {name: given.value for name, given in after.values.items() if name not in groups} == {
+        name: given.value for name, given in then.values.items() if name not in groups
+    }

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sideman.config.sources import SettingsSources
-from sideman.control.protocol import REQUESTS, PresetRequest, Request, SetRequest, request_fields
+from sideman.control.protocol import REQUESTS, LearnedEvent, PresetRequest, Request, SetRequest, request_fields
 from sideman.core.actions import Panic, PlayVariation, Start, Stop, TapTempo
 from sideman.core.errors import ConfigError, NoSuchInput, SidemanError, UnreadableInput
-from sideman.core.events import ChangeSettings, ModeChanged, SetChart, SetMode, SettingsChanged
+from sideman.core.events import ChangeSettings, ControlChange, ModeChanged, SetChart, SetMode, SettingsChanged
 from sideman.core.settings.resolve import WrittenValue, resolve_settings
 from sideman.core.settings.schema import BINDING_KEYS, KEYS, Settings, is_live, settings_line, value_of, write_value
+from sideman.core.targets import ActionTarget, SettingTarget
 from support.control import KEPT_TAKE, ControlScene, control_scene
 
 LIVE = [name for name in KEYS if is_live(name)]
@@ -315,6 +316,66 @@ def test_a_chart_file_that_was_edited_is_read_again(configured: ControlScene, ho
 def test_kept_minutes_are_a_take() -> None:
     """Guards against: a `ctl keep` that does not say where the take is."""
     assert control_scene().ask("keep") == {"take": KEPT_TAKE}
+
+
+@pytest.mark.parametrize("given", ["{1: play.temperature, 64: mode}", {"1": "play.temperature", "64": "mode"}])
+def test_bindings_can_be_set_as_a_group(given: object) -> None:
+    """Guards against: a table of controllers that has to be set in as many requests as it has entries."""
+    bound: dict[str, Any] = {"midi__cc.20": "play.gate"}
+    scene = control_scene(**bound)
+    assert scene.ask("set", key="midi.cc", value=given) == {
+        "changed": {"midi.cc": {"1": "play.temperature", "20": "play.gate", "64": "mode"}}
+    }
+    for wrong in ({"1": "jump"}, "{1: jump}", "{1: tap"):
+        with pytest.raises(SidemanError, match=r"set: midi\.cc"):
+            scene.ask("set", key="midi.cc", value=wrong)
+    with pytest.raises(SidemanError, match=r"midi\.channel: cannot be changed"):
+        scene.ask("set", key="midi", value={"channel": 3})
+
+
+def learned(scene: ControlScene, **request: object) -> LearnedEvent | None:
+    """What is learned when a controller is moved after a request."""
+    scene.ask("learn", **request)
+    for position in (10, 30):
+        scene.engine.receive(ControlChange(74, position, 1), scene.clock.second)
+    scene.handle_reports()
+    return scene.api.learned
+
+
+def test_what_is_learned_can_be_written_into_the_configuration(home: Path) -> None:
+    """Guards against: a knob that has to be bound again on every evening."""
+    file = home / ".config" / "sideman" / "config.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("midi:\n  cc: {20: play.density, 1: tap}  # hands\n  notes: {C1: tap}\n")
+    scene = control_scene(SettingsSources())
+    assert learned(scene, key="play.density 0.2-2", write=True) == LearnedEvent(
+        "midi.cc.74", "play.density 0.2-2", str(file)
+    )
+    assert file.read_text() == (
+        "midi:\n  cc: {74: play.density 0.2-2, 20: null, 1: tap}  # hands\n  notes: {C1: tap}\n"
+    )
+    assert dict(SettingsSources().read().midi.cc) == {
+        1: ActionTarget("tap"),
+        74: SettingTarget("play.density", 0.2, 2),
+    }
+    assert learned(control_scene(), key="play.gate") == LearnedEvent("midi.cc.74", "play.gate")
+    file.write_text("midi: [\n")
+    broken = learned(control_scene(), key="play.gate", write=True)
+    assert broken is not None
+    assert "config.yaml:" in broken.problem
+    assert file.read_text() == "midi: [\n"
+
+
+def test_a_request_to_learn_can_be_cancelled() -> None:
+    """Guards against: a knob that is bound an hour later because Ctrl-C was not heard."""
+    scene = control_scene()
+    scene.ask("learn", key="play.gate", write=True)
+    assert scene.ask("learn", cancel=True) == {"learn": ""}
+    for position in (10, 30):
+        scene.engine.receive(ControlChange(74, position, 1), scene.clock.second)
+    scene.handle_reports()
+    assert scene.api.learned is None
+    assert not dict(scene.engine.settings.midi.cc)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from sideman.core.events import (
     ActionRequested,
     BarPlayed,
     ChangeSettings,
+    ControlChange,
     ModeChanged,
     NoteHeard,
     NoteOff,
@@ -64,6 +65,9 @@ def make_performance() -> list[Line]:
         for item in (NoteOn(60, 90, 1), NoteOff(60, 1)):
             scene.engine.receive(item, scene.clock.second)
         scene.ask("set", key="play.temperature", value=0.5)
+        scene.ask("learn", key="play.gate")
+        for position in (10, 20):
+            scene.engine.receive(ControlChange(20, position, 1), scene.clock.second)
         scene.ask("set", key="chart.changes", value="| Eb7 |")
         scene.reports += [ModeChanged("trade", 8.0), StateChanged("listening")]
         logging.getLogger("sideman.test").warning("a port is gone")

@@ -8,8 +8,18 @@ from typing import get_args
 import msgspec
 import pytest
 
-from sideman.core.events import BarPlayed, BarStarted, Command, EventSent, MidiEvent, NoteOn, PlainCommand, Report
-from sideman.core.targets import Bindings, Target
+from sideman.core.events import (
+    BarPlayed,
+    BarStarted,
+    Command,
+    EventSent,
+    LearnBinding,
+    MidiEvent,
+    NoteOn,
+    PlainCommand,
+    Report,
+)
+from sideman.core.targets import Bindings, SettingTarget, Target
 
 WRITTEN = {
     "NoteOn": "pitch velocity channel",
@@ -47,7 +57,11 @@ def test_the_written_names_and_fields_never_change() -> None:
     """Guards against a renamed class or a moved field that makes all earlier takes unreadable."""
     classes = [*get_args(MidiEvent | Command | Report | Target), Bindings]
     tagged = {kind.__struct_config__.tag: kind for kind in classes if kind.__struct_config__.tag is not None}
-    assert {tag: " ".join(kind.__struct_fields__) for tag, kind in tagged.items()} == WRITTEN
+    assert tagged.keys() == WRITTEN.keys()
+    for tag, written in WRITTEN.items():
+        then, now = written.split(), list(tagged[tag].__struct_fields__)
+        assert now[: len(then)] == then
+        assert len(tagged[tag].__struct_defaults__) >= len(now) - len(then)  # a new field has a default
 
 
 @pytest.mark.parametrize(
@@ -67,7 +81,8 @@ def test_the_written_names_and_fields_never_change() -> None:
         ('["PitchBend",8192,1]', "`int` <= 8191 "),
         ('["SongPosition",16384]', "`int` <= 16383 "),
         ('["SetMode","loud",false]', "Invalid enum value 'loud'"),
-        ('["Learn",["Knob","play.gate",0.2,0.8]]', ""),
+        ('["Learn",["Knob","play.gate",0.2,0.8,"relative"]]', ""),
+        ('["Learn",["Knob","play.gate",0.2,0.8,"sideways"]]', "Invalid enum value 'sideways'"),
         ('["Learn",["Lever","play.gate",0.2,0.8]]', "Invalid value 'Lever'"),
         ('["ClockRounds",1e13]', "`float` <= 1"),
     ],
@@ -81,6 +96,12 @@ def test_what_is_read_is_checked(written: str, problem: str) -> None:
         assert problem in str(error.value)
     else:
         assert msgspec.json.encode(decoder.decode(written)).decode() == written
+
+
+def test_a_binding_of_an_earlier_take_is_absolute() -> None:
+    """Guards against an old take whose knob is read as an endless one, or not at all."""
+    read = msgspec.json.decode('["Learn",["Knob","play.gate",0.2,0.8]]', type=PlainCommand)
+    assert read == LearnBinding(SettingTarget("play.gate", 0.2, 0.8, "absolute"))
 
 
 def test_events_are_values() -> None:

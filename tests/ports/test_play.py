@@ -168,6 +168,31 @@ def test_knob_pedal_and_pad_change_what_it_plays(others: Others, tmp_path: Path)
     assert not hanging_notes(synth.messages())
 
 
+def test_a_knob_is_learned_in_the_terminal_and_kept_in_the_configuration(others: Others, tmp_path: Path) -> None:
+    """Guards against: a musician who has bound a knob, and has to do so again after every start."""
+    config, control = tmp_path / "mine.yaml", tmp_path / "c.sock"
+    config.write_text("midi:\n  cc: {1: tap}\n")
+    env = {"SIDEMAN_CONFIG": str(config)}
+    chosen = ("midi.client=hand", f"control.socket={control}", "midi.feedback=true")
+    with running_daemon(tmp_path, *chosen, **env) as daemon:
+        keyboard, ring = others.client("MidiOut", "keyboard"), Synth(others, "hand:out")
+        keyboard.open_port(_index(keyboard, "hand-in:in"), "out")
+        daemon.wait_for("ready")
+        command = [sys.executable, "-m", "sideman", "ctl", "--socket", str(control), "learn", "play.density", "--write"]
+        with subprocess.Popen(command, env=daemon_environment(), stdout=subprocess.PIPE, text=True) as ctl:
+            assert ctl.stdout is not None
+            assert ctl.stdout.readline() == "move the controller for play.density; Ctrl-C cancels\n"
+            for value in (1, 1, 127, 127):
+                for number, sent in ((101, 127), (6, 3), (74, value)):
+                    keyboard.send_message([0xB0, number, sent])
+            learned = f"midi.cc.74: play.density relative; written to {config}\n"
+            assert (ctl.stdout.readline(), ctl.wait(LONG)) == (learned, 0)
+        keyboard.send_message([0xB0, 74, 2])
+        daemon.wait_for("play.density is 1.063")
+        until(lambda: (0xB0, 74, 34) in ring.messages())
+    assert config.read_text() == "midi:\n  cc: {74: play.density relative, 1: tap}\n"
+
+
 def test_held_chords_are_played_over_and_shown_in_the_players_key(others: Others, tmp_path: Path) -> None:
     """Guards against: chords that are held on a real port have no effect."""
     keys = ("midi.chords=3", "midi.transpose=-2", "tempo.bpm=300", "chart.changes=| F7 |", "chart.choruses=12")

@@ -18,6 +18,7 @@ from sideman.core.actions import Panic, PlayVariation, Start, Stop
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import Unavailable
 from sideman.core.events import (
+    ActionRequested,
     ChangeSettings,
     ClockContinue,
     ClockStart,
@@ -25,6 +26,7 @@ from sideman.core.events import (
     Command,
     ControlChange,
     EventSent,
+    LearnBinding,
     LinkState,
     MidiEvent,
     NoteOff,
@@ -32,8 +34,10 @@ from sideman.core.events import (
     SetChart,
     SetMode,
     SetPortPeriod,
+    SettingsChanged,
 )
 from sideman.core.settings.schema import COMMON_TIME
+from sideman.core.targets import SettingTarget
 from sideman.core.turns import MODE_NAMES
 from sideman.playing.assembly import resumed_engine, state_of
 from sideman.takes import replay as takes
@@ -123,6 +127,31 @@ def test_a_take_with_a_link_session_is_replayed(tmp_path: Path) -> None:
     journal = recorded_take(tmp_path, header, reports)
     assert replay_take(journal, made) == takes.ReplayResult(sum(isinstance(report, EventSent) for report in reports))
     assert journal.totals().played > 20
+
+
+def test_a_take_with_hands_is_replayed(tmp_path: Path) -> None:
+    """Guards against: a learned knob, a bouncing pedal or feedback that makes a take impossible to play again."""
+    keys: dict[str, Any] = {"midi__cc.7": "play.velocity 14-bit", "midi__nrpn.5": "play.gate", "midi__cc.66": "again"}
+    made = performance(play__rate="eighth", midi__feedback=True, midi__ghost=30, **keys)
+    messages: list[tuple[float, int, int]] = [(1.0 + n / 50, 7 + 32 * (n % 2), n) for n in range(100)]
+    messages += [(2.0, 99, 0), (2.0, 98, 5), *((2.0 + n / 30, 6, n) for n in range(120))]
+    messages += [(5.0 + n / 20, 74, (1, 1, 127)[n % 3]) for n in range(40)]
+    messages += [(7.0 + n * 0.004, 66, 127 * (n % 2)) for n in range(9)]
+    messages += [(0.2, 101, 0), (0.2, 100, 6), (0.2, 6, 15)]
+    arrivals: list[tuple[float, MidiEvent | Command]] = [
+        (at, ControlChange(number, value, 1)) for at, number, value in messages
+    ]
+    arrivals += [(4.9, LearnBinding(SettingTarget("play.density")))]
+    arrivals += [(3.0 + n / 7, NoteOn(60 + n, 20 + n, 2 + n % 14)) for n in range(30)]
+    arrivals += [(3.1 + n / 7, NoteOff(60 + n, 2 + n % 14)) for n in range(30)]
+    arrivals.sort(key=lambda arrival: arrival[0])
+    header, reports, _ = perform_with_reports(made, arrivals, 9.0)
+    assert ActionRequested("learned", "midi.cc.74=play.density relative") in reports
+    changed = {key for report in reports if isinstance(report, SettingsChanged) for key, _ in report.values}
+    assert changed == {"play.velocity", "play.gate", "play.density", "midi.cc"}
+    assert any(isinstance(report, EventSent) and isinstance(report.event, ControlChange) for report in reports)
+    journal = recorded_take(tmp_path, header, reports)
+    assert replay_take(journal, made) == takes.ReplayResult(sum(isinstance(one, EventSent) for one in reports))
 
 
 def test_a_take_that_resumes_is_replayed(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from msgspec.structs import asdict, replace
 
 from sideman.commands.common import add_options, add_settings_options, check_numbers, load_settings
 from sideman.config import resources
-from sideman.config.yaml import set_key
+from sideman.config.yaml import set_keys
 from sideman.core.errors import Unavailable
 from sideman.core.events import NoteOff, NoteOn, encode
 from sideman.core.settings.schema import MidiSettings
@@ -72,11 +72,10 @@ def run(args: argparse.Namespace) -> int:
         port_names = ports.status_text
     path = None
     if args.write:  # to the file that is read, else to a new one of the user
-        own = resources.user_config_folder()
-        path = resources.config_path(args.config) or (own and own / "config.yaml")
+        path = resources.writable_config_path(args.config)
         if path is None:
             raise Unavailable("--write: this user has no home folder; name a file with --config")
-        set_key(path, KEY, result.offset_ms)
+        set_keys(path, {KEY: result.offset_ms})
     if args.json:
         print(json.dumps({**asdict(result), "written": path and str(path)}, indent=2))
         return 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sideman.config.sources import SettingsSources
-from sideman.config.yaml import parse_scalar
+from sideman.config.yaml import parse_setting
 from sideman.core.errors import UsageError
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import Settings
@@ -47,7 +47,7 @@ def settings_sources(args: argparse.Namespace) -> SettingsSources:
         key, equals, value = each.partition("=")
         if not equals:
             raise UsageError(f"--set {each}: write KEY=VALUE, such as tempo.bpm=160")
-        overrides[key.strip()] = WrittenValue(parse_scalar(value.strip()), "--set")
+        overrides |= parse_setting(key.strip(), value.strip(), "--set")
     return SettingsSources(args.preset, args.config, overrides)
 
 

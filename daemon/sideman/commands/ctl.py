@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict
+
 from sideman.config.resources import config_path, expand_user
-from sideman.control.client import connect
-from sideman.control.protocol import REQUESTS, request_summary
+from sideman.control.client import ControlClient, RequestRefused, connect
+from sideman.control.codec import decode_message
+from sideman.control.protocol import REQUESTS, Answer, LearnedEvent, Message, Refusal, request_summary
 from sideman.control.socket_file import DEFAULT_CLIENT, NO_SOCKET, candidate_socket_paths, socket_path
-from sideman.core.errors import SidemanError, UsageError
+from sideman.core.errors import SidemanError, Unavailable, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,13 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers["mode"].add_argument("--now", action="store_true", help="at once, instead of from the next bar on")
     parsers["mute"].add_argument("on", choices=("on", "off"), nargs="?")
     parsers["preset"].add_argument("preset", metavar="PRESET")
-    parsers["learn"].add_argument("target", metavar="TARGET", help="a setting, such as play.temperature, or a request")
+    parsers["learn"].add_argument("target", metavar="TARGET", help="a setting, such as play.temperature, or an action")
+    parsers["learn"].add_argument("--write", action="store_true", help="write it into the configuration file as well")
 
 
 def run(args: argparse.Namespace) -> int:
     """Send the request and print the answer. Returns the exit status."""
     arguments = _request_arguments(args)
     with contextlib.closing(connect(_socket_paths(args.socket, args.name))) as client:
+        if args.verb == "learn":
+            learned = _learn(client, arguments, "" if args.json else "move the controller for {}; Ctrl-C cancels")
+            print(json.dumps(asdict(learned), ensure_ascii=False) if args.json else _format_learned(learned))
+            return 0
         result = client.request(args.verb, **arguments)
         if args.verb == "watch" and not args.json:
             from sideman.watch import watch
@@ -62,6 +70,44 @@ def run(args: argparse.Namespace) -> int:
         elif result is not None:
             print(_FORMATTERS.get(args.verb, _format_value)(result))
     return 0
+
+
+def _learn(client: ControlClient, arguments: Mapping[str, object], prompt: str) -> LearnedEvent:
+    """Request to learn, print `prompt` with what is learned, and wait until a controller was moved."""
+    client.request("watch")
+    client.send({"do": "learn", **arguments})
+    asked = None
+    try:
+        for line in client.lines():
+            match _message(line):
+                case Answer(result=result):
+                    asked = result["learn"]  # type: ignore[index]
+                    if prompt:
+                        print(prompt.format(asked), flush=True)
+                case Refusal(error=reason):
+                    raise RequestRefused(reason)
+                case LearnedEvent() as learned if asked is not None:
+                    return _checked(learned, asked)
+    except KeyboardInterrupt:
+        client.send({"do": "learn", "cancel": True})
+        raise
+    raise Unavailable("the daemon ended before a controller was moved")
+
+
+def _message(line: str) -> Message | None:
+    """Return the message in `line`; None for one that a newer daemon sends."""
+    with contextlib.suppress(ValueError):
+        return decode_message(line)
+    return None
+
+
+def _checked(learned: LearnedEvent, asked: str) -> LearnedEvent:
+    """Return `learned` if it answers what was `asked` and was written as requested. Raises RequestRefused."""
+    if learned.target != asked and not learned.target.startswith(f"{asked} "):
+        raise RequestRefused(f"learn: another request came in between: {_format_learned(learned)}")
+    if learned.problem:
+        raise RequestRefused(f"{_format_learned(learned)}; not written: {learned.problem}")
+    return learned
 
 
 def _socket_paths(named: str | None, name: str | None) -> Iterator[Path]:
@@ -104,7 +150,7 @@ def _request_arguments(args: argparse.Namespace) -> dict[str, object]:
         case "preset":
             given = {"name": args.preset}
         case "learn":
-            given = {"key" if "." in args.target else "action": args.target}
+            given = {"key" if "." in args.target else "action": args.target, "write": args.write}
     return given
 
 
@@ -145,6 +191,10 @@ def _format_changes(answer: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"only after a restart: {', '.join(later)}"] if later else lines or ["nothing changed"])
 
 
+def _format_learned(learned: LearnedEvent) -> str:
+    return f"{learned.binding}: {learned.target}" + (f"; written to {learned.file}" if learned.file else "")
+
+
 def _format_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -157,6 +207,5 @@ _FORMATTERS: dict[str, Callable[[Any], str]] = {
     "reload": _format_changes,
     "mode": lambda answer: f"mode {answer['mode']}",
     "keep": lambda answer: str(answer["take"]),
-    "learn": lambda answer: f"move the controller for {answer['learn']}",
     "mute": lambda answer: f"mute {'on' if answer['mute'] else 'off'}",
 }

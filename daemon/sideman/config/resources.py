@@ -54,6 +54,12 @@ def config_path(named: str | None) -> Path | None:
     return next((path for path in paths if os.path.lexists(path)), None)
 
 
+def writable_config_path(named: str | None) -> Path | None:
+    """Return the configuration file to write to: the one that is read, else a new one of the user."""
+    own = user_config_folder()
+    return config_path(named) or (own and own / "config.yaml")
+
+
 def find_resource(kind: str, name: str, *suffixes: str) -> Path | None:
     """Return the preset or chart called `name`: the user's, else the machine's, else the one that comes with sideman.
 

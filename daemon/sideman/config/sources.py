@@ -10,14 +10,14 @@ from msgspec import Struct, field
 
 from sideman.charts.detect import IREAL_LINK, read_chart, split_song
 from sideman.config import resources
-from sideman.config.yaml import YamlContent, read_yaml
+from sideman.config.yaml import YamlContent, read_yaml, set_keys
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.text import parse_changes
-from sideman.core.errors import NoSuchInput, UnreadableInput
+from sideman.core.errors import NoSuchInput, Unavailable, UnreadableInput
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings
-from sideman.core.targets import ActionTarget
+from sideman.core.targets import ActionTarget, Bindings, Target
 from sideman_models.text import closest
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt")
@@ -76,6 +76,34 @@ def _read(file: Path) -> YamlContent:
                 if os.path.lexists(path) or os.path.lexists(folder / split_song(name)[0]):
                     content.values[key] = WrittenValue(str(path.absolute()), source)
     return content
+
+
+def write_binding(named: str | None, binding: str, target: Target) -> Path:
+    """Write `target` as the entry `binding`, such as midi.cc.20, into the configuration file, and return its path.
+
+    Other entries for the same target are removed from the file, which is made if there is none. Raises ConfigError if
+    the file has mistakes or an unusual layout, Unavailable, NotPermitted, CannotCreate or DiskError if it cannot be
+    written.
+    """
+    path = resources.writable_config_path(named)
+    if path is None:
+        raise Unavailable("this user has no home folder; start sideman with --config FILE")
+    changes: dict[str, str | None] = {}
+    spelling, entry = binding, read_binding(binding, target.text)
+    for name, given in read_yaml(path).values.items() if path.exists() else ():
+        table = bindings_key_of(name)
+        if table is None or table == "midi.programs":
+            continue
+        try:
+            number, bound = read_binding(name, given.value)
+        except ValueError:
+            continue  # said at the start
+        if (table, number) == (bindings_key_of(binding), entry[0]):
+            spelling = name  # the same pitch or number, written in another way
+        elif bound is not None and not Bindings(((number, bound),)).without_target(target).entries:
+            changes[name] = None
+    set_keys(path, {**changes, spelling: target.text})
+    return path
 
 
 def load_chart(settings: Settings) -> Chart:

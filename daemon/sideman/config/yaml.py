@@ -9,15 +9,19 @@ which a few lines can expand to gigabytes), tags, several documents, deep nestin
 
 from __future__ import annotations
 
+import codecs
+import json
 import math
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from sideman.core.errors import ConfigError
 from sideman.core.settings.resolve import WrittenValue
-from sideman.core.settings.schema import GROUPS
+from sideman.core.settings.schema import BINDING_KEYS, GROUPS
+from sideman.core.settings.types import plain_text
 from sideman.files import explain_write_errors, read_file, write_file
 
 MAX_CONFIG_BYTES = 1 << 20
@@ -33,8 +37,8 @@ _WORDS: dict[str, object] = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
 }
-_LINE_END = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-"""The line ends by which PyYAML counts lines."""
+_PLAIN = re.compile(r"[a-z][a-z0-9_.]*( [a-z0-9.-]+)*")
+"""The texts of settings and actions that need no quotes."""
 _BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -84,47 +88,100 @@ def parse_scalar(text: str) -> object:
     return float(text) if _NUMBER.fullmatch(text) else text
 
 
-def set_key(path: Path, key: str, value: int) -> None:
-    """Set `key`, such as play.offset_ms, to `value` in the file at `path`, which is created if it does not exist.
+def parse_setting(name: str, text: str, source: str) -> dict[str, WrittenValue]:
+    """Return the values that `text`, typed for the key `name`, gives: one, or those of a group such as `{1: tap}`.
+
+    Raises ConfigError if it is a group with mistakes.
+    """
+    if not text.startswith("{") or name not in (*GROUPS, *BINDING_KEYS):
+        return {name: WrittenValue(parse_scalar(text), source)}
+    content = parse_yaml(f"{name}: {text}".encode(errors="surrogateescape"), source)
+    if content.problems:
+        raise ConfigError("\n".join(re.sub(r":\d+:", f": {name}:", problem, count=1) for problem in content.problems))
+    if not all(each == name or each.startswith(f"{name}.") for each in content.values):
+        raise ConfigError(f"{source}: {name}: more than one group; write one, such as {{1: tap, 64: mode}}")
+    return {each: WrittenValue(given.value, source) for each, given in content.values.items()}
+
+
+def set_keys(path: Path, changes: Mapping[str, int | str | None]) -> None:
+    """Set each key of `changes` in the file at `path`, which is created if it does not exist; None removes a key.
 
     Everything else stays as it is, comments too. Raises ConfigError if the file has mistakes or an unusual layout;
     NotPermitted, CannotCreate or DiskError if it cannot be read or written.
     """
     before = read_file(path, MAX_CONFIG_BYTES, ConfigError) if path.exists() else b""
-    after = edit_yaml(before, key, value, str(path))
+    after = edit_yaml(before, changes, str(path))
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, after)
 
 
-def edit_yaml(data: bytes, key: str, value: int, name: str) -> bytes:
-    """Return `data`, the content of the file called `name`, with `value` for `key`. Raises ConfigError."""
+def edit_yaml(data: bytes, changes: Mapping[str, int | str | None], name: str) -> bytes:
+    """Return `data`, the content of the file called `name`, with `changes` made. Raises ConfigError."""
     before = parse_yaml(data, name)
     if before.problems:
         raise ConfigError("\n".join(before.problems))
-    end = "\r\n" if b"\r\n" in data else "\n"
-    text = data.decode("utf-8")
-    lines = _LINE_END.split(text)
-    is_mixed = end.join(lines) != text  # it has more than one kind of line end
-    group, _, last = key.rpartition(".")
-    heads = [number for number, line in enumerate(lines, 1) if re.fullmatch(rf"{group}:\s*(#.*)?", line)]
-    if given := before.values.get(key):
-        number = int(given.source.rpartition(":")[2]) - 1
-        lines[number] = re.sub(r"^([^#]*?:)(?:\s[^#]*?)?(\s+#.*|\s*)$", rf"\g<1> {value}\g<2>", lines[number])
-    elif heads:
-        indents = (found[1] for line in lines[heads[0] :] if (found := re.match(r"(\s*)[^\s#]", line)))
-        lines.insert(heads[0], f"{next(indents, '') or '  '}{last}: {value}")
-    else:
-        while lines and not lines[-1]:
-            lines.pop()
-        lines += [f"{key}: {value}", ""]
-    edited = end.join(lines).encode()
+    text = data.decode("utf-8-sig")
+    for key, value in changes.items():
+        text = _with_key(text, key, value)
+    edited = data[: len(codecs.BOM_UTF8) * data.startswith(codecs.BOM_UTF8)] + text.encode()
     after = parse_yaml(edited, name)
-    if is_mixed or after.problems or _file_values(after) != {**_file_values(before), key: value}:
-        raise ConfigError(f"{name}: not changed, because of its layout; write {key}: {value} into it yourself")
+    wanted = {**_file_values(before), **changes}
+    if after.problems or _file_values(after) != {key: value for key, value in wanted.items() if key in after.values}:
+        return _refuse(changes, name)
+    if any(value is not None and key not in after.values for key, value in wanted.items()):
+        return _refuse(changes, name)
     return edited
+
+
+def _refuse(changes: Mapping[str, int | str | None], name: str) -> bytes:
+    lines = [f"write {key}: {value} into it yourself" for key, value in changes.items() if value is not None]
+    removed = [f"remove {key} from it" for key, value in changes.items() if value is None]
+    raise ConfigError(f"{name}: not changed, because of its layout; {', '.join([*lines, *removed])}")
+
+
+def _with_key(text: str, key: str, value: int | str | None) -> str:
+    """Return the text of a file with `value` for `key`; None removes it."""
+    from sideman.config.yaml_events import SettingsParser
+
+    parser = SettingsParser("")
+    parser.read(text)
+    end, written = "\r\n" if "\r\n" in text else "\n", _scalar_text(value)
+    if (place := parser.places.get(key)) is not None:
+        line = text.rfind("\n", 0, place.key) + 1
+        after = text.find("\n", place.end) + 1 or len(text)
+        if value is None and not text[line : place.key].strip():
+            return text[:line] + text[after:]
+        space = "" if text[place.start - 1 : place.start].isspace() else " "
+        return f"{text[: place.start]}{space}{written}{text[place.end :]}"
+    if value is None:
+        return text
+    for group in _groups_of(key):
+        if (place := parser.places.get(group)) is None:
+            continue
+        entry = f"{key.removeprefix(f'{group}.')}: {written}"
+        if place.style == "flow" and group in BINDING_KEYS:
+            comma = "" if text[place.end :].lstrip().startswith("}") else ", "
+            return f"{text[: place.end]}{entry}{comma}{text[place.end :]}"
+        if place.style == "block" or (place.style == "scalar" and not text[place.start : place.end].strip()):
+            head = text.find("\n", place.key) + 1 or len(text)
+            before = text[:head] if text[:head].endswith("\n") else text[:head] + end
+            indent = place.child_column if place.style == "block" else place.column + 2
+            return f"{before}{' ' * indent}{entry}{end}{text[head:]}"
+    return f"{text.rstrip(end) + end if text.strip(end) else ''}{key}: {written}{end}"
+
+
+def _groups_of(key: str) -> Iterator[str]:
+    """Return the names of the groups that `key` can stand in, the nearest one first."""
+    while key := key.rpartition(".")[0]:
+        yield key
+
+
+def _scalar_text(value: int | str | None) -> str:
+    plain = value is None or isinstance(value, int) or _PLAIN.fullmatch(value) is not None
+    return plain_text(value) if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _file_values(content: YamlContent) -> dict[str, object]:
     """The values of a file without its empty groups."""
-    return {name: given.value for name, given in content.values.items() if name not in GROUPS}
+    return {name: given.value for name, given in content.values.items() if name not in (*GROUPS, *BINDING_KEYS)}

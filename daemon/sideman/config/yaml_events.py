@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import yaml
+from msgspec import Struct
 
 from sideman.config.yaml import YamlContent, parse_scalar
 from sideman.core.settings.resolve import WrittenValue
@@ -15,10 +16,26 @@ MAX_DEPTH = 8
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+class Place(Struct, frozen=True):
+    """Where a key and its value stand in the text: indices of characters, for the key its column as well.
+
+    `style` says how the value is written: as a "scalar", a "flow" group in braces or an indented "block".
+    `child_column` is the column of the first key of a block.
+    """
+
+    key: int
+    column: int
+    start: int
+    end: int
+    style: str
+    child_column: int = 0
+
+
 class SettingsParser:
-    """Goes through the events once and builds nothing but the flat values."""
+    """Goes through the events once and builds nothing but the flat values, and the `places` of all keys."""
 
     def __init__(self, name: str) -> None:
+        self.places: dict[str, Place] = {}
         self._name = name
         self._content = YamlContent()
         self._lines: dict[str, int] = {}  # of every key and group so far
@@ -108,6 +125,7 @@ class SettingsParser:
             self._skip(event)
             return
         value: object
+        self._note_place(name, key, event)
         match event:
             case yaml.ScalarEvent():
                 value = parse_scalar(event.value) if event.implicit[0] else event.value
@@ -119,6 +137,14 @@ class SettingsParser:
                     return
                 value = {}
         self._content.values.setdefault(name, WrittenValue(value, f"{self._name}:{_line(key)}"))
+
+    def _note_place(self, name: str, key: yaml.Event, event: yaml.Event) -> None:
+        style = "scalar"
+        if isinstance(event, yaml.CollectionStartEvent):
+            style = "flow" if event.flow_style else "block"
+        at, start, end = key.start_mark, event.start_mark, event.end_mark
+        if at is not None and start is not None and end is not None:
+            self.places.setdefault(name, Place(at.index, at.column, start.index, end.index, style, start.column))
 
     def _is_plain(self, event: yaml.Event) -> bool:
         """Whether `event` has no alias, anchor or tag; each of them is a problem."""

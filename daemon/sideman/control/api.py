@@ -16,8 +16,8 @@ from typing import Any
 from msgspec import UNSET, Struct
 from msgspec.structs import asdict, replace
 
-from sideman.config.sources import SettingsSources, load_chart, read_preset
-from sideman.config.yaml import parse_scalar
+from sideman.config.sources import SettingsSources, load_chart, read_preset, write_binding
+from sideman.config.yaml import parse_setting
 from sideman.control import protocol
 from sideman.control.codec import make_request
 from sideman.control.protocol import REQUESTS, Request, request_fields
@@ -30,7 +30,9 @@ from sideman.core.settings.bindings import bindings_key_of, read_learn_target
 from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import (
+    BINDING_KEYS,
     CHART_KEYS,
+    GROUPS,
     KEYS,
     Settings,
     closest_key,
@@ -69,6 +71,8 @@ class ControlApi(Struct, dict=True):
         self._started_s = self.now()
         self._requested_mode: ModeName | None = None  # until it takes effect at its bar line
         self._mode_before_mute: ModeName | None = None  # while muted
+        self.learned: protocol.LearnedEvent | None = None  # what was learned last
+        self._writes_learned = False  # what is learned next is written into the configuration file
         self._off_confirmed = False  # the player has reported mode 'off' since it was muted
         self._handlers: dict[type[Request], Callable[[Any], object]] = {
             protocol.StatusRequest: lambda _: self.status(),
@@ -117,18 +121,32 @@ class ControlApi(Struct, dict=True):
 
     def perform_action(self, action: str, argument: str) -> None:
         """Do what the player has requested with a controller. If it is refused, the log says why."""
-        if action == "learned":
-            _log.info("learned: %s; to keep it after a restart, write it into the configuration", argument)
-            return
         fields = request_fields(REQUESTS[action]) if argument and action in REQUESTS else ()
         try:
             self.answer(make_request(action, dict.fromkeys(fields[:1], argument)))
         except SidemanError as error:
             _log.warning("%s", error)
 
+    def _take_learned(self, argument: str) -> protocol.LearnedEvent:
+        """The player has learned `argument`, such as `midi.cc.20=play.gate`. It is written if that was requested."""
+        binding, _, target = argument.partition("=")
+        if not self._writes_learned:
+            _log.info("learned: %s; to keep it after a restart, write it into the configuration", argument)
+            return protocol.LearnedEvent(binding, target)
+        self._writes_learned = False
+        try:
+            file = write_binding(self.settings_api.sources.config, binding, read_learn_target(target))
+        except SidemanError as error:
+            _log.warning("learned: %s; not written: %s", argument, error)
+            return protocol.LearnedEvent(binding, target, problem=str(error))
+        _log.info("learned: %s; written to %s", argument, file)
+        return protocol.LearnedEvent(binding, target, str(file))
+
     def handle_report(self, report: events.Report) -> None:
         """Take over what the player reports as changed."""
         match report:
+            case events.ActionRequested("learned", argument):
+                self.learned = self._take_learned(argument)
             case events.SettingsChanged(values):
                 self.settings_api.settings = with_values(self.settings, values)
             case events.ModeChanged(mode):
@@ -181,6 +199,10 @@ class ControlApi(Struct, dict=True):
         return protocol.MuteResult(mute)
 
     def _learn(self, request: protocol.LearnRequest) -> protocol.LearnResult:
+        self._writes_learned = request.write and not request.cancel
+        if request.cancel:
+            self.put(events.LearnBinding(None))
+            return protocol.LearnResult("")
         try:
             target = read_learn_target(request.action if request.key is None else request.key)
         except ValueError as error:
@@ -249,30 +271,39 @@ class SettingsApi(Struct):
         return infos if key is None else infos[key]
 
     def set(self, key: str, value: object) -> protocol.ChangedValues:
-        """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`."""
-        meant = parse_scalar(value.strip()) if isinstance(value, str) else value  # text is read as on the command line
-        try:
-            wanted = with_layer(self.settings, {key: WrittenValue(meant, "set")})
-        except ConfigError as error:
-            if isinstance(meant, str) or meant == value:
-                raise
-            # On the command line the value looks like a number or a word of YAML, but it may be meant as text.
-            try:
-                wanted = with_layer(self.settings, {key: WrittenValue(value, "set")})
-            except ConfigError:
-                raise error from None
-        table = bindings_key_of(key)
-        if not is_live(table or key):
-            raise ConfigError(f"{key}: cannot be changed while it plays; start sideman again to change it")
+        """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`, or a whole group."""
+        layer, wanted = self._with_value(key, value)
+        changed = {bindings_key_of(name) or name for name in layer}
+        if fixed := [name for name in layer if not is_live(bindings_key_of(name) or name)]:
+            raise ConfigError(f"{fixed[0]}: cannot be changed while it plays; start sideman again to change it")
         source = self.settings.tempo.source
-        if key == "tempo.bpm" and not CLOCK_SOURCES[source].accepts_tempo:
+        if "tempo.bpm" in changed and not CLOCK_SOURCES[source].accepts_tempo:
             raise ConfigError(f"tempo.bpm: the tempo comes from outside, because tempo.source is {source}")
         differing = dict(settings_difference(self.settings, wanted).values)
         self._apply_values(differing)
-        changed = {table or key, *differing}
+        changed |= differing.keys()
         return protocol.ChangedValues(
             {name: write_value(name, value_of(wanted, name)) for name in KEYS if name in changed}
         )
+
+    def _with_value(self, key: str, value: object) -> tuple[SettingsLayer, Settings]:
+        """Return `value` of `key` as a layer, and the settings with it. Text is read as on the command line."""
+        if isinstance(value, dict) and key in (*GROUPS, *BINDING_KEYS):
+            layer: SettingsLayer = {f"{key}.{name}": WrittenValue(each, "set") for name, each in value.items()}
+        else:
+            layer = parse_setting(key, value.strip(), "set") if isinstance(value, str) else {}
+        layer = layer or {key: WrittenValue(value, "set")}
+        try:
+            return layer, with_layer(self.settings, layer)
+        except ConfigError as error:
+            if not isinstance(value, str) or [given.value for given in layer.values()] == [value]:
+                raise
+            # On the command line the value looks like a number or a word of YAML, but it may be meant as text.
+            layer = {key: WrittenValue(value, "set")}
+            try:
+                return layer, with_layer(self.settings, layer)
+            except ConfigError:
+                raise error from None
 
     def apply_preset(self, name: str) -> protocol.AppliedLayer:
         """Apply the settings of a preset, and take back those of the preset before it."""

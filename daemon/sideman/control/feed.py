@@ -68,6 +68,8 @@ class EventFeed:
                 yield protocol.ChangedEvent({name: write_value(name, value) for name, value in changed})
             case events.ModeChanged(mode, beat):
                 yield protocol.ModeEvent(mode, round(beat - top, 4))
+            case events.ActionRequested("learned") if self._api.learned is not None:
+                yield self._api.learned
             case events.StateChanged(state):
                 yield protocol.DoingEvent(state)
         if isinstance(report, events.SettingsChanged | events.ModeChanged | events.StateChanged):

@@ -133,7 +133,7 @@ class ControlHub(Struct, dict=True):
                         logging.getLogger().setLevel(level.upper())
                 case ModeChanged(mode):
                     _log.info("play.mode is %s", mode, extra=_PUBLISHED)
-                case ActionRequested(action, argument):
+                case ActionRequested(action, argument) if action != "learned":
                     self.api.perform_action(action, argument)
             if watched:
                 yield from self.feed.report_events(report)

@@ -134,7 +134,7 @@ class MuteResult(Struct, frozen=True):
 
 
 class LearnResult(Struct, frozen=True):
-    """The setting or action that the next controller will be bound to."""
+    """The setting or action that the next controller will be bound to; empty after `cancel`."""
 
     learn: str
 
@@ -237,13 +237,16 @@ class ReloadRequest(Request, frozen=True, tag="reload"):
 class LearnRequest(Request, frozen=True, tag="learn"):
     """Bind the controller that is moved next.
 
-    `key` names a setting (`play.density 0.2-2`), `action` an action (`mode:trade`).
+    `key` names a setting (`play.density 0.2-2`), `action` an action (`mode:trade`). The event `learned` says which
+    controller it was. With `write` the binding is written into the configuration file. `cancel` ends the waiting.
     """
 
     results = (LearnResult,)
 
     key: str | None = None
     action: str | None = None
+    write: bool = False
+    cancel: bool = False
 
 
 class WatchRequest(Request, frozen=True, tag="watch"):
@@ -400,6 +403,18 @@ class ChangedEvent(_Event, frozen=True, tag="changed"):
     values: SettingValues
 
 
+class LearnedEvent(_Event, frozen=True, tag="learned"):
+    """A controller that was moved is bound: `binding` is its entry (`midi.cc.20`), `target` what it is bound to.
+
+    `file` is the configuration file in which that was written, `problem` why it was not, if that was asked for.
+    """
+
+    binding: str
+    target: str
+    file: str = ""
+    problem: str = ""
+
+
 class DoingEvent(_Event, frozen=True, tag="doing"):
     """The daemon is now idle, listening or playing."""
 
@@ -424,7 +439,7 @@ class LogEvent(_Event, frozen=True, tag="log"):
 
 Event = (
     ChartEvent | PortsEvent | StatusEvent | BeatEvent | ValueEvent | HeardEvent | BarEvent | ComingEvent | ModeEvent
-    | ChangedEvent | DoingEvent | TimingEvent | LogEvent
+    | ChangedEvent | LearnedEvent | DoingEvent | TimingEvent | LogEvent
 )  # fmt: skip
 EVENTS: dict[str, type[Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Event)}
 """The table of events, by name."""

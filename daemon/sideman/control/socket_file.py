@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sideman.config.resources import expand_user
 from sideman.core.errors import Unavailable
-from sideman.playing.state import state_folder
+from sideman.files import state_folder
 
 NO_SOCKET = "none"
 DEFAULT_CLIENT = "sideman"

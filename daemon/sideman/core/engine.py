@@ -167,13 +167,17 @@ class Engine:
         if self.transport.clock is None:
             self._start_tempo(self.tempo.second)
         self._update_state(self.timeline.beat_at(second))
-        return self.sound_setup()
+        return self._sent(self._setup(second), second)
 
     def sound_setup(self) -> list[MidiEvent]:
         """Return the program and the lamp: what a synthesizer that was away has to be sent again."""
         midi = self.live.midi
         program = [] if midi.program is None else [events.ProgramChange(midi.program - 1, midi.channel)]
         return [*program, *self._lamp()]
+
+    def _setup(self, second: float) -> list[MidiEvent]:
+        """Return what everything at the other end of the port has to be sent: the synthesizer and the controllers."""
+        return [*self.sound_setup(), *self._mapping.feedback(second, self.settings, everything=True)]
 
     def silence(self) -> list[MidiEvent]:
         """Release everything that sounds and stop our clock; send what this returns before you leave the engine."""
@@ -209,12 +213,22 @@ class Engine:
 
     def receive(self, item: MidiEvent | Command, second: float) -> list[MidiEvent]:
         """Take in an event or a command at `second`, up to which `advance` was called; returns what to send at once."""
-        is_echo = isinstance(item, NoteOn) and self.listening.echo_filter.is_echo(item, second)
+        is_echo = self.listening.echo_filter.is_echo(item, second)
+        if is_echo and not isinstance(item, NoteOn):  # an echoed note is counted where notes are heard
+            return []
         mapped = None if is_echo else self._mapping.handle(item, second, self.settings)
         if mapped is not None:
             return self._carry_out(mapped, second)
         sent = self._receive(item, second)
-        return [*sent, *self._update_state(self.timeline.beat_at(second))]
+        if isinstance(item, ChangeSettings | events.SetMode):
+            sent = [*sent, *self._mapping.feedback(second, self.settings)]
+        return self._sent([*sent, *self._update_state(self.timeline.beat_at(second))], second)
+
+    def _sent(self, sent: list[MidiEvent], second: float) -> list[MidiEvent]:
+        """Return `sent`, of which what may come back is known as echo from now on."""
+        for event in sent:
+            self.listening.echo_filter.event_sent(event, second)
+        return sent
 
     def _carry_out(self, commands: Iterable[Command | events.ActionRequested], second: float) -> list[MidiEvent]:
         """Carry out what a knob, a pedal or a key asks for; what needs the main thread is reported."""
@@ -234,7 +248,7 @@ class Engine:
             case _ if isinstance(item, ClockInput):
                 return self._move_transport(self.transport.follow(item, second), second)
             case Panic():
-                return [*self.ledger.panic(), *self.sound_setup()]
+                return [*self.ledger.panic(), *self._setup(second)]
             case events.ReleaseChannel(channel):
                 return release_channel(channel)
             case Start():
@@ -393,10 +407,17 @@ class Engine:
     def advance(self, second: float) -> Iterator[DueItem]:
         """Yield everything that is to be played up to `second`, in order. Items that are not fetched are lost."""
         if (due := self._mapping.next_due) <= second:
-            yield from self._advance(due)
-            for event in self._carry_out(self._mapping.flush(due), due):
+            yield from self._play_until(due)
+            sent = self._carry_out(self._mapping.flush(due, self.settings), due)
+            for event in [*sent, *self._sent(self._mapping.feedback(due, self.settings), due)]:
                 yield DueItem(self.beat_at(due), due, event)
-        yield from self._advance(second)
+        yield from self._play_until(second)
+
+    def _play_until(self, second: float) -> Iterator[DueItem]:
+        for due in self._advance(second):
+            if not isinstance(due.item, events.BarPlayed):
+                self.listening.echo_filter.event_sent(due.item, second)
+            yield due
 
     def _advance(self, second: float) -> Iterator[DueItem]:
         if (settle_at := self.listening.chord_detector.settle_at) <= second:
@@ -442,11 +463,11 @@ class Engine:
 
     def _play(self, part: Part, beat: float, second: float) -> Iterator[DueItem]:
         for played in part.play(second):
-            sent = self._start_note(played, second) if isinstance(played, PlayedNote) else [played]
+            sent = self._start_note(played) if isinstance(played, PlayedNote) else [played]
             yield from self._due(sent, beat)
         self._soloist.sent()
 
-    def _start_note(self, played: PlayedNote, second: float) -> list[MidiEvent]:
+    def _start_note(self, played: PlayedNote) -> list[MidiEvent]:
         """Enter a note in the ledger; returns what to send."""
         sent = self._update_state(played.beat, played.tick) if played.voice == "solo" else []
         if played.voice == "solo" and self._soloist.note_id is not None:
@@ -454,7 +475,6 @@ class Engine:
         note_id, started = self.ledger.note_on(played.note, played.end)
         if played.voice == "solo":
             self._soloist.note_id = note_id
-        self.listening.echo_filter.note_sent(played.note, second)
         self.report(events.NotePlayed(played.beat, played.end - played.beat, played.note, played.voice, played.value))
         return [*sent, *started]
 

@@ -160,9 +160,12 @@ class SetMode(Message, frozen=True, tag="SetMode"):
 
 
 class LearnBinding(Message, frozen=True, tag="Learn"):
-    """Bind the next controller that moves to `target`; if the target is an action, the next controller or note."""
+    """Bind the next controller that a hand moves to `target`; if that is an action, the next controller or note.
 
-    target: Target
+    None ends the waiting for it.
+    """
+
+    target: Target | None
 
 
 class SetPortPeriod(Message, frozen=True, tag="ClockRounds"):

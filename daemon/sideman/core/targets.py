@@ -4,25 +4,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal, get_args
 
 import msgspec
 import numpy as np
 
+ControllerForm = Literal["absolute", "14-bit", "relative", "relative binary-offset", "relative sign-magnitude"]
+"""How a controller sends its movement: its position in 7 or in 14 bits, or steps in one of three encodings."""
+CONTROLLER_FORMS: tuple[ControllerForm, ...] = get_args(ControllerForm)
+
 
 class SettingTarget(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Knob"):
-    """A binding that turns the setting `key`: through its whole range, or only from `low` to `high`."""
+    """A binding that turns the setting `key`: through its whole range, or only from `low` to `high`.
+
+    `form` says how the controller sends its movement.
+    """
 
     key: str
     low: float | None = None
     high: float | None = None
+    form: ControllerForm = "absolute"
 
     @property
     def text(self) -> str:
-        """The target as it is written in a configuration: `play.density 0.2-2`."""
-        if self.low is None or self.high is None:
-            return self.key
-        low, high = (np.format_float_positional(number, trim="-") for number in (self.low, self.high))
-        return f"{self.key} {low}-{high}"
+        """The target as it is written in a configuration: `play.density 0.2-2 relative`."""
+        words = [self.key]
+        if self.low is not None and self.high is not None:
+            words.append("-".join(np.format_float_positional(number, trim="-") for number in (self.low, self.high)))
+        return " ".join(words if self.form == "absolute" else [*words, self.form])
 
 
 class ActionTarget(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="Action"):

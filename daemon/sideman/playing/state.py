@@ -24,6 +24,7 @@ import msgspec
 
 from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, is_live, value_of, with_values
 from sideman.core.settings.written import setting_from_json, setting_to_json
+from sideman.files import state_folder
 from sideman.playing.assembly import Performance, state_of
 from sideman.playing.player import Remembered
 from sideman_models.files import read_plain_file, write_whole
@@ -32,15 +33,6 @@ _log = logging.getLogger(__name__)
 STATE_VERSION = 2
 _READ_VERSIONS = (1, STATE_VERSION)
 _MAX_BYTES = 1 << 24
-
-
-def state_folder() -> Path:
-    """Return the folder of the saved state: of the systemd unit, else of the user, else of the system."""
-    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    if given:
-        return Path(given)
-    base = Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"))  # noqa: PTH111 - never raises
-    return base / "sideman" if base.is_absolute() else Path("/var/lib/sideman")
 
 
 def state_path(client: str) -> Path:

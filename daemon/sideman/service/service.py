@@ -37,6 +37,7 @@ from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, va
 from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.exit_status import INTERRUPTED
+from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
 from sideman.midi.ports import OUTPUT, MidiPorts, PortRequest
@@ -50,7 +51,7 @@ from sideman.playing.assembly import (
 )
 from sideman.playing.inbox import Inbox
 from sideman.playing.player import Player
-from sideman.playing.state import StateKeeper, find_state, set_aside, state_folder, state_path, with_changes
+from sideman.playing.state import StateKeeper, find_state, set_aside, state_path, with_changes
 from sideman.service.main_loop import MainLoop, yield_to_player
 from sideman.service.wakeup import STOP_SIGNALS, Wakeup
 from sideman.takes.recorder import TakeRecorder

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from sideman.config import resources
 from sideman.core.errors import NoSuchInput, UsageError
-from sideman.playing.state import state_folder
+from sideman.files import state_folder
 from sideman.takes.journal import TakeHeader
 from sideman_models.files import write_whole
 from sideman_models.network.bundle import bundle_folders

@@ -145,6 +145,87 @@ def test_a_bent_note_is_heard_at_the_pitch_of_its_onset(bend: int, later: int) -
     assert heard([(1, PitchBend(bend, 2)), (2, on(60))]).started == [(24, 60)]
 
 
+def data(parameter: int, value: int, channel: int, fine: int | None = None) -> list[tuple[float, MidiEvent]]:
+    """The messages that set a registered parameter."""
+    numbers = [(101, 0), (100, parameter), (6, value), *([] if fine is None else [(38, fine)]), (101, 127), (100, 127)]
+    return [(0.1, ControlChange(*each, channel)) for each in numbers]
+
+
+@given(st.integers(0, 96), st.integers(0, 99), st.integers(-8192, 8191))
+def test_the_range_of_the_pitch_wheel_is_the_one_that_its_channel_sends(semitones: int, cents: int, bend: int) -> None:
+    """Guards against: a guitar controller with a wheel of twelve semitones that is heard in another key."""
+    bent: Events = [(1.0, PitchBend(bend, 1)), (1.1, on(60))]
+    ((_, pitch),) = heard([*data(0, semitones, 1, cents), *bent]).started
+    meant = 60 + (semitones + cents / 100) * bend / 8192
+    while not -0.5 <= meant < 127.5:
+        meant += 12 if meant < 0 else -12
+    assert abs(pitch - meant) <= 0.5 + 1e-9
+    assert heard([*data(0, 12, 2), (1.0, PitchBend(4096, 1)), (1.1, on(60))]).started[0][1] == 61  # another channel
+
+
+def test_data_entry_after_the_parameter_was_given_up_changes_nothing() -> None:
+    """Guards against: a knob of a synthesizer that changes the range of the pitch wheel."""
+    bent: Events = [(0.5, ControlChange(6, 24, 1)), (1.0, PitchBend(8191, 1)), (1.1, on(60))]
+    assert heard([*data(0, 12, 1), *bent]).started[0][1] == 72
+    nrpn: Events = [(0.4, ControlChange(99, 0, 1)), (0.4, ControlChange(98, 0, 1))]
+    assert heard([*data(0, 12, 1), *nrpn, *bent]).started[0][1] == 72
+
+
+def test_a_bend_of_less_than_half_a_semitone_moves_no_note() -> None:
+    """Guards against: a vibrato that is heard as a trill."""
+    for bend in (2047, -2047):
+        assert heard([(1.0, PitchBend(bend, 1)), (1.1, on(60))]).started[0][1] == 60
+
+
+@given(st.integers(2, 15), st.integers(2, 15), st.integers(-48, 48))
+def test_the_members_of_an_mpe_zone_are_one_player(one: int, other: int, semitones: int) -> None:
+    """Guards against: an MPE keyboard of which one note in fifteen is heard, or one channel counts as drums."""
+    zone = data(6, 14, 1)
+    bend = round(semitones / 48 * 8191)
+    events: Events = [
+        (1.0, PitchBend(bend, one)),
+        (1.1, on(60, one)),
+        (1.5, off(60, one)),
+        (2.0, on(62, other)),
+        (2.5, off(62, other)),
+    ]
+    heard_as: list[dict[str, Any]] = [{}, {"listen": 1}, {"listen": 1, "chords": 16}]
+    for midi in heard_as:
+        notes = heard([*zone, *events], **midi)
+        assert [pitch for _, pitch in notes.started] == [60 + semitones, 62 + (semitones if one == other else 0)]
+        assert len(notes.ended) == 2
+    assert heard([*zone, *events], listen=16).started == []
+
+
+def test_the_master_channel_of_an_mpe_zone_speaks_for_its_members() -> None:
+    """Guards against: a sustain pedal, a wheel or an all-notes-off of an MPE instrument without effect."""
+    zone = [*data(6, 15, 1), *data(6, 5, 16)]  # the upper zone takes channel 16 from the lower one
+    tracker = MelodyTracker(LiveSettings(Settings(midi=MidiSettings())), EvenBars(BAR))
+    notes = heard([*zone, (1, PitchBend(8191, 16)), (1.1, on(60, 12)), (2, ControlChange(123, 0, 16))], tracker)
+    assert [pitch for _, pitch in notes.started] == [62]
+    assert len(notes.ended) == 1
+    assert not tracker.keys_held
+    pedal: Events = [
+        (1, ControlChange(PEDAL, 127, 16)),
+        (1.1, on(60, 12)),
+        (1.5, off(60, 12)),
+        (3, ControlChange(PEDAL, 0, 16)),
+    ]
+    assert heard([*zone, *pedal]).ended[-1][0] == pytest.approx(36, abs=0.2)  # where the pedal comes up
+
+
+def test_ghost_notes_are_not_heard_and_leave_nothing_behind() -> None:
+    """Guards against: a brushed key that is answered, or that stays held for ever."""
+    tracker = MelodyTracker(LiveSettings(Settings(midi=MidiSettings(ghost=30, chords=4))), EvenBars(BAR))
+    ghost: Events = [(1.0, NoteOn(60, 29, 1)), (1.2, off(60)), (1.3, NoteOn(48, 10, 4)), (2.0, NoteOn(62, 30, 1))]
+    notes = heard(ghost, tracker)
+    assert [pitch for _, pitch in notes.started] == [62]
+    assert notes.ended == []
+    assert tracker.chord_detector.settle_at < 9  # a soft chord is still a chord
+    heard([(2.5, NoteOn(62, 5, 1)), (3.0, off(62))], tracker, ghost=30)
+    assert not tracker.keys_held
+
+
 def test_drums_and_held_chords_are_not_melody() -> None:
     """Guards against: a drum machine, or the hand that holds the chords, that is heard as a melody."""
     events: list[tuple[float, MidiEvent]] = [
@@ -190,7 +271,12 @@ def test_it_knows_whether_the_player_plays() -> None:
             st.builds(NoteOn, st.integers(0, 127), st.integers(1, 127), st.integers(1, 4))
             | st.builds(NoteOff, st.integers(0, 127), st.integers(1, 4))
             | st.builds(PitchBend, st.integers(-8192, 8191), st.integers(1, 4))
-            | st.builds(ControlChange, st.sampled_from([1, 64, 120, 123]), st.integers(0, 127), st.integers(1, 4)),
+            | st.builds(
+                ControlChange,
+                st.sampled_from([1, 6, 38, 64, 100, 101, 120, 123]),
+                st.integers(0, 127),
+                st.integers(1, 4),
+            ),
         ),
         max_size=40,
     ),

@@ -161,7 +161,7 @@ def test_the_later_of_a_controller_and_another_source_wins() -> None:
     assert scene(ControlChange(20, 60, 1), after=0.001) == ()
     scene.change(ChangeSettings((("play.velocity", 30),)))
     assert scene.mapping.next_due == math.inf
-    assert scene.mapping.flush(scene.second + MIN_TURN_INTERVAL_S) == ()
+    assert scene.mapping.flush(scene.second + MIN_TURN_INTERVAL_S, scene.settings) == ()
 
 
 def test_the_same_value_from_elsewhere_releases_no_controller() -> None:
@@ -188,13 +188,43 @@ def test_values_that_no_position_gives_are_taken_over_at_once() -> None:
 # -- actions
 
 
-@given(st.lists(positions, max_size=40))
-def test_a_pedal_acts_once_a_press(way: list[int]) -> None:
-    """Guards against: a half-pressed pedal that goes through all the modes, or a release that counts as a press."""
+@given(st.lists(st.tuples(positions, st.floats(0.001, 0.2)), max_size=40))
+@example([(127, 1.0), (30, 0.004), (127, 0.004), (0, 0.2), (127, 0.019)])
+def test_a_pedal_acts_once_a_press(way: list[tuple[int, float]]) -> None:
+    """Guards against: a half-pressed pedal that goes through all the modes, or a bouncing one that taps 400 bpm."""
     scene = bound("cc", {66: "tap"})
-    presses = sum(position >= 64 and (n == 0 or way[n - 1] < 64) for n, position in enumerate(way))
-    commands = [command for position in way for command in scene(ControlChange(66, position, 16)) or ()]
-    assert commands == [TapTempo()] * presses
+    now, down, pressed_at, changed_at, expected, presses = 0.0, False, -1.0, -1.0, list[float](), list[float]()
+    for position, after in way:
+        now += after
+        if down != (position >= 64 if not down else position > 40):
+            down = not down
+            if down and now - max(pressed_at, changed_at) >= 0.02:
+                pressed_at = now
+                expected.append(now)
+            changed_at = now
+        if scene(ControlChange(66, position, 16), after):
+            presses.append(now)
+    assert presses == expected
+    assert all(later - earlier >= 0.02 for earlier, later in pairwise(presses))
+
+
+def test_a_bouncing_contact_is_one_press_and_a_half_damper_none() -> None:
+    """Guards against: a mode that is skipped because a pedal trembles, or a pad that triggers twice."""
+    scene = bound("cc", {66: "tap"})
+    bounces = [scene(ControlChange(66, value, 1), 0.003) for value in (127, 0, 127, 0, 127)]
+    assert bounces == [(TapTempo(),), (), (), (), ()]
+    assert [scene(ControlChange(66, value, 1)) for value in (63, 64, 41, 90, 41)] == [()] * 5
+    assert [scene(ControlChange(66, value, 1)) for value in (40, 63, 64)] == [(), (), (TapTempo(),)]
+    pads = bound("notes", {36: "tap"})
+    assert [pads(NoteOn(36, 99, 10), after) for after in (1.0, 0.005, 0.1)] == [(TapTempo(),), (), (TapTempo(),)]
+
+
+def test_a_button_that_is_released_at_once_can_be_pressed_again() -> None:
+    """Guards against: a button that sends press and release together, and works once."""
+    scene = bound("cc", {66: "tap"})
+    for _ in range(3):
+        assert scene(ControlChange(66, 127, 1), 0.15) == (TapTempo(),)
+        assert scene(ControlChange(66, 0, 1), 0.001) == ()
 
 
 @pytest.mark.parametrize(
@@ -281,6 +311,7 @@ def test_the_next_controller_is_learned_and_replaces_earlier_bindings() -> None:
     assert scene(ControlChange(0, 5, 1)) is None
     assert scene(ControlChange(123, 0, 1)) is None
     assert scene(NoteOn(24, 80, 1)) == (ActionRequested("keep"),)
+    assert scene(ControlChange(20, 45, 1)) == ()
     commands = scene(ControlChange(20, 50, 1))
     assert commands is not None
     assert commands[1:] == (ActionRequested("learned", "midi.cc.20=play.temperature 0.2-2"),)
@@ -327,6 +358,142 @@ def test_after_any_events_each_target_is_bound_once(items: list[MidiEvent | Comm
     assert len(learned) == len(set(learned))
     assert not {number for number, _ in scene.settings.midi.cc} & {0, 32, *range(120, 128)}
     assert not any(isinstance(target, SettingTarget) for _, target in scene.settings.midi.notes)
+
+
+# -- endless knobs, 14 bits, NRPN
+
+
+@given(
+    st.sampled_from(CONTROLLABLE),
+    st.lists(st.integers(-5, 5), min_size=1, max_size=60),
+    st.sampled_from([0, 64]),
+)
+def test_an_endless_knob_never_jumps_and_stays_in_its_range(key: str, turns: list[int], code: int) -> None:
+    """Guards against: an endless knob that sets a value which stops the music, or leaps to another one."""
+    encoding = "relative" if code == 0 else "relative binary-offset"
+    scene, controller_range = bound("cc", {20: f"{key} {encoding}"}), controller_range_of(SettingTarget(key))
+    before = value_of(scene.settings, key)
+    for steps in turns:
+        values = turn(scene, 20, (code + steps) % 128)
+        for value in values:
+            assert KEYS[key].value_type.read(value) == value
+        after = values[-1] if values else before
+        if isinstance(controller_range, NumberRange) and isinstance(before, int | float):
+            step = max((controller_range.high - controller_range.low) / 127, float(controller_range.integers_only))
+            assert isinstance(after, int | float)
+            assert abs(after - before) <= abs(steps) * step + 0.51 * controller_range.integers_only + 0.1 * step
+            assert (after - before) * steps >= 0
+        before = after
+
+
+def test_the_steps_of_an_endless_knob_fit_its_setting() -> None:
+    """Guards against: a rate that takes twenty clicks to change, or a density that one click turns from end to end."""
+    assert turn(bound("cc", {20: "play.rate relative"}), 20, 1, 1, 127) == ["eighth", "triplet", "eighth"]
+    assert turn(bound("cc", {20: "play.repetition relative"}), 20, 1, 1, 127) == [3, 4, 3]
+    assert turn(bound("cc", {20: "play.resume relative sign-magnitude"}), 20, 1, 1, 65) == [True, False]
+    assert turn(bound("cc", {20: "play.density 0.5-1.5 relative"}), 20, *[1] * 130)[-1] == 1.5
+    assert turn(bound("cc", {20: "play.swing relative"}), 20, 127)[0] == pytest.approx(0.623, abs=1e-3)
+    scene = bound("cc", {20: "play.density 0.5-1.5 relative"}, play_density=3)
+    assert turn(scene, 20, 1) == []  # beyond its range: no further away
+    assert turn(scene, 20, 127)[0] == pytest.approx(3 - 1 / 127, abs=1e-3)
+
+
+def test_an_endless_knob_needs_no_pick_up_and_goes_on_from_any_change() -> None:
+    """Guards against: an endless knob that goes back to its own value after a preset."""
+    scene = bound("cc", {20: "play.velocity relative"}, play_velocity=100)
+    assert turn(scene, 20, 1) == [101]
+    scene.change(ChangeSettings((("play.velocity", 30),)))
+    assert turn(scene, 20, 126) == [28]
+
+
+@given(st.lists(st.integers(0, 16383), min_size=1, max_size=20), st.booleans())
+def test_a_fader_with_14_bits_sets_the_exact_value(positions: list[int], nrpn: bool) -> None:
+    """Guards against: 14 bits that are cut to 7, or a value made of the halves of two positions."""
+    if nrpn:
+        scene, numbers = bound("nrpn", {1034: "play.temperature"}, play_temperature=0), (6, 38)
+        scene(ControlChange(99, 1034 >> 7, 1))
+        scene(ControlChange(98, 1034 & 127, 1))
+    else:
+        scene, numbers = bound("cc", {7: "play.temperature 14-bit"}, play_temperature=0), (7, 39)
+    controller_range = controller_range_of(SettingTarget("play.temperature"))
+    for position in (0, *positions):
+        scene(ControlChange(numbers[0], position >> 7, 1))
+        scene(ControlChange(numbers[1], position & 127, 1), after=0.001)
+        scene.apply(scene.mapping.flush(scene.second + 0.02, scene.settings))
+        scene.second += 0.02
+    assert scene.settings.play.temperature == value_at_position(controller_range, positions[-1], 16383)
+    assert scene.settings.play.temperature == pytest.approx(positions[-1] / 16383 * 5, abs=2e-4)
+
+
+def test_data_entry_for_the_pitch_wheel_is_no_knob() -> None:
+    """Guards against: a keyboard that sends the range of its pitch wheel and so turns the density."""
+    scene = bound("cc", {6: "play.density"}, midi_nrpn__5="play.gate")
+    for number, value in ((101, 0), (100, 0), (6, 32), (38, 0)):
+        assert scene(ControlChange(number, value, 1)) is None
+    for number in (101, 100):
+        scene(ControlChange(number, 127, 1))
+    assert turn(scene, 6, 32) != []
+
+
+# -- feedback
+
+
+def feedback(scene: MappingScene, after: float = 1.0) -> dict[int, int]:
+    """Return what is sent to the controllers, by number."""
+    scene.second += after
+    events = scene.mapping.feedback(scene.second, scene.settings)
+    assert all(isinstance(event, ControlChange) and event.channel == 1 for event in events)
+    return {event.number: event.value for event in events if isinstance(event, ControlChange)}
+
+
+def test_controllers_are_sent_what_changes_elsewhere_and_nothing_twice() -> None:
+    """Guards against: LED rings that show the preset before, or a loop of a motor fader with itself."""
+    scene = bound("cc", {20: "play.velocity", 21: "play.gate 14-bit", 66: "tap"}, midi_feedback=True, play_velocity=64)
+    assert feedback(scene).keys() == {20, 21, 53}
+    assert feedback(scene) == {}
+    scene.change(ChangeSettings((("play.velocity", 127),)))
+    assert feedback(scene) == {20: 127}
+    assert turn(scene, 20, 120) == [120]  # it has followed: no pick-up
+    assert feedback(scene) == {}
+    assert feedback(bound("cc", {20: "play.velocity"})) == {}
+
+
+def test_no_motor_works_against_the_hand() -> None:
+    """Guards against: a fader that is pulled out of the hand by a preset, or that stays at a wrong value."""
+    scene = bound("cc", {20: "play.velocity"}, midi_feedback=True, play_velocity=64)
+    feedback(scene)
+    assert turn(scene, 20, 70) == [70]
+    scene.change(ChangeSettings((("play.velocity", 1),)))
+    assert feedback(scene, 0.1) == {}
+    assert scene.mapping.next_due == pytest.approx(scene.second + 0.4)
+    assert feedback(scene, 0.4) == {20: 0}
+    assert scene.mapping.next_due == math.inf
+
+
+def test_a_knob_that_sends_nrpn_is_sent_nrpn() -> None:
+    """Guards against: feedback that changes another parameter of the controller."""
+    scene = bound("nrpn", {1034: "play.velocity"}, midi_feedback=True, play_velocity=127)
+    sent = scene.mapping.feedback(0.0, scene.settings)
+    assert sent == [ControlChange(*each, 1) for each in ((99, 8), (98, 10), (6, 127), (38, 127))]
+
+
+def test_feedback_is_sent_at_the_start_by_the_engine_and_its_echo_is_dropped() -> None:
+    """Guards against: a loop between the output and the input that learns or turns what was just sent."""
+    engine = performance(play__mode="off", midi__feedback=True, **bind("cc.20", "play.velocity")).make_engine(0.0)
+    recorder, _ = play_on_fake_clock(
+        engine,
+        2.0,
+        [
+            (0.5, LearnBinding(SettingTarget("play.gate"))),
+            (1.0, ChangeSettings((("play.velocity", 10),))),
+            (1.01, ControlChange(20, 9, 1)),
+            (1.1, ChangeSettings((("play.velocity", 20),))),
+            (1.11, ControlChange(20, 19, 1)),
+        ],
+    )
+    sent = [(second, message[2]) for second, message in recorder.sent if message[:2] == (0xB0, 20)]
+    assert sent == [(0.0, 84), (1.0, 9), (1.1, 19)]
+    assert dict(engine.settings.midi.cc) == {20: SettingTarget("play.velocity")}
 
 
 # -- in the engine
@@ -462,6 +629,7 @@ def test_learning_changes_the_settings_and_is_reported() -> None:
     arrivals: list[tuple[float, MidiEvent | Command]] = [
         (0.2, LearnBinding(SettingTarget("play.gate"))),
         (0.3, ControlChange(30, 5, 1)),
+        (0.32, ControlChange(30, 15, 1)),
     ]
     recorder, _ = play_on_fake_clock(engine, 1.0, arrivals)
     assert ActionRequested("learned", "midi.cc.30=play.gate") in recorder.reports

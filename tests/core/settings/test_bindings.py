@@ -19,7 +19,9 @@ from sideman.core.turns import MODE_NAMES
 
 WRITTEN = b"""\
 midi:
-  cc: {1: play.temperature, 020: play.density 0.2-2, 64: mode, 65: tap, 80: "mode:trade", 3: play.offset_ms -50--10}
+  cc: {1: play.temperature, 020: play.density 0.2-2, 64: mode, 65: tap, 80: "mode:trade", 3: play.offset_ms -50--10,
+    7: play.velocity 14-bit, 21: play.gate relative, 22: play.gate 0.2-0.8  relative   sign-magnitude}
+  nrpn: {1034: play.density, 5: tap}
   notes: {24: start, D1: stop, C#1: again}
   programs: {1: ballad, 2: preset:bebop}
 """
@@ -48,7 +50,11 @@ def test_bindings_are_read_as_a_musician_writes_them() -> None:
         64: ActionTarget("mode"),
         65: ActionTarget("tap"),
         80: ActionTarget("mode", "trade"),
+        7: SettingTarget("play.velocity", form="14-bit"),
+        21: SettingTarget("play.gate", form="relative"),
+        22: SettingTarget("play.gate", 0.2, 0.8, "relative sign-magnitude"),
     }
+    assert dict(read.nrpn) == {1034: SettingTarget("play.density"), 5: ActionTarget("tap")}
     assert dict(read.notes) == {24: ActionTarget("start"), 25: ActionTarget("again"), 26: ActionTarget("stop")}
     assert dict(read.programs) == {1: ActionTarget("preset", "ballad"), 2: ActionTarget("preset", "bebop")}
 
@@ -68,7 +74,7 @@ def test_empty_bindings_remove_nothing(empty: bytes) -> None:
     assert dict(midi(b"midi.cc.1: tap", empty).cc) == {1: ActionTarget("tap")}
 
 
-@pytest.mark.parametrize("key", ["cc", "notes", "programs"])
+@pytest.mark.parametrize("key", ["cc", "nrpn", "notes", "programs"])
 def test_written_bindings_are_read_as_the_same(key: str) -> None:
     """Guards against: bindings that change their meaning when they are copied into a file."""
     before = getattr(midi(WRITTEN), key)
@@ -99,6 +105,13 @@ def test_written_bindings_are_read_as_the_same(key: str) -> None:
         ("midi: {cc: {1: play.density 1}}", "such as play.temperature or play.density 0.2-2"),
         ("midi: {cc: {1: play.rests 0.5-2}}", "in whole numbers"),
         ("midi: {cc: {1: play.rate 1-2}}", "not a number, so it has no range"),
+        ("midi: {cc: {1: play.gate relatve}}", "may come 14-bit, relative, relative binary-offset, relative sign-mag"),
+        ("midi: {cc: {1: play.gate relative 0-1}}", "after the setting and its range may come 14-bit"),
+        ("midi: {cc: {1: tap relative}}", "or one of start"),
+        ("midi: {cc: {40: play.gate 14-bit}}", "one from 0 to 31, and its second half is the one 32 higher"),
+        ("midi: {cc: {7: play.gate 14-bit, 039: tap}}", "midi.cc.39: tap: it is the second half of midi.cc.7"),
+        ("midi: {nrpn: {16384: tap}}", "the number of a parameter from 0 to 16383"),
+        ("midi: {nrpn: {5: play.gate relative}}", "an NRPN always has 14 bits"),
         ("midi: {cc: {1: jump}}", f"or one of {action_list()}"),
         ("midi: {cc: {1: 'mode:fast'}}", f"the modes are {', '.join(MODE_NAMES)}"),
         ("midi: {cc: {1: 'tap:2'}}", "or one of start"),
@@ -129,6 +142,8 @@ def test_a_mistake_in_a_binding_is_reported_with_its_line_and_what_is_allowed(en
             "play.gate 0.1-0.00001",
             "play.seed 7-4294967295",
             "play.gate 0.05001-1",
+            "play.gate 0.1-0.2  relative  binary-offset",
+            "play.rate 14-bit",
             "a.b 1-2",
         ]
     )

@@ -4,9 +4,15 @@
 - **Source.** Our own notes that come back are dropped (see `EchoFilter`). The melody is heard on the channel
   `midi.listen`; if that is `all`, on every channel but the drums (`midi.drums`). Notes on `midi.chords` are never
   melody: they go to the `ChordDetector`.
+- **Ghost notes.** A note of the melody softer than `midi.ghost` is not heard, nor is its end.
 - **Pitch.** A note is heard at its sounding pitch: transposed by `midi.transpose` and bent by the pitch wheel as it
-  stands at the onset (two semitones up or down, rounded to whole semitones). Later bends change nothing. A pitch beyond
-  the range of MIDI is moved by octaves into it.
+  stands at the onset, rounded to whole semitones. So a bend of less than half a semitone, such as a vibrato, moves no
+  note. Later bends change nothing. A pitch beyond the range of MIDI is moved by octaves into it. How far the wheel
+  bends is `BEND_SEMITONES` until its channel sends another range (RPN 0: semitones and cents).
+- **MPE.** An instrument that sends each note on a channel of its own says so on channel 1 or 16 (RPN 6: how many member
+  channels its zone has). From then on notes, pedals and releases on the member channels count as ones on that master
+  channel, whatever `midi.drums` or `midi.chords` would make of them. A note is bent by its own channel, whose range is
+  `MPE_BEND_SEMITONES` until another one is sent, and by the master channel.
 - **Chords.** Notes that start within `CLUSTER_S` of the first, or that quantise to the same tick, are one chord. Only
   its highest note becomes part of the melody (the skyline); the lower ones are ignored.
 - **Onset.** The onset is quantised in the player's own swing (see `quantize`). The end of a note is unswung, but not
@@ -26,6 +32,7 @@ from msgspec.structs import replace
 
 from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend
 from sideman.core.input.chord_detection import ChordDetector
+from sideman.core.input.controllers import DATA_ENTRY, DATA_ENTRY_FINE, SelectedParameters
 from sideman.core.input.echo import EchoFilter
 from sideman.core.input.quantize import SwingEstimator, quantize
 from sideman.core.ledger import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
@@ -38,10 +45,12 @@ CLUSTER_S = 0.035
 """Notes that start within this time of the first are one chord."""
 MAX_CHORD_SHIFT_S = 0.06
 """A chord on the chord channel counts as played too early or too late by this time at most."""
-BEND_SEMITONES = 2
-"""How far the pitch wheel bends a note, up or down."""
+BEND_SEMITONES, MPE_BEND_SEMITONES = 2, 48
+"""How far the pitch wheel bends a note, up or down: on any channel, and on the member channels of an MPE zone."""
 
 _FULL_BEND = 8192
+_BEND_RANGE, _MPE_CONFIGURATION = 0, 6  # registered parameters
+_MASTER_CHANNELS = (1, 16)
 _PEDAL_DOWN_FROM = 64
 
 
@@ -70,7 +79,10 @@ class MelodyTracker:
         self._bars = bars
         self._chords_channel = midi.chords
         self._pressed_keys: dict[tuple[int, int], int] = {}  # the sounding pitch of each held key, by channel and key
-        self._bends: dict[int, int] = {}  # in semitones, by channel
+        self._parameters = SelectedParameters()
+        self._bends: dict[int, int] = {}  # the positions of the pitch wheels, by channel
+        self._bend_ranges: dict[int, float] = {}  # in semitones, by channel
+        self._masters: dict[int, int] = {}  # the master channel of each member channel of an MPE zone
         self._sustained_channels: set[int] = set()  # the channels whose sustain pedal is down
         self._swing_estimator = SwingEstimator()
         self._last_onset_tick: int | None = None  # the quantised onset of the last chord
@@ -80,7 +92,7 @@ class MelodyTracker:
     @property
     def keys_held(self) -> bool:
         """Whether a key is held on any channel but the chord channel."""
-        return any(channel != self._chords_channel for channel, _ in self._pressed_keys)
+        return any(self._master(channel) != self._chords_channel for channel, _ in self._pressed_keys)
 
     # -- source and pitch
 
@@ -92,25 +104,35 @@ class MelodyTracker:
         """
         match event:
             case NoteOn() | NoteOff():
-                note = self.echo_filter.filter_note(event, second)
+                note = self.echo_filter.filter_note(event, second, self._master(event.channel))
                 return [] if note is None else self._receive_note(note, second)
             case PitchBend(value, channel):
-                self._bends[channel] = math.floor(BEND_SEMITONES * value / _FULL_BEND + 0.5)
-            case ControlChange(number, value, channel) if number == SUSTAIN and channel != self._chords_channel:
-                if value >= _PEDAL_DOWN_FROM:
-                    self._sustained_channels.add(channel)
-                elif channel in self._sustained_channels:
-                    self._sustained_channels.remove(channel)
-                    return [event]
-            case ControlChange(number, _, channel) if number in (ALL_SOUND_OFF, ALL_NOTES_OFF):
-                keys = [key for key_channel, key in self._pressed_keys if key_channel == channel]
-                return [release for key in keys for release in self._receive_note(NoteOff(key, channel), second)]
+                self._bends[channel] = value
+            case ControlChange():
+                return self._receive_control(event, second)
+        return []
+
+    def _receive_control(self, event: ControlChange, second: float) -> list[PlayerEvent]:
+        number, channel = event.number, self._master(event.channel)
+        if number == SUSTAIN and channel != self._chords_channel:
+            if event.value >= _PEDAL_DOWN_FROM:
+                self._sustained_channels.add(channel)
+            elif channel in self._sustained_channels:
+                self._sustained_channels.remove(channel)
+                return [replace(event, channel=channel)]
+        elif number in (ALL_SOUND_OFF, ALL_NOTES_OFF):
+            keys = [key for key in self._pressed_keys if channel in (key[0], self._master(key[0]))]
+            return [release for at, key in keys for release in self._receive_note(NoteOff(key, at), second)]
+        elif not self._parameters.select(event) and number in (DATA_ENTRY, DATA_ENTRY_FINE):
+            self._set_parameter(event)
         return []
 
     def _receive_note(self, note: NoteOn | NoteOff, second: float) -> list[PlayerEvent]:
-        key = note.channel, note.pitch
+        key, channel = (note.channel, note.pitch), self._master(note.channel)
         if isinstance(note, NoteOn):
-            pitch = note.pitch + self._bends.get(note.channel, 0) + self._live.midi.transpose
+            if note.velocity < self._live.midi.ghost and channel != self._chords_channel:
+                return []
+            pitch = note.pitch + self._bend(note.channel) + self._live.midi.transpose
             while not 0 <= pitch < 128:
                 pitch += 12 if pitch < 0 else -12
             self._pressed_keys[key] = pitch
@@ -118,13 +140,45 @@ class MelodyTracker:
             pitch = self._pressed_keys.pop(key)
         else:
             return []
-        if note.channel != self._chords_channel:
-            return [replace(note, pitch=pitch)]
+        if channel != self._chords_channel:
+            return [replace(note, pitch=pitch, channel=channel)]
         if isinstance(note, NoteOn):
             self.chord_detector.note_on(pitch, second)
         else:
             self.chord_detector.note_off(pitch, second)
         return []
+
+    def _bend(self, channel: int) -> int:
+        """Return by how many semitones the pitch wheels bend a note that starts on `channel` now."""
+        wheels = {channel, self._master(channel)}
+        bend = sum(self._bend_range(each) * self._bends.get(each, 0) / _FULL_BEND for each in wheels)
+        return math.floor(bend + 0.5)
+
+    def _bend_range(self, channel: int) -> float:
+        usual = MPE_BEND_SEMITONES if channel in self._masters else BEND_SEMITONES
+        return self._bend_ranges.get(channel, usual)
+
+    # -- registered parameters
+
+    def _master(self, channel: int) -> int:
+        """Return the channel that `channel` counts as: the master of its MPE zone, if it is a member of one."""
+        return self._masters.get(channel, channel)
+
+    def _set_parameter(self, event: ControlChange) -> None:
+        """Take in data entry for the range of a pitch wheel, or for the MPE zone of a master channel."""
+        channel, parameter = event.channel, self._parameters.selected(event.channel, "rpn")
+        if parameter == _BEND_RANGE:
+            whole = math.floor(self._bend_range(channel))
+            semitones = whole + event.value / 100 if event.number == DATA_ENTRY_FINE else float(event.value)
+            zone = [each for each, at in self._masters.items() if at == self._masters.get(channel)]
+            self._bend_ranges |= dict.fromkeys(zone or [channel], semitones)
+        elif parameter == _MPE_CONFIGURATION and event.number == DATA_ENTRY and channel in _MASTER_CHANNELS:
+            count = min(event.value, 15)
+            members = range(2, 2 + count) if channel == 1 else range(16 - count, 16)
+            taken = {channel, *members}  # from the other zone, too
+            self._masters = {each: at for each, at in self._masters.items() if not taken & {each, at}}
+            self._masters |= dict.fromkeys(members, channel)
+            self._bend_ranges = {each: semitones for each, semitones in self._bend_ranges.items() if each not in taken}
 
     # -- onsets and ends
 
@@ -160,5 +214,5 @@ class MelodyTracker:
 
     def _track_note_off(self, tick: float, channel: int, pitch: int, sink: MelodySink) -> None:
         """End a note, unless another key of its channel still holds the same pitch."""
-        if (channel, pitch) not in ((key_channel, held) for (key_channel, _), held in self._pressed_keys.items()):
+        if (channel, pitch) not in ((self._master(at), held) for (at, _), held in self._pressed_keys.items()):
             sink.player_note_off(tick, pitch)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bindings: reads the entries of `midi.cc`, `midi.notes` and `midi.programs`, such as `midi.cc.20: play.density 0.2-2`.
+"""Bindings: reads the entries of `midi.cc`, `midi.nrpn`, `midi.notes` and `midi.programs`.
 
-An entry binds a number (of a controller, of a pitch, of a program from 1) to a target: a setting or an action.
+An entry such as `midi.cc.20: play.density 0.2-2 relative` binds a number (of a controller, of an NRPN, of a pitch, of a
+program from 1) to a target: a setting, perhaps with a range and the form of the controller's messages, or an action.
 """
 
 from __future__ import annotations
@@ -9,17 +10,22 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from sideman.core.actions import ACTIONS, action_list
 from sideman.core.settings.schema import BINDING_KEYS, KEYS, closest_key
 from sideman.core.settings.types import MAX_QUOTE_LENGTH, ControllerRange, NumberRange, SettingType
-from sideman.core.targets import ActionTarget, SettingTarget, Target
+from sideman.core.targets import CONTROLLER_FORMS, ActionTarget, ControllerForm, SettingTarget, Target
 from sideman.core.turns import MODE_NAMES
 from sideman_models.errors import ModelsError
 from sideman_models.music.harmony import parse_pitch
 
-_CONTROLLABLE_KEYS = ("tempo.bpm", "midi.transpose")  # besides those of `play`
+_CONTROLLABLE_KEYS = ("tempo.bpm", "midi.transpose", "midi.ghost")  # besides those of `play`
 _NUMBER = r"-?\d{1,12}(?:\.\d{0,12})?"
-_SETTING_TARGET = re.compile(rf"([a-z_]+\.[a-z_]+)(?:\s+({_NUMBER})\s*(?:-|–|\.\.)\s*({_NUMBER}))?")
+_SETTING_TARGET = re.compile(rf"([a-z_]+\.[a-z_]+)(?:\s+({_NUMBER})\s*(?:-|–|\.\.)\s*({_NUMBER}))?(?:\s+(.*))?")
+_WRITTEN_FORMS: dict[str, ControllerForm] = {form: form for form in CONTROLLER_FORMS if form != "absolute"}
+FIRST_FINE_CONTROLLER = 32
+"""The second half of the 14-bit controller N, 0 to 31, is the controller N + 32."""
 _DIGITS = re.compile(rf"[0-9]{{1,{MAX_QUOTE_LENGTH}}}")
 _NAME = re.compile(r"[^\s:](?:[^:\n]{0,58}[^\s:])?")
 
@@ -40,7 +46,15 @@ def read_binding(name: str, value: object) -> tuple[int, Target | None]:
         number: int = number_type.read(name.removeprefix(f"{key}."))
     except ValueError:
         raise ValueError(f"allowed below {key} is {number_type.allowed}") from None
-    return number, None if value is None else target_type.read_explained(value)
+    if value is None:
+        return number, None
+    target: Target = target_type.read_explained(value)
+    form = target.form if isinstance(target, SettingTarget) else "absolute"
+    if key == "midi.nrpn" and form != "absolute":
+        raise ValueError(f"{form}: an NRPN always has 14 bits; write the setting and its range alone")
+    if form == "14-bit" and number >= FIRST_FINE_CONTROLLER:
+        raise ValueError("14-bit: such a controller is one from 0 to 31, and its second half is the one 32 higher")
+    return number, target
 
 
 def read_learn_target(value: object) -> Target:
@@ -107,10 +121,7 @@ def _read_target(value: object) -> Target:
         match = _SETTING_TARGET.fullmatch(words)
         if match is None:
             raise ValueError
-        key, low, high = match.groups()
-        target = SettingTarget(key) if low is None else SettingTarget(key, float(low), float(high))
-        controller_range_of(target)  # refuses what cannot be turned
-        return target
+        return _setting_target(*match.groups())
     action = ACTIONS.get(name)
     if action is None or action.argument == ("none" if colon else "required"):
         raise ValueError
@@ -119,6 +130,17 @@ def _read_target(value: object) -> Target:
     if colon and not _NAME.fullmatch(argument):
         raise ValueError
     return ActionTarget(name, argument)
+
+
+def _setting_target(key: str, low: str | None, high: str | None, words: str | None) -> SettingTarget:
+    target = SettingTarget(key) if low is None or high is None else SettingTarget(key, float(low), float(high))
+    controller_range_of(target)  # refuses what cannot be turned
+    if words is None:
+        return target
+    form = _WRITTEN_FORMS.get(" ".join(words.split()))
+    if form is None:
+        raise ValueError(f"after the setting and its range may come {', '.join(_WRITTEN_FORMS)}")
+    return replace(target, form=form)
 
 
 def _read_note_target(value: object) -> ActionTarget:
@@ -137,7 +159,7 @@ def _read_program_target(value: object) -> ActionTarget:
 
 _ACTIONS_ALLOWED = f"one of {action_list()}"
 CONTROLLER_TARGET = SettingType(
-    "a setting that changes while sideman plays, such as play.temperature or play.density 0.2-2, "
+    "a setting that changes while sideman plays, such as play.temperature or play.density 0.2-2 or play.gate relative, "
     f"or {_ACTIONS_ALLOWED}",
     _read_target,
 )
@@ -145,6 +167,7 @@ CONTROLLER_TARGET = SettingType(
 
 _ENTRY_TYPES = {
     "midi.cc": (_index_type(0, 127, "controller"), CONTROLLER_TARGET),
+    "midi.nrpn": (_index_type(0, 16383, "parameter"), CONTROLLER_TARGET),
     "midi.notes": (
         SettingType("a pitch from 0 to 127 or from C-1 to G9", _read_pitch),
         SettingType(_ACTIONS_ALLOWED, _read_note_target),

@@ -15,11 +15,11 @@ from msgspec import Struct
 from sideman.core.chart.chart import ChartError
 from sideman.core.chart.text import parse_changes
 from sideman.core.errors import ConfigError
-from sideman.core.settings.bindings import bindings_key_of, read_binding
+from sideman.core.settings.bindings import FIRST_FINE_CONTROLLER, bindings_key_of, read_binding
 from sideman.core.settings.schema import GROUPS, KEYS, Settings, closest_key, value_of, with_values
 from sideman.core.settings.types import quoted, quoted_name
 from sideman.core.settings.voices import VOICES
-from sideman.core.targets import Bindings
+from sideman.core.targets import Bindings, SettingTarget
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 
 MAX_PROBLEMS = 50
@@ -52,7 +52,7 @@ def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = 
         entries, layer_problems = read_layer(layer)
         found += layer_problems
         settings = with_entries(settings, entries)
-        written |= {name: given for name, given in layer.items() if name in entries}
+        written |= {name: given for name, given in layer.items() if name in entries or bindings_key_of(name)}
     found += _problems_between(settings, written)
     if len(found) > MAX_PROBLEMS:
         found[MAX_PROBLEMS:] = [f"… and {len(found) - MAX_PROBLEMS} problems more"]
@@ -135,6 +135,14 @@ def _problems_between(settings: Settings, written: SettingsLayer) -> list[str]:
         where = written["midi.input"].source
         reason = f"the clock of tempo.source: {clock} comes in there; name a port, or auto"
         problems.append(f"{where}: midi.input: none: {reason}")
+    for number, target in settings.midi.cc:
+        first = number - FIRST_FINE_CONTROLLER
+        pair = dict(settings.midi.cc).get(first)
+        if isinstance(pair, SettingTarget) and pair.form == "14-bit":
+            names = [name for name in written if bindings_key_of(name) == "midi.cc"]
+            source = next(written[name].source for name in names if int(name.rpartition(".")[2]) == number)
+            place = f"{source}: midi.cc.{number}: {target.text}"
+            problems.append(f"{place}: it is the second half of midi.cc.{first}: {pair.text}; choose another")
     for keys, reason in _DISTINCT_CHANNELS.items():
         channel, other = (value_of(settings, key) for key in keys)
         idle = any(row.channel_key in keys and not row.plays(settings.play) for row in VOICES.values())

@@ -140,7 +140,25 @@ class MidiSettings(Struct, frozen=True):
         ),
         "What your knobs, faders and pedals do, for instance {1: play.temperature, 20: play.density 0.2-2, 64: mode}. "
         "A controller turns a setting, through its whole range or the range after it, or performs an action when you "
-        f"press it: {action_list()}. The MIDI channel does not matter.",
+        f"press it: {action_list()}. An endless knob is written {{20: play.density relative}}, a fader with 14 bits "
+        "{7: play.velocity 14-bit}. The MIDI channel does not matter.",
+    )
+    nrpn: Bindings = _setting(
+        NO_BINDINGS,
+        bindings_type("NRPN parameters from 0 to 16383, each with a setting or an action as in midi.cc"),
+        "The same for knobs and faders that send NRPN, by the number of the parameter, for instance {1034: play.gate}.",
+    )
+    feedback: bool = _setting(
+        False,
+        boolean_type(),
+        "Send the value of each bound setting back to its controller, on midi.channel of the output: at the start, and "
+        "whenever something else changes it. For LED rings and motor faders, which follow what they are sent.",
+    )
+    ghost: int = _setting(
+        1,
+        integer_type(1, 127),
+        "The softest note that counts as yours, as a MIDI velocity: sideman does not hear your ghost notes below it. 1 "
+        "hears every note.",
     )
     notes: Bindings = _setting(
         NO_BINDINGS,
@@ -477,7 +495,7 @@ BINDING_KEYS = tuple(name for name, key in KEYS.items() if isinstance(key.defaul
 CHART_KEYS = frozenset({"chart.changes", "chart.file", "chart.transpose"})
 """The keys that lead to another chart."""
 
-LIVE_KEYS = frozenset({"tempo.bpm", "midi.transpose", "log.level", *CHART_KEYS, *BINDING_KEYS})
+LIVE_KEYS = frozenset({"tempo.bpm", "midi.transpose", "midi.ghost", "log.level", *CHART_KEYS, *BINDING_KEYS})
 """The keys that can be changed while sideman plays, besides all keys of `play`."""
 
 

@@ -7,14 +7,18 @@ import msgspec
 
 from sideman.core.settings.schema import KEYS, write_value
 from sideman.core.settings.types import PitchRange, quoted
-from sideman.core.targets import Bindings
+from sideman.core.targets import Bindings, SettingTarget
 
 
 def setting_to_json(name: str, value: object) -> object:
     """`value` as people write it for the key `name`, but bindings as a tagged array and pitches as numbers."""
     match value:
         case Bindings():
-            return msgspec.json.decode(msgspec.json.encode(value))
+            written = msgspec.json.decode(msgspec.json.encode(value))
+            for _, target in written[1]:
+                if target[-1] == SettingTarget.__struct_defaults__[-1]:  # so most bindings look as they always did
+                    target.pop()
+            return written
         case PitchRange(low, high):
             return f"{low}-{high}"
         case _:
