@@ -30,8 +30,7 @@ from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine, EngineMemory
 from sideman.core.errors import SidemanError
-from sideman.core.events import PortChanged, ReleaseChannel, SetPortPeriod, encode
-from sideman.core.ledger import release_channel
+from sideman.core.events import PortChanged, ReleaseChannel, SetPortPeriod
 from sideman.core.settings.presets import settings_difference
 from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.settings.voices import voice_channels
@@ -62,6 +61,8 @@ if TYPE_CHECKING:
 
 START_LEAD_S = 0.1
 """From the moment the engine is made to the first beat."""
+RELEASE_AGAIN_S = 0.1
+"""From the first to the second release of what a killed daemon has left; usually before the first beat."""
 CLOSE_TIMEOUT_S = 5.0
 THREAD_SWITCH_S = 1e-5
 """For how long at most a busy thread keeps the player from the interpreter."""
@@ -103,9 +104,7 @@ class Service:
                     self._link_session.open()
                     at_end.callback(self._link_session.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
-                for channel in self._mark_playing(ports):  # and again when the player starts: JACK may lose a round
-                    for event in release_channel(channel):
-                        ports.send(encode(event))
+                self._mark_playing(ports)
                 performance, memory = self._resume(performance) if resumes else (performance, None)
                 start_recorder = prepare_recorder(performance)
                 prepare_interpreter()
@@ -150,20 +149,22 @@ class Service:
         if self._clock_source is not None:
             self._inbox.put(SetPortPeriod(ports.input_period_s))
 
-    def _mark_playing(self, ports: MidiPorts) -> list[int]:
-        """Leave a mark in case we are killed. Let the player release the notes that a killed daemon has left here.
+    def _mark_playing(self, ports: MidiPorts) -> None:
+        """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port.
 
-        Returns the channels of these notes.
+        They are released at once and a moment later: JACK may lose the first rounds of a new connection.
         """
         if not ports.has_output:
-            return []
+            return
         channels = self._crash_marker.mark_playing(ports.output_name, voice_channels(self._settings.midi))
         if channels:
             numbers = ", ".join(map(str, channels))
             _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, ports.output_name)
         for channel in channels:
             self._inbox.put(ReleaseChannel(channel))
-        return channels
+            again = threading.Timer(RELEASE_AGAIN_S, self._inbox.put, [ReleaseChannel(channel)])
+            again.daemon = True
+            again.start()
 
     @property
     def _clocks(self) -> ClockConfig:
