@@ -110,7 +110,7 @@ def test_a_broken_state_is_as_good_as_none_and_is_kept(content: bytes) -> None:
 
 
 def test_the_log_says_which_file_was_set_aside_and_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Guards against: a solo that begins anew, and no hint at the reason."""
+    """Guards against: a solo that begins again, and no hint at the reason."""
     path = tmp_path / "state-sideman.json"
     path.write_text('{"version": 99, "weights": "w"}')
     memory.load_state(path)
@@ -121,7 +121,7 @@ def test_the_log_says_which_file_was_set_aside_and_why(tmp_path: Path, caplog: p
 
 
 def test_a_client_without_a_file_of_its_own_reads_the_old_one(tmp_path: Path) -> None:
-    """Guards against: an update after which the solo begins anew."""
+    """Guards against: an update after which the solo begins again."""
     own, old = tmp_path / "state-two.json", tmp_path / "state.json"
     assert memory.find_state(own) is None
     old.write_text('{"version": 1, "weights": "old"}')

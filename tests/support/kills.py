@@ -75,7 +75,7 @@ class Listener:
         return [(second, bytes_[1]) for second, bytes_ in self.heard[start:] if bytes_[0] & 0xF0 == 0x90 and bytes_[2]]
 
     def until(self, count: int, start: int) -> None:
-        """Wait until so many note-ons have come since the message number `start`."""
+        """Wait until this number of note-ons has come since the message number `start`."""
         with self._grown:
             assert self._grown.wait_for(lambda: len(self.onsets(start)) >= count, TIMEOUT_S), "no note comes"
 

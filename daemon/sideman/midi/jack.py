@@ -140,7 +140,7 @@ class JackServer:
         return int(self._library.jack_last_frame_time(self._client))
 
     def has_passed(self, periods: int, since: int) -> bool:
-        """Whether the server has begun so many periods since its frame counter was `since`."""
+        """Whether the server has begun this number of periods since its frame counter was `since`."""
         return (self.frames - since) % 2**32 >= periods * self.period_frames
 
     def until_next_period_s(self) -> float:

@@ -41,7 +41,7 @@ _PROOF_MESSAGES, _MOST_UNPROVED_MESSAGES = 800, 1400
 
 The proof may be as old as the server's last period, so twice as many may wait in the buffer.
 """
-_SERVED_PERIODS = 2  # after so many periods our buffer was empty
+_SERVED_PERIODS = 2  # after these our buffer was empty
 _READ_AFTER_S = 0.00015  # after a period begins: its clients have run by then
 _MIN_READ_PAUSE_S, _MAX_READ_PAUSE_S = 0.0005, 0.05
 _CLOSE_STEP_S = 0.01  # libjack crashes if a client closes while it is notified that another one has closed

@@ -165,7 +165,7 @@ def _is_same_music(memory: EngineMemory, rehearsal: Engine, chart: Chart) -> boo
 
 
 def _play_silently(engine: Engine, place: float) -> None:
-    """Let `engine` play what comes before beat `place`, for nobody: what the bar would have been without the break."""
+    """Let `engine` play what comes before beat `place`, unheard: what the bar would have been without the break."""
     for _ in range(_MAX_STEPS):
         due = engine.deadline()
         if due is None or reached_beat(engine.timeline.beat_at(due)) >= place:
