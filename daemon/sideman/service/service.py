@@ -75,6 +75,7 @@ class Service:
         self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if needs_link else None
         request_tempo = [link.request_tempo] if link is not None else []
         self._clock_source = make_clock_source(settings, chart, wake, *request_tempo)
+        self._port_period_s: float | None = None  # as it was passed to the clock source
         self._stop_signals = 0
         self._failure: BaseException | None = None
         self._state_file = state_folder() / "state.json"
@@ -131,8 +132,11 @@ class Service:
             timeout.cancel()
 
     def _update_port_period(self, ports: MidiPorts) -> None:
-        if self._clock_source is not None:
-            self._inbox.put(SetPortPeriod(ports.input_period_s))
+        """Pass on the period of the clock's port if it has changed: a JACK server can change it while it runs."""
+        period_s = ports.input_period_s
+        if self._clock_source is not None and period_s != self._port_period_s:
+            self._port_period_s = period_s
+            self._inbox.put(SetPortPeriod(period_s))
 
     def _mark_playing(self, ports: MidiPorts) -> None:
         """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port."""
@@ -190,8 +194,17 @@ class Service:
             finally:
                 self._wakeup.wake()
 
+        has_rounds = CLOCK_SOURCES[self._settings.tempo.source].needs_midi_input
         loop = MainLoop(
-            self._wakeup, player, ports, hub, self._clock_source, self._sound, self._handle_signal, self._port_changed
+            self._wakeup,
+            player,
+            ports,
+            hub,
+            self._clock_source,
+            self._sound,
+            self._handle_signal,
+            self._port_changed,
+            self._update_port_period if has_rounds else None,
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +32,7 @@ from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman.midi.decoder import MidiDecoder
 from sideman.playing.assembly import resumed_engine, state_of
-from support.clocks import Seconds, going, jittered, steady
+from support.clocks import Seconds, going, in_rounds, jittered, steady
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock, tempo_change
 
 Arrivals = list[tuple[float, MidiEvent]]
@@ -52,6 +53,17 @@ def following(
     follower = MidiClockFollower(120.0, wait_start=wait_start, on_change=lambda: texts.append(follower.status_text))
     engine = performance(**{**DENSE, **keys}).make_engine(0.0, beats=beats, clocks=ClockConfig(follower, sends))
     return engine, follower, texts
+
+
+def reported(arrivals: Seconds, period: float = 0.0) -> list[str]:
+    """What is reported while a clock is followed from its start, with a port whose rounds take `period`."""
+    texts: list[str] = []
+    follower = MidiClockFollower(120.0, on_change=lambda: texts.append(follower.status_text))
+    follower.set_port_period(period)
+    follower.receive(ClockStart(), float(arrivals[0]) - 0.001)
+    for second in arrivals.tolist():
+        follower.receive(ClockTick(), second)
+    return texts
 
 
 def band(true: Seconds, seed: int = 1) -> Arrivals:
@@ -234,6 +246,79 @@ def test_a_doubled_clock_is_reported() -> None:
     engine, _, texts = following()
     play_on_fake_clock(engine, float(once[-1]), band(once)[:-1])
     assert texts[-1] == "following 120.0 bpm"
+
+
+@pytest.mark.parametrize("period", [64 / 48000, 256 / 48000, 1024 / 48000])
+@pytest.mark.parametrize("bpm", [60.0, 97.3, 117.1875, 120.0, 180.0])
+def test_a_steady_clock_is_reported_once(bpm: float, period: float) -> None:
+    """Guards against: a log that shows another tempo twice a second although the tempo never changes."""
+    true = steady(120, bpm)
+    late = np.random.default_rng(1).exponential(0.0005, len(true))
+    texts = reported(np.maximum.accumulate(in_rounds(true, period) + late), period)
+    assert texts[0] == "following the clock"
+    assert len(texts) == 2
+    assert float(texts[1].split()[1]) == pytest.approx(bpm, rel=0.01)
+
+
+@pytest.mark.parametrize("period", [0.0, 64 / 48000, 256 / 48000, 1024 / 48000])
+@pytest.mark.parametrize("then", [121.5, 132.0, 180.0, 60.0])
+def test_a_changed_tempo_is_reported_once(then: float, period: float) -> None:
+    """Guards against: a change of the tempo that the log conceals, or shows in many steps that were never played."""
+    true = going((120, 120, 16), (then, then, 32))
+    _, first, second = reported(in_rounds(true, period) if period else true, period)
+    assert float(first.split()[1]) == pytest.approx(120, rel=0.01)
+    assert float(second.split()[1]) == pytest.approx(then, rel=0.01)
+
+
+@pytest.mark.parametrize("period", [0.0, 64 / 48000, 1024 / 48000])
+def test_an_accelerando_is_reported_every_few_beats(period: float) -> None:
+    """Guards against: a line in the log for each beat of an accelerando, or none."""
+    true = going((90, 90, 16), (90, 150, 32), (150, 150, 16))
+    bpms = [float(text.split()[1]) for text in reported(in_rounds(true, period) if period else true, period)[1:]]
+    assert 6 <= len(bpms) <= 12
+    assert bpms == sorted(bpms)
+    assert bpms[-1] == pytest.approx(150, rel=0.01)
+
+
+@settings(max_examples=25)
+@given(
+    st.sampled_from(
+        [
+            lambda random: random.exponential(0.0208, 4000),
+            lambda random: random.choice([0.0, 0.001, 0.02, 0.05, 0.1], 4000),
+            lambda random: np.full(20_000, 60 / (24 * 5000.0)),
+        ]
+    ),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_storm_is_reported_once(gaps: Callable[[np.random.Generator], Seconds], seed: int) -> None:
+    """Guards against: a broken machine that fills the log, or gives an impossible tempo."""
+    texts = reported(10 + np.cumsum(gaps(np.random.default_rng(seed))))
+    assert len(texts) <= 3
+    assert all("unsteady" in text or "connected twice" in text for text in texts[-1:])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0, 0.05) | st.just(0.0), min_size=50, max_size=300), st.sampled_from([0.0, 1024 / 48000]))
+def test_each_message_costs_a_bounded_amount_of_work(gaps: list[float], period: float) -> None:
+    """Guards against: a clock of thousands of beats a minute that keeps the player from its notes."""
+    follower = MidiClockFollower(120.0)
+    follower.set_port_period(period)
+    steps: list[int] = []
+    second = 0.0
+
+    def count(_frame: object, _event: str, _argument: object) -> None:
+        steps[-1] += 1
+
+    for gap in gaps * 4:
+        second += gap
+        steps.append(0)
+        sys.setprofile(count)
+        try:
+            follower.receive(ClockTick(), second)
+        finally:
+            sys.setprofile(None)
+    assert max(steps) < 25_000
 
 
 def test_the_period_of_the_port_reaches_the_clock() -> None:
