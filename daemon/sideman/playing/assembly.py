@@ -83,7 +83,7 @@ def make_clock_source(
 ) -> ClockSource | None:
     """Return the clock source that `tempo.source` names; None for our own tempo. See `ClockSourceOptions`."""
     tempo, bar_beats = settings.tempo, float(chart.meter.quarters)
-    options = ClockSourceOptions(tempo.bpm, tempo.wait_start, bar_beats, on_change, request_tempo)
+    options = ClockSourceOptions(tempo.bpm, tempo.wait_start, bar_beats, on_change, request_tempo, tempo.position)
     return CLOCK_SOURCES[tempo.source].make(options)
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 from sideman.core.events import ClockInput
 from sideman.core.timing.ableton_link import LinkFollower
 from sideman.core.timing.midi_clock import MidiClockFollower
+from sideman.core.timing.song_position import PositionUnit
 from sideman.core.timing.tempo import Tempo
 
 
@@ -77,6 +78,7 @@ class ClockSourceOptions(Struct, frozen=True):
     bar_beats: float
     on_change: Callable[[], None] = lambda: None
     request_tempo: Callable[[float], None] = lambda _bpm: None
+    position: PositionUnit = "sixteenths"
 
 
 class ClockSourceRow(Struct, frozen=True):
@@ -100,7 +102,9 @@ CLOCK_SOURCES: Mapping[ClockSourceName, ClockSourceRow] = {
     "internal": ClockSourceRow("keeps the tempo of tempo.bpm", lambda _options: None),
     "midi-clock": ClockSourceRow(
         "follows the MIDI clock that comes in at midi.input",
-        lambda options: MidiClockFollower(options.bpm, wait_start=options.wait_start, on_change=options.on_change),
+        lambda options: MidiClockFollower(
+            options.bpm, wait_start=options.wait_start, position=options.position, on_change=options.on_change
+        ),
         accepts_tempo=False,
         needs_midi_input=True,
     ),

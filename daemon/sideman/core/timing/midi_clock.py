@@ -24,8 +24,9 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from sideman.core.events import ClockContinue, ClockInput, ClockStart, ClockStop, ClockTick, SongPosition
-from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, CLOCK_TICKS_PER_SIXTEENTH, SHORTEST_PERIOD_S, ClockPLL
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, SHORTEST_PERIOD_S, ClockPLL
 from sideman.core.timing.shown_tempo import CALM_BEATS, ShownTempo
+from sideman.core.timing.song_position import PositionReader, PositionUnit
 from sideman.core.timing.tempo import Tempo
 
 _LOST_TICKS = 3 * CLOCK_TICKS_PER_BEAT // 2
@@ -44,9 +45,19 @@ class _MeasuredBeat(Struct):
 
 
 class MidiClockFollower:
-    """Follows a clock, expected at `bpm`; `on_change` is called when `status_text` has changed."""
+    """Follows a clock, expected at `bpm`, whose song positions count `position`.
 
-    def __init__(self, bpm: float, *, wait_start: bool = True, on_change: Callable[[], None] = lambda: None) -> None:
+    `on_change` is called when `status_text` has changed.
+    """
+
+    def __init__(
+        self,
+        bpm: float,
+        *,
+        wait_start: bool = True,
+        position: PositionUnit = "sixteenths",
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self.rolling = False
         self.relocated = False
         self.tick = 0
@@ -54,6 +65,7 @@ class MidiClockFollower:
         self._wait_start = wait_start
         self._on_change = on_change
         self._pll = ClockPLL(bpm)
+        self._positions = PositionReader(position)
         self._alive = False
         self._stopped = False
         self._armed = False  # the music rolls from the next tick on
@@ -73,6 +85,11 @@ class MidiClockFollower:
     @property
     def status_text(self) -> str:
         """What the clock does, in words for the log."""
+        hint = self._positions.hint
+        return f"{self._state_text}; {hint}" if hint else self._state_text
+
+    @property
+    def _state_text(self) -> str:
         shown = self._shown
         tempo = f"an unsteady clock, about {shown.bpm:.0f} bpm" if shown.unsteady else f"{shown.bpm:.1f} bpm"
         if self.rolling:
@@ -97,8 +114,8 @@ class MidiClockFollower:
             case ClockStart():
                 self._locate(0)
                 self._arm(second)
-            case SongPosition(sixteenths):
-                self._locate(sixteenths * CLOCK_TICKS_PER_SIXTEENTH)
+            case SongPosition(position):
+                self._locate(self._positions.read(position, self.tick + 1 if self.rolling else self._resume_tick))
                 if not self._stopped:
                     self._arm(second)
             case ClockContinue() if not self.rolling:
