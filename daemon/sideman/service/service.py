@@ -35,6 +35,7 @@ from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.exit_status import INTERRUPTED
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
+from sideman.midi.jack_transport import JackTransport, find_libjack
 from sideman.midi.ports import OUTPUT, MidiPorts, PortChanged, PortRequest
 from sideman.playing.assembly import Performance, load_performance, make_clock_source, resumed_engine, state_of
 from sideman.playing.inbox import Inbox
@@ -73,8 +74,14 @@ class Service:
         tempo, bar, wake = settings.tempo, float(chart.meter.quarters), self._wakeup.wake
         needs_link = CLOCK_SOURCES[tempo.source].needs_link
         self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if needs_link else None
-        request_tempo = [link.request_tempo] if link is not None else []
-        self._clock_source = make_clock_source(settings, chart, wake, *request_tempo)
+        self._jack_transport = jack = self._make_jack_transport()
+        self._clock_source = make_clock_source(
+            settings,
+            chart,
+            wake,
+            link.request_tempo if link is not None else lambda _bpm: None,
+            jack.request_rolling if jack is not None and tempo.jack_control else lambda _rolling: None,
+        )
         self._port_period_s: float | None = None  # as it was passed to the clock source
         self._stop_signals = 0
         self._failure: BaseException | None = None
@@ -90,6 +97,9 @@ class Service:
                 if self._link_session is not None:
                     self._link_session.open()
                     at_end.callback(self._link_session.close)
+                if self._jack_transport is not None:
+                    self._jack_transport.open()
+                    at_end.callback(self._jack_transport.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
                 saved = load_state(self._state_file) if resumes else None
                 self._mark_playing(ports)
@@ -110,6 +120,11 @@ class Service:
         return 0
 
     # -- starting
+
+    def _make_jack_transport(self) -> JackTransport | None:
+        if not CLOCK_SOURCES[self._settings.tempo.source].needs_jack:
+            return None
+        return JackTransport(find_libjack(), f"{self._settings.midi.client}-transport", self._inbox.put)
 
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:

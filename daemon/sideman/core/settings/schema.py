@@ -350,6 +350,12 @@ class TempoSettings(Struct, frozen=True):
         "With clock_out: send the ticks of the clock also while the music stands still, for synths whose arpeggios and "
         "delays need a tempo all the time.",
     )
+    jack_control: bool = _setting(
+        False,
+        boolean_type(),
+        "With source jack-transport: when sideman is started or stopped, start or stop the transport of JACK, and with "
+        "it all programs that follow it.",
+    )
     position: PositionUnit = _setting(
         "sixteenths",
         choice_type(*get_args(PositionUnit)),

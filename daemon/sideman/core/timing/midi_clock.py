@@ -149,6 +149,9 @@ class MidiClockFollower:
     def request_tempo(self, bpm: float) -> None:
         """See `ClockSource`. The sender of a MIDI clock cannot be asked."""
 
+    def request_rolling(self, rolling: bool) -> None:
+        """See `ClockSource`. The sender of a MIDI clock cannot be asked."""
+
     def _receive_tick(self, second: float) -> None:
         if self._armed:
             self._pll.restart_phase(second)
