@@ -33,6 +33,7 @@ WRITTEN = {
     "ClockStop": "",
     "SongPosition": "sixteenths",
     "LinkState": "bpm beat playing peers",
+    "JackPosition": "rolling transport_s bpm beat",
     "Panic": "",
     "Hush": "channel",
     "SetMode": "mode now",
@@ -46,11 +47,12 @@ WRITTEN = {
     "Ended": "second beat",
     "Sent": "second beat event",
     "Heard": "beat note",
+    "PortChanged": "key is_open text",
     "Knob": "key low high",
     "Action": "name argument",
     "Table": "entries",
 }
-"""The names and the order of the fields in the journals of 22 November 2026."""
+"""The names and the order of the fields in the journals of 22 November 2026, and of what came later."""
 
 
 def test_the_written_names_and_fields_never_change() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sideman.core.chart.timeline import ChartTimeline
-from sideman.core.events import ClockContinue, ClockMessage, ClockStart, ClockStop, ClockTick, LinkState, SongPosition
+from sideman.core.events import ClockContinue, ClockInput, ClockStart, ClockStop, ClockTick, SongPosition
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
 from sideman.core.timeline import PlaySpan, Timeline
@@ -28,7 +28,7 @@ class FakeSource:
         self.tick = 0
         self.status_text = ""
 
-    def receive(self, item: ClockMessage | LinkState, second: float) -> None:
+    def receive(self, item: ClockInput, second: float) -> None:
         """Start, stop or jump."""
         match item:
             case ClockStart() | ClockContinue():
@@ -50,6 +50,9 @@ class FakeSource:
         self.rolling = False
 
     def request_tempo(self, bpm: float) -> None:
+        """Not needed here."""
+
+    def request_rolling(self, rolling: bool) -> None:
         """Not needed here."""
 
     def set_port_period(self, period_s: float) -> None:
@@ -117,7 +120,7 @@ messages = st.sampled_from([ClockTick(), ClockStart(), ClockContinue(), ClockSto
 
 
 @given(st.lists(st.one_of(messages, st.sampled_from(["start", "stop"])), max_size=30))
-def test_it_never_rolls_without_the_clock(items: list[ClockMessage | str]) -> None:
+def test_it_never_rolls_without_the_clock(items: list[ClockInput | str]) -> None:
     """Guards against music that goes on while the clock that it follows stands still."""
     source = make_clock_source(settings(tempo__source="midi-clock"), performance().chart)
     assert source is not None

@@ -273,7 +273,7 @@ def test_the_state_is_not_written_just_before_a_note(monkeypatch: pytest.MonkeyP
     clock = FakeClock()
     player = Player(played, RecordingOutput(clock), clock, lambda _: None)
     nothing: Any = None
-    loop = MainLoop(nothing, player, nothing, nothing, None, None, nothing, nothing, steps.append)
+    loop = MainLoop(nothing, player, nothing, nothing, None, None, nothing, nothing, steps.append, None)
     loop._keep_state()
     assert steps == []
     player.sends_at, player.remembered = 12.5, Remembered(played.memory(), played.settings)

@@ -55,3 +55,31 @@ def errors(
         elif number not in lost:
             last += pll.receive_tick(second)
     return found
+
+
+def in_rounds(seconds: Seconds, period: float, since: float = 0.0) -> Seconds:
+    """When a port delivers what comes at `seconds`, in rounds of `period` that are counted from `since`."""
+    delivered: Seconds = since + np.ceil((seconds - since) / period) * period
+    return delivered
+
+
+def in_changed_rounds(seconds: Seconds, old: float, new: float, change: float) -> Seconds:
+    """The same for a port whose rounds change at `change`; what waits then comes at the end of the next."""
+    before = np.where(in_rounds(seconds, old) > change, change + new, in_rounds(seconds, old))
+    delivered: Seconds = np.maximum.accumulate(np.where(seconds < change, before, in_rounds(seconds, new, change)))
+    return delivered
+
+
+def hidden_by_rounds(true: Seconds, arrivals: Seconds, period: float, tolerance: float) -> float:
+    """How far from the last of `true` a line can be that explains all but the last twelve `arrivals`.
+
+    The last ticks do not count: a tick that is late by itself says nothing until there is another.
+    """
+    numbers = np.arange(1 - len(true), 1)[:-12]
+    most = 0.0
+    for tick in (true[1] - true[0]) * np.linspace(0.8, 1.2, 801):
+        seconds = arrivals[:-12] - numbers * tick
+        earliest, latest = seconds.max() - period - tolerance, seconds.min() + tolerance
+        if earliest <= latest:
+            most = max(most, abs(latest - true[-1]), abs(earliest - true[-1]))
+    return most

@@ -156,7 +156,7 @@ class Engine:
         """
         input_due = min(self.transport.lost_at, self.listening.chord_detector.settle_at, self._mapping.next_due)
         if not self.transport.rolling:
-            return input_due
+            return min(input_due, self._free_tick_at)
         beat = min(self._next_step()[0], self._soloist.next_beat())
         if beat == math.inf:
             return None if self.transport.clock is None else input_due
@@ -166,6 +166,7 @@ class Engine:
         """Return what to send before anything is played. Bars that are counted in delay the first beat."""
         if self.transport.clock is None:
             self._start_tempo(self.tempo.second)
+        self._run_clock_free(second)
         self._update_state(self.timeline.beat_at(second))
         return self._sent(self._setup(second), second)
 
@@ -356,8 +357,11 @@ class Engine:
         """Do what a transition of the transport asks for."""
         sent = self._stand_still(self.transport.furthest_beat(second)) if transition.silences else []
         clock, rejoins = self.transport.clock, transition.then == "rejoin"
+        if transition.silences:
+            self._run_clock_free(second)
         if transition.then == "restart":
             self._restart(second)
+            self._run_clock_free(second)
         elif clock is not None and self.transport.rolling:
             if rejoins or (transition.then == "join" and clock.relocated):
                 clock.relocated = False
@@ -368,6 +372,11 @@ class Engine:
             elif self._clock_out is not None and transition.then == "join":
                 sent += self._clock_out.join(clock.tick, clock.tempo.beat)
         return sent
+
+    def _run_clock_free(self, second: float) -> None:
+        """Our clock has no position now; with `tempo.clock_when_stopped` its ticks go on."""
+        if self._clock_out is not None:
+            self._clock_out.run_free(second)
 
     def _stand_still(self, reached: float) -> list[MidiEvent]:
         """The music stops at the beat `reached`: release everything; a scheduled mode starts here."""
@@ -427,6 +436,7 @@ class Engine:
             for event in self._move_transport(self.transport.lose_clock(), lost_at):
                 yield DueItem(reached, lost_at, event)
         if not self.transport.rolling:
+            yield from self._play_free_ticks(second)
             return
         self.transport.note_played_to(second)
         reached = reached_beat(self.timeline.beat_at(second))
@@ -437,6 +447,17 @@ class Engine:
             if beat > reached:
                 return
             yield from step(beat, second)
+
+    @property
+    def _free_tick_at(self) -> float:
+        """The second of the next tick that our clock sends while the music stands still; infinite without one."""
+        beat = math.inf if self._clock_out is None else self._clock_out.free_beat
+        return math.inf if beat == math.inf else self.timeline.second_at(beat)
+
+    def _play_free_ticks(self, second: float) -> Iterator[DueItem]:
+        while self._clock_out is not None and (due := self._free_tick_at) <= second:
+            for tick in self._clock_out.play_free(second):
+                yield DueItem(self.transport.stopped_beat, due, tick)
 
     def _next_step(self) -> tuple[float, _Step]:
         """Return the beat of what comes next, and its step; of equals the first in the order of the module's text."""

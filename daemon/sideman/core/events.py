@@ -130,7 +130,20 @@ class LinkState(Message, frozen=True, tag="LinkState"):
     peers: int
 
 
-ClockInput = ClockMessage | LinkState
+class JackPosition(Message, frozen=True, tag="JackPosition"):
+    """Where the transport of JACK is at the second at which it is received: at `transport_s` from its frame 0.
+
+    With a timebase master, `bpm` is its tempo and `beat` its position in quarter notes from bar 1; without one, `bpm`
+    is 0.
+    """
+
+    rolling: bool
+    transport_s: Second
+    bpm: Real
+    beat: Beat
+
+
+ClockInput = ClockMessage | LinkState | JackPosition
 """What the clocks that are followed send."""
 
 
@@ -174,7 +187,7 @@ class SetPortPeriod(Message, frozen=True, tag="ClockRounds"):
     period_s: Second
 
 
-PlainCommand = ActionCommand | ReleaseChannel | SetMode | LearnBinding | LinkState | SetPortPeriod
+PlainCommand = ActionCommand | ReleaseChannel | SetMode | LearnBinding | LinkState | JackPosition | SetPortPeriod
 """The commands that a journal holds field by field."""
 Command = PlainCommand | SetChart | ChangeSettings
 

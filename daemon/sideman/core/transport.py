@@ -94,6 +94,8 @@ class Transport:
 
     def command(self, trigger: Literal["start", "stop"]) -> Transition:
         """Take the transition of a command; the state has changed when this returns."""
+        if self.clock is not None:
+            self.clock.request_rolling(trigger == "start")
         if self.clock is not None and trigger == "start" and self.state == "stopped" and not self.clock.rolling:
             self.state = "waiting"
             return Transition("waiting")

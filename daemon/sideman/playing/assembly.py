@@ -88,10 +88,13 @@ def make_clock_source(
     chart: Chart,
     on_change: Callable[[], None] = lambda: None,
     request_tempo: Callable[[float], None] = lambda _bpm: None,
+    request_rolling: Callable[[bool], None] = lambda _rolling: None,
 ) -> ClockSource | None:
     """Return the clock source that `tempo.source` names; None for our own tempo. See `ClockSourceOptions`."""
     tempo, bar_beats = settings.tempo, float(chart.meter.quarters)
-    options = ClockSourceOptions(tempo.bpm, tempo.wait_start, bar_beats, on_change, request_tempo)
+    options = ClockSourceOptions(
+        tempo.bpm, tempo.wait_start, bar_beats, on_change, request_tempo, tempo.position, request_rolling
+    )
     return CLOCK_SOURCES[tempo.source].make(options)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import math
 import selectors
 import sys
 import time
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from sideman.sound.live import LiveSynth  # loaded only with --sound
 
 POLL_INTERVAL_S = 0.4  # a device that was away for a moment is heard again within a second
+PORT_PERIOD_INTERVAL_S = 0.1
+"""How often the period of the input's port is read while a MIDI clock is followed: far less than `RECOUNT_S` apart."""
 CLOCK_REPORT_INTERVAL_S = 0.2
 HANG_TIMEOUT_S = 10.0
 QUIET_BEFORE_NOTE_S, SEND_TIME_S = 0.003, 0.0005
@@ -48,10 +51,12 @@ class MainLoop(Struct, dict=True):
     handle_signal: Callable[[int], None]
     handle_port_change: Callable[[PortChanged, MidiPorts], None]
     keep_state: Callable[[Remembered], None]
+    watch_port_period: Callable[[MidiPorts], None] | None
 
     def __post_init__(self) -> None:
         self._notifier = SystemdNotifier()
         self._next_poll_s, self._next_watchdog_s, self._next_guard_s = 0.0, 0.0, 0.0
+        self._next_period_s = math.inf if self.watch_port_period is None else 0.0
         self._wake_count = -1  # of the player, when systemd's watchdog was last fed
         self._reported_clock = self._clock_text
         self._clock_reported_s = 0.0
@@ -85,7 +90,7 @@ class MainLoop(Struct, dict=True):
     def turn(self, selector: selectors.BaseSelector) -> None:
         """Wait until something happens or is due, then do it."""
         now = time.monotonic()
-        next_s = min(self._next_poll_s, self._next_watchdog_s, self.hub.wakes_at(now))
+        next_s = min(self._next_poll_s, self._next_period_s, self._next_watchdog_s, self.hub.wakes_at(now))
         ready = selector.select(max(0.0, next_s - now))
         yield_to_player(self.player.sends_at)
         now = time.monotonic()
@@ -102,6 +107,9 @@ class MainLoop(Struct, dict=True):
                 _log.warning("%s", lost)
             settings = self.player.snapshot.settings
             self.sound.set_programs(settings.midi, settings.play)  # does nothing if they are as before
+        if self.watch_port_period is not None and now >= self._next_period_s:
+            self._next_period_s = now + PORT_PERIOD_INTERVAL_S
+            self.watch_port_period(self.ports)
         if now >= self._next_poll_s or any(key.fileobj is self.ports for key, _ in ready):
             self._next_poll_s = now + POLL_INTERVAL_S
             for change in self.ports.poll():

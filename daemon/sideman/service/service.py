@@ -39,6 +39,7 @@ from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
+from sideman.midi.jack_transport import JackTransport, find_libjack
 from sideman.midi.ports import OUTPUT, MidiPorts, PortRequest
 from sideman.playing.assembly import (
     OtherBundle,
@@ -86,8 +87,15 @@ class Service:
         tempo, bar, wake = settings.tempo, float(chart.meter.quarters), self._wakeup.wake
         needs_link = CLOCK_SOURCES[tempo.source].needs_link
         self._link_session = link = LinkSession(tempo.bpm, bar, self._inbox.put) if needs_link else None
-        request_tempo = [link.request_tempo] if link is not None else []
-        self._clock_source = make_clock_source(settings, chart, wake, *request_tempo)
+        self._jack_transport = jack = self._make_jack_transport()
+        self._clock_source = make_clock_source(
+            settings,
+            chart,
+            wake,
+            link.request_tempo if link is not None else lambda _bpm: None,
+            jack.request_rolling if jack is not None and tempo.jack_control else lambda _rolling: None,
+        )
+        self._port_period_s: float | None = None  # as it was passed to the clock source
         self._stop_signals = 0
         self._failure: BaseException | None = None
         self._last_preset: str | None = None  # that was applied before the restart
@@ -103,6 +111,9 @@ class Service:
                 if self._link_session is not None:
                     self._link_session.open()
                     at_end.callback(self._link_session.close)
+                if self._jack_transport is not None:
+                    self._jack_transport.open()
+                    at_end.callback(self._jack_transport.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
                 self._mark_playing(ports)
                 performance, memory = self._resume(performance) if resumes else (performance, None)
@@ -125,6 +136,11 @@ class Service:
 
     # -- starting
 
+    def _make_jack_transport(self) -> JackTransport | None:
+        if not CLOCK_SOURCES[self._settings.tempo.source].needs_jack:
+            return None
+        return JackTransport(find_libjack(), f"{self._settings.midi.client}-transport", self._inbox.put)
+
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
         midi, follows_clock = self._settings.midi, CLOCK_SOURCES[self._settings.tempo.source].needs_midi_input
@@ -146,8 +162,11 @@ class Service:
             timeout.cancel()
 
     def _update_port_period(self, ports: MidiPorts) -> None:
-        if self._clock_source is not None:
-            self._inbox.put(SetPortPeriod(ports.input_period_s))
+        """Pass on the period of the clock's port if it has changed: a JACK server can change it while it runs."""
+        period_s = ports.input_period_s
+        if self._clock_source is not None and period_s != self._port_period_s:
+            self._port_period_s = period_s
+            self._inbox.put(SetPortPeriod(period_s))
 
     def _mark_playing(self, ports: MidiPorts) -> None:
         """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port.
@@ -254,6 +273,7 @@ class Service:
             finally:
                 self._wakeup.wake()
 
+        has_rounds = CLOCK_SOURCES[self._settings.tempo.source].needs_midi_input
         loop = MainLoop(
             self._wakeup,
             player,
@@ -264,6 +284,7 @@ class Service:
             self._handle_signal,
             self._port_changed,
             lambda remembered: keeper.keep(remembered, hub.api.last_preset),
+            self._update_port_period if has_rounds else None,
         )
         thread = threading.Thread(target=run_player, name="player", daemon=True)
         thread.start()

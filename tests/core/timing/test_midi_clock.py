@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import mido
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sideman.core.actions import Start, Stop
 from sideman.core.engine import DueItem, Engine, play_through
 from sideman.core.events import (
     BarPlayed,
@@ -31,7 +33,7 @@ from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT
 from sideman.midi.decoder import MidiDecoder
 from sideman.playing.assembly import resumed_engine, state_of
-from support.clocks import Seconds, going, jittered, steady
+from support.clocks import Seconds, going, in_rounds, jittered, steady
 from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock, tempo_change
 
 Arrivals = list[tuple[float, MidiEvent]]
@@ -52,6 +54,17 @@ def following(
     follower = MidiClockFollower(120.0, wait_start=wait_start, on_change=lambda: texts.append(follower.status_text))
     engine = performance(**{**DENSE, **keys}).make_engine(0.0, beats=beats, clocks=ClockConfig(follower, sends))
     return engine, follower, texts
+
+
+def reported(arrivals: Seconds, period: float = 0.0) -> list[str]:
+    """What is reported while a clock is followed from its start, with a port whose rounds take `period`."""
+    texts: list[str] = []
+    follower = MidiClockFollower(120.0, on_change=lambda: texts.append(follower.status_text))
+    follower.set_port_period(period)
+    follower.receive(ClockStart(), float(arrivals[0]) - 0.001)
+    for second in arrivals.tolist():
+        follower.receive(ClockTick(), second)
+    return texts
 
 
 def band(true: Seconds, seed: int = 1) -> Arrivals:
@@ -236,6 +249,79 @@ def test_a_doubled_clock_is_reported() -> None:
     assert texts[-1] == "following 120.0 bpm"
 
 
+@pytest.mark.parametrize("period", [64 / 48000, 256 / 48000, 1024 / 48000])
+@pytest.mark.parametrize("bpm", [60.0, 97.3, 117.1875, 120.0, 180.0])
+def test_a_steady_clock_is_reported_once(bpm: float, period: float) -> None:
+    """Guards against: a log that shows another tempo twice a second although the tempo never changes."""
+    true = steady(120, bpm)
+    late = np.random.default_rng(1).exponential(0.0005, len(true))
+    texts = reported(np.maximum.accumulate(in_rounds(true, period) + late), period)
+    assert texts[0] == "following the clock"
+    assert len(texts) == 2
+    assert float(texts[1].split()[1]) == pytest.approx(bpm, rel=0.01)
+
+
+@pytest.mark.parametrize("period", [0.0, 64 / 48000, 256 / 48000, 1024 / 48000])
+@pytest.mark.parametrize("then", [121.5, 132.0, 180.0, 60.0])
+def test_a_changed_tempo_is_reported_once(then: float, period: float) -> None:
+    """Guards against: a change of the tempo that the log conceals, or shows in many steps that were never played."""
+    true = going((120, 120, 16), (then, then, 32))
+    _, first, second = reported(in_rounds(true, period) if period else true, period)
+    assert float(first.split()[1]) == pytest.approx(120, rel=0.01)
+    assert float(second.split()[1]) == pytest.approx(then, rel=0.01)
+
+
+@pytest.mark.parametrize("period", [0.0, 64 / 48000, 1024 / 48000])
+def test_an_accelerando_is_reported_every_few_beats(period: float) -> None:
+    """Guards against: a line in the log for each beat of an accelerando, or none."""
+    true = going((90, 90, 16), (90, 150, 32), (150, 150, 16))
+    bpms = [float(text.split()[1]) for text in reported(in_rounds(true, period) if period else true, period)[1:]]
+    assert 6 <= len(bpms) <= 12
+    assert bpms == sorted(bpms)
+    assert bpms[-1] == pytest.approx(150, rel=0.01)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            lambda random: random.exponential(0.0208, 2000),
+            lambda random: random.choice([0.0, 0.001, 0.02, 0.05, 0.1], 2000),
+            lambda random: np.full(5_000, 60 / (24 * 5000.0)),
+        ]
+    ),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_storm_is_reported_once(gaps: Callable[[np.random.Generator], Seconds], seed: int) -> None:
+    """Guards against: a broken machine that fills the log, or gives an impossible tempo."""
+    texts = reported(10 + np.cumsum(gaps(np.random.default_rng(seed))))
+    assert len(texts) <= 5
+    assert any("unsteady" in text or "connected twice" in text for text in texts)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0, 0.05) | st.just(0.0), min_size=50, max_size=300), st.sampled_from([0.0, 1024 / 48000]))
+def test_each_message_costs_a_bounded_amount_of_work(gaps: list[float], period: float) -> None:
+    """Guards against: a clock of thousands of beats a minute that keeps the player from its notes."""
+    follower = MidiClockFollower(120.0)
+    follower.set_port_period(period)
+    steps: list[int] = []
+    second = 0.0
+
+    def count(_frame: object, _event: str, _argument: object) -> None:
+        steps[-1] += 1
+
+    for gap in gaps * 4:
+        second += gap
+        steps.append(0)
+        sys.setprofile(count)
+        try:
+            follower.receive(ClockTick(), second)
+        finally:
+            sys.setprofile(None)
+    assert max(steps) < 25_000
+
+
 def test_the_period_of_the_port_reaches_the_clock() -> None:
     """Guards against: JACK with long periods that makes the daemon play at the tempo of the sound card."""
     true, period = steady(60, 112.0), 1024 / 48000
@@ -315,6 +401,75 @@ def test_no_bytes_at_any_rate_leave_a_note_sounding(
     assert not any(message == after == (STOP,) for message, after in pairwise(words))
 
 
+# -- song positions
+
+
+def at_position(
+    unit: Literal["sixteenths", "clocks"], *positions: int, beats: int = 4
+) -> tuple[MidiClockFollower, list[str]]:
+    """A clock that rolls `beats` beats from the top, and then, stopped each time, from each of `positions`."""
+    texts: list[str] = []
+    follower = MidiClockFollower(120.0, position=unit, on_change=lambda: texts.append(follower.status_text))
+    second = 10.0
+    for word in (ClockStart(), *[message for at in positions for message in (SongPosition(at), ClockContinue())]):
+        follower.receive(word, second)
+        if isinstance(word, SongPosition):
+            continue
+        for _ in range(beats * CLOCK_TICKS_PER_BEAT):
+            second += 60 / (24 * 120.0)
+            follower.receive(ClockTick(), second)
+        follower.receive(ClockStop(), second + 0.001)
+        second += 0.5
+    return follower, texts
+
+
+def test_positions_in_clocks_are_read_as_clocks() -> None:
+    """Guards against: Ardour at bar 5, and a solo over the chords of bar 25."""
+    follower, texts = at_position("clocks", 384)
+    assert follower.tempo.beat == pytest.approx(16 + 4 - 1 / CLOCK_TICKS_PER_BEAT)
+    assert not any("tempo.position" in text for text in texts)
+    follower, _ = at_position("sixteenths", 384)
+    assert follower.tempo.beat == pytest.approx(96 + 4 - 1 / CLOCK_TICKS_PER_BEAT)
+
+
+@pytest.mark.parametrize(("unit", "other", "position"), [("sixteenths", "clocks", 96), ("clocks", "sixteenths", 16)])
+def test_a_position_in_the_other_unit_is_reported_with_its_setting(
+    unit: Literal["sixteenths", "clocks"], other: str, position: int
+) -> None:
+    """Guards against: wrong chords from the first locate on, and nothing that says why."""
+    _, texts = at_position(unit, position)  # stopped at the end of bar 1, it continues there
+    assert texts[-1].endswith(f"set tempo.position to {other}?")
+    assert f"song position {position} is beat" in texts[-1]
+
+
+def test_positions_that_are_all_whole_beats_of_clocks_are_reported() -> None:
+    """Guards against: a DAW that is located by hand, so that no position is where the clock stands."""
+    _, texts = at_position("sixteenths", 384, 960)
+    assert not any("tempo.position" in text for text in texts)
+    _, texts = at_position("sixteenths", 384, 960, 1536)
+    assert "set tempo.position to clocks?" in texts[-1]
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=6))
+@settings(max_examples=20, deadline=None)
+def test_a_sender_that_continues_in_place_is_never_suspected(pauses: list[int]) -> None:
+    """Guards against: a hint that makes somebody break what works."""
+    texts: list[str] = []
+    follower = MidiClockFollower(120.0, on_change=lambda: texts.append(follower.status_text))
+    follower.receive(ClockStart(), 10.0)
+    second, tick = 10.0, 0
+    for sixteenths in pauses:
+        for _ in range(6 * (sixteenths + 1)):
+            second += 60 / (24 * 120.0)
+            tick += 1
+            follower.receive(ClockTick(), second)
+        follower.receive(ClockStop(), second + 0.001)
+        follower.receive(SongPosition(tick // 6), second + 0.4)
+        follower.receive(ClockContinue(), second + 0.5)
+        second += 0.5
+    assert not any("tempo.position" in text for text in texts)
+
+
 # -- the clock that is sent
 
 
@@ -350,6 +505,45 @@ def test_start_comes_first_and_stop_last_and_ticks_before_their_notes() -> None:
     assert messages.count(TICK) == 8 * CLOCK_TICKS_PER_BEAT
     beat = [message[0] & 0xF0 if message[0] < 0xF0 else message[0] for s, message in recorder.sent if s == 2.0]
     assert beat == [0x80, TICK, 0x90]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_while_stopped_the_ticks_go_on_at_choice(goes_on: bool) -> None:
+    """Guards against: an arpeggio that freezes at each stop, or a clock that runs although that was not asked for."""
+    engine = sending(tempo__clock_when_stopped=goes_on, play__count_in=1)
+    recorder, _ = play_on_fake_clock(engine, 14.0, [(4.003, Stop()), (8.001, Start())])
+    seconds = [second for second, message in recorder.sent if message == (TICK,)]
+    words = [(second, message) for second, message in recorder.sent if message[0] in (0xF2, START, CONTINUE, STOP)]
+    assert [message[0] for _, message in words] == [START, STOP, START, STOP]
+    stopped = [second for second in seconds if 4.003 < second < 8.001]
+    if not goes_on:
+        assert not stopped
+        return
+    assert seconds[0] == pytest.approx(1 / 48, abs=1 / 48)  # also while bars are counted in
+    gaps = [after - before for before, after in pairwise(seconds)]
+    assert len(stopped) in (191, 192)
+    assert max(gaps) < 2.2 / 48
+    assert sum(gap < 0.99 / 48 for gap in gaps) <= 1  # the new start begins a new line
+    first = words[2][0]
+    assert min(second for second in seconds if second > first) == pytest.approx(first + 0.5 / 48)
+    assert max(second for second in seconds if second < first) == pytest.approx(first - 0.5 / 48)
+
+
+def test_a_changed_tempo_holds_for_the_clock_while_stopped() -> None:
+    """Guards against: a delay that stays in the old tempo until the music starts."""
+    engine = sending(tempo__clock_when_stopped=True)
+    recorder, _ = play_on_fake_clock(engine, 8.0, [(2.003, Stop()), (4.001, tempo_change(240.0))])
+    seconds = [second for second, message in recorder.sent if message == (TICK,)]
+    assert sum(2.003 < second < 4.001 for second in seconds) in (95, 96)
+    assert sum(4.001 < second < 8.0 for second in seconds) in range(382, 386)
+
+
+def test_a_machine_that_slept_while_stopped_sends_no_flood() -> None:
+    """Guards against: hours of ticks that are sent at once when the laptop is opened."""
+    engine = sending(tempo__clock_when_stopped=True)
+    list(engine.advance(1.0))
+    engine.receive(Stop(), 1.0)
+    assert len(list(engine.advance(5000.0))) < 2 * CLOCK_TICKS_PER_BEAT
 
 
 def listening(sent: Iterable[tuple[float, MidiEvent]]) -> MidiClockFollower:

@@ -26,7 +26,7 @@ def after(beat_errors: dict[int, float], beat: int) -> list[float]:
 def counted(arrivals: Seconds, bpm: float = 120.0, rounds: float = 0.0) -> tuple[ClockPLL, int]:
     """A loop that has received all ticks of `arrivals`, and how many ticks it has counted after the first."""
     pll = ClockPLL(bpm)
-    pll.port_period_s = rounds
+    pll.change_rounds(rounds)
     return pll, sum(pll.receive_tick(second) for second in arrivals.tolist()) - 1
 
 
@@ -172,7 +172,7 @@ def test_it_is_acquired_by_least_squares(bpm: float, seed: int, ticks: int) -> N
 def test_any_ticks_give_a_tempo_within_the_limits(gaps: list[float], bpm: float, rounds: float) -> None:
     """Guards against: a broken machine at the other end that stops the music, or gives an impossible tempo."""
     pll, second = ClockPLL(bpm), 0.0
-    pll.port_period_s = rounds
+    pll.change_rounds(rounds)
     for gap in gaps:
         second += gap
         assert isinstance(pll.receive_tick(second), int)

@@ -3,6 +3,9 @@
 
 On one beat the order is: note ends, the clock, notes. A tick is one byte; who follows our clock should know the beat
 when its note comes. The note comes later by the time of that one byte on the wire, the same on every beat.
+
+With `tempo.clock_when_stopped` the ticks go on between a stop and the next start, in the tempo in force. They have no
+position: who follows the clock waits for the start. While the music does not roll, the engine asks for them separately.
 """
 
 from __future__ import annotations
@@ -33,18 +36,25 @@ class MidiClockOut(Part):
         self._running = False
         self._last_sent = 0  # tick, counted from the top of the music
         self._next: int | None = None  # tick, counted from beat 0
+        self._free: int | None = None  # the next tick without a position, counted from beat 0
         self._starts = False  # what is next is not the tick itself, but the message that it is the next
 
     # -- the part
 
     def next_beat(self) -> float:
         """See `Part`."""
+        return min(self._announced_beat, self.free_beat)
+
+    @property
+    def _announced_beat(self) -> float:
         if self._next is None:
             return math.inf
         return (self._next - (START_AHEAD_TICKS if self._starts else 0)) / CLOCK_TICKS_PER_BEAT
 
     def play(self, second: float) -> Sequence[MidiEvent]:
         """See `Part`. If the machine stood still for more than a beat, the clock stops and starts at a new place."""
+        if self.free_beat < self._announced_beat:
+            return self.play_free(second)
         tick, self._next = self._next, None
         if tick is None:
             return []
@@ -61,6 +71,26 @@ class MidiClockOut(Part):
     def relocate(self) -> None:
         """See `Part`. No tick is announced until the clock is started again."""
         self._next = None
+
+    # -- ticks without a position
+
+    @property
+    def free_beat(self) -> float:
+        """The beat of the next tick without a position; infinite if there is none."""
+        return math.inf if self._free is None else self._free / CLOCK_TICKS_PER_BEAT
+
+    def run_free(self, second: float) -> None:
+        """Send ticks without a position from `second` on, in the tempo in force, until the clock is started."""
+        if self._timeline.live.settings.tempo.clock_when_stopped and not self._running:
+            self._free = math.floor(reached_beat(self._timeline.beat_at(second)) * CLOCK_TICKS_PER_BEAT) + 1
+
+    def play_free(self, second: float) -> Sequence[MidiEvent]:
+        """Play the next tick without a position, but none again for the time in which the machine stood still."""
+        if self._free is None:
+            return []
+        now = math.floor(self._timeline.beat_at(second) * CLOCK_TICKS_PER_BEAT)
+        self._free = max(self._free + 1, now - CLOCK_TICKS_PER_BEAT)
+        return [ClockTick()]
 
     # -- starting and stopping
 
@@ -104,7 +134,7 @@ class MidiClockOut(Part):
         """
         was_sent = tick % CLOCK_TICKS_PER_SIXTEENTH and tick == self._last_sent
         self._announce((tick + 1 if was_sent else tick) + self._top, starts=False)
-        self._running = True
+        self._running, self._free = True, None
         if tick == 0:
             return [ClockStart()]
         if tick % CLOCK_TICKS_PER_SIXTEENTH:

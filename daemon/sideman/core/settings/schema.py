@@ -8,7 +8,7 @@ How to add a setting: add a field to one of the groups below. `config/default.ya
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,6 +30,7 @@ from sideman.core.settings.types import (
 )
 from sideman.core.targets import Bindings
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockSourceName
+from sideman.core.timing.song_position import PositionUnit
 from sideman.core.turns import MODE_NAMES, MODES, ModeName
 from sideman_models.text import closest
 
@@ -364,6 +365,24 @@ class TempoSettings(Struct, frozen=True):
     )
     clock_out: bool = _setting(
         False, boolean_type(), "Send a MIDI clock together with the notes, so that other devices can follow."
+    )
+    clock_when_stopped: bool = _setting(
+        False,
+        boolean_type(),
+        "With clock_out: send the ticks of the clock also while the music stands still, for synths whose arpeggios and "
+        "delays need a tempo all the time.",
+    )
+    jack_control: bool = _setting(
+        False,
+        boolean_type(),
+        "With source jack-transport: when sideman is started or stopped, start or stop the transport of JACK, and with "
+        "it all programs that follow it.",
+    )
+    position: PositionUnit = _setting(
+        "sixteenths",
+        choice_type(*get_args(PositionUnit)),
+        "What the song positions of a MIDI clock count. MIDI says sixteenths; clocks is for programs that send MIDI "
+        "clocks, 24 a quarter note, such as Ardour 7.3: otherwise sideman goes six times too far.",
     )
 
 

@@ -100,5 +100,8 @@ class LinkFollower:
     def mark_lost(self) -> None:
         """See `ClockSource`. A session is never lost."""
 
+    def request_rolling(self, rolling: bool) -> None:
+        """See `ClockSource`. Others in the session are not started or stopped from here."""
+
     def set_port_period(self, period_s: float) -> None:
         """See `ClockSource`. A session does not come through a MIDI port."""

@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from sideman.core.events import ClockInput
 from sideman.core.timing.ableton_link import LinkFollower
+from sideman.core.timing.jack_transport import JackTransportFollower
 from sideman.core.timing.midi_clock import MidiClockFollower
+from sideman.core.timing.song_position import PositionUnit
 from sideman.core.timing.tempo import Tempo
 
 
@@ -51,6 +53,9 @@ class ClockSource(Protocol):
     def request_tempo(self, bpm: float, /) -> None:
         """Ask for another tempo; a clock that cannot be asked goes on as before."""
 
+    def request_rolling(self, rolling: bool, /) -> None:
+        """The music was started or stopped by a command; a clock that can be controlled does the same."""
+
     def set_port_period(self, period_s: float) -> None:
         """The port delivers its messages in rounds of `period_s`; 0: each at once."""
 
@@ -69,7 +74,8 @@ INTERNAL_CLOCK = ClockConfig()
 class ClockSourceOptions(Struct, frozen=True):
     """What a clock source is made from: settings of `tempo`, and the quarter notes of a bar.
 
-    `on_change` is called when the source's `status_text` has changed; `request_tempo` asks a session for another tempo.
+    `on_change` is called when the source's `status_text` has changed; `request_tempo` asks a session for another tempo,
+    `request_rolling` starts and stops a transport.
     """
 
     bpm: float
@@ -77,13 +83,16 @@ class ClockSourceOptions(Struct, frozen=True):
     bar_beats: float
     on_change: Callable[[], None] = lambda: None
     request_tempo: Callable[[float], None] = lambda _bpm: None
+    position: PositionUnit = "sixteenths"
+    request_rolling: Callable[[bool], None] = lambda _rolling: None
 
 
 class ClockSourceRow(Struct, frozen=True):
     """A row of the table: what the source does, in a musician's words, and how it is made; None for our own tempo.
 
     `accepts_tempo`: it can be asked for another tempo. `needs_midi_input`: it is a MIDI clock, and comes in at
-    `midi.input`. `needs_link`: it follows an Ableton Link session, which the service joins.
+    `midi.input`. `needs_link`: it follows an Ableton Link session, which the service joins. `needs_jack`: it follows
+    the transport of JACK, which the service reads.
     """
 
     text: str
@@ -91,16 +100,19 @@ class ClockSourceRow(Struct, frozen=True):
     accepts_tempo: bool = True
     needs_midi_input: bool = False
     needs_link: bool = False
+    needs_jack: bool = False
 
 
-ClockSourceName = Literal["internal", "midi-clock", "link"]
+ClockSourceName = Literal["internal", "midi-clock", "link", "jack-transport"]
 """The name of a clock source, as in `tempo.source`."""
 
 CLOCK_SOURCES: Mapping[ClockSourceName, ClockSourceRow] = {
     "internal": ClockSourceRow("keeps the tempo of tempo.bpm", lambda _options: None),
     "midi-clock": ClockSourceRow(
         "follows the MIDI clock that comes in at midi.input",
-        lambda options: MidiClockFollower(options.bpm, wait_start=options.wait_start, on_change=options.on_change),
+        lambda options: MidiClockFollower(
+            options.bpm, wait_start=options.wait_start, position=options.position, on_change=options.on_change
+        ),
         accepts_tempo=False,
         needs_midi_input=True,
     ),
@@ -108,6 +120,11 @@ CLOCK_SOURCES: Mapping[ClockSourceName, ClockSourceRow] = {
         "plays in the tempo of an Ableton Link session (the extra link has to be installed)",
         lambda options: LinkFollower(options.bar_beats, options.wait_start, options.on_change, options.request_tempo),
         needs_link=True,
+    ),
+    "jack-transport": ClockSourceRow(
+        "follows the transport of a JACK server, and the tempo of its timebase master if there is one",
+        lambda options: JackTransportFollower(options.bpm, options.on_change, options.request_rolling),
+        needs_jack=True,
     ),
 }
 """Every clock source by its name."""

@@ -21,19 +21,43 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from sideman.core.events import ClockContinue, ClockInput, ClockStart, ClockStop, ClockTick, SongPosition
-from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, CLOCK_TICKS_PER_SIXTEENTH, ClockPLL
+from sideman.core.timing.pll import CLOCK_TICKS_PER_BEAT, SHORTEST_PERIOD_S, ClockPLL
+from sideman.core.timing.shown_tempo import CALM_BEATS, ShownTempo
+from sideman.core.timing.song_position import PositionReader, PositionUnit
 from sideman.core.timing.tempo import Tempo
 
 _LOST_TICKS = 3 * CLOCK_TICKS_PER_BEAT // 2
-_TEMPO_CHANGE_BPM = 0.5  # smaller changes are not shown
+_IRREGULAR_TICKS = 3
 _EXCESS_TICKS_RATIO = 1.2  # of tick messages to the ticks of the music
 
 
-class MidiClockFollower:
-    """Follows a clock, expected at `bpm`; `on_change` is called when `status_text` has changed."""
+class _MeasuredBeat(Struct):
+    """What has come since a beat of the clock."""
 
-    def __init__(self, bpm: float, *, wait_start: bool = True, on_change: Callable[[], None] = lambda: None) -> None:
+    from_s: float = 0.0
+    ticks: int = 0
+    messages: int = 0
+    doubled: int = 0  # messages that were no tick
+    missing: int = 0  # ticks with others before them that did not come
+
+
+class MidiClockFollower:
+    """Follows a clock, expected at `bpm`, whose song positions count `position`.
+
+    `on_change` is called when `status_text` has changed.
+    """
+
+    def __init__(
+        self,
+        bpm: float,
+        *,
+        wait_start: bool = True,
+        position: PositionUnit = "sixteenths",
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self.rolling = False
         self.relocated = False
         self.tick = 0
@@ -41,15 +65,16 @@ class MidiClockFollower:
         self._wait_start = wait_start
         self._on_change = on_change
         self._pll = ClockPLL(bpm)
+        self._positions = PositionReader(position)
         self._alive = False
         self._stopped = False
         self._armed = False  # the music rolls from the next tick on
         self._armed_s = 0.0
         self._resume_tick: int | None = None  # where the music continues; None: not known
         self._was_lost = False
-        self._shown_bpm = 0.0
-        self._measured_ticks, self._measured_from_s = 0, 0.0  # since the tempo was measured last
-        self._measured_messages, self._has_excess_ticks = 0, False
+        self._shown = ShownTempo()
+        self._beat = _MeasuredBeat()
+        self._excess_beats = 0  # for this many beats we say that too many ticks come
         self._shown_text = self.status_text
 
     @property
@@ -60,13 +85,25 @@ class MidiClockFollower:
     @property
     def status_text(self) -> str:
         """What the clock does, in words for the log."""
+        hint = self._positions.hint
+        return f"{self._state_text}; {hint}" if hint else self._state_text
+
+    @property
+    def _state_text(self) -> str:
+        shown = self._shown
+        tempo = f"an unsteady clock, about {shown.bpm:.0f} bpm" if shown.unsteady else f"{shown.bpm:.1f} bpm"
         if self.rolling:
-            excess = "; more ticks come than that: is the clock connected twice?" if self._has_excess_ticks else ""
-            return f"following {self._shown_bpm:.1f} bpm{excess}" if self._shown_bpm else "following the clock"
+            excess = (
+                "; more ticks come than that: is the clock connected twice?"
+                if self._excess_beats and not shown.unsteady
+                else ""
+            )
+            return f"following {tempo}{excess}" if shown.bpm else "following the clock"
         if self._stopped:
             return "stopped by the clock"
-        if self._alive and self._shown_bpm:
-            return f"hearing a clock at {self._shown_bpm:.1f} bpm, waiting for its start"
+        if self._alive and shown.bpm:
+            at = "" if shown.unsteady else "a clock at "
+            return f"hearing {at}{tempo}, waiting for its start"
         return "clock lost, waiting for it" if self._was_lost else "waiting for clock"
 
     def receive(self, item: ClockInput, second: float) -> None:
@@ -77,8 +114,8 @@ class MidiClockFollower:
             case ClockStart():
                 self._locate(0)
                 self._arm(second)
-            case SongPosition(sixteenths):
-                self._locate(sixteenths * CLOCK_TICKS_PER_SIXTEENTH)
+            case SongPosition(position):
+                self._locate(self._positions.read(position, self.tick + 1 if self.rolling else self._resume_tick))
                 if not self._stopped:
                     self._arm(second)
             case ClockContinue() if not self.rolling:
@@ -92,7 +129,9 @@ class MidiClockFollower:
 
     def set_port_period(self, period_s: float) -> None:
         """The port delivers its messages in rounds of `period_s`; 0: each at once."""
-        self._pll.port_period_s = period_s
+        corrected = self._pll.change_rounds(period_s)
+        if self.rolling:
+            self.tick += corrected
 
     def lost_at(self) -> float:
         """Return the second at which the clock is lost unless a tick comes before; infinite while none is expected."""
@@ -104,10 +143,13 @@ class MidiClockFollower:
         """The clock is lost; the music has continued without it until now."""
         self.tick += _LOST_TICKS
         self._stop_rolling()
-        self._alive, self._armed, self._was_lost, self._shown_bpm = False, False, True, 0.0
+        self._alive, self._armed, self._was_lost, self._shown = False, False, True, ShownTempo()
         self._notify_if_changed()
 
     def request_tempo(self, bpm: float) -> None:
+        """See `ClockSource`. The sender of a MIDI clock cannot be asked."""
+
+    def request_rolling(self, rolling: bool) -> None:
         """See `ClockSource`. The sender of a MIDI clock cannot be asked."""
 
     def _receive_tick(self, second: float) -> None:
@@ -128,18 +170,20 @@ class MidiClockFollower:
 
     def _measure_tempo(self, passed: int) -> None:
         """Measure the tempo to show: that of whole beats, which varies less than that of the line."""
-        self._measured_ticks += passed
-        self._measured_messages += 1
+        beat = self._beat
+        beat.ticks += passed
+        beat.messages += 1
+        beat.doubled += passed < 1
+        beat.missing += passed > 1
         if self._pll.locked:
-            self._shown_bpm = self._shown_bpm or self._pll.bpm
-            if self._measured_ticks < CLOCK_TICKS_PER_BEAT:
+            if beat.ticks < CLOCK_TICKS_PER_BEAT:
                 return
-            elapsed_s = max(self._pll.last_tick_s - self._measured_from_s, 1e-3)
-            bpm = 60.0 / CLOCK_TICKS_PER_BEAT * self._measured_ticks / elapsed_s
-            self._has_excess_ticks = self._measured_messages > _EXCESS_TICKS_RATIO * self._measured_ticks
-            if abs(bpm - self._shown_bpm) >= _TEMPO_CHANGE_BPM:
-                self._shown_bpm = bpm
-        self._measured_ticks, self._measured_messages, self._measured_from_s = 0, 0, self._pll.last_tick_s
+            elapsed_s = max(self._pll.last_tick_s - beat.from_s, beat.ticks * SHORTEST_PERIOD_S)
+            irregular = min(beat.doubled, beat.missing) >= _IRREGULAR_TICKS
+            self._shown.add_beat(60.0 / CLOCK_TICKS_PER_BEAT * beat.ticks / elapsed_s, irregular=irregular)
+            excess = beat.messages > _EXCESS_TICKS_RATIO * beat.ticks
+            self._excess_beats = CALM_BEATS if excess else max(0, self._excess_beats - 1)
+        self._beat = _MeasuredBeat(self._pll.last_tick_s)
 
     def _locate(self, tick: int) -> None:
         self._stop_rolling()

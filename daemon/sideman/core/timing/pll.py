@@ -14,15 +14,20 @@ Because the loop is locked to the phase, an error of the tempo cannot add up to 
 - **Tempo jump**: if the last `RECENT` ticks, numbered one by one, fit a straight line with another tempo at least as
   well as they fit the current one (residual below `_AGREE` periods), they are renumbered and the line is fitted to
   them.
-- **Coarse ports**: a port that delivers its messages in rounds (JACK: every 21 ms with 1,024 frames) moves the ticks to
-  its rounds, so that now and then a tick seems lost or doubled. If that happens three times in sixteen beats, all these
-  ticks are renumbered one by one, and later ticks are only counted. Ticks that are really lost look the same; therefore
-  this is done only if the port is known to be coarse (`port_period_s`).
+- **Rounds**: a port can deliver its messages in rounds (JACK: every 21 ms with 1,024 frames). Short rounds are jitter
+  like any other. In rounds of `_LONG_ROUNDS_S` and more, a tick waits for the end of its round, so the line is half a
+  round before the arrivals; and a loop would follow the pattern of the waits. So there the line is any that explains
+  the last ticks (`RoundedTicks`). As long as the present line explains them, it stays; else it moves as little as
+  possible; if no phase explains them, the tempo is taken from the latest ticks that one line explains. In rounds longer
+  than `_HIDING_ROUNDS`, a lost tick looks like one that waits; so ticks are only counted there.
+- **Change of the rounds** (`change_rounds`): it is known only some time after it has happened. So the line goes back to
+  where it was `RECOUNT_S` before; the ticks since then are counted one by one.
 - **Gaps**: after more than `_GAP_TICKS` lost ticks, or if the music starts off the line by more than
   `_PHASE_TOLERANCE` (`restart_phase`), the tempo is kept and the phase is taken from the next ticks.
 - **Limits**: a clock slower than 20 or faster than 400 beats a minute is followed at that limit.
 
-Delays that are never early (a busy machine, a slow cable) move the line by their mean; `play.offset_ms` corrects that.
+Other delays that are never early (a busy machine, a slow cable) move the line by their mean; `play.offset_ms` corrects
+that.
 A second earlier than the last one counts as the last one.
 """
 
@@ -30,8 +35,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sideman.core.timing.rounds import JITTER_S, RoundedTicks
 
 CLOCK_TICKS_PER_BEAT = 24
 CLOCK_TICKS_PER_SIXTEENTH = CLOCK_TICKS_PER_BEAT // 4
@@ -49,18 +56,36 @@ _EQUAL_FIT_RATIO = 1.001  # a residual greater by this factor is still as good a
 _TRUSTED_TICKS = 8  # from this many ticks on, their period replaces the one known before
 _GAP_TICKS = 6
 _PHASE_TOLERANCE = 0.25  # periods
-HISTORY_TICKS, _MIN_IRREGULAR_STEPS, _MAX_RECENT_IRREGULAR = 16 * CLOCK_TICKS_PER_BEAT, 3, 2
-_COARSE_PERIODS = 3.5  # periods; with a coarse port a shorter gap means no lost tick
-_FINE_PERIODS = 0.25  # periods; a port with shorter rounds is not coarse, its ticks are only a little late
+_LONG_ROUNDS_S = 0.002
+_HIDING_ROUNDS = 0.4  # periods; in longer rounds a lost tick looks like one that waits
+_STRAY_TICKS = 12  # so many ticks in a row that are far off the line are a new line
+_WAITING_PERIODS = 12  # periods, besides a round; after a shorter gap no tick of a port with long rounds counts as lost
+RECOUNT_S = 1.0
+"""For how long at most a change of the rounds goes unnoticed."""
+_HISTORY_TICKS = 512  # at the fastest tempo there are 160 in a second
+_LIMIT_TICKS = 64
 _MAX_FIRST_GAP_S = 1.0  # two ticks further apart than this do not give a tempo
+
+
+class _Line(NamedTuple):
+    """How the line was after the tick `number`, which arrived at `arrival_s`."""
+
+    arrival_s: float
+    number: int
+    last_tick_s: float
+    period_s: float
 
 
 class ClockPLL:
     """Follows the ticks of a clock. `period_s` is the time from tick to tick; before the second tick, that of `bpm`."""
 
     def __init__(self, bpm: float) -> None:
-        self.port_period_s = 0.0
-        """The period of the rounds in which the port delivers messages; 0 if it delivers each message at once."""
+        self._rounds_s = 0.0  # of the port; 0 if they are short
+        self._rounded = RoundedTicks(0.0)
+        self._settle_s, self._settled_at = (
+            0.0,
+            -math.inf,
+        )  # how long, and until when ticks come that waited in two kinds of rounds
         self.period_s = _clamp_period(60.0 / (CLOCK_TICKS_PER_BEAT * bpm))
         self.last_tick_s = 0.0
         """The second of the last tick on the line."""
@@ -70,9 +95,10 @@ class ClockPLL:
         """Whether the tempo was measured; otherwise it is the one expected."""
         self._tick_number = 0
         self._points: list[tuple[int, float]] = []  # number and second of the ticks that the line is fitted to
+        self._fitted_ticks = 0  # by how many ticks the line was moved since its phase was taken
+        self._strays: list[tuple[int, float]] = []  # the last ticks, as far as they are far off the line
         self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
-        self._history: deque[tuple[int, float]] = deque(maxlen=HISTORY_TICKS)
-        self._coarse = False
+        self._lines: deque[_Line] = deque(maxlen=_HISTORY_TICKS)
         self._irregular_ticks_left = 0  # for this many ticks an irregular step is remembered
 
     @property
@@ -83,7 +109,7 @@ class ClockPLL:
     @property
     def locked(self) -> bool:
         """Whether the acquisition is over and the loop follows."""
-        return len(self._points) >= ACQUIRE_TICKS
+        return self._fitted_ticks >= ACQUIRE_TICKS
 
     def receive_tick(self, second: float) -> int:
         """Take in a tick that arrived at `second`; returns by how many ticks the clock has advanced.
@@ -94,41 +120,125 @@ class ClockPLL:
         before = self._tick_number
         second = max(second, self.last_arrival_s)
         if not self.tempo_known and second - self.last_arrival_s > _MAX_FIRST_GAP_S:
-            self._points = []
-        step = 1
-        only_counted = self._coarse and second - self.last_arrival_s < _COARSE_PERIODS * self.period_s
-        if self._points and self.tempo_known and not only_counted:
-            step = max(0, round((second - self.last_tick_s) / self.period_s))
+            self._restart_line()
+        step = self._step_to(second)
         if step:
             self._tick_number += step
             if step > _GAP_TICKS:
-                self._points = []
-            if self.locked:
-                expected = self.last_tick_s + step * self.period_s
-                self.last_tick_s = expected + ALPHA * (second - expected)
-                self.period_s = _clamp_period(self.period_s + BETA * (second - expected) / step)
-            else:
-                self._points.append((self._tick_number, second))
-                self._acquire()
+                self._restart_line()
+            self._move_line(second, step)
         self.last_arrival_s = second
         self._recent.append((self._tick_number, second))
-        self._history.append((self._tick_number, second))
         if step != 1:
             self._irregular_ticks_left = RECENT
         if self._irregular_ticks_left:
             self._irregular_ticks_left -= 1
             self._detect_tempo_jump()
-            self._detect_coarse_timing()
+        self._lines.append(_Line(second, self._tick_number, self.last_tick_s, self.period_s))
         return self._tick_number - before
 
     def restart_phase(self, second: float) -> None:
         """The music starts with the tick at `second`: take the phase from it, unless a tick was expected there."""
-        ticks = (second - self.last_tick_s) / self.period_s
+        ticks = (second - self._rounds_s / 2 - self.last_tick_s) / self.period_s
         has_gap = second - self.last_arrival_s > _GAP_TICKS * self.period_s
-        if has_gap or abs(ticks - round(ticks)) > _PHASE_TOLERANCE:
-            self._points = []
+        if has_gap or abs(ticks - round(ticks)) > _PHASE_TOLERANCE + self._rounds_s / 2 / self.period_s:
+            self._restart_line()
+        self._lines.clear()  # what was counted before the start stays as it is
+
+    def change_rounds(self, rounds_s: float) -> int:
+        """The port delivers in rounds of `rounds_s` now; returns by how many ticks the count was wrong since then."""
+        rounds_s = rounds_s if rounds_s >= _LONG_ROUNDS_S else 0.0
+        if rounds_s == self._rounds_s:
+            return 0
+        self._settle_s = rounds_s + self._rounds_s if self.tempo_known else 0.0
+        self._rounds_s = rounds_s
+        self._restart_line()
+        if rounds_s and self.tempo_known:
+            self._fitted_ticks = ACQUIRE_TICKS  # the line holds until it no longer explains the ticks
+        self._recent.clear()
+        before = self._tick_number
+        since = [line for line in self._lines if line.arrival_s >= self.last_arrival_s - RECOUNT_S]
+        self._lines.clear()
+        if since and self.tempo_known:
+            ticks, self.period_s = len(since) - 1, since[0].period_s
+            self._tick_number = since[0].number + ticks
+            self.last_tick_s = since[0].last_tick_s + ticks * self.period_s
+        return self._tick_number - before
 
     # -- the line
+
+    def _restart_line(self) -> None:
+        """Take the phase from the next ticks."""
+        self._points, self._strays, self._fitted_ticks = [], [], 0
+        self._rounded = RoundedTicks(self._rounds_s)
+
+    def _step_to(self, second: float) -> int:
+        """Return by how many ticks the tick that arrived at `second` is further than the last one."""
+        settles = self._settle_s or second < self._settled_at
+        is_near = second - self.last_arrival_s < self._rounds_s + _WAITING_PERIODS * self.period_s
+        hidden = self._rounds_s > _HIDING_ROUNDS * self.period_s and is_near
+        if not self._fitted_ticks or not self.tempo_known or settles or hidden:
+            return 0 if self._rounds_s and self._is_beyond_limit(second) else 1
+        off_s = second - self._rounds_s / 2 - self.last_tick_s - self.period_s
+        off_s -= min(max(off_s, -self._rounds_s / 2), self._rounds_s / 2)
+        return max(0, 1 + round(off_s / self.period_s))
+
+    def _is_beyond_limit(self, second: float) -> bool:
+        """Whether one more tick at `second` would make a tempo beyond the limit."""
+        if len(self._lines) < _LIMIT_TICKS:
+            return False
+        past = self._lines[-_LIMIT_TICKS]
+        fewest_s = (self._tick_number + 1 - past.number) * SHORTEST_PERIOD_S
+        return second - past.arrival_s + self._rounds_s < fewest_s
+
+    def _move_line(self, arrival_s: float, step: int) -> None:
+        """Move the line to its next tick."""
+        expected = self.last_tick_s + step * self.period_s
+        if self._settle_s:
+            self._settled_at, self._settle_s = arrival_s + self._settle_s, 0.0
+        if arrival_s < self._settled_at:
+            self.last_tick_s = expected
+        elif self._rounds_s:
+            self.last_tick_s = expected
+            self._explain_tick(self._rounded, arrival_s)
+        elif self.locked:
+            self.last_tick_s = expected + ALPHA * (arrival_s - expected)
+            self.period_s = _clamp_period(self.period_s + BETA * (arrival_s - expected) / step)
+        else:
+            self._points.append((self._tick_number, arrival_s))
+            self._fitted_ticks += 1
+            self._acquire()
+
+    def _explain_tick(self, ticks: RoundedTicks, arrival_s: float) -> None:
+        """Move the line, which has come to its next tick, so that it explains the last ticks."""
+        off_s = arrival_s - self._rounds_s / 2 - self.last_tick_s
+        if ticks.tell_period and abs(off_s) > 1.5 * self._rounds_s + self.period_s:
+            self._strays.append((self._tick_number, arrival_s))
+            if len(self._strays) < _STRAY_TICKS:
+                return
+            ticks = self._restart_in_rounds(self._strays)
+        elif ticks.is_held_up(self._tick_number, arrival_s, self.last_tick_s, self.period_s):
+            return
+        else:
+            self._fitted_ticks += 1
+            ticks.add(self._tick_number, arrival_s)
+        self._strays = []
+        earliest, latest = ticks.shifts(self._tick_number, self.last_tick_s, self.period_s)
+        if earliest > latest + 2 * JITTER_S:
+            if period_s := ticks.drop_unexplained():
+                self.period_s = _clamp_period(period_s)
+            earliest, latest = ticks.shifts(self._tick_number, self.last_tick_s, self.period_s)
+        stays = self._fitted_ticks > COUNTED_TICKS and earliest <= latest
+        self.last_tick_s += min(max(0.0, earliest), latest) if stays else (earliest + latest) / 2
+        self.tempo_known = self.tempo_known or (ticks.tell_period and self._fitted_ticks >= COUNTED_TICKS)
+
+    def _restart_in_rounds(self, points: Sequence[tuple[int, float]]) -> RoundedTicks:
+        """Take phase and period from `points` and from the next ticks."""
+        self._restart_line()
+        self._fitted_ticks = len(points)
+        for number, arrival_s in points:
+            self._rounded.add(number, arrival_s)
+        return self._rounded
 
     def _acquire(self) -> None:
         """Fit the line to the points; if the tempo is known, the first points fit only its phase."""
@@ -156,33 +266,15 @@ class ClockPLL:
         self.period_s = period
         self._renumber(points)
 
-    def _detect_coarse_timing(self) -> None:
-        """If too many ticks seem lost or doubled, renumber them one by one and only count from now on."""
-        if self._coarse or not self.tempo_known or self.port_period_s < _FINE_PERIODS * self.period_s:
-            return
-        if sum(step != 1 for step in _steps(self._recent)) > _MAX_RECENT_IRREGULAR:
-            return
-        steps = _steps(self._history)
-        if min(abs(steps.count(2) - steps.count(0)), abs(sum(steps) - len(steps))) < _MIN_IRREGULAR_STEPS:
-            return
-        self._coarse = True
-        numbers = accumulate((step if step > 2 else 1 for step in steps), initial=self._history[0][0])
-        points = [(number, second) for number, (_, second) in zip(numbers, self._history, strict=True)]
-        self._renumber(points)
-
     def _renumber(self, points: list[tuple[int, float]]) -> None:
         """Replace the last ticks by `points` and fit the line to them."""
-        self._tick_number, self._points = points[-1][0], points[-ACQUIRE_TICKS:]
+        self._restart_line()
+        self._tick_number, self._points, self._fitted_ticks = points[-1][0], points, len(points)
         self._recent = deque(points, RECENT)
-        for _ in points[1:]:
-            self._history.pop()
-        self._history.extend(points[1:])
         self._acquire()
-
-
-def _steps(points: Iterable[tuple[int, float]]) -> list[int]:
-    """Return the differences of the numbers of successive points."""
-    return [after - before for (before, _), (after, _) in pairwise(points)]
+        if self._rounds_s:
+            self.last_tick_s -= self._rounds_s / 2
+            self._restart_in_rounds(points)
 
 
 def _clamp_period(period: float) -> float:
