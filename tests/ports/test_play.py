@@ -261,7 +261,7 @@ def test_it_plays_by_the_clock_of_another_program(others: Others, tmp_path: Path
     with playing(tmp_path, "band", "tempo.source=midi-clock", "tempo.bpm=60", "play.rate=beat") as daemon:
         daemon.wait_for("ready: waiting for clock")
         synth, band = Synth(others, "band:out"), Band(others, "band-in:in", 100)
-        band.play(72)
+        band.play(24 * 8)  # until the tempo has settled in rounds of 21 ms
         daemon.wait_for("waiting for its start")
         assert not synth.onsets()
         band.ticks.clear()
