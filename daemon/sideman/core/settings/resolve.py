@@ -135,6 +135,11 @@ def _problems_between(settings: Settings, written: SettingsLayer) -> list[str]:
         where = written["midi.input"].source
         reason = f"the clock of tempo.source: {clock} comes in there; name a port, or auto"
         problems.append(f"{where}: midi.input: none: {reason}")
+    for row in VOICES.values():
+        if (bank := value_of(settings, row.bank_key)) is not None and value_of(settings, row.program_key) is None:
+            where = written[row.bank_key].source
+            reason = f"a bank takes effect with a program; set {row.program_key}, too"
+            problems.append(f"{where}: {row.bank_key}: {bank}: {reason}")
     for keys, reason in _DISTINCT_CHANNELS.items():
         channel, other = (value_of(settings, key) for key in keys)
         idle = any(row.channel_key in keys and not row.plays(settings.play) for row in VOICES.values())
