@@ -32,6 +32,8 @@ WRITTEN = {
     "Tap": "",
     "Learn": "target",
     "ClockRounds": "period_s",
+    "Setup": "",
+    "PortChanged": "key is_open text listener",
     "Woke": "second beat prepared",
     "Ended": "second beat",
     "Sent": "second beat event",

@@ -79,6 +79,21 @@ def test_the_period_of_the_port_is_known(link: Open, only_jack: Jackd) -> None:
     assert link(client="deaf", input="none").input_period_s == 0.0
 
 
+def test_each_who_connects_is_noticed(link: Open, others: Others) -> None:
+    """Guards against: a synth that is connected later and plays with a wrong sound."""
+    opened = link(input="none")
+    for _ in range(2):
+        synth = others.client("MidiIn", "Late Synth")
+        ours = until(lambda synth=synth: [name for name in synth.get_ports() if name.startswith("sideman:out")])[0]
+        synth.open_port(synth.get_ports().index(ours), "in")
+        (change,) = _changes(opened)
+        assert (change.is_open, change.text) == (True, f"midi.output: {change.listener} listens now")
+        assert change.listener.startswith("Late Synth:in")
+        assert opened.poll() == []
+        others.close()
+        opened.poll()  # it is gone
+
+
 def test_whole_and_in_order(link: Open, others: Others) -> None:
     """Guards against: wrong notes, or note-offs before their note-ons."""
     opened = link()
