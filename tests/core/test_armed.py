@@ -40,7 +40,7 @@ def engine(*, second: float = 0.0, follows: bool = False, sends: bool = False, *
     return performance(**{**DENSE, **keys}).make_engine(second, clocks=ClockConfig(followed, sends))
 
 
-def sent_after(recorder: RecordingOutput, second: float) -> list[tuple[float, tuple[int, ...]]]:
+def sent_after(recorder: RecordingOutput, second: float) -> list[tuple[Any, tuple[int, ...]]]:
     """What was sent, in seconds since `second`."""
     return [(pytest.approx(at - second, abs=1e-6), message) for at, message in recorder.sent]
 
@@ -61,7 +61,7 @@ def test_after_a_start_it_plays_what_it_would_have_played_at_once(
     start: str, count_in: int, second: float, clock_out: bool, rate: str, noodles: bool
 ) -> None:
     """Guards against an armed start that plays another solo, without its count-in, or off the clock that it sends."""
-    keys = {"play__rate": rate, "play__count_in": count_in, "sends": clock_out}
+    keys: dict[str, Any] = {"play__rate": rate, "play__count_in": count_in, "sends": clock_out}
     before: Arrivals = [(second / 2, NoteOn(60, 80, 1)), (second / 2 + 0.01, NoteOff(60, 1))] if noodles else []
     if start == "first note":
         before = []

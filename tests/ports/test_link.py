@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,11 @@ def _changes(link: MidiPorts) -> list[PortChanged]:
     raise AssertionError("nothing ever changed")
 
 
+def _named(client: Any, name: str) -> list[int]:
+    """The numbers of the ports whose names begin so."""
+    return [number for number, port in enumerate(client.get_ports()) if port.startswith(name)]
+
+
 def test_stable_names(link: Open, others: Others) -> None:
     """Guards against: port names that change, so that a patchbay cannot restore connections."""
     for _ in range(2):
@@ -84,8 +90,8 @@ def test_each_who_connects_is_noticed(link: Open, others: Others) -> None:
     opened = link(input="none")
     for _ in range(2):
         synth = others.client("MidiIn", "Late Synth")
-        ours = until(lambda synth=synth: [name for name in synth.get_ports() if name.startswith("sideman:out")])[0]
-        synth.open_port(synth.get_ports().index(ours), "in")
+        ours = until(partial(_named, synth, "sideman:out"))
+        synth.open_port(ours[0], "in")
         (change,) = _changes(opened)
         assert (change.is_open, change.text) == (True, f"midi.output: {change.listener} listens now")
         assert change.listener.startswith("Late Synth:in")
