@@ -293,6 +293,8 @@ class MidiPorts:
         port = self._ports.get(OUTPUT)
         if port is None or not port.is_open or port.port is None or port.driver is None:
             return
+        if self._output is None or port.driver.has_died():
+            return
         before, port.peers = port.peers, _peers(port.port)
         new = port.peers - port.listeners
         if port.driver.period_s:
