@@ -136,6 +136,27 @@ def test_the_accompaniment_has_a_track_of_its_own(folder: Path) -> None:
     assert sum(message.type == "note_on" for message in comp) == 16
 
 
+def test_a_render_does_not_wait_and_has_the_sounds_of_the_settings(folder: Path) -> None:
+    """Guards against: an empty file where sideman is armed on stage, and a rendered bass with another sound."""
+    sounds = ("midi.comp_program=34", "midi.comp_bank=130", "midi.program=12", "play.start=armed")
+    run(
+        "--out",
+        "a.mid",
+        "--bars",
+        "2",
+        "--seed",
+        "1",
+        "--set",
+        "play.comp=bass",
+        *(w for s in sounds for w in ("--set", s)),
+    )
+    _, solo, comp = ([message for message in track if not message.is_meta] for track in mido.MidiFile("a.mid").tracks)
+    assert (solo[0].type, solo[0].program) == ("program_change", 11)
+    assert [(message.control, message.value) for message in comp[:2]] == [(0, 1), (32, 2)]
+    assert comp[2].program == 33
+    assert sum(message.type == "note_on" for message in comp) == 8
+
+
 # -- many takes
 
 

@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
 
@@ -357,6 +358,48 @@ def test_the_reason_for_waiting_is_reported_once(machine: Any) -> None:
 
 
 # -- the command
+
+
+class PatchBay:
+    """A MIDI system with one port of ours, to which the test connects others; or its only port, with `period_s`."""
+
+    title, library, has_virtual_ports = "Bay", "", True
+    name = "sideman:out"
+
+    def __init__(self, period_s: float) -> None:
+        self.period_s = period_s
+        self.connected: set[str] = set()
+        for quiet in ("close", "forget", "linger"):
+            setattr(self, quiet, lambda: None)
+        self.is_running = self.exists = lambda: True
+        self.has_died = self.is_stalled = lambda: False
+
+    def open_port(self, *_: object, **__: object) -> PatchBay:
+        """The port."""
+        return self
+
+    def peers(self) -> frozenset[str]:
+        """See `DriverPort`."""
+        return frozenset(self.connected)
+
+
+@given(st.lists(st.sets(st.sampled_from(["Synth:in", "Box:in", "Organ:in"])), max_size=12), st.booleans())
+def test_each_new_listener_is_noticed_once(looks: list[set[str]], has_periods: bool) -> None:
+    """Guards against: a synth that is connected later and gets no program, or one again and again while it plays."""
+    bay = PatchBay(0.02 if has_periods else 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sideman.midi.ports.load_drivers", lambda *_: [bay])
+        link = MidiPorts(PortRequest(input="none"), lambda _event, _second: None)
+    with closing(link):
+        assert link.open() == []
+        known: set[str] = set()
+        before: set[str] = set()
+        for connected in looks:
+            bay.connected = connected
+            known &= connected
+            new = (connected & before if has_periods else connected) - known
+            assert [change.listener for change in link.poll()] == sorted(new)
+            known, before = known | new, connected
 
 
 def _printed(capsys: pytest.CaptureFixture[str], **options: bool) -> str:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,11 @@ def _changes(link: MidiPorts) -> list[PortChanged]:
     raise AssertionError("nothing ever changed")
 
 
+def _named(client: Any, name: str) -> list[int]:
+    """The numbers of the ports whose names begin so."""
+    return [number for number, port in enumerate(client.get_ports()) if port.startswith(name)]
+
+
 def test_stable_names(link: Open, others: Others) -> None:
     """Guards against: port names that change, so that a patchbay cannot restore connections."""
     for _ in range(2):
@@ -77,6 +83,21 @@ def test_the_period_of_the_port_is_known(link: Open, only_jack: Jackd) -> None:
     """Guards against: a clock over JACK that seems to lose ticks."""
     assert link().input_period_s == pytest.approx(only_jack.period)
     assert link(client="deaf", input="none").input_period_s == 0.0
+
+
+def test_each_who_connects_is_noticed(link: Open, others: Others) -> None:
+    """Guards against: a synth that is connected later and plays with a wrong sound."""
+    opened = link(input="none")
+    for _ in range(2):
+        synth = others.client("MidiIn", "Late Synth")
+        ours = until(partial(_named, synth, "sideman:out"))
+        synth.open_port(ours[0], "in")
+        (change,) = _changes(opened)
+        assert (change.is_open, change.text) == (True, f"midi.output: {change.listener} listens now")
+        assert change.listener.startswith("Late Synth:in")
+        assert opened.poll() == []
+        others.close()
+        opened.poll()  # it is gone
 
 
 def test_whole_and_in_order(link: Open, others: Others) -> None:

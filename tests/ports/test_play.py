@@ -301,6 +301,25 @@ def test_another_program_can_follow_its_clock(others: Others, tmp_path: Path) ->
     assert all(kind in (0x80, 0xFC) for kind in heard[heard.index(0xFC) :])
 
 
+def test_a_synth_that_is_connected_late_gets_the_sounds_and_the_place(others: Others, tmp_path: Path) -> None:
+    """Guards against: a service that plays a piano on every synth that is switched on after it."""
+    sounds = ("midi.program=12", "midi.bank=130", "midi.comp_program=33", "play.comp=bass")
+    heard: list[list[int]] = []
+    with playing(tmp_path, "late", "tempo.clock_out=true", "tempo.bpm=300", "midi.input=none", *sounds) as daemon:
+        daemon.wait_for(" bar 2 ")
+        client: Any = others.client("MidiIn", "synth")
+        client.ignore_types(timing=False)
+        client.set_callback(lambda message, _data: heard.append(message[0]))
+        client.open_port(_index(client, "late:out"), "in")
+        daemon.wait_for("midi.output: synth:in")
+        until(lambda: [0xFB] in heard)
+        assert daemon.stop(signal.SIGTERM) == 0
+    first = heard.index([0xB0, 0, 1])
+    assert heard[first : first + 4] == [[0xB0, 0, 1], [0xB0, 32, 2], [0xC0, 11], [0xC1, 32]]
+    assert heard[heard.index([0xFB]) - 1][0] == 0xF2
+    assert sum("listens now" in line for line in daemon.log) == 1
+
+
 def _calibrate(others: Others, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Run the command with its output connected to its input."""
     command = [sys.executable, "-m", "sideman", "calibrate", "--set", "midi.client=loop", "--notes", "8", *arguments]

@@ -29,7 +29,14 @@ from sideman.service.main_loop import QUIET_BEFORE_NOTE_S, MainLoop, yield_to_pl
 from sideman.service.service import Service
 from sideman.service.wakeup import Wakeup
 from support.fakes import FakeClock, RecordingOutput, hanging_notes, performance, settings
-from support.processes import TIMEOUT_S, DaemonProcess, daemon_environment, running_daemon, write_bundle
+from support.processes import (
+    TIMEOUT_S,
+    DaemonProcess,
+    daemon_environment,
+    run_sideman,
+    running_daemon,
+    write_bundle,
+)
 
 NO_PORTS = ("midi.output=none", "midi.input=none")
 
@@ -124,6 +131,29 @@ def test_systemd_gets_true_notifications(tmp_path: Path) -> None:
             while "STOPPING=1" not in printed:
                 printed = manager.recv(4096).decode()
             assert daemon.stop() == 0
+
+
+@pytest.mark.subprocess
+def test_an_armed_service_is_ready_and_begins_when_it_is_asked(tmp_path: Path) -> None:
+    """Guards against: systemd gives up a service that waits; a player who cannot see why nothing sounds."""
+    address, door = str(tmp_path / "notify"), str(tmp_path / "door")
+    armed = ("play.start=armed", "tempo.bpm=400", f"control.socket={door}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(TIMEOUT_S)
+        with running_daemon(tmp_path, *NO_PORTS, *armed, NOTIFY_SOCKET=address) as daemon:
+            printed = manager.recv(4096).decode()
+            assert printed.startswith("READY=1")
+            assert "STATUS=armed: waits for start; output none" in printed
+            daemon.wait_for("armed: waits for start")
+            assert "solo, armed: waits for start" in run_sideman("ctl", "--socket", door, "status").stdout
+            assert not any("bar" in line for line in daemon.log)
+            assert run_sideman("ctl", "--socket", door, "start").returncode == 0
+            daemon.wait_for("bar 1")
+            daemon.wait_for("playing")
+            while "STATUS=playing; output none" not in printed:
+                printed = manager.recv(4096).decode()
+            assert daemon.stop(signal.SIGTERM) == 0
 
 
 @pytest.mark.subprocess

@@ -99,7 +99,10 @@ def test_each_voice_has_a_sound_that_suits_it(tmp_path: Path) -> None:
         for comp in ("off", "bass", "bass", "shells"):
             chosen = settings(play__comp=comp, midi__program=67)
             sound.set_programs(chosen.midi, chosen.play)
-    assert heard(tmp_path) == ["prog 0 66", "prog 0 66", "prog 1 32", "prog 0 66", "prog 1 0"]
+        chosen = settings(play__comp="shells", midi__comp_program=5, midi__comp_bank=129)
+        sound.set_programs(chosen.midi, chosen.play)
+    assert heard(tmp_path)[:5] == ["prog 0 66", "prog 0 66", "prog 1 32", "prog 0 66", "prog 1 0"]
+    assert heard(tmp_path)[5:] == ["cc 1 0 1", "cc 1 32 1", "prog 1 4"]
 
 
 # -- what may go wrong

@@ -31,6 +31,7 @@ from sideman.core.events import (
     MidiEvent,
     NoteOff,
     NoteOn,
+    SendSetup,
     SetChart,
     SetMode,
     SetPortPeriod,
@@ -49,6 +50,7 @@ from support.recordings import ticks
 from support.takes import clock_config, perform_with_reports, recorded_take, replay_take
 
 OTHER = parse_changes("| Fm7 Bb7 | Ebmaj7 |", COMMON_TIME, "test")
+STARTS = ["at once", "armed", "first note"]
 MIXED = parse_changes("3/4 Am7 | 2/4 D7 | 7/8 Gmaj7 C", COMMON_TIME, "test")
 
 
@@ -63,7 +65,7 @@ arriving = st.one_of(
         (("play.mode", "solo"),), (("tempo.bpm", 170.0),), (("play.seed", 9),),
     ])),
     st.builds(SetMode, st.sampled_from(MODE_NAMES), st.booleans()),
-    st.sampled_from([Panic(), Start(), Stop(), PlayVariation()]),
+    st.sampled_from([Panic(), Start(), Stop(), PlayVariation(), SendSetup()]),
 )  # fmt: skip
 arrivals = st.lists(st.tuples(st.floats(0, 6), arriving), max_size=25).map(
     lambda items: sorted(items, key=lambda i: i[0])
@@ -73,7 +75,7 @@ sleeps = st.lists(st.sampled_from([0.0, 0.0, 0.001, 0.04, 0.2]), min_size=1, max
 
 
 @settings(max_examples=20)
-@given(rates, modes, st.integers(0, 1), arrivals, sleeps, st.booleans())
+@given(rates, modes, st.integers(0, 1), arrivals, sleeps, st.booleans(), st.sampled_from(STARTS))
 def test_a_replay_sends_the_same_events(
     rate: str,
     mode: str,
@@ -81,9 +83,13 @@ def test_a_replay_sends_the_same_events(
     items: list[tuple[float, MidiEvent | Command]],
     late: list[float],
     clock_out: bool,
+    start: str,
 ) -> None:
     """Guards against a recorded performance that cannot be had again, above all where late notes were left out."""
-    made = performance(play__rate=rate, play__mode=mode, play__count_in=count_in, tempo__clock_out=clock_out)
+    made = performance(
+        play__rate=rate, play__mode=mode, play__count_in=count_in, play__start=start, tempo__clock_out=clock_out,
+        midi__program=12, midi__bank=300, midi__comp_program=33,
+    )  # fmt: skip
     waits = cycle(late)
     engine = made.make_engine(0.1, clocks=clock_config(made))
     header, reports, _ = perform_with_reports(made, items, 6.0, lambda: next(waits), engine)

@@ -149,6 +149,18 @@ def test_the_beat_goes_on_in_tempo_but_no_further_than_a_beat() -> None:
     assert state.beat_at(101.0) == 9.0
 
 
+def test_music_that_waits_says_for_what() -> None:
+    """Guards against: a view of an armed sideman that looks as if the music had been stopped, or had died."""
+    waits = status_event(rolling=False, doing="idle", waiting="armed: waits for your first note")
+    assert "armed: waits for your first note" in list(plain_lines([waits]))
+    assert "halted" not in list(plain_lines([waits]))
+    state = WatchState()
+    state.apply_event(waits, 0.0)
+    shown = "\n".join(line.plain for line in draw_screen(state, 0.0, 120, 24, UTF8))
+    assert "armed: waits for your first note" in shown
+    assert "halted" in list(plain_lines([waits, status_event(), status_event(rolling=False)]))
+
+
 def test_music_that_starts_again_removes_the_old_notes() -> None:
     """Guards against: notes of the last time that the roll shows in the wrong place."""
     state = state_at(PICTURE_SECOND)

@@ -163,7 +163,7 @@ def _format_status(answer: Mapping[str, Any]) -> str:
     minutes, second = divmod(int(answer["uptime_s"]), 60)
     place = f"bar {answer['form_bar']} of {chart['bars']}, chorus {answer['chorus']}"
     lines = {
-        "mode": f"{answer['mode']}, {answer['doing']}",
+        "mode": f"{answer['mode']}, {answer.get('waiting') or answer['doing']}",
         "place": f"{place}: {answer['chord']}, then {answer['next_chord']}",
         "next": "" if coming is None else f"{coming['value']} on beat {coming['beat']:g}",
         "tempo": f"{answer['bpm']:g} bpm, {chart['meter']}; clock {answer['clock']}",

@@ -177,6 +177,7 @@ class ControlApi(Struct, dict=True):
             echoes=snapshot.echoes,
             played=snapshot.played_notes,
             settings={name: write_value(name, value_of(self.settings, name)) for name in _STATUS_KEYS},
+            waiting=snapshot.waiting,
         )
 
     def _change_mode(self, request: protocol.ModeRequest) -> protocol.ModeResult:

@@ -92,6 +92,7 @@ class Status(DaemonInfo, frozen=True):
     echoes: Count
     played: Count
     settings: SettingValues
+    waiting: str = ""
 
 
 # -- the results of requests
@@ -328,6 +329,7 @@ class StatusEvent(_Event, Status, frozen=True, tag="status"):
     `top` is the beat on which the current chart began. `form_bar` and `chorus` count from 1 in the chart, `bar` counts
     from 1 in the whole music. `late` counts the notes that were left out because they would have come too late, `heard`
     the notes of the player, `echoes` the daemon's own notes that came back to it, `played` the notes it has played.
+    `waiting` says what the music waits for before it begins, as in `armed: waits for start`; then it is empty.
     """
 
 

@@ -70,7 +70,7 @@ class Action(Struct, frozen=True):
 ACTIONS = {
     action.name: action
     for action in (
-        Action("start", "start from the top of the chart, after the count-in", Start()),
+        Action("start", "start from the top of the chart, after the count-in; armed music begins", Start()),
         Action("stop", "stop the music until the next start", Stop()),
         Action("panic", "silence every note at once; the music goes on", Panic(), key="p"),
         # `SetMode` needs to know which mode comes next: see `sideman.core.input.midi_mapping`.

@@ -47,11 +47,12 @@ from sideman.core.parts.soloist import Soloist, SoloistMemory
 from sideman.core.positions import reached_beat, tick_at, whole_tick_at
 from sideman.core.settings.live import LiveSettings
 from sideman.core.settings.schema import Settings
+from sideman.core.settings.voices import voice_sounds
 from sideman.core.snapshot import Snapshot
 from sideman.core.timeline import PlaySpan, Timeline
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
 from sideman.core.timing.tempo import TapTempoEstimator, Tempo
-from sideman.core.transport import Transition, Transport
+from sideman.core.transport import WAITING_TEXTS, Transition, Transport
 from sideman.core.turns import MODES, ModeName, TurnPlan, TurnsMemory
 from sideman_models.music.context import next_bar_line
 from sideman_models.music.values import TICKS_PER_QUARTER
@@ -123,7 +124,7 @@ class Engine:
         self._parts: list[Part] = [self._count_in, self._accompaniment, self._soloist]
         if self._clock_out is not None:
             self._parts.append(self._clock_out)
-            if clocks.source is None:
+            if self.transport.rolling:
                 self._clock_out.start_at(span.start)
         self._state: PlayState = "idle"
         self._changes: dict[ChangeName, Callable[[float], list[MidiEvent]]] = {}  # what changes on the next bar line
@@ -164,17 +165,15 @@ class Engine:
 
     def open(self, second: float) -> list[MidiEvent]:
         """Return what to send before anything is played. Bars that are counted in delay the first beat."""
-        if self.transport.clock is None:
+        if self.transport.rolling:
             self._start_tempo(self.tempo.second)
         self._run_clock_free(second)
         self._update_state(self.timeline.beat_at(second))
         return self._sent(self._setup(second), second)
 
-    def sound_setup(self) -> list[MidiEvent]:
-        """Return the program and the lamp: what a synthesizer that was away has to be sent again."""
-        midi = self.live.midi
-        program = [] if midi.program is None else [events.ProgramChange(midi.program - 1, midi.channel)]
-        return [*program, *self._lamp()]
+    def sound_setup(self, *, general_midi: bool = False) -> list[MidiEvent]:
+        """Return the sounds of the voices (see `voice_sounds`) and the lamp: what a new listener has to be sent."""
+        return [*voice_sounds(self.live.midi, self.live.play, general_midi=general_midi), *self._lamp()]
 
     def _setup(self, second: float) -> list[MidiEvent]:
         """Return what everything at the other end of the port has to be sent: the synthesizer and the controllers."""
@@ -197,6 +196,7 @@ class Engine:
             charts=self.chart.charts,
             bpm=self.tempo.bpm,
             rolling=self.transport.rolling,
+            waiting=WAITING_TEXTS.get(self.transport.state, ""),
             mode=self.live.play.mode,
             state=self._state,
             held_chord=self.chart.held_chord_at(sounding),
@@ -244,16 +244,20 @@ class Engine:
     def _receive(self, item: MidiEvent | Command, second: float) -> list[MidiEvent]:  # noqa: C901, PLR0911, PLR0912 - one case a message
         match item:
             case NoteOn() | NoteOff() | ControlChange() | events.PitchBend():
-                for heard in self.listening.hear(item, second):
-                    self.report(heard)
+                return self._hear(item, second)
             case _ if isinstance(item, ClockInput):
                 return self._move_transport(self.transport.follow(item, second), second)
             case Panic():
-                return [*self.ledger.panic(), *self._setup(second)]
+                return [*self.ledger.panic(), *self._setup(second)]  # those who follow our clock are still with it
+            case events.SendSetup():
+                if self._clock_out is not None:
+                    self._clock_out.invite()
+                return self._setup(second)
             case events.ReleaseChannel(channel):
                 return release_channel(channel)
             case Start():
-                return self._move_transport(self.transport.command("start"), second)
+                started = self._move_transport(self.transport.command("start"), second)
+                return [*started, *voice_sounds(self.live.midi, self.live.play)]  # the lamp follows the state
             case Stop():
                 return self._move_transport(self.transport.command("stop"), second)
             case events.SetMode(mode, now):
@@ -270,6 +274,18 @@ class Engine:
             case events.SetChart(chart):
                 self._change_chart(chart)
         return []
+
+    def _hear(self, received: MidiEvent, second: float) -> list[MidiEvent]:
+        """Take in what came from the player's port. If the music waits for a note, it begins with that."""
+        sent: list[MidiEvent] = []
+
+        def begin(at: float) -> None:
+            if (transition := self.transport.command("note")).then:
+                sent.extend(self._move_transport(transition, at))
+
+        for heard in self.listening.hear(received, second, begin):
+            self.report(heard)
+        return sent
 
     # -- commands
 
@@ -362,6 +378,8 @@ class Engine:
         if transition.then == "restart":
             self._restart(second)
             self._run_clock_free(second)
+        elif transition.then in ("begin", "enter"):
+            self._begin(second, counted_in=transition.then == "begin")
         elif clock is not None and self.transport.rolling:
             if rejoins or (transition.then == "join" and clock.relocated):
                 clock.relocated = False
@@ -392,11 +410,22 @@ class Engine:
     def _restart(self, second: float) -> None:
         """Start the music from its top, counted in."""
         counted_in = self.live.play.count_in * float(self.chart.chart.meter.quarters)
-        lead_s = START_LEAD_S + max(0.0, -self.timeline.offset_s)
-        self._relocate(0.0, counted_in + lead_s * self.tempo.bpm / 60)
-        self._start_tempo(second + lead_s)
+        self._relocate(0.0, counted_in + self._lead_s * self.tempo.bpm / 60)
+        self._begin(second, counted_in=True)
+
+    def _begin(self, second: float, *, counted_in: bool) -> None:
+        """Start the music: counted in, or with its first beat at `second`, where the player has just struck a note."""
+        if counted_in:
+            self._start_tempo(second + self._lead_s)
+        else:
+            self.timeline.tempo = Tempo(self.tempo.bpm, second, self.timeline.start)
         if self._clock_out is not None:
             self._clock_out.start_at(self.timeline.start)
+
+    @property
+    def _lead_s(self) -> float:
+        """The time from a start to the first beat, or to the first click."""
+        return START_LEAD_S + max(0.0, -self.timeline.offset_s)
 
     def _start_tempo(self, second: float) -> None:
         """Start at `second`: with the clicks, if bars are counted in, else with the first beat."""

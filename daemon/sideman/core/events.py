@@ -187,7 +187,13 @@ class SetPortPeriod(Message, frozen=True, tag="ClockRounds"):
     period_s: Second
 
 
-PlainCommand = ActionCommand | ReleaseChannel | SetMode | LearnBinding | LinkState | JackPosition | SetPortPeriod
+class SendSetup(Message, frozen=True, tag="Setup"):
+    """Send again what a synthesizer or a sequencer that has just connected has missed; notes that sound go on."""
+
+
+PlainCommand = (
+    ActionCommand | ReleaseChannel | SetMode | LearnBinding | LinkState | JackPosition | SetPortPeriod | SendSetup
+)
 """The commands that a journal holds field by field."""
 Command = PlainCommand | SetChart | ChangeSettings
 
@@ -314,11 +320,15 @@ class ActionRequested(Message, frozen=True):
 
 
 class PortChanged(Message, frozen=True, tag="PortChanged"):
-    """A port was opened or lost, or cannot be opened for a new reason. `key` is its setting; `text` is for the log."""
+    """A port was opened or lost, or cannot be opened for a new reason. `key` is its setting; `text` is for the log.
+
+    With a `listener`, only this has changed: the port of that name is connected to our output now.
+    """
 
     key: str
     is_open: bool
     text: str
+    listener: str = ""
 
 
 Report = (

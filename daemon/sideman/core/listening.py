@@ -8,7 +8,7 @@ to choose again. In a mode that gives way it ends what we play; in every mode it
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sideman.core.events import ControlChange, MidiEvent, NoteHeard, NoteOn
 from sideman.core.input.melody import MelodyTracker
@@ -48,9 +48,16 @@ class Listening:
         self._turns = turns
         self._improviser = improviser
 
-    def hear(self, received: MidiEvent, second: float) -> Iterator[NoteHeard]:
-        """Take in what came from the player's port; yields the notes of the player in it."""
+    def hear(
+        self, received: MidiEvent, second: float, before_note: Callable[[float], object] = lambda _second: None
+    ) -> Iterator[NoteHeard]:
+        """Take in what came from the player's port; yields the notes of the player in it.
+
+        `before_note` is called before a note-on of the player is heard: the music may begin with it.
+        """
         for event in self.melody.player_events(received, second):
+            if isinstance(event, NoteOn):
+                before_note(second)
             tempo = self._timeline.tempo
             if not self._transport.rolling:
                 if isinstance(event, NoteOn):

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the music rolls: one table of states and transitions.
 
-There are three states: *rolling*; *stopped* by a command, a pedal or a key; and *waiting* for the clock that is
-followed to start. Counting in is rolling before the first beat. A transition can silence what sounds (`silences`) and
-then start the music again somewhere (`then`):
+The states are: *rolling*; *stopped* by a command, a pedal or a key; *waiting* for the clock that is followed to start;
+and, before the music begins, *armed*, which waits for a start, or *expecting*, which waits for the player's first note
+(see `play.start`). Counting in is rolling before the first beat. A transition can silence what sounds (`silences`) and
+then start the music somewhere (`then`):
 
+- `begin`: where it has not begun yet, counted in: at the top, or where a saved solo goes on;
+- `enter`: at the same place, but on the note that has come in, which is the first beat;
 - `restart`: from the top, counted in;
 - `join`: where the clock is, at the clock's own message;
 - `rejoin`: where the clock has got to meanwhile, between two of its messages.
@@ -22,9 +25,10 @@ from sideman.core.events import ClockInput
 from sideman.core.timeline import Timeline
 from sideman.core.timing.clock_source import ClockSource
 
-State = Literal["rolling", "stopped", "waiting"]
-Trigger = Literal["start", "stop", "clock starts", "clock jumps", "clock stops"]
-Then = Literal["", "restart", "join", "rejoin"]
+State = Literal["rolling", "stopped", "waiting", "armed", "expecting"]
+CommandTrigger = Literal["start", "stop", "note"]
+Trigger = CommandTrigger | Literal["clock starts", "clock jumps", "clock stops"]
+Then = Literal["", "begin", "enter", "restart", "join", "rejoin"]
 
 
 class Transition(Struct, frozen=True):
@@ -39,6 +43,10 @@ INTERNAL: Mapping[tuple[State, Trigger], Transition] = {
     ("rolling", "start"): Transition("rolling", silences=True, then="restart"),
     ("rolling", "stop"): Transition("stopped", silences=True),
     ("stopped", "start"): Transition("rolling", then="restart"),
+    ("armed", "start"): Transition("rolling", then="begin"),
+    ("expecting", "start"): Transition("rolling", then="begin"),
+    ("expecting", "note"): Transition("rolling", then="enter"),
+    ("expecting", "stop"): Transition("armed"),
 }
 """The transitions with our own clock. A trigger that is not in the table changes nothing."""
 
@@ -50,8 +58,22 @@ FOLLOWING: Mapping[tuple[State, Trigger], Transition] = {
     ("waiting", "clock starts"): Transition("rolling", then="join"),
     ("stopped", "clock starts"): Transition("rolling", then="join"),
     ("stopped", "start"): Transition("rolling", then="rejoin"),
+    ("armed", "start"): Transition("rolling", then="rejoin"),
+    ("armed", "clock starts"): Transition("rolling", then="join"),
+    ("expecting", "start"): Transition("rolling", then="rejoin"),
+    ("expecting", "note"): Transition("rolling", then="rejoin"),
+    ("expecting", "stop"): Transition("armed"),
 }
-"""The transitions while a clock is followed. Where the clock does not run, 'start' leads to 'waiting'."""
+"""The transitions while a clock is followed. Where the clock does not run, 'start' leads to 'waiting', and a note
+changes nothing."""
+
+WAITING_TEXTS: Mapping[State, str] = {
+    "armed": "armed: waits for start",
+    "expecting": "armed: waits for your first note",
+}
+"""What is shown in the states before the music begins."""
+_FIRST_STATES: Mapping[str, State] = {"armed": "armed", "first note": "expecting"}
+"""The state for each value of `play.start` that lets the music wait."""
 
 
 class Transport:
@@ -59,7 +81,7 @@ class Transport:
 
     def __init__(self, timeline: Timeline, clock: ClockSource | None) -> None:
         self.clock = clock
-        self.state: State = "rolling" if clock is None else "waiting"
+        self.state: State = _FIRST_STATES.get(timeline.live.play.start, "rolling" if clock is None else "waiting")
         self.stopped_beat = timeline.start
         """The beat at which the music stands while it does not roll."""
         self._timeline = timeline
@@ -92,14 +114,15 @@ class Transport:
         """The music stops at `beat`, or later if it has stopped later before."""
         self.stopped_beat = max(self.stopped_beat, beat)
 
-    def command(self, trigger: Literal["start", "stop"]) -> Transition:
-        """Take the transition of a command; the state has changed when this returns."""
-        if self.clock is not None:
+    def command(self, trigger: CommandTrigger) -> Transition:
+        """Take the transition of a command, or of a note of the player; the state has changed when this returns."""
+        if self.clock is not None and trigger in ("start", "stop"):
             self.clock.request_rolling(trigger == "start")
-        if self.clock is not None and trigger == "start" and self.state == "stopped" and not self.clock.rolling:
-            self.state = "waiting"
-            return Transition("waiting")
-        return self._take(trigger)
+        before, transition = self.state, self._take(trigger)
+        if transition.then == "rejoin" and self.clock is not None and not self.clock.rolling:
+            transition = Transition("waiting" if trigger == "start" else before)
+            self.state = transition.state
+        return transition
 
     def follow(self, item: ClockInput, second: float) -> Transition:
         """Pass a message to the clock source and take the transition that follows from what the clock does."""

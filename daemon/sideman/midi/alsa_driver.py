@@ -46,7 +46,7 @@ class AlsaDriver:
 
     def targets(self, direction: Direction) -> list[str]:
         """See `MidiDriver`."""
-        return list(self._addresses(direction))
+        return list(self.addresses(direction))
 
     def open_port(
         self,
@@ -82,9 +82,9 @@ class AlsaDriver:
 
     def address_of(self, direction: Direction, name: str) -> Any:
         """The address of the port `name`, as `targets` lists it; None if it does not exist."""
-        return self._addresses(direction).get(name)
+        return self.addresses(direction).get(name)
 
-    def _addresses(self, direction: Direction) -> dict[str, Any]:
+    def addresses(self, direction: Direction) -> dict[str, Any]:
         """The ports that our port of this direction can connect to: their addresses by name, with their numbers."""
         if self._watch is None:
             raise DriverError("ALSA's sequencer is not open")
@@ -193,7 +193,8 @@ class AlsaPort:
 
     def peers(self) -> frozenset[str]:
         """See `DriverPort`."""
-        return frozenset(map(str, self._peer_addresses()))
+        names = {address: name for name, address in self._driver.addresses(self._direction).items()}
+        return frozenset(names.get(address, str(address)) for address in self._peer_addresses())
 
     def send(self, message: SendBytes) -> None:
         """See `DriverPort`. What a listener does not take, because it does not read, is lost to that listener alone."""

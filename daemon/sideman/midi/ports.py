@@ -71,6 +71,8 @@ class _RequestedPort(Struct):
     target: str = ""  # the real port that it was connected to last; "" for a virtual port
     title: str = ""  # for the user, of what was opened last
     missing: str = ""  # why it is not open
+    peers: frozenset[str] = frozenset()  # of an output: what was connected to it at the last look
+    listeners: frozenset[str] = frozenset()  # and what has been sent everything that it needs
 
     def close(self) -> None:
         """Close our port."""
@@ -144,7 +146,8 @@ class MidiPorts:
         """Look after the ports. Call it a few times a second, and when `fileno` is readable. Returns the changes."""
         with contextlib.suppress(BlockingIOError):
             self._wake_reader.recv(64)
-        return [*self._check_stalled_system(), *self._drop_lost_ports(), *self._reopen_ports()]
+        changes = [*self._check_stalled_system(), *self._drop_lost_ports(), *self._reopen_ports()]
+        return [*changes, *self._notice_listeners()]
 
     def send(self, message: Sequence[int]) -> None:
         """Send one message of 1 to 3 bytes. Without an open port, it is lost."""
@@ -193,6 +196,7 @@ class MidiPorts:
         if port.key == OUTPUT:
             with self._lock:
                 self._output, self._failure = ours, ""
+            port.listeners = _peers(ours)  # the change itself is for them
 
     def _make_port(self, port: _RequestedPort, driver: MidiDriver) -> DriverPort:
         port.close()
@@ -281,6 +285,24 @@ class MidiPorts:
             else:
                 yield PortChanged(port.key, True, f"{port.key}: {port.title} is open")
 
+    def _notice_listeners(self) -> Iterator[PortChanged]:
+        """Notice the ports that have connected to our output since it was opened.
+
+        A new connection at JACK carries only from the next period on, so there it has to be seen twice.
+        """
+        port = self._ports.get(OUTPUT)
+        if port is None or not port.is_open or port.port is None or port.driver is None:
+            return
+        if self._output is None or port.driver.has_died():
+            return
+        before, port.peers = port.peers, _peers(port.port)
+        new = port.peers - port.listeners
+        if port.driver.period_s:
+            new &= before
+        port.listeners = (port.listeners & port.peers) | new
+        for name in sorted(new):
+            yield PortChanged(OUTPUT, True, f"{OUTPUT}: {name} listens now", name)
+
     def _port_title(self, key: str) -> str:
         port = self._ports.get(key)
         if port is None:
@@ -293,6 +315,13 @@ class MidiPorts:
         """May be called in any thread that notices an error."""
         with contextlib.suppress(OSError):
             self._wake_writer.send(b"!")
+
+
+def _peers(port: DriverPort) -> frozenset[str]:
+    try:
+        return port.peers()
+    except DriverError:  # the port is noticed as lost, if it is
+        return frozenset()
 
 
 class InputReceiver:

@@ -19,7 +19,7 @@ from sideman.core.errors import Unavailable
 from sideman.core.parts.improviser import Improviser
 from sideman.core.positions import reached_beat
 from sideman.core.settings.live import LiveSettings
-from sideman.core.settings.schema import Settings
+from sideman.core.settings.schema import Settings, with_values
 from sideman.core.timeline import PlaySpan
 from sideman.core.timing.clock_source import CLOCK_SOURCES, INTERNAL_CLOCK, ClockConfig, ClockSource, ClockSourceOptions
 from sideman_models.errors import ModelsError
@@ -117,7 +117,8 @@ def resumed_engine(
     if "memory" not in state:
         return _resumed_network(performance, state, second, clocks)  # a state that an earlier version has saved
     memory = read_memory(state["memory"])
-    rehearsal = engine_from(replace(memory, start=memory.beat), performance, 0.0)
+    at_once = replace(performance, settings=with_values(performance.settings, [("play.start", "at once")]))
+    rehearsal = engine_from(replace(memory, start=memory.beat), at_once, 0.0)
     rehearsal.timeline.start = memory.start
     place = memory.bar_line / TICKS_PER_QUARTER
     if (

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sideman.core.chart.chart import Chart, Meter
 from sideman.core.engine import play_through
-from sideman.core.events import BarPlayed, MidiEvent, NoteOff, NoteOn, ProgramChange, Voice
-from sideman.core.settings.schema import Settings
+from sideman.core.events import BarPlayed, ClockMessage, MidiEvent, NoteOff, NoteOn, Voice
+from sideman.core.settings.schema import with_values
 from sideman.core.settings.voices import VOICES, voice_of_channel
 from sideman.playing.assembly import Performance
 from sideman.render.midi_file import midi_file_bytes
@@ -61,24 +62,20 @@ class RenderedTake(Struct, frozen=True):
 
 def render_take(performance: Performance, bars: int | None, name: str) -> RenderedTake:
     """Play `bars` bars, or with None as many choruses as the settings say."""
+    settings = with_values(performance.settings, [("play.start", "at once")])  # there is nobody to wait for
+    performance = replace(performance, settings=settings)
     engine = performance.make_engine(0.0, beats=None if bars is None else performance.chart.beat_of_bar(bars))
     played = [(due.beat, due.item) for due in play_through(engine) if not isinstance(due.item, BarPlayed)]
-    settings, chart, beats = performance.settings, performance.chart, engine.timeline.end or 0.0
-    events = [*((0.0, event) for event in engine.sound_setup()), *played]
+    chart, beats = performance.chart, engine.timeline.end or 0.0
     tracks: dict[Voice, list[tuple[float, MidiEvent]]] = {name: [] for name in VOICES}
-    for beat, event in events:
-        voice = voice_of_channel(event.channel, settings.midi) if isinstance(event, NoteOn | NoteOff) else "solo"
+    for beat, event in [*((0.0, event) for event in engine.sound_setup(general_midi=True)), *played]:
+        voice = "solo" if isinstance(event, ClockMessage) else voice_of_channel(event.channel, settings.midi)
         tracks[voice].append((beat, event))
     solo = tuple(tracks.pop("solo"))
-    others = [(voice, [(0.0, _program_of(voice, settings)), *track]) for voice, track in tracks.items() if track]
+    others = [(voice, track) for voice, track in tracks.items() if VOICES[voice].plays(settings.play)]
     bpm, symbols = settings.tempo.bpm, chord_symbols(chart, beats)
     midi = midi_file_bytes([(name, solo), *others], bpm, meter_changes(chart, beats), beats, symbols)
     return RenderedTake(name, performance.seed, solo, beats, chart, bpm, midi)
-
-
-def _program_of(voice: Voice, settings: Settings) -> MidiEvent:
-    row, midi = VOICES[voice], settings.midi
-    return ProgramChange((row.program(midi, settings.play) or 1) - 1, row.channel(midi))
 
 
 def take_seed(seed: int, number: int) -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 POLL_INTERVAL_S = 0.4  # a device that was away for a moment is heard again within a second
 PORT_PERIOD_INTERVAL_S = 0.1
 """How often the period of the input's port is read while a MIDI clock is followed: far less than `RECOUNT_S` apart."""
-CLOCK_REPORT_INTERVAL_S = 0.2
+STATE_REPORT_INTERVAL_S = 0.2
 HANG_TIMEOUT_S = 10.0
 QUIET_BEFORE_NOTE_S, SEND_TIME_S = 0.003, 0.0005
 
@@ -58,8 +58,8 @@ class MainLoop(Struct, dict=True):
         self._next_poll_s, self._next_watchdog_s, self._next_guard_s = 0.0, 0.0, 0.0
         self._next_period_s = math.inf if self.watch_port_period is None else 0.0
         self._wake_count = -1  # of the player, when systemd's watchdog was last fed
-        self._reported_clock = self._clock_text
-        self._clock_reported_s = 0.0
+        self._reported_state = self._state_text
+        self._state_reported_s = 0.0
         self._kept: Remembered | None = None  # what was passed on last
 
     def run(self, is_playing: Callable[[], bool]) -> None:
@@ -98,9 +98,9 @@ class MainLoop(Struct, dict=True):
             self.handle_signal(number)
         self.hub.serve(now)
         self.wakeup.has_watchers = self.hub.has_watchers
-        if self._clock_text != self._reported_clock and now - self._clock_reported_s >= CLOCK_REPORT_INTERVAL_S:
-            self._reported_clock, self._clock_reported_s = self._clock_text, now
-            _log.info("%s", self._reported_clock)
+        if self._state_text != self._reported_state and now - self._state_reported_s >= STATE_REPORT_INTERVAL_S:
+            self._reported_state, self._state_reported_s = self._state_text, now
+            _log.info("%s", self._reported_state)
             self._notifier.status(self._status_line)
         if self.sound is not None:
             if lost := self.sound.poll():  # fluidsynth has ended
@@ -132,12 +132,14 @@ class MainLoop(Struct, dict=True):
             self._kept = remembered
 
     @property
-    def _clock_text(self) -> str:
-        return "" if self.clock_source is None else self.clock_source.status_text
+    def _state_text(self) -> str:
+        """What the music waits for before it begins; then the state of the clock that is followed."""
+        clock = "playing" if self.clock_source is None else self.clock_source.status_text
+        return self.player.snapshot.waiting or clock
 
     @property
     def _status_line(self) -> str:
-        return f"{self._clock_text or 'playing'}; {self.ports.status_text}"
+        return f"{self._state_text}; {self.ports.status_text}"
 
 
 def yield_to_player(sends_at: float) -> None:

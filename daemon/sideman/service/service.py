@@ -30,11 +30,12 @@ from sideman.core.actions import Panic
 from sideman.core.chart.chart import Chart
 from sideman.core.engine import Engine, EngineMemory
 from sideman.core.errors import SidemanError
-from sideman.core.events import PortChanged, ReleaseChannel, SetPortPeriod
+from sideman.core.events import PortChanged, ReleaseChannel, SendSetup, SetPortPeriod
 from sideman.core.settings.presets import settings_difference
 from sideman.core.settings.schema import CHART_KEYS, Settings, settings_line, value_of, with_values
 from sideman.core.settings.voices import voice_channels
 from sideman.core.timing.clock_source import CLOCK_SOURCES, ClockConfig
+from sideman.core.transport import WAITING_TEXTS
 from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
@@ -243,6 +244,8 @@ class Service:
         _log.info("bundle %s (%s); seed %d", bundle.name, network, engine.improviser.random_source.seed)
         pulse = f"{settings.tempo.bpm:g} bpm" if self._clock_source is None else self._clock_source.status_text
         _log.info("ready: %s, one value a %s, %s", pulse, settings.play.rate, ports.status_text)
+        if waiting := WAITING_TEXTS.get(engine.transport.state):
+            _log.info("%s", waiting)
 
     def _make_hub(
         self, performance: Performance, ports: MidiPorts, player: Player, recorder: TakeRecorder, endpoints: Endpoints
@@ -310,9 +313,13 @@ class Service:
 
     def _port_changed(self, change: PortChanged, ports: MidiPorts) -> None:
         self._wakeup.put(change)
+        if change.listener:
+            self._inbox.put(SendSetup())
+            return
         self._update_port_period(ports)
         if change.is_open and change.key == OUTPUT:
             self._inbox.put(Panic())  # the synth at the other end may have missed a note-off
+            self._inbox.put(SendSetup())  # and a sequencer where the music is
             self._mark_playing(ports)
 
 

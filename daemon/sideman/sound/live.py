@@ -21,9 +21,9 @@ from typing import IO, cast
 from msgspec import Struct
 
 from sideman.core.errors import Unavailable
-from sideman.core.events import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PITCH_BEND, PROGRAM_CHANGE, ProgramChange, encode
+from sideman.core.events import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PITCH_BEND, PROGRAM_CHANGE, MidiEvent, encode
 from sideman.core.settings.schema import MidiSettings, PlaySettings
-from sideman.core.settings.voices import VOICES, voice_of_channel
+from sideman.core.settings.voices import voice_sounds
 from sideman.midi.ports import MidiPorts
 from sideman.sound.fluidsynth import EXECUTABLE as FLUIDSYNTH
 from sideman.sound.fluidsynth import FluidSynth
@@ -54,7 +54,7 @@ class LiveSynth:
         self.description = f"{synth.program.name} with {synth.sound_font.name}"
         self._failure = ""
         self._failure_reported = False
-        self._programs: list[tuple[int, int]] = []  # the chosen programs: (program, channel)
+        self._sounds: list[MidiEvent] = []  # what has selected them
         self._last_output: deque[str] = deque(maxlen=2)  # its last messages
         self._ready = threading.Event()
         command = [str(synth.program), "-n", "-q", "-j", "-g", str(GAIN), str(synth.sound_font)]
@@ -76,17 +76,12 @@ class LiveSynth:
             raise Unavailable(f"--sound: {self._failure or f'{FLUIDSYNTH} did not start within {LOAD_TIMEOUT_S:g} s'}")
 
     def set_programs(self, midi: MidiSettings, play: PlaySettings) -> None:
-        """Choose the General MIDI sounds: midi.program for the solo, and what suits each other voice."""
-        programs = [
-            (program, row.channel(midi))
-            for name, row in VOICES.items()
-            if row.plays(play) and voice_of_channel(row.channel(midi), midi) == name
-            if (program := row.program(midi, play)) is not None
-        ]
-        if programs != self._programs:
-            self._programs = programs
-            for program, channel in programs:
-                self.send(encode(ProgramChange(program - 1, channel)))
+        """Choose the sounds of the voices: those of the settings, else the General MIDI ones that suit."""
+        sounds = voice_sounds(midi, play, general_midi=True)
+        if sounds != self._sounds:
+            self._sounds = sounds
+            for event in sounds:
+                self.send(encode(event))
 
     def with_ports(self, ports: MidiPorts) -> PortsAndSynth:
         """One output that sends to both."""

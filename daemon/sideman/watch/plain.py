@@ -48,7 +48,7 @@ def plain_lines(messages: Iterable[Message | None]) -> Iterator[str]:
             "mode": f"mode: {state.mode}" if state.mode else "",
             "doing": state.doing,
             "ports": f"ports: {state.ports}" if state.ports else "",
-            "rolling": ("rolling" if state.rolling else "halted") if has_halted else "",
+            "rolling": ("rolling" if state.rolling else state.waiting or "halted") if has_halted else "",
             "late": f"late: {count_noun(late, 'note')} left out" if late else "",
         }
         for name, text in lines.items():

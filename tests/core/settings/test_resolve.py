@@ -225,3 +225,11 @@ def test_any_values_give_settings_or_one_line_per_problem(values: dict[str, obje
         assert {key for key, value in values.items() if value not in (None, {})} <= KEYS.keys()
         assert 20 <= settings.tempo.bpm <= 400
         assert 0 <= settings.play.range.low <= settings.play.range.high <= 127
+
+
+@pytest.mark.parametrize(("voice", "other"), [("", "comp_"), ("comp_", "")])
+def test_a_bank_without_a_program_is_reported(voice: str, other: str) -> None:
+    """Guards against: a bank that is never selected, and nothing says why."""
+    (problem,) = problems({f"midi.{voice}bank": 5, f"midi.{other}program": 1})
+    reason = f"a bank takes effect with a program; set midi.{voice}program, too"
+    assert problem == f"my.yaml:7: midi.{voice}bank: 5: {reason}"

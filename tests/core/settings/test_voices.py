@@ -5,15 +5,18 @@ from __future__ import annotations
 
 from typing import get_args
 
-from sideman.core.events import Voice
-from sideman.core.settings.schema import KEYS, MidiSettings
-from sideman.core.settings.voices import VOICES, voice_channels, voice_of_channel
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sideman.core.events import ControlChange, ProgramChange, Voice
+from sideman.core.settings.schema import KEYS, MidiSettings, PlaySettings
+from sideman.core.settings.voices import VOICES, voice_channels, voice_of_channel, voice_sounds
 
 
 def test_every_voice_but_the_clicks_has_a_row_and_a_channel_of_its_own() -> None:
     """Guards against: a new voice that a crash leaves sounding, or that cuts off another one's notes."""
     assert {*VOICES, "clicks"} == set(get_args(Voice))
-    assert all(row.channel_key in KEYS for row in VOICES.values())
+    assert all(key in KEYS for row in VOICES.values() for key in (row.channel_key, row.program_key, row.bank_key))
     assert len(voice_channels(MidiSettings())) == len(VOICES)
     assert [voice_of_channel(row.channel(MidiSettings()), MidiSettings()) for row in VOICES.values()] == list(VOICES)
 
@@ -22,3 +25,29 @@ def test_what_sounds_on_another_channel_belongs_to_the_solo() -> None:
     """Guards against: count-in clicks that a rendered file loses; an accompaniment that takes the solo's notes."""
     assert voice_of_channel(MidiSettings().drums, MidiSettings()) == "solo"
     assert voice_of_channel(1, MidiSettings(channel=1, comp=1)) == "solo"
+
+
+@given(st.integers(1, 128), st.integers(0, 16383), st.integers(1, 16))
+def test_a_bank_is_selected_before_its_program(program: int, bank: int, channel: int) -> None:
+    """Guards against a synth that takes the program from another bank."""
+    *banks, chosen = voice_sounds(MidiSettings(program=program, bank=bank, channel=channel), PlaySettings())
+    assert chosen == ProgramChange(program - 1, channel)
+    assert [(event.number, event.channel) for event in banks if isinstance(event, ControlChange)] == [
+        (0, channel), (32, channel),
+    ]  # fmt: skip
+    msb, lsb = (event.value for event in banks if isinstance(event, ControlChange))
+    assert (msb * 128 + lsb, lsb < 128) == (bank, True)
+
+
+def test_on_a_common_channel_only_the_solo_selects_its_sound() -> None:
+    """Guards against a solo with the sound of an accompaniment that does not play."""
+    midi = MidiSettings(program=5, comp=1, comp_program=34)
+    assert voice_sounds(midi, PlaySettings()) == [ProgramChange(4, 1)]
+
+
+def test_general_midi_only_fills_in_what_is_not_set() -> None:
+    """Guards against a bass that sounds as a piano, and against a sound of the player that is replaced."""
+    bass = PlaySettings(comp="bass")
+    assert voice_sounds(MidiSettings(), bass) == []
+    assert voice_sounds(MidiSettings(), bass, general_midi=True) == [ProgramChange(32, 2)]
+    assert voice_sounds(MidiSettings(comp_program=40), bass, general_midi=True) == [ProgramChange(39, 2)]

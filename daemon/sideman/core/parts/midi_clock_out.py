@@ -38,6 +38,7 @@ class MidiClockOut(Part):
         self._next: int | None = None  # tick, counted from beat 0
         self._free: int | None = None  # the next tick without a position, counted from beat 0
         self._starts = False  # what is next is not the tick itself, but the message that it is the next
+        self._invites = False  # somebody has connected and does not know yet where the music is
 
     # -- the part
 
@@ -64,13 +65,13 @@ class MidiClockOut(Part):
         if now - tick > CLOCK_TICKS_PER_BEAT:
             self._announce(next_sixteenth(now), starts=True)
             return self.stop_messages()
-        self._announce(tick + 1, starts=False)
         self._last_sent = tick - self._top
+        self._announce(tick + 1, starts=self._invites and (self._last_sent + 1) % CLOCK_TICKS_PER_SIXTEENTH == 0)
         return [ClockTick()]
 
     def relocate(self) -> None:
         """See `Part`. No tick is announced until the clock is started again."""
-        self._next = None
+        self._next, self._invites = None, False
 
     # -- ticks without a position
 
@@ -93,6 +94,14 @@ class MidiClockOut(Part):
         return [ClockTick()]
 
     # -- starting and stopping
+
+    def invite(self) -> None:
+        """Send the position and continue once more while the clock runs, for those who have connected meanwhile.
+
+        That is done half a tick before the next tick whose position can be sent. For those who follow the clock
+        already it is the place where they are.
+        """
+        self._invites = self._running
 
     def start_at(self, beat: float) -> None:
         """Start with the tick on `beat`."""
@@ -134,7 +143,7 @@ class MidiClockOut(Part):
         """
         was_sent = tick % CLOCK_TICKS_PER_SIXTEENTH and tick == self._last_sent
         self._announce((tick + 1 if was_sent else tick) + self._top, starts=False)
-        self._running, self._free = True, None
+        self._running, self._free, self._invites = True, None, False
         if tick == 0:
             return [ClockStart()]
         if tick % CLOCK_TICKS_PER_SIXTEENTH:

@@ -143,6 +143,11 @@ def _problems_between(settings: Settings, written: SettingsLayer) -> list[str]:
             source = next(written[name].source for name in names if int(name.rpartition(".")[2]) == number)
             place = f"{source}: midi.cc.{number}: {target.text}"
             problems.append(f"{place}: it is the second half of midi.cc.{first}: {pair.text}; choose another")
+    for row in VOICES.values():
+        if (bank := value_of(settings, row.bank_key)) is not None and value_of(settings, row.program_key) is None:
+            where = written[row.bank_key].source
+            reason = f"a bank takes effect with a program; set {row.program_key}, too"
+            problems.append(f"{where}: {row.bank_key}: {bank}: {reason}")
     for keys, reason in _DISTINCT_CHANNELS.items():
         channel, other = (value_of(settings, key) for key in keys)
         idle = any(row.channel_key in keys and not row.plays(settings.play) for row in VOICES.values())

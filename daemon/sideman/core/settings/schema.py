@@ -122,7 +122,14 @@ class MidiSettings(Struct, frozen=True):
     program: int | None = _setting(
         None,
         optional_type(None, integer_type(1, 128), "leave it as it is"),
-        "The sound to select at the start, with a program change on midi.channel.",
+        "The sound of the solo: the program to select on midi.channel, at the start and for each instrument that is "
+        "connected later.",
+    )
+    bank: int | None = _setting(
+        None,
+        optional_type(None, integer_type(0, 16383), "leave it as it is"),
+        "The bank from which the sound of the solo is taken: 128 times the number that your instrument's manual gives "
+        "for controller 0 (MSB), plus the one for controller 32 (LSB). It needs midi.program.",
     )
     lamp: int | None = _setting(
         None,
@@ -134,6 +141,18 @@ class MidiSettings(Struct, frozen=True):
         10, integer_type(1, 16), "The channel of the count-in clicks. What you play on it is ignored."
     )
     comp: int = _setting(2, integer_type(1, 16), "The channel of the accompaniment (see play.comp).")
+    comp_program: int | None = _setting(
+        None,
+        optional_type(None, integer_type(1, 128), "leave it as it is"),
+        "The sound of the accompaniment, as midi.program is that of the solo. With --sound and in rendered files, null "
+        "takes what suits play.comp: a piano (1) or a double bass (33).",
+    )
+    comp_bank: int | None = _setting(
+        None,
+        optional_type(None, integer_type(0, 16383), "leave it as it is"),
+        "The bank from which the sound of the accompaniment is taken, numbered as in midi.bank. It needs "
+        "midi.comp_program.",
+    )
     cc: Bindings = _setting(
         NO_BINDINGS,
         bindings_type(
@@ -202,6 +221,12 @@ class PlaySettings(Struct, frozen=True):
         "solo",
         choice_type(*MODE_NAMES),
         f"When sideman plays: {'; '.join(f'{name} {row.text}' for name, row in MODES.items())}.",
+    )
+    start: Literal["at once", "armed", "first note"] = _setting(
+        "at once",
+        choice_type("at once", "armed", "first note"),
+        "When the music begins: at once; armed waits for a start by pedal, pad, `sideman ctl start` or an external "
+        "clock; first note begins with your first note, which is the first beat. A start counts in, a note does not.",
     )
     trade_bars: int = _setting(4, integer_type(1, 64), "In mode trade, the number of bars in a turn.")
     trade_first: Literal["you", "sideman"] = _setting(
