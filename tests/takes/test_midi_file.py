@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import mido
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -17,6 +18,8 @@ from sideman.core.chart.text import parse_changes
 from sideman.core.events import (
     Advanced,
     BarStarted,
+    ClockStart,
+    ClockTick,
     Command,
     ControlChange,
     EventSent,
@@ -27,6 +30,7 @@ from sideman.core.events import (
     PortChanged,
     Report,
     SetChart,
+    SetPortPeriod,
 )
 from sideman.core.settings.schema import COMMON_TIME
 from sideman.takes.folder import TakeFolder
@@ -34,9 +38,10 @@ from sideman.takes.journal import TakeHeader
 from sideman.takes.midi_file import TICKS_PER_BEAT, TakeMidiFile
 from sideman_models.corpus.midi.reader import ReadingOptions, read_midi
 from sideman_models.music.harmony import parse_chord
+from support.clocks import steady
 from support.fakes import RecordingOutput, performance, tempo_change
 from support.performances import PHRASE
-from support.takes import perform_with_reports, recorded_take, replay_take
+from support.takes import clock_config, perform_with_reports, recorded_take, replay_take
 
 
 def test_the_midi_file_has_everything_played_and_heard(tmp_path: Path) -> None:
@@ -158,6 +163,25 @@ def test_a_long_take_with_a_steady_clock_is_written_in_bounded_time() -> None:
     assert max(waiting) < 20
     song = mido.MidiFile(file=io.BytesIO(midi.contents()), charset="utf-8")
     assert sum(message.type == "marker" for message in song.tracks[0]) == 500
+
+
+@pytest.mark.parametrize("frames", [64, 1024])
+@pytest.mark.parametrize("bpm", [60.0, 96.0, 132.0])
+def test_a_take_that_followed_a_clock_over_jack_has_its_tempo(bpm: float, frames: int) -> None:
+    """Guards against: a new tempo on every beat, from ticks that come in rounds of 21 ms."""
+    true, round_s = steady(64, bpm, start=1.0), frames / 48_000
+    arrivals: list[tuple[float, MidiEvent | Command]] = [
+        (0.2, SetPortPeriod(round_s)), (0.99, ClockStart()),
+        *((float(second), ClockTick()) for second in np.ceil(true / round_s) * round_s),
+    ]  # fmt: skip
+    made = performance(tempo__source="midi-clock", play__rate="eighth")
+    engine = made.make_engine(0.1, clocks=clock_config(made))
+    header, reports, _ = perform_with_reports(made, arrivals, float(true[-1]) + 0.1, engine=engine)
+    tempos = [message for message in tracks_of(header, reports)[0] if message.type == "set_tempo"]
+    assert len(tempos) <= 2
+    beats = np.arange(2, 64)
+    off = beats * tempos[-1].tempo / 1e6 - true[beats * 24]
+    assert max(abs(off - np.median(off))) < 0.005
 
 
 def tracks_of(header: TakeHeader, reports: Iterable[Report]) -> list[mido.MidiTrack]:

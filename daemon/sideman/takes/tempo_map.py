@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -145,11 +145,14 @@ class _Spread(NamedTuple):
         )
 
 
-def _spread(points: Iterable[tuple[float, float]]) -> _Spread:
-    total = _Spread()
-    for beat, second in points:
-        total |= _Spread(1, beat, second)
-    return total
+def _spread(points: Sequence[tuple[float, float]]) -> _Spread:
+    """The spread of points, each a beat and its second."""
+    if not points:
+        return _Spread()
+    beats, seconds = np.array(points).T
+    beat, second = float(beats.mean()), float(seconds.mean())
+    off = beats - beat
+    return _Spread(len(points), beat, second, float(off @ off), float(off @ (seconds - second)))
 
 
 class FittedTempo:
