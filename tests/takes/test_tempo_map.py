@@ -161,3 +161,28 @@ def test_a_jump_within_a_beat_is_no_tempo() -> None:
     for second, beat in ((10.5, 1.0), (11.0, 2.0), (11.0, 2.6), (11.5, 3.6), (12.5, 3.6), (13.0, 4.6)):
         tempo.add(second, beat, by_command=True)
     assert tempo.marks == [TempoMark(0.0, 500_000)]
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 1e-4, 0.02, 0.13, 0.5, 3.0]), st.sampled_from([-0.01, 0.0, 1e-5, 0.04, 0.25, 1.0, 9.0])
+    ),
+    max_size=400,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps, st.integers(1, 40), st.booleans(), st.booleans())
+def test_any_seconds_and_beats_give_possible_marks(
+    course: list[tuple[float, float]], times: int, follows: bool, by_command: bool
+) -> None:
+    """Guards against: a recorder that fails in the middle of a gig, and a file that no program can read."""
+    tempo: TempoMap = FittedTempo(500_000, 0.0) if follows else ExactTempo(500_000, 0.0, None)
+    second = beat = 0.0
+    for seconds, beats in course * times:
+        second, beat = second + seconds, beat + beats
+        if beat >= 0:
+            tempo.add(second, beat, by_command=by_command)
+    assert all(60_000 <= mark.beat_us <= 6_000_000 for mark in tempo.marks)
+    places = [mark.beat for mark in tempo.marks]
+    assert places == sorted(places)

@@ -283,6 +283,7 @@ class FittedTempo:
             self._split(float(edges[best]))
 
     def _split(self, edge: float) -> None:
+        """Set a mark near `edge`, where the lines through the points before and after it meet."""
         # The change may lie in the middle of a point, so that the points next to it fit neither line.
         before = [point for point in self._window if point[0] < edge][:-1]
         after = _spread([point for point in self._window if point[0] >= edge][1:])
@@ -296,10 +297,11 @@ class FittedTempo:
             self.marks.append(TempoMark(edge, microseconds(second.beat_s)))
             self._former = 0.0, second.beat_s
             return
-        meeting = _meeting(first, second, edge)
+        meeting = min(_meeting(first, second, edge), self._window[-2][0])  # some points are left for the next line
         self._set_mark(max(meeting, self.marks[-1].beat, self.settled), self._fit(earlier), earlier)
 
     def _set_mark(self, beat: float, line: _Line, earlier: _Spread) -> None:
+        """Set a mark on `beat`; `line` through the points `earlier` gives the tempo before it."""
         mark, beat_us = self.marks[-1], microseconds(line.beat_s)
         self.marks[-1] = TempoMark(mark.beat, beat_us)
         if self._pin is None:
