@@ -22,9 +22,9 @@ from msgspec.structs import replace
 
 from sideman.commands import takes as command
 from sideman.core.errors import NoSuchInput, SidemanError, Unavailable, UnreadableInput, UsageError
-from sideman.core.events import BarPlayed, ChangeSettings
+from sideman.core.events import BarPlayed, ChangeSettings, PortChanged
 from sideman.takes.folder import OpenTake, TakeFolder
-from sideman.takes.journal import Journal
+from sideman.takes.journal import Journal, TakeTotals
 from sideman_models.network.bundle import load_bundle
 from support.fakes import performance
 from support.performances import PHRASE
@@ -74,6 +74,62 @@ def test_the_list_shows_every_take(folder: TakeFolder, take: Journal, capsys: py
     assert "not the journal of a take" in broken["wrong"]
     assert printed["name"] == take.name
     assert (printed["bars"], printed["heard"], printed["seed"], printed["whole"]) == (5, 4, 1, True)
+
+
+def test_the_list_is_in_the_order_of_recording(
+    folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against: the take of tonight in the middle of the list, because the clock was wrong."""
+    reports = list(take.reports())
+    later = recorded_take(folder.path, replace(take.header, date="1970-01-01T00:00:00+00:00"), reports)
+    run("list", "--json")
+    assert [(one["name"], one["number"]) for one in json.loads(capsys.readouterr().out)] == [
+        (take.name, 1), (later.name, 2)
+    ]  # fmt: skip
+
+
+def test_show_says_when_a_port_was_lost_and_found(
+    folder: TakeFolder, take: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against: a take with a hole in it, and no word about the cable that fell out."""
+    reports = list(take.reports())
+    ends = [at for at, report in enumerate(reports) if isinstance(report, BarPlayed)]
+    for at, is_open, text in (
+        (ends[2], True, "midi.input: Keys is open"),
+        (ends[1] + 1, False, "midi.input: Keys is gone"),
+        (ends[1], False, "midi.input: Keys is gone; looking for it"),
+        (0, True, "midi.output: Synth is open"),
+    ):
+        reports.insert(at, PortChanged("midi.input" if "input" in text else "midi.output", is_open, text))
+    changed = recorded_take(folder.path, take.header, reports)
+    run("show", take.name)
+    assert "lost" not in capsys.readouterr().out
+    run("show", changed.name)
+    lines = capsys.readouterr().out.splitlines()
+    assert "input lost at bar 2, back at bar 3" in lines
+    assert "midi.input: Keys is open" in lines
+    assert not any(line.startswith("output ") for line in lines)
+
+
+def test_a_take_is_not_deleted_under_its_reader(
+    folder: TakeFolder, take: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against: a replay or an export that breaks off in the middle."""
+    refused = []
+
+    def totals(self: Journal) -> TakeTotals:
+        with pytest.raises(UsageError, match="being read"):
+            folder.delete(take.name)
+        refused.append(self.name)
+        return real_totals(self)
+
+    real_totals = Journal.totals
+    monkeypatch.setattr(Journal, "totals", totals)
+    run("show", take.name)
+    run("list")
+    assert refused == [take.name, take.name]
+    run("delete", take.name)
+    assert folder.names() == []
 
 
 def test_other_files_among_the_takes_are_listed_and_not_touched(

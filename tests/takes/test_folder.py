@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from sideman.takes.folder import OpenTake, TakeFolder
+from sideman.core.errors import UsageError
+from sideman.takes.folder import OpenTake, TakeFolder, is_recording, reading
+from sideman.takes.journal import Journal
+from sideman.takes.midi_file import TakeMidiFile
 from support.fakes import performance
-from support.takes import perform_with_reports, recorded_take, replay_take
+from support.takes import perform_with_reports, recorded_take, replay_take, take_recorder
 
 
 def test_the_oldest_takes_are_deleted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -44,6 +47,82 @@ def test_the_take_being_written_is_never_deleted(tmp_path: Path) -> None:
     sheet.close()
     folder.prune(10)
     assert folder.names() == []
+
+
+def test_a_clock_that_jumps_back_changes_no_order(tmp_path: Path) -> None:
+    """Guards against: a Pi without a clock of its own that deletes the newest takes, and keeps those of last year."""
+    header, reports, _ = perform_with_reports(performance(), [], 3.0)
+    folder, size = TakeFolder(tmp_path), 0
+    old = json.loads(header.encode()) | {"name": "2025-01-01-000000-Old"}
+    del old["number"]
+    folder.journal(old["name"]).write_text(json.dumps(old) + "\n")
+    made = []
+    for year in ("2026", "1970", "2027", "1970"):
+        date = f"{year}-01-01T00:00:00+00:00"
+        made.append(recorded_take(tmp_path, replace(header, date=date), reports).name)
+        size = max(size, folder.size(made[-1]))
+    assert len(set(made)) == 4
+    assert folder.names() == [old["name"], *made]
+    assert [Journal(folder.journal(name)).header.number for name in folder.names()] == [0, 1, 2, 3, 4]
+    folder.prune(2 * size)
+    assert folder.names() == made[2:]
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_older_takes_stay_until_the_new_one_is_on_the_disk(
+    record: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against: a power cut between the deletion of the old takes and the last line of the new one."""
+    header, reports, _ = perform_with_reports(performance(play__rate="eighth"), [], 20.0)
+    folder = TakeFolder(tmp_path)
+    names = [recorded_take(tmp_path, header, reports).name for _ in range(2)]
+    monkeypatch.setattr("sideman.takes.recorder._MEGABYTE", 2 * max(map(folder.size, names)))
+    deleted: list[str] = []
+
+    def delete(self: TakeFolder, name: str) -> None:
+        newest = Journal(self.journal(self.names()[-1]))
+        assert newest.written_totals is not None
+        assert self.midi(newest.name).read_bytes() == TakeMidiFile(newest.header, newest.reports()).contents()
+        deleted.append(name)
+        real_delete(self, name)
+
+    real_delete = TakeFolder.delete
+    monkeypatch.setattr(TakeFolder, "delete", delete)
+    recorder = take_recorder(tmp_path, header, record=record, limit_mb=1)
+    for report in reports:
+        recorder.record(report)
+    if not record:
+        recorder.keep()
+    recorder.close()
+    assert deleted
+    assert deleted == names[: len(deleted)]
+    assert [name for name in folder.names() if name not in names]
+
+
+def test_a_take_that_is_being_read_is_not_deleted(tmp_path: Path) -> None:
+    """Guards against: a replay that breaks off because the recorder deletes its take, or a newer one in its place."""
+    header, reports, _ = perform_with_reports(performance(), [], 3.0)
+    folder = TakeFolder(tmp_path)
+    names = [recorded_take(tmp_path, header, reports).name for _ in range(3)]
+    with reading(folder.journal(names[0])), reading(folder.journal(names[0])):
+        folder.prune(2 * folder.size(names[0]) + 100)
+        assert folder.names() == names
+        with pytest.raises(UsageError, match="being read"):
+            folder.delete(names[0])
+        assert not is_recording(folder.journal(names[0]))
+    folder.prune(2 * folder.size(names[0]) + 100)
+    assert folder.names() == names[1:]
+
+
+def test_a_midi_file_of_another_program_is_not_replaced(tmp_path: Path) -> None:
+    """Guards against: a song of the musician's that is overwritten because it has the name of a new take."""
+    header, _, _ = perform_with_reports(performance(), [], 1.0)
+    folder = TakeFolder(tmp_path)
+    folder.midi("2001-01-01-Now").write_bytes(b"a song")
+    with pytest.raises(FileExistsError):
+        OpenTake(folder, replace(header, name="2001-01-01-Now"))
+    assert folder.midi("2001-01-01-Now").read_bytes() == b"a song"
+    assert not folder.names()
 
 
 def test_a_taken_name_is_not_used_again(tmp_path: Path) -> None:

@@ -3,18 +3,45 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable
+from itertools import accumulate
 from pathlib import Path
 
 import mido
+import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from sideman.core.events import Command, ControlChange, EventSent, MidiEvent, NoteHeard, NoteOn, PitchBend, PortChanged
+from sideman.core.chart.chart import ChartInfo
+from sideman.core.chart.text import parse_changes
+from sideman.core.events import (
+    Advanced,
+    BarStarted,
+    ClockStart,
+    ClockTick,
+    Command,
+    ControlChange,
+    EventSent,
+    MidiEvent,
+    NoteHeard,
+    NoteOn,
+    PitchBend,
+    PortChanged,
+    Report,
+    SetChart,
+    SetPortPeriod,
+)
+from sideman.core.settings.schema import COMMON_TIME
 from sideman.takes.folder import TakeFolder
-from sideman.takes.midi_file import TICKS_PER_BEAT
+from sideman.takes.journal import TakeHeader
+from sideman.takes.midi_file import TICKS_PER_BEAT, TakeMidiFile
 from sideman_models.corpus.midi.reader import ReadingOptions, read_midi
+from sideman_models.music.harmony import parse_chord
+from support.clocks import steady
 from support.fakes import RecordingOutput, performance, tempo_change
 from support.performances import PHRASE
-from support.takes import perform_with_reports, recorded_take, replay_take
+from support.takes import clock_config, perform_with_reports, recorded_take, replay_take
 
 
 def test_the_midi_file_has_everything_played_and_heard(tmp_path: Path) -> None:
@@ -33,15 +60,15 @@ def test_the_midi_file_has_everything_played_and_heard(tmp_path: Path) -> None:
     assert song.length == pytest.approx(12.0 - header.second, abs=0.01)
     conductor, played, heard = song.tracks
     texts = [message.text for message in conductor if message.type == "text"]
-    assert f"seed: {header.seed}" in texts
-    assert "play.rate: eighth" in texts
+    assert f"@I seed: {header.seed}" in texts
+    assert "@I play.rate: eighth" in texts
     markers = [message.text for message in conductor if message.type == "marker"]
     assert markers[:5] == ["Dm7", "G7", "Cmaj7", "A7alt", "Dm7"]
     assert [message.name for message in (played[0], heard[0])] == ["played", "heard"]
     assert [tuple(message.bytes()) for message in played if not message.is_meta] == [
         bytes_ for _, bytes_ in _sent(output)
     ]
-    assert [message.text for message in heard if message.type == "text"] == ["midi.input: Keys is gone"]
+    assert [message.text for message in heard if message.type == "text"] == ["@I midi.input: Keys is gone"]
     notes = [message.note for message in heard if message.type == "note_on"]
     assert notes == [
         report.note.pitch for report in reports if isinstance(report, NoteHeard) and isinstance(report.note, NoteOn)
@@ -78,6 +105,94 @@ def test_the_count_in_is_in_the_file(tmp_path: Path) -> None:
     first = next(message for message in song.tracks[0] if message.type == "marker")
     assert first.time == 8 * TICKS_PER_BEAT
     assert not replay_take(journal, made).difference
+
+
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [("Bb", "Bb"), ("F#m", "F#m"), ("Am", "Am"), ("Ebmaj7", "Eb"), ("G#", "Ab"), ("Dbm", "C#m"), ("Cb", "Cb")],
+)
+def test_every_track_has_the_key_of_the_chart(key: str, written: str) -> None:
+    """Guards against: a solo in B flat that a score program prints without a key, full of accidentals."""
+    made = performance()
+    header, reports, _ = perform_with_reports(made, [], 5.0)
+    assert not [message for track in tracks_of(header, reports) for message in track if message.type == "key_signature"]
+    header = replace(header, chart=replace(header.chart, info=ChartInfo(key=key)))
+    for track in tracks_of(header, reports):
+        assert [message.key for message in track if message.type == "key_signature"] == [written]
+
+
+def test_a_chart_that_takes_over_brings_its_key() -> None:
+    """Guards against: the second tune of a set in the key of the first."""
+    other = replace(parse_changes("| Fm7 Bb7 | Ebmaj7 |", COMMON_TIME, "test"), info=ChartInfo(key="Eb"))
+    header, reports, _ = perform_with_reports(performance(play__rate="eighth"), [(5.0, SetChart(other))], 12.0)
+    line = next(
+        report.beat for report in reports if isinstance(report, BarStarted) and report.changes[0][1].text == "Fm7"
+    )
+    for track in tracks_of(header, reports):
+        ticks = [tick for tick, message in timed(track) if message.type == "key_signature"]
+        assert ticks == [round(line * TICKS_PER_BEAT)]
+
+
+def test_chords_are_lyrics_of_the_played_track_and_nothing_else_is() -> None:
+    """Guards against: a score without chords, or with the seed and the settings below its first note.
+
+    MuseScore prints lyrics, and texts that do not begin with "@", below the notes that begin on their ticks.
+    """
+    made = performance(play__rate="eighth", play__count_in=1)
+    header, reports, _ = perform_with_reports(made, PHRASE, 14.0)
+    conductor, played, heard = tracks_of(header, [*reports, PortChanged("midi.input", False, "Keys is gone")])
+    markers = [(tick, message.text) for tick, message in timed(conductor) if message.type == "marker"]
+    lyrics = [(tick, message.text) for tick, message in timed(played) if message.type == "lyrics"]
+    assert lyrics == markers
+    assert len(lyrics) > 5
+    texts = [message.text for track in (conductor, played, heard) for message in track if message.type == "text"]
+    assert texts
+    assert all(text.startswith("@I ") for text in texts)
+
+
+def test_a_long_take_with_a_steady_clock_is_written_in_bounded_time() -> None:
+    """Guards against: files that take longer to write with every bar, until the music waits for them."""
+    header, _, _ = perform_with_reports(performance(tempo__source="midi-clock"), [], 1.0)
+    midi, waiting = TakeMidiFile(header), []
+    chords = [parse_chord("Dm7"), parse_chord("G7")]
+    for beat in range(2000):
+        if beat % 4 == 0:
+            midi.add_report(BarStarted(float(beat), COMMON_TIME, ((0.0, chords[beat // 4 % 2]),)))
+        midi.add_report(Advanced(1.0 + beat / 2, float(beat), prepared=True))
+        waiting.append(len(midi._pending))
+    assert max(waiting) < 20
+    song = mido.MidiFile(file=io.BytesIO(midi.contents()), charset="utf-8")
+    assert sum(message.type == "marker" for message in song.tracks[0]) == 500
+
+
+@pytest.mark.parametrize("frames", [64, 1024])
+@pytest.mark.parametrize("bpm", [60.0, 96.0, 132.0])
+def test_a_take_that_followed_a_clock_over_jack_has_its_tempo(bpm: float, frames: int) -> None:
+    """Guards against: a new tempo on every beat, from ticks that come in rounds of 21 ms."""
+    true, round_s = steady(64, bpm, start=1.0), frames / 48_000
+    arrivals: list[tuple[float, MidiEvent | Command]] = [
+        (0.2, SetPortPeriod(round_s)), (0.99, ClockStart()),
+        *((float(second), ClockTick()) for second in np.ceil(true / round_s) * round_s),
+    ]  # fmt: skip
+    made = performance(tempo__source="midi-clock", play__rate="eighth")
+    engine = made.make_engine(0.1, clocks=clock_config(made))
+    header, reports, _ = perform_with_reports(made, arrivals, float(true[-1]) + 0.1, engine=engine)
+    tempos = [message for message in tracks_of(header, reports)[0] if message.type == "set_tempo"]
+    assert len(tempos) <= 2
+    beats = np.arange(2, 64)
+    off = beats * tempos[-1].tempo / 1e6 - true[beats * 24]
+    assert max(abs(off - np.median(off))) < 0.005
+
+
+def tracks_of(header: TakeHeader, reports: Iterable[Report]) -> list[mido.MidiTrack]:
+    """The tracks of a take's MIDI file."""
+    contents = TakeMidiFile(header, reports).contents()
+    return list(mido.MidiFile(file=io.BytesIO(contents), charset="utf-8").tracks)
+
+
+def timed(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
+    """The messages of a track with their ticks."""
+    return list(zip(accumulate(message.time for message in track), track, strict=True))
 
 
 def test_our_own_reader_reads_a_take(tmp_path: Path) -> None:

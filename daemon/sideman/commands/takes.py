@@ -28,7 +28,7 @@ from sideman.exit_status import REPLAY_DIFFERS
 from sideman.files import write_file
 from sideman.render.render import take_picture
 from sideman.sound.fluidsynth import find_fluidsynth
-from sideman.takes.folder import TakeFolder, is_folder, is_recording, take_folder
+from sideman.takes.folder import TakeFolder, is_folder, is_recording, reading, take_folder
 from sideman.takes.journal import Journal, TakeTotals
 from sideman.takes.lines import settings_to_json
 from sideman.takes.midi_file import TakeMidiFile
@@ -39,7 +39,7 @@ from sideman_models.text import printable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions with their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="list the takes, the oldest first")
+    listing = actions.add_parser("list", help="list the takes in the order in which they were recorded")
     showing = actions.add_parser("show", help="show one take: chart, seed, settings and every bar")
     exporting = actions.add_parser("export", help="write one take to a MIDI file, a sound file or a picture")
     exporting.add_argument("--out", metavar="FILE.mid", type=Path, help="the MIDI file to write")
@@ -68,12 +68,14 @@ def run(args: argparse.Namespace) -> int:
     return actions[args.action](args, take_folder(load_settings(args).takes.folder))
 
 
-def _journal(folder: TakeFolder, name: str) -> Journal:
-    """A take's journal. If it was cut off and we may write to the folder, it is completed first."""
-    journal = Journal(folder.find(name))
+@contextlib.contextmanager
+def _open_journal(folder: TakeFolder, name: str) -> Iterator[Journal]:
+    """A take's journal, which is not deleted meanwhile. If it was cut off and we may write, it is completed first."""
+    path = folder.find(name)
     with contextlib.suppress(OSError):
-        return complete_journal(journal, folder)
-    return journal
+        complete_journal(Journal(path), folder)
+    with reading(path):
+        yield Journal(path)
 
 
 # -- the list
@@ -85,9 +87,9 @@ def _list(args: argparse.Namespace, folder: TakeFolder) -> int:
     for name in folder.names():
         size = folder.size(name)
         try:
-            journal = _journal(folder, name)
-            totals = journal.totals()
-            facts = _facts(journal, totals, size)
+            with _open_journal(folder, name) as journal:
+                totals = journal.totals()
+                facts = _facts(journal, totals, size)
             date = facts["date"][:16].replace("T", " ")
             numbers = [str(totals.bars), str(totals.played), str(totals.heard), f"{totals.bpm:.1f}"]
             state = "recording" if facts["recording"] else "" if facts["whole"] else "a part"
@@ -107,6 +109,7 @@ def _facts(journal: Journal, totals: TakeTotals, size: int) -> dict[str, Any]:
     header = journal.header
     return {
         "name": journal.name,
+        "number": header.number,
         "path": str(journal.path),
         "bytes": size,
         "date": printable(header.date),
@@ -134,26 +137,32 @@ def _format_size(size: int) -> str:
 
 
 def _show(args: argparse.Namespace, folder: TakeFolder) -> int:
-    journal = _journal(folder, args.name)
+    with _open_journal(folder, args.name) as journal:
+        _show_journal(args, folder, journal)
+    return 0
+
+
+def _show_journal(args: argparse.Namespace, folder: TakeFolder, journal: Journal) -> None:
     header, totals = journal.header, journal.totals()
     settings, usual, lines = settings_to_json(header.settings), settings_to_json(Settings()), list(_log_lines(journal))
     chart = header.chart.transposed(-header.settings.midi.transpose)  # as the player reads it
     if args.json:
         more = {"settings": settings, "chart": _chart_text(chart), "log": lines}
+        more |= {"ports": list(_port_changes(journal))}
         print(json.dumps({**_facts(journal, totals, folder.size(journal.name)), **more}, ensure_ascii=False))
-        return 0
+        return
     print(
         f"{journal.name}: {totals.bars} bars, {_format_length(totals.seconds)} at {totals.bpm:.1f} bpm, "
         f"recorded {printable(header.date)}"
     )
     print(f"{totals.played} notes played, {totals.heard} heard; seed {header.seed}, bundle {printable(header.bundle)}")
+    print("".join(f"{line}\n" for line in _port_changes(journal)), end="")
     if not header.whole:
         print("it begins in the middle of the music and cannot be replayed")
     print(f"\n{printable(chart.info)}".rstrip() + f"\n{_chart_text(chart)}\n")
     changed = [name for name, value in settings.items() if value != usual[name] and "chart." not in name]
     print("\n".join([*(printable(f"{name}: {settings[name]}") for name in changed), ""] if changed else []))
     print("\n".join(lines))
-    return 0
 
 
 def _chart_text(chart: Chart) -> str:
@@ -167,12 +176,30 @@ def _log_lines(journal: Journal) -> Iterator[str]:
     """The lines of the log while it was played, in the key that the player reads."""
     settings = journal.header.settings
     for report in journal.reports():
-        if isinstance(report, events.BarPlayed):
-            yield report.text(settings.midi.transpose)
-        elif isinstance(report, events.InputReceived) and isinstance(report.item, events.ChangeSettings):
-            values = report.item.values
-            settings = with_values(settings, values)
-            yield printable(", ".join(f"{name} is {value}" for name, value in values))
+        match report:
+            case events.BarPlayed():
+                yield report.text(settings.midi.transpose)
+            case events.InputReceived(item=events.ChangeSettings(values)):
+                settings = with_values(settings, values)
+                yield printable(", ".join(f"{name} is {value}" for name, value in values))
+            case events.PortChanged():
+                yield printable(report.text)
+
+
+def _port_changes(journal: Journal) -> Iterator[str]:
+    """For each port that was lost: the bars in which it was lost, and in which it was found again."""
+    bar, changes = 1, dict[str, list[str]]()
+    for report in journal.reports():
+        match report:
+            case events.BarPlayed(number):
+                bar = number + 1
+            case events.PortChanged(key, is_open):
+                of_port = changes.setdefault(key, [])
+                if is_open == bool(len(of_port) % 2):  # otherwise nothing new, such as another reason
+                    of_port.append(f"{'back' if is_open else 'lost'} at bar {bar}")
+    for key, of_port in changes.items():
+        if of_port:
+            yield printable(f"{key.removeprefix('midi.')} {', '.join(of_port)}")
 
 
 def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
@@ -186,14 +213,14 @@ def _export(args: argparse.Namespace, folder: TakeFolder) -> int:
     synth = find_fluidsynth(args.sound_font) if args.wav is not None else None
     if args.picture is not None:
         importlib.import_module("sideman_models.pictures")  # raises if matplotlib is not installed
-    journal = _journal(folder, args.name)
-    midi = TakeMidiFile(journal.header, journal.reports())
-    if args.out is not None:
-        write_file(args.out, midi.contents())
-    if args.picture is not None:
-        write_file(args.picture, _picture(journal))
-    if synth is not None:
-        synth.render_wav(midi.contents(), args.wav, journal.totals().seconds)
+    with _open_journal(folder, args.name) as journal:
+        midi = TakeMidiFile(journal.header, journal.reports()).contents()
+        if args.out is not None:
+            write_file(args.out, midi)
+        if args.picture is not None:
+            write_file(args.picture, _picture(journal))
+        if synth is not None:
+            synth.render_wav(midi, args.wav, journal.totals().seconds)
     print(f"{', '.join(map(str, outputs.values()))}: written")
     return 0
 
@@ -246,11 +273,11 @@ def _delete(args: argparse.Namespace, folder: TakeFolder) -> int:
 
 
 def _replay(args: argparse.Namespace, folder: TakeFolder) -> int:
-    journal = _journal(folder, args.name)
-    midi = TakeMidiFile(journal.header)
-    engine = engine_at_start(journal.header, performance_of(journal.header))
-    gc.freeze()  # existing objects are not examined at each bar
-    result = compare_replay(journal, engine, midi.add_report if args.out is not None else events.ignore_report)
+    with _open_journal(folder, args.name) as journal:
+        midi = TakeMidiFile(journal.header)
+        engine = engine_at_start(journal.header, performance_of(journal.header))
+        gc.freeze()  # existing objects are not examined at each bar
+        result = compare_replay(journal, engine, midi.add_report if args.out is not None else events.ignore_report)
     if args.out is not None:
         write_file(args.out, midi.contents())
     if result.difference:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder of takes. Each take has two files: NAME.jsonl, its journal, and NAME.mid, which is made from the journal.
 
-Names begin with the date, so in alphabetical order the oldest take comes first. The journal that is being written is
-locked as long as its process lives, so that it is neither deleted nor taken for one that was cut off.
+Each take has a number, which says in which order they were recorded; the date in the name may come from a clock that is
+wrong. The journal that is being written is locked as long as its process lives, so that it is neither deleted nor taken
+for one that was cut off. Those who read a journal share a lock, so that it is not deleted meanwhile.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import fcntl
 import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,7 +22,7 @@ from msgspec import Struct
 from sideman.config import resources
 from sideman.core.errors import NoSuchInput, UsageError
 from sideman.files import state_folder
-from sideman.takes.journal import TakeHeader
+from sideman.takes.journal import TakeHeader, take_number
 from sideman_models.files import write_whole
 from sideman_models.network.bundle import bundle_folders
 from sideman_models.text import closest, printable
@@ -47,10 +49,15 @@ class TakeFolder(Struct, frozen=True):
         return self.path / f"{name}{MIDI}"
 
     def names(self) -> list[str]:
-        """The names of all takes, the oldest first."""
+        """The names of all takes in the order in which they were recorded; first those that have no number, by name."""
         with contextlib.suppress(OSError):
-            return sorted(path.stem for path in self.path.glob(f"*{JOURNAL}") if _NAME.fullmatch(path.stem))
+            found = sorted(path.stem for path in self.path.glob(f"*{JOURNAL}") if _NAME.fullmatch(path.stem))
+            return sorted(found, key=lambda name: take_number(self.journal(name)))
         return []
+
+    def next_number(self) -> int:
+        """The number of a new take."""
+        return max((take_number(self.journal(name)) for name in self.names()), default=0) + 1
 
     def find(self, name: str) -> Path:
         """The journal of the take called `name`. Raises NoSuchInput, with a name that is similar."""
@@ -71,26 +78,37 @@ class TakeFolder(Struct, frozen=True):
         return size
 
     def delete(self, name: str) -> None:
-        """Delete a take. Raises UsageError if it is being recorded or is a folder, and OSError."""
+        """Delete a take. Raises UsageError if it is being recorded or read or is a folder, and OSError."""
         if is_folder(self.journal(name)):
             raise UsageError(f"{printable(self.journal(name))}: a folder, not a take")
         if is_recording(self.journal(name)):
             raise UsageError(f"{printable(name)}: it is being recorded; stop the recording first")
         midi = self.midi(name)
         unfinished = self.path.glob(f".{midi.name}-*")  # of a process that was killed while it wrote the MIDI file
-        for path in (*unfinished, midi, self.journal(name)):  # the journal last: takes are found by it
-            path.unlink(missing_ok=True)
+        with _locked(self.journal(name), fcntl.LOCK_EX) as is_free:
+            if not is_free:
+                raise UsageError(
+                    f"{printable(name)}: it is being read, by `sideman takes`; delete it when that is over"
+                )
+            for path in (*unfinished, midi, self.journal(name)):  # the journal last: takes are found by it
+                path.unlink(missing_ok=True)
 
     def prune(self, limit: int) -> None:
-        """Delete the oldest takes until all takes fill at most `limit` bytes, and log the names of the deleted."""
+        """Delete the oldest takes until all takes fill at most `limit` bytes, and log the names of the deleted.
+
+        One that is being read stays until the next time; no newer one is deleted in its place.
+        """
         sizes = {name: self.size(name) for name in self.names()}
         total = sum(sizes.values())
         for name, size in sizes.items():
             if total <= limit:
                 break
-            with contextlib.suppress(UsageError, OSError):
-                self.delete(name)
+            with contextlib.suppress(OSError):
                 total -= size
+                try:
+                    self.delete(name)
+                except UsageError:
+                    continue
                 _log.info("take %s deleted: the takes were larger than takes.limit_mb", name)
 
 
@@ -109,13 +127,28 @@ def is_folder(journal: Path) -> bool:
 
 def is_recording(journal: Path) -> bool:
     """Whether a process is writing the journal now."""
-    try:
-        if journal.is_file():
-            with journal.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return isinstance(error, BlockingIOError)
-    return False
+    with _locked(journal, fcntl.LOCK_SH) as is_free:
+        return not is_free
+
+
+@contextlib.contextmanager
+def reading(journal: Path) -> Iterator[None]:
+    """Meanwhile the take is not deleted. One that is being recorded is not deleted anyway."""
+    with _locked(journal, fcntl.LOCK_SH):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(journal: Path, kind: int) -> Iterator[bool]:
+    """Lock a journal if it can be locked; whether no other process has locked it in a way that excludes this."""
+    with contextlib.ExitStack() as stack:
+        is_free = True
+        try:
+            if journal.is_file():
+                fcntl.flock(stack.enter_context(journal.open("rb")), kind | fcntl.LOCK_NB)
+        except OSError as error:  # some file systems have no locks
+            is_free = not isinstance(error, BlockingIOError)
+        yield is_free
 
 
 class OpenTake:
@@ -125,6 +158,8 @@ class OpenTake:
         self.header = header
         self.path, self.midi_path = folder.journal(header.name), folder.midi(header.name)
         folder.path.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(self.midi_path):  # of another program: it would be replaced
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.midi_path))
         self.size = self.midi_size = 0
         self._bars = 0
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -147,8 +182,8 @@ class OpenTake:
         """Whether the journal was deleted."""
         return os.fstat(self._file).st_nlink == 0
 
-    def append(self, lines: bytes) -> None:
-        """Append whole lines to the journal."""
+    def append(self, lines: bytes, *, sync: bool = False) -> None:
+        """Append whole lines to the journal; `sync` waits for the disk."""
         if self.is_deleted:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
         rest = memoryview(lines)
@@ -160,6 +195,8 @@ class OpenTake:
                 os.ftruncate(self._file, self.size)
             raise
         self.size += len(lines)
+        if sync:
+            os.fsync(self._file)
 
     def is_midi_due(self) -> bool:
         """Whether to rewrite the MIDI file at this bar line. Call it once at each bar line."""

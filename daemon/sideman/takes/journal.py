@@ -12,6 +12,7 @@ line is not read.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -21,7 +22,7 @@ import msgspec
 from sideman.core import events
 from sideman.core.chart.chart import Chart
 from sideman.core.chart.written import WrittenChart
-from sideman.core.errors import ConfigError, UnreadableInput
+from sideman.core.errors import ConfigError, SidemanError, UnreadableInput
 from sideman.core.events import MAX_TIME, Beat, Report, Second
 from sideman.core.settings.schema import Settings
 from sideman.core.settings.types import quoted
@@ -36,15 +37,17 @@ _TOTALS_START = b'{"total":'
 _MAX_BEATS_PER_S, _JUMP_BEATS = 1000 / 60, 0.1
 """Music that advances by more than this many beats a second, and some beats besides, has jumped to another place."""
 
+_NUMBERED = re.compile(rb'\{"format":"[^"]*","version":[0-9]+,"number":([0-9]{1,18}),')
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class TakeHeader(msgspec.Struct, frozen=True):
+class TakeHeader(msgspec.Struct, frozen=True, kw_only=True):
     """How a take began: the network, the settings, the chart, the seed and the place in the music.
 
     Beat `first_beat` fell on `second`, and `memory` is the network's state at beat `start`. A take is `whole` if it
     holds everything since the player began: only then can it be played again. `weights` is the fingerprint of the
-    bundle at `path`; `sideman` and `python` are versions.
+    bundle at `path`; `sideman` and `python` are versions. The takes of a folder are numbered from 1 in the order in
+    which they were recorded, because a clock may be wrong; a take that is older than the numbers has 0.
     """
 
     name: str
@@ -61,6 +64,7 @@ class TakeHeader(msgspec.Struct, frozen=True):
     chart: Chart
     sideman: str
     python: str
+    number: Count = 0
 
     @property
     def count_in_bars(self) -> int:
@@ -78,6 +82,7 @@ class TakeHeader(msgspec.Struct, frozen=True):
         line = {
             "format": JOURNAL_FORMAT,
             "version": JOURNAL_VERSION,
+            "number": self.number,
             **msgspec.structs.asdict(self),
             "settings": settings_to_json(self.settings),
             "chart": msgspec.to_builtins(WrittenChart.of(self.chart)),
@@ -86,7 +91,17 @@ class TakeHeader(msgspec.Struct, frozen=True):
         return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
-class _HeaderLine(TakeHeader, frozen=True):
+def take_number(path: Path) -> int:
+    """The number in the header of a journal, without reading more than its start; 0 if there is none."""
+    try:
+        with open_file(path) as file:
+            found = _NUMBERED.match(file.read(100))
+    except (SidemanError, OSError):
+        return 0
+    return int(found[1]) if found else 0
+
+
+class _HeaderLine(TakeHeader, frozen=True, kw_only=True):
     """A header as it stands in the file."""
 
     settings: dict[str, Any]  # type: ignore[assignment]

@@ -17,14 +17,14 @@ from sideman.core.chart.chart import Meter
 from sideman.core.events import ControlChange, PitchBend, ProgramChange, encode
 from sideman.takes.journal import TakeHeader
 from sideman.takes.lines import settings_to_json
+from sideman.takes.tempo_map import ExactTempo, FittedTempo, TempoMap, microseconds
+from sideman_models.errors import ModelsError
+from sideman_models.music.harmony import Chord, parse_chord
 
 TICKS_PER_BEAT = 960
-_TEXT, _NAME, _MARKER, _END, _TEMPO, _METER = 0x01, 0x03, 0x06, 0x2F, 0x51, 0x58
+_TEXT, _NAME, _LYRIC, _MARKER, _END, _TEMPO, _METER, _KEY = 0x01, 0x03, 0x05, 0x06, 0x2F, 0x51, 0x58, 0x59
+_FIFTHS, _MAX_FIFTHS = "FCGDAEB", 7
 _PLAYED = (events.NoteOn, events.NoteOff, ControlChange, ProgramChange, PitchBend)
-_MIN_BEAT_US, _MAX_BEAT_US = 60_000, 6_000_000
-"""The length of a beat at 1000 and at 10 bpm, in microseconds; anything else is a jump and no tempo."""
-_TEMPO_TOLERANCE_S = 0.0005
-"""A new tempo is written if the old one would be wrong by more than this."""
 
 
 class TrackWriter:
@@ -35,8 +35,8 @@ class TrackWriter:
         self._data = bytearray()
         self._sounding: dict[tuple[int, int], None] = {}
 
-    def add(self, tick: int, message: Sequence[int]) -> None:
-        """Add a channel message or a meta event."""
+    def add(self, tick: int, message: Sequence[int]) -> int:
+        """Add a channel message or a meta event; returns its end, see `replace`."""
         self._data += _variable_length(max(0, tick - self.current_tick)) + bytes(message)
         self.current_tick = max(self.current_tick, tick)
         kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1])
@@ -44,6 +44,11 @@ class TrackWriter:
             self._sounding[key] = None
         elif kind == 0x80:
             self._sounding.pop(key, None)
+        return len(self._data)
+
+    def replace(self, end: int, message: bytes) -> None:
+        """Replace the event that ends there by one of the same length."""
+        self._data[end - len(message) : end] = message
 
     def chunk(self, end: int, head: bytes = b"", pending: Iterable[tuple[int, bytes]] = ()) -> bytes:
         """The track as a chunk of a file: the bytes `head`, the events, the `pending` events and their ticks, the end.
@@ -76,106 +81,125 @@ class TakeMidiFile:
 
     def __init__(self, header: TakeHeader, reports: Iterable[events.Report] = ()) -> None:
         self._start = header.first_beat
-        self._conductor_track, self._played_track, self._heard_track = TrackWriter(), TrackWriter(), TrackWriter()
-        self._played_track.add(0, _meta_event(_NAME, "played"))
-        self._heard_track.add(0, _meta_event(_NAME, "heard"))
+        self._tracks = self._conductor_track, self._played_track, self._heard_track = (
+            TrackWriter(), TrackWriter(), TrackWriter()
+        )  # fmt: skip
         self._header = header
         self._opening_meter = self._meter = header.chart.meter_at(header.start)
-        self._head = _conductor_head(header, self._opening_meter)
+        self._texts = _header_texts(header)
         self._meter_tick = 0  # where a meter was last written
         self._chord = ""
-        self._markers: deque[tuple[int, bytes]] = deque()  # of bars reported ahead of time
+        self._pending: deque[tuple[int, bytes]] = deque()  # of the conductor; a tempo may still come before them
+        self._lyrics: deque[tuple[int, bytes]] = deque()  # of begun bars; notes may still come before them
+        self._key = self._next_key = header.chart.info.key
         self._end_tick = 0
-        self._beat_us = _microseconds(header.settings.tempo.bpm)
-        self._has_exact_tempo = header.settings.tempo.source == "internal"
-        self._written_beat, self._written_s = header.first_beat, header.second  # the tempo map reaches up to here
-        self._is_anchored = header.whole  # otherwise the second of the first beat is still to be found
-        self._last_point = header.second, header.first_beat
-        self._skew_s = 0.0  # by how much the clock is ahead of the file, which leaves out the time while stopped
+        self._last_beat = header.first_beat
+        beat_us = microseconds(60 / header.settings.tempo.bpm)
+        self._tempo: TempoMap = FittedTempo(beat_us, self._start)
+        if header.settings.tempo.source == "internal":
+            self._tempo = ExactTempo(beat_us, self._start, header.second if header.whole else None)
+        self._tempo_places: list[int] = []  # where the tempos after the first end in the conductor track
         for report in reports:
             self.add_report(report)
 
     def set_header(self, header: TakeHeader) -> None:
         """Take over the header when the take has got its name."""
-        self._header, self._head = header, _conductor_head(header, self._opening_meter)
+        self._header, self._texts = header, _header_texts(header)
 
     def add_report(self, report: events.Report) -> None:
         """Add what a report says, if it belongs in the file."""
         match report:
             case events.BarStarted(beat, meter, changes):
-                self._add_meter(beat, meter)
-                self._end_tick = max(self._end_tick, self._tick(beat))
-                for at, chord in changes:
-                    if chord.text != self._chord:
-                        self._chord = chord.text
-                        self._markers.append((self._tick(beat + at), _meta_event(_MARKER, chord.text)))
+                self._start_bar(beat, meter, changes)
             case events.EventSent(_, beat, event) if isinstance(event, _PLAYED):
+                self._add_lyrics(self._tick(beat))
                 self._played_track.add(self._tick(beat), encode(event))
             case events.NoteHeard(beat, note):
                 self._heard_track.add(self._tick(beat), encode(note))
             case events.InputReceived(second, beat, item):
-                self._advance(second, beat, immediately=self._has_exact_tempo)
+                self._advance(second, beat, by_command=True)
+                if isinstance(item, events.SetChart):
+                    self._next_key = item.chart.info.key
                 if isinstance(item, ControlChange | ProgramChange | PitchBend):
                     self._heard_track.add(self._tick(beat), encode(item))
             case events.Advanced(second, beat) | events.PlayerEnded(second, beat):
-                self._advance(second, beat)
+                self._advance(second, beat, by_command=False)
             case events.PortChanged(key, _, text):
                 track = self._heard_track if key == "midi.input" else self._played_track
-                track.add(self._tick(self._last_point[1]), _meta_event(_TEXT, text))
+                track.add(self._tick(self._last_beat), _information(text))
 
     def contents(self) -> bytes:
         """The bytes of the file."""
-        tracks = (self._conductor_track, self._played_track, self._heard_track)
-        end = max(self._end_tick, *(track.current_tick for track in tracks))
-        head = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), TICKS_PER_BEAT)
-        conductor = self._conductor_track.chunk(end, self._head, self._markers)
-        return b"".join((head, conductor, self._played_track.chunk(end), self._heard_track.chunk(end)))
+        opening, *later = self._tempo.marks
+        for place, mark in zip(self._tempo_places, later, strict=True):
+            self._conductor_track.replace(place, _tempo_event(mark.beat_us))
+        end = max(self._end_tick, *(track.current_tick for track in self._tracks))
+        conductor = _meta_event(_NAME, self._header.name), _meter_event(self._opening_meter)
+        key = _key_event(self._header.chart.info.key)
+        heads = (
+            (*conductor, key, _tempo_event(opening.beat_us), *self._texts),
+            (_meta_event(_NAME, "played"), key),
+            (_meta_event(_NAME, "heard"), key),
+        )
+        chunks = [b"MThd" + struct.pack(">IHHH", 6, 1, len(self._tracks), TICKS_PER_BEAT)]
+        for track, head, pending in zip(self._tracks, heads, (self._pending, self._lyrics, ()), strict=True):
+            chunks.append(track.chunk(end, b"".join(b"\0" + event for event in head if event), pending))
+        return b"".join(chunks)
 
     def _tick(self, beat: float) -> int:
         return max(0, round((beat - self._start) * TICKS_PER_BEAT))
 
-    def _add_meter(self, beat: float, meter: Meter) -> None:
-        """Write the meter of the bar on `beat` if it is new, or if counting bars from the last one misses `beat`."""
+    def _start_bar(self, beat: float, meter: Meter, changes: Iterable[tuple[float, Chord]]) -> None:
+        """Write the meter and the key of a bar if they are new, and its chords: as markers and as lyrics."""
         tick = self._tick(beat)
-        while self._markers and self._markers[-1][0] >= tick:  # of a bar that was not played after all
-            self._markers.pop()
-            self._chord = ""
+        for waiting in self._pending, self._lyrics:
+            while waiting and waiting[-1][0] >= tick:  # of a bar that was not played after all
+                waiting.pop()
+                self._chord = ""
+        self._add_meter(tick, meter)
+        if self._next_key != self._key:
+            self._key = self._next_key
+            if key := _key_event(self._key):
+                self._pending.append((tick, key))
+                self._lyrics.append((tick, key))
+                self._heard_track.add(tick, key)
+        self._end_tick = max(self._end_tick, tick)
+        for at, chord in changes:
+            if chord.text != self._chord:
+                self._chord = chord.text
+                self._pending.append((self._tick(beat + at), _meta_event(_MARKER, chord.text)))
+                self._lyrics.append((self._tick(beat + at), _meta_event(_LYRIC, chord.text)))
+
+    def _add_meter(self, tick: int, meter: Meter) -> None:
+        """Write the meter of a bar if it is new, or if counting bars from the last one misses `tick`."""
         if meter != self._meter and tick == 0:
-            self._opening_meter, self._head = meter, _conductor_head(self._header, meter)
+            self._opening_meter = meter
         elif meter != self._meter or (tick - self._meter_tick) % round(meter.quarters * TICKS_PER_BEAT):
             self._meter_tick = tick
-            self._markers.append((tick, _meter_event(meter)))
+            self._pending.append((tick, _meter_event(meter)))
         self._meter = meter
 
-    def _advance(self, second: float, beat: float, *, immediately: bool = False) -> None:
-        """Time advances: measure the tempo after each beat, or `immediately` where a command may change it."""
-        if not self._is_anchored and beat >= self._start:
-            self._is_anchored = True
-            self._written_s = second - (beat - self._start) * self._beat_us / 1e6
-            self._last_point = self._written_s, self._start
-        last_second, last_beat = self._last_point
-        if beat == last_beat and beat >= self._start:
-            self._skew_s += second - last_second  # the music is stopped
-        self._last_point = second, beat
-        self._end_tick = max(self._end_tick, self._tick(beat))
-        if beat - self._written_beat >= (1e-6 if immediately else 1.0):
-            self._measure_tempo(second - self._skew_s - self._written_s, beat)
+    def _add_lyrics(self, tick: int) -> None:
+        while self._lyrics and self._lyrics[0][0] <= tick:
+            self._played_track.add(*self._lyrics.popleft())
 
-    def _measure_tempo(self, seconds: float, beat: float) -> None:
-        """Write the tempo of the last beats, which took `seconds`, if the current tempo would be wrong for them."""
-        beats = beat - self._written_beat
-        expected = beats * self._beat_us / 1e6
-        if abs(seconds - expected) > _TEMPO_TOLERANCE_S:
-            us = round(seconds * 1e6 / beats)
-            if _MIN_BEAT_US <= us <= _MAX_BEAT_US:
-                self._beat_us, expected = us, beats * us / 1e6
-                tick = self._tick(self._written_beat)
-                while self._markers and self._markers[0][0] <= tick:
-                    self._conductor_track.add(*self._markers.popleft())
-                self._conductor_track.add(tick, _tempo_event(us))
-            else:
-                self._skew_s += seconds - expected  # the music jumped to another place
-        self._written_beat, self._written_s = beat, self._written_s + expected
+    def _advance(self, second: float, beat: float, *, by_command: bool) -> None:
+        """Time advances, and with it the tempo map; `by_command`: where a command may change the tempo."""
+        if beat < self._start:
+            return
+        self._last_beat = beat
+        self._end_tick = max(self._end_tick, self._tick(beat))
+        self._tempo.add(second, beat, by_command=by_command)
+        for mark in self._tempo.marks[len(self._tempo_places) + 1 :]:
+            tick = self._tick(mark.beat)
+            self._settle(tick)
+            self._tempo_places.append(self._conductor_track.add(tick, _tempo_event(mark.beat_us)))
+        self._settle(self._tick(self._tempo.settled))
+
+    def _settle(self, tick: int) -> None:
+        """No tempo comes before `tick` any more."""
+        while self._pending and self._pending[0][0] <= tick:
+            self._conductor_track.add(*self._pending.popleft())
 
 
 def _meter_event(meter: Meter) -> bytes:
@@ -186,15 +210,29 @@ def _tempo_event(beat_us: int) -> bytes:
     return _meta_event(_TEMPO, beat_us.to_bytes(3, "big"))
 
 
-def _conductor_head(header: TakeHeader, meter: Meter) -> bytes:
-    """The start of the conductor track: name, meter, tempo, and as texts what the take was made with."""
+def _key_event(key: str) -> bytes:
+    """The key signature of a chart in `key`, or nothing where the chart does not say it."""
+    try:
+        tonic = parse_chord(key) if key else None
+    except ModelsError:
+        return b""
+    if tonic is None or not tonic.tones:
+        return b""
+    is_minor = (tonic.root + 3) % 12 in tonic.tones and (tonic.root + 4) % 12 not in tonic.tones
+    fifths = _FIFTHS.index(tonic.text[0]) - 1 + 7 * (tonic.text[1:2] == "#") - 7 * (tonic.text[1:2] == "b")
+    fifths -= 3 * is_minor
+    fifths -= 12 * (fifths > _MAX_FIFTHS) - 12 * (fifths < -_MAX_FIFTHS)
+    return _meta_event(_KEY, bytes((fifths & 0xFF, is_minor)))
+
+
+def _header_texts(header: TakeHeader) -> list[bytes]:
+    """What the take was made with, as texts of the conductor track."""
     texts = [f"title: {header.chart.info.title}"] if header.chart.info.title else []
     texts += [f"seed: {header.seed}", f"bundle: {header.bundle}", f"recorded {header.date} by sideman {header.sideman}"]
     texts += [f"{name}: {value}" for name, value in settings_to_json(header.settings).items()]
-    beat_us = _microseconds(header.settings.tempo.bpm)
-    opening = _meta_event(_NAME, header.name), _meter_event(meter), _tempo_event(beat_us)
-    return b"".join(b"\0" + event for event in (*opening, *(_meta_event(_TEXT, text) for text in texts)))
+    return [_information(text) for text in texts]
 
 
-def _microseconds(bpm: float) -> int:
-    return max(_MIN_BEAT_US, min(_MAX_BEAT_US, round(60e6 / bpm)))
+def _information(text: str) -> bytes:
+    """A text about the take, marked as karaoke files mark theirs, so that no score program prints it under a note."""
+    return _meta_event(_TEXT, f"@I {text}")

@@ -90,7 +90,7 @@ def timestamp() -> str:
 
 
 class _TakeStore(Struct, frozen=True):
-    """The folder for new takes, and their names. All takes together fill at most `limit` bytes."""
+    """The folder for new takes, and their names. The takes before the one being recorded fill at most `limit` bytes."""
 
     folder: TakeFolder
     limit: int
@@ -98,14 +98,18 @@ class _TakeStore(Struct, frozen=True):
 
     def open_take(self, header: TakeHeader) -> OpenTake:
         """Create the files of a new take, whose header gets its name here. Raises OSError."""
-        date = datetime.fromisoformat(header.date)
+        date, number = datetime.fromisoformat(header.date), self.folder.next_number()
         for name in islice(self.names, _MAX_NAME_TRIES):
             try:
-                return OpenTake(self.folder, replace(header, name=f"{date:%Y-%m-%d-%H%M%S}-{name}"))
+                return OpenTake(self.folder, replace(header, name=f"{date:%Y-%m-%d-%H%M%S}-{name}", number=number))
             except FileExistsError:
                 if not self.folder.path.is_dir():
                     raise
         raise FileExistsError(f"{self.folder.path}: all names that were tried are taken")
+
+    def prune(self) -> None:
+        """Delete the oldest takes beyond the limit. Call it only while every newer take is on the disk."""
+        self.folder.prune(self.limit)
 
 
 def partial_header(header: TakeHeader, beat: float) -> TakeHeader:
@@ -128,7 +132,6 @@ class _TakeWriter:
         self._header, self._midi = header, TakeMidiFile(header)
         self._totals = TakeTotals.for_header(header)
         self._waiting = bytearray()  # lines
-        self._pruned_at = 0
         self._is_over = False  # it was closed, or lines were lost: another take starts at the next bar line
 
     def add(self, report: RecordedReport, next_header: TakeHeader) -> None:
@@ -152,7 +155,7 @@ class _TakeWriter:
 
     def _update_files(self, *, last: bool = False) -> None:
         self._bar_over, self._updated_at = False, self._second
-        was_deleted = False
+        was_deleted = was_written = False
         if self._retry_at is None or self._second >= self._retry_at or last:
             try:
                 take = self._write(last=last)
@@ -165,26 +168,25 @@ class _TakeWriter:
             else:
                 if self._retry_at is not None:
                     _log.info("take %s can be written again", take.header.name)
-                self._retry_at = None
+                self._retry_at, was_written = None, True
         if last or was_deleted or len(self._waiting) > MAX_WAITING_BYTES:
             # Forget waiting lines; the take ends with what the disk has of it.
             if self._open_take is not None:
                 self._open_take.close()
             self._open_take, self._waiting, self._is_over = None, bytearray(), True
+        if last and was_written:  # only now: after a crash before this, the older takes are still there
+            self._store.prune()
 
     def _write(self, *, last: bool) -> OpenTake:
         if self._open_take is None:
-            self._store.folder.prune(self._store.limit)
+            self._store.prune()  # after takes whose process was killed
             self._open_take = self._store.open_take(self._header)
             self._midi.set_header(self._open_take.header)
         take = self._open_take
-        take.append(bytes(self._waiting))
+        take.append(bytes(self._waiting), sync=last)
         self._waiting.clear()
         if take.is_midi_due() or last:
             take.write_midi(self._midi.contents(), sync=last)
-        if take.total_size > self._pruned_at + self._store.limit // 16:
-            self._pruned_at = take.total_size
-            self._store.folder.prune(self._store.limit)
         return take
 
     def keep(self) -> str:
@@ -259,7 +261,7 @@ class _RecentBars:
             header = partial_header(header, next(bars, header.start))
         with explain_write_errors(self._store.folder.path):
             with contextlib.closing(self._store.open_take(header)) as take:
-                take.append(lines + TakeTotals.for_header(header, reports).encode())
+                take.append(lines + TakeTotals.for_header(header, reports).encode(), sync=True)
                 take.write_midi(TakeMidiFile(take.header, reports).contents(), sync=True)
-            self._store.folder.prune(self._store.limit)
+            self._store.prune()
         return str(take.midi_path)

@@ -141,7 +141,7 @@ def _pulse_line(state: WatchState, beat: float | None, width: int, glyphs: Glyph
     """Return the mode, the tempo, the pulses of the bar with the present one in brackets, and the chords."""
     narrow = width < _NARROW
     bpm = "" if state.bpm is None else f"{state.bpm:.{0 if narrow else 1}f} bpm"
-    halted = "" if state.rolling else state.waiting or "halted"
+    halted = "" if state.rolling else glyphs.printable(state.waiting) or "halted"
     does = ": ".join(filter(None, [" > ".join(filter(None, [state.mode, state.requested_mode])), state.doing]))
     pulses = ""
     if beat is not None:
