@@ -104,6 +104,8 @@ class MidiClockFollower:
         if self._alive and shown.bpm:
             at = "" if shown.unsteady else "a clock at "
             return f"hearing {at}{tempo}, waiting for its start"
+        if self._alive and self._pll.locked:
+            return "hearing a clock, waiting for its start"
         return "clock lost, waiting for it" if self._was_lost else "waiting for clock"
 
     def receive(self, item: ClockInput, second: float) -> None:
@@ -176,6 +178,8 @@ class MidiClockFollower:
         beat.doubled += passed < 1
         beat.missing += passed > 1
         if self._pll.locked:
+            if not self._shown.has_beats:
+                self._shown.add_beat(self._pll.bpm)  # of the ticks until now
             if beat.ticks < CLOCK_TICKS_PER_BEAT:
                 return
             elapsed_s = max(self._pll.last_tick_s - beat.from_s, beat.ticks * SHORTEST_PERIOD_S)

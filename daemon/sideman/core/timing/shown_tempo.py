@@ -32,6 +32,11 @@ class ShownTempo:
         self._unshown_beats = 0  # in a row, with another tempo than the one that is shown
         self._since_change, self._last_change = 0, 0.0  # beats; the new tempo less the old one
 
+    @property
+    def has_beats(self) -> bool:
+        """Whether a beat was added."""
+        return bool(self._beats)
+
     def add_beat(self, bpm: float, *, irregular: bool = False) -> None:
         """A beat was played, on the whole at `bpm`; `irregular`: ticks were missing and others too many."""
         if irregular:
