@@ -109,12 +109,14 @@ def main(bundle: str) -> dict[str, object]:
     peer.link.playing = False
     wait_until(lambda: "waiting for the start" in daemon.log[-1])
     stopped = time.monotonic()
+    wait_until(lambda: not _hanging_notes(daemon))  # the log and the notes come through two pipes
     found["sounding after the stop"] = _hanging_notes(daemon)
     begins = _start_session(peer)
     found["between"] = [second for second in daemon.onsets(stopped) if second < begins]
     found["again"] = _played_beats(peer, daemon, begins)
     found["asked"] = _requested_tempo(peer)
     found["status"], found["log"] = daemon.stop(), daemon.log
+    wait_until(lambda: not _hanging_notes(daemon))
     found["sounding at the end"] = _hanging_notes(daemon)
     return found
 
