@@ -40,7 +40,6 @@ from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
-from sideman.midi.jack_transport import JackTransport, find_libjack
 from sideman.midi.ports import OUTPUT, MidiPorts, PortRequest
 from sideman.playing.assembly import (
     OtherBundle,
@@ -59,6 +58,7 @@ from sideman.takes.recorder import TakeRecorder
 from sideman.takes.replay import make_header, prepare_recorder
 
 if TYPE_CHECKING:
+    from sideman.midi.jack_transport import JackTransport  # loaded only to follow JACK's transport
     from sideman.sound.live import LiveSynth  # loaded only with --sound
 
 START_LEAD_S = 0.1
@@ -140,6 +140,8 @@ class Service:
     def _make_jack_transport(self) -> JackTransport | None:
         if not CLOCK_SOURCES[self._settings.tempo.source].needs_jack:
             return None
+        from sideman.midi.jack_transport import JackTransport, find_libjack
+
         return JackTransport(find_libjack(), f"{self._settings.midi.client}-transport", self._inbox.put)
 
     @contextlib.contextmanager
