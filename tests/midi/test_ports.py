@@ -361,7 +361,7 @@ def test_the_reason_for_waiting_is_reported_once(machine: Any) -> None:
 
 
 class PatchBay:
-    """A MIDI system with one port of ours, to which the test connects others; or its only port, with `period_s`."""
+    """A MIDI system with our port, to which the test connects others; or its only port, with `period_s`."""
 
     title, library, has_virtual_ports = "Bay", "", True
     name = "sideman:out"

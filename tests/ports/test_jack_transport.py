@@ -114,7 +114,7 @@ def test_it_starts_jumps_and_stops_with_the_transport(followed: Followed, contro
 
 
 def test_it_can_start_and_stop_the_transport(followed: Followed, controller: Controller) -> None:
-    """Guards against: a start in sideman that starts nobody else although tempo.jack_control asks for it."""
+    """Guards against: a start in sideman that starts no other program although tempo.jack_control asks for it."""
     followed.transport.request_rolling(True)
     until(lambda: controller.transport.read()[0].rolling)
     followed.transport.request_rolling(False)

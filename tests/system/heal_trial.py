@@ -4,7 +4,7 @@
     python tests/system/heal_trial.py [TURNS]
 
 Two virtual ports of another program stand for a keyboard and a synthesizer. They go away for a short or a long time and
-come back. A turn is healed when a note of the keyboard arrives, and when the synthesizer gets a note of ours. Needs
+come back. A turn is healed when a note of the keyboard arrives, and when the synthesizer gets one of our notes. Needs
 ALSA's sequencer or a JACK server. Prints, for each side and each kind of absence, the seconds from the return to the
 first note (median, 99th percentile, worst), and the turns that stayed deaf; at the end the clients that were left over.
 """

@@ -22,7 +22,7 @@ _LISTENER_ERRORS = (-errno.EAGAIN, -errno.ENOMEM, -errno.ENOSPC)
 
 
 class AlsaDriver:
-    """ALSA's sequencer. `on_change` is called in a thread of ours when a port or a connection comes or goes."""
+    """ALSA's sequencer. `on_change` is called in our reader's thread when a port or a connection comes or goes."""
 
     title = "ALSA"
     has_virtual_ports = True
@@ -144,7 +144,7 @@ class _Reader:
 
 
 class AlsaPort:
-    """A port of ours at ALSA's sequencer. An input is read by a thread of its own."""
+    """Our port at ALSA's sequencer. An input is read by a thread of its own."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protocol of a MIDI system of this machine, and of a port of ours there.
+"""The protocol of a MIDI system of this machine, and of our port there.
 
 There are three kinds of drivers: `alsa_driver` (ALSA's sequencer), `jack_driver` (JACK, PipeWire) and `rtmidi_driver`
 (CoreMIDI, Windows). A port is either *virtual*, so that other programs connect to it, or it is connected to a *target*:
@@ -19,7 +19,7 @@ ReceiveBytes = Callable[[Iterable[int]], None]
 
 
 class Direction(Enum):
-    """Which way a port of ours goes: we send on an output and receive on an input."""
+    """Which way our port goes: we send on an output and receive on an input."""
 
     OUTPUT = "out"
     INPUT = "in"
@@ -30,7 +30,7 @@ class DriverError(Exception):
 
 
 class DriverPort(Protocol):
-    """A port of ours. All methods but `send` are for the main thread."""
+    """Our port at a MIDI system. All methods but `send` are for the main thread."""
 
     name: str
     """As other programs see it: `sideman:out`."""
@@ -63,7 +63,7 @@ class MidiDriver(Protocol):
     title: str
     """The name of the system for the user."""
     has_virtual_ports: bool
-    """Whether other programs can connect to a port of ours."""
+    """Whether other programs can connect to our port."""
 
     def is_running(self) -> bool:
         """Whether ports can be opened now. Looks again if the system did not run at the last call of `forget`."""

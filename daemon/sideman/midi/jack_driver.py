@@ -4,7 +4,7 @@
 Rules for rtmidi and libjack, found by experiment (tests/ports):
 
 - JACK's process thread must never wait for Python's lock, or the whole graph is late. So rtmidi has no callback of
-  ours: it leaves what it receives in a queue, and a thread of ours reads that queue right after each period begins.
+  ours: it leaves what it receives in a queue, and our own thread reads that queue right after each period begins.
 - rtmidi's buffer for what we send holds about 2,340 messages. If JACK does not empty it, because the server stands
   still or has removed our client, the next message makes rtmidi loop for ever with Python's lock held. So every few
   hundred messages we look whether JACK has served our port meanwhile, and send nothing more if it has not.
@@ -132,7 +132,7 @@ class JackDriver:
 
 
 class JackPort:
-    """A port of ours at JACK. An input is read by a thread of its own."""
+    """Our port at JACK. An input is read by a thread of its own."""
 
     def __init__(
         self,

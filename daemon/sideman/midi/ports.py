@@ -248,10 +248,12 @@ class MidiPorts:
     def _drop_lost_ports(self) -> Iterator[PortChanged]:
         """Notice the ports that no longer exist or are no longer connected, and the systems that have ended."""
         for port in [port for port in self._ports.values() if port.is_open and self._is_lost(port)]:
-            if port.key == OUTPUT:
-                self._detach_output()
-            else:
+            if port.key == INPUT:
                 self._receiver.release_held()
+            else:
+                self._detach_output()
+                if self._failure:
+                    port.close()  # what does not take our messages is made again
             port.is_open = False
             yield PortChanged(port.key, False, f"{port.key}: {port.title} is gone; looking for it")
         for driver in self._drivers:
@@ -264,10 +266,8 @@ class MidiPorts:
     def _is_lost(self, port: _RequestedPort) -> bool:
         if port.port is None or port.driver is None or port.driver.has_died() or not port.port.exists():
             return True
-        if port.key == OUTPUT and self._failure:
-            port.close()  # what does not take our messages is made again
-            return True
-        return bool(port.target) and not port.port.is_connected(port.target)
+        has_failed = port.key == OUTPUT and bool(self._failure)
+        return has_failed or (bool(port.target) and not port.port.is_connected(port.target))
 
     def _detach_output(self) -> None:
         with self._lock:

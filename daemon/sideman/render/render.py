@@ -62,7 +62,7 @@ class RenderedTake(Struct, frozen=True):
 
 def render_take(performance: Performance, bars: int | None, name: str) -> RenderedTake:
     """Play `bars` bars, or with None as many choruses as the settings say."""
-    settings = with_values(performance.settings, [("play.start", "at once")])  # there is nobody to wait for
+    settings = with_values(performance.settings, [("play.start", "at once")])  # nothing has to be waited for
     performance = replace(performance, settings=settings)
     engine = performance.make_engine(0.0, beats=None if bars is None else performance.chart.beat_of_bar(bars))
     played = [(due.beat, due.item) for due in play_through(engine) if not isinstance(due.item, BarPlayed)]

@@ -80,7 +80,7 @@ class MainLoop(Struct, dict=True):
     def _guard_against_hanging(self) -> None:
         """Let the process end, with all stacks on stderr, if this is not called again for `HANG_TIMEOUT_S`.
 
-        A library that never returns and keeps Python's lock leaves no thread of ours a chance, and no signal either.
+        A library that never returns and keeps Python's lock stops all our threads, and signals too.
         The next start releases the notes that sound.
         """
         if sys.__stderr__ is not None and (now := time.monotonic()) >= self._next_guard_s:

@@ -7,7 +7,7 @@ program changes, controllers, and the start, stop, continue and song position of
 
 The ticks of a clock are all equal, and those of a clock that we follow come within `midi.echo_ms` of our own. So a tick
 counts as an echo only where the way back is known: one of our clock's other messages has come back `delay` seconds
-after it was sent, and the tick comes within `TICK_TOLERANCE_S` of the moment at which a tick of ours is due back. The
+after it was sent, and the tick comes within `TICK_TOLERANCE_S` of the moment at which one of our ticks is due back. The
 way back is forgotten when no more ticks come in than a clock that comes in once would send.
 """
 

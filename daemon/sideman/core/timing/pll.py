@@ -58,7 +58,7 @@ _GAP_TICKS = 6
 _PHASE_TOLERANCE = 0.25  # periods
 _LONG_ROUNDS_S = 0.002
 _HIDING_ROUNDS = 0.4  # periods; in longer rounds a lost tick looks like one that waits
-_STRAY_TICKS = 12  # so many ticks in a row that are far off the line are a new line
+_STRAY_TICKS = 12  # this many ticks in a row that are far off the line are a new line
 _WAITING_PERIODS = 12  # periods, besides a round; after a shorter gap no tick of a port with long rounds counts as lost
 RECOUNT_S = 1.0
 """For how long at most a change of the rounds goes unnoticed."""

@@ -13,7 +13,7 @@ JITTER_S = 0.001
 """How far a tick may miss its round before a line no longer explains it."""
 _HELD_UP_TICKS = 12
 _MAX_POINTS = 48  # with two points a round at most, 24 rounds or more; with a tick a round, two beats
-_TRUSTED_POINTS, _TRUSTED_ROUNDS = 8, 3  # from so many on, the ticks tell the period
+_TRUSTED_POINTS, _TRUSTED_ROUNDS = 8, 3  # from these numbers on, the ticks show the period
 
 
 class RoundedTicks:
