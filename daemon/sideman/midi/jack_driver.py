@@ -43,10 +43,11 @@ The proof may be as old as the server's last period, so twice as many may wait i
 """
 _SERVED_PERIODS = 2  # after these our buffer was empty
 _READ_AFTER_S = 0.00015  # after a period begins: its clients have run by then
-_MIN_READ_PAUSE_S, _MAX_READ_PAUSE_S = 0.0005, 0.05
+_MIN_READ_PAUSE_S, _MAX_READ_PAUSE_S = 0.0005, 0.1
 _OWN_PERIODS = 32
 _IDLE_AFTER_S, _IDLE_PAUSE_S = 2.0, 0.005
 """After silence of this length an input is read less often: 750 times a second would cost some percent of a core."""
+_ALONE_PAUSE_S = 0.1  # between two looks at an input in silence to which nothing is connected
 _CLOSE_STEP_S = 0.01  # libjack crashes if a client closes while it is notified that another one has closed
 
 
@@ -224,7 +225,8 @@ class JackPort:
         while not self._stopping.is_set():
             now = time.monotonic()
             if now - last_s >= _IDLE_AFTER_S or self._server.has_died:
-                next_s, periods = now + _IDLE_PAUSE_S, 0
+                alone = not self._server.has_died and not self.peers()
+                next_s, periods = now + (_ALONE_PAUSE_S if alone else _IDLE_PAUSE_S), 0
             elif periods == 0 or next_s + period_s < now:
                 period_s, periods = max(self._server.period_s, _MIN_READ_PAUSE_S), _OWN_PERIODS
                 next_s = now + max(0.0, self._server.until_next_period_s()) + _READ_AFTER_S
