@@ -97,7 +97,7 @@ class MidiDriver(Protocol):
         """Wait, for a limited time, until what was sent has left."""
 
     def forget(self) -> None:
-        """Let `is_running` look for the system again. If it has died, all ports there are closed before this."""
+        """Let `is_running` look for the system again. One that has died is closed before this."""
 
     def close(self) -> None:
-        """Stop watching the system. All ports there are closed before this."""
+        """Stop watching the system, for now or for good. All ports there are closed before this."""

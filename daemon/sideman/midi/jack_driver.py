@@ -9,7 +9,7 @@ Rules for rtmidi and libjack, found by experiment (tests/ports):
   still or has removed our client, the next message makes rtmidi loop for ever with Python's lock held. So every few
   hundred messages we look whether JACK has served our port meanwhile, and send nothing more if it has not.
 - If a client is made while a client of a dead server still exists, the next deletion crashes the process. So all ports
-  are closed first, then the watch (`forget`), and only then do we look for a new server.
+  are closed first, then the watch (`close`), and only then do we look for a new server.
 - Deleting an output whose server has died takes rtmidi a second, with Python's lock held. The player is late for that
   second, but there was no port to play to.
 """
@@ -122,8 +122,6 @@ class JackDriver:
     def forget(self) -> None:
         """See `MidiDriver`."""
         self._looked = False
-        if self.has_died():
-            self.close()
 
     def close(self) -> None:
         """See `MidiDriver`."""

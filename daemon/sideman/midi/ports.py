@@ -247,6 +247,8 @@ class MidiPorts:
 
     def _drop_lost_ports(self) -> Iterator[PortChanged]:
         """Notice the ports that no longer exist or are no longer connected, and the systems that have ended."""
+        # Asked once, before the outputs are detached: ports are never closed while the player may send to them.
+        dead = [driver for driver in self._drivers if driver.has_died()]
         for port in [port for port in self._ports.values() if port.is_open and self._is_lost(port)]:
             if port.key == INPUT:
                 self._receiver.release_held()
@@ -257,10 +259,11 @@ class MidiPorts:
             port.is_open = False
             yield PortChanged(port.key, False, f"{port.key}: {port.title} is gone; looking for it")
         for driver in self._drivers:
-            if driver.has_died():  # first all ports are closed, then the watch
+            if driver in dead:  # first all ports are closed, then the watch
                 for port in self._ports.values():
                     if port.driver is driver:
                         port.close()
+                driver.close()
             driver.forget()
 
     def _is_lost(self, port: _RequestedPort) -> bool:
