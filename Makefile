@@ -31,11 +31,15 @@ quick: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n auto --hypothesis-profile=quick \
 		-m "not (link or ports or slow or subprocess or system or tensorflow)" $(ARGS)
 
+# Tests of ports and of Link listen to the time: they run one after the other, and alone.
 test: lint
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n auto -m "not (link or ports)" $(ARGS) || $(none_chosen)
+	$(BIN)/coverage run -m pytest -m "link or ports" $(ARGS) || $(none_chosen)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+none_chosen = [ $$? -eq 5 ]  # by ARGS: pytest's exit status if there is no test
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check
