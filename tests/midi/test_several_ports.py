@@ -17,6 +17,7 @@ from sideman.core.events import (
     ClockStop,
     ClockTick,
     ControlChange,
+    MidiEvent,
     NoteOff,
     NoteOn,
     PortChanged,
@@ -134,7 +135,7 @@ def test_a_port_that_comes_back_is_set_up_alone() -> None:
         bay.ports[0].connected.add("Organ")
         (listens,) = ports.poll()
         assert (listens.listener, listens.port) == ("Organ", "midi.output: Synth")
-        sent = [ProgramChange(3, 1), ProgramChange(4, 2), ControlChange(123, 0, 5), NoteOff(60, 7)]
+        sent: list[MidiEvent] = [ProgramChange(3, 1), ProgramChange(4, 2), ControlChange(123, 0, 5), NoteOff(60, 7)]
         for event in sent:
             ports.send_to(back.port, encode(event))
         # Its own program; and what releases notes on any channel, which an earlier run may have played there.
@@ -162,8 +163,9 @@ def test_it_starts_with_the_ports_that_are_there() -> None:
 def test_one_device_under_two_names_is_not_opened_twice(direction: str) -> None:
     """Guards against: each note twice, because a keyboard is named by two parts of its name."""
     bay = Bay(["Keystep MIDI 1", "Other"], ["Keystep MIDI 1", "Other"])
-    other = {"input": NO_PORT} if direction == "output" else {"output": NO_PORT}
-    twice, refused = bay.open(**{direction: ("Keystep", "MIDI 1")}, **other), "'MIDI 1' is connected under another name"
+    other: dict[str, Any] = {"input": NO_PORT} if direction == "output" else {"output": NO_PORT}
+    other[direction] = "Keystep", "MIDI 1"
+    twice, refused = bay.open(**other), "'MIDI 1' is connected under another name"
     with pytest.raises(Unavailable, match=refused), twice:
         pass
     # What carries something else may go to the same device.

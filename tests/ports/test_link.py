@@ -474,7 +474,7 @@ def test_two_keyboards_of_which_one_is_unplugged(
         keyboard.send_message((0x90, pitch, 80))
         assert heard.get(timeout=LONG)[0] == NoteOn(pitch, 80, 1)
     keys.close()
-    (change,) = _changes(opened)
+    change, *_ = _changes(opened)
     assert (change.is_open, change.port) == (False, "midi.input: Keys")
     assert heard.get(timeout=LONG)[0] == NoteOff(60, 1)
     pads.send_message((0x80, 72, 0))

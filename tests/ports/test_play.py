@@ -320,6 +320,36 @@ def test_a_synth_that_is_connected_late_gets_the_sounds_and_the_place(others: Ot
     assert sum("listens now" in line for line in daemon.log) == 1
 
 
+def test_each_part_has_its_port_and_is_set_up_alone(others: Others, tmp_path: Path) -> None:
+    """Guards against: a bass on the synth of the solo; a solo that is cut because the bass was switched on."""
+    heard: dict[str, list[tuple[int, ...]]] = {}
+    split = ("midi.comp_output=auto", "tempo.clock_output=auto", "tempo.clock_out=true", "play.comp=bass")
+    sounds = ("midi.program=12", "midi.comp_program=33", "midi.input=[auto, Pads]", "midi.wait=true")
+    with playing(tmp_path, "band", "tempo.bpm=300", *split, *sounds) as daemon:
+        daemon.wait_for(" bar 1 ")
+        for part in ("out", "comp:out", "clock:out"):
+            client: Any = others.client("MidiIn", part.replace(":", "-"))
+            got = heard.setdefault(part, [])
+            client.ignore_types(timing=False)
+            client.set_callback(lambda message, _data, got=got: got.append(tuple(message[0])))
+            client.open_port(_index(client, f"band{':' if part == 'out' else '-'}{part}"), "in")
+        until(lambda: (0xFB,) in heard["clock:out"] and (0xC1, 32) in heard["comp:out"] and (0xC0, 11) in heard["out"])
+        until(lambda: all(any(message[0] >> 4 == 9 for message in heard[part]) for part in ("out", "comp:out")))
+        assert daemon.stop(signal.SIGTERM) == 0
+    assert {
+        part: {message[0] if message[0] >= 0xF0 else message[0] & 0x0F for message in heard[part]} for part in heard
+    } == {
+        "out": {0},
+        "comp:out": {1},
+        "clock:out": {0xF2, 0xF8, 0xFB, 0xFC},
+    }
+    assert [message for message in heard["out"] if message[0] == 0xC0] == [(0xC0, 11)]
+    assert not hanging_notes((*message, 0)[:3] for part in ("out", "comp:out") for message in heard[part])
+    (ready,) = [line for line in daemon.log if "ready" in line]
+    assert "accompaniment to band-comp:out" in ready
+    assert "waiting for 'Pads'" in ready
+
+
 def _calibrate(others: Others, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Run the command with its output connected to its input."""
     command = [sys.executable, "-m", "sideman", "calibrate", "--set", "midi.client=loop", "--notes", "8", *arguments]

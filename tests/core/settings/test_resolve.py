@@ -124,13 +124,11 @@ def test_an_invalid_value_is_reported_with_place_key_and_what_is_allowed(key: st
 
 _printable = st.characters(codec="ascii", categories=("L", "N", "P"))
 _names = st.text(_printable, min_size=1).filter(lambda name: name != "none")
-    lambda name: name != "none"
-)
 
 
 @given(st.lists(_names, min_size=1, max_size=16, unique=True), st.sampled_from(sorted(LIST_KEYS)))
 def test_ports_are_one_name_or_a_list(names: list[str], key: str) -> None:
-    """Guards against: a configuration with one port that is not read any more; a take or a state that loses the ports."""
+    """Guards against: a file with one port that is not read any more; a take or a state that loses the ports."""
     value = value_of(resolve_settings([layer({key: names})]), key)
     assert value == tuple(names)
     written = setting_to_json(key, value)
