@@ -21,32 +21,35 @@ class OutputPort:
     def __init__(self, requested: RequestedPort, on_failure: Callable[[], None]) -> None:
         self.requested = requested
         self._on_failure = on_failure
-        self._lock = threading.Lock()
-        self._sink: DriverPort | None = None  # what `send` uses; None: nothing is sent
+        self.lock = threading.Lock()
+        self.sink: DriverPort | None = None  # what `send` uses; None: nothing is sent
         self._failure = ""
         self._listeners = frozenset[str]()  # what has been sent everything that it needs
 
     @property
     def is_sending(self) -> bool:
         """Whether a port is open for what we play."""
-        return self._sink is not None
+        return self.sink is not None
 
     def send(self, message: SendBytes) -> None:
         """Send one message of 1 to 3 bytes. Without an open port, it is lost."""
-        with self._lock:
-            if self._sink is None:
-                return
-            try:
-                self._sink.send(message)
-            except DriverError as error:
-                self._sink, self._failure = None, str(error)
-                self._on_failure()
+        with self.lock:
+            if self.sink is not None:
+                try:
+                    self.sink.send(message)
+                except DriverError as error:
+                    self.fail(error)
+
+    def fail(self, error: DriverError) -> None:
+        """Send nothing more until the port has been made again. The lock is held."""
+        self.sink, self._failure = None, str(error)
+        self._on_failure()
 
     def open(self, drivers: Sequence[MidiDriver], others: Sequence[RequestedPort]) -> None:
         """Find the port and open it. Raises Unavailable."""
         opened = self.requested.open(drivers, others)
-        with self._lock:
-            self._sink, self._failure = opened, ""
+        with self.lock:
+            self.sink, self._failure = opened, ""
         _, self._listeners = self.requested.look_at_peers()  # the change itself is for them
 
     def drop_if_lost(self) -> Iterator[PortChanged]:
@@ -69,8 +72,8 @@ class OutputPort:
             self.detach()
             yield self.changed(False, "the JACK server is stalled; silent until it continues")
         elif stalled is False and not self.is_sending:
-            with self._lock:
-                self._sink = self.requested.port
+            with self.lock:
+                self.sink = self.requested.port
             yield self.changed(True, "the JACK server continues")
 
     def notice_listeners(self) -> Iterator[PortChanged]:
@@ -91,8 +94,8 @@ class OutputPort:
 
     def detach(self) -> None:
         """Send nothing from now on."""
-        with self._lock:
-            self._sink = None
+        with self.lock:
+            self.sink = None
 
     def changed(self, is_open: bool, text: str, listener: str = "") -> PortChanged:
         """A change of this port."""

@@ -124,8 +124,13 @@ class MidiPorts:
 
     def send(self, message: Sequence[int]) -> None:
         """Send one message of 1 to 3 bytes to the outputs that carry it. Without an open port, it is lost."""
-        for port in self._routes[message[0]]:
-            port.send(message)
+        for port in self._routes[message[0]]:  # not by `OutputPort.send`: a call more for each note would cost time
+            with port.lock:
+                if port.sink is not None:
+                    try:
+                        port.sink.send(message)
+                    except DriverError as error:
+                        port.fail(error)
 
     def send_to(self, port_id: str, message: Sequence[int]) -> None:
         """Send a message to one output (the `id` of its `WantedPort`) alone, if it carries it.
@@ -181,6 +186,8 @@ class MidiPorts:
 
     def _drop_lost_ports(self) -> Iterator[PortChanged]:
         """Notice the ports that no longer exist or are no longer connected, and the systems that have ended."""
+        # Asked once, before the outputs are detached: ports are never closed while the player may send to them.
+        dead = [driver for driver in self._drivers if driver.has_died()]
         for output in self._outputs:
             yield from output.drop_if_lost()
         for port in self._inputs:
@@ -189,10 +196,11 @@ class MidiPorts:
                 self._choice.forget(port.requested.wanted.id)
                 yield change
         for driver in self._drivers:
-            if driver.has_died():  # first all ports are closed, then the watch
+            if driver in dead:  # first all ports are closed, then the watch
                 for requested in self._requested:
                     if requested.driver is driver:
                         requested.close()
+                driver.close()
             driver.forget()
 
     def _reopen_ports(self) -> Iterator[PortChanged]:
