@@ -345,7 +345,7 @@ def test_each_part_has_its_port_and_is_set_up_alone(others: Others, tmp_path: Pa
         join("band-comp:out", (0xC1, 32))
         join("band-clock:out", (0xFB,))
         for part, status in (("band:out", 0x90), ("band-comp:out", 0x91)):
-            until(lambda part=part, status=status: status in [message[0] for message in heard[part]])
+            until(partial(lambda port, status: any(message[0] == status for message in heard[port]), part, status))
         assert daemon.stop(signal.SIGTERM) == 0
     kinds = {port: {status if status >= 0xF0 else status & 0x0F for status, *_ in got} for port, got in heard.items()}
     assert (kinds["band:out"], kinds["band-comp:out"]) == ({0}, {1})

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from sideman.core.events import PortChanged
+from sideman.core.ledger import is_release
 from sideman.midi.driver import DriverError, DriverPort, MidiDriver, SendBytes
 from sideman.midi.requested_port import RequestedPort
 
@@ -14,42 +15,48 @@ from sideman.midi.requested_port import RequestedPort
 class OutputPort:
     """The output that `requested` finds. `on_failure` is called, perhaps in the player's thread, if sending fails.
 
-    The player calls only `send`. It waits at most for the change of one attribute: a port is closed only after `send`
-    no longer uses it.
+    The player calls only `send` and `send_to`. They wait at most for the change of one attribute: a port is closed only
+    after they no longer use it.
     """
 
     def __init__(self, requested: RequestedPort, on_failure: Callable[[], None]) -> None:
         self.requested = requested
         self._on_failure = on_failure
-        self.lock = threading.Lock()
-        self.sink: DriverPort | None = None  # what `send` uses; None: nothing is sent
+        self._lock = threading.Lock()
+        self._sink: DriverPort | None = None  # what `send` uses; None: nothing is sent
         self._failure = ""
         self._listeners = frozenset[str]()  # what has been sent everything that it needs
 
     @property
     def is_sending(self) -> bool:
         """Whether a port is open for what we play."""
-        return self.sink is not None
+        return self._sink is not None
 
     def send(self, message: SendBytes) -> None:
         """Send one message of 1 to 3 bytes. Without an open port, it is lost."""
-        with self.lock:
-            if self.sink is not None:
-                try:
-                    self.sink.send(message)
-                except DriverError as error:
-                    self.fail(error)
+        with self._lock:
+            if self._sink is None:
+                return
+            try:
+                self._sink.send(message)
+            except DriverError as error:
+                self._sink, self._failure = None, str(error)
+                self._on_failure()
 
-    def fail(self, error: DriverError) -> None:
-        """Send nothing more until the port has been made again. The lock is held."""
-        self.sink, self._failure = None, str(error)
-        self._on_failure()
+    def send_to(self, port_id: str, message: SendBytes) -> None:
+        """Send a message if this is the port of that `id` (see `WantedPort`) and carries it.
+
+        What releases notes is sent in any case: an earlier run may have played other channels here.
+        """
+        wanted = self.requested.wanted
+        if wanted.id == port_id and (message[0] in wanted.carries or is_release(message)):
+            self.send(message)
 
     def open(self, drivers: Sequence[MidiDriver], others: Sequence[RequestedPort]) -> None:
         """Find the port and open it. Raises Unavailable."""
         opened = self.requested.open(drivers, others)
-        with self.lock:
-            self.sink, self._failure = opened, ""
+        with self._lock:
+            self._sink, self._failure = opened, ""
         _, self._listeners = self.requested.look_at_peers()  # the change itself is for them
 
     def drop_if_lost(self) -> Iterator[PortChanged]:
@@ -72,8 +79,8 @@ class OutputPort:
             self.detach()
             yield self.changed(False, "the JACK server is stalled; silent until it continues")
         elif stalled is False and not self.is_sending:
-            with self.lock:
-                self.sink = self.requested.port
+            with self._lock:
+                self._sink = self.requested.port
             yield self.changed(True, "the JACK server continues")
 
     def notice_listeners(self) -> Iterator[PortChanged]:
@@ -94,8 +101,8 @@ class OutputPort:
 
     def detach(self) -> None:
         """Send nothing from now on."""
-        with self.lock:
-            self.sink = None
+        with self._lock:
+            self._sink = None
 
     def changed(self, is_open: bool, text: str, listener: str = "") -> PortChanged:
         """A change of this port."""

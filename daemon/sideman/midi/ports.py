@@ -13,7 +13,8 @@ What is looked at is the connection itself, from both sides: a device that was a
 its port exists. If `auto` finds no MIDI system at all, the output is in-process: it accepts everything and leads
 nowhere, until there is a MIDI system.
 
-Two threads use `MidiPorts`: the player calls only `send` and `send_to`, the main thread calls everything else.
+Two threads use `MidiPorts`: the player calls only `send` and `send_to` of `player_output`, the main thread everything
+else.
 
 A port that is closed right after a message may lose that message (over JACK in 5 of 80 trials). So `close()` lets the
 driver wait until everything that was sent has left.
@@ -29,7 +30,6 @@ from msgspec import Struct
 
 from sideman.core.errors import Unavailable
 from sideman.core.events import PortChanged
-from sideman.core.ledger import is_release
 from sideman.midi.driver import Direction, DriverError
 from sideman.midi.drivers import load_drivers
 from sideman.midi.input_port import ClockChoice, InputPort, ReceiveCallback, clock_text
@@ -40,7 +40,7 @@ from sideman.midi.requested_port import RequestedPort
 
 
 class MidiPorts:
-    """The ports of a request, each of which may be NO_PORT. It is the player's `MidiOutput`.
+    """The ports of a request, each of which may be NO_PORT.
 
     The constructor raises Unavailable if ports are requested and a driver cannot be loaded.
     """
@@ -61,6 +61,11 @@ class MidiPorts:
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
+
+    @property
+    def player_output(self) -> MidiPorts | OutputPort:
+        """What the player sends to. With one output it is that: it carries everything, so there is no way to choose."""
+        return self if len(self._outputs) != 1 else self._outputs[0]
 
     @property
     def outputs(self) -> list[OutputPort]:
@@ -124,23 +129,13 @@ class MidiPorts:
 
     def send(self, message: Sequence[int]) -> None:
         """Send one message of 1 to 3 bytes to the outputs that carry it. Without an open port, it is lost."""
-        for port in self._routes[message[0]]:  # not by `OutputPort.send`: a call more for each note would cost time
-            with port.lock:
-                if port.sink is not None:
-                    try:
-                        port.sink.send(message)
-                    except DriverError as error:
-                        port.fail(error)
+        for port in self._routes[message[0]]:
+            port.send(message)
 
     def send_to(self, port_id: str, message: Sequence[int]) -> None:
-        """Send a message to one output (the `id` of its `WantedPort`) alone, if it carries it.
-
-        What releases notes is sent in any case: an earlier run may have played other channels there.
-        """
+        """Send a message to one output alone (see `OutputPort.send_to`)."""
         for port in self._outputs:
-            wanted = port.requested.wanted
-            if wanted.id == port_id and (message[0] in wanted.carries or is_release(message)):
-                port.send(message)
+            port.send_to(port_id, message)
 
     def close(self) -> None:
         """Close all ports when everything that was sent has arrived."""

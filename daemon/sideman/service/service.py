@@ -126,7 +126,7 @@ class Service:
                 engine = self._make_engine(performance, memory)  # from here to the first beat, nothing slow
                 recorder = start_recorder(make_header(performance, engine))
                 self._log_start(performance, engine, ports)
-                output = ports if self._sound is None else self._sound.with_ports(ports)
+                output = ports.player_output if self._sound is None else self._sound.with_ports(ports)
                 player = Player(engine, output, self._inbox, self._wakeup.put, self._wakeup.wake)
                 keeper = StateKeeper(self._state_file, performance, self._settings)
                 with contextlib.closing(self._make_hub(performance, ports, player, recorder, endpoints)) as hub:
