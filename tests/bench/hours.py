@@ -82,6 +82,9 @@ class _Nowhere:
     def send(self, message: tuple[int, ...]) -> None:
         """Nothing is sent."""
 
+    def send_to(self, port_id: str, message: tuple[int, ...]) -> None:
+        """Send nothing."""
+
 
 def main(hours: float) -> None:
     """Play for `hours` and print [MB after ten minutes, MB at the end], or null."""

@@ -21,7 +21,8 @@ from bench.scene import SEED, performance, undisturbed
 from sideman.config.sources import SettingsSources
 from sideman.core.engine import Engine, EngineMemory, play_through
 from sideman.core.events import BarPlayed, NoteOff, NoteOn
-from sideman.midi.ports import NO_PORT, MidiPorts, PortRequest
+from sideman.midi.ports import MidiPorts
+from sideman.midi.request import NO_PORT, PortRequest
 from sideman.playing.assembly import Performance
 from sideman.playing.inbox import Arrival, Inbox
 from sideman.playing.player import Player
@@ -197,6 +198,9 @@ class _Player(Player):
 
 class _NullOutput:
     def send(self, message: tuple[int, ...]) -> None:
+        """Send nothing."""
+
+    def send_to(self, port_id: str, message: tuple[int, ...]) -> None:
         """Send nothing."""
 
 

@@ -75,6 +75,18 @@ def test_scalars_follow_yaml_1_2() -> None:
 
 
 @pytest.mark.usefixtures("_either_parser")
+def test_a_key_may_have_a_list_of_values() -> None:
+    """Guards against: two keyboards that cannot be named in a file or on the command line."""
+    text = "midi:\n  input: [Keys, 'A, B', 5, off]\n  output:\n    - Synth\n    - \"null\"\n  cc: {}\n"
+    assert values(text) == {"midi.input": ["Keys", "A, B", 5, "off"], "midi.output": ["Synth", "null"], "midi.cc": {}}
+    typed = parse_setting("midi.input", "[Keys, Pads]", "--set")["midi.input"]
+    assert (typed.value, typed.source) == (["Keys", "Pads"], "--set")
+    assert parse_setting("chart.changes", "[C]", "--set")["chart.changes"].value == "[C]"
+    with pytest.raises(ConfigError, match=r"^--set: midi\.input: .*no lists or groups in it"):
+        parse_setting("midi.input", "[Keys, {a: b}]", "--set")
+
+
+@pytest.mark.usefixtures("_either_parser")
 def test_chords_may_be_a_block_of_lines() -> None:
     """Guards against: a chart of twelve bars that has to be on one line."""
     assert values("chart:\n  changes: |\n    | C7 | F7 |\n    | C7 | %  |\n") == {

@@ -16,6 +16,7 @@ from sideman.core.events import (
     ClockStart,
     Command,
     ControlChange,
+    EventSent,
     MidiEvent,
     NoteOff,
     NoteOn,
@@ -27,7 +28,7 @@ from sideman.core.events import (
 from sideman.core.timing.clock_source import ClockConfig
 from sideman.core.timing.midi_clock import MidiClockFollower
 from sideman.midi.decoder import MidiDecoder
-from support.fakes import note_ons, performance, play_on_fake_clock
+from support.fakes import hanging_notes, note_ons, performance, play_on_fake_clock
 
 DENSE: dict[str, Any] = {"play__density": 4, "play__rests": 0}
 SOUNDS: dict[str, Any] = {
@@ -133,3 +134,32 @@ def test_what_is_not_set_is_left_as_it_is() -> None:
     recorder, _ = play_on_fake_clock(engine(play__comp="bass"), 4.0, [(2.0, SendSetup())])
     assert {message[0] & 0xF0 for _, message in recorder.sent} == {0x80, 0x90}
     assert note_ons(recorder)
+
+
+@settings(max_examples=20)
+@given(st.floats(0.0, 8.0), st.booleans(), st.booleans())
+def test_one_of_several_ports_is_set_up_and_the_others_play_on(second: float, clock: bool, lost: bool) -> None:
+    """Guards against a solo that breaks off, or a lamp that stays as it was, because the bass was switched on."""
+    command = SendSetup("midi.comp_output: Bass", clock, lost)
+    plain, _ = play_on_fake_clock(engine(play__comp="bass", play__mode="trade", **SOUNDS), 10.0)
+    joined, _ = play_on_fake_clock(engine(play__comp="bass", play__mode="trade", **SOUNDS), 10.0, [(second, command)])
+    to_port = joined.sent_to["midi.comp_output: Bass"]
+    assert joined.sent == plain.sent
+    assert [report for report in joined.reports if isinstance(report, EventSent)] == [
+        report for report in plain.reports if isinstance(report, EventSent)
+    ]
+    sounds = [encode(event) for event in engine(play__comp="bass", **SOUNDS).sound_setup()][:-1]
+    assert len(sounds) == len(SOLO) + len(COMP)
+    silenced = to_port[: -len(sounds) - 1]
+    assert to_port[len(silenced) : -1] == sounds
+    assert to_port[-1][:2] == (0xB0, 50)
+    sounding = hanging_notes((*message, 0)[:3] for at, message in plain.sent if at < second)
+    assert bool(silenced) == lost
+    assert not lost or not hanging_notes([*((0x90 | key[0], key[1], 1) for key in sounding), *silenced])
+
+
+def test_the_place_is_sent_only_where_the_clock_goes() -> None:
+    """Guards against a drum machine that gets a continue because a synth was connected to another port."""
+    for has_clock in (True, False):
+        recorder, _ = play_on_fake_clock(engine(sends=True), 4.0, [(2.0, SendSetup("midi.output: auto", has_clock))])
+        assert (encode(ClockContinue()) in [message for _, message in recorder.sent]) == has_clock

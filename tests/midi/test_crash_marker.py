@@ -14,6 +14,7 @@ from sideman.core.events import NoteOn, encode
 from sideman.midi.crash_marker import CrashMarker
 from sideman.service.service import Service
 from support.fakes import hanging_notes, settings
+from support.midi_bay import Bay
 from support.processes import write_bundle
 
 
@@ -57,16 +58,20 @@ def test_a_marker_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 def test_hanging_notes_are_released_before_the_first_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards against: a note that sounds after a kill until somebody switches the synth off."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    CrashMarker(tmp_path / "playing-sideman.json").mark_playing("Synth", [7, 2])
     bundle = str(write_bundle(tmp_path))
-    chosen = settings(midi__output="none", midi__input="none", model__bundle=bundle, chart__choruses=1, tempo__bpm=400)
-    sent: list[tuple[int, int, int]] = []
-    monkeypatch.setattr("sideman.midi.ports.MidiPorts.send", lambda _self, message: sent.append(tuple(message)))
-    monkeypatch.setattr("sideman.midi.ports.MidiPorts.has_output", True)
-    monkeypatch.setattr("sideman.midi.ports.MidiPorts.output_name", "Synth")
+    marker = CrashMarker(tmp_path / "playing-sideman.json")
+    marker.mark_playing("Synth (Bay)", [7, 2])
+    marker.mark_playing("Bass (Bay)", [2])
+    ports = {"midi__output": "Synth", "midi__comp_output": "Bass", "midi__input": "none"}
+    chosen = settings(**ports, model__bundle=bundle, chart__choruses=1, tempo__bpm=400)
     monkeypatch.setattr("sideman.service.service.prepare_interpreter", lambda: None)
-    assert Service(chosen, load_chart(chosen), SettingsSources(), None).run() == 0
-    first = next(number for number, message in enumerate(sent) if message[0] & 0xF0 == 0x90)
-    left = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128) for channel in (7, 2)]
-    assert not hanging_notes([*left, *sent[:first]])
+    bay = Bay(["Synth", "Bass"])
+    with bay.being_the_only_one():
+        assert Service(chosen, load_chart(chosen), SettingsSources(), None).run() == 0
+    for synth, channels in (("Synth", (7, 2)), ("Bass", (2,))):
+        sent = [(*message, 0)[:3] for message in bay.received[synth]]
+        first = next((number for number, message in enumerate(sent) if message[0] & 0xF0 == 0x90), len(sent))
+        left = [encode(NoteOn(pitch, 80, channel)) for pitch in range(128) for channel in channels]
+        assert not hanging_notes([*left, *sent[:first]])
+    assert all(message[0] & 0x0F == 1 for message in bay.received["Bass"])
     assert not (tmp_path / "playing-sideman.json").exists()

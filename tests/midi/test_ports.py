@@ -19,8 +19,10 @@ from sideman.commands import ports as command
 from sideman.core.errors import Unavailable
 from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend, ProgramChange, encode
 from sideman.midi.decoder import MidiDecoder
+from sideman.midi.input_port import InputReceiver
 from sideman.midi.names import is_own_port, match_ports, nearest_port_name, same_port
-from sideman.midi.ports import InputReceiver, MidiPorts, PortRequest
+from sideman.midi.ports import MidiPorts
+from sideman.midi.request import PortRequest
 
 _sevens, _channels = st.integers(0, 127), st.integers(1, 16)
 _events = st.one_of(

@@ -155,7 +155,7 @@ class Others:
     """Other programs: a keyboard and a synth."""
 
     def __init__(self, system: int) -> None:
-        self._system = system
+        self.system = system
         self._clients: list[Any] = []
         self.heard: queue.Queue[list[int]] = queue.Queue()
 
@@ -165,7 +165,7 @@ class Others:
 
     def client(self, kind: str, name: str) -> Any:
         """An rtmidi client."""
-        client = getattr(import_rtmidi(), kind)(self._system, name=name)
+        client = getattr(import_rtmidi(), kind)(self.system, name=name)
         self._clients.append(client)
         return client
 

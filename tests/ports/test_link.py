@@ -20,8 +20,18 @@ import pytest
 
 from ports.conftest import LONG, Dump, Jackd, Others, until
 from sideman.core.errors import Unavailable
-from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn, PitchBend, PortChanged, ProgramChange
-from sideman.midi.ports import MidiPorts, PortRequest, list_ports
+from sideman.core.events import (
+    ClockTick,
+    ControlChange,
+    MidiEvent,
+    NoteOff,
+    NoteOn,
+    PitchBend,
+    PortChanged,
+    ProgramChange,
+)
+from sideman.midi.ports import MidiPorts, list_ports
+from sideman.midi.request import PortRequest, Split
 
 pytestmark = pytest.mark.ports
 Open = Callable[..., MidiPorts]
@@ -380,7 +390,7 @@ def test_a_port_that_jack_has_removed_is_made_again(
 ) -> None:
     """Guards against: sideman goes on saying that its port is open after JACK has thrown its client out."""
     opened = link(input="none")
-    ours = opened._ports["midi.output"].port
+    ours = opened.outputs[0].requested.port
     assert ours is not None
     assert ours.exists()
     monkeypatch.setattr(ours, "exists", lambda: False)  # only JACK itself can remove the client of a living process
@@ -399,3 +409,114 @@ def test_there_is_one_libjack_and_it_is_the_systems(only_jack: Jackd) -> None:
     bound = re.findall(r"binding file \S*_rtmidi\S* \[0\] to (\S+) \[0\]: normal symbol `jack_\w+'", run.stderr)
     assert bound
     assert {Path(file).name.partition(".")[0] for file in bound} == {"libjack"}
+
+
+# -- several ports
+
+
+def _synth(others: Others, name: str) -> list[tuple[int, ...]]:
+    """A synth with its own port; returns what it hears."""
+    synth, got = others.client("MidiIn", name), list[tuple[int, ...]]()
+    synth.ignore_types(timing=False)
+    synth.set_callback(lambda message, _data: got.append(tuple(message[0])))
+    synth.open_virtual_port("in")
+    return got
+
+
+def _reaches(link: MidiPorts, message: tuple[int, ...], got: list[tuple[int, ...]]) -> None:
+    """Wait until a new connection carries."""
+
+    def arrived() -> bool:
+        link.send(message)
+        return message in got
+
+    until(arrived)
+
+
+def test_a_split_goes_to_several_ports_which_come_and_go(link: Open, others: Others) -> None:
+    """Guards against: a bass on the port of the solo; a solo that stops because the bass was switched off."""
+    solo = _synth(others, "Big Synth")
+    splits = (
+        Split("midi.comp_output", "comp", "Bass Box", 2),
+        Split("midi.drums_output", "clicks", "auto", 10),
+        Split("tempo.clock_output", "clock", "Bass Box"),
+    )
+    opened = link(output="Big Synth", input="none", splits=splits, wait=True)
+    assert any(name.startswith("sideman-clicks:out") for name in others.names())
+    assert "waiting for 'Bass Box'" in opened.status_text
+    _reaches(opened, (0xB0, 1, 1), solo)
+    bass = _synth(others, "Bass Box")
+    (change,) = _changes(opened)
+    assert (change.is_open, change.port) == (True, "midi.comp_output: Bass Box")
+    _reaches(opened, (0xB1, 1, 1), bass)
+    for message in ((0x91, 40, 80), (0xF8,), (0x90, 60, 80), (0x99, 37, 80)):
+        opened.send(message)
+    until(lambda: (0xF8,) in bass and (0x90, 60, 80) in solo)
+    assert bass[-2:] == [(0x91, 40, 80), (0xF8,)]
+    assert not {message[0] for message in solo} & {0xB1, 0x91, 0xF8, 0x99}
+    opened.send_to(change.port, (0xC1, 5))
+    opened.send_to(change.port, (0xC0, 5))
+    until(lambda: (0xC1, 5) in bass)
+    assert (0xC0, 5) not in bass
+
+
+def test_two_keyboards_of_which_one_is_unplugged(
+    link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]
+) -> None:
+    """Guards against: a keyboard that is deaf, or a chord that breaks off, because another keyboard was unplugged."""
+    keys, pads = Others(others.system), others.client("MidiOut", "Pads")
+    piano = keys.client("MidiOut", "Keys")
+    piano.open_virtual_port("out")
+    pads.open_virtual_port("out")
+    opened = link(output="none", input=("Keys", "Pads"), wait=True)
+    for keyboard, pitch in ((piano, 60), (pads, 72)):
+        others.shake(keyboard.send_message, heard)
+        keyboard.send_message((0x90, pitch, 80))
+        assert heard.get(timeout=LONG)[0] == NoteOn(pitch, 80, 1)
+    keys.close()
+    change, *_ = _changes(opened)
+    assert (change.is_open, change.port) == (False, "midi.input: Keys")
+    assert heard.get(timeout=LONG)[0] == NoteOff(60, 1)
+    pads.send_message((0x80, 72, 0))
+    assert heard.get(timeout=LONG)[0] == NoteOff(72, 1)
+
+
+def test_a_keyboard_that_is_unplugged_from_our_own_port_releases_its_keys(
+    link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]]
+) -> None:
+    """Guards against: a key that sideman waits for because the keyboard was connected to its virtual port."""
+    opened = link(output="none")
+    for turn in range(3):
+        keyboard = others.keyboard(heard)
+        assert opened.poll() == []
+        keyboard.send_message((0x90, 60 + turn, 80))
+        assert heard.get(timeout=LONG)[0] == NoteOn(60 + turn, 80, 1)
+        others.close()
+        (change,) = _changes(opened)
+        assert (change.is_open, change.port) == (True, "midi.input: auto")
+        assert "no longer connected; its keys are released" in change.text
+        assert heard.get(timeout=LONG)[0] == NoteOff(60 + turn, 1)
+
+
+@pytest.mark.parametrize("port", ["", "Box"])
+def test_two_clocks_never_double_the_tempo(
+    link: Open, others: Others, heard: queue.Queue[tuple[MidiEvent, float]], port: str
+) -> None:
+    """Guards against: a tempo that doubles because a keyboard sends a clock beside that of the sequencer."""
+    senders = {name: others.client("MidiOut", name) for name in ("Box", "Keys")}
+    for sender in senders.values():
+        sender.open_virtual_port("out")
+    opened = link(output="none", input=("Box", "Keys"), clock=True, clock_input=port)
+    for sender in senders.values():
+        others.shake(sender.send_message, heard)
+    for _ in range(24):
+        for sender in senders.values():
+            sender.send_message((0xF8,))
+    for sender in senders.values():
+        sender.send_message((0x90, 60, 80))
+    events = [heard.get(timeout=LONG)[0]]
+    while events.count(NoteOn(60, 80, 1)) < 2:
+        events.append(heard.get(timeout=LONG)[0])
+    assert events.count(ClockTick()) == 24
+    texts = [change.text for change in opened.poll() if "clock" in change.text]
+    assert len(texts) == (not port)

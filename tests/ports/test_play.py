@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -318,6 +318,42 @@ def test_a_synth_that_is_connected_late_gets_the_sounds_and_the_place(others: Ot
     assert heard[first : first + 4] == [[0xB0, 0, 1], [0xB0, 32, 2], [0xC0, 11], [0xC1, 32]]
     assert heard[heard.index([0xFB]) - 1][0] == 0xF2
     assert sum("listens now" in line for line in daemon.log) == 1
+
+
+def test_each_part_has_its_port_and_is_set_up_alone(others: Others, tmp_path: Path) -> None:
+    """Guards against: a bass on the synth of the solo; a solo that is cut because the bass was switched on."""
+    heard = dict[str, list[tuple[int, ...]]]()
+
+    def join(port: str, gets: tuple[int, ...]) -> None:
+        """Listen to `port` until `gets` comes. A listener in Python may lose it on a busy machine; then another one."""
+        got = heard.setdefault(port, [])
+        for turn in range(3):
+            client: Any = others.client("MidiIn", f"listener{turn}")
+            client.ignore_types(timing=False)
+            client.set_callback(lambda message, _data: got.append(tuple(message[0])))
+            client.open_port(_index(client, port), "in")
+            with suppress(AssertionError):
+                until(lambda: gets in [message[: len(gets)] for message in got])
+                return
+        raise AssertionError(f"{gets} never came from {port}: {daemon.log}")
+
+    split = ("midi.comp_output=auto", "tempo.clock_output=auto", "tempo.clock_out=true", "play.comp=bass")
+    sounds = ("midi.program=12", "midi.comp_program=33", "midi.input=[auto, Pads]", "midi.wait=true")
+    with playing(tmp_path, "band", "tempo.bpm=300", *split, *sounds) as daemon:
+        daemon.wait_for(" bar 1 ")
+        join("band:out", (0xC0, 11))
+        join("band-comp:out", (0xC1, 32))
+        join("band-clock:out", (0xFB,))
+        for part, status in (("band:out", 0x90), ("band-comp:out", 0x91)):
+            until(partial(lambda port, status: any(message[0] == status for message in heard[port]), part, status))
+        assert daemon.stop(signal.SIGTERM) == 0
+    kinds = {port: {status if status >= 0xF0 else status & 0x0F for status, *_ in got} for port, got in heard.items()}
+    assert (kinds["band:out"], kinds["band-comp:out"]) == ({0}, {1})
+    assert kinds["band-clock:out"] >= {0xF2, 0xF8, 0xFB}
+    assert min(kinds["band-clock:out"]) >= 0xF0
+    (ready,) = [line for line in daemon.log if "ready" in line]
+    assert "accompaniment to band-comp:out" in ready
+    assert "waiting for 'Pads'" in ready
 
 
 def _calibrate(others: Others, folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -131,10 +131,15 @@ class RecordingOutput:
     clock: FakeClock
     sent: list[tuple[float, tuple[int, ...]]] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
+    sent_to: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
 
     def send(self, message: tuple[int, ...]) -> None:
         """Remember."""
         self.sent.append((self.clock.second, message))
+
+    def send_to(self, port_id: str, message: tuple[int, ...]) -> None:
+        """Remember."""
+        self.sent_to.setdefault(port_id, []).append(message)
 
 
 class RecordingNetwork:

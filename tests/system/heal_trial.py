@@ -21,7 +21,8 @@ from typing import Any
 
 from sideman.core.events import MidiEvent, NoteOn
 from sideman.midi.drivers import load_drivers
-from sideman.midi.ports import MidiPorts, PortRequest, list_ports
+from sideman.midi.ports import MidiPorts, list_ports
+from sideman.midi.request import PortRequest
 from sideman.midi.rtmidi_driver import import_rtmidi
 from sideman.service.main_loop import POLL_INTERVAL_S
 

@@ -65,7 +65,7 @@ arriving = st.one_of(
         (("play.mode", "solo"),), (("tempo.bpm", 170.0),), (("play.seed", 9),),
     ])),
     st.builds(SetMode, st.sampled_from(MODE_NAMES), st.booleans()),
-    st.sampled_from([Panic(), Start(), Stop(), PlayVariation(), SendSetup()]),
+    st.sampled_from([Panic(), Start(), Stop(), PlayVariation(), SendSetup(), SendSetup("midi.output: B", True, True)]),
 )  # fmt: skip
 arrivals = st.lists(st.tuples(st.floats(0, 6), arriving), max_size=25).map(
     lambda items: sorted(items, key=lambda i: i[0])

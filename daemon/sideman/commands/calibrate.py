@@ -23,7 +23,8 @@ from sideman.config.yaml import set_keys
 from sideman.core.errors import Unavailable
 from sideman.core.events import NoteOff, NoteOn, encode
 from sideman.core.settings.schema import MidiSettings
-from sideman.midi.ports import AUTO, NO_PORT, MidiPorts, PortRequest
+from sideman.midi.ports import MidiPorts
+from sideman.midi.request import AUTO, NO_PORT, PortRequest
 from sideman.playing.inbox import Clock, Inbox
 from sideman.playing.player import MidiOutput
 
@@ -57,9 +58,11 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print the result, and write it with --write. Raises Unavailable if too few notes come back."""
     check_numbers(args, {"notes": (1, MOST_NOTES)})
     midi = load_settings(args).midi
-    midi = replace(midi, output=args.output or midi.output, input=args.input or midi.input)
-    for key, port in (("midi.output", midi.output), ("midi.input", midi.input)):
-        if port == NO_PORT:
+    for name in ("output", "input"):
+        if getattr(args, name) is not None:
+            midi = replace(midi, **{name: (getattr(args, name),)})
+    for key, ports_named in (("midi.output", midi.output), ("midi.input", midi.input)):
+        if NO_PORT in ports_named:
             raise Unavailable(f"{key}: none: a loop needs an output and an input; name a port, or auto")
     inbox = Inbox()
     # Under another name, so that a running daemon is not disturbed.
@@ -151,7 +154,7 @@ class LoopTest(Struct, frozen=True):
 
 def _connect(loop: LoopTest, ports: MidiPorts, midi: MidiSettings) -> None:
     """Send notes until one comes back. If a port is our own virtual port, the user has to connect it first."""
-    is_virtual = AUTO in (midi.output, midi.input)
+    is_virtual = AUTO in (*midi.output, *midi.input)
     if is_virtual:
         advice = f"connect the output to the input now ({CONNECT_TIMEOUT_S:g} s)"
         print(f"{ports.status_text}: {advice}", file=sys.stderr, flush=True)

@@ -18,7 +18,8 @@ from sideman.core.settings.schema import Settings
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.exit_status import exit_status_and_message
 from sideman.midi.ableton_link import describe_session
-from sideman.midi.ports import MidiPorts, PortRequest
+from sideman.midi.ports import MidiPorts
+from sideman.midi.request import request_of
 from sideman_models.errors import ModelsError
 from sideman_models.network.bundle import load_bundle
 
@@ -85,7 +86,7 @@ def _tempo(settings: Settings) -> str:
     if tempo.source == "internal":
         return f"{tempo.bpm:g} bpm, internal clock"
     if row.needs_midi_input:
-        return "from the MIDI clock at midi.input"
+        return f"from the MIDI clock at {'tempo.port' if tempo.port else 'midi.input'}"
     if row.needs_link:
         return f"from Ableton Link: {describe_session(tempo.bpm, float(load_chart(settings).meter.quarters))}"
     return f"{tempo.source}: {row.text}"
@@ -93,8 +94,8 @@ def _tempo(settings: Settings) -> str:
 
 def _ports(settings: Settings) -> str:
     """Opens the ports under another name, so that a running daemon is not disturbed."""
-    midi = settings.midi
-    request = PortRequest(midi.output, midi.input, f"{midi.client}-check", midi.wait)
+    request = request_of(settings)
+    request = replace(request, client=f"{request.client}-check")
     with closing(MidiPorts(request, lambda _event, _second: None)) as ports:
         missing = ports.open()
         by = [f"by {ports.library_text}"] if ports.library_text else []

@@ -8,7 +8,8 @@ import json
 from collections.abc import Callable, Sequence
 
 from sideman.midi.drivers import no_system_message
-from sideman.midi.ports import IN_PROCESS, SystemPorts, list_ports
+from sideman.midi.ports import SystemPorts, list_ports
+from sideman.midi.requested_port import IN_PROCESS
 
 CLIENT = "sideman"
 

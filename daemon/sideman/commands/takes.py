@@ -188,18 +188,20 @@ def _log_lines(journal: Journal) -> Iterator[str]:
 
 def _port_changes(journal: Journal) -> Iterator[str]:
     """For each port that was lost: the bars in which it was lost, and in which it was found again."""
-    bar, changes = 1, dict[str, list[str]]()
+    bar, changes = 1, dict[str, list[str]]()  # by the port, in takes of earlier versions by its setting
     for report in journal.reports():
         match report:
             case events.BarPlayed(number):
                 bar = number + 1
-            case events.PortChanged(key, is_open):
-                of_port = changes.setdefault(key, [])
+            case events.PortChanged(key, is_open, _, _, port):
+                of_port = changes.setdefault(port or key, [])
                 if is_open == bool(len(of_port) % 2):  # otherwise nothing new, such as another reason
                     of_port.append(f"{'back' if is_open else 'lost'} at bar {bar}")
-    for key, of_port in changes.items():
+    keys = [port.partition(": ")[0] for port in changes]
+    for (port, of_port), key in zip(changes.items(), keys, strict=True):
         if of_port:
-            yield printable(f"{key.removeprefix('midi.')} {', '.join(of_port)}")
+            name = port if keys.count(key) > 1 else key
+            yield printable(f"{name.removeprefix('midi.')} {', '.join(of_port)}")
 
 
 def _export(args: argparse.Namespace, folder: TakeFolder) -> int:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads configuration files: a small subset of YAML, with the line number of every key. Changes single values in them.
 
-A file maps keys to values or to groups of keys. Everything that settings do not need is refused, with its line number:
-a list or a scalar instead of the mapping, duplicate keys, keys that are not text, anchors, aliases and merge keys (with
-which a few lines can expand to gigabytes), tags, several documents, deep nesting. Scalars follow YAML 1.2: `off` and
-`no` are words, `010` is ten and `4/4` is text.
+A file maps keys to values, to lists of values or to groups of keys. Everything that settings do not need is refused,
+with its line number: a list or a scalar instead of the mapping, lists in lists, duplicate keys, keys that are not text,
+anchors, aliases and merge keys (with which a few lines can expand to gigabytes), tags, several documents, deep nesting.
+Scalars follow YAML 1.2: `off` and `no` are words, `010` is ten and `4/4` is text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from msgspec import Struct, field
 
 from sideman.core.errors import ConfigError
 from sideman.core.settings.resolve import WrittenValue
-from sideman.core.settings.schema import BINDING_KEYS, GROUPS
+from sideman.core.settings.schema import BINDING_KEYS, GROUPS, LIST_KEYS
 from sideman.core.settings.types import plain_text
 from sideman.files import explain_write_errors, read_file, write_file
 
@@ -89,11 +89,12 @@ def parse_scalar(text: str) -> object:
 
 
 def parse_setting(name: str, text: str, source: str) -> dict[str, WrittenValue]:
-    """Return the values that `text`, typed for the key `name`, gives: one, or those of a group such as `{1: tap}`.
+    """Return the values that `text`, typed for the key `name`, gives: one, a list, or a group such as `{1: tap}`.
 
-    Raises ConfigError if it is a group with mistakes.
+    Raises ConfigError if it is a list or a group with mistakes.
     """
-    if not text.startswith("{") or name not in (*GROUPS, *BINDING_KEYS):
+    is_list = text.startswith("[") and name in LIST_KEYS
+    if not is_list and not (text.startswith("{") and name in (*GROUPS, *BINDING_KEYS)):
         return {name: WrittenValue(parse_scalar(text), source)}
     content = parse_yaml(f"{name}: {text}".encode(errors="surrogateescape"), source)
     if content.problems:

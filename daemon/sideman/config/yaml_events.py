@@ -130,13 +130,23 @@ class SettingsParser:
             case yaml.ScalarEvent():
                 value = parse_scalar(event.value) if event.implicit[0] else event.value
             case yaml.SequenceStartEvent():
-                self._skip(event)
-                value = []
+                value = self._items()
             case _:
                 if self._mapping(f"{name}."):
                     return
                 value = {}
         self._content.values.setdefault(name, WrittenValue(value, f"{self._name}:{_line(key)}"))
+
+    def _items(self) -> list[object]:
+        """Read the items of a list to its end: single values."""
+        items: list[object] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                self._skip(event)
+                self._problem(event, "a list has single values such as names, no lists or groups in it")
+            elif self._is_plain(event):
+                items.append(parse_scalar(event.value) if event.implicit[0] else event.value)
+        return items
 
     def _note_place(self, name: str, key: yaml.Event, event: yaml.Event) -> None:
         style = "scalar"

@@ -217,6 +217,8 @@ class Engine:
         is_echo = self.listening.echo_filter.is_echo(item, second)
         if is_echo and not isinstance(item, NoteOn):  # an echoed note is counted where notes are heard
             return []
+        if isinstance(item, events.ForOnePort) and item.port:
+            return self._sent(self._receive(item, second), second)  # nothing that all ports have to be sent
         mapped = None if is_echo else self._mapping.handle(item, second, self.settings)
         if mapped is not None:
             return self._carry_out(mapped, second)
@@ -249,10 +251,10 @@ class Engine:
                 return self._move_transport(self.transport.follow(item, second), second)
             case Panic():
                 return [*self.ledger.panic(), *self._setup(second)]  # those who follow our clock are still with it
-            case events.SendSetup():
-                if self._clock_out is not None:
+            case events.SendSetup(_, has_clock, was_lost):
+                if self._clock_out is not None and has_clock:
                     self._clock_out.invite()
-                return self._setup(second)
+                return [*(self.ledger.silencing() if was_lost else ()), *self._setup(second)]
             case events.ReleaseChannel(channel):
                 return release_channel(channel)
             case Start():

@@ -148,9 +148,13 @@ ClockInput = ClockMessage | LinkState | JackPosition
 
 
 class ReleaseChannel(Message, frozen=True, tag="Hush"):
-    """Release every pitch on `channel`: an earlier process that was killed may have left notes sounding there."""
+    """Release every pitch on `channel`: an earlier process that was killed may have left notes sounding there.
+
+    With a `port`, only there (see `SendSetup`).
+    """
 
     channel: Channel
+    port: str = ""
 
 
 class SetChart(Message, frozen=True):
@@ -188,9 +192,20 @@ class SetPortPeriod(Message, frozen=True, tag="ClockRounds"):
 
 
 class SendSetup(Message, frozen=True, tag="Setup"):
-    """Send again what a synthesizer or a sequencer that has just connected has missed; notes that sound go on."""
+    """Send again what a synthesizer or a sequencer that has just connected has missed; notes that sound go on.
+
+    With a `port`, as `PortChanged` names it, only that port is sent it; without `has_clock`, our clock does not go
+    there.
+    With `was_lost`, it is silenced first: what is connected there may have missed note-offs.
+    """
+
+    port: str = ""
+    has_clock: bool = True
+    was_lost: bool = False
 
 
+ForOnePort = ReleaseChannel | SendSetup
+"""The commands that may be for one port; then what they send goes only there, and is no part of the music."""
 PlainCommand = (
     ActionCommand | ReleaseChannel | SetMode | LearnBinding | LinkState | JackPosition | SetPortPeriod | SendSetup
 )
@@ -322,13 +337,15 @@ class ActionRequested(Message, frozen=True):
 class PortChanged(Message, frozen=True, tag="PortChanged"):
     """A port was opened or lost, or cannot be opened for a new reason. `key` is its setting; `text` is for the log.
 
-    With a `listener`, only this has changed: the port of that name is connected to our output now.
+    With a `listener`, only this has changed: the port of that name is connected to our output now. `port` says which of
+    several ports it is: the setting that names it, and its name there.
     """
 
     key: str
     is_open: bool
     text: str
     listener: str = ""
+    port: str = ""
 
 
 Report = (

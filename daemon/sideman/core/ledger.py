@@ -7,11 +7,12 @@ Every note-on is entered here before it is sent, and leaves only with its note-o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import count
 
 from msgspec import Struct
 
-from sideman.core.events import ControlChange, MidiEvent, NoteOff, NoteOn
+from sideman.core.events import CONTROL_CHANGE, NOTE_OFF, ControlChange, MidiEvent, NoteOff, NoteOn
 
 SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF = 64, 120, 123
 
@@ -73,8 +74,14 @@ class Ledger:
 
     def panic(self) -> list[MidiEvent]:
         """Release all notes, and send the controllers that silence every channel we ever played on."""
-        controls = [control for channel in sorted(self._channels) for control in _silence_controls(channel)]
-        return [*self.release_all(), *controls]
+        silencing = self.silencing()
+        self._sounding.clear()
+        return silencing
+
+    def silencing(self) -> list[MidiEvent]:
+        """Return what a panic sends, for one of several ports: at the others the notes go on, and end as they would."""
+        note_offs = [NoteOff(pitch, channel) for channel, pitch in self._sounding]
+        return [*note_offs, *(control for channel in sorted(self._channels) for control in _silence_controls(channel))]
 
     def _release(self, key: Key) -> list[MidiEvent]:
         del self._sounding[key]
@@ -85,6 +92,13 @@ class Ledger:
 def release_channel(channel: int) -> list[MidiEvent]:
     """Return the note-offs of all 128 pitches of `channel`, and the controllers that silence it."""
     return [*(NoteOff(pitch, channel) for pitch in range(128)), *_silence_controls(channel)]
+
+
+def is_release(message: Sequence[int]) -> bool:
+    """Whether a MIDI message ends notes or silences a channel."""
+    kind = message[0] & 0xF0
+    silences = kind == CONTROL_CHANGE and message[1] in (SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF)
+    return kind == NOTE_OFF or silences
 
 
 def _silence_controls(channel: int) -> list[MidiEvent]:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes
+from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes, labelled
 from sideman.midi.rtmidi_driver import LINGER_S
 
 _LISTENER_ERRORS = (-errno.EAGAIN, -errno.ENOMEM, -errno.ENOSPC)
@@ -54,9 +54,10 @@ class AlsaDriver:
         receive: ReceiveBytes | None = None,
         *,
         clock: bool = False,  # noqa: ARG002 - the decoder ignores clock messages
+        label: str = "",
     ) -> DriverPort:
         """See `MidiDriver`."""
-        return AlsaPort(self._alsa, self, self._client, direction, receive)
+        return AlsaPort(self._alsa, self, labelled(self._client, label), direction, receive)
 
     def has_died(self) -> bool:
         """See `MidiDriver`: the kernel's sequencer does not end."""

@@ -40,7 +40,7 @@ class CrashMarker:
 
     def mark_playing(self, port: str, channels: Sequence[int]) -> list[int]:
         """Mark `channels` of `port`. Returns the channels of this port that a killed process has left marked."""
-        self._current[port] = list(channels)
+        self._current[port] = list(dict.fromkeys([*self._current.get(port, ()), *channels]))
         left_over = self._left_over.pop(port, [])
         self._write()
         return left_over

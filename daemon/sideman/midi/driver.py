@@ -18,6 +18,11 @@ ReceiveBytes = Callable[[Iterable[int]], None]
 """Takes the bytes of a message at the moment of its arrival. It is called in a thread of the driver."""
 
 
+def labelled(client: str, label: str) -> str:
+    """The name of our client with the port `label`: `sideman`, `sideman-comp`."""
+    return f"{client}-{label}" if label else client
+
+
 class Direction(Enum):
     """Which way our port goes: we send on an output and receive on an input."""
 
@@ -72,11 +77,11 @@ class MidiDriver(Protocol):
         """The ports of devices and other programs that our port of this direction can connect to."""
 
     def open_port(
-        self, direction: Direction, receive: ReceiveBytes | None = None, *, clock: bool = False
+        self, direction: Direction, receive: ReceiveBytes | None = None, *, clock: bool = False, label: str = ""
     ) -> DriverPort:
         """Open a port: an input passes what it receives to `receive`, clock messages only with `clock`.
 
-        Raises `DriverError`.
+        `label` distinguishes it from our other ports of this direction (see `labelled`). Raises `DriverError`.
         """
 
     def has_died(self) -> bool:

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes
+from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes, labelled
 from sideman.midi.jack import (
     IS_INPUT,
     IS_OUTPUT,
@@ -86,13 +86,14 @@ class JackDriver:
         return self.server.ports(IS_INPUT if direction is Direction.OUTPUT else IS_OUTPUT)
 
     def open_port(
-        self, direction: Direction, receive: ReceiveBytes | None = None, *, clock: bool = False
+        self, direction: Direction, receive: ReceiveBytes | None = None, *, clock: bool = False, label: str = ""
     ) -> DriverPort:
         """See `MidiDriver`."""
+        name = labelled(self._client, label)
 
         def attempt() -> JackPort:
-            client = make_client(self._rtmidi, self._rtmidi.API_UNIX_JACK, direction, self._client, clock=clock)
-            return JackPort(self._rtmidi, client, self.server, self._client, direction, receive)
+            client = make_client(self._rtmidi, self._rtmidi.API_UNIX_JACK, direction, name, clock=clock)
+            return JackPort(self._rtmidi, client, self.server, name, direction, receive)
 
         for pause in RETRY_PAUSES_S:
             with contextlib.suppress(DriverError):

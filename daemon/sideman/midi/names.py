@@ -35,8 +35,11 @@ def nearest_port_name(wanted: str, names: Sequence[str]) -> str | None:
 
 
 def is_own_port(name: str, client: str) -> bool:
-    """Whether a port belongs to us, or to another sideman of the same name (JACK appends -01); not to `sideman-2`."""
-    return re.match(rf"{re.escape(client)}(-in)?(-\d\d)?:", name) is not None
+    """Whether a port belongs to us, or to another sideman of the same name (JACK appends -01); not to `sideman-2`.
+
+    The labels are those of `sideman.midi.request`.
+    """
+    return re.match(rf"{re.escape(client)}(-(port|comp|clicks|clock)\d*)?(-in)?(-\d\d)?:", name) is not None
 
 
 def same_port(name: str, other: str) -> bool:

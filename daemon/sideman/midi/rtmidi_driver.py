@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from sideman.midi import jack
-from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes
+from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes, labelled
 
 LINGER_S = 0.02
 _QUEUE_SIZE = 2048  # messages that wait to be read: more than a period can bring
@@ -80,17 +80,18 @@ class RtMidiDriver:
             client.delete()
 
     def open_port(
-        self, direction: Direction, receive: ReceiveBytes | None = None, *, clock: bool = False
+        self, direction: Direction, receive: ReceiveBytes | None = None, *, clock: bool = False, label: str = ""
     ) -> DriverPort:
         """See `MidiDriver`. A port that is not virtual exists only once it is connected."""
+        name = labelled(self._client, label)
 
         def make() -> RtMidiClient:
-            client = make_client(self._rtmidi, self._api, direction, self._client, clock=clock)
+            client = make_client(self._rtmidi, self._api, direction, name, clock=clock)
             if receive is not None:
                 client.set_callback(lambda message, _data=None: receive(message[0]))  # type: ignore[misc]
             return client
 
-        return _RtMidiPort(self._rtmidi, make, direction, self._client, is_virtual=self.has_virtual_ports)
+        return _RtMidiPort(self._rtmidi, make, direction, name, is_virtual=self.has_virtual_ports)
 
     def has_died(self) -> bool:
         """See `MidiDriver`."""

@@ -39,6 +39,13 @@ class MidiOutput(Protocol):
         """Send one MIDI message; must not block."""
 
 
+class PortsOutput(MidiOutput, Protocol):
+    """An output that may have several ports."""
+
+    def send_to(self, port_id: str, message: tuple[int, ...]) -> object:
+        """Send one MIDI message to the port that a command of `ForOnePort` names; must not block."""
+
+
 class Remembered(Struct, frozen=True):
     """What a restart needs: the memory of the engine, and the settings in force."""
 
@@ -58,7 +65,7 @@ class Player:
     def __init__(
         self,
         engine: Engine,
-        output: MidiOutput,
+        output: PortsOutput,
         clock: Clock,
         on_report: ReportSink,
         on_remembered: Callable[[], None] = lambda: None,
@@ -154,7 +161,12 @@ class Player:
         second = min(arrival.second, now)
         self._play_until(second)
         self._on_report(events.InputReceived(second, self.engine.beat_at(second), arrival.item))
-        self._send(self.engine.receive(arrival.item, second), second)
+        sent = self.engine.receive(arrival.item, second)
+        if isinstance(arrival.item, events.ForOnePort) and arrival.item.port:
+            for event in sent:
+                self._output.send_to(arrival.item.port, encode(event))
+        else:
+            self._send(sent, second)
 
     def _play_until(self, until: float) -> None:
         """Send everything that the engine plays up to `until`, at that second."""

@@ -40,7 +40,9 @@ from sideman.exit_status import INTERRUPTED
 from sideman.files import state_folder
 from sideman.midi.ableton_link import LinkSession
 from sideman.midi.crash_marker import CrashMarker
-from sideman.midi.ports import OUTPUT, MidiPorts, PortRequest
+from sideman.midi.output_port import OutputPort
+from sideman.midi.ports import MidiPorts
+from sideman.midi.request import request_of
 from sideman.playing.assembly import (
     OtherBundle,
     Performance,
@@ -116,14 +118,15 @@ class Service:
                     self._jack_transport.open()
                     at_end.callback(self._jack_transport.close)
                 resumes = self._settings.play.resume and self._settings.play.seed is None
-                self._mark_playing(ports)
+                for port in ports.outputs:
+                    self._mark_playing(port)
                 performance, memory = self._resume(performance) if resumes else (performance, None)
                 start_recorder = prepare_recorder(performance)
                 prepare_interpreter()
                 engine = self._make_engine(performance, memory)  # from here to the first beat, nothing slow
                 recorder = start_recorder(make_header(performance, engine))
                 self._log_start(performance, engine, ports)
-                output = ports if self._sound is None else self._sound.with_ports(ports)
+                output = ports.player_output if self._sound is None else self._sound.with_ports(ports)
                 player = Player(engine, output, self._inbox, self._wakeup.put, self._wakeup.wake)
                 keeper = StateKeeper(self._state_file, performance, self._settings)
                 with contextlib.closing(self._make_hub(performance, ports, player, recorder, endpoints)) as hub:
@@ -146,9 +149,7 @@ class Service:
 
     @contextlib.contextmanager
     def _open_ports(self) -> Iterator[MidiPorts]:
-        midi, follows_clock = self._settings.midi, CLOCK_SOURCES[self._settings.tempo.source].needs_midi_input
-        request = PortRequest(midi.output, midi.input, midi.client, midi.wait, follows_clock)
-        ports = MidiPorts(request, self._inbox.put)
+        ports = MidiPorts(request_of(self._settings), self._inbox.put)
         for reason in ports.open():
             _log.warning("%s", reason)
         self._update_port_period(ports)
@@ -171,20 +172,23 @@ class Service:
             self._port_period_s = period_s
             self._inbox.put(SetPortPeriod(period_s))
 
-    def _mark_playing(self, ports: MidiPorts) -> None:
+    def _mark_playing(self, output: OutputPort) -> None:
         """Leave a mark in case we are killed. Release the notes that a killed daemon has left on this port.
 
         They are released at once and a moment later: JACK may lose the first rounds of a new connection.
         """
-        if not ports.has_output:
+        port = output.requested
+        if not output.is_sending:
             return
-        channels = self._crash_marker.mark_playing(ports.output_name, voice_channels(self._settings.midi))
+        played = [channel for channel in voice_channels(self._settings.midi) if channel in port.wanted.channels]
+        channels = self._crash_marker.mark_playing(port.title, played)
         if channels:
             numbers = ", ".join(map(str, channels))
-            _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, ports.output_name)
+            _log.info("the last run was killed: releasing all notes on channels %s of %s", numbers, port.title)
         for channel in channels:
-            self._inbox.put(ReleaseChannel(channel))
-            again = threading.Timer(RELEASE_AGAIN_S, self._inbox.put, [ReleaseChannel(channel)])
+            release = ReleaseChannel(channel, port.wanted.id)
+            self._inbox.put(release)
+            again = threading.Timer(RELEASE_AGAIN_S, self._inbox.put, [release])
             again.daemon = True
             again.start()
 
@@ -315,14 +319,15 @@ class Service:
 
     def _port_changed(self, change: PortChanged, ports: MidiPorts) -> None:
         self._wakeup.put(change)
-        if change.listener:
-            self._inbox.put(SendSetup())
-            return
-        self._update_port_period(ports)
-        if change.is_open and change.key == OUTPUT:
-            self._inbox.put(Panic())  # the synth at the other end may have missed a note-off
-            self._inbox.put(SendSetup())  # and a sequencer where the music is
-            self._mark_playing(ports)
+        if not change.listener:
+            self._update_port_period(ports)
+        for output in ports.outputs:
+            wanted = output.requested.wanted
+            if wanted.id == change.port and change.is_open:
+                # The synth at the other end may have missed a note-off, and a sequencer where the music is.
+                self._inbox.put(SendSetup(wanted.id, wanted.carries_clock, was_lost=not change.listener))
+                if not change.listener:
+                    self._mark_playing(output)
 
 
 def prepare_interpreter() -> None:

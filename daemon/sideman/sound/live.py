@@ -141,7 +141,7 @@ class LiveSynth:
 
 
 class PortsAndSynth(Struct, frozen=True):
-    """The MIDI port and the sound as one output."""
+    """The MIDI ports and the sound as one output."""
 
     ports: MidiPorts
     sound: LiveSynth
@@ -150,6 +150,10 @@ class PortsAndSynth(Struct, frozen=True):
         """Send one message to both."""
         self.ports.send(message)
         self.sound.send(message)
+
+    def send_to(self, port_id: str, message: Sequence[int]) -> None:
+        """Send one message to that MIDI port."""
+        self.ports.send_to(port_id, message)
 
 
 def shell_command(message: Sequence[int]) -> str:

@@ -125,7 +125,7 @@ class TakeMidiFile:
             case events.Advanced(second, beat) | events.PlayerEnded(second, beat):
                 self._advance(second, beat, by_command=False)
             case events.PortChanged(key, _, text):
-                track = self._heard_track if key == "midi.input" else self._played_track
+                track = self._heard_track if key in ("midi.input", "tempo.port") else self._played_track
                 track.add(self._tick(self._last_beat), _information(text))
 
     def contents(self) -> bytes:

@@ -185,6 +185,9 @@ class _NullOutput:
     def send(self, message: tuple[int, ...]) -> None:
         """Send nothing."""
 
+    def send_to(self, port_id: str, message: tuple[int, ...]) -> None:
+        """Send nothing."""
+
 
 class ReplayResult(Struct, frozen=True):
     """The result of a replay: how many events were the same, and a description of the first that was not."""

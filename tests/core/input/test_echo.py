@@ -46,6 +46,16 @@ def test_all_echoes_are_dropped(sent: list[NoteOn], delay: float, channel: int) 
     assert echo_filter.echoes == len(sent)
 
 
+@given(notes, st.integers(1, 3), st.integers(1, 3))
+def test_an_echo_may_come_by_each_way_once(note: NoteOn, outputs: int, inputs: int) -> None:
+    """Guards against: two looped ports, and sideman answers the second echo of its own notes."""
+    midi = MidiSettings(output=("Synth",) * outputs, input=("Keys",) * inputs, echo_ms=60)
+    echo_filter = EchoFilter(midi)
+    echo_filter.event_sent(note, 1.0)
+    assert [echo_filter.filter_note(note, 1.01) for _ in range(outputs * inputs)] == [None] * (outputs * inputs)
+    assert echo_filter.filter_note(note, 1.02) is note
+
+
 @given(notes, st.integers(1, 127))
 def test_the_players_notes_are_never_taken_for_an_echo(note: NoteOn, velocity: int) -> None:
     """Guards against: the player's notes that are not heard because we play the same note."""

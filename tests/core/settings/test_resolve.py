@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sideman.core.chart.chart import Meter
 from sideman.core.errors import ConfigError
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
-from sideman.core.settings.schema import GROUPS, KEYS, SettingKey, Settings, closest_key
+from sideman.core.settings.schema import GROUPS, KEYS, LIST_KEYS, SettingKey, Settings, closest_key, value_of
 from sideman.core.settings.types import MAX_QUOTE_LENGTH, PitchRange
+from sideman.core.settings.written import setting_from_json, setting_to_json
 from support.strategies import written_values
 
 
@@ -99,6 +100,13 @@ def test_a_value_means_what_a_musician_would_expect(key: str, written: object, r
         ("midi.listen", 17, "all or a whole number from 1 to 16"),
         ("midi.wait", "maybe", "true or false"),
         ("midi.output", 128, "put quotes around it"),
+        ("midi.output", [], "a list of up to 16 such names"),
+        ("midi.output", ["Keys", ["Pads"]], "a list of up to 16 such names"),
+        ("midi.output", [f"Synth {number}" for number in range(17)], "a list of up to 16 such names"),
+        ("midi.input", ["Keys", " Keys"], "'Keys' is there twice"),
+        ("midi.input", ["Keys", "none"], "none cannot be together with others"),
+        ("midi.comp_output", [None], "null (midi.output) or auto, none"),
+        ("tempo.port", ["Box"], "null (midi.input) or auto, none"),
         ("midi.client", "a:b", "without colons"),
         ("midi.client", "", "without colons"),
         ("midi.client", "two\nlines", "without colons"),
@@ -112,6 +120,41 @@ def test_an_invalid_value_is_reported_with_place_key_and_what_is_allowed(key: st
     (problem,) = problems({key: written})
     assert problem.startswith(f"my.yaml:7: {key}")
     assert words in problem
+
+
+_printable = st.characters(codec="ascii", categories=("L", "N", "P"))
+_names = st.text(_printable, min_size=1).filter(lambda name: name != "none")
+
+
+@given(st.lists(_names, min_size=1, max_size=16, unique=True), st.sampled_from(sorted(LIST_KEYS)))
+def test_ports_are_one_name_or_a_list(names: list[str], key: str) -> None:
+    """Guards against: a file with one port that is not read any more; a take or a state that loses the ports."""
+    value = value_of(resolve_settings([layer({key: names})]), key)
+    assert value == tuple(names)
+    written = setting_to_json(key, value)
+    assert written == (names[0] if len(names) == 1 else names)
+    assert setting_from_json(key, written) == (key, value)
+    assert value_of(resolve_settings([layer({key: names[0]})]), key) == (names[0],)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"midi.drums_output": "Drums", "midi.drums": 1}, "midi.drums is the channel of the solo, too"),
+        ({"midi.drums_output": "Drums", "midi.comp": 10}, "midi.drums is the channel of the accompaniment, too"),
+        ({"tempo.source": "midi-clock", "tempo.port": "none"}, "tempo.port: none: the clock of tempo.source"),
+    ],
+)
+def test_ports_that_do_not_fit_the_other_settings_are_reported(chosen: dict[str, object], words: str) -> None:
+    """Guards against: clicks that are not heard at their own port; silence, waiting for a clock that cannot come."""
+    (problem,) = problems(chosen)
+    assert words in problem
+
+
+def test_a_clock_with_a_port_of_its_own_needs_no_input() -> None:
+    """Guards against: a box without a keyboard that cannot follow a clock."""
+    chosen = layer({"tempo.source": "midi-clock", "tempo.port": "Box", "midi.input": "none"})
+    assert resolve_settings([chosen]).tempo.port == "Box"
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 """Separates the player's notes from what we sent ourselves and comes back, and from channels that are not heard.
 
 A looped cable or the MIDI thru of a DAW sends everything back. Each event that we send accounts for one equal event
-that comes in within `midi.echo_ms`, perhaps on another channel; a second one is the player's. That holds for notes,
-program changes, controllers, and the start, stop, continue and song position of our clock.
+that comes in within `midi.echo_ms`, perhaps on another channel; a second one is the player's. With several ports it may
+come back by each way from an output to an input, once. That holds for notes, program changes, controllers, and the
+start, stop, continue and song position of our clock.
 
 The ticks of a clock are all equal, and those of a clock that we follow come within `midi.echo_ms` of our own. So a tick
 counts as an echo only where the way back is known: one of our clock's other messages has come back `delay` seconds
@@ -49,7 +50,9 @@ class EchoFilter:
 
     def __init__(self, midi: MidiSettings) -> None:
         self._midi = midi
-        self._sent: deque[tuple[_Sent, float]] = deque(maxlen=_MAX_SENT)
+        outputs = max(len(names) for names in (midi.output, midi.comp_output, midi.drums_output) if names)
+        self._ways = outputs * len(midi.input)  # by which one event may come back
+        self._sent: deque[tuple[_Sent, float]] = deque(maxlen=_MAX_SENT * self._ways)
         self._ticks = _TickEcho()
         self._held_keys: set[tuple[int, int]] = set()
         self.echoes = 0
@@ -60,7 +63,7 @@ class EchoFilter:
         if isinstance(event, ClockTick):
             self._ticks.sent(second)
         elif (sent := _compared(event)) is not None:
-            self._sent.append((sent, second))
+            self._sent.extend([(sent, second)] * self._ways)
 
     def is_echo(self, item: MidiEvent | Command, second: float) -> bool:
         """Whether `item`, which came in at `second`, is an echo. That of a note is taken out by `filter_note`."""

@@ -119,6 +119,24 @@ _DISTINCT_CHANNELS = {
 """Channels that must differ, and why."""
 
 
+def _port_problems(settings: Settings, written: SettingsLayer) -> list[str]:
+    """Return the problems of ports that do not fit the other settings."""
+    problems = []
+    # Without a MIDI input sideman would wait in silence for ever for a clock that comes in there.
+    clock = settings.tempo.source
+    key = "tempo.port" if settings.tempo.port else "midi.input"
+    if CLOCK_SOURCES[clock].needs_midi_input and value_of(settings, key) in ("none", ("none",)):
+        where = written[key].source
+        reason = f"the clock of tempo.source: {clock} comes in there; name a port, or auto"
+        problems.append(f"{where}: {key}: none: {reason}")
+    for row in VOICES.values():
+        if settings.midi.drums_output and row.channel(settings.midi) == settings.midi.drums:
+            where = written["midi.drums_output"].source
+            reason = f"midi.drums is the channel of {row.text}, too ({row.channel_key}); choose another"
+            problems.append(f"{where}: midi.drums_output: {reason}")
+    return problems
+
+
 def _problems_between(settings: Settings, written: SettingsLayer) -> list[str]:
     """Return the problems of values that do not fit together."""
     problems = []
@@ -129,12 +147,7 @@ def _problems_between(settings: Settings, written: SettingsLayer) -> list[str]:
             parse_changes(settings.chart.changes, settings.tempo.meter, source)
         except ChartError as error:
             problems.append(str(error))
-    # Without a MIDI input sideman would wait in silence for ever for a clock that comes in there.
-    clock = settings.tempo.source
-    if CLOCK_SOURCES[clock].needs_midi_input and settings.midi.input == "none":
-        where = written["midi.input"].source
-        reason = f"the clock of tempo.source: {clock} comes in there; name a port, or auto"
-        problems.append(f"{where}: midi.input: none: {reason}")
+    problems += _port_problems(settings, written)
     for number, target in settings.midi.cc:
         first = number - FIRST_FINE_CONTROLLER
         pair = dict(settings.midi.cc).get(first)

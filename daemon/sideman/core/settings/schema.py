@@ -22,6 +22,7 @@ from sideman.core.settings.types import (
     boolean_type,
     choice_type,
     integer_type,
+    names_type,
     number_type,
     optional_type,
     pitch_range_type,
@@ -55,6 +56,7 @@ SOLO_RANGE = PitchRange(48, 84)
 NO_BINDINGS = Bindings()
 
 _PORT = text_type("auto, none, or a port's name or part of it", max_length=200)
+_PORTS = names_type("auto, none, or a port's name or part of it, or a list of up to 16 such names", _PORT, "none", 16)
 
 
 _definitions: list[tuple[SettingType, str]] = []
@@ -72,20 +74,30 @@ def _setting(default: Any, value_type: SettingType, doc: str) -> Any:  # noqa: A
 class MidiSettings(Struct, frozen=True):
     """MIDI ports, channels and controllers.
 
-    A `listen` of None means all channels.
+    A `listen` of None means all channels; a `comp_output` or `drums_output` of None means `output`.
     """
 
-    input: str = _setting(
-        "auto",
-        _PORT,
+    input: tuple[str, ...] = _setting(
+        ("auto",),
+        _PORTS,
         "The MIDI port on which sideman hears you: auto makes a port that other programs can connect to, none means "
-        "that sideman hears nothing.",
+        "that sideman hears nothing. With a list, such as [Keystep, Launchpad], it hears all of them.",
     )
-    output: str = _setting(
-        "auto",
-        _PORT,
+    output: tuple[str, ...] = _setting(
+        ("auto",),
+        _PORTS,
         "The MIDI port on which sideman plays: auto makes a port that other programs can connect to, none means that "
-        "no MIDI is sent.",
+        "no MIDI is sent. With a list, everything is sent to each of them.",
+    )
+    comp_output: tuple[str, ...] | None = _setting(
+        None,
+        optional_type(None, _PORTS, "midi.output"),
+        "The MIDI port of the accompaniment, if it has one of its own. Its channel is midi.comp.",
+    )
+    drums_output: tuple[str, ...] | None = _setting(
+        None,
+        optional_type(None, _PORTS, "midi.output"),
+        "The MIDI port of the count-in clicks, if they have one of their own. Their channel is midi.drums.",
     )
     channel: int = _setting(1, integer_type(1, 16), "The MIDI channel of the solo.")
     listen: int | None = _setting(
@@ -372,7 +384,10 @@ class PlaySettings(Struct, frozen=True):
 
 
 class TempoSettings(Struct, frozen=True):
-    """The tempo, and the clock that sets it."""
+    """The tempo, and the clock that sets it.
+
+    A `port` of None means the ports of `midi.input`, a `clock_output` of None those of `midi.output`.
+    """
 
     bpm: float = _setting(120.0, number_type(20, 400), "The tempo in quarter notes per minute.")
     meter: Meter = _setting(COMMON_TIME, METER_TYPE, "The time signature of a chart that does not have one itself.")
@@ -380,6 +395,13 @@ class TempoSettings(Struct, frozen=True):
         "internal",
         choice_type(*CLOCK_SOURCES),
         f"The clock that sideman plays to: {', '.join(f'{name} {row.text}' for name, row in CLOCK_SOURCES.items())}.",
+    )
+    port: str | None = _setting(
+        None,
+        optional_type(None, _PORT, "midi.input"),
+        "With source midi-clock: the MIDI port from which alone the clock is read, so that the clock of a keyboard "
+        "does not count beside that of the sequencer. With null it is read from midi.input, and of several clocks only "
+        "one.",
     )
     wait_start: bool = _setting(
         True,
@@ -390,6 +412,11 @@ class TempoSettings(Struct, frozen=True):
     )
     clock_out: bool = _setting(
         False, boolean_type(), "Send a MIDI clock together with the notes, so that other devices can follow."
+    )
+    clock_output: tuple[str, ...] | None = _setting(
+        None,
+        optional_type(None, _PORTS, "midi.output"),
+        "With clock_out: the MIDI port of the clock, if it has one of its own.",
     )
     clock_when_stopped: bool = _setting(
         False,
@@ -532,6 +559,9 @@ KEYS: dict[str, SettingKey] = {
     for (name, default), (value_type, doc) in zip(_FIELDS, _definitions, strict=True)
 }
 """Every setting by its dotted name, in the order of the default file."""
+
+LIST_KEYS = frozenset(name for name, key in KEYS.items() if key.value_type.is_list)
+"""The keys that may have a list, such as `[Keystep, Launchpad]`."""
 
 BINDING_KEYS = tuple(name for name, key in KEYS.items() if isinstance(key.default, Bindings))
 """The keys that have numbered keys below them, such as `midi.cc.20`."""

@@ -56,12 +56,14 @@ class SettingType(Struct, frozen=True):
       that is not allowed; the error has a text only where that says more than `allowed` does.
     - `write` turns a value into the written value that `read` reads as the same value.
     - `controller_range` has the values that a controller can turn through, None if it cannot turn this type.
+    - `is_list`: a written value may be a list, such as `[Keystep, Digitakt]`.
     """
 
     allowed: str
     read: Callable[[object], Any]
     controller_range: ControllerRange | None = None
     write: Callable[[Any], object] = lambda value: value
+    is_list: bool = False
 
     def read_explained(self, value: object) -> Any:  # noqa: ANN401 - a value of any type
         """Read `value`. The text of the ValueError is complete: the reason, if there is one, and what is allowed."""
@@ -122,7 +124,7 @@ def optional_type(word: str | None, value_type: SettingType, meaning: str = "") 
         return word if value is None else value_type.write(value)
 
     allowed = f"{word or f'null ({meaning})'} or {value_type.allowed}"
-    return SettingType(allowed, read, value_type.controller_range, write)
+    return SettingType(allowed, read, value_type.controller_range, write, value_type.is_list)
 
 
 def boolean_type() -> SettingType:
@@ -152,6 +154,25 @@ def text_type(allowed: str, *, max_length: int = 4096, forbidden: str = "", mult
         return value.strip()
 
     return SettingType(allowed, read)
+
+
+def names_type(allowed: str, name_type: SettingType, alone: str, most: int) -> SettingType:
+    """One name or a list of them, up to `most`, as a tuple of names; the name `alone` stands alone."""
+
+    def read(value: object) -> tuple[str, ...]:
+        names = tuple(name_type.read(name) for name in value) if isinstance(value, list) else (name_type.read(value),)
+        if not 1 <= len(names) <= most:
+            raise ValueError
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"{quoted(twice)} is there twice")
+        if alone in names and len(names) > 1:
+            raise ValueError(f"{alone} cannot be together with others")
+        return names
+
+    def write(value: tuple[str, ...]) -> object:
+        return value[0] if len(value) == 1 else list(value)
+
+    return SettingType(allowed, read, None, write, is_list=True)
 
 
 _PITCH_RANGE = re.compile(r"\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*(?:-|–|\.\.)\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*")
@@ -202,6 +223,8 @@ def plain_text(written: object) -> str:
             return "null"
         case bool():
             return str(written).lower()
+        case list():
+            return "[" + ", ".join(plain_text(item) for item in written) + "]"
         case dict():
             return "{" + ", ".join(f"{name}: {plain_text(value)}" for name, value in written.items()) + "}"
         case _:

@@ -91,8 +91,8 @@ class ClockSourceRow(Struct, frozen=True):
     """A row of the table: what the source does, in a musician's words, and how it is made; None for our own tempo.
 
     `accepts_tempo`: it can be asked for another tempo. `needs_midi_input`: it is a MIDI clock, and comes in at
-    `midi.input`. `needs_link`: it follows an Ableton Link session, which the service joins. `needs_jack`: it follows
-    the transport of JACK, which the service reads.
+    `tempo.port` or `midi.input`. `needs_link`: it follows an Ableton Link session, which the service joins.
+    `needs_jack`: it follows the transport of JACK, which the service reads.
     """
 
     text: str
@@ -109,7 +109,7 @@ ClockSourceName = Literal["internal", "midi-clock", "link", "jack-transport"]
 CLOCK_SOURCES: Mapping[ClockSourceName, ClockSourceRow] = {
     "internal": ClockSourceRow("keeps the tempo of tempo.bpm", lambda _options: None),
     "midi-clock": ClockSourceRow(
-        "follows the MIDI clock that comes in at midi.input",
+        "follows the MIDI clock that comes in at tempo.port, or else at midi.input",
         lambda options: MidiClockFollower(
             options.bpm, wait_start=options.wait_start, position=options.position, on_change=options.on_change
         ),
