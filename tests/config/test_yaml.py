@@ -202,7 +202,7 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "take.wav"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(ConfigError, match="larger than 0.25 MiB"):
+    with pytest.raises(ConfigError, match=r"larger than 0\.25 MiB"):
         read_yaml(path)
 
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import ctypes
 import importlib
 import json
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,7 +79,7 @@ class ChangesJob(Struct, frozen=True, tag="changes"):
         return Changes(values, difference.restart_keys, layer)
 
 
-class Changes(Struct, frozen=True):
+class Changes(Struct, frozen=True, tag="changes"):
     """The live keys that get other values, the keys that need a restart, and what the preset sets."""
 
     values: WrittenSettings
@@ -142,15 +140,11 @@ class _ErrorLine(Struct, frozen=True, tag="error"):
     text: str
 
 
-class _ChangesLine(Changes, frozen=True, tag="changes"):
-    pass
-
-
 class _EndLine(Struct, frozen=True, tag="end"):
     pass
 
 
-_Line = _ChartLine | _BarsLine | _ErrorLine | _ChangesLine | _EndLine
+_Line = _ChartLine | _BarsLine | _ErrorLine | Changes | _EndLine
 
 
 def _written_chord(at: float, chord: Chord) -> _WrittenChord:
@@ -165,8 +159,8 @@ def answer_lines(answer: Changes | Chart | SidemanError) -> Iterator[bytes]:
             written = [(str(bar.meter), tuple(_written_chord(*each) for each in bar.chords)) for bar in bars]
             for first in range(0, len(written), _BARS_PER_LINE):
                 yield _line(_BarsLine(tuple(written[first : first + _BARS_PER_LINE])))
-        case Changes(values, restart_keys, layer):
-            yield _line(_ChangesLine(values, restart_keys, layer))
+        case Changes():
+            yield _line(answer)
         case SidemanError():
             yield _line(_ErrorLine(type(answer).__name__, str(answer)[:_MAX_ERROR_LENGTH]))
     yield _line(_EndLine())
@@ -195,7 +189,7 @@ class AnswerReader:
                 self._bars += [self._bar(meter, chords) for meter, chords in bars]
                 if len(self._bars) > MAX_BARS or self._chords > CHART.count:
                     raise ValueError("a chart beyond its limits")
-            case _ChangesLine() as changes:
+            case Changes() as changes:
                 self._whole = changes
             case _ErrorLine(kind, text):
                 self._whole = _ERRORS.get(kind, UnreadableInput)(text)
@@ -253,6 +247,9 @@ def limit_itself() -> None:
 
     What is needed later is loaded first, because nothing can be opened then.
     """
+    import ctypes  # only this process needs them
+    import resource
+
     with contextlib.suppress(AttributeError, OSError):  # not on macOS
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -273,10 +270,14 @@ def limit_itself() -> None:
 
 def open_nothing_more() -> None:
     """Give up the right to open files, sockets and pipes, and to start processes and threads."""
+    import resource
+
     _limit(resource.RLIMIT_NOFILE, 0)
     _limit(resource.RLIMIT_NPROC, 0)
 
 
 def _limit(limit: int, most: int) -> None:
+    import resource
+
     with contextlib.suppress(ValueError, OSError):  # a smaller limit holds already, or macOS does not know it
         resource.setrlimit(limit, (most, most))

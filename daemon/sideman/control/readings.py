@@ -14,11 +14,10 @@ import math
 import os
 import selectors
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -26,6 +25,9 @@ from sideman.config.reading import MAX_ANSWER_BYTES, AnswerReader, Job, encode_j
 from sideman.core.errors import SidemanError, Unavailable, UnreadableInput
 from sideman.exit_status import exit_status_and_message
 from sideman_models.limits import READING_CPU_SECONDS, READING_MEMORY_BYTES, READING_SECONDS
+
+if TYPE_CHECKING:
+    import subprocess  # loaded only if there is something to read
 
 Steps = Generator[Job, Any, object]
 """A request that needs files: it yields each job, is sent its answer, and returns the result of the request."""
@@ -151,7 +153,7 @@ class Readings:
             request.pending.finish(Unavailable(f"{request.name}: sideman stops"))
             request.steps.close()
         for process in self._ended:
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            with contextlib.suppress(Exception):  # it is killed: if it does not end now, it will without us
                 process.wait(0.1)
         self.selector.close()
 
@@ -181,6 +183,8 @@ class _ReadingProcess:
     """A process that performs `job`. Its `answer` is None until it is there: an error, if it cannot answer."""
 
     def __init__(self, job: Job, selector: selectors.BaseSelector) -> None:
+        import subprocess
+
         self.answer: object = None
         self.ends_at = time.monotonic() + READING_SECONDS
         self._selector = selector
@@ -221,7 +225,9 @@ class _ReadingProcess:
                 self._take(self._socket.recv(min(_PIECE_BYTES, self._left + 1)))
         except BlockingIOError:
             pass
-        except (OSError, ValueError, TypeError, LookupError, RecursionError, SidemanError) as error:
+        except OSError:
+            self._fail_at_limit()
+        except (ValueError, TypeError, LookupError, RecursionError, SidemanError) as error:
             _log.debug("the process that reads: %s", error)
             self.fail("it cannot be read here")
 
@@ -235,8 +241,11 @@ class _ReadingProcess:
         if self._reader.is_complete:
             self.answer = self._reader.answer()
         elif not data or self._left < 0:
-            memory = f"{READING_MEMORY_BYTES >> 20} MiB of memory and {READING_CPU_SECONDS} s"
-            self.fail(f"it cannot be read with {memory}; is it the right file?")
+            self._fail_at_limit()
+
+    def _fail_at_limit(self) -> None:
+        memory = f"{READING_MEMORY_BYTES >> 20} MiB of memory and {READING_CPU_SECONDS} s"
+        self.fail(f"it cannot be read with {memory}; is it the right file?")
 
     def fail(self, reason: str) -> None:
         """Let the job fail, unless it has an answer."""
