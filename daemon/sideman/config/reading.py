@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -254,7 +255,8 @@ def limit_itself() -> None:
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    os.nice(5)
+    with contextlib.suppress(OSError):  # a service's system calls may be filtered
+        os.nice(5)
     for limit, most in (
         (resource.RLIMIT_AS, READING_MEMORY_BYTES),
         (resource.RLIMIT_CPU, READING_CPU_SECONDS),
@@ -269,11 +271,16 @@ def limit_itself() -> None:
 
 
 def open_nothing_more() -> None:
-    """Give up the right to open files, sockets and pipes, and to start processes and threads."""
+    """Give up the right to open files, sockets and pipes, and to start processes and threads.
+
+    Raises OSError if that cannot be done: then nothing of unknown origin is looked at.
+    """
     import resource
 
-    _limit(resource.RLIMIT_NOFILE, 0)
     _limit(resource.RLIMIT_NPROC, 0)
+    _limit(resource.RLIMIT_NOFILE, 0)
+    if resource.getrlimit(resource.RLIMIT_NOFILE) != (0, 0):
+        raise OSError(errno.EPERM, "not read: the system does not let a process give up its right to open files")
 
 
 def _limit(limit: int, most: int) -> None:
