@@ -39,6 +39,7 @@ from sideman.core.settings.types import plain_text
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import MODE_NAMES, MODES
 from sideman.exit_status import exit_statuses
+from sideman_models.limits import LIMITS
 
 ROOT = Path(__file__).parents[1]
 Generator = Callable[[], str]
@@ -65,7 +66,7 @@ def generated_files() -> Iterator[tuple[Path, str]]:
     """Return each file that is generated, or has a generated section, and the text that it should have."""
     for path, generator in DOCUMENTS.items():
         yield ROOT / path, generator()
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         text = page.read_text("utf-8")
         if _SECTION.search(text):
             yield page, _SECTION.sub(lambda found: f"{found[1]}{SECTIONS[found[2]]()}{found[3]}", text)
@@ -166,6 +167,13 @@ def exit_status_table() -> str:
     helps = {True: "yes", False: "no", None: ""}
     rows = [(str(row.number), " ".join(row.meaning.split()), helps[row.restart_helps]) for row in exit_statuses()]
     return table(("status", "meaning", "does a restart help?"), [("0", "Everything went well.", ""), *rows])
+
+
+@section("limits")
+def limits() -> str:
+    """Return the table of the limits of what is read."""
+    rows = ((each.what, each.size_text, f"{each.count} {each.items}" if each.count else "") for each in LIMITS)
+    return table(("what", "bytes", "items"), rows)
 
 
 @document("systemd/sideman.service")

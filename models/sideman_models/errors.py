@@ -24,6 +24,10 @@ class NoSuchBundle(BundleError):
     """No bundle has this name."""
 
 
+class ArchiveError(ModelsError):
+    """A zip archive, or an array in one, cannot be read."""
+
+
 class CorpusError(ModelsError):
     """Music to train on is missing or cannot be read."""
 

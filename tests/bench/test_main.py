@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from bench import __main__ as bench
 from bench import peers
 from bench.figures import Budget, Figure, in_turns, median, p99, table
+from bench.readers import KEPT, READERS
 from support.processes import daemon_environment
 
 EVERYTHING = ["start", "memory of", "processor", "step, ", "step of default", "a whole decision", "step beside Keras",
               "sending: late", "hearing", *["ports: "] * 3, *["sending beside"] * 3, *["clock in: off the beat"] * 7,
               "rendering at rate beat", "rendering at rate phrase", "evaluate",
-              "reading MIDI files", "training the assignment", "memory: growth"]  # fmt: skip
+              *["reading "] * len(READERS), *["the main thread while"] * len(KEPT), "reading MIDI files",
+              "training the assignment", "memory: growth"]  # fmt: skip
 
 
 @pytest.mark.slow

@@ -303,7 +303,7 @@ def test_a_compressed_score_is_read(tmp_path: Path, container: bool, method: int
 
 def test_another_compression_is_refused() -> None:
     """Guards against: a traceback, or a lot of memory, for a damaged file of a kind that no notation program writes."""
-    with pytest.raises(ChartError, match=r"^x\.mxl: META-INF/container\.xml is compressed by a method"):
+    with pytest.raises(ChartError, match=r"^x\.mxl: .*META-INF/container\.xml is compressed by a method"):
         read_musicxml(compressed(score(bar(root("C"))), method=zipfile.ZIP_LZMA), "x.mxl")
 
 

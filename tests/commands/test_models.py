@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import shutil
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +20,7 @@ from sideman.cli import main
 from sideman.commands import models
 from sideman.core.errors import CannotCreate, NoSuchInput, UsageError
 from sideman_models.errors import BundleError, NoSuchBundle
-from sideman_models.network.bundle import VALUES_FILE, load_bundle, save_bundle
+from sideman_models.network.bundle import VALUES_FILE, find_bundle, load_bundle, save_bundle
 from sideman_models.network.storage import WEIGHTS_FILE
 from support.fakes import classic_bundle, modern_bundle
 
@@ -153,3 +157,46 @@ def test_missing_and_broken_files_are_errors(words: list[str], error: type[Excep
     with pytest.raises(error):
         run(*words)
     assert (own / "mine" / VALUES_FILE).is_file()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: repack_with_header(folder, "'''"),
+        lambda folder: (folder / "values.json").write_text('{"format": "sideman bundle", "version": 1}'),
+        lambda folder: change_values(folder, ["\ud800"]),
+        lambda folder: change_values(folder, ["a"] * 100_000),
+        lambda folder: (folder / "CARD.md").write_bytes(bytes(2 << 20)),
+        lambda folder: (folder / "values.json").write_text("[" * 100_000),
+    ],
+)
+def test_one_broken_bundle_hides_no_other(
+    spoil: Callable[[Path], object], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against: one damaged download after which no network can be listed any more."""
+    folder = home / ".local" / "share" / "sideman" / "bundles" / "spoilt"
+    shutil.copytree(find_bundle("default"), folder)
+    spoil(folder)
+    assert main(["models", "list"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert " broken " in rows["spoilt"]
+    assert " modern " in rows["default"]
+
+
+def change_values(folder: Path, values: list[str]) -> None:
+    """Give a bundle other values."""
+    file = folder / "values.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "values": values}))
+
+
+def repack_with_header(folder: Path, header: str) -> None:
+    """Give the arrays of a bundle another header, with a correct hash."""
+    weights, file = folder / "weights.npz", folder / "values.json"
+    with zipfile.ZipFile(weights) as archive:
+        names = archive.namelist()
+    text = header.encode() + b"\n"
+    with zipfile.ZipFile(weights, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    file.write_text(json.dumps({**json.loads(file.read_text()), "weights_sha256": sha256}))

@@ -17,6 +17,7 @@ from sideman.control.codec import decode_message, encode_line
 from sideman.control.feed import MAX_DELAY_S, STATUS_INTERVAL_S
 from sideman.control.hub import ControlHub, Endpoints
 from sideman.control.protocol import EVENTS, Event
+from sideman.control.readings import read_here
 from sideman.core.chart.text import parse_changes
 from sideman.core.events import (
     ActionRequested,
@@ -223,6 +224,7 @@ def test_reports_are_logged_and_the_actions_they_request_are_performed(caplog: p
         closing(ControlHub(scene.api, scene.feed, scene.reports, Endpoints())) as hub,
         caplog.at_level(logging.INFO),
     ):
+        scene.api.read_files = read_here
         hub.serve(0.0)
         assert root.level == logging.WARNING
     assert caplog.messages[:2] == ["bar 3 |  | -", "log.level is warning"]

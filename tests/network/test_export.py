@@ -23,6 +23,7 @@ import keras
 
 from sideman_models.course.djmodel import djmodel
 from sideman_models.network import export
+from sideman_models.network.keras_file import read_keras_file
 from sideman_models.network.keras_model import make_layers
 
 pytestmark = pytest.mark.tensorflow
@@ -70,7 +71,7 @@ def test_a_difference_anywhere_is_seen(name: str) -> None:
 def test_an_exported_network_is_imported_unchanged(bundle: Bundle, tmp_path: Path) -> None:
     """Guards against: a network that changes on the way to Keras and back."""
     file = written(tmp_path / "there.keras", export.make_keras_model(bundle.weights))
-    back = export.read_keras_file(file, bundle, "back")
+    back = read_keras_file(file, bundle, "back")
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(back.weights, name), getattr(bundle.weights, name))
     assert back.weights.penalty == pytest.approx(bundle.weights.penalty)
@@ -81,7 +82,7 @@ def test_an_exported_network_is_imported_unchanged(bundle: Bundle, tmp_path: Pat
 def test_a_model_trained_further_keeps_the_licence_of_what_it_came_from(tmp_path: Path) -> None:
     """Guards against: an imported network that loses its sources and licences, or keeps figures of another network."""
     like = replace(modern_bundle(), card="# modern\n\nMusic under ODbL 1.0", facts={"figures": {"unseen": {"a": 1}}})
-    back = export.read_keras_file(written(tmp_path / "a.keras", export.make_keras_model(like.weights)), like, "back")
+    back = read_keras_file(written(tmp_path / "a.keras", export.make_keras_model(like.weights)), like, "back")
     assert "ODbL 1.0" in back.card
     assert "figures" not in back.facts
 
@@ -92,7 +93,7 @@ def test_the_assignments_own_model_can_be_played(tmp_path: Path) -> None:
     n = like.weights.n_values
     LSTM_cell, densor, reshapor = make_layers(7, n)
     model = djmodel(3, LSTM_cell, densor, reshapor)
-    back = export.read_keras_file(written(tmp_path / "mine.keras", model), like, "mine")
+    back = read_keras_file(written(tmp_path / "mine.keras", model), like, "mine")
     assert (back.weights.n_a, back.weights.n_values, back.weights.penalty) == (7, n, 0.0)
     np.testing.assert_array_equal(back.weights.recurrent, LSTM_cell.get_weights()[1])
 
@@ -137,7 +138,7 @@ def not_finite() -> Any:
 def test_a_network_of_another_kind_is_refused(make: Any, words: str, tmp_path: Path) -> None:
     """Guards against: a network that computes something else and is played wrongly without an error."""
     with pytest.raises(BundleError, match=words):
-        export.read_keras_file(written(tmp_path / "a.keras", make()), modern_bundle(), "back")
+        read_keras_file(written(tmp_path / "a.keras", make()), modern_bundle(), "back")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, -30])
@@ -146,7 +147,7 @@ def test_a_damaged_file_is_refused(cut: int, tmp_path: Path) -> None:
     path = tmp_path / "a.keras"
     path.write_bytes(export.keras_file_bytes(export.make_keras_model(random_weights(9, 2, 3, 0.0)))[:cut])
     with pytest.raises(BundleError, match="not a"):
-        export.read_keras_file(path, modern_bundle(), "back")
+        read_keras_file(path, modern_bundle(), "back")
 
 
 def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.keras"
     np.savez(path, weights=np.zeros(3))
     with pytest.raises(BundleError, match="not a Keras model"):
-        export.read_keras_file(Path(f"{path}.npz"), modern_bundle(), "back")
+        read_keras_file(Path(f"{path}.npz"), modern_bundle(), "back")
 
 
 def test_a_missing_litert_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

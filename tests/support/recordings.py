@@ -209,7 +209,7 @@ def presets(order: Sequence[str]) -> Arrivals:
     settings, former = base, NO_LAYER
     for at, name in enumerate(order):
         second = 3.0 + 6.0 * at
-        preset = read_preset(name).values
+        preset = read_preset(name)
         found = preset_difference(settings, preset, former, base)
         arrivals += [(second, ProgramChange(at, 1)), (second + 0.02, ChangeSettings(found.values))]
         settings, former = with_values(settings, found.values), preset

@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from sideman.core.chart.chart import Chart, ChartError, Meter
 from sideman.core.chart.text import parse_changes
 from sideman.files import read_file
+from sideman_models.limits import CHART, CHART_TEXT
 
 IREAL_LINK = re.compile(r"ireal(?:b|book)://", re.IGNORECASE)
 """How a link of iReal Pro begins. It stands here so that a chart of another format is recognised without its reader."""
-MAX_CHART_BYTES = 1 << 23
-"""A larger file is not read: no chart is that large, and hardly any score."""
-MAX_TEXT_BYTES = 1 << 20
 _SCORE_SUFFIXES = (".musicxml", ".mxl", ".xml")
 
 
@@ -24,13 +23,17 @@ def split_song(named: str) -> tuple[str, str | None]:
     return (file, song.strip() or None) if mark and file else (named, None)
 
 
-def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
+def read_chart(
+    path: Path, meter: Meter, song: str | None = None, before_parsing: Callable[[], None] = lambda: None
+) -> Chart:
     """Read a chart file of any format.
 
-    `meter` is for a text that gives none. `song` (a title, or a number from 1) chooses a song of a playlist. Raises
-    NoSuchInput, NotPermitted or ChartError.
+    `meter` is for a text that gives none. `song` (a title, or a number from 1) chooses a song of a playlist.
+    `before_parsing` is called when the file is read, before anything looks at its content. Raises NoSuchInput,
+    NotPermitted or ChartError.
     """
-    data = read_file(path, MAX_CHART_BYTES, ChartError)
+    data = read_file(path, CHART.bytes, ChartError)
+    before_parsing()
     if data.startswith((b"MThd", b"RIFF")) or path.suffix.lower() in (".mid", ".midi", ".kar"):
         from sideman.charts.midi import read_midi_chart  # loaded only if it is needed
 
@@ -43,8 +46,8 @@ def read_chart(path: Path, meter: Meter, song: str | None = None) -> Chart:
         from sideman.charts.ireal import read_ireal
 
         return read_ireal(text, str(path), song)
-    elif len(text) > MAX_TEXT_BYTES:
-        raise ChartError(f"{path}: larger than {MAX_TEXT_BYTES >> 20} MiB; is it the right file?")
+    elif len(text) > CHART_TEXT.bytes:
+        raise ChartError(f"{path}: larger than {CHART_TEXT.size_text}; is it the right file?")
     else:
         chart = parse_changes(text, meter, str(path))
     if song is not None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from itertools import islice
 from urllib.parse import unquote
 
 from sideman.charts.detect import IREAL_LINK
@@ -31,14 +32,14 @@ from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, c
 from sideman.core.chart.form import SIGN_PATTERN, Form
 from sideman.core.chart.text import MAX_PROBLEM_LENGTH, parse_key, section_name, unfolded_chart
 from sideman_models.errors import ChordError
+from sideman_models.limits import PLAYLIST, SONG
 from sideman_models.music.harmony import Chord, parse_chord
 from sideman_models.text import closest
 
 _SCRAMBLED_MARK = "1r34LbKcu7"
 _BLOCK_SIZE = 50
 _MAX_TITLE_LENGTH = 100
-_MAX_MUSIC_LENGTH = 1 << 14
-"""Characters of the music of one song; a full page of iReal Pro has about two thousand."""
+_MAX_MUSIC_LENGTH = SONG.bytes  # characters; a full page of iReal Pro has about two thousand
 
 _TOKEN = re.compile(
     r"T(?P<meter>\d\d)|\*(?P<section>[A-Za-z])|N(?P<ending>\d)|<(?P<text>[^>]*)>|(?P<other>\([^)]*\))"
@@ -55,7 +56,9 @@ def read_ireal(text: str, source: str, wanted: str | None = None) -> Chart:
 
     ChartError names `source`, the song and the bar.
     """
-    songs = list(find_songs(text))
+    songs = list(islice(find_songs(text), PLAYLIST.count + 1))
+    if len(songs) > PLAYLIST.count:
+        raise ChartError(f"{source}: more than {PLAYLIST.count} {PLAYLIST.items}")
     if not songs:
         advice = "export a song or a playlist as HTML, or share its link"
         raise ChartError(f"{source}: it has no song of iReal Pro; {advice}")
@@ -154,7 +157,7 @@ class _IRealReader:
         self._codas_left = 0
 
     def read(self, info: ChartInfo, music: str) -> Chart:
-        self._codas_left = re.sub(r"<[^>]*>", "", music).count("Q")
+        self._codas_left = re.sub(r"<[^<>]*>", "", music).count("Q")
         for match in _TOKEN.finditer(music):
             kind = match.lastgroup or ""
             if kind == "unknown":

@@ -16,6 +16,7 @@ from math import ceil, floor
 
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, chord_onsets, make_bar, parse_meter
 from sideman.core.chart.form import MAX_BARS
+from sideman.core.chart.text import check_size
 from sideman_models.corpus.midi import chord_sources
 from sideman_models.corpus.midi.meter import MeterSection, find_meter_sections
 from sideman_models.corpus.midi.parser import MidiError, parse_midi
@@ -58,6 +59,7 @@ def read_midi_chart(data: bytes, source: str) -> Chart:
             bars.append(make_bar([grid.chord_at(at + float(place)) for place in places], places, meter))
     if len(bars) > MAX_BARS:
         raise ChartError(f"{source}: {len(bars)} bars; a chart has at most {MAX_BARS}")
+    check_size(bars, source)
     # The name of the first track, if it has no notes, is the title of the file.
     title = tracks[0][1].name if tracks and not tracks[0][1].notes else ""
     return Chart(tuple(bars), ChartInfo(title=" ".join(title.split())[:200] if title.isprintable() else ""))

@@ -18,10 +18,7 @@ schema of MusicXML allows them. A value that is read but makes no sense is a Cha
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable
 from fractions import Fraction
 from xml.etree import ElementTree as ET
@@ -29,13 +26,14 @@ from xml.etree import ElementTree as ET
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar, parse_meter
 from sideman.core.chart.form import SIGN_PATTERN, Form, stands_before_bar
 from sideman.core.chart.text import MAX_PROBLEM_LENGTH, section_name, unfolded_chart
-from sideman_models.errors import ChordError
+from sideman_models.errors import ArchiveError, ChordError
+from sideman_models.files import ZipReader
+from sideman_models.limits import SCORE, XML_TAGS
 from sideman_models.music.harmony import NO_CHORD, Chord, parse_chord
 
-LARGEST = 1 << 23
-"""The largest size in bytes of a file within a compressed score, once it is decompressed."""
-MOST_ELEMENTS = 1 << 16
-"""The largest number of elements (notes, chord symbols, ...) in the measures of a part. No lead sheet comes near it."""
+_GRID = 2**10 * 3**3 * 5 * 7 * 11 * 13
+"""The parts of a quarter note in which places are kept that would need a larger denominator: such numbers could grow
+with each element. No rhythm that can be written with tuplets of these numbers is rounded."""
 
 KINDS = {
     "major": "", "minor": "-", "augmented": "+", "diminished": "o", "dominant": "7", "major-seventh": "^7",
@@ -69,36 +67,26 @@ def read_musicxml(data: bytes, source: str) -> Chart:
     if part is None:
         raise ChartError(f"{source}: no chord symbols in it (no 'harmony' in any part)")
     measures = [measure for measure in part.findall("measure") if measure.get("implicit") != "yes"]
-    if sum(len(measure) for measure in measures) > MOST_ELEMENTS:
-        raise ChartError(f"{source}: far too long for a chart: more than {MOST_ELEMENTS} elements in its measures")
+    if sum(len(measure) for measure in measures) > SCORE.count:
+        raise ChartError(f"{source}: far too long for a chart: more than {SCORE.count} {SCORE.items}")
     return _ScoreReader(source).read(measures, ChartInfo(section_name(title), section_name(composer)))
 
 
 def _unzipped(data: bytes, source: str) -> bytes:
     """Decompress the score: the first one that the container names, or else the first one in the archive."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = [name for name in archive.namelist() if not name.startswith("META-INF/")]
-            scores = [name for name in names if name.lower().endswith((".xml", ".musicxml"))]
-            if "META-INF/container.xml" in archive.namelist():
-                container = _parsed(_member(archive, "META-INF/container.xml", source), source)
-                named = [each.get("full-path") for each in container.iter() if each.tag.endswith("rootfile")]
-                scores = [name for name in named if name in names] or scores
-            if not scores:
-                raise ChartError(f"{source}: no score in this compressed file")
-            return _member(archive, scores[0], source)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        archive = ZipReader(data, SCORE.bytes)
+        names = [name for name in archive.names if not name.startswith("META-INF/")]
+        scores = [name for name in names if name.lower().endswith((".xml", ".musicxml"))]
+        if "META-INF/container.xml" in archive.names:
+            container = _parsed(archive.read("META-INF/container.xml"), source)
+            named = [each.get("full-path") for each in container.iter() if each.tag.endswith("rootfile")]
+            scores = [name for name in named if name in names] or scores
+        if not scores:
+            raise ChartError(f"{source}: no score in this compressed file")
+        return archive.read(scores[0])
+    except ArchiveError as error:
         raise ChartError(f"{source}: not a compressed score: {error}") from None
-
-
-def _member(archive: zipfile.ZipFile, name: str, source: str) -> bytes:
-    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ChartError(f"{source}: {name} is compressed by a method that MusicXML does not allow")
-    with archive.open(name) as file:
-        data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise ChartError(f"{source}: {name} is larger than {LARGEST >> 20} MiB")
-    return data
 
 
 def _parsed(data: bytes, source: str) -> ET.Element:
@@ -109,6 +97,8 @@ def _parsed(data: bytes, source: str) -> ET.Element:
     """
     if any("<!ENTITY".encode(encoding) in data for encoding in ("ascii", "utf-16-le", "utf-16-be")):
         raise ChartError(f"{source}: it defines entities, which no score needs")
+    if data.count(b"<") > XML_TAGS.count:
+        raise ChartError(f"{source}: far too long for a chart: more than {XML_TAGS.count} tags")
     try:
         return ET.fromstring(data)  # noqa: S314 - entities have been refused above
     except (ET.ParseError, ValueError, LookupError) as error:
@@ -172,6 +162,10 @@ def _number(element: ET.Element, name: str) -> Fraction:
     return Fraction(text)
 
 
+def _on_grid(position: Fraction) -> Fraction:
+    return position if position.denominator <= _GRID else Fraction(round(position * _GRID), _GRID)
+
+
 def _choice(element: ET.Element, attribute: str, *allowed: str) -> str | None:
     """The value of an attribute that must have one of the allowed values; None if it is not there."""
     value = element.get(attribute)
@@ -213,7 +207,7 @@ class _ScoreReader:
                 case "attributes":
                     self._attributes(element)
                 case "note" | "forward" | "backup" if element.find("chord") is None:
-                    position = max(Fraction(0), position + self._time(element))
+                    position = _on_grid(max(Fraction(0), position + self._time(element)))
                 case "harmony":
                     offset = _number(element, "offset") / self._divisions
                     chords.append((position + offset, _chord(element).transposed(self._transpose)))

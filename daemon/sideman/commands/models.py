@@ -50,8 +50,9 @@ def _list(args: argparse.Namespace) -> None:
     all_facts: list[dict[str, Any]] = []
     rows = [["name", "dialect", "units", "values", "bits a value", "where"]]
     for name in bundle_names():
-        path = find_bundle(name)
+        path = Path(name)
         try:
+            path = find_bundle(name)
             facts = _facts(load_bundle(str(path)), path)
             sizes, bits = [str(facts[each]) for each in ("dialect", "units", "values")], facts["bits_per_value"]
             row = [name, *sizes, f"{bits:.3f}" if isinstance(bits, float) else "-", str(path)]
@@ -132,9 +133,8 @@ def _import(args: argparse.Namespace) -> None:
     check_readable(args.file)
     check_out_folder(args.out, VALUES_FILE, "a bundle")
     like = load_bundle(args.like)
-    with silence_stderr():
-        from sideman_models.network.export import read_keras_file
+    from sideman_models.network.keras_file import read_keras_file  # imports h5py, which comes with Keras
 
-        bundle = read_keras_file(args.file, like, args.out.resolve().name)
+    bundle = read_keras_file(args.file, like, args.out.resolve().name)
     save_bundle(bundle, args.out)
     print(f"{args.out}: written, {bundle.weights.n_a} units, the values of {like.name}")

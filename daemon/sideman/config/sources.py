@@ -4,20 +4,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from sideman.charts.detect import IREAL_LINK, read_chart, split_song
 from sideman.config import resources
-from sideman.config.yaml import YamlContent, read_yaml, set_keys
+from sideman.config.yaml import YamlContent, parse_yaml, read_yaml, set_keys
 from sideman.core.chart.chart import Chart, ChartError
 from sideman.core.chart.text import parse_changes
-from sideman.core.errors import NoSuchInput, Unavailable, UnreadableInput
+from sideman.core.errors import ConfigError, NoSuchInput, Unavailable, UnreadableInput
 from sideman.core.settings.bindings import bindings_key_of, read_binding
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import Settings
 from sideman.core.targets import ActionTarget, Bindings, Target
+from sideman.files import read_file
+from sideman_models.limits import SETTINGS
 from sideman_models.text import closest
 
 PRESETS, CHARTS = ("presets", ".yaml"), ("charts", ".chart", ".txt")
@@ -41,9 +44,26 @@ class SettingsSources(Struct, frozen=True):
         Raises NoSuchInput or NotPermitted for a file that cannot be read, and one ConfigError with all problems of all
         layers.
         """
-        contents = [read_preset(self.preset)] if self.preset is not None else []
+        return self.read_with_presets(())[0]
+
+    def read_with_presets(
+        self, names: Sequence[str], before_parsing: Callable[[], None] = lambda: None
+    ) -> tuple[Settings, list[SettingsLayer]]:
+        """Read the settings, and the presets `names` besides.
+
+        `before_parsing` is called when all files are read, before anything looks at their content. Raises what `read`
+        raises.
+        """
+        presets = [_open_preset(name) for name in names]
+        own = [_open_preset(self.preset)] if self.preset is not None else []
         path = resources.config_path(self.config)
-        contents += [_read(path)] if path is not None else []
+        own += [_open(path)] if path is not None else []
+        before_parsing()
+        layers = [_layer_of(file) for file in presets]
+        contents = [_content_of(file) for file in own]
+        return self._resolved(contents), layers
+
+    def _resolved(self, contents: Sequence[YamlContent]) -> Settings:
         layers: list[SettingsLayer] = [*(content.values for content in contents), self.overrides]
         problems = [problem for content in contents for problem in content.problems]
         for name, given in (entry for layer in layers for entry in layer.items() if bindings_key_of(entry[0])):
@@ -58,17 +78,37 @@ class SettingsSources(Struct, frozen=True):
         return resolve_settings(layers, problems)
 
 
-def read_preset(name: str) -> YamlContent:
+class _File(Struct, frozen=True):
+    path: Path
+    data: bytes
+
+
+def read_preset(name: str) -> SettingsLayer:
     """Read the preset called `name`. Raises NoSuchInput, NotPermitted or ConfigError."""
+    return _layer_of(_open_preset(name))
+
+
+def _open_preset(name: str) -> _File:
     path = resources.find_resource(PRESETS[0], name, PRESETS[1])
     if path is None:
         raise NoSuchInput(f"preset {name}: no such preset; {_available_hint(name, *PRESETS)}")
-    return _read(path)
+    return _open(path)
 
 
-def _read(file: Path) -> YamlContent:
-    """Read a file. Relative paths that exist are made absolute; other names stay, to be found as charts or bundles."""
-    content, folder = read_yaml(file), file.parent
+def _open(path: Path) -> _File:
+    return _File(path, read_file(path, SETTINGS.bytes, ConfigError))
+
+
+def _layer_of(file: _File) -> SettingsLayer:
+    content = _content_of(file)
+    if content.problems:
+        raise ConfigError("\n".join(content.problems))
+    return content.values
+
+
+def _content_of(file: _File) -> YamlContent:
+    """Parse a file. Relative paths that exist are made absolute; other names stay, to be found as charts or bundles."""
+    content, folder = parse_yaml(file.data, str(file.path)), file.path.parent
     for key in PATH_KEYS:
         match content.values.get(key):
             case WrittenValue(str(name), source) if "\0" not in name and (os.sep in name or "." in name):
@@ -106,23 +146,26 @@ def write_binding(named: str | None, binding: str, target: Target) -> Path:
     return path
 
 
-def load_chart(settings: Settings) -> Chart:
+def load_chart(settings: Settings, before_parsing: Callable[[], None] = lambda: None) -> Chart:
     """Load the chart that `settings` name, chart.file or else chart.changes, and transpose it.
 
-    Raises NoSuchInput or NotPermitted for a file that cannot be read, UnreadableInput for a file that is not a chart.
+    `before_parsing` is called when the file is read, before anything looks at its content. Raises
+    NoSuchInput or NotPermitted for a file that cannot be read, UnreadableInput for a file that is not a chart.
     """
     named, meter = settings.chart.file, settings.tempo.meter
     if named is None:
+        before_parsing()
         chart = parse_changes(settings.chart.changes, meter, "chart.changes")
     else:
         try:
             if IREAL_LINK.match(named):
                 from sideman.charts.ireal import read_ireal  # loaded only if it is needed
 
+                before_parsing()
                 chart = read_ireal(named, "chart.file")
             else:
                 path, song = _chart_path(named)
-                chart = read_chart(path, meter, song)
+                chart = read_chart(path, meter, song, before_parsing)
         except ChartError as error:
             raise UnreadableInput(str(error)) from None
     return chart.transposed(settings.chart.transpose) if settings.chart.transpose else chart
@@ -142,6 +185,9 @@ def _chart_path(named: str) -> tuple[Path, str | None]:
 
 
 def _available_hint(name: str, kind: str, *suffixes: str) -> str:
-    names = resources.resource_names(kind, *suffixes)
+    try:
+        names = resources.resource_names(kind, *suffixes)
+    except OSError:  # a process that may open nothing any more
+        return "see the folder of the configuration"
     near = closest(name, names)
     return f"there are {', '.join(names) or 'none'}" + (f"; did you mean {near}?" if near else "")

@@ -23,9 +23,7 @@ from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import BINDING_KEYS, GROUPS, LIST_KEYS
 from sideman.core.settings.types import plain_text
 from sideman.files import explain_write_errors, read_file, write_file
-
-MAX_CONFIG_BYTES = 1 << 20
-"""The default file, which has every key with its description, has about 12,500 bytes."""
+from sideman_models.limits import SETTINGS
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,19}")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]{1,99}|[0-9]{1,99}(\.[0-9]{0,99})?)([eE][-+]?[0-9]{1,5})?")
@@ -55,7 +53,7 @@ def read_yaml(path: Path) -> YamlContent:
     Raises NoSuchInput, NotPermitted or ConfigError if it cannot be read. Problems in its content are returned, so that
     they can be reported together with those of its values.
     """
-    return parse_yaml(read_file(path, MAX_CONFIG_BYTES, ConfigError), str(path))
+    return parse_yaml(read_file(path, SETTINGS.bytes, ConfigError), str(path))
 
 
 def parse_yaml(data: bytes, name: str) -> YamlContent:
@@ -110,7 +108,7 @@ def set_keys(path: Path, changes: Mapping[str, int | str | None]) -> None:
     Everything else stays as it is, comments too. Raises ConfigError if the file has mistakes or an unusual layout;
     NotPermitted, CannotCreate or DiskError if it cannot be read or written.
     """
-    before = read_file(path, MAX_CONFIG_BYTES, ConfigError) if path.exists() else b""
+    before = read_file(path, SETTINGS.bytes, ConfigError) if path.exists() else b""
     after = edit_yaml(before, changes, str(path))
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

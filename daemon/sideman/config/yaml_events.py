@@ -10,6 +10,7 @@ from sideman.config.yaml import YamlContent, parse_scalar
 from sideman.core.settings.resolve import WrittenValue
 from sideman.core.settings.schema import BINDING_KEYS
 from sideman.core.settings.types import quoted, quoted_name
+from sideman_models.limits import SETTINGS
 
 MAX_DEPTH = 8
 # The parser of libyaml, if PyYAML was built with it, is about ten times as fast.
@@ -40,6 +41,7 @@ class SettingsParser:
         self._content = YamlContent()
         self._lines: dict[str, int] = {}  # of every key and group so far
         self._depth = 0  # how many groups and lists are open
+        self._events = 0
 
     def read(self, text: str) -> YamlContent:
         """Return the values in `text` by dotted key, in order, and a line for each problem."""
@@ -60,9 +62,8 @@ class SettingsParser:
             after = self._next()
             if isinstance(after, yaml.DocumentStartEvent):
                 self._problem(after, "a second document begins here; put everything into one")
-        except _NestingError as error:
-            problem = f"more than {MAX_DEPTH} levels deep; there are groups of keys, and nothing deeper"
-            self._problem(error.event, problem)
+        except _TooMuchError as error:
+            self._problem(error.event, str(error))
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
@@ -76,7 +77,11 @@ class SettingsParser:
         event: yaml.Event = self._loader.get_event()
         self._depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if self._depth > MAX_DEPTH:
-            raise _NestingError(event)
+            problem = f"more than {MAX_DEPTH} levels deep; there are groups of keys, and nothing deeper"
+            raise _TooMuchError(event, problem)
+        self._events += 1
+        if self._events > 4 * SETTINGS.count:  # a key and its value, or the beginning and the end of a group
+            raise _TooMuchError(event, f"more than {SETTINGS.count} {SETTINGS.items}; is it the right file?")
         return event
 
     def _skip(self, event: yaml.Event) -> None:
@@ -167,8 +172,9 @@ class SettingsParser:
         return True
 
 
-class _NestingError(Exception):
-    def __init__(self, event: yaml.Event) -> None:
+class _TooMuchError(Exception):
+    def __init__(self, event: yaml.Event, problem: str) -> None:
+        super().__init__(problem)
         self.event = event
 
 

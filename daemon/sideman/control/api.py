@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
 
 from msgspec import UNSET, Struct
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
-from sideman.config.sources import SettingsSources, load_chart, read_preset, write_binding
+from sideman.config.reading import Changes, ChangesJob, ChartJob, written_settings
+from sideman.config.sources import SettingsSources, read_preset, write_binding
 from sideman.config.yaml import parse_setting
 from sideman.control import protocol
 from sideman.control.codec import make_request
 from sideman.control.protocol import REQUESTS, Request, request_fields
+from sideman.control.readings import Pending, Steps, plain_error, read_here
 from sideman.core import events
 from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
 from sideman.core.errors import ConfigError, SidemanError, UsageError
 from sideman.core.positions import reached_beat
 from sideman.core.settings.bindings import bindings_key_of, read_learn_target
-from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
+from sideman.core.settings.presets import settings_difference, with_layer
 from sideman.core.settings.resolve import SettingsLayer, WrittenValue, resolve_settings
 from sideman.core.settings.schema import (
     BINDING_KEYS,
@@ -45,7 +47,6 @@ from sideman.core.settings.types import quoted
 from sideman.core.snapshot import Snapshot
 from sideman.core.timing.clock_source import CLOCK_SOURCES
 from sideman.core.turns import ModeName
-from sideman.exit_status import exit_status_and_message
 
 _LONG_KEYS = ("chart.changes",)  # too long for every status; `get` and the chart event have them
 _STATUS_KEYS = tuple(name for name in KEYS if is_live(name) and name not in _LONG_KEYS)
@@ -57,7 +58,8 @@ class ControlApi(Struct, dict=True):
 
     `put` leaves a command for the player, and `now` is a clock that never goes back. `snapshot` returns the player's
     latest snapshot and `describe_daemon` what else belongs to the status. `keep_take` saves the last minutes and
-    returns the path of the MIDI file.
+    returns the path of the MIDI file. `read_files` performs the steps of a request that needs files: `Readings.perform`
+    in the daemon.
     """
 
     put: Callable[[events.Command], None]
@@ -66,6 +68,7 @@ class ControlApi(Struct, dict=True):
     settings_api: SettingsApi
     describe_daemon: Callable[[], protocol.DaemonInfo]
     keep_take: Callable[[], str]
+    read_files: Callable[[str, Steps], object] = read_here
 
     def __post_init__(self) -> None:
         self._started_s = self.now()
@@ -103,29 +106,36 @@ class ControlApi(Struct, dict=True):
     def recall_preset(self, name: str) -> None:
         """The settings are those with a preset that was applied before a restart; without it, if it is gone by now."""
         with contextlib.suppress(SidemanError):
-            self.settings_api.last_preset = name, _preset_layer(name)
+            self.settings_api.last_preset = name, read_preset(name)
 
     def answer(self, request: Request) -> object:
-        """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason."""
+        """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason.
+
+        The result is `Pending` if files have to be read first.
+        """
         name, handler = request.__struct_config__.tag, self._handlers.get(type(request))
         if handler is None:
             raise UsageError(f"{name}: only on the control socket")
         try:
-            return handler(request)
+            result = handler(request)
+            if isinstance(result, Generator):
+                return self.read_files(" ".join(filter(None, [str(name), getattr(request, "key", "")])), result)
+            return result
         except SidemanError:
             raise
         except Exception as error:
-            if not isinstance(error, OSError):  # an error in this program, not of the system
-                _log.exception("%s failed", name)
-            raise SidemanError(exit_status_and_message(error)[1]) from error
+            raise plain_error(str(name), error) from error
 
     def perform_action(self, action: str, argument: str) -> None:
         """Do what the player has requested with a controller. If it is refused, the log says why."""
         fields = request_fields(REQUESTS[action]) if argument and action in REQUESTS else ()
         try:
-            self.answer(make_request(action, dict.fromkeys(fields[:1], argument)))
+            result = self.answer(make_request(action, dict.fromkeys(fields[:1], argument)))
         except SidemanError as error:
             _log.warning("%s", error)
+            return
+        if isinstance(result, Pending):
+            result.then(lambda outcome: _log.warning("%s", outcome) if isinstance(outcome, SidemanError) else None)
 
     def _take_learned(self, argument: str) -> protocol.LearnedEvent:
         """The player has learned `argument`, such as `midi.cc.20=play.gate`. It is written if that was requested."""
@@ -271,8 +281,11 @@ class SettingsApi(Struct):
         }
         return infos if key is None else infos[key]
 
-    def set(self, key: str, value: object) -> protocol.ChangedValues:
-        """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`, or a whole group."""
+    def set(self, key: str, value: object) -> protocol.ChangedValues | Steps:
+        """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`, or a whole group.
+
+        Steps if another chart has to be read for it.
+        """
         layer, wanted = self._with_value(key, value)
         changed = {bindings_key_of(name) or name for name in layer}
         if fixed := [name for name in layer if not is_live(bindings_key_of(name) or name)]:
@@ -281,11 +294,19 @@ class SettingsApi(Struct):
         if "tempo.bpm" in changed and not CLOCK_SOURCES[source].accepts_tempo:
             raise ConfigError(f"tempo.bpm: the tempo comes from outside, because tempo.source is {source}")
         differing = dict(settings_difference(self.settings, wanted).values)
-        self._apply_values(differing)
         changed |= differing.keys()
-        return protocol.ChangedValues(
+        result = protocol.ChangedValues(
             {name: write_value(name, value_of(wanted, name)) for name in KEYS if name in changed}
         )
+        if CHART_KEYS & differing.keys():
+            return self._set_with_chart(differing, result)
+        self._apply_values(differing)
+        return result
+
+    def _set_with_chart(self, values: Mapping[str, object], result: protocol.ChangedValues) -> Steps:
+        chart = yield ChartJob.of(with_values(self.settings, values.items()))
+        self._apply_values(values, chart)
+        return result
 
     def _with_value(self, key: str, value: object) -> tuple[SettingsLayer, Settings]:
         """Return `value` of `key` as a layer, and the settings with it. Text is read as on the command line."""
@@ -295,58 +316,47 @@ class SettingsApi(Struct):
             layer = parse_setting(key, value.strip(), "set") if isinstance(value, str) else {}
         layer = layer or {key: WrittenValue(value, "set")}
         try:
-            return layer, with_layer(self.settings, layer)
+            return layer, with_layer(self.settings, layer, reads_chart=False)
         except ConfigError as error:
             if not isinstance(value, str) or [given.value for given in layer.values()] == [value]:
                 raise
             # On the command line the value looks like a number or a word of YAML, but it may be meant as text.
             layer = {key: WrittenValue(value, "set")}
             try:
-                return layer, with_layer(self.settings, layer)
+                return layer, with_layer(self.settings, layer, reads_chart=False)
             except ConfigError:
                 raise error from None
 
-    def apply_preset(self, name: str) -> protocol.AppliedLayer:
+    def apply_preset(self, name: str) -> Steps:
         """Apply the settings of a preset, and take back those of the preset before it."""
-        preset, named = _preset_layer(name), self.sources.preset
-        previous = self.last_preset[1] if self.last_preset is not None else _preset_layer(named) if named else {}
-        base = replace(self.sources, preset=None).read()
-        applied = self._apply_difference(preset_difference(self.settings, preset, previous, base))
-        self.last_preset = name, preset
+        previous = None if self.last_preset is None else self.last_preset[1]
+        changes: Changes = yield ChangesJob(written_settings(self.settings), self.sources, name, previous)
+        applied = yield from self._apply_changes(changes, read_chart=bool(CHART_KEYS & changes.values.keys()))
+        self.last_preset = name, changes.layer
         return applied
 
-    def reload(self) -> protocol.AppliedLayer:
+    def reload(self) -> Steps:
         """Read the sources again, as at the start. A chart file is read again even if its name is the same."""
-        difference = settings_difference(self.settings, self.sources.read())
-        chart = load_chart(with_values(self.settings, difference.values))
-        applied = self._apply_difference(difference)
-        self._change_chart(chart)
+        changes: Changes = yield ChangesJob(written_settings(self.settings), self.sources)
+        applied = yield from self._apply_changes(changes, read_chart=True)
         self.last_preset = None
         return applied
 
-    def _apply_difference(self, difference: SettingsDifference) -> protocol.AppliedLayer:
-        values = dict(difference.values)
-        self._apply_values(values)
+    def _apply_changes(
+        self, changes: Changes, *, read_chart: bool
+    ) -> Generator[ChartJob, Chart, protocol.AppliedLayer]:
+        """Apply what was read. If the chart is wrong, its error is raised and nothing is applied."""
+        values = changes.settings
+        chart = (yield ChartJob.of(with_values(self.settings, values.items()))) if read_chart else None
+        self._apply_values(values, chart)
         changed = {name: write_value(name, value) for name, value in values.items()}
-        return protocol.AppliedLayer(changed, list(difference.restart_keys))
+        return protocol.AppliedLayer(changed, list(changes.restart_keys))
 
-    def _apply_values(self, values: Mapping[str, object]) -> None:
-        """Apply values of live keys. If the chart is wrong, raises its error and applies nothing."""
-        wanted = with_values(self.settings, values.items())
-        if CHART_KEYS & values.keys():
-            self._change_chart(load_chart(wanted))
-        if values:
-            self.put(events.ChangeSettings(tuple(values.items())))
-        self.settings = wanted
-
-    def _change_chart(self, chart: Chart) -> None:
-        if chart != self.chart:
+    def _apply_values(self, values: Mapping[str, object], chart: Chart | None = None) -> None:
+        """Apply values of live keys, and the chart that they lead to."""
+        if chart is not None and chart != self.chart:
             self.chart = chart
             self.put(events.SetChart(chart))
-
-
-def _preset_layer(name: str) -> SettingsLayer:
-    content = read_preset(name)
-    if content.problems:
-        raise ConfigError("\n".join(content.problems))
-    return content.values
+        if values:
+            self.put(events.ChangeSettings(tuple(values.items())))
+        self.settings = with_values(self.settings, values.items())

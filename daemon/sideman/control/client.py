@@ -26,8 +26,9 @@ from typing import Any
 from sideman.control.codec import decode_message, encode_json
 from sideman.control.protocol import PROTOCOL_VERSION, Answer, Refusal, Request
 from sideman.core.errors import NotPermitted, Unavailable, UnreadableInput
+from sideman_models.limits import READING_SECONDS
 
-ANSWER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 2.0 * READING_SECONDS + 2.0  # a preset that names a chart needs two readings
 """Seconds after which a daemon that has not answered is taken to be gone."""
 
 

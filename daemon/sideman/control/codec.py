@@ -18,9 +18,10 @@ from msgspec import Raw, Struct
 
 from sideman.control import protocol
 from sideman.core.errors import UsageError
+from sideman_models.limits import REQUEST
 from sideman_models.text import printable
 
-MAX_VALUES = 500  # in one request, those in lists and groups included
+MAX_VALUES = REQUEST.count  # in one request, those in lists and groups included
 _DECODING_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)  # a DecodeError is no ValueError in old versions
 _MAX_ID_BYTES = 6 * protocol.MAX_ID_LENGTH + 2  # a character may take six bytes (\u00e9), and a text has two quotes
 

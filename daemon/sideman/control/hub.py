@@ -20,6 +20,7 @@ from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.osc import OscPort, OscServer
 from sideman.control.protocol import Event
+from sideman.control.readings import Readings
 from sideman.control.server import ControlServer
 from sideman.control.socket_file import UnixListener, socket_path
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
@@ -75,7 +76,9 @@ class ControlHub(Struct, dict=True):
 
     def __post_init__(self) -> None:
         self._socket_server: ControlServer | None = None
-        self._servers: list[ControlServer | OscServer] = []
+        readings = Readings(self.yield_to_player)
+        self.api.read_files = readings.perform
+        self._servers: list[ControlServer | OscServer | Readings] = [readings]
         answer, listener, osc = self.api.answer, self.endpoints.listener, self.endpoints.osc
         if listener is not None:
             self._socket_server = ControlServer(listener, answer, self.feed.initial_events, self.yield_to_player)

@@ -22,6 +22,7 @@ from msgspec.structs import fields as struct_fields
 
 from sideman.control.codec import encode_json, make_request
 from sideman.control.protocol import REQUESTS, Request, request_fields
+from sideman.control.readings import Pending
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S, RequestHandler
 from sideman.core.errors import SidemanError, Unavailable
 
@@ -129,11 +130,20 @@ class OscServer:
         name, fields = named
         try:
             result = self._handle(make_request(name, fields))
-            if not REQUESTS[name].osc_replies:
-                return
-            kind, text = "reply", encode_json(result).decode()
         except SidemanError as error:
-            kind, text = "error", str(error)
+            result = error
+        if isinstance(result, Pending):
+            result.then(lambda outcome: self._reply(name, outcome, sender))
+        else:
+            self._reply(name, result, sender)
+
+    def _reply(self, name: str, outcome: object, sender: Any) -> None:  # noqa: ANN401 - an address as sockets have them
+        if isinstance(outcome, SidemanError):
+            kind, text = "error", str(outcome)
+        elif REQUESTS[name].osc_replies:
+            kind, text = "reply", encode_json(outcome).decode()
+        else:
+            return
         message = self._port.builder(f"/{PREFIX}/{kind}")
         with contextlib.suppress(OSError, ValueError):  # the client is gone, or the text is too long for a datagram
             message.add_arg(name)

@@ -10,6 +10,7 @@ that sends no requests, or does not read its messages, is disconnected.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import selectors
@@ -20,12 +21,14 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from sideman.control.codec import ReceivedRequest, encode_line
-from sideman.control.protocol import Answer, Event, Refusal, Request, WatchRequest
+from sideman.control.protocol import REQUESTS, Answer, Event, Refusal, Request, RequestId, WatchRequest
+from sideman.control.readings import Pending
 from sideman.control.socket_file import UnixListener
 from sideman.core.errors import SidemanError
+from sideman_models.limits import REQUEST
 
 MAX_CLIENTS = 64  # at a time
-MAX_LINE_BYTES = 1 << 16  # the longest requests are those that contain a chart
+MAX_LINE_BYTES = REQUEST.bytes  # the longest requests are those that contain a chart
 MAX_UNSENT_BYTES = 1 << 18  # that wait for a client to read them
 MAX_MISTAKES = 10
 """Lines in a row that are not requests: a client that sends this number of them was not meant for this socket."""
@@ -33,6 +36,8 @@ ROUND_S, REQUESTS_PER_CLIENT, REQUESTS_PER_ROUND = 0.02, 8, 64
 _LONG_REQUEST_BYTES = 1024  # each of these counts as one more request
 
 RequestHandler = Callable[[Request], object]
+_NEVER_WAIT = (REQUESTS["panic"], REQUESTS["stop"])
+"""Requests that are done at once, even if an earlier request of their client still waits for its files."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +89,7 @@ class ControlServer(Struct, dict=True):
                 key.data.flush()
             if events & selectors.EVENT_READ:
                 key.data.read()
+                self._look_ahead(key.data)
         self._answer_in_turn()
         self._update_clients()
 
@@ -141,10 +147,33 @@ class ControlServer(Struct, dict=True):
         except SidemanError as error:
             client.send(encode_line(Refusal(received.id, False, str(error))))
             return
+        if isinstance(result, Pending):
+            client.is_waiting = True
+            result.then(lambda outcome: self._finish(client, received.id, outcome))
+            self._look_ahead(client)
+            return
         client.send(encode_line(Answer(received.id, True, result)))
         if isinstance(request, WatchRequest):
             client.is_watching = True
             client.send(b"".join(map(encode_line, self.initial_events())))
+
+    def _finish(self, client: Connection, request_id: RequestId, outcome: object) -> None:
+        """Answer the request that `client` waits for."""
+        client.is_waiting = False
+        refusal = Refusal(request_id, False, str(outcome)) if isinstance(outcome, SidemanError) else None
+        client.send(encode_line(refusal or Answer(request_id, True, outcome)))
+
+    def _look_ahead(self, client: Connection) -> None:
+        """Do at once what must not wait for a file, among the requests of a client that waits.
+
+        They are answered when their turn comes, and done again then: the requests between them may undo them.
+        """
+        for line in client.lines_ahead() if client.is_waiting else ():
+            if b"panic" in line or b"stop" in line:
+                with contextlib.suppress(ValueError, SidemanError):
+                    request = ReceivedRequest(line).read()
+                    if isinstance(request, _NEVER_WAIT):
+                        self.handle(request)
 
     # -- clients
 
@@ -187,29 +216,38 @@ class Connection:
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.is_watching = False
+        self.is_waiting = False  # for the files that its request needs
         self.mistakes = 0  # lines in a row that were not requests
         self.requests_left = REQUESTS_PER_CLIENT  # in this round; negative after a long one, to be made up for later
         self.registered_events = 0  # what the server's selector waits for
         self._received = bytearray()
         self._unsent = bytearray()
+        self._looked_at = 0  # how many of the bytes received were looked through while it waits
         self._has_ended = False  # the client sends no more, but may still read
         self._is_gone = False
 
     @property
     def has_request(self) -> bool:
+        """Whether a request can be answered now."""
+        return self._has_line and not self.is_waiting
+
+    @property
+    def _has_line(self) -> bool:
         """Whether a whole line has come. The last line of a client may lack its line end."""
         return not self._is_gone and (b"\n" in self._received or (self._has_ended and bool(self._received)))
 
     @property
     def wanted_events(self) -> int:
-        """What the selector has to wait for. While a request waits for its answer, nothing more is read."""
-        read = 0 if self._has_ended or self.has_request else selectors.EVENT_READ
+        """What the selector has to wait for. While a request waits for its turn, nothing more is read."""
+        is_full = len(self._received) > MAX_LINE_BYTES or (self._has_line and not self.is_waiting)
+        read = 0 if self._has_ended or is_full else selectors.EVENT_READ
         return read | (selectors.EVENT_WRITE if self._unsent else 0)
 
     @property
     def is_finished(self) -> bool:
         """Whether the connection can be closed: nothing more will come and nothing is left to send."""
-        return self._is_gone or (self._has_ended and not (self.has_request or self._unsent or self.is_watching))
+        is_busy = self._has_line or self.is_waiting or self._unsent or self.is_watching
+        return self._is_gone or (self._has_ended and not is_busy)
 
     def read(self) -> None:
         """Take in what has come, up to the size of one line."""
@@ -230,7 +268,15 @@ class Connection:
         length = self._received.find(b"\n") + 1 or len(self._received)
         line = bytes(self._received[:length])
         del self._received[:length]
+        self._looked_at = max(0, self._looked_at - length)
         return line
+
+    def lines_ahead(self) -> list[bytes]:
+        """Return the whole lines that have come and were not looked at yet; they stay to be answered."""
+        end = self._received.rfind(b"\n") + 1
+        *lines, _ = bytes(self._received[self._looked_at : end]).split(b"\n")
+        self._looked_at = max(self._looked_at, end)
+        return lines
 
     def send(self, lines: bytes) -> None:
         """Send lines as soon as the client reads them. A client that leaves too much unread is dropped."""

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sideman_models.files import read_plain_file, write_whole
+from sideman_models.limits import CRASH_MARK
 
 _log = logging.getLogger(__name__)
 _MAX_PORTS = 32
-_MAX_BYTES = 1 << 16
 
 
 class CrashMarker:
@@ -28,7 +28,7 @@ class CrashMarker:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            marks = json.loads(read_plain_file(path, _MAX_BYTES))
+            marks = json.loads(read_plain_file(path, CRASH_MARK.bytes))
         except (OSError, ValueError, RecursionError):
             marks = None
         items = list(marks.items())[:_MAX_PORTS] if isinstance(marks, dict) else []

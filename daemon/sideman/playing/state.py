@@ -28,11 +28,11 @@ from sideman.files import state_folder
 from sideman.playing.assembly import Performance, state_of
 from sideman.playing.player import Remembered
 from sideman_models.files import read_plain_file, write_whole
+from sideman_models.limits import STATE
 
 _log = logging.getLogger(__name__)
 STATE_VERSION = 2
 _READ_VERSIONS = (1, STATE_VERSION)
-_MAX_BYTES = 1 << 24
 
 
 def state_path(client: str) -> Path:
@@ -51,7 +51,7 @@ def find_state(own: Path) -> tuple[Path, dict[str, Any]] | None:
 def load_state(path: Path) -> dict[str, Any] | None:
     """Return the state saved at `path`; None if there is none. A file that cannot be one is set aside."""
     try:
-        state = json.loads(read_plain_file(path, _MAX_BYTES))
+        state = json.loads(read_plain_file(path, STATE.bytes))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -28,10 +28,11 @@ from sideman.core.settings.schema import Settings
 from sideman.core.settings.types import quoted
 from sideman.files import open_file
 from sideman.takes.lines import decode_report, encode_line, explain, settings_from_json, settings_to_json
+from sideman_models.limits import JOURNAL_LINE
 from sideman_models.text import printable
 
 JOURNAL_FORMAT, JOURNAL_VERSION = "sideman take", 1
-MAX_JOURNAL_LINE_BYTES = 16_000_000
+MAX_JOURNAL_LINE_BYTES = JOURNAL_LINE.bytes
 """No chart fills more."""
 _TOTALS_START = b'{"total":'
 _MAX_BEATS_PER_S, _JUMP_BEATS = 1000 / 60, 0.1

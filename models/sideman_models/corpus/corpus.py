@@ -87,8 +87,13 @@ def _add_text_file(corpus: Corpus, path: Path, reading: ReadingOptions) -> None:
     else:
         corpus.pieces += read_value_file(path)
         source = f"{printable(path.name)}: a value file, its origin and licence not known to the program"
-    corpus.files[_unique_key(corpus, path.name)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    corpus.files[_unique_key(corpus, path.name)] = _sha256_of_file(path)
     corpus.sources += [] if source in corpus.sources else [source]
+
+
+def _sha256_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unique_key(corpus: Corpus, name: str) -> str:

@@ -34,6 +34,7 @@ from functools import cache, lru_cache
 from msgspec import Struct
 
 from sideman_models.errors import ChordError
+from sideman_models.limits import CHORD_SYMBOL
 from sideman_models.text import closest
 
 TONE_KINDS = "CSAX"
@@ -308,6 +309,8 @@ def parse_chord(text: str) -> Chord:
 
     Raises `ChordError`, which names the part that cannot be read and, if there is one, a similar valid symbol.
     """
+    if len(text) > CHORD_SYMBOL.bytes:
+        raise ChordError(f"{text[:20]!r}… is not a chord: a symbol has {CHORD_SYMBOL.bytes} characters at most")
     symbol = "".join(text.split()).translate(_LOOKALIKES)
     if _NO_CHORD_PATTERN.fullmatch(symbol):
         return NO_CHORD

@@ -8,6 +8,7 @@ checked; and every error names the file and the field.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from sideman_models.errors import BundleError, NoSuchBundle, ValueTextError
+from sideman_models.limits import DESCRIPTION
 from sideman_models.music.context import FEATURES, ContextFeatures
 from sideman_models.music.values import Value, Vocabulary, parse_value
 from sideman_models.network.lstm import Floats, Weights
@@ -80,7 +82,8 @@ def bundle_names() -> list[str]:
     patterns = f"*/{VALUES_FILE}", f".*/*/{VALUES_FILE}"  # the second: in a backup, which is a hidden folder
     files = ((folder, file) for folder in bundle_folders() for pattern in patterns for file in folder.glob(pattern))
     found = {folder / file.parent.name for folder, file in files if file.parent.name[0] != "."}
-    return sorted({path.name for path in found if (existing_folder(path) / VALUES_FILE).is_file()})
+    # os.path.isfile raises nothing: a folder that may not be read does not hide the others.
+    return sorted({path.name for path in found if os.path.isfile(existing_folder(path) / VALUES_FILE)})  # noqa: PTH113
 
 
 def find_bundle(name: str) -> Path:
@@ -94,7 +97,7 @@ def find_bundle(name: str) -> Path:
             raise NoSuchBundle(f"{path}: no such bundle (a bundle is a folder with {WEIGHTS_FILE} and {VALUES_FILE})")
         return path
     for path in map(existing_folder, [folder / name for folder in bundle_folders()] + [Path(name)]):
-        if (path / VALUES_FILE).is_file():
+        if os.path.isfile(path / VALUES_FILE):  # noqa: PTH113
             return path
     raise NoSuchBundle(f"no bundle called {name!r}; there are: {', '.join(bundle_names()) or 'none'}")
 
@@ -105,6 +108,15 @@ def load_bundle(name: str) -> Bundle:
     Raises `BundleError`, which names the file and the field; `NoSuchBundle` if there is no such folder.
     """
     path = find_bundle(name)
+    try:
+        return _load(path)
+    except BundleError:
+        raise
+    except Exception as error:  # whatever a file of unknown origin holds, it is this bundle that is broken
+        raise BundleError(f"{path}: broken: {type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _load(path: Path) -> Bundle:
     description, arrays, card = _FORMAT.read(path, _ARRAY_NAMES)
     facts = description.get("facts", {})
     if not isinstance(facts, dict):
@@ -163,9 +175,11 @@ def _parse_values(path: Path, description: Mapping[str, Any]) -> list[Value]:
     texts = description.get("values")
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise BundleError(f"{path}: values: not a list of texts")
+    if len(texts) > DESCRIPTION.count:
+        raise BundleError(f"{path}: values: {len(texts)} of them; at most {DESCRIPTION.count} are read")
     if len(set(texts)) != len(texts):
-        twice = next(text for text in texts if texts.count(text) > 1)
-        raise BundleError(f"{path}: values: {twice!r} is listed twice")
+        twice = Counter(texts).most_common(1)[0][0]
+        raise BundleError(f"{path}: values: {twice[:100]!r} is listed twice")
     if description.get("values_sha256") != sha256_of_lines(texts):
         raise BundleError(f"{path}: values_sha256: does not match the values")
     values = []

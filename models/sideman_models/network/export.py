@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exports a network as a Keras model (`.keras`) or a LiteRT model (`.tflite`), and imports a Keras model.
+"""Exports a network as a Keras model (`.keras`) or a LiteRT model (`.tflite`). `keras_file` imports a Keras model.
 
 An exported model computes one step. Its inputs are float32, for a batch of m:
 
@@ -15,11 +15,9 @@ scale is minus the penalty.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,11 +26,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sideman_models.errors import BundleError, ModelsError
-from sideman_models.network.bundle import Bundle, check_weight_arrays, weight_arrays
-from sideman_models.network.keras_model import Layer, Model, layers_from_weights, single_step_model, weights_from_layers
+from sideman_models.errors import ModelsError
+from sideman_models.network.keras_model import Model, layers_from_weights, single_step_model
 from sideman_models.network.lstm import Floats, LstmState, NumpyNetwork, Weights, softmax
-from sideman_models.network.storage import MAX_BYTES
 
 Tensor = Any
 StepFunction = Callable[[dict[str, Floats]], Mapping[str, Tensor]]
@@ -64,68 +60,6 @@ def keras_file_bytes(model: Model) -> bytes:
         path = Path(folder, "model.keras")
         model.save(path)
         return path.read_bytes()
-
-
-def read_keras_file(path: Path, template: Bundle, name: str) -> Bundle:
-    """Read the network in a `.keras` file as a bundle called `name`, with the values and context of `template`.
-
-    It reads the layers `LSTM_cell` and `densor`, with any number of units, and the penalty of the layer `mask`. Without
-    that layer the penalty is that of `template`, so models of the assignment can be read too. Raises `BundleError` if
-    the file is not a Keras model, or the network computes something else than what plays.
-    """
-    layers = {layer.name: layer for layer in getattr(_load_model(path), "layers", ())}
-    LSTM_cell = _layer(path, layers, "LSTM_cell", keras.layers.LSTM)
-    densor = _layer(path, layers, "densor", keras.layers.Dense)
-    for layer, setting, known in (
-        (LSTM_cell, "activation", ("tanh",)),
-        (LSTM_cell, "recurrent_activation", ("sigmoid",)),
-        (LSTM_cell, "use_bias", (True,)),
-        (densor, "activation", ("linear", "softmax")),
-        (densor, "use_bias", (True,)),
-    ):
-        found = layer.get_config()[setting]
-        if found not in known:
-            raise BundleError(f"{path}: {layer.name}: {setting}: {found!r}, but sideman plays only {known[0]!r}")
-    penalty = -float(getattr(layers["mask"], "scale", float("nan"))) if "mask" in layers else template.weights.penalty
-    weights = weights_from_layers(LSTM_cell, densor, penalty)
-    check_weight_arrays(path, weight_arrays(weights), template.weights.n_values, template.weights.n_context)
-    facts = {"imported_from": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "like": template.name}
-    like_card = template.card.strip() or "It has no card."
-    card = _CARD_TEMPLATE.format(name=name, **facts, n_a=weights.n_a, like_card=like_card)
-    return Bundle(name, template.vocabulary, template.context, facts, card, weights=weights)
-
-
-_CARD_TEMPLATE = """# {name}
-
-A network for sideman with {n_a} units, imported from the Keras model `{imported_from}`, sha256 {sha256}. Its values
-and its context are those of {like}. Its figures have not been measured since (`sideman evaluate` measures them). The
-card of {like} follows; its sources and licences also apply to networks that are made from it:
-
----
-
-{like_card}
-"""
-
-
-def _load_model(path: Path) -> Model:
-    if path.stat().st_size > MAX_BYTES:
-        raise BundleError(f"{path}: larger than {MAX_BYTES >> 20} MiB")
-    if not zipfile.is_zipfile(path):
-        raise BundleError(f"{path}: not a .keras file (those are zip archives)")
-    try:
-        # Safe mode runs no code that is in the file.
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises errors of any type for a broken file
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BundleError(f"{path}: not a Keras model that can be read here: {reason[:200]}") from error
-
-
-def _layer(path: Path, layers: Mapping[str, Layer], name: str, kind: type) -> Layer:
-    found = layers.get(name)
-    if not isinstance(found, kind):
-        problem = "no such layer" if found is None else f"a layer of type {type(found).__name__}"
-        raise BundleError(f"{path}: {name}: {problem}; a layer of type {kind.__name__} is needed")
-    return found
 
 
 # -- LiteRT

@@ -10,24 +10,24 @@ import contextlib
 import hashlib
 import io
 import json
-import lzma
+import math
 import shutil
 import tempfile
 import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
-from sideman_models.errors import BundleError
-from sideman_models.files import read_plain_file, write_whole
+from sideman_models.errors import ArchiveError, BundleError
+from sideman_models.files import ZipReader, read_plain_file, write_whole
+from sideman_models.limits import CARD, DESCRIPTION, WEIGHTS
 from sideman_models.network.lstm import Floats
 
 WEIGHTS_FILE, CARD_FILE = "weights.npz", "CARD.md"
-MAX_BYTES = 1 << 28
 _BACKUP_MARK = "-old-"
 
 
@@ -75,10 +75,10 @@ def _backup_folders(path: Path) -> list[Path]:
     return []
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file. Raises `BundleError` if it cannot be read or is larger than `MAX_BYTES`."""
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a file. Raises `BundleError` if it cannot be read or is larger than `max_bytes`."""
     try:
-        return read_plain_file(path, MAX_BYTES)
+        return read_plain_file(path, max_bytes)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -129,7 +129,7 @@ class ModelFormat(Struct, frozen=True):
         """
         path, card = folder / self.file, folder / CARD_FILE
         try:
-            description = json.loads(read_bytes(path))
+            description = json.loads(read_bytes(path, DESCRIPTION.bytes))
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{path}: not a JSON file: {error}") from error
         if not isinstance(description, dict) or description.get("format") != f"sideman {self.kind}":
@@ -141,7 +141,7 @@ class ModelFormat(Struct, frozen=True):
             too_old = "; this program is too old for it" if isinstance(found, int) and found > self.version else ""
             raise BundleError(f"{path}: version: {found!r}, but this program reads {self.version}{too_old}")
         arrays = _read_arrays(folder / WEIGHTS_FILE, description.get("weights_sha256"), names)
-        return description, arrays, card.read_text("utf-8", "replace") if card.is_file() else ""
+        return description, arrays, read_bytes(card, CARD.bytes).decode(errors="replace") if card.is_file() else ""
 
 
 def _read_arrays(path: Path, sha256: object, names: Sequence[str]) -> dict[str, Floats]:
@@ -150,32 +150,52 @@ def _read_arrays(path: Path, sha256: object, names: Sequence[str]) -> dict[str, 
     Raises `BundleError` if the file is missing or broken, has another hash, or holds other arrays than `names`, another
     number type or a pickle.
     """
-    raw = read_bytes(path)
+    raw = read_bytes(path, WEIGHTS.bytes)
     if hashlib.sha256(raw).hexdigest() != sha256:
         raise BundleError(f"{path}: its contents do not match weights_sha256")
+
+    def check_names(found: set[str]) -> None:
+        missing, unknown = set(names) - found, found - set(names)
+        if missing or unknown:
+            wrong = f"{min(missing)} is missing" if missing else f"{min(unknown)[:100]!r} is unknown"
+            raise BundleError(f"{path}: {wrong}; it should hold {', '.join(names)}")
+
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            missing, unknown = set(names) - set(members), set(members) - set(names)
-            if missing or unknown:
-                wrong = f"{min(missing)} is missing" if missing else f"{min(unknown)!r} is unknown"
-                raise BundleError(f"{path}: {wrong}; it should hold {', '.join(names)}")
-            if sum(info.file_size for info in members.values()) > MAX_BYTES:
-                raise BundleError(f"{path}: its arrays are larger than {MAX_BYTES >> 20} MiB")
-            arrays = {}
-            for name, info in members.items():
-                with archive.open(info) as member:
-                    content = member.read(info.file_size)  # with a size, it never unpacks more than the checked size
-                try:
-                    array = np.load(io.BytesIO(content), allow_pickle=False)
-                except (ValueError, EOFError, OSError, MemoryError, SyntaxError) as error:
-                    raise BundleError(f"{path}: {name}: not an array of numbers: {error}") from error
-                if not isinstance(array, np.ndarray) or array.dtype != np.float32:
-                    raise BundleError(f"{path}: {name}: not an array of float32")
-                arrays[name] = array
-            return arrays
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
+        arrays = read_npz(raw, WEIGHTS.bytes, check_names)
+    except ArchiveError as error:
         raise BundleError(f"{path}: not a complete .npz file: {error}") from error
+    for name, array in arrays.items():
+        if array.dtype != np.float32:
+            raise BundleError(f"{path}: {name}: not an array of float32")
+    return arrays
+
+
+def read_npz(
+    content: bytes, max_bytes: int, check_names: Callable[[set[str]], None] = lambda _names: None
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays in an .npz file, which have `max_bytes` at most. `check_names` may refuse their names.
+
+    Raises `ArchiveError`.
+    """
+    archive = ZipReader(content, max_bytes)
+    files = {name.removesuffix(".npy"): name for name in archive.names}
+    check_names(set(files))
+    return {name: _read_npy(name, archive.read(file)) for name, file in files.items()}
+
+
+def _read_npy(name: str, content: bytes) -> npt.NDArray[Any]:
+    """Return the array in an .npy file. Memory is used only for what the file really holds. Raises `ArchiveError`."""
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = header(stream)
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+            raise ValueError("it is a pickle, or of another size than it says")
+        array = np.frombuffer(content, dtype, offset=stream.tell()) if math.prod(shape) else np.empty(0, dtype)
+        return array.reshape(shape, order="F" if is_fortran else "C").copy()
+    except Exception as error:  # NumPy reads the header as Python source, with as many types of errors
+        raise ArchiveError(f"{name[:100]}: not an array of numbers: {str(error)[:200]}") from error
 
 
 def check_shapes(path: Path, arrays: Mapping[str, Floats], shapes: Mapping[str, tuple[int, ...]], sizes: str) -> None:

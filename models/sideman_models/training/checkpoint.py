@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,15 @@ import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from sideman_models.errors import CheckpointError
+from sideman_models.errors import ArchiveError, CheckpointError
 from sideman_models.files import read_plain_file, write_whole
+from sideman_models.limits import CHECKPOINT
 from sideman_models.network.lstm import Weights
+from sideman_models.network.storage import read_npz
 from sideman_models.training.progress import Epoch
 
 PlainJson = Mapping[str, Any]
 _VERSION = 1
-_MAX_BYTES = 1 << 30
 _DESCRIPTION_KEY, _STATE_PREFIX, _BEST_PREFIX = "about", "state/", "best/"
 
 
@@ -67,9 +66,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
     """Read the checkpoint of `identity`. Raises `CheckpointError` if it is broken or of another training."""
     try:
-        content = io.BytesIO(read_plain_file(path, _MAX_BYTES))
-        with np.load(content, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_npz(read_plain_file(path, CHECKPOINT.bytes), CHECKPOINT.bytes)
         description = json.loads(arrays.pop(_DESCRIPTION_KEY).tobytes())
         if description["version"] != _VERSION:
             raise CheckpointError(f"{path}: written by another version of this program; remove it and start again")
@@ -82,11 +79,11 @@ def read_checkpoint(path: Path, identity: PlainJson) -> Checkpoint:
                 raise CheckpointError(f"{path}: of another training: {name} is {there} there, not {here}")
         epochs = tuple(Epoch(*row) for row in description["epochs"])
         best = next(epoch for epoch in epochs if epoch.number == description["best"])
-        weights = {name: arrays[_BEST_PREFIX + name] for name in Weights.__struct_fields__}
+        weights: dict[str, Any] = {name: arrays[_BEST_PREFIX + name] for name in Weights.__struct_fields__}
         weights["penalty"] = float(weights["penalty"])
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError, StopIteration) as error:
+    except (ArchiveError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
         raise CheckpointError(f"{path}: not a complete checkpoint ({error}); remove it and start again") from error
     state = {name.removeprefix(_STATE_PREFIX): arrays[name] for name in arrays if name.startswith(_STATE_PREFIX)}
     return Checkpoint(identity, epochs, best, Weights(**weights), state)

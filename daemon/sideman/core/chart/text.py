@@ -20,7 +20,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from msgspec.structs import replace
 from sideman.core.chart.chart import Bar, Chart, ChartError, ChartInfo, Meter, chord_onsets, make_bar, parse_meter
 from sideman.core.chart.form import SIGN_PATTERN, Form, stands_before_bar
 from sideman_models.errors import ChordError
+from sideman_models.limits import CHART
 from sideman_models.music.harmony import Chord, parse_chord
 
 MAX_NAME_LENGTH = 200
@@ -71,6 +72,7 @@ def parse_tempo(text: str) -> float:
 
 def section_name(text: str) -> str:
     """Return a section's name in a form that can be printed and read back; empty if no such name is left of `text`."""
+    text = text[: 8 * MAX_NAME_LENGTH]
     kept = "".join(char if char.isprintable() and char not in "[]#" else " " for char in text)
     name = " ".join(kept.split())
     return "" if _ENDING.fullmatch(name) else name[:MAX_NAME_LENGTH].strip()
@@ -81,7 +83,14 @@ def unfolded_chart(form: Form[Bar], info: ChartInfo, missing: str) -> Chart:
     bars, sections = form.unfold()
     if not bars:
         raise ChartError(missing)
+    check_size(bars, missing.partition(":")[0])
     return Chart(tuple(bars), replace(info, sections=sections))
+
+
+def check_size(bars: Sequence[Bar], source: str) -> None:
+    """Refuse more chords than a chart may have. ChartError names `source`."""
+    if sum(len(bar.chords) for bar in bars) > CHART.count:
+        raise ChartError(f"{source}: more than {CHART.count} {CHART.items}")
 
 
 def _checked_text(text: str) -> str:

@@ -42,9 +42,9 @@ def preset_difference(
     return settings_difference(settings, with_layer(after, preset))
 
 
-def with_layer(settings: Settings, layer: SettingsLayer) -> Settings:
+def with_layer(settings: Settings, layer: SettingsLayer, *, reads_chart: bool = True) -> Settings:
     """Return `settings` with the values of `layer` over them. Raises one ConfigError with all problems of `layer`."""
-    resolve_settings([layer])
+    resolve_settings([layer], reads_chart=reads_chart)
     return with_entries(settings, read_layer(layer)[0])
 
 

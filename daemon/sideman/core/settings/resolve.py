@@ -40,11 +40,14 @@ EntryName = str | tuple[str, int]
 """What a layer gives a value to: the dotted key of a setting, or the key and the number of a binding."""
 
 
-def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = ()) -> Settings:
+def resolve_settings(
+    layers: Iterable[SettingsLayer], problems: Sequence[str] = (), *, reads_chart: bool = True
+) -> Settings:
     """Return the settings of `layers`: later layers override earlier ones, and all override the defaults.
 
     Every value of every layer is checked, also one that a later layer overrides. Raises one ConfigError with a line for
-    each of `problems` (those found while the layers were read) and for each problem found here.
+    each of `problems` (those found while the layers were read) and for each problem found here. `reads_chart`: whether
+    the chords of chart.changes are checked, too, which may take long.
     """
     found, settings = list(problems), Settings()
     written: dict[str, WrittenValue] = {}
@@ -53,9 +56,9 @@ def resolve_settings(layers: Iterable[SettingsLayer], problems: Sequence[str] = 
         found += layer_problems
         settings = with_entries(settings, entries)
         written |= {name: given for name, given in layer.items() if name in entries or bindings_key_of(name)}
-    found += _problems_between(settings, written)
+    found += _problems_between(settings, written, reads_chart=reads_chart)
     if len(found) > MAX_PROBLEMS:
-        found[MAX_PROBLEMS:] = [f"… and {len(found) - MAX_PROBLEMS} problems more"]
+        found[MAX_PROBLEMS:] = ["… and more problems"]
     if found:
         raise ConfigError("\n".join(found))
     return settings
@@ -94,6 +97,8 @@ def read_layer(layer: SettingsLayer) -> tuple[dict[EntryName, Any], list[str]]:
                 entries[name] = value
         except ValueError as error:
             problems.append(f"{place}: {quoted(given.value)}: {error}")
+        if len(problems) > MAX_PROBLEMS:  # to look for a similar key each time would take long
+            break
     return entries, problems
 
 
@@ -137,11 +142,11 @@ def _port_problems(settings: Settings, written: SettingsLayer) -> list[str]:
     return problems
 
 
-def _problems_between(settings: Settings, written: SettingsLayer) -> list[str]:
+def _problems_between(settings: Settings, written: SettingsLayer, *, reads_chart: bool) -> list[str]:
     """Return the problems of values that do not fit together."""
     problems = []
     # The chords are read here as well, so that a wrong chord is reported together with everything else.
-    if "chart.changes" in written and settings.chart.file is None:
+    if reads_chart and "chart.changes" in written and settings.chart.file is None:
         source = f"{written['chart.changes'].source}: chart.changes"
         try:
             parse_changes(settings.chart.changes, settings.tempo.meter, source)

@@ -25,13 +25,15 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import asdict, replace
 
-from sideman_models.corpus.midi.parser import MAX_FILE_BYTES
+from sideman_models.corpus.midi.parser import MAX_FILE_BYTES, MAX_QUARTERS
 from sideman_models.corpus.midi.reader import READER_VERSION, FileReport, MidiMusic, ReadingOptions, read_midi
 from sideman_models.errors import CorpusError
 from sideman_models.files import read_plain_file, write_whole
+from sideman_models.limits import CORPUS_CACHE
 from sideman_models.music.harmony import parse_chord
 from sideman_models.music.line import LineNote
 from sideman_models.music.solos import ChordGrid, Solo
+from sideman_models.music.values import TICKS_PER_QUARTER
 from sideman_models.text import printable
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
@@ -149,12 +151,12 @@ def _cache_file(content: str, options: ReadingOptions) -> Path | None:
 def _read_cache(cache: Path) -> MidiMusic | None:
     """Return the reading that the file holds after its sha256, or None if there is no complete one."""
     try:
-        digest, _, packed = cache.read_text("utf-8").partition("\n")
-    except (OSError, ValueError):
+        digest, _, packed = read_plain_file(cache, CORPUS_CACHE.bytes).decode().partition("\n")
+        if hashlib.sha256(packed.encode()).hexdigest() != digest:
+            return None
+        music = _from_json(packed)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, the file is read again
         return None
-    if hashlib.sha256(packed.encode()).hexdigest() != digest:
-        return None
-    music = _from_json(packed)
     return replace(music, report=replace(music.report, cached=True))
 
 
@@ -178,6 +180,8 @@ def _from_json(packed: str) -> MidiMusic:
     solos = []
     for solo in plain["solos"]:
         notes = tuple(LineNote(onset, end, pitch) for onset, end, pitch in solo["notes"])
+        if sum(count for count, _ in solo["chords"]) > MAX_QUARTERS * TICKS_PER_QUARTER:
+            raise ValueError("more chords than a file can have")
         chords = tuple(chord for count, text in solo["chords"] for chord in [parse_chord(text)] * count)
         changes = ChordGrid(chords, solo["per_beat"])
         solos.append(Solo("", "", notes, changes, solo["bar_ticks"], unread_chords=tuple(solo["unread"])))

@@ -25,12 +25,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
+from sideman_models.limits import MIDI
 from sideman_models.music.values import TICKS_PER_QUARTER
 
-MAX_FILE_BYTES = 1 << 23
-"""Larger files (8 MiB) are not read: they contain samples, or far more than a line of music."""
-MAX_EVENTS = 250_000
-"""The most events that are read from one file."""
+MAX_FILE_BYTES, MAX_EVENTS = MIDI.bytes, MIDI.count
+"""Larger files contain samples, or far more than a line of music. Of more events the first ones are read."""
 MAX_TRACKS = 1024
 """The most tracks that are read from one file."""
 MAX_QUARTERS = 10_000

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a playing daemon reads on request, as jobs for a process of their own: `python -c "…reading.main()"`.
+
+The job comes on standard input as JSON. The process first takes away its own right to write, and to use more memory and
+time than `limits` says. Then it reads the files that the job names. Before it looks at their content it takes away its
+right to open anything: no file, no socket, no process. What it has understood it answers on standard output, as lines
+of JSON that are short enough to be read between two notes. The daemon checks them again: they are data.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sideman.config.sources import SettingsSources, load_chart
+from sideman.core.chart.chart import Bar, Chart, ChartInfo, parse_meter
+from sideman.core.chart.form import MAX_BARS
+from sideman.core.errors import ConfigError, NoSuchInput, NotPermitted, SidemanError, UnreadableInput
+from sideman.core.settings.presets import preset_difference, settings_difference
+from sideman.core.settings.resolve import SettingsLayer
+from sideman.core.settings.schema import CHART_KEYS, KEYS, Settings, value_of, with_values
+from sideman.core.settings.written import setting_from_json, setting_to_json
+from sideman_models.limits import CHART, READING_CPU_SECONDS, READING_MEMORY_BYTES
+from sideman_models.music.harmony import QUALITIES, Chord
+
+MAX_ANSWER_BYTES = 1 << 22
+_BARS_PER_LINE = 16
+_MAX_ERROR_LENGTH = 1 << 15
+_NEEDED_LATER = (
+    "difflib", "sideman.charts.ireal", "sideman.charts.midi", "sideman.charts.musicxml", "sideman.config.yaml_events",
+)  # fmt: skip
+_ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "ascii", "latin-1", "iso8859-15", "cp1252", "mac-roman")
+_ERRORS = {kind.__name__: kind for kind in (ConfigError, NoSuchInput, NotPermitted, UnreadableInput)}
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+
+WrittenSettings = Mapping[str, Any]
+"""The value of each key as JSON, see `core.settings.written`."""
+
+
+# -- jobs and answers
+
+
+class ChangesJob(Struct, frozen=True, tag="changes"):
+    """What the sources change in the `settings` that hold now: all read again, or a `preset` applied over them.
+
+    `previous` is what the preset before has set; None: it is the preset that `sources` name, if they name one.
+    """
+
+    settings: WrittenSettings
+    sources: SettingsSources
+    preset: str | None = None
+    previous: SettingsLayer | None = None
+
+    def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Changes:
+        """Read the files. Raises SidemanError."""
+        layer: SettingsLayer = {}
+        current = with_values(Settings(), (setting_from_json(*each) for each in self.settings.items()))
+        if self.preset is None:
+            wanted, _ = self.sources.read_with_presets((), before_parsing)
+            difference = settings_difference(current, wanted)
+        else:
+            before = self.sources.preset if self.previous is None else None
+            names = [self.preset, *([before] if before is not None else [])]
+            base, (layer, *others) = replace(self.sources, preset=None).read_with_presets(names, before_parsing)
+            previous = others[0] if others else self.previous or {}
+            difference = preset_difference(current, layer, previous, base)
+        values = {name: setting_to_json(name, value) for name, value in difference.values}
+        return Changes(values, difference.restart_keys, layer)
+
+
+class Changes(Struct, frozen=True, tag="changes"):
+    """The live keys that get other values, the keys that need a restart, and what the preset sets."""
+
+    values: WrittenSettings
+    restart_keys: tuple[str, ...]
+    layer: SettingsLayer
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The values. Raises ValueError."""
+        return dict(setting_from_json(*each) for each in self.values.items())
+
+
+class ChartJob(Struct, frozen=True, tag="chart"):
+    """The chart that these settings name."""
+
+    settings: WrittenSettings
+
+    @classmethod
+    def of(cls, settings: Settings) -> ChartJob:
+        """The job for the chart of `settings`."""
+        return cls(written_settings(settings, (*CHART_KEYS, "tempo.meter")))
+
+    def perform(self, before_parsing: Callable[[], None] = lambda: None) -> Chart:
+        """Read the chart. Raises SidemanError."""
+        values = (setting_from_json(*each) for each in self.settings.items())
+        return load_chart(with_values(Settings(), values), before_parsing)
+
+
+Job = ChangesJob | ChartJob
+
+
+def written_settings(settings: Settings, names: Sequence[str] = tuple(KEYS)) -> WrittenSettings:
+    """Return the values of these keys as JSON."""
+    return {name: setting_to_json(name, value_of(settings, name)) for name in names}
+
+
+def encode_job(job: Job) -> bytes:
+    """Return a job as JSON. Names of files that are not UTF-8 have lone surrogates, which msgspec does not write."""
+    return json.dumps(msgspec.to_builtins(job)).encode()
+
+
+# -- the answer, as lines
+
+
+class _ChartLine(Struct, frozen=True, tag="chart"):
+    info: tuple[str, str, str, float | None, tuple[tuple[int, str], ...]]
+
+
+_WrittenChord = tuple[float, int, str, int | None, str]
+
+
+class _BarsLine(Struct, frozen=True, tag="bars"):
+    bars: tuple[tuple[str, tuple[_WrittenChord, ...]], ...]
+
+
+class _ErrorLine(Struct, frozen=True, tag="error"):
+    kind: str
+    text: str
+
+
+class _EndLine(Struct, frozen=True, tag="end"):
+    pass
+
+
+_Line = _ChartLine | _BarsLine | _ErrorLine | Changes | _EndLine
+
+
+def _written_chord(at: float, chord: Chord) -> _WrittenChord:
+    return at, chord.root, chord.quality.name, chord.bass, chord.text
+
+
+def answer_lines(answer: Changes | Chart | SidemanError) -> Iterator[bytes]:
+    """Yield the lines of an answer."""
+    match answer:
+        case Chart(bars, info):
+            yield _line(_ChartLine((info.title, info.composer, info.key, info.tempo, info.sections)))
+            written = [(str(bar.meter), tuple(_written_chord(*each) for each in bar.chords)) for bar in bars]
+            for first in range(0, len(written), _BARS_PER_LINE):
+                yield _line(_BarsLine(tuple(written[first : first + _BARS_PER_LINE])))
+        case Changes():
+            yield _line(answer)
+        case SidemanError():
+            yield _line(_ErrorLine(type(answer).__name__, str(answer)[:_MAX_ERROR_LENGTH]))
+    yield _line(_EndLine())
+
+
+def _line(line: _Line) -> bytes:
+    return json.dumps(msgspec.to_builtins(line), separators=(",", ":")).encode() + b"\n"
+
+
+class AnswerReader:
+    """Takes the lines of an answer one by one, and checks each. Raises ValueError for what cannot be an answer."""
+
+    def __init__(self) -> None:
+        self.is_complete = False
+        self._whole: Changes | SidemanError | None = None
+        self._info: ChartInfo | None = None
+        self._bars: list[Bar] = []
+        self._chords = 0
+
+    def take(self, line: bytes) -> None:
+        """Take the next line."""
+        match msgspec.convert(json.loads(line), _Line):
+            case _ChartLine((title, composer, key, tempo, sections)):
+                self._info = ChartInfo(title, composer, key, tempo, sections)
+            case _BarsLine(bars):
+                self._bars += [self._bar(meter, chords) for meter, chords in bars]
+                if len(self._bars) > MAX_BARS or self._chords > CHART.count:
+                    raise ValueError("a chart beyond its limits")
+            case Changes() as changes:
+                self._whole = changes
+            case _ErrorLine(kind, text):
+                self._whole = _ERRORS.get(kind, UnreadableInput)(text)
+            case _EndLine():
+                self.is_complete = True
+
+    def answer(self) -> Changes | Chart | SidemanError:
+        """Return the whole answer."""
+        if self._whole is not None:
+            return self._whole
+        if self._info is None:
+            raise ValueError("no answer")
+        chart = Chart(tuple(self._bars), self._info)
+        chart.chord_at(0.0)  # what a chart knows of itself is found out here, and not by the player
+        return chart
+
+    def _bar(self, meter_text: str, written: tuple[_WrittenChord, ...]) -> Bar:
+        meter, before, chords = parse_meter(meter_text), -1.0, []
+        for at, root, quality, bass, text in written:
+            if not before < at < meter.quarters or not (0 <= root < 12 and (bass is None or 0 <= bass < 12)):
+                raise ValueError("a chord that cannot be in its bar")
+            if not text.isprintable():
+                raise ValueError("a chord symbol that cannot be printed")
+            chords.append((at, Chord(root, QUALITIES[quality], bass, text)))
+            before = at
+        self._chords += len(chords)
+        if not chords or chords[0][0] != 0:
+            raise ValueError("a bar without a chord at its start")
+        return Bar(tuple(chords), meter)
+
+
+# -- the process
+
+
+def main() -> None:
+    """Perform the job on standard input, and answer on standard output."""
+    limit_itself()
+    job = msgspec.convert(json.loads(sys.stdin.buffer.read()), Job)
+    answer: Changes | Chart | SidemanError
+    try:
+        answer = job.perform(open_nothing_more)
+    except SidemanError as error:
+        answer = error
+    except MemoryError:
+        answer = UnreadableInput(f"it needs more than {READING_MEMORY_BYTES >> 20} MiB of memory to be read")
+    except OSError as error:
+        answer = UnreadableInput(error.strerror or str(error))
+    for line in answer_lines(answer):
+        sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+def limit_itself() -> None:
+    """Give up the right to write, to become another user, and to use more memory and time than this needs.
+
+    What is needed later is loaded first, because nothing can be opened then.
+    """
+    import ctypes  # only this process needs them
+    import resource
+
+    with contextlib.suppress(AttributeError, OSError):  # not on macOS
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    with contextlib.suppress(OSError):  # a service's system calls may be filtered
+        os.nice(5)
+    for limit, most in (
+        (resource.RLIMIT_AS, READING_MEMORY_BYTES),
+        (resource.RLIMIT_CPU, READING_CPU_SECONDS),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _limit(limit, most)
+    for name in _NEEDED_LATER:
+        importlib.import_module(name)
+    for name in _ENCODINGS:
+        codecs.lookup(name)
+
+
+def open_nothing_more() -> None:
+    """Give up the right to open files, sockets and pipes, and to start processes and threads.
+
+    Raises OSError if that cannot be done: then nothing of unknown origin is looked at.
+    """
+    import resource
+
+    _limit(resource.RLIMIT_NPROC, 0)
+    _limit(resource.RLIMIT_NOFILE, 0)
+    if resource.getrlimit(resource.RLIMIT_NOFILE) != (0, 0):
+        raise OSError(errno.EPERM, "not read: the system does not let a process give up its right to open files")
+
+
+def _limit(limit: int, most: int) -> None:
+    import resource
+
+    with contextlib.suppress(ValueError, OSError):  # a smaller limit holds already, or macOS does not know it
+        resource.setrlimit(limit, (most, most))

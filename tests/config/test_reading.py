@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs that are performed in a process of their own: what it may not do, and what is believed of its answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sideman.config.reading import (
+    AnswerReader,
+    ChangesJob,
+    ChartJob,
+    answer_lines,
+    encode_job,
+    written_settings,
+)
+from sideman.config.sources import SettingsSources
+from sideman.core.chart.chart import Chart, Meter
+from sideman.core.chart.form import MAX_BARS
+from sideman.core.chart.text import parse_changes
+from sideman.core.errors import ConfigError, NoSuchInput, SidemanError
+from sideman.core.settings.resolve import WrittenValue
+from sideman.core.settings.schema import Settings
+
+CHART = parse_changes(
+    "title: Blue\ncomposer: Her\nkey: Bb\ntempo: 90\n[A]\n| Bb7/D / Eb7 | N.C. |\n[B]\n| 3/4 F#-7b5(b9) G7 | % |",
+    Meter(4, 4),
+    "test",
+)
+
+
+def read(*lines: bytes) -> object:
+    """The answer in these lines."""
+    reader = AnswerReader()
+    for line in lines:
+        reader.take(line)
+    assert reader.is_complete
+    return reader.answer()
+
+
+def test_a_chart_comes_back_as_it_was() -> None:
+    """Guards against: a chart that sounds, is called or is written otherwise because it was read elsewhere."""
+    back = read(*answer_lines(CHART))
+    assert isinstance(back, Chart)
+    assert (back.bars, back.info) == (CHART.bars, CHART.info)
+    assert back.text() == CHART.text()
+
+
+@pytest.mark.parametrize("error", [NoSuchInput("no such file"), ConfigError("line one\nline two")])
+def test_an_error_comes_back_as_it_was(error: SidemanError) -> None:
+    """Guards against: a mistake in a file that is called an error of the program."""
+    back = read(*answer_lines(error))
+    assert (type(back), str(back)) == (type(error), str(error))
+
+
+def test_long_charts_have_short_lines() -> None:
+    """Guards against: a line that holds the interpreter for milliseconds while it is decoded, and delays a note."""
+    long = Chart(CHART.bars * (MAX_BARS // len(CHART.bars)))
+    assert max(map(len, answer_lines(long))) < 1 << 14
+    assert read(*answer_lines(long)) == long
+
+
+GOOD: list[Any] = [0.0, 0, "7", None, "C7"]
+
+
+@pytest.mark.parametrize(
+    "bars",
+    [
+        [["4/4", []]],
+        [["4/4", [[1.0, *GOOD[1:]]]]],
+        [["4/4", [GOOD, [4.0, *GOOD[1:]]]]],
+        [["4/4", [GOOD, GOOD]]],
+        [["99/4", [GOOD]]],
+        [["4/4", [[0.0, 12, "7", None, "C7"]]]],
+        [["4/4", [[0.0, 0, "7", -1, "C7"]]]],
+        [["4/4", [[0.0, 0, "os.system", None, "C7"]]]],
+        [["4/4", [[0.0, 0, "7", None, "C7\nforged line"]]]],
+        [["4/4", [GOOD]]] * (MAX_BARS + 1),
+    ],
+)
+def test_an_answer_is_not_believed(bars: object) -> None:
+    """Guards against: a process that a hostile file has taken over, and that takes over the daemon with its answer."""
+    reader = AnswerReader()
+    with pytest.raises((ValueError, LookupError, ConfigError)):
+        reader.take(json.dumps({"type": "bars", "bars": bars}).encode())
+
+
+def test_a_reload_finds_what_differs(home: Path) -> None:
+    """Guards against: values that change on their way into the process and back."""
+    config = home / ".config" / "sideman" / "config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("play:\n  range: C3-C5\nmidi:\n  channel: 3\n  cc: {20: play.gate}\n")
+    sources = SettingsSources(None, None, {"play.gate": WrittenValue(0.5, "--set")})
+    changes = ChangesJob(written_settings(Settings()), sources).perform()
+    assert changes.restart_keys == ("midi.channel",)
+    assert changes.settings.keys() == {"play.range", "play.gate", "midi.cc"}
+    assert read(*answer_lines(changes)) == changes
+
+
+ATTACKS = {
+    "open a file": "open('/etc/passwd').read()",
+    "write a file": "open({own!r}, 'w').write('x')",
+    "append to a file that it has": "import os; os.write(2, b'x')",
+    "ask the network": "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+    "talk to this machine": "import socket; socket.socket(socket.AF_UNIX)",
+    "start a program": "import subprocess; subprocess.run(['/bin/true'])",
+    "take memory": "bytearray(1 << 30)",
+    "take its rights back": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9))",
+}
+
+
+@pytest.mark.subprocess
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS does not limit memory and processes in this way")
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_process_can_do_nothing_but_answer(attack: str, tmp_path: Path) -> None:
+    """Guards against: a chart from the internet that reads keys, writes files or calls home."""
+    own, error = tmp_path / "own", tmp_path / "error"
+    code = ATTACKS[attack].format(own=str(own))
+    program = f"""
+import os, sys, traceback, socket, subprocess, resource
+from sideman.config import reading
+reading.limit_itself()
+reading.open_nothing_more()
+try:
+    {code.replace("; ", chr(10) + "    ")}
+except (OSError, MemoryError, ValueError) as error:
+    os.write(1, type(error).__name__.encode())
+else:
+    os.write(1, b"done")
+"""
+    if attack == "take its rights back":  # root may raise limits: another user, to whom the attack would be worth it
+        program = program.replace("try:", "os.setuid(65534)\ntry:", 1)
+    with error.open("wb") as file:
+        process = subprocess.run(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=file, timeout=60, check=True
+        )
+    assert process.stdout in (b"OSError", b"PermissionError", b"MemoryError", b"BlockingIOError", b"ValueError")
+    assert not own.exists()
+    assert not error.read_bytes()
+
+
+@pytest.mark.subprocess
+def test_the_process_answers(tmp_path: Path) -> None:
+    """Guards against: a reader that opens something, or loads a module, when nothing can be opened any more."""
+    texts = {
+        "a.chart": "| C | F |",
+        "b.musicxml": '<?xml version="1.0" encoding="ISO-8859-1"?><score-partwise><part><measure>'
+        "<harmony><root><root-step>C</root-step></root><kind>major</kind></harmony></measure></part></score-partwise>",
+        "c.html": "irealbook://Blue=Her=Swing=C=n=[T44C |F Z",
+        "d.chart": "| C | Hm |",
+    }
+    for name, text in texts.items():
+        file = tmp_path / name
+        file.write_text(text)
+        job = ChartJob({"chart.file": str(file)})
+        process = subprocess.run(
+            [sys.executable, "-c", "from sideman.config.reading import main; main()"],
+            input=encode_job(job),
+            stdout=subprocess.PIPE,
+            timeout=60,
+            check=True,
+        )
+        answer = read(*process.stdout.splitlines())
+        if name.startswith("d"):
+            assert "bar 2: 'Hm' is not a chord" in str(answer)
+        else:
+            assert answer == job.perform()
