@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import UNSET, Struct
 from msgspec.structs import asdict, replace
 
-from sideman.config.sources import SettingsSources, load_chart, read_preset, write_binding
+from sideman.config.sources import SettingsSources, chart_by_name, load_chart, read_preset, write_binding
 from sideman.config.yaml import parse_setting
 from sideman.control import protocol
 from sideman.control.codec import make_request
@@ -24,7 +24,7 @@ from sideman.control.protocol import REQUESTS, Request, request_fields
 from sideman.core import events
 from sideman.core.actions import ACTIONS
 from sideman.core.chart.chart import Chart
-from sideman.core.errors import ConfigError, SidemanError, UsageError
+from sideman.core.errors import ConfigError, SidemanError, UnreadableInput, UsageError
 from sideman.core.positions import reached_beat
 from sideman.core.settings.bindings import bindings_key_of, read_learn_target
 from sideman.core.settings.presets import SettingsDifference, preset_difference, settings_difference, with_layer
@@ -88,6 +88,12 @@ class ControlApi(Struct, dict=True):
         for action in ACTIONS.values():
             if action.command is not None:
                 self._handlers[REQUESTS[action.name]] = partial(lambda command, _: self.put(command), action.command)
+        self._guest_handlers: dict[type[Request], Callable[[Any], object]] = {
+            protocol.GetRequest: self._get_one,
+            protocol.SetRequest: lambda request: self.settings_api.set(request.key, request.value, by_name=True),
+            protocol.LearnRequest: self._learn_unwritten,
+        }
+        self._logged_for_guests = ""  # the last error that a guest was not given
 
     @property
     def settings(self) -> Settings:
@@ -105,9 +111,31 @@ class ControlApi(Struct, dict=True):
         with contextlib.suppress(SidemanError):
             self.settings_api.last_preset = name, _preset_layer(name)
 
-    def answer(self, request: Request) -> object:
-        """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason."""
-        name, handler = request.__struct_config__.tag, self._handlers.get(type(request))
+    def answer_guest(self, request: Request) -> object:
+        """Answer someone who may ask for music, but not have our files read, shown or written: a sender of OSC.
+
+        Charts are named, never given as a path; no error quotes a preset or the configuration; nothing is written into
+        the configuration.
+        """
+        try:
+            return self.answer(request, self._guest_handlers.get(type(request)))
+        except (ConfigError, UnreadableInput) as error:
+            if not isinstance(request, protocol.PresetRequest | protocol.ReloadRequest):
+                raise
+            name, text = request.__struct_config__.tag, str(error)
+            if text != self._logged_for_guests:
+                self._logged_for_guests = text
+                _log.warning("%s: %s", name, text)
+            raise type(error)(
+                f"{name}: there is a mistake in what was to be read; the log of sideman says which"
+            ) from None
+
+    def answer(self, request: Request, handler: Callable[[Any], object] | None = None) -> object:
+        """Do what `request` says and return its result (`Request.results`), or raise a SidemanError with the reason.
+
+        `handler` does it in place of the usual one.
+        """
+        name, handler = request.__struct_config__.tag, handler or self._handlers.get(type(request))
         if handler is None:
             raise UsageError(f"{name}: only on the control socket")
         try:
@@ -199,6 +227,16 @@ class ControlApi(Struct, dict=True):
             self._mode_before_mute = None
         return protocol.MuteResult(mute)
 
+    def _get_one(self, request: protocol.GetRequest) -> object:
+        if request.key is None:
+            raise UsageError("get: name a setting; only the control socket gives all of them")
+        return self.settings_api.describe(request.key)
+
+    def _learn_unwritten(self, request: protocol.LearnRequest) -> protocol.LearnResult:
+        if request.write:
+            raise UsageError("learn: only the control socket may write into the configuration")
+        return self._learn(request)
+
     def _learn(self, request: protocol.LearnRequest) -> protocol.LearnResult:
         self._writes_learned = request.write and not request.cancel
         if request.cancel:
@@ -271,9 +309,15 @@ class SettingsApi(Struct):
         }
         return infos if key is None else infos[key]
 
-    def set(self, key: str, value: object) -> protocol.ChangedValues:
-        """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`, or a whole group."""
+    def set(self, key: str, value: object, *, by_name: bool = False) -> protocol.ChangedValues:
+        """Change the setting `key`, which may also be an entry of a table, such as `midi.cc.20`, or a whole group.
+
+        With `by_name` no path is accepted: `chart.file` has to be the name of a chart.
+        """
         layer, wanted = self._with_value(key, value)
+        if by_name and "chart.file" in layer:
+            layer = {**layer, "chart.file": WrittenValue(chart_by_name(wanted.chart.file), "set")}
+            wanted = with_layer(self.settings, layer)
         changed = {bindings_key_of(name) or name for name in layer}
         if fixed := [name for name in layer if not is_live(bindings_key_of(name) or name)]:
             raise ConfigError(f"{fixed[0]}: cannot be changed while it plays; start sideman again to change it")

@@ -56,7 +56,10 @@ def open_endpoints(settings: Settings) -> Iterator[Endpoints]:
             except OSError as error:
                 _log.warning("control.socket: %s: %s; playing without", path, error.strerror or error)
         if control.osc is not None:
-            osc = stack.enter_context(contextlib.closing(OscPort(control.osc_host, control.osc)))
+            osc = stack.enter_context(contextlib.closing(OscPort(control.osc_host, control.osc, control.osc_key)))
+            if not osc.is_local and control.osc_key is None:
+                reach = "everybody who reaches it can control sideman; only this machine gets answers"
+                _log.warning("control.osc_host: %s: no control.osc_key is set: %s", control.osc_host, reach)
         yield Endpoints(listener, osc)
 
 
@@ -81,7 +84,7 @@ class ControlHub(Struct, dict=True):
             self._socket_server = ControlServer(listener, answer, self.feed.initial_events, self.yield_to_player)
             self._servers.append(self._socket_server)
         if osc is not None:
-            self._servers.append(OscServer(osc, answer, self.yield_to_player))
+            self._servers.append(OscServer(osc, self.api.answer_guest, self.yield_to_player))
 
     @property
     def has_watchers(self) -> bool:

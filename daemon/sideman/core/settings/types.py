@@ -56,12 +56,14 @@ class SettingType(Struct, frozen=True):
       that is not allowed; the error has a text only where that says more than `allowed` does.
     - `write` turns a value into the written value that `read` reads as the same value.
     - `controller_range` has the values that a controller can turn through, None if it cannot turn this type.
+    - `is_secret`: nothing ever shows the value, so it is written as None and no error quotes it.
     """
 
     allowed: str
     read: Callable[[object], Any]
     controller_range: ControllerRange | None = None
     write: Callable[[Any], object] = lambda value: value
+    is_secret: bool = False
 
     def read_explained(self, value: object) -> Any:  # noqa: ANN401 - a value of any type
         """Read `value`. The text of the ValueError is complete: the reason, if there is one, and what is allowed."""
@@ -122,7 +124,7 @@ def optional_type(word: str | None, value_type: SettingType, meaning: str = "") 
         return word if value is None else value_type.write(value)
 
     allowed = f"{word or f'null ({meaning})'} or {value_type.allowed}"
-    return SettingType(allowed, read, value_type.controller_range, write)
+    return SettingType(allowed, read, value_type.controller_range, write, value_type.is_secret)
 
 
 def boolean_type() -> SettingType:
@@ -152,6 +154,19 @@ def text_type(allowed: str, *, max_length: int = 4096, forbidden: str = "", mult
         return value.strip()
 
     return SettingType(allowed, read)
+
+
+def secret_type(low: int, high: int) -> SettingType:
+    """A key of `low` to `high` letters, digits, hyphens and underscores, which is never shown."""
+    pattern = re.compile(rf"[A-Za-z0-9_-]{{{low},{high}}}")
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ValueError
+        return value
+
+    allowed = f"a text of {low} to {high} letters, digits, hyphens and underscores, in quotes"
+    return SettingType(allowed, read, None, lambda _value: None, is_secret=True)
 
 
 _PITCH_RANGE = re.compile(r"\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*(?:-|–|\.\.)\s*([A-Ga-g][#b♯♭]*-?\d+|\d+)\s*")
