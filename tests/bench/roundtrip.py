@@ -27,7 +27,8 @@ from bench.figures import Budget, Figure, median, p99
 from bench.scene import SEED, performance
 from sideman.core.events import EventSent, MidiEvent, NoteOff, NoteOn, Report, encode
 from sideman.midi.ports import MidiPorts, PortRequest
-from sideman.playing.inbox import Arrival, Inbox
+from sideman.playing.inbox import Inbox
+from sideman.playing.overload import Arrival
 from sideman.playing.player import Player
 from sideman.service.service import prepare_interpreter
 

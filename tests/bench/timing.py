@@ -23,7 +23,8 @@ from sideman.core.engine import Engine, EngineMemory, play_through
 from sideman.core.events import BarPlayed, NoteOff, NoteOn
 from sideman.midi.ports import NO_PORT, MidiPorts, PortRequest
 from sideman.playing.assembly import Performance
-from sideman.playing.inbox import Arrival, Inbox
+from sideman.playing.inbox import Inbox
+from sideman.playing.overload import Arrival
 from sideman.playing.player import Player
 from sideman.service import log
 from sideman.service.service import THREAD_SWITCH_S, Service
@@ -135,7 +136,7 @@ class _Daemon(Service):
 
     def _handle_signal(self, number: int) -> None:
         if number:
-            raise KeyboardInterrupt  # the signal is meant for the benchmark
+            os._exit(130)  # the signal is meant for the benchmark
 
 
 class _Output(MidiPorts):

@@ -338,7 +338,7 @@ def test_a_wake_up_during_a_read_is_not_lost() -> None:
         reader = wakeup._reader
         wakeup.wake()
         wakeup._reader = Meanwhile()  # type: ignore[assignment]
-        wakeup.read()
+        wakeup.clear()
         wakeup._reader = reader
         wakeup.wake()
         assert select.select([wakeup], [], [], 0)[0] == [wakeup]

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import math
 import selectors
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -20,8 +21,9 @@ from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.osc import OscPort, OscServer
 from sideman.control.protocol import Event
-from sideman.control.server import ControlServer
+from sideman.control.server import ROUND_S, ControlServer
 from sideman.control.socket_file import UnixListener, socket_path
+from sideman.control.tally import Tally
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
 from sideman.core.settings.schema import Settings, settings_line
 
@@ -79,6 +81,9 @@ class ControlHub(Struct, dict=True):
     def __post_init__(self) -> None:
         self._socket_server: ControlServer | None = None
         self._servers: list[ControlServer | OscServer] = []
+        self._requested: dict[str, str] = {}  # actions with their arguments, by controllers; the last of each counts
+        self._next_action_s = -math.inf
+        self._overtaken = Tally(_log, "%s actions by controllers were overtaken by newer ones")
         answer, listener, osc = self.api.answer, self.endpoints.listener, self.endpoints.osc
         if listener is not None:
             self._socket_server = ControlServer(listener, answer, self.feed.initial_events, self.yield_to_player)
@@ -100,25 +105,38 @@ class ControlHub(Struct, dict=True):
         """Return the second when `serve` has something to do even if the selector reports nothing."""
         if len(self.reports) > _MAX_REPORTS:
             return now
+        next_action_s = self._next_action_s if self._requested else math.inf
         feed_wakes_at = self.feed.wakes_at(now) if self.has_watchers else math.inf
-        return min([feed_wakes_at, *(server.wakes_at() for server in self._servers)])
+        return min([feed_wakes_at, next_action_s, *(server.wakes_at() for server in self._servers)])
 
     def serve(self, now: float) -> None:
         """Distribute reports, send events and answer requests."""
         events = list(self._process_reports())
         if self._socket_server is not None and self.has_watchers:
             self._socket_server.publish([*events, *self.feed.timed_events(now)])
+        self._perform_action(now)
         for server in self._servers:
             server.serve(now)
         self.feed.set_watched(watched=self.has_watchers)
 
     def close(self) -> None:
-        """Distribute the last reports and close all connections."""
+        """Distribute the last reports and close all connections. What was asked for and not begun is left out."""
         while self.reports:
             list(self._process_reports())
         for server in self._servers:
             server.close()
         self.feed.set_watched(watched=False)
+
+    def _perform_action(self, now: float) -> None:
+        """Do what a controller has asked for, one thing in a round, and then pause for as long as it took."""
+        self._overtaken.log(now)
+        if not self._requested or now < self._next_action_s:
+            return
+        action = next(iter(self._requested))
+        self.yield_to_player()
+        began = time.monotonic()
+        self.api.perform_action(action, self._requested.pop(action))
+        self._next_action_s = now + ROUND_S + time.monotonic() - began
 
     def _process_reports(self) -> Iterator[Event]:
         watched = self.has_watchers
@@ -137,6 +155,7 @@ class ControlHub(Struct, dict=True):
                 case ModeChanged(mode):
                     _log.info("play.mode is %s", mode, extra=_PUBLISHED)
                 case ActionRequested(action, argument) if action != "learned":
-                    self.api.perform_action(action, argument)
+                    self._overtaken.count += self._requested.pop(action, None) is not None
+                    self._requested[action] = argument
             if watched:
                 yield from self.feed.report_events(report)

@@ -29,6 +29,7 @@ from msgspec.structs import fields as struct_fields
 from sideman.control.codec import encode_json, make_request
 from sideman.control.protocol import REQUESTS, Request, request_fields
 from sideman.control.server import REQUESTS_PER_ROUND, ROUND_S, RequestHandler
+from sideman.control.tally import Tally
 from sideman.core.errors import SidemanError, Unavailable
 from sideman.core.settings.schema import GROUPS
 
@@ -37,6 +38,8 @@ _MAX_DATAGRAM_BYTES = 1 << 16
 _MAX_ERROR_LENGTH = 300
 _MAX_ANSWER_BYTES = 1 << 14  # in a round
 _FLOAT32_DIGITS = 7  # the decimal digits that a float of 32 bits holds
+
+_log = logging.getLogger(__name__)
 
 
 class OscPort:
@@ -89,6 +92,7 @@ class OscServer:
         self._yield_to_player = yield_to_player
         self._round_end_s, self._requests_left = -math.inf, REQUESTS_PER_ROUND
         self._answer_bytes_left = _MAX_ANSWER_BYTES
+        self._keyless = Tally(_log, "control.osc: %s messages without the right key were ignored")
         self._messages: deque[tuple[str, Sequence[object], Any]] = deque()  # address, arguments, sender
         self.selector = selectors.DefaultSelector()  # of the port, while requests are left
         self.selector.register(self._socket, selectors.EVENT_READ)
@@ -99,6 +103,7 @@ class OscServer:
 
     def serve(self, now: float) -> None:
         """Answer what has come, for a bounded time. It raises nothing, whatever is sent."""
+        self._keyless.log(now)
         listened = self._requests_left > 0
         if now >= self._round_end_s:
             self._round_end_s, self._requests_left = now + ROUND_S, REQUESTS_PER_ROUND
@@ -172,7 +177,10 @@ class OscServer:
         if self._port.key is None:
             return words
         given, key = (word.encode() for word in (words[0] if words else "", self._port.key))
-        return words[1:] if hmac.compare_digest(given, key) else []
+        if hmac.compare_digest(given, key):
+            return words[1:]
+        self._keyless.count += 1
+        return []
 
 
 def _is_local(address: Any) -> bool:  # noqa: ANN401 - an address as sockets have them
