@@ -17,7 +17,7 @@ from sideman.midi import jack
 from sideman.midi.driver import Direction, DriverError, DriverPort, ReceiveBytes, SendBytes
 
 LINGER_S = 0.02
-_QUEUE_SIZE = 8192  # messages that wait to be read: more than a period can bring, and a note-off is never to be lost
+_QUEUE_SIZE = 16384  # messages that wait to be read: rtmidi loses what comes beyond, which may be a note-off
 _DRAIN_S = 0.01  # for a note that is being received when the port is closed
 
 

@@ -75,12 +75,11 @@ class Inbox:
         """Leave something that came in at `second`, or now."""
         arrival = Arrival(self.now() if second is None else second, item)
         if item is None or isinstance(item, Panic | Stop):  # no lock here: nothing may keep this waiting
-            if item in self._urgent:
-                return
             was_empty = self._queue.empty()
-            self._urgent[item] = arrival
-            if was_empty or not isinstance(item, Stop):
+            if item not in self._urgent:
+                self._urgent[item] = arrival
                 self._queue.put(None)
+            if was_empty or not isinstance(item, Stop):
                 return  # else it counts once more in its turn: after a start that was put before it
         thread = threading.get_ident()
         sender = self._senders.get(thread) or self._new_sender(thread)
