@@ -50,7 +50,9 @@ _KEYS: dict[str, object] = {
     "midi.echo_ms": 0,
 }
 _MORE_KEYS: dict[str, dict[str, object]] = {
-    "programs": {"midi.programs": {1: "preset:ballad", 2: "preset:bebop", 3: "keep", 4: "preset:wild"}},
+    "programs": {
+        f"midi.programs.{number}": name for number, name in enumerate(("ballad", "bebop", "sparse", "wild"), 1)
+    },
     "clock": {"tempo.source": "midi-clock", "tempo.wait_start": False},
     "keep": {"play.capture_minutes": 5},
 }
