@@ -27,7 +27,7 @@ from sideman.core.events import (
     ProgramChange,
     SetMode,
 )
-from sideman.playing.inbox import PANIC_PAUSE_S, Inbox
+from sideman.playing.inbox import PANIC_PAUSE_S, QUIET_S, Inbox
 from sideman.playing.overload import (
     BURST,
     MAX_HELD,
@@ -50,6 +50,8 @@ class Post:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.second, self.sender = 100.0, 1
         monkeypatch.setattr("sideman.playing.inbox.time.monotonic", self._look)
+        self.pauses = list[float]()
+        monkeypatch.setattr("sideman.playing.inbox.time.sleep", self.pauses.append)
         monkeypatch.setattr("sideman.playing.inbox.threading.get_ident", lambda: self.sender)
         self.inbox = Inbox()
         self.inbox._queue = self  # type: ignore[assignment]
@@ -117,6 +119,19 @@ def test_what_is_due_goes_before_what_has_come_in(post: Post) -> None:
     stop = post.inbox.wait(post.second)
     assert stop is not None
     assert stop.item is None
+
+
+def test_a_flood_keeps_away_from_what_is_due(post: Post) -> None:
+    """Guards against: a note that waits until the thread of a flood, which holds the interpreter, runs again."""
+    assert post.inbox.wait(post.second + 0.001) is None
+    post.send(*[NoteOn(60, 80, 1)] * BURST)
+    assert not post.pauses
+    post.send(NoteOn(60, 80, 1))
+    (pause,) = post.pauses
+    assert pause == pytest.approx(QUIET_S, abs=1e-3)
+    post.second += 1.0
+    post.send(*[NoteOn(60, 80, 1)] * (BURST + 1))
+    assert len(post.pauses) == 1
 
 
 def test_many_panics_are_few(post: Post) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import math
 import selectors
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -21,13 +20,15 @@ from sideman.control.api import ControlApi
 from sideman.control.feed import EventFeed
 from sideman.control.osc import OscPort, OscServer
 from sideman.control.protocol import Event
-from sideman.control.server import ROUND_S, ControlServer
+from sideman.control.server import ControlServer
 from sideman.control.socket_file import UnixListener, socket_path
 from sideman.control.tally import Tally
 from sideman.core.events import ActionRequested, BarPlayed, ModeChanged, Report, SettingsChanged, ignore_report
 from sideman.core.settings.schema import Settings, settings_line
 
 _MAX_REPORTS = 500  # reports in one piece, so that signals and systemd do not wait long
+ACTION_PAUSE_S = 0.1
+"""From one action that a controller asks for to the next; both read files."""
 _PUBLISHED = {"published": True}  # marks log lines that clients also get as events
 
 _log = logging.getLogger(__name__)
@@ -128,15 +129,14 @@ class ControlHub(Struct, dict=True):
         self.feed.set_watched(watched=False)
 
     def _perform_action(self, now: float) -> None:
-        """Do what a controller has asked for, one thing in a round, and then pause for as long as it took."""
+        """Do what a controller has asked for, one thing at a time, with a pause after each."""
         self._overtaken.log(now)
         if not self._requested or now < self._next_action_s:
             return
         action = next(iter(self._requested))
         self.yield_to_player()
-        began = time.monotonic()
+        self._next_action_s = now + ACTION_PAUSE_S
         self.api.perform_action(action, self._requested.pop(action))
-        self._next_action_s = now + ROUND_S + time.monotonic() - began
 
     def _process_reports(self) -> Iterator[Event]:
         watched = self.has_watchers

@@ -25,6 +25,8 @@ PANIC_PAUSE_S = 0.05
 """The shortest time between two panics: each one sends many messages."""
 RELEASE_PAUSE_S = 0.002
 """The shortest time between two messages that were held back."""
+QUIET_S = 0.002
+"""A sender beyond its budget pauses from this long before something is due until this long after."""
 _MAX_SENDERS = 32
 
 
@@ -59,6 +61,7 @@ class Inbox:
         self._queue: queue.SimpleQueue[tuple[Sender, Arrival] | None] = queue.SimpleQueue()  # None only wakes
         self._urgent: dict[Panic | Stop | None, Arrival] = {}
         self._next_panic_s = self._next_release_s = -math.inf
+        self._due_s = math.inf  # up to which the player waits
         self._senders: dict[int, Sender] = {}  # by thread
         self._left: Overload = Overload()  # by senders that are gone
         self._holders: dict[int, Sender] = {}  # the senders of whom something is held back
@@ -84,11 +87,14 @@ class Inbox:
         thread = threading.get_ident()
         sender = self._senders.get(thread) or self._new_sender(thread)
         with self._lock:
-            if sender.admit(arrival, is_behind=self.is_behind()):
+            admitted = sender.admit(arrival, is_behind=self.is_behind())
+            if admitted:
                 self._queue.put((sender, arrival))
             elif sender.holds and thread not in self._holders:
                 self._holders[thread] = sender
                 self._queue.put(None)
+        if not admitted and abs(left := self._due_s - arrival.second) < QUIET_S:
+            time.sleep(left + QUIET_S)  # a thread that loses its processor goes on holding the interpreter
 
     def _new_sender(self, thread: int) -> Sender:
         with self._lock:
@@ -106,6 +112,7 @@ class Inbox:
 
     def wait(self, until: float) -> Arrival | None:
         """See `Clock`. Sleeps exactly until `until` if nothing comes in."""
+        self._due_s = until
         while True:
             now = time.monotonic()
             if self._urgent and (urgent := self._take_urgent(now)) is not None:
