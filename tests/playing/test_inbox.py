@@ -31,9 +31,10 @@ from sideman.playing.inbox import PANIC_PAUSE_S, QUIET_S, Inbox
 from sideman.playing.overload import (
     BURST,
     MAX_HELD,
-    MAX_PER_SECOND,
+    MAX_NOTES_PER_SECOND,
     MAX_TICKS_PER_SECOND,
     MAX_WAITING,
+    NOTE_BURST,
     TICK_BURST,
     Arrival,
     Sender,
@@ -124,13 +125,13 @@ def test_what_is_due_goes_before_what_has_come_in(post: Post) -> None:
 def test_a_flood_keeps_away_from_what_is_due(post: Post) -> None:
     """Guards against: a note that waits until the thread of a flood, which holds the interpreter, runs again."""
     assert post.inbox.wait(post.second + 0.001) is None
-    post.send(*[NoteOn(60, 80, 1)] * BURST)
+    post.send(*[NoteOn(60, 80, 1)] * NOTE_BURST)
     assert not post.pauses
     post.send(NoteOn(60, 80, 1))
     (pause,) = post.pauses
     assert pause == pytest.approx(QUIET_S, abs=1e-3)
     post.second += 1.0
-    post.send(*[NoteOn(60, 80, 1)] * (BURST + 1))
+    post.send(*[NoteOn(60, 80, 1)] * (NOTE_BURST + 1))
     assert len(post.pauses) == 1
 
 
@@ -225,7 +226,7 @@ def test_a_value_reaches_the_parameter_that_it_is_for(moves: list[tuple[int, int
     """Guards against: a storm after which a knob that sends NRPN turns another knob's setting."""
     with pytest.MonkeyPatch.context() as patch:
         post = Post(patch)
-        post.send(*[NoteOn(1, 80, 16)] * (BURST - within))
+        post.send(*[NoteOff(1, 16)] * (BURST - within))
         for parameter, value in moves:
             post.send(*_data_entry(parameter, value))
         selected, values = dict[int, int](), dict[tuple[int, int], int]()
@@ -292,7 +293,7 @@ def test_while_reports_pile_up_only_the_necessary_is_taken_in(post: Post) -> Non
 def test_threads_that_come_and_go_leave_nothing(post: Post) -> None:
     """Guards against: a daemon that grows with each port that was unplugged, and forgets what it has left out."""
     for sender in range(60):
-        post.send(*[NoteOn(60, 80, 1)] * (BURST + 1), sender=sender)
+        post.send(*[NoteOn(60, 80, 1)] * (NOTE_BURST + 1), sender=sender)
         post.take_all()
     assert len(post.inbox._senders) <= 32
     assert post.inbox.overload.notes == 60
@@ -332,7 +333,7 @@ def test_a_budget_is_kept(steps: list[float]) -> None:
         second += step
         admitted += sender.admit(Arrival(second, NoteOn(60, 80, 1)))
         sender.taken = sender._admitted
-    assert admitted <= BURST + MAX_PER_SECOND * second + 1
+    assert admitted <= NOTE_BURST + MAX_NOTES_PER_SECOND * second + 1
     assert MAX_TICKS_PER_SECOND > 6 * 400 / 60 * 24
 
 

@@ -38,8 +38,10 @@ from sideman.core.input.controllers import DATA_ENTRY, DATA_ENTRY_FINE, PARAMETE
 
 MAX_PER_SECOND, BURST = 2000.0, 500
 """The budget of a sender: messages a second in the long run, and at once."""
+MAX_NOTES_PER_SECOND, NOTE_BURST = 400.0, 200
+"""The part of it that may be note-ons: each of them moves the network on. Ten fingers play a hundred a second."""
 MAX_TICKS_PER_SECOND, TICK_BURST = 1000.0, 1000
-"""The same for clock ticks. At 400 bpm there are 160 a second."""
+"""The same for clock ticks, apart from the others. At 400 bpm there are 160 a second."""
 MAX_WAITING = 500
 """So many messages of a sender wait at most to be taken in, besides ticks and note-offs."""
 MAX_HELD = 512
@@ -93,6 +95,7 @@ class Sender:
         """How many of the messages that were admitted have been taken in."""
         self._admitted = 0
         self._keys_down = keys_down
+        self._notes = _Budget(MAX_NOTES_PER_SECOND, NOTE_BURST)
         self._messages, self._ticks = _Budget(MAX_PER_SECOND, BURST), _Budget(MAX_TICKS_PER_SECOND, TICK_BURST)
         self._held: dict[Hashable, list[Arrival]] = {}  # in the order of the last change
         self._selected: dict[int, dict[int, Arrival]] = {}  # by channel: what selects the present parameter
@@ -122,6 +125,7 @@ class Sender:
         else:
             admitted = not is_behind and self.waiting < MAX_WAITING and self._messages.take(second)
             if isinstance(item, NoteOn):
+                admitted = admitted and self._notes.take(second)
                 self.overload.notes += not admitted
                 if admitted:
                     self._keys_down.add((item.pitch, item.channel))

@@ -22,7 +22,7 @@ from sideman.control.hub import ControlHub
 from sideman.core.events import PortChanged
 from sideman.core.timing.clock_source import ClockSource
 from sideman.midi.ports import MidiPorts
-from sideman.playing.overload import MAX_PER_SECOND, Overload
+from sideman.playing.overload import Overload
 from sideman.playing.player import Player, Remembered
 from sideman.service.systemd import SystemdNotifier
 from sideman.service.wakeup import Wakeup
@@ -135,7 +135,7 @@ class MainLoop(Struct, dict=True):
             self._logged_overload = total
             left_out = f"left out {total.notes - before.notes:,} notes and {total.ticks - before.ticks:,} clock ticks"
             overtaken = f"{total.overtaken - before.overtaken:,} other messages were overtaken by newer ones"
-            _log.warning("more comes in than %d messages a second: %s; %s", MAX_PER_SECOND, left_out, overtaken)
+            _log.warning("more comes in than sideman takes: %s; %s", left_out, overtaken)
 
     def _keep_state(self) -> None:
         """Pass on what the player has left once a bar for the next start, if it is new."""
